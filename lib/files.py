@@ -1,0 +1,119 @@
+"""Files that are whole or absent: atomic writes, checksums, and where the project keeps its data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+CHECKSUM_SUFFIX = ".sha256"
+
+
+class DamagedFileError(ValueError):
+    """A file's bytes differ from the checksum that was stored when it was written."""
+
+
+class MissingFileError(FileNotFoundError, ValueError):
+    """A file the project needs is not there; the message says which command makes it."""
+
+
+def data_dir() -> Path:
+    """The `data/` folder: `$CROSSMODAL_DATA` if it is set, else the one beside the package."""
+    override = os.environ.get("CROSSMODAL_DATA")
+    return Path(override) if override else Path(__file__).resolve().parent.parent / "data"
+
+
+def artifacts_dir() -> Path:
+    """Committed models and embeddings."""
+    return data_dir() / "artifacts"
+
+
+def cache_dir() -> Path:
+    """What can be rebuilt at any time; ignored by git."""
+    return data_dir() / "cache"
+
+
+def sha256_of(source: str | Path | bytes) -> str:
+    """Hex SHA-256 of a file's bytes, or of bytes."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    with open(source, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder and renames it to `path` when the block succeeds.
+
+    A reader sees the old file or the new one, never half of one; on an error the temporary file goes away.
+    The temporary name keeps the suffix of `path`, since numpy appends one where it is missing.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes the file private; a committed or shared file wants the usual permissions.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def seal(path: str | Path) -> str:
+    """Writes `<path>.sha256` beside a finished file and returns the digest."""
+    path = Path(path)
+    digest = sha256_of(path)
+    with atomic_path(path.with_name(path.name + CHECKSUM_SUFFIX)) as temporary:
+        temporary.write_text(f"{digest}  {path.name}\n")  # the format of the sha256sum tool
+    return digest
+
+
+def verify(path: str | Path, *, rebuild: str) -> Path:
+    """Checks a sealed file against its checksum.
+
+    Args:
+        path: the file; `<path>.sha256` must lie beside it.
+        rebuild: what the reader should do when the file is missing or damaged, for the message.
+
+    Raises:
+        MissingFileError: the file or its checksum is not there.
+        DamagedFileError: the digest differs.
+    """
+    path = Path(path)
+    sidecar = path.with_name(path.name + CHECKSUM_SUFFIX)
+    for needed in (path, sidecar):
+        if not needed.is_file():
+            raise MissingFileError(f"{needed} is missing. {rebuild}")
+    expected = sidecar.read_text().split()[0] if sidecar.read_text().split() else "nothing"
+    found = sha256_of(path)
+    if found != expected:
+        raise DamagedFileError(
+            f"{path} is damaged: its SHA-256 is {found[:12]}..., {sidecar.name} says {expected[:12]}.... {rebuild}"
+        )
+    return path
+
+
+def save_arrays(path: str | Path, **arrays: np.ndarray) -> str:
+    """Writes named arrays to a sealed `.npz`, atomically; returns the digest."""
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"save_arrays writes .npz files, got {path.name!r}")
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, **arrays)
+    return seal(path)
+
+
+def load_arrays(path: str | Path, *, rebuild: str = "Delete it and run the command that made it again.") -> dict:
+    """Reads what `save_arrays` wrote, after checking its checksum. Never unpickles objects."""
+    with np.load(verify(path, rebuild=rebuild), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -1,0 +1,69 @@
+"""A retrieval task: what is asked, what is searched, and which answers are right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.checks import RetrievalInputError
+from lib.qrels import Qrels
+
+
+@dataclass(frozen=True)
+class RetrievalTask:
+    """Queries of one modality, a gallery of another, and graded judgements between them.
+
+    Args:
+        name: corpus, for example `"icons"`.
+        split: `"train"`, `"validation"`, `"test"` or a split the corpus documents.
+        direction: `"<query modality>_to_<gallery modality>"`, for example `"text_to_image"`. A direction is
+            named by what you search *with*, then by what you get.
+        queries: one entry per query: a list of strings or an array whose first axis is the query.
+        gallery: one entry per item that can be found.
+        qrels: shape `(n_queries, n_gallery)`. Relevance comes from ids, never from the diagonal.
+        query_groups: cluster of each query for intervals (captions of one image belong together), or None.
+        hit_grade: the smallest grade that counts as a hit in R@K; graded metrics use every grade.
+        datasheet: the section of `data/README.md` that describes the corpus.
+    """
+
+    name: str
+    split: str
+    direction: str
+    queries: Sequence
+    gallery: Sequence
+    qrels: Qrels
+    query_groups: np.ndarray | None = None
+    hit_grade: int = 1
+    datasheet: str = ""
+
+    def __post_init__(self) -> None:
+        if self.direction.count("_to_") != 1:
+            raise RetrievalInputError(
+                f"direction must look like 'text_to_image' (query modality, '_to_', gallery modality), "
+                f"got {self.direction!r}"
+            )
+        sizes = (len(self.queries), len(self.gallery))
+        if self.qrels.shape != sizes:
+            raise RetrievalInputError(f"qrels have shape {self.qrels.shape}, queries and gallery have {sizes}")
+        if self.query_groups is not None and len(self.query_groups) != len(self.queries):
+            raise RetrievalInputError(
+                f"query_groups has {len(self.query_groups)} entries for {len(self.queries)} queries"
+            )
+
+    @property
+    def query_modality(self) -> str:
+        return self.direction.split("_to_")[0]
+
+    @property
+    def gallery_modality(self) -> str:
+        return self.direction.split("_to_")[1]
+
+    def describe(self) -> str:
+        """One line: name, split, direction, sizes, judgements."""
+        return (
+            f"{self.name}, {self.split} split, {self.query_modality} to {self.gallery_modality}: "
+            f"{len(self.queries):,} queries, {len(self.gallery):,} items, "
+            f"{len(self.qrels.items):,} judgements (grades 1 to {self.qrels.max_grade}, hit from {self.hit_grade})"
+        )

@@ -1,0 +1,261 @@
+"""Which gallery items answer which query, and how well: graded relevance as a sparse matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lib.checks import RetrievalInputError
+
+MAX_GRADE = int(np.iinfo(np.int16).max)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Qrels:
+    """Graded relevance judgements in compressed sparse rows (CSR); what is not stored has grade 0.
+
+    Row `i` holds `items[indptr[i]:indptr[i + 1]]`, ascending, with `grades` beside them. Both axes are
+    positions: query `i` is the `i`-th query, item `j` the `j`-th of the gallery. Nothing is assumed about a
+    diagonal, so five captions per image or an item with no query are ordinary cases. Arrays are read-only.
+
+    Args:
+        indptr: `(n_queries + 1,)` int64 row boundaries.
+        items: `(n_judgements,)` int32 item positions, strictly ascending within a row.
+        grades: `(n_judgements,)` int16, at least 1.
+        n_items: size of the gallery.
+
+    Raises:
+        RetrievalInputError: boundaries, order, ranges or grades that break the above.
+
+    Relations: `from_owner`, `from_pairs` and `from_ids` build one from what a corpus gives; `.T` is the other
+    direction of the same judgements; `at_least` turns grades into yes or no.
+    """
+
+    indptr: np.ndarray
+    items: np.ndarray
+    grades: np.ndarray
+    n_items: int
+
+    def __post_init__(self) -> None:
+        given = {name: _integers(getattr(self, name), name) for name in ("indptr", "items", "grades")}
+        indptr, items, grades = given.values()
+        if indptr.size == 0 or indptr[0] != 0 or indptr[-1] != items.size or (np.diff(indptr) < 0).any():
+            raise RetrievalInputError(f"indptr must ascend from 0 to len(items) = {items.size}, got {indptr}")
+        if items.size != grades.size:
+            raise RetrievalInputError(f"{items.size} items have {grades.size} grades")
+        _check_range(items, self.n_items, "item")
+        _check_grades(grades)
+        for (name, array), dtype in zip(given.items(), (np.int64, np.int32, np.int16), strict=True):
+            array = array.astype(dtype)  # a copy: nobody else can write to it
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        keys = self._keys
+        if (np.diff(keys) <= 0).any():
+            at = int(np.flatnonzero(np.diff(keys) <= 0)[0])
+            raise RetrievalInputError(
+                f"items of query {keys[at] // max(self.n_items, 1)} must ascend strictly, "
+                f"found {self.items[at]} before {self.items[at + 1]}"
+            )
+
+    # ---- building
+
+    @classmethod
+    def from_owner(cls, owner, n_queries: int, grade: int = 1) -> Qrels:
+        """Item `j` answers exactly query `owner[j]`: five captions per image, frames of a clip.
+
+        Args:
+            owner: `(n_items,)` query position of each item.
+            n_queries: number of queries; one that owns nothing gets an empty row.
+            grade: the grade of every judgement.
+        """
+        owner = _integers(owner, "owner")
+        items = np.arange(owner.size)
+        return cls.from_pairs(owner, items, np.full(owner.size, grade), shape=(n_queries, owner.size))
+
+    @classmethod
+    def from_pairs(cls, query_index, item_index, grades=None, *, shape: tuple[int, int]) -> Qrels:
+        """From one (query, item) pair per judgement, in any order.
+
+        Args:
+            query_index: `(n_judgements,)` query positions.
+            item_index: `(n_judgements,)` item positions.
+            grades: `(n_judgements,)` whole numbers from 1, or None for all 1.
+            shape: `(n_queries, n_items)`.
+
+        Raises:
+            RetrievalInputError: unequal lengths, a position outside `shape`, a grade outside 1..32767, or the
+                same pair twice.
+        """
+        queries, items = _integers(query_index, "query_index"), _integers(item_index, "item_index")
+        grades = np.ones(queries.size, np.int64) if grades is None else _integers(grades, "grades")
+        if not queries.size == items.size == grades.size:
+            raise RetrievalInputError(
+                f"query_index, item_index and grades must be equally long, "
+                f"got {queries.size}, {items.size} and {grades.size}"
+            )
+        n_queries, n_items = shape
+        _check_range(queries, n_queries, "query")
+        _check_range(items, n_items, "item")
+        _check_grades(grades)
+        keys = queries * n_items + items
+        order = np.argsort(keys, kind="stable")
+        twice = np.flatnonzero(np.diff(keys[order]) == 0)
+        if twice.size:
+            at = order[twice[0] + 1]
+            raise RetrievalInputError(
+                f"the pair (query {queries[at]}, item {items[at]}) is given twice, again at position {at}"
+            )
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(queries, minlength=n_queries))])
+        return cls(indptr, items[order], grades[order], n_items)
+
+    @classmethod
+    def from_ids(cls, judgements: Mapping, query_ids: Sequence, item_ids: Sequence) -> Qrels:
+        """From judgements between named queries and items, the form of TREC files and of COCO.
+
+        Args:
+            judgements: `{query id: {item id: grade}}` or `{query id: [item id, ...]}` (grade 1). Queries that
+                are not mentioned get an empty row.
+            query_ids: name of each query, in the order of the query embeddings.
+            item_ids: name of each item, in the order of the gallery.
+
+        Raises:
+            RetrievalInputError: an id that is not in the lists, or that is there twice.
+        """
+        query_at, item_at = _positions(query_ids, "query"), _positions(item_ids, "item")
+        triples = []
+        for query, answers in judgements.items():
+            if query not in query_at:
+                raise RetrievalInputError(f"query {query!r} is judged, but not among the {len(query_at)} query ids")
+            graded = answers if isinstance(answers, Mapping) else dict.fromkeys(answers, 1)
+            for item, grade in graded.items():
+                if item not in item_at:
+                    raise RetrievalInputError(
+                        f"item {item!r}, judged for query {query!r}, is not among the {len(item_at)} item ids"
+                    )
+                triples.append((query_at[query], item_at[item], grade))
+        columns = list(zip(*triples, strict=True)) or [[], [], []]
+        return cls.from_pairs(*columns, shape=(len(query_at), len(item_at)))
+
+    # ---- reading
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.indptr.size - 1, self.n_items
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`(n_queries,)` number of relevant items of each query."""
+        return np.diff(self.indptr)
+
+    @property
+    def max_grade(self) -> int:
+        """The highest grade given, 0 when there are no judgements."""
+        return int(self.grades.max(initial=0))
+
+    @property
+    def query_index(self) -> np.ndarray:
+        """`(n_judgements,)` query position of each judgement, ascending."""
+        return np.repeat(np.arange(self.shape[0]), self.counts)
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        # query * n_items + item ascends over the whole matrix, so that one binary search finds any cell.
+        return self.query_index * self.n_items + self.items
+
+    def row(self, query: int) -> tuple[np.ndarray, np.ndarray]:
+        """Item positions and grades of one query."""
+        if not 0 <= query < self.shape[0]:
+            raise RetrievalInputError(f"query {query} is outside 0..{self.shape[0] - 1}")
+        cells = slice(self.indptr[query], self.indptr[query + 1])
+        return self.items[cells], self.grades[cells]
+
+    def grades_of(self, ranked_ids) -> np.ndarray:
+        """Looks up the grade of every ranked item.
+
+        Args:
+            ranked_ids: `(n_queries, k)` item positions; -1 stands for "no item".
+
+        Returns:
+            `(n_queries, k)` int16, 0 where an item is not relevant.
+        """
+        ids = np.asarray(ranked_ids)
+        if ids.ndim != 2 or ids.shape[0] != self.shape[0] or ids.dtype.kind not in "iu":
+            raise RetrievalInputError(
+                f"ranked ids must be whole numbers of shape ({self.shape[0]}, k), got {ids.dtype} {ids.shape}"
+            )
+        _check_range(ids, self.n_items, "ranked item", lowest=-1)
+        if self.items.size == 0:
+            return np.zeros(ids.shape, np.int16)
+        wanted = np.arange(self.shape[0])[:, None] * self.n_items + ids  # (n_queries, k)
+        at = np.minimum(np.searchsorted(self._keys, wanted), self._keys.size - 1)
+        return np.where((self._keys[at] == wanted) & (ids >= 0), self.grades[at], np.int16(0))
+
+    # ---- deriving
+
+    @property
+    def T(self) -> Qrels:
+        """The other direction: items ask, queries are found, grades stay."""
+        return Qrels.from_pairs(self.items, self.query_index, self.grades, shape=self.shape[::-1])
+
+    def at_least(self, min_grade: int) -> Qrels:
+        """Keeps judgements of `min_grade` or more, at the grade they have; rows may become empty."""
+        keep = self.grades >= min_grade
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr]
+        return Qrels(indptr, self.items[keep], self.grades[keep], self.n_items)
+
+    def take_queries(self, index) -> Qrels:
+        """The rows of some queries, in the order given (positions or a boolean mask)."""
+        rows = np.arange(self.shape[0])[np.asarray(index)]
+        starts, counts = self.indptr[rows], self.counts[rows]
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        cells = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])
+        return Qrels(indptr, self.items[cells], self.grades[cells], self.n_items)
+
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, Qrels):
+            return NotImplemented
+        pairs = ((self.indptr, other.indptr), (self.items, other.items), (self.grades, other.grades))
+        return self.n_items == other.n_items and all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        n_queries, n_items = self.shape
+        return (
+            f"Qrels({n_queries:,} queries x {n_items:,} items, {self.items.size:,} judgements, "
+            f"max grade {self.max_grade})"
+        )
+
+
+def _integers(values, name: str) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise RetrievalInputError(f"{name} must be a list of whole numbers, got {array.dtype} {array.shape}")
+    return array.astype(np.int64)
+
+
+def _check_range(values: np.ndarray, size: int, kind: str, lowest: int = 0) -> None:
+    if values.size and (values.min() < lowest or values.max() >= size):
+        at = np.unravel_index(np.argmax((values < lowest) | (values >= size)), values.shape)
+        where = at[0] if len(at) == 1 else tuple(int(i) for i in at)
+        raise RetrievalInputError(f"{kind} {values[at]} at position {where} is outside {lowest}..{size - 1}")
+
+
+def _check_grades(grades: np.ndarray) -> None:
+    wrong = np.flatnonzero((grades < 1) | (grades > MAX_GRADE))
+    if wrong.size:
+        raise RetrievalInputError(
+            f"grade {grades[wrong[0]]} at position {wrong[0]} must lie in 1..{MAX_GRADE}; "
+            f"leave out what is not relevant"
+        )
+
+
+def _positions(ids: Sequence, kind: str) -> dict:
+    positions: dict = {}
+    for position, name in enumerate(ids):
+        if positions.setdefault(name, position) != position:
+            raise RetrievalInputError(f"{kind} id {name!r} is there twice: {positions[name]} and {position}")
+    return positions

@@ -70,7 +70,9 @@ def as_real_matrix(x, name: str, *, dim: int | None = None, allow_empty: bool = 
     if array.ndim != 2:
         raise RetrievalInputError(f"{name} has shape {array.shape}; expected two axes (rows, dimension)")
     if dim is not None and array.shape[1] != dim:
-        raise RetrievalInputError(f"{name} has dimension {array.shape[1]}, expected {dim}: shape {array.shape}")
+        raise RetrievalInputError(
+            f"{name} has dimension {array.shape[1]}, expected {dim} (its shape is {array.shape})"
+        )
     if array.shape[1] == 0 or (array.shape[0] == 0 and not allow_empty):
         raise RetrievalInputError(f"{name} is empty: its shape is {array.shape}")
     return array

@@ -128,9 +128,9 @@ class Qrels:
         triples = []
         for query, answers in judgements.items():
             if query not in query_at:
-                raise RetrievalInputError(f"query {query!r} is judged, but not among the {len(query_at)} query ids")
-            graded = answers if isinstance(answers, Mapping) else dict.fromkeys(answers, 1)
-            for item, grade in graded.items():
+                raise RetrievalInputError(f"judged query {query!r} is not one of the {len(query_at)} query ids")
+            graded = answers.items() if isinstance(answers, Mapping) else ((item, 1) for item in answers)
+            for item, grade in graded:
                 if item not in item_at:
                     raise RetrievalInputError(
                         f"item {item!r}, judged for query {query!r}, is not among the {len(item_at)} item ids"

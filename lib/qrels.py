@@ -128,7 +128,7 @@ class Qrels:
         triples = []
         for query, answers in judgements.items():
             if query not in query_at:
-                raise RetrievalInputError(f"judged query {query!r} is not one of the {len(query_at)} query ids")
+                raise RetrievalInputError(f"judged query {query!r} is not one of {len(query_at)} query ids")
             graded = answers.items() if isinstance(answers, Mapping) else ((item, 1) for item in answers)
             for item, grade in graded:
                 if item not in item_at:

@@ -1,0 +1,274 @@
+"""Icons: 16,546 real drawings and the names their designers gave them, from the fonts inside `qtawesome`.
+
+Seven open icon families ship in that package as TrueType fonts with a JSON map from name to code point.
+The fonts are read by path: importing the package would ask for Qt. Drawings are 64 x 64, one channel,
+0 = background and 255 = ink. See `data/README.md` for licences, splits and known flaws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, __version__ as pillow_version
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.files import DamagedFileError, MissingFileError, cache_dir, load_arrays, save_arrays
+from lib.qrels import Qrels
+from lib.task import RetrievalTask
+
+SIZE = 64
+FAMILIES = {  # family: the stem its font and name map start with
+    "codicon": "codicon",
+    "elusive": "elusiveicons-webfont",
+    "fontawesome-regular": "fontawesome6-regular-webfont",
+    "fontawesome-solid": "fontawesome6-solid-webfont",
+    "material": "materialdesignicons6-webfont",
+    "phosphor": "phosphor",
+    "remix": "remixicon",
+}
+STYLE_WORDS = frozenset("fill outline line thin bold light variant".split())
+SPLITS = ("train", "validation", "test")
+DIRECTIONS = ("text_to_image", "image_to_text")
+SAME_NAME, SAME_CONCEPT, SAME_HEAD = 3, 2, 1  # grades
+# A concept group goes to the split that its hash, in thousandths, falls into.
+TEST_BELOW, VALIDATION_BELOW = 84, 134
+
+
+def concept_of(name: str) -> str:
+    """A name without its style words: `"alarm-light-outline"` and `"alarm-fill"` are both `"alarm"`.
+
+    A name made of style words alone (`"bold"`) is its own concept.
+    """
+    kept = [word for word in name.split("-") if word not in STYLE_WORDS]
+    return "-".join(kept) if kept else name
+
+
+def head_of(name: str) -> str:
+    """The first word of the concept. Designers write the base object first: account-alert, account-cash."""
+    return concept_of(name).split("-")[0]
+
+
+def phrase_of(name: str) -> str:
+    """A name as a person would type it: `"alarm-light"` -> `"alarm light"`."""
+    return name.replace("-", " ")
+
+
+@dataclass(frozen=True)
+class Icons:
+    """All icons, aligned by position.
+
+    Args:
+        images: uint8 (n, 64, 64), 255 = ink.
+        names: the designer's name of each image.
+        families: family of each image.
+        groups: int64 (n,). Images that share a concept, or whose pixels are identical, share a group. A group
+            never straddles two splits, so neither a concept nor a drawing leaks.
+        splits: split of each image.
+    """
+
+    images: np.ndarray
+    names: tuple[str, ...]
+    families: tuple[str, ...]
+    groups: np.ndarray
+    splits: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def positions(self, split: str) -> np.ndarray:
+        """Positions of a split's images, in order."""
+        return np.flatnonzero(self.splits == check_choice(split, SPLITS, "split"))
+
+
+def _font_folder() -> Path:
+    spec = importlib.util.find_spec("qtawesome")
+    if spec is None or spec.origin is None:
+        raise MissingFileError("The package qtawesome is not installed; it carries the icons. Run: make run")
+    return Path(spec.origin).parent / "fonts"
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise MissingFileError(
+            f"expected one file {pattern} in qtawesome's fonts, found {len(found)}. "
+            f"Install the version named in constraints.txt."
+        )
+    return found[0]
+
+
+def font_files() -> dict[str, tuple[Path, Path]]:
+    """Family -> (font, name map)."""
+    folder = _font_folder()
+    return {
+        family: (_only(folder, f"{stem}-[0-9]*.ttf"), _only(folder, f"{stem}-charmap-*.json"))
+        for family, stem in FAMILIES.items()
+    }
+
+
+def draw_glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
+    """Draws one character centred in a 64 x 64 square, scaled down if it would touch the border.
+
+    Returns:
+        uint8 (64, 64).
+    """
+    left, top, right, bottom = font.getbbox(character)
+    width, height = right - left, bottom - top
+    if max(width, height) > SIZE - 4:
+        font = font.font_variant(size=max(1, int(font.size * (SIZE - 4) / max(width, height))))
+        left, top, right, bottom = font.getbbox(character)
+        width, height = right - left, bottom - top
+    canvas = Image.new("L", (SIZE, SIZE), 0)
+    origin = ((SIZE - width) // 2 - left, (SIZE - height) // 2 - top)
+    ImageDraw.Draw(canvas).text(origin, character, fill=255, font=font)
+    return np.asarray(canvas)
+
+
+def _read_catalogue() -> list[tuple[str, str, int]]:
+    """(family, name, code point) of every icon, families in the order above, names in the map's order."""
+    rows = []
+    for family, (_, charmap) in font_files().items():
+        rows += [(family, name, int(code, 16)) for name, code in json.loads(charmap.read_text()).items()]
+    return rows
+
+
+def _render(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
+    fonts = {family: ImageFont.truetype(str(path), 52) for family, (path, _) in font_files().items()}
+    return np.stack([draw_glyph(fonts[family], chr(code)) for family, _, code in rows])
+
+
+def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
+    """Drawn once (about 10 s), then read back; drawn again if the cache is damaged or the fonts change."""
+    recipe = json.dumps([rows, SIZE, pillow_version]).encode()
+    path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
+    try:
+        return load_arrays(path)["images"]
+    except (MissingFileError, DamagedFileError):
+        images = _render(rows)
+        save_arrays(path, images=images)
+        return images
+
+
+def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Connected components of: same concept, or same pixels. Labels follow first appearance."""
+    n = len(names)
+    concepts: dict[str, int] = {}
+    drawings: dict[bytes, int] = {}
+    edges = []
+    for position, name in enumerate(names):
+        for table, key in ((concepts, concept_of(name)), (drawings, images[position].tobytes())):
+            edges.append((position, table.setdefault(key, position)))
+    a, b = np.array(edges).T
+    _, labels = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
+    return labels.astype(np.int64)
+
+
+def _split_of(key: str) -> str:
+    """A stable split: the same name falls into the same split whatever else the corpus holds."""
+    thousandth = int.from_bytes(hashlib.sha256(f"icons/{key}".encode()).digest()[:8]) % 1000
+    if thousandth < TEST_BELOW:
+        return "test"
+    return "validation" if thousandth < VALIDATION_BELOW else "train"
+
+
+@lru_cache(maxsize=1)
+def load() -> Icons:
+    """All icons with their names, groups and splits. The arrays are read-only and shared by all callers."""
+    rows = _read_catalogue()
+    images = _cached_images(rows)
+    names = tuple(name for _, name, _ in rows)
+    groups = _groups(images, names)
+    keys: dict[int, str] = {}  # the alphabetically first concept names the group
+    for group, name in zip(groups.tolist(), names, strict=True):
+        keys[group] = min(keys.get(group, "~"), concept_of(name))
+    splits = np.array([_split_of(keys[group]) for group in groups.tolist()])
+    images.setflags(write=False)
+    return Icons(images, names, tuple(family for family, _, _ in rows), groups, splits)
+
+
+def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
+    """Grades every (name, image) pair of a split.
+
+    Grade 3: the image bears the name, or is pixel for pixel a drawing that bears it. Grade 2: same group, that
+    is the same concept in another style or family. Grade 1: another concept with the same first word.
+
+    Args:
+        names: the queries, unique.
+        icons: the corpus.
+        positions: int (n_images,), the gallery.
+
+    Returns:
+        `Qrels` of shape `(len(names), len(positions))`.
+    """
+    own_names = [icons.names[p] for p in positions]
+    drawings = [icons.images[p].tobytes() for p in positions]
+    bearers: dict[bytes, set[str]] = {}
+    by_group: dict[int, list[int]] = {}
+    by_head: dict[str, list[int]] = {}
+    groups_of: dict[str, set[int]] = {}
+    for item, (position, name) in enumerate(zip(positions, own_names, strict=True)):
+        group = int(icons.groups[position])
+        bearers.setdefault(drawings[item], set()).add(name)
+        by_group.setdefault(group, []).append(item)
+        by_head.setdefault(head_of(name), []).append(item)
+        groups_of.setdefault(name, set()).add(group)
+    queries, items, grades = [], [], []
+    for query, name in enumerate(names):
+        row = dict.fromkeys(by_head.get(head_of(name), []), SAME_HEAD)
+        for group in groups_of.get(name, ()):
+            for item in by_group[group]:
+                row[item] = SAME_NAME if name in bearers[drawings[item]] else SAME_CONCEPT
+        queries += [query] * len(row)
+        items += row.keys()
+        grades += row.values()
+    return Qrels.from_pairs(
+        np.array(queries), np.array(items), np.array(grades), shape=(len(names), len(positions))
+    )
+
+
+def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask:
+    """Names to icons, or icons to names, on one split.
+
+    A query or item of text is a unique name, written as a phrase; two images that bear the same name are both
+    right for it. `query_groups` is the concept group, the unit the splits and the intervals are made by.
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`. No concept and no drawing is in two of them.
+        direction: `"text_to_image"` or `"image_to_text"`.
+
+    Returns:
+        A `RetrievalTask` whose hits are images (or names) of grade 3.
+
+    Raises:
+        RetrievalInputError: unknown split or direction.
+    """
+    check_choice(direction, DIRECTIONS, "direction")
+    icons = load()
+    positions = icons.positions(split)
+    if len(positions) == 0:
+        raise RetrievalInputError(f"the {split} split holds no icons")
+    first_position: dict[str, int] = {}
+    for position in positions:
+        first_position.setdefault(icons.names[position], int(position))
+    names = list(first_position)
+    qrels = judge(names, icons, positions)
+    phrases, images = [phrase_of(name) for name in names], icons.images[positions]
+    name_groups = icons.groups[list(first_position.values())]
+    common = {"name": "icons", "split": split, "hit_grade": SAME_NAME, "datasheet": "icons"}
+    if direction == "text_to_image":
+        return RetrievalTask(
+            direction=direction, queries=phrases, gallery=images, qrels=qrels, query_groups=name_groups, **common
+        )
+    return RetrievalTask(
+        direction=direction, queries=images, gallery=phrases, qrels=qrels.T,
+        query_groups=icons.groups[positions], **common,
+    )

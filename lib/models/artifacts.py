@@ -1,0 +1,110 @@
+"""Trained models on disk: weights, architecture and model card in one sealed safetensors file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from lib.files import DamagedFileError, artifacts_dir, atomic_path, load_arrays, save_arrays, seal, verify
+from lib.models.dual_encoder import DualEncoder
+
+WEIGHTS = "model.safetensors"
+CARD = "card.md"
+EMBEDDINGS = "embeddings.npz"
+
+
+def _rebuild(name: str) -> str:
+    return f"Restore it with git, or train it again with: crossmodal train {name}"
+
+
+def save_model(encoder: DualEncoder, folder: Path, card: dict) -> None:
+    """Writes weights (float16), config and card.
+
+    Args:
+        encoder: the trained model.
+        folder: usually `artifacts_dir() / name`.
+        card: what was measured and how it was trained: `data`, `loss`, `steps`, `seed`, `minutes`, `metrics`...
+            plain JSON values. It is stored inside the weights file and written as a readable `card.md`.
+    """
+    folder = Path(folder)
+    tensors = {
+        key: value.half().contiguous() if value.is_floating_point() else value.contiguous()
+        for key, value in encoder.network.state_dict().items()
+    }
+    path = folder / WEIGHTS
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"config": json.dumps(encoder.config), "card": json.dumps(card)})
+    seal(path)
+    with atomic_path(folder / CARD) as temporary:
+        temporary.write_text(card_text(encoder.config["name"], card))
+
+
+def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.Tensor]]:
+    path = verify((folder or artifacts_dir() / name) / WEIGHTS, rebuild=_rebuild(name))
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata()
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  not a dict
+        return json.loads(metadata["config"]), json.loads(metadata["card"]), tensors
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise DamagedFileError(f"{path} is not a model of this project ({error}). {_rebuild(name)}") from error
+
+
+def load_model(name: str, folder: Path | None = None) -> DualEncoder:
+    """Loads a trained dual encoder by name, after checking its checksum.
+
+    Args:
+        name: `"icons"` or `"scenes"`.
+        folder: where to look instead of `data/artifacts/<name>`.
+
+    Raises:
+        MissingFileError: not there; the message names the command that trains it.
+        DamagedFileError: the checksum or the content is wrong; nothing is loaded.
+    """
+    config, _, tensors = _open(name, folder)
+    encoder = DualEncoder(config)
+    tensors = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+    try:
+        encoder.network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DamagedFileError(f"the weights of {name} do not fit their own config: {error}") from error
+    encoder.network.eval()
+    return encoder
+
+
+def load_card(name: str, folder: Path | None = None) -> dict:
+    """The model card alone: data, loss, steps, seed, time, metrics."""
+    return _open(name, folder)[1]
+
+
+def save_embeddings(name: str, folder: Path | None = None, **arrays) -> None:
+    """Stores embeddings beside the model they come from, sealed."""
+    save_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, **arrays)
+
+
+def load_embeddings(name: str, folder: Path | None = None) -> dict:
+    """Int8 embeddings by name, for example `test_text` (n, d) and `test_image` (m, d).
+
+    A dot product of two int8 rows is an exact integer in float32 (d <= 1024), so every machine gets the same
+    ranking from them, bit for bit.
+    """
+    return load_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, rebuild=_rebuild(name))
+
+
+def card_text(name: str, card: dict) -> str:
+    """The card as Markdown: one bullet per field, one table of metrics."""
+    lines = [f"# {name}", ""]
+    for key, value in card.items():
+        if key != "metrics":
+            lines.append(f"- **{key}**: {value}")
+    if card.get("metrics"):
+        columns = list(card["metrics"][0])
+        lines += ["", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+        for row in card["metrics"]:
+            cells = [f"{row[c]:.4f}" if isinstance(row[c], float) else str(row[c]) for c in columns]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,58 @@
+"""A baseline that learns nothing: the average drawing of every word, compared pixel by pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lib.checks import RetrievalInputError
+from lib.models.tokenizer import words_of
+
+
+class WordTemplates:
+    """Bag-of-words baseline without gradients, encoders or word order.
+
+    Each training word gets a template: the mean of the normalised training images whose text holds it. A query's
+    embedding is the sum of its words' templates, each weighted by log(n_texts / n_texts with the word); an image's
+    embedding is the image itself, centred and scaled to unit length. A query with only unknown words is the zero
+    vector: it ranks by ties, and is counted.
+
+    Args:
+        texts: one per training image.
+        images: uint8 (n, ...).
+        side: images are averaged down to side x side first, which forgives small shifts.
+    """
+
+    def __init__(self, texts: Sequence[str], images: np.ndarray, side: int = 16) -> None:
+        if len(texts) != len(images) or len(texts) == 0:
+            raise RetrievalInputError(f"need one text per image, got {len(texts)} texts and {len(images)} images")
+        self.side = side
+        pixels = self.encode_image(images)
+        rows: dict[str, list[int]] = {}
+        for i, text in enumerate(texts):
+            for word in set(words_of(text)):
+                rows.setdefault(word, []).append(i)
+        self.templates = {
+            word: np.log(len(texts) / len(members)) * pixels[members].mean(axis=0) for word, members in rows.items()
+        }
+        self.dim = pixels.shape[1]
+
+    def encode_image(self, images: np.ndarray) -> np.ndarray:
+        """Averaged-down, centred pixels; float32 (n, side * side * channels), unit rows (a blank image is 0)."""
+        n, height, width = images.shape[:3]
+        if height % self.side or width % self.side:
+            raise RetrievalInputError(f"images of {height} x {width} do not divide into {self.side} x {self.side}")
+        blocks = images.reshape(n, self.side, height // self.side, self.side, width // self.side, -1)
+        flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1)
+        flat -= flat.mean(axis=1, keepdims=True)
+        return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
+        """Weighted sum of word templates; float32 (n, dim)."""
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
+        for i, text in enumerate(texts):
+            for word in set(words_of(text)):
+                if word in self.templates:
+                    out[i] += self.templates[word]
+        return out

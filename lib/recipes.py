@@ -1,0 +1,300 @@
+"""How each committed artifact is made: data, model, loss, plan, and what is measured afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lib.augment import restroke, warp
+from lib.checks import check_choice
+from lib.datasets import icons, scenes
+from lib.files import artifacts_dir, cache_dir
+from lib.geometry import to_int8
+from lib.index.exact import topk_exact
+from lib.losses import infonce_loss, matryoshka_loss
+from lib.metrics import Evaluation, evaluate
+from lib.models.artifacts import save_embeddings, save_model
+from lib.models.dual_encoder import DualEncoder, build_network, image_tensor, text_features
+from lib.models.tokenizer import Tokenizer
+from lib.task import RetrievalTask
+from lib.training import Plan, Trainer
+
+DIMS = (16, 32, 64, 128, 256)
+DEPTH = 100  # how deep a run is kept for MRR
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Paired images and token rows; `positives[i, j]` is true where text j is right for image i."""
+
+    images: Tensor  # (B, channels, H, W)
+    tokens: Tensor  # (B, context_length)
+    positives: Tensor  # bool (B, B)
+
+
+def contrastive(network: nn.Module, batch: Batch) -> Tensor:
+    """CLIP's two-way InfoNCE with every right pair as a positive, averaged over the Matryoshka sizes."""
+    images = network.encode_image(batch.images).float()
+    texts = text_features(network, batch.tokens).float()
+    return matryoshka_loss(
+        infonce_loss, images, texts, DIMS,
+        weights=[1 / len(DIMS)] * len(DIMS),
+        temperature=1 / network.logit_scale.exp(),
+        direction="both",
+        positives=batch.positives,
+    )  # fmt: skip
+
+
+class IconStream:
+    """Icons of the training split with their names, in a new order each epoch.
+
+    The first 70% of the steps see 48 x 48 drawings, which costs half as much, the rest the full 64 x 64. Two
+    drawings in a batch that share a name or their pixels are positives of each other.
+    """
+
+    def __init__(self, corpus: icons.Icons, tokenizer: Tokenizer, batch_size: int, steps: int, seed: int) -> None:
+        self.corpus, self.tokenizer = corpus, tokenizer
+        self.batch_size, self.steps, self.seed = batch_size, steps, seed
+        self.positions = corpus.positions("train")
+        self.per_epoch = len(self.positions) // batch_size
+        self.name_ids = _first_seen(corpus.names)
+        self.drawing_ids = _first_seen([image.tobytes() for image in corpus.images])
+
+    def batch(self, step: int) -> Batch:
+        epoch, at = divmod(step, self.per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.positions)
+        chosen = order[at * self.batch_size : (at + 1) * self.batch_size]
+        rng, generator = np.random.default_rng([self.seed, epoch, at]), torch.Generator().manual_seed(step)
+        side = 48 if step < 0.7 * self.steps else icons.SIZE
+        images = warp(image_tensor(self.corpus.images[chosen], 1, icons.SIZE), 1.0, generator, side=side)
+        images = restroke(images, 0.6, generator).contiguous(memory_format=torch.channels_last)
+        phrases = [icons.phrase_of(self.corpus.names[i]) for i in chosen]
+        tokens = torch.from_numpy(self.tokenizer.encode(phrases, dropout=0.1, rng=rng))
+        names, drawings = self.name_ids[chosen], self.drawing_ids[chosen]
+        positives = (names[:, None] == names) | (drawings[:, None] == drawings)
+        return Batch(images, tokens, torch.from_numpy(positives))
+
+
+class SceneStream:
+    """An endless stream of generated training scenes, one caption each; nothing is ever seen twice."""
+
+    def __init__(self, tokenizer: Tokenizer, batch_size: int, seed: int) -> None:
+        self.tokenizer, self.batch_size, self.seed = tokenizer, batch_size, seed
+
+    def batch(self, step: int) -> Batch:
+        images, batch = scenes.training_batch(self.seed, step, self.batch_size)
+        which = np.random.default_rng([self.seed, step]).integers(5, size=self.batch_size)
+        texts = [five[i] for five, i in zip(scenes.captions(batch), which, strict=True)]
+        same = _first_seen(texts)
+        return Batch(
+            image_tensor(images, 3, scenes.SIZE),
+            torch.from_numpy(self.tokenizer.encode(texts)),
+            torch.from_numpy(same[:, None] == same),
+        )
+
+
+def _first_seen(keys: list) -> np.ndarray:
+    """An id per key, equal for equal keys."""
+    ids: dict = {}
+    return np.array([ids.setdefault(key, len(ids)) for key in keys])
+
+
+def retrieve(encoder: DualEncoder, task: RetrievalTask) -> tuple[np.ndarray, np.ndarray]:
+    """Int8 embeddings of a task's queries and gallery."""
+    encode = {"text": encoder.encode_text, "image": encoder.encode_image}
+    queries, gallery = encode[task.query_modality](task.queries), encode[task.gallery_modality](task.gallery)
+    return to_int8(queries), to_int8(gallery)
+
+
+def score(queries: np.ndarray, gallery: np.ndarray, task: RetrievalTask) -> Evaluation:
+    """Exact cosine search, judged."""
+    run = topk_exact(queries, gallery, min(DEPTH, len(gallery)), metric="cosine")
+    return evaluate(
+        run, task.qrels, hit_grade=task.hit_grade, groups=task.query_groups,
+        name=task.name, split=task.split, direction=task.direction,
+    )  # fmt: skip
+
+
+def _validation(config: dict, task: RetrievalTask) -> Callable[[nn.Module], dict]:
+    def validate(network: nn.Module) -> dict:
+        report = score(*retrieve(DualEncoder(config, network), task), task)
+        found = {name: report.mean(name) for name in ("R@1", "R@10")}
+        # Both ends of the list count; R@1 alone is noisy on some 700 queries.
+        return {**found, "score": found["R@1"] + found["R@10"]}
+
+    return validate
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that makes one artifact.
+
+    Args:
+        name: of the corpus and of the artifact.
+        data, loss: for the model card.
+        batch_size: pairs per step.
+        plan: see `lib.training.Plan`.
+        config: tokenizer -> config of the `DualEncoder`.
+        tokenizer: () -> Tokenizer.
+        stream: (tokenizer, recipe) -> training batches.
+        task: (split, direction) -> RetrievalTask.
+        export: encoder -> named int8 arrays to store beside the model; `test_text` and `test_image` at least.
+    """
+
+    name: str
+    data: str
+    loss: str
+    batch_size: int
+    plan: Plan
+    config: Callable[[Tokenizer], dict]
+    tokenizer: Callable[[], Tokenizer]
+    stream: Callable[[Tokenizer, Recipe], object]
+    task: Callable[..., RetrievalTask]
+    export: Callable[[DualEncoder], dict]
+
+
+LOSS = f"two-way InfoNCE, learnt temperature, several positives, mean over Matryoshka sizes {DIMS}"
+
+
+def _icons_tokenizer() -> Tokenizer:
+    corpus = icons.load()
+    return Tokenizer.train([icons.phrase_of(corpus.names[i]) for i in corpus.positions("train")], 1500, 16)
+
+
+def _icons_config(tokenizer: Tokenizer) -> dict:
+    return {
+        "name": "icons",
+        "embed_dim": 256,
+        "channels": 1,
+        "image_size": icons.SIZE,
+        "dims": list(DIMS),
+        "vision": {"timm_model_name": "cm_resnet_gray", "image_size": icons.SIZE, "timm_proj": "linear"},
+        "text": {"width": 192, "heads": 4, "layers": 2},
+        "tokenizer": tokenizer.to_dict(),
+    }
+
+
+def _icons_export(encoder: DualEncoder) -> dict:
+    corpus, task = icons.load(), icons.task("test")
+    every = to_int8(encoder.encode_image(corpus.images))
+    return {
+        "all_image": every,
+        "test_image": every[corpus.positions("test")],
+        "test_text": to_int8(encoder.encode_text(task.queries)),
+    }
+
+
+def _scenes_config(tokenizer: Tokenizer) -> dict:
+    return {
+        "name": "scenes",
+        "embed_dim": 256,
+        "channels": 3,
+        "image_size": scenes.SIZE,
+        "dims": list(DIMS),
+        "vision": {"timm_model_name": "cm_resnet_rgb", "image_size": scenes.SIZE, "timm_proj": "linear"},
+        "text": {"width": 128, "heads": 4, "layers": 3},
+        "tokenizer": tokenizer.to_dict(),
+    }
+
+
+def _scenes_export(encoder: DualEncoder) -> dict:
+    text, image = retrieve(encoder, scenes.task("test"))
+    return {"test_text": text, "test_image": image}
+
+
+RECIPES = {
+    "icons": Recipe(
+        name="icons",
+        data="icons, train split",
+        loss=LOSS,
+        batch_size=256,
+        plan=Plan(steps=3300, validate_every=165),
+        config=_icons_config,
+        tokenizer=_icons_tokenizer,
+        stream=lambda tokenizer, recipe: IconStream(
+            icons.load(), tokenizer, recipe.batch_size, recipe.plan.steps, recipe.plan.seed
+        ),
+        task=icons.task,
+        export=_icons_export,
+    ),
+    "scenes": Recipe(
+        name="scenes",
+        data="scenes, endless train stream, one of five captions at random",
+        loss=LOSS,
+        batch_size=256,
+        plan=Plan(steps=2500, validate_every=250),
+        config=_scenes_config,
+        tokenizer=lambda: Tokenizer.train(scenes.words(), 10_000, 32),
+        stream=lambda tokenizer, recipe: SceneStream(tokenizer, recipe.batch_size, recipe.plan.seed),
+        task=scenes.task,
+        export=_scenes_export,
+    ),
+}
+
+
+def build(
+    name: str,
+    *,
+    log: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] = lambda step, steps: None,
+    folder: Path | None = None,
+) -> DualEncoder:
+    """Trains one artifact, measures it on its test split and writes model, card and embeddings.
+
+    A run that was stopped goes on from its last validation: the state lies in `data/cache/` until it is done.
+
+    Args:
+        name: a key of `RECIPES`.
+        log: takes one line per validation.
+        progress: takes the step and the number of steps.
+        folder: where to write; `data/artifacts/<name>` by default.
+
+    Returns:
+        The trained encoder.
+    """
+    recipe = RECIPES[check_choice(name, RECIPES, "artifact")]
+    started = time.monotonic()
+    tokenizer = recipe.tokenizer()
+    config = recipe.config(tokenizer)
+    torch.manual_seed(recipe.plan.seed)
+    checkpoint = cache_dir() / f"train-{name}.pt"
+    trainer = Trainer(
+        build_network(config),
+        recipe.stream(tokenizer, recipe),
+        contrastive,
+        recipe.plan,
+        validate=_validation(config, recipe.task("validation", "text_to_image")),
+        checkpoint=checkpoint,
+        log=log,
+    )
+    encoder = DualEncoder(config, trainer.run(lambda step: progress(step, recipe.plan.steps)))
+    folder = folder or artifacts_dir() / name
+    arrays = recipe.export(encoder)
+    rows = []
+    for direction, sides in (("text_to_image", ("text", "image")), ("image_to_text", ("image", "text"))):
+        task = recipe.task("test", direction)
+        rows += score(arrays[f"test_{sides[0]}"], arrays[f"test_{sides[1]}"], task).rows()
+    card = {
+        "data": recipe.data,
+        "loss": recipe.loss,
+        "plan": asdict(recipe.plan),
+        "batch_size": recipe.batch_size,
+        "kept_step": trainer.best_step,
+        "minutes_last_run": round((time.monotonic() - started) / 60, 1),
+        "torch": torch.__version__.split("+")[0],
+        "threads": torch.get_num_threads(),
+        "parameters": sum(p.numel() for p in encoder.network.parameters()),
+        "history": asdict(trainer.history),
+        "metrics": rows,
+    }
+    save_model(encoder, folder, card)
+    save_embeddings(name, folder, **arrays)
+    for leftover in cache_dir().glob(checkpoint.name + "*"):
+        leftover.unlink()
+    return encoder

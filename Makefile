@@ -1,0 +1,79 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the rest.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+BUILD   ?= build
+# Two threads, the size of machine the suite is written for. More is faster and moves no checked number; it moves
+# the last digits of float sums, which is why every checked number carries a tolerance.
+THREADS ?= 2
+# INSTALL=no uses VENV as it is (a conda environment, for example).
+INSTALL ?= yes
+
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed-crossmodal
+
+export OMP_NUM_THREADS      := $(THREADS)
+export OPENBLAS_NUM_THREADS := $(THREADS)
+export MKL_NUM_THREADS      := $(THREADS)
+export PYTHONHASHSEED       := 0
+export HF_HUB_OFFLINE       := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Debug checks of ipykernel print to stderr in some Python versions; they are of no use to a reader.
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+# The notebooks choose the inline backend themselves.
+unexport MPLBACKEND
+
+.DEFAULT_GOAL := help
+# `test` runs its three parts in order and stops at the first that fails.
+.NOTPARALLEL:
+.PHONY: help install run test lint unit notebooks lab train refresh clean
+
+help:  ## list the targets
+	@echo "Cross-modal retrieval, measured. Targets:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) THREADS=$(THREADS) BUILD=$(BUILD)"
+
+install: $(STAMP)  ## make the environment; remade only when pyproject.toml or constraints.txt change
+
+ifeq ($(INSTALL),no)
+$(STAMP): ;
+else
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, $(PYTHON) is " + v + ". Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@echo "Making $(VENV) and installing into it (minutes the first time; once installed, no network is needed)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+endif
+
+run: $(STAMP)  ## execute every notebook, write their HTML and a report of all quality tables to build/
+	@$(BIN)/python -m lib.notebooks run --build $(BUILD)
+
+test: lint unit notebooks  ## every check: style, layers, unit tests, notebooks re-run and compared
+
+lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@PATH="$(abspath $(BIN)):$$PATH" lint-imports
+
+unit: $(STAMP)  ## the unit tests
+	@$(BIN)/python -m pytest -q tests
+
+# PYTEST_ARGS lets a maintainer pass, for example, -x or the notebooks in another order.
+NOTEBOOKS ?= notebooks
+notebooks: $(STAMP)  ## re-run the notebooks and their solutions, compare every number with what is stored
+	@$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=120 -p no:cacheprovider \
+	    $(PYTEST_ARGS) $(NOTEBOOKS)
+
+lab: $(STAMP)  ## open JupyterLab at notebook 00
+	@$(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
+
+train: $(STAMP)  ## rebuild every committed model and embedding (under an hour on two cores)
+	@$(BIN)/crossmodal train --all
+
+refresh: $(STAMP)  ## maintainers: re-execute the notebooks in place and store their outputs (NAMES="00 01" picks)
+	@$(BIN)/python -m lib.notebooks refresh $(NAMES)
+
+clean:  ## remove the environment, the build folder and the caches
+	@rm -rf .venv build .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,18 @@
+"""The teaching room: exercises that judge the reader's own answer, and predictions.
+
+    course.predict("gap", "Which gap is wider?", ["trained", "untrained"], yours=None)
+    course.reveal("gap", observed="b", because="...")
+    course.check("start.top_k", top_k)      what is wrong with this answer, and a hint for it
+    course.hint("start.top_k")              the next hint
+
+The exercises of a notebook are in the module of its name.
+"""
+
+from __future__ import annotations
+
+from lib.course import joint_embedding, start_here
+from lib.course.engine import Exercise, Verdict, check, exercises, hint, predict, register, reveal
+
+register(*start_here.EXERCISES, *joint_embedding.EXERCISES)
+
+__all__ = ["Exercise", "Verdict", "check", "exercises", "hint", "predict", "register", "reveal"]

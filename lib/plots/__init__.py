@@ -1,0 +1,33 @@
+"""Every figure of the suite: readable on a projector, in grey, and by eyes that do not tell red from green.
+
+Colour never carries meaning alone: a second series has another marker and another dash too. Functions that
+draw one pair of axes take `ax` to draw into a panel, and return the axes; `ax.figure` is the figure. In a
+notebook the figure stands above the sentence that says what it shows:
+
+    plots.curves(...)
+    plots.show()
+    report.sentence(...)
+"""
+
+from __future__ import annotations
+
+from lib.plots.charts import curves, distributions, intervals, scatter
+from lib.plots.pictures import contact_sheet, heatmap
+from lib.plots.style import COLOURS, DASHES, MARKERS, STYLE, panels, save, show, use_style
+
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "MARKERS",
+    "STYLE",
+    "contact_sheet",
+    "curves",
+    "distributions",
+    "heatmap",
+    "intervals",
+    "panels",
+    "save",
+    "scatter",
+    "show",
+    "use_style",
+]

@@ -1,0 +1,206 @@
+"""Charts: estimates with intervals, curves, points in the plane, distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from lib.checks import RetrievalInputError
+from lib.plots.style import COLOURS, STYLE, labelled, looks, new_axes, styled
+
+
+@styled
+def intervals(
+    labels: Sequence[str],
+    values: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    *,
+    xlabel: str,
+    reference: float | None = None,
+    reference_label: str = "chance",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Shows estimates with their intervals, one line each, first on top: a forest plot.
+
+    Args:
+        labels: what was measured.
+        values, lows, highs: estimate and ends of its interval; `low <= value <= high`.
+        xlabel: the quantity and its unit.
+        reference: a vertical line to compare with, named `reference_label`.
+        title: of the axes.
+        ax: axes to draw into.
+
+    Raises:
+        RetrievalInputError: lengths differ, or a value lies outside its interval.
+    """
+    values, lows, highs = (np.asarray(v, dtype=float) for v in (values, lows, highs))
+    if not len(labels) == len(values) == len(lows) == len(highs):
+        raise RetrievalInputError(
+            f"{len(labels)} labels, {len(values)} values, {len(lows)} lows, {len(highs)} highs"
+        )
+    outside = np.flatnonzero((lows > values) | (values > highs))
+    if outside.size:
+        i = int(outside[0])
+        raise RetrievalInputError(
+            f"{labels[i]!r}: {values[i]} is outside its interval [{lows[i]}, {highs[i]}]"
+        )
+    ax = new_axes(ax, (9.0, 1.6 + 0.55 * len(labels)))
+    places = np.arange(len(labels))[::-1]
+    ax.errorbar(
+        values, places, xerr=[values - lows, highs - values], fmt="o", color=COLOURS[0],
+        capsize=6, elinewidth=2.2, markersize=9,
+    )  # fmt: skip
+    ax.set_yticks(places, labels)
+    ax.set_ylim(-0.6, len(labels) - 0.4)
+    if reference is not None:
+        ax.axvline(reference, color="0.35", linestyle="--", linewidth=1.8, label=reference_label)
+        ax.legend(fontsize=STYLE["legend.fontsize"])
+    return labelled(ax, xlabel, "", title)
+
+
+@styled
+def curves(
+    series: Mapping[str, tuple],
+    *,
+    xlabel: str,
+    ylabel: str,
+    xscale: str = "linear",
+    yscale: str = "linear",
+    xticks: Sequence[float] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Shows lines with markers, each with its interval if it has one, in the order given.
+
+    Args:
+        series: name to `(x, y)` or `(x, y, low, high)`.
+        xlabel, ylabel: quantities and units.
+        xscale, yscale: "linear" or "log"; powers of two on a log axis are written as plain numbers.
+        xticks: where to put ticks; each is written as a plain number.
+        title: of the axes.
+        ax: axes to draw into.
+
+    Raises:
+        RetrievalInputError: no series, or arrays of different lengths in one of them.
+    """
+    if not series:
+        raise RetrievalInputError("there are no series to draw")
+    ax = new_axes(ax)
+    for (name, arrays), (colour, marker, dash) in zip(series.items(), looks(), strict=False):
+        x, y, *band = (np.asarray(a, dtype=float) for a in arrays)
+        if len({len(a) for a in (x, y, *band)}) != 1 or len(band) not in (0, 2):
+            lengths = ", ".join(str(len(a)) for a in arrays)
+            raise RetrievalInputError(
+                f"series {name!r} needs (x, y) or (x, y, low, high) of one length; it has {lengths}"
+            )
+        ax.plot(x, y, color=colour, marker=marker, linestyle=dash, label=name)
+        if band:
+            ax.fill_between(x, *band, color=colour, alpha=0.18, linewidth=0)
+    ax.set(xscale=xscale, yscale=yscale)
+    if xticks is not None:
+        ax.set_xticks(xticks, [f"{tick:,g}" for tick in xticks])
+        ax.minorticks_off()
+    if len(series) > 1:
+        ax.legend(fontsize=STYLE["legend.fontsize"])
+    return labelled(ax, xlabel, ylabel, title)
+
+
+@styled
+def scatter(
+    groups: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+    pairs: tuple[np.ndarray, np.ndarray] | None = None,
+    notes: Mapping[str, Sequence[float]] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Shows groups of points in the plane, for example two modalities on one map.
+
+    Args:
+        groups: name to `(n, 2)` points.
+        xlabel, ylabel: what the axes are; a map such as UMAP has no units, so say that.
+        pairs: two `(n, 2)` arrays; row i of one is joined by a thin line to row i of the other.
+        notes: text to the point it is written at.
+        title: of the axes.
+        ax: axes to draw into.
+
+    Raises:
+        RetrievalInputError: points that are not `(n, 2)`, or pairs of different lengths.
+    """
+    ax = new_axes(ax, (8.0, 6.5))
+    if pairs is not None:
+        first, second = (_points(p, "pairs") for p in pairs)
+        if len(first) != len(second):
+            raise RetrievalInputError(f"pairs join {len(first)} points with {len(second)}")
+        lines = mpl.collections.LineCollection(
+            np.stack([first, second], axis=1), colors="0.6", linewidths=0.7
+        )
+        ax.add_collection(lines)
+    for (name, points), (colour, marker, _) in zip(groups.items(), looks(), strict=False):
+        points = _points(points, name)
+        size = float(np.clip(12_000 / max(len(points), 1), 14, 90))  # many points are drawn small
+        ax.scatter(*points.T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, label=name)
+    for text, (x, y) in (notes or {}).items():
+        ax.plot(x, y, marker="o", markersize=14, mfc="none", mec="black", mew=1.8, linestyle="none")
+        ax.annotate(
+            text, (x, y), xytext=(8, 6), textcoords="offset points", fontsize=12,
+            bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.8},
+        )  # fmt: skip
+    if len(groups) > 1:
+        ax.legend(fontsize=STYLE["legend.fontsize"], markerscale=1.6)
+    return labelled(ax, xlabel, ylabel, title)
+
+
+@styled
+def distributions(
+    groups: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    bins: int = 40,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Shows how the values of each group spread: histograms over common bins, each summing to 100%.
+
+    Shares, not counts: there are a thousand times more wrong pairs than right ones.
+
+    Args:
+        groups: name to `(n,)` values.
+        xlabel: the quantity and its unit.
+        bins: number of bins over the common range.
+        title: of the axes.
+        ax: axes to draw into.
+
+    Raises:
+        RetrievalInputError: an empty group or a value that is not finite.
+    """
+    arrays = {name: np.asarray(values, dtype=float).ravel() for name, values in groups.items()}
+    for name, values in arrays.items():
+        if values.size == 0 or not np.isfinite(values).all():
+            raise RetrievalInputError(f"group {name!r} is empty or holds values that are not finite")
+    ax = new_axes(ax)
+    edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins=bins)
+    for (name, values), (colour, marker, dash) in zip(arrays.items(), looks(), strict=False):
+        share = 100 * np.histogram(values, edges)[0] / len(values)
+        ax.stairs(share, edges, fill=True, color=colour, alpha=0.2)
+        middle = (edges[:-1] + edges[1:]) / 2
+        every = max(1, bins // 12)
+        ax.plot(middle, share, color=colour, linestyle=dash, marker=marker, markevery=every, label=name)
+    if len(arrays) > 1:
+        ax.legend(fontsize=STYLE["legend.fontsize"])
+    ax.set_ylim(bottom=0)
+    return labelled(ax, xlabel, "share of the group (%)", title)
+
+
+def _points(points, name: str) -> np.ndarray:
+    points = np.asarray(points, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise RetrievalInputError(f"{name} has shape {points.shape}, expected (n, 2)")
+    return points

@@ -1,0 +1,178 @@
+"""The engine: what is printed, when, and that it is the same every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lib import course
+from lib.checks import RetrievalInputError
+from lib.course import engine
+from lib.course.engine import Exercise, Wrong, as_array, as_number, call
+
+
+@pytest.fixture(autouse=True)
+def fresh_state(monkeypatch):
+    for name in ("_HINTS_SHOWN", "_PREDICTIONS"):
+        monkeypatch.setattr(engine, name, {})
+    monkeypatch.setattr(engine, "_EXERCISES", dict(engine._EXERCISES))
+
+
+def double(function):
+    result = as_number(call(function, np.array([2.0])), meaning="one number")
+    if result != 4.0:
+        raise Wrong(f"it returns {result:g}", "Twice 2 is 4.")
+
+
+def negative(function):
+    if as_number(call(function, np.array([-1.0])), meaning="one number") != -2.0:
+        raise Wrong("the sign is lost", "Twice -1 is -2.")
+
+
+@pytest.fixture
+def doubling():
+    course.register(
+        Exercise(
+            "test.double", "Return twice x.", (double, negative), ("Add it to itself.", "Two times."), "Good."
+        )
+    )
+    return "test.double"
+
+
+def said(capsys) -> str:
+    return capsys.readouterr().out
+
+
+def test_right_answer(doubling, capsys):
+    assert course.check(doubling, lambda x: 2 * x)
+    assert said(capsys) == "OK test.double: all 2 checks passed. Good.\n"
+
+
+def test_wrong_answer_says_what_and_hints(doubling, capsys):
+    verdict = course.check(doubling, lambda x: 3 * x)
+    assert not verdict
+    assert said(capsys) == (
+        "test.double: not yet.\n  What is wrong: it returns 6.\n  Hint: Twice 2 is 4.\n"
+        '  More help: course.hint("test.double")\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "phrase"),
+    [
+        (lambda x: None, "not started, it returns None.\n  Task: Return twice x."),
+        (lambda x: 4.0 if x > 0 else None, "returned None for one of the cases"),
+        (lambda x: 1 / 0, "it raised ZeroDivisionError: division by zero"),
+        (lambda x: x.__imul__(2), "changed its input"),
+        (lambda x: "4", "the result is '4', not a number"),
+        (lambda x: [1, 2], "has 2 values"),
+        (lambda x: float("nan"), "not finite"),
+        (lambda x: 2 * abs(x), "the sign is lost"),
+        (lambda: 4.0, "it raised TypeError"),
+        (4.0, "pass the function itself, without calling it; this is 4.0"),
+    ],
+)
+def test_says_what_is_wrong_with_this_answer(doubling, function, phrase):
+    verdict = course.check(doubling, function)
+    assert not verdict and phrase in verdict.message
+
+
+def test_not_implemented_is_not_started(doubling):
+    def stub(x):
+        raise NotImplementedError
+
+    assert "not started" in course.check(doubling, stub).message
+
+
+def test_verdict_shows_nothing_more_in_a_notebook(doubling, capsys):
+    verdict = course.check(doubling, lambda x: 2 * x)
+    said(capsys)
+    verdict._ipython_display_()
+    assert said(capsys) == ""
+
+
+def test_hints_come_one_at_a_time_and_end(doubling, capsys):
+    for _ in range(3):
+        course.hint(doubling)
+    assert said(capsys).splitlines() == [
+        "test.double, hint 1 of 2: Add it to itself.",
+        "test.double, hint 2 of 2: Two times.",
+        "test.double: that was the last hint. The solutions folder holds a worked answer.",
+    ]
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(RetrievalInputError, match="'start.top_k'"):
+        course.check("start.topk", len)
+    with pytest.raises(RetrievalInputError, match="Did you mean 'start.top_k'"):
+        course.hint("start.topk")
+
+
+def test_a_name_is_registered_once(doubling):
+    with pytest.raises(RetrievalInputError, match="registered already"):
+        course.register(course.exercises()[doubling])
+
+
+@pytest.mark.parametrize("name", course.exercises())
+def test_every_exercise_is_complete(name):
+    exercise = course.exercises()[name]
+    assert len(exercise.hints) >= 2 and len(exercise.stages) >= 2
+    for text in (exercise.statement, exercise.insight, *exercise.hints):
+        assert text.strip().endswith((".", "?", "!")), text
+
+
+def test_prediction_then_result(capsys):
+    options = ["the trained model", "the untrained model"]
+    course.predict("gap", "Whose gap is wider?", options, yours="b")
+    assert said(capsys) == (
+        "Whose gap is wider?\n  a) the trained model\n  b) the untrained model\n"
+        "Your prediction: b) the untrained model\n"
+    )
+    course.reveal("gap", observed="the trained model", because="It stays open.")
+    assert said(capsys) == (
+        "Observed: a) the trained model\nYou predicted b) the untrained model.\nWhy: It stays open.\n"
+    )
+    course.reveal("gap", observed="b")
+    assert said(capsys) == "Observed: b) the untrained model\nYou predicted it.\n"
+
+
+def test_no_prediction_is_said_kindly(capsys):
+    course.predict("gap", "Which?", ["x", "y"])
+    assert "none yet" in said(capsys)
+    course.reveal("gap", observed="a")
+    assert "You made no prediction" in said(capsys)
+
+
+@pytest.mark.parametrize("yours", ["B", " b", "b)", "B) "])
+def test_letters_are_read_generously(yours, capsys):
+    course.predict("gap", "Which?", ["x", "y"], yours=yours)
+    assert "Your prediction: b) y" in said(capsys)
+
+
+def test_predictions_refuse():
+    with pytest.raises(RetrievalInputError, match="2 to 6 options, got 1"):
+        course.predict("gap", "Which?", ["x"])
+    with pytest.raises(RetrievalInputError, match="yours must be one of 'a', 'b'; got 'c'"):
+        course.predict("gap", "Which?", ["x", "y"], yours="c")
+    with pytest.raises(RetrievalInputError, match="no prediction 'other'"):
+        course.reveal("other", observed="a")
+    course.predict("gap", "Which?", ["x", "y"])
+    with pytest.raises(RetrievalInputError, match="observed must be one of"):
+        course.reveal("gap", observed="c")
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "phrase"),
+    [
+        ([[1, 2], [3]], "numbers", "cannot be read"),
+        ([["a", "b"]], "numbers", "not numbers"),
+        (np.zeros((2, 1)), "numbers", "transpose"),
+        (np.zeros(3), "numbers", "shape (3,), expected (1, 2)"),
+        (np.array([[1.0, np.nan]]), "numbers", "not finite"),
+        (np.zeros((1, 2)), "integers", "expected integers"),
+    ],
+)
+def test_arrays_are_judged_from_the_outside_in(result, kind, phrase):
+    with pytest.raises(Wrong) as caught:
+        as_array(result, shape=(1, 2), kind=kind, meaning="one row")
+    assert phrase in caught.value.what

@@ -1,0 +1,101 @@
+"""pyproject.toml, environment.yml and constraints.txt describe one environment."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# PyPI name -> conda-forge name, where they differ.
+CONDA_NAMES = {"torch": "pytorch", "open-clip-torch": "open-clip-torch"}
+# What a conda environment needs besides, because a virtual environment has it from elsewhere.
+CONDA_EXTRAS = {"python", "pip", "make"}
+
+
+def requirements() -> list[Requirement]:
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    return [Requirement(line) for group in groups for line in group]
+
+
+def conda_packages() -> dict[str, str]:
+    """Name to version range. The file is flat, so no YAML library is needed to read its list."""
+    lines = (ROOT / "environment.yml").read_text().split("dependencies:")[1].splitlines()
+    entries = [line.strip().removeprefix("- ") for line in lines if line.strip().startswith("- ")]
+    return {
+        match[1]: match[2] for entry in entries if (match := re.fullmatch(r"([\w.-]+?)([<>=!].*)?", entry))
+    }
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return dict(line.split("==") for line in lines if line)
+
+
+def test_conda_and_pip_ask_for_the_same():
+    wanted = {
+        CONDA_NAMES.get(name := canonicalize_name(r.name), name): str(r.specifier) for r in requirements()
+    }
+    offered = {name: rng or "" for name, rng in conda_packages().items() if name not in CONDA_EXTRAS}
+    normal = {name: str(Requirement(f"x{rng}").specifier) for name, rng in offered.items()}
+    assert normal == wanted
+
+
+def test_python_version_agrees():
+    assert conda_packages()["python"] == PROJECT["requires-python"]
+
+
+def test_only_conda_forge_and_no_pip_section():
+    text = (ROOT / "environment.yml").read_text()
+    assert re.findall(r"^  - ([\w-]+)$", text.split("channels:")[1].split("dependencies:")[0], re.M) == [
+        "conda-forge",
+        "nodefaults",
+    ]
+    assert "- pip:" not in text
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
+def test_every_requirement_is_pinned_within_its_range(requirement):
+    version = pins()[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(version), f"{requirement} does not allow the pinned {version}"
+
+
+def test_every_requirement_says_why():
+    text = (ROOT / "pyproject.toml").read_text().split("dependencies = [")[1].split("[project.scripts]")[0]
+    lines = [line for line in text.splitlines() if line.strip().startswith('"')]
+    assert len(lines) == len(requirements())
+    assert [line for line in lines if "  # " not in line] == []
+
+
+def test_constraints_hold_exact_versions_and_nothing_of_one_machine():
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[\w.]+", line), line
+    assert [name for name in pins() if re.match(r"nvidia|cuda|triton", name)] == [], "a CPU torch must do"
+    assert list(pins()) == sorted(pins())
+
+
+def test_constraints_cover_what_is_needed_transitively():
+    """Walks the installed packages' own requirements; nothing they need here may be left unpinned."""
+    if (Path(sys.prefix) / "conda-meta").exists():
+        pytest.skip("a conda environment resolves its own versions")
+    pinned, seen, todo = pins(), set(), requirements()
+    while todo:
+        requirement = todo.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, *sorted(requirement.extras)) in seen or re.match(r"nvidia|cuda|triton", name):
+            continue
+        seen.add((name, *sorted(requirement.extras)))
+        assert name in pinned, f"{name} is needed and not in constraints.txt"
+        for line in metadata.distribution(name).requires or []:
+            inner = Requirement(line)
+            extras = requirement.extras or {""}
+            if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in extras):
+                todo.append(inner)

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from lib.checks import RetrievalInputError
+from lib.checks import check_count
 from lib.files import DamagedFileError, MissingFileError, atomic_path, seal, verify
 
 
@@ -30,13 +30,14 @@ class Plan:
         steps: optimizer steps.
         learning_rate: peak; linear warm-up, then half a cosine down to 2% of it.
         warmup: steps of warm-up.
-        weight_decay: AdamW, on matrices and filters only: not on embeddings, norms, biases and the temperature.
-        average: decay of the exponential moving average of the weights, which is what is evaluated and kept.
+        weight_decay: AdamW, on matrices and filters only; embeddings, norms, biases and the temperature are
+            exempt.
+        average: decay of the exponential moving average of the weights, the one that is evaluated and kept.
         clip: largest gradient norm.
-        max_scale: the learnt 1 / temperature is clamped to [1, max_scale] *after* each step; a clamp inside the
-            forward pass would have no gradient beyond the bound and stay there.
+        max_scale: the learnt 1 / temperature is clamped to [1, max_scale] *after* each step; a clamp inside
+            the forward pass would have no gradient beyond the bound and stay there.
         validate_every: steps between validations.
-        seed: for the initial weights; streams have their own.
+        seed: for the initial weights and dropout; streams have their own.
     """
 
     steps: int
@@ -48,6 +49,10 @@ class Plan:
     max_scale: float = 100.0
     validate_every: int = 500
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(self.steps, "steps")
+        check_count(self.validate_every, "validate_every")
 
 
 @dataclass
@@ -74,7 +79,7 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """average <- decay * average + (1 - decay) * network; the decay starts small, so early weights fade fast."""
+    """average <- decay * average + (1 - decay) * network; decay starts small, so early weights fade fast."""
     decay = min(decay, (1 + step) / (10 + step))
     current = network.state_dict()
     for name, kept in average.state_dict().items():
@@ -86,7 +91,9 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
 
 def fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, slower than float32."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    # Private and newer than the oldest torch we accept; where torch cannot tell, float32 is the safe answer.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
 class Trainer:
@@ -97,10 +104,10 @@ class Trainer:
         stream: `stream.batch(step)` is handed to `objective`.
         objective: `(network, batch) -> 0-d loss`.
         plan: hyperparameters.
-        validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps and at the end;
-            `"score"` decides which averaged weights are kept as `best`.
-        checkpoint: where to store the state after each validation; a sealed file there is resumed from, and one
-            that is damaged or belongs to another plan is refused.
+        validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps and at the
+            end; `"score"` decides which averaged weights are kept as `best`.
+        checkpoint: where to store the state after each validation; a sealed file there is resumed from, and
+            one that is damaged, or belongs to another plan or network, is refused.
         log: called with one line of text per validation.
     """
 
@@ -115,8 +122,6 @@ class Trainer:
         checkpoint: Path | None = None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        if plan.steps < 1:
-            raise RetrievalInputError(f"a plan needs at least 1 step, got {plan.steps}")
         self.network, self.stream, self.objective, self.plan = network, stream, objective, plan
         self.validate, self.checkpoint, self.log = validate, checkpoint, log
         self.average = copy.deepcopy(network).eval()
@@ -135,20 +140,26 @@ class Trainer:
         while self.step < self.plan.steps:
             self._one_step()
             progress(self.step)
-            if self.step % self.plan.validate_every == 0 or self.step == self.plan.steps:
+            if self._is_validation_due():
                 self._checkpoint_and_validate()
         self.average.load_state_dict(self.best)
         return self.average.eval()
+
+    def _is_validation_due(self) -> bool:
+        return self.step % self.plan.validate_every == 0 or self.step == self.plan.steps
 
     def _one_step(self) -> None:
         rate = learning_rate_at(self.step, self.plan)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(self.plan.seed * 1_000_003 + self.step)  # dropout and the like, wherever we resume
+        batch = self.stream.batch(self.step)  # outside autocast, which would round its geometry to 3 digits
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
-            loss = self.objective(self.network, self.stream.batch(self.step))
+            loss = self.objective(self.network, batch)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {float(loss)} at step {self.step}; lower the learning rate")
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.step} with learning rate {rate:.2g}; lower the rate"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
@@ -159,10 +170,10 @@ class Trainer:
                 scale.clamp_(0.0, math.log(self.plan.max_scale))
         update_average(self.average, self.network, self.plan.average, self.step)
         self.step += 1
-        if self.step % 10 == 0 or self.step == self.plan.steps:
-            row = {"step": self.step, "loss": float(loss), "rate": rate}
+        if self.step % 10 == 0 or self._is_validation_due():
+            row = {"step": self.step, "loss": loss.item(), "rate": rate}
             if scale is not None:
-                row["scale"] = float(scale.exp())
+                row["scale"] = scale.exp().item()
             self.history.loss.append(row)
 
     def _checkpoint_and_validate(self) -> None:
@@ -199,11 +210,19 @@ class Trainer:
         except MissingFileError:
             return
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["plan"] != asdict(self.plan):
+        wanted = asdict(self.plan)
+        if state["plan"] != wanted:
+            changed = {key: (state["plan"].get(key), value) for key, value in wanted.items()}
+            changed = ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items() if old != new)
             raise DamagedFileError(
-                f"{self.checkpoint} belongs to another plan: {state['plan']}. Delete it to train from the start."
+                f"{self.checkpoint} belongs to another plan ({changed}). Delete it to train from the start."
             )
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise DamagedFileError(
+                f"{self.checkpoint} belongs to another network: {error}. Delete it to train from the start."
+            ) from error
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.best, self.best_score, self.best_step = state["best"], state["best_score"], state["best_step"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,7 +29,7 @@ def matryoshka_loss(
     Args:
         loss: any loss that takes (query_emb, key_emb, **options).
         query_emb: (B, d); need not be normalised.
-        key_emb: (M, d).
+        key_emb: (M, d); need not be normalised.
         dims: sizes to keep, strictly ascending, at most d.
         weights: one per size; 1 each by default, as in the paper.
         options: passed on to `loss`.
@@ -37,20 +38,26 @@ def matryoshka_loss(
         0-d loss.
 
     Raises:
-        RetrievalInputError: sizes that are empty, not ascending or above d; as many weights as sizes are needed.
+        RetrievalInputError: embeddings that are not (B, d) and (M, d); sizes that are empty, not ascending or
+            above d; another number of weights than of sizes.
 
     Relations: `dims=[d]` is the loss itself on normalised embeddings.
 
     Reference: Kusupati et al. 2022, "Matryoshka Representation Learning".
     """
-    dims, width = list(dims), query_emb.shape[-1]
-    if not dims or dims[0] < 1 or dims[-1] > width or any(b <= a for a, b in zip(dims, dims[1:], strict=False)):
+    # Checked here because the slices below would make two different widths equal.
+    if query_emb.ndim != 2 or key_emb.ndim != 2 or query_emb.shape[1] != key_emb.shape[1]:
+        shapes = f"{tuple(query_emb.shape)} and {tuple(key_emb.shape)}"
+        raise RetrievalInputError(f"expected (B, d) and (M, d) embeddings, got {shapes}")
+    dims, width = list(dims), query_emb.shape[1]
+    ascending = all(a < b for a, b in pairwise(dims))
+    if not dims or not ascending or dims[0] < 1 or dims[-1] > width:
         raise RetrievalInputError(f"dims must ascend strictly from 1 to at most {width}, got {dims}")
     weights = [1.0] * len(dims) if weights is None else list(weights)
     if len(weights) != len(dims):
         raise RetrievalInputError(f"{len(dims)} sizes need as many weights, got {len(weights)}")
-    terms = [
-        weight * loss(F.normalize(query_emb[:, :dim], dim=-1), F.normalize(key_emb[:, :dim], dim=-1), **options)
-        for dim, weight in zip(dims, weights, strict=True)
-    ]
+    terms = []
+    for dim, weight in zip(dims, weights, strict=True):
+        query, key = F.normalize(query_emb[:, :dim], dim=1), F.normalize(key_emb[:, :dim], dim=1)
+        terms.append(weight * loss(query, key, **options))
     return sum(terms[1:], terms[0])

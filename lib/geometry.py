@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, unit_rows
+from lib.checks import RetrievalInputError, as_embeddings, check_choice, check_count, unit_rows
 
 INT8_MAX = 127
+DISTANCES = ("one_minus_cosine", "euclidean", "angle")
 
 
 def _pair(x, y) -> tuple[np.ndarray, np.ndarray]:
@@ -32,13 +33,14 @@ def alignment(x, y, alpha: float = 2.0) -> float:
     return float(np.mean(np.linalg.norm(x - y, axis=1).astype(np.float64) ** alpha))
 
 
-def uniformity(x, t: float = 2.0, *, block: int = 1024) -> float:
+def uniformity(x, t: float = 2.0, *, block: int = 512) -> float:
     """How evenly points cover the sphere: log of the mean of exp(-t ||x_i - x_j||^2) over pairs i < j.
 
     0 when all points coincide; about -2t for points spread evenly in many dimensions. Lower is more even.
 
     Args:
         x: (n, d), n >= 2; normalised here.
+        t: how quickly far pairs stop counting, 0 < t <= 20 (beyond that exp would vanish in float32).
         block: rows held at a time; the n x n matrix never exists.
 
     Reference: as for `alignment`.
@@ -47,11 +49,16 @@ def uniformity(x, t: float = 2.0, *, block: int = 1024) -> float:
     n = len(x)
     if n < 2:
         raise RetrievalInputError(f"uniformity needs at least 2 points, got {n}")
+    if not 0 < t <= 20:
+        raise RetrievalInputError(f"t must lie above 0 and at most at 20, got {t}")
     total = 0.0
-    for start in range(0, n, block):
-        cosine = x[start : start + block] @ x.T
-        total += float(np.exp(np.minimum(2 * t * (cosine - 1), 0), dtype=np.float64).sum())
-    return float(np.log((total - n) / (n * (n - 1))))  # each point met itself once, with exp(0) = 1
+    for start in range(0, n, check_count(block, "block")):
+        kernel = x[start : start + block] @ x[start:].T  # (rows, n - start) cosines
+        kernel -= 1
+        kernel *= 2 * t
+        np.exp(np.minimum(kernel, 0, out=kernel), out=kernel)
+        total += np.triu(kernel, k=1).sum(dtype=np.float64)  # row r of the block starts at column r
+    return float(np.log(total / (n * (n - 1) / 2)))
 
 
 def modality_gap(x, y) -> np.ndarray:
@@ -72,13 +79,26 @@ def modality_gap(x, y) -> np.ndarray:
 def effective_rank(x) -> float:
     """How many directions the points really use: exp of the entropy of the covariance's spectrum, 1 to d.
 
-    Reference: Roy and Vetterli 2007, "The effective rank".
+    With p_k the share of the variance along the k-th principal axis:
+
+        erank = exp(-sum_k p_k log p_k)
+
+    Args:
+        x: (n, d), n >= 2; centred here, not normalised.
+
+    Raises:
+        RetrievalInputError: all points coincide.
+
+    Reference: Roy and Vetterli 2007, "The effective rank", applied to the covariance matrix (applied to x
+    itself it would weigh by standard deviations instead of variances).
     """
-    x = as_embeddings(x, "x")
-    values = np.linalg.svd(x - x.mean(axis=0), compute_uv=False).astype(np.float64) ** 2
-    if values.sum() == 0:
+    x = as_embeddings(x, "x").astype(np.float64)  # so that equal rows leave exactly 0
+    centred = x - x.mean(axis=0)
+    values = np.linalg.eigvalsh(centred.T @ centred)  # rounding leaves some a hair below 0
+    values = values[values > 0]
+    if len(values) == 0:
         raise RetrievalInputError("all points coincide: they span no direction")
-    share = values[values > 0] / values.sum()
+    share = values / values.sum()
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
@@ -91,10 +111,13 @@ def truncate(x, dim: int) -> np.ndarray:
 
     Returns:
         float32 (n, dim), unit rows.
+
+    Raises:
+        RetrievalInputError: `dim` outside 1 to d, or a row that is 0 in all the coordinates kept.
     """
     x = as_embeddings(x, "x")
-    if isinstance(dim, bool) or not 1 <= dim <= x.shape[1]:
-        raise RetrievalInputError(f"dim must lie between 1 and {x.shape[1]}, got {dim!r}")
+    if check_count(dim, "dim") > x.shape[1]:
+        raise RetrievalInputError(f"dim must lie between 1 and {x.shape[1]}, got {dim}")
     return unit_rows(x[:, :dim], "x truncated")
 
 
@@ -105,31 +128,36 @@ def triangle_violations(x, n_triples: int, *, distance: str = "one_minus_cosine"
     angle, do not.
 
     Args:
-        x: (n, d), n >= 3.
-        n_triples: how many (a, b, via) to draw.
+        x: (n, d), n >= 3; normalised here.
+        n_triples: how many (a, b, via) to draw, with replacement.
         distance: "one_minus_cosine", "euclidean" or "angle".
+
+    Returns:
+        A share between 0 and 1.
     """
-    from_cosine = {
-        "one_minus_cosine": lambda c: 1 - c,
-        "euclidean": lambda c: np.sqrt(np.maximum(2 - 2 * c, 0)),
-        "angle": lambda c: np.arccos(np.clip(c, -1, 1)),
-    }
-    if distance not in from_cosine:
-        raise RetrievalInputError(f"distance must be one of {sorted(from_cosine)}, got {distance!r}")
+    check_choice(distance, DISTANCES, "distance")
     x = unit_rows(x, "x").astype(np.float64)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)  # unit to the last bit: arccos near 1 is that sensitive
     if len(x) < 3:
         raise RetrievalInputError(f"a triple needs 3 points, got {len(x)}")
-    a, b, via = np.random.default_rng(seed).integers(len(x), size=(3, n_triples))
-    measure = from_cosine[distance]
-    straight, first, second = (measure(np.einsum("nd,nd->n", x[i], x[j])) for i, j in ((a, b), (a, via), (via, b)))
-    return float(np.mean(first + second < straight - 1e-9))
+    a, b, via = np.random.default_rng(seed).integers(len(x), size=(3, check_count(n_triples, "n_triples")))
+
+    def between(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        chord = np.linalg.norm(x[i] - x[j], axis=1)
+        if distance == "euclidean":
+            return chord
+        if distance == "one_minus_cosine":
+            return chord**2 / 2
+        return 2 * np.arctan2(chord, np.linalg.norm(x[i] + x[j], axis=1))  # arccos(cos), exact at both ends
+
+    return float(np.mean(between(a, via) + between(via, b) < between(a, b) - 1e-9))
 
 
 def to_int8(x) -> np.ndarray:
     """Rounds each row to int8, scaled so that its largest coordinate becomes 127.
 
-    Cosines do not see the scale of a row, so it need not be stored; dot products of the result are exact integers
-    in float32 up to d = 1024, which makes rankings equal on every machine.
+    Cosines do not see the scale of a row, so it need not be stored. Dot products of the result are integers
+    below 2^24 for d <= 1024, which float32 holds exactly however it adds them up: every machine ranks alike.
 
     Args:
         x: (n, d), no zero rows.

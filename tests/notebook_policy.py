@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nbformat
 
+from lib.notebooks.pages import unconverted_formulas
 from lib.report import METRICS_MIME
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,6 +179,8 @@ def _markdown(cell) -> Iterator[str]:
         yield "an image from the network; commit it, or draw it in a cell"
     if IMAGE_WITHOUT_TEXT.search(cell.source):
         yield "an image without alternative text"
+    for formula in unconverted_formulas(cell.source):
+        yield f"a formula that has no MathML: {formula}"
 
 
 def _code(cell) -> Iterator[str]:

@@ -44,8 +44,9 @@ def test_accepts_the_reference_answer(name):
 def test_rejects_each_mistake_with_its_own_hint(name, function, phrase):
     verdict = course.check(name, function)
     assert not verdict
-    assert phrase in verdict.message, verdict.message
-    assert "Hint:" in verdict.message
+    said = " ".join(verdict.message.split())
+    assert phrase in said, verdict.message
+    assert "Hint:" in said
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -53,7 +54,8 @@ def test_a_stub_is_told_the_task(name):
     exercise = course.exercises()[name]
     verdict = course.check(name, lambda *arguments: None)
     assert not verdict
-    assert "not started" in verdict.message and exercise.statement in verdict.message
+    said = " ".join(verdict.message.split())
+    assert "not started" in said and exercise.statement in said
 
 
 @pytest.mark.parametrize("name", ANSWERS)

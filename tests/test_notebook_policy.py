@@ -123,6 +123,7 @@ BREAKS = {
         "image from the network",
     ),
     "no alt": (lambda nb: nb.cells[10].update(source="![](figure.png)"), "without alternative text"),
+    "formula": (lambda nb: nb.cells[10].update(source=r"$\nothing{x}$"), r"no MathML: \nothing{x}"),
     "star": (lambda nb: nb.cells[5].update(source="from numpy import *"), "from numpy import *"),
     "semicolon": (lambda nb: nb.cells[5].update(source="plt.plot(x);  # quiet"), "semicolon"),
     "timeit": (lambda nb: nb.cells[5].update(source="%timeit f()"), "not checkable"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import string
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -100,6 +101,7 @@ def check(name: str, function: Callable) -> Verdict:
     """
     exercise = _EXERCISES[check_choice(name, _EXERCISES, "exercise")]
     passed, message = _judge(exercise, function)
+    message = _wrapped(message)
     print(message)
     return Verdict(passed, message)
 
@@ -112,7 +114,7 @@ def hint(name: str) -> None:
         print(f"{name}: that was the last hint. The solutions folder holds a worked answer.")
         return
     _HINTS_SHOWN[name] = stage + 1
-    print(f"{name}, hint {stage + 1} of {len(exercise.hints)}: {exercise.hints[stage]}")
+    print(_wrapped(f"{name}, hint {stage + 1} of {len(exercise.hints)}: {exercise.hints[stage]}"))
 
 
 def predict(key: str, question: str, options: Sequence[str], yours: str | None = None) -> None:
@@ -173,7 +175,7 @@ def reveal(key: str, observed: str, because: str = "") -> None:
     else:
         print(f"You predicted {yours}) {options[letters.index(yours)]}.")
     if because:
-        print(f"Why: {because}")
+        print(_wrapped(f"Why: {because}"))
 
 
 def call(function: Callable, *arguments):
@@ -261,6 +263,15 @@ def describe(value) -> str:
         return f"an array of shape {value.shape}"
     text = repr(value)
     return text if len(text) <= 40 and " at 0x" not in text else f"a {type(value).__name__}"
+
+
+def _wrapped(text: str, width: int = 100) -> str:
+    """Breaks long lines where a projector would, and indents what continues."""
+    lines = (
+        textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
 
 
 def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:

@@ -1,0 +1,35 @@
+"""Scenes: a generated world of coloured shapes, where which caption is true of which image is known exactly.
+
+A scene is two groups of objects and a relation between them. `sample` draws scenes of a split, `render` turns
+them into images, `captions` into words, `qrels` judges, and `task` puts the four together. `data/README.md`
+describes the corpus.
+"""
+
+from lib.datasets.scenes.drawing import SIZE, render, render_clip, render_sketch
+from lib.datasets.scenes.language import KINDS, N_CAPTIONS, caption_choice, captions, clip_captions, words
+from lib.datasets.scenes.relevance import ceilings, qrels, same_words
+from lib.datasets.scenes.splits import SPLITS, UNSEEN_PAIRS, sample, split_of
+from lib.datasets.scenes.tasks import DIRECTIONS, iter_chunks, task, training_batch
+from lib.datasets.scenes.world import (
+    COLOURS,
+    COUNTS,
+    MOTIONS,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+    SceneBatch,
+    canonical,
+    composition_key,
+    concatenate,
+    swap_colours,
+    swap_relation,
+)
+
+__all__ = [
+    "COLOURS", "COUNTS", "DIRECTIONS", "KINDS", "MOTIONS", "N_CAPTIONS", "RELATIONS", "SHAPES", "SIZE",
+    "SIZES", "SPLITS", "TEXTURES", "UNSEEN_PAIRS", "SceneBatch", "canonical", "caption_choice", "captions",
+    "ceilings", "clip_captions", "composition_key", "concatenate", "iter_chunks", "qrels", "render",
+    "render_clip", "render_sketch", "same_words", "sample", "split_of", "swap_colours", "swap_relation",
+    "task", "training_batch", "words",
+]  # fmt: skip

@@ -1,0 +1,114 @@
+"""Which scenes belong to which split, and endless reproducible streams of them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from lib.checks import check_choice
+from lib.datasets.scenes.world import (
+    DOMAIN,
+    SceneBatch,
+    check_integer,
+    composition_key,
+    exchange_groups,
+    mix64,
+)
+
+SPLITS = ("train", "validation", "test", "test_unseen")
+# One held-out (shape, colour) pair for each shape and each colour, seen in the split test_unseen only.
+UNSEEN_PAIRS = tuple((s, (3 * s + 2) % 8) for s in range(8))
+# Shares of the seen families, in percent: train 80, validation 5, test 15.
+_TRAIN_BELOW, _VALIDATION_BELOW = 80, 85
+
+
+@lru_cache(maxsize=1)
+def compositions() -> dict[str, np.ndarray]:
+    """All 8,064 compositions: `code` (as `composition_key`), `pair` (n, 2), `axis` and `split` (in SPLITS).
+
+    A whole family (the same two shapes and the same two colours in any binding, relation and order) goes to
+    one split by a hash of the family. So a composition of test is new to a trained model, and its swapped
+    bindings and relations are in test with it, where they confuse a model that ignores word order.
+    """
+    first, second, axis = (a.ravel() for a in np.mgrid[:64, :64, :2])
+    keep = first != second
+    pair, axis = np.stack([first, second], axis=1)[keep], axis[keep]
+    shape, colour = np.sort(pair // 8, axis=1), np.sort(pair % 8, axis=1)
+    family = ((shape[:, 0] * 8 + shape[:, 1]) * 8 + colour[:, 0]) * 8 + colour[:, 1]
+    percent = mix64(family + 1) % np.uint64(100)
+    split = np.where(percent < _TRAIN_BELOW, 0, np.where(percent < _VALIDATION_BELOW, 1, 2))
+    unseen = np.isin(pair, [s * 8 + c for s, c in UNSEEN_PAIRS]).any(axis=1)
+    split[unseen] = 3
+    return {"code": (pair[:, 0] * 64 + pair[:, 1]) * 2 + axis, "pair": pair, "axis": axis, "split": split}
+
+
+def split_of(scenes: SceneBatch) -> np.ndarray:
+    """(n,) which split each scene's composition belongs to, as a position in SPLITS."""
+    table = compositions()  # its codes ascend
+    return table["split"][np.searchsorted(table["code"], composition_key(scenes))]
+
+
+def _below(words: np.ndarray, bits: int, n_values: int) -> np.ndarray:
+    """Words of `bits` random bits to 0..n_values-1: floor(word * n_values / 2^bits)."""
+    return ((words * np.uint64(n_values)) >> np.uint64(bits)).astype(np.int64)
+
+
+def sample(split: str, n: int, seed: int = 0, *, start: int = 0) -> SceneBatch:
+    """Scenes `start` to `start + n - 1` of the endless stream that `split` and `seed` name.
+
+    Scene i is a function of (split, seed, i) alone, so that chunks, batches and resumed runs agree. The
+    compositions are uniform in the split, all other attributes uniform in their domains. The bits are raw
+    words of the counter-based generator Philox, which numpy keeps stable (`Generator.integers` it does not),
+    turned into values by integer arithmetic: a seed gives the same scenes on every machine.
+
+    Args:
+        split: one of SPLITS.
+        n: how many scenes, at least 1.
+        seed: 0 to 2^63 - 1.
+        start: number of the first scene, at least 0.
+
+    Raises:
+        RetrievalInputError: an unknown split, or a number outside its range.
+
+    Relations:
+        `training_batch` is `sample("train", batch_size, seed, start=step * batch_size)`, rendered;
+        `iter_chunks` walks a long stream.
+
+    Reference:
+        Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
+    """
+    split_code = SPLITS.index(check_choice(split, SPLITS, "split"))
+    n = check_integer(n, "n", 1)
+    seed = check_integer(seed, "seed", 0)
+    start = check_integer(start, "start", 0)
+    # Two Philox blocks of four 64-bit words for a scene.
+    bits = np.random.Philox(key=(split_code << 64) | seed, counter=2 * start)
+    words = bits.random_raw(8 * n).reshape(n, 8)
+    # Word 0 picks the composition, word 7 the wording, words 1 to 6 are 24 fields of 16 bits.
+    shifts = np.array([0, 16, 32, 48], dtype=np.uint64)
+    small = (words[:, 1:7, None] >> shifts & np.uint64(0xFFFF)).reshape(n, 24)
+
+    def draw(name: str, column: int) -> np.ndarray:
+        entry, n_values, smallest = DOMAIN[name]
+        width = int(np.prod(entry, dtype=int))
+        return _below(small[:, column : column + width], 16, n_values).reshape(n, *entry) + smallest
+
+    table = compositions()
+    rows = np.flatnonzero(table["split"] == split_code)
+    chosen = rows[_below(words[:, 0] >> np.uint64(32), 32, len(rows))]
+    scenes = SceneBatch(
+        shape=table["pair"][chosen] // 8,
+        colour=table["pair"][chosen] % 8,
+        relation=2 * table["axis"][chosen],
+        size=draw("size", 0),
+        texture=draw("texture", 2),
+        count=draw("count", 4),
+        layout=draw("layout", 6),
+        jitter=draw("jitter", 8),
+        background=draw("background", 12),
+        motion=draw("motion", 13),
+        wording=(words[:, 7] >> np.uint64(1)).astype(np.int64),
+    )
+    # The table is canonical; a coin decides which group comes first, or "right of" would never be first.
+    return exchange_groups(scenes, small[:, 14] & np.uint64(1) == 1)

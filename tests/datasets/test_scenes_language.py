@@ -151,7 +151,7 @@ def test_words_is_exactly_the_vocabulary() -> None:
     assert scenes.words() == sorted(scenes.words()) and len(scenes.words()) == 77
     assert all(re.fullmatch("[a-z]+", word) for word in scenes.words())
     lengths = [len(text.split()) for five in scenes.captions(batch) for text in five]
-    assert max(lengths) <= 21 and min(lengths) >= 5
+    assert max(lengths) <= 21 and min(lengths) >= 7
 
 
 def test_paraphrases_differ() -> None:

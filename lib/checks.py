@@ -101,10 +101,10 @@ def unit_rows(x, name: str) -> np.ndarray:
     return (rows / norms[:, None]).astype(np.float32)
 
 
-def row_norms(rows: np.ndarray, name: str) -> np.ndarray:
+def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.ndarray:
     """Euclidean norms `(n,)` in float64 of checked rows; a row of zeros is an error that names its index."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    if not norms.all():
+    if not (allow_zero or norms.all()):
         row = int(np.flatnonzero(norms == 0)[0])
         raise RetrievalInputError(
             f"{name} has only zeros in row {row}, which has no direction and so no cosine with anything. "

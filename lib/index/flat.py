@@ -1,0 +1,75 @@
+"""The exact index: every vector is kept as it is and every query sees all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lib.checks import RetrievalInputError
+from lib.index.base import VectorSearchIndex
+from lib.index.exact import Gallery
+from lib.index.scores import Vectors
+
+
+class FlatIndex(VectorSearchIndex):
+    """Exact search over vectors that are prepared once.
+
+    Float vectors are stored as float32, of unit length under cosine, so that a search is a plain product.
+    int8 vectors stay int8: their products are exact integers, and under cosine the norms divide afterwards.
+    The first `add` decides which of the two the index holds. Large batches of queries use int8 codes of
+    float vectors to skip most of the work; the answer is the same (`lib.index.filters`).
+
+    Relations: `lib.index.exact.topk_exact` is the same search without an index; the reference by which the
+    recall of every other family is measured.
+    """
+
+    index_type = "Flat"
+
+    def __init__(self, dimension: int, index_type: str | None = None, metric: str = "cosine", **options):
+        super().__init__(dimension, index_type, metric, **options)
+        self._parts: list[Vectors] = []  # what was added, one entry each, until the next search joins them
+        self._gallery: Gallery | None = None
+
+    def cost(self) -> dict[str, int]:
+        """Bytes: n d times 4 (int8: 1) of vectors, 8 n of norms, 8 n of ids; n d of codes once made."""
+        n, d = self.ntotal, self.dimension
+        item = self._parts[0].rows.itemsize if self._parts else 4
+        codes = self._gallery is not None and "int8_filter" in vars(self._gallery)
+        cost = {"vectors": n * d * item, "norms": 8 * n, "ids": 8 * n, "int8_codes": n * d * codes}
+        return {**cost, "total": sum(cost.values())}
+
+    def _add(self, vectors: Vectors) -> None:
+        if self._parts and vectors.rows.dtype != self._parts[0].rows.dtype:
+            raise RetrievalInputError(
+                f"the index holds {self._parts[0].rows.dtype} vectors, these are {vectors.rows.dtype}; "
+                f"their scores would not compare. Convert one of them, or use two indexes"
+            )
+        if len(vectors):
+            self._parts.append(vectors)
+            self._gallery = None
+
+    def _search(self, queries: Vectors, k: int) -> tuple[np.ndarray, np.ndarray]:
+        ascending = np.sort(self._ids)
+        if self._gallery is None:
+            self._join()
+            # Ties go to the smaller id, whatever the order of adding: rank the rows by their ids.
+            ranks = np.searchsorted(ascending, self._ids)
+            self._gallery = Gallery(self._parts[0], self.metric, ranks)
+        scores, ranks = self._gallery.topk(queries, k)
+        return scores, ascending[ranks]
+
+    def _join(self) -> None:
+        if len(self._parts) > 1:
+            rows = np.concatenate([part.rows for part in self._parts])
+            lengths = np.concatenate([part.lengths for part in self._parts])
+            self._parts = [Vectors(rows, lengths, self._parts[0].divide)]
+
+    def _state(self) -> dict[str, np.ndarray]:
+        if not self._parts:
+            return {"rows": np.empty((0, self.dimension), np.float32), "lengths": np.empty(0)}
+        self._join()
+        return {"rows": self._parts[0].rows, "lengths": self._parts[0].lengths}
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        rows, lengths = arrays["rows"], arrays["lengths"]
+        if len(rows):
+            self._parts = [Vectors(rows, lengths, divide=self.metric == "cosine" and rows.dtype == np.int8)]

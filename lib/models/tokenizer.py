@@ -1,21 +1,22 @@
-"""A small byte-pair tokenizer: words that are frequent become one token, rare and unseen ones a few pieces."""
+"""A small byte-pair tokenizer: frequent words become one token, rare and unseen ones a few pieces."""
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_count
 
 PAD, UNKNOWN = 0, 1
 END = "·"  # marks the last character of a word, so that "car" and the start of "cart" are different pieces
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words of a text, accents and compatibility forms folded, split at anything but letters and digits.
+    """Lower-case words of a text, accents and ligatures folded, split at all but letters and digits.
 
     `"Red alarm-clock"` -> `["red", "alarm", "clock"]`.
     """
@@ -43,48 +44,72 @@ def _merge(pieces: tuple[str, ...], left: str, right: str) -> tuple[str, ...]:
 def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
     """Byte-pair encoding: repeatedly joins the most frequent pair of neighbouring pieces.
 
-    Ties go to the alphabetically first pair, so the result depends on the texts alone. Stops early when no pair
-    occurs twice.
+    Ties go to the alphabetically first pair, so the result depends on the texts alone. Stops early when no
+    pair occurs twice.
+
+    Args:
+        texts: what to count words in.
+        n_merges: at most this many pairs are joined.
+
+    Returns:
+        The pairs in the order they were joined.
 
     Reference: Sennrich, Haddow and Birch 2016, "Neural Machine Translation of Rare Words with Subword Units".
     """
     counts = Counter(word for text in texts for word in words_of(text))
     spelled = {word: _characters(word) for word in counts}
+    pairs: Counter[tuple[str, str]] = Counter()
+    holders: dict[tuple[str, str], set[str]] = {}  # words with that pair: only they change when it merges
+
+    def count(word: str, sign: int) -> None:
+        for pair in itertools.pairwise(spelled[word]):
+            pairs[pair] += sign * counts[word]
+            if sign > 0:
+                holders.setdefault(pair, set()).add(word)
+
+    for word in spelled:
+        count(word, +1)
     merges: list[tuple[str, str]] = []
-    while len(merges) < n_merges:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, pieces in spelled.items():
-            for pair in zip(pieces, pieces[1:], strict=False):
-                pairs[pair] += counts[word]
-        if not pairs:
-            break
+    while len(merges) < n_merges and pairs:
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         if pairs[best] < 2:
             break
         merges.append(best)
-        joined = "".join(best)
-        for word, pieces in spelled.items():
-            if joined in word + END:
-                spelled[word] = _merge(pieces, *best)
+        for word in holders.pop(best):
+            count(word, -1)
+            spelled[word] = _merge(spelled[word], *best)
+            count(word, +1)
+        pairs = +pairs  # drops what no longer occurs
     return merges
+
+
+def _check_dropout(dropout: float, rng: np.random.Generator | None) -> None:
+    if not 0 <= dropout <= 1:
+        raise RetrievalInputError(f"dropout must lie between 0 and 1, got {dropout}")
+    if dropout and rng is None:
+        raise RetrievalInputError("dropout needs rng, a numpy Generator, so that the run can be repeated")
 
 
 class Tokenizer:
     """Texts to rows of token ids: pieces, then EOT, then padding.
 
-    open_clip's text tower pools at `argmax` of the ids, that is at the largest id in the row. EOT therefore *must*
-    be the largest id; here it is `vocab_size - 1` by construction. With any other choice the tower would silently
-    pool at some word.
+    open_clip's text tower pools at `argmax` of the ids, that is at the largest id in the row. EOT therefore
+    *must* be the largest id; here it is `vocab_size - 1` by construction. With any other choice the tower
+    would silently pool at some word.
 
     Args:
         alphabet: single characters the tokenizer can spell with; others become the unknown token.
         merges: pairs in the order they were learnt (`learn_merges`).
-        context_length: ids per row, EOT included.
+        context_length: ids per row, EOT included; at least 2.
 
     Relations: `Tokenizer.train` learns both from texts; `to_dict` / `from_dict` store them in a model card.
     """
 
-    def __init__(self, alphabet: Sequence[str], merges: Sequence[tuple[str, str]], context_length: int = 24) -> None:
+    def __init__(
+        self, alphabet: Sequence[str], merges: Sequence[tuple[str, str]], context_length: int = 24
+    ) -> None:
+        if check_count(context_length, "context_length") < 2:
+            raise RetrievalInputError("context_length 1 leaves no room for a word before the end mark")
         self.alphabet = list(alphabet)
         self.merges = [tuple(pair) for pair in merges]
         self.context_length = context_length
@@ -102,14 +127,15 @@ class Tokenizer:
         return cls(alphabet, learn_merges(texts, n_merges), context_length)
 
     def pieces(self, word: str, *, dropout: float = 0.0, rng: np.random.Generator | None = None) -> list[str]:
-        """Splits one word by applying merges in the order they were learnt.
+        """Splits one word, as `words_of` gives it, by applying merges in the order they were learnt.
 
         With `dropout`, each merge is skipped with that probability, so that training sees rare spellings of
         frequent words (BPE-dropout, Provilkov, Emelianenko and Voita 2020).
         """
+        _check_dropout(dropout, rng)
         spelled = _characters(word)
         while len(spelled) > 1:
-            known = [self._order[p] for p in zip(spelled, spelled[1:], strict=False) if p in self._order]
+            known = [self._order[p] for p in itertools.pairwise(spelled) if p in self._order]
             if dropout:
                 known = [order for order in known if rng.random() >= dropout]
             if not known:
@@ -131,34 +157,36 @@ class Tokenizer:
 
         Args:
             texts: the queries or captions.
-            dropout: probability of skipping a merge, for training; needs `rng`. A spelling that would not fit
-                the row is replaced by the usual one.
+            dropout: probability of skipping a merge, for training; needs `rng`. Half of the words, chosen
+                at random, keep their usual spelling; so does a text that would not fit the row otherwise.
+            rng: decides the spellings.
 
         Returns:
             int64 (n_texts, context_length).
 
         Raises:
-            RetrievalInputError: one string instead of a list; an entry that is not a string or holds no letter
-                or digit; more pieces than fit. Nothing is truncated.
+            RetrievalInputError: one string instead of a list; an entry that is not a string or holds no
+                letter or digit; more pieces than fit. Nothing is truncated.
         """
         if isinstance(texts, str):
-            raise RetrievalInputError(f"texts must be a list of strings, got one string {texts!r}; pass [text]")
-        if dropout and rng is None:
-            raise RetrievalInputError("dropout needs rng, a numpy Generator, so that the run can be repeated")
+            raise RetrievalInputError(f"texts must be a list, got one string {texts[:60]!r}; pass [text]")
+        _check_dropout(dropout, rng)
         rows = np.full((len(texts), self.context_length), PAD, dtype=np.int64)
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise RetrievalInputError(f"texts[{i}] must be a string, got {type(text).__name__}")
             words = words_of(text)
             if not words:
-                raise RetrievalInputError(f"texts[{i}] is {text!r}: it holds no letter or digit. Type at least one word")
+                raise RetrievalInputError(
+                    f"texts[{i}] is {text[:60]!r}: it holds no letter or digit. Type at least one word"
+                )
             ids = [id_ for word in words for id_ in self._word_ids(word, dropout, rng)]
             if dropout and len(ids) >= self.context_length:
                 ids = [id_ for word in words for id_ in self._word_ids(word, 0.0, None)]
             if len(ids) >= self.context_length:
                 raise RetrievalInputError(
-                    f"texts[{i}] needs {len(ids)} pieces and the end mark, the model reads {self.context_length}: "
-                    f"{text[:60]!r}. Shorten it"
+                    f"texts[{i}] is too long: {len(ids)} pieces, the model reads {self.context_length - 1}. "
+                    f"Shorten {text[:60]!r}"
                 )
             rows[i, : len(ids)] = ids
             rows[i, len(ids)] = self.eot

@@ -1,7 +1,7 @@
-"""The image towers trained here: small residual networks, registered with timm so that open_clip can build them.
+"""The image towers trained here: small residual networks, registered with timm so that open_clip finds them.
 
-open_clip builds a vision tower from a plain dict; `{"timm_model_name": "cm_resnet_gray"}` is all it takes to use
-one of these, exactly as `{"timm_model_name": "convnext_base"}` uses a published one.
+open_clip builds a vision tower from a plain dict; `{"timm_model_name": "cm_resnet_gray"}` is all it takes to
+use one of these, exactly as `{"timm_model_name": "convnext_base"}` uses a published one.
 """
 
 from __future__ import annotations

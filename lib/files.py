@@ -98,7 +98,8 @@ def verify(path: str | Path, *, rebuild: str) -> Path:
     found = sha256_of(path)
     if found != expected:
         raise DamagedFileError(
-            f"{path} is damaged: its SHA-256 is {found[:12]}..., {sidecar.name} says {expected[:12]}.... {rebuild}"
+            f"{path} is damaged: its SHA-256 is {found[:12]}..., "
+            f"{sidecar.name} says {expected[:12]}.... {rebuild}"
         )
     return path
 
@@ -113,7 +114,9 @@ def save_arrays(path: str | Path, **arrays: np.ndarray) -> str:
     return seal(path)
 
 
-def load_arrays(path: str | Path, *, rebuild: str = "Delete it and run the command that made it again.") -> dict:
+def load_arrays(
+    path: str | Path, *, rebuild: str = "Delete it and run the command that made it again."
+) -> dict:
     """Reads what `save_arrays` wrote, after checking its checksum. Never unpickles objects."""
     with np.load(verify(path, rebuild=rebuild), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}

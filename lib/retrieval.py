@@ -13,8 +13,39 @@ from lib.checks import RetrievalInputError
 from lib.datasets import icons
 from lib.geometry import to_int8
 from lib.index import VectorSearchIndex
+from lib.index.exact import topk_exact
+from lib.metrics import Evaluation, evaluate
 from lib.models.artifacts import load_embeddings, load_model
 from lib.models.dual_encoder import DualEncoder
+from lib.task import RetrievalTask
+
+DEPTH = 100  # items kept per query when a task is evaluated
+
+
+def encode_task(encoder: DualEncoder, task: RetrievalTask) -> tuple[np.ndarray, np.ndarray]:
+    """Int8 embeddings of a task's queries and gallery."""
+    encode = {"text": encoder.encode_text, "image": encoder.encode_image}
+    queries, gallery = encode[task.query_modality](task.queries), encode[task.gallery_modality](task.gallery)
+    return to_int8(queries), to_int8(gallery)
+
+
+def evaluate_task(
+    queries, gallery, task: RetrievalTask, *, metric: str = "cosine", depth: int = DEPTH
+) -> Evaluation:
+    """Exact search with a task's embeddings, judged by its qrels.
+
+    Args:
+        queries: (n_queries, d) float32 or int8.
+        gallery: (n_gallery, d).
+        task: says what is right, from which grade on, and which queries belong together.
+        metric: "cosine", "inner_product" or "l2".
+        depth: items kept per query; metrics below that rank count as 0.
+    """
+    run = topk_exact(queries, gallery, min(depth, len(gallery)), metric=metric)
+    return evaluate(
+        run, task.qrels, hit_grade=task.hit_grade, groups=task.query_groups,
+        name=task.name, split=task.split, direction=task.direction,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,8 +66,8 @@ class DualEncoderRetriever:
         index: holds one vector per item, ids are gallery positions.
         labels: what to call each item.
 
-    Relations: queries are rounded to int8 like the stored items, so a ranking depends on the query's embedding
-    only through integers and is the same on every machine but for queries that sit on a rounding edge.
+    Relations: queries are rounded to int8 like the stored items, so a ranking depends on the query's
+    embedding only through integers: machines differ only where a coordinate sits on a rounding edge.
     """
 
     def __init__(self, encoder: DualEncoder, index: VectorSearchIndex, labels: Sequence[str]) -> None:
@@ -105,7 +136,9 @@ def read_drawing(path: str | Path) -> np.ndarray:
     side = icons.SIZE - 12  # the margin icons have
     picture.thumbnail((side, side)) if max(picture.size) > side else None
     scale = side / max(picture.size)
-    picture = picture.resize([max(1, round(length * scale)) for length in picture.size], Image.Resampling.BILINEAR)
+    picture = picture.resize(
+        [max(1, round(length * scale)) for length in picture.size], Image.Resampling.BILINEAR
+    )
     canvas = Image.new("L", (icons.SIZE, icons.SIZE), 0)
     canvas.paste(picture, [(icons.SIZE - length) // 2 for length in picture.size])
     return np.asarray(canvas)

@@ -46,7 +46,9 @@ class RetrievalTask:
             )
         sizes = (len(self.queries), len(self.gallery))
         if self.qrels.shape != sizes:
-            raise RetrievalInputError(f"qrels have shape {self.qrels.shape}, queries and gallery have {sizes}")
+            raise RetrievalInputError(
+                f"qrels have shape {self.qrels.shape}, queries and gallery have {sizes}"
+            )
         if self.query_groups is not None and len(self.query_groups) != len(self.queries):
             raise RetrievalInputError(
                 f"query_groups has {len(self.query_groups)} entries for {len(self.queries)} queries"
@@ -65,5 +67,6 @@ class RetrievalTask:
         return (
             f"{self.name}, {self.split} split, {self.query_modality} to {self.gallery_modality}: "
             f"{len(self.queries):,} queries, {len(self.gallery):,} items, "
-            f"{len(self.qrels.items):,} judgements (grades 1 to {self.qrels.max_grade}, hit from {self.hit_grade})"
+            f"{len(self.qrels.items):,} judgements "
+            f"(grades 1 to {self.qrels.max_grade}, hit from {self.hit_grade})"
         )

@@ -1,0 +1,1 @@
+"""Benchmarks: each file turns models and corpora into one tidy table."""

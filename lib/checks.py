@@ -139,7 +139,7 @@ def check_choice(value, allowed: Iterable[str], name: str) -> str:
     allowed = list(allowed)
     if isinstance(value, str) and value in allowed:
         return value
-    close = difflib.get_close_matches(str(value).lower(), {a.lower(): a for a in allowed}, n=1, cutoff=0.5)
-    meant = [a for a in allowed if close and a.lower() == close[0]]
-    hint = f" Did you mean {meant[0]!r}?" if meant else ""
+    known = {name.lower(): name for name in allowed}
+    close = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5) if isinstance(value, str) else []
+    hint = f" Did you mean {known[close[0]]!r}?" if close else ""
     raise RetrievalInputError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.{hint}")

@@ -207,8 +207,12 @@ class Qrels:
         return Qrels(indptr, self.items[keep], self.grades[keep], self.n_items)
 
     def take_queries(self, index) -> Qrels:
-        """The rows of some queries, in the order given (positions or a boolean mask)."""
-        rows = np.arange(self.shape[0])[np.asarray(index)]
+        """The rows of some queries, in the order given (positions, or a boolean per query)."""
+        index = np.asarray(index)
+        if index.dtype == bool and index.shape == self.counts.shape:
+            index = np.flatnonzero(index)
+        rows = _integers(index, "index")
+        _check_range(rows, self.shape[0], "query")
         starts, counts = self.indptr[rows], self.counts[rows]
         indptr = np.concatenate([[0], np.cumsum(counts)])
         cells = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])

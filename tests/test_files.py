@@ -1,0 +1,126 @@
+import hashlib
+import stat
+
+import numpy as np
+import pytest
+
+from lib import files
+from lib.files import CHECKSUM_SUFFIX, DamagedFileError, MissingFileError
+
+
+def test_sha256_of_bytes_and_files(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    assert (
+        files.sha256_of(b"abc")
+        == files.sha256_of(tmp_path / "x")
+        == files.sha256_of(str(tmp_path / "x"))
+        == known
+    )
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    with files.atomic_path(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.parent == path.parent and temporary.suffix == ".txt"
+    assert path.read_text() == "new"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), files.atomic_path(path) as temporary:
+        temporary.write_text("ne")
+        raise RuntimeError("half way")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_files_have_the_usual_permissions(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with files.atomic_path(tmp_path / "atomic") as temporary:
+        temporary.write_text("")
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")]
+    assert modes[0] == modes[1]
+
+
+def test_arrays_come_back_as_they_were(tmp_path):
+    path = tmp_path / "a.npz"
+    digest = files.save_arrays(path, codes=np.arange(6, dtype=np.int8).reshape(2, 3), name=np.array("icons"))
+    loaded = files.load_arrays(path)
+    assert loaded["codes"].dtype == np.int8 and loaded["codes"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert str(loaded["name"]) == "icons"
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (tmp_path / "a.npz.sha256").read_text() == f"{digest}  a.npz\n"
+
+
+def test_the_same_arrays_make_the_same_bytes(tmp_path):
+    digests = {files.save_arrays(tmp_path / f"{i}.npz", x=np.arange(5)) for i in range(2)}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("where", [0, 100, -1])
+def test_one_changed_byte_is_damage(tmp_path, where):
+    path = tmp_path / "a.npz"
+    files.save_arrays(path, x=np.arange(100))
+    content = bytearray(path.read_bytes())
+    content[where] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"a\.npz is damaged.*Run make train\."):
+        files.load_arrays(path, rebuild="Run make train.")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[:-1], lambda b: b"", lambda b: b + b"x"], ids=["cut", "empty", "more"]
+)
+def test_another_length_is_damage(tmp_path, spoil):
+    path = tmp_path / "a.npz"
+    files.save_arrays(path, x=np.arange(100))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DamagedFileError, match="is damaged"):
+        files.load_arrays(path)
+
+
+def test_an_empty_checksum_is_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    files.save_arrays(path, x=np.arange(3))
+    (tmp_path / f"a.npz{CHECKSUM_SUFFIX}").write_text("")
+    with pytest.raises(DamagedFileError, match="nothing"):
+        files.load_arrays(path)
+
+
+@pytest.mark.parametrize("missing", ["a.npz", f"a.npz{CHECKSUM_SUFFIX}"])
+def test_a_missing_file_says_how_to_make_it(tmp_path, missing):
+    files.save_arrays(tmp_path / "a.npz", x=np.arange(3))
+    (tmp_path / missing).unlink()
+    with pytest.raises(MissingFileError, match=r"is missing\. Run make train\."):
+        files.load_arrays(tmp_path / "a.npz", rebuild="Run make train.")
+
+
+def test_saving_again_replaces_file_and_checksum(tmp_path):
+    files.save_arrays(tmp_path / "a.npz", x=np.arange(3))
+    files.save_arrays(tmp_path / "a.npz", x=np.arange(4))
+    assert files.load_arrays(tmp_path / "a.npz")["x"].size == 4
+
+
+def test_other_suffixes_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"writes \.npz files, got 'a\.bin'"):
+        files.save_arrays(tmp_path / "a.bin", x=np.arange(3))
+
+
+def test_objects_are_never_unpickled(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.array([{"a": 1}], dtype=object))
+    files.seal(path)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        files.load_arrays(path)
+
+
+def test_the_data_folder_can_be_moved(tmp_path, monkeypatch):
+    monkeypatch.delenv("CROSSMODAL_DATA", raising=False)
+    assert files.data_dir().name == "data" and files.data_dir().is_absolute()
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    assert files.artifacts_dir() == tmp_path / "artifacts" and files.cache_dir() == tmp_path / "cache"

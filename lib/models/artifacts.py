@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from lib.checks import RetrievalInputError
 from lib.files import DamagedFileError, artifacts_dir, atomic_path, load_arrays, save_arrays, seal, verify
 from lib.models.dual_encoder import DualEncoder
 
@@ -27,20 +28,33 @@ def save_model(encoder: DualEncoder, folder: Path, card: dict) -> None:
     Args:
         encoder: the trained model.
         folder: usually `artifacts_dir() / name`.
-        card: what was measured and how it was trained: `data`, `loss`, `steps`, `seed`, `minutes`, `metrics`...
-            plain JSON values. It is stored inside the weights file and written as a readable `card.md`.
+        card: what was measured and how it was trained, as plain JSON values: `data`, `loss`, `plan`,
+            `metrics` (a list of rows)... It is stored inside the weights file and in a readable `card.md`.
+
+    Raises:
+        RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504).
     """
     folder = Path(folder)
-    tensors = {
-        key: value.half().contiguous() if value.is_floating_point() else value.contiguous()
-        for key, value in encoder.network.state_dict().items()
-    }
+    tensors = {}
+    for key, value in encoder.network.state_dict().items():
+        tensors[key] = (value.half() if value.is_floating_point() else value).contiguous()
+        if not torch.isfinite(tensors[key]).all():
+            raise RetrievalInputError(f"{key} has a value that is not finite in float16; nothing is written")
     path = folder / WEIGHTS
+    content = save(tensors, {"config": json.dumps(encoder.config), "card": json.dumps(card)})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"config": json.dumps(encoder.config), "card": json.dumps(card)})
+        temporary.write_bytes(_in_order(content))
     seal(path)
     with atomic_path(folder / CARD) as temporary:
         temporary.write_text(card_text(encoder.config["name"], card))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same safetensors with a sorted header: the library writes metadata in an order that changes by run."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.Tensor]]:
@@ -51,7 +65,7 @@ def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.T
             tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  not a dict
         return json.loads(metadata["config"]), json.loads(metadata["card"]), tensors
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise DamagedFileError(f"{path} is not a model of this project ({error}). {_rebuild(name)}") from error
+        raise DamagedFileError(f"{path} is no model of ours ({error!r}). {_rebuild(name)}") from error
 
 
 def load_model(name: str, folder: Path | None = None) -> DualEncoder:
@@ -66,13 +80,15 @@ def load_model(name: str, folder: Path | None = None) -> DualEncoder:
         DamagedFileError: the checksum or the content is wrong; nothing is loaded.
     """
     config, _, tensors = _open(name, folder)
-    encoder = DualEncoder(config)
+    if config.get("name") != name:
+        raise DamagedFileError(f"the file of {name!r} holds {config.get('name')!r} instead. {_rebuild(name)}")
     tensors = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     try:
+        encoder = DualEncoder(config)
         encoder.network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DamagedFileError(f"the weights of {name} do not fit their own config: {error}") from error
-    encoder.network.eval()
+    # Whatever a config that is not ours makes of the constructors: a missing key, a tower nobody registered...
+    except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
+        raise DamagedFileError(f"{name!r} does not fit its own config: {error}. {_rebuild(name)}") from error
     return encoder
 
 
@@ -82,7 +98,7 @@ def load_card(name: str, folder: Path | None = None) -> dict:
 
 
 def save_embeddings(name: str, folder: Path | None = None, **arrays) -> None:
-    """Stores embeddings beside the model they come from, sealed."""
+    """Stores named arrays, usually from `to_int8`, beside the model they come from, sealed."""
     save_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, **arrays)
 
 
@@ -96,11 +112,14 @@ def load_embeddings(name: str, folder: Path | None = None) -> dict:
 
 
 def card_text(name: str, card: dict) -> str:
-    """The card as Markdown: one bullet per field, one table of metrics."""
+    """The card as Markdown: one bullet per field, one table of metrics; the history stays in the file."""
     lines = [f"# {name}", ""]
     for key, value in card.items():
-        if key != "metrics":
-            lines.append(f"- **{key}**: {value}")
+        if key in ("metrics", "history"):
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {entry}" for name, entry in value.items())
+        lines.append(f"- **{key}**: {value}")
     if card.get("metrics"):
         columns = list(card["metrics"][0])
         lines += ["", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]

@@ -11,7 +11,7 @@ from open_clip.model import CustomTextCLIP
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import lib.models.vision  # noqa: F401  registers the image towers that configs name
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_count
 from lib.models.tokenizer import Tokenizer
 
 Progress = Callable[[int], None]
@@ -31,12 +31,14 @@ def image_tensor(images: np.ndarray, channels: int, size: int) -> torch.Tensor:
     """
     images = np.asarray(images)
     expected = (size, size) if channels == 1 else (size, size, channels)
-    if images.dtype != np.uint8 or images.shape[1:] != expected or images.ndim < 3:
+    if images.dtype != np.uint8 or images.shape[1:] != expected:
+        one = "; pass a single image as image[None]" if images.shape == expected else ""
         raise RetrievalInputError(
-            f"images must be uint8 (n, {', '.join(map(str, expected))}), got {images.dtype} {images.shape}"
+            f"images must be uint8 (n, {', '.join(map(str, expected))}), "
+            f"got {images.dtype} {images.shape}{one}"
         )
-    # torch would warn about sharing memory it must not write to, hence the copy for read-only arrays.
-    tensor = torch.from_numpy(images if images.flags.writeable else images.copy())
+    # torch reads neither mirrored views nor, without a warning, read-only arrays: those are copied.
+    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"]))
     tensor = tensor.unsqueeze(1) if channels == 1 else tensor.permute(0, 3, 1, 2)
     return (tensor.float() / 255).contiguous(memory_format=torch.channels_last)
 
@@ -51,7 +53,7 @@ def build_network(config: dict) -> CustomTextCLIP:
 def text_features(network: CustomTextCLIP, tokens: torch.Tensor) -> torch.Tensor:
     """(n, context_length) ids to (n, dim), not normalised; with gradient.
 
-    Captions are short: the plain attention is twice as fast here as the fused one, which is made for long texts.
+    Captions are short: the plain attention is twice as fast here as the fused one, made for long texts.
     """
     with sdpa_kernel(SDPBackend.MATH):
         return network.encode_text(tokens)
@@ -61,9 +63,10 @@ class DualEncoder:
     """Images and texts to unit vectors of one space; `<image, text>` is their cosine.
 
     Args:
-        config: plain data: `name`, `embed_dim`, `vision` and `text` (open_clip's `vision_cfg` and `text_cfg`),
-            `channels`, `image_size`, `dims` (the Matryoshka truncations it was trained for), `tokenizer`
-            (`Tokenizer.to_dict`). Vocabulary and context length are the tokenizer's.
+        config: plain data: `name`, `embed_dim`, `vision` and `text` (open_clip's `vision_cfg` and
+            `text_cfg`), `channels`, `image_size`, `dims` (the Matryoshka truncations it was trained for),
+            `tokenizer` (`Tokenizer.to_dict`). Vocabulary and context length are the tokenizer's.
+        network: with these weights; an untrained one by default.
 
     Attributes:
         network: `open_clip.model.CustomTextCLIP`, in evaluation mode.
@@ -73,7 +76,7 @@ class DualEncoder:
     def __init__(self, config: dict, network: CustomTextCLIP | None = None) -> None:
         self.config = config
         self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
-        self.network = (network or build_network(config)).eval()
+        self.network = (build_network(config) if network is None else network).eval()
 
     @property
     def dim(self) -> int:
@@ -95,6 +98,8 @@ class DualEncoder:
 
         Raises:
             RetrievalInputError: images of another shape or dtype.
+
+        Relations: the batch size moves the last bits of a row, which `to_int8` rounds away nearly always.
         """
         channels, size = self.config["channels"], self.config["image_size"]
 
@@ -113,15 +118,15 @@ class DualEncoder:
             RetrievalInputError: not a list of strings, an empty text, or one that is too long.
         """
 
-
         def features(chunk: np.ndarray) -> torch.Tensor:
             return text_features(self.network, torch.from_numpy(chunk))
 
         return self._encode(self.tokenizer.encode(texts), batch_size, progress, features)
 
-    def _encode(self, inputs: np.ndarray, batch_size: int, progress: Progress | None, features: Callable) -> np.ndarray:
-        if batch_size < 1:
-            raise RetrievalInputError(f"batch_size must be at least 1, got {batch_size}")
+    def _encode(
+        self, inputs: np.ndarray, batch_size: int, progress: Progress | None, features: Callable
+    ) -> np.ndarray:
+        check_count(batch_size, "batch_size")
         self.network.eval()
         out = np.empty((len(inputs), self.dim), dtype=np.float32)
         for start in range(0, len(inputs), batch_size):
@@ -130,3 +135,10 @@ class DualEncoder:
             if progress is not None:
                 progress(len(chunk))
         return out
+
+
+def untrained(encoder: DualEncoder, seed: int) -> DualEncoder:
+    """The same architecture with fresh weights: what a space looks like before the first step."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DualEncoder(encoder.config)

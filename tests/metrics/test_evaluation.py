@@ -1,0 +1,246 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.checks import RetrievalInputError
+from lib.metrics import Qrels, bootstrap_interval, chance_of, evaluate, hit_rate_at_k, recall_at_k
+
+# Three queries over four items; query 2 has two answers, of which item 0 is graded 3.
+QRELS = Qrels.from_pairs([0, 1, 2, 2], [0, 1, 0, 3], [2, 1, 3, 1], shape=(3, 4))
+IDS = np.array([[0, 1, 2], [0, 2, 1], [1, 3, 0]])
+SCORES = np.array([[9.0, 8, 7], [9, 8, 7], [9, 8, 7]])
+
+
+def test_by_hand():
+    result = evaluate((SCORES, IDS), QRELS, ks=(1, 2), name="toy", split="test", direction="text_to_image")
+    assert result.per_query["R@1"].tolist() == [1, 0, 0]
+    assert result.per_query["R@2"].tolist() == [1, 0, 1]
+    assert result.per_query["recall@2"].tolist() == [1, 0, 0.5]
+    np.testing.assert_allclose(result.per_query["MRR@3"], [1, 1 / 3, 1 / 2])
+    assert result.mean("R@2") == pytest.approx(2 / 3)
+    assert (result.n_queries, result.n_gallery, result.k, result.tie_share) == (3, 4, 3, 0.0)
+    assert repr(result) == (
+        "Evaluation(toy test text_to_image: 3 queries x 4 items; "
+        "R@1 0.3333, R@2 0.6667, recall@1 0.3333, recall@2 0.5000, MRR@3 0.6111)"
+    )
+
+
+def test_rows_are_tidy():
+    result = evaluate((SCORES, IDS), QRELS, ks=(1,), split="test", direction="text_to_image")
+    rows = result.rows()
+    assert [row["metric"] for row in rows] == ["R@1", "recall@1", "MRR@3"]
+    low, high = bootstrap_interval(result.per_query["R@1"])
+    assert rows[0] == {
+        "metric": "R@1",
+        "value": pytest.approx(1 / 3),
+        "low": low,
+        "high": high,
+        "chance": pytest.approx((1 / 4 + 1 / 4 + 2 / 4) / 3),
+        "n_queries": 3,
+        "n_gallery": 4,
+        "split": "test",
+        "direction": "text_to_image",
+    }
+    assert [row["metric"] for row in result.rows(["MRR@3"])] == ["MRR@3"]
+
+
+def test_ids_alone_know_no_ties():
+    result = evaluate(IDS, QRELS, ks=(1,))
+    assert result.tie_share is None and result.per_query["R@1"].tolist() == [1, 0, 0]
+
+
+def test_a_hit_can_ask_for_a_grade():
+    result = evaluate(IDS, QRELS, ks=(3,), hit_grade=2, no_relevant="zero")
+    assert result.per_query["R@3"].tolist() == [1, 0, 1]
+    assert result.per_query["recall@3"].tolist() == [1, 0, 1]  # item 3 is no longer relevant to query 2
+    assert (result.hit_grade, result.n_without_relevant) == (2, 1)
+
+
+def test_skipping_queries_is_counted_and_keeps_the_rest_aligned():
+    groups = np.array(["a", "b", "b"])
+    result = evaluate((SCORES, IDS), QRELS, ks=(1,), hit_grade=2, groups=groups, no_relevant="skip")
+    assert result.queries.tolist() == [0, 2] and result.n_queries == 2 and result.n_without_relevant == 1
+    assert result.per_query["R@1"].tolist() == [1, 0] and result.groups.tolist() == ["a", "b"]
+    assert result.chance["R@1"] == 0.25
+
+
+def test_queries_without_relevant_items_are_an_error_by_default():
+    with pytest.raises(RetrievalInputError, match=r"query 1 has no relevant item, .*no_relevant='zero'"):
+        evaluate(IDS, QRELS, ks=(1,), hit_grade=2)
+    with pytest.raises(RetrievalInputError, match="skipping them leaves nothing"):
+        evaluate(IDS, QRELS, ks=(1,), hit_grade=4, no_relevant="skip")
+
+
+def test_intervals_resample_clusters():
+    rng = np.random.default_rng(0)
+    qrels = Qrels.from_owner(np.repeat(np.arange(60), 5), 60).T  # five captions ask for each image
+    ids = np.argsort(rng.random((60, 60)), axis=1)[np.repeat(np.arange(60), 5)][:, :10]
+    groups = np.repeat(np.arange(60), 5)
+    clustered, alone = evaluate(ids, qrels, groups=groups), evaluate(ids, qrels)
+    assert clustered.interval("R@10") == pytest.approx(
+        bootstrap_interval(clustered.per_query["R@10"], groups), abs=1e-12
+    )
+    assert np.diff(clustered.interval("R@10")) > 1.7 * np.diff(
+        alone.interval("R@10")
+    )  # sqrt(5) for exact copies
+
+
+# ---- ties
+
+
+def test_equal_scores_are_put_in_order_of_id():
+    qrels = Qrels.from_pairs([0, 1], [1, 2], shape=(2, 4))
+    scores = np.array([[5.0, 5, 5, 1], [5, 4, 4, 4]])
+    ids = np.array([[3, 1, 2, 0], [0, 3, 2, 1]])
+    result = evaluate((scores, ids), qrels, ks=(1,))
+    assert result.per_query["R@1"].tolist() == [1, 0]
+    np.testing.assert_allclose(result.per_query["MRR@4"], [1, 1 / 3])
+    assert ids[0].tolist() == [3, 1, 2, 0]  # the caller's run is left alone
+
+
+def test_a_constant_model_scores_chance_and_is_all_ties():
+    n = 20
+    qrels = Qrels.from_owner(np.arange(n), n)
+    run = np.zeros((n, n)), np.tile(np.arange(n), (n, 1))
+    result = evaluate(run, qrels, ks=(1, 5))
+    assert result.mean("R@1") == 1 / n and result.mean("R@5") == 5 / n
+    assert result.tie_share == 1
+    assert result.chance["R@1"] == pytest.approx(1 / n) and result.mean("MRR@20") == pytest.approx(
+        result.chance["MRR@20"]
+    )
+
+
+@pytest.mark.parametrize(
+    "scores, relevant, share",
+    [
+        ([9, 8, 7, 6], 0, 0),
+        ([9, 9, 8, 7], 3, 1),  # across the cut-off at 1
+        ([9, 8, 8, 7], 0, 0),  # neither at a cut-off nor at the first relevant item
+        ([9, 8, 8, 7], 1, 1),  # at the first relevant item
+        ([9, 8, 8, 7], 2, 1),
+        ([9, 8, 7, 7], 0, 1),  # across the cut-off at 3
+        ([9, 8, 7, 6], None, 0),
+    ],
+)
+def test_a_tie_counts_where_it_can_decide(scores, relevant, share):
+    qrels = Qrels.from_pairs([0], [4 if relevant is None else relevant], shape=(1, 5))
+    result = evaluate((np.array([scores], float), np.arange(4)[None]), qrels, ks=(1, 3))
+    assert result.tie_share == share
+
+
+def test_items_that_were_not_returned_are_no_ties():
+    qrels = Qrels.from_pairs([0], [2], shape=(1, 5))
+    result = evaluate((np.array([[1.0, np.nan, np.nan]]), np.array([[2, -1, -1]])), qrels, ks=(1, 2))
+    assert result.tie_share == 0 and result.mean("R@1") == 1
+
+
+# ---- chance
+
+
+@pytest.mark.parametrize("n, relevant, depth", [(5, 1, 5), (5, 2, 3), (6, 3, 6), (4, 4, 2), (5, 0, 3)])
+def test_chance_is_the_mean_over_all_orders(n, relevant, depth):
+    ids = np.array(list(itertools.permutations(range(n))))[:, :depth]
+    qrels = Qrels.from_pairs(*np.indices((len(ids), relevant)).reshape(2, -1), shape=(len(ids), n))
+    result = evaluate(ids, qrels, ks=(1, depth), no_relevant="zero")
+    for metric, expected in result.chance.items():
+        assert result.mean(metric) == pytest.approx(expected, abs=1e-12), metric
+
+
+def test_chance_by_the_hypergeometric_formula():
+    n, k = 1416, 10
+    counts = np.array([1, 1, 5, 40])
+    expected = np.mean([1 - math.comb(n - r, k) / math.comb(n, k) for r in counts])
+    assert chance_of(counts, n, (k,), 50)[f"R@{k}"] == pytest.approx(expected, rel=1e-12)
+    assert chance_of(np.array([3]), 3, (1,), 3) == pytest.approx({"R@1": 1, "recall@1": 1 / 3, "MRR@3": 1})
+
+
+# ---- properties
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_must_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    n_queries, n_items = 7, 12
+    scores = rng.integers(-3, 4, (n_queries, n_items)).astype(float)  # many ties
+    relevant = rng.random((n_queries, n_items)) < 0.25
+    relevant[:, 0] |= ~relevant.any(axis=1)
+    qrels = Qrels.from_pairs(*np.nonzero(relevant), shape=relevant.shape)
+
+    def measure(scores, qrels, dtype=np.float64):
+        ids = np.argsort(-scores, axis=1, kind="stable")
+        return evaluate((np.take_along_axis(scores, ids, axis=1).astype(dtype), ids), qrels, ks=(1, 3, 12))
+
+    before = measure(scores, qrels)
+    for transformed in (np.exp(scores), scores - 10, scores**3):
+        after = measure(transformed, qrels)
+        assert after.tie_share == before.tie_share
+        assert all((after.per_query[m] == before.per_query[m]).all() for m in before.per_query)
+    assert measure(scores, qrels, np.float16).tie_share == before.tie_share
+    order = rng.permutation(n_queries)
+    after = measure(scores[order], qrels.take_queries(order))
+    assert all((after.per_query[m] == before.per_query[m][order]).all() for m in before.per_query)
+    # Names of items decide ties, so they may be changed only where there are none.
+    scores = scores + rng.permuted(np.tile(np.linspace(0, 0.5, n_items), (n_queries, 1)), axis=1)
+    name = rng.permutation(n_items)
+    renamed = np.empty_like(scores)
+    renamed[:, name] = scores
+    renamed_qrels = Qrels.from_pairs(qrels.query_index, name[qrels.items], shape=qrels.shape)
+    before, after = measure(scores, qrels), measure(renamed, renamed_qrels)
+    assert all((after.per_query[m] == before.per_query[m]).all() for m in before.per_query)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_agrees_with_the_single_metrics(seed):
+    rng = np.random.default_rng(seed)
+    ids = rng.permuted(np.tile(np.arange(9), (4, 1)), axis=1)[:, :5]
+    targets = rng.integers(9, size=4)
+    result = evaluate(ids, Qrels.from_pairs(np.arange(4), targets, shape=(4, 9)), ks=(2, 5))
+    assert (result.per_query["R@2"] == hit_rate_at_k(ids, targets, 2)).all()
+    assert (result.per_query["recall@5"] == recall_at_k(ids, targets, 5)).all()
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    "run, options, message",
+    [
+        (IDS, {"ks": (1, 4)}, "k = 4 is deeper than the run, which holds 3 items per query"),
+        (IDS, {"ks": (0,)}, "k must be at least 1"),
+        (IDS[:2], {}, "the run has 2 rows, the qrels have 3 queries"),
+        (IDS + 2, {}, r"id 4 in row 0 of the run is outside -1\.\.3"),
+        (np.zeros((3, 2), int), {}, "id 0 is twice in row 0"),
+        (np.array([[0, 1, 2, 3, -1]] * 3), {}, "the run is 5 deep, the gallery holds 4 items"),
+        (
+            (SCORES[:, ::-1], IDS),
+            {},
+            r"scores of row 0 rise from 7\.0 to 8\.0 at rank 2.*distances must be negated",
+        ),
+        ((SCORES * np.array([[1], [np.nan], [1]]), IDS), {}, "the score in row 1 at rank 1 is NaN"),
+        ((SCORES[:, :2], IDS), {}, r"scores are float64 \(3, 2\), ids have shape \(3, 3\)"),
+        ((SCORES.astype(str), IDS), {}, "scores are <U"),
+        (IDS, {"groups": [0, 1]}, r"groups have shape \(2,\) for 3 queries"),
+        (IDS, {"hit_grade": 0}, "hit_grade must be at least 1"),
+        (IDS, {"no_relevant": "drop"}, "no_relevant must be one of 'error', 'skip', 'zero'"),
+    ],
+)
+def test_bad_input_is_named(run, options, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        evaluate(run, QRELS, **{"ks": (1,), **options})
+
+
+def test_judgements_must_be_qrels():
+    with pytest.raises(RetrievalInputError, match="qrels must be Qrels, got list"):
+        evaluate(IDS, [0, 1, 2], ks=(1,))
+
+
+@pytest.mark.parametrize("ask", ["mean", "interval"])
+def test_unknown_metrics_list_the_known(ask):
+    with pytest.raises(
+        RetrievalInputError, match="metric must be one of 'R@1', .* got 'r@1'. Did you mean 'R@1'"
+    ):
+        getattr(evaluate(IDS, QRELS, ks=(1,)), ask)("r@1")

@@ -50,7 +50,7 @@ def save_model(encoder: DualEncoder, folder: Path, card: dict) -> None:
 
 
 def _in_order(content: bytes) -> bytes:
-    """The same safetensors with a sorted header: the library writes metadata in an order that changes by run."""
+    """The same safetensors with a sorted header: the library writes metadata in another order each run."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
@@ -63,9 +63,13 @@ def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.T
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata()
             tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  not a dict
-        return json.loads(metadata["config"]), json.loads(metadata["card"]), tensors
+        config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
+        found = config["name"]
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise DamagedFileError(f"{path} is no model of ours ({error!r}). {_rebuild(name)}") from error
+    if found != name:
+        raise DamagedFileError(f"{path} holds the model {found!r} instead of {name!r}. {_rebuild(name)}")
+    return config, card, tensors
 
 
 def load_model(name: str, folder: Path | None = None) -> DualEncoder:
@@ -80,13 +84,11 @@ def load_model(name: str, folder: Path | None = None) -> DualEncoder:
         DamagedFileError: the checksum or the content is wrong; nothing is loaded.
     """
     config, _, tensors = _open(name, folder)
-    if config.get("name") != name:
-        raise DamagedFileError(f"the file of {name!r} holds {config.get('name')!r} instead. {_rebuild(name)}")
     tensors = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     try:
         encoder = DualEncoder(config)
         encoder.network.load_state_dict(tensors)
-    # Whatever a config that is not ours makes of the constructors: a missing key, a tower nobody registered...
+    # What a config that is not ours makes of the constructors: a missing key, a tower nobody registered...
     except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
         raise DamagedFileError(f"{name!r} does not fit its own config: {error}. {_rebuild(name)}") from error
     return encoder

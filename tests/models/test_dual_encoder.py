@@ -1,0 +1,161 @@
+"""The dual encoder: unit rows, whatever the batch; uint8 images of the right shape, lists of texts."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from lib.checks import RetrievalInputError
+from lib.models.dual_encoder import DualEncoder, build_network, image_tensor, text_features
+from tests.models.toy import WORDS, toy_config, toy_encoder, toy_images
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return toy_encoder()
+
+
+# ---- images as the network reads them
+
+
+def test_image_tensor_by_hand():
+    gray = np.array([[[0, 51], [102, 255]]], dtype=np.uint8)
+    found = image_tensor(gray, 1, 2)
+    assert found.dtype == torch.float32 and found.shape == (1, 1, 2, 2)
+    torch.testing.assert_close(found[0, 0], torch.tensor([[0.0, 0.2], [0.4, 1.0]]))
+    colour = np.zeros((1, 2, 2, 3), dtype=np.uint8)
+    colour[0, 1, 0] = [255, 0, 51]
+    torch.testing.assert_close(image_tensor(colour, 3, 2)[0, :, 1, 0], torch.tensor([1.0, 0.0, 0.2]))
+
+
+def test_image_tensor_is_channels_last():
+    assert image_tensor(toy_images(2), 3, 16).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("view", [lambda x: x[::-1], lambda x: x[:, :, ::-1], lambda x: x[::2]])
+def test_reads_views_and_read_only_arrays_without_a_warning(view):
+    images = toy_images(4)
+    expected = image_tensor(view(images).copy(), 3, 16)
+    images.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.testing.assert_close(image_tensor(view(images), 3, 16), expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "channels", "message"),
+    [
+        (np.zeros((2, 16, 16), np.float32), 1, r"uint8 \(n, 16, 16\), got float32 \(2, 16, 16\)"),
+        (np.zeros((2, 16, 15), np.uint8), 1, r"got uint8 \(2, 16, 15\)"),
+        (np.zeros((16, 16), np.uint8), 1, r"got uint8 \(16, 16\); pass a single image as image\[None\]"),
+        (np.zeros((2, 16, 16), np.uint8), 3, r"uint8 \(n, 16, 16, 3\), got uint8 \(2, 16, 16\)$"),
+        (np.zeros((2, 16, 16, 3), np.uint8), 1, r"got uint8 \(2, 16, 16, 3\)"),
+        (np.zeros((2, 3, 16, 16), np.uint8), 3, r"got uint8 \(2, 3, 16, 16\)"),
+        (np.uint8(3), 1, r"got uint8 \(\)"),
+    ],
+)
+def test_refuses_other_shapes_and_dtypes(images, channels, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        image_tensor(images, channels, 16)
+
+
+# ---- embeddings
+
+
+def test_rows_have_length_one(encoder):
+    for rows, n in ((encoder.encode_image(toy_images(5)), 5), (encoder.encode_text(WORDS), 4)):
+        assert rows.dtype == np.float32 and rows.shape == (n, encoder.dim)
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_the_batch_does_not_matter(encoder, batch_size):
+    images, texts = toy_images(7), [*WORDS, "red", "blue clock", "left"]
+    for encode, inputs in ((encoder.encode_image, images), (encoder.encode_text, texts)):
+        np.testing.assert_allclose(encode(inputs, batch_size=batch_size), encode(inputs), atol=2e-6)
+
+
+def test_order_of_the_inputs_is_kept(encoder):
+    images = toy_images(6)
+    order = [3, 1, 5, 0, 2, 4]
+    np.testing.assert_allclose(
+        encoder.encode_image(images[order]), encoder.encode_image(images)[order], atol=2e-6
+    )
+
+
+def test_nothing_gives_nothing(encoder):
+    assert encoder.encode_image(toy_images(0)).shape == encoder.encode_text([]).shape == (0, 16)
+
+
+def test_embeddings_are_the_networks_features_normalised(encoder):
+    with torch.no_grad():
+        features = encoder.network.encode_image(image_tensor(toy_images(2), 3, 16)).numpy()
+    expected = features / np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(encoder.encode_image(toy_images(2)), expected, atol=1e-6)
+
+
+def test_plain_attention_gives_what_open_clip_gives(encoder):
+    tokens = torch.from_numpy(encoder.tokenizer.encode(WORDS))
+    torch.testing.assert_close(text_features(encoder.network, tokens), encoder.network.encode_text(tokens))
+
+
+def test_progress_adds_up(encoder):
+    for encode, inputs in ((encoder.encode_image, toy_images(7)), (encoder.encode_text, WORDS)):
+        done = []
+        encode(inputs, batch_size=3, progress=done.append)
+        assert sum(done) == len(inputs) and max(done) == 3
+
+
+def test_encoding_is_deterministic_even_after_training_mode(encoder):
+    encoder.network.train()
+    first = encoder.encode_image(toy_images(3))
+    assert not encoder.network.training
+    np.testing.assert_array_equal(first, encoder.encode_image(toy_images(3)))
+
+
+def test_encoding_leaves_no_gradient(encoder):
+    encoder.encode_text(WORDS)
+    assert all(p.grad is None for p in encoder.network.parameters())
+
+
+def test_weights_follow_the_seed_of_torch():
+    networks = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        networks.append(build_network(toy_config(3)).state_dict())
+    same = [all(torch.equal(networks[0][k], other[k]) for k in other) for other in networks[1:]]
+    assert same == [True, False]
+
+
+def test_vocabulary_and_context_are_the_tokenizers(encoder):
+    assert encoder.network.vocab_size == encoder.tokenizer.vocab_size
+    assert encoder.network.context_length == encoder.tokenizer.context_length == 10
+
+
+def test_takes_a_network_as_it_is(encoder):
+    shared = DualEncoder(encoder.config, encoder.network)
+    assert shared.network is encoder.network
+
+
+# ---- bad input
+
+
+def test_refuses_bad_texts(encoder):
+    with pytest.raises(RetrievalInputError, match=r"pass \[text\]"):
+        encoder.encode_text("red car")
+    with pytest.raises(RetrievalInputError, match="no letter or digit"):
+        encoder.encode_text([""])
+
+
+def test_refuses_bad_images(encoder):
+    with pytest.raises(RetrievalInputError, match=r"pass a single image as image\[None\]"):
+        encoder.encode_image(toy_images(1)[0])
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5])
+def test_refuses_bad_batch_sizes(encoder, batch_size):
+    with pytest.raises(RetrievalInputError, match="batch_size must be"):
+        encoder.encode_text(WORDS, batch_size=batch_size)

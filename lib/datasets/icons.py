@@ -174,7 +174,7 @@ def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 
 def _split_of(key: str) -> str:
-    """A stable split: the same name falls into the same split whatever else the corpus holds."""
+    """A stable split: the same key falls into the same split whatever else the corpus holds."""
     thousandth = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 1000
     if thousandth < TEST_BELOW:
         return "test"
@@ -192,42 +192,46 @@ def load() -> Icons:
     for group, name in zip(groups.tolist(), names, strict=True):
         keys[group] = min(keys.get(group, "~"), concept_of(name))
     splits = np.array([_split_of(keys[group]) for group in groups.tolist()])
-    images.setflags(write=False)
+    for array in (images, groups, splits):
+        array.setflags(write=False)
     return Icons(images, names, tuple(family for family, _, _ in rows), groups, splits)
 
 
 def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
     """Grades every (name, image) pair of a split.
 
-    Grade 3: the image bears the name, or is pixel for pixel a drawing that bears it. Grade 2: same group,
-    that is the same concept in another style or family. Grade 1: another concept with the same first word.
+    Grade 3: the image bears the name, or is pixel for pixel a drawing of the gallery that bears it. Grade 2:
+    same group, that is the same concept in another style or family, or a concept that shares a drawing with
+    it. Grade 1: another concept with the same first word.
 
     Args:
-        names: the queries, unique.
+        names: the queries, unique names of the corpus.
         icons: the corpus.
         positions: int (n_images,), the gallery.
 
     Returns:
         `Qrels` of shape `(len(names), len(positions))`.
+
+    Raises:
+        RetrievalInputError: a name that no icon bears.
     """
+    group_of = dict(zip(icons.names, icons.groups.tolist(), strict=True))
     own_names = [icons.names[p] for p in positions]
     drawings = [icons.images[p].tobytes() for p in positions]
     bearers: dict[bytes, set[str]] = {}
     by_group: dict[int, list[int]] = {}
     by_head: dict[str, list[int]] = {}
-    groups_of: dict[str, set[int]] = {}
     for item, (position, name) in enumerate(zip(positions, own_names, strict=True)):
-        group = int(icons.groups[position])
         bearers.setdefault(drawings[item], set()).add(name)
-        by_group.setdefault(group, []).append(item)
+        by_group.setdefault(int(icons.groups[position]), []).append(item)
         by_head.setdefault(head_of(name), []).append(item)
-        groups_of.setdefault(name, set()).add(group)
     queries, items, grades = [], [], []
     for query, name in enumerate(names):
+        if name not in group_of:
+            raise RetrievalInputError(f"names[{query}] is {name!r}, which no icon bears")
         row = dict.fromkeys(by_head.get(head_of(name), []), SAME_HEAD)
-        for group in groups_of.get(name, ()):
-            for item in by_group[group]:
-                row[item] = SAME_NAME if name in bearers[drawings[item]] else SAME_CONCEPT
+        for item in by_group.get(group_of[name], []):
+            row[item] = SAME_NAME if name in bearers[drawings[item]] else SAME_CONCEPT
         queries += [query] * len(row)
         items += row.keys()
         grades += row.values()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_choice
 from lib.datasets import icons
 from lib.geometry import to_int8
 from lib.index import VectorSearchIndex
@@ -20,17 +20,27 @@ from lib.models.dual_encoder import DualEncoder
 from lib.task import RetrievalTask
 
 DEPTH = 100  # items kept per query when a task is evaluated
+FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
+SPAN = 44  # of 64 pixels; the longer side of the median icon
 
 
 def encode_task(encoder: DualEncoder, task: RetrievalTask) -> tuple[np.ndarray, np.ndarray]:
-    """Int8 embeddings of a task's queries and gallery."""
+    """Int8 embeddings of a task's queries (n_queries, dim) and gallery (n_gallery, dim)."""
     encode = {"text": encoder.encode_text, "image": encoder.encode_image}
+    for modality in (task.query_modality, task.gallery_modality):
+        check_choice(modality, encode, "modality")
     queries, gallery = encode[task.query_modality](task.queries), encode[task.gallery_modality](task.gallery)
     return to_int8(queries), to_int8(gallery)
 
 
 def evaluate_task(
-    queries, gallery, task: RetrievalTask, *, metric: str = "cosine", depth: int = DEPTH
+    queries,
+    gallery,
+    task: RetrievalTask,
+    *,
+    metric: str = "cosine",
+    depth: int = DEPTH,
+    ks: Sequence[int] = (1, 5, 10),
 ) -> Evaluation:
     """Exact search with a task's embeddings, judged by its qrels.
 
@@ -40,10 +50,13 @@ def evaluate_task(
         task: says what is right, from which grade on, and which queries belong together.
         metric: "cosine", "inner_product" or "l2".
         depth: items kept per query; metrics below that rank count as 0.
+        ks: cut-offs; those beyond the depth or the gallery are left out.
     """
-    run = topk_exact(queries, gallery, min(depth, len(gallery)), metric=metric)
+    depth = min(depth, len(gallery))
+    run = topk_exact(queries, gallery, depth, metric=metric)
     return evaluate(
-        run, task.qrels, hit_grade=task.hit_grade, groups=task.query_groups,
+        run, task.qrels, ks=[k for k in ks if k <= depth],
+        hit_grade=task.hit_grade, groups=task.query_groups,
         name=task.name, split=task.split, direction=task.direction,
     )  # fmt: skip
 
@@ -106,39 +119,43 @@ def icon_retriever() -> DualEncoderRetriever:
     return DualEncoderRetriever(encoder, index, [icons.phrase_of(name) for name in corpus.names])
 
 
+def _ink_of(picture: Image.Image, page: str) -> np.ndarray:
+    """How far each pixel is from the colour of the border, `page` underneath; float32 (height, width)."""
+    backed = Image.alpha_composite(Image.new("RGBA", picture.size, page), picture)
+    gray = np.asarray(backed.convert("L"), dtype=np.float32)
+    return np.abs(gray - np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
+
+
 def read_drawing(path: str | Path) -> np.ndarray:
     """Reads any image file as an icon: ink bright on black, 64 x 64, centred.
 
-    A dark drawing on a light page is inverted; transparency counts as page.
+    Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency counts
+    as page. The strongest stroke becomes 255 after scaling: shrinking a large sketch makes its lines faint.
 
     Returns:
         uint8 (64, 64).
 
     Raises:
-        RetrievalInputError: not there, not an image, or blank.
+        RetrievalInputError: not there, not an image that Pillow can read, or blank.
     """
     try:
         with Image.open(path) as opened:
-            rgba = opened.convert("RGBA")
+            picture = opened.convert("RGBA")
     except FileNotFoundError as error:
         raise RetrievalInputError(f"there is no file {path}") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RetrievalInputError(f"{path} is not an image that can be read: {error}") from error
-    page = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-    gray = np.asarray(Image.alpha_composite(page, rgba).convert("L")).astype(np.int16)
-    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-    ink = np.abs(gray - int(np.median(border)))  # whatever differs from the page
-    if ink.max() < 32:
+    ink = _ink_of(picture, "white")
+    if ink.max() < FAINT:
+        ink = _ink_of(picture, "black")  # white ink on a transparent page
+    if ink.max() < FAINT:
         raise RetrievalInputError(f"{path} is blank: no ink stands out from its border")
-    rows, columns = np.flatnonzero(ink.max(axis=1) >= 32), np.flatnonzero(ink.max(axis=0) >= 32)
-    drawn = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * (255 / ink.max())
-    picture = Image.fromarray(drawn.astype(np.uint8))
-    side = icons.SIZE - 12  # the margin icons have
-    picture.thumbnail((side, side)) if max(picture.size) > side else None
-    scale = side / max(picture.size)
-    picture = picture.resize(
-        [max(1, round(length * scale)) for length in picture.size], Image.Resampling.BILINEAR
-    )
-    canvas = Image.new("L", (icons.SIZE, icons.SIZE), 0)
-    canvas.paste(picture, [(icons.SIZE - length) // 2 for length in picture.size])
-    return np.asarray(canvas)
+    rows, columns = np.flatnonzero(ink.max(axis=1) >= FAINT), np.flatnonzero(ink.max(axis=0) >= FAINT)
+    drawn = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    scale = SPAN / max(drawn.size)
+    drawn = drawn.resize([max(1, round(length * scale)) for length in drawn.size], Image.Resampling.BILINEAR)
+    pixels = np.asarray(drawn)
+    icon = np.zeros((icons.SIZE, icons.SIZE), dtype=np.uint8)
+    top, left = ((icons.SIZE - length) // 2 for length in pixels.shape)
+    icon[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels * (255 / pixels.max())
+    return icon

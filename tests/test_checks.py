@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -103,6 +103,7 @@ def test_a_zero_row_has_no_direction():
         unit_rows(np.array([[1, 0], [0, 1], [0, 0], [0, 0]]), "gallery")
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float32, (3, 5), elements=st.floats(1, 100, width=32)), st.floats(0.01, 100))
 def test_unit_rows_have_length_one_and_forget_scale(x, scale):
     rows = unit_rows(x, "x")

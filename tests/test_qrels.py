@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -68,6 +68,7 @@ def test_grades_of_ranked_items():
     assert grades.tolist() == [[1, 0, 2], [0, 0, 3]] and grades.dtype == np.int16
 
 
+@settings(deadline=None)
 @given(dense_grades)
 def test_transposing_twice_gives_the_same(grades):
     qrels = from_dense(grades)
@@ -75,6 +76,7 @@ def test_transposing_twice_gives_the_same(grades):
     assert (to_dense(qrels.T) == grades.T).all()
 
 
+@settings(deadline=None)
 @given(dense_grades, st.data())
 def test_lookups_agree_with_a_dense_matrix(grades, data):
     qrels = from_dense(grades)

@@ -184,7 +184,7 @@ class _Search:
             self.score_waiting()
 
     def score_waiting(self) -> None:
-        """Scores everyone who waits; they are few, or in order of query since `settle`."""
+        """Scores everyone who waits, in the order of queries that `settle` left them in."""
         for query, item, _ in self._blocks:
             self._score(query, item)
         self._blocks = []

@@ -132,8 +132,8 @@ class FloatFilter:
 
         terms = q.shape[0] + 8  # and a few more roundings: unit rows, the offset, the score itself
         relative = terms * FLOAT32_ROUNDOFF / (1 - terms * FLOAT32_ROUNDOFF)
-        if torch.get_float32_matmul_precision() != "highest":
-            relative += 3 * BFLOAT16_ROUNDOFF  # someone has allowed torch to round both factors to bfloat16
+        if float32_products_may_be_coarse():
+            relative += 3 * BFLOAT16_ROUNDOFF  # both factors are rounded
         size = (lengths + self.longest) ** 2 if self.metric == "l2" else lengths * self.longest
         error = relative * size + 2 * terms * UNDERFLOW
         if self.metric == "l2":
@@ -192,6 +192,14 @@ class Int8Filter:
 
         offset = (rows @ self.centre.double()).numpy()
         return Probe(product, torch.int32, steps.numpy() * self.step, offset, error)
+
+
+def float32_products_may_be_coarse() -> bool:
+    """Whether someone has allowed torch to round the factors of float32 products, to bfloat16 at worst."""
+    try:
+        return torch.get_float32_matmul_precision() != "highest"
+    except RuntimeError:  # torch refuses to answer once the newer, per-backend setting was used
+        return True
 
 
 @cache

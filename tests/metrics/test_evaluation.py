@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
@@ -161,6 +161,7 @@ def test_chance_by_the_hypergeometric_formula():
 # ---- properties
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_must_not_matter(seed):
     rng = np.random.default_rng(seed)
@@ -193,6 +194,7 @@ def test_what_must_not_matter(seed):
     assert all((after.per_query[m] == before.per_query[m]).all() for m in before.per_query)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_agrees_with_the_single_metrics(seed):
     rng = np.random.default_rng(seed)

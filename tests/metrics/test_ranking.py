@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
@@ -127,6 +127,7 @@ def qrels_of(relevant):
     return Qrels.from_pairs(*np.nonzero(relevant), shape=relevant.shape)
 
 
+@settings(deadline=None)
 @given(runs())
 def test_every_metric_against_a_loop(run):
     ids, relevant = run
@@ -143,6 +144,7 @@ def test_every_metric_against_a_loop(run):
         np.testing.assert_allclose(reciprocal_rank(ids, qrels_of(relevant), k), rr)
 
 
+@settings(deadline=None)
 @given(runs())
 def test_metrics_are_ordered(run):
     ids, relevant = run
@@ -158,6 +160,7 @@ def test_metrics_are_ordered(run):
         previous = hit
 
 
+@settings(deadline=None)
 @given(runs(), st.integers(0, 2**32 - 1))
 def test_names_of_items_and_order_of_queries_do_not_matter(run, seed):
     ids, relevant = run

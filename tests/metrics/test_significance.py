@@ -54,7 +54,7 @@ def test_against_scipy():
     np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.002)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 30))
 def test_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
     rng = np.random.default_rng(seed)
@@ -68,6 +68,7 @@ def test_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
     np.testing.assert_allclose(ours, np.quantile(means, [0.025, 0.975]), rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
 def test_an_interval_stays_among_the_values(values):
     low, high = bootstrap_interval(values, n_resamples=50)

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import platform
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError, MissingFileError, artifacts_dir, atomic_path
+from lib.checks import RetrievalInputError, check_choice
+from lib.files import CHECKSUM_SUFFIX, DamagedFileError, MissingFileError, artifacts_dir, atomic_path, verify
 
+# Late imports inside the commands: `crossmodal --help` should not wait for torch.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
+
+PACKAGES = ("torch", "open_clip_torch", "timm", "faiss-cpu", "numpy", "pillow", "qtawesome", "umap-learn")
+SHEET_FORMATS = (".png", ".pdf", ".svg")
 
 
 @app.callback()
@@ -24,57 +39,59 @@ def describe() -> None:
 
 @app.command()
 def search(
-    query: Annotated[str | None, typer.Argument(help='What to look for, for example "red alarm clock".')] = None,
+    query: Annotated[str | None, typer.Argument(help='In quotes, for example "red alarm clock".')] = None,
     image: Annotated[Path | None, typer.Option(help="Search by a drawing instead of words.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many icons to return.")] = 12,
-    out: Annotated[Path, typer.Option(help="Where to write the contact sheet.")] = Path("hits.png"),
+    out: Annotated[Path, typer.Option(help="Contact sheet to write: png, pdf or svg.")] = Path("hits.png"),
 ) -> None:
     """Finds icons by words or by a drawing; prints a table and writes a contact sheet."""
     if (query is None) == (image is None):
         raise RetrievalInputError("give either words or --image FILE")
-    from lib.datasets import icons  # late imports: `crossmodal --help` should not load torch
+    check_choice(out.suffix.lower(), SHEET_FORMATS, "the suffix of --out")
+    from lib.datasets import icons
     from lib.plots import contact_sheet
     from lib.retrieval import icon_retriever, read_drawing
 
-    retriever = icon_retriever()
-    hits = retriever.by_text(query, k) if image is None else retriever.by_image(read_drawing(image), k)
-    corpus = icons.load()
-    table = Table("rank", "cosine", "name", "family", "split", title=query or str(image))
+    drawing = None if image is None else read_drawing(image)
+    retriever, corpus = icon_retriever(), icons.load()
+    hits = retriever.by_text(query, k) if drawing is None else retriever.by_image(drawing, k)
+    table = Table("rank", "cosine", "name", "family", "split", title=escape(query or str(image)))
     for hit in hits:
-        position = hit.position
-        table.add_row(
-            str(hit.rank), f"{hit.score:.3f}", hit.label, corpus.families[position], str(corpus.splits[position])
-        )
+        family, split = corpus.families[hit.position], str(corpus.splits[hit.position])
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", hit.label, family, split)
     console.print(table)
     figure = contact_sheet([corpus.images[hit.position] for hit in hits], [hit.label for hit in hits])
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=110)
-    console.print(f"contact sheet: {out}")
+    console.print(f"contact sheet: {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not found under this name"  # conda names some packages differently
 
 
 @app.command()
 def info() -> None:
     """Prints versions, threads, BLAS kernels, artifacts and their checksums."""
-    import importlib.metadata
-
+    import faiss  # noqa: F401  loaded so that its own BLAS shows up below
     import threadpoolctl
     import torch
 
-    from lib.files import CHECKSUM_SUFFIX, verify
-
     versions = Table("package", "version", title="versions")
     versions.add_row("python", platform.python_version())
-    for package in ("torch", "open_clip_torch", "timm", "faiss-cpu", "numpy", "pillow", "qtawesome", "umap-learn"):
-        versions.add_row(package, importlib.metadata.version(package))
+    for package in PACKAGES:
+        versions.add_row(package, _version(package))
     console.print(versions)
-
-    import faiss  # noqa: F401  loaded so that its own BLAS shows up below
 
     pools = Table("library", "kernel", "threads", "version", title="threads and kernels")
     pools.add_row("torch intra-op", torch.backends.cpu.get_cpu_capability(), str(torch.get_num_threads()), "")
     for pool in threadpoolctl.threadpool_info():
         library = f"{pool['internal_api']} ({Path(pool['filepath']).parent.name})"
-        pools.add_row(library, pool.get("architecture") or "", str(pool["num_threads"]), pool.get("version") or "")
+        kernel, version = pool.get("architecture") or "", pool.get("version") or ""
+        pools.add_row(library, kernel, str(pool["num_threads"]), version)
     console.print(pools)
 
     files = Table("artifact", "MB", "sha256", "state", title="artifacts")
@@ -86,7 +103,7 @@ def info() -> None:
         except (MissingFileError, DamagedFileError) as error:
             state, size = type(error).__name__, ""
         files.add_row(str(path.relative_to(artifacts_dir())), size, sidecar.read_text()[:12], state)
-    console.print(files)
+    console.print(files if files.row_count else f"no artifacts in {artifacts_dir()}; crossmodal train --all")
 
 
 @app.command()
@@ -96,22 +113,30 @@ def train(
 ) -> None:
     """Trains the committed models again (under an hour on two cores). Stop and start it as you like."""
     from lib.recipes import RECIPES, build
-    from lib.training_progress import watched
 
     if everything == bool(names):
         raise RetrievalInputError(f"name what to train ({', '.join(RECIPES)}) or pass --all")
-    for name in RECIPES if everything else names:
-        watched(build, name, console)
+    chosen = [check_choice(name, RECIPES, "artifact") for name in (RECIPES if everything else names)]
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+        for name in chosen:
+            row = bar.add_task(name, total=None)
+
+            def progress(step: int, steps: int, row: TaskID = row) -> None:
+                bar.update(row, completed=step, total=steps)
+
+            build(
+                name,
+                log=lambda line: bar.console.print(line, markup=False, soft_wrap=True),
+                progress=progress,
+            )
 
 
 def main() -> None:
-    """Entry point: input errors are one line on stderr and exit code 2, not a traceback."""
+    """Entry point: what the user can mend is one line on stderr and exit code 2, not a traceback."""
     try:
-        app(standalone_mode=False)
-    except (RetrievalInputError, DamagedFileError, MissingFileError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        app()
+    except (RetrievalInputError, DamagedFileError, OSError, FloatingPointError) as error:
+        message = f"[bold red]error:[/] {escape(' '.join(str(error).split()))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error
-    except typer.Exit as exit_:
-        raise SystemExit(exit_.exit_code) from exit_
-    except typer.Abort as abort:
-        raise SystemExit(130) from abort

@@ -1,0 +1,314 @@
+"""The command: what it prints, what it writes, and that every mistake is one line and exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib import cli
+from lib.datasets import icons
+from lib.files import artifacts_dir, save_arrays
+from lib.index import VectorSearchIndex
+from lib.retrieval import Hit
+
+needs_icons = pytest.mark.skipif(
+    not (artifacts_dir() / "icons" / "model.safetensors").is_file(),
+    reason="data/artifacts/icons is not committed yet; crossmodal train icons makes it",
+)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs the command as the shell would, in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["crossmodal", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return exit_.value.code or 0, out, err
+
+    return call
+
+
+def one_line(err):
+    assert err.startswith("error: ") and err.count("\n") == 1, err
+    return err
+
+
+class FakeRetriever:
+    """Answers without a model, and remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def hits(self, query, k):
+        self.asked.append(query)
+        names = icons.load().names
+        return [
+            Hit(rank, 1 - rank / 10, rank * 100, icons.phrase_of(names[rank * 100]))
+            for rank in range(1, k + 1)
+        ]
+
+    by_text = by_image = hits
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    import lib.retrieval
+
+    retriever = FakeRetriever()
+    monkeypatch.setattr(lib.retrieval, "icon_retriever", lambda: retriever)
+    return retriever
+
+
+# ---- starting
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["search", "--help"], ["train", "--help"], ["info", "--help"]]
+)
+def test_help_comes_without_waiting_for_torch(arguments):
+    code = f"""
+import sys
+from lib import cli
+sys.argv = ["crossmodal", *{arguments!r}]
+try:
+    cli.main()
+except SystemExit as exit_:
+    assert not exit_.code, exit_.code
+heavy = {{"torch", "open_clip", "faiss", "matplotlib", "scipy", "numpy.random"}} & set(sys.modules)
+assert not heavy - {{"numpy.random"}}, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_help_lists_the_commands(run):
+    code, out, _ = run("--help")
+    assert code == 0 and all(command in out for command in ("search", "info", "train"))
+
+
+def test_without_a_command_shows_help(run):
+    code, out, err = run()
+    assert code == 2 and "Usage" in out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serch", "cat"], "No such command 'serch'"),
+        (["search", "--imgae", "x.png"], "No such option: --imgae"),
+        (["search", "cat", "-k", "many"], "'-k'"),
+        (["search", "red", "alarm", "clock"], "unexpected extra argument"),
+        (["search", "cat", "--out"], "requires an argument"),
+    ],
+)
+def test_usage_errors_are_shown_with_exit_code_2(run, arguments, message):
+    code, _, err = run(*arguments)
+    assert code == 2 and message in " ".join(err.split())
+
+
+# ---- search
+
+
+def test_search_prints_a_table_and_writes_a_sheet(run, fake, tmp_path):
+    code, out, _ = run("search", "red alarm clock", "-k", "3")
+    assert code == 0 and fake.asked == ["red alarm clock"]
+    corpus = icons.load()
+    for position in (100, 200, 300):
+        assert icons.phrase_of(corpus.names[position]) in out and corpus.families[position] in out
+    assert "0.900" in out and "contact sheet: hits.png" in out
+    with Image.open(tmp_path / "hits.png") as sheet:
+        assert sheet.format == "PNG" and sheet.width > 200
+    assert [path.name for path in tmp_path.iterdir()] == ["hits.png"]  # no temporary file is left
+
+
+def test_search_by_image_reads_the_drawing(run, fake, tmp_path):
+    image = 255 - icons.load().images[5000]
+    Image.fromarray(image).save(tmp_path / "sketch.png")
+    code, out, _ = run("search", "--image", "sketch.png", "-k", "2")
+    assert code == 0 and "sketch.png" in out
+    assert fake.asked[0].shape == (64, 64) and fake.asked[0].dtype == np.uint8
+
+
+def test_a_query_with_brackets_is_printed_as_it_is(run, fake):
+    code, out, _ = run("search", "[/red] [bold]", "-k", "1")
+    assert code == 0 and "[/red] [bold]" in out
+
+
+@pytest.mark.parametrize("name", ["sheets/today.png", "hits.pdf", "hits.SVG"])
+def test_out_chooses_folder_and_format(run, fake, tmp_path, name):
+    code, _, _ = run("search", "cat", "-k", "1", "--out", name)
+    assert code == 0 and (tmp_path / name).stat().st_size > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search"], "give either words or --image FILE"),
+        (["search", "cat", "--image", "x.png"], "give either words or --image FILE"),
+        (["search", "--image", "none.png"], "there is no file none.png"),
+        (["search", "--image", "."], ". is not an image that can be read"),
+        (
+            ["search", "cat", "--out", "hits"],
+            "the suffix of --out must be one of '.png', '.pdf', '.svg'; got ''",
+        ),
+        (["search", "cat", "--out", "hits.webm"], "got '.webm'"),
+    ],
+)
+def test_mistakes_in_a_search_are_told_before_the_model_loads(run, monkeypatch, arguments, message):
+    import lib.retrieval
+
+    monkeypatch.setattr(lib.retrieval, "icon_retriever", lambda: pytest.fail("loaded the model"))
+    code, out, err = run(*arguments)
+    assert code == 2 and out == "" and message in one_line(err)
+
+
+def test_a_missing_artifact_names_the_command(run, monkeypatch, tmp_path):
+    icons.load()
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    code, _, err = run("search", "cat")
+    assert code == 2 and "crossmodal train icons" in one_line(err)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(run, fake, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run("search", "cat", "-k", "1", "--out", "file/hits.png")
+    assert code == 2 and "file" in one_line(err)
+
+
+@needs_icons
+def test_search_end_to_end(run, tmp_path):
+    code, out, _ = run("search", "alarm clock", "-k", "5")
+    assert code == 0 and (tmp_path / "hits.png").stat().st_size > 5000
+    assert sum(split in out for split in icons.SPLITS) >= 1
+
+
+@needs_icons
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["", "-k", "3"], "no letter or digit"),
+        (["cat", "-k", "0"], "k must be at least 1"),
+        (["cat", "-k", "99999"], "16546"),
+    ],
+)
+def test_bad_queries_and_depths_are_one_line(run, arguments, message):
+    code, _, err = run("search", *arguments)
+    assert code == 2 and message in one_line(err)
+
+
+# ---- info
+
+
+def test_info_prints_versions_threads_and_artifacts(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    save_arrays(tmp_path / "artifacts" / "toy" / "whole.npz", x=np.zeros(3))
+    damaged = tmp_path / "artifacts" / "toy" / "damaged.npz"
+    save_arrays(damaged, x=np.zeros(3))
+    damaged.write_bytes(b"other bytes")
+    digest = save_arrays(tmp_path / "artifacts" / "toy" / "lost.npz", x=np.zeros(3))
+    (tmp_path / "artifacts" / "toy" / "lost.npz").unlink()
+    code, out, _ = run("info")
+    assert code == 0
+    for text in ("python", "torch", "faiss-cpu", "qtawesome", "torch intra-op", digest[:12], "ok"):
+        assert text in out
+    assert "DamagedFileError" in out and "MissingFileError" in out
+
+
+def test_info_without_artifacts_says_how_to_make_them(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    code, out, _ = run("info")
+    assert code == 0 and "crossmodal train --all" in out
+
+
+def test_info_survives_a_package_with_another_name(run, monkeypatch):
+    monkeypatch.setattr(cli, "PACKAGES", ("numpy", "no-such-package"))
+    code, out, _ = run("info")
+    assert code == 0 and "not found under this name" in out
+
+
+# ---- train
+
+
+@pytest.fixture
+def builds(monkeypatch):
+    """Records what would be trained and reports progress like a real run."""
+    import lib.recipes
+
+    calls = []
+
+    def build(name, *, log, progress, folder=None):
+        calls.append(name)
+        for step in (1, 2, 3):
+            progress(step, 3)
+        log(f"step 3/3 of {name} [ok]")
+
+    monkeypatch.setattr(lib.recipes, "build", build)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("arguments", "trained"),
+    [(["icons"], ["icons"]), (["scenes", "icons"], ["scenes", "icons"]), (["--all"], ["icons", "scenes"])],
+)
+def test_train_builds_what_was_named(run, builds, arguments, trained):
+    code, out, _ = run("train", *arguments)
+    assert code == 0 and builds == trained
+    for name in trained:
+        assert f"step 3/3 of {name} [ok]" in out
+    assert "3/3" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name what to train (icons, scenes) or pass --all"),
+        (["icons", "--all"], "or pass --all"),
+        (["icons", "scens"], "Did you mean 'scenes'?"),
+    ],
+)
+def test_train_refuses_before_it_starts(run, builds, arguments, message):
+    code, _, err = run("train", *arguments)
+    assert code == 2 and builds == [] and message in one_line(err)
+
+
+def test_a_diverged_run_is_one_line(run, monkeypatch):
+    import lib.recipes
+
+    def build(name, **options):
+        raise FloatingPointError("the loss is nan at step 7; lower the rate")
+
+    monkeypatch.setattr(lib.recipes, "build", build)
+    code, _, err = run("train", "icons")
+    assert code == 2 and "the loss is nan at step 7" in one_line(err)
+
+
+def test_an_interrupted_run_exits_with_130(run, monkeypatch):
+    import lib.recipes
+
+    def build(name, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lib.recipes, "build", build)
+    assert run("train", "icons")[0] == 130
+
+
+def test_errors_of_other_rooms_keep_their_brackets(run, monkeypatch):
+    import lib.retrieval
+
+    def fail():
+        VectorSearchIndex(3, "[bold]")
+
+    monkeypatch.setattr(lib.retrieval, "icon_retriever", fail)
+    code, _, err = run("search", "cat")
+    assert code == 2 and "[bold]" in one_line(err)

@@ -1,0 +1,79 @@
+"""The committed models are what their cards say: whole, repeatable from their embeddings, good enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lib.datasets import icons, scenes
+from lib.files import artifacts_dir
+from lib.models.artifacts import CARD, card_text, load_card, load_embeddings, load_model
+from lib.retrieval import evaluate_task
+
+TASKS = {"icons": icons.task, "scenes": scenes.task}
+PROMISED = {
+    "icons": {"R@1": 0.35, "R@10": 0.66},
+    "scenes": {"R@1": 0.60, "R@10": 0.95},
+}  # text to image, test
+METRICS = {"R@1", "R@5", "R@10", "recall@10"}
+LIMIT_MB = 30  # all artifacts together
+
+
+def committed(name):
+    missing = not (artifacts_dir() / name / "model.safetensors").is_file()
+    reason = f"data/artifacts/{name} is not committed yet; crossmodal train {name} makes it"
+    return pytest.param(name, marks=pytest.mark.skipif(missing, reason=reason))
+
+
+every_artifact = pytest.mark.parametrize("name", [committed(name) for name in TASKS])
+
+
+@pytest.fixture(scope="module")
+def test_tasks():
+    return {name: task("test", "text_to_image") for name, task in TASKS.items()}
+
+
+@every_artifact
+def test_the_readable_card_is_the_one_inside_the_file(name):
+    assert (artifacts_dir() / name / CARD).read_text() == card_text(name, load_card(name))
+
+
+@every_artifact
+def test_stored_embeddings_give_the_metrics_of_the_card(name, test_tasks):
+    # Dot products of int8 rows are exact, so this holds on every machine to the last digit.
+    arrays, card = load_embeddings(name), load_card(name)
+    found = evaluate_task(arrays["test_text"], arrays["test_image"], test_tasks[name], depth=10)
+    rows = [
+        row for row in card["metrics"] if row["direction"] == "text_to_image" and row["metric"] in METRICS
+    ]
+    assert {row["metric"] for row in rows} == METRICS
+    for row in rows:
+        assert row["value"] == pytest.approx(found.mean(row["metric"]), abs=1e-12)
+
+
+@every_artifact
+def test_the_model_still_encodes_what_is_stored(name, test_tasks):
+    encoder, arrays, task = load_model(name), load_embeddings(name), test_tasks[name]
+    sample = np.arange(0, min(arrays[key].shape[0] for key in ("test_text", "test_image")), 25)
+    texts = [task.queries[i] for i in sample]
+    encoded = {
+        "test_text": encoder.encode_text(texts),
+        "test_image": encoder.encode_image(task.gallery[sample]),
+    }
+    for key, rows in encoded.items():
+        stored = arrays[key][sample].astype(np.float64)
+        cosines = (rows * stored).sum(axis=1) / np.linalg.norm(stored, axis=1)
+        assert cosines.min() > 0.9999, key  # what rounding to int8 leaves
+
+
+@every_artifact
+def test_quality_is_what_was_promised(name):
+    card = load_card(name)
+    if card.get("preliminary"):
+        pytest.skip(f"data/artifacts/{name} is a preliminary model")
+    values = {row["metric"]: row["value"] for row in card["metrics"] if row["direction"] == "text_to_image"}
+    assert all(values[metric] >= least for metric, least in PROMISED[name].items()), values
+
+
+def test_all_artifacts_together_stay_small():
+    assert sum(path.stat().st_size for path in artifacts_dir().rglob("*") if path.is_file()) < LIMIT_MB * 1e6

@@ -108,6 +108,10 @@ class Gallery:
         self, queries: Vectors, k: int, block: int | None = None, query_block: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The `(scores, ranks)` of the k best items of each query, both `(n_queries, k)`, best first."""
+        if len(queries) == 1:
+            # Products with two columns run at twice the speed of those with one, which MKL treats apart.
+            scores, ranks = self.topk(queries.take([0, 0]), k, block, query_block and max(2, query_block))
+            return scores[:1], ranks[:1]
         narrowest = min(len(self.items), max(1024, 8 * k))  # a filter needs k tiles to begin with
         query_block = min(query_block or max(1, CELLS // narrowest), LARGEST_QUERY_BLOCK)
         block = block or max(narrowest, CELLS // max(1, min(query_block, len(queries))))

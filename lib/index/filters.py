@@ -24,6 +24,7 @@ from lib.index.scores import Vectors
 
 TILE = 8  # neighbouring items whose best product is compared first
 LARGEST_SHARE = 0.25  # of tiles that may pass before a filter counts as useless on a block
+FLOATS_AT_ONCE = 2**18  # int8 rows become float32 in pieces of 1 MiB, which stay in the cache
 FLOAT32_ROUNDOFF = 2.0**-24
 BFLOAT16_ROUNDOFF = 2.0**-8
 UNDERFLOW = 2.0**-126
@@ -117,18 +118,26 @@ class FloatFilter:
     def __init__(self, items: Vectors, metric: str):
         self.items, self.metric = items, metric
         self.longest = items.scored_lengths.max(initial=0.0)
+        self.halves = torch.from_numpy(items.lengths[:, None] ** 2 / 2).float() if metric == "l2" else None
+        self.inverse = torch.from_numpy(1 / items.lengths[:, None]).float() if items.divide else None
 
     def aim(self, queries: Vectors) -> Probe:
         q = queries.as_float32().T  # (d, n_queries)
         lengths = queries.scored_lengths
+        rows = torch.from_numpy(self.items.rows)
+        step = len(rows) if rows.dtype == torch.float32 else max(1, FLOATS_AT_ONCE // q.shape[0])
+        floats = torch.empty(min(step, len(rows)), q.shape[0]) if rows.dtype != torch.float32 else None
 
         def product(start: int, stop: int, out: torch.Tensor) -> None:
-            block = self.items.as_float32(slice(start, stop))
-            if self.metric == "l2":
-                halves = torch.from_numpy(self.items.lengths[start:stop, None] ** 2 / 2).float()
-                torch.addmm(halves, block, q, beta=-1, out=out)
-            else:
-                torch.mm(block, q, out=out)
+            for first in range(start, stop, step):
+                part = rows[first : min(first + step, stop)]
+                if floats is not None:  # int8: their products are exact integers in float32 up to d = 1024
+                    part = floats[: len(part)].copy_(part)
+                torch.mm(part, q, out=out[first - start : first - start + len(part)])
+            if self.halves is not None:
+                out -= self.halves[start:stop]
+            if self.inverse is not None:
+                out *= self.inverse[start:stop]
 
         terms = q.shape[0] + 8  # and a few more roundings: unit rows, the offset, the score itself
         relative = terms * FLOAT32_ROUNDOFF / (1 - terms * FLOAT32_ROUNDOFF)

@@ -40,7 +40,7 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, index: slice) -> Vectors:
+    def take(self, index: slice | list[int]) -> Vectors:
         return Vectors(self.rows[index], self.lengths[index], self.divide)
 
     @property
@@ -48,10 +48,10 @@ class Vectors:
         """`(n,)` norms of `as_float32`, which is what the metric multiplies."""
         return np.ones(len(self)) if self.divide else self.lengths
 
-    def as_float32(self, index: slice = slice(None)) -> torch.Tensor:
+    def as_float32(self) -> torch.Tensor:
         """The rows as float32, divided by their norms where the metric divides: for approximate products."""
-        rows = torch.from_numpy(self.rows[index]).float()
-        return rows / torch.from_numpy(self.lengths[index, None]).float() if self.divide else rows
+        rows = torch.from_numpy(self.rows).float()
+        return rows / torch.from_numpy(self.lengths[:, None]).float() if self.divide else rows
 
 
 def prepare(

@@ -22,14 +22,13 @@ from rich.progress import (
 from rich.table import Table
 
 from lib.checks import RetrievalInputError, check_choice
-from lib.files import CHECKSUM_SUFFIX, DamagedFileError, MissingFileError, artifacts_dir, atomic_path, verify
+from lib.files import CHECKSUM_SUFFIX, DamagedFileError, MissingFileError, artifacts_dir, verify
 
 # Late imports inside the commands: `crossmodal --help` should not wait for torch.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "faiss-cpu", "numpy", "pillow", "qtawesome", "umap-learn")
-SHEET_FORMATS = (".png", ".pdf", ".svg")
 
 
 @app.callback()
@@ -42,14 +41,14 @@ def search(
     query: Annotated[str | None, typer.Argument(help='In quotes, for example "red alarm clock".')] = None,
     image: Annotated[Path | None, typer.Option(help="Search by a drawing instead of words.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many icons to return.")] = 12,
-    out: Annotated[Path, typer.Option(help="Contact sheet to write: png, pdf or svg.")] = Path("hits.png"),
+    out: Annotated[Path, typer.Option(help="Contact sheet to write, a PNG.")] = Path("hits.png"),
 ) -> None:
     """Finds icons by words or by a drawing; prints a table and writes a contact sheet."""
     if (query is None) == (image is None):
         raise RetrievalInputError("give either words or --image FILE")
-    check_choice(out.suffix.lower(), SHEET_FORMATS, "the suffix of --out")
+    check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
     from lib.datasets import icons
-    from lib.plots import contact_sheet
+    from lib.plots import contact_sheet, save
     from lib.retrieval import icon_retriever, read_drawing
 
     drawing = None if image is None else read_drawing(image)
@@ -60,9 +59,8 @@ def search(
         family, split = corpus.families[hit.position], str(corpus.splits[hit.position])
         table.add_row(str(hit.rank), f"{hit.score:.3f}", hit.label, family, split)
     console.print(table)
-    figure = contact_sheet([corpus.images[hit.position] for hit in hits], [hit.label for hit in hits])
-    with atomic_path(out) as temporary:
-        figure.savefig(temporary, dpi=110)
+    drawings = [255 - corpus.images[hit.position] for hit in hits]  # ink dark, as on paper
+    save(contact_sheet(drawings, [hit.label for hit in hits]), out)
     console.print(f"contact sheet: {out}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -104,6 +102,14 @@ def info() -> None:
             state, size = type(error).__name__, ""
         files.add_row(str(path.relative_to(artifacts_dir())), size, sidecar.read_text()[:12], state)
     console.print(files if files.row_count else f"no artifacts in {artifacts_dir()}; crossmodal train --all")
+
+
+@app.command()
+def results() -> None:
+    """Prints the results table of the README, as Markdown, from the committed embeddings."""
+    from lib.benchmarks import dual_encoders
+
+    print(dual_encoders.markdown(dual_encoders.table()))
 
 
 @app.command()

@@ -145,8 +145,8 @@ def test_a_query_with_brackets_is_printed_as_it_is(run, fake):
     assert code == 0 and "[/red] [bold]" in out
 
 
-@pytest.mark.parametrize("name", ["sheets/today.png", "hits.pdf", "hits.SVG"])
-def test_out_chooses_folder_and_format(run, fake, tmp_path, name):
+@pytest.mark.parametrize("name", ["sheets/today.png", "hits.PNG"])
+def test_out_chooses_folder_and_name(run, fake, tmp_path, name):
     code, _, _ = run("search", "cat", "-k", "1", "--out", name)
     assert code == 0 and (tmp_path / name).stat().st_size > 500
 
@@ -158,10 +158,7 @@ def test_out_chooses_folder_and_format(run, fake, tmp_path, name):
         (["search", "cat", "--image", "x.png"], "give either words or --image FILE"),
         (["search", "--image", "none.png"], "there is no file none.png"),
         (["search", "--image", "."], ". is not an image that can be read"),
-        (
-            ["search", "cat", "--out", "hits"],
-            "the suffix of --out must be one of '.png', '.pdf', '.svg'; got ''",
-        ),
+        (["search", "cat", "--out", "hits"], "the suffix of --out must be one of '.png'; got ''"),
         (["search", "cat", "--out", "hits.webm"], "got '.webm'"),
     ],
 )

@@ -72,3 +72,19 @@ def table(
                     {"corpus": corpus, "system": system, **row} for row in found if row["metric"] in metrics
                 ]
     return rows
+
+
+def markdown(rows: Sequence[dict]) -> str:
+    """The table as Markdown, one line per corpus, direction and system, in percent."""
+    lines = ["| corpus | direction | system | queries x gallery | R@1 | R@10 |", "|" + " --- |" * 6]
+    cells: dict[tuple, dict[str, str]] = {}
+    for row in rows:
+        sizes = f"{row['n_queries']:,} x {row['n_gallery']:,}"
+        key = (row["corpus"], row["direction"].replace("_", " "), row["system"], sizes)
+        value, low, high = (100 * row[part] for part in ("value", "low", "high"))
+        cells.setdefault(key, {})[row["metric"]] = f"{value:.1f} [{low:.1f}, {high:.1f}]"
+        chance = (*key[:2], "chance", sizes)
+        cells.setdefault(chance, {})[row["metric"]] = f"{100 * row['chance']:.2f}"
+    for key in sorted(cells, key=lambda key: key[:2]):
+        lines.append("| " + " | ".join([*key, cells[key]["R@1"], cells[key]["R@10"]]) + " |")
+    return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Training losses as pure functions of embeddings. One file each; torch only."""
 
+from lib.losses.decorrelation import decorrelation_loss
 from lib.losses.infonce import infonce_loss
 from lib.losses.matryoshka import matryoshka_loss
 
-__all__ = ["infonce_loss", "matryoshka_loss"]
+__all__ = ["decorrelation_loss", "infonce_loss", "matryoshka_loss"]

@@ -137,8 +137,26 @@ class DualEncoder:
         return out
 
 
-def untrained(encoder: DualEncoder, seed: int) -> DualEncoder:
-    """The same architecture with fresh weights: what a space looks like before the first step."""
-    with torch.random.fork_rng(devices=[]):
+def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncoder:
+    """The same architecture with fresh weights: what a space looks like before the first step.
+
+    Batch normalisation gets its statistics from `images`, as in the first step of training; without any, the
+    signal of a fresh network fades layer by layer until nothing is left to compare.
+
+    Args:
+        encoder: whose architecture to copy.
+        seed: of the fresh weights.
+        images: uint8, as for `encode_image`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(seed)
-        return DualEncoder(encoder.config)
+        fresh = DualEncoder(encoder.config)
+        for module in fresh.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0  # keep the statistics of this pass, no mixture with the start values
+        fresh.network.train()
+        fresh.network.encode_image(
+            image_tensor(images, encoder.config["channels"], encoder.config["image_size"])
+        )
+    fresh.network.eval()
+    return fresh

@@ -157,6 +157,20 @@ def test_returns_evaluation_mode_and_validates_in_it():
     assert modes == [False] * 3
 
 
+def test_trains_in_training_mode_whatever_validation_left_behind():
+    modes = []
+
+    def watched(towers, batch):
+        modes.append(towers.training)
+        return objective(towers, batch)
+
+    trainer = Trainer(
+        network().eval(), Pairs(), watched, PLAN, validate=lambda average: trainer.network.eval() and {}
+    )
+    trainer.run()
+    assert modes == [True] * 24
+
+
 def test_keeps_the_best_validated_average():
     scores, kept = iter([1.0, 5.0, 2.0]), []
 

@@ -148,7 +148,8 @@ def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncode
         seed: of the fresh weights.
         images: uint8, as for `encode_image`.
     """
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+    # no_grad and not inference_mode, in which the weights themselves would be made unfit for training.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         fresh = DualEncoder(encoder.config)
         for module in fresh.network.modules():

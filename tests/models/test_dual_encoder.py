@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lib.checks import RetrievalInputError
-from lib.models.dual_encoder import DualEncoder, build_network, image_tensor, text_features
+from lib.models.dual_encoder import DualEncoder, build_network, image_tensor, text_features, untrained
 from tests.models.toy import WORDS, toy_config, toy_encoder, toy_images
 
 
@@ -138,6 +138,47 @@ def test_vocabulary_and_context_are_the_tokenizers(encoder):
 def test_takes_a_network_as_it_is(encoder):
     shared = DualEncoder(encoder.config, encoder.network)
     assert shared.network is encoder.network
+
+
+# ---- before the first step
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    vision = {"timm_model_name": "cm_resnet_rgb", "image_size": 64, "timm_proj": "linear"}
+    torch.manual_seed(0)
+    return DualEncoder(toy_config(channels=3, size=64, vision=vision))
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.random.default_rng(0).integers(0, 256, size=(32, 64, 64, 3), dtype=np.uint8)
+
+
+def test_untrained_has_fresh_weights_that_follow_the_seed(resnet, photos):
+    before = torch.get_rng_state()
+    first, again, other = (untrained(resnet, seed, photos) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    rows = [encoder.encode_text(WORDS) for encoder in (resnet, first, again, other)]
+    np.testing.assert_array_equal(rows[1], rows[2])
+    assert np.abs(rows[1] - rows[3]).max() > 0.1 < np.abs(rows[1] - rows[0]).max()
+    assert first.config == resnet.config and not first.network.training
+
+
+def test_untrained_normalises_as_the_first_step_of_training_would(resnet, photos):
+    fresh = untrained(resnet, 1, photos)
+    evaluated = fresh.encode_image(photos)
+    with torch.no_grad():
+        stepped = torch.nn.functional.normalize(
+            fresh.network.train().encode_image(image_tensor(photos, 3, 64))
+        )
+    assert ((evaluated * stepped.numpy()).sum(axis=1) > 0.99).all()
+
+
+def test_untrained_can_be_trained(resnet, photos):
+    fresh = untrained(resnet, 1, photos)
+    fresh.network.encode_image(image_tensor(photos[:2], 3, 64)).sum().backward()
+    assert fresh.network.visual.trunk.stem.conv.weight.grad.abs().sum() > 0
 
 
 # ---- bad input

@@ -8,35 +8,25 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.augment import restroke, warp
 from lib.checks import check_choice
 from lib.datasets import icons, scenes
 from lib.files import artifacts_dir, cache_dir
 from lib.geometry import to_int8
 from lib.losses import decorrelation_loss, infonce_loss, matryoshka_loss
 from lib.models.artifacts import save_embeddings, save_model
-from lib.models.dual_encoder import DualEncoder, build_network, image_tensor, text_features
+from lib.models.dual_encoder import DualEncoder, build_network, text_features
 from lib.models.tokenizer import Tokenizer
 from lib.retrieval import encode_task, evaluate_task
+from lib.streams import Batch, IconStream, SceneStream
 from lib.task import RetrievalTask
 from lib.training import Plan, Trainer
 
 DIMS = (16, 32, 64, 128, 256)
 # The short prefixes are the hardest to train; at equal weights they cost the full embedding much recall.
 WEIGHTS = (0.1, 0.1, 0.2, 0.4, 1.0)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Paired images and token rows; `positives[i, j]` is true where text j is right for image i."""
-
-    images: Tensor  # (B, channels, H, W)
-    tokens: Tensor  # (B, context_length)
-    positives: Tensor  # bool (B, B)
 
 
 def contrastive(network: nn.Module, batch: Batch, decorrelation: float = 0.0) -> Tensor:
@@ -57,83 +47,6 @@ def contrastive(network: nn.Module, batch: Batch, decorrelation: float = 0.0) ->
     if decorrelation:
         loss = loss + decorrelation * (decorrelation_loss(images) + decorrelation_loss(texts))
     return loss
-
-
-class IconStream:
-    """Icons of the training split with their names, in a new order each epoch.
-
-    Drawings are warped more and more until 60% of the steps: a gentle start learns fast, a rough end overfits
-    late. From then on a batch holds runs of four drawings whose names begin with the same word, so that the
-    model must tell an account with a check mark from one with a cross. Two drawings of a batch that share a
-    name or their pixels are positives of each other.
-    """
-
-    RUN = 4
-    HARD_FROM = 0.6
-
-    def __init__(
-        self, corpus: icons.Icons, tokenizer: Tokenizer, batch_size: int, steps: int, seed: int
-    ) -> None:
-        self.corpus, self.tokenizer = corpus, tokenizer
-        self.batch_size, self.steps, self.seed = batch_size, steps, seed
-        self.positions = corpus.positions("train")
-        self.per_epoch = len(self.positions) // batch_size
-        self.name_ids = _first_seen(corpus.names)
-        self.drawing_ids = _first_seen([image.tobytes() for image in corpus.images])
-        self.head_ids = _first_seen([icons.head_of(name) for name in corpus.names])
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Positions of one epoch in the order they are seen."""
-        rng = np.random.default_rng([self.seed, epoch])
-        shuffled = rng.permutation(self.positions)
-        if epoch * self.per_epoch < self.HARD_FROM * self.steps:
-            return shuffled
-        by_head = shuffled[np.argsort(self.head_ids[shuffled], kind="stable")]
-        heads = self.head_ids[by_head]
-        starts = np.flatnonzero(np.r_[True, heads[1:] != heads[:-1]])
-        place = np.arange(len(heads)) - np.repeat(starts, np.diff(np.r_[starts, len(heads)]))
-        run = np.cumsum(place % self.RUN == 0) - 1  # each head is cut into runs of at most RUN
-        return by_head[np.argsort(rng.permutation(run[-1] + 1)[run], kind="stable")]
-
-    def batch(self, step: int) -> Batch:
-        epoch, at = divmod(step, self.per_epoch)
-        chosen = self.order(epoch)[at * self.batch_size : (at + 1) * self.batch_size]
-        rng = np.random.default_rng([self.seed, epoch, at])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        strength = 0.4 + 0.6 * min(1.0, step / (self.HARD_FROM * self.steps))
-        images = warp(image_tensor(self.corpus.images[chosen], 1, icons.SIZE), strength, generator)
-        images = restroke(images, 0.6, generator).contiguous(memory_format=torch.channels_last)
-        phrases = [icons.phrase_of(self.corpus.names[i]) for i in chosen]
-        tokens = torch.from_numpy(self.tokenizer.encode(phrases, dropout=0.1, rng=rng))
-        names, drawings = self.name_ids[chosen], self.drawing_ids[chosen]
-        positives = (names[:, None] == names) | (drawings[:, None] == drawings)
-        return Batch(images, tokens, torch.from_numpy(positives))
-
-
-class SceneStream:
-    """An endless stream of generated training scenes, one caption each; nothing is ever seen twice."""
-
-    def __init__(self, tokenizer: Tokenizer, batch_size: int, seed: int) -> None:
-        self.tokenizer, self.batch_size, self.seed = tokenizer, batch_size, seed
-
-    def batch(self, step: int) -> Batch:
-        images, batch = scenes.training_batch(self.seed, step, self.batch_size)
-        which = np.random.default_rng([self.seed, step]).integers(scenes.N_CAPTIONS, size=self.batch_size)
-        chosen = np.arange(self.batch_size) * scenes.N_CAPTIONS + which
-        # A caption may be true of another scene of the batch; the world knows, so that is a positive too.
-        everyone = np.tile(np.arange(self.batch_size), (self.batch_size, 1))
-        true = scenes.qrels(batch).at_least(3).take_queries(chosen).grades_of(everyone) > 0  # (texts, images)
-        return Batch(
-            image_tensor(images, 3, scenes.SIZE),
-            torch.from_numpy(self.tokenizer.encode(scenes.caption_choice(batch, which))),
-            torch.from_numpy(true.T.copy()),
-        )
-
-
-def _first_seen(keys: list) -> np.ndarray:
-    """An id per key, equal for equal keys."""
-    ids: dict = {}
-    return np.array([ids.setdefault(key, len(ids)) for key in keys])
 
 
 def _validation(config: dict, task: RetrievalTask) -> Callable[[nn.Module], dict]:

@@ -220,6 +220,12 @@ def build(
         recipe.plan,
         validate=_validation(config, recipe.task("validation", "text_to_image")),
         checkpoint=checkpoint,
+        identity={
+            "data": recipe.data,
+            "loss": recipe.loss,
+            "batch_size": recipe.batch_size,
+            "decorrelation": recipe.decorrelation,
+        },
         log=log,
     )
     encoder = DualEncoder(config, trainer.run(lambda step: progress(step, recipe.plan.steps)))

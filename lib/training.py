@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -107,7 +107,9 @@ class Trainer:
         validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps and at the
             end; `"score"` decides which averaged weights are kept as `best`.
         checkpoint: where to store the state after each validation; a sealed file there is resumed from, and
-            one that is damaged, or belongs to another plan or network, is refused.
+            one that is damaged, or belongs to another plan, identity or network, is refused.
+        identity: what else makes this run what it is (data, batch size, weights of the loss), plain values; kept
+            in the checkpoint so that a run never goes on as another one.
         log: called with one line of text per validation.
     """
 
@@ -120,8 +122,10 @@ class Trainer:
         *,
         validate: Callable[[nn.Module], dict] | None = None,
         checkpoint: Path | None = None,
+        identity: Mapping[str, object] | None = None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
+        self.identity = {**asdict(plan), **(identity or {})}
         self.network, self.stream, self.objective, self.plan = network, stream, objective, plan
         self.validate, self.checkpoint, self.log = validate, checkpoint, log
         self.average = copy.deepcopy(network).eval()
@@ -193,7 +197,7 @@ class Trainer:
 
     def _state(self) -> dict:
         return {
-            "plan": asdict(self.plan),
+            "identity": self.identity,
             "step": self.step,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -210,10 +214,11 @@ class Trainer:
         except MissingFileError:
             return
         state = torch.load(self.checkpoint, weights_only=True)
-        wanted = asdict(self.plan)
-        if state["plan"] != wanted:
-            changed = {key: (state["plan"].get(key), value) for key, value in wanted.items()}
-            changed = ", ".join(f"{key} {old} -> {new}" for key, (old, new) in changed.items() if old != new)
+        stored = state.get("identity", {})
+        if stored != self.identity:
+            keys = dict.fromkeys([*stored, *self.identity])
+            pairs = ((key, stored.get(key), self.identity.get(key)) for key in keys)
+            changed = ", ".join(f"{key} {old} -> {new}" for key, old, new in pairs if old != new)
             raise DamagedFileError(
                 f"{self.checkpoint} belongs to another plan ({changed}). Delete it to train from the start."
             )

@@ -287,6 +287,16 @@ def test_refuses_a_checkpoint_of_another_plan(tmp_path):
         Trainer(network(), Pairs(), objective, replace(PLAN, steps=30), checkpoint=tmp_path / "state.pt")
 
 
+def test_refuses_a_checkpoint_of_another_identity(tmp_path):
+    Trainer(
+        network(), Pairs(), objective, PLAN, checkpoint=tmp_path / "state.pt", identity={"batch_size": 8}
+    ).run()
+    with pytest.raises(DamagedFileError, match=r"another plan \(batch_size 8 -> 16\)\. Delete it"):
+        Trainer(
+            network(), Pairs(), objective, PLAN, checkpoint=tmp_path / "state.pt", identity={"batch_size": 16}
+        )
+
+
 def test_refuses_a_checkpoint_of_another_network(tmp_path):
     Trainer(network(), Pairs(), objective, PLAN, checkpoint=tmp_path / "state.pt").run()
     with pytest.raises(DamagedFileError, match="another network"):

@@ -12,7 +12,7 @@ from lib.datasets import icons, scenes
 from lib.metrics import Evaluation
 from lib.models.artifacts import load_embeddings
 from lib.models.word_templates import WordTemplates
-from lib.retrieval import evaluate_task
+from lib.retrieval import DEPTH, evaluate_task
 from lib.task import RetrievalTask
 
 DIRECTIONS = ("text_to_image", "image_to_text")
@@ -43,22 +43,22 @@ def templates(corpus: str) -> WordTemplates:
     return WordTemplates([five[0] for five in scenes.captions(batch)], images)
 
 
-def evaluate_system(corpus: str, direction: str, system: str) -> Evaluation:
+def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DEPTH) -> Evaluation:
     """One system on one test task: `"dual encoder"` from its stored embeddings, or `"word templates"`."""
     task = test_task(corpus, direction)
     if check_choice(system, ("dual encoder", "word templates"), "system") == "dual encoder":
-        return evaluate_task(*stored(corpus, direction), task)
+        return evaluate_task(*stored(corpus, direction), task, depth=depth)
     baseline = templates(corpus)
     encode = {"text": baseline.encode_text, "image": baseline.encode_image}
     # Rows are unit or, where no word is known, zero: the inner product is the cosine, and 0 for those.
     queries, gallery = encode[task.query_modality](task.queries), encode[task.gallery_modality](task.gallery)
-    return evaluate_task(queries, gallery, task, metric="inner_product")
+    return evaluate_task(queries, gallery, task, metric="inner_product", depth=depth)
 
 
 def table(
     corpora: Sequence[str] = ("icons", "scenes"), metrics: Sequence[str] = ("R@1", "R@10")
 ) -> list[dict]:
-    """One row per corpus, direction, system and metric, with 95% intervals and chance.
+    """One row per corpus, direction, system and metric (up to rank 10), with 95% intervals and chance.
 
     Returns:
         Tidy rows: corpus, split, direction, system, metric, value, low, high, chance, n_queries, n_gallery.
@@ -67,7 +67,7 @@ def table(
     for corpus in corpora:
         for direction in DIRECTIONS:
             for system in ("dual encoder", "word templates"):
-                found = evaluate_system(corpus, direction, system).rows()
+                found = evaluate_system(corpus, direction, system, depth=10).rows()
                 rows += [
                     {"corpus": corpus, "system": system, **row} for row in found if row["metric"] in metrics
                 ]

@@ -108,8 +108,8 @@ class Trainer:
             end; `"score"` decides which averaged weights are kept as `best`.
         checkpoint: where to store the state after each validation; a sealed file there is resumed from, and
             one that is damaged, or belongs to another plan, identity or network, is refused.
-        identity: what else makes this run what it is (data, batch size, weights of the loss), plain values; kept
-            in the checkpoint so that a run never goes on as another one.
+        identity: what else makes this run what it is (data, batch size, weights of the loss), plain values;
+            kept in the checkpoint so that a run never goes on as another one.
         log: called with one line of text per validation.
     """
 

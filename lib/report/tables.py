@@ -167,7 +167,7 @@ def html_table(
     lines = []
     for row in body:
         cells = "".join(
-            f'<td style="{style}font-variant-numeric:tabular-nums">{html.escape(value)}</td>'
+            f'<td style="{style}font-variant-numeric:tabular-nums;white-space:nowrap">{html.escape(value)}</td>'
             for value, style in zip(row, align, strict=True)
         )
         lines.append(f"<tr>{cells}</tr>")

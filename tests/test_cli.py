@@ -11,14 +11,9 @@ from PIL import Image
 
 from lib import cli
 from lib.datasets import icons
-from lib.files import artifacts_dir, save_arrays
+from lib.files import save_arrays
 from lib.index import VectorSearchIndex
 from lib.retrieval import Hit
-
-needs_icons = pytest.mark.skipif(
-    not (artifacts_dir() / "icons" / "model.safetensors").is_file(),
-    reason="data/artifacts/icons is not committed yet; crossmodal train icons makes it",
-)
 
 
 @pytest.fixture
@@ -183,14 +178,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(run, fake, tmp_path):
     assert code == 2 and "file" in one_line(err)
 
 
-@needs_icons
 def test_search_end_to_end(run, tmp_path):
     code, out, _ = run("search", "alarm clock", "-k", "5")
     assert code == 0 and (tmp_path / "hits.png").stat().st_size > 5000
     assert sum(split in out for split in icons.SPLITS) >= 1
 
 
-@needs_icons
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -25,10 +25,6 @@ from lib.retrieval import (
 from lib.task import RetrievalTask
 from tests.models.toy import WORDS, toy_encoder, toy_images
 
-needs_icons = pytest.mark.skipif(
-    not (artifacts_dir() / "icons" / "model.safetensors").is_file(),
-    reason="data/artifacts/icons is not committed yet; crossmodal train icons makes it",
-)
 TEXTS = [*WORDS, "red clock", "blue arrow", "left"]
 
 
@@ -278,7 +274,6 @@ def test_refuses_a_picture_too_large_to_unpack(tmp_path, monkeypatch):
 # ---- all icons
 
 
-@needs_icons
 def test_icons_are_found_by_their_own_drawing():
     retriever, corpus = icon_retriever(), icons.load()
     for position in (100, 5000, 16_000):
@@ -287,7 +282,6 @@ def test_icons_are_found_by_their_own_drawing():
         assert any(same) and hits[0].score == pytest.approx(1, abs=1e-3)
 
 
-@needs_icons
 def test_icons_are_found_by_words():
     hits = icon_retriever().by_text("alarm clock", k=16_546)
     assert len({hit.position for hit in hits}) == 16_546

@@ -59,7 +59,9 @@ def intervals(
     ax.set_ylim(-0.6, len(labels) - 0.4)
     if reference is not None:
         ax.axvline(reference, color="0.35", linestyle="--", linewidth=1.8, label=reference_label)
-        ax.legend(fontsize=STYLE["legend.fontsize"])
+        # Above the axes: inside, it would lie on an interval sooner or later.
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+        ax.legend(fontsize=STYLE["legend.fontsize"], **place)
     return labelled(ax, xlabel, "", title)
 
 

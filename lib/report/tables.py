@@ -159,6 +159,7 @@ def html_table(
         note: a smaller line under the caption.
     """
     cell = "padding:0.3em 0.9em;text-align:{};"
+    digits = "font-variant-numeric:tabular-nums;white-space:nowrap"
     align = [cell.format("right" if number else "left") for _, number in headers]
     head = "".join(
         f'<th scope="col" style="{style}border-bottom:2px solid currentColor">{html.escape(name)}</th>'
@@ -167,7 +168,7 @@ def html_table(
     lines = []
     for row in body:
         cells = "".join(
-            f'<td style="{style}font-variant-numeric:tabular-nums;white-space:nowrap">{html.escape(value)}</td>'
+            f'<td style="{style}{digits}">{html.escape(value)}</td>'
             for value, style in zip(row, align, strict=True)
         )
         lines.append(f"<tr>{cells}</tr>")

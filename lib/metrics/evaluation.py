@@ -8,14 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.metrics.ranking import (
-    as_ranked_ids,
-    check_depth,
-    found_share,
-    hits,
-    inverse_first_rank,
-    queries_without_relevant,
-)
+from lib.metrics.ranking import found_share, hits, inverse_first_rank
+from lib.metrics.runs import as_ranked_ids, check_depth, queries_without_relevant
 from lib.metrics.significance import bootstrap_intervals
 from lib.qrels import Qrels
 

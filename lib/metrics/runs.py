@@ -1,0 +1,113 @@
+"""What a run and its targets may be, and how they meet: the border of the metrics that read ranked ids."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.qrels import Qrels
+
+
+def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
+    """Checks a run: whole numbers of shape `(n_queries, depth)`, no item twice in a row, all in the gallery.
+
+    Args:
+        ranked_ids: gallery positions, best first; -1 where nothing was returned.
+        n_items: size of the gallery; not checked against when None.
+
+    Raises:
+        RetrievalInputError: names the row and the id.
+    """
+    ids = np.asarray(ranked_ids)
+    if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
+        raise RetrievalInputError(
+            f"a run must be whole numbers of shape (n_queries, depth), neither 0, got {ids.dtype} {ids.shape}"
+        )
+    outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        gallery = (
+            "-1 or more" if n_items is None else f"-1..{n_items - 1} (gallery positions, -1 for no item)"
+        )
+        raise RetrievalInputError(f"id {ids[row, column]} in row {row} of the run is outside {gallery}")
+    ordered = np.sort(ids, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        row, column = np.argwhere(twice)[0]
+        raise RetrievalInputError(
+            f"id {ordered[row, column]} is twice in row {row} of the run; a list that repeats an item "
+            f"has no defined rank for it"
+        )
+    return ids.astype(np.int64, copy=False)
+
+
+def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
+    """Brings the forms that targets may take into one.
+
+    Args:
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        n_queries: rows of the run that they are for.
+        largest_id: the largest id in it; without `Qrels` nobody says how large the gallery is.
+    """
+    if not isinstance(targets, Qrels):
+        rows = list(targets)
+        one_each = not any(map(np.iterable, rows))
+        lists = [rows] if one_each else [list(row) if np.iterable(row) else [row] for row in rows]
+        lists = [np.asarray(ids) for ids in lists]
+        items = np.concatenate([ids for ids in lists if ids.size] or [np.empty(0, int)])
+        if items.dtype.kind not in "iu":
+            raise RetrievalInputError(f"targets must be whole numbers (gallery positions), got {items.dtype}")
+        queries = np.repeat(np.arange(len(rows)), 1 if one_each else [ids.size for ids in lists])
+        n_items = 1 + int(max(largest_id, items.max(initial=0)))
+        targets = Qrels.from_pairs(queries, items, shape=(len(rows), n_items))
+    if targets.shape[0] != n_queries:
+        raise RetrievalInputError(f"targets are for {targets.shape[0]} queries, the run has {n_queries} rows")
+    return targets
+
+
+def queries_without_relevant(qrels: Qrels, no_relevant: str) -> np.ndarray:
+    """Positions of queries that nothing is relevant to; an error under the policy "error"."""
+    empty = np.flatnonzero(qrels.counts == 0)
+    if empty.size and no_relevant == "error":
+        more = f" (and {empty.size - 1} more queries)" if empty.size > 1 else ""
+        raise RetrievalInputError(
+            f"query {empty[0]} has no relevant item{more}, so its metrics are undefined; "
+            f"count it as a miss with no_relevant='zero', or leave such queries out of run and targets"
+        )
+    return empty
+
+
+def check_depth(k, depth: int) -> int:
+    """Returns a cut-off as `int` when the run is as deep."""
+    k = check_count(k, "k")
+    if k > depth:
+        raise RetrievalInputError(
+            f"k = {k} is deeper than the run, which holds {depth} items per query; search with k={k} or more"
+        )
+    return k
+
+
+def judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels]:
+    """Grades of the first k items of every list, `(n_queries, k)` int16, and the targets as `Qrels`."""
+    check_choice(no_relevant, ("error", "zero"), "no_relevant")
+    ids = as_ranked_ids(ranked_ids, targets.n_items if isinstance(targets, Qrels) else None)
+    qrels = as_targets(targets, len(ids), ids.max())
+    queries_without_relevant(qrels, no_relevant)
+    k = ids.shape[1] if k is None else check_depth(k, ids.shape[1])
+    return qrels.grades_of(ids[:, :k]), qrels
+
+
+def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
+    """Refuses a run that ends before rank R of some query, for metrics whose cut-off is R.
+
+    Args:
+        counts: `(n_queries,)` number of relevant items R.
+        depth: of the run.
+        n_items: size of the gallery; a run that holds all of it is deep enough.
+    """
+    if depth < min(counts.max(initial=0), n_items):
+        query = int(np.argmax(counts > depth))
+        raise RetrievalInputError(
+            f"query {query} has R = {counts[query]} relevant items, the run holds {depth} items per query; "
+            f"search with k={counts.max()}, or fill up with -1 if nothing more was found"
+        )

@@ -1,5 +1,6 @@
 """Ranking metrics and their uncertainty, in numpy alone. Ids are gallery positions; ranks count from 1."""
 
+from lib.metrics.counting import ranks_in_scores, ranks_of_relevant
 from lib.metrics.evaluation import Evaluation, chance_of, evaluate
 from lib.metrics.graded import (
     average_precision,
@@ -19,12 +20,14 @@ from lib.metrics.ranking import (
     recall_at_k,
     reciprocal_rank,
 )
+from lib.metrics.ranks import RelevantRanks
 from lib.metrics.significance import bootstrap_interval
 from lib.qrels import Qrels
 
 __all__ = [
     "Evaluation",
     "Qrels",
+    "RelevantRanks",
     "average_precision",
     "average_precision_at_r",
     "bootstrap_interval",
@@ -40,6 +43,8 @@ __all__ = [
     "ndcg_at_k",
     "precision_at_k",
     "r_precision",
+    "ranks_in_scores",
+    "ranks_of_relevant",
     "recall_at_k",
     "reciprocal_rank",
 ]

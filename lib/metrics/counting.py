@@ -61,11 +61,13 @@ def ranks_of_relevant(
     """
     check_choice(metric, ("cosine", "inner_product"), "metric")
     check_choice(which, ("all", "first"), "which")
+    check_choice(no_relevant, ("error", "zero"), "no_relevant")
     query_block = check_count(query_block, "query_block")
     prepare = unit_rows if metric == "cosine" else as_embeddings
     queries = prepare(queries, "queries")
     gallery = prepare(as_embeddings(gallery, "gallery", dim=queries.shape[1]), "gallery")
-    _check_shape(qrels, (len(queries), len(gallery)), no_relevant)
+    check_judgements(qrels, len(queries), len(gallery))
+    queries_without_relevant(qrels, no_relevant)
     counter = _Counter(queries, gallery, qrels)
     if which == "first":
         counter.keep_best()
@@ -94,7 +96,9 @@ def ranks_in_scores(scores, qrels: Qrels, *, no_relevant: str = "error") -> Rele
     Relations: `ranks_of_relevant` does the same without the matrix.
     """
     scores = as_real_matrix(scores, "scores")
-    _check_shape(qrels, scores.shape, no_relevant)
+    check_choice(no_relevant, ("error", "zero"), "no_relevant")
+    check_judgements(qrels, *scores.shape)
+    queries_without_relevant(qrels, no_relevant)
     if not np.isfinite(scores).all():
         row, column = np.argwhere(~np.isfinite(scores))[0]
         raise RetrievalInputError(
@@ -195,13 +199,12 @@ class _Counter:
         return RelevantRanks(self.qrels, self.above, self.tied, self.before)
 
 
-def _check_shape(qrels, shape: tuple[int, int], no_relevant: str) -> None:
-    check_choice(no_relevant, ("error", "zero"), "no_relevant")
+def check_judgements(qrels, n_queries: int, n_items: int) -> None:
+    """Refuses anything but `Qrels` of that shape."""
     if not isinstance(qrels, Qrels):
         raise RetrievalInputError(f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs")
-    if qrels.shape != shape:
+    if qrels.shape != (n_queries, n_items):
         raise RetrievalInputError(
-            f"qrels have shape {qrels.shape} (queries, items), the scores would have {shape}; "
+            f"qrels have shape {qrels.shape} (queries, items), the scores would have {(n_queries, n_items)}; "
             f"if they are swapped, qrels.T is the other direction"
         )
-    queries_without_relevant(qrels, no_relevant)

@@ -179,16 +179,26 @@ def precision_over_r(relevant: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def normalised_gain(grades: np.ndarray, qrels: Qrels, k: int, gain: str) -> np.ndarray:
     """nDCG at k from `(n_queries, depth)` grades and all judgements."""
-    n_queries = len(grades)
     rows, columns = np.nonzero(grades[:, :k])
-    reached = _discounted(rows, columns, grades[rows, columns], n_queries, gain)
+    reached = _discounted(rows, columns, grades[rows, columns], len(grades), gain)
+    ideal = ideal_gain(qrels, k, gain)
+    return np.divide(reached, ideal, out=np.zeros(len(grades)), where=ideal > 0)
+
+
+def ideal_gain(qrels: Qrels, k: int, gain: str) -> np.ndarray:
+    """DCG at k of every query's judgements in their best order, `(n_queries,)`."""
     queries = qrels.query_index
     best_first = np.lexsort((-qrels.grades.astype(np.int32), queries))
     place = np.arange(queries.size) - qrels.indptr[queries]  # the order keeps queries together
     kept = place < k
-    # Both sums run over the non-zero gains in order of rank, so that a perfect list gives exactly 1.
-    ideal = _discounted(queries[kept], place[kept], qrels.grades[best_first][kept], n_queries, gain)
-    return np.divide(reached, ideal, out=np.zeros(n_queries), where=ideal > 0)
+    # Summed like the gain reached, over non-zero gains in order of rank, so that a perfect list is exactly 1.
+    return _discounted(queries[kept], place[kept], qrels.grades[best_first][kept], qrels.shape[0], gain)
+
+
+def gain_of(grades: np.ndarray, gain: str) -> np.ndarray:
+    """Gain of every grade, float64: `2^g - 1` or `g`."""
+    grades = grades.astype(np.float64)
+    return np.exp2(grades) - 1 if gain == "exponential" else grades
 
 
 def check_gain(qrels: Qrels, gain: str) -> None:
@@ -202,8 +212,7 @@ def check_gain(qrels: Qrels, gain: str) -> None:
 
 
 def _discounted(rows, places, grades, n_queries: int, gain: str) -> np.ndarray:
-    gains = np.exp2(grades.astype(np.float64)) - 1 if gain == "exponential" else grades.astype(np.float64)
-    return np.bincount(rows, gains / np.log2(places + 2.0), minlength=n_queries)
+    return np.bincount(rows, gain_of(grades, gain) / np.log2(places + 2.0), minlength=n_queries)
 
 
 def _denominators(relevant: np.ndarray, counts: np.ndarray, denominator: str) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
@@ -111,3 +113,64 @@ def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
             f"query {query} has R = {counts[query]} relevant items, the run holds {depth} items per query; "
             f"search with k={counts.max()}, or fill up with -1 if nothing more was found"
         )
+
+
+def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
+    """Scores (or None) and ids of a run that fits the judgements, equal scores in order of id."""
+    scores, ids = run if isinstance(run, tuple) and len(run) == 2 else (None, run)
+    n_queries, n_gallery = qrels.shape
+    ids = as_ranked_ids(ids, n_gallery)
+    if len(ids) != n_queries:
+        raise RetrievalInputError(f"the run has {len(ids)} rows, the qrels have {n_queries} queries")
+    if ids.shape[1] > n_gallery:
+        raise RetrievalInputError(f"the run is {ids.shape[1]} deep, the gallery holds {n_gallery} items")
+    if scores is None:
+        return None, ids
+    scores = np.asarray(scores)
+    if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
+        raise RetrievalInputError(f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}")
+    scores = np.where(ids < 0, -np.inf, scores)
+    if np.isnan(scores).any():
+        row, column = np.argwhere(np.isnan(scores))[0]
+        raise RetrievalInputError(
+            f"the score in row {row} at rank {column + 1} is NaN, which has no place in an order"
+        )
+    rises = scores[:, 1:] > scores[:, :-1]
+    if rises.any():
+        row, column = np.argwhere(rises)[0]
+        raise RetrievalInputError(
+            f"scores of row {row} rise from {scores[row, column]} to {scores[row, column + 1]} at rank "
+            f"{column + 2}; a run is best first, and distances must be negated"
+        )
+    by_id = ((scores[:, 1:] == scores[:, :-1]) & (ids[:, 1:] < ids[:, :-1]) & (ids[:, 1:] >= 0)).any(axis=1)
+    if by_id.any():
+        ids = ids.copy()
+        order = np.lexsort((ids[by_id], -scores[by_id]), axis=1)
+        ids[by_id] = np.take_along_axis(ids[by_id], order, axis=1)
+    return scores, ids
+
+
+def ties_reordered(grades: np.ndarray, scores: np.ndarray, sign: int) -> np.ndarray:
+    """Grades with those of equal scores ascending (sign 1, the worst order) or descending (-1, the best)."""
+    rows = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
+    if not rows.any():
+        return grades
+    grades = grades.copy()
+    order = np.lexsort((sign * grades[rows].astype(np.int32), -scores[rows]), axis=1)
+    grades[rows] = np.take_along_axis(grades[rows], order, axis=1)
+    return grades
+
+
+def is_tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+    """Whether a tie of scores touches a cut-off or the first relevant item of a query; `(n_queries,)`.
+
+    What lies beyond the run is not seen: a tie at the last rank shows only if the run is one item deeper.
+    """
+    same = (scores[:, 1:] == scores[:, :-1]) & np.isfinite(scores[:, 1:])  # (n_queries, depth - 1)
+    tied = np.zeros(len(scores), bool)
+    for k in ks:
+        tied |= same[:, k - 1 : k].any(axis=1)
+    edge = np.zeros((len(scores), 1), bool)
+    with_neighbour = np.concatenate([edge, same], axis=1) | np.concatenate([same, edge], axis=1)
+    first = relevant.argmax(axis=1)
+    return tied | (relevant.any(axis=1) & with_neighbour[np.arange(len(scores)), first])

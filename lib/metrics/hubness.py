@@ -7,16 +7,15 @@ training captions), "transductive" (the test queries themselves, which a deploye
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, as_real_matrix, check_count, check_k, unit_rows
+from lib.checks import RetrievalInputError, check_count, check_k
 from lib.metrics.runs import as_ranked_ids
+from lib.metrics.similarities import Cosines, blocks_of, checked_scores, top_of
 
-CELLS_AT_ONCE = 2**21  # scores held at a time; bounds the memory, not the result
 INFERENCE = ("inductive", "querybank", "transductive")
 
 
@@ -44,30 +43,6 @@ class LabelledRun:
     def __repr__(self) -> str:
         n_queries, depth = self.ids.shape
         return f"LabelledRun({self.method}, {self.inference}: {n_queries:,} queries, {depth} deep)"
-
-
-class Cosines:
-    """The cosines of queries and gallery as a score matrix that is never held whole.
-
-    Takes the place of a `(n_queries, n_items)` array in every function here.
-
-    Args:
-        queries: `(n_queries, d)` embeddings.
-        gallery: `(n_items, d)` embeddings.
-
-    Raises:
-        RetrievalInputError: what `unit_rows` refuses, or dimensions that differ.
-    """
-
-    def __init__(self, queries, gallery) -> None:
-        self.gallery = unit_rows(as_embeddings(gallery, "gallery"), "gallery")
-        queries = as_embeddings(queries, "queries", dim=self.gallery.shape[1])
-        self.queries = unit_rows(queries, "queries")
-        self.shape = len(self.queries), len(self.gallery)
-
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """`(stop - start, n_items)` float32."""
-        return self.queries[start:stop] @ self.gallery.T
 
 
 # ---- measuring
@@ -154,7 +129,7 @@ def unadjusted(scores, depth: int = 10) -> LabelledRun:
     Returns:
         A `LabelledRun`, "inductive". Equal scores are in order of id.
     """
-    scores = _checked(scores, "scores")
+    scores = checked_scores(scores, "scores")
     return _rank(scores, depth, lambda start, block: block, "inductive", "none")
 
 
@@ -186,7 +161,7 @@ def inverted_softmax(scores, bank=None, *, beta: float = 20.0, depth: int = 10) 
     Reference: S. Smith, D. Turban, S. Hamblin, N. Hammerla, Offline Bilingual Word Vectors, Orthogonal
     Transformations and the Inverted Softmax, ICLR 2017.
     """
-    scores, beta = _checked(scores, "scores"), _checked_beta(beta)
+    scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
     bank, inference = (scores, "transductive") if bank is None else (_checked_bank(bank, scores), "querybank")
     handicap = _column_logsumexp(bank, beta) / beta  # (n_items,)
     method = f"inverted softmax (beta={beta:g})"
@@ -219,12 +194,14 @@ def qb_norm(scores, bank, *, beta: float = 20.0, k: int = 1, depth: int = 10) ->
     Reference: S. Bogolin, I. Croitoru, H. Jin, Y. Liu, S. Albanie, Cross Modal Retrieval with Querybank
     Normalisation, CVPR 2022.
     """
-    scores, beta = _checked(scores, "scores"), _checked_beta(beta)
+    scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
     bank, k = _checked_bank(bank, scores), check_k(k, scores.shape[1])
-    handicap = _column_logsumexp(bank, beta) / beta
     activated = np.zeros(scores.shape[1], bool)
-    for _, block in _blocks(bank):
-        activated[_top(block, k)[1]] = True
+
+    def activate(block: np.ndarray) -> None:
+        activated[top_of(block, k)[1]] = True
+
+    handicap = _column_logsumexp(bank, beta, activate) / beta
 
     def adjust(start: int, block: np.ndarray) -> np.ndarray:
         hub_first = activated[block.argmax(axis=1)]
@@ -259,7 +236,7 @@ def dual_softmax(scores, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
     Reference: X. Cheng et al., Improving Video-Text Retrieval by Multi-Stream Corpus Alignment and Dual
     Softmax Loss, 2021.
     """
-    scores, beta = _checked(scores, "scores"), _checked_beta(beta)
+    scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
     total = _column_logsumexp(scores, beta)  # (n_items,)
     method = f"dual softmax (beta={beta:g})"
     return _rank(
@@ -270,16 +247,6 @@ def dual_softmax(scores, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
 # ---- machinery
 
 
-def _checked(scores, name: str):
-    if isinstance(scores, Cosines):
-        return scores
-    array = as_real_matrix(scores, name)
-    if not np.isfinite(array).all():
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise RetrievalInputError(f"{name} has the value {array[row, column]} in row {row}, column {column}")
-    return array
-
-
 def _checked_beta(beta) -> float:
     if isinstance(beta, bool) or not isinstance(beta, Real) or not 0 < beta < np.inf:
         raise RetrievalInputError(f"beta must be a number above 0, for example 20; got {beta!r}")
@@ -287,7 +254,7 @@ def _checked_beta(beta) -> float:
 
 
 def _checked_bank(bank, scores):
-    bank = _checked(bank, "bank")
+    bank = checked_scores(bank, "bank")
     if bank.shape[1] != scores.shape[1]:
         raise RetrievalInputError(
             f"the bank was scored against {bank.shape[1]} items, the queries against {scores.shape[1]}; both "
@@ -313,31 +280,26 @@ def _fingerprints(rows: np.ndarray) -> np.ndarray:
     """A 64-bit number per row, the same for equal rows and practically never for others."""
     weights = np.random.default_rng(0).integers(2**63, size=rows.shape[1], dtype=np.uint64) * 2 + 1
     prints = np.empty(len(rows), np.uint64)
-    for start, block in _blocks(rows):
+    for start, block in blocks_of(rows):
         bits = (block + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0: equal numbers have equal bits
+        # The low bits of round numbers are all 0; mixed in, the high ones fill them (as in SplitMix64).
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits ^= bits >> np.uint64(27)
         prints[start : start + len(block)] = (bits * weights).sum(axis=1, dtype=np.uint64)  # modulo 2^64
     return prints
 
 
-def _blocks(scores) -> Iterator[tuple[int, np.ndarray]]:
-    """(first row, float64 scores) of consecutive queries."""
-    n_queries, n_items = scores.shape
-    size = max(1, CELLS_AT_ONCE // n_items)
-    for start in range(0, n_queries, size):
-        stop = min(start + size, n_queries)
-        block = scores.rows(start, stop) if isinstance(scores, Cosines) else scores[start:stop]
-        yield start, block.astype(np.float64)
-
-
-def _column_logsumexp(scores, beta: float) -> np.ndarray:
-    """log sum_i exp(beta s_ij) of each column, `(n_items,)`, in one pass with a running maximum."""
+def _column_logsumexp(scores, beta: float, see=None) -> np.ndarray:
+    """log sum_i exp(beta s_ij) of each column, `(n_items,)`, in one pass; `see` is shown each block."""
     highest = np.full(scores.shape[1], -np.inf)
     total = np.zeros(scores.shape[1])
-    for _, block in _blocks(scores):
+    for _, block in blocks_of(scores):
         scaled = beta * block
         higher = np.maximum(highest, scaled.max(axis=0))
         total = total * np.exp(highest - higher) + np.exp(scaled - higher).sum(axis=0)
         highest = higher
+        if see is not None:
+            see(block)
     return highest + np.log(total)
 
 
@@ -345,25 +307,7 @@ def _rank(scores, depth: int, adjust, inference: str, method: str) -> LabelledRu
     depth = check_k(depth, scores.shape[1])
     best = np.empty((scores.shape[0], depth))
     ids = np.empty((scores.shape[0], depth), np.int64)
-    for start, block in _blocks(scores):
+    for start, block in blocks_of(scores):
         rows = slice(start, start + len(block))
-        best[rows], ids[rows] = _top(adjust(start, block), depth)
+        best[rows], ids[rows] = top_of(adjust(start, block), depth)
     return LabelledRun(best, ids, inference, method)
-
-
-def _top(block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k highest of each row, best first, equal values by position: `(values, positions)`."""
-    n_items = block.shape[1]
-    if k == n_items:
-        ids = np.argsort(-block, axis=1, kind="stable")
-        return np.take_along_axis(block, ids, axis=1), ids
-    last = np.partition(block, n_items - k, axis=1)[:, n_items - k, None]  # the k-th highest
-    above, level = block > last, block == last
-    # Of the values level with the k-th, as many of the first positions as there is room for.
-    room = k - above.sum(axis=1, keepdims=True)
-    crowded = np.flatnonzero(level.sum(axis=1, keepdims=True) > room)
-    level[crowded] &= np.cumsum(level[crowded], axis=1) <= room[crowded]
-    ids = np.nonzero(above | level)[1].reshape(len(block), k)  # ascending within a row
-    values = np.take_along_axis(block, ids, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(values, order, axis=1), np.take_along_axis(ids, order, axis=1)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from lib.checks import RetrievalInputError, unit_rows
-from lib.metrics import evaluate, hubness
+from lib.metrics import evaluate, hubness, similarities
 from lib.metrics.hubness import (
     Cosines,
     dual_softmax,
@@ -104,7 +104,7 @@ def test_against_the_published_formulas(seed, beta, k, cells_at_once):
     rng = np.random.default_rng(seed)
     scores, bank = rng.random((7, 11)), rng.random((9, 11))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hubness, "CELLS_AT_ONCE", cells_at_once)
+        patch.setattr(similarities, "CELLS_AT_ONCE", cells_at_once)
         ours = [
             inverted_softmax(scores, bank, beta=beta, depth=11),
             inverted_softmax(scores, beta=beta, depth=11),
@@ -183,7 +183,7 @@ def test_renaming_items_and_queries_changes_nothing_else():
 def test_equal_scores_are_in_order_of_id(seed, depth, cells_at_once):
     scores = np.random.default_rng(seed).integers(0, 4, (9, 12))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hubness, "CELLS_AT_ONCE", cells_at_once)
+        patch.setattr(similarities, "CELLS_AT_ONCE", cells_at_once)
         result = unadjusted(scores, depth)
     np.testing.assert_array_equal(result.ids, order(scores)[:, :depth])
     np.testing.assert_array_equal(result.scores, -np.sort(-scores, axis=1)[:, :depth])
@@ -225,6 +225,32 @@ def test_remedies_help_where_there_are_hubs_and_the_transductive_ones_most():
     assert hit["inductive"][0] + 0.15 < min(hit["querybank"])  # 44 to 65 per cent
     assert max(hit["querybank"]) + 0.05 < min(hit["transductive"])  # 66 to 74 per cent
     assert skew["inductive"][0] > 2 * max(skew["querybank"] + skew["transductive"])
+
+
+# ---- a bank that holds test queries
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(0, 6))
+def test_shared_rows_are_found_among_near_misses(seed, levels, n_shared):
+    rng = np.random.default_rng(seed)
+    rows = np.unique(rng.integers(-levels, levels + 1, (60, 9)), axis=0) / 4  # many rows differ in one value
+    rng.shuffle(rows)
+    half = len(rows) // 2
+    scores, bank = rows[:half], np.vstack([rows[half:], rows[: min(n_shared, half)]])
+    if n_shared:
+        with pytest.raises(
+            RetrievalInputError, match=rf"row {len(rows) - half} of the bank equals test query 0 "
+        ):
+            qb_norm(scores, bank * 1.0, depth=1)
+    else:
+        qb_norm(scores, bank, depth=1)
+
+
+def test_fingerprints_of_round_numbers_do_not_collide():
+    grid = np.stack(np.meshgrid(*[np.arange(-8, 8) / 8] * 4), axis=-1).reshape(-1, 4)  # 65,536 rows
+    assert np.unique(hubness._fingerprints(grid)).size == len(grid)
+    assert hubness._fingerprints(np.array([[0.0, 1]])) == hubness._fingerprints(np.array([[-0.0, 1]]))
 
 
 # ---- bad input

@@ -22,6 +22,7 @@ from lib.metrics.runs import (
     check_deep_enough,
     check_depth,
     checked_run,
+    grades_in,
     is_tied,
     queries_without_relevant,
     ties_reordered,
@@ -211,7 +212,7 @@ def evaluate(
     if {"R-precision", "MAP@R"} & set(metrics):
         check_deep_enough(counts, depth, qrels.n_items)
     names = metric_names(metrics, ks, depth)
-    grades = qrels.grades_of(ids)  # (n_queries, depth)
+    grades = grades_in(ids, qrels)  # (n_queries, depth)
 
     def measure(grades):
         relevant = grades >= hit_grade

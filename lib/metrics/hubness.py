@@ -188,8 +188,8 @@ def qb_norm(scores, bank, *, beta: float = 20.0, k: int = 1, depth: int = 10) ->
     Raises:
         RetrievalInputError: as `inverted_softmax`; the bank must hold none of the test queries.
 
-    Relations: never changes a query whose best item no bank query wants, so a bank from another domain does
-    little harm; `inverted_softmax` with the same bank does.
+    Relations: leaves alone each query whose best item no bank query wants, so a bank unlike the test queries
+    does less harm than by `inverted_softmax`. It still does some: compare on validation data before use.
 
     Reference: S. Bogolin, I. Croitoru, H. Jin, Y. Liu, S. Albanie, Cross Modal Retrieval with Querybank
     Normalisation, CVPR 2022.

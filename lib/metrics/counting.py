@@ -10,14 +10,14 @@ from lib.checks import (
     as_real_matrix,
     check_choice,
     check_count,
-    unit_rows,
+    row_norms,
 )
 from lib.metrics.ranks import RelevantRanks
 from lib.metrics.runs import queries_without_relevant
 from lib.qrels import Qrels
 
 GALLERY_BLOCK = 2048  # with 512 queries one block of scores is 4 MB, small enough to stay in cache
-PAIRS_AT_ONCE = 2**14
+PAIR_VALUES = 2**20  # of embeddings gathered at a time for products in float64
 CROWDED = 1 / 64  # share of undecided cells from which the block is worth a product in float64
 
 
@@ -63,7 +63,7 @@ def ranks_of_relevant(
     check_choice(which, ("all", "first"), "which")
     check_choice(no_relevant, ("error", "zero"), "no_relevant")
     query_block = check_count(query_block, "query_block")
-    prepare = unit_rows if metric == "cosine" else as_embeddings
+    prepare = _unit if metric == "cosine" else as_embeddings
     queries = prepare(queries, "queries")
     gallery = prepare(as_embeddings(gallery, "gallery", dim=queries.shape[1]), "gallery")
     check_judgements(qrels, len(queries), len(gallery))
@@ -189,14 +189,21 @@ class _Counter:
 
     def _products(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         products = np.empty(rows.size)
-        for start in range(0, rows.size, PAIRS_AT_ONCE):
-            some = slice(start, start + PAIRS_AT_ONCE)
+        at_once = max(1, PAIR_VALUES // self.queries.shape[1])
+        for start in range(0, rows.size, at_once):
+            some = slice(start, start + at_once)
             q, g = self.queries[rows[some]], self.gallery[items[some]]
             products[some] = np.einsum("ij,ij->i", q, g, dtype=np.float64)
         return products
 
     def ranks(self) -> RelevantRanks:
         return RelevantRanks(self.qrels, self.above, self.tied, self.before)
+
+
+def _unit(x, name: str) -> np.ndarray:
+    # As `unit_rows`, without its copy in float64, which would be most of the memory of a count.
+    rows = as_embeddings(x, name)
+    return np.divide(rows, row_norms(rows, name)[:, None], out=np.empty_like(rows))
 
 
 def check_judgements(qrels, n_queries: int, n_items: int) -> None:

@@ -125,3 +125,8 @@ def test_bad_input_is_named(change, message):
     queries, gallery, qrels = some(0)
     with pytest.raises(RetrievalInputError, match=message):
         ranks_of_relevant(**{"queries": queries, "gallery": gallery, "qrels": qrels, **change})
+
+
+def test_rows_are_scaled_like_everywhere_else():
+    x = np.random.default_rng(0).normal(size=(50, 33)).astype(np.float32)
+    np.testing.assert_array_equal(counting._unit(x, "x"), unit_rows(x, "x"))

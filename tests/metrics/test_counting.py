@@ -130,3 +130,15 @@ def test_bad_input_is_named(change, message):
 def test_rows_are_scaled_like_everywhere_else():
     x = np.random.default_rng(0).normal(size=(50, 33)).astype(np.float32)
     np.testing.assert_array_equal(counting._unit(x, "x"), unit_rows(x, "x"))
+
+
+@pytest.mark.parametrize("query_block, gallery_block", [(1, 1), (1, 512), (3, 7), (64, 33)])
+def test_real_numbers_count_the_same_in_any_block(monkeypatch, query_block, gallery_block):
+    rng = np.random.default_rng(2)
+    queries, gallery = rng.normal(size=(20, 65)), rng.normal(size=(90, 65))
+    gallery[45:] = gallery[:45]  # every item twice: a product of another shape must not part them
+    qrels = Qrels.from_pairs(np.repeat(np.arange(20), 2), rng.permutation(90)[:40], shape=(20, 90))
+    whole = ranks_of_relevant(queries, gallery, qrels)
+    assert (whole.tied == 2).all() and (whole.above % 2 == 0).all()
+    monkeypatch.setattr(counting, "GALLERY_BLOCK", gallery_block)
+    assert same(ranks_of_relevant(queries, gallery, qrels, query_block=query_block), whole)

@@ -1,4 +1,4 @@
-"""Agreement with trec_eval and ranx wherever the definitions coincide: no ties, every query judged and run."""
+"""Agreement with trec_eval and ranx where the definitions coincide: no ties, every query judged and run."""
 
 import numpy as np
 import pytest

@@ -1,18 +1,65 @@
 """Ranking metrics and their uncertainty, in numpy alone. Ids are gallery positions; ranks count from 1."""
 
-from lib.metrics.evaluation import Evaluation, chance_of, evaluate
-from lib.metrics.ranking import hit_rate_at_k, mean_reciprocal_rank, recall_at_k, reciprocal_rank
+from lib.metrics.chance import chance_of
+from lib.metrics.counting import ranks_in_scores, ranks_of_relevant
+from lib.metrics.evaluation import Evaluation, evaluate
+from lib.metrics.graded import (
+    average_precision,
+    average_precision_at_r,
+    map_at_r,
+    mean_average_precision,
+    ndcg_at_k,
+)
+from lib.metrics.protocols import (
+    FoldedEvaluation,
+    contiguous_folds,
+    evaluate_both,
+    evaluate_embeddings,
+    evaluate_folds,
+    rsum,
+)
+from lib.metrics.ranking import (
+    first_rank,
+    hit_rate_at_k,
+    mean_rank,
+    mean_reciprocal_rank,
+    median_rank,
+    precision_at_k,
+    r_precision,
+    recall_at_k,
+    reciprocal_rank,
+)
+from lib.metrics.ranks import RelevantRanks
 from lib.metrics.significance import bootstrap_interval
 from lib.qrels import Qrels
 
 __all__ = [
     "Evaluation",
+    "FoldedEvaluation",
     "Qrels",
+    "RelevantRanks",
+    "average_precision",
+    "average_precision_at_r",
     "bootstrap_interval",
     "chance_of",
+    "contiguous_folds",
     "evaluate",
+    "evaluate_both",
+    "evaluate_embeddings",
+    "evaluate_folds",
+    "first_rank",
     "hit_rate_at_k",
+    "map_at_r",
+    "mean_average_precision",
+    "mean_rank",
     "mean_reciprocal_rank",
+    "median_rank",
+    "ndcg_at_k",
+    "precision_at_k",
+    "r_precision",
+    "ranks_in_scores",
+    "ranks_of_relevant",
     "recall_at_k",
     "reciprocal_rank",
+    "rsum",
 ]

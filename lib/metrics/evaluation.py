@@ -8,16 +8,30 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.metrics.chance import chance_of, chance_of_gain, metric_names
+from lib.metrics.graded import GAINS, check_gain, normalised_gain, precision_over_r, precision_sum
 from lib.metrics.ranking import (
-    as_ranked_ids,
-    check_depth,
+    correct_share,
     found_share,
     hits,
     inverse_first_rank,
+    rank_of_first,
+    share_of_first_r,
+)
+from lib.metrics.runs import (
+    check_deep_enough,
+    check_depth,
+    checked_run,
+    grades_in,
+    is_tied,
     queries_without_relevant,
+    ties_reordered,
 )
 from lib.metrics.significance import bootstrap_intervals
 from lib.qrels import Qrels
+
+FAMILIES = ("R", "recall", "P", "nDCG", "MRR", "MAP", "R-precision", "MAP@R")
+RUN_TIES = ("id", "pessimistic", "optimistic")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,6 +50,10 @@ class Evaluation:
             item, so that ids decided; None when the run had no scores.
         chance: `{metric: expected value of a random order}`.
         groups: `(n_queries,)` cluster of each query for the intervals, or None.
+        ties: the policy that put equal scores in order.
+        bounds: `{metric: (pessimistic, optimistic)}` means over queries when ties go against and for the
+            relevant items; empty when the run had no scores.
+        first_ranks: `(n_queries,)` rank of the first relevant item, infinity beyond the run.
     """
 
     name: str
@@ -50,6 +68,9 @@ class Evaluation:
     tie_share: float | None
     chance: dict[str, float]
     groups: np.ndarray | None = None
+    ties: str = "id"
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    first_ranks: np.ndarray | None = None
     _intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
@@ -70,8 +91,22 @@ class Evaluation:
             )
         return self._intervals[metric]
 
-    def rows(self, metrics: Sequence[str] | None = None) -> list[dict]:
-        """One tidy row per metric, all of them or those named: value, interval, chance, sizes, protocol."""
+    @property
+    def median_rank(self) -> float:
+        """The median rank of the first relevant item (MedR), from 1; infinity when it is beyond the run."""
+        return float(np.median(self.first_ranks))
+
+    @property
+    def mean_rank(self) -> float:
+        """The mean rank of the first relevant item, from 1; infinity when one of them is beyond the run."""
+        return float(np.mean(self.first_ranks))
+
+    def rows(self, metrics: Sequence[str] | None = None, *, ties: bool = False) -> list[dict]:
+        """One tidy row per metric, all of them or those named: value, interval, chance, sizes, protocol.
+
+        With `ties` also the policy, the share of tied queries and the value at either extreme, None where
+        the run had no scores.
+        """
         rows = []
         for metric in self.per_query if metrics is None else metrics:
             low, high = self.interval(metric)
@@ -88,6 +123,14 @@ class Evaluation:
                     "direction": self.direction,
                 }
             )
+            if ties:
+                worst, best = self.bounds.get(metric, (None, None))
+                rows[-1] |= {
+                    "ties": self.ties,
+                    "tie_share": self.tie_share,
+                    "pessimistic": worst,
+                    "optimistic": best,
+                }
         return rows
 
     def __repr__(self) -> str:
@@ -101,6 +144,9 @@ def evaluate(
     qrels: Qrels,
     *,
     ks: Sequence[int] = (1, 5, 10),
+    metrics: Sequence[str] = ("R", "recall", "MRR"),
+    gain: str = "exponential",
+    ties: str = "id",
     hit_grade: int = 1,
     groups=None,
     name: str = "",
@@ -108,13 +154,18 @@ def evaluate(
     direction: str = "",
     no_relevant: str = "error",
 ) -> Evaluation:
-    """Measures a run: R@k (hit rate) and recall@k at every cut-off, and MRR over the whole depth.
+    """Measures a run by the families of metrics named, at every cut-off or over the whole depth.
 
     Args:
         run: `(scores, ids)` as an index returns them, or ids alone; both `(n_queries, depth)`, best first, -1
-            where nothing was returned. Equal scores say nothing about order, so they are put in order of id.
+            where nothing was returned. Equal scores say nothing about order, so `ties` decides it.
         qrels: the judgements, shape `(n_queries, n_gallery)`.
         ks: cut-offs, none deeper than the run.
+        metrics: "R" (hit rate), "recall", "P" (precision) and "nDCG" at every cut-off; "MRR" and "MAP" (over
+            R) to the depth of the run; "R-precision" and "MAP@R", for which it must reach rank R.
+        gain: of nDCG, "exponential" or "linear". nDCG reads all grades, whatever `hit_grade` is.
+        ties: "id" (what an index returns), or "pessimistic" or "optimistic" for the relevant items; the
+            means of the latter two are always in `Evaluation.bounds`.
         hit_grade: the grade from which an item is relevant.
         groups: `(n_queries,)` cluster of each query, for the intervals.
         name, split, direction: of the task; they go into the result.
@@ -122,125 +173,89 @@ def evaluate(
             out), or "zero" (they count 0). `Evaluation.n_without_relevant` counts them.
 
     Returns:
-        An `Evaluation`, with metrics "R@1", "recall@1", ..., "MRR@<depth>".
+        An `Evaluation`, with metrics "R@1", ..., "recall@1", ..., "MRR@<depth>" in the order asked for.
 
     Raises:
         RetrievalInputError: what `hit_rate_at_k` refuses; scores that are NaN or rise along a row; a run
             that is deeper than the gallery; groups of another length; no query left.
 
-    Relations: each metric is the function of `lib.metrics.ranking` with its name; chance is the expectation
-    over all orders of the gallery, for a hit rate with R relevant items among n
+    Relations: each metric is the function of `lib.metrics` with its name; `evaluate_embeddings` needs no
+    run and also averages over the orders of ties. Chance is the expectation over all orders of the gallery,
+    for a hit rate with R relevant items among n
 
         1 - C(n - R, k) / C(n, k)
     """
     check_choice(no_relevant, ("error", "skip", "zero"), "no_relevant")
     if not isinstance(qrels, Qrels):
         raise RetrievalInputError(f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs")
-    scores, ids = _checked_run(run, qrels)
+    scores, ids = checked_run(run, qrels)
     depth = ids.shape[1]
     ks = sorted({check_depth(k, depth) for k in ks})
     if groups is not None and np.shape(groups) != (len(ids),):
         raise RetrievalInputError(f"groups have shape {np.shape(groups)} for {len(ids)} queries")
-    binary = qrels.at_least(check_count(hit_grade, "hit_grade"))
-    without = queries_without_relevant(binary, no_relevant)
+    for family in metrics:
+        check_choice(family, FAMILIES, "metric")
+    check_choice(gain, GAINS, "gain")
+    check_choice(ties, RUN_TIES, "ties")
+    if "nDCG" in metrics:
+        check_gain(qrels, gain)
+    hit_grade = check_count(hit_grade, "hit_grade")
+    counts = qrels.at_least(hit_grade).counts
+    without = queries_without_relevant(qrels.at_least(hit_grade), no_relevant)
     kept = np.arange(len(ids))
     if no_relevant == "skip" and without.size:
         kept = np.delete(kept, without)
         if kept.size == 0:
             raise RetrievalInputError("no query has a relevant item, so that skipping them leaves nothing")
-        binary, ids = binary.take_queries(kept), ids[kept]
+        qrels, ids, counts = qrels.take_queries(kept), ids[kept], counts[kept]
         scores = None if scores is None else scores[kept]
-    relevant = binary.grades_of(ids) > 0  # (n_queries, depth)
-    n_gallery, counts = binary.n_items, binary.counts
-    per_query = {f"R@{k}": hits(relevant, k) for k in ks}
-    per_query |= {f"recall@{k}": found_share(relevant, counts, k) for k in ks}
-    per_query[f"MRR@{depth}"] = inverse_first_rank(relevant)
+    if {"R-precision", "MAP@R"} & set(metrics):
+        check_deep_enough(counts, depth, qrels.n_items)
+    names = metric_names(metrics, ks, depth)
+    grades = grades_in(ids, qrels)  # (n_queries, depth)
+
+    def measure(grades):
+        relevant = grades >= hit_grade
+        how = {
+            "R": lambda k: hits(relevant, k),
+            "recall": lambda k: found_share(relevant, counts, k),
+            "P": lambda k: correct_share(relevant, k),
+            "nDCG": lambda k: normalised_gain(grades, qrels, k, gain),
+            "MRR": lambda _: inverse_first_rank(relevant),
+            "MAP": lambda _: precision_sum(relevant) / np.maximum(counts, 1),
+            "R-precision": lambda _: share_of_first_r(relevant, counts),
+            "MAP@R": lambda _: precision_over_r(relevant, counts),
+        }
+        return {name: how[family](k) for name, (family, k) in names.items()}
+
+    per_query, tie_share, bounds = measure(grades), None, {}
+    if scores is not None:
+        tie_share = float(is_tied(scores, grades >= hit_grade, ks).mean())
+        extremes = {"pessimistic": ties_reordered(grades, scores, 1)}
+        extremes["optimistic"] = ties_reordered(grades, scores, -1)
+        measured = {at: per_query if order is grades else measure(order) for at, order in extremes.items()}
+        bounds = {name: tuple(float(of[name].mean()) for of in measured.values()) for name in names}
+        if ties != "id":
+            per_query, grades = measured[ties], extremes[ties]
+    elif ties != "id":
+        raise RetrievalInputError(f"ties={ties!r} needs scores: pass the run as (scores, ids)")
+    chance = chance_of(counts, qrels.n_items, ks, depth, metrics=metrics)
+    if "nDCG" in metrics:
+        chance |= {f"nDCG@{k}": chance_of_gain(qrels, k, gain) for k in ks}
     return Evaluation(
         name=name,
         split=split,
         direction=direction,
         per_query=per_query,
         queries=kept,
-        n_gallery=n_gallery,
+        n_gallery=qrels.n_items,
         k=depth,
-        hit_grade=int(hit_grade),
+        hit_grade=hit_grade,
         n_without_relevant=without.size,
-        tie_share=None if scores is None else float(_tied(scores, relevant, ks).mean()),
-        chance=chance_of(counts, n_gallery, ks, depth),
+        tie_share=tie_share,
+        chance=chance,
         groups=None if groups is None else np.asarray(groups)[kept],
+        ties=ties,
+        bounds=bounds,
+        first_ranks=rank_of_first(grades >= hit_grade),
     )
-
-
-def chance_of(counts: np.ndarray, n_gallery: int, ks: Sequence[int], depth: int) -> dict[str, float]:
-    """Expected values of the metrics of `evaluate` when the order of the gallery is random.
-
-        no hit in the first i   S_i = prod_{j < i} (n - R - j) / (n - j)
-        R@k  1 - S_k        recall@k  k / n        MRR@K  sum_{i = 1..K} (S_{i-1} - S_i) / i
-
-    Args:
-        counts: `(n_queries,)` number of relevant items R of each query.
-        n_gallery: n, the size of the gallery.
-        ks: cut-offs of hit rate and recall.
-        depth: K, the depth of the run.
-    """
-    different, index = np.unique(counts, return_inverse=True)
-    weights = np.bincount(index) / counts.size  # of each R among the queries
-    drawn = np.arange(depth)
-    stays = np.maximum(n_gallery - different[:, None] - drawn, 0) / (n_gallery - drawn)
-    no_hit = np.concatenate(
-        [np.ones((different.size, 1)), np.cumprod(stays, axis=1)], axis=1
-    )  # (Rs, depth + 1)
-    any_relevant = float(weights @ (different > 0))
-    chance = {f"R@{k}": float(weights @ (1 - no_hit[:, k])) for k in ks}
-    chance |= {f"recall@{k}": k / n_gallery * any_relevant for k in ks}
-    chance[f"MRR@{depth}"] = float(weights @ ((no_hit[:, :-1] - no_hit[:, 1:]) / (drawn + 1)).sum(axis=1))
-    return chance
-
-
-def _checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
-    scores, ids = run if isinstance(run, tuple) and len(run) == 2 else (None, run)
-    n_queries, n_gallery = qrels.shape
-    ids = as_ranked_ids(ids, n_gallery)
-    if len(ids) != n_queries:
-        raise RetrievalInputError(f"the run has {len(ids)} rows, the qrels have {n_queries} queries")
-    if ids.shape[1] > n_gallery:
-        raise RetrievalInputError(f"the run is {ids.shape[1]} deep, the gallery holds {n_gallery} items")
-    if scores is None:
-        return None, ids
-    scores = np.asarray(scores)
-    if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
-        raise RetrievalInputError(f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}")
-    scores = np.where(ids < 0, -np.inf, scores)
-    if np.isnan(scores).any():
-        row, column = np.argwhere(np.isnan(scores))[0]
-        raise RetrievalInputError(
-            f"the score in row {row} at rank {column + 1} is NaN, which has no place in an order"
-        )
-    rises = scores[:, 1:] > scores[:, :-1]
-    if rises.any():
-        row, column = np.argwhere(rises)[0]
-        raise RetrievalInputError(
-            f"scores of row {row} rise from {scores[row, column]} to {scores[row, column + 1]} at rank "
-            f"{column + 2}; a run is best first, and distances must be negated"
-        )
-    by_id = ((scores[:, 1:] == scores[:, :-1]) & (ids[:, 1:] < ids[:, :-1]) & (ids[:, 1:] >= 0)).any(axis=1)
-    if by_id.any():
-        ids = ids.copy()
-        order = np.lexsort((ids[by_id], -scores[by_id]), axis=1)
-        ids[by_id] = np.take_along_axis(ids[by_id], order, axis=1)
-    return scores, ids
-
-
-def _tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.ndarray:
-    """Whether a tie of scores touches a cut-off or the first relevant item of a query; `(n_queries,)`.
-
-    What lies beyond the run is not seen: a tie at the last rank shows only if the run is one item deeper.
-    """
-    same = (scores[:, 1:] == scores[:, :-1]) & np.isfinite(scores[:, 1:])  # (n_queries, depth - 1)
-    tied = np.zeros(len(scores), bool)
-    for k in ks:
-        tied |= same[:, k - 1 : k].any(axis=1)
-    edge = np.zeros((len(scores), 1), bool)
-    with_neighbour = np.concatenate([edge, same], axis=1) | np.concatenate([same, edge], axis=1)
-    first = relevant.argmax(axis=1)
-    return tied | (relevant.any(axis=1) & with_neighbour[np.arange(len(scores)), first])

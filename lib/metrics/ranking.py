@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.checks import check_count
+from lib.metrics.runs import check_deep_enough, judge
 from lib.qrels import Qrels
 
 
@@ -35,8 +36,8 @@ def hit_rate_at_k(
 
     Reference: F. Faghri et al., VSE++, BMVC 2018.
     """
-    relevant, _, k = _judge(ranked_ids, targets, k, no_relevant)
-    return hits(relevant, k)
+    grades, _ = judge(ranked_ids, targets, check_count(k, "k"), no_relevant)
+    return hits(grades > 0, k)
 
 
 def recall_at_k(
@@ -63,8 +64,64 @@ def recall_at_k(
 
     Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section 8.3.
     """
-    relevant, qrels, k = _judge(ranked_ids, targets, k, no_relevant)
-    return found_share(relevant, qrels.counts, k)
+    grades, qrels = judge(ranked_ids, targets, check_count(k, "k"), no_relevant)
+    return found_share(grades > 0, qrels.counts, k)
+
+
+def precision_at_k(
+    ranked_ids, targets: Qrels | Sequence | np.ndarray, k: int, *, no_relevant: str = "error"
+) -> np.ndarray:
+    """The fraction of the first k places that hold a relevant item.
+
+        P@k(i) = |{items ranked 1..k for query i} and {relevant items of i}| / k
+
+    Args:
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        k: from 1 to `depth`. A place that holds -1 counts as a wrong one: the denominator stays k.
+        no_relevant: what a query without relevant items is: "error", or "zero" for a precision of 0.
+
+    Returns:
+        `(n_queries,)` float64 in [0, 1].
+
+    Raises:
+        RetrievalInputError: as `hit_rate_at_k`.
+
+    Relations: `k P@k = R recall@k` for R relevant items; at most `min(k, R) / k`; at k = R it is
+    `r_precision`.
+
+    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section 8.4.
+    """
+    grades, _ = judge(ranked_ids, targets, check_count(k, "k"), no_relevant)
+    return correct_share(grades > 0, k)
+
+
+def r_precision(
+    ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error"
+) -> np.ndarray:
+    """Precision at R, where R is the number of relevant items of the query itself.
+
+        RP(i) = |{items ranked 1..R for query i} and {relevant items of i}| / R
+
+    Args:
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        no_relevant: what a query without relevant items is: "error", or "zero" for a value of 0.
+
+    Returns:
+        `(n_queries,)` float64 in [0, 1]; 1 is within reach of every query, unlike with a fixed k.
+
+    Raises:
+        RetrievalInputError: as `hit_rate_at_k`; a run that ends before rank R of some query.
+
+    Relations: precision and recall at R are the same number; `hit_rate_at_k(..., 1)` when R = 1; at least
+    `average_precision_at_r`, which also asks in which order the items came.
+
+    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section 8.4.
+    """
+    grades, qrels = judge(ranked_ids, targets, None, no_relevant)
+    check_deep_enough(qrels.counts, grades.shape[1], qrels.n_items)
+    return share_of_first_r(grades > 0, qrels.counts)
 
 
 def reciprocal_rank(
@@ -91,8 +148,8 @@ def reciprocal_rank(
 
     Reference: E. Voorhees, The TREC-8 Question Answering Track Report, 1999.
     """
-    relevant, _, k = _judge(ranked_ids, targets, k, no_relevant)
-    return inverse_first_rank(relevant[:, :k])
+    grades, _ = judge(ranked_ids, targets, k, no_relevant)
+    return inverse_first_rank(grades > 0)
 
 
 def mean_reciprocal_rank(
@@ -119,83 +176,76 @@ def mean_reciprocal_rank(
     return float(reciprocal_rank(ranked_ids, targets, k, no_relevant=no_relevant).mean())
 
 
-def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
-    """Checks a run: whole numbers of shape `(n_queries, depth)`, no item twice in a row, all in the gallery.
+def first_rank(
+    ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error"
+) -> np.ndarray:
+    """The rank of the first relevant item, counted from 1.
+
+        r(i) = min {r : the item at rank r is relevant to query i}
 
     Args:
-        ranked_ids: gallery positions, best first; -1 where nothing was returned.
-        n_items: size of the gallery; not checked against when None.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        no_relevant: what a query without relevant items is: "error", or "zero" for "not found".
+
+    Returns:
+        `(n_queries,)` float64; infinity where no relevant item is in the run, because its rank is then
+        only known to be larger than the depth.
 
     Raises:
-        RetrievalInputError: names the row and the id.
+        RetrievalInputError: as `hit_rate_at_k`.
+
+    Relations: `reciprocal_rank` is its inverse; `ranks_of_relevant` finds it without a depth.
     """
-    ids = np.asarray(ranked_ids)
-    if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
-        raise RetrievalInputError(
-            f"a run must be whole numbers of shape (n_queries, depth), neither 0, got {ids.dtype} {ids.shape}"
-        )
-    outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)
-    if outside.any():
-        row, column = np.argwhere(outside)[0]
-        gallery = (
-            "-1 or more" if n_items is None else f"-1..{n_items - 1} (gallery positions, -1 for no item)"
-        )
-        raise RetrievalInputError(f"id {ids[row, column]} in row {row} of the run is outside {gallery}")
-    ordered = np.sort(ids, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if twice.any():
-        row, column = np.argwhere(twice)[0]
-        raise RetrievalInputError(
-            f"id {ordered[row, column]} is twice in row {row} of the run; a list that repeats an item "
-            f"has no defined rank for it"
-        )
-    return ids.astype(np.int64, copy=False)
+    grades, _ = judge(ranked_ids, targets, None, no_relevant)
+    return rank_of_first(grades > 0)
 
 
-def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
-    """Brings the forms that targets may take into one.
+def median_rank(ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error") -> float:
+    """The median over queries of the first relevant item's rank (MedR), counted from 1.
+
+        MedR = median_i r(i), the mean of the two middle values for an even number of queries
+
+    Papers use three medians: of ranks 1, 2, 4, 10 this one is 3.0, the lower one 2, and VSE++'s
+    `floor(median(r - 1)) + 1` is 3; of 1, 2, 3, 10 they are 2.5, 2 and 2.
 
     Args:
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
         targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
-        n_queries: rows of the run that they are for.
-        largest_id: the largest id in it; without `Qrels` nobody says how large the gallery is.
+        no_relevant: what a query without relevant items is: "error", or "zero" for "not found".
+
+    Returns:
+        A float of at least 1; infinity when it lies beyond the depth of the run. A run that finds most
+        items is enough for the exact median: what it misses is above the middle.
+
+    Raises:
+        RetrievalInputError: as `hit_rate_at_k`.
+
+    Relations: the median of `first_rank`; lower is better.
     """
-    if not isinstance(targets, Qrels):
-        rows = list(targets)
-        one_each = not any(map(np.iterable, rows))
-        lists = [rows] if one_each else [list(row) if np.iterable(row) else [row] for row in rows]
-        lists = [np.asarray(ids) for ids in lists]
-        items = np.concatenate([ids for ids in lists if ids.size] or [np.empty(0, int)])
-        if items.dtype.kind not in "iu":
-            raise RetrievalInputError(f"targets must be whole numbers (gallery positions), got {items.dtype}")
-        queries = np.repeat(np.arange(len(rows)), 1 if one_each else [ids.size for ids in lists])
-        n_items = 1 + int(max(largest_id, items.max(initial=0)))
-        targets = Qrels.from_pairs(queries, items, shape=(len(rows), n_items))
-    if targets.shape[0] != n_queries:
-        raise RetrievalInputError(f"targets are for {targets.shape[0]} queries, the run has {n_queries} rows")
-    return targets
+    return float(np.median(first_rank(ranked_ids, targets, no_relevant=no_relevant)))
 
 
-def queries_without_relevant(qrels: Qrels, no_relevant: str) -> np.ndarray:
-    """Positions of queries that nothing is relevant to; an error under the policy "error"."""
-    empty = np.flatnonzero(qrels.counts == 0)
-    if empty.size and no_relevant == "error":
-        more = f" (and {empty.size - 1} more queries)" if empty.size > 1 else ""
-        raise RetrievalInputError(
-            f"query {empty[0]} has no relevant item{more}, so its metrics are undefined; "
-            f"count it as a miss with no_relevant='zero', or leave such queries out of run and targets"
-        )
-    return empty
+def mean_rank(ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error") -> float:
+    """The mean over queries of the first relevant item's rank (MeanR), counted from 1.
 
+        MeanR = 1/n sum_i r(i)
 
-def check_depth(k, depth: int) -> int:
-    """Returns a cut-off as `int` when the run is as deep."""
-    k = check_count(k, "k")
-    if k > depth:
-        raise RetrievalInputError(
-            f"k = {k} is deeper than the run, which holds {depth} items per query; search with k={k} or more"
-        )
-    return k
+    Args:
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        no_relevant: what a query without relevant items is: "error", or "zero" for "not found".
+
+    Returns:
+        A float of at least 1; infinity as soon as one query's relevant items are all beyond the depth.
+
+    Raises:
+        RetrievalInputError: as `hit_rate_at_k`.
+
+    Relations: the mean of `first_rank`; lower is better. A handful of hopeless queries decides it, which is
+    why papers print `median_rank` beside it.
+    """
+    return float(np.mean(first_rank(ranked_ids, targets, no_relevant=no_relevant)))
 
 
 def hits(relevant: np.ndarray, k: int) -> np.ndarray:
@@ -208,16 +258,23 @@ def found_share(relevant: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:
     return relevant[:, :k].sum(axis=1) / np.maximum(counts, 1)
 
 
+def correct_share(relevant: np.ndarray, k: int) -> np.ndarray:
+    """Precision at k from `(n_queries, depth)` booleans."""
+    return relevant[:, :k].sum(axis=1) / k
+
+
+def share_of_first_r(relevant: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """R-precision from `(n_queries, depth)` booleans and `(n_queries,)` numbers of relevant items."""
+    within = np.arange(relevant.shape[1]) < counts[:, None]
+    return (relevant & within).sum(axis=1) / np.maximum(counts, 1)
+
+
+def rank_of_first(relevant: np.ndarray) -> np.ndarray:
+    """First relevant rank from `(n_queries, depth)` booleans, infinity where there is none."""
+    return np.where(relevant.any(axis=1), relevant.argmax(axis=1) + 1.0, np.inf)
+
+
 def inverse_first_rank(relevant: np.ndarray) -> np.ndarray:
     """Reciprocal rank from `(n_queries, depth)` booleans."""
     # argmax of a row without any True is 0 as well, which would make a miss a perfect score.
     return np.where(relevant.any(axis=1), 1.0 / (relevant.argmax(axis=1) + 1), 0.0)
-
-
-def _judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels, int]:
-    check_choice(no_relevant, ("error", "zero"), "no_relevant")
-    ids = as_ranked_ids(ranked_ids, targets.n_items if isinstance(targets, Qrels) else None)
-    qrels = as_targets(targets, len(ids), ids.max())
-    queries_without_relevant(qrels, no_relevant)
-    depth = ids.shape[1]
-    return qrels.grades_of(ids) > 0, qrels, depth if k is None else check_depth(k, depth)

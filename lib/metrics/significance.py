@@ -1,6 +1,13 @@
-"""How sure a mean over queries is: the sampling error of the queries, with the gallery as it is."""
+"""How sure a mean over queries is, and a difference of two: the sampling error of the queries.
+
+The gallery stays as it is; what another gallery would give is another question.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 
@@ -57,15 +64,7 @@ def bootstrap_intervals(
     if not 0 < level < 1:
         raise RetrievalInputError(f"level must be between 0 and 1, for example 0.95; got {level!r}")
     n_resamples = check_count(n_resamples, "n_resamples")
-    if groups is None:
-        sums, sizes = values, np.ones(len(values))
-    else:
-        labels = np.asarray(groups)
-        if labels.shape != values.shape[:1]:
-            raise RetrievalInputError(f"groups have shape {labels.shape} for {len(values)} queries")
-        _, cluster = np.unique(labels, return_inverse=True)
-        sizes = np.bincount(cluster).astype(np.float64)
-        sums = np.stack([np.bincount(cluster, column) for column in values.T], axis=1)  # (n_clusters, m)
+    sums, sizes = _cluster_sums(values, groups)
     n_clusters = len(sizes)
     if n_clusters == 1:
         return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
@@ -82,3 +81,266 @@ def bootstrap_intervals(
         means[start : start + now] = totals[:, :-1] / totals[:, -1:]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def paired_bootstrap_interval(
+    a, b, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """The bootstrap interval of the difference of two systems' means on the same queries.
+
+        bootstrap_interval(a - b): both systems are always judged on the same resampled clusters
+
+    What makes a query hard is hard for both systems and cancels, so this is far narrower than what the two
+    separate intervals suggest: that those overlap says nothing about the difference.
+
+    Args:
+        a, b: `(n_queries,)` per-query values of one metric for two systems, query by query.
+        groups: `(n_queries,)` cluster label of each query; each its own when None.
+        level: coverage, between 0 and 1.
+        n_resamples: how often the clusters are drawn.
+        seed: of the draws.
+
+    Returns:
+        `(low, high)` of mean(a) - mean(b); both NaN for a single cluster.
+
+    Raises:
+        RetrievalInputError: what `bootstrap_interval` refuses, or lengths that differ.
+
+    Relations: the effect and this interval belong beside every p-value of `paired_randomization`.
+    """
+    return bootstrap_interval(_differences(a, b), groups, level=level, n_resamples=n_resamples, seed=seed)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """How surprising a difference between two systems would be if neither were better.
+
+    Args:
+        difference: mean(a) - mean(b) over queries.
+        p_value: two-sided; never 0.
+        n_queries: queries both systems answered.
+        n_clusters: units that were flipped together.
+    """
+
+    difference: float
+    p_value: float
+    n_queries: int
+    n_clusters: int
+
+
+def paired_randomization(a, b, groups=None, *, n_resamples: int = 9999, seed: int = 0) -> PairedTest:
+    """Two-sided sign-flip test of the mean difference of two systems on the same queries.
+
+        T = |sum_g d_g|,  d_g = sum of a - b over the queries of cluster g
+        T* = |sum_g s_g d_g|, s_g = +1 or -1 by a fair coin;   p = (#{T* >= T} + 1) / (n_resamples + 1)
+
+    If neither system is better, swapping their names on a query is as likely as not; that is all the test
+    supposes. Captions of one image succeed and fail together, so their names are swapped together. The +1
+    counts the data as one of its own reorderings, which keeps p valid and above 0.
+
+    Args:
+        a, b: `(n_queries,)` per-query values of one metric for two systems, query by query.
+        groups: `(n_queries,)` cluster label of each query; each its own when None.
+        n_resamples: number m of sign vectors; the smallest possible p is 1 / (m + 1).
+        seed: of the coins; the same seed gives the same p.
+
+    Returns:
+        A `PairedTest`. p is 1 when no cluster differs.
+
+    Raises:
+        RetrievalInputError: no values, a value that is not finite, or lengths that differ.
+
+    Relations: without clusters and on hits of 0 or 1 it estimates the p of `mcnemar_exact`. With several
+    comparisons, correct by `holm`.
+
+    Reference: M. Smucker, J. Allan, B. Carterette, A Comparison of Statistical Significance Tests for
+    Information Retrieval Evaluation, CIKM 2007; B. Phipson, G. Smyth, 2010, for the +1.
+    """
+    differences = _differences(a, b)
+    n_resamples = check_count(n_resamples, "n_resamples")
+    sums, _ = _cluster_sums(differences[:, None], groups)
+    n_clusters = len(sums)
+    weights = sums[sums[:, 0] != 0, 0]  # a cluster without difference is the same either way up
+    # Sums in another order differ in their last bits; a tie with the observed value must still count.
+    observed = abs(weights.sum()) - 1e-12 * np.abs(weights).sum()
+    rng = np.random.default_rng(seed)
+    n_words = -(-weights.size // 64)
+    at_once = max(1, DRAWS_AT_ONCE // max(weights.size, 1))
+    as_extreme = 0
+    for start in range(0, n_resamples, at_once):
+        now = min(at_once, n_resamples - start)
+        words = rng.integers(2**64, size=(now, n_words), dtype=np.uint64).astype("<u8")
+        heads = np.unpackbits(words.view(np.uint8), axis=1, count=weights.size)  # (now, n_clusters), 0 or 1
+        flipped = 2 * (heads.astype(np.float64) @ weights) - weights.sum()
+        as_extreme += int((np.abs(flipped) >= observed).sum())
+    return PairedTest(
+        difference=float(differences.mean()),
+        p_value=(as_extreme + 1) / (n_resamples + 1),
+        n_queries=differences.size,
+        n_clusters=n_clusters,
+    )
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Queries on which exactly one of two systems was right, and how surprising that split is.
+
+    Args:
+        only_a, only_b: queries that only the first, or only the second, got right.
+        p_value: two-sided.
+    """
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def mcnemar_exact(a, b) -> McNemar:
+    """McNemar's exact test of two systems' hits on the same queries.
+
+        p = min(1, 2 P[X <= min(only_a, only_b)]),  X ~ Binomial(only_a + only_b, 1/2)
+
+    Queries that both get right, or both wrong, say nothing about which is better and drop out.
+
+    Args:
+        a, b: `(n_queries,)` hits, 0 or 1 (or booleans), query by query.
+
+    Returns:
+        A `McNemar`. The probability is a ratio of whole numbers, rounded once.
+
+    Raises:
+        RetrievalInputError: no values, lengths that differ, or a value that is neither 0 nor 1.
+
+    Relations: supposes independent queries. For five captions per image, which are not, use
+    `paired_randomization` with the images as groups.
+
+    Reference: Q. McNemar, Note on the sampling error of the difference between correlated proportions,
+    Psychometrika 1947.
+    """
+    differences = _differences(a, b)
+    for name, values in (("a", np.asarray(a)), ("b", np.asarray(b))):
+        wrong = np.flatnonzero((values != 0) & (values != 1))
+        if wrong.size:
+            raise RetrievalInputError(
+                f"{name}[{wrong[0]}] is {values[wrong[0]]}; McNemar's test compares hits of 0 or 1. "
+                f"For other metrics use paired_randomization"
+            )
+    only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
+    n = only_a + only_b
+    term = ways = 1  # ways to draw 0 of n; then each binomial coefficient from the one before
+    for i in range(min(only_a, only_b)):
+        term = term * (n - i) // (i + 1)
+        ways += term
+    return McNemar(only_a, only_b, float(min(Fraction(1), Fraction(2 * ways, 2**n))))
+
+
+def holm(p_values) -> np.ndarray:
+    """Adjusts p-values for being several, so that any error among them keeps the level.
+
+        sort ascending p_(1) <= ... <= p_(m);  q_(i) = max over j <= i of min(1, (m - j + 1) p_(j))
+
+    Of twenty systems that are all equal to the baseline, one differs at p < 0.05 on average. Whoever calls
+    only q < 0.05 a difference errs anywhere with a probability of at most 0.05, however the tests depend on
+    each other.
+
+    Args:
+        p_values: `(m,)` p-values of one family: all comparisons that were made, not only those reported.
+
+    Returns:
+        `(m,)` adjusted p-values, in the order given.
+
+    Raises:
+        RetrievalInputError: no values, or one outside 0..1.
+
+    Relations: never larger than Bonferroni's m p, never smaller than p.
+
+    Reference: S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or p.size == 0:
+        raise RetrievalInputError(f"p_values must be a list of at least one number, got shape {p.shape}")
+    wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))
+    if wrong.size:
+        raise RetrievalInputError(f"p_values[{wrong[0]}] is {p[wrong[0]]}, which is not between 0 and 1")
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(p.size, 0, -1) * p[order]))
+    return adjusted
+
+
+def minimum_detectable_difference(
+    n_queries: int,
+    p: float,
+    *,
+    correlation: float = 0.0,
+    design_effect: float = 1.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> float:
+    """The smallest true difference of two hit rates that a test set of this size can be trusted to show.
+
+        delta = (z_{1 - alpha/2} + z_power) sqrt(2 p (1 - p) (1 - correlation) design_effect / n_queries)
+
+    Ask it before a comparison: a smaller difference will usually not come out significant, and one that does
+    is exaggerated. 1,000 queries at 43% see 6.2 points between two papers' runs, and 2.8 points between two
+    systems compared query by query whose hits correlate at 0.8.
+
+    Args:
+        n_queries: size of the test set.
+        p: the hit rate, between 0 and 1 and neither.
+        correlation: of the two systems' hits over queries, in [0, 1); 0 also when they are not compared query
+            by query, for example against a printed number.
+        design_effect: how much clusters inflate the variance, 1 + (m - 1) rho for clusters of m queries with
+            correlation rho; the squared ratio of the clustered to the plain bootstrap interval estimates it
+            (about (0.85 / 0.56)^2 = 2.3 for COCO captions).
+        alpha: two-sided level of the test.
+        power: probability of a significant result when the difference is delta.
+
+    Returns:
+        delta as a fraction, by the normal approximation. More than max(p, 1 - p) means: no difference at all.
+
+    Raises:
+        RetrievalInputError: an argument outside its range.
+
+    Reference: D. Card et al., With Little Power Comes Great Responsibility, EMNLP 2020.
+    """
+    n_queries = check_count(n_queries, "n_queries")
+    for name, value in (("p", p), ("alpha", alpha), ("power", power)):
+        if not 0 < value < 1:
+            raise RetrievalInputError(
+                f"{name} must be between 0 and 1, got {value!r}; percent are not fractions"
+            )
+    if not 0 <= correlation < 1:
+        raise RetrievalInputError(f"correlation must be at least 0 and below 1, got {correlation!r}")
+    if not design_effect > 0:
+        raise RetrievalInputError(f"design_effect must be above 0, got {design_effect!r}")
+    quantile = NormalDist().inv_cdf
+    variance = 2 * p * (1 - p) * (1 - correlation) * design_effect / n_queries
+    return (quantile(1 - alpha / 2) + quantile(power)) * variance**0.5
+
+
+def _differences(a, b) -> np.ndarray:
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise RetrievalInputError(
+            f"a and b must be one number per query of the same queries, got shapes {a.shape} and {b.shape}"
+        )
+    if a.size == 0:
+        raise RetrievalInputError("there are no values to compare")
+    for name, values in (("a", a), ("b", b)):
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if wrong.size:
+            raise RetrievalInputError(f"{name}[{wrong[0]}] is {values[wrong[0]]}, which is not finite")
+    return a - b
+
+
+def _cluster_sums(values: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
+    """Sums `(n_clusters, m)` and sizes `(n_clusters,)` of the clusters of `(n_queries, m)` values."""
+    if groups is None:
+        return values, np.ones(len(values))
+    labels = np.asarray(groups)
+    if labels.shape != values.shape[:1]:
+        raise RetrievalInputError(f"groups have shape {labels.shape} for {len(values)} queries")
+    _, cluster = np.unique(labels, return_inverse=True)
+    sizes = np.bincount(cluster).astype(np.float64)
+    return np.stack([np.bincount(cluster, column) for column in values.T], axis=1), sizes

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lib import metrics
 from lib.checks import RetrievalInputError
 from lib.metrics import Qrels, bootstrap_interval, chance_of, evaluate, hit_rate_at_k, recall_at_k
 
@@ -141,11 +142,26 @@ def test_items_that_were_not_returned_are_no_ties():
 # ---- chance
 
 
+BINARY = ("R", "recall", "P", "MRR", "MAP")
+
+
 @pytest.mark.parametrize("n, relevant, depth", [(5, 1, 5), (5, 2, 3), (6, 3, 6), (4, 4, 2), (5, 0, 3)])
 def test_chance_is_the_mean_over_all_orders(n, relevant, depth):
     ids = np.array(list(itertools.permutations(range(n))))[:, :depth]
     qrels = Qrels.from_pairs(*np.indices((len(ids), relevant)).reshape(2, -1), shape=(len(ids), n))
-    result = evaluate(ids, qrels, ks=(1, depth), no_relevant="zero")
+    result = evaluate(ids, qrels, ks=(1, depth), metrics=BINARY, no_relevant="zero")
+    for metric, expected in result.chance.items():
+        assert result.mean(metric) == pytest.approx(expected, abs=1e-12), metric
+
+
+@pytest.mark.parametrize("gain", ["exponential", "linear"])
+@pytest.mark.parametrize("grades", [[1], [3, 1], [2, 2, 1], [4, 1, 1, 1, 1]])
+def test_chance_of_metrics_at_r_and_of_gain_is_the_mean_over_all_orders(grades, gain):
+    ids = np.array(list(itertools.permutations(range(5))))
+    cells = np.indices((len(ids), len(grades))).reshape(2, -1)
+    qrels = Qrels.from_pairs(*cells, np.array(grades)[cells[1]], shape=(len(ids), 5))
+    result = evaluate(ids, qrels, ks=(1, 3, 5), metrics=("nDCG", "R-precision", "MAP@R"), gain=gain)
+    assert set(result.chance) == {"nDCG@1", "nDCG@3", "nDCG@5", "R-precision", "MAP@R"}
     for metric, expected in result.chance.items():
         assert result.mean(metric) == pytest.approx(expected, abs=1e-12), metric
 
@@ -205,6 +221,69 @@ def test_agrees_with_the_single_metrics(seed):
     assert (result.per_query["recall@5"] == recall_at_k(ids, targets, 5)).all()
 
 
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["exponential", "linear"]))
+def test_every_family_is_the_metric_of_its_name(seed, gain):
+    rng = np.random.default_rng(seed)
+    ids = rng.permuted(np.tile(np.arange(9), (6, 1)), axis=1)
+    grades = rng.integers(1, 4, (6, 9)) * (rng.random((6, 9)) < 0.4)
+    grades[:, 3] = 2
+    queries, items = np.nonzero(grades)
+    qrels = Qrels.from_pairs(queries, items, grades[queries, items], shape=grades.shape)
+    families = ("nDCG", "P", "MAP", "R-precision", "MAP@R", "R", "recall", "MRR")
+    result = evaluate(ids, qrels, ks=(2, 5), metrics=families, gain=gain)
+    expected = {f"nDCG@{k}": metrics.ndcg_at_k(ids, qrels, k, gain=gain) for k in (2, 5)}
+    expected |= {f"P@{k}": metrics.precision_at_k(ids, qrels, k) for k in (2, 5)}
+    expected["MAP@9"] = metrics.average_precision(ids, qrels)
+    expected["R-precision"] = metrics.r_precision(ids, qrels)
+    expected["MAP@R"] = metrics.average_precision_at_r(ids, qrels)
+    expected |= {f"R@{k}": hit_rate_at_k(ids, qrels, k) for k in (2, 5)}
+    expected |= {f"recall@{k}": recall_at_k(ids, qrels, k) for k in (2, 5)}
+    expected["MRR@9"] = metrics.reciprocal_rank(ids, qrels)
+    assert list(result.per_query) == list(expected)
+    assert all((result.per_query[name] == values).all() for name, values in expected.items())
+    assert result.median_rank == metrics.median_rank(ids, qrels)
+    assert result.mean_rank == metrics.mean_rank(ids, qrels)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_bounds_are_the_extremes_over_all_orders_of_ties(seed):
+    rng = np.random.default_rng(seed)
+    scores = -np.sort(-rng.integers(0, 3, 5).astype(float))[None]
+    grades = rng.integers(0, 4, 5)
+    grades[2] = 1
+    items = np.flatnonzero(grades)
+    qrels = Qrels.from_pairs(0 * items, items, grades[items], shape=(1, 5))
+    families = ("R", "recall", "P", "nDCG", "MRR", "MAP", "R-precision", "MAP@R")
+    options = {"ks": (1, 3), "metrics": families}
+    ids = np.arange(5)[None]
+    orders = np.array(list(itertools.permutations(range(5))))
+    orders = orders[(scores[0][orders] == scores[0]).all(axis=1)]
+    every = evaluate(orders, qrels.take_queries(np.zeros(len(orders), int)), **options)
+    found = {
+        ties: evaluate((scores, ids), qrels, ties=ties, **options)
+        for ties in ("pessimistic", "id", "optimistic")
+    }
+    for name, values in every.per_query.items():
+        assert found["id"].bounds[name] == (values.min(), values.max())
+        assert found["pessimistic"].mean(name) == values.min()
+        assert found["optimistic"].mean(name) == values.max()
+    assert found["pessimistic"].median_rank == every.first_ranks.max()
+
+
+def test_ties_are_reported_on_request():
+    n = 4
+    run = np.zeros((n, n)), np.tile(np.arange(n), (n, 1))
+    result = evaluate(run, Qrels.from_owner(np.arange(n), n), ks=(1,))
+    assert result.bounds["R@1"] == (0, 1) and result.median_rank == 2.5
+    row = result.rows(["R@1"], ties=True)[0]
+    assert (row["ties"], row["tie_share"], row["value"]) == ("id", 1, 1 / n)
+    assert (row["pessimistic"], row["optimistic"]) == (0, 1)
+    row = evaluate(run[1], Qrels.from_owner(np.arange(n), n), ks=(1,)).rows(["R@1"], ties=True)[0]
+    assert row["tie_share"] is row["pessimistic"] is row["optimistic"] is None  # ids alone know no ties
+
+
 # ---- bad input
 
 
@@ -227,6 +306,11 @@ def test_agrees_with_the_single_metrics(seed):
         ((SCORES.astype(str), IDS), {}, "scores are <U"),
         (IDS, {"groups": [0, 1]}, r"groups have shape \(2,\) for 3 queries"),
         (IDS, {"hit_grade": 0}, "hit_grade must be at least 1"),
+        (IDS, {"metrics": ("R", "ndcg")}, "metric must be one of .* Did you mean 'nDCG'"),
+        (IDS, {"gain": "log"}, "gain must be one of 'exponential', 'linear'"),
+        (IDS, {"ties": "expected"}, "ties must be one of 'id', 'pessimistic', 'optimistic'"),
+        (IDS, {"ties": "pessimistic"}, "ties='pessimistic' needs scores"),
+        (IDS[:, :1], {"metrics": ("MAP@R",)}, "query 2 has R = 2 relevant items, the run holds 1"),
         (IDS, {"no_relevant": "drop"}, "no_relevant must be one of 'error', 'skip', 'zero'"),
     ],
 )

@@ -1,0 +1,80 @@
+"""What a random order of the gallery would score: the row beside every result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lib.metrics.graded import gain_of, ideal_gain
+from lib.qrels import Qrels
+
+
+def chance_of(
+    counts: np.ndarray,
+    n_gallery: int,
+    ks: Sequence[int],
+    depth: int,
+    *,
+    metrics: Sequence[str] = ("R", "recall", "MRR"),
+) -> dict[str, float]:
+    """Expected values of the binary metrics of `evaluate` when the order of the gallery is random.
+
+        no hit in the first i   S_i = prod_{j < i} (n - R - j) / (n - j)
+        R@k  1 - S_k        recall@k  k / n        P@k, R-precision  R / n
+        MRR@K  sum_{i = 1..K} (S_{i-1} - S_i) / i
+        MAP@K  (H_K + (K - H_K) (R - 1) / (n - 1)) / n,  H_K = 1 + 1/2 + ... + 1/K;   MAP@R  with K = R
+
+    Args:
+        counts: `(n_queries,)` number of relevant items R of each query.
+        n_gallery: n, the size of the gallery.
+        ks: cut-offs.
+        depth: K, the depth of the run.
+        metrics: families of metrics, as in `evaluate`; "nDCG" is left to `chance_of_gain`.
+    """
+    different, index = np.unique(counts, return_inverse=True)
+    weights = np.bincount(index) / counts.size  # of each R among the queries
+    drawn = np.arange(depth)
+    stays = np.maximum(n_gallery - different[:, None] - drawn, 0) / (n_gallery - drawn)
+    no_hit = np.concatenate(
+        [np.ones((different.size, 1)), np.cumprod(stays, axis=1)], axis=1
+    )  # (Rs, depth + 1)
+    any_relevant = different > 0
+    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, max(depth, different.max(initial=0)) + 1))])
+
+    def precision_sums(cut):
+        rest = (different - 1) / max(n_gallery - 1, 1)
+        return any_relevant * (harmonic[cut] + (cut - harmonic[cut]) * rest) / n_gallery
+
+    of_each_r = {
+        "R": lambda k: 1 - no_hit[:, k],
+        "recall": lambda k: k / n_gallery * any_relevant,
+        "P": lambda k: different / n_gallery,
+        "MRR": lambda k: ((no_hit[:, :k] - no_hit[:, 1 : k + 1]) / (drawn[:k] + 1)).sum(axis=1),
+        "MAP": precision_sums,
+        "R-precision": lambda _: different / n_gallery,
+        "MAP@R": lambda _: precision_sums(different),
+    }
+    names = metric_names([family for family in metrics if family != "nDCG"], ks, depth)
+    return {name: float(weights @ of_each_r[family](k)) for name, (family, k) in names.items()}
+
+
+def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
+    """Expected nDCG@k of a random order: the mean gain of the gallery, at every rank, over the ideal."""
+    gains = np.bincount(qrels.query_index, gain_of(qrels.grades, gain), minlength=qrels.shape[0])
+    expected = gains / qrels.n_items * (1 / np.log2(np.arange(k) + 2)).sum()
+    ideal = ideal_gain(qrels, k, gain)
+    return float(np.divide(expected, ideal, out=np.zeros(ideal.size), where=ideal > 0).mean())
+
+
+def metric_names(metrics: Sequence[str], ks: Sequence[int], depth: int) -> dict[str, tuple[str, int]]:
+    """`{name: (family, cut-off)}` of what a report of these families holds, in its order."""
+    names: dict[str, tuple[str, int]] = {}
+    for family in metrics:
+        if family in ("MRR", "MAP"):
+            names[f"{family}@{depth}"] = family, depth
+        elif family in ("R-precision", "MAP@R"):
+            names[family] = family, depth
+        else:
+            names |= {f"{family}@{k}": (family, k) for k in ks}
+    return names

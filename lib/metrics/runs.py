@@ -1,0 +1,203 @@
+"""What a run and its targets may be, and how they meet: the border of the metrics that read ranked ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.qrels import Qrels
+
+TABLE_CELLS = 2**20  # of the lookup of grades: 2 MB, small enough to stay in cache
+
+
+def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
+    """Checks a run: whole numbers of shape `(n_queries, depth)`, no item twice in a row, all in the gallery.
+
+    Args:
+        ranked_ids: gallery positions, best first; -1 where nothing was returned.
+        n_items: size of the gallery; not checked against when None.
+
+    Raises:
+        RetrievalInputError: names the row and the id.
+    """
+    ids = np.asarray(ranked_ids)
+    if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
+        raise RetrievalInputError(
+            f"a run must be whole numbers of shape (n_queries, depth), neither 0, got {ids.dtype} {ids.shape}"
+        )
+    outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        gallery = (
+            "-1 or more" if n_items is None else f"-1..{n_items - 1} (gallery positions, -1 for no item)"
+        )
+        raise RetrievalInputError(f"id {ids[row, column]} in row {row} of the run is outside {gallery}")
+    ordered = np.sort(ids, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        row, column = np.argwhere(twice)[0]
+        raise RetrievalInputError(
+            f"id {ordered[row, column]} is twice in row {row} of the run; a list that repeats an item "
+            f"has no defined rank for it"
+        )
+    return ids.astype(np.int64, copy=False)
+
+
+def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
+    """Brings the forms that targets may take into one.
+
+    Args:
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        n_queries: rows of the run that they are for.
+        largest_id: the largest id in it; without `Qrels` nobody says how large the gallery is.
+    """
+    if not isinstance(targets, Qrels):
+        rows = list(targets)
+        one_each = not any(map(np.iterable, rows))
+        lists = [rows] if one_each else [list(row) if np.iterable(row) else [row] for row in rows]
+        lists = [np.asarray(ids) for ids in lists]
+        items = np.concatenate([ids for ids in lists if ids.size] or [np.empty(0, int)])
+        if items.dtype.kind not in "iu":
+            raise RetrievalInputError(f"targets must be whole numbers (gallery positions), got {items.dtype}")
+        queries = np.repeat(np.arange(len(rows)), 1 if one_each else [ids.size for ids in lists])
+        n_items = 1 + int(max(largest_id, items.max(initial=0)))
+        targets = Qrels.from_pairs(queries, items, shape=(len(rows), n_items))
+    if targets.shape[0] != n_queries:
+        raise RetrievalInputError(f"targets are for {targets.shape[0]} queries, the run has {n_queries} rows")
+    return targets
+
+
+def queries_without_relevant(qrels: Qrels, no_relevant: str) -> np.ndarray:
+    """Positions of queries that nothing is relevant to; an error under the policy "error"."""
+    empty = np.flatnonzero(qrels.counts == 0)
+    if empty.size and no_relevant == "error":
+        more = f" (and {empty.size - 1} more queries)" if empty.size > 1 else ""
+        raise RetrievalInputError(
+            f"query {empty[0]} has no relevant item{more}, so its metrics are undefined; "
+            f"count it as a miss with no_relevant='zero', or leave such queries out of run and targets"
+        )
+    return empty
+
+
+def check_depth(k, depth: int) -> int:
+    """Returns a cut-off as `int` when the run is as deep."""
+    k = check_count(k, "k")
+    if k > depth:
+        raise RetrievalInputError(
+            f"k = {k} is deeper than the run, which holds {depth} items per query; search with k={k} or more"
+        )
+    return k
+
+
+def judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels]:
+    """Grades of the first k items of every list, `(n_queries, k)` int16, and the targets as `Qrels`."""
+    check_choice(no_relevant, ("error", "zero"), "no_relevant")
+    ids = as_ranked_ids(ranked_ids, targets.n_items if isinstance(targets, Qrels) else None)
+    qrels = as_targets(targets, len(ids), ids.max())
+    queries_without_relevant(qrels, no_relevant)
+    k = ids.shape[1] if k is None else check_depth(k, ids.shape[1])
+    return grades_in(ids[:, :k], qrels), qrels
+
+
+def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
+    """`qrels.grades_of` for a checked run, a block of queries at a time: one lookup instead of a search.
+
+    Args:
+        ids: `(n_queries, depth)` from `as_ranked_ids`.
+        qrels: the judgements.
+
+    Returns:
+        `(n_queries, depth)` int16, 0 where an item is not relevant.
+    """
+    width = qrels.n_items + 1  # the last column stays 0: it is where -1 of the next row leads
+    grades = np.empty(ids.shape, np.int16)
+    at_once = max(1, TABLE_CELLS // width)
+    table = np.zeros(min(at_once, len(ids)) * width, np.int16)
+    for start in range(0, len(ids), at_once):
+        rows = ids[start : start + at_once]
+        cells = slice(qrels.indptr[start], qrels.indptr[start + len(rows)])
+        owner = np.repeat(np.arange(len(rows)), np.diff(qrels.indptr[start : start + len(rows) + 1]))
+        judged = owner * width + qrels.items[cells]
+        table[judged] = qrels.grades[cells]
+        np.take(table, np.arange(len(rows))[:, None] * width + rows, out=grades[start : start + at_once])
+        table[judged] = 0
+    return grades
+
+
+def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
+    """Refuses a run that ends before rank R of some query, for metrics whose cut-off is R.
+
+    Args:
+        counts: `(n_queries,)` number of relevant items R.
+        depth: of the run.
+        n_items: size of the gallery; a run that holds all of it is deep enough.
+    """
+    if depth < min(counts.max(initial=0), n_items):
+        query = int(np.argmax(counts > depth))
+        raise RetrievalInputError(
+            f"query {query} has R = {counts[query]} relevant items, the run holds {depth} items per query; "
+            f"search with k={counts.max()}, or fill up with -1 if nothing more was found"
+        )
+
+
+def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
+    """Scores (or None) and ids of a run that fits the judgements, equal scores in order of id."""
+    scores, ids = run if isinstance(run, tuple) and len(run) == 2 else (None, run)
+    n_queries, n_gallery = qrels.shape
+    ids = as_ranked_ids(ids, n_gallery)
+    if len(ids) != n_queries:
+        raise RetrievalInputError(f"the run has {len(ids)} rows, the qrels have {n_queries} queries")
+    if ids.shape[1] > n_gallery:
+        raise RetrievalInputError(f"the run is {ids.shape[1]} deep, the gallery holds {n_gallery} items")
+    if scores is None:
+        return None, ids
+    scores = np.asarray(scores)
+    if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
+        raise RetrievalInputError(f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}")
+    scores = np.where(ids < 0, -np.inf, scores)
+    if np.isnan(scores).any():
+        row, column = np.argwhere(np.isnan(scores))[0]
+        raise RetrievalInputError(
+            f"the score in row {row} at rank {column + 1} is NaN, which has no place in an order"
+        )
+    rises = scores[:, 1:] > scores[:, :-1]
+    if rises.any():
+        row, column = np.argwhere(rises)[0]
+        raise RetrievalInputError(
+            f"scores of row {row} rise from {scores[row, column]} to {scores[row, column + 1]} at rank "
+            f"{column + 2}; a run is best first, and distances must be negated"
+        )
+    by_id = ((scores[:, 1:] == scores[:, :-1]) & (ids[:, 1:] < ids[:, :-1]) & (ids[:, 1:] >= 0)).any(axis=1)
+    if by_id.any():
+        ids = ids.copy()
+        order = np.lexsort((ids[by_id], -scores[by_id]), axis=1)
+        ids[by_id] = np.take_along_axis(ids[by_id], order, axis=1)
+    return scores, ids
+
+
+def ties_reordered(grades: np.ndarray, scores: np.ndarray, sign: int) -> np.ndarray:
+    """Grades with those of equal scores ascending (sign 1, the worst order) or descending (-1, the best)."""
+    rows = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
+    if not rows.any():
+        return grades
+    grades = grades.copy()
+    order = np.lexsort((sign * grades[rows].astype(np.int32), -scores[rows]), axis=1)
+    grades[rows] = np.take_along_axis(grades[rows], order, axis=1)
+    return grades
+
+
+def is_tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+    """Whether a tie of scores touches a cut-off or the first relevant item of a query; `(n_queries,)`.
+
+    What lies beyond the run is not seen: a tie at the last rank shows only if the run is one item deeper.
+    """
+    same = (scores[:, 1:] == scores[:, :-1]) & np.isfinite(scores[:, 1:])  # (n_queries, depth - 1)
+    tied = np.zeros(len(scores), bool)
+    for k in ks:
+        tied |= same[:, k - 1 : k].any(axis=1)
+    edge = np.zeros((len(scores), 1), bool)
+    with_neighbour = np.concatenate([edge, same], axis=1) | np.concatenate([same, edge], axis=1)
+    first = relevant.argmax(axis=1)
+    return tied | (relevant.any(axis=1) & with_neighbour[np.arange(len(scores)), first])

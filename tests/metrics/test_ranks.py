@@ -1,0 +1,188 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.checks import RetrievalInputError
+from lib.metrics import Qrels, RelevantRanks, first_rank, ranks_in_scores
+
+TIES = ("pessimistic", "optimistic", "expected", "id")
+
+# ---- by hand
+
+
+def test_one_query_whose_scores_tie():
+    # Above: item 4. Tied: items 0, 1, 2 and 5, of which 1 and 5 are relevant. Item 3 is below.
+    ranks = ranks_in_scores([[5.0, 5, 5, 1, 9, 5]], Qrels.from_pairs([0, 0], [1, 5], shape=(1, 6)))
+    assert ranks.above.tolist() == [1, 1] and ranks.tied.tolist() == [4, 4]
+    assert ranks.before.tolist() == [1, 3]
+    firsts = {ties: ranks.first_rank(ties).tolist() for ties in TIES}
+    assert firsts == {"pessimistic": [4], "optimistic": [2], "expected": [1 + 5 / 3], "id": [3]}
+    assert ranks.ranks("pessimistic").tolist() == [4, 5]
+    assert ranks.ranks("optimistic").tolist() == [2, 3]
+    assert ranks.ranks("expected").tolist() == [3.5, 3.5]
+    assert ranks.ranks("id").tolist() == [3, 5]
+    # Two of four places behind one better item: a hit at 2 in 2 of 4 orders, at 3 in 5 of 6, at 4 always.
+    hit = [ranks.hit_rate_at_k(k, "expected")[0] for k in range(1, 7)]
+    np.testing.assert_allclose(hit, [0, 1 / 2, 5 / 6, 1, 1, 1], atol=1e-15)
+    expected_rr = 1 / 2 * 1 / 2 + 1 / 3 * 1 / 3 + 1 / 6 * 1 / 4
+    assert ranks.reciprocal_rank(ties="expected") == pytest.approx(expected_rr)
+    assert ranks.reciprocal_rank(2, "expected") == pytest.approx(1 / 4)
+    assert ranks.reciprocal_rank(2).tolist() == [0]
+    assert ranks.tie_share == 1
+    assert repr(ranks) == "RelevantRanks(1 queries x 6 items, 2 ranks, 100.0% of queries tied)"
+
+
+def test_two_identical_captions_on_top_are_a_hit_in_every_order():
+    ranks = ranks_in_scores([[1.0, 1, 0]], Qrels.from_pairs([0, 0], [0, 1], shape=(1, 3)))
+    for ties in TIES:
+        assert ranks.first_rank(ties).tolist() == ranks.hit_rate_at_k(1, ties).tolist() == [1]
+    assert ranks.tie_share == 0  # nothing depends on the order
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_a_constant_model(n):
+    ranks = ranks_in_scores(np.zeros((n, n)), Qrels.from_owner(np.arange(n), n))
+    for k in range(1, n + 1):
+        assert ranks.hit_rate_at_k(k, "optimistic").mean() == 1
+        assert ranks.hit_rate_at_k(k).mean() == (k == n)
+        np.testing.assert_allclose(ranks.hit_rate_at_k(k, "expected"), k / n, atol=1e-12)
+        assert ranks.hit_rate_at_k(k, "id").mean() == pytest.approx(k / n)
+    assert ranks.reciprocal_rank(ties="expected").mean() == pytest.approx((1 / np.arange(1, n + 1)).mean())
+    assert ranks.median_rank("expected") == ranks.mean_rank("expected") == (n + 1) / 2
+    assert (ranks.median_rank("optimistic"), ranks.median_rank("pessimistic")) == (1, n)
+    assert ranks.tie_share == (n > 1)
+
+
+def test_queries_without_relevant_items_are_never_found():
+    ranks = ranks_in_scores(np.zeros((2, 3)), Qrels.from_pairs([1], [0], shape=(2, 3)), no_relevant="zero")
+    for ties in TIES:
+        assert ranks.first_rank(ties)[0] == np.inf
+        assert ranks.hit_rate_at_k(3, ties).tolist() == [0, 1]
+        assert ranks.reciprocal_rank(ties=ties)[0] == 0
+    assert ranks.tie_share == 0.5
+
+
+# ---- against all orders
+
+
+@st.composite
+def scored(draw, most=6):
+    n_queries, n_items = draw(st.integers(1, 4)), draw(st.integers(1, most))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    scores = rng.integers(0, draw(st.integers(1, 5)), (n_queries, n_items)).astype(float)
+    relevant = rng.random((n_queries, n_items)) < 0.4
+    relevant[np.arange(n_queries), rng.integers(n_items, size=n_queries)] = True
+    return scores, Qrels.from_pairs(*np.nonzero(relevant), shape=relevant.shape)
+
+
+@settings(deadline=None, max_examples=40)
+@given(scored())
+def test_policies_are_the_extremes_and_the_mean_of_all_orders(example):
+    scores, qrels = example
+    n = qrels.n_items
+    orders = np.array(list(itertools.permutations(range(n))))
+    for query in range(len(scores)):
+        one = qrels.take_queries([query])
+        ranks = ranks_in_scores(scores[[query]], one)
+        runs = np.array([order[np.argsort(-scores[query][order], kind="stable")] for order in orders])
+        first = first_rank(runs, one.take_queries(np.zeros(len(runs), int)))
+        assert ranks.first_rank("pessimistic") == first.max()
+        assert ranks.first_rank("optimistic") == first.min()
+        assert ranks.first_rank("id") == first[0]  # permutations start with the order of ids
+        assert ranks.first_rank("expected") == pytest.approx(first.mean())
+        assert ranks.is_tied == (first.max() > first.min())
+        for k in range(1, n + 1):
+            assert ranks.hit_rate_at_k(k, "expected") == pytest.approx((first <= k).mean(), abs=1e-12)
+            mean = np.where(first <= k, 1 / first, 0).mean()
+            assert ranks.reciprocal_rank(k, "expected") == pytest.approx(mean, abs=1e-12)
+        places = np.argsort(runs, axis=1)[:, one.items] + 1  # rank of every relevant item in every order
+        np.testing.assert_allclose(ranks.ranks("expected"), places.mean(axis=0))
+        assert ranks.ranks("id").tolist() == places[0].tolist()
+        assert sorted(ranks.ranks("pessimistic")) == np.sort(places, axis=1).max(axis=0).tolist()
+        assert sorted(ranks.ranks("optimistic")) == np.sort(places, axis=1).min(axis=0).tolist()
+
+
+@settings(deadline=None)
+@given(scored(most=30))
+def test_policies_are_ordered_and_hits_grow(example):
+    scores, qrels = example
+    ranks, before = ranks_in_scores(scores, qrels), dict.fromkeys(TIES, 0)
+    for k in range(1, qrels.n_items + 1):
+        hit = {ties: ranks.hit_rate_at_k(k, ties) for ties in TIES}
+        assert (hit["pessimistic"] <= hit["expected"] + 1e-12).all()
+        assert (hit["expected"] <= hit["optimistic"] + 1e-12).all()
+        assert (hit["pessimistic"] <= hit["id"]).all() and (hit["id"] <= hit["optimistic"]).all()
+        assert all((hit[ties] >= before[ties] - 1e-12).all() for ties in TIES)
+        before = hit
+
+
+@settings(deadline=None)
+@given(scored(most=20), st.integers(0, 2**32 - 1))
+def test_what_must_not_matter(example, seed):
+    scores, qrels = example
+    rng = np.random.default_rng(seed)
+    queries, items = rng.permutation(len(scores)), rng.permutation(qrels.n_items)
+    place = np.argsort(items)
+    shuffled = Qrels.from_pairs(np.argsort(queries)[qrels.query_index], place[qrels.items], shape=qrels.shape)
+    before = ranks_in_scores(scores, qrels)
+    same = np.arange(len(scores))
+    changed = [(scores[queries][:, items], shuffled, queries)]
+    changed += [(f(scores), qrels, same) for f in (np.exp, lambda s: s - 10, np.float16, np.int8)]
+    for new_scores, new_qrels, order in changed:
+        after = ranks_in_scores(new_scores, new_qrels)
+        for ties in ("pessimistic", "optimistic", "expected"):  # "id" depends on names, and says so
+            assert (after.first_rank(ties) == before.first_rank(ties)[order]).all()
+
+
+def test_wide_tie_groups_are_handled_in_pieces(monkeypatch):
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 3, (50, 200))
+    relevant = rng.random((50, 200)) < 0.02
+    relevant[:, 7] = True
+    qrels = Qrels.from_pairs(*np.nonzero(relevant), shape=relevant.shape)
+    whole = ranks_in_scores(scores, qrels).reciprocal_rank(ties="expected")
+    monkeypatch.setattr("lib.metrics.ranks.CELLS_AT_ONCE", 64)
+    pieces = ranks_in_scores(scores, qrels).reciprocal_rank(ties="expected")
+    np.testing.assert_allclose(pieces, whole, rtol=1e-14)
+
+
+# ---- bad input
+
+
+def test_a_nan_is_never_a_hit():
+    scores = np.eye(3)
+    scores[1, 2] = np.nan
+    with pytest.raises(RetrievalInputError, match="scores has nan in row 1, column 2"):
+        ranks_in_scores(scores, Qrels.from_owner([0, 1, 2], 3))
+
+
+@pytest.mark.parametrize(
+    "scores, options, message",
+    [
+        (
+            np.zeros((3, 2)),
+            {},
+            r"qrels have shape \(2, 3\).*would have \(3, 2\); if they are swapped, qrels\.T",
+        ),
+        (np.zeros(3), {}, "expected two axes"),
+        (np.zeros((2, 3), complex), {}, "dtype complex128"),
+        (np.zeros((2, 3)), {"no_relevant": "skip"}, "no_relevant must be one of"),
+        (np.zeros((2, 3)), {}, "query 0 has no relevant item"),
+    ],
+)
+def test_bad_input_is_named(scores, options, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        ranks_in_scores(scores, Qrels.from_pairs([1], [0], shape=(2, 3)), **options)
+
+
+def test_bad_questions_are_named():
+    ranks = ranks_in_scores(np.eye(3), Qrels.from_owner([0, 1, 2], 3))
+    assert isinstance(ranks, RelevantRanks)
+    with pytest.raises(RetrievalInputError, match="k = 4 is more than the gallery holds"):
+        ranks.hit_rate_at_k(4)
+    for ask in (ranks.ranks, ranks.first_rank, ranks.median_rank, lambda t: ranks.hit_rate_at_k(1, t)):
+        with pytest.raises(RetrievalInputError, match="ties must be one of 'pessimistic', .*; got 'average'"):
+            ask("average")

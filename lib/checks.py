@@ -98,7 +98,8 @@ def unit_rows(x, name: str) -> np.ndarray:
     """
     rows = as_embeddings(x, name, allow_empty=True)
     norms = row_norms(rows, name)
-    return (rows / norms[:, None]).astype(np.float32)
+    # Divided in float64, stored in float32 as it goes: no float64 copy of the whole matrix.
+    return np.divide(rows, norms[:, None], out=np.empty_like(rows))
 
 
 def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Ranking metrics and their uncertainty, in numpy alone. Ids are gallery positions; ranks count from 1."""
 
+from lib.metrics.bootstrap import bootstrap_interval, paired_bootstrap_interval
 from lib.metrics.chance import chance_of
 from lib.metrics.counting import ranks_in_scores, ranks_of_relevant
 from lib.metrics.evaluation import Evaluation, evaluate
@@ -9,6 +10,16 @@ from lib.metrics.graded import (
     map_at_r,
     mean_average_precision,
     ndcg_at_k,
+)
+from lib.metrics.hubness import (
+    LabelledRun,
+    dual_softmax,
+    inverted_softmax,
+    k_occurrence,
+    qb_norm,
+    skewness,
+    top_hubs,
+    unadjusted,
 )
 from lib.metrics.protocols import (
     FoldedEvaluation,
@@ -30,12 +41,24 @@ from lib.metrics.ranking import (
     reciprocal_rank,
 )
 from lib.metrics.ranks import RelevantRanks
-from lib.metrics.significance import bootstrap_interval
+from lib.metrics.significance import (
+    McNemar,
+    PairedTest,
+    holm,
+    mcnemar_exact,
+    minimum_detectable_difference,
+    paired_randomization,
+)
+from lib.metrics.similarities import Cosines
 from lib.qrels import Qrels
 
 __all__ = [
+    "Cosines",
     "Evaluation",
     "FoldedEvaluation",
+    "LabelledRun",
+    "McNemar",
+    "PairedTest",
     "Qrels",
     "RelevantRanks",
     "average_precision",
@@ -43,23 +66,35 @@ __all__ = [
     "bootstrap_interval",
     "chance_of",
     "contiguous_folds",
+    "dual_softmax",
     "evaluate",
     "evaluate_both",
     "evaluate_embeddings",
     "evaluate_folds",
     "first_rank",
     "hit_rate_at_k",
+    "holm",
+    "inverted_softmax",
+    "k_occurrence",
     "map_at_r",
+    "mcnemar_exact",
     "mean_average_precision",
     "mean_rank",
     "mean_reciprocal_rank",
     "median_rank",
+    "minimum_detectable_difference",
     "ndcg_at_k",
+    "paired_bootstrap_interval",
+    "paired_randomization",
     "precision_at_k",
+    "qb_norm",
     "r_precision",
     "ranks_in_scores",
     "ranks_of_relevant",
     "recall_at_k",
     "reciprocal_rank",
     "rsum",
+    "skewness",
+    "top_hubs",
+    "unadjusted",
 ]

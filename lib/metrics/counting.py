@@ -10,7 +10,7 @@ from lib.checks import (
     as_real_matrix,
     check_choice,
     check_count,
-    row_norms,
+    unit_rows,
 )
 from lib.metrics.ranks import RelevantRanks
 from lib.metrics.runs import queries_without_relevant
@@ -63,7 +63,7 @@ def ranks_of_relevant(
     check_choice(which, ("all", "first"), "which")
     check_choice(no_relevant, ("error", "zero"), "no_relevant")
     query_block = check_count(query_block, "query_block")
-    prepare = _unit if metric == "cosine" else as_embeddings
+    prepare = unit_rows if metric == "cosine" else as_embeddings
     queries = prepare(queries, "queries")
     gallery = prepare(as_embeddings(gallery, "gallery", dim=queries.shape[1]), "gallery")
     check_judgements(qrels, len(queries), len(gallery))
@@ -198,12 +198,6 @@ class _Counter:
 
     def ranks(self) -> RelevantRanks:
         return RelevantRanks(self.qrels, self.above, self.tied, self.before)
-
-
-def _unit(x, name: str) -> np.ndarray:
-    # As `unit_rows`, without its copy in float64, which would be most of the memory of a count.
-    rows = as_embeddings(x, name)
-    return np.divide(rows, row_norms(rows, name)[:, None], out=np.empty_like(rows))
 
 
 def check_judgements(qrels, n_queries: int, n_items: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.metrics.bootstrap import bootstrap_intervals
 from lib.metrics.chance import chance_of, chance_of_gain, metric_names
 from lib.metrics.graded import GAINS, check_gain, normalised_gain, precision_over_r, precision_sum
 from lib.metrics.ranking import (
@@ -27,7 +28,6 @@ from lib.metrics.runs import (
     queries_without_relevant,
     ties_reordered,
 )
-from lib.metrics.significance import bootstrap_intervals
 from lib.qrels import Qrels
 
 FAMILIES = ("R", "recall", "P", "nDCG", "MRR", "MAP", "R-precision", "MAP@R")

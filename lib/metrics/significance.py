@@ -1,7 +1,4 @@
-"""How sure a mean over queries is, and a difference of two: the sampling error of the queries.
-
-The gallery stays as it is; what another gallery would give is another question.
-"""
+"""Is one system better than another? Paired tests on the same queries, many of them, how small is visible."""
 
 from __future__ import annotations
 
@@ -12,103 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_count
-
-DRAWS_AT_ONCE = 2**20  # bounds the memory; the draws are the same for any value
-
-
-def bootstrap_interval(
-    values, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean over queries, clusters resampled whole.
-
-        draw G clusters with replacement, m* = sum of their values / number of their queries; repeat;
-        [quantile (1 - level) / 2, quantile (1 + level) / 2] of m*
-
-    Captions of one image succeed and fail together, so drawing them one by one would promise too narrow an
-    interval: on COCO captions +-0.56 points by query, +-0.85 by image.
-
-    Args:
-        values: `(n_queries,)` per-query values of a metric.
-        groups: `(n_queries,)` cluster label of each query, for example its image; each its own when None.
-        level: coverage, between 0 and 1.
-        n_resamples: how often the clusters are drawn.
-        seed: of the draws; the same seed gives the same interval.
-
-    Returns:
-        `(low, high)`; both NaN for a single cluster, whose sampling error nobody can know.
-
-    Raises:
-        RetrievalInputError: no values, a value that is not finite, groups of another length, or a level that
-            is not between 0 and 1.
-
-    Relations: `Evaluation.interval` is this for every metric, with the clusters of the task.
-
-    Reference: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1:
-        raise RetrievalInputError(f"values must be one number per query, got shape {values.shape}")
-    low, high = bootstrap_intervals(values[:, None], groups, level=level, n_resamples=n_resamples, seed=seed)
-    return float(low[0]), float(high[0])
-
-
-def bootstrap_intervals(
-    values: np.ndarray, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """`bootstrap_interval` of several metrics over the same draws: `(n_queries, m)` to two `(m,)`."""
-    if values.shape[0] == 0:
-        raise RetrievalInputError("there are no values, so they have no interval")
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        raise RetrievalInputError(f"value {values[row, column]} of query {row} is not finite")
-    if not 0 < level < 1:
-        raise RetrievalInputError(f"level must be between 0 and 1, for example 0.95; got {level!r}")
-    n_resamples = check_count(n_resamples, "n_resamples")
-    sums, sizes = _cluster_sums(values, groups)
-    n_clusters = len(sizes)
-    if n_clusters == 1:
-        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-    columns = np.column_stack([sums, sizes])  # (n_clusters, m + 1)
-    rng = np.random.default_rng(seed)
-    means = np.empty((n_resamples, values.shape[1]))
-    at_once = max(1, DRAWS_AT_ONCE // n_clusters)
-    for start in range(0, n_resamples, at_once):
-        now = min(at_once, n_resamples - start)
-        drawn = rng.integers(n_clusters, size=(now, n_clusters)) + np.arange(now)[:, None] * n_clusters
-        # How often each cluster was drawn: multinomial counts, which turn resampling into one product.
-        counts = np.bincount(drawn.ravel(), minlength=now * n_clusters).reshape(now, n_clusters)
-        totals = counts.astype(np.float64) @ columns
-        means[start : start + now] = totals[:, :-1] / totals[:, -1:]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
-
-
-def paired_bootstrap_interval(
-    a, b, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """The bootstrap interval of the difference of two systems' means on the same queries.
-
-        bootstrap_interval(a - b): both systems are always judged on the same resampled clusters
-
-    What makes a query hard is hard for both systems and cancels, so this is far narrower than what the two
-    separate intervals suggest: that those overlap says nothing about the difference.
-
-    Args:
-        a, b: `(n_queries,)` per-query values of one metric for two systems, query by query.
-        groups: `(n_queries,)` cluster label of each query; each its own when None.
-        level: coverage, between 0 and 1.
-        n_resamples: how often the clusters are drawn.
-        seed: of the draws.
-
-    Returns:
-        `(low, high)` of mean(a) - mean(b); both NaN for a single cluster.
-
-    Raises:
-        RetrievalInputError: what `bootstrap_interval` refuses, or lengths that differ.
-
-    Relations: the effect and this interval belong beside every p-value of `paired_randomization`.
-    """
-    return bootstrap_interval(_differences(a, b), groups, level=level, n_resamples=n_resamples, seed=seed)
+from lib.metrics.bootstrap import DRAWS_AT_ONCE, cluster_sums, differences_of
 
 
 @dataclass(frozen=True)
@@ -156,9 +57,9 @@ def paired_randomization(a, b, groups=None, *, n_resamples: int = 9999, seed: in
     Reference: M. Smucker, J. Allan, B. Carterette, A Comparison of Statistical Significance Tests for
     Information Retrieval Evaluation, CIKM 2007; B. Phipson, G. Smyth, 2010, for the +1.
     """
-    differences = _differences(a, b)
+    differences = differences_of(a, b)
     n_resamples = check_count(n_resamples, "n_resamples")
-    sums, _ = _cluster_sums(differences[:, None], groups)
+    sums, _ = cluster_sums(differences[:, None], groups)
     n_clusters = len(sums)
     weights = sums[sums[:, 0] != 0, 0]  # a cluster without difference is the same either way up
     # Sums in another order differ in their last bits; a tie with the observed value must still count.
@@ -217,7 +118,7 @@ def mcnemar_exact(a, b) -> McNemar:
     Reference: Q. McNemar, Note on the sampling error of the difference between correlated proportions,
     Psychometrika 1947.
     """
-    differences = _differences(a, b)
+    differences = differences_of(a, b)
     for name, values in (("a", np.asarray(a)), ("b", np.asarray(b))):
         wrong = np.flatnonzero((values != 0) & (values != 1))
         if wrong.size:
@@ -317,30 +218,3 @@ def minimum_detectable_difference(
     quantile = NormalDist().inv_cdf
     variance = 2 * p * (1 - p) * (1 - correlation) * design_effect / n_queries
     return (quantile(1 - alpha / 2) + quantile(power)) * variance**0.5
-
-
-def _differences(a, b) -> np.ndarray:
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise RetrievalInputError(
-            f"a and b must be one number per query of the same queries, got shapes {a.shape} and {b.shape}"
-        )
-    if a.size == 0:
-        raise RetrievalInputError("there are no values to compare")
-    for name, values in (("a", a), ("b", b)):
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if wrong.size:
-            raise RetrievalInputError(f"{name}[{wrong[0]}] is {values[wrong[0]]}, which is not finite")
-    return a - b
-
-
-def _cluster_sums(values: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
-    """Sums `(n_clusters, m)` and sizes `(n_clusters,)` of the clusters of `(n_queries, m)` values."""
-    if groups is None:
-        return values, np.ones(len(values))
-    labels = np.asarray(groups)
-    if labels.shape != values.shape[:1]:
-        raise RetrievalInputError(f"groups have shape {labels.shape} for {len(values)} queries")
-    _, cluster = np.unique(labels, return_inverse=True)
-    sizes = np.bincount(cluster).astype(np.float64)
-    return np.stack([np.bincount(cluster, column) for column in values.T], axis=1), sizes

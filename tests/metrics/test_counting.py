@@ -127,11 +127,6 @@ def test_bad_input_is_named(change, message):
         ranks_of_relevant(**{"queries": queries, "gallery": gallery, "qrels": qrels, **change})
 
 
-def test_rows_are_scaled_like_everywhere_else():
-    x = np.random.default_rng(0).normal(size=(50, 33)).astype(np.float32)
-    np.testing.assert_array_equal(counting._unit(x, "x"), unit_rows(x, "x"))
-
-
 @pytest.mark.parametrize("query_block, gallery_block", [(1, 1), (1, 512), (3, 7), (64, 33)])
 def test_real_numbers_count_the_same_in_any_block(monkeypatch, query_block, gallery_block):
     rng = np.random.default_rng(2)

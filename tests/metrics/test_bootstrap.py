@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lib.checks import RetrievalInputError
+from lib.metrics import bootstrap, bootstrap_interval
+
+
+def test_without_spread_there_is_no_uncertainty():
+    assert bootstrap_interval([0.25] * 7) == (0.25, 0.25)
+
+
+def test_half_width_of_a_proportion():
+    values = np.repeat([1.0, 0.0], [430, 570])
+    low, high = bootstrap_interval(values, n_resamples=4000)
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(0.43 * 0.57 / 1000), rel=0.08)  # 3.1 points
+    assert (low + high) / 2 == pytest.approx(0.43, abs=0.004)
+
+
+def test_copies_of_a_query_add_no_certainty():
+    values = np.random.default_rng(1).random(40)
+    groups = np.repeat(np.arange(40), 5)
+    once = bootstrap_interval(values)
+    assert bootstrap_interval(np.repeat(values, 5), groups) == pytest.approx(once, abs=1e-12)
+    low, high = bootstrap_interval(np.repeat(values, 5))
+    assert high - low < 0.6 * (once[1] - once[0])  # 1 / sqrt(5) of it
+
+
+def test_labels_of_clusters_are_only_labels():
+    values = np.random.default_rng(2).random(30)
+    groups = np.arange(30) % 7
+    assert bootstrap_interval(values, groups) == bootstrap_interval(values, [f"image {g}" for g in groups])
+
+
+def test_a_higher_level_is_wider():
+    values = np.random.default_rng(3).random(50)
+    low90, high90 = bootstrap_interval(values, level=0.9)
+    low99, high99 = bootstrap_interval(values, level=0.99)
+    assert low99 < low90 < high90 < high99
+
+
+def test_the_seed_decides():
+    values = np.random.default_rng(4).random(50)
+    assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1)
+    assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
+
+
+def test_against_scipy():
+    values = np.random.default_rng(5).beta(2, 5, 200)
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=9999, random_state=0)
+    ours = bootstrap_interval(values, n_resamples=9999)
+    np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.002)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 30))
+def test_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
+    rng = np.random.default_rng(seed)
+    groups = np.concatenate([np.arange(n_clusters), rng.integers(n_clusters, size=20)])
+    values = rng.random(groups.size)
+    draws = np.random.default_rng(9).integers(n_clusters, size=(50, n_clusters))
+    means = [np.concatenate([values[groups == cluster] for cluster in draw]).mean() for draw in draws]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS_AT_ONCE", at_once * n_clusters)
+        ours = bootstrap_interval(values, groups, n_resamples=50, seed=9)
+    np.testing.assert_allclose(ours, np.quantile(means, [0.025, 0.975]), rtol=1e-12)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_an_interval_stays_among_the_values(values):
+    low, high = bootstrap_interval(values, n_resamples=50)
+    assert min(values) - 1e-12 <= low <= high <= max(values) + 1e-12
+
+
+def test_the_error_of_a_single_cluster_is_unknown():
+    assert np.isnan(bootstrap_interval([1.0])).all()
+    assert np.isnan(bootstrap_interval([1.0, 0.0], ["a", "a"])).all()
+
+
+@pytest.mark.parametrize(
+    "arguments, options, message",
+    [
+        (([],), {}, "there are no values"),
+        (([0.5, np.nan],), {}, "value nan of query 1 is not finite"),
+        (([[0.5, 1.0]],), {}, r"one number per query, got shape \(1, 2\)"),
+        (([0.5, 1.0], [1]), {}, r"groups have shape \(1,\) for 2 queries"),
+        (([0.5, 1.0],), {"level": 95}, "level must be between 0 and 1, for example 0.95; got 95"),
+        (([0.5, 1.0],), {"level": 0}, "level must be between 0 and 1"),
+        (([0.5, 1.0],), {"n_resamples": 0}, "n_resamples must be at least 1"),
+    ],
+)
+def test_bad_input_is_named(arguments, options, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        bootstrap_interval(*arguments, **options)

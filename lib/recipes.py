@@ -64,7 +64,6 @@ class Recipe:
     """Everything that makes one artifact.
 
     Args:
-        name: of the corpus and of the artifact.
         data, loss: for the model card.
         batch_size: pairs per step.
         decorrelation: weight of the penalty on repeated coordinates, see `contrastive`.
@@ -76,7 +75,6 @@ class Recipe:
         export: encoder -> named int8 arrays to store beside the model; `test_text` and `test_image` at least.
     """
 
-    name: str
     data: str
     loss: str
     batch_size: int
@@ -157,7 +155,6 @@ def _scenes_export(encoder: DualEncoder) -> dict:
 
 RECIPES = {
     "icons": Recipe(
-        name="icons",
         data="icons, train split",
         loss=LOSS,
         batch_size=128,
@@ -172,7 +169,6 @@ RECIPES = {
         export=_icons_export,
     ),
     "scenes": Recipe(
-        name="scenes",
         data="scenes, endless train stream, one of five captions at random",
         loss=LOSS,
         batch_size=256,
@@ -213,6 +209,12 @@ def build(
     config = recipe.config(tokenizer)
     torch.manual_seed(recipe.plan.seed)
     checkpoint = cache_dir() / f"train-{name}.pt"
+    identity = {
+        "data": recipe.data,
+        "loss": recipe.loss,
+        "batch_size": recipe.batch_size,
+        "decorrelation": recipe.decorrelation,
+    }
     trainer = Trainer(
         build_network(config),
         recipe.stream(tokenizer, recipe),
@@ -220,12 +222,7 @@ def build(
         recipe.plan,
         validate=_validation(config, recipe.task("validation", "text_to_image")),
         checkpoint=checkpoint,
-        identity={
-            "data": recipe.data,
-            "loss": recipe.loss,
-            "batch_size": recipe.batch_size,
-            "decorrelation": recipe.decorrelation,
-        },
+        identity=identity,
         log=log,
     )
     encoder = DualEncoder(config, trainer.run(lambda step: progress(step, recipe.plan.steps)))
@@ -236,11 +233,8 @@ def build(
         task = recipe.task("test", direction)
         rows += evaluate_task(arrays[f"test_{sides[0]}"], arrays[f"test_{sides[1]}"], task).rows()
     card = {
-        "data": recipe.data,
-        "loss": recipe.loss,
+        **identity,
         "plan": asdict(recipe.plan),
-        "batch_size": recipe.batch_size,
-        "decorrelation": recipe.decorrelation,
         "kept_step": trainer.best_step,
         "minutes_last_run": round((time.monotonic() - started) / 60, 1),
         "torch": torch.__version__.split("+")[0],

@@ -17,6 +17,7 @@ from lib.index.exact import topk_exact
 from lib.metrics import Evaluation, evaluate
 from lib.models.artifacts import load_embeddings, load_model
 from lib.models.dual_encoder import DualEncoder
+from lib.models.word_templates import WordTemplates
 from lib.task import RetrievalTask
 
 DEPTH = 100  # items kept per query when a task is evaluated
@@ -24,12 +25,17 @@ FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
 SPAN = 44  # of 64 pixels; the longer side of the median icon
 
 
-def encode_task(encoder: DualEncoder, task: RetrievalTask) -> tuple[np.ndarray, np.ndarray]:
-    """Int8 embeddings of a task's queries (n_queries, dim) and gallery (n_gallery, dim)."""
+def encode_sides(encoder: DualEncoder | WordTemplates, task: RetrievalTask) -> tuple[np.ndarray, np.ndarray]:
+    """Float32 embeddings of a task's queries (n_queries, dim) and gallery (n_gallery, dim)."""
     encode = {"text": encoder.encode_text, "image": encoder.encode_image}
     for modality in (task.query_modality, task.gallery_modality):
         check_choice(modality, encode, "modality")
-    queries, gallery = encode[task.query_modality](task.queries), encode[task.gallery_modality](task.gallery)
+    return encode[task.query_modality](task.queries), encode[task.gallery_modality](task.gallery)
+
+
+def encode_task(encoder: DualEncoder, task: RetrievalTask) -> tuple[np.ndarray, np.ndarray]:
+    """Int8 embeddings of a task's queries (n_queries, dim) and gallery (n_gallery, dim)."""
+    queries, gallery = encode_sides(encoder, task)
     return to_int8(queries), to_int8(gallery)
 
 

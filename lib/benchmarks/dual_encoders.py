@@ -12,7 +12,7 @@ from lib.datasets import icons, scenes
 from lib.metrics import Evaluation
 from lib.models.artifacts import load_embeddings
 from lib.models.word_templates import WordTemplates
-from lib.retrieval import DEPTH, evaluate_task
+from lib.retrieval import DEPTH, encode_sides, evaluate_task
 from lib.task import RetrievalTask
 
 DIRECTIONS = ("text_to_image", "image_to_text")
@@ -22,7 +22,7 @@ TEMPLATE_SCENES = 10_000
 
 @lru_cache(maxsize=4)
 def test_task(corpus: str, direction: str) -> RetrievalTask:
-    """The test task of a corpus; made once per process, since judging 25,000 captions takes seconds."""
+    """The test task of a corpus; made once per process and shared by the tables."""
     return TASKS[check_choice(corpus, TASKS, "corpus")]("test", direction)
 
 
@@ -33,14 +33,16 @@ def stored(corpus: str, direction: str) -> tuple[np.ndarray, np.ndarray]:
     return arrays[sides[0]], arrays[sides[1]]
 
 
+@lru_cache(maxsize=2)
 def templates(corpus: str) -> WordTemplates:
-    """The word-template baseline, made from the training split."""
+    """The word-template baseline, made from the training split; both directions share it."""
     if corpus == "icons":
         every = icons.load()
         train = every.positions("train")
         return WordTemplates([icons.phrase_of(every.names[i]) for i in train], every.images[train])
     images, batch = scenes.training_batch(0, 0, TEMPLATE_SCENES)
-    return WordTemplates([five[0] for five in scenes.captions(batch)], images)
+    full = np.zeros(TEMPLATE_SCENES, dtype=np.int64)  # caption 0 states everything
+    return WordTemplates(scenes.caption_choice(batch, full), images)
 
 
 def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DEPTH) -> Evaluation:
@@ -48,11 +50,8 @@ def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DE
     task = test_task(corpus, direction)
     if check_choice(system, ("dual encoder", "word templates"), "system") == "dual encoder":
         return evaluate_task(*stored(corpus, direction), task, depth=depth)
-    baseline = templates(corpus)
-    encode = {"text": baseline.encode_text, "image": baseline.encode_image}
     # Rows are unit or, where no word is known, zero: the inner product is the cosine, and 0 for those.
-    queries, gallery = encode[task.query_modality](task.queries), encode[task.gallery_modality](task.gallery)
-    return evaluate_task(queries, gallery, task, metric="inner_product", depth=depth)
+    return evaluate_task(*encode_sides(templates(corpus), task), task, metric="inner_product", depth=depth)
 
 
 def table(

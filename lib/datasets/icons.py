@@ -148,7 +148,7 @@ def _render(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
 
 
 def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
-    """Drawn once (about 10 s), then read back; drawn again if the cache is damaged or the fonts change."""
+    """Drawn once (some seconds), then read back; drawn again if the cache is damaged or the fonts change."""
     recipe = json.dumps([rows, SIZE, pillow_version]).encode()
     path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
     try:

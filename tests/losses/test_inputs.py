@@ -52,7 +52,7 @@ def test_numbers(check):
         (float("nan"), "finite, got nan"),
         (float("inf"), "finite, got inf"),
         (torch.ones(2), r"one number, got shape \(2,\)"),
-        ("wide", "must be a number, got 'wide'"),
+        ("wide", "a number, got 'wide'"),
     ]:
         with pytest.raises(RetrievalInputError, match=f"margin must be .*{message}"):
             check(wrong, *name)

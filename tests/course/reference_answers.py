@@ -5,6 +5,8 @@ They live under tests/, not under lib/: the package that a reader imports holds 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -38,6 +40,32 @@ def analogy(vectors, names, a, b, c, k):
     return [names[i] for i in order if names[i] not in (a, b, c)][:k]
 
 
+def reciprocal_rank(ranked_ids, relevant):
+    for rank, item in enumerate(ranked_ids, start=1):
+        if item in relevant:
+            return 1 / rank
+    return 0.0
+
+
+def average_precision(ranked_ids, relevant_ids):
+    same = ranked_ids[:, :, None] == relevant_ids[:, None, :]  # (n, depth, m)
+    hit = same.any(axis=2) & (ranked_ids >= 0)
+    precision = hit.cumsum(axis=1) / np.arange(1, hit.shape[1] + 1)
+    return (precision * hit).sum(axis=1) / (relevant_ids >= 0).sum(axis=1)
+
+
+def ndcg(ranked_grades, all_grades, k):
+    def dcg(grades):
+        gain = 2.0 ** np.array(grades[:k]) - 1
+        return (gain / np.log2(np.arange(len(gain)) + 2)).sum()
+
+    return dcg(ranked_grades) / dcg(sorted(all_grades, reverse=True))
+
+
+def chance_hit_rate(n_items, n_relevant, k):
+    return 1 - math.comb(n_items - n_relevant, k) / math.comb(n_items, k)
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -45,4 +73,8 @@ ANSWERS = {
     "space.modality_gap": modality_gap,
     "space.truncate": truncate,
     "space.analogy": analogy,
+    "metrics.reciprocal_rank": reciprocal_rank,
+    "metrics.average_precision": average_precision,
+    "metrics.ndcg": ndcg,
+    "metrics.chance": chance_hit_rate,
 }

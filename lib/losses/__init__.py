@@ -3,5 +3,15 @@
 from lib.losses.decorrelation import decorrelation_loss
 from lib.losses.infonce import infonce_loss
 from lib.losses.matryoshka import matryoshka_loss
+from lib.losses.mining import mine_triplets
+from lib.losses.triplet import mined_triplet_loss, triplet_cosine_gradient, triplet_loss
 
-__all__ = ["decorrelation_loss", "infonce_loss", "matryoshka_loss"]
+__all__ = [
+    "decorrelation_loss",
+    "infonce_loss",
+    "matryoshka_loss",
+    "mine_triplets",
+    "mined_triplet_loss",
+    "triplet_cosine_gradient",
+    "triplet_loss",
+]

@@ -1,7 +1,7 @@
 """Ranking metrics and their uncertainty, in numpy alone. Ids are gallery positions; ranks count from 1."""
 
-from lib.metrics.bootstrap import bootstrap_interval, paired_bootstrap_interval
-from lib.metrics.chance import chance_of
+from lib.metrics.bootstrap import bootstrap_interval, bootstrap_median_interval, paired_bootstrap_interval
+from lib.metrics.chance import chance_of, chance_of_ranks
 from lib.metrics.counting import ranks_in_scores, ranks_of_relevant
 from lib.metrics.evaluation import Evaluation, evaluate
 from lib.metrics.graded import (
@@ -64,7 +64,9 @@ __all__ = [
     "average_precision",
     "average_precision_at_r",
     "bootstrap_interval",
+    "bootstrap_median_interval",
     "chance_of",
+    "chance_of_ranks",
     "contiguous_folds",
     "dual_softmax",
     "evaluate",

@@ -32,13 +32,8 @@ def chance_of(
         depth: K, the depth of the run.
         metrics: families of metrics, as in `evaluate`; "nDCG" is left to `chance_of_gain`.
     """
-    different, index = np.unique(counts, return_inverse=True)
-    weights = np.bincount(index) / counts.size  # of each R among the queries
+    different, weights, no_hit = _no_hit(counts, n_gallery, depth)
     drawn = np.arange(depth)
-    stays = np.maximum(n_gallery - different[:, None] - drawn, 0) / (n_gallery - drawn)
-    no_hit = np.concatenate(
-        [np.ones((different.size, 1)), np.cumprod(stays, axis=1)], axis=1
-    )  # (Rs, depth + 1)
     any_relevant = different > 0
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, max(depth, different.max(initial=0)) + 1))])
 
@@ -59,12 +54,42 @@ def chance_of(
     return {name: float(weights @ of_each_r[family](k)) for name, (family, k) in names.items()}
 
 
+def chance_of_ranks(counts: np.ndarray, n_gallery: int, depth: int) -> dict[str, float]:
+    """Median and expectation of the first relevant rank when the order of the gallery is random.
+
+        MedR   the i at which P[r <= i] = 1 - S_i, averaged over queries, passes 1/2
+        MeanR  mean of (n + 1) / (R + 1);   both infinite as soon as they depend on ranks beyond the run
+
+    Args:
+        counts, n_gallery, depth: as in `chance_of`.
+    """
+    different, weights, no_hit = _no_hit(counts, n_gallery, depth)
+    found = weights @ (
+        1 - no_hit
+    )  # (depth + 1,) probability that the first relevant rank is at most 0, 1, ...
+    # Where P[r <= i] is exactly 1/2 the median is halfway to the next rank, as np.median has it.
+    places = np.searchsorted(found, 0.5 - 1e-12), np.searchsorted(found, 0.5 + 1e-12, side="right")
+    median = np.mean([place if place <= depth else np.inf for place in places])
+    all_within = different.min() > 0 and depth > n_gallery - different.min()
+    mean = weights @ ((n_gallery + 1) / (different + 1)) if all_within else np.inf
+    return {"MedR": float(median), "MeanR": float(mean)}
+
+
 def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
     """Expected nDCG@k of a random order: the mean gain of the gallery, at every rank, over the ideal."""
     gains = np.bincount(qrels.query_index, gain_of(qrels.grades, gain), minlength=qrels.shape[0])
     expected = gains / qrels.n_items * (1 / np.log2(np.arange(k) + 2)).sum()
     ideal = ideal_gain(qrels, k, gain)
     return float(np.divide(expected, ideal, out=np.zeros(ideal.size), where=ideal > 0).mean())
+
+
+def _no_hit(counts, n_gallery: int, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The different R, their shares among the queries, and S_0, ..., S_depth of each, `(Rs, depth + 1)`."""
+    different, index = np.unique(counts, return_inverse=True)
+    drawn = np.arange(depth)
+    stays = np.maximum(n_gallery - different[:, None] - drawn, 0) / (n_gallery - drawn)
+    no_hit = np.concatenate([np.ones((different.size, 1)), np.cumprod(stays, axis=1)], axis=1)
+    return different, np.bincount(index) / counts.size, no_hit
 
 
 def metric_names(metrics: Sequence[str], ks: Sequence[int], depth: int) -> dict[str, tuple[str, int]]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.metrics.bootstrap import bootstrap_intervals
-from lib.metrics.chance import chance_of, chance_of_gain, metric_names
+from lib.checks import RetrievalInputError, check_choice
+from lib.metrics.bootstrap import bootstrap_interval, bootstrap_intervals, bootstrap_median_interval
+from lib.metrics.chance import chance_of, chance_of_gain, chance_of_ranks, metric_names
 from lib.metrics.graded import GAINS, check_gain, normalised_gain, precision_over_r, precision_sum
 from lib.metrics.ranking import (
     correct_share,
@@ -25,18 +25,22 @@ from lib.metrics.runs import (
     checked_run,
     grades_in,
     is_tied,
-    queries_without_relevant,
+    keep_queries,
     ties_reordered,
 )
 from lib.qrels import Qrels
 
 FAMILIES = ("R", "recall", "P", "nDCG", "MRR", "MAP", "R-precision", "MAP@R")
 RUN_TIES = ("id", "pessimistic", "optimistic")
+RANKS = {"MedR": np.median, "MeanR": np.mean}  # of the first relevant item; lower is better
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Per-query values of every metric; means and intervals follow from them.
+
+    Beside the metrics that were asked for, `value`, `interval` and `rows` know "MedR" and "MeanR", the median
+    and the mean rank of the first relevant item.
 
     Args:
         name, split, direction: what was measured, as given to `evaluate`.
@@ -48,7 +52,7 @@ class Evaluation:
         n_without_relevant: queries to which nothing is relevant; skipped or counted 0, as asked.
         tie_share: share of queries in which an exact tie of scores touches a cut-off or the first relevant
             item, so that ids decided; None when the run had no scores.
-        chance: `{metric: expected value of a random order}`.
+        chance: `{metric: expected value of a random order}`, for MedR its median.
         groups: `(n_queries,)` cluster of each query for the intervals, or None.
         ties: the policy that put equal scores in order.
         bounds: `{metric: (pessimistic, optimistic)}` means over queries when ties go against and for the
@@ -82,27 +86,42 @@ class Evaluation:
         return float(self.per_query[check_choice(metric, self.per_query, "metric")].mean())
 
     def interval(self, metric: str) -> tuple[float, float]:
-        """The 95% bootstrap interval of the mean, by clusters where the task has them."""
-        check_choice(metric, self.per_query, "metric")
-        if not self._intervals:
+        """The 95% bootstrap interval of `value`, by clusters where the task has them.
+
+        NaN for a "MeanR" that is infinite.
+        """
+        check_choice(metric, [*self.per_query, *RANKS], "metric")
+        if metric == "MedR" and metric not in self._intervals:
+            self._intervals[metric] = bootstrap_median_interval(self.first_ranks, self.groups)
+        elif metric == "MeanR" and metric not in self._intervals:
+            known = np.isfinite(self.first_ranks).all()
+            self._intervals[metric] = (
+                bootstrap_interval(self.first_ranks, self.groups) if known else (np.nan, np.nan)
+            )
+        elif metric not in self._intervals:
             low, high = bootstrap_intervals(np.column_stack(list(self.per_query.values())), self.groups)
             self._intervals.update(
                 zip(self.per_query, zip(low.tolist(), high.tolist(), strict=True), strict=True)
             )
         return self._intervals[metric]
 
+    def value(self, metric: str) -> float:
+        """The mean of a metric over queries, or the "MedR" or "MeanR"."""
+        check_choice(metric, [*self.per_query, *RANKS], "metric")
+        return float(RANKS[metric](self.first_ranks)) if metric in RANKS else self.mean(metric)
+
     @property
     def median_rank(self) -> float:
         """The median rank of the first relevant item (MedR), from 1; infinity when it is beyond the run."""
-        return float(np.median(self.first_ranks))
+        return self.value("MedR")
 
     @property
     def mean_rank(self) -> float:
         """The mean rank of the first relevant item, from 1; infinity when one of them is beyond the run."""
-        return float(np.mean(self.first_ranks))
+        return self.value("MeanR")
 
     def rows(self, metrics: Sequence[str] | None = None, *, ties: bool = False) -> list[dict]:
-        """One tidy row per metric, all of them or those named: value, interval, chance, sizes, protocol.
+        """One tidy row per metric, all in `per_query` or those named: value, interval, chance, sizes.
 
         With `ties` also the policy, the share of tied queries and the value at either extreme, None where
         the run had no scores.
@@ -113,7 +132,7 @@ class Evaluation:
             rows.append(
                 {
                     "metric": metric,
-                    "value": self.mean(metric),
+                    "value": self.value(metric),
                     "low": low,
                     "high": high,
                     "chance": self.chance[metric],
@@ -185,30 +204,22 @@ def evaluate(
 
         1 - C(n - R, k) / C(n, k)
     """
-    check_choice(no_relevant, ("error", "skip", "zero"), "no_relevant")
     if not isinstance(qrels, Qrels):
         raise RetrievalInputError(f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs")
     scores, ids = checked_run(run, qrels)
     depth = ids.shape[1]
     ks = sorted({check_depth(k, depth) for k in ks})
-    if groups is not None and np.shape(groups) != (len(ids),):
-        raise RetrievalInputError(f"groups have shape {np.shape(groups)} for {len(ids)} queries")
     for family in metrics:
         check_choice(family, FAMILIES, "metric")
     check_choice(gain, GAINS, "gain")
     check_choice(ties, RUN_TIES, "ties")
     if "nDCG" in metrics:
         check_gain(qrels, gain)
-    hit_grade = check_count(hit_grade, "hit_grade")
-    counts = qrels.at_least(hit_grade).counts
-    without = queries_without_relevant(qrels.at_least(hit_grade), no_relevant)
-    kept = np.arange(len(ids))
-    if no_relevant == "skip" and without.size:
-        kept = np.delete(kept, without)
-        if kept.size == 0:
-            raise RetrievalInputError("no query has a relevant item, so that skipping them leaves nothing")
-        qrels, ids, counts = qrels.take_queries(kept), ids[kept], counts[kept]
-        scores = None if scores is None else scores[kept]
+    asked = keep_queries(qrels, hit_grade, groups, no_relevant)
+    qrels, counts, hit_grade = asked.qrels, asked.counts, asked.hit_grade
+    if asked.kept.size < len(ids):
+        ids = ids[asked.kept]
+        scores = None if scores is None else scores[asked.kept]
     if {"R-precision", "MAP@R"} & set(metrics):
         check_deep_enough(counts, depth, qrels.n_items)
     names = metric_names(metrics, ks, depth)
@@ -235,6 +246,8 @@ def evaluate(
         extremes["optimistic"] = ties_reordered(grades, scores, -1)
         measured = {at: per_query if order is grades else measure(order) for at, order in extremes.items()}
         bounds = {name: tuple(float(of[name].mean()) for of in measured.values()) for name in names}
+        firsts = [rank_of_first(order >= hit_grade) for order in extremes.values()]
+        bounds |= {name: tuple(float(of(first)) for first in firsts) for name, of in RANKS.items()}
         if ties != "id":
             per_query, grades = measured[ties], extremes[ties]
     elif ties != "id":
@@ -242,19 +255,20 @@ def evaluate(
     chance = chance_of(counts, qrels.n_items, ks, depth, metrics=metrics)
     if "nDCG" in metrics:
         chance |= {f"nDCG@{k}": chance_of_gain(qrels, k, gain) for k in ks}
+    chance |= chance_of_ranks(counts, qrels.n_items, depth)
     return Evaluation(
         name=name,
         split=split,
         direction=direction,
         per_query=per_query,
-        queries=kept,
+        queries=asked.kept,
         n_gallery=qrels.n_items,
         k=depth,
         hit_grade=hit_grade,
-        n_without_relevant=without.size,
+        n_without_relevant=asked.n_without,
         tie_share=tie_share,
         chance=chance,
-        groups=None if groups is None else np.asarray(groups)[kept],
+        groups=asked.groups,
         ties=ties,
         bounds=bounds,
         first_ranks=rank_of_first(grades >= hit_grade),

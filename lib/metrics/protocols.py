@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.checks import RetrievalInputError, as_embeddings, check_choice, check_count, check_k
-from lib.metrics.chance import chance_of
+from lib.metrics.chance import chance_of, chance_of_ranks
 from lib.metrics.counting import check_judgements, ranks_of_relevant
-from lib.metrics.evaluation import Evaluation
+from lib.metrics.evaluation import RANKS, Evaluation
 from lib.metrics.ranks import TIES
-from lib.metrics.runs import queries_without_relevant
+from lib.metrics.runs import keep_queries
 from lib.qrels import Qrels
 
 
@@ -47,8 +47,8 @@ def evaluate_embeddings(
         no_relevant: what becomes of queries to which nothing is relevant: "error", "skip", or "zero".
 
     Returns:
-        An `Evaluation` with metrics "R@1", ..., "MRR" and with `median_rank` and `mean_rank`. Its
-        `tie_share` is the share of queries whose first relevant rank depends on the policy.
+        An `Evaluation` with metrics "R@1", ..., "MRR", and as always "MedR" and "MeanR". Its `tie_share`
+        is the share of queries whose first relevant rank depends on the policy.
 
     Raises:
         RetrievalInputError: what `ranks_of_relevant` refuses; a cut-off beyond the gallery; groups of
@@ -56,20 +56,14 @@ def evaluate_embeddings(
 
     Relations: `evaluate` of an exact search over the whole gallery, with ties="id" and equal scores.
     """
-    check_choice(no_relevant, ("error", "skip", "zero"), "no_relevant")
     check_choice(ties, TIES, "ties")
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
     check_judgements(qrels, len(queries), len(gallery))
     ks = sorted({check_k(k, len(gallery)) for k in ks})
-    if groups is not None and np.shape(groups) != (len(queries),):
-        raise RetrievalInputError(f"groups have shape {np.shape(groups)} for {len(queries)} queries")
-    qrels = qrels.at_least(check_count(hit_grade, "hit_grade"))
-    without = queries_without_relevant(qrels, no_relevant)
-    kept = np.flatnonzero(qrels.counts) if no_relevant == "skip" else np.arange(len(queries))
-    if kept.size == 0:
-        raise RetrievalInputError("no query has a relevant item, so that skipping them leaves nothing")
-    if kept.size < len(queries):
-        queries, qrels = queries[kept], qrels.take_queries(kept)
+    asked = keep_queries(qrels, hit_grade, groups, no_relevant)
+    qrels = asked.qrels.at_least(asked.hit_grade)
+    if asked.kept.size < len(queries):
+        queries = queries[asked.kept]
     ranks = ranks_of_relevant(queries, gallery, qrels, metric=metric, which="first", no_relevant="zero")
 
     def measure(policy: str) -> dict[str, np.ndarray]:
@@ -80,21 +74,23 @@ def evaluate_embeddings(
     depth = len(gallery)
     chance = chance_of(qrels.counts, depth, ks, depth, metrics=("R", "MRR"))
     chance["MRR"] = chance.pop(f"MRR@{depth}")
+    firsts = [ranks.first_rank(policy) for policy in ("pessimistic", "optimistic")]
+    bounds = {metric: (float(worst[metric].mean()), float(best[metric].mean())) for metric in worst}
     return Evaluation(
         name=name,
         split=split,
         direction=direction,
         per_query=measure(ties),
-        queries=kept,
+        queries=asked.kept,
         n_gallery=depth,
         k=depth,
-        hit_grade=int(hit_grade),
-        n_without_relevant=without.size,
+        hit_grade=asked.hit_grade,
+        n_without_relevant=asked.n_without,
         tie_share=ranks.tie_share,
-        chance=chance,
-        groups=None if groups is None else np.asarray(groups)[kept],
+        chance=chance | chance_of_ranks(qrels.counts, depth, depth),
+        groups=asked.groups,
         ties=ties,
-        bounds={metric: (float(worst[metric].mean()), float(best[metric].mean())) for metric in worst},
+        bounds=bounds | {name: tuple(float(of(first)) for first in firsts) for name, of in RANKS.items()},
         first_ranks=ranks.first_rank(ties),
     )
 
@@ -149,29 +145,33 @@ class FoldedEvaluation:
         """The mean of the folds' means; each fold counts the same, however many queries it has."""
         return float(np.mean([fold.mean(metric) for fold in self.folds]))
 
+    def value(self, metric: str) -> float:
+        """The mean of the folds' values, "MedR" and "MeanR" included."""
+        return float(np.mean([fold.value(metric) for fold in self.folds]))
+
     @property
     def median_rank(self) -> float:
         """The mean of the folds' median ranks."""
-        return float(np.mean([fold.median_rank for fold in self.folds]))
+        return self.value("MedR")
 
     @property
     def mean_rank(self) -> float:
         """The mean of the folds' mean ranks."""
-        return float(np.mean([fold.mean_rank for fold in self.folds]))
+        return self.value("MeanR")
 
     @property
     def direction(self) -> str:
         return self.folds[0].direction
 
-    def rows(self) -> list[dict]:
-        """One tidy row per metric: mean of fold means, the lowest and highest fold, chance, sizes."""
+    def rows(self, metrics: Sequence[str] | None = None) -> list[dict]:
+        """One tidy row per metric, all or those named: mean over folds, lowest and highest, chance, sizes."""
         first, rows = self.folds[0], []
-        for metric in first.per_query:
-            means = [fold.mean(metric) for fold in self.folds]
+        for metric in first.per_query if metrics is None else metrics:
+            means = [fold.value(metric) for fold in self.folds]
             rows.append(
                 {
                     "metric": metric,
-                    "value": self.mean(metric),
+                    "value": self.value(metric),
                     "lowest_fold": min(means),
                     "highest_fold": max(means),
                     "chance": float(np.mean([fold.chance[metric] for fold in self.folds])),

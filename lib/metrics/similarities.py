@@ -60,8 +60,12 @@ def top_of(block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k highest of each row, best first, equal values by position: `(values, positions)`."""
     n_items = block.shape[1]
     if k == n_items:
-        ids = np.argsort(-block, axis=1, kind="stable")
-        return np.take_along_axis(block, ids, axis=1), ids
+        ids = np.argsort(-block, axis=1)  # twice as fast as a stable sort, which only ties need
+        values = np.take_along_axis(block, ids, axis=1)
+        tied = (values[:, 1:] == values[:, :-1]).any(axis=1)
+        if tied.any():
+            ids[tied] = np.argsort(-block[tied], axis=1, kind="stable")
+        return values, ids
     last = np.partition(block, n_items - k, axis=1)[:, n_items - k, None]  # the k-th highest
     above, level = block > last, block == last
     # Of the values level with the k-th, as many of the first positions as there is room for.

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lib.checks import RetrievalInputError
-from lib.metrics import bootstrap, bootstrap_interval
+from lib.metrics import bootstrap, bootstrap_interval, bootstrap_median_interval
 
 
 def test_without_spread_there_is_no_uncertainty():
@@ -95,3 +95,42 @@ def test_the_error_of_a_single_cluster_is_unknown():
 def test_bad_input_is_named(arguments, options, message):
     with pytest.raises(RetrievalInputError, match=message):
         bootstrap_interval(*arguments, **options)
+
+
+# ---- of a median
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 30))
+def test_the_median_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
+    rng = np.random.default_rng(seed)
+    groups = np.concatenate([np.arange(n_clusters), rng.integers(n_clusters, size=10)])
+    ranks = rng.choice([1, 2, 3, 7, 20, np.inf], groups.size)
+    draws = np.random.default_rng(5).integers(n_clusters, size=(40, n_clusters))
+    medians = [np.median(np.concatenate([ranks[groups == g] for g in draw])) for draw in draws]
+    expected = [np.quantile(medians, q, method=m) for q, m in ((0.1, "lower"), (0.9, "higher"))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS_AT_ONCE", at_once * n_clusters)
+        found = bootstrap_median_interval(ranks, groups, level=0.8, n_resamples=40, seed=5)
+    assert found == tuple(expected)
+
+
+def test_the_median_of_one_cluster_has_no_known_error():
+    assert np.isnan(bootstrap_median_interval([1, 2, 3], [0, 0, 0])).all()
+    assert bootstrap_median_interval([4, 4, 4]) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (([1, np.nan],), {}, "value nan of query 1"),
+        (([],), {}, "values must be one number per query"),
+        (([[1]],), {}, r"got shape \(1, 1\)"),
+        (([1, 2], [0]), {}, r"groups have shape \(1,\) for 2 queries"),
+        (([1, 2],), {"level": 95}, "level must be between 0 and 1"),
+        (([1, 2],), {"n_resamples": 0}, "n_resamples must be at least 1"),
+    ],
+)
+def test_bad_ranks_are_named(arguments, options, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        bootstrap_median_interval(*arguments, **options)

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from lib import metrics
 from lib.checks import RetrievalInputError
-from lib.metrics import Qrels, bootstrap_interval, chance_of, evaluate, hit_rate_at_k, recall_at_k
+from lib.metrics import (
+    Qrels,
+    bootstrap_interval,
+    bootstrap_median_interval,
+    chance_of,
+    chance_of_ranks,
+    evaluate,
+    hit_rate_at_k,
+    recall_at_k,
+)
 
 # Three queries over four items; query 2 has two answers, of which item 0 is graded 3.
 QRELS = Qrels.from_pairs([0, 1, 2, 2], [0, 1, 0, 3], [2, 1, 3, 1], shape=(3, 4))
@@ -151,7 +160,7 @@ def test_chance_is_the_mean_over_all_orders(n, relevant, depth):
     qrels = Qrels.from_pairs(*np.indices((len(ids), relevant)).reshape(2, -1), shape=(len(ids), n))
     result = evaluate(ids, qrels, ks=(1, depth), metrics=BINARY, no_relevant="zero")
     for metric, expected in result.chance.items():
-        assert result.mean(metric) == pytest.approx(expected, abs=1e-12), metric
+        assert result.value(metric) == pytest.approx(expected, abs=1e-12), metric
 
 
 @pytest.mark.parametrize("gain", ["exponential", "linear"])
@@ -161,9 +170,9 @@ def test_chance_of_metrics_at_r_and_of_gain_is_the_mean_over_all_orders(grades, 
     cells = np.indices((len(ids), len(grades))).reshape(2, -1)
     qrels = Qrels.from_pairs(*cells, np.array(grades)[cells[1]], shape=(len(ids), 5))
     result = evaluate(ids, qrels, ks=(1, 3, 5), metrics=("nDCG", "R-precision", "MAP@R"), gain=gain)
-    assert set(result.chance) == {"nDCG@1", "nDCG@3", "nDCG@5", "R-precision", "MAP@R"}
+    assert set(result.chance) == {"nDCG@1", "nDCG@3", "nDCG@5", "R-precision", "MAP@R", "MedR", "MeanR"}
     for metric, expected in result.chance.items():
-        assert result.mean(metric) == pytest.approx(expected, abs=1e-12), metric
+        assert result.value(metric) == pytest.approx(expected, abs=1e-12), metric
 
 
 def test_chance_by_the_hypergeometric_formula():
@@ -282,6 +291,37 @@ def test_ties_are_reported_on_request():
     assert (row["pessimistic"], row["optimistic"]) == (0, 1)
     row = evaluate(run[1], Qrels.from_owner(np.arange(n), n), ks=(1,)).rows(["R@1"], ties=True)[0]
     assert row["tie_share"] is row["pessimistic"] is row["optimistic"] is None  # ids alone know no ties
+
+
+# ---- ranks
+
+
+def test_the_median_rank_has_an_interval_and_chance():
+    groups = np.array(["a", "b", "b"])
+    result = evaluate((SCORES, IDS), QRELS, ks=(1,), groups=groups)
+    assert result.first_ranks.tolist() == [1, 3, 2] and (result.value("MedR"), result.value("MeanR")) == (
+        2,
+        2,
+    )
+    assert result.interval("MedR") == bootstrap_median_interval([1, 3, 2], groups) == (1, 2.5)
+    row = result.rows(["MedR"], ties=True)[0]
+    # One answer among four: 1, 2, 3 or 4 alike; two answers: 1, 2 or 3 with 3, 2 and 1 sixths.
+    assert (row["value"], row["low"], row["high"], row["pessimistic"]) == (2, 1, 2.5, 2)
+    assert row["chance"] == 2
+    assert result.chance["MeanR"] == np.inf  # the run is 3 deep, a random order can have the item at 4
+    assert result.interval("MeanR") == pytest.approx(bootstrap_interval([1, 3, 2], groups))
+
+
+def test_a_rank_beyond_the_run_is_infinite_and_so_is_what_depends_on_it():
+    result = evaluate(IDS[:, :1], QRELS, ks=(1,))
+    assert result.value("MedR") == np.inf and result.interval("MedR")[1] == np.inf
+    assert result.value("MeanR") == np.inf and np.isnan(result.interval("MeanR")).all()
+
+
+def test_chance_of_ranks_of_a_whole_gallery():
+    assert chance_of_ranks(np.array([1]), 1000, 1000) == {"MedR": 500.5, "MeanR": 500.5}
+    assert chance_of_ranks(np.array([5]), 1000, 1000)["MeanR"] == pytest.approx(1001 / 6)
+    assert chance_of_ranks(np.array([1, 0]), 4, 4) == {"MedR": np.inf, "MeanR": np.inf}
 
 
 # ---- bad input

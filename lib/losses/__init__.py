@@ -1,6 +1,7 @@
 """Training losses as pure functions of embeddings. One file each; torch only."""
 
 from lib.losses.decorrelation import decorrelation_loss
+from lib.losses.grad_cache import grad_cache_step
 from lib.losses.infonce import infonce_loss
 from lib.losses.matryoshka import matryoshka_loss
 from lib.losses.mining import mine_triplets
@@ -8,6 +9,7 @@ from lib.losses.triplet import mined_triplet_loss, triplet_cosine_gradient, trip
 
 __all__ = [
     "decorrelation_loss",
+    "grad_cache_step",
     "infonce_loss",
     "matryoshka_loss",
     "mine_triplets",

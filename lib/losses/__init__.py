@@ -3,17 +3,28 @@
 from lib.losses.decorrelation import decorrelation_loss
 from lib.losses.grad_cache import grad_cache_step
 from lib.losses.infonce import infonce_loss
+from lib.losses.learnt_scale import LogitBias, LogitScale
+from lib.losses.logit_gradients import infonce_logit_gradient, sigmoid_logit_gradient
 from lib.losses.matryoshka import matryoshka_loss
 from lib.losses.mining import mine_triplets
+from lib.losses.mnr import mnr_loss
+from lib.losses.sigmoid import siglip_bias_for, sigmoid_loss
 from lib.losses.triplet import mined_triplet_loss, triplet_cosine_gradient, triplet_loss
 
 __all__ = [
+    "LogitBias",
+    "LogitScale",
     "decorrelation_loss",
     "grad_cache_step",
+    "infonce_logit_gradient",
     "infonce_loss",
     "matryoshka_loss",
     "mine_triplets",
     "mined_triplet_loss",
+    "mnr_loss",
+    "siglip_bias_for",
+    "sigmoid_logit_gradient",
+    "sigmoid_loss",
     "triplet_cosine_gradient",
     "triplet_loss",
 ]

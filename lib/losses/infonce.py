@@ -5,19 +5,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.losses.inputs import check_mask, check_pairs, check_positive, cosines, count_positives
+from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.losses.blocked_infonce import BlockedInfoNCE
+from lib.losses.inputs import (
+    as_scalar,
+    check_mask,
+    check_pairs,
+    check_positive,
+    cosines,
+    count_positives,
+    wide_dtype,
+)
 
 DIRECTIONS = ("query_to_key", "key_to_query", "both")
 
 
-def _one_way(logits: Tensor, positives: Tensor | None, side: str) -> Tensor:
+def _one_way(logits: Tensor, positives: Tensor | None) -> Tensor:
     """Mean over rows of lse_j(s_ij) minus the mean positive logit."""
     normaliser = logits.logsumexp(dim=1)  # (B,)
     if positives is None:
         return (normaliser - logits.diagonal()).mean()
-    counts = count_positives(positives, side)
-    return (normaliser - (logits * positives).sum(dim=1) / counts).mean()
+    return (normaliser - (logits * positives).sum(dim=1) / positives.sum(dim=1)).mean()
 
 
 def infonce_loss(
@@ -28,6 +36,7 @@ def infonce_loss(
     direction: str = "query_to_key",
     same: Tensor | None = None,
     positives: Tensor | None = None,
+    block_size: int | None = None,
 ) -> Tensor:
     """InfoNCE over in-batch negatives; both directions averaged is the CLIP loss.
 
@@ -43,35 +52,64 @@ def infonce_loss(
         same: bool (B, M), true where a key is *also* right for a query: it leaves the denominator, so it is
             neither pulled nor pushed. The diagonal is kept whatever it says.
         positives: bool (B, M), true where a key is right: each is pulled equally. Excludes `same`.
+        block_size: rows and columns of a tile; with it the same loss and gradient take
+            O(block_size^2 + B d) memory instead of O(B M). 512 suits most CPUs.
 
     Returns:
         0-d loss. Random unit embeddings give about log M + var(s) / 2.
 
     Raises:
         RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a query (or, looking the
-            other way, a key) without positives, a temperature that is not positive, an unknown direction, or
-            both masks.
+            other way, a key) without positives, a temperature that is not positive, an unknown direction, a
+            block size below 1, or both masks.
 
-    Relations: one-way it is the multiple negatives ranking loss with scale 1 / temperature.
+    Relations: one-way it is `mnr_loss` with scale 1 / temperature. As temperature -> 0, temperature * L tends
+    to the hinge on the hardest negative with margin 0. With two pairs a row is softplus of the difference of
+    its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. Blocked, it differentiates once only.
 
     References: van den Oord et al. 2018; Radford et al. 2021 (both directions); Khosla et al. 2020, eq. 2
     (several positives, the mean outside the logarithm).
     """
     check_choice(direction, DIRECTIONS, "direction")
     check_pairs(query_emb, key_emb, square=direction != "query_to_key")
-    if same is not None and positives is not None:
-        raise RetrievalInputError("give either same (masked out) or positives (pulled), not both")
     check_positive(temperature, "temperature")
+    by_row, by_column = direction != "key_to_query", direction != "query_to_key"
+    _check_masks(same, positives, (len(query_emb), len(key_emb)), by_row, by_column)
+    if block_size is not None:
+        check_count(block_size, "block_size")
+        dtype = wide_dtype(query_emb, key_emb)
+        return BlockedInfoNCE.apply(
+            query_emb.to(dtype),
+            key_emb.to(dtype),
+            1 / as_scalar(temperature, query_emb.to(dtype)),
+            by_row,
+            by_column,
+            same,
+            positives,
+            block_size,
+        )
     logits = cosines(query_emb, key_emb) / temperature  # (B, M)
     if same is not None:
-        check_mask(same, tuple(logits.shape), "same")
         diagonal = torch.eye(*logits.shape, dtype=torch.bool, device=logits.device)
         logits = logits.masked_fill(same & ~diagonal, float("-inf"))
+    sides = []
+    if by_row:
+        sides.append(_one_way(logits, positives))
+    if by_column:
+        sides.append(_one_way(logits.T, None if positives is None else positives.T))
+    return sum(sides) / len(sides)
+
+
+def _check_masks(
+    same: Tensor | None, positives: Tensor | None, shape: tuple[int, int], by_row: bool, by_column: bool
+) -> None:
+    if same is not None and positives is not None:
+        raise RetrievalInputError("give either same (masked out) or positives (pulled), not both")
+    if same is not None:
+        check_mask(same, shape, "same")
     if positives is not None:
-        check_mask(positives, tuple(logits.shape), "positives")
-    transposed = None if positives is None else positives.T
-    if direction == "query_to_key":
-        return _one_way(logits, positives, "query")
-    if direction == "key_to_query":
-        return _one_way(logits.T, transposed, "key")
-    return (_one_way(logits, positives, "query") + _one_way(logits.T, transposed, "key")) / 2
+        check_mask(positives, shape, "positives")
+        if by_row:
+            count_positives(positives, "query")
+        if by_column:
+            count_positives(positives.T, "key")

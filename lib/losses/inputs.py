@@ -107,6 +107,11 @@ def wide_dtype(*embeddings: Tensor) -> torch.dtype:
     return dtype
 
 
+def as_scalar(value: float | Tensor, like: Tensor) -> Tensor:
+    """A number, or a tensor of one, as a 0-d tensor of the dtype and device of `like`, gradient kept."""
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(())
+
+
 def cosines(query_emb: Tensor, key_emb: Tensor) -> Tensor:
     """Dot products (B, M) of unit rows, in `wide_dtype` whatever autocast would make of them."""
     dtype = wide_dtype(query_emb, key_emb)

@@ -1,0 +1,106 @@
+"""InfoNCE without the (B, M) matrix: log-sum-exp merged over tiles, tiles computed again in backward."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lib.losses.blocked import LogitTiles, on_diagonal
+
+
+class BlockedInfoNCE(torch.autograd.Function):
+    """The exact InfoNCE loss and its gradient in O(block_size^2 + B d) memory.
+
+        forward:   row_i = log sum_j exp(s_ij),  column_j = log sum_i exp(s_ij),  merged over tiles
+        backward:  dL/ds_ij = [ exp(s_ij - row_i) + exp(s_ij - column_j) - target_ij ] / n
+
+    It takes four matrix products, one more than with all logits stored, and is still the faster of the two on
+    large batches: what the products and exponentials read lies in cache.
+
+    `apply(query, key, scale, rows, columns, same, positives, block_size)`: embeddings (B, d) and (M, d) and a
+    0-d scale of one dtype; whether queries look for keys (`rows`) and keys for queries (`columns`, with
+    M = B); masks as in `infonce_loss`, which checks all of it.
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, scale, rows, columns, same, positives, block_size):
+        # Rows and columns that look for nothing have no share in the targets.
+        row_share = _share(positives, query, 1) if rows else query.new_zeros(len(query))  # (B,)
+        column_share = _share(positives, key, 0) if columns else key.new_zeros(len(key))  # (M,)
+        row_lse, column_lse = query.new_full((len(query),), -math.inf), key.new_full((len(key),), -math.inf)
+        attraction = []
+        with torch.autocast(query.device.type, enabled=False):
+            tiles = LogitTiles(query, key, scale, block_size)
+            for r in tiles.row_blocks:
+                for c in tiles.column_blocks:
+                    tile = _mask_out(tiles(r, c), same, r, c)
+                    if rows:
+                        row_lse[r] = torch.logaddexp(row_lse[r], tile.logsumexp(dim=1))
+                    if columns:
+                        column_lse[c] = torch.logaddexp(column_lse[c], tile.logsumexp(dim=0))
+                    if positives is not None:
+                        share = row_share[r, None] + column_share[c]
+                        attraction.append((tile * share * positives[r, c]).sum())
+                    elif on_diagonal(r, c):
+                        attraction.append(tile.diagonal().sum() * (rows + columns))
+        ctx.save_for_backward(
+            query, key, scale, row_lse, column_lse, same, positives, row_share, column_share
+        )
+        ctx.rows, ctx.columns, ctx.block_size = rows, columns, block_size
+        ctx.n = len(query) * (rows + columns)
+        normalisers = sum(lse.sum() for lse, wanted in ((row_lse, rows), (column_lse, columns)) if wanted)
+        return (normalisers - torch.stack(attraction).sum()) / ctx.n
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_loss):
+        query, key, scale, row_lse, column_lse, same, positives, row_share, column_share = ctx.saved_tensors
+        needs_query, needs_key, needs_scale = ctx.needs_input_grad[:3]
+        grad_query = torch.zeros_like(query) if needs_query or needs_scale else None
+        grad_key = torch.zeros_like(key) if needs_key else None
+        with torch.autocast(query.device.type, enabled=False):
+            tiles = LogitTiles(query, key, scale, ctx.block_size)
+            for r in tiles.row_blocks:
+                for c in tiles.column_blocks:
+                    tile = _mask_out(tiles(r, c), same, r, c)
+                    # From here on the tile holds n dL/ds.
+                    if ctx.rows and ctx.columns:
+                        by_column = torch.sub(tile, column_lse[c], out=tiles.spare(tile)).exp_()
+                        tile.sub_(row_lse[r, None]).exp_().add_(by_column)
+                    else:
+                        tile.sub_(row_lse[r, None] if ctx.rows else column_lse[c]).exp_()
+                    if positives is not None:
+                        tile.sub_((row_share[r, None] + column_share[c]) * positives[r, c])
+                    elif on_diagonal(r, c):
+                        tile.diagonal().sub_(ctx.rows + ctx.columns)
+                    if grad_query is not None:
+                        grad_query[r].addmm_(tile, key[c])
+                    if grad_key is not None:
+                        grad_key[c].addmm_(tile.T, query[r])
+            grad_scale = None
+            if needs_scale:  # sum_ij G_ij <q_i, k_j> = sum_i <q_i, (G k)_i>
+                parts = [(grad_query[r] * query[r]).sum() for r in tiles.row_blocks]
+                grad_scale = torch.stack(parts).sum() * grad_loss / ctx.n
+            for gradient in (grad_query, grad_key):
+                if gradient is not None:
+                    gradient.mul_(grad_loss * scale / ctx.n)
+        return grad_query if needs_query else None, grad_key, grad_scale, *[None] * 5
+
+
+def _share(positives: Tensor | None, emb: Tensor, dim: int) -> Tensor:
+    """What each right cell of a row (dim 1) or column (dim 0) weighs: together they weigh 1."""
+    return emb.new_ones(len(emb)) if positives is None else positives.sum(dim=dim).to(emb.dtype).reciprocal()
+
+
+def _mask_out(tile: Tensor, same: Tensor | None, rows: slice, columns: slice) -> Tensor:
+    """Takes the cells of `same` out of the softmax, except for the diagonal."""
+    if same is None:
+        return tile
+    cells = same[rows, columns]
+    if on_diagonal(rows, columns):
+        cells = cells.clone()
+        cells.diagonal().fill_(False)
+    return tile.masked_fill_(cells, -math.inf)

@@ -1,0 +1,82 @@
+"""The sigmoid loss without the (B, M) matrix: tiles are independent, so one pass gives the gradient too."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lib.losses.blocked import LogitTiles, on_diagonal
+
+
+class BlockedSigmoid(torch.autograd.Function):
+    """The sum of the sigmoid loss over all pairs and its exact gradient, in O(block_size^2 + B d) memory.
+
+        L = sum_ij softplus(-z_ij s_ij),    dL/ds_ij = -z_ij sigmoid(-z_ij s_ij)
+
+    A softmax needs its whole row before any gradient; here each cell has its own, so the forward pass
+    accumulates the gradient from the tile it holds and nothing is computed twice.
+
+    `apply(query, key, scale, bias, positives, block_size, with_gradient)`: embeddings (B, d) and (M, d), 0-d
+    scale and bias, all of one dtype; `positives` as in `sigmoid_loss`, which checks all of it;
+    `with_gradient`: whether a backward pass can follow.
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, scale, bias, positives, block_size, with_gradient):
+        needs_query, needs_key, needs_scale, needs_bias = (
+            needed and with_gradient for needed in ctx.needs_input_grad[:4]
+        )
+        grad_query = torch.zeros_like(query) if needs_query or needs_scale else None
+        grad_key = torch.zeros_like(key) if needs_key else None
+        losses, slopes = [], []
+        with torch.autocast(query.device.type, enabled=False):
+            tiles = LogitTiles(query, key, scale, block_size, bias)
+            for r in tiles.row_blocks:
+                for c in tiles.column_blocks:
+                    tile = _flip_positives(tiles(r, c), positives, r, c)  # -z s
+                    losses.append(_softplus_sum(tile, tiles.spare(tile)))
+                    tile = _flip_positives(tile.sigmoid_(), positives, r, c)  # dL/ds
+                    slopes.append(tile.sum())
+                    if grad_query is not None:
+                        grad_query[r].addmm_(tile, key[c])
+                    if grad_key is not None:
+                        grad_key[c].addmm_(tile.T, query[r])
+            grad_scale = None
+            if needs_scale:  # sum_ij G_ij <q_i, k_j> = sum_i <q_i, (G k)_i>
+                grad_scale = torch.stack([(grad_query[r] * query[r]).sum() for r in tiles.row_blocks]).sum()
+            for gradient in (grad_query, grad_key):
+                if gradient is not None:
+                    gradient.mul_(scale)
+        grad_bias = torch.stack(slopes).sum() if needs_bias else None
+        ctx.save_for_backward(grad_query if needs_query else None, grad_key, grad_scale, grad_bias)
+        return torch.stack(losses).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_loss):
+        gradients = (None if x is None else x * grad_loss for x in ctx.saved_tensors)
+        return *gradients, None, None, None
+
+
+def _flip_positives(tile: Tensor, positives: Tensor | None, rows: slice, columns: slice) -> Tensor:
+    """Changes the sign of the cells that are right, in place."""
+    if positives is not None:
+        torch.where(positives[rows, columns], -tile, tile, out=tile)
+    elif on_diagonal(rows, columns):
+        tile.diagonal().neg_()
+    return tile
+
+
+def _softplus_sum(x: Tensor, spare: Tensor) -> Tensor:
+    """Sum of log(1 + exp(x)), to full relative precision for every sign and size of x.
+
+        softplus(x) = max(x, 0) + log1p(e),       e = exp(-|x|)
+        log1p(e)    = 2 atanh(p / (2 - p)),       p = e / (1 + e) = sigmoid(-|x|)
+
+    The detour is for speed: with bias -10 nearly all e are tiny, where log1p of the library that torch calls
+    CPUs can take seven times as long as elsewhere, and p / (2 - p) <= 1/3 is where atanh is at its best.
+    """
+    positive_part = torch.clamp(x, min=0, out=spare).sum()
+    p = torch.abs(x, out=spare).neg_().sigmoid_()
+    return positive_part + 2 * p.div_(2 - p).atanh_().sum()

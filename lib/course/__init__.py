@@ -10,9 +10,9 @@ The exercises of a notebook are in the module of its name.
 
 from __future__ import annotations
 
-from lib.course import joint_embedding, metrics, start_here
+from lib.course import evaluation_traps, joint_embedding, metrics, start_here
 from lib.course.engine import Exercise, Verdict, check, exercises, hint, predict, register, reveal
 
-register(*start_here.EXERCISES, *joint_embedding.EXERCISES, *metrics.EXERCISES)
+register(*start_here.EXERCISES, *joint_embedding.EXERCISES, *metrics.EXERCISES, *evaluation_traps.EXERCISES)
 
 __all__ = ["Exercise", "Verdict", "check", "exercises", "hint", "predict", "register", "reveal"]

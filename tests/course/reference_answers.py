@@ -66,6 +66,28 @@ def chance_hit_rate(n_items, n_relevant, k):
     return 1 - math.comb(n_items - n_relevant, k) / math.comb(n_items, k)
 
 
+def pessimistic_r1(scores, correct):
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN")
+    own = np.take_along_axis(scores, correct[:, None], axis=1)
+    return ((scores >= own).sum(axis=1) == 1).mean()
+
+
+def sign_flip(a, b, signs):
+    observed, flipped = abs((a - b).sum()), np.abs(signs @ (a - b))
+    return ((flipped >= observed).sum() + 1) / (len(signs) + 1)
+
+
+def own_caption(scores, owner):
+    return (owner[scores.argmax(axis=1)] == np.arange(len(scores))).mean()
+
+
+def mcnemar(a, b):
+    only_a, only_b = int((a > b).sum()), int((b > a).sum())
+    n = only_a + only_b
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1)) / 2**n)
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -77,4 +99,8 @@ ANSWERS = {
     "metrics.average_precision": average_precision,
     "metrics.ndcg": ndcg,
     "metrics.chance": chance_hit_rate,
+    "traps.pessimistic_r1": pessimistic_r1,
+    "traps.sign_flip": sign_flip,
+    "traps.own_caption": own_caption,
+    "traps.mcnemar": mcnemar,
 }

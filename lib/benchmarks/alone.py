@@ -1,0 +1,185 @@
+"""What one job costs, alone in a new process with one thread: seconds and memory, measured alike for all."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.checks import RetrievalInputError, check_choice, check_count
+
+ONE_THREAD = {
+    f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "NUMEXPR")
+} | {"VECLIB_MAXIMUM_THREADS": "1"}
+STATUS, RESET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work in two timed steps, found by its key in the `JOBS` of its module.
+
+    Args:
+        prepare: turns the arrays into what the measured code takes as input.
+        run: does the work; returns numbers by name, by which jobs can be seen to agree.
+        small: cuts the arrays down for the warm-up, which pays for imports, caches and compilers.
+        reads: names of the arrays it needs; the others are not loaded.
+    """
+
+    prepare: Callable[[Arrays], object]
+    run: Callable[[object], dict[str, float]]
+    small: Callable[[Arrays], Arrays]
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job took.
+
+    Args:
+        prepare, run: seconds of either step, one per repeat.
+        memory: bytes at the peak above what the process held before the first repeat, inputs included.
+        values: what `run` returned.
+    """
+
+    prepare: list[float]
+    run: list[float]
+    memory: int
+    values: dict[str, float]
+
+    @property
+    def totals(self) -> list[float]:
+        """Seconds of both steps together, one per repeat."""
+        return [first + second for first, second in zip(self.prepare, self.run, strict=True)]
+
+    def row(self) -> dict[str, float]:
+        """The columns of a table: medians, the spread of the total, and the peak in MB (10^6 bytes)."""
+        return {
+            "prepare_s": statistics.median(self.prepare),
+            "run_s": statistics.median(self.run),
+            "total_s": statistics.median(self.totals),
+            "fastest_s": min(self.totals),
+            "slowest_s": max(self.totals),
+            "memory_mb": self.memory / 1e6,
+        }
+
+
+def measure_alone(module: str, key: str, arrays: Mapping[str, np.ndarray], *, repeats: int = 3) -> Cost:
+    """Runs a job in a new process with one thread, so that nothing it meets was left by another.
+
+    The new process loads the arrays, warms up on a small part of them, and only then starts to count. Memory
+    is the peak of the resident set above its level at that moment, because that is the one measure that sees
+    numpy, Python's dictionaries and what C, C++ and compiled code allocate alike; `tracemalloc` would miss
+    the last and slow the second several times. Linux can reset the peak (`/proc/self/clear_refs`); elsewhere
+    it is the growth of the highest level so far, a lower bound.
+
+    Args:
+        module: where the job is, for example "lib.benchmarks.metric_systems".
+        key: its name in the `JOBS` of that module.
+        arrays: the inputs; written to a temporary folder and read by the new process.
+        repeats: timed runs after the warm-up; memory is that of the first.
+
+    Returns:
+        A `Cost`.
+
+    Raises:
+        RetrievalInputError: no such job, an array it reads is not there, or `repeats` below 1.
+        ChildProcessError: the new process failed; with the last line that it printed.
+    """
+    jobs = importlib.import_module(module).JOBS
+    job = jobs[check_choice(key, jobs, "job")]
+    missing = [name for name in job.reads if name not in arrays]
+    if missing:
+        raise RetrievalInputError(f"job {key!r} reads {missing[0]!r}, the arrays are {', '.join(arrays)}")
+    repeats = check_count(repeats, "repeats")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in job.reads:
+            np.save(Path(folder, f"{name}.npy"), arrays[name])
+        root = str(Path(__file__).resolve().parents[2])  # so that it also works in a checkout not installed
+        paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            [sys.executable, "-m", "lib.benchmarks.alone", module, key, folder, str(repeats)],
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ChildProcessError(f"{key} failed with exit code {done.returncode}: {last}")
+        return Cost(**json.loads(Path(folder, "cost.json").read_text()))
+
+
+def count_cost(job: Job, arrays: Arrays, repeats: int) -> Cost:
+    """Warms up and measures a job in this process; `measure_alone` calls it in one of its own."""
+    job.run(job.prepare(job.small(arrays)))
+    peak = _Peak()
+    prepare, run, memory = [], [], 0
+    for repeat in range(repeats):
+        start = time.perf_counter()
+        prepared = job.prepare(arrays)
+        between = time.perf_counter()
+        values = job.run(prepared)
+        run.append(time.perf_counter() - between)
+        prepare.append(between - start)
+        if repeat == 0:
+            memory = peak.above_start()
+        del prepared
+    return Cost(prepare, run, memory, {name: float(value) for name, value in values.items()})
+
+
+class _Peak:
+    """The highest resident memory since it was made, in bytes above the level at that time."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)  # what the warm-up freed and glibc kept would hide as much
+        try:
+            RESET_PEAK.write_text("5")
+            self.start = _status("VmRSS")
+        except OSError:
+            self.start = _highest()
+
+    def above_start(self) -> int:
+        return max(0, _highest() - self.start)
+
+
+def _highest() -> int:
+    if STATUS.exists():
+        return _status("VmHWM")
+    import resource  # not on Windows
+
+    # Not on Linux: there it starts from the peak of the parent process.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _status(field: str) -> int:
+    return 1024 * int(re.search(rf"^{field}:\s+(\d+) kB", STATUS.read_text(), re.M).group(1))
+
+
+def main(module: str, key: str, folder: str, repeats: str) -> None:
+    """The new process."""
+    warnings.simplefilter("ignore")  # a peer's remarks about its inputs are not the parent's business
+    job = importlib.import_module(module).JOBS[key]
+    arrays = {name: np.load(Path(folder, f"{name}.npy")) for name in job.reads}
+    cost = count_cost(job, arrays, int(repeats))
+    Path(folder, "cost.json").write_text(json.dumps(vars(cost)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

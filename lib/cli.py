@@ -26,6 +26,8 @@ from lib.files import CHECKSUM_SUFFIX, DamagedFileError, MissingFileError, artif
 
 # Late imports inside the commands: `crossmodal --help` should not wait for torch.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+bench = typer.Typer(no_args_is_help=True, help="Measures this library beside others, on this machine.")
+app.add_typer(bench, name="bench")
 console = Console()
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "faiss-cpu", "numpy", "pillow", "qtawesome", "umap-learn")
@@ -110,6 +112,37 @@ def results() -> None:
     from lib.benchmarks import dual_encoders
 
     print(dual_encoders.markdown(dual_encoders.table()))
+
+
+@bench.command("metrics")
+def bench_metrics(
+    queries: Annotated[int, typer.Option(help="How many queries.")] = 10_000,
+    candidates: Annotated[int, typer.Option(help="How many scored items each has.")] = 1_000,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each library; medians are printed.")] = 3,
+    disagreements: Annotated[bool, typer.Option(help="What they answer instead of what they cost.")] = False,
+) -> None:
+    """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
+    from lib.benchmarks import metric_disagreements, metrics
+
+    if disagreements:
+        peers = metric_disagreements.versions()
+        title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
+        _print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
+        return
+    with console.status("each library in a process of its own, one thread"):
+        rows = metrics.table(queries, candidates, repeats=repeats)
+        _print_rows(metrics.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread")
+    with console.status("COCO-5K from embeddings"):
+        rows = metrics.coco_table(repeats=repeats)
+        _print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread")
+
+
+def _print_rows(rows: list[dict], title: str) -> None:
+    """Rows of texts as a table, a column per key."""
+    table = Table(*rows[0], title=escape(title), show_lines=True)
+    for row in rows:
+        table.add_row(*map(escape, row.values()))
+    console.print(table)
 
 
 @app.command()

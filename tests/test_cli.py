@@ -68,7 +68,14 @@ def fake(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["search", "--help"], ["train", "--help"], ["info", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["search", "--help"],
+        ["train", "--help"],
+        ["info", "--help"],
+        ["bench", "metrics", "--help"],
+    ],
 )
 def test_help_comes_without_waiting_for_torch(arguments):
     code = f"""
@@ -302,3 +309,48 @@ def test_errors_of_other_rooms_keep_their_brackets(run, monkeypatch):
     monkeypatch.setattr(lib.retrieval, "icon_retriever", fail)
     code, _, err = run("search", "cat")
     assert code == 2 and "[bold]" in one_line(err)
+
+
+# ---- bench
+
+
+def test_bench_metrics_prints_both_tables(run, monkeypatch):
+    from lib.benchmarks import metrics
+    from lib.benchmarks.alone import Cost
+    from lib.benchmarks.metric_systems import JOBS, METRICS
+
+    asked = []
+
+    def measured(module, key, arrays, *, repeats):
+        asked.append((key, len(next(iter(arrays.values()))), repeats))
+        return Cost([0.25] * repeats, [1.0] * repeats, 12_000_000, dict.fromkeys(METRICS, 0.5))
+
+    monkeypatch.setattr(metrics, "measure_alone", measured)
+    monkeypatch.setattr(metrics, "coco_inputs", lambda *_: {"images": np.zeros(2), "captions": np.zeros(10)})
+    monkeypatch.setenv("COLUMNS", "220")
+    code, out, _ = run("bench", "metrics", "--queries", "30", "--candidates", "20", "--repeats", "2")
+    assert code == 0 and "30 queries x 20 items" in out and "COCO-5K" in out
+    assert all(name in out for name in JOBS) and "1.250" in out
+    assert asked[0] == ("ours, from scores", 30, 2) and asked[-1] == ("both", 2, 2)
+
+
+def test_bench_disagreements_prints_what_ours_says(run, monkeypatch):
+    from lib.benchmarks import metric_disagreements
+
+    monkeypatch.setattr(metric_disagreements, "PEERS", {})
+    monkeypatch.setenv("COLUMNS", "220")
+    code, out, _ = run("bench", "metrics", "--disagreements")
+    assert code == 0 and "0.6289" in out and "0.3333 to 1.0000" in out and "refuses: grade -1" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--candidates", "9"], "n_candidates is 9; metrics at 10 need at least 10"),
+        (["--queries", "0"], "n_queries must be at least 1"),
+        (["--queries", "5", "--candidates", "12", "--repeats", "0"], "repeats must be at least 1"),
+    ],
+)
+def test_bench_refuses_sizes_that_measure_nothing(run, arguments, message):
+    code, _, err = run("bench", "metrics", *arguments)
+    assert code == 2 and message in err

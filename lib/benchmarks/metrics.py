@@ -13,6 +13,14 @@ from lib.checks import RetrievalInputError, check_choice, check_count
 from lib.metrics import Qrels, evaluate_both, evaluate_embeddings
 
 RELEVANT_SHARE = 0.01
+SHOWN = dict.fromkeys(("system", "takes", "direction", "n_metrics"), "{}") | {
+    "n_queries": "{:,}",
+    "n_gallery": "{:,}",
+    **dict.fromkeys(("prepare_s", "run_s", "total_s", "fastest_s", "slowest_s"), "{:.3f}"),
+    "memory_mb": "{:,.0f}",
+    "times_ours": "{:.1f}",
+    "note": "{}",
+}
 SYSTEMS_MODULE, THIS_MODULE = "lib.benchmarks.metric_systems", "lib.benchmarks.metrics"
 
 
@@ -77,6 +85,18 @@ def compared(cost, ours) -> dict[str, float | int | None]:
         "times_ours": row["total_s"] / ours.row()["total_s"],
         "difference": max(apart),
     }
+
+
+def as_text(rows: Sequence[dict]) -> list[dict]:
+    """Either table for reading: the columns of `SHOWN` that it has, empty where a library is missing."""
+    return [
+        {
+            name: "" if row[name] is None else shape.format(row[name])
+            for name, shape in SHOWN.items()
+            if name in row
+        }
+        for row in rows
+    ]
 
 
 def inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:

@@ -128,6 +128,16 @@ def test_coco_has_25010_captions_and_both_directions_are_those_alone():
     assert 0 < both["image_to_text R@1"] <= both["image_to_text R@5"] <= 1
 
 
+def test_as_text(monkeypatch):
+    monkeypatch.setattr(metrics, "measure_alone", lambda *_, **__: cost(1234.5, MRR=0.5))
+    monkeypatch.setattr(metric_systems.importlib.util, "find_spec", lambda name: None)
+    shown = metrics.as_text(metrics.table(20, 12, systems=[BASELINE, "ranx"]))
+    assert shown[0]["total_s"] == "1234.500" and shown[0]["times_ours"] == "1.0"
+    assert shown[1]["total_s"] == "" and shown[1]["note"].startswith("not installed")
+    assert list(shown[0]) == list(shown[1])
+    assert all(isinstance(cell, str) for row in shown for cell in row.values())
+
+
 # ---- a process of its own
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lib.augment import restroke, warp
+from lib.checks import RetrievalInputError
 from lib.datasets import icons, scenes
 from lib.models.dual_encoder import image_tensor
 from lib.models.tokenizer import Tokenizer
@@ -18,8 +19,8 @@ from lib.models.tokenizer import Tokenizer
 class Batch:
     """Paired images and token rows; `positives[i, j]` is true where text j is right for image i."""
 
-    images: Tensor  # (B, channels, H, W)
-    tokens: Tensor  # (B, context_length)
+    images: Tensor  # (B, channels, H, W), or (B, features)
+    tokens: Tensor  # (B, context_length), or (B, features)
     positives: Tensor  # bool (B, B)
 
 
@@ -92,6 +93,66 @@ class SceneStream:
             torch.from_numpy(self.tokenizer.encode(scenes.caption_choice(batch, which))),
             torch.from_numpy(true.T.copy()),
         )
+
+
+class PairStream:
+    """Fixed pairs of anything two encoders read, in a new order each epoch; labels and batches can be spoilt.
+
+    Args:
+        images: (n, ...) what the image encoder reads: pixels, or features.
+        texts: (n, ...) what the text encoder reads; row i belongs to image i.
+        text_ids: (n,) equal for equal texts, so that a batch knows who else is right.
+        batch_size: pairs per step.
+        seed: of the order and the damage.
+        noise: share of the pairs whose text is swapped with that of another such pair, once and for all.
+        repeats: share of each batch that repeats other rows of it.
+        tell: whether `positives` shows all right pairs, or the diagonal alone.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        texts: Tensor,
+        text_ids: np.ndarray,
+        batch_size: int,
+        seed: int,
+        *,
+        noise: float = 0.0,
+        repeats: float = 0.0,
+        tell: bool = True,
+    ) -> None:
+        n = len(images)
+        if len(texts) != n or len(text_ids) != n or n < batch_size:
+            raise RetrievalInputError(
+                f"{n} images, {len(texts)} texts and {len(text_ids)} ids are no pairs for batches of "
+                f"{batch_size}"
+            )
+        self.images, self.texts, self.batch_size, self.seed = images, texts, batch_size, seed
+        self.n_repeated, self.tell = round(_share(repeats, "repeats") * batch_size), tell
+        self.fresh = batch_size - self.n_repeated
+        self.per_epoch = n // self.fresh
+        rng = np.random.default_rng([seed, 1])
+        swapped = rng.permutation(n)[: round(_share(noise, "noise") * n)]
+        self.text_of = np.arange(n)
+        self.text_of[swapped] = np.roll(swapped, 1)
+        self.text_ids = np.asarray(text_ids)
+
+    def batch(self, step: int) -> Batch:
+        epoch, at = divmod(step, self.per_epoch)
+        order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.images))
+        chosen = order[at * self.fresh : (at + 1) * self.fresh]
+        again = np.random.default_rng([self.seed, 2, step]).choice(chosen, self.n_repeated)
+        chosen = np.concatenate([chosen, again])
+        texts = self.text_of[chosen]
+        ids = self.text_ids[texts]
+        right = ids[:, None] == ids if self.tell else np.eye(len(ids), dtype=bool)
+        return Batch(self.images[chosen], self.texts[texts], torch.from_numpy(right))
+
+
+def _share(value: float, name: str) -> float:
+    if not 0 <= value < 1:
+        raise RetrievalInputError(f"{name} is a share from 0 to below 1, got {value}")
+    return value
 
 
 def _first_seen(keys: list) -> np.ndarray:

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from lib.checks import RetrievalInputError
 from lib.datasets import icons, scenes
 from lib.models.tokenizer import PAD, Tokenizer
 from lib.recipes import RECIPES
-from lib.streams import IconStream, SceneStream
+from lib.streams import IconStream, PairStream, SceneStream
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +78,56 @@ def test_a_true_caption_of_another_scene_is_a_positive(scene_stream, monkeypatch
     monkeypatch.setattr(scenes, "training_batch", lambda *_: (scenes.render(batch), batch))
     copies = np.arange(48) % 2
     np.testing.assert_array_equal(scene_stream.batch(0).positives.numpy(), copies[:, None] == copies)
+
+
+class TestPairStream:
+    N = 40
+
+    def stream(self, batch_size=8, **options):
+        numbers = torch.arange(float(self.N))
+        ids = np.arange(self.N)
+        ids[1] = 0  # two pairs with one text
+        return PairStream(numbers[:, None], 100 + numbers[:, None], ids, batch_size, seed=3, **options)
+
+    def test_an_epoch_holds_every_pair_once_in_an_order_of_its_own(self):
+        stream = self.stream()
+        epochs = [
+            torch.cat([stream.batch(step).images for step in range(5 * e, 5 * e + 5)]) for e in range(2)
+        ]
+        assert all(sorted(epoch.ravel().tolist()) == list(range(self.N)) for epoch in epochs)
+        assert not torch.equal(*epochs)
+        assert torch.equal(stream.batch(3).images, self.stream().batch(3).images)
+
+    def test_text_follows_its_image_and_equal_texts_are_right_for_each_other(self):
+        batch = self.stream(batch_size=self.N).batch(0)
+        assert torch.equal(batch.tokens, batch.images + 100)
+        where = {int(v): i for i, v in enumerate(batch.images.ravel())}
+        expected = torch.eye(self.N, dtype=torch.bool)
+        expected[where[0], where[1]] = expected[where[1], where[0]] = True
+        assert torch.equal(batch.positives, expected)
+
+    def test_noise_swaps_that_share_once_and_for_all(self):
+        stream = self.stream(batch_size=self.N, noise=0.25)
+        for step in (0, 1):
+            batch = stream.batch(step)
+            wrong = (batch.tokens != batch.images + 100).ravel()
+            assert int(wrong.sum()) == 10
+            assert sorted(batch.tokens.ravel().tolist()) == [100.0 + i for i in range(self.N)]
+            assert batch.positives.diagonal().all(), "the trainer believes the labels"
+
+    def test_repeats_are_copies_from_the_batch_and_may_be_kept_quiet(self):
+        told, quiet = self.stream(repeats=0.5).batch(4), self.stream(repeats=0.5, tell=False).batch(4)
+        assert torch.equal(told.images, quiet.images)
+        assert len(set(told.images[:4].ravel().tolist())) == 4
+        assert set(told.images[4:].ravel().tolist()) <= set(told.images[:4].ravel().tolist())
+        assert told.positives.sum() >= 8 + 2 * 4 and torch.equal(
+            quiet.positives, torch.eye(8, dtype=torch.bool)
+        )
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [({"noise": 1.0}, "noise"), ({"repeats": -0.1}, "repeats"), ({"batch_size": 41}, "no pairs")],
+    )
+    def test_refuses(self, options, message):
+        with pytest.raises(RetrievalInputError, match=message):
+            self.stream(**options)

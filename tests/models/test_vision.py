@@ -24,13 +24,15 @@ def seed():
         ("cm_resnet_gray", 1, 48, (2, 384, 2, 2)),
         ("cm_resnet_rgb", 3, 64, (2, 192, 4, 4)),
         ("cm_resnet_rgb", 3, 48, (2, 192, 3, 3)),
+        ("cm_resnet_small_gray", 1, 32, (2, 128, 2, 2)),
+        ("cm_resnet_small_rgb", 3, 32, (2, 128, 2, 2)),
     ],
 )
 def test_last_map_for_both_sizes_used_in_training(name, channels, size, shape):
     tower = timm.create_model(name, num_classes=0).eval()
     with torch.no_grad():
         assert tower.forward_features(torch.rand(2, channels, size, size)).shape == shape
-    if size == 64:
+    if size == (32 if "small" in name else 64):
         assert tower.default_cfg["pool_size"] == shape[2:]
 
 
@@ -43,7 +45,15 @@ def test_open_clip_builds_it_from_a_plain_dict(name, channels):
         assert network.encode_image(torch.rand(2, channels, 64, 64)).shape == (2, 16)
 
 
-@pytest.mark.parametrize(("name", "millions"), [("cm_resnet_gray", 3.4), ("cm_resnet_rgb", 0.7)])
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("cm_resnet_gray", 3.4),
+        ("cm_resnet_rgb", 0.7),
+        ("cm_resnet_small_gray", 0.3),
+        ("cm_resnet_small_rgb", 0.3),
+    ],
+)
 def test_number_of_parameters_is_what_the_docstring_says(name, millions):
     tower = timm.create_model(name, num_classes=0)
     assert round(sum(p.numel() for p in tower.parameters()) / 1e6, 1) == millions

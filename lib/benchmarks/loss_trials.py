@@ -1,0 +1,136 @@
+"""Which trials make the committed comparison of losses, where their results are kept, and their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.benchmarks.loss_quality import Trial, row, run
+from lib.checks import RetrievalInputError, check_choice
+from lib.files import artifacts_dir, atomic_path, cache_dir, load_arrays, save_arrays, seal, verify
+from lib.objectives import OBJECTIVES
+
+CORPORA = ("icons", "scenes")
+SEEDS = range(5)
+TUNING_SEED = 100  # none of the above
+TUNING_RATES = (3e-4, 1e-3, 3e-3)
+BATCH_SIZES = {"heads": (16, 32, 64, 128, 256, 512), "full": (16, 64, 256)}
+NOISE = (0.1, 0.2, 0.4)
+REPEATS = (0.25, 0.5)
+SETTING = ("corpus", "encoders", "loss", "batch_size", "noise", "repeats", "tell")
+PARTS = ("heads", "full", "damage")
+
+
+def trials(part: str) -> Iterator[Trial]:
+    """The trials of one part; a seed is finished before the next begins, so that a stopped run is balanced.
+
+    Args:
+        part: "heads" or "full" (every corpus, loss and batch size), or "damage" (wrong labels and repeated
+            pairs, heads on icons at a batch of 128).
+    """
+    check_choice(part, PARTS, "part")
+    if part != "damage":
+        for seed, size, name, loss in product(SEEDS, BATCH_SIZES[part], CORPORA, OBJECTIVES):
+            yield Trial(name, part, loss, size, seed)
+        return
+    for seed, loss in product(SEEDS, OBJECTIVES):
+        whole = Trial("icons", "heads", loss, 128, seed)
+        yield from (replace(whole, noise=noise) for noise in NOISE)
+        yield from (replace(whole, repeats=share, tell=tell) for share in REPEATS for tell in (True, False))
+
+
+def tuning(encoders: str) -> Iterator[Trial]:
+    """The trials on the validation splits from which `RATES` were chosen."""
+    for name, loss, rate in product(CORPORA, OBJECTIVES, TUNING_RATES):
+        yield Trial(name, encoders, loss, 64, TUNING_SEED, rate=rate)
+
+
+def result(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
+    """Ranks of a trial, from the cache where it has run before."""
+    path = _kept(trial, split)
+    if path.exists():
+        return load_arrays(path)
+    ranks = run(trial, split)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(path, **ranks)
+    return ranks
+
+
+def _kept(trial: Trial, split: str) -> Path:
+    parts = [str(getattr(trial, field.name)) for field in fields(trial) if field.name != "rate"]
+    name = "-".join([*parts, f"{trial.learning_rate:.6g}", split]).replace(", ", "_").replace(" ", "_")
+    return cache_dir() / "losses" / f"{name}.npz"
+
+
+def rates(encoders: str, log: Callable[[str], None] = print) -> dict[tuple[str, str, str], float]:
+    """Runs the tuning trials and returns the best rate of each corpus and loss."""
+    best: dict[tuple[str, str, str], tuple[float, float]] = {}
+    for trial in tuning(encoders):
+        found = row(trial, result(trial, "validation"))
+        score = sum(value for name, value in found.items() if name.startswith("R@"))
+        key = (trial.corpus, trial.encoders, trial.loss)
+        best[key] = max(best.get(key, (0.0, 0.0)), (score, trial.rate))
+        log(f"{key} rate {trial.rate:g}: sum of four hit rates {score:.1f}")
+    return {key: rate for key, (_, rate) in best.items()}
+
+
+def collect(parts: Sequence[str] = PARTS, log: Callable[[str], None] = print) -> None:
+    """Runs what has not run yet and writes `data/artifacts/losses`: one row per trial, and hits per query.
+
+    Hits are counted over the seeds, at rank 1 and from text to image, for every setting of "heads" and
+    "full": what paired tests between losses need.
+    """
+    rows, hits = [], {}
+    for part in parts:
+        for trial in trials(part):
+            ranks = result(trial)
+            rows.append(row(trial, ranks))
+            log(f"{trial.corpus} {trial.encoders} {trial.loss} {trial.batch_size} seed {trial.seed}")
+            if part != "damage":
+                key = f"{trial.corpus}/{trial.encoders}/{trial.loss}/{trial.batch_size}"
+                hit = (ranks["text_to_image"] <= 1).astype(np.uint8)
+                hits[key] = hits.get(key, 0) + hit
+    path = _folder() / "trials.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        pd.DataFrame(rows).drop(columns="pairs").round(3).to_csv(temporary, index=False)
+    seal(path)
+    save_arrays(_folder() / "hits.npz", **hits)
+
+
+def _folder() -> Path:
+    return artifacts_dir() / "losses"
+
+
+def committed() -> pd.DataFrame:
+    """One row per trial that was run for the committed comparison, hit rates in percent."""
+    path = _folder() / "trials.csv"
+    verify(path, rebuild="Run `crossmodal bench loss-quality`.")
+    return pd.read_csv(path)
+
+
+def seed_averaged_hits(corpus: str, encoders: str, loss: str, batch_size: int) -> np.ndarray:
+    """R@1 from text to image of every query, averaged over the seeds; `(n_queries,)` float64 in [0, 1]."""
+    stored = load_arrays(_folder() / "hits.npz")
+    key = f"{corpus}/{encoders}/{loss}/{batch_size}"
+    if key not in stored:
+        raise RetrievalInputError(f"no trials of {key}; there are {', '.join(sorted(stored))}")
+    return stored[key] / len(SEEDS)
+
+
+def means(frame: pd.DataFrame, metric: str, by: Sequence[str] = SETTING) -> pd.DataFrame:
+    """Mean over seeds with its 95% interval (Student's t), one row per setting."""
+    from scipy.stats import t
+
+    def summary(values: pd.Series) -> pd.Series:
+        n = len(values)
+        half = t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+        mean = values.mean()
+        return pd.Series({"value": mean, "low": mean - half, "high": mean + half, "seeds": n})
+
+    return frame.groupby(list(by), sort=False)[metric].apply(summary).unstack().reset_index()

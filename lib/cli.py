@@ -119,7 +119,9 @@ def bench_metrics(
     queries: Annotated[int, typer.Option(help="How many queries.")] = 10_000,
     candidates: Annotated[int, typer.Option(help="How many scored items each has.")] = 1_000,
     repeats: Annotated[int, typer.Option(help="Timed runs of each library; medians are printed.")] = 3,
-    disagreements: Annotated[bool, typer.Option(help="What they answer instead of what they cost.")] = False,
+    disagreements: Annotated[
+        bool, typer.Option("--disagreements", help="What they answer instead of what they cost.")
+    ] = False,
 ) -> None:
     """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
     from lib.benchmarks import metric_disagreements, metrics
@@ -138,10 +140,17 @@ def bench_metrics(
 
 
 def _print_rows(rows: list[dict], title: str) -> None:
-    """Rows of texts as a table, a column per key."""
-    table = Table(*rows[0], title=escape(title), show_lines=True)
+    """Rows of texts as a table, a column per key; what was said of the same subject is not said again."""
+    first = next(iter(rows[0]))
+    table = Table(*rows[0], title=escape(title))
+    before: dict[str, str] = {}
     for row in rows:
-        table.add_row(*map(escape, row.values()))
+        again = row[first] == before.get(first)
+        if not again:
+            table.add_section()
+        said = [key for key in (first, "why") if again and row.get(key) == before.get(key)]
+        table.add_row(*("" if key in said else escape(cell) for key, cell in row.items()))
+        before = row
     console.print(table)
 
 

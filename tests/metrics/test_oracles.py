@@ -1,4 +1,4 @@
-"""Agreement with trec_eval and ranx where the definitions coincide: no ties, every query judged and run."""
+"""Agreement with other libraries where the definitions coincide: no ties, every query judged and run."""
 
 import numpy as np
 import pytest
@@ -89,6 +89,7 @@ def test_ranx(judged):
         "AP": "map",
         "AP@10": "map@10",
         "nDCG@10 linear": "ndcg@10",
+        "nDCG linear": "ndcg",
         "nDCG@10": "ndcg_burges@10",
         "RR": "mrr",
         "P@10": "precision@10",
@@ -100,3 +101,16 @@ def test_ranx(judged):
     mine = ours(ids, qrels)
     for name, theirs_name in names.items():
         np.testing.assert_allclose(mine[name], theirs[theirs_name], rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_torchmetrics_divides_by_what_was_found(judged):
+    torch = pytest.importorskip("torch")
+    retrieval = pytest.importorskip("torchmetrics.retrieval", reason="torchmetrics is optional")
+    ids, qrels, _, _ = judged
+    relevant = torch.from_numpy(qrels.grades_of(ids) > 0)
+    scores = torch.arange(DEPTH, 0, -1).float().expand(N_QUERIES, DEPTH)
+    queries = torch.arange(N_QUERIES)[:, None].expand(N_QUERIES, DEPTH)
+    for k in (1, 10, DEPTH):
+        theirs = retrieval.RetrievalMAP(top_k=k)(scores, relevant, indexes=queries)
+        ours = average_precision(ids, qrels, k, denominator="hits").mean()
+        assert float(theirs) == pytest.approx(ours, abs=1e-6)  # it computes in float32

@@ -17,11 +17,11 @@ from lib.models.dual_encoder import build_network, image_tensor
 from lib.models.handmade import gradient_features, hashed_text_features
 from lib.models.heads import Heads
 from lib.models.tokenizer import Tokenizer
-from lib.objectives import objective
+from lib.objectives import Objective, objective
 from lib.recipes import RECIPES
 from lib.streams import PairStream
 from lib.task import RetrievalTask
-from lib.training import Plan, Trainer
+from lib.training import History, Plan, Trainer
 
 ENCODERS = ("heads", "full")
 SIDE = 32  # pixels of what the small full encoders see
@@ -137,13 +137,21 @@ def _network(pairs: Corpus) -> nn.Module:
     return network
 
 
-def run(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
-    """Trains one network and ranks the split in both directions.
+def train(
+    trial: Trial, *, split: str = "validation", points: int = 1, target: Objective | None = None
+) -> tuple[nn.Module, History]:
+    """Trains one network and looks at it `points` times on the way, the last time at the end.
+
+    Args:
+        trial: what to train.
+        split: where the looks are taken; they choose nothing, the last weights are kept.
+        points: number of looks, evenly spaced.
+        target: an objective of your own instead of the trial's loss.
 
     Returns:
-        `{direction: (n_queries,) rank of the first right item, ties against it}`.
+        The network, and what was logged: losses every ten steps, hit rates (percent) at every look.
     """
-    pairs, target = corpus(trial.corpus, trial.encoders, split), objective(trial.loss)
+    pairs, target = corpus(trial.corpus, trial.encoders, split), target or objective(trial.loss)
     torch.manual_seed(trial.seed)
     network = _network(pairs)
     target.prepare(network, trial.batch_size)
@@ -154,15 +162,27 @@ def run(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
     steps = max(1, trial.pairs // trial.batch_size)
     plan = Plan(
         steps, trial.learning_rate, warmup=steps // 10, weight_decay=0.1, average=0.0,
-        validate_every=steps, seed=trial.seed,
+        validate_every=max(1, steps // points), seed=trial.seed,
     )  # fmt: skip
-    trained = Trainer(network, stream, target, plan).run()
-    texts, images = encoded(trained, pairs.task_images, pairs.task_texts)
+    look = None if points == 1 else lambda network: hit_rates(ranks(network, pairs))
+    trainer = Trainer(network, stream, target, plan, validate=look)
+    return trainer.run(), trainer.history
+
+
+def ranks(network: nn.Module, pairs: Corpus) -> dict[str, np.ndarray]:
+    """`{direction: (n_queries,) rank of the first right item of the task, ties against it}`."""
+    texts, images = encoded(network, pairs.task_images, pairs.task_texts)
     judged = pairs.task.qrels.at_least(pairs.task.hit_grade)
     sides = {"text_to_image": (texts, images, judged), "image_to_text": (images, texts, judged.T)}
     return {
         direction: ranks_of_relevant(*side, which="first").first_rank() for direction, side in sides.items()
     }
+
+
+def run(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
+    """Trains one network and returns its `ranks` on a split."""
+    network, _ = train(trial, split=split)
+    return ranks(network, corpus(trial.corpus, trial.encoders, split))
 
 
 @torch.inference_mode()
@@ -175,11 +195,15 @@ def encoded(network: nn.Module, images: Tensor, texts: Tensor) -> tuple[np.ndarr
     return sides[0], sides[1]
 
 
-def row(trial: Trial, ranks: dict[str, np.ndarray]) -> dict:
-    """A trial and its hit rates in percent."""
-    hits = {
+def hit_rates(ranks: dict[str, np.ndarray]) -> dict[str, float]:
+    """R@1 and R@10 of each direction, in percent."""
+    return {
         f"R@{k} {direction}": 100 * float(np.mean(first <= k))
         for direction, first in ranks.items()
         for k in (1, 10)
     }
-    return {**asdict(trial), "rate": trial.learning_rate, **hits}
+
+
+def row(trial: Trial, ranks: dict[str, np.ndarray]) -> dict:
+    """A trial and its hit rates in percent."""
+    return {**asdict(trial), "rate": trial.learning_rate, **hit_rates(ranks)}

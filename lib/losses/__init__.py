@@ -1,6 +1,12 @@
 """Training losses as pure functions of embeddings. One file each; torch only."""
 
+from lib.losses.collectives import average_gradients, gather_own_first
 from lib.losses.decorrelation import decorrelation_loss
+from lib.losses.distributed import (
+    distributed_infonce_loss,
+    distributed_mnr_loss,
+    distributed_sigmoid_loss,
+)
 from lib.losses.grad_cache import grad_cache_step
 from lib.losses.infonce import infonce_loss
 from lib.losses.learnt_scale import LogitBias, LogitScale
@@ -14,7 +20,12 @@ from lib.losses.triplet import mined_triplet_loss, triplet_cosine_gradient, trip
 __all__ = [
     "LogitBias",
     "LogitScale",
+    "average_gradients",
     "decorrelation_loss",
+    "distributed_infonce_loss",
+    "distributed_mnr_loss",
+    "distributed_sigmoid_loss",
+    "gather_own_first",
     "grad_cache_step",
     "infonce_logit_gradient",
     "infonce_loss",

@@ -99,24 +99,27 @@ def sigmoid_loss(
     if positives is not None:
         check_mask(positives, (len(query_emb), len(key_emb)), "positives")
         count_positives(positives, "query")
-    if block_size is None:
-        total = _sum(query_emb, key_emb, temperature, bias, positives)
-    else:
-        size = check_count(block_size, "block_size")
-        query, key = (emb.to(wide_dtype(query_emb, key_emb)) for emb in (query_emb, key_emb))
-        scale, bias = 1 / as_scalar(temperature, query), as_scalar(bias, query)
-        total = BlockedSigmoid.apply(query, key, scale, bias, positives, size, torch.is_grad_enabled())
+    total = pair_sum(query_emb, key_emb, temperature, bias, positives, block_size)
     return total / (len(query_emb) * (len(key_emb) if reduction == "mean" else 1))
 
 
-def _sum(
+def pair_sum(
     query_emb: Tensor,
     key_emb: Tensor,
     temperature: float | Tensor,
     bias: float | Tensor,
     positives: Tensor | None,
+    block_size: int | None,
 ) -> Tensor:
-    """Sum over all pairs of -log sigmoid(z s) = softplus(-z s)."""
+    """Sum over all pairs of -log sigmoid(z s) = softplus(-z s); arguments as of `sigmoid_loss`, checked.
+
+    Here a row may have no positives: these may be keys of another process.
+    """
+    if block_size is not None:
+        size = check_count(block_size, "block_size")
+        query, key = (emb.to(wide_dtype(query_emb, key_emb)) for emb in (query_emb, key_emb))
+        scale, bias = 1 / as_scalar(temperature, query), as_scalar(bias, query)
+        return BlockedSigmoid.apply(query, key, scale, bias, positives, size, torch.is_grad_enabled())
     logits = cosines(query_emb, key_emb) / temperature + bias  # (B, M)
     against = torch.ones_like(logits)  # -z
     if positives is None:

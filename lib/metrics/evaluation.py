@@ -192,8 +192,8 @@ def evaluate(
             out), or "zero" (they count 0). `Evaluation.n_without_relevant` counts them.
 
     Returns:
-        An `Evaluation`, with metrics "R@1", ..., "recall@1", ..., "MRR@<depth>" in the order asked for, and by
-        name also "MedR" and "MeanR", which are infinite where they lie beyond the run.
+        An `Evaluation`, with metrics "R@1", ..., "recall@1", ..., "MRR@<depth>" in the order asked for, and
+        by name also "MedR" and "MeanR", which are infinite where they lie beyond the run.
 
     Raises:
         RetrievalInputError: what `hit_rate_at_k` refuses; scores that are NaN or rise along a row; a run

@@ -10,12 +10,16 @@ from lib.losses.distributed import (
 from lib.losses.grad_cache import grad_cache_step
 from lib.losses.infonce import infonce_loss
 from lib.losses.learnt_scale import LogitBias, LogitScale
-from lib.losses.logit_gradients import infonce_logit_gradient, sigmoid_logit_gradient
+from lib.losses.logit_gradients import (
+    infonce_logit_gradient,
+    sigmoid_logit_gradient,
+    triplet_cosine_gradient,
+)
 from lib.losses.matryoshka import matryoshka_loss
 from lib.losses.mining import mine_triplets
 from lib.losses.mnr import mnr_loss
 from lib.losses.sigmoid import siglip_bias_for, sigmoid_loss
-from lib.losses.triplet import mined_triplet_loss, triplet_cosine_gradient, triplet_loss
+from lib.losses.triplet import mined_triplet_loss, triplet_loss
 
 __all__ = [
     "LogitBias",

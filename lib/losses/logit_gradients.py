@@ -8,7 +8,9 @@ from torch import Tensor
 from lib.checks import RetrievalInputError, check_choice
 from lib.losses.infonce import DIRECTIONS
 from lib.losses.inputs import check_mask, count_positives, wide_dtype
+from lib.losses.mining import anchors_as_rows, mine_triplets
 from lib.losses.sigmoid import REDUCTIONS
+from lib.losses.triplet import REDUCTIONS as TRIPLET_REDUCTIONS
 
 
 def infonce_logit_gradient(
@@ -88,12 +90,59 @@ def sigmoid_logit_gradient(
     return cells / (logits.numel() if reduction == "mean" else len(logits))
 
 
-def _checked(logits: Tensor, *, square: bool) -> Tensor:
+@torch.no_grad()
+def triplet_cosine_gradient(
+    cosines: Tensor,
+    margin: float = 0.2,
+    mining: str = "all",
+    *,
+    direction: str = "query_to_key",
+    same: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The gradient of `mined_triplet_loss` on its cosines: whole pushes, or none.
+
+    With A the mined cells whose hinge is above 0, as 0 and 1, and n what the reduction divides by:
+
+        query_to_key:  G = (A - diag(row sums of A)) / n
+        key_to_query:  the same with A mined by column, and its column sums
+        both:          the two added before n, which counts the triplets of both
+
+    Args:
+        cosines: (B, M), the right pairs on the diagonal. M may exceed B for "query_to_key" only.
+        margin, mining, direction, same, reduction: as in `mined_triplet_loss`.
+
+    Returns:
+        (B, M): positive where the loss pushes apart, negative where it pulls together. Its sum is 0.
+
+    Raises:
+        RetrievalInputError: cosines that are not floating point (B, M) with M >= B >= 2, or M other than B
+            where keys look for queries; and all that `mine_triplets` refuses.
+
+    Relations: dL/dq = G k, dL/dk = G^T q: there is no temperature in between. `infonce_logit_gradient` weighs
+    each wrong key by its probability; here those that break the margin weigh the same.
+    """
+    check_choice(direction, DIRECTIONS, "direction")
+    check_choice(reduction, TRIPLET_REDUCTIONS, "reduction")
+    cosines = _checked(cosines, square=direction != "query_to_key", name="cosines")
+    if same is not None:
+        check_mask(same, tuple(cosines.shape), "same")
+    gradient, count = torch.zeros_like(cosines), 0
+    for scores, right, side in anchors_as_rows(direction, cosines, same, gradient):
+        triplets = mine_triplets(scores, margin, mining, same=right)
+        active = triplets & (margin + scores - scores.diagonal()[:, None] > 0)
+        side += active  # a view: this writes into `gradient`
+        side.diagonal().sub_(active.sum(dim=1))
+        count = count + torch.count_nonzero(triplets if reduction == "mean" else active)
+    return gradient if reduction == "sum" else gradient / count.clamp(min=1)
+
+
+def _checked(logits: Tensor, *, square: bool, name: str = "logits") -> Tensor:
     n_rows, n_columns = logits.shape if logits.ndim == 2 else (0, 0)
     if not (logits.is_floating_point() and 2 <= n_rows <= n_columns and (n_rows == n_columns or not square)):
         wanted = "(B, B)" if square else "(B, M) with M >= B"
         raise RetrievalInputError(
-            f"logits must be floating point {wanted} and B >= 2, got {logits.dtype} {tuple(logits.shape)}"
+            f"{name} must be floating point {wanted} and B >= 2, got {logits.dtype} {tuple(logits.shape)}"
         )
     return logits.to(wide_dtype(logits))
 

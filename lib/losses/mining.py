@@ -62,3 +62,9 @@ def mine_triplets(
     hardest = cosines.masked_fill(~wrong, float("-inf")).max(dim=1, keepdim=True).indices
     # A row of -inf has a maximum too, so what is marked must still be a negative.
     return torch.zeros_like(wrong).scatter_(1, hardest, True) & wrong
+
+
+def anchors_as_rows(direction: str, *matrices: Tensor | None) -> list[tuple[Tensor | None, ...]]:
+    """Views of (B, M) matrices with the anchors of a direction as rows; "both" has one after the other."""
+    forward, backward = matrices, tuple(None if m is None else m.T for m in matrices)
+    return {"query_to_key": [forward], "key_to_query": [backward], "both": [forward, backward]}[direction]

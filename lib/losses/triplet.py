@@ -8,7 +8,7 @@ from torch import Tensor
 from lib.checks import RetrievalInputError, check_choice
 from lib.losses.infonce import DIRECTIONS
 from lib.losses.inputs import check_margin, check_mask, check_pairs, cosines, wide_dtype
-from lib.losses.mining import mine_triplets
+from lib.losses.mining import anchors_as_rows, mine_triplets
 
 REDUCTIONS = ("mean", "sum", "active")
 
@@ -16,12 +16,6 @@ REDUCTIONS = ("mean", "sum", "active")
 def _reduce(total: Tensor, count: Tensor, reduction: str) -> Tensor:
     """A batch without triplets costs 0, with a gradient of 0, and not 0 / 0."""
     return total if reduction == "sum" else total / count.clamp(min=1)
-
-
-def _sides(direction: str, *matrices: Tensor | None) -> list[tuple[Tensor | None, ...]]:
-    """Views of the matrices with the anchors of a direction as rows; "both" has one after the other."""
-    forward, backward = matrices, tuple(None if m is None else m.T for m in matrices)
-    return {"query_to_key": [forward], "key_to_query": [backward], "both": [forward, backward]}[direction]
 
 
 def triplet_loss(
@@ -115,56 +109,9 @@ def mined_triplet_loss(
     if same is not None:
         check_mask(same, tuple(matrix.shape), "same")
     total, count = 0, 0
-    for scores, right in _sides(direction, matrix, same):
+    for scores, right in anchors_as_rows(direction, matrix, same):
         triplets = mine_triplets(scores, margin, mining, same=right)
         hinges = (margin + scores - scores.diagonal()[:, None]).relu().masked_fill(~triplets, 0)
         total = total + hinges.sum()
         count = count + torch.count_nonzero(triplets if reduction == "mean" else hinges)
     return _reduce(total, count, reduction)
-
-
-@torch.no_grad()
-def triplet_cosine_gradient(
-    cosines: Tensor,
-    margin: float = 0.2,
-    mining: str = "all",
-    *,
-    direction: str = "query_to_key",
-    same: Tensor | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """The gradient of `mined_triplet_loss` on its cosines, in closed form: whole pushes, or none.
-
-    With A the mined cells whose hinge is above 0, as 0 and 1, and n what the reduction divides by:
-
-        dL/dc = (A - diag(row sums of A)) / n
-
-    for queries as anchors; for keys as anchors A and its sums go by column, and "both" adds the two before n.
-
-    Args:
-        cosines: (B, M), the positives on the diagonal.
-        margin, mining, direction, same, reduction: as of `mined_triplet_loss`.
-
-    Returns:
-        (B, M): above 0 where the loss pushes apart, below 0 where it pulls together. Its sum is 0.
-
-    Raises:
-        RetrievalInputError: what `mined_triplet_loss` refuses.
-
-    Relations: the chain rule makes of it dL/dq = (dL/dc) k and dL/dk = (dL/dc)^T q.
-    """
-    check_choice(direction, DIRECTIONS, "direction")
-    check_choice(reduction, REDUCTIONS, "reduction")
-    if direction != "query_to_key" and cosines.ndim == 2 and len(cosines) != cosines.shape[1]:
-        found = tuple(cosines.shape)
-        raise RetrievalInputError(f"this direction needs as many keys as queries, got cosines {found}")
-    if same is not None:
-        check_mask(same, tuple(cosines.shape), "same")
-    gradient, count = torch.zeros_like(cosines), 0
-    for scores, right, side in _sides(direction, cosines, same, gradient):
-        triplets = mine_triplets(scores, margin, mining, same=right)
-        active = triplets & (margin + scores - scores.diagonal()[:, None] > 0)
-        side += active
-        side.diagonal().sub_(active.sum(dim=1))  # `side` is a view: this writes into `gradient`
-        count = count + torch.count_nonzero(triplets if reduction == "mean" else active)
-    return _reduce(gradient, count, reduction)

@@ -486,3 +486,17 @@ def test_refuses_bad_pairs_and_masks():
     for direction in DIRECTIONS:
         with pytest.raises(RetrievalInputError, match=r"same must be bool \(4, 4\), got torch.bool \(2, 4\)"):
             mined_triplet_loss(query, key, direction=direction, same=torch.zeros(2, 4, dtype=torch.bool))
+
+
+def test_the_closed_form_refuses_what_the_loss_refuses():
+    cosines = torch.rand(3, 4)
+    with pytest.raises(RetrievalInputError, match=r"cosines must be floating point \(B, B\).*\(3, 4\)"):
+        triplet_cosine_gradient(cosines, direction="both")
+    with pytest.raises(RetrievalInputError, match=r"M >= B and B >= 2, got torch.int64"):
+        triplet_cosine_gradient(cosines.long())
+    with pytest.raises(RetrievalInputError, match="'mean', 'sum', 'active'; got 'none'"):
+        triplet_cosine_gradient(cosines, reduction="none")
+    with pytest.raises(RetrievalInputError, match=r"same must be bool \(3, 4\), got torch.bool \(3, 3\)"):
+        triplet_cosine_gradient(cosines, same=torch.eye(3, dtype=torch.bool))
+    with pytest.raises(RetrievalInputError, match="margin must be at least 0 and finite"):
+        triplet_cosine_gradient(cosines, -1.0)

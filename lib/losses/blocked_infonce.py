@@ -31,7 +31,7 @@ class BlockedInfoNCE(torch.autograd.Function):
         row_share = _share(positives, query, 1) if rows else query.new_zeros(len(query))  # (B,)
         column_share = _share(positives, key, 0) if columns else key.new_zeros(len(key))  # (M,)
         row_lse, column_lse = query.new_full((len(query),), -math.inf), key.new_full((len(key),), -math.inf)
-        attraction = []
+        attraction = torch.zeros_like(row_lse)  # sum of the logits of what is right, weighted
         with torch.autocast(query.device.type, enabled=False):
             tiles = LogitTiles(query, key, scale, block_size)
             for r in tiles.row_blocks:
@@ -43,16 +43,16 @@ class BlockedInfoNCE(torch.autograd.Function):
                         column_lse[c] = torch.logaddexp(column_lse[c], tile.logsumexp(dim=0))
                     if positives is not None:
                         share = row_share[r, None] + column_share[c]
-                        attraction.append((tile * share * positives[r, c]).sum())
+                        attraction[r] += (tile * share * positives[r, c]).sum(dim=1)
                     elif on_diagonal(r, c):
-                        attraction.append(tile.diagonal().sum() * (rows + columns))
+                        attraction[r] += tile.diagonal() * (rows + columns)
         ctx.save_for_backward(
             query, key, scale, row_lse, column_lse, same, positives, row_share, column_share
         )
         ctx.rows, ctx.columns, ctx.block_size = rows, columns, block_size
         ctx.n = len(query) * (rows + columns)
         normalisers = sum(lse.sum() for lse, wanted in ((row_lse, rows), (column_lse, columns)) if wanted)
-        return (normalisers - torch.stack(attraction).sum()) / ctx.n
+        return (normalisers - attraction.sum()) / ctx.n
 
     @staticmethod
     @once_differentiable

@@ -29,15 +29,16 @@ class BlockedSigmoid(torch.autograd.Function):
         )
         grad_query = torch.zeros_like(query) if needs_query or needs_scale else None
         grad_key = torch.zeros_like(key) if needs_key else None
-        losses, slopes = [], []
+        # Sums by row: thousands of single numbers on the heap would keep freed tiles from being used again.
+        losses, slopes = query.new_zeros(len(query)), query.new_zeros(len(query))  # (B,)
         with torch.autocast(query.device.type, enabled=False):
             tiles = LogitTiles(query, key, scale, block_size, bias)
             for r in tiles.row_blocks:
                 for c in tiles.column_blocks:
                     tile = _flip_positives(tiles(r, c), positives, r, c)  # -z s
-                    losses.append(_softplus_sum(tile, tiles.spare(tile)))
-                    tile = _flip_positives(tile.sigmoid_(), positives, r, c)  # dL/ds
-                    slopes.append(tile.sum())
+                    losses[r] += _softplus_sums_and_sigmoid_(tile, tiles.spare(tile))
+                    tile = _flip_positives(tile, positives, r, c)  # dL/ds
+                    slopes[r] += tile.sum(dim=1)
                     if grad_query is not None:
                         grad_query[r].addmm_(tile, key[c])
                     if grad_key is not None:
@@ -48,9 +49,9 @@ class BlockedSigmoid(torch.autograd.Function):
             for gradient in (grad_query, grad_key):
                 if gradient is not None:
                     gradient.mul_(scale)
-        grad_bias = torch.stack(slopes).sum() if needs_bias else None
+        grad_bias = slopes.sum() if needs_bias else None
         ctx.save_for_backward(grad_query if needs_query else None, grad_key, grad_scale, grad_bias)
-        return torch.stack(losses).sum()
+        return losses.sum()
 
     @staticmethod
     @once_differentiable
@@ -68,15 +69,18 @@ def _flip_positives(tile: Tensor, positives: Tensor | None, rows: slice, columns
     return tile
 
 
-def _softplus_sum(x: Tensor, spare: Tensor) -> Tensor:
-    """Sum of log(1 + exp(x)), to full relative precision for every sign and size of x.
+def _softplus_sums_and_sigmoid_(x: Tensor, spare: Tensor) -> Tensor:
+    """Row sums of log(1 + exp(x)); x becomes sigmoid(x).
 
         softplus(x) = max(x, 0) + log1p(e),       e = exp(-|x|)
-        log1p(e)    = 2 atanh(p / (2 - p)),       p = e / (1 + e) = sigmoid(-|x|)
+        log1p(e)    = 2 atanh(p / (2 - p)),       p = e / (1 + e) = min(sigmoid(x), 1 - sigmoid(x))
 
     The detour is for speed: with bias -10 nearly all e are tiny, where log1p of the library that torch calls
-    CPUs can take seven times as long as elsewhere, and p / (2 - p) <= 1/3 is where atanh is at its best.
+    on CPUs can take seven times as long as elsewhere. p comes with the gradient. It has few digits where it
+    is 1 - sigmoid(x) and tiny, but there softplus(x) is x, and elsewhere it has all of them.
     """
-    positive_part = torch.clamp(x, min=0, out=spare).sum()
-    p = torch.abs(x, out=spare).neg_().sigmoid_()
-    return positive_part + 2 * p.div_(2 - p).atanh_().sum()
+    positive_part = torch.clamp(x, min=0, out=spare).sum(dim=1)
+    p = torch.sub(1, x.sigmoid_(), out=spare)
+    torch.minimum(x, p, out=p)
+    ratio = p.reciprocal_().mul_(2).sub_(1).reciprocal_()  # p / (2 - p); where p is 0, 1 / inf = 0
+    return positive_part.add_(ratio.atanh_().sum(dim=1), alpha=2)

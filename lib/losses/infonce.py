@@ -12,8 +12,8 @@ from lib.losses.inputs import (
     check_mask,
     check_pairs,
     check_positive,
-    cosines,
     count_positives,
+    scaled_cosines,
     wide_dtype,
 )
 
@@ -88,7 +88,7 @@ def infonce_loss(
             positives,
             block_size,
         )
-    logits = cosines(query_emb, key_emb) / temperature  # (B, M)
+    logits = scaled_cosines(query_emb, key_emb, temperature)  # (B, M)
     if same is not None:
         diagonal = torch.eye(*logits.shape, dtype=torch.bool, device=logits.device)
         logits = logits.masked_fill(same & ~diagonal, float("-inf"))

@@ -117,3 +117,9 @@ def cosines(query_emb: Tensor, key_emb: Tensor) -> Tensor:
     dtype = wide_dtype(query_emb, key_emb)
     with torch.autocast(query_emb.device.type, enabled=False):
         return query_emb.to(dtype) @ key_emb.to(dtype).T
+
+
+def scaled_cosines(query_emb: Tensor, key_emb: Tensor, temperature: float | Tensor) -> Tensor:
+    """`cosines` / temperature (B, M); the division is of the (B, d) queries, which is the smaller job."""
+    query = query_emb.to(wide_dtype(query_emb, key_emb))
+    return cosines(query / as_scalar(temperature, query), key_emb)

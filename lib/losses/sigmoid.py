@@ -16,8 +16,8 @@ from lib.losses.inputs import (
     check_mask,
     check_pairs,
     check_positive,
-    cosines,
     count_positives,
+    scaled_cosines,
     wide_dtype,
 )
 
@@ -120,7 +120,7 @@ def pair_sum(
         query, key = (emb.to(wide_dtype(query_emb, key_emb)) for emb in (query_emb, key_emb))
         scale, bias = 1 / as_scalar(temperature, query), as_scalar(bias, query)
         return BlockedSigmoid.apply(query, key, scale, bias, positives, size, torch.is_grad_enabled())
-    logits = cosines(query_emb, key_emb) / temperature + bias  # (B, M)
+    logits = scaled_cosines(query_emb, key_emb, temperature) + bias  # (B, M)
     against = torch.ones_like(logits)  # -z
     if positives is None:
         against.diagonal().neg_()

@@ -12,6 +12,7 @@ notebook the figure stands above the sentence that says what it shows:
 from __future__ import annotations
 
 from lib.plots.charts import curves, distributions, intervals, scatter
+from lib.plots.forces import forces
 from lib.plots.pictures import contact_sheet, heatmap
 from lib.plots.style import COLOURS, DASHES, MARKERS, STYLE, panels, save, show, use_style
 
@@ -23,6 +24,7 @@ __all__ = [
     "contact_sheet",
     "curves",
     "distributions",
+    "forces",
     "heatmap",
     "intervals",
     "panels",

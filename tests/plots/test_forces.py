@@ -1,0 +1,70 @@
+"""Tests of the pictures of gradients: signs in the cells, one colour scale, right pairs framed."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lib import plots
+from lib.checks import RetrievalInputError
+
+SMALL = np.array([[-0.5, 0.5], [0.0004, -0.25]])
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def test_signs_are_written_and_nothing_is_a_bare_zero():
+    figure = plots.forces({"one": SMALL}, digits=2)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["-0.50", "+0.50", "0", "-0.25"]
+
+
+def test_panels_share_a_scale_symmetric_about_zero():
+    figure = plots.forces({"one": SMALL, "ten": 10 * SMALL})
+    assert [ax.images[0].get_clim() for ax in figure.axes[:2]] == [(-5, 5), (-5, 5)]
+    figure = plots.forces({"one": SMALL, "ten": 10 * SMALL}, shared=False)
+    assert [ax.images[0].get_clim() for ax in figure.axes] == [(-0.5, 0.5), (-5, 5)]
+
+
+def test_right_pairs_are_framed_and_the_diagonal_is_the_default():
+    assert len(plots.forces({"one": SMALL}).axes[0].patches) == 2
+    assert len(plots.forces({"one": SMALL}, marks=np.ones((2, 2), bool)).axes[0].patches) == 4
+
+
+def test_a_large_matrix_is_colours_only():
+    ax = plots.forces({"batch": np.random.default_rng(0).normal(size=(20, 20))}).axes[0]
+    assert not ax.texts and not ax.patches and not ax.get_xticklabels()
+
+
+def test_panels_are_broken_into_lines():
+    figure = plots.forces({str(i): SMALL for i in range(4)}, per_line=3)
+    assert sum(bool(ax.images) for ax in figure.axes) == 4
+    assert [ax.get_visible() and ax.axison for ax in figure.axes[4:6]] == [False, False]
+
+
+def test_a_matrix_of_zeros_is_drawn():
+    figure = plots.forces({"met": np.zeros((2, 2))})
+    assert {text.get_text() for text in figure.axes[0].texts} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"gradients": {}}, "got none"),
+        ({"gradients": {"a": SMALL, "b": np.zeros((3, 3))}}, "matrices of one shape"),
+        ({"gradients": {"a": [[np.nan]]}}, "'a' holds values that are not finite"),
+        ({"gradients": {"a": SMALL}, "rows": ["x"]}, r"the names say \(1, 2\)"),
+        ({"gradients": {"a": SMALL}, "marks": [[True]]}, r"marks \(1, 1\)"),
+    ],
+)
+def test_refuses(arguments, match):
+    with pytest.raises(RetrievalInputError, match=match):
+        plots.forces(**arguments)

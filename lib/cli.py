@@ -133,10 +133,12 @@ def bench_metrics(
         return
     with console.status("each library in a process of its own, one thread"):
         rows = metrics.table(queries, candidates, repeats=repeats)
-        _print_rows(metrics.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread")
+        _print_rows(
+            metrics.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread, processor time"
+        )
     with console.status("COCO-5K from embeddings"):
         rows = metrics.coco_table(repeats=repeats)
-        _print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread")
+        _print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
 
 
 def _print_rows(rows: list[dict], title: str) -> None:

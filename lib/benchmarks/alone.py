@@ -52,7 +52,7 @@ class Cost:
     """What a job took.
 
     Args:
-        prepare, run: seconds of either step, one per repeat.
+        prepare, run: seconds of processor time of either step, one per repeat.
         memory: bytes at the peak above what the process held before the first repeat, inputs included.
         values: what `run` returned.
     """
@@ -82,7 +82,9 @@ class Cost:
 def measure_alone(module: str, key: str, arrays: Mapping[str, np.ndarray], *, repeats: int = 3) -> Cost:
     """Runs a job in a new process with one thread, so that nothing it meets was left by another.
 
-    The new process loads the arrays, warms up on a small part of them, and only then starts to count. Memory
+    The new process loads the arrays, warms up on a small part of them, and only then starts to count. Seconds
+    are processor time: with one thread, what the clock would show if the machine did nothing else, and the
+    same for a library that starts threads all the same. Memory
     is the peak of the resident set above its level at that moment, because that is the one measure that sees
     numpy, Python's dictionaries and what C, C++ and compiled code allocate alike; `tracemalloc` would miss
     the last and slow the second several times. Linux can reset the peak (`/proc/self/clear_refs`); elsewhere
@@ -130,11 +132,11 @@ def count_cost(job: Job, arrays: Arrays, repeats: int) -> Cost:
     peak = _Peak()
     prepare, run, memory = [], [], 0
     for repeat in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         prepared = job.prepare(arrays)
-        between = time.perf_counter()
+        between = time.process_time()
         values = job.run(prepared)
-        run.append(time.perf_counter() - between)
+        run.append(time.process_time() - between)
         prepare.append(between - start)
         if repeat == 0:
             memory = peak.above_start()

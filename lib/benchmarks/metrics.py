@@ -47,10 +47,10 @@ def table(
         seed: of scores and grades.
 
     Returns:
-        Tidy rows: system, takes, n_metrics, prepare_s, run_s, total_s (medians), fastest_s, slowest_s,
-        memory_mb, times_ours (total over that of ours from scores), difference (largest of the means from
-        ours), n_queries, n_gallery, repeats, note. For a library that is not installed the numbers are None
-        and the note says how to install it.
+        Tidy rows: system, takes, n_metrics, prepare_s, run_s, total_s (medians of processor time, see
+        `measure_alone`), fastest_s, slowest_s, memory_mb, times_ours (total over that of ours from scores),
+        difference (largest of the means from ours), n_queries, n_gallery, repeats, note. For a library that
+        is not installed the numbers are None and the note says how to install it.
 
     Raises:
         RetrievalInputError: an unknown system, or sizes that are too small.

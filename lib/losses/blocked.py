@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lib.checks import RetrievalInputError
+
 
 def blocks(length: int, size: int) -> list[slice]:
     """Slices of at most `size` that cover `range(length)` in order."""
@@ -48,3 +50,15 @@ class LogitTiles:
 def on_diagonal(rows: slice, columns: slice) -> bool:
     """Whether a tile holds the cells (i, i) of its rows; tiles are square, so it holds all or none."""
     return rows.start == columns.start
+
+
+def refuse_second_derivative() -> None:
+    """Called first in a backward pass: gradients are on there only where it is to be differentiated itself.
+
+    Autograd would take what is accumulated in place for a constant, without a word.
+    """
+    if torch.is_grad_enabled():
+        raise RetrievalInputError(
+            "with block_size a loss can be differentiated once only, and create_graph asks for more; leave "
+            "block_size out"
+        )

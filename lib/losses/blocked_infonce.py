@@ -6,9 +6,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from lib.losses.blocked import LogitTiles, on_diagonal
+from lib.losses.blocked import LogitTiles, on_diagonal, refuse_second_derivative
 
 
 class BlockedInfoNCE(torch.autograd.Function):
@@ -55,8 +54,8 @@ class BlockedInfoNCE(torch.autograd.Function):
         return (normalisers - attraction.sum()) / ctx.n
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_loss):
+        refuse_second_derivative()
         query, key, scale, row_lse, column_lse, same, positives, row_share, column_share = ctx.saved_tensors
         needs_query, needs_key, needs_scale = ctx.needs_input_grad[:3]
         grad_query = torch.zeros_like(query) if needs_query or needs_scale else None

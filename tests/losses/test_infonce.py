@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -39,6 +40,12 @@ def by_hand(query, key, temperature, same=None, positives=None):
         terms = [math.log(denominator) - float(query[i] @ key[p]) / temperature for p in right]
         total += sum(terms) / len(terms)
     return total / len(query)
+
+
+def gradients(loss, *inputs):
+    inputs = [x.detach().clone().requires_grad_() for x in inputs]
+    value = loss(*inputs)
+    return value.detach(), *torch.autograd.grad(value, inputs)
 
 
 def mask(*rows):
@@ -90,9 +97,47 @@ def test_equals_scipy_logsumexp():
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 def test_both_directions_equal_open_clip(dtype, tolerance):
     query, key = pairs(16, dim=8, dtype=dtype)
-    expected = ClipLoss()(query, key, logit_scale=1 / 0.07)
+    scale = torch.tensor(1 / 0.07, dtype=dtype)
+    found = gradients(lambda q, k, s: infonce_loss(q, k, 1 / s, direction=BOTH), query, key, scale)
+    for mine, theirs in zip(found, gradients(ClipLoss(), query, key, scale)):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_several_positives_equal_pytorch_metric_learning(dtype, tolerance):
+    peers = pytest.importorskip("pytorch_metric_learning.losses")
+    labels = torch.tensor([0, 1, 0, 2, 1, 3, 2, 0])
+    positives = labels[:, None] == labels
+    # Raw embeddings, since the peers normalise: through them the gradient goes as through F.normalize.
+    generator = torch.Generator().manual_seed(2)
+    raw = [torch.randn(8, 5, generator=generator, dtype=dtype) for _ in range(2)]
+
+    def ours(query, key, **options):
+        return infonce_loss(F.normalize(query), F.normalize(key), 0.1, **options)
+
+    several, one = peers.SupConLoss(temperature=0.1), peers.NTXentLoss(temperature=0.1)
+    alone = torch.arange(8)
+    # Copies of the labels: the peers take one and the same tensor for one side compared with itself.
+    for mine, theirs in [
+        (
+            partial(ours, positives=positives),
+            lambda q, k: several(q, labels, ref_emb=k, ref_labels=labels.clone()),
+        ),
+        (ours, lambda q, k: one(q, alone, ref_emb=k, ref_labels=alone.clone())),
+    ]:
+        for found, expected in zip(gradients(mine, *raw), gradients(theirs, *raw)):
+            torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_both_directions_equal_sentence_transformers(dtype, tolerance):
+    peers = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    options = {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
+    peer = peers.MultipleNegativesRankingLoss(None, scale=20.0, **options)
+    query, key = pairs(16, dim=8, dtype=dtype)
+    expected = peer.compute_loss_from_embeddings([query, key], None)
     torch.testing.assert_close(
-        infonce_loss(query, key, 0.07, direction=BOTH), expected, rtol=0, atol=tolerance
+        infonce_loss(query, key, 1 / 20, direction=BOTH), expected, rtol=tolerance, atol=tolerance
     )
 
 
@@ -224,6 +269,56 @@ def test_a_masked_key_gets_no_gradient():
     key = pairs(3)[1].requires_grad_()  # key 2 belongs to no query and is masked for both
     infonce_loss(query, key, same=mask([0, 0, 1], [0, 0, 1])).backward()
     assert key.grad[2].abs().max() == 0 and key.grad[0].abs().max() > 0
+
+
+# ---- planted bugs: each breaks the value, or the value the other way round
+
+
+def tutorial(query, key, temperature=1.0, normalised=True, target_of_columns="rows"):
+    """A widely copied CLIP loss: soft targets from the similarities within each side."""
+    if not normalised:
+        query, key = 16 * query, 16 * key  # LayerNorm(256) leaves rows of length 16
+    logits = key @ query.T / temperature
+    targets = ((query @ query.T + key @ key.T) / 2 * temperature).softmax(-1)
+    rows = F.cross_entropy(logits, targets, reduction="none")
+    columns = F.cross_entropy(logits.T, targets.T, reduction="none")
+    return (rows + columns).mean() / 2
+
+
+def plain(axis=(1, 0), target=None, temperature=lambda c: c / 0.2, clip=math.inf):
+    def loss(query, key):
+        logits = temperature(query @ key.T).clamp(max=clip)
+        labels = torch.arange(len(logits)) if target is None else target(len(logits))
+        sides = [-logits.log_softmax(a).gather(1, labels[:, None]).mean() for a in axis]
+        return sum(sides) / 2
+
+    return loss
+
+
+BUGS = {
+    "the tutorial's soft targets": lambda q, k: tutorial(q, k, 0.2),
+    "the tutorial without normalisation": lambda q, k: tutorial(q, k, normalised=False),
+    "the softmax over the same axis twice": plain(axis=(1, 1)),
+    "targets off by one": plain(target=lambda n: torch.arange(n).roll(1)),
+    "multiplied by the temperature": plain(temperature=lambda c: c * 0.2),
+    "logits clipped": plain(clip=2.0),
+    "no logarithm of the sum": lambda q, k: -(q @ k.T / 0.2).softmax(1).diagonal().mean(),
+    "the positive left out of the sum": lambda q, k: (
+        infonce_loss(q, k, 0.2) + (1 - (q @ k.T / 0.2).softmax(1).diagonal()).log().mean()
+    ),
+}
+
+
+def test_the_correct_form_of_the_planted_bugs_is_the_loss():
+    query, key = pairs(6)
+    torch.testing.assert_close(plain()(query, key), infonce_loss(query, key, 0.2, direction=BOTH))
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_planted_bugs_are_caught(bug):
+    query, key = pairs(6)
+    expected = by_hand(query.numpy(), key.numpy(), 0.2) + by_hand(key.numpy(), query.numpy(), 0.2)
+    assert abs(BUGS[bug](query, key).item() - expected / 2) > 1e-3
 
 
 # ---- precision

@@ -10,9 +10,22 @@ The exercises of a notebook are in the module of its name.
 
 from __future__ import annotations
 
-from lib.course import evaluation_traps, joint_embedding, metrics, start_here
+from lib.course import (
+    evaluation_traps,
+    joint_embedding,
+    loss_triplet,
+    metrics,
+    start_here,
+)
 from lib.course.engine import Exercise, Verdict, check, exercises, hint, predict, register, reveal
 
-register(*start_here.EXERCISES, *joint_embedding.EXERCISES, *metrics.EXERCISES, *evaluation_traps.EXERCISES)
+for notebook in (
+    start_here,
+    joint_embedding,
+    metrics,
+    evaluation_traps,
+    loss_triplet,
+):
+    register(*notebook.EXERCISES)
 
 __all__ = ["Exercise", "Verdict", "check", "exercises", "hint", "predict", "register", "reveal"]

@@ -88,6 +88,26 @@ def mcnemar(a, b):
     return min(1.0, 2 * sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1)) / 2**n)
 
 
+def hinge(right, wrong, margin):
+    return np.maximum(margin + wrong - right, 0).mean()
+
+
+def semi_hard(cosines, margin):
+    right = np.diagonal(cosines)[:, None]
+    return (cosines < right) & (cosines > right - margin)
+
+
+def triplet_batch(cosines, margin):
+    hinges = np.maximum(margin + cosines - np.diagonal(cosines)[:, None], 0)
+    return hinges[~np.eye(len(cosines), dtype=bool)].mean()
+
+
+def max_of_hinges(cosines, same, margin):
+    wrong = np.where(same, -np.inf, cosines)
+    worst = np.concatenate([wrong.max(axis=1), wrong.max(axis=0)])
+    return np.maximum(margin + worst - np.tile(np.diagonal(cosines), 2), 0).sum()
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -103,4 +123,8 @@ ANSWERS = {
     "traps.sign_flip": sign_flip,
     "traps.own_caption": own_caption,
     "traps.mcnemar": mcnemar,
+    "triplet.hinge": hinge,
+    "triplet.semi_hard": semi_hard,
+    "triplet.batch": triplet_batch,
+    "triplet.max_of_hinges": max_of_hinges,
 }

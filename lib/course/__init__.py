@@ -13,6 +13,8 @@ from __future__ import annotations
 from lib.course import (
     evaluation_traps,
     joint_embedding,
+    loss_infonce,
+    loss_infonce_batches,
     loss_triplet,
     metrics,
     start_here,
@@ -24,6 +26,8 @@ for notebook in (
     joint_embedding,
     metrics,
     evaluation_traps,
+    loss_infonce,
+    loss_infonce_batches,
     loss_triplet,
 ):
     register(*notebook.EXERCISES)

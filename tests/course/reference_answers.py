@@ -108,6 +108,34 @@ def max_of_hinges(cosines, same, margin):
     return np.maximum(margin + worst - np.tile(np.diagonal(cosines), 2), 0).sum()
 
 
+def log_softmax(x):
+    x = x - x.max(axis=1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
+def infonce_symmetric(logits):
+    return -(np.diag(log_softmax(logits)) + np.diag(log_softmax(logits.T))).mean() / 2
+
+
+def infonce_gradient(logits):
+    softmaxes = np.exp(log_softmax(logits)) + np.exp(log_softmax(logits.T)).T
+    return (softmaxes - 2 * np.eye(len(logits))) / (2 * len(logits))
+
+
+def infonce_tutorial(texts, images, ids, temperature):
+    logits = normalise(texts) @ normalise(images).T / temperature
+    equal = ids[:, None] == ids
+    targets = equal / equal.sum(axis=1, keepdims=True)
+    return -((log_softmax(logits) + log_softmax(logits.T)) * targets).sum(axis=1).mean() / 2
+
+
+def infonce_running(blocks):
+    seen = -np.inf
+    for block in blocks:
+        seen = np.logaddexp(seen, np.logaddexp.reduce(block, axis=1))
+    return seen
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -127,4 +155,8 @@ ANSWERS = {
     "triplet.semi_hard": semi_hard,
     "triplet.batch": triplet_batch,
     "triplet.max_of_hinges": max_of_hinges,
+    "infonce.symmetric": infonce_symmetric,
+    "infonce.gradient": infonce_gradient,
+    "infonce.tutorial": infonce_tutorial,
+    "infonce.running": infonce_running,
 }

@@ -299,7 +299,7 @@ EXERCISES = (
             "What `same` marks must lose every maximum: put something there that is lower than any cosine.",
             "Rows and columns share the diagonal but not the worst negative; do the transpose too.",
         ),
-        insight="A pair pushes two negatives at most. If one of them is right after all, half of the push goes "
-        "the wrong way, which is what `same` is for.",
+        insight="A pair pushes two negatives at most. If one of them is right after all, half of the push "
+        "goes the wrong way, which is what `same` is for.",
     ),
 )

@@ -139,7 +139,7 @@ MISTAKES = {
         (lambda c, m: band(c, 0.2), "Use the margin that is given"),
         (lambda c, m: np.where(band(c, m), c, 0), "expected booleans"),
         (lambda c, m: np.argwhere(band(c, m)), "expected booleans"),
-        (lambda c, m: others(c), "is marked: cosine"),
+        (lambda c, m: others(c), "is marked: its cosine"),
     ],
     "triplet.batch": [
         (given, "the code you were given"),

@@ -15,6 +15,8 @@ from lib.course import (
     joint_embedding,
     loss_infonce,
     loss_infonce_batches,
+    loss_mnr,
+    loss_mnr_negatives,
     loss_triplet,
     metrics,
     start_here,
@@ -29,6 +31,8 @@ for notebook in (
     loss_infonce,
     loss_infonce_batches,
     loss_triplet,
+    loss_mnr,
+    loss_mnr_negatives,
 ):
     register(*notebook.EXERCISES)
 

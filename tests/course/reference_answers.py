@@ -136,6 +136,23 @@ def infonce_running(blocks):
     return seen
 
 
+def ranking_loss(cosines, scale):
+    return -np.diagonal(log_softmax(scale * cosines)).mean()
+
+
+def ranking_gradient(cosines, scale):
+    return scale * (np.exp(log_softmax(scale * cosines)) - np.eye(*cosines.shape)) / len(cosines)
+
+
+def mnr_with_negatives(anchor, positive, negatives, scale):
+    keys = np.concatenate([positive, negatives.reshape(-1, positive.shape[1])])
+    return ranking_loss(anchor @ keys.T, scale)
+
+
+def mine_hard_negatives(cosines, right, k):
+    return np.argsort(-np.where(right, -np.inf, cosines), axis=1, kind="stable")[:, :k]
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -159,4 +176,8 @@ ANSWERS = {
     "infonce.gradient": infonce_gradient,
     "infonce.tutorial": infonce_tutorial,
     "infonce.running": infonce_running,
+    "mnr.loss": ranking_loss,
+    "mnr.gradient": ranking_gradient,
+    "mnr.hard_negatives": mnr_with_negatives,
+    "mnr.mine": mine_hard_negatives,
 }

@@ -17,19 +17,30 @@ from lib.models.dual_encoder import build_network, image_tensor
 from lib.models.handmade import gradient_features, hashed_text_features
 from lib.models.heads import Heads
 from lib.models.tokenizer import Tokenizer
-from lib.objectives import Objective, objective
+from lib.objectives import OBJECTIVES, Objective, objective
 from lib.recipes import RECIPES
 from lib.streams import PairStream
 from lib.task import RetrievalTask
-from lib.training import History, Plan, Trainer
+from lib.training import History, Plan, Stream, Trainer
 
+CORPORA = ("icons", "scenes")
 ENCODERS = ("heads", "full")
 SIDE = 32  # pixels of what the small full encoders see
 N_SCENES = 14_000  # training scenes, about as many as there are training icons
 N_TEST_SCENES = 1_000
-# Peak learning rates at a batch of 64, the best of three on the validation splits (see `tune`); it grows with
-# the root of the batch size, as is usual with Adam.
-RATES: dict[tuple[str, str, str], float] = {}
+# Peak learning rates at a batch of 64, in thousandths: of 0.3, 1 and 3 the best on the validation splits (see
+# `loss_trials.rates`), for encoders and corpus in the order of the losses. They grow with the root of the batch
+# size, as is usual with Adam.
+RATES = {
+    (name, encoders, loss): rate / 1000
+    for encoders, name, rates in (
+        ("heads", "icons", (3, 1, 1, 1, 1, 1)),
+        ("heads", "scenes", (3, 3, 3, 3, 1, 1)),
+        ("full", "icons", (3, 3, 3, 3, 3, 1)),
+        ("full", "scenes", (1, 1, 1, 1, 0.3, 0.3)),
+    )
+    for loss, rate in zip(OBJECTIVES, rates, strict=True)
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,12 @@ class Trial:
 
     @property
     def learning_rate(self) -> float:
-        rate = RATES.get((self.corpus, self.encoders, self.loss), 1e-3) if self.rate is None else self.rate
+        if self.rate is None:
+            check_choice(self.corpus, CORPORA, "corpus")
+            check_choice(self.encoders, ENCODERS, "encoders")
+            rate = RATES[self.corpus, self.encoders, check_choice(self.loss, OBJECTIVES, "loss")]
+        else:
+            rate = self.rate
         return rate * (self.batch_size / 64) ** 0.5
 
 
@@ -81,7 +97,7 @@ class Corpus:
 @cache
 def corpus(name: str, encoders: str, split: str = "test") -> Corpus:
     """Reads a corpus for a kind of encoders; `split` is what its task is taken from."""
-    check_choice(name, ("icons", "scenes"), "corpus")
+    check_choice(name, CORPORA, "corpus")
     check_choice(encoders, ENCODERS, "encoders")
     if name == "icons":
         every = icons.load()
@@ -138,7 +154,12 @@ def _network(pairs: Corpus) -> nn.Module:
 
 
 def train(
-    trial: Trial, *, split: str = "validation", points: int = 1, target: Objective | None = None
+    trial: Trial,
+    *,
+    split: str = "validation",
+    points: int = 1,
+    target: Objective | None = None,
+    stream: Stream | None = None,
 ) -> tuple[nn.Module, History]:
     """Trains one network and looks at it `points` times on the way, the last time at the end.
 
@@ -147,6 +168,7 @@ def train(
         split: where the looks are taken; they choose nothing, the last weights are kept.
         points: number of looks, evenly spaced.
         target: an objective of your own instead of the trial's loss.
+        stream: batches of your own instead of the trial's; then its noise, repeats and tell are not read.
 
     Returns:
         The network, and what was logged: losses every ten steps, hit rates (percent) at every look.
@@ -155,7 +177,7 @@ def train(
     torch.manual_seed(trial.seed)
     network = _network(pairs)
     target.prepare(network, trial.batch_size)
-    stream = PairStream(
+    stream = stream or PairStream(
         pairs.images, pairs.texts, pairs.text_ids, trial.batch_size, trial.seed,
         noise=trial.noise, repeats=trial.repeats, tell=trial.tell,
     )  # fmt: skip

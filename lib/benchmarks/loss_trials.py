@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.benchmarks.loss_quality import Trial, row, run
+from lib.benchmarks.loss_quality import CORPORA, Trial, row, run
 from lib.checks import RetrievalInputError, check_choice
 from lib.files import artifacts_dir, atomic_path, cache_dir, load_arrays, save_arrays, seal, verify
 from lib.objectives import OBJECTIVES
 
-CORPORA = ("icons", "scenes")
 SEEDS = range(5)
 TUNING_SEED = 100  # none of the above
 TUNING_RATES = (3e-4, 1e-3, 3e-3)

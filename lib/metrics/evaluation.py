@@ -243,8 +243,7 @@ def evaluate(
     per_query, tie_share, bounds = measure(grades), None, {}
     if scores is not None:
         tie_share = float(is_tied(scores, grades >= hit_grade, ks).mean())
-        extremes = {"pessimistic": ties_reordered(grades, scores, 1)}
-        extremes["optimistic"] = ties_reordered(grades, scores, -1)
+        extremes = dict(zip(("pessimistic", "optimistic"), ties_reordered(grades, scores), strict=True))
         measured = {at: per_query if order is grades else measure(order) for at, order in extremes.items()}
         bounds = {name: tuple(float(of[name].mean()) for of in measured.values()) for name in names}
         firsts = [rank_of_first(order >= hit_grade) for order in extremes.values()]

@@ -223,36 +223,56 @@ def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
     scores = np.asarray(scores)
     if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
         raise RetrievalInputError(f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}")
-    scores = np.where(ids < 0, -np.inf, scores)
-    if np.isnan(scores).any():
-        row, column = np.argwhere(np.isnan(scores))[0]
+    if scores.dtype.kind != "f":
+        scores = scores.astype(np.float64)
+    if ids.min() < 0:
+        scores = np.where(ids < 0, -np.inf, scores)
+    rows = np.flatnonzero(not_falling(scores) | np.isnan(scores[:, 0]))
+    return scores, _ties_by_id(scores, ids, rows) if rows.size else ids
+
+
+def not_falling(scores: np.ndarray) -> np.ndarray:
+    """`(n_queries,)` whether some score of a row is not below the one before it: a tie, if not a mistake."""
+    at_once = max(1, TABLE_CELLS // scores.shape[1])
+    blocks = (scores[start : start + at_once] for start in range(0, len(scores), at_once))
+    return np.concatenate([~(block[:, 1:] < block[:, :-1]).all(axis=1) for block in blocks])
+
+
+def _ties_by_id(scores: np.ndarray, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The ids with those of equal scores ascending, after a check of the rows that do not fall."""
+    some, of = scores[rows], ids[rows]
+    if np.isnan(some).any():
+        row, column = np.argwhere(np.isnan(some))[0]
         raise RetrievalInputError(
-            f"the score in row {row} at rank {column + 1} is NaN, which has no place in an order"
+            f"the score in row {rows[row]} at rank {column + 1} is NaN, which has no place in an order"
         )
-    rises = scores[:, 1:] > scores[:, :-1]
+    rises = some[:, 1:] > some[:, :-1]
     if rises.any():
         row, column = np.argwhere(rises)[0]
         raise RetrievalInputError(
-            f"scores of row {row} rise from {scores[row, column]} to {scores[row, column + 1]} at rank "
+            f"scores of row {rows[row]} rise from {some[row, column]} to {some[row, column + 1]} at rank "
             f"{column + 2}; a run is best first, and distances must be negated"
         )
-    by_id = ((scores[:, 1:] == scores[:, :-1]) & (ids[:, 1:] < ids[:, :-1]) & (ids[:, 1:] >= 0)).any(axis=1)
-    if by_id.any():
+    wrong = ((some[:, 1:] == some[:, :-1]) & (of[:, 1:] < of[:, :-1]) & (of[:, 1:] >= 0)).any(axis=1)
+    if wrong.any():
+        order = np.lexsort((of[wrong], -some[wrong]), axis=1)
         ids = ids.copy()
-        order = np.lexsort((ids[by_id], -scores[by_id]), axis=1)
-        ids[by_id] = np.take_along_axis(ids[by_id], order, axis=1)
-    return scores, ids
+        ids[rows[wrong]] = np.take_along_axis(of[wrong], order, axis=1)
+    return ids
 
 
-def ties_reordered(grades: np.ndarray, scores: np.ndarray, sign: int) -> np.ndarray:
-    """Grades with those of equal scores ascending (sign 1, the worst order) or descending (-1, the best)."""
-    rows = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
+def ties_reordered(grades: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Grades with those of equal scores ascending, the worst order, and descending, the best."""
+    rows = not_falling(scores)
     if not rows.any():
-        return grades
-    grades = grades.copy()
-    order = np.lexsort((sign * grades[rows].astype(np.int32), -scores[rows]), axis=1)
-    grades[rows] = np.take_along_axis(grades[rows], order, axis=1)
-    return grades
+        return grades, grades
+    orders = []
+    for sign in (1, -1):
+        order = np.lexsort((sign * grades[rows].astype(np.int32), -scores[rows]), axis=1)
+        reordered = grades.copy()
+        reordered[rows] = np.take_along_axis(grades[rows], order, axis=1)
+        orders.append(reordered)
+    return orders[0], orders[1]
 
 
 def is_tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.ndarray:
@@ -260,11 +280,14 @@ def is_tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.n
 
     What lies beyond the run is not seen: a tie at the last rank shows only if the run is one item deeper.
     """
-    same = (scores[:, 1:] == scores[:, :-1]) & np.isfinite(scores[:, 1:])  # (n_queries, depth - 1)
-    tied = np.zeros(len(scores), bool)
+    rows, depth = np.arange(len(scores)), scores.shape[1]
+
+    def same_as_next(column) -> np.ndarray:  # (n_queries,); no place is before the first or after the last
+        here = scores[rows, np.clip(column, 0, depth - 1)]
+        after = scores[rows, np.clip(column + 1, 0, depth - 1)]
+        return (here == after) & np.isfinite(after) & (column >= 0) & (column < depth - 1)
+
+    first, tied = relevant.argmax(axis=1), np.zeros(len(scores), bool)
     for k in ks:
-        tied |= same[:, k - 1 : k].any(axis=1)
-    edge = np.zeros((len(scores), 1), bool)
-    with_neighbour = np.concatenate([edge, same], axis=1) | np.concatenate([same, edge], axis=1)
-    first = relevant.argmax(axis=1)
-    return tied | (relevant.any(axis=1) & with_neighbour[np.arange(len(scores)), first])
+        tied |= same_as_next(np.full(len(scores), k - 1))
+    return tied | (relevant.any(axis=1) & (same_as_next(first - 1) | same_as_next(first)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.checks import RetrievalInputError, as_embeddings, as_real_matrix, unit_rows
 
-CELLS_AT_ONCE = 2**21  # scores held at a time; bounds the memory, not the result
+CELLS_AT_ONCE = 2**18  # scores held at a time; bounds the memory, not the result
 
 
 class Cosines:

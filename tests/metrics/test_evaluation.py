@@ -293,6 +293,15 @@ def test_ties_are_reported_on_request():
     assert row["tie_share"] is row["pessimistic"] is row["optimistic"] is None  # ids alone know no ties
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float16])
+def test_ties_of_scores_of_any_dtype(dtype):
+    scores = np.array([[120, 7, 7]] * 3, dtype)
+    ids = np.array([[2, 1, 0], [2, 0, 1], [2, 1, 0]])
+    result = evaluate((scores, ids), Qrels.from_owner(np.arange(3), 3), ks=(1,))
+    assert result.first_ranks.tolist() == [2, 3, 1]  # 0 before 1 where they tie, whatever order came
+    assert result.bounds["MeanR"] == (7 / 3, 5 / 3) and result.tie_share == 2 / 3
+
+
 # ---- ranks
 
 

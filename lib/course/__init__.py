@@ -17,6 +17,7 @@ from lib.course import (
     loss_infonce_batches,
     loss_mnr,
     loss_mnr_negatives,
+    loss_sigmoid,
     loss_triplet,
     metrics,
     start_here,
@@ -33,6 +34,7 @@ for notebook in (
     loss_triplet,
     loss_mnr,
     loss_mnr_negatives,
+    loss_sigmoid,
 ):
     register(*notebook.EXERCISES)
 

@@ -153,6 +153,27 @@ def mine_hard_negatives(cosines, right, k):
     return np.argsort(-np.where(right, -np.inf, cosines), axis=1, kind="stable")[:, :k]
 
 
+def sigmoid_prior(n_keys, n_right):
+    return math.log(n_right / (n_keys - n_right))
+
+
+def sigmoid_of(logits):
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def sigmoid_logit_gradient(logits, positives):
+    return (sigmoid_of(logits) - positives) / len(logits)
+
+
+def sigmoid_loss(logits, positives):
+    return np.logaddexp(0, np.where(positives, -logits, logits)).sum() / len(logits)
+
+
+def sigmoid_in_gallery(p, batch_size, gallery_size):
+    right, wrong = p * (batch_size - 1), (1 - p) * (gallery_size - 1)
+    return right / (right + wrong)
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -180,4 +201,8 @@ ANSWERS = {
     "mnr.gradient": ranking_gradient,
     "mnr.hard_negatives": mnr_with_negatives,
     "mnr.mine": mine_hard_negatives,
+    "sigmoid.prior": sigmoid_prior,
+    "sigmoid.gradient": sigmoid_logit_gradient,
+    "sigmoid.loss": sigmoid_loss,
+    "sigmoid.in_gallery": sigmoid_in_gallery,
 }

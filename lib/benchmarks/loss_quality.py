@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -28,18 +29,18 @@ ENCODERS = ("heads", "full")
 SIDE = 32  # pixels of what the small full encoders see
 N_SCENES = 14_000  # training scenes, about as many as there are training icons
 N_TEST_SCENES = 1_000
-# Peak learning rates at a batch of 64, in thousandths: of 0.3, 1 and 3 the best on the validation splits (see
-# `loss_trials.rates`), for encoders and corpus in the order of the losses. They grow with the root of the batch
-# size, as is usual with Adam.
+# In thousandths, per encoders and corpus in the order of the losses: of 0.3, 1 and 3 the best on the
+# validation splits, at some batch sizes (see `loss_trials.rates`).
+_BEST = {
+    ("heads", "icons"): {64: (3, 1, 1, 1, 1, 1)},
+    ("heads", "scenes"): {64: (3, 3, 3, 3, 1, 1)},
+    ("full", "icons"): {64: (3, 3, 3, 3, 3, 1)},
+    ("full", "scenes"): {64: (1, 1, 1, 1, 0.3, 0.3)},
+}
 RATES = {
-    (name, encoders, loss): rate / 1000
-    for encoders, name, rates in (
-        ("heads", "icons", (3, 1, 1, 1, 1, 1)),
-        ("heads", "scenes", (3, 3, 3, 3, 1, 1)),
-        ("full", "icons", (3, 3, 3, 3, 3, 1)),
-        ("full", "scenes", (1, 1, 1, 1, 0.3, 0.3)),
-    )
-    for loss, rate in zip(OBJECTIVES, rates, strict=True)
+    (name, encoders, loss): {size: rates[at] / 1000 for size, rates in by_size.items()}
+    for (encoders, name), by_size in _BEST.items()
+    for at, loss in enumerate(OBJECTIVES)
 }
 
 
@@ -56,7 +57,7 @@ class Trial:
         seed: of weights, order of the pairs and damage.
         pairs: how many pairs are seen, whatever the batch size: the budget.
         noise, repeats, tell: see `PairStream`.
-        rate: peak learning rate; the tuned one by default.
+        rate: peak learning rate, as at a batch of 64; the tuned one by default.
     """
 
     corpus: str
@@ -72,13 +73,17 @@ class Trial:
 
     @property
     def learning_rate(self) -> float:
-        if self.rate is None:
-            check_choice(self.corpus, CORPORA, "corpus")
-            check_choice(self.encoders, ENCODERS, "encoders")
-            rate = RATES[self.corpus, self.encoders, check_choice(self.loss, OBJECTIVES, "loss")]
-        else:
-            rate = self.rate
+        """Peak of the schedule. It grows with the root of the batch size, as is usual with Adam."""
+        rate = tuned_rate(self) if self.rate is None else self.rate
         return rate * (self.batch_size / 64) ** 0.5
+
+
+def tuned_rate(trial: Trial) -> float:
+    """The best rate on the validation split for the trial's loss, at the tuned batch size nearest to its."""
+    check_choice(trial.corpus, CORPORA, "corpus")
+    check_choice(trial.encoders, ENCODERS, "encoders")
+    by_size = RATES[trial.corpus, trial.encoders, check_choice(trial.loss, OBJECTIVES, "loss")]
+    return by_size[min(by_size, key=lambda size: abs(math.log(size / trial.batch_size)))]
 
 
 @dataclass(frozen=True)

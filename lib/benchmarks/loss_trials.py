@@ -15,14 +15,15 @@ from lib.checks import RetrievalInputError, check_choice
 from lib.files import artifacts_dir, atomic_path, cache_dir, load_arrays, save_arrays, seal, verify
 from lib.objectives import OBJECTIVES
 
-SEEDS = range(5)
+SEEDS = {"heads": 5, "full": 5, "damage": 5}
+PARTS = tuple(SEEDS)
 TUNING_SEED = 100  # none of the above
 TUNING_RATES = (3e-4, 1e-3, 3e-3)
+TUNED_AT = {"heads": (16, 64, 256, 512), "full": (16, 64, 256)}
 BATCH_SIZES = {"heads": (16, 32, 64, 128, 256, 512), "full": (16, 64, 256)}
 NOISE = (0.1, 0.2, 0.4)
 REPEATS = (0.25, 0.5)
 SETTING = ("corpus", "encoders", "loss", "batch_size", "noise", "repeats", "tell")
-PARTS = ("heads", "full", "damage")
 
 
 def trials(part: str) -> Iterator[Trial]:
@@ -34,10 +35,10 @@ def trials(part: str) -> Iterator[Trial]:
     """
     check_choice(part, PARTS, "part")
     if part != "damage":
-        for seed, size, name, loss in product(SEEDS, BATCH_SIZES[part], CORPORA, OBJECTIVES):
+        for seed, size, name, loss in product(range(SEEDS[part]), BATCH_SIZES[part], CORPORA, OBJECTIVES):
             yield Trial(name, part, loss, size, seed)
         return
-    for seed, loss in product(SEEDS, OBJECTIVES):
+    for seed, loss in product(range(SEEDS[part]), OBJECTIVES):
         whole = Trial("icons", "heads", loss, 128, seed)
         yield from (replace(whole, noise=noise) for noise in NOISE)
         yield from (replace(whole, repeats=share, tell=tell) for share in REPEATS for tell in (True, False))
@@ -45,8 +46,8 @@ def trials(part: str) -> Iterator[Trial]:
 
 def tuning(encoders: str) -> Iterator[Trial]:
     """The trials on the validation splits from which `RATES` were chosen."""
-    for name, loss, rate in product(CORPORA, OBJECTIVES, TUNING_RATES):
-        yield Trial(name, encoders, loss, 64, TUNING_SEED, rate=rate)
+    for size, name, loss, rate in product(TUNED_AT[encoders], CORPORA, OBJECTIVES, TUNING_RATES):
+        yield Trial(name, encoders, loss, size, TUNING_SEED, rate=rate)
 
 
 def result(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
@@ -66,19 +67,21 @@ def _kept(trial: Trial, split: str) -> Path:
     return cache_dir() / "losses" / f"{name}.npz"
 
 
-def rates(encoders: str, log: Callable[[str], None] = print) -> dict[tuple[str, str, str], float]:
-    """Runs the tuning trials and returns the best rate of each corpus and loss."""
-    best: dict[tuple[str, str, str], tuple[float, float]] = {}
+def rates(encoders: str, log: Callable[[str], None] = print) -> dict[tuple[str, str, str], dict[int, float]]:
+    """Runs the tuning trials and returns the best rate of each corpus and loss at each batch size."""
+    scores: dict[tuple[str, str, str], dict[int, tuple[float, float]]] = {}
     for trial in tuning(encoders):
         found = row(trial, result(trial, "validation"))
         score = sum(value for name, value in found.items() if name.startswith("R@"))
-        key = (trial.corpus, trial.encoders, trial.loss)
-        best[key] = max(best.get(key, (0.0, 0.0)), (score, trial.rate))
-        log(f"{key} rate {trial.rate:g}: sum of four hit rates {score:.1f}")
-    return {key: rate for key, (_, rate) in best.items()}
+        by_size = scores.setdefault((trial.corpus, encoders, trial.loss), {})
+        by_size[trial.batch_size] = max(by_size.get(trial.batch_size, (0.0, 0.0)), (score, trial.rate))
+        log(f"{trial.corpus} {trial.loss} {trial.batch_size} rate {trial.rate:g}: {score:.1f} in all")
+    return {key: {size: rate for size, (_, rate) in by.items()} for key, by in scores.items()}
 
 
-def collect(parts: Sequence[str] = PARTS, log: Callable[[str], None] = print) -> None:
+def collect(
+    parts: Sequence[str] = PARTS, log: Callable[[str], None] = print, *, folder: Path | None = None
+) -> None:
     """Runs what has not run yet and writes `data/artifacts/losses`: one row per trial, and hits per query.
 
     Hits are counted over the seeds, at rank 1 and from text to image, for every setting of "heads" and
@@ -94,12 +97,13 @@ def collect(parts: Sequence[str] = PARTS, log: Callable[[str], None] = print) ->
                 key = f"{trial.corpus}/{trial.encoders}/{trial.loss}/{trial.batch_size}"
                 hit = (ranks["text_to_image"] <= 1).astype(np.uint8)
                 hits[key] = hits.get(key, 0) + hit
-    path = _folder() / "trials.csv"
+    folder = folder or _folder()
+    path = folder / "trials.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        pd.DataFrame(rows).drop(columns="pairs").round(3).to_csv(temporary, index=False)
+        pd.DataFrame(rows).drop(columns="pairs").to_csv(temporary, index=False, float_format="%.6g")
     seal(path)
-    save_arrays(_folder() / "hits.npz", **hits)
+    save_arrays(folder / "hits.npz", **hits)
 
 
 def _folder() -> Path:
@@ -119,17 +123,6 @@ def seed_averaged_hits(corpus: str, encoders: str, loss: str, batch_size: int) -
     key = f"{corpus}/{encoders}/{loss}/{batch_size}"
     if key not in stored:
         raise RetrievalInputError(f"no trials of {key}; there are {', '.join(sorted(stored))}")
-    return stored[key] / len(SEEDS)
-
-
-def means(frame: pd.DataFrame, metric: str, by: Sequence[str] = SETTING) -> pd.DataFrame:
-    """Mean over seeds with its 95% interval (Student's t), one row per setting."""
-    from scipy.stats import t
-
-    def summary(values: pd.Series) -> pd.Series:
-        n = len(values)
-        half = t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
-        mean = values.mean()
-        return pd.Series({"value": mean, "low": mean - half, "high": mean + half, "seeds": n})
-
-    return frame.groupby(list(by), sort=False)[metric].apply(summary).unstack().reset_index()
+    trials = committed().query("noise == 0 and repeats == 0")
+    wanted = zip(trials["corpus"], trials["encoders"], trials["loss"], trials["batch_size"], strict=True)
+    return stored[key] / list(wanted).count((corpus, encoders, loss, batch_size))

@@ -141,6 +141,29 @@ def bench_metrics(
         _print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
 
 
+@bench.command("losses")
+def bench_losses(
+    batch_size: Annotated[
+        list[int] | None, typer.Option(help="Pairs per batch; give it several times. 1k to 32k by default.")
+    ] = None,
+    dim: Annotated[int, typer.Option(help="Coordinates of an embedding.")] = 512,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 5,
+    limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
+) -> None:
+    """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
+    from lib.benchmarks import loss_cost
+
+    with console.status("each loss in a process of its own, one thread") as status:
+        rows = loss_cost.table(
+            batch_size or loss_cost.BATCH_SIZES,
+            dim=dim,
+            repeats=repeats,
+            limit_s=limit,
+            progress=status.update,
+        )
+    _print_rows(loss_cost.as_text(rows), f"d = {dim}, float32, one thread, processor time")
+
+
 def _print_rows(rows: list[dict], title: str) -> None:
     """Rows of texts as a table, a column per key; what was said of the same subject is not said again."""
     first = next(iter(rows[0]))

@@ -75,6 +75,7 @@ def fake(monkeypatch):
         ["train", "--help"],
         ["info", "--help"],
         ["bench", "metrics", "--help"],
+        ["bench", "losses", "--help"],
     ],
 )
 def test_help_comes_without_waiting_for_torch(arguments):
@@ -341,6 +342,27 @@ def test_bench_disagreements_prints_what_ours_says(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "220")
     code, out, _ = run("bench", "metrics", "--disagreements")
     assert code == 0 and "0.6289" in out and "0.3333 to 1.0000" in out and "refuses: grade -1" in out
+
+
+def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
+    from lib.benchmarks import loss_cost
+    from lib.benchmarks.alone import Cost
+    from lib.benchmarks.loss_systems import JOBS, System
+
+    asked = []
+
+    def measured(module, key, arrays, *, repeats, limit_s):
+        asked.append((key, arrays["query"].shape, repeats))
+        return Cost([0.0] * repeats, [0.125] * repeats, 12_000_000, {"loss": 1.0})
+
+    monkeypatch.setattr(loss_cost, "measure_alone", measured)
+    monkeypatch.setattr(System, "is_installed", True)
+    monkeypatch.setenv("COLUMNS", "220")
+    sizes = ("--batch-size", "32", "--batch-size", "16")
+    code, out, _ = run("bench", "losses", *sizes, "--dim", "8", "--repeats", "2", "--limit", "9")
+    assert code == 0 and "d = 8, float32, one thread" in out
+    assert all(name in out for name in JOBS) and "0.125" in out
+    assert len(asked) == 2 * len(JOBS) and asked[0] == ("open_clip ClipLoss", (16, 8), 2)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,14 @@ class Cost:
         }
 
 
-def measure_alone(module: str, key: str, arrays: Mapping[str, np.ndarray], *, repeats: int = 3) -> Cost:
+def measure_alone(
+    module: str,
+    key: str,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    repeats: int = 3,
+    limit_s: float | None = None,
+) -> Cost:
     """Runs a job in a new process with one thread, so that nothing it meets was left by another.
 
     The new process loads the arrays, warms up on a small part of them, and only then starts to count. Seconds
@@ -95,6 +102,7 @@ def measure_alone(module: str, key: str, arrays: Mapping[str, np.ndarray], *, re
         key: its name in the `JOBS` of that module.
         arrays: the inputs; written to a temporary folder and read by the new process.
         repeats: timed runs after the warm-up; memory is that of the first.
+        limit_s: longest that one run may take by the clock, start and warm-up once more; none by default.
 
     Returns:
         A `Cost`.
@@ -102,6 +110,7 @@ def measure_alone(module: str, key: str, arrays: Mapping[str, np.ndarray], *, re
     Raises:
         RetrievalInputError: no such job, an array it reads is not there, or `repeats` below 1.
         ChildProcessError: the new process failed; with the last line that it printed.
+        TimeoutError: it took longer than the limit and was stopped.
     """
     jobs = importlib.import_module(module).JOBS
     job = jobs[check_choice(key, jobs, "job")]
@@ -114,12 +123,17 @@ def measure_alone(module: str, key: str, arrays: Mapping[str, np.ndarray], *, re
             np.save(Path(folder, f"{name}.npy"), arrays[name])
         root = str(Path(__file__).resolve().parents[2])  # so that it also works in a checkout not installed
         paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        done = subprocess.run(
-            [sys.executable, "-m", "lib.benchmarks.alone", module, key, folder, str(repeats)],
-            env={**os.environ, **ONE_THREAD, "PYTHONPATH": paths},
-            capture_output=True,
-            text=True,
-        )
+        limit_s = None if limit_s is None else (repeats + 1) * limit_s
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "lib.benchmarks.alone", module, key, folder, str(repeats)],
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": paths},
+                capture_output=True,
+                text=True,
+                timeout=limit_s,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"{key} was stopped after {limit_s:.0f} s") from error
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise ChildProcessError(f"{key} failed with exit code {done.returncode}: {last}")

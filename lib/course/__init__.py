@@ -17,6 +17,8 @@ from lib.course import (
     loss_infonce_batches,
     loss_mnr,
     loss_mnr_negatives,
+    loss_shootout,
+    loss_shootout_fairness,
     loss_sigmoid,
     loss_triplet,
     metrics,
@@ -35,6 +37,8 @@ for notebook in (
     loss_mnr,
     loss_mnr_negatives,
     loss_sigmoid,
+    loss_shootout,
+    loss_shootout_fairness,
 ):
     register(*notebook.EXERCISES)
 

@@ -174,6 +174,30 @@ def sigmoid_in_gallery(p, batch_size, gallery_size):
     return right / (right + wrong)
 
 
+def seed_interval(values, quantile):
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} value has no spread")
+    half = quantile * np.std(values, ddof=1) / np.sqrt(len(values))
+    return np.mean(values), np.mean(values) - half, np.mean(values) + half
+
+
+def honest_choice(validation, test):
+    setting = int(np.argmax(np.mean(validation, axis=1)))
+    return setting, np.mean(test[setting])
+
+
+def at_equal_budget(curves):
+    pairs = {name: np.array(curve["steps"]) * curve["batch_size"] for name, curve in curves.items()}
+    budget = min(seen[-1] for seen in pairs.values())
+    return {name: curve["hits"][np.sum(pairs[name] <= budget) - 1] for name, curve in curves.items()}
+
+
+def clustered_error(a, b, groups):
+    d = np.mean(a - b, axis=0)
+    _, cluster = np.unique(groups, return_inverse=True)
+    return np.sqrt((np.bincount(cluster, d - d.mean()) ** 2).sum()) / len(d)
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -205,4 +229,8 @@ ANSWERS = {
     "sigmoid.gradient": sigmoid_logit_gradient,
     "sigmoid.loss": sigmoid_loss,
     "sigmoid.in_gallery": sigmoid_in_gallery,
+    "shootout.interval": seed_interval,
+    "shootout.select": honest_choice,
+    "shootout.budget": at_equal_budget,
+    "shootout.error": clustered_error,
 }

@@ -32,10 +32,20 @@ N_TEST_SCENES = 1_000
 # In thousandths, per encoders and corpus in the order of the losses: of 0.3, 1 and 3 the best on the
 # validation splits, at some batch sizes (see `loss_trials.rates`).
 _BEST = {
-    ("heads", "icons"): {64: (3, 1, 1, 1, 1, 1)},
-    ("heads", "scenes"): {64: (3, 3, 3, 3, 1, 1)},
-    ("full", "icons"): {64: (3, 3, 3, 3, 3, 1)},
-    ("full", "scenes"): {64: (1, 1, 1, 1, 0.3, 0.3)},
+    ("heads", "icons"): {
+        16: (1, 1, 1, 1, 1, 3),
+        64: (3, 1, 1, 1, 1, 1),
+        256: (1, 3, 3, 1, 3, 1),
+        512: (1, 1, 1, 1, 3, 1),
+    },
+    ("heads", "scenes"): {
+        16: (3, 3, 1, 1, 1, 1),
+        64: (3, 3, 3, 3, 1, 1),
+        256: (1, 1, 1, 1, 1, 0.3),
+        512: (3, 1, 1, 1, 1, 0.3),
+    },
+    ("full", "icons"): {64: (3, 3, 3, 3, 3, 1), 256: (1, 3, 3, 3, 3, 0.3)},
+    ("full", "scenes"): {64: (1, 1, 1, 1, 0.3, 0.3), 256: (1, 1, 1, 1, 3, 0.3)},
 }
 RATES = {
     (name, encoders, loss): {size: rates[at] / 1000 for size, rates in by_size.items()}

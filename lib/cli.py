@@ -164,6 +164,21 @@ def bench_losses(
     _print_rows(loss_cost.as_text(rows), f"d = {dim}, float32, one thread, processor time")
 
 
+@bench.command("loss-quality")
+def bench_loss_quality(
+    part: Annotated[list[str] | None, typer.Option(help="heads, full or damage; all by default.")] = None,
+) -> None:
+    """Trains every loss with equal budgets and writes the comparison (hours; goes on where it stopped)."""
+    from lib.benchmarks import loss_trials
+
+    parts = [check_choice(name, loss_trials.PARTS, "part") for name in part or loss_trials.PARTS]
+    if part:
+        console.print("a part alone is run but not written: the table is written whole")
+    loss_trials.fill(parts, log=lambda line: console.print(line, markup=False, soft_wrap=True))
+    if not part:
+        loss_trials.collect()
+
+
 def _print_rows(rows: list[dict], title: str) -> None:
     """Rows of texts as a table, a column per key; what was said of the same subject is not said again."""
     first = next(iter(rows[0]))

@@ -76,6 +76,7 @@ def fake(monkeypatch):
         ["info", "--help"],
         ["bench", "metrics", "--help"],
         ["bench", "losses", "--help"],
+        ["bench", "loss-quality", "--help"],
     ],
 )
 def test_help_comes_without_waiting_for_torch(arguments):
@@ -376,3 +377,16 @@ def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
 def test_bench_refuses_sizes_that_measure_nothing(run, arguments, message):
     code, _, err = run("bench", "metrics", *arguments)
     assert code == 2 and message in err
+
+
+def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatch):
+    from lib.benchmarks import loss_trials
+
+    ran, written = [], []
+    monkeypatch.setattr(loss_trials, "fill", lambda parts, log: ran.extend(parts) or log("heads 1/1: icons"))
+    monkeypatch.setattr(loss_trials, "collect", lambda: written.append(True))
+    code, out, _ = run("bench", "loss-quality", "--part", "heads")
+    assert code == 0 and ran == ["heads"] and not written and "heads 1/1: icons" in out
+    assert run("bench", "loss-quality")[0] == 0 and ran[1:] == list(loss_trials.PARTS) and written
+    code, _, err = run("bench", "loss-quality", "--part", "tails")
+    assert code == 2 and "heads" in err

@@ -79,31 +79,36 @@ def rates(encoders: str, log: Callable[[str], None] = print) -> dict[tuple[str, 
     return {key: {size: rate for size, (_, rate) in by.items()} for key, by in scores.items()}
 
 
-def collect(
-    parts: Sequence[str] = PARTS, log: Callable[[str], None] = print, *, folder: Path | None = None
-) -> None:
-    """Runs what has not run yet and writes `data/artifacts/losses`: one row per trial, and hits per query.
+def fill(parts: Sequence[str] = PARTS, log: Callable[[str], None] = print) -> None:
+    """Runs the trials of some parts that have not run yet, into the cache."""
+    for part in parts:
+        todo = list(trials(part))
+        for done, trial in enumerate(todo, start=1):
+            result(trial)
+            log(f"{part} {done}/{len(todo)}: {trial.corpus}, {trial.loss}, {trial.batch_size}, {trial.seed}")
+
+
+def collect() -> None:
+    """Writes `data/artifacts/losses`, one row per trial, and hits per query; runs what has not run yet.
 
     Hits are counted over the seeds, at rank 1 and from text to image, for every setting of "heads" and
     "full": what paired tests between losses need.
     """
     rows, hits = [], {}
-    for part in parts:
+    for part in PARTS:
         for trial in trials(part):
             ranks = result(trial)
             rows.append(row(trial, ranks))
-            log(f"{trial.corpus} {trial.encoders} {trial.loss} {trial.batch_size} seed {trial.seed}")
             if part != "damage":
                 key = f"{trial.corpus}/{trial.encoders}/{trial.loss}/{trial.batch_size}"
                 hit = (ranks["text_to_image"] <= 1).astype(np.uint8)
                 hits[key] = hits.get(key, 0) + hit
-    folder = folder or _folder()
-    path = folder / "trials.csv"
+    path = _folder() / "trials.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         pd.DataFrame(rows).drop(columns="pairs").to_csv(temporary, index=False, float_format="%.6g")
     seal(path)
-    save_arrays(folder / "hits.npz", **hits)
+    save_arrays(_folder() / "hits.npz", **hits)
 
 
 def _folder() -> Path:

@@ -120,10 +120,12 @@ def pair_sum(
         query, key = (emb.to(wide_dtype(query_emb, key_emb)) for emb in (query_emb, key_emb))
         scale, bias = 1 / as_scalar(temperature, query), as_scalar(bias, query)
         return BlockedSigmoid.apply(query, key, scale, bias, positives, size, torch.is_grad_enabled())
-    logits = scaled_cosines(query_emb, key_emb, temperature) + bias  # (B, M)
+    # In place: a large temporary costs more to get from the system than to compute.
+    logits = scaled_cosines(query_emb, key_emb, temperature)  # (B, M)
+    logits = logits.add_(as_scalar(bias, logits))
     against = torch.ones_like(logits)  # -z
     if positives is None:
         against.diagonal().neg_()
     else:
         against.masked_fill_(positives, -1)
-    return F.softplus(logits * against, threshold=LINEAR_FROM).sum()
+    return F.softplus(logits.mul_(against), threshold=LINEAR_FROM).sum()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from lib.plots.charts import curves, distributions, intervals, scatter
 from lib.plots.forces import forces
 from lib.plots.pictures import contact_sheet, heatmap
-from lib.plots.style import COLOURS, DASHES, MARKERS, STYLE, panels, save, show, use_style
+from lib.plots.style import COLOURS, DASHES, MARKERS, STYLE, one_legend, panels, save, show, use_style
 
 __all__ = [
     "COLOURS",
@@ -27,6 +27,7 @@ __all__ = [
     "forces",
     "heatmap",
     "intervals",
+    "one_legend",
     "panels",
     "save",
     "scatter",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from lib.files import atomic_path
 
@@ -75,6 +76,17 @@ def panels(rows: int = 1, columns: int = 1, *, width: float = 6.0, height: float
     """Returns `rows * columns` axes of one figure in reading order; a panel is `width` by `height` inches."""
     _, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
     return list(axes.ravel())
+
+
+@styled
+def one_legend(axes: Sequence[Axes]) -> Legend:
+    """Gives panels that show the same series one legend, to the right of them all, in place of their own."""
+    for ax in axes:
+        if ax.get_legend() is not None:
+            ax.get_legend().remove()
+    handles, names = axes[0].get_legend_handles_labels()
+    # Outside: over the data of one panel, it would hide some of it sooner or later.
+    return axes[0].figure.legend(handles, names, loc="outside right upper", fontsize=STYLE["legend.fontsize"])
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:

@@ -191,3 +191,15 @@ def test_use_style_is_the_default_afterwards():
 def test_refuses(draw, match):
     with pytest.raises(RetrievalInputError, match=match):
         draw()
+
+
+def test_one_legend_stands_beside_the_panels_and_hides_nothing():
+    axes = plots.panels(1, 2)
+    for ax in axes:
+        plots.curves({"a": (X, X), "b": (X, 2 * X)}, xlabel="dimension", ylabel="R@1 (%)", ax=ax)
+    legend = plots.one_legend(axes)
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    assert all(ax.get_legend() is None for ax in axes)
+    axes[0].figure.canvas.draw()
+    left = legend.get_window_extent().x0
+    assert all(ax.get_window_extent().x1 < left for ax in axes)

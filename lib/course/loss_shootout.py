@@ -172,6 +172,6 @@ EXERCISES = (
             "Add these numbers up within each group; the label says who belongs to which.",
             "Square the sums, add them, take the root, divide by the number of queries.",
         ),
-        insight="Five captions of one image are nearer to one query than to five; forget it, and p is too small.",
+        insight="Five captions of one image are nearer to one query than to five. Forget it: p is too low.",
     ),
 )

@@ -53,7 +53,7 @@ def infonce_loss(
             neither pulled nor pushed. The diagonal is kept whatever it says.
         positives: bool (B, M), true where a key is right: each is pulled equally. Excludes `same`.
         block_size: rows and columns of a tile; with it the same loss and gradient take
-            O(block_size^2 + B d) memory instead of O(B M). 512 suits most CPUs.
+            O(block_size^2 + B d) memory instead of O(B M). 512 to 1024 suits CPUs.
 
     Returns:
         0-d loss. Random unit embeddings give about log M + var(s) / 2.
@@ -65,7 +65,7 @@ def infonce_loss(
 
     Relations: one-way it is `mnr_loss` with scale 1 / temperature. As temperature -> 0, temperature * L tends
     to the hinge on the hardest negative with margin 0. With two pairs a row is softplus of the difference of
-    its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. Blocked, it differentiates once only.
+    its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. Blocked, it can be differentiated once.
 
     References: van den Oord et al. 2018; Radford et al. 2021 (both directions); Khosla et al. 2020, eq. 2
     (several positives, the mean outside the logarithm).

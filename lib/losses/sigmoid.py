@@ -75,7 +75,7 @@ def sigmoid_loss(
         reduction: "per_query" divides the sum by B, as the paper does; "mean" divides it by B M, which makes
             every gradient M times smaller and the rate of learning depend on the batch.
         block_size: rows and columns of a tile; with it the same loss and gradient take
-            O(block_size^2 + B d) memory instead of O(B M). 512 suits most CPUs.
+            O(block_size^2 + B d) memory instead of O(B M). 512 to 1024 suits CPUs.
 
     Returns:
         0-d loss. At cosine 0 it is softplus(-bias) + (M - 1) softplus(bias).
@@ -88,7 +88,7 @@ def sigmoid_loss(
     Relations: as temperature -> 0 with bias = -m / temperature, temperature * L becomes a hinge on each
     cosine against one threshold m for all queries, where `infonce_loss` compares within a row only. Each pair
     stands alone, so another right pair is relabelled, and devices need exchange no normaliser. Blocked, it
-    differentiates once only.
+    can be differentiated once.
 
     Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
     """

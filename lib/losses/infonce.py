@@ -65,7 +65,8 @@ def infonce_loss(
 
     Relations: one-way it is `mnr_loss` with scale 1 / temperature. As temperature -> 0, temperature * L tends
     to the hinge on the hardest negative with margin 0. With two pairs a row is softplus of the difference of
-    its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. Blocked, it can be differentiated once.
+    its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. In blocks it can be differentiated
+    once, not twice.
 
     References: van den Oord et al. 2018; Radford et al. 2021 (both directions); Khosla et al. 2020, eq. 2
     (several positives, the mean outside the logarithm).

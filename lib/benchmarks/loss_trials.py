@@ -15,7 +15,7 @@ from lib.checks import RetrievalInputError, check_choice
 from lib.files import artifacts_dir, atomic_path, cache_dir, load_arrays, save_arrays, seal, verify
 from lib.objectives import OBJECTIVES
 
-SEEDS = {"heads": 4, "full": 3, "damage": 3}
+SEEDS = {"heads": 5, "full": 4, "damage": 3}
 PARTS = tuple(SEEDS)
 TUNING_SEED = 100  # none of the above
 TUNING_RATES = (3e-4, 1e-3, 3e-3)

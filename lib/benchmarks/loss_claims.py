@@ -11,7 +11,7 @@ from lib.benchmarks.loss_quality import CORPORA
 from lib.benchmarks.loss_shootout import by_seed, interval, share_lost, verdict
 from lib.benchmarks.loss_trials import NOISE
 
-SMALL, LARGE = 16, 256
+SMALL, MIDDLE, LARGE, LARGEST = 16, 64, 256, 512
 VERDICTS = ("agrees", "contradicts", "not decided")
 
 
@@ -50,16 +50,16 @@ def _gain(better: str, worse: str, batch_size: int, encoders: str = "heads", met
     )
 
 
-def _growth(loss: str):
-    """Points gained from the small batch to the large one."""
-    return lambda frame, corpus: _rate(frame, corpus, loss, LARGE) - _rate(frame, corpus, loss, SMALL)
+def _growth(loss: str, small: int = SMALL, large: int = LARGE):
+    """Points gained from a small batch to a large one."""
+    return lambda frame, corpus: _rate(frame, corpus, loss, large) - _rate(frame, corpus, loss, small)
 
 
 def _steadier(steady: str, other: str):
     """Points by which a loss varies less over batch sizes than another."""
 
     def reach(frame, corpus: str, loss: str) -> pd.Series:
-        rates = [_rate(frame, corpus, loss, size) for size in (SMALL, 64, LARGE)]
+        rates = [_rate(frame, corpus, loss, size) for size in (SMALL, MIDDLE, LARGE)]
         return pd.concat(rates, axis=1).pipe(lambda table: table.max(axis=1) - table.min(axis=1))
 
     return lambda frame, corpus: reach(frame, corpus, other) - reach(frame, corpus, steady)

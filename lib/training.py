@@ -169,7 +169,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
         self.optimizer.step()
         scale = getattr(self.network, "logit_scale", None)
-        if scale is not None:
+        if scale is not None and scale.requires_grad:  # a fixed scale is what it was set to
             with torch.no_grad():
                 scale.clamp_(0.0, math.log(self.plan.max_scale))
         update_average(self.average, self.network, self.plan.average, self.step)

@@ -203,6 +203,14 @@ def test_the_temperature_is_clamped_after_the_step_in_both_directions():
         assert trainer.history.loss[-1]["scale"] == pytest.approx(bound)
 
 
+def test_a_scale_that_is_not_learnt_stays_what_it_was_set_to():
+    towers = network()
+    towers.logit_scale.requires_grad_(False).fill_(math.log(400.0))
+    trainer = Trainer(towers, Pairs(), objective, PLAN)
+    trainer.run()
+    assert trainer.network.logit_scale.exp().item() == pytest.approx(400.0)
+
+
 def test_gradients_are_clipped():
     norms = []
 

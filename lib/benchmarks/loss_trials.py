@@ -1,4 +1,4 @@
-"""Which trials make the committed comparison of losses, where their results are kept, and their tables."""
+"""Which trials make the committed comparison of losses, and where their results are kept."""
 
 from __future__ import annotations
 

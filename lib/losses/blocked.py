@@ -46,6 +46,22 @@ class LogitTiles:
         """A second tile of the same shape, its content undefined."""
         return self._memory[1, : tile.numel()].view_as(tile)
 
+    def carry(
+        self, tile: Tensor, rows: slice, columns: slice, grad_query: Tensor | None, grad_key: Tensor | None
+    ) -> None:
+        """Adds what a tile of dL/ds says to the gradients of the embeddings, where they are wanted.
+
+        They lack the factor `scale`, which the caller applies once, at the end.
+        """
+        if grad_query is not None:
+            grad_query[rows].addmm_(tile, self.key[columns])
+        if grad_key is not None:
+            grad_key[columns].addmm_(tile.T, self.query[rows])
+
+    def gradient_of_scale(self, grad_query: Tensor) -> Tensor:
+        """sum_ij G_ij <q_i, k_j> = sum_i <q_i, (G k)_i>, from what `carry` has gathered."""
+        return torch.stack([(grad_query[r] * self.query[r]).sum() for r in self.row_blocks]).sum()
+
 
 def on_diagonal(rows: slice, columns: slice) -> bool:
     """Whether a tile holds the cells (i, i) of its rows; tiles are square, so it holds all or none."""

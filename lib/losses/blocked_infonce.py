@@ -75,14 +75,8 @@ class BlockedInfoNCE(torch.autograd.Function):
                         tile.sub_((row_share[r, None] + column_share[c]) * positives[r, c])
                     elif on_diagonal(r, c):
                         tile.diagonal().sub_(ctx.rows + ctx.columns)
-                    if grad_query is not None:
-                        grad_query[r].addmm_(tile, key[c])
-                    if grad_key is not None:
-                        grad_key[c].addmm_(tile.T, query[r])
-            grad_scale = None
-            if needs_scale:  # sum_ij G_ij <q_i, k_j> = sum_i <q_i, (G k)_i>
-                parts = [(grad_query[r] * query[r]).sum() for r in tiles.row_blocks]
-                grad_scale = torch.stack(parts).sum() * grad_loss / ctx.n
+                    tiles.carry(tile, r, c, grad_query, grad_key)
+            grad_scale = tiles.gradient_of_scale(grad_query) * grad_loss / ctx.n if needs_scale else None
             for gradient in (grad_query, grad_key):
                 if gradient is not None:
                     gradient.mul_(grad_loss * scale / ctx.n)

@@ -38,13 +38,8 @@ class BlockedSigmoid(torch.autograd.Function):
                     losses[r] += _softplus_sums_and_sigmoid_(tile, tiles.spare(tile))
                     tile = _flip_positives(tile, positives, r, c)  # dL/ds
                     slopes[r] += tile.sum(dim=1)
-                    if grad_query is not None:
-                        grad_query[r].addmm_(tile, key[c])
-                    if grad_key is not None:
-                        grad_key[c].addmm_(tile.T, query[r])
-            grad_scale = None
-            if needs_scale:  # sum_ij G_ij <q_i, k_j> = sum_i <q_i, (G k)_i>
-                grad_scale = torch.stack([(grad_query[r] * query[r]).sum() for r in tiles.row_blocks]).sum()
+                    tiles.carry(tile, r, c, grad_query, grad_key)
+            grad_scale = tiles.gradient_of_scale(grad_query) if needs_scale else None
             for gradient in (grad_query, grad_key):
                 if gradient is not None:
                     gradient.mul_(scale)

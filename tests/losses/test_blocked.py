@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.loss import ClipLoss, SigLipLoss
@@ -18,6 +17,7 @@ from lib.checks import RetrievalInputError
 from lib.losses import infonce_loss, matryoshka_loss, mnr_loss, sigmoid_loss
 from lib.losses.blocked import LogitTiles, blocks, on_diagonal
 from lib.losses.blocked_sigmoid import _softplus_sums_and_sigmoid_
+from tests.losses.batches import pairs
 
 # With 5 queries: single cells, sizes that divide and that do not, the whole batch, and more than it.
 SIZES = (1, 2, 3, 5, 8, 64)
@@ -25,12 +25,6 @@ INFONCE = [(infonce_loss, {"direction": d}) for d in ("query_to_key", "key_to_qu
 SIGMOID = [(sigmoid_loss, {"reduction": reduction}) for reduction in ("per_query", "mean")]
 MASKED = [(*case, masked) for case in INFONCE for masked in ("plain", "same", "positives")]
 MASKED += [(*case, masked) for case in SIGMOID for masked in ("plain", "positives")]
-
-
-def pairs(n_queries=5, n_keys=None, dim=3, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    sizes = (n_queries, n_keys or n_queries)
-    return tuple(F.normalize(torch.randn(n, dim, generator=generator, dtype=dtype), dim=1) for n in sizes)
 
 
 def marked(n_queries, n_keys, seed=0):
@@ -75,8 +69,8 @@ def test_loss_and_gradients_equal_those_of_the_whole_matrix(loss, options, maske
     numbers = [torch.tensor(0.05, dtype=torch.float64)]
     numbers += [torch.tensor(-3.0, dtype=torch.float64)] if loss is sigmoid_loss else []
     options = options if masked == "plain" else {**options, masked: marked(5, 5)}
-    expected = value_and_gradients(loss, *pairs(), *numbers, **options)
-    assert_equal(value_and_gradients(loss, *pairs(), *numbers, block_size=size, **options), expected, 1e-12)
+    expected = value_and_gradients(loss, *pairs(5), *numbers, **options)
+    assert_equal(value_and_gradients(loss, *pairs(5), *numbers, block_size=size, **options), expected, 1e-12)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -202,7 +196,7 @@ def test_a_learnt_temperature_over_frozen_embeddings(loss):
 
 @pytest.mark.parametrize("loss", [infonce_loss, sigmoid_loss])
 def test_backward_can_run_again_but_not_be_differentiated(loss):
-    query, key = (x.requires_grad_() for x in pairs())
+    query, key = (x.requires_grad_() for x in pairs(5))
     value = loss(query, key, block_size=2)
     first = torch.autograd.grad(value, (query, key), retain_graph=True)
     again = torch.autograd.grad(3 * value, (query, key), retain_graph=True)
@@ -286,11 +280,11 @@ def test_tiles_make_the_matrix_and_share_their_memory():
 @pytest.mark.parametrize("size", [0, -4, 2.5, True])
 def test_refuses_a_block_size_below_1_or_not_whole(loss, size):
     with pytest.raises(RetrievalInputError, match=f"block_size must be .*got {size}"):
-        loss(*pairs(), block_size=size)
+        loss(*pairs(5), block_size=size)
 
 
 def test_refuses_what_the_whole_matrix_refuses():
-    query, key = pairs()
+    query, key = pairs(5)
     nothing = torch.zeros(5, 5, dtype=torch.bool)
     for loss in (infonce_loss, sigmoid_loss):
         with pytest.raises(RetrievalInputError, match="nothing as right for query 0"):

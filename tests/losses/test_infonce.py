@@ -17,15 +17,10 @@ from scipy.special import logsumexp
 
 from lib.checks import RetrievalInputError
 from lib.losses import infonce_loss
+from tests.losses.batches import gradients, mask, pairs
 
 BOTH = "both"
 DIRECTIONS = ("query_to_key", "key_to_query", BOTH)
-
-
-def pairs(n_queries=4, n_keys=None, dim=3, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    sizes = (n_queries, n_keys or n_queries)
-    return tuple(F.normalize(torch.randn(n, dim, generator=generator, dtype=dtype), dim=1) for n in sizes)
 
 
 def by_hand(query, key, temperature, same=None, positives=None):
@@ -40,16 +35,6 @@ def by_hand(query, key, temperature, same=None, positives=None):
         terms = [math.log(denominator) - float(query[i] @ key[p]) / temperature for p in right]
         total += sum(terms) / len(terms)
     return total / len(query)
-
-
-def gradients(loss, *inputs):
-    inputs = [x.detach().clone().requires_grad_() for x in inputs]
-    value = loss(*inputs)
-    return value.detach(), *torch.autograd.grad(value, inputs)
-
-
-def mask(*rows):
-    return torch.tensor(rows, dtype=torch.bool)
 
 
 # ---- values

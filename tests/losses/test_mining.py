@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
 from lib.losses import mine_triplets
+from tests.losses.batches import mined_by_hand
 
 # Row 0: positive 0.8; 0.7 is in the band of 0.2, 0.9 is above the positive, 0.1 is easy.
 COSINES = torch.tensor([[0.8, 0.7, 0.9, 0.1], [0.5, 0.6, 0.2, 0.3], [0.0, 0.4, 0.5, 0.45]])
@@ -21,12 +22,7 @@ def cells(mask):
 def by_hand(cosines, margin, mining, same=None):
     found = set()
     for i, row in enumerate(cosines):
-        wrong = [j for j in range(len(row)) if j != i and not (same is not None and same[i][j])]
-        if mining == "semi_hard":
-            wrong = [j for j in wrong if row[i] - margin < row[j] < row[i]]
-        if mining == "hard" and wrong:
-            wrong = [max(wrong, key=lambda j: row[j])]
-        found |= {(i, j) for j in wrong}
+        found |= {(i, j) for j in mined_by_hand(row, i, margin, mining, same)}
     return found
 
 

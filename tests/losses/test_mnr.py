@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from lib.checks import RetrievalInputError
 from lib.losses import infonce_loss, mnr_loss
+from tests.losses.batches import gradients
 
 
 def units(*sizes, dim=4, seed=0, dtype=torch.float64):
@@ -24,12 +25,6 @@ def by_hand(anchor, keys, scale):
         denominator = sum(math.exp(scale * float(anchor[i] @ key)) for key in keys)
         total -= math.log(math.exp(scale * float(anchor[i] @ keys[i])) / denominator)
     return total / len(anchor)
-
-
-def gradients(loss, *inputs):
-    inputs = [x.detach().clone().requires_grad_() for x in inputs]
-    value = loss(*inputs)
-    return value.detach(), *torch.autograd.grad(value, inputs)
 
 
 def test_two_orthogonal_pairs_worked_by_hand():

@@ -14,12 +14,7 @@ from scipy.special import log_expit
 
 from lib.checks import RetrievalInputError
 from lib.losses import siglip_bias_for, sigmoid_loss
-
-
-def pairs(n_queries=4, n_keys=None, dim=3, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    sizes = (n_queries, n_keys or n_queries)
-    return tuple(F.normalize(torch.randn(n, dim, generator=generator, dtype=dtype), dim=1) for n in sizes)
+from tests.losses.batches import gradients, mask, pairs
 
 
 def by_hand(query, key, temperature, bias, positives=None):
@@ -31,16 +26,6 @@ def by_hand(query, key, temperature, bias, positives=None):
             logit = float(query[i] @ key[j]) / temperature + bias
             total += math.log1p(math.exp(-logit if right else logit))
     return total / len(query)
-
-
-def gradients(loss, *inputs):
-    inputs = [x.detach().clone().requires_grad_() for x in inputs]
-    value = loss(*inputs)
-    return value.detach(), *torch.autograd.grad(value, inputs)
-
-
-def mask(*rows):
-    return torch.tensor(rows, dtype=torch.bool)
 
 
 # ---- values

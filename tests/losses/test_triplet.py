@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
 from lib.losses import infonce_loss, mined_triplet_loss, triplet_cosine_gradient, triplet_loss
+from tests.losses.batches import gradients, mined_by_hand, pairs
 
 DIRECTIONS = ("query_to_key", "key_to_query", "both")
 MINING = ("all", "semi_hard", "hard")
 REDUCTIONS = ("mean", "sum", "active")
-
-
-def pairs(n_queries=6, n_keys=None, dim=3, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    sizes = (n_queries, n_keys or n_queries)
-    return tuple(F.normalize(torch.randn(n, dim, generator=generator, dtype=dtype), dim=1) for n in sizes)
 
 
 def noisy_pairs(n=12, dim=4, seed=0, dtype=torch.float64):
@@ -35,11 +30,7 @@ def one_direction(cosines, margin, mining, same):
     """Hinges of the mined triplets, one number at a time."""
     hinges = []
     for i, row in enumerate(cosines):
-        wrong = [j for j in range(len(row)) if j != i and not (same is not None and same[i][j])]
-        if mining == "semi_hard":
-            wrong = [j for j in wrong if row[i] - margin < row[j] < row[i]]
-        if mining == "hard" and wrong:
-            wrong = [max(wrong, key=lambda j: row[j])]
+        wrong = mined_by_hand(row, i, margin, mining, same)
         hinges += [max(0.0, margin + row[j] - row[i]) for j in wrong]
     return hinges
 
@@ -63,12 +54,6 @@ def vse_plus_plus(query, key, margin=0.2):
         total += max(max(0.0, margin + float(query[i] @ key[j]) - right) for j in range(n) if j != i)
         total += max(max(0.0, margin + float(query[j] @ key[i]) - right) for j in range(n) if j != i)
     return total
-
-
-def gradients(loss, *inputs):
-    inputs = [x.detach().clone().requires_grad_() for x in inputs]
-    value = loss(*inputs)
-    return value.detach(), *torch.autograd.grad(value, inputs)
 
 
 def assert_same_loss_and_gradient(ours, theirs, *inputs, tolerance):

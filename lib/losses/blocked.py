@@ -68,13 +68,18 @@ def on_diagonal(rows: slice, columns: slice) -> bool:
     return rows.start == columns.start
 
 
-def refuse_second_derivative() -> None:
+def refuse_second_derivative(
+    what: str = "with block_size a loss", remedy: str = "leave block_size out"
+) -> None:
     """Called first in a backward pass: gradients are on there only where it is to be differentiated itself.
 
     Autograd would take what is accumulated in place for a constant, without a word.
+
+    Args:
+        what: can be differentiated once only.
+        remedy: what to do where more is wanted.
     """
     if torch.is_grad_enabled():
         raise RetrievalInputError(
-            "with block_size a loss can be differentiated once only, and create_graph asks for more; leave "
-            "block_size out"
+            f"{what} can be differentiated once only, and create_graph asks for more; {remedy}"
         )

@@ -76,13 +76,23 @@ class IconStream:
 
 
 class SceneStream:
-    """An endless stream of generated training scenes, one caption each; nothing is ever seen twice."""
+    """An endless stream of generated training scenes, one caption each; nothing is ever seen twice.
 
-    def __init__(self, tokenizer: Tokenizer, batch_size: int, seed: int) -> None:
+    Args:
+        tokenizer: of the captions.
+        batch_size: pairs per step.
+        seed: which stream.
+        twins: whether half of each batch repeats the other half with places or colours exchanged (see
+            `scenes.training_twins`), so that every image has a caption of its own words that is wrong.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, batch_size: int, seed: int, *, twins: bool = False) -> None:
         self.tokenizer, self.batch_size, self.seed = tokenizer, batch_size, seed
+        self.twins = twins
 
     def batch(self, step: int) -> Batch:
-        images, batch = scenes.training_batch(self.seed, step, self.batch_size)
+        sample = scenes.training_twins if self.twins else scenes.training_batch
+        images, batch = sample(self.seed, step, self.batch_size)
         which = np.random.default_rng([self.seed, step]).integers(scenes.N_CAPTIONS, size=self.batch_size)
         chosen = np.arange(self.batch_size) * scenes.N_CAPTIONS + which
         # A caption may be true of another scene of the batch; the world knows, so that is a positive too.

@@ -8,7 +8,7 @@ from lib.losses.distributed import (
     distributed_sigmoid_loss,
 )
 from lib.losses.grad_cache import grad_cache_step
-from lib.losses.infonce import infonce_loss
+from lib.losses.infonce import infonce_loss, infonce_of_logits
 from lib.losses.learnt_scale import LogitBias, LogitScale
 from lib.losses.logit_gradients import (
     infonce_logit_gradient,
@@ -33,6 +33,7 @@ __all__ = [
     "grad_cache_step",
     "infonce_logit_gradient",
     "infonce_loss",
+    "infonce_of_logits",
     "matryoshka_loss",
     "mine_triplets",
     "mined_triplet_loss",

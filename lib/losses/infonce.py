@@ -20,8 +20,15 @@ from lib.losses.inputs import (
 DIRECTIONS = ("query_to_key", "key_to_query", "both")
 
 
-def _one_way(logits: Tensor, positives: Tensor | None) -> Tensor:
-    """Mean over rows of lse_j(s_ij) minus the mean positive logit."""
+def infonce_of_logits(logits: Tensor, positives: Tensor | None = None) -> Tensor:
+    """InfoNCE of finished logits, whoever computed them: mean_i [ lse_j(s_ij) - mean_{p in P_i} s_ip ].
+
+    Args:
+        logits: (B, M), scaled; the transpose looks the other way.
+        positives: bool (B, M), at least one a row; the diagonal when None.
+
+    Relations: `infonce_loss` makes the logits from one embedding each, late interaction from several.
+    """
     normaliser = logits.logsumexp(dim=1)  # (B,)
     if positives is None:
         return (normaliser - logits.diagonal()).mean()
@@ -95,9 +102,9 @@ def infonce_loss(
         logits = logits.masked_fill(same & ~diagonal, float("-inf"))
     sides = []
     if by_row:
-        sides.append(_one_way(logits, positives))
+        sides.append(infonce_of_logits(logits, positives))
     if by_column:
-        sides.append(_one_way(logits.T, None if positives is None else positives.T))
+        sides.append(infonce_of_logits(logits.T, None if positives is None else positives.T))
     return sum(sides) / len(sides)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -57,6 +57,18 @@ def text_features(network: CustomTextCLIP, tokens: torch.Tensor) -> torch.Tensor
     """
     with sdpa_kernel(SDPBackend.MATH):
         return network.encode_text(tokens)
+
+
+def in_chunks(
+    inputs: np.ndarray, batch_size: int, progress: Progress | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Which rows, and the inputs there, `batch_size` at a time; then tells `progress` how many were done."""
+    check_count(batch_size, "batch_size")
+    for start in range(0, len(inputs), batch_size):
+        chunk = inputs[start : start + batch_size]
+        yield slice(start, start + len(chunk)), chunk
+        if progress is not None:
+            progress(len(chunk))
 
 
 class DualEncoder:
@@ -126,14 +138,10 @@ class DualEncoder:
     def _encode(
         self, inputs: np.ndarray, batch_size: int, progress: Progress | None, features: Callable
     ) -> np.ndarray:
-        check_count(batch_size, "batch_size")
         self.network.eval()
         out = np.empty((len(inputs), self.dim), dtype=np.float32)
-        for start in range(0, len(inputs), batch_size):
-            chunk = inputs[start : start + batch_size]
-            out[start : start + len(chunk)] = F.normalize(features(chunk), dim=-1).numpy()
-            if progress is not None:
-                progress(len(chunk))
+        for rows, chunk in in_chunks(inputs, batch_size, progress):
+            out[rows] = F.normalize(features(chunk), dim=-1).numpy()
         return out
 
 

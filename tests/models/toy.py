@@ -1,11 +1,12 @@
-"""A dual encoder small enough to build in a test."""
+"""Models small enough to build in a test."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from open_clip.model import CustomTextCLIP
 
-from lib.models.dual_encoder import DualEncoder
+from lib.models.dual_encoder import DualEncoder, build_network
 from lib.models.tokenizer import Tokenizer
 
 WORDS = ["red car", "blue car", "alarm clock", "arrow left"]
@@ -33,3 +34,31 @@ def toy_encoder(seed: int = 0, **changes) -> DualEncoder:
 
 def toy_images(n: int = 7, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, size=(n, 16, 16, 3), dtype=np.uint8)
+
+
+def interaction_config(**changes) -> dict:
+    """A toy whose image tower has a 2 x 2 map of 128 channels; `interaction` for either kind of model."""
+    interaction = {
+        "maps": 1, "patches": 4, "image_width": 128,
+        "width": 16, "heads": 2, "layers": 1, "dim": 8, "dropout": 0.0,
+        **changes,
+    }  # fmt: skip
+    vision = {"timm_model_name": "cm_resnet_small_rgb", "image_size": 32, "timm_pool": "avg"}
+    return toy_config(3, 32, vision=vision, interaction=interaction)
+
+
+def toy_towers(seed: int = 0) -> CustomTextCLIP:
+    torch.manual_seed(seed)
+    return build_network(interaction_config())
+
+
+def toy_tokens() -> tuple[torch.Tensor, list[int]]:
+    """Ids of texts of different lengths, and how many pieces each has, the end mark included."""
+    tokenizer = Tokenizer.from_dict(toy_config()["tokenizer"])
+    texts = ["car", "red car", "blue alarm"]
+    counts = [1 + sum(len(tokenizer.pieces(word)) for word in text.split()) for text in texts]
+    return torch.from_numpy(tokenizer.encode(texts)), counts
+
+
+def small_images(n: int = 5, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, size=(n, 32, 32, 3), dtype=np.uint8)

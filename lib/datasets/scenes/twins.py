@@ -34,7 +34,9 @@ def twins(scenes: SceneBatch) -> SceneBatch:
     Everything else is equal: size, texture, count, layout, background. The words of a caption are true of all
     four taken one by one; only their order tells which colour belongs to which shape and who is where.
     """
-    return concatenate([pair for base in (scenes, swap_colours(scenes)) for pair in (base, swap_relation(base))])
+    return concatenate(
+        [pair for base in (scenes, swap_colours(scenes)) for pair in (base, swap_relation(base))]
+    )
 
 
 def sample_swappable(split: str, n: int, seed: int = 0) -> SceneBatch:

@@ -1,0 +1,85 @@
+"""How the models that let images and texts interact are trained: late interaction, and matching."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lib.losses import infonce_of_logits
+from lib.models.cross_encoder import CrossEncoderNetwork
+from lib.models.dual_encoder import DualEncoder, text_features
+from lib.models.late_interaction import LateInteractionNetwork
+from lib.models.maxsim import late_interaction_logits
+from lib.streams import Batch
+
+
+def late_interaction_loss(network: LateInteractionNetwork, batch: Batch) -> Tensor:
+    """Both of FILIP's scores of every pair of a batch, each with InfoNCE over images and over texts.
+
+    Args:
+        network: encodes both sides.
+        batch: images, tokens, and which of them belong together.
+
+    Reference: Yao et al. 2022, "FILIP: Fine-grained interactive language-image pre-training".
+    """
+    texts, mask = network.encode_text(batch.tokens)
+    images = network.encode_image(batch.images)
+    scale, right = network.logit_scale.exp(), batch.positives.T  # (texts, images)
+    both = [scale * scores for scores in late_interaction_logits(texts, images, mask)]
+    sides = [infonce_of_logits(logits, right) for logits in both]
+    sides += [infonce_of_logits(logits.T, right.T) for logits in both]
+    return torch.stack(sides).mean()
+
+
+def sample_negatives(logits: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
+    """One wrong column for every row, likely where its logit is high.
+
+        P(j | i) = softmax_j(s_ij) over the j that are not the same as i
+
+    Args:
+        logits: (B, M) scaled similarities of a dual encoder.
+        same: bool (B, M), true where a column is right for the row as well.
+        generator: of the draw.
+
+    Returns:
+        int64 (B,) columns, -1 where every column is the same as the row.
+
+    Reference: Li et al. 2021, "Align before fuse", hard negatives for image-text matching.
+    """
+    chances = logits.masked_fill(same, -torch.inf).softmax(dim=1)  # NaN in rows where nothing is left
+    empty = same.all(dim=1)
+    chances = torch.where(empty[:, None], 1.0, chances)
+    drawn = torch.multinomial(chances, 1, generator=generator)[:, 0]
+    return drawn.masked_fill(empty, -1)
+
+
+class Matching:
+    """Binary cross-entropy of a cross-encoder on right pairs and on pairs that a dual encoder confuses.
+
+    Every right pair (i, i) comes with two wrong ones: its text with a hard image, its image with a hard text,
+    both drawn by `sample_negatives` from the dual encoder's similarities inside the batch.
+
+    Args:
+        dual: finds the hard negatives; it is not trained.
+        sharpness: factor on its cosines; 0 draws negatives evenly, a large one always takes the hardest.
+    """
+
+    def __init__(self, dual: DualEncoder, sharpness: float = 30.0) -> None:
+        self.dual, self.sharpness = dual, sharpness
+
+    def __call__(self, network: CrossEncoderNetwork, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            towers = self.dual.network.eval()
+            images = F.normalize(towers.encode_image(batch.images).float(), dim=1)
+            texts = F.normalize(text_features(towers, batch.tokens).float(), dim=1)
+            logits = self.sharpness * (images @ texts.T)
+        generator = torch.Generator().manual_seed(torch.randint(2**62, (1,)).item())
+        wrong_text = sample_negatives(logits, batch.positives, generator)  # for each image
+        wrong_image = sample_negatives(logits.T, batch.positives.T, generator)  # for each text
+        own = torch.arange(len(logits))
+        text = torch.cat([own, wrong_text[wrong_text >= 0], own[wrong_image >= 0]])
+        image = torch.cat([own, own[wrong_text >= 0], wrong_image[wrong_image >= 0]])
+        read, mask = network.read_text(batch.tokens)
+        scores = network(read[text], mask[text], network.read_image(batch.images)[image])
+        return F.binary_cross_entropy_with_logits(scores, (torch.arange(len(text)) < len(own)).float())

@@ -1,0 +1,143 @@
+"""A cross-encoder: one transformer over the pieces of a text and the patches of an image, one score out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lib.checks import RetrievalInputError
+from lib.models.dual_encoder import Progress, build_network, image_tensor, in_chunks
+from lib.models.states import image_states, text_states, transformer
+from lib.models.tokenizer import Tokenizer
+from lib.tokens import Tokens
+
+
+class CrossEncoderNetwork(nn.Module):
+    """A dual encoder's towers without their pooling, and self-attention over both at once.
+
+    Args:
+        config: see `CrossEncoder`.
+    """
+
+    def __init__(self, config: dict) -> None:
+        super().__init__()
+        made = config["interaction"]
+        width, length = made["width"], config["tokenizer"]["context_length"]
+        self.maps = made["maps"]
+        self.towers = build_network(config)
+        self.enter_image = nn.Sequential(
+            nn.LayerNorm(made["image_width"]), nn.Linear(made["image_width"], width)
+        )
+        self.enter_text = nn.Sequential(
+            nn.LayerNorm(config["text"]["width"]), nn.Linear(config["text"]["width"], width)
+        )
+        self.image_embedding = nn.Parameter(0.02 * torch.randn(made["patches"], width))
+        self.text_embedding = nn.Parameter(0.02 * torch.randn(length, width))
+        self.start_embedding = nn.Parameter(0.02 * torch.randn(1, width))  # its last state is read
+        self.attend = transformer(width, made["heads"], made["layers"], made["dropout"])
+        self.matches = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
+
+    def read_image(self, images: Tensor) -> Tensor:
+        """(n, channels, H, W) to (n, patches, width): what is the same whatever the text."""
+        return self.enter_image(image_states(self.towers, images, self.maps)) + self.image_embedding
+
+    def read_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, length) ids to (n, length, width), and (n, length) which of them are no padding."""
+        states, mask = text_states(self.towers, tokens)
+        return self.enter_text(states) + self.text_embedding, mask
+
+    def forward(self, text: Tensor, mask: Tensor, image: Tensor) -> Tensor:
+        """Logits (n,) that text i describes image i, from what `read_text` and `read_image` gave."""
+        start = self.start_embedding.expand(len(text), 1, -1)
+        joint = torch.cat([start, text, image], dim=1)
+        padding = nn.functional.pad(~mask, (1, image.shape[1]), value=False)
+        read = self.attend(joint, src_key_padding_mask=padding)[:, 0]
+        return self.matches(read).float()[:, 0]
+
+
+class CrossEncoder:
+    """Reads a text and an image together and scores how well they match.
+
+    A score needs both at once, so nothing of it can be stored ahead: N items cost N passes of the joint
+    transformer per query. The towers below it do not look across; `read_text` and `read_image` run them once
+    per item.
+
+    Args:
+        config: that of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps` (see
+            `image_states`), `patches` and `image_width`, their number and width, and the `width`, `heads`,
+            `layers` and `dropout` of the joint transformer.
+        network: with these weights; an untrained one by default.
+
+    Relations: `LateInteraction` lets the same states meet in a maximum instead, after encoding.
+
+    Reference: Li et al. 2021, "Align before fuse" (ALBEF); Li et al. 2022, "BLIP": towers, then a joint
+    encoder with a matching head.
+    """
+
+    def __init__(self, config: dict, network: CrossEncoderNetwork | None = None) -> None:
+        self.config = config
+        self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
+        self.network = (CrossEncoderNetwork(config) if network is None else network).eval()
+
+    @torch.inference_mode()
+    def read_image(
+        self, images: np.ndarray, *, batch_size: int = 256, progress: Progress | None = None
+    ) -> Tokens:
+        """States of images, for `score`; arguments and errors as for `DualEncoder.encode_image`."""
+        self.network.eval()
+        made = self.config["interaction"]
+        states = np.empty((len(images), made["patches"], made["width"]), dtype=np.float32)
+        for rows, chunk in in_chunks(images, batch_size, progress):
+            pixels = image_tensor(chunk, self.config["channels"], self.config["image_size"])
+            states[rows] = self.network.read_image(pixels).numpy()
+        return Tokens(states)
+
+    @torch.inference_mode()
+    def read_text(
+        self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None
+    ) -> Tokens:
+        """States of texts, for `score`; errors as for `DualEncoder.encode_text`."""
+        self.network.eval()
+        ids = self.tokenizer.encode(texts)
+        states = np.empty((*ids.shape, self.config["interaction"]["width"]), dtype=np.float32)
+        mask = np.empty(ids.shape, dtype=bool)
+        for rows, chunk in in_chunks(ids, batch_size, progress):
+            found, counts = self.network.read_text(torch.from_numpy(chunk))
+            states[rows], mask[rows] = found.numpy(), counts.numpy()
+        return Tokens(states, mask)
+
+    @torch.inference_mode()
+    def score(
+        self, text: Tokens, image: Tokens, *, batch_size: int = 512, progress: Progress | None = None
+    ) -> np.ndarray:
+        """How well text i describes image i, as a logit: above 0 the model would say that it does.
+
+        Args:
+            text: n states from `read_text`.
+            image: n states from `read_image`.
+            batch_size: pairs per pass of the joint transformer.
+            progress: called with the number of pairs done after each pass.
+
+        Returns:
+            float32 (n,). Logits of different queries are no ranking of one another's items.
+
+        Raises:
+            RetrievalInputError: not as many texts as images.
+        """
+        if len(text) != len(image):
+            raise RetrievalInputError(f"pairs are aligned, got {len(text)} texts and {len(image)} images")
+        self.network.eval()
+        # Texts of like length go together and are cut to the longest: padding costs as much as words.
+        order = np.argsort(text.counts, kind="stable")
+        scores = np.empty(len(text), dtype=np.float32)
+        for _, rows in in_chunks(order, batch_size, progress):
+            longest = text.counts[rows].max()
+            scores[rows] = self.network(
+                torch.from_numpy(text.vectors[rows, :longest]),
+                torch.from_numpy(text.mask[rows, :longest]),
+                torch.from_numpy(image.vectors[rows]),
+            ).numpy()
+        return scores

@@ -1,0 +1,120 @@
+"""Late interaction: one vector per patch and per word; they meet in a sum of maxima, after encoding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.models.dual_encoder import Progress, build_network, image_tensor, in_chunks
+from lib.models.states import image_states, text_states, transformer
+from lib.models.tokenizer import Tokenizer
+from lib.tokens import Tokens
+
+
+class TokenSide(nn.Module):
+    """States of one modality to unit vectors: each sees the others of its own item, none of the other side.
+
+    Args:
+        states: width of the incoming states.
+        length: most states of an item; each place has an embedding of its own.
+        width, heads, layers, dropout: of the self-attention.
+        dim: of the vectors.
+    """
+
+    def __init__(
+        self, states: int, length: int, *, width: int, heads: int, layers: int, dim: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.LayerNorm(states), nn.Linear(states, width))
+        self.place_embedding = nn.Parameter(0.02 * torch.randn(length, width))
+        self.attend = transformer(width, heads, layers, dropout)
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim))
+
+    def forward(self, states: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(n, length, states) and what is no padding, (n, length), to unit vectors (n, length, dim)."""
+        entered = self.enter(states) + self.place_embedding[: states.shape[1]]
+        padding = None if mask is None else ~mask
+        attended = self.attend(entered, src_key_padding_mask=padding)
+        return F.normalize(self.leave(attended).float(), dim=-1)
+
+
+class LateInteractionNetwork(nn.Module):
+    """A dual encoder's towers without their pooling, and a `TokenSide` on each.
+
+    Args:
+        config: see `LateInteraction`.
+    """
+
+    def __init__(self, config: dict) -> None:
+        super().__init__()
+        made = config["interaction"]
+        sides = {key: made[key] for key in ("width", "heads", "layers", "dim", "dropout")}
+        self.maps = made["maps"]
+        self.towers = build_network(config)
+        self.image = TokenSide(made["image_width"], made["patches"], **sides)
+        self.text = TokenSide(config["text"]["width"], config["tokenizer"]["context_length"], **sides)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(n, channels, H, W) to (n, patches, dim) unit vectors."""
+        return self.image(image_states(self.towers, images, self.maps))
+
+    def encode_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, length) ids to (n, length, dim) unit vectors, and (n, length) which of them count."""
+        states, mask = text_states(self.towers, tokens)
+        return self.text(states, mask), mask
+
+
+class LateInteraction:
+    """Images and texts to unit token vectors; `maxsim` of two of them is their score.
+
+    Args:
+        config: that of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps` (see
+            `image_states`), `patches` and `image_width`, their number and width, and the `width`, `heads`,
+            `layers`, `dropout` and `dim` of both `TokenSide`s.
+        network: with these weights; an untrained one by default.
+    """
+
+    def __init__(self, config: dict, network: LateInteractionNetwork | None = None) -> None:
+        self.config = config
+        self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
+        self.network = (LateInteractionNetwork(config) if network is None else network).eval()
+
+    @property
+    def dim(self) -> int:
+        """Of one token vector."""
+        return self.config["interaction"]["dim"]
+
+    @torch.inference_mode()
+    def encode_image(
+        self, images: np.ndarray, *, batch_size: int = 256, progress: Progress | None = None
+    ) -> Tokens:
+        """One unit vector per patch, row by row; arguments and errors as for `DualEncoder.encode_image`."""
+        self.network.eval()
+        channels, size = self.config["channels"], self.config["image_size"]
+        vectors = np.empty((len(images), self.config["interaction"]["patches"], self.dim), dtype=np.float32)
+        for rows, chunk in in_chunks(images, batch_size, progress):
+            vectors[rows] = self.network.encode_image(image_tensor(chunk, channels, size)).numpy()
+        return Tokens(vectors)
+
+    @torch.inference_mode()
+    def encode_text(
+        self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None
+    ) -> Tokens:
+        """One unit vector per piece of a text and one for its end; padding is masked.
+
+        Raises:
+            RetrievalInputError: as for `DualEncoder.encode_text`.
+        """
+        self.network.eval()
+        ids = self.tokenizer.encode(texts)
+        vectors, mask = np.zeros((*ids.shape, self.dim), dtype=np.float32), np.empty(ids.shape, dtype=bool)
+        for rows, chunk in in_chunks(ids, batch_size, progress):
+            found, counts = self.network.encode_text(torch.from_numpy(chunk))
+            vectors[rows], mask[rows] = found.numpy(), counts.numpy()
+        return Tokens(vectors, mask)

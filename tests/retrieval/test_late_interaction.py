@@ -1,0 +1,113 @@
+"""Search by token vectors against the plain loop, and as a second stage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lib.checks import RetrievalInputError
+from lib.models.late_interaction import LateInteraction
+from lib.retrieval import LateInteractionRetriever, Work
+from lib.tokens import Tokens
+from tests.models.toy import WORDS, interaction_config
+from tests.retrieval.fakes import sorted_by_definition
+
+TEXTS = [*WORDS, "red clock", "left"]
+
+
+class Dimension:
+    """Stands for a model where only its dimension is asked."""
+
+    dim = 4
+
+
+def ragged(n: int, seed: int, longest: int = 5) -> Tokens:
+    """Tokens of small whole numbers, so that every order of adding gives the same score; with ties."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, longest + 1, size=n)
+    return Tokens(
+        rng.integers(-2, 3, size=(n, longest, 4)).astype(np.int8), np.arange(longest) < counts[:, None]
+    )
+
+
+def plain(queries: Tokens, items: Tokens) -> np.ndarray:
+    def of(tokens, i):
+        return tokens.vectors[i][tokens.mask[i]].astype(np.float64)
+
+    pairs = [(of(queries, q), of(items, i)) for q in range(len(queries)) for i in range(len(items))]
+    return np.array([(q @ d.T).max(axis=1).sum() for q, d in pairs]).reshape(len(queries), len(items))
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return ragged(5, 0), ragged(40, 1)
+
+
+def test_search_is_the_plain_loop(sides):
+    queries, items = sides
+    run = LateInteractionRetriever(Dimension(), items).search(queries, k=40)
+    expected = plain(queries, items)
+    np.testing.assert_array_equal(run.ids, sorted_by_definition(expected))
+    np.testing.assert_array_equal(run.scores, -np.sort(-expected, axis=1))
+    assert run.work == (Work("MaxSim", 200, queries.n_tokens * items.n_tokens),)
+
+
+def test_blocks_of_queries_change_nothing(sides, monkeypatch):
+    queries, items = sides
+    whole = LateInteractionRetriever(Dimension(), items).search(queries, k=7)
+    monkeypatch.setattr("lib.retrieval.late_interaction.CELLS", 80)
+    blocked = LateInteractionRetriever(Dimension(), items).search(queries, k=7)
+    np.testing.assert_array_equal(blocked.ids, whole.ids)
+    np.testing.assert_array_equal(blocked.scores, whole.scores)
+
+
+def test_scores_given_pairs_and_counts_their_products(sides):
+    queries, items = sides
+    retriever = LateInteractionRetriever(Dimension(), items)
+    ids = np.array([[3, 39, -1], [0, 1, 2], [5, -1, -1], [7, 8, 9], [9, 8, 7]])
+    found, expected = retriever.score(queries, ids), plain(queries, items)
+    for row, column in np.argwhere(ids >= 0):
+        assert found[row, column] == expected[row, ids[row, column]]
+    assert (found[ids < 0] == -np.inf).all()
+    products = sum(
+        int(queries.counts[row] * items.counts[ids[row, column]]) for row, column in np.argwhere(ids >= 0)
+    )
+    assert retriever.work(queries, ids) == Work("MaxSim", 12, products)
+
+
+def test_the_mean_ranks_as_the_sum(sides):
+    queries, items = sides
+    total = LateInteractionRetriever(Dimension(), items).search(queries, k=40)
+    mean = LateInteractionRetriever(Dimension(), items, reduce="mean").search(queries, k=40)
+    np.testing.assert_array_equal(mean.ids, total.ids)
+    np.testing.assert_allclose(mean.scores * queries.counts[:, None], total.scores, rtol=1e-6)
+
+
+def test_finds_its_own_images_and_texts_first():
+    torch.manual_seed(0)
+    model = LateInteraction(interaction_config())
+    images = np.random.default_rng(0).integers(0, 256, size=(6, 32, 32, 3), dtype=np.uint8)
+    retriever = LateInteractionRetriever(model, model.encode_image(images))
+    hits = [retriever.by_image(image, k=1)[0] for image in images]
+    assert [hit.position for hit in hits] == list(range(6)) and hits[0].scored_by == "MaxSim"
+    assert hits[0].score == pytest.approx(4, abs=1e-5)  # 4 patches, each its own best
+    retriever = LateInteractionRetriever(model, model.encode_text(TEXTS), TEXTS)
+    assert [retriever.by_text(text, k=1)[0].label for text in TEXTS] == TEXTS
+
+
+def test_bad_input(sides):
+    queries, items = sides
+    retriever = LateInteractionRetriever(Dimension(), items)
+    wide = Tokens(np.ones((2, 3, 8), np.float32))
+    for wrong, message in (
+        (lambda: LateInteractionRetriever(Dimension(), wide), "items have dimension 8, the encoder 4"),
+        (lambda: LateInteractionRetriever(Dimension(), items, ["a"]), "40 items for 1 labels"),
+        (lambda: LateInteractionRetriever(Dimension(), items, reduce="max"), "reduce must be one of"),
+        (lambda: retriever.search(wide, 3), "dimension 8"),
+        (lambda: retriever.search(queries, 41), "k = 41"),
+        (lambda: retriever.score(queries, np.zeros((3, 1), int)), "5 queries and candidates for 3"),
+        (lambda: retriever.score(queries, np.full((5, 1), 40)), "id 40 in row 0"),
+    ):
+        with pytest.raises(RetrievalInputError, match=message):
+            wrong()

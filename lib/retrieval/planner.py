@@ -119,8 +119,8 @@ class Plan:
         affordable: the largest depth within the budget, up to the last measured one; None likewise.
         seconds: a query at `depth` (of the first stage alone when nothing fits).
         quality: at `depth`; None when nothing fits.
-        limit: what stops there: "first stage" (nothing fits), "budget" (more depth would be better), or
-            "quality" (more depth would not).
+        limit: what stops there: "first stage" (nothing fits), "budget" (more depth would be better),
+            "quality" (more depth was measured and is no better), or "curve" (nothing deeper was measured).
         costs, curve, budget_s: what it was made from.
     """
 
@@ -144,7 +144,9 @@ class Plan:
         if self.limit == "budget":
             there = f"{self.curve.values[best]:.3f} at depth {self.curve.depths[best]}"
             return text + f"the budget ends at depth {self.affordable}, the best measured is {there}."
-        return text + f"{self.affordable} would fit, but deeper lists are no better."
+        if self.limit == "curve":
+            return text + "nothing deeper was measured."
+        return text + f"{self.affordable} would fit, but more depth is no better."
 
 
 def plan_depth(costs: StageCosts, budget_s: float, curve: QualityCurve, *, tolerance: float = 0.0) -> Plan:
@@ -177,7 +179,10 @@ def plan_depth(costs: StageCosts, budget_s: float, curve: QualityCurve, *, toler
     quality = curve.at(options)
     chosen = int(np.argmax(quality >= quality.max() - tolerance))
     depth = int(options[chosen])
-    limit = "budget" if curve.values.max() > quality.max() + tolerance else "quality"
+    if curve.values.max() > quality.max() + tolerance:
+        limit = "budget"
+    else:
+        limit = "curve" if depth == curve.depths[-1] else "quality"
     seconds, reached = float(costs.seconds(depth)), float(quality[chosen])
     return Plan(depth, affordable, seconds, reached, limit, costs, curve, budget_s)
 

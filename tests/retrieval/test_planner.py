@@ -66,9 +66,15 @@ def test_more_depth_than_helps_is_not_taken():
     plan = plan_depth(COSTS, 1, CURVE)
     assert (plan.depth, plan.affordable, plan.limit) == (50, 100, "quality")
     assert plan.describe() == (
-        "Rerank 50 items: 28 ms of 1e+03 ms, R@1 0.480; 100 would fit, but deeper lists are no better."
+        "Rerank 50 items: 28 ms of 1e+03 ms, R@1 0.480; 100 would fit, but more depth is no better."
     )
     assert plan_depth(COSTS, 1, CURVE, tolerance=0.035).depth == 20
+
+
+def test_where_the_curve_ends_nothing_is_known():
+    plan = plan_depth(COSTS, 1, QualityCurve([0, 10, 20], [0.3, 0.4, 0.45]))
+    assert (plan.depth, plan.affordable, plan.limit) == (20, 20, "curve")
+    assert plan.describe().endswith("quality 0.450; nothing deeper was measured.")
 
 
 def test_a_second_stage_that_harms_is_left_out():

@@ -25,7 +25,7 @@ from lib.retrieval.fusion import reciprocal_rank_fusion
 from lib.retrieval.late_interaction import LateInteractionRetriever
 from lib.retrieval.planner import Plan, QualityCurve, StageCosts, fit_costs, plan_depth
 from lib.retrieval.runs import Run, Work
-from lib.retrieval.two_stage import Interpolate, TwoStageRetriever, rerank
+from lib.retrieval.two_stage import Interpolate, StagedQueries, TwoStageRetriever, rerank
 
 __all__ = [
     "DEPTH",
@@ -43,6 +43,7 @@ __all__ = [
     "Retriever",
     "Run",
     "StageCosts",
+    "StagedQueries",
     "TwoStageRetriever",
     "Work",
     "encode_side",

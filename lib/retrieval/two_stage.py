@@ -60,8 +60,9 @@ class Interpolate:
         n = np.maximum(found.sum(axis=1, keepdims=True), 1)
         centred = np.where(found, scores - scores.sum(axis=1, keepdims=True) / n, 0)
         spread = np.sqrt((centred**2).sum(axis=1, keepdims=True) / n)
-        # Equal scores leave rounding errors about their mean, which no weight should make differences of.
-        level = np.where(found, scores, -np.inf).max(axis=1) == np.where(found, scores, np.inf).min(axis=1)
+        # Equal scores leave rounding errors about their mean, which no weight should make differences of;
+        # and where nothing was found there is nothing to divide.
+        level = np.where(found, scores, -np.inf).max(axis=1) <= np.where(found, scores, np.inf).min(axis=1)
         return np.where(level[:, None], 0, centred / np.where(level[:, None], 1, spread))
 
 

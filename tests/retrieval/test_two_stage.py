@@ -162,6 +162,16 @@ def test_z_does_not_see_the_units_of_the_second_stage(seed, power, shift):
     np.testing.assert_allclose(*(searched(run, 5).scores for run in runs), atol=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_query_that_finds_nothing_is_mixed_with_nothing():
+    one, two = tables()
+    one[3] = -np.inf
+    for combine in (Interpolate(0.5), Interpolate(0.5, "raw")):
+        first, second = TableRetriever(one), TableRetriever(two)
+        run = searched(TwoStageRetriever(first, second, 4, combine=combine), 6)
+        assert (run.ids[3] == -1).all() and (run.ids[[0, 1, 2, 4, 5]] >= 0).all()
+
+
 def test_the_mixture_is_named():
     for combine, name in (
         (Interpolate(0.7), "0.7 z(cross-encoder logit) + 0.3 z(cosine)"),

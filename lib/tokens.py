@@ -134,16 +134,24 @@ class Tokens:
         """
         if largest is None:
             largest = float(np.abs(self.flat()[0]).max(initial=0))
-        if not 0 < largest < np.inf:
-            raise RetrievalInputError(f"largest must be a positive, finite number, got {largest}")
-        scaled = self.vectors * np.float32(INT8_MAX / largest)
-        return Tokens(np.rint(scaled).clip(-INT8_MAX, INT8_MAX).astype(np.int8), self.mask)
+        return Tokens(round_to_int8(self.vectors, largest), self.mask)
 
     def __repr__(self) -> str:
         n, length, dim = self.vectors.shape
         return (
             f"Tokens({n:,} items, {self.n_tokens:,} tokens in {length} columns, {dim} x {self.vectors.dtype})"
         )
+
+
+def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
+    """Whole numbers from -127 to 127, round(127 x / largest) cut off at the ends, as int8 of the same shape.
+
+    Raises:
+        RetrievalInputError: `largest` is not a positive, finite number.
+    """
+    if not 0 < largest < np.inf:
+        raise RetrievalInputError(f"largest must be a positive, finite number, got {largest}")
+    return np.rint(x * np.float32(INT8_MAX / largest)).clip(-INT8_MAX, INT8_MAX).astype(np.int8)
 
 
 def _refuse_empty(has_tokens: np.ndarray) -> None:

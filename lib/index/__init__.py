@@ -1,8 +1,19 @@
-"""Searching a gallery: exact search, and the one interface that every index family shares."""
+"""Searching a gallery: exact search, the one interface of all index families, an index of token vectors."""
 
 from lib.index.base import VectorSearchIndex
+from lib.index.centroid_lists import Candidates
 from lib.index.exact import topk_exact
 from lib.index.flat import FlatIndex
+from lib.index.residual_codec import ResidualCodec
 from lib.index.scores import METRICS
+from lib.index.token_index import TokenIndex
 
-__all__ = ["METRICS", "FlatIndex", "VectorSearchIndex", "topk_exact"]
+__all__ = [
+    "METRICS",
+    "Candidates",
+    "FlatIndex",
+    "ResidualCodec",
+    "TokenIndex",
+    "VectorSearchIndex",
+    "topk_exact",
+]

@@ -177,7 +177,7 @@ class _Search:
         query, item, bound = (np.concatenate(column) for column in zip(*self._blocks, strict=True))
         order = np.argsort(query.astype(np.int16), kind="stable")  # a radix sort, for 16 bits only
         query, item, bound = query[order], item[order], bound[order]
-        place = _place_in_row(query, n_queries)
+        place = place_in_row(query, n_queries)
         bounds = np.full((n_queries, max(k, place.max() + 1)), -np.inf)
         bounds[query, place] = bound
         promising = bound >= np.partition(bounds, -k, axis=1)[query, -k]
@@ -195,7 +195,7 @@ class _Search:
 
     def _score(self, query: np.ndarray, item: np.ndarray) -> None:
         gallery = self.gallery
-        place = _place_in_row(query, len(self.best))
+        place = place_in_row(query, len(self.best))
         keys = np.full((len(self.best), place.max(initial=-1) + 1), NO_HIT)
         scores = score_pairs(self.queries, gallery.items, query, item, gallery.metric)
         keys[query, place] = pack(scores, gallery.ranks[item])
@@ -211,7 +211,7 @@ class _Search:
         self.floor = np.maximum(self.floor, np.where(worst == NO_HIT, -np.inf, unpack(worst)[0]))
 
 
-def _place_in_row(row: np.ndarray, n_rows: int) -> np.ndarray:
+def place_in_row(row: np.ndarray, n_rows: int) -> np.ndarray:
     """For rows in ascending order: 0, 1, 2, ... within each."""
     counts = np.bincount(row, minlength=n_rows)
     return np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -74,6 +74,11 @@ class TokenIndex:
         """How many documents the index holds."""
         return len(self._counts)
 
+    @property
+    def counts(self) -> np.ndarray:
+        """`(ntotal,)` tokens of each document."""
+        return self._counts
+
     def train(self, tokens: Tokens) -> None:
         """Finds centroids, and what else the storage needs, from documents like those to come.
 

@@ -33,7 +33,7 @@ def torch_sides(*tokens):
 def candidates_by_loop(index, queries, nprobe, most=None):
     """The definition, one pair at a time, from what the index stores of centroids."""
     centroids = index._centroids.astype(np.float64)
-    owner = np.repeat(np.arange(index.ntotal), index._counts)
+    owner = np.repeat(np.arange(index.ntotal), index.counts)
     nearest = np.concatenate(index._nearest)
     rows = []
     for query, mask in zip(queries.vectors.astype(np.float64), queries.mask):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lib.checks import RetrievalInputError
+from lib.index import TokenIndex
 from lib.models.late_interaction import LateInteraction
 from lib.retrieval import LateInteractionRetriever, Work
 from lib.tokens import Tokens
@@ -96,6 +97,59 @@ def test_finds_its_own_images_and_texts_first():
     assert [retriever.by_text(text, k=1)[0].label for text in TEXTS] == TEXTS
 
 
+# ---- over an index
+
+
+def indexed(items, **options):
+    index = TokenIndex(4, "int8", n_centroids=16)
+    index.add(items)
+    return LateInteractionRetriever(Dimension(), index, **options)
+
+
+@pytest.fixture(scope="module")
+def nonzero():
+    """Documents without a token of zeros, which has no nearest centroid, and queries."""
+    items = ragged(60, 2)
+    vectors = items.vectors.copy()
+    vectors[(vectors == 0).all(axis=2)] = 1
+    return ragged(5, 3), Tokens(vectors, items.mask)
+
+
+def test_an_index_searched_whole_is_the_plain_search(nonzero, monkeypatch):
+    queries, items = nonzero
+    plain_run = LateInteractionRetriever(Dimension(), items).search(queries, k=60)
+    monkeypatch.setattr("lib.retrieval.late_interaction.ITEMS_AT_ONCE", 17)
+    for options in ({}, {"nprobe": 16}):  # every centroid asked: every document is a candidate
+        run = indexed(items, **options).search(queries, k=60)
+        np.testing.assert_array_equal(run.ids, plain_run.ids)
+        np.testing.assert_array_equal(run.scores, plain_run.scores)
+        assert run.work[-1] == plain_run.work[0]
+
+
+def test_candidates_alone_are_scored_and_counted(nonzero):
+    queries, items = nonzero
+    retriever = indexed(items, nprobe=1, max_candidates=8)
+    run, offered = retriever.search(queries, k=12), retriever.items.candidates(queries, 1, 8).table()
+    scores = plain(queries, items)
+    for row, candidates in enumerate(offered):
+        candidates = candidates[candidates >= 0]
+        expected = candidates[np.argsort(-scores[row, candidates], kind="stable")]
+        assert run.ids[row].tolist() == [*expected.tolist(), *[-1] * (12 - expected.size)]
+    named, scored = run.work
+    assert named == Work("token index", int((offered >= 0).sum()), queries.n_tokens * 16)
+    assert (scored.scorer, scored.pairs) == ("MaxSim", named.pairs)
+    assert scored.products == retriever.work(queries, offered).products
+
+
+def test_an_index_reranks_as_the_tokens_it_holds(nonzero, monkeypatch):
+    queries, items = nonzero
+    monkeypatch.setattr("lib.retrieval.late_interaction.QUERIES_AT_ONCE", 2)
+    ids = np.array([[3, -1], [59, 0], [-1, -1], [-1, -1], [7, 8]])
+    one, two = indexed(items), LateInteractionRetriever(Dimension(), items)
+    np.testing.assert_array_equal(one.score(queries, ids), two.score(queries, ids))
+    assert one.work(queries, ids) == two.work(queries, ids)
+
+
 def test_bad_input(sides):
     queries, items = sides
     retriever = LateInteractionRetriever(Dimension(), items)
@@ -104,6 +158,8 @@ def test_bad_input(sides):
         (lambda: LateInteractionRetriever(Dimension(), wide), "items have dimension 8, the encoder 4"),
         (lambda: LateInteractionRetriever(Dimension(), items, ["a"]), "40 items for 1 labels"),
         (lambda: LateInteractionRetriever(Dimension(), items, reduce="max"), "reduce must be one of"),
+        (lambda: LateInteractionRetriever(Dimension(), items, nprobe=2), "put them into a TokenIndex"),
+        (lambda: indexed(items, max_candidates=5), "max_candidates = 5 limits what nprobe finds"),
         (lambda: retriever.search(wide, 3), "dimension 8"),
         (lambda: retriever.search(queries, 41), "k = 41"),
         (lambda: retriever.score(queries, np.zeros((3, 1), int)), "5 queries and candidates for 3"),

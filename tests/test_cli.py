@@ -13,6 +13,7 @@ from lib import cli
 from lib.datasets import icons
 from lib.files import save_arrays
 from lib.index import VectorSearchIndex
+from lib.recipes import RECIPES
 from lib.retrieval import Hit
 
 
@@ -258,7 +259,7 @@ def builds(monkeypatch):
 
 @pytest.mark.parametrize(
     ("arguments", "trained"),
-    [(["icons"], ["icons"]), (["scenes", "icons"], ["scenes", "icons"]), (["--all"], ["icons", "scenes"])],
+    [(["icons"], ["icons"]), (["scenes", "icons"], ["scenes", "icons"]), (["--all"], list(RECIPES))],
 )
 def test_train_builds_what_was_named(run, builds, arguments, trained):
     code, out, _ = run("train", *arguments)
@@ -271,7 +272,7 @@ def test_train_builds_what_was_named(run, builds, arguments, trained):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name what to train (icons, scenes) or pass --all"),
+        ([], "name what to train (icons, scenes"),
         (["icons", "--all"], "or pass --all"),
         (["icons", "scens"], "Did you mean 'scenes'?"),
     ],

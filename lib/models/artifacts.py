@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from lib.checks import RetrievalInputError
 from lib.files import DamagedFileError, artifacts_dir, atomic_path, load_arrays, save_arrays, seal, verify
+from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
+from lib.models.late_interaction import LateInteraction
 
+Model = DualEncoder | LateInteraction | CrossEncoder
+KINDS: dict[str, type[Model]] = {
+    "dual_encoder": DualEncoder,
+    "late_interaction": LateInteraction,
+    "cross_encoder": CrossEncoder,
+}
+SCALE = ".scale"  # of the rows of an int8 matrix; no parameter of ours has that name
 WEIGHTS = "model.safetensors"
 CARD = "card.md"
 EMBEDDINGS = "embeddings.npz"
@@ -22,31 +33,66 @@ def _rebuild(name: str) -> str:
     return f"Restore it with git, or train it again with: crossmodal train {name}"
 
 
-def save_model(encoder: DualEncoder, folder: Path, card: dict) -> None:
-    """Writes weights (float16), config and card.
+def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> None:
+    """Writes weights, config and card.
 
     Args:
-        encoder: the trained model.
+        model: the trained model.
         folder: usually `artifacts_dir() / name`.
         card: what was measured and how it was trained, as plain JSON values: `data`, `loss`, `plan`,
             `metrics` (a list of rows)... It is stored inside the weights file and in a readable `card.md`.
+        bits: 16 stores float16; 8 stores matrices and filters as int8 with one scale per row, half the size.
 
     Raises:
-        RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504).
+        RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504), or other bits.
     """
     folder = Path(folder)
-    tensors = {}
-    for key, value in encoder.network.state_dict().items():
-        tensors[key] = (value.half() if value.is_floating_point() else value).contiguous()
-        if not torch.isfinite(tensors[key]).all():
-            raise RetrievalInputError(f"{key} has a value that is not finite in float16; nothing is written")
+    tensors = _pack(model.network.state_dict(), bits)
     path = folder / WEIGHTS
-    content = save(tensors, {"config": json.dumps(encoder.config), "card": json.dumps(card)})
+    content = save(tensors, {"config": json.dumps(model.config), "card": json.dumps(card)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(_in_order(content))
     seal(path)
     with atomic_path(folder / CARD) as temporary:
-        temporary.write_text(card_text(encoder.config["name"], card))
+        temporary.write_text(card_text(model.config["name"], card))
+
+
+def round_weights(network: nn.Module, bits: int) -> nn.Module:
+    """A copy with the weights that `save_model` would store: what should be measured."""
+    rounded = copy.deepcopy(network)
+    rounded.load_state_dict(_unpack(_pack(network.state_dict(), bits)))
+    return rounded
+
+
+def _pack(state: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
+    """Stored tensors by name: float16, or int8 = round(127 x / row maximum) and the scale of each row."""
+    if bits not in (8, 16):
+        raise RetrievalInputError(f"bits must be 8 or 16, got {bits!r}")
+    tensors = {}
+    for key, value in state.items():
+        stored = value.half() if value.is_floating_point() else value
+        if not torch.isfinite(stored).all():
+            raise RetrievalInputError(f"{key} has a value that is not finite in float16; nothing is written")
+        if bits == 8 and value.is_floating_point() and value.ndim > 1:
+            scale = (value.float().flatten(1).abs().amax(dim=1) / 127).clamp(min=torch.finfo().tiny)
+            tensors[key + SCALE] = scale
+            stored = (value.float() / _per_row(scale, value)).round().to(torch.int8)
+        tensors[key] = stored.contiguous()
+    return tensors
+
+
+def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    state = {}
+    for key, value in tensors.items():
+        if key + SCALE in tensors:
+            value = value.float() * _per_row(tensors[key + SCALE], value)
+        if not key.endswith(SCALE):
+            state[key] = value.float() if value.is_floating_point() else value
+    return state
+
+
+def _per_row(scale: Tensor, value: Tensor) -> Tensor:
+    return scale.reshape(-1, *(1,) * (value.ndim - 1))
 
 
 def _in_order(content: bytes) -> bytes:
@@ -72,26 +118,28 @@ def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.T
     return config, card, tensors
 
 
-def load_model(name: str, folder: Path | None = None) -> DualEncoder:
-    """Loads a trained dual encoder by name, after checking its checksum.
+def load_model(name: str, folder: Path | None = None) -> Model:
+    """Loads a trained model by name, after checking its checksum.
 
     Args:
-        name: `"icons"` or `"scenes"`.
+        name: a folder of `data/artifacts`, for example `"icons"`.
         folder: where to look instead of `data/artifacts/<name>`.
+
+    Returns:
+        A `DualEncoder`, `LateInteraction` or `CrossEncoder`, whichever was stored.
 
     Raises:
         MissingFileError: not there; the message names the command that trains it.
         DamagedFileError: the checksum or the content is wrong; nothing is loaded.
     """
     config, _, tensors = _open(name, folder)
-    tensors = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     try:
-        encoder = DualEncoder(config)
-        encoder.network.load_state_dict(tensors)
+        model = KINDS[config.get("kind", "dual_encoder")](config)
+        model.network.load_state_dict(_unpack(tensors))
     # What a config that is not ours makes of the constructors: a missing key, a tower nobody registered...
     except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
         raise DamagedFileError(f"{name!r} does not fit its own config: {error}. {_rebuild(name)}") from error
-    return encoder
+    return model
 
 
 def load_card(name: str, folder: Path | None = None) -> dict:

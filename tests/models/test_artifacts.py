@@ -14,15 +14,19 @@ from lib.files import DamagedFileError, MissingFileError, seal
 from lib.models.artifacts import (
     CARD,
     EMBEDDINGS,
+    KINDS,
     WEIGHTS,
     card_text,
     load_card,
     load_embeddings,
     load_model,
+    round_weights,
     save_embeddings,
     save_model,
 )
-from tests.models.toy import WORDS, toy_config, toy_encoder, toy_images
+from lib.models.cross_encoder import CrossEncoder
+from lib.models.late_interaction import LateInteraction
+from tests.models.toy import WORDS, interaction_config, toy_config, toy_encoder, toy_images
 
 ROW = {"metric": "R@1", "value": 0.5, "low": 0.25, "high": 0.75, "n_queries": 8}
 MODEL_CARD = {"data": "toys", "plan": {"steps": 3, "seed": 0}, "history": {"loss": [1, 2]}, "metrics": [ROW]}
@@ -198,3 +202,49 @@ def test_weights_that_float16_cannot_hold_are_not_written(tmp_path, value):
     with pytest.raises(RetrievalInputError, match="token_embedding.weight has a value that is not finite"):
         save_model(encoder, tmp_path / "toy", {})
     assert not (tmp_path / "toy").exists()
+
+
+# ---- eight bits
+
+
+def test_eight_bits_store_what_round_weights_measures(tmp_path):
+    encoder = toy_encoder()
+    save_model(encoder, tmp_path / "toy", MODEL_CARD, bits=8)
+    loaded = load_model("toy", tmp_path / "toy").network.state_dict()
+    rounded = round_weights(encoder.network, 8).state_dict()
+    for key, value in encoder.network.state_dict().items():
+        torch.testing.assert_close(loaded[key], rounded[key], rtol=0, atol=0)
+        if value.ndim > 1:
+            step = value.flatten(1).abs().amax(dim=1) / 127
+            error = (loaded[key] - value).flatten(1).abs().amax(dim=1)
+            assert (error <= step * 0.51).all()
+        else:  # vectors and scalars keep float16
+            torch.testing.assert_close(loaded[key], value.half().float(), rtol=0, atol=0)
+
+
+def test_rounding_twice_is_rounding_once():
+    network = toy_encoder().network
+    once = round_weights(network, 8)
+    twice = round_weights(once, 8)
+    for key, value in once.state_dict().items():
+        torch.testing.assert_close(twice.state_dict()[key], value, rtol=1e-6, atol=0)
+
+
+def test_a_row_of_zeros_stays_zero():
+    network = torch.nn.Linear(3, 2)
+    torch.nn.init.zeros_(network.weight)
+    assert not round_weights(network, 8).weight.any()
+
+
+def test_refuses_other_bits(tmp_path):
+    with pytest.raises(RetrievalInputError, match="bits must be 8 or 16, got 4"):
+        save_model(toy_encoder(), tmp_path, MODEL_CARD, bits=4)
+
+
+@pytest.mark.parametrize("kind", [LateInteraction, CrossEncoder])
+def test_models_with_interaction_come_back_as_what_they_are(tmp_path, kind):
+    names = {known: name for name, known in KINDS.items()}
+    torch.manual_seed(0)
+    model = kind(interaction_config() | {"kind": names[kind]})
+    save_model(model, tmp_path / "toy", MODEL_CARD)
+    assert isinstance(load_model("toy", tmp_path / "toy"), kind)

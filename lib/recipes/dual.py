@@ -1,28 +1,23 @@
-"""How each committed artifact is made: data, model, loss, plan, and what is measured afterwards."""
+"""The dual encoders: how each is trained from fresh weights, and what is measured afterwards."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from lib.checks import check_choice
 from lib.datasets import icons, scenes
-from lib.files import artifacts_dir, cache_dir
 from lib.geometry import to_int8
 from lib.losses import decorrelation_loss, infonce_loss, matryoshka_loss
-from lib.models.artifacts import save_embeddings, save_model
-from lib.models.dual_encoder import DualEncoder, build_network, text_features
+from lib.models.dual_encoder import DualEncoder, text_features
 from lib.models.tokenizer import Tokenizer
+from lib.recipes.base import Objective, Recipe
 from lib.retrieval import encode_task, evaluate_task
 from lib.streams import Batch, IconStream, SceneStream
 from lib.task import RetrievalTask
-from lib.training import Plan, Trainer
+from lib.training import Plan, Stream
 
 DIMS = (16, 32, 64, 128, 256)
 # The short prefixes are the hardest to train; at equal weights they cost the full embedding much recall.
@@ -49,25 +44,12 @@ def contrastive(network: nn.Module, batch: Batch, decorrelation: float = 0.0) ->
     return loss
 
 
-def _validation(config: dict, task: RetrievalTask) -> Callable[[nn.Module], dict]:
-    def validate(network: nn.Module) -> dict:
-        report = evaluate_task(*encode_task(DualEncoder(config, network), task), task)
-        found = {name: report.mean(name) for name in ("R@1", "R@10")}
-        # Both ends of the list count; R@1 alone is noisy on some 700 queries.
-        return {**found, "score": found["R@1"] + found["R@10"]}
-
-    return validate
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that makes one artifact.
+@dataclass(frozen=True, kw_only=True)
+class DualRecipe(Recipe):
+    """A dual encoder from fresh weights.
 
     Args:
-        data, loss: for the model card.
-        batch_size: pairs per step.
         decorrelation: weight of the penalty on repeated coordinates, see `contrastive`.
-        plan: see `lib.training.Plan`.
         config: tokenizer -> config of the `DualEncoder`.
         tokenizer: () -> Tokenizer.
         stream: (tokenizer, recipe) -> training batches.
@@ -75,16 +57,41 @@ class Recipe:
         export: encoder -> named int8 arrays to store beside the model; `test_text` and `test_image` at least.
     """
 
-    data: str
-    loss: str
-    batch_size: int
     decorrelation: float
-    plan: Plan
     config: Callable[[Tokenizer], dict]
     tokenizer: Callable[[], Tokenizer]
-    stream: Callable[[Tokenizer, Recipe], object]
+    stream: Callable[[Tokenizer, DualRecipe], Stream]
     task: Callable[..., RetrievalTask]
     export: Callable[[DualEncoder], dict]
+
+    @property
+    def identity(self) -> dict[str, object]:
+        return {**super().identity, "decorrelation": self.decorrelation}
+
+    def start(self) -> tuple[DualEncoder, Stream]:
+        tokenizer = self.tokenizer()
+        return DualEncoder(self.config(tokenizer)), self.stream(tokenizer, self)
+
+    def objective(self) -> Objective:
+        return partial(contrastive, decorrelation=self.decorrelation)
+
+    def validation(self) -> Callable[[DualEncoder], dict[str, float]]:
+        task = self.task("validation", "text_to_image")
+
+        def validate(encoder: DualEncoder) -> dict[str, float]:
+            report = evaluate_task(*encode_task(encoder, task), task)
+            found = {name: report.mean(name) for name in ("R@1", "R@10")}
+            # Both ends of the list count; R@1 alone is noisy on some 700 queries.
+            return {**found, "score": found["R@1"] + found["R@10"]}
+
+        return validate
+
+    def measure(self, encoder: DualEncoder) -> tuple[list[dict], dict]:
+        arrays, rows = self.export(encoder), []
+        for direction, sides in (("text_to_image", ("text", "image")), ("image_to_text", ("image", "text"))):
+            task = self.task("test", direction)
+            rows += evaluate_task(arrays[f"test_{sides[0]}"], arrays[f"test_{sides[1]}"], task).rows()
+        return rows, arrays
 
 
 LOSS = f"two-way InfoNCE, learnt temperature, several positives, Matryoshka {DIMS} weighted {WEIGHTS}"
@@ -153,8 +160,8 @@ def _scenes_export(encoder: DualEncoder) -> dict:
     return {"test_text": text, "test_image": image}
 
 
-RECIPES = {
-    "icons": Recipe(
+DUAL_RECIPES = {
+    "icons": DualRecipe(
         data="icons, train split",
         loss=LOSS,
         batch_size=128,
@@ -168,7 +175,7 @@ RECIPES = {
         task=icons.task,
         export=_icons_export,
     ),
-    "scenes": Recipe(
+    "scenes": DualRecipe(
         data="scenes, endless train stream, one of five captions at random",
         loss=LOSS,
         batch_size=256,
@@ -181,70 +188,3 @@ RECIPES = {
         export=_scenes_export,
     ),
 }
-
-
-def build(
-    name: str,
-    *,
-    log: Callable[[str], None] = print,
-    progress: Callable[[int, int], None] = lambda step, steps: None,
-    folder: Path | None = None,
-) -> DualEncoder:
-    """Trains one artifact, measures it on its test split and writes model, card and embeddings.
-
-    A run that was stopped goes on from its last validation: the state lies in `data/cache/` until it is done.
-
-    Args:
-        name: a key of `RECIPES`.
-        log: takes one line per validation.
-        progress: takes the step and the number of steps.
-        folder: where to write; `data/artifacts/<name>` by default.
-
-    Returns:
-        The trained encoder.
-    """
-    recipe = RECIPES[check_choice(name, RECIPES, "artifact")]
-    started = time.monotonic()
-    tokenizer = recipe.tokenizer()
-    config = recipe.config(tokenizer)
-    torch.manual_seed(recipe.plan.seed)
-    checkpoint = cache_dir() / f"train-{name}.pt"
-    identity = {
-        "data": recipe.data,
-        "loss": recipe.loss,
-        "batch_size": recipe.batch_size,
-        "decorrelation": recipe.decorrelation,
-    }
-    trainer = Trainer(
-        build_network(config),
-        recipe.stream(tokenizer, recipe),
-        partial(contrastive, decorrelation=recipe.decorrelation),
-        recipe.plan,
-        validate=_validation(config, recipe.task("validation", "text_to_image")),
-        checkpoint=checkpoint,
-        identity=identity,
-        log=log,
-    )
-    encoder = DualEncoder(config, trainer.run(lambda step: progress(step, recipe.plan.steps)))
-    folder = folder or artifacts_dir() / name
-    arrays = recipe.export(encoder)
-    rows = []
-    for direction, sides in (("text_to_image", ("text", "image")), ("image_to_text", ("image", "text"))):
-        task = recipe.task("test", direction)
-        rows += evaluate_task(arrays[f"test_{sides[0]}"], arrays[f"test_{sides[1]}"], task).rows()
-    card = {
-        **identity,
-        "plan": asdict(recipe.plan),
-        "kept_step": trainer.best_step,
-        "minutes_last_run": round((time.monotonic() - started) / 60, 1),
-        "torch": torch.__version__.split("+")[0],
-        "threads": torch.get_num_threads(),
-        "parameters": sum(p.numel() for p in encoder.network.parameters()),
-        "history": asdict(trainer.history),
-        "metrics": rows,
-    }
-    save_model(encoder, folder, card)
-    save_embeddings(name, folder, **arrays)
-    for leftover in cache_dir().glob(checkpoint.name + "*"):
-        leftover.unlink()
-    return encoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
@@ -57,6 +57,7 @@ def test_lists_of_different_lengths_end_in_nothing():
     assert np.isneginf(run.scores[0, 1:]).all()
 
 
+@settings(deadline=None)
 @given(several_runs(), st.sampled_from([0, 1, 60]))
 def test_is_the_plain_loop(runs, k):
     weights = [1, 2, 0.5, 1][: len(runs)]
@@ -67,6 +68,7 @@ def test_is_the_plain_loop(runs, k):
         assert ranked == sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
 
 
+@settings(deadline=None)
 @given(several_runs(), st.randoms(use_true_random=False))
 def test_the_order_of_the_runs_does_not_matter_to_the_last_bit(runs, random):
     shuffled = random.sample(runs, len(runs))

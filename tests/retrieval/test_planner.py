@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
@@ -39,6 +39,7 @@ def test_the_second_stage_costs_nothing_where_it_does_not_run():
     assert COSTS.seconds(0) == 0.002 and COSTS.seconds([0, 2]).tolist() == pytest.approx([0.002, 0.004])
 
 
+@settings(deadline=None)
 @given(SECONDS, SECONDS, SECONDS, st.floats(0, 3), st.integers(0, 200))
 def test_the_deepest_fits_and_the_next_does_not(first, fixed, pair, budget, largest):
     costs = StageCosts(first, fixed, pair)
@@ -104,6 +105,7 @@ def test_a_budget_on_the_edge_is_enough():
     assert plan_depth(costs, float(costs.seconds(7)), QualityCurve([0, 9], [0, 1])).affordable == 7
 
 
+@settings(deadline=None)
 @given(st.floats(0.002, 0.06), st.floats(0, 0.05))
 def test_more_budget_never_buys_less(budget, more):
     small, large = plan_depth(COSTS, budget, CURVE), plan_depth(COSTS, budget + more, CURVE)

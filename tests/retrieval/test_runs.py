@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
@@ -14,6 +14,7 @@ from tests.retrieval.fakes import sorted_by_definition
 ROWS = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(ROWS, st.data())
 def test_best_first_is_a_stable_sort_cut_off(row, data):
     scores, k = np.float32([row]), data.draw(st.integers(1, len(row)))

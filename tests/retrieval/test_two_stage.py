@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
@@ -145,6 +145,7 @@ def test_z_scores_leave_out_what_is_missing_and_count_a_level_score_0():
 
 
 @pytest.mark.parametrize("scale", ["z", "raw"])
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.integers(1, 9))
 def test_the_ends_of_the_weight_are_the_stages(scale, seed, depth):
     for weight, same in ((1, both(depth, seed)), (0, both(0, seed))):
@@ -152,6 +153,7 @@ def test_the_ends_of_the_weight_are_the_stages(scale, seed, depth):
         np.testing.assert_array_equal(mixed.ids, searched(same, 9).ids)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**16), st.integers(-3, 9), st.integers(-5, 5))
 def test_z_does_not_see_the_units_of_the_second_stage(seed, power, shift):
     one, two = tables(seed=seed)

@@ -164,6 +164,25 @@ def bench_losses(
     _print_rows(loss_cost.as_text(rows), f"d = {dim}, float32, one thread, processor time")
 
 
+@bench.command("maxsim")
+def bench_maxsim(
+    queries: Annotated[int, typer.Option(help="Queries.")] = 1_000,
+    documents: Annotated[int, typer.Option(help="Documents.")] = 10_000,
+    length: Annotated[int, typer.Option(help="Tokens of each.")] = 32,
+    dim: Annotated[int, typer.Option(help="Coordinates of a token.")] = 128,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
+) -> None:
+    """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
+    from lib.benchmarks import maxsim_cost
+
+    with console.status("each system in a process of its own, one thread") as status:
+        rows = maxsim_cost.table(
+            queries, documents, length=length, dim=dim, repeats=repeats, progress=status.update
+        )
+    title = f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one thread"
+    _print_rows(maxsim_cost.as_text(rows), f"{title}, processor time")
+
+
 @bench.command("loss-quality")
 def bench_loss_quality(
     part: Annotated[list[str] | None, typer.Option(help="heads, full or damage; all by default.")] = None,

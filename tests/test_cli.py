@@ -77,6 +77,7 @@ def fake(monkeypatch):
         ["info", "--help"],
         ["bench", "metrics", "--help"],
         ["bench", "losses", "--help"],
+        ["bench", "maxsim", "--help"],
         ["bench", "loss-quality", "--help"],
     ],
 )
@@ -365,6 +366,27 @@ def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
     assert code == 0 and "d = 8, float32, one thread" in out
     assert all(name in out for name in JOBS) and "0.125" in out
     assert len(asked) == 2 * len(JOBS) and asked[0] == ("open_clip ClipLoss", (16, 8), 2)
+
+
+def test_bench_maxsim_prints_a_row_per_library_and_kind_of_input(run, monkeypatch):
+    from lib.benchmarks import maxsim_cost
+    from lib.benchmarks.alone import Cost
+    from lib.benchmarks.peers import System
+
+    asked = []
+
+    def measured(module, key, arrays, *, repeats):
+        asked.append((arrays["query"].shape, arrays["document"].shape, repeats))
+        return Cost([0.0] * repeats, [2.0 if key.startswith("ours") else 8.0] * repeats, 10**6, {"mean": 1.0})
+
+    monkeypatch.setattr(maxsim_cost, "measure_alone", measured)
+    monkeypatch.setattr(System, "is_installed", True)
+    monkeypatch.setenv("COLUMNS", "220")
+    sizes = ("--queries", "3", "--documents", "4", "--length", "5", "--dim", "6", "--repeats", "2")
+    code, out, _ = run("bench", "maxsim", *sizes)
+    assert code == 0 and "3 queries x 4 documents, 5 tokens of 6 x float32" in out
+    assert "all tokens count" in out and "half is padding" in out and "0.25" in out
+    assert asked == 4 * [((3, 5, 6), (4, 5, 6), 2)]
 
 
 @pytest.mark.parametrize(

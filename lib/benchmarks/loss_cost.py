@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from lib.benchmarks import peers
 from lib.benchmarks.alone import Arrays, Cost, measure_alone
-from lib.benchmarks.loss_systems import INSTALL, JOBS, PEER, System
+from lib.benchmarks.loss_systems import JOBS, PEER, System
+from lib.benchmarks.peers import INSTALL, beside_peer
 from lib.checks import check_choice, check_count
 
 BATCH_SIZES = (1024, 2048, 4096, 8192, 16384, 32768)
@@ -93,7 +95,7 @@ def table(
                 except TimeoutError as error:
                     note = str(error)
             peer = costs.get(PEER[system.loss])
-            row = _row(costs.get(name), peer)
+            row = beside_peer(costs.get(name), peer)
             if row["seconds"] is not None:
                 before[name] = size, row["seconds"]
             head = {"loss": system.loss, "batch_size": size, "dim": dim, "system": name}
@@ -124,10 +126,7 @@ def free_bytes() -> float:
 
 def as_text(rows: Sequence[dict]) -> list[dict]:
     """The table for reading: the columns of `SHOWN`, empty where nothing was measured."""
-    return [
-        {name: "" if row[name] is None else shape.format(row[name]) for name, shape in SHOWN.items()}
-        for row in rows
-    ]
+    return peers.as_text(rows, SHOWN)
 
 
 def _expected_seconds(system: System, size: int, before: tuple[int, float] | None) -> float | None:
@@ -145,22 +144,3 @@ def _reason_to_skip(
     if expected is not None and expected > limit_s:
         return f"left out: it would take about {expected:.0f} s, the limit is {limit_s:.0f} s"
     return ""
-
-
-def _row(cost: Cost | None, peer: Cost | None) -> dict[str, float | int | None]:
-    """The measured columns of a system, beside those of its peer where that was measured."""
-    columns = ("seconds", "fastest_s", "slowest_s", "memory_mb")
-    ratios = ("of_peer_seconds", "of_peer_memory", "difference")
-    if cost is None:
-        return dict.fromkeys((*columns, *ratios, "repeats"))
-    row = dict(zip(columns, (float(np.median(cost.run)), min(cost.run), max(cost.run), cost.memory / 1e6)))
-    if peer is None:
-        return {**row, **dict.fromkeys(ratios), "repeats": len(cost.run)}
-    apart = [abs(cost.values[name] / value - 1) for name, value in peer.values.items() if name in cost.values]
-    return {
-        **row,
-        "of_peer_seconds": row["seconds"] / float(np.median(peer.run)),
-        "of_peer_memory": cost.memory / peer.memory,
-        "difference": max(apart),
-        "repeats": len(cost.run),
-    }

@@ -5,37 +5,30 @@ All imports of a library are inside its system, so that a process which measures
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.benchmarks.alone import Arrays, Job
+from lib.benchmarks import peers
+from lib.benchmarks.alone import Arrays
 
 SCALE, BIAS = 1 / 0.07, -10.0
 BLOCK = 1024
 WARM_UP = 64  # pairs
-INSTALL = 'pip install -e ".[oracles]"'
 
 
 @dataclass(frozen=True)
-class System(Job):
+class System(peers.System):
     """One implementation of one loss.
 
     Args:
         loss: what it computes; implementations of the same loss are compared with each other.
-        library: the module that must be installed, None for ours.
         bytes_at: what it was seen to need for B pairs, so that what cannot fit is not tried.
         growth: its seconds grow with B to this power.
     """
 
     loss: str = ""
-    library: str | None = None
     bytes_at: Callable[[int], float] = lambda batch_size: 0.0
     growth: int = 2
-
-    @property
-    def is_installed(self) -> bool:
-        return self.library is None or importlib.util.find_spec(self.library) is not None
 
 
 def _leaves(arrays: Arrays) -> dict:

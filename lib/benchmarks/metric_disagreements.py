@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lib.benchmarks.disagreement_cases import CASES, Case
-from lib.benchmarks.metric_systems import INSTALL, JOBS
+from lib.benchmarks.metric_systems import JOBS
+from lib.benchmarks.peers import INSTALL
 from lib.checks import RetrievalInputError
 from lib.metrics import Qrels, average_precision, evaluate
 

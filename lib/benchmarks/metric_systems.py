@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
 
-from lib.benchmarks.alone import Arrays, Job
+from lib.benchmarks import peers
+from lib.benchmarks.alone import Arrays
 from lib.metrics import Qrels, evaluate
 from lib.metrics.hubness import unadjusted
 
@@ -16,26 +16,19 @@ METRICS = ("R@10", "recall@10", "MRR", "MAP", "nDCG@10")
 FAMILIES = ("R", "recall", "MRR", "MAP", "nDCG")
 K = 10
 WARM_UP = 20  # queries
-INSTALL = 'pip install -e ".[oracles]"'
 
 
 @dataclass(frozen=True)
-class System(Job):
+class System(peers.System):
     """A way to compute the metrics.
 
     Args:
         takes: what it is given, in words; making that is the step `prepare`.
-        library: the module that must be installed, None for ours.
         note: what a reader must know to compare it.
     """
 
     takes: str = ""
-    library: str | None = None
     note: str = ""
-
-    @property
-    def is_installed(self) -> bool:
-        return self.library is None or importlib.util.find_spec(self.library) is not None
 
 
 def first_queries(arrays: Arrays) -> Arrays:

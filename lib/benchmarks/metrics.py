@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lib.benchmarks import peers
 from lib.benchmarks.alone import Arrays, Job, measure_alone
-from lib.benchmarks.metric_systems import BASELINE, INSTALL, METRICS, K
+from lib.benchmarks.metric_systems import BASELINE, METRICS, K
 from lib.benchmarks.metric_systems import JOBS as SYSTEMS
 from lib.checks import RetrievalInputError, check_choice, check_count
 from lib.metrics import Qrels, evaluate_both, evaluate_embeddings
@@ -68,7 +69,7 @@ def table(
             {"system": name, "takes": system.takes}
             | compared(cost, ours)
             | {"n_queries": len(arrays["scores"]), "n_gallery": arrays["scores"].shape[1], "repeats": repeats}
-            | {"note": system.note if cost else f"not installed: {INSTALL}"}
+            | {"note": system.note if cost else f"not installed: {peers.INSTALL}"}
         )
     return rows
 
@@ -89,14 +90,7 @@ def compared(cost, ours) -> dict[str, float | int | None]:
 
 def as_text(rows: Sequence[dict]) -> list[dict]:
     """Either table for reading: the columns of `SHOWN` that it has, empty where a library is missing."""
-    return [
-        {
-            name: "" if row[name] is None else shape.format(row[name])
-            for name, shape in SHOWN.items()
-            if name in row
-        }
-        for row in rows
-    ]
+    return peers.as_text(rows, SHOWN)
 
 
 def inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lib.benchmarks import metric_disagreements, metric_systems
+from lib.benchmarks import metric_disagreements, metric_systems, peers
 from lib.benchmarks.disagreement_cases import CASES
 from lib.benchmarks.metric_disagreements import METRICS, NOT_ASKED, NOT_OFFERED, as_text, table
 
@@ -133,7 +133,7 @@ def test_as_text(rows):
 
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(metric_systems.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     (row,) = table(CASES[:1])
     assert {row[library] for library in MODULES} == {'not installed: pip install -e ".[oracles]"'}
     assert row["ours"] == pytest.approx(EXPONENTIAL) and metric_disagreements.versions() == {}

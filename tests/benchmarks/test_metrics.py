@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.benchmarks import alone, metric_systems, metrics
+from lib.benchmarks import alone, metric_systems, metrics, peers
 from lib.benchmarks.alone import Cost, Job, count_cost, measure_alone
 from lib.benchmarks.metric_systems import BASELINE, METRICS
 from lib.checks import RetrievalInputError
@@ -89,7 +89,7 @@ def test_a_missing_library_is_a_row_that_says_how_to_install_it(monkeypatch):
         return cost(1.0, **dict.fromkeys(METRICS, 0.5))
 
     monkeypatch.setattr(metrics, "measure_alone", measured)
-    monkeypatch.setattr(metric_systems.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     rows = metrics.table(20, 12, repeats=1)
     assert [row["system"] for row in rows] == list(metric_systems.JOBS)
     assert set(asked) == set(metric_systems.JOBS) - set(PEERS)
@@ -130,7 +130,7 @@ def test_coco_has_25010_captions_and_both_directions_are_those_alone():
 
 def test_as_text(monkeypatch):
     monkeypatch.setattr(metrics, "measure_alone", lambda *_, **__: cost(1234.5, MRR=0.5))
-    monkeypatch.setattr(metric_systems.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     shown = metrics.as_text(metrics.table(20, 12, systems=[BASELINE, "ranx"]))
     assert shown[0]["total_s"] == "1234.500" and shown[0]["times_ours"] == "1.0"
     assert shown[1]["total_s"] == "" and shown[1]["note"].startswith("not installed")

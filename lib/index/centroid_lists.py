@@ -74,9 +74,7 @@ class CentroidLists:
         tokens, owner = queries.flat()
         n, k, n_queries = len(self.counts), len(self.centroids), len(queries)
         asked = prepare(tokens, "queries", "inner_product", allow_empty=True)
-        similarities = score_block(
-            asked, self.centroids, "inner_product"
-        )  # (T, k), the same on every machine
+        similarities = score_block(asked, self.centroids, "inner_product")  # (T, k), to the bit anywhere
         # Centroids that any token of a query asks, then the documents in any of their lists, each once.
         best = np.partition(pack(similarities, np.arange(k)), nprobe - 1, axis=1)[:, :nprobe] & 0xFFFFFFFF
         query, centroid = np.divmod(np.unique(owner[:, None] * k + best), k)

@@ -10,7 +10,7 @@ from lib.datasets.scenes.language import KINDS, N_CAPTIONS, caption_choice, capt
 from lib.datasets.scenes.relevance import ceilings, qrels, same_words
 from lib.datasets.scenes.splits import SPLITS, UNSEEN_PAIRS, sample, split_of
 from lib.datasets.scenes.tasks import DIRECTIONS, iter_chunks, task, training_batch
-from lib.datasets.scenes.twins import TWINS, hard_task, training_twins
+from lib.datasets.scenes.twins import N_HARD, TWINS, hard_task, training_twins
 from lib.datasets.scenes.world import (
     COLOURS,
     COUNTS,
@@ -28,7 +28,7 @@ from lib.datasets.scenes.world import (
 )
 
 __all__ = [
-    "COLOURS", "COUNTS", "DIRECTIONS", "KINDS", "MOTIONS", "N_CAPTIONS", "RELATIONS", "SHAPES", "SIZE",
+    "COLOURS", "COUNTS", "DIRECTIONS", "KINDS", "MOTIONS", "N_CAPTIONS", "N_HARD", "RELATIONS", "SHAPES", "SIZE",
     "SIZES", "SPLITS", "TEXTURES", "TWINS", "UNSEEN_PAIRS", "SceneBatch", "canonical", "caption_choice",
     "captions", "ceilings", "clip_captions", "composition_key", "concatenate", "hard_task", "iter_chunks",
     "qrels", "render", "render_clip", "render_sketch", "same_words", "sample", "split_of", "swap_colours",

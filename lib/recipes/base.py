@@ -91,6 +91,7 @@ class Recipe(ABC):
             "torch": torch.__version__.split("+")[0],
             "threads": torch.get_num_threads(),
             "parameters": sum(p.numel() for p in network.parameters()),
+            "bits": self.bits,
             "history": asdict(trainer.history),
             "metrics": rows,
         }

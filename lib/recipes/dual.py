@@ -165,6 +165,7 @@ DUAL_RECIPES = {
         data="icons, train split",
         loss=LOSS,
         batch_size=128,
+        bits=8,  # 5 MB instead of 10, at the same R@1 within two queries in a thousand
         decorrelation=0.03,
         plan=Plan(steps=4440, learning_rate=2e-3, weight_decay=0.3, max_scale=50.0, validate_every=222),
         config=_icons_config,

@@ -9,12 +9,13 @@ from torch import Tensor
 from lib.losses import infonce_of_logits
 from lib.models.cross_encoder import CrossEncoderNetwork
 from lib.models.dual_encoder import DualEncoder, text_features
-from lib.models.late_interaction import LateInteractionNetwork
+from lib.models.feature_tokens import FeatureTokens
+from lib.models.late_interaction import TowerTokens
 from lib.models.maxsim import late_interaction_logits
 from lib.streams import Batch
 
 
-def late_interaction_loss(network: LateInteractionNetwork, batch: Batch) -> Tensor:
+def late_interaction_loss(network: TowerTokens | FeatureTokens, batch: Batch) -> Tensor:
     """Both of FILIP's scores of every pair of a batch, each with InfoNCE over images and over texts.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from lib.interaction_objectives import Matching, late_interaction_loss, sample_negatives
 from lib.models.cross_encoder import CrossEncoderNetwork
 from lib.models.dual_encoder import DualEncoder
-from lib.models.late_interaction import LateInteractionNetwork
+from lib.models.late_interaction import TowerTokens
 from lib.streams import Batch
 from tests.models.toy import interaction_config, toy_tokens
 
@@ -39,7 +39,7 @@ def by_definition(network, batch) -> float:
 
 def test_late_interaction_loss_is_its_definition_and_trains_everything_it_uses():
     torch.manual_seed(0)
-    network = LateInteractionNetwork(interaction_config()).eval()
+    network = TowerTokens(interaction_config()).eval()
     batch = toy_batch()
     loss = late_interaction_loss(network, batch)
     assert loss.item() == pytest.approx(by_definition(network, batch), abs=1e-5)

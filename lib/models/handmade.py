@@ -81,8 +81,7 @@ def hashed_text_features(texts: Sequence[str], dim: int = 2048) -> np.ndarray:
     Reference: K. Weinberger et al., Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
     dim = check_count(dim, "dim")
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise RetrievalInputError("texts must be a list of strings")
+    _check_texts(texts)
     rows = np.zeros((len(texts), dim), np.float32)
     known: dict[str, list[tuple[int, int]]] = {}
     for row, text in zip(rows, texts, strict=True):
@@ -93,6 +92,47 @@ def hashed_text_features(texts: Sequence[str], dim: int = 2048) -> np.ndarray:
             for at, sign in known[piece]:
                 row[at] += sign
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+def hashed_parts(texts: Sequence[str], dim: int, *, words: int = 8, parts: int = 40) -> np.ndarray:
+    """Coordinates of the pieces that `hashed_text_features` counts, for each text and for each of its words.
+
+    Args:
+        texts: strings.
+        dim: coordinates.
+        words: most words of a text that get a row of their own; the whole has all of them.
+        parts: most pieces of a row; what is longer is cut.
+
+    Returns:
+        int64 (len(texts), 1 + words, parts): row 0 the whole text with its pairs of neighbouring words, row i
+        its word i; 1 + coordinate, and 0 where there is no piece. Unlike in `hashed_text_features` there is
+        no sign: a learnt vector per coordinate has one.
+
+    Raises:
+        RetrievalInputError: not a list of strings, or a text without a letter or digit.
+    """
+    check_count(dim, "dim")
+    _check_texts(texts)
+    ids = np.zeros((len(texts), 1 + words, parts), np.int64)
+    known: dict[str, list[int]] = {}
+    for text, (whole, *single) in zip(texts, ids, strict=True):
+        found = words_of(text)
+        if not found:
+            raise RetrievalInputError(f"{text!r} holds no letter or digit. Type at least one word")
+        pairs = [f"{a} {b}" for a, b in zip(found, found[1:], strict=False)]
+        for piece in (*found, *pairs):
+            if piece not in known:
+                known[piece] = [1 + _place(part, dim)[0] for part in _parts(piece)]
+        every = [at for piece in (*found, *pairs) for at in known[piece]][:parts]
+        whole[: len(every)] = every
+        for row, word in zip(single, found, strict=False):
+            row[: len(known[word][:parts])] = known[word][:parts]
+    return ids
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise RetrievalInputError("texts must be a list of strings")
 
 
 def _parts(piece: str) -> list[str]:

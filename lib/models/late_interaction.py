@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models.dual_encoder import Progress, build_network, image_tensor, in_chunks
+from lib.models.feature_tokens import FeatureTokens
 from lib.models.states import image_states, text_states, transformer
 from lib.models.tokenizer import Tokenizer
 from lib.tokens import Tokens
@@ -43,22 +44,33 @@ class TokenSide(nn.Module):
         return F.normalize(self.leave(attended).float(), dim=-1)
 
 
-class LateInteractionNetwork(nn.Module):
+class TowerTokens(nn.Module):
     """A dual encoder's towers without their pooling, and a `TokenSide` on each.
 
     Args:
-        config: see `LateInteraction`.
+        config: of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps` (see
+            `image_states`), `patches` and `image_width`, their number and width, and the `width`, `heads`,
+            `layers`, `dropout` and `dim` of both `TokenSide`s.
     """
 
     def __init__(self, config: dict) -> None:
         super().__init__()
         made = config["interaction"]
         sides = {key: made[key] for key in ("width", "heads", "layers", "dim", "dropout")}
-        self.maps = made["maps"]
+        self.config, self.maps = config, made["maps"]
+        self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
         self.towers = build_network(config)
         self.image = TokenSide(made["image_width"], made["patches"], **sides)
-        self.text = TokenSide(config["text"]["width"], config["tokenizer"]["context_length"], **sides)
+        self.text = TokenSide(config["text"]["width"], self.tokenizer.context_length, **sides)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def images_in(self, images: np.ndarray) -> Tensor:
+        """What `encode_image` reads of images, as `DualEncoder` takes them."""
+        return image_tensor(images, self.config["channels"], self.config["image_size"])
+
+    def texts_in(self, texts: Sequence[str]) -> np.ndarray:
+        """What `encode_text` reads of texts: ids (n, length)."""
+        return self.tokenizer.encode(texts)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(n, channels, H, W) to (n, patches, dim) unit vectors."""
@@ -70,20 +82,21 @@ class LateInteractionNetwork(nn.Module):
         return self.text(states, mask), mask
 
 
+NETWORKS: dict[str, type[nn.Module]] = {"towers": TowerTokens, "features": FeatureTokens}
+
+
 class LateInteraction:
     """Images and texts to unit token vectors; `maxsim` of two of them is their score.
 
     Args:
-        config: that of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps` (see
-            `image_states`), `patches` and `image_width`, their number and width, and the `width`, `heads`,
-            `layers`, `dropout` and `dim` of both `TokenSide`s.
+        config: that of `TowerTokens`, or with `interaction["reads"]` "features" that of `FeatureTokens`.
         network: with these weights; an untrained one by default.
     """
 
-    def __init__(self, config: dict, network: LateInteractionNetwork | None = None) -> None:
+    def __init__(self, config: dict, network: TowerTokens | FeatureTokens | None = None) -> None:
         self.config = config
-        self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
-        self.network = (LateInteractionNetwork(config) if network is None else network).eval()
+        make = NETWORKS[config["interaction"].get("reads", "towers")]
+        self.network = (make(config) if network is None else network).eval()
 
     @property
     def dim(self) -> int:
@@ -94,26 +107,28 @@ class LateInteraction:
     def encode_image(
         self, images: np.ndarray, *, batch_size: int = 256, progress: Progress | None = None
     ) -> Tokens:
-        """One unit vector per patch, row by row; arguments and errors as for `DualEncoder.encode_image`."""
+        """One unit vector per patch (or slot); arguments and errors as for `DualEncoder.encode_image`."""
         self.network.eval()
-        channels, size = self.config["channels"], self.config["image_size"]
         vectors = np.empty((len(images), self.config["interaction"]["patches"], self.dim), dtype=np.float32)
         for rows, chunk in in_chunks(images, batch_size, progress):
-            vectors[rows] = self.network.encode_image(image_tensor(chunk, channels, size)).numpy()
+            vectors[rows] = self.network.encode_image(self.network.images_in(chunk)).numpy()
         return Tokens(vectors)
 
     @torch.inference_mode()
     def encode_text(
         self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None
     ) -> Tokens:
-        """One unit vector per piece of a text and one for its end; padding is masked.
+        """One unit vector per piece of a text and one for all of it; padding is masked.
 
         Raises:
             RetrievalInputError: as for `DualEncoder.encode_text`.
         """
         self.network.eval()
-        ids = self.tokenizer.encode(texts)
-        vectors, mask = np.zeros((*ids.shape, self.dim), dtype=np.float32), np.empty(ids.shape, dtype=bool)
+        ids = self.network.texts_in(texts)
+        vectors, mask = (
+            np.zeros((*ids.shape[:2], self.dim), dtype=np.float32),
+            np.empty(ids.shape[:2], dtype=bool),
+        )
         for rows, chunk in in_chunks(ids, batch_size, progress):
             found, counts = self.network.encode_text(torch.from_numpy(chunk))
             vectors[rows], mask[rows] = found.numpy(), counts.numpy()

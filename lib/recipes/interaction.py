@@ -1,21 +1,24 @@
-"""Models with interaction: late interaction and cross-encoders, grown from the committed dual encoders."""
+"""Models with interaction: late interaction and cross-encoders, and how each is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.datasets import scenes
+import numpy as np
+import torch
+
+from lib.datasets import icons, scenes
 from lib.interaction_objectives import Matching, late_interaction_loss
 from lib.metrics import Evaluation
 from lib.models.artifacts import Model, load_model
 from lib.models.cross_encoder import CrossEncoder
-from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
+from lib.models.tokenizer import Tokenizer
 from lib.recipes.base import Objective, Recipe
 from lib.retrieval import DEPTH, Retriever, evaluate_run
 from lib.retrieval.galleries import retriever_over, two_stages_over
-from lib.streams import SceneStream
+from lib.streams import PairStream, SceneStream
 from lib.task import RetrievalTask
 from lib.training import Plan, Stream
 
@@ -24,14 +27,14 @@ KINDS: dict[str, type[Model]] = {"late_interaction": LateInteraction, "cross_enc
 
 @dataclass(frozen=True, kw_only=True)
 class InteractionRecipe(Recipe):
-    """A model with interaction, its towers those of a committed dual encoder when training starts.
+    """A model with interaction. If it has towers, those start as a committed dual encoder's.
 
     Args:
         name: of the artifact.
-        base: artifact of the dual encoder.
+        base: artifact of the dual encoder that it grows from, or is compared with.
         kind: a key of `KINDS`.
         interaction: see `LateInteraction` and `CrossEncoder`.
-        stream: (dual encoder, recipe) -> training batches.
+        stream: (model at its start, recipe) -> training batches.
         tasks: split -> the text-to-image tasks it is judged by; the first decides which weights are kept.
         depth: how many of the dual encoder's answers a cross-encoder rereads; late interaction searches all.
     """
@@ -40,7 +43,7 @@ class InteractionRecipe(Recipe):
     base: str
     kind: str
     interaction: dict
-    stream: Callable[[DualEncoder, InteractionRecipe], Stream]
+    stream: Callable[[Model, InteractionRecipe], Stream]
     tasks: Callable[[str], list[RetrievalTask]]
     depth: int = 50
     bits: int = 8
@@ -50,11 +53,13 @@ class InteractionRecipe(Recipe):
         return {**super().identity, "base": self.base}
 
     def start(self) -> tuple[Model, Stream]:
-        dual = load_model(self.base)
-        config = {**dual.config, "name": self.name, "kind": self.kind, "interaction": self.interaction}
-        model = KINDS[self.kind](config)
-        model.network.towers.load_state_dict(dual.network.state_dict())
-        return model, self.stream(dual, self)
+        dual, own = load_model(self.base), {"name": self.name, "kind": self.kind}
+        if self.interaction.get("reads") == "features":
+            model = KINDS[self.kind]({**own, "interaction": self.interaction})
+        else:
+            model = KINDS[self.kind]({**dual.config, **own, "interaction": self.interaction})
+            model.network.towers.load_state_dict(dual.network.state_dict())
+        return model, self.stream(model, self)
 
     def objective(self) -> Objective:
         return Matching(load_model(self.base)) if self.kind == "cross_encoder" else late_interaction_loss
@@ -92,9 +97,22 @@ def _scene_tasks(split: str) -> list[RetrievalTask]:
     return [scenes.hard_task(split, n_scenes=n), scenes.task(split, n_images=2 * n)]
 
 
-def _scene_stream(dual: DualEncoder, recipe: InteractionRecipe) -> Stream:
+def _scene_stream(model: Model, recipe: InteractionRecipe) -> Stream:
     # Another seed than the dual encoder's stream, so that these scenes are new to its towers too.
-    return SceneStream(dual.tokenizer, recipe.batch_size, recipe.plan.seed + 1, twins=True)
+    tokenizer = Tokenizer.from_dict(model.config["tokenizer"])
+    return SceneStream(tokenizer, recipe.batch_size, recipe.plan.seed + 1, twins=True)
+
+
+def _icon_features(model: LateInteraction, recipe: InteractionRecipe) -> Stream:
+    """Pairs of features of the training icons; takes the model's scale from them."""
+    corpus = icons.load()
+    positions = corpus.positions("train")
+    names = [icons.phrase_of(corpus.names[i]) for i in positions]
+    images = model.network.images_in(corpus.images[positions])
+    model.network.fit_scale(images)
+    _, same_name = np.unique(names, return_inverse=True)
+    texts = torch.from_numpy(model.network.texts_in(names))
+    return PairStream(images, texts, same_name, recipe.batch_size, recipe.plan.seed)
 
 
 SCENES = {
@@ -116,6 +134,26 @@ INTERACTION_RECIPES = {
             plan=Plan(steps=800, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=100),
             interaction={**SCENE_PATCHES, "layers": 1, "dim": 64},
             **SCENES,
+        ),
+        InteractionRecipe(
+            name="icons_late",
+            data="icons, train split, hand-made features of drawings and names",
+            base="icons",
+            kind="late_interaction",
+            loss="two-way InfoNCE of both FILIP scores, learnt temperature, several positives",
+            batch_size=256,
+            plan=Plan(steps=2200, learning_rate=2e-3, weight_decay=0.3, average=0.99, validate_every=220),
+            interaction={
+                "reads": "features",
+                "features": 64 * 9,
+                "hashed": 4096,
+                "patches": 8,
+                "width": 256,
+                "dim": 128,
+                "dropout": 0.3,
+            },  # fmt: skip
+            stream=_icon_features,
+            tasks=lambda split: [icons.task(split)],
         ),
         InteractionRecipe(
             name="scenes_cross",

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.models.handmade import GRID, ORIENTATIONS, gradient_features, hashed_text_features
+from lib.models.handmade import (
+    GRID,
+    ORIENTATIONS,
+    gradient_features,
+    hashed_parts,
+    hashed_text_features,
+)
 
 
 def ramp(axis: int, falls: bool = False) -> np.ndarray:
@@ -79,3 +85,28 @@ def test_hashing_by_hand():
 def test_hashed_features_refuse(texts, dim, message):
     with pytest.raises(RetrievalInputError, match=message):
         hashed_text_features(texts, dim)
+
+
+def test_parts_of_a_text_are_those_of_its_words_and_pairs():
+    whole, red, cars, none = hashed_parts(["red cars"], 1000, words=3)[0]
+    pair = hashed_parts(["red cars"], 1000, words=1)[0, 0]
+    np.testing.assert_array_equal(whole, pair)
+    # red: the word and <re red ed>, of which one is the word again; cars: the word and <ca car ars rs>.
+    assert [np.count_nonzero(row) for row in (whole, red, cars, none)] == [3 + 5 + 1, 3, 5, 0]
+    np.testing.assert_array_equal(red, hashed_parts(["red"], 1000)[0, 1])
+    assert set(red) | set(cars) <= set(whole)
+
+
+def test_parts_count_what_the_features_count():
+    text, dim = "alarm clock", 64
+    parts = hashed_parts([text], dim)[0, 0]
+    counted = hashed_text_features([text], dim)[0]
+    assert set(np.flatnonzero(counted)) <= set(parts[parts > 0] - 1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"), [(["car", "?!"], "holds no letter or digit"), ("car", "list of strings")]
+)
+def test_hashed_parts_refuse(texts, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        hashed_parts(texts, 10)

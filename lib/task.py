@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,15 @@ class RetrievalTask:
     @property
     def gallery_modality(self) -> str:
         return self.direction.split("_to_")[1]
+
+    def take_queries(self, index) -> RetrievalTask:
+        """The same task for some of its queries, in the order given (positions, or a boolean per query)."""
+        qrels = self.qrels.take_queries(index)  # refuses positions that are none
+        rows = np.arange(len(self.queries))[np.asarray(index)]
+        queries = self.queries
+        queries = queries[rows] if isinstance(queries, np.ndarray) else [queries[row] for row in rows]
+        groups = None if self.query_groups is None else np.asarray(self.query_groups)[rows]
+        return replace(self, queries=queries, qrels=qrels, query_groups=groups)
 
     def describe(self) -> str:
         """One line: name, split, direction, sizes, judgements."""

@@ -55,3 +55,15 @@ def test_every_query_has_a_group():
     assert make(query_groups=np.array([0, 0])).query_groups.tolist() == [0, 0]
     with pytest.raises(RetrievalInputError, match="query_groups has 3 entries for 2 queries"):
         make(query_groups=np.arange(3))
+
+
+def test_a_task_of_some_queries():
+    whole = make(query_groups=np.array([4, 7]))
+    for index in ([1], np.array([False, True])):
+        part = whole.take_queries(index)
+        assert part.queries == ["a blue disc"] and part.query_groups.tolist() == [7]
+        assert part.qrels == whole.qrels.take_queries([1]) and part.gallery is whole.gallery
+    images = make(queries=np.arange(2), query_groups=None).take_queries([1, 0])
+    assert images.queries.tolist() == [1, 0] and images.query_groups is None
+    with pytest.raises(RetrievalInputError, match="2"):
+        whole.take_queries([2])

@@ -11,18 +11,16 @@ import torch
 from lib.datasets import icons, scenes
 from lib.interaction_objectives import Matching, late_interaction_loss
 from lib.metrics import Evaluation
-from lib.models.artifacts import Model, load_model
-from lib.models.cross_encoder import CrossEncoder
+from lib.models.artifacts import KINDS, Model, load_model
 from lib.models.late_interaction import LateInteraction
 from lib.models.tokenizer import Tokenizer
 from lib.recipes.base import Objective, Recipe
+from lib.recipes.dual import LOSS, contrastive
 from lib.retrieval import DEPTH, Retriever, evaluate_run
 from lib.retrieval.galleries import retriever_over, two_stages_over
 from lib.streams import PairStream, SceneStream
 from lib.task import RetrievalTask
 from lib.training import Plan, Stream
-
-KINDS: dict[str, type[Model]] = {"late_interaction": LateInteraction, "cross_encoder": CrossEncoder}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class InteractionRecipe(Recipe):
     Args:
         name: of the artifact.
         base: artifact of the dual encoder that it grows from, or is compared with.
-        kind: a key of `KINDS`.
+        kind: a key of `lib.models.artifacts.KINDS`; "dual_encoder" is the control, which sees the same data.
         interaction: see `LateInteraction` and `CrossEncoder`.
         stream: (model at its start, recipe) -> training batches.
         tasks: split -> the text-to-image tasks it is judged by; the first decides which weights are kept.
@@ -58,17 +56,20 @@ class InteractionRecipe(Recipe):
             model = KINDS[self.kind]({**own, "interaction": self.interaction})
         else:
             model = KINDS[self.kind]({**dual.config, **own, "interaction": self.interaction})
-            model.network.towers.load_state_dict(dual.network.state_dict())
+            towers = model.network if self.kind == "dual_encoder" else model.network.towers
+            towers.load_state_dict(dual.network.state_dict())
         return model, self.stream(model, self)
 
     def objective(self) -> Objective:
-        return Matching(load_model(self.base)) if self.kind == "cross_encoder" else late_interaction_loss
+        if self.kind == "cross_encoder":
+            return Matching(load_model(self.base))
+        return late_interaction_loss if self.kind == "late_interaction" else contrastive
 
     def retriever(self, model: Model, task: RetrievalTask) -> Retriever:
-        """Over a task's gallery: late interaction alone, a cross-encoder behind the dual encoder."""
-        if self.kind == "late_interaction":
-            return retriever_over(task, model)
-        return two_stages_over(task, load_model(self.base), model, self.depth)
+        """Over a task's gallery: a cross-encoder behind the dual encoder, the others alone."""
+        if self.kind == "cross_encoder":
+            return two_stages_over(task, load_model(self.base), model, self.depth)
+        return retriever_over(task, model)
 
     def validation(self) -> Callable[[Model], dict[str, float]]:
         tasks = self.tasks("validation")
@@ -133,6 +134,14 @@ INTERACTION_RECIPES = {
             loss="two-way InfoNCE of both FILIP scores, learnt temperature, several positives",
             plan=Plan(steps=800, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=100),
             interaction={**SCENE_PATCHES, "layers": 1, "dim": 64},
+            **SCENES,
+        ),
+        InteractionRecipe(
+            name="scenes_twins",
+            kind="dual_encoder",
+            loss=LOSS,
+            plan=Plan(steps=800, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=100),
+            interaction={},
             **SCENES,
         ),
         InteractionRecipe(

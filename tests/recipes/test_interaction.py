@@ -8,8 +8,7 @@ import torch
 
 from lib import recipes
 from lib.datasets import scenes
-from lib.models.artifacts import load_card, load_model
-from lib.recipes.interaction import KINDS
+from lib.models.artifacts import KINDS, load_card, load_model
 from lib.training import Plan
 
 EVERY = [pytest.param(recipe, id=name) for name, recipe in recipes.INTERACTION_RECIPES.items()]
@@ -23,9 +22,10 @@ def tiny_tasks(split):
 def test_training_starts_from_the_dual_encoder_or_from_features(recipe):
     model, stream = recipe.start()
     assert isinstance(model, KINDS[recipe.kind]) and model.config["name"] == recipe.name
-    if hasattr(model.network, "towers"):
+    if recipe.interaction.get("reads") != "features":
         dual = load_model(recipe.base).network.state_dict()
-        for key, value in model.network.towers.state_dict().items():
+        towers = getattr(model.network, "towers", model.network)
+        for key, value in towers.state_dict().items():
             torch.testing.assert_close(value, dual[key], rtol=0, atol=0)
     else:
         assert model.network.mean.any() and (model.network.spread != 1).any()
@@ -33,7 +33,7 @@ def test_training_starts_from_the_dual_encoder_or_from_features(recipe):
     assert torch.isfinite(loss)
 
 
-@pytest.mark.parametrize("name", ["scenes_late", "scenes_cross"])
+@pytest.mark.parametrize("name", ["scenes_twins", "scenes_late", "scenes_cross"])
 def test_build_stores_what_it_measured(name, tmp_path, monkeypatch):
     monkeypatch.setattr(
         recipes.base, "cache_dir", lambda: tmp_path

@@ -23,6 +23,7 @@ from lib.course import (
     loss_triplet,
     metrics,
     start_here,
+    two_stage,
 )
 from lib.course.engine import Exercise, Verdict, check, exercises, hint, predict, register, reveal
 
@@ -39,6 +40,7 @@ for notebook in (
     loss_sigmoid,
     loss_shootout,
     loss_shootout_fairness,
+    two_stage,
 ):
     register(*notebook.EXERCISES)
 

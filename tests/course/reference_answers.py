@@ -198,6 +198,31 @@ def clustered_error(a, b, groups):
     return np.sqrt((np.bincount(cluster, d - d.mean()) ** 2).sum()) / len(d)
 
 
+def reranked(ids, scores, depth):
+    order = np.lexsort((ids[:, :depth], -scores[:, :depth]), axis=1)
+    head = np.take_along_axis(ids[:, :depth], order, axis=1)
+    return np.concatenate([head, ids[:, depth:]], axis=1)
+
+
+def depth_within(first, fixed, pair, budget, depths, quality):
+    cost = np.where(depths > 0, first + fixed + pair * depths, first)
+    fits = np.flatnonzero(cost <= budget)
+    return depths[fits][np.argmax(quality[fits])] if fits.size else -1
+
+
+def fuse(runs, k):
+    scores = {}
+    for run in runs:
+        for rank, item in enumerate(run, start=1):
+            scores[item] = scores.get(item, 0) + 1 / (k + rank)
+    return sorted(scores, key=lambda item: (-scores[item], item))
+
+
+def order_of_stages(first, second):
+    unread = np.isneginf(second)
+    return np.lexsort((-np.where(unread, first, second), unread), axis=1)
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -233,4 +258,8 @@ ANSWERS = {
     "shootout.select": honest_choice,
     "shootout.budget": at_equal_budget,
     "shootout.error": clustered_error,
+    "two_stage.rerank": reranked,
+    "two_stage.depth": depth_within,
+    "two_stage.fuse": fuse,
+    "two_stage.order": order_of_stages,
 }

@@ -58,7 +58,7 @@ def contact_sheet(
         ax.grid(False)
         if place >= n_images:
             continue
-        _picture(ax, np.asarray(images[place]))
+        draw_image(ax, np.asarray(images[place]))
         right = marks is not None and bool(marks[place])
         ax.spines[:].set(color=COLOURS[2] if right else "0.75", linewidth=4 if right else 0.8)
         if titles is not None:
@@ -125,7 +125,8 @@ def heatmap(
     return labelled(ax, xlabel, ylabel, title)
 
 
-def _picture(ax: Axes, image: np.ndarray) -> None:
+def draw_image(ax: Axes, image: np.ndarray) -> None:
+    """An image as it is, pixels as squares; grey where it has one channel."""
     image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
     top = 255 if image.dtype == np.uint8 else 1
     ax.imshow(image, cmap="gray", vmin=0, vmax=top, interpolation="nearest", aspect="equal")

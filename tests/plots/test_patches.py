@@ -1,0 +1,72 @@
+"""Word by word over the patches: what is clear, what is veiled, and who won."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from lib import plots
+from lib.checks import RetrievalInputError
+from lib.plots.patches import WHITEST
+
+IMAGE = np.full((8, 8, 3), 100, np.uint8)
+MAP = np.array([[1.0, 0.5, 0.0, -0.7]])  # one word, 2 x 2 patches
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def drawn(maps=MAP, words=("red",), **kwargs):
+    return plots.spotlights([IMAGE], [maps], [words], ["its own image"], **kwargs)
+
+
+def test_the_veil_is_thick_where_similarity_is_low_and_gone_where_it_is_high():
+    veil = drawn().axes[1].images[1].get_array()
+    assert veil.shape == (2, 2, 4)
+    np.testing.assert_allclose(veil[..., 3].ravel(), [0, WHITEST / 2, WHITEST, WHITEST])
+
+
+def test_the_scale_is_what_the_caller_says_in_every_panel():
+    veil = drawn(low=-0.7, high=0.5).axes[1].images[1].get_array()
+    np.testing.assert_allclose(veil[..., 3].ravel(), [0, 0, WHITEST * 0.5 / 1.2, WHITEST])
+
+
+def test_a_frame_stands_on_the_patch_that_won_and_its_similarity_behind_the_word():
+    panel = drawn(np.array([[0.0, 0.1, 0.25, 0.2]])).axes[1]
+    assert {patch.get_xy() for patch in panel.patches} == {(-0.5, 3.5)}
+    assert panel.get_xlabel() == "red 0.25"
+
+
+def test_words_are_readable_and_rows_may_have_different_numbers_of_them():
+    figure = plots.spotlights([IMAGE] * 2, [MAP, np.tile(MAP, (2, 1))], [["a"], ["b", "c"]], ["1", "2"])
+    labels = [ax.get_xlabel() for ax in figure.axes]
+    assert labels == ["", "a 1.00", "", "", "b 1.00", "c 1.00"]
+    assert all(ax.xaxis.label.get_fontsize() >= 12 for ax in figure.axes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], [], [], []), "at least one; got 0 images"),
+        (([IMAGE], [MAP, MAP], [["a"]], ["1"]), "2 maps"),
+        (([IMAGE], [MAP[:, :3]], [["a"]], ["1"]), r"square grid\) for 1 words, got \(1, 3\)"),
+        (([IMAGE], [MAP], [["a", "b"]], ["1"]), "for 2 words"),
+        (([IMAGE], [MAP[0]], [["a"]], ["1"]), r"got \(4,\)"),
+    ],
+)
+def test_refuses_what_it_cannot_draw(arguments, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        plots.spotlights(*arguments)
+
+
+def test_refuses_a_scale_without_extent():
+    with pytest.raises(RetrievalInputError, match="low must be below high, got 1 and 1"):
+        drawn(low=1, high=1)

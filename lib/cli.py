@@ -198,6 +198,20 @@ def bench_loss_quality(
         loss_trials.collect()
 
 
+@bench.command("architectures")
+def bench_architectures() -> None:
+    """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""
+    from lib.benchmarks import architecture_sample, architectures
+
+    def log(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    architectures.fill(log)
+    architectures.collect()
+    architecture_sample.collect(log)
+    _print_rows(architectures.as_text(architectures.committed()), "architectures, 95% intervals by item")
+
+
 def _print_rows(rows: list[dict], title: str) -> None:
     """Rows of texts as a table, a column per key; what was said of the same subject is not said again."""
     first = next(iter(rows[0]))

@@ -63,10 +63,12 @@ class Matching:
 
     Args:
         dual: finds the hard negatives; it is not trained.
-        sharpness: factor on its cosines; 0 draws negatives evenly, a large one always takes the hardest.
+        sharpness: factor on its cosines; 0 draws negatives evenly, a large one always takes the hardest. On
+            batches of twins 6 draws the twin a third of the time. At 30 it draws little else, and what is
+            learnt tells twins apart and ranks everything else at random.
     """
 
-    def __init__(self, dual: DualEncoder, sharpness: float = 30.0) -> None:
+    def __init__(self, dual: DualEncoder, sharpness: float = 6.0) -> None:
         self.dual, self.sharpness = dual, sharpness
 
     def __call__(self, network: CrossEncoderNetwork, batch: Batch) -> Tensor:

@@ -15,12 +15,12 @@ from lib.checks import RetrievalInputError, check_choice
 from lib.files import artifacts_dir, atomic_path, cache_dir, load_arrays, save_arrays, seal, verify
 from lib.objectives import OBJECTIVES
 
-SEEDS = {"heads": 5, "full": 4, "damage": 3}
+SEEDS = {"heads": 5, "full": 5, "damage": 5}
 PARTS = tuple(SEEDS)
 TUNING_SEED = 100  # none of the above
 TUNING_RATES = (3e-4, 1e-3, 3e-3)
 TUNED_AT = {"heads": (16, 64, 256, 512), "full": (64, 256)}
-BATCH_SIZES = {"heads": (16, 32, 64, 128, 256, 512), "full": (64,)}
+BATCH_SIZES = {"heads": (16, 32, 64, 128, 256, 512), "full": (16, 64, 256, 512)}
 NOISE = (0.2, 0.4)
 REPEATS = (0.5,)
 SETTING = ("corpus", "encoders", "loss", "batch_size", "noise", "repeats", "tell")

@@ -23,10 +23,10 @@ def test_training_starts_from_the_dual_encoder_or_from_features(recipe):
     model, stream = recipe.start()
     assert isinstance(model, KINDS[recipe.kind]) and model.config["name"] == recipe.name
     if recipe.interaction.get("reads") != "features":
-        dual = load_model(recipe.base).network.state_dict()
-        towers = getattr(model.network, "towers", model.network)
-        for key, value in towers.state_dict().items():
-            torch.testing.assert_close(value, dual[key], rtol=0, atol=0)
+        source = load_model(recipe.towers or recipe.base).network
+        source, own = (getattr(network, "towers", network) for network in (source, model.network))
+        for key, value in own.state_dict().items():
+            torch.testing.assert_close(value, source.state_dict()[key], rtol=0, atol=0)
     else:
         assert model.network.mean.any() and (model.network.spread != 1).any()
     loss = recipe.objective()(model.network, stream.batch(0))

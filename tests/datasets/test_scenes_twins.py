@@ -57,6 +57,13 @@ def test_a_reader_blind_to_order_cannot_do_better_than_one_in_four() -> None:
         assert row["blind_own_image"] <= 0.25 < 0.6 < row["own_image"]
 
 
+def test_the_ceilings_of_the_datasheet() -> None:
+    base = sample_swappable("test", scenes.N_HARD)
+    *_, order, every = scenes.ceilings(base, twins(base))
+    rounded = [round(100 * every[key], 1) for key in ("blind_any_true", "own_image")]
+    assert [*rounded, round(100 * order["own_image"], 1)] == [24.5, 96.2, 83.0]
+
+
 def test_both_directions_judge_alike() -> None:
     there, back = scenes.hard_task(n_scenes=8), scenes.hard_task("test", "image_to_text", 8)
     assert len(back.queries) == 8 and len(back.gallery) == 160

@@ -13,6 +13,7 @@ from __future__ import annotations
 from lib.course import (
     evaluation_traps,
     joint_embedding,
+    late_interaction,
     loss_infonce,
     loss_infonce_batches,
     loss_mnr,
@@ -40,6 +41,7 @@ for notebook in (
     loss_sigmoid,
     loss_shootout,
     loss_shootout_fairness,
+    late_interaction,
     two_stage,
 ):
     register(*notebook.EXERCISES)

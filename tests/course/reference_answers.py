@@ -223,6 +223,27 @@ def order_of_stages(first, second):
     return np.lexsort((-np.where(unread, first, second), unread), axis=1)
 
 
+def maxsim_of(query, document):
+    return (query @ document.T).max(axis=1).sum()
+
+
+def maxsim_padded(query, documents, mask):
+    similarities = query @ documents.transpose(0, 2, 1)  # (n, L_q, L_d)
+    return np.where(mask[:, None], similarities, -np.inf).max(axis=2).sum(axis=1)
+
+
+def filip_loss(text_to_image, image_to_text):
+    def cross_entropy(logits):
+        return -np.diag(log_softmax(logits)).mean()
+
+    return (cross_entropy(text_to_image) + cross_entropy(image_to_text.T)) / 2
+
+
+def keep_most_won(queries, document, k):
+    wins = np.bincount((queries @ document.T).argmax(axis=1), minlength=len(document))
+    return np.sort(np.argsort(-wins, kind="stable")[:k])
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -258,6 +279,10 @@ ANSWERS = {
     "shootout.select": honest_choice,
     "shootout.budget": at_equal_budget,
     "shootout.error": clustered_error,
+    "late.maxsim": maxsim_of,
+    "late.padded": maxsim_padded,
+    "late.filip": filip_loss,
+    "late.prune": keep_most_won,
     "two_stage.rerank": reranked,
     "two_stage.depth": depth_within,
     "two_stage.fuse": fuse,

@@ -1,4 +1,4 @@
-"""Exercises of notebook 10: MaxSim, padding that does not leak, the loss of FILIP put right, tokens to keep."""
+"""Exercises of notebook 10: MaxSim, padding that does not leak, the loss of FILIP, tokens worth keeping."""
 
 from __future__ import annotations
 

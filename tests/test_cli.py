@@ -79,6 +79,7 @@ def fake(monkeypatch):
         ["bench", "losses", "--help"],
         ["bench", "maxsim", "--help"],
         ["bench", "loss-quality", "--help"],
+        ["bench", "architectures", "--help"],
     ],
 )
 def test_help_comes_without_waiting_for_torch(arguments):
@@ -413,3 +414,15 @@ def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatc
     assert run("bench", "loss-quality")[0] == 0 and ran[1:] == list(loss_trials.PARTS) and written
     code, _, err = run("bench", "loss-quality", "--part", "tails")
     assert code == 2 and "heads" in err
+
+
+def test_bench_architectures_fills_collects_and_prints(run, monkeypatch):
+    from lib.benchmarks import architecture_sample, architectures
+
+    done = []
+    monkeypatch.setattr(architectures, "fill", lambda log: log("scenes: dual encoder, part 1 of 1"))
+    monkeypatch.setattr(architectures, "collect", lambda: done.append("table"))
+    monkeypatch.setattr(architecture_sample, "collect", lambda log: done.append("sample"))
+    code, out, _ = run("bench", "architectures")
+    assert code == 0 and done == ["table", "sample"] and "part 1 of 1" in out
+    assert "architectures, 95% intervals by item" in out

@@ -11,6 +11,7 @@ The exercises of a notebook are in the module of its name.
 from __future__ import annotations
 
 from lib.course import (
+    cross_encoders,
     evaluation_traps,
     joint_embedding,
     late_interaction,
@@ -41,6 +42,7 @@ for notebook in (
     loss_sigmoid,
     loss_shootout,
     loss_shootout_fairness,
+    cross_encoders,
     late_interaction,
     two_stage,
 ):

@@ -244,6 +244,22 @@ def keep_most_won(queries, document, k):
     return np.sort(np.argsort(-wins, kind="stable")[:k])
 
 
+def match_probability(logits):
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return weights[:, 1] / weights.sum(axis=1)
+
+
+def interaction_part(scores):
+    rows, columns = scores.mean(axis=1, keepdims=True), scores.mean(axis=0)
+    return scores - rows - columns + scores.mean()
+
+
+def hard_negative_chances(logits, same):
+    weights = np.where(same, 0.0, np.exp(logits - logits.max(axis=1, keepdims=True)))
+    total = weights.sum(axis=1, keepdims=True)
+    return weights / np.where(total > 0, total, 1.0)
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -287,4 +303,7 @@ ANSWERS = {
     "two_stage.depth": depth_within,
     "two_stage.fuse": fuse,
     "two_stage.order": order_of_stages,
+    "cross.probability": match_probability,
+    "cross.interaction": interaction_part,
+    "cross.negatives": hard_negative_chances,
 }

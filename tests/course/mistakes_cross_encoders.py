@@ -1,0 +1,85 @@
+"""Typical wrong answers to the exercises of notebook 09, each with a phrase of the hint meant for it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.course.reference_answers import hard_negative_chances, interaction_part, match_probability
+
+
+def softmax(x, axis):
+    weights = np.exp(x - x.max(axis=axis, keepdims=True))
+    return weights / weights.sum(axis=axis, keepdims=True)
+
+
+def overflowing(logits):
+    weights = np.exp(logits)
+    return weights[:, 1] / weights.sum(axis=1)
+
+
+def clipped(logits):
+    return match_probability(np.clip(logits, -50, 50))
+
+
+def diagonal_masked(logits, same):
+    return softmax(np.where(np.eye(*logits.shape, dtype=bool), -np.inf, logits), axis=1)
+
+
+def masked_after(logits, same):
+    return np.where(same, 0, softmax(logits, axis=1))
+
+
+def zero_logits(logits, same):
+    return softmax(np.where(same, 0.0, logits), axis=1)
+
+
+def by_columns(logits, same):
+    weights = np.exp(logits) * ~same
+    return weights / np.maximum(weights.sum(axis=0), 1e-300)
+
+
+def nothing_left(logits, same):
+    return softmax(np.where(same, -np.inf, logits), axis=1)
+
+
+def even_where_nothing_is_left(logits, same):
+    found = hard_negative_chances(logits, same)
+    return np.where(same.all(axis=1, keepdims=True), 0.25, found)
+
+
+def unshifted(logits, same):
+    weights = np.exp(logits) * ~same
+    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+
+
+MISTAKES = {
+    "cross.probability": [
+        (lambda logits: 1 - match_probability(logits), "probability of no match"),
+        (lambda logits: softmax(logits[:, 1], axis=0), "runs over the candidates"),
+        (lambda logits: 1 / (1 + np.exp(-logits[:, 1])), "logit of no match is ignored"),
+        (lambda logits: logits[:, 1] - logits[:, 0], "difference of the logits"),
+        (lambda logits: logits[:, 1], "by hand it is"),
+        (overflowing, "give NaN or infinity"),
+        (clipped, "Clipping changes it"),
+        (lambda logits: softmax(logits, axis=1), "expected (4,)"),
+    ],
+    "cross.interaction": [
+        (lambda s: s - s.mean(axis=1, keepdims=True), "belongs to the query alone"),
+        (lambda s: s - s.mean(axis=0), "belongs to the item alone"),
+        (lambda s: s - s.mean(axis=1, keepdims=True) - s.mean(axis=0), "taken away twice"),
+        (lambda s: s - s.mean(), "only the mean of all scores"),
+        (lambda s: s - interaction_part(s), "two terms do explain"),
+        (lambda s: interaction_part(s) / 2, "by hand it is"),
+        (lambda s: interaction_part(s.T), "It is the transpose"),
+    ],
+    "cross.negatives": [
+        (diagonal_masked, "only the diagonal is masked"),
+        (lambda logits, same: softmax(logits, axis=1), "nothing is masked"),
+        (masked_after, "after the softmax"),
+        (zero_logits, "set to 0, which is a logit like any other"),
+        (by_columns, "runs along the columns"),
+        (nothing_left, "row 2 is NaN"),
+        (even_where_nothing_is_left, "has no wrong column and gets"),
+        (unshifted, "900 more on every logit"),
+    ],
+}

@@ -1,0 +1,77 @@
+"""The hard split read closely: which twin is taken for the right image, and what every word finds in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lib.checks import RetrievalInputError
+from lib.datasets.scenes import KINDS, N_CAPTIONS, TWINS
+from lib.metrics import Evaluation
+from lib.retrieval import Run
+from lib.tokens import Tokens
+
+FIRST = ("the right one", *(f"twin: {what}" for what in TWINS[1:]), "another scene")
+
+
+def first_answers(run: Run) -> dict[str, float]:
+    """What stands first, in percent of the captions, by the names in `FIRST`.
+
+    Args:
+        run: over the queries and the gallery of `scenes.hard_task`, text to image.
+
+    Relations: "the right one" is the scene that was described. R@1 is larger where a caption is true of
+    other images too.
+    """
+    own = np.arange(len(run)) // N_CAPTIONS
+    twin, scene = np.divmod(run.ids[:, 0], _n_scenes(len(run)))
+    shares = [np.mean((scene == own) & (twin == i)) for i in range(len(TWINS))] + [np.mean(scene != own)]
+    return {name: 100 * float(share) for name, share in zip(FIRST, shares, strict=True)}
+
+
+def by_kind(results: Mapping[str, Evaluation], metric: str = "R@1") -> list[dict]:
+    """A row per kind of caption (`scenes.KINDS`), a column per result, in percent."""
+    return [
+        {"caption": kind}
+        | {name: 100 * float(of.per_query[metric][i::N_CAPTIONS].mean()) for name, of in results.items()}
+        for i, kind in enumerate(KINDS)
+    ]
+
+
+def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
+    """What every word of a caption finds at best, in its own image and in each of the twins.
+
+        b[t, i] = max over patches p of twin t of <word i, p>
+
+    Args:
+        texts: the queries of `scenes.hard_task`, text to image, as float32 tokens.
+        images: its gallery, likewise.
+
+    Returns:
+        `(4, T)` float32 in the order of `scenes.TWINS`, for the T tokens of `texts.flat()`.
+
+    Raises:
+        RetrievalInputError: not four images for every five captions.
+    """
+    n = _n_scenes(len(texts))
+    if len(images) != n * len(TWINS):
+        raise RetrievalInputError(
+            f"{len(texts)} captions are of {n} scenes, which have {n * len(TWINS)} twins; got {len(images)}"
+        )
+    own = np.arange(len(texts)) // N_CAPTIONS
+    best = np.empty((len(TWINS), texts.n_tokens), np.float32)
+    for twin in range(len(TWINS)):
+        shown = images.take(own + twin * n)
+        similarities = np.einsum("qid,qjd->qij", texts.vectors, shown.vectors, optimize=True)
+        similarities = np.where(shown.mask[:, None], similarities, -np.inf)
+        best[twin] = similarities.max(axis=2)[texts.mask]
+    return best
+
+
+def _n_scenes(n_captions: int) -> int:
+    if n_captions == 0 or n_captions % N_CAPTIONS:
+        raise RetrievalInputError(
+            f"the hard split asks {N_CAPTIONS} captions a scene; {n_captions} are no multiple of that"
+        )
+    return n_captions // N_CAPTIONS

@@ -33,24 +33,36 @@ def late_interaction_loss(network: TowerTokens | FeatureTokens, batch: Batch) ->
     return torch.stack(sides).mean()
 
 
-def sample_negatives(logits: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
-    """One wrong column for every row, likely where its logit is high.
+def negative_chances(logits: Tensor, same: Tensor) -> Tensor:
+    """With which probability each wrong column is drawn as the negative of a row.
 
         P(j | i) = softmax_j(s_ij) over the j that are not the same as i
 
     Args:
         logits: (B, M) scaled similarities of a dual encoder.
         same: bool (B, M), true where a column is right for the row as well.
-        generator: of the draw.
 
     Returns:
-        int64 (B,) columns, -1 where every column is the same as the row.
+        (B, M), rows adding up to 1, or to 0 where every column is the same as the row.
 
     Reference: Li et al. 2021, "Align before fuse", hard negatives for image-text matching.
     """
     chances = logits.masked_fill(same, -torch.inf).softmax(dim=1)  # NaN in rows where nothing is left
+    return torch.where(same.all(dim=1, keepdim=True), 0.0, chances)
+
+
+def sample_negatives(logits: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
+    """One wrong column for every row, likely where its logit is high; see `negative_chances`.
+
+    Args:
+        logits, same: as there.
+        generator: of the draw.
+
+    Returns:
+        int64 (B,) columns, -1 where every column is the same as the row.
+    """
     empty = same.all(dim=1)
-    chances = torch.where(empty[:, None], 1.0, chances)
+    chances = negative_chances(logits, same).masked_fill(empty[:, None], 1.0)
     drawn = torch.multinomial(chances, 1, generator=generator)[:, 0]
     return drawn.masked_fill(empty, -1)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.interaction_objectives import Matching, late_interaction_loss, sample_negatives
+from lib.interaction_objectives import Matching, late_interaction_loss, negative_chances, sample_negatives
 from lib.models.cross_encoder import CrossEncoderNetwork
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import TowerTokens
@@ -47,6 +47,13 @@ def test_late_interaction_loss_is_its_definition_and_trains_everything_it_uses()
     for part in (network.image, network.text, network.towers.visual.trunk, network.towers.text.transformer):
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in part.parameters())
     assert network.logit_scale.grad is not None
+
+
+def test_chances_add_up_to_one_or_to_nothing():
+    logits = torch.log(torch.tensor([[8.0, 4, 2, 2], [1, 1, 4, 2], [2, 2, 2, 2]]))
+    same = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]]).bool()
+    wanted = torch.tensor([[0, 1 / 2, 1 / 4, 1 / 4], [1 / 3, 0, 0, 2 / 3], [0, 0, 0, 0]])
+    torch.testing.assert_close(negative_chances(logits, same), wanted)
 
 
 def test_negatives_follow_the_softmax_and_never_hit_what_is_the_same():

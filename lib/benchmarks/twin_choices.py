@@ -90,3 +90,20 @@ def by_kind(scores: dict[str, np.ndarray], kinds: np.ndarray, groups) -> list[di
         test = paired_randomization(right[last][here], right[first][here], groups[here])
         rows.append(row | {"p": test.p_value})
     return rows
+
+
+def pictures(
+    task: RetrievalTask, scores: dict[str, np.ndarray], caption: int
+) -> tuple[list[np.ndarray], list[str]]:
+    """The four images of a caption and who put each first, for `lib.plots.contact_sheet`.
+
+    Args:
+        task: see `twin_scores`.
+        scores: `twin_scores` by name of the model.
+        caption: position in the task.
+    """
+    n_scenes = len(task.gallery) // N_TWINS
+    ids = task.query_groups[caption] + n_scenes * np.arange(N_TWINS)
+    first = {name: shares(values[[caption]])[0] > 0 for name, values in scores.items()}
+    names = [", ".join(name for name, taken in first.items() if taken[twin]) for twin in range(N_TWINS)]
+    return [task.gallery[item] for item in ids], names

@@ -55,6 +55,13 @@ def test_scores_are_those_of_the_own_twins(task, name):
         assert np.array_equal(found, np.rint(found))  # int8 tokens: whole numbers
 
 
+def test_pictures_say_who_put_them_first(task):
+    scores = {"a": np.array([[0.0, 1, 0, 0]] * 3), "b": np.array([[0.0, 2, 2, 0]] * 3)}
+    images, names = twin_choices.pictures(task, scores, 1)
+    assert names == ["", "a, b", "b", ""]
+    assert np.array_equal(images[3], task.gallery[int(task.query_groups[1]) + 6 * 3])
+
+
 def test_refuses_a_gallery_without_twins():
     with pytest.raises(RetrievalInputError, match="does not hold 4 images a scene; use scenes.hard_task"):
         twin_choices.twin_scores(None, scenes.task("validation", n_images=6))

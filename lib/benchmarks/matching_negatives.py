@@ -1,0 +1,54 @@
+"""Which wrong pairs a cross-encoder is trained on: twins, other images, and right ones taken for wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from lib.checks import RetrievalInputError
+from lib.interaction_objectives import negative_chances
+from lib.models.dual_encoder import DualEncoder, text_features
+from lib.streams import Batch
+
+
+@torch.inference_mode()
+def cosines(dual: DualEncoder, batch: Batch) -> torch.Tensor:
+    """(B, B) cosines of the batch's texts (rows) with its images."""
+    towers = dual.network.eval()
+    images = F.normalize(towers.encode_image(batch.images).float(), dim=1)
+    return F.normalize(text_features(towers, batch.tokens).float(), dim=1) @ images.T
+
+
+def shares(similarities: torch.Tensor, right: torch.Tensor, sharpnesses: Sequence[float]) -> list[dict]:
+    """Where the hard negatives of a batch of twins fall, by the factor on its cosines.
+
+    Args:
+        similarities: (B, B) of texts with images; image i + B/2 is the twin of image i.
+        right: bool (B, B), which images each text is true of.
+        sharpnesses: factors to try.
+
+    Returns:
+        Rows sharpness, `twin` (percent of the draws, with everything right masked) and `right` (percent of
+        the draws that would be right pairs, called wrong, if the diagonal alone were masked).
+
+    Raises:
+        RetrievalInputError: an odd batch, which is no batch of twins.
+    """
+    n = len(similarities)
+    if n % 2:
+        raise RetrievalInputError(f"a batch of twins is even, got {n} texts")
+    own, twin = torch.eye(n, dtype=torch.bool), torch.eye(n, dtype=torch.bool).roll(n // 2, dims=1)
+    rows = []
+    for sharpness in sharpnesses:
+        masked = negative_chances(sharpness * similarities, right)
+        loose = negative_chances(sharpness * similarities, own)
+        rows.append(
+            {
+                "sharpness": sharpness,
+                "twin": 100 * masked[twin].sum().item() / n,
+                "right": 100 * loose[right & ~own].sum().item() / n,
+            }
+        )
+    return rows

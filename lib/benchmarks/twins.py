@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -67,6 +68,33 @@ def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
         similarities = np.where(shown.mask[:, None], similarities, -np.inf)
         best[twin] = similarities.max(axis=2)[texts.mask]
     return best
+
+
+def on_background(texts: Tokens, images: Tokens, pictures: np.ndarray) -> np.ndarray:
+    """Whether the patch that a word looks at, in its own image, shows nothing but the background.
+
+    Args:
+        texts, images: as for `best_similarities`; patches of a square grid, row by row.
+        pictures: `(n_images, H, W, channels)` what the images were encoded from.
+
+    Returns:
+        `(T,)` bool for the tokens of `texts.flat()`.
+
+    Raises:
+        RetrievalInputError: other pictures than images, or a grid that does not divide them.
+    """
+    side = math.isqrt(images.mask.shape[1])
+    n, height, width, channels = np.shape(pictures)
+    if n != len(images) or side**2 != images.mask.shape[1] or height % side or width % side:
+        raise RetrievalInputError(
+            f"{len(images)} images of {images.mask.shape[1]} patches do not fit pictures {np.shape(pictures)}"
+        )
+    tiles = pictures.reshape(n, side, height // side, side, width // side, channels)
+    plain = (tiles.max(axis=(2, 4)) == tiles.min(axis=(2, 4))).all(axis=3).reshape(n, side**2)
+    own = np.arange(len(texts)) // N_CAPTIONS
+    similarities = np.einsum("qid,qjd->qij", texts.vectors, images.vectors[own], optimize=True)
+    winners = similarities.argmax(axis=2)  # (n_texts, L)
+    return np.take_along_axis(plain[own], winners, axis=1)[texts.mask]
 
 
 def _n_scenes(n_captions: int) -> int:

@@ -13,7 +13,8 @@ from lib.checks import RetrievalInputError
 from lib.plots.pictures import draw_image
 from lib.plots.style import COLOURS, styled
 
-WHITEST = 0.88  # of the veil: what lies under it can still be recognised
+DARKEST = 0.85  # of the veil: what lies under it can still be recognised
+NIGHT = (0.04, 0.06, 0.14)
 
 
 @styled
@@ -27,17 +28,17 @@ def spotlights(
     high: float = 1.0,
     size: float = 1.65,
 ) -> Figure:
-    """Shows each image with its patches, then once for every word: clear where the word finds itself.
+    """Shows each image with its patches, then once for every word: light where the word finds itself.
 
-    A patch of similarity `high` is clear, one of `low` or less lies under a veil; the scale is the same in
-    all panels. A thick frame marks the patch that won, its similarity is behind the word.
+    A patch of similarity `high` is clear, one of `low` or less lies in the dark; the scale is the same in all
+    panels. A thick frame marks the patch that won, its similarity stands under the word.
 
     Args:
         images: one a row, as for `contact_sheet`.
         maps: one a row, `(n_words, n_patches)` similarities, patches row by row of a square grid.
         words: one list a row, a word a map.
         names: what each row shows, written over it.
-        low, high: similarities with the thickest veil and with none.
+        low, high: similarities of the darkest patches and of clear ones.
         size: inches per panel.
 
     Raises:
@@ -54,7 +55,7 @@ def spotlights(
         raise RetrievalInputError(f"low must be below high, got {low} and {high}")
     maps = [_grids(found, len(of)) for found, of in zip(maps, words)]
     columns = 1 + max(len(of) for of in words)
-    figure, axes = plt.subplots(n, columns, figsize=(size * columns, (size + 0.72) * n), squeeze=False)
+    figure, axes = plt.subplots(n, columns, figsize=(size * columns, (size + 0.95) * n), squeeze=False)
     for row, image, grids, of, name in zip(axes, images, maps, words, names):
         for ax in row:
             ax.grid(False)
@@ -62,12 +63,13 @@ def spotlights(
             ax.spines[:].set_visible(False)
         draw_image(row[0], np.asarray(image))
         _grid_lines(row[0], np.shape(image), grids.shape[1])
-        # As a title of the first panel, which may run on over the others.
-        row[0].set_title(name, fontsize=15, loc="left")
+        row[0].set_title(" ", fontsize=15)  # keeps the height of the name
+        # The name itself runs on over the other panels, so it must not widen its own.
+        row[0].text(0, 1.06, name, fontsize=15, transform=row[0].transAxes, in_layout=False)
         for ax, grid, word in zip(row[1:], grids, of):
             draw_image(ax, np.asarray(image))
             _veil(ax, np.shape(image), grid, low, high)
-            ax.set_xlabel(f"{word} {grid.max():.2f}", fontsize=15, labelpad=3)
+            ax.set_xlabel(f"{word}\n{grid.max():.2f}", fontsize=14, labelpad=3)
     return figure
 
 
@@ -84,9 +86,9 @@ def _grids(found: np.ndarray, n_words: int) -> np.ndarray:
 
 def _veil(ax, shape: tuple[int, ...], grid: np.ndarray, low: float, high: float) -> None:
     height, width = shape[0] / len(grid), shape[1] / len(grid)
-    thickness = WHITEST * np.clip((high - grid) / (high - low), 0, 1)
-    veil = np.ones((*grid.shape, 4))
-    veil[..., 3] = thickness
+    veil = np.empty((*grid.shape, 4))
+    veil[..., :3] = NIGHT
+    veil[..., 3] = DARKEST * np.clip((high - grid) / (high - low), 0, 1)
     extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
     ax.imshow(veil, extent=extent, interpolation="nearest", aspect="equal")
     down, across = np.unravel_index(grid.argmax(), grid.shape)

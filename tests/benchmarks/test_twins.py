@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lib.benchmarks.twins import FIRST, best_similarities, by_kind, first_answers
+from lib.benchmarks.twins import FIRST, best_similarities, by_kind, first_answers, on_background
 from lib.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.retrieval import Run
@@ -57,6 +57,20 @@ def test_padding_of_images_finds_nothing():
     texts = Tokens(np.ones((5, 1, 2)))
     images = Tokens(np.tile([[-1.0, -1.0], [0.0, 0.0]], (4, 1, 1)), np.tile([True, False], (4, 1)))
     assert (best_similarities(texts, images) == -2).all()
+
+
+def test_on_background_by_hand():
+    # A picture of 2 x 2 patches, of which only the last shows something.
+    picture = np.full((1, 4, 4, 3), 9, np.uint8)
+    picture[0, 3, 3, 0] = 200
+    images = Tokens(np.tile(np.eye(4), (4, 1, 1)))
+    texts = Tokens(np.tile(np.eye(4)[[0, 3]], (5, 1, 1)))  # the first word wins on patch 0, the second on 3
+    found = on_background(texts, images, np.repeat(picture, 4, axis=0))
+    assert found.tolist() == [True, False] * 5
+    with pytest.raises(
+        RetrievalInputError, match=r"4 images of 4 patches do not fit pictures \(1, 4, 4, 3\)"
+    ):
+        on_background(texts, images, picture)
 
 
 def test_refuses_what_is_not_the_hard_split():

@@ -1,4 +1,4 @@
-"""Word by word over the patches: what is clear, what is veiled, and who won."""
+"""Word by word over the patches: what is light, what is dark, and who won."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 
 from lib import plots
 from lib.checks import RetrievalInputError
-from lib.plots.patches import WHITEST
+from lib.plots.patches import DARKEST
 
 IMAGE = np.full((8, 8, 3), 100, np.uint8)
 MAP = np.array([[1.0, 0.5, 0.0, -0.7]])  # one word, 2 x 2 patches
@@ -28,28 +28,36 @@ def drawn(maps=MAP, words=("red",), **kwargs):
     return plots.spotlights([IMAGE], [maps], [words], ["its own image"], **kwargs)
 
 
-def test_the_veil_is_thick_where_similarity_is_low_and_gone_where_it_is_high():
+def test_it_is_dark_where_similarity_is_low_and_clear_where_it_is_high():
     veil = drawn().axes[1].images[1].get_array()
     assert veil.shape == (2, 2, 4)
-    np.testing.assert_allclose(veil[..., 3].ravel(), [0, WHITEST / 2, WHITEST, WHITEST])
+    np.testing.assert_allclose(veil[..., 3].ravel(), [0, DARKEST / 2, DARKEST, DARKEST])
 
 
 def test_the_scale_is_what_the_caller_says_in_every_panel():
     veil = drawn(low=-0.7, high=0.5).axes[1].images[1].get_array()
-    np.testing.assert_allclose(veil[..., 3].ravel(), [0, 0, WHITEST * 0.5 / 1.2, WHITEST])
+    np.testing.assert_allclose(veil[..., 3].ravel(), [0, 0, DARKEST * 0.5 / 1.2, DARKEST])
 
 
 def test_a_frame_stands_on_the_patch_that_won_and_its_similarity_behind_the_word():
     panel = drawn(np.array([[0.0, 0.1, 0.25, 0.2]])).axes[1]
     assert {patch.get_xy() for patch in panel.patches} == {(-0.5, 3.5)}
-    assert panel.get_xlabel() == "red 0.25"
+    assert panel.get_xlabel() == "red\n0.25"
 
 
 def test_words_are_readable_and_rows_may_have_different_numbers_of_them():
     figure = plots.spotlights([IMAGE] * 2, [MAP, np.tile(MAP, (2, 1))], [["a"], ["b", "c"]], ["1", "2"])
     labels = [ax.get_xlabel() for ax in figure.axes]
-    assert labels == ["", "a 1.00", "", "", "b 1.00", "c 1.00"]
+    assert labels == ["", "a\n1.00", "", "", "b\n1.00", "c\n1.00"]
     assert all(ax.xaxis.label.get_fontsize() >= 12 for ax in figure.axes)
+
+
+def test_a_long_name_does_not_widen_the_panel_it_stands_over():
+    figures = [plots.spotlights([IMAGE], [MAP], [["red"]], [name]) for name in ("short", "a caption " * 6)]
+    for figure in figures:
+        figure.draw_without_rendering()
+    widths = [figure.axes[0].get_position().width for figure in figures]
+    assert widths[0] == pytest.approx(widths[1])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,160 @@
+"""The tables of notebook 09, from committed values and logits: rows as `report.quality` takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from lib.benchmarks import architecture_sample as sample
+from lib.benchmarks.architecture_systems import BASELINE, test_task
+from lib.benchmarks.architectures import committed, committed_values, compared
+from lib.metrics import bootstrap_interval, evaluate, paired_bootstrap_interval, paired_randomization
+from lib.qrels import Qrels
+from lib.retrieval.runs import best_first
+
+REREAD = 20
+
+
+def against_baseline(task_name: str, metric: str = "R@1") -> list[dict]:
+    """Every system of a task, and what it has on the dual encoder, paired by query; in percent and points.
+
+    Returns:
+        Rows system, `(value, low, high)` under the metric's name and under "on the dual encoder", p (Holm).
+    """
+    rows, groups = committed().query("task == @task_name"), test_task(task_name).query_groups
+    values = {row: 100 * committed_values(task_name, row)[metric] for row in rows["system"]}
+    against = compared(values, groups)
+    found = []
+    for row, percent in values.items():
+        shown = {
+            "system": row,
+            f"{metric} (%)": (float(percent.mean()), *bootstrap_interval(percent, groups)),
+        }
+        more, p = None, None
+        if row != BASELINE:
+            ends = paired_bootstrap_interval(percent, values[BASELINE], groups)
+            more, p = (against[row]["difference"], *ends), against[row]["p_holm"]
+        found.append(shown | {"points on the dual encoder": more or (None, None, None), "p (Holm)": p})
+    return found
+
+
+def difference(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[str, float]:
+    """What system a has on system b, in points, paired by query: value, low, high, p of the sign flips."""
+    groups = test_task(task_name).query_groups
+    first, second = (100 * committed_values(task_name, row)[metric] for row in (a, b))
+    low, high = paired_bootstrap_interval(first, second, groups)
+    test = paired_randomization(first, second, groups)
+    return {"value": test.difference, "low": low, "high": high, "p": test.p_value}
+
+
+def headline() -> list[dict]:
+    """The committed table for reading: quality in percent with intervals, beside what is paid for it."""
+    rows = []
+    for row in committed().to_dict("records"):
+        shown = {"task": row["task"], "system": row["system"]}
+        for metric in ("R@1", "mAP"):
+            shown[f"{metric} (%)"] = tuple(100 * row[metric + end] for end in ("", "_low", "_high"))
+        shown["p (Holm)"] = None if np.isnan(row["p_holm"]) else row["p_holm"]
+        shown |= {"bytes an item": row["bytes_per_item"], "pairs": row["pairs"]}
+        rows.append(shown | {"scoring MFLOP": row["scoring_flops"] / 1e6})
+    return rows
+
+
+# ---- on the 250 captions whose every pair was read
+
+
+def whole_gallery() -> float:
+    """mAP in percent of the cross-encoder that reads the whole gallery."""
+    return 100 * _measured(*sample.exhaustive().ranked)["mAP"]
+
+
+def across_queries() -> list[dict]:
+    """How well logits order pairs of one caption, and pairs of all captions together.
+
+    The share of (right, wrong) pairs in which the right one has the higher logit, ties counting half: of
+    pairs with the same caption, and of pairs with any two captions; then the captions whose right images
+    all score below a wrong image of some other caption.
+
+    Returns:
+        Rows measured, value in percent.
+    """
+    logits, right = _by_item()
+    own = [_area(row, truth) for row, truth in zip(logits, right, strict=True)]
+    best_right = np.where(right, logits, -np.inf).max(axis=1)
+    best_wrong = np.where(right, -np.inf, logits).max(axis=1)
+    highest = np.sort(best_wrong)[::-1]
+    # Of the others: for the caption that holds the highest wrong logit itself, the next one counts.
+    rival = np.where(best_wrong == highest[0], highest[1], highest[0])
+    return [
+        {"measured": "right above wrong, same caption", "value": 100 * float(np.mean(own))},
+        {"measured": "right above wrong, any captions", "value": 100 * _area(logits.ravel(), right.ravel())},
+        {
+            "measured": "captions whose right image is below a wrong one of another",
+            "value": 100 * float((best_right < rival).mean()),
+        },
+        {
+            "measured": "the same, with a wrong one of its own",
+            "value": 100 * float((best_right < best_wrong).mean()),
+        },
+    ]
+
+
+def sorted_together() -> list[dict]:
+    """The dual encoder's best 20 reread, and what becomes of the list if the scales are mixed.
+
+    Returns:
+        Rows list, R@1, R@10, mAP in percent, and the share of the first 20 places held by images that the
+        cross-encoder never saw.
+    """
+    reading = sample.reading()
+    ids, cosines, logits = reading.run.ids, reading.run.scores, reading.scores
+    read = np.arange(ids.shape[1]) < REREAD  # places of the first stage
+    ranked = {
+        "reread first, then the rest": reading.at(REREAD).ranked,
+        "floor of -100 for the rest": _best(np.where(read, logits, cosines - 100), ids),
+        "one sort of logits and cosines": _best(np.where(read, logits, cosines), ids),
+    }
+    seen = np.zeros(ids.shape, bool)
+    np.put_along_axis(seen, ids[:, :REREAD], True, axis=1)
+    rows = []
+    for name, (keys, order) in ranked.items():
+        unseen = ~np.take_along_axis(seen, order[:, :REREAD], axis=1)
+        rows.append(
+            {"list": name, **_percent(_measured(keys, order)), "unseen in first 20": 100 * unseen.mean()}
+        )
+    keys, order = ranked["reread first, then the rest"]
+    own = Qrels.from_pairs(np.arange(len(ids)), sample.IMAGES, shape=ids.shape)
+    name = "the first, judged by one image a caption"
+    rows.append({"list": name, **_percent(_measured(keys, order, own)), "unseen in first 20": 0.0})
+    return rows
+
+
+def _best(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return best_first(scores.astype(np.float32), ids, ids.shape[1])
+
+
+def _by_item() -> tuple[np.ndarray, np.ndarray]:
+    """Logits and truth (n_captions, n_images), columns in order of the gallery."""
+    run, task = sample.exhaustive(), sample.task()
+    logits = np.empty(run.ids.shape)
+    np.put_along_axis(logits, run.ids, run.scores, axis=1)
+    every = np.broadcast_to(np.arange(run.ids.shape[1]), run.ids.shape)
+    return logits, task.qrels.grades_of(every) >= task.hit_grade
+
+
+def _area(scores: np.ndarray, right: np.ndarray) -> float:
+    """Share of (right, wrong) pairs in order, ties counting half: Mann-Whitney's U over their number."""
+    n_right = int(right.sum())
+    excess = rankdata(scores)[right].sum() - n_right * (n_right + 1) / 2
+    return float(excess / (n_right * (right.size - n_right)))
+
+
+def _measured(keys: np.ndarray, ids: np.ndarray, qrels: Qrels | None = None) -> dict[str, float]:
+    task = sample.task()
+    judged = (task.qrels, task.hit_grade) if qrels is None else (qrels, 1)
+    found = evaluate((keys, ids), judged[0], ks=[1, 10], metrics=["R", "MAP"], hit_grade=judged[1])
+    return {"R@1": found.mean("R@1"), "R@10": found.mean("R@10"), "mAP": found.mean(f"MAP@{ids.shape[1]}")}
+
+
+def _percent(values: dict[str, float]) -> dict[str, float]:
+    return {name: 100 * value for name, value in values.items()}

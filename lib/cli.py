@@ -212,6 +212,20 @@ def bench_architectures() -> None:
     _print_rows(architectures.as_text(architectures.committed()), "architectures, 95% intervals by item")
 
 
+@bench.command("rerank")
+def bench_rerank() -> None:
+    """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a minute)."""
+    from lib.benchmarks import rerank_depth, rerank_readings
+
+    rerank_readings.collect(lambda line: console.print(line, markup=False, soft_wrap=True))
+    rows = rerank_depth.curve(rerank_readings.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])
+    texts = [
+        {key: f"{value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()}
+        for row in rows
+    ]
+    _print_rows(texts, "R@1 in percent on the hard split, by depth of the cross-encoder's rerank")
+
+
 def _print_rows(rows: list[dict], title: str) -> None:
     """Rows of texts as a table, a column per key; what was said of the same subject is not said again."""
     first = next(iter(rows[0]))

@@ -134,19 +134,21 @@ def curve(
     return rows
 
 
-def compare(a: np.ndarray, b: np.ndarray, task: RetrievalTask) -> dict:
-    """What system a has over system b on the same queries, in points.
+def compare(a: np.ndarray, b: np.ndarray, task: RetrievalTask, name: str = "gain") -> dict:
+    """What system a has over system b on the same queries.
 
     Args:
         a, b: `(n_queries,)` per-query values in [0, 1], such as those of `Reading.values`.
         task: whose `query_groups` are resampled and flipped whole.
+        name: of the difference in the result.
 
     Returns:
-        `difference`, `low`, `high` (95% bootstrap interval) in points and `p` of the sign-flip test.
+        `name`: the difference in points with its 95% bootstrap interval, `(value, low, high)`, as tables show
+        it; and `p` of the sign-flip test.
     """
     low, high = paired_bootstrap_interval(100 * a, 100 * b, task.query_groups)
     test = paired_randomization(a, b, task.query_groups)
-    return {"difference": 100 * test.difference, "low": low, "high": high, "p": test.p_value}
+    return {name: (100 * test.difference, low, high), "p": test.p_value}
 
 
 def by_weight(
@@ -188,8 +190,8 @@ def share_kept(reading: Reading, exhaustive: Run, depths: Sequence[int], metric:
         metric: see `values_of`.
 
     Returns:
-        Rows `depth`, `value` and `kept` in percent, `work` in percent, and the paired difference from the
-        exhaustive order with its interval, `difference`, `low`, `high` in points, and `p`.
+        Rows `depth`, `value`, `kept` and `work` in percent, `difference` from the exhaustive order in points
+        with its 95% interval, `(value, low, high)`, and `p` of the sign-flip test.
     """
     whole, n_items = values_of(exhaustive, reading.task, metric), len(reading.task.gallery)
     rows = []
@@ -197,5 +199,5 @@ def share_kept(reading: Reading, exhaustive: Run, depths: Sequence[int], metric:
         values = reading.values(metric, depth)
         row = {"depth": int(depth), "value": 100 * float(values.mean())}
         row |= {"kept": 100 * float(values.mean() / whole.mean()), "work": 100 * depth / n_items}
-        rows.append(row | compare(values, whole, reading.task))
+        rows.append(row | compare(values, whole, reading.task, "difference"))
     return rows

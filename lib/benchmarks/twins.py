@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lib.checks import RetrievalInputError
-from lib.datasets.scenes import KINDS, N_CAPTIONS, TWINS
+from lib.datasets.scenes import COLOURS, KINDS, N_CAPTIONS, TWINS
 from lib.metrics import Evaluation
 from lib.retrieval import Run
 from lib.tokens import Tokens
 
 FIRST = ("the right one", *(f"twin: {what}" for what in TWINS[1:]), "another scene")
+
+SINGULAR = "circle disc square triangle diamond star heart moon crescent"
+# Kinds of words in captions; one that is in none counts in "all" only.
+WORDS = {
+    "shapes": (*SINGULAR.split(), *(f"{word}s" for word in SINGULAR.split()), "cross", "crosses"),
+    "colours": COLOURS,
+    "numbers": ("one", "two", "three"),
+    "where": ("left", "right", "above", "below", "over", "under", "top", "bottom"),
+    "others": ("a", "an", "and", "is", "are", "of", "the"),
+}
 
 
 def first_answers(run: Run) -> dict[str, float]:
@@ -95,6 +105,34 @@ def on_background(texts: Tokens, images: Tokens, pictures: np.ndarray) -> np.nda
     similarities = np.einsum("qid,qjd->qij", texts.vectors, images.vectors[own], optimize=True)
     winners = similarities.argmax(axis=2)  # (n_texts, L)
     return np.take_along_axis(plain[own], winners, axis=1)[texts.mask]
+
+
+def by_word(captions: Sequence[str], texts: Tokens, images: Tokens, pictures: np.ndarray) -> list[dict]:
+    """A row per kind of word in `WORDS`, and one for all: what they find, and how often on background.
+
+    Args:
+        captions: whose words are one token each, with one more at the end.
+        texts, images, pictures: as for `on_background`.
+
+    Returns:
+        Tidy rows: words, the mean of `best_similarities` for each of `scenes.TWINS`, on_background in
+        percent.
+
+    Raises:
+        RetrievalInputError: other numbers of words than of tokens.
+    """
+    words = np.array([word for caption in captions for word in [*caption.split(), ""]])
+    if len(words) != texts.n_tokens:
+        raise RetrievalInputError(
+            f"{len(captions)} captions have {len(words)} words and ends, the texts {texts.n_tokens} tokens"
+        )
+    best, plain = best_similarities(texts, images), on_background(texts, images, pictures)
+    rows = []
+    for kind, members in {**WORDS, "all": words}.items():
+        chosen = np.isin(words, members)
+        means = zip(TWINS, best[:, chosen].mean(axis=1).tolist(), strict=True)
+        rows.append({"words": kind, **dict(means), "on_background": 100 * float(plain[chosen].mean())})
+    return rows
 
 
 def _n_scenes(n_captions: int) -> int:

@@ -7,7 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lib.benchmarks.twins import FIRST, best_similarities, by_kind, first_answers, on_background
+from lib.benchmarks.twins import (
+    FIRST,
+    WORDS,
+    best_similarities,
+    by_kind,
+    by_word,
+    first_answers,
+    on_background,
+)
 from lib.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.retrieval import Run
@@ -71,6 +79,28 @@ def test_on_background_by_hand():
         RetrievalInputError, match=r"4 images of 4 patches do not fit pictures \(1, 4, 4, 3\)"
     ):
         on_background(texts, images, picture)
+
+
+def test_by_word_averages_over_the_words_of_a_kind():
+    picture = np.full((4, 4, 4, 3), 9, np.uint8)
+    picture[:, 3, 3, 0] = 200  # the last patch shows something
+    shown = np.tile(np.eye(4), (4, 1, 1))
+    shown[1] *= 0.5  # exchanged places
+    captions = ["red star left a two"] * 5
+    # red and the end look at patch 0, all others at patch 3.
+    texts = Tokens(np.tile(np.eye(4)[[0, 3, 3, 3, 3, 0]], (5, 1, 1)))
+    rows = {row["words"]: row for row in by_word(captions, texts, Tokens(shown), picture)}
+    assert list(rows) == [*WORDS, "all"]
+    expected = {"nothing": 1, "places": 0.5, "colours": 1, "both": 1, "on_background": 100}
+    assert rows["colours"] == {"words": "colours"} | expected
+    assert rows["shapes"]["on_background"] == 0
+    assert rows["all"]["on_background"] == pytest.approx(100 / 3)
+    with pytest.raises(RetrievalInputError, match="5 captions have 35 words and ends, the texts 30 tokens"):
+        by_word([f"{caption} more" for caption in captions], texts, Tokens(shown), picture)
+
+
+def test_words_are_words_of_captions():
+    assert {word for members in WORDS.values() for word in members} <= set(scenes.words())
 
 
 def test_refuses_what_is_not_the_hard_split():

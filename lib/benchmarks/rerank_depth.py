@@ -63,6 +63,30 @@ class Reading:
         """`(n_queries,)` values of a metric at a depth; see `values_of`."""
         return values_of(self.at(depth, combine), self.task, metric)
 
+    def scores_of(self, ids: np.ndarray) -> np.ndarray:
+        """The second stage's scores of items in another order, for a third stage.
+
+        Args:
+            ids: `(n_queries, m)` gallery positions, all among those that were scored.
+
+        Returns:
+            `(n_queries, m)`.
+
+        Raises:
+            RetrievalInputError: an item without a score.
+        """
+        known, rows = self.run.ids[:, : self.deepest], np.arange(len(ids))[:, None]
+        place = np.full((len(ids), len(self.task.gallery)), -1)
+        place[rows, known] = np.arange(self.deepest)
+        at = place[rows, ids]
+        if (at < 0).any():
+            row, column = np.argwhere(at < 0)[0]
+            raise RetrievalInputError(
+                f"item {ids[row, column]} of query {row} has no score; only the first {self.deepest} of each "
+                f"list were read"
+            )
+        return np.take_along_axis(self.scores, at, axis=1)
+
     def take_queries(self, index: Sequence[int]) -> Reading:
         """The same for some of the queries."""
         part, run = self.task.take_queries(index), self.run

@@ -14,12 +14,14 @@ import numpy as np
 
 from lib.benchmarks import dual_encoders
 from lib.benchmarks.architecture_sample import LOGITS
+from lib.benchmarks.matryoshka import shortened
 from lib.benchmarks.rerank_depth import Reading, read
 from lib.checks import unit_rows
 from lib.datasets import icons, scenes
 from lib.files import artifacts_dir, load_arrays, save_arrays
 from lib.geometry import to_int8
 from lib.index import VectorSearchIndex
+from lib.index.exact import topk_exact
 from lib.models.artifacts import load_embeddings, load_model
 from lib.retrieval import CrossEncoderRetriever, DualEncoderRetriever, LateInteractionRetriever, Run
 from lib.retrieval.galleries import retriever_over, two_stages_over
@@ -30,6 +32,7 @@ DEPTH = 50
 LISTS = 200
 MOVED = 2
 HARD = "scenes_cross_hard.npz"
+T2I = "text_to_image"
 REBUILD = "Restore it with git, or make it again with: crossmodal bench rerank"
 
 
@@ -90,6 +93,12 @@ def late_alone_on_icons(split: str) -> Run:
     return second.search(asked, LISTS)
 
 
+def cut_dual_on_icons(dim: int) -> Run:
+    """The dual encoder's first coordinates alone on the test split, `LISTS` long: weak at will."""
+    sides = (shortened(side, dim, "first, normalised again") for side in dual_encoders.stored("icons", T2I))
+    return Run.of_one_stage(*topk_exact(*sides, LISTS), f"cosine of {dim} coordinates")
+
+
 def moved_dual_on_icons(first: Reading, pixels: int = MOVED) -> Reading:
     """The first stage's own model again, on drawings moved to the right: it knows nothing new.
 
@@ -136,7 +145,7 @@ def _icons_dual(split: str) -> DualEncoderRetriever:
 
 def _icons_queries(task: RetrievalTask) -> np.ndarray:
     if task.split == "test":
-        return dual_encoders.stored("icons", task.direction)[0]
+        return dual_encoders.stored("icons", T2I)[0]
     return to_int8(load_model("icons").encode_text(task.queries))
 
 

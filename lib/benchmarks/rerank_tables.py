@@ -9,7 +9,7 @@ import numpy as np
 from lib.benchmarks.rerank_depth import WEIGHTS, Reading, compare, curve, values_of
 from lib.checks import RetrievalInputError, check_choice
 from lib.metrics.bootstrap import clusters_of
-from lib.retrieval import Interpolate, Run
+from lib.retrieval import Interpolate, Run, reciprocal_rank_fusion
 from lib.task import RetrievalTask
 
 METRICS = ("R@1", "R@10", "MAP")
@@ -93,6 +93,33 @@ def gains(readings: Mapping[str, Reading], weights: Mapping[str, float], depth: 
         row = {"second stage": name} | {key: 100 * float(np.mean(v)) for key, v in shares.items()}
         rows.append(row | compare(mixed, first, reading.task))
     return rows
+
+
+def fusion_curves(
+    groups: Mapping[str, Sequence[Run]],
+    task: RetrievalTask,
+    ks: Sequence[float],
+    *,
+    metric: str = "R@1",
+    depth: int | None = None,
+) -> dict[str, tuple]:
+    """What reciprocal rank fusion reaches by its k, for `lib.plots.curves`.
+
+    Args:
+        groups: name to the runs that are fused with equal weights.
+        task: says what is right.
+        ks: to try.
+        metric: see `lib.benchmarks.rerank_depth.values_of`.
+        depth: items kept of the fused list; all when None.
+
+    Returns:
+        Name to `(ks, values in percent)`.
+    """
+    series = {}
+    for name, runs in groups.items():
+        fused = (reciprocal_rank_fusion(runs, k=k, depth=depth) for k in ks)
+        series[name] = tuple(ks), [100 * float(values_of(run, task, metric).mean()) for run in fused]
+    return series
 
 
 def flattery(

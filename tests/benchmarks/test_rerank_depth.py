@@ -61,6 +61,16 @@ def test_some_queries():
     assert part.scores.tolist() == reading().scores[[2, 0]].tolist()
 
 
+def test_scores_in_another_order():
+    whole = reading()
+    ids = whole.run.ids[:, ::-1]
+    assert whole.scores_of(ids).tolist() == SECOND[:, ::-1].tolist()
+    shallow = reading(depth=2)
+    assert shallow.scores_of(np.array([[1], [0], [1]])).tolist() == [[-2], [0], [-3]]
+    with pytest.raises(RetrievalInputError, match="item 4 of query 1 has no score"):
+        shallow.scores_of(np.array([[0], [4], [0]]))
+
+
 def test_everything_read_keeps_everything():
     one, two = tables(n_queries=6, n_items=9)
     qrels = Qrels.from_pairs(np.arange(6), np.arange(6), shape=(6, 9))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lib.benchmarks import dual_encoders
 from lib.benchmarks import rerank_readings as rr
-from lib.datasets import scenes
+from lib.benchmarks.rerank_depth import values_of
+from lib.datasets import icons, scenes
 from lib.retrieval import Interpolate
 
 
@@ -39,3 +41,11 @@ def test_the_same_drawings_say_the_same(validation):
     again = rr.moved_dual_on_icons(validation, pixels=0)
     assert np.allclose(again.scores, validation.run.scores, atol=0.01)
     assert again.name == "cosine, drawings moved by 0 pixels"
+
+
+def test_a_run_is_weak_at_will():
+    whole, weak = (rr.cut_dual_on_icons(dim) for dim in (256, 8))
+    task = icons.task("test")
+    right = [100 * values_of(run, task, "R@1").mean() for run in (whole, weak)]
+    stored = dual_encoders.evaluate_system("icons", rr.T2I, "dual encoder").mean("R@1")
+    assert right[0] == pytest.approx(100 * stored) and right[1] < right[0] / 2

@@ -9,7 +9,7 @@ from lib.benchmarks import rerank_depth as rd
 from lib.benchmarks import rerank_tables as rt
 from lib.checks import RetrievalInputError
 from lib.qrels import Qrels
-from lib.retrieval import Interpolate, TwoStageRetriever
+from lib.retrieval import Interpolate, TwoStageRetriever, reciprocal_rank_fusion
 from lib.task import RetrievalTask
 from tests.retrieval.fakes import TableRetriever
 
@@ -68,6 +68,15 @@ def test_gains_by_definition():
     assert row["first"] == 100 * first.mean() and row["decides"] == 100 * second.mean()
     assert row["only second"] == pytest.approx(100 * np.mean((second == 1) & (first == 0)))
     assert row["gain"][0] == pytest.approx(100 * (mixed - first).mean())
+
+
+def test_fusion_by_k():
+    both = reading(good=1)
+    runs = [both.run, both.at(6)]
+    found = rt.fusion_curves({"one": runs[:1], "two": runs}, both.task, [0, 60], depth=3)
+    assert found["one"] == ((0, 60), [100 * both.values("R@1", 0).mean()] * 2)
+    fused = reciprocal_rank_fusion(runs, k=60)
+    assert found["two"][1][1] == pytest.approx(100 * rd.values_of(fused, both.task, "R@1").mean())
 
 
 def test_choosing_where_one_reports_flatters():

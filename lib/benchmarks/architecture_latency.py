@@ -99,6 +99,15 @@ def seconds_by_size(
     return found
 
 
+def as_rows(found: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> list[dict]:
+    """What `seconds_by_size` found as rows of `report.timing`."""
+    return [
+        {"": name, "images": f"{size:,}", "seconds": [second]}
+        for name, measured in found.items()
+        for size, second in zip(*measured, strict=True)
+    ]
+
+
 def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> dict[str, float]:
     """The exponent p of values = c N^p by least squares on logarithms, with its 95% interval.
 

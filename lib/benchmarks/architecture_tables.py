@@ -8,11 +8,22 @@ from scipy.stats import rankdata
 from lib.benchmarks import architecture_sample as sample
 from lib.benchmarks.architecture_systems import BASELINE, test_task
 from lib.benchmarks.architectures import committed, committed_values, compared
+from lib.datasets import scenes
+from lib.datasets.scenes.twins import sample_swappable, twins
 from lib.metrics import bootstrap_interval, evaluate, paired_bootstrap_interval, paired_randomization
 from lib.qrels import Qrels
 from lib.retrieval.runs import best_first
 
 REREAD = 20
+
+
+def blind_reader() -> list[dict]:
+    """The best R@1 on the hard split that needs no word order, by kind of caption; see `scenes.ceilings`."""
+    asked = sample_swappable("test", scenes.N_HARD)
+    return [
+        {"captions": row["kind"], "n": row["n_captions"], "blind reader (%)": 100 * row["blind_any_true"]}
+        for row in scenes.ceilings(asked, twins(asked))
+    ]
 
 
 def against_baseline(task_name: str, metric: str = "R@1") -> list[dict]:
@@ -60,12 +71,21 @@ def headline() -> list[dict]:
     return rows
 
 
+def paid(task_name: str) -> list[dict]:
+    """What each system of a task keeps an item, and computes for a text, an image and a query's scores."""
+    million = {
+        "text MFLOP": "text_flops",
+        "image MFLOP": "image_flops",
+        "scoring MFLOP a query": "scoring_flops",
+    }
+    return [
+        {"system": row["system"], "bytes an item": row["bytes_per_item"], "parameters": row["parameters"]}
+        | {name: row[column] / 1e6 for name, column in million.items()}
+        for row in committed().query("task == @task_name").to_dict("records")
+    ]
+
+
 # ---- on the 250 captions whose every pair was read
-
-
-def whole_gallery() -> float:
-    """mAP in percent of the cross-encoder that reads the whole gallery."""
-    return 100 * _measured(*sample.exhaustive().ranked)["mAP"]
 
 
 def across_queries() -> list[dict]:

@@ -21,34 +21,33 @@ def cosines(dual: DualEncoder, batch: Batch) -> torch.Tensor:
     return F.normalize(text_features(towers, batch.tokens).float(), dim=1) @ images.T
 
 
-def shares(similarities: torch.Tensor, right: torch.Tensor, sharpnesses: Sequence[float]) -> list[dict]:
-    """Where the hard negatives of a batch of twins fall, by the factor on its cosines.
+def shares(
+    similarities: torch.Tensor, right: torch.Tensor, sharpnesses: Sequence[float], *, twins: bool = True
+) -> list[dict]:
+    """Where the hard negatives of a batch fall, by the factor on its cosines.
 
     Args:
-        similarities: (B, B) of texts with images; image i + B/2 is the twin of image i.
+        similarities: (B, B) of texts with images.
         right: bool (B, B), which images each text is true of.
         sharpnesses: factors to try.
+        twins: whether image i + B/2 is the twin of image i.
 
     Returns:
-        Rows sharpness, `twin` (percent of the draws, with everything right masked) and `right` (percent of
-        the draws that would be right pairs, called wrong, if the diagonal alone were masked).
+        Rows sharpness, `twin` (percent of the draws, everything right masked; None without twins) and `right`
+        (percent of the draws that would be right pairs, called wrong, if the diagonal alone were masked).
 
     Raises:
-        RetrievalInputError: an odd batch, which is no batch of twins.
+        RetrievalInputError: twins in an odd batch.
     """
     n = len(similarities)
-    if n % 2:
+    if twins and n % 2:
         raise RetrievalInputError(f"a batch of twins is even, got {n} texts")
-    own, twin = torch.eye(n, dtype=torch.bool), torch.eye(n, dtype=torch.bool).roll(n // 2, dims=1)
+    own = torch.eye(n, dtype=torch.bool)
     rows = []
     for sharpness in sharpnesses:
         masked = negative_chances(sharpness * similarities, right)
         loose = negative_chances(sharpness * similarities, own)
-        rows.append(
-            {
-                "sharpness": sharpness,
-                "twin": 100 * masked[twin].sum().item() / n,
-                "right": 100 * loose[right & ~own].sum().item() / n,
-            }
-        )
+        twin = 100 * masked[own.roll(n // 2, dims=1)].sum().item() / n if twins else None
+        mistaken = 100 * loose[right & ~own].sum().item() / n
+        rows.append({"sharpness": sharpness, "twin": twin, "right": mistaken})
     return rows

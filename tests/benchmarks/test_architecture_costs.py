@@ -8,7 +8,7 @@ import torch
 from scipy.stats import linregress
 
 from lib.benchmarks import architecture_costs as costs
-from lib.benchmarks.architecture_latency import fitted_exponent, galleries, seconds_by_size
+from lib.benchmarks.architecture_latency import as_rows, fitted_exponent, galleries, seconds_by_size
 from lib.checks import RetrievalInputError
 from lib.index import TokenIndex
 from lib.models.cross_encoder import CrossEncoder
@@ -113,6 +113,7 @@ def test_every_architecture_is_timed_and_large_exhaustive_ones_are_not(made):
     assert {name: sizes for name, (sizes, _) in found.items()} == {
         "dual encoder": [5, 12], "late interaction": [5, 12], "two stages": [5, 12], "cross-encoder": [5],
     }  # fmt: skip
+    assert as_rows({"a": ([5], [0.1])}) == [{"": "a", "images": "5", "seconds": [0.1]}]
     assert all(second > 0 for _, seconds in found.values() for second in seconds)
 
 

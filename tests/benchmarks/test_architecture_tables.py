@@ -7,6 +7,7 @@ import pytest
 
 from lib.benchmarks import architecture_sample, architecture_tables, architectures
 from lib.benchmarks.rerank_depth import Reading
+from lib.datasets import scenes
 from lib.qrels import Qrels
 from lib.retrieval import Run, Work
 from lib.task import RetrievalTask
@@ -62,7 +63,6 @@ def test_a_floor_keeps_the_list_and_one_sort_does_not(toy):
     assert mixed["unseen in first 20"] == pytest.approx(100 * 2 / 6)
     # Judged by image 3 alone, caption 1 finds it in the last place: 1, 1/4, 1.
     assert own["mAP"] == pytest.approx(100 * (1 + 1 / 4 + 1) / 3)
-    assert architecture_tables.whole_gallery() == pytest.approx(100 * (1 + (1 + 2 / 4) / 2 + 1) / 3)
 
 
 # ---- the committed numbers
@@ -82,6 +82,19 @@ def test_differences_are_those_of_the_table():
             assert row["p (Holm)"] == pytest.approx(stored["p_holm"], abs=1e-5)
             found = architecture_tables.difference(task, row["system"], "dual encoder")
             assert (found["value"], found["low"], found["high"]) == pytest.approx((value, low, high))
+
+
+def test_a_reader_without_word_order_draws_lots_among_four():
+    rows = architecture_tables.blind_reader()
+    assert [row["captions"] for row in rows] == [*scenes.KINDS, "all"] and rows[-1]["n"] == 5 * scenes.N_HARD
+    assert all(20 < row["blind reader (%)"] < 35 for row in rows)
+
+
+def test_costs_are_those_of_the_table():
+    rows = architecture_tables.paid("scenes")
+    table = architectures.committed().query("task == 'scenes'")
+    assert [row["scoring MFLOP a query"] for row in rows] == pytest.approx(list(table["scoring_flops"] / 1e6))
+    assert rows[0]["bytes an item"] < rows[1]["bytes an item"]
 
 
 def test_the_headline_holds_every_row():

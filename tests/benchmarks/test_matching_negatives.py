@@ -25,6 +25,8 @@ def test_shares_are_probabilities_of_the_draw():
     # By weight: twins of 0 1/2, 1 2/4, 2 1/4, 3 3/8; unmasked, image 1 holds 2/4 of text 0.
     assert as_it_is["twin"] == pytest.approx(100 * (1 / 2 + 2 / 4 + 1 / 4 + 3 / 8) / 4)
     assert as_it_is["right"] == pytest.approx(100 * (2 / 4) / 4)
+    (without,) = matching_negatives.shares(SIMILARITIES, RIGHT, (1,), twins=False)
+    assert without == as_it_is | {"twin": None}
 
 
 def test_cosines_are_those_of_the_encoders():

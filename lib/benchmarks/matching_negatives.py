@@ -1,4 +1,4 @@
-"""Which wrong pairs a cross-encoder is trained on: twins, other images, and right ones taken for wrong."""
+"""Which wrong pairs a cross-encoder is trained on: how many of them are twins."""
 
 from __future__ import annotations
 
@@ -21,33 +21,26 @@ def cosines(dual: DualEncoder, batch: Batch) -> torch.Tensor:
     return F.normalize(text_features(towers, batch.tokens).float(), dim=1) @ images.T
 
 
-def shares(
-    similarities: torch.Tensor, right: torch.Tensor, sharpnesses: Sequence[float], *, twins: bool = True
-) -> list[dict]:
-    """Where the hard negatives of a batch fall, by the factor on its cosines.
+def twin_shares(similarities: torch.Tensor, right: torch.Tensor, sharpnesses: Sequence[float]) -> list[dict]:
+    """How often the hard negative of a text is the twin of its image, by the factor on the cosines.
 
     Args:
-        similarities: (B, B) of texts with images.
+        similarities: (B, B) of texts with images; image i + B/2 is the twin of image i.
         right: bool (B, B), which images each text is true of.
         sharpnesses: factors to try.
-        twins: whether image i + B/2 is the twin of image i.
 
     Returns:
-        Rows sharpness, `twin` (percent of the draws, everything right masked; None without twins) and `right`
-        (percent of the draws that would be right pairs, called wrong, if the diagonal alone were masked).
+        Rows sharpness and `twin`, percent of the draws with everything right masked.
 
     Raises:
-        RetrievalInputError: twins in an odd batch.
+        RetrievalInputError: an odd batch, which is no batch of twins.
     """
     n = len(similarities)
-    if twins and n % 2:
+    if n % 2:
         raise RetrievalInputError(f"a batch of twins is even, got {n} texts")
-    own = torch.eye(n, dtype=torch.bool)
-    rows = []
-    for sharpness in sharpnesses:
-        masked = negative_chances(sharpness * similarities, right)
-        loose = negative_chances(sharpness * similarities, own)
-        twin = 100 * masked[own.roll(n // 2, dims=1)].sum().item() / n if twins else None
-        mistaken = 100 * loose[right & ~own].sum().item() / n
-        rows.append({"sharpness": sharpness, "twin": twin, "right": mistaken})
-    return rows
+    twin = torch.eye(n, dtype=torch.bool).roll(n // 2, dims=1)
+    drawn = {sharpness: negative_chances(sharpness * similarities, right) for sharpness in sharpnesses}
+    return [
+        {"sharpness": sharpness, "twin": 100 * chances[twin].sum().item() / n}
+        for sharpness, chances in drawn.items()
+    ]

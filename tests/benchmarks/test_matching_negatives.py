@@ -17,16 +17,11 @@ RIGHT[0, 1] = True
 
 
 def test_shares_are_probabilities_of_the_draw():
-    even, as_it_is = matching_negatives.shares(SIMILARITIES, RIGHT, (0, 1))
-    # Evenly: text 0 has two wrong images left, the others three. Its right image 1 is one of three.
-    assert even["twin"] == pytest.approx(100 * (1 / 2 + 3 / 3) / 4) and even["right"] == pytest.approx(
-        100 / 12
-    )
-    # By weight: twins of 0 1/2, 1 2/4, 2 1/4, 3 3/8; unmasked, image 1 holds 2/4 of text 0.
-    assert as_it_is["twin"] == pytest.approx(100 * (1 / 2 + 2 / 4 + 1 / 4 + 3 / 8) / 4)
-    assert as_it_is["right"] == pytest.approx(100 * (2 / 4) / 4)
-    (without,) = matching_negatives.shares(SIMILARITIES, RIGHT, (1,), twins=False)
-    assert without == as_it_is | {"twin": None}
+    even, as_it_is = matching_negatives.twin_shares(SIMILARITIES, RIGHT, (0, 1))
+    # Evenly: text 0 has two wrong images left, the others three.
+    assert even["twin"] == pytest.approx(100 * (1 / 2 + 3 / 3) / 4)
+    # By weight: the twin has 1 of 2, 2 of 4, 1 of 4 and 3 of 8.
+    assert as_it_is == {"sharpness": 1, "twin": pytest.approx(100 * (1 / 2 + 2 / 4 + 1 / 4 + 3 / 8) / 4)}
 
 
 def test_cosines_are_those_of_the_encoders():
@@ -42,4 +37,4 @@ def test_cosines_are_those_of_the_encoders():
 
 def test_refuses_a_batch_without_twins():
     with pytest.raises(RetrievalInputError, match="even, got 3"):
-        matching_negatives.shares(SIMILARITIES[:3, :3], RIGHT[:3, :3], (1,))
+        matching_negatives.twin_shares(SIMILARITIES[:3, :3], RIGHT[:3, :3], (1,))

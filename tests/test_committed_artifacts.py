@@ -83,7 +83,6 @@ PROMISED_INTERACTION = {
     "scenes_late": ("test_hard", 0.9),
     "scenes_cross": ("test_hard", 0.8),
     "icons_late": ("test", 0.36),
-    "icons_cross": ("test", 0.3),
 }
 
 

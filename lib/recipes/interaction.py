@@ -20,7 +20,7 @@ from lib.recipes.base import Objective, Recipe
 from lib.recipes.dual import LOSS, contrastive
 from lib.retrieval import DEPTH, Retriever, evaluate_run
 from lib.retrieval.galleries import retriever_over, two_stages_over
-from lib.streams import IconStream, PairStream, SceneStream
+from lib.streams import PairStream, SceneStream
 from lib.task import RetrievalTask
 from lib.training import Plan, Stream
 
@@ -111,11 +111,6 @@ def _scene_stream(model: Model, recipe: InteractionRecipe) -> Stream:
     return SceneStream(tokenizer, recipe.batch_size, recipe.plan.seed + 1, twins=True)
 
 
-def _icon_stream(model: Model, recipe: InteractionRecipe) -> Stream:
-    tokenizer = Tokenizer.from_dict(model.config["tokenizer"])
-    return IconStream(icons.load(), tokenizer, recipe.batch_size, recipe.plan.steps, recipe.plan.seed + 1)
-
-
 def _icon_features(model: LateInteraction, recipe: InteractionRecipe) -> Stream:
     """Pairs of features of the training icons; takes the model's scale from them."""
     corpus = icons.load()
@@ -135,7 +130,6 @@ SCENES = {
     "stream": _scene_stream,
     "tasks": _scene_tasks,
 }
-MATCHING = "binary cross-entropy, two wrong pairs for each right one, hard by the dual encoder"
 SCENE_PATCHES = {"maps": 1, "patches": 16, "image_width": 192, "width": 128, "heads": 4, "dropout": 0.0}
 
 INTERACTION_RECIPES = {
@@ -178,32 +172,11 @@ INTERACTION_RECIPES = {
             tasks=lambda split: [icons.task(split)],
         ),
         InteractionRecipe(
-            name="icons_cross",
-            data="icons, train split",
-            base="icons",
-            kind="cross_encoder",
-            loss=MATCHING,
-            batch_size=128,
-            plan=Plan(steps=600, learning_rate=1e-3, weight_decay=0.3, average=0.99, validate_every=100),
-            interaction={
-                "maps": 2,
-                "patches": 16,
-                "image_width": 192,
-                "width": 128,
-                "heads": 4,
-                "layers": 2,
-                "dropout": 0.1,
-            },
-            stream=_icon_stream,
-            tasks=lambda split: [icons.task(split)],
-            depth=20,
-        ),
-        InteractionRecipe(
             name="scenes_cross",
             kind="cross_encoder",
             # The dual encoder's own towers never knew direction: from those it learns several times slower.
             towers="scenes_late",
-            loss=MATCHING,
+            loss="binary cross-entropy, two wrong pairs for each right one, hard by the dual encoder",
             plan=Plan(steps=1200, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=200),
             interaction={**SCENE_PATCHES, "layers": 2},
             depth=20,

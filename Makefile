@@ -70,7 +70,7 @@ notebooks: $(STAMP)  ## re-run the notebooks and their solutions, compare every 
 lab: $(STAMP)  ## open JupyterLab at notebook 00
 	@$(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
 
-train: $(STAMP)  ## rebuild every committed model and embedding (under an hour on two cores)
+train: $(STAMP)  ## rebuild every committed model and embedding (some two hours on one core)
 	@$(BIN)/crossmodal train --all
 
 refresh: $(STAMP)  ## maintainers: re-execute the notebooks in place and store their outputs (NAMES="00 01" picks)

@@ -246,7 +246,7 @@ def train(
     names: Annotated[list[str] | None, typer.Argument(help="Artifacts to rebuild.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Rebuild every artifact.")] = False,
 ) -> None:
-    """Trains the committed models again (under an hour on two cores). Stop and start it as you like."""
+    """Trains the committed models again (some two hours on one core). Stop and start it as you like."""
     from lib.recipes import RECIPES, build
 
     if everything == bool(names):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lib.benchmarks import dual_encoders
 from lib.benchmarks import rerank_readings as rr
 from lib.benchmarks.rerank_depth import values_of
+from lib.checks import unit_rows
 from lib.datasets import icons, scenes
+from lib.files import MissingFileError
+from lib.geometry import to_int8
+from lib.models.artifacts import load_model
+from lib.qrels import Qrels
 from lib.retrieval import Interpolate
 
 
@@ -49,3 +56,37 @@ def test_a_run_is_weak_at_will():
     right = [100 * values_of(run, task, "R@1").mean() for run in (whole, weak)]
     stored = dual_encoders.evaluate_system("icons", rr.T2I, "dual encoder").mean("R@1")
     assert right[0] == pytest.approx(100 * stored) and right[1] < right[0] / 2
+
+
+def test_stored_logits_are_what_the_cross_encoder_says():
+    stored = rr.cross_on_hard()
+    assert stored.run.ids.shape == stored.scores.shape == (scenes.N_HARD, rr.DEPTH)
+    assert np.allclose(rr.read_again(stored, 6, 5), stored.scores[:6, :5], atol=0.05)
+    # The first stage's order, as the index gave it: falling cosines, equal ones by the smaller id.
+    falls = np.diff(stored.run.scores, axis=1)
+    assert (falls <= 0).all() and (np.diff(stored.run.ids, axis=1)[falls == 0] > 0).all()
+
+
+def test_stored_lists_are_those_of_the_dual_encoder():
+    stored, encoder = rr.cross_on_hard(), load_model("scenes")
+    asked, wanted = stored.task.queries[:20], stored.run.ids[:20, :5]
+    images, at = np.unique(wanted, return_inverse=True)
+    texts, seen = encoder.encode_text(asked), encoder.encode_image(stored.task.gallery[images])
+    cosines = unit_rows(to_int8(texts), "texts") @ unit_rows(to_int8(seen), "images").T
+    found = np.take_along_axis(cosines, at.reshape(wanted.shape), axis=1)
+    assert np.allclose(found, stored.run.scores[:20, :5], atol=0.01)
+
+
+def test_it_can_be_written_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(rr, "artifacts_dir", lambda: tmp_path)
+    with pytest.raises(MissingFileError, match="crossmodal bench rerank"):
+        rr.cross_on_hard()
+    monkeypatch.setattr(rr, "DEPTH", 3)
+    part = rr.hard_task().take_queries(range(4))
+    few = replace(part, gallery=part.gallery[:30], qrels=Qrels.from_pairs([0], [0], shape=(4, 30)))
+    monkeypatch.setattr(rr, "hard_task", lambda: few)
+    said = []
+    path = rr.collect(said.append)
+    assert said == ["4 captions x 3 of 30 images, every pair is read"] and path.parent.name == "architectures"
+    again = rr.cross_on_hard()
+    assert again.scores.shape == (4, 3) and np.allclose(rr.read_again(again, 4, 3), again.scores, atol=0.05)

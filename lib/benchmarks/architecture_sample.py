@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.benchmarks import dual_encoders
-from lib.benchmarks.architecture_systems import N_IMAGES, model, test_task
+from lib.benchmarks.architecture_systems import N_IMAGES, N_SAMPLED, SAMPLES, model, test_task
 from lib.benchmarks.rerank_depth import Reading, share_kept
-from lib.datasets import scenes
 from lib.files import CHECKSUM_SUFFIX, artifacts_dir, cache_dir, load_arrays, save_arrays
 from lib.index import VectorSearchIndex
 from lib.models.artifacts import WEIGHTS
@@ -20,7 +19,6 @@ from lib.retrieval.galleries import retriever_over
 from lib.retrieval.runs import best_first
 from lib.task import RetrievalTask
 
-N_CAPTIONS = 250
 AT_ONCE = 25
 MODEL = "scenes_cross"
 LOGITS = "cross-encoder logit"
@@ -28,9 +26,7 @@ FILE = "scenes_cross_exhaustive.npz"
 REBUILD = "Restore it with git, or run: crossmodal bench architectures"
 
 
-# Of every fourth image one caption, the five kinds in turn.
-IMAGES = np.arange(N_CAPTIONS) * (N_IMAGES // N_CAPTIONS)
-QUERIES = IMAGES * scenes.N_CAPTIONS + np.arange(N_CAPTIONS) % scenes.N_CAPTIONS
+QUERIES = SAMPLES["scenes"]
 
 
 @cache
@@ -44,7 +40,7 @@ def collect(log: Callable[[str], None] = print) -> None:
     model(MODEL)  # says how to make it where it is missing
     found, made = None, (artifacts_dir() / MODEL / (WEIGHTS + CHECKSUM_SUFFIX)).read_text()[:8]
     parts = []
-    for start in range(0, N_CAPTIONS, AT_ONCE):
+    for start in range(0, N_SAMPLED, AT_ONCE):
         path = cache_dir() / "architectures" / f"exhaustive-{made}-{start}.npz"
         if not path.exists():
             found = found or retriever_over(task(), model(MODEL))
@@ -52,7 +48,7 @@ def collect(log: Callable[[str], None] = print) -> None:
             every = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
             save_arrays(path, logits=found.score(queries, every))
         parts.append(load_arrays(path)["logits"])
-        log(f"every pair read: {start + AT_ONCE} of {N_CAPTIONS} captions")
+        log(f"every pair read: {start + AT_ONCE} of {N_SAMPLED} captions")
     save_arrays(_path(), logits=np.concatenate(parts).astype(np.float16))
 
 

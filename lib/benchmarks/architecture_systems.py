@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from lib.benchmarks.rerank_depth import Reading, best_weight, by_weight
 from lib.checks import RetrievalInputError
 from lib.datasets import icons, scenes
@@ -26,6 +28,20 @@ from lib.task import RetrievalTask
 from lib.tokens import Tokens
 
 N_IMAGES = 1000  # of the ordinary scenes test; a cross-encoder reads no more than that in reasonable time
+N_SAMPLED = 250
+IMAGES = np.arange(N_SAMPLED) * (N_IMAGES // N_SAMPLED)
+
+
+def one_caption_each(images: np.ndarray) -> np.ndarray:
+    """Positions of one caption of each image or scene, the five kinds in turn."""
+    return images * scenes.N_CAPTIONS + np.arange(len(images)) % scenes.N_CAPTIONS
+
+
+# What a cross-encoder is asked: captions of every fourth image, and of every scene of the hard split.
+SAMPLES = {
+    "scenes": one_caption_each(IMAGES),
+    "scenes, hard": one_caption_each(np.arange(scenes.N_HARD)),
+}
 KEPT = 100  # items of a run that is judged
 DEPTHS = (20, 50)
 NPROBE = 2
@@ -48,6 +64,7 @@ class System:
         indexed: whether late interaction compares only candidates of a `TokenIndex`, with 2 bits a dimension.
         mixed: whether the scores of both stages are mixed, with the weight that was best on validation.
         queries_at_once: how many are searched before what was found is kept; all when None.
+        sampled: whether it is asked with the queries of `SAMPLES` alone.
     """
 
     task: str
@@ -57,6 +74,12 @@ class System:
     indexed: bool = False
     mixed: bool = False
     queries_at_once: int | None = None
+    sampled: bool = False
+
+    @property
+    def queries(self) -> np.ndarray:
+        """Positions in its test task of what it is asked."""
+        return SAMPLES[self.task] if self.sampled else np.arange(len(test_task(self.task).queries))
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -74,7 +97,7 @@ ALL_SYSTEMS = (
             ("dual encoder, trained on twins", ("scenes_twins",)),
             ("late interaction", ("scenes_late",)),
             ("late interaction, 2-bit index", ("scenes_late",), (), True),
-            ("dual, then cross-encoder", ("scenes", "scenes_cross"), DEPTHS, False, False, 250),
+            ("dual, then cross-encoder", ("scenes", "scenes_cross"), DEPTHS, False, False, 50, True),
         )
     ),
     System("icons", BASELINE, ("icons",)),

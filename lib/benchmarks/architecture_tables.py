@@ -6,11 +6,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 from lib.benchmarks import architecture_sample as sample
-from lib.benchmarks.architecture_systems import BASELINE, test_task
-from lib.benchmarks.architectures import committed, committed_values, compared
+from lib.benchmarks.architecture_systems import BASELINE, IMAGES, system_of, test_task
+from lib.benchmarks.architectures import committed, committed_values, groups_of
 from lib.datasets import scenes
 from lib.datasets.scenes.twins import sample_swappable, twins
-from lib.metrics import bootstrap_interval, evaluate, paired_bootstrap_interval, paired_randomization
+from lib.metrics import evaluate, paired_bootstrap_interval, paired_randomization
 from lib.qrels import Qrels
 from lib.retrieval.runs import best_first
 
@@ -26,33 +26,37 @@ def blind_reader() -> list[dict]:
     ]
 
 
-def against_baseline(task_name: str, metric: str = "R@1") -> list[dict]:
-    """Every system of a task, and what it has on the dual encoder, paired by query; in percent and points.
+def against_baseline(task_name: str) -> list[dict]:
+    """R@1 of every system of a task, and what it has on the dual encoder for the same queries.
 
     Returns:
-        Rows system, `(value, low, high)` under the metric's name and under "on the dual encoder", p (Holm).
+        Rows system, n_queries, `(value, low, high)` of "R@1 (%)" and of "points on the dual encoder", and
+        "p (Holm)"; None for the dual encoder itself.
     """
-    rows, groups = committed().query("task == @task_name"), test_task(task_name).query_groups
-    values = {row: 100 * committed_values(task_name, row)[metric] for row in rows["system"]}
-    against = compared(values, groups)
-    found = []
-    for row, percent in values.items():
-        shown = {
-            "system": row,
-            f"{metric} (%)": (float(percent.mean()), *bootstrap_interval(percent, groups)),
-        }
-        more, p = None, None
-        if row != BASELINE:
-            ends = paired_bootstrap_interval(percent, values[BASELINE], groups)
-            more, p = (against[row]["difference"], *ends), against[row]["p_holm"]
-        found.append(shown | {"points on the dual encoder": more or (None, None, None), "p (Holm)": p})
-    return found
+    rows = []
+    for row in committed().query("task == @task_name").to_dict("records"):
+        first = row["system"] == BASELINE
+        more = (None, None, None) if first else _percent_of(row, "difference")
+        rows.append(
+            {
+                "system": row["system"],
+                "queries": row["n_queries"],
+                "R@1 (%)": _percent_of(row, "R@1"),
+                "points on the dual encoder": more,
+                "p (Holm)": None if first else row["p_holm"],
+            }
+        )
+    return rows
 
 
 def difference(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[str, float]:
-    """What system a has on system b, in points, paired by query: value, low, high, p of the sign flips."""
-    groups = test_task(task_name).query_groups
-    first, second = (100 * committed_values(task_name, row)[metric] for row in (a, b))
+    """What system a has on system b, in points, on the queries of both: value, low, high, p of sign flips."""
+    asked = [system_of(task_name, row).queries for row in (a, b)]
+    both, *at = np.intersect1d(*asked, return_indices=True)
+    groups = groups_of(test_task(task_name).query_groups, both)
+    first, second = (
+        100 * committed_values(task_name, row)[metric][where] for row, where in zip((a, b), at, strict=True)
+    )
     low, high = paired_bootstrap_interval(first, second, groups)
     test = paired_randomization(first, second, groups)
     return {"value": test.difference, "low": low, "high": high, "p": test.p_value}
@@ -62,9 +66,8 @@ def headline() -> list[dict]:
     """The committed table for reading: quality in percent with intervals, beside what is paid for it."""
     rows = []
     for row in committed().to_dict("records"):
-        shown = {"task": row["task"], "system": row["system"]}
-        for metric in ("R@1", "mAP"):
-            shown[f"{metric} (%)"] = tuple(100 * row[metric + end] for end in ("", "_low", "_high"))
+        shown = {"task": row["task"], "system": row["system"], "queries": row["n_queries"]}
+        shown |= {f"{metric} (%)": _percent_of(row, metric) for metric in ("R@1", "mAP")}
         shown["p (Holm)"] = None if np.isnan(row["p_holm"]) else row["p_holm"]
         shown |= {"bytes an item": row["bytes_per_item"], "pairs": row["pairs"]}
         rows.append(shown | {"scoring MFLOP": row["scoring_flops"] / 1e6})
@@ -143,10 +146,15 @@ def sorted_together() -> list[dict]:
             {"list": name, **_percent(_measured(keys, order)), "unseen in first 20": 100 * unseen.mean()}
         )
     keys, order = ranked["reread first, then the rest"]
-    own = Qrels.from_pairs(np.arange(len(ids)), sample.IMAGES, shape=ids.shape)
+    own = Qrels.from_pairs(np.arange(len(ids)), IMAGES, shape=ids.shape)
     name = "the first, judged by one image a caption"
     rows.append({"list": name, **_percent(_measured(keys, order, own)), "unseen in first 20": 0.0})
     return rows
+
+
+def _percent_of(row: dict, name: str) -> tuple[float, float, float]:
+    """Value and interval of a row of the table, in percent."""
+    return row[name] * 100, row[f"{name}_low"] * 100, row[f"{name}_high"] * 100
 
 
 def _best(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,13 @@ from lib.files import (
     seal,
     verify,
 )
-from lib.metrics import bootstrap_interval, evaluate, holm, paired_randomization
+from lib.metrics import (
+    bootstrap_interval,
+    evaluate,
+    holm,
+    paired_bootstrap_interval,
+    paired_randomization,
+)
 from lib.models.artifacts import WEIGHTS
 from lib.retrieval import Run
 from lib.task import RetrievalTask
@@ -88,13 +94,13 @@ def collect() -> None:
     seal(_folder() / "table.csv")
 
 
-def _parts(system: System) -> list[range]:
-    n = len(test_task(system.task).queries)
-    at_once = system.queries_at_once or n
-    return [range(start, min(start + at_once, n)) for start in range(0, n, at_once)]
+def _parts(system: System) -> list[np.ndarray]:
+    asked = system.queries
+    at_once = system.queries_at_once or len(asked)
+    return [asked[start : start + at_once] for start in range(0, len(asked), at_once)]
 
 
-def _found(system: System, rows: range) -> dict[str, np.ndarray]:
+def _found(system: System, rows: np.ndarray) -> dict[str, np.ndarray]:
     """What `per_query` keeps of each row, and `work`: pairs of the last stage, operations, queries."""
     path = _kept(system, rows)
     if path.exists():
@@ -108,11 +114,11 @@ def _found(system: System, rows: range) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _kept(system: System, rows: range) -> Path:
+def _kept(system: System, rows: np.ndarray) -> Path:
     """In the cache, under the checksums of the models, so that another model's results are not taken."""
     sums = [artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX) for name in system.models]
     made = "-".join(path.read_text()[:8] for path in sums)
-    name = f"{system.task}-{system.name}-{made}-{rows.start}-{rows.stop}".replace(", ", "_").replace(" ", "_")
+    name = f"{system.task}-{system.name}-{made}-{rows[0]}-{len(rows)}".replace(", ", "_").replace(" ", "_")
     return cache_dir() / "architectures" / f"{name}.npz"
 
 
@@ -153,33 +159,52 @@ def _table_of(task_name: str, kept: dict, work: dict) -> list[dict]:
     task = test_task(task_name)
     names = [row for name, row in work if name == task_name]
     values = {row: metrics_of(_unpacked(kept, task_name, row)) for row in names}
-    against = compared({row: found["R@1"] for row, found in values.items()}, task.query_groups)
+    asked = {row: system_of(task_name, row).queries for row in names}
+    against = compared({row: found["R@1"] for row, found in values.items()}, asked, task.query_groups)
     rows = []
     for row in names:
-        system = system_of(task_name, row)
-        means = {}
+        groups, means = groups_of(task.query_groups, asked[row]), {}
         for metric in METRICS:
-            low, high = bootstrap_interval(values[row][metric], task.query_groups)
+            low, high = bootstrap_interval(values[row][metric], groups)
             means |= {metric: values[row][metric].mean(), f"{metric}_low": low, f"{metric}_high": high}
         pairs, scoring, n = work[task_name, row]
         means |= against.get(row, {}) | {"pairs": pairs / n, "scoring_flops": scoring / n}
-        sizes = {"n_queries": len(task.queries), "n_gallery": len(task.gallery)}
-        rows.append({"task": task_name, "system": row, **sizes, **means, **cost_row(system)})
+        sizes = {"n_queries": int(n), "n_gallery": len(task.gallery)}
+        rows.append(
+            {"task": task_name, "system": row, **sizes, **means, **cost_row(system_of(task_name, row))}
+        )
     return rows
 
 
-def compared(hits: dict[str, np.ndarray], groups=None) -> dict[str, dict[str, float]]:
-    """Every row against the dual encoder, paired by query: difference, p of sign flips, and p after Holm."""
-    tests = {
-        row: paired_randomization(values, hits[BASELINE], groups)
-        for row, values in hits.items()
-        if row != BASELINE
-    }
-    adjusted = holm([test.p_value for test in tests.values()]) if tests else []
-    return {
-        row: {"difference": test.difference, "p": test.p_value, "p_holm": float(p)}
-        for (row, test), p in zip(tests.items(), adjusted, strict=True)
-    }
+def groups_of(groups: np.ndarray | None, asked: np.ndarray) -> np.ndarray | None:
+    """The clusters of some queries, if there are clusters."""
+    return None if groups is None else groups[asked]
+
+
+def compared(
+    values: dict[str, np.ndarray], asked: dict[str, np.ndarray], groups: np.ndarray | None = None
+) -> dict[str, dict[str, float]]:
+    """Every row against the dual encoder, on the queries of the row, paired.
+
+    Args:
+        values: per-query values by row; those of the dual encoder are for all queries.
+        asked: positions of the queries of each row.
+        groups: `(n_queries,)` clusters of all queries, which sign flips and resamples keep whole.
+
+    Returns:
+        `{row: difference, difference_low, difference_high, p, p_holm}`, Holm's correction over the rows.
+    """
+    found = {}
+    for row, own in values.items():
+        if row == BASELINE:
+            continue
+        base, clusters = values[BASELINE][asked[row]], groups_of(groups, asked[row])
+        test = paired_randomization(own, base, clusters)
+        low, high = paired_bootstrap_interval(own, base, clusters)
+        ends = {"difference_low": low, "difference_high": high}
+        found[row] = {"difference": test.difference, **ends, "p": test.p_value}
+    adjusted = holm([test["p"] for test in found.values()]) if found else []
+    return {row: test | {"p_holm": float(p)} for (row, test), p in zip(found.items(), adjusted, strict=True)}
 
 
 # ---- reading

@@ -10,7 +10,7 @@ from lib.benchmarks.architecture_systems import System, encoded, search, systems
 from lib.checks import RetrievalInputError
 from lib.files import artifacts_dir
 from lib.index.exact import topk_exact
-from lib.metrics import evaluate, holm, paired_randomization
+from lib.metrics import evaluate, holm, paired_bootstrap_interval, paired_randomization
 from lib.qrels import Qrels
 from lib.retrieval import LateInteractionRetriever, Run, StagedQueries, TwoStageRetriever, Work
 from lib.task import RetrievalTask
@@ -54,11 +54,19 @@ def test_rows_are_compared_with_the_dual_encoder_by_cluster():
         for name, p in (("dual encoder", 0.3), ("a", 0.9), ("b", 0.4))
     }
     groups = np.arange(60) // 5
-    found = architectures.compared(hits, groups)
-    tests = [paired_randomization(hits[name], hits["dual encoder"], groups) for name in "ab"]
+    few = np.arange(10, 40)
+    hits["b"] = hits["b"][few]
+    every = {"dual encoder": np.arange(60), "a": np.arange(60), "b": few}
+    found = architectures.compared(hits, every, groups)
+    tests = [
+        paired_randomization(hits[name], hits["dual encoder"][every[name]], groups[every[name]])
+        for name in "ab"
+    ]
     assert [found[name]["difference"] for name in "ab"] == [test.difference for test in tests]
     assert [found[name]["p_holm"] for name in "ab"] == holm([test.p_value for test in tests]).tolist()
-    assert architectures.compared({"dual encoder": hits["dual encoder"]}) == {}
+    ends = paired_bootstrap_interval(hits["b"], hits["dual encoder"][few], groups[few])
+    assert (found["b"]["difference_low"], found["b"]["difference_high"]) == ends
+    assert architectures.compared({"dual encoder": hits["dual encoder"]}, every) == {}
 
 
 # ---- a run that is stopped, on made-up systems
@@ -81,6 +89,7 @@ def toy_systems(tmp_path, monkeypatch):
     monkeypatch.setattr(architectures, "systems", lambda: made)
     monkeypatch.setattr(architectures, "system_of", lambda task, row: made[0])
     monkeypatch.setattr(architectures, "test_task", lambda name: TASK)
+    monkeypatch.setattr(architecture_systems, "test_task", lambda name: TASK)
     monkeypatch.setattr(architectures, "search", found)
     monkeypatch.setattr(architectures, "_models", lambda system: [])
     monkeypatch.setattr(architectures, "_pair", lambda system: 10)
@@ -140,6 +149,14 @@ def test_queries_of_int8_tokens_are_int8_and_states_are_not(monkeypatch):
     both = encoded(two, ["0"], "text")
     assert isinstance(both, StagedQueries) and both.first.tolist() == [0]
     assert both.second.vectors.dtype == np.int8
+
+
+def test_a_cross_encoder_is_asked_with_a_sample():
+    asked = {s.task: s.queries for s in architecture_systems.ALL_SYSTEMS if s.sampled}
+    assert {task: len(queries) for task, queries in asked.items()} == {"scenes": 250, "scenes, hard": 500}
+    for queries in asked.values():
+        image, kind = np.divmod(queries, 5)
+        assert np.unique(image).size == queries.size and np.ptp(np.bincount(kind)) == 0
 
 
 def test_rows_have_distinct_names_and_unknown_ones_are_listed():

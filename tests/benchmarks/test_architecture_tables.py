@@ -43,15 +43,11 @@ def measured_at_four(keys, ids, qrels=None):
     return {"R@1": found.mean("R@1"), "R@10": found.mean("R@4"), "mAP": found.mean("MAP@4")}
 
 
-def test_pairs_of_one_caption_are_in_better_order_than_pairs_of_all(toy):
-    rows = {row["measured"]: row["value"] for row in architecture_tables.across_queries()}
-    # Caption 0 and 2 rank 3 of 3 wrong ones below; caption 1: -1 beats both wrong, -6 neither: 2 of 4.
-    assert rows["right above wrong, same caption"] == pytest.approx(100 * (1 + 0.5 + 1) / 3)
-    # Right 5, -1, -6, 9 against wrong 1, -3, 0, -2, -4, 2, 8, -1: 7 + 3.5 + 0 + 8 of 32.
-    assert rows["right above wrong, any captions"] == pytest.approx(100 * 18.5 / 32)
-    # Rivals: 8 for captions 0 and 1, 1 for caption 2 itself, which holds the 8.
-    assert rows["captions whose right image is below a wrong one of another"] == pytest.approx(200 / 3)
-    assert rows["the same, with a wrong one of its own"] == 0
+def test_a_threshold_of_its_own_can_do_what_one_for_all_cannot(toy):
+    # Right above wrong: caption 0 5 over 1, caption 2 9 over 8; caption 1 has -6 below -2. No threshold lies
+    # above 8 and up to 5, so that one for all serves one caption.
+    own, common = architecture_tables.thresholds()
+    assert own["value"] == pytest.approx(200 / 3) and common["value"] == pytest.approx(100 / 3)
 
 
 def test_a_floor_keeps_the_list_and_one_sort_does_not(toy):

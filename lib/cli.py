@@ -200,7 +200,7 @@ def bench_loss_quality(
 
 @bench.command("architectures")
 def bench_architectures() -> None:
-    """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""
+    """Quality and cost of every architecture, written (ten minutes; goes on where it stopped)."""
     from lib.benchmarks import architecture_sample, architectures
 
     def log(line: str) -> None:

@@ -100,12 +100,13 @@ def test_models_with_interaction_keep_their_promise_and_their_card(name):
 def test_stored_weights_rank_as_the_card_says(name):
     recipe, model = INTERACTION_RECIPES[name], load_model(name)
     split, _ = PROMISED_INTERACTION[name]
-    task = icons.task(split) if recipe.base == "icons" else scenes.hard_task(n_scenes=60)
+    card = next(row for row in load_card(name)["metrics"] if (row["metric"], row["split"]) == ("R@1", split))
+    task, near = icons.task(split) if recipe.base == "icons" else scenes.hard_task(), 0.004
+    if recipe.kind == "cross_encoder":  # a sample of the captions: all 50,000 pairs take a minute
+        task, near = task.take_queries(np.arange(400)), 0.04
     retriever = recipe.retriever(model, task)
     report = evaluate_run(retriever.search(retriever.encode(task.queries, "text"), 10), task)
-    card = next(row for row in load_card(name)["metrics"] if (row["metric"], row["split"]) == ("R@1", split))
-    # The first 60 scenes of the 500 are a sample; the icons are all of them.
-    assert report.mean("R@1") == pytest.approx(card["value"], abs=0.002 if recipe.base == "icons" else 0.06)
+    assert report.mean("R@1") == pytest.approx(card["value"], abs=near)
 
 
 def test_all_artifacts_together_stay_small():

@@ -104,13 +104,16 @@ def verify(path: str | Path, *, rebuild: str) -> Path:
     return path
 
 
-def save_arrays(path: str | Path, **arrays: np.ndarray) -> str:
-    """Writes named arrays to a sealed `.npz`, atomically; returns the digest."""
+def save_arrays(path: str | Path, *, compressed: bool = False, **arrays: np.ndarray) -> str:
+    """Writes named arrays to a sealed `.npz`, atomically; returns the digest.
+
+    `compressed` is for what is committed; what is read often and large is quicker as it is.
+    """
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"save_arrays writes .npz files, got {path.name!r}")
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, **arrays)
+        (np.savez_compressed if compressed else np.savez)(stream, **arrays)
     return seal(path)
 
 

@@ -10,7 +10,7 @@ from lib.losses import infonce_of_logits
 from lib.models.cross_encoder import CrossEncoderNetwork
 from lib.models.dual_encoder import DualEncoder, text_features
 from lib.models.feature_tokens import FeatureTokens
-from lib.models.late_interaction import TowerTokens
+from lib.models.late_interaction import LateInteraction, TowerTokens
 from lib.models.maxsim import late_interaction_logits
 from lib.streams import Batch
 
@@ -68,27 +68,23 @@ def sample_negatives(logits: Tensor, same: Tensor, generator: torch.Generator) -
 
 
 class Matching:
-    """Binary cross-entropy of a cross-encoder on right pairs and on pairs that a dual encoder confuses.
+    """Binary cross-entropy of a cross-encoder on right pairs and on pairs that a cheaper model confuses.
 
     Every right pair (i, i) comes with two wrong ones: its text with a hard image, its image with a hard text,
-    both drawn by `sample_negatives` from the dual encoder's similarities inside the batch.
+    both drawn by `sample_negatives` from the cheaper model's similarities inside the batch.
 
     Args:
-        dual: finds the hard negatives; it is not trained.
-        sharpness: factor on its cosines; 0 draws negatives evenly, a large one always takes the hardest. On
+        cheaper: a dual encoder, or late interaction, that reads the same inputs; it is not trained.
+        sharpness: factor on its similarities; 0 draws negatives evenly, a large one always the hardest. On
             batches of twins 6 draws the twin a third of the time. At 30 it draws little else, and what is
             learnt tells twins apart and ranks everything else at random.
     """
 
-    def __init__(self, dual: DualEncoder, sharpness: float = 6.0) -> None:
-        self.dual, self.sharpness = dual, sharpness
+    def __init__(self, cheaper: DualEncoder | LateInteraction, sharpness: float = 6.0) -> None:
+        self.cheaper, self.sharpness = cheaper, sharpness
 
     def __call__(self, network: CrossEncoderNetwork, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            towers = self.dual.network.eval()
-            images = F.normalize(towers.encode_image(batch.images).float(), dim=1)
-            texts = F.normalize(text_features(towers, batch.tokens).float(), dim=1)
-            logits = self.sharpness * (images @ texts.T)
+        logits = self.sharpness * self._similarities(batch)
         generator = torch.Generator().manual_seed(torch.randint(2**62, (1,)).item())
         wrong_text = sample_negatives(logits, batch.positives, generator)  # for each image
         wrong_image = sample_negatives(logits.T, batch.positives.T, generator)  # for each text
@@ -98,3 +94,13 @@ class Matching:
         read, mask = network.read_text(batch.tokens)
         scores = network(read[text], mask[text], network.read_image(batch.images)[image])
         return F.binary_cross_entropy_with_logits(scores, (torch.arange(len(text)) < len(own)).float())
+
+    @torch.no_grad()
+    def _similarities(self, batch: Batch) -> Tensor:
+        """(images, texts): cosines, or the mean over a text's tokens of the best cosine of each."""
+        network = self.cheaper.network.eval()
+        if isinstance(self.cheaper, LateInteraction):
+            texts, mask = network.encode_text(batch.tokens)
+            return late_interaction_logits(texts, network.encode_image(batch.images), mask)[0].T
+        images = F.normalize(network.encode_image(batch.images).float(), dim=1)
+        return images @ F.normalize(text_features(network, batch.tokens).float(), dim=1).T

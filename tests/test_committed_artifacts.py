@@ -83,6 +83,7 @@ PROMISED_INTERACTION = {
     "scenes_late": ("test_hard", 0.9),
     "scenes_cross": ("test_hard", 0.8),
     "icons_late": ("test", 0.36),
+    "icons_cross": ("test", 0.27),
 }
 
 
@@ -102,7 +103,7 @@ def test_stored_weights_rank_as_the_card_says(name):
     split, _ = PROMISED_INTERACTION[name]
     card = next(row for row in load_card(name)["metrics"] if (row["metric"], row["split"]) == ("R@1", split))
     task, near = icons.task(split) if recipe.base == "icons" else scenes.hard_task(), 0.004
-    if recipe.kind == "cross_encoder":  # a sample of the captions: all 50,000 pairs take a minute
+    if name == "scenes_cross":  # a sample of the captions: all 50,000 pairs take a minute
         task, near = task.take_queries(np.arange(400)), 0.04
     retriever = recipe.retriever(model, task)
     report = evaluate_run(retriever.search(retriever.encode(task.queries, "text"), 10), task)

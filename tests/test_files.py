@@ -124,3 +124,12 @@ def test_the_data_folder_can_be_moved(tmp_path, monkeypatch):
     assert files.data_dir().name == "data" and files.data_dir().is_absolute()
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     assert files.artifacts_dir() == tmp_path / "artifacts" and files.cache_dir() == tmp_path / "cache"
+
+
+def test_compressed_arrays_are_the_same_arrays(tmp_path):
+    arrays = {"a": np.zeros((100, 100), np.int8), "b": np.arange(5.0)}
+    for name, compressed in (("small", True), ("plain", False)):
+        files.save_arrays(tmp_path / f"{name}.npz", compressed=compressed, **arrays)
+        for key, value in files.load_arrays(tmp_path / f"{name}.npz").items():
+            np.testing.assert_array_equal(value, arrays[key])
+    assert (tmp_path / "small.npz").stat().st_size < (tmp_path / "plain.npz").stat().st_size / 5

@@ -9,9 +9,10 @@ import torch
 from lib.interaction_objectives import Matching, late_interaction_loss, negative_chances, sample_negatives
 from lib.models.cross_encoder import CrossEncoderNetwork
 from lib.models.dual_encoder import DualEncoder
-from lib.models.late_interaction import TowerTokens
+from lib.models.handmade import hashed_parts
+from lib.models.late_interaction import LateInteraction, TowerTokens
 from lib.streams import Batch
-from tests.models.toy import interaction_config, toy_tokens
+from tests.models.toy import WORDS, interaction_config, toy_tokens
 
 
 def toy_batch(right=None) -> Batch:
@@ -30,7 +31,7 @@ def by_definition(network, batch) -> float:
         words = texts[t][mask[t]]
         for i in range(n):
             cosines = words @ images[i].T
-            by_text[t, i] = scale * cosines.max(dim=1).values.mean()
+            by_text[t, i] = scale * cosines.max(dim=1).values.mean().item()
             by_image[t, i] = scale * cosines.max(dim=0).values.mean()
     own = torch.arange(n)
     sides = [by_text, by_text.T, by_image, by_image.T]
@@ -122,3 +123,22 @@ def test_negatives_of_a_step_repeat():
         torch.manual_seed(seed)
         losses.append(objective(network, toy_batch()).item())
     assert losses[0] == losses[1]
+
+
+def test_late_interaction_finds_negatives_where_there_are_no_towers():
+    torch.manual_seed(0)
+    made = {"reads": "features", "features": 20, "hashed": 50, "patches": 3, "dim": 6, "dropout": 0.0}
+    made |= {"width": 8, "heads": 2, "layers": 1}
+    config = {"name": "toy", "interaction": made}
+    late, network = LateInteraction(config), CrossEncoderNetwork(config).eval()
+    batch = Batch(
+        torch.randn(3, 20), torch.from_numpy(hashed_parts(WORDS[:3], 50)), torch.eye(3, dtype=torch.bool)
+    )
+    texts, mask = late.network.encode_text(batch.tokens)
+    images = late.network.encode_image(batch.images)
+    expected = [
+        [(t[m] @ i.T).max(dim=1).values.mean().item() for t, m in zip(texts, mask, strict=True)]
+        for i in images
+    ]
+    torch.testing.assert_close(Matching(late)._similarities(batch), torch.tensor(expected))
+    assert torch.isfinite(Matching(late)(network, batch))

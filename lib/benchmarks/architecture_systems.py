@@ -103,7 +103,8 @@ ALL_SYSTEMS = (
     System("icons", BASELINE, ("icons",)),
     System("icons", "late interaction", ("icons_late",)),
     System("icons", "dual, mixed with late interaction", ("icons", "icons_late"), (50,), mixed=True),
-    System("icons", "dual, then cross-encoder", ("icons", "icons_cross"), (50,), queries_at_once=250),
+    System("icons", "dual, then cross-encoder", ("icons", "icons_cross"), (50,)),
+    System("icons", "dual, mixed with cross-encoder", ("icons", "icons_cross"), (50,), mixed=True),
 )
 
 

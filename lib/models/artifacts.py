@@ -23,6 +23,7 @@ KINDS: dict[str, type[Model]] = {
     "late_interaction": LateInteraction,
     "cross_encoder": CrossEncoder,
 }
+SHARED = "tokens."  # weights that a model with `config["shared"]` takes from the artifact of that name
 SCALE = ".scale"  # of the rows of an int8 matrix; no parameter of ours has that name
 WEIGHTS = "model.safetensors"
 CARD = "card.md"
@@ -47,7 +48,10 @@ def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> Non
         RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504), or other bits.
     """
     folder = Path(folder)
-    tensors = _pack(model.network.state_dict(), bits)
+    state = model.network.state_dict()
+    if "shared" in model.config:  # those weights are in their own artifact, and were not trained on
+        state = {key: value for key, value in state.items() if not key.startswith(SHARED)}
+    tensors = _pack(state, bits)
     path = folder / WEIGHTS
     content = save(tensors, {"config": json.dumps(model.config), "card": json.dumps(card)})
     with atomic_path(path) as temporary:
@@ -134,8 +138,11 @@ def load_model(name: str, folder: Path | None = None) -> Model:
     """
     config, _, tensors = _open(name, folder)
     try:
-        model = KINDS[config.get("kind", "dual_encoder")](config)
-        model.network.load_state_dict(_unpack(tensors))
+        model, state = KINDS[config.get("kind", "dual_encoder")](config), _unpack(tensors)
+        if "shared" in config:
+            lent = load_model(config["shared"]).network.state_dict()
+            state |= {SHARED + key: value for key, value in lent.items()}
+        model.network.load_state_dict(state)
     # What a config that is not ours makes of the constructors: a missing key, a tower nobody registered...
     except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
         raise DamagedFileError(f"{name!r} does not fit its own config: {error}. {_rebuild(name)}") from error
@@ -149,7 +156,7 @@ def load_card(name: str, folder: Path | None = None) -> dict:
 
 def save_embeddings(name: str, folder: Path | None = None, **arrays) -> None:
     """Stores named arrays, usually from `to_int8`, beside the model they come from, sealed."""
-    save_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, **arrays)
+    save_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, compressed=True, **arrays)
 
 
 def load_embeddings(name: str, folder: Path | None = None) -> dict:

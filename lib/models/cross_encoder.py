@@ -10,13 +10,17 @@ from torch import Tensor, nn
 
 from lib.checks import RetrievalInputError
 from lib.models.dual_encoder import Progress, build_network, image_tensor, in_chunks
+from lib.models.feature_tokens import FeatureTokens
 from lib.models.states import image_states, text_states, transformer
 from lib.models.tokenizer import Tokenizer
 from lib.tokens import Tokens
 
 
 class CrossEncoderNetwork(nn.Module):
-    """A dual encoder's towers without their pooling, and self-attention over both at once.
+    """Two sides that do not look across, and self-attention over both at once.
+
+    The sides are a dual encoder's towers without their pooling or, with `interaction["reads"]` "features", a
+    trained `FeatureTokens` that stays as it is.
 
     Args:
         config: see `CrossEncoder`.
@@ -25,28 +29,49 @@ class CrossEncoderNetwork(nn.Module):
     def __init__(self, config: dict) -> None:
         super().__init__()
         made = config["interaction"]
-        width, length = made["width"], config["tokenizer"]["context_length"]
-        self.maps = made["maps"]
-        self.towers = build_network(config)
-        self.enter_image = nn.Sequential(
-            nn.LayerNorm(made["image_width"]), nn.Linear(made["image_width"], width)
-        )
-        self.enter_text = nn.Sequential(
-            nn.LayerNorm(config["text"]["width"]), nn.Linear(config["text"]["width"], width)
-        )
+        width = made["width"]
+        if made.get("reads") == "features":
+            self.tokens = FeatureTokens(config).requires_grad_(False)
+            image_width = text_width = made["dim"]
+            length = 1 + self.tokens.words
+        else:
+            self.towers, self.maps = build_network(config), made["maps"]
+            self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
+            image_width, text_width = made["image_width"], config["text"]["width"]
+            length = self.tokenizer.context_length
+        self.config = config
+        self.enter_image = nn.Sequential(nn.LayerNorm(image_width), nn.Linear(image_width, width))
+        self.enter_text = nn.Sequential(nn.LayerNorm(text_width), nn.Linear(text_width, width))
         self.image_embedding = nn.Parameter(0.02 * torch.randn(made["patches"], width))
         self.text_embedding = nn.Parameter(0.02 * torch.randn(length, width))
         self.start_embedding = nn.Parameter(0.02 * torch.randn(1, width))  # its last state is read
         self.attend = transformer(width, made["heads"], made["layers"], made["dropout"])
         self.matches = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
 
+    def images_in(self, images: np.ndarray) -> Tensor:
+        """What `read_image` reads of images, as `DualEncoder` takes them."""
+        if hasattr(self, "tokens"):
+            return self.tokens.images_in(images)
+        return image_tensor(images, self.config["channels"], self.config["image_size"])
+
+    def texts_in(self, texts: Sequence[str]) -> np.ndarray:
+        """What `read_text` reads of texts."""
+        return (self.tokens.texts_in if hasattr(self, "tokens") else self.tokenizer.encode)(texts)
+
     def read_image(self, images: Tensor) -> Tensor:
-        """(n, channels, H, W) to (n, patches, width): what is the same whatever the text."""
-        return self.enter_image(image_states(self.towers, images, self.maps)) + self.image_embedding
+        """From `images_in` to (n, patches, width): what is the same whatever the text."""
+        if hasattr(self, "tokens"):
+            states = self.tokens.encode_image(images)
+        else:
+            states = image_states(self.towers, images, self.maps)
+        return self.enter_image(states) + self.image_embedding
 
     def read_text(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, length) ids to (n, length, width), and (n, length) which of them are no padding."""
-        states, mask = text_states(self.towers, tokens)
+        """From `texts_in` to (n, length, width), and (n, length) which of them are no padding."""
+        if hasattr(self, "tokens"):
+            states, mask = self.tokens.encode_text(tokens)
+        else:
+            states, mask = text_states(self.towers, tokens)
         return self.enter_text(states) + self.text_embedding, mask
 
     def forward(self, text: Tensor, mask: Tensor, image: Tensor) -> Tensor:
@@ -68,7 +93,8 @@ class CrossEncoder:
     Args:
         config: that of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps` (see
             `image_states`), `patches` and `image_width`, their number and width, and the `width`, `heads`,
-            `layers` and `dropout` of the joint transformer.
+            `layers` and `dropout` of the joint transformer; or, with `reads` "features", what `FeatureTokens`
+            takes, and the joint transformer's.
         network: with these weights; an untrained one by default.
 
     Relations: `LateInteraction` lets the same states meet in a maximum instead, after encoding.
@@ -79,7 +105,6 @@ class CrossEncoder:
 
     def __init__(self, config: dict, network: CrossEncoderNetwork | None = None) -> None:
         self.config = config
-        self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
         self.network = (CrossEncoderNetwork(config) if network is None else network).eval()
 
     @torch.inference_mode()
@@ -91,8 +116,7 @@ class CrossEncoder:
         made = self.config["interaction"]
         states = np.empty((len(images), made["patches"], made["width"]), dtype=np.float32)
         for rows, chunk in in_chunks(images, batch_size, progress):
-            pixels = image_tensor(chunk, self.config["channels"], self.config["image_size"])
-            states[rows] = self.network.read_image(pixels).numpy()
+            states[rows] = self.network.read_image(self.network.images_in(chunk)).numpy()
         return Tokens(states)
 
     @torch.inference_mode()
@@ -101,9 +125,10 @@ class CrossEncoder:
     ) -> Tokens:
         """States of texts, for `score`; errors as for `DualEncoder.encode_text`."""
         self.network.eval()
-        ids = self.tokenizer.encode(texts)
-        states = np.empty((*ids.shape, self.config["interaction"]["width"]), dtype=np.float32)
-        mask = np.empty(ids.shape, dtype=bool)
+        ids = self.network.texts_in(texts)
+        shape = (len(ids), len(self.network.text_embedding))
+        states = np.empty((*shape, self.config["interaction"]["width"]), dtype=np.float32)
+        mask = np.empty(shape, dtype=bool)
         for rows, chunk in in_chunks(ids, batch_size, progress):
             found, counts = self.network.read_text(torch.from_numpy(chunk))
             states[rows], mask[rows] = found.numpy(), counts.numpy()

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from lib.models.handmade import gradient_features, hashed_parts
 
+WORDS = 8  # of a text that get a vector of their own
+
 
 class FeatureTokens(nn.Module):
     """Two layers per modality, from features that stay as they are to several unit vectors an item.
@@ -25,7 +27,8 @@ class FeatureTokens(nn.Module):
 
     Args:
         config: with `interaction`: `features` of an image and the coordinates `hashed` of `hashed_parts`,
-            `patches` (slots of an image), `width`, `dim` and `dropout`.
+            `patches` (slots of an image), `width` of the hidden layers (`hidden` where a cross-encoder has
+            a `width` of its own), `dim` and `dropout`.
 
     Relations: with one slot and the whole text alone it is `Heads`.
     """
@@ -33,7 +36,8 @@ class FeatureTokens(nn.Module):
     def __init__(self, config: dict) -> None:
         super().__init__()
         made = config["interaction"]
-        width, self.dim, self.hashed = made["width"], made["dim"], made["hashed"]
+        width, self.dim, self.hashed = made.get("hidden", made["width"]), made["dim"], made["hashed"]
+        self.words = WORDS
         self.register_buffer("mean", torch.zeros(made["features"]))
         self.register_buffer("spread", torch.ones(made["features"]))
         dropout = nn.Dropout(made["dropout"])
@@ -51,7 +55,7 @@ class FeatureTokens(nn.Module):
 
     def texts_in(self, texts: Sequence[str]) -> np.ndarray:
         """What `encode_text` reads: see `hashed_parts`."""
-        return hashed_parts(texts, self.hashed)
+        return hashed_parts(texts, self.hashed, words=self.words)
 
     def fit_scale(self, features: Tensor) -> None:
         """Takes mean and spread of each coordinate from the features (n, features) of training images."""

@@ -257,6 +257,18 @@ def as_number(result, *, meaning: str) -> float:
     return float(array.reshape(()))
 
 
+def is_same(value, expected) -> bool:
+    """Whether an answer has the shape of the expected one and its values, to four digits."""
+    return np.shape(value) == np.shape(expected) and np.allclose(value, expected, rtol=1e-4, atol=1e-6)
+
+
+def object_to_mistakes(value, mistakes: Sequence[tuple]) -> None:
+    """Raises `Wrong` with what is to be said where an answer is a known mistake's: (answer, said) each."""
+    for wrong, said in mistakes:
+        if is_same(value, wrong):
+            raise Wrong(*said)
+
+
 def describe(value) -> str:
     """A value in a few words: type and shape, or the value when it is short."""
     if isinstance(value, np.ndarray):

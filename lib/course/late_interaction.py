@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.course.engine import Exercise, Wrong, as_array, as_number, call
-
-
-def _same(value, expected) -> bool:
-    return np.shape(value) == np.shape(expected) and np.allclose(value, expected, rtol=1e-4, atol=1e-6)
-
-
-def _mistaken(value, mistakes) -> None:
-    for wrong, said in mistakes:
-        if _same(value, wrong):
-            raise Wrong(*said)
-
+from lib.course.engine import (
+    Exercise,
+    Wrong,
+    as_array,
+    as_number,
+    call,
+    is_same,
+    object_to_mistakes,
+)
 
 # Similarities 0.28, 0.8, -0.6 and 0.96, -0.6, -0.8: the words find 0.8 and 0.96.
 QUERY = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -36,8 +33,8 @@ SCORE_MISTAKES = (
 
 def _score(function) -> None:
     value = as_number(call(function, QUERY, DOCUMENT), meaning="one number, the score")
-    if not _same(value, SCORE):
-        _mistaken(value, SCORE_MISTAKES)
+    if not is_same(value, SCORE):
+        object_to_mistakes(value, SCORE_MISTAKES)
         raise Wrong(
             f"it returns {value:.4g}, by hand it is {SCORE}",
             "The similarities are 0.28, 0.8, -0.6 for the first word and 0.96, -0.6, -0.8 for the second.",
@@ -46,11 +43,11 @@ def _score(function) -> None:
 
 def _one_token(function) -> None:
     value = as_number(call(function, np.array([[2.0, -1.0]]), np.array([[0.5, 3.0]])), meaning="one number")
-    if _same(value, -2 / np.sqrt(5 * 9.25)):
+    if is_same(value, -2 / np.sqrt(5 * 9.25)):
         raise Wrong(
             "the vectors were normalised", "Take them as they come: whoever wants cosines normalises."
         )
-    if not _same(value, -2.0):
+    if not is_same(value, -2.0):
         raise Wrong(
             f"with one word and one patch it is {value:.4g}, not their dot product, -2",
             "A maximum over one number is that number, negative or not. A dual encoder is this case.",
@@ -101,8 +98,8 @@ def _unpadded(function) -> None:
     meaning = "one score per document"
     given = QUERY, DOCUMENTS[:1], MASK[:1]
     found = as_array(call(function, *given), shape=(1,), kind="numbers", meaning=meaning)
-    if not _same(found, SCORES[:1]):
-        _mistaken(found[0], SCORE_MISTAKES)
+    if not is_same(found, SCORES[:1]):
+        object_to_mistakes(found[0], SCORE_MISTAKES)
         raise Wrong(
             f"without padding the score is {found[0]:.4g}, by hand it is {SCORE}",
             "That is the document of the warm-up.",
@@ -114,9 +111,9 @@ def _padded(function) -> None:
     with np.errstate(all="ignore"):
         result = call(function, QUERY, DOCUMENTS, MASK)
     found = as_array(result, shape=(4,), kind="numbers", meaning=meaning)
-    if _same(found, SCORES):
+    if is_same(found, SCORES):
         return
-    _mistaken(found, PADDING_WRONG)
+    object_to_mistakes(found, PADDING_WRONG)
     which = int(np.flatnonzero(~np.isclose(found, SCORES, rtol=1e-4, atol=1e-6))[0])
     raise Wrong(
         f"document {which} scores {found[which]:.4g}, alone and without padding it scores {SCORES[which]}",
@@ -128,7 +125,7 @@ def _long_vectors(function) -> None:
     given = np.array([[1.0, 0.0]]), np.array([[[-500.0, 0.0], [0.0, 0.0]]]), np.array([[True, False]])
     with np.errstate(all="ignore"):
         found = as_array(call(function, *given), shape=(1,), kind="numbers", meaning="one score")
-    if not _same(found, np.array([-500.0])):
+    if not is_same(found, np.array([-500.0])):
         raise Wrong(
             f"a similarity of -500 becomes {found[0]:g}",
             "Padding got a number that looked small enough. There is one that is below all others.",
@@ -167,8 +164,8 @@ LOSS_MISTAKES = (
 
 def _loss(function) -> None:
     value = as_number(call(function, T2I, I2T), meaning="one number, the loss")
-    if not _same(value, LOSS):
-        _mistaken(value, LOSS_MISTAKES)
+    if not is_same(value, LOSS):
+        object_to_mistakes(value, LOSS_MISTAKES)
         raise Wrong(
             f"it returns {value:.4f}, by hand it is {LOSS:.4f}",
             "Right pairs are on the diagonal. Means over three texts and over three images, then their mean.",
@@ -179,7 +176,7 @@ def _loss_far_out(function) -> None:
     far = np.array([[1000.0, 0.0], [0.0, 1000.0]])
     with np.errstate(all="ignore"):
         value = float(np.asarray(call(function, far, -far), dtype=float))
-    if not np.isfinite(value) or not _same(value, 500.0):
+    if not np.isfinite(value) or not is_same(value, 500.0):
         raise Wrong(
             f"with logits of 1000 the loss is {value:g}, it should be 500",
             "e to the 1000 is infinite. Take the largest logit away before, and add it after the logarithm.",
@@ -195,9 +192,9 @@ POSITIONS = "positions of patches, ascending"
 
 def _kept(function) -> None:
     found = as_array(call(function, ASKED, OFFERED, 2), shape=(2,), kind="integers", meaning=POSITIONS)
-    if _same(found, KEPT):
+    if is_same(found, KEPT):
         return
-    if _same(np.sort(found), KEPT):
+    if is_same(np.sort(found), KEPT):
         raise Wrong(
             f"the right patches are there, as {found.tolist()}, by their wins",
             "Patches keep the order in which they stand in the image: ascending positions.",
@@ -222,7 +219,7 @@ def _ties(function) -> None:
 
 def _never_won(function) -> None:
     found = as_array(call(function, ASKED[:3], OFFERED, 3), shape=(3,), kind="integers", meaning=POSITIONS)
-    if not _same(found, np.array([0, 1, 2])):
+    if not is_same(found, np.array([0, 1, 2])):
         raise Wrong(
             f"where one patch wins all, the best three are {found.tolist()}",
             "The others have no win at all and tie: the first of them stay.",

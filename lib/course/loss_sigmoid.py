@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.course.engine import Exercise, Wrong, as_array, as_number, call
-
-
-def _same(value, expected) -> bool:
-    return np.shape(value) == np.shape(expected) and np.allclose(value, expected, rtol=1e-4, atol=1e-6)
-
-
-def _mistaken(value, mistakes) -> None:
-    for wrong, said in mistakes:
-        if _same(value, wrong):
-            raise Wrong(*said)
-
+from lib.course.engine import (
+    Exercise,
+    Wrong,
+    as_array,
+    as_number,
+    call,
+    is_same,
+    object_to_mistakes,
+)
 
 # 5 right among 64: odds 5 to 59.
 PRIOR = -2.468100
@@ -45,15 +42,15 @@ PRIOR_MISTAKES = (
 
 def _prior(function) -> None:
     value = as_number(call(function, 64, 5), meaning="one number, a logit")
-    if not _same(value, PRIOR):
-        _mistaken(value, PRIOR_MISTAKES)
+    if not is_same(value, PRIOR):
+        object_to_mistakes(value, PRIOR_MISTAKES)
         raise Wrong(f"for 64 keys, 5 of them right, it is {value:.4g}", "Its sigmoid should be 5 / 64.")
 
 
 def _other_priors(function) -> None:
-    if not _same(as_number(call(function, 16, 1), meaning="one number"), -2.708050):
+    if not is_same(as_number(call(function, 16, 1), meaning="one number"), -2.708050):
         raise Wrong("one right key among 16 does not give minus log 15", "That is the case of the paper.")
-    if not _same(as_number(call(function, 4, 3), meaning="one number"), 1.098612):
+    if not is_same(as_number(call(function, 4, 3), meaning="one number"), 1.098612):
         raise Wrong(
             "3 right keys of 4 do not give log 3", "If most keys are right, the bias is positive: bet yes."
         )
@@ -90,9 +87,9 @@ GRADIENT_MISTAKES = (
 def _gradient(function) -> None:
     meaning = "one gradient per logit: queries by keys"
     found = as_array(call(function, LOGITS, POSITIVES), shape=(2, 3), kind="numbers", meaning=meaning)
-    if _same(found, GRADIENT):
+    if is_same(found, GRADIENT):
         return
-    _mistaken(found, GRADIENT_MISTAKES)
+    object_to_mistakes(found, GRADIENT_MISTAKES)
     if np.allclose(found.sum(axis=1), 0) and not np.allclose(found, 0):
         raise Wrong(
             "each row sums to 0, as under a softmax",
@@ -116,7 +113,7 @@ def _gradient_far_out(function) -> None:
             "logits of 1000 give NaN",
             "e to the 1000 is infinite, and infinity over infinity is NaN: rewrite.",
         )
-    if not _same(found, np.array([[0.0, 0.0], [0.0, -0.5]])):
+    if not is_same(found, np.array([[0.0, 0.0], [0.0, -0.5]])):
         raise Wrong("logits of 1000 give wrong gradients", "A sigmoid is 0 or 1 there.")
 
 
@@ -147,7 +144,7 @@ def _pushes(function) -> None:
     # Only the logit of a wrong pair differs.
     near, far = (np.array([[2.0, wrong], [-2.0, 2.0]]) for wrong in (-2.0, 2.0))
     low, high = (as_number(call(function, case, EYE), meaning="one number, the loss") for case in (near, far))
-    if _same(low, high):
+    if is_same(low, high):
         raise Wrong(*NEVER_PUSHED)
     if high < low:
         raise Wrong("a wrong pair costs less the closer it is", "Look at the sign of its z.")
@@ -155,8 +152,8 @@ def _pushes(function) -> None:
 
 def _value(function) -> None:
     value = as_number(call(function, LOGITS, POSITIVES), meaning="one number, the loss")
-    if not _same(value, SUM / 2):
-        _mistaken(value, LOSS_MISTAKES)
+    if not is_same(value, SUM / 2):
+        object_to_mistakes(value, LOSS_MISTAKES)
         raise Wrong(
             f"it returns {value:.4f}, by hand it is {SUM / 2:.4f}",
             "Two right pairs at 0 and one at -log 3; two wrong pairs at log 3 and one at -log 3.",
@@ -166,7 +163,7 @@ def _value(function) -> None:
 def _value_far_out(function) -> None:
     with np.errstate(all="ignore"):
         value = float(np.asarray(call(function, HUGE, EYE), dtype=float))
-    if not np.isfinite(value) or not _same(value, 500.0):
+    if not np.isfinite(value) or not is_same(value, 500.0):
         raise Wrong(
             f"one right pair at a logit of -1000, the rest settled: the loss is {value:g}, it should be 500",
             "The probability is 0 in floating point, or was kept away from 0 by a small number. Take the "
@@ -196,8 +193,8 @@ MOVED_MISTAKES = (
 
 def _moved(function) -> None:
     found = as_array(call(function, P, 11, 101), shape=(3,), kind="numbers", meaning="a probability for each")
-    if not _same(found, MOVED):
-        _mistaken(found, MOVED_MISTAKES)
+    if not is_same(found, MOVED):
+        object_to_mistakes(found, MOVED_MISTAKES)
         raise Wrong(
             f"0.5 among 11 becomes {found[0]:.4g} among 101; by hand it is 1/11",
             "Odds of 1 to 1, times the 10 wrong items then over the 100 wrong items now: 1 to 10.",
@@ -206,7 +203,7 @@ def _moved(function) -> None:
 
 def _moved_back(function) -> None:
     found = as_array(call(function, MOVED, 101, 11), shape=(3,), kind="numbers", meaning="probabilities")
-    if not _same(found, P):
+    if not is_same(found, P):
         raise Wrong(
             "back from 101 to 11 it does not undo itself", "The ratio of the two sizes decides alone."
         )
@@ -215,7 +212,7 @@ def _moved_back(function) -> None:
 def _certain(function) -> None:
     with np.errstate(all="ignore"):
         found = np.asarray(call(function, np.array([0.0, 1.0]), 11, 101), dtype=float)
-    if not _same(found, np.array([0.0, 1.0])):
+    if not is_same(found, np.array([0.0, 1.0])):
         raise Wrong(
             f"probabilities 0 and 1 become {found.tolist()}",
             "Who is certain stays certain. Odds of 1 are infinite: multiply the fraction out so that they "

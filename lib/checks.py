@@ -114,16 +114,16 @@ def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.nd
     return norms
 
 
-def check_count(value, name: str) -> int:
-    """Returns a whole number of at least 1 as `int`; bools and floats are refused."""
+def check_count(value, name: str, *, least: int = 1) -> int:
+    """Returns a whole number of at least `least` as `int`; bools and floats are refused."""
     try:
         count = operator.index(value)
     except TypeError:
         count = None
     if count is None or isinstance(value, bool | np.bool_):
         raise RetrievalInputError(f"{name} must be a whole number, got {value!r}")
-    if count < 1:
-        raise RetrievalInputError(f"{name} must be at least 1, got {count}")
+    if count < least:
+        raise RetrievalInputError(f"{name} must be at least {least}, got {count}")
     return count
 
 

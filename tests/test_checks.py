@@ -137,6 +137,9 @@ def test_k_that_cannot_be(k, message):
 def test_count_names_its_argument():
     with pytest.raises(RetrievalInputError, match="n_resamples must be at least 1"):
         check_count(0, "n_resamples")
+    assert check_count(0, "rerank", least=0) == 0
+    with pytest.raises(RetrievalInputError, match="rerank must be at least 0, got -1"):
+        check_count(-1, "rerank", least=0)
 
 
 def test_choice():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,9 +12,10 @@ from lib.checks import check_choice, check_count, check_k
 from lib.index.filters import FloatFilter, Int8Filter, Probe, int8_products_are_fast
 from lib.index.scores import METRICS, Vectors, pack, prepare, score_block, score_pairs, unpack
 
-CELLS = 2**21  # queries x items of a block: 8 MiB of products, which stay in the cache
+CELLS = 2**20  # queries x items of a block: 4 MiB of products, which stay in the cache
 LARGEST_QUERY_BLOCK = 1024
 NO_HIT = np.iinfo(np.int64).max  # a key that sorts after every hit
+FIRST_BLOCKS = 8  # at once to begin with (32 MiB): a floor that many items reach lets few others through
 SETTLE_AGAIN = 3  # the floor is raised each time that many times more items have been seen
 WAITING_ROOM = 2**20  # survivors that may wait for their exact score
 INT8_ITEMS, INT8_QUERIES = 2**14, 64  # below these sizes the float32 product costs next to nothing
@@ -114,26 +116,30 @@ class Gallery:
             return scores[:1], ranks[:1]
         narrowest = min(len(self.items), max(1024, 8 * k))  # a filter needs k tiles to begin with
         query_block = min(query_block or max(1, CELLS // narrowest), LARGEST_QUERY_BLOCK)
-        block = block or max(narrowest, CELLS // max(1, min(query_block, len(queries))))
+        first = block or FIRST_BLOCKS * max(narrowest, CELLS // max(1, min(query_block, len(queries))))
+        block = block or first // FIRST_BLOCKS
         filters = self.filters(len(queries))
         keys = np.empty((len(queries), k), np.int64)
         for start in range(0, len(queries), query_block):
             batch = queries.take(slice(start, start + query_block))
-            keys[start : start + query_block] = self._best(batch, k, block, [f.aim(batch) for f in filters])
+            keys[start : start + query_block] = self._best(
+                batch, k, first, block, [f.aim(batch) for f in filters]
+            )
         return unpack(keys)
 
-    def _best(self, queries: Vectors, k: int, block: int, probes: Sequence[Probe]) -> np.ndarray:
+    def _best(self, queries: Vectors, k: int, first: int, block: int, probes: Sequence[Probe]) -> np.ndarray:
         search = _Search(self, queries, k)
         settled = 0
-        for start in range(0, len(self.items), block):
-            stop = min(start + block, len(self.items))
+        edges = [0, *range(first, len(self.items), block), len(self.items)]
+        for start, stop in pairwise(edges):
             for probe in probes:
                 found = probe.survivors(start, stop, k, search.floor)
                 if found is not None:
                     search.wait(*found)
                     break
             else:  # every filter let too many through: ties, or k close to the size of the gallery
-                search.score_all(start, stop)
+                for at in range(start, stop, block):
+                    search.score_all(at, min(at + block, stop))
             if stop >= SETTLE_AGAIN * settled or search.waiting > WAITING_ROOM:
                 search.settle()
                 settled = stop

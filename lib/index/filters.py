@@ -23,6 +23,7 @@ import torch
 from lib.index.scores import Vectors
 
 TILE = 8  # neighbouring items whose best product is compared first
+GROUPS = 8  # of tiles for each of the k items that make the first floor
 LARGEST_SHARE = 0.25  # of tiles that may pass before a filter counts as useless on a block
 FLOATS_AT_ONCE = 2**18  # int8 rows become float32 in pieces of 1 MiB, which stay in the cache
 FLOAT32_ROUNDOFF = 2.0**-24
@@ -68,8 +69,11 @@ class Probe:
         cells, tops = self._tiles(start, stop)
         n_tiles, n_queries = tops.shape
         if n_tiles >= k and np.isneginf(floor).all():
-            # Tiles are disjoint, so k tops are the products of k items: a floor for the first block.
-            kth = np.partition(tops, n_tiles - k, axis=0)[n_tiles - k]  # (n_queries,)
+            per = max(1, n_tiles // (GROUPS * k))
+            # Tiles are disjoint, so k tops are the products of k items: a floor for the first block. The k best
+            # of the tops of a few groups of tiles are nearly as high, and found in less time.
+            groups = tops[: n_tiles - n_tiles % per].reshape(-1, per, n_queries).max(axis=1)
+            kth = np.partition(groups, len(groups) - k, axis=0)[len(groups) - k]  # (n_queries,)
             floor = kth * self.unit + self.offset - self.error
         cut = self._cut(floor)
         passed = np.flatnonzero(tops >= cut)

@@ -70,8 +70,8 @@ class Probe:
         n_tiles, n_queries = tops.shape
         if n_tiles >= k and np.isneginf(floor).all():
             per = max(1, n_tiles // (GROUPS * k))
-            # Tiles are disjoint, so k tops are the products of k items: a floor for the first block. The k best
-            # of the tops of a few groups of tiles are nearly as high, and found in less time.
+            # Tiles are disjoint, so k tops are the products of k items: a floor for the first block. The k
+            # best of the tops of a few groups of tiles are nearly as high, and found in less time.
             groups = tops[: n_tiles - n_tiles % per].reshape(-1, per, n_queries).max(axis=1)
             kth = np.partition(groups, len(groups) - k, axis=0)[len(groups) - k]  # (n_queries,)
             floor = kth * self.unit + self.offset - self.error

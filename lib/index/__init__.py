@@ -4,6 +4,7 @@ from lib.index.base import VectorSearchIndex
 from lib.index.centroid_lists import Candidates
 from lib.index.exact import topk_exact
 from lib.index.flat import FlatIndex
+from lib.index.ivf import IVFIndex
 from lib.index.residual_codec import ResidualCodec
 from lib.index.scores import METRICS
 from lib.index.token_index import TokenIndex
@@ -12,6 +13,7 @@ __all__ = [
     "METRICS",
     "Candidates",
     "FlatIndex",
+    "IVFIndex",
     "ResidualCodec",
     "TokenIndex",
     "VectorSearchIndex",

@@ -7,6 +7,7 @@ import numpy as np
 from lib.checks import RetrievalInputError
 from lib.index.base import VectorSearchIndex
 from lib.index.exact import Gallery
+from lib.index.ids import NO_ID
 from lib.index.scores import Vectors
 
 
@@ -24,8 +25,7 @@ class FlatIndex(VectorSearchIndex):
 
     index_type = "Flat"
 
-    def __init__(self, dimension: int, index_type: str | None = None, metric: str = "cosine", **options):
-        super().__init__(dimension, index_type, metric, **options)
+    def _set_up(self) -> None:
         self._parts: list[Vectors] = []  # what was added, one entry each, until the next search joins them
         self._gallery: Gallery | None = None
 
@@ -39,25 +39,43 @@ class FlatIndex(VectorSearchIndex):
         cost = {"vectors": n * self.dimension * item, "norms": 8 * n, "ids": 8 * n}
         return {**cost, "total": sum(cost.values())}
 
-    def _add(self, vectors: Vectors) -> None:
+    def _add(self, vectors: Vectors, ids: np.ndarray) -> None:
         if self._parts and vectors.rows.dtype != self._parts[0].rows.dtype:
             raise RetrievalInputError(
                 f"the index holds {self._parts[0].rows.dtype} vectors, these are {vectors.rows.dtype}; "
                 f"their scores would not compare. Convert one of them, or use two indexes"
             )
-        if len(vectors):
-            self._parts.append(vectors)
-            self._gallery = None
+        self._parts.append(vectors)
+        self._gallery = None
 
-    def _search(self, queries: Vectors, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _remove(self, positions: np.ndarray) -> None:
+        self._join()
+        (held,) = self._parts
+        rows, lengths = np.delete(held.rows, positions, axis=0), np.delete(held.lengths, positions)
+        self._parts = [Vectors(rows, lengths, held.divide)] if len(rows) else []
+        self._gallery = None
+
+    def _search(
+        self, queries: Vectors, k: int, positions: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self._join()
+        n = self.ntotal if positions is None else positions.size
+        self._work = {"distances": len(queries) * n}
+        if positions is not None:
+            ids = self._ids.array[positions]
+            scores, ranks = self._by_rank(self._parts[0].take(positions), ids).topk(queries, min(k, n))
+            filling = ((0, 0), (0, max(0, k - n)))
+            scores = np.pad(scores, filling, constant_values=-np.inf)
+            return scores, np.pad(np.sort(ids)[ranks], filling, constant_values=NO_ID)
         if self._gallery is None:
-            self._join()
-            # Ties go to the smaller id, whatever the order of adding: rank the rows by their ids.
-            self._ascending = np.sort(self._ids)
-            ranks = np.searchsorted(self._ascending, self._ids)
-            self._gallery = Gallery(self._parts[0], self.metric, ranks)
+            self._gallery = self._by_rank(self._parts[0], self._ids.array)
+            self._ascending = np.sort(self._ids.array)
         scores, ranks = self._gallery.topk(queries, k)
         return scores, self._ascending[ranks]
+
+    def _by_rank(self, items: Vectors, ids: np.ndarray) -> Gallery:
+        """Ties go to the smaller id, whatever the order of adding: rank the rows by their ids."""
+        return Gallery(items, self.metric, np.searchsorted(np.sort(ids), ids))
 
     def _join(self) -> None:
         if len(self._parts) > 1:

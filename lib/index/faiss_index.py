@@ -1,0 +1,183 @@
+"""What the index families have in common that faiss computes: metric, threads, order of hits, ids."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import faiss
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lib.checks import RetrievalInputError, as_real_matrix, unit_rows
+from lib.index.base import VectorSearchIndex
+from lib.index.ids import NO_ID
+from lib.index.scores import prepare
+
+FAISS_METRICS = {
+    "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit rows
+    "inner_product": faiss.METRIC_INNER_PRODUCT,
+    "l2": faiss.METRIC_L2,
+}
+POINTS_PER_CENTROID = 39  # fewer, and k-means follows single vectors; faiss warns below the same number
+SAMPLE_PER_CENTROID = 256  # more hardly move a centroid
+ITERATIONS = 10  # of k-means over whole vectors
+
+
+class FaissIndex(VectorSearchIndex):
+    """An index whose vectors faiss holds, as float32 and of unit length under cosine.
+
+    faiss objects are made by their constructors with the metric written out: the constructors default to
+    squared distances, whatever the quantiser, and the factory strings switch on training that no search
+    uses. Training runs in one thread, so that it gives the same index on every machine of a kind.
+
+    Relations: a family implements `_make`, `_parameters` and `_count_work`.
+    """
+
+    def _set_up(self) -> None:
+        self._faiss: faiss.Index | None = None if self.needs_training else self._made(0)
+
+    @abstractmethod
+    def _make(self, n_train: int) -> faiss.Index:
+        """The empty faiss index; where it learns, from that many vectors."""
+
+    @abstractmethod
+    def _parameters(self, selector: faiss.IDSelector | None) -> faiss.SearchParameters | None:
+        """The search options, as faiss takes them."""
+
+    @abstractmethod
+    def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
+        """The work of the search that has just been done, from what faiss counted since `reset_counters`."""
+
+    def _made(self, n_train: int) -> faiss.Index:
+        index = self._make(n_train)
+        check_metric(index, self.metric)
+        return index
+
+    def _prepare(self, x, name: str, own: bool = False) -> np.ndarray:
+        matrix = as_real_matrix(x, name, dim=self.dimension, allow_empty=True)
+        if self.metric == "cosine":
+            return unit_rows(matrix, name)
+        return prepare(matrix.astype(np.float32, copy=False), name, self.metric, allow_empty=True).rows
+
+    def _train(self, vectors: np.ndarray) -> None:
+        index = self._made(len(vectors))
+        with one_thread():
+            index.train(vectors)
+        self._faiss = index
+
+    def _add(self, vectors: np.ndarray, ids: np.ndarray) -> None:
+        self._faiss.add(vectors)
+
+    def _remove(self, positions: np.ndarray) -> None:
+        self._faiss.remove_ids(faiss.IDSelectorBatch(positions))  # those behind move up, as ours do
+
+    def _search(
+        self, queries: np.ndarray, k: int, positions: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        selector = None if positions is None else self._selector(positions)
+        reset_counters()
+        scores, labels = self._faiss.search(queries, k, params=self._parameters(selector))
+        self._work = self._count_work(len(queries), None if positions is None else positions.size)
+        if self.metric == "l2":
+            np.subtract(0, scores, out=scores)
+        return best_first(scores, self._ids_of(labels))
+
+    def _ids_of(self, labels: np.ndarray) -> np.ndarray:
+        """The ids of what faiss found: it knows positions."""
+        return self._ids.at(labels)
+
+    def _selector(self, positions: np.ndarray) -> faiss.IDSelector:
+        """Of positions: a bit each."""
+        allowed = np.zeros(self.ntotal, bool)
+        allowed[positions] = True
+        return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+    def cost(self) -> dict[str, int]:
+        """Bytes by what they are spent on, from formulas, with their `total`.
+
+        `id_map` is what the index keeps to translate between positions and ids: nothing while they agree.
+        """
+        cost = self._sizes() | {"id_map": self._ids.nbytes}
+        return {**cost, "total": sum(cost.values())}
+
+    @abstractmethod
+    def _sizes(self) -> dict[str, int]:
+        """The formula of `lib.index.sizes` for what the index holds now."""
+
+    def _state(self) -> dict[str, np.ndarray]:
+        return {"faiss": faiss.serialize_index(self._faiss)}
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        self._faiss = faiss.deserialize_index(arrays["faiss"])
+        self.is_trained = True
+
+
+def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hits as `VectorSearchIndex.search` returns them, from those of faiss, which come best first.
+
+    Rows in which neighbours are equal, which is rare for whole vectors and common for short codes, are
+    sorted again by id. In place.
+
+    Args:
+        scores: `(n_queries, k)` float32, falling within a row.
+        ids: `(n_queries, k)` int64, -1 at the end of a row where nothing was found.
+    """
+    if (ids[:, -1] == NO_ID).any():
+        scores[ids == NO_ID] = -np.inf
+    tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
+    if tied.size:
+        # Of what is not there all ids are -1 already, so that its order among itself does not matter.
+        order = np.lexsort((ids[tied], -scores[tied]), axis=-1)
+        ids[tied] = np.take_along_axis(ids[tied], order, axis=1)
+    return scores, ids
+
+
+def check_points(found: int, centroids: int, what: str, remedy: str) -> None:
+    """Refuses to train on fewer than 39 vectors a centroid."""
+    needed = POINTS_PER_CENTROID * centroids
+    if found < needed:
+        raise RetrievalInputError(
+            f"{what} needs at least {POINTS_PER_CENTROID} x {centroids} = {needed} vectors to train on, "
+            f"got {found}. Give more, or {remedy}"
+        )
+
+
+def check_metric(index: faiss.Index, metric: str) -> None:
+    """Refuses a faiss index that, or whose quantiser, compares by another metric than it should."""
+    index = faiss.downcast_index(index)
+    if index.metric_type != FAISS_METRICS[metric]:
+        raise RuntimeError(
+            f"{type(index).__name__} has metric {index.metric_type}, expected that of {metric}"
+        )
+    for part in ("index", "quantizer"):
+        if getattr(index, part, None) is not None:
+            check_metric(getattr(index, part), metric)
+
+
+def set_k_means(parameters: faiss.ClusteringParameters, seed: int, spherical: bool = False) -> None:
+    """Writes out what k-means does: iterations, sample, seed, and whether centroids have unit length."""
+    parameters.niter = ITERATIONS
+    parameters.min_points_per_centroid = POINTS_PER_CENTROID
+    parameters.max_points_per_centroid = SAMPLE_PER_CENTROID
+    parameters.seed = seed
+    parameters.spherical = spherical
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Runs faiss, and the BLAS that it calls, in one thread, and gives the others back afterwards."""
+    threads = faiss.omp_get_max_threads()
+    with threadpool_limits(limits=1):
+        faiss.omp_set_num_threads(1)
+        try:
+            yield
+        finally:
+            faiss.omp_set_num_threads(threads)
+
+
+def reset_counters() -> None:
+    """faiss counts for the whole process: from here on, only what comes next."""
+    faiss.cvar.indexIVF_stats.reset()
+    faiss.cvar.hnsw_stats.reset()

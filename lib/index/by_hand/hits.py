@@ -1,0 +1,58 @@
+"""What the small indexes share: scores of everything, scores of some, and the k best of each row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.index.exact import place_in_row
+from lib.index.scores import pack, prepare, score_block, score_pairs, unpack
+
+DOT_OR_L2 = ("inner_product", "l2")  # cosine is the inner product of unit rows: normalise them once, outside
+NO_HIT = np.iinfo(np.int64).max
+
+
+def similarities(queries, rows, metric: str = "inner_product") -> np.ndarray:
+    """`q.x`, or `-|q - x|^2`, of every query with every row: `(n_queries, n)` float32, higher is better."""
+    asked, items = checked(queries, rows, metric)
+    return score_block(asked, items, metric)
+
+
+def checked(queries, rows, metric: str):
+    """Both sides ready for `score_block` and `score_pairs`, or `RetrievalInputError`."""
+    check_choice(metric, DOT_OR_L2, "metric")
+    items = prepare(rows, "rows", metric)
+    return prepare(queries, "queries", metric, dim=items.rows.shape[1]), items
+
+
+def best_of_pairs(queries, rows, query_at, item_at, k: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (query, item) pairs and keeps the k best of each query.
+
+    Args:
+        query_at, item_at: `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
+
+    Returns:
+        `(scores, ids)`: float32 and int64 `(n_queries, k)`, best first, smaller ids first among equals;
+        -inf and -1 where a query has fewer than k pairs.
+    """
+    asked, items = checked(queries, rows, metric)
+    k = check_count(k, "k")
+    place = place_in_row(query_at, len(asked))
+    keys = np.full((len(asked), max(k, place.max(initial=-1) + 1)), NO_HIT)
+    keys[query_at, place] = pack(score_pairs(asked, items, query_at, item_at, metric), item_at)
+    return from_keys(np.sort(keys, axis=1)[:, :k])
+
+
+def best_of_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best columns of each row of `(n_queries, n)` scores, as `best_of_pairs` returns them."""
+    if check_count(k, "k") > scores.shape[1]:
+        raise RetrievalInputError(f"k = {k} is more than the {scores.shape[1]} items")
+    keys = pack(np.asarray(scores, np.float32), np.arange(scores.shape[1]))
+    return from_keys(np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1))
+
+
+def from_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `(scores, ids)` of sorted keys, -inf and -1 where there is no hit."""
+    scores, ids = unpack(keys)
+    missing = keys == NO_HIT
+    return np.where(missing, np.float32(-np.inf), scores), np.where(missing, -1, ids)

@@ -4,7 +4,12 @@ from lib.index.base import VectorSearchIndex
 from lib.index.centroid_lists import Candidates
 from lib.index.exact import topk_exact
 from lib.index.flat import FlatIndex
+from lib.index.hnsw import HNSWIndex
 from lib.index.ivf import IVFIndex
+from lib.index.ivf_pq import IVFPQIndex
+from lib.index.pq import PQIndex
+from lib.index.query_links import link_by_queries
+from lib.index.query_lists import QueryAwareLists
 from lib.index.residual_codec import ResidualCodec
 from lib.index.scores import METRICS
 from lib.index.token_index import TokenIndex
@@ -13,9 +18,14 @@ __all__ = [
     "METRICS",
     "Candidates",
     "FlatIndex",
+    "HNSWIndex",
     "IVFIndex",
+    "IVFPQIndex",
+    "PQIndex",
+    "QueryAwareLists",
     "ResidualCodec",
     "TokenIndex",
     "VectorSearchIndex",
+    "link_by_queries",
     "topk_exact",
 ]

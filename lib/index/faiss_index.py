@@ -76,17 +76,28 @@ class FaissIndex(VectorSearchIndex):
     def _search(
         self, queries: np.ndarray, k: int, positions: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        selector = None if positions is None else self._selector(positions)
-        reset_counters()
-        scores, labels = self._faiss.search(queries, k, params=self._parameters(selector))
-        self._work = self._count_work(len(queries), None if positions is None else positions.size)
+        scores, labels = self._hits(queries, k, positions)
         if self.metric == "l2":
             np.subtract(0, scores, out=scores)
         return best_first(scores, self._ids_of(labels))
 
+    def _hits(
+        self, queries: np.ndarray, k: int, positions: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and labels as faiss gives them; notes the work."""
+        selector = None if positions is None else self._selector(positions)
+        reset_counters()
+        found = self._faiss.search(queries, k, params=self._parameters(selector))
+        self._work = self._count_work(len(queries), None if positions is None else positions.size)
+        return found
+
     def _ids_of(self, labels: np.ndarray) -> np.ndarray:
         """The ids of what faiss found: it knows positions."""
         return self._ids.at(labels)
+
+    def _positions_of(self, labels: np.ndarray) -> np.ndarray:
+        """The positions of what faiss found."""
+        return labels
 
     def _selector(self, positions: np.ndarray) -> faiss.IDSelector:
         """Of positions: a bit each."""
@@ -156,9 +167,15 @@ def check_metric(index: faiss.Index, metric: str) -> None:
             check_metric(getattr(index, part), metric)
 
 
-def set_k_means(parameters: faiss.ClusteringParameters, seed: int, spherical: bool = False) -> None:
+def set_k_means(
+    parameters: faiss.ClusteringParameters,
+    seed: int,
+    *,
+    iterations: int = ITERATIONS,
+    spherical: bool = False,
+) -> None:
     """Writes out what k-means does: iterations, sample, seed, and whether centroids have unit length."""
-    parameters.niter = ITERATIONS
+    parameters.niter = iterations
     parameters.min_points_per_centroid = POINTS_PER_CENTROID
     parameters.max_points_per_centroid = SAMPLE_PER_CENTROID
     parameters.seed = seed

@@ -35,6 +35,11 @@ class InvertedFile(FaissIndex):
         return np.array([lists.list_size(i) for i in range(lists.nlist)])
 
     @property
+    def centroids(self) -> np.ndarray:
+        """`(nlist, d)` float32, in the space of the lists: turned, where codes are."""
+        return faiss.downcast_index(self._inverted().quantizer).reconstruct_n(0, self._inverted().nlist)
+
+    @property
     def imbalance(self) -> float:
         """How much longer the list of a random vector is than if all were equal: nlist sum_i (n_i / n)^2."""
         return float(self._inverted().invlists.imbalance_factor())
@@ -75,6 +80,9 @@ class InvertedFile(FaissIndex):
 
     def _ids_of(self, labels: np.ndarray) -> np.ndarray:
         return labels
+
+    def _positions_of(self, labels: np.ndarray) -> np.ndarray:
+        return self._ids.find(labels)
 
     def _selector(self, positions: np.ndarray) -> faiss.IDSelector:
         if self._ids.counted:

@@ -1,0 +1,61 @@
+"""Whole vectors beside their codes, to score again the few that the codes found."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+
+from lib.index.ids import NO_ID
+
+
+class RawVectors:
+    """Rows by position, and the exact scores of chosen ones.
+
+    Args:
+        rows: `(n, d)` float32, C-contiguous.
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._parts = [rows]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """`(n, d)` float32."""
+        if len(self._parts) > 1:  # what was added is joined when it is needed, not at every step
+            self._parts = [np.concatenate(self._parts)]
+        return self._parts[0]
+
+    def append(self, rows: np.ndarray) -> None:
+        self._parts.append(rows)
+
+    def remove(self, positions: np.ndarray) -> None:
+        self._parts = [np.delete(self.rows, positions, axis=0)]
+
+    def best(
+        self, queries: np.ndarray, candidates: np.ndarray, k: int, metric: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k best of the candidates of every query, by whole vectors.
+
+        Args:
+            queries: `(n_queries, d)` float32, of unit length under cosine, like the rows.
+            candidates: `(n_queries, m)` int64 positions, -1 for none, m at least k.
+            k: how many.
+            metric: of `lib.index.scores.METRICS`.
+
+        Returns:
+            `(scores, positions)`, float32 and int64, both `(n_queries, k)`, best first; position -1, with any
+            score, at the end of a row that had fewer candidates.
+        """
+        n_queries, m = candidates.shape
+        rows = self.rows
+        scores, positions = np.empty((n_queries, k), np.float32), np.empty((n_queries, k), np.int64)
+        by_metric = faiss.knn_L2sqr_by_idx if metric == "l2" else faiss.knn_inner_products_by_idx
+        pointers = (faiss.swig_ptr(array) for array in (queries, rows, candidates))
+        shape = rows.shape[1], n_queries, len(rows), m, k
+        by_metric(*pointers, *shape, faiss.swig_ptr(scores), faiss.swig_ptr(positions), m)
+        return np.subtract(0, scores) if metric == "l2" else scores, positions
+
+
+def number_of(candidates: np.ndarray) -> int:
+    """How many candidates there are, places without one not counted."""
+    return int(np.count_nonzero(candidates != NO_ID))

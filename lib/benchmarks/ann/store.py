@@ -1,0 +1,138 @@
+"""Results kept as they come, so that a stopped run goes on, and the committed tables made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.benchmarks.ann import corpora, harness
+from lib.benchmarks.ann.configs import Config, standard
+from lib.benchmarks.ann.corpora import AnnCorpus
+from lib.benchmarks.ann.found import Found, Measured
+from lib.files import (
+    DamagedFileError,
+    MissingFileError,
+    artifacts_dir,
+    atomic_path,
+    cache_dir,
+    load_arrays,
+    save_arrays,
+    seal,
+    verify,
+)
+from lib.report.timing import environment
+
+FORMAT = 1  # of what is kept and of how it is measured; raise it when either changes
+LIBRARIES = ("faiss-cpu", "scann", "numpy", "torch")
+COMMITTED: dict[str, Callable[..., AnnCorpus]] = {"icons": corpora.icons, "scenes": corpora.scenes}
+REBUILD = "Restore it with git, or run: crossmodal bench ann"
+TABLES = ("quality", "timings")
+
+
+def result(corpus: AnnCorpus, config: Config, k: int = 10, *, log: harness.Log = print, **how) -> Found:
+    """What `harness.run` finds, from the cache where it has run before.
+
+    Args:
+        corpus, config, k: as for `harness.run`.
+        log: takes a line at a time.
+        how: the other arguments of `harness.run`, which are part of what is looked for.
+    """
+    path = _kept(corpus, config, k, how)
+    try:
+        found = _read(load_arrays(path))
+        log(f"{config.name}: from the cache")
+    except (MissingFileError, DamagedFileError):
+        found = harness.run(corpus, config, k, log=log, **how)
+        save_arrays(path, **_arrays(found))
+    return found
+
+
+def fill(
+    corpus: AnnCorpus, configs: Iterable[Config], k: int = 10, *, log: harness.Log = print, **how
+) -> Iterator[Found]:
+    """`result` of every config, one after the other."""
+    for config in configs:
+        yield result(corpus, config, k, log=log, **how)
+
+
+def tables(found: Iterable[Found]) -> dict[str, pd.DataFrame]:
+    """`quality`, one row per setting and kind of query, and `timings`, one per repeat as well."""
+    found = list(found)
+    return {name: pd.DataFrame([row for one in found for row in getattr(one, name)]) for name in TABLES}
+
+
+def write(folder: Path, found: Iterable[Found]) -> None:
+    """Writes `quality.csv`, `timings.csv` and the `environment.json` that decided the timings, all sealed."""
+    for name, table in tables(found).items():
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+        seal(folder / f"{name}.csv")
+    with atomic_path(folder / "environment.json") as temporary:
+        temporary.write_text(json.dumps(environment() | {"versions": versions()}, indent=1) + "\n")
+    seal(folder / "environment.json")
+
+
+def collect(log: harness.Log = print, **how) -> dict[str, pd.DataFrame]:
+    """Writes `data/artifacts/ann` from the standard grid on both corpora; runs what has not run yet."""
+    found = []
+    for name, make in COMMITTED.items():
+        log(f"{name}: the corpus")
+        corpus = make()
+        found += fill(corpus, standard(len(corpus), corpus.dim), log=log, **how)
+    write(_folder(), found)
+    return tables(found)
+
+
+def committed() -> dict[str, pd.DataFrame]:
+    """The committed tables, `quality` and `timings`; see `found.Found` and `truth.judge` for the columns."""
+    paths = {name: verify(_folder() / f"{name}.csv", rebuild=REBUILD) for name in TABLES}
+    empty = {"search": "", "queries": ""}  # of the stages that have neither, which pandas reads as missing
+    return {name: pd.read_csv(path).fillna(empty) for name, path in paths.items()}
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that decide what is found."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed under this name"
+    return found
+
+
+def _folder() -> Path:
+    return artifacts_dir() / "ann"
+
+
+def _kept(corpus: AnnCorpus, config: Config, k: int, how: dict) -> Path:
+    """Under a digest of everything that decides the result."""
+    identity = [FORMAT, corpus.name, corpus.key, config.identity, k, how, versions()]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    name = re.sub(r"\W+", "_", f"{corpus.name}-{len(corpus)}-{config.name}").strip("_")
+    return cache_dir() / "ann" / "runs" / f"{name}-{digest}.npz"
+
+
+def _arrays(found: Found) -> dict[str, np.ndarray]:
+    about = {"train_s": found.train_s, "add_s": found.add_s, "threads": found.threads, "rows": found.quality}
+    arrays = {"about": np.array(json.dumps(about, default=lambda value: value.item()))}
+    for number, one in enumerate(found.measured):
+        for name in ("ids", "distances", "batch", "single"):
+            arrays[f"{name}_{number}"] = getattr(one, name)
+    return arrays
+
+
+def _read(arrays: dict[str, np.ndarray]) -> Found:
+    about = json.loads(str(arrays["about"]))
+    measured: Sequence[Measured] = [
+        Measured(row, *(arrays[f"{name}_{number}"] for name in ("ids", "distances", "batch", "single")))
+        for number, row in enumerate(about.pop("rows"))
+    ]
+    return Found(measured, **about)

@@ -74,7 +74,7 @@ def ivf_pq(
     """Inverted file of product codes: the parts of `pq`, with ids, centroids and lists.
 
     A fast scan pads every list to a multiple of 32 and says 16 bytes about it. Without `list_sizes` the
-    padding is what lists of equal length would need; it is 16 vectors a list on average otherwise.
+    expected padding is counted, 31 / 2 vectors a list, as long lists of any length need on average.
 
     Args and Raises: as `ivf` and `pq`.
     """
@@ -82,8 +82,10 @@ def ivf_pq(
     inverted = _inverted_file(n, d, nlist, list_sizes)
     held = n
     if fast_scan:
-        sizes = np.full(nlist, -(-n // nlist)) if list_sizes is None else np.asarray(list_sizes)
-        held = int((-(-sizes // FAST_SCAN_BLOCK) * FAST_SCAN_BLOCK).sum())
+        if list_sizes is None:
+            held += nlist * (FAST_SCAN_BLOCK - 1) // 2
+        else:
+            held = int((-(-np.asarray(list_sizes) // FAST_SCAN_BLOCK) * FAST_SCAN_BLOCK).sum())
         inverted["lists"] = 16 * nlist
     return {"codes": held * code_bytes, **parts, **inverted}
 
@@ -102,6 +104,12 @@ def hnsw(n: int, d: int, links: int, n_links: int | None = None, item: int = 4) 
     if n_links is None:
         n_links = round(expected_hnsw_links(n, links))
     return {**flat(n, d, item), "links": 4 * n_links, "levels": 4 * n, "offsets": 8 * (n + 1)}
+
+
+def coarse_graph(nlist: int, d: int, links: int = 32) -> dict[str, int]:
+    """What an HNSW over the centroids of an inverted file takes besides the centroids (`IVF..._HNSW32`)."""
+    parts = hnsw(nlist, d, links)
+    return {"coarse graph": sum(parts.values()) - parts["vectors"]}
 
 
 def hnsw_links(levels, links: int) -> int:

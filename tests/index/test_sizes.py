@@ -123,10 +123,18 @@ def test_expected_links_are_the_mean_over_drawn_levels():
     assert sizes.hnsw_links(drawn, 4) == pytest.approx(sizes.expected_hnsw_links(200_000, 4), rel=0.005)
 
 
-def test_lists_of_equal_length_are_assumed_when_none_are_given():
-    guess = sizes.ivf_pq(1000, D, 10, 4, fast_scan=True)
-    assert guess == sizes.ivf_pq(1000, D, 10, 4, fast_scan=True, list_sizes=[100] * 10)
-    assert guess["codes"] == 10 * 128 * 4
+def test_the_expected_padding_is_half_a_block_a_list():
+    guess = sizes.ivf_pq(100_000, D, 100, 4, fast_scan=True)
+    drawn = np.bincount(RNG.choice(100, 100_000, p=RNG.dirichlet(np.full(100, 5.0))), minlength=100)
+    known = sizes.ivf_pq(100_000, D, 100, 4, fast_scan=True, list_sizes=drawn)
+    assert guess["codes"] == (100_000 + 1550) * 4
+    assert guess["codes"] == pytest.approx(known["codes"], rel=0.005)
+    assert {**guess, "codes": 0} == {**known, "codes": 0}
+
+
+def test_a_coarse_graph_is_an_hnsw_without_its_vectors():
+    parts = sizes.hnsw(1024, 64, 32)
+    assert sum(parts.values()) == parts["vectors"] + sizes.coarse_graph(1024, 64)["coarse graph"]
 
 
 def test_scann_saves_what_the_estimate_counts_and_a_byte_a_block(tmp_path):

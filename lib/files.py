@@ -69,6 +69,34 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `path` and gives it that name when the block succeeds.
+
+    On an error the temporary folder goes away and an old folder stays. An old one is replaced as a whole: for
+    a moment between two renames there is none, but never a mixture.
+
+    Raises:
+        ValueError: `path` is a file.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; a folder of that name cannot be written")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as room:
+        new, old = Path(room) / "new", Path(room) / "old"
+        new.mkdir()  # with the usual permissions; the room around it is private, and goes with what is left
+        yield new
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+
+
 def seal(path: str | Path) -> str:
     """Writes `<path>.sha256` beside a finished file and returns the digest."""
     path = Path(path)

@@ -47,6 +47,56 @@ def test_files_have_the_usual_permissions(tmp_path):
     assert modes[0] == modes[1]
 
 
+def test_a_folder_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "deep" / "index"
+    for content in ("old", "new"):
+        with files.atomic_folder(path) as temporary:
+            (temporary / content).write_text(content)
+            assert temporary.parent.parent == path.parent
+            assert not (path / content).exists()
+        assert [p.name for p in path.iterdir()] == [content]
+        assert [p.name for p in path.parent.iterdir()] == ["index"]
+
+
+def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path):
+    path = tmp_path / "index"
+    with files.atomic_folder(path) as temporary:
+        (temporary / "a").write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), files.atomic_folder(path) as temporary:
+        (temporary / "a").write_text("ne")
+        raise RuntimeError("half way")
+    assert (path / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_folder_that_cannot_take_its_name_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "index"
+    with files.atomic_folder(path) as temporary:
+        (temporary / "a").write_text("old")
+    rename = files.Path.rename
+
+    def fails(source, target):
+        if source.name == "new":
+            raise OSError("no")
+        return rename(source, target)
+
+    monkeypatch.setattr(files.Path, "rename", fails)
+    with pytest.raises(OSError, match="no"), files.atomic_folder(path) as temporary:
+        (temporary / "a").write_text("new")
+    assert (path / "a").read_text() == "old"
+
+
+def test_a_folder_has_the_usual_permissions_and_no_file_in_its_place(tmp_path):
+    (tmp_path / "plain").mkdir()
+    with files.atomic_folder(tmp_path / "atomic"):
+        pass
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "atomic")]
+    assert modes[0] == modes[1]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is a file"), files.atomic_folder(tmp_path / "file"):
+        pass
+
+
 def test_arrays_come_back_as_they_were(tmp_path):
     path = tmp_path / "a.npz"
     digest = files.save_arrays(path, codes=np.arange(6, dtype=np.int8).reshape(2, 3), name=np.array("icons"))

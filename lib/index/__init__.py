@@ -7,10 +7,12 @@ from lib.index.flat import FlatIndex
 from lib.index.hnsw import HNSWIndex
 from lib.index.ivf import IVFIndex
 from lib.index.ivf_pq import IVFPQIndex
+from lib.index.lsh import LSHIndex
 from lib.index.pq import PQIndex
 from lib.index.query_links import link_by_queries
 from lib.index.query_lists import QueryAwareLists
 from lib.index.residual_codec import ResidualCodec
+from lib.index.scann_index import ScaNNIndex
 from lib.index.scores import METRICS
 from lib.index.token_index import TokenIndex
 
@@ -21,9 +23,11 @@ __all__ = [
     "HNSWIndex",
     "IVFIndex",
     "IVFPQIndex",
+    "LSHIndex",
     "PQIndex",
     "QueryAwareLists",
     "ResidualCodec",
+    "ScaNNIndex",
     "TokenIndex",
     "VectorSearchIndex",
     "link_by_queries",

@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count, check_k
-from lib.files import load_arrays, save_arrays
+from lib.index.gpu import check_gpu
 from lib.index.ids import NO_ID, IdMap
 from lib.index.options import Option, checked
+from lib.index.saving import Bodies, load_index, save_index, serialised_bytes
 from lib.index.scores import METRICS, prepare
-
-FORMAT = 1  # of the saved file; a file of another format is refused, not guessed at
 
 
 class VectorSearchIndex(ABC):
@@ -78,12 +77,11 @@ class VectorSearchIndex(ABC):
         self.dimension = check_count(dimension, "dimension")
         self.metric = check_choice(metric, METRICS, "metric")
         self.use_gpu = bool(use_gpu)
-        if self.use_gpu and not self.can_use_gpu:
-            able = ", ".join(name for name, family in self.families.items() if family.can_use_gpu)
-            raise RetrievalInputError(
-                f"index type {self.index_type!r} runs on the CPU only; a GPU can: {able}"
-            )
+        if self.use_gpu:
+            self._need(self.can_use_gpu, "can_use_gpu", "runs on the CPU only")
+            check_gpu()
         self.is_trained = not self.needs_training
+        self.memory_mapped = False
         self._work: dict[str, int] = {}
         self._ids = IdMap()
         self._set_up()
@@ -158,11 +156,20 @@ class VectorSearchIndex(ABC):
         """
         if not self.is_trained:
             raise RetrievalInputError(f"index type {self.index_type!r} learns first: call train before add")
+        self._check_grows()
         checked = self._prepare(vectors, "vectors", own=True)
         new = self._ids.new(ids, len(checked))
         if len(new):
             self._add(checked, new)
             self._ids.append(new)
+
+    def finish(self) -> None:
+        """Does now what the first search would do before it can answer, so that it can be timed apart.
+
+        ScaNN learns and builds; Flat, and families that keep whole vectors, join what was added in parts.
+        """
+        if self.ntotal:
+            self._finish()
 
     def remove(self, ids) -> None:
         """Removes vectors; all of them, or none when an id is not held.
@@ -170,12 +177,9 @@ class VectorSearchIndex(ABC):
         Raises:
             RetrievalInputError: an id that is not held, or a family that cannot remove.
         """
-        if not self.can_remove:
-            able = ", ".join(name for name, family in self.families.items() if family.can_remove)
-            raise RetrievalInputError(
-                f"{self._name()} cannot remove vectors; build it again without them, or pass the ids that "
-                f"may be found as allowed. Types that can: {able}"
-            )
+        otherwise = "cannot remove vectors; build it again without them, or search with allowed"
+        self._need(self.can_remove, "can_remove", otherwise)
+        self._check_grows()
         positions = self._ids.positions(ids, "ids")
         if positions.size:
             self._remove(positions)
@@ -204,48 +208,50 @@ class VectorSearchIndex(ABC):
         k = check_k(k, self.ntotal)
         positions = None
         if allowed is not None:
-            if not self.can_filter:
-                able = ", ".join(name for name, family in self.families.items() if family.can_filter)
-                raise RetrievalInputError(f"{self._name()} cannot restrict a search. Types that can: {able}")
+            self._need(self.can_filter, "can_filter", "cannot restrict a search to allowed ids")
             positions = self._ids.positions(allowed, "allowed")
         if len(asked) == 0 or (positions is not None and positions.size == 0):
             self._work = {}
             return np.full((len(asked), k), -np.inf, np.float32), np.full((len(asked), k), NO_ID)
         return self._search(asked, k, positions)
 
-    def save(self, path: str | os.PathLike) -> str:
-        """Writes the index to a sealed `.npz` file, atomically; returns its SHA-256."""
-        header = {
-            "format": np.array(FORMAT),
-            "index_type": np.array(self.index_type),
-            "dimension": np.array(self.dimension),
-            "metric": np.array(self.metric),
-        }
-        return save_arrays(Path(path), **header, ids=self._ids.array, **self._state())
+    def cost(self) -> dict[str, int]:
+        """Bytes by what they are spent on, the same on every machine.
 
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> VectorSearchIndex:
-        """Reads what `save` wrote, whatever its family.
+        Parts come from the formulas of `lib.index.sizes`, with `id_map`, which is what it takes to translate
+        between positions and ids (nothing while they agree), and `total`. `serialised` is what saving the
+        index writes besides its header, counted while it is written.
+        """
+        parts = self._sizes() | {"id_map": self._ids.nbytes}
+        return {**parts, "total": sum(parts.values()), "serialised": serialised_bytes(self)}
+
+    def save(self, folder: str | os.PathLike) -> str:
+        """Writes the index to a folder, whole or not at all; returns the SHA-256 of its header.
 
         Raises:
-            DamagedFileError: the file differs from its checksum.
-            MissingFileError: the file or its checksum is not there.
+            RetrievalInputError: an index that is not trained, or a folder of something else.
+        """
+        return save_index(self, Path(folder))
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike, memory_map: bool = False, use_gpu: bool = False
+    ) -> VectorSearchIndex:
+        """Reads what `save` wrote, whatever its family.
+
+        Args:
+            folder: the one that was given to `save`.
+            memory_map: whether vectors, codes, links and lists stay in the file, of which the system reads
+                what searches touch. Such an index cannot grow or shrink. Codes of a fast scan and all of
+                ScaNN are read into memory in any case. Every byte is read once, for its checksum.
+            use_gpu: as for a new index.
+
+        Raises:
+            DamagedFileError: a file differs from its checksum.
+            MissingFileError: a file is not there.
             RetrievalInputError: not an index, another format, or another family than the class that is asked.
         """
-        arrays = load_arrays(path, rebuild="Build the index again and save it.")
-        if not {"format", "index_type", "ids"} <= arrays.keys() or int(arrays["format"]) != FORMAT:
-            raise RetrievalInputError(f"{path} does not hold a vector index of format {FORMAT}")
-        family = cls.families[check_choice(str(arrays["index_type"]), cls.families, "index_type of the file")]
-        if not issubclass(family, cls):
-            raise RetrievalInputError(f"{path} holds a {family.index_type!r} index, not {cls.index_type!r}")
-        index = family(int(arrays["dimension"]), metric=str(arrays["metric"]))
-        index._ids.append(arrays["ids"])
-        index._restore(arrays)
-        return index
-
-    @abstractmethod
-    def cost(self) -> dict[str, int]:
-        """Bytes by what they are spent on, from formulas, with their `total`: the same on every machine."""
+        return load_index(cls, Path(folder), memory_map, use_gpu)
 
     @abstractmethod
     def _set_up(self) -> None:
@@ -257,6 +263,9 @@ class VectorSearchIndex(ABC):
 
     def _check_search(self, options: dict[str, Any]) -> None:  # noqa: B027  most families refuse nothing here
         """Refuses search options that this index cannot have, for reasons beyond their ranges."""
+
+    def _finish(self) -> None:  # noqa: B027  most families are ready at once
+        """What `finish` says; also for search, cost and saving to call, so again and again."""
 
     def _train(self, vectors) -> None:
         raise NotImplementedError  # by families with needs_training
@@ -271,15 +280,35 @@ class VectorSearchIndex(ABC):
     def _search(self, queries, k: int, positions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]: ...
 
     @abstractmethod
-    def _state(self) -> dict[str, np.ndarray]:
-        """The arrays, besides ids, from which `_restore` makes the index again."""
+    def _sizes(self) -> dict[str, int]:
+        """The formula of the family in `lib.index.sizes`, for what the index holds now."""
 
     @abstractmethod
-    def _restore(self, arrays: dict[str, np.ndarray]) -> None: ...
+    def _bodies(self) -> Bodies:
+        """What to save in files of their own."""
 
-    def _name(self) -> str:
-        """The family, with what makes this index less able than others of it."""
-        return f"index type {self.index_type!r}"
+    def _state(self) -> dict[str, np.ndarray]:
+        """Small arrays to save in the header."""
+        return {} if self._ids.counted else {"ids": self._ids.array}
+
+    def _restore(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+        self._restore_body(folder, arrays, memory_map)
+        self._ids = IdMap(n, arrays.get("ids"))
+        self.is_trained, self.memory_mapped = True, memory_map
+
+    @abstractmethod
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None: ...
+
+    def _need(self, able: bool, ability: str, otherwise: str) -> None:
+        if not able:
+            types = ", ".join(name for name, family in self.families.items() if getattr(family, ability))
+            raise RetrievalInputError(f"index type {self.index_type!r} {otherwise}. Types that can: {types}")
+
+    def _check_grows(self) -> None:
+        if self.memory_mapped:
+            raise RetrievalInputError(
+                "a memory-mapped index cannot change; load it with memory_map = False to add or remove"
+            )
 
     def __repr__(self) -> str:
         name = type(self).__name__

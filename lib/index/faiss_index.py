@@ -5,15 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lib.checks import RetrievalInputError, as_real_matrix, unit_rows
+from lib.checks import RetrievalInputError
 from lib.index.base import VectorSearchIndex
+from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
-from lib.index.scores import prepare
+from lib.index.raw_vectors import float_rows
+from lib.index.saving import Bodies
 
 FAISS_METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit rows
@@ -23,6 +26,7 @@ FAISS_METRICS = {
 POINTS_PER_CENTROID = 39  # fewer, and k-means follows single vectors; faiss warns below the same number
 SAMPLE_PER_CENTROID = 256  # more hardly move a centroid
 ITERATIONS = 10  # of k-means over whole vectors
+BODY = "index.faiss"
 
 
 class FaissIndex(VectorSearchIndex):
@@ -37,6 +41,7 @@ class FaissIndex(VectorSearchIndex):
 
     def _set_up(self) -> None:
         self._faiss: faiss.Index | None = None if self.needs_training else self._made(0)
+        self._copy: faiss.Index | None = None  # on the GPU, where searches run there
 
     @abstractmethod
     def _make(self, n_train: int) -> faiss.Index:
@@ -52,14 +57,14 @@ class FaissIndex(VectorSearchIndex):
 
     def _made(self, n_train: int) -> faiss.Index:
         index = self._make(n_train)
-        check_metric(index, self.metric)
+        self._check(index)
         return index
 
+    def _check(self, index: faiss.Index) -> None:
+        check_metric(index, self.metric)
+
     def _prepare(self, x, name: str, own: bool = False) -> np.ndarray:
-        matrix = as_real_matrix(x, name, dim=self.dimension, allow_empty=True)
-        if self.metric == "cosine":
-            return unit_rows(matrix, name)
-        return prepare(matrix.astype(np.float32, copy=False), name, self.metric, allow_empty=True).rows
+        return float_rows(x, name, self.metric, self.dimension, own=own)
 
     def _train(self, vectors: np.ndarray) -> None:
         index = self._made(len(vectors))
@@ -77,9 +82,11 @@ class FaissIndex(VectorSearchIndex):
         self, queries: np.ndarray, k: int, positions: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         scores, labels = self._hits(queries, k, positions)
-        if self.metric == "l2":
-            np.subtract(0, scores, out=scores)
-        return best_first(scores, self._ids_of(labels))
+        return best_first(self._similarities(scores), self._ids_of(labels))
+
+    def _similarities(self, distances: np.ndarray) -> np.ndarray:
+        """Scores of which higher is better, from what faiss calls distances."""
+        return np.subtract(0, distances, out=distances) if self.metric == "l2" else distances
 
     def _hits(
         self, queries: np.ndarray, k: int, positions: np.ndarray | None
@@ -87,9 +94,17 @@ class FaissIndex(VectorSearchIndex):
         """Scores and labels as faiss gives them; notes the work."""
         selector = None if positions is None else self._selector(positions)
         reset_counters()
-        found = self._faiss.search(queries, k, params=self._parameters(selector))
+        found = self._searched().search(queries, k, params=self._parameters(selector))
         self._work = self._count_work(len(queries), None if positions is None else positions.size)
         return found
+
+    def _searched(self) -> faiss.Index:
+        """The faiss index, or its copy on the GPU, made when something has changed since the last search."""
+        if not self.use_gpu:
+            return self._faiss
+        if self._copy is None or self._copy.ntotal != self.ntotal:
+            self._copy = on_gpu(self._faiss)
+        return self._copy
 
     def _ids_of(self, labels: np.ndarray) -> np.ndarray:
         """The ids of what faiss found: it knows positions."""
@@ -105,24 +120,16 @@ class FaissIndex(VectorSearchIndex):
         allowed[positions] = True
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
-    def cost(self) -> dict[str, int]:
-        """Bytes by what they are spent on, from formulas, with their `total`.
-
-        `id_map` is what the index keeps to translate between positions and ids: nothing while they agree.
-        """
-        cost = self._sizes() | {"id_map": self._ids.nbytes}
-        return {**cost, "total": sum(cost.values())}
-
     @abstractmethod
     def _sizes(self) -> dict[str, int]:
         """The formula of `lib.index.sizes` for what the index holds now."""
 
-    def _state(self) -> dict[str, np.ndarray]:
-        return {"faiss": faiss.serialize_index(self._faiss)}
+    def _bodies(self) -> Bodies:
+        return {BODY: lambda stream: faiss.write_index(self._faiss, faiss.PyCallbackIOWriter(stream.write))}
 
-    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
-        self._faiss = faiss.deserialize_index(arrays["faiss"])
-        self.is_trained = True
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
+        self._faiss = faiss.read_index(str(folder / BODY), faiss.IO_FLAG_MMAP_IFC if memory_map else 0)
+        self._check(self._faiss)
 
 
 def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,6 +160,12 @@ def check_points(found: int, centroids: int, what: str, remedy: str) -> None:
             f"{what} needs at least {POINTS_PER_CENTROID} x {centroids} = {needed} vectors to train on, "
             f"got {found}. Give more, or {remedy}"
         )
+
+
+def check_at_most(value: int, most: int, name: str, of: str) -> None:
+    """Refuses to visit more of something than there is."""
+    if value > most:
+        raise RetrievalInputError(f"{name} = {value} is more than the {of}; ask for at most {most}")
 
 
 def check_metric(index: faiss.Index, metric: str) -> None:
@@ -192,6 +205,12 @@ def one_thread() -> Iterator[None]:
             yield
         finally:
             faiss.omp_set_num_threads(threads)
+
+
+def codes_of(index: faiss.IndexFlatCodes) -> np.ndarray:
+    """The codes of an index that keeps them in a row, `(n, code_size)` uint8, without copying them."""
+    codes = faiss.rev_swig_ptr(index.codes.data(), index.ntotal * index.code_size)
+    return codes.reshape(index.ntotal, index.code_size)
 
 
 def reset_counters() -> None:

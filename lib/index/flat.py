@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from lib.checks import RetrievalInputError
+from lib.index import sizes
 from lib.index.base import VectorSearchIndex
 from lib.index.exact import Gallery
 from lib.index.ids import NO_ID
+from lib.index.saving import ROWS, Bodies, array_writer, read_array
 from lib.index.scores import Vectors
 
 
@@ -29,15 +33,17 @@ class FlatIndex(VectorSearchIndex):
         self._parts: list[Vectors] = []  # what was added, one entry each, until the next search joins them
         self._gallery: Gallery | None = None
 
-    def cost(self) -> dict[str, int]:
-        """Bytes: n d times 4 (int8: 1) of vectors, 8 n of norms, 8 n of ids.
+    def _sizes(self) -> dict[str, int]:
+        """Besides vectors, 8 n of norms and 8 n of the order of ties.
 
         Codes that some processors use to search large batches faster are not counted: n d bytes more.
         """
-        n = self.ntotal
         item = self._parts[0].rows.itemsize if self._parts else 4
-        cost = {"vectors": n * self.dimension * item, "norms": 8 * n, "ids": 8 * n}
-        return {**cost, "total": sum(cost.values())}
+        return {
+            **sizes.flat(self.ntotal, self.dimension, item),
+            "norms": 8 * self.ntotal,
+            "ids": 8 * self.ntotal,
+        }
 
     def _add(self, vectors: Vectors, ids: np.ndarray) -> None:
         if self._parts and vectors.rows.dtype != self._parts[0].rows.dtype:
@@ -67,11 +73,15 @@ class FlatIndex(VectorSearchIndex):
             filling = ((0, 0), (0, max(0, k - n)))
             scores = np.pad(scores, filling, constant_values=-np.inf)
             return scores, np.pad(np.sort(ids)[ranks], filling, constant_values=NO_ID)
+        self._finish()
+        scores, ranks = self._gallery.topk(queries, k)
+        return scores, self._ascending[ranks]
+
+    def _finish(self) -> None:
+        self._join()
         if self._gallery is None:
             self._gallery = self._by_rank(self._parts[0], self._ids.array)
             self._ascending = np.sort(self._ids.array)
-        scores, ranks = self._gallery.topk(queries, k)
-        return scores, self._ascending[ranks]
 
     def _by_rank(self, items: Vectors, ids: np.ndarray) -> Gallery:
         """Ties go to the smaller id, whatever the order of adding: rank the rows by their ids."""
@@ -84,12 +94,19 @@ class FlatIndex(VectorSearchIndex):
             self._parts = [Vectors(rows, lengths, self._parts[0].divide)]
 
     def _state(self) -> dict[str, np.ndarray]:
-        if not self._parts:
-            return {"rows": np.empty((0, self.dimension), np.float32), "lengths": np.empty(0)}
-        self._join()
-        return {"rows": self._parts[0].rows, "lengths": self._parts[0].lengths}
+        return {**super()._state(), "lengths": self._held().lengths}
 
-    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
-        rows, lengths = arrays["rows"], arrays["lengths"]
+    def _bodies(self) -> Bodies:
+        return {ROWS: array_writer(self._held().rows)}
+
+    def _held(self) -> Vectors:
+        self._join()
+        return (
+            self._parts[0] if self._parts else Vectors(np.empty((0, self.dimension), np.float32), np.empty(0))
+        )
+
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
+        rows = read_array(folder / ROWS, memory_map)
         if len(rows):
-            self._parts = [Vectors(rows, lengths, divide=self.metric == "cosine" and rows.dtype == np.int8)]
+            divide = self.metric == "cosine" and rows.dtype == np.int8
+            self._parts = [Vectors(rows, arrays["lengths"], divide)]

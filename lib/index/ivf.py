@@ -14,6 +14,7 @@ from lib.index.faiss_index import (
     FAISS_METRICS,
     POINTS_PER_CENTROID,
     FaissIndex,
+    check_at_most,
     check_points,
     set_k_means,
 )
@@ -151,5 +152,4 @@ def default_nlist(n_train: int) -> int:
 
 def check_nprobe(nprobe: int, nlist: int) -> None:
     """Refuses to visit more lists than there are."""
-    if nprobe > nlist:
-        raise RetrievalInputError(f"nprobe = {nprobe} is more than the lists; ask for at most {nlist}")
+    check_at_most(nprobe, nlist, "nprobe", "lists")

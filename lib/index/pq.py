@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 
 from lib.index import sizes
-from lib.index.faiss_index import FAISS_METRICS
+from lib.index.faiss_index import FAISS_METRICS, codes_of
 from lib.index.product_codes import FAST_SCAN_BLOCK, PRODUCT_CODES, RERANK, ProductCodes
 
 
@@ -66,8 +66,7 @@ class PQIndex(ProductCodes):
         if self._options["fast_scan"]:  # codes lie in blocks; what they stand for has the same codes again
             part.add(inner.reconstruct_batch(positions))
         else:
-            codes = faiss.rev_swig_ptr(inner.codes.data(), inner.ntotal * inner.code_size)
-            part.add_sa_codes(codes.reshape(inner.ntotal, -1)[positions])
+            part.add_sa_codes(codes_of(inner)[positions])
         if self._options["rotate"]:
             queries = faiss.downcast_VectorTransform(self._faiss.chain.at(0)).apply(queries)
         scores, labels = part.search(queries, k)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import faiss
@@ -12,6 +13,7 @@ from lib.index import sizes
 from lib.index.faiss_index import FaissIndex, best_first, check_points, set_k_means
 from lib.index.options import SEED, switch, whole
 from lib.index.raw_vectors import RawVectors, number_of
+from lib.index.saving import ROWS, Bodies, array_writer, read_array
 
 FAST_SCAN_BLOCK = 32  # codes that one instruction looks up at once
 ITERATIONS = 25  # of k-means in the sub-spaces, where it costs little
@@ -47,6 +49,10 @@ class Reranked(FaissIndex):
         if self._raw is not None:
             self._raw.append(vectors)
 
+    def _finish(self) -> None:
+        if self._raw is not None:
+            self._raw.join()
+
     def _remove(self, positions: np.ndarray) -> None:
         super()._remove(positions)
         if self._raw is not None:
@@ -63,6 +69,15 @@ class Reranked(FaissIndex):
         self._work["distances"] = self._work.get("distances", 0) + number_of(candidates)
         scores, found = self._raw.best(queries, candidates, k, self.metric)
         return best_first(scores, self._ids.at(found))
+
+    def _bodies(self) -> Bodies:
+        raw = {} if self._raw is None else {ROWS: array_writer(self._raw.rows)}
+        return {**super()._bodies(), **raw}
+
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
+        super()._restore_body(folder, arrays, memory_map)
+        if (folder / ROWS).is_file():
+            self._raw = RawVectors(read_array(folder / ROWS, memory_map))
 
 
 class ProductCodes(Reranked):

@@ -5,7 +5,31 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
+from lib.checks import as_real_matrix, unit_rows
 from lib.index.ids import NO_ID
+from lib.index.scores import prepare
+
+
+def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.ndarray:
+    """Checks embeddings at the border of a library that takes float32 only.
+
+    Args:
+        x: `(n, dim)` numbers.
+        name: what the caller calls it.
+        metric: of `lib.index.scores.METRICS`; rows get unit length under cosine.
+        dim: expected.
+        own: whether the rows must not share memory with `x`.
+
+    Returns:
+        `(n, dim)` float32.
+
+    Raises:
+        RetrievalInputError: what `lib.index.scores.prepare` refuses.
+    """
+    matrix = as_real_matrix(x, name, dim=dim, allow_empty=True)
+    if metric == "cosine":
+        return unit_rows(matrix, name)
+    return prepare(matrix.astype(np.float32, copy=False), name, metric, allow_empty=True, own=own).rows
 
 
 class RawVectors:
@@ -21,9 +45,13 @@ class RawVectors:
     @property
     def rows(self) -> np.ndarray:
         """`(n, d)` float32."""
-        if len(self._parts) > 1:  # what was added is joined when it is needed, not at every step
-            self._parts = [np.concatenate(self._parts)]
+        self.join()
         return self._parts[0]
+
+    def join(self) -> None:
+        """Makes one array of what was added in parts; done when it is needed, not at every step."""
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts)]
 
     def append(self, rows: np.ndarray) -> None:
         self._parts.append(rows)

@@ -1,0 +1,39 @@
+"""Searching on a GPU through faiss, where its build has GPU code and there is one."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import faiss
+
+from lib.checks import RetrievalInputError
+
+
+def check_gpu() -> None:
+    """Refuses to go on where faiss cannot use a GPU, and says what is missing.
+
+    Raises:
+        RetrievalInputError: a faiss without GPU code, or no GPU that it sees.
+    """
+    if not hasattr(faiss, "StandardGpuResources"):
+        raise RetrievalInputError(
+            f"use_gpu = True needs a faiss with GPU code; faiss {faiss.__version__} as installed has none, "
+            f"as in every wheel of faiss-cpu. Install the conda package faiss-gpu in its place, or leave "
+            f"use_gpu = False"
+        )
+    if faiss.get_num_gpus() == 0:
+        raise RetrievalInputError(
+            "use_gpu = True, but faiss sees no GPU: check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES, "
+            "or leave use_gpu = False"
+        )
+
+
+def on_gpu(index: faiss.Index) -> faiss.Index:
+    """A copy of the index on the first GPU."""
+    return faiss.index_cpu_to_gpu(_resources(), 0, index)
+
+
+@cache
+def _resources():
+    """Scratch memory of the GPU, which all indexes share and which must outlive them."""
+    return faiss.StandardGpuResources()

@@ -1,0 +1,84 @@
+"""Random hyperplanes: a bit for each side, and as many equal bits as the angle is small."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+
+from lib.checks import RetrievalInputError
+from lib.index import sizes
+from lib.index.faiss_index import codes_of
+from lib.index.options import SEED, switch, whole
+from lib.index.product_codes import RERANK, Reranked
+
+
+class LSHIndex(Reranked):
+    """A scan over signs of projections, compared by how many differ.
+
+        b_i(x) = [ <r_i, x> >= 0 ]     P(b_i(q) = b_i(x)) = 1 - angle(q, x) / pi
+
+        s~(q, x) = cos(pi h / n_bits),     h = #{ i : b_i(q) != b_i(x) }
+
+    Scores estimate the cosine, **whatever the metric is**: signs keep the direction of a vector and nothing
+    of its length. Under inner_product and l2 this finds near directions; re-ranking gives them their scores.
+
+    Args:
+        n_bits: hyperplanes, a bit of code each.
+        rotate: random orthogonal hyperplanes, or a tight frame where n_bits exceeds the dimension; False
+            takes the signs of the first n_bits coordinates.
+        seed: of the hyperplanes.
+        rerank: k times this many are scored again by whole vectors, which are kept for it; 0 for neither.
+
+    Raises:
+        RetrievalInputError: more bits than dimensions without rotation.
+
+    Relations: codes are compared with all n, unlike hash tables, which look into few buckets and need many
+    tables for the same recall (`lib.index.by_hand`).
+
+    Reference: Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms".
+    """
+
+    index_type = "LSH"
+    build_known = {"n_bits": whole(256), "rotate": switch(True), "seed": SEED}
+    search_known = RERANK
+
+    def _check(self, index: faiss.Index) -> None:
+        """Nothing to check: faiss calls the metric l2, but signs are compared by Hamming distance."""
+
+    def _make(self, n_train: int) -> faiss.Index:
+        n_bits, rotate = self._options["n_bits"], self._options["rotate"]
+        if not rotate and n_bits > self.dimension:
+            raise RetrievalInputError(
+                f"n_bits = {n_bits} is more than the {self.dimension} coordinates that have a sign; "
+                f"use at most {self.dimension}, or rotate = True"
+            )
+        index = faiss.IndexLSH(self.dimension, n_bits, rotate, False)  # False: thresholds at 0, not learnt
+        if rotate:
+            index.rrot.init(self._options["seed"])
+        return index
+
+    def _hits(
+        self, queries: np.ndarray, k: int, positions: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if positions is None:
+            different, labels = super()._hits(queries, k, None)
+        else:  # faiss cannot skip codes in a full scan: an index of those allowed alone
+            part = self._make(0)
+            part.add_sa_codes(codes_of(self._faiss)[positions])
+            different, labels = part.search(queries, k)
+            labels = np.where(labels < 0, labels, positions[labels])
+            self._work = self._count_work(len(queries), positions.size)
+        return np.cos(np.pi / self._options["n_bits"] * different), labels
+
+    def _similarities(self, distances: np.ndarray) -> np.ndarray:
+        return distances  # made in `_hits`, for every metric
+
+    def _parameters(self, selector: faiss.IDSelector | None) -> None:
+        return None
+
+    def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
+        return {"codes": n_queries * (self.ntotal if n_allowed is None else n_allowed)}
+
+    def _sizes(self) -> dict[str, int]:
+        n_bits, rotate = self._options["n_bits"], self._options["rotate"]
+        return sizes.lsh(self.ntotal, self.dimension, n_bits, rotate, rerank=self._raw is not None)

@@ -198,6 +198,65 @@ def bench_loss_quality(
         loss_trials.collect()
 
 
+@bench.command("ann")
+def bench_ann(
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            help="icons, scenes or a file of vectors. Without it both, and the tables are committed."
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Base vectors; 100,000 scenes by default.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="File of queries for a file of vectors.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Of a file: cosine, inner_product or l2.")] = None,
+    families: Annotated[
+        list[str] | None, typer.Option("--family", "--families", help="Index types; all by default.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Neighbours.")] = 10,
+    threads: Annotated[int, typer.Option(help="Of build and search.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Timed passes; every one is kept.")] = 3,
+    target: Annotated[float, typer.Option(help="Recall that settings are chosen for.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables and ann-benchmarks files.")] = None,
+) -> None:
+    """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it stopped)."""
+    from lib.benchmarks.ann import exchange, store, summary
+    from lib.benchmarks.ann.configs import standard
+    from lib.report.timing import environment_line
+
+    if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
+        raise RetrievalInputError("name the --corpus; without one the committed tables are written whole")
+    how = {"k": k, "repeats": repeats, "threads": threads}
+    with _progress() as bar:
+
+        def log(line: str) -> None:
+            bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        if corpus is None:
+            tables = store.collect(log, **how)
+        else:
+            row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
+            data = exchange.open_corpus(
+                corpus, size=size, queries=queries, metric=metric, progress=lambda n: bar.advance(row, n)
+            )
+            wanted = None if families is None else ["Flat", *families]
+            grid = standard(len(data), data.dim, wanted)
+            found = list(bar.track(store.fill(data, grid, log=log, **how), len(grid), description="indexes"))
+            tables = store.tables(found)
+            if out is not None:
+                store.write(out, found)
+                for one in found:
+                    exchange.write_results(out / "results", one)
+    every = summary.settings(**tables)
+    for (name, n), rows in every.groupby(["corpus", "n"], sort=False):
+        _print_rows(
+            summary.as_text(rows), f"{name}, {n:,} vectors: speed is of single queries, over exact search"
+        )
+        _print_rows(
+            summary.reaching_as_text(rows, target), f"{name}: the fastest with recall@{k} >= {target}"
+        )
+    console.print(environment_line(), markup=False, highlight=False, soft_wrap=True)
+
+
 @bench.command("architectures")
 def bench_architectures() -> None:
     """Quality and cost of every architecture, written (ten minutes; goes on where it stopped)."""
@@ -224,6 +283,11 @@ def bench_rerank() -> None:
         for row in rows
     ]
     _print_rows(texts, "R@1 in percent on the hard split, by depth of the cross-encoder's rerank")
+
+
+def _progress() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
 
 
 def _print_rows(rows: list[dict], title: str) -> None:
@@ -285,8 +349,7 @@ def train(
     if everything == bool(names):
         raise RetrievalInputError(f"name what to train ({', '.join(RECIPES)}) or pass --all")
     chosen = [check_choice(name, RECIPES, "artifact") for name in (RECIPES if everything else names)]
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+    with _progress() as bar:
         for name in chosen:
             row = bar.add_task(name, total=None)
 

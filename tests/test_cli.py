@@ -80,6 +80,7 @@ def fake(monkeypatch):
         ["bench", "maxsim", "--help"],
         ["bench", "loss-quality", "--help"],
         ["bench", "architectures", "--help"],
+        ["bench", "ann", "--help"],
     ],
 )
 def test_help_comes_without_waiting_for_torch(arguments):
@@ -454,4 +455,58 @@ def test_plan_shows_how_its_formulas_were_checked(run, monkeypatch):
 )
 def test_plans_that_cannot_be_are_one_line(run, arguments, message):
     code, _, err = run("plan", *arguments)
+    assert code == 2 and message in one_line(err)
+
+
+# ---- bench ann
+
+
+@pytest.fixture
+def small_grid(monkeypatch, tmp_path):
+    """Few configs and short timings, in a data folder of their own."""
+    from lib.benchmarks.ann import configs, harness, store
+    from tests.benchmarks.ann.toy import IVF, toy
+
+    grid = {"Flat": lambda n, d: [configs.Config("Flat", "Flat")], "IVF": lambda n, d: [IVF]}
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(configs, "GRID", grid)
+    monkeypatch.setattr(store, "COMMITTED", {"toy": toy})
+    monkeypatch.setattr(harness, "LEAST_SINGLE", 2)
+    monkeypatch.setenv("COLUMNS", "250")
+
+
+def test_bench_ann_measures_a_file_and_writes_what_it_found(run, small_grid, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
+    np.save(tmp_path / "mine.npy", rows)
+    asked = ["--corpus", "mine.npy", "--families", "IVF", "--repeats", "1", "-k", "5", "--metric", "l2"]
+    code, out, _ = run("bench", "ann", *asked, "--out", "found", "--target", "0.99")
+    assert code == 0 and "mine, last 30 held out, 270 vectors" in out and "recall@5 >= 0.99" in out
+    assert "nprobe 4" in out and "cores" in out
+    written = {path.name for path in (tmp_path / "found").iterdir()}
+    assert {"quality.csv", "timings.csv", "environment.json", "results"} <= written
+    assert len(list((tmp_path / "found" / "results").rglob("*.hdf5"))) == 3
+    again = run("bench", "ann", *asked)[1]
+    assert again.count("from the cache") == 2
+
+
+def test_bench_ann_without_a_corpus_writes_the_committed_tables(run, small_grid, tmp_path):
+    code, out, _ = run("bench", "ann", "--repeats", "1")
+    assert code == 0 and "toy, 400 vectors" in out and "recall, text" in out
+    assert (tmp_path / "data" / "artifacts" / "ann" / "quality.csv.sha256").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "1000"], "name the --corpus"),
+        (["--corpus", "icon"], "corpus, where it is no file, must be one of 'icons', 'scenes'"),
+        (["--corpus", "icons", "--size", "10"], "icons comes with its own size"),
+        (["--corpus", "scenes", "--metric", "l2"], "scenes comes with its own metric"),
+        (["--corpus", "scenes", "--size", "10"], "size must be at least 1,000"),
+        (["--corpus", "missing.npy"], "missing.npy is not there"),
+        (["--corpus", "icons", "--family", "IFV"], "family must be one of"),
+    ],
+)
+def test_bench_ann_says_what_it_cannot_measure(run, arguments, message):
+    code, _, err = run("bench", "ann", *arguments)
     assert code == 2 and message in one_line(err)

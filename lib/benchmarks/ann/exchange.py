@@ -9,7 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lib.benchmarks.ann.corpora import BLOCK, AnnCorpus
+from lib.benchmarks.ann.corpora import BLOCK, AnnCorpus, icons, scenes
+from lib.benchmarks.ann.encoded import Progress
 from lib.benchmarks.ann.found import Found, Measured
 from lib.benchmarks.ann.truth import truth
 from lib.checks import RetrievalInputError, check_choice, check_k
@@ -18,12 +19,47 @@ from lib.files import atomic_path
 
 DISTANCES = {"angular": "cosine", "euclidean": "l2"}  # ann-benchmarks' names, and ours
 METRICS = {ours: theirs for theirs, ours in DISTANCES.items()}
+OWN = ("icons", "scenes")
 STORED = 100  # neighbours in its data files
 HELD_OUT = 1_000
 
 
+def open_corpus(
+    name: str,
+    *,
+    size: int | None = None,
+    queries: str | Path | None = None,
+    metric: str | None = None,
+    progress: Progress | None = None,
+) -> AnnCorpus:
+    """A corpus by its name, or from a file.
+
+    Args:
+        name: "icons", "scenes" or the path of a file that `from_file` takes.
+        size: base vectors; 100,000 scenes and whole files when None. Icons are as many as they are.
+        queries, metric: of a file, as for `from_file`.
+        progress: called with the number of scenes that have become ready, while they are encoded.
+
+    Raises:
+        RetrievalInputError: an option that the corpus does not have, or what the corpus itself refuses.
+    """
+    if name in OWN:
+        asked = {"size": size if name == "icons" else None, "queries": queries, "metric": metric}
+        wrong = [option for option, value in asked.items() if value is not None]
+        if wrong:
+            raise RetrievalInputError(f"{name} comes with its own {wrong[0]}; leave the option out")
+        return icons() if name == "icons" else scenes(*([] if size is None else [size]), progress=progress)
+    if not Path(name).suffix:
+        check_choice(name, OWN, "corpus, where it is no file,")
+    return from_file(name, queries, metric=metric, limit=size)
+
+
 def from_file(
-    path: str | Path, queries: str | Path | None = None, *, metric: str = "cosine", limit: int | None = None
+    path: str | Path,
+    queries: str | Path | None = None,
+    *,
+    metric: str | None = None,
+    limit: int | None = None,
 ) -> AnnCorpus:
     """A corpus of your own vectors.
 
@@ -32,18 +68,23 @@ def from_file(
             arrays `train` and `test`) brings its queries, metric and neighbours along.
         queries: file of query vectors. Without it the last rows of the base ask: 1,000, or a tenth of a small
             base. They are then not in the base, and the name says so.
-        metric: of the comparison, where the file does not say.
+        metric: of the comparison; cosine when None, unless the file says.
         limit: rows of the file to use.
 
     Raises:
-        RetrievalInputError: what `read_vectors` refuses, or a file of one row without queries.
+        RetrievalInputError: what `read_vectors` refuses, a file of one row without queries, or another metric
+            than the file's.
     """
     path = Path(path)
     if path.suffix.lower() in HDF5 and path.is_file() and queries is None:
         with h5py.File(path, "r") as archive:
-            if {"train", "test"} <= archive.keys():
-                return read_dataset(path, limit=limit)
-    rows = read_vectors(path, limit=limit)
+            is_dataset = {"train", "test"} <= archive.keys()
+        if is_dataset:
+            corpus = read_dataset(path, limit=limit)
+            if metric not in (None, corpus.metric):
+                raise RetrievalInputError(f"{path.name} says {corpus.metric}, not {metric}; leave metric out")
+            return corpus
+    rows, metric = read_vectors(path, limit=limit), metric or "cosine"
     if queries is not None:
         return AnnCorpus(path.stem, metric, rows, {"queries": read_vectors(queries)})
     held = min(HELD_OUT, len(rows) // 10) or 1

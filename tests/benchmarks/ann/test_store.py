@@ -1,0 +1,89 @@
+"""A stopped run goes on, what was measured otherwise is measured again, and tables are written whole."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.benchmarks.ann import corpora, harness, store
+from lib.benchmarks.ann.configs import Config
+from lib.files import DamagedFileError
+from tests.benchmarks.ann.toy import IVF, toy
+
+FLAT = Config("Flat", "Flat")
+HOW = {"repeats": 1, "single_queries": 10}
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """The configs that were really run, in a data folder of their own."""
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    done, run = [], harness.run
+
+    def counted(corpus, config, *arguments, **options):
+        done.append(config.name)
+        return run(corpus, config, *arguments, **options)
+
+    monkeypatch.setattr(harness, "run", counted)
+    return done
+
+
+def quiet(line):
+    pass
+
+
+def test_a_stopped_run_goes_on(runs):
+    corpus = toy()
+    going = store.fill(corpus, [FLAT, IVF], 5, log=quiet, **HOW)
+    first = next(going)
+    going.close()
+    said = []
+    second, other = store.fill(corpus, [FLAT, IVF], 5, log=said.append, **HOW)
+    assert runs == ["Flat", "IVF4"] and said[0] == "Flat: from the cache"
+    assert second.quality == first.quality and second.timings == first.timings
+    for kept, made in zip(second.measured, first.measured, strict=True):
+        assert np.array_equal(kept.ids, made.ids) and np.array_equal(kept.distances, made.distances)
+    assert len(other.measured) == 4
+
+
+def test_what_was_measured_otherwise_is_measured_again(runs):
+    corpus = toy()
+    store.result(corpus, FLAT, 5, log=quiet, **HOW)
+    store.result(toy(), FLAT, 5, log=quiet, **HOW)
+    assert len(runs) == 1
+    store.result(corpus, FLAT, 4, log=quiet, **HOW)
+    store.result(corpus, FLAT, 5, log=quiet, **HOW | {"repeats": 2})
+    store.result(corpus, dataclasses.replace(FLAT, seed=1), 5, log=quiet, **HOW)
+    store.result(toy("l2"), FLAT, 5, log=quiet, **HOW)
+    assert len(runs) == 5
+
+
+def test_a_damaged_result_is_measured_again(runs, tmp_path):
+    store.result(toy(), FLAT, 5, log=quiet, **HOW)
+    (path,) = tmp_path.rglob("toy_400_Flat-*.npz")
+    path.write_bytes(b"half")
+    store.result(toy(), FLAT, 5, log=quiet, **HOW)
+    assert len(runs) == 2
+
+
+def test_the_committed_tables_are_written_and_read_back(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "COMMITTED", {"toy": toy})
+    monkeypatch.setattr(store, "standard", lambda n, d: [FLAT, IVF])
+    found = store.collect(quiet, **HOW)
+    read = store.committed()
+    assert runs == ["Flat", "IVF4"]
+    for name in ("quality", "timings"):
+        pd.testing.assert_frame_equal(read[name], found[name], rtol=1e-5, check_dtype=False)
+    assert read["quality"].groupby("family").size().to_dict() == {"Flat": 2, "IVF": 4}
+    store.collect(quiet, **HOW)
+    assert len(runs) == 2
+    (tmp_path / "artifacts" / "ann" / "quality.csv").write_text("corpus\n")
+    with pytest.raises(DamagedFileError, match="crossmodal bench ann"):
+        store.committed()
+
+
+def test_what_is_committed_is_measured_on_both_corpora():
+    assert dict(store.COMMITTED) == {"icons": corpora.icons, "scenes": corpora.scenes}

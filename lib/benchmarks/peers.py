@@ -46,7 +46,7 @@ def beside_peer(cost: Cost | None, peer: Cost | None) -> dict[str, float | int |
     return {
         **row,
         "of_peer_seconds": row["seconds"] / float(np.median(peer.run)),
-        "of_peer_memory": cost.memory / peer.memory,
+        "of_peer_memory": cost.memory / peer.memory if peer.memory else None,  # too little to be seen
         "difference": max(apart),
         "repeats": len(cost.run),
     }

@@ -37,6 +37,7 @@ class AnnCorpus:
         queries: `{name: (n_queries, d)}`. "image" are drawn as the base is (in distribution), "text" are of
             the other modality (out of distribution); a corpus of one kind of query has one.
         learn: `{modality: (m, d)}`, rows that are neither base nor queries: to train on and to tune with.
+            "new_text" are texts that the model, too, has not learnt from.
         relevant: `{name: Qrels (n_queries, n)}` of the end task, for the queries that have one.
         neighbours: `{name: (ids, distances)}` that came with the data, ann-benchmarks' distances ascending.
 
@@ -121,7 +122,7 @@ def icons() -> AnnCorpus:
         "cosine",
         arrays["all_image"][base],
         {"image": arrays["all_image"][every.positions("validation")], "text": arrays["test_text"]},
-        {"text": encoded.icon_names("train")},
+        {"text": encoded.icon_names("train"), "new_text": encoded.icon_names("validation")},
         {"text": judged},
     )
 

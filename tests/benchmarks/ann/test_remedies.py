@@ -1,0 +1,102 @@
+"""Remedies: at equal work means what it says, and a remedy is compared with the plain index."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.benchmarks.ann import corpora, remedies
+from lib.benchmarks.ann.remedies import K, Point, at_equal_work
+from lib.checks import RetrievalInputError
+from lib.index import topk_exact
+
+POINTS = [
+    Point({"nprobe": 1}, 100.0, np.array([0, 4])),
+    Point({"nprobe": 2}, 200.0, np.array([10, 4])),
+    Point({"nprobe": 4}, 400.0, np.array([10, 8])),
+]
+
+
+@pytest.mark.parametrize(
+    "work, hits",
+    [(100.0, [0, 4]), (150.0, [5, 4]), (200.0, [10, 4]), (300.0, [10, 6]), (400.0, [10, 8])],
+)
+def test_between_two_settings_queries_are_shared_out(work, hits):
+    np.testing.assert_allclose(at_equal_work(Point({}, work, np.zeros(2)), POINTS), hits)
+
+
+@pytest.mark.parametrize("work", [99.0, 401.0])
+def test_nothing_is_extrapolated(work):
+    assert at_equal_work(Point({}, work, np.zeros(2)), POINTS) is None
+
+
+def test_recall_of_a_point():
+    assert POINTS[2].recall == 18 / 2 / K
+
+
+@pytest.fixture(scope="module")
+def cones():
+    return corpora.two_cones(4000, 16, 1.0, n_queries=60, seed=2)
+
+
+@pytest.fixture(scope="module")
+def rows(cones):
+    return pd.DataFrame(remedies.table(cones))
+
+
+def test_every_remedy_is_asked_with_both_kinds_of_query(rows):
+    names = rows.groupby("family")["remedy"].unique()
+    mixed = ["mixed training, 10% texts", "mixed training, 50% texts"]
+    assert list(names["IVF"]) == ["none", *mixed, "copies by texts"]
+    assert list(names["HNSW"]) == ["none", "texts as nodes", "links by texts"]
+    assert (rows.groupby(["family", "remedy"])["queries"].nunique() == 2).all()
+
+
+def test_work_and_recall_are_those_of_the_index(cones, rows):
+    plain = rows[(rows["family"] == "IVF") & (rows["remedy"] == "none")]
+    assert plain["gain"].isna().all() and (plain["stored"] == 1).all()
+    for _, curve in plain.groupby("queries"):
+        assert curve["work"].is_monotonic_increasing and curve["recall"].is_monotonic_increasing
+    copies = rows[rows["remedy"] == "copies by texts"]
+    assert (copies["stored"] > 1).all()
+    nodes = rows[rows["remedy"] == "texts as nodes"]
+    assert (nodes["stored"] == (len(cones) + len(cones.learn["text"])) / len(cones)).all()
+
+
+def test_a_gain_lies_in_its_interval_and_is_a_difference_of_recalls(rows):
+    known = rows.dropna(subset="gain")
+    assert len(known) > 10
+    assert known["gain"].between(known["gain_low"] - 1e-12, known["gain_high"] + 1e-12).all()
+    one = known.iloc[0]
+    plain = rows[(rows["family"] == one["family"]) & (rows["remedy"] == "none")]
+    plain = plain[plain["queries"] == one["queries"]]
+    expected = one["recall"] - np.interp(one["work"], plain["work"], plain["recall"])
+    assert one["gain"] == pytest.approx(expected)
+
+
+def test_exact_ids(cones):
+    ids = remedies.exact_ids(cones, cones.learn["text"][:5])
+    np.testing.assert_array_equal(ids, topk_exact(cones.learn["text"][:5], cones.vectors(), K)[1])
+
+
+def test_tuning_takes_the_cheapest_setting_that_reaches_the_target(cones):
+    tuned = pd.DataFrame(remedies.tuned(cones, 0.8))
+    assert tuned["chosen_on"].tolist() == ["image queries", "training texts"] * 2
+    at = tuned.iloc[0]
+    assert at["image_recall"] >= 0.8
+    curve = pd.DataFrame(remedies.table(cones))
+    curve = curve[(curve["family"] == "IVF") & (curve["remedy"] == "none") & (curve["queries"] == "image")]
+    first = curve[curve["recall"] >= 0.8].iloc[0]
+    assert json.loads(at["search"]) == json.loads(first["search"])
+    assert at["image_work"] == first["work"]
+
+
+def test_what_cannot_be_done(cones):
+    with pytest.raises(RetrievalInputError, match="no texts to learn from"):
+        remedies.table(replace(cones, learn={}))
+    with pytest.raises(RetrievalInputError, match=r"no setting of IVF reaches 1.1"):
+        remedies.tuned(cones, 1.1)

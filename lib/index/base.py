@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count, check_k
+from lib.index.family import Family
 from lib.index.gpu import check_gpu
 from lib.index.ids import NO_ID, IdMap
-from lib.index.options import Option, checked
-from lib.index.saving import Bodies, load_index, save_index, serialised_bytes
-from lib.index.scores import METRICS, prepare
+from lib.index.options import checked
+from lib.index.saving import load_index, save_index, serialised_bytes
+from lib.index.scores import METRICS
 
 
-class VectorSearchIndex(ABC):
+class VectorSearchIndex(Family):
     """Vectors with ids, and the k best of them for a query.
 
     `VectorSearchIndex(256, "IVF", nlist=128)` makes an index of the named family. Scores are best first and
@@ -34,17 +34,10 @@ class VectorSearchIndex(ABC):
         RetrievalInputError: unknown family, metric or option, a value out of its range, a dimension below 1,
             or a GPU where there is none.
 
-    Relations: a family derives from this class, names itself in `index_type`, and implements the methods
-    below that begin with an underscore; what users may get wrong is checked here, once.
+    Relations: a family derives from this class, names itself in `index_type`, and implements the methods of
+    `lib.index.family`; what users may get wrong is checked here, once.
     """
 
-    index_type: ClassVar[str]
-    needs_training: ClassVar[bool] = False
-    can_remove: ClassVar[bool] = True  # an index may be less able than its family: ask the instance
-    can_filter: ClassVar[bool] = True
-    can_use_gpu: ClassVar[bool] = False
-    build_known: ClassVar[dict[str, Option]] = {}
-    search_known: ClassVar[dict[str, Option]] = {}
     families: ClassVar[dict[str, type[VectorSearchIndex]]] = {}
 
     def __init_subclass__(cls, **kwargs):
@@ -252,52 +245,6 @@ class VectorSearchIndex(ABC):
             RetrievalInputError: not an index, another format, or another family than the class that is asked.
         """
         return load_index(cls, Path(folder), memory_map, use_gpu)
-
-    @abstractmethod
-    def _set_up(self) -> None:
-        """Makes what an empty index of the family holds."""
-
-    def _prepare(self, x, name: str, own: bool = False):
-        """The border: what the family's other methods get for vectors and queries."""
-        return prepare(x, name, self.metric, dim=self.dimension, allow_empty=True, own=own)
-
-    def _check_search(self, options: dict[str, Any]) -> None:  # noqa: B027  most families refuse nothing here
-        """Refuses search options that this index cannot have, for reasons beyond their ranges."""
-
-    def _finish(self) -> None:  # noqa: B027  most families are ready at once
-        """What `finish` says; also for search, cost and saving to call, so again and again."""
-
-    def _train(self, vectors) -> None:
-        raise NotImplementedError  # by families with needs_training
-
-    @abstractmethod
-    def _add(self, vectors, ids: np.ndarray) -> None: ...
-
-    def _remove(self, positions: np.ndarray) -> None:
-        raise NotImplementedError  # by families with can_remove
-
-    @abstractmethod
-    def _search(self, queries, k: int, positions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]: ...
-
-    @abstractmethod
-    def _sizes(self) -> dict[str, int]:
-        """The formula of the family in `lib.index.sizes`, for what the index holds now."""
-
-    @abstractmethod
-    def _bodies(self) -> Bodies:
-        """What to save in files of their own."""
-
-    def _state(self) -> dict[str, np.ndarray]:
-        """Small arrays to save in the header."""
-        return {} if self._ids.counted else {"ids": self._ids.array}
-
-    def _restore(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
-        self._restore_body(folder, arrays, memory_map)
-        self._ids = IdMap(n, arrays.get("ids"))
-        self.is_trained, self.memory_mapped = True, memory_map
-
-    @abstractmethod
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None: ...
 
     def _need(self, able: bool, ability: str, otherwise: str) -> None:
         if not able:

@@ -42,6 +42,7 @@ class FaissIndex(VectorSearchIndex):
     def _set_up(self) -> None:
         self._faiss: faiss.Index | None = None if self.needs_training else self._made(0)
         self._copy: faiss.Index | None = None  # on the GPU, where searches run there
+        self.can_filter = self.can_filter and not self.use_gpu  # faiss's GPU code takes no selectors
 
     @abstractmethod
     def _make(self, n_train: int) -> faiss.Index:
@@ -74,9 +75,11 @@ class FaissIndex(VectorSearchIndex):
 
     def _add(self, vectors: np.ndarray, ids: np.ndarray) -> None:
         self._faiss.add(vectors)
+        self._copy = None
 
     def _remove(self, positions: np.ndarray) -> None:
         self._faiss.remove_ids(faiss.IDSelectorBatch(positions))  # those behind move up, as ours do
+        self._copy = None
 
     def _search(
         self, queries: np.ndarray, k: int, positions: np.ndarray | None
@@ -99,10 +102,10 @@ class FaissIndex(VectorSearchIndex):
         return found
 
     def _searched(self) -> faiss.Index:
-        """The faiss index, or its copy on the GPU, made when something has changed since the last search."""
+        """The faiss index, or its copy on the GPU, made again after vectors came or went."""
         if not self.use_gpu:
             return self._faiss
-        if self._copy is None or self._copy.ntotal != self.ntotal:
+        if self._copy is None:
             self._copy = on_gpu(self._faiss)
         return self._copy
 

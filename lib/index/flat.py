@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import faiss
 import numpy as np
 
 from lib.checks import RetrievalInputError
 from lib.index import sizes
 from lib.index.base import VectorSearchIndex
 from lib.index.exact import Gallery
+from lib.index.faiss_index import FAISS_METRICS, best_first
+from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
 from lib.index.saving import ROWS, Bodies, array_writer, read_array
 from lib.index.scores import Vectors
@@ -23,15 +26,20 @@ class FlatIndex(VectorSearchIndex):
     The first `add` decides which of the two the index holds. Large batches of queries use int8 codes of
     float vectors to skip most of the work; the answer is the same (`lib.index.filters`).
 
+    On a GPU faiss computes the scores, in float32, so that the last bits differ, and ties at the cut-off go
+    to whom it finds first; searches with `allowed` stay on the CPU.
+
     Relations: `lib.index.exact.topk_exact` is the same search without an index; the reference by which the
     recall of every other family is measured.
     """
 
     index_type = "Flat"
+    can_use_gpu = True
 
     def _set_up(self) -> None:
         self._parts: list[Vectors] = []  # what was added, one entry each, until the next search joins them
         self._gallery: Gallery | None = None
+        self._copy: faiss.Index | None = None  # on the GPU
 
     def _sizes(self) -> dict[str, int]:
         """Besides vectors, 8 n of norms and 8 n of the order of ties.
@@ -52,14 +60,14 @@ class FlatIndex(VectorSearchIndex):
                 f"their scores would not compare. Convert one of them, or use two indexes"
             )
         self._parts.append(vectors)
-        self._gallery = None
+        self._gallery = self._copy = None
 
     def _remove(self, positions: np.ndarray) -> None:
         self._join()
         (held,) = self._parts
         rows, lengths = np.delete(held.rows, positions, axis=0), np.delete(held.lengths, positions)
         self._parts = [Vectors(rows, lengths, held.divide)] if len(rows) else []
-        self._gallery = None
+        self._gallery = self._copy = None
 
     def _search(
         self, queries: Vectors, k: int, positions: np.ndarray | None
@@ -74,6 +82,8 @@ class FlatIndex(VectorSearchIndex):
             scores = np.pad(scores, filling, constant_values=-np.inf)
             return scores, np.pad(np.sort(ids)[ranks], filling, constant_values=NO_ID)
         self._finish()
+        if self.use_gpu:
+            return self._search_on_gpu(queries, k)
         scores, ranks = self._gallery.topk(queries, k)
         return scores, self._ascending[ranks]
 
@@ -82,6 +92,14 @@ class FlatIndex(VectorSearchIndex):
         if self._gallery is None:
             self._gallery = self._by_rank(self._parts[0], self._ids.array)
             self._ascending = np.sort(self._ids.array)
+
+    def _search_on_gpu(self, queries: Vectors, k: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._copy is None:
+            index = faiss.IndexFlat(self.dimension, FAISS_METRICS[self.metric])
+            index.add(self._parts[0].as_float32().numpy())
+            self._copy = on_gpu(index)
+        scores, positions = self._copy.search(queries.as_float32().numpy(), k)
+        return best_first(-scores if self.metric == "l2" else scores, self._ids.at(positions))
 
     def _by_rank(self, items: Vectors, ids: np.ndarray) -> Gallery:
         """Ties go to the smaller id, whatever the order of adding: rank the rows by their ids."""

@@ -27,6 +27,7 @@ class InvertedFile(FaissIndex):
     """What every inverted file does, whatever its lists hold; faiss holds the ids in the lists."""
 
     needs_training = True
+    can_use_gpu = True
     search_known = {"nprobe": whole(8)}
 
     @property
@@ -75,9 +76,11 @@ class InvertedFile(FaissIndex):
 
     def _add(self, vectors: np.ndarray, ids: np.ndarray) -> None:
         self._faiss.add_with_ids(vectors, ids)
+        self._copy = None
 
     def _remove(self, positions: np.ndarray) -> None:
         self._faiss.remove_ids(faiss.IDSelectorBatch(self._ids.at(positions)))
+        self._copy = None
 
     def _ids_of(self, labels: np.ndarray) -> np.ndarray:
         return labels
@@ -94,12 +97,15 @@ class InvertedFile(FaissIndex):
         options = {} if selector is None else {"sel": selector}
         return faiss.SearchParametersIVF(nprobe=self._options["nprobe"], **options)
 
-    def _coarse_work(self, n_queries: int) -> dict[str, int]:
+    def _scan_work(self, n_queries: int, kind: str) -> dict[str, int]:
         # Lists by formula: for codes in blocks the count of faiss depends on the number of threads.
-        return {
+        coarse = {
             "centroids": n_queries * self._options["nlist"],
             "lists": n_queries * self._options["nprobe"],
         }
+        return (
+            coarse if self.use_gpu else {kind: faiss.cvar.indexIVF_stats.ndis, **coarse}
+        )  # a GPU counts none
 
 
 class IVFIndex(InvertedFile):
@@ -136,7 +142,7 @@ class IVFIndex(InvertedFile):
         return index
 
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
-        return {"distances": faiss.cvar.indexIVF_stats.ndis, **self._coarse_work(n_queries)}
+        return self._scan_work(n_queries, "distances")
 
     def _sizes(self) -> dict[str, int]:
         if self._faiss is None:

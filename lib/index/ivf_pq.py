@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faiss
 
+from lib.checks import RetrievalInputError
 from lib.index import sizes
 from lib.index.faiss_index import FAISS_METRICS, set_k_means
 from lib.index.ivf import InvertedFile
@@ -36,6 +37,11 @@ class IVFPQIndex(ProductCodes, InvertedFile):
     build_known = {"nlist": whole(None), **PRODUCT_CODES}
     search_known = {**InvertedFile.search_known, **RERANK}
 
+    def _set_up(self) -> None:
+        super()._set_up()
+        if self.use_gpu and self._options["fast_scan"]:
+            raise RetrievalInputError("faiss has no fast scan on a GPU; use fast_scan = False there")
+
     def _make(self, n_train: int) -> faiss.Index:
         nlist = self._choose_lists(n_train)
         self._check_code_points(n_train)
@@ -56,7 +62,7 @@ class IVFPQIndex(ProductCodes, InvertedFile):
         return faiss.SearchParametersPreTransform(index_params=parameters)
 
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
-        return {"codes": faiss.cvar.indexIVF_stats.ndis, **self._coarse_work(n_queries)}
+        return self._scan_work(n_queries, "codes")
 
     def _sizes(self) -> dict[str, int]:
         if self._faiss is None:

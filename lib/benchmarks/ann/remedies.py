@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from lib.benchmarks.ann.corpora import AnnCorpus
-from lib.benchmarks.ann.recall import by_id
-from lib.benchmarks.ann.truth import truth
+from lib.benchmarks.ann.curves import Curve, K, Point, at_equal_work, measure, measure_both
 from lib.checks import RetrievalInputError
 from lib.index import IVFIndex, QueryAwareLists, VectorSearchIndex, link_by_queries
 from lib.metrics import bootstrap_interval, paired_bootstrap_interval
 
-K = 10
 NPROBES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 EF_SEARCH = (10, 12, 14, 17, 20, 24, 28, 34, 40, 56, 80, 112, 160)
 LINKS, EF_CONSTRUCTION = 16, 100
 WANTED_BY = 10  # neighbours of each training text that are linked, or copied into its list
-
-
-@dataclass(frozen=True)
-class Point:
-    """One setting of one index for one kind of query.
-
-    Args:
-        search: the setting.
-        work: comparisons with whole vectors a query, centroids included.
-        hits: `(n_queries,)` true neighbours found among K.
-    """
-
-    search: Mapping[str, int]
-    work: float
-    hits: np.ndarray
-
-    @property
-    def recall(self) -> float:
-        return float(self.hits.mean() / K)
-
-
-Curve = list[Point]  # by rising work
 
 
 def table(corpus: AnnCorpus, log: Callable[[str], None] = lambda line: None) -> list[dict]:
@@ -101,10 +76,10 @@ def tuned(corpus: AnnCorpus, target: float = 0.95) -> list[dict]:
     wanted = {name: exact_ids(corpus, texts) for name, texts in samples.items()}
     rows = []
     for family, index, settings in _plain(corpus):
-        curves = _both(corpus, index, settings)
+        curves = measure_both(corpus, index, settings)
         chosen = {"image queries": curves["image"]}
         for name, texts in samples.items():
-            chosen[name] = _curve(index, settings, texts, wanted[name])
+            chosen[name] = measure(index, settings, texts, wanted[name])
         for chosen_on, curve in chosen.items():
             at = next((i for i, point in enumerate(curve) if point.recall >= target), None)
             if at is None:
@@ -115,20 +90,6 @@ def tuned(corpus: AnnCorpus, target: float = 0.95) -> list[dict]:
                 row |= {f"{kind}_recall": curves[kind][at].recall, f"{kind}_work": curves[kind][at].work}
             rows.append(row)
     return rows
-
-
-def at_equal_work(point: Point, curve: Sequence[Point]) -> np.ndarray | None:
-    """Hits a query, `(n_queries,)`, that the settings of a curve give with as much work as a point took.
-
-    Between two settings a server would use one for a share of its queries and the other for the rest, so
-    that hits and work are the same mixture of both. None outside the curve.
-    """
-    work = np.array([each.work for each in curve])
-    if not work[0] <= point.work <= work[-1]:
-        return None
-    after = min(max(1, int(np.searchsorted(work, point.work))), len(curve) - 1)
-    share = (point.work - work[after - 1]) / (work[after] - work[after - 1])
-    return (1 - share) * curve[after - 1].hits + share * curve[after].hits
 
 
 def exact_ids(corpus: AnnCorpus, queries: np.ndarray, k: int = K) -> np.ndarray:
@@ -179,10 +140,10 @@ def _lists(corpus: AnnCorpus):
         index.train(np.concatenate([base, texts]) if len(texts) else base)
         index.add(base)
         plain = plain or index
-        yield name, (_both(corpus, index, _probes(index)), 1.0)
+        yield name, (measure_both(corpus, index, _probes(index)), 1.0)
     wanted = exact_ids(corpus, learn, WANTED_BY)
     copied = QueryAwareLists(plain.centroids, base, learn, wanted, corpus.metric)
-    yield "copies by texts", (_both(corpus, copied, _probes(plain)), copied.stored / len(base))
+    yield "copies by texts", (measure_both(corpus, copied, _probes(plain)), copied.stored / len(base))
 
 
 def _graphs(corpus: AnnCorpus):
@@ -191,30 +152,12 @@ def _graphs(corpus: AnnCorpus):
     settings = [{"ef_search": ef} for ef in EF_SEARCH]
     plain, crossed = _graph(corpus), _graph(corpus)
     plain.add(base)
-    yield "none", (_both(corpus, plain, settings), 1.0)
+    yield "none", (measure_both(corpus, plain, settings), 1.0)
     crossed.add(np.concatenate([base, learn]))
-    curves = _both(corpus, crossed, settings, allowed=np.arange(len(base)))
+    curves = measure_both(corpus, crossed, settings, allowed=np.arange(len(base)))
     yield "texts as nodes", (curves, crossed.ntotal / len(base))
     link_by_queries(plain, exact_ids(corpus, learn, WANTED_BY))
-    yield "links by texts", (_both(corpus, plain, settings), 1.0)
-
-
-def _both(corpus: AnnCorpus, index, settings, allowed=None) -> dict[str, Curve]:
-    true = truth(corpus, K)
-    return {
-        kind: _curve(index, settings, queries, true[kind].ids, allowed)
-        for kind, queries in corpus.queries.items()
-    }
-
-
-def _curve(index, settings, queries: np.ndarray, true_ids: np.ndarray, allowed=None) -> Curve:
-    points = []
-    for setting in settings:
-        index.set_search(**setting)
-        ids = index.search(queries, K, **({} if allowed is None else {"allowed": allowed}))[1]
-        work = index.work["distances"] + index.work.get("centroids", 0)
-        points.append(Point(setting, work / len(queries), by_id(ids, true_ids, K)))
-    return points
+    yield "links by texts", (measure_both(corpus, plain, settings), 1.0)
 
 
 def _row(point: Point) -> dict:
@@ -224,7 +167,7 @@ def _row(point: Point) -> dict:
 
 
 def _gain(point: Point, plain: Curve, remedy: str) -> dict:
-    before = None if remedy == "none" else at_equal_work(point, plain)
+    before = None if remedy == "none" else at_equal_work(point.work, plain)
     if before is None:
         return dict.fromkeys(("gain", "gain_low", "gain_high"))
     low, high = paired_bootstrap_interval(point.hits / K, before / K)

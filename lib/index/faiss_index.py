@@ -69,7 +69,7 @@ class FaissIndex(VectorSearchIndex):
 
     def _train(self, vectors: np.ndarray) -> None:
         index = self._made(len(vectors))
-        with one_thread():
+        with one_thread(), matrix_products():
             index.train(vectors)
         self._faiss = index
 
@@ -208,6 +208,21 @@ def one_thread() -> Iterator[None]:
             yield
         finally:
             faiss.omp_set_num_threads(threads)
+
+
+@contextmanager
+def matrix_products() -> Iterator[None]:
+    """Lets faiss compare many vectors at once by a matrix product, however short they are.
+
+    By itself it takes them one by one as long as all together have fewer than 128,000 numbers, and k-means of
+    pieces of 8 numbers then takes seven times as long.
+    """
+    before = faiss.cvar.distance_compute_blas_threshold
+    faiss.cvar.distance_compute_blas_threshold = 1
+    try:
+        yield
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = before
 
 
 def codes_of(index: faiss.IndexFlatCodes) -> np.ndarray:

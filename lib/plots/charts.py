@@ -138,7 +138,7 @@ def scatter(
     """
     ax = new_axes(ax, (8.0, 6.5))
     if pairs is not None:
-        first, second = (_points(p, "pairs") for p in pairs)
+        first, second = (points_of(p, "pairs") for p in pairs)
         if len(first) != len(second):
             raise RetrievalInputError(f"pairs join {len(first)} points with {len(second)}")
         lines = mpl.collections.LineCollection(
@@ -146,7 +146,7 @@ def scatter(
         )
         ax.add_collection(lines)
     for (name, points), (colour, marker, _) in zip(groups.items(), looks(), strict=False):
-        points = _points(points, name)
+        points = points_of(points, name)
         size = float(np.clip(12_000 / max(len(points), 1), 14, 90))  # many points are drawn small
         ax.scatter(*points.T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, label=name)
     for text, (x, y) in (notes or {}).items():
@@ -201,7 +201,7 @@ def distributions(
     return labelled(ax, xlabel, "share of the group (%)", title)
 
 
-def _points(points, name: str) -> np.ndarray:
+def points_of(points, name: str) -> np.ndarray:
     points = np.asarray(points, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2:
         raise RetrievalInputError(f"{name} has shape {points.shape}, expected (n, 2)")

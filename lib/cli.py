@@ -219,7 +219,7 @@ def bench_ann(
     out: Annotated[Path | None, typer.Option(help="Folder for tables and ann-benchmarks files.")] = None,
 ) -> None:
     """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it stopped)."""
-    from lib.benchmarks.ann import exchange, store, summary
+    from lib.benchmarks.ann import committed, exchange, store, summary
     from lib.benchmarks.ann.configs import standard
     from lib.report.timing import environment_line
 
@@ -232,7 +232,7 @@ def bench_ann(
             bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         if corpus is None:
-            tables = store.collect(log, **how)
+            tables = committed.collect(log, **how)
         else:
             row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
             data = exchange.open_corpus(
@@ -246,7 +246,7 @@ def bench_ann(
                 store.write(out, found)
                 for one in found:
                     exchange.write_results(out / "results", one)
-    every = summary.settings(**tables)
+    every = summary.settings(tables["quality"], tables["timings"])
     for (name, n), rows in every.groupby(["corpus", "n"], sort=False):
         _print_rows(
             summary.as_text(rows), f"{name}, {n:,} vectors: speed is of single queries, over exact search"

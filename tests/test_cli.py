@@ -464,13 +464,15 @@ def test_plans_that_cannot_be_are_one_line(run, arguments, message):
 @pytest.fixture
 def small_grid(monkeypatch, tmp_path):
     """Few configs and short timings, in a data folder of their own."""
-    from lib.benchmarks.ann import configs, harness, store
+    from lib.benchmarks.ann import committed, configs, harness
     from tests.benchmarks.ann.toy import IVF, toy
 
     grid = {"Flat": lambda n, d: [configs.Config("Flat", "Flat")], "IVF": lambda n, d: [IVF]}
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(configs, "GRID", grid)
-    monkeypatch.setattr(store, "COMMITTED", {"toy": toy})
+    monkeypatch.setattr(committed, "PARTS", [committed.Part(toy, configs.standard, remedied=True)])
+    monkeypatch.setattr(committed, "REMEDIES", {"remedies": lambda corpus: [{"corpus": corpus.name}]})
+    monkeypatch.setattr(committed, "TABLES", ("quality", "timings", "remedies"))
     monkeypatch.setattr(harness, "LEAST_SINGLE", 2)
     monkeypatch.setenv("COLUMNS", "250")
 

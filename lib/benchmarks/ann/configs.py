@@ -94,6 +94,12 @@ def standard(n: int, dimension: int, families: Sequence[str] | None = None) -> l
     return [config for name, make in GRID.items() if name in wanted for config in make(n, d)]
 
 
+def scaling(n: int, dimension: int) -> list[Config]:
+    """One config of each kind whose work grows differently with n: a scan, lists, short codes, a graph."""
+    n, d = check_count(n, "n"), check_count(dimension, "dimension")
+    return [*_flat(n, d), *_ivf(n, d), *_ivf_pq(n, d)[-1:], *_hnsw(n, d)[:1]]
+
+
 def code_bytes(dimension: int, sub_quantisers: int = 1) -> int | None:
     """The most bytes up to d / 8 whose sub-quantisers, so many a byte, split d evenly; None if none do."""
     most = max(1, dimension // 8)

@@ -1,4 +1,4 @@
-"""Results kept as they come, so that a stopped run goes on, and the committed tables made of them."""
+"""Results kept as they come, so that a stopped run goes on, and the tables made of them."""
 
 from __future__ import annotations
 
@@ -6,33 +6,29 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lib.benchmarks.ann import corpora, harness
-from lib.benchmarks.ann.configs import Config, standard
+from lib.benchmarks.ann import harness
+from lib.benchmarks.ann.configs import Config
 from lib.benchmarks.ann.corpora import AnnCorpus
 from lib.benchmarks.ann.found import Found, Measured
 from lib.files import (
     DamagedFileError,
     MissingFileError,
-    artifacts_dir,
     atomic_path,
     cache_dir,
     load_arrays,
     save_arrays,
     seal,
-    verify,
 )
 from lib.report.timing import environment
 
 FORMAT = 1  # of what is kept and of how it is measured; raise it when either changes
 LIBRARIES = ("faiss-cpu", "scann", "numpy", "torch")
-COMMITTED: dict[str, Callable[..., AnnCorpus]] = {"icons": corpora.icons, "scenes": corpora.scenes}
-REBUILD = "Restore it with git, or run: crossmodal bench ann"
 TABLES = ("quality", "timings")
 
 
@@ -71,30 +67,17 @@ def tables(found: Iterable[Found]) -> dict[str, pd.DataFrame]:
 def write(folder: Path, found: Iterable[Found]) -> None:
     """Writes `quality.csv`, `timings.csv` and the `environment.json` that decided the timings, all sealed."""
     for name, table in tables(found).items():
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g")
-        seal(folder / f"{name}.csv")
+        write_table(folder / f"{name}.csv", table)
     with atomic_path(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment() | {"versions": versions()}, indent=1) + "\n")
     seal(folder / "environment.json")
 
 
-def collect(log: harness.Log = print, **how) -> dict[str, pd.DataFrame]:
-    """Writes `data/artifacts/ann` from the standard grid on both corpora; runs what has not run yet."""
-    found = []
-    for name, make in COMMITTED.items():
-        log(f"{name}: the corpus")
-        corpus = make()
-        found += fill(corpus, standard(len(corpus), corpus.dim), log=log, **how)
-    write(_folder(), found)
-    return tables(found)
-
-
-def committed() -> dict[str, pd.DataFrame]:
-    """The committed tables, `quality` and `timings`; see `found.Found` and `truth.judge` for the columns."""
-    paths = {name: verify(_folder() / f"{name}.csv", rebuild=REBUILD) for name in TABLES}
-    empty = {"search": "", "queries": ""}  # of the stages that have neither, which pandas reads as missing
-    return {name: pd.read_csv(path).fillna(empty) for name, path in paths.items()}
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes a sealed CSV with six digits."""
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
+    seal(path)
 
 
 def versions() -> dict[str, str]:
@@ -106,10 +89,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed under this name"
     return found
-
-
-def _folder() -> Path:
-    return artifacts_dir() / "ann"
 
 
 def _kept(corpus: AnnCorpus, config: Config, k: int, how: dict) -> Path:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from lib.benchmarks.ann import corpora, harness, store
+from lib.benchmarks.ann import harness, store
 from lib.benchmarks.ann.configs import Config
-from lib.files import DamagedFileError
 from tests.benchmarks.ann.toy import IVF, toy
 
 FLAT = Config("Flat", "Flat")
@@ -67,23 +65,3 @@ def test_a_damaged_result_is_measured_again(runs, tmp_path):
     path.write_bytes(b"half")
     store.result(toy(), FLAT, 5, log=quiet, **HOW)
     assert len(runs) == 2
-
-
-def test_the_committed_tables_are_written_and_read_back(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "COMMITTED", {"toy": toy})
-    monkeypatch.setattr(store, "standard", lambda n, d: [FLAT, IVF])
-    found = store.collect(quiet, **HOW)
-    read = store.committed()
-    assert runs == ["Flat", "IVF4"]
-    for name in ("quality", "timings"):
-        pd.testing.assert_frame_equal(read[name], found[name], rtol=1e-5, check_dtype=False)
-    assert read["quality"].groupby("family").size().to_dict() == {"Flat": 2, "IVF": 4}
-    store.collect(quiet, **HOW)
-    assert len(runs) == 2
-    (tmp_path / "artifacts" / "ann" / "quality.csv").write_text("corpus\n")
-    with pytest.raises(DamagedFileError, match="crossmodal bench ann"):
-        store.committed()
-
-
-def test_what_is_committed_is_measured_on_both_corpora():
-    assert dict(store.COMMITTED) == {"icons": corpora.icons, "scenes": corpora.scenes}

@@ -1,0 +1,81 @@
+"""The committed run: every family on both corpora, four families as the base grows, and the remedies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+
+from lib.benchmarks.ann import corpora, harness, remedies, store
+from lib.benchmarks.ann.configs import Config, scaling, standard
+from lib.benchmarks.ann.corpora import AnnCorpus
+from lib.files import artifacts_dir, verify
+
+REBUILD = "Restore it with git, or run: crossmodal bench ann"
+REMEDIES = {"remedies": remedies.table, "tuning": remedies.tuned}
+TABLES = (*store.TABLES, *REMEDIES)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One corpus of the run.
+
+    Args:
+        make: the corpus.
+        grid: `(n, dimension)` to what is measured on it.
+        remedied: whether the remedies are measured on it too.
+    """
+
+    make: Callable[[], AnnCorpus]
+    grid: Callable[[int, int], list[Config]]
+    remedied: bool = False
+
+
+PARTS = (
+    Part(corpora.icons, standard, remedied=True),
+    Part(partial(corpora.scenes, 100_000), standard, remedied=True),
+    Part(partial(corpora.scenes, 10_000), scaling),
+    Part(partial(corpora.scenes, 1_000_000), scaling),
+)
+
+
+def collect(log: harness.Log = print, **how) -> dict[str, pd.DataFrame]:
+    """Writes `data/artifacts/ann`; measures what has not been measured yet (an hour on one core).
+
+    Args:
+        log: takes a line at a time.
+        how: arguments of `harness.run`.
+
+    Returns:
+        The tables, as `tables` reads them.
+    """
+    found, rows = [], {name: [] for name in REMEDIES}
+    for part in PARTS:
+        corpus = part.make()
+        log(f"{corpus.name}, {len(corpus):,} vectors")
+        found += store.fill(corpus, part.grid(len(corpus), corpus.dim), log=log, **how)
+        for name, measure in REMEDIES.items() if part.remedied else ():
+            log(f"{corpus.name}: {name}")
+            rows[name] += measure(corpus)
+    folder = artifacts_dir() / "ann"
+    store.write(folder, found)
+    for name, table in rows.items():
+        store.write_table(folder / f"{name}.csv", pd.DataFrame(table))
+    return tables()
+
+
+def tables() -> dict[str, pd.DataFrame]:
+    """The committed tables by name.
+
+    Returns:
+        `quality` and `timings`, whose columns `truth.judge` and `found.Found` describe, `remedies` and
+        `tuning` (`lib.benchmarks.ann.remedies`).
+
+    Raises:
+        MissingFileError, DamagedFileError: a table is not there, or not as it was written.
+    """
+    paths = {name: verify(artifacts_dir() / "ann" / f"{name}.csv", rebuild=REBUILD) for name in TABLES}
+    empty = {"search": "", "queries": ""}  # of the stages that have neither, which pandas reads as missing
+    return {name: pd.read_csv(path).fillna(empty) for name, path in paths.items()}

@@ -249,7 +249,7 @@ class VectorSearchIndex(Family):
     def _need(self, able: bool, ability: str, otherwise: str) -> None:
         if not able:
             types = ", ".join(name for name, family in self.families.items() if getattr(family, ability))
-            raise RetrievalInputError(f"index type {self.index_type!r} {otherwise}. Types that can: {types}")
+            raise RetrievalInputError(f"{self._name} {otherwise}. Types that can: {types}")
 
     def _check_grows(self) -> None:
         if self.memory_mapped:

@@ -40,6 +40,11 @@ class Family(ABC):
     _work: dict[str, int]  # of the last search
     _ids: IdMap
 
+    @property
+    def _name(self) -> str:
+        """The family, and what makes this index less able than others of it."""
+        return f"index type {self.index_type!r}"
+
     @abstractmethod
     def _set_up(self) -> None:
         """Makes what an empty index of the family holds."""

@@ -23,6 +23,8 @@ class HNSWIndex(FaissIndex):
         seed: of the levels. Vectors are added by one thread, so that the graph is the same every time.
         ef_search: length of the list for queries; at least k is used.
 
+    Under inner_product hardly anything links to short vectors, and no `ef_search` finds some of them.
+
     Relations: nothing is trained, so vectors of any kind may follow. A vector cannot be removed, since paths
     to others lead through it: build again, or search with `allowed`, which walks over what it may not find
     and so returns fewer than k hits when little is allowed.

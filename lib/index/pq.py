@@ -23,7 +23,7 @@ class PQIndex(ProductCodes):
         rotate: whether a rotation is learnt first that makes the sub-spaces easier to quantise (OPQ). It
             starts from one that faiss fixes; `seed` is of k-means.
         fast_scan: tables of 16 entries, rounded to 8 bits, which fit into registers: several times as fast,
-            and less exact.
+            and less exact. Such an index cannot remove.
         seed: of k-means.
         rerank: k times this many are scored again by whole vectors, which are kept for it; 0 for neither.
 

@@ -89,6 +89,24 @@ class ProductCodes(Reranked):
         # The formula refuses code_bytes that do not divide the dimension.
         sizes.pq(0, self.dimension, self._options["code_bytes"], fast_scan=self._options["fast_scan"])
         super()._set_up()
+        # faiss 1.15 removes codes from blocks, but mixes what is added next with remains of the last block.
+        self.can_remove = not self._options["fast_scan"]
+
+    @property
+    def _name(self) -> str:
+        return super()._name + (" with fast_scan = True" if self._options["fast_scan"] else "")
+
+    @property
+    def codebooks(self) -> np.ndarray:
+        """`(M, n_codes, d / M)` float32 centroids of each piece, in the space of the codes.
+
+        That space is turned under rotate, and holds differences from a cell's centroid in "IVF-PQ".
+        """
+        if self._faiss is None:
+            raise RetrievalInputError("there are no codebooks before the index is trained: call train")
+        quantiser = self._inner().pq
+        shape = quantiser.M, quantiser.ksub, quantiser.dsub
+        return faiss.vector_to_array(quantiser.centroids).reshape(shape)
 
     @property
     def _bits(self) -> int:

@@ -1,0 +1,370 @@
+"""What holds for every index family; a new one is held to it by a line in tests.index.contract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lib.checks import RetrievalInputError
+from lib.index import METRICS, VectorSearchIndex, topk_exact
+from lib.index.saving import HEADER
+from tests.index.contract import BASE, CASES, DIM, LEARN, QUERIES, Case, N, every_case, searched
+from tests.index.oracle import assert_same
+
+metrics = pytest.mark.parametrize("metric", METRICS)
+WITHIN = {"rtol": 2e-6, "atol": 2e-6}
+
+
+def test_every_family_is_held_to_the_contract():
+    named = {case.index_type for case in CASES} | {"ScaNN"}
+    assert named == VectorSearchIndex.families.keys()
+
+
+@every_case
+@metrics
+def test_hits_are_best_first_and_distinct(case, metric):
+    scores, ids = searched(case, metric).search(QUERIES, 10)
+    assert scores.shape == ids.shape == (20, 10)
+    assert scores.dtype == np.float32 and ids.dtype == np.int64
+    assert (np.diff(scores) <= 0).all() and np.isfinite(scores[ids >= 0]).all()
+    assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in ids)
+    tied = (np.diff(scores) == 0) & (ids[:, 1:] >= 0)
+    assert (np.diff(ids)[tied] > 0).all()
+
+
+@every_case
+@metrics
+def test_exhaustive_search_with_whole_vectors_is_exact_search(case, metric):
+    if not case.is_exact(metric):
+        pytest.skip("not exact")
+    scores, ids = searched(case, metric, **case.exhaustive).search(QUERIES, 10)
+    expected, same = topk_exact(QUERIES, BASE, 10, metric)
+    np.testing.assert_allclose(scores, expected, rtol=2e-6, atol=5e-6)
+    clear = np.abs(np.diff(expected, append=-np.inf)) > 1e-5  # neighbours that rounding cannot exchange
+    clear &= np.abs(np.diff(expected, prepend=np.inf)) > 1e-5
+    assert clear.mean() > 0.9
+    np.testing.assert_array_equal(ids[clear], same[clear])
+
+
+@every_case
+def test_equal_vectors_come_by_id(case):
+    _, ids = searched(case, "cosine", **case.exhaustive).search(BASE[7:8], 8)
+    where = np.flatnonzero(np.isin(ids[0], [7, 100, 101, 102]))
+    assert ids[0, where].tolist() == sorted(ids[0, where])
+    if case.exact:
+        assert ids[0, :4].tolist() == [7, 100, 101, 102]
+
+
+@every_case
+@metrics
+def test_ids_of_the_user_come_back(case, metric):
+    own = np.random.default_rng(0).permutation(N) * 1000 - 50_000  # large, negative, in no order
+    index = case.filled(metric, own)
+    index.set_search(**case.exhaustive)
+    scores, ids = index.search(QUERIES, 6)
+    expected, positions = searched(case, metric, **case.exhaustive).search(QUERIES, 6)
+    if not case.repeats:  # built twice it differs; searched exhaustively it is exact all the same
+        np.testing.assert_allclose(scores, expected, **WITHIN)
+        return
+    np.testing.assert_array_equal(scores, expected)
+    untied = np.diff(expected, prepend=np.inf) != 0
+    untied[:, :-1] &= untied[:, 1:]
+    untied[:, -1] = False  # it may tie with one that is not seen
+    np.testing.assert_array_equal(ids[untied], own[positions][untied])
+
+
+@every_case
+def test_adding_in_parts_is_adding_at_once(case):
+    index = case.empty()
+    for part in (BASE[:1], BASE[1:2000], BASE[:0], BASE[2000:]):
+        index.add(part)
+    index.set_search(**case.exhaustive)
+    assert index.ntotal == N
+    found, expected = index.search(QUERIES, 5), searched(case, "cosine", **case.exhaustive).search(QUERIES, 5)
+    if case.adds_in_parts_alike and case.repeats:
+        assert_same(found, expected)
+    else:
+        np.testing.assert_allclose(found[0], expected[0], **WITHIN)
+
+
+@every_case
+def test_built_twice_it_is_the_same_to_the_byte(case, tmp_path):
+    if not case.repeats:
+        pytest.skip("its library takes no seed")
+    for name in "ab":
+        index = case.built()
+        index.add(BASE)
+        index.save(tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert HEADER in files
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+@every_case
+def test_int8_vectors_and_queries_are_numbers(case):
+    codes = np.random.default_rng(0).integers(-127, 128, (N, DIM), np.int8)
+    asked = codes[:20] // 2
+    index = case.filled(vectors=codes)
+    index.set_search(**case.exhaustive)
+    scores, _ = index.search(asked, 3)
+    if case.exact:
+        np.testing.assert_allclose(scores, topk_exact(asked, codes, 3)[0], **WITHIN)
+    np.testing.assert_allclose(index.search(asked.astype(np.float32), 3)[0], scores, **WITHIN)
+
+
+# ---- allowed
+
+
+@every_case
+@metrics
+def test_only_what_is_allowed_is_found(case, metric):
+    index = searched(case, metric, **case.exhaustive)
+    allowed = np.random.default_rng(1).choice(N, 200, replace=False)
+    if not index.can_filter:
+        with pytest.raises(RetrievalInputError, match=r"cannot restrict a search.*Types that can: Flat, "):
+            index.search(QUERIES, 5, allowed)
+        return
+    scores, ids = index.search(QUERIES, 30, allowed)
+    assert np.isin(ids, allowed).all()
+    if case.is_exact(metric):
+        expected, places = topk_exact(QUERIES, BASE[np.sort(allowed)], 30, metric)
+        np.testing.assert_allclose(scores, expected, rtol=2e-6, atol=5e-6)
+        assert (ids == np.sort(allowed)[places]).mean() > 0.95
+    elif case.index_type != "HNSW":  # what a search for everything finds, without the rest
+        all_scores, all_ids = index.search(QUERIES, N)
+        kept = np.isin(all_ids, allowed)
+        np.testing.assert_allclose(scores, all_scores[kept].reshape(20, -1)[:, :30], rtol=1e-5, atol=1e-5)
+
+
+@every_case
+def test_where_fewer_are_allowed_than_asked_for_the_rest_is_empty(case):
+    index = searched(case, "cosine", **case.exhaustive)
+    if not index.can_filter:
+        pytest.skip("cannot")
+    scores, ids = index.search(QUERIES, 5, [11, 5, 11])
+    assert (np.sort(ids[:, :2], axis=1) == [5, 11]).all()
+    assert (ids[:, 2:] == -1).all() and (scores[:, 2:] == -np.inf).all()
+    scores, ids = index.search(QUERIES, 5, [])
+    assert (ids == -1).all() and (scores == -np.inf).all() and index.work == {}
+
+
+# ---- remove
+
+
+@every_case
+@metrics
+def test_what_is_removed_is_never_found_again(case, metric):
+    index = case.filled(metric)
+    index.set_search(**case.exhaustive)
+    if not index.can_remove:
+        with pytest.raises(
+            RetrievalInputError, match=r"cannot remove vectors; build it again.*Types that can"
+        ):
+            index.remove([3])
+        return
+    before = index.search(QUERIES, N)
+    gone = np.unique(before[1][:, :3])
+    index.remove(gone)
+    assert index.ntotal == N - gone.size
+    left = ~np.isin(before[1], gone)
+    scores, ids = index.search(QUERIES, N - gone.size)
+    assert not np.isin(ids, gone).any()
+    np.testing.assert_array_equal(scores, before[0][left].reshape(20, -1))
+    np.testing.assert_array_equal(ids, before[1][left].reshape(20, -1))
+    index.add(BASE[gone], gone)  # and may come back under their ids
+    np.testing.assert_array_equal(index.search(QUERIES, 5)[0], before[0][:, :5])
+
+
+@every_case
+def test_removing_everything_leaves_an_empty_index(case):
+    index = case.filled(ids=np.arange(N) + 5)
+    if not index.can_remove:
+        pytest.skip("cannot")
+    index.remove(np.arange(N) + 5)
+    with pytest.raises(RetrievalInputError, match="the index is empty"):
+        index.search(QUERIES, 1)
+    index.add(BASE[:4])
+    assert set(index.search(QUERIES, 4)[1].ravel()) <= {-1, 0, 1, 2, 3}
+
+
+# ---- saving and cost
+
+
+@every_case
+@metrics
+@pytest.mark.parametrize("own", [False, True], ids=["counted", "own_ids"])
+def test_what_is_saved_comes_back_in_memory_and_mapped(case, metric, own, tmp_path):
+    index = (
+        case.filled(metric, ids=np.arange(N) * 3 + 1) if own else searched(case, metric, **case.exhaustive)
+    )
+    index.save(tmp_path / "a")
+    expected = index.search(QUERIES, 7)
+    work = index.work
+    for memory_map in (False, True):
+        again = VectorSearchIndex.load(tmp_path / "a", memory_map=memory_map)
+        assert type(again) is type(index) and again.memory_mapped == memory_map
+        assert_same(again.search(QUERIES, 7), expected)
+        assert again.work == work and again.cost() == index.cost()
+        assert again.build_options == index.build_options and again.search_options == index.search_options
+        if index.can_filter:
+            allowed = np.arange(0, 900, 3) * 3 + 1 if own else np.arange(0, 900, 3)
+            assert_same(again.search(QUERIES, 7, allowed), index.search(QUERIES, 7, allowed))
+
+
+@every_case
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+def test_bytes_by_formula_are_bytes_in_the_file(case, metric):
+    """Up to a header of less than 1 kB, the order of ties of Flat, and ScaNN's own layout."""
+    index = searched(case, metric)
+    cost = index.cost()
+    assert cost["total"] == sum(cost.values()) - cost["total"] - cost["serialised"]
+    assert all(type(value) is int for value in cost.values())
+    remade = cost["ids"] if case.index_type == "Flat" else 0
+    if case.index_type != "ScaNN":
+        assert 0 <= cost["serialised"] - (cost["total"] - remade) < 1000
+    own = case.filled(metric, ids=np.arange(N) + 1)
+    assert own.cost()["id_map"] == 8 * N
+    if case.repeats:
+        assert own.cost()["serialised"] == cost["serialised"] + 8 * N
+
+
+@every_case
+def test_work_is_counted_and_repeats(case):
+    index = searched(case, "cosine")
+    index.search(QUERIES, 4)
+    work = index.work
+    assert work.keys() <= {"distances", "codes", "centroids", "lists"}
+    assert all(type(value) is int and value > 0 for value in work.values())
+    assert bool(work) == (case.index_type != "ScaNN")
+    index.search(QUERIES, 4)
+    assert index.work == work
+    index.search(np.concatenate([QUERIES, QUERIES]), 4)
+    assert index.work == {name: 2 * value for name, value in work.items()}
+
+
+# ---- bad input
+
+
+ASKED = [
+    (QUERIES, 0, None, "k must be at least 1"),
+    (QUERIES, N + 1, None, f"k = {N + 1} is more than the gallery holds; ask for k <= {N}"),
+    (QUERIES[:, :5], 3, None, "queries has dimension 5, expected 16"),
+    (QUERIES * np.nan, 3, None, "queries has the value nan in row 0, column 0"),
+    (QUERIES * 0, 3, None, "queries has only zeros in row 0"),
+    (QUERIES, 3, [0, N], f"allowed has 1 ids that are not in the index, the first is {N}"),
+    (QUERIES, 3, [0.5], "allowed must be 1 whole numbers.*got float64"),
+    (QUERIES, 3, [[1]], r"allowed must be a one-dimensional array of ids, got \(1, 1\)"),
+]
+
+
+@every_case
+def test_asking_what_is_wrong(case):
+    index = searched(case, "cosine")
+    for queries, k, allowed, message in ASKED:
+        if allowed is not None and not index.can_filter:
+            message = "cannot restrict a search"
+        with pytest.raises(RetrievalInputError, match=message):
+            index.search(queries, k, allowed)
+
+
+@every_case
+def test_asking_nothing_gives_nothing(case):
+    scores, ids = searched(case, "cosine").search(QUERIES[:0], 3)
+    assert scores.shape == ids.shape == (0, 3)
+
+
+ADDED = [
+    (BASE[:2, :8], None, "vectors has dimension 8, expected 16"),
+    (BASE[:2] * [[1], [np.inf]], None, "vectors has the value .*inf.* in row 1, column 0"),
+    (BASE[:2] * 0, None, "vectors has only zeros in row 0"),
+    (BASE[:2], [1, 1], "id 1 is given twice"),
+    (BASE[:2], [5, 3], "id 3 is in the index already$"),
+    (BASE[:2], [5, -1], "id -1 stands for no hit in results"),
+    (BASE[:2], [5], r"ids must be 2 whole numbers.*got int64 \(1,\)"),
+    (BASE[:4], None, "id 3 is in the index already; the index has ids of your own"),
+]
+
+
+@every_case
+def test_adding_what_is_wrong_adds_nothing(case):
+    index = case.empty()
+    index.add(BASE[:1], [3])
+    for vectors, ids, message in ADDED:
+        with pytest.raises(RetrievalInputError, match=message):
+            index.add(vectors, ids)
+    assert index.ntotal == 1
+
+
+@every_case
+def test_removing_what_is_not_there_removes_nothing(case):
+    index = searched(case, "cosine")
+    if not index.can_remove:
+        pytest.skip("cannot")
+    with pytest.raises(
+        RetrievalInputError, match=rf"ids has 2 ids that are not in the index, the first is {N}"
+    ):
+        index.remove([0, N, N + 1])
+    assert index.ntotal == N
+
+
+@every_case
+def test_families_that_learn_do_so_first_and_once(case):
+    index = VectorSearchIndex(DIM, case.index_type, **case.build)
+    assert index.is_trained == (not index.needs_training)
+    if not index.needs_training:
+        index.train("nothing is read")
+        return
+    with pytest.raises(RetrievalInputError, match="learns first: call train before add"):
+        index.add(BASE)
+    with pytest.raises(
+        RetrievalInputError, match=r"needs at least 39 x \d+ = \d+ vectors to train on, got 38"
+    ):
+        index.train(LEARN[:38])
+    assert not index.is_trained and index.ntotal == 0
+    index = searched(case, "cosine")
+    with pytest.raises(
+        RetrievalInputError, match=f"the index holds {N} vectors, coded by what it has learnt"
+    ):
+        index.train(LEARN)
+
+
+@every_case
+def test_options_are_known_checked_and_said(case):
+    index = searched(case, "cosine")
+    assert index.build_options.keys() == index.build_known.keys()
+    assert index.search_options.keys() == index.search_known.keys()
+    assert None not in index.build_options.values() and (index.finish() is None)
+    before = index.search_options
+    for name in index.build_known:
+        with pytest.raises(RetrievalInputError, match=f"{name} is fixed when the index is built"):
+            index.set_search(**{name: 1})
+    with pytest.raises(
+        RetrievalInputError, match="no option 'speed'; it takes none|an option of the search of"
+    ):
+        index.set_search(speed=1)
+    for name in index.search_known:
+        for value, told in ((-1, "at least"), (2.5, "whole number"), (True, "whole number")):
+            with pytest.raises(RetrievalInputError, match=f"{name} must be.*{told}"):
+                index.set_search(**{name: value})
+    assert index.search_options == before
+    with pytest.raises(RetrievalInputError, match="no option 'speed'; it takes none|'speed'"):
+        VectorSearchIndex(DIM, case.index_type, speed=1)
+
+
+def test_the_names_of_options_are_guessed():
+    with pytest.raises(
+        RetrievalInputError, match="an option of index type 'IVF' must be one of.*'nprobe'.*mean"
+    ):
+        VectorSearchIndex(DIM, "IVF", n_probe=3)
+
+
+def test_after_removal_new_vectors_need_ids():
+    index = Case("Flat").filled()
+    index.remove([0])
+    with pytest.raises(
+        RetrievalInputError, match="id 1199 is in the index already; the index has ids of your own"
+    ):
+        index.add(BASE[:1])
+    index.add(BASE[:1], [0])
+    assert index.ntotal == N

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from lib.plots.charts import curves, distributions, intervals, scatter
 from lib.plots.forces import forces
-from lib.plots.indexes import graph
+from lib.plots.indexes import cells, graph
 from lib.plots.patches import spotlights
 from lib.plots.pictures import contact_sheet, heatmap
 from lib.plots.style import COLOURS, DASHES, MARKERS, STYLE, one_legend, panels, save, show, use_style
@@ -23,6 +23,7 @@ __all__ = [
     "DASHES",
     "MARKERS",
     "STYLE",
+    "cells",
     "contact_sheet",
     "curves",
     "distributions",

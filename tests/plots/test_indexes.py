@@ -14,7 +14,7 @@ from lib import plots
 from lib.checks import RetrievalInputError
 
 SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-RING = np.array([[1, 3], [2, -1], [3, -1], [-1, -1]])
+RING = np.array([[1, 3], [0, 2], [1, -1], [2, -1]])  # 0 - 1 - 2 both ways, 0 -> 3 -> 2 one way
 
 
 @pytest.fixture(autouse=True)
@@ -23,10 +23,18 @@ def closed():
     plt.close("all")
 
 
-def test_every_link_is_a_line_between_its_nodes():
+def test_links_both_ways_are_lines_and_the_others_arrows():
     ax = plots.graph(SQUARE, RING)
     drawn = [segment.tolist() for segment in ax.collections[0].get_segments()]
-    assert drawn == [SQUARE[[a, b]].tolist() for a, b in [(0, 1), (0, 3), (1, 2), (2, 3)]]
+    assert drawn == [SQUARE[[0, 1]].tolist(), SQUARE[[1, 2]].tolist()]
+    arrows = [(text.xyann, text.xy) for text in ax.texts]
+    assert np.array_equal(arrows, [SQUARE[[0, 3]], SQUARE[[3, 2]]])
+
+
+def test_where_a_walk_follows_no_link_its_arrow_is_dotted():
+    ax = plots.graph(SQUARE, RING, path=[0, 1, 3])
+    styles = [text.arrow_patch.get_linestyle() for text in ax.texts if text.arrow_patch is not None]
+    assert styles == ["--", "--", "-", ":"]
 
 
 def test_a_walk_is_numbered_and_a_node_is_in_the_last_group_that_names_it():
@@ -52,3 +60,36 @@ def test_a_walk_is_numbered_and_a_node_is_in_the_last_group_that_names_it():
 def test_bad_input(call, message):
     with pytest.raises(RetrievalInputError, match=message):
         call()
+
+
+CENTRES = np.array([[0.0, 0.5], [1.0, 0.5]])
+
+
+def test_vectors_in_the_cells_that_are_looked_into_stand_out():
+    ax = plots.cells(SQUARE, CENTRES, query=(0.2, 0.2), probed=[0], marked={"hit": [0], "missed": [1, 2]})
+    places = {c.get_label(): np.asarray(c.get_offsets()).tolist() for c in ax.collections}
+    assert places["vector looked at"] == [[0.0, 0.0], [0.0, 1.0]]
+    assert places["vector"] == [[1.0, 0.0], [1.0, 1.0]]
+    assert places["centroid"] == CENTRES.tolist()
+    assert places["hit"] == [[0.0, 0.0]] and places["missed"] == [[1.0, 0.0], [1.0, 1.0]]
+    assert ax.get_lines()[0].get_xydata().tolist() == [[0.2, 0.2]]
+
+
+def test_a_border_lies_half_way_between_two_centroids():
+    ax = plots.cells(SQUARE, CENTRES)
+    border = ax.collections[0].get_paths()[0].vertices
+    np.testing.assert_allclose(border[:, 0], 0.5, atol=0.01)
+
+
+def test_without_a_query_nothing_is_looked_at():
+    labels = {c.get_label() for c in plots.cells(SQUARE, CENTRES).collections}
+    assert {"vector", "centroid"} <= labels and "vector looked at" not in labels
+
+
+def test_cells_and_positions_must_exist():
+    with pytest.raises(RetrievalInputError, match=r"probed holds positions 2 to 2 of 2"):
+        plots.cells(SQUARE, CENTRES, probed=[2])
+    with pytest.raises(RetrievalInputError, match=r"hit holds positions"):
+        plots.cells(SQUARE, CENTRES, marked={"hit": [4]})
+    with pytest.raises(RetrievalInputError, match=r"centroids has shape"):
+        plots.cells(SQUARE, CENTRES[:, :1])

@@ -32,8 +32,8 @@ def graph(
 
     Args:
         points: `(n, 2)`.
-        neighbours: `(n, degree)` positions, -1 where a node has fewer. A link both ways is a line, a link that
-            leads one way a dashed arrow.
+        neighbours: `(n, degree)` positions, -1 where a node has fewer. A link both ways is a line,
+            one that leads one way a dashed arrow.
         query: a point that is no node: a star.
         path: nodes in the order of their visit, numbered from 1; arrows join them, dotted ones where the walk
             goes back to a node that it had seen from another.
@@ -61,7 +61,8 @@ def graph(
     group = np.full(len(points), -1)
     for number, nodes in enumerate(marked.values()):
         group[nodes] = number
-    ax.scatter(*points[group < 0].T, s=55, color="0.6", zorder=2, label="node")
+    if (group < 0).any():
+        ax.scatter(*points[group < 0].T, s=55, color="0.6", zorder=2, label="node")
     for number, (name, (colour, marker, _)) in enumerate(zip(marked, looks(), strict=False)):
         ax.scatter(*points[group == number].T, s=95, color=colour, marker=marker, zorder=3, label=name)
     for start, end in itertools.pairwise(path):

@@ -34,7 +34,7 @@ def test_links_both_ways_are_lines_and_the_others_arrows():
 def test_where_a_walk_follows_no_link_its_arrow_is_dotted():
     ax = plots.graph(SQUARE, RING, path=[0, 1, 3])
     styles = [text.arrow_patch.get_linestyle() for text in ax.texts if text.arrow_patch is not None]
-    assert styles == ["--", "--", "-", ":"]
+    assert styles == ["--", "--", "solid", ":"]
 
 
 def test_a_walk_is_numbered_and_a_node_is_in_the_last_group_that_names_it():

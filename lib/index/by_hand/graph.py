@@ -56,11 +56,7 @@ def beam_search(query, rows, neighbours, entry: int, ef: int, k: int = 1, metric
     Reference: Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
     Hierarchical Navigable Small World graphs", algorithm 2.
     """
-    if check_count(ef, "ef") < check_count(k, "k"):
-        raise RetrievalInputError(f"ef = {ef} cannot return k = {k}; give an ef of at least k")
-    scores = similarities(np.asarray(query)[None], rows, metric)[0]  # the walk reads only those it scores
-    neighbours = check_neighbours(neighbours, len(rows), entry)
-    return walk(lambda nodes: scores[nodes], neighbours, int(entry), ef, k)
+    return descend(query, rows, [neighbours], entry, ef, k, metric)
 
 
 def descend(query, rows, levels: list[np.ndarray], entry: int, ef: int, k: int = 1, metric="l2") -> Walk:
@@ -72,12 +68,16 @@ def descend(query, rows, levels: list[np.ndarray], entry: int, ef: int, k: int =
 
     Reference: Malkov and Yashunin 2018, algorithm 5.
     """
+    if check_count(ef, "ef") < check_count(k, "k"):
+        raise RetrievalInputError(f"ef = {ef} cannot return k = {k}; give an ef of at least k")
+    scores = similarities(np.asarray(query)[None], rows, metric)[0]  # the walk reads only those it scores
+    levels = [check_neighbours(neighbours, len(scores), entry) for neighbours in levels]
     path: list[int] = []
     scored: list[int] = []
     for neighbours in levels[:0:-1]:
-        step = beam_search(query, rows, neighbours, entry, 1, 1, metric)
+        step = walk(lambda nodes: scores[nodes], neighbours, int(entry), 1, 1)
         path, scored, entry = path + step.path, scored + step.scored, int(step.ids[0])
-    last = beam_search(query, rows, levels[0], entry, ef, k, metric)
+    last = walk(lambda nodes: scores[nodes], levels[0], int(entry), ef, k)
     return Walk(last.ids, last.scores, path + last.path, list(dict.fromkeys(scored + last.scored)))
 
 

@@ -43,7 +43,7 @@ class Family(ABC):
     @property
     def _name(self) -> str:
         """The family, and what makes this index less able than others of it."""
-        return f"index type {self.index_type!r}"
+        return f"index type {self.index_type!r}" + (" on a GPU" if self.use_gpu and self.can_use_gpu else "")
 
     @abstractmethod
     def _set_up(self) -> None:

@@ -25,7 +25,7 @@ class LSHIndex(Reranked):
     Args:
         n_bits: hyperplanes, a bit of code each.
         rotate: random orthogonal hyperplanes, or a tight frame where n_bits exceeds the dimension; False
-            takes the signs of the first n_bits coordinates.
+            takes the signs of the first n_bits coordinates. Making them takes n_bits^3 steps.
         seed: of the hyperplanes.
         rerank: k times this many are scored again by whole vectors, which are kept for it; 0 for neither.
 
@@ -62,9 +62,12 @@ class LSHIndex(Reranked):
     ) -> tuple[np.ndarray, np.ndarray]:
         if positions is None:
             different, labels = super()._hits(queries, k, None)
-        else:  # faiss cannot skip codes in a full scan: an index of those allowed alone
-            part = self._make(0)
+        else:  # faiss cannot skip codes in a full scan: an index of those allowed alone, of projected queries
+            n_bits = self._options["n_bits"]
+            part = faiss.IndexLSH(n_bits, n_bits, False, False)
             part.add_sa_codes(codes_of(self._faiss)[positions])
+            rotated = self._options["rotate"]
+            queries = self._faiss.rrot.apply(queries) if rotated else queries[:, :n_bits].copy()
             different, labels = part.search(queries, k)
             labels = np.where(labels < 0, labels, positions[labels])
             self._work = self._count_work(len(queries), positions.size)

@@ -11,6 +11,7 @@ The exercises of a notebook are in the module of its name.
 from __future__ import annotations
 
 from lib.course import (
+    ann_graphs,
     cross_encoders,
     evaluation_traps,
     joint_embedding,
@@ -45,6 +46,7 @@ for notebook in (
     cross_encoders,
     late_interaction,
     two_stage,
+    ann_graphs,
 ):
     register(*notebook.EXERCISES)
 

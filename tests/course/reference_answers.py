@@ -260,6 +260,46 @@ def hard_negative_chances(logits, same):
     return weights / np.where(total > 0, total, 1.0)
 
 
+def greedy_path(scores, neighbours, entry):
+    path = [entry]
+    while True:
+        best = max(neighbours[path[-1]], key=lambda node: scores[node])
+        if scores[best] <= scores[path[-1]]:
+            return path
+        path.append(best)
+
+
+def beam_of(scores, neighbours, entry, ef):
+    waiting, best, seen = [entry], [entry], {entry}
+    while waiting:
+        node = max(waiting, key=lambda other: scores[other])
+        waiting.remove(node)
+        if len(best) == ef and scores[node] < scores[best[-1]]:
+            break
+        for other in set(neighbours[node]) - seen:
+            seen.add(other)
+            if len(best) < ef or scores[other] > scores[best[-1]]:
+                waiting.append(other)
+                best = sorted([*best, other], key=lambda each: -scores[each])[:ef]
+    return best
+
+
+def filtered_hits(search, n, allowed, k):
+    asked = k
+    while True:
+        hits = [item for item in search(min(asked, n)) if item in allowed]
+        if len(hits) >= k or asked >= n:
+            return hits[:k]
+        asked *= 2
+
+
+def surely_reaching(efs, hits, k, target):
+    recall = hits / k
+    low = recall.mean(axis=1) - 1.96 * recall.std(axis=1, ddof=1) / np.sqrt(recall.shape[1])
+    enough = np.flatnonzero(low >= target)
+    return efs[enough[0]] if enough.size else -1
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -306,4 +346,8 @@ ANSWERS = {
     "cross.probability": match_probability,
     "cross.interaction": interaction_part,
     "cross.negatives": hard_negative_chances,
+    "graph.greedy": greedy_path,
+    "graph.beam": beam_of,
+    "graph.filtered": filtered_hits,
+    "graph.tune": surely_reaching,
 }

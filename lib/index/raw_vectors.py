@@ -9,6 +9,8 @@ from lib.checks import as_real_matrix, unit_rows
 from lib.index.ids import NO_ID
 from lib.index.scores import prepare
 
+SAFE_SQUARES = 1e-30, 1e30  # squared norms that float32 sums without losing digits
+
 
 def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.ndarray:
     """Checks embeddings at the border of a library that takes float32 only.
@@ -21,15 +23,23 @@ def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.nda
         own: whether the rows must not share memory with `x`.
 
     Returns:
-        `(n, dim)` float32.
+        `(n, dim)` float32; unit rows may differ from those of `prepare` in the last bits.
 
     Raises:
         RetrievalInputError: what `lib.index.scores.prepare` refuses.
     """
     matrix = as_real_matrix(x, name, dim=dim, allow_empty=True)
+    with np.errstate(over="ignore"):
+        rows = np.ascontiguousarray(matrix, np.float32)
+    squares = np.einsum("ij,ij->i", rows, rows)
+    # Searches must not wait for checks in float64: they are for rows that are odd, and to say how. What is
+    # not a number fails every comparison.
+    ordinary = bool(len(rows) and SAFE_SQUARES[0] < squares.min() and squares.max() < SAFE_SQUARES[1])
     if metric == "cosine":
-        return unit_rows(matrix, name)
-    return prepare(matrix.astype(np.float32, copy=False), name, metric, allow_empty=True, own=own).rows
+        return rows * (1 / np.sqrt(squares))[:, None] if ordinary else unit_rows(matrix, name)
+    if not ordinary:
+        return prepare(matrix, name, metric, allow_empty=True, own=own).rows.astype(np.float32, copy=False)
+    return rows.copy() if own and np.may_share_memory(rows, matrix) else rows
 
 
 class RawVectors:

@@ -97,7 +97,7 @@ def standard(n: int, dimension: int, families: Sequence[str] | None = None) -> l
 def scaling(n: int, dimension: int) -> list[Config]:
     """One config of each kind whose work grows differently with n: a scan, lists, short codes, a graph."""
     n, d = check_count(n, "n"), check_count(dimension, "dimension")
-    return [*_flat(n, d), *_ivf(n, d), *_ivf_pq(n, d)[-1:], *_hnsw(n, d)[:1]]
+    return [*_flat(n, d)[:1], *_ivf(n, d), *_ivf_pq(n, d)[-1:], *_hnsw(n, d)[:1]]
 
 
 def code_bytes(dimension: int, sub_quantisers: int = 1) -> int | None:
@@ -115,7 +115,11 @@ def _probes(nlist: int, **others: Any) -> tuple[dict[str, Any], ...]:
 
 
 def _flat(n: int, d: int) -> list[Config]:
-    return [Config("Flat", "Flat")]
+    # An inverted file of one list is exact search by the scan of faiss: the faster one for a single query.
+    return [
+        Config("Flat", "Flat"),
+        Config("IVF1", "IVF", {"nlist": 1}, ({"nprobe": 1},), n_train=min(n, 1000)),
+    ]
 
 
 def _ivf(n: int, d: int) -> list[Config]:

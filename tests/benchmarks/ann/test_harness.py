@@ -13,7 +13,7 @@ from lib.benchmarks.ann import harness
 from lib.benchmarks.ann.configs import Config
 from lib.benchmarks.ann.truth import truth
 from lib.checks import RetrievalInputError
-from lib.index import METRICS, topk_exact
+from lib.index import METRICS, VectorSearchIndex, topk_exact
 from lib.metrics import hit_rate_at_k
 from tests.benchmarks.ann.toy import DIM, IVF, N, toy
 
@@ -85,6 +85,14 @@ def test_training_reads_a_sample_and_adding_everything_in_blocks(monkeypatch):
     exact = topk_exact(corpus.queries["text"], corpus.vectors(), 5)
     assert np.array_equal(ids, exact[1])
     np.testing.assert_allclose(scores, exact[0], atol=1e-6)
+
+
+def test_what_an_index_puts_off_is_part_of_its_build(monkeypatch):
+    finished = []
+    finish = VectorSearchIndex.finish
+    monkeypatch.setattr(VectorSearchIndex, "finish", lambda index: finished.append(finish(index)))
+    harness.build(toy(), IVF)
+    assert finished == [None]
 
 
 def test_neighbours_that_came_with_the_data_are_the_truth():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -51,6 +53,24 @@ def test_speed_is_the_median_of_the_repeats_and_speed_up_is_over_exact_search(ta
     assert row[["single_qps", "single_low", "single_high"]].tolist() == pytest.approx([400, 200, 800])
     assert row["batch_qps"] == pytest.approx(4000) and row["speed_up"] == pytest.approx(20)
     assert row["p50_ms"] == pytest.approx(2.5) and row["p99_ms"] == pytest.approx(5)
+
+
+def test_the_faster_exact_search_is_the_yardstick(table):
+    quality = table[list(table.columns[:-7])].replace({"config": {"LSH8": "IVF1"}})
+    timed = [
+        row
+        | {"stage": stage, "count": 1, "seconds": 1 / QPS[row["config"].replace("IVF1", "LSH8"), probes(row)]}
+        for row in quality[list(summary.ABOUT)].to_dict("records")
+        for stage in ("single", "batch")
+    ]
+    found = summary.settings(quality, pd.DataFrame(timed).assign(p50_ms=1.0, p99_ms=1.0))
+    speed_up = found.set_index(["config", "search", "queries"])["speed_up"]
+    assert speed_up["Flat", "{}", "text"] == pytest.approx(10 / 50)
+    assert speed_up["IVF4", '{"nprobe": 2}', "image"] == pytest.approx(200 / 50)
+
+
+def probes(row):
+    return json.loads(row["search"]).get("nprobe")
 
 
 def test_without_exact_search_there_is_no_speed_up(table):

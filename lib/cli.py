@@ -30,7 +30,8 @@ bench = typer.Typer(no_args_is_help=True, help="Measures this library beside oth
 app.add_typer(bench, name="bench")
 console = Console()
 
-PACKAGES = ("torch", "open_clip_torch", "timm", "faiss-cpu", "numpy", "pillow", "qtawesome", "umap-learn")
+SEARCH = ("faiss-cpu", "scann", "h5py")
+PACKAGES = ("torch", "open_clip_torch", "timm", *SEARCH, "numpy", "pillow", "qtawesome", "umap-learn")
 
 
 @app.callback()

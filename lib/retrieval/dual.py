@@ -30,7 +30,8 @@ class DualEncoderRetriever(Retriever):
 
     Relations: queries are rounded to int8 like the stored items, so a ranking depends on the query's
     embedding only through integers: machines differ only where a coordinate sits on a rounding edge.
-    `search` takes stored int8 queries as they are, and counts a product per item, as an exact index compares.
+    `search` takes stored int8 queries as they are. Its work is what the index counted: a pair for each vector
+    or code that was scored, a product for each vector and each centroid; none where the index counts nothing.
     """
 
     def __init__(
@@ -47,8 +48,15 @@ class DualEncoderRetriever(Retriever):
 
     def search(self, queries: np.ndarray, k: int) -> Run:
         scores, ids = self.index.search(queries, k)
-        compared = len(ids) * self.n_items
-        return Run.of_one_stage(scores, ids, self.score_names[0], Work("dual encoder", compared, compared))
+        return Run.of_one_stage(scores, ids, self.score_names[0], *self._work(len(ids)))
+
+    def _work(self, n_queries: int) -> tuple[Work, ...]:
+        done = self.index.work
+        if n_queries and not done:
+            return ()
+        distances = done.get("distances", 0)
+        pairs = done.get("codes", distances)  # vectors that score again were pairs as codes already
+        return (Work("dual encoder", pairs, distances + done.get("centroids", 0)),)
 
 
 def icon_retriever() -> DualEncoderRetriever:

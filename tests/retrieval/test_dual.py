@@ -94,6 +94,28 @@ def test_a_run_is_exact_search_and_says_what_it_compared(encoder):
     assert run.work == (Work("dual encoder", 35, 35),)  # 7 texts x 5 images
 
 
+@pytest.mark.parametrize(
+    "index_type, options, pairs, products",
+    [
+        ("IVF", {"nlist": 2, "nprobe": 2}, 1400, 1400 + 2 * 7),  # 7 queries, 200 items
+        ("LSH", {"rerank": 3}, 1400, 7 * 3 * 4),  # all codes, then vectors for the best of them
+        ("HNSW", {}, None, None),  # what the walk met
+    ],
+)
+def test_the_work_is_what_the_index_counted(encoder, index_type, options, pairs, products):
+    index = VectorSearchIndex(encoder.dim, index_type, **options)
+    items = np.random.default_rng(0).standard_normal((200, encoder.dim))
+    index.train(items)
+    index.add(items)
+    retriever = DualEncoderRetriever(encoder, index)
+    (work,) = retriever.search(retriever.encode(TEXTS, "text"), k=4).work
+    if pairs is None:
+        pairs = products = index.work["distances"]
+    assert work == Work("dual encoder", pairs, products)
+    index._work = {}  # as ScaNN leaves it
+    assert retriever._work(7) == () and retriever._work(0) == (Work("dual encoder", 0, 0),)
+
+
 def test_without_labels_an_item_is_called_by_its_position(encoder):
     hits = retriever_of(encoder, encoder.encode_text(TEXTS), None).by_text(TEXTS[3], k=2)
     assert hits[0].label == "3" and hits[0].scored_by == "cosine"

@@ -72,8 +72,8 @@ class IdMap:
     def remove(self, positions: np.ndarray) -> None:
         """Forgets the ids at sorted positions; those behind them move up."""
         after = self._n - len(positions)
-        if not (self.counted and (positions >= after).all()):
-            self._ids = np.delete(self.array, positions)
+        still_counts = after == 0 or (self.counted and (positions >= after).all())
+        self._ids = None if still_counts else np.delete(self.array, positions)
         self._n, self._sorted = after, None
 
     def positions(self, ids, name: str) -> np.ndarray:

@@ -12,6 +12,7 @@ notebook the figure stands above the sentence that says what it shows:
 from __future__ import annotations
 
 from lib.plots.charts import curves, distributions, intervals, scatter
+from lib.plots.codewords import allowed_errors
 from lib.plots.forces import forces
 from lib.plots.indexes import cells, graph
 from lib.plots.patches import spotlights
@@ -23,6 +24,7 @@ __all__ = [
     "DASHES",
     "MARKERS",
     "STYLE",
+    "allowed_errors",
     "cells",
     "contact_sheet",
     "curves",

@@ -36,7 +36,7 @@ class FaissIndex(VectorSearchIndex):
     squared distances, whatever the quantiser, and the factory strings switch on training that no search
     uses. Training runs in one thread, so that it gives the same index on every machine of a kind.
 
-    Relations: a family implements `_make`, `_parameters` and `_count_work`.
+    Relations: a family implements `_make`, `_parameters`, `_count_work` and `_sizes`.
     """
 
     def _set_up(self) -> None:
@@ -122,10 +122,6 @@ class FaissIndex(VectorSearchIndex):
         allowed = np.zeros(self.ntotal, bool)
         allowed[positions] = True
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-
-    @abstractmethod
-    def _sizes(self) -> dict[str, int]:
-        """The formula of `lib.index.sizes` for what the index holds now."""
 
     def _bodies(self) -> Bodies:
         return {BODY: lambda stream: faiss.write_index(self._faiss, faiss.PyCallbackIOWriter(stream.write))}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import pairwise
 
 import numpy as np
 
 from lib.checks import check_choice, check_count, check_k
-from lib.index.filters import FloatFilter, Int8Filter, Probe, int8_products_are_fast
+from lib.index.filters import FloatFilter, Int8Filter, int8_products_are_fast
 from lib.index.scores import METRICS, Vectors, pack, prepare, score_block, score_pairs, unpack
 
 CELLS = 2**20  # queries x items of a block: 4 MiB of products, which stay in the cache
@@ -18,9 +18,10 @@ NO_HIT = np.iinfo(np.int64).max  # a key that sorts after every hit
 FIRST_BLOCKS = 8  # at once to begin with (32 MiB): a floor that many items reach lets few others through
 SETTLE_AGAIN = 3  # the floor is raised each time that many times more items have been seen
 WAITING_ROOM = 2**20  # survivors that may wait for their exact score
-INT8_ITEMS, INT8_QUERIES = 2**14, 64  # below these sizes the float32 product costs next to nothing
+INT8_ITEMS = 2**12  # with fewer the float32 product costs next to nothing
 INT8_DIMENSIONS = range(32, 2**16)  # one is wrong in torch, few gain nothing, and more may overflow int32
 QUANTISE_FOR = 512  # queries that repay quantising a gallery for a single search
+KEEP_CODES_FROM = 64  # queries, of all searches together, that show that a gallery is there to be searched
 
 
 def topk_exact(
@@ -77,14 +78,19 @@ class Gallery:
         items: what `prepare` returned for `metric`.
         metric: one of `METRICS`.
         ranks: `(n_items,)` distinct whole numbers below 2**32 that order equal scores; positions when None.
-        quantise_for: smallest number of queries for which int8 codes of the items are made and kept.
+        quantise_for: queries, of all searches together, from which on int8 codes of the items are kept.
     """
 
     def __init__(
-        self, items: Vectors, metric: str, ranks: np.ndarray | None = None, quantise_for: int = INT8_QUERIES
+        self,
+        items: Vectors,
+        metric: str,
+        ranks: np.ndarray | None = None,
+        quantise_for: int = KEEP_CODES_FROM,
     ):
         self.items, self.metric, self.quantise_for = items, metric, quantise_for
         self.ranks = np.arange(len(items)) if ranks is None else ranks
+        self._asked = 0
 
     @cached_property
     def float_filter(self) -> FloatFilter:
@@ -95,13 +101,14 @@ class Gallery:
         return Int8Filter(self.items)
 
     def filters(self, n_queries: int) -> list:
-        """The filters worth using for that many queries, the coarsest and fastest first."""
+        """The filters worth using for that many further queries, the coarsest and fastest first."""
+        self._asked += n_queries
         quantise = (
             self.metric != "l2"
             and self.items.rows.dtype == np.float32
             and len(self.items) >= INT8_ITEMS
             and self.items.rows.shape[1] in INT8_DIMENSIONS
-            and n_queries >= self.quantise_for
+            and self._asked >= self.quantise_for
             and int8_products_are_fast()
         )
         return [self.int8_filter, self.float_filter] if quantise else [self.float_filter]
@@ -110,30 +117,29 @@ class Gallery:
         self, queries: Vectors, k: int, block: int | None = None, query_block: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The `(scores, ranks)` of the k best items of each query, both `(n_queries, k)`, best first."""
-        if len(queries) == 1:
-            # Products with two columns run at twice the speed of those with one, which MKL treats apart.
-            scores, ranks = self.topk(queries.take([0, 0]), k, block, query_block and max(2, query_block))
-            return scores[:1], ranks[:1]
+        filters, n_queries = self.filters(len(queries)), len(queries)
+        if n_queries == 1 and len(filters) == 1:
+            # float32 products with two columns run at twice the speed of those with one, which MKL treats
+            # apart. Codes have no such trouble.
+            queries, query_block = queries.take([0, 0]), query_block and max(2, query_block)
         narrowest = min(len(self.items), max(1024, 8 * k))  # a filter needs k tiles to begin with
         query_block = min(query_block or max(1, CELLS // narrowest), LARGEST_QUERY_BLOCK)
         first = block or FIRST_BLOCKS * max(narrowest, CELLS // max(1, min(query_block, len(queries))))
         block = block or first // FIRST_BLOCKS
-        filters = self.filters(len(queries))
         keys = np.empty((len(queries), k), np.int64)
         for start in range(0, len(queries), query_block):
             batch = queries.take(slice(start, start + query_block))
-            keys[start : start + query_block] = self._best(
-                batch, k, first, block, [f.aim(batch) for f in filters]
-            )
-        return unpack(keys)
+            keys[start : start + query_block] = self._best(batch, k, first, block, filters)
+        return unpack(keys[:n_queries])
 
-    def _best(self, queries: Vectors, k: int, first: int, block: int, probes: Sequence[Probe]) -> np.ndarray:
+    def _best(self, queries: Vectors, k: int, first: int, block: int, filters: Sequence) -> np.ndarray:
         search = _Search(self, queries, k)
+        probes = [cache(partial(each.aim, queries)) for each in filters]  # the last is rarely needed
         settled = 0
         edges = [0, *range(first, len(self.items), block), len(self.items)]
         for start, stop in pairwise(edges):
             for probe in probes:
-                found = probe.survivors(start, stop, k, search.floor)
+                found = probe().survivors(start, stop, k, search.floor)
                 if found is not None:
                     search.wait(*found)
                     break
@@ -143,7 +149,8 @@ class Gallery:
             if stop >= SETTLE_AGAIN * settled or search.waiting > WAITING_ROOM:
                 search.settle()
                 settled = stop
-        search.settle()
+        if settled < len(self.items):
+            search.settle()
         search.score_waiting()
         return search.best
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
 from lib.index import METRICS, exact, topk_exact
+from lib.index.exact import Gallery
 from lib.index.filters import FloatFilter, int8_products_are_fast
+from lib.index.scores import prepare
 from tests.index.oracle import assert_same, topk
 
 every_metric = pytest.mark.parametrize("metric", METRICS)
@@ -261,3 +263,18 @@ def test_bad_input_is_named(change, message):
     good = {"queries": np.ones((2, 3)), "gallery": np.ones((5, 3)), "k": 2}
     with pytest.raises(RetrievalInputError, match=message):
         topk_exact(**{**good, **change})
+
+
+@pytest.mark.skipif(not int8_products_are_fast(), reason="this processor has no fast int8 product")
+def test_single_queries_use_codes_once_they_add_up(monkeypatch):
+    monkeypatch.setattr(exact, "INT8_ITEMS", 1)
+    rng = np.random.default_rng(41)
+    rows, asked = rng.standard_normal((500, 40)), rng.standard_normal((6, 40))
+    gallery = Gallery(prepare(rows, "gallery", "cosine"), "cosine", quantise_for=3)
+    queries = prepare(asked, "queries", "cosine")
+    expected = topk(asked, rows, 7, "cosine")[1]
+    kept = []
+    for row in range(6):
+        np.testing.assert_array_equal(gallery.topk(queries.take([row]), 7)[1][0], expected[row])
+        kept.append("int8_filter" in vars(gallery))
+    assert kept == [False, False, True, True, True, True]

@@ -254,7 +254,7 @@ class VectorSearchIndex(Family):
     def _check_grows(self) -> None:
         if self.memory_mapped:
             raise RetrievalInputError(
-                "a memory-mapped index cannot change; load it with memory_map = False to add or remove"
+                "a memory-mapped index cannot change; load it with memory_map = False to add, remove or link"
             )
 
     def __repr__(self) -> str:

@@ -48,6 +48,7 @@ class HNSWIndex(FaissIndex):
 
     @bottom_links.setter
     def bottom_links(self, links: np.ndarray) -> None:
+        self._check_grows()
         places = self._links()
         places[self._bottom()] = links
         faiss.copy_array_to_vector(places, self._faiss.hnsw.neighbors)

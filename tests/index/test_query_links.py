@@ -93,6 +93,14 @@ def test_bad_input(neighbours, message):
         link_by_queries(index, neighbours)
 
 
+def test_a_memory_mapped_graph_cannot_change(tmp_path):
+    index, _ = graph()
+    index.save(tmp_path / "graph")
+    mapped = VectorSearchIndex.load(tmp_path / "graph", memory_map=True)
+    with pytest.raises(RetrievalInputError, match="memory-mapped index cannot change"):
+        link_by_queries(mapped, [[0, 1, 2]])
+
+
 def test_only_graphs_have_links():
     index = VectorSearchIndex(2, "Flat", metric="l2")
     index.add([[1.0, 2.0]])

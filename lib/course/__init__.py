@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from lib.course import (
     ann_graphs,
+    ann_lists_and_codes,
+    ann_lists_judged,
     cross_encoders,
     evaluation_traps,
     joint_embedding,
@@ -46,6 +48,8 @@ for notebook in (
     cross_encoders,
     late_interaction,
     two_stage,
+    ann_lists_and_codes,
+    ann_lists_judged,
     ann_graphs,
 ):
     register(*notebook.EXERCISES)

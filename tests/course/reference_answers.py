@@ -300,6 +300,28 @@ def surely_reaching(efs, hits, k, target):
     return efs[enough[0]] if enough.size else -1
 
 
+def cells_to_visit(queries, centroids, nprobe):
+    directions = centroids / np.linalg.norm(centroids, axis=1, keepdims=True)
+    return np.argsort(-(queries @ directions.T), axis=1, kind="stable")[:, :nprobe]
+
+
+def adc(queries, codebooks, codes):
+    pieces = np.split(queries, len(codebooks), axis=1)
+    tables = [piece @ book.T for piece, book in zip(pieces, codebooks)]  # m times (n_queries, n_codes)
+    return sum(table[:, codes[:, j]] for j, table in enumerate(tables))
+
+
+def recall_of_ids(found, true, k):
+    was_found = (found[:, :k, None] == true[:, None, :k]).any(axis=1) & (true[:, :k] >= 0)
+    return was_found.sum(axis=1).mean() / k
+
+
+def choose_nprobe(nprobes, learn_hits, test_hits, k, target):
+    reached = learn_hits.mean(axis=1) / k >= target
+    at = reached.argmax() if reached.any() else len(nprobes) - 1
+    return nprobes[at], test_hits[at].mean() / k
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -350,4 +372,8 @@ ANSWERS = {
     "graph.beam": beam_of,
     "graph.filtered": filtered_hits,
     "graph.tune": surely_reaching,
+    "lists.cells": cells_to_visit,
+    "lists.adc": adc,
+    "lists.recall": recall_of_ids,
+    "lists.tune": choose_nprobe,
 }

@@ -1,0 +1,153 @@
+"""Typical mistakes of notebook 12, each with the phrase that it should be told."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.course.reference_answers import ANSWERS
+
+scores_from_tables, choose = ANSWERS["lists.adc"], ANSWERS["lists.tune"]
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def sorted_cells(score):
+    return lambda q, c, nprobe: np.argsort(-score(q, c), axis=1, kind="stable")[:, :nprobe]
+
+
+def cosine(queries, centroids):
+    return queries @ unit(centroids).T
+
+
+def euclidean(queries, centroids):
+    return -((queries[:, None] - centroids) ** 2).sum(axis=2)
+
+
+def pieces(rows, books):
+    return np.split(rows, len(books), axis=1)
+
+
+def rounded(queries, books):
+    """Queries as their own codes."""
+    near = [((q[:, None] - b) ** 2).sum(axis=2).argmin(axis=1) for q, b in zip(pieces(queries, books), books)]
+    return np.concatenate([book[code] for book, code in zip(books, near)], axis=1)
+
+
+def tables(queries, books):
+    return np.stack([q @ book.T for q, book in zip(pieces(queries, books), books)], axis=1)
+
+
+def unsummed(queries, books, codes):
+    return np.stack(
+        [table[:, codes[:, j]] for j, table in enumerate(tables(queries, books).swapaxes(0, 1))], 1
+    )
+
+
+def every_other(queries, books, codes):
+    m = len(books)
+    return scores_from_tables(np.concatenate([queries[:, j::m] for j in range(m)], axis=1), books, codes)
+
+
+def squared(queries, books, codes):
+    decoded = np.concatenate([book[codes[:, j]] for j, book in enumerate(books)], axis=1)
+    return ((queries[:, None] - decoded) ** 2).sum(axis=2)
+
+
+def two_pieces_of_two(queries, books, codes):
+    return sum((queries[:, 2 * j : 2 * j + 2] @ books[j].T)[:, codes[:, j]] for j in range(2))
+
+
+def matches(found, true, k):
+    return found[:, :k, None] == true[:, None, :k]
+
+
+def per_place(found, true, k):
+    return matches(found, true, k).sum(axis=(1, 2)).mean() / k
+
+
+def per_found(found, true, k):
+    hits = matches(found, true, k).any(axis=1).sum(axis=1)
+    return (hits / np.maximum((found[:, :k] >= 0).sum(axis=1), 1)).mean()
+
+
+def whole_lists(found, true, k):
+    return (matches(found, true, None).any(axis=1) & (true >= 0)).sum(axis=1).mean() / k
+
+
+def answered_alone(found, true, k):
+    hits = (matches(found, true, k).any(axis=1) & (true[:, :k] >= 0)).sum(axis=1)
+    return hits[(found >= 0).any(axis=1)].mean() / k
+
+
+def summed(found, true, k):
+    return (matches(found, true, k).any(axis=1) & (true[:, :k] >= 0)).sum() / k
+
+
+def nothing_is_found(found, true, k):
+    return matches(found, true, k).any(axis=1).sum(axis=1).mean() / k
+
+
+def first_where(reached, nprobes):
+    return np.argmax(reached) if reached.any() else len(nprobes) - 1
+
+
+def strictly(nprobes, learn, test, k, target):
+    at = first_where(learn.mean(axis=1) / k > target, nprobes)
+    return nprobes[at], test[at].mean() / k
+
+
+def best(nprobes, learn, test, k, target):
+    at = learn.mean(axis=1).argmax()
+    return nprobes[at], test[at].mean() / k
+
+
+def first_or_nothing(nprobes, learn, test, k, target):
+    at = np.argmax(learn.mean(axis=1) / k >= target)
+    return nprobes[at], test[at].mean() / k
+
+
+MISTAKES = {
+    "lists.cells": [
+        (sorted_cells(lambda q, c: q @ c.T), "a long centroid wins"),
+        (sorted_cells(lambda q, c: unit(q) @ c.T), "a long centroid wins"),
+        (sorted_cells(euclidean), "Euclidean distances"),
+        (sorted_cells(lambda q, c: -cosine(q, c)), "the worst cells come first"),
+        (lambda q, c, p: np.sort(sorted_cells(cosine)(q, c, p), axis=1), "sorted by their number"),
+        (lambda q, c, p: np.argsort(cosine(q, c), axis=1)[:, ::-1][:, :p], "equal cosine the larger number"),
+        (lambda q, c, p: cosine(q, c).argmax(axis=1), "one cell per query"),
+        (lambda q, c, p: -np.sort(-cosine(q, c), axis=1)[:, :p], "expected integers"),
+        (lambda q, c, p: sorted_cells(cosine)(q, c, p).T, "It is the transpose"),
+    ],
+    "lists.adc": [
+        (lambda q, b, c: scores_from_tables(rounded(q, b), b, c), "the query has been rounded too"),
+        (lambda q, b, c: scores_from_tables(q, b, c[:, ::-1]), "another order of pieces"),
+        (every_other, "every other number"),
+        (unsummed, "are not added"),
+        (lambda q, b, c: tables(q, b), "these are the tables"),
+        (lambda q, b, c: scores_from_tables(q, b, c) / len(b), "the mean over the pieces"),
+        (lambda q, b, c: -scores_from_tables(q, b, c), "the sign is turned"),
+        (squared, "squared distances"),
+        (lambda q, b, c: -squared(q, b, c), "squared distances"),
+        (two_pieces_of_two, "with three pieces of two numbers"),
+        (lambda q, b, c: scores_from_tables(q, b, c).T, "It is the transpose"),
+    ],
+    "lists.recall": [
+        (per_place, "counts three times"),
+        (whole_lists, "below k"),
+        (per_found, "who finds two and stops"),
+        (answered_alone, "found nothing is left out"),
+        (summed, "the sum over the queries"),
+        (nothing_is_found, "Nothing cannot be found"),
+    ],
+    "lists.tune": [
+        (lambda n, learn, test, k, t: choose(n, test, test, k, t), "chose on the test queries"),
+        (lambda n, learn, test, k, t: choose(n, learn, learn, k, t), "reports the learn queries"),
+        (lambda n, learn, test, k, t: choose(np.arange(len(n)), learn, test, k, t), "the place in the list"),
+        (strictly, "equals the target is refused"),
+        (best, "not the cheapest that is enough"),
+        (lambda n, learn, test, k, t: np.multiply(choose(n, learn, test, k, t), (1, k)), "in neighbours"),
+        (first_or_nothing, "a target that nothing reaches"),
+    ],
+}

@@ -74,6 +74,7 @@ def curves(
     xscale: str = "linear",
     yscale: str = "linear",
     xticks: Sequence[float] | None = None,
+    yticks: Sequence[float] | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -83,7 +84,7 @@ def curves(
         series: name to `(x, y)` or `(x, y, low, high)`.
         xlabel, ylabel: quantities and units.
         xscale, yscale: "linear" or "log"; powers of two on a log axis are written as plain numbers.
-        xticks: where to put ticks; each is written as a plain number.
+        xticks, yticks: where to put ticks; each is written as a plain number.
         title: of the axes.
         ax: axes to draw into.
 
@@ -104,9 +105,10 @@ def curves(
         if band:
             ax.fill_between(x, *band, color=colour, alpha=0.18, linewidth=0)
     ax.set(xscale=xscale, yscale=yscale)
-    if xticks is not None:
-        ax.set_xticks(xticks, [f"{tick:,g}" for tick in xticks])
-        ax.minorticks_off()
+    for axis, ticks in ((ax.xaxis, xticks), (ax.yaxis, yticks)):
+        if ticks is not None:
+            axis.set_ticks(ticks, [f"{tick:,.10g}" for tick in ticks])
+            axis.minorticks_off()
     if len(series) > 1:
         ax.legend(fontsize=STYLE["legend.fontsize"])
     return labelled(ax, xlabel, ylabel, title)

@@ -44,7 +44,7 @@ def measure(function: Callable[[], object], *, repeats: int = 7, warmup: int = 1
     return seconds
 
 
-def timing(rows, *, repeats: int = 7, title: str | None = None) -> Timing:
+def timing(rows, *, repeats: int = 7, title: str | None = None, facts: Mapping | None = None) -> Timing:
     """Shows how long things took, beside what decides it: threads, BLAS kernel, repeats, median and spread.
 
     Its cell must be tagged `nbval-ignore-output`: timings differ between two runs on one machine, let alone
@@ -55,6 +55,7 @@ def timing(rows, *, repeats: int = 7, title: str | None = None) -> Timing:
             the repeats or a function without arguments, which is then measured here.
         repeats: calls per function that is measured here.
         title: said above the table.
+        facts: what `environment` said where the seconds were measured, if not here and now.
 
     Returns:
         An object that shows the table as the last line of a cell; its `.rows` hold median, fastest and
@@ -84,7 +85,7 @@ def timing(rows, *, repeats: int = 7, title: str | None = None) -> Timing:
         )
     if not measured:
         raise RetrievalInputError("there are no rows to report")
-    return _render(measured, title)
+    return _render(measured, title, environment_line(facts))
 
 
 def environment() -> dict[str, object]:
@@ -109,16 +110,16 @@ def environment() -> dict[str, object]:
     }
 
 
-def environment_line() -> str:
-    """The environment in one line, as it stands above a table of timings."""
-    facts = environment()
+def environment_line(facts: Mapping | None = None) -> str:
+    """The environment, this one if no other is given, in one line, as it stands above a table of timings."""
+    facts = environment() if facts is None else facts
     parts = [f"{facts['machine']}, {facts['cores']} cores", f"BLAS {', '.join(facts['blas'])}"]
     if facts["torch"]:
         parts.append(f"torch {facts['torch']}")
     return "; ".join(parts)
 
 
-def _render(rows: list[dict], title: str | None) -> Timing:
+def _render(rows: list[dict], title: str | None, where: str) -> Timing:
     medians = [row["median"] for row in rows]
     unit, factor = ("s", 1.0) if min(medians) >= 1 else ("µs", 1e6) if max(medians) < 1e-3 else ("ms", 1e3)
     labels = [key for key in rows[0] if key not in ("median", "fastest", "slowest", "repeats")]
@@ -132,7 +133,7 @@ def _render(rows: list[dict], title: str | None) -> Timing:
         median, fastest, slowest = (_three(row[key] * factor) for key in ("median", "fastest", "slowest"))
         spread = f"{median} [{fastest}, {slowest}]"
         body.append([*(row.get(key, "") for key in labels), spread, str(row["repeats"])])
-    note = f"{environment_line()}. Not checked: timings differ from machine to machine."
+    note = f"{where}. Not checked: timings differ from machine to machine."
     return Timing(rows, _text_table(headers, body, title, note), html_table(headers, body, title, note))
 
 

@@ -138,9 +138,12 @@ def test_distributions_sum_to_a_hundred_percent():
 
 
 def test_plain_numbers_on_a_log_axis():
-    ax = plots.curves({"a": (X, X)}, xlabel="x", ylabel="y", xscale="log", xticks=X)
+    ax = plots.curves(
+        {"a": (X, X)}, xlabel="x", ylabel="y", xscale="log", yscale="log", xticks=X, yticks=[0.2, 30, 1e6]
+    )
     ax.figure.canvas.draw()
     assert [t.get_text() for t in ax.get_xticklabels()] == ["16", "32", "64"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["0.2", "30", "1,000,000"]
 
 
 def test_save_writes_the_same_bytes_twice_and_closes(tmp_path):

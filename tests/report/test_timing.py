@@ -38,6 +38,8 @@ def test_rows_may_have_more_columns_and_functions():
 def test_states_threads_and_kernel_and_is_never_a_payload():
     shown = timing({"x": [1.0]})
     assert "BLAS" in repr(shown) and "cores" in repr(shown)
+    elsewhere = environment() | {"machine": "Abacus", "cores": 977}
+    assert "Abacus, 977 cores" in repr(timing({"x": [1.0]}, facts=elsewhere))
     assert METRICS_MIME not in shown._repr_mimebundle_()
 
 

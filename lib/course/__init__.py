@@ -14,6 +14,7 @@ from lib.course import (
     ann_graphs,
     ann_lists_and_codes,
     ann_lists_judged,
+    ann_tradeoffs,
     cross_encoders,
     evaluation_traps,
     joint_embedding,
@@ -51,6 +52,7 @@ for notebook in (
     ann_lists_and_codes,
     ann_lists_judged,
     ann_graphs,
+    ann_tradeoffs,
 ):
     register(*notebook.EXERCISES)
 

@@ -322,6 +322,40 @@ def choose_nprobe(nprobes, learn_hits, test_hits, k, target):
     return nprobes[at], test_hits[at].mean() / k
 
 
+def frontier_of(recall, speed):
+    best, kept = -1.0, []
+    for at in sorted(range(len(recall)), key=lambda i: (-speed[i], -recall[i])):
+        if recall[at] > best:
+            kept.append(at)
+            best = recall[at]
+    return kept
+
+
+def found_by_distance(run, distances, slack):
+    k, hits = run.shape[1], 0
+    for ids, far in zip(run, distances, strict=True):
+        near = far <= np.sort(far)[k - 1] + slack
+        hits += sum(near[item] for item in set(ids) - {-1})
+    return hits / (k * len(run))
+
+
+def honest_benchmark(search, queries, own, true, k, clock):
+    search(queries[:1], k + 1)
+    seconds, hits = [], 0
+    for at in range(len(queries)):
+        start = clock()
+        found = search(queries[at : at + 1], k + 1)[0]
+        seconds.append(clock() - start)
+        found, wanted = ([item for item in ids if item != own[at]][:k] for ids in (found, true[at]))
+        hits += len(set(found) & set(wanted))
+    return np.median(seconds), hits / (k * len(queries))
+
+
+def codes_that_fit(n, d, nlist, ram):
+    left = ram - 8 * n - 4 * nlist * d - 8 * nlist - 4 * 256 * d
+    return max((size for size in range(1, d + 1) if d % size == 0 and n * size <= left), default=-1)
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -376,4 +410,8 @@ ANSWERS = {
     "lists.adc": adc,
     "lists.recall": recall_of_ids,
     "lists.tune": choose_nprobe,
+    "tradeoffs.frontier": frontier_of,
+    "tradeoffs.by_distance": found_by_distance,
+    "tradeoffs.honest": honest_benchmark,
+    "tradeoffs.codes": codes_that_fit,
 }

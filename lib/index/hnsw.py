@@ -21,7 +21,8 @@ class HNSWIndex(FaissIndex):
         links: M.
         ef_construction: length of that list while a vector looks for its neighbours.
         seed: of the levels. Vectors are added by one thread, so that the graph is the same every time.
-        ef_search: length of the list for queries; at least k is used.
+        ef_search: length of the list for queries. Below k, k are returned all the same, found by a walk that
+            stops earlier: less work, less recall, no warning.
 
     Under inner_product hardly anything links to short vectors, and no `ef_search` finds some of them.
 

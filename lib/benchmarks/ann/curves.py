@@ -83,9 +83,12 @@ def at_equal_work(work: float, curve: Sequence[Point]) -> np.ndarray | None:
 
 
 def work_for(recall: float, curve: Sequence[Point]) -> float | None:
-    """The least work a query for a recall, by the same mixture of two settings; None outside the curve."""
+    """The least work a query for a recall, by the same mixture of two settings.
+
+    Where even the cheapest setting finds more, its work; None where no setting finds as much.
+    """
     recalls = np.maximum.accumulate([each.recall for each in curve])
-    if not recalls[0] <= recall <= recalls[-1]:
+    if recall > recalls[-1]:
         return None
     after = int(np.searchsorted(recalls, recall))
     if after == 0:

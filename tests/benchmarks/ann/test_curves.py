@@ -38,7 +38,7 @@ def test_of_two_settings_of_one_recall_the_cheaper_is_enough():
 
 def test_nothing_is_extrapolated():
     assert at_equal_work(99.0, POINTS) is None and at_equal_work(401.0, POINTS) is None
-    assert work_for(0.19, POINTS) is None and work_for(0.91, POINTS) is None
+    assert work_for(0.91, POINTS) is None and work_for(0.1, POINTS) == 100
 
 
 def test_recall_of_a_point():

@@ -60,6 +60,7 @@ def scaled(quality: pd.DataFrame) -> pd.DataFrame:
 
 def written(quality: pd.DataFrame) -> list[dict]:
     """Bytes by formula beside what each index wrote, in the columns of `billions.checks_text`."""
+    once = quality.drop_duplicates(["corpus", "n", "config"]).sort_values("n", kind="stable")
     return [
         {
             "index": f"{line['config']}, {line['n']:,} x {line['dim']}",
@@ -68,7 +69,7 @@ def written(quality: pd.DataFrame) -> list[dict]:
             "formula / published": line["bytes"] / line["serialised"],
             "source": "written by the committed run",
         }
-        for line in quality.drop_duplicates(["corpus", "n", "config"]).to_dict("records")
+        for line in once.to_dict("records")
     ]
 
 

@@ -216,6 +216,18 @@ def gains(remedies: pd.DataFrame, near: float = TARGET) -> list[dict]:
     return rows
 
 
+def verdicts(gained: Sequence[dict], kind: str = "text") -> str:
+    """What `gains` says about one kind of query, in words: the remedies that help and those that harm."""
+    named: dict[str, list[str]] = {}
+    for row in gained:
+        if row["queries"] == kind and row["it"] != "not decided":
+            named.setdefault(f"{row['it']} on {row['corpus']}", []).append(row["remedy"])
+    return (
+        "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in named.items())
+        or "nothing is decided"
+    )
+
+
 def measured_on() -> dict:
     """What decided the seconds of the committed run, for `report.timing`."""
     return json.loads(verify(artifacts_dir() / "ann" / "environment.json", rebuild=REBUILD).read_text())

@@ -147,6 +147,8 @@ def test_gains_near_a_recall_and_what_they_say():
     ]
     assert found[0]["recall, plain"] == pytest.approx(94) and found[0]["gain"] == pytest.approx((2, 1, 3))
     assert readings.gains(pd.DataFrame(rows), 0.9)[0]["it"] == "harms"
+    assert readings.verdicts(found) == "helps on toy: a; harms on toy: b"
+    assert readings.verdicts(found, "image") == "nothing is decided"
 
 
 def sized(power):

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from lib.course import (
     ann_graphs,
+    ann_hashing,
     ann_lists_and_codes,
     ann_lists_judged,
+    ann_score_aware,
     ann_tradeoffs,
     cross_encoders,
     evaluation_traps,
@@ -52,6 +54,8 @@ for notebook in (
     ann_lists_and_codes,
     ann_lists_judged,
     ann_graphs,
+    ann_hashing,
+    ann_score_aware,
     ann_tradeoffs,
 ):
     register(*notebook.EXERCISES)

@@ -322,6 +322,27 @@ def choose_nprobe(nprobes, learn_hits, test_hits, k, target):
     return nprobes[at], test_hits[at].mean() / k
 
 
+def signature(rows, normals):
+    return (rows @ normals.T >= 0).astype(int)
+
+
+def shared_bucket(cosine, bits, tables):
+    same_side = 1 - np.arccos(cosine) / np.pi
+    return 1 - (1 - same_side**bits) ** tables
+
+
+def differing_bits(queries, base, normals):
+    projected = base @ normals.T
+    cuts = np.median(projected, axis=0)
+    return ((queries @ normals.T >= cuts)[:, None] != (projected >= cuts)).sum(axis=2)
+
+
+def score_aware(vectors, decoded, eta):
+    residual = vectors - decoded
+    along = (residual * vectors).sum(axis=1) / np.linalg.norm(vectors, axis=1)
+    return (residual**2).sum(axis=1) + (eta - 1) * along**2
+
+
 def frontier_of(recall, speed):
     best, kept = -1.0, []
     for at in sorted(range(len(recall)), key=lambda i: (-speed[i], -recall[i])):
@@ -410,6 +431,10 @@ ANSWERS = {
     "lists.adc": adc,
     "lists.recall": recall_of_ids,
     "lists.tune": choose_nprobe,
+    "lsh.signature": signature,
+    "lsh.tables": shared_bucket,
+    "lsh.thresholds": differing_bits,
+    "lsh.anisotropic": score_aware,
     "tradeoffs.frontier": frontier_of,
     "tradeoffs.by_distance": found_by_distance,
     "tradeoffs.honest": honest_benchmark,

@@ -49,7 +49,7 @@ def allowed_errors(
         raise RetrievalInputError(f"{len(chosen)} chosen codewords need as many etas above 0, got {etas}")
     if not all(0 <= at < len(codewords) for at in chosen):
         raise RetrievalInputError(f"chosen holds {list(chosen)}; positions are 0 to {len(codewords) - 1}")
-    ax = new_axes(ax, (8.5, 5.5))
+    ax = new_axes(ax, (10.0, 5.0))
     ax.annotate("", vector, (0, 0), arrowprops={"arrowstyle": "-|>", "lw": 2.6, "color": "black"}, zorder=4)
     ax.scatter(*codewords.T, s=70, color="0.6", zorder=2, label="codeword")
     for at, eta, colour, marker, dash in zip(chosen, etas, COLOURS, MARKERS, DASHES, strict=False):
@@ -65,7 +65,7 @@ def allowed_errors(
         name = f"chosen at eta = {eta:g}, and equal loss"
         ax.plot(*codewords[at], marker, markersize=13, color=colour, linestyle=dash, zorder=5, label=name)
     ax.plot(0, 0, marker="+", markersize=14, color="black", mew=2, linestyle="none", label="origin")
-    ax.set_aspect("equal", adjustable="datalim")
     ax.autoscale_view()
+    ax.set_aspect("equal", adjustable="box")
     ax.legend(fontsize=STYLE["legend.fontsize"], loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return labelled(ax, "first coordinate", "second coordinate", title)

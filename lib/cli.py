@@ -258,6 +258,20 @@ def bench_ann(
     console.print(environment_line(), markup=False, highlight=False, soft_wrap=True)
 
 
+@bench.command("faiss")
+def bench_faiss(
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
+) -> None:
+    """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings anneal)."""
+    from lib.benchmarks.ann import faiss_cost
+
+    with console.status("each system in a process of its own, one thread") as status:
+        rows = faiss_cost.table(repeats=repeats, progress=status.update)
+    _print_rows(
+        faiss_cost.as_text(rows), "search 100,000 x 256, build 20,000 x 128, one thread, processor time"
+    )
+
+
 @bench.command("architectures")
 def bench_architectures() -> None:
     """Quality and cost of every architecture, written (ten minutes; goes on where it stopped)."""

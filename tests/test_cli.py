@@ -81,6 +81,8 @@ def fake(monkeypatch):
         ["bench", "loss-quality", "--help"],
         ["bench", "architectures", "--help"],
         ["bench", "ann", "--help"],
+        ["bench", "faiss", "--help"],
+        ["plan", "--help"],
     ],
 )
 def test_help_comes_without_waiting_for_torch(arguments):
@@ -459,6 +461,25 @@ def test_plans_that_cannot_be_are_one_line(run, arguments, message):
 
 
 # ---- bench ann
+
+
+def test_bench_faiss_says_how_many_times_as_fast(run, monkeypatch):
+    from lib.benchmarks.alone import Cost
+    from lib.benchmarks.ann import faiss_cost
+
+    asked = []
+
+    def measured(module, key, arrays, *, repeats):
+        asked.append((key, repeats))
+        return Cost([0.0] * repeats, [2.0 if key.endswith("ours") else 8.0] * repeats, 10**6, {"recall": 1.0})
+
+    monkeypatch.setattr(faiss_cost, "measure_alone", measured)
+    monkeypatch.setattr(faiss_cost, "search_inputs", lambda n, n_queries: {})
+    monkeypatch.setattr(faiss_cost, "build_inputs", lambda n, n_queries: {})
+    monkeypatch.setenv("COLUMNS", "220")
+    code, out, _ = run("bench", "faiss", "--repeats", "2")
+    assert code == 0 and "exact search" in out and "IVF-PQ build" in out and "4.0" in out
+    assert len(asked) == 6 and all(repeats == 2 for _, repeats in asked)
 
 
 @pytest.fixture

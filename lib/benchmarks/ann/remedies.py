@@ -22,7 +22,7 @@ WANTED_BY = 10  # neighbours of each training text that are linked, or copied in
 def table(corpus: AnnCorpus, log: Callable[[str], None] = lambda line: None) -> list[dict]:
     """Recall of every remedy by setting and kind of query, and its gain over the plain index at equal work.
 
-    - "mixed training": k-means of the coarse quantiser sees a tenth, or half, training texts.
+    - "mixed training": k-means of the coarse quantiser sees training texts too, at most a tenth, or all.
     - "copies by texts": what training texts want is copied into their lists (`QueryAwareLists`).
     - "texts as nodes": training texts are nodes of the graph, which searches may cross but not return.
     - "links by texts": what one training text wants is linked (`link_by_queries`).
@@ -128,12 +128,8 @@ def _lists(corpus: AnnCorpus):
     base, learn = corpus.vectors(), _learn(corpus)
     rng = np.random.default_rng(0)
     plain = None
-    for name, share in (
-        ("none", 0.0),
-        ("mixed training, 10% texts", 0.1),
-        ("mixed training, 50% texts", 0.5),
-    ):
-        n_texts = min(len(learn), round(share / (1 - share) * len(base)))
+    for n_texts in sorted({0, min(len(learn), round(len(base) / 9)), len(learn)}):  # a tenth, and all
+        name = f"mixed training, {n_texts / (n_texts + len(base)):.0%} texts" if n_texts else "none"
         texts = learn[np.sort(rng.choice(len(learn), n_texts, replace=False))]
         options = {} if plain is None else {"nlist": plain.build_options["nlist"]}
         index = VectorSearchIndex(corpus.dim, "IVF", metric=corpus.metric, **options)

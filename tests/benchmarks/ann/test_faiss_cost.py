@@ -23,7 +23,7 @@ def test_a_build_without_annealing_finds_as_much():
     arrays = faiss_cost.build_inputs(10_000, 40, dim=8)
     for task in ("PQ build", "IVF-PQ build"):
         ours, theirs = answers(task, arrays)
-        assert ours["recall"] == pytest.approx(theirs["recall"], abs=0.05)
+        assert ours["recall"] == pytest.approx(theirs["recall"], abs=0.003)  # near ties of the last bit
         assert 0 < ours["recall"] < 1
 
 

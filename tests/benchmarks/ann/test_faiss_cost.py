@@ -45,7 +45,7 @@ def test_warm_ups_are_small():
 @pytest.mark.slow
 def test_the_table(monkeypatch):
     monkeypatch.setattr(faiss_cost, "build_inputs", lambda n, q: build(n, q, dim=8))
-    rows = faiss_cost.table(repeats=1, n_search=20_000, n_build=10_000, n_queries=20)
+    rows = faiss_cost.table(repeats=1, n_search=20_000, n_build=10_000, n_queries=300)
     assert [(row["task"], row["system"]) for row in rows][:2] == [
         ("exact search", FAISS),
         ("exact search", OURS),

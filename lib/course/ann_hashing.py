@@ -15,7 +15,8 @@ BITS = [[1, 0, 1], [0, 1, 1], [1, 1, 1]]
 
 def _bits(function, rows, normals) -> np.ndarray:
     found = np.asarray(call(function, rows, normals))
-    found = found.astype(int) if found.dtype == bool else found
+    whole = found.dtype.kind == "f" and (found == found.round()).all()  # np.sign answers in floats
+    found = found.astype(int) if found.dtype == bool or whole else found
     shape = (len(rows), len(normals))
     return as_array(found, shape=shape, kind="integers", meaning="one bit per row and plane (rows, planes)")
 

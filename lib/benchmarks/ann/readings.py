@@ -150,17 +150,16 @@ def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
 
 
 def usual_quality(chosen: pd.DataFrame) -> list[dict]:
-    """What `usual` chose, for `report.quality`: bytes, work and recall with intervals, a row a config."""
+    """What `usual` chose, for `report.quality`: recall with intervals, work and bytes, a row a config."""
     chosen, rows = chosen.assign(read=bytes_read(chosen)), []
     for (_, n, config, _, search), both in chosen.groupby(SETTING, sort=False):
         first = both.iloc[0]
         row = {"base": f"{first['corpus']}, {n:,}", "index": config, "setting": plain(search)}
-        row |= {"MB": first["bytes"] / 1e6, "MB serialised": first["serialised"] / 1e6}
-        for kind, line in both.set_index("queries").iterrows():
-            row[f"kB read, {kind}"] = None if np.isnan(line["read"]) else line["read"] / 1e3
         for kind, line in both.set_index("queries").iterrows():
             row[f"recall, {kind}"] = tuple(line[["recall", "recall_low", "recall_high"]].astype(float))
-        rows.append(row)
+        for kind, line in both.set_index("queries").iterrows():
+            row[f"kB read, {kind}"] = None if np.isnan(line["read"]) else line["read"] / 1e3
+        rows.append(row | {"MB": first["bytes"] / 1e6, "MB serialised": first["serialised"] / 1e6})
     return rows
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from lib.checks import check_choice, check_count, check_k
 from lib.index.filters import FloatFilter, Int8Filter, int8_products_are_fast
+from lib.index.ids import NO_ID
 from lib.index.scores import METRICS, Vectors, pack, prepare, score_block, score_pairs, unpack
 
 CELLS = 2**20  # queries x items of a block: 4 MiB of products, which stay in the cache
@@ -208,11 +209,9 @@ class _Search:
 
     def _score(self, query: np.ndarray, item: np.ndarray) -> None:
         gallery = self.gallery
-        place = place_in_row(query, len(self.best))
-        keys = np.full((len(self.best), place.max(initial=-1) + 1), NO_HIT)
-        scores = score_pairs(self.queries, gallery.items, query, item, gallery.metric)
-        keys[query, place] = pack(scores, gallery.ranks[item])
-        self._enter(keys)
+        self._enter(
+            keys_of_pairs(self.queries, gallery.items, query, item, gallery.ranks[item], gallery.metric)
+        )
 
     def _enter(self, keys: np.ndarray) -> None:
         k = self.best.shape[1]
@@ -228,3 +227,38 @@ def place_in_row(row: np.ndarray, n_rows: int) -> np.ndarray:
     """For rows in ascending order: 0, 1, 2, ... within each."""
     counts = np.bincount(row, minlength=n_rows)
     return np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def keys_of_pairs(
+    queries: Vectors,
+    items: Vectors,
+    query_at: np.ndarray,
+    item_at: np.ndarray,
+    ranks: np.ndarray,
+    metric: str,
+) -> np.ndarray:
+    """The keys of (query, item) pairs, a row per query, as they come; filled up with `NO_HIT`.
+
+    Args:
+        query_at, item_at: `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
+        ranks: `(n_pairs,)` whole numbers below 2**32 that order equal scores.
+    """
+    place = place_in_row(query_at, len(queries))
+    keys = np.full((len(queries), place.max(initial=-1) + 1), NO_HIT)
+    keys[query_at, place] = pack(score_pairs(queries, items, query_at, item_at, metric), ranks)
+    return keys
+
+
+def best_of_pairs(
+    queries: Vectors, items: Vectors, query_at: np.ndarray, item_at: np.ndarray, k: int, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `(scores, positions)` of the k best pairs of each query, `(n_queries, k)`; see `hits_of`."""
+    keys = np.sort(keys_of_pairs(queries, items, query_at, item_at, item_at, metric), axis=1)[:, :k]
+    return hits_of(np.pad(keys, ((0, 0), (0, k - keys.shape[1])), constant_values=NO_HIT))
+
+
+def hits_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `(scores, ranks)` of sorted keys, -inf and -1 where there is no hit."""
+    scores, ranks = unpack(keys)
+    missing = keys == NO_HIT
+    return np.where(missing, np.float32(-np.inf), scores), np.where(missing, NO_ID, ranks)

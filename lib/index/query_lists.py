@@ -6,10 +6,9 @@ import numpy as np
 
 from lib.checks import RetrievalInputError, check_count, check_k
 from lib.index.centroid_lists import spans
-from lib.index.exact import place_in_row, topk_exact
-from lib.index.ids import NO_ID
+from lib.index.exact import best_of_pairs, topk_exact
 from lib.index.ivf import check_nprobe
-from lib.index.scores import pack, prepare, score_pairs, unpack
+from lib.index.scores import prepare
 
 PAIRS_AT_ONCE = 2**21  # queries x vectors of their lists
 
@@ -81,8 +80,7 @@ class QueryAwareLists:
         """The k best vectors of the visited lists; arguments and result as for `VectorSearchIndex.search`."""
         asked = prepare(queries, "queries", self.metric, dim=self.vectors.rows.shape[1], allow_empty=True)
         k = check_k(k, len(self.vectors))
-        scores = np.full((len(asked), k), -np.inf, np.float32)
-        ids = np.full((len(asked), k), NO_ID)
+        scores, ids = np.empty((len(asked), k), np.float32), np.empty((len(asked), k), np.int64)
         cells = self._nearest(asked.rows, self.nprobe)
         lengths = np.diff(self._limits)
         self._work = {"distances": 0, "centroids": len(asked) * len(self.centroids), "lists": cells.size}
@@ -94,13 +92,8 @@ class QueryAwareLists:
             pairs = np.unique(slot // self.nprobe * len(self.vectors) + self._members[at])
             query, item = np.divmod(pairs, len(self.vectors))
             self._work["distances"] += len(pairs)
-            found = pack(score_pairs(asked, self.vectors, query + start, item, self.metric), item)
-            order = np.lexsort((found, query))
-            query, found = query[order], found[order]
-            place = place_in_row(query, len(visited))
-            best = place < k
-            where = query[best] + start, place[best]
-            scores[where], ids[where] = unpack(found[best])
+            now = slice(start, start + step)
+            scores[now], ids[now] = best_of_pairs(asked.take(now), self.vectors, query, item, k, self.metric)
         return scores, ids
 
     def _nearest(self, rows, count: int) -> np.ndarray:

@@ -12,8 +12,8 @@ from lib.benchmarks.ann.configs import standard
 from lib.benchmarks.ann.corpora import AnnCorpus
 from lib.benchmarks.ann.curves import K, measure_both
 from lib.benchmarks.ann.recall import by_id
-from lib.benchmarks.ann.remedies import exact_ids
 from lib.benchmarks.ann.summary import EXACT
+from lib.benchmarks.ann.truth import exact_ids, truth
 from lib.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
 
@@ -77,7 +77,7 @@ def asked_by_the_base(corpus: AnnCorpus, index: VectorSearchIndex, n_queries: in
     }
     for kind, queries in corpus.queries.items():
         ids = index.search(queries, K)[1]
-        shares[f"new {kind}s"] = by_id(ids, exact_ids(corpus, queries, K), K)
+        shares[f"new {kind}s"] = by_id(ids, truth(corpus, K)[kind].ids, K)
     return {name: 100 * float(hits.mean()) / K for name, hits in shares.items()}
 
 

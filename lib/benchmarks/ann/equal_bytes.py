@@ -8,11 +8,11 @@ import numpy as np
 
 from lib.benchmarks.ann.configs import PQ_NEEDS
 from lib.benchmarks.ann.corpora import AnnCorpus
+from lib.benchmarks.ann.curves import K
 from lib.benchmarks.ann.recall import by_id
 from lib.benchmarks.ann.truth import truth
 from lib.index import VectorSearchIndex
 
-K = 10
 CODES: Mapping[str, tuple[str, Callable[[int], dict]]] = {
     "LSH": ("LSH", lambda size: {"n_bits": 8 * size}),
     "PQ": ("PQ", lambda size: {"code_bytes": size}),

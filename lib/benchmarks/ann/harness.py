@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from lib.benchmarks.ann.configs import Config
 from lib.benchmarks.ann.corpora import AnnCorpus
 from lib.benchmarks.ann.found import Found, Measured
+from lib.benchmarks.ann.summary import plain
 from lib.benchmarks.ann.truth import judge, truth
 from lib.checks import check_count, check_k
 from lib.index import VectorSearchIndex
@@ -76,7 +77,8 @@ def run(
                 some = _sample(index, queries, k, most, budget_s)
                 single = np.array([single_seconds(index, some, k) for _ in range(repeats)])
                 measured.append(Measured(about | asked | row | work, ids, distances, batch, single))
-                log(f"{config.name} {_plain(setting)}, {kind}: recall@{k} {row['recall']:.4f}")
+                setting_text = plain(asked["search"]) or "as it is"
+                log(f"{config.name} {setting_text}, {kind}: recall@{k} {row['recall']:.4f}")
     return Found(measured, train_s, add_s, threads)
 
 
@@ -160,7 +162,3 @@ def _sample(index: VectorSearchIndex, queries: np.ndarray, k: int, most: int, bu
     shuffled = queries[np.random.default_rng(0).permutation(len(queries))[:most]]
     each = np.median(single_seconds(index, shuffled[:3], k))
     return shuffled[: max(LEAST_SINGLE, int(budget_s / each))]
-
-
-def _plain(setting) -> str:
-    return ", ".join(f"{name} {value}" for name, value in setting.items()) or "as it is"

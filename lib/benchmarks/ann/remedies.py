@@ -9,6 +9,7 @@ import numpy as np
 
 from lib.benchmarks.ann.corpora import AnnCorpus
 from lib.benchmarks.ann.curves import Curve, K, Point, at_equal_work, measure, measure_both
+from lib.benchmarks.ann.truth import exact_ids
 from lib.checks import RetrievalInputError
 from lib.index import IVFIndex, QueryAwareLists, VectorSearchIndex, link_by_queries
 from lib.metrics import bootstrap_interval, paired_bootstrap_interval
@@ -40,8 +41,8 @@ def table(corpus: AnnCorpus, log: Callable[[str], None] = lambda line: None) -> 
     Raises:
         RetrievalInputError: a corpus without texts to learn from.
     """
-    rows = []
-    for family, remedies in (("IVF", _lists(corpus)), ("HNSW", _graphs(corpus))):
+    wanted, rows = exact_ids(corpus, _learn(corpus), WANTED_BY), []
+    for family, remedies in (("IVF", _lists(corpus, wanted)), ("HNSW", _graphs(corpus, wanted))):
         plain: dict[str, Curve] = {}
         for remedy, (curves, stored) in remedies:
             for kind, curve in curves.items():
@@ -73,7 +74,7 @@ def tuned(corpus: AnnCorpus, target: float = 0.95) -> list[dict]:
     samples = {"training texts": _learn(corpus)}
     if "new_text" in corpus.learn:
         samples["new texts"] = corpus.learn["new_text"]
-    wanted = {name: exact_ids(corpus, texts) for name, texts in samples.items()}
+    wanted = {name: exact_ids(corpus, texts, K) for name, texts in samples.items()}
     rows = []
     for family, index, settings in _plain(corpus):
         curves = measure_both(corpus, index, settings)
@@ -90,13 +91,6 @@ def tuned(corpus: AnnCorpus, target: float = 0.95) -> list[dict]:
                 row |= {f"{kind}_recall": curves[kind][at].recall, f"{kind}_work": curves[kind][at].work}
             rows.append(row)
     return rows
-
-
-def exact_ids(corpus: AnnCorpus, queries: np.ndarray, k: int = K) -> np.ndarray:
-    """`(n_queries, k)` ids of exact search over the base, for queries that are not the corpus's own."""
-    flat = VectorSearchIndex(corpus.dim, "Flat", metric=corpus.metric)
-    flat.add(corpus.vectors())
-    return flat.search(queries, k)[1]
 
 
 def _learn(corpus: AnnCorpus) -> np.ndarray:
@@ -123,7 +117,7 @@ def _graph(corpus: AnnCorpus) -> VectorSearchIndex:
     return VectorSearchIndex(corpus.dim, "HNSW", metric=corpus.metric, **options)
 
 
-def _lists(corpus: AnnCorpus):
+def _lists(corpus: AnnCorpus, wanted: np.ndarray):
     """Of the plain inverted file and its remedies: name, curves by kind, vectors stored for each given."""
     base, learn = corpus.vectors(), _learn(corpus)
     rng = np.random.default_rng(0)
@@ -137,12 +131,11 @@ def _lists(corpus: AnnCorpus):
         index.add(base)
         plain = plain or index
         yield name, (measure_both(corpus, index, _probes(index)), 1.0)
-    wanted = exact_ids(corpus, learn, WANTED_BY)
     copied = QueryAwareLists(plain.centroids, base, learn, wanted, corpus.metric)
     yield "copies by texts", (measure_both(corpus, copied, _probes(plain)), copied.stored / len(base))
 
 
-def _graphs(corpus: AnnCorpus):
+def _graphs(corpus: AnnCorpus, wanted: np.ndarray):
     """The same of the graph."""
     base, learn = corpus.vectors(), _learn(corpus)
     settings = [{"ef_search": ef} for ef in EF_SEARCH]
@@ -152,7 +145,7 @@ def _graphs(corpus: AnnCorpus):
     crossed.add(np.concatenate([base, learn]))
     curves = measure_both(corpus, crossed, settings, allowed=np.arange(len(base)))
     yield "texts as nodes", (curves, crossed.ntotal / len(base))
-    link_by_queries(plain, exact_ids(corpus, learn, WANTED_BY))
+    link_by_queries(plain, wanted)
     yield "links by texts", (measure_both(corpus, plain, settings), 1.0)
 
 

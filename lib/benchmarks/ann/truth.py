@@ -33,14 +33,17 @@ def truth(corpus: AnnCorpus, k: int) -> dict[str, Truth]:
     """
     stored = {kind: ids for kind, (ids, _) in corpus.neighbours.items() if ids.shape[1] >= k}
     if corpus.queries.keys() - stored.keys():
-        flat = VectorSearchIndex(corpus.dim, "Flat", metric=corpus.metric)
-        for block in corpus.blocks():
-            flat.add(block)
+        flat = _exact(corpus)
     answers = {}
     for kind, queries in corpus.queries.items():
         ids = stored[kind][:, :k].astype(np.int64) if kind in stored else flat.search(queries, k)[1]
         answers[kind] = Truth(ids, distances_of(corpus, kind, ids), hit_rates(corpus, kind, ids))
     return answers
+
+
+def exact_ids(corpus: AnnCorpus, queries: np.ndarray, k: int) -> np.ndarray:
+    """`(n_queries, k)` ids of exact search over the base, for queries that are not the corpus's own."""
+    return _exact(corpus).search(queries, k)[1]
 
 
 def judge(corpus: AnnCorpus, kind: str, ids: np.ndarray, true: Truth) -> tuple[dict, np.ndarray]:
@@ -83,3 +86,11 @@ def hit_rates(corpus: AnnCorpus, kind: str, ids: np.ndarray) -> dict[str, float]
         return {}
     cuts, judged = sorted({1, ids.shape[1]}), corpus.relevant[kind]
     return {f"R@{k}": float(hit_rate_at_k(ids, judged, k, no_relevant="zero").mean()) for k in cuts}
+
+
+def _exact(corpus: AnnCorpus) -> VectorSearchIndex:
+    """The base under exact search; a block at a time, so that its float32 rows are held once."""
+    flat = VectorSearchIndex(corpus.dim, "Flat", metric=corpus.metric)
+    for block in corpus.blocks():
+        flat.add(block)
+    return flat

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.index.exact import place_in_row
-from lib.index.scores import pack, prepare, score_block, score_pairs, unpack
+from lib.index import exact
+from lib.index.scores import pack, prepare, score_block
 
 DOT_OR_L2 = ("inner_product", "l2")  # cosine is the inner product of unit rows: normalise them once, outside
-NO_HIT = np.iinfo(np.int64).max
 
 
 def similarities(queries, rows, metric: str = "inner_product") -> np.ndarray:
@@ -37,10 +36,7 @@ def best_of_pairs(queries, rows, query_at, item_at, k: int, metric: str) -> tupl
     """
     asked, items = checked(queries, rows, metric)
     k = check_count(k, "k")
-    place = place_in_row(query_at, len(asked))
-    keys = np.full((len(asked), max(k, place.max(initial=-1) + 1)), NO_HIT)
-    keys[query_at, place] = pack(score_pairs(asked, items, query_at, item_at, metric), item_at)
-    return from_keys(np.sort(keys, axis=1)[:, :k])
+    return exact.best_of_pairs(asked, items, query_at, item_at, k, metric)
 
 
 def best_of_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,11 +44,4 @@ def best_of_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     if check_count(k, "k") > scores.shape[1]:
         raise RetrievalInputError(f"k = {k} is more than the {scores.shape[1]} items")
     keys = pack(np.asarray(scores, np.float32), np.arange(scores.shape[1]))
-    return from_keys(np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1))
-
-
-def from_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The `(scores, ids)` of sorted keys, -inf and -1 where there is no hit."""
-    scores, ids = unpack(keys)
-    missing = keys == NO_HIT
-    return np.where(missing, np.float32(-np.inf), scores), np.where(missing, -1, ids)
+    return exact.hits_of(np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1))

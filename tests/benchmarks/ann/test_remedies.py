@@ -11,6 +11,7 @@ import pytest
 
 from lib.benchmarks.ann import corpora, remedies
 from lib.benchmarks.ann.remedies import K
+from lib.benchmarks.ann.truth import exact_ids
 from lib.checks import RetrievalInputError
 from lib.index import topk_exact
 
@@ -55,7 +56,7 @@ def test_a_gain_lies_in_its_interval_and_is_a_difference_of_recalls(rows):
 
 
 def test_exact_ids(cones):
-    ids = remedies.exact_ids(cones, cones.learn["text"][:5])
+    ids = exact_ids(cones, cones.learn["text"][:5], K)
     np.testing.assert_array_equal(ids, topk_exact(cones.learn["text"][:5], cones.vectors(), K)[1])
 
 

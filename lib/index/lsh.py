@@ -8,11 +8,12 @@ import numpy as np
 from lib.checks import RetrievalInputError
 from lib.index import sizes
 from lib.index.faiss_index import codes_of
+from lib.index.full_scan import FullScan
 from lib.index.options import SEED, switch, whole
-from lib.index.product_codes import RERANK, Reranked
+from lib.index.product_codes import RERANK
 
 
-class LSHIndex(Reranked):
+class LSHIndex(FullScan):
     """A scan over signs of projections, compared by how many differ.
 
         b_i(x) = [ <r_i, x> >= 0 ]     P(b_i(q) = b_i(x)) = 1 - angle(q, x) / pi
@@ -60,27 +61,18 @@ class LSHIndex(Reranked):
     def _hits(
         self, queries: np.ndarray, k: int, positions: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        if positions is None:
-            different, labels = super()._hits(queries, k, None)
-        else:  # faiss cannot skip codes in a full scan: an index of those allowed alone, of projected queries
-            n_bits = self._options["n_bits"]
-            part = faiss.IndexLSH(n_bits, n_bits, False, False)
-            part.add_sa_codes(codes_of(self._faiss)[positions])
-            rotated = self._options["rotate"]
-            queries = self._faiss.rrot.apply(queries) if rotated else queries[:, :n_bits].copy()
-            different, labels = part.search(queries, k)
-            labels = np.where(labels < 0, labels, positions[labels])
-            self._work = self._count_work(len(queries), positions.size)
+        different, labels = super()._hits(queries, k, positions)
         return np.cos(np.pi / self._options["n_bits"] * different), labels
+
+    def _among(self, queries: np.ndarray, positions: np.ndarray) -> tuple[faiss.Index, np.ndarray]:
+        n_bits = self._options["n_bits"]
+        part = faiss.IndexLSH(n_bits, n_bits, False, False)  # of queries that are projected already
+        part.add_sa_codes(codes_of(self._faiss)[positions])
+        rotated = self._options["rotate"]
+        return part, self._faiss.rrot.apply(queries) if rotated else queries[:, :n_bits].copy()
 
     def _similarities(self, distances: np.ndarray) -> np.ndarray:
         return distances  # made in `_hits`, for every metric
-
-    def _parameters(self, selector: faiss.IDSelector | None) -> None:
-        return None
-
-    def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
-        return {"codes": n_queries * (self.ntotal if n_allowed is None else n_allowed)}
 
     def _sizes(self) -> dict[str, int]:
         n_bits, rotate = self._options["n_bits"], self._options["rotate"]

@@ -7,10 +7,11 @@ import numpy as np
 
 from lib.index import sizes
 from lib.index.faiss_index import FAISS_METRICS, codes_of
+from lib.index.full_scan import FullScan
 from lib.index.product_codes import FAST_SCAN_BLOCK, PRODUCT_CODES, RERANK, ProductCodes
 
 
-class PQIndex(ProductCodes):
+class PQIndex(FullScan, ProductCodes):
     """A scan over codes of all vectors.
 
         x = (x_1, ..., x_M)   code_m = argmin_j |x_m - c_mj|   s~(q, x) = sum_m s(q_m, c_m code_m)
@@ -55,29 +56,16 @@ class PQIndex(ProductCodes):
             return faiss.IndexPQFastScan(*shape, FAST_SCAN_BLOCK)
         return faiss.IndexPQ(*shape)
 
-    def _hits(
-        self, queries: np.ndarray, k: int, positions: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        if positions is None:
-            return super()._hits(queries, k, None)
-        # faiss cannot skip codes in a full scan: an index of those allowed alone, with the same codebooks.
+    def _among(self, queries: np.ndarray, positions: np.ndarray) -> tuple[faiss.Index, np.ndarray]:
         inner, part = self._inner(), self._empty()
-        part.pq, part.is_trained = inner.pq, True
+        part.pq, part.is_trained = inner.pq, True  # the same codebooks
         if self._options["fast_scan"]:  # codes lie in blocks; what they stand for has the same codes again
             part.add(inner.reconstruct_batch(positions))
         else:
             part.add_sa_codes(codes_of(inner)[positions])
         if self._options["rotate"]:
             queries = faiss.downcast_VectorTransform(self._faiss.chain.at(0)).apply(queries)
-        scores, labels = part.search(queries, k)
-        self._work = self._count_work(len(queries), positions.size)
-        return scores, np.where(labels < 0, labels, positions[labels])
-
-    def _parameters(self, selector: faiss.IDSelector | None) -> None:
-        return None
-
-    def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
-        return {"codes": n_queries * (self.ntotal if n_allowed is None else n_allowed)}
+        return part, queries
 
     def _sizes(self) -> dict[str, int]:
         if self._faiss is None:

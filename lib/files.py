@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.checks import RetrievalInputError
+
 CHECKSUM_SUFFIX = ".sha256"
 
 
@@ -36,6 +38,34 @@ def artifacts_dir() -> Path:
 def cache_dir() -> Path:
     """What can be rebuilt at any time; ignored by git."""
     return data_dir() / "cache"
+
+
+def path_inside(root: str | Path, relative: str | Path) -> Path:
+    """The path of a name that a data file gives, which may not lead out of the folder it belongs to.
+
+    Args:
+        root: the folder that everything must lie in.
+        relative: what the file says, for example `"val2014/COCO_val2014_000000391895.jpg"`.
+
+    Returns:
+        `root / relative`, links followed; it need not exist.
+
+    Raises:
+        RetrievalInputError: an empty or absolute name, one with a `..` part, a backslash or a NUL in it, or a
+            link that leads out of `root`. Links are followed; the rest is refused without touching the disk.
+    """
+    name = str(relative)
+    parts = name.split("/")
+    drive = len(name) > 1 and name[1] == ":"  # C:/windows is absolute elsewhere
+    if not name or name.startswith("/") or drive or ".." in parts or "\\" in name or "\0" in name:
+        raise RetrievalInputError(
+            f"the name {name!r} must stay inside {root}: a relative path, no '..', no '\\'"
+        )
+    root = Path(root).resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise RetrievalInputError(f"the name {name!r} leads out of {root}, to {path}, by a link")
+    return path
 
 
 def sha256_of(source: str | Path | bytes) -> str:

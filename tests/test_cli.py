@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from lib import cli
+from lib.cli import information
 from lib.datasets import icons
 from lib.files import save_arrays
 from lib.index import VectorSearchIndex
@@ -89,6 +90,7 @@ def test_help_comes_without_waiting_for_torch(arguments):
     code = f"""
 import sys
 from lib import cli
+from lib.cli import information
 sys.argv = ["crossmodal", *{arguments!r}]
 try:
     cli.main()
@@ -237,7 +239,7 @@ def test_info_without_artifacts_says_how_to_make_them(run, monkeypatch, tmp_path
 
 
 def test_info_survives_a_package_with_another_name(run, monkeypatch):
-    monkeypatch.setattr(cli, "PACKAGES", ("numpy", "no-such-package"))
+    monkeypatch.setattr(information, "PACKAGES", ("numpy", "no-such-package"))
     code, out, _ = run("info")
     assert code == 0 and "not found under this name" in out
 

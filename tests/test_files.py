@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lib import files
+from lib.checks import RetrievalInputError
 from lib.files import CHECKSUM_SUFFIX, DamagedFileError, MissingFileError
 
 
@@ -183,3 +184,29 @@ def test_compressed_arrays_are_the_same_arrays(tmp_path):
         for key, value in files.load_arrays(tmp_path / f"{name}.npz").items():
             np.testing.assert_array_equal(value, arrays[key])
     assert (tmp_path / "small.npz").stat().st_size < (tmp_path / "plain.npz").stat().st_size / 5
+
+
+# ---- names that data files give
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "val2014/a.jpg", "a..b.jpg", "...", "-a--b.mp4", "ünï/a b.jpg"])
+def test_a_name_inside_becomes_a_path(tmp_path, name):
+    assert files.path_inside(tmp_path, name) == tmp_path.resolve() / name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/etc/passwd", "..", "../a", "a/../../b", "a/..", "C:/windows", "..\\a", "a\0b"]
+)
+def test_a_name_that_could_leave_is_refused(tmp_path, name):
+    with pytest.raises(RetrievalInputError, match="must be a relative path inside"):
+        files.path_inside(tmp_path, name)
+
+
+def test_a_link_that_leaves_is_refused(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "out").symlink_to(tmp_path)
+    (root / "within").symlink_to(root)
+    assert files.path_inside(root, "within/a") == root.resolve() / "a"
+    with pytest.raises(RetrievalInputError, match="by a link"):
+        files.path_inside(root, "out/a")

@@ -1,0 +1,38 @@
+"""The `crossmodal` command, a file for each part of it."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from lib.checks import RetrievalInputError
+from lib.cli.benches import bench
+from lib.cli.information import info, results
+from lib.cli.planning import plan
+from lib.cli.search import search
+from lib.cli.training import train
+from lib.files import DamagedFileError
+
+# Commands import what they need when they run: `crossmodal --help` should not wait for torch.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def describe() -> None:
+    """Cross-modal retrieval, measured: search, inspect and train what the notebooks teach."""
+
+
+for command in (search, info, results, plan, train):
+    app.command()(command)
+app.add_typer(bench, name="bench")
+
+
+def main() -> None:
+    """Entry point: what the user can mend is one line on stderr and exit code 2, not a traceback."""
+    try:
+        app()
+    except (RetrievalInputError, DamagedFileError, OSError, FloatingPointError) as error:
+        message = f"[bold red]error:[/] {escape(' '.join(str(error).split()))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from error

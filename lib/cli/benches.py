@@ -1,0 +1,189 @@
+"""`crossmodal bench`: this library beside others, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.cli.output import console, print_rows, progress_bar, say
+
+bench = typer.Typer(no_args_is_help=True, help="Measures this library beside others, on this machine.")
+
+
+@bench.command("metrics")
+def bench_metrics(
+    queries: Annotated[int, typer.Option(help="How many queries.")] = 10_000,
+    candidates: Annotated[int, typer.Option(help="How many scored items each has.")] = 1_000,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each library; medians are printed.")] = 3,
+    disagreements: Annotated[
+        bool, typer.Option("--disagreements", help="What they answer instead of what they cost.")
+    ] = False,
+) -> None:
+    """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
+    from lib.benchmarks import metric_disagreements, metrics
+
+    if disagreements:
+        peers = metric_disagreements.versions()
+        title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
+        print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
+        return
+    with console.status("each library in a process of its own, one thread"):
+        rows = metrics.table(queries, candidates, repeats=repeats)
+        print_rows(
+            metrics.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread, processor time"
+        )
+    with console.status("COCO-5K from embeddings"):
+        rows = metrics.coco_table(repeats=repeats)
+        print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
+
+
+@bench.command("losses")
+def bench_losses(
+    batch_size: Annotated[
+        list[int] | None, typer.Option(help="Pairs per batch; give it several times. 1k to 32k by default.")
+    ] = None,
+    dim: Annotated[int, typer.Option(help="Coordinates of an embedding.")] = 512,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 5,
+    limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
+) -> None:
+    """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
+    from lib.benchmarks import loss_cost
+
+    with console.status("each loss in a process of its own, one thread") as status:
+        rows = loss_cost.table(
+            batch_size or loss_cost.BATCH_SIZES,
+            dim=dim,
+            repeats=repeats,
+            limit_s=limit,
+            progress=status.update,
+        )
+    print_rows(loss_cost.as_text(rows), f"d = {dim}, float32, one thread, processor time")
+
+
+@bench.command("maxsim")
+def bench_maxsim(
+    queries: Annotated[int, typer.Option(help="Queries.")] = 1_000,
+    documents: Annotated[int, typer.Option(help="Documents.")] = 10_000,
+    length: Annotated[int, typer.Option(help="Tokens of each.")] = 32,
+    dim: Annotated[int, typer.Option(help="Coordinates of a token.")] = 128,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
+) -> None:
+    """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
+    from lib.benchmarks import maxsim_cost
+
+    with console.status("each system in a process of its own, one thread") as status:
+        rows = maxsim_cost.table(
+            queries, documents, length=length, dim=dim, repeats=repeats, progress=status.update
+        )
+    title = f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one thread"
+    print_rows(maxsim_cost.as_text(rows), f"{title}, processor time")
+
+
+@bench.command("loss-quality")
+def bench_loss_quality(
+    part: Annotated[list[str] | None, typer.Option(help="heads, full or damage; all by default.")] = None,
+) -> None:
+    """Trains every loss with equal budgets and writes the comparison (hours; goes on where it stopped)."""
+    from lib.benchmarks import loss_trials
+
+    parts = [check_choice(name, loss_trials.PARTS, "part") for name in part or loss_trials.PARTS]
+    if part:
+        console.print("a part alone is run but not written: the table is written whole")
+    loss_trials.fill(parts, log=say)
+    if not part:
+        loss_trials.collect()
+
+
+@bench.command("ann")
+def bench_ann(
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            help="icons, scenes or a file of vectors. Without it both, and the tables are committed."
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Base vectors; 100,000 scenes by default.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="File of queries for a file of vectors.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Of a file: cosine, inner_product or l2.")] = None,
+    families: Annotated[
+        list[str] | None, typer.Option("--family", "--families", help="Index types; all by default.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Neighbours.")] = 10,
+    threads: Annotated[int, typer.Option(help="Of build and search.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Timed passes; every one is kept.")] = 3,
+    target: Annotated[float, typer.Option(help="Recall that settings are chosen for.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables and ann-benchmarks files.")] = None,
+) -> None:
+    """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it stopped)."""
+    from lib.benchmarks.ann import committed, exchange, store, summary
+    from lib.benchmarks.ann.configs import standard
+    from lib.report.timing import environment_line
+
+    if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
+        raise RetrievalInputError("name the --corpus; without one the committed tables are written whole")
+    how = {"k": k, "repeats": repeats, "threads": threads}
+    with progress_bar() as bar:
+        if corpus is None:
+            tables = committed.collect(say, **how)
+        else:
+            row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
+            data = exchange.open_corpus(
+                corpus, size=size, queries=queries, metric=metric, progress=lambda n: bar.advance(row, n)
+            )
+            wanted = None if families is None else ["Flat", *families]
+            grid = standard(len(data), data.dim, wanted)
+            found = list(bar.track(store.fill(data, grid, log=say, **how), len(grid), description="indexes"))
+            tables = store.tables(found)
+            if out is not None:
+                store.write(out, found)
+                for one in found:
+                    exchange.write_results(out / "results", one)
+    every = summary.settings(tables["quality"], tables["timings"])
+    for (name, n), rows in every.groupby(["corpus", "n"], sort=False):
+        print_rows(
+            summary.as_text(rows), f"{name}, {n:,} vectors: speed is of single queries, over exact search"
+        )
+        print_rows(summary.reaching_as_text(rows, target), f"{name}: the fastest with recall@{k} >= {target}")
+    say(environment_line())
+
+
+@bench.command("faiss")
+def bench_faiss(
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
+) -> None:
+    """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings anneal)."""
+    from lib.benchmarks.ann import faiss_cost
+
+    with console.status("each system in a process of its own, one thread") as status:
+        rows = faiss_cost.table(repeats=repeats, progress=status.update)
+    print_rows(
+        faiss_cost.as_text(rows), "search 100,000 x 256, build 20,000 x 128, one thread, processor time"
+    )
+
+
+@bench.command("architectures")
+def bench_architectures() -> None:
+    """Quality and cost of every architecture, written (ten minutes; goes on where it stopped)."""
+    from lib.benchmarks import architecture_sample, architectures
+
+    architectures.fill(say)
+    architectures.collect()
+    architecture_sample.collect(say)
+    print_rows(architectures.as_text(architectures.committed()), "architectures, 95% intervals by item")
+
+
+@bench.command("rerank")
+def bench_rerank() -> None:
+    """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a minute)."""
+    from lib.benchmarks import rerank_depth, rerank_readings
+
+    rerank_readings.collect(say)
+    rows = rerank_depth.curve(rerank_readings.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])
+    texts = [
+        {key: f"{value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()}
+        for row in rows
+    ]
+    print_rows(texts, "R@1 in percent on the hard split, by depth of the cross-encoder's rerank")

@@ -1,0 +1,40 @@
+"""`crossmodal search`: icons by words or by a drawing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.cli.output import console, say
+
+
+def search(
+    query: Annotated[str | None, typer.Argument(help='In quotes, for example "red alarm clock".')] = None,
+    image: Annotated[Path | None, typer.Option(help="Search by a drawing instead of words.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many icons to return.")] = 12,
+    out: Annotated[Path, typer.Option(help="Contact sheet to write, a PNG.")] = Path("hits.png"),
+) -> None:
+    """Finds icons by words or by a drawing; prints a table and writes a contact sheet."""
+    if (query is None) == (image is None):
+        raise RetrievalInputError("give either words or --image FILE")
+    check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
+    from lib.datasets import icons
+    from lib.plots import contact_sheet, save
+    from lib.retrieval import icon_retriever, read_drawing
+
+    drawing = None if image is None else read_drawing(image)
+    retriever, corpus = icon_retriever(), icons.load()
+    hits = retriever.by_text(query, k) if drawing is None else retriever.by_image(drawing, k)
+    table = Table("rank", "cosine", "name", "family", "split", title=escape(query or str(image)))
+    for hit in hits:
+        family, split = corpus.families[hit.position], str(corpus.splits[hit.position])
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", hit.label, family, split)
+    console.print(table)
+    drawings = [255 - corpus.images[hit.position] for hit in hits]  # ink dark, as on paper
+    save(contact_sheet(drawings, [hit.label for hit in hits]), out)
+    say(f"contact sheet: {out}")

@@ -1,0 +1,31 @@
+"""`crossmodal train`: the committed models, made again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.progress import TaskID
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.cli.output import progress_bar, say
+
+
+def train(
+    names: Annotated[list[str] | None, typer.Argument(help="Artifacts to rebuild.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Rebuild every artifact.")] = False,
+) -> None:
+    """Trains the committed models again (some two hours on one core). Stop and start it as you like."""
+    from lib.recipes import RECIPES, build
+
+    if everything == bool(names):
+        raise RetrievalInputError(f"name what to train ({', '.join(RECIPES)}) or pass --all")
+    chosen = [check_choice(name, RECIPES, "artifact") for name in (RECIPES if everything else names)]
+    with progress_bar() as bar:
+        for name in chosen:
+            row = bar.add_task(name, total=None)
+
+            def progress(step: int, steps: int, row: TaskID = row) -> None:
+                bar.update(row, completed=step, total=steps)
+
+            build(name, log=say, progress=progress)

@@ -59,7 +59,7 @@ def path_inside(root: str | Path, relative: str | Path) -> Path:
     drive = len(name) > 1 and name[1] == ":"  # C:/windows is absolute elsewhere
     if not name or name.startswith("/") or drive or ".." in parts or "\\" in name or "\0" in name:
         raise RetrievalInputError(
-            f"the name {name!r} must stay inside {root}: a relative path, no '..', no '\\'"
+            f"the name {name!r} must be a relative path inside {root}, without '..' and backslashes"
         )
     root = Path(root).resolve()
     path = (root / name).resolve()

@@ -63,6 +63,7 @@ def test_only_conda_forge_and_from_pip_what_it_lacks():
     assert [line.split(";")[0].strip() for line in from_pip] == [
         "eccv-caption==0.1.0",
         "pytrec-eval-terrier>=0.5.6",
+        "clip-benchmark==1.6.2",
         "scann>=1.4",
     ]
 

@@ -40,6 +40,24 @@ def cache_dir() -> Path:
     return data_dir() / "cache"
 
 
+def relative_name(name: str | Path, root: str | Path) -> str:
+    """Returns a name that a data file gives when, read as a path, it stays inside `root`; no disk is touched.
+
+    Raises:
+        RetrievalInputError: an empty or absolute name, one with a `..` part, a backslash or a NUL in it.
+
+    Relations: `path_inside` also follows links; this is for names that are never opened, as those of the
+    members of an archive.
+    """
+    name = str(name)
+    drive = len(name) > 1 and name[1] == ":"  # C:/windows is absolute elsewhere
+    if not name or name.startswith("/") or drive or ".." in name.split("/") or "\\" in name or "\0" in name:
+        raise RetrievalInputError(
+            f"the name {name!r} must be a relative path inside {root}, without '..' and backslashes"
+        )
+    return name
+
+
 def path_inside(root: str | Path, relative: str | Path) -> Path:
     """The path of a name that a data file gives, which may not lead out of the folder it belongs to.
 
@@ -51,16 +69,9 @@ def path_inside(root: str | Path, relative: str | Path) -> Path:
         `root / relative`, links followed; it need not exist.
 
     Raises:
-        RetrievalInputError: an empty or absolute name, one with a `..` part, a backslash or a NUL in it, or a
-            link that leads out of `root`. Links are followed; the rest is refused without touching the disk.
+        RetrievalInputError: what `relative_name` refuses, or a link that leads out of `root`.
     """
-    name = str(relative)
-    parts = name.split("/")
-    drive = len(name) > 1 and name[1] == ":"  # C:/windows is absolute elsewhere
-    if not name or name.startswith("/") or drive or ".." in parts or "\\" in name or "\0" in name:
-        raise RetrievalInputError(
-            f"the name {name!r} must be a relative path inside {root}, without '..' and backslashes"
-        )
+    name = relative_name(relative, root)
     root = Path(root).resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root):

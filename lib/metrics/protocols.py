@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.checks import RetrievalInputError, as_embeddings, check_choice, check_count, check_k
-from lib.metrics.chance import chance_of, chance_of_ranks
+from lib.metrics.chance import chance_of, chance_of_ranks, metric_names
 from lib.metrics.counting import check_judgements, ranks_of_relevant
 from lib.metrics.evaluation import RANKS, Evaluation
 from lib.metrics.ranks import TIES
 from lib.metrics.runs import keep_queries
 from lib.qrels import Qrels
+
+OF_ALL_RELEVANT = ("R-precision", "MAP@R")  # the rest needs the first relevant item alone
 
 
 def evaluate_embeddings(
@@ -22,6 +24,7 @@ def evaluate_embeddings(
     qrels: Qrels,
     *,
     ks: Sequence[int] = (1, 5, 10),
+    metrics: Sequence[str] = ("R", "MRR"),
     metric: str = "cosine",
     ties: str = "pessimistic",
     hit_grade: int = 1,
@@ -31,13 +34,15 @@ def evaluate_embeddings(
     direction: str = "",
     no_relevant: str = "error",
 ) -> Evaluation:
-    """R@k, MRR and the ranks of the first relevant items over the whole gallery, without a run.
+    """R@k, MRR and the ranks of relevant items over the whole gallery, without a run.
 
     Args:
         queries: `(n_queries, d)` embeddings.
         gallery: `(n_items, d)` embeddings.
         qrels: the judgements, shape `(n_queries, n_items)`.
         ks: cut-offs, none larger than the gallery.
+        metrics: "R" (hit rate) at every cut-off, "MRR", and "R-precision" and "MAP@R", which ask for the rank
+            of every relevant item and so take longer; ties="expected" has none of these two.
         metric: "cosine" or "inner_product".
         ties: "pessimistic", "optimistic", "expected" or "id", see `RelevantRanks`. The default can never
             flatter; `Evaluation.bounds` holds both extremes.
@@ -47,7 +52,7 @@ def evaluate_embeddings(
         no_relevant: what becomes of queries to which nothing is relevant: "error", "skip", or "zero".
 
     Returns:
-        An `Evaluation` with metrics "R@1", ..., "MRR", and as always "MedR" and "MeanR". Its `tie_share`
+        An `Evaluation` with the metrics asked for, and as always "MedR" and "MeanR". Its `tie_share`
         is the share of queries whose first relevant rank depends on the policy.
 
     Raises:
@@ -57,6 +62,8 @@ def evaluate_embeddings(
     Relations: `evaluate` of an exact search over the whole gallery, with ties="id" and equal scores.
     """
     check_choice(ties, TIES, "ties")
+    for family in metrics:
+        check_choice(family, ("R", "MRR", *OF_ALL_RELEVANT), "metric")
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
     check_judgements(qrels, len(queries), len(gallery))
     ks = sorted({check_k(k, len(gallery)) for k in ks})
@@ -64,16 +71,23 @@ def evaluate_embeddings(
     qrels = asked.qrels.at_least(asked.hit_grade)
     if asked.kept.size < len(queries):
         queries = queries[asked.kept]
-    ranks = ranks_of_relevant(queries, gallery, qrels, metric=metric, which="first", no_relevant="zero")
+    which = "all" if set(metrics) & set(OF_ALL_RELEVANT) else "first"
+    ranks = ranks_of_relevant(queries, gallery, qrels, metric=metric, which=which, no_relevant="zero")
+    depth = len(gallery)
+    names = metric_names(metrics, ks, depth)
 
     def measure(policy: str) -> dict[str, np.ndarray]:
-        values = {f"R@{k}": ranks.hit_rate_at_k(k, policy) for k in ks}
-        return values | {"MRR": ranks.reciprocal_rank(ties=policy)}
+        how = {
+            "R": lambda k: ranks.hit_rate_at_k(k, policy),
+            "MRR": lambda _: ranks.reciprocal_rank(ties=policy),
+            "R-precision": lambda _: ranks.r_precision(policy),
+            "MAP@R": lambda _: ranks.average_precision_at_r(policy),
+        }
+        return {_whole(name): how[family](k) for name, (family, k) in names.items()}
 
     worst, best = measure("pessimistic"), measure("optimistic")
-    depth = len(gallery)
-    chance = chance_of(qrels.counts, depth, ks, depth, metrics=("R", "MRR"))
-    chance["MRR"] = chance.pop(f"MRR@{depth}")
+    chance = chance_of(qrels.counts, depth, ks, depth, metrics=metrics)
+    chance = {_whole(name): value for name, value in chance.items()}
     firsts = [ranks.first_rank(policy) for policy in ("pessimistic", "optimistic")]
     bounds = {metric: (float(worst[metric].mean()), float(best[metric].mean())) for metric in worst}
     return Evaluation(
@@ -93,6 +107,11 @@ def evaluate_embeddings(
         bounds=bounds | {name: tuple(float(of(first)) for first in firsts) for name, of in RANKS.items()},
         first_ranks=ranks.first_rank(ties),
     )
+
+
+def _whole(name: str) -> str:
+    """The name without the depth of a run, since here it is the whole gallery."""
+    return "MRR" if name.startswith("MRR@") else name
 
 
 def evaluate_both(

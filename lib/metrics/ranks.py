@@ -110,6 +110,29 @@ class RelevantRanks:
             return np.where(rank <= k, 1 / rank, 0.0)
         return self._expected(lambda rank: np.where(rank <= k, 1 / rank, 0.0), k)
 
+    def average_precision_at_r(self, ties: str = "pessimistic") -> np.ndarray:
+        """AP@R, `(n_queries,)` float64: precision at each relevant rank up to R, over R; 0 where R is 0.
+
+            AP@R = 1/R sum_{j : r_j <= R} (relevant items at ranks 1..r_j) / r_j,   R relevant items
+
+        It needs all relevant items counted, not only the first of each query; "expected" is refused.
+        """
+        rank, place, query, within = self._up_to_r(ties)
+        sums = np.bincount(query[within], (place / rank)[within], minlength=self.n_queries)
+        return sums / np.maximum(self.qrels.counts, 1)
+
+    def r_precision(self, ties: str = "pessimistic") -> np.ndarray:
+        """R-precision, `(n_queries,)` float64: the share of the R relevant items at ranks 1..R; as above."""
+        _, _, query, within = self._up_to_r(ties)
+        return np.bincount(query[within], minlength=self.n_queries) / np.maximum(self.qrels.counts, 1)
+
+    def _up_to_r(self, ties: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of every judgement, best first: rank, place among the relevant, query, and whether rank <= R."""
+        rank = self.ranks(check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties"))
+        rank, query = rank[self._order], self.qrels.query_index  # the order keeps queries together
+        place = np.arange(rank.size) - self.qrels.indptr[query] + 1
+        return rank, place, query, rank <= self.qrels.counts[query]
+
     def median_rank(self, ties: str = "pessimistic") -> float:
         """The median over queries of `first_rank`."""
         return float(np.median(self.first_rank(ties)))

@@ -37,9 +37,12 @@ def test_equals_the_evaluation_of_a_full_ranking(seed, ties):
     ids = np.argsort(-scores, axis=1, kind="stable")
     options = {"ks": (1, 5), "ties": ties}
     run = np.take_along_axis(scores, ids, axis=1), ids
-    expected = evaluate(run, CAPTIONS, metrics=("R", "MRR"), **options)
-    actual = evaluate_embeddings(queries, gallery, CAPTIONS, metric="inner_product", **options)
-    names = {"R@1": "R@1", "R@5": "R@5", "MRR": "MRR@30"}
+    families = ("R", "MRR", "R-precision", "MAP@R")
+    expected = evaluate(run, CAPTIONS, metrics=families, **options)
+    actual = evaluate_embeddings(
+        queries, gallery, CAPTIONS, metrics=families, metric="inner_product", **options
+    )
+    names = {"R@1": "R@1", "R@5": "R@5", "MRR": "MRR@30", "R-precision": "R-precision", "MAP@R": "MAP@R"}
     assert list(actual.per_query) == list(names)
     for mine, theirs in names.items():
         assert (actual.per_query[mine] == expected.per_query[theirs]).all()
@@ -179,6 +182,12 @@ def test_sides_in_different_orders_are_noticed():
         (evaluate_folds, {"ks": (7,)}, "k = 7 is more than the gallery holds"),
         (evaluate_embeddings, {"ks": (31,)}, "k = 31 is more than the gallery holds"),
         (evaluate_embeddings, {"ties": "average"}, "ties must be one of 'pessimistic', 'optimistic'"),
+        (evaluate_embeddings, {"metrics": ["nDCG"]}, "metric must be one of 'R', 'MRR', 'R-precision'"),
+        (
+            evaluate_embeddings,
+            {"metrics": ["MAP@R"], "ties": "expected"},
+            "ties must be one of 'pessimistic'",
+        ),
         (evaluate_embeddings, {"groups": [0]}, r"groups have shape \(1,\) for 10 queries"),
         (evaluate_embeddings, {"hit_grade": 2}, r"query 0 has no relevant item \(and 9 more queries\)"),
         (evaluate_embeddings, {"hit_grade": 2, "no_relevant": "skip"}, "skipping them leaves nothing"),

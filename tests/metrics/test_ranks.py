@@ -35,6 +35,21 @@ def test_one_query_whose_scores_tie():
     assert repr(ranks) == "RelevantRanks(1 queries x 6 items, 2 ranks, 100.0% of queries tied)"
 
 
+def test_precision_up_to_the_number_of_relevant_items():
+    # Query 0: relevant items at ranks 1, 3 and 4 of R = 3; query 1: both first, tied; query 2: nothing.
+    scores = [[4.0, 3, 2, 1], [5, 5, 1, 0], [1, 2, 3, 4]]
+    ranks = ranks_in_scores(
+        scores,
+        Qrels.from_pairs([0, 0, 0, 1, 1], [0, 2, 3, 0, 1], shape=(3, 4)),
+        no_relevant="zero",
+    )
+    np.testing.assert_allclose(ranks.average_precision_at_r(), [(1 + 2 / 3) / 3, 1, 0], atol=1e-15)
+    np.testing.assert_allclose(ranks.r_precision(), [2 / 3, 1, 0], atol=1e-15)
+    tied = ranks_in_scores([[1.0, 1, 1]], Qrels.from_pairs([0, 0], [1, 2], shape=(1, 3)))
+    found = {policy: tied.average_precision_at_r(policy)[0] for policy in ("pessimistic", "id", "optimistic")}
+    assert found == {"pessimistic": 1 / 4, "id": 1 / 4, "optimistic": 1}
+
+
 def test_two_identical_captions_on_top_are_a_hit_in_every_order():
     ranks = ranks_in_scores([[1.0, 1, 0]], Qrels.from_pairs([0, 0], [0, 1], shape=(1, 3)))
     for ties in TIES:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+LISTED = 24  # names that an error spells out; a longer list would hide the rest of the message
+
 
 class RetrievalInputError(ValueError):
     """An input that cannot be right; the message names the value, where it is, and what to do."""
@@ -136,11 +138,20 @@ def check_k(k, n_gallery: int) -> int:
 
 
 def check_choice(value, allowed: Iterable[str], name: str) -> str:
-    """Returns `value` when it is one of `allowed`; the error lists them and guesses what was meant."""
+    """Returns `value` when it is one of `allowed`; the error lists them and guesses what was meant.
+
+    Of more than `LISTED` names it tells how many there are, and the nearest.
+    """
     allowed = list(allowed)
     if isinstance(value, str) and value in allowed:
         return value
     known = {name.lower(): name for name in allowed}
+    if len(allowed) > LISTED:
+        near = difflib.get_close_matches(str(value).lower(), known, n=5, cutoff=0.0)
+        raise RetrievalInputError(
+            f"{name} must be one of {len(allowed)} names; got {value!r}. "
+            f"Nearest: {', '.join(repr(known[close]) for close in near)}"
+        )
     close = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5) if isinstance(value, str) else []
     hint = f" Did you mean {known[close[0]]!r}?" if close else ""
     raise RetrievalInputError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.{hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -192,3 +192,21 @@ def load_arrays(
     """Reads what `save_arrays` wrote, after checking its checksum. Never unpickles objects."""
     with np.load(verify(path, rebuild=rebuild), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def kept_arrays(path: str | Path, make: Callable[[], dict]) -> dict:
+    """The arrays of a sealed file; made, and kept, where it is missing or damaged.
+
+    Args:
+        path: an `.npz` of the cache.
+        make: what to store there; called only if the file cannot be used.
+
+    Relations: for what can be made again at any time. What is committed is read with `load_arrays`, which
+    refuses a damaged file.
+    """
+    try:
+        return load_arrays(path)
+    except (MissingFileError, DamagedFileError):
+        arrays = make()
+        save_arrays(path, **arrays)
+        return arrays

@@ -189,6 +189,22 @@ def test_compressed_arrays_are_the_same_arrays(tmp_path):
 # ---- names that data files give
 
 
+def test_kept_arrays_are_made_once_and_again_when_damaged(tmp_path):
+    made = []
+
+    def make():
+        made.append(len(made))
+        return {"x": np.arange(3)}
+
+    path = tmp_path / "a.npz"
+    for _ in range(2):
+        np.testing.assert_array_equal(files.kept_arrays(path, make)["x"], [0, 1, 2])
+    assert made == [0]
+    path.write_bytes(path.read_bytes()[:-1])
+    np.testing.assert_array_equal(files.kept_arrays(path, make)["x"], [0, 1, 2])
+    assert made == [0, 1] and files.verify(path, rebuild="")
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "val2014/a.jpg", "a..b.jpg", "...", "-a--b.mp4", "ünï/a b.jpg"])
 def test_a_name_inside_becomes_a_path(tmp_path, name):
     assert files.path_inside(tmp_path, name) == tmp_path.resolve() / name

@@ -22,7 +22,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lib.checks import RetrievalInputError, check_choice
-from lib.files import DamagedFileError, MissingFileError, cache_dir, load_arrays, save_arrays
+from lib.files import MissingFileError, cache_dir, kept_arrays
 from lib.qrels import Qrels
 from lib.task import RetrievalTask
 
@@ -151,12 +151,7 @@ def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
     """Drawn once (some seconds), then read back; drawn again if the cache is damaged or the fonts change."""
     recipe = json.dumps([rows, SIZE, pillow_version]).encode()
     path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
-    try:
-        return load_arrays(path)["images"]
-    except (MissingFileError, DamagedFileError):
-        images = _render(rows)
-        save_arrays(path, images=images)
-        return images
+    return kept_arrays(path, lambda: {"images": _render(rows)})["images"]
 
 
 def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -8,10 +8,10 @@ Four retrievers share that form: one vector an item, one a token, a network for 
 followed by a dear one. A run says whose scores rank it and how much work they took.
 """
 
+from lib.datasets.drawings import FAINT, SPAN, read_drawing
 from lib.retrieval.base import Hit, PairScorer, Retriever, encode_side
 from lib.retrieval.costs import MeasuredCosts, measure_costs
 from lib.retrieval.cross_encoder import CrossEncoderRetriever
-from lib.retrieval.drawings import FAINT, SPAN, read_drawing
 from lib.retrieval.dual import DualEncoderRetriever, icon_retriever
 from lib.retrieval.evaluate import (
     DEPTH,

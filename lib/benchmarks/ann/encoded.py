@@ -9,15 +9,7 @@ import numpy as np
 
 from lib.datasets import icons, scenes
 from lib.datasets.scenes.relevance import TRUE
-from lib.files import (
-    CHECKSUM_SUFFIX,
-    DamagedFileError,
-    MissingFileError,
-    artifacts_dir,
-    cache_dir,
-    load_arrays,
-    save_arrays,
-)
+from lib.files import CHECKSUM_SUFFIX, MissingFileError, artifacts_dir, cache_dir, kept_arrays
 from lib.geometry import to_int8
 from lib.models.artifacts import WEIGHTS, load_model
 from lib.models.dual_encoder import DualEncoder
@@ -94,13 +86,7 @@ def captions_in_turn(batch: scenes.SceneBatch) -> list[str]:
 
 def kept(name: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays of that name from the cache; made, and kept, where they are missing or damaged."""
-    path = cache_dir() / "ann" / f"{name}.npz"
-    try:
-        return load_arrays(path)
-    except (MissingFileError, DamagedFileError):
-        arrays = make()
-        save_arrays(path, **arrays)
-        return arrays
+    return kept_arrays(cache_dir() / "ann" / f"{name}.npz", make)
 
 
 def model_digest(name: str) -> str:

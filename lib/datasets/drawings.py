@@ -1,4 +1,4 @@
-"""Any picture file as an icon, so that a drawing can be a query."""
+"""Any picture as an icon, so that a drawing can be a query."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ def _ink_of(picture: Image.Image, page: str) -> np.ndarray:
 
 
 def read_drawing(path: str | Path) -> np.ndarray:
-    """Reads any image file as an icon: ink bright on black, 64 x 64, centred.
-
-    Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency counts
-    as page. The strongest stroke becomes 255 after scaling: shrinking a large sketch makes its lines faint.
+    """Reads any image file as an icon (see `as_icon`).
 
     Returns:
         uint8 (64, 64).
@@ -40,11 +37,31 @@ def read_drawing(path: str | Path) -> np.ndarray:
         raise RetrievalInputError(f"there is no file {path}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RetrievalInputError(f"{path} is not an image that can be read: {error}") from error
+    return as_icon(picture, str(path))
+
+
+def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
+    """A picture as an icon: ink bright on black, 64 x 64, centred.
+
+    Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency counts
+    as page. The strongest stroke becomes 255 after scaling: shrinking a large sketch makes its lines faint.
+
+    Args:
+        picture: of any mode and size.
+        name: what to call it in an error.
+
+    Returns:
+        uint8 (64, 64).
+
+    Raises:
+        RetrievalInputError: it is blank.
+    """
+    picture = picture.convert("RGBA")
     ink = _ink_of(picture, "white")
     if ink.max() < FAINT:
         ink = _ink_of(picture, "black")  # white ink on a transparent page
     if ink.max() < FAINT:
-        raise RetrievalInputError(f"{path} is blank: no ink stands out from its border")
+        raise RetrievalInputError(f"{name} is blank: no ink stands out from its border")
     rows, columns = np.flatnonzero(ink.max(axis=1) >= FAINT), np.flatnonzero(ink.max(axis=0) >= FAINT)
     drawn = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = SPAN / max(drawn.size)

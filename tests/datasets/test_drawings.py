@@ -1,4 +1,4 @@
-"""Any picture file as an icon."""
+"""Any picture as an icon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from lib.checks import RetrievalInputError
 from lib.datasets import icons
-from lib.retrieval import FAINT, SPAN, read_drawing
+from lib.datasets.drawings import FAINT, SPAN, read_drawing
 
 
 def sketch(page, ink, size=(200, 120), mode="RGB"):

@@ -1,0 +1,224 @@
+"""Media and the texts that describe them: the shape that every caption benchmark is loaded into."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.datasets.counts import Count, check_media
+from lib.qrels import Qrels
+from lib.task import RetrievalTask
+
+MODALITIES = ("image", "video", "audio")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CaptionedMedia:
+    """Media of one modality and the texts that describe them, in evaluation order.
+
+    Args:
+        name: `"coco"`, `"msrvtt"`; a miniature has `" (miniature)"` behind it.
+        split: `"test"`, `"val_1"`; a part of a split is named behind it.
+        modality: `"image"`, `"video"` or `"audio"`.
+        media: one entry per item, decoded when it is asked for (`PictureFiles`, `ClipFiles`).
+        item_ids: distinct ids of the items.
+        texts: the captions or paragraphs, as the files have them.
+        text_ids: distinct ids of the texts. An item and a text may have the same id.
+        qrels: `(n_texts, n_items)`: texts are the queries; `.T` is the other direction.
+        captions: the protocol that chose the texts: `"all"`, `"first 5"`, `"paragraph"`.
+        counts: what was found beside what is published.
+        missing: media files that are not there, relative to the root; their items and texts were left out.
+        datasheet: the section of `data/README.md` that describes the corpus.
+
+    Raises:
+        RetrievalInputError: lengths that do not fit, an id twice, a text that is empty or no text.
+
+    Relations: `task` turns it into queries and gallery; `take_items` makes subsets and folds.
+    """
+
+    name: str
+    split: str
+    modality: str
+    media: Sequence
+    item_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    text_ids: tuple[str, ...]
+    qrels: Qrels
+    captions: str
+    counts: tuple[Count, ...]
+    missing: tuple[str, ...] = ()
+    datasheet: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice(self.modality, MODALITIES, "modality")
+        for field in ("item_ids", "texts", "text_ids", "counts", "missing"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        lengths = {"media": len(self.media), "item_ids": len(self.item_ids)}
+        if len(set(lengths.values())) > 1 or len(self.texts) != len(self.text_ids):
+            raise RetrievalInputError(
+                f"{self.name}: {len(self.media)} media have {len(self.item_ids)} ids, "
+                f"{len(self.texts)} texts have {len(self.text_ids)}"
+            )
+        if self.qrels.shape != (len(self.texts), len(self.item_ids)):
+            raise RetrievalInputError(
+                f"{self.name}: qrels have shape {self.qrels.shape}, expected (texts, items) = "
+                f"{(len(self.texts), len(self.item_ids))}"
+            )
+        for kind, ids in (("item", self.item_ids), ("text", self.text_ids)):
+            _check_distinct(ids, kind, self.name)
+        for position, text in enumerate(self.texts):
+            if not isinstance(text, str) or not text.strip():
+                raise RetrievalInputError(
+                    f"{self.name}: text {position} (id {self.text_ids[position]}) is {text!r}, expected "
+                    f"words. An empty query has no answer: mend the file or leave the text out"
+                )
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        return f"text_to_{self.modality}", f"{self.modality}_to_text"
+
+    @property
+    def owners(self) -> np.ndarray:
+        """`(n_texts,)` position of the first item that each text describes, -1 where there is none."""
+        owners = np.full(len(self.texts), -1)
+        described = np.flatnonzero(self.qrels.counts)
+        owners[described] = self.qrels.items[self.qrels.indptr[described]]
+        return owners
+
+    def task(self, direction: str) -> RetrievalTask:
+        """Queries, gallery and judgements of one direction.
+
+        Args:
+            direction: `f"text_to_{modality}"` or `f"{modality}_to_text"`.
+
+        Returns:
+            A task whose media are still files. Texts as queries are grouped by the first item that they
+            describe, so that intervals resample items; a text that describes none is a group of its own.
+        """
+        common = {"name": self.name, "split": self.split, "direction": direction, "datasheet": self.datasheet}
+        if check_choice(direction, self.directions, "direction") == self.directions[1]:
+            return RetrievalTask(queries=self.media, gallery=self.texts, qrels=self.qrels.T, **common)
+        alone = len(self.item_ids) + np.arange(len(self.texts))
+        groups = np.where(self.owners < 0, alone, self.owners)
+        return RetrievalTask(
+            queries=self.texts, gallery=self.media, qrels=self.qrels, query_groups=groups, **common
+        )
+
+    def take_items(self, index, name_of_part: str = "") -> CaptionedMedia:
+        """Some of the items, with the texts that describe these and no others.
+
+        Args:
+            index: item positions, in the order wanted, or a boolean per item.
+            name_of_part: goes behind the split: `"fold 1 of 5"`.
+
+        Returns:
+            The part. Texts keep their order. A text that also describes an item outside is left out, since
+            its judgements would be incomplete, and so is one that describes nothing.
+
+        Raises:
+            RetrievalInputError: no position, one outside the items, or one given twice.
+        """
+        if not np.size(index):
+            raise RetrievalInputError(f"{self.name}: a part needs at least one item")
+        by_item = self.qrels.T.take_queries(index)  # refuses positions that are none
+        items = np.arange(len(self.item_ids))[np.asarray(index)]
+        inside = np.bincount(by_item.items, minlength=len(self.texts))
+        texts = np.flatnonzero((inside > 0) & (inside == self.qrels.counts))
+        item_ids = tuple(self.item_ids[item] for item in items)
+        _check_distinct(item_ids, "item", self.name)
+        take = getattr(self.media, "take", None)
+        return replace(
+            self,
+            split=f"{self.split}, {name_of_part}" if name_of_part else self.split,
+            media=take(items) if take else [self.media[item] for item in items],
+            item_ids=item_ids,
+            texts=tuple(self.texts[text] for text in texts),
+            text_ids=tuple(self.text_ids[text] for text in texts),
+            qrels=by_item.T.take_queries(texts),
+        )
+
+    def without_missing(self, what: str, allow_partial: bool) -> CaptionedMedia:
+        """The corpus of those items whose media files are there.
+
+        Args:
+            what: the media in the plural, `"images"`; an entry of that name in `counts` then says how many
+                were found.
+            allow_partial: leave out items whose media are missing, and their texts, and list them in
+                `missing`; otherwise refuse.
+
+        Returns:
+            The corpus itself, or the part of it that can be evaluated.
+
+        Raises:
+            RetrievalInputError: media are missing; the message names the first, and says what to do.
+        """
+        present = self.media.present()
+        if present.all():
+            return self
+        names = np.array(self.media.names, dtype=object)
+        missing = tuple(names[~present])
+        found = Count(
+            what, int(present.sum()), next((c.published for c in self.counts if c.what == what), present.size)
+        )
+        check_media(found, missing, self.name, allow_partial)
+        counts = tuple(found if count.what == what else count for count in self.counts)
+        return replace(self.take_items(present), counts=counts, missing=missing)
+
+    def checksum(self) -> str:
+        """SHA-256 over everything that decides an embedding or a score: what a cache is filed under."""
+        digest = hashlib.sha256()
+        for part in (
+            self.name,
+            self.split,
+            self.modality,
+            self.captions,
+            self.item_ids,
+            self.text_ids,
+            self.texts,
+        ):
+            for text in [part] if isinstance(part, str) else [str(len(part)), *part]:
+                encoded = text.encode("utf-8", "surrogatepass")
+                digest.update(
+                    f"{len(encoded)}:".encode() + encoded
+                )  # with lengths, no two lists run together
+        for array in (self.qrels.indptr, self.qrels.items, self.qrels.grades):
+            digest.update(array.astype("<i8").tobytes())
+        digest.update(self._media_fingerprint().encode())
+        return digest.hexdigest()
+
+    def _media_fingerprint(self) -> str:
+        if hasattr(self.media, "fingerprint"):
+            return self.media.fingerprint()
+        digest = hashlib.sha256()
+        for entry in self.media:  # already decoded: arrays, or pictures
+            array = np.ascontiguousarray(entry)
+            digest.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def describe(self) -> str:
+        """One line: name, split, protocol, sizes, and what is missing."""
+        line = (
+            f"{self.name}, {self.split} split, captions: {self.captions}: {len(self.item_ids):,} "
+            f"{self.modality} items, {len(self.texts):,} texts, {self.qrels.items.size:,} judgements"
+        )
+        wrong = [count.text() for count in self.counts if not count.ok]
+        return f"{line} ({'; '.join(wrong)})" if wrong else line
+
+    def __repr__(self) -> str:
+        return f"CaptionedMedia({self.describe()})"
+
+
+def _check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
+    if len(set(ids)) == len(ids):
+        return
+    seen: dict[str, int] = {}
+    for position, one in enumerate(ids):
+        if seen.setdefault(one, position) != position:
+            raise RetrievalInputError(
+                f"{name}: {kind} id {one!r} is there twice, at {seen[one]} and {position}; "
+                f"ids must be distinct"
+            )

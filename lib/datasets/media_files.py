@@ -1,0 +1,85 @@
+"""A sequence of files that are opened one by one, when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lib.checks import RetrievalInputError
+from lib.files import MissingFileError, path_inside
+
+
+class MediaFiles(Sequence):
+    """Files under one root, by name, in evaluation order; `[i]` decodes one, a slice decodes none.
+
+    A subclass gives `open(path)`, and says in `kind` what the files hold.
+
+    Args:
+        root: the folder that every file must lie in.
+        names: paths relative to `root`, as the annotations write them.
+
+    Raises:
+        RetrievalInputError: a name that leads out of `root`; checked when a file is looked for.
+
+    Relations: `PictureFiles` gives pictures, `ClipFiles` frames, `AudioFiles` waveforms.
+    """
+
+    kind = "files"
+
+    def __init__(self, root: str | Path, names: Sequence[str]) -> None:
+        self.root, self.names = Path(root), tuple(names)
+
+    def open(self, path: Path):
+        """Decodes the file at `path`."""
+        raise NotImplementedError
+
+    def path(self, position: int) -> Path:
+        """Where the file of one item should be; refuses names that lead out of the root."""
+        return path_inside(self.root, self.names[position])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position):
+        if isinstance(position, slice):
+            return self.take(range(len(self))[position])
+        path = self.path(position)
+        if not path.is_file():
+            raise MissingFileError(f"{path} is missing (item {position} of {len(self):,} {self.kind})")
+        return self.open(path)
+
+    def take(self, positions) -> MediaFiles:
+        """The files at some positions, in the order given, none decoded."""
+        return self._renamed([self.names[position] for position in positions])
+
+    def _renamed(self, names: Sequence[str]) -> MediaFiles:
+        """The same sequence with other names; a subclass that takes more arguments hands them on."""
+        return type(self)(self.root, names)
+
+    def present(self) -> np.ndarray:
+        """`(n,)` bool: which files are there and not empty."""
+        return np.array([self._size(position) > 0 for position in range(len(self))], dtype=bool)
+
+    def _size(self, position: int) -> int:
+        path = self.path(position)
+        return path.stat().st_size if path.is_file() else 0
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and sizes of the files: cheap, and another file of equal size passes."""
+        digest = hashlib.sha256()
+        for position, name in enumerate(self.names):
+            digest.update(f"{len(name)}:{name}:{self._size(position)};".encode())
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self):,} {self.kind} under {self.root})"
+
+
+def check_names(names: Sequence, where: str) -> None:
+    """Refuses file names that are not text, before they are joined to a root."""
+    for position, name in enumerate(names):
+        if not isinstance(name, str) or not name:
+            raise RetrievalInputError(f"{where}: record {position} has the file name {name!r}, expected text")

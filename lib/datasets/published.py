@@ -1,0 +1,32 @@
+"""The published benchmarks by name: how each is loaded, and how its miniature is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib.datasets.captioned import CaptionedMedia
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One benchmark, as the command line knows it.
+
+    Args:
+        name: what the user types.
+        splits: the splits that `load` takes; the first is the one papers report.
+        load: `load(root, split, *, allow_partial, **options)`.
+        write_miniature: `write_miniature(folder)` writes a small corpus in the same format.
+        options: the keyword arguments of `load` that name a protocol, with the values they take; the first
+            is the default.
+    """
+
+    name: str
+    splits: tuple[str, ...]
+    load: Callable[..., CaptionedMedia]
+    write_miniature: Callable[[str | Path], None]
+    options: Mapping[str, tuple] = field(default_factory=dict)
+
+
+CORPORA: dict[str, Corpus] = {}

@@ -1,0 +1,149 @@
+"""LAION as it lies on a disk: shards of downloaded pictures, one caption each. A lesson, no benchmark."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lib.checks import RetrievalInputError
+from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.counts import Count, check_counts, check_media, published_counts
+from lib.datasets.img2dataset import Shard, shard_paths
+from lib.datasets.pictures import open_picture
+from lib.files import DamagedFileError, path_inside
+from lib.qrels import Qrels
+
+NAME = "laion"
+SPLITS = ("shards",)
+
+
+class ShardPictures(Sequence):
+    """Pictures inside tar files, read from their place when they are asked for; nothing is unpacked.
+
+    Args:
+        root: the folder of the shards.
+        places: `(shard, byte at which the file begins, bytes, name)` of each picture.
+
+    Relations: `PictureFiles` does the same for files of their own.
+    """
+
+    kind = "pictures"
+
+    def __init__(self, root: str | Path, places: Sequence[tuple[str, int, int, str]]) -> None:
+        self.root, self.places = Path(root), tuple(places)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{shard}/{name}" for shard, _, _, name in self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position) -> Image.Image | ShardPictures:
+        if isinstance(position, slice):
+            return self.take(range(len(self))[position])
+        shard, start, size, name = self.places[position]
+        with path_inside(self.root, shard).open("rb") as stream:
+            stream.seek(start)
+            return open_picture(stream.read(size), name=f"{name} in {shard}")
+
+    def take(self, positions) -> ShardPictures:
+        """The pictures at some positions, in the order given, none read."""
+        return ShardPictures(self.root, [self.places[position] for position in positions])
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the places of the pictures and the sizes of the shards."""
+        sizes = {shard: path_inside(self.root, shard).stat().st_size for shard, *_ in self.places}
+        return hashlib.sha256(repr((self.places, sorted(sizes.items()))).encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"ShardPictures({len(self):,} {self.kind} under {self.root})"
+
+
+def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False) -> CaptionedMedia:
+    """Pictures and captions of all shards of a folder: a format lesson, not a benchmark.
+
+    LAION is a training corpus: it has no test split, and nobody publishes retrieval scores on it. What a
+    model scores here depends on which links still worked on the day of the download.
+
+    A caption is relevant to its own picture and to those that carry the same caption.
+
+    Args:
+        root: what img2dataset wrote (`00000.tar`, `00000.parquet`, ...), or a folder with that in `shards/`.
+        split: `"shards"`, all of them.
+        allow_partial: leave out samples that cannot be used and list them, with the reason, in `missing`.
+
+    Returns:
+        `CaptionedMedia` whose pictures stay in the shards. Each was decoded once to see that it can be.
+
+    Raises:
+        MissingFileError: no shards.
+        DamagedFileError: a table beside a shard that is cut.
+        RetrievalInputError: fewer samples than the tables list, unless `allow_partial`.
+
+    Relations: `encode_shards` embeds shards of any size without a list of their samples; `Scan` reads the
+    metadata that the links come from.
+    """
+    folder = Path(root) / "shards"
+    folder = folder if folder.is_dir() else Path(root)
+    places, texts, keys, missing, listed = [], [], [], [], 0
+    for path in shard_paths(folder):
+        shard = Shard(path)
+        for sample, _ in shard:
+            try:
+                text = sample.caption()
+                sample.picture()
+            except (DamagedFileError, RetrievalInputError) as error:
+                missing.append(f"{path.name}/{sample.key} ({error})")
+                continue
+            suffix = sample.picture_suffix
+            size = len(sample.parts[suffix])
+            places.append((path.name, sample.offsets[suffix], size, f"{sample.key}.{suffix}"))
+            texts.append(text)
+            keys.append(sample.key)
+        report = shard.report
+        missing += [f"{path.name}/{key} (not in the tar)" for key in report.without_sample]
+        missing += [f"{path.name} ({report.tar.damage})"] if report.tar.damage else []
+        missing += [f"{path.name}, member {name!r} ({why})" for name, why in report.tar.refused]
+        listed += shard.successes or report.tar.samples  # without a table, the tar is all that is known
+    label, stated = published_counts(root, NAME, split, {split_: {"samples": listed} for split_ in SPLITS})
+    count = Count("samples", len(keys), stated["samples"])
+    check_media(count, missing, label, allow_partial)
+    check_counts([count], label, allow_partial)
+    return CaptionedMedia(
+        name=label,
+        split=split,
+        modality="image",
+        media=ShardPictures(folder, places),
+        item_ids=tuple(keys),
+        texts=tuple(texts),
+        text_ids=tuple(keys),
+        qrels=same_captions(texts),
+        captions="one per picture",
+        counts=(count,),
+        missing=tuple(missing),
+        datasheet=NAME,
+    )
+
+
+def same_captions(texts: Sequence[str]) -> Qrels:
+    """Caption i is relevant to picture j, at grade 1, when caption j is the same string.
+
+    Args:
+        texts: one caption per picture.
+
+    Returns:
+        `(n, n)`; the diagonal, and g^2 judgements for every g pictures that share a caption.
+    """
+    _, group = np.unique(np.array(texts, dtype=object), return_inverse=True)  # (n,)
+    members = np.argsort(group, kind="stable")  # pictures by group, ascending inside each
+    sizes = np.bincount(group)
+    starts = np.cumsum(sizes) - sizes
+    indptr = np.concatenate([[0], np.cumsum(sizes[group])])
+    within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], sizes[group])
+    items = members[np.repeat(starts[group], sizes[group]) + within]
+    return Qrels(indptr, items, np.ones(items.size, np.int64), len(texts))

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lib.datasets import laion
 from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.miniatures import laion as miniature_of_laion
 
 
 @dataclass(frozen=True)
@@ -29,4 +31,8 @@ class Corpus:
     options: Mapping[str, tuple] = field(default_factory=dict)
 
 
-CORPORA: dict[str, Corpus] = {}
+_ALL = (
+    # Not a benchmark: a training corpus, here for its formats. What it scores is nobody's published number.
+    Corpus(laion.NAME, laion.SPLITS, laion.load, miniature_of_laion.write_miniature),
+)
+CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in _ALL}

@@ -1,0 +1,179 @@
+"""Frames and waveforms: which ones come out, and that files from strangers cannot do harm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lib.checks import RetrievalInputError
+from lib.datasets import decoding
+from lib.datasets.clips import AudioFiles, ClipFiles, find_names
+from lib.datasets.decoding import read_frames, sample_times
+from lib.datasets.miniatures.clips import write_clip
+from lib.datasets.waveforms import RATE, read_waveform
+from lib.files import DamagedFileError, MissingFileError
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory):
+    """A clip of 80 frames at 4 a second in which frame i has the grey value 3 i, and 440 Hz all along."""
+    pytest.importorskip("av")
+    root = tmp_path_factory.mktemp("clips")
+    frames = np.broadcast_to((3 * np.arange(80, dtype=np.uint8))[:, None, None, None], (80, 32, 48, 3))
+    seconds = np.arange(20 * RATE) / RATE
+    write_clip(root / "grey.mp4", frames, 4, 0.5 * np.sin(2 * np.pi * 440 * seconds).astype(np.float32))
+    write_clip(root / "short.mp4", frames[:2], 4)
+    return root
+
+
+def shown(frames: np.ndarray) -> list[int]:
+    return np.rint(frames.mean(axis=(1, 2, 3)) / 3).astype(int).tolist()
+
+
+def test_times_are_the_middles_of_equal_segments():
+    assert sample_times(8, 4).tolist() == [1, 3, 5, 7]
+    assert sample_times(10, 1).tolist() == [5]
+    with pytest.raises(RetrievalInputError, match="above 0, got 0"):
+        sample_times(0, 4)
+    with pytest.raises(RetrievalInputError, match="n_frames must be at least 1"):
+        sample_times(5, 0)
+
+
+def test_frames_are_those_on_screen_at_the_times(grey):
+    frames = read_frames(grey / "grey.mp4", 5)  # at 2, 6, 10, 14, 18 seconds
+    assert frames.dtype == np.uint8 and frames.shape == (5, 32, 48, 3)
+    assert shown(frames) == [8, 24, 40, 56, 72]
+
+
+def test_a_part_of_a_clip_is_the_same_with_and_without_a_jump(grey):
+    assert shown(read_frames(grey / "grey.mp4", 4, 10, 12)) == [41, 43, 45, 47]
+    everything = read_frames(grey / "grey.mp4", 80)
+    assert shown(everything) == list(range(80))
+    assert np.array_equal(read_frames(grey / "grey.mp4", 4, 10, 12), everything[[41, 43, 45, 47]])
+    assert shown(read_frames(grey / "grey.mp4", 2, 18, 99)) == [74, 78]  # an end behind the clip is its end
+
+
+def test_a_short_clip_repeats_frames_rather_than_give_fewer(grey):
+    assert shown(read_frames(grey / "short.mp4", 5)) == [0, 0, 1, 1, 1]  # at .05, .15, .25, .35, .45 of .5 s
+
+
+def test_waveforms_have_the_tone_the_rate_and_the_part_that_is_asked_for(grey):
+    whole = read_waveform(grey / "grey.mp4")
+    assert whole.dtype == np.float32 and abs(whole.size - 20 * 16_000) < 2_048  # AAC frames are 1,024 long
+    part = read_waveform(grey / "grey.mp4", 8_000, 2, 3)
+    assert part.shape == (8_000,)
+    assert np.abs(np.fft.rfft(part)).argmax() == 440
+    assert np.array_equal(read_waveform(grey / "grey.mp4", 16_000, 2, 3), whole[32_000:48_000])
+    later = read_waveform(grey / "grey.mp4", 16_000, 15, 16)  # far enough to jump
+    assert np.allclose(later, whole[240_000:256_000], atol=1e-3)
+
+
+def test_bounds_on_what_is_decoded(grey):
+    with pytest.raises(RetrievalInputError, match="1,536 pixels, more than max_pixels = 1,000"):
+        read_frames(grey / "grey.mp4", max_pixels=1_000)
+    with pytest.raises(RetrievalInputError, match="max_seconds = 5"):
+        read_waveform(grey / "grey.mp4", max_seconds=5)
+    with pytest.raises(RetrievalInputError, match="lasts 20.00 s; the part from 30 to 40"):
+        read_frames(grey / "grey.mp4", 4, 30, 40)
+    with pytest.raises(RetrievalInputError, match="no sound between 30 and 40"):
+        read_waveform(grey / "grey.mp4", 16_000, 30, 40)
+    for start, end in ((3, 3), (-1, 3), (float("nan"), 3)):
+        with pytest.raises(RetrievalInputError, match="a part must run from"):
+            read_frames(grey / "grey.mp4", 4, start, end)
+
+
+def test_a_file_that_is_missing_cut_or_silent_is_named(grey, tmp_path):
+    data = (grey / "grey.mp4").read_bytes()
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
+    for name in ("empty.mp4", "cut.mp4"):
+        with pytest.raises(DamagedFileError, match=f"{name} cannot be read as video.*Fetch it again"):
+            read_frames(tmp_path / name)
+    with pytest.raises(MissingFileError, match="gone.mp4 is missing"):
+        read_frames(tmp_path / "gone.mp4")
+    with pytest.raises(DamagedFileError, match="short.mp4 holds no audio"):
+        read_waveform(grey / "short.mp4")
+
+
+def test_a_slide_show_is_held_and_a_film_that_ends_early_is_damaged(tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "slides.mkv"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=4)
+        stream.height, stream.width = 32, 32
+        for stamp, grey in ((0, 60), (1, 90), (2, 120), (60, 150)):  # the third stays for 14.5 seconds
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), grey, np.uint8), format="rgb24")
+            frame.pts = stamp
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert shown(read_frames(tmp_path / "slides.mkv", 4)) == [39, 39, 39, 39]  # 117 of 120: lossy
+    data = (tmp_path / "slides.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: data.rindex(b"\x1f\x43\xb6\x75")])  # without the last cluster
+    with pytest.raises(DamagedFileError, match="no frame in its last seconds.*lasts 15.25 s"):
+        read_frames(tmp_path / "cut.mkv", 4)
+
+
+@pytest.mark.parametrize(
+    "text", ["#EXTM3U\n#EXTINF:10,\ngrey.mp4\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile grey.mp4\n"]
+)
+def test_a_playlist_under_the_name_of_a_clip_is_not_followed(grey, text):
+    (grey / "list.mp4").write_text(text)
+    with pytest.raises(DamagedFileError, match="of a kind other than mov"):
+        read_frames(grey / "list.mp4")
+
+
+def test_files_are_read_when_asked_for_and_stay_inside_the_root(grey):
+    clips = ClipFiles(grey, ["grey.mp4", "short.mp4", "gone.mp4"], n_frames=3)
+    assert len(clips) == 3 and clips[0].shape == (3, 32, 48, 3) and len(clips[-3]) == 3
+    assert clips.present().tolist() == [True, True, False]
+    assert clips[1:].names == ("short.mp4", "gone.mp4") and clips[1:].n_frames == 3
+    with pytest.raises(MissingFileError, match="gone.mp4"):
+        clips[2]
+    (grey / "link.mp4").symlink_to("/etc/hostname")
+    for name in ("../grey.mp4", "/etc/passwd", "link.mp4"):
+        with pytest.raises(RetrievalInputError, match="the name"):
+            ClipFiles(grey, [name])[0]
+
+
+def test_parts_of_one_file_go_with_their_names(grey):
+    clips = ClipFiles(grey, ["grey.mp4"] * 3, [(0, 4), (4, 8), (8, 12)], n_frames=1)
+    assert [shown(clip) for clip in clips.take([2, 0])] == [[40], [8]]
+    assert AudioFiles(grey, ["grey.mp4"], [(1, 1.5)], rate=4_000)[0].shape == (2_000,)
+    with pytest.raises(RetrievalInputError, match="1 names have 2 segments"):
+        ClipFiles(grey, ["grey.mp4"], [(0, 1), (1, 2)])
+
+
+def test_a_fingerprint_knows_names_parts_and_settings(grey):
+    plain = ClipFiles(grey, ["grey.mp4"], n_frames=3)
+    assert plain.fingerprint() == ClipFiles(grey, ["grey.mp4"], n_frames=3).fingerprint()
+    others = [
+        ClipFiles(grey, ["grey.mp4"], n_frames=4),
+        ClipFiles(grey, ["short.mp4"], n_frames=3),
+        ClipFiles(grey, ["grey.mp4"], [(0, 20)], n_frames=3),
+        AudioFiles(grey, ["grey.mp4"]),
+    ]
+    assert len({files.fingerprint() for files in (plain, *others)}) == 5
+
+
+def test_names_are_found_in_the_first_layout_that_has_them(tmp_path):
+    for name in ("videos/all/a.mp4", "videos/b.webm", "videos/a.mp4", "other/-c.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_names(
+        tmp_path, ["a", "b", ("c", "-c"), "d"], ["videos/all", "videos", "other", "none"], [".mp4", ".webm"]
+    )
+    assert found == ["videos/all/a.mp4", "videos/b.webm", "other/-c.mp4", "videos/all/d.mp4"]
+
+
+def test_writing_refuses_what_no_codec_takes(tmp_path):
+    pytest.importorskip("av")
+    with pytest.raises(RetrievalInputError, match="must be even"):
+        write_clip(tmp_path / "odd.mp4", np.zeros((2, 33, 32, 3), np.uint8))
+    with pytest.raises(RetrievalInputError, match="frames must be uint8"):
+        write_clip(tmp_path / "float.mp4", np.zeros((2, 32, 32, 3)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_the_error_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(decoding, "available", lambda: False)
+    with pytest.raises(RetrievalInputError, match=r"pip install 'crossmodal-retrieval\[video\]'"):
+        read_frames(tmp_path / "any.mp4")

@@ -9,35 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib import cli
 from lib.cli import information
 from lib.datasets import icons
 from lib.files import save_arrays
 from lib.index import VectorSearchIndex
 from lib.recipes import RECIPES
 from lib.retrieval import Hit
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Runs the command as the shell would, in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["crossmodal", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return exit_.value.code or 0, out, err
-
-    return call
-
-
-def one_line(err):
-    assert err.startswith("error: ") and err.count("\n") == 1, err
-    return err
+from tests.cli.conftest import one_line
 
 
 class FakeRetriever:
@@ -84,6 +62,7 @@ def fake(monkeypatch):
         ["bench", "ann", "--help"],
         ["bench", "faiss", "--help"],
         ["plan", "--help"],
+        ["data", "check", "--help"],
     ],
 )
 def test_help_comes_without_waiting_for_torch(arguments):
@@ -106,7 +85,7 @@ assert not heavy - {{"numpy.random"}}, heavy
 
 def test_help_lists_the_commands(run):
     code, out, _ = run("--help")
-    assert code == 0 and all(command in out for command in ("search", "info", "train"))
+    assert code == 0 and all(command in out for command in ("search", "info", "train", "data"))
 
 
 def test_without_a_command_shows_help(run):

@@ -1,0 +1,31 @@
+"""What the tests of the command share: a call as the shell makes it, and what an error looks like."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from lib import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs the command as the shell would, in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["crossmodal", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return exit_.value.code or 0, out, err
+
+    return call
+
+
+def one_line(err):
+    assert err.startswith("error: ") and err.count("\n") == 1, err
+    return err

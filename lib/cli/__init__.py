@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from lib.checks import RetrievalInputError
 from lib.cli.benches import bench
+from lib.cli.data import data
 from lib.cli.information import info, results
 from lib.cli.planning import plan
 from lib.cli.search import search
@@ -26,6 +27,7 @@ def describe() -> None:
 for command in (search, info, results, plan, train):
     app.command()(command)
 app.add_typer(bench, name="bench")
+app.add_typer(data, name="data")
 
 
 def main() -> None:

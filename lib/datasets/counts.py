@@ -13,6 +13,20 @@ from lib.files import atomic_path
 MINIATURE = "miniature.json"  # a root that holds this file states its own counts
 
 
+class MissingMediaError(RetrievalInputError):
+    """Media files that the annotations name are not there.
+
+    Args:
+        message: what is missing, and what to do.
+        count: how many were found, of how many.
+        missing: the names of the others, relative to the root.
+    """
+
+    def __init__(self, message: str, count: Count, missing: Sequence[str]) -> None:
+        super().__init__(message)
+        self.count, self.missing = count, tuple(missing)
+
+
 @dataclass(frozen=True)
 class Count:
     """One number of a corpus as found, and as its authors publish it.
@@ -65,7 +79,7 @@ def check_media(count: Count, missing: Sequence[str], name: str, allow_partial: 
         allow_partial: leave out what is missing, with its texts.
 
     Raises:
-        RetrievalInputError: something is missing and `allow_partial` is false, or everything is.
+        MissingMediaError: something is missing and `allow_partial` is false, or everything is.
     """
     if not missing or (allow_partial and count.found):
         return
@@ -73,10 +87,11 @@ def check_media(count: Count, missing: Sequence[str], name: str, allow_partial: 
     advice = "Check the root: it should hold the media in the layout that data/README.md shows"
     if count.found:
         advice = "allow_partial=True evaluates those found, and the result says so"
-    raise RetrievalInputError(
+    message = (
         f"{name}: {count.text()}; first missing: {first}; "
         f"`crossmodal data check {name.split(' ')[0]} --root DIR` lists them. {advice}"
     )
+    raise MissingMediaError(message, count, missing)
 
 
 def published_counts(

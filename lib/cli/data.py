@@ -1,0 +1,242 @@
+"""`crossmodal data`: the published benchmarks on a disk: what there is, what is missing, how to get it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.cli.output import console, print_rows, say
+from lib.files import MissingFileError, atomic_path
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from lib.datasets.downloads import Source
+    from lib.datasets.published import Corpus
+
+data = typer.Typer(no_args_is_help=True, help="The published benchmarks: list, check, download, write small.")
+
+SHOWN = 10  # missing files named on the terminal; --missing writes all
+Name = Annotated[str, typer.Argument(help="A corpus; `crossmodal data list` shows them.")]
+Root = Annotated[Path, typer.Option("--root", help="The folder that holds the corpus, or shall hold it.")]
+Split = Annotated[str | None, typer.Option(help="The split; the one that papers report, if none is given.")]
+
+
+@data.command("list")
+def list_() -> None:
+    """The corpora, their splits, and what of the reported split can be downloaded."""
+    from lib.datasets.published import CORPORA
+    from lib.datasets.sources import OFFERS, choose
+
+    rows = []
+    for name, corpus in CORPORA.items():
+        offer = OFFERS[name]
+        sizes = [source.size for source in choose(offer, corpus.splits[0])]
+        rows.append(
+            {
+                "corpus": name,
+                "splits (the first is reported)": ", ".join(corpus.splits),
+                "protocol options": "; ".join(
+                    f"{option}: {', '.join(map(str, values))}" for option, values in corpus.options.items()
+                ),
+                "download": _sizes_text(sizes),
+                "by hand": f"{len(offer.by_hand)} steps" if offer.by_hand else "nothing",
+            }
+        )
+    print_rows(rows, "published benchmarks")
+    say("`crossmodal data download NAME --root DIR` shows the terms and the steps, and downloads nothing yet")
+
+
+@data.command()
+def check(
+    name: Name,
+    root: Root,
+    split: Split = None,
+    missing: Annotated[Path | None, typer.Option(help="Write the names of all missing media here.")] = None,
+) -> None:
+    """Counts what is under a folder beside what is published; exit code 1 where something is missing."""
+    from lib.datasets.counts import MissingMediaError
+
+    corpus = _corpus(name)
+    split = _split(corpus, split)
+    _existing(root, name)
+    try:
+        loaded = corpus.load(root, split, allow_partial=True)
+        label, counts, lost = loaded.name, loaded.counts, loaded.missing
+    except MissingMediaError as error:  # nothing at all was found, so nothing is left to be evaluated
+        label, counts, lost = name, (error.count,), error.missing
+    rows = [
+        {
+            "what": count.what,
+            "found": f"{count.found:,}",
+            "published": f"{count.published:,}",
+            "": "ok" if count.ok else "differs",
+        }
+        for count in counts
+    ]
+    print_rows(rows, f"{label}, {split} split, in {root}")
+    if missing is not None:
+        with atomic_path(missing) as temporary:
+            temporary.write_text("".join(f"{file}\n" for file in lost), encoding="utf-8")
+    if lost:
+        where = "--missing FILE writes all of them" if missing is None else f"all of them in {missing}"
+        say(f"{len(lost):,} missing ({where}):")
+        for file in lost[:SHOWN]:
+            say(f"  {file}")
+        if len(lost) > SHOWN:
+            say(f"  ... and {len(lost) - SHOWN:,} more")
+    if lost or not all(count.ok for count in counts):
+        say("scores on this folder are scores on another gallery: not comparable with published ones")
+        raise typer.Exit(1)
+    say("complete")
+
+
+@data.command()
+def fixture(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(help="Where to write it: a new or empty folder, or a miniature.")],
+) -> None:
+    """Writes a small corpus in the format of a published one, which everything else here can read."""
+    from lib.datasets.counts import MINIATURE
+
+    corpus = _corpus(name)
+    taken = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    if taken and not (folder / MINIATURE).is_file():
+        raise RetrievalInputError(
+            f"{folder} is not empty and holds no {MINIATURE}; a miniature replaces its folder. Name a new one"
+        )
+    corpus.write_miniature(folder)
+    stated = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
+    rows = [
+        {"split": split, "counts": ", ".join(f"{number:,} {what}" for what, number in counts.items())}
+        for split, counts in stated.items()
+    ]
+    print_rows(rows, f"{name} (miniature) in {folder}")
+
+
+@data.command()
+def download(
+    name: Name,
+    root: Root,
+    split: Split = None,
+    file: Annotated[
+        list[str] | None, typer.Option(help="Only this file, which may be an extra; repeat for more.")
+    ] = None,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="You have read the terms shown, and download under them.")
+    ] = False,
+) -> None:
+    """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it stopped."""
+    from lib.datasets.sources import OFFERS, choose
+
+    corpus = _corpus(name)
+    split = _split(corpus, split)
+    offer = OFFERS[name]
+    chosen = choose(offer, split, tuple(file or ()))
+    say(f"terms: {offer.terms}")
+    if chosen:
+        print_rows([_row(source) for source in chosen], f"{name}, {split} split: downloads")
+    extras = [source.file for source in offer.files if source not in chosen]
+    if extras:
+        say(f"extras or of other splits, with --file: {', '.join(extras)}")
+    if chosen and not accept_terms:
+        _say_steps(offer.by_hand, name, root)
+        raise RetrievalInputError(
+            "nothing was downloaded yet: read the terms above, then run this again with --accept-terms"
+        )
+    if chosen:
+        _download(chosen, root)
+    _say_steps(offer.by_hand, name, root)
+
+
+def _download(sources: tuple[Source, ...], root: Path) -> None:
+    from lib.datasets.downloads import obtain
+    from lib.datasets.sources import missing_space
+
+    root.mkdir(parents=True, exist_ok=True)
+    ahead = tuple(source for source in sources if not (root / source.file).exists())
+    short = missing_space(ahead, shutil.disk_usage(root).free)
+    if short:
+        raise RetrievalInputError(
+            f"{root} needs {_bytes_text(short)} more on its disk; nothing was downloaded"
+        )
+    for source in sources:
+        with _bytes_bar() as bar:
+            row = bar.add_task(source.file, total=source.size)
+
+            def progress(done: int, total: int | None, bar: Progress = bar, row=row) -> None:
+                bar.update(row, completed=done, total=total)
+
+            lines = obtain(source, root, progress=progress)
+        for line in lines:
+            say(line)
+
+
+def _corpus(name: str) -> Corpus:
+    from lib.datasets.published import CORPORA
+
+    return CORPORA[check_choice(name, CORPORA, "the corpus")]
+
+
+def _split(corpus: Corpus, split: str | None) -> str:
+    return check_choice(corpus.splits[0] if split is None else split, corpus.splits, "--split")
+
+
+def _existing(root: Path, name: str) -> None:
+    if not root.is_dir():
+        raise MissingFileError(
+            f"{root} is no folder; `crossmodal data download {name} --root {root}` says how to fill one, "
+            f"`crossmodal data fixture {name} {root}` writes a miniature"
+        )
+
+
+def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
+    """The steps by hand, numbered, and the check that ends them."""
+    last = f"Check what is there: crossmodal data check {name} --root {root}"
+    for number, step in enumerate((*steps, last), start=1):
+        say(f"{number}. {step.replace('{root}', str(root))}")
+
+
+def _row(source: Source) -> dict[str, str]:
+    return {
+        "file": source.file,
+        "size": _sizes_text([source.size]),
+        "SHA-256": f"{source.sha256[:12]}..." if source.sha256 else "recorded at the first download",
+        "from": source.url,
+        "address found in": source.seen_in,
+    }
+
+
+def _bytes_text(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+def _sizes_text(sizes: list[int | None]) -> str:
+    """`"6.6 GB and 1 file of unknown size"`."""
+    known = [size for size in sizes if size is not None]
+    unknown = len(sizes) - len(known)
+    parts = [_bytes_text(sum(known))] if known else []
+    if unknown:
+        parts.append(
+            f"{unknown} file{'s' if unknown > 1 else ''} of unknown size" if len(sizes) > 1 else "unknown"
+        )
+    return " and ".join(parts) or "nothing"
+
+
+def _bytes_bar() -> Progress:
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    return Progress(*columns, TimeRemainingColumn(), console=console)

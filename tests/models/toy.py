@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+import open_clip
 import torch
 from open_clip.model import CustomTextCLIP
+from safetensors.torch import save_file
 
 from lib.models.dual_encoder import DualEncoder, build_network
 from lib.models.tokenizer import Tokenizer
@@ -62,3 +67,21 @@ def toy_tokens() -> tuple[torch.Tensor, list[int]]:
 
 def small_images(n: int = 5, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, size=(n, 32, 32, 3), dtype=np.uint8)
+
+
+PUBLISHED = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 1},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+def write_open_clip(folder: Path, *, seed: int = 0, **changes) -> Path:
+    """A folder as open_clip's hub repositories are: a model of random weights for 32 x 32 pixels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"model_cfg": {**PUBLISHED, **changes}, "preprocess_cfg": {"resize_mode": "squash"}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    torch.manual_seed(seed)
+    network = open_clip.CLIP(**config["model_cfg"])
+    save_file(network.state_dict(), folder / "open_clip_model.safetensors")
+    return folder

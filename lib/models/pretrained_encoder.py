@@ -1,0 +1,203 @@
+"""An encoder of pictures, texts and clips over the two towers of a model."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lib.checks import RetrievalInputError, unit_rows
+from lib.models.dual_encoder import Progress
+from lib.models.towers import Towers
+
+SLOT = "{}"  # where a prompt takes the text
+
+
+class PretrainedEncoder:
+    """Pictures, texts and clips to unit vectors of one space; made by `lib.models.pretrained.load`.
+
+    Attributes:
+        identity: what decides an embedding: model, tag, transform, tokenizer, prompt, precision,
+            weights_sha256, and activation where it could be another.
+        notes: what a reader of its numbers should know.
+        truncated: how many texts `encode_text` has cut to the context length so far.
+    """
+
+    def __init__(
+        self,
+        towers: Towers,
+        device: torch.device,
+        dtype: torch.dtype | None,
+        precision: str,
+        prompt: str,
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        self._towers, self._device, self._dtype = towers, device, dtype
+        self.prompt, self.batch_size, self.workers = prompt, batch_size, workers
+        self.identity = {**towers.identity, "prompt": prompt or SLOT, "precision": precision}
+        self.notes = towers.notes
+        self.truncated = 0
+
+    @property
+    def dim(self) -> int:
+        return self._towers.dim
+
+    def encode_image(
+        self, pictures: Sequence[Image.Image], *, progress: Progress | None = None
+    ) -> np.ndarray:
+        """Unit embeddings of pictures of any size.
+
+        Args:
+            pictures: a list, or files that are opened when their turn comes (`PictureFiles`).
+            progress: called with the number of pictures done after each pass.
+
+        Returns:
+            float32 `(n, dim)`, rows of length 1.
+
+        Raises:
+            RetrievalInputError: an entry that is no picture, or whose embedding has no direction.
+        """
+        starts = range(0, len(pictures), self.batch_size)
+        jobs = (partial(self._read, pictures, i, min(i + self.batch_size, len(pictures))) for i in starts)
+        out = np.empty((len(pictures), self.dim), dtype=np.float32)
+        for start, batch in zip(starts, self._ahead(jobs), strict=True):
+            rows = self._rows(self._towers.image_features, batch, "pictures", start)
+            out[start : start + len(rows)] = rows
+            if progress is not None:
+                progress(len(rows))
+        return out
+
+    def encode_text(self, texts: Sequence[str], *, progress: Progress | None = None) -> np.ndarray:
+        """Unit embeddings of texts, each put into the prompt; result as of `encode_image`.
+
+        Raises:
+            RetrievalInputError: one string instead of a list, an entry that is no text or blank, or one that
+                a tokenizer of ours cannot hold. Published tokenizers cut: `truncated` counts those texts.
+        """
+        prompted = self._prompted(texts)
+        if not prompted:
+            return np.empty((0, self.dim), dtype=np.float32)
+        tokens = self._towers.tokenize(prompted)
+        self.truncated += int(self._towers.too_long(prompted).sum())
+        out = np.empty((len(tokens), self.dim), dtype=np.float32)
+        for start in range(0, len(tokens), self.batch_size):
+            batch = tokens[start : start + self.batch_size]
+            out[start : start + len(batch)] = self._rows(self._towers.text_features, batch, "texts", start)
+            if progress is not None:
+                progress(len(batch))
+        return out
+
+    def encode_video(self, clips: Sequence[np.ndarray], *, progress: Progress | None = None) -> np.ndarray:
+        """Unit embeddings of clips: the mean direction of their frames.
+
+            v = sum_t f_t / |f_t|,  then v / |v|
+
+        Args:
+            clips: uint8 `(n_frames, height, width, 3)` each, frame counts may differ; a list, or files that
+                are decoded when their turn comes (`ClipFiles`).
+            progress: called with the number of clips done after each pass.
+
+        Returns:
+            float32 `(n, dim)`, rows of length 1.
+
+        Raises:
+            RetrievalInputError: a clip of another shape or dtype, or without a frame.
+
+        Relations: a clip of equal frames gets the vector of that picture. Frames of several clips share a
+        pass. The order of the frames does not count.
+
+        Reference: Luo et al. 2021, "CLIP4Clip: An Empirical Study of CLIP for End to End Video Clip
+        Retrieval", the parameter-free similarity (meanP).
+        """
+        total = np.zeros((len(clips), self.dim))  # float64: the sum does not depend on how frames are batched
+        frames, done = self._frames(clips), 0
+        while chunk := list(islice(frames, self.batch_size)):
+            owners = np.array([owner for owner, _ in chunk])
+            batch = self._towers.read([frame for _, frame in chunk])
+            np.add.at(total, owners, self._rows(self._towers.image_features, batch, "clips", owners))
+            if progress is not None and owners[-1] > done:
+                progress(int(owners[-1] - done))  # all clips before the last are complete
+                done = int(owners[-1])
+        if progress is not None and len(clips) > done:
+            progress(len(clips) - done)
+        return unit_rows(total, "the mean of a clip's frames") if len(clips) else total.astype(np.float32)
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        """How many texts `encode_text` would cut, prompt included; encodes nothing."""
+        prompted = self._prompted(texts)
+        return int(self._towers.too_long(prompted).sum()) if prompted else 0
+
+    def _prompted(self, texts: Sequence[str]) -> list[str]:
+        if isinstance(texts, str):
+            raise RetrievalInputError(f"texts must be a list, got one string {texts[:60]!r}; pass [text]")
+        for i, text in enumerate(texts):
+            if not isinstance(text, str) or not text.strip():
+                raise RetrievalInputError(
+                    f"texts[{i}] is {text!r}; expected words. Leave it out of the corpus, with its judgements"
+                )
+        return [self.prompt.replace(SLOT, text) if self.prompt else text for text in texts]
+
+    def _read(self, pictures: Sequence[Image.Image], start: int, stop: int) -> Tensor:
+        batch = [pictures[i] for i in range(start, stop)]
+        for i, picture in enumerate(batch, start=start):
+            if not isinstance(picture, Image.Image):
+                kind = type(picture).__name__
+                raise RetrievalInputError(
+                    f"pictures[{i}] is a {kind}; expected a PIL image, as Image.fromarray makes"
+                )
+        return self._towers.read(batch)
+
+    def _frames(self, clips: Sequence[np.ndarray]) -> Iterator[tuple[int, Image.Image]]:
+        for i, clip in enumerate(self._ahead(partial(clips.__getitem__, i) for i in range(len(clips)))):
+            clip = np.asarray(clip)
+            if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[3] != 3 or not clip.size:
+                raise RetrievalInputError(
+                    f"clips[{i}] must be uint8 (n_frames, height, width, 3) with a frame at least; "
+                    f"got {clip.dtype} {clip.shape}"
+                )
+            yield from ((i, Image.fromarray(frame)) for frame in clip)
+
+    def _ahead(self, jobs: Iterable[Callable[[], Any]]) -> Iterator[Any]:
+        """Results in order, computed by `workers` threads, one job each, before they are asked for."""
+        if not self.workers:
+            yield from (job() for job in jobs)
+            return
+        with ThreadPoolExecutor(self.workers) as pool:
+            pending: deque = deque()
+            try:
+                for job in jobs:
+                    pending.append(pool.submit(job))
+                    if len(pending) > self.workers:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:  # after an error nothing more is read
+                for future in pending:
+                    future.cancel()
+
+    @torch.inference_mode()
+    def _rows(self, features: Callable, batch: Tensor, what: str, first: int | np.ndarray) -> np.ndarray:
+        """Unit rows of one pass; `first` is the index of its first input, or that of each."""
+        half = self._dtype is not None
+        with torch.autocast(self._device.type, dtype=self._dtype) if half else nullcontext():
+            rows = features(batch.to(self._device)).float().cpu().numpy()
+        bad = ~np.isfinite(rows).all(axis=1) | ~rows.any(axis=1)
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            where = int(first[i]) if isinstance(first, np.ndarray) else first + i
+            kind = "only zeros" if not rows[i].any() else "a value that is not finite"
+            raise RetrievalInputError(
+                f"{what}[{where}] got an embedding with {kind}, which has no direction. Look at that input; "
+                f"if it is sound, try precision 'fp32', or another checkpoint"
+            )
+        return unit_rows(rows, what)

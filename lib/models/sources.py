@@ -1,0 +1,141 @@
+"""Which architecture, weights file and transform a name stands for; nothing is loaded here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import open_clip
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.files import MissingFileError
+
+CONFIG = "open_clip_config.json"
+# In a folder, in open_clip's order of preference, so that it fills the model from the file checked here.
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+TRANSFORM = ("mean", "std", "interpolation", "resize_mode")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from: `name` as open_clip takes it, the weights file, and what its maker states."""
+
+    name: str
+    model: str
+    tag: str
+    weights: Path
+    config: dict
+    transform: dict = field(default_factory=dict)
+    quick_gelu: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def find_source(model: str, pretrained: str, cache_dir: str | Path | None) -> Source:
+    """Finds the weights of an open_clip model, and fetches them where they are published and not here.
+
+    A tag comes before a file or folder of that name. Arguments and errors as for
+    `lib.models.checkpoints.published`.
+    """
+    name = model.replace("/", "-")  # as open_clip does: ViT-B/32 is ViT-B-32
+    path = Path(pretrained).expanduser()
+    stated = get_pretrained_cfg(name, pretrained)
+    if not stated and path.is_dir():
+        return _of_folder(model, path)
+    check_choice(name, open_clip.list_models(), "model")
+    config = open_clip.get_model_config(name)
+    gelu = bool(config.get("quick_gelu"))
+    if stated:
+        weights = _fetched(name, pretrained, stated, cache_dir)
+        transform = {key: stated[key] for key in TRANSFORM if key in stated}
+        # open_clip only warns when weights trained with x * sigmoid(1.702 x) are put into a plain-GELU
+        # architecture; the numbers then drop by points without an error. The maker's word decides.
+        trained_with = gelu or bool(stated.get("quick_gelu"))
+        return Source(name, name, pretrained, weights, config, transform, trained_with)
+    if path.is_file():
+        transform, notes = _usual_transform(name)
+        notes += _doubt_of_activation(name, gelu)
+        return Source(name, name, path.name, path.resolve(), config, transform, gelu, notes)
+    if path.suffix in SUFFIXES or len(path.parts) > 1:
+        raise MissingFileError(f"the checkpoint {path} is missing: neither a file nor a folder")
+    tags = list_pretrained_tags_by_model(name)
+    if not tags:
+        raise RetrievalInputError(
+            f"open_clip has no weights for {name}; pass a file of weights as pretrained"
+        )
+    check_choice(pretrained, tags, f"pretrained of {name}, unless it is a path,")
+    raise AssertionError("a tag that is listed has a description")  # pragma: no cover
+
+
+def _of_folder(label: str, folder: Path) -> Source:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise MissingFileError(
+            f"{folder} holds no {CONFIG}; a folder needs it beside one of {', '.join(WEIGHTS)}"
+        )
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        config = json.loads(text)["model_cfg"]
+        config["embed_dim"], config["vision_cfg"], config["text_cfg"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise RetrievalInputError(f"{path} is no open_clip config: {error!r}") from error
+    if "trust_remote_code" in text:
+        raise RetrievalInputError(f"{path} asks to run code that came with the model; that is not done here")
+    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if weights is None:
+        raise MissingFileError(f"{folder} holds no weights; expected one of {', '.join(WEIGHTS)}")
+    gelu = bool(config.get("quick_gelu"))
+    return Source(f"local-dir:{folder.resolve()}", label, weights.name, weights, config, quick_gelu=gelu)
+
+
+def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) -> Path:
+    cache_dir = None if cache_dir is None else str(cache_dir)
+    try:
+        return Path(download_pretrained(stated, cache_dir=cache_dir))
+    except Exception as error:  # whatever the network, the proxy, the hub's client or the disk raise
+        hub = stated.get("hf_hub", "").rstrip("/")
+        where = f"the repository {hub}" if hub else stated.get("url", "its publisher")
+        raise MissingFileError(
+            f"the weights of {name}, tag {tag!r}, are not in {cache_dir or _usual_cache(hub)} and could not "
+            f"be fetched: {first_line(error)} With a network this is done once, by itself. Without one, "
+            f"fetch {WEIGHTS[0]} of {where} elsewhere and pass its path as pretrained"
+        ) from error
+
+
+def _usual_cache(hub: str) -> str:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return HF_HUB_CACHE if hub else str(Path("~/.cache/clip").expanduser())
+
+
+def _usual_transform(name: str) -> tuple[dict, tuple[str, ...]]:
+    """A file says nothing of its transform: that of the architecture's tags is taken, if they agree."""
+    tags = [get_pretrained_cfg(name, tag) for tag in list_pretrained_tags_by_model(name)]
+    known = [{key: stated[key] for key in TRANSFORM if key in stated} for stated in tags]
+    if not known or all(one == known[0] for one in known):
+        return (known[0] if known else {}), ()
+    return {}, (
+        f"the weights of {name} are published with several transforms; the file got open_clip's usual",
+    )
+
+
+def _doubt_of_activation(name: str, gelu: bool) -> tuple[str, ...]:
+    tags = list_pretrained_tags_by_model(name)
+    if gelu or not any(get_pretrained_cfg(name, tag).get("quick_gelu") for tag in tags):
+        return ()
+    return (
+        f"some weights of {name} were trained with quick GELU, as OpenAI's; for a file of those pass the "
+        f"model {name}-quickgelu",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line that ends with a full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:")[:300] + "."

@@ -1,0 +1,134 @@
+"""Embeddings that are computed once, kept a chunk at a time, and taken up again where a run was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lib.checks import RetrievalInputError, as_embeddings, check_count
+from lib.files import atomic_path, cache_dir, kept_arrays, sha256_of
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+Progress = Callable[[int], None]
+
+
+class Encoder(Protocol):
+    """What is asked of an encoder: its identity, and a method `encode_<modality>(inputs) -> (n, dim)`."""
+
+    identity: dict[str, str]
+
+
+def embed(
+    encoder: Encoder,
+    inputs: Sequence,
+    modality: str,
+    *,
+    corpus_checksum: str,
+    side: str,
+    folder: str | Path | None = None,
+    chunk: int = 1024,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """The embeddings of a sequence, from the cache as far as they are there.
+
+        key = SHA-256(identity, corpus checksum, side, modality, n, chunk)
+
+    Each chunk is one sealed file. A stopped run goes on at the first chunk that is missing; a damaged one is
+    made again; inputs of a chunk that is there are not opened.
+
+    Args:
+        encoder: gives `identity` and `encode_image`, `encode_text` or `encode_video`.
+        inputs: `n` pictures, texts or clips, sliced a chunk at a time.
+        modality: `"image"`, `"text"`, `"video"`: which of its methods is asked.
+        corpus_checksum: of the corpus that the inputs come from (`CaptionedMedia.checksum`).
+        side: which of the corpus's sequences they are, for example `"media"` or `"texts"`.
+        folder: where to keep them; `data/cache/embeddings` by default.
+        chunk: inputs per file: what a stopped run loses at most.
+        progress: called with the number of rows that have become ready, after each chunk.
+
+    Returns:
+        float32 `(n, dim)`. Kept as float32, since results from the cache must equal those without it to the
+        last digit; int8 (`lib.geometry.to_int8`) would be a quarter of that, and is what artifacts store.
+
+    Raises:
+        RetrievalInputError: an encoder without that modality, no inputs, or rows that are not one finite
+            vector for each input.
+
+    Relations: `stored` lists what is there. Everything in `folder` can be deleted at any time.
+    """
+    encode = getattr(encoder, f"encode_{modality}", None)
+    if encode is None:
+        known = sorted(name.removeprefix("encode_") for name in dir(encoder) if name.startswith("encode_"))
+        raise RetrievalInputError(f"the encoder has no modality {modality!r}; it has {', '.join(known)}")
+    chunk, n = check_count(chunk, "chunk"), len(inputs)
+    if not n:
+        raise RetrievalInputError(f"there are no inputs on side {side!r} to encode")
+    facts = {
+        "format": FORMAT,
+        "identity": dict(encoder.identity),
+        "corpus_checksum": corpus_checksum,
+        "side": side,
+        "modality": modality,
+        "n": n,
+        "chunk": chunk,
+    }
+    room = _room(facts, folder)
+
+    def made(start: int, stop: int) -> Callable[[], dict[str, np.ndarray]]:
+        return lambda: {"rows": _checked(encode(inputs[start:stop]), start, stop)}
+
+    parts = []
+    for start, stop in _spans(n, chunk):
+        parts.append(kept_arrays(room / _name(start, stop), made(start, stop))["rows"])
+        if progress is not None:
+            progress(stop - start)
+    return np.concatenate(parts)
+
+
+def stored(folder: str | Path | None = None) -> list[dict]:
+    """What the cache holds: of each sequence its facts, `rows` that are ready, `bytes`, and its `folder`."""
+    found = []
+    for path in sorted(_root(folder).glob(f"*/{MANIFEST}")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        spans = _spans(facts["n"], facts["chunk"])
+        ready = [span for span in spans if (path.parent / _name(*span)).is_file()]
+        size = sum((path.parent / _name(*span)).stat().st_size for span in ready)
+        rows = sum(stop - start for start, stop in ready)
+        found.append({**facts, "rows": rows, "bytes": size, "folder": path.parent})
+    return found
+
+
+def _room(facts: dict, folder: str | Path | None) -> Path:
+    """The folder of one sequence, with a manifest that says in words what its files hold."""
+    text = json.dumps(facts, sort_keys=True)
+    room = _root(folder) / sha256_of(text.encode())[:32]
+    path = room / MANIFEST
+    if not path.is_file():
+        about = f"float32 embeddings of {facts['n']} inputs: {facts['modality']}, side {facts['side']}"
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({"about": about, **facts}, indent=1) + "\n", encoding="utf-8")
+    return room
+
+
+def _root(folder: str | Path | None) -> Path:
+    return cache_dir() / "embeddings" if folder is None else Path(folder)
+
+
+def _spans(n: int, chunk: int) -> list[tuple[int, int]]:
+    return [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+
+
+def _name(start: int, stop: int) -> str:
+    return f"{start:09d}-{stop:09d}.npz"
+
+
+def _checked(rows, start: int, stop: int) -> np.ndarray:
+    rows = as_embeddings(rows, f"the embeddings of inputs {start} to {stop - 1}")
+    if len(rows) != stop - start:
+        raise RetrievalInputError(f"the encoder gave {len(rows)} rows for inputs {start} to {stop - 1}")
+    return rows

@@ -1,0 +1,192 @@
+"""Which file a name means, what is refused in it, and the facts that are stated about what was loaded."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip import factory, pretrained
+from safetensors.torch import load_file, save_file
+
+from lib.checks import RetrievalInputError
+from lib.files import MissingFileError
+from lib.models.checkpoints import published, tensor_shapes
+from lib.models.sources import CONFIG, WEIGHTS
+from tests.models.toy import PUBLISHED, write_open_clip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_open_clip(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="module")
+def weights(folder):
+    return folder / WEIGHTS[0]
+
+
+@pytest.fixture
+def registered(folder, weights, monkeypatch):
+    """An architecture `tiny` with two tags, as open_clip registers its own."""
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", PUBLISHED)
+    stated = {
+        "quick": {"file": str(weights), "quick_gelu": True, "resize_mode": "squash"},
+        "plain": {"file": str(weights), "resize_mode": "squash"},
+        "far": {"hf_hub": "somebody/tiny/", "url": "", "resize_mode": "squash"},
+    }
+    monkeypatch.setitem(pretrained._PRETRAINED, "tiny", stated)
+    return stated
+
+
+# ---- names
+
+
+@pytest.mark.parametrize(
+    ("model", "tag", "message"),
+    [
+        ("ViT-B-23", "openai", r"model must be one of \d+ names; got 'ViT-B-23'. Nearest: 'ViT-B-32', "),
+        ("tiny", "quik", r"pretrained of tiny, .* must be one of 'quick', .* Did you mean 'quick'\?"),
+        ("tiny", "no/such/file.pt", "the checkpoint no/such/file.pt is missing"),
+        ("RN50-texttest", "x", "model must be"),
+    ],
+)
+def test_unknown_names_are_told_what_is_near(registered, model, tag, message):
+    with pytest.raises(ValueError, match=message):
+        published(model, tag)
+
+
+def test_weights_that_cannot_be_fetched_are_one_clear_error(registered, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MissingFileError) as caught:
+        published("tiny", "far", tmp_path / "kept")
+    for part in ("tiny", "'far'", str(tmp_path / "kept"), "somebody/tiny", WEIGHTS[0], "as pretrained"):
+        assert part in str(caught.value)
+
+
+def test_tag_file_and_folder_are_the_same_weights(registered, folder, weights):
+    tag, file, whole = (published("tiny", str(source)) for source in ("plain", weights, folder))
+    assert len({towers.identity["weights_sha256"] for towers in (tag, file, whole)}) == 1
+    assert [towers.identity["tag"] for towers in (tag, file)] == ["plain", WEIGHTS[0]]
+    # A file takes the transform on which all tags of its architecture agree; squash is not the default.
+    transforms = {towers.identity["transform"] for towers in (tag, file, whole)}
+    assert len(transforms) == 1 and "size 32 x 32, squash, bicubic" in transforms.pop()
+
+
+def test_the_activation_that_the_weights_were_trained_with_is_used(registered, weights):
+    quick, plain, file = (published("tiny", str(source)) for source in ("quick", "plain", weights))
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected = open_clip.create_model("tiny", str(weights), force_quick_gelu=True).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(quick.image_features(pixels), expected.encode_image(pixels))
+        assert not torch.equal(quick.image_features(pixels), plain.image_features(pixels))
+    assert quick.identity["activation"] == "quick_gelu" != plain.identity["activation"]
+    assert not quick.notes and "tiny-quickgelu" in file.notes[0]
+
+
+def test_tags_that_disagree_on_the_transform_are_told(registered, weights):
+    registered["plain"]["resize_mode"] = "longest"
+    towers = published("tiny", str(weights))
+    assert "shortest" in towers.identity["transform"] and "several transforms" in towers.notes[0]
+
+
+# ---- files
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = str(target)
+
+    def __reduce__(self):
+        return open, (self.target, "w")
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x, 2))])
+@pytest.mark.parametrize("suffix", [".pt", ".bin", ".pth"])
+def test_a_checkpoint_that_would_run_code_is_refused(registered, tmp_path, write, suffix):
+    path, target = tmp_path / f"weights{suffix}", tmp_path / "created"
+    write({"state_dict": {"x": torch.zeros(1)}, "extra": Malicious(target)}, path)
+    with pytest.raises(RetrievalInputError, match="could run code"):
+        published("tiny", str(path))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_training_checkpoints_of_torch_are_read(registered, weights, tmp_path, legacy):
+    state = {f"module.{key}": value for key, value in load_file(weights).items()}
+    path = tmp_path / "epoch_3.pt"
+    torch.save({"epoch": 3, "state_dict": state}, path, _use_new_zipfile_serialization=not legacy)
+    assert tensor_shapes(path) == tensor_shapes(weights)
+    found = published("tiny", str(path)).identity
+    assert found["weights_sha256"] == published("tiny", str(weights)).identity["weights_sha256"]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # TorchScript
+def test_other_files_are_refused(registered, weights, tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(weights.read_bytes()[:-7])
+    (tmp_path / "a.npz").write_bytes(b"PK")
+    torch.save([1, 2], tmp_path / "list.pt")
+    script = torch.jit.script(torch.nn.Linear(2, 2))
+    script.save(str(tmp_path / "script.pt"))
+    for name, message in [
+        ("a.safetensors", "is not loaded: .* damaged"),
+        ("a.npz", "no checkpoint that is read here: one of .safetensors, .pt"),
+        ("list.pt", "holds no state_dict"),
+        ("script.pt", "is not loaded: .*TorchScript"),
+    ]:
+        with pytest.raises(RetrievalInputError, match=message):
+            published("tiny", str(tmp_path / name))
+
+
+def test_weights_of_another_architecture_are_refused(registered, folder, weights, tmp_path, monkeypatch):
+    deeper = {**PUBLISHED, "text_cfg": {**PUBLISHED["text_cfg"], "layers": 2}}
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "deeper", deeper)
+    with pytest.raises(RetrievalInputError, match="does not fill deeper: .* Pass the architecture"):
+        published("deeper", str(weights))
+    larger = {**PUBLISHED, "vision_cfg": {**PUBLISHED["vision_cfg"], "image_size": 64}}
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "larger", larger)
+    with pytest.raises(
+        RetrievalInputError, match=r"shape \(5, 32\), larger \(17, 32\): .* another image size"
+    ):
+        published("larger", str(weights))
+
+
+# ---- folders
+
+
+def test_folders_say_what_they_lack(folder, tmp_path):
+    with pytest.raises(MissingFileError, match=f"holds no {CONFIG}"):
+        published("mine", str(tmp_path))
+    path = tmp_path / CONFIG
+    path.write_text((folder / CONFIG).read_text())
+    with pytest.raises(MissingFileError, match=f"holds no weights; expected one of {WEIGHTS[0]}"):
+        published("mine", str(tmp_path))
+    for text in ("{", "[]", '{"model_cfg": {"embed_dim": 3}}'):
+        path.write_text(text)
+        with pytest.raises(RetrievalInputError, match="is no open_clip config"):
+            published("mine", str(tmp_path))
+    config = json.loads((folder / CONFIG).read_text())
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
+    path.write_text(json.dumps(config))
+    with pytest.raises(RetrievalInputError, match="asks to run code"):
+        published("mine", str(tmp_path))
+
+
+def test_the_name_of_a_folders_model_is_a_label(folder):
+    towers = published("mine", str(folder))
+    assert towers.identity["model"] == "mine" and str(folder) not in str(towers.identity)
+    assert towers.dim == 16 and not towers.network.training
+
+
+def test_other_weights_have_another_digest(folder, weights, tmp_path):
+    state = load_file(weights)
+    state["logit_scale"] = np.nextafter(1, 2, dtype=np.float32) * state["logit_scale"]
+    other = tmp_path / "b"
+    other.mkdir()
+    (other / CONFIG).write_text((folder / CONFIG).read_text())
+    save_file(state, other / WEIGHTS[0])
+    digests = [published("mine", str(path)).identity["weights_sha256"] for path in (folder, other)]
+    assert digests[0] != digests[1]

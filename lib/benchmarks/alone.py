@@ -169,13 +169,14 @@ class _Peak:
             RESET_PEAK.write_text("5")
             self.start = _status("VmRSS")
         except OSError:
-            self.start = _highest()
+            self.start = highest_resident()
 
     def above_start(self) -> int:
-        return max(0, _highest() - self.start)
+        return max(0, highest_resident() - self.start)
 
 
-def _highest() -> int:
+def highest_resident() -> int:
+    """Bytes of the resident set of this process at its highest, since the peak was last reset."""
     if STATUS.exists():
         return _status("VmHWM")
     import resource  # not on Windows

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice
-from lib.datasets.counts import Count, check_media
+from lib.datasets.counts import Count
 from lib.qrels import Qrels
 from lib.task import RetrievalTask
 
@@ -89,6 +89,12 @@ class CaptionedMedia:
         owners[described] = self.qrels.items[self.qrels.indptr[described]]
         return owners
 
+    def positions(self, kind: str, ids: Sequence[str]) -> np.ndarray:
+        """`(n,)` where each id stands among the ids of `"item"` or `"text"`, -1 where it does not."""
+        own = {"item": self.item_ids, "text": self.text_ids}[check_choice(kind, ("item", "text"), "kind")]
+        at = {one: position for position, one in enumerate(own)}
+        return np.array([at.get(one, -1) for one in ids], dtype=np.int64)
+
     def task(self, direction: str) -> RetrievalTask:
         """Queries, gallery and judgements of one direction.
 
@@ -133,40 +139,13 @@ class CaptionedMedia:
         take = getattr(self.media, "take", None)
         return replace(
             self,
-            split=f"{self.split}, {name_of_part}" if name_of_part else self.split,
+            split=f"{self.split} ({name_of_part})" if name_of_part else self.split,
             media=take(items) if take else [self.media[item] for item in items],
             item_ids=item_ids,
             texts=tuple(self.texts[text] for text in texts),
             text_ids=tuple(self.text_ids[text] for text in texts),
             qrels=by_item.T.take_queries(texts),
         )
-
-    def without_missing(self, what: str, allow_partial: bool) -> CaptionedMedia:
-        """The corpus of those items whose media files are there.
-
-        Args:
-            what: the media in the plural, `"images"`; an entry of that name in `counts` then says how many
-                were found.
-            allow_partial: leave out items whose media are missing, and their texts, and list them in
-                `missing`; otherwise refuse.
-
-        Returns:
-            The corpus itself, or the part of it that can be evaluated.
-
-        Raises:
-            RetrievalInputError: media are missing; the message names the first, and says what to do.
-        """
-        present = self.media.present()
-        if present.all():
-            return self
-        names = np.array(self.media.names, dtype=object)
-        missing = tuple(names[~present])
-        found = Count(
-            what, int(present.sum()), next((c.published for c in self.counts if c.what == what), present.size)
-        )
-        check_media(found, missing, self.name, allow_partial)
-        counts = tuple(found if count.what == what else count for count in self.counts)
-        return replace(self.take_items(present), counts=counts, missing=missing)
 
     def checksum(self) -> str:
         """SHA-256 over everything that decides an embedding or a score: what a cache is filed under."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
 from lib.files import MissingFileError, path_inside
 
 
@@ -76,10 +75,3 @@ class MediaFiles(Sequence):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self):,} {self.kind} under {self.root})"
-
-
-def check_names(names: Sequence, where: str) -> None:
-    """Refuses file names that are not text, before they are joined to a root."""
-    for position, name in enumerate(names):
-        if not isinstance(name, str) or not name:
-            raise RetrievalInputError(f"{where}: record {position} has the file name {name!r}, expected text")

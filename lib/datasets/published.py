@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.datasets import laion
+from lib.datasets import coco, flickr30k, laion
 from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.miniatures import coco as miniature_of_coco
+from lib.datasets.miniatures import flickr30k as miniature_of_flickr30k
 from lib.datasets.miniatures import laion as miniature_of_laion
 
 
@@ -32,6 +34,20 @@ class Corpus:
 
 
 _ALL = (
+    Corpus(
+        coco.NAME,
+        tuple(coco.SPLITS),
+        coco.load,
+        miniature_of_coco.write_miniature,
+        {"captions": coco.CAPTIONS},
+    ),
+    Corpus(
+        flickr30k.NAME,
+        flickr30k.SPLITS,
+        flickr30k.load,
+        miniature_of_flickr30k.write_miniature,
+        {"captions": flickr30k.CAPTIONS},
+    ),
     # Not a benchmark: a training corpus, here for its formats. What it scores is nobody's published number.
     Corpus(laion.NAME, laion.SPLITS, laion.load, miniature_of_laion.write_miniature),
 )

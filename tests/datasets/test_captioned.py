@@ -57,7 +57,7 @@ def test_task_image_to_text(corpus):
 
 def test_take_items(corpus):
     part = corpus.take_items([2, 1], "fold 1 of 2")
-    assert part.split == "test, fold 1 of 2" and part.item_ids == ("9", "8")
+    assert part.split == "test (fold 1 of 2)" and part.item_ids == ("9", "8")
     assert part.media.names == ("c.png", "b.png")
     assert part.texts == ("b one ", "c one")  # "a and c" is true of a picture outside
     assert part.qrels.items.tolist() == [1, 0]
@@ -73,18 +73,6 @@ def test_take_all_items_keeps_judgements(corpus):
 def test_take_items_refuses(corpus, index):
     with pytest.raises(RetrievalInputError):
         corpus.take_items(index)
-
-
-def test_missing_media(corpus):
-    partial = replace(corpus, media=PictureFiles(corpus.media.root, ["a.png", "gone.png", "c.png"]))
-    with pytest.raises(RetrievalInputError, match=r"toy: found 2 of 3 images; first missing: gone\.png"):
-        partial.without_missing("images", allow_partial=False)
-    left = partial.without_missing("images", allow_partial=True)
-    assert left.missing == ("gone.png",) and left.item_ids == ("7", "9")
-    assert left.texts == ("a one", "a two", "c one", "a and c")
-    assert left.counts[0] == Count("images", 2, 3)
-    assert "found 2 of 3 images" in left.describe()
-    assert corpus.without_missing("images", allow_partial=False) is corpus
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,200 @@
+"""Flickr30K: five captions for each of 31,783 pictures, 1,000 of them the test split of Karpathy."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.counts import published_counts
+from lib.datasets.karpathy import read_images
+from lib.datasets.pictures import PictureFiles
+from lib.datasets.records import Record, captioned, every_text, find
+from lib.datasets.tables import read_table
+from lib.files import DamagedFileError, MissingFileError
+
+NAME = "flickr30k"
+SPLITS = ("test", "val", "train", "all")
+CAPTIONS = ("all", "tokens")
+_IMAGES = {"test": 1_000, "val": 1_014, "train": 29_000, "all": 31_783}
+PUBLISHED = {split: {"images": images, "captions": 5 * images} for split, images in _IMAGES.items()}
+KARPATHY = "dataset_flickr30k.json"
+TOKENS = "results_20130124.token"
+KAGGLE = ("results.csv", "flickr30k_images/results.csv")
+FOLDERS = ("flickr30k-images", "flickr30k_images", "Images", "images")
+_KAGGLE_HEADER = ["image_name", "comment_number", "comment"]
+_NUMBER_AND_CAPTION = re.compile(r"([0-4])\s+(\S.*)")
+
+
+def load(
+    root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
+) -> CaptionedMedia:
+    """Flickr30K: the pictures of a split, each with its five captions.
+
+    Args:
+        root: holds the pictures in one of `flickr30k-images/`, `flickr30k_images/`, `Images/`, `images/`, and
+            annotations: `dataset_flickr30k.json`, CLIP_benchmark's `flickr30k_<split>_karpathy.txt`, the
+            release's `results_20130124.token`, or the `results.csv` of the copy on Kaggle.
+        split: one of Karpathy's, or `"all"` 31,783 pictures of the release, of which his file has 31,014.
+        captions: `"all"`, the sentences as they were typed, from Karpathy's file or CLIP_benchmark's; or
+            `"tokens"`, those of the release, in which punctuation stands apart ("a dog , running ."). An
+            encoder may score either differently. The split `"all"` has tokens only.
+        allow_partial: evaluate what there is, and say so.
+
+    Returns:
+        An item is called by its file name without suffix, its captions `"1000092795#0"` to `"#4"`, whichever
+        file they are from. The order is that of the annotation file.
+
+    Raises:
+        MissingFileError: no file for this split and these captions.
+        DamagedFileError: one that is not whole.
+        RetrievalInputError: a line that is malformed, counts that differ from the published ones, pictures
+            that are missing, a name that leads out of the root.
+
+    Reference: Young et al. 2014, "From image descriptions to visual denotations"; Karpathy and Fei-Fei 2015.
+    """
+    check_choice(split, SPLITS, "split")
+    check_choice(captions, CAPTIONS, "captions")
+    if split == "all" and captions != "tokens":
+        raise RetrievalInputError(
+            "Karpathy's file has 31,014 of the 31,783 pictures; load the split 'all' with captions='tokens'"
+        )
+    root = Path(root)
+    label, published = published_counts(root, NAME, split, PUBLISHED)
+    texts = _typed(root, split) if captions == "all" else _tokens(root, split)
+    folder = next((f"{name}/" for name in FOLDERS if (root / name).is_dir()), f"{FOLDERS[0]}/")
+    return captioned(
+        [_record(folder, filename, own) for filename, own in texts.items()],
+        root,
+        PictureFiles,
+        name=label,
+        split=split,
+        modality="image",
+        what="images",
+        published=published,
+        captions=captions,
+        choose=every_text,
+        allow_partial=allow_partial,
+        datasheet="flickr30k",
+    )
+
+
+def _record(folder: str, filename: str, texts: list[str]) -> Record:
+    item_id = filename.rsplit(".", 1)[0]
+    return Record(
+        folder + filename, item_id, tuple((f"{item_id}#{at}", text) for at, text in enumerate(texts))
+    )
+
+
+def _typed(root: Path, split: str) -> dict[str, list[str]]:
+    if (root / KARPATHY).is_file():
+        return {
+            image.filename: [sentence.raw for sentence in image.sentences]
+            for image in read_images(root / KARPATHY)
+            if image.split == split
+        }
+    path = root / f"flickr30k_{split}_karpathy.txt"
+    if not path.is_file():
+        raise _missing(root, f"{KARPATHY} nor {path.name}")
+    texts: dict[str, list[str]] = {}
+    for _, row in read_table(path, ("image", "caption")):
+        texts.setdefault(row["image"], []).append(row["caption"])
+    return texts
+
+
+def _tokens(root: Path, split: str) -> dict[str, list[str]]:
+    if (root / TOKENS).is_file():
+        texts = _numbered(_token_rows(root / TOKENS), root / TOKENS)
+    elif path := find(root, KAGGLE):
+        texts = _numbered(_kaggle_rows(path), path)
+    else:
+        raise _missing(root, f"{TOKENS} nor results.csv")
+    if split == "all":
+        return texts
+    if not (root / KARPATHY).is_file():
+        raise _missing(root, f"{KARPATHY}, which says what is in the split {split!r},")
+    chosen = [image.filename for image in read_images(root / KARPATHY) if image.split == split]
+    without = [filename for filename in chosen if filename not in texts]
+    if without:
+        raise RetrievalInputError(
+            f"{len(without):,} of {len(chosen):,} pictures of the split {split!r} have no tokens, "
+            f"first {without[0]!r}. Fetch the file again"
+        )
+    return {filename: texts[filename] for filename in chosen}
+
+
+def _missing(root: Path, what: str) -> MissingFileError:
+    return MissingFileError(
+        f"{root} has no {what} for these captions. `crossmodal data download {NAME}` says where it comes from"
+    )
+
+
+# ---- rows of the release and its copy: (line, picture, number, caption)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            yield from stream
+    except UnicodeDecodeError as error:
+        raise DamagedFileError(f"{path} is not UTF-8 text: {error}. Fetch it again") from error
+
+
+def _token_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
+    """`1000092795.jpg#0<TAB>caption`."""
+    for line, text in enumerate(_lines(path), start=1):
+        text = text.rstrip("\r\n")
+        if not text:
+            continue
+        name, tab, caption = text.partition("\t")
+        filename, mark, number = name.rpartition("#")
+        if not tab or not mark:
+            raise RetrievalInputError(
+                f"{path}, line {line}: expected 'name.jpg#0<TAB>caption', found {text!r:.80}"
+            )
+        yield line, filename, number, caption
+
+
+def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
+    """`image_name| comment_number| comment`; one row of the copy lacks its second bar, and is mended.
+
+    Quotes are part of the captions there, and no field is quoted.
+    """
+    for line, text in enumerate(_lines(path), start=1):
+        fields = [field.strip() for field in text.split("|")]
+        if line == 1:
+            if fields != _KAGGLE_HEADER:
+                raise RetrievalInputError(
+                    f"{path} must start with {'| '.join(_KAGGLE_HEADER)!r}, found {text!r:.80}"
+                )
+            continue
+        if fields == [""]:
+            continue
+        number_and_caption = _NUMBER_AND_CAPTION.fullmatch(fields[1]) if len(fields) == 2 else None
+        if number_and_caption:
+            warnings.warn(
+                f"{path}, line {line}: no bar behind the number {number_and_caption[1]}; mended", stacklevel=2
+            )
+            fields[1:] = number_and_caption.groups()
+        if len(fields) != 3:
+            raise RetrievalInputError(
+                f"{path}, line {line}: expected 3 fields between bars, found {text!r:.80}"
+            )
+        yield line, *fields
+
+
+def _numbered(rows: Iterable[tuple[int, str, str, str]], path: Path) -> dict[str, list[str]]:
+    """Captions in the order of their numbers; a number that is out of turn is an error."""
+    texts: dict[str, list[str]] = {}
+    for line, filename, number, caption in rows:
+        own = texts.setdefault(filename, [])
+        if number != str(len(own)):
+            raise RetrievalInputError(
+                f"{path}, line {line}: caption {number!r} of {filename!r}, expected number {len(own)}. "
+                f"A line is missing, repeated or out of order: fetch the file again"
+            )
+        own.append(caption)
+    return texts

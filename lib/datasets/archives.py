@@ -93,7 +93,7 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
             yield (_zip_member(opened, info) for info in opened.infolist())
     else:
         with tarfile.open(archive) as opened:
-            yield (_tar_member(opened, info) for info in opened)
+            yield _tar_members(opened)
 
 
 def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
@@ -105,6 +105,15 @@ def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     else:
         kind = "folder" if info.is_dir() else "file"
     return _Member(info.filename, info.file_size, kind, lambda: opened.open(info))
+
+
+def _tar_members(opened: tarfile.TarFile) -> Iterator[_Member]:
+    """The members, up to the block of zeros that must end them: without it, some may have been cut away."""
+    for info in opened:
+        yield _tar_member(opened, info)
+    opened.fileobj.seek(opened.offset)
+    if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise EOFError("the mark of the end is missing")
 
 
 def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:

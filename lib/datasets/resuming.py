@@ -13,7 +13,7 @@ import requests
 
 from lib.files import atomic_path
 
-CHUNK = 2**20
+CHUNK = 2**16  # what a broken connection loses at most: requests hands on whole chunks only
 LONGEST_WAIT_S = 30.0
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 RETRIED = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_choice
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import Count, check_counts, check_media, published_counts
 from lib.datasets.img2dataset import Shard, shard_paths
@@ -88,6 +88,7 @@ def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False
     Relations: `encode_shards` embeds shards of any size without a list of their samples; `Scan` reads the
     metadata that the links come from.
     """
+    check_choice(split, SPLITS, "split")
     folder = Path(root) / "shards"
     folder = folder if folder.is_dir() else Path(root)
     places, texts, keys, missing, listed = [], [], [], [], 0
@@ -110,7 +111,7 @@ def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False
         missing += [f"{path.name} ({report.tar.damage})"] if report.tar.damage else []
         missing += [f"{path.name}, member {name!r} ({why})" for name, why in report.tar.refused]
         listed += shard.successes or report.tar.samples  # without a table, the tar is all that is known
-    label, stated = published_counts(root, NAME, split, {split_: {"samples": listed} for split_ in SPLITS})
+    label, stated = published_counts(root, NAME, split, {split: {"samples": listed}})
     count = Count("samples", len(keys), stated["samples"])
     check_media(count, missing, label, allow_partial)
     check_counts([count], label, allow_partial)

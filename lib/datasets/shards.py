@@ -84,9 +84,7 @@ class Sample:
         except (ValueError, RecursionError) as error:
             raise DamagedFileError(f"the json of sample {self.key!r} cannot be read: {error}") from error
         if not isinstance(notes, dict):
-            raise DamagedFileError(
-                f"the json of sample {self.key!r} is {type(notes).__name__}, not an object"
-            )
+            raise DamagedFileError(f"the json of sample {self.key!r} is no object but {notes!r:.40}")
         return notes
 
 
@@ -226,9 +224,7 @@ class TarSamples:
             report.damage = f"{self.path.name} has no member's header at byte {offset:,}, where one should be"
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
-                report.damage = (
-                    f"{self.path.name} has content behind its end mark at byte {offset:,}, not read"
-                )
+                report.damage = f"{self.path.name} has content behind the end at byte {offset:,}, not read"
 
 
 def _larger(limit: int) -> str:

@@ -1,0 +1,198 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lib.checks import RetrievalInputError
+from lib.datasets.laion_filters import Filters
+from lib.datasets.laion_metadata import COLUMNS, Scan, Step, schema_of
+from lib.datasets.miniatures.laion import JOINED, UPPER, write_miniature
+from lib.files import DamagedFileError, MissingFileError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("laion") / "mini"
+    write_miniature(folder)
+    return folder / "metadata"
+
+
+def column(scan, name):
+    return [value for batch in scan for value in batch.column(name).to_pylist()]
+
+
+def parquet(path, **columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_both_schemas_get_the_same_names(root):
+    upper, joined = schema_of(root / UPPER), schema_of(root / JOINED)
+    assert upper["id"] == "SAMPLE_ID" and upper["text"] == joined["text"] == "TEXT"
+    assert {"hash", "punsafe", "pwatermark", "language"} == joined.keys() - upper.keys()
+    batch = next(iter(Scan(root / JOINED)))
+    assert batch.schema.names == list(joined)
+    assert all(batch.schema.field(name).type == COLUMNS[name][1] for name in joined)
+
+
+def test_relaion_writes_url_and_caption(tmp_path):
+    path = parquet(tmp_path / "x.parquet", url=["u"], caption=["c"], other=[1])
+    assert schema_of(path) == {"url": "url", "text": "caption"}
+    assert [batch.to_pylist() for batch in Scan(path)] == [[{"url": "u", "text": "c"}]]
+
+
+def test_nan_and_floats_become_what_the_column_should_hold(root):
+    scan = Scan(root / UPPER, Filters(with_text=False), columns=["width", "similarity"])
+    assert column(scan, "width") == [640, 640, 640, 400, None, 1200, 32, 800, 800, 640]
+    assert column(scan, "similarity")[-1] is None
+    assert scan.kept.text() == "10 rows read\n10 rows kept"
+
+
+def test_null_and_blank_texts_are_counted(root):
+    scan = Scan(root / UPPER)
+    assert column(scan, "id") == [1, 4, 5, 6, 7, 8, 9, 10]
+    assert scan.kept.steps == (Step("text is not blank", failed=1, unstated=1),)
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids", "failed", "unstated"),
+    [
+        ({"min_side": 256}, [1, 2, 3, 4, 8, 9, 10], 2, 1),  # 1200 x 100 and 32 x 32; one width is NaN
+        ({"min_side": 480}, [1, 2, 3, 8, 9, 10], 3, 1),
+        ({"min_pixels": 120_000}, [1, 2, 3, 4, 6, 8, 9, 10], 1, 1),
+        ({"max_aspect": 1}, [7], 8, 1),
+        ({"max_aspect": 12.0}, [1, 2, 3, 4, 6, 7, 8, 9, 10], 0, 1),
+        ({"nsfw": ("UNLIKELY",)}, [1, 2, 3, 4, 5, 6, 10], 2, 1),
+        ({"nsfw": ("UNSURE", "NSFW")}, [7, 8], 7, 1),
+        ({"min_similarity": 0.3}, [1, 2, 3, 4, 6, 7, 8], 2, 1),
+    ],
+)
+def test_each_filter_of_the_upper_case_release(root, filters, ids, failed, unstated):
+    scan = Scan(root / UPPER, Filters(with_text=False, **filters))
+    assert column(scan, "id") == ids
+    ((step,), read) = scan.kept.steps, scan.kept.read
+    assert (step.failed, step.unstated, read) == (failed, unstated, 10)
+
+
+@pytest.mark.parametrize(
+    ("filters", "hashes"),
+    [
+        ({"max_punsafe": 0.98}, [-8_021_334_502_111, 2**62, 17]),
+        ({"max_punsafe": 0.99}, [-8_021_334_502_111, 2**62, 17, -1]),  # 0.99 as float32, in file and bound
+        ({"max_pwatermark": 0.5}, [-8_021_334_502_111, 2**62, -1]),
+        ({"languages": ("de", "fr")}, [-1]),
+    ],
+)
+def test_each_filter_of_the_joined_release(root, filters, hashes):
+    assert column(Scan(root / JOINED, Filters(with_text=False, **filters)), "hash") == hashes
+
+
+def test_the_report_accounts_for_every_row_whatever_the_batch(root):
+    filters = Filters(min_side=64, max_aspect=3, nsfw=("UNLIKELY", "UNSURE"), min_similarity=0.3)
+    reports = set()
+    for size in (1, 3, 10, 1000):
+        scan = Scan(root / UPPER, filters, batch_size=size)
+        assert column(scan, "text") == ["a red car", "fünf Äpfel"]
+        kept = scan.kept
+        assert kept.read == kept.kept + sum(step.failed + step.unstated for step in kept.steps)
+        reports.add(kept)
+    (kept,) = reports
+    assert kept.text().splitlines() == [
+        "10 rows read",
+        "text is not blank: 1 left out, 1 that do not state it",
+        "shorter side >= 64: 1 left out, 1 that do not state it",
+        "longer / shorter side <= 3: 1 left out",
+        "nsfw in UNLIKELY, UNSURE: 1 left out, 1 that do not state it",
+        "similarity >= 0.3: 0 left out, 1 that do not state it",
+        "2 rows kept",
+    ]
+
+
+def test_no_more_than_a_batch_is_read_before_it_is_wanted(root):
+    scan = Scan(root / UPPER, Filters(with_text=False), batch_size=2)
+    batches = iter(scan)
+    assert next(batches).num_rows == 2 and scan.kept.read == 2
+    assert next(batches).num_rows == 2 and scan.kept.read == 4
+    assert len(list(scan)) == 5 and scan.kept.read == 10  # a new pass, from the start
+
+
+def test_a_folder_is_its_files_by_name(tmp_path):
+    for name in ("b", "a"):
+        parquet(tmp_path / f"{name}.parquet", URL=[name], TEXT=[name])
+    assert column(Scan(tmp_path), "url") == ["a", "b"]
+    assert column(Scan([tmp_path / "b.parquet", tmp_path / "a.parquet"]), "url") == ["b", "a"]
+
+
+def test_a_side_of_zero_has_no_shape(tmp_path):
+    path = parquet(tmp_path / "x.parquet", WIDTH=[0, 0, 4], HEIGHT=[0, 4, 4])
+    scan = Scan(path, Filters(with_text=False, max_aspect=2))
+    assert column(scan, "width") == [4] and scan.kept.steps[0].failed == 2
+
+
+@pytest.mark.parametrize("keep", [0, 10, 400])
+def test_a_cut_file_is_refused_with_its_name(root, tmp_path, keep):
+    path = tmp_path / "part.parquet"
+    path.write_bytes((root / UPPER).read_bytes()[:keep])
+    with pytest.raises(DamagedFileError, match=r"part\.parquet is no whole Parquet file.*download it again"):
+        Scan(path)
+
+
+def test_damage_in_the_middle_gives_the_rows_before_it(tmp_path):
+    path = tmp_path / "part.parquet"
+    rows = pa.table({"TEXT": [f"text number {i}" for i in range(2000)]})
+    pq.write_table(rows, path, row_group_size=1000, compression="snappy", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    start = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    content[start : start + 200] = b"\xff" * 200
+    path.write_bytes(content)
+    scan = Scan(path, batch_size=1000)
+    with pytest.raises(DamagedFileError, match="damaged behind row 1,000"):
+        list(scan)
+    assert scan.kept.read == 1000
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(MissingFileError, match=r"nothing\.parquet is missing"):
+        Scan(tmp_path / "nothing.parquet")
+    with pytest.raises(MissingFileError, match="no Parquet files in"):
+        Scan(tmp_path)
+
+
+def test_columns_that_are_not_there(root):
+    with pytest.raises(RetrievalInputError, match="no column 'punsafe' and the filter 'punsafe <= 0.5' asks"):
+        Scan(root / UPPER, Filters(max_punsafe=0.5))
+    with pytest.raises(RetrievalInputError, match="no column 'hash' and it is wanted"):
+        Scan(root / UPPER, columns=["hash"])
+    with pytest.raises(RetrievalInputError, match="column must be one of"):
+        Scan(root / UPPER, columns=["WIDTH"])
+    with pytest.raises(RetrievalInputError, match="no column 'id'.*files of one release together"):
+        Scan([root / UPPER, root / JOINED])
+
+
+def test_columns_that_hold_something_else(tmp_path):
+    words = parquet(tmp_path / "words.parquet", WIDTH=["wide"])
+    with pytest.raises(RetrievalInputError, match="'width' is string and cannot be read as int32"):
+        list(Scan(words, Filters(with_text=False)))
+    parts = parquet(tmp_path / "parts.parquet", WIDTH=[1.5])
+    with pytest.raises(RetrievalInputError, match="rows 0 to 0.*'width' is double"):
+        list(Scan(parts, Filters(with_text=False)))
+    twice = parquet(tmp_path / "twice.parquet", TEXT=["a"], caption=["b"])
+    with pytest.raises(RetrievalInputError, match="'TEXT' and 'caption', which mean the same"):
+        Scan(twice)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"min_side": 0}, "min_side must be at least 1"),
+        ({"min_pixels": 1.5}, "min_pixels must be a whole number"),
+        ({"max_aspect": 0.5}, "max_aspect must be a number from 1 to inf, got 0.5"),
+        ({"max_punsafe": float("nan")}, "max_punsafe must be a number from 0 to 1"),
+        ({"min_similarity": "high"}, "min_similarity must be a number from -1 to 1"),
+        ({"nsfw": "UNLIKELY"}, "nsfw must be a list"),
+        ({"nsfw": ("SAFE",)}, "nsfw tag must be one of 'UNLIKELY', 'UNSURE', 'NSFW'"),
+        ({"languages": ()}, "languages must be a list"),
+    ],
+)
+def test_filters_outside_their_range(wrong, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        Filters(**wrong)

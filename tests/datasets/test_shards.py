@@ -1,0 +1,216 @@
+import tarfile
+
+import numpy as np
+import pytest
+
+from lib.checks import RetrievalInputError
+from lib.datasets.miniatures.img2dataset import cut, jpeg, write_tar
+from lib.datasets.miniatures.laion import bomb
+from lib.datasets.shards import Sample, TarSamples
+from lib.files import DamagedFileError, MissingFileError
+
+
+def members(*keys, parts=("jpg", "txt", "json")):
+    return [(f"{key}.{part}", f"{part} of {key}".encode() * 40) for key in keys for part in parts]
+
+
+def write(path, content):
+    return write_tar(path / "00000.tar", content)
+
+
+def keys(samples):
+    return [sample.key for sample in samples]
+
+
+def test_members_that_share_a_name_up_to_the_first_dot_are_a_sample(tmp_path):
+    content = [
+        ("a.jpg", b"1"),
+        ("a.TXT", b"2"),
+        ("00/a.seg.png", b"3"),
+        ("00/a.seg.json", b"4"),
+        ("b.c/d.e", b"5"),
+    ]
+    reader = TarSamples(write(tmp_path, content))
+    found = {sample.key: sample.parts for sample in reader}
+    assert found == {
+        "a": {"jpg": b"1", "txt": b"2"},
+        "00/a": {"seg.png": b"3", "seg.json": b"4"},
+        "b.c/d": {"e": b"5"},
+    }
+    assert reader.report.ok and reader.report.samples == 3
+
+
+def test_samples_are_those_of_webdataset(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    folder = tarfile.TarInfo("00")
+    folder.type = tarfile.DIRTYPE
+    content = members("000000000", "000000001", "00/2", "k.e/y") + members("3", parts=("v2.jpg", "V2.txt"))
+    path = write(tmp_path, [("__index__", b"{}"), (folder, b""), *content])
+    theirs = [
+        {name: part for name, part in sample.items() if not name.startswith("__")} | {"": sample["__key__"]}
+        for sample in webdataset.WebDataset(str(path), shardshuffle=False, empty_check=False)
+    ]
+    assert [sample.parts | {"": sample.key} for sample in TarSamples(path)] == theirs
+    assert len(theirs) == 5
+
+
+def test_offsets_say_where_the_content_is(tmp_path):
+    path = write(tmp_path, members("a", "b" * 150))  # a long name takes a header of its own
+    content = path.read_bytes()
+    for sample in TarSamples(path):
+        for suffix, part in sample.parts.items():
+            assert content[sample.offsets[suffix] :].startswith(part)
+
+
+def test_a_pass_can_be_repeated_and_left_early(tmp_path):
+    reader = TarSamples(write(tmp_path, members("a", "b", "c")))
+    assert next(iter(reader)).key == "a" and reader.report.samples == 1
+    assert keys(reader) == keys(reader) == ["a", "b", "c"] and reader.report.samples == 3
+
+
+@pytest.mark.parametrize("end", range(0, 512 * 21, 256))
+def test_a_cut_shard_gives_its_whole_samples_and_says_so(tmp_path, end):
+    path = write(tmp_path, members("a", "b", "c"))
+    whole = path.read_bytes()
+    assert len(whole) == 10240
+    last = len(members("a", "b", "c")) * 1024  # a header and a block of content each
+    path.write_bytes(whole[:end])
+    reader = TarSamples(path)
+    found = list(reader)
+    # A sample is whole when the next one begins, or when it has the parts of the one before it.
+    begun, full = end // 512 * 512 - 512, sum(end >= n * 3 * 1024 for n in (1, 2, 3))
+    expected = ["a", "b", "c"][:full] if begun >= 3 * 1024 else []
+    assert keys(found) == expected
+    assert all(len(sample.parts) == 3 for sample in found)
+    assert bool(reader.report.damage) == (end < last + 512)
+    assert not set(reader.report.cut) & set(expected)
+
+
+def test_the_only_sample_of_a_cut_shard_is_not_trusted(tmp_path):
+    path = write(tmp_path, members("a"))
+    path.write_bytes(path.read_bytes()[: 3 * 1024])
+    reader = TarSamples(path)
+    assert keys(reader) == [] and reader.report.cut == ["a"]
+    assert "ends at byte 3,072 without the mark of an end" in reader.report.damage
+
+
+def test_a_broken_header_and_content_behind_the_end_are_damage(tmp_path):
+    path = write(tmp_path, members("a", "b", "c"))
+    whole = bytearray(path.read_bytes())
+    broken = bytes(whole[: 6 * 1024]) + b"x" * 512 + bytes(whole[6 * 1024 + 512 :])
+    path.write_bytes(broken)
+    reader = TarSamples(path)
+    assert keys(reader) == ["a", "b"]
+    assert "no member's header at byte 6,144" in reader.report.damage
+    path.write_bytes(bytes(whole) + bytes(whole))  # two shards put together: tar reads the first
+    reader = TarSamples(path)
+    assert keys(reader) == ["a", "b", "c"]
+    assert "content behind the end at byte 9,216" in reader.report.damage
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar at all" * 100, b"\x1f\x8b" + b"\0" * 600])
+def test_what_is_no_tar_is_damage_too(tmp_path, content):
+    path = tmp_path / "00000.tar"
+    path.write_bytes(content)
+    reader = TarSamples(path)
+    assert keys(reader) == [] and "00000.tar is damaged at its start" in reader.report.damage
+
+
+def header(name, kind=tarfile.REGTYPE, target=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (header("../evil.jpg"), "without '..'"),
+        (header("a/../../evil.jpg"), "without '..'"),
+        (header("/etc/evil.jpg"), "a relative path"),
+        (header("a\\evil.jpg"), "backslashes"),
+        (header("evil.jpg", tarfile.SYMTYPE, "/etc/hostname"), "a link"),
+        (header("evil.jpg", tarfile.LNKTYPE, "good.jpg"), "a link"),
+        (header("evil.jpg", tarfile.CHRTYPE), "a device"),
+        (header("evil.jpg", tarfile.FIFOTYPE), "a pipe"),
+        (header("nosuffix"), "no key and suffix"),
+        (header(".hidden"), "no key and suffix"),
+        (header("evil\udcff.jpg"), "no UTF-8"),
+    ],
+)
+def test_hostile_members_are_refused_and_the_rest_is_read(tmp_path, member, reason):
+    reader = TarSamples(write(tmp_path, [*members("good"), (member, b""), *members("next")]))
+    assert keys(reader) == ["good", "next"]
+    ((name, why),) = reader.report.refused
+    assert name == member.name and reason in why
+    assert not reader.report.damage and not reader.report.ok
+    assert [path.name for path in tmp_path.iterdir()] == ["00000.tar"]
+
+
+def test_a_sample_larger_than_the_limit_loses_the_part_that_breaks_it(tmp_path):
+    content = [("a.jpg", b"x" * 60), ("a.txt", b"y" * 50), ("b.jpg", b"x" * 101), ("c.jpg", b"x" * 100)]
+    reader = TarSamples(write(tmp_path, content), max_bytes=100)
+    assert {sample.key: list(sample.parts) for sample in reader} == {"a": ["jpg"], "c": ["jpg"]}
+    assert [name for name, _ in reader.report.refused] == ["a.txt", "b.jpg"]
+    assert "larger than 100 bytes" in reader.report.refused[0][1]
+
+
+def test_a_part_twice_and_a_key_that_comes_back_are_refused(tmp_path):
+    content = [("a.jpg", b"1"), ("a.jpg", b"2"), ("b.jpg", b"3"), ("a.txt", b"4"), ("c.jpg", b"5")]
+    reader = TarSamples(write(tmp_path, content))
+    assert {sample.key: sample.parts for sample in reader} == {
+        "a": {"jpg": b"1"},
+        "b": {"jpg": b"3"},
+        "c": {"jpg": b"5"},
+    }
+    assert [why.split(",")[0] for _, why in reader.report.refused] == [
+        "its sample has such a part already",
+        "its key came before",
+    ]
+
+
+def test_the_parts_of_a_sample():
+    picture = np.full((8, 9, 3), 200, np.uint8)
+    sample = Sample("a", {"txt": b" a grey square\n", "jpg": jpeg(picture), "json": b'{"url": "u"}'})
+    assert sample.caption() == "a grey square" and sample.notes() == {"url": "u"}
+    assert sample.picture().size == (9, 8) and sample.picture().mode == "RGB"
+    assert Sample("a", {}).notes() == {}
+
+
+@pytest.mark.parametrize(
+    ("parts", "read", "message"),
+    [
+        ({"v2.jpg": b""}, "picture", "no picture, its parts are v2.jpg.*no dot"),
+        ({"jpg": b"no picture"}, "picture", "picture of sample 'k' is none of JPEG"),
+        ({}, "caption", "no member k.txt"),
+        ({"txt": b" \n"}, "caption", "sample 'k' is blank"),
+        ({"txt": b"\xff"}, "caption", "no UTF-8"),
+        ({"json": b"{"}, "notes", "json of sample 'k' cannot be read"),
+        ({"json": b"[" * 100_000}, "notes", "json of sample 'k' cannot be read"),
+        ({"json": b"[1]"}, "notes", r"no object but \[1\]"),
+    ],
+)
+def test_parts_that_cannot_be_read(parts, read, message):
+    with pytest.raises(DamagedFileError, match=message):
+        getattr(Sample("k", parts), read)()
+
+
+def test_a_picture_that_unpacks_to_gigabytes_is_refused_before_it_does():
+    with pytest.raises(RetrievalInputError, match="sample 'k' is too large"):
+        Sample("k", {"png": bomb()}).picture()
+    with pytest.raises(RetrievalInputError, match="10 x 10 pixels, at most 99"):
+        Sample("k", {"jpg": jpeg(np.zeros((10, 10, 3), np.uint8))}).picture(max_pixels=99)
+
+
+def test_a_missing_shard_and_a_bad_limit(tmp_path):
+    with pytest.raises(MissingFileError, match=r"the shard .*nowhere\.tar is missing"):
+        TarSamples(tmp_path / "nowhere.tar")
+    with pytest.raises(RetrievalInputError, match="max_bytes"):
+        TarSamples(write(tmp_path, members("a")), max_bytes=0)
+
+
+def test_cut_keeps_a_share(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(bytes(100))
+    cut(path, 0.3)
+    assert path.stat().st_size == 30

@@ -12,6 +12,7 @@ from lib.cli.data import data
 from lib.cli.information import info, results
 from lib.cli.planning import plan
 from lib.cli.search import search
+from lib.cli.shards import encode
 from lib.cli.training import train
 from lib.files import DamagedFileError
 
@@ -24,7 +25,7 @@ def describe() -> None:
     """Cross-modal retrieval, measured: search, inspect and train what the notebooks teach."""
 
 
-for command in (search, info, results, plan, train):
+for command in (search, info, results, plan, train, encode):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")

@@ -21,6 +21,7 @@ from lib.metrics.hubness import (
     top_hubs,
     unadjusted,
 )
+from lib.metrics.multi_sentence import ranks_by_best_text
 from lib.metrics.protocols import (
     FoldedEvaluation,
     contiguous_folds,
@@ -91,6 +92,7 @@ __all__ = [
     "precision_at_k",
     "qb_norm",
     "r_precision",
+    "ranks_by_best_text",
     "ranks_in_scores",
     "ranks_of_relevant",
     "recall_at_k",

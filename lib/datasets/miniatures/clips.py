@@ -11,6 +11,8 @@ from lib.datasets.decoding import require_av
 from lib.datasets.waveforms import RATE
 from lib.files import atomic_path
 
+FPS = 8  # of the scenes: a clip of 8 frames lasts a second
+
 
 def write_clip(
     path: str | Path, frames: np.ndarray, fps: int = 8, waveform: np.ndarray | None = None, rate: int = RATE
@@ -39,7 +41,9 @@ def write_clip(
         raise RetrievalInputError(f"height and width must be even, got {frames.shape[1:3]}")
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        video = container.add_stream(codec, rate=fps, options={"crf": "12"} if codec == "libx264" else {})
+        video = container.add_stream(
+            codec, rate=fps, options={"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
+        )
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt, video.codec_context.thread_count = "yuv420p", 1
         video.bit_rate = 0 if codec == "libx264" else 2_000_000
@@ -56,3 +60,14 @@ def write_clip(
             block.sample_rate = rate
             container.mux(sound.encode(block))
             container.mux(sound.encode(None))
+
+
+def tone(hertz: float, seconds: float, rate: int = RATE) -> np.ndarray:
+    """A pure tone at half of full scale, float32 `(n_samples,)`."""
+    times = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
+
+
+def write_scene_clip(path: str | Path, frames: np.ndarray, waveform: np.ndarray | None = None) -> None:
+    """Writes one clip of `scenes.render_clip`, each pixel as two by two: films halve the colour planes."""
+    write_clip(path, frames.repeat(2, axis=1).repeat(2, axis=2), FPS, waveform)

@@ -53,6 +53,11 @@ def load(
 
     Relations: `lib.retrieval.embedding_cache.embed` keeps what the encoder computes.
     """
+    if ":" in model:
+        raise RetrievalInputError(
+            f"model {model!r} names a place; pass the folder of a downloaded repository as pretrained, and "
+            f"any label as model"
+        )
     dtype = PRECISIONS[check_choice(precision, PRECISIONS, "precision")]
     target = _device(device, precision)
     if prompt and prompt.count(SLOT) != 1:

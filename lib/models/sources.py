@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,11 +101,14 @@ def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) ->
         return Path(download_pretrained(stated, cache_dir=cache_dir))
     except Exception as error:  # whatever the network, the proxy, the hub's client or the disk raise
         hub = stated.get("hf_hub", "").rstrip("/")
-        where = f"the repository {hub}" if hub else stated.get("url", "its publisher")
+        # The config goes with the file: it says transform and activation, which the name alone does not.
+        fetch = (
+            f"{CONFIG} and {WEIGHTS[0]} (and tokenizer files, if any) of {hub}" if hub else stated.get("url")
+        )
         raise MissingFileError(
             f"the weights of {name}, tag {tag!r}, are not in {cache_dir or _usual_cache(hub)} and could not "
-            f"be fetched: {first_line(error)} With a network this is done once, by itself. Without one, "
-            f"fetch {WEIGHTS[0]} of {where} elsewhere and pass its path as pretrained"
+            f"be fetched: {first_line(error)} With a network this is done once, by itself. Without one, copy "
+            f"that folder from a machine that has them, or fetch {fetch} into a folder and pass it as pretrained"
         ) from error
 
 
@@ -138,4 +142,4 @@ def _doubt_of_activation(name: str, gelu: bool) -> tuple[str, ...]:
 def first_line(error: Exception) -> str:
     """What an error of another library says, in one line that ends with a full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".:")[:300] + "."
+    return textwrap.shorten(lines[0].rstrip(".:"), 200, placeholder="..") + "."

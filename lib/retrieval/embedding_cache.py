@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from lib.checks import RetrievalInputError, as_embeddings, check_count
-from lib.files import atomic_path, cache_dir, kept_arrays, sha256_of
+from lib.files import DamagedFileError, atomic_path, cache_dir, kept_arrays, sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -94,7 +94,10 @@ def stored(folder: str | Path | None = None) -> list[dict]:
     """What the cache holds: of each sequence its facts, `rows` that are ready, `bytes`, and its `folder`."""
     found = []
     for path in sorted(_root(folder).glob(f"*/{MANIFEST}")):
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DamagedFileError(f"{path} is damaged ({error}). Delete its folder") from error
         spans = _spans(facts["n"], facts["chunk"])
         ready = [span for span in spans if (path.parent / _name(*span)).is_file()]
         size = sum((path.parent / _name(*span)).stat().st_size for span in ready)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from lib.checks import RetrievalInputError
 from lib.files import MissingFileError
 from lib.models.checkpoints import published, tensor_shapes
-from lib.models.sources import CONFIG, WEIGHTS
+from lib.models.sources import CONFIG, WEIGHTS, find_source
 from tests.models.toy import PUBLISHED, write_open_clip
 
 
@@ -63,7 +63,15 @@ def test_weights_that_cannot_be_fetched_are_one_clear_error(registered, tmp_path
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MissingFileError) as caught:
         published("tiny", "far", tmp_path / "kept")
-    for part in ("tiny", "'far'", str(tmp_path / "kept"), "somebody/tiny", WEIGHTS[0], "as pretrained"):
+    for part in (
+        "tiny",
+        "'far'",
+        str(tmp_path / "kept"),
+        "somebody/tiny",
+        CONFIG,
+        WEIGHTS[0],
+        "as pretrained",
+    ):
         assert part in str(caught.value)
 
 
@@ -91,6 +99,21 @@ def test_tags_that_disagree_on_the_transform_are_told(registered, weights):
     registered["plain"]["resize_mode"] = "longest"
     towers = published("tiny", str(weights))
     assert "shortest" in towers.identity["transform"] and "several transforms" in towers.notes[0]
+
+
+def test_every_published_tag_has_a_source_with_the_activation_of_its_maker(monkeypatch):
+    monkeypatch.setattr("lib.models.sources.download_pretrained", lambda stated, cache_dir: "weights.bin")
+    found = {name: find_source(*name, None) for name in open_clip.list_pretrained()}
+    assert len(found) > 190 and all(source.config["embed_dim"] for source in found.values())
+    for name, quick in {
+        ("ViT-B-32", "openai"): True,
+        ("ViT-B-32", "laion2b_s34b_b79k"): False,
+        ("ViT-L-14", "dfn2b"): True,
+        ("roberta-ViT-B-32", "laion2b_s12b_b32k"): True,  # said by the architecture alone
+    }.items():
+        assert found[name].quick_gelu is quick
+    assert found["ViT-B-16-SigLIP", "webli"].transform["resize_mode"] == "squash"
+    assert find_source("ViT-B/32", "openai", None).model == "ViT-B-32"
 
 
 # ---- files

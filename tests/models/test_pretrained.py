@@ -173,6 +173,7 @@ def test_a_text_that_our_tokenizer_cannot_hold_is_refused(ours):
     [
         (["scenes_late"], {}, "'scenes_late' is a LateInteraction, which has no one vector"),
         (["ViT-B-32"], {}, r"ViT-B-32 is an architecture; .* one of its \d+ tags, 'openai', "),
+        (["hf-hub:a/b"], {}, "names a place; pass the folder of a downloaded repository as pretrained"),
         (["scened"], {}, r"model must be one of \d+ names; got 'scened'. Nearest: 'scenes'"),
         (["scenes"], {"precision": "fp8"}, "precision must be one of 'fp32', 'bf16', 'fp16'"),
         (["scenes"], {"precision": "fp16"}, "fp16 on a CPU is slower than fp32"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.files import CHECKSUM_SUFFIX
+from lib.files import CHECKSUM_SUFFIX, DamagedFileError
 from lib.models.pretrained import load
 from lib.retrieval.embedding_cache import MANIFEST, embed, stored
 from tests.models.test_pretrained import pictures
@@ -116,6 +116,9 @@ def test_what_is_there_is_listed_in_words(tmp_path):
     manifest = json.loads((whole["folder"] / MANIFEST).read_text())
     assert manifest["about"] == "float32 embeddings of 100 inputs: image, side media"
     assert manifest["identity"] == IDENTITY and manifest["corpus_checksum"] == "c1"
+    (whole["folder"] / MANIFEST).write_text("{")
+    with pytest.raises(DamagedFileError, match="Delete its folder"):
+        stored(tmp_path)
 
 
 def test_bad_input(tmp_path):

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.datasets import coco, flickr30k, laion
+from lib.datasets import activitynet, coco, flickr30k, laion, msrvtt
 from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.miniatures import activitynet as miniature_of_activitynet
 from lib.datasets.miniatures import coco as miniature_of_coco
 from lib.datasets.miniatures import flickr30k as miniature_of_flickr30k
 from lib.datasets.miniatures import laion as miniature_of_laion
+from lib.datasets.miniatures import msrvtt as miniature_of_msrvtt
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,20 @@ _ALL = (
         flickr30k.load,
         miniature_of_flickr30k.write_miniature,
         {"captions": flickr30k.CAPTIONS},
+    ),
+    Corpus(
+        msrvtt.NAME,
+        msrvtt.SPLITS,
+        msrvtt.load,
+        miniature_of_msrvtt.write_miniature,
+        {"captions": msrvtt.CAPTIONS},
+    ),
+    Corpus(
+        activitynet.NAME,
+        activitynet.SPLITS,
+        activitynet.load,
+        miniature_of_activitynet.write_miniature,
+        {"paragraph": activitynet.PARAGRAPHS},
     ),
     # Not a benchmark: a training corpus, here for its formats. What it scores is nobody's published number.
     Corpus(laion.NAME, laion.SPLITS, laion.load, miniature_of_laion.write_miniature),

@@ -102,13 +102,11 @@ def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) ->
     except Exception as error:  # whatever the network, the proxy, the hub's client or the disk raise
         hub = stated.get("hf_hub", "").rstrip("/")
         # The config goes with the file: it says transform and activation, which the name alone does not.
-        fetch = (
-            f"{CONFIG} and {WEIGHTS[0]} (and tokenizer files, if any) of {hub}" if hub else stated.get("url")
-        )
+        files = f"{CONFIG}, {WEIGHTS[0]} and any tokenizer files of {hub}" if hub else stated.get("url")
         raise MissingFileError(
             f"the weights of {name}, tag {tag!r}, are not in {cache_dir or _usual_cache(hub)} and could not "
             f"be fetched: {first_line(error)} With a network this is done once, by itself. Without one, copy "
-            f"that folder from a machine that has them, or fetch {fetch} into a folder and pass it as pretrained"
+            f"that folder from a machine that has it, or put {files} into a folder and pass it as pretrained"
         ) from error
 
 

@@ -69,7 +69,7 @@ def check(
         loaded = corpus.load(root, split, allow_partial=True)
         label, counts, lost = loaded.name, loaded.counts, loaded.missing
     except MissingMediaError as error:  # nothing at all was found, so nothing is left to be evaluated
-        label, counts, lost = name, (error.count,), error.missing
+        label, counts, lost = error.name, (error.count,), error.missing
     rows = [
         {
             "what": count.what,
@@ -79,7 +79,7 @@ def check(
         }
         for count in counts
     ]
-    print_rows(rows, f"{label}, {split} split, in {root}")
+    print_rows(rows, f"{label}, {split} split")
     if missing is not None:
         with atomic_path(missing) as temporary:
             temporary.write_text("".join(f"{file}\n" for file in lost), encoding="utf-8")
@@ -113,10 +113,11 @@ def fixture(
     corpus.write_miniature(folder)
     stated = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
     rows = [
-        {"split": split, "counts": ", ".join(f"{number:,} {what}" for what, number in counts.items())}
+        {"split": split, "counts": "; ".join(f"{number:,} {what}" for what, number in counts.items())}
         for split, counts in stated.items()
     ]
-    print_rows(rows, f"{name} (miniature) in {folder}")
+    print_rows(rows, f"{name} (miniature)")
+    say(f"written to {folder}")
 
 
 @data.command()
@@ -139,11 +140,11 @@ def download(
     offer = OFFERS[name]
     chosen = choose(offer, split, tuple(file or ()))
     say(f"terms: {offer.terms}")
-    if chosen:
-        print_rows([_row(source) for source in chosen], f"{name}, {split} split: downloads")
-    extras = [source.file for source in offer.files if source not in chosen]
-    if extras:
-        say(f"extras or of other splits, with --file: {', '.join(extras)}")
+    for source in chosen:
+        say(f"file: {_described(source)}")
+    others = [source.file for source in offer.files if source not in chosen]
+    if others:
+        say(f"not needed for this, to be had with --file: {', '.join(others)}")
     if chosen and not accept_terms:
         _say_steps(offer.by_hand, name, root)
         raise RetrievalInputError(
@@ -202,14 +203,11 @@ def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
         say(f"{number}. {step.replace('{root}', str(root))}")
 
 
-def _row(source: Source) -> dict[str, str]:
-    return {
-        "file": source.file,
-        "size": _sizes_text([source.size]),
-        "SHA-256": f"{source.sha256[:12]}..." if source.sha256 else "recorded at the first download",
-        "from": source.url,
-        "address found in": source.seen_in,
-    }
+def _described(source: Source) -> str:
+    checksum = f"SHA-256 {source.sha256[:12]}..." if source.sha256 else "no published checksum"
+    return (
+        f"{source.file}, {_sizes_text([source.size])}, {checksum}, from {source.url} (see {source.seen_in})"
+    )
 
 
 def _bytes_text(number: int) -> str:

@@ -18,13 +18,14 @@ class MissingMediaError(RetrievalInputError):
 
     Args:
         message: what is missing, and what to do.
+        name: the corpus, as it is shown.
         count: how many were found, of how many.
         missing: the names of the others, relative to the root.
     """
 
-    def __init__(self, message: str, count: Count, missing: Sequence[str]) -> None:
+    def __init__(self, message: str, name: str, count: Count, missing: Sequence[str]) -> None:
         super().__init__(message)
-        self.count, self.missing = count, tuple(missing)
+        self.name, self.count, self.missing = name, count, tuple(missing)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def check_media(count: Count, missing: Sequence[str], name: str, allow_partial: 
         f"{name}: {count.text()}; first missing: {first}; "
         f"`crossmodal data check {name.split(' ')[0]} --root DIR` lists them. {advice}"
     )
-    raise MissingMediaError(message, count, missing)
+    raise MissingMediaError(message, name, count, missing)
 
 
 def published_counts(

@@ -103,7 +103,8 @@ def fetch(
     sidecar = target.with_name(target.name + CHECKSUM_SUFFIX)
     if target.exists():
         return _present(source, target, sidecar)
-    known = source.sha256 or (sidecar.read_text().split()[0] if sidecar.is_file() else None)
+    recorded = sidecar.read_text().split()[:1] if sidecar.is_file() else []
+    known = source.sha256 or next(iter(recorded), None)
     part = target.with_name(target.name + PART_SUFFIX)
     downloader = ResumingDownloader(part, source.size, retries=retries, wait_s=wait_s, progress=progress)
     pooch.get_logger().setLevel("WARNING")

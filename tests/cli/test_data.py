@@ -1,0 +1,187 @@
+"""`crossmodal data`: what it prints, writes, downloads and refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lib.datasets import published, sources
+from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.counts import MINIATURE, Count, MissingMediaError
+from lib.datasets.downloads import Source
+from lib.datasets.published import Corpus
+from lib.datasets.sources import Offer
+from lib.files import sha256_of
+from lib.qrels import Qrels
+from tests.cli.conftest import one_line
+from tests.datasets.ranged_server import ranged_server
+
+FREE = Offer("Free.", ())
+
+
+def corpus_of(found, of=20):
+    """A corpus of `of` pictures of which `found` are there, without a file."""
+    lost = tuple(f"val/{number:02d}.jpg" for number in range(found, of))
+    count = Count("images", found, of)
+
+    def load(root, split, *, allow_partial=False):
+        if not found:
+            raise MissingMediaError("tiny: nothing", "tiny", count, lost)
+        assert allow_partial
+        ids = tuple(f"i{number}" for number in range(found))
+        qrels = Qrels(np.arange(found + 1), np.arange(found), np.ones(found, np.int64), found)
+        captions = Count("captions", 20, 20)
+        return CaptionedMedia(
+            "tiny", split, "image", list(range(found)), ids, ids, ids, qrels, "all", (count, captions), lost
+        )
+
+    def write_miniature(folder):
+        folder.mkdir(exist_ok=True)
+        (folder / MINIATURE).write_text(json.dumps({"splits": {"test": {"images": 20, "captions": 100}}}))
+
+    return Corpus("tiny", ("test", "train"), load, write_miniature)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Puts a corpus named tiny, and where it comes from, in the place of the published ones."""
+
+    def put(found=20, offer=FREE):
+        monkeypatch.setattr(published, "CORPORA", {"tiny": corpus_of(found)})
+        monkeypatch.setattr(sources, "OFFERS", {"tiny": offer})
+
+    put()
+    return put
+
+
+def test_list_names_every_corpus_its_splits_and_what_it_takes(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run("data", "list")
+    assert code == 0
+    for name, corpus in published.CORPORA.items():
+        assert name in out and corpus.splits[0] in out
+    assert "6.6 GB and 1 file of unknown size" in out and "nothing" in out
+
+
+def test_check_of_a_complete_corpus(run, tiny):
+    code, out, _ = run("data", "check", "tiny", "--root", ".")
+    assert code == 0 and out.splitlines()[-1] == "complete"
+    assert "tiny, test split" in out and "images" in out and "differs" not in out
+
+
+def test_check_names_what_is_missing_and_writes_all_of_it(run, tiny, tmp_path):
+    tiny(found=5)
+    code, out, err = run("data", "check", "tiny", "--root", ".", "--missing", "lists/missing.txt")
+    assert code == 1 and err == ""
+    assert "differs" in out and "15 missing (all of them in lists/missing.txt)" in out
+    assert "val/14.jpg" in out and "val/15.jpg" not in out and "and 5 more" in out
+    assert "not comparable" in out
+    written = (tmp_path / "lists" / "missing.txt").read_text().splitlines()
+    assert written == [f"val/{number:02d}.jpg" for number in range(5, 20)]
+
+
+def test_check_lists_the_media_even_where_none_is_there(run, tiny, tmp_path):
+    tiny(found=0)
+    code, out, _ = run("data", "check", "tiny", "--root", ".", "--missing", "missing.txt")
+    assert code == 1 and "20 missing" in out
+    assert len((tmp_path / "missing.txt").read_text().splitlines()) == 20
+
+
+def test_check_of_a_miniature_from_end_to_end(run, tmp_path):
+    code, out, _ = run("data", "fixture", "coco", "mini")
+    assert code == 0 and "100 images" in out and (tmp_path / "mini" / MINIATURE).is_file()
+    code, out, _ = run("data", "check", "coco", "--root", "mini", "--split", "test")
+    assert code == 0 and "coco (miniature), test split" in out and out.endswith("complete\n")
+    next((tmp_path / "mini" / "val2014").glob("*.jpg")).unlink()
+    code, out, _ = run("data", "check", "coco", "--root", "mini")
+    assert code == 1 and "1 missing" in out
+    assert run("data", "fixture", "coco", "mini")[0] == 0  # over itself
+    assert run("data", "check", "coco", "--root", "mini")[0] == 0
+
+
+def test_fixture_takes_no_folder_that_holds_something_else(run, tiny, tmp_path):
+    (tmp_path / "photos").mkdir()
+    assert run("data", "fixture", "tiny", "photos")[0] == 0
+    (tmp_path / "photos" / MINIATURE).rename(tmp_path / "photos" / "holiday.json")
+    code, _, err = run("data", "fixture", "tiny", "photos")
+    assert code == 2 and "photos is not empty and holds no miniature.json" in one_line(err)
+    (tmp_path / "file").write_text("mine")
+    assert run("data", "fixture", "tiny", "file")[0] == 2
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_download_shows_terms_and_steps_and_waits_for_consent(run, tiny, tmp_path):
+    source = Source("http://127.0.0.1:9/a.csv", "a.csv", "a test", splits=("test",), size=5_000_000)
+    extra = Source("http://127.0.0.1:9/b.csv", "b.csv", "a test", splits=())
+    tiny(offer=Offer("For research only.", (source, extra), ("Put the clips into {root}/clips.",)))
+    code, out, err = run("data", "download", "tiny", "--root", "here")
+    assert code == 2 and "read the terms above" in one_line(err)
+    assert out.splitlines() == [
+        "terms: For research only.",
+        "file: a.csv, 5.0 MB, no published checksum, from http://127.0.0.1:9/a.csv (see a test)",
+        "not needed for this, to be had with --file: b.csv",
+        "1. Put the clips into here/clips.",
+        "2. Check what is there: crossmodal data check tiny --root here",
+    ]
+    assert not (tmp_path / "here").exists()
+
+
+def test_download_of_a_corpus_that_is_given_by_hand_only_is_its_steps(run, tiny, tmp_path):
+    tiny(offer=Offer("Ask first.", (), ("Fill in the form.",)))
+    code, out, _ = run("data", "download", "tiny", "--root", "here")
+    assert code == 0 and out.splitlines()[:2] == ["terms: Ask first.", "1. Fill in the form."]
+    assert not (tmp_path / "here").exists()
+
+
+def test_download_brings_the_files_of_a_split_or_those_named(run, tiny, tmp_path):
+    with ranged_server() as server:
+        server.files.update({"a.csv": b"first", "b.csv": b"second", "c.csv": b"third"})
+        files = [
+            Source(server.url("a.csv"), "a.csv", "a test", size=5, sha256=sha256_of(b"first")),
+            Source(server.url("b.csv"), "b.csv", "a test", splits=("train",)),
+            Source(server.url("c.csv"), "c.csv", "a test", splits=()),
+        ]
+        tiny(offer=Offer("Free.", tuple(files)))
+        code, out, _ = run("data", "download", "tiny", "--root", "here", "--accept-terms")
+        assert code == 0 and "a.csv: downloaded, SHA-256 as published" in out
+        assert [path for path, _, _ in server.asked] == ["a.csv"]
+        code, out, _ = run("data", "download", "tiny", "--root", "here", "--split", "train", "--accept-terms")
+        assert "a.csv: there, SHA-256 as published" in out and "b.csv: downloaded. Unverified" in out
+        run("data", "download", "tiny", "--root", "here", "--file", "c.csv", "--accept-terms")
+        assert [path for path, _, _ in server.asked] == ["a.csv", "b.csv", "c.csv"]
+        assert {path.name for path in (tmp_path / "here").glob("*.csv")} == {"a.csv", "b.csv", "c.csv"}
+
+
+def test_download_refuses_what_does_not_fit_on_the_disk(run, tiny):
+    huge = Source("http://127.0.0.1:9/a.zip", "a.zip", "a test", size=10**18, archive=True)
+    tiny(offer=Offer("Free.", (huge,)))
+    code, _, err = run("data", "download", "tiny", "--root", "here", "--accept-terms")
+    assert code == 2 and "GB more on its disk; nothing was downloaded" in one_line(err)
+
+
+def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
+    with ranged_server() as server:
+        tiny(offer=Offer("Free.", (Source(server.url("a.csv"), "a.csv", "a test"),)))
+        code, _, err = run("data", "download", "tiny", "--root", "here", "--accept-terms")
+    assert code == 2 and "answers 404" in one_line(err)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["check", "tinny", "--root", "."],
+            "the corpus must be one of 'tiny'; got 'tinny'. Did you mean 'tiny'?",
+        ),
+        (["check", "tiny", "--root", ".", "--split", "tset"], "--split must be one of 'test', 'train'"),
+        (["check", "tiny", "--root", "nowhere"], "nowhere is no folder; `crossmodal data download tiny"),
+        (["fixture", "tinny", "here"], "the corpus must be one of"),
+        (["download", "tinny", "--root", "here"], "the corpus must be one of"),
+        (["download", "tiny", "--root", "here", "--file", "x"], "no file is named 'x'"),
+    ],
+)
+def test_mistakes_are_one_line(run, tiny, arguments, message):
+    code, _, err = run("data", *arguments)
+    assert code == 2 and message in one_line(err)

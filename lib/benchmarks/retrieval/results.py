@@ -104,7 +104,7 @@ class Result:
         reader = Reader(data, str(path))
         if (found := reader.integer("format")) != FORMAT:
             raise RetrievalInputError(
-                f"{path} has format {found}, this version reads {FORMAT}; evaluate again"
+                f"{path} has format {found}, expected {FORMAT}; run the evaluation again"
             )
         return cls(
             protocol=_protocol(reader.inside("protocol")),

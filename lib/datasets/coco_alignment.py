@@ -22,15 +22,15 @@ def folds(corpus: CaptionedMedia) -> list[CaptionedMedia]:
 
     Reference: Faghri et al. 2018, "VSE++".
     """
+    if corpus.missing:
+        raise RetrievalInputError(
+            f"{corpus.name}: images are missing ({len(corpus.missing):,}), which would move all later folds"
+        )
     n, remainder = divmod(len(corpus.item_ids), coco_judgements.N_FOLDS)
     if corpus.split != "test" or corpus.captions == "unique" or remainder or not n:
         raise RetrievalInputError(
             f"the 1K folds are fifths of the whole test split with captions 'all' or 'first 5', got "
             f"{corpus.describe()}"
-        )
-    if corpus.missing:
-        raise RetrievalInputError(
-            f"{corpus.name}: {len(corpus.missing):,} images are missing, which would move all later folds"
         )
     _check_order(corpus)
     return [

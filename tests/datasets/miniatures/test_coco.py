@@ -1,0 +1,62 @@
+"""The miniature of COCO: deterministic, true to the formats, and drawn well enough to be recognised."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lib.datasets import coco, coco_judgements
+from lib.datasets.miniatures import coco as miniature
+from lib.datasets.scenes import render, sample
+
+pytestmark = pytest.mark.skipif(
+    not coco_judgements.available(), reason="eccv-caption is not installed: pip install eccv-caption==0.1.0"
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("miniature") / "coco"
+    miniature.write_miniature(root)
+    return root
+
+
+def test_writing_twice_gives_the_same_bytes(root, tmp_path):
+    again = tmp_path / "coco"
+    miniature.write_miniature(again)
+    miniature.write_miniature(again)  # over an old one, too
+    files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
+    assert len(files) == 116 + 6
+    assert all((root / file).read_bytes() == (again / file).read_bytes() for file in files)
+    assert sum((root / file).stat().st_size for file in files) < 800_000
+
+
+def test_records_have_the_fields_of_the_format(root):
+    data = json.loads((root / "dataset_coco.json").read_text())
+    assert set(data) == {"images", "dataset"} and data["dataset"] == "coco"
+    for number, image in enumerate(data["images"]):
+        assert set(image) == {"filepath", "sentids", "filename", "imgid", "split", "sentences", "cocoid"}
+        assert image["imgid"] == number
+        assert image["sentids"] == [sentence["sentid"] for sentence in image["sentences"]]
+        assert {"tokens", "raw", "imgid", "sentid"} == set(image["sentences"][0])
+        assert image["filename"] == f"COCO_{image['filepath']}_{image['cocoid']:012d}.jpg"
+    assert data["images"][0]["split"] != "test"  # a test image is not the first record
+
+
+def test_pictures_survive_jpeg(root):
+    corpus = coco.load(root)
+    drawn = render(sample("test", 100)).astype(int)
+    read = np.stack([np.asarray(picture) for picture in corpus.media]).astype(int)
+    assert np.abs(drawn - read).mean() < 2 and (np.abs(drawn - read).reshape(100, -1).mean(axis=1) < 4).all()
+
+
+def test_folds_hold_twenty_images_and_a_doubtful_caption(root):
+    known = coco_judgements.load()
+    images = miniature.test_images()
+    assert (np.diff(images) > 0).all() and np.bincount(images // 1000).tolist() == [20] * 5
+    confirmed = coco.judgements(coco.load(root, captions="first 5"), "cxc", "image_to_text").counts
+    assert confirmed.min() < 5
+    assert known.image_ids[images[0]] == 391895

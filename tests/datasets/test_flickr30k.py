@@ -1,0 +1,203 @@
+"""Flickr30K: the same pictures from four files, and what is wrong in each of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+
+import pytest
+
+from lib.checks import RetrievalInputError
+from lib.datasets import flickr30k
+from lib.datasets.counts import MINIATURE, Count
+from lib.datasets.miniatures import flickr30k as miniature
+from lib.files import DamagedFileError, MissingFileError
+
+CLIP_BENCHMARK = "flickr30k_test_karpathy.txt"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("flickr30k") / "root"
+    miniature.write_miniature(root)
+    return root
+
+
+@pytest.fixture
+def copy(root, tmp_path):
+    shutil.copytree(root, tmp_path / "root")
+    return tmp_path / "root"
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_splits(root):
+    sizes = {split: len(flickr30k.load(root, split).texts) for split in ("test", "val", "train")}
+    assert sizes == {"test": 100, "val": 20, "train": 30}
+    corpus = flickr30k.load(root)
+    assert corpus.name == "flickr30k (miniature)" and (corpus.qrels.T.counts == 5).all()
+    assert corpus.item_ids[0] == "3000000001" and corpus.text_ids[:2] == ("3000000001#0", "3000000001#1")
+    assert corpus.media.names[0] == "flickr30k-images/3000000001.jpg" and corpus.media[0].size == (64, 64)
+
+
+def test_published_counts():
+    assert flickr30k.PUBLISHED["all"] == {"images": 31_783, "captions": 158_915}
+    karpathy = [flickr30k.PUBLISHED[split]["images"] for split in ("train", "val", "test")]
+    assert karpathy == [29_000, 1_014, 1_000] and sum(karpathy) == 31_014
+
+
+@pytest.mark.parametrize("split", ["test", "val", "train"])
+def test_clip_benchmark_gives_the_same(root, copy, split):
+    (copy / flickr30k.KARPATHY).unlink()
+    ours, theirs = flickr30k.load(root, split), flickr30k.load(copy, split)
+    assert ours.checksum() == theirs.checksum()
+
+
+def test_commas_quotes_and_file_names_in_captions(root):
+    texts = flickr30k.load(root).texts
+    for at, words in miniature.TRAPS.items():
+        assert texts[5 * at + 1].endswith(words)
+    line = next(line for line in (root / CLIP_BENCHMARK).read_text().splitlines() if "sign" in line)
+    assert line.endswith('like a ""sign"""')  # the file quotes, the loader does not keep the quotes
+    tokens = flickr30k.load(root, captions="tokens").texts
+    assert tokens[11].endswith(" , as seen , from afar .") and tokens[26].endswith(' like a " sign " .')
+    assert tokens[46].endswith(" , photo.jpg , resized .")
+
+
+def test_token_file_and_its_copy_agree(root, copy):
+    (copy / flickr30k.TOKENS).unlink()
+    for split in flickr30k.SPLITS:
+        ours = flickr30k.load(root, split, captions="tokens")
+        with pytest.warns(UserWarning, match=r"results\.csv, line 161: no bar behind the number 4; mended"):
+            theirs = flickr30k.load(copy, split, captions="tokens")
+        assert ours.checksum() == theirs.checksum()
+
+
+def test_only_that_row_is_mended(copy):
+    (copy / flickr30k.TOKENS).unlink()
+    lines = (copy / "results.csv").read_text().splitlines()
+    lines[7] = lines[7].replace("| ", " ", 1).replace("| ", " ", 1)  # no bar at all
+    (copy / "results.csv").write_text("\n".join(lines))
+    with warnings.catch_warnings(), pytest.raises(RetrievalInputError, match="line 8: expected 3 fields"):
+        warnings.simplefilter("error")
+        flickr30k.load(copy, "all", captions="tokens")
+
+
+def test_the_whole_release(root):
+    corpus = flickr30k.load(root, "all", captions="tokens")
+    assert len(corpus.item_ids) == 32
+    split = [set(flickr30k.load(root, split).item_ids) for split in ("train", "val", "test")]
+    assert len(set(corpus.item_ids) - set().union(*split)) == 2
+    with pytest.raises(RetrievalInputError, match="31,014 of the 31,783 pictures"):
+        flickr30k.load(root, "all")
+
+
+@pytest.mark.parametrize("folder", flickr30k.FOLDERS)
+def test_folders(copy, folder):
+    (copy / miniature.FOLDER).rename(copy / folder)
+    assert flickr30k.load(copy).media.names[0] == f"{folder}/3000000001.jpg"
+
+
+# ---- what can be wrong
+
+
+def test_missing_files(root, copy):
+    (copy / flickr30k.KARPATHY).unlink()
+    with pytest.raises(
+        MissingFileError, match=r"no dataset_flickr30k\.json, which says what is in the split"
+    ):
+        flickr30k.load(copy, captions="tokens")
+    (copy / CLIP_BENCHMARK).unlink()
+    with pytest.raises(
+        MissingFileError, match=r"no dataset_flickr30k\.json nor flickr30k_test_karpathy\.txt"
+    ):
+        flickr30k.load(copy)
+    (copy / flickr30k.TOKENS).unlink()
+    (copy / "results.csv").unlink()
+    with pytest.raises(MissingFileError, match=r"no results_20130124\.token nor results\.csv"):
+        flickr30k.load(copy, "all", captions="tokens")
+
+
+def test_missing_pictures(copy):
+    (copy / miniature.FOLDER / "3000000002.jpg").unlink()
+    with pytest.raises(
+        RetrievalInputError, match=r"19 of 20 images; first missing: flickr30k-images/3000000002"
+    ):
+        flickr30k.load(copy)
+    partial = flickr30k.load(copy, allow_partial=True)
+    assert partial.counts == (Count("images", 19, 20), Count("captions", 95, 100))
+
+
+def test_a_miniature_is_not_the_real_thing(copy):
+    (copy / MINIATURE).unlink()
+    with pytest.raises(RetrievalInputError, match="found 20 of 1,000 images; found 100 of 5,000 captions"):
+        flickr30k.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (flickr30k.TOKENS, "#1\t", "#2\t", r"line 2: caption '2' of '1000000001\.jpg', expected number 1"),
+        (flickr30k.TOKENS, "#1\t", "#1 ", "line 2: expected 'name.jpg#0<TAB>caption'"),
+        ("results.csv", "| comment_number", ", comment_number", "must start with 'image_name"),
+        ("results.csv", "1| ", "1| | ", "line 3: expected 3 fields"),
+    ],
+)
+def test_malformed_releases(copy, name, old, new, message):
+    if name != flickr30k.TOKENS:
+        (copy / flickr30k.TOKENS).unlink()
+    edit(copy / name, old, new)
+    with pytest.raises(RetrievalInputError, match=message):
+        flickr30k.load(copy, "all", captions="tokens", allow_partial=True)
+
+
+def test_malformed_copy_of_clip_benchmark(copy):
+    (copy / flickr30k.KARPATHY).unlink()
+    path = copy / CLIP_BENCHMARK
+    whole = path.read_text()
+    path.write_text(whole.replace("image,caption", "file,caption"))
+    with pytest.raises(RetrievalInputError, match="expected 'image,caption'"):
+        flickr30k.load(copy)
+    path.write_text(whole.replace('"', "", 1))  # the commas of that caption are columns now
+    with pytest.raises(RetrievalInputError, match=r"line 13: \d columns, expected 2"):
+        flickr30k.load(copy)
+    path.write_text(whole + '3000000020.jpg,"never closed')
+    with pytest.raises(DamagedFileError, match="not whole"):
+        flickr30k.load(copy)
+
+
+def test_a_name_that_leaves_the_root(copy):
+    path = copy / flickr30k.TOKENS
+    path.write_text(path.read_text().replace("1000000001.jpg", "../../../etc/passwd"))
+    with pytest.raises(RetrievalInputError, match="relative path inside"):
+        flickr30k.load(copy, "all", captions="tokens", allow_partial=True)
+
+
+def test_text_that_is_not_utf8(copy):
+    with open(copy / flickr30k.TOKENS, "ab") as stream:
+        stream.write(b"1.jpg#0\tcaf\xe9\n")
+    with pytest.raises(DamagedFileError, match="not UTF-8"):
+        flickr30k.load(copy, "all", captions="tokens")
+
+
+def test_pictures_of_a_split_without_tokens(copy):
+    path = copy / flickr30k.TOKENS
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "3000000020" not in line))
+    with pytest.raises(
+        RetrievalInputError, match=r"1 of 20 pictures .* have no tokens, first '3000000020\.jpg'"
+    ):
+        flickr30k.load(copy, captions="tokens")
+
+
+def test_null_text(copy):
+    path = copy / flickr30k.KARPATHY
+    data = json.loads(path.read_text())
+    data["images"][12]["sentences"][3]["raw"] = None
+    path.write_text(json.dumps(data))
+    with pytest.raises(RetrievalInputError, match=r"dataset_flickr30k\.json, image 12: 'raw' must be str"):
+        flickr30k.load(copy)

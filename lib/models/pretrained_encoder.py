@@ -81,8 +81,10 @@ class PretrainedEncoder:
         """Unit embeddings of texts, each put into the prompt; result as of `encode_image`.
 
         Raises:
-            RetrievalInputError: one string instead of a list, an entry that is no text or blank, or one that
-                a tokenizer of ours cannot hold. Published tokenizers cut: `truncated` counts those texts.
+            RetrievalInputError: one string instead of a list, or an entry that is no text or blank.
+
+        Relations: a text longer than the context loses its end; `truncated` and `count_truncated` say how
+        many did.
         """
         prompted = self._prompted(texts)
         if not prompted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -83,6 +83,20 @@ def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
     return merges
 
 
+def _words_of_each(texts: Sequence[str]) -> Iterator[list[str]]:
+    if isinstance(texts, str):
+        raise RetrievalInputError(f"texts must be a list, got one string {texts[:60]!r}; pass [text]")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise RetrievalInputError(f"texts[{i}] must be a string, got {type(text).__name__}")
+        words = words_of(text)
+        if not words:
+            raise RetrievalInputError(
+                f"texts[{i}] is {text[:60]!r}: it holds no letter or digit. Type at least one word"
+            )
+        yield words
+
+
 def _check_dropout(dropout: float, rng: np.random.Generator | None) -> None:
     if not 0 <= dropout <= 1:
         raise RetrievalInputError(f"dropout must lie between 0 and 1, got {dropout}")
@@ -151,7 +165,12 @@ class Tokenizer:
         return self._spelling[word]
 
     def encode(
-        self, texts: Sequence[str], *, dropout: float = 0.0, rng: np.random.Generator | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        dropout: float = 0.0,
+        rng: np.random.Generator | None = None,
+        cut: bool = False,
     ) -> np.ndarray:
         """Token ids of each text.
 
@@ -160,37 +179,43 @@ class Tokenizer:
             dropout: probability of skipping a merge, for training; needs `rng`. Half of the words, chosen
                 at random, keep their usual spelling; so does a text that would not fit the row otherwise.
             rng: decides the spellings.
+            cut: whether a text that is too long loses its last pieces, as in published tokenizers.
 
         Returns:
             int64 (n_texts, context_length).
 
         Raises:
             RetrievalInputError: one string instead of a list; an entry that is not a string or holds no
-                letter or digit; more pieces than fit. Nothing is truncated.
+                letter or digit; more pieces than fit, unless `cut`.
+
+        Relations: `lengths` says which texts would be cut.
         """
-        if isinstance(texts, str):
-            raise RetrievalInputError(f"texts must be a list, got one string {texts[:60]!r}; pass [text]")
         _check_dropout(dropout, rng)
         rows = np.full((len(texts), self.context_length), PAD, dtype=np.int64)
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise RetrievalInputError(f"texts[{i}] must be a string, got {type(text).__name__}")
-            words = words_of(text)
-            if not words:
-                raise RetrievalInputError(
-                    f"texts[{i}] is {text[:60]!r}: it holds no letter or digit. Type at least one word"
-                )
+        for i, words in enumerate(_words_of_each(texts)):
             ids = [id_ for word in words for id_ in self._word_ids(word, dropout, rng)]
             if dropout and len(ids) >= self.context_length:
                 ids = [id_ for word in words for id_ in self._word_ids(word, 0.0, None)]
-            if len(ids) >= self.context_length:
+            if len(ids) >= self.context_length and not cut:
                 raise RetrievalInputError(
                     f"texts[{i}] is too long: {len(ids)} pieces, the model reads {self.context_length - 1}. "
-                    f"Shorten {text[:60]!r}"
+                    f"Shorten {texts[i][:60]!r}"
                 )
+            ids = ids[: self.context_length - 1]
             rows[i, : len(ids)] = ids
             rows[i, len(ids)] = self.eot
         return rows
+
+    def lengths(self, texts: Sequence[str]) -> np.ndarray:
+        """Ids that each text needs, the end mark included; int64 (n_texts,).
+
+        Raises:
+            RetrievalInputError: as `encode`, except for long texts.
+        """
+        needed = (
+            sum(len(self._word_ids(word, 0.0, None)) for word in words) for words in _words_of_each(texts)
+        )
+        return np.fromiter(needed, dtype=np.int64, count=len(texts)) + 1
 
     def to_dict(self) -> dict:
         """What `from_dict` needs, ready for JSON."""

@@ -57,8 +57,8 @@ def trained_here(name: str) -> Towers:
 
     A model of colour (`"scenes"`) gets the picture's central square at its own size. A model of one channel
     (`"icons"`) gets the picture as an icon, ink bright on black (see `lib.datasets.drawings.as_icon`); what
-    is an icon already, gray at the model's size on a black border, is taken as it is. A text that its
-    tokenizer cannot hold is refused: nothing is cut.
+    is an icon already, gray at the model's size on a black border, is taken as it is. A text that is
+    too long is cut, as by published tokenizers, and counted; `DualEncoder.encode_text` refuses it.
 
     Raises:
         MissingFileError, DamagedFileError: as `lib.models.artifacts.load_model`.
@@ -79,8 +79,8 @@ def trained_here(name: str) -> Towers:
         read=lambda pictures: image_tensor(
             np.stack([as_read(picture, size) for picture in pictures]), channels, size
         ),
-        tokenize=lambda texts: torch.from_numpy(model.tokenizer.encode(texts)),
-        too_long=lambda texts: np.zeros(len(texts), dtype=bool),
+        tokenize=lambda texts: torch.from_numpy(model.tokenizer.encode(texts, cut=True)),
+        too_long=lambda texts: model.tokenizer.lengths(texts) > model.tokenizer.context_length,
         image_features=model.network.encode_image,
         text_features=lambda tokens: text_features(model.network, tokens),
         identity={

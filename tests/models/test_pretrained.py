@@ -160,9 +160,14 @@ def test_icons_are_taken_as_they_are_and_drawings_are_turned_into_icons():
         encoder.encode_image([Image.new("RGB", (64, 64), "white")])
 
 
-def test_a_text_that_our_tokenizer_cannot_hold_is_refused(ours):
-    with pytest.raises(RetrievalInputError, match=r"texts\[1\] is too long"):
-        ours.encode_text(["a red square", "red " * 40])
+def test_texts_too_long_for_our_tokenizer_are_cut_and_counted():
+    encoder = load("scenes")
+    texts = ["a red square", "red " * 23, "red " * 24]
+    rows = encoder.encode_text(texts)
+    np.testing.assert_allclose(rows[2], rows[1], atol=2e-6)
+    assert encoder.truncated == encoder.count_truncated(texts) == 1
+    with pytest.raises(RetrievalInputError, match=r"texts\[2\] is too long"):
+        load_model("scenes").encode_text(texts)
 
 
 # ---- bad input

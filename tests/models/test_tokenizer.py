@@ -277,3 +277,13 @@ def test_refuses_dropout_that_cannot_be_repeated_or_is_no_probability():
 def test_refuses_a_row_without_room(length, message):
     with pytest.raises(RetrievalInputError, match=message):
         Tokenizer("ab", [], context_length=length)
+
+
+def test_cutting_keeps_the_first_pieces_and_the_end_mark():
+    texts = ["red car", "red " * 11, "red " * 10 + "car red red"]
+    assert TOKENIZER.lengths(texts).tolist() == [3, 12, 14]
+    rows = TOKENIZER.encode(texts, cut=True)
+    np.testing.assert_array_equal(rows[:2], TOKENIZER.encode(texts[:2]))
+    np.testing.assert_array_equal(rows[2], TOKENIZER.encode(["red " * 10 + "car"])[0])
+    with pytest.raises(RetrievalInputError, match=r"texts\[1\] is '\?': it holds no letter"):
+        TOKENIZER.lengths(["red", "?"])

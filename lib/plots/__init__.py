@@ -11,6 +11,7 @@ notebook the figure stands above the sentence that says what it shows:
 
 from __future__ import annotations
 
+from lib.plots.benchmarks import paired_differences, published_over_years
 from lib.plots.charts import curves, distributions, intervals, scatter
 from lib.plots.codewords import allowed_errors
 from lib.plots.forces import forces
@@ -34,7 +35,9 @@ __all__ = [
     "heatmap",
     "intervals",
     "one_legend",
+    "paired_differences",
     "panels",
+    "published_over_years",
     "save",
     "scatter",
     "show",

@@ -1,0 +1,201 @@
+"""Clips as pairs of what is heard and what is seen: audio-to-video retrieval, and who is relevant to whom."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.datasets.clips import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
+from lib.datasets.counts import Count, check_counts, check_media
+from lib.datasets.segments import Segments
+from lib.qrels import Qrels
+from lib.task import RetrievalTask
+
+DIRECTIONS = ("audio_to_video", "video_to_audio")
+RELEVANCE = ("same clip", "labels")
+SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
+_ROWS = 512  # of the matrix of shared labels at a time
+
+
+def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
+    """Judgements by class: the grade of two clips is the number of labels they share.
+
+        grade(i, j) = |L_i & L_j|
+
+    Quadratic in the number of clips; meant for subsets.
+
+    Returns:
+        `(n, n)`, symmetric; a clip's grade with itself is the number of its labels.
+    """
+    names = sorted({label for own in labels for label in own})
+    column = {label: at for at, label in enumerate(names)}
+    bears = np.zeros((len(labels), len(names)), dtype=np.float32)  # whole numbers, exact
+    for at, own in enumerate(labels):
+        bears[at, [column[label] for label in own]] = 1
+    cells = []
+    for start in range(0, len(labels), _ROWS):
+        grades = (bears[start : start + _ROWS] @ bears.T).astype(np.int64)
+        rows, columns = np.nonzero(grades)
+        cells.append((rows + start, columns, grades[rows, columns]))
+    return Qrels.from_pairs(*(np.concatenate(part) for part in zip(*cells)), shape=(len(labels), len(labels)))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SoundAndVision:
+    """Clips whose sound asks for their picture, and the other way round.
+
+    Args:
+        name: `"audioset"`; a miniature has `" (miniature)"` behind it.
+        split: which clips.
+        sounds: the sound of each clip.
+        clips: the picture of each clip, in the same order.
+        item_ids: distinct ids.
+        labels: the classes of each clip.
+        relevance: `"same clip"`, the published protocol: clips of one class then count as errors, by design.
+            `"labels"`: graded by the number of shared labels, see `shared_labels`.
+        counts: what was found beside what is published.
+        missing: files that are not there; their clips were left out.
+        datasheet: the section of `data/README.md`.
+
+    Relations: `CaptionedMedia` is the same for media and texts.
+    """
+
+    name: str
+    split: str
+    sounds: AudioFiles
+    clips: ClipFiles
+    item_ids: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    relevance: str
+    counts: tuple[Count, ...]
+    missing: tuple[str, ...] = ()
+    datasheet: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice(self.relevance, RELEVANCE, "relevance")
+        n = len(self.item_ids)
+        if not n == len(self.sounds) == len(self.clips) == len(self.labels):
+            raise RetrievalInputError(
+                f"{self.name}: {n} ids, {len(self.sounds)} sounds, {len(self.clips)} clips and "
+                f"{len(self.labels)} sets of labels must be equally many"
+            )
+        if len(set(self.item_ids)) < n:
+            twice = next(one for at, one in enumerate(self.item_ids) if one in self.item_ids[:at])
+            raise RetrievalInputError(f"{self.name}: the clip {twice!r} is there twice; ids must be distinct")
+
+    directions = DIRECTIONS
+
+    @property
+    def qrels(self) -> Qrels:
+        """`(n, n)`, the same in both directions."""
+        if self.relevance == "labels":
+            return shared_labels(self.labels)
+        return Qrels.from_owner(np.arange(len(self.item_ids)), len(self.item_ids))
+
+    def task(self, direction: str) -> RetrievalTask:
+        """Queries, gallery and judgements of one direction; the media are still files."""
+        sides = {"audio": self.sounds, "video": self.clips}
+        query, gallery = check_choice(direction, DIRECTIONS, "direction").split("_to_")
+        return RetrievalTask(
+            self.name,
+            self.split,
+            direction,
+            sides[query],
+            sides[gallery],
+            self.qrels,
+            datasheet=self.datasheet,
+        )
+
+    def take_items(self, index: Sequence[int], name_of_part: str = "") -> SoundAndVision:
+        """Some of the clips, in the order given."""
+        index = np.arange(len(self.item_ids))[np.asarray(index)].tolist()
+        return replace(
+            self,
+            split=f"{self.split}, {name_of_part}" if name_of_part else self.split,
+            sounds=self.sounds.take(index),
+            clips=self.clips.take(index),
+            item_ids=tuple(self.item_ids[at] for at in index),
+            labels=tuple(self.labels[at] for at in index),
+        )
+
+    def checksum(self) -> str:
+        """SHA-256 over everything that decides an embedding or a score."""
+        prints = (self.sounds.fingerprint(), self.clips.fingerprint())
+        facts = [self.name, self.split, self.relevance, self.item_ids, self.labels, prints]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def describe(self) -> str:
+        """One line: name, split, protocol, size, and what is missing."""
+        line = (
+            f"{self.name}, {self.split}: {len(self.item_ids):,} clips with sound, relevant: {self.relevance}"
+        )
+        wrong = [count.text() for count in self.counts if not count.ok]
+        return f"{line} ({'; '.join(wrong)})" if wrong else line
+
+    def __repr__(self) -> str:
+        return f"SoundAndVision({self.describe()})"
+
+
+def paired(
+    segments: Segments,
+    root: Path,
+    *,
+    name: str,
+    split: str,
+    relevance: str,
+    counts: Sequence[Count],
+    n_clips: int,
+    trimmed: bool,
+    n_frames: int,
+    allow_partial: bool,
+    datasheet: str,
+) -> SoundAndVision:
+    """The corpus that segments and their files make, checked against what is published.
+
+    Args:
+        segments: the clips of the protocol.
+        root: pictures in `videos/`; sounds in `audio/`, else those of the videos.
+        counts: of the annotations.
+        n_clips: how many clips the protocol has.
+        trimmed: whether the files are the segments, or the videos that they are parts of.
+        n_frames: of each clip.
+        name, split, relevance, allow_partial, datasheet: as in `SoundAndVision`.
+
+    Raises:
+        RetrievalInputError: counts that differ, or files that are missing, unless allowed.
+    """
+    counts = [*counts, Count("clips", len(segments), n_clips)]
+    check_counts(counts, f"{name}, {split}", allow_partial)
+    if not (trimmed or segments.times):
+        raise RetrievalInputError(
+            f"{name}, {split}: the file names cut clips and no times; trimmed must be True"
+        )
+    parts = None if trimmed else segments.times
+    seen = find_names(root, segments.stems, ("videos",), VIDEO_SUFFIXES)
+    heard = find_names(root, segments.stems, ("audio",), SOUND_SUFFIXES)
+    apart = AudioFiles(root, heard).present()  # a sound that has no file of its own is that of the video
+    sounds = AudioFiles(root, [a if own else v for a, v, own in zip(heard, seen, apart)], parts)
+    clips = ClipFiles(root, seen, parts, n_frames=n_frames)
+    present = clips.present()
+    missing = [file for file, there in zip(clips.names, present) if not there]
+    counts[-1] = Count("clips", int(present.sum()), n_clips)
+    check_media(counts[-1], missing, name, allow_partial)
+    whole = SoundAndVision(
+        name=name,
+        split=split,
+        sounds=sounds,
+        clips=clips,
+        item_ids=segments.ids,
+        labels=segments.labels,
+        relevance=relevance,
+        counts=tuple(counts),
+        missing=tuple(missing),
+        datasheet=datasheet,
+    )
+    return whole if present.all() else whole.take_items(np.flatnonzero(present))

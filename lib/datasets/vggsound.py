@@ -1,0 +1,110 @@
+"""VGGSound: ten seconds of a video each, one of 309 sound classes, its source in the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lib.checks import RetrievalInputError, check_choice
+from lib.datasets.counts import Count, published_counts
+from lib.datasets.segments import SUBSETS, Segments, annotation, five_per_class, read_subset
+from lib.datasets.sound_and_vision import RELEVANCE, SoundAndVision, paired
+from lib.datasets.tables import read_rows
+
+NAME = "vggsound"
+SPLITS = ("retrieval", "test")
+PUBLISHED = {
+    "retrieval": {"clips": 1_545},  # 309 x 5
+    "test": {"segments": 15_446, "classes": 309, "five per class": 1_545},
+}
+ANNOTATIONS = "vggsound.csv"
+SECONDS = 10  # of every segment
+
+
+def load(
+    root: str | Path,
+    split: str = "retrieval",
+    *,
+    subset: str = "five per class",
+    relevance: str = "same clip",
+    trimmed: bool = True,
+    n_frames: int = 10,
+    allow_partial: bool = False,
+) -> SoundAndVision:
+    """VGGSound as audio-video retrieval.
+
+    Args:
+        root: holds `vggsound.csv` (or has it in `annotations/`), or CAV-MAE's subset file; clips in `videos/`
+            as `<id>_<start as six digits>.mp4`, sounds in `audio/`, else those of the clips.
+        split: `"retrieval"`, the subset of the test set that CAV-MAE published, on which papers report, or
+            `"test"`.
+        subset: of the test set: `"five per class"`, drawn by us from seed 0 and so not the published choice,
+            or `"all"`.
+        relevance: `"same clip"`, or `"labels"`: every clip of the same class.
+        trimmed: whether the files are the ten seconds; False where they are whole videos.
+        n_frames: frames of each clip.
+        allow_partial: evaluate what there is, and say so.
+
+    Raises:
+        MissingFileError: no annotation file.
+        DamagedFileError: one that is not whole.
+        RetrievalInputError: counts that differ from the published ones, clips that are missing.
+
+    Relations: `audioset.load` has several labels a clip.
+
+    Reference: Chen et al. 2020, "VGGSound"; Gong et al. 2023, "Contrastive audio-visual masked autoencoder".
+    """
+    check_choice(split, SPLITS, "split")
+    check_choice(subset, SUBSETS, "subset")
+    check_choice(relevance, RELEVANCE, "relevance")
+    root = Path(root)
+    label, published = published_counts(root, NAME, split, PUBLISHED)
+    counts, n_clips, shown = [], published.get("clips"), split
+    if split == "retrieval":
+        segments = read_subset(root, NAME)
+    else:
+        segments = read_segments(annotation(root, ANNOTATIONS, NAME), split)
+        counts = [
+            Count("segments", len(segments), published["segments"]),
+            Count("classes", len({own[0] for own in segments.labels}), published["classes"]),
+        ]
+        n_clips = len(segments)
+        if subset != "all":
+            segments, n_clips = segments.take(five_per_class(segments.labels)), published["five per class"]
+            shown = f"{split}, {subset}, seed 0"
+    return paired(
+        segments,
+        root,
+        name=label,
+        split=shown,
+        relevance=relevance,
+        counts=counts,
+        n_clips=n_clips,
+        trimmed=trimmed,
+        n_frames=n_frames,
+        allow_partial=allow_partial,
+        datasheet="vggsound",
+    )
+
+
+def read_segments(path: str | Path, split: str) -> Segments:
+    """The rows `YouTubeID,start_seconds,label,split` of one split; there is no header line, and labels with
+    commas are quoted.
+
+    Raises:
+        RetrievalInputError: a row of another form; no row of the split.
+    """
+    ids, stems, times, labels = [], [], [], []
+    for line, (video, start, label, part) in read_rows(path, 4):
+        if not start.isdecimal() or part not in ("train", "test") or not label:
+            raise RetrievalInputError(
+                f"{path}, line {line}: expected id, whole seconds, a label, and train or test; found "
+                f"{video!r}, {start!r}, {label!r:.40}, {part!r}"
+            )
+        if part == split:
+            ids.append(f"{video}_{int(start):06d}")
+            stems.append((ids[-1], video))
+            times.append((float(start), float(start) + SECONDS))
+            labels.append((label,))
+    if not ids:
+        raise RetrievalInputError(f"{path} has no row of the split {split!r}")
+    return Segments(tuple(ids), tuple(stems), tuple(times), tuple(labels))

@@ -1,0 +1,253 @@
+"""AudioSet and VGGSound: their odd files, the draw of five per class, and pairs of sound and picture."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lib.checks import RetrievalInputError
+from lib.datasets import audioset, vggsound
+from lib.datasets.counts import MINIATURE
+from lib.datasets.decoding import available
+from lib.datasets.miniatures import audioset as miniature_of_audioset
+from lib.datasets.miniatures import vggsound as miniature_of_vggsound
+from lib.datasets.segments import five_per_class
+from lib.datasets.sound_and_vision import shared_labels
+from lib.files import DamagedFileError, MissingFileError
+from lib.metrics import evaluate_both
+
+MODULES = {"audioset": (audioset, miniature_of_audioset), "vggsound": (vggsound, miniature_of_vggsound)}
+MAN, BOING, BELL = miniature_of_audioset.LABELS
+
+
+def fake_media(root):
+    (root / "videos").mkdir(exist_ok=True)
+    for path in root.glob("*5_per_class*.json"):
+        for entry in json.loads(path.read_text())["data"]:
+            (root / "videos" / f"{entry['video_id']}.mp4").write_bytes(b"x")
+    return root
+
+
+@pytest.fixture(params=list(MODULES))
+def corpus(request, tmp_path):
+    """A module, and annotations with files of one byte as clips."""
+    module, miniature = MODULES[request.param]
+    miniature.write_miniature(tmp_path / "mini", media=False)
+    return module, fake_media(tmp_path / "mini")
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    if not available():
+        pytest.skip("needs av")
+    root = tmp_path_factory.mktemp("audioset") / "mini"
+    miniature_of_audioset.write_miniature(root)
+    return root
+
+
+@pytest.fixture
+def bare(tmp_path):
+    miniature_of_audioset.write_miniature(tmp_path / "mini", media=False)
+    return fake_media(tmp_path / "mini")
+
+
+def test_sound_and_picture_of_a_clip_belong_together(heard):
+    pairs = audioset.load(heard, n_frames=2)
+    assert pairs.name == "audioset (miniature)" and len(pairs.item_ids) == 15
+    for direction in ("audio_to_video", "video_to_audio"):
+        task = pairs.task(direction)
+        assert task.direction == direction and task.qrels.shape == (15, 15)
+        assert (task.qrels.items == np.arange(15)).all()
+    assert pairs.task("audio_to_video").queries is pairs.sounds
+    for at in (0, miniature_of_audioset.SOUND_APART, 7):  # the second has its sound in a file of its own
+        wave = pairs.sounds[at][:16_000]
+        assert np.abs(np.fft.rfft(wave)).argmax() == 200 + 50 * at
+        assert pairs.clips[at].shape == (2, 128, 128, 3)
+    assert pairs.sounds.names[miniature_of_audioset.SOUND_APART].startswith("audio/")
+    assert (
+        len({pairs.checksum(), audioset.load(heard).checksum(), audioset.load(heard, "eval").checksum()}) == 3
+    )
+
+
+def test_what_is_drawn_is_five_of_each_class_and_always_the_same(heard):
+    pairs = audioset.load(heard, "eval", n_frames=1)
+    assert len(pairs.item_ids) == 15 and pairs.split == "eval, five per class, seed 0"
+    assert len(audioset.load(heard, "eval", subset="all").item_ids) == 16
+    assert pairs.item_ids == audioset.load(heard, "eval").item_ids
+    assert len(audioset.load(heard, "balanced_train").item_ids) == 3
+
+
+def test_relevance_by_label_is_graded_by_what_is_shared():
+    qrels = shared_labels([(MAN, BOING), (BOING,), (BOING, MAN, BELL), (BELL,)])
+    expected = [[2, 1, 2, 0], [1, 1, 1, 0], [2, 1, 3, 1], [0, 0, 1, 1]]
+    assert qrels.grades_of(np.tile(np.arange(4), (4, 1))).tolist() == expected
+    assert qrels == qrels.T
+
+
+def test_pairs_are_evaluated_from_embeddings_in_both_directions(corpus):
+    module, root = corpus
+    pairs = module.load(root, relevance="labels")
+    rows = np.random.default_rng(0).normal(size=(len(pairs.item_ids), 8))
+    there, back = evaluate_both(rows, rows, pairs.qrels, directions=pairs.directions)
+    assert there.mean("R@1") == back.mean("R@1") == 1.0  # each finds itself first
+
+
+def test_a_draw_by_hand():
+    # The rare class chooses first and takes the shared clip, which the common one then cannot take again.
+    labels = [("common",), ("common", "rare"), ("common",), ("common",)]
+    for seed in range(5):
+        chosen = five_per_class(labels, n=2, seed=seed)
+        assert chosen.size == 3 and 1 in chosen and chosen.tolist() == sorted(set(chosen.tolist()))
+    many = [(f"class {at % 7}",) for at in range(100)]
+    assert five_per_class(many).size == 35 and not np.array_equal(
+        five_per_class(many), five_per_class(many, seed=1)
+    )
+    assert five_per_class([("a",)] * 3).tolist() == [0, 1, 2]
+    with pytest.raises(RetrievalInputError, match="n must be at least 1"):
+        five_per_class(many, n=0)
+
+
+def test_segments_are_read_with_ids_quotes_and_header(bare):
+    segments = audioset.read_segments(bare / "eval_segments.csv")
+    assert segments.ids[:3] == ("-cene000000", "--ene000001", "scene000002") and len(segments) == 16
+    assert segments.labels[0] == (MAN, BOING) and segments.labels[1] == (BOING,)
+    assert segments.times[3] == (30.0, 40.0)
+    assert segments.stems[3][1:] == ("scene000003_000030", "scene000003_30000_40000")
+    classes = audioset.read_classes(bare / "class_labels_indices.csv")
+    assert next(iter(classes.values())) == "Male speech, man speaking" and len(classes) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("num_segs=16", "num_segs=17", r"says num_segs=17 and has 16"),
+        ("num_positive_labels=20", "num_positive_labels=21", "says num_positive_labels=21 and has 20"),
+        (
+            f', "{BOING}"',
+            ', "/m/unknown"',
+            "line 5: the label '/m/unknown' is not in class_labels_indices.csv",
+        ),
+        ("10.000, 20.000", "10.000, 9.000", "line 5: '10.000' to '9.000' must be seconds"),
+        ("10.000, 20.000", "ten, 20.000", "line 5: 'ten' to '20.000' must be seconds"),
+        (f'"{BOING}"', f'"{BOING},{BOING}"', "line 5: labels must be distinct"),
+        (f'"{MAN},{BOING}"', f"{MAN},{BOING}", "line 4: 5 columns, expected 4"),  # the quotes are the trap
+    ],
+)
+def test_a_segments_file_that_cannot_be_right(bare, old, new, message):
+    path = bare / "eval_segments.csv"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        audioset.load(bare, "eval")
+
+
+def test_the_ontology_knows_what_a_class_also_is(bare):
+    ontology = audioset.read_ontology(bare / "ontology.json")
+    assert ontology.ancestors(BELL) == ("/m/07cx4", "/m/07pp8cl", "/t/dd00041")  # two parents, nearest first
+    assert ontology.ancestors("/t/dd00041") == () and ontology.names[MAN] == "Male speech, man speaking"
+    with pytest.raises(RetrievalInputError, match="no class '/m/0'"):
+        ontology.ancestors("/m/0")
+    circle = audioset.Ontology({"a": "", "b": ""}, {"a": ("b",), "b": ("a",)})
+    assert circle.ancestors("a") == ("b",)
+    entries = json.loads((bare / "ontology.json").read_text())
+    entries[0]["child_ids"] = ["/m/none"]
+    (bare / "ontology.json").write_text(json.dumps(entries))
+    with pytest.raises(RetrievalInputError, match="has the child '/m/none', which is no class of it"):
+        audioset.read_ontology(bare / "ontology.json")
+
+
+def test_vggsound_has_no_header_and_commas_in_labels(tmp_path):
+    miniature_of_vggsound.write_miniature(tmp_path / "mini", media=False)
+    path = tmp_path / "mini" / "vggsound.csv"
+    segments = vggsound.read_segments(path, "test")
+    assert len(segments) == 16 and segments.labels[1] == ("bird chirping, tweeting",)
+    assert segments.ids[:2] == ("-ound000001_000000", "sound000001_000010")
+    assert segments.times[1] == (10.0, 20.0) and len(vggsound.read_segments(path, "train")) == 2
+    with path.open("a") as stream:
+        stream.write("abc,1.5,dog barking,test\n")
+    with pytest.raises(RetrievalInputError, match="line 19: expected id, whole seconds"):
+        vggsound.read_segments(path, "test")
+    path.write_text("abc,1,dog barking,train\n")
+    with pytest.raises(RetrievalInputError, match="no row of the split 'test'"):
+        vggsound.read_segments(path, "test")
+
+
+def test_vggsound_clips_have_their_own_tones(tmp_path):
+    pytest.importorskip("av")
+    miniature_of_vggsound.write_miniature(tmp_path / "mini")
+    pairs = vggsound.load(tmp_path / "mini", "test", subset="all", n_frames=1)
+    assert [np.abs(np.fft.rfft(pairs.sounds[at][:16_000])).argmax() for at in (0, 9)] == [300, 660]
+    assert len(vggsound.load(tmp_path / "mini", "test").item_ids) == 15
+
+
+def test_the_published_subset_is_found_by_its_ids_alone(corpus):
+    module, root = corpus
+    pairs = module.load(root)
+    assert pairs.split == "retrieval" and len(pairs.item_ids) == 15 and not pairs.missing
+    assert all(name.startswith("videos/") for name in pairs.clips.names + pairs.sounds.names)
+    (root / "other_5_per_class_for_retrieval.json").write_text("{}")
+    with pytest.raises(RetrievalInputError, match="has 2 subsets"):
+        module.load(root)
+
+
+def test_missing_clips_are_named_and_left_out_only_if_allowed(corpus):
+    module, root = corpus
+    gone = module.load(root).item_ids[4]
+    (root / "videos" / f"{gone}.mp4").unlink()
+    with pytest.raises(RetrievalInputError, match=f"found 14 of 15 clips; first missing: videos/{gone}.mp4"):
+        module.load(root)
+    pairs = module.load(root, allow_partial=True)
+    assert pairs.missing == (f"videos/{gone}.mp4",) and gone not in pairs.item_ids
+    assert len(pairs.labels) == len(pairs.sounds) == 14 and "found 14 of 15 clips" in pairs.describe()
+    assert pairs.task("video_to_audio").qrels.shape == (14, 14)
+
+
+def test_wrong_counts_are_refused(corpus):
+    module, root = corpus
+    (root / MINIATURE).unlink()
+    published = module.PUBLISHED["retrieval"]["clips"]
+    with pytest.raises(RetrievalInputError, match=f"found 15 of {published:,} clips"):
+        module.load(root)
+    segments = module.PUBLISHED[module.SPLITS[1]]["segments"]
+    with pytest.raises(RetrievalInputError, match=f"found 16 of {segments:,} segments; found 3 of"):
+        module.load(root, module.SPLITS[1])
+
+
+def test_an_id_cannot_lead_out_of_the_root_and_comes_once(corpus):
+    module, root = corpus
+    path = next(root.glob("*5_per_class*.json"))
+    data = json.loads(path.read_text())
+    data["data"][2]["video_id"] = data["data"][1]["video_id"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(RetrievalInputError, match="is there twice"):
+        module.load(root)
+    data["data"][2]["video_id"] = "../../../etc/passwd"
+    path.write_text(json.dumps(data))
+    with pytest.raises(RetrievalInputError, match="must be a relative path inside"):
+        module.load(root)
+
+
+def test_damaged_and_missing_files_say_so(corpus, tmp_path):
+    module, root = corpus
+    with pytest.raises(MissingFileError, match=f"crossmodal data download {module.NAME}"):
+        module.load(tmp_path)
+    with pytest.raises(MissingFileError, match="or has|nor has"):
+        module.load(tmp_path, module.SPLITS[1])
+    with pytest.raises(RetrievalInputError, match="no times; trimmed must be True"):
+        module.load(root, trimmed=False)
+    path = next(root.glob("*5_per_class*.json"))
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(DamagedFileError, match="is not whole"):
+        module.load(root)
+    path.write_text('{"data": [{"video_id": "a"}]}')
+    with pytest.raises(RetrievalInputError, match="entry 0: 'labels' must be str"):
+        module.load(root)
+
+
+def test_whole_videos_are_read_at_the_times_of_the_file(bare):
+    pairs = audioset.load(bare, "eval", trimmed=False, allow_partial=True)
+    assert pairs.clips.segments == pairs.sounds.segments
+    assert pairs.clips.segments[pairs.item_ids.index("scene000007")] == (70.0, 80.0)

@@ -33,7 +33,8 @@ class ResumingDownloader:
     """A downloader for pooch that keeps what arrived in `<file>.part` and asks for the rest (RFC 9110, 14).
 
     Beside the part, `<file>.part.json` holds the address, the total size and the ETag or date that the bytes
-    belong to. A server that ignores ranges, or has another file by now, is read from its start.
+    belong to. A server that ignores ranges, or has another file by now, is read from its start;
+    one that states no length is believed when it ends.
 
     Args:
         part: where bytes are kept until they are all there.
@@ -161,7 +162,7 @@ class ResumingDownloader:
 
 def _total(answer: requests.Response) -> int | None:
     """Bytes of the whole file, as the answer states them."""
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
+    if _compressed(answer):
         return None  # the length is that of the compressed bytes
     if answer.status_code == 200:
         length = answer.headers.get("Content-Length", "")
@@ -170,7 +171,14 @@ def _total(answer: requests.Response) -> int | None:
     return int(match[2]) if match and match[2] != "*" else None
 
 
+def _compressed(answer: requests.Response) -> bool:
+    """Whether the server compresses though it was asked not to: such bytes are not those of the file."""
+    return answer.headers.get("Content-Encoding", "identity") != "identity"
+
+
 def _validator(answer: requests.Response) -> str | None:
     """The strong ETag, else the date of the last change: what If-Range may carry."""
+    if _compressed(answer):
+        return None  # it names the compressed bytes, and the part holds others
     tag = answer.headers.get("ETag", "")
     return tag if tag.startswith('"') else answer.headers.get("Last-Modified")

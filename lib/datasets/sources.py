@@ -31,12 +31,18 @@ TFDS = "tensorflow/datasets, tensorflow_datasets/url_checksums/coco.txt"
 KARPATHY = "google-research-datasets/Crisscrossed-Captions, README.md"
 AUDIOSET_PAGE = "the AudioSet download page, research.google.com/audioset/download.html"
 AUDIOSET_CSV = "https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv/"
+CAV_MAE = "https://www.dropbox.com/s/"  # the authors of CAV-MAE share their subsets there
 CXC_DATA = "https://raw.githubusercontent.com/google-research-datasets/Crisscrossed-Captions/master/data/"
 CAPTION_DATASETS = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
 YOUTUBE = (
     "The clips are on YouTube, and the publisher gives only their ids and times. Get those that are still "
     "there by whatever means your law and YouTube's terms allow you; many are gone, for everybody."
 )
+CLIPS = (
+    "Put the clips into {root}/videos, named <id>_<start in seconds, six digits>.mp4, and the sounds, if "
+    "they are files of their own, into {root}/audio."
+)
+NAMES = " writes the names under which clips are looked for and not found."
 
 OFFERS: dict[str, Offer] = {
     "coco": Offer(
@@ -152,13 +158,19 @@ OFFERS: dict[str, Offer] = {
     "audioset": Offer(
         terms="Labels: CC BY 4.0; ontology: CC BY-SA 4.0 (Google). The clips are their owners', on YouTube.",
         files=(
+            Source(
+                CAV_MAE + "bb9p6t44t6etrzc/audioset_eval_5_per_class_for_retrieval_cleaned.json?dl=1",
+                "audioset_eval_5_per_class_for_retrieval_cleaned.json",
+                "YuanGongND/cav-mae, README.md",
+                splits=("retrieval",),
+            ),
             *(
                 Source(AUDIOSET_CSV + file, file, AUDIOSET_PAGE, splits=splits)
                 for file, splits in (
                     ("class_labels_indices.csv", None),
                     ("eval_segments.csv", ("eval",)),
                     ("balanced_train_segments.csv", ("balanced_train",)),
-                    ("unbalanced_train_segments.csv", ("unbalanced_train",)),
+                    ("unbalanced_train_segments.csv", ()),
                 )
             ),
             Source(
@@ -166,39 +178,25 @@ OFFERS: dict[str, Offer] = {
                 "ontology.json",
                 "audioset/ontology, README.md",
             ),
-            Source(
-                "https://www.dropbox.com/s/bb9p6t44t6etrzc/audioset_eval_5_per_class_for_retrieval_cleaned.json?dl=1",
-                "audioset_eval_5_per_class_for_retrieval_cleaned.json",
-                "YuanGongND/cav-mae, README.md",
-                splits=(),
-            ),
         ),
-        by_hand=(
-            YOUTUBE,
-            "`crossmodal data check audioset --root {root} --missing missing.txt` writes the names under "
-            "which the clips are looked for.",
-        ),
+        by_hand=(YOUTUBE, CLIPS, "`crossmodal data check audioset --root {root} --missing FILE`" + NAMES),
     ),
     "vggsound": Offer(
         terms="Labels: CC BY 4.0 (University of Oxford). The clips remain their owners', on YouTube.",
         files=(
             Source(
+                CAV_MAE + "exrdfh2nfrt1qvo/vgg_test_5_per_class_for_retrieval_cleaned.json?dl=1",
+                "vgg_test_5_per_class_for_retrieval_cleaned.json",
+                "YuanGongND/cav-mae, README.md",
+                splits=("retrieval",),
+            ),
+            Source(
                 "https://raw.githubusercontent.com/hche11/VGGSound/master/data/vggsound.csv",
                 "vggsound.csv",
                 "hche11/VGGSound, README.md",
             ),
-            Source(
-                "https://www.dropbox.com/s/exrdfh2nfrt1qvo/vgg_test_5_per_class_for_retrieval_cleaned.json?dl=1",
-                "vgg_test_5_per_class_for_retrieval_cleaned.json",
-                "YuanGongND/cav-mae, README.md",
-                splits=(),
-            ),
         ),
-        by_hand=(
-            YOUTUBE,
-            "`crossmodal data check vggsound --root {root} --missing missing.txt` writes the names under "
-            "which the clips are looked for.",
-        ),
+        by_hand=(YOUTUBE, CLIPS, "`crossmodal data check vggsound --root {root} --missing FILE`" + NAMES),
     ),
     "laion": Offer(
         terms="Re-LAION is released for research, behind a form; the pictures are their owners', on the web. "

@@ -18,6 +18,7 @@ class RangedServer:
         cuts: bytes after which the next answers break off, one entry used up by each answer.
         statuses: codes that the next answers bear instead of a file.
         lengths: False sends no Content-Length.
+        encoding: sent as Content-Encoding; the files must be in it.
         obeys_if_range: False answers ranges of a file that has changed.
         pause_s: waited after each 10,000 bytes.
     """
@@ -25,7 +26,7 @@ class RangedServer:
     def __init__(self, address: str) -> None:
         self.address, self.files, self.asked = address, {}, []
         self.etag, self.ranges, self.lengths, self.obeys_if_range = '"first"', True, True, True
-        self.cuts, self.statuses, self.pause_s = [], [], 0.0
+        self.cuts, self.statuses, self.pause_s, self.encoding = [], [], 0.0, None
 
     def url(self, path: str) -> str:
         return f"{self.address}/{path}"
@@ -52,6 +53,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if state.etag:
             self.send_header("ETag", state.etag)
+        if state.encoding:
+            self.send_header("Content-Encoding", state.encoding)
         if state.lengths:
             self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()

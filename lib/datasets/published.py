@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.datasets import activitynet, coco, flickr30k, laion, msrvtt
+from lib.datasets import activitynet, audioset, coco, flickr30k, laion, msrvtt, vggsound
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.miniatures import activitynet as miniature_of_activitynet
+from lib.datasets.miniatures import audioset as miniature_of_audioset
 from lib.datasets.miniatures import coco as miniature_of_coco
 from lib.datasets.miniatures import flickr30k as miniature_of_flickr30k
 from lib.datasets.miniatures import laion as miniature_of_laion
 from lib.datasets.miniatures import msrvtt as miniature_of_msrvtt
+from lib.datasets.miniatures import vggsound as miniature_of_vggsound
+from lib.datasets.segments import SUBSETS
+from lib.datasets.sound_and_vision import RELEVANCE, SoundAndVision
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Corpus:
 
     name: str
     splits: tuple[str, ...]
-    load: Callable[..., CaptionedMedia]
+    load: Callable[..., CaptionedMedia | SoundAndVision]
     write_miniature: Callable[[str | Path], None]
     options: Mapping[str, tuple] = field(default_factory=dict)
 
@@ -63,6 +67,20 @@ _ALL = (
         activitynet.load,
         miniature_of_activitynet.write_miniature,
         {"paragraph": activitynet.PARAGRAPHS},
+    ),
+    Corpus(
+        audioset.NAME,
+        audioset.SPLITS,
+        audioset.load,
+        miniature_of_audioset.write_miniature,
+        {"relevance": RELEVANCE, "subset": SUBSETS},
+    ),
+    Corpus(
+        vggsound.NAME,
+        vggsound.SPLITS,
+        vggsound.load,
+        miniature_of_vggsound.write_miniature,
+        {"relevance": RELEVANCE, "subset": SUBSETS},
     ),
     # Not a benchmark: a training corpus, here for its formats. What it scores is nobody's published number.
     Corpus(laion.NAME, laion.SPLITS, laion.load, miniature_of_laion.write_miniature),

@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lib.checks import RetrievalInputError
 from lib.datasets.shards import MAX_BYTES, Sample, TarReport, TarSamples
 from lib.files import DamagedFileError, MissingFileError, path_inside
 
 SUCCESS = "success"
+SHOWN = 5  # of a list of what is wrong, when it is printed
+MAX_ROWS = 1_000_000  # of a table, which is held whole; img2dataset writes 10,000
 _ROW = ("key", "status", "url", "caption", "error_message")
 _COUNTED = ("failed_to_download", "failed_to_resize")  # statuses with a number of their own in _stats.json
 
@@ -46,7 +47,7 @@ class ShardReport:
         statuses: status -> number of rows, of the whole table.
         without_sample: keys of rows with success whose sample the tar does not have.
         without_row: keys of samples that the table does not have, or has as failed.
-        problems: missing or damaged companions, and numbers of `_stats.json` that differ from the table.
+        problems: a table or statistics that cannot be used, and where the two differ.
     """
 
     shard: str
@@ -68,13 +69,15 @@ class ShardReport:
         """What was found, then a line for everything that is wrong."""
         failed = [f"{n:,} {status}" for status, n in sorted(self.statuses.items()) if status != SUCCESS]
         of = f" of {self.statuses.get(SUCCESS, 0):,}" if self.rows else ""
-        links = f"; {self.rows:,} links" if self.rows else ""
+        links = f"; {self.rows:,} links" if self.rows else "; no table of the links"
         links += f", of them {', '.join(failed)}" if failed else ""
         lines = [f"{self.shard}: found {self.tar.samples:,}{of} samples{links}"]
         if self.tar.damage:
             cut = f"; sample {self.tar.cut[0]} is incomplete and left out" if self.tar.cut else ""
             lines.append(self.tar.damage + cut)
-        lines += [f"refused {name!r}: {why}" for name, why in self.tar.refused]
+        lines += [f"refused {name!r}: {why}" for name, why in self.tar.refused[:SHOWN]]
+        if len(self.tar.refused) > SHOWN:
+            lines.append(f"refused {len(self.tar.refused) - SHOWN:,} more members")
         lines += _listed(self.without_sample, "downloaded according to the table, not in the tar")
         lines += _listed(self.without_row, "in the tar, not downloaded according to the table")
         return "\n  ".join([*lines, *self.problems])
@@ -91,15 +94,15 @@ class Shard:
         max_bytes: of one sample, as in `TarSamples`.
 
     Attributes:
-        rows: key -> `Row`; empty where there is no table.
+        rows: key -> `Row`; empty where there is no table, or none that can be used. The samples are read all
+            the same, and the report says so.
         report: a `ShardReport` of the last pass. `without_sample` is filled when a pass reaches the end.
 
     Iterating gives `(sample, row)`; the row is None where the table has none or says that it failed.
 
     Raises:
         MissingFileError: no tar.
-        DamagedFileError: a table that is no whole Parquet file, or lacks `key` or `status`.
-        RetrievalInputError: a key that the table has twice.
+        RetrievalInputError: a link beside it that leads out of its folder.
 
     Relations: `TarSamples` reads the tar alone; `encode_shards` embeds what this gives.
     """
@@ -111,10 +114,13 @@ class Shard:
         # Through `path_inside`: a link that leads out of the folder is refused.
         beside = [f"{self.path.stem}.parquet", f"{self.path.stem}_stats.json"]
         table, stats = (path_inside(self.path.parent, name) for name in beside)
-        self.rows = _read_rows(table) if table.is_file() else {}
-        if not table.is_file():
-            self.problems.append(f"no table {table.name}: links that failed are unknown")
-        elif stats.is_file():
+        self.rows: dict[str, Row] = {}
+        if table.is_file():
+            try:
+                self.rows = _read_rows(table)
+            except DamagedFileError as error:
+                self.problems.append(str(error))
+        if self.rows and stats.is_file():
             self.problems += _compare(stats, self.statuses)
         self.report = self._new_report()
 
@@ -170,23 +176,25 @@ def check_shard(path: str | Path) -> ShardReport:
 
 
 def _read_rows(path: Path) -> dict[str, Row]:
+    """The table of a shard; a DamagedFileError says why it cannot be used."""
     try:
         file = pq.ParquetFile(path)
+        n = file.metadata.num_rows
+        if n > MAX_ROWS:
+            raise DamagedFileError(f"{path.name} has {n:,} rows, at most {MAX_ROWS:,} are read")
         there = [name for name in _ROW if name in file.schema_arrow.names]
         columns = file.read(columns=there).to_pydict()
     except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedFileError(
-            f"{path} is no whole Parquet file: {error}. Download the shard again"
-        ) from error
+        raise DamagedFileError(f"{path.name} is no whole Parquet file: {error}") from error
     for name in ("key", "status"):
         if name not in columns:
-            raise DamagedFileError(f"{path} has no column {name!r}; img2dataset's tables have it")
-    nulls = [None] * len(columns["key"])
-    cells = zip(*(columns.get(name, nulls) for name in _ROW), strict=True)
+            raise DamagedFileError(f"{path.name} has no column {name!r}; img2dataset's tables have it")
+    cells = zip(*(columns.get(name, [None] * n) for name in _ROW), strict=True)
     rows: dict[str, Row] = {}
     for position, (key, status, *other) in enumerate(cells):
         if key in rows or not isinstance(key, str):
-            raise RetrievalInputError(f"{path}, row {position}: the key {key!r} must be text, and there once")
+            where = f"{path.name}, row {position}"
+            raise DamagedFileError(f"{where}: the key {key!r} must be text, and there once")
         rows[key] = Row(str(status), *other)
     return rows
 

@@ -82,8 +82,7 @@ def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False
 
     Raises:
         MissingFileError: no shards.
-        DamagedFileError: a table beside a shard that is cut.
-        RetrievalInputError: fewer samples than the tables list, unless `allow_partial`.
+        RetrievalInputError: fewer samples than the tables list, or damage, unless `allow_partial`.
 
     Relations: `encode_shards` embeds shards of any size without a list of their samples; `Scan` reads the
     metadata that the links come from.
@@ -110,6 +109,7 @@ def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False
         missing += [f"{path.name}/{key} (not in the tar)" for key in report.without_sample]
         missing += [f"{path.name} ({report.tar.damage})"] if report.tar.damage else []
         missing += [f"{path.name}, member {name!r} ({why})" for name, why in report.tar.refused]
+        missing += [f"{path.name} ({problem})" for problem in report.problems]
         listed += shard.successes or report.tar.samples  # without a table, the tar is all that is known
     label, stated = published_counts(root, NAME, split, {split: {"samples": listed}})
     count = Count("samples", len(keys), stated["samples"])

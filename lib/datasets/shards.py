@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -17,6 +18,7 @@ from lib.datasets.pictures import MAX_PIXELS, open_picture
 from lib.files import DamagedFileError, MissingFileError, relative_name
 
 MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures are some 10 kB
+_HEADERS = 1 << 20  # bytes that may stand between the contents of two members; tarfile holds long names whole
 # The key ends at the FIRST dot behind the last slash: "00/12.seg.png" is the part "seg.png" of "00/12".
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)
 _BOOKKEEPING = re.compile(r"__[^/]*__(?:$|/)")  # webdataset's own notes, which belong to no sample
@@ -172,21 +174,24 @@ class TarSamples:
         report.samples += 1
         yield held
 
-    def _parts(self, stream, report: TarReport) -> Iterator[tuple[str, str | None, bytes, int]]:
+    def _parts(self, stream: BinaryIO, report: TarReport) -> Iterator[tuple[str, str | None, bytes, int]]:
         """Key, suffix, content and place of each member that may be read; suffix None announces a new key."""
         last = None
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            bounded = _Bounded(stream)
+            with tarfile.open(fileobj=bounded, mode="r|") as archive:
                 for member in archive:
                     archive.members = []  # tarfile remembers every member; a stream needs none of them
                     last = member.name
+                    bounded.left = member.size + _HEADERS
                     found = self._member(member, report)
                     if found is not None:
                         # The key first: what was held is whole, even if this member's content is cut.
                         yield found[0], None, b"", 0
                         yield *found, archive.extractfile(member).read(), member.offset_data
                 self._check_end(stream, archive.offset, report)
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        # Chains of headers that announce headers end in a RecursionError.
+        except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
             where = f"in or behind {last!r}" if last else "at its start"
             report.damage = f"{self.path.name} is damaged {where}: {error}"
 
@@ -213,7 +218,7 @@ class TarSamples:
             return None
         return match[1], match[2].lower()
 
-    def _check_end(self, stream, offset: int, report: TarReport) -> None:
+    def _check_end(self, stream: BinaryIO, offset: int, report: TarReport) -> None:
         # tarfile takes a missing or broken header for the end; the end is a block of zeros, then zeros only.
         stream.seek(offset)
         block = stream.read(tarfile.BLOCKSIZE)
@@ -225,6 +230,20 @@ class TarSamples:
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
                 report.damage = f"{self.path.name} has content behind the end at byte {offset:,}, not read"
+
+
+class _Bounded:
+    """A file that gives `left` bytes and then refuses, so that no header can ask for more memory."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.left = stream, _HEADERS
+
+    def read(self, size: int) -> bytes:
+        if self.left < 0:
+            raise tarfile.ReadError(f"more than {_HEADERS:,} bytes of headers in a row")
+        content = self.stream.read(size)
+        self.left -= len(content)
+        return content
 
 
 def _larger(limit: int) -> str:

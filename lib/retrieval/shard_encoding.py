@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lib.checks import RetrievalInputError, as_embeddings, check_count
-from lib.datasets.img2dataset import Shard
+from lib.datasets.img2dataset import SHOWN, Shard
 from lib.datasets.pictures import MAX_PIXELS
 from lib.files import DamagedFileError, MissingFileError
 from lib.retrieval.shard_records import FileSet, source_of
@@ -50,7 +50,9 @@ class ShardResult:
         """A line, and one more for everything that is wrong."""
         state = "encoded" if self.encoded_now else "finished before"
         lines = [f"{self.shard}: {state}, {self.rows:,} pairs, {len(self.left_out):,} left out"]
-        lines += [f"  left out {key}: {why}" for key, why in self.left_out]
+        lines += [f"  left out {key}: {why}" for key, why in self.left_out[:SHOWN]]
+        if len(self.left_out) > SHOWN:
+            lines.append(f"  left out {len(self.left_out) - SHOWN:,} more; the record names them")
         return "\n".join([*lines, *([f"  {self.problems}"] if self.problems else [])])
 
 
@@ -117,7 +119,6 @@ def encode_shards(
 
     Raises:
         MissingFileError: a shard is not there.
-        DamagedFileError: the table beside a shard is cut.
         RetrievalInputError: two shards of one name, records of another encoder, a batch that the encoder
             refuses (the message names shard and keys).
 

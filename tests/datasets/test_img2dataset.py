@@ -5,9 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lib.checks import RetrievalInputError
+from lib.datasets import img2dataset
 from lib.datasets.img2dataset import Row, Shard, check_shard, shard_paths
-from lib.datasets.miniatures.img2dataset import FAILURES, SCHEMA, cut, write_shard
-from lib.files import DamagedFileError, MissingFileError
+from lib.datasets.miniatures.img2dataset import FAILURES, SCHEMA, cut, write_shard, write_tar
+from lib.files import MissingFileError
 
 PICTURES = np.zeros((5, 8, 8, 3), np.uint8)
 CAPTIONS = [f"caption {i}" for i in range(5)]
@@ -69,8 +70,7 @@ def test_without_a_table_the_samples_are_read_all_the_same(tar):
     tar.with_suffix(".parquet").unlink()
     shard = Shard(tar)
     assert [row for _, row in shard] == [None] * 3
-    assert shard.report.problems == ["no table 00000.parquet: links that failed are unknown"]
-    assert not shard.report.without_row
+    assert shard.report.ok and shard.report.text() == "00000.tar: found 3 samples; no table of the links"
 
 
 def test_statistics_are_compared_with_the_table(tar):
@@ -91,17 +91,34 @@ def test_the_table_has_the_columns_of_img2dataset(tar):
     assert list(first[0].notes()) == SCHEMA.names
 
 
-def test_tables_that_cannot_be_used(tar):
-    path = tar.with_suffix(".parquet")
-    rewrite(tar, lambda table: table.take([0, 1, 1]))
-    with pytest.raises(RetrievalInputError, match=r"row 2: the key '000000001' must be text, and there once"):
-        Shard(tar)
-    rewrite(tar, lambda table: table.drop_columns(["status"]))
-    with pytest.raises(DamagedFileError, match="no column 'status'"):
-        Shard(tar)
-    cut(path, 0.5)
-    with pytest.raises(DamagedFileError, match=r"00000\.parquet is no whole Parquet file"):
-        Shard(tar)
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda table: table.take([0, 1, 1]), "row 2: the key '000000001' must be text, and there once"),
+        (lambda table: table.drop_columns(["status"]), "no column 'status'"),
+        (None, "is no whole Parquet file"),
+    ],
+)
+def test_samples_are_read_when_the_table_cannot_be_used(tar, change, problem):
+    if change is None:
+        cut(tar.with_suffix(".parquet"), 0.5)
+    else:
+        rewrite(tar, change)
+    shard = Shard(tar)
+    assert [row for _, row in shard] == [None] * 3
+    assert not shard.report.ok and "00000.parquet" in shard.report.problems[0]
+    assert problem in shard.report.text() and not shard.report.without_row
+
+
+def test_a_table_that_would_not_fit_is_not_read(tar, monkeypatch):
+    monkeypatch.setattr(img2dataset, "MAX_ROWS", 4)
+    assert check_shard(tar).problems == ["00000.parquet has 5 rows, at most 4 are read"]
+
+
+def test_a_long_list_of_refusals_is_cut_for_reading(tmp_path):
+    report = check_shard(write_tar(tmp_path / "00000.tar", [(f"../{i}.jpg", b"") for i in range(7)]))
+    assert len(report.tar.refused) == 7 and report.text().count("refused '") == 5
+    assert "refused 2 more members" in report.text()
 
 
 def test_shards_of_a_folder(tar, tmp_path):

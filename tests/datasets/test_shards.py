@@ -147,6 +147,28 @@ def test_hostile_members_are_refused_and_the_rest_is_read(tmp_path, member, reas
     assert [path.name for path in tmp_path.iterdir()] == ["00000.tar"]
 
 
+@pytest.mark.parametrize("kind", [b"x", b"L"])
+def test_headers_that_ask_for_much_memory_are_damage(tmp_path, kind):
+    long = tarfile.TarInfo("long")
+    long.type = kind
+    chain = b"".join([long.tobuf(tarfile.USTAR_FORMAT)] * 4000)  # each announces the next
+    long.size = 8 << 20
+    for evil in (chain, long.tobuf(tarfile.USTAR_FORMAT) + b"1" * long.size):
+        path = write(tmp_path, members("a", "b"))
+        path.write_bytes(path.read_bytes()[: 6 * 1024] + evil)
+        reader = TarSamples(path)
+        assert keys(reader) == ["a", "b"]
+        assert "in or behind 'b.json'" in reader.report.damage
+        assert "of headers in a row" in reader.report.damage or evil is chain
+
+
+def test_a_member_larger_than_the_limit_is_passed_over_unread(tmp_path):
+    content = [*members("a"), ("b.jpg", b"x" * (3 << 20)), *members("c")]
+    reader = TarSamples(write(tmp_path, content), max_bytes=1 << 20)
+    assert keys(reader) == ["a", "c"] and [name for name, _ in reader.report.refused] == ["b.jpg"]
+    assert not reader.report.damage
+
+
 def test_a_sample_larger_than_the_limit_loses_the_part_that_breaks_it(tmp_path):
     content = [("a.jpg", b"x" * 60), ("a.txt", b"y" * 50), ("b.jpg", b"x" * 101), ("c.jpg", b"x" * 100)]
     reader = TarSamples(write(tmp_path, content), max_bytes=100)

@@ -140,13 +140,11 @@ def _folder(root: Path, folder: str) -> str:
 def _karpathy_records(path: Path, root: Path, parts: Sequence[str]) -> list[Record]:
     folders = {folder: _folder(root, folder) for folder in ("train2014", "val2014")}
     records = []
-    for number, image in enumerate(read_images(path)):
-        if image.split not in parts:
-            continue
+    for image in read_images(path, parts):
         if image.cocoid is None or not image.folder:
             raise RetrievalInputError(
-                f"{path}, image {number}: it has no cocoid or no filepath, as dataset_coco.json does. "
-                f"Is it the file of another corpus?"
+                f"{path}, image {image.filename!r}: it has no cocoid or no filepath. Is it the file of "
+                f"another corpus? dataset_coco.json has both"
             )
         texts = tuple((str(sentence.sentid), sentence.raw) for sentence in image.sentences)
         folder = folders.get(image.folder, image.folder)

@@ -93,8 +93,7 @@ def _typed(root: Path, split: str) -> dict[str, list[str]]:
     if (root / KARPATHY).is_file():
         return {
             image.filename: [sentence.raw for sentence in image.sentences]
-            for image in read_images(root / KARPATHY)
-            if image.split == split
+            for image in read_images(root / KARPATHY, (split,))
         }
     path = root / f"flickr30k_{split}_karpathy.txt"
     if not path.is_file():
@@ -116,7 +115,7 @@ def _tokens(root: Path, split: str) -> dict[str, list[str]]:
         return texts
     if not (root / KARPATHY).is_file():
         raise _missing(root, f"{KARPATHY}, which says what is in the split {split!r},")
-    chosen = [image.filename for image in read_images(root / KARPATHY) if image.split == split]
+    chosen = [image.filename for image in read_images(root / KARPATHY, (split,))]
     without = [filename for filename in chosen if filename not in texts]
     if without:
         raise RetrievalInputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +27,8 @@ class KarpathyImage(NamedTuple):
     sentences: tuple[Sentence, ...]
 
 
-def read_images(path: str | Path) -> Iterator[KarpathyImage]:
-    """The images of a split file, in file order, which is the order of evaluation and of the 1K folds.
+def read_images(path: str | Path, parts: Collection[str]) -> Iterator[KarpathyImage]:
+    """The images of some splits, in file order, which is the order of evaluation and of the 1K folds.
 
     Args:
         path: `{"images": [{"filename", "split", "sentences": [{"raw", "sentid"}, ...], ...}, ...]}`.
@@ -42,6 +42,9 @@ def read_images(path: str | Path) -> Iterator[KarpathyImage]:
     data = read_json(path)
     for number, image in enumerate(field_of(data, "images", list, str(path))):
         where = f"{path}, image {number}"
+        split = field_of(image, "split", str, where)
+        if split not in parts:
+            continue
         sentences = tuple(
             Sentence(field_of(sentence, "sentid", int, where), field_of(sentence, "raw", str, where))
             for sentence in field_of(image, "sentences", list, where)
@@ -52,6 +55,6 @@ def read_images(path: str | Path) -> Iterator[KarpathyImage]:
             filename=field_of(image, "filename", str, where),
             folder=field_of(image, "filepath", str, where) if "filepath" in image else "",
             cocoid=field_of(image, "cocoid", int, where) if "cocoid" in image else None,
-            split=field_of(image, "split", str, where),
+            split=split,
             sentences=sentences,
         )

@@ -132,12 +132,13 @@ def karpathy(**changes) -> dict:
 def test_karpathy(tmp_path):
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps(karpathy()))
-    (image,) = read_images(path)
+    (image,) = read_images(path, ("test",))
     assert image.filename == "1.jpg" and image.folder == "" and image.cocoid is None
     assert image.sentences == ((7, "A. "),)
     path.write_text(json.dumps(karpathy(filepath="val2014", cocoid=5)))
-    (image,) = read_images(path)
+    (image,) = read_images(path, ("test",))
     assert image.folder == "val2014" and image.cocoid == 5
+    assert list(read_images(path, ("val", "train"))) == []
 
 
 @pytest.mark.parametrize(
@@ -155,11 +156,11 @@ def test_karpathy_with_wrong_fields(tmp_path, changes, message):
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps(karpathy(**changes)))
     with pytest.raises(RetrievalInputError, match=message):
-        list(read_images(path))
+        list(read_images(path, ("test",)))
 
 
 def test_karpathy_without_images(tmp_path):
     path = tmp_path / "dataset.json"
     path.write_text("[]")
     with pytest.raises(RetrievalInputError, match="'images' must be list"):
-        list(read_images(path))
+        list(read_images(path, ("test",)))

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from lib.datasets.counts import write_miniature_card
-from lib.datasets.miniatures.scene_pictures import write_pictures
+from lib.datasets.miniatures.scene_pictures import test_scenes, write_pictures
 from lib.datasets.scenes import captions, sample
 from lib.files import atomic_folder
 
@@ -19,11 +19,12 @@ _PARTS = {
     "test": (20, "test", 200, 3_000_000_001),
     "outside": (2, "train", 200, 4_000_000_001),
 }
+N_FAMILIES = 3  # of twins, in the test split
 KARPATHY_SPLITS = ("train", "val", "test")
 FOLDER = "flickr30k-images"
-# Caption 1 of three test pictures gets one of these behind it: commas, quotes, and what a careless reader
-# takes for the end of a file name.
-TRAPS = {2: ", as seen, from afar", 5: ' like a "sign"', 9: ", photo.jpg, resized"}
+# The last caption of three test pictures, the shortest, gets one of these behind it: commas, quotes, and what
+# a careless reader takes for the end of a file name.
+TRAPS = {2: ", here, there", 5: ' or "sign"', 9: ", a.jpg, again"}
 UNBARRED = ("outside", 1)  # the picture whose last row in results.csv lacks its second bar, as in the copy
 
 
@@ -40,12 +41,15 @@ def write_miniature(folder: str | Path) -> None:
     with atomic_folder(folder) as root:
         texts: dict[str, dict[str, list[str]]] = {}
         for part, (n, world, start, first) in _PARTS.items():
-            scenes = sample(world, n, start=start)
+            if part == "test":
+                scenes = test_scenes(N_FAMILIES, n - 4 * N_FAMILIES, seed=2, start=start)
+            else:
+                scenes = sample(world, n, start=start)
             names = [f"{first + number}.jpg" for number in range(n)]
             texts[part] = dict(zip(names, captions(scenes), strict=True))
             write_pictures(scenes, [root / FOLDER / name for name in names])
         for at, words in TRAPS.items():
-            list(texts["test"].values())[at][1] += words
+            list(texts["test"].values())[at][4] += words
         _write_karpathy(root / "dataset_flickr30k.json", texts)
         everything = {name: own for part in texts.values() for name, own in part.items()}
         _write_release(root, everything, unbarred=list(texts[UNBARRED[0]])[UNBARRED[1]])

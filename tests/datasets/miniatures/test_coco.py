@@ -9,7 +9,7 @@ import pytest
 
 from lib.datasets import coco, coco_judgements
 from lib.datasets.miniatures import coco as miniature
-from lib.datasets.scenes import render, sample
+from lib.datasets.scenes import captions, render, swap_colours, swap_relation
 
 pytestmark = pytest.mark.skipif(
     not coco_judgements.available(), reason="eccv-caption is not installed: pip install eccv-caption==0.1.0"
@@ -48,7 +48,7 @@ def test_records_have_the_fields_of_the_format(root):
 
 def test_pictures_survive_jpeg(root):
     corpus = coco.load(root)
-    drawn = render(sample("test", 100)).astype(int)
+    drawn = render(miniature.drawn()).astype(int)
     read = np.stack([np.asarray(picture) for picture in corpus.media]).astype(int)
     assert np.abs(drawn - read).mean() < 2 and (np.abs(drawn - read).reshape(100, -1).mean(axis=1) < 4).all()
 
@@ -60,3 +60,15 @@ def test_folds_hold_twenty_images_and_a_doubtful_caption(root):
     confirmed = coco.judgements(coco.load(root, captions="first 5"), "cxc", "image_to_text").counts
     assert confirmed.min() < 5
     assert known.image_ids[images[0]] == 391895
+
+
+def test_twins_stand_in_the_same_fold_and_in_another():
+    told = captions(miniature.drawn())
+    for exchange, n_pairs in ((swap_relation, 2 * 7), (swap_colours, 2 * 8)):
+        exchanged = captions(exchange(miniature.drawn()))
+        # A scene in one colour is its own twin.
+        pairs = [(at, told.index(texts)) for at, texts in enumerate(exchanged) if texts in told]
+        twin = {at: other for at, other in pairs if at != other}
+        assert len(twin) == 60  # every scene of a family has both twins
+        same_fold = [at for at, other in twin.items() if at // 20 == other // 20]
+        assert len(same_fold) == 2 * n_pairs and all(abs(twin[at] - at) == 1 for at in same_fold)

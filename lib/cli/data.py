@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lib.checks import RetrievalInputError, check_choice
+from lib.cli.options import Options, protocol_options
 from lib.cli.output import console, print_rows, say
 from lib.files import MissingFileError, atomic_path
 
@@ -57,6 +58,7 @@ def check(
     name: Name,
     root: Root,
     split: Split = None,
+    option: Options = None,
     missing: Annotated[Path | None, typer.Option(help="Write the names of all missing media here.")] = None,
 ) -> None:
     """Counts what is under a folder beside what is published; exit code 1 where something is missing."""
@@ -64,9 +66,10 @@ def check(
 
     corpus = _corpus(name)
     split = _split(corpus, split)
+    options = protocol_options(corpus, option)
     _existing(root, name)
     try:
-        loaded = corpus.load(root, split, allow_partial=True)
+        loaded = corpus.load(root, split, allow_partial=True, **options)
         label, counts, lost = loaded.name, loaded.counts, loaded.missing
     except MissingMediaError as error:  # nothing at all was found, so nothing is left to be evaluated
         label, counts, lost = error.name, (error.count,), error.missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -26,22 +27,22 @@ def corpus_of(found, of=20):
     lost = tuple(f"val/{number:02d}.jpg" for number in range(found, of))
     count = Count("images", found, of)
 
-    def load(root, split, *, allow_partial=False):
+    def load(root, split, *, captions="all", allow_partial=False):
         if not found:
             raise MissingMediaError("tiny: nothing", "tiny", count, lost)
         assert allow_partial
         ids = tuple(f"i{number}" for number in range(found))
         qrels = Qrels(np.arange(found + 1), np.arange(found), np.ones(found, np.int64), found)
-        captions = Count("captions", 20, 20)
+        texts = Count("captions", 20, 20)
         return CaptionedMedia(
-            "tiny", split, "image", list(range(found)), ids, ids, ids, qrels, "all", (count, captions), lost
+            "tiny", split, "image", list(range(found)), ids, ids, ids, qrels, captions, (count, texts), lost
         )
 
     def write_miniature(folder):
         folder.mkdir(exist_ok=True)
         (folder / MINIATURE).write_text(json.dumps({"splits": {"test": {"images": 20, "captions": 100}}}))
 
-    return Corpus("tiny", ("test", "train"), load, write_miniature)
+    return Corpus("tiny", ("test", "train"), load, write_miniature, {"captions": ("all", "first 5")})
 
 
 @pytest.fixture
@@ -69,6 +70,15 @@ def test_check_of_a_complete_corpus(run, tiny):
     code, out, _ = run("data", "check", "tiny", "--root", ".")
     assert code == 0 and out.splitlines()[-1] == "complete"
     assert "tiny, test split" in out and "images" in out and "differs" not in out
+
+
+def test_check_takes_the_protocol_as_options(run, tiny, monkeypatch):
+    code, out, _ = run("data", "check", "tiny", "--root", ".", "--option", "captions=first 5")
+    assert code == 0 and out.endswith("complete\n")
+    corpus = dataclasses.replace(published.CORPORA["tiny"], options={})
+    monkeypatch.setattr(published, "CORPORA", {"tiny": corpus})
+    code, _, err = run("data", "check", "tiny", "--root", ".", "--option", "captions=all")
+    assert code == 2 and "tiny has no options" in one_line(err)
 
 
 def test_check_names_what_is_missing_and_writes_all_of_it(run, tiny, tmp_path):
@@ -177,6 +187,19 @@ def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
         ),
         (["check", "tiny", "--root", ".", "--split", "tset"], "--split must be one of 'test', 'train'"),
         (["check", "tiny", "--root", "nowhere"], "nowhere is no folder; `crossmodal data download tiny"),
+        (
+            ["check", "tiny", "--root", ".", "--option", "captions"],
+            "must be NAME=VALUE, for example captions=all",
+        ),
+        (
+            ["check", "tiny", "--root", ".", "--option", "texts=all"],
+            "--option of tiny must be one of 'captions'",
+        ),
+        (
+            ["check", "tiny", "--root", ".", "--option", "captions=5"],
+            "must be one of 'all', 'first 5'; got '5'",
+        ),
+        (["check", "tiny", "--root", ".", *2 * ["--option", "captions=all"]], "captions is given twice"),
         (["fixture", "tinny", "here"], "the corpus must be one of"),
         (["download", "tinny", "--root", "here"], "the corpus must be one of"),
         (["download", "tiny", "--root", "here", "--file", "x"], "no file is named 'x'"),

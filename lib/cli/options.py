@@ -1,0 +1,41 @@
+"""Protocols of a corpus as the command takes them: `--option captions=tokens`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lib.checks import RetrievalInputError, check_choice
+
+if TYPE_CHECKING:
+    from lib.datasets.published import Corpus
+
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", help="A protocol as NAME=VALUE; `crossmodal data list` shows them. Repeat for more."
+    ),
+]
+
+
+def protocol_options(corpus: Corpus, given: Sequence[str] | None) -> dict:
+    """The keyword arguments of `corpus.load` that `NAME=VALUE` texts stand for.
+
+    Raises:
+        RetrievalInputError: no `=`, a name or a value that the corpus does not know, a name twice.
+    """
+    options: dict = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RetrievalInputError(f"--option {text!r} must be NAME=VALUE, for example captions=all")
+        if not corpus.options:
+            raise RetrievalInputError(f"{corpus.name} has no options, got --option {text!r}")
+        check_choice(name, corpus.options, f"--option of {corpus.name}")
+        if name in options:
+            raise RetrievalInputError(f"--option {name} is given twice")
+        values = {str(known): known for known in corpus.options[name]}
+        options[name] = values[check_choice(value, values, f"--option {name}")]
+    return options

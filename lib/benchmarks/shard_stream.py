@@ -17,7 +17,6 @@ from lib.datasets.miniatures.img2dataset import cut, write_shard
 from lib.retrieval.shard_encoding import Encoder, encode_shards
 
 MODEL = "scenes"
-KEPT_OF_CUT = 0.5  # share of the bytes of the shard that is cut
 SHOWN = {
     "shards": "{}",
     "links": "{:,}",
@@ -49,7 +48,8 @@ def write_shards(folder: str | Path, n_shards: int = 10, per_shard: int = 1_000)
         write_shard(folder, number, pictures, [five[0] for five in scenes.captions(drawn)])
         for number, (pictures, drawn) in enumerate(chunks)
     ]
-    cut(paths[n_shards // 2], KEPT_OF_CUT)
+    middle = paths[n_shards // 2]
+    cut(middle, middle.stat().st_size // 2)
     return paths
 
 

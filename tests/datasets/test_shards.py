@@ -231,8 +231,8 @@ def test_a_missing_shard_and_a_bad_limit(tmp_path):
         TarSamples(write(tmp_path, members("a")), max_bytes=0)
 
 
-def test_cut_keeps_a_share(tmp_path):
+def test_cut_keeps_the_first_bytes(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(bytes(100))
-    cut(path, 0.3)
+    cut(path, 30)
     assert path.stat().st_size == 30

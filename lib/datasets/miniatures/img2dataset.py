@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lib.datasets.img2dataset import SUCCESS
+from lib.datasets.miniatures.scene_pictures import QUALITY
 from lib.files import atomic_path, sha256_of
 
 SCHEMA = pa.schema(
@@ -30,9 +31,9 @@ FAILURES = {
 
 
 def jpeg(picture: np.ndarray) -> bytes:
-    """uint8 (height, width, 3) as JPEG of quality 95."""
+    """uint8 (height, width, 3) as JPEG, with the settings of the other miniatures."""
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=95)
+    Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY, subsampling=0)
     return stream.getvalue()
 
 
@@ -92,9 +93,8 @@ def write_tar(path: str | Path, members: Sequence[tuple[str | tarfile.TarInfo, b
     return Path(path)
 
 
-def cut(path: str | Path, share: float) -> None:
-    """Ends a file early, as a download that broke off does: `share` of its bytes stay."""
-    path = Path(path)
-    content = path.read_bytes()
+def cut(path: str | Path, size: int) -> None:
+    """Ends a file early, as a download that broke off does: the first `size` bytes stay."""
+    content = Path(path).read_bytes()
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content[: int(len(content) * share)])
+        temporary.write_bytes(content[:size])

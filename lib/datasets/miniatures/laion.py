@@ -51,7 +51,10 @@ def write_miniature(folder: str | Path) -> None:
         failed = {2: "failed_to_download", 20: "failed_to_download", 49: "failed_to_resize"}
         write_shard(room / "shards", 1, pictures[second], [captions[i] for i in second], failed)
         rest = slice(sum(N_LINKS), None)
-        cut(write_shard(room / "damaged", 2, pictures[rest], captions[rest]), 0.5)
+        broken = write_shard(room / "damaged", 2, pictures[rest], captions[rest])
+        with tarfile.open(broken) as archive:
+            inside = archive.getmember("000020005.jpg").offset_data + 100
+        cut(broken, inside)
         write_tar(room / "damaged" / "00003.tar", _traps(jpeg(pictures[0]), captions[0].encode()))
         samples = sum(N_LINKS) - sum(N_FAILED)
         write_miniature_card(room, NAME, {split: {"samples": samples} for split in SPLITS})

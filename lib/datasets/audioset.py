@@ -111,7 +111,7 @@ def read_segments(path: str | Path, classes: Mapping[str, str] | None = None) ->
     """
     comments: list[str] = []
     ids, stems, times, labels = [], [], [], []
-    for line, (video, start, end, joined) in read_rows(path, 4, comments=comments):
+    for line, (video, start, end, joined) in read_rows(path, 4, spaced=True, comments=comments):
         where = f"{path}, line {line}"
         own = split_labels(joined, where)
         unknown = [one for one in own if classes is not None and one not in classes]

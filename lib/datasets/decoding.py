@@ -205,7 +205,7 @@ def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:
 
 def _worth_a_jump(stream, now: float, time: float) -> bool:
     """Whether a key frame lies between what is on screen and the wanted time."""
-    entries = stream.index_entries
+    entries = getattr(stream, "index_entries", ())  # older versions of PyAV do not show them
     if not len(entries):
         return time - now > FAR
     at = entries.search_timestamp(round(time / stream.time_base) + (stream.start_time or 0), backward=True)

@@ -11,14 +11,16 @@ from lib.checks import RetrievalInputError
 from lib.files import DamagedFileError, MissingFileError
 
 
-def read_rows(path: str | Path, n_columns: int, *, comments: list[str] | None = None) -> Iterator[tuple]:
+def read_rows(
+    path: str | Path, n_columns: int, *, spaced: bool = False, comments: list[str] | None = None
+) -> Iterator[tuple]:
     """The rows of a file without a header line, with the number of the line on which each ends.
-
-    A space behind a comma does not belong to the value: `id, 0.0, 10.0, "a,b"` has four columns.
 
     Args:
         path: UTF-8 text.
         n_columns: what every row must have.
+        spaced: a space behind a comma does not belong to the value, so that `id, 0.0, 10.0, "a,b"` has four
+            columns; without it the quotes would be text, and the comma between them a border.
         comments: lines that begin with `#` before the first row go into this list; None where a row
             itself may begin so.
 
@@ -37,7 +39,7 @@ def read_rows(path: str | Path, n_columns: int, *, comments: list[str] | None = 
     with open(path, encoding="utf-8-sig", newline="") as stream:
         try:
             lines = stream if comments is None else _behind_comments(stream, comments)
-            reader = csv.reader(lines, skipinitialspace=True, strict=True)
+            reader = csv.reader(lines, skipinitialspace=spaced, strict=True)
             for row in reader:
                 line = reader.line_num + len(comments or ())
                 if row and len(row) != n_columns:

@@ -98,6 +98,8 @@ def read_frames(
     with opened(path, "video") as (container, stream):
         size = stream.codec_context.width * stream.codec_context.height
         _check_size(path, size, max_pixels)
+        # What the header says need not be what comes: the decoder itself refuses to make room for more.
+        stream.codec_context.options = {"max_pixels": str(max_pixels)}
         duration = _duration(container, stream)
         first, last = start or 0.0, min(duration if end is None else end, duration)
         if not first < last:
@@ -111,7 +113,6 @@ def read_frames(
                     f"{path} has no frame in its last seconds, though its header says that it lasts "
                     f"{duration:.2f} s. Fetch it again, or leave it out"
                 )
-            _check_size(path, frame.width * frame.height, max_pixels)  # a stream may grow on the way
             pictures.append(frame.to_ndarray(format="rgb24"))
         if len({picture.shape for picture in pictures}) > 1:
             raise DamagedFileError(

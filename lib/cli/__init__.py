@@ -9,6 +9,7 @@ from rich.markup import escape
 from lib.checks import RetrievalInputError
 from lib.cli.benches import bench
 from lib.cli.data import data
+from lib.cli.evaluate import compare, evaluate
 from lib.cli.information import info, results
 from lib.cli.planning import plan
 from lib.cli.search import search
@@ -25,8 +26,9 @@ def describe() -> None:
     """Cross-modal retrieval, measured: search, inspect and train what the notebooks teach."""
 
 
-for command in (search, info, results, plan, train, encode):
+for command in (search, info, results, plan, train, encode, compare):
     app.command()(command)
+app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")
 

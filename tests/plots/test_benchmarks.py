@@ -1,4 +1,4 @@
-"""Figures of benchmark results: every number is drawn where it belongs, and no two that are not comparable."""
+"""Figures of benchmark results: every number stands where it belongs, and only comparable ones together."""
 
 from __future__ import annotations
 

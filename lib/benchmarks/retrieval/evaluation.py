@@ -13,6 +13,7 @@ from lib.benchmarks.retrieval.protocol import Protocol
 from lib.benchmarks.retrieval.results import Result
 from lib.checks import RetrievalInputError, as_embeddings, check_choice
 from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.counts import Count
 from lib.metrics.hubness import INFERENCE
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
@@ -73,8 +74,7 @@ def evaluate_rows(
     Args:
         media_rows: `(n_items, d)` embeddings of the media, in the order of the corpus.
         text_rows: `(n_texts, d)` embeddings of the texts.
-        corpus: `CaptionedMedia`, or another corpus with `directions`, `ids` and `task`; the second modality
-            of its first direction is the "media" here.
+        corpus: `CaptionedMedia`, or `SoundAndVision`, whose pictures are the "media" and sounds the "texts".
         ks: cut-offs; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond a gallery are left out.
         folds: contiguous folds of items, each a gallery of its own, whose mean is reported; 5 gives COCO 1K.
         first_fold: only the first of the folds, which some papers also call 1K. It is another number.
@@ -99,31 +99,22 @@ def evaluate_rows(
         raise RetrievalInputError("inference='querybank' and banks go together: give both or neither")
     if first_fold and folds is None:
         raise RetrievalInputError("first_fold needs the number of folds, for example folds=5")
-    first = corpus.directions[0]
-    text, media = first.split("_to_")
-    rows = {
-        media: as_embeddings(media_rows, f"{media} rows"),
-        text: as_embeddings(text_rows, f"{text} rows"),
-    }
+    text, media = corpus.directions[0].split("_to_")
     ids = ids_of(corpus)
-    for modality, of in rows.items():
-        if len(of) != len(ids[modality]):
-            raise RetrievalInputError(
-                f"{len(of)} {modality} rows for {len(ids[modality])} {modality}s of {corpus.name}; rows must "
-                f"be in the order of the corpus, one each"
-            )
+    rows = {media: media_rows, text: text_rows}
+    rows = {modality: _checked(of, modality, ids[modality], corpus.name) for modality, of in rows.items()}
     whole = {modality: np.arange(len(of)) for modality, of in rows.items()}
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
     ks = ks or KS.get(corpus.name.split(" ")[0], (1, 5, 10))
-    directions, counts, method = [], list(corpus.counts), "none"
+    directions, found_pairs, method = [], [], "none"
     for direction in reversed(corpus.directions):  # media first, as papers print them
         asked, found = direction.split("_to_")
         if banks and asked not in banks:
             continue
         task = corpus.task(direction)
         qrels, judged_counts = judged(corpus, task, judgements)
-        counts += [replace(count, what=f"{count.what}, {direction}") for count in judged_counts]
+        found_pairs += [replace(count, what=f"{count.what}, {direction}") for count in judged_counts]
         evaluations = []
         for part in parts:
             options = {
@@ -148,7 +139,7 @@ def evaluate_rows(
         benchmark=corpus.name,
         split=corpus.split,
         sizes=tuple((modality, parts[0][modality].size) for modality in (media, text)),
-        captions=getattr(corpus, "captions", "all"),
+        captions=corpus.captions if isinstance(corpus, CaptionedMedia) else corpus.relevance,
         gallery="first fold" if first_fold else "mean of folds" if folds else "whole",
         n_folds=folds or 1,
         judgements=judgements,
@@ -156,13 +147,28 @@ def evaluate_rows(
         method=method,
         prompt="" if identity.get("prompt") in (None, NO_PROMPT) else identity["prompt"],
         precision=identity.get("precision", "fp32"),
-        counts=tuple((count.what, count.found, count.published) for count in counts),
+        counts=_counts(corpus.counts),
+        judged_counts=_counts(found_pairs),
     )
     return Result(protocol, identity, corpus.checksum(), tuple(directions))
 
 
+def _checked(rows, modality: str, ids: tuple[str, ...], name: str) -> np.ndarray:
+    rows = as_embeddings(rows, f"{modality} rows")
+    if len(rows) != len(ids):
+        raise RetrievalInputError(
+            f"{len(rows)} {modality} rows for {len(ids)} {modality}s of {name}; rows must be in the order of "
+            f"the corpus, one each"
+        )
+    return rows
+
+
+def _counts(counts: Sequence[Count]) -> tuple[tuple[str, int, int], ...]:
+    return tuple((count.what, count.found, count.published) for count in counts)
+
+
 def ids_of(corpus) -> dict[str, tuple[str, ...]]:
-    """The ids of each side of a corpus, by modality."""
+    """The ids of each side of a corpus, by modality; the two sides of `SoundAndVision` share theirs."""
     if isinstance(corpus, CaptionedMedia):
         return {corpus.modality: corpus.item_ids, "text": corpus.text_ids}
-    return corpus.ids
+    return dict.fromkeys(corpus.directions[0].split("_to_"), corpus.item_ids)

@@ -19,7 +19,8 @@ class Protocol:
         benchmark: the corpus, `"coco"`; a miniature says so.
         split: `"test"`, `"1k-A"`.
         sizes: `((modality, items), ...)` of the two sides, of one fold where there are folds.
-        captions: which texts were kept: `"all"`, `"first 5"`, `"unique"`, `"paragraph"`.
+        captions: which texts were kept: `"all"`, `"first 5"`, `"unique"`; for pairs without texts what is
+            relevant: `"same clip"`, `"labels"`.
         gallery: `"whole"`, `"mean of folds"` (the papers' COCO 1K), or `"first fold"` (a smaller sample of
             the same, which is not what papers call 1K).
         n_folds: into how many folds the split was cut; 1 for the whole.
@@ -29,6 +30,7 @@ class Protocol:
         prompt: what was put around the texts, `"a photo of {}"`; empty for none.
         precision: of the encoder, `"fp32"`.
         counts: `((what, found, published), ...)` of the corpus.
+        judged_counts: the same of the queries and positives of extended judgements.
 
     Raises:
         RetrievalInputError: a gallery, judgements or inference that are none of those.
@@ -48,6 +50,7 @@ class Protocol:
     prompt: str = ""
     precision: str = "fp32"
     counts: tuple[tuple[str, int, int], ...] = ()
+    judged_counts: tuple[tuple[str, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         check_choice(self.gallery, GALLERIES, "gallery")

@@ -19,6 +19,7 @@ from lib.files import MissingFileError, atomic_path
 
 FORMAT = 1
 RSUM_KS = (1, 5, 10)
+NESTED = ("sizes", "counts", "judged_counts")  # columns of a protocol that a flat table leaves out
 
 
 def library_version() -> str:
@@ -132,7 +133,7 @@ def table(results: Mapping[str, Result] | Sequence[Result]) -> list[dict]:
     named = results.items() if isinstance(results, Mapping) else [(result.name, result) for result in results]
     rows = []
     for name, result in named:
-        columns = {k: v for k, v in result.protocol.columns().items() if k not in ("sizes", "counts")}
+        columns = {k: v for k, v in result.protocol.columns().items() if k not in NESTED}
         for part in result.directions:
             values = {metric: measured.value for metric, measured in part.values.items()}
             sizes = {"n_queries": part.n_queries, "n_gallery": part.n_gallery}
@@ -190,6 +191,7 @@ def _protocol(reader: Reader) -> Protocol:
         sizes=sizes,
         n_folds=reader.integer("n_folds"),
         counts=reader.tuples("counts", (str, int, int)),
+        judged_counts=reader.tuples("judged_counts", (str, int, int)),
     )
 
 

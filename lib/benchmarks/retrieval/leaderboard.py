@@ -1,0 +1,82 @@
+"""A table of published numbers read as measurements: how far each is from the next, in units of its error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lib.benchmarks.retrieval.published import PublishedRow
+from lib.checks import RetrievalInputError
+
+Z = 1.959964  # of a 95% interval
+
+
+def half_width(percent: float, n_queries: int) -> float:
+    """Half of the 95% interval of a share of independent queries, in points.
+
+        1.96 sqrt(p (100 - p) / n)
+
+    Five captions of one image are not independent, so that for captions the true half is larger; for two
+    models on the same queries, whose difference is what matters, a paired test is sharper.
+
+    Args:
+        percent: the share, 0 to 100.
+        n_queries: how many were asked.
+    """
+    if not 0 <= percent <= 100 or n_queries < 1:
+        raise RetrievalInputError(f"expected a percentage and a count, got {percent} of {n_queries} queries")
+    return Z * math.sqrt(percent * (100 - percent) / n_queries)
+
+
+def comparable(rows: Sequence[PublishedRow], like: PublishedRow) -> list[PublishedRow]:
+    """The numbers whose sources state the protocol of `like`, column by column; silence is not agreement."""
+    columns = ("dataset", "split", "direction", "metric", "gallery", "judgements", "captions", "prompt")
+    columns += ("n_queries", "n_gallery", "inference")
+    return [row for row in rows if all(getattr(row, name) == getattr(like, name) for name in columns)]
+
+
+def steps(rows: Sequence[PublishedRow]) -> list[dict]:
+    """A leaderboard, best last: how far each model is ahead of the one before it, beside its half interval.
+
+    Args:
+        rows: of one benchmark, direction and share metric, all with `n_queries`.
+
+    Returns:
+        Rows of model, year, value, step (points ahead of the model before; None for the first), half_width,
+        within (whether the step is smaller than the half interval), n_within (models whose value lies within
+        this one's interval, itself left out).
+
+    Raises:
+        RetrievalInputError: no rows, rows that measure different things, or one without `n_queries`.
+    """
+    found = {(row.dataset, row.split, row.direction, row.metric) for row in rows}
+    if len(found) != 1 or any(not row.n_queries for row in rows):
+        raise RetrievalInputError(
+            f"expected rows of one benchmark, direction and metric that say how many queries were asked, got "
+            f"{len(rows)} rows of {len(found)}"
+        )
+    ordered = sorted(rows, key=lambda row: (row.value, row.name))
+    values = np.array([row.value for row in ordered])
+    out = []
+    for at, row in enumerate(ordered):
+        half = half_width(row.value, row.n_queries)
+        step = float(values[at] - values[at - 1]) if at else None
+        near = int((np.abs(values - row.value) <= half).sum()) - 1
+        line = {"model": row.name, "year": row.year, "value": row.value, "step": step, "half_width": half}
+        out.append(line | {"within": step is not None and step < half, "n_within": near})
+    return out
+
+
+def yearly_records(rows: Sequence[PublishedRow]) -> list[dict]:
+    """The best model of each year that beat all years before, as rows of `steps` among these records."""
+    best: dict[int, PublishedRow] = {}
+    for row in rows:
+        if row.year is not None and (row.year not in best or row.value > best[row.year].value):
+            best[row.year] = row
+    records: list[PublishedRow] = []
+    for year in sorted(best):
+        if not records or best[year].value > records[-1].value:
+            records.append(best[year])
+    return steps(records)

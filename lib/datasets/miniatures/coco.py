@@ -10,7 +10,7 @@ import numpy as np
 from lib.datasets import coco_judgements
 from lib.datasets.counts import write_miniature_card
 from lib.datasets.miniatures import cxc
-from lib.datasets.miniatures.scene_pictures import test_scenes, write_pictures
+from lib.datasets.miniatures.scene_pictures import scenes_with_twins, write_pictures
 from lib.datasets.scenes import SceneBatch, captions, sample
 from lib.files import atomic_folder
 
@@ -35,11 +35,11 @@ SIX_CAPTIONS, REPEATED, TRAILING_SPACE, NON_ASCII = 7, 11, 15, 21  # test images
 def write_miniature(folder: str | Path) -> None:
     """Writes the files of MS-COCO with 100 test, 6 val, 4 restval and 6 train images, all drawn by `scenes`.
 
-    Test ids are COCO's own: 20 images of each 1K fold (`test_images`) with their five caption ids, so that
-    the judgements of CxC and ECCV Caption can be aligned; they judge photographs, not the drawings here. The
-    captions are true of the drawings, so a model of scenes can be evaluated in earnest. Inside are Karpathy's
-    `dataset_coco.json`, CLIP_benchmark's `annotations/coco_test_karpathy.json`, the ratings of CxC in `cxc/`,
-    and `miniature.json`.
+    Test ids are COCO's own: 20 images of each 1K fold (`image_positions`) with their five caption ids, so
+    that the judgements of CxC and ECCV Caption can be aligned; they judge photographs, not the drawings here.
+    The captions are true of the drawings, so a model of scenes can be evaluated in earnest. Inside are
+    Karpathy's `dataset_coco.json`, CLIP_benchmark's `annotations/coco_test_karpathy.json`, the ratings of CxC
+    in `cxc/`, and `miniature.json`.
 
     Traps: a sixth caption, one caption of two images, two captions of one image that differ in a capital and
     a full stop, a space at the end, letters beyond ASCII, images of val and restval in one folder.
@@ -48,7 +48,7 @@ def write_miniature(folder: str | Path) -> None:
         MissingFileError: the package `eccv-caption`, which has the ids, is not installed.
     """
     known = coco_judgements.load()
-    rows = test_images()
+    rows = image_positions()
     five = known.caption_ids.reshape(-1, coco_judgements.CAPTIONS_PER_IMAGE)[rows]
     with atomic_folder(folder) as root:
         test = drawn()
@@ -64,7 +64,7 @@ def write_miniature(folder: str | Path) -> None:
             own_images = list(range(next_image, next_image + n))
             entries = _entries(split, subfolder, own_images, own_ids, captions(scenes))
             write_pictures(scenes, [root / _path(image) for image in entries])
-            # Restval stands between others in Karpathy's file, so here it comes first.
+            # Other splits come first, so that a place in the file is no place in the test split.
             images = entries + images
             next_image, next_caption = next_image + n, next_caption + 5 * n
         for number, image in enumerate(images):
@@ -78,9 +78,9 @@ def write_miniature(folder: str | Path) -> None:
         write_miniature_card(root, "coco", _counts())
 
 
-def test_images() -> np.ndarray:
-    """`(100,)` positions in COCO's test split: of each 1K fold, the first 19 images, and the first other one
-    with a caption of its own that CxC does not confirm (there are 29 such captions)."""
+def image_positions() -> np.ndarray:
+    """`(100,)` positions in COCO's test split: of each 1K fold the first 19 images, and the next one that has
+    a caption of its own that CxC does not confirm (there are 29 such captions)."""
     known = coco_judgements.load()
     confirmed = known.qrels("cxc", "text_to_image").grades_of(known.owner[:, None])[:, 0]
     doubtful = np.unique(known.owner[confirmed == 0])
@@ -94,13 +94,11 @@ def test_images() -> np.ndarray:
 
 def drawn() -> SceneBatch:
     """The 100 test scenes, in the order of the images."""
-    scenes = test_scenes(N_FAMILIES, N_OTHERS, seed=1, start=FIRST_OTHER)
+    scenes = scenes_with_twins(N_FAMILIES, N_OTHERS, seed=1, start=FIRST_OTHER)
     families = np.arange(4 * N_FAMILIES).reshape(2, 2, N_FAMILIES)  # colours exchanged or not, places, family
     by_place = families[:, :, :N_BY_PLACE].transpose(0, 2, 1)
     by_colour = families[:, :, N_BY_PLACE:].transpose(1, 2, 0)
-    pairs = np.concatenate(
-        [by_place, by_colour], axis=1
-    )  # (2, N_FAMILIES, 2): one pair of each, then the other
+    pairs = np.concatenate([by_place, by_colour], axis=1)  # (2, N_FAMILIES, 2): a pair of each, then the rest
     others = np.arange(4 * N_FAMILIES, N_TEST)
     folds = [part.reshape(coco_judgements.N_FOLDS, -1) for part in (pairs, others)]
     return scenes[np.concatenate(folds, axis=1).ravel()]

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from lib.datasets.counts import write_miniature_card
-from lib.datasets.miniatures.scene_pictures import test_scenes, write_pictures
+from lib.datasets.miniatures.scene_pictures import scenes_with_twins, write_pictures
 from lib.datasets.scenes import captions, sample
 from lib.files import atomic_folder
 
@@ -42,7 +42,7 @@ def write_miniature(folder: str | Path) -> None:
         texts: dict[str, dict[str, list[str]]] = {}
         for part, (n, world, start, first) in _PARTS.items():
             if part == "test":
-                scenes = test_scenes(N_FAMILIES, n - 4 * N_FAMILIES, seed=2, start=start)
+                scenes = scenes_with_twins(N_FAMILIES, n - 4 * N_FAMILIES, seed=2, start=start)
             else:
                 scenes = sample(world, n, start=start)
             names = [f"{first + number}.jpg" for number in range(n)]

@@ -13,7 +13,7 @@ from lib.datasets.scenes.twins import sample_swappable, twins
 QUALITY = 95  # with full colour resolution: thin stripes of 64 x 64 pixels survive
 
 
-def test_scenes(n_families: int, n_others: int, *, seed: int, start: int) -> SceneBatch:
+def scenes_with_twins(n_families: int, n_others: int, *, seed: int, start: int) -> SceneBatch:
     """Scenes that leave a trained model something to get wrong: families of four twins, then others.
 
     A model that finds nearly every scene among a hundred others mistakes those for each other that differ in

@@ -55,7 +55,7 @@ def test_pictures_survive_jpeg(root):
 
 def test_folds_hold_twenty_images_and_a_doubtful_caption(root):
     known = coco_judgements.load()
-    images = miniature.test_images()
+    images = miniature.image_positions()
     assert (np.diff(images) > 0).all() and np.bincount(images // 1000).tolist() == [20] * 5
     confirmed = coco.judgements(coco.load(root, captions="first 5"), "cxc", "image_to_text").counts
     assert confirmed.min() < 5

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from lib.task import RetrievalTask
 DIRECTIONS = ("audio_to_video", "video_to_audio")
 RELEVANCE = ("same clip", "labels")
 SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
+MAX_JUDGEMENTS = 20_000_000  # by label; half a gigabyte on the way
 _ROWS = 512  # of the matrix of shared labels at a time
 
 
@@ -28,20 +30,28 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
 
         grade(i, j) = |L_i & L_j|
 
-    Quadratic in the number of clips; meant for subsets.
-
     Returns:
         `(n, n)`, symmetric; a clip's grade with itself is the number of its labels.
+
+    Raises:
+        RetrievalInputError: more than MAX_JUDGEMENTS pairs share a label; a label as common as speech makes
+            a corpus of tens of thousands of clips quadratic.
     """
     names = sorted({label for own in labels for label in own})
     column = {label: at for at, label in enumerate(names)}
     bears = np.zeros((len(labels), len(names)), dtype=np.float32)  # whole numbers, exact
     for at, own in enumerate(labels):
         bears[at, [column[label] for label in own]] = 1
-    cells = []
+    cells, n_judgements = [], 0
     for start in range(0, len(labels), _ROWS):
         grades = (bears[start : start + _ROWS] @ bears.T).astype(np.int64)
         rows, columns = np.nonzero(grades)
+        n_judgements += rows.size
+        if n_judgements > MAX_JUDGEMENTS:
+            raise RetrievalInputError(
+                f"more than {MAX_JUDGEMENTS:,} pairs of {len(labels):,} clips share a label; take a subset, "
+                f"such as five clips per class"
+            )
         cells.append((rows + start, columns, grades[rows, columns]))
     return Qrels.from_pairs(*(np.concatenate(part) for part in zip(*cells)), shape=(len(labels), len(labels)))
 
@@ -91,7 +101,7 @@ class SoundAndVision:
 
     directions = DIRECTIONS
 
-    @property
+    @cached_property
     def qrels(self) -> Qrels:
         """`(n, n)`, the same in both directions."""
         if self.relevance == "labels":

@@ -12,7 +12,7 @@ from lib.qrels import Qrels
 DECIMALS = 12  # scores are summed in float64; equal vectors may differ behind these, by the order of the sum
 
 
-def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 256) -> RelevantRanks:
+def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 64) -> RelevantRanks:
     """The rank of each item's own texts when the texts of one item count as one answer.
 
         s(i, j) = max over the texts t of item j of cos(x_i, y_t),    rank of j = i among all items
@@ -25,7 +25,8 @@ def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 256) -> Relev
         items: `(n_items, d)` embeddings of videos or images; each asks for its own texts.
         texts: `(n_texts, d)` embeddings.
         qrels: `(n_items, n_texts)`; every text belongs to exactly one item, every item has a text.
-        block: items at a time; it does not change the result.
+        block: items at a time; memory is 8 bytes x (block x n_texts + n_items^2). It does not change the
+            result.
 
     Returns:
         `RelevantRanks` over `(n_items, n_items)` judgements, item i to item i.
@@ -39,7 +40,7 @@ def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 256) -> Relev
     """
     block = check_count(block, "block")
     items = unit_rows(items, "items").astype(np.float64)
-    texts = unit_rows(as_embeddings(texts, "texts", dim=items.shape[1]), "texts").astype(np.float64)
+    texts = unit_rows(as_embeddings(texts, "texts", dim=items.shape[1]), "texts")
     check_judgements(qrels, len(items), len(texts))
     owners = np.bincount(qrels.items, minlength=len(texts))
     if (owners != 1).any() or not qrels.counts.all():
@@ -49,10 +50,11 @@ def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 256) -> Relev
             f"every text must belong to one item, and every item must have one; {broken}. Where texts are "
             f"shared, use ranks_of_relevant"
         )
-    by_owner = texts[qrels.items]  # the texts of item 0, then those of item 1, ...
+    by_owner = texts[qrels.items].astype(np.float64)  # the texts of item 0, then those of item 1, ...
     scores = np.empty((len(items), len(items)))
     for start in range(0, len(items), block):
         rows = slice(start, start + block)
-        products = np.round(items[rows] @ by_owner.T, DECIMALS)  # (block, n_texts)
+        products = items[rows] @ by_owner.T  # (block, n_texts)
+        np.round(products, DECIMALS, out=products)
         scores[rows] = np.maximum.reduceat(products, qrels.indptr[:-1], axis=1)
     return ranks_in_scores(scores, Qrels.from_owner(np.arange(len(items)), len(items)))

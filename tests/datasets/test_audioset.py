@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets import audioset, vggsound
+from lib.datasets import audioset, sound_and_vision, vggsound
 from lib.datasets.counts import MINIATURE
 from lib.datasets.decoding import available
 from lib.datasets.miniatures import audioset as miniature_of_audioset
@@ -84,6 +84,13 @@ def test_relevance_by_label_is_graded_by_what_is_shared():
     expected = [[2, 1, 2, 0], [1, 1, 1, 0], [2, 1, 3, 1], [0, 0, 1, 1]]
     assert qrels.grades_of(np.tile(np.arange(4), (4, 1))).tolist() == expected
     assert qrels == qrels.T
+
+
+def test_relevance_by_a_label_that_all_have_is_refused_where_it_is_too_much(monkeypatch):
+    monkeypatch.setattr(sound_and_vision, "MAX_JUDGEMENTS", 99)
+    assert shared_labels([(MAN,)] * 9).items.size == 81
+    with pytest.raises(RetrievalInputError, match="more than 99 pairs of 10 clips share a label"):
+        shared_labels([(MAN,)] * 10)
 
 
 def test_pairs_are_evaluated_from_embeddings_in_both_directions(corpus):

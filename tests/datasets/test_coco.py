@@ -11,10 +11,13 @@ import pytest
 
 from lib.checks import RetrievalInputError
 from lib.datasets import coco, coco_judgements
+from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import MINIATURE, Count
 from lib.datasets.miniatures import coco as miniature
+from lib.datasets.pictures import PictureFiles
 from lib.datasets.records import Record
 from lib.files import DamagedFileError, MissingFileError
+from lib.qrels import Qrels
 
 pytestmark = pytest.mark.skipif(
     not coco_judgements.available(), reason="eccv-caption is not installed: pip install eccv-caption==0.1.0"
@@ -348,6 +351,36 @@ def test_judgements_of_a_fold(corpus):
     whole = coco.judgements(corpus, "cxc", "text_to_image").take_queries(rows)
     columns = corpus.positions("item", fold.item_ids)
     assert inside.items.size == np.isin(whole.items, columns).sum()
+
+
+def test_the_whole_of_coco(root):
+    """With all ids in Karpathy's order, judgements and folds are those of the package, cell for cell."""
+    known = coco_judgements.load()
+    ids = [str(image) for image in known.image_ids]
+    whole = CaptionedMedia(
+        name="coco",
+        split="test",
+        modality="image",
+        media=PictureFiles(root, [f"{image}.jpg" for image in ids]),
+        item_ids=tuple(ids),
+        texts=("a caption",) * 25_000,
+        text_ids=tuple(str(text) for text in known.caption_ids),
+        qrels=Qrels.from_owner(known.owner, 5_000).T,
+        captions="first 5",
+        counts=(),
+    )
+    for name in coco_judgements.JUDGEMENTS:
+        for direction in coco_judgements.DIRECTIONS:
+            assert coco.judgements(whole, name, direction) == known.qrels(name, direction)
+            queries, positives = coco.judgement_counts(whole, name, direction)
+            published = coco_judgements.PUBLISHED_COUNTS[name, direction]
+            assert (queries.published, positives.published) == published and queries.ok
+            unfindable = 2 if (name, direction) == ("eccv", "image_to_text") else 0
+            assert positives.published - positives.found == unfindable
+    for number, fold in enumerate(coco.folds(whole)):
+        images, captions = known.fold(number)
+        assert fold.item_ids == tuple(ids[image] for image in images)
+        assert fold.text_ids == tuple(str(text) for text in known.caption_ids[captions])
 
 
 def test_judgements_refuse(root, corpus):

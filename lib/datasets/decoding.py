@@ -194,9 +194,8 @@ def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:
         if _worth_a_jump(stream, shown, time):
             container.seek(round(time / stream.time_base) + (stream.start_time or 0), stream=stream)
             decoder, held, ahead = container.decode(stream), None, None
-        while (
-            held is None or shown <= time
-        ):  # a jump may land late; then the first frame there is the nearest
+        # A jump may land late; then the first frame there is the nearest, and the loop ends with it.
+        while held is None or shown <= time:
             ahead = ahead or next(decoder, None)
             if ahead is None or (held is not None and appears(ahead) > time):
                 break

@@ -45,7 +45,7 @@ def read_waveform(
         native = stream.codec_context.sample_rate
         samples, lead = _native_samples(path, container, stream, first, end, max_seconds)
     stop = None if end is None else round((end - first) * native)
-    skip = round(first * native) - lead
+    skip = max(0, round(first * native) - lead)  # a sound may begin later than the part
     mono = samples[skip:][:stop]
     if mono.size == 0:
         raise RetrievalInputError(f"{path} has no sound between {start} and {end} s; it is shorter than that")
@@ -56,11 +56,13 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
     """Mono float32 samples at the file's own rate, from `first` or before, and the number of the first."""
     av = require_av()
     rate = stream.codec_context.sample_rate
+    if not rate:
+        raise DamagedFileError(f"{path} does not say how many samples a second it has")
     if first > FAR:
         container.seek(round((first - 1) / stream.time_base) + (stream.start_time or 0), stream=stream)
     to_float = av.AudioResampler(format="fltp")  # keeps channels and rate
     blocks, lead, n_samples = [], None, 0
-    last = first + max_seconds if end is None else end
+    last = min(first + max_seconds, np.inf if end is None else end)
     for frame in container.decode(stream):
         if lead is None:
             lead = round(seconds_into(stream, frame.pts or 0) * rate)

@@ -73,6 +73,9 @@ def test_bounds_on_what_is_decoded(grey):
         read_frames(grey / "grey.mp4", max_pixels=1_000)
     with pytest.raises(RetrievalInputError, match="max_seconds = 5"):
         read_waveform(grey / "grey.mp4", max_seconds=5)
+    with pytest.raises(RetrievalInputError, match="max_seconds = 5"):
+        read_waveform(grey / "grey.mp4", 16_000, 1, 1_000, max_seconds=5)
+    assert read_waveform(grey / "grey.mp4", 16_000, 17, 1_000, max_seconds=5).size >= 3 * 16_000
     with pytest.raises(RetrievalInputError, match="lasts 20.00 s; the part from 30 to 40"):
         read_frames(grey / "grey.mp4", 4, 30, 40)
     with pytest.raises(RetrievalInputError, match="no sound between 30 and 40"):

@@ -75,7 +75,10 @@ def path_inside(root: str | Path, relative: str | Path) -> Path:
     root = Path(root).resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root):
-        raise RetrievalInputError(f"the name {name!r} leads out of {root}, to {path}, by a link")
+        raise RetrievalInputError(
+            f"the name {name!r} leads out of {root}, to {path}, by a link. Put the files inside, or mount "
+            f"their folder there"
+        )
     return path
 
 

@@ -11,6 +11,15 @@ from lib.checks import RetrievalInputError
 from lib.qrels import Qrels
 
 
+def entries_at(entries: Sequence, positions) -> Sequence:
+    """Some entries of a list, an array or a sequence of files, in the order given; no file is decoded."""
+    if isinstance(entries, np.ndarray):
+        return entries[positions]
+    if hasattr(entries, "take"):
+        return entries.take(positions)
+    return [entries[position] for position in positions]
+
+
 @dataclass(frozen=True)
 class RetrievalTask:
     """Queries of one modality, a gallery of another, and graded judgements between them.
@@ -66,8 +75,7 @@ class RetrievalTask:
         """The same task for some of its queries, in the order given (positions, or a boolean per query)."""
         qrels = self.qrels.take_queries(index)  # refuses positions that are none
         rows = np.arange(len(self.queries))[np.asarray(index)]
-        queries = self.queries
-        queries = queries[rows] if isinstance(queries, np.ndarray) else [queries[row] for row in rows]
+        queries = entries_at(self.queries, rows)
         groups = None if self.query_groups is None else np.asarray(self.query_groups)[rows]
         return replace(self, queries=queries, qrels=qrels, query_groups=groups)
 

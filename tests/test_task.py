@@ -67,3 +67,17 @@ def test_a_task_of_some_queries():
     assert images.queries.tolist() == [1, 0] and images.query_groups is None
     with pytest.raises(RetrievalInputError, match="2"):
         whole.take_queries([2])
+
+
+def test_queries_that_are_files_are_taken_without_being_opened():
+    class Files(list):
+        def __getitem__(self, position):
+            raise AssertionError("decoded")
+
+        def take(self, positions):
+            return [f"file {position}" for position in positions]
+
+    task = RetrievalTask(
+        "toy", "test", "image_to_text", Files("abc"), ["x"] * 3, Qrels.from_owner(np.arange(3), 3)
+    )
+    assert task.take_queries([2, 0]).queries == ["file 2", "file 0"]

@@ -11,7 +11,7 @@ import numpy as np
 from lib.checks import RetrievalInputError, check_choice
 from lib.datasets.counts import Count
 from lib.qrels import Qrels
-from lib.task import RetrievalTask
+from lib.task import RetrievalTask, entries_at
 
 MODALITIES = ("image", "video", "audio")
 
@@ -136,11 +136,10 @@ class CaptionedMedia:
         texts = np.flatnonzero((inside > 0) & (inside == self.qrels.counts))
         item_ids = tuple(self.item_ids[item] for item in items)
         _check_distinct(item_ids, "item", self.name)
-        take = getattr(self.media, "take", None)
         return replace(
             self,
             split=f"{self.split} ({name_of_part})" if name_of_part else self.split,
-            media=take(items) if take else [self.media[item] for item in items],
+            media=entries_at(self.media, items),
             item_ids=item_ids,
             texts=tuple(self.texts[text] for text in texts),
             text_ids=tuple(self.text_ids[text] for text in texts),

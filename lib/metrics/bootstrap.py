@@ -12,6 +12,7 @@ import numpy as np
 from lib.checks import RetrievalInputError, check_count
 
 DRAWS_AT_ONCE = 2**20  # bounds the memory; the draws are the same for any value
+MIDDLE_VALUES = 512  # different values around a median, up to which counting by value is the faster way
 
 
 def bootstrap_interval(
@@ -114,15 +115,56 @@ def bootstrap_median_interval(
         return np.nan, np.nan
     order = np.argsort(values)
     ascending, cluster = values[order], cluster[order]
+    drawn = ascending, cluster, n_clusters, n_resamples, seed
+    medians = _medians_near_the_middle(*drawn)
+    if medians is None:
+        medians = _medians_anywhere(*drawn)
+    low = np.quantile(medians, (1 - level) / 2, method="lower")
+    return float(low), float(np.quantile(medians, (1 + level) / 2, method="higher"))
+
+
+def _medians_anywhere(ascending, cluster, n_clusters: int, n_resamples: int, seed: int) -> np.ndarray:
+    """The median of every draw, `(n_resamples,)`, by counting the drawn values up to each."""
     medians = []
-    for counts in _draws(n_clusters, n_resamples, seed, values.size):
+    for counts in _draws(n_clusters, n_resamples, seed, ascending.size):
         upto = np.cumsum(counts[:, cluster], axis=1)  # (draws, n_queries) drawn values up to each, ascending
         middle = (upto[:, -1:] - 1) // 2, upto[:, -1:] // 2  # the same place twice for an odd number
         lower, upper = (ascending[(upto <= place).sum(axis=1)] for place in middle)
         medians.append((lower + upper) / 2)
-    medians = np.concatenate(medians)
-    low = np.quantile(medians, (1 - level) / 2, method="lower")
-    return float(low), float(np.quantile(medians, (1 + level) / 2, method="higher"))
+    return np.concatenate(medians)
+
+
+def _medians_near_the_middle(
+    ascending, cluster, n_clusters: int, n_resamples: int, seed: int
+) -> np.ndarray | None:
+    """The same, looking only at the few different values around the median: ranks repeat.
+
+    The share of a draw below any value varies by at most sqrt(sum of squared cluster sizes) / 2n; the window
+    is six times that on either side. None where it holds too many values, or a median lies outside it.
+    """
+    n = ascending.size
+    sizes = np.bincount(cluster, minlength=n_clusters)
+    reach = int(3 * np.sqrt((sizes.astype(np.float64) ** 2).sum())) + 1
+    first, last = ascending[max(0, n // 2 - reach)], ascending[min(n - 1, n // 2 + reach)]
+    inside = (ascending >= first) & (ascending <= last)
+    values, at = np.unique(ascending[inside], return_inverse=True)
+    if values.size > MIDDLE_VALUES:
+        return None
+    upto = np.zeros((n_clusters, values.size + 2))  # of each cluster: values below, up to each, all
+    upto[:, 0] = np.bincount(cluster[ascending < first], minlength=n_clusters)
+    np.add.at(upto, (cluster[inside], at + 1), 1)
+    upto[:, :-1] = np.cumsum(upto[:, :-1], axis=1)
+    upto[:, -1] = sizes
+    medians = []
+    for counts in _draws(n_clusters, n_resamples, seed, n_clusters):
+        totals = counts.astype(np.float64) @ upto  # whole numbers, exact
+        n_drawn = totals[:, -1:]
+        places = [(totals[:, :-1] <= middle).sum(axis=1) for middle in ((n_drawn - 1) // 2, n_drawn // 2)]
+        if min(place.min() for place in places) == 0 or max(place.max() for place in places) > values.size:
+            return None
+        lower, upper = (values[place - 1] for place in places)
+        medians.append((lower + upper) / 2)
+    return np.concatenate(medians)
 
 
 def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator[np.ndarray]:

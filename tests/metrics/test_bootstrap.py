@@ -134,3 +134,14 @@ def test_the_median_of_one_cluster_has_no_known_error():
 def test_bad_ranks_are_named(arguments, options, message):
     with pytest.raises(RetrievalInputError, match=message):
         bootstrap_median_interval(*arguments, **options)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_medians_near_the_middle_are_those_of_all_values(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    ranks = np.floor(rng.exponential(4 + 40 * seed, 3000)) + 1
+    ranks[:20] = np.inf
+    groups = np.sort(rng.integers(600, size=ranks.size)) if seed % 2 else None
+    quick = bootstrap_median_interval(ranks, groups, n_resamples=300)
+    monkeypatch.setattr("lib.metrics.bootstrap.MIDDLE_VALUES", 0)
+    assert quick == bootstrap_median_interval(ranks, groups, n_resamples=300)

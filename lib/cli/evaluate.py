@@ -10,6 +10,7 @@ import typer
 
 from lib.checks import RetrievalInputError, check_choice
 from lib.cli.output import print_rows, progress_bar, say
+from lib.files import sha256_of
 
 if TYPE_CHECKING:
     from lib.benchmarks.retrieval import Result
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 def evaluate(
     name: Annotated[str, typer.Argument(help="A benchmark; `crossmodal data list` shows them.")],
     root: Annotated[Path, typer.Option("--root", help="The folder that holds it.")],
-    model: Annotated[str | None, typer.Option(help="An architecture of open_clip, scenes, or icons.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="An architecture of open_clip, scenes, or icons; a label beside --embeddings."),
+    ] = None,
     pretrained: Annotated[str | None, typer.Option(help="A tag of open_clip, or a checkpoint.")] = None,
     embeddings: Annotated[
         Path | None,
@@ -60,8 +64,8 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluates a model on a benchmark in both directions, beside the numbers that were published of it."""
-    if (model is None) == (embeddings is None):
-        raise RetrievalInputError("give either --model (with --pretrained), or --embeddings FILE.npz")
+    if model is None and embeddings is None:
+        raise RetrievalInputError("give --model (with --pretrained), or --embeddings FILE.npz")
     if out is not None:
         check_choice(out.suffix.lower(), (".json",), "the suffix of --out")
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
@@ -83,7 +87,8 @@ def evaluate(
     }
     if embeddings is not None:
         media, texts, banks = read_rows(embeddings, corpus)
-        identity = {"model": embeddings.name, "prompt": prompt, "precision": precision}
+        labels = {"model": model or embeddings.name, "tag": pretrained or ""}
+        identity = labels | {"prompt": prompt, "precision": precision, "embeddings": sha256_of(embeddings)}
         result = evaluate_rows(media, texts, corpus, banks=banks or None, identity=identity, **how)
     else:
         settings = {"precision": precision, "device": device, "prompt": prompt, "batch_size": batch_size}

@@ -10,6 +10,8 @@ from lib.metrics.hubness import INFERENCE
 GALLERIES = ("whole", "mean of folds", "first fold")
 JUDGEMENTS = ("original", "cxc", "eccv")
 
+PLURAL = {"audio": "sounds"}
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -63,7 +65,7 @@ class Protocol:
     @property
     def title(self) -> str:
         """Corpus, split, sizes, captions and gallery, in one line."""
-        sizes = " x ".join(f"{n:,} {modality}s" for modality, n in self.sizes)
+        sizes = " x ".join(f"{n:,} {PLURAL.get(modality, modality + 's')}" for modality, n in self.sizes)
         folds = {"whole": "", "mean of folds": f", mean of {self.n_folds} folds"}
         part = folds.get(self.gallery, f", first of {self.n_folds} folds")
         return f"{self.benchmark} {self.split}: {sizes}, captions: {self.captions}{part}"

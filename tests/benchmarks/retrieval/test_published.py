@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ from lib.benchmarks.retrieval import evaluate_rows, published
 from lib.benchmarks.retrieval.beside import beside
 from lib.benchmarks.retrieval.measured import Measured
 from lib.checks import RetrievalInputError
-from lib.files import MissingFileError
+from lib.files import MissingFileError, data_dir
 from tests.benchmarks.retrieval.corpora import corpus, rows
 
 TABLE = published.table()
@@ -167,3 +169,11 @@ def test_an_interval_that_is_missing_says_nothing(result):
 
 def test_a_model_that_nobody_published(result):
     assert beside(replace(result, identity={"model": "mine"})) == []
+
+
+def test_the_datasheet_counts_what_is_there():
+    sheet = (data_dir() / "README.md").read_text(encoding="utf-8").partition("## published")[2]
+    n = Counter(row.verified for row in TABLE)
+    assert f"{len(TABLE)} numbers" in sheet
+    assert f"{n['yes']} numbers" in sheet and f"{n['recalled']})" in sheet
+    assert re.search(rf"quotes the paper:\s+{n['quoted']}\)", sheet)

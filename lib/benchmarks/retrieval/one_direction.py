@@ -42,17 +42,12 @@ def evaluate_gallery(
     else:
         run = dual_softmax(scores, beta=beta, depth=depth)
     found = evaluate(run.run, qrels, metrics=FAMILIES, ties="pessimistic", **options)
-    if whole:
-        found = replace(
-            found,
-            per_query={_whole(name): values for name, values in found.per_query.items()},
-            chance={_whole(name): value for name, value in found.chance.items()},
-        )
-    return found, run.method
-
-
-def _whole(name: str) -> str:
-    return "MRR" if name.startswith("MRR@") else name
+    names = {f"MRR@{n_items}": "MRR"}  # over the whole gallery it needs no depth in its name
+    return replace(
+        found,
+        per_query={names.get(name, name): values for name, values in found.per_query.items()},
+        chance={names.get(name, name): value for name, value in found.chance.items()},
+    ), run.method
 
 
 def summary(evaluations: Sequence[Evaluation], query_ids: Sequence[str]) -> DirectionResult:

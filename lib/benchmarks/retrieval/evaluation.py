@@ -28,7 +28,8 @@ def evaluate_corpus(
     Args:
         encoder: `PretrainedEncoder`, or anything with its `identity` and `encode_*`.
         corpus: `CaptionedMedia`.
-        bank: another `CaptionedMedia` of the same kind, the training split, for `inference="querybank"`.
+        bank: another `CaptionedMedia` of the same kind, the training split, for `inference="querybank"`. Its
+            texts that also are test queries, capitals and spaces aside, are left out.
         folder: where embeddings are kept; the cache of the project when None.
         chunk: inputs that are encoded and stored together.
         progress: called with the number of inputs as they are done.
@@ -48,7 +49,9 @@ def evaluate_corpus(
         return embed(encoder, inputs, modality, **keep, chunk=chunk, progress=progress)
 
     if bank is not None:
-        options["banks"] = {"text": rows_of(bank, "texts"), bank.modality: rows_of(bank, "media")}
+        tested = {_plain(text) for text in corpus.texts}
+        other = [place for place, text in enumerate(bank.texts) if _plain(text) not in tested]
+        options["banks"] = {"text": rows_of(bank, "texts")[other], bank.modality: rows_of(bank, "media")}
     rows = rows_of(corpus, "media"), rows_of(corpus, "texts")
     return evaluate_rows(*rows, corpus, identity=encoder.identity, **options)
 
@@ -107,7 +110,7 @@ def evaluate_rows(
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
     ks = ks or KS.get(corpus.name.split(" ")[0], (1, 5, 10))
-    directions, found_pairs, method = [], [], "none"
+    directions, found_pairs, methods = [], [], {}
     for direction in reversed(corpus.directions):  # media first, as papers print them
         asked, found = direction.split("_to_")
         if banks and asked not in banks:
@@ -130,6 +133,7 @@ def evaluate_rows(
             bank = banks[asked] if banks else None
             evaluation, method = evaluate_gallery(queries, gallery, own, inference, bank, beta, options)
             evaluations.append(evaluation)
+            methods[method] = None  # a set in order: the banks of two directions may differ in size
         query_ids = [ids[asked][p] for part, e in zip(parts, evaluations) for p in part[asked][e.queries]]
         directions.append(summary(evaluations, query_ids))
     if not directions:
@@ -144,13 +148,18 @@ def evaluate_rows(
         n_folds=folds or 1,
         judgements=judgements,
         inference=inference,
-        method=method,
+        method="; ".join(methods),
         prompt="" if identity.get("prompt") in (None, NO_PROMPT) else identity["prompt"],
         precision=identity.get("precision", "fp32"),
         counts=_counts(corpus.counts),
         judged_counts=_counts(found_pairs),
     )
     return Result(protocol, identity, corpus.checksum(), tuple(directions))
+
+
+def _plain(text: str) -> str:
+    """What tokenizers make no difference of: a text without capitals and runs of spaces."""
+    return " ".join(text.casefold().split())
 
 
 def _checked(rows, modality: str, ids: tuple[str, ...], name: str) -> np.ndarray:

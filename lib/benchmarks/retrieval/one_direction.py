@@ -39,6 +39,7 @@ def evaluate_gallery(
     scores = Cosines(queries, gallery)
     if inference == "querybank":
         run = qb_norm(scores, Cosines(bank, gallery), beta=beta, depth=depth)
+        run = replace(run, method=f"{run.method}, bank of {len(bank):,}")
     else:
         run = dual_softmax(scores, beta=beta, depth=depth)
     found = evaluate(run.run, qrels, metrics=FAMILIES, ties="pessimistic", **options)

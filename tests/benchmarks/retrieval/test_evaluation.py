@@ -208,6 +208,9 @@ def test_an_adjusted_ranking_of_a_large_gallery_is_cut(monkeypatch):
 # ---- encoding
 
 
+EVERY = [np.concatenate(both) for both in zip((MEDIA, TEXTS), rows(seed=9), strict=True)]  # test, then bank
+
+
 class Encoder:
     """Knows the embeddings by position; counts what it is asked to encode."""
 
@@ -218,11 +221,11 @@ class Encoder:
 
     def encode_image(self, items):
         self.encoded += len(items)
-        return MEDIA[list(items)]
+        return EVERY[0][list(items)]
 
     def encode_text(self, texts):
         self.encoded += len(texts)
-        return TEXTS[[int(text.split()[1]) for text in texts]]
+        return EVERY[1][[int(text.split()[1]) for text in texts]]
 
 
 def test_a_corpus_is_encoded_once(tmp_path, result):
@@ -234,6 +237,29 @@ def test_a_corpus_is_encoded_once(tmp_path, result):
     assert found.name == "toy one"
     evaluate_corpus(encoder, TOYS, folder=tmp_path)
     assert encoder.encoded == N_ITEMS + OWNER.size
+
+
+def test_a_bank_is_cleared_of_test_queries(tmp_path):
+    n = OWNER.size
+    texts = [f"text {n + text} of the bank" for text in range(n - 1)] + [f"  {TOYS.texts[3].upper()}"]
+    bank = corpus(split="train", media=range(N_ITEMS, 2 * N_ITEMS), texts=texts)
+    found = evaluate_corpus(_Lower(), TOYS, bank=bank, folder=tmp_path, inference="querybank")
+    assert found.protocol.inference == "querybank" and len(found.directions) == 2
+    method = "QB-Norm (beta=20, k=1), bank of"
+    assert found.protocol.method == f"{method} {N_ITEMS}; {method} {n - 1}"
+    expected = evaluate_rows(
+        MEDIA, TEXTS, TOYS, inference="querybank",
+        banks={"text": EVERY[1][n : 2 * n - 1], "image": EVERY[0][N_ITEMS:]},
+    )  # fmt: skip
+    for mine, other in zip(found.directions, expected.directions, strict=True):
+        assert (mine.first_ranks == other.first_ranks).all()
+
+
+class _Lower(Encoder):
+    """Reads no capitals, as many tokenizers."""
+
+    def encode_text(self, texts):
+        return super().encode_text([text.lower() for text in texts])
 
 
 # ---- what must be refused

@@ -121,8 +121,9 @@ def compare(
         wording.comparison_as_text(rows), "percent and points; intervals and p by cluster, McNemar by query"
     )
     if plot is not None:
-        names = tuple(result.name or path.name for result, path in ((first, a), (second, b)))
-        plots.save(plots.paired_differences(rows, names=names, title=first.protocol.title), plot)
+        names = (first.name, second.name) if first.name != second.name else (a.name, b.name)
+        title = f"{first.protocol.benchmark} {first.protocol.split}"
+        plots.save(plots.paired_differences(rows, names=names, title=title), plot)
         say(f"written to {plot}")
 
 

@@ -28,8 +28,8 @@ def compare(
         seed: of sign flips and draws.
 
     Returns:
-        Rows of direction, metric ("R@1", "R@5", "R@10", "MAP@R"), a, b, difference, low, high (fractions, the
-        latter the 95% paired bootstrap interval), p_value (randomisation), p_holm (adjusted over all rows),
+        Rows of direction, metric ("R@1", "R@5", "R@10", and "MAP@R" where it is not R@1), a, b, difference,
+        low, high (fractions; the 95% paired bootstrap interval), p_value (randomisation), p_holm (of all),
         and for R@1 only_a, only_b and p_mcnemar (exact; it supposes independent queries, which captions of
         one image are not), else None; n_queries, n_clusters.
 
@@ -78,7 +78,8 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
 
 def _compare_direction(a: DirectionResult, b: DirectionResult, n_resamples: int, seed: int) -> list[dict]:
     measured = {f"R@{k}": (a.hits(k), b.hits(k)) for k in KS if f"R@{k}" in a.values and f"R@{k}" in b.values}
-    measured["MAP@R"] = a.map_at_r, b.map_at_r
+    if any((part.map_at_r != part.hits(1)).any() for part in (a, b)):
+        measured["MAP@R"] = a.map_at_r, b.map_at_r  # with one relevant item each it is R@1 under another name
     rows = []
     for metric, (mine, other) in measured.items():
         test = paired_randomization(mine, other, a.groups, n_resamples=n_resamples, seed=seed)

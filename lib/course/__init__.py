@@ -17,6 +17,7 @@ from lib.course import (
     ann_lists_judged,
     ann_score_aware,
     ann_tradeoffs,
+    benchmarks,
     cross_encoders,
     evaluation_traps,
     joint_embedding,
@@ -57,6 +58,7 @@ for notebook in (
     ann_hashing,
     ann_score_aware,
     ann_tradeoffs,
+    benchmarks,
 ):
     register(*notebook.EXERCISES)
 

@@ -377,6 +377,36 @@ def codes_that_fit(n, d, nlist, ram):
     return max((size for size in range(1, d + 1) if d % size == 0 and n * size <= left), default=-1)
 
 
+def best_rank(scores, owner):
+    own = owner == np.arange(len(scores))[:, None]
+    best = np.where(own, scores, -np.inf).max(axis=1, keepdims=True)
+    return 1 + ((scores >= best) & ~own).sum(axis=1)
+
+
+def mean_of_folds(scores, owner, n_folds):
+    size = scores.shape[1] // n_folds
+    means = []
+    for fold in range(n_folds):
+        mine = owner // size == fold
+        inside = scores[mine, fold * size : (fold + 1) * size]
+        means.append((inside.argmax(axis=1) + fold * size == owner[mine]).mean())
+    return np.mean(means)
+
+
+def load_clips(rows, on_disk, allow_partial):
+    listed = list(dict.fromkeys(name for name, _ in rows))
+    missing = [name for name in listed if name not in on_disk]
+    if missing and not allow_partial:
+        raise ValueError(f"found {len(listed) - len(missing)} of {len(listed)} clips")
+    return [row for row in rows if row[0] in on_disk], missing
+
+
+def side_by_side(mine, theirs):
+    names = sorted({*mine, *theirs})
+    left_open = [name for name in names if mine.get(name) is None or theirs.get(name) is None]
+    return [name for name in names if name not in left_open and mine[name] != theirs[name]], left_open
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -439,4 +469,8 @@ ANSWERS = {
     "tradeoffs.by_distance": found_by_distance,
     "tradeoffs.honest": honest_benchmark,
     "tradeoffs.codes": codes_that_fit,
+    "benchmarks.best_rank": best_rank,
+    "benchmarks.mean_of_folds": mean_of_folds,
+    "benchmarks.load_clips": load_clips,
+    "benchmarks.side_by_side": side_by_side,
 }

@@ -36,8 +36,8 @@ class Card:
 
     @property
     def terms(self) -> str:
-        """Whose terms apply to what."""
-        return OFFERS[self.name].terms
+        """Whose terms apply to what: the first sentence of those that a download shows."""
+        return OFFERS[self.name].terms.partition(". ")[0].removesuffix(".")
 
 
 def cards() -> list[Card]:
@@ -51,7 +51,7 @@ def cards() -> list[Card]:
             "coco", "a caption for its image, and back", "test (Karpathy)",
             of_coco["captions, all"], of_coco["images"], "R@1, R@5, R@10, rsum",
             "none known: the images are one archive",
-            "most captions fit more images than their own, and count as wrong there",
+            "captions fit other images than their own, and count as wrong there",
             f"{of_coco['captions, all']:,}, {of_coco['captions, first 5']:,} or "
             f"{of_coco['captions, unique']:,} captions; 5K or 1K",
         ),
@@ -73,12 +73,12 @@ def cards() -> list[Card]:
             "activitynet", "a paragraph for its video, and back", "val_1",
             of_activitynet["captions"], of_activitynet["videos"], "R@1, R@5, R@50, MedR",
             "videos vanish from YouTube; loaders that skip them print higher numbers",
-            "the validation split is the test", "val_1 or val_2: other annotators, other videos",
+            "the validation split is the test", "val_1 or val_2: other annotators, a few videos less",
         ),
         Card(
             "audioset", "a sound for its pictures, and back", "five clips per class (CAV-MAE)",
             of_audioset["clips"], of_audioset["clips"], "R@1, R@5, R@10",
-            "clips vanish from YouTube", "four other clips of each class count as wrong",
+            "clips vanish from YouTube", "other clips of the same classes count as wrong",
             "there is no official retrieval split: say whose subset",
         ),
         Card(

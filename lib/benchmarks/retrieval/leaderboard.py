@@ -7,10 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.benchmarks.retrieval.published import PublishedRow
+from lib.benchmarks.retrieval.beside import protocol_differences
+from lib.benchmarks.retrieval.published import COLUMNS, PublishedRow
+from lib.benchmarks.retrieval.results import Result
 from lib.checks import RetrievalInputError
 
 Z = 1.959964  # of a 95% interval
+PROTOCOL = ("dataset", "split", "direction", "metric", "gallery", "n_queries", "n_gallery", "captions")
+PROTOCOL += ("judgements", "prompt", "inference")
 
 
 def half_width(percent: float, n_queries: int) -> float:
@@ -30,11 +34,17 @@ def half_width(percent: float, n_queries: int) -> float:
     return Z * math.sqrt(percent * (100 - percent) / n_queries)
 
 
+def where(rows: Sequence[PublishedRow], **columns) -> list[PublishedRow]:
+    """The numbers with these values in these columns: `where(rows, dataset="coco", metric="R@1")`."""
+    unknown = set(columns) - set(COLUMNS)
+    if unknown:
+        raise RetrievalInputError(f"no column is named {', '.join(sorted(unknown))}; known: {COLUMNS}")
+    return [row for row in rows if all(getattr(row, name) == value for name, value in columns.items())]
+
+
 def comparable(rows: Sequence[PublishedRow], like: PublishedRow) -> list[PublishedRow]:
     """The numbers whose sources state the protocol of `like`, column by column; silence is not agreement."""
-    columns = ("dataset", "split", "direction", "metric", "gallery", "judgements", "captions", "prompt")
-    columns += ("n_queries", "n_gallery", "inference")
-    return [row for row in rows if all(getattr(row, name) == getattr(like, name) for name in columns)]
+    return where(rows, **{name: getattr(like, name) for name in PROTOCOL})
 
 
 def steps(rows: Sequence[PublishedRow]) -> list[dict]:
@@ -80,3 +90,26 @@ def yearly_records(rows: Sequence[PublishedRow]) -> list[dict]:
         if not records or best[year].value > records[-1].value:
             records.append(best[year])
     return steps(records)
+
+
+def against(result: Result, rows: Sequence[PublishedRow]) -> list[dict]:
+    """A result beside printed shares of any models: the difference, and why it may mean nothing.
+
+    Args:
+        result: of the reader's model.
+        rows: numbers of a metric that is a share, in directions that the result has.
+
+    Returns:
+        Rows of model, direction, published, ours (percent, with its interval), difference (points), inside
+        (whether the published number lies in our interval), protocol (every stated difference, in words).
+
+    Relations: `lib.benchmarks.retrieval.beside` does it for the printed numbers of the same model.
+    """
+    lines = []
+    for row in rows:
+        measured = result.direction(row.direction)[row.metric]
+        ours = tuple(100 * value for value in (measured.value, measured.low, measured.high))
+        line = {"model": row.name, "direction": row.direction, "published": row.value, "ours": ours}
+        line |= {"difference": ours[0] - row.value, "inside": ours[1] <= row.value <= ours[2]}
+        lines.append(line | {"protocol": "; ".join(protocol_differences(row, result)) or "the same"})
+    return lines

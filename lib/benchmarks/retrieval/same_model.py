@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lib.benchmarks.dual_encoders import stored, test_task
 from lib.benchmarks.retrieval.judged import fold_positions, within
 from lib.checks import RetrievalInputError, as_embeddings, unit_rows
 from lib.datasets.captioned import CaptionedMedia
@@ -14,6 +15,32 @@ from lib.metrics import Cosines, bootstrap_interval, dual_softmax, evaluate_embe
 from lib.qrels import Qrels
 
 WHOLE = {"captions": "all", "gallery": "whole", "judgements": "own pairs", "inference": "inductive"}
+
+
+def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
+    """The scenes test in the shape of COCO-5K, with the committed embeddings of the model `scenes`.
+
+    Returns:
+        `(corpus, image rows, text rows, truth)`: 5,000 images, five captions each, each relevant to the image
+        that it was written for; int8 rows of 256 dimensions, whose rankings agree on every machine; and
+        `(25000, 5000)` judgements of all images that a caption is true of. Media are positions, not pictures.
+    """
+    task = test_task("scenes", "text_to_image")
+    text, image = stored("scenes", "text_to_image")
+    corpus = CaptionedMedia(
+        name="scenes",
+        split="test",
+        modality="image",
+        media=range(len(image)),
+        item_ids=[f"image {item}" for item in range(len(image))],
+        texts=task.queries,
+        text_ids=[f"caption {caption}" for caption in range(len(text))],
+        qrels=Qrels.from_owner(task.query_groups, len(image)).T,
+        captions="all",
+        counts=(),
+        datasheet="scenes",
+    )
+    return corpus, image, text, task.qrels.at_least(task.hit_grade)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,6 +153,23 @@ def r1_rows(asked: Sequence[Asked] | Iterator[Asked], modality: str = "image") -
             row |= {"low": low, "high": high, "n_queries": hits.size, "n_gallery": len(gallery)}
             rows.append(row | {"differs_in": one.differs_in})
     return rows
+
+
+def both_directions(rows: Sequence[dict]) -> list[dict]:
+    """The rows of `r1_rows` as a table: a line per protocol, R@1 in percent with its interval per direction.
+
+    Returns:
+        Rows of protocol, the two directions as `(value, low, high)`, texts, media (what is asked and searched
+        when texts ask), differs_in.
+    """
+    lines: dict[str, dict] = {}
+    for row in rows:
+        line = lines.setdefault(row["protocol"], {"protocol": row["protocol"]})
+        line[row["direction"]] = tuple(100 * row[part] for part in ("value", "low", "high"))
+        if row["direction"].startswith("text_to"):
+            line |= {"texts": row["n_queries"], "media": row["n_gallery"]}
+        line["differs_in"] = row["differs_in"] or "-"
+    return list(lines.values())
 
 
 def _hits(part, to_text: bool, beta: float | None) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from lib.index.base import VectorSearchIndex
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
 from lib.index.raw_vectors import float_rows
-from lib.index.saving import Bodies
+from lib.index.saving import REBUILD, Bodies
 
 FAISS_METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit rows
@@ -38,6 +38,11 @@ class FaissIndex(VectorSearchIndex):
 
     Relations: a family implements `_make`, `_parameters`, `_count_work` and `_sizes`.
     """
+
+    @property
+    def _compared_by(self) -> str:
+        """The metric by which faiss compares what it holds; families of codes may choose another."""
+        return self.metric
 
     def _set_up(self) -> None:
         self._faiss: faiss.Index | None = None if self.needs_training else self._made(0)
@@ -62,7 +67,7 @@ class FaissIndex(VectorSearchIndex):
         return index
 
     def _check(self, index: faiss.Index) -> None:
-        check_metric(index, self.metric)
+        check_metric(index, self._compared_by)
 
     def _prepare(self, x, name: str, own: bool = False) -> np.ndarray:
         return float_rows(x, name, self.metric, self.dimension, own=own)
@@ -128,7 +133,12 @@ class FaissIndex(VectorSearchIndex):
 
     def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
         self._faiss = faiss.read_index(str(folder / BODY), faiss.IO_FLAG_MMAP_IFC if memory_map else 0)
-        self._check(self._faiss)
+        try:
+            self._check(self._faiss)
+        except RuntimeError as error:  # codes under cosine were once compared by dot product
+            raise RetrievalInputError(
+                f"{folder} was saved by a version that compared by another metric: {error}. {REBUILD}"
+            ) from error
 
 
 def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,8 +52,8 @@ class InvertedFile(FaissIndex):
         return faiss.extract_index_ivf(self._faiss)
 
     def _quantiser(self) -> faiss.Index:
-        """Exact search over centroids, by the metric of the index."""
-        flat = faiss.IndexFlatL2 if self.metric == "l2" else faiss.IndexFlatIP
+        """Exact search over centroids, by the metric of what the lists hold."""
+        flat = faiss.IndexFlatL2 if self._compared_by == "l2" else faiss.IndexFlatIP
         return flat(self.dimension)
 
     def _choose_lists(self, n_train: int) -> int:

@@ -18,7 +18,9 @@ class IVFPQIndex(ProductCodes, InvertedFile):
         code of x - c_cell(x), where c is the centroid of its cell        s~(q, x) = s(q, c + decoded code)
 
     What is coded is the difference from the centroid, which is smaller than the vector and so loses less. A
-    query costs nlist comparisons with centroids and about n nprobe / nlist look-ups in codes.
+    query costs nlist comparisons with centroids and about n nprobe / nlist look-ups in codes. Under cosine
+    scores are 1 - |q - x~|^2 / 2, as of "PQ"; centroids have unit length, so that distances and dot products
+    choose the same cells.
 
     Args:
         nlist, nprobe: as of "IVF".
@@ -27,8 +29,11 @@ class IVFPQIndex(ProductCodes, InvertedFile):
     Raises:
         RetrievalInputError: what "IVF" and "PQ" refuse.
 
-    Relations: `index.list_sizes` and `index.imbalance` say how even the cells are. Under l2 a table of
-    nlist x M x 256 numbers is kept in memory, made again when the index is loaded, and is not counted.
+    Relations: `index.list_sizes` and `index.imbalance` say how even the cells are. Under l2 and cosine a
+    query adds the M x 256 numbers of a cell (M x 16 with fast_scan) to its own table in every cell that it
+    visits, which inner_product does not need: short lists take up to twice as long, and batches of a fast
+    scan longer. Those numbers, nlist x M x 256 floats, stay in memory, are made again when the index is
+    loaded, and are not counted.
 
     Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search", section IV.
     """
@@ -45,7 +50,7 @@ class IVFPQIndex(ProductCodes, InvertedFile):
     def _make(self, n_train: int) -> faiss.Index:
         nlist = self._choose_lists(n_train)
         self._check_code_points(n_train)
-        shape = self.dimension, nlist, self._sub_quantisers, self._bits, FAISS_METRICS[self.metric]
+        shape = self.dimension, nlist, self._sub_quantisers, self._bits, FAISS_METRICS[self._compared_by]
         if self._options["fast_scan"]:
             index = faiss.IndexIVFPQFastScan(self._quantiser(), *shape, FAST_SCAN_BLOCK)
         else:

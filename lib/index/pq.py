@@ -17,7 +17,9 @@ class PQIndex(FullScan, ProductCodes):
         x = (x_1, ..., x_M)   code_m = argmin_j |x_m - c_mj|   s~(q, x) = sum_m s(q_m, c_m code_m)
 
     Each query makes a table of s(q_m, c_mj), then a vector costs M look-ups. Scores are those of what the
-    codes stand for, so near vectors with equal codes tie; `rerank` corrects the order of the best.
+    codes stand for, so near vectors with equal codes tie; `rerank` corrects the order of the best. Under
+    cosine s is the negative squared distance of unit rows, and a score is 1 + s~ / 2: an estimate of the
+    cosine, and the cosine of q and what the code stands for only where that has length 1.
 
     Args:
         code_bytes: bytes a vector; M, with 256 centroids each. With fast_scan M is twice that, with 16.
@@ -51,7 +53,7 @@ class PQIndex(FullScan, ProductCodes):
         return self._rotated(index)
 
     def _empty(self) -> faiss.Index:
-        shape = self.dimension, self._sub_quantisers, self._bits, FAISS_METRICS[self.metric]
+        shape = self.dimension, self._sub_quantisers, self._bits, FAISS_METRICS[self._compared_by]
         if self._options["fast_scan"]:
             return faiss.IndexPQFastScan(*shape, FAST_SCAN_BLOCK)
         return faiss.IndexPQ(*shape)

@@ -81,7 +81,16 @@ class Reranked(FaissIndex):
 
 
 class ProductCodes(Reranked):
-    """A family whose vectors become the numbers of centroids in sub-spaces."""
+    """A family whose vectors become the numbers of centroids in sub-spaces.
+
+    Under cosine, rows and queries have unit length, but x~, what a code stands for, is shorter, and by
+    another amount for every x. A dot product takes that length for similarity. So codes are compared by the
+    squared distance, and scores are
+
+        1 - |q - x~|^2 / 2 = q . x~ + (1 - |x~|^2) / 2
+
+    which is the cosine of q and x~ only where |x~| = 1; otherwise it estimates that of q and x.
+    """
 
     needs_training = True
 
@@ -91,6 +100,16 @@ class ProductCodes(Reranked):
         super()._set_up()
         # faiss 1.15 removes codes from blocks, but mixes what is added next with remains of the last block.
         self.can_remove = not self._options["fast_scan"]
+
+    @property
+    def _compared_by(self) -> str:
+        return "l2" if self.metric == "cosine" else self.metric
+
+    def _similarities(self, distances: np.ndarray) -> np.ndarray:
+        if self.metric != "cosine":
+            return super()._similarities(distances)
+        distances *= -0.5
+        return np.add(distances, 1, out=distances)
 
     @property
     def _name(self) -> str:

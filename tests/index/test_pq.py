@@ -37,11 +37,13 @@ def test_scores_are_table_lookups(metric):
     pieces = (unit_rows(QUERIES, "q") if metric == "cosine" else QUERIES).reshape(
         -1, 4, 1, 4
     )  # (q, M, 1, d/M)
-    if metric == "l2":
-        tables = -((pieces - centroids[None]) ** 2).sum(-1)  # (q, M, 256)
+    if metric == "inner_product":
+        tables = (pieces * centroids[None]).sum(-1)  # (q, M, 256)
     else:
-        tables = (pieces * centroids[None]).sum(-1)
+        tables = -((pieces - centroids[None]) ** 2).sum(-1)
     by_hand = tables[:, np.arange(4), codes].sum(-1)  # (q, n)
+    if metric == "cosine":
+        by_hand = 1 + by_hand / 2
     order = np.lexsort((np.broadcast_to(np.arange(len(BASE)), by_hand.shape), -by_hand.round(5)))[:, :20]
     np.testing.assert_allclose(np.take_along_axis(by_hand, order, 1), scores, atol=2e-5)
     np.testing.assert_allclose(np.take_along_axis(by_hand, ids, 1), scores, atol=1e-5)
@@ -61,10 +63,83 @@ def test_codes_in_lists_are_those_of_differences(metric):
     scores, ids = index.search(QUERIES, 10)
     index._faiss.make_direct_map()
     decoded = index._faiss.reconstruct_n(0, len(BASE))  # centroid of the cell + decoded code
-    expected = topk_exact(QUERIES, decoded, 10, "inner_product" if metric == "cosine" else metric)[0]
-    np.testing.assert_allclose(scores, expected, atol=2e-5)
+    asked, rows = (unit_rows(x, "x") if metric == "cosine" else x for x in (QUERIES, BASE))
+    expected = topk_exact(asked, decoded, 10, "l2" if metric == "cosine" else metric)[0]
+    np.testing.assert_allclose(scores, 1 + expected / 2 if metric == "cosine" else expected, atol=2e-5)
     assert index.work == {"codes": 30 * 2000, "centroids": 30 * 8, "lists": 30 * 8}
-    assert ((decoded - BASE) ** 2).sum() < ((BASE - BASE.mean(0)) ** 2).sum() / 4
+    assert ((decoded - rows) ** 2).sum() < ((rows - rows.mean(0)) ** 2).sum() / 4
+
+
+FORMS = [
+    ("PQ", {"code_bytes": 2}),
+    ("IVF-PQ", {"code_bytes": 2, "nlist": 8, "nprobe": 2}),
+    ("PQ", {"code_bytes": 4, "fast_scan": True, "rotate": True}),
+    ("IVF-PQ", {"code_bytes": 4, "nlist": 8, "nprobe": 2, "fast_scan": True, "rotate": True}),
+]
+
+
+@pytest.mark.parametrize("index_type, options", FORMS)
+def test_scores_under_cosine_are_of_squared_distances_to_what_codes_stand_for(index_type, options):
+    fast = "fast_scan" in options
+    index = filled(index_type=index_type, learn=LEARN[:1000] if fast else LEARN, **options)
+    scores, ids = index.search(3 * QUERIES, 500)
+    there = ids >= 0
+    if index_type == "IVF-PQ":
+        assert not there.all()  # two of eight cells hold fewer
+        np.testing.assert_allclose(np.linalg.norm(index.centroids, axis=1), 1, rtol=1e-5)
+        faiss.extract_index_ivf(index._faiss).make_direct_map()
+    decoded = index._faiss.reconstruct_n(0, len(BASE))
+    lengths = np.linalg.norm(decoded, axis=1)
+    assert lengths.mean() < 1 and lengths.std() > 0.003
+    asked = unit_rows(QUERIES, "q")
+    expected = 1 - ((asked[:, None] - decoded[np.maximum(ids, 0)]) ** 2).sum(-1) / 2
+    np.testing.assert_allclose(scores[there], expected[there], atol=0.02 if fast else 1e-5)
+    assert (scores[:, 1:] <= scores[:, :-1]).all() and np.isneginf(scores[~there]).all()
+    cosines = (asked[:, None] * unit_rows(BASE, "x")[np.maximum(ids, 0)]).sum(-1)
+    assert np.abs(scores - cosines)[there].mean() < 0.1  # they estimate the cosine
+
+
+def test_a_code_under_cosine_by_hand():
+    index = VectorSearchIndex(4, "PQ", code_bytes=2)
+    index.train(clustered(39 * 256, dim=4))
+    books = np.zeros((2, 256, 2), np.float32)
+    books[0, 1, 0] = books[1, 2, 0] = 0.6
+    faiss.copy_array_to_vector(books.ravel(), index._faiss.pq.centroids)
+    index.add([[5, 0, 5, 0]])  # of unit length (0.7071, 0, 0.7071, 0); its code stands for (0.6, 0, 0.6, 0)
+    assert codes_of(index._faiss).tolist() == [[1, 2]]
+    scores = index.search([[3, 0, 0, 0], [1, 0, 1, 0]], 1)[0][:, 0]
+    np.testing.assert_allclose(scores, [1 - (0.4**2 + 0.6**2) / 2, 1 - (0.5**0.5 - 0.6) ** 2], rtol=1e-6)
+
+
+def test_lengths_of_what_codes_stand_for_cost_recall_under_dot_product():
+    units = unit_rows(LEARN, "x")
+    found = {}
+    for metric in ("cosine", "inner_product"):
+        index = VectorSearchIndex(DIM, "PQ", metric, code_bytes=4)
+        index.train(units)
+        index.add(unit_rows(BASE, "x"))
+        found[metric] = recall(index)
+    assert found["cosine"] > found["inner_product"] + 0.02
+
+
+def test_centroids_are_chosen_alike_by_distance_and_dot_product():
+    codes = filled(index_type="IVF-PQ", code_bytes=2, nlist=16)
+    vectors = VectorSearchIndex(DIM, "IVF", "cosine", nlist=16)
+    vectors.train(LEARN)
+    vectors.add(BASE)
+    np.testing.assert_allclose(codes.centroids, vectors.centroids, atol=1e-5)
+    np.testing.assert_array_equal(codes.list_sizes, vectors.list_sizes)
+
+
+@pytest.mark.parametrize("index_type, options", [("PQ", {}), ("IVF-PQ", {"nlist": 8})])
+def test_codes_saved_with_dot_products_under_cosine_are_refused(tmp_path, index_type, options, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(VectorSearchIndex.families[index_type], "_compared_by", "inner_product")
+        filled(index_type=index_type, code_bytes=2, **options).save(tmp_path / "old")
+    with pytest.raises(
+        RetrievalInputError, match="compared by another metric.*expected that of l2.*Build the index again"
+    ):
+        VectorSearchIndex.load(tmp_path / "old")
 
 
 def test_training_has_no_annealing_and_no_chatter(capfd):

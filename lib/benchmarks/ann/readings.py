@@ -25,15 +25,16 @@ def bytes_read(quality: pd.DataFrame) -> pd.Series:
 
         4 d (distances + centroids) + code bytes * codes
 
-    Not counted: links of a graph, the rotation of the query, its tables of distances to sub-centroids, and
-    hyperplanes, which do not grow with the base. NaN for families that report no work.
+    Not counted: links of a graph, the rotation of the query, its tables of distances to sub-centroids (under
+    l2 and cosine a part of them for every list of codes that is visited), and hyperplanes, which do not grow
+    with the base. NaN for families that report no work.
 
     Args:
         quality: the table of that name.
     """
     whole = quality[["distances", "centroids"]].fillna(0).sum(axis=1) * ITEM * quality["dim"]
     builds = quality["build"].map(json.loads)
-    code = builds.map(lambda build: build.get("code_bytes", -(-build.get("n_bits", 0) // 8)))
+    code = builds.map(lambda build: build.get("code_bytes", -(-build.get("n_bits", 0) // 8))).astype(float)
     read = whole + code * quality["codes"].fillna(0)
     return read.where(quality[["distances", "codes"]].notna().any(axis=1)).astype(float)
 

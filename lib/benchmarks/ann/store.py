@@ -28,6 +28,7 @@ from lib.files import (
 from lib.report.timing import environment
 
 FORMAT = 2  # of what is kept and of how it is measured; raise it when either changes
+FAMILIES = {"PQ": 3, "IVF-PQ": 3}  # formats of families that have changed since: codes by squared distance
 LIBRARIES = ("faiss-cpu", "scann", "numpy", "torch")
 TABLES = ("quality", "timings")
 
@@ -93,7 +94,8 @@ def versions() -> dict[str, str]:
 
 def _kept(corpus: AnnCorpus, config: Config, k: int, how: dict) -> Path:
     """Under a digest of everything that decides the result."""
-    identity = [FORMAT, corpus.name, corpus.key, config.identity, k, how, versions()]
+    form = FAMILIES.get(config.index_type, FORMAT)
+    identity = [form, corpus.name, corpus.key, config.identity, k, how, versions()]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     name = re.sub(r"\W+", "_", f"{corpus.name}-{len(corpus)}-{config.name}").strip("_")
     return cache_dir() / "ann" / "runs" / f"{name}-{digest}.npz"

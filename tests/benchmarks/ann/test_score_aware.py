@@ -52,15 +52,16 @@ def test_the_two_libraries_get_equal_cells_and_codes():
         assert score_aware.SYSTEMS[name][1]["n_leaves"] == score_aware.CELLS
     # ScaNN's default blocks of two dimensions, half a byte each: 64 bytes of 256 dimensions
     assert build["code_bytes"] * 2 * 2 == 256
+    assert score_aware.SYSTEMS["IVF-PQ, dot product"][1] == build | {"metric": "inner_product"}
 
 
 def test_without_scann_its_rows_are_those_committed(monkeypatch):
     monkeypatch.setattr(score_aware, "scann_library", no_scann)
     monkeypatch.setattr(score_aware, "_measured", lambda corpus, system: [{"system": system}])
     rows, here = score_aware.side_by_side(corpora.icons())
-    assert not here and rows[0] == {"system": "IVF-PQ"}
+    assert not here and rows[:2] == [{"system": "IVF-PQ"}, {"system": "IVF-PQ, dot product"}]
     kept = score_aware.committed()
-    assert len(rows) == 1 + kept["system"].str.startswith("ScaNN").sum()
+    assert len(rows) == 2 + kept["system"].str.startswith("ScaNN").sum()
     assert set(kept["system"]) == set(score_aware.SYSTEMS)
 
 

@@ -59,6 +59,14 @@ def test_what_was_measured_otherwise_is_measured_again(runs):
     assert len(runs) == 5
 
 
+def test_a_family_that_has_changed_is_measured_again_and_no_other(runs, monkeypatch):
+    for _ in range(2):
+        for config in (FLAT, IVF):
+            store.result(toy(), config, 5, log=quiet, **HOW)
+        monkeypatch.setitem(store.FAMILIES, "IVF", store.FORMAT + 1)
+    assert runs == ["Flat", "IVF4", "IVF4"]
+
+
 def test_a_damaged_result_is_measured_again(runs, tmp_path):
     store.result(toy(), FLAT, 5, log=quiet, **HOW)
     (path,) = tmp_path.rglob("toy_400_Flat-*.npz")

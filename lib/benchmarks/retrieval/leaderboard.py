@@ -79,19 +79,6 @@ def steps(rows: Sequence[PublishedRow]) -> list[dict]:
     return out
 
 
-def yearly_records(rows: Sequence[PublishedRow]) -> list[dict]:
-    """The best model of each year that beat all years before, as rows of `steps` among these records."""
-    best: dict[int, PublishedRow] = {}
-    for row in rows:
-        if row.year is not None and (row.year not in best or row.value > best[row.year].value):
-            best[row.year] = row
-    records: list[PublishedRow] = []
-    for year in sorted(best):
-        if not records or best[year].value > records[-1].value:
-            records.append(best[year])
-    return steps(records)
-
-
 def against(result: Result, rows: Sequence[PublishedRow]) -> list[dict]:
     """A result beside printed shares of any models: the difference, and why it may mean nothing.
 

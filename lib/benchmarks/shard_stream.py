@@ -12,7 +12,7 @@ from lib.benchmarks import peers
 from lib.benchmarks.alone import Arrays, Job, highest_resident, measure_alone
 from lib.checks import check_count
 from lib.datasets import scenes
-from lib.datasets.img2dataset import Shard
+from lib.datasets.laion.img2dataset import Shard
 from lib.datasets.miniatures.img2dataset import cut, write_shard
 from lib.retrieval.shard_encoding import Encoder, encode_shards
 

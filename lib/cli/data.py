@@ -17,7 +17,7 @@ from lib.files import MissingFileError, atomic_path
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lib.datasets.downloads import Source
+    from lib.datasets.fetching.downloads import Source
     from lib.datasets.published import Corpus
 
 data = typer.Typer(no_args_is_help=True, help="The published benchmarks: list, check, download, write small.")
@@ -31,8 +31,8 @@ Split = Annotated[str | None, typer.Option(help="The split; the one that papers 
 @data.command("list")
 def list_() -> None:
     """The corpora, their splits, and what of the reported split can be downloaded."""
+    from lib.datasets.fetching.sources import OFFERS, choose
     from lib.datasets.published import CORPORA
-    from lib.datasets.sources import OFFERS, choose
 
     rows = []
     for name, corpus in CORPORA.items():
@@ -136,7 +136,7 @@ def download(
     ] = False,
 ) -> None:
     """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it stopped."""
-    from lib.datasets.sources import OFFERS, choose
+    from lib.datasets.fetching.sources import OFFERS, choose
 
     corpus = _corpus(name)
     split = _split(corpus, split)
@@ -159,8 +159,8 @@ def download(
 
 
 def _download(sources: tuple[Source, ...], root: Path) -> None:
-    from lib.datasets.downloads import obtain
-    from lib.datasets.sources import missing_space
+    from lib.datasets.fetching.downloads import obtain
+    from lib.datasets.fetching.sources import missing_space
 
     root.mkdir(parents=True, exist_ok=True)
     ahead = tuple(source for source in sources if not (root / source.file).exists())

@@ -22,7 +22,7 @@ def encode(
     batch_size: Annotated[int, typer.Option(help="Pictures held and encoded together.")] = 64,
 ) -> None:
     """Embeds pictures and captions of shards; says what could not be read, repeats no finished shard."""
-    from lib.datasets.img2dataset import shard_paths
+    from lib.datasets.laion.img2dataset import shard_paths
     from lib.models.pretrained import load
     from lib.retrieval.shard_encoding import encode_shards
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lib.checks import RetrievalInputError, check_choice
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.clips import VIDEO_SUFFIXES, ClipFiles, find_names
 from lib.datasets.counts import published_counts
+from lib.datasets.media.clips import VIDEO_SUFFIXES, ClipFiles, find_names
 from lib.datasets.records import Record, captioned, every_text, field_of, find, read_json
 from lib.files import MissingFileError
 

@@ -13,7 +13,7 @@ from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.coco_alignment import folds, judgement_counts, judgements
 from lib.datasets.counts import published_counts
 from lib.datasets.karpathy import read_images
-from lib.datasets.pictures import PictureFiles
+from lib.datasets.media.pictures import PictureFiles
 from lib.datasets.records import Record, captioned, every_text, field_of, find, read_json
 from lib.files import MissingFileError
 from lib.qrels import Qrels

@@ -11,7 +11,7 @@ from lib.checks import RetrievalInputError, check_choice
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import published_counts
 from lib.datasets.karpathy import read_images
-from lib.datasets.pictures import PictureFiles
+from lib.datasets.media.pictures import PictureFiles
 from lib.datasets.records import Record, captioned, every_text, find
 from lib.datasets.tables import read_table
 from lib.files import DamagedFileError, MissingFileError

@@ -10,8 +10,8 @@ import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.clips import VIDEO_SUFFIXES, ClipFiles, find_names
 from lib.datasets.counts import Count, check_counts, published_counts
+from lib.datasets.media.clips import VIDEO_SUFFIXES, ClipFiles, find_names
 from lib.datasets.records import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.tables import read_table
 from lib.files import MissingFileError

@@ -12,7 +12,7 @@ import numpy as np
 from lib.checks import RetrievalInputError
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import Count, check_counts, check_media
-from lib.datasets.media_files import MediaFiles
+from lib.datasets.media.files import MediaFiles
 from lib.files import DamagedFileError, MissingFileError
 from lib.qrels import Qrels
 

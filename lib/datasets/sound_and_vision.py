@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice
-from lib.datasets.clips import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
 from lib.datasets.counts import Count, check_counts, check_media
+from lib.datasets.media.clips import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
 from lib.datasets.segments import Segments
 from lib.qrels import Qrels
 from lib.task import RetrievalTask

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from lib.checks import RetrievalInputError, as_embeddings, check_count
-from lib.datasets.img2dataset import SHOWN, Shard
-from lib.datasets.pictures import MAX_PIXELS
+from lib.datasets.laion.img2dataset import SHOWN, Shard
+from lib.datasets.media.pictures import MAX_PIXELS
 from lib.files import DamagedFileError, MissingFileError
 from lib.retrieval.shard_records import FileSet, source_of
 

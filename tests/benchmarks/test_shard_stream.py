@@ -2,7 +2,7 @@ import pytest
 
 from lib.benchmarks import shard_stream
 from lib.checks import RetrievalInputError
-from lib.datasets.img2dataset import check_shard
+from lib.datasets.laion.img2dataset import check_shard
 
 
 def test_the_shard_in_the_middle_is_cut(tmp_path):

@@ -8,16 +8,17 @@ import json
 import numpy as np
 import pytest
 
-from lib.datasets import published, sources
+from lib.datasets import published
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import MINIATURE, Count, MissingMediaError
-from lib.datasets.downloads import Source
+from lib.datasets.fetching import sources
+from lib.datasets.fetching.downloads import Source
+from lib.datasets.fetching.sources import Offer
 from lib.datasets.published import Corpus
-from lib.datasets.sources import Offer
 from lib.files import sha256_of
 from lib.qrels import Qrels
 from tests.cli.conftest import one_line
-from tests.datasets.ranged_server import ranged_server
+from tests.datasets.fetching.ranged_server import ranged_server
 
 FREE = Offer("Free.", ())
 

@@ -10,7 +10,7 @@ import pytest
 from lib.checks import RetrievalInputError
 from lib.datasets import audioset, sound_and_vision, vggsound
 from lib.datasets.counts import MINIATURE
-from lib.datasets.decoding import available
+from lib.datasets.media.decoding import available
 from lib.datasets.miniatures import audioset as miniature_of_audioset
 from lib.datasets.miniatures import vggsound as miniature_of_vggsound
 from lib.datasets.segments import five_per_class

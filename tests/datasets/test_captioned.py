@@ -11,7 +11,7 @@ from PIL import Image
 from lib.checks import RetrievalInputError
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import Count
-from lib.datasets.pictures import PictureFiles
+from lib.datasets.media.pictures import PictureFiles
 from lib.qrels import Qrels
 
 # Three pictures with 2, 1 and 3 texts; the last text describes pictures 0 and 2, one describes nothing.

@@ -13,8 +13,8 @@ from lib.checks import RetrievalInputError
 from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import MINIATURE, Count
+from lib.datasets.media.pictures import PictureFiles
 from lib.datasets.miniatures import coco as miniature
-from lib.datasets.pictures import PictureFiles
 from lib.datasets.records import Record
 from lib.files import DamagedFileError, MissingFileError
 from lib.qrels import Qrels

@@ -11,7 +11,7 @@ import pytest
 from lib.checks import RetrievalInputError
 from lib.datasets import msrvtt
 from lib.datasets.counts import MINIATURE
-from lib.datasets.decoding import available
+from lib.datasets.media.decoding import available
 from lib.datasets.miniatures.msrvtt import SHORT_OF_ONE, write_miniature
 from lib.files import DamagedFileError, MissingFileError
 

@@ -11,7 +11,7 @@ from PIL import Image
 from lib.checks import RetrievalInputError
 from lib.datasets.counts import Count
 from lib.datasets.karpathy import read_images
-from lib.datasets.pictures import PictureFiles
+from lib.datasets.media.pictures import PictureFiles
 from lib.datasets.records import Record, captioned, every_text, field_of, find, read_json
 from lib.files import DamagedFileError, MissingFileError
 

@@ -9,7 +9,7 @@ import pytest
 
 from lib.checks import RetrievalInputError, unit_rows
 from lib.datasets import scenes
-from lib.datasets.img2dataset import Shard, shard_paths
+from lib.datasets.laion.img2dataset import Shard, shard_paths
 from lib.datasets.miniatures.img2dataset import write_shard
 from lib.datasets.miniatures.laion import write_miniature
 from lib.files import MissingFileError

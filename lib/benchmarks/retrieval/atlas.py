@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from lib.benchmarks.retrieval.leaderboard import half_width
 from lib.datasets import activitynet, audioset, coco, flickr30k, msrvtt, vggsound
-from lib.datasets.sources import OFFERS
+from lib.datasets.fetching.sources import OFFERS
 
 
 @dataclass(frozen=True)
 class Card:
-    """One benchmark in short; sizes come from its loader, terms from `lib.datasets.sources`.
+    """One benchmark in short; sizes come from its loader, terms from `lib.datasets.fetching.sources`.
 
     Args:
         name: as the command line knows it.

@@ -8,7 +8,7 @@ from pathlib import Path
 from lib.datasets import scenes
 from lib.datasets.activitynet import NAME
 from lib.datasets.counts import write_miniature_card
-from lib.datasets.decoding import require_av
+from lib.datasets.media.decoding import require_av
 from lib.datasets.miniatures.clips import FPS, write_scene_clip
 from lib.files import atomic_folder
 

@@ -11,10 +11,10 @@ import numpy as np
 from lib.datasets import scenes
 from lib.datasets.audioset import CLASSES, NAME, ONTOLOGY
 from lib.datasets.counts import write_miniature_card
-from lib.datasets.decoding import require_av
+from lib.datasets.media.decoding import require_av
+from lib.datasets.media.waveforms import RATE
 from lib.datasets.miniatures.clips import tone, write_scene_clip
 from lib.datasets.segments import PER_CLASS
-from lib.datasets.waveforms import RATE
 from lib.files import atomic_folder
 
 LABELS = {

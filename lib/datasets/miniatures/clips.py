@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.checks import RetrievalInputError
-from lib.datasets.decoding import require_av
-from lib.datasets.waveforms import RATE
+from lib.datasets.media.decoding import require_av
+from lib.datasets.media.waveforms import RATE
 from lib.files import atomic_path
 
 FPS = 8  # of the scenes: a clip of 8 frames lasts a second

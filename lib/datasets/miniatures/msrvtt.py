@@ -11,7 +11,7 @@ import numpy as np
 
 from lib.datasets import scenes
 from lib.datasets.counts import write_miniature_card
-from lib.datasets.decoding import require_av
+from lib.datasets.media.decoding import require_av
 from lib.datasets.miniatures.clips import write_scene_clip
 from lib.datasets.msrvtt import ALL_IN_ONE, NAME, TEST_1K, TEST_1K_HEADER
 from lib.files import atomic_folder

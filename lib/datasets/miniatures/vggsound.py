@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.datasets import scenes
 from lib.datasets.counts import write_miniature_card
-from lib.datasets.decoding import require_av
+from lib.datasets.media.decoding import require_av
 from lib.datasets.miniatures.clips import tone, write_scene_clip
 from lib.datasets.segments import PER_CLASS
 from lib.datasets.vggsound import ANNOTATIONS, NAME

@@ -10,8 +10,8 @@ import pytest
 from lib.benchmarks.retrieval import compare, evaluate_rows, wording
 from lib.benchmarks.retrieval.given import read_rows
 from lib.checks import RetrievalInputError
-from lib.datasets.clips import AudioFiles, ClipFiles
 from lib.datasets.counts import Count
+from lib.datasets.media.clips import AudioFiles, ClipFiles
 from lib.datasets.sound_and_vision import SoundAndVision
 from lib.files import DamagedFileError, MissingFileError
 from tests.benchmarks.retrieval.corpora import corpus, rows

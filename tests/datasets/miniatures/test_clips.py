@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets import decoding, scenes
+from lib.datasets import scenes
 from lib.datasets.counts import MINIATURE
-from lib.datasets.decoding import read_frames
+from lib.datasets.media import decoding
+from lib.datasets.media.decoding import read_frames
 from lib.datasets.miniatures import activitynet, audioset, msrvtt, vggsound
 from lib.datasets.miniatures.clips import write_clip, write_scene_clip
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.datasets.laion_filters import Filters
+from lib.datasets.laion.filters import Filters
 from lib.files import DamagedFileError, MissingFileError
 
 # Our name -> the names that releases give it, in lower case, and its type. laion2B-en writes SAMPLE_ID, URL,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lib.datasets.shards import MAX_BYTES, Sample, TarReport, TarSamples
+from lib.datasets.laion.shards import MAX_BYTES, Sample, TarReport, TarSamples
 from lib.files import DamagedFileError, MissingFileError, path_inside
 
 SUCCESS = "success"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_count
-from lib.datasets.decoding import FAR, SLACK, check_part, opened, require_av, seconds_into
+from lib.datasets.media.decoding import FAR, SLACK, check_part, opened, require_av, seconds_into
 from lib.files import DamagedFileError
 
 RATE = 16_000  # samples a second; what most audio encoders take

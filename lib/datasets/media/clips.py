@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_count
-from lib.datasets.decoding import check_part, read_frames
-from lib.datasets.media_files import MediaFiles
-from lib.datasets.waveforms import RATE, read_waveform
+from lib.datasets.media.decoding import check_part, read_frames
+from lib.datasets.media.files import MediaFiles
+from lib.datasets.media.waveforms import RATE, read_waveform
 from lib.files import sha256_of
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from lib.checks import RetrievalInputError
+from lib.datasets.fetching.sources import OFFERS, choose, missing_space
 from lib.datasets.published import CORPORA
-from lib.datasets.sources import OFFERS, choose, missing_space
 
 SOURCES = [(name, source) for name, offer in OFFERS.items() for source in offer.files]
 

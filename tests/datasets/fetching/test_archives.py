@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets import archives
-from lib.datasets.archives import Unpacked, unpack
+from lib.datasets.fetching import archives
+from lib.datasets.fetching.archives import Unpacked, unpack
 from lib.files import DamagedFileError, MissingFileError
 
 FILES = {"val/a.jpg": b"first", "val/deep/b.jpg": b"second one", "dataset.json": b"{}"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from lib.checks import RetrievalInputError
-from lib.datasets.media_files import MediaFiles
+from lib.datasets.media.files import MediaFiles
 from lib.files import DamagedFileError, MissingFileError
 
 # 201 MB as RGB. The largest COCO picture has 640 x 640 pixels; a file of a few kB can claim 50,000 x 50,000.

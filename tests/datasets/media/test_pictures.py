@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lib.checks import RetrievalInputError
-from lib.datasets.pictures import PictureFiles, open_picture
+from lib.datasets.media.pictures import PictureFiles, open_picture
 from lib.files import DamagedFileError, MissingFileError
 
 

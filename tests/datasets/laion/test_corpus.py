@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets.img2dataset import check_shard
 from lib.datasets.laion import ShardPictures, load, same_captions
+from lib.datasets.laion.img2dataset import check_shard
 from lib.datasets.miniatures.laion import TWIN, write_miniature
 from lib.datasets.published import CORPORA
 from lib.files import MissingFileError

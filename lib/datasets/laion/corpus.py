@@ -12,8 +12,8 @@ from PIL import Image
 from lib.checks import RetrievalInputError, check_choice
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import Count, check_counts, check_media, published_counts
-from lib.datasets.img2dataset import Shard, shard_paths
-from lib.datasets.pictures import open_picture
+from lib.datasets.laion.img2dataset import Shard, shard_paths
+from lib.datasets.media.pictures import open_picture
 from lib.files import DamagedFileError, path_inside
 from lib.qrels import Qrels
 

@@ -1,7 +1,7 @@
 """Where the files of the published benchmarks come from: addresses, terms, and what has to be got by hand.
 
 Sizes and checksums are those that others publish and use; where none was found there is none, and the first
-download records its own (see `lib.datasets.downloads`). `seen_in` says where each address was found.
+download records its own (see `lib.datasets.fetching.downloads`). `seen_in` says where each address was found.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lib.checks import RetrievalInputError
-from lib.datasets.downloads import Source
+from lib.datasets.fetching.downloads import Source
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
+from lib.datasets.laion.shards import Sample, TarSamples
 from lib.datasets.miniatures.img2dataset import cut, jpeg, write_tar
 from lib.datasets.miniatures.laion import bomb
-from lib.datasets.shards import Sample, TarSamples
 from lib.files import DamagedFileError, MissingFileError
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pooch
 
-from lib.datasets.archives import unpack
-from lib.datasets.resuming import Progress, ResumingDownloader
+from lib.datasets.fetching.archives import unpack
+from lib.datasets.fetching.resuming import Progress, ResumingDownloader
 from lib.files import CHECKSUM_SUFFIX, DamagedFileError, atomic_path, path_inside, seal, sha256_of, verify
 
 PART_SUFFIX = ".part"

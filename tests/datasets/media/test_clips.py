@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets import decoding
-from lib.datasets.clips import AudioFiles, ClipFiles, find_names
-from lib.datasets.decoding import read_frames, sample_times
+from lib.datasets.media import decoding
+from lib.datasets.media.clips import AudioFiles, ClipFiles, find_names
+from lib.datasets.media.decoding import read_frames, sample_times
+from lib.datasets.media.waveforms import RATE, read_waveform
 from lib.datasets.miniatures.clips import write_clip
-from lib.datasets.waveforms import RATE, read_waveform
 from lib.files import DamagedFileError, MissingFileError
 
 

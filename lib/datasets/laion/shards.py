@@ -14,7 +14,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from lib.checks import RetrievalInputError, check_count
-from lib.datasets.pictures import MAX_PIXELS, open_picture
+from lib.datasets.media.pictures import MAX_PIXELS, open_picture
 from lib.files import DamagedFileError, MissingFileError, relative_name
 
 MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures are some 10 kB

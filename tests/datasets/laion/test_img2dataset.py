@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets import img2dataset
-from lib.datasets.img2dataset import Row, Shard, check_shard, shard_paths
+from lib.datasets.laion import img2dataset
+from lib.datasets.laion.img2dataset import Row, Shard, check_shard, shard_paths
 from lib.datasets.miniatures.img2dataset import FAILURES, SCHEMA, cut, write_shard, write_tar
 from lib.files import MissingFileError
 

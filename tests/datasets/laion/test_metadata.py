@@ -3,8 +3,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets.laion_filters import Filters
-from lib.datasets.laion_metadata import COLUMNS, Scan, Step, schema_of
+from lib.datasets.laion.filters import Filters
+from lib.datasets.laion.metadata import COLUMNS, Scan, Step, schema_of
 from lib.datasets.miniatures.laion import JOINED, UPPER, write_miniature
 from lib.files import DamagedFileError, MissingFileError
 

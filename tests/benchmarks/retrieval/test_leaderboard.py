@@ -54,7 +54,7 @@ def test_steps_need_one_measurement():
 
 def test_silence_is_no_agreement():
     silent, other, same = row(1.0, n_queries=None), row(2.0, prompt="a photo of {}"), row(3.0)
-    assert leaderboard.comparable([silent, other, same], LIKE) == [same]
+    assert leaderboard.comparable([silent, other, same, row(4.0, kind="trained")], LIKE) == [same]
 
 
 def test_what_the_table_has_of_one_protocol():

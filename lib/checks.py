@@ -146,12 +146,12 @@ def check_choice(value, allowed: Iterable[str], name: str) -> str:
     if isinstance(value, str) and value in allowed:
         return value
     known = {name.lower(): name for name in allowed}
+    close = difflib.get_close_matches(str(value).lower(), known, n=5, cutoff=0.0)
+    listed = ", ".join(map(repr, allowed))
     if len(allowed) > LISTED:
-        near = difflib.get_close_matches(str(value).lower(), known, n=5, cutoff=0.0)
-        raise RetrievalInputError(
-            f"{name} must be one of {len(allowed)} names; got {value!r}. "
-            f"Nearest: {', '.join(repr(known[close]) for close in near)}"
-        )
-    close = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.5) if isinstance(value, str) else []
-    hint = f" Did you mean {known[close[0]]!r}?" if close else ""
-    raise RetrievalInputError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.{hint}")
+        listed = f"{len(allowed)} names, the nearest are {', '.join(repr(known[name]) for name in close)}"
+    similar = (
+        difflib.get_close_matches(value.lower(), close, n=1, cutoff=0.5) if isinstance(value, str) else []
+    )
+    hint = f" Did you mean {known[similar[0]]!r}?" if similar else ""
+    raise RetrievalInputError(f"{name} must be one of {listed}; got {value!r}.{hint}")

@@ -48,7 +48,7 @@ def registered(folder, weights, monkeypatch):
 @pytest.mark.parametrize(
     ("model", "tag", "message"),
     [
-        ("ViT-B-23", "openai", r"model must be one of \d+ names; got 'ViT-B-23'. Nearest: 'ViT-B-32', "),
+        ("ViT-B-23", "openai", r"model must be one of \d+ names, the nearest are 'ViT-B-32', "),
         ("tiny", "quik", r"pretrained of tiny, .* must be one of 'quick', .* Did you mean 'quick'\?"),
         ("tiny", "no/such/file.pt", "the checkpoint no/such/file.pt is missing"),
         ("RN50-texttest", "x", "model must be"),

@@ -179,7 +179,7 @@ def test_texts_too_long_for_our_tokenizer_are_cut_and_counted():
         (["scenes_late"], {}, "'scenes_late' is a LateInteraction, which has no one vector"),
         (["ViT-B-32"], {}, r"ViT-B-32 is an architecture; .* one of its \d+ tags, 'openai', "),
         (["hf-hub:a/b"], {}, "names a place; pass the folder of a downloaded repository as pretrained"),
-        (["scened"], {}, r"model must be one of \d+ names; got 'scened'. Nearest: 'scenes'"),
+        (["scened"], {}, r"model must be one of \d+ names, the nearest are 'scenes', .*; got 'scened'"),
         (["scenes"], {"precision": "fp8"}, "precision must be one of 'fp32', 'bf16', 'fp16'"),
         (["scenes"], {"precision": "fp16"}, "fp16 on a CPU is slower than fp32"),
         (["scenes"], {"device": "gpu"}, "device must be 'cpu', 'cuda' or 'cuda:1'; got 'gpu'"),

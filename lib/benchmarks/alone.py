@@ -98,7 +98,7 @@ def measure_alone(
     it is the growth of the highest level so far, a lower bound.
 
     Args:
-        module: where the job is, for example "lib.benchmarks.metric_systems".
+        module: where the job is, for example "lib.benchmarks.metrics.systems".
         key: its name in the `JOBS` of that module.
         arrays: the inputs; written to a temporary folder and read by the new process.
         repeats: timed runs after the warm-up; memory is that of the first.

@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_count
-from lib.index.planner import Row
-from lib.index.published import SizeCheck, published_checks
+from lib.index.planning.planner import Row
+from lib.index.planning.published import SizeCheck, published_checks
 
 
 def whole_number(text: str, name: str) -> int:

@@ -23,7 +23,8 @@ def bench_metrics(
     ] = False,
 ) -> None:
     """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
-    from lib.benchmarks import metric_disagreements, metrics
+    from lib.benchmarks.metrics import cost
+    from lib.benchmarks.metrics import disagreements as metric_disagreements
 
     if disagreements:
         peers = metric_disagreements.versions()
@@ -31,13 +32,13 @@ def bench_metrics(
         print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
         return
     with console.status("each library in a process of its own, one thread"):
-        rows = metrics.table(queries, candidates, repeats=repeats)
+        rows = cost.table(queries, candidates, repeats=repeats)
         print_rows(
-            metrics.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread, processor time"
+            cost.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread, processor time"
         )
     with console.status("COCO-5K from embeddings"):
-        rows = metrics.coco_table(repeats=repeats)
-        print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
+        rows = cost.coco_table(repeats=repeats)
+        print_rows(cost.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
 
 
 @bench.command("losses")
@@ -50,17 +51,17 @@ def bench_losses(
     limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
 ) -> None:
     """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
-    from lib.benchmarks import loss_cost
+    from lib.benchmarks.losses import cost
 
     with console.status("each loss in a process of its own, one thread") as status:
-        rows = loss_cost.table(
-            batch_size or loss_cost.BATCH_SIZES,
+        rows = cost.table(
+            batch_size or cost.BATCH_SIZES,
             dim=dim,
             repeats=repeats,
             limit_s=limit,
             progress=status.update,
         )
-    print_rows(loss_cost.as_text(rows), f"d = {dim}, float32, one thread, processor time")
+    print_rows(cost.as_text(rows), f"d = {dim}, float32, one thread, processor time")
 
 
 @bench.command("maxsim")
@@ -72,7 +73,7 @@ def bench_maxsim(
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
 ) -> None:
     """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
-    from lib.benchmarks import maxsim_cost
+    from lib.benchmarks.architectures import maxsim_cost
 
     with console.status("each system in a process of its own, one thread") as status:
         rows = maxsim_cost.table(
@@ -87,14 +88,14 @@ def bench_loss_quality(
     part: Annotated[list[str] | None, typer.Option(help="heads, full or damage; all by default.")] = None,
 ) -> None:
     """Trains every loss with equal budgets and writes the comparison (hours; goes on where it stopped)."""
-    from lib.benchmarks import loss_trials
+    from lib.benchmarks.losses import trials
 
-    parts = [check_choice(name, loss_trials.PARTS, "part") for name in part or loss_trials.PARTS]
+    parts = [check_choice(name, trials.PARTS, "part") for name in part or trials.PARTS]
     if part:
         console.print("a part alone is run but not written: the table is written whole")
-    loss_trials.fill(parts, log=say)
+    trials.fill(parts, log=say)
     if not part:
-        loss_trials.collect()
+        trials.collect()
 
 
 @bench.command("ann")
@@ -167,18 +168,18 @@ def bench_faiss(
 @bench.command("architectures")
 def bench_architectures() -> None:
     """Quality and cost of every architecture, written (ten minutes; goes on where it stopped)."""
-    from lib.benchmarks import architecture_sample, architectures
+    from lib.benchmarks.architectures import quality, sample
 
-    architectures.fill(say)
-    architectures.collect()
-    architecture_sample.collect(say)
-    print_rows(architectures.as_text(architectures.committed()), "architectures, 95% intervals by item")
+    quality.fill(say)
+    quality.collect()
+    sample.collect(say)
+    print_rows(quality.as_text(quality.committed()), "architectures, 95% intervals by item")
 
 
 @bench.command("rerank")
 def bench_rerank() -> None:
     """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a minute)."""
-    from lib.benchmarks import rerank_depth, rerank_readings
+    from lib.benchmarks.architectures import rerank_depth, rerank_readings
 
     rerank_readings.collect(say)
     rows = rerank_depth.curve(rerank_readings.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])

@@ -26,8 +26,8 @@ def plan(
 ) -> None:
     """What an index of billions of vectors takes: bytes, work and machines for every family."""
     from lib.benchmarks import billions
-    from lib.index.planner import Machine
-    from lib.index.planner import plan as rows_of
+    from lib.index.planning.planner import Machine
+    from lib.index.planning.planner import plan as rows_of
 
     if checks:
         print_rows(billions.checks_text(billions.published_checks()), "byte formulas and published sizes")

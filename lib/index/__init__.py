@@ -11,10 +11,10 @@ from lib.index.lsh import LSHIndex
 from lib.index.pq import PQIndex
 from lib.index.query_links import link_by_queries
 from lib.index.query_lists import QueryAwareLists
-from lib.index.residual_codec import ResidualCodec
 from lib.index.scann_index import ScaNNIndex
 from lib.index.scores import METRICS
-from lib.index.token_index import TokenIndex
+from lib.index.tokens.index import TokenIndex
+from lib.index.tokens.residual_codec import ResidualCodec
 
 __all__ = [
     "METRICS",

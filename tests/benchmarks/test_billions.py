@@ -2,8 +2,8 @@ import pytest
 
 from lib.benchmarks import billions
 from lib.checks import RetrievalInputError
-from lib.index.planner import plan
-from lib.index.published import published_checks
+from lib.index.planning.planner import plan
+from lib.index.planning.published import published_checks
 
 ROWS = plan(5_850_000_000, 512, recall=0.95, qps=1000)
 

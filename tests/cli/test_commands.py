@@ -295,9 +295,9 @@ def test_errors_of_other_rooms_keep_their_brackets(run, monkeypatch):
 
 
 def test_bench_metrics_prints_both_tables(run, monkeypatch):
-    from lib.benchmarks import metrics
     from lib.benchmarks.alone import Cost
-    from lib.benchmarks.metric_systems import JOBS, METRICS
+    from lib.benchmarks.metrics import cost
+    from lib.benchmarks.metrics.systems import JOBS, METRICS
 
     asked = []
 
@@ -305,8 +305,8 @@ def test_bench_metrics_prints_both_tables(run, monkeypatch):
         asked.append((key, len(next(iter(arrays.values()))), repeats))
         return Cost([0.25] * repeats, [1.0] * repeats, 12_000_000, dict.fromkeys(METRICS, 0.5))
 
-    monkeypatch.setattr(metrics, "measure_alone", measured)
-    monkeypatch.setattr(metrics, "coco_inputs", lambda *_: {"images": np.zeros(2), "captions": np.zeros(10)})
+    monkeypatch.setattr(cost, "measure_alone", measured)
+    monkeypatch.setattr(cost, "coco_inputs", lambda *_: {"images": np.zeros(2), "captions": np.zeros(10)})
     monkeypatch.setenv("COLUMNS", "220")
     code, out, _ = run("bench", "metrics", "--queries", "30", "--candidates", "20", "--repeats", "2")
     assert code == 0 and "30 queries x 20 items" in out and "COCO-5K" in out
@@ -315,18 +315,18 @@ def test_bench_metrics_prints_both_tables(run, monkeypatch):
 
 
 def test_bench_disagreements_prints_what_ours_says(run, monkeypatch):
-    from lib.benchmarks import metric_disagreements
+    from lib.benchmarks.metrics import disagreements
 
-    monkeypatch.setattr(metric_disagreements, "PEERS", {})
+    monkeypatch.setattr(disagreements, "PEERS", {})
     monkeypatch.setenv("COLUMNS", "220")
     code, out, _ = run("bench", "metrics", "--disagreements")
     assert code == 0 and "0.6289" in out and "0.3333 to 1.0000" in out and "refuses: grade -1" in out
 
 
 def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
-    from lib.benchmarks import loss_cost
     from lib.benchmarks.alone import Cost
-    from lib.benchmarks.loss_systems import JOBS, System
+    from lib.benchmarks.losses import cost
+    from lib.benchmarks.losses.systems import JOBS, System
 
     asked = []
 
@@ -334,7 +334,7 @@ def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
         asked.append((key, arrays["query"].shape, repeats))
         return Cost([0.0] * repeats, [0.125] * repeats, 12_000_000, {"loss": 1.0})
 
-    monkeypatch.setattr(loss_cost, "measure_alone", measured)
+    monkeypatch.setattr(cost, "measure_alone", measured)
     monkeypatch.setattr(System, "is_installed", True)
     monkeypatch.setenv("COLUMNS", "220")
     sizes = ("--batch-size", "32", "--batch-size", "16")
@@ -345,8 +345,8 @@ def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
 
 
 def test_bench_maxsim_prints_a_row_per_library_and_kind_of_input(run, monkeypatch):
-    from lib.benchmarks import maxsim_cost
     from lib.benchmarks.alone import Cost
+    from lib.benchmarks.architectures import maxsim_cost
     from lib.benchmarks.peers import System
 
     asked = []
@@ -379,25 +379,25 @@ def test_bench_refuses_sizes_that_measure_nothing(run, arguments, message):
 
 
 def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatch):
-    from lib.benchmarks import loss_trials
+    from lib.benchmarks.losses import trials
 
     ran, written = [], []
-    monkeypatch.setattr(loss_trials, "fill", lambda parts, log: ran.extend(parts) or log("heads 1/1: icons"))
-    monkeypatch.setattr(loss_trials, "collect", lambda: written.append(True))
+    monkeypatch.setattr(trials, "fill", lambda parts, log: ran.extend(parts) or log("heads 1/1: icons"))
+    monkeypatch.setattr(trials, "collect", lambda: written.append(True))
     code, out, _ = run("bench", "loss-quality", "--part", "heads")
     assert code == 0 and ran == ["heads"] and not written and "heads 1/1: icons" in out
-    assert run("bench", "loss-quality")[0] == 0 and ran[1:] == list(loss_trials.PARTS) and written
+    assert run("bench", "loss-quality")[0] == 0 and ran[1:] == list(trials.PARTS) and written
     code, _, err = run("bench", "loss-quality", "--part", "tails")
     assert code == 2 and "heads" in err
 
 
 def test_bench_architectures_fills_collects_and_prints(run, monkeypatch):
-    from lib.benchmarks import architecture_sample, architectures
+    from lib.benchmarks.architectures import quality, sample
 
     done = []
-    monkeypatch.setattr(architectures, "fill", lambda log: log("scenes: dual encoder, part 1 of 1"))
-    monkeypatch.setattr(architectures, "collect", lambda: done.append("table"))
-    monkeypatch.setattr(architecture_sample, "collect", lambda log: done.append("sample"))
+    monkeypatch.setattr(quality, "fill", lambda log: log("scenes: dual encoder, part 1 of 1"))
+    monkeypatch.setattr(quality, "collect", lambda: done.append("table"))
+    monkeypatch.setattr(sample, "collect", lambda log: done.append("sample"))
     code, out, _ = run("bench", "architectures")
     assert code == 0 and done == ["table", "sample"] and "part 1 of 1" in out
     assert "architectures, 95% intervals by item" in out

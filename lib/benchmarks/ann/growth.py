@@ -11,7 +11,7 @@ from lib.benchmarks.ann.configs import scaling
 from lib.benchmarks.ann.readings import at_common_recall, curve, known_work
 from lib.benchmarks.ann.summary import EXACT
 from lib.benchmarks.billions import bytes_text
-from lib.index.predicted import predicted_codes_scanned
+from lib.index.planning.predicted import predicted_codes_scanned
 from lib.metrics.scaling import power_law
 
 

@@ -91,7 +91,7 @@ def protocols(
         RetrievalInputError: rows that do not fit the corpus, a text that describes nothing, an item without
             a text, and what `fold_positions` refuses.
 
-    Relations: `lib.benchmarks.one_model` does notebook 03's, for five captions each.
+    Relations: `lib.benchmarks.metrics.one_model` does notebook 03's, for five captions each.
     """
     media, texts = as_embeddings(media_rows, "media rows"), as_embeddings(text_rows, "text rows")
     own = corpus.qrels

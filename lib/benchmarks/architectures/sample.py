@@ -1,0 +1,85 @@
+"""A cross-encoder that reads every image of a gallery, for some captions: what two stages lose against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from lib.benchmarks import dual_encoders
+from lib.benchmarks.architectures.rerank_depth import Reading, share_kept
+from lib.benchmarks.architectures.systems import N_IMAGES, N_SAMPLED, SAMPLES, model, test_task
+from lib.files import CHECKSUM_SUFFIX, artifacts_dir, cache_dir, load_arrays, save_arrays
+from lib.index import VectorSearchIndex
+from lib.models.artifacts import WEIGHTS
+from lib.retrieval import DualEncoderRetriever, Run, Work
+from lib.retrieval.galleries import retriever_over
+from lib.retrieval.runs import best_first
+from lib.task import RetrievalTask
+
+AT_ONCE = 25
+MODEL = "scenes_cross"
+LOGITS = "cross-encoder logit"
+FILE = "scenes_cross_exhaustive.npz"
+REBUILD = "Restore it with git, or run: crossmodal bench architectures"
+
+
+QUERIES = SAMPLES["scenes"]
+
+
+@cache
+def task() -> RetrievalTask:
+    """The captions `QUERIES` of the scenes test with 1,000 images."""
+    return test_task("scenes").take_queries(QUERIES)
+
+
+def collect(log: Callable[[str], None] = print) -> None:
+    """Reads all 250,000 pairs and writes their logits (float16); goes on where it stopped."""
+    model(MODEL)  # says how to make it where it is missing
+    found, made = None, (artifacts_dir() / MODEL / (WEIGHTS + CHECKSUM_SUFFIX)).read_text()[:8]
+    parts = []
+    for start in range(0, N_SAMPLED, AT_ONCE):
+        path = cache_dir() / "architectures" / f"exhaustive-{made}-{start}.npz"
+        if not path.exists():
+            found = found or retriever_over(task(), model(MODEL))
+            queries = found.encode(task().queries[start : start + AT_ONCE], "text")
+            every = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
+            save_arrays(path, logits=found.score(queries, every))
+        parts.append(load_arrays(path)["logits"])
+        log(f"every pair read: {start + AT_ONCE} of {N_SAMPLED} captions")
+    save_arrays(_path(), logits=np.concatenate(parts).astype(np.float16))
+
+
+def exhaustive() -> Run:
+    """The whole gallery in the order of the stored logits."""
+    logits = load_arrays(_path(), rebuild=REBUILD)["logits"].astype(np.float32)
+    every = np.broadcast_to(np.arange(N_IMAGES), logits.shape)
+    work = Work("cross-encoder", logits.size, 0)
+    return Run.of_one_stage(*best_first(logits, every, N_IMAGES), LOGITS, work)
+
+
+def reading() -> Reading:
+    """The dual encoder's order of the whole gallery, from stored embeddings, and the logits in that order."""
+    run = _first()
+    logits = load_arrays(_path(), rebuild=REBUILD)["logits"].astype(np.float32)
+    return Reading(task(), run, np.take_along_axis(logits, run.ids, axis=1), LOGITS)
+
+
+def kept(depths: tuple[int, ...] = (0, 5, 10, 20, 50)) -> list[dict]:
+    """What two stages keep of the mAP of reading everything, and of its work; see `share_kept`."""
+    return share_kept(reading(), exhaustive(), depths)
+
+
+@cache
+def _first() -> Run:
+    texts, images = dual_encoders.stored("scenes", "text_to_image")
+    encoder = model("scenes")
+    index = VectorSearchIndex(encoder.dim, "Flat", metric="cosine")
+    index.add(images[:N_IMAGES])
+    return DualEncoderRetriever(encoder, index).search(texts[QUERIES], N_IMAGES)
+
+
+def _path() -> Path:
+    return artifacts_dir() / "architectures" / FILE

@@ -1,0 +1,1 @@
+"""Contrastive losses compared: what each costs, what it trains, and what the field says about it."""

@@ -1,0 +1,1 @@
+"""Indexes of billions of vectors before they are built: bytes, work, machines, and what was published."""

@@ -1,0 +1,1 @@
+"""The index of token vectors: how it stores them, and the documents it picks for an exact MaxSim."""

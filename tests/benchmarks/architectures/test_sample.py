@@ -1,0 +1,73 @@
+"""Every pair read: which captions, that a stopped run goes on, and that two stages keep what they should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lib.benchmarks.architectures import sample
+from lib.benchmarks.architectures.systems import IMAGES, N_IMAGES, model
+from lib.datasets import scenes
+from lib.files import artifacts_dir, load_arrays
+from lib.retrieval import CrossEncoderRetriever
+from tests.retrieval.fakes import TableModel
+
+LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3) - 5.5
+
+
+def test_one_caption_of_every_fourth_image_kinds_in_turn():
+    image, kind = np.divmod(sample.QUERIES, scenes.N_CAPTIONS)
+    assert np.array_equal(image, np.arange(0, N_IMAGES, 4)) and np.array_equal(image, IMAGES)
+    assert np.bincount(kind).tolist() == [50] * 5
+    task = sample.task()
+    assert len(task.queries) == sample.N_SAMPLED and len(task.gallery) == N_IMAGES
+    at = np.broadcast_to(IMAGES[:, None], (sample.N_SAMPLED, 1))
+    assert (task.qrels.grades_of(at) >= task.hit_grade).all()
+
+
+def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
+    reader = TableModel(LOGITS)
+
+    class Task:
+        queries = ["0", "1", "2", "3"]
+
+    sums = tmp_path / "artifacts" / sample.MODEL / "model.safetensors.sha256"
+    sums.parent.mkdir(parents=True)
+    sums.write_text("0123456789 model.safetensors\n")
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    for name, value in (("N_SAMPLED", 4), ("AT_ONCE", 2), ("N_IMAGES", 3), ("task", Task)):
+        monkeypatch.setattr(sample, name, value)
+    monkeypatch.setattr(sample, "model", lambda name: reader)
+    items = reader.read_image(np.arange(3))
+    monkeypatch.setattr(sample, "retriever_over", lambda task, model: CrossEncoderRetriever(model, items))
+    said = []
+    sample.collect(said.append)
+    assert said == ["every pair read: 2 of 4 captions", "every pair read: 4 of 4 captions"]
+    stored = load_arrays(tmp_path / "artifacts" / "architectures" / sample.FILE)["logits"]
+    assert stored.dtype == np.float16 and np.array_equal(stored, LOGITS)
+    calls = len(reader.calls)
+    sample.collect(said.append)
+    assert len(reader.calls) == calls
+    run = sample.exhaustive()
+    assert run.ids.tolist() == [[2, 1, 0]] * 4 and run.work[0].pairs == 12
+
+
+# ---- the committed logits
+
+
+def test_stored_logits_are_those_of_the_committed_model():
+    cross, task = model(sample.MODEL), sample.task()
+    few, items = np.arange(0, sample.N_SAMPLED, 50), np.arange(0, N_IMAGES, 40)
+    text, image = cross.read_text([task.queries[i] for i in few]), cross.read_image(task.gallery[items])
+    row, column = (grid.ravel() for grid in np.indices((few.size, items.size)))
+    found = cross.score(text.take(row), image.take(column)).reshape(few.size, items.size)
+    stored = load_arrays(artifacts_dir() / "architectures" / sample.FILE)["logits"]
+    np.testing.assert_allclose(found, stored[np.ix_(few, items)], atol=0.05)
+
+
+def test_two_stages_keep_nearly_all_of_it_at_a_twentieth_of_the_work():
+    rows = {row["depth"]: row for row in sample.kept()}
+    assert rows[50]["work"] == pytest.approx(5) and rows[50]["kept"] >= 99
+    assert rows[0]["value"] < rows[50]["value"]
+    reading, whole = sample.reading(), sample.exhaustive()
+    assert np.array_equal(reading.at(N_IMAGES).ids, whole.ids)  # reading everything is reading everything

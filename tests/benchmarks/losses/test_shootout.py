@@ -1,0 +1,339 @@
+"""What the trials of the losses say: on made-up trials with known answers, and on the committed ones."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr, ttest_1samp, ttest_rel
+
+from lib.benchmarks.losses import claims, memory, shootout, tables
+from lib.benchmarks.losses import trials as loss_trials
+from lib.benchmarks.losses.quality import CORPORA, Trial
+from lib.checks import RetrievalInputError
+from lib.files import artifacts_dir, load_arrays
+from lib.losses import infonce_loss
+from lib.objectives import OBJECTIVES
+
+LUCK = np.array([-1.0, 0.0, 1.0])  # of the three seeds, the same for every loss
+SIZES = (16, 64, 128, 256, 512)
+HEADS = {"corpus": "icons", "encoders": "heads"}
+
+
+def made_up(level, *, seeds=3, **damage) -> pd.DataFrame:
+    """Trials of every setting with R@1 = level(corpus, encoders, loss, batch size) + the luck of the seed."""
+    rows = []
+    grid = product(CORPORA, ("heads", "full"), OBJECTIVES, SIZES, range(seeds))
+    for corpus, encoders, loss, size, seed in grid:
+        value = level(corpus, encoders, loss, size) + LUCK[seed]
+        row = {"corpus": corpus, "encoders": encoders, "loss": loss, "batch_size": size, "seed": seed}
+        rows.append(row | shootout.WHOLE | damage | dict.fromkeys(shootout.METRICS, value))
+    return pd.DataFrame(rows)
+
+
+def rising(corpus, encoders, loss, size):
+    return 20.0 + 5 * list(OBJECTIVES).index(loss) + size / 16
+
+
+# ---- interval
+
+
+def test_interval_by_hand():
+    # Deviations -3, -3, -3, 9: s = 6, s / sqrt(4) = 3; t has the quantile 3.182446 at 3 degrees of freedom.
+    found = shootout.interval([20, 20, 20, 32])
+    assert found["value"] == 23 and found["seeds"] == 4
+    assert found["high"] - 23 == pytest.approx(3 * 3.182446, rel=1e-6)
+    assert 23 - found["low"] == pytest.approx(3 * 3.182446, rel=1e-6)
+
+
+def test_interval_is_that_of_scipy():
+    values = np.random.default_rng(0).normal(30, 2, 7)
+    found, peer = shootout.interval(values), ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found["low"], found["high"]) == pytest.approx((peer.low, peer.high))
+
+
+def test_one_seed_has_no_interval():
+    found = shootout.interval([3.0])
+    assert found["value"] == 3 and np.isnan([found["low"], found["high"]]).all()
+    assert shootout.verdict(found["low"], found["high"]) == "not decided"
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan]])
+def test_interval_of_nothing_and_of_nan(values):
+    with pytest.raises(RetrievalInputError, match="same seeds"):
+        shootout.interval(values)
+
+
+def test_verdicts():
+    assert [shootout.verdict(*ends) for ends in ((1, 2), (-2, -1), (-1, 1), (0, 1))] == [
+        "rises", "falls", "not decided", "not decided",
+    ]  # fmt: skip
+
+
+# ---- settings, seed by seed
+
+
+def test_by_seed_and_means_know_each_setting():
+    frame = made_up(rising)
+    found = shootout.by_seed(frame=frame, loss="sigmoid", batch_size=64, **HEADS)
+    assert found.to_dict() == {0: 33.0, 1: 34.0, 2: 35.0}
+    (row,) = shootout.means(frame=frame, loss="sigmoid", batch_size=64, **HEADS)
+    assert row["value"] == 34 and row["seeds"] == 3 and row["loss"] == "sigmoid"
+    assert row["high"] - 34 == pytest.approx(4.302653 / 3**0.5, rel=1e-6)
+    assert len(shootout.means(frame=frame)) == 2 * 2 * 6 * len(SIZES)
+
+
+def test_damaged_trials_are_not_mixed_with_whole_ones():
+    frame = pd.concat([made_up(rising), made_up(lambda *_: 1.0, noise=0.4)])
+    assert shootout.by_seed(frame=frame, loss="MNR", batch_size=16, **HEADS)[1] == 26
+    assert shootout.by_seed(frame=frame, loss="MNR", batch_size=16, noise=0.4, **HEADS)[1] == 1
+
+
+def test_what_is_left_open_or_not_there():
+    frame = made_up(rising)
+    with pytest.raises(RetrievalInputError, match="several trials of one seed"):
+        shootout.by_seed(frame=frame, loss="MNR", **HEADS)
+    with pytest.raises(RetrievalInputError, match="no trials"):
+        shootout.by_seed(frame=frame, loss="MNR", batch_size=1024, **HEADS)
+    with pytest.raises(RetrievalInputError, match="batch_size"):
+        shootout.chosen(frame, size=16)
+    with pytest.raises(RetrievalInputError, match="R@1 text_to_image"):
+        shootout.means("R@2", frame)
+
+
+def test_changes_are_paired_by_seed():
+    # The luck of a seed is in both ends: without noise of its own the change has no spread at all.
+    for row in shootout.changes(16, 256, frame=made_up(rising), **HEADS):
+        assert row["value"] == row["low"] == row["high"] == 15 and row["verdict"] == "rises"
+        assert row["large"] - row["small"] == 15
+    rng = np.random.default_rng(0)
+    frame = made_up(rising)
+    frame["R@1 text_to_image"] += rng.normal(size=len(frame))
+    row = shootout.changes(16, 256, frame=frame, **HEADS)[0]
+    ends = [shootout.by_seed(frame=frame, loss="InfoNCE", batch_size=size, **HEADS) for size in (256, 16)]
+    peer = ttest_rel(*ends).confidence_interval()
+    assert (row["low"], row["high"]) == pytest.approx((peer.low, peer.high))
+
+
+def test_share_lost_is_relative_and_keeps_to_seeds_that_both_have():
+    whole, spoilt = made_up(lambda *_: 40.0), made_up(lambda *_: 10.0, noise=0.4, seeds=2)
+    lost = shootout.share_lost("MNR", frame=pd.concat([whole, spoilt]), noise=0.4)
+    assert lost.to_dict() == pytest.approx({0: 100 * 30 / 39, 1: 100 * 30 / 40})
+
+
+def test_collapse_is_near_chance(monkeypatch):
+    monkeypatch.setattr(shootout, "chance", lambda name, k: {"icons": 7.0, "scenes": 1.0}[name])
+    # R@10 is 20, 21, 22 for InfoNCE at B = 16, less than 3 x 7 once; every other setting is above.
+    frame = made_up(lambda c, e, loss, size: rising(c, e, loss, size) - 0.0 if loss != "InfoNCE" else 21.0)
+    found = {(r["corpus"], r["loss"], r["batch_size"]): r for r in shootout.collapses("full", frame)}
+    assert found["icons", "InfoNCE", 16]["collapsed"] == 1 and found["icons", "InfoNCE", 16]["seeds"] == 3
+    assert found["scenes", "InfoNCE", 16]["collapsed"] == 0
+    assert found["icons", "MNR", 64]["collapsed"] == 0
+
+
+def test_chance_is_that_of_the_task():
+    task = shootout.test_task("scenes")
+    assert len(task.gallery) == 1000 and len(task.queries) == 5000
+    assert shootout.chance("scenes", 10) == pytest.approx(1.0, abs=0.1)  # few captions fit a second image
+    with pytest.raises(RetrievalInputError, match="scenes"):
+        shootout.test_task("coco")
+
+
+# ---- agreement and luck
+
+
+def test_agreement_by_hand_and_by_scipy():
+    assert shootout.agreement([1, 2, 3], [10, 20, 30]) == (1.0, pytest.approx(2 / 6))
+    rho, p = shootout.agreement([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 6, 5])
+    assert rho == pytest.approx(1 - 6 * 2 / (6 * 35)) and p == pytest.approx(12 / 720)
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 6))
+    assert shootout.agreement(first, second)[0] == pytest.approx(spearmanr(first, second).statistic)
+
+
+@pytest.mark.parametrize("lists", [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([1, 1, 1], [1, 2, 3])])
+def test_agreement_refuses(lists):
+    with pytest.raises(RetrievalInputError, match="agreement"):
+        shootout.agreement(*lists)
+
+
+def test_luck_flatters_the_winner_of_equals():
+    frame, rng, too_much = made_up(lambda *_: 30.0), np.random.default_rng(0), []
+    for _ in range(20):
+        frame["R@1 text_to_image"] = 30 + rng.normal(size=len(frame))
+        rows = shootout.luck("icons", "heads", frame=frame)
+        too_much += [row["reported"] - row["again"] for row in rows]
+    assert [row["seed"] for row in rows] == [0, 1, 2]
+    last = shootout.chosen(frame, **HEADS)
+    assert rows[1]["reported"] == last[last["seed"] == 1]["R@1 text_to_image"].max()
+    assert np.mean(too_much) == pytest.approx(2.04, abs=0.3)  # the expected maximum of 30 normals
+
+
+def test_luck_needs_another_seed():
+    with pytest.raises(RetrievalInputError, match="1 seeds"):
+        shootout.luck("icons", "heads", frame=made_up(rising, seeds=1))
+
+
+# ---- compared
+
+
+def test_compared_finds_the_planted_difference(monkeypatch):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 5)
+    base = rng.integers(0, 5, 300) / 5
+    better = np.minimum(base + 0.2, 1.0)
+
+    class Task:
+        query_groups = groups
+
+    monkeypatch.setattr(shootout, "test_task", lambda name: Task)
+    hits = {"MNR": better}
+    monkeypatch.setattr(shootout, "seed_averaged_hits", lambda c, e, loss, size: hits.get(loss, base))
+    rows = {row["loss"]: row for row in shootout.compared("icons", "heads", 64)}
+    assert len(rows) == 5 and rows["MNR"]["n_queries"] == 300
+    assert rows["MNR"]["difference"] == pytest.approx(100 * (better - base).mean())
+    assert rows["MNR"]["low"] > 0 and rows["MNR"]["holm"] == pytest.approx(5 * rows["MNR"]["p"])
+    assert rows["sigmoid"]["difference"] == 0 and rows["sigmoid"]["holm"] == 1
+    with pytest.raises(RetrievalInputError, match="InfoNCE"):
+        shootout.compared("icons", "heads", 64, reference="hinge")
+
+
+# ---- claims
+
+
+def claims_of(frame):
+    return {(row["loss"], row["the field says"]): row for row in claims.judged(frame)}
+
+
+def with_damage(level, kept):
+    """Whole trials, and damaged ones that keep a share."""
+    spoilt = [made_up(lambda *a: kept(*a) * level(*a), noise=noise) for noise in loss_trials.NOISE]
+    return pd.concat([made_up(level), *spoilt])
+
+
+def test_claims_that_hold_are_agreed_with_and_their_opposites_contradicted():
+    frame = with_damage(rising, lambda *_: 0.5)
+    helps = claims_of(frame)["InfoNCE", "a large batch helps"]
+    assert helps["verdict"] == "agrees" and helps["icons"][0] == helps["scenes"][0] == 15
+    # Losses stand in ascending order here: softmax below triplets, semi-hard above all negatives.
+    found = claims_of(frame)
+    assert found["InfoNCE", "a softmax over the batch beats triplets"]["verdict"] == "contradicts"
+    assert found["triplet, semi-hard", "ahead of all negatives"]["verdict"] == "agrees"
+    assert found["sigmoid", "depends on the batch less than softmax"]["verdict"] == "not decided"  # 0 +- 0
+    falling = with_damage(lambda *a: 100 - rising(*a), lambda *_: 0.5)
+    assert claims_of(falling)["InfoNCE", "a large batch helps"]["verdict"] == "contradicts"
+
+
+def test_claims_know_one_corpus_from_the_other():
+    def level(corpus, encoders, loss, size):
+        return 50 + (1 if corpus == "icons" else -1) * size / 16
+
+    found = claims_of(with_damage(level, lambda *_: 0.5))
+    assert found["MNR", "a large batch helps"]["verdict"] == "agrees on icons, contradicts on scenes"
+
+
+def test_who_bears_noise_better():
+    frame = with_damage(rising, lambda c, e, loss, size: 0.9 if loss == "sigmoid" else 0.4)
+    row = claims_of(frame)["sigmoid", "bears wrong labels better than softmax"]
+    assert row["verdict"] == "agrees" and row["scenes"] == (None, None, None)
+
+
+def test_verdicts_of_two_corpora():
+    agrees, contradicts, open_ = claims.VERDICTS
+    assert claims.together({"icons": agrees, "scenes": agrees}) == "agrees"
+    assert claims.together({"icons": open_, "scenes": open_}) == "not decided"
+    assert claims.together({"icons": open_, "scenes": contradicts}) == "contradicts on scenes"
+
+
+def test_every_claim_is_about_a_loss_and_can_fail():
+    assert {claim.loss for claim in claims.CLAIMS} == set(OBJECTIVES)
+    assert len({(claim.loss, claim.says) for claim in claims.CLAIMS}) == len(claims.CLAIMS)
+
+
+# ---- bytes
+
+
+def test_kept_bytes_by_hand():
+    B, d = 32, 4
+    product_only = memory.kept_bytes(lambda x, y: (x @ y.T).sum(), B, d)
+    assert product_only == 0  # a product keeps its factors, which are the embeddings
+    assert memory.kept_bytes(lambda x, y: (x @ y.T).exp().sum(), B, d) == 4 * B * B
+
+
+def test_losses_keep_matrices_and_blocks_do_not():
+    small, large = (memory.matrices_kept(B) for B in (256, 512))
+    assert set(OBJECTIVES) < set(large)
+    for name, count in large.items():
+        assert count < 0.6 * small[name] if "blocked" in name else 1 <= count <= 4
+    for name in memory.WAYS:
+        x, y = memory.pairs(8)
+        memory.WAYS[name](x, y).backward()
+        assert torch.isfinite(x.grad).all()
+
+
+def test_the_same_loss_blocked_or_not():
+    x, y = memory.pairs(300)
+    blocked = memory.WAYS["InfoNCE, blocked"](x, y)
+    assert blocked.item() == pytest.approx(infonce_loss(x, y, direction="both").item(), rel=1e-6)
+
+
+# ---- the committed trials
+
+
+def test_the_committed_trials_are_the_grid_each_once_at_the_tuned_rate():
+    found = loss_trials.committed()
+    wanted = [trial for part in loss_trials.PARTS for trial in loss_trials.trials(part)]
+    columns = [*loss_trials.SETTING, "seed"]
+    rows = [tuple(row) for row in found[columns].itertuples(index=False)]
+    assert len(set(rows)) == len(rows)
+    assert set(rows) == {tuple(getattr(trial, column) for column in columns) for trial in wanted}
+    for row in found.to_dict("records"):
+        trial = Trial(**{column: row[column] for column in columns})
+        assert row["rate"] == pytest.approx(trial.learning_rate, rel=1e-4), trial
+
+
+def test_the_committed_rates_are_percentages_that_nest():
+    found = loss_trials.committed()
+    for direction in ("text_to_image", "image_to_text"):
+        one, ten = found[f"R@1 {direction}"], found[f"R@10 {direction}"]
+        assert ((one >= 0) & (one <= ten) & (ten <= 100)).all()
+
+
+def test_the_committed_hits_are_the_committed_rates():
+    stored = load_arrays(artifacts_dir() / "losses" / "hits.npz")
+    whole = shootout.chosen(**shootout.WHOLE).groupby(["corpus", "encoders", "loss", "batch_size"])
+    assert set(stored) == {"/".join(map(str, key)) for key, _ in whole}
+    for key, trials in whole:
+        counts = stored["/".join(map(str, key))]
+        assert counts.shape == (len(shootout.test_task(key[0]).queries),) and counts.max() <= len(trials)
+        share = 100 * counts.mean() / len(trials)
+        assert share == pytest.approx(trials["R@1 text_to_image"].mean(), abs=1e-3)
+    assert np.array_equal(loss_trials.seed_averaged_hits(*key), counts / len(trials))
+
+
+def test_tables_of_the_committed_trials_are_complete():
+    n = len(OBJECTIVES)
+    assert sum(row["trials"] for row in tables.design()) == len(loss_trials.committed())
+    assert len(tables.tuned_rates()) == len(tables.usual_table()) == n
+    assert len(tables.at_one_size(64)) == len(tables.change_rows()) == n * len(CORPORA)
+    assert [row["corpus"] for row in tables.flattery()] == list(CORPORA)
+    assert all(len(found) == len(loss_trials.NOISE) for found in tables.kept_under_noise().values())
+    assert len(claims.judged()) == len(claims.CLAIMS)
+
+
+def test_what_cannot_be_told_is_the_same_told_or_not():
+    rows = {row["loss"]: row for row in tables.repeat_rows()}
+    assert not OBJECTIVES["MNR"].forgives and rows["MNR"]["telling"] == "no difference"
+
+
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_leader_and_rival_are_of_two_families(corpus):
+    lead = tables.leader(corpus, "heads", 64)
+    assert lead["family"] == tables.family(lead["loss"]) != tables.family(lead["rival"])
+    assert lead["low"] <= lead["value"] <= lead["high"] and lead["value"] >= 0
+    means, rho, p = tables.heads_and_full(corpus, 64)
+    assert max(means, key=lambda loss: means[loss][0]) == lead["loss"]
+    assert -1 <= rho <= 1 and 2 / 720 <= p <= 1

@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.datasets.counts import Count, published_counts
+from lib.checks import RetrievalInputError
+from lib.datasets.labelled_clips import load_labelled_clips
 from lib.datasets.records import field_of, read_json
-from lib.datasets.segments import SUBSETS, Segments, annotation, five_per_class, read_subset, split_labels
-from lib.datasets.sound_and_vision import RELEVANCE, SoundAndVision, paired
+from lib.datasets.segments import Segments, annotation, split_labels
+from lib.datasets.sound_and_vision import SoundAndVision
 from lib.datasets.tables import read_rows, read_table
 from lib.files import DamagedFileError
 
@@ -62,37 +63,24 @@ def load(
     Reference: Gemmeke et al. 2017, "Audio Set"; Gong et al. 2023, "Contrastive audio-visual masked
     autoencoder".
     """
-    check_choice(split, SPLITS, "split")
-    check_choice(subset, SUBSETS, "subset")
-    check_choice(relevance, RELEVANCE, "relevance")
-    root = Path(root)
-    label, published = published_counts(root, NAME, split, PUBLISHED)
-    counts, n_clips, shown = [], published.get("clips"), split
-    if split == "retrieval":
-        segments = read_subset(root, NAME)
-    else:
-        classes = read_classes(annotation(root, CLASSES, NAME))
-        segments = read_segments(annotation(root, f"{split}_segments.csv", NAME), classes)
-        counts = [
-            Count("segments", len(segments), published["segments"]),
-            Count("classes", len(classes), published["classes"]),
-        ]
-        if subset != "all":
-            segments, shown = segments.take(five_per_class(segments.labels)), f"{split}, {subset}, seed 0"
-        n_clips = len(segments)
-    return paired(
-        segments,
+    return load_labelled_clips(
         root,
-        name=label,
-        split=shown,
+        split,
+        name=NAME,
+        published=PUBLISHED,
+        read_set=partial(_read_set, split=split),
+        subset=subset,
         relevance=relevance,
-        counts=counts,
-        n_clips=n_clips,
         trimmed=trimmed,
         n_frames=n_frames,
         allow_partial=allow_partial,
-        datasheet="audioset",
     )
+
+
+def _read_set(root: Path, split: str) -> tuple[Segments, dict[str, int]]:
+    classes = read_classes(annotation(root, CLASSES, NAME))
+    segments = read_segments(annotation(root, f"{split}_segments.csv", NAME), classes)
+    return segments, {"segments": len(segments), "classes": len(classes)}
 
 
 def read_segments(path: str | Path, classes: Mapping[str, str] | None = None) -> Segments:

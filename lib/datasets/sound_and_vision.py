@@ -7,20 +7,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice
-from lib.datasets.counts import Count, check_counts, check_media
-from lib.datasets.media.clips import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
-from lib.datasets.segments import Segments
+from lib.datasets.counts import Count
+from lib.datasets.media.clips import AudioFiles, ClipFiles
 from lib.qrels import Qrels
 from lib.task import RetrievalTask
 
 DIRECTIONS = ("audio_to_video", "video_to_audio")
 RELEVANCE = ("same clip", "labels")
-SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
 MAX_JUDGEMENTS = 20_000_000  # by label; half a gigabyte on the way
 _ROWS = 512  # of the matrix of shared labels at a time
 
@@ -150,62 +147,3 @@ class SoundAndVision:
 
     def __repr__(self) -> str:
         return f"SoundAndVision({self.describe()})"
-
-
-def paired(
-    segments: Segments,
-    root: Path,
-    *,
-    name: str,
-    split: str,
-    relevance: str,
-    counts: Sequence[Count],
-    n_clips: int,
-    trimmed: bool,
-    n_frames: int,
-    allow_partial: bool,
-    datasheet: str,
-) -> SoundAndVision:
-    """The corpus that segments and their files make, checked against what is published.
-
-    Args:
-        segments: the clips of the protocol.
-        root: pictures in `videos/`; sounds in `audio/`, else those of the videos.
-        counts: of the annotations.
-        n_clips: how many clips the protocol has.
-        trimmed: whether the files are the segments, or the videos that they are parts of.
-        n_frames: of each clip.
-        name, split, relevance, allow_partial, datasheet: as in `SoundAndVision`.
-
-    Raises:
-        RetrievalInputError: counts that differ, or files that are missing, unless allowed.
-    """
-    counts = [*counts, Count("clips", len(segments), n_clips)]
-    check_counts(counts, f"{name}, {split}", allow_partial)
-    if not (trimmed or segments.times):
-        raise RetrievalInputError(
-            f"{name}, {split}: the file names cut clips and no times; trimmed must be True"
-        )
-    parts = None if trimmed else segments.times
-    seen = find_names(root, segments.stems, ("videos",), VIDEO_SUFFIXES)
-    heard = find_names(root, segments.stems, ("audio",), SOUND_SUFFIXES)
-    apart = AudioFiles(root, heard).present()  # a sound that has no file of its own is that of the video
-    sounds = AudioFiles(root, [a if own else v for a, v, own in zip(heard, seen, apart)], parts)
-    clips = ClipFiles(root, seen, parts, n_frames=n_frames)
-    present = clips.present()
-    missing = [file for file, there in zip(clips.names, present) if not there]
-    counts[-1] = Count("clips", int(present.sum()), n_clips)
-    check_media(counts[-1], missing, name, allow_partial)
-    whole = SoundAndVision(
-        name=name,
-        split=split,
-        sounds=sounds,
-        clips=clips,
-        item_ids=segments.ids,
-        labels=segments.labels,
-        relevance=relevance,
-        counts=tuple(counts),
-        missing=tuple(missing),
-        datasheet=datasheet,
-    )
-    return whole if present.all() else whole.take_items(np.flatnonzero(present))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.datasets.counts import Count, published_counts
-from lib.datasets.segments import SUBSETS, Segments, annotation, five_per_class, read_subset
-from lib.datasets.sound_and_vision import RELEVANCE, SoundAndVision, paired
+from lib.checks import RetrievalInputError
+from lib.datasets.labelled_clips import load_labelled_clips
+from lib.datasets.segments import Segments, annotation
+from lib.datasets.sound_and_vision import SoundAndVision
 from lib.datasets.tables import read_rows
 
 NAME = "vggsound"
@@ -53,37 +54,23 @@ def load(
 
     Reference: Chen et al. 2020, "VGGSound"; Gong et al. 2023, "Contrastive audio-visual masked autoencoder".
     """
-    check_choice(split, SPLITS, "split")
-    check_choice(subset, SUBSETS, "subset")
-    check_choice(relevance, RELEVANCE, "relevance")
-    root = Path(root)
-    label, published = published_counts(root, NAME, split, PUBLISHED)
-    counts, n_clips, shown = [], published.get("clips"), split
-    if split == "retrieval":
-        segments = read_subset(root, NAME)
-    else:
-        segments = read_segments(annotation(root, ANNOTATIONS, NAME), split)
-        counts = [
-            Count("segments", len(segments), published["segments"]),
-            Count("classes", len({own[0] for own in segments.labels}), published["classes"]),
-        ]
-        n_clips = len(segments)
-        if subset != "all":
-            segments, n_clips = segments.take(five_per_class(segments.labels)), published["five per class"]
-            shown = f"{split}, {subset}, seed 0"
-    return paired(
-        segments,
+    return load_labelled_clips(
         root,
-        name=label,
-        split=shown,
+        split,
+        name=NAME,
+        published=PUBLISHED,
+        read_set=partial(_read_set, split=split),
+        subset=subset,
         relevance=relevance,
-        counts=counts,
-        n_clips=n_clips,
         trimmed=trimmed,
         n_frames=n_frames,
         allow_partial=allow_partial,
-        datasheet="vggsound",
     )
+
+
+def _read_set(root: Path, split: str) -> tuple[Segments, dict[str, int]]:
+    segments = read_segments(annotation(root, ANNOTATIONS, NAME), split)
+    return segments, {"segments": len(segments), "classes": len({own[0] for own in segments.labels})}
 
 
 def read_segments(path: str | Path, split: str) -> Segments:

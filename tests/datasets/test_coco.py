@@ -24,16 +24,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("coco") / "root"
-    miniature.write_miniature(root)
-    return root
+@pytest.fixture
+def root(coco_miniature):
+    return coco_miniature
 
 
 @pytest.fixture(scope="module")
-def corpus(root):
-    return coco.load(root)
+def corpus(coco_miniature):
+    return coco.load(coco_miniature)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 from lib.checks import RetrievalInputError
 from lib.datasets import coco, coco_judgements, cxc
 from lib.datasets.counts import Count
-from lib.datasets.miniatures import coco as miniature
 from lib.files import DamagedFileError, MissingFileError
 
 pytestmark = pytest.mark.skipif(
@@ -18,16 +17,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("cxc") / "root"
-    miniature.write_miniature(root)
-    return root
+@pytest.fixture
+def root(coco_miniature):
+    return coco_miniature
 
 
 @pytest.fixture(scope="module")
-def corpus(root):
-    return coco.load(root)
+def corpus(coco_miniature):
+    return coco.load(coco_miniature)
 
 
 @pytest.fixture

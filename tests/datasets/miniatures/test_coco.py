@@ -16,11 +16,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("miniature") / "coco"
-    miniature.write_miniature(root)
-    return root
+@pytest.fixture
+def root(coco_miniature):
+    return coco_miniature
 
 
 def test_writing_twice_gives_the_same_bytes(root, tmp_path):

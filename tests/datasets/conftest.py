@@ -1,0 +1,15 @@
+"""What tests of several corpora share."""
+
+from __future__ import annotations
+
+import pytest
+
+from lib.datasets.miniatures import coco as miniature
+
+
+@pytest.fixture(scope="session")
+def coco_miniature(tmp_path_factory):
+    """The miniature of COCO, written once; whoever changes it takes a copy."""
+    root = tmp_path_factory.mktemp("coco") / "root"
+    miniature.write_miniature(root)
+    return root

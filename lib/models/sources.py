@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import textwrap
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import huggingface_hub
 import open_clip
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 
@@ -97,10 +102,15 @@ def _of_folder(label: str, folder: Path) -> Source:
 
 def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) -> Path:
     cache_dir = None if cache_dir is None else str(cache_dir)
+    hub = stated.get("hf_hub", "")
+    kept = _kept(hub, cache_dir) if hub else None
+    if kept is not None:
+        return kept
     try:
+        _check_reachable(huggingface_hub.constants.ENDPOINT if hub else stated.get("url"))
         return Path(download_pretrained(stated, cache_dir=cache_dir))
     except Exception as error:  # whatever the network, the proxy, the hub's client or the disk raise
-        hub = stated.get("hf_hub", "").rstrip("/")
+        hub = hub.rstrip("/")
         # The config goes with the file: it says transform and activation, which the name alone does not.
         files = f"{CONFIG}, {WEIGHTS[0]} and any tokenizer files of {hub}" if hub else stated.get("url")
         raise MissingFileError(
@@ -110,10 +120,27 @@ def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) ->
         ) from error
 
 
-def _usual_cache(hub: str) -> str:
-    from huggingface_hub.constants import HF_HUB_CACHE
+def _kept(hub: str, cache_dir: str | None) -> Path | None:
+    """The file of an earlier download, looked for in open_clip's order; no server is asked."""
+    repository, name = os.path.split(hub)
+    names = (Path(name).with_suffix(".safetensors").name, name) if name else WEIGHTS
+    found = [huggingface_hub.try_to_load_from_cache(repository, one, cache_dir=cache_dir) for one in names]
+    return next((Path(one) for one in found if isinstance(one, str)), None)
 
-    return HF_HUB_CACHE if hub else str(Path("~/.cache/clip").expanduser())
+
+def _check_reachable(address: str | None) -> None:
+    """Refuses a host whose name is not known here; the hub's client would ask twelve times, for a minute."""
+    if address is None or urllib.request.getproxies():
+        return  # a file on this disk, or a proxy, which looks up names itself
+    host = urlsplit(address).hostname
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        raise ConnectionError(f"{host} is not known here: there is no network") from error
+
+
+def _usual_cache(hub: str) -> str:
+    return huggingface_hub.constants.HF_HUB_CACHE if hub else str(Path("~/.cache/clip").expanduser())
 
 
 def _usual_transform(name: str) -> tuple[dict, tuple[str, ...]]:

@@ -67,6 +67,30 @@ def test_weights_that_cannot_be_fetched_are_one_clear_error(registered, tmp_path
         assert part in str(caught.value)
 
 
+def test_without_a_network_the_hub_is_not_asked(registered, tmp_path, monkeypatch):
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+
+    def unknown(*_):
+        raise OSError("no such name")
+
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
+    monkeypatch.setattr("lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(MissingFileError, match="there is no network"):
+        published("tiny", "far", tmp_path / "kept")
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_an_earlier_download_is_found_without_asking(registered, tmp_path, monkeypatch, name):
+    room = tmp_path / "models--somebody--tiny"
+    (room / "refs").mkdir(parents=True)
+    (room / "refs" / "main").write_text("abc")
+    kept = room / "snapshots" / "abc" / name
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"")
+    monkeypatch.setattr("lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked"))
+    assert find_source("tiny", "far", tmp_path).weights == kept
+
+
 def test_tag_file_and_folder_are_the_same_weights(registered, folder, weights):
     tag, file, whole = (published("tiny", str(source)) for source in ("plain", weights, folder))
     assert len({towers.identity["weights_sha256"] for towers in (tag, file, whole)}) == 1
@@ -95,6 +119,7 @@ def test_tags_that_disagree_on_the_transform_are_told(registered, weights):
 
 def test_every_published_tag_has_a_source_with_the_activation_of_its_maker(monkeypatch):
     monkeypatch.setattr("lib.models.sources.download_pretrained", lambda stated, cache_dir: "weights.bin")
+    monkeypatch.setattr("lib.models.sources._check_reachable", lambda address: None)
     found = {name: find_source(*name, None) for name in open_clip.list_pretrained()}
     assert len(found) > 190 and all(source.config["embed_dim"] for source in found.values())
     for name, quick in {

@@ -19,6 +19,7 @@ CONTEXT = {
     "n_gallery": "{} gallery items",
     "n_seeds": "{} seeds",
 }
+PROSE = 32  # characters of a cell beyond which a column is sentences, not names
 # Metrics that are positions in a ranking, not shares of one.
 RANKS = ("MedR", "MeanR")
 
@@ -159,8 +160,15 @@ def html_table(
         note: a smaller line under the caption.
     """
     cell = "padding:0.3em 0.9em;text-align:{};"
-    digits = "font-variant-numeric:tabular-nums;white-space:nowrap"
     align = [cell.format("right" if number else "left") for _, number in headers]
+    # Numbers stay on one line; sentences wrap, or they would push the columns behind them off the page.
+    prose = [
+        not number and max((len(row[i]) for row in body), default=0) > PROSE
+        for i, (_, number) in enumerate(headers)
+    ]
+    inside = [
+        f"white-space:normal;min-width:{PROSE // 2}em" if wraps else "white-space:nowrap" for wraps in prose
+    ]
     head = "".join(
         f'<th scope="col" style="{style}border-bottom:2px solid currentColor">{html.escape(name)}</th>'
         for (name, _), style in zip(headers, align, strict=True)
@@ -168,8 +176,8 @@ def html_table(
     lines = []
     for row in body:
         cells = "".join(
-            f'<td style="{style}{digits}">{html.escape(value)}</td>'
-            for value, style in zip(row, align, strict=True)
+            f'<td style="{style}font-variant-numeric:tabular-nums;{space}">{html.escape(value)}</td>'
+            for value, style, space in zip(row, align, inside, strict=True)
         )
         lines.append(f"<tr>{cells}</tr>")
     caption = f"<strong>{html.escape(title)}</strong>" if title else ""

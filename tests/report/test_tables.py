@@ -93,6 +93,13 @@ def test_html_is_plain_accessible_and_escaped():
     assert ">yes</td>" in markup
 
 
+def test_sentences_wrap_and_names_and_numbers_do_not():
+    rows = [{"name": "coco", "flaw": "captions fit other images than their own", "R@1": 0.5}]
+    cells = re.findall(r"<td style=\"([^\"]*)\">", quality(rows, tolerance=0.1).markup)
+    assert ["white-space:normal" in cell for cell in cells] == [False, True, False]
+    assert ["white-space:nowrap" in cell for cell in cells] == [True, False, True]
+
+
 def test_interval_cells_without_an_interval_show_the_value_alone():
     text = repr(quality([{"x": (1.5, 1.0, 2.0)}, {"x": 2.5}], tolerance=1))
     assert [line.strip() for line in text.splitlines()] == ["x [low, high]", "1.50 [1.00, 2.00]", "2.50"]

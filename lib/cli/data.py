@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.cli.options import Options, protocol_options
+from lib.checks import RetrievalInputError
+from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import console, print_rows, say
 from lib.files import MissingFileError, atomic_path
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from lib.datasets.fetching.downloads import Source
-    from lib.datasets.published import Corpus
 
 data = typer.Typer(no_args_is_help=True, help="The published benchmarks: list, check, download, write small.")
 
@@ -64,8 +63,8 @@ def check(
     """Counts what is under a folder beside what is published; exit code 1 where something is missing."""
     from lib.datasets.counts import MissingMediaError
 
-    corpus = _corpus(name)
-    split = _split(corpus, split)
+    corpus = corpus_named(name)
+    split = split_of(corpus, split)
     options = protocol_options(corpus, option)
     _existing(root, name)
     try:
@@ -107,7 +106,7 @@ def fixture(
     """Writes a small corpus in the format of a published one, which everything else here can read."""
     from lib.datasets.counts import MINIATURE
 
-    corpus = _corpus(name)
+    corpus = corpus_named(name)
     taken = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
     if taken and not (folder / MINIATURE).is_file():
         raise RetrievalInputError(
@@ -138,8 +137,8 @@ def download(
     """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it stopped."""
     from lib.datasets.fetching.sources import OFFERS, choose
 
-    corpus = _corpus(name)
-    split = _split(corpus, split)
+    corpus = corpus_named(name)
+    split = split_of(corpus, split)
     offer = OFFERS[name]
     chosen = choose(offer, split, tuple(file or ()))
     say(f"terms: {offer.terms}")
@@ -179,16 +178,6 @@ def _download(sources: tuple[Source, ...], root: Path) -> None:
             lines = obtain(source, root, progress=progress)
         for line in lines:
             say(line)
-
-
-def _corpus(name: str) -> Corpus:
-    from lib.datasets.published import CORPORA
-
-    return CORPORA[check_choice(name, CORPORA, "the corpus")]
-
-
-def _split(corpus: Corpus, split: str | None) -> str:
-    return check_choice(corpus.splits[0] if split is None else split, corpus.splits, "--split")
 
 
 def _existing(root: Path, name: str) -> None:

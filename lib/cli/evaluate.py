@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lib.checks import RetrievalInputError, check_choice
+from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import print_rows, progress_bar, say
 from lib.files import sha256_of
 
@@ -34,9 +35,7 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="The one that papers report, if none is given.")] = None,
     captions: Annotated[str | None, typer.Option(help='Which texts, for example "first 5".')] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="Another protocol option of the corpus, NAME=VALUE.")
-    ] = None,
+    option: Options = None,
     folds: Annotated[
         int | None, typer.Option(help="Mean of so many folds; 5 is the papers' COCO 1K.")
     ] = None,
@@ -72,10 +71,10 @@ def evaluate(
         raise RetrievalInputError("--inference querybank and --bank-split go together")
     from lib.benchmarks.retrieval import evaluate_rows
     from lib.benchmarks.retrieval.given import read_rows
-    from lib.datasets.published import CORPORA
 
-    known = CORPORA[check_choice(name, CORPORA, "the corpus")]
-    options = _protocol_options(known, captions, option or [])
+    known = corpus_named(name)
+    given = [] if captions is None else [f"captions={captions}"]
+    options = protocol_options(known, [*given, *(option or [])])
     corpus = _load(known, root, split, options, allow_partial)
     say(corpus.describe())
     how = {
@@ -127,28 +126,10 @@ def compare(
         say(f"written to {plot}")
 
 
-def _protocol_options(corpus: Corpus, captions: str | None, given: list[str]) -> dict:
-    """The protocol options of a corpus from `--captions` and `--option NAME=VALUE`."""
-    pairs = [] if captions is None else [("captions", captions)]
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise RetrievalInputError(f"--option is {one!r}, expected NAME=VALUE")
-        pairs.append((name, value))
-    if pairs and not corpus.options:
-        raise RetrievalInputError(f"{corpus.name} has no protocol options, got {pairs[0][0]}={pairs[0][1]}")
-    options = {}
-    for name, value in pairs:
-        allowed = corpus.options[check_choice(name, corpus.options, f"the option of {corpus.name}")]
-        options[name] = check_choice(value, allowed, name)
-    return options
-
-
 def _load(
     corpus: Corpus, root: Path, split: str | None, options: dict, allow_partial: bool
 ) -> CaptionedMedia:
-    split = check_choice(split or corpus.splits[0], corpus.splits, "--split")
-    return corpus.load(root, split, allow_partial=allow_partial, **options)
+    return corpus.load(root, split_of(corpus, split), allow_partial=allow_partial, **options)
 
 
 def _encoded(

@@ -1,4 +1,4 @@
-"""Protocols of a corpus as the command takes them: `--option captions=tokens`."""
+"""A corpus, its split and its protocols as the command takes them: `--option captions=tokens`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ Options = Annotated[
         "--option", help="A protocol as NAME=VALUE; `crossmodal data list` shows them. Repeat for more."
     ),
 ]
+
+
+def corpus_named(name: str) -> Corpus:
+    """The corpus that the user names."""
+    from lib.datasets.published import CORPORA
+
+    return CORPORA[check_choice(name, CORPORA, "the corpus")]
+
+
+def split_of(corpus: Corpus, split: str | None) -> str:
+    """The split that the user names, or the one that papers report."""
+    return check_choice(corpus.splits[0] if split is None else split, corpus.splits, "--split")
 
 
 def protocol_options(corpus: Corpus, given: Sequence[str] | None) -> dict:

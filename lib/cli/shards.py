@@ -40,6 +40,8 @@ def encode(
             log=say,
         )
     say(report.text())
+    if encoder.truncated:
+        say(f"{encoder.truncated:,} captions are longer than the model reads: their ends were cut")
 
 
 @bench.command("shards")

@@ -92,10 +92,10 @@ def test_a_model_is_encoded_and_named(run, coco_root, tmp_path):
             ["eval", "coco", "--root", ".", "--model", "scenes", "--captions", "four"],
             "captions must be one of",
         ),
-        (["eval", "coco", "--root", ".", "--model", "scenes", "--option", "four"], "expected NAME=VALUE"),
+        (["eval", "coco", "--root", ".", "--model", "scenes", "--option", "four"], "must be NAME=VALUE"),
         (
             ["eval", "coco", "--root", ".", "--model", "scenes", "--option", "x=1"],
-            "the option of coco must be",
+            "--option of coco must be",
         ),
         (["eval", "coco", "--root", ".", "--model", "scenes", "--bank-split", "val"], "go together"),
         (["eval", "coco", "--root", ".", "--model", "scenes"], "dataset_coco.json"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -155,3 +155,16 @@ def check_choice(value, allowed: Iterable[str], name: str) -> str:
     )
     hint = f" Did you mean {known[similar[0]]!r}?" if similar else ""
     raise RetrievalInputError(f"{name} must be one of {listed}; got {value!r}.{hint}")
+
+
+def check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
+    """Refuses an id that is there twice; says which, where, and in what (`name`)."""
+    if len(set(ids)) == len(ids):
+        return
+    seen: dict[str, int] = {}
+    for position, one in enumerate(ids):
+        if seen.setdefault(one, position) != position:
+            raise RetrievalInputError(
+                f"{name}: {kind} id {one!r} is there twice, at {seen[one]} and {position}; "
+                f"ids must be distinct"
+            )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.checks import RetrievalInputError, check_choice, check_distinct
 from lib.datasets.counts import Count
 from lib.qrels import Qrels
 from lib.task import RetrievalTask, entries_at
@@ -69,7 +69,7 @@ class CaptionedMedia:
                 f"{(len(self.texts), len(self.item_ids))}"
             )
         for kind, ids in (("item", self.item_ids), ("text", self.text_ids)):
-            _check_distinct(ids, kind, self.name)
+            check_distinct(ids, kind, self.name)
         for position, text in enumerate(self.texts):
             if not isinstance(text, str) or not text.strip():
                 raise RetrievalInputError(
@@ -135,7 +135,7 @@ class CaptionedMedia:
         inside = np.bincount(by_item.items, minlength=len(self.texts))
         texts = np.flatnonzero((inside > 0) & (inside == self.qrels.counts))
         item_ids = tuple(self.item_ids[item] for item in items)
-        _check_distinct(item_ids, "item", self.name)
+        check_distinct(item_ids, "item", self.name)
         return replace(
             self,
             split=f"{self.split} ({name_of_part})" if name_of_part else self.split,
@@ -190,13 +190,19 @@ class CaptionedMedia:
         return f"CaptionedMedia({self.describe()})"
 
 
-def _check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
-    if len(set(ids)) == len(ids):
-        return
-    seen: dict[str, int] = {}
-    for position, one in enumerate(ids):
-        if seen.setdefault(one, position) != position:
-            raise RetrievalInputError(
-                f"{name}: {kind} id {one!r} is there twice, at {seen[one]} and {position}; "
-                f"ids must be distinct"
-            )
+def equal_texts_once(keys: Sequence[str], qrels: Qrels) -> tuple[np.ndarray, Qrels]:
+    """Texts that read alike as one, relevant to the items of all of them.
+
+    Args:
+        keys: what decides whether two texts are one, in the order of the texts.
+        qrels: `(n_texts, n_items)`.
+
+    Returns:
+        `(n_kept,)` positions of the first text of each kind, and `Qrels` `(n_kept, n_items)` of grade 1.
+    """
+    places: dict[str, int] = {}
+    of_text = np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
+    _, first = np.unique(of_text, return_index=True)
+    # The same words twice for one item are one judgement.
+    pairs = np.unique(np.stack([of_text[qrels.query_index], qrels.items], axis=1), axis=0)
+    return first, Qrels.from_pairs(*pairs.T, shape=(len(places), qrels.n_items))

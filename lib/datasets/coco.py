@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from lib.checks import RetrievalInputError, check_choice
-from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.captioned import CaptionedMedia, equal_texts_once
 from lib.datasets.coco_alignment import folds, judgement_counts, judgements
 from lib.datasets.counts import published_counts
 from lib.datasets.karpathy import read_images
@@ -196,9 +194,6 @@ def unique_texts(records: Sequence[Record]) -> tuple[list[str], list[str], Qrels
     The id of a text is that of the first caption that reads so.
     """
     texts, text_ids, own = every_text(records, N_FIRST)
-    places: dict[str, int] = {}
-    of_text = np.array([places.setdefault(tidy(text), len(places)) for text in texts], dtype=np.int64)
-    _, first = np.unique(of_text, return_index=True)
-    pairs = np.unique(np.stack([of_text, own.items], axis=1), axis=0)  # the same words twice for one image
-    qrels = Qrels.from_pairs(*pairs.T, shape=(len(places), len(records)))
-    return list(places), [text_ids[at] for at in first], qrels
+    tidied = [tidy(text) for text in texts]
+    first, qrels = equal_texts_once(tidied, own)
+    return [tidied[at] for at in first], [text_ids[at] for at in first], qrels

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.checks import RetrievalInputError, check_choice, check_distinct
 from lib.datasets.counts import Count
 from lib.datasets.media.clips import AudioFiles, ClipFiles
 from lib.qrels import Qrels
@@ -92,9 +92,7 @@ class SoundAndVision:
                 f"{self.name}: {n} ids, {len(self.sounds)} sounds, {len(self.clips)} clips and "
                 f"{len(self.labels)} sets of labels must be equally many"
             )
-        if len(set(self.item_ids)) < n:
-            twice = next(one for at, one in enumerate(self.item_ids) if one in self.item_ids[:at])
-            raise RetrievalInputError(f"{self.name}: the clip {twice!r} is there twice; ids must be distinct")
+        check_distinct(self.item_ids, "clip", self.name)
 
     directions = DIRECTIONS
 

@@ -43,17 +43,18 @@ def evaluate_corpus(
     """
     from lib.retrieval.embedding_cache import embed  # rows alone need no encoder
 
-    def rows_of(of, side: str) -> np.ndarray:
-        inputs, modality = (of.media, of.modality) if side == "media" else (of.texts, "text")
-        keep = {"corpus_checksum": of.checksum(), "side": side, "folder": folder}
-        return embed(encoder, inputs, modality, **keep, chunk=chunk, progress=progress)
+    def rows_of(of) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of media and of texts."""
+        keep = {"corpus_checksum": of.checksum(), "folder": folder, "chunk": chunk, "progress": progress}
+        media = embed(encoder, of.media, of.modality, side="media", **keep)
+        return media, embed(encoder, of.texts, "text", side="texts", **keep)
 
     if bank is not None:
         tested = {_plain(text) for text in corpus.texts}
         other = [place for place, text in enumerate(bank.texts) if _plain(text) not in tested]
-        options["banks"] = {"text": rows_of(bank, "texts")[other], bank.modality: rows_of(bank, "media")}
-    rows = rows_of(corpus, "media"), rows_of(corpus, "texts")
-    return evaluate_rows(*rows, corpus, identity=encoder.identity, **options)
+        bank_media, bank_texts = rows_of(bank)
+        options["banks"] = {"text": bank_texts[other], bank.modality: bank_media}
+    return evaluate_rows(*rows_of(corpus), corpus, identity=encoder.identity, **options)
 
 
 def evaluate_rows(

@@ -77,16 +77,23 @@ def summary(evaluations: Sequence[Evaluation], query_ids: Sequence[str]) -> Dire
     )
 
 
-def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float, float]:
-    """The interval of a mean of folds: each query weighs what its fold gives it.
+def weighted_by_fold(values: Sequence[np.ndarray]) -> np.ndarray:
+    """The values of all queries, weighted so that their mean is the mean of the folds' means.
 
     mean over folds f of mean over its n_f queries = mean over all n queries of x n / (F n_f)
+    """
+    n = sum(of.size for of in values)
+    return np.concatenate([of * (n / (len(values) * of.size)) for of in values])
+
+
+def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float, float]:
+    """The interval of a mean of folds: each query weighs what its fold gives it.
 
     Clusters are resampled over all folds, each in its own gallery. The mean of several medians has none.
     """
     if metric == "MedR":
         return np.nan, np.nan
-    of = [e.first_ranks if metric == "MeanR" else e.per_query[metric] for e in folded.folds]
-    n = sum(values.size for values in of)
-    weighted = np.concatenate([values * (n / (len(of) * values.size)) for values in of])
+    weighted = weighted_by_fold(
+        [e.first_ranks if metric == "MeanR" else e.per_query[metric] for e in folded.folds]
+    )
     return bootstrap_interval(weighted, groups) if np.isfinite(weighted).all() else (np.nan, np.nan)

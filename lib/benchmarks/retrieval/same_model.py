@@ -9,8 +9,9 @@ import numpy as np
 
 from lib.benchmarks.dual_encoders import stored, test_task
 from lib.benchmarks.retrieval.judged import fold_positions, within
+from lib.benchmarks.retrieval.one_direction import weighted_by_fold
 from lib.checks import RetrievalInputError, as_embeddings, unit_rows
-from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.captioned import CaptionedMedia, equal_texts_once
 from lib.metrics import Cosines, bootstrap_interval, dual_softmax, evaluate_embeddings, hit_rate_at_k
 from lib.qrels import Qrels
 
@@ -116,19 +117,12 @@ def protocols(
     together = np.add.reduceat(directions, by_item.indptr[:-1], axis=0)  # (n_items, d)
     averaged = media, together, Qrels.from_owner(np.arange(len(media)), len(media))
     yield Asked("captions averaged", {**WHOLE, "captions": "mean of each"}, (averaged,))
-    yield Asked("equal captions once", {**WHOLE, "captions": "unique"}, (_unique(corpus, media, texts),))
+    kept, merged = equal_texts_once(corpus.texts, own)
+    yield Asked("equal captions once", {**WHOLE, "captions": "unique"}, ((media, texts[kept], merged),))
     if truth is not None:
         yield Asked("every true pair", {**WHOLE, "judgements": "every true pair"}, ((media, texts, truth),))
     helped = {**first, "inference": "transductive"}
     yield Asked("first fold, dual softmax", helped, folds[:1], beta)
-
-
-def _unique(corpus: CaptionedMedia, media: np.ndarray, texts: np.ndarray) -> tuple:
-    places: dict[str, int] = {}
-    of_text = np.array([places.setdefault(text, len(places)) for text in corpus.texts])
-    _, kept = np.unique(of_text, return_index=True)
-    pairs = np.unique(np.stack([of_text[corpus.qrels.query_index], corpus.qrels.items], axis=1), axis=0)
-    return media, texts[kept], Qrels.from_pairs(*pairs.T, shape=(len(places), len(media)))
 
 
 def r1_rows(asked: Sequence[Asked] | Iterator[Asked], modality: str = "image") -> list[dict]:
@@ -146,7 +140,7 @@ def r1_rows(asked: Sequence[Asked] | Iterator[Asked], modality: str = "image") -
     for one in asked:
         for direction in (f"{modality}_to_text", f"text_to_{modality}"):
             found = [_hits(part, direction.endswith("to_text"), one.beta) for part in one.parts]
-            hits, groups = _weighted(found)
+            hits, groups = weighted_by_fold([hits for hits, _ in found]), _apart([of for _, of in found])
             low, high = bootstrap_interval(hits, groups)
             gallery = one.parts[0][1 if direction.endswith("to_text") else 0]
             row = {"protocol": one.name, "direction": direction, "value": float(hits.mean())}
@@ -183,12 +177,10 @@ def _hits(part, to_text: bool, beta: float | None) -> tuple[np.ndarray, np.ndarr
     return hit_rate_at_k(run.ids, qrels, 1), groups
 
 
-def _weighted(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Hits of all parts, weighted so that their mean is the mean of the parts' means."""
-    n = sum(hits.size for hits, _ in found)
-    hits = np.concatenate([hits * (n / (len(found) * hits.size)) for hits, _ in found])
-    starts = np.cumsum([0] + [groups.max() + 1 for _, groups in found])
-    return hits, np.concatenate([groups + start for (_, groups), start in zip(found, starts)])
+def _apart(groups: Sequence[np.ndarray]) -> np.ndarray:
+    """The clusters of all parts, numbered so that no two parts share one."""
+    starts = np.cumsum([0] + [of.max() + 1 for of in groups])
+    return np.concatenate([of + start for of, start in zip(groups, starts)])
 
 
 def with_lost_media(

@@ -54,7 +54,7 @@ class FaissIndex(VectorSearchIndex):
         """The empty faiss index; where it learns, from that many vectors."""
 
     @abstractmethod
-    def _parameters(self, selector: faiss.IDSelector | None) -> faiss.SearchParameters | None:
+    def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters | None:
         """The search options, as faiss takes them."""
 
     @abstractmethod
@@ -102,7 +102,7 @@ class FaissIndex(VectorSearchIndex):
         """Scores and labels as faiss gives them; notes the work."""
         selector = None if positions is None else self._selector(positions)
         reset_counters()
-        found = self._searched().search(queries, k, params=self._parameters(selector))
+        found = self._searched().search(queries, k, params=self._parameters(selector, k))
         self._work = self._count_work(len(queries), None if positions is None else positions.size)
         return found
 

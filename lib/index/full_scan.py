@@ -30,7 +30,7 @@ class FullScan(Reranked):
         self._work = self._count_work(len(queries), positions.size)
         return found, np.where(labels < 0, labels, positions[labels])
 
-    def _parameters(self, selector: faiss.IDSelector | None) -> None:
+    def _parameters(self, selector: faiss.IDSelector | None, k: int) -> None:
         return None
 
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:

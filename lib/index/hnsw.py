@@ -9,6 +9,8 @@ from lib.index import sizes
 from lib.index.faiss_index import FAISS_METRICS, FaissIndex, one_thread
 from lib.index.options import SEED, whole
 
+EF_SEARCH = 64  # without a choice, and with no more hits to find
+
 
 class HNSWIndex(FaissIndex):
     """A best-first walk over a graph whose upper levels are sparse.
@@ -21,8 +23,9 @@ class HNSWIndex(FaissIndex):
         links: M.
         ef_construction: length of that list while a vector looks for its neighbours.
         seed: of the levels. Vectors are added by one thread, so that the graph is the same every time.
-        ef_search: length of the list for queries. Below k, k are returned all the same, found by a walk that
-            stops earlier: less work, less recall, no warning.
+        ef_search: length of the list for queries; max(64, k) when None. A walk with a number below k opens no
+            more vectors than that: less work, less recall, and far below k fewer than k hits, filled up with
+            -inf and -1. A walk can fall short of k at any number where parts of the graph are not linked.
 
     Under inner_product hardly anything links to short vectors, and no `ef_search` finds some of them.
 
@@ -37,7 +40,7 @@ class HNSWIndex(FaissIndex):
     index_type = "HNSW"
     can_remove = False
     build_known = {"links": whole(16, least=2), "ef_construction": whole(100), "seed": SEED}
-    search_known = {"ef_search": whole(64)}
+    search_known = {"ef_search": whole(None)}
 
     @property
     def bottom_links(self) -> np.ndarray:
@@ -76,9 +79,10 @@ class HNSWIndex(FaissIndex):
         with one_thread():
             super()._add(vectors, ids)
 
-    def _parameters(self, selector: faiss.IDSelector | None) -> faiss.SearchParameters:
+    def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters:
         options = {} if selector is None else {"sel": selector}
-        return faiss.SearchParametersHNSW(efSearch=self._options["ef_search"], **options)
+        ef_search = self._options["ef_search"] or max(EF_SEARCH, k)
+        return faiss.SearchParametersHNSW(efSearch=ef_search, **options)
 
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
         return {"distances": faiss.cvar.hnsw_stats.ndis}

@@ -93,7 +93,7 @@ class InvertedFile(FaissIndex):
             return super()._selector(positions)
         return faiss.IDSelectorBatch(self._ids.at(positions))
 
-    def _parameters(self, selector: faiss.IDSelector | None) -> faiss.SearchParameters:
+    def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters:
         options = {} if selector is None else {"sel": selector}
         return faiss.SearchParametersIVF(nprobe=self._options["nprobe"], **options)
 
@@ -114,7 +114,8 @@ class IVFIndex(InvertedFile):
         cell(x) = argmax_c s(x, c)        hits of q = best k of { x : cell(x) among the nprobe best of q }
 
     A query costs nlist comparisons with centroids and about n nprobe / nlist with vectors, more where cells
-    are unequal (`imbalance`). Scores are exact; what is in no visited cell is not found.
+    are unequal (`imbalance`). Scores are exact; what is in no visited cell is not found. Where the visited cells
+    hold fewer than k vectors, -inf and -1 fill up.
 
     Args:
         nlist: cells; the power of two at or below min(4 sqrt(n), n / 39) for n training vectors when None.

@@ -60,8 +60,8 @@ class IVFPQIndex(ProductCodes, InvertedFile):
         set_k_means(index.cp, self._options["seed"], spherical=self.metric != "l2")
         return self._rotated(index)
 
-    def _parameters(self, selector: faiss.IDSelector | None) -> faiss.SearchParameters:
-        parameters = super()._parameters(selector)
+    def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters:
+        parameters = super()._parameters(selector, k)
         if not self._options["rotate"]:
             return parameters
         return faiss.SearchParametersPreTransform(index_params=parameters)

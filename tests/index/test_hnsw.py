@@ -37,6 +37,21 @@ def test_recall_and_work_grow_with_the_list():
     assert distances == sorted(distances) and distances[0] < 60 * 1500 / 3
 
 
+def test_the_list_is_at_least_as_long_as_the_answer_unless_it_is_chosen():
+    index = filled()
+    truth = topk_exact(QUERIES, BASE, 1000)[1]
+    found = index.search(QUERIES, 1000)[1]
+    assert (found >= 0).all()
+    assert np.mean([np.isin(mine, right).mean() for mine, right in zip(found, truth)]) > 0.99
+    index.set_search(ef_search=1000)
+    np.testing.assert_array_equal(index.search(QUERIES, 1000)[1], found)
+    index.set_search(ef_search=16)
+    scores, few = index.search(QUERIES, 1000)
+    assert (few[:, -1] == -1).any() and np.isneginf(scores[few == -1]).all()
+    index.set_search(ef_search=None)
+    np.testing.assert_array_equal(index.search(QUERIES, 1000)[1], found)
+
+
 def test_threads_do_not_change_the_graph_and_are_given_back():
     one = links(filled())
     faiss.omp_set_num_threads(2)
@@ -53,7 +68,7 @@ def test_options_reach_faiss():
     index = filled(links=5, ef_construction=17, ef_search=23)
     assert index._faiss.hnsw.nb_neighbors(0) == 10 and index._faiss.hnsw.nb_neighbors(1) == 5
     assert index._faiss.hnsw.efConstruction == 17
-    assert index._parameters(None).efSearch == 23
+    assert index._parameters(None, 10).efSearch == index._parameters(None, 100).efSearch == 23
     assert index._faiss.metric_type == faiss.METRIC_INNER_PRODUCT
 
 

@@ -114,7 +114,7 @@ class IVFIndex(InvertedFile):
         cell(x) = argmax_c s(x, c)        hits of q = best k of { x : cell(x) among the nprobe best of q }
 
     A query costs nlist comparisons with centroids and about n nprobe / nlist with vectors, more where cells
-    are unequal (`imbalance`). Scores are exact; what is in no visited cell is not found. Where the visited cells
+    are unequal (`imbalance`). Scores are exact; what is in no visited cell is not found. Where those cells
     hold fewer than k vectors, -inf and -1 fill up.
 
     Args:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import open_clip
 import torch
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors import safe_open
 
 from lib.checks import RetrievalInputError
 from lib.files import MissingFileError
+from lib.models.folders import refuse_local, text_tower_files, tokenizer_files
 from lib.models.sources import SUFFIXES, Source, find_source, first_line
 from lib.models.towers import Towers, weights_digest
+
+MARK = re.compile("<((start|end)_of_text>)", re.IGNORECASE)
 
 
 def published(model: str, pretrained: str, cache_dir: str | Path | None = None) -> Towers:
@@ -33,10 +40,10 @@ def published(model: str, pretrained: str, cache_dir: str | Path | None = None) 
     """
     source = find_source(model, str(pretrained), cache_dir)
     shapes = tensor_shapes(source.weights)
-    network = _filled(source, cache_dir)
+    network = _filled(source)
     _refuse_stretched(shapes, network, source)
     tokenizer = _tokenizer(source, cache_dir)
-    settings = PreprocessCfg(**network.visual.preprocess_cfg)
+    settings = PreprocessCfg(**{**source.transform, "size": network.visual.image_size})
     transform = image_transform_v2(settings, is_train=False)
     length = tokenizer.context_length
 
@@ -105,23 +112,28 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _filled(source: Source, cache_dir: str | Path | None) -> torch.nn.Module:
-    folder = source.name.startswith("local-dir:")
+def _filled(source: Source) -> torch.nn.Module:
+    """The network of the config that was checked, as `open_clip.create_model` builds it from a file."""
+    config = copy.deepcopy(source.config) | {"quick_gelu": source.quick_gelu}
+    tower = config["text_cfg"].get("hf_model_name")
+    kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) or tower else open_clip.CLIP
+    kind = open_clip.CoCa if config.get("multimodal_cfg") else kind
+    config["vision_cfg"]["timm_model_pretrained"] = False
     try:
-        return open_clip.create_model(
-            source.name,
-            None if folder else str(source.weights),
-            force_quick_gelu=source.quick_gelu,
-            force_preprocess_cfg=source.transform,
-            cache_dir=None if cache_dir is None else str(cache_dir),
-            require_pretrained=True,
-            weights_only=True,
-        )
+        with TemporaryDirectory() as room:
+            if tower:
+                files = text_tower_files(tower, source.folder, Path(room))
+                config["text_cfg"] |= {"hf_model_name": str(files), "hf_model_pretrained": False}
+            network = kind(**config)
+        open_clip.load_checkpoint(network, str(source.weights), weights_only=True)
+    except (RetrievalInputError, MissingFileError):
+        raise
     except Exception as error:  # open_clip, timm and transformers each raise their own
         raise RetrievalInputError(
             f"{source.weights} does not fill {source.model}: {first_line(error)} Pass the architecture that "
             f"it was trained with"
         ) from error
+    return network
 
 
 def _refuse_stretched(shapes: dict, network: torch.nn.Module, source: Source) -> None:
@@ -136,9 +148,32 @@ def _refuse_stretched(shapes: dict, network: torch.nn.Module, source: Source) ->
 
 
 def _tokenizer(source: Source, cache_dir: str | Path | None) -> Callable:
+    """The tokenizer that open_clip would choose; a mark such as `<end_of_text>` in a text is text."""
+    text = source.config["text_cfg"]
+    name, options = text.get("hf_tokenizer_name"), text.get("tokenizer_kwargs") or {}
+    options = {"context_length": text.get("context_length") or DEFAULT_CONTEXT_LENGTH, **options}
     try:
-        options = {} if cache_dir is None else {"cache_dir": str(cache_dir)}
-        return open_clip.get_tokenizer(source.name, **options)
+        if not name:
+            tokenizer = SimpleTokenizer(**options)
+            clean = tokenizer.clean_fn  # it also makes marks, of &lt;end_of_text&gt;
+            tokenizer.clean_fn = lambda text: MARK.sub(r"< \1", clean(text))
+            return tokenizer
+        with TemporaryDirectory() as room:
+            if source.folder is not None:
+                name = str(tokenizer_files(source.folder, Path(room)))
+            else:
+                refuse_local(name)
+            tokenizer = HFTokenizer(
+                name,
+                cache_dir=None if cache_dir is None else str(cache_dir),
+                tokenizer_mode=text.get("tokenizer_mode"),
+                trust_remote_code=False,
+                **options,
+            )
+        tokenizer.tokenizer.split_special_tokens = True
+        return tokenizer
+    except (RetrievalInputError, MissingFileError):
+        raise
     except Exception as error:  # transformers is missing, or its vocabulary is not here
         raise MissingFileError(
             f"the tokenizer of {source.model} cannot be made: {first_line(error)} It comes through the "

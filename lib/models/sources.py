@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import textwrap
@@ -17,9 +16,9 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_p
 
 from lib.checks import RetrievalInputError, check_choice
 from lib.files import MissingFileError
+from lib.models.folders import CONFIG, folder_config
 
-CONFIG = "open_clip_config.json"
-# In a folder, in open_clip's order of preference, so that it fills the model from the file checked here.
+# In a folder, in open_clip's order of preference.
 WEIGHTS = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
@@ -31,9 +30,8 @@ TRANSFORM = ("mean", "std", "interpolation", "resize_mode")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model comes from: `name` as open_clip takes it, the weights file, and what its maker states."""
+    """Where a model comes from: its weights file, and what its maker states of architecture and transform."""
 
-    name: str
     model: str
     tag: str
     weights: Path
@@ -41,6 +39,7 @@ class Source:
     transform: dict = field(default_factory=dict)
     quick_gelu: bool = False
     notes: tuple[str, ...] = ()
+    folder: Path | None = None  # where the files of tower and tokenizer are, if not on the hub
 
 
 def find_source(model: str, pretrained: str, cache_dir: str | Path | None) -> Source:
@@ -63,11 +62,11 @@ def find_source(model: str, pretrained: str, cache_dir: str | Path | None) -> So
         # open_clip only warns when weights trained with x * sigmoid(1.702 x) are put into a plain-GELU
         # architecture; the numbers then drop by points without an error. The maker's word decides.
         trained_with = gelu or bool(stated.get("quick_gelu"))
-        return Source(name, name, pretrained, weights, config, transform, trained_with)
+        return Source(name, pretrained, weights, config, transform, trained_with)
     if path.is_file():
         transform, notes = _usual_transform(name)
         notes += _doubt_of_activation(name, gelu)
-        return Source(name, name, path.name, path.resolve(), config, transform, gelu, notes)
+        return Source(name, path.name, path.resolve(), config, transform, gelu, notes)
     if path.suffix in SUFFIXES or len(path.parts) > 1:
         raise MissingFileError(f"the checkpoint {path} is missing: neither a file nor a folder")
     tags = list_pretrained_tags_by_model(name)
@@ -80,24 +79,12 @@ def find_source(model: str, pretrained: str, cache_dir: str | Path | None) -> So
 
 
 def _of_folder(label: str, folder: Path) -> Source:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise MissingFileError(
-            f"{folder} holds no {CONFIG}; a folder needs it beside one of {', '.join(WEIGHTS)}"
-        )
-    text = path.read_text(encoding="utf-8", errors="replace")
-    try:
-        config = json.loads(text)["model_cfg"]
-        config["embed_dim"], config["vision_cfg"], config["text_cfg"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise RetrievalInputError(f"{path} is no open_clip config: {error!r}") from error
-    if "trust_remote_code" in text:
-        raise RetrievalInputError(f"{path} asks to run code that came with the model; that is not done here")
+    config, transform = folder_config(folder)
     weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if weights is None:
         raise MissingFileError(f"{folder} holds no weights; expected one of {', '.join(WEIGHTS)}")
     gelu = bool(config.get("quick_gelu"))
-    return Source(f"local-dir:{folder.resolve()}", label, weights.name, weights, config, quick_gelu=gelu)
+    return Source(label, weights.name, weights, config, transform, gelu, folder=folder)
 
 
 def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) -> Path:

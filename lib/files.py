@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from lib.checks import RetrievalInputError
 
+try:
+    import fcntl
+except ImportError:  # Windows has other locks; there, leftovers of killed writes stay
+    fcntl = None
+
 CHECKSUM_SUFFIX = ".sha256"
+ROOM = ".crossmodal-"  # folders of this name hold what is being written; those of killed writers are cleaned
+MAX_RATIO = 200  # captions as JSON shrink about tenfold, deflate cannot shrink more than some thousandfold
+FREE_BYTES = 2**26  # arrays of less than this are read whatever their ratio
+MAX_ARRAYS = 100_000
+_UNWRITABLE = {
+    errno.ENOSPC: "Its disk is full: free space on it, or choose another place",
+    errno.EDQUOT: "Your share of its disk is used up: free space on it, or choose another place",
+    errno.EROFS: "Its disk is read-only: choose another place",
+    errno.EACCES: "You may not write there: choose another place, or have the rights changed",
+    errno.EPERM: "You may not write there: choose another place, or have the rights changed",
+    errno.EFBIG: "The file would be larger than its disk or your limits allow: choose another place",
+}
+_told: set[str] = set()  # caches that could not be kept are spoken of once
+_swept: set[Path] = set()  # folders in which this process has looked for leftovers
 
 
 class DamagedFileError(ValueError):
@@ -22,6 +46,10 @@ class DamagedFileError(ValueError):
 
 class MissingFileError(FileNotFoundError, ValueError):
     """A file the project needs is not there; the message says which command makes it."""
+
+
+class UnwritableFileError(OSError, ValueError):
+    """A file cannot be written; the message names it, and says why and what to do."""
 
 
 def data_dir() -> Path:
@@ -36,8 +64,9 @@ def artifacts_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """What can be rebuilt at any time; ignored by git."""
-    return data_dir() / "cache"
+    """What can be rebuilt at any time: `$CROSSMODAL_CACHE` if it is set, else `cache/` in the data folder."""
+    override = os.environ.get("CROSSMODAL_CACHE")
+    return Path(override) if override else data_dir() / "cache"
 
 
 def relative_name(name: str | Path, root: str | Path) -> str:
@@ -92,46 +121,52 @@ def sha256_of(source: str | Path | bytes) -> str:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path in the same folder and renames it to `path` when the block succeeds.
+    """Yields a temporary path on the same disk and renames it to `path` when the block succeeds.
 
     A reader sees the old file or the new one, never half of one; on an error the temporary file goes away.
-    The temporary name keeps the suffix of `path`, since numpy appends one where it is missing.
+    The temporary name is that of `path`, in a folder `.crossmodal-*` beside it, which the next writer removes
+    if this one is killed.
+
+    Raises:
+        UnwritableFileError: the disk is full or read-only, or the folder cannot be made.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    if path.is_dir():
+        raise UnwritableFileError(f"{path} is a folder; a file of that name cannot be written")
+    with _room(path) as room:
+        temporary = room / "new" / path.name
         yield temporary
-        # mkstemp makes the file private; a committed or shared file wants the usual permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, ours: Collection[str] = ()) -> Iterator[Path]:
     """Yields a temporary folder beside `path` and gives it that name when the block succeeds.
 
-    On an error the temporary folder goes away and an old folder stays. An old one is replaced as a whole: for
-    a moment between two renames there is none, but never a mixture.
+    On an error the temporary folder goes away and an old folder stays. An old one is replaced as a whole, in
+    one step where the system can exchange two names (Linux); elsewhere there is none for a moment, and the
+    next writer or reader brings back the old one if this one is killed then.
+
+    Args:
+        path: the folder.
+        ours: files that an old folder may hold besides those that are written anew, as relative names. It is
+            left alone if it holds anything else, which belongs to somebody.
 
     Raises:
-        ValueError: `path` is a file.
+        RetrievalInputError: the old folder holds other files.
+        UnwritableFileError: `path` is a file, the disk is full or read-only, or the folder cannot be made.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path} is a file; a folder of that name cannot be written")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as room:
-        new, old = Path(room) / "new", Path(room) / "old"
-        new.mkdir()  # with the usual permissions; the room around it is private, and goes with what is left
+        raise UnwritableFileError(f"{path} is a file; a folder of that name cannot be written")
+    with _room(path) as room:
+        new, old = room / "new" / path.name, room / "old" / path.name
+        new.mkdir()
         yield new
         if path.exists():
+            _check_ours(path, _names(new) | set(ours))
+            if _exchange(new, path):
+                return
             path.rename(old)
         try:
             new.rename(path)
@@ -139,6 +174,139 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             if old.exists():
                 old.rename(path)
             raise
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[Path]:
+    """A locked folder beside `path` for what shall replace it; goes away at the end, however that comes."""
+    parent = path.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        if parent not in _swept:  # once: a corpus is unpacked into folders of 100,000 files
+            _swept.add(parent)
+            _sweep(parent)
+        room, lock = _new_room(parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with lock, _named_error(path, room):
+            yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _new_room(parent: Path) -> tuple[Path, IO[bytes]]:
+    while True:
+        room = Path(tempfile.mkdtemp(dir=parent, prefix=ROOM))
+        with suppress(FileNotFoundError):  # another process has just taken it for a leftover
+            lock = open(room / "lock", "wb")  # noqa: SIM115
+            with suppress(OSError):  # a disk without locks: nobody sweeps there either
+                _lock(lock, wait=True)
+            if os.fstat(lock.fileno()).st_nlink:
+                for part in ("new", "old"):
+                    (room / part).mkdir()
+                return room, lock
+            lock.close()
+
+
+def _lock(stream: IO[bytes], wait: bool = False) -> None:
+    """Locks a file until it is closed or its process ends; OSError where another one holds it."""
+    if fcntl is None:
+        raise OSError(errno.ENOLCK, "no locks here")
+    fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed writers have left in a folder, and gives back a name that one had just taken."""
+    for room in folder.glob(f"{ROOM}*"):
+        with suppress(OSError):
+            if not (room / "lock").exists():
+                room.rmdir()  # killed before it could lock; one that is about to makes another room
+                continue
+            with open(room / "lock", "rb+") as lock:
+                _lock(lock)  # OSError where its writer lives
+                for old in room.glob("old/*"):
+                    if not (folder / old.name).exists():
+                        old.rename(folder / old.name)
+                shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def _named_error(path: Path, room: Path) -> Iterator[None]:
+    """Turns what a full or read-only disk raises, in whatever library writes, into an error with advice."""
+    try:
+        yield
+    except UnwritableFileError:
+        raise
+    except Exception as error:
+        code, name = getattr(error, "errno", None), getattr(error, "filename", None)
+        if code is None:
+            code = _disk_error(room)  # numpy, torch and HDF5 do not say that the disk was full
+        if code not in _UNWRITABLE or (name and ROOM not in str(name)):  # or another file's trouble
+            raise
+        raise _unwritable(path, error, code) from error
+
+
+def _disk_error(room: Path) -> int | None:
+    """What the system says when a little is written: an error number, or None if that works."""
+    try:
+        with open(room / "probe", "wb", buffering=0) as probe:
+            probe.write(bytes(2**16))
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return error.errno
+    return None
+
+
+def _unwritable(path: Path, error: Exception, code: int | None = None) -> UnwritableFileError:
+    code = code or getattr(error, "errno", None)
+    why, advice = (
+        getattr(error, "strerror", None) or str(error),
+        _UNWRITABLE.get(code, "Choose another place"),
+    )
+    made = UnwritableFileError(f"{path} cannot be written: {why}. {advice}")
+    made.errno = code
+    return made
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Lets two paths change places in one step; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of linux/fs.h
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def _names(folder: Path) -> set[str]:
+    return {entry.relative_to(folder).as_posix() for entry in folder.rglob("*")}
+
+
+def _check_ours(folder: Path, ours: set[str]) -> None:
+    strange = sorted(_names(folder) - ours)
+    if strange:
+        shown = ", ".join(strange[:3]) + (f" and {len(strange) - 3:,} more" if len(strange) > 3 else "")
+        raise RetrievalInputError(
+            f"{folder} would be replaced, but holds what was not written by this command: {shown}. "
+            f"Nothing was changed; move that away, or name another folder"
+        )
+
+
+@contextmanager
+def optional_write() -> Iterator[None]:
+    """For what a cache keeps: where it cannot be written, the work goes on, and a warning says so once."""
+    try:
+        yield
+    except UnwritableFileError as error:
+        place = str(cache_dir())
+        if place not in _told:
+            _told.add(place)
+            warnings.warn(
+                f"Results are not kept, and will be computed again next time: {error}. The variable "
+                f"CROSSMODAL_CACHE names a folder for them, now {place}",
+                stacklevel=3,
+            )
 
 
 def seal(path: str | Path) -> str:
@@ -163,10 +331,12 @@ def verify(path: str | Path, *, rebuild: str) -> Path:
     """
     path = Path(path)
     sidecar = path.with_name(path.name + CHECKSUM_SUFFIX)
+    if not path.is_file():  # its folder may have lost its name to a writer that was killed
+        _sweep(path.parent.parent)
     for needed in (path, sidecar):
         if not needed.is_file():
             raise MissingFileError(f"{needed} is missing. {rebuild}")
-    expected = sidecar.read_text().split()[0] if sidecar.read_text().split() else "nothing"
+    expected = next(iter(sidecar.read_text(errors="replace").split()), "nothing")
     found = sha256_of(path)
     if found != expected:
         raise DamagedFileError(
@@ -190,11 +360,54 @@ def save_arrays(path: str | Path, *, compressed: bool = False, **arrays: np.ndar
 
 
 def load_arrays(
-    path: str | Path, *, rebuild: str = "Delete it and run the command that made it again."
-) -> dict:
-    """Reads what `save_arrays` wrote, after checking its checksum. Never unpickles objects."""
-    with np.load(verify(path, rebuild=rebuild), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    path: str | Path,
+    names: Collection[str] | None = None,
+    *,
+    rebuild: str = "Delete it and run the command that made it again.",
+) -> dict[str, np.ndarray]:
+    """Reads what `save_arrays` wrote, all or some names of it, after checking its checksum."""
+    return read_arrays(verify(path, rebuild=rebuild), names, advice=rebuild)
+
+
+def read_arrays(
+    path: str | Path, names: Collection[str] | None = None, *, advice: str = "np.savez writes such a file"
+) -> dict[str, np.ndarray]:
+    """Reads arrays of an `.npz` file; never unpickles objects, and inflates none that is not asked for.
+
+    Args:
+        path: the file.
+        names: those that are wanted, as far as they are there; all by default.
+        advice: what to do where it cannot be read, for the message.
+
+    Raises:
+        MissingFileError: no such file.
+        DamagedFileError: no `.npz` file, objects, or more bytes than a file of that length may hold.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} is missing. {advice}")
+    with reading(path, "no .npz file of plain arrays", advice), np.load(path, allow_pickle=False) as archive:
+        chosen = set(archive.files) if names is None else set(archive.files) & set(names)
+        members = {info.filename.removesuffix(".npy"): info.file_size for info in archive.zip.infolist()}
+        size, most = sum(members[name] for name in chosen), max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
+        if size > most or len(members) > MAX_ARRAYS:
+            raise DamagedFileError(
+                f"{path} would take {size:,} bytes for {len(chosen):,} of {len(members):,} arrays; a file of "
+                f"its length may hold at most {most:,} bytes and {MAX_ARRAYS:,} arrays. {advice}"
+            )
+        return {name: archive[name] for name in chosen}
+
+
+@contextmanager
+def reading(path: str | Path, what: str, advice: str) -> Iterator[None]:
+    """Turns whatever a reader raises into a DamagedFileError: `"<path> is <what>: <why>. <advice>"`."""
+    try:
+        yield
+    except (DamagedFileError, MissingFileError, RetrievalInputError, PermissionError):
+        raise
+    except Exception as error:
+        why = str(error) or type(error).__name__
+        raise DamagedFileError(f"{path} is {what}: {why}. {advice}") from error
 
 
 def kept_arrays(path: str | Path, make: Callable[[], dict]) -> dict:
@@ -204,6 +417,8 @@ def kept_arrays(path: str | Path, make: Callable[[], dict]) -> dict:
         path: an `.npz` of the cache.
         make: what to store there; called only if the file cannot be used.
 
+    Where nothing can be written, a warning says so once, and the arrays are returned all the same.
+
     Relations: for what can be made again at any time. What is committed is read with `load_arrays`, which
     refuses a damaged file.
     """
@@ -211,5 +426,6 @@ def kept_arrays(path: str | Path, make: Callable[[], dict]) -> dict:
         return load_arrays(path)
     except (MissingFileError, DamagedFileError):
         arrays = make()
-        save_arrays(path, **arrays)
+        with optional_write():
+            save_arrays(path, **arrays)
         return arrays

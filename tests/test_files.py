@@ -1,4 +1,6 @@
+import errno
 import hashlib
+import os
 import stat
 
 import numpy as np
@@ -25,7 +27,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
     with files.atomic_path(path) as temporary:
         temporary.write_text("new")
         assert not path.exists()
-        assert temporary.parent == path.parent and temporary.suffix == ".txt"
+        assert temporary.is_relative_to(path.parent) and temporary.name == path.name
     assert path.read_text() == "new"
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
@@ -51,9 +53,9 @@ def test_files_have_the_usual_permissions(tmp_path):
 def test_a_folder_appears_when_it_is_whole(tmp_path):
     path = tmp_path / "deep" / "index"
     for content in ("old", "new"):
-        with files.atomic_folder(path) as temporary:
+        with files.atomic_folder(path, ours=["old"]) as temporary:
             (temporary / content).write_text(content)
-            assert temporary.parent.parent == path.parent
+            assert temporary.is_relative_to(path.parent)
             assert not (path / content).exists()
         assert [p.name for p in path.iterdir()] == [content]
         assert [p.name for p in path.parent.iterdir()] == ["index"]
@@ -77,10 +79,11 @@ def test_a_folder_that_cannot_take_its_name_leaves_the_old_one(tmp_path, monkeyp
     rename = files.Path.rename
 
     def fails(source, target):
-        if source.name == "new":
+        if source.parent.name == "new":
             raise OSError("no")
         return rename(source, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)  # as on a Mac
     monkeypatch.setattr(files.Path, "rename", fails)
     with pytest.raises(OSError, match="no"), files.atomic_folder(path) as temporary:
         (temporary / "a").write_text("new")
@@ -96,6 +99,125 @@ def test_a_folder_has_the_usual_permissions_and_no_file_in_its_place(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is a file"), files.atomic_folder(tmp_path / "file"):
         pass
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    path = tmp_path / "index"
+    with files.atomic_folder(path) as temporary:
+        (temporary / "a").write_text("old")
+        (temporary / "sub").mkdir()
+    (path / "sub" / "notes.txt").write_text("mine")
+    with (
+        pytest.raises(RetrievalInputError, match=r"index would be replaced, but holds .*: sub/notes\.txt\."),
+        files.atomic_folder(path) as temporary,
+    ):
+        (temporary / "a").write_text("new")
+        (temporary / "sub").mkdir()
+    assert (path / "a").read_text() == "old" and (path / "sub" / "notes.txt").read_text() == "mine"
+    with files.atomic_folder(path, ours=["sub", "sub/notes.txt"]) as temporary:
+        (temporary / "a").write_text("new")
+    assert (path / "a").read_text() == "new" and not (path / "sub").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["index"]
+
+
+def killed(write) -> None:
+    """Runs a function in a process that ends at `os._exit`, without any cleaning up."""
+    child = os.fork()
+    if not child:
+        try:
+            write()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, "it was not killed where it should be"
+
+
+def test_what_killed_writers_leave_is_cleaned_and_what_live_ones_write_is_not(tmp_path, monkeypatch):
+    def half():
+        with files.atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            os._exit(9)
+
+    for _ in range(3):
+        killed(half)
+    monkeypatch.setattr(files, "_swept", set())  # as in a new process
+    with files.atomic_path(tmp_path / "live") as temporary:
+        temporary.write_text("live")
+        assert len(list(tmp_path.iterdir())) == 1  # the room of this one
+        monkeypatch.setattr(files, "_swept", set())
+        with files.atomic_path(tmp_path / "other") as other:
+            other.write_text("other")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["live", "other"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_writer_killed_while_it_replaces_a_folder_leaves_one_of_them(tmp_path, monkeypatch, exchanges):
+    path = tmp_path / "index"
+    files.save_arrays(path / "a.npz", x=np.array("old"))
+    rename, exchange = files.Path.rename, files._exchange
+
+    def dies_behind(function):
+        def replaced(*arguments):
+            function(*arguments)
+            os._exit(9)
+
+        return replaced
+
+    def replace():
+        if exchanges:
+            files._exchange = dies_behind(exchange)
+        else:
+            files._exchange, files.Path.rename = lambda one, other: False, dies_behind(rename)
+        with files.atomic_folder(path) as temporary:
+            files.save_arrays(temporary / "a.npz", x=np.array("new"))
+
+    killed(replace)
+    assert path.exists() == exchanges
+    assert files.load_arrays(path / "a.npz")["x"] == ("new" if exchanges else "old")
+
+
+def test_what_cannot_be_written_is_named_with_advice(tmp_path, monkeypatch):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with (
+        pytest.raises(files.UnwritableFileError, match=r"a\.txt cannot be written: No space.* free space"),
+        files.atomic_path(tmp_path / "a.txt"),
+    ):
+        raise full
+    with (
+        pytest.raises(files.UnwritableFileError, match=r"index cannot be written: Read-only.*another place"),
+        files.atomic_folder(tmp_path / "index"),
+    ):
+        raise OSError(errno.EROFS, "Read-only file system")
+    monkeypatch.setattr(files, "_disk_error", lambda room: errno.EDQUOT)  # a library that does not say why
+    with (
+        pytest.raises(files.UnwritableFileError, match=r"b\.npz cannot be written: 10 requested.*Your share"),
+        files.atomic_path(tmp_path / "b.npz"),
+    ):
+        raise OSError("10 requested and 0 written")
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "a.txt", tmp_path / "file" / "deep" / "a.txt"):
+        with pytest.raises(files.UnwritableFileError, match="cannot be written"), files.atomic_path(path):
+            pass
+    with pytest.raises(files.UnwritableFileError, match="is a folder"), files.atomic_path(tmp_path):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_error_about_another_file_stays_what_it_is(tmp_path):
+    with pytest.raises(PermissionError), files.atomic_path(tmp_path / "a.txt"):
+        raise PermissionError(errno.EACCES, "Permission denied", "/elsewhere/b.txt")
+    with pytest.raises(RuntimeError, match="half way"), files.atomic_path(tmp_path / "a.txt"):
+        raise RuntimeError("half way")
+
+
+def test_a_cache_that_cannot_be_written_is_made_anew_and_spoken_of_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(files, "_told", set())
+    with pytest.warns(UserWarning, match="CROSSMODAL_CACHE names a folder") as caught:
+        for _ in range(2):
+            path = files.cache_dir() / "deep" / "a.npz"
+            assert files.kept_arrays(path, lambda: {"x": np.arange(3)})["x"].tolist() == [0, 1, 2]
+    assert len(caught) == 1
 
 
 def test_arrays_come_back_as_they_were(tmp_path):
@@ -162,6 +284,39 @@ def test_other_suffixes_are_refused(tmp_path):
         files.save_arrays(tmp_path / "a.bin", x=np.arange(3))
 
 
+def test_an_array_that_is_not_asked_for_is_not_inflated(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, small=np.arange(3), bomb=np.zeros(2**27, np.int8))
+    assert files.read_arrays(path, ["small", "absent"])["small"].tolist() == [0, 1, 2]
+    with pytest.raises(DamagedFileError, match=r"would take 134,.* at most 67,108,864 bytes"):
+        files.read_arrays(path)
+
+
+def test_whatever_numpy_raises_names_the_file(tmp_path):
+    path, good = tmp_path / "a.npz", tmp_path / "good.npz"
+    np.savez(good, x=np.arange(5))
+    contents = [
+        b"",
+        b"PK",
+        b"\x80\x04.",
+        good.read_bytes()[:-30],
+        good.read_bytes().replace(b"(5,)", b"(5;)"),
+    ]
+    np.save(tmp_path / "rows.npy", np.arange(5))
+    for content in [*contents, (tmp_path / "rows.npy").read_bytes()]:
+        path.write_bytes(content)
+        with pytest.raises(DamagedFileError, match=r"a\.npz is no \.npz file of plain arrays: .*savez"):
+            files.read_arrays(path)
+
+
+def test_a_checksum_of_garbage_is_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    files.save_arrays(path, x=np.arange(3))
+    (tmp_path / f"a.npz{CHECKSUM_SUFFIX}").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DamagedFileError, match="is damaged"):
+        files.load_arrays(path)
+
+
 def test_objects_are_never_unpickled(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, x=np.array([{"a": 1}], dtype=object))
@@ -172,9 +327,12 @@ def test_objects_are_never_unpickled(tmp_path):
 
 def test_the_data_folder_can_be_moved(tmp_path, monkeypatch):
     monkeypatch.delenv("CROSSMODAL_DATA", raising=False)
+    monkeypatch.delenv("CROSSMODAL_CACHE", raising=False)
     assert files.data_dir().name == "data" and files.data_dir().is_absolute()
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     assert files.artifacts_dir() == tmp_path / "artifacts" and files.cache_dir() == tmp_path / "cache"
+    monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "mine"))
+    assert files.artifacts_dir() == tmp_path / "artifacts" and files.cache_dir() == tmp_path / "mine"
 
 
 def test_compressed_arrays_are_the_same_arrays(tmp_path):

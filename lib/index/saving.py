@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -44,7 +44,7 @@ def save_index(index: VectorSearchIndex, folder: Path) -> str:
         raise RetrievalInputError("the index has learnt nothing that could be saved: call train first")
     if folder.exists() and not (folder / HEADER).is_file():
         raise RetrievalInputError(f"{folder} exists and is no saved index; choose another name or remove it")
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, ours=_written(folder)) as temporary:
         digests = {}
         for name, write in index._bodies().items():
             with open(temporary / name, "wb") as stream:
@@ -61,6 +61,14 @@ def save_index(index: VectorSearchIndex, folder: Path) -> str:
             "bodies": digests,
         }
         return save_arrays(temporary / HEADER, header=np.array(json.dumps(header)), **index._state())
+
+
+def _written(folder: Path) -> Collection[str]:
+    """Files of the index that is there, as its header names them; none where it cannot be read."""
+    try:
+        return json.loads(str(load_arrays(folder / HEADER, ["header"])["header"]))["bodies"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def load_index(cls, folder: Path, memory_map: bool, use_gpu: bool) -> VectorSearchIndex:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from huggingface_hub import try_to_load_from_cache
 from open_clip.coca_model import MultimodalCfg
 from open_clip.hf_configs import arch_dict
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
@@ -46,7 +47,8 @@ TOKENIZER_CLASSES = {
 TOKENIZER_KEYS = {
     "add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder",
     "additional_special_tokens", "bos_token", "clean_up_tokenization_spaces", "cls_token",
-    "do_basic_tokenize", "do_lower_case", "eos_token", "errors", "extra_ids", "extra_special_tokens", "legacy", "legacy_behaviour", "mask_token",
+    "do_basic_tokenize", "do_lower_case", "eos_token", "errors",
+    "extra_ids", "extra_special_tokens", "legacy", "legacy_behaviour", "mask_token",
     "model_input_names", "model_max_length", "never_split", "pad_token", "padding_side", "sep_token",
     "spaces_between_special_tokens", "src_lang", "strip_accents", "tgt_lang", "tokenize_chinese_chars",
     "tokenizer_class", "trim_offsets", "truncation_side", "unk_token",
@@ -147,16 +149,17 @@ def text_tower_files(name: str, folder: Path | None, room: Path) -> Path:
 
     if folder is not None and (folder / "config.json").is_file():
         source, data = folder / "config.json", read_json(folder / "config.json")
+    elif folder is not None:
+        refuse_local(name)
+        source = try_to_load_from_cache(name, "config.json")
+        if not isinstance(source, str):
+            raise MissingFileError(
+                f"the config of the text tower {name} is not here; put its config.json into {folder}"
+            )
+        data = read_json(Path(source))
     else:
         refuse_local(name)
-        source = name
-        try:
-            data, _ = PreTrainedConfig.get_config_dict(name, local_files_only=folder is not None)
-        except OSError as error:
-            raise MissingFileError(
-                f"the config of the text tower {name} is not here; put its config.json into "
-                f"{folder or 'a folder, with the weights'}"
-            ) from error
+        source, (data, _) = name, PreTrainedConfig.get_config_dict(name)
     kind = data.get("model_type")
     if kind not in arch_dict:
         raise RetrievalInputError(

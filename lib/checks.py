@@ -3,16 +3,84 @@
 from __future__ import annotations
 
 import difflib
+import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from numbers import Real
 
 import numpy as np
 
+LARGEST_INT64 = 2**63 - 1
+LARGEST_TABLE = 2**30  # cells of a table that has one for each number from 0; 8 GiB of int64
 LISTED = 24  # names that an error spells out; a longer list would hide the rest of the message
 
 
 class RetrievalInputError(ValueError):
     """An input that cannot be right; the message names the value, where it is, and what to do."""
+
+
+def as_array(x, name: str) -> np.ndarray:
+    """Returns numbers, labels or flags as a numpy array in the dtype they came in: the one way into numpy.
+
+    A torch tensor may need a gradient, be on any device, or hold bfloat16, which becomes float32.
+
+    Raises:
+        RetrievalInputError: what numpy would read as something else than was meant: a masked array whose mask
+            hides values, a sparse matrix, a mapping (its keys), a set (any order), text, an iterator, rows of
+            unequal lengths.
+    """
+    if isinstance(x, list | tuple):
+        kinds = set(map(type, x))
+        if any(hasattr(kind, "detach") or issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+            x = [as_array(row, f"{name}[{i}]") for i, row in enumerate(x)]
+    elif isinstance(x, np.ma.MaskedArray):
+        if np.ma.is_masked(x):
+            raise RetrievalInputError(
+                f"{name} is a masked array with {np.ma.count_masked(x)} hidden values, which nothing here "
+                f"can leave out. Drop them yourself, or give {name}.data if they count"
+            )
+    elif isinstance(x, str | bytes | Mapping | Set | Iterator) or hasattr(x, "tocsr"):
+        raise RetrievalInputError(
+            f"{name} must be an array or a list, got {type(x).__name__}; give its values in order, as a list "
+            f"or by numpy"
+        )
+    elif hasattr(x, "detach"):
+        if getattr(x, "is_sparse", False) or "strided" not in str(x.layout):
+            raise RetrievalInputError(f"{name} is a sparse tensor ({x.layout}); give {name}.to_dense()")
+        if x.device.type == "meta":
+            raise RetrievalInputError(f"{name} is on the meta device, where tensors hold no values")
+        x = x.detach().cpu()
+        x = x.float() if "float" in str(x.dtype) and x.element_size() < 4 else x  # numpy has no bfloat16
+        return x.resolve_conj().resolve_neg().numpy()
+    try:
+        return np.asarray(x)
+    except (ValueError, TypeError, OverflowError) as error:  # nested lists of unequal lengths
+        raise RetrievalInputError(f"{name} is not a matrix or a list of numbers: {error}") from error
+
+
+def whole_numbers(x, name: str, ndim: int = 1) -> np.ndarray:
+    """Returns `x` as int64 with that many axes, such as ids; floats and what overflows are refused."""
+    array = as_array(x, name)
+    if array.ndim != ndim or (array.size and array.dtype.kind not in "iu"):
+        axes = {1: "a list of whole numbers", 2: "rows of whole numbers"}[ndim]
+        raise RetrievalInputError(f"{name} must be {axes}, got {array.dtype} {array.shape}")
+    if array.dtype == np.uint64 and array.size and array.max() > LARGEST_INT64:
+        raise RetrievalInputError(f"{name} holds {array.max()}; whole numbers end at 2^63 - 1 here")
+    return array.astype(np.int64, copy=False)
+
+
+def real_numbers(x, name: str, *, infinite: bool = False) -> np.ndarray:
+    """Returns `x` as `(n,)` float64 without NaN, n >= 1; flags count 0 and 1, infinity only if asked for."""
+    array = as_array(x, name)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "biuf":
+        raise RetrievalInputError(
+            f"{name} must be a list of at least one number, got {array.dtype} {array.shape}"
+        )
+    array = array.astype(np.float64)
+    wrong = np.flatnonzero(np.isnan(array) if infinite else ~np.isfinite(array))
+    if wrong.size:
+        raise RetrievalInputError(f"{name}[{wrong[0]}] is {array[wrong[0]]}, which is not finite")
+    return array
 
 
 def as_embeddings(x, name: str, *, dim: int | None = None, allow_empty: bool = False) -> np.ndarray:
@@ -53,13 +121,7 @@ def as_real_matrix(x, name: str, *, dim: int | None = None, allow_empty: bool = 
     Raises:
         RetrievalInputError: not real numbers, not two-dimensional, another `d` than `dim`, or empty.
     """
-    if hasattr(x, "detach"):  # a torch tensor; numpy reads neither gradients, nor devices, nor bfloat16
-        x = x.detach().cpu()
-        x = x.float() if "bfloat16" in str(x.dtype) else x
-    try:
-        array = np.asarray(x)
-    except ValueError as error:  # nested lists of unequal lengths
-        raise RetrievalInputError(f"{name} is not a matrix: {error}") from error
+    array = as_array(x, name)
     if array.dtype.kind not in "iuf":
         raise RetrievalInputError(
             f"{name} has dtype {array.dtype}; embeddings are real numbers, float32 or int8 at best"
@@ -129,6 +191,48 @@ def check_count(value, name: str, *, least: int = 1) -> int:
     return count
 
 
+def check_number(
+    value,
+    name: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+) -> float:
+    """Returns a finite number from `low` to `high` as `float`; `above` and `below` leave out the ends."""
+    number = value
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy scalars, 0-d arrays and tensors
+        number = value.item()
+    outside = [f"not {end:g}" for end, left_out in ((low, above), (high, below)) if left_out]
+    if high < math.inf:
+        range_ = f"between {low:g} and {high:g}" + f" ({', '.join(outside)})" * bool(outside)
+    else:
+        range_ = "a finite number" + f" {'above' if above else 'of at least'} {low:g}" * (low > -math.inf)
+    fits = isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number)
+    if not fits or not low <= number <= high or (above and number == low) or (below and number == high):
+        raise RetrievalInputError(f"{name} must be {range_}, got {value!r}")
+    return float(number)
+
+
+def check_seed(seed, name: str = "seed") -> int:
+    """Returns a seed from 0 to 2^63 - 1 as `int`."""
+    seed = check_count(seed, name, least=0)
+    if seed > LARGEST_INT64:
+        raise RetrievalInputError(f"{name} must be at most 2^63 - 1, got {seed}")
+    return seed
+
+
+def check_table(size: int, name: str) -> int:
+    """Refuses a table of one cell for each number below `size` that no memory holds; returns `size`."""
+    if size > LARGEST_TABLE:
+        raise RetrievalInputError(
+            f"{name} = {size} asks for a table of {size * 8 / 2**30:,.0f} GiB. Positions are counted from 0 "
+            f"without gaps: number your ids by np.unique(ids, return_inverse=True)"
+        )
+    return size
+
+
 def check_k(k, n_gallery: int) -> int:
     """Returns `k` as `int` when `1 <= k <= n_gallery`."""
     k = check_count(k, "k")
@@ -155,6 +259,14 @@ def check_choice(value, allowed: Iterable[str], name: str) -> str:
     )
     hint = f" Did you mean {known[similar[0]]!r}?" if similar else ""
     raise RetrievalInputError(f"{name} must be one of {listed}; got {value!r}.{hint}")
+
+
+def check_choices(values, allowed: Iterable[str], name: str) -> list[str]:
+    """Returns a list of names, each `check_choice`; a name alone is refused: its letters are no list."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise RetrievalInputError(f"{name} must be a list of names, got {values!r}; write [{values!r}]")
+    allowed = list(allowed)
+    return [check_choice(value, allowed, name) for value in values]
 
 
 def check_distinct(ids: Sequence[str], kind: str, name: str) -> None:

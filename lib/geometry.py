@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, check_choice, check_count, unit_rows
+from lib.checks import (
+    RetrievalInputError,
+    as_embeddings,
+    check_choice,
+    check_count,
+    check_number,
+    check_seed,
+    check_table,
+    unit_rows,
+)
 
 INT8_MAX = 127
 DISTANCES = ("one_minus_cosine", "euclidean", "angle")
@@ -30,6 +39,7 @@ def alignment(x, y, alpha: float = 2.0) -> float:
     Uniformity on the Hypersphere".
     """
     x, y = _pair(x, y)
+    alpha = check_number(alpha, "alpha", 0, above=True)
     return float(np.mean(np.linalg.norm(x - y, axis=1).astype(np.float64) ** alpha))
 
 
@@ -49,8 +59,7 @@ def uniformity(x, t: float = 2.0, *, block: int = 512) -> float:
     n = len(x)
     if n < 2:
         raise RetrievalInputError(f"uniformity needs at least 2 points, got {n}")
-    if not 0 < t <= 20:
-        raise RetrievalInputError(f"t must lie above 0 and at most at 20, got {t}")
+    t = check_number(t, "t", 0, 20, above=True)
     total = 0.0
     for start in range(0, n, check_count(block, "block")):
         kernel = x[start : start + block] @ x[start:].T  # (rows, n - start) cosines
@@ -72,7 +81,8 @@ def modality_gap(x, y) -> np.ndarray:
 
     Reference: Liang et al. 2022, "Mind the Gap".
     """
-    x, y = unit_rows(x, "x"), unit_rows(y, "y")
+    x = unit_rows(as_embeddings(x, "x"), "x")
+    y = unit_rows(as_embeddings(y, "y", dim=x.shape[1]), "y")
     return x.mean(axis=0, dtype=np.float64) - y.mean(axis=0, dtype=np.float64)
 
 
@@ -140,7 +150,8 @@ def triangle_violations(x, n_triples: int, *, distance: str = "one_minus_cosine"
     x /= np.linalg.norm(x, axis=1, keepdims=True)  # unit to the last bit: arccos near 1 is that sensitive
     if len(x) < 3:
         raise RetrievalInputError(f"a triple needs 3 points, got {len(x)}")
-    a, b, via = np.random.default_rng(seed).integers(len(x), size=(3, check_count(n_triples, "n_triples")))
+    n_triples = check_table(check_count(n_triples, "n_triples"), "n_triples")
+    a, b, via = np.random.default_rng(check_seed(seed)).integers(len(x), size=(3, n_triples))
 
     def between(i: np.ndarray, j: np.ndarray) -> np.ndarray:
         chord = np.linalg.norm(x[i] - x[j], axis=1)

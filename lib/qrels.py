@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, as_array, check_count, check_table, whole_numbers
 
 MAX_GRADE = int(np.iinfo(np.int16).max)
 
@@ -23,7 +23,7 @@ class Qrels:
 
     Args:
         indptr: `(n_queries + 1,)` int64 row boundaries.
-        items: `(n_judgements,)` int32 item positions, strictly ascending within a row.
+        items: `(n_judgements,)` int64 item positions, strictly ascending within a row.
         grades: `(n_judgements,)` int16, at least 1.
         n_items: size of the gallery.
 
@@ -40,23 +40,25 @@ class Qrels:
     n_items: int
 
     def __post_init__(self) -> None:
-        given = {name: _integers(getattr(self, name), name) for name in ("indptr", "items", "grades")}
+        given = {name: whole_numbers(getattr(self, name), name) for name in ("indptr", "items", "grades")}
         indptr, items, grades = given.values()
         if indptr.size == 0 or indptr[0] != 0 or indptr[-1] != items.size or (np.diff(indptr) < 0).any():
             raise RetrievalInputError(f"indptr must ascend from 0 to len(items) = {items.size}, got {indptr}")
         if items.size != grades.size:
             raise RetrievalInputError(f"{items.size} items have {grades.size} grades")
+        object.__setattr__(self, "n_items", check_count(self.n_items, "n_items", least=0))
         _check_range(items, self.n_items, "item")
         _check_grades(grades)
-        for (name, array), dtype in zip(given.items(), (np.int64, np.int32, np.int16), strict=True):
+        for (name, array), dtype in zip(given.items(), (np.int64, np.int64, np.int16), strict=True):
             array = array.astype(dtype)  # a copy: nobody else can write to it
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        keys = self._keys
-        if (np.diff(keys) <= 0).any():
-            at = int(np.flatnonzero(np.diff(keys) <= 0)[0])
+        queries = self.query_index
+        fails = np.flatnonzero((np.diff(items) <= 0) & (np.diff(queries) == 0))
+        if fails.size:
+            at = int(fails[0])
             raise RetrievalInputError(
-                f"items of query {keys[at] // max(self.n_items, 1)} must ascend strictly, "
+                f"items of query {queries[at]} must ascend strictly, "
                 f"found {self.items[at]} before {self.items[at + 1]}"
             )
 
@@ -71,7 +73,7 @@ class Qrels:
             n_queries: number of queries; one that owns nothing gets an empty row.
             grade: the grade of every judgement.
         """
-        owner = _integers(owner, "owner")
+        owner = whole_numbers(owner, "owner")
         items = np.arange(owner.size)
         return cls.from_pairs(owner, items, np.full(owner.size, grade), shape=(n_queries, owner.size))
 
@@ -89,20 +91,23 @@ class Qrels:
             RetrievalInputError: unequal lengths, a position outside `shape`, a grade outside 1..32767, or the
                 same pair twice.
         """
-        queries, items = _integers(query_index, "query_index"), _integers(item_index, "item_index")
-        grades = np.ones(queries.size, np.int64) if grades is None else _integers(grades, "grades")
+        queries, items = whole_numbers(query_index, "query_index"), whole_numbers(item_index, "item_index")
+        grades = np.ones(queries.size, np.int64) if grades is None else whole_numbers(grades, "grades")
         if not queries.size == items.size == grades.size:
             raise RetrievalInputError(
                 f"query_index, item_index and grades must be equally long, "
                 f"got {queries.size}, {items.size} and {grades.size}"
             )
-        n_queries, n_items = shape
+        if not isinstance(shape, tuple | list) or len(shape) != 2:
+            raise RetrievalInputError(f"shape must be (n_queries, n_items), got {shape!r}")
+        sizes = zip(shape, ("n_queries", "n_items"), strict=True)
+        n_queries, n_items = (check_count(size, f"shape: {name}", least=0) for size, name in sizes)
+        check_table(n_queries, "n_queries")
         _check_range(queries, n_queries, "query")
         _check_range(items, n_items, "item")
         _check_grades(grades)
-        keys = queries * n_items + items
-        order = np.argsort(keys, kind="stable")
-        twice = np.flatnonzero(np.diff(keys[order]) == 0)
+        order = np.lexsort((items, queries))
+        twice = np.flatnonzero((np.diff(items[order]) == 0) & (np.diff(queries[order]) == 0))
         if twice.size:
             at = order[twice[0] + 1]
             raise RetrievalInputError(
@@ -124,11 +129,20 @@ class Qrels:
         Raises:
             RetrievalInputError: an id that is not in the lists, or that is there twice.
         """
+        if not isinstance(judgements, Mapping):
+            raise RetrievalInputError(
+                f"judgements must be {{query id: [item id, ...]}}, got {type(judgements).__name__}"
+            )
         query_at, item_at = _positions(query_ids, "query"), _positions(item_ids, "item")
         triples = []
         for query, answers in judgements.items():
             if query not in query_at:
                 raise RetrievalInputError(f"judged query {query!r} is not one of {len(query_at)} query ids")
+            if isinstance(answers, str | bytes) or not isinstance(answers, Iterable):
+                raise RetrievalInputError(
+                    f"judgements of query {query!r} must be a list of item ids or {{item id: grade}}, "
+                    f"got {answers!r}"
+                )
             graded = answers.items() if isinstance(answers, Mapping) else ((item, 1) for item in answers)
             for item, grade in graded:
                 if item not in item_at:
@@ -161,13 +175,17 @@ class Qrels:
         return np.repeat(np.arange(self.shape[0]), self.counts)
 
     @cached_property
-    def _keys(self) -> np.ndarray:
-        # query * n_items + item ascends over the whole matrix, so that one binary search finds any cell.
-        return self.query_index * self.n_items + self.items
+    def _cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """The different items, and for each judgement a key by which one binary search finds any cell.
+
+        A key counts the different items, not the gallery: query * n_items would overflow for large ids.
+        """
+        different, column = np.unique(self.items, return_inverse=True)
+        return different, self.query_index * different.size + column
 
     def row(self, query: int) -> tuple[np.ndarray, np.ndarray]:
         """Item positions and grades of one query."""
-        if not 0 <= query < self.shape[0]:
+        if not 0 <= check_count(query, "query", least=0) < self.shape[0]:
             raise RetrievalInputError(f"query {query} is outside 0..{self.shape[0] - 1}")
         cells = slice(self.indptr[query], self.indptr[query + 1])
         return self.items[cells], self.grades[cells]
@@ -181,17 +199,17 @@ class Qrels:
         Returns:
             `(n_queries, k)` int16, 0 where an item is not relevant.
         """
-        ids = np.asarray(ranked_ids)
-        if ids.ndim != 2 or ids.shape[0] != self.shape[0] or ids.dtype.kind not in "iu":
-            raise RetrievalInputError(
-                f"ranked ids must be whole numbers of shape ({self.shape[0]}, k), got {ids.dtype} {ids.shape}"
-            )
+        ids = whole_numbers(ranked_ids, "ranked ids", ndim=2)
+        if ids.shape[0] != self.shape[0]:
+            raise RetrievalInputError(f"ranked ids must have shape ({self.shape[0]}, k), got {ids.shape}")
         _check_range(ids, self.n_items, "ranked item", lowest=-1)
         if self.items.size == 0:
             return np.zeros(ids.shape, np.int16)
-        wanted = np.arange(self.shape[0])[:, None] * self.n_items + ids  # (n_queries, k)
-        at = np.minimum(np.searchsorted(self._keys, wanted), self._keys.size - 1)
-        return np.where((self._keys[at] == wanted) & (ids >= 0), self.grades[at], np.int16(0))
+        different, keys = self._cells
+        column = np.minimum(np.searchsorted(different, ids), different.size - 1)  # (n_queries, k)
+        wanted = np.arange(self.shape[0])[:, None] * different.size + column
+        at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+        return np.where((keys[at] == wanted) & (different[column] == ids), self.grades[at], np.int16(0))
 
     # ---- deriving
 
@@ -202,16 +220,16 @@ class Qrels:
 
     def at_least(self, min_grade: int) -> Qrels:
         """Keeps judgements of `min_grade` or more, at the grade they have; rows may become empty."""
-        keep = self.grades >= min_grade
+        keep = self.grades >= check_count(min_grade, "min_grade", least=0)
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr]
         return Qrels(indptr, self.items[keep], self.grades[keep], self.n_items)
 
     def take_queries(self, index) -> Qrels:
         """The rows of some queries, in the order given (positions, or a boolean per query)."""
-        index = np.asarray(index)
+        index = as_array(index, "index")
         if index.dtype == bool and index.shape == self.counts.shape:
             index = np.flatnonzero(index)
-        rows = _integers(index, "index")
+        rows = whole_numbers(index, "index")
         _check_range(rows, self.shape[0], "query")
         starts, counts = self.indptr[rows], self.counts[rows]
         indptr = np.concatenate([[0], np.cumsum(counts)])
@@ -234,11 +252,10 @@ class Qrels:
         )
 
 
-def _integers(values, name: str) -> np.ndarray:
-    array = np.asarray(values)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise RetrievalInputError(f"{name} must be a list of whole numbers, got {array.dtype} {array.shape}")
-    return array.astype(np.int64)
+def check_qrels(qrels) -> None:
+    """Refuses anything but `Qrels`."""
+    if not isinstance(qrels, Qrels):
+        raise RetrievalInputError(f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs")
 
 
 def _check_range(values: np.ndarray, size: int, kind: str, lowest: int = 0) -> None:

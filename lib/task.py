@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
-from lib.qrels import Qrels
+from lib.checks import RetrievalInputError, as_array
+from lib.qrels import Qrels, check_qrels
 
 
 def entries_at(entries: Sequence, positions) -> Sequence:
@@ -48,7 +48,8 @@ class RetrievalTask:
     datasheet: str = ""
 
     def __post_init__(self) -> None:
-        if self.direction.count("_to_") != 1:
+        check_qrels(self.qrels)
+        if not isinstance(self.direction, str) or self.direction.count("_to_") != 1:
             raise RetrievalInputError(
                 f"direction must look like 'text_to_image' (query modality, '_to_', gallery modality), "
                 f"got {self.direction!r}"
@@ -74,7 +75,7 @@ class RetrievalTask:
     def take_queries(self, index) -> RetrievalTask:
         """The same task for some of its queries, in the order given (positions, or a boolean per query)."""
         qrels = self.qrels.take_queries(index)  # refuses positions that are none
-        rows = np.arange(len(self.queries))[np.asarray(index)]
+        rows = np.arange(len(self.queries))[as_array(index, "index")]
         queries = entries_at(self.queries, rows)
         groups = None if self.query_groups is None else np.asarray(self.query_groups)[rows]
         return replace(self, queries=queries, qrels=qrels, query_groups=groups)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, as_array, check_number, whole_numbers
 
 INT8_MAX = 127
 
@@ -33,8 +33,8 @@ class Tokens:
     mask: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        vectors = _checked_vectors(np.asarray(self.vectors))
-        mask = np.ones(vectors.shape[:2], bool) if self.mask is None else np.asarray(self.mask)
+        vectors = _checked_vectors(as_array(self.vectors, "vectors"))
+        mask = np.ones(vectors.shape[:2], bool) if self.mask is None else as_array(self.mask, "mask")
         if mask.dtype != bool or mask.shape != vectors.shape[:2]:
             raise RetrievalInputError(
                 f"mask must be bool {vectors.shape[:2]}, one a token, got {mask.dtype} {mask.shape}"
@@ -51,13 +51,9 @@ class Tokens:
             vectors: `(T, d)`, those of item 0 first.
             counts: `(n,)` tokens of each item, at least 1; they add up to T.
         """
-        counts = np.asarray(counts)
-        if counts.ndim != 1 or (counts.size and counts.dtype.kind not in "iu"):
-            raise RetrievalInputError(
-                f"counts must be one whole number an item, got {counts.dtype} {counts.shape}"
-            )
+        counts = whole_numbers(counts, "counts")
         _refuse_empty(counts > 0)
-        vectors = np.asarray(vectors)
+        vectors = as_array(vectors, "vectors")
         if vectors.ndim != 2 or counts.sum() != len(vectors):
             raise RetrievalInputError(
                 f"counts add up to {counts.sum():.0f}, so vectors must have as many rows; got {vectors.shape}"
@@ -149,8 +145,7 @@ def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
     Raises:
         RetrievalInputError: `largest` is not a positive, finite number.
     """
-    if not 0 < largest < np.inf:
-        raise RetrievalInputError(f"largest must be a positive, finite number, got {largest}")
+    check_number(largest, "largest", 0, above=True)
     return np.rint(x * np.float32(INT8_MAX / largest)).clip(-INT8_MAX, INT8_MAX).astype(np.int8)
 
 

@@ -282,7 +282,7 @@ def test_refuses_zero_rows_and_nan():
 
 
 def test_refuses_bad_settings():
-    with pytest.raises(RetrievalInputError, match="t must lie above 0 and at most at 20, got 0"):
+    with pytest.raises(RetrievalInputError, match="t must be between 0 and 20 .not 0., got 0"):
         uniformity(points(), t=0)
     with pytest.raises(RetrievalInputError, match="Did you mean 'euclidean'"):
         triangle_violations(points(), 10, distance="euclid")

@@ -178,7 +178,7 @@ def test_rows_that_cannot_be(fields, message):
     [
         ([[0, 2], [0, 1]], r"ranked item 2 at position \(0, 1\) is outside -1\.\.1"),
         ([[0, -2], [0, 1]], r"ranked item -2 at position \(0, 1\)"),
-        ([[0]], r"shape \(2, k\), got int64 \(1, 1\)"),
+        ([[0]], r"shape \(2, k\), got \(1, 1\)"),
         ([[0.0], [1.0]], "float64"),
     ],
 )

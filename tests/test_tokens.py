@@ -100,13 +100,13 @@ def test_refuses_parts_that_do_not_fit():
         Tokens.from_flat(np.zeros((2, 2)), np.array([2, 0]))
     with pytest.raises(RetrievalInputError, match=r"counts add up to 3.*got \(2, 2\)"):
         Tokens.from_flat(np.zeros((2, 2)), np.array([2, 1]))
-    with pytest.raises(RetrievalInputError, match="counts must be one whole number an item, got float64"):
+    with pytest.raises(RetrievalInputError, match="counts must be a list of whole numbers, got float64"):
         Tokens.from_flat(np.zeros((2, 2)), np.array([2.0]))
     with pytest.raises(RetrievalInputError, match="float32 of dimension 2 and int8 of dimension 2"):
         Tokens.concatenate([tokens, tokens.as_int8()])
     with pytest.raises(RetrievalInputError, match="nothing to concatenate"):
         Tokens.concatenate([])
-    with pytest.raises(RetrievalInputError, match="largest must be a positive, finite number, got 0"):
+    with pytest.raises(RetrievalInputError, match="largest must be a finite number above 0, got 0"):
         Tokens(np.zeros((1, 1, 1))).as_int8()
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
+from lib.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
+from lib.metrics.runs import checked_groups
 
 DRAWS_AT_ONCE = 2**20  # bounds the memory; the draws are the same for any value
 MIDDLE_VALUES = 512  # different values around a median, up to which counting by value is the faster way
@@ -44,9 +45,7 @@ def bootstrap_interval(
 
     Reference: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1:
-        raise RetrievalInputError(f"values must be one number per query, got shape {values.shape}")
+    values = real_numbers(values, "values")
     low, high = bootstrap_intervals(values[:, None], groups, level=level, n_resamples=n_resamples, seed=seed)
     return float(low[0]), float(high[0])
 
@@ -102,13 +101,7 @@ def bootstrap_median_interval(
 
     Reference: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise RetrievalInputError(f"values must be one number per query, got shape {values.shape}")
-    if np.isnan(values).any():
-        raise RetrievalInputError(
-            f"value nan of query {int(np.isnan(values).argmax())} has no place in order"
-        )
+    values = real_numbers(values, "values", infinite=True)
     _check_level(level)
     cluster, n_clusters = clusters_of(groups, values.size)
     if n_clusters == 1:
@@ -173,7 +166,7 @@ def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator
     Multinomial counts turn resampling into one product.
     """
     n_resamples = check_count(n_resamples, "n_resamples")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     at_once = max(1, DRAWS_AT_ONCE // width)
     for start in range(0, n_resamples, at_once):
         now = min(at_once, n_resamples - start)
@@ -182,8 +175,7 @@ def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator
 
 
 def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise RetrievalInputError(f"level must be between 0 and 1, for example 0.95; got {level!r}")
+    check_number(level, "level", 0, 1, above=True, below=True)
 
 
 def paired_bootstrap_interval(
@@ -216,17 +208,11 @@ def paired_bootstrap_interval(
 
 def differences_of(a, b) -> np.ndarray:
     """`(n_queries,)` a - b, after checking that they are finite values of the same queries."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.ndim != 1 or a.shape != b.shape:
+    a, b = real_numbers(a, "a"), real_numbers(b, "b")
+    if a.shape != b.shape:
         raise RetrievalInputError(
             f"a and b must be one number per query of the same queries, got shapes {a.shape} and {b.shape}"
         )
-    if a.size == 0:
-        raise RetrievalInputError("there are no values to compare")
-    for name, values in (("a", a), ("b", b)):
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if wrong.size:
-            raise RetrievalInputError(f"{name}[{wrong[0]}] is {values[wrong[0]]}, which is not finite")
     return a - b
 
 
@@ -243,8 +229,5 @@ def clusters_of(groups, n_queries: int) -> tuple[np.ndarray, int]:
     """The cluster of every query, numbered from 0, `(n_queries,)`, and how many there are."""
     if groups is None:
         return np.arange(n_queries), n_queries
-    labels = np.asarray(groups)
-    if labels.shape != (n_queries,):
-        raise RetrievalInputError(f"groups have shape {labels.shape} for {n_queries} queries")
-    names, cluster = np.unique(labels, return_inverse=True)
+    names, cluster = np.unique(checked_groups(groups, n_queries), return_inverse=True)
     return cluster, names.size

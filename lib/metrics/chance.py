@@ -6,8 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.metrics.graded import gain_of, ideal_gain
-from lib.qrels import Qrels
+from lib.checks import (
+    RetrievalInputError,
+    check_choice,
+    check_choices,
+    check_count,
+    check_k,
+    check_table,
+    whole_numbers,
+)
+from lib.metrics.graded import GAINS, gain_of, ideal_gain
+from lib.qrels import Qrels, check_qrels
+
+FAMILIES = ("R", "recall", "P", "nDCG", "MRR", "MAP", "R-precision", "MAP@R")
 
 
 def chance_of(
@@ -32,7 +43,9 @@ def chance_of(
         depth: K, the depth of the run.
         metrics: families of metrics, as in `evaluate`; "nDCG" is left to `chance_of_gain`.
     """
+    metrics = check_choices(metrics, FAMILIES, "metrics")
     different, weights, no_hit = _no_hit(counts, n_gallery, depth)
+    ks = [check_k(k, depth) for k in whole_numbers(ks, "ks").tolist()]
     drawn = np.arange(depth)
     any_relevant = different > 0
     harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, max(depth, different.max(initial=0)) + 1))])
@@ -77,6 +90,9 @@ def chance_of_ranks(counts: np.ndarray, n_gallery: int, depth: int) -> dict[str,
 
 def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
     """Expected nDCG@k of a random order: the mean gain of the gallery, at every rank, over the ideal."""
+    check_qrels(qrels)
+    check_k(k, qrels.n_items)
+    check_choice(gain, GAINS, "gain")
     gains = np.bincount(qrels.query_index, gain_of(qrels.grades, gain), minlength=qrels.shape[0])
     expected = gains / qrels.n_items * (1 / np.log2(np.arange(k) + 2)).sum()
     ideal = ideal_gain(qrels, k, gain)
@@ -85,6 +101,14 @@ def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
 
 def _no_hit(counts, n_gallery: int, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The different R, their shares among the queries, and S_0, ..., S_depth of each, `(Rs, depth + 1)`."""
+    counts = whole_numbers(counts, "counts")
+    n_gallery = check_count(n_gallery, "n_gallery")
+    if counts.size == 0 or counts.min() < 0 or counts.max() > n_gallery:
+        raise RetrievalInputError(
+            f"counts must be one number of relevant items per query, from 0 to {n_gallery} (the gallery), "
+            f"got {counts}"
+        )
+    check_table(check_k(depth, n_gallery), "depth")
     different, index = np.unique(counts, return_inverse=True)
     drawn = np.arange(depth)
     stays = np.maximum(n_gallery - different[:, None] - drawn, 0) / (n_gallery - drawn)

@@ -14,7 +14,7 @@ from lib.checks import (
 )
 from lib.metrics.ranks import RelevantRanks
 from lib.metrics.runs import queries_without_relevant
-from lib.qrels import Qrels
+from lib.qrels import Qrels, check_qrels
 
 GALLERY_BLOCK = 2048  # with 512 queries one block of scores is 4 MB, small enough to stay in cache
 PAIR_VALUES = 2**20  # of embeddings gathered at a time for products in float64
@@ -111,7 +111,7 @@ def ranks_in_scores(scores, qrels: Qrels, *, no_relevant: str = "error") -> Rele
         cells = slice(start, start + at_once)
         items = qrels.items[cells, None]
         of_row = scores[rows[cells]]  # (cells, n_items)
-        own = np.take_along_axis(of_row, items.astype(np.int64), axis=1)
+        own = np.take_along_axis(of_row, items, axis=1)
         same = of_row == own
         above[cells], tied[cells] = (of_row > own).sum(axis=1), same.sum(axis=1)
         before[cells] = (same & (np.arange(scores.shape[1]) < items)).sum(axis=1)
@@ -202,8 +202,7 @@ class _Counter:
 
 def check_judgements(qrels, n_queries: int, n_items: int) -> None:
     """Refuses anything but `Qrels` of that shape."""
-    if not isinstance(qrels, Qrels):
-        raise RetrievalInputError(f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs")
+    check_qrels(qrels)
     if qrels.shape != (n_queries, n_items):
         raise RetrievalInputError(
             f"qrels have shape {qrels.shape} (queries, items), the scores would have {(n_queries, n_items)}; "

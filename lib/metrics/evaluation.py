@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.checks import RetrievalInputError, check_choice, check_choices, whole_numbers
 from lib.metrics.bootstrap import bootstrap_interval, bootstrap_intervals, bootstrap_median_interval
-from lib.metrics.chance import chance_of, chance_of_gain, chance_of_ranks, metric_names
+from lib.metrics.chance import FAMILIES, chance_of, chance_of_gain, chance_of_ranks, metric_names
 from lib.metrics.graded import GAINS, check_gain, normalised_gain, precision_over_r, precision_sum
 from lib.metrics.ranking import (
     correct_share,
@@ -30,7 +30,6 @@ from lib.metrics.runs import (
 )
 from lib.qrels import Qrels
 
-FAMILIES = ("R", "recall", "P", "nDCG", "MRR", "MAP", "R-precision", "MAP@R")
 RUN_TIES = ("id", "pessimistic", "optimistic")
 RANKS = {"MedR": np.median, "MeanR": np.mean}  # of the first relevant item; lower is better
 
@@ -205,13 +204,10 @@ def evaluate(
 
         1 - C(n - R, k) / C(n, k)
     """
-    if not isinstance(qrels, Qrels):
-        raise RetrievalInputError(f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs")
     scores, ids = checked_run(run, qrels)
     depth = ids.shape[1]
-    ks = sorted({check_depth(k, depth) for k in ks})
-    for family in metrics:
-        check_choice(family, FAMILIES, "metric")
+    ks = sorted({check_depth(k, depth) for k in whole_numbers(ks, "ks").tolist()})
+    metrics = check_choices(metrics, FAMILIES, "metrics")
     check_choice(gain, GAINS, "gain")
     check_choice(ties, RUN_TIES, "ties")
     if "nDCG" in metrics:

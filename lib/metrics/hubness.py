@@ -8,11 +8,18 @@ training captions), "transductive" (the test queries themselves, which a deploye
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count, check_k
+from lib.checks import (
+    RetrievalInputError,
+    check_count,
+    check_k,
+    check_number,
+    check_table,
+    real_numbers,
+    whole_numbers,
+)
 from lib.metrics.runs import as_ranked_ids
 from lib.metrics.similarities import Cosines, blocks_of, checked_scores, top_of
 
@@ -69,7 +76,8 @@ def k_occurrence(ranked_ids, n_items: int, k: int | None = None) -> np.ndarray:
 
     Reference: M. Radovanovic, A. Nanopoulos, M. Ivanovic, Hubs in Space, JMLR 2010.
     """
-    ids = as_ranked_ids(ranked_ids, check_count(n_items, "n_items"))
+    n_items = check_table(check_count(n_items, "n_items"), "n_items")
+    ids = as_ranked_ids(ranked_ids, n_items)
     k = ids.shape[1] if k is None else check_count(k, "k")
     if k > ids.shape[1]:
         raise RetrievalInputError(
@@ -93,12 +101,7 @@ def skewness(counts) -> float:
     Raises:
         RetrievalInputError: no counts, or one that is not finite.
     """
-    counts = np.asarray(counts, dtype=np.float64)
-    if counts.ndim != 1 or counts.size == 0:
-        raise RetrievalInputError(f"counts must be one number per item, got shape {counts.shape}")
-    wrong = np.flatnonzero(~np.isfinite(counts))
-    if wrong.size:
-        raise RetrievalInputError(f"counts[{wrong[0]}] is {counts[wrong[0]]}, which is not finite")
+    counts = real_numbers(counts, "counts")
     if (counts == counts[0]).all():
         return 0.0
     deviation = counts - counts.mean()
@@ -107,12 +110,8 @@ def skewness(counts) -> float:
 
 def top_hubs(counts, n: int = 10) -> tuple[np.ndarray, np.ndarray]:
     """The items with the largest counts: `(item positions, counts)`, equal counts by position."""
-    counts = np.asarray(counts)
-    if counts.ndim != 1 or counts.dtype.kind not in "iu":
-        raise RetrievalInputError(
-            f"counts must be whole numbers, one per item, got {counts.dtype} {counts.shape}"
-        )
-    items = np.argsort(-counts.astype(np.int64), kind="stable")[: check_k(n, counts.size)]
+    counts = whole_numbers(counts, "counts")
+    items = np.argsort(-counts, kind="stable")[: check_k(n, counts.size)]
     return items, counts[items]
 
 
@@ -248,9 +247,7 @@ def dual_softmax(scores, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
 
 
 def _checked_beta(beta) -> float:
-    if isinstance(beta, bool) or not isinstance(beta, Real) or not 0 < beta < np.inf:
-        raise RetrievalInputError(f"beta must be a number above 0, for example 20; got {beta!r}")
-    return float(beta)
+    return check_number(beta, "beta", 0, above=True)
 
 
 def _checked_bank(bank, scores):

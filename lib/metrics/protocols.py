@@ -7,13 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, check_choice, check_count, check_k
+from lib.checks import (
+    RetrievalInputError,
+    as_embeddings,
+    check_choice,
+    check_choices,
+    check_count,
+    check_k,
+    whole_numbers,
+)
 from lib.metrics.chance import chance_of, chance_of_ranks, metric_names
 from lib.metrics.counting import check_judgements, ranks_of_relevant
 from lib.metrics.evaluation import RANKS, Evaluation
 from lib.metrics.ranks import TIES
-from lib.metrics.runs import keep_queries
-from lib.qrels import Qrels
+from lib.metrics.runs import checked_groups, keep_queries
+from lib.qrels import Qrels, check_qrels
 
 OF_ALL_RELEVANT = ("R-precision", "MAP@R")  # the rest needs the first relevant item alone
 
@@ -62,11 +70,10 @@ def evaluate_embeddings(
     Relations: `evaluate` of an exact search over the whole gallery, with ties="id" and equal scores.
     """
     check_choice(ties, TIES, "ties")
-    for family in metrics:
-        check_choice(family, ("R", "MRR", *OF_ALL_RELEVANT), "metric")
+    metrics = check_choices(metrics, ("R", "MRR", *OF_ALL_RELEVANT), "metrics")
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
     check_judgements(qrels, len(queries), len(gallery))
-    ks = sorted({check_k(k, len(gallery)) for k in ks})
+    ks = sorted({check_k(k, len(gallery)) for k in whole_numbers(ks, "ks").tolist()})
     asked = keep_queries(qrels, hit_grade, groups, no_relevant)
     qrels = asked.qrels.at_least(asked.hit_grade)
     if asked.kept.size < len(queries):
@@ -141,8 +148,10 @@ def evaluate_both(
 
     Relations: `rsum` adds them up.
     """
-    if len(set(directions)) != 2:
+    if not isinstance(directions, tuple | list) or len(set(map(str, directions))) != 2:
         raise RetrievalInputError(f"directions must be two different names, got {directions!r}")
+    if not isinstance(groups, tuple | list) or len(groups) != 2:
+        raise RetrievalInputError(f"groups must be two, of the queries of each direction, got {groups!r}")
     there = evaluate_embeddings(queries, gallery, qrels, direction=directions[0], groups=groups[0], **options)
     back = evaluate_embeddings(
         gallery, queries, qrels.T, direction=directions[1], groups=groups[1], **options
@@ -223,6 +232,7 @@ def contiguous_folds(qrels: Qrels, n_folds: int = 5) -> list[tuple[slice, slice,
 
     Reference: A. Karpathy, L. Fei-Fei, Deep Visual-Semantic Alignments, CVPR 2015.
     """
+    check_qrels(qrels)
     n_folds = check_count(n_folds, "n_folds")
     for side, size in zip(("queries", "items"), qrels.shape, strict=True):
         if size == 0 or size % n_folds:
@@ -269,7 +279,7 @@ def evaluate_folds(
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
     check_judgements(qrels, len(queries), len(gallery))
     folds = contiguous_folds(qrels, n_folds)
-    groups = None if groups is None else np.asarray(groups)
+    groups = None if groups is None else checked_groups(groups, len(queries))
     return FoldedEvaluation(
         tuple(
             evaluate_embeddings(
@@ -300,6 +310,10 @@ def rsum(
 
     Relations: `rsum / 6` is the "mean recall" of some papers. Nothing is rounded before the sum.
     """
+    for name, part in (("there", there), ("back", back)):
+        if not isinstance(part, Evaluation | FoldedEvaluation):
+            raise RetrievalInputError(f"{name} must be an evaluation, got {type(part).__name__}")
+    ks = whole_numbers(ks, "ks").tolist()
     if there.direction and there.direction == back.direction:
         raise RetrievalInputError(f"rsum adds two directions, but both are {there.direction!r}")
     return 100 * sum(part.mean(f"R@{k}") for part in (there, back) for k in ks)

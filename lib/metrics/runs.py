@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.qrels import Qrels
+from lib.checks import RetrievalInputError, as_array, check_choice, check_count, whole_numbers
+from lib.qrels import Qrels, check_qrels
 
 TABLE_CELLS = 2**20  # of the lookup of grades: 2 MB, small enough to stay in cache
 SPARSE = 16  # a gallery that many times longer than the lists makes sorting them cheaper than a table
@@ -24,11 +24,12 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
     Raises:
         RetrievalInputError: names the row and the id.
     """
-    ids = np.asarray(ranked_ids)
+    ids = as_array(ranked_ids, "the run")
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
         raise RetrievalInputError(
             f"a run must be whole numbers of shape (n_queries, depth), neither 0, got {ids.dtype} {ids.shape}"
         )
+    ids = whole_numbers(ids, "the run", ndim=2)
     outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)
     if outside.any():
         row, column = np.argwhere(outside)[0]
@@ -36,7 +37,6 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
             "-1 or more" if n_items is None else f"-1..{n_items - 1} (gallery positions, -1 for no item)"
         )
         raise RetrievalInputError(f"id {ids[row, column]} in row {row} of the run is outside {gallery}")
-    ids = ids.astype(np.int64, copy=False)
     if (twice := _first_repeat(ids)) is not None:
         raise RetrievalInputError(
             f"id {twice[1]} is twice in row {twice[0]} of the run; a list that repeats an item "
@@ -76,24 +76,58 @@ def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
     """Brings the forms that targets may take into one.
 
     Args:
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        targets: `Qrels`; or one list of relevant ids, or `{id: grade}`, per query; or `(n_queries,)` with one
+            id per query; or `{query position: any of these}`, where a query that is not named has none.
         n_queries: rows of the run that they are for.
         largest_id: the largest id in it; without `Qrels` nobody says how large the gallery is.
     """
     if not isinstance(targets, Qrels):
-        rows = list(targets)
-        one_each = not any(map(np.iterable, rows))
-        lists = [rows] if one_each else [list(row) if np.iterable(row) else [row] for row in rows]
-        lists = [np.asarray(ids) for ids in lists]
-        items = np.concatenate([ids for ids in lists if ids.size] or [np.empty(0, int)])
-        if items.dtype.kind not in "iu":
-            raise RetrievalInputError(f"targets must be whole numbers (gallery positions), got {items.dtype}")
-        queries = np.repeat(np.arange(len(rows)), 1 if one_each else [ids.size for ids in lists])
-        n_items = 1 + int(max(largest_id, items.max(initial=0)))
-        targets = Qrels.from_pairs(queries, items, shape=(len(rows), n_items))
+        rows = _target_rows(targets, n_queries)
+        parts = [(i, *_ids_and_grades(row, i)) for i, row in enumerate(rows) if np.iterable(row)]
+        if parts:
+            single = [(i, [row], [1]) for i, row in enumerate(rows) if not np.iterable(row)]
+            numbers, ids, grades = zip(*parts, *single, strict=True)
+            lists = [whole_numbers(of, f"targets[{i}]") for i, of in zip(numbers, ids, strict=True)]
+            queries = np.repeat(numbers, [of.size for of in lists])
+            items, grades = np.concatenate(lists), np.concatenate(grades)
+        else:
+            items, grades = whole_numbers(rows, "targets"), None
+            queries = np.arange(items.size)
+        n_items = 1 + max(int(largest_id), int(items.max(initial=0)))
+        targets = Qrels.from_pairs(queries, items, grades, shape=(len(rows), n_items))
     if targets.shape[0] != n_queries:
         raise RetrievalInputError(f"targets are for {targets.shape[0]} queries, the run has {n_queries} rows")
     return targets
+
+
+def _target_rows(targets, n_queries: int) -> list:
+    """The targets of each query, in order of the queries."""
+    if isinstance(targets, Mapping):
+        keys = whole_numbers(list(targets), "the keys of targets (query positions, see Qrels.from_ids)")
+        if keys.size and not 0 <= keys.min() <= keys.max() < n_queries:
+            wrong = keys[(keys < 0) | (keys >= n_queries)][0]
+            raise RetrievalInputError(
+                f"targets name query {wrong}; the run has the queries 0..{n_queries - 1}. "
+                f"For queries with names of their own use Qrels.from_ids"
+            )
+        return [targets.get(query, ()) for query in range(n_queries)]
+    no_order = isinstance(targets, str | bytes | Set) or hasattr(targets, "iloc")  # pandas has labels as well
+    if no_order or not np.iterable(targets):
+        raise RetrievalInputError(
+            f"targets must be Qrels, a list with the relevant ids of each query, or {{query position: ids}}, "
+            f"got {type(targets).__name__}. From a table of pairs: Qrels.from_pairs(query, item, shape=...)"
+        )
+    arrays = isinstance(targets, np.ndarray) or hasattr(targets, "detach")
+    return list(as_array(targets, "targets") if arrays else targets)
+
+
+def _ids_and_grades(row, query: int) -> tuple[Sequence, Sequence]:
+    if isinstance(row, str | bytes):
+        raise RetrievalInputError(f"targets[{query}] must be a list of ids, got {row!r}")
+    if isinstance(row, Mapping):
+        return list(row), whole_numbers(list(row.values()), f"grades in targets[{query}]")
+    row = row if isinstance(row, np.ndarray) or hasattr(row, "detach") else list(row)
+    return row, np.ones(len(row), np.int64)
 
 
 def queries_without_relevant(qrels: Qrels, no_relevant: str) -> np.ndarray:
@@ -129,16 +163,24 @@ class KeptQueries:
     n_without: int
 
 
+def checked_groups(groups, n_queries: int) -> np.ndarray:
+    """The cluster label of every query, `(n_queries,)`."""
+    labels = as_array(groups, "groups")
+    if labels.shape != (n_queries,):
+        raise RetrievalInputError(f"groups have shape {labels.shape} for {n_queries} queries")
+    if labels.dtype.kind not in "biufSU" or (labels.dtype.kind == "f" and np.isnan(labels).any()):
+        raise RetrievalInputError(f"groups must be numbers or texts, none missing, got {labels.dtype}")
+    return labels
+
+
 def keep_queries(qrels: Qrels, hit_grade: int, groups, no_relevant: str) -> KeptQueries:
     """Decides which queries count, under the policy "error", "skip" or "zero" for those nothing answers."""
     check_choice(no_relevant, ("error", "skip", "zero"), "no_relevant")
     n_queries, hit_grade = qrels.shape[0], check_count(hit_grade, "hit_grade")
-    if groups is not None and np.shape(groups) != (n_queries,):
-        raise RetrievalInputError(f"groups have shape {np.shape(groups)} for {n_queries} queries")
+    groups = None if groups is None else checked_groups(groups, n_queries)
     relevant = qrels.at_least(hit_grade)
     without = queries_without_relevant(relevant, no_relevant)
     kept, counts = np.arange(n_queries), relevant.counts
-    groups = None if groups is None else np.asarray(groups)
     if no_relevant == "skip" and without.size:
         kept = np.flatnonzero(counts)
         if kept.size == 0:
@@ -178,6 +220,8 @@ def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
     Returns:
         `(n_queries, depth)` int16, 0 where an item is not relevant.
     """
+    if qrels.n_items > TABLE_CELLS:
+        return qrels.grades_of(ids)
     width = qrels.n_items + 1  # the last column stays 0: it is where -1 of the next row leads
     grades = np.empty(ids.shape, np.int16)
     at_once = max(1, TABLE_CELLS // width)
@@ -212,6 +256,7 @@ def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
 def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
     """Scores (or None) and ids of a run that fits the judgements, equal scores in order of id."""
     scores, ids = run if isinstance(run, tuple) and len(run) == 2 else (None, run)
+    check_qrels(qrels)
     n_queries, n_gallery = qrels.shape
     ids = as_ranked_ids(ids, n_gallery)
     if len(ids) != n_queries:
@@ -220,7 +265,7 @@ def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
         raise RetrievalInputError(f"the run is {ids.shape[1]} deep, the gallery holds {n_gallery} items")
     if scores is None:
         return None, ids
-    scores = np.asarray(scores)
+    scores = as_array(scores, "scores")
     if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
         raise RetrievalInputError(f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}")
     if scores.dtype.kind != "f":

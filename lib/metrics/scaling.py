@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_number, real_numbers
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,20 @@ def power_law(n, y, level: float = 0.95) -> PowerLaw:
     Raises:
         RetrievalInputError: lengths that differ, fewer than three sizes, or what has no logarithm.
     """
-    n, y = np.asarray(n, float), np.asarray(y, float)
-    if n.ndim != 1 or n.shape != y.shape:
+    n, y = real_numbers(n, "n"), real_numbers(y, "y")
+    if n.shape != y.shape:
         raise RetrievalInputError(
             f"n and y must be as long as each other, got shapes {n.shape} and {y.shape}"
         )
     for name, values in (("n", n), ("y", y)):
-        bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+        bad = np.flatnonzero(values <= 0)
         if bad.size:
             raise RetrievalInputError(
                 f"{name}[{bad[0]}] = {values[bad[0]]} has no logarithm; give values above 0"
             )
     if len(np.unique(n)) < 3:
         raise RetrievalInputError(f"an interval needs at least 3 different sizes, got {len(np.unique(n))}")
-    if not 0 < level < 1:
-        raise RetrievalInputError(f"level lies between 0 and 1, got {level!r}")
+    check_number(level, "level", 0, 1, above=True, below=True)
     log_n, log_y = np.log(n), np.log(y)
     centred = log_n - log_n.mean()
     spread = (centred**2).sum()

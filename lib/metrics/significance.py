@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
+from lib.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
 from lib.metrics.bootstrap import DRAWS_AT_ONCE, cluster_sums, differences_of
 
 
@@ -64,7 +64,7 @@ def paired_randomization(a, b, groups=None, *, n_resamples: int = 9999, seed: in
     weights = sums[sums[:, 0] != 0, 0]  # a cluster without difference is the same either way up
     # Sums in another order differ in their last bits; a tie with the observed value must still count.
     observed = abs(weights.sum()) - 1e-12 * np.abs(weights).sum()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     n_words = -(-weights.size // 64)
     at_once = max(1, DRAWS_AT_ONCE // max(weights.size, 1))
     as_extreme = 0
@@ -119,7 +119,7 @@ def mcnemar_exact(a, b) -> McNemar:
     Psychometrika 1947.
     """
     differences = differences_of(a, b)
-    for name, values in (("a", np.asarray(a)), ("b", np.asarray(b))):
+    for name, values in (("a", real_numbers(a, "a")), ("b", real_numbers(b, "b"))):
         wrong = np.flatnonzero((values != 0) & (values != 1))
         if wrong.size:
             raise RetrievalInputError(
@@ -157,9 +157,7 @@ def holm(p_values) -> np.ndarray:
 
     Reference: S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
     """
-    p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or p.size == 0:
-        raise RetrievalInputError(f"p_values must be a list of at least one number, got shape {p.shape}")
+    p = real_numbers(p_values, "p_values")
     wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if wrong.size:
         raise RetrievalInputError(f"p_values[{wrong[0]}] is {p[wrong[0]]}, which is not between 0 and 1")
@@ -207,14 +205,9 @@ def minimum_detectable_difference(
     """
     n_queries = check_count(n_queries, "n_queries")
     for name, value in (("p", p), ("alpha", alpha), ("power", power)):
-        if not 0 < value < 1:
-            raise RetrievalInputError(
-                f"{name} must be between 0 and 1, got {value!r}; percent are not fractions"
-            )
-    if not 0 <= correlation < 1:
-        raise RetrievalInputError(f"correlation must be at least 0 and below 1, got {correlation!r}")
-    if not design_effect > 0:
-        raise RetrievalInputError(f"design_effect must be above 0, got {design_effect!r}")
+        check_number(value, name, 0, 1, above=True, below=True)
+    check_number(correlation, "correlation", 0, 1, below=True)
+    check_number(design_effect, "design_effect", 0, above=True)
     quantile = NormalDist().inv_cdf
     variance = 2 * p * (1 - p) * (1 - correlation) * design_effect / n_queries
     return (quantile(1 - alpha / 2) + quantile(power)) * variance**0.5

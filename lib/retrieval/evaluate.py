@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, whole_numbers
 from lib.geometry import to_int8
 from lib.index.exact import topk_exact
 from lib.metrics import Evaluation, evaluate, first_rank
 from lib.models.dual_encoder import DualEncoder
 from lib.models.word_templates import WordTemplates
-from lib.qrels import Qrels
+from lib.qrels import Qrels, check_qrels
 from lib.retrieval.base import encode_side
 from lib.retrieval.runs import Run
 from lib.task import RetrievalTask
@@ -95,11 +95,10 @@ def recall_ceiling(
 
     Relations: R@D of the first stage, by `lib.metrics.hit_rate_at_k`.
     """
-    depths = np.asarray(depths)
-    if depths.ndim != 1 or depths.dtype.kind not in "iu":
-        raise RetrievalInputError(
-            f"depths must be a list of whole numbers, got {depths.dtype} {depths.shape}"
-        )
+    check_qrels(qrels)
+    if not isinstance(run, Run):
+        raise RetrievalInputError(f"run must be a Run, got {type(run).__name__}; see Run.of_one_stage")
+    depths = whole_numbers(depths, "depths")
     if depths.size and not 0 <= depths.min() <= depths.max() <= run.depth:
         wrong = depths[(depths < 0) | (depths > run.depth)][0]
         raise RetrievalInputError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
+from lib.checks import RetrievalInputError, check_count, check_number, real_numbers
 from lib.metrics.runs import as_ranked_ids
 from lib.retrieval.runs import Run
 
@@ -42,17 +42,17 @@ def reciprocal_rank_fusion(
     Reference: G. Cormack, C. Clarke, S. Buettcher, Reciprocal Rank Fusion Outperforms Condorcet and
     Individual Rank Learning Methods, SIGIR 2009.
     """
+    runs = list(runs) if np.iterable(runs) else []
     if not runs:
         raise RetrievalInputError("there are no runs to fuse; give at least one")
     lists = [as_ranked_ids(_ids_of(run)) for run in runs]
     sizes = [len(ids) for ids in lists]
     if len(set(sizes)) > 1:
         raise RetrievalInputError(f"runs must be for the same queries, theirs are {sizes}")
-    weights = np.ones(len(lists)) if weights is None else np.asarray(weights, np.float64)
-    if weights.shape != (len(lists),) or not (np.isfinite(weights) & (weights > 0)).all():
+    weights = np.ones(len(lists)) if weights is None else real_numbers(weights, "weights")
+    if weights.shape != (len(lists),) or not (weights > 0).all():
         raise RetrievalInputError(f"weights must be {len(lists)} positive numbers, one a run, got {weights}")
-    if not 0 <= k < np.inf:
-        raise RetrievalInputError(f"k must be a number of at least 0, got {k}")
+    k = check_number(k, "k", 0)
 
     ids = np.concatenate(lists, axis=1)  # (n_queries, total depth)
     parts = [w / (k + np.arange(1, of.shape[1] + 1)) for w, of in zip(weights, lists, strict=True)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_number, real_numbers, whole_numbers
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class StageCosts:
 
     def __post_init__(self) -> None:
         for name in ("first_s", "fixed_s", "pair_s", "misfit"):
-            _check_number(getattr(self, name), name)
+            check_number(getattr(self, name), name, 0)
 
     def seconds(self, depth):
         """Seconds a query at a depth, or at each of several."""
@@ -63,7 +63,7 @@ def fit_costs(first_s: float, depths: Sequence[int], seconds: Sequence[float]) -
             `first_s`), or a time that is negative or not finite.
     """
     depths, seconds = _curve(depths, seconds, "seconds", lowest=1)
-    _check_number(first_s, "first_s")
+    check_number(first_s, "first_s", 0)
     if (seconds < 0).any():
         raise RetrievalInputError(f"seconds hold {seconds.min()}; a time is not negative")
     if np.unique(depths).size < 2:
@@ -170,8 +170,8 @@ def plan_depth(costs: StageCosts, budget_s: float, curve: QualityCurve, *, toler
 
     Relations: `recall_ceiling` bounds what any depth can reach; `measure_costs` measures what `costs` fits.
     """
-    _check_number(budget_s, "budget_s")
-    _check_number(tolerance, "tolerance")
+    check_number(budget_s, "budget_s", 0)
+    check_number(tolerance, "tolerance", 0)
     affordable = costs.deepest(budget_s, int(curve.depths[-1]))
     if affordable is None:
         return Plan(None, None, costs.first_s, None, "first stage", costs, curve, budget_s)
@@ -189,16 +189,11 @@ def plan_depth(costs: StageCosts, budget_s: float, curve: QualityCurve, *, toler
 
 def _curve(depths, values, name: str, lowest: int) -> tuple[np.ndarray, np.ndarray]:
     """Depths (whole numbers) and as many finite numbers, as arrays."""
-    depths, values = np.asarray(depths), np.asarray(values, np.float64)
-    if depths.ndim != 1 or depths.size == 0 or depths.dtype.kind not in "iu" or depths.min() < lowest:
+    depths, values = whole_numbers(depths, "depths"), real_numbers(values, name)
+    if depths.size == 0 or depths.min() < lowest:
         raise RetrievalInputError(f"depths must be whole numbers from {lowest}, got {depths.tolist()}")
-    if values.shape != depths.shape or not np.isfinite(values).all():
+    if values.shape != depths.shape:
         raise RetrievalInputError(
             f"{name} must be {depths.size} finite numbers, one a depth, got {values.tolist()}"
         )
-    return depths.astype(np.int64), values
-
-
-def _check_number(value: float, name: str) -> None:
-    if not 0 <= value < np.inf:
-        raise RetrievalInputError(f"{name} must be a finite number of at least 0, got {value}")
+    return depths, values

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_k
-from lib.index.exact import NO_HIT
-from lib.index.scores import pack, unpack
+from lib.checks import RetrievalInputError, as_array, check_k, whole_numbers
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,9 @@ class Run:
     work: tuple[Work, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", as_array(self.scores, "scores"))
+        object.__setattr__(self, "stage", as_array(self.stage, "stage"))
+        object.__setattr__(self, "ids", whole_numbers(self.ids, "ids", ndim=2))
         shapes = {name: getattr(self, name).shape for name in ("scores", "ids", "stage")}
         if len(set(shapes.values())) > 1 or self.ids.ndim != 2:
             raise RetrievalInputError(
@@ -112,7 +113,7 @@ def best_first(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray,
     """Orders the scored items of every query and keeps the k best; equal scores by the smaller id.
 
     Args:
-        scores: `(n_queries, n)` float32; read only where there is an item.
+        scores: `(n_queries, n)` floats, compared in their own precision; read only where there is an item.
         ids: `(n_queries, n)` gallery positions, -1 for no item.
         k: at most n.
 
@@ -123,13 +124,16 @@ def best_first(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray,
         RetrievalInputError: a score of an item that is not finite (with query and item).
     """
     check_scores(scores, ids)
-    found = ids >= 0
-    keys = np.where(found, pack(scores.astype(np.float32, copy=False), np.where(found, ids, 0)), NO_HIT)
-    if 2 * k < keys.shape[1]:
-        keys = np.partition(keys, k - 1, axis=1)[:, :k]
-    keys = np.sort(keys, axis=1)[:, :k]
-    scores, ids = unpack(keys)
-    return np.where(keys == NO_HIT, np.float32(-np.inf), scores), np.where(keys == NO_HIT, -1, ids)
+    falling = np.where(ids >= 0, -scores, np.inf)  # (n_queries, n)
+    if 2 * k < ids.shape[1]:
+        last = np.partition(falling, k - 1, axis=1)[:, k - 1 : k]  # what ties with the k-th is kept
+        kept = falling <= last
+        width = kept.sum(axis=1).max(initial=k)
+        places = np.argsort(~kept, axis=1, kind="stable")[:, :width]
+        falling, ids = (np.take_along_axis(array, places, axis=1) for array in (falling, ids))
+    order = np.lexsort((ids, falling), axis=1)[:, :k]
+    falling, ids = (np.take_along_axis(array, order, axis=1) for array in (falling, ids))
+    return -falling, ids
 
 
 def check_scores(scores: np.ndarray, ids: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_k
+from lib.checks import RetrievalInputError, as_array, check_choice, check_k, check_number
 from lib.retrieval.base import PairScorer, Retriever
 from lib.retrieval.runs import Run, Work, best_first, check_scores
 
@@ -41,8 +41,7 @@ class Interpolate:
 
     def __post_init__(self) -> None:
         check_choice(self.scale, SCALES, "scale")
-        if not 0 <= self.weight <= 1:
-            raise RetrievalInputError(f"weight must lie between 0 and 1, got {self.weight}")
+        check_number(self.weight, "weight", 0, 1)
 
     def __call__(self, first: np.ndarray, second: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Mixed scores `(n_queries, depth)` of candidates; what is not `found` (bool) has no part in it."""
@@ -88,10 +87,19 @@ def rerank(run: Run, scores: np.ndarray, depth: int, name: str, *, combine: Inte
     Relations: the ceiling of what it can find is `recall_ceiling(run, qrels, [depth])`.
     """
     depth = check_depth(depth, run.depth)
-    scores = np.asarray(scores)
-    if scores.ndim != 2 or len(scores) != len(run) or scores.shape[1] < depth:
+    if not isinstance(run, Run):
+        raise RetrievalInputError(f"run must be a Run, got {type(run).__name__}; see Run.of_one_stage")
+    if combine is not None and not isinstance(combine, Interpolate):
+        raise RetrievalInputError(f"combine must be Interpolate(weight) or None, got {combine!r}")
+    scores = as_array(scores, "scores")
+    if (
+        scores.dtype.kind not in "iuf"
+        or scores.ndim != 2
+        or len(scores) != len(run)
+        or scores.shape[1] < depth
+    ):
         raise RetrievalInputError(
-            f"scores have shape {scores.shape} for a run of {run.ids.shape} and depth {depth}"
+            f"scores are {scores.dtype} {scores.shape} for a run of {run.ids.shape} and depth {depth}"
         )
     head, ids = scores[:, :depth], run.ids[:, :depth]
     if combine is not None and depth:

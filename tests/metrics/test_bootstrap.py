@@ -83,11 +83,11 @@ def test_the_error_of_a_single_cluster_is_unknown():
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        (([],), {}, "there are no values"),
-        (([0.5, np.nan],), {}, "value nan of query 1 is not finite"),
-        (([[0.5, 1.0]],), {}, r"one number per query, got shape \(1, 2\)"),
+        (([],), {}, "at least one number, got float64"),
+        (([0.5, np.nan],), {}, "values.1. is nan, which is not finite"),
+        (([[0.5, 1.0]],), {}, r"list of at least one number, got float64 \(1, 2\)"),
         (([0.5, 1.0], [1]), {}, r"groups have shape \(1,\) for 2 queries"),
-        (([0.5, 1.0],), {"level": 95}, "level must be between 0 and 1, for example 0.95; got 95"),
+        (([0.5, 1.0],), {"level": 95}, "level must be between 0 and 1 \(not 0, not 1\), got 95"),
         (([0.5, 1.0],), {"level": 0}, "level must be between 0 and 1"),
         (([0.5, 1.0],), {"n_resamples": 0}, "n_resamples must be at least 1"),
     ],
@@ -123,9 +123,9 @@ def test_the_median_of_one_cluster_has_no_known_error():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        (([1, np.nan],), {}, "value nan of query 1"),
-        (([],), {}, "values must be one number per query"),
-        (([[1]],), {}, r"got shape \(1, 1\)"),
+        (([1, np.nan],), {}, "values.1. is nan"),
+        (([],), {}, "values must be a list of at least one number"),
+        (([[1]],), {}, r"got int64 \(1, 1\)"),
         (([1, 2], [0]), {}, r"groups have shape \(1,\) for 2 queries"),
         (([1, 2],), {"level": 95}, "level must be between 0 and 1"),
         (([1, 2],), {"n_resamples": 0}, "n_resamples must be at least 1"),

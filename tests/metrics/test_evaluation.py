@@ -355,7 +355,7 @@ def test_chance_of_ranks_of_a_whole_gallery():
         ((SCORES.astype(str), IDS), {}, "scores are <U"),
         (IDS, {"groups": [0, 1]}, r"groups have shape \(2,\) for 3 queries"),
         (IDS, {"hit_grade": 0}, "hit_grade must be at least 1"),
-        (IDS, {"metrics": ("R", "ndcg")}, "metric must be one of .* Did you mean 'nDCG'"),
+        (IDS, {"metrics": ("R", "ndcg")}, "metrics must be one of .* Did you mean 'nDCG'"),
         (IDS, {"gain": "log"}, "gain must be one of 'exponential', 'linear'"),
         (IDS, {"ties": "expected"}, "ties must be one of 'id', 'pessimistic', 'optimistic'"),
         (IDS, {"ties": "pessimistic"}, "ties='pessimistic' needs scores"),

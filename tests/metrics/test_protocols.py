@@ -182,7 +182,7 @@ def test_sides_in_different_orders_are_noticed():
         (evaluate_folds, {"ks": (7,)}, "k = 7 is more than the gallery holds"),
         (evaluate_embeddings, {"ks": (31,)}, "k = 31 is more than the gallery holds"),
         (evaluate_embeddings, {"ties": "average"}, "ties must be one of 'pessimistic', 'optimistic'"),
-        (evaluate_embeddings, {"metrics": ["nDCG"]}, "metric must be one of 'R', 'MRR', 'R-precision'"),
+        (evaluate_embeddings, {"metrics": ["nDCG"]}, "metrics must be one of 'R', 'MRR', 'R-precision'"),
         (
             evaluate_embeddings,
             {"metrics": ["MAP@R"], "ties": "expected"},

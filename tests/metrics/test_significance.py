@@ -243,8 +243,8 @@ def test_a_difference_of_that_size_is_found_four_times_out_of_five(shared_share)
     "a, b, message",
     [
         ([1, 0], [1], r"same queries, got shapes \(2,\) and \(1,\)"),
-        ([[1, 0]], [[1, 0]], r"one number per query"),
-        ([], [], "there are no values to compare"),
+        ([[1, 0]], [[1, 0]], r"a must be a list of at least one number"),
+        ([], [], "a must be a list of at least one number"),
         ([1, np.nan], [0, 1], r"a\[1\] is nan, which is not finite"),
         ([1, 0], [np.inf, 1], r"b\[0\] is inf, which is not finite"),
     ],
@@ -262,15 +262,24 @@ def test_bad_pairs_are_named(function, a, b, message):
         (lambda: paired_randomization([1, 0], [0, 0], [7]), r"groups have shape \(1,\) for 2 queries"),
         (lambda: paired_randomization([1], [0], n_resamples=0), "n_resamples must be at least 1"),
         (lambda: holm([]), "at least one number"),
-        (lambda: holm([[0.1]]), r"got shape \(1, 1\)"),
+        (lambda: holm([[0.1]]), r"got float64 \(1, 1\)"),
         (lambda: holm([0.1, 1.5]), r"p_values\[1\] is 1.5, which is not between 0 and 1"),
         (lambda: holm([np.nan]), r"p_values\[0\] is nan"),
         (lambda: minimum_detectable_difference(0, 0.5), "n_queries must be at least 1"),
-        (lambda: minimum_detectable_difference(10, 43), "p must be between 0 and 1, got 43; percent"),
-        (lambda: minimum_detectable_difference(10, 0.5, power=1), "power must be between 0 and 1, got 1"),
-        (lambda: minimum_detectable_difference(10, 0.5, alpha=5), "alpha must be between 0 and 1, got 5"),
-        (lambda: minimum_detectable_difference(10, 0.5, correlation=1), "at least 0 and below 1, got 1"),
-        (lambda: minimum_detectable_difference(10, 0.5, design_effect=0), "design_effect must be above 0"),
+        (lambda: minimum_detectable_difference(10, 43), "p must be between 0 and 1 \(not 0, not 1\), got 43"),
+        (
+            lambda: minimum_detectable_difference(10, 0.5, power=1),
+            "power must be between 0 and 1 \(not 0, not 1\), got 1",
+        ),
+        (lambda: minimum_detectable_difference(10, 0.5, alpha=5), "alpha must be between 0 and 1 .*, got 5"),
+        (
+            lambda: minimum_detectable_difference(10, 0.5, correlation=1),
+            "correlation must be between 0 and 1 \(not 1\), got 1",
+        ),
+        (
+            lambda: minimum_detectable_difference(10, 0.5, design_effect=0),
+            "design_effect must be a finite number above 0",
+        ),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -198,8 +198,8 @@ def test_refuses_stages_that_do_not_fit():
         (lambda: both(False), "whole number"),
         (lambda: searched(both(3), 0), "k must be at least 1"),
         (lambda: searched(both(3), 10), "k = 10"),
-        (lambda: Interpolate(1.5), "weight must lie between 0 and 1, got 1.5"),
-        (lambda: Interpolate(float("nan")), "weight must lie between 0 and 1, got nan"),
+        (lambda: Interpolate(1.5), "weight must be between 0 and 1, got 1.5"),
+        (lambda: Interpolate(float("nan")), "weight must be between 0 and 1, got nan"),
         (lambda: Interpolate(0.5, "rank"), "scale must be one of 'z', 'raw'"),
     ):
         with pytest.raises(RetrievalInputError, match=message):
@@ -208,7 +208,7 @@ def test_refuses_stages_that_do_not_fit():
 
 def test_rerank_refuses_scores_that_do_not_fit():
     run = Run.of_one_stage(np.float32([[3, 2, 1]]), np.array([[0, 1, 2]]), "cosine")
-    with pytest.raises(RetrievalInputError, match=r"scores have shape \(1, 1\) for a run of \(1, 3\)"):
+    with pytest.raises(RetrievalInputError, match=r"scores are float64 \(1, 1\) for a run of \(1, 3\)"):
         rerank(run, np.zeros((1, 1)), 2, "logit")
     for combine in (None, Interpolate(0.5)):
         with pytest.raises(RetrievalInputError, match="score of query 0 and item 1 is nan"):

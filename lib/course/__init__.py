@@ -34,7 +34,8 @@ from lib.course import (
     start_here,
     two_stage,
 )
-from lib.course.engine import Exercise, Verdict, check, exercises, hint, predict, register, reveal
+from lib.course.engine import Exercise, Verdict, check, exercises, hint, register
+from lib.course.predictions import predict, reveal
 
 for notebook in (
     start_here,

@@ -1,23 +1,34 @@
-"""Exercises that look at the reader's own answer, and predictions made before a result is seen.
+"""Exercises that look at the reader's own answer.
 
 An exercise is a list of stages. A stage calls the reader's function on a small case and says what is wrong
 with *this* answer: nothing returned, the wrong type, shape, scale, direction or order, a changed input. A
 stage knows worked results and properties of the right answer, never the code that gives it.
 
-Everything printed is the same on every run, so that a checked notebook may print it.
+Whatever the reader's function does, `check` ends in a verdict: tensors, tables and lists are read as arrays,
+every exception becomes a sentence, what the function prints is cut, and a check that takes too long is
+stopped. Everything printed is the same on every run, so that a checked notebook may print it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import string
+import ctypes
+import decimal
+import fractions
+import io
+import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, KeysView, Sequence, ValuesView
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice
+
+TIME_LIMIT_S = 10.0  # of one check; a right answer takes milliseconds
+MOST_PRINTED = 4_000  # characters of what the reader's function prints
 
 
 class Wrong(Exception):
@@ -30,6 +41,10 @@ class Wrong(Exception):
 
 class NotStarted(Exception):
     """Raised when the stub is still the stub."""
+
+
+class _OutOfTime(BaseException):
+    """Raised inside a check that takes too long; no `except Exception` of the reader's catches it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,6 @@ class Verdict:
 
 _EXERCISES: dict[str, Exercise] = {}
 _HINTS_SHOWN: dict[str, int] = {}
-_PREDICTIONS: dict[str, tuple[list[str], str | None]] = {}
 
 
 def register(*exercises: Exercise) -> None:
@@ -89,6 +103,10 @@ def exercises() -> dict[str, Exercise]:
 def check(name: str, function: Callable) -> Verdict:
     """Tries the reader's function on the exercise's cases and prints what it finds.
 
+    A check that takes more than `TIME_LIMIT_S` is stopped, on every system and in every thread, between two
+    steps of Python code. A single long call into C (a sleep, one huge matrix product) is only noticed when
+    it returns: interrupt the kernel.
+
     Args:
         name: of the exercise.
         function: the answer.
@@ -100,8 +118,10 @@ def check(name: str, function: Callable) -> Verdict:
         RetrievalInputError: an unknown name; the message lists the known ones.
     """
     exercise = _EXERCISES[check_choice(name, _EXERCISES, "exercise")]
-    passed, message = _judge(exercise, function)
-    message = _wrapped(message)
+    with contextlib.redirect_stdout(_Cut(sys.stdout)), contextlib.redirect_stderr(_Cut(sys.stderr)):
+        passed, message = _judge(exercise, function)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    message = wrapped(message).encode(encoding, "backslashreplace").decode(encoding)
     print(message)
     return Verdict(passed, message)
 
@@ -114,68 +134,7 @@ def hint(name: str) -> None:
         print(f"{name}: that was the last hint. The solutions folder holds a worked answer.")
         return
     _HINTS_SHOWN[name] = stage + 1
-    print(_wrapped(f"{name}, hint {stage + 1} of {len(exercise.hints)}: {exercise.hints[stage]}"))
-
-
-def predict(key: str, question: str, options: Sequence[str], yours: str | None = None) -> None:
-    """Asks for a prediction before the result is seen, and keeps it for `reveal`.
-
-    Args:
-        key: names the question.
-        question: what will be measured.
-        options: possible outcomes, two to six.
-        yours: the reader's letter, "a", "b", ...; None for no prediction yet.
-
-    Raises:
-        RetrievalInputError: fewer than two options, more than six, or a letter that is none of them.
-    """
-    if not 2 <= len(options) <= 6:
-        raise RetrievalInputError(f"a prediction needs 2 to 6 options, got {len(options)}")
-    letters = string.ascii_lowercase[: len(options)]
-    print(question)
-    for letter, option in zip(letters, options, strict=True):
-        print(f"  {letter}) {option}")
-    if yours is not None:
-        yours = check_choice(str(yours).strip().rstrip(")").lower(), letters, "yours")
-        print(f"Your prediction: {yours}) {options[letters.index(yours)]}")
-    else:
-        print('Your prediction: none yet. Set yours="a", or another letter, and run the cell again.')
-    _PREDICTIONS[key] = (list(options), yours)
-
-
-def reveal(key: str, observed: str, because: str = "") -> None:
-    """Prints what was observed, and whether the prediction was right.
-
-    Args:
-        key: the question's name in `predict`.
-        observed: the right option: its letter, or its text. Compute it from the result, so that it cannot
-            contradict the measurement.
-        because: why, in a sentence; keep measured numbers in `report.sentence`, where they are checked.
-
-    Raises:
-        RetrievalInputError: the question was not asked, or `observed` is none of its options.
-    """
-    if key not in _PREDICTIONS:
-        asked = ", ".join(map(repr, _PREDICTIONS)) or "none so far"
-        raise RetrievalInputError(
-            f"no prediction {key!r} (asked: {asked}); run the cell with course.predict first"
-        )
-    options, yours = _PREDICTIONS[key]
-    letters = string.ascii_lowercase[: len(options)]
-    if observed in options:
-        observed = letters[options.index(observed)]
-    observed = check_choice(str(observed).strip().rstrip(")").lower(), letters, "observed")
-    print(f"Observed: {observed}) {options[letters.index(observed)]}")
-    if yours is None:
-        print(
-            'You made no prediction: set yours="a", or another letter, in course.predict, and run both again.'
-        )
-    elif yours == observed:
-        print("You predicted it.")
-    else:
-        print(f"You predicted {yours}) {options[letters.index(yours)]}.")
-    if because:
-        print(_wrapped(f"Why: {because}"))
+    print(wrapped(f"{name}, hint {stage + 1} of {len(exercise.hints)}: {exercise.hints[stage]}"))
 
 
 def call(function: Callable, *arguments):
@@ -188,23 +147,37 @@ def call(function: Callable, *arguments):
         result = function(*given)
     except NotImplementedError:
         raise NotStarted from None
+    except Wrong:
+        raise
     except Exception as error:
         raise Wrong(
-            f"it raised {type(error).__name__}: {error}",
+            f"it raised {_named(error)}",
             f"It was called with {', '.join(describe(a) for a in arguments)}. Call it so yourself and read "
             f"the last lines of the traceback.",
         ) from None
-    for before, after in zip(arguments, given, strict=True):
-        changed = not np.array_equal(before, after) if isinstance(before, np.ndarray) else before != after
-        if changed:
-            raise Wrong(
-                "it changed its input",
-                "The caller still needs it. Look for an assignment into it, an in-place operator such as "
-                "/= or a method that sorts in place, and work on a new array instead.",
-            )
+    if not all(map(_unchanged, arguments, given)):
+        raise Wrong(
+            "it changed its input",
+            "The caller still needs it. Look for an assignment into it, an in-place operator such as "
+            "/= or a method that sorts in place, and work on a new array instead.",
+        )
     if result is None:
         raise NotStarted
     return result
+
+
+def expect_refusal(function: Callable, *arguments, case: str, hint: str) -> ValueError:
+    """Returns the ValueError with which the reader's function must refuse a case; anything else is wrong."""
+    try:
+        with np.errstate(all="ignore"):
+            result = function(*copy.deepcopy(arguments))
+    except ValueError as error:
+        return error
+    except Wrong:
+        raise
+    except Exception as error:
+        raise Wrong(f"{case} raises {type(error).__name__}", "The caller expects a ValueError.") from None
+    raise Wrong(f"{case} goes in and {describe(result)} comes out", hint)
 
 
 def as_array(result, *, shape: tuple[int, ...], kind: str, meaning: str) -> np.ndarray:
@@ -213,13 +186,10 @@ def as_array(result, *, shape: tuple[int, ...], kind: str, meaning: str) -> np.n
     Args:
         result: what the reader's function returned.
         shape: what is expected.
-        kind: "integers" or "numbers".
+        kind: "integers", which become int64, or "numbers".
         meaning: what the axes are, for the hint.
     """
-    try:
-        array = np.asarray(result)
-    except (ValueError, TypeError, RuntimeError):  # the last: a tensor that still tracks gradients
-        raise Wrong("the result cannot be read as an array", f"Expected {meaning}, {shape}.") from None
+    array = _readable(result, f"{meaning}, {shape}")
     if array.dtype.kind not in "iuf":
         raise Wrong(f"the result is {describe(result)}, not numbers", f"Expected an array: {meaning}.")
     if array.shape != shape:
@@ -235,16 +205,30 @@ def as_array(result, *, shape: tuple[int, ...], kind: str, meaning: str) -> np.n
             "Something was divided by zero, or a logarithm or root left its domain.",
         )
     if kind == "integers" and array.dtype.kind == "f":
+        whole = (array == np.round(array)).all()
         raise Wrong(
             f"the result holds {array.dtype} values, expected integers",
-            "Ids are positions in the gallery: whole numbers. Are these the scores themselves?",
+            "The values are whole, only their type is not: convert it to integers."
+            if whole
+            else f"Expected {meaning}: whole numbers. Are these the scores themselves, or means?",
         )
-    return array
+    return array.astype(float if array.dtype.kind == "f" else np.int64)
+
+
+def as_mask(result, *, shape: tuple[int, ...], meaning: str) -> np.ndarray:
+    """Returns the answer as booleans of the expected shape; zeros and ones will do."""
+    array = _readable(result, f"{meaning}, {shape}")
+    if array.shape != shape or not (array.dtype.kind == "b" or _is_zero_or_one(array)):
+        raise Wrong(
+            f"it returns {describe(result)} of type {array.dtype}, expected booleans of shape {shape}",
+            meaning,
+        )
+    return array.astype(bool)
 
 
 def as_number(result, *, meaning: str) -> float:
     """Returns the answer as one finite number, or says what it is instead."""
-    array = np.asarray(result)
+    array = _readable(result, meaning)
     if array.dtype.kind not in "biuf":
         raise Wrong(f"the result is {describe(result)}, not a number", f"Expected {meaning}.")
     if array.size != 1:
@@ -272,12 +256,92 @@ def object_to_mistakes(value, mistakes: Sequence[tuple]) -> None:
 def describe(value) -> str:
     """A value in a few words: type and shape, or the value when it is short."""
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}"
-    text = repr(value)
-    return text if len(text) <= 40 and " at 0x" not in text else f"a {type(value).__name__}"
+        kind = {"b": " of booleans", "O": " of objects", "U": " of texts", "c": " of complex numbers"}
+        return f"an array{kind.get(value.dtype.kind, '')} of shape {value.shape}"
+    try:
+        text = repr(value)
+    except Exception:  # a class of the reader's
+        text = ""
+    return text if 0 < len(text) <= 40 and " at 0x" not in text else f"a {type(value).__name__}"
 
 
-def _wrapped(text: str, width: int = 100) -> str:
+def _named(error: BaseException) -> str:
+    """The type of an exception and what it says."""
+    try:
+        text = str(error)[:300]
+    except Exception:  # a class of the reader's
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _unchanged(before, after) -> bool:
+    try:
+        if isinstance(before, np.ndarray):
+            return np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
+        return bool(before == after)
+    except Exception:  # what stands there now cannot even be compared
+        return False
+
+
+def _is_zero_or_one(array: np.ndarray) -> bool:
+    return array.dtype.kind in "iuf" and bool(((array == 0) | (array == 1)).all())
+
+
+def _readable(result, expected: str) -> np.ndarray:
+    """The result as an array of any kind."""
+    try:
+        return np.asarray(result)
+    except Exception as error:  # lists of different lengths above all
+        raise Wrong(
+            "the result cannot be read as an array",
+            f"Expected {expected}. Lists of different lengths are none: {_named(error)}",
+        ) from None
+
+
+def _plain(value):
+    """What a result holds in the types of numpy and Python, whichever package made it."""
+    if hasattr(value, "detach"):  # a torch tensor: it may track gradients, be bfloat16, lie on a GPU
+        value = value.detach().cpu().to_dense()
+        return np.array(value.tolist()).reshape(tuple(value.shape))
+    if hasattr(value, "to_numpy"):  # a table or column of pandas, or one of its kin
+        return _plain(value.to_numpy())
+    if np.ma.is_masked(value):
+        raise Wrong("it returns an array with masked places", "Every place must hold a value.")
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
+    if isinstance(value, fractions.Fraction | decimal.Decimal):
+        return float(value)
+    if hasattr(value, "__next__") or hasattr(value, "__await__"):
+        raise Wrong(
+            f"it returns a {type(value).__name__}, which has computed nothing yet",
+            "Return an array, a list or a number; `yield`, map, zip and a bracket with `for` give none yet.",
+        )
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_plain(each) for each in value)
+    return [_plain(each) for each in value] if isinstance(value, list | KeysView | ValuesView) else value
+
+
+class _Cut(io.TextIOBase):
+    """Passes text on until there was enough of it."""
+
+    def __init__(self, stream) -> None:
+        self.stream, self.left = stream, MOST_PRINTED
+
+    def write(self, text: str) -> int:
+        if self.left > 0:
+            self.stream.write(text[: self.left])
+            self.left -= len(text)
+            if self.left <= 0:
+                self.stream.write("\n(what your function prints is cut here)\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+def wrapped(text: str, width: int = 100) -> str:
     """Breaks long lines where a projector would, and indents what continues."""
     lines = (
         textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
@@ -291,24 +355,82 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
         return False, (
             f"{exercise.name}: pass the function itself, without calling it; this is {describe(function)}."
         )
-    first = exercise.stages[0]
+    returned = []  # the last result, as the reader's function gave it
+
+    def guarded(*arguments):
+        try:
+            returned[:] = [function(*arguments)]
+        except (Exception, _OutOfTime):
+            raise
+        except BaseException as error:  # SystemExit, KeyboardInterrupt: they would end more than the check
+            raise Wrong(
+                f"it raised {_named(error)}",
+                "Was it interrupted, or does it call exit()? A function gives its answer with `return`.",
+            ) from None
+        return _plain(returned[0])
+
     try:
-        for stage in exercise.stages:
-            try:
-                stage(function)
-            except NotStarted:
-                if stage is first:
-                    return (
-                        False,
-                        f"{exercise.name}: not started, it returns None.\n  Task: {exercise.statement}",
-                    )
-                raise Wrong(
-                    "it returned None for one of the cases", "Is a `return` missing on one path?"
-                ) from None
+        _in_time(lambda: _pass_stages(exercise, guarded, returned))
+    except NotStarted:
+        return False, f"{exercise.name}: not started, it returns None.\n  Task: {exercise.statement}"
     except Wrong as wrong:
-        what = wrong.what if wrong.what.endswith((".", "?", "!")) else wrong.what + "."
-        return False, (
-            f"{exercise.name}: not yet.\n  What is wrong: {what}\n  Hint: {wrong.hint}\n"
-            f'  More help: course.hint("{exercise.name}")'
-        )
-    return True, f"OK {exercise.name}: all {len(exercise.stages)} checks passed. {exercise.insight}"
+        what, hint = wrong.what, wrong.hint
+    except _OutOfTime:
+        what = f"it was stopped after {TIME_LIMIT_S:g} seconds"
+        hint = "Is there a loop that never ends? Print in it what should change from round to round."
+    else:
+        return True, f"OK {exercise.name}: all {len(exercise.stages)} checks passed. {exercise.insight}"
+    if "float16" in str(getattr(returned[0] if returned else None, "dtype", "")):
+        hint += " Besides, the result has half precision, three digits: return float32 or float64."
+    return False, (
+        f"{exercise.name}: not yet.\n  What is wrong: {what}{'' if what.endswith(('.', '?', '!')) else '.'}\n"
+        f'  Hint: {hint}\n  More help: course.hint("{exercise.name}")'
+    )
+
+
+def _pass_stages(exercise: Exercise, function: Callable, returned: list) -> None:
+    """Runs the stages; whatever one raises leaves as `Wrong`, or as `NotStarted` from the first."""
+    for stage in exercise.stages:
+        try:
+            stage(function)
+        except NotStarted:
+            if stage is exercise.stages[0]:
+                raise
+            raise Wrong(
+                "it returned None for one of the cases", "Is a `return` missing on one path?"
+            ) from None
+        except Wrong:
+            raise
+        except Exception as error:  # the stage could not read the result: text, ragged lists, objects
+            raise Wrong(
+                f"the result, {describe(returned[0] if returned else None)}, is not what is asked for "
+                f"({_named(error)})",
+                f"The task: {exercise.statement}",
+            ) from None
+
+
+def _in_time(function: Callable[[], None]) -> None:
+    """Runs a function and raises `_OutOfTime` in it when it takes too long, again if that is swallowed.
+
+    An exception set for a thread works on every system and in every thread; signals and their timers do not.
+    """
+    thread, raise_in = ctypes.c_ulong(threading.get_ident()), ctypes.pythonapi.PyThreadState_SetAsyncExc
+    finished = threading.Event()
+
+    def watch() -> None:
+        pause = TIME_LIMIT_S
+        while not finished.wait(pause):
+            raise_in(thread, ctypes.py_object(_OutOfTime))
+            pause = TIME_LIMIT_S / 20
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        try:
+            function()
+        finally:
+            finished.set()
+    finally:
+        finished.set()  # once more: the exception may have come while it was being set
+        watcher.join()
+        raise_in(thread, None)  # one that was sent and has not arrived

@@ -7,14 +7,14 @@ import pytest
 
 from lib import course
 from lib.checks import RetrievalInputError
-from lib.course import engine
+from lib.course import engine, predictions
 from lib.course.engine import Exercise, Wrong, as_array, as_number, call
 
 
 @pytest.fixture(autouse=True)
 def fresh_state(monkeypatch):
-    for name in ("_HINTS_SHOWN", "_PREDICTIONS"):
-        monkeypatch.setattr(engine, name, {})
+    monkeypatch.setattr(engine, "_HINTS_SHOWN", {})
+    monkeypatch.setattr(predictions, "_PREDICTIONS", {})
     monkeypatch.setattr(engine, "_EXERCISES", dict(engine._EXERCISES))
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.course.engine import Exercise, Wrong, as_array, as_number, call, is_same, object_to_mistakes
+from lib.course.engine import (
+    Exercise,
+    Wrong,
+    as_array,
+    as_number,
+    call,
+    expect_refusal,
+    is_same,
+    object_to_mistakes,
+)
 
 # ---- benchmarks.best_rank: image 0 has one caption, 1 has three, 2 two. Of others' captions, two stand above
 # the best own one of image 0, one ties with that of image 1.
@@ -183,21 +192,14 @@ def _says_what_is_missing(function) -> None:
 
 
 def _refuses(function) -> None:
-    try:
-        function(list(CLIPS), set(ON_DISK), False)
-    except ValueError as error:
-        if not ({"2", "3"} <= set(str(error))):
-            raise Wrong(
-                f"it refuses with {str(error)!r}",
-                "Say how many were found of how many: 2 of 3 clips. The size of the loss must be seen.",
-            ) from None
-        return
-    except Exception as error:
-        raise Wrong(f"it raises {type(error).__name__}", "The caller expects a ValueError.") from None
-    raise Wrong(
-        "v5 is missing, partial loading is not allowed, and it goes on",
-        "A gallery that shrinks makes every model better. Raise a ValueError that says 2 of 3.",
-    )
+    hint = "A gallery that shrinks makes every model better. Raise a ValueError that says 2 of 3."
+    case = "a missing clip, where partial loading is not allowed,"
+    error = expect_refusal(function, CLIPS, ON_DISK, False, case=case, hint=hint)
+    if not {"2", "3"} <= set(str(error)):
+        raise Wrong(
+            f"it refuses with {str(error)[:100]!r}",
+            "Say how many were found of how many: 2 of 3 clips. The size of the loss must be seen.",
+        )
 
 
 # ---- benchmarks.side_by_side

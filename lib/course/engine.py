@@ -104,8 +104,8 @@ def check(name: str, function: Callable) -> Verdict:
     """Tries the reader's function on the exercise's cases and prints what it finds.
 
     A check that takes more than `TIME_LIMIT_S` is stopped, on every system and in every thread, between two
-    steps of Python code. A single long call into C (a sleep, one huge matrix product) is only noticed when
-    it returns: interrupt the kernel.
+    steps of Python code. Two things escape it, and want the kernel to be restarted: a single long call into
+    C (a sleep, one huge matrix product), and an endless loop inside a `try` that catches everything.
 
     Args:
         name: of the exercise.
@@ -176,8 +176,10 @@ def expect_refusal(function: Callable, *arguments, case: str, hint: str) -> Valu
     except Wrong:
         raise
     except Exception as error:
-        raise Wrong(f"{case} raises {type(error).__name__}", "The caller expects a ValueError.") from None
-    raise Wrong(f"{case} goes in and {describe(result)} comes out", hint)
+        what = f"for {case} it raises {type(error).__name__}"
+        raise Wrong(what, "The caller expects a ValueError.") from None
+    is_nan = isinstance(result, float | np.ndarray) and (np.asarray(result) != result).any()
+    raise Wrong(f"for {case} it goes on, and returns {'NaN' if is_nan else describe(result)}", hint)
 
 
 def as_array(result, *, shape: tuple[int, ...], kind: str, meaning: str) -> np.ndarray:
@@ -226,8 +228,8 @@ def as_mask(result, *, shape: tuple[int, ...], meaning: str) -> np.ndarray:
     return array.astype(bool)
 
 
-def as_number(result, *, meaning: str) -> float:
-    """Returns the answer as one finite number, or says what it is instead."""
+def as_number(result, *, meaning: str, finite: bool = True) -> float:
+    """Returns the answer as one number, finite unless the stage has more to say about that."""
     array = _readable(result, meaning)
     if array.dtype.kind not in "biuf":
         raise Wrong(f"the result is {describe(result)}, not a number", f"Expected {meaning}.")
@@ -236,7 +238,7 @@ def as_number(result, *, meaning: str) -> float:
             f"the result has {array.size} values (shape {array.shape}), expected one number",
             f"Expected {meaning}.",
         )
-    if not np.isfinite(array).all():
+    if finite and not np.isfinite(array).all():
         raise Wrong("the result is not finite", "Something was divided by zero.")
     return float(array.reshape(()))
 

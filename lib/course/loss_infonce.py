@@ -83,17 +83,18 @@ def _symmetric(function) -> None:
 
 def _large_logits(function) -> None:
     for shift in (1000.0, -1000.0):
-        value = np.asarray(quiet(function, LOGITS + shift), dtype=float)
+        value = as_number(quiet(function, LOGITS + shift), meaning="the loss", finite=False)
         if not close(value, SYMMETRIC):
-            found = "not finite" if not np.isfinite(value).all() else f"{float(value):.4f}"
+            found = f"{value:.4f}" if np.isfinite(value) else "not finite"
             raise Wrong(
                 f"with {shift:+.0f} added to every logit the loss is {found}, and it should not change",
                 "The exponential left the range of floats. What cancels may be taken away before it.",
             )
-    value = np.asarray(quiet(function, np.where(np.eye(3), -1000.0, 0.0)), dtype=float)
+    result = quiet(function, np.where(np.eye(3), -1000.0, 0.0))
+    value = as_number(result, meaning="the loss", finite=False)
     if not close(value, 1000 + math.log(2)):
         raise Wrong(
-            f"where every right logit is 1000 below the others it is {float(value):.4g}, expected 1000.7",
+            f"where every right logit is 1000 below the others it is {value:.4g}, expected 1000.7",
             "A probability that underflows to 0 has no logarithm. Stay with logarithms all the way.",
         )
 

@@ -162,7 +162,7 @@ def _value(function) -> None:
 
 def _value_far_out(function) -> None:
     with np.errstate(all="ignore"):
-        value = float(np.asarray(call(function, HUGE, EYE), dtype=float))
+        value = as_number(call(function, HUGE, EYE), meaning="the loss", finite=False)
     if not np.isfinite(value) or not is_same(value, 500.0):
         raise Wrong(
             f"one right pair at a logit of -1000, the rest settled: the loss is {value:g}, it should be 500",

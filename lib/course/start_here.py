@@ -102,7 +102,7 @@ def _type_of_hit_rate(function) -> None:
 
 
 def _share(function) -> None:
-    values = {k: float(call(function, RANKED, RELEVANT, k)) for k in HIT_RATE_AT}
+    values = {k: as_number(call(function, RANKED, RELEVANT, k), meaning="one number") for k in HIT_RATE_AT}
     if all(np.isclose(values[k], share) for k, share in HIT_RATE_AT.items()):
         return
     n_queries = len(RELEVANT)
@@ -146,7 +146,7 @@ def _share(function) -> None:
 
 def _one_query(function) -> None:
     # Another number of queries than ranks, so that no broadcast works by accident.
-    value = float(call(function, np.array([[5, 3, 8]]), np.array([8]), 3))
+    value = as_number(call(function, np.array([[5, 3, 8]]), np.array([8]), 3), meaning="one number")
     if value != 1.0:
         raise Wrong(
             f"for one query with the ranking 5, 3, 8, right id 8 and k = 3 it returns {value:g}, expected 1",

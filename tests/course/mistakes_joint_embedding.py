@@ -152,9 +152,9 @@ MISTAKES = {
         (refusing(lambda x: x / np.abs(x).sum(axis=1, keepdims=True)), "L1 norm"),
         (refusing(lambda x: np.abs(unit(x))), "point elsewhere"),
         (refusing(lambda x: np.linalg.norm(x, axis=1)), "has shape (3,)"),
-        (unit, "silently becomes NaN"),
-        (zero_stays_zero, "silently becomes"),
-        (wrong_error, "raised KeyError"),
+        (unit, "it goes on, and returns NaN"),
+        (zero_stays_zero, "it goes on, and returns"),
+        (wrong_error, "raises KeyError"),
         (mutates, "changed its input"),
     ],
     "space.modality_gap": [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,66 @@ def test_says_what_is_wrong_with_this_answer(doubling, function, phrase):
     assert not verdict and phrase in verdict.message
 
 
+def leaves():
+    raise SystemExit(3)
+
+
+def never_ends(x):
+    while True:
+        pass
+
+
+def never_ends_and_catches(x):
+    while True:
+        try:
+            x = abs(x)
+        except BaseException:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("function", "phrase"),
+    [
+        (lambda x: leaves(), "it raised SystemExit: 3"),
+        (lambda x: (2 * value for value in x), "it returns a generator, which has computed nothing yet"),
+        (lambda x: np.ma.array(2 * x, mask=True), "an array with masked places"),
+        (lambda x: [[1, 2], [3]], "cannot be read as an array"),
+        (lambda x: np.float16(2.001 * x), "has half precision, three digits"),
+    ],
+)
+def test_says_why_it_is_no_answer(doubling, function, phrase):
+    verdict = course.check(doubling, function)
+    assert not verdict and phrase in " ".join(verdict.message.split())
+
+
+@pytest.mark.parametrize("function", [never_ends, never_ends_and_catches])
+def test_an_endless_function_is_stopped(doubling, function, monkeypatch):
+    monkeypatch.setattr(engine, "TIME_LIMIT_S", 0.2)
+    verdict = course.check(doubling, function)
+    assert not verdict and "it was stopped after 0.2 seconds" in verdict.message
+    assert course.check(doubling, lambda x: 2 * x)
+
+
+def test_a_check_leaves_no_thread_and_works_in_any(doubling, monkeypatch):
+    monkeypatch.setattr(engine, "TIME_LIMIT_S", 0.2)
+    verdicts, before = [], threading.active_count()
+    thread = threading.Thread(target=lambda: verdicts.append(course.check(doubling, never_ends)))
+    thread.start()
+    thread.join()
+    assert "was stopped" in verdicts[0].message and threading.active_count() == before
+
+
+def test_what_the_function_prints_is_cut(doubling, capsys):
+    def flood(x):
+        print("word " * 10_000)
+        return 2 * x
+
+    assert course.check(doubling, flood)
+    printed = said(capsys)
+    assert len(printed) < engine.MOST_PRINTED + 200
+    assert "is cut here" in printed and "OK test.double" in printed
+
+
 def test_not_implemented_is_not_started(doubling):
     def stub(x):
         raise NotImplementedError
@@ -113,12 +175,11 @@ def test_a_name_is_registered_once(doubling):
         course.register(course.exercises()[doubling])
 
 
-@pytest.mark.parametrize("name", course.exercises())
-def test_every_exercise_is_complete(name):
-    exercise = course.exercises()[name]
-    assert len(exercise.hints) >= 2 and len(exercise.stages) >= 2
-    for text in (exercise.statement, exercise.insight, *exercise.hints):
-        assert text.strip().endswith((".", "?", "!")), text
+def test_every_exercise_is_complete():
+    for exercise in course.exercises().values():
+        assert len(exercise.hints) >= 2 and len(exercise.stages) >= 2
+        for text in (exercise.statement, exercise.insight, *exercise.hints):
+            assert text.strip().endswith((".", "?", "!")), text
 
 
 def test_prediction_then_result(capsys):

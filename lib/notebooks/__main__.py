@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (NotebookFailed, RetrievalInputError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; the notebooks that had run before are reported", file=sys.stderr)
+        return 130
     return 1 if any(run.error for run in runs) else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterator
@@ -201,7 +202,7 @@ def _judged(run) -> Iterator[tuple[dict, list[str]]]:
 def _describe_figures(notebook) -> None:
     """Gives each picture the sentence that stands under it, in its own or the next code cell."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for cell, following in zip(code, [*code[1:], None], strict=True):
+    for cell, following in itertools.pairwise([*code, None]):
         near = payload_outputs(cell) + (payload_outputs(following) if following else [])
         said = [o["data"]["text/plain"] for o in near if o["data"][METRICS_MIME]["kind"] == "sentence"]
         for output in cell.outputs:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_notebook
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -26,6 +31,15 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+
+
+class _OwnKernel(AsyncKernelManager):
+    """A kernel in the interpreter of this process, whatever kernel specifications JUPYTER_PATH holds."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
 class NotebookFailed(RuntimeError):
@@ -62,7 +76,10 @@ def execute(path: str | Path, on_cell: Callable[[], None] | None = None) -> Run:
         The run; look at its `error`.
     """
     path = Path(path)
-    stored = nbformat.read(path, as_version=4)
+    try:
+        stored = read(path)
+    except NotebookFailed as failure:
+        return Run(path, new_notebook(), new_notebook(), 0.0, str(failure))
     fresh = nbformat.from_dict(stored)
     for cell in fresh.cells:
         if cell.cell_type == "code":
@@ -71,6 +88,7 @@ def execute(path: str | Path, on_cell: Callable[[], None] | None = None) -> Run:
         fresh,
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
+        kernel_manager_class=_OwnKernel,
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         coalesce_streams=True,
@@ -88,7 +106,23 @@ def execute(path: str | Path, on_cell: Callable[[], None] | None = None) -> Run:
         except (DeadKernelError, RuntimeError) as failure:
             chatter.seek(0)
             error = f"the kernel died: {failure}\n{chatter.read()}"
+        except AssertionError:  # on Ctrl-C nbclient takes its kernel down, and then misses it
+            raise KeyboardInterrupt from None
     return Run(path, stored, fresh, time.perf_counter() - start, error)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """Reads a notebook, or says why the file is none."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # a byte order mark is harmless
+        if re.search(r"^<{7} ", text, flags=re.MULTILINE):
+            raise ValueError("it holds the marks of a merge conflict, <<<<<<<")
+        notebook = nbformat.reads(text, as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:  # nbformat raises what it meets: JSON, key, attribute and validation errors
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
+        raise NotebookFailed(f"the file is no notebook: {reason}. Restore it, or mend it.") from None
+    return notebook
 
 
 def execute_in_place(path: str | Path) -> Run:
@@ -142,11 +176,13 @@ def run_all(
     build.mkdir(parents=True, exist_ok=True)
     pages = {path.stem for path in paths}
     runs = []
-    for run in _with_progress(paths, console, execute):
-        write_page(run, build / f"{run.path.stem}.html", pages)
-        runs.append(run)
-    report = write_report(runs, build / "report.html")
-    console.print(f"Report of all quality tables: {report}", soft_wrap=True)
+    try:
+        for run in _with_progress(paths, console, execute):
+            write_page(run, build / f"{run.path.stem}.html", pages)
+            runs.append(run)
+    finally:  # after Ctrl-C too: of the notebooks that ran
+        report = write_report(runs, build / "report.html")
+        console.print(f"Report of all quality tables: {report}", soft_wrap=True)
     return runs
 
 
@@ -177,7 +213,10 @@ def _with_progress(paths, console, action):
     with Progress(*columns, console=console, transient=True) as progress:
         for number, path in enumerate(paths, start=1):
             name = path.stem if path.parent.name != "solutions" else f"solutions/{path.stem}"
-            n_cells = len(nbformat.read(path, as_version=4).cells)
+            try:
+                n_cells = len(read(path).cells)
+            except NotebookFailed:
+                n_cells = 0  # the action says what is wrong with it
             task = progress.add_task(f"[{number}/{len(paths)}] {name}", total=n_cells)
             run = action(path, lambda task=task: progress.advance(task))
             progress.remove_task(task)

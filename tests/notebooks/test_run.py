@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import sys
 
 import nbformat
 import pytest
@@ -142,3 +144,55 @@ def test_command_line_says_when_there_is_nothing_to_run(tmp_path, capsys):
     assert "there are no notebooks" in capsys.readouterr().err
     assert main(["refresh", "--notebooks", str(tmp_path), "00"]) == 1
     assert "there are: none" in capsys.readouterr().err
+
+
+GOOD = new_notebook(cells=[new_code_cell("import sys\nprint(sys.executable)")])
+BAD = {
+    "02_conflict": ("<<<<<<< HEAD\n" + nbformat.writes(GOOD) + "=======\n", "marks of a merge conflict"),
+    "03_broken": (nbformat.writes(GOOD)[:-40], "the file is no notebook: "),
+    "04_list": ("[1, 2]", "the file is no notebook: "),
+    "05_cells": (
+        '{"cells": 3, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+        "the file is no notebook",
+    ),
+    "06_empty": ("", "the file is no notebook: "),
+    "07_old": ('{"nbformat": 99, "nbformat_minor": 0}', "the file is no notebook: "),
+    "08_latin": ('{"cells": ["\udce9"]}', "the file is no notebook: 'utf-8' codec"),
+}
+
+
+def test_bad_files_are_named_and_the_others_run_in_this_interpreter(tmp_path, monkeypatch, capsys):
+    kernels = tmp_path / "jupyter" / "kernels" / "python3"
+    kernels.mkdir(parents=True)
+    planted = '{"argv": ["no-such-python"], "display_name": "x", "language": "python"}'
+    (kernels / "kernel.json").write_text(planted)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    for name, (text, _) in BAD.items():
+        (tmp_path / f"{name}.ipynb").write_text(text, encoding="utf-8", errors="surrogateescape")
+    (tmp_path / "09_mark.ipynb").write_text(nbformat.writes(GOOD), encoding="utf-8-sig")
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# Words")]), tmp_path / "01_words.ipynb")
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(["run", "--notebooks", str(tmp_path), "--build", str(tmp_path / "build")]) == 1
+    said = capsys.readouterr().out
+    report = (tmp_path / "build" / "report.html").read_text(encoding="utf-8")
+    for name, (_, phrase) in BAD.items():
+        line = next(line for line in said.splitlines() if name in line)
+        assert "failed, " in line and phrase in line, line
+        assert html.escape(phrase) in report
+    assert re.search(r"01_words: 1 cells, [\d.]+ s, ok", said), said
+    assert re.search(r"09_mark: 1 cells, [\d.]+ s, ok", said), said
+    assert html.escape(sys.executable) in (tmp_path / "build" / "09_mark.html").read_text(encoding="utf-8")
+    assert main(["refresh", "--notebooks", str(tmp_path), "03"]) == 1
+    assert "03_broken.ipynb, the file is no notebook" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_one_line_and_leaves_a_report(tmp_path, monkeypatch, capsys):
+    nbformat.write(GOOD, tmp_path / "00_first.ipynb")
+
+    def interrupted(*arguments, **options):
+        raise AssertionError  # what nbclient raises when it has taken its own kernel down
+
+    monkeypatch.setattr("lib.notebooks.run.NotebookClient.execute", interrupted)
+    assert main(["run", "--notebooks", str(tmp_path), "--build", str(tmp_path / "build")]) == 130
+    assert capsys.readouterr().err.startswith("interrupted; ")
+    assert (tmp_path / "build" / "report.html").exists()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import pooch
 
 from lib.checks import RetrievalInputError
 
@@ -24,6 +25,7 @@ except ImportError:  # Windows has other locks; there, leftovers of killed write
     fcntl = None
 
 CHECKSUM_SUFFIX = ".sha256"
+PACKAGED = Path(__file__).resolve().parent / "data"  # there in an installed wheel only
 ROOM = ".crossmodal-"  # folders of this name hold what is being written; those of killed writers are cleaned
 MAX_RATIO = 200  # captions as JSON shrink about tenfold, deflate cannot shrink more than some thousandfold
 FREE_BYTES = 2**26  # arrays of less than this are read whatever their ratio
@@ -53,9 +55,11 @@ class UnwritableFileError(OSError, ValueError):
 
 
 def data_dir() -> Path:
-    """The `data/` folder: `$CROSSMODAL_DATA` if it is set, else the one beside the package."""
+    """The `data/` folder: `$CROSSMODAL_DATA` if it is set, else the wheel's, else that of the checkout."""
     override = os.environ.get("CROSSMODAL_DATA")
-    return Path(override) if override else Path(__file__).resolve().parent.parent / "data"
+    if override:
+        return Path(override)
+    return PACKAGED if PACKAGED.is_dir() else PACKAGED.parent.parent / "data"
 
 
 def artifacts_dir() -> Path:
@@ -64,9 +68,14 @@ def artifacts_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """What can be rebuilt at any time: `$CROSSMODAL_CACHE` if it is set, else `cache/` in the data folder."""
+    """What can be rebuilt at any time: `$CROSSMODAL_CACHE` if it is set, else `cache/` in the data folder.
+
+    An installed wheel keeps it where the system keeps caches of a user, not among the installed packages.
+    """
     override = os.environ.get("CROSSMODAL_CACHE")
-    return Path(override) if override else data_dir() / "cache"
+    if override:
+        return Path(override)
+    return pooch.os_cache("crossmodal") if data_dir() == PACKAGED else data_dir() / "cache"
 
 
 def relative_name(name: str | Path, root: str | Path) -> str:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -327,6 +328,17 @@ def seal(path: str | Path) -> str:
     return digest
 
 
+def recorded_digest(sidecar: str | Path, rebuild: str) -> str:
+    """The SHA-256 that a `.sha256` file holds; an error that names the file where it holds none."""
+    sidecar = Path(sidecar)
+    if not sidecar.is_file():
+        raise MissingFileError(f"{sidecar} is missing. {rebuild}")
+    digest = sidecar.read_bytes()[:64].decode("ascii", "replace")
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise DamagedFileError(f"{sidecar} is damaged: it holds no SHA-256 but {digest[:20]!r}. {rebuild}")
+    return digest
+
+
 def verify(path: str | Path, *, rebuild: str) -> Path:
     """Checks a sealed file against its checksum.
 
@@ -342,11 +354,9 @@ def verify(path: str | Path, *, rebuild: str) -> Path:
     sidecar = path.with_name(path.name + CHECKSUM_SUFFIX)
     if not path.is_file():  # its folder may have lost its name to a writer that was killed
         _sweep(path.parent.parent)
-    for needed in (path, sidecar):
-        if not needed.is_file():
-            raise MissingFileError(f"{needed} is missing. {rebuild}")
-    expected = next(iter(sidecar.read_text(errors="replace").split()), "nothing")
-    found = sha256_of(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} is missing. {rebuild}")
+    expected, found = recorded_digest(sidecar, rebuild), sha256_of(path)
     if found != expected:
         raise DamagedFileError(
             f"{path} is damaged: its SHA-256 is {found[:12]}..., "
@@ -404,7 +414,7 @@ def read_arrays(
                 f"{path} would take {size:,} bytes for {len(chosen):,} of {len(members):,} arrays; a file of "
                 f"its length may hold at most {most:,} bytes and {MAX_ARRAYS:,} arrays. {advice}"
             )
-        return {name: archive[name] for name in chosen}
+        return {name: archive[name] for name in sorted(chosen)}
 
 
 @contextmanager
@@ -419,12 +429,13 @@ def reading(path: str | Path, what: str, advice: str) -> Iterator[None]:
         raise DamagedFileError(f"{path} is {what}: {why}. {advice}") from error
 
 
-def kept_arrays(path: str | Path, make: Callable[[], dict]) -> dict:
-    """The arrays of a sealed file; made, and kept, where it is missing or damaged.
+def kept_arrays(path: str | Path, make: Callable[[], dict], key: str | None = None) -> dict:
+    """The arrays of a sealed file; made, and kept, where it is missing, damaged or another's.
 
     Args:
         path: an `.npz` of the cache.
         make: what to store there; called only if the file cannot be used.
+        key: what the arrays are, kept beside them: a whole file under the name of another is not taken.
 
     Where nothing can be written, a warning says so once, and the arrays are returned all the same.
 
@@ -432,9 +443,12 @@ def kept_arrays(path: str | Path, make: Callable[[], dict]) -> dict:
     refuses a damaged file.
     """
     try:
-        return load_arrays(path)
+        arrays = load_arrays(path)
+        if key is None or str(arrays.pop("key", None)) == key:
+            return arrays
     except (MissingFileError, DamagedFileError):
-        arrays = make()
-        with optional_write():
-            save_arrays(path, **arrays)
-        return arrays
+        pass
+    arrays = make()
+    with optional_write():
+        save_arrays(path, **arrays, **({} if key is None else {"key": np.array(key)}))
+    return arrays

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.files import MissingFileError, atomic_path
+from lib.files import DamagedFileError, MissingFileError, atomic_path, reading
 
 # Every row of these is its dimension as a 32-bit whole number, then that many values, little endian.
 ROW_FORMATS = {".fvecs": np.dtype("<f4"), ".ivecs": np.dtype("<i4"), ".bvecs": np.dtype("u1")}
 HDF5 = (".hdf5", ".h5")
 SUFFIXES = (".npy", *ROW_FORMATS, *HDF5)
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+AGAIN = "Copy it again, or write it again"
+SQUEEZED = 1100  # more than deflate, HDF5's usual filter, can make of a byte
 
 
 def read_vectors(path: str | Path, name: str | None = None, limit: int | None = None) -> np.ndarray:
@@ -31,6 +37,7 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
 
     Raises:
         MissingFileError: the file is not there.
+        DamagedFileError: it is cut off, or not what its suffix says.
         RetrievalInputError: an unknown suffix, an array that is not a matrix of real numbers or is missing, a
             file cut off within a row, or a row of another dimension (the message gives row and dimension).
 
@@ -50,11 +57,7 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
         return _read_rows(path, ROW_FORMATS[suffix])[rows]
     if suffix in HDF5:
         return _read_hdf5(path, name, rows)
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:  # objects, which would have to be unpickled, or no .npy file at all
-        raise RetrievalInputError(f"{path.name} holds no plain numpy array: {error}") from error
-    return _checked(array, path.name)[rows]
+    return _read_npy(path)[rows]
 
 
 def write_vectors(path: str | Path, vectors) -> None:
@@ -104,23 +107,60 @@ def _read_rows(path: Path, kind: np.dtype) -> np.ndarray:
     return values["values"]
 
 
+def _read_npy(path: Path) -> np.ndarray:
+    with reading(path, "no .npy file of a plain array", AGAIN), open(path, "rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in HEADERS:  # the third is for structures with names that are not ASCII
+            raise ValueError(f"its format {version} is none of plain arrays")
+        shape, columns_first, dtype = HEADERS[version](stream)
+        start = stream.tell()
+    _check_matrix(shape, dtype, path.name)
+    size, wanted = path.stat().st_size - start, math.prod(shape) * dtype.itemsize
+    if size != wanted:
+        raise DamagedFileError(
+            f"{path} has {size:,} bytes of values; its header, {dtype} {shape}, says {wanted:,}. {AGAIN}"
+        )
+    order = "F" if columns_first else "C"
+    return np.memmap(path, dtype, mode="r", offset=start, shape=shape, order=order)
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file to read; whatever HDF5 makes of a damaged one becomes an error that names the file."""
+    with reading(path, "no HDF5 file", AGAIN), h5py.File(path, "r") as archive:
+        yield archive
+
+
 def _read_hdf5(path: Path, name: str | None, rows: slice) -> np.ndarray:
-    try:
-        archive = h5py.File(path, "r")
-    except OSError as error:
-        raise RetrievalInputError(f"{path.name} is no HDF5 file: {error}") from error
-    with archive:
-        names = [key for key, entry in archive.items() if isinstance(entry, h5py.Dataset)]
+    with open_hdf5(path) as archive:
+        # Links lead to other arrays and other files: only what is in this file under its own name is taken.
+        own = [key for key in archive if isinstance(archive.get(key, getlink=True), h5py.HardLink)]
+        names = [key for key in own if isinstance(archive[key], h5py.Dataset)]
         if name is None and len(names) != 1:
             raise RetrievalInputError(
                 f"{path.name} holds {', '.join(names) or 'no array'}; name the one to read"
             )
-        stored = archive[check_choice(name or names[0], names, f"the array of {path.name}")]
-        _check_matrix(stored.shape, stored.dtype, f"{name or names[0]} in {path.name}")
-        offset = stored.id.get_offset()  # None where the array is in chunks, compressed or empty
-        if offset is None or stored.dtype.kind not in "iuf":
+        name = check_choice(name or names[0], names, f"the array of {path.name}")
+        stored = archive[name]
+        if stored.external or stored.is_virtual:
+            raise RetrievalInputError(
+                f"{name} in {path.name} lies in other files, which are not opened; copy it into one file"
+            )
+        _check_matrix(stored.shape, stored.dtype, f"{name} in {path.name}")
+        size, kept = math.prod(stored.shape) * stored.dtype.itemsize, stored.id.get_storage_size()
+        if size > SQUEEZED * kept:
+            raise DamagedFileError(
+                f"{name} in {path} should have {size:,} bytes and {kept:,} are stored: it was never written "
+                f"to its end. {AGAIN}"
+            )
+        # The bytes of the file are the numbers only where they are stored in one piece and in a type that
+        # numpy has: not in chunks, not as bfloat16, not as 12 bits of 16. HDF5 converts the others.
+        plain = stored.id.get_type() == h5py.h5t.py_create(stored.dtype)
+        if stored.chunks is not None or not plain or kept != size:
             return stored[rows]
-        return np.memmap(path, stored.dtype, mode="r", offset=offset, shape=stored.shape)[rows]
+        return np.memmap(path, stored.dtype, mode="r", offset=stored.id.get_offset(), shape=stored.shape)[
+            rows
+        ]
 
 
 def _checked(array: np.ndarray, name: str) -> np.ndarray:
@@ -128,8 +168,8 @@ def _checked(array: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
-def _check_matrix(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
-    if len(shape) != 2 or 0 in shape or dtype.kind not in "iuf":
+def _check_matrix(shape: tuple[int, ...] | None, dtype: np.dtype, name: str) -> None:
+    if shape is None or len(shape) != 2 or min(shape) < 1 or dtype.kind not in "iuf":
         raise RetrievalInputError(
             f"{name} has dtype {dtype} and shape {shape}; expected real numbers of shape (n, d), neither 0"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import h5py
@@ -13,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from lib.checks import RetrievalInputError
 from lib.datasets.vectors import read_vectors, write_vectors
-from lib.files import MissingFileError
+from lib.files import DamagedFileError, MissingFileError
 
 
 def test_fvecs_is_dimension_then_values_of_every_row(tmp_path):
@@ -95,7 +96,7 @@ def test_what_is_no_row_format_is_refused(tmp_path, content, says):
 
 def test_objects_are_never_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[{}]], dtype=object), allow_pickle=True)
-    with pytest.raises(RetrievalInputError, match="no plain numpy array"):
+    with pytest.raises(RetrievalInputError, match="dtype object"):
         read_vectors(tmp_path / "a.npy")
 
 
@@ -117,7 +118,7 @@ def test_other_mistakes_are_named(tmp_path):
     with pytest.raises(RetrievalInputError, match="limit must be at least 1"):
         read_vectors(tmp_path / "a.npy", limit=0)
     (tmp_path / "a.h5").write_bytes(b"text")
-    with pytest.raises(RetrievalInputError, match="no HDF5 file"):
+    with pytest.raises(DamagedFileError, match="a.h5 is no HDF5 file"):
         read_vectors(tmp_path / "a.h5")
     with h5py.File(tmp_path / "b.h5", "w") as archive:
         archive["train"], archive["test"] = np.ones((1, 2)), np.ones((1, 2))
@@ -135,3 +136,63 @@ def test_values_that_do_not_fit_are_not_written(tmp_path, name, vectors):
     with pytest.raises(RetrievalInputError, match="row 1 of vectors has a value that"):
         write_vectors(tmp_path / name, vectors)
     assert not (tmp_path / name).exists()
+
+
+def stored_as(archive, name, kind, x):
+    """`x` in a number type of HDF5 that numpy has no name for."""
+    made = h5py.h5d.create(archive.id, name.encode(), kind, h5py.h5s.create_simple(x.shape))
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, x, h5py.h5t.py_create(x.dtype))
+
+
+def test_hdf5_types_that_numpy_does_not_have_are_converted_not_mapped(tmp_path):
+    path, x = tmp_path / "a.h5", np.arange(12, dtype=np.float32).reshape(3, 4)
+    bfloat16, twelve_bits = h5py.h5t.IEEE_F32LE.copy(), h5py.h5t.STD_I16LE.copy()
+    bfloat16.set_fields(15, 7, 8, 0, 7)
+    bfloat16.set_size(2)
+    twelve_bits.set_precision(12)
+    twelve_bits.set_offset(4)
+    with h5py.File(path, "w", userblock_size=512) as archive:
+        stored_as(archive, "bfloat16", bfloat16, x)
+        stored_as(archive, "twelve bits", twelve_bits, x.astype(np.int16))
+        archive["big end first"] = x.astype(">f4")
+        archive["plain"] = x
+    for name in ("bfloat16", "twelve bits", "big end first", "plain"):
+        assert np.array_equal(read_vectors(path, name), x), name
+    assert isinstance(read_vectors(path, "plain"), np.memmap)
+
+
+def test_hdf5_arrays_of_other_files_and_never_written_ones_are_refused(tmp_path):
+    path, x = tmp_path / "a.h5", np.arange(12, dtype=np.float32).reshape(3, 4)
+    with h5py.File(tmp_path / "other.h5", "w") as archive:
+        archive["padding"], archive["x"] = x + 100, x
+    (tmp_path / "raw.bin").write_bytes(x.tobytes())
+    with h5py.File(path, "w") as archive:
+        archive["link"] = h5py.ExternalLink("other.h5", "/x")
+        archive["nowhere"] = h5py.SoftLink("/none")
+        archive.create_dataset("raw", x.shape, "f4", external=[(str(tmp_path / "raw.bin"), 0, x.nbytes)])
+        layout = h5py.VirtualLayout(x.shape, "f4")
+        layout[...] = h5py.VirtualSource(tmp_path / "other.h5", "x", x.shape)
+        archive.create_virtual_dataset("virtual", layout)
+        archive.create_dataset("unwritten", x.shape, "f4")
+        archive.create_dataset("huge", (10**7, 512), "f4", chunks=(1000, 512), compression="gzip")
+    for name, message in [
+        ("link", "must be one of"), ("nowhere", "must be one of"), ("raw", "lies in other files"),
+        ("virtual", "lies in other files"), ("unwritten", "never written"), ("huge", "never written"),
+    ]:  # fmt: skip
+        with pytest.raises((RetrievalInputError, DamagedFileError), match=message):
+            read_vectors(path, name)
+
+
+def test_npy_files_that_are_cut_or_something_else(tmp_path):
+    path, stream = tmp_path / "a.npy", io.BytesIO()
+    np.save(stream, np.ones((3, 4)))
+    whole = stream.getvalue()
+    np.savez(stream := io.BytesIO(), image=np.ones((3, 4)))
+    for content, message in [
+        (b"", "no .npy file"), (whole[:20], "no .npy file"), (whole[:-8], "has 88 bytes of values"),
+        (whole + b"more", "has 100 bytes of values"), (stream.getvalue(), "no .npy file"),
+        (whole.replace(b"(3, 4)", b"(3,-4)"), "expected real numbers"),
+    ]:  # fmt: skip
+        path.write_bytes(content)
+        with pytest.raises((RetrievalInputError, DamagedFileError), match=message):
+            read_vectors(path)

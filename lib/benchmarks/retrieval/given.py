@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from lib.benchmarks.retrieval.evaluation import ids_of
 from lib.checks import RetrievalInputError, as_real_matrix
-from lib.files import DamagedFileError, MissingFileError
+from lib.files import read_arrays
 
 BANK = "bank_"  # before the modality: rows of queries that are not tested
 
@@ -33,36 +32,40 @@ def read_rows(path: str | Path, corpus) -> tuple[np.ndarray, np.ndarray, dict[st
             twice, or an item of the corpus without a row. Rows of other items are refused too: they say that
             the file belongs to another corpus or split.
     """
-    arrays, ids = _arrays(Path(path)), ids_of(corpus)
+    ids = ids_of(corpus)
     text, media = corpus.directions[0].split("_to_")
+    banks = {modality: BANK + modality for modality in (media, text)}
+    names = [part for side in (media, "media", text) for part in (side, f"{side}_ids")]
+    arrays = read_arrays(path, [*names, *banks.values()], advice="np.savez writes such a file")
     rows = {}
     for modality in (media, text):
         given = "media" if modality == media and modality not in arrays else modality
         for name in (given, f"{given}_ids"):
             if name not in arrays:
                 raise RetrievalInputError(
-                    f"{path} has no array {name!r}; it has {', '.join(arrays) or 'none'}. For {corpus.name} "
-                    f"it needs {media}, {media}_ids, {text} and {text}_ids"
+                    f"{path} has no array {name!r}; of what is needed it has {', '.join(arrays) or 'none'}. "
+                    f"For {corpus.name} it needs {media}, {media}_ids, {text} and {text}_ids"
                 )
-        rows[modality] = _in_order(arrays[given], arrays[f"{given}_ids"], ids[modality], f"{path}, {given}")
-    banks = {m: arrays[BANK + m] for m in (media, text) if BANK + m in arrays}
-    return rows[media], rows[text], banks
+        where = f"{path}, {given}"
+        own, of = _ids(arrays[f"{given}_ids"], f"{where}_ids"), as_real_matrix(arrays[given], where)
+        if len(of) != len(own):
+            raise RetrievalInputError(f"{where}: {len(of)} rows have {len(own)} ids")
+        rows[modality] = of[_order(own, ids[modality], where)]
+    return rows[media], rows[text], {m: arrays[name] for m, name in banks.items() if name in arrays}
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise MissingFileError(f"{path} is missing; np.savez writes such a file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
-        raise DamagedFileError(f"{path} is no .npz file of plain arrays: {error}") from error
+def _ids(names: np.ndarray, where: str) -> list[str]:
+    if names.ndim != 1 or names.dtype.kind not in "Uiu":
+        first = f", the first is {names.flat[0]!r}" if names.size else ""
+        raise RetrievalInputError(
+            f"{where}: ids have dtype {names.dtype} and shape {names.shape}{first}; expected a text or a whole "
+            f"number for each row, as the corpus has them: ids.astype(str), after ids.astype(int) for numbers"
+        )
+    return [str(one) for one in names.tolist()]
 
 
-def _in_order(rows: np.ndarray, names: np.ndarray, wanted: tuple[str, ...], where: str) -> np.ndarray:
-    rows, names = as_real_matrix(rows, where), [str(name) for name in np.ravel(names).tolist()]
-    if len(rows) != len(names):
-        raise RetrievalInputError(f"{where}: {len(rows)} rows have {len(names)} ids")
+def _order(names: list[str], wanted: tuple[str, ...], where: str) -> list[int]:
+    """The row of each wanted id."""
     at: dict[str, int] = {}
     for place, name in enumerate(names):
         if at.setdefault(name, place) != place:
@@ -79,4 +82,4 @@ def _in_order(rows: np.ndarray, names: np.ndarray, wanted: tuple[str, ...], wher
         raise RetrievalInputError(
             f"{where}: {len(names) - len(wanted):,} rows are not of this corpus, the first is {strange!r}"
         )
-    return rows[[at[name] for name in wanted]]
+    return [at[name] for name in wanted]

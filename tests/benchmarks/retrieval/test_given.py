@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_ids_decide_the_order(tmp_path):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"text": None}, "has no array 'text'; it has image, image_ids, text_ids"),
+        ({"text": None}, "has no array 'text'; of what is needed it has image, image_ids, text_ids"),
         ({"image_ids": None}, "has no array 'image_ids'"),
         ({"text": TEXTS[:-1]}, "text: 107 rows have 108 ids"),
         ({"image_ids": ["i0"] * 20}, "id 'i0' is there twice, rows 0 and 1"),
@@ -69,6 +70,30 @@ def test_files_that_are_none(tmp_path):
     np.savez(path, **ARRAYS | {"text": np.array([{"code": 1}], dtype=object)})
     with pytest.raises(DamagedFileError, match="no .npz file of plain arrays"):
         read_rows(path, TOYS)  # objects would have to be unpickled
+    np.save(tmp_path / "rows.npy", MEDIA)
+    with pytest.raises(DamagedFileError, match="rows.npy is no .npz file"):
+        read_rows(tmp_path / "rows.npy", TOYS)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.array(TOYS.item_ids).astype(bytes), r"dtype \|S3 .*first is .*b'i0'.*astype\(str\)"),
+        (np.arange(20.0), r"dtype float64 .*first is .*0.0.*astype\(int\)"),
+        (np.array(TOYS.item_ids)[:, None], r"shape \(20, 1\)"),
+    ],
+)
+def test_ids_of_another_kind_are_shown_as_what_they_are(tmp_path, ids, message):
+    with pytest.raises(RetrievalInputError, match=f"rows.npz, image_ids: .*{message}"):
+        read_rows(written(tmp_path, image_ids=ids), TOYS)
+
+
+def test_only_what_is_needed_is_inflated(tmp_path):
+    """A member that is no array stands for one that would fill the memory."""
+    path = written(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("unused.npy", b"\x93NUMPY and nothing that can be read")
+    assert (read_rows(path, TOYS)[0] == MEDIA).all()
 
 
 def test_sound_and_vision(tmp_path):

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from lib.cli.output import console
@@ -50,7 +51,8 @@ def info() -> None:
             state, size = "ok", f"{path.stat().st_size / 1e6:.2f}"
         except (MissingFileError, DamagedFileError) as error:
             state, size = type(error).__name__, ""
-        files.add_row(str(path.relative_to(artifacts_dir())), size, sidecar.read_text()[:12], state)
+        digest = sidecar.read_bytes()[:12].decode("ascii", "replace") if sidecar.is_file() else ""
+        files.add_row(escape(str(path.relative_to(artifacts_dir()))), size, escape(digest), state)
     console.print(files if files.row_count else f"no artifacts in {artifacts_dir()}; crossmodal train --all")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.datasets import icons, scenes
 from lib.datasets.scenes.relevance import TRUE
-from lib.files import CHECKSUM_SUFFIX, MissingFileError, artifacts_dir, cache_dir, kept_arrays
+from lib.files import CHECKSUM_SUFFIX, artifacts_dir, cache_dir, kept_arrays, recorded_digest
 from lib.geometry import to_int8
 from lib.models.artifacts import WEIGHTS, load_model
 from lib.models.dual_encoder import DualEncoder
@@ -92,9 +92,7 @@ def kept(name: str, make: Callable[[], Arrays]) -> Arrays:
 def model_digest(name: str) -> str:
     """The beginning of the checksum of a model's weights: what was encoded by others is not taken."""
     sidecar = artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX)
-    if not sidecar.is_file():
-        raise MissingFileError(f"{sidecar} is missing. Restore it with git, or run: crossmodal train {name}")
-    return sidecar.read_text()[:12]
+    return recorded_digest(sidecar, f"Restore it with git, or run: crossmodal train {name}")[:12]
 
 
 def _scene_chunk(number: int, progress: Progress | None) -> Arrays:

@@ -14,7 +14,7 @@ from lib.benchmarks.ann.encoded import Progress
 from lib.benchmarks.ann.found import Found, Measured
 from lib.benchmarks.ann.truth import truth
 from lib.checks import RetrievalInputError, check_choice, check_k
-from lib.datasets.vectors import HDF5, read_vectors
+from lib.datasets.vectors import HDF5, open_hdf5, read_vectors
 from lib.files import atomic_path
 
 DISTANCES = {"angular": "cosine", "euclidean": "l2"}  # ann-benchmarks' names, and ours
@@ -77,7 +77,7 @@ def from_file(
     """
     path = Path(path)
     if path.suffix.lower() in HDF5 and path.is_file() and queries is None:
-        with h5py.File(path, "r") as archive:
+        with open_hdf5(path) as archive:
             is_dataset = {"train", "test"} <= archive.keys()
         if is_dataset:
             corpus = read_dataset(path, limit=limit)
@@ -110,7 +110,7 @@ def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = No
     """
     path = Path(path)
     base, asked = (read_vectors(path, name) for name in ("train", "test"))
-    with h5py.File(path, "r") as archive:
+    with open_hdf5(path) as archive:
         distance = str(archive.attrs.get("distance", "missing"))
     metric = DISTANCES[check_choice(distance, DISTANCES, f"distance of {path.name}")]
     if limit is not None and limit < len(base):

@@ -29,6 +29,7 @@ from lib.files import (
     atomic_path,
     cache_dir,
     load_arrays,
+    recorded_digest,
     save_arrays,
     seal,
     verify,
@@ -117,7 +118,7 @@ def _found(system: System, rows: np.ndarray) -> dict[str, np.ndarray]:
 def _kept(system: System, rows: np.ndarray) -> Path:
     """In the cache, under the checksums of the models, so that another model's results are not taken."""
     sums = [artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX) for name in system.models]
-    made = "-".join(path.read_text()[:8] for path in sums)
+    made = "-".join(recorded_digest(path, f"Run: crossmodal train {path.parent.name}")[:8] for path in sums)
     name = f"{system.task}-{system.name}-{made}-{rows[0]}-{len(rows)}".replace(", ", "_").replace(" ", "_")
     return cache_dir() / "architectures" / f"{name}.npz"
 

@@ -11,7 +11,7 @@ import numpy as np
 from lib.benchmarks import dual_encoders
 from lib.benchmarks.architectures.rerank_depth import Reading, share_kept
 from lib.benchmarks.architectures.systems import N_IMAGES, N_SAMPLED, SAMPLES, model, test_task
-from lib.files import CHECKSUM_SUFFIX, artifacts_dir, cache_dir, load_arrays, save_arrays
+from lib.files import CHECKSUM_SUFFIX, artifacts_dir, cache_dir, load_arrays, recorded_digest, save_arrays
 from lib.index import VectorSearchIndex
 from lib.models.artifacts import WEIGHTS
 from lib.retrieval import DualEncoderRetriever, Run, Work
@@ -38,7 +38,8 @@ def task() -> RetrievalTask:
 def collect(log: Callable[[str], None] = print) -> None:
     """Reads all 250,000 pairs and writes their logits (float16); goes on where it stopped."""
     model(MODEL)  # says how to make it where it is missing
-    found, made = None, (artifacts_dir() / MODEL / (WEIGHTS + CHECKSUM_SUFFIX)).read_text()[:8]
+    sidecar = artifacts_dir() / MODEL / (WEIGHTS + CHECKSUM_SUFFIX)
+    found, made = None, recorded_digest(sidecar, f"Run: crossmodal train {MODEL}")[:8]
     parts = []
     for start in range(0, N_SAMPLED, AT_ONCE):
         path = cache_dir() / "architectures" / f"exhaustive-{made}-{start}.npz"

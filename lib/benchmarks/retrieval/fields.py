@@ -8,6 +8,8 @@ import numpy as np
 
 from lib.checks import RetrievalInputError
 
+LIMIT = 2**63  # what int64 holds; no count or rank comes near it
+
 
 class Reader:
     """The fields of one JSON object; each question checks the kind of what is there.
@@ -46,15 +48,18 @@ class Reader:
 
     def integer(self, name: str) -> int:
         value = self._of(name, int, "a whole number")
-        if value < 0:
-            raise self._wrong(name, value, "a whole number of at least 0")
+        if not 0 <= value < LIMIT:
+            raise self._wrong(name, value, "a whole number of at least 0, below 2^63")
         return value
 
     def number(self, name: str, missing: float | None = None) -> float:
         """A number; `missing` stands for null, which is refused without it."""
         if missing is not None and name in self.data and self.data[name] is None:
             return missing
-        return float(self._of(name, int | float, "a number"))
+        value = self._of(name, int | float, "a number")
+        if not -LIMIT < value < LIMIT:  # refuses NaN and infinity as well, which JSON does not have
+            raise self._wrong(name, value, "a number")
+        return float(value)
 
     def texts(self, name: str) -> dict[str, str]:
         """An object whose values are texts."""
@@ -68,8 +73,8 @@ class Reader:
         """A list of numbers; `missing` stands for each null."""
         values = self._of(name, list, "a list of numbers")
         for position, value in enumerate(values):
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if whole or (dtype == np.float64 and isinstance(value, float)):
+            kinds = int | float if dtype == np.float64 else int
+            if isinstance(value, kinds) and not isinstance(value, bool) and -LIMIT < value < LIMIT:
                 continue
             if value is not None or missing is None:
                 raise self._wrong(f"{name}[{position}]", value, "a number")
@@ -80,7 +85,10 @@ class Reader:
         rows = self._of(name, list, "a list")
         for position, row in enumerate(rows):
             fits = isinstance(row, list) and len(row) == len(kinds)
-            if not fits or not all(isinstance(v, k) for v, k in zip(row, kinds)):
+            if not fits or not all(
+                isinstance(v, k) and not isinstance(v, bool) and (k is not int or 0 <= v < LIMIT)
+                for v, k in zip(row, kinds)
+            ):
                 raise self._wrong(f"{name}[{position}]", row, f"({', '.join(k.__name__ for k in kinds)})")
         return tuple(tuple(row) for row in rows)
 

@@ -58,8 +58,8 @@ def _ids(names: np.ndarray, where: str) -> list[str]:
     if names.ndim != 1 or names.dtype.kind not in "Uiu":
         first = f", the first is {names.flat[0]!r}" if names.size else ""
         raise RetrievalInputError(
-            f"{where}: ids have dtype {names.dtype} and shape {names.shape}{first}; expected a text or a whole "
-            f"number for each row, as the corpus has them: ids.astype(str), after ids.astype(int) for numbers"
+            f"{where}: ids have dtype {names.dtype} and shape {names.shape}{first}; expected texts or whole "
+            f"numbers, one a row, as the corpus has them: ids.astype(str), after ids.astype(int) for numbers"
         )
     return [str(one) for one in names.tolist()]
 

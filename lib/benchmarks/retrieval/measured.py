@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice
 
+SLACK = 1e-6  # of values that were rounded on their way into a file
 OF_RANKS = ("MedR", "MeanR")  # in ranks, lower is better; every other metric is a fraction
 
 
@@ -65,3 +67,49 @@ class DirectionResult:
     def hits(self, k: int) -> np.ndarray:
         """`(n_queries,)` float64, 1 where the first relevant item is at rank k or better."""
         return (self.first_ranks <= k).astype(np.float64)
+
+    def check(self, n_folds: int = 1) -> None:
+        """Refuses values out of their range, and those that do not follow from the ranks of the queries.
+
+        The mean of folds weighs queries by fold, which is not stored: there only the ranges are checked.
+        """
+
+        def refuse(what: str) -> None:
+            raise RetrievalInputError(f"{self.direction}: {what}. The file was changed; evaluate again")
+
+        if not (self.n_queries and self.n_gallery and 0 <= self.tie_share <= 1):
+            refuse(f"{self.n_queries} queries, {self.n_gallery} items and a tie share of {self.tie_share}")
+        ranks = self.first_ranks
+        inside = (ranks >= 1) & (ranks <= self.n_gallery) & (ranks == np.floor(ranks))
+        if not (inside | np.isposinf(ranks)).all():
+            query = int(np.argmin(inside | np.isposinf(ranks)))
+            refuse(
+                f"first_ranks[{query}] is {ranks[query]}, expected a whole number of 1 to {self.n_gallery}"
+            )
+        if not ((self.map_at_r >= 0) & (self.map_at_r <= 1)).all():
+            refuse(f"map_at_r lies in {self.map_at_r.min()} to {self.map_at_r.max()}, expected 0 to 1")
+        for name, of in self.values.items():
+            least, most = (1, self.n_gallery) if name in OF_RANKS else (0, 1)
+            for what, value in vars(of).items():
+                unknown = (
+                    math.isnan(value) if what in ("low", "high") else math.isinf(value) and name in OF_RANKS
+                )
+                if not (unknown or least - SLACK <= value <= most * (1 + SLACK)):
+                    refuse(f"{what} of {name} is {value}, expected {least} to {most}")
+            if not math.isnan(of.low) and not of.low - SLACK <= of.high:
+                refuse(f"the interval of {name} begins at {of.low} and ends at {of.high}")
+            follows = self._mean_of(name)
+            if (
+                n_folds == 1
+                and follows is not None
+                and not np.isclose(of.value, follows, rtol=SLACK, atol=SLACK)
+            ):
+                refuse(f"{name} is {of.value}, but the ranks of its queries give {follows}")
+
+    def _mean_of(self, metric: str) -> float | None:
+        """A metric from what is stored per query; None where that does not say."""
+        if metric in OF_RANKS:
+            return float((np.median if metric == "MedR" else np.mean)(self.first_ranks))
+        if metric.startswith("R@"):
+            return float(self.hits(int(metric[2:])).mean()) if metric[2:].isdecimal() else None
+        return {"MRR": float((1 / self.first_ranks).mean()), "MAP@R": float(self.map_at_r.mean())}.get(metric)

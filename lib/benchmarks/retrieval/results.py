@@ -93,25 +93,31 @@ class Result:
 
         Raises:
             MissingFileError: there is no such file.
-            RetrievalInputError: not a result, another format, or a field that is missing or of another kind.
+            RetrievalInputError: not a result, another format, a field that is missing or of another kind, a
+                value out of its range, or one that does not follow from the ranks of the queries.
         """
         path = Path(path)
         if not path.is_file():
             raise MissingFileError(f"{path} is missing. `crossmodal eval ... --out {path.name}` writes one")
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RetrievalInputError(f"{path} is not JSON ({error}); run the evaluation again") from error
         reader = Reader(data, str(path))
         if (found := reader.integer("format")) != FORMAT:
             raise RetrievalInputError(
                 f"{path} has format {found}, expected {FORMAT}; run the evaluation again"
             )
+        protocol = _protocol(reader.inside("protocol"))
+        directions = tuple(_direction(part, protocol.n_folds) for part in reader.each("directions"))
+        names = [part.direction for part in directions]
+        if not names or len(set(names)) < len(names):
+            raise RetrievalInputError(f"{path}: directions {names} must be one or two different ones")
         return cls(
-            protocol=_protocol(reader.inside("protocol")),
+            protocol=protocol,
             identity=reader.texts("identity"),
             corpus_checksum=reader.text("corpus_checksum"),
-            directions=tuple(_direction(part) for part in reader.each("directions")),
+            directions=directions,
             library_version=reader.text("library_version"),
         )
 
@@ -186,30 +192,43 @@ def _protocol(reader: Reader) -> Protocol:
     sizes = reader.tuples("sizes", (str, int))
     if len(sizes) != 2:
         raise RetrievalInputError(f"{reader.where}: field 'sizes' has {len(sizes)} sides, expected two")
-    return Protocol(
-        **{name: reader.text(name) for name in (*texts, "precision")},
-        sizes=sizes,
-        n_folds=reader.integer("n_folds"),
-        counts=reader.tuples("counts", (str, int, int)),
-        judged_counts=reader.tuples("judged_counts", (str, int, int)),
-    )
+    try:
+        return Protocol(
+            **{name: reader.text(name) for name in (*texts, "precision")},
+            sizes=sizes,
+            n_folds=reader.integer("n_folds"),
+            counts=reader.tuples("counts", (str, int, int)),
+            judged_counts=reader.tuples("judged_counts", (str, int, int)),
+        )
+    except RetrievalInputError as error:
+        raise _placed(error, reader) from error
 
 
-def _direction(reader: Reader) -> DirectionResult:
+def _placed(error: RetrievalInputError, reader: Reader) -> RetrievalInputError:
+    """The error with the file and place in front, where it does not say them."""
+    return error if reader.where in str(error) else RetrievalInputError(f"{reader.where}: {error}")
+
+
+def _direction(reader: Reader, n_folds: int) -> DirectionResult:
     values = {}
     for name, of in reader.by_name("values"):
         value = of.number("value", missing=math.inf)  # a rank beyond the run
         low, high = (of.number(end, missing=math.nan) for end in ("low", "high"))
         values[name] = Measured(value, low, high, of.number("chance", missing=math.inf))
-    return DirectionResult(
-        direction=reader.text("direction"),
-        n_queries=reader.integer("n_queries"),
-        n_gallery=reader.integer("n_gallery"),
-        n_without_relevant=reader.integer("n_without_relevant"),
-        tie_share=reader.number("tie_share"),
-        values=values,
-        first_ranks=reader.array("first_ranks", missing=math.inf),
-        map_at_r=reader.array("map_at_r"),
-        queries_checksum=reader.text("queries_checksum"),
-        groups=reader.array("groups", dtype=np.int64) if reader.has("groups") else None,
-    )
+    try:
+        found = DirectionResult(
+            direction=reader.text("direction"),
+            n_queries=reader.integer("n_queries"),
+            n_gallery=reader.integer("n_gallery"),
+            n_without_relevant=reader.integer("n_without_relevant"),
+            tie_share=reader.number("tie_share"),
+            values=values,
+            first_ranks=reader.array("first_ranks", missing=math.inf),
+            map_at_r=reader.array("map_at_r"),
+            queries_checksum=reader.text("queries_checksum"),
+            groups=reader.array("groups", dtype=np.int64) if reader.has("groups") else None,
+        )
+        found.check(n_folds)
+    except RetrievalInputError as error:
+        raise _placed(error, reader) from error
+    return found

@@ -20,6 +20,8 @@ def result() -> Result:
     found = evaluate_rows(*rows(), corpus(), identity=identity)
     beyond = replace(found.directions[0], first_ranks=found.directions[0].first_ranks.copy())
     beyond.first_ranks[3] = np.inf  # as from a run that did not reach it
+    follow = {name: beyond._mean_of(name) for name in beyond.values}
+    beyond.values.update({k: replace(beyond[k], value=v) for k, v in follow.items() if v is not None})
     return replace(found, directions=(beyond, found.directions[1]))
 
 
@@ -130,3 +132,9 @@ def test_files_that_are_no_results(tmp_path):
     path.write_text("[1]")
     with pytest.raises(RetrievalInputError, match="holds list, expected named fields"):
         Result.load(path)
+
+
+def test_nested_json_is_no_result(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(RetrievalInputError, match="deep.json is not JSON"):
+        Result.load(tmp_path / "deep.json")

@@ -11,7 +11,7 @@ import typer
 
 from lib.checks import RetrievalInputError
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
-from lib.cli.output import console, print_rows, say
+from lib.cli.output import console, print_rows, progress_bar, say
 from lib.files import MissingFileError, atomic_path
 
 if TYPE_CHECKING:
@@ -59,17 +59,27 @@ def check(
     split: Split = None,
     option: Options = None,
     missing: Annotated[Path | None, typer.Option(help="Write the names of all missing media here.")] = None,
+    decode: Annotated[
+        bool,
+        typer.Option("--decode", help="Decode every file that is there, and list those that are damaged."),
+    ] = False,
 ) -> None:
-    """Counts what is under a folder beside what is published; exit code 1 where something is missing."""
+    """Counts what is under a folder beside what is published; exit code 1 where something is missing.
+
+    A file that is there may still be damaged: --decode reads them all.
+    """
     from lib.datasets.counts import MissingMediaError
 
     corpus = corpus_named(name)
     split = split_of(corpus, split)
     options = protocol_options(corpus, option)
     _existing(root, name)
+    damaged: dict[str, str] = {}
     try:
         loaded = corpus.load(root, split, allow_partial=True, **options)
         label, counts, lost = loaded.name, loaded.counts, loaded.missing
+        if decode:
+            damaged = _damaged(loaded)
     except MissingMediaError as error:  # nothing at all was found, so nothing is left to be evaluated
         label, counts, lost = error.name, (error.count,), error.missing
     rows = [
@@ -92,10 +102,29 @@ def check(
             say(f"  {file}")
         if len(lost) > SHOWN:
             say(f"  ... and {len(lost) - SHOWN:,} more")
-    if lost or not all(count.ok for count in counts):
+    if damaged:
+        say(f"{len(damaged):,} damaged (`crossmodal eval --allow-partial` leaves them out):")
+        for file, reason in damaged.items():
+            say(f"  {file}: {reason}")
+    if lost or damaged or not all(count.ok for count in counts):
         say("scores on this folder are scores on another gallery: not comparable with published ones")
         raise typer.Exit(1)
-    say("complete")
+    say("complete" if decode else "complete; --decode also looks for damaged files")
+
+
+def _damaged(corpus) -> dict[str, str]:
+    """Decodes all media of a corpus; the reason of each file that cannot be read, by its name."""
+    from lib.datasets.media.files import find_damaged
+
+    sides = [corpus.media] if hasattr(corpus, "media") else [corpus.clips, corpus.sounds]
+    damaged: dict[str, str] = {}
+    with progress_bar() as bar:
+        row = bar.add_task("decoding", total=sum(map(len, sides)))
+        for media in sides:
+            names = getattr(media, "names", corpus.item_ids)
+            reasons = find_damaged(media, lambda done: bar.advance(row, done))
+            damaged |= {names[at]: reason for at, reason in reasons.items() if names[at] not in damaged}
+    return damaged
 
 
 @data.command()

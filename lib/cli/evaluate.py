@@ -11,7 +11,7 @@ import typer
 from lib.checks import RetrievalInputError, check_choice
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import print_rows, progress_bar, say
-from lib.files import sha256_of
+from lib.files import DamagedFileError, sha256_of
 
 if TYPE_CHECKING:
     from lib.benchmarks.retrieval import Result
@@ -92,7 +92,7 @@ def evaluate(
     else:
         settings = {"precision": precision, "device": device, "prompt": prompt, "batch_size": batch_size}
         bank = None if bank_split is None else _load(known, root, bank_split, options, allow_partial)
-        result = _encoded(corpus, bank, model, pretrained, settings, cache, how)
+        result = _encoded(corpus, bank, model, pretrained, settings, cache, allow_partial, how)
     _show(result)
     path = result.save(out or Path(_file_name(result)))
     say(f"written to {path}")
@@ -133,7 +133,7 @@ def _load(
 
 
 def _encoded(
-    corpus, bank, model: str, pretrained: str | None, settings: dict, cache: Path | None, how: dict
+    corpus, bank, model: str, pretrained: str | None, settings: dict, cache, allow_partial: bool, how: dict
 ) -> Result:
     from lib.benchmarks.retrieval import evaluate_corpus
     from lib.datasets.captioned import CaptionedMedia
@@ -146,15 +146,45 @@ def _encoded(
     encoder = load(model, pretrained, **settings)
     for note in encoder.notes:
         say(note)
-    n = sum(len(of.media) + len(of.texts) for of in (corpus, bank) if of is not None)
-    with progress_bar() as bar:
-        row = bar.add_task("embeddings", total=n)
-        result = evaluate_corpus(
-            encoder, corpus, bank=bank, folder=cache, progress=lambda done: bar.advance(row, done), **how
-        )
+
+    def evaluated(corpus, bank) -> Result:
+        n = sum(len(of.media) + len(of.texts) for of in (corpus, bank) if of is not None)
+        with progress_bar() as bar:
+            row = bar.add_task("embeddings", total=n)
+            return evaluate_corpus(
+                encoder, corpus, bank=bank, folder=cache, progress=lambda done: bar.advance(row, done), **how
+            )
+
+    try:
+        result = evaluated(corpus, bank)
+    except ValueError as error:
+        if isinstance(error, DamagedFileError) and not allow_partial:
+            raise DamagedFileError(
+                f"{error}. `crossmodal data check --decode` lists all damaged files, --allow-partial leaves "
+                f"them out"
+            ) from error
+        if not allow_partial:
+            raise
+        before, (corpus, bank) = (corpus, bank), (_decodable(corpus), bank and _decodable(bank))
+        if (corpus, bank) == before:  # nothing is damaged, so the error is about something else
+            raise
+        say(corpus.describe())
+        result = evaluated(corpus, bank)
     if cut := encoder.count_truncated(corpus.texts):
         say(f"{cut:,} of {len(corpus.texts):,} texts are longer than the model reads: their ends were cut")
     return result
+
+
+def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:
+    """The corpus without the items whose media are damaged, each of which is named."""
+    from lib.datasets.media.files import find_damaged
+
+    with progress_bar() as bar:
+        row = bar.add_task("looking for damaged media", total=len(corpus.media))
+        damaged = find_damaged(corpus.media, lambda done: bar.advance(row, done))
+    for reason in damaged.values():
+        say(f"left out: {reason}")
+    return corpus.without_items(list(damaged)) if damaged else corpus
 
 
 def _show(result: Result) -> None:

@@ -146,6 +146,24 @@ class CaptionedMedia:
             qrels=by_item.T.take_queries(texts),
         )
 
+    def without_items(self, positions: Sequence[int]) -> CaptionedMedia:
+        """Leave out items whose media cannot be decoded, with their texts; counts and `missing` say so.
+
+        Args:
+            positions: of the items; at least one item must stay.
+        """
+        lost = set(positions)
+        part = self.take_items([at for at in range(len(self.item_ids)) if at not in lost])
+        found = {"captions": len(part.texts), "judgements": part.qrels.items.size}
+        counts = [
+            replace(count, found=found.get(count.what, count.found - len(lost)))
+            if count.what in found or count.found == len(self.item_ids)
+            else count
+            for count in self.counts
+        ]
+        names = tuple(getattr(self.media, "names", self.item_ids)[at] for at in sorted(lost))
+        return replace(part, counts=tuple(counts), missing=(*self.missing, *names))
+
     def checksum(self) -> str:
         """SHA-256 over everything that decides an embedding or a score: what a cache is filed under."""
         digest = hashlib.sha256()

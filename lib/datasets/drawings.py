@@ -9,6 +9,7 @@ from PIL import Image
 
 from lib.checks import RetrievalInputError
 from lib.datasets import icons
+from lib.datasets.media.pictures import open_picture
 
 FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
 SPAN = 44  # of 64 pixels; the longer side of the median icon
@@ -28,15 +29,9 @@ def read_drawing(path: str | Path) -> np.ndarray:
         uint8 (64, 64).
 
     Raises:
-        RetrievalInputError: not there, not an image that Pillow can read, or blank.
+        ValueError: not there, not a picture, or blank; see `open_picture`.
     """
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGBA")
-    except FileNotFoundError as error:
-        raise RetrievalInputError(f"there is no file {path}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise RetrievalInputError(f"{path} is not an image that can be read: {error}") from error
+    picture = open_picture(path, mode="RGBA")
     return as_icon(picture, str(path))
 
 

@@ -20,6 +20,17 @@ from lib.models.dual_encoder import Progress
 from lib.models.towers import Towers
 
 SLOT = "{}"  # where a prompt takes the text
+MAX_ASPECT = 64  # longer side over shorter; resizing the shorter side of 30,000 x 1 pixels to 224 takes 6 GB
+
+
+def _within_aspect(picture: Image.Image) -> Image.Image:
+    """Crop the centre of a picture that is longer than MAX_ASPECT times its shorter side."""
+    longest = MAX_ASPECT * min(picture.size)
+    width, height = (min(side, longest) for side in picture.size)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return (
+        picture.crop((left, top, left + width, top + height)) if picture.size != (width, height) else picture
+    )
 
 
 class PretrainedEncoder:
@@ -125,7 +136,7 @@ class PretrainedEncoder:
         frames, done = self._frames(clips), 0
         while chunk := list(islice(frames, self.batch_size)):
             owners = np.array([owner for owner, _ in chunk])
-            batch = self._towers.read([frame for _, frame in chunk])
+            batch = self._towers.read([_within_aspect(frame) for _, frame in chunk])
             np.add.at(total, owners, self._rows(self._towers.image_features, batch, "clips", owners))
             if progress is not None and owners[-1] > done:
                 progress(int(owners[-1] - done))  # all clips before the last are complete
@@ -157,7 +168,7 @@ class PretrainedEncoder:
                 raise RetrievalInputError(
                     f"pictures[{i}] is a {kind}; expected a PIL image, as Image.fromarray makes"
                 )
-        return self._towers.read(batch)
+        return self._towers.read([_within_aspect(picture) for picture in batch])
 
     def _frames(self, clips: Sequence[np.ndarray]) -> Iterator[tuple[int, Image.Image]]:
         for i, clip in enumerate(self._ahead(partial(clips.__getitem__, i) for i in range(len(clips)))):

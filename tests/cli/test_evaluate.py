@@ -106,3 +106,34 @@ def test_a_model_is_encoded_and_named(run, coco_root, tmp_path):
 def test_a_mistake_is_one_line(run, arguments, message):
     code, _, err = run(*arguments)
     assert code == 2 and re.search(message, one_line(err)), err
+
+
+def test_a_damaged_picture_is_listed_and_left_out_by_name(run, tmp_path):
+    pytest.importorskip("eccv_caption")
+    CORPORA["coco"].write_miniature(tmp_path / "coco")
+    names = [CORPORA["coco"].load(tmp_path / "coco").media.names[at] for at in (3, 40)]
+    for name in names:
+        path = tmp_path / "coco" / name
+        path.write_bytes(path.read_bytes()[:60])
+    code, out, _ = run("data", "check", "coco", "--root", str(tmp_path / "coco"))
+    assert code == 0 and "--decode also looks for damaged files" in out
+    code, out, _ = run("data", "check", "coco", "--root", str(tmp_path / "coco"), "--decode")
+    assert code == 1 and "2 damaged" in out and all(name in out for name in names)
+    ask = [
+        "eval",
+        "coco",
+        "--root",
+        str(tmp_path / "coco"),
+        "--model",
+        "scenes",
+        "--cache",
+        str(tmp_path / "c"),
+    ]
+    code, _, error = run(*ask, "--out", "damaged.json")
+    assert (
+        code == 2 and names[0].split("/")[-1] in one_line(error) and "data check --decode" in one_line(error)
+    )
+    code, out, _ = run(*ask, "--out", "damaged.json", "--allow-partial")
+    assert code == 0 and all(f"left out: {tmp_path / 'coco' / name}" in out for name in names)
+    counts = dict((what, (found, of)) for what, found, of in Result.load("damaged.json").protocol.counts)
+    assert counts["images"] == (98, 100)

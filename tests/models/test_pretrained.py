@@ -14,7 +14,7 @@ from lib.checks import RetrievalInputError
 from lib.datasets import icons, scenes
 from lib.models.artifacts import load_model
 from lib.models.pretrained import load
-from lib.models.pretrained_encoder import PretrainedEncoder
+from lib.models.pretrained_encoder import MAX_ASPECT, PretrainedEncoder
 from tests.models.toy import write_open_clip
 
 TEXTS = ["A red car.", "two dogs on a beach", "it's {} o'clock", "ein Bär"]
@@ -230,6 +230,20 @@ def test_a_row_without_a_direction_is_named(encoder, value, kind):
     seen.clear()
     with pytest.raises(RetrievalInputError, match=rf"clips\[1\] got an embedding with .*{kind}"):
         other.encode_video([np.zeros((n, 4, 4, 3), np.uint8) for n in (2, 3)])
+
+
+def test_a_very_long_picture_is_cut_to_its_centre_before_it_is_resized(encoder, monkeypatch):
+    """Resizing the shorter side of 30,000 x 1 pixels to 224 would make an image of 6.7 million columns."""
+    sizes, read = [], encoder._towers.read
+    towers = replace(encoder._towers, read=lambda batch: sizes.extend(p.size for p in batch) or read(batch))
+    monkeypatch.setattr(encoder, "_towers", towers)
+    strip = Image.new("RGB", (30_000, 1))
+    strip.paste((255, 0, 0), (14_000, 0, 16_000, 1))
+    rows = encoder.encode_image(
+        [strip, strip.rotate(90, expand=True), Image.new("RGB", (64, 1), (255, 0, 0))]
+    )
+    assert sizes == [(MAX_ASPECT, 1), (1, MAX_ASPECT), (64, 1)]
+    assert np.allclose(rows[0], rows[2], atol=1e-6)  # the centre, all red
 
 
 def test_nothing_gives_an_empty_matrix(encoder):

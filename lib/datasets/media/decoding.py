@@ -73,10 +73,12 @@ def read_frames(
     *,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """The frames that a viewer sees at `sample_times` of a clip, or of a part of it.
+    """Read the frames that a viewer sees at `sample_times` of a clip, or of a part of it.
 
-    The file is not decoded as a whole: where a key frame lies between one wanted time and the next, reading
-    goes on from there. A clip of fewer frames than `n_frames` shows some of them more than once.
+    Frames are upright (the rotation that a phone writes into the container is applied) and have square
+    pixels (width times the sample aspect ratio). Time runs from the first frame to the end of the picture,
+    however long the sound is. The file is not decoded as a whole: where a key frame lies between one wanted
+    time and the next, reading goes on from there. A clip of fewer frames than `n_frames` shows some of them more than once.
 
     Args:
         path: a file in one of CONTAINERS.
@@ -96,8 +98,9 @@ def read_frames(
     check_count(n_frames, "n_frames")
     check_part(start, end)
     with opened(path, "video") as (container, stream):
-        size = stream.codec_context.width * stream.codec_context.height
-        _check_size(path, size, max_pixels)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        shown_width = max(1, round(width * (stream.sample_aspect_ratio or 1)))
+        _check_size(path, max(width, shown_width) * height, max_pixels)
         # What the header says need not be what comes: the decoder itself refuses to make room for more.
         stream.codec_context.options = {"max_pixels": str(max_pixels)}
         duration = _duration(container, stream)
@@ -109,11 +112,13 @@ def read_frames(
         pictures = []
         for frame, short in _frames_at(container, stream, first + sample_times(last - first, n_frames)):
             if frame is None or short > SLACK:
-                raise DamagedFileError(
-                    f"{path} has no frame in its last seconds, though its header says that it lasts "
-                    f"{duration:.2f} s. Fetch it again, or leave it out"
-                )
-            pictures.append(frame.to_ndarray(format="rgb24"))
+                raise DamagedFileError(_ends_early(str(path), duration))
+            # A frame of another size than the stream's keeps it, so that the change is told below.
+            wide = shown_width if (frame.width, frame.height) == (width, height) else frame.width
+            upright = np.rot90(
+                frame.to_ndarray(format="rgb24", width=wide, height=frame.height), round(frame.rotation / 90)
+            )
+            pictures.append(upright)
         if len({picture.shape for picture in pictures}) > 1:
             raise DamagedFileError(
                 f"{path} changes its picture size on the way; frames of one size are needed"
@@ -132,22 +137,28 @@ def check_part(start: float | None, end: float | None) -> None:
 
 @contextmanager
 def opened(path: str | Path, kind: str) -> Iterator:
-    """The container and its first stream of that kind; what FFmpeg cannot read is a DamagedFileError."""
+    """Open a container and its first stream of that kind; what cannot be read is a DamagedFileError."""
     av = require_av()
     if not Path(path).is_file():
         raise MissingFileError(f"{path} is missing")
     limits = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     try:
-        with av.open(os.path.abspath(path), container_options=limits) as container:
+        # Titles may be in any encoding, and nobody reads them here.
+        with av.open(os.path.abspath(path), container_options=limits, metadata_errors="replace") as container:
             streams = getattr(container.streams, kind)
             if not streams:
                 raise DamagedFileError(f"{path} holds no {kind}")
+            if streams[0].codec_context is None:
+                raise DamagedFileError(f"{path} holds {kind} of a codec that is not known here. Convert it")
             streams[0].codec_context.thread_count = 1
             yield container, streams[0]
-    except (av.FFmpegError, EOFError) as error:
+    except (RetrievalInputError, DamagedFileError, MissingFileError, MemoryError):
+        raise
+    except Exception as error:  # FFmpeg's errors, and whatever PyAV raises of streams that make no sense
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedFileError(
-            f"{path} cannot be read as {kind}: {error.strerror or error}. It is incomplete, or of a kind "
-            f"other than {CONTAINERS}. Fetch it again, or leave it out"
+            f"{path} cannot be read as {kind}: {text}. It is incomplete, or of a kind "
+            f"other than {CONTAINERS}. Get the file again, or leave it out"
         ) from error
 
 
@@ -164,18 +175,43 @@ def seconds_into(stream, stamp: int) -> float:
 
 
 def _duration(container, stream) -> float:
-    """Seconds of a stream: what it says, else what the container says, else its packets tell."""
+    """Seconds from the first frame of a stream to its end: what the stream says, else what its packets say.
+
+    The duration of a container (all that Matroska states) is that of its longest stream, so it only tells
+    whether the file was cut.
+    """
     if stream.duration:
         return float(stream.duration * stream.time_base)
-    if container.duration:
-        return container.duration / 1e6  # of microseconds
-    ends = [
-        packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None
-    ]
-    container.seek(0)
-    if not ends:
+    start = stream.start_time or 0
+    ends = _last_seconds(container, stream, (container.duration or 0) / 1e6)
+    container.seek(start, stream=stream)
+    if stream.index not in ends:
         raise DamagedFileError(f"{container.name} has an empty {stream.type} stream")
-    return seconds_into(stream, max(ends))
+    stated = (container.duration or 0) / 1e6
+    if max(ends.values()) < stated - SLACK:
+        raise DamagedFileError(_ends_early(container.name, stated))
+    return ends[stream.index] - float(start * stream.time_base)
+
+
+def _last_seconds(container, stream, near: float) -> dict[int, float]:
+    """Last second of each stream, by its index, from the packets behind the last key frame of one stream."""
+    for begin in (round(near / stream.time_base), 0):
+        container.seek(begin, stream=stream)
+        ends: dict[int, float] = {}
+        for packet in container.demux():
+            if packet.pts is not None:
+                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+        if stream.index in ends:
+            break
+    return ends
+
+
+def _ends_early(name: str, seconds: float) -> str:
+    return (
+        f"{name} has no frame in its last seconds, though its header says that it lasts {seconds:.2f} s. "
+        f"Get the file again, or leave it out"
+    )
 
 
 def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +75,21 @@ class MediaFiles(Sequence):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self):,} {self.kind} under {self.root})"
+
+
+def find_damaged(media: Sequence, progress: Callable[[int], None] | None = None) -> dict[int, str]:
+    """Decode every entry of a media sequence; returns position and reason of each that cannot be read.
+
+    Args:
+        media: `PictureFiles`, `ClipFiles`, `AudioFiles`, or the pictures of shards.
+        progress: called with 1 after each entry.
+    """
+    reasons = {}
+    for position in range(len(media)):
+        try:
+            media[position]
+        except ValueError as error:  # every error of the readers here is one
+            reasons[position] = str(error)
+        if progress is not None:
+            progress(1)
+    return reasons

@@ -12,6 +12,7 @@ from lib.files import DamagedFileError
 
 RATE = 16_000  # samples a second; what most audio encoders take
 MAX_SECONDS = 600.0  # of one waveform
+TAIL = 4096  # samples; longer than any filter of the resampler
 
 
 def read_waveform(
@@ -60,13 +61,15 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
         raise DamagedFileError(f"{path} does not say how many samples a second it has")
     if first > FAR:
         container.seek(round((first - 1) / stream.time_base) + (stream.start_time or 0), stream=stream)
-    to_float = av.AudioResampler(format="fltp")  # keeps channels and rate
+    # Packed, since taking more than eight planes out of a frame ends the process. Keeps channels and rate.
+    to_float = av.AudioResampler(format="flt")
     blocks, lead, n_samples = [], None, 0
     last = min(first + max_seconds, np.inf if end is None else end)
     for frame in container.decode(stream):
         if lead is None:
             lead = round(seconds_into(stream, frame.pts or 0) * rate)
-        blocks += [part.to_ndarray().mean(axis=0) for part in to_float.resample(frame)]
+        for part in to_float.resample(frame):
+            blocks.append(part.to_ndarray().reshape(part.samples, -1).mean(axis=1))
         n_samples += frame.samples
         if (lead + n_samples) / rate > last + SLACK:
             break
@@ -85,10 +88,12 @@ def _resampled(mono: np.ndarray, native: int, rate: int) -> np.ndarray:
     if native == rate:
         return np.ascontiguousarray(mono)
     av = require_av()
-    block = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono)[None], format="flt", layout="mono")
+    # Silence behind the sound, cut off again below: the filter gives nothing for less than its own length.
+    padded = np.pad(mono, (0, TAIL))
+    block = av.AudioFrame.from_ndarray(padded[None], format="flt", layout="mono")
     block.sample_rate = native
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     parts = resampler.resample(block) + resampler.resample(None)
     samples = np.concatenate([part.to_ndarray()[0] for part in parts])
-    wanted = round(mono.size * rate / native)
+    wanted = max(1, round(mono.size * rate / native))
     return np.pad(samples[:wanted], (0, max(0, wanted - samples.size)))

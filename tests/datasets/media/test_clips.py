@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import wave
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -90,7 +93,7 @@ def test_a_file_that_is_missing_cut_or_silent_is_named(grey, tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     for name in ("empty.mp4", "cut.mp4"):
-        with pytest.raises(DamagedFileError, match=f"{name} cannot be read as video.*Fetch it again"):
+        with pytest.raises(DamagedFileError, match=f"{name} cannot be read as video.*Get the file again"):
             read_frames(tmp_path / name)
     with pytest.raises(MissingFileError, match="gone.mp4 is missing"):
         read_frames(tmp_path / "gone.mp4")
@@ -171,3 +174,113 @@ def test_without_the_package_the_error_says_how_to_get_it(monkeypatch, tmp_path)
     monkeypatch.setattr(decoding, "available", lambda: False)
     with pytest.raises(RetrievalInputError, match=r"pip install 'crossmodal-retrieval\[video\]'"):
         read_frames(tmp_path / "any.mp4")
+
+
+def write_film(path, first_frame=0, rotation=0, aspect=1, seconds_of_sound=10):
+    """16 frames at 4 a second, frame i of grey 3 i with a white upper left corner, and a longer sound."""
+    av = pytest.importorskip("av")
+    codec, sound = ("libvpx", "libopus") if path.suffix == ".webm" else ("mpeg4", "aac")
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=4)
+        video.width, video.height, video.codec_context.sample_aspect_ratio = 64, 32, aspect
+        if rotation:
+            video.set_display_rotation(rotation)
+        audio = container.add_stream(sound, rate=48_000, layout="mono")
+        for i in range(16):
+            pixels = np.full((32, 64, 3), 3 * i, np.uint8)
+            pixels[:16, :16] = 255
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = first_frame + i
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        for i in range(seconds_of_sound * 50):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48_000, i * 960
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+    return path
+
+
+def test_time_is_the_span_of_the_picture_not_of_the_sound(tmp_path):
+    for suffix in ("mkv", "webm", "mp4"):
+        for first in (0, 12):  # the picture begins with the sound, or three seconds later
+            frames = read_frames(write_film(tmp_path / f"{first}.{suffix}", first), 4)
+            middle = np.rint(frames[:, 20:, 40:].mean(axis=(1, 2, 3)) / 3)
+            assert np.abs(middle - [2, 6, 10, 14]).max() <= 1, (suffix, first, middle)
+
+
+def test_frames_are_upright(tmp_path):
+    corners = {0: (0, 0), 90: (-1, 0), 180: (-1, -1), -90: (0, -1)}  # counter-clockwise degrees
+    for degrees, (row, column) in corners.items():
+        frame = read_frames(write_film(tmp_path / f"{degrees}.mp4", rotation=degrees, seconds_of_sound=1), 1)[
+            0
+        ]
+        assert frame.shape[:2] == ((32, 64) if degrees in (0, 180) else (64, 32))
+        cut = [slice(1, 8) if at == 0 else slice(-8, -1) for at in (row, column)]
+        assert frame[tuple(cut)].mean() > 200, degrees
+        assert np.mean(frame > 200) < 0.2
+
+
+def test_pixels_become_square(tmp_path):
+    path = write_film(tmp_path / "wide.mkv", aspect=Fraction(3, 2), seconds_of_sound=1)
+    frames = read_frames(path, 2)
+    assert frames.shape == (2, 32, 96, 3)
+    assert frames[0, 4, 18].mean() > 200  # the corner is half as wide again
+    with pytest.raises(RetrievalInputError, match="max_pixels"):
+        read_frames(path, 2, max_pixels=64 * 32)
+
+
+def test_any_number_of_channels_is_averaged(tmp_path):
+    for n in (1, 2, 6, 8, 9, 11, 16):  # 7.1 and more once ended the process
+        levels = 3000 * np.arange(1, n + 1)
+        with wave.open(str(tmp_path / "many.wav"), "wb") as sound:
+            sound.setnchannels(n)
+            sound.setsampwidth(2)
+            sound.setframerate(RATE)
+            sound.writeframes(np.tile(levels // n, (800, 1)).astype("<i2").tobytes())
+        waveform = read_waveform(tmp_path / "many.wav")
+        assert waveform.shape == (800,)
+        assert abs(waveform[400] * 32768 - (levels // n).mean()) < 0.1, n
+
+
+def test_a_very_short_sound_is_resampled(tmp_path):
+    for n in (1, 10, 39, 41):
+        with wave.open(str(tmp_path / "short.wav"), "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(44_100)
+            sound.writeframes(np.full(n, 3000, "<i2").tobytes())
+        waveform = read_waveform(tmp_path / "short.wav")
+        assert waveform.shape == (max(1, round(n * RATE / 44_100)),) and waveform.any()
+
+
+def test_titles_in_other_encodings_and_unknown_codecs(tmp_path):
+    data = bytearray(write_film(tmp_path / "film.mkv", seconds_of_sound=1).read_bytes())
+    strange = data.replace(b"V_MPEG4/ISO/ASP", b"V_NOSUCH/ISO/ASP"[:15])
+    (tmp_path / "codec.mkv").write_bytes(strange)
+    with pytest.raises(DamagedFileError, match=r"codec\.mkv"):
+        read_frames(tmp_path / "codec.mkv")
+    with pytest.importorskip("av").open(str(tmp_path / "film.mkv")) as source:
+        assert source.streams.video
+    titled = data.replace(b"Lavf", b"\xe4\xf6\xfcf")  # the name of the writing program, in Latin-1
+    (tmp_path / "latin.mkv").write_bytes(titled)
+    assert read_frames(tmp_path / "latin.mkv", 1).shape == (1, 32, 64, 3)
+
+
+def test_mutants_of_clips_raise_our_errors(tmp_path):
+    rng, leaked = np.random.default_rng(0), []
+    for suffix in ("mp4", "mkv"):
+        data = write_film(tmp_path / f"film.{suffix}", seconds_of_sound=2).read_bytes()
+        for trial in range(60):
+            mutant = bytearray(data)
+            for at in rng.integers(600 if trial % 2 else len(data), size=4):
+                mutant[at] = rng.integers(256)
+            (tmp_path / f"mutant.{suffix}").write_bytes(mutant)
+            for read in (lambda path: read_frames(path, 2), read_waveform):
+                try:
+                    read(tmp_path / f"mutant.{suffix}")
+                except (DamagedFileError, RetrievalInputError):
+                    pass
+                except Exception as error:
+                    leaked.append((suffix, trial, repr(error)))
+    assert not leaked, leaked[:5]

@@ -41,7 +41,9 @@ def test_the_wheel_holds_the_data_and_works_elsewhere(tmp_path):
 
     def run(code):
         command = [sys.executable, "-c", code]
-        return subprocess.run(command, cwd=elsewhere, env=clean, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            command, cwd=elsewhere, env=clean, capture_output=True, text=True, check=True
+        ).stdout
 
     dim, data, cache = run(USE).split()
     assert int(dim) > 0 and Path(data) == site / "lib" / "data" and site not in Path(cache).parents

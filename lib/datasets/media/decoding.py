@@ -78,7 +78,8 @@ def read_frames(
     Frames are upright (the rotation that a phone writes into the container is applied) and have square
     pixels (width times the sample aspect ratio). Time runs from the first frame to the end of the picture,
     however long the sound is. The file is not decoded as a whole: where a key frame lies between one wanted
-    time and the next, reading goes on from there. A clip of fewer frames than `n_frames` shows some of them more than once.
+    time and the next, reading goes on from there. A clip of fewer frames than `n_frames` shows some of them
+    more than once.
 
     Args:
         path: a file in one of CONTAINERS.

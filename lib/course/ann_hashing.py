@@ -15,6 +15,11 @@ BITS = [[1, 0, 1], [0, 1, 1], [1, 1, 1]]
 
 def _bits(function, rows, normals) -> np.ndarray:
     found = np.asarray(call(function, rows, normals))
+    if found.dtype.kind == "f" and (found == 0.5).any():
+        raise Wrong(
+            "a product of exactly 0 gives one half",
+            "A sign has three values and a bit has two. Ask: is the product at least 0?",
+        )
     whole = found.dtype.kind == "f" and (found == found.round()).all()  # np.sign answers in floats
     found = found.astype(int) if found.dtype == bool or whole else found
     shape = (len(rows), len(normals))
@@ -172,7 +177,7 @@ def _queries_come_alone(function) -> None:
     if (found != alone).any():
         raise Wrong(
             "what a query finds depends on the queries beside it",
-            "Asked alone, it is its own mean and lies on every threshold. A threshold belongs to the plane, "
+            "Asked alone, it is its own mean and its own median, and lies on every threshold. A threshold belongs to the plane, "
             "not to one side: the base gives it, and the queries must take it as it is.",
         )
 
@@ -209,6 +214,15 @@ def _same_thresholds(function) -> None:
             f"the first query differs from the base in {found[0].tolist()} bits",
             "Medians of the base on the three planes: 3, 6 and 10; what lies on one has bit 1. So the first "
             "query has bits 111.",
+        )
+    # On the plane (1, 1) the base has 4, 1 and 6, with median 4; the medians 1 and 1 have 2. The query has 3.
+    base = np.array([[0.0, 4.0], [1.0, 0.0], [5.0, 1.0]])
+    found = call(function, np.array([[1.5, 1.5]]), base, np.array([[1.0, 1.0]]))
+    found = as_array(found, shape=(1, 3), kind="integers", meaning="differing bits (queries, base)")
+    if found.tolist() != [[1, 0, 1]]:
+        raise Wrong(
+            f"with base sums 4, 1 and 6 and a query's sum of 3 it returns {found[0].tolist()}",
+            "Project first, then take the median: the projection of a median is another number.",
         )
 
 

@@ -30,6 +30,11 @@ def _recall_repeats(function) -> None:
         )
     if not is_same(value, 1 / 3):
         raise Wrong(f"for one of three found it returns {value:.3f}", "One of three, whatever is repeated.")
+    first = "With k = 1 only the first found and the first true neighbour count, and they differ."
+    if not is_same(_recall(function, np.array([[5, 3]]), np.array([[3, 9]]), 1), 0.0):
+        raise Wrong("what was found below k counts too", first)
+    if not is_same(_recall(function, np.array([[5, 9]]), np.array([[3, 5]]), 1), 0.0):
+        raise Wrong("true neighbours below k count too", first)
 
 
 def _recall_missing(function) -> None:

@@ -53,6 +53,11 @@ def _frontier_by_hand(function) -> None:
 def _frontier_property(function) -> None:
     if _positions(function, RECALL[:1], SPEED[:1]) != [0]:
         raise Wrong("a single setting is not on its own frontier", "Nothing beats it: the answer is [0].")
+    if _positions(function, np.array([0.5, 0.9]), np.array([10.0, 10.0])) != [1]:
+        raise Wrong(
+            "of two equally fast settings, the less accurate listed first, both or the wrong one are on it",
+            "Among equal speeds only the best recall is not beaten, wherever it stands.",
+        )
     rng = np.random.default_rng(0)
     recall, speed = rng.integers(0, 20, 60) / 20, rng.integers(1, 400, 60) * 1.0
     found = set(_positions(function, recall, speed))

@@ -22,7 +22,7 @@ SCORES = np.array(
     [
         [0.5, 0.7, 0.1, 0.2, 0.9, 0.3],
         [0.6, 0.2, 0.6, 0.1, 0.3, 0.15],
-        [-0.5, -0.6, -0.9, -0.7, -0.2, -0.3],
+        [-0.5, -0.6, -0.9, -0.7, -0.55, -0.2],
     ]
 )
 RAGGED = np.array([0, 1, 1, 1, 2, 2])
@@ -37,7 +37,7 @@ _RANK_MISTAKES = (
     ),
     (RANKS - 1, ("ranks start at 0", "Rank 1 is the best: nothing stands above it.")),
     (
-        np.array([3, 4, 1]),
+        np.array([3, 4, 2]),
         (
             "each image has the rank of its worst own caption",
             "One good caption is enough: take the best of its own.",
@@ -45,6 +45,10 @@ _RANK_MISTAKES = (
     ),
     (
         np.array([3, 3, 1]),
+        ("each image has the rank of the mean of its own", "One good caption is enough: take the best."),
+    ),
+    (
+        np.array([3, 3, 2]),
         (
             "each image has the rank of its first own caption",
             "The caption that stands first in the file is not the best one.",
@@ -75,6 +79,12 @@ def _ranks_in_any_order(function) -> None:
         raise Wrong(
             f"with the captions in another order the ranks become {found.tolist()}",
             "Captions of an image need not stand together: ask `owner` whose each one is.",
+        )
+    found = _ranks(function, np.array([[0.5, 0.5, 0.3], [0.1, 0.2, 0.9]]), np.array([0, 0, 1]))
+    if not is_same(found, np.array([1, 1])):
+        raise Wrong(
+            f"where an image's own two captions tie for the first place the ranks are {found.tolist()}",
+            "Only captions of others count against it: leave its own out of the count.",
         )
 
 

@@ -204,6 +204,14 @@ def _high_logits(function) -> None:
             "900 more on every logit changes the probabilities",
             "Softmax forgives a shift: take the largest logit of each row away first.",
         )
+    with np.errstate(all="ignore"):
+        result = call(function, np.array([[1000.0, 0.0, 1.0]]), np.array([[True, False, False]]))
+    found = as_array(result, shape=(1, 3), kind="numbers", meaning="one probability a pair, (B, M)")
+    if not _close(found, np.array([[0, 1 / (1 + np.e), np.e / (1 + np.e)]])):
+        raise Wrong(
+            f"beside a right column with a logit of 1,000 the others, 0 and 1, get {found[0, 1:].tolist()}",
+            "Their exponentials became 0. Mask first: the largest logit of what is left is what to take away.",
+        )
 
 
 EXERCISES = (
@@ -243,8 +251,8 @@ EXERCISES = (
             "Three things are wrong: what is masked, when it is masked, and what becomes of a row without "
             "a wrong column.",
             "Masked columns must be gone before the sum is taken.",
-            "Shift each row by its largest logit, exponentiate, set what is right to 0, then divide by the "
-            "sum where there is one.",
+            "Mask, shift each row by the largest logit that is left, exponentiate, then divide by the sum "
+            "where there is one.",
         ),
         insight="Negatives are hard because the model believes in them. So is everything that is right and "
         "not marked as right.",

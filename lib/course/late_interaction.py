@@ -122,12 +122,12 @@ def _padded(function) -> None:
 
 
 def _long_vectors(function) -> None:
-    given = np.array([[1.0, 0.0]]), np.array([[[-500.0, 0.0], [0.0, 0.0]]]), np.array([[True, False]])
+    given = np.array([[1.0, 0.0]]), np.array([[[-1e12, 0.0], [0.0, 0.0]]]), np.array([[True, False]])
     with np.errstate(all="ignore"):
         found = as_array(call(function, *given), shape=(1,), kind="numbers", meaning="one score")
-    if not is_same(found, np.array([-500.0])):
+    if not is_same(found, np.array([-1e12])):
         raise Wrong(
-            f"a similarity of -500 becomes {found[0]:g}",
+            f"a similarity of -1e12 becomes {found[0]:g}",
             "Padding got a number that looked small enough. There is one that is below all others.",
         )
 
@@ -223,6 +223,12 @@ def _never_won(function) -> None:
         raise Wrong(
             f"where one patch wins all, the best three are {found.tolist()}",
             "The others have no win at all and tie: the first of them stay.",
+        )
+    found = np.asarray(call(function, ASKED[:3], OFFERED, 4))
+    if found.tolist() != [0, 1, 2, 3]:
+        raise Wrong(
+            f"of four patches, 4 to be kept, it keeps {found.tolist()}",
+            "The last patch never wins. A count that ends at the last winner does not know it.",
         )
 
 

@@ -138,7 +138,8 @@ def _gradient_of_large_logits(function) -> None:
     found = np.asarray(quiet(function, LOGITS + 1000.0), dtype=float)
     if not close(found, (P + Q - 2 * EYE) / 6):
         raise Wrong(
-            "with 1000 added to every logit it is something else",
+            "with 1000 added to every logit it is "
+            + ("something else" if np.isfinite(found).all() else "NaN or infinite"),
             "The exponential overflows. Take the largest logit away before; it cancels.",
         )
 
@@ -158,7 +159,8 @@ EXERCISES = (
     ),
     Exercise(
         name="infonce.gradient",
-        statement="Return the gradient (B, B) of the symmetric InfoNCE loss on its logits (B, B).",
+        statement="Return the gradient (B, B) of the symmetric InfoNCE loss on its logits (B, B), "
+        "finite whatever the size of the logits.",
         stages=(_shape_of_gradient, _gradient, _gradient_of_large_logits),
         hints=(
             "For one direction it is softmax minus target, divided by B.",

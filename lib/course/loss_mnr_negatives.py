@@ -67,6 +67,9 @@ def _several_each(function) -> None:
     given = (ANCHOR, POSITIVE, np.concatenate([NEGATIVE, NEGATIVE], axis=1), HALF_SCALE)
     hint = "Two negatives per anchor make B + 2 B keys, and each anchor sees them all."
     in_bits(function, given, bits, {2.0: ignored}, hint)
+    # At scale 2000 a row costs 2000 times what its right key lies below the best: 0.4 and nothing.
+    hint = "At such a scale a row costs 2000 times what its right key lies below the best one: 0.4 and 0."
+    in_bits(function, (ANCHOR, POSITIVE, NEGATIVE, 2000.0), 400 / BIT, {}, hint)
 
 
 # ---- mnr.mine: rows with a tie, with right keys off the diagonal, with negative cosines.
@@ -131,13 +134,31 @@ def _one_each(function) -> None:
     )
     if not np.array_equal(found, MINED[:, :1]):
         raise Wrong("with k = 1 another key comes first than with k = 3", "k only says where the list ends.")
+    lowest = np.array([[-1.0, 1.0, -1.0]]), np.array([[True, True, False]])
+    found = as_array(call(function, *lowest, 1), shape=(1, 1), kind="integers", meaning="one id")
+    if found[0, 0] != 2:
+        raise Wrong(
+            "a right key comes back where the only wrong one has the lowest cosine, -1",
+            "A right key must lose against anything. Which number is below every cosine?",
+        )
+    # Only three cosines over 300 keys: a sort that does not keep equal ones in place mixes up the ids.
+    many = np.random.default_rng(0).integers(0, 3, (2, 300)) / 4
+    found = as_array(
+        call(function, many, many < 0, 200), shape=(2, 200), kind="integers", meaning="200 ids for each query"
+    )
+    ranked = np.take_along_axis(many, found, axis=1)
+    if ((np.diff(ranked) == 0) & (np.diff(found) < 0)).any():
+        raise Wrong(
+            "with 300 keys equal cosines come in no fixed order",
+            "Not every sort keeps equal items in the order they had; the word for one that does is 'stable'.",
+        )
 
 
 EXERCISES = (
     Exercise(
         name="mnr.hard_negatives",
         statement="Return the loss with hard negatives: anchor (B, d), positive (B, d), negatives (B, K, d), "
-        "all unit rows, and a scale in, one number out.",
+        "all unit rows, and a scale of any size in, one number out.",
         stages=(_loss_with_negatives, _several_each),
         hints=(
             "There are two bugs. One is in what stands in which column, one is in a number.",

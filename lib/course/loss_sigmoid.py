@@ -262,7 +262,7 @@ EXERCISES = (
     Exercise(
         name="sigmoid.in_gallery",
         statement="Return the probabilities p (n,), learnt where one of batch_size keys is right, for a "
-        "gallery where one of gallery_size is.",
+        "gallery where one of gallery_size is; 0 and 1 stay what they are.",
         stages=(_moved, _moved_back, _certain),
         hints=(
             "Bayes' rule: posterior odds are prior odds times what the pair itself says, and that stays.",

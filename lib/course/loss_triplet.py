@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lib.course.engine import Exercise, Wrong, as_number, call, describe
+from lib.course.engine import Exercise, Wrong, as_mask, as_number, call, describe
 
 
 def _agree(
@@ -120,14 +120,13 @@ BAND_MISTAKES = (
 )
 
 
+CELLS = "One cell per pair of a query and a key: true where the key is a semi-hard negative."
+# Key 1 is exactly as high as the right key 0, key 2 exactly the margin below it, key 3 inside the band.
+EDGES = np.array([[0.5, 0.5, 0.25, 0.375], *np.diag([0.0, 1.0, 1.0, 1.0])[1:]])
+
+
 def _band(function) -> None:
-    result = call(function, SCORES, 0.2)
-    found = np.asarray(result)
-    if found.shape != SCORES.shape or found.dtype.kind != "b":
-        raise Wrong(
-            f"it returns {describe(result)} of type {found.dtype}, expected booleans of shape {SCORES.shape}",
-            "One cell per pair of a query and a key: true where the key is a semi-hard negative.",
-        )
+    found = as_mask(call(function, SCORES, 0.2), shape=SCORES.shape, meaning=CELLS)
     if (found == BAND).all():
         return
     right = np.diagonal(SCORES)  # compared along columns, each cell meets the right score of its key
@@ -148,12 +147,19 @@ def _band(function) -> None:
 
 
 def _other_margin(function) -> None:
-    found = np.asarray(call(function, SCORES, 0.6))
+    found = as_mask(call(function, SCORES, 0.6), shape=SCORES.shape, meaning=CELLS)
     wanted = BAND.copy()
     wanted[0] |= FAR[0]  # 0.45 and 0.3 are above 0.7 - 0.6
     wanted[3] |= FAR[3]
-    if found.shape != wanted.shape or (found != wanted).any():
+    if (found != wanted).any():
         raise Wrong("with a margin of 0.6 other cells are right", "Use the margin that is given.")
+    edge = as_mask(call(function, EDGES, 0.25), shape=EDGES.shape, meaning=CELLS)[0]
+    if edge[1]:
+        raise Wrong("a wrong key exactly as high as the right one is marked", "Both comparisons are strict.")
+    if edge[2]:
+        raise Wrong("a wrong key exactly the margin below is marked", "Both comparisons are strict.")
+    if not edge[3]:
+        raise Wrong("a key half the margin below the right one is not marked", "It lies inside the band.")
 
 
 # Rows are queries. Costs at a margin of 0.2: 0.15 in row 0, 0.3 in row 1, none in row 2; six triplets.

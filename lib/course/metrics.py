@@ -185,6 +185,12 @@ def _ideal_of_the_query(function) -> None:
 def _cut_at_k(function) -> None:
     _expect(function, ([0, 3], [3], 1), 0, "Only the first k places of the list are read.")
     _expect(function, ([3, 3, 3], [3, 3, 3], 1), 1, "The ideal list has k places too.")
+    nothing = "A query without relevant items has an ideal of 0, and 0 / 0 is no number: return 0 for it."
+    try:
+        with np.errstate(all="ignore"):
+            _expect(function, ([0, 0], [0], 2), 0, nothing)
+    except Wrong as wrong:
+        raise Wrong(f"for a query that has no relevant item {wrong.what}", nothing) from None
 
 
 # ---- metrics.chance: of the 10 pairs from 5 items, 7 hold one of two relevant items, 1 holds both.
@@ -258,7 +264,7 @@ EXERCISES = (
     Exercise(
         name="metrics.ndcg",
         statement="Return nDCG at k with the gain 2^g - 1: the grades of the list in its order (0 is "
-        "irrelevant), all grades of the query in any order, and k in, one number out.",
+        "irrelevant), all grades of the query in any order, and k in, one number out; 0 for a query without relevant items.",
         stages=(
             _number_of_a_list,
             _irrelevant_gains_nothing,

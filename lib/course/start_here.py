@@ -120,6 +120,11 @@ def _share(function) -> None:
             "it looks one rank too far: the value for k is the one for k + 1",
             "Rank 1 is column 0, so the first k ranks end before column k.",
         )
+    if all(values[k] == HIT_RATE_AT.get(k - 1, 0.0) for k in HIT_RATE_AT):
+        raise Wrong(
+            "it looks one rank too short: the value for k is the one for k - 1",
+            "A slice that ends at k leaves column k out already, so it holds the first k ranks.",
+        )
     if all(values[k] == HIT_RATE_AT[5] for k in HIT_RATE_AT):
         raise Wrong("it looks at all five ranks whatever k is", "Only the first k columns count.")
     if all(np.isclose(values[k], share / k) for k, share in HIT_RATE_AT.items()):

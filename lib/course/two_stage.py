@@ -134,6 +134,9 @@ def _depth_no_waste(function) -> None:
 RUNS = [[8, 6, 1], [4, 2, 6]]
 
 
+FROM_ZERO = ("ranks count from 0", "The first item of a list has rank 1, so its part is 1 / (k + 1).")
+
+
 def _fused(function, runs, k) -> list[int]:
     result = call(function, runs, k)
     n = len({item for run in runs for item in run})
@@ -148,7 +151,10 @@ def _fused(function, runs, k) -> list[int]:
 
 
 def _fuse_without_k(function) -> None:
-    found = _fused(function, RUNS, 0)
+    try:
+        found = _fused(function, RUNS, 0)
+    except Wrong as wrong:
+        raise Wrong(*FROM_ZERO) if "ZeroDivisionError" in wrong.what else wrong from None
     if found == [6, 4, 8, 2, 1]:
         raise Wrong("with k = 0 an item twice in the middle wins", "k is given: use it, and not a constant.")
     if found == [4, 8, 2, 6, 1]:
@@ -169,6 +175,9 @@ def _fuse_without_k(function) -> None:
 
 def _fuse_with_k(function) -> None:
     found = _fused(function, RUNS, 1)
+    # Item 2 stands second twice, item 1 first and last: at k = 1 item 2 wins, counted from 0 item 1 does.
+    if found == [4, 8, 6, 2, 1] and _fused(function, [[1, 2, 3, 4, 5, 6], [6, 2, 3, 4, 5, 1]], 1)[0] != 2:
+        raise Wrong(*FROM_ZERO)
     messages = {
         (4, 8, 6, 2, 1): (
             "an item that a list does not hold gets something from it",
@@ -196,7 +205,7 @@ def _fuse_lengths(function) -> None:
 
 COSINES = np.array([[0.9, 0.8, 0.7, 0.1, 0.2], [0.3, 0.6, 0.5, 0.4, 0.7]])
 UNREAD = -np.inf
-LOGITS = np.array([[-4.0, -1.0, -2.0, UNREAD, UNREAD], [UNREAD, -250.0, UNREAD, UNREAD, -900.0]])
+LOGITS = np.array([[-4.0, -1.0, -2.0, UNREAD, UNREAD], [UNREAD, -2e12, UNREAD, UNREAD, -9e12]])
 KEPT_APART = [[1, 2, 0, 4, 3], [1, 4, 2, 3, 0]]
 
 
@@ -233,8 +242,8 @@ def _order_any_range(function) -> None:
     second = _lists(function, COSINES, LOGITS)[1]
     if second != KEPT_APART[1]:
         raise Wrong(
-            f"the second list, with logits of -250 and -900, is {second}",
-            "A floor of -100 works until a logit falls below it. Sort by two keys: first whether an item was "
+            f"the second list, with logits of -2e12 and -9e12, is {second}",
+            "A floor, -100 or -1e9, works until a logit falls below it. Sort by two keys: first whether an item was "
             "read, then the score of the stage that read it.",
         )
 

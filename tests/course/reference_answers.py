@@ -59,7 +59,8 @@ def ndcg(ranked_grades, all_grades, k):
         gain = 2.0 ** np.array(grades[:k]) - 1
         return (gain / np.log2(np.arange(len(gain)) + 2)).sum()
 
-    return dcg(ranked_grades) / dcg(sorted(all_grades, reverse=True))
+    ideal = dcg(sorted(all_grades, reverse=True))
+    return dcg(ranked_grades) / ideal if ideal else 0.0
 
 
 def chance_hit_rate(n_items, n_relevant, k):
@@ -255,7 +256,8 @@ def interaction_part(scores):
 
 
 def hard_negative_chances(logits, same):
-    weights = np.where(same, 0.0, np.exp(logits - logits.max(axis=1, keepdims=True)))
+    wrong = np.where(same, -np.inf, logits)
+    weights = np.exp(wrong - np.maximum(wrong.max(axis=1, keepdims=True), -1e308))
     total = weights.sum(axis=1, keepdims=True)
     return weights / np.where(total > 0, total, 1.0)
 

@@ -15,9 +15,10 @@ from tests.notebook_policy import SOLUTIONS, defined_function, imports_for, read
 MODULES = [
     f"tests.course.{path.stem}" for path in sorted((Path(__file__).parent / "course").glob("mistakes_*.py"))
 ]
-MISTAKES = {
-    name: wrong for module in MODULES for name, wrong in importlib.import_module(module).MISTAKES.items()
-}
+MISTAKES: dict[str, list] = {}
+for module in MODULES:
+    for name, wrong in importlib.import_module(module).MISTAKES.items():
+        MISTAKES.setdefault(name, []).extend(wrong)
 STORED = sorted(SOLUTIONS.glob("*.ipynb"))
 
 

@@ -230,6 +230,8 @@ def _tune_ends(function) -> None:
     found = call(function, EFS[:3], HITS[:3], K, 0.99)
     if as_number(found, meaning="one ef, or -1") != -1:
         raise Wrong("it returns an ef that does not reach 0.99", "Return -1 when none does.")
+    if _tuned(function, 1.0) != 80:
+        raise Wrong("a lower end that equals the target is refused", "Reaching it is enough.")
     # The lower end of ef 40 is 0.8847; with n for n - 1 it is 0.8880, of 40 independent hits 0.8825.
     if _tuned(function, 0.886) == 40:
         raise Wrong("the spread is too small: divided by n", "Divide the sum of squares by n - 1.")

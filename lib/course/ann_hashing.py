@@ -177,8 +177,8 @@ def _queries_come_alone(function) -> None:
     if (found != alone).any():
         raise Wrong(
             "what a query finds depends on the queries beside it",
-            "Asked alone, it is its own mean and its own median, and lies on every threshold. A threshold belongs to the plane, "
-            "not to one side: the base gives it, and the queries must take it as it is.",
+            "Asked alone, it is its own mean and its own median, and lies on every threshold. A threshold "
+            "belongs to the plane, not to one side: the base gives it, and the queries take it as it is.",
         )
 
 

@@ -73,6 +73,12 @@ def _cells_ties(function) -> None:
         raise Wrong(
             f"with all three cells it returns {found}", "Cells 0 and 2 point the same way; 1 does not."
         )
+    many = np.tile([[2.0, 0.0], [0.0, 2.0]], (20, 1))
+    if _visited(function, np.array([[0.1, 1.0]]), many, 20) != [list(range(1, 40, 2))]:
+        raise Wrong(
+            "with 40 cells equal cosines come in no fixed order",
+            "Not every sort keeps equal items in the order they had; the word for one that does is 'stable'.",
+        )
 
 
 def _cells_one(function) -> None:
@@ -93,6 +99,22 @@ CODES_SWAPPED = np.array([[-2.0, 0.0, 6.0, 3.0], [15.0, -3.0, 12.0, -2.0]])
 EVERY_OTHER = np.array([[7.0, 7.0, -2.0, -1.0], [3.0, 10.0, -5.0, 6.0]])
 SQUARED = np.array([[9.0, 10.0, 17.0, 5.0], [8.0, 7.0, 26.0, 30.0]])
 TABLES = np.array([[[1.0, 4.0, -3.0], [1.0, -1.0, 2.0]], [[-1.0, 0.0, 1.0], [14.0, -2.0, 12.0]]])
+
+
+class _Books(np.ndarray):
+    """Codebooks that notice when the centroids of more vectors than there are centroids are read."""
+
+    given, decoded = np.empty(0), 0
+
+    def __getitem__(self, key):
+        read = super().__getitem__(key)
+        if np.may_share_memory(self, _Books.given):  # of the codebooks, not of what was made from them
+            _Books.decoded += np.size(read) > self.size
+        return read
+
+    def __deepcopy__(self, memo):
+        _Books.given = self.copy()
+        return _Books.given
 
 
 def _adc_scores(function) -> None:
@@ -150,6 +172,13 @@ def _adc_other_shape(function) -> None:
         raise Wrong(
             f"with three pieces of two numbers it returns {found.tolist()}",
             "Read m and d / m from the codebooks: nothing says that there are two pieces or three centroids.",
+        )
+    _Books.decoded = 0
+    call(function, np.ones((1, 6)), books.view(_Books), np.tile([[1, 0, 1]], (50, 1)))
+    if _Books.decoded:
+        raise Wrong(
+            "every vector was decoded before it was multiplied",
+            "That costs d multiplications a vector. Multiply queries and codebooks once, then look up.",
         )
 
 

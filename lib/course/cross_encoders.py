@@ -210,7 +210,7 @@ def _high_logits(function) -> None:
     if not _close(found, np.array([[0, 1 / (1 + np.e), np.e / (1 + np.e)]])):
         raise Wrong(
             f"beside a right column with a logit of 1,000 the others, 0 and 1, get {found[0, 1:].tolist()}",
-            "Their exponentials became 0. Mask first: the largest logit of what is left is what to take away.",
+            "Their exponentials became 0. Mask first, then take away the largest logit of what is left.",
         )
 
 

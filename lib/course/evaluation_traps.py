@@ -284,8 +284,8 @@ EXERCISES = (
         name="traps.mcnemar",
         statement="Return McNemar's exact two-sided p-value for the hits, 0 or 1, of two systems on the same "
         "queries: a (n,) and b (n,) in, p = min(1, 2 P[X <= the smaller count]) out, where X is the number "
-        "of heads of as many fair coins as there are queries on which exactly one system is right; 1 if there "
-        "is no such query.",
+        "of heads of as many fair coins as there are queries on which exactly one system is right; 1 if "
+        "there is no such query.",
         stages=(_mcnemar_value, _mcnemar_even, _mcnemar_same),
         hints=(
             "Two counts are all you need: queries only a gets right, queries only b gets right.",

@@ -215,6 +215,14 @@ def _ties(function) -> None:
     found = as_array(call(function, *given), shape=(1,), kind="integers", meaning=POSITIONS)
     if found[0] != 0:
         raise Wrong("of two patches with one win each the later one stays", "Of equal ones the first stays.")
+    found = as_array(
+        call(function, np.eye(40), np.eye(40), 20), shape=(20,), kind="integers", meaning=POSITIONS
+    )
+    if not is_same(found, np.arange(20)):
+        raise Wrong(
+            "with 40 patches of one win each it is not the first twenty that stay",
+            "Not every sort keeps equal items in the order they had; the word for one that does is 'stable'.",
+        )
 
 
 def _never_won(function) -> None:
@@ -227,8 +235,8 @@ def _never_won(function) -> None:
     found = np.asarray(call(function, ASKED[:3], OFFERED, 4))
     if found.tolist() != [0, 1, 2, 3]:
         raise Wrong(
-            f"of four patches, 4 to be kept, it keeps {found.tolist()}",
-            "The last patch never wins. A count that ends at the last winner does not know it.",
+            f"the last patch never wins, and of four patches, all to be kept, it keeps {found.tolist()}",
+            "A count that ends at the last winner does not know it: count all positions, zeros too.",
         )
 
 

@@ -120,6 +120,13 @@ def _shape_of_gradient(function) -> None:
 def _forces(function) -> None:
     found = np.asarray(call(function, COSINES, SCALE), dtype=float)
     if close(found, GRADIENT):
+        with np.errstate(all="ignore"):
+            found = np.asarray(call(function, np.array([[0.9, 0.1], [0.9, 0.5]]), 2000.0), dtype=float)
+        if not close(found, 1000.0 * np.array([[0.0, 0.0], [1.0, -1.0]])):
+            raise Wrong(
+                f"at scale 2000 row 1 is {found[1].tolist()}, expected [1000, -1000]",
+                "An exponential overflowed: take the largest logit of each row away first; it cancels.",
+            )
         return
     factors = {
         -1: ("the signs are turned: right pairs are pushed apart", "Share minus target, not the reverse."),
@@ -154,7 +161,7 @@ EXERCISES = (
     Exercise(
         name="mnr.loss",
         statement="Return the multiple negatives ranking loss: cosines (B, M) with M >= B, the right key of "
-        "row i in column i, and a scale in, one number out.",
+        "row i in column i, and a scale of any size in, one number out.",
         stages=(_one_number, _shares, _does_not_overflow),
         hints=(
             "Logits first: scale times cosine. Then, in each row, the share of the right key in the sum of "

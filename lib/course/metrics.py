@@ -264,7 +264,8 @@ EXERCISES = (
     Exercise(
         name="metrics.ndcg",
         statement="Return nDCG at k with the gain 2^g - 1: the grades of the list in its order (0 is "
-        "irrelevant), all grades of the query in any order, and k in, one number out; 0 for a query without relevant items.",
+        "irrelevant), all grades of the query in any order, and k in, one number out; 0 for a query "
+        "without relevant items.",
         stages=(
             _number_of_a_list,
             _irrelevant_gains_nothing,

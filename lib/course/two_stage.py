@@ -243,8 +243,8 @@ def _order_any_range(function) -> None:
     if second != KEPT_APART[1]:
         raise Wrong(
             f"the second list, with logits of -2e12 and -9e12, is {second}",
-            "A floor, -100 or -1e9, works until a logit falls below it. Sort by two keys: first whether an item was "
-            "read, then the score of the stage that read it.",
+            "A floor, -100 or -1e9, works until a logit falls below it. Sort by two keys: first whether an "
+            "item was read, then the score of the stage that read it.",
         )
 
 

@@ -134,7 +134,7 @@ MISTAKES = {
     ],
     "two_stage.fuse": [
         (fused(lambda k, rank: 1 / (60 + rank)), "use it, and not a constant"),
-        (fused(right_part, start=0), "raised ZeroDivisionError"),
+        (fused(right_part, start=0), "ranks count from 0"),
         (fused(right_part, order=lambda s: lambda item: -s[item]), "the smaller id first"),
         (fused(right_part, order=lambda s: lambda item: (s[item], item)), "with k = 0 it returns"),
         (fused(right_part, combine=max), "neither the best part nor their mean"),
@@ -150,7 +150,7 @@ MISTAKES = {
         (floored(lambda first: -np.inf), "order is lost"),
         (lambda first, second: np.argsort(-second, axis=1), "order is lost"),
         (lambda first, second: np.argsort(-first, axis=1), "the order of the cosines"),
-        (floored(lambda first: first - 100), "A floor of -100 works until"),
+        (floored(lambda first: first - 100), "works until a logit falls below"),
         (lambda first, second: np.argsort(first, axis=1), "the first list is"),
     ],
 }

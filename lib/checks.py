@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import operator
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Real
 
@@ -178,16 +179,19 @@ def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.nd
     return norms
 
 
-def check_count(value, name: str, *, least: int = 1) -> int:
-    """Returns a whole number of at least `least` as `int`; bools and floats are refused."""
+def check_count(value, name: str, *, least: int = 1, most: int = LARGEST_INT64) -> int:
+    """Returns a whole number from `least` to `most` as `int`; bools and floats are refused."""
     try:
         count = operator.index(value)
     except TypeError:
         count = None
     if count is None or isinstance(value, bool | np.bool_):
         raise RetrievalInputError(f"{name} must be a whole number, got {value!r}")
-    if count < least:
+    if count < least and most == LARGEST_INT64:
         raise RetrievalInputError(f"{name} must be at least {least}, got {count}")
+    if not least <= count <= most:
+        told = str(count) if abs(count) <= LARGEST_INT64 else f"a number of {count.bit_length()} bits"
+        raise RetrievalInputError(f"{name} must be between {least} and {most:,}, got {told}")
     return count
 
 
@@ -217,10 +221,7 @@ def check_number(
 
 def check_seed(seed, name: str = "seed") -> int:
     """Returns a seed from 0 to 2^63 - 1 as `int`."""
-    seed = check_count(seed, name, least=0)
-    if seed > LARGEST_INT64:
-        raise RetrievalInputError(f"{name} must be at most 2^63 - 1, got {seed}")
-    return seed
+    return check_count(seed, name, least=0)
 
 
 def check_table(size: int, name: str) -> int:
@@ -231,6 +232,18 @@ def check_table(size: int, name: str) -> int:
             f"without gaps: number your ids by np.unique(ids, return_inverse=True)"
         )
     return size
+
+
+def check_threads(value, name: str = "threads") -> int:
+    """Returns a number of threads, at most one for each processor: a library asked for 100,000 dies."""
+    return check_count(value, name, most=os.cpu_count() or 1)
+
+
+def check_switch(value, name: str) -> bool:
+    """Returns True or False as `bool`; "no" and 0 are refused, since they read as something else."""
+    if not isinstance(value, bool | np.bool_):
+        raise RetrievalInputError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def check_k(k, n_gallery: int) -> int:

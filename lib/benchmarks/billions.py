@@ -51,8 +51,11 @@ def recall_text(row: Row) -> str:
     figures = " / ".join(
         "?" if value is None else f"{value:g}" for value in (known.recall, known.text_recall)
     )
-    verdict = {None: "", True: ", enough", False: ", too little"}[row.reaches]
-    return f"{figures}{verdict}"
+    words = {True: "enough", False: "too little", None: "not shown"}
+    said = {kind: words[shown] for kind, shown in row.shown.items()}
+    if len(set(said.values())) > 1:
+        return f"{figures}, " + ", ".join(f"{verdict} for {kind}" for kind, verdict in said.items())
+    return figures if row.reaches is None else f"{figures}, {said['texts']}"
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
@@ -73,7 +76,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         "Recall: queries like the base / text queries over images, as published for other vectors. It is not "
         "predicted for yours: measure it on a sample of your own queries, and text queries apart.",
         *sorted(
-            f"  {e.kind}, {e.recall or e.text_recall:g}: {e.measure}; {e.conditions}. {e.source}"
+            f"  {e.kind}, {e.recall or e.text_recall:g}: {e.measure}, {e.n:.0e} vectors; {e.conditions}. {e.source}"
             for e in quoted
         ),
         "Not known: latency, the network between shards, time to build, and what updates cost.",

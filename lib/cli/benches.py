@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.checks import RetrievalInputError, check_choice, check_threads
 from lib.cli.output import console, print_rows, progress_bar, say
 
 bench = typer.Typer(no_args_is_help=True, help="Measures this library beside others, on this machine.")
@@ -125,7 +125,7 @@ def bench_ann(
 
     if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
         raise RetrievalInputError("name the --corpus; without one the committed tables are written whole")
-    how = {"k": k, "repeats": repeats, "threads": threads}
+    how = {"k": k, "repeats": repeats, "threads": check_threads(threads)}
     with progress_bar() as bar:
         if corpus is None:
             tables = committed.collect(say, **how)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count, check_k
+from lib.checks import RetrievalInputError, check_choice, check_count, check_k, check_switch
 from lib.index.family import Family
 from lib.index.gpu import check_gpu
 from lib.index.ids import NO_ID, IdMap
-from lib.index.options import checked
+from lib.index.options import MOST_DIMENSIONS, checked
 from lib.index.saving import load_index, save_index, serialised_bytes
 from lib.index.scores import METRICS
 
@@ -67,9 +67,9 @@ class VectorSearchIndex(Family):
         self._given = set(options)
         defaults = {name: option.default for name, option in known.items()}
         self._options = defaults | options
-        self.dimension = check_count(dimension, "dimension")
+        self.dimension = check_count(dimension, "dimension", most=MOST_DIMENSIONS)
         self.metric = check_choice(metric, METRICS, "metric")
-        self.use_gpu = bool(use_gpu)
+        self.use_gpu = check_switch(use_gpu, "use_gpu")
         if self.use_gpu:
             self._need(self.can_use_gpu, "can_use_gpu", "runs on the CPU only")
             check_gpu()
@@ -244,7 +244,7 @@ class VectorSearchIndex(Family):
             MissingFileError: a file is not there.
             RetrievalInputError: not an index, another format, or another family than the class that is asked.
         """
-        return load_index(cls, Path(folder), memory_map, use_gpu)
+        return load_index(cls, Path(folder), check_switch(memory_map, "memory_map"), use_gpu)
 
     def _need(self, able: bool, ability: str, otherwise: str) -> None:
         if not able:

@@ -9,6 +9,7 @@ from lib.index import sizes
 from lib.index.faiss_index import FAISS_METRICS, FaissIndex, one_thread
 from lib.index.options import SEED, whole
 
+MOST_LINKS, MOST_EF = 1024, 2**20  # 8 kB of links a vector, 12 MB of list
 EF_SEARCH = 64  # without a choice, and with no more hits to find
 
 
@@ -39,8 +40,12 @@ class HNSWIndex(FaissIndex):
 
     index_type = "HNSW"
     can_remove = False
-    build_known = {"links": whole(16, least=2), "ef_construction": whole(100), "seed": SEED}
-    search_known = {"ef_search": whole(None)}
+    build_known = {
+        "links": whole(16, least=2, most=MOST_LINKS),
+        "ef_construction": whole(100, most=MOST_EF),
+        "seed": SEED,
+    }
+    search_known = {"ef_search": whole(None, most=MOST_EF)}
 
     @property
     def bottom_links(self) -> np.ndarray:

@@ -12,6 +12,8 @@ from lib.index.full_scan import FullScan
 from lib.index.options import SEED, switch, whole
 from lib.index.product_codes import RERANK
 
+MOST_BITS = 2**13  # 256 MB of hyperplanes, and minutes to make them at right angles
+
 
 class LSHIndex(FullScan):
     """A scan over signs of projections, compared by how many differ.
@@ -40,7 +42,7 @@ class LSHIndex(FullScan):
     """
 
     index_type = "LSH"
-    build_known = {"n_bits": whole(256), "rotate": switch(True), "seed": SEED}
+    build_known = {"n_bits": whole(256, most=MOST_BITS), "rotate": switch(True), "seed": SEED}
     search_known = RERANK
 
     def _check(self, index: faiss.Index) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.checks import RetrievalInputError, check_choice, check_count, check_switch
 
 
 class Option(NamedTuple):
@@ -18,24 +18,20 @@ class Option(NamedTuple):
     check: Callable[[Any, str], Any]
 
 
-def whole(default: int | None, least: int = 1) -> Option:
-    """A whole number of at least `least`; None too where that is the default, and means a choice by size."""
+def whole(default: int | None, least: int = 1, most: int = 2**31 - 1) -> Option:
+    """A whole number in a range; None too where that is the default, and means a choice by size."""
 
     def check(value, name: str) -> int | None:
-        return None if value is None and default is None else check_count(value, name, least=least)
+        if value is None and default is None:
+            return None
+        return check_count(value, name, least=least, most=most)
 
     return Option(default, check)
 
 
 def switch(default: bool) -> Option:
     """True or False."""
-
-    def check(value, name: str) -> bool:
-        if not isinstance(value, bool | np.bool_):
-            raise RetrievalInputError(f"{name} must be True or False, got {value!r}")
-        return bool(value)
-
-    return Option(default, check)
+    return Option(default, check_switch)
 
 
 def real(default: float, low: float, high: float) -> Option:
@@ -54,6 +50,7 @@ def real(default: float, low: float, high: float) -> Option:
 
 
 SEED = whole(0, least=0)
+MOST_DIMENSIONS = 2**15  # a rotation of as many takes 4 GB
 
 
 def checked(given: Mapping[str, Any], known: Mapping[str, Option], whose: str) -> dict[str, Any]:

@@ -46,6 +46,16 @@ def test_cells_of_the_table():
     assert coded["published recall"] == "0.689 / 0.069, too little"
     assert graph["published recall"] == "0.937 / 0.489" and graph["SSD"] == "24.0 TB"
     assert table["IVF-PQ, 64 bytes"]["published recall"] == "unknown"
+    easier = {
+        row["option"]: row["published recall"]
+        for row in billions.as_text(plan(10**9, 512, recall=0.6, qps=1))
+    }
+    assert easier["IVF-PQ, 32 bytes"] == (
+        "0.689 / 0.069, enough for queries like the base, too little for texts"
+    )
+    assert easier["graph on SSD, 32-byte codes"] == (
+        "0.937 / 0.489, enough for queries like the base, not shown for texts"
+    )
 
 
 def test_notes_say_what_is_taken_for_granted_and_not_known():

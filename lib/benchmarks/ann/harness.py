@@ -17,7 +17,7 @@ from lib.benchmarks.ann.corpora import AnnCorpus
 from lib.benchmarks.ann.found import Found, Measured
 from lib.benchmarks.ann.summary import plain
 from lib.benchmarks.ann.truth import judge, truth
-from lib.checks import check_count, check_k
+from lib.checks import check_count, check_k, check_threads
 from lib.index import VectorSearchIndex
 
 LEAST_SINGLE = 10  # queries timed one by one, however slow they are
@@ -61,7 +61,7 @@ def run(
     """
     true = truth(corpus, check_k(k, len(corpus)))
     repeats, most = check_count(repeats, "repeats"), check_count(single_queries, "single_queries")
-    with using_threads(check_count(threads, "threads")):
+    with using_threads(threads):
         index, train_s, add_s, n_train = build(corpus, config)
         log(f"{config.name}: built in {train_s + add_s:.1f} s")
         about = _about(corpus, config, index) | {"n_train": n_train}
@@ -111,6 +111,7 @@ def build(corpus: AnnCorpus, config: Config) -> tuple[VectorSearchIndex, float, 
 @contextmanager
 def using_threads(threads: int) -> Iterator[None]:
     """Every library that searches uses that many threads inside, and as many as before afterwards."""
+    check_threads(threads)
     before = torch.get_num_threads(), faiss.omp_get_max_threads()
     with threadpool_limits(limits=threads):
         torch.set_num_threads(threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, check_count
+from lib.checks import RetrievalInputError, as_embeddings, check_count, check_seed
 from lib.index.by_hand.hits import best_of_pairs, best_of_row, similarities
 from lib.index.centroid_lists import spans
 
@@ -54,7 +54,7 @@ def first_centroids(rows, k: int, seed: int = 0) -> np.ndarray:
     rows = as_embeddings(rows, "rows")
     if check_count(k, "k") > len(rows):
         raise RetrievalInputError(f"cannot draw k = {k} different rows of {len(rows)}")
-    return rows[np.random.default_rng(seed).choice(len(rows), k, replace=False)]
+    return rows[np.random.default_rng(check_seed(seed)).choice(len(rows), k, replace=False)]
 
 
 def assign(rows, centroids, metric: str = "l2") -> np.ndarray:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, check_count
+from lib.checks import RetrievalInputError, as_embeddings, check_count, check_seed
 from lib.index.by_hand.hits import best_of_pairs
 from lib.index.centroid_lists import spans
 
 
 def draw_hyperplanes(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
     """Normals of planes through the origin, Gaussian, so that no direction is preferred: `(n_bits, d)`."""
-    shape = check_count(n_bits, "n_bits"), check_count(d, "d")
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    shape = check_count(n_bits, "n_bits", most=2**15), check_count(d, "d", most=2**15)
+    return np.random.default_rng(check_seed(seed)).standard_normal(shape, dtype=np.float32)
 
 
 def signatures(rows, hyperplanes: np.ndarray) -> np.ndarray:

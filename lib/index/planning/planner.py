@@ -15,6 +15,7 @@ from lib.index.planning.billions import Option, options
 from lib.index.planning.predicted import positive
 from lib.index.planning.published import RECALLS, PublishedRecall
 
+COMPARABLE = 10  # times as many vectors as planned for: recall measured there says nothing here
 INT32 = 2**31  # faiss numbers the nodes of a graph with 32 bits
 
 
@@ -53,15 +54,22 @@ class Row:
     Args:
         needs: machines by resource, not rounded; the largest binds.
         machines: whole machines, replicas included.
-        evidence: published recall of this kind of option, if there is any.
-        reaches: whether that shows the recall that was asked for to be within reach; None if it does not say.
+        evidence: published recall of this kind of option, if there is any for about as many vectors.
+        shown: by kind of query, whether the evidence shows the recall that was asked for to be within reach.
     """
 
     option: Option
     needs: dict[str, float] = field(repr=False)
     machines: int
     evidence: PublishedRecall | None
-    reaches: bool | None
+    shown: dict[str, bool | None]
+
+    @property
+    def reaches(self) -> bool | None:
+        """True where the recall is shown for all kinds of queries, False where for one it is out of reach."""
+        if False in self.shown.values():
+            return False
+        return True if self.shown and all(self.shown.values()) else None
 
     @property
     def binds(self) -> str:
@@ -93,17 +101,19 @@ def plan(
         qps: queries a second.
         machine: what one machine has.
         replicas: whole copies of the index, each able to serve all queries alone.
-        evidence: recall that somebody measured, published by default; add your own.
+        evidence: recall that somebody measured, published by default; add your own. What was measured with
+            more than ten times as many vectors is left out.
         settings: as `options` takes them.
 
     Raises:
         RetrievalInputError: what is not positive, or a recall outside 0 to 1.
     """
-    if not 0 < recall <= 1:
+    if isinstance(recall, bool) or not isinstance(recall, float | int) or not 0 < recall <= 1:
         raise RetrievalInputError(f"recall lies above 0 and at most at 1, got {recall!r}")
     positive(qps, "qps")
     check_count(replicas, "replicas")
     machine = machine or Machine()
+    evidence = [known for known in evidence if known.n <= COMPARABLE * check_count(n, "n")]
     rows = []
     for option in options(n, d, **settings):
         needs = _needs(option, n, qps, machine)
@@ -111,7 +121,7 @@ def plan(
             (e for e in evidence if (e.kind, e.code_bytes) == (option.kind, option.code_bytes)), None
         )
         machines = replicas * math.ceil(max(needs.values()))
-        rows.append(Row(option, needs, machines, known, known.reaches(recall) if known else None))
+        rows.append(Row(option, needs, machines, known, known.reaches(recall) if known else {}))
     return rows
 
 

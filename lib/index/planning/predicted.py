@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
+from lib.checks import LARGEST_INT64, RetrievalInputError, check_count
 
 POINTS_A_CENTROID, ITERATIONS = 64, 10  # of k-means on billions of vectors
 LEAST_POINTS = 39  # a centroid below which faiss warns
@@ -67,6 +67,6 @@ def cells_for(n: int) -> int:
 def positive(value, name: str) -> float:
     """Returns a finite number above 0, or `RetrievalInputError`."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value > 0):
-        raise RetrievalInputError(f"{name} must be a finite number above 0, got {value!r}")
+    if not (number and 0 < value < LARGEST_INT64 and math.isfinite(value)):
+        raise RetrievalInputError(f"{name} must be a finite number above 0, got {value!s:.20} (at most 2^63)")
     return float(value)

@@ -77,11 +77,14 @@ class PublishedRecall:
     code_bytes: int | None = None
     ceiling: bool = False
 
-    def reaches(self, target: float) -> bool | None:
-        """Whether `recall` shows the target to be within reach, or out of it; None when it shows neither."""
-        if self.recall is not None and self.recall >= target:
-            return True
-        return False if self.ceiling else None
+    def reaches(self, target: float) -> dict[str, bool | None]:
+        """Whether the target is within reach, or out of it, by kind of query; None when neither is shown."""
+        kinds = {"queries like the base": self.recall, "texts": self.text_recall}
+        beyond = False if self.ceiling else None
+        return {
+            kind: None if value is None else True if value >= target else beyond
+            for kind, value in kinds.items()
+        }
 
 
 def published_checks() -> list[SizeCheck]:

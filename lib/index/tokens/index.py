@@ -11,6 +11,7 @@ import numpy as np
 from lib.checks import RetrievalInputError, check_choice, check_count, unit_rows
 from lib.files import load_arrays, save_arrays
 from lib.index.centroid_lists import Candidates, CentroidLists, spans
+from lib.index.options import MOST_DIMENSIONS, SEED
 from lib.index.tokens.residual_codec import SAMPLE, check_bits, nearest_centroids, sample, train_centroids
 from lib.index.tokens.storage import STORAGES, TokenStorage
 from lib.tokens import Tokens
@@ -58,10 +59,10 @@ class TokenIndex:
         bits: int = 2,
         seed: int = 0,
     ) -> None:
-        self.dimension = check_count(dimension, "dimension")
+        self.dimension = check_count(dimension, "dimension", most=MOST_DIMENSIONS)
         self.storage = check_choice(storage, STORAGES, "storage")
         self.n_centroids = None if n_centroids is None else check_count(n_centroids, "n_centroids")
-        self.bits, self.seed = check_bits(bits), seed
+        self.bits, self.seed = check_bits(bits), SEED.check(seed, "seed")
         self._codec: TokenStorage | None = None  # it and the centroids come with training
         self._centroids = np.empty((0, dimension), np.float32)
         self._counts = np.empty(0, np.int64)  # tokens of each document

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lib.checks import RetrievalInputError, as_embeddings, check_count, unit_rows
+from lib.checks import RetrievalInputError, as_embeddings, check_count, check_seed, unit_rows
 from lib.index.exact import topk_exact
 
 BITS = (1, 2, 4)  # those that fill bytes
@@ -161,7 +161,7 @@ def sample(rows: np.ndarray, n: int, seed: int) -> np.ndarray:
     """At most `n` of the rows, in their order, drawn without replacement."""
     if len(rows) <= n:
         return rows
-    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), n, replace=False))]
+    return rows[np.sort(np.random.default_rng(check_seed(seed)).choice(len(rows), n, replace=False))]
 
 
 def train_centroids(rows: np.ndarray, n_centroids: int, seed: int) -> np.ndarray:

@@ -187,11 +187,11 @@ def check_count(value, name: str, *, least: int = 1, most: int = LARGEST_INT64) 
         count = None
     if count is None or isinstance(value, bool | np.bool_):
         raise RetrievalInputError(f"{name} must be a whole number, got {value!r}")
-    if count < least and most == LARGEST_INT64:
+    if count < least:
         raise RetrievalInputError(f"{name} must be at least {least}, got {count}")
-    if not least <= count <= most:
-        told = str(count) if abs(count) <= LARGEST_INT64 else f"a number of {count.bit_length()} bits"
-        raise RetrievalInputError(f"{name} must be between {least} and {most:,}, got {told}")
+    if count > most:
+        told = f"{count:,}" if count < 2**64 else f"a number of {count.bit_length()} bits"
+        raise RetrievalInputError(f"{name} must be at most {most:,}, got {told}")
     return count
 
 

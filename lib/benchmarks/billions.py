@@ -76,7 +76,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
         "Recall: queries like the base / text queries over images, as published for other vectors. It is not "
         "predicted for yours: measure it on a sample of your own queries, and text queries apart.",
         *sorted(
-            f"  {e.kind}, {e.recall or e.text_recall:g}: {e.measure}, {e.n:.0e} vectors; {e.conditions}. {e.source}"
+            f"  {e.kind}, {e.recall or e.text_recall:g}: {e.measure}, {e.n:.0e} vectors; {e.conditions}. "
+            f"{e.source}"
             for e in quoted
         ),
         "Not known: latency, the network between shards, time to build, and what updates cost.",

@@ -1,4 +1,4 @@
-"""Every number that an index, a token index or a plan takes: out of its range it is refused by name, at once."""
+"""Every number that an index, a token index or a plan takes is refused by name outside its range."""
 
 import importlib.util
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def offenders(calls: dict[str, tuple[str, Callable]]) -> list[str]:
 
 
 def taken(option, value) -> bool:
-    """Whether None or 0 is a value that the option has: a choice by size, a seed, no re-ranking (10 by default in ScaNN)."""
+    """Whether None or 0 is a value that the option has: a choice by size, a seed, no re-ranking."""
     if value is None or value is True:
         return option.default is None if value is None else isinstance(option.default, bool)
     return value == 0 and (isinstance(option.default, float) or option.default in (0, 10))

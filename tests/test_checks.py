@@ -167,3 +167,27 @@ def test_of_many_names_the_error_shows_the_nearest():
         match="one of 100 names, the nearest are 'model-7', .*; got 'Model-7'. Did you mean 'model-7'",
     ):
         check_choice("Model-7", [f"model-{i}" for i in range(100)], "model")
+
+
+@pytest.mark.parametrize(
+    "x, message",
+    [
+        (np.ma.masked_equal([[1, 2], [3, 4]], 2), "1 hidden value"),
+        ([np.ma.masked_equal([1, 2], 2), [3, 4]], r"x\[0\] is a masked array"),
+        (torch.eye(2).to_sparse(), "sparse tensor.*to_dense"),
+        (torch.ones(2, 2, device="meta"), "meta device"),
+        ({0: [1, 2]}, "got dict"),
+        ({1, 2}, "got set"),
+        (iter([[1, 2]]), "got list_iterator"),
+        ("12", "got str"),
+        (np.ones((2, 2), complex), "dtype complex128"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_numpy_would_misread_is_refused(x, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        as_embeddings(x, "x")
+
+
+def test_a_mask_that_hides_nothing_is_no_mask():
+    assert as_embeddings(np.ma.array([[1.0, 2.0]], mask=False), "x").tolist() == [[1, 2]]

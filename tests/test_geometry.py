@@ -288,3 +288,8 @@ def test_refuses_bad_settings():
         triangle_violations(points(), 10, distance="euclid")
     with pytest.raises(RetrievalInputError, match="n_triples must be at least 1"):
         triangle_violations(points(), 0)
+
+
+def test_two_point_sets_must_share_a_dimension():
+    with pytest.raises(RetrievalInputError, match="y has dimension 5, expected 1"):
+        modality_gap(np.ones((3, 1)), np.ones((3, 5)))

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lib.checks import RetrievalInputError
-from lib.losses.inputs import wide_dtype
+from lib.losses.inputs import check_tensor, wide_dtype
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -89,6 +89,7 @@ def gather_own_first(rows: Tensor) -> Tensor:
     Relations: a gather without gradient gives the same loss, but drops what other processes' queries want of
     one's keys: a gradient in another direction.
     """
+    check_tensor(rows, "rows", dtype=getattr(rows, "dtype", None))
     if rows.ndim == 0 or len(rows) == 0:
         raise RetrievalInputError(f"expected at least one row, got shape {tuple(rows.shape)}")
     if rows.is_floating_point():

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lib.checks import RetrievalInputError
+from lib.losses.inputs import check_tensor
 
 
 def decorrelation_loss(emb: Tensor) -> Tensor:
@@ -32,7 +33,8 @@ def decorrelation_loss(emb: Tensor) -> Tensor:
     Reference: the covariance term of Bardes, Ponce and LeCun 2022, "VICReg", on standardised coordinates,
     which makes it the redundancy term of Zbontar et al. 2021, "Barlow Twins", within one view.
     """
-    if emb.ndim != 2 or min(emb.shape) < 2 or not emb.is_floating_point():
+    check_tensor(emb, "emb")
+    if emb.ndim != 2 or min(emb.shape) < 2:
         raise RetrievalInputError(
             f"expected floating point (B, d) with B and d at least 2, got {emb.dtype} {tuple(emb.shape)}"
         )

@@ -18,12 +18,14 @@ from torch import Tensor
 from lib.checks import RetrievalInputError, check_choice
 from lib.losses.collectives import check_same_shape, gather_own_first, pass_on, rank_and_world
 from lib.losses.infonce import DIRECTIONS, infonce_loss
-from lib.losses.inputs import check_finite, check_pairs, check_positive, wide_dtype
+from lib.losses.inputs import check_finite, check_pairs, check_positive, check_tensor, wide_dtype
 from lib.losses.mnr import mnr_loss
 from lib.losses.sigmoid import pair_sum
 
 
 def _check_ids(ids: Tensor | None, n: int) -> None:
+    if ids is not None:
+        check_tensor(ids, "ids", dtype=torch.int64)
     if ids is not None and (ids.shape != (n,) or ids.is_floating_point()):
         raise RetrievalInputError(f"ids must be {n} integers, got {ids.dtype} {tuple(ids.shape)}")
 
@@ -103,6 +105,7 @@ def distributed_mnr_loss(
     check_pairs(anchor, positive, square=True)
     others = gather_own_first(positive)[len(positive) :]  # ((W - 1) b, d)
     if negatives is not None:
+        check_tensor(negatives, "negatives")
         if negatives.ndim not in (2, 3) or negatives.shape[-1] != anchor.shape[1]:
             found = f"{tuple(negatives.shape)} for anchors {tuple(anchor.shape)}"
             raise RetrievalInputError(f"negatives must be (K, d) or (b, K, d), got {found}")

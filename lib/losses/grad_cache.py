@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
 
 from lib.checks import RetrievalInputError, check_count
+from lib.losses.inputs import check_tensor
 
 Batch = Tensor | Sequence["Batch"] | Mapping[str, "Batch"]
 """What an encoder is called with: a tensor, or a list, tuple or dict of them, rows along the first axis."""
@@ -60,6 +61,8 @@ def _check(encoders: Sequence[Callable], inputs: Sequence[Batch]) -> None:
     if len(encoders) != len(inputs) or not encoders:
         raise RetrievalInputError(f"{len(encoders)} encoders need as many inputs, got {len(inputs)}")
     for encoder in encoders:
+        if not callable(encoder):
+            raise RetrievalInputError(f"encoders must be functions or modules, got {encoder!r}")
         module = getattr(encoder, "__self__", encoder)  # a bound method, such as model.encode_text
         for name, part in module.named_modules() if isinstance(module, nn.Module) else ():
             if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training:
@@ -107,6 +110,8 @@ def grad_cache_step(
     Reference: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup".
     """
     _check(encoders, inputs)
+    if not callable(loss_fn):
+        raise RetrievalInputError(f"loss_fn must be a function of the embeddings, got {loss_fn!r}")
     chunk_size = check_count(chunk_size, "chunk_size")
     chunks = [_chunks(batch, chunk_size) for batch in inputs]
     embeddings, states = _embed_without_graph(encoders, chunks)
@@ -136,6 +141,7 @@ def _embed_without_graph(
             before.append(_RandomState(part))
             embedded.append(encoder(part))
             rows = len(_tensors(part)[0])
+            check_tensor(embedded[-1], "what an encoder returns")
             if embedded[-1].ndim != 2 or len(embedded[-1]) != rows:
                 found = tuple(embedded[-1].shape)
                 raise RetrievalInputError(f"an encoder must return (rows, d), got {found} for {rows} rows")

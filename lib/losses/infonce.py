@@ -12,7 +12,9 @@ from lib.losses.inputs import (
     check_mask,
     check_pairs,
     check_positive,
+    check_tensor,
     count_positives,
+    one_if_finite,
     scaled_cosines,
     wide_dtype,
 )
@@ -29,10 +31,16 @@ def infonce_of_logits(logits: Tensor, positives: Tensor | None = None) -> Tensor
 
     Relations: `infonce_loss` makes the logits from one embedding each, late interaction from several.
     """
+    check_tensor(logits, "logits")
+    if logits.ndim != 2 or 0 in logits.shape or (positives is None and len(logits) > logits.shape[1]):
+        raise RetrievalInputError(f"logits must be (B, M) with M >= B >= 1, got {tuple(logits.shape)}")
     normaliser = logits.logsumexp(dim=1)  # (B,)
     if positives is None:
-        return (normaliser - logits.diagonal()).mean()
-    return (normaliser - (logits * positives).sum(dim=1) / positives.sum(dim=1)).mean()
+        return (normaliser - logits.diagonal()).mean() * one_if_finite(normaliser)
+    check_mask(positives, tuple(logits.shape), "positives")
+    count_positives(positives, "query")
+    loss = (normaliser - (logits * positives).sum(dim=1) / positives.sum(dim=1)).mean()
+    return loss * one_if_finite(normaliser)
 
 
 def infonce_loss(
@@ -86,7 +94,7 @@ def infonce_loss(
     if block_size is not None:
         check_count(block_size, "block_size")
         dtype = wide_dtype(query_emb, key_emb)
-        return BlockedInfoNCE.apply(
+        loss = BlockedInfoNCE.apply(
             query_emb.to(dtype),
             key_emb.to(dtype),
             1 / as_scalar(temperature, query_emb.to(dtype)),
@@ -96,6 +104,7 @@ def infonce_loss(
             positives,
             block_size,
         )
+        return loss * one_if_finite(query_emb, key_emb)
     logits = scaled_cosines(query_emb, key_emb, temperature)  # (B, M)
     if same is not None:
         diagonal = torch.eye(*logits.shape, dtype=torch.bool, device=logits.device)
@@ -105,7 +114,7 @@ def infonce_loss(
         sides.append(infonce_of_logits(logits, positives))
     if by_column:
         sides.append(infonce_of_logits(logits.T, None if positives is None else positives.T))
-    return sum(sides) / len(sides)
+    return sum(sides) / len(sides) * one_if_finite(query_emb, key_emb)
 
 
 def _check_masks(

@@ -10,6 +10,37 @@ from torch import Tensor
 from lib.checks import RetrievalInputError
 
 
+def check_tensor(value, name: str, *, dtype: torch.dtype | None = None) -> None:
+    """Refuses what is no dense tensor, of floating point unless another dtype is asked for."""
+    if not isinstance(value, Tensor):
+        raise RetrievalInputError(
+            f"{name} must be a torch tensor, got {type(value).__module__}.{type(value).__name__}; "
+            f"make one by torch.as_tensor, and remember that only tensors carry a gradient"
+        )
+    if value.layout != torch.strided:
+        raise RetrievalInputError(f"{name} is a sparse tensor ({value.layout}); give {name}.to_dense()")
+    if dtype is None and not value.is_floating_point():
+        found = f"{value.dtype} {tuple(value.shape)}"
+        raise RetrievalInputError(f"{name} must be floating point, got {found}")
+
+
+def check_all_finite(value: Tensor, name: str) -> None:
+    """Refuses a matrix with a value that is not finite, where the result could not show it."""
+    if not torch.isfinite(value).all():
+        at = (~torch.isfinite(value)).nonzero()[0].tolist()
+        raise RetrievalInputError(f"{name} has {value[tuple(at)].item()} at {at}; every value must be finite")
+
+
+@torch.no_grad()
+def one_if_finite(*tensors: Tensor) -> Tensor:
+    """1, or NaN where some value is not finite: the factor by which a loss shows what masks would hide.
+
+    A mined or masked cell leaves the sum, and with it a NaN whose gradient stays.
+    """
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all()
+    return torch.where(finite, 1.0, torch.nan)
+
+
 def check_pairs(query_emb: Tensor, key_emb: Tensor, *, square: bool = False) -> None:
     """Refuses embeddings that cannot be a batch of pairs in which key i belongs to query i.
 
@@ -21,12 +52,15 @@ def check_pairs(query_emb: Tensor, key_emb: Tensor, *, square: bool = False) -> 
     Raises:
         RetrievalInputError: anything else; the message gives both shapes.
     """
+    for name, emb in (("query_emb", query_emb), ("key_emb", key_emb)):
+        check_tensor(emb, name)
     shapes = f"query_emb {tuple(query_emb.shape)} and key_emb {tuple(key_emb.shape)}"
     if query_emb.ndim != 2 or key_emb.ndim != 2 or query_emb.shape[1] != key_emb.shape[1]:
         raise RetrievalInputError(f"expected (B, d) and (M, d) embeddings, got {shapes}")
-    if not (query_emb.is_floating_point() and key_emb.is_floating_point()):
-        dtypes = f"{query_emb.dtype} and {key_emb.dtype}"
-        raise RetrievalInputError(f"embeddings must be floating point, got {dtypes} for {shapes}")
+    if query_emb.device != key_emb.device:
+        raise RetrievalInputError(
+            f"both embeddings must be on one device, got {query_emb.device} and {key_emb.device}"
+        )
     if len(query_emb) < 2 or len(key_emb) < 2:
         raise RetrievalInputError(
             f"a contrastive loss needs at least 2 pairs, one alone has nothing to be told from; got {shapes}"
@@ -45,7 +79,7 @@ def _one_number(value: float | Tensor, name: str) -> float:
         value = value.detach()
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RetrievalInputError(f"{name} must be a number, got {value!r}") from error
 
 
@@ -72,6 +106,7 @@ def check_margin(margin: float) -> None:
 
 def check_mask(mask: Tensor, shape: tuple[int, int], name: str) -> None:
     """Refuses a mask that is not bool (B, M)."""
+    check_tensor(mask, name, dtype=torch.bool)
     if mask.dtype != torch.bool or tuple(mask.shape) != shape:
         raise RetrievalInputError(f"{name} must be bool {shape}, got {mask.dtype} {tuple(mask.shape)}")
 

@@ -7,8 +7,15 @@ from torch import Tensor
 
 from lib.checks import RetrievalInputError, check_choice
 from lib.losses.infonce import DIRECTIONS
-from lib.losses.inputs import check_mask, count_positives, wide_dtype
-from lib.losses.mining import anchors_as_rows, mine_triplets
+from lib.losses.inputs import (
+    check_all_finite,
+    check_margin,
+    check_mask,
+    check_tensor,
+    count_positives,
+    wide_dtype,
+)
+from lib.losses.mining import MINING, anchors_as_rows, mined_cells
 from lib.losses.sigmoid import REDUCTIONS
 from lib.losses.triplet import REDUCTIONS as TRIPLET_REDUCTIONS
 
@@ -124,12 +131,14 @@ def triplet_cosine_gradient(
     """
     check_choice(direction, DIRECTIONS, "direction")
     check_choice(reduction, TRIPLET_REDUCTIONS, "reduction")
+    check_choice(mining, MINING, "mining")
+    check_margin(margin)
     cosines = _checked(cosines, square=direction != "query_to_key", name="cosines")
     if same is not None:
         check_mask(same, tuple(cosines.shape), "same")
     gradient, count = torch.zeros_like(cosines), 0
     for scores, right, side in anchors_as_rows(direction, cosines, same, gradient):
-        triplets = mine_triplets(scores, margin, mining, same=right)
+        triplets = mined_cells(scores, margin, mining, right)
         active = triplets & (margin + scores - scores.diagonal()[:, None] > 0)
         side += active  # a view: this writes into `gradient`
         side.diagonal().sub_(active.sum(dim=1))
@@ -138,12 +147,14 @@ def triplet_cosine_gradient(
 
 
 def _checked(logits: Tensor, *, square: bool, name: str = "logits") -> Tensor:
+    check_tensor(logits, name)
     n_rows, n_columns = logits.shape if logits.ndim == 2 else (0, 0)
-    if not (logits.is_floating_point() and 2 <= n_rows <= n_columns and (n_rows == n_columns or not square)):
+    if not (2 <= n_rows <= n_columns and (n_rows == n_columns or not square)):
         wanted = "(B, B)" if square else "(B, M) with M >= B"
         raise RetrievalInputError(
             f"{name} must be floating point {wanted} and B >= 2, got {logits.dtype} {tuple(logits.shape)}"
         )
+    check_all_finite(logits, name)
     return logits.to(wide_dtype(logits))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lib.checks import RetrievalInputError, check_choice
-from lib.losses.inputs import check_margin, check_mask
+from lib.losses.inputs import check_all_finite, check_margin, check_mask, check_tensor
 
 MINING = ("all", "semi_hard", "hard")
 
@@ -44,14 +44,23 @@ def mine_triplets(
 
     References: Schroff et al. 2015, "FaceNet" (semi-hard); Hermans et al. 2017 (batch-hard).
     """
-    if cosines.ndim != 2 or not 2 <= len(cosines) <= cosines.shape[1] or not cosines.is_floating_point():
+    check_tensor(cosines, "cosines")
+    if cosines.ndim != 2 or not 2 <= len(cosines) <= cosines.shape[1]:
         found = f"{cosines.dtype} {tuple(cosines.shape)}"
         raise RetrievalInputError(f"expected floating point cosines (B, M) with M >= B >= 2, got {found}")
     check_choice(mining, MINING, "mining")
     check_margin(margin)
-    wrong = torch.ones_like(cosines, dtype=torch.bool)  # (B, M)
+    check_all_finite(cosines, "cosines")
     if same is not None:
         check_mask(same, tuple(cosines.shape), "same")
+    return mined_cells(cosines, margin, mining, same)
+
+
+@torch.no_grad()
+def mined_cells(cosines: Tensor, margin: float, mining: str, same: Tensor | None) -> Tensor:
+    """`mine_triplets` of checked arguments; NaN, which it cannot show, is for the caller to find."""
+    wrong = torch.ones_like(cosines, dtype=torch.bool)  # (B, M)
+    if same is not None:
         wrong &= ~same
     wrong.fill_diagonal_(False)
     if mining == "all":

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lib.checks import RetrievalInputError
 from lib.losses.infonce import infonce_loss
-from lib.losses.inputs import check_pairs, check_positive
+from lib.losses.inputs import check_pairs, check_positive, check_tensor
 
 
 def mnr_loss(
@@ -49,6 +49,7 @@ def mnr_loss(
     check_positive(scale, "scale")
     keys = positive
     if negatives is not None:
+        check_tensor(negatives, "negatives")
         per_anchor = negatives.ndim == 3 and len(negatives) == len(anchor)
         if not (negatives.ndim == 2 or per_anchor) or negatives.shape[-1] != anchor.shape[1]:
             raise RetrievalInputError(

@@ -17,6 +17,7 @@ from lib.losses.inputs import (
     check_pairs,
     check_positive,
     count_positives,
+    one_if_finite,
     scaled_cosines,
     wide_dtype,
 )
@@ -119,7 +120,8 @@ def pair_sum(
         size = check_count(block_size, "block_size")
         query, key = (emb.to(wide_dtype(query_emb, key_emb)) for emb in (query_emb, key_emb))
         scale, bias = 1 / as_scalar(temperature, query), as_scalar(bias, query)
-        return BlockedSigmoid.apply(query, key, scale, bias, positives, size, torch.is_grad_enabled())
+        total = BlockedSigmoid.apply(query, key, scale, bias, positives, size, torch.is_grad_enabled())
+        return total * one_if_finite(query_emb, key_emb)
     # In place: a large temporary costs more to get from the system than to compute.
     logits = scaled_cosines(query_emb, key_emb, temperature)  # (B, M)
     logits = logits.add_(as_scalar(bias, logits))
@@ -128,4 +130,5 @@ def pair_sum(
         against.diagonal().neg_()
     else:
         against.masked_fill_(positives, -1)
-    return F.softplus(logits.mul_(against), threshold=LINEAR_FROM).sum()
+    total = F.softplus(logits.mul_(against), threshold=LINEAR_FROM).sum()
+    return total * one_if_finite(query_emb, key_emb)

@@ -7,8 +7,16 @@ from torch import Tensor
 
 from lib.checks import RetrievalInputError, check_choice
 from lib.losses.infonce import DIRECTIONS
-from lib.losses.inputs import check_margin, check_mask, check_pairs, cosines, wide_dtype
-from lib.losses.mining import anchors_as_rows, mine_triplets
+from lib.losses.inputs import (
+    check_margin,
+    check_mask,
+    check_pairs,
+    check_tensor,
+    cosines,
+    one_if_finite,
+    wide_dtype,
+)
+from lib.losses.mining import MINING, anchors_as_rows, mined_cells
 
 REDUCTIONS = ("mean", "sum", "active")
 
@@ -49,15 +57,15 @@ def triplet_loss(
     check_choice(reduction, REDUCTIONS, "reduction")
     check_margin(margin)
     rows = (anchor, positive, negative)
+    for name, row in zip(("anchor", "positive", "negative"), rows, strict=True):
+        check_tensor(row, name)
     found = ", ".join(f"{x.dtype} {tuple(x.shape)}".removeprefix("torch.") for x in rows)
     if anchor.ndim != 2 or any(x.shape != anchor.shape for x in rows) or len(anchor) == 0:
         raise RetrievalInputError(f"expected anchor, positive and negative (B, d) with B >= 1, got {found}")
-    if not all(x.is_floating_point() for x in rows):
-        raise RetrievalInputError(f"embeddings must be floating point, got {found}")
     anchor = anchor.to(wide_dtype(*rows))
     hinges = (margin + (anchor * negative).sum(dim=1) - (anchor * positive).sum(dim=1)).relu()  # (B,)
     counted = torch.ones_like(hinges) if reduction == "mean" else hinges
-    return _reduce(hinges.sum(), torch.count_nonzero(counted), reduction)
+    return _reduce(hinges.sum(), torch.count_nonzero(counted), reduction) * one_if_finite(*rows)
 
 
 def mined_triplet_loss(
@@ -104,14 +112,16 @@ def mined_triplet_loss(
     """
     check_choice(direction, DIRECTIONS, "direction")
     check_choice(reduction, REDUCTIONS, "reduction")
+    check_choice(mining, MINING, "mining")
+    check_margin(margin)
     check_pairs(query_emb, key_emb, square=direction != "query_to_key")
     matrix = cosines(query_emb, key_emb)  # (B, M)
     if same is not None:
         check_mask(same, tuple(matrix.shape), "same")
     total, count = 0, 0
     for scores, right in anchors_as_rows(direction, matrix, same):
-        triplets = mine_triplets(scores, margin, mining, same=right)
+        triplets = mined_cells(scores, margin, mining, right)
         hinges = (margin + scores - scores.diagonal()[:, None]).relu().masked_fill(~triplets, 0)
         total = total + hinges.sum()
         count = count + torch.count_nonzero(triplets if reduction == "mean" else hinges)
-    return _reduce(total, count, reduction)
+    return _reduce(total, count, reduction) * one_if_finite(query_emb, key_emb)

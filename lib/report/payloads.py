@@ -139,8 +139,19 @@ def compare_payloads(old: Mapping, new: Mapping) -> list[str]:
         for field in ("title", "template")
         if old.get(field) != new.get(field)
     ]
-    differences += _compare_tolerances(old.get("tolerance", {}), new.get("tolerance", {}))
-    limits = old.get("tolerance", {})
+    if old.get("kind") not in ("quality", "sentence"):
+        return [f"the kind of output is {old.get('kind')!r}, which no comparison knows; refresh it"]
+    parts = ("values", "tolerance") if old["kind"] == "sentence" else ("rows", "tolerance")
+    lost = [
+        f"the {which} output has no {part!r}"
+        for part in parts
+        for which, payload in (("stored", old), ("new", new))
+        if part not in payload
+    ]
+    if lost:
+        return differences + lost
+    differences += _compare_tolerances(old["tolerance"], new["tolerance"])
+    limits = {key: limit for key, limit in old["tolerance"].items() if _is_limit(limit)}
     if old.get("kind") == "sentence":
         return differences + _compare_values(old.get("values", {}), new.get("values", {}), limits, "")
     stored, now = old.get("rows", []), new.get("rows", [])
@@ -176,12 +187,12 @@ def _compare_values(old: Mapping, new: Mapping, limits: Mapping, where: str) -> 
     lines = [f"{where}{key!r} is missing" for key in old if key not in new]
     lines += [f"{where}{key!r} is new" for key in new if key not in old]
     for key in (k for k in old if k in new):
-        stored, now = old[key], new[key]
+        stored, now = _word(old[key]), _word(new[key])
         place = f"{where}{key!r}: stored {_short(stored)}, now {_short(now)}"
         if key in limits and _is_number(stored) and _is_number(now):
             off, limit = abs(now - stored), limits[key]
             # 35.2 + 0.5 is not 35.7 in binary; the last bits of the sum are no drift.
-            if off > limit + 1e-12 * max(abs(stored), abs(now)):
+            if not off <= limit + 1e-12 * max(abs(stored), abs(now)):
                 lines.append(f"{place}; they differ by {off:.3g}, the tolerance is {limit:g}")
         elif stored != now or isinstance(stored, bool) != isinstance(now, bool):
             lines.append(f"{place}; they must be equal")
@@ -189,12 +200,20 @@ def _compare_values(old: Mapping, new: Mapping, limits: Mapping, where: str) -> 
 
 
 def _compare_tolerances(old: Mapping, new: Mapping) -> list[str]:
-    return [
-        f"tolerance of {key!r}: stored {old.get(key)}, now {new.get(key)}; refresh the stored outputs"
-        for key in sorted({*old, *new})
-        # A column that is itself gone or new is reported as such.
-        if old.get(key) != new.get(key) and key in old and key in new
-    ]
+    lines = []
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            lines.append(
+                f"tolerance of {key!r}: stored {old.get(key)}, now {new.get(key)}; refresh the stored outputs"
+            )
+        elif not _is_limit(old[key]):
+            lines.append(f"tolerance of {key!r} is {old[key]!r}, which is no finite number of at least 0")
+    return lines
+
+
+def _word(value):
+    """NaN and infinity as the words that `plain` writes: equal to themselves and to nothing else."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _unmatched(rows: Sequence[Mapping], others: Sequence[Mapping]) -> list[str]:
@@ -228,6 +247,10 @@ def _is_float(value) -> bool:
 
 def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_limit(value) -> bool:
+    return _is_number(value) and 0 <= value < math.inf
 
 
 def _short(value) -> str:

@@ -67,5 +67,5 @@ def test_half_precision_is_computed_in_float32_also_under_autocast():
     "emb", [torch.zeros(4), torch.zeros(1, 4), torch.zeros(4, 1), torch.zeros(4, 4, dtype=torch.int64)]
 )
 def test_bad_input(emb):
-    with pytest.raises(RetrievalInputError, match=r"at least 2, got torch\.\w+ \("):
+    with pytest.raises(RetrievalInputError, match=r"at least 2, got torch|must be floating point"):
         decorrelation_loss(emb)

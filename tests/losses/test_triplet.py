@@ -434,7 +434,7 @@ def test_refuses_bad_triplets():
         triplet_loss(query[0], key[0], key[1])
     with pytest.raises(RetrievalInputError, match=r"float64 \(0, 3\)"):
         triplet_loss(query[:0], key[:0], key[:0])
-    with pytest.raises(RetrievalInputError, match=r"floating point, got float64 \(4, 3\), int64"):
+    with pytest.raises(RetrievalInputError, match=r"positive must be floating point, got torch.int64"):
         triplet_loss(query, key.long(), key)
 
 
@@ -477,7 +477,7 @@ def test_the_closed_form_refuses_what_the_loss_refuses():
     cosines = torch.rand(3, 4)
     with pytest.raises(RetrievalInputError, match=r"cosines must be floating point \(B, B\).*\(3, 4\)"):
         triplet_cosine_gradient(cosines, direction="both")
-    with pytest.raises(RetrievalInputError, match=r"M >= B and B >= 2, got torch.int64"):
+    with pytest.raises(RetrievalInputError, match=r"cosines must be floating point, got torch.int64"):
         triplet_cosine_gradient(cosines.long())
     with pytest.raises(RetrievalInputError, match="'mean', 'sum', 'active'; got 'none'"):
         triplet_cosine_gradient(cosines, reduction="none")

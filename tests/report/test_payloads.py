@@ -228,3 +228,31 @@ def test_refuses(rows, options, match):
 
 def test_row_label_takes_texts_not_the_word_for_nan():
     assert row_label({"metric": "R@1", "x": "nan", "n": 3, "split": "test"}) == "R@1, test"
+
+
+def test_only_equal_numbers_texts_and_flags_agree():
+    nan, inf, limit = float("nan"), float("inf"), 1e308
+
+    def agree(old, new, tolerance=limit):
+        payload = {"kind": "quality", "title": None, "tolerance": {"x": tolerance}}
+        return not compare_payloads({**payload, "rows": [{"x": old}]}, {**payload, "rows": [{"x": new}]})
+
+    values = [nan, inf, -inf, 1.0, 0, True, False, "1", "nan of it", None]
+    wrong = [
+        (old, new)
+        for i, old in enumerate(values)
+        for j, new in enumerate(values)
+        if agree(old, new) != (i == j or {i, j} == {3, 4})  # 1.0 and 0 are within the tolerance
+    ]
+    assert wrong == []
+    assert agree("nan", nan) and agree("-inf", -inf), "a word of JSON stands for what JSON cannot hold"
+    for useless in (nan, inf, -1, "1", None, True):
+        assert not agree(1.0, 1.0, useless), f"a tolerance of {useless!r} compares nothing"
+
+
+def test_a_payload_that_lost_a_part_does_not_agree():
+    whole = {"kind": "quality", "title": None, "rows": [{"x": 1.0}], "tolerance": {"x": 0.5}}
+    for part in ("kind", "rows", "tolerance"):
+        cut = {key: value for key, value in whole.items() if key != part}
+        assert compare_payloads(cut, whole) and compare_payloads(whole, cut) and compare_payloads(cut, cut)
+    assert compare_payloads(whole, {**whole, "tolerance": {}}), "a tolerance that is gone"

@@ -219,3 +219,9 @@ def test_rerank_refuses_scores_that_do_not_fit():
     assert rerank(twice, np.zeros((1, 3)), 2, "logit", combine=Interpolate(0.5)).score_names[-1] == (
         "0.5 z(logit) + 0.5 z(MaxSim)"
     )
+
+
+def test_rerank_keeps_the_precision_of_its_scores():
+    run = Run.of_one_stage(np.float32([[3, 2, 1]]), np.array([[0, 1, 2]]), "cosine")
+    found = rerank(run, np.array([[1.0, 1.0, 1 + 1e-9]]), 3, "logit")
+    assert found.ids.tolist() == [[2, 0, 1]] and found.scores[0, 0] == 1 + 1e-9

@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 
 # PyPI name -> conda-forge name, where they differ.
 CONDA_NAMES = {"torch": "pytorch", "open-clip-torch": "open-clip-torch"}
@@ -47,6 +48,10 @@ def test_conda_and_pip_ask_for_the_same():
     offered = {name: rng or "" for name, rng in conda_packages().items() if name not in CONDA_EXTRAS}
     normal = {name: str(Requirement(f"x{rng}").specifier) for name, rng in offered.items()}
     assert normal == wanted
+
+
+def test_what_builds_the_package_is_pinned_too():
+    assert PYPROJECT["build-system"]["requires"] == [f"setuptools=={pins()['setuptools']}"]
 
 
 def test_python_version_agrees():

@@ -177,7 +177,7 @@ EXERCISES = (
     Exercise(
         name="mnr.gradient",
         statement="Return the gradient of the loss on the cosines: cosines (B, M), the right key of row i in "
-        "column i, and a scale in, (B, M) out.",
+        "column i, and a scale of any size in, (B, M) out.",
         stages=(_shape_of_gradient, _forces),
         hints=(
             "On the logits it is softmax minus target, divided by the number of anchors.",

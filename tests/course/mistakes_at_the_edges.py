@@ -131,7 +131,7 @@ def from_zero(runs, k):
     scores = {}
     for run in runs:
         for rank, item in enumerate(run):
-            scores[item] = scores.get(item, 0) + np.float64(1) / (k + rank)
+            scores[item] = scores.get(item, 0) + (1 / (k + rank) if k + rank else np.inf)
     return sorted(scores, key=lambda item: (-scores[item], item))
 
 

@@ -79,6 +79,15 @@ def cache_dir() -> Path:
     return pooch.os_cache("crossmodal") if data_dir() == PACKAGED else data_dir() / "cache"
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8; JSON can hold halves of characters that cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def relative_name(name: str | Path, root: str | Path) -> str:
     """Returns a name that a data file gives when, read as a path, it stays inside `root`; no disk is touched.
 
@@ -113,6 +122,10 @@ def path_inside(root: str | Path, relative: str | Path) -> Path:
     name = relative_name(relative, root)
     root = Path(root).resolve()
     path = (root / name).resolve()
+    if path == root:
+        raise RetrievalInputError(
+            f"the name {name!r} is that of the folder {root} itself, not of a file in it"
+        )
     if not path.is_relative_to(root):
         raise RetrievalInputError(
             f"the name {name!r} leads out of {root}, to {path}, by a link. Put the files inside, or mount "
@@ -199,7 +212,7 @@ def _room(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        with lock, _named_error(path, room):
+        with lock, naming_write_errors(path, room):
             yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)
@@ -242,7 +255,31 @@ def _sweep(folder: Path) -> None:
 
 
 @contextmanager
-def _named_error(path: Path, room: Path) -> Iterator[None]:
+def only_writer(path: Path) -> Iterator[None]:
+    """Lets one process at a time work on a file, by a lock beside it.
+
+    Raises:
+        UnwritableFileError: another process has it.
+    """
+    beside = path.with_name(path.name + ".lock")
+    with naming_write_errors(path), open(beside, "ab") as lock:
+        try:
+            _lock(lock)
+            busy = not os.fstat(lock.fileno()).st_nlink
+        except OSError as error:  # else it is a disk without locks
+            busy = error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        if busy:
+            raise UnwritableFileError(
+                f"{path} is being written by another process; run this again when it ends"
+            )
+        try:
+            yield
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_write_errors(path: Path, room: Path | None = None) -> Iterator[None]:
     """Turns what a full or read-only disk raises, in whatever library writes, into an error with advice."""
     try:
         yield
@@ -250,9 +287,9 @@ def _named_error(path: Path, room: Path) -> Iterator[None]:
         raise
     except Exception as error:
         code, name = getattr(error, "errno", None), getattr(error, "filename", None)
-        if code is None:
+        if code is None and room is not None:
             code = _disk_error(room)  # numpy, torch and HDF5 do not say that the disk was full
-        if code not in _UNWRITABLE or (name and ROOM not in str(name)):  # or another file's trouble
+        if code not in _UNWRITABLE or (room and name and ROOM not in str(name)):  # or another file's trouble
             raise
         raise _unwritable(path, error, code) from error
 
@@ -422,10 +459,10 @@ def reading(path: str | Path, what: str, advice: str) -> Iterator[None]:
     """Turns whatever a reader raises into a DamagedFileError: `"<path> is <what>: <why>. <advice>"`."""
     try:
         yield
-    except (DamagedFileError, MissingFileError, RetrievalInputError, PermissionError):
+    except (DamagedFileError, MissingFileError, UnwritableFileError, RetrievalInputError, PermissionError):
         raise
     except Exception as error:
-        why = str(error) or type(error).__name__
+        why = str(error)[:300] or type(error).__name__
         raise DamagedFileError(f"{path} is {what}: {why}. {advice}") from error
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.checks import check_count
-from lib.files import DamagedFileError, MissingFileError, atomic_path, seal, verify
+from lib.files import DamagedFileError, MissingFileError, atomic_path, optional_write, seal, verify
 
 
 class Stream(Protocol):
@@ -191,9 +191,10 @@ class Trainer:
         shown = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
         self.log(f"step {self.step:6d}/{self.plan.steps}  loss {self.history.loss[-1]['loss']:.3f}  {shown}")
         if self.checkpoint is not None:
-            with atomic_path(self.checkpoint) as temporary:
-                torch.save(self._state(), temporary)
-            seal(self.checkpoint)
+            with optional_write():
+                with atomic_path(self.checkpoint) as temporary:
+                    torch.save(self._state(), temporary)
+                seal(self.checkpoint)
 
     def _state(self) -> dict:
         return {

@@ -118,7 +118,7 @@ def published_counts(
     if not path.is_file():
         return name, dict(published[split])
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(path.read_bytes())
         of, stated = card["name"], card["splits"]
         if of != name:
             raise RetrievalInputError(
@@ -127,7 +127,7 @@ def published_counts(
         counts = {what: check_count(stated[split][what], what, least=0) for what in published[split]}
     except RetrievalInputError:
         raise
-    except (ValueError, KeyError, TypeError) as error:  # bad JSON is a ValueError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # bad JSON is a ValueError
         raise RetrievalInputError(
             f"{path} must state {', '.join(published[split])} of the split {split!r}: {error!r}. "
             f"Write it again with `crossmodal data fixture {name} DIR`"

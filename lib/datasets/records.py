@@ -13,7 +13,7 @@ from lib.checks import RetrievalInputError
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import Count, check_counts, check_media
 from lib.datasets.media.files import MediaFiles
-from lib.files import DamagedFileError, MissingFileError
+from lib.files import MissingFileError, reading
 from lib.qrels import Qrels
 
 
@@ -47,10 +47,8 @@ def read_json(path: str | Path):
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path} is missing")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # what json and the decoding of UTF-8 raise
-        raise DamagedFileError(f"{path} is not whole: {error}. Fetch it again") from error
+    with reading(path, "no JSON file", "Fetch it again"):
+        return json.loads(path.read_bytes())  # bytes: json takes UTF-8 with and without a BOM, and UTF-16
 
 
 def field_of(entry, name: str, kind: type | tuple[type, ...], where: str):

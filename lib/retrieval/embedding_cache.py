@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from lib.checks import RetrievalInputError, as_embeddings, check_count
-from lib.files import DamagedFileError, atomic_path, cache_dir, kept_arrays, sha256_of
+from lib.files import DamagedFileError, atomic_path, cache_dir, kept_arrays, optional_write, sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -113,7 +113,7 @@ def _room(facts: dict, folder: str | Path | None) -> Path:
     path = room / MANIFEST
     if not path.is_file():
         about = f"float32 embeddings of {facts['n']} inputs: {facts['modality']}, side {facts['side']}"
-        with atomic_path(path) as temporary:
+        with optional_write(), atomic_path(path) as temporary:
             temporary.write_text(json.dumps({"about": about, **facts}, indent=1) + "\n", encoding="utf-8")
     return room
 

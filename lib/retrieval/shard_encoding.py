@@ -195,7 +195,7 @@ def _batches(
     batch = []
     for sample, row in shard:
         try:
-            url = sample.notes().get("url") if row is None else row.url
+            url = sample.url() if row is None else row.url
             described = {"key": sample.key, "caption": sample.caption(), "url": url}
             batch.append((described, sample.picture(max_pixels)))
         except (DamagedFileError, RetrievalInputError) as error:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError, MissingFileError, atomic_path, seal, sha256_of, verify
+from lib.files import atomic_path, seal, sha256_of, verify
 
 METADATA = pa.schema([("key", pa.string()), ("caption", pa.string()), ("url", pa.string())])
 
@@ -54,7 +54,7 @@ class FileSet:
         """Refuses a record that was made by another encoder."""
         try:
             theirs = self._read()["encoder"]
-        except (MissingFileError, DamagedFileError):
+        except (OSError, ValueError, LookupError, TypeError):
             return
         ours = dict(identity)
         for field in sorted(ours.keys() | theirs.keys()):
@@ -73,10 +73,16 @@ class FileSet:
             for name, digest in record["files"].items():
                 if sha256_of(self.record.with_name(name)) != digest:
                     return None, f"{name} is damaged"
-        except (MissingFileError, DamagedFileError, FileNotFoundError) as error:
-            return None, str(error)
-        stat = path.stat()
-        same = (record["bytes"], record["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
-        if not (same or record["sha256"] == sha256_of(path)):
-            return None, "the shard changed"
+            stat = path.stat()
+            same = (record["bytes"], record["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
+            if not (same or record["sha256"] == sha256_of(path)):
+                return None, "the shard changed"
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ) as error:  # a record of other contents, too
+            return None, f"{self.record.name} cannot be used: {error}"
         return record, ""

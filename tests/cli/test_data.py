@@ -109,6 +109,10 @@ def test_check_of_a_miniature_from_end_to_end(run, tmp_path):
     code, out, _ = run("data", "check", "coco", "--root", "mini")
     assert code == 1 and "1 missing" in out
     assert run("data", "fixture", "coco", "mini")[0] == 0  # over itself
+    (tmp_path / "mini" / "results.txt").write_text("mine")
+    code, _, err = run("data", "fixture", "coco", "mini")
+    assert code == 2 and "holds what was not written by this command: results.txt" in one_line(err)
+    (tmp_path / "mini" / "results.txt").unlink()
     assert run("data", "check", "coco", "--root", "mini")[0] == 0
 
 

@@ -110,7 +110,7 @@ def test_damaged_and_missing_files_say_so(bare, tmp_path):
         activitynet.load(tmp_path)
     path = bare / "captions/val_1.json"
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(DamagedFileError, match="val_1.json is not whole"):
+    with pytest.raises(DamagedFileError, match="val_1.json is no JSON file"):
         activitynet.load(bare)
     path.write_text("[]")
     with pytest.raises(RetrievalInputError, match="must be an object of videos, found a list"):

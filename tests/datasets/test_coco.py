@@ -212,7 +212,7 @@ def test_missing_annotations(tmp_path):
 def test_truncated_annotations(copy):
     path = copy / "dataset_coco.json"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DamagedFileError, match=r"dataset_coco\.json is not whole"):
+    with pytest.raises(DamagedFileError, match=r"dataset_coco\.json is no JSON file"):
         coco.load(copy)
 
 

@@ -154,7 +154,7 @@ def test_damaged_and_missing_files_say_so(bare, tmp_path):
     with pytest.raises(RetrievalInputError, match="video_id 'video1' is not among"):
         msrvtt.load(bare, "full")
     path.write_text(path.read_text()[:-40])
-    with pytest.raises(DamagedFileError, match="MSRVTT_data.json is not whole"):
+    with pytest.raises(DamagedFileError, match="MSRVTT_data.json is no JSON file"):
         msrvtt.load(bare, "full")
     (bare / msrvtt.TEST_1K).write_text("video_id,sentence\nvideo1,x\n")
     with pytest.raises(RetrievalInputError, match="line 1: 2 columns, expected 4"):

@@ -102,10 +102,16 @@ def test_find(root):
 @pytest.mark.parametrize("content", [b'{"images": [{"filename"', b"", b"\xff\xfe{}", b"[" * 200_000])
 def test_truncated_json(tmp_path, content):
     (tmp_path / "dataset.json").write_bytes(content)
-    with pytest.raises(DamagedFileError, match=r"dataset\.json is not whole.*Fetch it again"):
+    with pytest.raises(DamagedFileError, match=r"dataset\.json is no JSON file.*Fetch it again"):
         read_json(tmp_path / "dataset.json")
     with pytest.raises(MissingFileError, match=r"none\.json is missing"):
         read_json(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_with_and_without_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('{"caption": "fünf"}'.encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"caption": "fünf"}
 
 
 def test_field_of():

@@ -1,18 +1,20 @@
 import json
 import multiprocessing
 import os
+import tarfile
 import time
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lib.checks import RetrievalInputError, unit_rows
 from lib.datasets import scenes
 from lib.datasets.laion.img2dataset import Shard, shard_paths
-from lib.datasets.miniatures.img2dataset import write_shard
+from lib.datasets.miniatures.img2dataset import write_shard, write_tar
 from lib.datasets.miniatures.laion import write_miniature
-from lib.files import MissingFileError
+from lib.files import MissingFileError, seal
 from lib.retrieval.shard_encoding import encode_shards
 
 
@@ -204,3 +206,47 @@ def test_bad_input(shards, tmp_path):
         encode_shards(MeanColour(), [shards[0], shards[0]], tmp_path)
     with pytest.raises(RetrievalInputError, match="batch_size must be at least 1"):
         encode_shards(MeanColour(), shards, tmp_path, batch_size=0)
+
+
+def spoilt_json(tar, notes):
+    """The shard with other contents in the json of its samples, in order; it has no table any more."""
+    with tarfile.open(tar) as archive:
+        members = [(one.name, archive.extractfile(one).read()) for one in archive]
+    spoilt = iter(notes)
+    members = [(name, next(spoilt, body) if name.endswith("json") else body) for name, body in members]
+    tar.with_suffix(".parquet").unlink()
+    return write_tar(tar, members)
+
+
+def test_a_sample_with_a_bad_url_is_left_out_by_name_and_the_shard_is_encoded(shards, tmp_path):
+    bad = [b'{"url": 5}', b'{"url": NaN}', b'{"url": {}}', b'{"url": "\\ud800"}']
+    spoilt_json(shards[0], bad)
+    spoilt_json(shards[1], [b"\xef\xbb\xbf" + b'{"url": "https://x"}'])
+    report = encode_shards(MeanColour(), shards, tmp_path / "out")
+    assert [result.rows for result in report.shards] == [0, 4, 4]
+    assert [key for key, _ in report.shards[0].left_out] == [f"00000000{i}" for i in range(4)]
+    assert all(f"the url of sample '{key}' is " in why for key, why in report.shards[0].left_out)
+    assert pq.read_table(tmp_path / "out" / "metadata_00001.parquet")["url"][0].as_py() == "https://x"
+
+
+def test_a_table_whose_urls_are_no_text_costs_the_table_and_no_sample(shards, tmp_path):
+    path = shards[0].with_suffix(".parquet")
+    table = pq.read_table(path)
+    numbers = pa.array(range(len(table)))
+    pq.write_table(table.set_column(table.schema.names.index("url"), "url", numbers), path)
+    bad = pa.array([b"\xff\xfe"] * len(table), pa.binary()).view(pa.string())
+    other = shards[1].with_suffix(".parquet")
+    pq.write_table(table.set_column(table.schema.names.index("caption"), "caption", bad), other)
+    report = encode_shards(MeanColour(), shards, tmp_path / "out")
+    assert [result.rows for result in report.shards] == [4, 4, 4]
+    assert "00000.parquet: the column 'url' is int64, expected text" in report.shards[0].problems
+    assert "00001.parquet is no Parquet file of UTF-8 text" in report.shards[1].problems
+
+
+def test_a_record_of_other_contents_is_made_again(shards, tmp_path):
+    encode_shards(MeanColour(), shards[:1], tmp_path / "out")
+    record = tmp_path / "out" / "record_00000.json"
+    for content in ("[]", "{}", "", '{"files": 3}'):
+        record.write_text(content)
+        seal(record)
+        assert encode_shards(MeanColour(), shards[:1], tmp_path / "out").encoded_now == ("00000.tar",)

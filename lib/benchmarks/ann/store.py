@@ -22,6 +22,7 @@ from lib.files import (
     atomic_path,
     cache_dir,
     load_arrays,
+    optional_write,
     save_arrays,
     seal,
 )
@@ -47,7 +48,8 @@ def result(corpus: AnnCorpus, config: Config, k: int = 10, *, log: harness.Log =
         log(f"{config.name}: from the cache")
     except (MissingFileError, DamagedFileError):
         found = harness.run(corpus, config, k, log=log, **how)
-        save_arrays(path, **_arrays(found))
+        with optional_write():
+            save_arrays(path, **_arrays(found))
     return found
 
 

@@ -29,6 +29,7 @@ from lib.files import (
     atomic_path,
     cache_dir,
     load_arrays,
+    optional_write,
     recorded_digest,
     save_arrays,
     seal,
@@ -111,7 +112,8 @@ def _found(system: System, rows: np.ndarray) -> dict[str, np.ndarray]:
         arrays |= {f"{row}/{name}": values for name, values in per_query(run, task).items()}
         scoring = costs.scoring_flops(run, _models(system), _pair(system)) * len(run)
         arrays[f"{row}/work"] = np.array([run.work[-1].pairs, scoring, len(run)])
-    save_arrays(path, **arrays)
+    with optional_write():
+        save_arrays(path, **arrays)
     return arrays
 
 

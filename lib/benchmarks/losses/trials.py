@@ -12,7 +12,16 @@ import pandas as pd
 
 from lib.benchmarks.losses.quality import CORPORA, Trial, row, run
 from lib.checks import RetrievalInputError, check_choice
-from lib.files import artifacts_dir, atomic_path, cache_dir, load_arrays, save_arrays, seal, verify
+from lib.files import (
+    artifacts_dir,
+    atomic_path,
+    cache_dir,
+    load_arrays,
+    optional_write,
+    save_arrays,
+    seal,
+    verify,
+)
 from lib.objectives import OBJECTIVES
 
 SEEDS = {"heads": 5, "full": 5, "damage": 5}
@@ -56,8 +65,8 @@ def result(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
     if path.exists():
         return load_arrays(path)
     ranks = run(trial, split)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_arrays(path, **ranks)
+    with optional_write():
+        save_arrays(path, **ranks)
     return ranks
 
 

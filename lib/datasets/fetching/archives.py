@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import fnmatch
+import gzip
 import lzma
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,22 @@ from pathlib import Path
 from typing import IO
 
 from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError, MissingFileError, atomic_path, path_inside, relative_name
+from lib.datasets.tar_headers import HeaderStream
+from lib.files import (
+    MAX_RATIO,
+    DamagedFileError,
+    MissingFileError,
+    atomic_path,
+    path_inside,
+    reading,
+    relative_name,
+)
 
 MAX_BYTES = 64 * 2**30  # the largest archive of the benchmarks, COCO's train2014.zip, holds 13.5 GB
 MAX_MEMBERS = 1_000_000  # and 82,784 members
-MAX_RATIO = 200  # captions as JSON shrink about tenfold, deflate cannot shrink more than some thousandfold
 FREE_BYTES = 2**20  # below this much, no ratio is suspicious
 CHUNK = 2**20
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError)
+COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
 @dataclass(frozen=True)
@@ -75,14 +84,10 @@ def unpack(
     archive, root = Path(archive), Path(root)
     if not archive.is_file():
         raise MissingFileError(f"{archive} is missing; download it first")
-    try:
-        with _members(archive) as listed:
-            plan = _plan(listed, archive, root, members, max_bytes, max_ratio)
-            return _write(plan, archive, progress or (lambda done, total: None))
-    except BROKEN as error:
-        raise DamagedFileError(
-            f"{archive} cannot be read to its end: {error}. Delete it and download it again"
-        ) from error
+    advice = "Delete it and download it again"
+    with reading(archive, "no whole archive", advice), _members(archive) as listed:
+        plan = _plan(listed, archive, root, members, max_bytes, max_ratio)
+        return _write(plan, archive, progress or (lambda done, total: None))
 
 
 @contextmanager
@@ -92,8 +97,13 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
         with zipfile.ZipFile(archive) as opened:
             yield (_zip_member(opened, info) for info in opened.infolist())
     else:
-        with tarfile.open(archive) as opened:
-            yield _tar_members(opened)
+        with archive.open("rb") as stream:
+            head = stream.read(6)
+        unpacked = next((opener for magic, opener in COMPRESSED.items() if head.startswith(magic)), open)
+        with unpacked(archive, "rb") as stream:
+            headers = HeaderStream(stream)
+            with tarfile.open(fileobj=headers, mode="r:") as opened:
+                yield _tar_members(opened, headers)
 
 
 def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
@@ -107,10 +117,12 @@ def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     return _Member(info.filename, info.file_size, kind, lambda: opened.open(info))
 
 
-def _tar_members(opened: tarfile.TarFile) -> Iterator[_Member]:
+def _tar_members(opened: tarfile.TarFile, headers: HeaderStream) -> Iterator[_Member]:
     """The members, up to the block of zeros that must end them: without it, some may have been cut away."""
     for info in opened:
+        headers.check(opened, info)
         yield _tar_member(opened, info)
+    headers.listing = False
     opened.fileobj.seek(opened.offset)
     if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise EOFError("the mark of the end is missing")
@@ -157,6 +169,10 @@ def _plan(
         if path in plan:
             raise RetrievalInputError(f"{archive}: member {position}, {member.name!r}, is there twice")
         plan[path] = member
+    folders = {folder for path in plan for folder in path.parents}
+    mixed = [member.name for path, member in plan.items() if path in folders or path.is_dir()]
+    if mixed:
+        raise RetrievalInputError(f"{archive}: {mixed[0]!r} is a file and a folder. Nothing was unpacked")
     absent = [name for name in names if not any(fnmatch.fnmatchcase(path.name, name) for path in plan)]
     if absent:
         raise RetrievalInputError(f"{archive} has no {', '.join(absent)}; is it the archive it should be?")

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-
 from lib.datasets.fetching.archives import unpack
-from lib.datasets.fetching.resuming import Progress, ResumingDownloader
-from lib.files import CHECKSUM_SUFFIX, DamagedFileError, atomic_path, path_inside, seal, sha256_of, verify
+from lib.datasets.fetching.resuming import DownloadError, Progress, ResumingDownloader
+from lib.files import (
+    CHECKSUM_SUFFIX,
+    DamagedFileError,
+    atomic_path,
+    only_writer,
+    path_inside,
+    seal,
+    sha256_of,
+    verify,
+)
 
 PART_SUFFIX = ".part"
 UNPACKED_SUFFIX = ".unpacked"
+# What files of a suffix begin with; other suffixes may begin with anything but a web page.
+BEGINNINGS = {
+    ".zip": (b"PK",),
+    ".gz": (b"\x1f\x8b",),
+    ".tgz": (b"\x1f\x8b",),
+    ".json": (b"{", b"["),
+    ".parquet": (b"PAR1",),
+}
+WEB_PAGE = (b"<!doctype html", b"<html")
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,7 @@ def obtain(
         DownloadError: the address does not answer as it should; bytes that arrived are kept as `<file>.part`.
         DamagedFileError: the file is there and is another one (it is never overwritten), or what arrived has
             another checksum (it is deleted).
+        UnwritableFileError: another process downloads the same file, or the disk is full or read-only.
         RetrievalInputError: an archive with members that are refused; see `unpack`.
     """
     target = path_inside(root, source.file)
@@ -103,30 +121,49 @@ def fetch(
     sidecar = target.with_name(target.name + CHECKSUM_SUFFIX)
     if target.exists():
         return _present(source, target, sidecar)
-    recorded = sidecar.read_text().split()[:1] if sidecar.is_file() else []
-    known = source.sha256 or next(iter(recorded), None)
+    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + PART_SUFFIX)
-    downloader = ResumingDownloader(part, source.size, retries=retries, wait_s=wait_s, progress=progress)
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(
-            source.url,
-            known_hash=f"sha256:{known}" if known else None,
-            fname=target.name,
-            path=target.parent,
-            downloader=downloader,
-        )
-    except ValueError as error:  # pooch's word for another checksum; it has deleted the file
-        whose = "published" if source.sha256 else f"recorded in {sidecar.name} at the first download"
-        raise DamagedFileError(
-            f"what {source.url} sent has not the SHA-256 {known[:12]}... {whose}, and was deleted. Try "
-            f"again; if it stays so, the publisher has changed the file, or someone between has"
-        ) from error
+    with only_writer(part):
+        if target.exists():  # by now
+            return _present(source, target, sidecar)
+        downloader = ResumingDownloader(part, source.size, retries=retries, wait_s=wait_s, progress=progress)
+        downloader.fetch(source.url)
+        problem = _foreign(source.file, part)
+        if problem:
+            downloader.forget()
+            raise DownloadError(
+                f"{source.url} sent {problem}, which was deleted. Open the address in a browser"
+            )
+        recorded = sidecar.read_text(errors="replace").split()[:1] if sidecar.is_file() else []
+        known = source.sha256 or next(iter(recorded), None)
+        if known and sha256_of(part) != known:
+            downloader.forget()
+            whose = "published" if source.sha256 else f"recorded in {sidecar.name} at the first download"
+            raise DamagedFileError(
+                f"what {source.url} sent has not the SHA-256 {known[:12]}... {whose}, and was deleted. Try "
+                f"again; if it stays so, the publisher has changed the file, or someone between has"
+            )
+        os.replace(part, target)  # whole and checked; killed before this, the next call starts from the part
+        downloader.forget()
     if source.sha256:
         return f"{source.file}: downloaded, SHA-256 as published"
     if known:
         return f"{source.file}: downloaded, SHA-256 as recorded at the first download"
     return f"{source.file}: downloaded. {_unverified(target, sidecar)}"
+
+
+def _foreign(name: str, path: Path) -> str:
+    """What a file is instead of what its name says, such as a page to sign in; empty if it may be right."""
+    with open(path, "rb") as stream:
+        head = stream.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
+    suffix = Path(name).suffix.lower()
+    if not head:
+        return f"an empty file for {name}"
+    if head.lower().startswith(WEB_PAGE) and suffix not in (".html", ".htm"):
+        return f"a web page instead of {name}"
+    if not head.startswith(BEGINNINGS.get(suffix, b"")):
+        return f"no {suffix} file for {name}: it begins with {head[:20]!r}"
+    return ""
 
 
 def _present(source: Source, target: Path, sidecar: Path) -> str:
@@ -144,6 +181,9 @@ def _present(source: Source, target: Path, sidecar: Path) -> str:
     if sidecar.is_file():
         verify(target, rebuild=advice)
         return f"{source.file}: there, SHA-256 as recorded"
+    problem = _foreign(source.file, target)
+    if problem:
+        raise DamagedFileError(f"{target} is {problem}. {advice}")
     return f"{source.file}: there. {_unverified(target, sidecar)}"
 
 

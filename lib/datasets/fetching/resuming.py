@@ -1,9 +1,8 @@
-"""A downloader for pooch that goes on where the last attempt stopped, which pooch's own do not."""
+"""A downloader that goes on where the last attempt stopped."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from lib.files import atomic_path
+from lib.files import atomic_path, naming_write_errors
 
 CHUNK = 2**16  # what a broken connection loses at most: requests hands on whole chunks only
 LONGEST_WAIT_S = 30.0
@@ -30,7 +29,7 @@ class _Again(Exception):
 
 
 class ResumingDownloader:
-    """A downloader for pooch that keeps what arrived in `<file>.part` and asks for the rest (RFC 9110, 14).
+    """A downloader that keeps what arrived in `<file>.part` and asks for the rest (RFC 9110, 14).
 
     Beside the part, `<file>.part.json` holds the address, the total size and the ETag or date that the bytes
     belong to. A server that ignores ranges, or has another file by now, is read from its start;
@@ -59,7 +58,8 @@ class ResumingDownloader:
         self.size, self.retries, self.wait_s, self.timeout_s = size, retries, wait_s, timeout_s
         self.progress = progress or (lambda done, total: None)
 
-    def __call__(self, url: str, output_file: str | Path, _pooch=None) -> None:
+    def fetch(self, url: str) -> None:
+        """Makes the part whole; a part that is whole already is not asked for again."""
         most, idle = self._have(), 0
         while True:
             try:
@@ -77,8 +77,12 @@ class ResumingDownloader:
                 time.sleep(min(self.wait_s * 2**idle, LONGEST_WAIT_S))
             except requests.RequestException as error:
                 raise DownloadError(f"{url} cannot be read: {error}") from error
-        os.replace(self.part, output_file)
-        self.card.unlink(missing_ok=True)
+        have = self._have()
+        if self.size not in (None, have):
+            self.forget()
+            raise DownloadError(f"{url} gave {have:,} bytes, the published file has {self.size:,}")
+        card = json.loads(self.card.read_text())
+        self._write_card(card | {"total": have})  # also where the server did not state it
 
     def _have(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
@@ -96,7 +100,7 @@ class ResumingDownloader:
         with requests.get(url, headers=headers, stream=True, timeout=self.timeout_s) as answer:
             total = _total(answer)
             if kept and answer.status_code in (206, 416) and not self._fits(answer, kept, total):
-                self._forget()
+                self.forget()
                 return self._continue(url)  # which asks for no range, so it comes here once
             if kept and answer.status_code == 416:
                 return None  # nothing is left to ask for
@@ -113,10 +117,11 @@ class ResumingDownloader:
                 return kept
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self._forget()
+        self.forget()
         return None
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Deletes the part and what is known of it."""
         self.part.unlink(missing_ok=True)
         self.card.unlink(missing_ok=True)
 
@@ -137,22 +142,31 @@ class ResumingDownloader:
                 f"{url} answers {status} {answer.reason}. Publishers move files: look for {self.part.stem} "
                 f"on their page, put it into {self.part.parent} and run the command again"
             )
+        kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
+        if kind == "text/html" and not self.part.stem.lower().endswith((".html", ".htm")):
+            raise DownloadError(
+                f"{url} answers with a web page, not with {self.part.stem}. Open it in a browser: it may ask "
+                f"to sign in or to accept terms"
+            )
         if self.size is not None and total not in (None, self.size):
             raise DownloadError(f"{url} offers {total:,} bytes, the published file has {self.size:,}")
 
     def _start(self, url: str, answer: requests.Response, total: int | None) -> None:
-        self._forget()
+        self.forget()
+        self._write_card({"url": url, "total": total, "validator": _validator(answer)})
+
+    def _write_card(self, card: dict) -> None:
         with atomic_path(self.card) as temporary:
-            temporary.write_text(json.dumps({"url": url, "total": total, "validator": _validator(answer)}))
+            temporary.write_text(json.dumps(card))
 
     def _receive(self, url: str, answer: requests.Response, total: int | None) -> None:
         done, limit = self._have(), total if total is not None else self.size
-        with open(self.part, "ab", buffering=0) as out:
+        with naming_write_errors(self.part), open(self.part, "ab", buffering=0) as out:
             for chunk in answer.iter_content(CHUNK):
                 out.write(chunk)
                 done += len(chunk)
                 if limit is not None and done > limit:
-                    self._forget()
+                    self.forget()
                     raise DownloadError(f"{url} sends more than the {limit:,} bytes it should have")
                 self.progress(done, limit)
         done = self._have()

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
 from lib.datasets.laion.shards import MAX_BYTES, Sample, TarReport, TarSamples
-from lib.files import DamagedFileError, MissingFileError, path_inside
+from lib.files import DamagedFileError, MissingFileError, path_inside, reading
 
 SUCCESS = "success"
 SHOWN = 5  # of a list of what is wrong, when it is printed
@@ -177,15 +177,18 @@ def check_shard(path: str | Path) -> ShardReport:
 
 def _read_rows(path: Path) -> dict[str, Row]:
     """The table of a shard; a DamagedFileError says why it cannot be used."""
-    try:
+    with reading(path.name, "no Parquet file of UTF-8 text", "Make it again"):
         file = pq.ParquetFile(path)
         n = file.metadata.num_rows
         if n > MAX_ROWS:
             raise DamagedFileError(f"{path.name} has {n:,} rows, at most {MAX_ROWS:,} are read")
         there = [name for name in _ROW if name in file.schema_arrow.names]
+        for name in there:
+            kind = file.schema_arrow.field(name).type
+            kind = kind.value_type if pt.is_dictionary(kind) else kind
+            if not (pt.is_string(kind) or pt.is_large_string(kind) or pt.is_null(kind)):
+                raise DamagedFileError(f"{path.name}: the column {name!r} is {kind}, expected text")
         columns = file.read(columns=there).to_pydict()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedFileError(f"{path.name} is no whole Parquet file: {error}") from error
     for name in ("key", "status"):
         if name not in columns:
             raise DamagedFileError(f"{path.name} has no column {name!r}; img2dataset's tables have it")
@@ -202,7 +205,7 @@ def _read_rows(path: Path) -> dict[str, Row]:
 def _compare(path: Path, statuses: dict[str, int]) -> list[str]:
     """Where img2dataset's own count differs from the table."""
     try:
-        stats = json.loads(path.read_text(encoding="utf-8"))
+        stats = json.loads(path.read_bytes())
         expected = {"count": sum(statuses.values()), "successes": statuses.get(SUCCESS, 0)}
         expected |= {status: statuses.get(status, 0) for status in _COUNTED}
         return [
@@ -210,7 +213,7 @@ def _compare(path: Path, statuses: dict[str, int]) -> list[str]:
             for what, found in expected.items()
             if stats[what] != found
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return [f"{path.name} cannot be read: {error!r}"]
 
 

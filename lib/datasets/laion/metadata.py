@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lib.checks import RetrievalInputError, check_choice, check_count
 from lib.datasets.laion.filters import Filters
-from lib.files import DamagedFileError, MissingFileError
+from lib.files import MissingFileError, reading
 
 # Our name -> the names that releases give it, in lower case, and its type. laion2B-en writes SAMPLE_ID, URL,
 # TEXT...; the *-joined files add hash, punsafe and pwatermark; Re-LAION writes url and caption. Some copies
@@ -31,7 +31,7 @@ COLUMNS: dict[str, tuple[tuple[str, ...], pa.DataType]] = {
     "punsafe": (("punsafe",), pa.float32()),
     "pwatermark": (("pwatermark",), pa.float32()),
 }
-_DAMAGE = (pa.ArrowInvalid, OSError)
+_ADVICE = "Such a file ends with its table of contents, so that a cut one cannot be read; download it again"
 
 
 @dataclass(frozen=True)
@@ -142,13 +142,9 @@ class Scan:
         names = [schema[column] for column in self._needed]
         batches = file.iter_batches(self.batch_size, columns=names)
         while True:
-            try:
+            advice = "The rows before it were given; download the file again"
+            with reading(path, f"no Parquet file behind row {row:,}", advice):
                 batch = next(batches, None)
-            except _DAMAGE as error:
-                raise DamagedFileError(
-                    f"{path} is damaged behind row {row:,}: {error}. The rows before it were given; "
-                    f"download the file again"
-                ) from error
             if batch is None:
                 return
             rows = [_cast(batch.column(schema[name]), name, path, row) for name in self._needed]
@@ -183,13 +179,8 @@ def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 def _open(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise MissingFileError(f"{path} is missing; LAION's metadata are files part-....parquet")
-    try:
+    with reading(path, "no Parquet file", _ADVICE):
         return pq.ParquetFile(path)
-    except _DAMAGE as error:
-        raise DamagedFileError(
-            f"{path} is no whole Parquet file: {error}. Such a file ends with its table of contents, so that "
-            f"a cut one cannot be read at all; download it again"
-        ) from error
 
 
 def _schema(file: pq.ParquetFile, path: Path) -> dict[str, str]:
@@ -206,13 +197,15 @@ def _schema(file: pq.ParquetFile, path: Path) -> dict[str, str]:
 
 
 def _cast(column: pa.Array, name: str, path: Path, row: int) -> pa.Array:
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     kind = COLUMNS[name][1]
     try:
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
         # float64 similarities and probabilities may lose bits; whole numbers may not.
-        return pc.cast(column, kind, safe=not pa.types.is_floating(kind))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        cast = pc.cast(column, kind, safe=not pa.types.is_floating(kind))
+        cast.validate(full=True)  # text that is not UTF-8, which would raise where it is used
+        return cast
+    except (pa.ArrowException, NotImplementedError) as error:
         raise RetrievalInputError(
             f"{path}, rows {row:,} to {row + len(column) - 1:,}: the column {name!r} is {column.type} and "
             f"cannot be read as {kind}: {error}"

@@ -15,10 +15,11 @@ from PIL import Image
 
 from lib.checks import RetrievalInputError, check_count
 from lib.datasets.media.pictures import MAX_PIXELS, open_picture
-from lib.files import DamagedFileError, MissingFileError, relative_name
+from lib.datasets.tar_headers import HeaderStream
+from lib.files import DamagedFileError, MissingFileError, is_unicode, relative_name
 
 MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures are some 10 kB
-_HEADERS = 1 << 20  # bytes that may stand between the contents of two members; tarfile holds long names whole
+MAX_CAPTION = 1 << 16  # characters; a tokenizer reads all of them before it cuts
 # The key ends at the FIRST dot behind the last slash: "00/12.seg.png" is the part "seg.png" of "00/12".
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)
 _BOOKKEEPING = re.compile(r"__[^/]*__(?:$|/)")  # webdataset's own notes, which belong to no sample
@@ -63,16 +64,21 @@ class Sample:
         """The part `txt`, without white space around it.
 
         Raises:
-            DamagedFileError: there is none, it is blank (img2dataset writes a null caption so), or no UTF-8.
+            DamagedFileError: there is none, it is blank (img2dataset writes a null caption so), longer than
+                `MAX_CAPTION`, or no UTF-8.
         """
         try:
-            text = self.parts["txt"].decode("utf-8").strip()
+            text = self.parts["txt"].decode("utf-8-sig").strip()
         except KeyError:
             raise DamagedFileError(f"sample {self.key!r} has no caption: no member {self.key}.txt") from None
         except UnicodeDecodeError as error:
             raise DamagedFileError(f"the caption of sample {self.key!r} is no UTF-8: {error}") from error
         if not text:
             raise DamagedFileError(f"the caption of sample {self.key!r} is blank")
+        if len(text) > MAX_CAPTION:
+            raise DamagedFileError(
+                f"the caption of sample {self.key!r} has {len(text):,} characters, more than {MAX_CAPTION:,}"
+            )
         return text
 
     def notes(self) -> dict:
@@ -88,6 +94,13 @@ class Sample:
         if not isinstance(notes, dict):
             raise DamagedFileError(f"the json of sample {self.key!r} is no object but {notes!r:.40}")
         return notes
+
+    def url(self) -> str | None:
+        """The note `url`, None where there is none; a DamagedFileError where it is no text."""
+        url = self.notes().get("url")
+        if url is not None and not (isinstance(url, str) and is_unicode(url)):
+            raise DamagedFileError(f"the url of sample {self.key!r} is {url!r:.80}, expected text")
+        return url
 
 
 @dataclass
@@ -178,20 +191,24 @@ class TarSamples:
         """Key, suffix, content and place of each member that may be read; suffix None announces a new key."""
         last = None
         try:
-            bounded = _Bounded(stream)
-            with tarfile.open(fileobj=bounded, mode="r|") as archive:
+            headers = HeaderStream(stream)
+            with tarfile.open(fileobj=headers, mode="r:") as archive:
                 for member in archive:
                     archive.members = []  # tarfile remembers every member; a stream needs none of them
                     last = member.name
-                    bounded.left = member.size + _HEADERS
+                    headers.check(archive, member)
                     found = self._member(member, report)
                     if found is not None:
                         # The key first: what was held is whole, even if this member's content is cut.
                         yield found[0], None, b"", 0
-                        yield *found, archive.extractfile(member).read(), member.offset_data
+                        stream.seek(member.offset_data)
+                        content = stream.read(member.size)
+                        if len(content) < member.size:
+                            raise EOFError("unexpected end of data")
+                        yield *found, content, member.offset_data
                 self._check_end(stream, archive.offset, report)
-        # Chains of headers that announce headers end in a RecursionError.
-        except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
+        # Chains of headers that announce headers end in a RecursionError, odd sparse files in an IndexError.
+        except (tarfile.TarError, OSError, EOFError, ValueError, LookupError, RecursionError) as error:
             where = f"in or behind {last!r}" if last else "at its start"
             report.damage = f"{self.path.name} is damaged {where}: {error}"
 
@@ -208,10 +225,10 @@ class TarSamples:
             reason = "its name has no key and suffix, as in 000000012.jpg"
         else:
             try:
-                relative_name(member.name, "the shard").encode()
+                relative_name(member.name, "the shard")
             except RetrievalInputError as error:
                 reason = str(error)
-            except UnicodeEncodeError:
+            if not is_unicode(member.name):
                 reason = "its name is no UTF-8"
         if reason:
             report.refused.append((member.name, reason))
@@ -230,20 +247,6 @@ class TarSamples:
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
                 report.damage = f"{self.path.name} has content behind the end at byte {offset:,}, not read"
-
-
-class _Bounded:
-    """A file that gives `left` bytes and then refuses, so that no header can ask for more memory."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.stream, self.left = stream, _HEADERS
-
-    def read(self, size: int) -> bytes:
-        if self.left < 0:
-            raise tarfile.ReadError(f"more than {_HEADERS:,} bytes of headers in a row")
-        content = self.stream.read(size)
-        self.left -= len(content)
-        return content
 
 
 def _larger(limit: int) -> str:

@@ -19,6 +19,7 @@ class RangedServer:
         statuses: codes that the next answers bear instead of a file.
         lengths: False sends no Content-Length.
         encoding: sent as Content-Encoding; the files must be in it.
+        kind: sent as Content-Type.
         obeys_if_range: False answers ranges of a file that has changed.
         pause_s: waited after each 10,000 bytes.
     """
@@ -27,6 +28,7 @@ class RangedServer:
         self.address, self.files, self.asked = address, {}, []
         self.etag, self.ranges, self.lengths, self.obeys_if_range = '"first"', True, True, True
         self.cuts, self.statuses, self.pause_s, self.encoding = [], [], 0.0, None
+        self.kind = None
 
     def url(self, path: str) -> str:
         return f"{self.address}/{path}"
@@ -53,6 +55,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if state.etag:
             self.send_header("ETag", state.etag)
+        if state.kind:
+            self.send_header("Content-Type", state.kind)
         if state.encoding:
             self.send_header("Content-Encoding", state.encoding)
         if state.lengths:

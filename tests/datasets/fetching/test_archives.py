@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
@@ -12,6 +13,7 @@ import pytest
 from lib.checks import RetrievalInputError
 from lib.datasets.fetching import archives
 from lib.datasets.fetching.archives import Unpacked, unpack
+from lib.datasets.laion.shards import TarSamples
 from lib.files import DamagedFileError, MissingFileError
 
 FILES = {"val/a.jpg": b"first", "val/deep/b.jpg": b"second one", "dataset.json": b"{}"}
@@ -190,3 +192,46 @@ def test_no_archive_and_a_file_that_is_none(tmp_path):
     (tmp_path / "a.zip").write_text("<html>please sign in</html>")
     with pytest.raises(DamagedFileError):
         unpack(tmp_path / "a.zip", tmp_path / "root")
+
+
+def test_a_member_that_is_the_root_or_file_and_folder_at_once_is_refused(tmp_path):
+    archive = tar_of(tmp_path / "a.tar", {".": b"root"})
+    with pytest.raises(RetrievalInputError, match="of the folder .* itself"):
+        unpack(archive, tmp_path / "root")
+    archive = tar_of(tmp_path / "b.tar", {"a": b"file", "a/b": b"below"})
+    with pytest.raises(RetrievalInputError, match="'a' is a file and a folder"):
+        unpack(archive, tmp_path / "root")
+    assert not (tmp_path / "root").exists()
+    unpack(tar_of(tmp_path / "c.tar", FILES, [tar_member("./", tarfile.DIRTYPE)]), tmp_path / "root")
+
+
+def hostile_headers():
+    """Names and bytes of tars that ask for memory or time without end."""
+
+    def header(kind, size, **fields):
+        info = tarfile.TarInfo("evil")
+        info.type, info.size = kind, size
+        for name, value in fields.items():
+            setattr(info, name, value)
+        return info.tobuf(tarfile.GNU_FORMAT)
+
+    yield "a pax header of 64 MB", header(tarfile.XHDTYPE, 2**26) + bytes(2**20)
+    yield "a long name of 64 MB", header(tarfile.GNUTYPE_LONGNAME, 2**26) + bytes(2**20)
+    yield "digits", header(tarfile.XHDTYPE, 2**15) + b"1" * 2**15
+    yield "a negative size", header(tarfile.REGTYPE, -512) * 2
+    yield "2^40 bytes", header(tarfile.REGTYPE, 2**40) + bytes(2**20)
+    sparse = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+    pax = header(tarfile.XHDTYPE, len(sparse)) + sparse.ljust(512, b"\0")
+    yield "a list of holes without end", pax + header(tarfile.REGTYPE, 512) + b"9999".ljust(512, b"9")
+    yield "headers that announce headers", header(tarfile.XHDTYPE, 0) * 5000
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gz"])
+@pytest.mark.parametrize("content", [pytest.param(body, id=name) for name, body in hostile_headers()])
+def test_hostile_headers_end_at_once(tmp_path, content, compress):
+    path = tmp_path / "a.tar"
+    path.write_bytes(compress(content))
+    with pytest.raises((DamagedFileError, RetrievalInputError), match=r"a\.tar"):
+        unpack(path, tmp_path / "root")
+    reader = TarSamples(path)
+    assert list(reader) == [] and reader.report.damage

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
+from lib.datasets.fetching import downloads
 from lib.datasets.fetching.downloads import Source, fetch, obtain
 from lib.datasets.fetching.resuming import CHUNK, DownloadError
-from lib.files import DamagedFileError, sha256_of
+from lib.files import DamagedFileError, UnwritableFileError, sha256_of
 from tests.datasets.fetching.ranged_server import ranged_server
 
 BODY = np.random.default_rng(0).bytes(500_000)
@@ -240,6 +241,89 @@ def test_an_address_that_is_none_is_an_error_of_the_download(tmp_path):
 def test_the_file_of_a_source_stays_under_the_root(server, tmp_path):
     with pytest.raises(RetrievalInputError, match="must be a relative path"):
         quickly(Source(server.url("corpus.bin"), "../corpus.bin", "a test"), tmp_path)
+
+
+def test_a_second_process_is_refused_while_the_first_downloads(server, tmp_path):
+    refused = []
+
+    def during(done, total):
+        if not refused:
+            with pytest.raises(
+                UnwritableFileError, match=r"corpus\.bin\.part is being written by another"
+            ) as one:
+                quickly(source_of(server), tmp_path)
+            refused.append(one)
+
+    quickly(source_of(server, size=len(BODY)), tmp_path, progress=during)
+    assert refused and (tmp_path / "corpus.bin").read_bytes() == BODY
+    assert names(tmp_path) == ["corpus.bin", "corpus.bin.sha256"]
+
+
+def test_bytes_of_another_size_than_published_are_never_sealed(server, tmp_path):
+    (tmp_path / "corpus.bin.part").write_bytes(BODY + OTHER)  # as of two processes that wrote into one part
+    card = {"url": server.url("corpus.bin"), "total": len(BODY + OTHER), "validator": '"first"'}
+    (tmp_path / "corpus.bin.part.json").write_text(json.dumps(card))
+    with pytest.raises(DownloadError, match="gave 900,000 bytes, the published file has 500,000"):
+        quickly(source_of(server, size=len(BODY)), tmp_path)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+def test_stopped_while_its_checksum_is_computed_it_does_not_start_again(
+    server, tmp_path, monkeypatch, lengths
+):
+    server.lengths, server.etag = lengths, None
+
+    def stopped(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(downloads, "sha256_of", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
+    assert names(tmp_path) == ["corpus.bin.part", "corpus.bin.part.json"]
+    monkeypatch.undo()
+    server.asked.clear()
+    quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
+    assert server.asked == [] and (tmp_path / "corpus.bin").read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    ("file", "body", "message"),
+    [
+        ("a.csv", b"\n<!DOCTYPE html><html>Sign in</html>", "a web page instead of a.csv"),
+        ("a.json", b"error: quota", r"no \.json file for a.json: it begins with b'error: quota'"),
+        ("a.zip", b"<HTML>", "a web page instead of a.zip"),
+        ("a.zip", b"{}", r"no \.zip file"),
+        ("a.csv", b"", "an empty file for a.csv"),
+    ],
+)
+def test_what_is_not_the_file_is_never_taken_for_it(server, tmp_path, file, body, message):
+    server.files[file] = body
+    with pytest.raises(DownloadError, match=f"sent {message}"):
+        quickly(Source(server.url(file), file, "a test"), tmp_path)
+    assert names(tmp_path) == []
+    (tmp_path / file).write_bytes(body)
+    with pytest.raises(DamagedFileError, match="It was left alone"):
+        quickly(Source(server.url(file), file, "a test"), tmp_path)
+
+
+def test_a_web_page_by_its_type_is_refused_before_it_is_read(server, tmp_path):
+    server.kind = "text/html; charset=utf-8"
+    with pytest.raises(DownloadError, match=r"answers with a web page, not with corpus\.bin"):
+        quickly(source_of(server), tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_names_the_file_and_keeps_the_part(server, tmp_path, monkeypatch):
+    def full(done, total):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(
+        UnwritableFileError, match=r"corpus\.bin\.part cannot be written: No space.*free space"
+    ):
+        quickly(source_of(server), tmp_path, progress=full)
+    quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
+    assert server.asked[-1][1] == f"bytes={CHUNK}-"
 
 
 def test_an_archive_is_unpacked_once_and_may_then_be_deleted(server, tmp_path):

@@ -107,7 +107,7 @@ def test_damage_raises_even_when_no_table_says_what_is_missing(root, tmp_path):
 def test_a_table_that_cannot_be_used_is_named(root, tmp_path):
     (tmp_path / "00000.tar").write_bytes((root / "shards" / "00000.tar").read_bytes())
     (tmp_path / "00000.parquet").write_bytes(b"PAR1")
-    with pytest.raises(RetrievalInputError, match=r"00000\.tar \(00000\.parquet is no whole Parquet file"):
+    with pytest.raises(RetrievalInputError, match=r"00000\.tar \(00000\.parquet is no Parquet file"):
         load(tmp_path)
     assert len(load(tmp_path, allow_partial=True).item_ids) == 3
 

@@ -96,7 +96,7 @@ def test_the_table_has_the_columns_of_img2dataset(tar):
     [
         (lambda table: table.take([0, 1, 1]), "row 2: the key '000000001' must be text, and there once"),
         (lambda table: table.drop_columns(["status"]), "no column 'status'"),
-        (None, "is no whole Parquet file"),
+        (None, "is no Parquet file"),
     ],
 )
 def test_samples_are_read_when_the_table_cannot_be_used(tar, change, problem):

@@ -132,7 +132,7 @@ def test_a_side_of_zero_has_no_shape(tmp_path):
 def test_a_cut_file_is_refused_with_its_name(root, tmp_path, keep):
     path = tmp_path / "part.parquet"
     path.write_bytes((root / UPPER).read_bytes()[:keep])
-    with pytest.raises(DamagedFileError, match=r"part\.parquet is no whole Parquet file.*download it again"):
+    with pytest.raises(DamagedFileError, match=r"part\.parquet is no Parquet file.*download it again"):
         Scan(path)
 
 
@@ -145,7 +145,7 @@ def test_damage_in_the_middle_gives_the_rows_before_it(tmp_path):
     content[start : start + 200] = b"\xff" * 200
     path.write_bytes(content)
     scan = Scan(path, batch_size=1000)
-    with pytest.raises(DamagedFileError, match="damaged behind row 1,000"):
+    with pytest.raises(DamagedFileError, match="no Parquet file behind row 1,000"):
         list(scan)
     assert scan.kept.read == 1000
 

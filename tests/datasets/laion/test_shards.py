@@ -159,7 +159,7 @@ def test_headers_that_ask_for_much_memory_are_damage(tmp_path, kind):
         reader = TarSamples(path)
         assert keys(reader) == ["a", "b"]
         assert "in or behind 'b.json'" in reader.report.damage
-        assert "of headers in a row" in reader.report.damage or evil is chain
+        assert "bytes of header" in reader.report.damage or evil is chain
 
 
 def test_a_member_larger_than_the_limit_is_passed_over_unread(tmp_path):
@@ -222,6 +222,12 @@ def test_a_picture_that_unpacks_to_gigabytes_is_refused_before_it_does():
         Sample("k", {"png": bomb()}).picture()
     with pytest.raises(RetrievalInputError, match="10 x 10 pixels, at most 99"):
         Sample("k", {"jpg": jpeg(np.zeros((10, 10, 3), np.uint8))}).picture(max_pixels=99)
+
+
+def test_a_caption_without_its_byte_order_mark_and_one_that_is_a_book():
+    assert Sample("k", {"txt": b"\xef\xbb\xbfa red car\n"}).caption() == "a red car"
+    with pytest.raises(DamagedFileError, match="has 70,000 characters, more than 65,536"):
+        Sample("k", {"txt": b"x" * 70_000}).caption()
 
 
 def test_a_missing_shard_and_a_bad_limit(tmp_path):

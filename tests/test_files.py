@@ -305,9 +305,7 @@ def test_whatever_numpy_raises_names_the_file(tmp_path):
     np.save(tmp_path / "rows.npy", np.arange(5))
     for content in [*contents, (tmp_path / "rows.npy").read_bytes()]:
         path.write_bytes(content)
-        with pytest.raises(
-            DamagedFileError, match=r"a\.npz is no \.npz file of plain arrays: .*savez"
-        ):
+        with pytest.raises(DamagedFileError, match=r"a\.npz is no \.npz file of plain arrays: .*savez"):
             files.read_arrays(path)
 
 

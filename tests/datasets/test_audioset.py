@@ -247,7 +247,7 @@ def test_damaged_and_missing_files_say_so(corpus, tmp_path):
         module.load(root, trimmed=False)
     path = next(root.glob("*5_per_class*.json"))
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(DamagedFileError, match="is not whole"):
+    with pytest.raises(DamagedFileError, match="is no JSON file"):
         module.load(root)
     path.write_text('{"data": [{"video_id": "a"}]}')
     with pytest.raises(RetrievalInputError, match="entry 0: 'labels' must be str"):

@@ -11,7 +11,15 @@ import numpy as np
 from lib.benchmarks import dual_encoders
 from lib.benchmarks.architectures.rerank_depth import Reading, share_kept
 from lib.benchmarks.architectures.systems import N_IMAGES, N_SAMPLED, SAMPLES, model, test_task
-from lib.files import CHECKSUM_SUFFIX, artifacts_dir, cache_dir, load_arrays, recorded_digest, save_arrays
+from lib.files import (
+    CHECKSUM_SUFFIX,
+    artifacts_dir,
+    cache_dir,
+    kept_arrays,
+    load_arrays,
+    recorded_digest,
+    save_arrays,
+)
 from lib.index import VectorSearchIndex
 from lib.models.artifacts import WEIGHTS
 from lib.retrieval import DualEncoderRetriever, Run, Work
@@ -39,16 +47,18 @@ def collect(log: Callable[[str], None] = print) -> None:
     """Reads all 250,000 pairs and writes their logits (float16); goes on where it stopped."""
     model(MODEL)  # says how to make it where it is missing
     sidecar = artifacts_dir() / MODEL / (WEIGHTS + CHECKSUM_SUFFIX)
-    found, made = None, recorded_digest(sidecar, f"Run: crossmodal train {MODEL}")[:8]
+    found = cache(lambda: retriever_over(task(), model(MODEL)))  # made only where pairs are left to read
+    made = recorded_digest(sidecar, f"Run: crossmodal train {MODEL}")[:8]
     parts = []
     for start in range(0, N_SAMPLED, AT_ONCE):
         path = cache_dir() / "architectures" / f"exhaustive-{made}-{start}.npz"
-        if not path.exists():
-            found = found or retriever_over(task(), model(MODEL))
-            queries = found.encode(task().queries[start : start + AT_ONCE], "text")
+
+        def make(start: int = start) -> dict[str, np.ndarray]:
+            queries = found().encode(task().queries[start : start + AT_ONCE], "text")
             every = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
-            save_arrays(path, logits=found.score(queries, every))
-        parts.append(load_arrays(path)["logits"])
+            return {"logits": found().score(queries, every)}
+
+        parts.append(kept_arrays(path, make)["logits"])
         log(f"every pair read: {start + AT_ONCE} of {N_SAMPLED} captions")
     save_arrays(_path(), logits=np.concatenate(parts).astype(np.float16))
 

@@ -98,7 +98,7 @@ def toy_systems(tmp_path, monkeypatch):
     monkeypatch.setattr(quality, "cost_row", lambda system: {"bytes_per_item": 1.0})
     weights = tmp_path / "artifacts" / "a" / "model.safetensors.sha256"
     weights.parent.mkdir(parents=True)
-    weights.write_text("0123456789 model.safetensors\n")
+    weights.write_text(f"{'0' * 64}  model.safetensors\n")
     quality._arrays.cache_clear()
     quality.committed_values.cache_clear()
     yield asked, weights
@@ -114,7 +114,7 @@ def test_a_part_that_was_done_is_not_done_again(toy_systems):
     assert said[-1] == "toy: two, part 2 of 2"
     quality.collect()
     assert len(asked) == 3
-    weights.write_text("another model\n")
+    weights.write_text(f"{'1' * 64}  model.safetensors\n")
     quality.fill(said.append)
     assert len(asked) == 6
 

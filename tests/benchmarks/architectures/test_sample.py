@@ -33,7 +33,7 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
 
     sums = tmp_path / "artifacts" / sample.MODEL / "model.safetensors.sha256"
     sums.parent.mkdir(parents=True)
-    sums.write_text("0123456789 model.safetensors\n")
+    sums.write_text(f"{'0123456789abcdef' * 4}  model.safetensors\n")
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     for name, value in (("N_SAMPLED", 4), ("AT_ONCE", 2), ("N_IMAGES", 3), ("task", Task)):
         monkeypatch.setattr(sample, name, value)

@@ -203,7 +203,7 @@ def test_the_parts_of_a_sample():
     ("parts", "read", "message"),
     [
         ({"v2.jpg": b""}, "picture", "no picture, its parts are v2.jpg.*no dot"),
-        ({"jpg": b"no picture"}, "picture", "picture of sample 'k' is none of JPEG"),
+        ({"jpg": b"no picture"}, "picture", "picture of sample 'k' is not a picture"),
         ({}, "caption", "no member k.txt"),
         ({"txt": b" \n"}, "caption", "sample 'k' is blank"),
         ({"txt": b"\xff"}, "caption", "no UTF-8"),

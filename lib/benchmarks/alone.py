@@ -6,8 +6,10 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import importlib.metadata
 import json
 import os
+import platform
 import re
 import statistics
 import subprocess
@@ -15,19 +17,23 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.files import atomic_path, cache_dir, sha256_of
 
 ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "NUMEXPR")
 } | {"VECLIB_MAXIMUM_THREADS": "1"}
 STATUS, RESET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 Arrays = dict[str, np.ndarray]
+_LOG: ContextVar[Callable[[str], None] | None] = ContextVar("log", default=None)  # see `keeping`
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,13 @@ def measure_alone(
     if missing:
         raise RetrievalInputError(f"job {key!r} reads {missing[0]!r}, the arrays are {', '.join(arrays)}")
     repeats = check_count(repeats, "repeats")
+    log = _LOG.get()
+    kept = None if log is None else _kept(module, key, {name: arrays[name] for name in job.reads}, repeats)
+    if kept is not None and kept.is_file():
+        with contextlib.suppress(ValueError, TypeError):  # half a file, or another format: measured again
+            cost = Cost(**json.loads(kept.read_text()))
+            log(f"{_line(key, job, arrays, cost)}, from the cache")
+            return cost
     with tempfile.TemporaryDirectory() as folder:
         for name in job.reads:
             np.save(Path(folder, f"{name}.npy"), arrays[name])
@@ -137,7 +150,55 @@ def measure_alone(
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise ChildProcessError(f"{key} failed with exit code {done.returncode}: {last}")
-        return Cost(**json.loads(Path(folder, "cost.json").read_text()))
+        cost = Cost(**json.loads(Path(folder, "cost.json").read_text()))
+    if kept is not None:
+        with atomic_path(kept) as temporary:
+            temporary.write_text(json.dumps(vars(cost)))
+        log(_line(key, job, arrays, cost))
+    return cost
+
+
+@contextlib.contextmanager
+def keeping(log: Callable[[str], None]) -> Iterator[None]:
+    """Inside, `measure_alone` tells what it measured at once, keeps it, and takes it from there next time.
+
+    What is kept is found by the job, its inputs, the repeats, this machine, the versions of all packages and
+    the code of this one, so that nothing is reused after a change. It lies in the cache, under `costs`;
+    delete that folder to measure again.
+    """
+    token = _LOG.set(log)
+    try:
+        yield
+    finally:
+        _LOG.reset(token)
+
+
+def _kept(module: str, key: str, arrays: Arrays, repeats: int) -> Path:
+    inputs = {
+        name: [str(a.dtype), a.shape, sha256_of(np.ascontiguousarray(a).tobytes())]
+        for name, a in arrays.items()
+    }
+    identity = json.dumps([module, key, inputs, repeats, _here()], sort_keys=True)
+    name = re.sub(r"\W+", "_", key).strip("_")
+    return cache_dir() / "costs" / f"{name}-{sha256_of(identity.encode())[:16]}.json"
+
+
+@cache
+def _here() -> list:
+    """What decides a cost besides its inputs: the machine, the versions of all packages, this code."""
+    processor = Path("/proc/cpuinfo")
+    models = re.findall(r"^model name.*", processor.read_text(), re.M) if processor.exists() else []
+    versions = {f"{one.name} {one.version}" for one in importlib.metadata.distributions()}
+    root = Path(__file__).resolve().parents[1]
+    code = [sha256_of(path) for path in sorted(root.rglob("*.py"))]
+    return [platform.node(), platform.release(), sys.version, models, sorted(versions), code]
+
+
+def _line(key: str, job: Job, arrays: Mapping[str, np.ndarray], cost: Cost) -> str:
+    shape = " x ".join(f"{size:,}" for size in arrays[job.reads[0]].shape)
+    return (
+        f"{key}, {job.reads[0]} {shape}: {statistics.median(cost.totals):.3f} s, {cost.memory / 1e6:,.0f} MB"
+    )
 
 
 def count_cost(job: Job, arrays: Arrays, repeats: int) -> Cost:

@@ -23,6 +23,7 @@ def bench_metrics(
     ] = False,
 ) -> None:
     """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
+    from lib.benchmarks.alone import keeping
     from lib.benchmarks.metrics import cost
     from lib.benchmarks.metrics import disagreements as metric_disagreements
 
@@ -31,12 +32,12 @@ def bench_metrics(
         title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
         print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
         return
-    with console.status("each library in a process of its own, one thread"):
+    with console.status("each library in a process of its own, one thread"), keeping(say):
         rows = cost.table(queries, candidates, repeats=repeats)
         print_rows(
             cost.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread, processor time"
         )
-    with console.status("COCO-5K from embeddings"):
+    with console.status("COCO-5K from embeddings"), keeping(say):
         rows = cost.coco_table(repeats=repeats)
         print_rows(cost.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
 
@@ -51,9 +52,10 @@ def bench_losses(
     limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
 ) -> None:
     """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
+    from lib.benchmarks.alone import keeping
     from lib.benchmarks.losses import cost
 
-    with console.status("each loss in a process of its own, one thread") as status:
+    with console.status("each loss in a process of its own, one thread") as status, keeping(say):
         rows = cost.table(
             batch_size or cost.BATCH_SIZES,
             dim=dim,
@@ -73,9 +75,10 @@ def bench_maxsim(
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
 ) -> None:
     """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
+    from lib.benchmarks.alone import keeping
     from lib.benchmarks.architectures import maxsim_cost
 
-    with console.status("each system in a process of its own, one thread") as status:
+    with console.status("each system in a process of its own, one thread") as status, keeping(say):
         rows = maxsim_cost.table(
             queries, documents, length=length, dim=dim, repeats=repeats, progress=status.update
         )
@@ -156,9 +159,10 @@ def bench_faiss(
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
 ) -> None:
     """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings anneal)."""
+    from lib.benchmarks.alone import keeping
     from lib.benchmarks.ann import faiss_cost
 
-    with console.status("each system in a process of its own, one thread") as status:
+    with console.status("each system in a process of its own, one thread") as status, keeping(say):
         rows = faiss_cost.table(repeats=repeats, progress=status.update)
     print_rows(
         faiss_cost.as_text(rows), "search 100,000 x 256, build 20,000 x 128, one thread, processor time"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,7 +75,9 @@ class Qrels:
         """
         owner = whole_numbers(owner, "owner")
         items = np.arange(owner.size)
-        return cls.from_pairs(owner, items, np.full(owner.size, grade), shape=(n_queries, owner.size))
+        return cls.from_pairs(
+            owner, items, np.full(owner.size, check_count(grade, "grade")), shape=(n_queries, owner.size)
+        )
 
     @classmethod
     def from_pairs(cls, query_index, item_index, grades=None, *, shape: tuple[int, int]) -> Qrels:
@@ -276,7 +278,11 @@ def _check_grades(grades: np.ndarray) -> None:
 
 def _positions(ids: Sequence, kind: str) -> dict:
     positions: dict = {}
+    if not isinstance(ids, Iterable) or getattr(ids, "ndim", 1) != 1:
+        raise RetrievalInputError(f"{kind}_ids must be a list of names, got {type(ids).__name__}")
     for position, name in enumerate(ids):
+        if not isinstance(name, Hashable):
+            raise RetrievalInputError(f"{kind}_ids[{position}] is {name!r}, which cannot be a name")
         if positions.setdefault(name, position) != position:
             raise RetrievalInputError(f"{kind} id {name!r} is there twice: {positions[name]} and {position}")
     return positions

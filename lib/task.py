@@ -54,14 +54,18 @@ class RetrievalTask:
                 f"direction must look like 'text_to_image' (query modality, '_to_', gallery modality), "
                 f"got {self.direction!r}"
             )
+        for name in ("queries", "gallery"):
+            if not hasattr(getattr(self, name), "__len__"):
+                raise RetrievalInputError(f"{name} must be a list or an array, got {getattr(self, name)!r}")
         sizes = (len(self.queries), len(self.gallery))
         if self.qrels.shape != sizes:
             raise RetrievalInputError(
                 f"qrels have shape {self.qrels.shape}, queries and gallery have {sizes}"
             )
-        if self.query_groups is not None and len(self.query_groups) != len(self.queries):
+        groups = None if self.query_groups is None else as_array(self.query_groups, "query_groups")
+        if groups is not None and groups.shape[:1] != sizes[:1]:
             raise RetrievalInputError(
-                f"query_groups has {len(self.query_groups)} entries for {len(self.queries)} queries"
+                f"query_groups has {groups.size} entries for {len(self.queries)} queries"
             )
 
     @property

@@ -66,6 +66,8 @@ class Tokens:
     @classmethod
     def concatenate(cls, parts: Sequence[Tokens]) -> Tokens:
         """The items of several, in order, padded with zeros to the longest of them all."""
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, Tokens) for part in parts):
+            raise RetrievalInputError(f"parts must be a list of Tokens, got {type(parts).__name__}")
         if not parts:
             raise RetrievalInputError("nothing to concatenate: give at least one Tokens")
         kinds = {(part.dim, part.vectors.dtype) for part in parts}
@@ -146,6 +148,9 @@ def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
         RetrievalInputError: `largest` is not a positive, finite number.
     """
     check_number(largest, "largest", 0, above=True)
+    x = as_array(x, "x")
+    if x.dtype.kind not in "iuf":
+        raise RetrievalInputError(f"x must be real numbers, got {x.dtype} {x.shape}")
     return np.rint(x * np.float32(INT8_MAX / largest)).clip(-INT8_MAX, INT8_MAX).astype(np.int8)
 
 

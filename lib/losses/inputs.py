@@ -19,6 +19,8 @@ def check_tensor(value, name: str, *, dtype: torch.dtype | None = None) -> None:
         )
     if value.layout != torch.strided:
         raise RetrievalInputError(f"{name} is a sparse tensor ({value.layout}); give {name}.to_dense()")
+    if value.is_meta:
+        raise RetrievalInputError(f"{name} is on the meta device, where tensors hold no values")
     if dtype is None and not value.is_floating_point():
         found = f"{value.dtype} {tuple(value.shape)}"
         raise RetrievalInputError(f"{name} must be floating point, got {found}")

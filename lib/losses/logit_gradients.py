@@ -139,7 +139,7 @@ def triplet_cosine_gradient(
     gradient, count = torch.zeros_like(cosines), 0
     for scores, right, side in anchors_as_rows(direction, cosines, same, gradient):
         triplets = mined_cells(scores, margin, mining, right)
-        active = triplets & (margin + scores - scores.diagonal()[:, None] > 0)
+        active = triplets & (float(margin) + scores - scores.diagonal()[:, None] > 0)
         side += active  # a view: this writes into `gradient`
         side.diagonal().sub_(active.sum(dim=1))
         count = count + torch.count_nonzero(triplets if reduction == "mean" else active)

@@ -67,7 +67,7 @@ def mined_cells(cosines: Tensor, margin: float, mining: str, same: Tensor | None
         return wrong
     positive = cosines.diagonal()[:, None]  # (B, 1)
     if mining == "semi_hard":
-        return wrong & (cosines < positive) & (cosines > positive - margin)
+        return wrong & (cosines < positive) & (cosines > positive - float(margin))
     hardest = cosines.masked_fill(~wrong, float("-inf")).max(dim=1, keepdim=True).indices
     # A row of -inf has a maximum too, so what is marked must still be a negative.
     return torch.zeros_like(wrong).scatter_(1, hardest, True) & wrong

@@ -63,7 +63,7 @@ def triplet_loss(
     if anchor.ndim != 2 or any(x.shape != anchor.shape for x in rows) or len(anchor) == 0:
         raise RetrievalInputError(f"expected anchor, positive and negative (B, d) with B >= 1, got {found}")
     anchor = anchor.to(wide_dtype(*rows))
-    hinges = (margin + (anchor * negative).sum(dim=1) - (anchor * positive).sum(dim=1)).relu()  # (B,)
+    hinges = (float(margin) + (anchor * negative).sum(dim=1) - (anchor * positive).sum(dim=1)).relu()  # (B,)
     counted = torch.ones_like(hinges) if reduction == "mean" else hinges
     return _reduce(hinges.sum(), torch.count_nonzero(counted), reduction) * one_if_finite(*rows)
 
@@ -121,7 +121,7 @@ def mined_triplet_loss(
     total, count = 0, 0
     for scores, right in anchors_as_rows(direction, matrix, same):
         triplets = mined_cells(scores, margin, mining, right)
-        hinges = (margin + scores - scores.diagonal()[:, None]).relu().masked_fill(~triplets, 0)
+        hinges = (float(margin) + scores - scores.diagonal()[:, None]).relu().masked_fill(~triplets, 0)
         total = total + hinges.sum()
         count = count + torch.count_nonzero(triplets if reduction == "mean" else hinges)
     return _reduce(total, count, reduction) * one_if_finite(query_emb, key_emb)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lib.checks import RetrievalInputError, check_choice, check_count
 from lib.losses.blocked import blocks
-from lib.losses.inputs import wide_dtype
+from lib.losses.inputs import check_tensor, wide_dtype
 from lib.models.token_tiles import TiledMaxSim, Tiles, TokenSide
 
 REDUCTIONS = ("sum", "mean")
@@ -150,6 +150,7 @@ def _sides(query: Tensor, document: Tensor, query_mask, document_mask) -> tuple[
 
 
 def _check_candidates(candidates: Tensor, n_queries: int, n_documents: int) -> None:
+    check_tensor(candidates, "candidates", dtype=torch.int64)
     if candidates.ndim != 2 or len(candidates) != n_queries or candidates.dtype != torch.int64:
         raise RetrievalInputError(
             f"candidates must be int64 ({n_queries}, k), a row for each query, "

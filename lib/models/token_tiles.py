@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib.checks import RetrievalInputError, check_count
 from lib.losses.blocked import blocks, refuse_second_derivative
-from lib.losses.inputs import wide_dtype
+from lib.losses.inputs import check_tensor, wide_dtype
 
 QUERY_TOKENS = 512  # columns of a tile: enough for a product at full speed
 
@@ -27,6 +27,7 @@ class TokenSide:
     """
 
     def __init__(self, vectors: Tensor, mask: Tensor | None, name: str) -> None:
+        check_tensor(vectors, name, dtype=getattr(vectors, "dtype", None))
         shape = tuple(vectors.shape)
         if vectors.ndim != 3 or 0 in shape[1:]:
             raise RetrievalInputError(
@@ -36,6 +37,7 @@ class TokenSide:
             raise RetrievalInputError(f"{name} must be floating point or int8, got {vectors.dtype}")
         if mask is None:
             mask = vectors.new_ones(shape[:2], dtype=torch.bool)
+        check_tensor(mask, f"{name}_mask", dtype=torch.bool)
         if mask.dtype != torch.bool or tuple(mask.shape) != shape[:2]:
             raise RetrievalInputError(
                 f"{name}_mask must be bool {shape[:2]}, got {mask.dtype} {tuple(mask.shape)}"

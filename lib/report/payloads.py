@@ -53,8 +53,13 @@ def tidy(rows, columns: Sequence[str] | None = None) -> tuple[list[str], list[di
     Raises:
         RetrievalInputError: no rows, an unknown column, a cell that is no scalar.
     """
-    records = []
-    for number, row in enumerate(_records(rows)):
+    records, given = [], _records(rows)
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise RetrievalInputError(f"rows must be a list of dicts, got {type(rows).__name__}")
+    columns = None if columns is None else column_names(columns)
+    for number, row in enumerate(given):
+        if not isinstance(row, Mapping):
+            raise RetrievalInputError(f"row {number} must be a dict, got {type(row).__name__}")
         record = {}
         for key, value in row.items():
             where = f"row {number}, column {key!r}"
@@ -75,6 +80,15 @@ def tidy(rows, columns: Sequence[str] | None = None) -> tuple[list[str], list[di
             )
         found = list(dict.fromkeys(name for c in columns for name in (c, *(interval_of(c, found) or ()))))
     return found, [{key: record.get(key) for key in found} for record in records]
+
+
+def column_names(columns) -> list[str]:
+    """The names of columns as a list; a name alone and what is no name are refused."""
+    listed = isinstance(columns, Iterable) and not isinstance(columns, str | bytes)
+    names = list(columns) if listed else [columns]
+    if not listed or not all(isinstance(name, str) for name in names):
+        raise RetrievalInputError(f"columns must be a list of names, got {columns!r}")
+    return names
 
 
 def interval_of(column: str, columns: Iterable[str]) -> tuple[str, str] | None:

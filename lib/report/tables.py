@@ -7,8 +7,8 @@ import math
 import string
 from collections.abc import Mapping, Sequence
 
-from lib.checks import RetrievalInputError
-from lib.report.payloads import METRICS_MIME, NOT_FINITE, interval_of, plain, tidy, tolerances
+from lib.checks import RetrievalInputError, check_count
+from lib.report.payloads import METRICS_MIME, NOT_FINITE, column_names, interval_of, plain, tidy, tolerances
 
 # Columns that say what was measured; where all rows agree they are said once, under the title.
 CONTEXT = {
@@ -19,6 +19,7 @@ CONTEXT = {
     "n_gallery": "{} gallery items",
     "n_seeds": "{} seeds",
 }
+MOST_DIGITS = 17  # decimals; a float64 holds no more
 PROSE = 32  # characters of a cell beyond which a column is sentences, not names
 # Metrics that are positions in a ranking, not shares of one.
 RANKS = ("MedR", "MeanR")
@@ -68,7 +69,12 @@ def quality(
 
     Relations: `percent` scales an evaluation's rows; `sentence` is for figures; `timing` for seconds.
     """
+    if title is not None and not isinstance(title, str):
+        raise RetrievalInputError(f"title must be a text or None, got {type(title).__name__}")
     names, records = tidy(rows, columns)
+    for places in digits.values() if isinstance(digits, Mapping) else [digits]:
+        if places is not None and check_count(places, "digits", least=0) > MOST_DIGITS:
+            raise RetrievalInputError(f"digits must be at most {MOST_DIGITS}, got {places}")
     payload = {
         "kind": "quality",
         "title": title,
@@ -98,6 +104,8 @@ def sentence(template: str, *, tolerance: float | Mapping[str, float] | None = N
     Raises:
         RetrievalInputError: a field without a value, a value without a field, a float without tolerance.
     """
+    if not isinstance(template, str):
+        raise RetrievalInputError(f"template must be a text, got {type(template).__name__}")
     fields = {
         name.split(".")[0].split("[")[0]
         for _, name, _, _ in string.Formatter().parse(template)
@@ -114,7 +122,10 @@ def sentence(template: str, *, tolerance: float | Mapping[str, float] | None = N
             f"{', '.join(floats)}: measured numbers need a tolerance (0 asks for equality)"
         )
     limits = {} if tolerance is None else tolerances(tolerance, list(record), [record])
-    text = template.format(**values)
+    try:
+        text = template.format(**values)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise RetrievalInputError(f"template {template!r} cannot show {values}: {error}") from error
     payload = {"kind": "sentence", "template": template, "values": record, "tolerance": limits}
     return Shown(
         payload, text, f'<p style="font-size:1.1em;max-width:60em;margin:0.4em 0">{html.escape(text)}</p>'
@@ -132,6 +143,7 @@ def percent(rows, columns: Sequence[str] = ("value", "low", "high", "chance")) -
     Raises:
         RetrievalInputError: a value outside [-1, 1], which is no share (perhaps it is in percent already).
     """
+    columns = column_names(columns)
     names, records = tidy(rows)
     scaled = []
     for number, record in enumerate(records):

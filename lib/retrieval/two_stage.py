@@ -86,9 +86,9 @@ def rerank(run: Run, scores: np.ndarray, depth: int, name: str, *, combine: Inte
 
     Relations: the ceiling of what it can find is `recall_ceiling(run, qrels, [depth])`.
     """
-    depth = check_depth(depth, run.depth)
     if not isinstance(run, Run):
         raise RetrievalInputError(f"run must be a Run, got {type(run).__name__}; see Run.of_one_stage")
+    depth = check_depth(depth, run.depth)
     if combine is not None and not isinstance(combine, Interpolate):
         raise RetrievalInputError(f"combine must be Interpolate(weight) or None, got {combine!r}")
     scores = as_array(scores, "scores")

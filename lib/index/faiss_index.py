@@ -6,17 +6,19 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lib.checks import RetrievalInputError
+from lib.files import DamagedFileError
 from lib.index.base import VectorSearchIndex
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
 from lib.index.raw_vectors import float_rows
-from lib.index.saving import REBUILD, Bodies
+from lib.index.saving import REBUILD, Bodies, check_held
 
 FAISS_METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit rows
@@ -56,6 +58,10 @@ class FaissIndex(VectorSearchIndex):
     @abstractmethod
     def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters | None:
         """The search options, as faiss takes them."""
+
+    def _structure(self) -> dict[str, Any]:
+        """Options that the faiss index shows, to compare a file with its header."""
+        return {}
 
     @abstractmethod
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
@@ -131,8 +137,14 @@ class FaissIndex(VectorSearchIndex):
     def _bodies(self) -> Bodies:
         return {BODY: lambda stream: faiss.write_index(self._faiss, faiss.PyCallbackIOWriter(stream.write))}
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
         self._faiss = faiss.read_index(str(folder / BODY), faiss.IO_FLAG_MMAP_IFC if memory_map else 0)
+        try:
+            found = {"dimension": self._faiss.d, **self._structure()}
+        except (AttributeError, RuntimeError) as error:
+            raise DamagedFileError(f"{folder / BODY} holds no {self.index_type} index. {REBUILD}") from error
+        check_held(folder, found, {"dimension": self.dimension, **self._options})
+        check_held(folder, {"n": self._faiss.ntotal}, {"n": n})
         try:
             self._check(self._faiss)
         except RuntimeError as error:  # codes under cosine were once compared by dot product

@@ -84,9 +84,11 @@ class Family(ABC):
         return {} if self._ids.counted else {"ids": self._ids.array}
 
     def _restore(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
-        self._restore_body(folder, arrays, memory_map)
+        self._restore_body(folder, arrays, n, memory_map)
         self._ids = IdMap(n, arrays.get("ids"))
         self.is_trained, self.memory_mapped = True, memory_map
 
     @abstractmethod
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None: ...
+    def _restore_body(
+        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
+    ) -> None: ...

@@ -14,7 +14,7 @@ from lib.index.exact import Gallery
 from lib.index.faiss_index import FAISS_METRICS, best_first
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
-from lib.index.saving import ROWS, Bodies, array_writer, read_array
+from lib.index.saving import ROWS, Bodies, array_writer, check_held, read_array
 from lib.index.scores import Vectors
 
 
@@ -123,8 +123,10 @@ class FlatIndex(VectorSearchIndex):
             self._parts[0] if self._parts else Vectors(np.empty((0, self.dimension), np.float32), np.empty(0))
         )
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
         rows = read_array(folder / ROWS, memory_map)
+        found = {"rows": rows.shape, "lengths": arrays["lengths"].shape}
+        check_held(folder, found, {"rows": (n, self.dimension), "lengths": (n,)})
         if len(rows):
             divide = self.metric == "cosine" and rows.dtype == np.int8
             self._parts = [Vectors(rows, arrays["lengths"], divide)]

@@ -92,6 +92,9 @@ class HNSWIndex(FaissIndex):
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
         return {"distances": faiss.cvar.hnsw_stats.ndis}
 
+    def _structure(self) -> dict[str, int]:
+        return {"links": self._faiss.hnsw.nb_neighbors(1)}
+
     def _sizes(self) -> dict[str, int]:
         places = self._faiss.hnsw.neighbors.size()
         return sizes.hnsw(self.ntotal, self.dimension, self._options["links"], n_links=places)

@@ -51,6 +51,9 @@ class InvertedFile(FaissIndex):
             raise RetrievalInputError("there are no lists before the index is trained: call train")
         return faiss.extract_index_ivf(self._faiss)
 
+    def _structure(self) -> dict[str, Any]:
+        return {**super()._structure(), "nlist": self._inverted().nlist}
+
     def _quantiser(self) -> faiss.Index:
         """Exact search over centroids, by the metric of what the lists hold."""
         flat = faiss.IndexFlatL2 if self._compared_by == "l2" else faiss.IndexFlatIP

@@ -76,6 +76,9 @@ class LSHIndex(FullScan):
     def _similarities(self, distances: np.ndarray) -> np.ndarray:
         return distances  # made in `_hits`, for every metric
 
+    def _structure(self) -> dict[str, int]:
+        return {"n_bits": self._faiss.nbits}
+
     def _sizes(self) -> dict[str, int]:
         n_bits, rotate = self._options["n_bits"], self._options["rotate"]
         return sizes.lsh(self.ntotal, self.dimension, n_bits, rotate, rerank=self._raw is not None)

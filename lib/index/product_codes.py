@@ -13,7 +13,7 @@ from lib.index import sizes
 from lib.index.faiss_index import FaissIndex, best_first, check_points, set_k_means
 from lib.index.options import SEED, switch, whole
 from lib.index.raw_vectors import RawVectors, number_of
-from lib.index.saving import ROWS, Bodies, array_writer, read_array
+from lib.index.saving import ROWS, Bodies, array_writer, check_held, read_array
 
 FAST_SCAN_BLOCK = 32  # codes that one instruction looks up at once
 ITERATIONS = 25  # of k-means in the sub-spaces, where it costs little
@@ -74,10 +74,12 @@ class Reranked(FaissIndex):
         raw = {} if self._raw is None else {ROWS: array_writer(self._raw.rows)}
         return {**super()._bodies(), **raw}
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
-        super()._restore_body(folder, arrays, memory_map)
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+        super()._restore_body(folder, arrays, n, memory_map)
         if (folder / ROWS).is_file():
-            self._raw = RawVectors(read_array(folder / ROWS, memory_map))
+            rows = read_array(folder / ROWS, memory_map)
+            check_held(folder, {"rows": rows.shape}, {"rows": (n, self.dimension)})
+            self._raw = RawVectors(rows)
 
 
 class ProductCodes(Reranked):
@@ -126,6 +128,10 @@ class ProductCodes(Reranked):
         quantiser = self._inner().pq
         shape = quantiser.M, quantiser.ksub, quantiser.dsub
         return faiss.vector_to_array(quantiser.centroids).reshape(shape)
+
+    def _structure(self) -> dict[str, Any]:
+        pq = self._inner().pq
+        return {**super()._structure(), "code_bytes": pq.M * pq.nbits // 8}
 
     @property
     def _bits(self) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.checks import RetrievalInputError, check_choice, check_count
 from lib.files import DamagedFileError, MissingFileError, atomic_folder, load_arrays, save_arrays, sha256_of
 
 if TYPE_CHECKING:
@@ -83,8 +83,24 @@ def load_index(cls, folder: Path, memory_map: bool, use_gpu: bool) -> VectorSear
     for name, digest in header["bodies"].items():
         _verify(folder / name, digest)
     index = family(header["dimension"], metric=header["metric"], use_gpu=use_gpu, **header["options"])
-    index._restore(folder, arrays, header["n"], memory_map)
+    n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
+    index._restore(folder, arrays, n, memory_map)
+    ids = arrays.get("ids")
+    if ids is not None and (ids.shape != (n,) or ids.dtype != np.int64 or len(np.unique(ids)) < n):
+        raise DamagedFileError(
+            f"{folder} has ids {ids.dtype} {ids.shape}, expected {n} distinct ones. {REBUILD}"
+        )
     return index
+
+
+def check_held(folder: Path, found: Mapping[str, object], expected: Mapping[str, object]) -> None:
+    """Refuses a body that is not what the header says, by the first name that differs."""
+    for name, value in found.items():
+        if value != expected[name]:
+            raise DamagedFileError(
+                f"{folder} does not fit together: {HEADER} says {name} = {expected[name]}, the vectors or "
+                f"codes beside it have {value}. {REBUILD}"
+            )
 
 
 def serialised_bytes(index: VectorSearchIndex) -> int:

@@ -153,7 +153,7 @@ class ScaNNIndex(VectorSearchIndex):
             self._searcher.serialize(room.name, relative_path=True)
         return {name: partial(_copy, room, name) for name in sorted(os.listdir(room.name))}
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], memory_map: bool) -> None:
+    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
         # Not the library's own loader, which would unpickle a file of that folder.
         library = self._library
         with silent():

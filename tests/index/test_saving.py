@@ -10,6 +10,7 @@ import pytest
 from lib.checks import RetrievalInputError
 from lib.files import DamagedFileError, MissingFileError, load_arrays, save_arrays
 from lib.index import METRICS, FlatIndex, VectorSearchIndex
+from tests.index.contract import CASES, DIM, N
 from tests.index.oracle import assert_same
 
 rng = np.random.default_rng(0)
@@ -176,3 +177,32 @@ def test_a_family_loads_only_its_own(tmp_path):
             OtherIndex(16, "Flat")
     finally:
         VectorSearchIndex.families.pop("Other", None)
+
+
+def test_a_header_that_does_not_fit_its_bodies_is_refused(tmp_path):
+    offenders = []
+    for number, case in enumerate(CASES):
+        if case.index_type == "ScaNN":
+            continue
+        case.filled(ids=np.arange(N) + 5).save(tmp_path / str(number))
+        path = tmp_path / str(number) / "index.npz"
+        good = load_arrays(path)
+        header = json.loads(str(good["header"]))
+        changed = {"n": N - 1, "dimension": 2 * DIM}
+        for name, value in header["options"].items():
+            if name in ("links", "n_bits", "nlist", "code_bytes"):
+                changed[name] = value // 2 if name != "links" else value - 1
+        for name, value in changed.items():
+            other = {**header, "options": dict(header["options"])}
+            (other if name in other else other["options"])[name] = value
+            save_arrays(path, **{**good, "header": np.array(json.dumps(other))})
+            try:
+                VectorSearchIndex.load(path.parent)
+                offenders.append(f"{case.name}: {name}")
+            except (DamagedFileError, RetrievalInputError):
+                pass
+        for ids in (good["ids"][1:], np.zeros(N, np.int64), good["ids"].astype(float)):
+            save_arrays(path, **{**good, "ids": ids})
+            with pytest.raises(DamagedFileError, match="distinct"):
+                VectorSearchIndex.load(path.parent)
+    assert offenders == []

@@ -20,8 +20,11 @@ def whole_number(text: str, name: str) -> int:
         value = Decimal(text)
     except InvalidOperation:
         value = None
-    if value is None or not value.is_finite() or value != value.to_integral_value():
-        raise RetrievalInputError(f"{name} must be a whole number such as 1000000 or 5.85e9, got {text!r}")
+    # Compared before it is made a whole number: the digits of 1e999999999 fill the memory.
+    if value is None or not value.is_finite() or abs(value) > 10**18 or value != value.to_integral_value():
+        raise RetrievalInputError(
+            f"{name} must be a whole number up to 1e18, such as 1000000 or 5.85e9, got {text!r:.40}"
+        )
     return check_count(int(value), name)
 
 

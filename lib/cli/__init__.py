@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -35,9 +37,12 @@ app.add_typer(data, name="data")
 
 def main() -> None:
     """Entry point: what the user can mend is one line on stderr and exit code 2, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text that a terminal can show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except (RetrievalInputError, DamagedFileError, OSError, FloatingPointError) as error:
+    except (RetrievalInputError, DamagedFileError, OSError, FloatingPointError, MemoryError) as error:
         message = f"[bold red]error:[/] {escape(' '.join(str(error).split()))}"
         Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from lib.checks import RetrievalInputError, as_embeddings, check_count
-from lib.files import DamagedFileError, atomic_path, cache_dir, kept_arrays, optional_write, sha256_of
+from lib.files import atomic_path, cache_dir, kept_arrays, optional_write, reading, sha256_of
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 Progress = Callable[[int], None]
 
 
@@ -38,8 +38,9 @@ def embed(
 
         key = SHA-256(identity, corpus checksum, side, modality, n, chunk)
 
-    Each chunk is one sealed file. A stopped run goes on at the first chunk that is missing; a damaged one is
-    made again; inputs of a chunk that is there are not opened.
+    Each chunk is one sealed file that holds its key and place. A stopped run goes on at the first chunk that
+    is missing; a damaged one, or one that lies in the place of another, is made again; inputs of a chunk that
+    is there are not opened.
 
     Args:
         encoder: gives `identity` and `encode_image`, `encode_text` or `encode_video`.
@@ -84,7 +85,8 @@ def embed(
 
     parts = []
     for start, stop in _spans(n, chunk):
-        parts.append(kept_arrays(room / _name(start, stop), made(start, stop))["rows"])
+        name = _name(start, stop)
+        parts.append(kept_arrays(room / name, made(start, stop), f"{room.name}/{name}")["rows"])
         if progress is not None:
             progress(stop - start)
     return np.concatenate(parts)
@@ -94,11 +96,12 @@ def stored(folder: str | Path | None = None) -> list[dict]:
     """What the cache holds: of each sequence its facts, `rows` that are ready, `bytes`, and its `folder`."""
     found = []
     for path in sorted(_root(folder).glob(f"*/{MANIFEST}")):
-        try:
+        with reading(path, "no manifest of embeddings", "Delete its folder"):
             facts = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DamagedFileError(f"{path} is damaged ({error}). Delete its folder") from error
-        spans = _spans(facts["n"], facts["chunk"])
+            n, chunk = facts["n"], facts["chunk"]
+            if not (isinstance(n, int) and isinstance(chunk, int) and chunk > 0 and 0 < n <= 10**7 * chunk):
+                raise ValueError(f"n and chunk are {n!r:.40} and {chunk!r:.40}")
+        spans = _spans(n, chunk)
         ready = [span for span in spans if (path.parent / _name(*span)).is_file()]
         size = sum((path.parent / _name(*span)).stat().st_size for span in ready)
         rows = sum(stop - start for start, stop in ready)
@@ -111,10 +114,11 @@ def _room(facts: dict, folder: str | Path | None) -> Path:
     text = json.dumps(facts, sort_keys=True)
     room = _root(folder) / sha256_of(text.encode())[:32]
     path = room / MANIFEST
-    if not path.is_file():
-        about = f"float32 embeddings of {facts['n']} inputs: {facts['modality']}, side {facts['side']}"
+    about = f"float32 embeddings of {facts['n']} inputs: {facts['modality']}, side {facts['side']}"
+    content = (json.dumps({"about": about, **facts}, indent=1) + "\n").encode()
+    if not path.is_file() or path.read_bytes() != content:
         with optional_write(), atomic_path(path) as temporary:
-            temporary.write_text(json.dumps({"about": about, **facts}, indent=1) + "\n", encoding="utf-8")
+            temporary.write_bytes(content)
     return room
 
 

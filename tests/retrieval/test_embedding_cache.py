@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,3 +160,29 @@ def test_a_model_of_the_published_format_end_to_end(tmp_path):
             direct = encoder.encode_image(inputs) if modality == "image" else encoder.encode_text(inputs)
             np.testing.assert_allclose(rows, direct, atol=2e-6)
     assert len(stored(tmp_path / "kept")) == 4
+
+
+def test_chunks_that_changed_places_are_made_again(tmp_path):
+    rows = embedded(Counting(), tmp_path)
+    one, other = chunk_files(tmp_path)[:2]
+    for mine, theirs in ((one, other), *([Path(f"{p}{CHECKSUM_SUFFIX}") for p in (one, other)],)):
+        content = mine.read_bytes()
+        mine.write_bytes(theirs.read_bytes())
+        theirs.write_bytes(content)
+    again = Counting()
+    np.testing.assert_array_equal(embedded(again, tmp_path), rows)
+    assert again.seen == NUMBERS[:64]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b"\xff", b'{"n": 1e400, "chunk": 0}'])
+def test_a_damaged_manifest_is_named_and_written_again(tmp_path, content):
+    embedded(Counting(), tmp_path)
+    (path,) = tmp_path.glob(f"*/{MANIFEST}")
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(
+        DamagedFileError, match="manifest.json is no manifest of embeddings.*Delete its folder"
+    ):
+        stored(tmp_path)
+    embedded(Counting(), tmp_path)
+    assert path.read_bytes() == whole

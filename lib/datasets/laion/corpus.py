@@ -13,12 +13,14 @@ from lib.checks import RetrievalInputError, check_choice
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.counts import Count, check_counts, check_media, published_counts
 from lib.datasets.laion.img2dataset import Shard, shard_paths
+from lib.datasets.media.files import content_digest
 from lib.datasets.media.pictures import open_picture
 from lib.files import DamagedFileError, path_inside
 from lib.qrels import Qrels
 
 NAME = "laion"
 SPLITS = ("shards",)
+MAX_JUDGEMENTS = 10**8  # 10,000 pictures of one caption; they take 3 GB while they are made
 
 
 class ShardPictures(Sequence):
@@ -56,9 +58,10 @@ class ShardPictures(Sequence):
         return ShardPictures(self.root, [self.places[position] for position in positions])
 
     def fingerprint(self) -> str:
-        """SHA-256 over the places of the pictures and the sizes of the shards."""
-        sizes = {shard: path_inside(self.root, shard).stat().st_size for shard, *_ in self.places}
-        return hashlib.sha256(repr((self.places, sorted(sizes.items()))).encode()).hexdigest()
+        """SHA-256 over the places of the pictures and the bytes of the shards."""
+        shards = sorted({shard for shard, *_ in self.places})
+        digests = [content_digest(path_inside(self.root, shard)) for shard in shards]
+        return hashlib.sha256(repr((self.places, shards, digests)).encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"ShardPictures({len(self):,} {self.kind} under {self.root})"
@@ -139,10 +142,20 @@ def same_captions(texts: Sequence[str]) -> Qrels:
 
     Returns:
         `(n, n)`; the diagonal, and g^2 judgements for every g pictures that share a caption.
+
+    Raises:
+        RetrievalInputError: more than `MAX_JUDGEMENTS`; the message names the caption.
     """
     _, group = np.unique(np.array(texts, dtype=object), return_inverse=True)  # (n,)
     members = np.argsort(group, kind="stable")  # pictures by group, ascending inside each
     sizes = np.bincount(group)
+    if (sizes**2).sum() > MAX_JUDGEMENTS:
+        most = int(sizes.argmax())
+        raise RetrievalInputError(
+            f"pictures that share a caption give {(sizes**2).sum():,} judgements, at most {MAX_JUDGEMENTS:,} "
+            f"are kept; {sizes[most]:,} have the caption {texts[int(np.argmax(group == most))]!r:.80}, which "
+            f"describes none of them. Leave such pictures out of the shards"
+        )
     starts = np.cumsum(sizes) - sizes
     indptr = np.concatenate([[0], np.cumsum(sizes[group])])
     within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], sizes[group])

@@ -65,8 +65,8 @@ def cells_for(n: int) -> int:
 
 
 def positive(value, name: str) -> float:
-    """Returns a finite number above 0, or `RetrievalInputError`."""
+    """Returns a number above 0 and up to 1e18, so that products stay finite, or `RetrievalInputError`."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and 0 < value < LARGEST_INT64 and math.isfinite(value)):
+    if not (number and 1e-18 <= value < LARGEST_INT64):
         raise RetrievalInputError(f"{name} must be a finite number above 0, got {value!s:.20} (at most 2^63)")
     return float(value)

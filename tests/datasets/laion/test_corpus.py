@@ -125,3 +125,8 @@ def test_bad_input(tmp_path):
         load(tmp_path)
     with pytest.raises(RetrievalInputError, match="split must be one of 'shards'"):
         load(tmp_path, "test")
+
+
+def test_captions_that_nearly_all_pictures_share_are_refused_before_they_fill_the_memory():
+    with pytest.raises(RetrievalInputError, match="give 400,000,001 .* 20,000 have the caption 'pic'"):
+        same_captions(["other", *["pic"] * 20_000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 
@@ -219,3 +220,14 @@ def test_damaged_files_are_listed_with_their_reasons(root):
     seen = []
     damaged = find_damaged(PictureFiles(root, ["grey.png", "cut.png", "a/red.png"]), seen.append)
     assert list(damaged) == [1] and "cut.png cannot be decoded" in damaged[1] and seen == [1, 1, 1]
+
+
+def test_another_picture_of_equal_size_and_time_is_another_fingerprint(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"one picture")
+    before, stat = PictureFiles(tmp_path, ["a.png"]).fingerprint(), path.stat()
+    other = tmp_path / "b.png"
+    other.write_bytes(b"the other 1")
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(path)
+    assert PictureFiles(tmp_path, ["a.png"]).fingerprint() != before

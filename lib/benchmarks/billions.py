@@ -21,7 +21,7 @@ def whole_number(text: str, name: str) -> int:
     except InvalidOperation:
         value = None
     # Compared before it is made a whole number: the digits of 1e999999999 fill the memory.
-    if value is None or not value.is_finite() or abs(value) > 10**18 or value != value.to_integral_value():
+    if value is None or not value.is_finite() or value.adjusted() > 18 or value != value.to_integral_value():
         raise RetrievalInputError(
             f"{name} must be a whole number up to 1e18, such as 1000000 or 5.85e9, got {text!r:.40}"
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_distinct
 from lib.datasets.counts import Count
+from lib.files import is_unicode
 from lib.qrels import Qrels
 from lib.task import RetrievalTask, entries_at
 
@@ -71,7 +72,7 @@ class CaptionedMedia:
         for kind, ids in (("item", self.item_ids), ("text", self.text_ids)):
             check_distinct(ids, kind, self.name)
         for position, text in enumerate(self.texts):
-            if not isinstance(text, str) or not text.strip():
+            if not isinstance(text, str) or not text.strip() or not is_unicode(text):
                 raise RetrievalInputError(
                     f"{self.name}: text {position} (id {self.text_ids[position]}) is {text!r}, expected "
                     f"words. An empty query has no answer: mend the file or leave the text out"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from lib import files
 from lib.checks import RetrievalInputError
 from lib.files import CHECKSUM_SUFFIX, DamagedFileError
 from lib.models.pretrained import load
 from lib.retrieval.embedding_cache import MANIFEST, embed, stored
+from lib.training import Plan, Trainer
 from tests.models.test_pretrained import pictures
 from tests.models.toy import write_open_clip
 
@@ -186,3 +191,30 @@ def test_a_damaged_manifest_is_named_and_written_again(tmp_path, content):
         stored(tmp_path)
     embedded(Counting(), tmp_path)
     assert path.read_bytes() == whole
+
+
+def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(files, "_told", set())
+    seen = []
+
+    class Lengths:
+        identity = {"model": "lengths"}
+
+        def encode_text(self, texts):
+            seen.append(len(texts))
+            return np.array([[1.0, len(text)] for text in texts])
+
+    with pytest.warns(UserWarning, match="CROSSMODAL_CACHE") as caught:
+        for _ in range(2):
+            rows = embed(Lengths(), ["a", "bb"], "text", corpus_checksum="c", side="texts")
+            assert rows.tolist() == [[1, 1], [1, 2]]
+        checkpoint = files.cache_dir() / "train-x.pt"
+        plan = Plan(steps=2, validate_every=1)
+        stream = SimpleNamespace(batch=lambda step: torch.ones(1, 2))
+        trainer = Trainer(
+            nn.Linear(2, 1), stream, lambda network, x: network(x).sum(), plan, checkpoint=checkpoint
+        )
+        trainer.run()
+    assert seen == [2, 2] and trainer.step == 2 and len(caught) == 1

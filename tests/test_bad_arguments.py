@@ -5,9 +5,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from lib import geometry, losses, metrics, report
 from lib.checks import RetrievalInputError
+from lib.cli import app
 from lib.datasets import icons, scenes
 from lib.metrics import Qrels
 from lib.models.maxsim import late_interaction_logits, maxsim, maxsim_pairs
@@ -201,3 +203,8 @@ def test_a_bad_argument_is_told_by_an_error_of_ours():
         warnings.simplefilter("ignore")
         found = [line for function, valid in cases() for line in offences(function, valid)]
     assert not found, f"{len(found)} foreign errors:\n" + "\n".join(found)
+
+
+def test_the_bench_of_losses_refuses_a_batch_without_negatives():
+    result = CliRunner().invoke(app, ["bench", "losses", "--batch-size", "1"])
+    assert result.exit_code == 2 and "--batch-size" in result.output

@@ -45,7 +45,7 @@ def bench_metrics(
 @bench.command("losses")
 def bench_losses(
     batch_size: Annotated[
-        list[int] | None, typer.Option(help="Pairs per batch; give it several times. 1k to 32k by default.")
+        list[int] | None, typer.Option(min=2, help="Pairs per batch; give several. 1k to 32k by default.")
     ] = None,
     dim: Annotated[int, typer.Option(help="Coordinates of an embedding.")] = 512,
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 5,

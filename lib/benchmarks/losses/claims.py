@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
 from lib.benchmarks.losses.quality import CORPORA
 from lib.benchmarks.losses.shootout import by_seed, interval, share_lost, verdict
-from lib.benchmarks.losses.trials import NOISE
+from lib.benchmarks.losses.trials import BATCH_SIZES, NOISE
 
 SMALL, MIDDLE, LARGE, LARGEST = 16, 64, 256, 512
+METRICS = ("R@1", "R@10")
 VERDICTS = ("agrees", "contradicts", "not decided")
 
 
@@ -23,8 +25,8 @@ class Claim:
         loss: the loss it is about.
         says: the claim, short.
         source: where it comes from.
-        measured: what is above 0 if it holds, in words with its unit.
-        values: `(trials, corpus) -> that quantity, one per seed`.
+        measured: what is above 0 if it holds, in words with its unit; R is the hit rate, R@1 or R@10.
+        values: `(trials, corpus, "R@1" or "R@10") -> that quantity, one per seed`.
         corpora: where there are trials that can decide it.
     """
 
@@ -32,49 +34,49 @@ class Claim:
     says: str
     source: str
     measured: str
-    values: Callable[[pd.DataFrame | None, str], pd.Series]
+    values: Callable[[pd.DataFrame | None, str, str], pd.Series]
     corpora: tuple[str, ...] = CORPORA
 
 
-def _rate(frame, corpus: str, loss: str, batch_size: int, encoders: str = "heads", metric: str = "R@1"):
+def _rate(frame, corpus: str, rate: str, loss: str, batch_size: int, encoders: str = "heads", way: str = ""):
     where = {"corpus": corpus, "encoders": encoders, "loss": loss, "batch_size": batch_size}
-    direction = metric if " " in metric else f"{metric} text_to_image"
-    return by_seed(direction, frame, **where)
+    return by_seed(f"{rate} {way or 'text_to_image'}", frame, **where)
 
 
-def _gain(better: str, worse: str, batch_size: int, encoders: str = "heads", metric: str = "R@1"):
+def _gain(better: str, worse: str, *where):
     """Points by which one loss is ahead of another."""
-    return lambda frame, corpus: (
-        _rate(frame, corpus, better, batch_size, encoders, metric)
-        - _rate(frame, corpus, worse, batch_size, encoders, metric)
+    return lambda frame, corpus, rate: (
+        _rate(frame, corpus, rate, better, *where) - _rate(frame, corpus, rate, worse, *where)
     )
 
 
 def _growth(loss: str, small: int = SMALL, large: int = LARGE):
     """Points gained from a small batch to a large one."""
-    return lambda frame, corpus: _rate(frame, corpus, loss, large) - _rate(frame, corpus, loss, small)
+    return lambda *where: _rate(*where, loss, large) - _rate(*where, loss, small)
 
 
 def _steadier(steady: str, other: str):
-    """Points by which a loss varies less over batch sizes than another."""
+    """Points by which a loss varies less over all batch sizes that were run than another."""
 
-    def reach(frame, corpus: str, loss: str) -> pd.Series:
-        rates = [_rate(frame, corpus, loss, size) for size in (SMALL, MIDDLE, LARGE)]
-        return pd.concat(rates, axis=1).pipe(lambda table: table.max(axis=1) - table.min(axis=1))
+    def reach(where, loss: str) -> pd.Series:
+        table = pd.concat([_rate(*where, loss, size) for size in BATCH_SIZES["heads"]], axis=1)
+        return table.max(axis=1) - table.min(axis=1)
 
-    return lambda frame, corpus: reach(frame, corpus, other) - reach(frame, corpus, steady)
+    return lambda *where: reach(where, other) - reach(where, steady)
 
 
 def _sturdier(sturdy: str, other: str, noise: float = NOISE[-1]):
     """Percent of its hit rate that a loss keeps under wrong labels where another loses it."""
-    return lambda frame, corpus: (
-        share_lost(other, frame=frame, noise=noise) - share_lost(sturdy, frame=frame, noise=noise)
-    )
+
+    def lost(loss: str, frame, rate: str) -> pd.Series:
+        return share_lost(loss, f"{rate} text_to_image", frame, noise=noise)
+
+    return lambda frame, corpus, rate: lost(other, frame, rate) - lost(sturdy, frame, rate)
 
 
-_GROWN = "R@1 at {} minus R@1 at {} (points)"
-_AHEAD = "R@1 ahead of {}, B = {} (points)"
-_STEADY = "range of R@1 over B, {} minus this (points)"
+_GROWN = "R at {} minus R at {} (points)"
+_AHEAD = "R ahead of {}, B = {} (points)"
+_STEADY = f"range of R over all {len(BATCH_SIZES['heads'])} B, {{}} minus this (points)"
 _LOST = f"share lost at {NOISE[-1]:.0%} wrong labels, {{}} minus this (%)"
 CLAIMS = (
     Claim(
@@ -91,8 +93,8 @@ CLAIMS = (
     ),
     Claim(
         "InfoNCE", "both directions serve the way back", "CLIP 2021",
-        "R@1 image to text ahead of MNR, B = 64 (points)",
-        _gain("InfoNCE", "MNR", MIDDLE, metric="R@1 image_to_text"),
+        "R image to text ahead of MNR, B = 64 (points)",
+        _gain("InfoNCE", "MNR", MIDDLE, "heads", "image_to_text"),
     ),
     Claim(
         "MNR", "a large batch helps", "Henderson 2017, SBERT docs",
@@ -120,8 +122,8 @@ CLAIMS = (
     ),
     Claim(
         "triplet, semi-hard", "from scratch, safer than the hardest", "FaceNet 2015",
-        "full encoders: R@10 ahead of triplet, hard, B = 64 (points)",
-        _gain("triplet, semi-hard", "triplet, hard", MIDDLE, "full", "R@10"),
+        "full encoders: R ahead of triplet, hard, B = 64 (points)",
+        _gain("triplet, semi-hard", "triplet, hard", MIDDLE, "full"),
     ),
     Claim(
         "triplet, hard", "ahead of all negatives, small batch", "VSE++ 2018",
@@ -139,7 +141,7 @@ CLAIMS = (
 
 
 def judged(frame: pd.DataFrame | None = None) -> list[dict]:
-    """Every claim with the measured quantity in each corpus, and whether the trials agree.
+    """Every claim with the measured quantity in each corpus by both hit rates, and whether the trials agree.
 
     An interval above 0 agrees, one below 0 contradicts, one that holds 0 decides nothing.
 
@@ -147,21 +149,25 @@ def judged(frame: pd.DataFrame | None = None) -> list[dict]:
         frame: trials; the committed ones by default.
 
     Returns:
-        Rows `loss`, `the field says`, `source`, `measured`, one `(value, low, high)` per corpus (None where
-        there are no such trials) and `verdict`.
+        Rows `loss`, `the field says`, `source`, `measured`, one `(value, low, high)` per corpus and hit rate,
+        as "icons, R@1" (None where there are no such trials), and `verdict`: one if both hit rates give the
+        same, else one for each.
     """
     rows = []
     for claim in CLAIMS:
         row = {"loss": claim.loss, "the field says": claim.says, "source": claim.source}
         row["measured"] = claim.measured
-        verdicts = {}
-        for corpus in CORPORA:
-            row[corpus] = (None, None, None)
+        verdicts: dict[str, dict[str, str]] = {rate: {} for rate in METRICS}
+        for corpus, rate in product(CORPORA, METRICS):
+            row[f"{corpus}, {rate}"] = (None, None, None)
             if corpus in claim.corpora:
-                found = interval(claim.values(frame, corpus))
-                row[corpus] = found["value"], found["low"], found["high"]
-                verdicts[corpus] = verdict(found["low"], found["high"], VERDICTS)
-        rows.append(row | {"verdict": together(verdicts)})
+                found = interval(claim.values(frame, corpus, rate))
+                row[f"{corpus}, {rate}"] = found["value"], found["low"], found["high"]
+                verdicts[rate][corpus] = verdict(found["low"], found["high"], VERDICTS)
+        by_rate = {rate: together(found) for rate, found in verdicts.items()}
+        same = len(set(by_rate.values())) == 1
+        said = by_rate[METRICS[0]] if same else "; ".join(f"{rate}: {word}" for rate, word in by_rate.items())
+        rows.append(row | {"verdict": said})
     return rows
 
 

@@ -26,6 +26,8 @@ from lib.training import History, Plan, Stream, Trainer
 
 CORPORA = ("icons", "scenes")
 ENCODERS = ("heads", "full")
+DIRECTIONS = ("text_to_image", "image_to_text")
+COSINES = ("cosine wrong", "cosine images", "cosine texts")
 SIDE = 32  # pixels of what the small full encoders see
 N_SCENES = 14_000  # training scenes, about as many as there are training icons
 N_TEST_SCENES = 1_000
@@ -217,9 +219,27 @@ def ranks(network: nn.Module, pairs: Corpus) -> dict[str, np.ndarray]:
 
 
 def run(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
-    """Trains one network and returns its `ranks` on a split."""
+    """Trains one network and returns its `ranks` and `closeness` on a split."""
     network, _ = train(trial, split=split)
-    return ranks(network, corpus(trial.corpus, trial.encoders, split))
+    pairs = corpus(trial.corpus, trial.encoders, split)
+    return ranks(network, pairs) | closeness(network, pairs)
+
+
+def closeness(network: nn.Module, pairs: Corpus) -> dict[str, np.ndarray]:
+    """Measures collapse: mean cosines of a text with its wrong images, of two images, and of two texts.
+
+    A space that uses the whole sphere has all three near 0; in a collapsed one they are near 1. Wrong pairs
+    alone could miss a collapse to one point per modality, hence the other two.
+    """
+    task = pairs.task
+    sides = encoded(network, pairs.task_images, pairs.task_texts)
+    texts, images = (side.astype(np.float64) for side in sides)
+    judged = task.qrels.at_least(task.hit_grade)
+    right = (texts[judged.query_index] * images[judged.items]).sum()
+    found = {"wrong": (texts.sum(0) @ images.sum(0) - right) / (len(texts) * len(images) - judged.items.size)}
+    for name, side in (("images", images), ("texts", texts)):
+        found[name] = ((side.sum(0) ** 2).sum() - len(side)) / (len(side) * (len(side) - 1))
+    return {f"cosine {name}": np.array(value) for name, value in found.items()}
 
 
 @torch.inference_mode()
@@ -237,10 +257,12 @@ def hit_rates(ranks: dict[str, np.ndarray]) -> dict[str, float]:
     return {
         f"R@{k} {direction}": 100 * float(np.mean(first <= k))
         for direction, first in ranks.items()
+        if direction in DIRECTIONS
         for k in (1, 10)
     }
 
 
-def row(trial: Trial, ranks: dict[str, np.ndarray]) -> dict:
-    """A trial and its hit rates in percent."""
-    return {**asdict(trial), "rate": trial.learning_rate, **hit_rates(ranks)}
+def row(trial: Trial, found: dict[str, np.ndarray]) -> dict:
+    """A trial, its hit rates in percent and its mean cosines, from what `run` found."""
+    cosines = {name: float(value) for name, value in found.items() if name in COSINES}
+    return {**asdict(trial), "rate": trial.learning_rate, **hit_rates(found), **cosines}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata, t
 
-from lib.benchmarks.losses.quality import CORPORA, N_TEST_SCENES
+from lib.benchmarks.losses.quality import CORPORA, COSINES, N_TEST_SCENES
 from lib.benchmarks.losses.trials import SETTING, committed, seed_averaged_hits
 from lib.checks import RetrievalInputError, check_choice
 from lib.datasets import icons, scenes
@@ -20,7 +20,7 @@ from lib.task import RetrievalTask
 
 METRICS = ("R@1 text_to_image", "R@10 text_to_image", "R@1 image_to_text", "R@10 image_to_text")
 WHOLE = {"noise": 0.0, "repeats": 0.0, "tell": True}  # nothing is damaged
-COLLAPSED = 3.0  # times chance
+COLLAPSED = 0.9  # mean cosine of two images, or of two texts; random directions have 0
 
 
 def chosen(frame: pd.DataFrame | None = None, **setting) -> pd.DataFrame:
@@ -192,28 +192,34 @@ def chance(name: str, k: int) -> float:
     return 100 * chance_of(counts, len(task.gallery), [k], k)[f"R@{k}"]
 
 
-def collapses(encoders: str, frame: pd.DataFrame | None = None) -> list[dict]:
-    """How many trials of each loss ended near chance: R@10 from text to image below three times chance.
+def collapses(encoders: str = "full", frame: pd.DataFrame | None = None) -> list[dict]:
+    """Counts the collapsed trials of each loss: all images, or all texts, lie in nearly one place.
+
+    Measured by the mean cosine of two images and of two texts of the test split, above `COLLAPSED`. The
+    cosine of wrong pairs is high only where both modalities collapse into the same place. A hit rate near
+    chance does not count: an open space that has learnt little has it too.
 
     Args:
-        encoders: "heads" or "full".
+        encoders: "full", or "heads" where the trials have cosines.
         frame: trials; the committed ones by default.
 
     Returns:
-        Rows `corpus`, `loss`, `batch_size`, `R@10` (mean in percent), `chance`, `collapsed` and `seeds`.
+        Rows `corpus`, `loss`, `batch_size`, `collapsed`, `seeds` measured, their mean `COSINES` and
+        `most`, the mean over seeds of the larger of the two that count.
+
+    Raises:
+        RetrievalInputError: no trial has cosines.
     """
+    trials = chosen(frame, encoders=encoders, **WHOLE).dropna(subset=list(COSINES))
+    if trials.empty:
+        raise RetrievalInputError(f"no cosines are stored for encoders {encoders!r}; run those trials again")
+    most = trials[["cosine images", "cosine texts"]].max(axis=1)
+    trials = trials.assign(most=most, collapsed=most > COLLAPSED)
     rows = []
-    for row in means("R@10 text_to_image", frame, encoders=encoders, **WHOLE):
-        where = {column: row[column] for column in ("corpus", "encoders", "loss", "batch_size")}
-        level = chance(row["corpus"], 10)
-        low = by_seed("R@10 text_to_image", frame, **where) < COLLAPSED * level
-        row = {"corpus": row["corpus"], "loss": row["loss"], "batch_size": row["batch_size"]} | {
-            "R@10": row["value"],
-            "chance": level,
-            "collapsed": int(low.sum()),
-            "seeds": row["seeds"],
-        }
-        rows.append(row)
+    for key, found in trials.groupby(["corpus", "loss", "batch_size"], sort=False):
+        row = dict(zip(("corpus", "loss", "batch_size"), key, strict=True))
+        row |= {"collapsed": int(found["collapsed"].sum()), "seeds": len(found)}
+        rows.append(row | found[[*COSINES, "most"]].mean().to_dict())
     return rows
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lib.benchmarks.losses.claims import LARGE, SMALL
 from lib.benchmarks.losses.memory import matrices_kept
-from lib.benchmarks.losses.quality import CORPORA, RATES
+from lib.benchmarks.losses.quality import CORPORA, COSINES, RATES
 from lib.benchmarks.losses.shootout import (
     WHOLE,
     agreement,
@@ -160,19 +160,22 @@ def repeat_rows() -> list[dict]:
     return rows
 
 
-def collapsed(encoders: str = "full") -> dict[str, tuple[int, int]]:
-    """`{loss: (collapsed runs, all runs)}`, over corpora, batch sizes and seeds."""
-    rows = collapses(encoders)
-    of = {loss: [row for row in rows if row["loss"] == loss] for loss in OBJECTIVES}
-    return {
-        loss: (sum(row["collapsed"] for row in found), sum(row["seeds"] for row in found))
-        for loss, found in of.items()
-    }
+def collapse_rows() -> list[dict]:
+    """Every loss with full encoders: mean cosines at the end, the share of hits, and how many collapsed."""
+    found, rows = collapses("full"), []
+    hits = chosen(encoders="full", **WHOLE).groupby("loss")["R@10 text_to_image"].mean()
+    for loss in OBJECTIVES:
+        of = [row for row in found if row["loss"] == loss]
+        row = {"loss": loss} | {name: float(np.mean([one[name] for one in of])) for name in COSINES}
+        n, runs = (sum(one[name] for one in of) for name in ("collapsed", "seeds"))
+        rows.append(row | {"R@10 (%)": float(hits[loss]), "collapsed": f"{n} of {runs}"})
+    return rows
 
 
 def usual_table() -> list[dict]:
     """The table of the field (negatives, batch dependency, advantage) with a measurement for each word."""
-    fallen, kept, batch = collapsed(), matrices_kept(1024), change_rows()
+    fallen = {row["loss"]: row["collapsed"] for row in collapse_rows()}
+    kept, batch = matrices_kept(1024), change_rows()
     rows = []
     for loss, objective in OBJECTIVES.items():
         row = {"loss": loss, "learnt": int(objective.learns_scale) + (objective.bias is not None)}
@@ -183,6 +186,6 @@ def usual_table() -> list[dict]:
             if found["loss"] == loss:
                 row[f"{SMALL} to {LARGE}, {found['corpus']}"] = found["change"]
         row[f"lost at {NOISE[-1]:.0%} wrong (%)"] = triple(interval(share_lost(loss, noise=NOISE[-1])))
-        row["collapsed"] = "{} of {}".format(*fallen[loss])
+        row["collapsed"] = fallen[loss]
         rows.append(row | {"matrices kept": kept[loss]})
     return rows

@@ -60,20 +60,20 @@ def tuning(encoders: str) -> Iterator[Trial]:
 
 
 def result(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
-    """Ranks of a trial, from the cache where it has run before."""
+    """What `run` found for a trial, from the cache where it has run before."""
     path = _kept(trial, split)
     if path.exists():
         return load_arrays(path)
-    ranks = run(trial, split)
+    found = run(trial, split)
     with optional_write():
-        save_arrays(path, **ranks)
-    return ranks
+        save_arrays(path, **found)
+    return found
 
 
 def _kept(trial: Trial, split: str) -> Path:
     parts = [str(getattr(trial, field.name)) for field in fields(trial) if field.name != "rate"]
     name = "-".join([*parts, f"{trial.learning_rate:.6g}", split]).replace(", ", "_").replace(" ", "_")
-    return cache_dir() / "losses" / f"{name}.npz"
+    return cache_dir() / "loss_trials" / f"{name}.npz"
 
 
 def rates(encoders: str, log: Callable[[str], None] = print) -> dict[tuple[str, str, str], dict[int, float]]:

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from lib.benchmarks.losses.quality import Trial, corpus, hit_rates, ranks, row, run, train
+from lib.benchmarks.losses.quality import (
+    Trial,
+    closeness,
+    corpus,
+    encoded,
+    hit_rates,
+    ranks,
+    row,
+    run,
+    train,
+)
 from lib.checks import RetrievalInputError
 from lib.objectives import objective
 
@@ -57,6 +67,19 @@ def test_an_objective_of_ones_own(short):
     assert short[0].logit_scale.exp().item() != pytest.approx(1 / 0.07, rel=1e-3)
 
 
+def test_closeness_is_the_mean_over_pairs(short):
+    pairs = corpus("icons", "heads", "validation")
+    texts, images = encoded(short[0], pairs.task_images, pairs.task_texts)
+    judged = pairs.task.qrels.at_least(pairs.task.hit_grade)
+    wrong = np.ones(judged.shape, dtype=bool)
+    wrong[judged.query_index, judged.items] = False
+    found = closeness(short[0], pairs)
+    assert found["cosine wrong"] == pytest.approx((texts @ images.T)[wrong].mean(), abs=1e-5)
+    for name, side in (("images", images), ("texts", texts)):
+        others = ~np.eye(len(side), dtype=bool)
+        assert found[f"cosine {name}"] == pytest.approx((side @ side.T)[others].mean(), abs=1e-5)
+
+
 def test_row_and_ranks_of_a_run():
     trial = replace(SHORT, pairs=640)
     found = run(trial, "validation")
@@ -65,6 +88,7 @@ def test_row_and_ranks_of_a_run():
     assert found["image_to_text"].shape == (len(task.gallery),)
     described = row(trial, found)
     assert described["R@1 text_to_image"] == pytest.approx(100 * np.mean(found["text_to_image"] == 1))
+    assert described["cosine wrong"] == found["cosine wrong"] < 1
     assert described["rate"] == trial.learning_rate and described["loss"] == "InfoNCE"
 
 

@@ -12,14 +12,14 @@ from scipy.stats import spearmanr, ttest_1samp, ttest_rel
 
 from lib.benchmarks.losses import claims, memory, shootout, tables
 from lib.benchmarks.losses import trials as loss_trials
-from lib.benchmarks.losses.quality import CORPORA, Trial
+from lib.benchmarks.losses.quality import CORPORA, COSINES, Trial
 from lib.checks import RetrievalInputError
 from lib.files import artifacts_dir, load_arrays
 from lib.losses import infonce_loss
 from lib.objectives import OBJECTIVES
 
 LUCK = np.array([-1.0, 0.0, 1.0])  # of the three seeds, the same for every loss
-SIZES = (16, 64, 128, 256, 512)
+SIZES = loss_trials.BATCH_SIZES["heads"]
 HEADS = {"corpus": "icons", "encoders": "heads"}
 
 
@@ -124,14 +124,22 @@ def test_share_lost_is_relative_and_keeps_to_seeds_that_both_have():
     assert lost.to_dict() == pytest.approx({0: 100 * 30 / 39, 1: 100 * 30 / 40})
 
 
-def test_collapse_is_near_chance(monkeypatch):
-    monkeypatch.setattr(shootout, "chance", lambda name, k: {"icons": 7.0, "scenes": 1.0}[name])
-    # R@10 is 20, 21, 22 for InfoNCE at B = 16, less than 3 x 7 once; every other setting is above.
-    frame = made_up(lambda c, e, loss, size: rising(c, e, loss, size) - 0.0 if loss != "InfoNCE" else 21.0)
-    found = {(r["corpus"], r["loss"], r["batch_size"]): r for r in shootout.collapses("full", frame)}
-    assert found["icons", "InfoNCE", 16]["collapsed"] == 1 and found["icons", "InfoNCE", 16]["seeds"] == 3
-    assert found["scenes", "InfoNCE", 16]["collapsed"] == 0
-    assert found["icons", "MNR", 64]["collapsed"] == 0
+def with_cosines(frame, **cosines) -> pd.DataFrame:
+    return frame.assign(**{f"cosine {name}": value for name, value in cosines.items()})
+
+
+def test_collapse_is_measured_by_cosines_and_not_by_hits():
+    hopeless, good = (made_up(lambda *_, level=level: level) for level in (1.0, 60.0))
+    for frame, cosines, expected in (
+        (hopeless, {"wrong": 0.0, "images": 0.2, "texts": 0.1}, 0),  # slow: no hits, and an open space
+        (good, {"wrong": 0.95, "images": 0.95, "texts": 0.95}, 3),
+        (hopeless, {"wrong": 0.1, "images": 0.3, "texts": 0.99}, 3),  # one place for each modality
+    ):
+        rows = shootout.collapses("full", with_cosines(frame, **cosines))
+        assert [row["collapsed"] for row in rows] == [expected] * len(rows)
+        assert rows[0]["most"] == pytest.approx(max(cosines["images"], cosines["texts"]))
+    with pytest.raises(RetrievalInputError, match="heads"):
+        shootout.collapses("heads", with_cosines(good, wrong=np.nan, images=np.nan, texts=np.nan))
 
 
 def test_chance_is_that_of_the_task():
@@ -217,7 +225,7 @@ def with_damage(level, kept):
 def test_claims_that_hold_are_agreed_with_and_their_opposites_contradicted():
     frame = with_damage(rising, lambda *_: 0.5)
     helps = claims_of(frame)["InfoNCE", "a large batch helps"]
-    assert helps["verdict"] == "agrees" and helps["icons"][0] == helps["scenes"][0] == 15
+    assert helps["verdict"] == "agrees" and helps["icons, R@1"][0] == helps["scenes, R@10"][0] == 15
     # Losses stand in ascending order here: softmax below triplets, semi-hard above all negatives.
     found = claims_of(frame)
     assert found["InfoNCE", "a softmax over the batch beats triplets"]["verdict"] == "contradicts"
@@ -235,10 +243,28 @@ def test_claims_know_one_corpus_from_the_other():
     assert found["MNR", "a large batch helps"]["verdict"] == "agrees on icons, contradicts on scenes"
 
 
+def test_how_much_a_loss_depends_on_the_batch_is_over_all_sizes():
+    # InfoNCE swings between 32 and 512, which a range over 16, 64 and 256 alone would not see.
+    frame = with_damage(
+        lambda c, e, loss, size: 50 + 20 * (loss == "InfoNCE" and size == 512), lambda *_: 0.5
+    )
+    row = claims_of(frame)["sigmoid", "depends on the batch less than softmax"]
+    assert row["icons, R@1"][0] == 20 and row["verdict"] == "agrees"
+    found = {r["the field says"]: r for r in claims.judged() if r["loss"] == "triplet, all"}
+    value, low, high = found["depends on the batch less than softmax"]["scenes, R@1"]
+    assert (value, low, high) == pytest.approx((17.08, 13.04, 21.11), abs=0.01)
+
+
+def test_a_verdict_says_when_the_two_hit_rates_differ():
+    frame = with_damage(rising, lambda *_: 0.5)
+    frame["R@10 text_to_image"] = 50.0 + LUCK[frame["seed"]]
+    assert claims_of(frame)["MNR", "a large batch helps"]["verdict"] == "R@1: agrees; R@10: not decided"
+
+
 def test_who_bears_noise_better():
     frame = with_damage(rising, lambda c, e, loss, size: 0.9 if loss == "sigmoid" else 0.4)
     row = claims_of(frame)["sigmoid", "bears wrong labels better than softmax"]
-    assert row["verdict"] == "agrees" and row["scenes"] == (None, None, None)
+    assert row["verdict"] == "agrees" and row["scenes, R@1"] == (None, None, None)
 
 
 def test_verdicts_of_two_corpora():
@@ -312,6 +338,17 @@ def test_the_committed_hits_are_the_committed_rates():
         share = 100 * counts.mean() / len(trials)
         assert share == pytest.approx(trials["R@1 text_to_image"].mean(), abs=1e-3)
     assert np.array_equal(loss_trials.seed_averaged_hits(*key), counts / len(trials))
+
+
+def test_every_claim_of_collapse_is_backed_by_stored_cosines():
+    rows = {row["loss"]: row for row in tables.collapse_rows()}
+    trials = shootout.chosen(encoders="full", **shootout.WHOLE)
+    measured = trials.dropna(subset=list(COSINES)).groupby("loss").size()
+    for loss, row in rows.items():
+        fallen, runs = map(int, row["collapsed"].split(" of "))
+        assert fallen <= runs == measured[loss]
+        assert row["cosine wrong"] < 0.9  # a collapse is seen within a modality, not between the two
+    assert (trials[list(COSINES)].abs().max() <= 1).all()
 
 
 def test_tables_of_the_committed_trials_are_complete():

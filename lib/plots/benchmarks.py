@@ -14,7 +14,7 @@ from lib.plots.style import COLOURS, MARKERS, STYLE, labelled, new_axes, styled
 SAME = ("dataset", "split", "direction", "metric", "gallery", "judgements")  # else numbers are not comparable
 RECALLED = "recalled, unchecked"
 REMEDY = "with a remedy that sees other queries"
-SPREAD = 0.2  # of a year: points of one year stand side by side, lowest first
+SPREAD = 0.2  # of a year: points of one year stand side by side, by name, so that they draw no trend
 
 
 @styled
@@ -81,7 +81,7 @@ def published_over_years(
     Raises:
         RetrievalInputError: no row with a year, or rows of several benchmarks, directions or metrics.
     """
-    dated = sorted((row for row in rows if row.year is not None), key=lambda row: (row.year, row.value))
+    dated = sorted((row for row in rows if row.year is not None), key=lambda row: (row.year, row.model))
     if not dated:
         raise RetrievalInputError("there are no published numbers with a year to draw")
     for name in SAME:
@@ -104,10 +104,8 @@ def published_over_years(
         ax.plot(x[kinds == RECALLED], y[kinds == RECALLED], **look)
     if name_best:
         for year in sorted({row.year for row in dated}):
-            of_year = [i for i, row in enumerate(dated) if row.year == year]  # ascending: the last is best
-            at, alone = of_year[-1], len(of_year) == 1
-            place = {"xytext": (0 if alone else 6, 9), "textcoords": "offset points", "fontsize": 12}
-            place["ha"] = "center" if alone else "right"  # left above the best of a year nothing stands
+            at = max((i for i, row in enumerate(dated) if row.year == year), key=lambda i: dated[i].value)
+            place = {"xytext": (0, 9), "textcoords": "offset points", "fontsize": 12, "ha": "center"}
             ax.annotate(dated[at].model, (x[at], y[at]), color="0.25", **place)
     for (name, (year, value, low, high)), colour in zip(
         (own or {}).items(), (COLOURS[6], COLOURS[3], COLOURS[5])

@@ -16,12 +16,14 @@ from lib.retrieval.two_stage import TwoStageRetriever
 class MeasuredCosts(NamedTuple):
     """Median seconds a query: of the first stage alone, and through both at each depth.
 
-    In the order of `fit_costs`, which takes them as `fit_costs(*measured)`.
+    In the order of `fit_costs`, which takes them as `fit_costs(*measured[:3])`. `repeats` has the seconds
+    behind every median: of the first stage, then of each depth.
     """
 
     first_s: float
     depths: np.ndarray
     seconds: np.ndarray
+    repeats: list[list[float]]
 
 
 def measure_costs(
@@ -47,7 +49,7 @@ def measure_costs(
         batch_size: queries a request; 1 is what a user waits for, more is what a server sustains.
 
     Returns:
-        `MeasuredCosts`, medians over batches and repeats.
+        `MeasuredCosts`, medians over batches and repeats, and all repeats.
 
     Raises:
         RetrievalInputError: no queries, a depth below 1 or above the gallery.
@@ -72,4 +74,4 @@ def measure_costs(
                 (took,) = measure(request, repeats=1, warmup=1 if turn == 0 else 0)
                 found.append(took / len(batch))
     medians = [statistics.median(found) for found in seconds]
-    return MeasuredCosts(medians[0], depths, np.array(medians[1:]))
+    return MeasuredCosts(medians[0], depths, np.array(medians[1:]), seconds)

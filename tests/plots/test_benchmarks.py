@@ -80,6 +80,17 @@ def test_published_numbers_stand_at_their_year_by_kind():
     assert len(markers) == 2  # no meaning by colour alone
 
 
+def test_the_place_within_a_year_does_not_depend_on_the_value():
+    def places(values):
+        names = ("c", "a", "d", "b")
+        ax = plots.published_over_years([row(2021, v, model=n) for n, v in zip(names, values, strict=True)])
+        return dict(zip(drawn(ax)["zero-shot"][1].tolist(), drawn(ax)["zero-shot"][0].tolist(), strict=True))
+
+    first, second = places((1.0, 2.0, 3.0, 4.0)), places((4.0, 3.0, 2.0, 1.0))
+    assert [first[v] for v in (1, 2, 3, 4)] == [second[v] for v in (4, 3, 2, 1)]
+    assert first[2] < first[4] < first[1] < first[3]  # by name
+
+
 def test_texts_can_be_read():
     for ax in (plots.paired_differences(ROWS), plots.published_over_years(PUBLISHED)):
         ax.figure.canvas.draw()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -70,8 +69,8 @@ def seconds_by_size(
     k: int = 10,
     repeats: int = 3,
     most_pairs: int = 1000,
-) -> dict[str, tuple[list[int], list[float]]]:
-    """Median seconds from a text to its k best items, encoding of the text included, one text at a time.
+) -> dict[str, tuple[list[int], list[list[float]]]]:
+    """Seconds from a text to its k best items, encoding of the text included, one text at a time.
 
     Args:
         made: `galleries` by size.
@@ -81,9 +80,9 @@ def seconds_by_size(
         most_pairs: a cross-encoder over a larger gallery is not waited for.
 
     Returns:
-        `{architecture: (sizes, seconds)}`.
+        `{architecture: (sizes, seconds)}`, of each size the seconds of every text and round.
     """
-    found: dict[str, tuple[list[int], list[float]]] = {}
+    found: dict[str, tuple[list[int], list[list[float]]]] = {}
     for size, by_name in made.items():
         for name, retriever in by_name.items():
             if isinstance(retriever, CrossEncoderRetriever) and size > most_pairs:
@@ -95,16 +94,16 @@ def seconds_by_size(
             ]
             sizes, seconds = found.setdefault(name, ([], []))
             sizes.append(size)
-            seconds.append(statistics.median(took))
+            seconds.append(took)
     return found
 
 
-def as_rows(found: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> list[dict]:
+def as_rows(found: Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]]) -> list[dict]:
     """What `seconds_by_size` found as rows of `report.timing`."""
     return [
-        {"": name, "images": f"{size:,}", "seconds": [second]}
+        {"": name, "images": f"{size:,}", "seconds": seconds}
         for name, measured in found.items()
-        for size, second in zip(*measured, strict=True)
+        for size, seconds in zip(*measured, strict=True)
     ]
 
 

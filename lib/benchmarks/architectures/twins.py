@@ -13,7 +13,7 @@ from lib.metrics import Evaluation
 from lib.retrieval import Run
 from lib.tokens import Tokens
 
-FIRST = ("the right one", *(f"twin: {what}" for what in TWINS[1:]), "another scene")
+FIRST = ("a right one", *(f"twin: {what}" for what in TWINS[1:]), "wrong: another scene")
 
 SINGULAR = "circle disc square triangle diamond star heart moon crescent"
 # Kinds of words in captions; one that is in none counts in "all" only.
@@ -26,18 +26,18 @@ WORDS = {
 }
 
 
-def first_answers(run: Run) -> dict[str, float]:
+def first_answers(run: Run, right: np.ndarray) -> dict[str, float]:
     """What stands first, in percent of the captions, by the names in `FIRST`.
 
     Args:
         run: over the queries and the gallery of `scenes.hard_task`, text to image.
-
-    Relations: "the right one" is the scene that was described. R@1 is larger where a caption is true of
-    other images too.
+        right: R@1 of each query, 1 where the caption is true of the image, its own or another.
     """
     own = np.arange(len(run)) // N_CAPTIONS
     twin, scene = np.divmod(run.ids[:, 0], _n_scenes(len(run)))
-    shares = [np.mean((scene == own) & (twin == i)) for i in range(len(TWINS))] + [np.mean(scene != own)]
+    wrong = np.asarray(right) == 0
+    twins = [np.mean(wrong & (scene == own) & (twin == i)) for i in range(1, len(TWINS))]
+    shares = [np.mean(~wrong), *twins, np.mean(wrong & (scene != own))]
     return {name: 100 * float(share) for name, share in zip(FIRST, shares, strict=True)}
 
 

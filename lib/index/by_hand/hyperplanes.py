@@ -15,6 +15,16 @@ def draw_hyperplanes(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(check_seed(seed)).standard_normal(shape, dtype=np.float32)
 
 
+def draw_frame(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
+    """Normals from a random rotation: `(n_bits, d)`.
+
+    Up to d of them stand at right angles. More cannot: then they are a tight frame, `W^T W = 1`, the first d
+    columns of a rotation in n_bits dimensions.
+    """
+    n = max(check_count(n_bits, "n_bits"), check_count(d, "d"))
+    return np.linalg.qr(draw_hyperplanes(n, n, seed))[0][:n_bits, :d]
+
+
 def signatures(rows, hyperplanes: np.ndarray) -> np.ndarray:
     """One bit a plane, `h_b(x) = [w_b . x >= 0]`, packed: `(n, ceil(n_bits / 8))` uint8, lowest bit first."""
     rows = as_embeddings(rows, "rows", dim=hyperplanes.shape[1])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from lib.benchmarks.ann import boards, corpora, equal_bytes, score_aware
 from lib.checks import RetrievalInputError
 from lib.index import VectorSearchIndex, topk_exact
+from lib.index.by_hand import hyperplanes
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +39,28 @@ def test_codes_of_one_name_take_the_bytes_they_are_said_to_take():
 
 
 def test_reranked_codes_find_no_less(cones):
-    rows = equal_bytes.compare(cones, {"LSH": (8,), "PQ, 4 bits": (8,)}, rerank=4)
-    assert [(row["codes"], row["rerank"]) for row in rows] == [
-        ("LSH", 4), ("LSH", 0), ("PQ, 4 bits", 4), ("PQ, 4 bits", 0)
-    ]  # fmt: skip
-    for best, alone in zip(rows[::2], rows[1::2], strict=True):
-        assert best["image"] > alone["image"] and best["text"] > alone["text"]
+    found = equal_bytes.compare(cones, {"LSH": (8,), "PQ": (8,)}, rerank=4)
+    assert list(found) == [("LSH", 8, 4), ("LSH", 8, 0), ("PQ", 8, 4), ("PQ", 8, 0)]
+    for name in ("LSH", "PQ"):
+        for kind in ("image", "text"):
+            assert found[name, 8, 4][kind].shape == (40,)
+            assert found[name, 8, 4][kind].mean() > found[name, 8, 0][kind].mean()
+
+
+def test_a_query_that_keeps_its_numbers_finds_more_with_the_same_bits(cones):
+    found = equal_bytes.compare(cones, {"LSH": (8,), equal_bytes.WHOLE: (8,)})
+    for kind in ("image", "text"):
+        assert found[equal_bytes.WHOLE, 8, 0][kind].mean() > found["LSH", 8, 0][kind].mean()
+
+
+def test_product_codes_are_turned_as_lsh_is_by_rotations_that_change_no_distance(cones):
+    base = cones.vectors()
+    for name in equal_bytes.CODES:
+        turn = equal_bytes._turn(name, base, 8)
+        assert np.allclose(turn @ turn.T, np.eye(64), atol=1e-5), name
+    assert np.array_equal(equal_bytes._turn("PQ, turned", base, 8), hyperplanes.draw_frame(64, 64).T)
+    pieces = np.var(base @ equal_bytes._turn("PQ, dealt", base, 8), axis=0).reshape(16, 4)
+    assert (np.diff(pieces, axis=1) <= 0).all()  # each piece has its share of the large directions
 
 
 def test_the_two_libraries_get_equal_cells_and_codes():
@@ -75,3 +93,4 @@ def test_the_board_is_in_order_and_says_who_is_closed():
     rates = [row["qps"] for row in boards.OOD_2023]
     assert rates == sorted(rates, reverse=True)
     assert {row["source"] for row in boards.OOD_2023} == {"open", "closed"}
+    assert len(rates) == 13 and len(boards.OOD_2023_COMMIT) == 40  # all entries of one state of the file

@@ -6,6 +6,7 @@ from lib.index import topk_exact
 from lib.index.by_hand.hyperplanes import (
     bucket_keys,
     collision_probability,
+    draw_frame,
     draw_hyperplanes,
     hamming,
     hit_probability,
@@ -109,3 +110,10 @@ def test_an_empty_bucket_finds_nothing():
 def test_bad_input(call, message):
     with pytest.raises(RetrievalInputError, match=message):
         call()
+
+
+def test_a_frame_is_orthogonal_up_to_d_and_tight_beyond():
+    few, many = draw_frame(8, 5, seed=1), draw_frame(8, 20, seed=1)
+    np.testing.assert_allclose(few @ few.T, np.eye(5), atol=1e-5)
+    np.testing.assert_allclose(many.T @ many, np.eye(8), atol=1e-5)
+    assert few.shape == (5, 8) and many.shape == (20, 8)

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.index.by_hand.anisotropic import encode_score_aware, parallel_weight, score_aware_loss
+from lib.index.by_hand.anisotropic import (
+    encode_score_aware,
+    exact_parallel_weight,
+    parallel_weight,
+    score_aware_loss,
+)
 from lib.index.by_hand.hits import similarities
 from lib.index.by_hand.product_codes import (
     decode,
@@ -78,6 +83,19 @@ def test_symmetric_scores_are_between_decoded_vectors(metric):
     codes = encode(QUERIES, BOOKS)
     expected = similarities(decode(codes, BOOKS), decode(CODES, BOOKS), metric)
     np.testing.assert_allclose(symmetric_scores(codes, CODES, BOOKS, metric), expected, atol=1e-6)
+
+
+def test_the_exact_weight_is_the_ratio_of_the_integrals_and_one_without_a_threshold():
+    assert exact_parallel_weight(0, 256) == pytest.approx(1)
+    for t, d, expected in ((1 / 16, 256, 2.53), (0.1, 256, 4.27), (0.2, 256, 12.57), (0.3, 256, 27.34)):
+        assert exact_parallel_weight(t, d) == pytest.approx(expected, abs=0.006)
+    angles = np.linspace(0, np.arccos(0.2), 200_001)
+    along, across = (
+        np.trapezoid(f) for f in (np.cos(angles) ** 2 * np.sin(angles) ** 62, np.sin(angles) ** 64)
+    )
+    assert exact_parallel_weight(0.2, 64) == pytest.approx(63 * along / across, rel=1e-6)
+    # the formula is its limit
+    assert parallel_weight(0.2, 8192) == pytest.approx(exact_parallel_weight(0.2, 8192), rel=1e-2)
 
 
 def test_the_weight_is_one_at_one_over_the_root_of_d():

@@ -171,7 +171,7 @@ def bench_faiss(
 
 @bench.command("architectures")
 def bench_architectures() -> None:
-    """Quality and cost of every architecture, written (ten minutes; goes on where it stopped)."""
+    """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""
     from lib.benchmarks.architectures import quality, sample
 
     quality.fill(say)

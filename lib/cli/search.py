@@ -14,7 +14,7 @@ from lib.cli.output import console, say
 
 
 def search(
-    query: Annotated[str | None, typer.Argument(help='In quotes, for example "red alarm clock".')] = None,
+    query: Annotated[str | None, typer.Argument(help='In quotes, for example "alarm clock".')] = None,
     image: Annotated[Path | None, typer.Option(help="Search by a drawing instead of words.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many icons to return.")] = 12,
     out: Annotated[Path, typer.Option(help="Contact sheet to write, a PNG.")] = Path("hits.png"),

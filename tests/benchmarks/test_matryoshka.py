@@ -34,3 +34,19 @@ def test_bytes_and_sizes():
 def test_unknown_cut():
     with pytest.raises(RetrievalInputError, match="first, normalised again"):
         matryoshka.shortened(X, 2, "middle")
+
+
+def test_controls_pair_the_prefix_with_what_anyone_can_make_of_an_embedding():
+    (row,) = matryoshka.controls(dims=(32,), draws=1)
+    assert row["prefix"][0] == pytest.approx(65.0, abs=0.1) and row["PCA"][0] == pytest.approx(66.3, abs=0.3)
+    low, high = row["prefix - random"][1:]
+    assert low > 5 and high < 20  # a rotation alone keeps less, but most of it
+    for other in ("PCA", "random", "not normalised"):
+        assert row[f"prefix - {other}"][0] == pytest.approx(row["prefix"][0] - row[other][0])
+
+
+@pytest.mark.slow
+def test_twins_differ_in_the_loss_alone():
+    rows = matryoshka.twins(dims=(16, 128))
+    assert [row["dim"] for row in rows] == [16, 128]
+    assert rows[0]["with - without"][1] > 0  # the prefix that was trained for finds more

@@ -11,7 +11,7 @@ import pandas as pd
 from lib.benchmarks.ann.committed import REBUILD
 from lib.benchmarks.ann.curves import Curve, K, Point, work_for
 from lib.benchmarks.ann.pareto import frontier
-from lib.benchmarks.ann.summary import EXACT, SETTING, TARGET, plain, reaching
+from lib.benchmarks.ann.summary import EXACT, SETTING, TARGET, effort, plain, reaching
 from lib.checks import RetrievalInputError
 from lib.files import artifacts_dir, verify
 
@@ -133,7 +133,7 @@ def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
-    """One setting a config: the fastest that reaches the target on image queries, else the most exact.
+    """One setting a config: the cheapest that reaches the target on image queries, else the most exact.
 
     Args:
         table: what `summary.settings` returned, of one corpus and size.
@@ -144,7 +144,7 @@ def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
     """
     image = table[table["queries"] == "image"]
     reaches = image["recall"] >= target
-    better = np.where(reaches, image["single_qps"], image["recall"])
+    better = np.where(reaches, -effort(image), image["recall"])
     ordered = image.assign(reaches=reaches, better=better).sort_values(["reaches", "better"], ascending=False)
     chosen = ordered.drop_duplicates("config")[SETTING]
     return table.merge(chosen, on=SETTING, how="inner")

@@ -95,7 +95,7 @@ def test_twins_and_end_task_points(table):
     np.testing.assert_allclose(points["PQ"], [[50, -25]])
 
 
-def test_the_usual_table_takes_the_fastest_that_is_good_enough(table):
+def test_the_usual_table_takes_the_cheapest_that_is_good_enough(table):
     chosen = readings.usual(table)
     settings = dict(zip(chosen["config"], chosen["search"], strict=True))
     assert settings["IVF4"] == '{"nprobe": 4}' and settings["PQ2"] == "{}" and len(chosen) == 2 * 5

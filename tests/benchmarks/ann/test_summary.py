@@ -92,6 +92,14 @@ def test_a_setting_chosen_on_images_falls_short_on_texts(table):
     assert summary.reaching(table[table["config"] != "Flat"], 1.0).empty
 
 
+def test_noise_of_the_clock_does_not_choose_a_setting(table):
+    noisy = table.copy()
+    noisy.loc[noisy["search"] == '{"nprobe": 4}', "single_qps"] *= 1_000  # more work, "faster"
+    assert summary.reaching(noisy)["search"].tolist()[0] == '{"nprobe": 2}'
+    uncounted = noisy.assign(distances=float("nan"), codes=float("nan"), centroids=float("nan"))
+    assert '{"nprobe": 2}' in set(summary.reaching(uncounted)["search"])  # as ScaNN: the smaller option
+
+
 def test_the_tables_for_reading(table):
     rows = summary.as_text(table)
     assert len(rows) == 5 and rows[2]["search"] == "nprobe 2"

@@ -132,6 +132,16 @@ def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     return groups
 
 
+def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str, float]:
+    """Points of R@10 lost for each point of neighbour recall lost, by family, from `end_task_points`.
+
+    A family that nowhere loses `least` points of recall has none: there is too little to divide by.
+    """
+    lost = {family: (both - [100, 0]).sum(axis=0) for family, both in groups.items()}
+    kept = [family for family, both in groups.items() if both[:, 0].min() <= 100 - least]
+    return {family: float(lost[family][1] / lost[family][0]) for family in kept}
+
+
 def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
     """One setting a config: the cheapest that reaches the target on image queries, else the most exact.
 

@@ -93,6 +93,9 @@ def test_twins_and_end_task_points(table):
     points = readings.end_task_points(table)
     assert list(points) == ["IVF", "PQ", "ScaNN"]  # exact search has nothing to lose
     np.testing.assert_allclose(points["PQ"], [[50, -25]])
+    # nothing to divide by where the cheapest setting finds 99% already
+    rates = readings.loss_rates({"PQ": points["PQ"], "HNSW": np.array([[99.0, 0.05], [99.9, 0.0]])})
+    assert rates == {"PQ": 0.5}
 
 
 def test_the_usual_table_takes_the_cheapest_that_is_good_enough(table):

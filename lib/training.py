@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.checks import check_count
-from lib.files import DamagedFileError, MissingFileError, atomic_path, optional_write, seal, verify
+from lib.files import DamagedFileError, atomic_path, optional_write
 
 
 class Stream(Protocol):
@@ -89,6 +91,9 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
             kept.copy_(current[name])
 
 
+DIGEST = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
+
+
 def fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, slower than float32."""
     # Private and newer than the oldest torch we accept; where torch cannot tell, float32 is the safe answer.
@@ -106,8 +111,9 @@ class Trainer:
         plan: hyperparameters.
         validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps and at the
             end; `"score"` decides which averaged weights are kept as `best`.
-        checkpoint: where to store the state after each validation; a sealed file there is resumed from, and
-            one that is damaged, or belongs to another plan, identity or network, is refused.
+        checkpoint: where to store the state after each validation, in one file that ends with its own
+            SHA-256; it is resumed from, and one that is damaged, or belongs to another plan, identity or
+            network, is refused.
         identity: what else makes this run what it is (data, batch size, weights of the loss), plain values;
             kept in the checkpoint so that a run never goes on as another one.
         log: called with one line of text per validation.
@@ -128,6 +134,7 @@ class Trainer:
         self.identity = {**asdict(plan), **(identity or {})}
         self.network, self.stream, self.objective, self.plan = network, stream, objective, plan
         self.validate, self.checkpoint, self.log = validate, checkpoint, log
+        self.device = next(network.parameters()).device
         self.average = copy.deepcopy(network).eval()
         self.best = copy.deepcopy(network.state_dict())
         self.best_score = -math.inf
@@ -157,8 +164,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(self.plan.seed * 1_000_003 + self.step)  # dropout and the like, wherever we resume
-        batch = self.stream.batch(self.step)  # outside autocast, which would round its geometry to 3 digits
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
+        # Outside autocast, which would round its geometry to 3 digits.
+        batch = _moved(self.stream.batch(self.step), self.device)
+        kind = self.device.type
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or fast_bfloat16()):
             loss = self.objective(self.network, batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -191,10 +200,11 @@ class Trainer:
         shown = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
         self.log(f"step {self.step:6d}/{self.plan.steps}  loss {self.history.loss[-1]['loss']:.3f}  {shown}")
         if self.checkpoint is not None:
-            with optional_write():
-                with atomic_path(self.checkpoint) as temporary:
-                    torch.save(self._state(), temporary)
-                seal(self.checkpoint)
+            content = io.BytesIO()
+            torch.save(self._state(), content)
+            # One file with its checksum: a run killed between two would leave a state that nobody trusts.
+            with optional_write(), atomic_path(self.checkpoint) as temporary:
+                temporary.write_bytes(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
 
     def _state(self) -> dict:
         return {
@@ -210,28 +220,47 @@ class Trainer:
         }
 
     def _resume(self) -> None:
+        restart = "Delete it to train from the start."
         try:
-            verify(self.checkpoint, rebuild="Delete it to train from the start.")
-        except MissingFileError:
+            content = self.checkpoint.read_bytes()
+        except FileNotFoundError:
             return
-        state = torch.load(self.checkpoint, weights_only=True)
-        stored = state.get("identity", {})
-        if stored != self.identity:
-            keys = dict.fromkeys([*stored, *self.identity])
-            pairs = ((key, stored.get(key), self.identity.get(key)) for key in keys)
-            changed = ", ".join(f"{key} {old} -> {new}" for key, old, new in pairs if old != new)
+        content, digest = content[:-DIGEST], content[-DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
             raise DamagedFileError(
-                f"{self.checkpoint} belongs to another plan ({changed}). Delete it to train from the start."
+                f"{self.checkpoint} is damaged: it differs from its own SHA-256. {restart}"
             )
         try:
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            stored = state.get("identity", {})
+            if stored != self.identity:
+                keys = dict.fromkeys([*stored, *self.identity])
+                pairs = ((key, stored.get(key), self.identity.get(key)) for key in keys)
+                changed = ", ".join(f"{key} {old} -> {new}" for key, old, new in pairs if old != new)
+                raise DamagedFileError(f"{self.checkpoint} belongs to another plan ({changed}). {restart}")
+            self.average.load_state_dict(state["best"])  # all three are of this network, or none is taken
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
             self.network.load_state_dict(state["network"])
-        except RuntimeError as error:
+            self.best, self.best_score, self.best_step = (
+                state["best"],
+                state["best_score"],
+                state["best_step"],
+            )
+            self.history = History(**state["history"])
+            self.step = min(check_count(state["step"], "step"), self.plan.steps)
+        except DamagedFileError:
+            raise
+        except Exception as error:  # what torch makes of a file that is no state of this network
             raise DamagedFileError(
-                f"{self.checkpoint} belongs to another network: {error}. Delete it to train from the start."
+                f"{self.checkpoint} belongs to another network: {error}. {restart}"
             ) from error
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.best, self.best_score, self.best_step = state["best"], state["best_score"], state["best_step"]
-        self.history = History(**state["history"])
-        self.step = state["step"]
         self.log(f"resumed at step {self.step}")
+
+
+def _moved(batch: object, device: torch.device) -> object:
+    """A batch whose tensors are on the device; what is no dataclass of tensors goes as it is."""
+    if device.type == "cpu" or not is_dataclass(batch):
+        return batch
+    tensors = {key: value for key, value in vars(batch).items() if isinstance(value, Tensor)}
+    return replace(batch, **{key: value.to(device) for key, value in tensors.items()})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -319,6 +322,37 @@ def test_refuses_a_damaged_checkpoint(tmp_path):
     path.write_bytes(damaged)
     with pytest.raises(DamagedFileError, match="state.pt is damaged.*Delete it to train from the start"):
         Trainer(network(), Pairs(), objective, PLAN, checkpoint=path)
+
+
+def test_a_run_killed_after_any_rename_goes_on_from_its_last_state(tmp_path, monkeypatch):
+    """Nothing is renamed after the state: whatever stands in the folder then is whole."""
+    path, states = tmp_path / "state.pt", []
+    whole = Path.replace
+
+    def replaced(self, target):
+        result = whole(self, target)
+        states.append({one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()})
+        return result
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    Trainer(network(), Pairs(), objective, PLAN, checkpoint=path).run()
+    assert len(states) == 3
+    for step, state in zip((8, 16, 24), states, strict=True):
+        path.write_bytes(state["state.pt"])
+        assert Trainer(network(), Pairs(), objective, PLAN, checkpoint=path).step == step
+
+
+def test_a_state_with_something_missing_is_refused(tmp_path):
+    path = tmp_path / "state.pt"
+    trainer = Trainer(network(), Pairs(), objective, PLAN, checkpoint=path)
+    trainer.run()
+    state = trainer._state()
+    for key in state.keys() - {"identity"}:
+        content = io.BytesIO()
+        torch.save({**state, key: None}, content)
+        path.write_bytes(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
+        with pytest.raises(DamagedFileError, match="state.pt belongs to another .*Delete it"):
+            Trainer(network(), Pairs(), objective, PLAN, checkpoint=path)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_before_the_weights_change(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -37,6 +38,7 @@ app.add_typer(data, name="data")
 
 def main() -> None:
     """Entry point: what the user can mend is one line on stderr and exit code 2, not a traceback."""
+    os.environ["MPLBACKEND"] = "Agg"  # figures are files here, whatever the shell asks for
     for stream in (sys.stdout, sys.stderr):  # names of files need not be text that a terminal can show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -86,10 +86,12 @@ def _device(device: str, precision: str) -> torch.device:
         target = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise RetrievalInputError(f"device must be 'cpu', 'cuda' or 'cuda:1'; got {device!r}") from error
-    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
+    try:
+        torch.zeros(1, device=target).cpu()
+    except Exception as error:  # a backend that is not built in, a GPU that is not there, 'meta'
         raise RetrievalInputError(
             f"device {device!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use device='cpu'"
-        )
+        ) from error
     if target.type == "cpu" and precision == "fp16":
         raise RetrievalInputError("fp16 on a CPU is slower than fp32 and less exact; use 'bf16' or 'fp32'")
     return target

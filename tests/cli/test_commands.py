@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -505,3 +506,15 @@ def test_bench_ann_without_a_corpus_writes_the_committed_tables(run, small_grid,
 def test_bench_ann_says_what_it_cannot_measure(run, arguments, message):
     code, _, err = run("bench", "ann", *arguments)
     assert code == 2 and message in one_line(err)
+
+
+@pytest.mark.slow
+def test_an_ascii_terminal_and_an_unknown_backend_are_no_tracebacks(tmp_path):
+    code = "import sys; sys.argv[0] = 'crossmodal'; from lib.cli import main; main()"
+    options = ["search", "alarm clock", "--out", tmp_path / "größe.png"]
+    setting = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "MPLBACKEND": "nonsense"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options], env=os.environ | setting, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert "gr\\xf6\\xdfe.png" in done.stdout and (tmp_path / "größe.png").exists()

@@ -244,8 +244,8 @@ class Trainer:
             self.network.load_state_dict(state["network"])
             self.best, self.best_score, self.best_step = (
                 state["best"],
-                state["best_score"],
-                state["best_step"],
+                float(state["best_score"]),
+                int(state["best_step"]),
             )
             self.history = History(**state["history"])
             self.step = min(check_count(state["step"], "step"), self.plan.steps)

@@ -139,8 +139,8 @@ def test_out_chooses_folder_and_name(run, fake, tmp_path, name):
     [
         (["search"], "give either words or --image FILE"),
         (["search", "cat", "--image", "x.png"], "give either words or --image FILE"),
-        (["search", "--image", "none.png"], "there is no file none.png"),
-        (["search", "--image", "."], ". is not an image that can be read"),
+        (["search", "--image", "none.png"], "none.png is missing"),
+        (["search", "--image", "."], ". cannot be opened (Is a directory)"),
         (["search", "cat", "--out", "hits"], "the suffix of --out must be one of '.png'; got ''"),
         (["search", "cat", "--out", "hits.webm"], "got '.webm'"),
     ],
@@ -422,7 +422,7 @@ def test_plan_shows_how_its_formulas_were_checked(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vectors", "many"], "vectors must be a whole number such as 1000000 or 5.85e9, got 'many'"),
+        (["--vectors", "many"], "vectors must be a whole number up to 1e18, such as 1000000 or 5.85e9, got 'many'"),
         (["--recall", "95"], "recall lies above 0 and at most at 1, got 95.0"),
         (["--ram", "0"], "ram_gb must be a finite number above 0, got 0.0"),
         (["--dim", "0"], "d must be at least 1, got 0"),

@@ -133,7 +133,7 @@ class FakeEncoder:
 def fake(tmp_path, monkeypatch):
     weights = tmp_path / "artifacts" / "scenes" / "model.safetensors.sha256"
     weights.parent.mkdir(parents=True)
-    weights.write_text("0123456789abcdef  model.safetensors\n")
+    weights.write_text(f"{'0123456789abcdef' * 4}  model.safetensors\n")
     encoder = FakeEncoder()
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     monkeypatch.setattr(encoded, "_model", lambda name: encoder)

@@ -153,7 +153,7 @@ def test_scenes_are_encoded_once_and_a_larger_cache_serves_a_smaller_size(fake):
     assert all(np.array_equal(small.queries[kind], large.queries[kind]) for kind in ("image", "text"))
     corpora.scenes(130)
     assert encoder.images == 210
-    weights.write_text("fedcba9876543210  model.safetensors\n")
+    weights.write_text(f"{'fedcba9876543210' * 4}  model.safetensors\n")
     corpora.scenes(50)
     assert encoder.images == 340
 

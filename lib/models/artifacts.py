@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_count
 from lib.files import DamagedFileError, artifacts_dir, atomic_path, load_arrays, save_arrays, seal, verify
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
@@ -89,6 +89,8 @@ def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     state = {}
     for key, value in tensors.items():
         if key + SCALE in tensors:
+            if tensors[key + SCALE].shape != value.shape[:1]:
+                raise RetrievalInputError(f"{key + SCALE} is no number for each row of {key}")
             value = value.float() * _per_row(tensors[key + SCALE], value)
         if not key.endswith(SCALE):
             state[key] = value.float() if value.is_floating_point() else value
@@ -105,6 +107,22 @@ def _in_order(content: bytes) -> bytes:
     header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[end:]
+
+
+def _check_config(config: dict) -> None:
+    """Refuses sizes and a tokenizer that no weights depend on, so that loading them would not notice."""
+    for key in config.keys() & {"embed_dim", "image_size", "channels"}:
+        check_count(config[key], key)
+    if config.get("channels", 1) not in (1, 3):
+        raise RetrievalInputError(f"channels must be 1 or 3, got {config['channels']}")
+    if (seen := config.get("vision", {}).get("image_size")) != config.get("image_size"):
+        raise RetrievalInputError(f"image_size is {config.get('image_size')}, that of the tower {seen}")
+    words = config.get("tokenizer") or {"alphabet": "", "merges": []}  # of features: none, they are hashed
+    pairs = words["merges"]
+    if not isinstance(words["alphabet"], str) or not all(
+        list(map(type, pair)) == [str] * 2 for pair in pairs
+    ):
+        raise RetrievalInputError("the tokenizer must be an alphabet and merges of two pieces each")
 
 
 def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.Tensor]]:
@@ -138,6 +156,7 @@ def load_model(name: str, folder: Path | None = None) -> Model:
     """
     config, _, tensors = _open(name, folder)
     try:
+        _check_config(config)
         model, state = KINDS[config.get("kind", "dual_encoder")](config), _unpack(tensors)
         if "shared" in config:
             lent = load_model(config["shared"]).network.state_dict()
@@ -165,7 +184,15 @@ def load_embeddings(name: str, folder: Path | None = None) -> dict:
     A dot product of two int8 rows is an exact integer in float32 (d <= 1024), so every machine gets the same
     ranking from them, bit for bit.
     """
-    return load_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, rebuild=_rebuild(name))
+    path = (folder or artifacts_dir() / name) / EMBEDDINGS
+    arrays = load_arrays(path, rebuild=_rebuild(name))
+    kinds = {(value.dtype.name, *value.shape[1:]) for value in arrays.values()}
+    if len(kinds) != 1 or len(kind := kinds.pop()) != 2 or kind[0] != "int8" or not kind[1]:
+        shapes = ", ".join(f"{key} {value.dtype} {value.shape}" for key, value in arrays.items())
+        raise DamagedFileError(
+            f"{path} holds {shapes or 'nothing'}, expected int8 (rows, dim) of one dim. {_rebuild(name)}"
+        )
+    return arrays
 
 
 def card_text(name: str, card: dict) -> str:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lib.checks import RetrievalInputError
@@ -185,13 +186,39 @@ def test_another_model_under_this_name_is_refused(folder):
         {"text": {"width": 15, "heads": 2, "layers": 1}},
         {"text": {"wdth": 16}},
         {"embed_dim": None},
+        {"channels": -1},
+        {"channels": "x"},
+        {"channels": 2},
+        {"channels": True},
+        {"image_size": 32},
+        {"image_size": 16.0},
+        {"tokenizer": {**toy_config()["tokenizer"], "alphabet": ["a"]}},
+        {"tokenizer": {**toy_config()["tokenizer"], "merges": [[1, 2]] * 30}},
     ],
 )
 def test_a_config_that_does_not_fit_the_weights_is_refused(folder, change):
     tensors = {key: value.contiguous() for key, value in toy_encoder().network.state_dict().items()}
-    forge(folder, tensors, {"config": json.dumps(toy_config(3, **change)), "card": "{}"})
+    forge(folder, tensors, {"config": json.dumps({**toy_config(3), **change}), "card": "{}"})
     with pytest.raises(DamagedFileError, match="'toy' does not fit its own config"):
         load_model("toy", folder)
+
+
+def test_scales_of_another_shape_are_refused(tmp_path):
+    save_model(toy_encoder(), tmp_path, MODEL_CARD, bits=8)
+    with safe_open(tmp_path / WEIGHTS, "pt") as stream:
+        tensors, metadata = {key: stream.get_tensor(key) for key in stream.keys()}, stream.metadata()  # noqa: SIM118
+    name = next(key for key in tensors if key.endswith(".scale"))
+    forge(tmp_path, {**tensors, name: tensors[name][:1].clone()}, metadata)
+    with pytest.raises(DamagedFileError, match="is no number for each row"):
+        load_model("toy", tmp_path)
+
+
+def test_embeddings_that_are_none_are_refused(tmp_path):
+    rows = np.ones((3, 4), np.int8)
+    for arrays in ({"a": rows, "b": rows[:, :2]}, {"a": rows.astype(np.float32)}, {"a": rows[0]}, {}):
+        save_embeddings("toy", tmp_path, **arrays)
+        with pytest.raises(DamagedFileError, match=r"embeddings.npz holds .*expected int8 \(rows, dim\)"):
+            load_embeddings("toy", tmp_path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1e6])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lib.checks import RetrievalInputError
 from lib.cli.benches import bench
 from lib.cli.output import console, print_rows, progress_bar, say
 
@@ -40,6 +41,10 @@ def encode(
             log=say,
         )
     say(report.text())
+    if not report.rows:
+        raise RetrievalInputError(
+            f"nothing was encoded: {shards} holds no readable picture with a caption; {out} says why"
+        )
     if encoder.truncated:
         say(f"{encoder.truncated:,} captions are longer than the model reads: their ends were cut")
 

@@ -21,3 +21,10 @@ def test_encode_writes_embeddings_and_goes_on(run, tmp_path):
 def test_encode_needs_shards(run):
     code, _, err = run("encode", "--shards", "nowhere", "--model", "scenes", "--out", "out")
     assert code == 2 and "no shards" in one_line(err)
+
+
+def test_encode_of_nothing_readable_is_an_error(run, tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "00000.tar").write_bytes(b"garbage" * 1_000)
+    code, _, err = run("encode", "--shards", "shards", "--model", "scenes", "--out", "out")
+    assert code == 2 and "nothing was encoded" in one_line(err)

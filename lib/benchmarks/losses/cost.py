@@ -12,7 +12,7 @@ from lib.benchmarks import peers
 from lib.benchmarks.alone import Arrays, Cost, measure_alone
 from lib.benchmarks.losses.systems import JOBS, PEER, System
 from lib.benchmarks.peers import INSTALL, beside_peer
-from lib.checks import check_choice, check_count
+from lib.checks import check_choice, check_count, check_number
 
 BATCH_SIZES = (1024, 2048, 4096, 8192, 16384, 32768)
 SYSTEMS_MODULE = "lib.benchmarks.losses.systems"
@@ -68,11 +68,13 @@ def table(
         Numbers are None where nothing was measured, and the note says why.
 
     Raises:
-        RetrievalInputError: an unknown system, or sizes below 1.
+        RetrievalInputError: an unknown system, or a number out of range.
     """
     chosen = list(JOBS) if systems is None else [check_choice(name, JOBS, "system") for name in systems]
     sizes = sorted({check_count(size, "batch size") for size in batch_sizes})
     check_count(repeats, "repeats")
+    check_count(dim, "dim", most=65_536)
+    check_number(limit_s, "limit_s", 0, 86_400, above=True)
     memory_bytes = 0.8 * free_bytes() if memory_bytes is None else memory_bytes
     before: dict[str, tuple[int, float]] = {}  # batch size and seconds of the last measurement
     rows = []

@@ -154,3 +154,9 @@ def test_refuses():
         loss_cost.table([16], systems=["ours"])
     with pytest.raises(RetrievalInputError, match="batch size must be at least 1"):
         loss_cost.table([0])
+    for options in ({"dim": 0}, {"dim": -1}, {"dim": 10**9}):
+        with pytest.raises(RetrievalInputError, match="dim must be at (least 1|most 65,536)"):
+            loss_cost.table([16], **options)
+    for limit in (0, -1, float("nan"), 1e9):
+        with pytest.raises(RetrievalInputError, match="limit_s must be between 0 and 86400"):
+            loss_cost.table([16], limit_s=limit)

@@ -87,7 +87,7 @@ def test_the_error_of_a_single_cluster_is_unknown():
         (([0.5, np.nan],), {}, "values.1. is nan, which is not finite"),
         (([[0.5, 1.0]],), {}, r"list of at least one number, got float64 \(1, 2\)"),
         (([0.5, 1.0], [1]), {}, r"groups have shape \(1,\) for 2 queries"),
-        (([0.5, 1.0],), {"level": 95}, "level must be between 0 and 1 \(not 0, not 1\), got 95"),
+        (([0.5, 1.0],), {"level": 95}, r"level must be between 0 and 1 \(not 0, not 1\), got 95"),
         (([0.5, 1.0],), {"level": 0}, "level must be between 0 and 1"),
         (([0.5, 1.0],), {"n_resamples": 0}, "n_resamples must be at least 1"),
     ],

@@ -266,15 +266,18 @@ def test_bad_pairs_are_named(function, a, b, message):
         (lambda: holm([0.1, 1.5]), r"p_values\[1\] is 1.5, which is not between 0 and 1"),
         (lambda: holm([np.nan]), r"p_values\[0\] is nan"),
         (lambda: minimum_detectable_difference(0, 0.5), "n_queries must be at least 1"),
-        (lambda: minimum_detectable_difference(10, 43), "p must be between 0 and 1 \(not 0, not 1\), got 43"),
+        (
+            lambda: minimum_detectable_difference(10, 43),
+            r"p must be between 0 and 1 \(not 0, not 1\), got 43",
+        ),
         (
             lambda: minimum_detectable_difference(10, 0.5, power=1),
-            "power must be between 0 and 1 \(not 0, not 1\), got 1",
+            r"power must be between 0 and 1 \(not 0, not 1\), got 1",
         ),
         (lambda: minimum_detectable_difference(10, 0.5, alpha=5), "alpha must be between 0 and 1 .*, got 5"),
         (
             lambda: minimum_detectable_difference(10, 0.5, correlation=1),
-            "correlation must be between 0 and 1 \(not 1\), got 1",
+            r"correlation must be between 0 and 1 \(not 1\), got 1",
         ),
         (
             lambda: minimum_detectable_difference(10, 0.5, design_effect=0),

@@ -24,7 +24,6 @@ RUN = [[2, 0, 1], [1, 2, 0]]
         ([i] for i in (2, 0)),
         [iter([2]), range(1)],
     ],
-    ids=repr,
 )
 def test_mappings_are_taken_by_query_and_all_orders_that_exist_are_kept(targets):
     assert hit_rate_at_k(RUN, targets, 1).tolist() == [1, 0]

@@ -11,7 +11,8 @@ from lib.index.centroid_lists import spans
 
 def draw_hyperplanes(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
     """Normals of planes through the origin, Gaussian, so that no direction is preferred: `(n_bits, d)`."""
-    shape = check_count(n_bits, "n_bits", most=2**15), check_count(d, "d", most=2**15)
+    d = check_count(d, "d", most=2**15)
+    shape = check_count(n_bits, "n_bits", most=2**30 // d), d  # 4 GB of float32
     return np.random.default_rng(check_seed(seed)).standard_normal(shape, dtype=np.float32)
 
 
@@ -21,7 +22,7 @@ def draw_frame(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
     Up to d of them stand at right angles. More cannot: then they are a tight frame, `W^T W = 1`, the first d
     columns of a rotation in n_bits dimensions.
     """
-    n = max(check_count(n_bits, "n_bits"), check_count(d, "d"))
+    n = max(check_count(n_bits, "n_bits", most=2**15), check_count(d, "d", most=2**15))
     return np.linalg.qr(draw_hyperplanes(n, n, seed))[0][:n_bits, :d]
 
 

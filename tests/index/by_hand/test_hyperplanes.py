@@ -117,3 +117,10 @@ def test_a_frame_is_orthogonal_up_to_d_and_tight_beyond():
     np.testing.assert_allclose(few @ few.T, np.eye(5), atol=1e-5)
     np.testing.assert_allclose(many.T @ many, np.eye(8), atol=1e-5)
     assert few.shape == (5, 8) and many.shape == (20, 8)
+
+
+def test_many_planes_of_few_dimensions_are_drawn_and_more_than_fit_are_refused():
+    assert draw_hyperplanes(2, 64_000).shape == (64_000, 2)  # 1,000 codes of 64 bits, as notebook 14 draws
+    for make in (draw_hyperplanes, draw_frame):
+        with pytest.raises(RetrievalInputError, match="n_bits must be at most"):
+            make(2**15, 2**16)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -41,6 +41,8 @@ class FaissIndex(VectorSearchIndex):
     Relations: a family implements `_make`, `_parameters`, `_count_work` and `_sizes`.
     """
 
+    _types: ClassVar[tuple[type, ...]]  # of what `_make` makes, without a rotation before it
+
     @property
     def _compared_by(self) -> str:
         """The metric by which faiss compares what it holds; families of codes may choose another."""
@@ -58,6 +60,10 @@ class FaissIndex(VectorSearchIndex):
     @abstractmethod
     def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters | None:
         """The search options, as faiss takes them."""
+
+    def _inner(self) -> faiss.Index:
+        """The index itself, without what turns vectors before it."""
+        return self._faiss
 
     def _structure(self) -> dict[str, Any]:
         """Options that the faiss index shows, to compare a file with its header."""
@@ -139,10 +145,9 @@ class FaissIndex(VectorSearchIndex):
 
     def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
         self._faiss = faiss.read_index(str(folder / BODY), faiss.IO_FLAG_MMAP_IFC if memory_map else 0)
-        try:
-            found = {"dimension": self._faiss.d, **self._structure()}
-        except (AttributeError, RuntimeError) as error:
-            raise DamagedFileError(f"{folder / BODY} holds no {self.index_type} index. {REBUILD}") from error
+        if not isinstance(self._inner(), self._types):
+            raise DamagedFileError(f"{folder / BODY} holds no {self.index_type} index. {REBUILD}")
+        found = {"dimension": self._faiss.d, **self._structure()}
         check_held(folder, found, {"dimension": self.dimension, **self._options})
         check_held(folder, {"n": self._faiss.ntotal}, {"n": n})
         try:

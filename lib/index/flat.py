@@ -7,14 +7,15 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, row_norms
+from lib.files import DamagedFileError
 from lib.index import sizes
 from lib.index.base import VectorSearchIndex
 from lib.index.exact import Gallery
 from lib.index.faiss_index import FAISS_METRICS, best_first
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
-from lib.index.saving import ROWS, Bodies, array_writer, check_held, read_array
+from lib.index.saving import HEADER, REBUILD, ROWS, Bodies, array_writer, check_held, form, read_array
 from lib.index.scores import Vectors
 
 
@@ -125,8 +126,18 @@ class FlatIndex(VectorSearchIndex):
 
     def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
         rows = read_array(folder / ROWS, memory_map)
-        found = {"rows": rows.shape, "lengths": arrays["lengths"].shape}
-        check_held(folder, found, {"rows": (n, self.dimension), "lengths": (n,)})
+        lengths, kind = arrays["lengths"], "int8" if rows.dtype == np.int8 else "float32"
+        expected = {"rows": f"{kind} {(n, self.dimension)}", "lengths": f"float64 {(n,)}"}
+        check_held(folder, {"rows": form(rows), "lengths": form(lengths)}, expected)
+        divide = self.metric == "cosine" and kind == "int8"
+        norms = row_norms(rows, f"{folder / ROWS}", allow_zero=self.metric != "cosine")
+        if not (
+            np.allclose(norms, lengths, rtol=1e-9, atol=0)
+            and (self.metric != "cosine" or divide or np.allclose(norms, 1, atol=1e-5))
+        ):
+            raise DamagedFileError(
+                f"{folder} does not fit together: the rows have other lengths than {HEADER} says for "
+                f"{self.metric}. {REBUILD}"
+            )
         if len(rows):
-            divide = self.metric == "cosine" and rows.dtype == np.int8
-            self._parts = [Vectors(rows, arrays["lengths"], divide)]
+            self._parts = [Vectors(rows, lengths, divide)]

@@ -39,6 +39,7 @@ class HNSWIndex(FaissIndex):
     """
 
     index_type = "HNSW"
+    _types = (faiss.IndexHNSWFlat,)
     can_remove = False
     build_known = {
         "links": whole(16, least=2, most=MOST_LINKS),

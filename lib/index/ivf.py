@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
 from lib.checks import RetrievalInputError
+from lib.files import DamagedFileError
 from lib.index import sizes
 from lib.index.faiss_index import (
     FAISS_METRICS,
@@ -19,6 +21,7 @@ from lib.index.faiss_index import (
     set_k_means,
 )
 from lib.index.options import SEED, whole
+from lib.index.saving import HEADER, REBUILD
 
 LISTS_PER_ROOT = 4  # cells for each square root of n, as a rule of thumb
 
@@ -85,6 +88,16 @@ class InvertedFile(FaissIndex):
         self._faiss.remove_ids(faiss.IDSelectorBatch(self._ids.at(positions)))
         self._copy = None
 
+    def _restore(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+        super()._restore(folder, arrays, n, memory_map)
+        lists = self._inverted().invlists
+        ids = (faiss.rev_swig_ptr(lists.get_ids(i), lists.list_size(i)) for i in range(lists.nlist))
+        # By their sum, modulo 2^64: a comparison one by one would have to sort them all.
+        if (sum(int(each.sum()) for each in ids) - int(self._ids.array.sum())) % 2**64:
+            raise DamagedFileError(
+                f"{folder} does not fit together: the lists hold other ids than {HEADER}. {REBUILD}"
+            )
+
     def _ids_of(self, labels: np.ndarray) -> np.ndarray:
         return labels
 
@@ -136,6 +149,7 @@ class IVFIndex(InvertedFile):
     """
 
     index_type = "IVF"
+    _types = (faiss.IndexIVFFlat,)
     build_known = {"nlist": whole(None), "seed": SEED}
 
     def _make(self, n_train: int) -> faiss.Index:

@@ -39,6 +39,7 @@ class IVFPQIndex(ProductCodes, InvertedFile):
     """
 
     index_type = "IVF-PQ"
+    _types = (faiss.IndexIVFPQ, faiss.IndexIVFPQFastScan)
     build_known = {"nlist": whole(None), **PRODUCT_CODES}
     search_known = {**InvertedFile.search_known, **RERANK}
 

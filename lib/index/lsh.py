@@ -42,6 +42,7 @@ class LSHIndex(FullScan):
     """
 
     index_type = "LSH"
+    _types = (faiss.IndexLSH,)
     build_known = {"n_bits": whole(256, most=MOST_BITS), "rotate": switch(True), "seed": SEED}
     search_known = RERANK
 
@@ -77,7 +78,7 @@ class LSHIndex(FullScan):
         return distances  # made in `_hits`, for every metric
 
     def _structure(self) -> dict[str, int]:
-        return {"n_bits": self._faiss.nbits}
+        return {"n_bits": self._faiss.nbits, "rotate": self._faiss.rotate_data}
 
     def _sizes(self) -> dict[str, int]:
         n_bits, rotate = self._options["n_bits"], self._options["rotate"]

@@ -43,6 +43,7 @@ class PQIndex(FullScan, ProductCodes):
     """
 
     index_type = "PQ"
+    _types = (faiss.IndexPQ, faiss.IndexPQFastScan)
     build_known = PRODUCT_CODES
     search_known = RERANK
 

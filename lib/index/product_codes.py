@@ -13,7 +13,7 @@ from lib.index import sizes
 from lib.index.faiss_index import FaissIndex, best_first, check_points, set_k_means
 from lib.index.options import SEED, switch, whole
 from lib.index.raw_vectors import RawVectors, number_of
-from lib.index.saving import ROWS, Bodies, array_writer, check_held, read_array
+from lib.index.saving import ROWS, Bodies, array_writer, check_held, form, read_array
 
 FAST_SCAN_BLOCK = 32  # codes that one instruction looks up at once
 ITERATIONS = 25  # of k-means in the sub-spaces, where it costs little
@@ -78,7 +78,7 @@ class Reranked(FaissIndex):
         super()._restore_body(folder, arrays, n, memory_map)
         if (folder / ROWS).is_file():
             rows = read_array(folder / ROWS, memory_map)
-            check_held(folder, {"rows": rows.shape}, {"rows": (n, self.dimension)})
+            check_held(folder, {"rows": form(rows)}, {"rows": f"float32 {(n, self.dimension)}"})
             self._raw = RawVectors(rows)
 
 
@@ -131,7 +131,8 @@ class ProductCodes(Reranked):
 
     def _structure(self) -> dict[str, Any]:
         pq = self._inner().pq
-        return {**super()._structure(), "code_bytes": pq.M * pq.nbits // 8}
+        fast_scan = pq.nbits == sizes.BITS[True]
+        return {**super()._structure(), "code_bytes": pq.M * pq.nbits // 8, "fast_scan": fast_scan}
 
     @property
     def _bits(self) -> int:

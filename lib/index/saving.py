@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.files import DamagedFileError, MissingFileError, atomic_folder, load_arrays, save_arrays, sha256_of
+from lib.files import (
+    DamagedFileError,
+    MissingFileError,
+    atomic_folder,
+    load_arrays,
+    reading,
+    save_arrays,
+    sha256_of,
+)
 
 if TYPE_CHECKING:
     from lib.index.base import VectorSearchIndex
@@ -74,32 +83,33 @@ def _written(folder: Path) -> Collection[str]:
 def load_index(cls, folder: Path, memory_map: bool, use_gpu: bool) -> VectorSearchIndex:
     """Reads what `save_index` wrote, after checking every byte; see `VectorSearchIndex.load`."""
     arrays = load_arrays(folder / HEADER, rebuild=REBUILD)
-    header = json.loads(str(arrays["header"])) if "header" in arrays else {}
-    if header.get("format") != FORMAT:
-        raise RetrievalInputError(f"{folder} does not hold a vector index of format {FORMAT}")
-    family = cls.families[check_choice(header["index_type"], cls.families, "index_type of the file")]
-    if not issubclass(family, cls):
-        raise RetrievalInputError(f"{folder} holds a {family.index_type!r} index, not {cls.index_type!r}")
-    for name, digest in header["bodies"].items():
-        _verify(folder / name, digest)
-    index = family(header["dimension"], metric=header["metric"], use_gpu=use_gpu, **header["options"])
-    n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
-    index._restore(folder, arrays, n, memory_map)
+    with reading(folder / HEADER, "no header of an index", REBUILD):
+        header = json.loads(str(arrays["header"])) if "header" in arrays else {}
+        if header.get("format") != FORMAT:
+            raise RetrievalInputError(f"{folder} does not hold a vector index of format {FORMAT}")
+        family = cls.families[check_choice(header["index_type"], cls.families, "index_type of the file")]
+        if not issubclass(family, cls):
+            raise RetrievalInputError(f"{folder} holds a {family.index_type!r} index, not {cls.index_type!r}")
+        for name, digest in header["bodies"].items():
+            _verify(folder / name, digest)
+        index = family(header["dimension"], metric=header["metric"], use_gpu=use_gpu, **header["options"])
+        n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
     ids = arrays.get("ids")
     if ids is not None and (ids.shape != (n,) or ids.dtype != np.int64 or len(np.unique(ids)) < n):
         raise DamagedFileError(
             f"{folder} has ids {ids.dtype} {ids.shape}, expected {n} distinct ones. {REBUILD}"
         )
+    with reading(folder, f"no {family.index_type} index", REBUILD):
+        index._restore(folder, arrays, n, memory_map)
     return index
 
 
-def check_held(folder: Path, found: Mapping[str, object], expected: Mapping[str, object]) -> None:
-    """Refuses a body that is not what the header says, by the first name that differs."""
+def check_held(path: str | os.PathLike, found: Mapping[str, object], expected: Mapping[str, object]) -> None:
+    """Refuses parts of an index, in files or in one, that do not belong together: the first that differs."""
     for name, value in found.items():
         if value != expected[name]:
             raise DamagedFileError(
-                f"{folder} does not fit together: {HEADER} says {name} = {expected[name]}, the vectors or "
-                f"codes beside it have {value}. {REBUILD}"
+                f"{path} does not fit together: {name} is {value}, expected {expected[name]}. {REBUILD}"
             )
 
 
@@ -119,7 +129,13 @@ def array_writer(array: np.ndarray) -> Callable[[BinaryIO], object]:
 def read_array(path: Path, memory_map: bool) -> np.ndarray:
     """The array of a file; mapped, pages are read when they are used, and what is written stays in memory."""
     # torch takes no array that is read-only: mode "c" keeps writes, which nobody makes, out of the file.
-    return np.load(path, mmap_mode="c" if memory_map else None, allow_pickle=False)
+    with reading(path, "no .npy file of plain numbers", REBUILD):
+        return np.load(path, mmap_mode="c" if memory_map else None, allow_pickle=False)
+
+
+def form(array: np.ndarray) -> str:
+    """Dtype and shape, for `check_held`: "float32 (3, 4)"."""
+    return f"{array.dtype} {array.shape}"
 
 
 def _verify(path: Path, digest: str) -> None:

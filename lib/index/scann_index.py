@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,10 +23,12 @@ from lib.index.faiss_index import best_first, check_at_most, check_points
 from lib.index.ids import NO_ID
 from lib.index.options import real, whole
 from lib.index.raw_vectors import float_rows
-from lib.index.saving import Bodies
+from lib.index.saving import Bodies, check_held, form, read_array
 
 CENTROIDS = 16  # of a block: codes of 4 bits
 MEASURES = {"cosine": "dot_product", "inner_product": "dot_product", "l2": "squared_l2"}
+CONFIGURED = {"dot_product": "DotProduct", "squared_l2": "SquaredL2"}  # the same, as a saved index names them
+NPY = re.compile(r'asset_path: "([^"]*\.npy)"')
 ASSETS = "scann_assets.pbtxt"
 SAMPLE = 100_000  # vectors that k-means of cells and of blocks looks at; the library's own default
 
@@ -154,11 +157,27 @@ class ScaNNIndex(VectorSearchIndex):
         return {name: partial(_copy, room, name) for name in sorted(os.listdir(room.name))}
 
     def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+        assets, blocks = (folder / ASSETS).read_text(), -(-self.dimension // self._options["dims_per_block"])
+        expected = {"hashed_dataset.npy": f"uint8 {(n, blocks)}", "datapoint_to_token.npy": f"int32 {(n,)}"}
+        if self._options["rerank"]:
+            expected["dataset.npy"] = f"float32 {(n, self.dimension)}"
+        check_held(folder, {"files": sorted(NPY.findall(assets))}, {"files": sorted(expected)})
+        check_held(folder, {name: form(read_array(folder / name, True)) for name in expected}, expected)
         # Not the library's own loader, which would unpickle a file of that folder.
         library = self._library
         with silent():
-            searcher = library.scann_pybind.ScannNumpy(str(folder), (folder / ASSETS).read_text())
+            searcher = library.scann_pybind.ScannNumpy(str(folder), assets)
         self._searcher = library.ScannSearcher(searcher)
+        made = self._searcher.config()
+        found = {
+            "n": self._searcher.size(),
+            "dimension": int(re.search(r"input_dim: (\d+)", made)[1]),
+            "metric": re.search(r'distance_measure: "(.*?)Distance"', made)[1],
+            "n_leaves": int(re.search(r"num_children: (\d+)", made)[1]),
+        }
+        metric = CONFIGURED[MEASURES[self.metric]]
+        expected = {"n": n, "dimension": self.dimension, "metric": metric, **self._options}
+        check_held(folder, found, expected)
 
 
 def scann_library() -> ModuleType:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError, MissingFileError, load_arrays, save_arrays
+from lib.files import DamagedFileError, MissingFileError, load_arrays, save_arrays, sha256_of
 from lib.index import METRICS, FlatIndex, VectorSearchIndex
 from tests.index.contract import CASES, DIM, N
 from tests.index.oracle import assert_same
@@ -140,6 +142,28 @@ def test_a_folder_of_something_else_is_not_overwritten(tmp_path):
             filled().save(path)
 
 
+def test_every_family_overwrites_its_own_and_keeps_what_others_put_beside_it(tmp_path):
+    for case in CASES:
+        folder = tmp_path / case.name
+        index = case.filled()
+        index.save(folder)
+        written = {path.name for path in folder.iterdir()}
+        index.save(folder)  # our own files alone: replaced
+        for other in CASES:  # files of another family, which the header there names, are ours too
+            if other.index_type != case.index_type:
+                other.filled().save(folder)
+                index.save(folder)
+                break
+        assert {path.name for path in folder.iterdir()} == written
+        header = (folder / "index.npz").read_bytes()
+        (folder / "thesis.tex").write_text("mine")
+        with pytest.raises(RetrievalInputError, match="thesis.tex"):
+            index.save(folder)
+        assert (folder / "thesis.tex").read_text() == "mine"
+        assert (folder / "index.npz").read_bytes() == header
+        assert VectorSearchIndex.load(folder).ntotal == N
+
+
 def test_nothing_is_saved_before_training(tmp_path):
     with pytest.raises(RetrievalInputError, match="learnt nothing that could be saved: call train first"):
         VectorSearchIndex(16, "IVF").save(tmp_path / "a")
@@ -179,30 +203,101 @@ def test_a_family_loads_only_its_own(tmp_path):
         VectorSearchIndex.families.pop("Other", None)
 
 
+def seal_again(folder, bodies=(), **changes):
+    """Writes the header of a saved index anew, so that checksums match: with other entries and files."""
+    good = load_arrays(folder / "index.npz")
+    header = json.loads(str(good.pop("header")))
+    options = {name: changes.pop(name) for name in list(changes) if name in header["options"]}
+    arrays = {name: changes.pop(name) for name in list(changes) if name not in header}
+    header |= {**changes, "options": header["options"] | options}
+    header["bodies"] |= {name: sha256_of(folder / name) for name in bodies}
+    save_arrays(folder / "index.npz", **{**good, **arrays, "header": np.array(json.dumps(header))})
+
+
+def is_refused(folder):
+    try:
+        VectorSearchIndex.load(folder)
+    except (DamagedFileError, RetrievalInputError):
+        return True
+    return False
+
+
 def test_a_header_that_does_not_fit_its_bodies_is_refused(tmp_path):
-    offenders = []
+    accepted = []
     for number, case in enumerate(CASES):
-        if case.index_type == "ScaNN":
-            continue
-        case.filled(ids=np.arange(N) + 5).save(tmp_path / str(number))
-        path = tmp_path / str(number) / "index.npz"
-        good = load_arrays(path)
-        header = json.loads(str(good["header"]))
-        changed = {"n": N - 1, "dimension": 2 * DIM}
-        for name, value in header["options"].items():
-            if name in ("links", "n_bits", "nlist", "code_bytes"):
-                changed[name] = value // 2 if name != "links" else value - 1
-        for name, value in changed.items():
-            other = {**header, "options": dict(header["options"])}
-            (other if name in other else other["options"])[name] = value
-            save_arrays(path, **{**good, "header": np.array(json.dumps(other))})
-            try:
-                VectorSearchIndex.load(path.parent)
-                offenders.append(f"{case.name}: {name}")
-            except (DamagedFileError, RetrievalInputError):
-                pass
-        for ids in (good["ids"][1:], np.zeros(N, np.int64), good["ids"].astype(float)):
-            save_arrays(path, **{**good, "ids": ids})
-            with pytest.raises(DamagedFileError, match="distinct"):
-                VectorSearchIndex.load(path.parent)
-    assert offenders == []
+        good = tmp_path / str(number)
+        case.filled("l2", ids=np.arange(N) + 5).save(good)
+        options = json.loads(str(load_arrays(good / "index.npz")["header"]))["options"]
+        changes = [{"n": N - 1}, {"dimension": 2 * DIM}, {"metric": "cosine"}]
+        changes += [{"ids": ids} for ids in (np.arange(1, N), np.zeros(N, np.int64), np.arange(N) + 5.0)]
+        for name, value in options.items():
+            if name in ("links", "n_bits", "nlist", "code_bytes", "n_leaves", "dims_per_block"):
+                changes.append({name: value // 2 if name != "links" else value - 1})
+            if name in ("rotate", "fast_scan"):
+                changes.append({name: not value})
+        for change in changes:
+            if "metric" in change and ("PQ" in case.index_type or case.index_type == "LSH"):
+                continue  # squared distances of codes serve both, signs serve all
+            bad = shutil.copytree(good, tmp_path / "bad")
+            seal_again(bad, **change)
+            accepted += [] if is_refused(bad) else [f"{case.name}: {change}"]
+            shutil.rmtree(bad)
+        assert not is_refused(good)
+    assert accepted == []
+
+
+def test_bodies_of_another_index_or_of_nothing_are_refused_though_their_checksums_match(tmp_path):
+    folders = [tmp_path / str(number) for number in range(len(CASES))]
+    for case, folder in zip(CASES, folders):
+        case.filled().save(folder)
+    accepted = []
+
+    def tries(folder, what, **files):
+        bad = shutil.copytree(folder, tmp_path / "bad")
+        for name, content in files.items():
+            (bad / name).write_bytes(content)
+        seal_again(bad, bodies=files)
+        accepted.extend([] if is_refused(bad) else [f"{CASES[folders.index(folder)].name} with {what}"])
+        shutil.rmtree(bad)
+
+    for case, folder in zip(CASES, folders):
+        bodies = [path.name for path in folder.iterdir() if not path.name.startswith("index.npz")]
+        for name in bodies:
+            tries(folder, f"garbage in {name}", **{name: b"garbage"})
+        for other, others in zip(CASES, folders):
+            shared = [name for name in bodies if (others / name).is_file() and name == "index.faiss"]
+            if shared and other.index_type != case.index_type:
+                tries(folder, other.name, **{name: (others / name).read_bytes() for name in shared})
+        for name in {"rows.npy", "dataset.npy", "hashed_dataset.npy", "datapoint_to_token.npy"} & {*bodies}:
+            rows = np.load(folder / name)
+            for changed in (rows.astype(np.float64), rows[:-1], rows.astype(np.uint16)):
+                stream = io.BytesIO()
+                np.save(stream, changed)
+                tries(folder, f"{name} {changed.dtype} {changed.shape}", **{name: stream.getvalue()})
+    assert accepted == []
+
+
+def test_ids_of_lists_that_the_header_does_not_hold_are_refused(tmp_path):
+    for case in CASES:
+        if "IVF" in case.index_type:
+            folder = tmp_path / case.name
+            case.filled(ids=np.arange(N) + 5).save(folder)
+            seal_again(folder, ids=np.arange(N) + 6)
+            with pytest.raises(DamagedFileError, match="does not fit together.*ids.*Build the index again"):
+                VectorSearchIndex.load(folder)
+
+
+def test_headers_that_are_no_headers_are_refused(tmp_path):
+    filled().save(tmp_path / "a")
+    good = load_arrays(tmp_path / "a" / "index.npz")
+    header = json.loads(str(good["header"]))
+    changed = [json.dumps({key: value for key, value in header.items() if key != left}) for left in header]
+    changed += [json.dumps({**header, key: value}) for key in header for value in (None, [], "x", 1.5)]
+    for text in (*changed, "{", "[]", "[" * 9999):
+        save_arrays(tmp_path / "a" / "index.npz", **{**good, "header": np.array(text)})
+        with pytest.raises((DamagedFileError, RetrievalInputError)):
+            VectorSearchIndex.load(tmp_path / "a")
+    for lengths in (np.full(300, 2.0), np.full(300, np.nan), np.ones(300, np.float32), np.ones(299)):
+        save_arrays(tmp_path / "a" / "index.npz", **{**good, "lengths": lengths})
+        with pytest.raises(DamagedFileError, match="lengths"):
+            VectorSearchIndex.load(tmp_path / "a")

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count, unit_rows
-from lib.files import load_arrays, save_arrays
+from lib.checks import RetrievalInputError, as_embeddings, check_choice, check_count, unit_rows
+from lib.files import DamagedFileError, load_arrays, reading, save_arrays
 from lib.index.centroid_lists import Candidates, CentroidLists, spans
 from lib.index.options import MOST_DIMENSIONS, SEED
-from lib.index.tokens.residual_codec import SAMPLE, check_bits, nearest_centroids, sample, train_centroids
+from lib.index.saving import REBUILD, check_held, form
+from lib.index.tokens.residual_codec import (
+    SAMPLE,
+    check_bits,
+    id_dtype,
+    nearest_centroids,
+    sample,
+    train_centroids,
+)
 from lib.index.tokens.storage import STORAGES, TokenStorage
 from lib.tokens import Tokens
 
@@ -204,24 +212,34 @@ class TokenIndex:
         """Reads what `save` wrote.
 
         Raises:
-            DamagedFileError: the file differs from its checksum.
+            DamagedFileError: the file differs from its checksum, or its parts do not fit together.
             MissingFileError: the file or its checksum is not there.
             RetrievalInputError: not a token index, or another format.
         """
-        arrays = load_arrays(path, rebuild="Build the index again and save it.")
-        if not {"token_index", *HEADER, *ARRAYS} <= arrays.keys() or int(arrays["token_index"]) != FORMAT:
+        arrays = load_arrays(path, rebuild=REBUILD)
+        if "token_index" not in arrays or arrays["token_index"].tolist() != FORMAT:
             raise RetrievalInputError(f"{path} does not hold a token index of format {FORMAT}")
-        centroids = arrays["centroids"]
-        index = cls(
-            int(arrays["dimension"]),
-            str(arrays["storage"]),
-            n_centroids=len(centroids),
-            bits=int(arrays["bits"]),
-            seed=int(arrays["seed"]),
-        )
-        index._codec = STORAGES[index.storage].restore(arrays, centroids)
-        index._centroids, index._counts = centroids, arrays["counts"]
-        index._nearest, index._kept = [arrays["nearest"]], [arrays["kept"]]
+        with reading(path, "no token index", REBUILD):
+            dimension, storage, bits, seed = (arrays[name].tolist() for name in HEADER)
+            centroids, nearest, kept, counts = (arrays[name] for name in ARRAYS)
+            index = cls(dimension, storage, n_centroids=len(centroids), bits=bits, seed=seed)
+            index._codec = STORAGES[storage].restore(arrays, centroids)
+            width = index._codec.token_bytes(dimension) // index._codec.dtype.itemsize
+            expected = {
+                "centroids": f"float32 {(len(centroids), dimension)}",
+                "nearest": f"{id_dtype(len(centroids))} {(len(nearest),)}",
+                "kept": f"{index._codec.dtype} {(len(nearest), width)}",
+                "counts": f"int64 {(len(counts),)}",
+            }
+            check_held(path, {name: form(arrays[name]) for name in ARRAYS}, expected)
+            check_held(path, {"tokens": len(nearest)}, {"tokens": counts.sum()})
+            as_embeddings(centroids, "centroids")
+            if counts.min(initial=1) < 1 or nearest.max(initial=0) >= len(centroids):
+                raise DamagedFileError(
+                    f"{path} has a document without tokens or a token without a centroid. {REBUILD}"
+                )
+        index._centroids, index._counts = centroids, counts
+        index._nearest, index._kept = [nearest], [kept]
         return index
 
     def _flat(self, tokens: Tokens) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lib.checks import RetrievalInputError, as_embeddings, check_count, check_seed, unit_rows
+from lib.checks import RetrievalInputError, as_embeddings, check_count, check_seed, real_numbers, unit_rows
 from lib.index.exact import topk_exact
 
 BITS = (1, 2, 4)  # those that fill bytes
@@ -60,6 +60,18 @@ class ResidualCodec:
     centroids: np.ndarray
     cutoffs: np.ndarray
     values: np.ndarray
+
+    def __post_init__(self) -> None:
+        as_embeddings(self.centroids, "centroids")
+        cutoffs, values = real_numbers(self.cutoffs, "cutoffs"), real_numbers(self.values, "values")
+        kinds = {str(part.dtype) for part in (self.centroids, self.cutoffs, self.values)}
+        if len(cutoffs) not in (1, 3, 15) or len(values) != len(cutoffs) + 1 or kinds != {"float32"}:
+            raise RetrievalInputError(
+                f"cutoffs must be 1, 3 or 15 numbers, values one more, and all float32 like the centroids, "
+                f"got {len(cutoffs)} and {len(values)}, {' and '.join(sorted(kinds))}"
+            )
+        if (np.diff(cutoffs) < 0).any():
+            raise RetrievalInputError(f"cutoffs must ascend, got {cutoffs}")
 
     @classmethod
     def train(cls, vectors, n_centroids: int, bits: int = 2, seed: int = 0) -> ResidualCodec:

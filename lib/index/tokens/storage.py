@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.checks import RetrievalInputError, check_number
 from lib.index.tokens.residual_codec import Codes, ResidualCodec, packed_bytes
 from lib.tokens import round_to_int8
 
 
 class TokenStorage(Protocol):
     """What every storage does; `nearest` are the centroids of tokens, which the index keeps in any case."""
+
+    dtype: ClassVar[np.dtype]  # of what `encode` makes
 
     @classmethod
     def train(cls, given: np.ndarray, rows: np.ndarray, centroids: np.ndarray, bits: int) -> TokenStorage:
@@ -38,6 +40,8 @@ class TokenStorage(Protocol):
 
 class Float32Storage:
     """Unit vectors, 4 d bytes each."""
+
+    dtype = np.dtype(np.float32)
 
     @classmethod
     def train(cls, given, rows, centroids, bits) -> Float32Storage:
@@ -70,6 +74,10 @@ class Int8Storage:
     """
 
     largest: float
+    dtype: ClassVar = np.dtype(np.int8)
+
+    def __post_init__(self) -> None:
+        check_number(self.largest, "largest", 0)
 
     @classmethod
     def train(cls, given, rows, centroids, bits) -> Int8Storage:
@@ -95,7 +103,7 @@ class Int8Storage:
 
     @classmethod
     def restore(cls, state, centroids) -> Int8Storage:
-        return cls(float(state["largest"]))
+        return cls(state["largest"].tolist())
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,7 @@ class ResidualStorage:
     """What `ResidualCodec` keeps besides the number of the centroid: ceil(d bits / 8) bytes each."""
 
     codec: ResidualCodec
+    dtype: ClassVar = np.dtype(np.uint8)
 
     @classmethod
     def train(cls, given, rows, centroids, bits) -> ResidualStorage:
@@ -122,7 +131,10 @@ class ResidualStorage:
 
     @classmethod
     def restore(cls, state, centroids) -> ResidualStorage:
-        return cls(ResidualCodec(centroids, state["cutoffs"], state["values"]))
+        codec = ResidualCodec(centroids, state["cutoffs"], state["values"])
+        if codec.bits != state["bits"]:
+            raise RetrievalInputError(f"bits is {state['bits']}, but there are {2**codec.bits} buckets")
+        return cls(codec)
 
 
 STORAGES: dict[str, type[TokenStorage]] = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError, save_arrays
+from lib.files import DamagedFileError, load_arrays, save_arrays
 from lib.index import Candidates, TokenIndex, centroid_lists
 from lib.models.maxsim import maxsim, maxsim_pairs
 from lib.tokens import Tokens
@@ -192,6 +195,15 @@ def test_a_saved_index_is_the_same_index(storage, tmp_path):
     assert (loaded.documents([60, 2]).vectors == index.documents([60, 2]).vectors).all()
 
 
+def test_saving_replaces_one_file_and_leaves_the_rest_of_the_folder(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    for storage in STORAGES:
+        filled(storage).save(tmp_path / "tokens.npz")
+        assert TokenIndex.load(tmp_path / "tokens.npz").storage == storage
+    assert {path.name for path in tmp_path.iterdir()} == {"thesis.tex", "tokens.npz", "tokens.npz.sha256"}
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
 def test_a_file_that_is_something_else_or_damaged_is_refused(tmp_path):
     save_arrays(tmp_path / "other.npz", ids=np.arange(3))
     with pytest.raises(RetrievalInputError, match="does not hold a token index of format 1"):
@@ -201,6 +213,46 @@ def test_a_file_that_is_something_else_or_damaged_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedFileError):
         TokenIndex.load(path)
+
+
+def test_parts_of_a_file_that_do_not_fit_together_are_refused_though_the_checksum_matches(tmp_path):
+    accepted = []
+    for storage, tokens in product(STORAGES, (DOCUMENTS, DOCUMENTS.as_int8())):
+        path = tmp_path / "tokens.npz"
+        filled(storage, tokens).save(path)
+        good = load_arrays(path)
+        changes = {
+            name: [values[:-1], values.astype(np.float16)] for name, values in good.items() if values.ndim
+        }
+        changes |= {
+            name: [value[None], value.astype(bytes)] for name, value in good.items() if not value.ndim
+        }
+        for name in ("centroids", "cutoffs", "values", "largest"):
+            if name in good:
+                changes[name].append(np.full_like(good[name], np.nan))
+        changes["centroids"] += [np.pad(good["centroids"], ((0, 0), (0, 1)))]
+        changes["nearest"] += [np.full_like(good["nearest"], 16)]
+        changes["kept"] += [
+            good["kept"][:, :-1],
+            good["kept"].view(np.uint8 if storage == "int8" else np.int8),
+        ]
+        changes["counts"] += [good["counts"][::-1] * -1, np.append(good["counts"], 0), good["counts"] + 1]
+        changes["dimension"] += [np.array(15), np.array(16.5)]
+        changes["bits"] += [np.array(3)] + [np.array(1)] * (storage == "residual")
+        changes["storage"] += [np.array(other) for other in STORAGES if other != storage]
+        if storage == "residual":
+            changes["cutoffs"] += [good["cutoffs"][::-1]]
+        for name, value in [(name, value) for name, values in changes.items() for value in values]:
+            save_arrays(path, **{**good, name: value})
+            with suppress(DamagedFileError, RetrievalInputError):
+                TokenIndex.load(path)
+                accepted.append(f"{storage}: {name} {value.dtype} {value.shape}")
+        for name in good:
+            save_arrays(path, **{other: value for other, value in good.items() if other != name})
+            with suppress(DamagedFileError, RetrievalInputError):
+                TokenIndex.load(path)
+                accepted.append(f"{storage}: without {name}")
+    assert accepted == []
 
 
 # ---- edges and bad input

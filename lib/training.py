@@ -221,10 +221,9 @@ class Trainer:
 
     def _resume(self) -> None:
         restart = "Delete it to train from the start."
-        try:
-            content = self.checkpoint.read_bytes()
-        except FileNotFoundError:
+        if not self.checkpoint.is_file():
             return
+        content = self.checkpoint.read_bytes()
         content, digest = content[:-DIGEST], content[-DIGEST:]
         if hashlib.sha256(content).digest() != digest:
             raise DamagedFileError(

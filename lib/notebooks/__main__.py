@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -22,7 +21,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--build", default="build", type=Path, help="folder for HTML and report")
     options = parser.parse_intermixed_args(arguments)
     names = tuple(options.names)
-    os.environ.pop("MPLBACKEND", None)  # the notebooks choose it
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

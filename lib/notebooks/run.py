@@ -227,9 +227,10 @@ def _with_progress(paths, console, action):
 
 
 def _kernel_environment() -> dict[str, str]:
-    """The environment of this process, with `lib` importable and model hubs off."""
+    """The environment of this process, with `lib` importable, model hubs off, and figures shown inline."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"HF_HUB_OFFLINE": "1", **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    kept = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # the notebooks choose
+    return {"HF_HUB_OFFLINE": "1", **kept, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _failed(cell) -> bool:

@@ -51,9 +51,11 @@ def built(tmp_path_factory):
     notebook = new_notebook(cells=good, metadata={"language_info": {"name": "python", "version": "3.0.0"}})
     nbformat.write(notebook, folder / "00_first.ipynb")
     nbformat.write(new_notebook(cells=bad), folder / "01_second.ipynb")
-    execute_in_place(folder / "00_first.ipynb")
     console = Console(record=True, width=100, force_terminal=False)
-    runs = run_all(folder, folder / "build", console=console)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLBACKEND", "nonsense")  # of the shell; the kernels do not see it
+        execute_in_place(folder / "00_first.ipynb")
+        runs = run_all(folder, folder / "build", console=console)
     return folder, runs, console.export_text()
 
 

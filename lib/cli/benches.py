@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lib.checks import RetrievalInputError, check_choice, check_threads
-from lib.cli.output import console, print_rows, progress_bar, say
+from lib.cli.output import console, counted, print_rows, progress_bar, say
 
 bench = typer.Typer(no_args_is_help=True, help="Measures this library beside others, on this machine.")
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for measurements, which are told as they come and kept; it takes the next one and its number."""
+    from lib.benchmarks.alone import keeping
+
+    with progress_bar() as bar, keeping(say):
+        row = bar.add_task("each in a process of its own, one thread", total=None)
+        yield lambda what, done, total: bar.update(row, description=what, completed=done, total=total)
+        bar.update(row, completed=bar.tasks[0].total)
 
 
 @bench.command("metrics")
@@ -23,7 +36,6 @@ def bench_metrics(
     ] = False,
 ) -> None:
     """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
-    from lib.benchmarks.alone import keeping
     from lib.benchmarks.metrics import cost
     from lib.benchmarks.metrics import disagreements as metric_disagreements
 
@@ -32,14 +44,12 @@ def bench_metrics(
         title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
         print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
         return
-    with console.status("each library in a process of its own, one thread"), keeping(say):
-        rows = cost.table(queries, candidates, repeats=repeats)
-        print_rows(
-            cost.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread, processor time"
-        )
-    with console.status("COCO-5K from embeddings"), keeping(say):
-        rows = cost.coco_table(repeats=repeats)
-        print_rows(cost.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
+    with measuring() as progress:
+        rows = cost.table(queries, candidates, repeats=repeats, progress=progress)
+    print_rows(cost.as_text(rows), f"{queries:,} queries x {candidates:,} items, one thread, processor time")
+    with measuring() as progress:
+        rows = cost.coco_table(repeats=repeats, progress=progress)
+    print_rows(cost.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
 
 
 @bench.command("losses")
@@ -52,17 +62,11 @@ def bench_losses(
     limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
 ) -> None:
     """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
-    from lib.benchmarks.alone import keeping
     from lib.benchmarks.losses import cost
 
-    with console.status("each loss in a process of its own, one thread") as status, keeping(say):
-        rows = cost.table(
-            batch_size or cost.BATCH_SIZES,
-            dim=dim,
-            repeats=repeats,
-            limit_s=limit,
-            progress=status.update,
-        )
+    sizes = batch_size or cost.BATCH_SIZES
+    with measuring() as progress:
+        rows = cost.table(sizes, dim=dim, repeats=repeats, limit_s=limit, progress=progress)
     print_rows(cost.as_text(rows), f"d = {dim}, float32, one thread, processor time")
 
 
@@ -75,12 +79,11 @@ def bench_maxsim(
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
 ) -> None:
     """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
-    from lib.benchmarks.alone import keeping
     from lib.benchmarks.architectures import maxsim_cost
 
-    with console.status("each system in a process of its own, one thread") as status, keeping(say):
+    with measuring() as progress:
         rows = maxsim_cost.table(
-            queries, documents, length=length, dim=dim, repeats=repeats, progress=status.update
+            queries, documents, length=length, dim=dim, repeats=repeats, progress=progress
         )
     title = f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one thread"
     print_rows(maxsim_cost.as_text(rows), f"{title}, processor time")
@@ -96,7 +99,8 @@ def bench_loss_quality(
     parts = [check_choice(name, trials.PARTS, "part") for name in part or trials.PARTS]
     if part:
         console.print("a part alone is run but not written: the table is written whole")
-    trials.fill(parts, log=say)
+    with progress_bar() as bar:
+        trials.fill(parts, log=say, progress=counted(bar, "trials"))
     if not part:
         trials.collect()
 
@@ -159,11 +163,10 @@ def bench_faiss(
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
 ) -> None:
     """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings anneal)."""
-    from lib.benchmarks.alone import keeping
     from lib.benchmarks.ann import faiss_cost
 
-    with console.status("each system in a process of its own, one thread") as status, keeping(say):
-        rows = faiss_cost.table(repeats=repeats, progress=status.update)
+    with measuring() as progress:
+        rows = faiss_cost.table(repeats=repeats, progress=progress)
     print_rows(
         faiss_cost.as_text(rows), "search 100,000 x 256, build 20,000 x 128, one thread, processor time"
     )
@@ -174,9 +177,10 @@ def bench_architectures() -> None:
     """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""
     from lib.benchmarks.architectures import quality, sample
 
-    quality.fill(say)
-    quality.collect()
-    sample.collect(say)
+    with progress_bar() as bar:
+        quality.fill(say, counted(bar, "searches"))
+        quality.collect()
+        sample.collect(say, counted(bar, "captions read with every image"))
     print_rows(quality.as_text(quality.committed()), "architectures, 95% intervals by item")
 
 
@@ -185,7 +189,8 @@ def bench_rerank() -> None:
     """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a minute)."""
     from lib.benchmarks.architectures import rerank_depth, rerank_readings
 
-    rerank_readings.collect(say)
+    with progress_bar() as bar:
+        rerank_readings.collect(say, counted(bar, "captions read"))
     rows = rerank_depth.curve(rerank_readings.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])
     texts = [
         {key: f"{value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()}

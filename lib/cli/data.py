@@ -11,7 +11,7 @@ import typer
 
 from lib.checks import RetrievalInputError
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
-from lib.cli.output import console, print_rows, progress_bar, say
+from lib.cli.output import console, counted, print_rows, progress_bar, say
 from lib.files import MissingFileError, atomic_path
 
 if TYPE_CHECKING:
@@ -199,12 +199,7 @@ def _download(sources: tuple[Source, ...], root: Path) -> None:
         )
     for source in sources:
         with _bytes_bar() as bar:
-            row = bar.add_task(source.file, total=source.size)
-
-            def progress(done: int, total: int | None, bar: Progress = bar, row=row) -> None:
-                bar.update(row, completed=done, total=total)
-
-            lines = obtain(source, root, progress=progress)
+            lines = obtain(source, root, progress=counted(bar, source.file))
         for line in lines:
             say(line)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +20,7 @@ from rich.table import Table
 
 # A pipe or a file has no width of its own: wide enough that the tables of the benchmarks keep their columns.
 PIPE_WIDTH = 200
+SLOWEST_STEP_S = 3600  # rich forgets older steps, and from one step alone no time left can be told
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
 
 
@@ -30,7 +32,14 @@ def say(line: str) -> None:
 def progress_bar() -> Progress:
     """A bar with counts and times; its console prints between its redrawings."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
+    times = TimeElapsedColumn(), TimeRemainingColumn()
+    return Progress(*columns, *times, console=console, speed_estimate_period=SLOWEST_STEP_S)
+
+
+def counted(bar: Progress, description: str) -> Callable[[int, int], None]:
+    """A row of the bar, told how many steps of how many are done."""
+    row = bar.add_task(description, total=None)
+    return lambda done, total: bar.update(row, completed=done, total=total)
 
 
 def print_rows(rows: list[dict], title: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from lib.checks import RetrievalInputError
 from lib.cli.benches import bench
-from lib.cli.output import console, print_rows, progress_bar, say
+from lib.cli.output import console, counted, print_rows, progress_bar, say
 
 
 def encode(
@@ -31,13 +31,14 @@ def encode(
     settings = {"precision": precision, "device": device, "prompt": prompt, "batch_size": batch_size}
     encoder = load(model, pretrained, **settings)
     with progress_bar() as bar:
-        row = bar.add_task("samples", total=None)
+        row, shards_done = bar.add_task("samples", total=None), counted(bar, "shards")
         report = encode_shards(
             encoder,
             paths,
             out,
             batch_size=batch_size,
             progress=lambda n: bar.advance(row, n),
+            shards_done=shards_done,
             log=say,
         )
     say(report.text())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.progress import TaskID
 
 from lib.checks import RetrievalInputError, check_choice
-from lib.cli.output import progress_bar, say
+from lib.cli.output import counted, progress_bar, say
 
 
 def train(
@@ -23,9 +22,4 @@ def train(
     chosen = [check_choice(name, RECIPES, "artifact") for name in (RECIPES if everything else names)]
     with progress_bar() as bar:
         for name in chosen:
-            row = bar.add_task(name, total=None)
-
-            def progress(step: int, steps: int, row: TaskID = row) -> None:
-                bar.update(row, completed=step, total=steps)
-
-            build(name, log=say, progress=progress)
+            build(name, log=say, progress=counted(bar, name))

@@ -50,7 +50,7 @@ def embed(
         side: which of the corpus's sequences they are, for example `"media"` or `"texts"`.
         folder: where to keep them; `data/cache/embeddings` by default.
         chunk: inputs per file: what a stopped run loses at most.
-        progress: called with the number of rows that have become ready, after each chunk.
+        progress: called with the number of rows that are ready: those that were there, then each chunk.
 
     Returns:
         float32 `(n, dim)`. Kept as float32, since results from the cache must equal those without it to the
@@ -80,15 +80,28 @@ def embed(
     }
     room = _room(facts, folder)
 
+    told = 0
+
+    def tell(ready: int) -> None:
+        nonlocal told
+        if progress is not None and ready > told:
+            progress(ready - told)
+        told = ready
+
     def made(start: int, stop: int) -> Callable[[], dict[str, np.ndarray]]:
-        return lambda: {"rows": _checked(encode(inputs[start:stop]), start, stop)}
+        def make() -> dict[str, np.ndarray]:
+            tell(start)  # chunks that were there count at once, or they would shorten the time that is left
+            rows = _checked(encode(inputs[start:stop]), start, stop)
+            tell(stop)
+            return {"rows": rows}
+
+        return make
 
     parts = []
     for start, stop in _spans(n, chunk):
         name = _name(start, stop)
         parts.append(kept_arrays(room / name, made(start, stop), f"{room.name}/{name}")["rows"])
-        if progress is not None:
-            progress(stop - start)
+    tell(n)
     return np.concatenate(parts)
 
 

@@ -89,6 +89,7 @@ def encode_shards(
     batch_size: int = 64,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int], None] = lambda n: None,
+    shards_done: Callable[[int, int], None] = lambda done, of: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> EncodingReport:
     """Embeds pictures and captions of shards, in the files that clip-retrieval writes, one set per shard.
@@ -112,6 +113,8 @@ def encode_shards(
         batch_size: samples read, decoded and encoded together.
         max_pixels: a larger picture is left out, and reported.
         progress: called with the number of samples encoded after each batch.
+        shards_done: called with how many of how many shards are done, before the first that is encoded and
+            after each.
         log: takes the lines of each shard when it is done.
 
     Returns:
@@ -136,17 +139,19 @@ def encode_shards(
     for files in sets.values():  # before hours of work, not after
         files.check_encoder(encoder.identity)
     results = []
-    for path in paths:
+    for number, path in enumerate(paths):
         files = sets[path.stem]
         record, reason = files.finished(path)
         if record is None:
             if reason:
                 log(f"{path.name}: encoding again, {reason}")
+            shards_done(number, len(paths))
             record = _encode(encoder, path, files, batch_size, max_pixels, progress)
             results.append(_result(record, encoded_now=True))
         else:
             results.append(_result(record, encoded_now=False))
         log(results[-1].text())
+    shards_done(len(paths), len(paths))
     return EncodingReport(tuple(results))
 
 

@@ -383,7 +383,9 @@ def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatc
     from lib.benchmarks.losses import trials
 
     ran, written = [], []
-    monkeypatch.setattr(trials, "fill", lambda parts, log: ran.extend(parts) or log("heads 1/1: icons"))
+    monkeypatch.setattr(
+        trials, "fill", lambda parts, log, progress: ran.extend(parts) or log("heads 1/1: icons")
+    )
     monkeypatch.setattr(trials, "collect", lambda: written.append(True))
     code, out, _ = run("bench", "loss-quality", "--part", "heads")
     assert code == 0 and ran == ["heads"] and not written and "heads 1/1: icons" in out
@@ -396,12 +398,63 @@ def test_bench_architectures_fills_collects_and_prints(run, monkeypatch):
     from lib.benchmarks.architectures import quality, sample
 
     done = []
-    monkeypatch.setattr(quality, "fill", lambda log: log("scenes: dual encoder, part 1 of 1"))
+    monkeypatch.setattr(quality, "fill", lambda log, progress: log("scenes: dual encoder, part 1 of 1"))
     monkeypatch.setattr(quality, "collect", lambda: done.append("table"))
-    monkeypatch.setattr(sample, "collect", lambda log: done.append("sample"))
+    monkeypatch.setattr(sample, "collect", lambda log, progress: done.append("sample"))
     code, out, _ = run("bench", "architectures")
     assert code == 0 and done == ["table", "sample"] and "part 1 of 1" in out
     assert "architectures, 95% intervals by item" in out
+
+
+def test_steps_of_many_minutes_have_a_time_left():
+    from lib.cli.output import counted, progress_bar
+
+    clock, bar = [0.0], progress_bar()
+    bar.get_time = lambda: clock[0]
+    tell = counted(bar, "trials")
+    tell(40, 50)  # were there already: they say nothing of the time that the others take
+    for done in (41, 42):
+        clock[0] += 700
+        tell(done, 50)
+    assert bar.tasks[0].time_remaining == 8 * 700
+
+
+def test_measurements_are_counted_on_a_bar_that_ends_full(monkeypatch):
+    import io
+
+    from rich.console import Console
+
+    from lib.benchmarks.alone import Cost
+    from lib.benchmarks.ann import faiss_cost
+    from lib.benchmarks.architectures import maxsim_cost
+    from lib.benchmarks.losses import cost as loss_cost
+    from lib.benchmarks.metrics import cost as metric_cost
+    from lib.cli import output
+    from lib.cli.benches import measuring
+
+    cost = Cost([0.0], [1.0], 10**6, dict.fromkeys([*metric_cost.METRICS, "mean", "loss"], 1.0))
+    sides = {"images": np.zeros(2), "captions": np.zeros(10)}
+    for module in (faiss_cost, maxsim_cost, loss_cost, metric_cost):
+        monkeypatch.setattr(module, "measure_alone", lambda *args, **options: cost)
+    monkeypatch.setattr(metric_cost, "coco_inputs", lambda *_: sides)
+    for name in ("search_inputs", "build_inputs"):
+        monkeypatch.setattr(faiss_cost, name, lambda n, n_queries: {})
+    tables = {
+        "6/6": lambda tell: faiss_cost.table(progress=tell),
+        "4/4": lambda tell: maxsim_cost.table(2, 2, length=2, dim=2, progress=tell),
+        f"{2 * len(loss_cost.JOBS)}/": lambda tell: loss_cost.table([2, 4], dim=2, progress=tell),
+        f"{len(metric_cost.SYSTEMS)}/": lambda tell: metric_cost.table(5, 12, progress=tell),
+        "3/3": lambda tell: metric_cost.coco_table(progress=tell),
+    }
+    for full, table in tables.items():
+        terminal = Console(file=io.StringIO(), force_terminal=True, width=120)
+        monkeypatch.setattr(output, "console", terminal)
+        seen = []
+        with measuring() as progress:
+            table(lambda *step, seen=seen, progress=progress: seen.append(step) or progress(*step))
+        done = [step[1] for step in seen]
+        assert done == sorted(done) and done[0] == 0 and all(step[1] < step[2] for step in seen)
+        assert full in terminal.file.getvalue()
 
 
 def test_plan_prints_options_and_what_is_not_known(run, monkeypatch):

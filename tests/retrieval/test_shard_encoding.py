@@ -53,11 +53,20 @@ def shards(tmp_path):
 
 
 def test_rows_stand_in_step_and_are_what_the_encoder_gives(mini, tmp_path):
-    encoder, done = MeanColour(), []
+    encoder, done, shards = MeanColour(), [], []
     paths = shard_paths(mini / "shards")
-    report = encode_shards(encoder, paths, tmp_path, batch_size=16, progress=done.append)
+    encode_shards(encoder, paths[:1], tmp_path, batch_size=16, progress=done.append)
+    report = encode_shards(
+        encoder,
+        paths,
+        tmp_path,
+        batch_size=16,
+        progress=done.append,
+        shards_done=lambda *counts: shards.append(counts),
+    )
+    assert shards == [(1, 2), (2, 2)]
     assert done == encoder.batches == [3, 16, 16, 15] and report.rows == 50
-    assert report.encoded_now == ("00000.tar", "00001.tar") and not report.shards[1].problems
+    assert report.encoded_now == ("00001.tar",) and not report.shards[1].problems
     samples = list(Shard(paths[1]))
     images, texts = (np.load(tmp_path / f"{side}_emb_00001.npy") for side in ("img", "text"))
     rows = pq.read_table(tmp_path / "metadata_00001.parquet").to_pylist()

@@ -32,7 +32,7 @@ def table(
     n_search: int = 100_000,
     n_build: int = 20_000,
     n_queries: int = 1_000,
-    progress: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
     """Exact search (d = 256) and training and adding of product quantisers (d = 128), ours and faiss's.
 
@@ -45,7 +45,7 @@ def table(
         repeats: timed runs; a build by factory string takes most of a minute or more.
         n_search, n_build: vectors.
         n_queries: of the search; a tenth of them judge the builds.
-        progress: takes what is measured next.
+        progress: takes what comes next, how many rows are done, and how many there are.
 
     Returns:
         Tidy rows: task, system, the columns of `peers.beside_peer` and times_as_fast, its ratio the other
@@ -58,7 +58,7 @@ def table(
     for task, arrays in inputs.items():
         costs = {}
         for system in (FAISS, OURS):
-            progress(f"{task}, {system}")
+            progress(f"{task}, {system}", len(rows) + len(costs), 2 * len(inputs))
             costs[system] = measure_alone(SYSTEMS_MODULE, f"{task}, {system}", arrays, repeats=repeats)
         for system, cost in costs.items():
             row = peers.beside_peer(cost, costs[FAISS])

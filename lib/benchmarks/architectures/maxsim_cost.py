@@ -37,7 +37,7 @@ def table(
     dim: int = 128,
     repeats: int = 3,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
     """Seconds and peak memory of all scores by each library, without and with padding: one thread, float32.
 
@@ -51,7 +51,7 @@ def table(
         dim: of a token.
         repeats: timed runs of each.
         seed: of the tokens.
-        progress: takes what is measured next, in words.
+        progress: takes what comes next, how many rows are done, and how many there are.
 
     Returns:
         Tidy rows: tokens, system, seconds (median), fastest_s, slowest_s, gflops (10^9 a second, of the
@@ -72,8 +72,8 @@ def table(
         for library in LIBRARIES:
             name = f"{library}, {kind}"
             job = JOBS[name]
+            progress(name, len(rows), len(INPUTS) * len(LIBRARIES))
             if job.is_installed:
-                progress(name)
                 costs[library] = measure_alone(SYSTEMS_MODULE, name, arrays, repeats=repeats)
             row = peers.beside_peer(costs.get(library), costs.get(PEER))
             seconds = row["seconds"]

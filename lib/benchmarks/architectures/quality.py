@@ -22,15 +22,14 @@ from lib.benchmarks.architectures.systems import (
     system_of,
     systems,
     test_task,
+    weights_of,
 )
 from lib.files import (
-    CHECKSUM_SUFFIX,
     artifacts_dir,
     atomic_path,
     cache_dir,
     load_arrays,
     optional_write,
-    recorded_digest,
     save_arrays,
     seal,
     verify,
@@ -42,7 +41,6 @@ from lib.metrics import (
     paired_bootstrap_interval,
     paired_randomization,
 )
-from lib.models.artifacts import WEIGHTS
 from lib.retrieval import Run
 from lib.task import RetrievalTask
 
@@ -71,13 +69,19 @@ def metrics_of(kept: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 # ---- running, a part at a time
 
 
-def fill(log: Callable[[str], None] = print) -> None:
+def fill(
+    log: Callable[[str], None] = print, progress: Callable[[int, int], None] = lambda done, of: None
+) -> None:
     """Searches with every system whose models are there; what was done before is in the cache."""
-    for system in systems():
-        parts = _parts(system)
-        for number, rows in enumerate(parts, start=1):
-            _found(system, rows)
-            log(f"{system.task}: {system.name}, part {number} of {len(parts)}")
+    every = [(system, number, rows) for system in systems() for number, rows in enumerate(_parts(system), 1)]
+    done = sum(_kept(system, rows).exists() for system, _, rows in every)
+    progress(done, len(every))
+    for system, number, rows in every:
+        new = not _kept(system, rows).exists()
+        _found(system, rows)
+        log(f"{system.task}: {system.name}, part {number} of {len(_parts(system))}")
+        done += new
+        progress(done, len(every))
 
 
 def collect() -> None:
@@ -119,9 +123,8 @@ def _found(system: System, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def _kept(system: System, rows: np.ndarray) -> Path:
     """In the cache, under the checksums of the models, so that another model's results are not taken."""
-    sums = [artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX) for name in system.models]
-    made = "-".join(recorded_digest(path, f"Run: crossmodal train {path.parent.name}")[:8] for path in sums)
-    name = f"{system.task}-{system.name}-{made}-{rows[0]}-{len(rows)}".replace(", ", "_").replace(" ", "_")
+    name = f"{system.task}-{system.name}-{weights_of(system.models)}-{rows[0]}-{len(rows)}"
+    name = name.replace(", ", "_").replace(" ", "_")
     return cache_dir() / "architectures" / f"{name}.npz"
 
 

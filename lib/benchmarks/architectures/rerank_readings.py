@@ -6,7 +6,6 @@ when it is asked for. The first stage always compares int8 vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from lib.benchmarks import dual_encoders
 from lib.benchmarks.architectures.rerank_depth import Reading, read
-from lib.benchmarks.architectures.sample import LOGITS
+from lib.benchmarks.architectures.sample import LOGITS, Log, Progress, read_in_parts
+from lib.benchmarks.architectures.systems import weights_of
 from lib.benchmarks.matryoshka import shortened
 from lib.checks import unit_rows
 from lib.datasets import icons, scenes
@@ -113,18 +113,24 @@ def moved_dual_on_icons(first: Reading, pixels: int = MOVED) -> Reading:
     return Reading(task, first.run, scores, f"cosine, drawings moved by {pixels} pixels")
 
 
-def collect(log: Callable[[str], None] = print) -> Path:
-    """Writes the stored lists and logits of the hard split, from the committed models."""
-    task = hard_task()
-    log(f"{len(task.queries)} captions x {DEPTH} of {len(task.gallery):,} images, every pair is read")
-    retriever = two_stages_over(task, load_model("scenes"), load_model("scenes_cross"), DEPTH)
-    reading = read(retriever, task, depth=DEPTH, k=DEPTH)
-    save_arrays(
-        _path(HARD),
-        ids=reading.run.ids.astype(np.uint16),
-        cosines=reading.run.scores.astype(np.float32),
-        logits=reading.scores.astype(np.float16),
-    )
+def collect(log: Log = print, progress: Progress = lambda done, of: None) -> Path:
+    """Writes the stored lists and logits of the hard split, from the committed models; goes on where it
+    stopped."""
+    task, n = hard_task(), len(hard_task().queries)
+    log(f"{n} captions x {DEPTH} of {len(task.gallery):,} images, every pair is read")
+    models = "scenes", "scenes_cross"
+    retriever = two_stages_over(task, *map(load_model, models), DEPTH)
+
+    def part(now: slice) -> dict[str, np.ndarray]:
+        reading = read(retriever, task.take_queries(range(n)[now]), depth=DEPTH, k=DEPTH)
+        return {
+            "ids": reading.run.ids.astype(np.uint16),
+            "cosines": reading.run.scores.astype(np.float32),
+            "logits": reading.scores.astype(np.float16),
+        }
+
+    name = f"hard-{weights_of(models)}-{DEPTH}-of-{n}"
+    save_arrays(_path(HARD), **read_in_parts(name, n, part, log, progress))
     return _path(HARD)
 
 

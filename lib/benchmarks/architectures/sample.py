@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from lib.benchmarks import dual_encoders
 from lib.benchmarks.architectures.rerank_depth import Reading, share_kept
-from lib.benchmarks.architectures.systems import N_IMAGES, N_SAMPLED, SAMPLES, model, test_task
+from lib.benchmarks.architectures.systems import (
+    N_IMAGES,
+    N_SAMPLED,
+    SAMPLES,
+    model,
+    test_task,
+    weights_of,
+)
 from lib.files import (
-    CHECKSUM_SUFFIX,
     artifacts_dir,
     cache_dir,
     kept_arrays,
     load_arrays,
-    recorded_digest,
     save_arrays,
 )
 from lib.index import VectorSearchIndex
-from lib.models.artifacts import WEIGHTS
 from lib.retrieval import DualEncoderRetriever, Run, Work
 from lib.retrieval.galleries import retriever_over
 from lib.retrieval.runs import best_first
 from lib.task import RetrievalTask
 
 AT_ONCE = 25
+Log, Progress = Callable[[str], None], Callable[[int, int], None]
 MODEL = "scenes_cross"
 LOGITS = "cross-encoder logit"
 FILE = "scenes_cross_exhaustive.npz"
@@ -43,24 +48,35 @@ def task() -> RetrievalTask:
     return test_task("scenes").take_queries(QUERIES)
 
 
-def collect(log: Callable[[str], None] = print) -> None:
+def collect(log: Log = print, progress: Progress = lambda done, of: None) -> None:
     """Reads all 250,000 pairs and writes their logits (float16); goes on where it stopped."""
     model(MODEL)  # says how to make it where it is missing
-    sidecar = artifacts_dir() / MODEL / (WEIGHTS + CHECKSUM_SUFFIX)
     found = cache(lambda: retriever_over(task(), model(MODEL)))  # made only where pairs are left to read
-    made = recorded_digest(sidecar, f"Run: crossmodal train {MODEL}")[:8]
-    parts = []
-    for start in range(0, N_SAMPLED, AT_ONCE):
-        path = cache_dir() / "architectures" / f"exhaustive-{made}-{start}.npz"
 
-        def make(start: int = start) -> dict[str, np.ndarray]:
-            queries = found().encode(task().queries[start : start + AT_ONCE], "text")
-            every = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
-            return {"logits": found().score(queries, every)}
+    def read(now: slice) -> dict[str, np.ndarray]:
+        queries = found().encode(task().queries[now], "text")
+        every = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
+        return {"logits": found().score(queries, every)}
 
-        parts.append(kept_arrays(path, make)["logits"])
-        log(f"every pair read: {start + AT_ONCE} of {N_SAMPLED} captions")
-    save_arrays(_path(), logits=np.concatenate(parts).astype(np.float16))
+    name = f"exhaustive-{weights_of([MODEL])}"
+    arrays = read_in_parts(name, N_SAMPLED, read, log, progress)
+    save_arrays(_path(), logits=arrays["logits"].astype(np.float16))
+
+
+def read_in_parts(
+    name: str, n: int, read: Callable[[slice], dict[str, np.ndarray]], log: Log, progress: Progress
+) -> dict[str, np.ndarray]:
+    """What is read for n captions, `AT_ONCE` at a time; parts kept under that name are not read again."""
+    paths = {at: cache_dir() / "architectures" / f"{name}-{at}.npz" for at in range(0, n, AT_ONCE)}
+    parts, done = [], sum(min(AT_ONCE, n - at) for at, path in paths.items() if path.is_file())
+    progress(done, n)
+    for at, path in paths.items():
+        now = slice(at, min(at + AT_ONCE, n))
+        done += 0 if path.is_file() else now.stop - at
+        parts.append(kept_arrays(path, partial(read, now)))
+        log(f"every pair read: {now.stop} of {n} captions")
+        progress(done, n)
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def exhaustive() -> Run:

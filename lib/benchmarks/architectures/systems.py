@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +11,7 @@ import numpy as np
 from lib.benchmarks.architectures.rerank_depth import Reading, best_weight, by_weight
 from lib.checks import RetrievalInputError
 from lib.datasets import icons, scenes
-from lib.files import artifacts_dir
+from lib.files import CHECKSUM_SUFFIX, artifacts_dir, recorded_digest
 from lib.index import TokenIndex
 from lib.models.artifacts import WEIGHTS, Model, load_model
 from lib.retrieval import (
@@ -130,6 +130,12 @@ def system_of(task: str, row: str) -> System:
 def model(name: str) -> Model:
     """A committed model, read once."""
     return load_model(name)
+
+
+def weights_of(names: Sequence[str]) -> str:
+    """The beginnings of the checksums of models, to keep what they said apart from what others say."""
+    sums = [artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX) for name in names]
+    return "-".join(recorded_digest(path, f"Run: crossmodal train {path.parent.name}")[:8] for path in sums)
 
 
 @cache

@@ -41,7 +41,7 @@ def table(
     memory_bytes: float | None = None,
     systems: Sequence[str] | None = None,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
     """Seconds and peak memory of each loss by each library: one thread, float32, loss and all gradients.
 
@@ -59,7 +59,7 @@ def table(
         memory_bytes: what a system may need to be tried; by default 80% of what is free now.
         systems: names in `JOBS`; all by default. The peer of each loss is the unit of its ratios.
         seed: of the embeddings.
-        progress: takes what is measured next, in words.
+        progress: takes what comes next, how many cells of the table are done, and how many there are.
 
     Returns:
         Tidy rows: loss, batch_size, dim, system, seconds (median), fastest_s, slowest_s, memory_mb,
@@ -85,10 +85,10 @@ def table(
             chosen, key=lambda name: name not in PEER.values()
         ):  # peers first: the ratios' unit
             system = JOBS[name]
+            progress(f"{name}, {size:,} pairs", len(rows), len(sizes) * len(chosen))
             expected = _expected_seconds(system, size, before.get(name))
             note = _reason_to_skip(system, size, expected, limit_s, memory_bytes)
             if not note:
-                progress(f"{name}, {size:,} pairs")
                 affordable = max(1, min(repeats, int(limit_s / expected))) if expected else repeats
                 try:
                     costs[name] = measure_alone(

@@ -88,13 +88,27 @@ def rates(encoders: str, log: Callable[[str], None] = print) -> dict[tuple[str, 
     return {key: {size: rate for size, (_, rate) in by.items()} for key, by in scores.items()}
 
 
-def fill(parts: Sequence[str] = PARTS, log: Callable[[str], None] = print) -> None:
-    """Runs the trials of some parts that have not run yet, into the cache."""
-    for part in parts:
-        todo = list(trials(part))
-        for done, trial in enumerate(todo, start=1):
-            result(trial)
-            log(f"{part} {done}/{len(todo)}: {trial.corpus}, {trial.loss}, {trial.batch_size}, {trial.seed}")
+def fill(
+    parts: Sequence[str] = PARTS,
+    log: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> None:
+    """Runs the trials of some parts that have not run yet, into the cache; says what is taken from there."""
+    every = [(part, trial) for part in parts for trial in trials(part)]
+    kept = [(part, trial) for part, trial in every if _kept(trial, "test").exists()]
+    for _, trial in kept:
+        result(trial)  # a damaged one is told now, not after hours
+    if kept:
+        log(
+            f"{len(kept)} of {len(every)} trials are kept in {_kept(kept[0][1], 'test').parent} and not run "
+            f"again, whatever code, versions and machine made them; delete that folder to run all"
+        )
+    progress(len(kept), len(every))
+    todo = [pair for pair in every if pair not in kept]
+    for done, (part, trial) in enumerate(todo, start=len(kept) + 1):
+        result(trial)
+        log(f"{part} {done}/{len(every)}: {trial.corpus}, {trial.loss}, {trial.batch_size}, {trial.seed}")
+        progress(done, len(every))
 
 
 def collect() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,7 @@ def table(
     repeats: int = 3,
     systems: Sequence[str] = tuple(SYSTEMS),
     seed: int = 0,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
     """Seconds and memory of hit rate@10, recall@10, MRR, MAP and nDCG@10 by every library, one thread each.
 
@@ -46,6 +47,7 @@ def table(
         repeats: timed runs of each.
         systems: which of `systems.JOBS`; ours from scores, the unit of the ratio, is always measured.
         seed: of scores and grades.
+        progress: takes what comes next, how many rows are done, and how many there are.
 
     Returns:
         Tidy rows: system, takes, n_metrics, prepare_s, run_s, total_s (medians of processor time, see
@@ -58,10 +60,12 @@ def table(
     """
     chosen = [check_choice(name, SYSTEMS, "system") for name in systems]
     arrays = inputs(n_queries, n_candidates, seed)
+    names, rows = dict.fromkeys([BASELINE, *chosen]), []
+    progress(BASELINE, 0, len(names))
     ours = measure_alone(SYSTEMS_MODULE, BASELINE, arrays, repeats=repeats)
-    rows = []
-    for name in dict.fromkeys([BASELINE, *chosen]):
+    for name in names:
         system = SYSTEMS[name]
+        progress(name, max(1, len(rows)), len(names))
         cost = None
         if system.is_installed:
             cost = ours if name == BASELINE else measure_alone(SYSTEMS_MODULE, name, arrays, repeats=repeats)
@@ -116,7 +120,14 @@ def inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:
 # ---- COCO-5K from embeddings
 
 
-def coco_table(n_images: int = 5_000, dim: int = 512, *, repeats: int = 3, seed: int = 0) -> list[dict]:
+def coco_table(
+    n_images: int = 5_000,
+    dim: int = 512,
+    *,
+    repeats: int = 3,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+) -> list[dict]:
     """Seconds and memory of R@1/5/10, MRR and median rank from embeddings of the size of COCO-5K.
 
     Made embeddings: what this costs depends on the sizes, and on the data only through how many items lie
@@ -128,6 +139,7 @@ def coco_table(n_images: int = 5_000, dim: int = 512, *, repeats: int = 3, seed:
         dim: of the embeddings.
         repeats: timed runs of each.
         seed: of the embeddings.
+        progress: as of `table`.
 
     Returns:
         Tidy rows, for each direction and for both in one call: direction, n_queries, n_gallery, dim,
@@ -139,6 +151,7 @@ def coco_table(n_images: int = 5_000, dim: int = 512, *, repeats: int = 3, seed:
     sizes = {"image_to_text": (n_images, n_captions), "text_to_image": (n_captions, n_images)}
     rows = []
     for direction in JOBS:
+        progress(f"COCO-5K from embeddings, {direction}", len(rows), len(JOBS))
         cost = measure_alone(THIS_MODULE, direction, arrays, repeats=repeats).row()
         asked, found = sizes.get(direction, (n_images + n_captions,) * 2)
         rows.append(

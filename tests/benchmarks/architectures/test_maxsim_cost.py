@@ -51,11 +51,13 @@ def rows(monkeypatch):
 def test_ratios_are_to_the_peer_of_the_same_inputs(rows, monkeypatch):
     monkeypatch.setattr(System, "is_installed", True)
     said = []
-    found = rows(progress=said.append)
+    found = rows(progress=lambda *step: said.append(step))
     assert [(row["tokens"], row["system"]) for row in found] == [
         (kind, library) for kind in INPUTS for library in ("sentence-transformers", "ours")
     ]
-    assert said == list(JOBS) and {row["threads"] for row in found} == {1}
+    assert said == [(name, at, 4) for at, name in enumerate(JOBS)] and {row["threads"] for row in found} == {
+        1
+    }
     ours = found[1]
     assert (ours["of_peer_seconds"], ours["of_peer_memory"], ours["difference"]) == (0.25, 0.25, 0.0)
     assert (ours["seconds"], ours["memory_mb"], ours["repeats"], ours["note"]) == (1.0, 100.0, 3, "")

@@ -108,8 +108,9 @@ def toy_systems(tmp_path, monkeypatch):
 
 def test_a_part_that_was_done_is_not_done_again(toy_systems):
     asked, weights = toy_systems
-    said = []
-    quality.fill(said.append)
+    said, done = [], []
+    quality.fill(said.append, lambda *counts: done.append(counts))
+    assert done == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert asked == [("dual encoder", 4), ("two", 3), ("two", 1)]
     assert said[-1] == "toy: two, part 2 of 2"
     quality.collect()

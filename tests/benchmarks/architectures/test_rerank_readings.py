@@ -9,6 +9,7 @@ import pytest
 
 from lib.benchmarks import dual_encoders
 from lib.benchmarks.architectures import rerank_readings as rr
+from lib.benchmarks.architectures import sample
 from lib.benchmarks.architectures.rerank_depth import values_of
 from lib.checks import unit_rows
 from lib.datasets import icons, scenes
@@ -85,8 +86,20 @@ def test_it_can_be_written_again(tmp_path, monkeypatch):
     part = rr.hard_task().take_queries(range(4))
     few = replace(part, gallery=part.gallery[:30], qrels=Qrels.from_pairs([0], [0], shape=(4, 30)))
     monkeypatch.setattr(rr, "hard_task", lambda: few)
-    said = []
-    path = rr.collect(said.append)
-    assert said == ["4 captions x 3 of 30 images, every pair is read"] and path.parent.name == "architectures"
+    monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sample, "AT_ONCE", 3)
+    said, done = [], []
+
+    def stopped(*counts):
+        if counts[0] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rr.collect(said.append, stopped)
+    path = rr.collect(said.append, lambda *counts: done.append(counts))
+    assert done == [(3, 4), (3, 4), (4, 4)]
+    assert (
+        said[0] == "4 captions x 3 of 30 images, every pair is read" and path.parent.name == "architectures"
+    )
     again = rr.cross_on_hard()
     assert again.scores.shape == (4, 3) and np.allclose(rr.read_again(again, 4, 3), again.scores, atol=0.05)

@@ -45,9 +45,9 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
     assert said == ["every pair read: 2 of 4 captions", "every pair read: 4 of 4 captions"]
     stored = load_arrays(tmp_path / "artifacts" / "architectures" / sample.FILE)["logits"]
     assert stored.dtype == np.float16 and np.array_equal(stored, LOGITS)
-    calls = len(reader.calls)
-    sample.collect(said.append)
-    assert len(reader.calls) == calls
+    calls, done = len(reader.calls), []
+    sample.collect(said.append, lambda *counts: done.append(counts))
+    assert len(reader.calls) == calls and set(done) == {(4, 4)}
     run = sample.exhaustive()
     assert run.ids.tolist() == [[2, 1, 0]] * 4 and run.work[0].pairs == 12
 

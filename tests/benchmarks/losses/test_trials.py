@@ -124,11 +124,23 @@ def test_another_rate_is_another_trial(fake_runs):
 
 
 def test_fill_runs_what_is_missing_and_says_how_far_it_is(fake_runs, few):
-    said = []
-    for _ in range(2):
-        loss_trials.fill(("full",), log=said.append)
     n = len(CORPORA) * len(OBJECTIVES)
-    assert len(fake_runs) == n and sum(f"{n}/{n}" in line for line in said) == 2  # each time
+    said, done = [], []
+
+    def stopped(*counts):
+        done.append(counts)
+        if counts[0] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loss_trials.fill(("full",), log=said.append, progress=stopped)
+    assert said[0].startswith(f"full 1/{n}: ") and len(said) == 2 and done == [(0, n), (1, n), (2, n)]
+    loss_trials.fill(("full",), log=said.append, progress=lambda *counts: done.append(counts))
+    assert len(fake_runs) == n and len(said) == n + 1 and f"{n}/{n}" in said[-1]
+    assert f"2 of {n} trials are kept in {loss_trials.cache_dir()}" in said[2]
+    assert done[3:] == [(number, n) for number in range(2, n + 1)]
+    loss_trials.fill(("full",), log=said.append)
+    assert len(fake_runs) == n and said[-1].startswith(f"{n} of {n} trials are kept")
 
 
 def test_collect_writes_whole_files_that_agree_with_each_other(fake_runs, few, tmp_path):

@@ -18,6 +18,7 @@ LARGEST_QUERY_BLOCK = 1024
 NO_HIT = np.iinfo(np.int64).max  # a key that sorts after every hit
 FIRST_BLOCKS = 8  # at once to begin with (32 MiB): a floor that many items reach lets few others through
 SETTLE_AGAIN = 3  # the floor is raised each time that many times more items have been seen
+FEW_PRODUCTS = 2**18  # so many are scored exactly in less time than it takes to aim a filter
 WAITING_ROOM = 2**20  # survivors that may wait for their exact score
 INT8_ITEMS = 2**12  # with fewer the float32 product costs next to nothing
 INT8_DIMENSIONS = range(32, 2**16)  # one is wrong in torch, few gain nothing, and more may overflow int32
@@ -118,7 +119,9 @@ class Gallery:
         self, queries: Vectors, k: int, block: int | None = None, query_block: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The `(scores, ranks)` of the k best items of each query, both `(n_queries, k)`, best first."""
-        filters, n_queries = self.filters(len(queries)), len(queries)
+        n_queries = len(queries)
+        few = n_queries * self.items.rows.size <= FEW_PRODUCTS
+        filters = [] if few else self.filters(n_queries)
         if n_queries == 1 and len(filters) == 1:
             # float32 products with two columns run at twice the speed of those with one, which MKL treats
             # apart. Codes have no such trouble.

@@ -1,3 +1,5 @@
+from itertools import product
+
 import faiss
 import numpy as np
 import pytest
@@ -13,6 +15,14 @@ from lib.index.scores import prepare
 from tests.index.oracle import assert_same, topk
 
 every_metric = pytest.mark.parametrize("metric", METRICS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def filters_always():
+    """Small inputs take the way of large ones, which has more to get wrong."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "FEW_PRODUCTS", 0)
+        yield
 
 
 @pytest.fixture
@@ -53,6 +63,24 @@ def test_small_integers_tie_everywhere_and_go_by_id(seed, metric, dtype):
         assert_same(found, topk_exact(queries.astype(dtype), gallery.astype(dtype), k, metric))
     else:
         assert_same(found, topk(queries, gallery, k, metric))
+
+
+def test_few_products_are_scored_without_a_filter_and_give_the_same(monkeypatch):
+    rng, aimed, differ = np.random.default_rng(0), [], []
+    aim = FloatFilter.aim
+    monkeypatch.setattr(FloatFilter, "aim", lambda self, queries: aimed.append(1) or aim(self, queries))
+    for metric, dtype, n_queries in product(METRICS, (np.float32, np.int8), (1, 2, 9)):
+        queries, gallery = (rng.integers(1, 5, (n, 32)).astype(dtype) for n in (n_queries, 400))
+        for k, block in ((1, None), (10, None), (10, 90), (400, None)):
+            found = {}
+            for few in (0, 2**18):
+                monkeypatch.setattr(exact, "FEW_PRODUCTS", few)
+                aimed.clear()
+                found[few] = topk_exact(queries, gallery, k, metric, block=block)
+                assert bool(aimed) == (few == 0)
+            if any((one != other).any() for one, other in zip(*found.values())):
+                differ.append((metric, dtype, n_queries, k, block))
+    assert differ == []
 
 
 @every_metric

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError, load_arrays, save_arrays
+from lib.files import DamagedFileError, load_arrays, save_arrays, sha256_of
 from lib.index import Candidates, TokenIndex, centroid_lists
 from lib.models.maxsim import maxsim, maxsim_pairs
 from lib.tokens import Tokens
@@ -216,9 +216,13 @@ def test_a_file_that_is_something_else_or_damaged_is_refused(tmp_path):
 
 
 def test_parts_of_a_file_that_do_not_fit_together_are_refused_though_the_checksum_matches(tmp_path):
-    accepted = []
+    accepted, path = [], tmp_path / "tokens.npz"
+
+    def write(arrays):  # as `save_arrays` does, several times as fast
+        np.savez(path, **arrays)
+        (tmp_path / "tokens.npz.sha256").write_text(f"{sha256_of(path)}  tokens.npz\n")
+
     for storage, tokens in product(STORAGES, (DOCUMENTS, DOCUMENTS.as_int8())):
-        path = tmp_path / "tokens.npz"
         filled(storage, tokens).save(path)
         good = load_arrays(path)
         changes = {
@@ -243,12 +247,12 @@ def test_parts_of_a_file_that_do_not_fit_together_are_refused_though_the_checksu
         if storage == "residual":
             changes["cutoffs"] += [good["cutoffs"][::-1]]
         for name, value in [(name, value) for name, values in changes.items() for value in values]:
-            save_arrays(path, **{**good, name: value})
+            write({**good, name: value})
             with suppress(DamagedFileError, RetrievalInputError):
                 TokenIndex.load(path)
                 accepted.append(f"{storage}: {name} {value.dtype} {value.shape}")
         for name in good:
-            save_arrays(path, **{other: value for other, value in good.items() if other != name})
+            write({other: value for other, value in good.items() if other != name})
             with suppress(DamagedFileError, RetrievalInputError):
                 TokenIndex.load(path)
                 accepted.append(f"{storage}: without {name}")

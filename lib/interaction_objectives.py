@@ -63,7 +63,8 @@ def sample_negatives(logits: Tensor, same: Tensor, generator: torch.Generator) -
     """
     empty = same.all(dim=1)
     chances = negative_chances(logits, same).masked_fill(empty[:, None], 1.0)
-    drawn = torch.multinomial(chances, 1, generator=generator)[:, 0]
+    # Drawn on the CPU, where the generator is: the same columns whatever the device.
+    drawn = torch.multinomial(chances.cpu(), 1, generator=generator)[:, 0].to(logits.device)
     return drawn.masked_fill(empty, -1)
 
 
@@ -88,17 +89,18 @@ class Matching:
         generator = torch.Generator().manual_seed(torch.randint(2**62, (1,)).item())
         wrong_text = sample_negatives(logits, batch.positives, generator)  # for each image
         wrong_image = sample_negatives(logits.T, batch.positives.T, generator)  # for each text
-        own = torch.arange(len(logits))
+        own = torch.arange(len(logits), device=logits.device)
         text = torch.cat([own, wrong_text[wrong_text >= 0], own[wrong_image >= 0]])
         image = torch.cat([own, own[wrong_text >= 0], wrong_image[wrong_image >= 0]])
         read, mask = network.read_text(batch.tokens)
         scores = network(read[text], mask[text], network.read_image(batch.images)[image])
-        return F.binary_cross_entropy_with_logits(scores, (torch.arange(len(text)) < len(own)).float())
+        right = torch.arange(len(text), device=text.device) < len(own)
+        return F.binary_cross_entropy_with_logits(scores, right.float())
 
     @torch.no_grad()
     def _similarities(self, batch: Batch) -> Tensor:
         """(images, texts): cosines, or the mean over a text's tokens of the best cosine of each."""
-        network = self.cheaper.network.eval()
+        network = self.cheaper.network.eval().to(batch.tokens.device)
         if isinstance(self.cheaper, LateInteraction):
             texts, mask = network.encode_text(batch.tokens)
             return late_interaction_logits(texts, network.encode_image(batch.images), mask)[0].T

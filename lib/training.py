@@ -258,8 +258,14 @@ class Trainer:
 
 
 def _moved(batch: object, device: torch.device) -> object:
-    """A batch whose tensors are on the device; what is no dataclass of tensors goes as it is."""
-    if device.type == "cpu" or not is_dataclass(batch):
-        return batch
-    tensors = {key: value for key, value in vars(batch).items() if isinstance(value, Tensor)}
-    return replace(batch, **{key: value.to(device) for key, value in tensors.items()})
+    """A batch with its tensors on the device, also those in dataclasses, dicts, lists and tuples."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if is_dataclass(batch):
+        return replace(batch, **{key: _moved(value, device) for key, value in vars(batch).items()})
+    if isinstance(batch, dict):
+        return {key: _moved(value, device) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        parts = [_moved(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.checks import RetrievalInputError
-from lib.models.dual_encoder import Progress, build_network, image_tensor, in_chunks
+from lib.models.dual_encoder import Progress, build_network, device_of, image_tensor, in_chunks
 from lib.models.feature_tokens import FeatureTokens
 from lib.models.states import image_states, text_states, transformer
 from lib.models.tokenizer import Tokenizer
@@ -116,7 +116,8 @@ class CrossEncoder:
         made = self.config["interaction"]
         states = np.empty((len(images), made["patches"], made["width"]), dtype=np.float32)
         for rows, chunk in in_chunks(images, batch_size, progress):
-            states[rows] = self.network.read_image(self.network.images_in(chunk)).numpy()
+            found = self.network.read_image(self.network.images_in(chunk).to(device_of(self.network)))
+            states[rows] = found.float().cpu().numpy()
         return Tokens(states)
 
     @torch.inference_mode()
@@ -130,8 +131,8 @@ class CrossEncoder:
         states = np.empty((*shape, self.config["interaction"]["width"]), dtype=np.float32)
         mask = np.empty(shape, dtype=bool)
         for rows, chunk in in_chunks(ids, batch_size, progress):
-            found, counts = self.network.read_text(torch.from_numpy(chunk))
-            states[rows], mask[rows] = found.numpy(), counts.numpy()
+            found, counts = self.network.read_text(torch.from_numpy(chunk).to(device_of(self.network)))
+            states[rows], mask[rows] = found.float().cpu().numpy(), counts.cpu().numpy()
         return Tokens(states, mask)
 
     @torch.inference_mode()
@@ -160,9 +161,7 @@ class CrossEncoder:
         scores = np.empty(len(text), dtype=np.float32)
         for _, rows in in_chunks(order, batch_size, progress):
             longest = text.counts[rows].max()
-            scores[rows] = self.network(
-                torch.from_numpy(text.vectors[rows, :longest]),
-                torch.from_numpy(text.mask[rows, :longest]),
-                torch.from_numpy(image.vectors[rows]),
-            ).numpy()
+            sides = text.vectors[rows, :longest], text.mask[rows, :longest], image.vectors[rows]
+            moved = (torch.from_numpy(side).to(device_of(self.network)) for side in sides)
+            scores[rows] = self.network(*moved).cpu().numpy()
         return scores

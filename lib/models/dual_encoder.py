@@ -43,6 +43,11 @@ def image_tensor(images: np.ndarray, channels: int, size: int) -> torch.Tensor:
     return (tensor.float() / 255).contiguous(memory_format=torch.channels_last)
 
 
+def device_of(network: torch.nn.Module) -> torch.device:
+    """Where the weights are, and so where inputs must go."""
+    return next(network.parameters()).device
+
+
 def build_network(config: dict) -> CustomTextCLIP:
     """The untrained network of a config (see `DualEncoder`); weights follow torch's seed."""
     tokenizer = Tokenizer.from_dict(config["tokenizer"])
@@ -116,7 +121,7 @@ class DualEncoder:
         channels, size = self.config["channels"], self.config["image_size"]
 
         def features(chunk: np.ndarray) -> torch.Tensor:
-            return self.network.encode_image(image_tensor(chunk, channels, size))
+            return self.network.encode_image(image_tensor(chunk, channels, size).to(device_of(self.network)))
 
         return self._encode(images, batch_size, progress, features)
 
@@ -131,7 +136,7 @@ class DualEncoder:
         """
 
         def features(chunk: np.ndarray) -> torch.Tensor:
-            return text_features(self.network, torch.from_numpy(chunk))
+            return text_features(self.network, torch.from_numpy(chunk).to(device_of(self.network)))
 
         return self._encode(self.tokenizer.encode(texts), batch_size, progress, features)
 
@@ -141,7 +146,7 @@ class DualEncoder:
         self.network.eval()
         out = np.empty((len(inputs), self.dim), dtype=np.float32)
         for rows, chunk in in_chunks(inputs, batch_size, progress):
-            out[rows] = F.normalize(features(chunk), dim=-1).numpy()
+            out[rows] = F.normalize(features(chunk), dim=-1).float().cpu().numpy()
         return out
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.models.dual_encoder import Progress, build_network, image_tensor, in_chunks
+from lib.models.dual_encoder import Progress, build_network, device_of, image_tensor, in_chunks
 from lib.models.feature_tokens import FeatureTokens
 from lib.models.states import image_states, text_states, transformer
 from lib.models.tokenizer import Tokenizer
@@ -103,6 +103,11 @@ class LateInteraction:
         """Of one token vector."""
         return self.config["interaction"]["dim"]
 
+    @property
+    def device(self) -> torch.device:
+        """Where it encodes, and where a retriever scores."""
+        return device_of(self.network)
+
     @torch.inference_mode()
     def encode_image(
         self, images: np.ndarray, *, batch_size: int = 256, progress: Progress | None = None
@@ -111,7 +116,8 @@ class LateInteraction:
         self.network.eval()
         vectors = np.empty((len(images), self.config["interaction"]["patches"], self.dim), dtype=np.float32)
         for rows, chunk in in_chunks(images, batch_size, progress):
-            vectors[rows] = self.network.encode_image(self.network.images_in(chunk)).numpy()
+            found = self.network.encode_image(self.network.images_in(chunk).to(self.device))
+            vectors[rows] = found.float().cpu().numpy()
         return Tokens(vectors)
 
     @torch.inference_mode()
@@ -130,6 +136,6 @@ class LateInteraction:
             np.empty(ids.shape[:2], dtype=bool),
         )
         for rows, chunk in in_chunks(ids, batch_size, progress):
-            found, counts = self.network.encode_text(torch.from_numpy(chunk))
-            vectors[rows], mask[rows] = found.numpy(), counts.numpy()
+            found, counts = self.network.encode_text(torch.from_numpy(chunk).to(self.device))
+            vectors[rows], mask[rows] = found.float().cpu().numpy(), counts.cpu().numpy()
         return Tokens(vectors, mask)

@@ -127,8 +127,8 @@ class LateInteractionRetriever(Retriever):
             yield self.items.documents(np.arange(start, min(start + ITEMS_AT_ONCE, self.n_items)))
 
     def _maxsim(self, queries: Tokens, items: Tokens) -> np.ndarray:
-        sides = (*_tensors(queries.vectors, items.vectors), *_tensors(queries.mask, items.mask))
-        return maxsim(*sides, reduce=self.reduce).numpy()
+        sides = self._tensors(queries.vectors, items.vectors, queries.mask, items.mask)
+        return maxsim(*sides, reduce=self.reduce).cpu().numpy()
 
     def _score(self, queries: Tokens, ids: np.ndarray) -> np.ndarray:
         """MaxSim of pairs; of the gallery, only the items of a block of queries are touched at one time."""
@@ -141,11 +141,10 @@ class LateInteractionRetriever(Retriever):
             if wanted[-1] < 0:
                 continue  # no query of the block has a candidate
             asked, found = queries.take(now), take(wanted[wanted >= 0])
-            vectors, masks = _tensors(asked.vectors, found.vectors), _tensors(asked.mask, found.mask)
-            pairs = maxsim_pairs(*vectors, torch.from_numpy(at), *masks, reduce=self.reduce)
-            scores[now] = pairs.numpy()
+            sides = self._tensors(asked.vectors, found.vectors, at, asked.mask, found.mask)
+            scores[now] = maxsim_pairs(*sides, reduce=self.reduce).cpu().numpy()
         return scores
 
-
-def _tensors(*arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
-    return tuple(map(torch.from_numpy, arrays))
+    def _tensors(self, *arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Where the encoder is: on its GPU, if it has one."""
+        return tuple(torch.from_numpy(array).to(self.encoder.device) for array in arrays)

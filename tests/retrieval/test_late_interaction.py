@@ -20,7 +20,7 @@ TEXTS = [*WORDS, "red clock", "left"]
 class Dimension:
     """Stands for a model where only its dimension is asked."""
 
-    dim = 4
+    dim, device = 4, "cpu"
 
 
 def ragged(n: int, seed: int, longest: int = 5) -> Tokens:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lib.checks import check_choice
 from lib.datasets import icons, scenes
 from lib.metrics import ranks_of_relevant
-from lib.models.dual_encoder import build_network, image_tensor
+from lib.models.dual_encoder import build_network, device_of, image_tensor
 from lib.models.handmade import gradient_features, hashed_text_features
 from lib.models.heads import Heads
 from lib.models.tokenizer import Tokenizer
@@ -248,7 +248,8 @@ def encoded(network: nn.Module, images: Tensor, texts: Tensor) -> tuple[np.ndarr
     network.eval()
     sides = []
     for encode, inputs in ((network.encode_text, texts), (network.encode_image, images)):
-        sides.append(torch.cat([F.normalize(encode(chunk), dim=1) for chunk in inputs.split(512)]).numpy())
+        chunks = inputs.to(device_of(network)).split(512)
+        sides.append(torch.cat([F.normalize(encode(chunk), dim=1) for chunk in chunks]).cpu().numpy())
     return sides[0], sides[1]
 
 

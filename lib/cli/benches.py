@@ -135,7 +135,7 @@ def bench_ann(
     how = {"k": k, "repeats": repeats, "threads": check_threads(threads)}
     with progress_bar() as bar:
         if corpus is None:
-            tables = committed.collect(say, **how)
+            tables = committed.collect(say, counted(bar, "indexes of a corpus"), **how)
         else:
             row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
             data = exchange.open_corpus(
@@ -143,7 +143,7 @@ def bench_ann(
             )
             wanted = None if families is None else ["Flat", *families]
             grid = standard(len(data), data.dim, wanted)
-            found = list(bar.track(store.fill(data, grid, log=say, **how), len(grid), description="indexes"))
+            found = list(store.fill(data, grid, log=say, progress=counted(bar, "indexes"), **how))
             tables = store.tables(found)
             if out is not None:
                 store.write(out, found)

@@ -41,11 +41,14 @@ PARTS = (
 )
 
 
-def collect(log: harness.Log = print, **how) -> dict[str, pd.DataFrame]:
+def collect(
+    log: harness.Log = print, progress: Callable[[int, int], None] = lambda done, of: None, **how
+) -> dict[str, pd.DataFrame]:
     """Writes `data/artifacts/ann`; measures what has not been measured yet (an hour on one core).
 
     Args:
         log: takes a line at a time.
+        progress: takes how many of how many indexes of the corpus at hand are done.
         how: arguments of `harness.run`.
 
     Returns:
@@ -55,7 +58,8 @@ def collect(log: harness.Log = print, **how) -> dict[str, pd.DataFrame]:
     for part in PARTS:
         corpus = part.make()
         log(f"{corpus.name}, {len(corpus):,} vectors")
-        found += store.fill(corpus, part.grid(len(corpus), corpus.dim), log=log, **how)
+        grid = part.grid(len(corpus), corpus.dim)
+        found += store.fill(corpus, grid, log=log, progress=progress, **how)
         for name, measure in REMEDIES.items() if part.remedied else ():
             log(f"{corpus.name}: {name}")
             rows[name] += measure(corpus)

@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +54,25 @@ def result(corpus: AnnCorpus, config: Config, k: int = 10, *, log: harness.Log =
 
 
 def fill(
-    corpus: AnnCorpus, configs: Iterable[Config], k: int = 10, *, log: harness.Log = print, **how
+    corpus: AnnCorpus,
+    configs: Iterable[Config],
+    k: int = 10,
+    *,
+    log: harness.Log = print,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+    **how,
 ) -> Iterator[Found]:
-    """`result` of every config, one after the other."""
-    for config in configs:
-        yield result(corpus, config, k, log=log, **how)
+    """`result` of every config, one after the other; tells how many are there, first those from the cache."""
+    configs = list(configs)
+    kept = [_kept(corpus, config, k, how).is_file() for config in configs]
+    done = sum(kept)
+    progress(done, len(configs))
+    for config, was_there in zip(configs, kept, strict=True):
+        found = result(corpus, config, k, log=log, **how)
+        if not was_there:
+            done += 1
+            progress(done, len(configs))
+        yield found
 
 
 def tables(found: Iterable[Found]) -> dict[str, pd.DataFrame]:

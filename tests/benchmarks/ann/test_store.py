@@ -38,8 +38,10 @@ def test_a_stopped_run_goes_on(runs):
     going = store.fill(corpus, [FLAT, IVF], 5, log=quiet, **HOW)
     first = next(going)
     going.close()
-    said = []
-    second, other = store.fill(corpus, [FLAT, IVF], 5, log=said.append, **HOW)
+    said, done = [], []
+    told = {"log": said.append, "progress": lambda *counts: done.append(counts)}
+    second, other = store.fill(corpus, [FLAT, IVF], 5, **told, **HOW)
+    assert done == [(1, 2), (2, 2)]  # what was there counts before the clock of the others starts
     assert runs == ["Flat", "IVF4"] and said[0] == "Flat: from the cache"
     assert second.quality == first.quality and second.timings == first.timings
     for kept, made in zip(second.measured, first.measured, strict=True):

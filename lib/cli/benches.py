@@ -172,6 +172,31 @@ def bench_faiss(
     )
 
 
+@bench.command("gpu")
+def bench_gpu(
+    device: Annotated[str, typer.Option(help="cuda; cpu runs the same code at tiny sizes.")] = "cuda",
+    budget: Annotated[
+        float, typer.Option(help="Seconds of all; what is not begun by then is left out.")
+    ] = 330.0,
+) -> None:
+    """Tests marked gpu, then losses, MaxSim, encoding and exact search on a GPU, the CPU and by peers."""
+    import time
+
+    from lib.benchmarks import gpu
+    from lib.report.timing import environment_line
+
+    start, sizes, passed = time.monotonic(), gpu.sizes_for(device), True
+    if device == "cuda":
+        passed = gpu.run_tests(say, limit_s=min(gpu.TESTS_S, budget))
+    say(gpu.device_line(device))
+    say(environment_line())
+    for row in gpu.rows(device, sizes, budget_s=max(0.0, budget - (time.monotonic() - start))):
+        say(gpu.as_line(row))
+    if not passed:
+        say("tests marked gpu failed: see above")
+        raise typer.Exit(1)
+
+
 @bench.command("architectures")
 def bench_architectures() -> None:
     """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""

@@ -51,7 +51,7 @@ def fake(monkeypatch):
 COMMANDS = (
     *("search", "train", "info", "results", "plan", "encode", "eval", "compare"),
     *("bench metrics", "bench losses", "bench maxsim", "bench loss-quality", "bench architectures"),
-    *("bench rerank", "bench ann", "bench faiss", "bench shards"),
+    *("bench rerank", "bench ann", "bench faiss", "bench shards", "bench gpu"),
     *("data list", "data check", "data fixture", "data download"),
 )
 

@@ -107,8 +107,8 @@ def best(table: pd.DataFrame, target: float = TARGET) -> dict:
         target: recall.
 
     Returns:
-        config, setting, `times` (speed over exact search, image queries one at a time), and recall on `image`
-        and `text` queries.
+        config, setting, `times` (speed over exact search, image queries one at a time), recall on `image` and
+        `text` queries, and `tied`: indexes whose fastest repeat is no slower than its slowest.
 
     Raises:
         RetrievalInputError: no approximate index reaches it.
@@ -116,8 +116,11 @@ def best(table: pd.DataFrame, target: float = TARGET) -> dict:
     found = reaching(table[~table["config"].isin(EXACT)], target, "image")
     if found.empty:
         raise RetrievalInputError(f"no approximate index of the table reaches {target} on image queries")
-    one = found.iloc[0]
+    repeats = table.loc[table["queries"] == "image", ["config", "search", "single_low", "single_high"]]
+    found = found.merge(repeats, on=["config", "search"])
+    one, others = found.iloc[0], found.iloc[1:]
     row = {"config": one["config"], "setting": plain(one["search"]), "times": float(one["speed_up"])}
+    row["tied"] = ", ".join(others["config"][others["single_high"] >= one["single_low"]]) or "none"
     return row | {kind: float(one[f"recall, {kind}"]) for kind in ("image", "text")}
 
 

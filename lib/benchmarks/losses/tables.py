@@ -161,14 +161,15 @@ def repeat_rows() -> list[dict]:
 
 
 def collapse_rows() -> list[dict]:
-    """Every loss with full encoders: mean cosines at the end, the share of hits, and how many collapsed."""
+    """Every loss with full encoders: means over the runs that have cosines, and how many collapsed."""
     found, rows = collapses("full"), []
-    hits = chosen(encoders="full", **WHOLE).groupby("loss")["R@10 text_to_image"].mean()
+    measured = chosen(encoders="full", **WHOLE).dropna(subset=list(COSINES)).groupby("loss")
     for loss in OBJECTIVES:
-        of = [row for row in found if row["loss"] == loss]
-        row = {"loss": loss} | {name: float(np.mean([one[name] for one in of])) for name in COSINES}
-        n, runs = (sum(one[name] for one in of) for name in ("collapsed", "seeds"))
-        rows.append(row | {"R@10 (%)": float(hits[loss]), "collapsed": f"{n} of {runs}"})
+        of = measured.get_group(loss)
+        row = {"loss": loss} | {name: float(of[name].mean()) for name in COSINES}
+        fallen = sum(one["collapsed"] for one in found if one["loss"] == loss)
+        row["R@10 (%)"] = float(of["R@10 text_to_image"].mean())
+        rows.append(row | {"collapsed": f"{fallen} of {len(of)}"})
     return rows
 
 

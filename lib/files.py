@@ -283,8 +283,12 @@ def naming_write_errors(path: Path, room: Path | None = None) -> Iterator[None]:
     """Turns what a full or read-only disk raises, in whatever library writes, into an error with advice."""
     try:
         yield
-    except UnwritableFileError:
-        raise
+    except UnwritableFileError as error:
+        if room is None or str(room / "new") not in str(error):
+            raise
+        told = UnwritableFileError(str(error).replace(str(room / "new"), str(path.parent)))
+        told.errno = error.errno  # the place that the user knows, not the folder that is gone by now
+        raise told from error
     except Exception as error:
         code, name = getattr(error, "errno", None), getattr(error, "filename", None)
         if code is None and room is not None:

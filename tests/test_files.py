@@ -384,3 +384,16 @@ def test_a_link_that_leaves_is_refused(tmp_path):
     assert files.path_inside(root, "within/a") == root.resolve() / "a"
     with pytest.raises(RetrievalInputError, match="by a link"):
         files.path_inside(root, "out/a")
+
+
+def test_a_file_within_a_folder_that_is_made_is_named_by_its_final_place(tmp_path):
+    with (
+        pytest.raises(files.UnwritableFileError) as caught,
+        files.atomic_folder(tmp_path / "corpus") as folder,
+        files.atomic_path(folder / "clips" / "1.mp4"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value).startswith(
+        f"{tmp_path / 'corpus' / 'clips' / '1.mp4'} cannot be written: No space"
+    )
+    assert caught.value.errno == errno.ENOSPC and not list(tmp_path.iterdir())

@@ -45,6 +45,6 @@ def main() -> None:
     try:
         app()
     except (RetrievalInputError, DamagedFileError, OSError, FloatingPointError, MemoryError) as error:
-        message = f"[bold red]error:[/] {escape(' '.join(str(error).split()))}"
+        message = f"[bold red]error:[/] {escape(' '.join((str(error) or type(error).__name__).split()))}"
         Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error

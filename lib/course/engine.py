@@ -380,10 +380,16 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
     except _OutOfTime:
         what = f"it was stopped after {TIME_LIMIT_S:g} seconds"
         hint = "Is there a loop that never ends? Print in it what should change from round to round."
+    except (
+        BaseException
+    ) as error:  # an object of the reader's that leaves, or raises even when it is described
+        what = f"the result cannot be looked at: it raised {_named(error)}"
+        hint = "Return an array, a list or a number."
     else:
         return True, f"OK {exercise.name}: all {len(exercise.stages)} checks passed. {exercise.insight}"
-    if "float16" in str(getattr(returned[0] if returned else None, "dtype", "")):
-        hint += " Besides, the result has half precision, three digits: return float32 or float64."
+    with contextlib.suppress(Exception):  # such an object again
+        if "float16" in str(getattr(returned[0] if returned else None, "dtype", "")):
+            hint += " Besides, the result has half precision, three digits: return float32 or float64."
     return False, (
         f"{exercise.name}: not yet.\n  What is wrong: {what}{'' if what.endswith(('.', '?', '!')) else '.'}\n"
         f'  Hint: {hint}\n  More help: course.hint("{exercise.name}")'

@@ -83,6 +83,27 @@ def leaves():
     raise SystemExit(3)
 
 
+class Odd:
+    """An object that raises whatever it is asked for."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+class Leaves:
+    def __array__(self, *_, **__):
+        raise SystemExit(3)
+
+
+class NoName(type):
+    def __getattribute__(cls, name):
+        raise ValueError(name)
+
+
+class Unnamed(metaclass=NoName):
+    pass
+
+
 def never_ends(x):
     while True:
         pass
@@ -104,6 +125,9 @@ def never_ends_and_catches(x):
         (lambda x: np.ma.array(2 * x, mask=True), "an array with masked places"),
         (lambda x: [[1, 2], [3]], "cannot be read as an array"),
         (lambda x: np.float16(2.001 * x), "has half precision, three digits"),
+        (lambda x: Odd(), "What is wrong:"),
+        (lambda x: Leaves(), "the result cannot be looked at: it raised SystemExit: 3"),
+        (lambda x: Unnamed(), "What is wrong:"),
     ],
 )
 def test_says_why_it_is_no_answer(doubling, function, phrase):

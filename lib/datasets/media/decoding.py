@@ -153,9 +153,11 @@ def opened(path: str | Path, kind: str) -> Iterator:
                 raise DamagedFileError(f"{path} holds {kind} of a codec that is not known here. Convert it")
             streams[0].codec_context.thread_count = 1
             yield container, streams[0]
-    except (RetrievalInputError, DamagedFileError, MissingFileError, MemoryError):
+    except (RetrievalInputError, DamagedFileError, MissingFileError):
         raise
     except Exception as error:  # FFmpeg's errors, and whatever PyAV raises of streams that make no sense
+        if isinstance(error, MemoryError) and not hasattr(error, "errno"):  # FFmpeg's: a number in the file
+            raise MemoryError(f"{path} takes more memory to decode than there is. Free some") from error
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedFileError(
             f"{path} cannot be read as {kind}: {text}. It is incomplete, or of a kind "

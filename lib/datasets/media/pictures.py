@@ -12,6 +12,8 @@ from lib.files import DamagedFileError, MissingFileError
 
 # 201 MB as RGB. The largest COCO picture has 640 x 640 pixels; a file of a few kB can claim 50,000 x 50,000.
 MAX_PIXELS = 1 << 26
+# JPEG and GIF end there. PNG does not, and a row takes memory of its own: 1 x 60,000,000 pixels took 2 GB.
+MAX_SIDE = 65_535
 # Pillow has parsers for many more, some of which start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 # First bytes of what people also have, and what to do with such a file.
@@ -45,16 +47,24 @@ def open_picture(
 
     Raises:
         MissingFileError: no file at the path.
-        RetrievalInputError: more than `max_pixels` (a decompression bomb), or a file that may not be read.
+        RetrievalInputError: more than `max_pixels` (a decompression bomb) or `MAX_SIDE`, a file that may not
+            be read, or a pipe or a device.
         DamagedFileError: not a picture, not one of FORMATS, or not decodable.
     """
     shown = name or ("the picture" if isinstance(source, bytes) else str(source))
     stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+    if isinstance(stream, Path) and stream.exists() and not (stream.is_file() or stream.is_dir()):
+        raise RetrievalInputError(f"{shown} is a pipe or a device; expected a file. Save its content first")
     try:
         with Image.open(stream, formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > max_pixels:
                 raise RetrievalInputError(_too_large(shown, f"{width:,} x {height:,} pixels", max_pixels))
+            if max(width, height) > MAX_SIDE:
+                raise RetrievalInputError(
+                    f"{shown} is too long: {width:,} x {height:,} pixels, at most {MAX_SIDE:,} a side are "
+                    f"decoded. Cut it into parts, or leave it out"
+                )
             eight_bits = _eight_bits(picture, shown)
             return ImageOps.exif_transpose(eight_bits).convert(mode)
     except Image.DecompressionBombError as error:  # Pillow's own limit comes first for the largest
@@ -64,8 +74,10 @@ def open_picture(
         raise MissingFileError(f"{shown} is missing") from error
     except UnidentifiedImageError as error:
         raise DamagedFileError(_unknown(source, shown)) from error
-    except (RetrievalInputError, DamagedFileError, MemoryError):
+    except (RetrievalInputError, DamagedFileError):
         raise
+    except MemoryError as error:  # not called damaged: a file that is whole would be left out
+        raise MemoryError(f"{shown} takes more memory to decode than there is. Free some") from error
     except (PermissionError, IsADirectoryError) as error:
         raise RetrievalInputError(
             f"{shown} cannot be opened ({error.strerror}); expected a file you may read"

@@ -11,6 +11,7 @@ from lib.datasets.media.decoding import FAR, SLACK, check_part, opened, require_
 from lib.files import DamagedFileError
 
 RATE = 16_000  # samples a second; what most audio encoders take
+MAX_RATE = 768_000  # samples a second in a file; no recorder gives more
 MAX_SECONDS = 600.0  # of one waveform
 TAIL = 4096  # samples; longer than any filter of the resampler
 
@@ -50,6 +51,10 @@ def read_waveform(
     mono = samples[skip:][:stop]
     if mono.size == 0:
         raise RetrievalInputError(f"{path} has no sound between {start} and {end} s; it is shorter than that")
+    if not np.isfinite(mono).all():  # sounds stored as floats may hold anything
+        raise DamagedFileError(
+            f"{path} holds samples that are not finite numbers. Get the file again, or leave it out"
+        )
     return _resampled(mono, native, rate)
 
 
@@ -57,8 +62,10 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
     """Mono float32 samples at the file's own rate, from `first` or before, and the number of the first."""
     av = require_av()
     rate = stream.codec_context.sample_rate
-    if not rate:
-        raise DamagedFileError(f"{path} does not say how many samples a second it has")
+    if not 0 < rate <= MAX_RATE:
+        raise DamagedFileError(
+            f"{path} says that it has {rate:,} samples a second; expected 1 to {MAX_RATE:,}. Get it again"
+        )
     if first > FAR:
         container.seek(round((first - 1) / stream.time_base) + (stream.start_time or 0), stream=stream)
     # Packed, since taking more than eight planes out of a frame ends the process. Keeps channels and rate.

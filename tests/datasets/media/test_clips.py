@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import wave
 from fractions import Fraction
 
@@ -99,6 +100,28 @@ def test_a_file_that_is_missing_cut_or_silent_is_named(grey, tmp_path):
         read_frames(tmp_path / "gone.mp4")
     with pytest.raises(DamagedFileError, match="short.mp4 holds no audio"):
         read_waveform(grey / "short.mp4")
+
+
+def test_numbers_that_no_sound_has_are_damage(tmp_path):
+    """A rate beyond every recorder, samples that are not finite, and a table of 2^31 entries in an mp4."""
+    pytest.importorskip("av")
+
+    def sound(name, rate, samples):
+        data = samples.astype("<f4").tobytes()
+        head = struct.pack("<4sI8sIHHIIHH", b"RIFF", 36 + len(data), b"WAVEfmt ", 16, 3, 1, rate, 4, 4, 32)
+        (tmp_path / name).write_bytes(head + struct.pack("<4sI", b"data", len(data)) + data)
+
+    sound("fast.wav", 2**31 - 1, np.zeros(100))
+    sound("nan.wav", RATE, np.full(100, np.nan))
+    write_clip(tmp_path / "good.mp4", np.zeros((4, 32, 32, 3), np.uint8), 4)
+    data = (tmp_path / "good.mp4").read_bytes()
+    at = data.index(b"stts") + 8
+    (tmp_path / "table.mp4").write_bytes(data[:at] + struct.pack(">I", 2**31 - 1) + data[at + 4 :])
+    for name, why in (("fast.wav", "2,147,483,647 samples a second"), ("nan.wav", "not finite numbers")):
+        with pytest.raises(DamagedFileError, match=f"{name}.*{why}"):
+            read_waveform(tmp_path / name)
+    with pytest.raises(DamagedFileError, match="table.mp4 cannot be read as video"):
+        read_frames(tmp_path / "table.mp4")
 
 
 def test_a_slide_show_is_held_and_a_film_that_ends_early_is_damaged(tmp_path):

@@ -67,6 +67,29 @@ def test_pixel_limit(root):
         open_picture(root / "a" / "red.png", max_pixels=11)
 
 
+@pytest.mark.parametrize("size", [(1, 70_000), (70_000, 1)])
+def test_a_picture_of_endless_sides_is_refused(root, size):
+    (root / "line.png").write_bytes(bomb(*size))
+    with pytest.raises(RetrievalInputError, match=r"line\.png is too long: .* at most 65,535 a side"):
+        open_picture(root / "line.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_not_waited_for(root):
+    os.mkfifo(root / "pipe.png")
+    with pytest.raises(RetrievalInputError, match=r"pipe\.png is a pipe or a device"):
+        open_picture(root / "pipe.png")
+
+
+def test_a_lack_of_memory_names_the_picture(root, monkeypatch):
+    def without_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("lib.datasets.media.pictures._eight_bits", without_memory)
+    with pytest.raises(MemoryError, match=r"grey\.png takes more memory"):
+        open_picture(root / "grey.png")
+
+
 def test_damage(root):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(root / "noise.jpg")

@@ -207,7 +207,7 @@ def _room(path: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         if parent not in _swept:  # once: a corpus is unpacked into folders of 100,000 files
             _swept.add(parent)
-            _sweep(parent)
+            sweep(parent)
         room, lock = _new_room(parent)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -239,7 +239,7 @@ def _lock(stream: IO[bytes], wait: bool = False) -> None:
     fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Removes what killed writers have left in a folder, and gives back a name that one had just taken."""
     for room in folder.glob(f"{ROOM}*"):
         with suppress(OSError):
@@ -394,7 +394,7 @@ def verify(path: str | Path, *, rebuild: str) -> Path:
     path = Path(path)
     sidecar = path.with_name(path.name + CHECKSUM_SUFFIX)
     if not path.is_file():  # its folder may have lost its name to a writer that was killed
-        _sweep(path.parent.parent)
+        sweep(path.parent.parent)
     if not path.is_file():
         raise MissingFileError(f"{path} is missing. {rebuild}")
     expected, found = recorded_digest(sidecar, rebuild), sha256_of(path)

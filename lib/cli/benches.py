@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lib.checks import RetrievalInputError, check_choice, check_threads
+from lib.checks import RetrievalInputError, check_choice, check_count, check_number, check_threads
 from lib.cli.output import console, counted, print_rows, progress_bar, say
 
 bench = typer.Typer(no_args_is_help=True, help="Measures this library beside others, on this machine.")
@@ -132,7 +132,10 @@ def bench_ann(
 
     if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
         raise RetrievalInputError("name the --corpus; without one the committed tables are written whole")
-    how = {"k": k, "repeats": repeats, "threads": check_threads(threads)}
+    # Before the work, which may take hours: what is too large for a corpus is told when it is read.
+    how = {"k": check_count(k, "k"), "repeats": check_count(repeats, "repeats")}
+    how["threads"] = check_threads(threads)
+    check_number(target, "target", 0, 1, above=True)
     with progress_bar() as bar:
         if corpus is None:
             tables = committed.collect(say, counted(bar, "indexes of a corpus"), **how)

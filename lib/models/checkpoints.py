@@ -40,11 +40,18 @@ def published(model: str, pretrained: str, cache_dir: str | Path | None = None) 
     """
     source = find_source(model, str(pretrained), cache_dir)
     shapes = tensor_shapes(source.weights)
+    _refuse_depth(len(shapes), source)
     network = _filled(source)
     _refuse_stretched(shapes, network, source)
     tokenizer = _tokenizer(source, cache_dir)
-    settings = PreprocessCfg(**{**source.transform, "size": network.visual.image_size})
-    transform = image_transform_v2(settings, is_train=False)
+    wanted = {**source.transform, "size": network.visual.image_size}
+    try:
+        settings = PreprocessCfg(**wanted)
+        transform = image_transform_v2(settings, is_train=False)
+    except Exception as error:  # open_clip asserts that it knows a mode
+        raise RetrievalInputError(
+            f"{source.model}: preprocess_cfg {wanted} is none that open_clip knows. Mend it in the config"
+        ) from error
     length = tokenizer.context_length
 
     def too_long(texts: list[str]) -> np.ndarray:
@@ -134,6 +141,18 @@ def _filled(source: Source) -> torch.nn.Module:
             f"it was trained with"
         ) from error
     return network
+
+
+def _refuse_depth(n_tensors: int, source: Source) -> None:
+    """A config of a million layers would take hours to build before the weights turn out not to fill it."""
+    for part in ("vision_cfg", "text_cfg", "multimodal_cfg"):
+        layers = (source.config.get(part) or {}).get("layers") or 0
+        deep = sum(layers) if isinstance(layers, list | tuple) else layers
+        if deep > n_tensors:
+            raise RetrievalInputError(
+                f"{source.weights} holds {n_tensors:,} tensors, too few for the {deep:,} layers of {part} of "
+                f"{source.model}. Pass the architecture that it was trained with"
+            )
 
 
 def _refuse_stretched(shapes: dict, network: torch.nn.Module, source: Source) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from lib.checks import RetrievalInputError, as_embeddings, check_count
 from lib.datasets.laion.img2dataset import SHOWN, Shard
 from lib.datasets.media.pictures import MAX_PIXELS
-from lib.files import DamagedFileError, MissingFileError
+from lib.files import DamagedFileError, MissingFileError, sweep
 from lib.retrieval.shard_records import FileSet, source_of
 
 
@@ -133,6 +133,7 @@ def encode_shards(
     for path in paths:
         if not path.is_file():
             raise MissingFileError(f"the shard {path} is missing")
+    sweep(Path(out))  # where all is done nothing is written, and no writer would clean up behind a killed one
     sets = {path.stem: FileSet(Path(out), path.stem) for path in paths}
     if len(sets) < len(paths):
         raise RetrievalInputError("two shards have one file name; encode their folders to different places")

@@ -524,6 +524,20 @@ def small_grid(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "250")
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--target", "nan", "target must be between 0 and 1"),
+        ("-k", "0", "k must"),
+        ("--repeats", "0", "repeats must"),
+    ],
+)
+def test_bench_ann_refuses_numbers_before_the_work(run, option, value, message, monkeypatch):
+    monkeypatch.setattr("lib.benchmarks.ann.exchange.open_corpus", lambda *_, **__: pytest.fail("began"))
+    code, _, err = run("bench", "ann", "--corpus", "icons", option, value)
+    assert code == 2 and message in err
+
+
 def test_bench_ann_measures_a_file_and_writes_what_it_found(run, small_grid, tmp_path):
     rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
     np.save(tmp_path / "mine.npy", rows)

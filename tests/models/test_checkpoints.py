@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -213,6 +214,25 @@ def test_folders_say_what_they_lack(folder, tmp_path):
         path.write_text(text)
         with pytest.raises(RetrievalInputError, match=message):
             published("mine", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "message"),
+    [
+        ("preprocess_cfg", "interpolation", "sinc", "preprocess_cfg .*sinc.* is none that open_clip knows"),
+        ("preprocess_cfg", "mode", "L", "is none that open_clip knows"),
+        ("vision_cfg", "layers", 1_000_000, "too few for the 1,000,000 layers of vision_cfg"),
+        ("text_cfg", "layers", 1_000_000, "too few for the 1,000,000 layers of text_cfg"),
+    ],
+)
+def test_a_config_that_no_model_has_is_refused(folder, tmp_path, part, key, value, message):
+    (tmp_path / WEIGHTS[0]).write_bytes((folder / WEIGHTS[0]).read_bytes())
+    config = json.loads((folder / CONFIG).read_text())
+    inner = config if part == "preprocess_cfg" else config["model_cfg"]
+    inner.setdefault(part, {})[key] = value
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(RetrievalInputError, match=message):
+        published("mine", str(tmp_path))
 
 
 def test_the_name_of_a_folders_model_is_a_label(folder):

@@ -111,6 +111,15 @@ def test_a_finished_shard_is_not_encoded_again(shards, tmp_path):
     assert encode_shards(MeanColour(), shards, tmp_path / "out").encoded_now == ()
 
 
+def test_what_a_killed_run_left_goes_away_even_where_nothing_is_to_do(shards, tmp_path):
+    out = tmp_path / "out"
+    encode_shards(MeanColour(), shards, out)
+    (out / ".crossmodal-left" / "new").mkdir(parents=True)
+    (out / ".crossmodal-left" / "lock").touch()
+    assert encode_shards(MeanColour(), shards, out).encoded_now == ()
+    assert not list(out.glob(".*"))
+
+
 def test_a_shard_that_changed_and_files_that_broke_are_encoded_again(shards, tmp_path):
     out, lines = tmp_path / "out", []
     encode_shards(MeanColour(), shards, out)

@@ -244,7 +244,11 @@ def sweep(folder: Path) -> None:
     for room in folder.glob(f"{ROOM}*"):
         with suppress(OSError):
             if not (room / "lock").exists():
-                room.rmdir()  # killed before it could lock; one that is about to makes another room
+                with suppress(OSError):
+                    room.rmdir()  # killed before it could lock; one that is about to makes another room
+                # The lock is the first thing in a room: what holds others without it was killed as it went.
+                if not (room / "lock").exists():
+                    shutil.rmtree(room, ignore_errors=True)
                 continue
             with open(room / "lock", "rb+") as lock:
                 _lock(lock)  # OSError where its writer lives

@@ -397,3 +397,11 @@ def test_a_file_within_a_folder_that_is_made_is_named_by_its_final_place(tmp_pat
         f"{tmp_path / 'corpus' / 'clips' / '1.mp4'} cannot be written: No space"
     )
     assert caught.value.errno == errno.ENOSPC and not list(tmp_path.iterdir())
+
+
+def test_a_room_that_was_half_removed_goes_away(tmp_path):
+    """Its writer was killed when the lock was gone and the rest was not."""
+    (tmp_path / ".crossmodal-half" / "old" / "index").mkdir(parents=True)
+    (tmp_path / ".crossmodal-half" / "new").mkdir()
+    files.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -37,7 +37,7 @@ def evaluate(
     captions: Annotated[str | None, typer.Option(help='Which texts, for example "first 5".')] = None,
     option: Options = None,
     folds: Annotated[
-        int | None, typer.Option(help="Mean of so many folds; 5 is the papers' COCO 1K.")
+        int | None, typer.Option(min=1, help="Mean of so many folds; 5 is the papers' COCO 1K.")
     ] = None,
     first_fold: Annotated[
         bool, typer.Option("--first-fold", help="Only the first fold: another number.")

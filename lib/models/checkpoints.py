@@ -40,7 +40,7 @@ def published(model: str, pretrained: str, cache_dir: str | Path | None = None) 
     """
     source = find_source(model, str(pretrained), cache_dir)
     shapes = tensor_shapes(source.weights)
-    _refuse_depth(len(shapes), source)
+    _refuse_size(len(shapes), source)
     network = _filled(source)
     _refuse_stretched(shapes, network, source)
     tokenizer = _tokenizer(source, cache_dir)
@@ -143,8 +143,15 @@ def _filled(source: Source) -> torch.nn.Module:
     return network
 
 
-def _refuse_depth(n_tensors: int, source: Source) -> None:
-    """A config of a million layers would take hours to build before the weights turn out not to fill it."""
+def _refuse_size(n_tensors: int, source: Source) -> None:
+    """Refuse a config that would take hours or all memory to build before the weights turn out not to fit."""
+    text = source.config["text_cfg"]
+    words, n_bytes = (text.get("vocab_size") or 0) * (text.get("width") or 0), source.weights.stat().st_size
+    if words > n_bytes:  # a weight takes a byte at least
+        raise RetrievalInputError(
+            f"{source.weights} has {n_bytes:,} bytes, too few for the {words:,} word weights of text_cfg of "
+            f"{source.model}. Pass the architecture that it was trained with"
+        )
     for part in ("vision_cfg", "text_cfg", "multimodal_cfg"):
         layers = (source.config.get(part) or {}).get("layers") or 0
         deep = sum(layers) if isinstance(layers, list | tuple) else layers

@@ -223,6 +223,7 @@ def test_folders_say_what_they_lack(folder, tmp_path):
         ("preprocess_cfg", "mode", "L", "is none that open_clip knows"),
         ("vision_cfg", "layers", 1_000_000, "too few for the 1,000,000 layers of vision_cfg"),
         ("text_cfg", "layers", 1_000_000, "too few for the 1,000,000 layers of text_cfg"),
+        ("text_cfg", "vocab_size", 1_000_000, "bytes, too few for the .* word weights of text_cfg"),
     ],
 )
 def test_a_config_that_no_model_has_is_refused(folder, tmp_path, part, key, value, message):

@@ -191,6 +191,10 @@ def _filter_rare(function) -> None:
             f"of {len(STOCK)} allowed items, 20 asked for, it returns {len(found)}",
             "When everything has been read, return what there is.",
         )
+    if _ids(function, _search, len(ORDER), set(), 3):
+        raise Wrong("nothing is allowed, and something is returned", "Then the answer is an empty list.")
+    if _ids(function, _search, len(ORDER), STOCK, 50) != IN_STOCK:
+        raise Wrong("with k above the number of items something is missing", "Never ask for more than n.")
 
 
 # ---- graph.tune: recalls 0.75, 0.90, 0.95, 1.00, whose lower ends are 0.64, 0.82, 0.88 and 1.00.
@@ -230,6 +234,11 @@ def _tune_ends(function) -> None:
     found = call(function, EFS[:3], HITS[:3], K, 0.99)
     if as_number(found, meaning="one ef, or -1") != -1:
         raise Wrong("it returns an ef that does not reach 0.99", "Return -1 when none does.")
+    if as_number(call(function, EFS, HITS[[0, 3, 2, 1]], K, 0.9), meaning="one ef, or -1") != 20:
+        raise Wrong(
+            "where 20 is enough and 40 is not, it does not return 20",
+            "Recall need not rise with ef: the smallest that reaches the target, whatever comes after it.",
+        )
     if _tuned(function, 1.0) != 80:
         raise Wrong("a lower end that equals the target is refused", "Reaching it is enough.")
     # The lower end of ef 40 is 0.8847; with n for n - 1 it is 0.8880, of 40 independent hits 0.8825.

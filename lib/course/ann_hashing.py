@@ -118,6 +118,12 @@ def _one_plane(function) -> None:
             f"one plane and one table: cosine 0.5 gives {found[0]:.3f}",
             "60 degrees of 180 separate: 2/3.",
         )
+    found = np.asarray(call(function, np.array([-0.5, -1.0]), 1, 1), dtype=float)
+    if not is_same(found, [1 / 3, 0.0]):
+        raise Wrong(
+            f"cosines of -0.5 and -1 give {found.round(3).tolist()}",
+            "120 degrees of 180 separate, and 180 of 180: 1/3, and 0.",
+        )
 
 
 def _bits_and_tables(function) -> None:
@@ -223,6 +229,12 @@ def _same_thresholds(function) -> None:
         raise Wrong(
             f"with base sums 4, 1 and 6 and a query's sum of 3 it returns {found[0].tolist()}",
             "Project first, then take the median: the projection of a median is another number.",
+        )
+    found = np.asarray(call(function, np.array([[2.5]]), np.array([[0.0], [1.0], [3.0], [4.0]]), np.eye(1)))
+    if not is_same(found, [[1, 1, 0, 0]]):
+        raise Wrong(
+            f"for a base of 0, 1, 3 and 4 and a query of 2.5 it returns {found.tolist()}",
+            "Of an even number of projections the median lies between the two in the middle: 2.",
         )
 
 

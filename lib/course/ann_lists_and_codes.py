@@ -85,6 +85,10 @@ def _cells_one(function) -> None:
     found = _visited(function, QUERIES, CENTROIDS, 1)
     if found != [[3], [3]]:
         raise Wrong(f"with nprobe = 1 it returns {found}", "Cell 3 is the best of both queries.")
+    if _visited(function, QUERIES, 1e-3 * CENTROIDS, 3) != VISITED:
+        raise Wrong(
+            "a thousandth of the centroids gives other cells", "Divide by the length, small as it is."
+        )
 
 
 # ---- lists.adc: two pieces of two numbers, three centroids each. Tables of the first query: 1, 4, -3 and

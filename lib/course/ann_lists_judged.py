@@ -67,6 +67,8 @@ def _recall_padded_truth(function) -> None:
         )
     if not is_same(value, 1 / 2):
         raise Wrong(f"with -1 in the truth it returns {value:.3f}", "One hit of k = 2.")
+    if not is_same(_recall(function, np.array([[0]]), np.array([[0]]), 1), 1.0):
+        raise Wrong("id 0 is not found", "Item 0 is an item like any other: only -1 is nothing.")
 
 
 # ---- lists.tune: recalls on the learn queries 1/2, 3/4, 7/8, 7/8, 15/16; on the test 1/4, 1/2, 5/8, 3/4, 1.
@@ -116,6 +118,12 @@ def _tune_edges(function) -> None:
         raise Wrong(
             f"for a target that nothing reaches it returns {found}",
             "Then the largest nprobe is what there is: 32, and its recall on test.",
+        )
+    result = call(function, NPROBES, LEARN[[0, 2, 1, 3, 4]], TEST, 4, 0.8)
+    if not is_same(result, (4, 0.5)):
+        raise Wrong(
+            "where 4 reaches the target and 8 does not, it does not choose 4",
+            "Recall need not rise with nprobe: the smallest that reaches it, whatever comes after it.",
         )
 
 

@@ -65,6 +65,13 @@ def _weighted_loss(function) -> None:
             f"with eta = 5 the losses are {found.round(3).tolist()}",
             "5 x 0.64 + 0.36, and 5 x 1 + 1.",
         )
+    with np.errstate(all="ignore"):
+        found = np.asarray(call(function, VECTORS, VECTORS, 5.0), dtype=float)
+    if not is_same(found, [0.0, 0.0]):
+        raise Wrong(
+            f"for codes without any error it returns {found.tolist()}",
+            "No error costs 0. A residual of length 0 has no direction: do not divide by its length.",
+        )
 
 
 EXERCISES = (

@@ -58,6 +58,10 @@ def _frontier_property(function) -> None:
             "of two equally fast settings, the less accurate listed first, both or the wrong one are on it",
             "Among equal speeds only the best recall is not beaten, wherever it stands.",
         )
+    if _positions(function, np.array([0.0, 0.5]), np.array([9.0, 1.0])) != [0, 1]:
+        raise Wrong(
+            "the fastest setting, with a recall of 0, is missing", "Nothing is faster: it is not beaten."
+        )
     rng = np.random.default_rng(0)
     recall, speed = rng.integers(0, 20, 60) / 20, rng.integers(1, 400, 60) * 1.0
     found = set(_positions(function, recall, speed))
@@ -128,6 +132,15 @@ def _distance_absolute(function) -> None:
     if not is_same(both, 5 / 6):
         raise Wrong(
             f"for two queries it returns {both:.3f}", "Each query has its own third nearest: 2 of 3, 3 of 3."
+        )
+    both = _found(function, [[0, 2, 1], [-1, -1, -1]], np.concatenate([NEAR, TIED]))
+    if not is_same(both, 1 / 3):
+        raise Wrong(f"where one of two queries found nothing it returns {both:.3f}", "2 of 3, and 0 of 3.")
+    edge = np.array([[1.0, 2.0, 2.5, 2.5001]])  # two nearest, one exactly at the slack of 0.5, one behind it
+    if [_found(function, [[0, item]], edge, 0.5) for item in (2, 3)] != [1.0, 0.5]:
+        raise Wrong(
+            "of items 0.5 and 0.5001 behind the second nearest, with a slack of 0.5, the wrong ones count",
+            "At most the k-th smallest distance plus the slack: exactly there still counts.",
         )
 
 
@@ -242,8 +255,14 @@ def _codes_fixed(function) -> None:
         )
     if found != 16:
         raise Wrong(f"for 20,000 vectors it returns {found:g}", "30 bytes a vector are left: 16 divides 64.")
-    if _codes(function, 20_000, 64, 1024, FEW + 20_000 * 32) != 32:
-        raise Wrong("what fits to the byte is refused", "At most the memory: equal is enough.")
+    for size in (32, 1, 64):
+        if _codes(function, 20_000, 64, 1024, FEW + 20_000 * size) != size:
+            raise Wrong(
+                f"what fits to the byte is refused, with {size} bytes a code",
+                "At most the memory: equal is enough.",
+            )
+    if _codes(function, 20_000, 64, 1024, FEW + 20_000 * 32 - 1) != 16:
+        raise Wrong("one byte too little passes as enough", "Every vector needs the whole code: round down.")
     if _codes(function, 1_000_000, 96, 1024, 8_000_000) != -1:
         raise Wrong("where not even one byte a vector fits, it is not -1", "Say so with -1.")
 

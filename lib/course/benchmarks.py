@@ -86,6 +86,12 @@ def _ranks_in_any_order(function) -> None:
             f"where an image's own two captions tie for the first place the ranks are {found.tolist()}",
             "Only captions of others count against it: leave its own out of the count.",
         )
+    found = _ranks(function, np.array([[-3e30, -2e30], [-5e30, -4e30]]), np.array([0, 1]))
+    if not is_same(found, np.array([2, 1])):
+        raise Wrong(
+            f"with scores of -2e30 and less the ranks are {found.tolist()}, expected [2, 1]",
+            "A caption that is not its own got a number, 0 or another, that is above its own score.",
+        )
 
 
 # ---- benchmarks.mean_of_folds: six images in two folds of three; their captions: 2, 1, 1 and 1, 1, 4.
@@ -142,6 +148,12 @@ def _folds_by_hand(function) -> None:
 
 
 def _one_fold_is_the_whole(function) -> None:
+    value = _fold_value(function, _fold_scores() - 1.0, OWNER, 2)
+    if not is_same(value, FOLDED):
+        raise Wrong(
+            f"with 1 taken from every score it returns {value:.4f}",
+            "Images of other folds must not compete, not even with a score of 0.",
+        )
     value = _fold_value(function, _fold_scores(), OWNER, 1)
     if not is_same(value, 5 / 10):
         raise Wrong(f"with one fold it returns {value:.4f}", "One fold is the whole gallery, so R@1 of it.")
@@ -198,6 +210,12 @@ def _says_what_is_missing(function) -> None:
             f"the missing names are {missing}, expected ['v5']",
             "The second list holds each name that the file has and the disk has not, once. It is what makes "
             "the loss visible.",
+        )
+    missing = _loaded(function, CLIPS, {"v1", "v5"}, True)[1]
+    if missing != ["v9"]:
+        raise Wrong(
+            f"with v9, which has two captions, missing, the missing names are {missing}",
+            "Clips are missing, not captions: each name once.",
         )
 
 
@@ -264,6 +282,8 @@ def _columns_symmetric(function) -> None:
         )
     if _columns(function, MINE, MINE) != ([], []):
         raise Wrong("a protocol does not agree with itself", "The empty prompt is stated: no words in front.")
+    if _columns(function, {"a": 0, "b": False}, {"a": 1, "b": True}) != (["a", "b"], []):
+        raise Wrong("a value of 0 or False counts as silence", "Only None, or no entry, is silence.")
     if _columns(function, {"a": None}, {"a": None}) != ([], ["a"]):
         raise Wrong("two silences pass as agreement", "Where both are silent, nothing is known: left open.")
 

@@ -198,11 +198,12 @@ def _probabilities(function) -> None:
 
 def _high_logits(function) -> None:
     with np.errstate(all="ignore"):
-        found = np.asarray(call(function, LOGITS + 900.0, SAME), dtype=float)
+        shifted = LOGITS + np.array([[900.0], [-900.0], [0.0]])
+        found = np.asarray(call(function, shifted, SAME), dtype=float)
     if not _close(found, DRAWN):
         raise Wrong(
-            "900 more on every logit changes the probabilities",
-            "Softmax forgives a shift: take the largest logit of each row away first.",
+            "900 more on every logit of a row, or 900 less, changes its probabilities",
+            "Softmax forgives a shift: take the largest logit of each row, of those not masked, away first.",
         )
     with np.errstate(all="ignore"):
         result = call(function, np.array([[1000.0, 0.0, 1.0]]), np.array([[True, False, False]]))

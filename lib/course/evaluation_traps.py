@@ -88,16 +88,20 @@ def _r1_of_collapse(function) -> None:
 
 
 def _r1_of_nan(function) -> None:
-    broken = SCORES.copy()
-    broken[4] = np.nan
-    expect_refusal(
-        function,
-        broken,
-        CORRECT,
-        case="a row of NaN",
-        hint="NaN compares as False with everything, so it can be a hit or a miss by the direction of your "
-        "sign. Raise a ValueError before you compare.",
-    )
+    for where, case in ((4, "a row of NaN"), ((4, 0), "a single NaN, at a wrong item,")):
+        broken = SCORES.copy()
+        broken[where] = np.nan
+        expect_refusal(
+            function,
+            broken,
+            CORRECT,
+            case=case,
+            hint="NaN compares as False with everything, so it can be a hit or a miss by the direction of "
+            "your sign. Raise a ValueError before you compare.",
+        )
+    masked = np.where(SCORES == 0.0, -np.inf, SCORES)  # two wrong items
+    value = _share(function, masked, CORRECT, meaning="one number")
+    _compare(value, 3 / 7, {}, "Minus infinity is a score, below all others.")
 
 
 # ---- traps.sign_flip: differences 2, 0, 2, -1, 4, 0 with sum 7. The flipped sums, in the order of the rows:
@@ -202,6 +206,7 @@ def _own_shuffled(function) -> None:
 
 # ---- traps.mcnemar: 5 against 1, then 2 against 2, then no difference.
 
+MCNEMAR_100 = 0.13321061920721333  # 42 against 58
 WINS = np.array([1, 1, 1, 1, 1, 0, 1, 1, 0, 1])
 LOSSES = np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 1])
 WRONG_MCNEMAR = {
@@ -235,6 +240,9 @@ def _mcnemar_even(function) -> None:
     hint = "Twice the tail up to 2 of 4 heads is 22/16: a probability stops at 1."
     a, b = np.array([1, 1, 0, 0, 1]), np.array([0, 0, 1, 1, 1])
     _compare(_p(function, a, b), 1.0, {22 / 16: ("it returns 22/16, above 1", hint)}, hint)
+    a = np.arange(100) < 42
+    hint = "42 wins against 58: 2 to the 100 does not fit into 64 bits. Python's whole numbers have no end."
+    _compare(_p(function, a.astype(int), 1 - a), MCNEMAR_100, {}, hint)
 
 
 def _mcnemar_same(function) -> None:

@@ -69,6 +69,12 @@ def _zero_row(function) -> None:
         "A zero vector has no direction. Raise a ValueError before dividing: a NaN would surface elsewhere."
     )
     expect_refusal(function, with_zero, case="a row of zeros", hint=hint)
+    try:
+        short = call(function, with_zero[:1] * 1e-6)
+    except Wrong:
+        short = ()
+    if not _close(short, [[0.6, 0.8]]):
+        raise Wrong("a row of length 5e-6 does not get length 1", "Short is not zero: it has a direction.")
 
 
 # Unit rows (images): (0.6, 0.8), (0, 1), (0.6, 0.8), mean (0.4, 26/30); (texts): (1, 0) and (0.8, 0.6),

@@ -52,6 +52,12 @@ def _one_token(function) -> None:
             f"with one word and one patch it is {value:.4g}, not their dot product, -2",
             "A maximum over one number is that number, negative or not. A dual encoder is this case.",
         )
+    value = as_number(call(function, np.tile(QUERY, (2, 1)), np.tile(DOCUMENT, (2, 1))), meaning="one number")
+    if not is_same(value, 2 * SCORE):
+        raise Wrong(
+            f"with every word and every patch twice it is {value:.4g}, not {2 * SCORE}",
+            "Of patches that tie a word takes one, and a word that stands there twice counts twice.",
+        )
 
 
 # Document 1 has one token behind which padding is far from zero, document 2 finds nothing but negative
@@ -122,12 +128,12 @@ def _padded(function) -> None:
 
 
 def _long_vectors(function) -> None:
-    given = np.array([[1.0, 0.0]]), np.array([[[-1e12, 0.0], [0.0, 0.0]]]), np.array([[True, False]])
+    given = np.array([[1.0, 0.0]]), np.array([[[-1e30, 0.0], [0.0, 0.0]]]), np.array([[True, False]])
     with np.errstate(all="ignore"):
         found = as_array(call(function, *given), shape=(1,), kind="numbers", meaning="one score")
-    if not is_same(found, np.array([-1e12])):
+    if not is_same(found, np.array([-1e30])):
         raise Wrong(
-            f"a similarity of -1e12 becomes {found[0]:g}",
+            f"a similarity of -1e30 becomes {found[0]:g}",
             "Padding got a number that looked small enough. There is one that is below all others.",
         )
 
@@ -175,11 +181,13 @@ def _loss(function) -> None:
 def _loss_far_out(function) -> None:
     far = np.array([[1000.0, 0.0], [0.0, 1000.0]])
     with np.errstate(all="ignore"):
-        value = as_number(call(function, far, -far), meaning="the loss", finite=False)
+        given = far - np.array([[0.0], [3000.0]]), np.array([0.0, 3000.0]) - far  # no query's softmax changes
+        value = as_number(call(function, *given), meaning="the loss", finite=False)
     if not np.isfinite(value) or not is_same(value, 500.0):
         raise Wrong(
             f"with logits of 1000 the loss is {value:g}, it should be 500",
-            "e to the 1000 is infinite. Take the largest logit away before, and add it after the logarithm.",
+            "e to the 1000 is infinite. Take the largest logit of each query away before, and add it after "
+            "the logarithm.",
         )
 
 

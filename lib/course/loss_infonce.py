@@ -17,6 +17,7 @@ SYMMETRIC = (BY_ROW + BY_COLUMN) / 2
 P = np.array([[1 / 2, 1 / 4, 1 / 4], [1 / 4, 1 / 2, 1 / 4], [1 / 2, 1 / 4, 1 / 4]])
 Q = np.array([[2 / 3, 1 / 2, 3 / 5], [1 / 9, 1 / 3, 1 / 5], [2 / 9, 1 / 6, 1 / 5]])
 EYE = np.eye(3)
+UNEVEN = np.array([[0.0, 0.0], [-2000.0, -2000.0]])  # rows: 1/2 each; columns: 1 and 0
 
 
 def close(a, b) -> bool:
@@ -97,6 +98,12 @@ def _large_logits(function) -> None:
             f"where every right logit is 1000 below the others it is {value:.4g}, expected 1000.7",
             "A probability that underflows to 0 has no logarithm. Stay with logarithms all the way.",
         )
+    value = as_number(quiet(function, UNEVEN), meaning="the loss", finite=False)
+    if not close(value, (math.log(2) + 1000) / 2):
+        raise Wrong(
+            f"where one row lies 2000 below the other it is {value:.4g}, expected 500.3",
+            "Each row has its own largest logit: beside that of the whole matrix a low row underflows to 0.",
+        )
 
 
 def _shape_of_gradient(function) -> None:
@@ -141,6 +148,12 @@ def _gradient_of_large_logits(function) -> None:
             "with 1000 added to every logit it is "
             + ("something else" if np.isfinite(found).all() else "NaN or infinite"),
             "The exponential overflows. Take the largest logit away before; it cancels.",
+        )
+    found = np.asarray(quiet(function, UNEVEN), dtype=float)
+    if not close(found, np.array([[-1, 3], [1, -3]]) / 8):
+        raise Wrong(
+            f"where one row lies 2000 below the other its gradients are {found[1].tolist()}",
+            "Each row has its own largest logit: beside that of the whole matrix a low row underflows to 0.",
         )
 
 

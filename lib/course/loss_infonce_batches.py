@@ -98,6 +98,20 @@ def _several_right(function) -> None:
     )
 
 
+def _cold(function) -> None:
+    # Logits 1000, 1000 and -1000, -1000: rows cost log 2 each, columns 0 and 2000.
+    texts = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    value = as_number(
+        quiet(function, texts, SKEW_IMAGES, np.arange(2), 1e-3), meaning="the loss", finite=False
+    )
+    if not close(value, (math.log(2) + 1000) / 2):
+        raise Wrong(
+            f"at a temperature of 0.001 the loss is {value:.4g}, expected 500.3",
+            "Logits reach 1000 there, and their exponentials infinity or 0. Take the largest logit of each "
+            "row away first, and stay with logarithms.",
+        )
+
+
 class _OneAtATime:
     """Blocks that come into being when asked for, and count how many of them are alive at once."""
 
@@ -163,20 +177,31 @@ def _running(function) -> None:
 
 
 def _running_of_extremes(function) -> None:
-    for shift in (1000.0, -1000.0):
+    for shift in (1000.0, -1000.0, -1e12):
         found = np.asarray(quiet(function, _OneAtATime([FIRST + shift, SECOND + shift])), dtype=float)
         if not close(found, TOTALS + shift):
             raise Wrong(
                 f"with logits around {shift:+.0f} it returns {np.round(found, 1).tolist()}",
                 "Never exponentiate a logit itself, only its distance to the largest one so far.",
             )
-    masked = np.full((2, 3), -np.inf)
-    found = np.asarray(quiet(function, _OneAtATime([masked, SECOND])), dtype=float)
-    if not close(found, np.log([10.0, 80.0])):
+    found = np.asarray(quiet(function, _OneAtATime([FIRST, SECOND + 1000.0])), dtype=float)
+    if not close(found, np.log([10.0, 80.0]) + 1000):
         raise Wrong(
-            f"a first block that is masked out (-inf everywhere) gives {np.round(found, 3).tolist()}",
-            "Infinity minus infinity is no number. A row that has seen nothing yet needs a guard.",
+            f"with logits around 0 and then around 1000 it returns {np.round(found, 1).tolist()}",
+            "The largest logit so far may rise with a block: bring what was summed up to the new one.",
         )
+    masked, half = np.full((2, 3), -np.inf), np.array([[-np.inf], [0.0]]) + FIRST
+    for blocks, sums, what in (
+        ([masked, SECOND], [10.0, 80.0], "a first block that is masked out (-inf everywhere)"),
+        ([SECOND, masked], [10.0, 80.0], "a last block that is masked out"),
+        ([half, SECOND], [10.0, 100.0], "a first block with one row masked out"),
+    ):
+        found = np.asarray(quiet(function, _OneAtATime(blocks)), dtype=float)
+        if not close(found, np.log(sums)):
+            raise Wrong(
+                f"{what} gives {np.round(found, 3).tolist()}",
+                "Infinity minus infinity is no number. A row that has seen nothing yet needs a guard.",
+            )
 
 
 def _one_at_a_time(function) -> None:
@@ -200,7 +225,7 @@ EXERCISES = (
         name="infonce.tutorial",
         statement="Return the symmetric loss, one number, of texts (B, d) and images (B, d) of any length, "
         "where items with equal ids (B) are right for each other and pulled equally, at a temperature.",
-        stages=(_length_free, _orthogonal, _both_directions, _several_right),
+        stages=(_length_free, _orthogonal, _both_directions, _several_right, _cold),
         hints=(
             "Three things are wrong: lengths, the place of the temperature, and where targets come from.",
             "Targets: 1 where the ids are equal, 0 elsewhere, each row divided by its sum.",

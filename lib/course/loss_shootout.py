@@ -81,6 +81,13 @@ def _interval_of_one(function) -> None:
         hint="One seed says nothing about the spread. Raise a ValueError: a silent NaN, or a width of 0, "
         "ends up in a table.",
     )
+    empty = "Fewer than two values: a ValueError, whether there is one or none."
+    expect_refusal(function, np.array([]), 12.7, case="no seed at all", hint=empty)
+    two = _three(function, np.array([20.0, 32.0]), 2.0)
+    if not _close(two, [26.0, 14.0, 38.0]):
+        raise Wrong(
+            f"for seeds 20 and 32 it returns {two.tolist()}", "s is 8.49, over the root of 2 it is 6."
+        )
 
 
 # ---- shootout.error: mean differences (1, 1, 1, 0, 0, 1/2, 0), centred (1, 1, 1, -1, -1, 0, -1) / 2, summed

@@ -79,6 +79,8 @@ def _all_solved(function) -> None:
             "You divide by the number of triplets that cost something, and there are none. Divide by all.",
         )
     _agree(function, (np.array([0.9, 0.8]), np.array([0.1, 0.2]), 0.5), 0.0, {})
+    # The margin is kept to the digit, which costs nothing; a tie costs the margin.
+    _agree(function, (np.array([0.5, 0.5]), np.array([0.25, 0.5]), 0.25), 0.125, {})
 
 
 # Row 2 has one wrong key just below its own, row 1 two and one above.
@@ -202,6 +204,11 @@ def _batch(function) -> None:
 
 def _perfect_batch(function) -> None:
     _agree(function, (np.eye(4), 0.2), 0.0, {})
+    said = (
+        "a wrong key exactly as high as the right one costs nothing",
+        "Leave out the diagonal by its place, not by its value: each of these triplets costs the margin.",
+    )
+    _agree(function, (np.full((3, 3), 0.5), 0.2), 0.2, {0.0: said})
 
 
 # Items 0 and 2 are right for each other. By row the worst negative costs 0.1, 0.3, 0.1, 0; by column
@@ -246,10 +253,12 @@ def _low_scores(function) -> None:
         "Multiplying by 0 does not take a cell out of a maximum. It must be lower than anything else there.",
     )
     _agree(function, (low, np.eye(2, dtype=bool), 0.2), 0.0, {0.4: said})
+    said = ("of equally bad negatives all are counted", "One negative a row and a column, the worst.")
+    _agree(function, (np.full((3, 3), 0.5), np.eye(3, dtype=bool), 0.2), 1.2, {2.4: said})
 
 
 def _no_negatives(function) -> None:
-    value = call(function, np.full((2, 2), 0.5), np.ones((2, 2), dtype=bool), 0.2)
+    value = call(function, np.full((2, 2), -1.0), np.ones((2, 2), dtype=bool), 0.2)
     if not np.isclose(float(np.asarray(value, dtype=float).sum()), 0.0):
         raise Wrong(
             f"for a batch in which everything is right for everything it returns {describe(value)}",

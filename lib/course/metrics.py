@@ -64,6 +64,7 @@ def _nothing_found(function) -> None:
 def _whichever_comes_first(function) -> None:
     hint = "Any relevant item will do. Walk along the ranking, not along the relevant items."
     _expect(function, ([8, 4, 2], {2, 4, 8}), 1, hint)
+    _expect(function, ([5, 6, 1], {1}), 1 / 3, "The last rank counts too.")
 
 
 # ---- metrics.average_precision: R = 3, found at ranks 2 and 5; R = 1, found at rank 2; R = 2, none found.
@@ -135,6 +136,8 @@ def _short_list(function) -> None:
         "That is the definition with min(R, k). Here it is R, although the list cannot hold R items.",
     )
     _expect(function, (np.array([[2, 9]]), np.array([[2, 4, 8]])), 1 / 3, hint, {1 / 2: cut})
+    hint = "Item 0 is an item like any other: only -1 is padding."
+    _expect(function, (np.array([[0, 9]]), np.array([[0, 4]])), 1 / 2, hint)
 
 
 # ---- metrics.ndcg: grades 1, 2, 0, 3 in this order, of a query that has 1, 2 and 3. All gains 2^g - 1.
@@ -188,7 +191,8 @@ def _cut_at_k(function) -> None:
     nothing = "A query without relevant items has an ideal of 0, and 0 / 0 is no number: return 0 for it."
     try:
         with np.errstate(all="ignore"):
-            _expect(function, ([0, 0], [0], 2), 0, nothing)
+            for grades in ([0], []):
+                _expect(function, ([0, 0], grades, 2), 0, nothing)
     except Wrong as wrong:
         raise Wrong(f"for a query that has no relevant item {wrong.what}", nothing) from None
 
@@ -224,6 +228,8 @@ def _two_draws(function) -> None:
 def _certain(function) -> None:
     hint = "Two items are wrong, so a list of 3 is a hit for certain: in no way can 3 be chosen from 2."
     _expect(function, (5, 3, 3), 1, hint)
+    _expect(function, (5, 3, 2), 0.9, "A list of 2 may hold just the two wrong items: 1 of 10 pairs.")
+    _expect(function, (5, 0, 2), 0, "Nothing is relevant, so nothing can be found.")
 
 
 def _large(function) -> None:
@@ -250,7 +256,7 @@ EXERCISES = (
     Exercise(
         name="metrics.average_precision",
         statement="Return the average precision over R of every query: ranked_ids (n, depth), best first, "
-        "and relevant_ids (n, m), both filled up with -1, in; (n,) out.",
+        "and relevant_ids (n, m), at least one a query, both filled up with -1, in; (n,) out.",
         stages=(_one_value_per_query, _precisions_at_hits, _short_list),
         hints=(
             "First a table of True and False, (n, depth): is the item at this rank relevant to this query?",

@@ -66,6 +66,17 @@ def _rerank_ends(function) -> None:
     whole = [[5, 7, 1, 2, 9, 4], [2, 3, 6, 9, 8, 0]]
     if _lists(function, IDS, SECOND, 6) != whole:
         raise Wrong("with the whole list as depth it is not sorted", "Then the second stage decides alone.")
+    rng = np.random.default_rng(0)
+    ids, scores = np.array([rng.permutation(40), rng.permutation(40)]), rng.integers(-1, 1, (2, 40)) * 2.0**60
+    for row, names, given in zip(_lists(function, ids, scores, 30), ids, scores, strict=True):
+        if row != [int(name) for _, name in sorted(zip(-given[:30], names[:30], strict=True))] + [
+            *names[30:]
+        ]:
+            raise Wrong(
+                "with 40 items, depth 30, and scores of 0 and -1e18 only, the lists are in another order",
+                "The smaller id must go first however many scores are equal, and the tail stays last however "
+                "low a score is: one sort by score and id, of the first `depth` places alone.",
+            )
 
 
 # ---- two_stage.depth: 2 + 4 + D / 2 milliseconds, so 2, 7, 8.5, 11, 16 and 31.
@@ -124,6 +135,10 @@ def _depth_no_waste(function) -> None:
     if found != 10:
         raise Wrong(
             f"with 40 ms it returns {found:g}", "80 is the best quality, and depth 10 reaches it first."
+        )
+    if _depth(function, 2.0) != 0:
+        raise Wrong(
+            "with 2 ms it does not return 0", "The first stage alone takes 2 ms, which is within budget."
         )
     if _depth(function, 1.0) != -1:
         raise Wrong("with 1 ms it claims that something fits", "The first stage alone takes 2 ms: return -1.")
@@ -193,11 +208,15 @@ def _fuse_with_k(function) -> None:
 
 
 def _fuse_lengths(function) -> None:
-    found = _fused(function, [[5], [7, 3, 5, 9], [9]], 60)
+    found = _fused(function, [[5], [7, 3, 5, 9], [9], []], 60)
     if found != [5, 9, 7, 3]:
         raise Wrong(
-            f"of lists of lengths 1, 4 and 1 it makes {found}",
+            f"of lists of lengths 1, 4 and 1, and an empty one, it makes {found}",
             "By hand: 5 has 1/61 + 1/63, 9 has 1/64 + 1/61, 7 has 1/61, 3 has 1/62.",
+        )
+    if _fused(function, [[3, 2, 1]], 1000) != [3, 2, 1]:
+        raise Wrong(
+            "with k = 1000 nearly equal scores count as equal", "1/1001 is more than 1/1002: no rounding."
         )
 
 
@@ -205,7 +224,7 @@ def _fuse_lengths(function) -> None:
 
 COSINES = np.array([[0.9, 0.8, 0.7, 0.1, 0.2], [0.3, 0.6, 0.5, 0.4, 0.7]])
 UNREAD = -np.inf
-LOGITS = np.array([[-4.0, -1.0, -2.0, UNREAD, UNREAD], [UNREAD, -2e12, UNREAD, UNREAD, -9e12]])
+LOGITS = np.array([[-4.0, -1.0, -2.0, UNREAD, UNREAD], [UNREAD, -2e30, UNREAD, UNREAD, -9e30]])
 KEPT_APART = [[1, 2, 0, 4, 3], [1, 4, 2, 3, 0]]
 
 
@@ -242,10 +261,22 @@ def _order_any_range(function) -> None:
     second = _lists(function, COSINES, LOGITS)[1]
     if second != KEPT_APART[1]:
         raise Wrong(
-            f"the second list, with logits of -2e12 and -9e12, is {second}",
+            f"the second list, with logits of -2e30 and -9e30, is {second}",
             "A floor, -100 or -1e9, works until a logit falls below it. Sort by two keys: first whether an "
             "item was read, then the score of the stage that read it.",
         )
+    # 40 items, of which nothing, every other one and everything was read: row i is read where i x place is.
+    rng = np.random.default_rng(0)
+    first = np.array([rng.permutation(40), rng.permutation(40), rng.permutation(40)]) / 40
+    read = np.array([[False, False], [False, True], [True, True]])[:, np.arange(40) % 2]
+    shown = _lists(function, first, np.where(read, -40 * first[:, ::-1], UNREAD))
+    for ids, key, seen in zip(shown, np.where(read, 40 * first[:, ::-1], -first), read, strict=True):
+        if ids != sorted(range(40), key=lambda item: (not seen[item], key[item])):
+            raise Wrong(
+                f"of 40 items {seen.sum()} were read, and they are in another order",
+                "Whether an item was read is equal for many of them: such a key needs a second one beside "
+                "it, or a stable sort. And a query may have nothing that was read, or everything.",
+            )
 
 
 EXERCISES = (

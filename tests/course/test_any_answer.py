@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lib import course
+from tests.course.mistakes_by_kind import WITH_INTEGER_MASKS
 from tests.course.reference_answers import ANSWERS
 
 
@@ -217,3 +218,8 @@ def test_check_ends_in_a_verdict_whatever_the_answer_does(capsys):
                 offenders.append(f"{exercise}, {name}: said in {len(verdict.message)} characters")
         capsys.readouterr()
     assert not offenders, f"{len(offenders)} offenders:\n" + "\n".join(offenders)
+
+
+def test_masks_may_be_zeros_and_ones(capsys):
+    offenders = [name for name, answer in WITH_INTEGER_MASKS.items() if not course.check(name, answer)]
+    assert not offenders, capsys.readouterr().out

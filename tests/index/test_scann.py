@@ -50,7 +50,8 @@ def test_all_leaves_with_everything_scored_again_are_exact_search(filled, metric
     for leaves in (1, 2, 5, 20):
         index.set_search(leaves_to_search=leaves, rerank=160)
         found.append(hits(index))
-    assert found == sorted(found) and found[0] < found[-1] == 400
+    # Not found[0] < 400: training takes no seed, and now and then one leaf holds nearly everything.
+    assert found == sorted(found) and found[-1] == 400
     few = filled(metric, n_leaves=20, leaves_to_search=20, rerank=1)
     assert hits(few) < 400 and few.work == {}
 

@@ -15,7 +15,7 @@ from lib.task import RetrievalTask
 from lib.tokens import Tokens
 
 N, LENGTH, DIM = 60, 4, 16
-ENCODER = SimpleNamespace(dim=DIM)  # tokens are given, so that its dimension is all that is read
+ENCODER = SimpleNamespace(dim=DIM, device="cpu")  # tokens are given, so that nothing else of it is read
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,10 @@ def _greedy_ends(function) -> None:
         raise Wrong(
             f"from node 6, the best of all, the path is {found}", "Nothing beats it: the path is [6]."
         )
+    if _ids(function, HEIGHTS - 1.0, LINKS, 0) != [0, 2, 4]:
+        raise Wrong(
+            "with 1 taken from every score the path is another", "Scores may be below 0: compare them."
+        )
     found = _ids(function, PLATEAU, RING, 0)
     if found == [0, 1, 2]:
         raise Wrong(
@@ -145,6 +149,10 @@ def _beam_limits(function) -> None:
     found = _ids(function, VALUES, WAYS, 0, 8)
     if found != best:
         raise Wrong(f"with ef = 8, as many as there are, it returns {found}", f"Then it is exact: {best}.")
+    if _ids(function, VALUES - 1.0, WAYS, 0, 5) != BEAMS[5]:
+        raise Wrong(
+            "with 1 taken from every score the nodes are others", "Scores may be below 0: compare them."
+        )
     if _ids(function, VALUES[:2], _Links([[1], [0]]), 0, 5) != [1, 0]:
         raise Wrong("with ef above the number of nodes it does not return them all", "Two nodes, two hits.")
 

@@ -200,6 +200,13 @@ def _honest_seconds(function) -> None:
         raise Wrong(
             f"it takes {seconds:.4f} s", "Alone, the five take 21, 23, 25, 27 and 521 ms: the median is 25."
         )
+    search, clock = _index()
+    seconds, _ = call(function, search, ASKED[:4], OWN[:4], TRUE[:4], 2, clock)
+    if not is_same(seconds, 0.024):
+        raise Wrong(
+            f"of the first four queries it takes {seconds:.4f} s",
+            "Of an even number the median lies between the two in the middle: 23 and 25 ms.",
+        )
 
 
 def _honest_recall(function) -> None:
@@ -217,6 +224,16 @@ def _honest_recall(function) -> None:
     )
     if not is_same(recall, 0.5):
         raise Wrong(f"recall is {recall:.2f}", "By hand: 2, 1, 1, 1 and 0 of 2.")
+    # The own id, 7, is missing from one of the two lists, which then must be cut at k.
+    for found, true in (([1, 2, 3], [3, 4, 7]), ([1, 7, 3], [4, 5, 3])):
+        given = np.zeros((1, 1)), np.array([7]), np.array([true]), 2, lambda: 0.0
+        _, recall = call(function, lambda _, depth, ids=found: np.array([ids[:depth]]), *given)
+        wanted = len({*found[: 2 + (7 in found)]} & {*true[: 2 + (7 in true)]} - {7}) / 2
+        if not is_same(recall, wanted):
+            raise Wrong(
+                f"where own id 7 is found in one list only, {found} against {true}, recall is {recall:.2f}",
+                "Keep k ids on both sides, whether the own one was among them or not.",
+            )
 
 
 # ---- tradeoffs.codes: what is left of the memory after ids, centroids, lists and codebooks.

@@ -202,6 +202,10 @@ def _own_shuffled(function) -> None:
         "Only the file order of the captions changed. Does your code suppose that an image's captions are "
         "neighbours?",
     )  # fmt: skip
+    value = _share(function, scores - 2, RAGGED[ORDER], meaning="the share of images, 0 to 1")
+    _compare(
+        value, 3 / 4, {}, "All scores are negative here: whose caption is no candidate must not become a 0."
+    )
 
 
 # ---- traps.mcnemar: 5 against 1, then 2 against 2, then no difference.

@@ -53,6 +53,7 @@ def _nothing_found(function) -> None:
     )
     try:
         _expect(function, ([5, 6, 7], {1}), 0, hint, {1.0: perfect})
+        _expect(function, ([], {1}), 0, hint)
     except Wrong as wrong:
         if not wrong.what.startswith("it raised"):
             raise

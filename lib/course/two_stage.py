@@ -140,6 +140,10 @@ def _depth_no_waste(function) -> None:
         raise Wrong(
             "with 2 ms it does not return 0", "The first stage alone takes 2 ms, which is within budget."
         )
+    if as_number(call(function, *COSTS, 3.0, DEPTHS, 0 * QUALITY), meaning="one depth, or -1") != 0:
+        raise Wrong(
+            "where all qualities are 0 it does not return 0", "0 is a quality: depth 0 fits and is as good."
+        )
     if _depth(function, 1.0) != -1:
         raise Wrong("with 1 ms it claims that something fits", "The first stage alone takes 2 ms: return -1.")
 

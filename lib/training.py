@@ -204,7 +204,7 @@ class Trainer:
             torch.save(self._state(), content)
             # One file with its checksum: a run killed between two would leave a state that nobody trusts.
             with optional_write(), atomic_path(self.checkpoint) as temporary:
-                temporary.write_bytes(content.getvalue() + hashlib.sha256(content.getvalue()).digest())
+                temporary.write_bytes(content.getvalue() + hashlib.sha256(content.getbuffer()).digest())
 
     def _state(self) -> dict:
         return {

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.files import atomic_path, cache_dir, sha256_of
+from lib.files import atomic_path, cache_dir, optional_write, sha256_of
 
 ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "NUMEXPR")
@@ -152,7 +152,7 @@ def measure_alone(
             raise ChildProcessError(f"{key} failed with exit code {done.returncode}: {last}")
         cost = Cost(**json.loads(Path(folder, "cost.json").read_text()))
     if kept is not None:
-        with atomic_path(kept) as temporary:
+        with optional_write(), atomic_path(kept) as temporary:
             temporary.write_text(json.dumps(vars(cost)))
         log(_line(key, job, arrays, cost))
     return cost

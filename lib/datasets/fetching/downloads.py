@@ -15,6 +15,7 @@ from lib.files import (
     atomic_path,
     only_writer,
     path_inside,
+    recorded_digest,
     seal,
     sha256_of,
     verify,
@@ -134,8 +135,9 @@ def fetch(
             raise DownloadError(
                 f"{source.url} sent {problem}, which was deleted. Open the address in a browser"
             )
-        recorded = sidecar.read_text(errors="replace").split()[:1] if sidecar.is_file() else []
-        known = source.sha256 or next(iter(recorded), None)
+        known = source.sha256
+        if known is None and sidecar.is_file():
+            known = recorded_digest(sidecar, "Delete it, so that this download is recorded anew.")
         if known and sha256_of(part) != known:
             downloader.forget()
             whose = "published" if source.sha256 else f"recorded in {sidecar.name} at the first download"

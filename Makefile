@@ -49,7 +49,7 @@ $(STAMP): pyproject.toml constraints.txt
 endif
 
 run: $(STAMP)  ## execute every notebook, write their HTML and a report of all quality tables to build/
-	@$(BIN)/python -m lib.notebooks run --build $(BUILD)
+	@$(BIN)/python -m lib.course.notebooks run --build $(BUILD)
 
 test: lint unit notebooks  ## every check: style, layers, unit tests, notebooks re-run and compared
 
@@ -78,7 +78,7 @@ train: $(STAMP)  ## rebuild every committed model and embedding (some two hours 
 	@$(BIN)/crossmodal train --all
 
 refresh: $(STAMP)  ## maintainers: re-execute the notebooks in place and store their outputs (NAMES="00 01" picks)
-	@$(BIN)/python -m lib.notebooks refresh $(NAMES)
+	@$(BIN)/python -m lib.course.notebooks refresh $(NAMES)
 
 clean:  ## remove the environment, the build folder and the caches
 	@rm -rf .venv build .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -65,14 +65,20 @@ def compare_outputs(cell, test, ref, skip_compare=None):
 
 def payloads(outputs) -> list[dict]:
     """The payloads among a cell's outputs, in order."""
-    return [output["data"][METRICS_MIME] for output in outputs if METRICS_MIME in output.get("data", {})]
+    return [
+        output["data"][METRICS_MIME] for output in outputs if METRICS_MIME in output.get("data", {})
+    ]
 
 
 def payload_differences(stored: list[dict], now: list[dict]) -> list[str]:
     """Differences between the payloads of a cell, which must be as many as before."""
     if len(stored) != len(now):
         return [f"  stored {len(stored)} tables and sentences, now {len(now)}"]
-    return [f"  {line}" for old, new in zip(stored, now, strict=True) for line in compare_payloads(old, new)]
+    return [
+        f"  {line}"
+        for old, new in zip(stored, now, strict=True)
+        for line in compare_payloads(old, new)
+    ]
 
 
 def others(outputs) -> list[dict]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 
-from lib.notebooks.pages import unconverted_formulas
+from lib.course.notebooks.pages import unconverted_formulas
 from lib.report import METRICS_MIME
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,9 @@ TIMING = re.compile(r"report\.(timing|measure)\(|perf_counter|\btime\.time\(|tim
 BANNED = re.compile(r"^\s*%%?(timeit|time|prun)\b|\btqdm\b|\btrange\b", re.MULTILINE)
 REMOTE_IMAGE = re.compile(r"!\[[^\]]*\]\(\s*https?:|<img[^>]+src=[\"']?https?:", re.IGNORECASE)
 IMAGE_WITHOUT_TEXT = re.compile(r"!\[\s*\]\(")
-MACHINE_PATH = re.compile(r"(?<![\w.:/])(/(home|Users|root|tmp|var|private|mnt|opt)/\w|[A-Z]:\\\\?Users)")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/])(/(home|Users|root|tmp|var|private|mnt|opt)/\w|[A-Z]:\\\\?Users)"
+)
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
@@ -57,7 +59,9 @@ def violations(notebook, *, exercises: Collection[str], solved: Collection[str])
     found += [*_header(notebook), *_figures(notebook), *_exercises(notebook, exercises, solved)]
     if not CELLS[0] <= len(notebook.cells) <= CELLS[1]:
         found.append(f"{len(notebook.cells)} cells; between {CELLS[0]} and {CELLS[1]} are allowed")
-    if not any(payload["kind"] == "quality" for _, cell in code(notebook) for payload in payloads(cell)):
+    if not any(
+        payload["kind"] == "quality" for _, cell in code(notebook) for payload in payloads(cell)
+    ):
         found.append("no cell reports quality: use report.quality at least once")
     for number, cell in code(notebook):
         lines = [line for line in cell.source.splitlines() if line.strip()]
@@ -75,7 +79,9 @@ def solution_violations(notebook, *, exercises: Collection[str]) -> list[str]:
     found = _common(notebook)
     cells = solution_cells(notebook)
     found += [
-        f"solves {name!r}, which is no registered exercise" for name, _ in cells if name not in exercises
+        f"solves {name!r}, which is no registered exercise"
+        for name, _ in cells
+        if name not in exercises
     ]
     if not cells:
         found.append("no cell is tagged solution:<exercise>")
@@ -103,7 +109,10 @@ def defined_function(source: str, namespace: dict):
 def imports_for(notebook, sources: Collection[str]) -> str:
     """The notebook's import statements that bind a name used in `sources`."""
     used = {
-        node.id for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)
+        node.id
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name)
     }
     statements = []
     for _, cell in code(notebook):
@@ -117,7 +126,9 @@ def imports_for(notebook, sources: Collection[str]) -> str:
 
 def code(notebook) -> Iterator[tuple[int, nbformat.NotebookNode]]:
     """`(position among all cells, cell)` of the code cells."""
-    return ((number, cell) for number, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    return (
+        (number, cell) for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"
+    )
 
 
 def tags(cell) -> list[str]:
@@ -161,9 +172,12 @@ def _common(notebook) -> list[str]:
         found.append(f"outputs take {size:,} bytes, at most {MAX_OUTPUT_BYTES:,}")
     for number, cell in enumerate(notebook.cells):
         found += [
-            f"cell {number}: {what}" for what in (_markdown(cell) if cell.cell_type == "markdown" else [])
+            f"cell {number}: {what}"
+            for what in (_markdown(cell) if cell.cell_type == "markdown" else [])
         ]
-        found += [f"cell {number}: {what}" for what in (_code(cell) if cell.cell_type == "code" else [])]
+        found += [
+            f"cell {number}: {what}" for what in (_code(cell) if cell.cell_type == "code" else [])
+        ]
         for text in _texts(cell):
             if MACHINE_PATH.search(text) or str(ROOT) in text or sys.prefix in text:
                 found.append(f"cell {number}: holds a path of one machine")
@@ -227,7 +241,9 @@ def _figures(notebook) -> Iterator[str]:
     for place, (number, cell) in enumerate(cells):
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
             near = [cell, *(following for _, following in cells[place + 1 : place + 2])]
-            if not any(payload["kind"] == "sentence" for other in near for payload in payloads(other)):
+            if not any(
+                payload["kind"] == "sentence" for other in near for payload in payloads(other)
+            ):
                 yield f"cell {number}: a figure without report.sentence in this or the next code cell"
 
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lib import geometry, losses, metrics, report
-from lib.checks import RetrievalInputError
+from lib import losses, metrics, report
 from lib.cli import app
+from lib.core.checks import RetrievalInputError
+from lib.core.task import RetrievalTask
+from lib.core.token_vectors import Tokens, round_to_int8
 from lib.datasets import icons, scenes
-from lib.metrics import Qrels
+from lib.metrics import Qrels, geometry
 from lib.models.maxsim import late_interaction_logits, maxsim, maxsim_pairs
-from lib.retrieval import Interpolate, Run, fit_costs, recall_ceiling, reciprocal_rank_fusion, rerank
-from lib.task import RetrievalTask
-from lib.tokens import Tokens, round_to_int8
+from lib.search import Interpolate, Run, fit_costs, recall_ceiling, reciprocal_rank_fusion, rerank
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((2, 4, 3))
@@ -62,7 +62,13 @@ BAD = {
 def cases():
     """Function, and arguments that it takes."""
     per_query = dict(ranked_ids=IDS, targets=QRELS, no_relevant="error")
-    for name in ("hit_rate_at_k", "recall_at_k", "precision_at_k", "ndcg_at_k", "average_precision"):
+    for name in (
+        "hit_rate_at_k",
+        "recall_at_k",
+        "precision_at_k",
+        "ndcg_at_k",
+        "average_precision",
+    ):
         yield getattr(metrics, name), dict(per_query, k=1)
     for name in (
         "first_rank",
@@ -75,9 +81,14 @@ def cases():
         yield getattr(metrics, name), per_query
     for name in ("reciprocal_rank", "mean_reciprocal_rank", "mean_average_precision"):
         yield getattr(metrics, name), dict(per_query, k=1)
-    judged = dict(qrels=QRELS, ks=[1], hit_grade=1, groups=[0, 0, 1, 1], no_relevant="error", ties="id")
+    judged = dict(
+        qrels=QRELS, ks=[1], hit_grade=1, groups=[0, 0, 1, 1], no_relevant="error", ties="id"
+    )
     yield metrics.evaluate, dict(judged, run=(SCORES, IDS), metrics=["R"], gain="linear")
-    yield metrics.evaluate_embeddings, dict(judged, queries=X, gallery=Y, metrics=["R"], metric="cosine")
+    yield (
+        metrics.evaluate_embeddings,
+        dict(judged, queries=X, gallery=Y, metrics=["R"], metric="cosine"),
+    )
     both = dict(queries=X, gallery=Y, qrels=QRELS, ks=[1])
     yield metrics.evaluate_both, dict(both, directions=("a_to_b", "b_to_a"), groups=(None, None))
     yield metrics.evaluate_folds, dict(both, n_folds=2, groups=[0, 1, 2, 3])
@@ -93,7 +104,10 @@ def cases():
     yield metrics.bootstrap_interval, dict(values=HITS, **drawn)
     yield metrics.bootstrap_median_interval, dict(values=HITS, **drawn)
     yield metrics.paired_bootstrap_interval, dict(a=HITS, b=OTHERS, **drawn)
-    yield metrics.paired_randomization, dict(a=HITS, b=OTHERS, groups=[0, 0, 1, 1], n_resamples=3, seed=1)
+    yield (
+        metrics.paired_randomization,
+        dict(a=HITS, b=OTHERS, groups=[0, 0, 1, 1], n_resamples=3, seed=1),
+    )
     yield metrics.mcnemar_exact, dict(a=HITS, b=OTHERS)
     yield metrics.holm, dict(p_values=[0.1, 0.2])
     detectable = dict(n_queries=9, p=0.5, correlation=0.1, design_effect=1.0, alpha=0.05, power=0.8)
@@ -124,7 +138,10 @@ def cases():
     yield geometry.triangle_violations, dict(x=X, n_triples=3, distance="angle", seed=1)
     yield geometry.to_int8, dict(x=X)
     pair, mask = dict(query_emb=Q, key_emb=K), torch.eye(4, dtype=torch.bool)
-    yield losses.infonce_loss, dict(pair, temperature=0.1, direction="both", same=mask, block_size=2)
+    yield (
+        losses.infonce_loss,
+        dict(pair, temperature=0.1, direction="both", same=mask, block_size=2),
+    )
     yield losses.infonce_loss, dict(pair, positives=mask)
     yield losses.infonce_of_logits, dict(logits=Q @ K.T, positives=mask)
     yield (
@@ -137,12 +154,21 @@ def cases():
     yield losses.mine_triplets, dict(cosines=Q @ K.T, margin=0.2, mining="hard", same=mask)
     yield losses.triplet_loss, dict(anchor=Q, positive=K, negative=K, margin=0.2, reduction="mean")
     yield losses.mnr_loss, dict(anchor=Q, positive=K, negatives=K, scale=2.0, block_size=2)
-    yield losses.distributed_infonce_loss, dict(pair, temperature=0.1, ids=torch.arange(4), block_size=2)
+    yield (
+        losses.distributed_infonce_loss,
+        dict(pair, temperature=0.1, ids=torch.arange(4), block_size=2),
+    )
     yield losses.distributed_mnr_loss, dict(anchor=Q, positive=K, negatives=K, scale=2.0)
-    yield losses.distributed_sigmoid_loss, dict(pair, temperature=0.1, bias=1.0, ids=torch.arange(4))
+    yield (
+        losses.distributed_sigmoid_loss,
+        dict(pair, temperature=0.1, bias=1.0, ids=torch.arange(4)),
+    )
     yield losses.gather_own_first, dict(rows=Q)
     yield losses.decorrelation_loss, dict(emb=Q)
-    yield losses.matryoshka_loss, dict(loss=losses.infonce_loss, **pair, dims=[1, 2], weights=[1.0, 1.0])
+    yield (
+        losses.matryoshka_loss,
+        dict(loss=losses.infonce_loss, **pair, dims=[1, 2], weights=[1.0, 1.0]),
+    )
     yield losses.infonce_logit_gradient, dict(logits=Q @ K.T, direction="both", positives=mask)
     yield losses.sigmoid_logit_gradient, dict(logits=Q @ K.T, positives=mask, reduction="mean")
     yield losses.siglip_bias_for, dict(batch_size=4)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lib.core.files import artifacts_dir
 from lib.datasets import icons, scenes
-from lib.files import artifacts_dir
-from lib.geometry import to_int8
-from lib.models.artifacts import CARD, card_text, load_card, load_embeddings, load_model
-from lib.recipes import INTERACTION_RECIPES
-from lib.retrieval import evaluate_run, evaluate_task
+from lib.metrics.geometry import to_int8
+from lib.models.trained_models import CARD, card_text, load_card, load_embeddings, load_model
+from lib.search import evaluate_run, evaluate_task
+from lib.training.recipes import INTERACTION_RECIPES
 
 TASKS = {"icons": icons.task, "scenes": scenes.task}
 PROMISED = {
@@ -40,7 +40,9 @@ def test_stored_embeddings_give_the_metrics_of_the_card(name, test_tasks):
     arrays, card = load_embeddings(name), load_card(name)
     found = evaluate_task(arrays["test_text"], arrays["test_image"], test_tasks[name], depth=10)
     rows = [
-        row for row in card["metrics"] if row["direction"] == "text_to_image" and row["metric"] in METRICS
+        row
+        for row in card["metrics"]
+        if row["direction"] == "text_to_image" and row["metric"] in METRICS
     ]
     assert {row["metric"] for row in rows} == METRICS
     for row in rows:
@@ -63,14 +65,20 @@ def test_the_model_still_encodes_what_is_stored(name, test_tasks):
     }
     for key, rows in encoded.items():
         # As near to its own embedding as rounding to int8 allows; float16 weights are the rest.
-        stored, rounded = (cosine_of_rows(rows, codes) for codes in (arrays[key][sample], to_int8(rows)))
+        stored, rounded = (
+            cosine_of_rows(rows, codes) for codes in (arrays[key][sample], to_int8(rows))
+        )
         assert rounded.min() > 0.999 and (stored > rounded - 2e-5).all(), key
 
 
 @every_artifact
 def test_quality_is_what_was_promised(name):
     card = load_card(name)
-    values = {row["metric"]: row["value"] for row in card["metrics"] if row["direction"] == "text_to_image"}
+    values = {
+        row["metric"]: row["value"]
+        for row in card["metrics"]
+        if row["direction"] == "text_to_image"
+    }
     assert all(values[metric] >= least for metric, least in PROMISED[name].items()), values
 
 
@@ -92,7 +100,9 @@ def test_models_with_interaction_keep_their_promise_and_their_card(name):
     assert (artifacts_dir() / name / CARD).read_text() == card_text(name, load_card(name))
     split, least = PROMISED_INTERACTION[name]
     found = [
-        row["value"] for row in load_card(name)["metrics"] if (row["metric"], row["split"]) == ("R@1", split)
+        row["value"]
+        for row in load_card(name)["metrics"]
+        if (row["metric"], row["split"]) == ("R@1", split)
     ]
     assert len(found) == 1 and found[0] >= least
 
@@ -104,7 +114,9 @@ SAMPLED = {"scenes_cross": 250, "scenes_late": 2_000, "icons_cross": 400}
 def r1_of_stored_weights(name, n_queries=None):
     recipe, model = INTERACTION_RECIPES[name], load_model(name)
     split, _ = PROMISED_INTERACTION[name]
-    card = next(row for row in load_card(name)["metrics"] if (row["metric"], row["split"]) == ("R@1", split))
+    card = next(
+        row for row in load_card(name)["metrics"] if (row["metric"], row["split"]) == ("R@1", split)
+    )
     task = icons.task(split) if recipe.base == "icons" else scenes.hard_task()
     if n_queries is not None:
         task = task.take_queries(np.linspace(0, len(task.queries) - 1, n_queries).astype(int))
@@ -127,4 +139,7 @@ def test_stored_weights_rank_as_the_card_says_on_the_whole_split(name):
 
 
 def test_all_artifacts_together_stay_small():
-    assert sum(path.stat().st_size for path in artifacts_dir().rglob("*") if path.is_file()) < LIMIT_MB * 1e6
+    assert (
+        sum(path.stat().st_size for path in artifacts_dir().rglob("*") if path.is_file())
+        < LIMIT_MB * 1e6
+    )

@@ -32,20 +32,29 @@ def conda_packages() -> dict[str, str]:
     lines = (ROOT / "environment.yml").read_text().split("dependencies:")[1].splitlines()
     entries = [line.strip().removeprefix("- ") for line in lines if line.strip().startswith("- ")]
     return {
-        match[1]: match[2] for entry in entries if (match := re.fullmatch(r"([\w.-]+?)([<>=!].*)?", entry))
+        match[1]: match[2]
+        for entry in entries
+        if (match := re.fullmatch(r"([\w.-]+?)([<>=!].*)?", entry))
     }
 
 
 def pins() -> dict[str, str]:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     return dict(line.split("==") for line in lines if line)
 
 
 def test_conda_and_pip_ask_for_the_same():
     wanted = {
-        CONDA_NAMES.get(name := canonicalize_name(r.name), name): str(r.specifier) for r in requirements()
+        CONDA_NAMES.get(name := canonicalize_name(r.name), name): str(r.specifier)
+        for r in requirements()
     }
-    offered = {name: rng or "" for name, rng in conda_packages().items() if name not in CONDA_EXTRAS}
+    offered = {
+        name: rng or "" for name, rng in conda_packages().items() if name not in CONDA_EXTRAS
+    }
     normal = {name: str(Requirement(f"x{rng}").specifier) for name, rng in offered.items()}
     assert normal == wanted
 
@@ -60,7 +69,9 @@ def test_python_version_agrees():
 
 def test_only_conda_forge_and_from_pip_what_it_lacks():
     text = (ROOT / "environment.yml").read_text()
-    assert re.findall(r"^  - ([\w-]+)$", text.split("channels:")[1].split("dependencies:")[0], re.M) == [
+    assert re.findall(
+        r"^  - ([\w-]+)$", text.split("channels:")[1].split("dependencies:")[0], re.M
+    ) == [
         "conda-forge",
         "nodefaults",
     ]
@@ -76,11 +87,18 @@ def test_only_conda_forge_and_from_pip_what_it_lacks():
 @pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
 def test_every_requirement_is_pinned_within_its_range(requirement):
     version = pins()[canonicalize_name(requirement.name)]
-    assert requirement.specifier.contains(version), f"{requirement} does not allow the pinned {version}"
+    assert requirement.specifier.contains(version), (
+        f"{requirement} does not allow the pinned {version}"
+    )
 
 
 def test_every_requirement_says_why():
-    text = (ROOT / "pyproject.toml").read_text().split("dependencies = [")[1].split("[project.scripts]")[0]
+    text = (
+        (ROOT / "pyproject.toml")
+        .read_text()
+        .split("dependencies = [")[1]
+        .split("[project.scripts]")[0]
+    )
     lines = [line for line in text.splitlines() if line.strip().startswith('"')]
     assert len(lines) == len(requirements())
     assert [line for line in lines if "  # " not in line] == []
@@ -89,7 +107,9 @@ def test_every_requirement_says_why():
 def test_constraints_hold_exact_versions_and_nothing_of_one_machine():
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[\w.]+", line), line
-    assert [name for name in pins() if re.match(r"nvidia|cuda|triton", name)] == [], "a CPU torch must do"
+    assert [name for name in pins() if re.match(r"nvidia|cuda|triton", name)] == [], (
+        "a CPU torch must do"
+    )
     assert list(pins()) == sorted(pins())
 
 
@@ -108,5 +128,7 @@ def test_constraints_cover_what_is_needed_transitively():
         for line in metadata.distribution(name).requires or []:
             inner = Requirement(line)
             extras = requirement.extras or {""}
-            if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in extras):
+            if inner.marker is None or any(
+                inner.marker.evaluate({"extra": extra}) for extra in extras
+            ):
                 todo.append(inner)

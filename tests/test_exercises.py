@@ -13,7 +13,8 @@ from tests.course.reference_answers import ANSWERS
 from tests.notebook_policy import SOLUTIONS, defined_function, imports_for, read, solution_cells
 
 MODULES = [
-    f"tests.course.{path.stem}" for path in sorted((Path(__file__).parent / "course").glob("mistakes_*.py"))
+    f"tests.course.{path.stem}"
+    for path in sorted((Path(__file__).parent / "course").glob("mistakes_*.py"))
 ]
 MISTAKES: dict[str, list] = {}
 for module in MODULES:

@@ -20,7 +20,9 @@ PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY4
 
 ROWS = [{"metric": "R@1", "value": 35.25, "n": 100}, {"metric": "R@10", "value": 66.5, "n": 100}]
 QUALITY = f"report.quality({ROWS!r}, tolerance=0.5)"
-SENTENCE = "report.sentence('It rises to {top:.1f}% at {n} dimensions.', top=66.5, n=256, tolerance=0.5)"
+SENTENCE = (
+    "report.sentence('It rises to {top:.1f}% at {n} dimensions.', top=66.5, n=256, tolerance=0.5)"
+)
 DRAW = f"""from base64 import b64decode
 from IPython.display import Image, display
 for _ in range(2):
@@ -38,12 +40,16 @@ def quality(**change) -> list:
 
 
 def without(column: str) -> list:
-    return result(report.quality([{k: v for k, v in r.items() if k != column} for r in ROWS], tolerance=0.5))
+    return result(
+        report.quality([{k: v for k, v in r.items() if k != column} for r in ROWS], tolerance=0.5)
+    )
 
 
 def sentence(**change) -> list:
     values = {"top": 66.5, "n": 256, **change}
-    return result(report.sentence("It rises to {top:.1f}% at {n} dimensions.", tolerance=0.5, **values))
+    return result(
+        report.sentence("It rises to {top:.1f}% at {n} dimensions.", tolerance=0.5, **values)
+    )
 
 
 def pictures(count: int) -> list:
@@ -83,7 +89,12 @@ CASES = {
         "tolerance of 'value': stored 0.1, now 0.5",
     ),
     "a sentence within tolerance": (SENTENCE, sentence(top=66.1), True, ""),
-    "a sentence out of tolerance": (SENTENCE, sentence(top=67.5), False, "'top': stored 67.5, now 66.5"),
+    "a sentence out of tolerance": (
+        SENTENCE,
+        sentence(top=67.5),
+        False,
+        "'top': stored 67.5, now 66.5",
+    ),
     "a lost payload": (QUALITY, [], False, "stored 0 tables and sentences, now 1"),
     "other pixels": (DRAW, pictures(2), True, ""),
     "a lost figure": (DRAW, pictures(3), False, "dissimilar number of outputs"),
@@ -100,7 +111,12 @@ CASES = {
         "mismatch 'stdout'",
     ),
     "plain text": ("print('a')", printed("b\n"), False, "mismatch 'stdout'"),
-    "stderr": ("import sys\nprint('w', file=sys.stderr)", printed("old warning", "stderr"), True, ""),
+    "stderr": (
+        "import sys\nprint('w', file=sys.stderr)",
+        printed("old warning", "stderr"),
+        True,
+        "",
+    ),
 }
 
 

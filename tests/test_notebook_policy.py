@@ -59,7 +59,9 @@ def figure() -> nbformat.NotebookNode:
 
 
 def good_notebook() -> nbformat.NotebookNode:
-    header = "# Start here\n\n" + "\n".join(f"**{field}.** about 10 things" for field in HEADER_FIELDS)
+    header = "# Start here\n\n" + "\n".join(
+        f"**{field}.** about 10 things" for field in HEADER_FIELDS
+    )
     cells = [
         new_markdown_cell(header),
         new_code_cell("report.quality(rows, tolerance=1)"),
@@ -68,7 +70,9 @@ def good_notebook() -> nbformat.NotebookNode:
         new_code_cell("report.timing(rows)", metadata={"tags": ["nbval-ignore-output"]}),
         new_code_cell("course.predict('gap', 'which?', ['a', 'b'])"),
         new_code_cell("course.reveal('gap', 'a')"),
-        new_code_cell("def top_k(scores, k):\n    return None\n\ncourse.check('start.top_k', top_k)"),
+        new_code_cell(
+            "def top_k(scores, k):\n    return None\n\ncourse.check('start.top_k', top_k)"
+        ),
         *(new_markdown_cell(f"text {i}") for i in range(14)),
     ]
     notebook = new_notebook(cells=cells)
@@ -122,7 +126,10 @@ BREAKS = {
         lambda nb: nb.cells[10].update(source='<img src="http://x/y.png">'),
         "image from the network",
     ),
-    "no alt": (lambda nb: nb.cells[10].update(source="![](figure.png)"), "without alternative text"),
+    "no alt": (
+        lambda nb: nb.cells[10].update(source="![](figure.png)"),
+        "without alternative text",
+    ),
     "formula": (lambda nb: nb.cells[10].update(source=r"$\nothing{x}$"), r"no MathML: \nothing{x}"),
     "star": (lambda nb: nb.cells[5].update(source="from numpy import *"), "from numpy import *"),
     "semicolon": (lambda nb: nb.cells[5].update(source="plt.plot(x);  # quiet"), "semicolon"),
@@ -138,10 +145,19 @@ BREAKS = {
         "timing in a cell of its own",
     ),
     "no quality": (lambda nb: nb.cells[1].update(outputs=[]), "report.quality at least once"),
-    "unknown exercise": (lambda nb: nb.cells[7].update(source="course.check('start.x', f)"), "no registered"),
-    "unsolved": (lambda nb: nb.cells[7].update(source="course.check('start.hit_rate', f)"), "not solved"),
+    "unknown exercise": (
+        lambda nb: nb.cells[7].update(source="course.check('start.x', f)"),
+        "no registered",
+    ),
+    "unsolved": (
+        lambda nb: nb.cells[7].update(source="course.check('start.hit_rate', f)"),
+        "not solved",
+    ),
     "reveal first": (lambda nb: nb.cells[5].update(source="pass"), "no earlier cell asks"),
-    "path in source": (lambda nb: nb.cells[10].update(source="see /home/ada/data"), "path of one machine"),
+    "path in source": (
+        lambda nb: nb.cells[10].update(source="see /home/ada/data"),
+        "path of one machine",
+    ),
     "path in output": (
         lambda nb: nb.cells[5].outputs.append(stream("stdout", str(NOTEBOOKS))),
         "path of one machine",
@@ -151,8 +167,14 @@ BREAKS = {
         "memory address",
     ),
     "too few": (lambda nb: nb.update(cells=nb.cells[:10]), "10 cells"),
-    "too many": (lambda nb: nb.cells.extend(new_markdown_cell("x") for _ in range(40)), "cells; between"),
-    "too big": (lambda nb: nb.cells[5].outputs.append(stream("stdout", "x" * 2_000_001)), "bytes, at most"),
+    "too many": (
+        lambda nb: nb.cells.extend(new_markdown_cell("x") for _ in range(40)),
+        "cells; between",
+    ),
+    "too big": (
+        lambda nb: nb.cells[5].outputs.append(stream("stdout", "x" * 2_000_001)),
+        "bytes, at most",
+    ),
     "syntax": (lambda nb: nb.cells[5].update(source="def f(:"), "does not parse"),
 }
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 USE = """
 from lib.models.pretrained import load
-from lib.files import cache_dir, data_dir
+from lib.core.files import cache_dir, data_dir
 print(load("scenes").dim, data_dir(), cache_dir())
 """
 
@@ -23,7 +23,9 @@ def test_the_wheel_holds_the_data_and_works_elsewhere(tmp_path):
     elsewhere.mkdir()
     source.mkdir()
     for name in ("lib", "data"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("cache", "__pycache__"))
+        shutil.copytree(
+            ROOT / name, source / name, ignore=shutil.ignore_patterns("cache", "__pycache__")
+        )
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
@@ -31,13 +33,23 @@ def test_the_wheel_holds_the_data_and_works_elsewhere(tmp_path):
     subprocess.run([*pip, *build], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = {name.removeprefix("lib/") for name in zipfile.ZipFile(wheel).namelist()}
-    wanted = {path.relative_to(source).as_posix() for path in (source / "data").rglob("*") if path.is_file()}
+    wanted = {
+        path.relative_to(source).as_posix()
+        for path in (source / "data").rglob("*")
+        if path.is_file()
+    }
     assert wanted and wanted <= held
     assert not [name for name in held if "cache/" in name or name.startswith("tests")]
 
-    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True)
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True
+    )
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CROSSMODAL_")}
-    clean |= {"PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "kept"), "HOME": str(tmp_path)}
+    clean |= {
+        "PYTHONPATH": str(site),
+        "XDG_CACHE_HOME": str(tmp_path / "kept"),
+        "HOME": str(tmp_path),
+    }
 
     def run(code):
         command = [sys.executable, "-c", code]

@@ -9,29 +9,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lib.checks import RetrievalInputError
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import console, counted, print_rows, progress_bar, say
-from lib.files import MissingFileError, atomic_path
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError, atomic_path
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lib.datasets.fetching.downloads import Source
+    from lib.datasets.download.downloads import Source
 
-data = typer.Typer(no_args_is_help=True, help="The published benchmarks: list, check, download, write small.")
+data = typer.Typer(
+    no_args_is_help=True, help="The published benchmarks: list, check, download, write small."
+)
 
 SHOWN = 10  # missing files named on the terminal; --missing writes all
 Name = Annotated[str, typer.Argument(help="A corpus; `crossmodal data list` shows them.")]
-Root = Annotated[Path, typer.Option("--root", help="The folder that holds the corpus, or shall hold it.")]
-Split = Annotated[str | None, typer.Option(help="The split; the one that papers report, if none is given.")]
+Root = Annotated[
+    Path, typer.Option("--root", help="The folder that holds the corpus, or shall hold it.")
+]
+Split = Annotated[
+    str | None, typer.Option(help="The split; the one that papers report, if none is given.")
+]
 
 
 @data.command("list")
 def list_() -> None:
     """The corpora, their splits, and what of the reported split can be downloaded."""
-    from lib.datasets.fetching.sources import OFFERS, choose
-    from lib.datasets.published import CORPORA
+    from lib.datasets.download.sources import OFFERS, choose
+    from lib.datasets.registry import CORPORA
 
     rows = []
     for name, corpus in CORPORA.items():
@@ -42,14 +48,17 @@ def list_() -> None:
                 "corpus": name,
                 "splits (the first is reported)": ", ".join(corpus.splits),
                 "protocol options": "; ".join(
-                    f"{option}: {', '.join(map(str, values))}" for option, values in corpus.options.items()
+                    f"{option}: {', '.join(map(str, values))}"
+                    for option, values in corpus.options.items()
                 ),
                 "download": _sizes_text(sizes),
                 "by hand": f"{len(offer.by_hand)} steps" if offer.by_hand else "nothing",
             }
         )
     print_rows(rows, "published benchmarks")
-    say("`crossmodal data download NAME --root DIR` shows the terms and the steps, and downloads nothing yet")
+    say(
+        "`crossmodal data download NAME --root DIR` shows the terms and the steps, and downloads nothing yet"
+    )
 
 
 @data.command()
@@ -58,17 +67,21 @@ def check(
     root: Root,
     split: Split = None,
     option: Options = None,
-    missing: Annotated[Path | None, typer.Option(help="Write the names of all missing media here.")] = None,
+    missing: Annotated[
+        Path | None, typer.Option(help="Write the names of all missing media here.")
+    ] = None,
     decode: Annotated[
         bool,
-        typer.Option("--decode", help="Decode every file that is there, and list those that are damaged."),
+        typer.Option(
+            "--decode", help="Decode every file that is there, and list those that are damaged."
+        ),
     ] = False,
 ) -> None:
     """Counts what is under a folder beside what is published; exit code 1 where something is missing.
 
     A file that is there may still be damaged: --decode reads them all.
     """
-    from lib.datasets.counts import MissingMediaError
+    from lib.datasets.completeness import MissingMediaError
 
     corpus = corpus_named(name)
     split = split_of(corpus, split)
@@ -80,7 +93,9 @@ def check(
         label, counts, lost = loaded.name, loaded.counts, loaded.missing
         if decode:
             damaged = _damaged(loaded)
-    except MissingMediaError as error:  # nothing at all was found, so nothing is left to be evaluated
+    except (
+        MissingMediaError
+    ) as error:  # nothing at all was found, so nothing is left to be evaluated
         label, counts, lost = error.name, (error.count,), error.missing
     rows = [
         {
@@ -96,7 +111,9 @@ def check(
         with atomic_path(missing) as temporary:
             temporary.write_text("".join(f"{file}\n" for file in lost), encoding="utf-8")
     if lost:
-        where = "--missing FILE writes all of them" if missing is None else f"all of them in {missing}"
+        where = (
+            "--missing FILE writes all of them" if missing is None else f"all of them in {missing}"
+        )
         say(f"{len(lost):,} missing ({where}):")
         for file in lost[:SHOWN]:
             say(f"  {file}")
@@ -107,7 +124,9 @@ def check(
         for file, reason in damaged.items():
             say(f"  {file}: {reason}")
     if lost or damaged or not all(count.ok for count in counts):
-        say("scores on this folder are scores on another gallery: not comparable with published ones")
+        say(
+            "scores on this folder are scores on another gallery: not comparable with published ones"
+        )
         raise typer.Exit(1)
     say("complete" if decode else "complete; --decode also looks for damaged files")
 
@@ -123,17 +142,21 @@ def _damaged(corpus) -> dict[str, str]:
         for media in sides:
             names = getattr(media, "names", corpus.item_ids)
             reasons = find_damaged(media, lambda done: bar.advance(row, done))
-            damaged |= {names[at]: reason for at, reason in reasons.items() if names[at] not in damaged}
+            damaged |= {
+                names[at]: reason for at, reason in reasons.items() if names[at] not in damaged
+            }
     return damaged
 
 
 @data.command()
 def fixture(
     name: Name,
-    folder: Annotated[Path, typer.Argument(help="Where to write it: a new or empty folder, or a miniature.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where to write it: a new or empty folder, or a miniature.")
+    ],
 ) -> None:
     """Writes a small corpus in the format of a published one, which everything else here can read."""
-    from lib.datasets.counts import MINIATURE
+    from lib.datasets.completeness import MINIATURE
 
     corpus = corpus_named(name)
     taken = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
@@ -144,7 +167,10 @@ def fixture(
     corpus.write_miniature(folder)
     stated = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
     rows = [
-        {"split": split, "counts": "; ".join(f"{number:,} {what}" for what, number in counts.items())}
+        {
+            "split": split,
+            "counts": "; ".join(f"{number:,} {what}" for what, number in counts.items()),
+        }
         for split, counts in stated.items()
     ]
     print_rows(rows, f"{name} (miniature)")
@@ -157,14 +183,18 @@ def download(
     root: Root,
     split: Split = None,
     file: Annotated[
-        list[str] | None, typer.Option(help="Only this file, which may be an extra; repeat for more.")
+        list[str] | None,
+        typer.Option(help="Only this file, which may be an extra; repeat for more."),
     ] = None,
     accept_terms: Annotated[
-        bool, typer.Option("--accept-terms", help="You have read the terms shown, and download under them.")
+        bool,
+        typer.Option(
+            "--accept-terms", help="You have read the terms shown, and download under them."
+        ),
     ] = False,
 ) -> None:
     """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it stopped."""
-    from lib.datasets.fetching.sources import OFFERS, choose
+    from lib.datasets.download.sources import OFFERS, choose
 
     corpus = corpus_named(name)
     split = split_of(corpus, split)
@@ -187,8 +217,8 @@ def download(
 
 
 def _download(sources: tuple[Source, ...], root: Path) -> None:
-    from lib.datasets.fetching.downloads import obtain
-    from lib.datasets.fetching.sources import missing_space
+    from lib.datasets.download.downloads import obtain
+    from lib.datasets.download.sources import missing_space
 
     root.mkdir(parents=True, exist_ok=True)
     ahead = tuple(source for source in sources if not (root / source.file).exists())
@@ -221,9 +251,7 @@ def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
 
 def _described(source: Source) -> str:
     checksum = f"SHA-256 {source.sha256[:12]}..." if source.sha256 else "no published checksum"
-    return (
-        f"{source.file}, {_sizes_text([source.size])}, {checksum}, from {source.url} (see {source.seen_in})"
-    )
+    return f"{source.file}, {_sizes_text([source.size])}, {checksum}, from {source.url} (see {source.seen_in})"
 
 
 def _bytes_text(number: int) -> str:
@@ -237,7 +265,9 @@ def _sizes_text(sizes: list[int | None]) -> str:
     parts = [_bytes_text(sum(known))] if known else []
     if unknown:
         parts.append(
-            f"{unknown} file{'s' if unknown > 1 else ''} of unknown size" if len(sizes) > 1 else "unknown"
+            f"{unknown} file{'s' if unknown > 1 else ''} of unknown size"
+            if len(sizes) > 1
+            else "unknown"
         )
     return " and ".join(parts) or "nothing"
 

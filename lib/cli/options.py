@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 
 if TYPE_CHECKING:
-    from lib.datasets.published import Corpus
+    from lib.datasets.registry import Corpus
 
 Options = Annotated[
     list[str] | None,
     typer.Option(
-        "--option", help="A protocol as NAME=VALUE; `crossmodal data list` shows them. Repeat for more."
+        "--option",
+        help="A protocol as NAME=VALUE; `crossmodal data list` shows them. Repeat for more.",
     ),
 ]
 
 
 def corpus_named(name: str) -> Corpus:
     """The corpus that the user names."""
-    from lib.datasets.published import CORPORA
+    from lib.datasets.registry import CORPORA
 
     return CORPORA[check_choice(name, CORPORA, "the corpus")]
 
@@ -42,7 +43,9 @@ def protocol_options(corpus: Corpus, given: Sequence[str] | None) -> dict:
     for text in given or ():
         name, equals, value = text.partition("=")
         if not equals:
-            raise RetrievalInputError(f"--option {text!r} must be NAME=VALUE, for example captions=all")
+            raise RetrievalInputError(
+                f"--option {text!r} must be NAME=VALUE, for example captions=all"
+            )
         if not corpus.options:
             raise RetrievalInputError(f"{corpus.name} has no options, got --option {text!r}")
         check_choice(name, corpus.options, f"--option of {corpus.name}")

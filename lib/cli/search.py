@@ -9,13 +9,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lib.checks import RetrievalInputError, check_choice
 from lib.cli.output import console, say
+from lib.core.checks import RetrievalInputError, check_choice
 
 
 def search(
-    query: Annotated[str | None, typer.Argument(help='In quotes, for example "alarm clock".')] = None,
-    image: Annotated[Path | None, typer.Option(help="Search by a drawing instead of words.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(help='In quotes, for example "alarm clock".')
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Search by a drawing instead of words.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many icons to return.")] = 12,
     out: Annotated[Path, typer.Option(help="Contact sheet to write, a PNG.")] = Path("hits.png"),
 ) -> None:
@@ -25,7 +29,7 @@ def search(
     check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
     from lib.datasets import icons
     from lib.plots import contact_sheet, save
-    from lib.retrieval import icon_retriever, read_drawing
+    from lib.search import icon_retriever, read_drawing
 
     drawing = None if image is None else read_drawing(image)
     retriever, corpus = icon_retriever(), icons.load()

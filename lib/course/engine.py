@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 
 TIME_LIMIT_S = 10.0  # of one check; a right answer takes milliseconds
 MOST_PRINTED = 4_000  # characters of what the reader's function prints
@@ -193,14 +193,18 @@ def as_array(result, *, shape: tuple[int, ...], kind: str, meaning: str) -> np.n
     """
     array = _readable(result, f"{meaning}, {shape}")
     if array.dtype.kind not in "iuf":
-        raise Wrong(f"the result is {describe(result)}, not numbers", f"Expected an array: {meaning}.")
+        raise Wrong(
+            f"the result is {describe(result)}, not numbers", f"Expected an array: {meaning}."
+        )
     if array.shape != shape:
         turned = (
             " It is the transpose of what is asked: rows and columns are swapped."
             if array.T.shape == shape
             else ""
         )
-        raise Wrong(f"the result has shape {array.shape}, expected {shape}.{turned}", f"Expected {meaning}.")
+        raise Wrong(
+            f"the result has shape {array.shape}, expected {shape}.{turned}", f"Expected {meaning}."
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise Wrong(
             "the result holds values that are not finite (NaN or infinity)",
@@ -245,7 +249,9 @@ def as_number(result, *, meaning: str, finite: bool = True) -> float:
 
 def is_same(value, expected) -> bool:
     """Whether an answer has the shape of the expected one and its values, to four digits."""
-    return np.shape(value) == np.shape(expected) and np.allclose(value, expected, rtol=1e-4, atol=1e-6)
+    return np.shape(value) == np.shape(expected) and np.allclose(
+        value, expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def object_to_mistakes(value, mistakes: Sequence[tuple]) -> None:
@@ -258,7 +264,12 @@ def object_to_mistakes(value, mistakes: Sequence[tuple]) -> None:
 def describe(value) -> str:
     """A value in a few words: type and shape, or the value when it is short."""
     if isinstance(value, np.ndarray):
-        kind = {"b": " of booleans", "O": " of objects", "U": " of texts", "c": " of complex numbers"}
+        kind = {
+            "b": " of booleans",
+            "O": " of objects",
+            "U": " of texts",
+            "c": " of complex numbers",
+        }
         return f"an array{kind.get(value.dtype.kind, '')} of shape {value.shape}"
     try:
         text = repr(value)
@@ -302,7 +313,9 @@ def _readable(result, expected: str) -> np.ndarray:
 
 def _plain(value):
     """What a result holds in the types of numpy and Python, whichever package made it."""
-    if hasattr(value, "detach"):  # a torch tensor: it may track gradients, be bfloat16, lie on a GPU
+    if hasattr(
+        value, "detach"
+    ):  # a torch tensor: it may track gradients, be bfloat16, lie on a GPU
         value = value.detach().cpu().to_dense()
         return np.array(value.tolist()).reshape(tuple(value.shape))
     if hasattr(value, "to_numpy"):  # a table or column of pandas, or one of its kin
@@ -322,7 +335,11 @@ def _plain(value):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, tuple):
         return tuple(_plain(each) for each in value)
-    return [_plain(each) for each in value] if isinstance(value, list | KeysView | ValuesView) else value
+    return (
+        [_plain(each) for each in value]
+        if isinstance(value, list | KeysView | ValuesView)
+        else value
+    )
 
 
 class _Cut(io.TextIOBase):
@@ -346,7 +363,9 @@ class _Cut(io.TextIOBase):
 def wrapped(text: str, width: int = 100) -> str:
     """Breaks long lines where a projector would, and indents what continues."""
     lines = (
-        textwrap.fill(line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        textwrap.fill(
+            line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
         for line in text.splitlines()
     )
     return "\n".join(lines)
@@ -364,7 +383,9 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
             returned[:] = [function(*arguments)]
         except (Exception, _OutOfTime):
             raise
-        except BaseException as error:  # SystemExit, KeyboardInterrupt: they would end more than the check
+        except (
+            BaseException
+        ) as error:  # SystemExit, KeyboardInterrupt: they would end more than the check
             raise Wrong(
                 f"it raised {_named(error)}",
                 "Was it interrupted, or does it call exit()? A function gives its answer with `return`.",
@@ -374,22 +395,32 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
     try:
         _in_time(lambda: _pass_stages(exercise, guarded, returned))
     except NotStarted:
-        return False, f"{exercise.name}: not started, it returns None.\n  Task: {exercise.statement}"
+        return (
+            False,
+            f"{exercise.name}: not started, it returns None.\n  Task: {exercise.statement}",
+        )
     except Wrong as wrong:
         what, hint = wrong.what, wrong.hint
     except _OutOfTime:
         what = f"it was stopped after {TIME_LIMIT_S:g} seconds"
-        hint = "Is there a loop that never ends? Print in it what should change from round to round."
+        hint = (
+            "Is there a loop that never ends? Print in it what should change from round to round."
+        )
     except (
         BaseException
     ) as error:  # an object of the reader's that leaves, or raises even when it is described
         what = f"the result cannot be looked at: it raised {_named(error)}"
         hint = "Return an array, a list or a number."
     else:
-        return True, f"OK {exercise.name}: all {len(exercise.stages)} checks passed. {exercise.insight}"
+        return (
+            True,
+            f"OK {exercise.name}: all {len(exercise.stages)} checks passed. {exercise.insight}",
+        )
     with contextlib.suppress(Exception):  # such an object again
         if "float16" in str(getattr(returned[0] if returned else None, "dtype", "")):
-            hint += " Besides, the result has half precision, three digits: return float32 or float64."
+            hint += (
+                " Besides, the result has half precision, three digits: return float32 or float64."
+            )
     return False, (
         f"{exercise.name}: not yet.\n  What is wrong: {what}{'' if what.endswith(('.', '?', '!')) else '.'}\n"
         f'  Hint: {hint}\n  More help: course.hint("{exercise.name}")'
@@ -409,7 +440,9 @@ def _pass_stages(exercise: Exercise, function: Callable, returned: list) -> None
             ) from None
         except Wrong:
             raise
-        except Exception as error:  # the stage could not read the result: text, ragged lists, objects
+        except (
+            Exception
+        ) as error:  # the stage could not read the result: text, ragged lists, objects
             raise Wrong(
                 f"the result, {describe(returned[0] if returned else None)}, is not what is asked for "
                 f"({_named(error)})",
@@ -422,7 +455,10 @@ def _in_time(function: Callable[[], None]) -> None:
 
     An exception set for a thread works on every system and in every thread; signals and their timers do not.
     """
-    thread, raise_in = ctypes.c_ulong(threading.get_ident()), ctypes.pythonapi.PyThreadState_SetAsyncExc
+    thread, raise_in = (
+        ctypes.c_ulong(threading.get_ident()),
+        ctypes.pythonapi.PyThreadState_SetAsyncExc,
+    )
     finished = threading.Event()
 
     def watch() -> None:

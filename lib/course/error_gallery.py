@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib import metrics
-from lib.checks import RetrievalInputError, check_choice
-from lib.course import wild_metrics as wild
-from lib.qrels import Qrels
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.qrels import Qrels
+from lib.course import wrong_metrics as wild
 
 FAMILIES = ("what is counted", "ranks", "gain", "scores", "whose answer", "statistics")
 
@@ -71,13 +71,17 @@ def rows(family: str | None = None) -> list[dict]:
         if family in (None, exhibit.family):
             wrong, right = exhibit.outcome()
             clue = exhibit.clue if right is not None else f"{exhibit.clue} (the library refuses)"
-            table.append({"error": exhibit.name, "wrong": wrong, "right": right, "what gives it away": clue})
+            table.append(
+                {"error": exhibit.name, "wrong": wrong, "right": right, "what gives it away": clue}
+            )
     return table
 
 
 def _one(metric: Callable) -> Callable[..., float]:
     """A metric of `lib.metrics` for one list and its relevant ids."""
-    return lambda ranked, relevant, *k, **how: metric([list(ranked)], [list(relevant)], *k, **how)[0]
+    return lambda ranked, relevant, *k, **how: metric([list(ranked)], [list(relevant)], *k, **how)[
+        0
+    ]
 
 
 def _padded_precision(ranked: Sequence[int], relevant: Sequence[int], k: int) -> float:
@@ -108,7 +112,11 @@ def _by_ids(scores: np.ndarray, query_ids: Sequence[int], item_ids: Sequence[int
 
 
 def _by_owner(scores: np.ndarray, owner: Sequence[int]) -> float:
-    return metrics.ranks_in_scores(scores, Qrels.from_owner(owner, len(scores))).hit_rate_at_k(1).mean()
+    return (
+        metrics.ranks_in_scores(scores, Qrels.from_owner(owner, len(scores)))
+        .hit_rate_at_k(1)
+        .mean()
+    )
 
 
 def _ap_of_scores(scores: Sequence[float], relevant: Sequence[int]) -> float:

@@ -3,7 +3,7 @@
 import string
 from collections.abc import Sequence
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 from lib.course.engine import wrapped
 
 _PREDICTIONS: dict[str, tuple[list[str], str | None]] = {}
@@ -31,7 +31,9 @@ def predict(key: str, question: str, options: Sequence[str], yours: str | None =
         yours = check_choice(str(yours).strip().rstrip(")").lower(), letters, "yours")
         print(f"Your prediction: {yours}) {options[letters.index(yours)]}")
     else:
-        print('Your prediction: none yet. Set yours="a", or another letter, and run the cell again.')
+        print(
+            'Your prediction: none yet. Set yours="a", or another letter, and run the cell again.'
+        )
     _PREDICTIONS[key] = (list(options), yours)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import MissingFileError
+from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import published_counts
+from lib.datasets.completeness import published_counts
 from lib.datasets.media.clips import VIDEO_SUFFIXES, ClipFiles, find_names
-from lib.datasets.records import Record, captioned, every_text, field_of, find, read_json
-from lib.files import MissingFileError
 
 NAME = "activitynet"
 SPLITS = ("val_1", "val_2", "train")
@@ -70,7 +70,10 @@ def load(
     stems = [(video.removeprefix("v_"), video) for video in paragraphs]
     names = find_names(root, stems, FOLDERS, VIDEO_SUFFIXES)
     return captioned(
-        [Record(name, video, ((video, text),)) for name, (video, text) in zip(names, paragraphs.items())],
+        [
+            Record(name, video, ((video, text),))
+            for name, (video, text) in zip(names, paragraphs.items())
+        ],
         root,
         partial(ClipFiles, n_frames=n_frames),
         name=label,
@@ -95,17 +98,23 @@ def _paragraphs(root: Path, split: str, *, tidy: bool) -> dict[str, str]:
         )
     data = read_json(path)
     if not isinstance(data, Mapping):
-        raise RetrievalInputError(f"{path} must be an object of videos, found a {type(data).__name__}")
+        raise RetrievalInputError(
+            f"{path} must be an object of videos, found a {type(data).__name__}"
+        )
     paragraphs = {}
     for video, entry in data.items():
         where = f"{path}, video {video!r}"
         sentences = field_of(entry, "sentences", list, where)
-        wrong = [number for number, sentence in enumerate(sentences) if not isinstance(sentence, str)]
+        wrong = [
+            number for number, sentence in enumerate(sentences) if not isinstance(sentence, str)
+        ]
         if wrong or not sentences:
             raise RetrievalInputError(
                 f"{where}: 'sentences' must be a list of texts, found {sentences!r:.80}"
             )
-        paragraphs[video] = " ".join(one.strip() for one in sentences) if tidy else " ".join(sentences)
+        paragraphs[video] = (
+            " ".join(one.strip() for one in sentences) if tidy else " ".join(sentences)
+        )
     _check_listed(paragraphs, root, "train_ids.json" if split == "train" else "val_ids.json")
     return paragraphs
 

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError
+from lib.datasets.annotations import field_of, read_json
+from lib.datasets.csv_files import read_rows, read_table
 from lib.datasets.labelled_clips import load_labelled_clips
-from lib.datasets.records import field_of, read_json
 from lib.datasets.segments import Segments, annotation, split_labels
 from lib.datasets.sound_and_vision import SoundAndVision
-from lib.datasets.tables import read_rows, read_table
-from lib.files import DamagedFileError
 
 NAME = "audioset"
 SPLITS = ("retrieval", "eval", "balanced_train")
 PUBLISHED = {
-    "retrieval": {"clips": 1_725},  # as CAV-MAE's paper says; the other numbers are those of the files
+    "retrieval": {
+        "clips": 1_725
+    },  # as CAV-MAE's paper says; the other numbers are those of the files
     "eval": {"segments": 20_371, "classes": 527},
     "balanced_train": {"segments": 22_160, "classes": 527},
 }
@@ -108,10 +110,14 @@ def read_segments(path: str | Path, classes: Mapping[str, str] | None = None) ->
         part = _times(start, end, where)
         ids.append(video)
         milliseconds = [round(1000 * second) for second in part]
-        stems.append((video, f"{video}_{int(part[0]):06d}", f"{video}_{milliseconds[0]}_{milliseconds[1]}"))
+        stems.append(
+            (video, f"{video}_{int(part[0]):06d}", f"{video}_{milliseconds[0]}_{milliseconds[1]}")
+        )
         times.append(part)
         labels.append(own)
-    stated = {key: int(number) for key, number in re.findall(r"(num_\w+)=(\d+)", " ".join(comments))}
+    stated = {
+        key: int(number) for key, number in re.findall(r"(num_\w+)=(\d+)", " ".join(comments))
+    }
     found = {
         "num_ytids": len(set(ids)),
         "num_segs": len(ids),
@@ -131,7 +137,9 @@ def _times(start: str, end: str, where: str) -> tuple[float, float]:
     except ValueError:
         first = last = math.nan
     if not (0 <= first < last < math.inf):
-        raise RetrievalInputError(f"{where}: {start!r} to {end!r} must be seconds, the start before the end")
+        raise RetrievalInputError(
+            f"{where}: {start!r} to {end!r} must be seconds, the start before the end"
+        )
     return first, last
 
 
@@ -166,11 +174,15 @@ class Ontology:
             RetrievalInputError: a mid that the ontology does not have.
         """
         if mid not in self.names:
-            raise RetrievalInputError(f"the ontology has no class {mid!r} among its {len(self.names):,}")
+            raise RetrievalInputError(
+                f"the ontology has no class {mid!r} among its {len(self.names):,}"
+            )
         above: dict[str, None] = {}  # a set that keeps its order
         level: Sequence[str] = (mid,)
         while level:  # ends even in a circle: nothing is visited twice
-            level = tuple(p for one in level for p in self.parents[one] if p not in above and p != mid)
+            level = tuple(
+                p for one in level for p in self.parents[one] if p not in above and p != mid
+            )
             above |= dict.fromkeys(level)
         return tuple(above)
 
@@ -183,7 +195,9 @@ def read_ontology(path: str | Path) -> Ontology:
     """
     entries = read_json(path)
     if not isinstance(entries, list):
-        raise RetrievalInputError(f"{path} must be a list of classes, found a {type(entries).__name__}")
+        raise RetrievalInputError(
+            f"{path} must be a list of classes, found a {type(entries).__name__}"
+        )
     names: dict[str, str] = {}
     children: dict[str, list[str]] = {}
     for number, entry in enumerate(entries):
@@ -197,6 +211,8 @@ def read_ontology(path: str | Path) -> Ontology:
     for mid, below in children.items():
         for child in below:
             if child not in parents:
-                raise RetrievalInputError(f"{path}: {mid!r} has the child {child!r}, which is no class of it")
+                raise RetrievalInputError(
+                    f"{path}: {mid!r} has the child {child!r}, which is no class of it"
+                )
             parents[child].append(mid)
     return Ontology(names, {mid: tuple(above) for mid, above in parents.items()})

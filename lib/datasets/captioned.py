@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_distinct
-from lib.datasets.counts import Count
-from lib.files import is_unicode
-from lib.qrels import Qrels
-from lib.task import RetrievalTask, entries_at
+from lib.core.checks import RetrievalInputError, check_choice, check_distinct
+from lib.core.files import is_unicode
+from lib.core.qrels import Qrels
+from lib.core.task import RetrievalTask, entries_at
+from lib.datasets.completeness import Count
 
 MODALITIES = ("image", "video", "audio")
 
@@ -92,7 +92,9 @@ class CaptionedMedia:
 
     def positions(self, kind: str, ids: Sequence[str]) -> np.ndarray:
         """`(n,)` where each id stands among the ids of `"item"` or `"text"`, -1 where it does not."""
-        own = {"item": self.item_ids, "text": self.text_ids}[check_choice(kind, ("item", "text"), "kind")]
+        own = {"item": self.item_ids, "text": self.text_ids}[
+            check_choice(kind, ("item", "text"), "kind")
+        ]
         at = {one: position for position, one in enumerate(own)}
         return np.array([at.get(one, -1) for one in ids], dtype=np.int64)
 
@@ -106,9 +108,16 @@ class CaptionedMedia:
             A task whose media are still files. Texts as queries are grouped by the first item that they
             describe, so that intervals resample items; a text that describes none is a group of its own.
         """
-        common = {"name": self.name, "split": self.split, "direction": direction, "datasheet": self.datasheet}
+        common = {
+            "name": self.name,
+            "split": self.split,
+            "direction": direction,
+            "datasheet": self.datasheet,
+        }
         if check_choice(direction, self.directions, "direction") == self.directions[1]:
-            return RetrievalTask(queries=self.media, gallery=self.texts, qrels=self.qrels.T, **common)
+            return RetrievalTask(
+                queries=self.media, gallery=self.texts, qrels=self.qrels.T, **common
+            )
         alone = len(self.item_ids) + np.arange(len(self.texts))
         groups = np.where(self.owners < 0, alone, self.owners)
         return RetrievalTask(

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import MissingFileError
+from lib.core.qrels import Qrels
+from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.captioned import CaptionedMedia, equal_texts_once
 from lib.datasets.coco_alignment import folds, judgement_counts, judgements
-from lib.datasets.counts import published_counts
+from lib.datasets.completeness import published_counts
 from lib.datasets.karpathy import read_images
 from lib.datasets.media.pictures import PictureFiles
-from lib.datasets.records import Record, captioned, every_text, field_of, find, read_json
-from lib.files import MissingFileError
-from lib.qrels import Qrels
 
 __all__ = [
     "CAPTIONS", "NAME", "PUBLISHED", "SPLITS", "folds", "judgement_counts", "judgements", "load", "tidy",
@@ -98,7 +98,11 @@ def load(
     chosen = {"images": published["images"], "captions": published[f"captions, {captions}"]}
     if captions == "unique":
         chosen["judgements"] = published["judgements, unique"]
-    choices = {"all": every_text, "first 5": partial(every_text, first=N_FIRST), "unique": unique_texts}
+    choices = {
+        "all": every_text,
+        "first 5": partial(every_text, first=N_FIRST),
+        "unique": unique_texts,
+    }
     return captioned(
         _records(Path(root), split),
         root,
@@ -162,7 +166,9 @@ def _coco_records(path: Path, root: Path, folder: str) -> list[Record]:
         where = f"{path}, annotation {number}"
         image_id = field_of(note, "image_id", int, where)
         if image_id not in names:
-            raise RetrievalInputError(f"{where}: image_id {image_id} is not among the {len(names):,} images")
+            raise RetrievalInputError(
+                f"{where}: image_id {image_id} is not among the {len(names):,} images"
+            )
         pair = (field_of(note, "id", int, where), field_of(note, "caption", str, where))
         texts.setdefault(image_id, []).append(pair)
     return [

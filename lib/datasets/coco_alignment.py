@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.qrels import Qrels
 from lib.datasets import coco_judgements
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import Count
-from lib.qrels import Qrels
+from lib.datasets.completeness import Count
 
 
 def folds(corpus: CaptionedMedia) -> list[CaptionedMedia]:
@@ -90,7 +90,9 @@ def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, 
             name, (own.counts > 0).sum(), own.items.size, (own.counts > 0).sum(), own.items.size
         )
     if corpus.captions == "unique":
-        raise RetrievalInputError("the judgements name captions by id; load captions='all' or 'first 5'")
+        raise RetrievalInputError(
+            "the judgements name captions by id; load captions='all' or 'first 5'"
+        )
     known = coco_judgements.load()
     all_of_it = known.qrels(name, direction, as_published=True)
     captions = [*known.caption_ids.tolist(), *coco_judgements.UNFINDABLE_CAPTIONS]
@@ -103,7 +105,9 @@ def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, 
     qrels = Qrels.from_pairs(query[kept], answer[kept], shape=shape)
     asked = np.flatnonzero(all_of_it.counts)
     here = int((query_at[asked] >= 0).sum())
-    return qrels, _judged(name, (qrels.counts > 0).sum(), qrels.items.size, here, int((query >= 0).sum()))
+    return qrels, _judged(
+        name, (qrels.counts > 0).sum(), qrels.items.size, here, int((query >= 0).sum())
+    )
 
 
 def _judged(name: str, queries, positives, all_queries, all_positives) -> tuple[Count, ...]:

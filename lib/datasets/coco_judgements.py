@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.files import DamagedFileError, MissingFileError, sha256_of
-from lib.qrels import Qrels
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import DamagedFileError, MissingFileError, sha256_of
+from lib.core.qrels import Qrels
 
 JUDGEMENTS = ("original", "cxc", "eccv")
 DIRECTIONS = ("image_to_text", "text_to_image")
@@ -139,7 +139,9 @@ def data_folder() -> Path:
 def _verified(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
-        raise MissingFileError(f"{path} is missing. Run: pip install --force-reinstall eccv-caption==0.1.0")
+        raise MissingFileError(
+            f"{path} is missing. Run: pip install --force-reinstall eccv-caption==0.1.0"
+        )
     found = sha256_of(path)
     if found != SHA256[name]:
         raise DamagedFileError(
@@ -151,7 +153,9 @@ def _verified(folder: Path, name: str) -> Path:
 
 def _read(folder: Path, name: str) -> dict[int, list[int]]:
     lists = json.loads(_verified(folder, name).read_text())
-    return {int(key): values for key, values in lists.items()}  # JSON knows no other keys than strings
+    return {
+        int(key): values for key, values in lists.items()
+    }  # JSON knows no other keys than strings
 
 
 @lru_cache(maxsize=1)
@@ -165,15 +169,21 @@ def load() -> CocoJudgements:
     folder = data_folder()
     caption_ids = np.load(_verified(folder, "coco_test_ids.npy"), allow_pickle=False)
     owners = _read(folder, "original_caption_to_image.json")
-    image_ids = np.array([owners[caption][0] for caption in caption_ids[::CAPTIONS_PER_IMAGE].tolist()])
+    image_ids = np.array(
+        [owners[caption][0] for caption in caption_ids[::CAPTIONS_PER_IMAGE].tolist()]
+    )
     ids = {"image": image_ids.tolist(), "caption": caption_ids.tolist()}
     extended = ids["caption"] + list(UNFINDABLE_CAPTIONS)
     positives = {}
     for judgements in JUDGEMENTS:
         for direction in DIRECTIONS:
-            query, item = ("image", "caption") if direction == "image_to_text" else ("caption", "image")
+            query, item = (
+                ("image", "caption") if direction == "image_to_text" else ("caption", "image")
+            )
             lists = _read(folder, f"{judgements}_{query}_to_{item}.json")
-            gallery = extended if (judgements, direction) == ("eccv", "image_to_text") else ids[item]
+            gallery = (
+                extended if (judgements, direction) == ("eccv", "image_to_text") else ids[item]
+            )
             qrels = Qrels.from_ids(lists, ids[query], gallery)
             found = int((qrels.counts > 0).sum()), qrels.items.size
             if found != PUBLISHED_COUNTS[judgements, direction]:

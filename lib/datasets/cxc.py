@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import MissingFileError
+from lib.core.qrels import Qrels
+from lib.datasets.annotations import find
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import Count, check_counts, published_counts
-from lib.datasets.records import find
-from lib.datasets.tables import read_table
-from lib.files import MissingFileError
-from lib.qrels import Qrels
+from lib.datasets.completeness import Count, check_counts, published_counts
+from lib.datasets.csv_files import read_table
 
 NAME = "cxc"
 SPLITS = ("test", "val")
@@ -141,8 +141,13 @@ def graded_qrels(
     """
     to_text = check_choice(direction, corpus.directions, "direction") == "image_to_text"
     if corpus.captions == "unique":
-        raise RetrievalInputError("the ratings name captions by id; load captions='all' or 'first 5'")
-    text, item = corpus.positions("text", ratings.text_ids), corpus.positions("item", ratings.item_ids)
+        raise RetrievalInputError(
+            "the ratings name captions by id; load captions='all' or 'first 5'"
+        )
+    text, item = (
+        corpus.positions("text", ratings.text_ids),
+        corpus.positions("item", ratings.item_ids),
+    )
     inside = (text >= 0) & (item >= 0)
     grades = ratings.grades if threshold is None else (ratings.scores >= threshold).astype(np.int64)
     kept = inside & (grades > 0)

@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import DamagedFileError, MissingFileError
+from lib.datasets.annotations import Record, captioned, every_text, find
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import published_counts
+from lib.datasets.completeness import published_counts
+from lib.datasets.csv_files import read_table
 from lib.datasets.karpathy import read_images
 from lib.datasets.media.pictures import PictureFiles
-from lib.datasets.records import Record, captioned, every_text, find
-from lib.datasets.tables import read_table
-from lib.files import DamagedFileError, MissingFileError
 
 NAME = "flickr30k"
 SPLITS = ("test", "val", "train", "all")
@@ -85,7 +85,9 @@ def load(
 def _record(folder: str, filename: str, texts: list[str]) -> Record:
     item_id = filename.rsplit(".", 1)[0]
     return Record(
-        folder + filename, item_id, tuple((f"{item_id}#{at}", text) for at, text in enumerate(texts))
+        folder + filename,
+        item_id,
+        tuple((f"{item_id}#{at}", text) for at, text in enumerate(texts)),
     )
 
 
@@ -175,7 +177,8 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
         number_and_caption = _NUMBER_AND_CAPTION.fullmatch(fields[1]) if len(fields) == 2 else None
         if number_and_caption:
             warnings.warn(
-                f"{path}, line {line}: no bar behind the number {number_and_caption[1]}; mended", stacklevel=2
+                f"{path}, line {line}: no bar behind the number {number_and_caption[1]}; mended",
+                stacklevel=2,
             )
             fields[1:] = number_and_caption.groups()
         if len(fields) != 3:

@@ -21,10 +21,10 @@ from PIL import __version__ as pillow_version
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.files import MissingFileError, cache_dir, kept_arrays
-from lib.qrels import Qrels
-from lib.task import RetrievalTask
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import MissingFileError, cache_dir, kept_arrays
+from lib.core.qrels import Qrels
+from lib.core.task import RetrievalTask
 
 SIZE = 64
 FAMILIES = {  # family: the stem its font and name map start with
@@ -93,7 +93,9 @@ class Icons:
 def _font_folder() -> Path:
     spec = importlib.util.find_spec("qtawesome")
     if spec is None or spec.origin is None:
-        raise MissingFileError("The package qtawesome is not installed; it carries the icons. Run: make run")
+        raise MissingFileError(
+            "The package qtawesome is not installed; it carries the icons. Run: make run"
+        )
     return Path(spec.origin).parent / "fonts"
 
 
@@ -138,12 +140,16 @@ def _read_catalogue() -> list[tuple[str, str, int]]:
     """(family, name, code point) of every icon, families in the order above, names in the map's order."""
     rows = []
     for family, (_, charmap) in font_files().items():
-        rows += [(family, name, int(code, 16)) for name, code in json.loads(charmap.read_text()).items()]
+        rows += [
+            (family, name, int(code, 16)) for name, code in json.loads(charmap.read_text()).items()
+        ]
     return rows
 
 
 def _render(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
-    fonts = {family: ImageFont.truetype(str(path), 52) for family, (path, _) in font_files().items()}
+    fonts = {
+        family: ImageFont.truetype(str(path), 52) for family, (path, _) in font_files().items()
+    }
     return np.stack([draw_glyph(fonts[family], chr(code)) for family, _, code in rows])
 
 
@@ -164,7 +170,9 @@ def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
         for table, key in ((concepts, concept_of(name)), (drawings, images[position].tobytes())):
             edges.append((position, table.setdefault(key, position)))
     a, b = np.array(edges).T
-    _, labels = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)
+    _, labels = connected_components(
+        coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False
+    )
     return labels.astype(np.int64)
 
 

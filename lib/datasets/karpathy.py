@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.checks import RetrievalInputError
-from lib.datasets.records import field_of, read_json
+from lib.core.checks import RetrievalInputError
+from lib.datasets.annotations import field_of, read_json
 
 
 class Sentence(NamedTuple):
@@ -46,7 +46,9 @@ def read_images(path: str | Path, parts: Collection[str]) -> Iterator[KarpathyIm
         if split not in parts:
             continue
         sentences = tuple(
-            Sentence(field_of(sentence, "sentid", int, where), field_of(sentence, "raw", str, where))
+            Sentence(
+                field_of(sentence, "sentid", int, where), field_of(sentence, "raw", str, where)
+            )
             for sentence in field_of(image, "sentences", list, where)
         )
         if not sentences:

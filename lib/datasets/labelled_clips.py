@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.datasets.counts import Count, check_counts, check_media, published_counts
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.datasets.completeness import Count, check_counts, check_media, published_counts
 from lib.datasets.media.clips import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
 from lib.datasets.segments import SUBSETS, Segments, five_per_class, read_subset
 from lib.datasets.sound_and_vision import RELEVANCE, SoundAndVision
@@ -101,7 +101,9 @@ def _paired(
     parts = None if trimmed else segments.times
     seen = find_names(root, segments.stems, ("videos",), VIDEO_SUFFIXES)
     heard = find_names(root, segments.stems, ("audio",), SOUND_SUFFIXES)
-    apart = AudioFiles(root, heard).present()  # a sound that has no file of its own is that of the video
+    apart = AudioFiles(
+        root, heard
+    ).present()  # a sound that has no file of its own is that of the video
     sounds = AudioFiles(root, [a if own else v for a, v, own in zip(heard, seen, apart)], parts)
     clips = ClipFiles(root, seen, parts, n_frames=n_frames)
     present = clips.present()

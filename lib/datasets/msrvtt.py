@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import MissingFileError
+from lib.core.qrels import Qrels
+from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import Count, check_counts, published_counts
+from lib.datasets.completeness import Count, check_counts, published_counts
+from lib.datasets.csv_files import read_table
 from lib.datasets.media.clips import VIDEO_SUFFIXES, ClipFiles, find_names
-from lib.datasets.records import Record, captioned, every_text, field_of, find, read_json
-from lib.datasets.tables import read_table
-from lib.files import MissingFileError
-from lib.qrels import Qrels
 
 NAME = "msrvtt"
 SPLITS = ("1k-A", "full", "full_val", "full_train", "train_9k", "train_7k")
@@ -33,7 +33,11 @@ TEST_1K = "MSRVTT_JSFUSION_test.csv"
 TEST_1K_HEADER = ("key", "vid_key", "video_id", "sentence")
 ALL_IN_ONE = "MSRVTT_data.json"
 OFFICIAL = ("train_val_videodatainfo.json", "test_videodatainfo.json")
-_PARTS = {"full": "test", "full_val": "validate", "full_train": "train"}  # split: what the file calls it
+_PARTS = {
+    "full": "test",
+    "full_val": "validate",
+    "full_train": "train",
+}  # split: what the file calls it
 _WHERE = ("", "msrvtt_data/", "annotation/", "annotations/")
 
 
@@ -120,7 +124,9 @@ def ceiling(corpus: CaptionedMedia) -> float:
         A share of 1: 0.995 for 1k-A with captions `"own video"`.
     """
     places: dict[str, int] = {}
-    of_text = np.array([places.setdefault(text, len(places)) for text in corpus.texts], dtype=np.int64)
+    of_text = np.array(
+        [places.setdefault(text, len(places)) for text in corpus.texts], dtype=np.int64
+    )
     qrels = corpus.qrels
     cells, hits = np.unique(
         np.stack([of_text[qrels.query_index], qrels.items], axis=1), axis=0, return_counts=True
@@ -156,7 +162,11 @@ def _described(root: Path, split: str) -> list[Record]:
         _check_known(wanted, videos, path)
         _check_apart(wanted, root, path)
     return [
-        Record("", video, tuple((f"{video}#{number}", text) for number, text in enumerate(sentences[video])))
+        Record(
+            "",
+            video,
+            tuple((f"{video}#{number}", text) for number, text in enumerate(sentences[video])),
+        )
         for video in wanted
     ]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
-from lib.datasets.records import field_of, find, read_json
-from lib.files import MissingFileError
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.files import MissingFileError
+from lib.datasets.annotations import field_of, find, read_json
 
 SUBSETS = ("five per class", "all")
 PER_CLASS = "5_per_class_for_retrieval"  # in the names of the published subset files
@@ -61,9 +61,9 @@ def five_per_class(labels: Sequence[Sequence[str]], n: int = 5, seed: int = 0) -
     """
     n = check_count(n, "n")
     bearers: dict[str, list[int]] = {}
-    order = np.random.Generator(np.random.Philox(key=check_count(seed, "seed", least=0))).permutation(
-        len(labels)
-    )
+    order = np.random.Generator(
+        np.random.Philox(key=check_count(seed, "seed", least=0))
+    ).permutation(len(labels))
     for at in order.tolist():
         for label in labels[at]:
             bearers.setdefault(label, []).append(at)
@@ -108,7 +108,9 @@ def split_labels(joined: str, where: str) -> tuple[str, ...]:
     """The labels of one clip, which stand joined by commas; none of them empty, none twice."""
     labels = tuple(joined.split(","))
     if not all(labels) or len(set(labels)) < len(labels):
-        raise RetrievalInputError(f"{where}: labels must be distinct and not empty, found {joined!r:.80}")
+        raise RetrievalInputError(
+            f"{where}: labels must be distinct and not empty, found {joined!r:.80}"
+        )
     return labels
 
 

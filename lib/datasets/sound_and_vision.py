@@ -10,11 +10,11 @@ from functools import cached_property
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_distinct
-from lib.datasets.counts import Count
+from lib.core.checks import RetrievalInputError, check_choice, check_distinct
+from lib.core.qrels import Qrels
+from lib.core.task import RetrievalTask
+from lib.datasets.completeness import Count
 from lib.datasets.media.clips import AudioFiles, ClipFiles
-from lib.qrels import Qrels
-from lib.task import RetrievalTask
 
 DIRECTIONS = ("audio_to_video", "video_to_audio")
 RELEVANCE = ("same clip", "labels")
@@ -50,7 +50,9 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
                 f"such as five clips per class"
             )
         cells.append((rows + start, columns, grades[rows, columns]))
-    return Qrels.from_pairs(*(np.concatenate(part) for part in zip(*cells)), shape=(len(labels), len(labels)))
+    return Qrels.from_pairs(
+        *(np.concatenate(part) for part in zip(*cells)), shape=(len(labels), len(labels))
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,9 +139,7 @@ class SoundAndVision:
 
     def describe(self) -> str:
         """One line: name, split, protocol, size, and what is missing."""
-        line = (
-            f"{self.name}, {self.split}: {len(self.item_ids):,} clips with sound, relevant: {self.relevance}"
-        )
+        line = f"{self.name}, {self.split}: {len(self.item_ids):,} clips with sound, relevant: {self.relevance}"
         wrong = [count.text() for count in self.counts if not count.ok]
         return f"{line} ({'; '.join(wrong)})" if wrong else line
 

@@ -5,7 +5,9 @@ import tarfile
 from typing import BinaryIO
 
 MAX_HEADER = 2**16  # of one; a long name takes some 5,000 bytes
-_DIGITS = re.compile(rb"[0-9]{256}")  # tarfile's own search through digits takes time with their square
+_DIGITS = re.compile(
+    rb"[0-9]{256}"
+)  # tarfile's own search through digits takes time with their square
 
 
 class HeaderStream:

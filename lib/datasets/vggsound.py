@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.datasets.csv_files import read_rows
 from lib.datasets.labelled_clips import load_labelled_clips
 from lib.datasets.segments import Segments, annotation
 from lib.datasets.sound_and_vision import SoundAndVision
-from lib.datasets.tables import read_rows
 
 NAME = "vggsound"
 SPLITS = ("retrieval", "test")
@@ -70,7 +70,10 @@ def load(
 
 def _read_set(root: Path, split: str) -> tuple[Segments, dict[str, int]]:
     segments = read_segments(annotation(root, ANNOTATIONS, NAME), split)
-    return segments, {"segments": len(segments), "classes": len({own[0] for own in segments.labels})}
+    return segments, {
+        "segments": len(segments),
+        "classes": len({own[0] for own in segments.labels}),
+    }
 
 
 def read_segments(path: str | Path, split: str) -> Segments:

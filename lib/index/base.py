@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count, check_k, check_switch
+from lib.core.checks import RetrievalInputError, check_choice, check_count, check_k, check_switch
+from lib.index.exact_scores import METRICS
 from lib.index.family import Family
 from lib.index.gpu import check_gpu
 from lib.index.ids import NO_ID, IdMap
 from lib.index.options import MOST_DIMENSIONS, checked
 from lib.index.saving import load_index, save_index, serialised_bytes
-from lib.index.scores import METRICS
 
 
 class VectorSearchIndex(Family):
@@ -111,8 +111,12 @@ class VectorSearchIndex(Family):
         """
         for name in options:
             if name in self.build_known:
-                raise RetrievalInputError(f"{name} is fixed when the index is built; make another index")
-        options = checked(options, self.search_known, f"the search of index type {self.index_type!r}")
+                raise RetrievalInputError(
+                    f"{name} is fixed when the index is built; make another index"
+                )
+        options = checked(
+            options, self.search_known, f"the search of index type {self.index_type!r}"
+        )
         self._check_search(options)
         self._options |= options
 
@@ -148,7 +152,9 @@ class VectorSearchIndex(Family):
                 id twice.
         """
         if not self.is_trained:
-            raise RetrievalInputError(f"index type {self.index_type!r} learns first: call train before add")
+            raise RetrievalInputError(
+                f"index type {self.index_type!r} learns first: call train before add"
+            )
         self._check_grows()
         checked = self._prepare(vectors, "vectors", own=True)
         new = self._ids.new(ids, len(checked))
@@ -211,7 +217,7 @@ class VectorSearchIndex(Family):
     def cost(self) -> dict[str, int]:
         """Bytes by what they are spent on, the same on every machine.
 
-        Parts come from the formulas of `lib.index.sizes`, with `id_map`, which is what it takes to translate
+        Parts come from the formulas of `lib.index.capacity.sizes`, with `id_map`, which is what it takes to translate
         between positions and ids (nothing while they agree), and `total`. `serialised` is what saving the
         index writes besides its header, counted while it is written.
         """
@@ -248,7 +254,9 @@ class VectorSearchIndex(Family):
 
     def _need(self, able: bool, ability: str, otherwise: str) -> None:
         if not able:
-            types = ", ".join(name for name, family in self.families.items() if getattr(family, ability))
+            types = ", ".join(
+                name for name, family in self.families.items() if getattr(family, ability)
+            )
             raise RetrievalInputError(f"{self._name} {otherwise}. Types that can: {types}")
 
     def _check_grows(self) -> None:

@@ -8,22 +8,28 @@ from itertools import pairwise
 
 import numpy as np
 
-from lib.checks import check_choice, check_count, check_k
-from lib.index.filters import FloatFilter, Int8Filter, int8_products_are_fast
+from lib.core.checks import check_choice, check_count, check_k
+from lib.index.exact_filters import FloatFilter, Int8Filter, int8_products_are_fast
+from lib.index.exact_scores import METRICS, Vectors, pack, prepare, score_block, score_pairs, unpack
 from lib.index.ids import NO_ID
-from lib.index.scores import METRICS, Vectors, pack, prepare, score_block, score_pairs, unpack
 
 CELLS = 2**20  # queries x items of a block: 4 MiB of products, which stay in the cache
 LARGEST_QUERY_BLOCK = 1024
 NO_HIT = np.iinfo(np.int64).max  # a key that sorts after every hit
-FIRST_BLOCKS = 8  # at once to begin with (32 MiB): a floor that many items reach lets few others through
+FIRST_BLOCKS = (
+    8  # at once to begin with (32 MiB): a floor that many items reach lets few others through
+)
 SETTLE_AGAIN = 3  # the floor is raised each time that many times more items have been seen
 FEW_PRODUCTS = 2**18  # so many are scored exactly in less time than it takes to aim a filter
 WAITING_ROOM = 2**20  # survivors that may wait for their exact score
 INT8_ITEMS = 2**12  # with fewer the float32 product costs next to nothing
-INT8_DIMENSIONS = range(32, 2**16)  # one is wrong in torch, few gain nothing, and more may overflow int32
+INT8_DIMENSIONS = range(
+    32, 2**16
+)  # one is wrong in torch, few gain nothing, and more may overflow int32
 QUANTISE_FOR = 512  # queries that repay quantising a gallery for a single search
-KEEP_CODES_FROM = 64  # queries, of all searches together, that show that a gallery is there to be searched
+KEEP_CODES_FROM = (
+    64  # queries, of all searches together, that show that a gallery is there to be searched
+)
 
 
 def topk_exact(
@@ -39,7 +45,7 @@ def topk_exact(
 
         cosine  q.x / (|q||x|)        inner_product  q.x        l2  -|q - x|^2
 
-    Scores are the float32 nearest to a float64 sum in a fixed order (`lib.index.scores`), so that neither
+    Scores are the float32 nearest to a float64 sum in a fixed order (`lib.index.exact_scores`), so that neither
     they nor the order of the hits depend on block sizes, threads, the BLAS or the processor. Equal scores
     are ordered by the smaller id, at the cut-off as well.
 
@@ -128,7 +134,9 @@ class Gallery:
             queries, query_block = queries.take([0, 0]), query_block and max(2, query_block)
         narrowest = min(len(self.items), max(1024, 8 * k))  # a filter needs k tiles to begin with
         query_block = min(query_block or max(1, CELLS // narrowest), LARGEST_QUERY_BLOCK)
-        first = block or FIRST_BLOCKS * max(narrowest, CELLS // max(1, min(query_block, len(queries))))
+        first = block or FIRST_BLOCKS * max(
+            narrowest, CELLS // max(1, min(query_block, len(queries)))
+        )
         block = block or first // FIRST_BLOCKS
         keys = np.empty((len(queries), k), np.int64)
         for start in range(0, len(queries), query_block):
@@ -136,9 +144,13 @@ class Gallery:
             keys[start : start + query_block] = self._best(batch, k, first, block, filters)
         return unpack(keys[:n_queries])
 
-    def _best(self, queries: Vectors, k: int, first: int, block: int, filters: Sequence) -> np.ndarray:
+    def _best(
+        self, queries: Vectors, k: int, first: int, block: int, filters: Sequence
+    ) -> np.ndarray:
         search = _Search(self, queries, k)
-        probes = [cache(partial(each.aim, queries)) for each in filters]  # the last is rarely needed
+        probes = [
+            cache(partial(each.aim, queries)) for each in filters
+        ]  # the last is rarely needed
         settled = 0
         edges = [0, *range(first, len(self.items), block), len(self.items)]
         for start, stop in pairwise(edges):
@@ -213,7 +225,9 @@ class _Search:
     def _score(self, query: np.ndarray, item: np.ndarray) -> None:
         gallery = self.gallery
         self._enter(
-            keys_of_pairs(self.queries, gallery.items, query, item, gallery.ranks[item], gallery.metric)
+            keys_of_pairs(
+                self.queries, gallery.items, query, item, gallery.ranks[item], gallery.metric
+            )
         )
 
     def _enter(self, keys: np.ndarray) -> None:

@@ -12,12 +12,12 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError
 from lib.index.base import VectorSearchIndex
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
-from lib.index.raw_vectors import float_rows
+from lib.index.rerank_vectors import float_rows
 from lib.index.saving import REBUILD, Bodies, check_held
 
 FAISS_METRICS = {
@@ -25,7 +25,9 @@ FAISS_METRICS = {
     "inner_product": faiss.METRIC_INNER_PRODUCT,
     "l2": faiss.METRIC_L2,
 }
-POINTS_PER_CENTROID = 39  # fewer, and k-means follows single vectors; faiss warns below the same number
+POINTS_PER_CENTROID = (
+    39  # fewer, and k-means follows single vectors; faiss warns below the same number
+)
 SAMPLE_PER_CENTROID = 256  # more hardly move a centroid
 ITERATIONS = 10  # of k-means over whole vectors
 BODY = "index.faiss"
@@ -51,14 +53,18 @@ class FaissIndex(VectorSearchIndex):
     def _set_up(self) -> None:
         self._faiss: faiss.Index | None = None if self.needs_training else self._made(0)
         self._copy: faiss.Index | None = None  # on the GPU, where searches run there
-        self.can_filter = self.can_filter and not self.use_gpu  # faiss's GPU code takes no selectors
+        self.can_filter = (
+            self.can_filter and not self.use_gpu
+        )  # faiss's GPU code takes no selectors
 
     @abstractmethod
     def _make(self, n_train: int) -> faiss.Index:
         """The empty faiss index; where it learns, from that many vectors."""
 
     @abstractmethod
-    def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters | None:
+    def _parameters(
+        self, selector: faiss.IDSelector | None, k: int
+    ) -> faiss.SearchParameters | None:
         """The search options, as faiss takes them."""
 
     def _inner(self) -> faiss.Index:
@@ -141,10 +147,18 @@ class FaissIndex(VectorSearchIndex):
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
     def _bodies(self) -> Bodies:
-        return {BODY: lambda stream: faiss.write_index(self._faiss, faiss.PyCallbackIOWriter(stream.write))}
+        return {
+            BODY: lambda stream: faiss.write_index(
+                self._faiss, faiss.PyCallbackIOWriter(stream.write)
+            )
+        }
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
-        self._faiss = faiss.read_index(str(folder / BODY), faiss.IO_FLAG_MMAP_IFC if memory_map else 0)
+    def _restore_body(
+        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
+    ) -> None:
+        self._faiss = faiss.read_index(
+            str(folder / BODY), faiss.IO_FLAG_MMAP_IFC if memory_map else 0
+        )
         if not isinstance(self._inner(), self._types):
             raise DamagedFileError(f"{folder / BODY} holds no {self.index_type} index. {REBUILD}")
         found = {"dimension": self._faiss.d, **self._structure()}

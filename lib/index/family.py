@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lib.index.exact_scores import prepare
 from lib.index.ids import IdMap
 from lib.index.options import Option
 from lib.index.saving import Bodies
-from lib.index.scores import prepare
 
 
 class Family(ABC):
@@ -43,7 +43,9 @@ class Family(ABC):
     @property
     def _name(self) -> str:
         """The family, and what makes this index less able than others of it."""
-        return f"index type {self.index_type!r}" + (" on a GPU" if self.use_gpu and self.can_use_gpu else "")
+        return f"index type {self.index_type!r}" + (
+            " on a GPU" if self.use_gpu and self.can_use_gpu else ""
+        )
 
     @abstractmethod
     def _set_up(self) -> None:
@@ -69,11 +71,13 @@ class Family(ABC):
         raise NotImplementedError  # by families with can_remove
 
     @abstractmethod
-    def _search(self, queries, k: int, positions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]: ...
+    def _search(
+        self, queries, k: int, positions: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]: ...
 
     @abstractmethod
     def _sizes(self) -> dict[str, int]:
-        """The formula of the family in `lib.index.sizes`, for what the index holds now."""
+        """The formula of the family in `lib.index.capacity.sizes`, for what the index holds now."""
 
     @abstractmethod
     def _bodies(self) -> Bodies:
@@ -83,7 +87,9 @@ class Family(ABC):
         """Small arrays to save in the header."""
         return {} if self._ids.counted else {"ids": self._ids.array}
 
-    def _restore(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+    def _restore(
+        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
+    ) -> None:
         self._restore_body(folder, arrays, n, memory_map)
         self._ids = IdMap(n, arrays.get("ids"))
         self.is_trained, self.memory_mapped = True, memory_map

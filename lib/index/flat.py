@@ -7,16 +7,25 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from lib.checks import RetrievalInputError, row_norms
-from lib.files import DamagedFileError
-from lib.index import sizes
+from lib.core.checks import RetrievalInputError, row_norms
+from lib.core.files import DamagedFileError
 from lib.index.base import VectorSearchIndex
+from lib.index.capacity import sizes
 from lib.index.exact import Gallery
+from lib.index.exact_scores import Vectors
 from lib.index.faiss_index import FAISS_METRICS, best_first
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
-from lib.index.saving import HEADER, REBUILD, ROWS, Bodies, array_writer, check_held, form, read_array
-from lib.index.scores import Vectors
+from lib.index.saving import (
+    HEADER,
+    REBUILD,
+    ROWS,
+    Bodies,
+    array_writer,
+    check_held,
+    form,
+    read_array,
+)
 
 
 class FlatIndex(VectorSearchIndex):
@@ -25,7 +34,7 @@ class FlatIndex(VectorSearchIndex):
     Float vectors are stored as float32, of unit length under cosine, so that a search is a plain product.
     int8 vectors stay int8: their products are exact integers, and under cosine the norms divide afterwards.
     The first `add` decides which of the two the index holds. Large batches of queries use int8 codes of
-    float vectors to skip most of the work; the answer is the same (`lib.index.filters`).
+    float vectors to skip most of the work; the answer is the same (`lib.index.exact_filters`).
 
     On a GPU faiss computes the scores, in float32, so that the last bits differ, and ties at the cut-off go
     to whom it finds first; searches with `allowed` stay on the CPU.
@@ -38,7 +47,9 @@ class FlatIndex(VectorSearchIndex):
     can_use_gpu = True
 
     def _set_up(self) -> None:
-        self._parts: list[Vectors] = []  # what was added, one entry each, until the next search joins them
+        self._parts: list[
+            Vectors
+        ] = []  # what was added, one entry each, until the next search joins them
         self._gallery: Gallery | None = None
         self._copy: faiss.Index | None = None  # on the GPU
 
@@ -78,7 +89,9 @@ class FlatIndex(VectorSearchIndex):
         self._work = {"distances": len(queries) * n}
         if positions is not None:
             ids = self._ids.array[positions]
-            scores, ranks = self._by_rank(self._parts[0].take(positions), ids).topk(queries, min(k, n))
+            scores, ranks = self._by_rank(self._parts[0].take(positions), ids).topk(
+                queries, min(k, n)
+            )
             filling = ((0, 0), (0, max(0, k - n)))
             scores = np.pad(scores, filling, constant_values=-np.inf)
             return scores, np.pad(np.sort(ids)[ranks], filling, constant_values=NO_ID)
@@ -121,10 +134,14 @@ class FlatIndex(VectorSearchIndex):
     def _held(self) -> Vectors:
         self._join()
         return (
-            self._parts[0] if self._parts else Vectors(np.empty((0, self.dimension), np.float32), np.empty(0))
+            self._parts[0]
+            if self._parts
+            else Vectors(np.empty((0, self.dimension), np.float32), np.empty(0))
         )
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+    def _restore_body(
+        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
+    ) -> None:
         rows = read_array(folder / ROWS, memory_map)
         lengths, kind = arrays["lengths"], "int8" if rows.dtype == np.int8 else "float32"
         expected = {"rows": f"{kind} {(n, self.dimension)}", "lengths": f"float64 {(n,)}"}

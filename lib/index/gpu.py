@@ -6,7 +6,7 @@ from functools import cache
 
 import faiss
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 
 def check_gpu() -> None:

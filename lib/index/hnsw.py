@@ -5,7 +5,7 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
-from lib.index import sizes
+from lib.index.capacity import sizes
 from lib.index.faiss_index import FAISS_METRICS, FaissIndex, one_thread
 from lib.index.options import SEED, whole
 
@@ -76,7 +76,9 @@ class HNSWIndex(FaissIndex):
         return starts[:, None] + np.arange(self._faiss.hnsw.nb_neighbors(0))
 
     def _make(self, n_train: int) -> faiss.Index:
-        index = faiss.IndexHNSWFlat(self.dimension, self._options["links"], FAISS_METRICS[self.metric])
+        index = faiss.IndexHNSWFlat(
+            self.dimension, self._options["links"], FAISS_METRICS[self.metric]
+        )
         index.hnsw.efConstruction = self._options["ef_construction"]
         index.hnsw.rng = faiss.RandomGenerator(self._options["seed"])
         return index

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 NO_ID = -1  # stands for "nothing was found", so no vector may be called that
 
@@ -55,11 +55,15 @@ class IdMap:
         if values.size < n:
             raise RetrievalInputError(f"id {values[counts > 1][0]} is given twice")
         if NO_ID in values:
-            raise RetrievalInputError(f"id {NO_ID} stands for no hit in results; give that vector another")
+            raise RetrievalInputError(
+                f"id {NO_ID} stands for no hit in results; give that vector another"
+            )
         taken = np.intersect1d(values, self.array, assume_unique=True)
         if taken.size:
             hint = "; the index has ids of your own or lost some, so pass ids for these too"
-            raise RetrievalInputError(f"id {taken[0]} is in the index already{hint if ids is None else ''}")
+            raise RetrievalInputError(
+                f"id {taken[0]} is in the index already{hint if ids is None else ''}"
+            )
         return new
 
     def append(self, ids: np.ndarray) -> None:
@@ -84,7 +88,9 @@ class IdMap:
         """
         array = np.asarray(ids)
         if array.ndim != 1:
-            raise RetrievalInputError(f"{name} must be a one-dimensional array of ids, got {array.shape}")
+            raise RetrievalInputError(
+                f"{name} must be a one-dimensional array of ids, got {array.shape}"
+            )
         array = np.unique(as_ids(array, array.size, name))
         found = self.find(array)
         if (found == NO_ID).any():

@@ -9,9 +9,9 @@ from typing import Any
 import faiss
 import numpy as np
 
-from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError
-from lib.index import sizes
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError
+from lib.index.capacity import sizes
 from lib.index.faiss_index import (
     FAISS_METRICS,
     POINTS_PER_CENTROID,
@@ -42,7 +42,9 @@ class InvertedFile(FaissIndex):
     @property
     def centroids(self) -> np.ndarray:
         """`(nlist, d)` float32, in the space of the lists: turned, where codes are."""
-        return faiss.downcast_index(self._inverted().quantizer).reconstruct_n(0, self._inverted().nlist)
+        return faiss.downcast_index(self._inverted().quantizer).reconstruct_n(
+            0, self._inverted().nlist
+        )
 
     @property
     def imbalance(self) -> float:
@@ -88,7 +90,9 @@ class InvertedFile(FaissIndex):
         self._faiss.remove_ids(faiss.IDSelectorBatch(self._ids.at(positions)))
         self._copy = None
 
-    def _restore(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+    def _restore(
+        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
+    ) -> None:
         super()._restore(folder, arrays, n, memory_map)
         lists = self._inverted().invlists
         ids = (faiss.rev_swig_ptr(lists.get_ids(i), lists.list_size(i)) for i in range(lists.nlist))
@@ -165,7 +169,9 @@ class IVFIndex(InvertedFile):
     def _sizes(self) -> dict[str, int]:
         if self._faiss is None:
             return {}
-        return sizes.ivf(self.ntotal, self.dimension, self._options["nlist"], list_sizes=self.list_sizes)
+        return sizes.ivf(
+            self.ntotal, self.dimension, self._options["nlist"], list_sizes=self.list_sizes
+        )
 
 
 def default_nlist(n_train: int) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import faiss
 
-from lib.checks import RetrievalInputError
-from lib.index import sizes
+from lib.core.checks import RetrievalInputError
+from lib.index.capacity import sizes
 from lib.index.faiss_index import FAISS_METRICS, set_k_means
 from lib.index.ivf import InvertedFile
 from lib.index.options import whole
@@ -46,12 +46,20 @@ class IVFPQIndex(ProductCodes, InvertedFile):
     def _set_up(self) -> None:
         super()._set_up()
         if self.use_gpu and self._options["fast_scan"]:
-            raise RetrievalInputError("faiss has no fast scan on a GPU; use fast_scan = False there")
+            raise RetrievalInputError(
+                "faiss has no fast scan on a GPU; use fast_scan = False there"
+            )
 
     def _make(self, n_train: int) -> faiss.Index:
         nlist = self._choose_lists(n_train)
         self._check_code_points(n_train)
-        shape = self.dimension, nlist, self._sub_quantisers, self._bits, FAISS_METRICS[self._compared_by]
+        shape = (
+            self.dimension,
+            nlist,
+            self._sub_quantisers,
+            self._bits,
+            FAISS_METRICS[self._compared_by],
+        )
         if self._options["fast_scan"]:
             index = faiss.IndexIVFPQFastScan(self._quantiser(), *shape, FAST_SCAN_BLOCK)
         else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
-from lib.checks import RetrievalInputError
-from lib.index import sizes
+from lib.core.checks import RetrievalInputError
+from lib.index.capacity import sizes
 from lib.index.faiss_index import codes_of
 from lib.index.full_scan import FullScan
 from lib.index.options import SEED, switch, whole
@@ -36,7 +36,7 @@ class LSHIndex(FullScan):
         RetrievalInputError: more bits than dimensions without rotation.
 
     Relations: codes are compared with all n, unlike hash tables, which look into few buckets and need many
-    tables for the same recall (`lib.index.by_hand`).
+    tables for the same recall (`lib.index.from_scratch`).
 
     Reference: Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms".
     """
@@ -56,7 +56,9 @@ class LSHIndex(FullScan):
                 f"n_bits = {n_bits} is more than the {self.dimension} coordinates that have a sign; "
                 f"use at most {self.dimension}, or rotate = True"
             )
-        index = faiss.IndexLSH(self.dimension, n_bits, rotate, False)  # False: thresholds at 0, not learnt
+        index = faiss.IndexLSH(
+            self.dimension, n_bits, rotate, False
+        )  # False: thresholds at 0, not learnt
         if rotate:
             index.rrot.init(self._options["seed"])
         return index

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count, check_switch
+from lib.core.checks import RetrievalInputError, check_choice, check_count, check_switch
 
 
 class Option(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
-from lib.index import sizes
+from lib.index.capacity import sizes
 from lib.index.faiss_index import FAISS_METRICS, codes_of
 from lib.index.full_scan import FullScan
 from lib.index.product_codes import FAST_SCAN_BLOCK, PRODUCT_CODES, RERANK, ProductCodes
@@ -62,7 +62,9 @@ class PQIndex(FullScan, ProductCodes):
     def _among(self, queries: np.ndarray, positions: np.ndarray) -> tuple[faiss.Index, np.ndarray]:
         inner, part = self._inner(), self._empty()
         part.pq, part.is_trained = inner.pq, True  # the same codebooks
-        if self._options["fast_scan"]:  # codes lie in blocks; what they stand for has the same codes again
+        if self._options[
+            "fast_scan"
+        ]:  # codes lie in blocks; what they stand for has the same codes again
             part.add(inner.reconstruct_batch(positions))
         else:
             part.add_sa_codes(codes_of(inner)[positions])
@@ -73,4 +75,6 @@ class PQIndex(FullScan, ProductCodes):
     def _sizes(self) -> dict[str, int]:
         if self._faiss is None:
             return {}
-        return sizes.pq(self.ntotal, self.dimension, self._options["code_bytes"], **self._code_options())
+        return sizes.pq(
+            self.ntotal, self.dimension, self._options["code_bytes"], **self._code_options()
+        )

@@ -8,18 +8,25 @@ from typing import Any
 import faiss
 import numpy as np
 
-from lib.checks import RetrievalInputError
-from lib.index import sizes
+from lib.core.checks import RetrievalInputError
+from lib.index.capacity import sizes
 from lib.index.faiss_index import FaissIndex, best_first, check_points, set_k_means
 from lib.index.options import SEED, switch, whole
-from lib.index.raw_vectors import RawVectors, number_of
+from lib.index.rerank_vectors import RawVectors, number_of
 from lib.index.saving import ROWS, Bodies, array_writer, check_held, form, read_array
 
 FAST_SCAN_BLOCK = 32  # codes that one instruction looks up at once
 ITERATIONS = 25  # of k-means in the sub-spaces, where it costs little
-ROTATION_STEPS = 50  # of OPQ: with 20 the recall@10 of 32 bytes on icons is 2 points lower, with 10 it is 4
+ROTATION_STEPS = (
+    50  # of OPQ: with 20 the recall@10 of 32 bytes on icons is 2 points lower, with 10 it is 4
+)
 ROTATION_POINTS = 2**14  # vectors it looks at; the time grows with both
-PRODUCT_CODES = {"code_bytes": whole(32), "rotate": switch(False), "fast_scan": switch(False), "seed": SEED}
+PRODUCT_CODES = {
+    "code_bytes": whole(32),
+    "rotate": switch(False),
+    "fast_scan": switch(False),
+    "seed": SEED,
+}
 RERANK = {"rerank": whole(0, least=0)}
 
 
@@ -74,7 +81,9 @@ class Reranked(FaissIndex):
         raw = {} if self._raw is None else {ROWS: array_writer(self._raw.rows)}
         return {**super()._bodies(), **raw}
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
+    def _restore_body(
+        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
+    ) -> None:
         super()._restore_body(folder, arrays, n, memory_map)
         if (folder / ROWS).is_file():
             rows = read_array(folder / ROWS, memory_map)
@@ -98,7 +107,9 @@ class ProductCodes(Reranked):
 
     def _set_up(self) -> None:
         # The formula refuses code_bytes that do not divide the dimension.
-        sizes.pq(0, self.dimension, self._options["code_bytes"], fast_scan=self._options["fast_scan"])
+        sizes.pq(
+            0, self.dimension, self._options["code_bytes"], fast_scan=self._options["fast_scan"]
+        )
         super()._set_up()
         # faiss 1.15 removes codes from blocks, but mixes what is added next with remains of the last block.
         self.can_remove = not self._options["fast_scan"]
@@ -124,7 +135,9 @@ class ProductCodes(Reranked):
         That space is turned under rotate, and holds differences from a cell's centroid in "IVF-PQ".
         """
         if self._faiss is None:
-            raise RetrievalInputError("there are no codebooks before the index is trained: call train")
+            raise RetrievalInputError(
+                "there are no codebooks before the index is trained: call train"
+            )
         quantiser = self._inner().pq
         shape = quantiser.M, quantiser.ksub, quantiser.dsub
         return faiss.vector_to_array(quantiser.centroids).reshape(shape)
@@ -161,7 +174,9 @@ class ProductCodes(Reranked):
         return faiss.downcast_index(self._faiss.index) if self._options["rotate"] else self._faiss
 
     def _check_code_points(self, n_train: int) -> None:
-        check_points(n_train, 2**self._bits, f"a codebook of {self._bits} bits", "choose fast_scan = True")
+        check_points(
+            n_train, 2**self._bits, f"a codebook of {self._bits} bits", "choose fast_scan = True"
+        )
 
     def _set_codes(self, index: faiss.Index) -> None:
         """k-means of the sub-spaces; no annealing of their order, which only Hamming filters would use."""
@@ -170,6 +185,6 @@ class ProductCodes(Reranked):
             index.do_polysemous_training = False
 
     def _code_options(self) -> dict[str, Any]:
-        """What the formulas of `lib.index.sizes` want to know."""
+        """What the formulas of `lib.index.capacity.sizes` want to know."""
         names = {"rotate": self._options["rotate"], "fast_scan": self._options["fast_scan"]}
         return names | {"rerank": self._raw is not None}

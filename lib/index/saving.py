@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.files import (
+from lib.core.checks import RetrievalInputError, check_choice, check_count
+from lib.core.files import (
     DamagedFileError,
     MissingFileError,
     atomic_folder,
@@ -29,7 +29,9 @@ FORMAT = 2  # of the folder; another one is refused, not guessed at
 HEADER = "index.npz"
 ROWS = "rows.npy"  # whole vectors, in families that keep them outside the library that searches
 REBUILD = "Build the index again and save it."
-Bodies = Mapping[str, Callable[[BinaryIO], object]]  # by the name of the file: what writes it to a stream
+Bodies = Mapping[
+    str, Callable[[BinaryIO], object]
+]  # by the name of the file: what writes it to a stream
 
 
 class Tally:
@@ -50,9 +52,13 @@ class Tally:
 def save_index(index: VectorSearchIndex, folder: Path) -> str:
     """Writes the folder whole or not at all; returns the SHA-256 of its header, which holds the others."""
     if not index.is_trained:
-        raise RetrievalInputError("the index has learnt nothing that could be saved: call train first")
+        raise RetrievalInputError(
+            "the index has learnt nothing that could be saved: call train first"
+        )
     if folder.exists() and not (folder / HEADER).is_file():
-        raise RetrievalInputError(f"{folder} exists and is no saved index; choose another name or remove it")
+        raise RetrievalInputError(
+            f"{folder} exists and is no saved index; choose another name or remove it"
+        )
     with atomic_folder(folder, ours=_written(folder)) as temporary:
         digests = {}
         for name, write in index._bodies().items():
@@ -69,7 +75,9 @@ def save_index(index: VectorSearchIndex, folder: Path) -> str:
             "n": index.ntotal,
             "bodies": digests,
         }
-        return save_arrays(temporary / HEADER, header=np.array(json.dumps(header)), **index._state())
+        return save_arrays(
+            temporary / HEADER, header=np.array(json.dumps(header)), **index._state()
+        )
 
 
 def _written(folder: Path) -> Collection[str]:
@@ -87,12 +95,18 @@ def load_index(cls, folder: Path, memory_map: bool, use_gpu: bool) -> VectorSear
         header = json.loads(str(arrays["header"])) if "header" in arrays else {}
         if header.get("format") != FORMAT:
             raise RetrievalInputError(f"{folder} does not hold a vector index of format {FORMAT}")
-        family = cls.families[check_choice(header["index_type"], cls.families, "index_type of the file")]
+        family = cls.families[
+            check_choice(header["index_type"], cls.families, "index_type of the file")
+        ]
         if not issubclass(family, cls):
-            raise RetrievalInputError(f"{folder} holds a {family.index_type!r} index, not {cls.index_type!r}")
+            raise RetrievalInputError(
+                f"{folder} holds a {family.index_type!r} index, not {cls.index_type!r}"
+            )
         for name, digest in header["bodies"].items():
             _verify(folder / name, digest)
-        index = family(header["dimension"], metric=header["metric"], use_gpu=use_gpu, **header["options"])
+        index = family(
+            header["dimension"], metric=header["metric"], use_gpu=use_gpu, **header["options"]
+        )
         n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
     ids = arrays.get("ids")
     if ids is not None and (ids.shape != (n,) or ids.dtype != np.int64 or len(np.unique(ids)) < n):
@@ -104,7 +118,9 @@ def load_index(cls, folder: Path, memory_map: bool, use_gpu: bool) -> VectorSear
     return index
 
 
-def check_held(path: str | os.PathLike, found: Mapping[str, object], expected: Mapping[str, object]) -> None:
+def check_held(
+    path: str | os.PathLike, found: Mapping[str, object], expected: Mapping[str, object]
+) -> None:
     """Refuses parts of an index, in files or in one, that do not belong together: the first that differs."""
     for name, value in found.items():
         if value != expected[name]:

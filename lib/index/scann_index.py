@@ -16,18 +16,21 @@ from typing import Any, BinaryIO
 import faiss
 import numpy as np
 
-from lib.checks import RetrievalInputError
-from lib.index import sizes
+from lib.core.checks import RetrievalInputError
 from lib.index.base import VectorSearchIndex
+from lib.index.capacity import sizes
 from lib.index.faiss_index import best_first, check_at_most, check_points
 from lib.index.ids import NO_ID
 from lib.index.options import real, whole
-from lib.index.raw_vectors import float_rows
+from lib.index.rerank_vectors import float_rows
 from lib.index.saving import Bodies, check_held, form, read_array
 
 CENTROIDS = 16  # of a block: codes of 4 bits
 MEASURES = {"cosine": "dot_product", "inner_product": "dot_product", "l2": "squared_l2"}
-CONFIGURED = {"dot_product": "DotProduct", "squared_l2": "SquaredL2"}  # the same, as a saved index names them
+CONFIGURED = {
+    "dot_product": "DotProduct",
+    "squared_l2": "SquaredL2",
+}  # the same, as a saved index names them
 NPY = re.compile(r'asset_path: "([^"]*\.npy)"')
 ASSETS = "scann_assets.pbtxt"
 SAMPLE = 100_000  # vectors that k-means of cells and of blocks looks at; the library's own default
@@ -107,10 +110,15 @@ class ScaNNIndex(VectorSearchIndex):
             return
         n, options = self.ntotal, self._options
         leaves = options["n_leaves"] or max(1, min(round(n**0.5), n // 39))
-        check_points(n, max(leaves, CENTROIDS), f"ScaNN with n_leaves = {leaves}", "choose fewer leaves")
+        check_points(
+            n, max(leaves, CENTROIDS), f"ScaNN with n_leaves = {leaves}", "choose fewer leaves"
+        )
         if "leaves_to_search" in self._given:
             check_at_most(options["leaves_to_search"], leaves, "leaves_to_search", "leaves")
-        options |= {"n_leaves": leaves, "leaves_to_search": min(options["leaves_to_search"], leaves)}
+        options |= {
+            "n_leaves": leaves,
+            "leaves_to_search": min(options["leaves_to_search"], leaves),
+        }
         rows = np.concatenate(self._parts)
         builder = self._library.builder(rows, 1, MEASURES[self.metric]).set_n_training_threads(1)
         builder.tree(leaves, options["leaves_to_search"], training_sample_size=min(n, SAMPLE))
@@ -145,24 +153,38 @@ class ScaNNIndex(VectorSearchIndex):
         self._finish()
         names = "n_leaves", "dims_per_block", "rerank"
         n_leaves, dims_per_block, rerank = (self._options[name] for name in names)
-        return sizes.scann(self.ntotal, self.dimension, n_leaves, dims_per_block, rerank=bool(rerank))
+        return sizes.scann(
+            self.ntotal, self.dimension, n_leaves, dims_per_block, rerank=bool(rerank)
+        )
 
     def _bodies(self) -> Bodies:
         if self.ntotal == 0:
-            raise RetrievalInputError("a ScaNN index without vectors has nothing to save: add some first")
+            raise RetrievalInputError(
+                "a ScaNN index without vectors has nothing to save: add some first"
+            )
         self._finish()
         room = tempfile.TemporaryDirectory()  # goes when the last of the writers below does
         with silent():
             self._searcher.serialize(room.name, relative_path=True)
         return {name: partial(_copy, room, name) for name in sorted(os.listdir(room.name))}
 
-    def _restore_body(self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool) -> None:
-        assets, blocks = (folder / ASSETS).read_text(), -(-self.dimension // self._options["dims_per_block"])
-        expected = {"hashed_dataset.npy": f"uint8 {(n, blocks)}", "datapoint_to_token.npy": f"int32 {(n,)}"}
+    def _restore_body(
+        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
+    ) -> None:
+        assets, blocks = (
+            (folder / ASSETS).read_text(),
+            -(-self.dimension // self._options["dims_per_block"]),
+        )
+        expected = {
+            "hashed_dataset.npy": f"uint8 {(n, blocks)}",
+            "datapoint_to_token.npy": f"int32 {(n,)}",
+        }
         if self._options["rerank"]:
             expected["dataset.npy"] = f"float32 {(n, self.dimension)}"
         check_held(folder, {"files": sorted(NPY.findall(assets))}, {"files": sorted(expected)})
-        check_held(folder, {name: form(read_array(folder / name, True)) for name in expected}, expected)
+        check_held(
+            folder, {name: form(read_array(folder / name, True)) for name in expected}, expected
+        )
         # Not the library's own loader, which would unpickle a file of that folder.
         library = self._library
         with silent():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 
 def blocks(length: int, size: int) -> list[slice]:
@@ -47,7 +47,12 @@ class LogitTiles:
         return self._memory[1, : tile.numel()].view_as(tile)
 
     def carry(
-        self, tile: Tensor, rows: slice, columns: slice, grad_query: Tensor | None, grad_key: Tensor | None
+        self,
+        tile: Tensor,
+        rows: slice,
+        columns: slice,
+        grad_query: Tensor | None,
+        grad_key: Tensor | None,
     ) -> None:
         """Adds what a tile of dL/ds says to the gradients of the embeddings, where they are wanted.
 

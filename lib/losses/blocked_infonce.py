@@ -29,7 +29,10 @@ class BlockedInfoNCE(torch.autograd.Function):
         # Rows and columns that look for nothing have no share in the targets.
         row_share = _share(positives, query, 1) if rows else query.new_zeros(len(query))  # (B,)
         column_share = _share(positives, key, 0) if columns else key.new_zeros(len(key))  # (M,)
-        row_lse, column_lse = query.new_full((len(query),), -math.inf), key.new_full((len(key),), -math.inf)
+        row_lse, column_lse = (
+            query.new_full((len(query),), -math.inf),
+            key.new_full((len(key),), -math.inf),
+        )
         attraction = torch.zeros_like(row_lse)  # sum of the logits of what is right, weighted
         with torch.autocast(query.device.type, enabled=False):
             tiles = LogitTiles(query, key, scale, block_size)
@@ -50,13 +53,17 @@ class BlockedInfoNCE(torch.autograd.Function):
         )
         ctx.rows, ctx.columns, ctx.block_size = rows, columns, block_size
         ctx.n = len(query) * (rows + columns)
-        normalisers = sum(lse.sum() for lse, wanted in ((row_lse, rows), (column_lse, columns)) if wanted)
+        normalisers = sum(
+            lse.sum() for lse, wanted in ((row_lse, rows), (column_lse, columns)) if wanted
+        )
         return (normalisers - attraction.sum()) / ctx.n
 
     @staticmethod
     def backward(ctx, grad_loss):
         refuse_second_derivative()
-        query, key, scale, row_lse, column_lse, same, positives, row_share, column_share = ctx.saved_tensors
+        query, key, scale, row_lse, column_lse, same, positives, row_share, column_share = (
+            ctx.saved_tensors
+        )
         needs_query, needs_key, needs_scale = ctx.needs_input_grad[:3]
         grad_query = torch.zeros_like(query) if needs_query or needs_scale else None
         grad_key = torch.zeros_like(key) if needs_key else None
@@ -76,7 +83,9 @@ class BlockedInfoNCE(torch.autograd.Function):
                     elif on_diagonal(r, c):
                         tile.diagonal().sub_(ctx.rows + ctx.columns)
                     tiles.carry(tile, r, c, grad_query, grad_key)
-            grad_scale = tiles.gradient_of_scale(grad_query) * grad_loss / ctx.n if needs_scale else None
+            grad_scale = (
+                tiles.gradient_of_scale(grad_query) * grad_loss / ctx.n if needs_scale else None
+            )
             for gradient in (grad_query, grad_key):
                 if gradient is not None:
                     gradient.mul_(grad_loss * scale / ctx.n)
@@ -85,7 +94,11 @@ class BlockedInfoNCE(torch.autograd.Function):
 
 def _share(positives: Tensor | None, emb: Tensor, dim: int) -> Tensor:
     """What each right cell of a row (dim 1) or column (dim 0) weighs: together they weigh 1."""
-    return emb.new_ones(len(emb)) if positives is None else positives.sum(dim=dim).to(emb.dtype).reciprocal()
+    return (
+        emb.new_ones(len(emb))
+        if positives is None
+        else positives.sum(dim=dim).to(emb.dtype).reciprocal()
+    )
 
 
 def _mask_out(tile: Tensor, same: Tensor | None, rows: slice, columns: slice) -> Tensor:

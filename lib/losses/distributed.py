@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 from lib.losses.collectives import check_same_shape, gather_own_first, pass_on, rank_and_world
 from lib.losses.infonce import DIRECTIONS, infonce_loss
 from lib.losses.inputs import check_finite, check_pairs, check_positive, check_tensor, wide_dtype
@@ -155,7 +155,9 @@ def distributed_sigmoid_loss(
         if step > 0:
             keys = pass_on(keys)
             labels = None if ids is None else pass_on(labels)
-            positives = torch.zeros(1, 1, dtype=torch.bool, device=keys.device).expand(len(keys), len(keys))
+            positives = torch.zeros(1, 1, dtype=torch.bool, device=keys.device).expand(
+                len(keys), len(keys)
+            )
         if ids is not None:
             positives = ids[:, None] == labels  # (b, b)
         total = total + pair_sum(query_emb, keys, temperature, bias, positives, block_size)

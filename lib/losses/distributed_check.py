@@ -20,7 +20,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lib.losses.collectives import gather_own_first, rank_and_world
-from lib.losses.distributed import distributed_infonce_loss, distributed_mnr_loss, distributed_sigmoid_loss
+from lib.losses.distributed import (
+    distributed_infonce_loss,
+    distributed_mnr_loss,
+    distributed_sigmoid_loss,
+)
 from lib.losses.infonce import infonce_loss
 from lib.losses.mnr import mnr_loss
 from lib.losses.sigmoid import sigmoid_loss
@@ -79,13 +83,18 @@ class Towers(nn.Module):
     def __init__(self, dim: int = 8) -> None:
         super().__init__()
         self.query, self.key = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.log_scale, self.bias = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(-2.0))
+        self.log_scale, self.bias = (
+            nn.Parameter(torch.tensor(2.0)),
+            nn.Parameter(torch.tensor(-2.0)),
+        )
         self.double()
 
     def forward(self, loss: Loss, query: Tensor, key: Tensor, ids: Tensor) -> Tensor:
         query, key = F.normalize(self.query(query), dim=1), F.normalize(self.key(key), dim=1)
         value = loss(query, key, ids, (-self.log_scale).exp(), self.bias)
-        return value + 0 * (self.log_scale + self.bias)  # the wrapper waits for a gradient of each parameter
+        return value + 0 * (
+            self.log_scale + self.bias
+        )  # the wrapper waits for a gradient of each parameter
 
 
 def full_batch(n_per_process: int, dim: int = 8, seed: int = 0) -> tuple[Towers, list[Tensor]]:
@@ -104,7 +113,9 @@ def own_rows(batch: list[Tensor]) -> list[Tensor]:
     return [part.chunk(world)[rank] for part in batch]
 
 
-def differences(distributed_loss: Loss, full_batch_loss: Loss, *, n_per_process: int = 5) -> dict[str, float]:
+def differences(
+    distributed_loss: Loss, full_batch_loss: Loss, *, n_per_process: int = 5
+) -> dict[str, float]:
     """How far the loss over processes is from the loss of the full batch in one.
 
     Args:
@@ -116,13 +127,17 @@ def differences(distributed_loss: Loss, full_batch_loss: Loss, *, n_per_process:
         {"loss": |mean over processes - reference|, and for each parameter the largest difference of an entry
         of the gradient that DistributedDataParallel averaged}; equal in all processes.
     """
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else "cpu"
+    device = (
+        torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else "cpu"
+    )
     towers, batch = full_batch(n_per_process)
     towers, batch = towers.to(device), [part.to(device) for part in batch]
     reference = copy.deepcopy(towers)
     expected = reference(full_batch_loss, *batch)
     expected.backward()
-    wrapped = DistributedDataParallel(towers)  # keeps its name: dropped, it would not average in backward
+    wrapped = DistributedDataParallel(
+        towers
+    )  # keeps its name: dropped, it would not average in backward
     share = wrapped(distributed_loss, *own_rows(batch))
     share.backward()
     mean = share.detach().clone()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
 
-from lib.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count
 from lib.losses.inputs import check_tensor
 
 Batch = Tensor | Sequence["Batch"] | Mapping[str, "Batch"]
@@ -19,7 +19,9 @@ def _tensors(batch: Batch) -> list[Tensor]:
     if isinstance(batch, Tensor):
         return [batch]
     if not isinstance(batch, Mapping | list | tuple):
-        raise RetrievalInputError(f"inputs must be tensors, or lists, tuples or dicts of them, got {batch!r}")
+        raise RetrievalInputError(
+            f"inputs must be tensors, or lists, tuples or dicts of them, got {batch!r}"
+        )
     parts = batch.values() if isinstance(batch, Mapping) else batch
     return [tensor for part in parts for tensor in _tensors(part)]
 
@@ -57,9 +59,13 @@ class _RandomState:
 def _check(encoders: Sequence[Callable], inputs: Sequence[Batch]) -> None:
     if not (isinstance(encoders, list | tuple) and isinstance(inputs, list | tuple)):
         found = f"{type(encoders).__name__} and {type(inputs).__name__}"
-        raise RetrievalInputError(f"encoders and inputs must be lists or tuples, one input each, got {found}")
+        raise RetrievalInputError(
+            f"encoders and inputs must be lists or tuples, one input each, got {found}"
+        )
     if len(encoders) != len(inputs) or not encoders:
-        raise RetrievalInputError(f"{len(encoders)} encoders need as many inputs, got {len(inputs)}")
+        raise RetrievalInputError(
+            f"{len(encoders)} encoders need as many inputs, got {len(inputs)}"
+        )
     for encoder in encoders:
         if not callable(encoder):
             raise RetrievalInputError(f"encoders must be functions or modules, got {encoder!r}")
@@ -144,7 +150,9 @@ def _embed_without_graph(
             check_tensor(embedded[-1], "what an encoder returns")
             if embedded[-1].ndim != 2 or len(embedded[-1]) != rows:
                 found = tuple(embedded[-1].shape)
-                raise RetrievalInputError(f"an encoder must return (rows, d), got {found} for {rows} rows")
+                raise RetrievalInputError(
+                    f"an encoder must return (rows, d), got {found} for {rows} rows"
+                )
         embeddings.append(torch.cat(embedded).requires_grad_())  # (B, d)
         states.append(before)
     # Older versions of torch keep weights that autocast rounded here, without their gradient, for step 3.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.losses.blocked_infonce import BlockedInfoNCE
 from lib.losses.inputs import (
     as_scalar,
@@ -32,8 +32,14 @@ def infonce_of_logits(logits: Tensor, positives: Tensor | None = None) -> Tensor
     Relations: `infonce_loss` makes the logits from one embedding each, late interaction from several.
     """
     check_tensor(logits, "logits")
-    if logits.ndim != 2 or 0 in logits.shape or (positives is None and len(logits) > logits.shape[1]):
-        raise RetrievalInputError(f"logits must be (B, M) with M >= B >= 1, got {tuple(logits.shape)}")
+    if (
+        logits.ndim != 2
+        or 0 in logits.shape
+        or (positives is None and len(logits) > logits.shape[1])
+    ):
+        raise RetrievalInputError(
+            f"logits must be (B, M) with M >= B >= 1, got {tuple(logits.shape)}"
+        )
     normaliser = logits.logsumexp(dim=1)  # (B,)
     if positives is None:
         return (normaliser - logits.diagonal()).mean() * one_if_finite(normaliser)
@@ -118,7 +124,11 @@ def infonce_loss(
 
 
 def _check_masks(
-    same: Tensor | None, positives: Tensor | None, shape: tuple[int, int], by_row: bool, by_column: bool
+    same: Tensor | None,
+    positives: Tensor | None,
+    shape: tuple[int, int],
+    by_row: bool,
+    by_column: bool,
 ) -> None:
     if same is not None and positives is not None:
         raise RetrievalInputError("give either same (masked out) or positives (pulled), not both")

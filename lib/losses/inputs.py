@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 
 def check_tensor(value, name: str, *, dtype: torch.dtype | None = None) -> None:
@@ -18,7 +18,9 @@ def check_tensor(value, name: str, *, dtype: torch.dtype | None = None) -> None:
             f"make one by torch.as_tensor, and remember that only tensors carry a gradient"
         )
     if value.layout != torch.strided:
-        raise RetrievalInputError(f"{name} is a sparse tensor ({value.layout}); give {name}.to_dense()")
+        raise RetrievalInputError(
+            f"{name} is a sparse tensor ({value.layout}); give {name}.to_dense()"
+        )
     if value.is_meta:
         raise RetrievalInputError(f"{name} is on the meta device, where tensors hold no values")
     if dtype is None and not value.is_floating_point():
@@ -30,7 +32,9 @@ def check_all_finite(value: Tensor, name: str) -> None:
     """Refuses a matrix with a value that is not finite, where the result could not show it."""
     if not torch.isfinite(value).all():
         at = (~torch.isfinite(value)).nonzero()[0].tolist()
-        raise RetrievalInputError(f"{name} has {value[tuple(at)].item()} at {at}; every value must be finite")
+        raise RetrievalInputError(
+            f"{name} has {value[tuple(at)].item()} at {at}; every value must be finite"
+        )
 
 
 @torch.no_grad()
@@ -110,7 +114,9 @@ def check_mask(mask: Tensor, shape: tuple[int, int], name: str) -> None:
     """Refuses a mask that is not bool (B, M)."""
     check_tensor(mask, name, dtype=torch.bool)
     if mask.dtype != torch.bool or tuple(mask.shape) != shape:
-        raise RetrievalInputError(f"{name} must be bool {shape}, got {mask.dtype} {tuple(mask.shape)}")
+        raise RetrievalInputError(
+            f"{name} must be bool {shape}, got {mask.dtype} {tuple(mask.shape)}"
+        )
 
 
 def count_positives(positives: Tensor, side: str) -> Tensor:

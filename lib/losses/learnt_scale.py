@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses.inputs import check_finite, check_positive
 
 
@@ -26,12 +26,14 @@ class LogitScale(nn.Module):
         RetrievalInputError: a scale that is not positive, or `init` outside [1, max_scale].
 
     Relations: give `temperature` to `infonce_loss` and `sigmoid_loss`, `scale()` to `mnr_loss`. Its parameter
-    is 0-d, which `lib.training` exempts from weight decay: decay would pull the scale to 1.
+    is 0-d, which `lib.training.loop` exempts from weight decay: decay would pull the scale to 1.
 
     Reference: Radford et al. 2021, sections 2.4 and 2.5.
     """
 
-    def __init__(self, init: float = 1 / 0.07, max_scale: float = 100.0, learnable: bool = True) -> None:
+    def __init__(
+        self, init: float = 1 / 0.07, max_scale: float = 100.0, learnable: bool = True
+    ) -> None:
         super().__init__()
         check_positive(init, "init")
         check_positive(max_scale, "max_scale")

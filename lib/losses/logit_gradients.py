@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 from lib.losses.infonce import DIRECTIONS
 from lib.losses.inputs import (
     check_all_finite,

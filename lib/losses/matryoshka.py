@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, real_numbers, whole_numbers
+from lib.core.checks import RetrievalInputError, real_numbers, whole_numbers
 from lib.losses.inputs import check_tensor, one_if_finite
 
 
@@ -57,7 +57,9 @@ def matryoshka_loss(
     dims, width = whole_numbers(dims, "dims").tolist(), query_emb.shape[1]
     ascending = all(a < b for a, b in pairwise(dims))
     if not dims or not ascending or dims[0] < 1 or dims[-1] > width:
-        raise RetrievalInputError(f"dims must ascend strictly from 1 to at most {width}, got {dims}")
+        raise RetrievalInputError(
+            f"dims must ascend strictly from 1 to at most {width}, got {dims}"
+        )
     weights = [1.0] * len(dims) if weights is None else real_numbers(weights, "weights").tolist()
     if len(weights) != len(dims):
         raise RetrievalInputError(f"{len(dims)} sizes need as many weights, got {len(weights)}")

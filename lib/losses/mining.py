@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 from lib.losses.inputs import check_all_finite, check_margin, check_mask, check_tensor
 
 MINING = ("all", "semi_hard", "hard")
@@ -47,7 +47,9 @@ def mine_triplets(
     check_tensor(cosines, "cosines")
     if cosines.ndim != 2 or not 2 <= len(cosines) <= cosines.shape[1]:
         found = f"{cosines.dtype} {tuple(cosines.shape)}"
-        raise RetrievalInputError(f"expected floating point cosines (B, M) with M >= B >= 2, got {found}")
+        raise RetrievalInputError(
+            f"expected floating point cosines (B, M) with M >= B >= 2, got {found}"
+        )
     check_choice(mining, MINING, "mining")
     check_margin(margin)
     check_all_finite(cosines, "cosines")
@@ -76,4 +78,6 @@ def mined_cells(cosines: Tensor, margin: float, mining: str, same: Tensor | None
 def anchors_as_rows(direction: str, *matrices: Tensor | None) -> list[tuple[Tensor | None, ...]]:
     """Views of (B, M) matrices with the anchors of a direction as rows; "both" has one after the other."""
     forward, backward = matrices, tuple(None if m is None else m.T for m in matrices)
-    return {"query_to_key": [forward], "key_to_query": [backward], "both": [forward, backward]}[direction]
+    return {"query_to_key": [forward], "key_to_query": [backward], "both": [forward, backward]}[
+        direction
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses.infonce import infonce_loss
 from lib.losses.inputs import check_pairs, check_positive, check_tensor
 
@@ -56,5 +56,7 @@ def mnr_loss(
                 f"negatives must be (K, {anchor.shape[1]}) or ({len(anchor)}, K, {anchor.shape[1]}) for "
                 f"anchors {tuple(anchor.shape)}, got {tuple(negatives.shape)}"
             )
-        keys = torch.cat([positive, negatives.reshape(-1, anchor.shape[1])])  # (B + K, d) or (B + B K, d)
+        keys = torch.cat(
+            [positive, negatives.reshape(-1, anchor.shape[1])]
+        )  # (B + K, d) or (B + B K, d)
     return infonce_loss(anchor, keys, 1 / scale, block_size=block_size)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.losses.blocked_sigmoid import BlockedSigmoid
 from lib.losses.inputs import (
     as_scalar,
@@ -120,7 +120,9 @@ def pair_sum(
         size = check_count(block_size, "block_size")
         query, key = (emb.to(wide_dtype(query_emb, key_emb)) for emb in (query_emb, key_emb))
         scale, bias = 1 / as_scalar(temperature, query), as_scalar(bias, query)
-        total = BlockedSigmoid.apply(query, key, scale, bias, positives, size, torch.is_grad_enabled())
+        total = BlockedSigmoid.apply(
+            query, key, scale, bias, positives, size, torch.is_grad_enabled()
+        )
         return total * one_if_finite(query_emb, key_emb)
     # In place: a large temporary costs more to get from the system than to compute.
     logits = scaled_cosines(query_emb, key_emb, temperature)  # (B, M)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 from lib.losses.infonce import DIRECTIONS
 from lib.losses.inputs import (
     check_margin,
@@ -27,7 +27,12 @@ def _reduce(total: Tensor, count: Tensor, reduction: str) -> Tensor:
 
 
 def triplet_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 0.2, *, reduction: str = "mean"
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 0.2,
+    *,
+    reduction: str = "mean",
 ) -> Tensor:
     """Hinge on the difference of two cosines, for triplets that are given.
 
@@ -61,9 +66,13 @@ def triplet_loss(
         check_tensor(row, name)
     found = ", ".join(f"{x.dtype} {tuple(x.shape)}".removeprefix("torch.") for x in rows)
     if anchor.ndim != 2 or any(x.shape != anchor.shape for x in rows) or len(anchor) == 0:
-        raise RetrievalInputError(f"expected anchor, positive and negative (B, d) with B >= 1, got {found}")
+        raise RetrievalInputError(
+            f"expected anchor, positive and negative (B, d) with B >= 1, got {found}"
+        )
     anchor = anchor.to(wide_dtype(*rows))
-    hinges = (float(margin) + (anchor * negative).sum(dim=1) - (anchor * positive).sum(dim=1)).relu()  # (B,)
+    hinges = (
+        float(margin) + (anchor * negative).sum(dim=1) - (anchor * positive).sum(dim=1)
+    ).relu()  # (B,)
     counted = torch.ones_like(hinges) if reduction == "mean" else hinges
     return _reduce(hinges.sum(), torch.count_nonzero(counted), reduction) * one_if_finite(*rows)
 
@@ -121,7 +130,9 @@ def mined_triplet_loss(
     total, count = 0, 0
     for scores, right in anchors_as_rows(direction, matrix, same):
         triplets = mined_cells(scores, margin, mining, right)
-        hinges = (float(margin) + scores - scores.diagonal()[:, None]).relu().masked_fill(~triplets, 0)
+        hinges = (
+            (float(margin) + scores - scores.diagonal()[:, None]).relu().masked_fill(~triplets, 0)
+        )
         total = total + hinges.sum()
         count = count + torch.count_nonzero(triplets if reduction == "mean" else hinges)
     return _reduce(total, count, reduction) * one_if_finite(query_emb, key_emb)

@@ -1,6 +1,11 @@
 """Ranking metrics and their uncertainty, in numpy alone. Ids are gallery positions; ranks count from 1."""
 
-from lib.metrics.bootstrap import bootstrap_interval, bootstrap_median_interval, paired_bootstrap_interval
+from lib.core.qrels import Qrels
+from lib.metrics.bootstrap import (
+    bootstrap_interval,
+    bootstrap_median_interval,
+    paired_bootstrap_interval,
+)
 from lib.metrics.chance import chance_of, chance_of_ranks
 from lib.metrics.counting import ranks_in_scores, ranks_of_relevant
 from lib.metrics.evaluation import Evaluation, evaluate
@@ -51,7 +56,6 @@ from lib.metrics.significance import (
     paired_randomization,
 )
 from lib.metrics.similarities import Cosines
-from lib.qrels import Qrels
 
 __all__ = [
     "Cosines",

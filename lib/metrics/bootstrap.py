@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
+from lib.core.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
 from lib.metrics.runs import checked_groups
 
 DRAWS_AT_ONCE = 2**20  # bounds the memory; the draws are the same for any value
-MIDDLE_VALUES = 512  # different values around a median, up to which counting by value is the faster way
+MIDDLE_VALUES = (
+    512  # different values around a median, up to which counting by value is the faster way
+)
 
 
 def bootstrap_interval(
@@ -46,7 +48,9 @@ def bootstrap_interval(
     Reference: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
     """
     values = real_numbers(values, "values")
-    low, high = bootstrap_intervals(values[:, None], groups, level=level, n_resamples=n_resamples, seed=seed)
+    low, high = bootstrap_intervals(
+        values[:, None], groups, level=level, n_resamples=n_resamples, seed=seed
+    )
     return float(low[0]), float(high[0])
 
 
@@ -116,12 +120,19 @@ def bootstrap_median_interval(
     return float(low), float(np.quantile(medians, (1 + level) / 2, method="higher"))
 
 
-def _medians_anywhere(ascending, cluster, n_clusters: int, n_resamples: int, seed: int) -> np.ndarray:
+def _medians_anywhere(
+    ascending, cluster, n_clusters: int, n_resamples: int, seed: int
+) -> np.ndarray:
     """The median of every draw, `(n_resamples,)`, by counting the drawn values up to each."""
     medians = []
     for counts in _draws(n_clusters, n_resamples, seed, ascending.size):
-        upto = np.cumsum(counts[:, cluster], axis=1)  # (draws, n_queries) drawn values up to each, ascending
-        middle = (upto[:, -1:] - 1) // 2, upto[:, -1:] // 2  # the same place twice for an odd number
+        upto = np.cumsum(
+            counts[:, cluster], axis=1
+        )  # (draws, n_queries) drawn values up to each, ascending
+        middle = (
+            (upto[:, -1:] - 1) // 2,
+            upto[:, -1:] // 2,
+        )  # the same place twice for an odd number
         lower, upper = (ascending[(upto <= place).sum(axis=1)] for place in middle)
         medians.append((lower + upper) / 2)
     return np.concatenate(medians)
@@ -152,8 +163,13 @@ def _medians_near_the_middle(
     for counts in _draws(n_clusters, n_resamples, seed, n_clusters):
         totals = counts.astype(np.float64) @ upto  # whole numbers, exact
         n_drawn = totals[:, -1:]
-        places = [(totals[:, :-1] <= middle).sum(axis=1) for middle in ((n_drawn - 1) // 2, n_drawn // 2)]
-        if min(place.min() for place in places) == 0 or max(place.max() for place in places) > values.size:
+        places = [
+            (totals[:, :-1] <= middle).sum(axis=1) for middle in ((n_drawn - 1) // 2, n_drawn // 2)
+        ]
+        if (
+            min(place.min() for place in places) == 0
+            or max(place.max() for place in places) > values.size
+        ):
             return None
         lower, upper = (values[place - 1] for place in places)
         medians.append((lower + upper) / 2)
@@ -170,7 +186,9 @@ def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator
     at_once = max(1, DRAWS_AT_ONCE // width)
     for start in range(0, n_resamples, at_once):
         now = min(at_once, n_resamples - start)
-        drawn = rng.integers(n_clusters, size=(now, n_clusters)) + np.arange(now)[:, None] * n_clusters
+        drawn = (
+            rng.integers(n_clusters, size=(now, n_clusters)) + np.arange(now)[:, None] * n_clusters
+        )
         yield np.bincount(drawn.ravel(), minlength=now * n_clusters).reshape(now, n_clusters)
 
 
@@ -203,7 +221,9 @@ def paired_bootstrap_interval(
 
     Relations: the effect and this interval belong beside every p-value of `paired_randomization`.
     """
-    return bootstrap_interval(differences_of(a, b), groups, level=level, n_resamples=n_resamples, seed=seed)
+    return bootstrap_interval(
+        differences_of(a, b), groups, level=level, n_resamples=n_resamples, seed=seed
+    )
 
 
 def differences_of(a, b) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.checks import (
+from lib.core.checks import (
     RetrievalInputError,
     check_choice,
     check_choices,
@@ -15,8 +15,8 @@ from lib.checks import (
     check_table,
     whole_numbers,
 )
+from lib.core.qrels import Qrels, check_qrels
 from lib.metrics.graded import GAINS, gain_of, ideal_gain
-from lib.qrels import Qrels, check_qrels
 
 FAMILIES = ("R", "recall", "P", "nDCG", "MRR", "MAP", "R-precision", "MAP@R")
 
@@ -48,7 +48,9 @@ def chance_of(
     ks = [check_k(k, depth) for k in whole_numbers(ks, "ks").tolist()]
     drawn = np.arange(depth)
     any_relevant = different > 0
-    harmonic = np.concatenate([[0], np.cumsum(1 / np.arange(1, max(depth, different.max(initial=0)) + 1))])
+    harmonic = np.concatenate(
+        [[0], np.cumsum(1 / np.arange(1, max(depth, different.max(initial=0)) + 1))]
+    )
 
     def precision_sums(cut):
         rest = (different - 1) / max(n_gallery - 1, 1)
@@ -116,7 +118,9 @@ def _no_hit(counts, n_gallery: int, depth: int) -> tuple[np.ndarray, np.ndarray,
     return different, np.bincount(index) / counts.size, no_hit
 
 
-def metric_names(metrics: Sequence[str], ks: Sequence[int], depth: int) -> dict[str, tuple[str, int]]:
+def metric_names(
+    metrics: Sequence[str], ks: Sequence[int], depth: int
+) -> dict[str, tuple[str, int]]:
     """`{name: (family, cut-off)}` of what a report of these families holds, in its order."""
     names: dict[str, tuple[str, int]] = {}
     for family in metrics:

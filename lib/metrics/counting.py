@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import (
+from lib.core.checks import (
     RetrievalInputError,
     as_embeddings,
     as_real_matrix,
@@ -12,9 +12,9 @@ from lib.checks import (
     check_count,
     unit_rows,
 )
+from lib.core.qrels import Qrels, check_qrels
 from lib.metrics.ranks import RelevantRanks
 from lib.metrics.runs import queries_without_relevant
-from lib.qrels import Qrels, check_qrels
 
 GALLERY_BLOCK = 2048  # with 512 queries one block of scores is 4 MB, small enough to stay in cache
 PAIR_VALUES = 2**20  # of embeddings gathered at a time for products in float64
@@ -124,7 +124,8 @@ class _Counter:
     def __init__(self, queries: np.ndarray, gallery: np.ndarray, qrels: Qrels) -> None:
         self.queries, self.gallery = queries, gallery
         self.query_norms, self.gallery_norms = (
-            np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)) for rows in (queries, gallery)
+            np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+            for rows in (queries, gallery)
         )
         if self.query_norms.max() * self.gallery_norms.max() > np.finfo(np.float32).max:
             query, item = self.query_norms.argmax(), self.gallery_norms.argmax()
@@ -135,7 +136,10 @@ class _Counter:
         self._judge(qrels, self._products(qrels.query_index, qrels.items))
 
     def _judge(self, qrels: Qrels, own: np.ndarray) -> None:
-        self.qrels, self.own = qrels, own  # own: (n_judgements,) float64 score of each relevant item
+        self.qrels, self.own = (
+            qrels,
+            own,
+        )  # own: (n_judgements,) float64 score of each relevant item
         self.rows = qrels.query_index
         self.above, self.tied, self.before = np.zeros((3, own.size), np.int64)
 
@@ -153,7 +157,9 @@ class _Counter:
         block = self.queries[rows] @ self.gallery[columns].T  # (rows, columns) float32
         starts, counts = self.qrels.indptr[:-1][rows], self.qrels.counts[rows]
         largest = self.gallery_norms[columns].max()
-        for nth in range(counts.max(initial=0)):  # the first relevant item of every query, then the second
+        for nth in range(
+            counts.max(initial=0)
+        ):  # the first relevant item of every query, then the second
             has = np.flatnonzero(counts > nth)
             cells = starts[has] + nth
             scores = block if has.size == len(block) else block[has]
@@ -169,7 +175,9 @@ class _Counter:
         self.above[cells] += np.count_nonzero(surely_above, axis=1)
         undecided = np.flatnonzero((scores >= low) ^ surely_above)
         at, column = np.divmod(undecided, scores.shape[1])
-        if undecided.size > CROWDED * scores.size:  # a collapsed model: everything is close to everything
+        if (
+            undecided.size > CROWDED * scores.size
+        ):  # a collapsed model: everything is close to everything
             gallery = self.gallery[columns].astype(np.float64)
             exact = (self.queries[rows].astype(np.float64) @ gallery.T).ravel()[undecided]
         else:
@@ -185,7 +193,13 @@ class _Counter:
 
     def _same(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         """How far from each other rounding can put two float64 products that are equal."""
-        return 2 * self.queries.shape[1] * 2.0**-53 * self.query_norms[rows] * self.gallery_norms[items]
+        return (
+            2
+            * self.queries.shape[1]
+            * 2.0**-53
+            * self.query_norms[rows]
+            * self.gallery_norms[items]
+        )
 
     def _products(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
         products = np.empty(rows.size)

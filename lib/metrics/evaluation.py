@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_choices, whole_numbers
+from lib.core.checks import RetrievalInputError, check_choice, check_choices, whole_numbers
+from lib.core.qrels import Qrels
 from lib.metrics.bootstrap import bootstrap_interval, bootstrap_intervals, bootstrap_median_interval
 from lib.metrics.chance import FAMILIES, chance_of, chance_of_gain, chance_of_ranks, metric_names
 from lib.metrics.graded import GAINS, check_gain, normalised_gain, precision_over_r, precision_sum
@@ -28,7 +29,6 @@ from lib.metrics.runs import (
     keep_queries,
     ties_reordered,
 )
-from lib.qrels import Qrels
 
 RUN_TIES = ("id", "pessimistic", "optimistic")
 RANKS = {"MedR": np.median, "MeanR": np.mean}  # of the first relevant item; lower is better
@@ -98,7 +98,9 @@ class Evaluation:
                 bootstrap_interval(self.first_ranks, self.groups) if known else (np.nan, np.nan)
             )
         elif metric not in self._intervals:
-            low, high = bootstrap_intervals(np.column_stack(list(self.per_query.values())), self.groups)
+            low, high = bootstrap_intervals(
+                np.column_stack(list(self.per_query.values())), self.groups
+            )
             self._intervals.update(
                 zip(self.per_query, zip(low.tolist(), high.tolist(), strict=True), strict=True)
             )
@@ -152,7 +154,9 @@ class Evaluation:
         return rows
 
     def __repr__(self) -> str:
-        means = ", ".join(f"{metric} {values.mean():.4f}" for metric, values in self.per_query.items())
+        means = ", ".join(
+            f"{metric} {values.mean():.4f}" for metric, values in self.per_query.items()
+        )
         what = " ".join(part for part in (self.name, self.split, self.direction) if part)
         return f"Evaluation({what}: {self.n_queries:,} queries x {self.n_gallery:,} items; {means})"
 
@@ -239,8 +243,12 @@ def evaluate(
     per_query, tie_share, bounds = measure(grades), None, {}
     if scores is not None:
         tie_share = float(is_tied(scores, grades >= hit_grade, ks).mean())
-        extremes = dict(zip(("pessimistic", "optimistic"), ties_reordered(grades, scores), strict=True))
-        measured = {at: per_query if order is grades else measure(order) for at, order in extremes.items()}
+        extremes = dict(
+            zip(("pessimistic", "optimistic"), ties_reordered(grades, scores), strict=True)
+        )
+        measured = {
+            at: per_query if order is grades else measure(order) for at, order in extremes.items()
+        }
         bounds = {name: tuple(float(of[name].mean()) for of in measured.values()) for name in names}
         firsts = [rank_of_first(order >= hit_grade) for order in extremes.values()]
         bounds |= {name: tuple(float(of(first)) for first in firsts) for name, of in RANKS.items()}

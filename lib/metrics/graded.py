@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_count
+from lib.core.qrels import Qrels
 from lib.metrics.runs import check_deep_enough, judge
-from lib.qrels import Qrels
 
 DENOMINATORS = ("relevant", "min(R,k)", "hits")
 GAINS = ("exponential", "linear")
-MAX_EXPONENTIAL_GRADE = 30  # 2^30 beside 1 leaves a float64 sum room for every rank; 2^1024 is infinite
+MAX_EXPONENTIAL_GRADE = (
+    30  # 2^30 beside 1 leaves a float64 sum room for every rank; 2^1024 is infinite
+)
 
 
 def average_precision(
@@ -74,7 +76,9 @@ def mean_average_precision(
     Raises:
         RetrievalInputError: as `average_precision`.
     """
-    values = average_precision(ranked_ids, targets, k, denominator=denominator, no_relevant=no_relevant)
+    values = average_precision(
+        ranked_ids, targets, k, denominator=denominator, no_relevant=no_relevant
+    )
     return float(values.mean())
 
 
@@ -107,7 +111,9 @@ def average_precision_at_r(
     return precision_over_r(grades > 0, qrels.counts)
 
 
-def map_at_r(ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error") -> float:
+def map_at_r(
+    ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error"
+) -> float:
     """The mean of `average_precision_at_r` over queries (mAP@R).
 
         mAP@R = 1/n sum_i AP@R(i)
@@ -192,7 +198,9 @@ def ideal_gain(qrels: Qrels, k: int, gain: str) -> np.ndarray:
     place = np.arange(queries.size) - qrels.indptr[queries]  # the order keeps queries together
     kept = place < k
     # Summed like the gain reached, over non-zero gains in order of rank, so that a perfect list is exactly 1.
-    return _discounted(queries[kept], place[kept], qrels.grades[best_first][kept], qrels.shape[0], gain)
+    return _discounted(
+        queries[kept], place[kept], qrels.grades[best_first][kept], qrels.shape[0], gain
+    )
 
 
 def gain_of(grades: np.ndarray, gain: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import (
+from lib.core.checks import (
     RetrievalInputError,
     check_count,
     check_k,
@@ -161,7 +161,9 @@ def inverted_softmax(scores, bank=None, *, beta: float = 20.0, depth: int = 10) 
     Transformations and the Inverted Softmax, ICLR 2017.
     """
     scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
-    bank, inference = (scores, "transductive") if bank is None else (_checked_bank(bank, scores), "querybank")
+    bank, inference = (
+        (scores, "transductive") if bank is None else (_checked_bank(bank, scores), "querybank")
+    )
     handicap = _column_logsumexp(bank, beta) / beta  # (n_items,)
     method = f"inverted softmax (beta={beta:g})"
     return _rank(scores, depth, lambda start, block: block - handicap, inference, method)
@@ -239,7 +241,11 @@ def dual_softmax(scores, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
     total = _column_logsumexp(scores, beta)  # (n_items,)
     method = f"dual softmax (beta={beta:g})"
     return _rank(
-        scores, depth, lambda start, block: block * np.exp(beta * block - total), "transductive", method
+        scores,
+        depth,
+        lambda start, block: block * np.exp(beta * block - total),
+        "transductive",
+        method,
     )
 
 
@@ -259,7 +265,9 @@ def _checked_bank(bank, scores):
         )
     lazy = isinstance(bank, Cosines), isinstance(scores, Cosines)
     if all(lazy) and not np.array_equal(bank.gallery, scores.gallery):
-        raise RetrievalInputError("the bank was made with other gallery embeddings than the queries")
+        raise RetrievalInputError(
+            "the bank was made with other gallery embeddings than the queries"
+        )
     if lazy[0] == lazy[1]:
         rows = (bank.queries, scores.queries) if lazy[0] else (bank, scores)
         _, of_bank, of_scores = np.intersect1d(*map(_fingerprints, rows), return_indices=True)
@@ -282,7 +290,9 @@ def _fingerprints(rows: np.ndarray) -> np.ndarray:
         # The low bits of round numbers are all 0; mixed in, the high ones fill them (as in SplitMix64).
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits ^= bits >> np.uint64(27)
-        prints[start : start + len(block)] = (bits * weights).sum(axis=1, dtype=np.uint64)  # modulo 2^64
+        prints[start : start + len(block)] = (bits * weights).sum(
+            axis=1, dtype=np.uint64
+        )  # modulo 2^64
     return prints
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, check_count, unit_rows
+from lib.core.checks import RetrievalInputError, as_embeddings, check_count, unit_rows
+from lib.core.qrels import Qrels
 from lib.metrics.counting import check_judgements, ranks_in_scores
 from lib.metrics.ranks import RelevantRanks
-from lib.qrels import Qrels
 
 DECIMALS = 12  # scores are summed in float64; equal vectors may differ behind these, by the order of the sum
 
@@ -45,12 +45,16 @@ def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 64) -> Releva
     owners = np.bincount(qrels.items, minlength=len(texts))
     if (owners != 1).any() or not qrels.counts.all():
         text, item = int(np.argmax(owners != 1)), int(np.argmin(qrels.counts))
-        broken = f"text {text} has {owners[text]}" if (owners != 1).any() else f"item {item} has no text"
+        broken = (
+            f"text {text} has {owners[text]}" if (owners != 1).any() else f"item {item} has no text"
+        )
         raise RetrievalInputError(
             f"every text must belong to one item, and every item must have one; {broken}. Where texts are "
             f"shared, use ranks_of_relevant"
         )
-    by_owner = texts[qrels.items].astype(np.float64)  # the texts of item 0, then those of item 1, ...
+    by_owner = texts[qrels.items].astype(
+        np.float64
+    )  # the texts of item 0, then those of item 1, ...
     scores = np.empty((len(items), len(items)))
     for start in range(0, len(items), block):
         rows = slice(start, start + block)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import (
+from lib.core.checks import (
     RetrievalInputError,
     as_embeddings,
     check_choice,
@@ -16,12 +16,12 @@ from lib.checks import (
     check_k,
     whole_numbers,
 )
+from lib.core.qrels import Qrels, check_qrels
 from lib.metrics.chance import chance_of, chance_of_ranks, metric_names
 from lib.metrics.counting import check_judgements, ranks_of_relevant
 from lib.metrics.evaluation import RANKS, Evaluation
 from lib.metrics.ranks import TIES
 from lib.metrics.runs import checked_groups, keep_queries
-from lib.qrels import Qrels, check_qrels
 
 OF_ALL_RELEVANT = ("R-precision", "MAP@R")  # the rest needs the first relevant item alone
 
@@ -79,7 +79,9 @@ def evaluate_embeddings(
     if asked.kept.size < len(queries):
         queries = queries[asked.kept]
     which = "all" if set(metrics) & set(OF_ALL_RELEVANT) else "first"
-    ranks = ranks_of_relevant(queries, gallery, qrels, metric=metric, which=which, no_relevant="zero")
+    ranks = ranks_of_relevant(
+        queries, gallery, qrels, metric=metric, which=which, no_relevant="zero"
+    )
     depth = len(gallery)
     names = metric_names(metrics, ks, depth)
 
@@ -111,7 +113,8 @@ def evaluate_embeddings(
         chance=chance | chance_of_ranks(qrels.counts, depth, depth),
         groups=asked.groups,
         ties=ties,
-        bounds=bounds | {name: tuple(float(of(first)) for first in firsts) for name, of in RANKS.items()},
+        bounds=bounds
+        | {name: tuple(float(of(first)) for first in firsts) for name, of in RANKS.items()},
         first_ranks=ranks.first_rank(ties),
     )
 
@@ -151,8 +154,12 @@ def evaluate_both(
     if not isinstance(directions, tuple | list) or len(set(map(str, directions))) != 2:
         raise RetrievalInputError(f"directions must be two different names, got {directions!r}")
     if not isinstance(groups, tuple | list) or len(groups) != 2:
-        raise RetrievalInputError(f"groups must be two, of the queries of each direction, got {groups!r}")
-    there = evaluate_embeddings(queries, gallery, qrels, direction=directions[0], groups=groups[0], **options)
+        raise RetrievalInputError(
+            f"groups must be two, of the queries of each direction, got {groups!r}"
+        )
+    there = evaluate_embeddings(
+        queries, gallery, qrels, direction=directions[0], groups=groups[0], **options
+    )
     back = evaluate_embeddings(
         gallery, queries, qrels.T, direction=directions[1], groups=groups[1], **options
     )
@@ -295,7 +302,9 @@ def evaluate_folds(
 
 
 def rsum(
-    there: Evaluation | FoldedEvaluation, back: Evaluation | FoldedEvaluation, ks: Sequence[int] = (1, 5, 10)
+    there: Evaluation | FoldedEvaluation,
+    back: Evaluation | FoldedEvaluation,
+    ks: Sequence[int] = (1, 5, 10),
 ) -> float:
     """The sum of the hit rates of both directions in percent, at most 600 for three cut-offs.
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.checks import check_count
+from lib.core.checks import check_count
+from lib.core.qrels import Qrels
 from lib.metrics.runs import check_deep_enough, judge
-from lib.qrels import Qrels
 
 
 def hit_rate_at_k(
@@ -125,7 +125,11 @@ def r_precision(
 
 
 def reciprocal_rank(
-    ranked_ids, targets: Qrels | Sequence | np.ndarray, k: int | None = None, *, no_relevant: str = "error"
+    ranked_ids,
+    targets: Qrels | Sequence | np.ndarray,
+    k: int | None = None,
+    *,
+    no_relevant: str = "error",
 ) -> np.ndarray:
     """One over the rank of the first relevant item, 0 when none is among the first k.
 
@@ -153,7 +157,11 @@ def reciprocal_rank(
 
 
 def mean_reciprocal_rank(
-    ranked_ids, targets: Qrels | Sequence | np.ndarray, k: int | None = None, *, no_relevant: str = "error"
+    ranked_ids,
+    targets: Qrels | Sequence | np.ndarray,
+    k: int | None = None,
+    *,
+    no_relevant: str = "error",
 ) -> float:
     """The mean of `reciprocal_rank` over queries.
 
@@ -201,7 +209,9 @@ def first_rank(
     return rank_of_first(grades > 0)
 
 
-def median_rank(ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error") -> float:
+def median_rank(
+    ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error"
+) -> float:
     """The median over queries of the first relevant item's rank (MedR), counted from 1.
 
         MedR = median_i r(i), the mean of the two middle values for an even number of queries
@@ -226,7 +236,9 @@ def median_rank(ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_releva
     return float(np.median(first_rank(ranked_ids, targets, no_relevant=no_relevant)))
 
 
-def mean_rank(ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error") -> float:
+def mean_rank(
+    ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error"
+) -> float:
     """The mean over queries of the first relevant item's rank (MeanR), counted from 1.
 
         MeanR = 1/n sum_i r(i)

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lib.checks import check_choice, check_k
-from lib.qrels import Qrels
+from lib.core.checks import check_choice, check_k
+from lib.core.qrels import Qrels
 
 TIES = ("pessimistic", "optimistic", "expected", "id")
 CELLS_AT_ONCE = 2**20  # bounds the memory of the expectation over tie orders
@@ -87,7 +87,9 @@ class RelevantRanks:
         queries, first = self._first
         ranks = np.full(self.n_queries, np.inf)
         if check_choice(ties, TIES, "ties") == "expected":
-            ranks[queries] = self.above[first] + (self.tied[first] + 1) / (self._groups[0][first] + 1)
+            ranks[queries] = self.above[first] + (self.tied[first] + 1) / (
+                self._groups[0][first] + 1
+            )
         else:
             ranks[queries] = self.ranks(ties)[first]
         return ranks
@@ -124,11 +126,15 @@ class RelevantRanks:
     def r_precision(self, ties: str = "pessimistic") -> np.ndarray:
         """R-precision, `(n_queries,)` float64: the share of the R relevant items at ranks 1..R; as above."""
         _, _, query, within = self._up_to_r(ties)
-        return np.bincount(query[within], minlength=self.n_queries) / np.maximum(self.qrels.counts, 1)
+        return np.bincount(query[within], minlength=self.n_queries) / np.maximum(
+            self.qrels.counts, 1
+        )
 
     def _up_to_r(self, ties: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of every judgement, best first: rank, place among the relevant, query, and whether rank <= R."""
-        rank = self.ranks(check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties"))
+        rank = self.ranks(
+            check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties")
+        )
         rank, query = rank[self._order], self.qrels.query_index  # the order keeps queries together
         place = np.arange(rank.size) - self.qrels.indptr[query] + 1
         return rank, place, query, rank <= self.qrels.counts[query]
@@ -165,12 +171,16 @@ class RelevantRanks:
         start = 0
         while start < len(by_size):
             # Rows of similar width together; at least one, however wide.
-            widths = np.minimum(different[by_size[start:], 1], k) * np.arange(1, len(by_size) - start + 1)
+            widths = np.minimum(different[by_size[start:], 1], k) * np.arange(
+                1, len(by_size) - start + 1
+            )
             now = by_size[start : start + max(1, int(np.searchsorted(widths, CELLS_AT_ONCE)))]
             above, size, relevant = different[now].T[:, :, None]
             drawn = np.arange(min(int(size.max()), k))
             stays = np.maximum(size - relevant - drawn, 0) / np.maximum(size - drawn, 1)
-            none_so_far = np.cumprod(stays, axis=1)  # no relevant item among the first 1, 2, ... of the group
+            none_so_far = np.cumprod(
+                stays, axis=1
+            )  # no relevant item among the first 1, 2, ... of the group
             none_before = np.concatenate([np.ones((now.size, 1)), none_so_far[:, :-1]], axis=1)
             expected[now] = ((none_before - none_so_far) * value(above + drawn + 1.0)).sum(axis=1)
             start += now.size

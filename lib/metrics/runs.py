@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_array, check_choice, check_count, whole_numbers
-from lib.qrels import Qrels, check_qrels
+from lib.core.checks import RetrievalInputError, as_array, check_choice, check_count, whole_numbers
+from lib.core.qrels import Qrels, check_qrels
 
 TABLE_CELLS = 2**20  # of the lookup of grades: 2 MB, small enough to stay in cache
-SPARSE = 16  # a gallery that many times longer than the lists makes sorting them cheaper than a table
+SPARSE = (
+    16  # a gallery that many times longer than the lists makes sorting them cheaper than a table
+)
 
 
 def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
@@ -34,9 +36,13 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
     if outside.any():
         row, column = np.argwhere(outside)[0]
         gallery = (
-            "-1 or more" if n_items is None else f"-1..{n_items - 1} (gallery positions, -1 for no item)"
+            "-1 or more"
+            if n_items is None
+            else f"-1..{n_items - 1} (gallery positions, -1 for no item)"
         )
-        raise RetrievalInputError(f"id {ids[row, column]} in row {row} of the run is outside {gallery}")
+        raise RetrievalInputError(
+            f"id {ids[row, column]} in row {row} of the run is outside {gallery}"
+        )
     if (twice := _first_repeat(ids)) is not None:
         raise RetrievalInputError(
             f"id {twice[1]} is twice in row {twice[0]} of the run; a list that repeats an item "
@@ -96,14 +102,18 @@ def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
         n_items = 1 + max(int(largest_id), int(items.max(initial=0)))
         targets = Qrels.from_pairs(queries, items, grades, shape=(len(rows), n_items))
     if targets.shape[0] != n_queries:
-        raise RetrievalInputError(f"targets are for {targets.shape[0]} queries, the run has {n_queries} rows")
+        raise RetrievalInputError(
+            f"targets are for {targets.shape[0]} queries, the run has {n_queries} rows"
+        )
     return targets
 
 
 def _target_rows(targets, n_queries: int) -> list:
     """The targets of each query, in order of the queries."""
     if isinstance(targets, Mapping):
-        keys = whole_numbers(list(targets), "the keys of targets (query positions, see Qrels.from_ids)")
+        keys = whole_numbers(
+            list(targets), "the keys of targets (query positions, see Qrels.from_ids)"
+        )
         if keys.size and not 0 <= keys.min() <= keys.max() < n_queries:
             wrong = keys[(keys < 0) | (keys >= n_queries)][0]
             raise RetrievalInputError(
@@ -111,7 +121,9 @@ def _target_rows(targets, n_queries: int) -> list:
                 f"For queries with names of their own use Qrels.from_ids"
             )
         return [targets.get(query, ()) for query in range(n_queries)]
-    no_order = isinstance(targets, str | bytes | Set) or hasattr(targets, "iloc")  # pandas has labels as well
+    no_order = isinstance(targets, str | bytes | Set) or hasattr(
+        targets, "iloc"
+    )  # pandas has labels as well
     if no_order or not np.iterable(targets):
         raise RetrievalInputError(
             f"targets must be Qrels, a list with the relevant ids of each query, or {{query position: ids}}, "
@@ -169,7 +181,9 @@ def checked_groups(groups, n_queries: int) -> np.ndarray:
     if labels.shape != (n_queries,):
         raise RetrievalInputError(f"groups have shape {labels.shape} for {n_queries} queries")
     if labels.dtype.kind not in "biufSU" or (labels.dtype.kind == "f" and np.isnan(labels).any()):
-        raise RetrievalInputError(f"groups must be numbers or texts, none missing, got {labels.dtype}")
+        raise RetrievalInputError(
+            f"groups must be numbers or texts, none missing, got {labels.dtype}"
+        )
     return labels
 
 
@@ -184,7 +198,9 @@ def keep_queries(qrels: Qrels, hit_grade: int, groups, no_relevant: str) -> Kept
     if no_relevant == "skip" and without.size:
         kept = np.flatnonzero(counts)
         if kept.size == 0:
-            raise RetrievalInputError("no query has a relevant item, so that skipping them leaves nothing")
+            raise RetrievalInputError(
+                "no query has a relevant item, so that skipping them leaves nothing"
+            )
         qrels, counts = qrels.take_queries(kept), counts[kept]
         groups = None if groups is None else groups[kept]
     return KeptQueries(kept, qrels, counts, groups, hit_grade, without.size)
@@ -229,10 +245,14 @@ def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
     for start in range(0, len(ids), at_once):
         rows = ids[start : start + at_once]
         cells = slice(qrels.indptr[start], qrels.indptr[start + len(rows)])
-        owner = np.repeat(np.arange(len(rows)), np.diff(qrels.indptr[start : start + len(rows) + 1]))
+        owner = np.repeat(
+            np.arange(len(rows)), np.diff(qrels.indptr[start : start + len(rows) + 1])
+        )
         judged = owner * width + qrels.items[cells]
         table[judged] = qrels.grades[cells]
-        np.take(table, np.arange(len(rows))[:, None] * width + rows, out=grades[start : start + at_once])
+        np.take(
+            table, np.arange(len(rows))[:, None] * width + rows, out=grades[start : start + at_once]
+        )
         table[judged] = 0
     return grades
 
@@ -260,14 +280,20 @@ def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
     n_queries, n_gallery = qrels.shape
     ids = as_ranked_ids(ids, n_gallery)
     if len(ids) != n_queries:
-        raise RetrievalInputError(f"the run has {len(ids)} rows, the qrels have {n_queries} queries")
+        raise RetrievalInputError(
+            f"the run has {len(ids)} rows, the qrels have {n_queries} queries"
+        )
     if ids.shape[1] > n_gallery:
-        raise RetrievalInputError(f"the run is {ids.shape[1]} deep, the gallery holds {n_gallery} items")
+        raise RetrievalInputError(
+            f"the run is {ids.shape[1]} deep, the gallery holds {n_gallery} items"
+        )
     if scores is None:
         return None, ids
     scores = as_array(scores, "scores")
     if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
-        raise RetrievalInputError(f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}")
+        raise RetrievalInputError(
+            f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}"
+        )
     if scores.dtype.kind != "f":
         scores = scores.astype(np.float64)
     if ids.min() < 0:
@@ -298,7 +324,9 @@ def _ties_by_id(scores: np.ndarray, ids: np.ndarray, rows: np.ndarray) -> np.nda
             f"scores of row {rows[row]} rise from {some[row, column]} to {some[row, column + 1]} at rank "
             f"{column + 2}; a run is best first, and distances must be negated"
         )
-    wrong = ((some[:, 1:] == some[:, :-1]) & (of[:, 1:] < of[:, :-1]) & (of[:, 1:] >= 0)).any(axis=1)
+    wrong = ((some[:, 1:] == some[:, :-1]) & (of[:, 1:] < of[:, :-1]) & (of[:, 1:] >= 0)).any(
+        axis=1
+    )
     if wrong.any():
         order = np.lexsort((of[wrong], -some[wrong]), axis=1)
         ids = ids.copy()
@@ -327,7 +355,9 @@ def is_tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.n
     """
     rows, depth = np.arange(len(scores)), scores.shape[1]
 
-    def same_as_next(column) -> np.ndarray:  # (n_queries,); no place is before the first or after the last
+    def same_as_next(
+        column,
+    ) -> np.ndarray:  # (n_queries,); no place is before the first or after the last
         here = scores[rows, np.clip(column, 0, depth - 1)]
         after = scores[rows, np.clip(column + 1, 0, depth - 1)]
         return (here == after) & np.isfinite(after) & (column >= 0) & (column < depth - 1)

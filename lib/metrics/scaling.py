@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from lib.checks import RetrievalInputError, check_number, real_numbers
+from lib.core.checks import RetrievalInputError, check_number, real_numbers
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def power_law(n, y, level: float = 0.95) -> PowerLaw:
                 f"{name}[{bad[0]}] = {values[bad[0]]} has no logarithm; give values above 0"
             )
     if len(np.unique(n)) < 3:
-        raise RetrievalInputError(f"an interval needs at least 3 different sizes, got {len(np.unique(n))}")
+        raise RetrievalInputError(
+            f"an interval needs at least 3 different sizes, got {len(np.unique(n))}"
+        )
     check_number(level, "level", 0, 1, above=True, below=True)
     log_n, log_y = np.log(n), np.log(y)
     centred = log_n - log_n.mean()
@@ -67,6 +69,8 @@ def power_law(n, y, level: float = 0.95) -> PowerLaw:
     slope = (centred * log_y).sum() / spread
     intercept = log_y.mean() - slope * log_n.mean()
     residuals = log_y - intercept - slope * log_n
-    half = stats.t.ppf((1 + level) / 2, len(n) - 2) * np.sqrt((residuals**2).sum() / (len(n) - 2) / spread)
+    half = stats.t.ppf((1 + level) / 2, len(n) - 2) * np.sqrt(
+        (residuals**2).sum() / (len(n) - 2) / spread
+    )
     worst = np.abs(np.expm1(residuals)).max()
     return PowerLaw(*map(float, (slope, slope - half, slope + half, np.exp(intercept), worst)))

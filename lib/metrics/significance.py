@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
+from lib.core.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
 from lib.metrics.bootstrap import DRAWS_AT_ONCE, cluster_sums, differences_of
 
 
@@ -29,7 +29,9 @@ class PairedTest:
     n_clusters: int
 
 
-def paired_randomization(a, b, groups=None, *, n_resamples: int = 9999, seed: int = 0) -> PairedTest:
+def paired_randomization(
+    a, b, groups=None, *, n_resamples: int = 9999, seed: int = 0
+) -> PairedTest:
     """Two-sided sign-flip test of the mean difference of two systems on the same queries.
 
         T = |sum_g d_g|,  d_g = sum of a - b over the queries of cluster g
@@ -71,7 +73,9 @@ def paired_randomization(a, b, groups=None, *, n_resamples: int = 9999, seed: in
     for start in range(0, n_resamples, at_once):
         now = min(at_once, n_resamples - start)
         words = rng.integers(2**64, size=(now, n_words), dtype=np.uint64).astype("<u8")
-        heads = np.unpackbits(words.view(np.uint8), axis=1, count=weights.size)  # (now, n_clusters), 0 or 1
+        heads = np.unpackbits(
+            words.view(np.uint8), axis=1, count=weights.size
+        )  # (now, n_clusters), 0 or 1
         flipped = 2 * (heads.astype(np.float64) @ weights) - weights.sum()
         as_extreme += int((np.abs(flipped) >= observed).sum())
     return PairedTest(
@@ -160,7 +164,9 @@ def holm(p_values) -> np.ndarray:
     p = real_numbers(p_values, "p_values")
     wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if wrong.size:
-        raise RetrievalInputError(f"p_values[{wrong[0]}] is {p[wrong[0]]}, which is not between 0 and 1")
+        raise RetrievalInputError(
+            f"p_values[{wrong[0]}] is {p[wrong[0]]}, which is not between 0 and 1"
+        )
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(p.size, 0, -1) * p[order]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, as_embeddings, as_real_matrix, unit_rows
+from lib.core.checks import RetrievalInputError, as_embeddings, as_real_matrix, unit_rows
 
 CELLS_AT_ONCE = 2**18  # scores held at a time; bounds the memory, not the result
 
@@ -42,7 +42,9 @@ def checked_scores(scores, name: str):
     array = as_real_matrix(scores, name)
     if not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
-        raise RetrievalInputError(f"{name} has the value {array[row, column]} in row {row}, column {column}")
+        raise RetrievalInputError(
+            f"{name} has the value {array[row, column]} in row {row}, column {column}"
+        )
     return array
 
 

@@ -15,8 +15,8 @@ from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleToken
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors import safe_open
 
-from lib.checks import RetrievalInputError
-from lib.files import MissingFileError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError
 from lib.models.folders import refuse_local, text_tower_files, tokenizer_files
 from lib.models.sources import SUFFIXES, Source, find_source, first_line
 from lib.models.towers import Towers, weights_digest
@@ -56,12 +56,17 @@ def published(model: str, pretrained: str, cache_dir: str | Path | None = None) 
 
     def too_long(texts: list[str]) -> np.ndarray:
         # With room for one id more a text that fits keeps its ids, and one that was cut shows another.
-        cut, longer = tokenizer(texts, context_length=length), tokenizer(texts, context_length=length + 1)
+        cut, longer = (
+            tokenizer(texts, context_length=length),
+            tokenizer(texts, context_length=length + 1),
+        )
         return (cut != longer[:, :length]).any(dim=1).numpy()
 
     def read(pictures) -> torch.Tensor:
         # First RGB, then resized: a palette cannot be interpolated.
-        return torch.stack([transform(p if p.mode == "RGB" else p.convert("RGB")) for p in pictures])
+        return torch.stack(
+            [transform(p if p.mode == "RGB" else p.convert("RGB")) for p in pictures]
+        )
 
     return Towers(
         network=network.eval(),
@@ -93,7 +98,9 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         RetrievalInputError: another suffix, a damaged file, or objects that would run code when read.
     """
     if path.suffix not in SUFFIXES:
-        raise RetrievalInputError(f"{path} is no checkpoint that is read here: one of {', '.join(SUFFIXES)}")
+        raise RetrievalInputError(
+            f"{path} is no checkpoint that is read here: one of {', '.join(SUFFIXES)}"
+        )
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as stream:
@@ -103,14 +110,20 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         except RuntimeError as error:
             if "mmap" not in str(error):
                 raise
-            state = torch.load(path, map_location="cpu", weights_only=True)  # the format before torch 1.6
-    except Exception as error:  # a file of any kind makes the readers raise anything; none of it is loaded
+            state = torch.load(
+                path, map_location="cpu", weights_only=True
+            )  # the format before torch 1.6
+    except (
+        Exception
+    ) as error:  # a file of any kind makes the readers raise anything; none of it is loaded
         raise RetrievalInputError(
             f"{path} is not loaded: {first_line(error)} It is damaged, or it holds more than tensors, which "
             f"could run code when read. If you trust its source, save its state_dict as .safetensors"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not any(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
         raise RetrievalInputError(f"{path} holds no state_dict: expected tensors by name")
     return {
         key.removeprefix("module."): tuple(value.shape)
@@ -146,7 +159,10 @@ def _filled(source: Source) -> torch.nn.Module:
 def _refuse_size(n_tensors: int, source: Source) -> None:
     """Refuse a config that would take hours or all memory to build before the weights turn out not to fit."""
     text = source.config["text_cfg"]
-    words, n_bytes = (text.get("vocab_size") or 0) * (text.get("width") or 0), source.weights.stat().st_size
+    words, n_bytes = (
+        (text.get("vocab_size") or 0) * (text.get("width") or 0),
+        source.weights.stat().st_size,
+    )
     if words > n_bytes:  # a weight takes a byte at least
         raise RetrievalInputError(
             f"{source.weights} has {n_bytes:,} bytes, too few for the {words:,} word weights of text_cfg of "
@@ -209,7 +225,9 @@ def _tokenizer(source: Source, cache_dir: str | Path | None) -> Callable:
 
 def _transform_text(settings: PreprocessCfg) -> str:
     height, width = (settings.size,) * 2 if isinstance(settings.size, int) else settings.size
-    mean, std = (" ".join(f"{value:.6g}" for value in values) for values in (settings.mean, settings.std))
+    mean, std = (
+        " ".join(f"{value:.6g}" for value in values) for values in (settings.mean, settings.std)
+    )
     return (
         f"size {height} x {width}, {settings.resize_mode}, {settings.interpolation}, {settings.mode}, "
         f"fill {settings.fill_color}, mean {mean}, std {std}"

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.token_vectors import Tokens
 from lib.models.dual_encoder import Progress, build_network, device_of, image_tensor, in_chunks
 from lib.models.feature_tokens import FeatureTokens
-from lib.models.states import image_states, text_states, transformer
+from lib.models.token_states import image_states, text_states, transformer
 from lib.models.tokenizer import Tokenizer
-from lib.tokens import Tokens
 
 
 class CrossEncoderNetwork(nn.Module):
@@ -116,7 +116,9 @@ class CrossEncoder:
         made = self.config["interaction"]
         states = np.empty((len(images), made["patches"], made["width"]), dtype=np.float32)
         for rows, chunk in in_chunks(images, batch_size, progress):
-            found = self.network.read_image(self.network.images_in(chunk).to(device_of(self.network)))
+            found = self.network.read_image(
+                self.network.images_in(chunk).to(device_of(self.network))
+            )
             states[rows] = found.float().cpu().numpy()
         return Tokens(states)
 
@@ -131,13 +133,20 @@ class CrossEncoder:
         states = np.empty((*shape, self.config["interaction"]["width"]), dtype=np.float32)
         mask = np.empty(shape, dtype=bool)
         for rows, chunk in in_chunks(ids, batch_size, progress):
-            found, counts = self.network.read_text(torch.from_numpy(chunk).to(device_of(self.network)))
+            found, counts = self.network.read_text(
+                torch.from_numpy(chunk).to(device_of(self.network))
+            )
             states[rows], mask[rows] = found.float().cpu().numpy(), counts.cpu().numpy()
         return Tokens(states, mask)
 
     @torch.inference_mode()
     def score(
-        self, text: Tokens, image: Tokens, *, batch_size: int = 512, progress: Progress | None = None
+        self,
+        text: Tokens,
+        image: Tokens,
+        *,
+        batch_size: int = 512,
+        progress: Progress | None = None,
     ) -> np.ndarray:
         """How well text i describes image i, as a logit: above 0 the model would say that it does.
 
@@ -154,7 +163,9 @@ class CrossEncoder:
             RetrievalInputError: not as many texts as images.
         """
         if len(text) != len(image):
-            raise RetrievalInputError(f"pairs are aligned, got {len(text)} texts and {len(image)} images")
+            raise RetrievalInputError(
+                f"pairs are aligned, got {len(text)} texts and {len(image)} images"
+            )
         self.network.eval()
         # Texts of like length go together and are cut to the longest: padding costs as much as words.
         order = np.argsort(text.counts, kind="stable")

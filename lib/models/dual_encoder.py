@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from open_clip.model import CustomTextCLIP
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-import lib.models.vision  # noqa: F401  registers the image towers that configs name
-from lib.checks import RetrievalInputError, check_count
+import lib.models.resnet  # noqa: F401  registers the image towers that configs name
+from lib.core.checks import RetrievalInputError, check_count
 from lib.models.tokenizer import Tokenizer
 
 Progress = Callable[[int], None]
@@ -51,8 +51,14 @@ def device_of(network: torch.nn.Module) -> torch.device:
 def build_network(config: dict) -> CustomTextCLIP:
     """The untrained network of a config (see `DualEncoder`); weights follow torch's seed."""
     tokenizer = Tokenizer.from_dict(config["tokenizer"])
-    text = {**config["text"], "context_length": tokenizer.context_length, "vocab_size": tokenizer.vocab_size}
-    return CustomTextCLIP(config["embed_dim"], config["vision"], text).to(memory_format=torch.channels_last)
+    text = {
+        **config["text"],
+        "context_length": tokenizer.context_length,
+        "vocab_size": tokenizer.vocab_size,
+    }
+    return CustomTextCLIP(config["embed_dim"], config["vision"], text).to(
+        memory_format=torch.channels_last
+    )
 
 
 def text_features(network: CustomTextCLIP, tokens: torch.Tensor) -> torch.Tensor:
@@ -121,7 +127,9 @@ class DualEncoder:
         channels, size = self.config["channels"], self.config["image_size"]
 
         def features(chunk: np.ndarray) -> torch.Tensor:
-            return self.network.encode_image(image_tensor(chunk, channels, size).to(device_of(self.network)))
+            return self.network.encode_image(
+                image_tensor(chunk, channels, size).to(device_of(self.network))
+            )
 
         return self._encode(images, batch_size, progress, features)
 
@@ -167,7 +175,9 @@ def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncode
         fresh = DualEncoder(encoder.config)
         for module in fresh.network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
-                module.momentum = 1.0  # keep the statistics of this pass, no mixture with the start values
+                module.momentum = (
+                    1.0  # keep the statistics of this pass, no mixture with the start values
+                )
         fresh.network.train()
         fresh.network.encode_image(
             image_tensor(images, encoder.config["channels"], encoder.config["image_size"])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.models.handmade import gradient_features, hashed_parts
+from lib.models.baseline_features import gradient_features, hashed_parts
 
 WORDS = 8  # of a text that get a vector of their own
 
@@ -36,7 +36,11 @@ class FeatureTokens(nn.Module):
     def __init__(self, config: dict) -> None:
         super().__init__()
         made = config["interaction"]
-        width, self.dim, self.hashed = made.get("hidden", made["width"]), made["dim"], made["hashed"]
+        width, self.dim, self.hashed = (
+            made.get("hidden", made["width"]),
+            made["dim"],
+            made["hashed"],
+        )
         self.words = WORDS
         self.register_buffer("mean", torch.zeros(made["features"]))
         self.register_buffer("spread", torch.ones(made["features"]))

@@ -17,8 +17,8 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from open_clip.transform import PreprocessCfg
 from timm.models import is_model
 
-from lib.checks import RetrievalInputError
-from lib.files import MissingFileError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError
 
 CONFIG = "open_clip_config.json"
 LARGEST = 2**20  # of a number that sizes something; the largest published, a vocabulary, is 901,629
@@ -40,7 +40,18 @@ KEYWORDS = {
 }
 TOKENIZER_CLASSES = {
     f"{name}{end}"
-    for name in ("Bert", "CLIP", "Gemma", "GPT2", "MT5", "Nllb", "Roberta", "Siglip", "T5", "XLMRoberta")
+    for name in (
+        "Bert",
+        "CLIP",
+        "Gemma",
+        "GPT2",
+        "MT5",
+        "Nllb",
+        "Roberta",
+        "Siglip",
+        "T5",
+        "XLMRoberta",
+    )
     for end in ("Tokenizer", "TokenizerFast")
 } | {"PreTrainedTokenizerFast", "TokenizersBackend"}
 # Keys that decide ids and are passed on.
@@ -91,7 +102,9 @@ def folder_config(folder: Path) -> tuple[dict, dict]:
     model = _known(data["model_cfg"], MODEL_KEYS, f"{path}: model_cfg")
     missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if model.get(key) is None]
     if missing:
-        raise RetrievalInputError(f"{path} is no open_clip config: model_cfg lacks {', '.join(missing)}")
+        raise RetrievalInputError(
+            f"{path} is no open_clip config: model_cfg lacks {', '.join(missing)}"
+        )
     parts = {"vision_cfg": CLIPVisionCfg, "text_cfg": CLIPTextCfg, "multimodal_cfg": MultimodalCfg}
     for name in parts.keys() & model.keys():
         where = f"{path}: {name}"
@@ -106,7 +119,9 @@ def folder_config(folder: Path) -> tuple[dict, dict]:
     stated = _known(
         data.get("preprocess_cfg") or {}, get_type_hints(PreprocessCfg), f"{path}: preprocess_cfg"
     )
-    return model, {key: value for key, value in stated.items() if value is not None and key != "size"}
+    return model, {
+        key: value for key, value in stated.items() if value is not None and key != "size"
+    }
 
 
 def tokenizer_files(folder: Path, room: Path) -> Path:
@@ -115,7 +130,9 @@ def tokenizer_files(folder: Path, room: Path) -> Path:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, room / name)
     if not any(room.iterdir()):
-        raise MissingFileError(f"{folder} holds no vocabulary; expected one of {', '.join(VOCABULARIES)}")
+        raise MissingFileError(
+            f"{folder} holds no vocabulary; expected one of {', '.join(VOCABULARIES)}"
+        )
     for name in (TOKENIZER_CONFIG, TOKEN_MAP):
         if (folder / name).is_file():
             settings = read_json(folder / name)
@@ -169,7 +186,9 @@ def text_tower_files(name: str, folder: Path | None, room: Path) -> Path:
     plain = {
         key: data[key]
         for key, usual in made().to_dict().items()
-        if key in data and isinstance(data[key], (int, float, str)) and not isinstance(usual, (dict, list))
+        if key in data
+        and isinstance(data[key], (int, float, str))
+        and not isinstance(usual, (dict, list))
     }
     idle = {"model_type", "dtype", "torch_dtype", "transformers_version", "attn_implementation"}
     made(**{k: v for k, v in plain.items() if k not in idle and k[0] != "_"}).save_pretrained(room)
@@ -193,7 +212,9 @@ def _known(data: Any, types: dict[str, Any], where: str) -> dict:
         raise _refusal(where, unknown)
     for key, value in data.items():
         if value is not None and not _fits(value, types[key]):
-            raise RetrievalInputError(f"{where}: {key} is {value!r}, which is no {_named(types[key])}")
+            raise RetrievalInputError(
+                f"{where}: {key} is {value!r}, which is no {_named(types[key])}"
+            )
     return data
 
 
@@ -211,7 +232,9 @@ def _fits(value: Any, kind: Any) -> bool:
         return any(_fits(value, one) for one in get_args(kind))
     if get_origin(kind) is tuple:
         inner = get_args(kind)
-        same = inner[-1] is Ellipsis or len(inner) == len(value) if isinstance(value, list) else False
+        same = (
+            inner[-1] is Ellipsis or len(inner) == len(value) if isinstance(value, list) else False
+        )
         return same and all(_fits(one, inner[0]) for one in value)
     if kind is float:
         return type(value) in (int, float) and math.isfinite(value)

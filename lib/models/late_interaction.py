@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.core.token_vectors import Tokens
 from lib.models.dual_encoder import Progress, build_network, device_of, image_tensor, in_chunks
 from lib.models.feature_tokens import FeatureTokens
-from lib.models.states import image_states, text_states, transformer
+from lib.models.token_states import image_states, text_states, transformer
 from lib.models.tokenizer import Tokenizer
-from lib.tokens import Tokens
 
 
 class TokenSide(nn.Module):
@@ -28,7 +28,15 @@ class TokenSide(nn.Module):
     """
 
     def __init__(
-        self, states: int, length: int, *, width: int, heads: int, layers: int, dim: int, dropout: float
+        self,
+        states: int,
+        length: int,
+        *,
+        width: int,
+        heads: int,
+        layers: int,
+        dim: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.LayerNorm(states), nn.Linear(states, width))
@@ -114,7 +122,9 @@ class LateInteraction:
     ) -> Tokens:
         """One unit vector per patch (or slot); arguments and errors as for `DualEncoder.encode_image`."""
         self.network.eval()
-        vectors = np.empty((len(images), self.config["interaction"]["patches"], self.dim), dtype=np.float32)
+        vectors = np.empty(
+            (len(images), self.config["interaction"]["patches"], self.dim), dtype=np.float32
+        )
         for rows, chunk in in_chunks(images, batch_size, progress):
             found = self.network.encode_image(self.network.images_in(chunk).to(self.device))
             vectors[rows] = found.float().cpu().numpy()

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.losses.blocked import blocks
 from lib.losses.inputs import check_tensor, wide_dtype
-from lib.models.token_tiles import TiledMaxSim, Tiles, TokenSide
+from lib.models.maxsim_tiled import TiledMaxSim, Tiles, TokenSide
 
 REDUCTIONS = ("sum", "mean")
 TILE_BYTES = 2**20  # of similarities: a tile stays in a core's cache until its maxima are taken
@@ -54,7 +54,7 @@ def maxsim(
         RetrievalInputError: other shapes or dtypes, or a query or document without a token.
 
     Relations: with one token a side it is the dot product. `maxsim_pairs` scores chosen pairs,
-    `late_interaction_logits` both directions. `lib.tokens.Tokens` holds `vectors` and `mask` of either side.
+    `late_interaction_logits` both directions. `lib.core.token_vectors.Tokens` holds `vectors` and `mask` of either side.
 
     Reference: Khattab and Zaharia 2020, "ColBERT", equation 3.
     """
@@ -125,10 +125,14 @@ def maxsim_pairs(
     dtype = wide_dtype(query, document)
     asked_rows, offered_rows = query.flatten(0, 1), document.flatten(0, 1)
     is_token = torch.arange(asked.filled.shape[1], device=query.device) < asked.counts[:, None]
-    gathered = max(1, candidates.shape[1]) * offered.filled.shape[1] * query.shape[2] * dtype.itemsize
+    gathered = (
+        max(1, candidates.shape[1]) * offered.filled.shape[1] * query.shape[2] * dtype.itemsize
+    )
     parts = []
     with torch.autocast(query.device.type, enabled=False):
-        for block in blocks(len(query), max(1, check_count(block_bytes, "block_bytes") // gathered)):
+        for block in blocks(
+            len(query), max(1, check_count(block_bytes, "block_bytes") // gathered)
+        ):
             at = offered.filled[candidates[block].clamp(min=0)]  # (b, k, W)
             theirs = offered_rows[at.flatten(1)].to(dtype)  # (b, k * W, d)
             similarities = asked_rows[asked.filled[block]].to(dtype) @ theirs.mT
@@ -140,7 +144,9 @@ def maxsim_pairs(
     return scores.masked_fill(candidates < 0, -torch.inf)
 
 
-def _sides(query: Tensor, document: Tensor, query_mask, document_mask) -> tuple[TokenSide, TokenSide]:
+def _sides(
+    query: Tensor, document: Tensor, query_mask, document_mask
+) -> tuple[TokenSide, TokenSide]:
     sides = TokenSide(query, query_mask, "query"), TokenSide(document, document_mask, "document")
     if query.shape[2] != document.shape[2]:
         raise RetrievalInputError(

@@ -7,12 +7,12 @@ from pathlib import Path
 import open_clip
 import torch
 
-from lib.checks import RetrievalInputError, check_choice, check_count
-from lib.files import artifacts_dir
-from lib.models.artifacts import WEIGHTS
+from lib.core.checks import RetrievalInputError, check_choice, check_count
+from lib.core.files import artifacts_dir
 from lib.models.checkpoints import published
 from lib.models.pretrained_encoder import SLOT, PretrainedEncoder
 from lib.models.towers import trained_here
+from lib.models.trained_models import WEIGHTS
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -51,7 +51,7 @@ def load(
             or does not fit, a prompt without exactly one `{}`, a device that is not here, fp16 on a CPU.
         MissingFileError: weights that are neither here nor reachable; the message says where to put them.
 
-    Relations: `lib.retrieval.embedding_cache.embed` keeps what the encoder computes.
+    Relations: `lib.search.embedding_cache.embed` keeps what the encoder computes.
     """
     if ":" in model:
         raise RetrievalInputError(
@@ -61,10 +61,16 @@ def load(
     dtype = PRECISIONS[check_choice(precision, PRECISIONS, "precision")]
     target = _device(device, precision)
     if prompt and prompt.count(SLOT) != 1:
-        raise RetrievalInputError(f"prompt must hold {SLOT} once, where the text goes; got {prompt!r}")
+        raise RetrievalInputError(
+            f"prompt must hold {SLOT} once, where the text goes; got {prompt!r}"
+        )
     batch_size = check_count(batch_size, "batch_size")
     workers = check_count(workers, "workers", least=0)
-    towers = trained_here(_artifact(model)) if pretrained is None else published(model, pretrained, cache_dir)
+    towers = (
+        trained_here(_artifact(model))
+        if pretrained is None
+        else published(model, pretrained, cache_dir)
+    )
     towers.network.to(target)
     return PretrainedEncoder(towers, target, dtype, precision, prompt, batch_size, workers)
 
@@ -78,14 +84,18 @@ def _artifact(model: str) -> str:
             f"{len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
         )
     # Of two kinds of names, those of open_clip are many: the error then shows the nearest of both.
-    return model if model in ours else check_choice(model, [*ours, *open_clip.list_models()], "model")
+    return (
+        model if model in ours else check_choice(model, [*ours, *open_clip.list_models()], "model")
+    )
 
 
 def _device(device: str, precision: str) -> torch.device:
     try:
         target = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise RetrievalInputError(f"device must be 'cpu', 'cuda' or 'cuda:1'; got {device!r}") from error
+        raise RetrievalInputError(
+            f"device must be 'cpu', 'cuda' or 'cuda:1'; got {device!r}"
+        ) from error
     try:
         torch.zeros(1, device=target).cpu()
     except Exception as error:  # a backend that is not built in, a GPU that is not there, 'meta'
@@ -93,5 +103,7 @@ def _device(device: str, precision: str) -> torch.device:
             f"device {device!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use device='cpu'"
         ) from error
     if target.type == "cpu" and precision == "fp16":
-        raise RetrievalInputError("fp16 on a CPU is slower than fp32 and less exact; use 'bf16' or 'fp32'")
+        raise RetrievalInputError(
+            "fp16 on a CPU is slower than fp32 and less exact; use 'bf16' or 'fp32'"
+        )
     return target

@@ -15,12 +15,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lib.checks import RetrievalInputError, unit_rows
+from lib.core.checks import RetrievalInputError, unit_rows
 from lib.models.dual_encoder import Progress
 from lib.models.towers import Towers
 
 SLOT = "{}"  # where a prompt takes the text
-MAX_ASPECT = 64  # longer side over shorter; resizing the shorter side of 30,000 x 1 pixels to 224 takes 6 GB
+MAX_ASPECT = (
+    64  # longer side over shorter; resizing the shorter side of 30,000 x 1 pixels to 224 takes 6 GB
+)
 
 
 def _within_aspect(picture: Image.Image) -> Image.Image:
@@ -29,7 +31,9 @@ def _within_aspect(picture: Image.Image) -> Image.Image:
     width, height = (min(side, longest) for side in picture.size)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
     return (
-        picture.crop((left, top, left + width, top + height)) if picture.size != (width, height) else picture
+        picture.crop((left, top, left + width, top + height))
+        if picture.size != (width, height)
+        else picture
     )
 
 
@@ -79,7 +83,10 @@ class PretrainedEncoder:
             RetrievalInputError: an entry that is no picture, or whose embedding has no direction.
         """
         starts = range(0, len(pictures), self.batch_size)
-        jobs = (partial(self._read, pictures, i, min(i + self.batch_size, len(pictures))) for i in starts)
+        jobs = (
+            partial(self._read, pictures, i, min(i + self.batch_size, len(pictures)))
+            for i in starts
+        )
         out = np.empty((len(pictures), self.dim), dtype=np.float32)
         for start, batch in zip(starts, self._ahead(jobs), strict=True):
             rows = self._rows(self._towers.image_features, batch, "pictures", start)
@@ -105,12 +112,16 @@ class PretrainedEncoder:
         out = np.empty((len(tokens), self.dim), dtype=np.float32)
         for start in range(0, len(tokens), self.batch_size):
             batch = tokens[start : start + self.batch_size]
-            out[start : start + len(batch)] = self._rows(self._towers.text_features, batch, "texts", start)
+            out[start : start + len(batch)] = self._rows(
+                self._towers.text_features, batch, "texts", start
+            )
             if progress is not None:
                 progress(len(batch))
         return out
 
-    def encode_video(self, clips: Sequence[np.ndarray], *, progress: Progress | None = None) -> np.ndarray:
+    def encode_video(
+        self, clips: Sequence[np.ndarray], *, progress: Progress | None = None
+    ) -> np.ndarray:
         """Unit embeddings of clips: the mean direction of their frames.
 
             v = sum_t f_t / |f_t|,  then v / |v|
@@ -132,18 +143,26 @@ class PretrainedEncoder:
         Reference: Luo et al. 2021, "CLIP4Clip: An Empirical Study of CLIP for End to End Video Clip
         Retrieval", the parameter-free similarity (meanP).
         """
-        total = np.zeros((len(clips), self.dim))  # float64: the sum does not depend on how frames are batched
+        total = np.zeros(
+            (len(clips), self.dim)
+        )  # float64: the sum does not depend on how frames are batched
         frames, done = self._frames(clips), 0
         while chunk := list(islice(frames, self.batch_size)):
             owners = np.array([owner for owner, _ in chunk])
             batch = self._towers.read([_within_aspect(frame) for _, frame in chunk])
-            np.add.at(total, owners, self._rows(self._towers.image_features, batch, "clips", owners))
+            np.add.at(
+                total, owners, self._rows(self._towers.image_features, batch, "clips", owners)
+            )
             if progress is not None and owners[-1] > done:
                 progress(int(owners[-1] - done))  # all clips before the last are complete
                 done = int(owners[-1])
         if progress is not None and len(clips) > done:
             progress(len(clips) - done)
-        return unit_rows(total, "the mean of a clip's frames") if len(clips) else total.astype(np.float32)
+        return (
+            unit_rows(total, "the mean of a clip's frames")
+            if len(clips)
+            else total.astype(np.float32)
+        )
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         """How many texts `encode_text` would cut, prompt included; encodes nothing."""
@@ -152,7 +171,9 @@ class PretrainedEncoder:
 
     def _prompted(self, texts: Sequence[str]) -> list[str]:
         if isinstance(texts, str):
-            raise RetrievalInputError(f"texts must be a list, got one string {texts[:60]!r}; pass [text]")
+            raise RetrievalInputError(
+                f"texts must be a list, got one string {texts[:60]!r}; pass [text]"
+            )
         for i, text in enumerate(texts):
             if not isinstance(text, str) or not text.strip():
                 raise RetrievalInputError(
@@ -171,7 +192,9 @@ class PretrainedEncoder:
         return self._towers.read([_within_aspect(picture) for picture in batch])
 
     def _frames(self, clips: Sequence[np.ndarray]) -> Iterator[tuple[int, Image.Image]]:
-        for i, clip in enumerate(self._ahead(partial(clips.__getitem__, i) for i in range(len(clips)))):
+        for i, clip in enumerate(
+            self._ahead(partial(clips.__getitem__, i) for i in range(len(clips)))
+        ):
             clip = np.asarray(clip)
             if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[3] != 3 or not clip.size:
                 raise RetrievalInputError(
@@ -199,7 +222,9 @@ class PretrainedEncoder:
                     future.cancel()
 
     @torch.inference_mode()
-    def _rows(self, features: Callable, batch: Tensor, what: str, first: int | np.ndarray) -> np.ndarray:
+    def _rows(
+        self, features: Callable, batch: Tensor, what: str, first: int | np.ndarray
+    ) -> np.ndarray:
         """Unit rows of one pass; `first` is the index of its first input, or that of each."""
         half = self._dtype is not None
         with torch.autocast(self._device.type, dtype=self._dtype) if half else nullcontext():

@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 
 import huggingface_hub
 import open_clip
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
+from open_clip.pretrained import (
+    download_pretrained,
+    get_pretrained_cfg,
+    list_pretrained_tags_by_model,
+)
 
-from lib.checks import RetrievalInputError, check_choice
-from lib.files import MissingFileError
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import MissingFileError
 from lib.models.folders import CONFIG, folder_config
 
 # In a folder, in open_clip's order of preference.
@@ -96,10 +100,14 @@ def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) ->
     try:
         _check_reachable(huggingface_hub.constants.ENDPOINT if hub else stated.get("url"))
         return Path(download_pretrained(stated, cache_dir=cache_dir))
-    except Exception as error:  # whatever the network, the proxy, the hub's client or the disk raise
+    except (
+        Exception
+    ) as error:  # whatever the network, the proxy, the hub's client or the disk raise
         hub = hub.rstrip("/")
         # The config goes with the file: it says transform and activation, which the name alone does not.
-        files = f"{CONFIG}, {WEIGHTS[0]} and any tokenizer files of {hub}" if hub else stated.get("url")
+        files = (
+            f"{CONFIG}, {WEIGHTS[0]} and any tokenizer files of {hub}" if hub else stated.get("url")
+        )
         raise MissingFileError(
             f"the weights of {name}, tag {tag!r}, are not in {cache_dir or _usual_cache(hub)} and could not "
             f"be fetched: {first_line(error)} With a network this is done once, by itself. Without one, copy "
@@ -111,7 +119,10 @@ def _kept(hub: str, cache_dir: str | None) -> Path | None:
     """The file of an earlier download, looked for in open_clip's order; no server is asked."""
     repository, name = os.path.split(hub)
     names = (Path(name).with_suffix(".safetensors").name, name) if name else WEIGHTS
-    found = [huggingface_hub.try_to_load_from_cache(repository, one, cache_dir=cache_dir) for one in names]
+    found = [
+        huggingface_hub.try_to_load_from_cache(repository, one, cache_dir=cache_dir)
+        for one in names
+    ]
     return next((Path(one) for one in found if isinstance(one, str)), None)
 
 
@@ -127,7 +138,9 @@ def _check_reachable(address: str | None) -> None:
 
 
 def _usual_cache(hub: str) -> str:
-    return huggingface_hub.constants.HF_HUB_CACHE if hub else str(Path("~/.cache/clip").expanduser())
+    return (
+        huggingface_hub.constants.HF_HUB_CACHE if hub else str(Path("~/.cache/clip").expanduser())
+    )
 
 
 def _usual_transform(name: str) -> tuple[dict, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count
 
 PAD, UNKNOWN = 0, 1
 END = "·"  # marks the last character of a word, so that "car" and the start of "cart" are different pieces
@@ -59,7 +59,9 @@ def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
     counts = Counter(word for text in texts for word in words_of(text))
     spelled = {word: _characters(word) for word in counts}
     pairs: Counter[tuple[str, str]] = Counter()
-    holders: dict[tuple[str, str], set[str]] = {}  # words with that pair: only they change when it merges
+    holders: dict[
+        tuple[str, str], set[str]
+    ] = {}  # words with that pair: only they change when it merges
 
     def count(word: str, sign: int) -> None:
         for pair in itertools.pairwise(spelled[word]):
@@ -85,7 +87,9 @@ def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
 
 def _words_of_each(texts: Sequence[str]) -> Iterator[list[str]]:
     if isinstance(texts, str):
-        raise RetrievalInputError(f"texts must be a list, got one string {texts[:60]!r}; pass [text]")
+        raise RetrievalInputError(
+            f"texts must be a list, got one string {texts[:60]!r}; pass [text]"
+        )
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise RetrievalInputError(f"texts[{i}] must be a string, got {type(text).__name__}")
@@ -101,7 +105,9 @@ def _check_dropout(dropout: float, rng: np.random.Generator | None) -> None:
     if not 0 <= dropout <= 1:
         raise RetrievalInputError(f"dropout must lie between 0 and 1, got {dropout}")
     if dropout and rng is None:
-        raise RetrievalInputError("dropout needs rng, a numpy Generator, so that the run can be repeated")
+        raise RetrievalInputError(
+            "dropout needs rng, a numpy Generator, so that the run can be repeated"
+        )
 
 
 class Tokenizer:
@@ -123,11 +129,17 @@ class Tokenizer:
         self, alphabet: Sequence[str], merges: Sequence[tuple[str, str]], context_length: int = 24
     ) -> None:
         if check_count(context_length, "context_length") < 2:
-            raise RetrievalInputError("context_length 1 leaves no room for a word before the end mark")
+            raise RetrievalInputError(
+                "context_length 1 leaves no room for a word before the end mark"
+            )
         self.alphabet = list(alphabet)
         self.merges = [tuple(pair) for pair in merges]
         self.context_length = context_length
-        pieces = [*self.alphabet, *(c + END for c in self.alphabet), *("".join(pair) for pair in self.merges)]
+        pieces = [
+            *self.alphabet,
+            *(c + END for c in self.alphabet),
+            *("".join(pair) for pair in self.merges),
+        ]
         self._ids = {piece: i for i, piece in enumerate(dict.fromkeys(pieces), start=UNKNOWN + 1)}
         self.eot = len(self._ids) + UNKNOWN + 1
         self.vocab_size = self.eot + 1
@@ -140,7 +152,9 @@ class Tokenizer:
         alphabet = sorted({c for text in texts for word in words_of(text) for c in word})
         return cls(alphabet, learn_merges(texts, n_merges), context_length)
 
-    def pieces(self, word: str, *, dropout: float = 0.0, rng: np.random.Generator | None = None) -> list[str]:
+    def pieces(
+        self, word: str, *, dropout: float = 0.0, rng: np.random.Generator | None = None
+    ) -> list[str]:
         """Splits one word, as `words_of` gives it, by applying merges in the order they were learnt.
 
         With `dropout`, each merge is skipped with that probability, so that training sees rare spellings of
@@ -159,7 +173,10 @@ class Tokenizer:
 
     def _word_ids(self, word: str, dropout: float, rng: np.random.Generator | None) -> list[int]:
         if dropout and rng.random() < 0.5:  # half of the words keep their usual spelling
-            return [self._ids.get(piece, UNKNOWN) for piece in self.pieces(word, dropout=dropout, rng=rng)]
+            return [
+                self._ids.get(piece, UNKNOWN)
+                for piece in self.pieces(word, dropout=dropout, rng=rng)
+            ]
         if word not in self._spelling:
             self._spelling[word] = [self._ids.get(piece, UNKNOWN) for piece in self.pieces(word)]
         return self._spelling[word]
@@ -213,7 +230,8 @@ class Tokenizer:
             RetrievalInputError: as `encode`, except for long texts.
         """
         needed = (
-            sum(len(self._word_ids(word, 0.0, None)) for word in words) for words in _words_of_each(texts)
+            sum(len(self._word_ids(word, 0.0, None)) for word in words)
+            for words in _words_of_each(texts)
         )
         return np.fromiter(needed, dtype=np.int64, count=len(texts)) + 1
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from lib.checks import RetrievalInputError
-from lib.datasets.drawings import as_icon
-from lib.models.artifacts import load_model
+from lib.core.checks import RetrievalInputError
+from lib.datasets.user_drawings import as_icon
 from lib.models.dual_encoder import DualEncoder, image_tensor, text_features
+from lib.models.trained_models import load_model
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,12 +56,12 @@ def trained_here(name: str) -> Towers:
     """The towers of a committed artifact.
 
     A model of colour (`"scenes"`) gets the picture's central square at its own size. A model of one channel
-    (`"icons"`) gets the picture as an icon, ink bright on black (see `lib.datasets.drawings.as_icon`); what
+    (`"icons"`) gets the picture as an icon, ink bright on black (see `lib.datasets.user_drawings.as_icon`); what
     is an icon already, gray at the model's size on a black border, is taken as it is. A text that is
     too long is cut, as by published tokenizers, and counted; `DualEncoder.encode_text` refuses it.
 
     Raises:
-        MissingFileError, DamagedFileError: as `lib.models.artifacts.load_model`.
+        MissingFileError, DamagedFileError: as `lib.models.trained_models.load_model`.
         RetrievalInputError: an artifact of another kind, which has no vector for each side.
     """
     model = load_model(name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.models.tokenizer import words_of
 
 
@@ -56,7 +56,9 @@ class WordTemplates:
             raise RetrievalInputError(
                 f"images of {height} x {width} do not divide into {self.side} x {self.side}"
             )
-        blocks = images.reshape(n, self.side, height // self.side, self.side, width // self.side, -1)
+        blocks = images.reshape(
+            n, self.side, height // self.side, self.side, width // self.side, -1
+        )
         flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1)
         flat -= flat.mean(axis=1, keepdims=True)
         return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)

@@ -11,14 +11,24 @@ notebook the figure stands above the sentence that says what it shows:
 
 from __future__ import annotations
 
-from lib.plots.benchmarks import paired_differences, published_over_years
 from lib.plots.charts import curves, distributions, intervals, scatter
 from lib.plots.codewords import allowed_errors
+from lib.plots.comparisons import paired_differences, published_over_years
 from lib.plots.forces import forces
 from lib.plots.indexes import cells, graph
 from lib.plots.patches import spotlights
 from lib.plots.pictures import contact_sheet, heatmap
-from lib.plots.style import COLOURS, DASHES, MARKERS, STYLE, one_legend, panels, save, show, use_style
+from lib.plots.style import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    STYLE,
+    one_legend,
+    panels,
+    save,
+    show,
+    use_style,
+)
 
 __all__ = [
     "COLOURS",

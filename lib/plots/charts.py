@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.plots.style import COLOURS, STYLE, labelled, looks, new_axes, styled
 
 
@@ -150,7 +150,9 @@ def scatter(
     for (name, points), (colour, marker, _) in zip(groups.items(), looks(), strict=False):
         points = points_of(points, name)
         size = float(np.clip(12_000 / max(len(points), 1), 14, 90))  # many points are drawn small
-        ax.scatter(*points.T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, label=name)
+        ax.scatter(
+            *points.T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, label=name
+        )
     for text, (x, y) in (notes or {}).items():
         ax.plot(x, y, marker="o", markersize=14, mfc="none", mec="black", mew=1.8, linestyle="none")
         ax.annotate(
@@ -188,7 +190,9 @@ def distributions(
     arrays = {name: np.asarray(values, dtype=float).ravel() for name, values in groups.items()}
     for name, values in arrays.items():
         if values.size == 0 or not np.isfinite(values).all():
-            raise RetrievalInputError(f"group {name!r} is empty or holds values that are not finite")
+            raise RetrievalInputError(
+                f"group {name!r} is empty or holds values that are not finite"
+            )
     ax = new_axes(ax)
     edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins=bins)
     for (name, values), (colour, marker, dash) in zip(arrays.items(), looks(), strict=False):
@@ -196,7 +200,9 @@ def distributions(
         ax.stairs(share, edges, fill=True, color=colour, alpha=0.2)
         middle = (edges[:-1] + edges[1:]) / 2
         every = max(1, bins // 12)
-        ax.plot(middle, share, color=colour, linestyle=dash, marker=marker, markevery=every, label=name)
+        ax.plot(
+            middle, share, color=colour, linestyle=dash, marker=marker, markevery=every, label=name
+        )
     if len(arrays) > 1:
         ax.legend(fontsize=STYLE["legend.fontsize"])
     ax.set_ylim(bottom=0)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.plots.charts import points_of
 from lib.plots.style import COLOURS, DASHES, MARKERS, STYLE, labelled, new_axes, styled
 
@@ -46,11 +46,17 @@ def allowed_errors(
     if length == 0:
         raise RetrievalInputError("the vector is zero and has no direction")
     if len(chosen) != len(etas) or min(etas, default=1) <= 0:
-        raise RetrievalInputError(f"{len(chosen)} chosen codewords need as many etas above 0, got {etas}")
+        raise RetrievalInputError(
+            f"{len(chosen)} chosen codewords need as many etas above 0, got {etas}"
+        )
     if not all(0 <= at < len(codewords) for at in chosen):
-        raise RetrievalInputError(f"chosen holds {list(chosen)}; positions are 0 to {len(codewords) - 1}")
+        raise RetrievalInputError(
+            f"chosen holds {list(chosen)}; positions are 0 to {len(codewords) - 1}"
+        )
     ax = new_axes(ax, (10.0, 5.0))
-    ax.annotate("", vector, (0, 0), arrowprops={"arrowstyle": "-|>", "lw": 2.6, "color": "black"}, zorder=4)
+    ax.annotate(
+        "", vector, (0, 0), arrowprops={"arrowstyle": "-|>", "lw": 2.6, "color": "black"}, zorder=4
+    )
     ax.scatter(*codewords.T, s=70, color="0.6", zorder=2, label="codeword")
     for at, eta, colour, marker, dash in zip(chosen, etas, COLOURS, MARKERS, DASHES, strict=False):
         residual = codewords[at] - vector
@@ -63,7 +69,15 @@ def allowed_errors(
             )
         )  # fmt: skip
         name = f"chosen at eta = {eta:g}, and equal loss"
-        ax.plot(*codewords[at], marker, markersize=13, color=colour, linestyle=dash, zorder=5, label=name)
+        ax.plot(
+            *codewords[at],
+            marker,
+            markersize=13,
+            color=colour,
+            linestyle=dash,
+            zorder=5,
+            label=name,
+        )
     ax.plot(0, 0, marker="+", markersize=14, color="black", mew=2, linestyle="none", label="origin")
     ax.autoscale_view()
     ax.set_aspect("equal", adjustable="box")

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.plots.style import COLOURS, STYLE, labelled, panels, styled
 
 # Purple pulls, orange pushes, white does neither: as far apart in grey and to every kind of colour vision.
@@ -54,7 +54,9 @@ def forces(
     shape = shapes.pop()
     for name, values in arrays.items():
         if not np.isfinite(values).all():
-            raise RetrievalInputError(f"{name!r} holds values that are not finite, which cannot be drawn")
+            raise RetrievalInputError(
+                f"{name!r} holds values that are not finite, which cannot be drawn"
+            )
     marks = np.eye(*shape, dtype=bool) if marks is None else np.asarray(marks)
     rows, columns = _names(rows, shape[0]), _names(columns, shape[1])
     if (len(rows) or shape[0], len(columns) or shape[1]) != shape or marks.shape != shape:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.plots.charts import points_of
 from lib.plots.style import COLOURS, STYLE, labelled, looks, new_axes, styled
 
@@ -53,7 +53,9 @@ def graph(
     ax = new_axes(ax, (7.0, 6.0))
     linked = {(int(a), int(b)) for a, row in enumerate(neighbours) for b in row if b >= 0}
     mutual = [points[[a, b]] for a, b in sorted(linked) if (b, a) in linked and a < b]
-    ax.add_collection(mpl.collections.LineCollection(mutual, colors="0.7", linewidths=1.4, zorder=1))
+    ax.add_collection(
+        mpl.collections.LineCollection(mutual, colors="0.7", linewidths=1.4, zorder=1)
+    )
     for a, b in sorted(linked):
         if (b, a) not in linked:
             look = {"arrowstyle": "-|>", "color": "0.7", "lw": 1.2, "linestyle": "--", "shrinkB": 5}
@@ -64,7 +66,9 @@ def graph(
     if (group < 0).any():
         ax.scatter(*points[group < 0].T, s=55, color="0.6", zorder=2, label="node")
     for number, (name, (colour, marker, _)) in enumerate(zip(marked, looks(), strict=False)):
-        ax.scatter(*points[group == number].T, s=95, color=colour, marker=marker, zorder=3, label=name)
+        ax.scatter(
+            *points[group == number].T, s=95, color=colour, marker=marker, zorder=3, label=name
+        )
     for start, end in itertools.pairwise(path):
         look = {"arrowstyle": "-|>", "color": COLOURS[6], "shrinkA": 6, "shrinkB": 7, "lw": 2.2}
         if (start, end) not in linked:
@@ -72,7 +76,9 @@ def graph(
         ax.annotate("", points[end], points[start], arrowprops=look, zorder=4)
     for step, node in enumerate(path, start=1):
         # Beside the node, and outlined, so that it can be read over lines.
-        text = ax.annotate(str(step), points[node], (7, 7), textcoords="offset points", fontsize=14, zorder=6)
+        text = ax.annotate(
+            str(step), points[node], (7, 7), textcoords="offset points", fontsize=14, zorder=6
+        )
         text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
     if query is not None:
         ax.plot(*query, marker="*", markersize=20, color=COLOURS[5], mec="black", linestyle="none",
@@ -133,8 +139,12 @@ def cells(
     seen = np.isin(_nearest(points, centroids), probed)
     ax.scatter(*points[~seen].T, s=22, color="0.6", linewidths=0, zorder=2, label="vector")
     if seen.any():
-        ax.scatter(*points[seen].T, s=26, color="black", linewidths=0, zorder=2, label="vector looked at")
-    ax.scatter(*centroids.T, s=110, marker="P", color=COLOURS[2], ec="white", zorder=3, label="centroid")
+        ax.scatter(
+            *points[seen].T, s=26, color="black", linewidths=0, zorder=2, label="vector looked at"
+        )
+    ax.scatter(
+        *centroids.T, s=110, marker="P", color=COLOURS[2], ec="white", zorder=3, label="centroid"
+    )
     for name, (colour, marker, _) in zip(marked, looks(), strict=False):
         frame = {"facecolors": "none", "edgecolors": colour, "linewidths": 2.2}
         ax.scatter(*points[marked[name]].T, s=170, marker=marker, zorder=4, label=name, **frame)
@@ -154,7 +164,9 @@ def _nearest(places: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 def _check(n: int, neighbours: np.ndarray, positions: Mapping[str, np.ndarray]) -> None:
     if neighbours.ndim != 2 or len(neighbours) != n:
-        raise RetrievalInputError(f"neighbours have shape {neighbours.shape}, expected ({n}, degree)")
+        raise RetrievalInputError(
+            f"neighbours have shape {neighbours.shape}, expected ({n}, degree)"
+        )
     _check_positions(n, {"neighbours": neighbours[neighbours >= 0], **positions})
 
 

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.plots.pictures import draw_image
 from lib.plots.style import COLOURS, styled
 
@@ -55,7 +55,9 @@ def spotlights(
         raise RetrievalInputError(f"low must be below high, got {low} and {high}")
     maps = [_grids(found, len(of)) for found, of in zip(maps, words)]
     columns = 1 + max(len(of) for of in words)
-    figure, axes = plt.subplots(n, columns, figsize=(size * columns, (size + 0.95) * n), squeeze=False)
+    figure, axes = plt.subplots(
+        n, columns, figsize=(size * columns, (size + 0.95) * n), squeeze=False
+    )
     for row, image, grids, of, name in zip(axes, images, maps, words, names):
         for ax in row:
             ax.grid(False)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.plots.style import COLOUR_MAP, COLOURS, STYLE, labelled, new_axes, styled
 
 
@@ -114,7 +114,9 @@ def heatmap(
         middle = (np.nanmin(values) + np.nanmax(values)) / 2
         for i, j in np.ndindex(values.shape):
             ink = "black" if values[i, j] > middle else "white"
-            ax.text(j, i, f"{values[i, j]:.{digits}f}", ha="center", va="center", color=ink, fontsize=12)
+            ax.text(
+                j, i, f"{values[i, j]:.{digits}f}", ha="center", va="center", color=ink, fontsize=12
+            )
     if marks is not None:
         for i, j in np.argwhere(marks):
             frame = plt.Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, ec=COLOURS[1], lw=3)

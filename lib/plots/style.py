@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from lib.files import atomic_path
+from lib.core.files import atomic_path
 
 # Okabe and Ito (2008), ordered by contrast on white; the yellow is left out, it vanishes on a projector.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -32,7 +32,9 @@ STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 100,
     "figure.constrained_layout.use": True,
-    "axes.prop_cycle": mpl.cycler(color=COLOURS) + mpl.cycler(marker=MARKERS) + mpl.cycler(linestyle=DASHES),
+    "axes.prop_cycle": mpl.cycler(color=COLOURS)
+    + mpl.cycler(marker=MARKERS)
+    + mpl.cycler(linestyle=DASHES),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -72,7 +74,9 @@ def save(figure: Figure | Axes, path: str | Path) -> Path:
 
 
 @styled
-def panels(rows: int = 1, columns: int = 1, *, width: float = 6.0, height: float = 4.6) -> list[Axes]:
+def panels(
+    rows: int = 1, columns: int = 1, *, width: float = 6.0, height: float = 4.6
+) -> list[Axes]:
     """Returns `rows * columns` axes of one figure in reading order; a panel is `width` by `height` inches."""
     _, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
     return list(axes.ravel())
@@ -86,7 +90,9 @@ def one_legend(axes: Sequence[Axes]) -> Legend:
             ax.get_legend().remove()
     handles, names = axes[0].get_legend_handles_labels()
     # Outside: over the data of one panel, it would hide some of it sooner or later.
-    return axes[0].figure.legend(handles, names, loc="outside right upper", fontsize=STYLE["legend.fontsize"])
+    return axes[0].figure.legend(
+        handles, names, loc="outside right upper", fontsize=STYLE["legend.fontsize"]
+    )
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:

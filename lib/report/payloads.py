@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 METRICS_MIME = "application/vnd.crossmodal.metrics+json"
 
@@ -25,7 +25,9 @@ def plain(value, where: str):
     Raises:
         RetrievalInputError: anything else; `where` says which cell it came from.
     """
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy scalars, 0-d arrays and tensors
+    if getattr(value, "ndim", None) == 0 and hasattr(
+        value, "item"
+    ):  # numpy scalars, 0-d arrays and tensors
         value = value.item()
     if value is None or isinstance(value, str | bool):
         return value
@@ -78,7 +80,9 @@ def tidy(rows, columns: Sequence[str] | None = None) -> tuple[list[str], list[di
             raise RetrievalInputError(
                 f"no column {unknown[0]!r}; the rows have {', '.join(map(repr, found))}"
             )
-        found = list(dict.fromkeys(name for c in columns for name in (c, *(interval_of(c, found) or ()))))
+        found = list(
+            dict.fromkeys(name for c in columns for name in (c, *(interval_of(c, found) or ())))
+        )
     return found, [{key: record.get(key) for key in found} for record in records]
 
 
@@ -114,7 +118,9 @@ def tolerances(tolerance, columns: Sequence[str], rows: Sequence[Mapping]) -> di
     given = {str(c): _checked(t, c) for c, t in tolerance.items()}
     for column in given:
         if column not in columns:
-            raise RetrievalInputError(f"tolerance names {column!r}; the columns are {', '.join(columns)}")
+            raise RetrievalInputError(
+                f"tolerance names {column!r}; the columns are {', '.join(columns)}"
+            )
         if any(isinstance(row[column], str) and row[column] not in NOT_FINITE for row in rows):
             raise RetrievalInputError(
                 f"tolerance names {column!r}, which holds text; text is compared exactly"
@@ -167,7 +173,9 @@ def compare_payloads(old: Mapping, new: Mapping) -> list[str]:
     differences += _compare_tolerances(old["tolerance"], new["tolerance"])
     limits = {key: limit for key, limit in old["tolerance"].items() if _is_limit(limit)}
     if old.get("kind") == "sentence":
-        return differences + _compare_values(old.get("values", {}), new.get("values", {}), limits, "")
+        return differences + _compare_values(
+            old.get("values", {}), new.get("values", {}), limits, ""
+        )
     stored, now = old.get("rows", []), new.get("rows", [])
     if len(stored) != len(now):
         missing, extra = _unmatched(stored, now), _unmatched(now, stored)
@@ -221,7 +229,9 @@ def _compare_tolerances(old: Mapping, new: Mapping) -> list[str]:
                 f"tolerance of {key!r}: stored {old.get(key)}, now {new.get(key)}; refresh the stored outputs"
             )
         elif not _is_limit(old[key]):
-            lines.append(f"tolerance of {key!r} is {old[key]!r}, which is no finite number of at least 0")
+            lines.append(
+                f"tolerance of {key!r} is {old[key]!r}, which is no finite number of at least 0"
+            )
     return lines
 
 
@@ -236,7 +246,9 @@ def _unmatched(rows: Sequence[Mapping], others: Sequence[Mapping]) -> list[str]:
 
 
 def _records(rows) -> Iterable[Mapping]:
-    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):  # a DataFrame, without importing pandas
+    if hasattr(rows, "to_dict") and hasattr(
+        rows, "columns"
+    ):  # a DataFrame, without importing pandas
         named = any(name is not None for name in rows.index.names)
         return (rows.reset_index() if named else rows).to_dict("records")
     if callable(getattr(rows, "rows", None)):

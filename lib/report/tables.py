@@ -7,8 +7,16 @@ import math
 import string
 from collections.abc import Mapping, Sequence
 
-from lib.checks import RetrievalInputError, check_count
-from lib.report.payloads import METRICS_MIME, NOT_FINITE, column_names, interval_of, plain, tidy, tolerances
+from lib.core.checks import RetrievalInputError, check_count
+from lib.report.payloads import (
+    METRICS_MIME,
+    NOT_FINITE,
+    column_names,
+    interval_of,
+    plain,
+    tidy,
+    tolerances,
+)
 
 # Columns that say what was measured; where all rows agree they are said once, under the title.
 CONTEXT = {
@@ -83,11 +91,15 @@ def quality(
     }
     headers, body, context = _layout(names, records, digits)
     return Shown(
-        payload, _text_table(headers, body, title, context), html_table(headers, body, title, context)
+        payload,
+        _text_table(headers, body, title, context),
+        html_table(headers, body, title, context),
     )
 
 
-def sentence(template: str, *, tolerance: float | Mapping[str, float] | None = None, **values) -> Shown:
+def sentence(
+    template: str, *, tolerance: float | Mapping[str, float] | None = None, **values
+) -> Shown:
     """Says what a figure shows in one sentence whose numbers are checked whenever the notebook runs again.
 
     It stands under the figure as its caption, is what a screen reader can read, and is the part of the figure
@@ -116,7 +128,9 @@ def sentence(template: str, *, tolerance: float | Mapping[str, float] | None = N
             f"the template uses {sorted(fields)}, the values are {sorted(values)}; they must be the same"
         )
     record = {name: plain(value, f"value {name!r}") for name, value in values.items()}
-    floats = [name for name, value in record.items() if isinstance(value, float) or value in NOT_FINITE]
+    floats = [
+        name for name, value in record.items() if isinstance(value, float) or value in NOT_FINITE
+    ]
     if floats and tolerance is None:
         raise RetrievalInputError(
             f"{', '.join(floats)}: measured numbers need a tolerance (0 asks for equality)"
@@ -128,7 +142,9 @@ def sentence(template: str, *, tolerance: float | Mapping[str, float] | None = N
         raise RetrievalInputError(f"template {template!r} cannot show {values}: {error}") from error
     payload = {"kind": "sentence", "template": template, "values": record, "tolerance": limits}
     return Shown(
-        payload, text, f'<p style="font-size:1.1em;max-width:60em;margin:0.4em 0">{html.escape(text)}</p>'
+        payload,
+        text,
+        f'<p style="font-size:1.1em;max-width:60em;margin:0.4em 0">{html.escape(text)}</p>',
     )
 
 
@@ -161,7 +177,10 @@ def percent(rows, columns: Sequence[str] = ("value", "low", "high", "chance")) -
 
 
 def html_table(
-    headers: Sequence[tuple[str, bool]], body: Sequence[Sequence[str]], title: str | None, note: str | None
+    headers: Sequence[tuple[str, bool]],
+    body: Sequence[Sequence[str]],
+    title: str | None,
+    note: str | None,
 ) -> str:
     """Returns an HTML table that reads on a projector and to a screen reader: no script, no colour.
 
@@ -179,7 +198,8 @@ def html_table(
         for i, (_, number) in enumerate(headers)
     ]
     inside = [
-        f"white-space:normal;min-width:{PROSE // 2}em" if wraps else "white-space:nowrap" for wraps in prose
+        f"white-space:normal;min-width:{PROSE // 2}em" if wraps else "white-space:nowrap"
+        for wraps in prose
     ]
     head = "".join(
         f'<th scope="col" style="{style}border-bottom:2px solid currentColor">{html.escape(name)}</th>'
@@ -194,9 +214,13 @@ def html_table(
         lines.append(f"<tr>{cells}</tr>")
     caption = f"<strong>{html.escape(title)}</strong>" if title else ""
     if note:
-        caption += f'{"<br>" if title else ""}<span style="font-size:0.9em">{html.escape(note)}</span>'
+        caption += (
+            f'{"<br>" if title else ""}<span style="font-size:0.9em">{html.escape(note)}</span>'
+        )
     if caption:
-        caption = f'<caption style="caption-side:top;text-align:left;padding:0.3em 0">{caption}</caption>'
+        caption = (
+            f'<caption style="caption-side:top;text-align:left;padding:0.3em 0">{caption}</caption>'
+        )
     return (
         f'<table style="border-collapse:collapse;font-size:1.15em;margin:0.5em 0">{caption}'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
@@ -224,7 +248,10 @@ def _layout(names, records, digits) -> tuple[list[tuple[str, bool]], list[list[s
     if len(shared) == len(names) - len(hidden):
         shared = []  # nothing but context: then it is the table
     said = ((c, records[0][c]) for c in shared if records[0][c] not in (None, ""))
-    note = ", ".join(CONTEXT[c].format(_number(value, 0).replace("_", " ")) for c, value in said) or None
+    note = (
+        ", ".join(CONTEXT[c].format(_number(value, 0).replace("_", " ")) for c, value in said)
+        or None
+    )
     headers, columns = [], []
     for name in (n for n in names if n not in hidden and n not in shared):
         values = [record[name] for record in records]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from threadpoolctl import threadpool_info
 
-from lib.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count
 from lib.report.payloads import plain
 from lib.report.tables import _text_table, html_table
 
@@ -44,7 +44,9 @@ def measure(function: Callable[[], object], *, repeats: int = 7, warmup: int = 1
     return seconds
 
 
-def timing(rows, *, repeats: int = 7, title: str | None = None, facts: Mapping | None = None) -> Timing:
+def timing(
+    rows, *, repeats: int = 7, title: str | None = None, facts: Mapping | None = None
+) -> Timing:
     """Shows how long things took, beside what decides it: threads, BLAS kernel, repeats, median and spread.
 
     Its cell must be tagged `nbval-ignore-output`: timings differ between two runs on one machine, let alone
@@ -68,9 +70,13 @@ def timing(rows, *, repeats: int = 7, title: str | None = None, facts: Mapping |
     measured = []
     for number, row in enumerate(rows):
         if "seconds" not in row:
-            raise RetrievalInputError(f"row {number} has no 'seconds'; it has {', '.join(map(repr, row))}")
+            raise RetrievalInputError(
+                f"row {number} has no 'seconds'; it has {', '.join(map(repr, row))}"
+            )
         seconds = row["seconds"]
-        seconds = measure(seconds, repeats=repeats) if callable(seconds) else [float(s) for s in seconds]
+        seconds = (
+            measure(seconds, repeats=repeats) if callable(seconds) else [float(s) for s in seconds]
+        )
         if not seconds:
             raise RetrievalInputError(f"row {number} has an empty list of seconds")
         labels = {str(k): str(plain(v, f"row {number}")) for k, v in row.items() if k != "seconds"}
@@ -90,7 +96,9 @@ def timing(rows, *, repeats: int = 7, title: str | None = None, facts: Mapping |
 
 def environment() -> dict[str, object]:
     """What decides a timing on this machine: threads and kernels of the numerical libraries in use."""
-    torch = sys.modules.get("torch")  # stated if it is in use; reporting must not pay for importing it
+    torch = sys.modules.get(
+        "torch"
+    )  # stated if it is in use; reporting must not pay for importing it
     pools = threadpool_info()
     kernels = sorted(
         {
@@ -106,7 +114,9 @@ def environment() -> dict[str, object]:
         "python": platform.python_version(),
         "torch": f"{torch.__version__} ({torch.get_num_threads()} threads)" if torch else None,
         "blas": kernels or ["none loaded"],
-        "openmp_threads": max((p["num_threads"] for p in pools if p["user_api"] == "openmp"), default=None),
+        "openmp_threads": max(
+            (p["num_threads"] for p in pools if p["user_api"] == "openmp"), default=None
+        ),
     }
 
 
@@ -121,7 +131,9 @@ def environment_line(facts: Mapping | None = None) -> str:
 
 def _render(rows: list[dict], title: str | None, where: str) -> Timing:
     medians = [row["median"] for row in rows]
-    unit, factor = ("s", 1.0) if min(medians) >= 1 else ("µs", 1e6) if max(medians) < 1e-3 else ("ms", 1e3)
+    unit, factor = (
+        ("s", 1.0) if min(medians) >= 1 else ("µs", 1e6) if max(medians) < 1e-3 else ("ms", 1e3)
+    )
     labels = [key for key in rows[0] if key not in ("median", "fastest", "slowest", "repeats")]
     headers = [
         *((key, False) for key in labels),
@@ -130,11 +142,15 @@ def _render(rows: list[dict], title: str | None, where: str) -> Timing:
     ]
     body = []
     for row in rows:
-        median, fastest, slowest = (_three(row[key] * factor) for key in ("median", "fastest", "slowest"))
+        median, fastest, slowest = (
+            _three(row[key] * factor) for key in ("median", "fastest", "slowest")
+        )
         spread = f"{median} [{fastest}, {slowest}]"
         body.append([*(row.get(key, "") for key in labels), spread, str(row["repeats"])])
     note = f"{where}. Not checked: timings differ from machine to machine."
-    return Timing(rows, _text_table(headers, body, title, note), html_table(headers, body, title, note))
+    return Timing(
+        rows, _text_table(headers, body, title, note), html_table(headers, body, title, note)
+    )
 
 
 def _three(value: float) -> str:

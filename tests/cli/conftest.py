@@ -15,7 +15,9 @@ def run(monkeypatch, capsys, tmp_path):
     """Runs the command as the shell would, in an empty folder: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")  # of help and errors
-    monkeypatch.setattr(output.console, "width", output.PIPE_WIDTH)  # of tables, also in a worker of xdist
+    monkeypatch.setattr(
+        output.console, "width", output.PIPE_WIDTH
+    )  # of tables, also in a worker of xdist
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["crossmodal", *arguments])

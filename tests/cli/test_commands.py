@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.cli import information
+from lib.cli import info
+from lib.core.files import save_arrays
 from lib.datasets import icons
-from lib.files import save_arrays
 from lib.index import VectorSearchIndex
-from lib.recipes import RECIPES
-from lib.retrieval import Hit
+from lib.search import Hit
+from lib.training.recipes import RECIPES
 from tests.cli.conftest import one_line
 
 
@@ -38,10 +38,10 @@ class FakeRetriever:
 
 @pytest.fixture
 def fake(monkeypatch):
-    import lib.retrieval
+    import lib.search
 
     retriever = FakeRetriever()
-    monkeypatch.setattr(lib.retrieval, "icon_retriever", lambda: retriever)
+    monkeypatch.setattr(lib.search, "icon_retriever", lambda: retriever)
     return retriever
 
 
@@ -146,9 +146,9 @@ def test_out_chooses_folder_and_name(run, fake, tmp_path, name):
     ],
 )
 def test_mistakes_in_a_search_are_told_before_the_model_loads(run, monkeypatch, arguments, message):
-    import lib.retrieval
+    import lib.search
 
-    monkeypatch.setattr(lib.retrieval, "icon_retriever", lambda: pytest.fail("loaded the model"))
+    monkeypatch.setattr(lib.search, "icon_retriever", lambda: pytest.fail("loaded the model"))
     code, out, err = run(*arguments)
     assert code == 2 and out == "" and message in one_line(err)
 
@@ -210,7 +210,7 @@ def test_info_without_artifacts_says_how_to_make_them(run, monkeypatch, tmp_path
 
 
 def test_info_survives_a_package_with_another_name(run, monkeypatch):
-    monkeypatch.setattr(information, "PACKAGES", ("numpy", "no-such-package"))
+    monkeypatch.setattr(info, "PACKAGES", ("numpy", "no-such-package"))
     code, out, _ = run("info")
     assert code == 0 and "not found under this name" in out
 
@@ -221,7 +221,7 @@ def test_info_survives_a_package_with_another_name(run, monkeypatch):
 @pytest.fixture
 def builds(monkeypatch):
     """Records what would be trained and reports progress like a real run."""
-    import lib.recipes
+    import lib.training.recipes
 
     calls = []
 
@@ -231,13 +231,17 @@ def builds(monkeypatch):
             progress(step, 3)
         log(f"step 3/3 of {name} [ok]")
 
-    monkeypatch.setattr(lib.recipes, "build", build)
+    monkeypatch.setattr(lib.training.recipes, "build", build)
     return calls
 
 
 @pytest.mark.parametrize(
     ("arguments", "trained"),
-    [(["icons"], ["icons"]), (["scenes", "icons"], ["scenes", "icons"]), (["--all"], list(RECIPES))],
+    [
+        (["icons"], ["icons"]),
+        (["scenes", "icons"], ["scenes", "icons"]),
+        (["--all"], list(RECIPES)),
+    ],
 )
 def test_train_builds_what_was_named(run, builds, arguments, trained):
     code, out, _ = run("train", *arguments)
@@ -261,33 +265,33 @@ def test_train_refuses_before_it_starts(run, builds, arguments, message):
 
 
 def test_a_diverged_run_is_one_line(run, monkeypatch):
-    import lib.recipes
+    import lib.training.recipes
 
     def build(name, **options):
         raise FloatingPointError("the loss is nan at step 7; lower the rate")
 
-    monkeypatch.setattr(lib.recipes, "build", build)
+    monkeypatch.setattr(lib.training.recipes, "build", build)
     code, _, err = run("train", "icons")
     assert code == 2 and "the loss is nan at step 7" in one_line(err)
 
 
 def test_an_interrupted_run_exits_with_130(run, monkeypatch):
-    import lib.recipes
+    import lib.training.recipes
 
     def build(name, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lib.recipes, "build", build)
+    monkeypatch.setattr(lib.training.recipes, "build", build)
     assert run("train", "icons")[0] == 130
 
 
 def test_errors_of_other_rooms_keep_their_brackets(run, monkeypatch):
-    import lib.retrieval
+    import lib.search
 
     def fail():
         VectorSearchIndex(3, "[bold]")
 
-    monkeypatch.setattr(lib.retrieval, "icon_retriever", fail)
+    monkeypatch.setattr(lib.search, "icon_retriever", fail)
     code, _, err = run("search", "cat")
     assert code == 2 and "[bold]" in one_line(err)
 
@@ -296,9 +300,9 @@ def test_errors_of_other_rooms_keep_their_brackets(run, monkeypatch):
 
 
 def test_bench_metrics_prints_both_tables(run, monkeypatch):
-    from lib.benchmarks.alone import Cost
-    from lib.benchmarks.metrics import cost
-    from lib.benchmarks.metrics.systems import JOBS, METRICS
+    from lib.studies.peers import metrics as cost
+    from lib.studies.peers.isolated_process import Cost
+    from lib.studies.peers.metrics_systems import JOBS, METRICS
 
     asked = []
 
@@ -307,27 +311,33 @@ def test_bench_metrics_prints_both_tables(run, monkeypatch):
         return Cost([0.25] * repeats, [1.0] * repeats, 12_000_000, dict.fromkeys(METRICS, 0.5))
 
     monkeypatch.setattr(cost, "measure_alone", measured)
-    monkeypatch.setattr(cost, "coco_inputs", lambda *_: {"images": np.zeros(2), "captions": np.zeros(10)})
+    monkeypatch.setattr(
+        cost, "coco_inputs", lambda *_: {"images": np.zeros(2), "captions": np.zeros(10)}
+    )
     monkeypatch.setenv("COLUMNS", "220")
-    code, out, _ = run("bench", "metrics", "--queries", "30", "--candidates", "20", "--repeats", "2")
+    code, out, _ = run(
+        "bench", "metrics", "--queries", "30", "--candidates", "20", "--repeats", "2"
+    )
     assert code == 0 and "30 queries x 20 items" in out and "COCO-5K" in out
     assert all(name in out for name in JOBS) and "1.250" in out
     assert asked[0] == ("ours, from scores", 30, 2) and asked[-1] == ("both", 2, 2)
 
 
 def test_bench_disagreements_prints_what_ours_says(run, monkeypatch):
-    from lib.benchmarks.metrics import disagreements
+    from lib.studies.metrics import disagreements
 
     monkeypatch.setattr(disagreements, "PEERS", {})
     monkeypatch.setenv("COLUMNS", "220")
     code, out, _ = run("bench", "metrics", "--disagreements")
-    assert code == 0 and "0.6289" in out and "0.3333 to 1.0000" in out and "refuses: grade -1" in out
+    assert (
+        code == 0 and "0.6289" in out and "0.3333 to 1.0000" in out and "refuses: grade -1" in out
+    )
 
 
 def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
-    from lib.benchmarks.alone import Cost
-    from lib.benchmarks.losses import cost
-    from lib.benchmarks.losses.systems import JOBS, System
+    from lib.studies.peers import losses as cost
+    from lib.studies.peers.isolated_process import Cost
+    from lib.studies.peers.losses_systems import JOBS, System
 
     asked = []
 
@@ -346,17 +356,22 @@ def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
 
 
 def test_bench_maxsim_prints_a_row_per_library_and_kind_of_input(run, monkeypatch):
-    from lib.benchmarks.alone import Cost
-    from lib.benchmarks.architectures import maxsim_cost
-    from lib.benchmarks.peers import System
+    from lib.studies.peers import maxsim
+    from lib.studies.peers.comparison import System
+    from lib.studies.peers.isolated_process import Cost
 
     asked = []
 
     def measured(module, key, arrays, *, repeats):
         asked.append((arrays["query"].shape, arrays["document"].shape, repeats))
-        return Cost([0.0] * repeats, [2.0 if key.startswith("ours") else 8.0] * repeats, 10**6, {"mean": 1.0})
+        return Cost(
+            [0.0] * repeats,
+            [2.0 if key.startswith("ours") else 8.0] * repeats,
+            10**6,
+            {"mean": 1.0},
+        )
 
-    monkeypatch.setattr(maxsim_cost, "measure_alone", measured)
+    monkeypatch.setattr(maxsim, "measure_alone", measured)
     monkeypatch.setattr(System, "is_installed", True)
     monkeypatch.setenv("COLUMNS", "220")
     sizes = ("--queries", "3", "--documents", "4", "--length", "5", "--dim", "6", "--repeats", "2")
@@ -380,27 +395,33 @@ def test_bench_refuses_sizes_that_measure_nothing(run, arguments, message):
 
 
 def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatch):
-    from lib.benchmarks.losses import trials
+    from lib.studies.losses import trial_grid
 
     ran, written = [], []
     monkeypatch.setattr(
-        trials, "fill", lambda parts, log, progress: ran.extend(parts) or log("heads 1/1: icons")
+        trial_grid,
+        "fill",
+        lambda parts, log, progress: ran.extend(parts) or log("heads 1/1: icons"),
     )
-    monkeypatch.setattr(trials, "collect", lambda: written.append(True))
+    monkeypatch.setattr(trial_grid, "collect", lambda: written.append(True))
     code, out, _ = run("bench", "loss-quality", "--part", "heads")
     assert code == 0 and ran == ["heads"] and not written and "heads 1/1: icons" in out
-    assert run("bench", "loss-quality")[0] == 0 and ran[1:] == list(trials.PARTS) and written
+    assert run("bench", "loss-quality")[0] == 0 and ran[1:] == list(trial_grid.PARTS) and written
     code, _, err = run("bench", "loss-quality", "--part", "tails")
     assert code == 2 and "heads" in err
 
 
 def test_bench_architectures_fills_collects_and_prints(run, monkeypatch):
-    from lib.benchmarks.architectures import quality, sample
+    from lib.studies.architectures import exhaustive_cross_encoder, results
 
     done = []
-    monkeypatch.setattr(quality, "fill", lambda log, progress: log("scenes: dual encoder, part 1 of 1"))
-    monkeypatch.setattr(quality, "collect", lambda: done.append("table"))
-    monkeypatch.setattr(sample, "collect", lambda log, progress: done.append("sample"))
+    monkeypatch.setattr(
+        results, "fill", lambda log, progress: log("scenes: dual encoder, part 1 of 1")
+    )
+    monkeypatch.setattr(results, "collect", lambda: done.append("table"))
+    monkeypatch.setattr(
+        exhaustive_cross_encoder, "collect", lambda log, progress: done.append("sample")
+    )
     code, out, _ = run("bench", "architectures")
     assert code == 0 and done == ["table", "sample"] and "part 1 of 1" in out
     assert "architectures, 95% intervals by item" in out
@@ -424,24 +445,23 @@ def test_measurements_are_counted_on_a_bar_that_ends_full(monkeypatch):
 
     from rich.console import Console
 
-    from lib.benchmarks.alone import Cost
-    from lib.benchmarks.ann import faiss_cost
-    from lib.benchmarks.architectures import maxsim_cost
-    from lib.benchmarks.losses import cost as loss_cost
-    from lib.benchmarks.metrics import cost as metric_cost
     from lib.cli import output
-    from lib.cli.benches import measuring
+    from lib.cli.bench import measuring
+    from lib.studies.peers import faiss, maxsim
+    from lib.studies.peers import losses as loss_cost
+    from lib.studies.peers import metrics as metric_cost
+    from lib.studies.peers.isolated_process import Cost
 
     cost = Cost([0.0], [1.0], 10**6, dict.fromkeys([*metric_cost.METRICS, "mean", "loss"], 1.0))
     sides = {"images": np.zeros(2), "captions": np.zeros(10)}
-    for module in (faiss_cost, maxsim_cost, loss_cost, metric_cost):
+    for module in (faiss, maxsim, loss_cost, metric_cost):
         monkeypatch.setattr(module, "measure_alone", lambda *args, **options: cost)
     monkeypatch.setattr(metric_cost, "coco_inputs", lambda *_: sides)
     for name in ("search_inputs", "build_inputs"):
-        monkeypatch.setattr(faiss_cost, name, lambda n, n_queries: {})
+        monkeypatch.setattr(faiss, name, lambda n, n_queries: {})
     tables = {
-        "6/6": lambda tell: faiss_cost.table(progress=tell),
-        "4/4": lambda tell: maxsim_cost.table(2, 2, length=2, dim=2, progress=tell),
+        "6/6": lambda tell: faiss.table(progress=tell),
+        "4/4": lambda tell: maxsim.table(2, 2, length=2, dim=2, progress=tell),
         f"{2 * len(loss_cost.JOBS)}/": lambda tell: loss_cost.table([2, 4], dim=2, progress=tell),
         f"{len(metric_cost.SYSTEMS)}/": lambda tell: metric_cost.table(5, 12, progress=tell),
         "3/3": lambda tell: metric_cost.coco_table(progress=tell),
@@ -460,7 +480,17 @@ def test_measurements_are_counted_on_a_bar_that_ends_full(monkeypatch):
 def test_plan_prints_options_and_what_is_not_known(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     code, out, err = run(
-        "plan", "--vectors", "5.85e9", "--dim", "512", "--recall", "0.95", "--qps", "1000", "--ram", "192"
+        "plan",
+        "--vectors",
+        "5.85e9",
+        "--dim",
+        "512",
+        "--recall",
+        "0.95",
+        "--qps",
+        "1000",
+        "--ram",
+        "192",
     )
     assert code == 0 and not err
     assert "5,850,000,000 vectors x 512" in out and "HNSW, 32 links" in out and "Not known" in out
@@ -475,7 +505,10 @@ def test_plan_shows_how_its_formulas_were_checked(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vectors", "many"], "vectors must be a whole number up to 1e18, such as 1000000 or 5.85e9, got"),
+        (
+            ["--vectors", "many"],
+            "vectors must be a whole number up to 1e18, such as 1000000 or 5.85e9, got",
+        ),
         (["--recall", "95"], "recall lies above 0 and at most at 1, got 95.0"),
         (["--ram", "0"], "ram_gb must be a finite number above 0, got 0.0"),
         (["--dim", "0"], "d must be at least 1, got 0"),
@@ -490,18 +523,23 @@ def test_plans_that_cannot_be_are_one_line(run, arguments, message):
 
 
 def test_bench_faiss_says_how_many_times_as_fast(run, monkeypatch):
-    from lib.benchmarks.alone import Cost
-    from lib.benchmarks.ann import faiss_cost
+    from lib.studies.peers import faiss
+    from lib.studies.peers.isolated_process import Cost
 
     asked = []
 
     def measured(module, key, arrays, *, repeats):
         asked.append((key, repeats))
-        return Cost([0.0] * repeats, [2.0 if key.endswith("ours") else 8.0] * repeats, 10**6, {"recall": 1.0})
+        return Cost(
+            [0.0] * repeats,
+            [2.0 if key.endswith("ours") else 8.0] * repeats,
+            10**6,
+            {"recall": 1.0},
+        )
 
-    monkeypatch.setattr(faiss_cost, "measure_alone", measured)
-    monkeypatch.setattr(faiss_cost, "search_inputs", lambda n, n_queries: {})
-    monkeypatch.setattr(faiss_cost, "build_inputs", lambda n, n_queries: {})
+    monkeypatch.setattr(faiss, "measure_alone", measured)
+    monkeypatch.setattr(faiss, "search_inputs", lambda n, n_queries: {})
+    monkeypatch.setattr(faiss, "build_inputs", lambda n, n_queries: {})
     monkeypatch.setenv("COLUMNS", "220")
     code, out, _ = run("bench", "faiss", "--repeats", "2")
     assert code == 0 and "exact search" in out and "IVF-PQ build" in out and "4.0" in out
@@ -511,15 +549,19 @@ def test_bench_faiss_says_how_many_times_as_fast(run, monkeypatch):
 @pytest.fixture
 def small_grid(monkeypatch, tmp_path):
     """Few configs and short timings, in a data folder of their own."""
-    from lib.benchmarks.ann import committed, configs, harness
+    from lib.studies.ann import committed_run, configs, harness
     from tests.benchmarks.ann.toy import IVF, toy
 
     grid = {"Flat": lambda n, d: [configs.Config("Flat", "Flat")], "IVF": lambda n, d: [IVF]}
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(configs, "GRID", grid)
-    monkeypatch.setattr(committed, "PARTS", [committed.Part(toy, configs.standard, remedied=True)])
-    monkeypatch.setattr(committed, "REMEDIES", {"remedies": lambda corpus: [{"corpus": corpus.name}]})
-    monkeypatch.setattr(committed, "TABLES", ("quality", "timings", "remedies"))
+    monkeypatch.setattr(
+        committed_run, "PARTS", [committed_run.Part(toy, configs.standard, remedied=True)]
+    )
+    monkeypatch.setattr(
+        committed_run, "REMEDIES", {"remedies": lambda corpus: [{"corpus": corpus.name}]}
+    )
+    monkeypatch.setattr(committed_run, "TABLES", ("quality", "timings", "remedies"))
     monkeypatch.setattr(harness, "LEAST_SINGLE", 2)
     monkeypatch.setenv("COLUMNS", "250")
 
@@ -533,7 +575,9 @@ def small_grid(monkeypatch, tmp_path):
     ],
 )
 def test_bench_ann_refuses_numbers_before_the_work(run, option, value, message, monkeypatch):
-    monkeypatch.setattr("lib.benchmarks.ann.exchange.open_corpus", lambda *_, **__: pytest.fail("began"))
+    monkeypatch.setattr(
+        "lib.studies.ann.ann_benchmarks_io.open_corpus", lambda *_, **__: pytest.fail("began")
+    )
     code, _, err = run("bench", "ann", "--corpus", "icons", option, value)
     assert code == 2 and message in err
 
@@ -541,7 +585,18 @@ def test_bench_ann_refuses_numbers_before_the_work(run, option, value, message, 
 def test_bench_ann_measures_a_file_and_writes_what_it_found(run, small_grid, tmp_path):
     rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
     np.save(tmp_path / "mine.npy", rows)
-    asked = ["--corpus", "mine.npy", "--families", "IVF", "--repeats", "1", "-k", "5", "--metric", "l2"]
+    asked = [
+        "--corpus",
+        "mine.npy",
+        "--families",
+        "IVF",
+        "--repeats",
+        "1",
+        "-k",
+        "5",
+        "--metric",
+        "l2",
+    ]
     code, out, _ = run("bench", "ann", *asked, "--out", "found", "--target", "0.99")
     assert code == 0 and "mine, last 30 held out, 270 vectors" in out and "recall@5 >= 0.99" in out
     assert "nprobe 4" in out and "cores" in out
@@ -581,7 +636,10 @@ def test_an_ascii_terminal_and_an_unknown_backend_are_no_tracebacks(tmp_path):
     options = ["search", "alarm clock", "--out", tmp_path / "größe.png"]
     setting = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "MPLBACKEND": "nonsense"}
     done = subprocess.run(
-        [sys.executable, "-c", code, *options], env=os.environ | setting, capture_output=True, text=True
+        [sys.executable, "-c", code, *options],
+        env=os.environ | setting,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert "gr\\xf6\\xdfe.png" in done.stdout and (tmp_path / "größe.png").exists()

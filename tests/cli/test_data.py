@@ -8,15 +8,15 @@ import json
 import numpy as np
 import pytest
 
-from lib.datasets import published
+from lib.core.files import sha256_of
+from lib.core.qrels import Qrels
+from lib.datasets import registry
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import MINIATURE, Count, MissingMediaError
-from lib.datasets.fetching import sources
-from lib.datasets.fetching.downloads import Source
-from lib.datasets.fetching.sources import Offer
-from lib.datasets.published import Corpus
-from lib.files import sha256_of
-from lib.qrels import Qrels
+from lib.datasets.completeness import MINIATURE, Count, MissingMediaError
+from lib.datasets.download import sources
+from lib.datasets.download.downloads import Source
+from lib.datasets.download.sources import Offer
+from lib.datasets.registry import Corpus
 from tests.cli.conftest import one_line
 from tests.datasets.fetching.ranged_server import ranged_server
 
@@ -36,14 +36,28 @@ def corpus_of(found, of=20):
         qrels = Qrels(np.arange(found + 1), np.arange(found), np.ones(found, np.int64), found)
         texts = Count("captions", 20, 20)
         return CaptionedMedia(
-            "tiny", split, "image", list(range(found)), ids, ids, ids, qrels, captions, (count, texts), lost
+            "tiny",
+            split,
+            "image",
+            list(range(found)),
+            ids,
+            ids,
+            ids,
+            qrels,
+            captions,
+            (count, texts),
+            lost,
         )
 
     def write_miniature(folder):
         folder.mkdir(exist_ok=True)
-        (folder / MINIATURE).write_text(json.dumps({"splits": {"test": {"images": 20, "captions": 100}}}))
+        (folder / MINIATURE).write_text(
+            json.dumps({"splits": {"test": {"images": 20, "captions": 100}}})
+        )
 
-    return Corpus("tiny", ("test", "train"), load, write_miniature, {"captions": ("all", "first 5")})
+    return Corpus(
+        "tiny", ("test", "train"), load, write_miniature, {"captions": ("all", "first 5")}
+    )
 
 
 @pytest.fixture
@@ -51,7 +65,7 @@ def tiny(monkeypatch):
     """Puts a corpus named tiny, and where it comes from, in the place of the published ones."""
 
     def put(found=20, offer=FREE):
-        monkeypatch.setattr(published, "CORPORA", {"tiny": corpus_of(found)})
+        monkeypatch.setattr(registry, "CORPORA", {"tiny": corpus_of(found)})
         monkeypatch.setattr(sources, "OFFERS", {"tiny": offer})
 
     put()
@@ -62,7 +76,7 @@ def test_list_names_every_corpus_its_splits_and_what_it_takes(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run("data", "list")
     assert code == 0
-    for name, corpus in published.CORPORA.items():
+    for name, corpus in registry.CORPORA.items():
         assert name in out and corpus.splits[0] in out
     assert "6.6 GB and 1 file of unknown size" in out and "nothing" in out
 
@@ -76,8 +90,8 @@ def test_check_of_a_complete_corpus(run, tiny):
 def test_check_takes_the_protocol_as_options(run, tiny, monkeypatch):
     code, out, _ = run("data", "check", "tiny", "--root", ".", "--option", "captions=first 5")
     assert code == 0 and "complete; --decode" in out
-    corpus = dataclasses.replace(published.CORPORA["tiny"], options={})
-    monkeypatch.setattr(published, "CORPORA", {"tiny": corpus})
+    corpus = dataclasses.replace(registry.CORPORA["tiny"], options={})
+    monkeypatch.setattr(registry, "CORPORA", {"tiny": corpus})
     code, _, err = run("data", "check", "tiny", "--root", ".", "--option", "captions=all")
     assert code == 2 and "tiny has no options" in one_line(err)
 
@@ -162,11 +176,19 @@ def test_download_brings_the_files_of_a_split_or_those_named(run, tiny, tmp_path
         code, out, _ = run("data", "download", "tiny", "--root", "here", "--accept-terms")
         assert code == 0 and "a.csv: downloaded, SHA-256 as published" in out
         assert [path for path, _, _ in server.asked] == ["a.csv"]
-        code, out, _ = run("data", "download", "tiny", "--root", "here", "--split", "train", "--accept-terms")
-        assert "a.csv: there, SHA-256 as published" in out and "b.csv: downloaded. Unverified" in out
+        code, out, _ = run(
+            "data", "download", "tiny", "--root", "here", "--split", "train", "--accept-terms"
+        )
+        assert (
+            "a.csv: there, SHA-256 as published" in out and "b.csv: downloaded. Unverified" in out
+        )
         run("data", "download", "tiny", "--root", "here", "--file", "c.csv", "--accept-terms")
         assert [path for path, _, _ in server.asked] == ["a.csv", "b.csv", "c.csv"]
-        assert {path.name for path in (tmp_path / "here").glob("*.csv")} == {"a.csv", "b.csv", "c.csv"}
+        assert {path.name for path in (tmp_path / "here").glob("*.csv")} == {
+            "a.csv",
+            "b.csv",
+            "c.csv",
+        }
 
 
 def test_download_refuses_what_does_not_fit_on_the_disk(run, tiny):
@@ -190,8 +212,14 @@ def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
             ["check", "tinny", "--root", "."],
             "the corpus must be one of 'tiny'; got 'tinny'. Did you mean 'tiny'?",
         ),
-        (["check", "tiny", "--root", ".", "--split", "tset"], "--split must be one of 'test', 'train'"),
-        (["check", "tiny", "--root", "nowhere"], "nowhere is no folder; `crossmodal data download tiny"),
+        (
+            ["check", "tiny", "--root", ".", "--split", "tset"],
+            "--split must be one of 'test', 'train'",
+        ),
+        (
+            ["check", "tiny", "--root", "nowhere"],
+            "nowhere is no folder; `crossmodal data download tiny",
+        ),
         (
             ["check", "tiny", "--root", ".", "--option", "captions"],
             "must be NAME=VALUE, for example captions=all",
@@ -204,7 +232,10 @@ def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
             ["check", "tiny", "--root", ".", "--option", "captions=5"],
             "must be one of 'all', 'first 5'; got '5'",
         ),
-        (["check", "tiny", "--root", ".", *2 * ["--option", "captions=all"]], "captions is given twice"),
+        (
+            ["check", "tiny", "--root", ".", *2 * ["--option", "captions=all"]],
+            "captions is given twice",
+        ),
         (["fixture", "tinny", "here"], "the corpus must be one of"),
         (["download", "tinny", "--root", "here"], "the corpus must be one of"),
         (["download", "tiny", "--root", "here", "--file", "x"], "no file is named 'x'"),

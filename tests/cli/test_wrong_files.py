@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from lib.datasets.published import CORPORA
+from lib.datasets.registry import CORPORA
 
 
 def contents() -> dict[str, bytes]:
@@ -86,5 +86,7 @@ def test_numbers_out_of_range(run):
     floats = ("vectors", "recall", "qps", "ram", "bandwidth", "ssd")
     calls = [["plan", f"--{option}", value] for option in floats for value in wrong]
     whole = ("dim", "cores", "replicas", "nprobe")
-    calls += [["plan", f"--{option}", value] for option in whole for value in ("0", "-1", "9" * 400)]
+    calls += [
+        ["plan", f"--{option}", value] for option in whole for value in ("0", "-1", "9" * 400)
+    ]
     assert offenders(run, calls) == []

@@ -34,7 +34,9 @@ def first_better(scores, neighbours, entry):
 
 def plain_with_memory(scores, neighbours, entry):
     path = [entry]
-    while fresh := [n for n in neighbours[path[-1]] if n not in path and scores[n] >= scores[path[-1]]]:
+    while fresh := [
+        n for n in neighbours[path[-1]] if n not in path and scores[n] >= scores[path[-1]]
+    ]:
         path.append(max(fresh, key=lambda node: scores[node]))
     return path
 

@@ -24,7 +24,10 @@ def differing(of_queries=None, of_base=None, count=np.not_equal):
 
     def function(queries, base, normals):
         asked, held = queries @ normals.T, base @ normals.T
-        cuts = [np.median(held, axis=0) if cut is None else cut(asked, held) for cut in (of_queries, of_base)]
+        cuts = [
+            np.median(held, axis=0) if cut is None else cut(asked, held)
+            for cut in (of_queries, of_base)
+        ]
         return count((asked >= cuts[0])[:, None], (held >= cuts[1])[None]).sum(axis=2)
 
     return function
@@ -52,7 +55,9 @@ def loss(parallel=None, combine=None):
     def function(rows, decoded, eta):
         residual = rows - decoded
         unit = rows / np.linalg.norm(rows, axis=1)[:, None]
-        along = (residual * unit).sum(axis=1) if parallel is None else parallel(residual, rows, decoded)
+        along = (
+            (residual * unit).sum(axis=1) if parallel is None else parallel(residual, rows, decoded)
+        )
         whole = (residual**2).sum(axis=1)
         return whole + (eta - 1) * along**2 if combine is None else combine(along, whole, eta)
 
@@ -71,12 +76,16 @@ MISTAKES = {
         (sides(lambda products: products), "the products, not their sides"),
         (lambda rows, normals: (normals[:1] @ rows.T >= 0).astype(int), "the result has shape"),
         (
-            lambda rows, normals: (rows @ normals.T >= np.median(rows @ normals.T, axis=0)).astype(int),
+            lambda rows, normals: (rows @ normals.T >= np.median(rows @ normals.T, axis=0)).astype(
+                int
+            ),
             "depend on the rows beside it",
         ),
         (
             lambda rows, normals: (
-                (rows @ normals.T >= 0).astype(int) if len(rows) > 1 else np.ones((1, len(normals)), int)
+                (rows @ normals.T >= 0).astype(int)
+                if len(rows) > 1
+                else np.ones((1, len(normals)), int)
             ),
             "depend on the rows beside it",
         ),
@@ -85,9 +94,15 @@ MISTAKES = {
         (curve(lambda cosine: (1 + cosine) / 2), "linear in the cosine"),
         (curve(lambda cosine: cosine), "the cosine itself"),
         (curve(lambda cosine: np.arccos(cosine) / np.pi), "the chance to be separated"),
-        (curve(lambda cosine: 1 - np.degrees(np.arccos(cosine)) / np.pi), "degrees are divided by pi"),
+        (
+            curve(lambda cosine: 1 - np.degrees(np.arccos(cosine)) / np.pi),
+            "degrees are divided by pi",
+        ),
         (curve(lambda cosine: 1 - np.arccos(cosine) / (2 * np.pi)), "divided by a whole turn"),
-        (curve(joined=lambda p, bits, tables: (1 - (1 - p) ** tables) ** bits), "have changed places"),
+        (
+            curve(joined=lambda p, bits, tables: (1 - (1 - p) ** tables) ** bits),
+            "have changed places",
+        ),
         (curve(joined=lambda p, bits, tables: p ** (bits * tables)), "all tables must agree"),
         (curve(joined=lambda p, bits, tables: tables * p**bits), "chances of tables are added"),
     ],

@@ -31,7 +31,10 @@ def pieces(rows, books):
 
 def rounded(queries, books):
     """Queries as their own codes."""
-    near = [((q[:, None] - b) ** 2).sum(axis=2).argmin(axis=1) for q, b in zip(pieces(queries, books), books)]
+    near = [
+        ((q[:, None] - b) ** 2).sum(axis=2).argmin(axis=1)
+        for q, b in zip(pieces(queries, books), books)
+    ]
     return np.concatenate([book[code] for book, code in zip(books, near)], axis=1)
 
 
@@ -47,7 +50,9 @@ def unsummed(queries, books, codes):
 
 def every_other(queries, books, codes):
     m = len(books)
-    return scores_from_tables(np.concatenate([queries[:, j::m] for j in range(m)], axis=1), books, codes)
+    return scores_from_tables(
+        np.concatenate([queries[:, j::m] for j in range(m)], axis=1), books, codes
+    )
 
 
 def squared(queries, books, codes):
@@ -115,7 +120,10 @@ MISTAKES = {
         (sorted_cells(euclidean), "Euclidean distances"),
         (sorted_cells(lambda q, c: -cosine(q, c)), "the worst cells come first"),
         (lambda q, c, p: np.sort(sorted_cells(cosine)(q, c, p), axis=1), "sorted by their number"),
-        (lambda q, c, p: np.argsort(cosine(q, c), axis=1)[:, ::-1][:, :p], "equal cosine the larger number"),
+        (
+            lambda q, c, p: np.argsort(cosine(q, c), axis=1)[:, ::-1][:, :p],
+            "equal cosine the larger number",
+        ),
         (lambda q, c, p: cosine(q, c).argmax(axis=1), "one cell per query"),
         (lambda q, c, p: -np.sort(-cosine(q, c), axis=1)[:, :p], "expected integers"),
         (lambda q, c, p: sorted_cells(cosine)(q, c, p).T, "It is the transpose"),
@@ -144,10 +152,16 @@ MISTAKES = {
     "lists.tune": [
         (lambda n, learn, test, k, t: choose(n, test, test, k, t), "chose on the test queries"),
         (lambda n, learn, test, k, t: choose(n, learn, learn, k, t), "reports the learn queries"),
-        (lambda n, learn, test, k, t: choose(np.arange(len(n)), learn, test, k, t), "the place in the list"),
+        (
+            lambda n, learn, test, k, t: choose(np.arange(len(n)), learn, test, k, t),
+            "the place in the list",
+        ),
         (strictly, "equals the target is refused"),
         (best, "not the cheapest that is enough"),
-        (lambda n, learn, test, k, t: np.multiply(choose(n, learn, test, k, t), (1, k)), "in neighbours"),
+        (
+            lambda n, learn, test, k, t: np.multiply(choose(n, learn, test, k, t), (1, k)),
+            "in neighbours",
+        ),
         (first_or_nothing, "a target that nothing reaches"),
     ],
 }

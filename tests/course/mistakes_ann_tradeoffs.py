@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.course.reference_answers import codes_that_fit, found_by_distance, frontier_of, honest_benchmark
+from tests.course.reference_answers import (
+    codes_that_fit,
+    found_by_distance,
+    frontier_of,
+    honest_benchmark,
+)
 
 
 def sweeping(keep=np.greater, ties=-1):
@@ -47,7 +52,9 @@ def near(threshold=lambda kth, slack: kth + slack, at=None, missing=True, once=T
 
 def by_id(run, distances, slack):
     k = run.shape[1]
-    return np.mean([len(set(ids) & set(np.argsort(far)[:k])) / k for ids, far in zip(run, distances)])
+    return np.mean(
+        [len(set(ids) & set(np.argsort(far)[:k])) / k for ids, far in zip(run, distances)]
+    )
 
 
 def all_that_came(run, distances, slack):
@@ -68,7 +75,10 @@ def benchmark(alone=True, warm=True, centre=np.median, recall=None):
     def function(search, queries, own, true, k, clock):
         if warm:
             search(queries[:1], k)
-        seconds, asked = [], [queries[i : i + 1] for i in range(len(queries))] if alone else [queries]
+        seconds, asked = (
+            [],
+            [queries[i : i + 1] for i in range(len(queries))] if alone else [queries],
+        )
         for some in asked:
             start = clock()
             search(some, k)
@@ -89,7 +99,9 @@ def itself_too(found, own, true, k):
 
 
 def k_only(found, own, true, k):
-    return share_of([[i for i in run[:k] if i != me] for run, me in zip(found, own)], true[:, 1:], k)
+    return share_of(
+        [[i for i in run[:k] if i != me] for run, me in zip(found, own)], true[:, 1:], k
+    )
 
 
 def first_column(found, own, true, k):

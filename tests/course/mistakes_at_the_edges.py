@@ -22,7 +22,9 @@ def unstable(scores, k):
 
 
 def first_of_unequal(queries, centroids, nprobe):
-    return unstable(queries @ (centroids / np.sqrt((centroids**2).sum(axis=1, keepdims=True))).T, nprobe)
+    return unstable(
+        queries @ (centroids / np.sqrt((centroids**2).sum(axis=1, keepdims=True))).T, nprobe
+    )
 
 
 def counted(minlength, sort):
@@ -95,7 +97,9 @@ def floored(floor):
 
 
 def order_above(floor):
-    return lambda first, second: np.argsort(-np.where(np.isneginf(second), first + floor, second), axis=1)
+    return lambda first, second: np.argsort(
+        -np.where(np.isneginf(second), first + floor, second), axis=1
+    )
 
 
 def own_ties_counted(scores, owner):
@@ -118,7 +122,11 @@ def overflowing_negatives(anchor, positive, negatives, scale):
 
 def overflowing_gradient(cosines, scale):
     weights = np.exp(scale * cosines)
-    return scale * (weights / weights.sum(axis=1, keepdims=True) - np.eye(*cosines.shape)) / len(cosines)
+    return (
+        scale
+        * (weights / weights.sum(axis=1, keepdims=True) - np.eye(*cosines.shape))
+        / len(cosines)
+    )
 
 
 def shifted_by_all(logits, same):
@@ -146,7 +154,10 @@ def decoded(queries, books, codes):
 MISTAKES = {
     # an equality
     "triplet.semi_hard": [
-        (lambda c, m: (c <= right_of(c)) & (c > right_of(c) - m) & off_diagonal(c), "exactly as high as"),
+        (
+            lambda c, m: (c <= right_of(c)) & (c > right_of(c) - m) & off_diagonal(c),
+            "exactly as high as",
+        ),
         (lambda c, m: (c < right_of(c)) & (c >= right_of(c) - m), "exactly the margin below"),
         (lambda c, m: semi_hard(c, m) * 2, "expected booleans"),
         (lambda c, m: np.where(semi_hard(c, m / 2), 1, 0), "half the width"),
@@ -179,7 +190,9 @@ MISTAKES = {
     "mnr.gradient": [(overflowing_gradient, "at scale 2000")],
     "cross.negatives": [(shifted_by_all, "beside a right column with a logit of 1,000")],
     "late.padded": [(floored(floor), "looked small enough") for floor in (-1e4, -1e9)],
-    "two_stage.order": [(order_above(floor), "works until a logit falls below") for floor in (-1e6, -1e9)],
+    "two_stage.order": [
+        (order_above(floor), "works until a logit falls below") for floor in (-1e6, -1e9)
+    ],
     # off by one, and its kin
     "start.hit_rate": [
         (lambda ids, right, k: hit_rate(ids, right, k - 1), "it looks one rank too short"),

@@ -35,7 +35,9 @@ def first_own(scores, owner):
 
 def together(scores, owner):
     starts = np.searchsorted(np.sort(owner), np.arange(len(scores)))
-    best = np.maximum.reduceat(scores, starts, axis=1)[np.arange(len(scores)), np.arange(len(scores))]
+    best = np.maximum.reduceat(scores, starts, axis=1)[
+        np.arange(len(scores)), np.arange(len(scores))
+    ]
     return 1 + ((scores >= best[:, None]) & ~_own(scores, owner)).sum(axis=1)
 
 

@@ -83,7 +83,9 @@ def naive(x):
 
 
 def loss_of(log_softmax):
-    return lambda logits: -(np.diag(log_softmax(logits)) + np.diag(log_softmax(logits.T))).mean() / 2
+    return lambda logits: (
+        -(np.diag(log_softmax(logits)) + np.diag(log_softmax(logits.T))).mean() / 2
+    )
 
 
 def gradient_of(log_softmax):
@@ -110,7 +112,9 @@ def ranking_of(log_softmax):
 
 def ranking_gradient_of(log_softmax):
     def function(cosines, scale):
-        return scale * (np.exp(log_softmax(scale * cosines)) - np.eye(*cosines.shape)) / len(cosines)
+        return (
+            scale * (np.exp(log_softmax(scale * cosines)) - np.eye(*cosines.shape)) / len(cosines)
+        )
 
     return function
 
@@ -175,8 +179,12 @@ def mask_subtracted(query, documents, mask):
 
 def reranked_by(order):
     def function(ids, scores, depth):
-        heads = [row[:depth][order(s[:depth], row[:depth])] for row, s in zip(ids, scores, strict=True)]
-        return np.concatenate([np.array(heads).reshape(len(ids), depth), ids[:, depth:]], axis=1).astype(int)
+        heads = [
+            row[:depth][order(s[:depth], row[:depth])] for row, s in zip(ids, scores, strict=True)
+        ]
+        return np.concatenate(
+            [np.array(heads).reshape(len(ids), depth), ids[:, depth:]], axis=1
+        ).astype(int)
 
     return function
 
@@ -252,7 +260,9 @@ def asked_for_k_first(search, n, allowed, k):
 
 
 def ef_before_the_last_miss(efs, hits, k, target):
-    at = [right.surely_reaching(efs[i : i + 1], hits[i : i + 1], k, target) for i in range(len(efs))]
+    at = [
+        right.surely_reaching(efs[i : i + 1], hits[i : i + 1], k, target) for i in range(len(efs))
+    ]
     enough = [i for i in range(len(efs)) if -1 not in at[i:]]
     return efs[enough[0]] if enough else -1
 
@@ -350,7 +360,9 @@ def zero_is_silence(mine, theirs):
 
     names = sorted({*mine, *theirs})
     left_open = [name for name in names if silent(mine, name) or silent(theirs, name)]
-    return [name for name in names if name not in left_open and mine[name] != theirs[name]], left_open
+    return [
+        name for name in names if name not in left_open and mine[name] != theirs[name]
+    ], left_open
 
 
 LOW_ROW = "one row lies 2000 below the other"
@@ -360,7 +372,9 @@ MISTAKES = {
         (nudged, "in no fixed order"),
     ],
     "space.normalise": [(refusing_short_rows, "a row of length 5e-6")],
-    "metrics.reciprocal_rank": [(lambda ids, few: right.reciprocal_rank(ids[:-1], few), "The last rank")],
+    "metrics.reciprocal_rank": [
+        (lambda ids, few: right.reciprocal_rank(ids[:-1], few), "The last rank")
+    ],
     "metrics.average_precision": [
         (precision_above(0, -1), "Item 0 is an item like any other"),
         (precision_above(-1, 0), "Item 0 is an item like any other"),
@@ -369,7 +383,10 @@ MISTAKES = {
         (lambda found, every, k: max(every) and right.ndcg(found, every, k), "no relevant item")
     ],
     "metrics.chance": [
-        (lambda n, r, k: 1.0 if k >= n - r else right.chance_hit_rate(n, r, k), "just the two wrong items"),
+        (
+            lambda n, r, k: 1.0 if k >= n - r else right.chance_hit_rate(n, r, k),
+            "just the two wrong items",
+        ),
         (lambda n, r, k: right.chance_hit_rate(n, max(r, 1), k), "Nothing is relevant"),
     ],
     "traps.pessimistic_r1": [
@@ -382,7 +399,10 @@ MISTAKES = {
     ],
     "traps.mcnemar": [(mcnemar_in_64_bits, "does not fit into 64 bits")],
     "triplet.hinge": [
-        (lambda r, w, m: np.where(w == r, 0, np.maximum(m + w - r, 0)).mean(), "by hand it is 0.125")
+        (
+            lambda r, w, m: np.where(w == r, 0, np.maximum(m + w - r, 0)).mean(),
+            "by hand it is 0.125",
+        )
     ],
     "triplet.batch": [(batch_without_equals, "exactly as high as the right one costs nothing")],
     "triplet.max_of_hinges": [
@@ -394,8 +414,14 @@ MISTAKES = {
     "infonce.tutorial": [
         (tutorial_of(naive), "at a temperature of 0.001"),
         (tutorial_of(shifted_by_one_maximum), "at a temperature of 0.001"),
-        (tutorial_of(lambda x: right.log_softmax(np.clip(x, -500, 500))), "at a temperature of 0.001"),
-        (tutorial_of(lambda x: np.log(np.exp(right.log_softmax(x)) + 1e-9)), "at a temperature of 0.001"),
+        (
+            tutorial_of(lambda x: right.log_softmax(np.clip(x, -500, 500))),
+            "at a temperature of 0.001",
+        ),
+        (
+            tutorial_of(lambda x: np.log(np.exp(right.log_softmax(x)) + 1e-9)),
+            "at a temperature of 0.001",
+        ),
     ],
     "infonce.running": [
         (shifted_by_the_first_block, "around 0 and then around 1000"),
@@ -405,7 +431,9 @@ MISTAKES = {
     ],
     "mnr.loss": [(ranking_of(shifted_by_one_maximum), "the loss is infinite or NaN")],
     "mnr.gradient": [(ranking_gradient_of(shifted_by_one_maximum), "at scale 2000 row 1")],
-    "mnr.hard_negatives": [(with_negatives_of(shifted_by_one_maximum), "the loss is infinite or NaN")],
+    "mnr.hard_negatives": [
+        (with_negatives_of(shifted_by_one_maximum), "the loss is infinite or NaN")
+    ],
     "shootout.interval": [
         (interval_from(3), "it raised ValueError"),
         (interval_from(2, of_none=True), "no seed at all"),
@@ -418,18 +446,25 @@ MISTAKES = {
     "late.filip": [
         (
             lambda a, b: (
-                -(np.diag(shifted_by_one_maximum(a)) + np.diag(shifted_by_one_maximum(b.T))).mean() / 2
+                -(np.diag(shifted_by_one_maximum(a)) + np.diag(shifted_by_one_maximum(b.T))).mean()
+                / 2
             ),
             "with logits of 1000",
         )
     ],
     "two_stage.rerank": [
         (reranked_by(by_id_if_few), "with 40 items, depth 30"),
-        (reranked_by(lambda scores, ids: np.argsort(1e-9 * ids - scores)), "with 40 items, depth 30"),
+        (
+            reranked_by(lambda scores, ids: np.argsort(1e-9 * ids - scores)),
+            "with 40 items, depth 30",
+        ),
         (with_a_floor, "with 40 items, depth 30"),
     ],
     "two_stage.depth": [(depth_zero_below, "with 2 ms it does not return 0")],
-    "two_stage.fuse": [(fused_and_rounded, "nearly equal"), (fused_with_last, "it raised IndexError")],
+    "two_stage.fuse": [
+        (fused_and_rounded, "nearly equal"),
+        (fused_with_last, "it raised IndexError"),
+    ],
     "two_stage.order": [
         (sorted_twice, "of 40 items"),
         (below_the_lowest, "with logits of -2e30"),
@@ -447,8 +482,14 @@ MISTAKES = {
     "lists.recall": [(recall_above_zero, "id 0 is not found")],
     "lists.tune": [(nprobe_before_the_last_miss, "where 4 reaches the target and 8 does not")],
     "lsh.tables": [
-        (lambda cosines, bits, tables: right.shared_bucket(np.abs(cosines), bits, tables), "of -0.5 and -1"),
-        (lambda cosines, bits, tables: right.shared_bucket(cosines.clip(0), bits, tables), "of -0.5 and -1"),
+        (
+            lambda cosines, bits, tables: right.shared_bucket(np.abs(cosines), bits, tables),
+            "of -0.5 and -1",
+        ),
+        (
+            lambda cosines, bits, tables: right.shared_bucket(cosines.clip(0), bits, tables),
+            "of -0.5 and -1",
+        ),
     ],
     "lsh.thresholds": [
         (middle_taken(lambda n: n // 2), "a base of 0, 1, 3 and 4"),
@@ -476,11 +517,15 @@ MISTAKES = {
 # Right answers that read or give a mask as zeros and ones.
 WITH_INTEGER_MASKS = {
     "triplet.semi_hard": lambda cosines, margin: right.semi_hard(cosines, margin).astype(np.uint8),
-    "triplet.max_of_hinges": lambda c, same, margin: right.max_of_hinges(c, same.astype(int), margin),
+    "triplet.max_of_hinges": lambda c, same, margin: right.max_of_hinges(
+        c, same.astype(int), margin
+    ),
     "mnr.mine": lambda cosines, known, k: right.mine_hard_negatives(cosines, known.astype(int), k),
     "sigmoid.gradient": lambda logits, z: right.sigmoid_logit_gradient(logits, z.astype(int)),
     "sigmoid.loss": lambda logits, z: right.sigmoid_loss(logits, z.astype(int)),
-    "late.padded": lambda query, documents, mask: right.maxsim_padded(query, documents, mask.astype(int)),
+    "late.padded": lambda query, documents, mask: right.maxsim_padded(
+        query, documents, mask.astype(int)
+    ),
     "cross.negatives": lambda logits, same: right.hard_negative_chances(logits, same.astype(int)),
     "traps.mcnemar": lambda a, b: right.mcnemar(a.astype(bool), b.astype(bool)),
     "lsh.signature": lambda rows, normals: right.signature(rows, normals).astype(bool),

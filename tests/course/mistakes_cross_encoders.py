@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.course.reference_answers import hard_negative_chances, interaction_part, match_probability
+from tests.course.reference_answers import (
+    hard_negative_chances,
+    interaction_part,
+    match_probability,
+)
 
 
 def softmax(x, axis):

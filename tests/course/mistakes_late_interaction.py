@@ -16,7 +16,9 @@ def all_similarities(query, documents):
 
 
 def filled_with(value):
-    return lambda q, d, m: np.where(m[:, None], all_similarities(q, d), value).max(axis=2).sum(axis=1)
+    return lambda q, d, m: (
+        np.where(m[:, None], all_similarities(q, d), value).max(axis=2).sum(axis=1)
+    )
 
 
 def by_infinity(query, documents, mask):
@@ -68,7 +70,11 @@ def last_of_equals(queries, document, k):
 
 
 def only_winners(queries, document, k):
-    return np.flatnonzero(wins(queries, document))[:k] if k > 2 else keep_most_won(queries, document, k)
+    return (
+        np.flatnonzero(wins(queries, document))[:k]
+        if k > 2
+        else keep_most_won(queries, document, k)
+    )
 
 
 MISTAKES = {

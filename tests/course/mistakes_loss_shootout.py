@@ -149,7 +149,10 @@ MISTAKES = {
         (lambda v, q: (v.mean(), v.min(), v.max()), "smallest and the largest seed"),
         (lambda v, q: (v.mean(), right_width(v, q), right_width(v, q)), "low and high are equal"),
         (lambda v, q: v.mean(), "has shape ()"),
-        (around(lambda v, q: q * np.std(v) / np.sqrt(len(v))), "divide the sum of squares by n - 1"),
+        (
+            around(lambda v, q: q * np.std(v) / np.sqrt(len(v))),
+            "divide the sum of squares by n - 1",
+        ),
         (around(lambda v, q: q * sd(v)), "where single seeds lie"),
         (around(lambda v, q: q * sd(v) / len(v)), "falls with the root of n"),
         (around(lambda v, q: q * sd(v) ** 2 / len(v)), "variance was taken for the deviation"),
@@ -185,7 +188,10 @@ MISTAKES = {
         (error(by_group, lambda groups: 1), "not divided by the number of queries"),
         (error(by_group, lambda groups: len(set(groups))), "divided by the number of groups"),
         (error(runs_of_neighbours), "Only `groups` says"),
-        (error(lambda values, groups: np.bincount(groups, values)[:3]), "the names are no positions"),
+        (
+            error(lambda values, groups: np.bincount(groups, values)[:3]),
+            "the names are no positions",
+        ),
         (unpaired, "By hand: differences"),
     ],
 }

@@ -109,7 +109,8 @@ def infinite_without_negatives(cosines, same, margin):
     right = np.diagonal(cosines)
     worst = [np.where(same, -np.inf, c).max(axis=1) for c in (cosines, cosines.T)]
     return sum(
-        (w - right + margin)[w - right + margin > 0].sum() if np.isfinite(w).all() else np.nan for w in worst
+        (w - right + margin)[w - right + margin > 0].sum() if np.isfinite(w).all() else np.nan
+        for w in worst
     )
 
 

@@ -153,7 +153,10 @@ MISTAKES = {
     "metrics.reciprocal_rank": [
         (from_zero, "as if it came first"),
         (lambda ranked, relevant: 1 / (1 + min(ranks(ranked, relevant))), "added once too often"),
-        (lambda ranked, relevant: float(min(ranks(ranked, relevant), default=0)), "the rank itself"),
+        (
+            lambda ranked, relevant: float(min(ranks(ranked, relevant), default=0)),
+            "the rank itself",
+        ),
         (lambda ranked, relevant: 1 / max(ranks(ranked, relevant)), "the last relevant item"),
         (lambda ranked, relevant: np.mean([1 / r for r in ranks(ranked, relevant)]), "it averages"),
         (lambda ranked, relevant: sum(1 / r for r in ranks(ranked, relevant)), "it adds up"),
@@ -194,7 +197,10 @@ MISTAKES = {
         (lambda n, r, k: 1 - (1 - r / n) ** k, "drawn with replacement"),
         (lambda n, r, k: math.comb(n - r, k) / math.comb(n, k), "the chance of a miss"),
         (lambda n, r, k: math.comb(r, k) / math.comb(n, k) if k > 1 else r / n, "all are found"),
-        (lambda n, r, k: r * math.comb(n - r, k - 1) / math.comb(n, k), "the chance of exactly one"),
+        (
+            lambda n, r, k: r * math.comb(n - r, k - 1) / math.comb(n, k),
+            "the chance of exactly one",
+        ),
         (
             lambda n, r, k: 1 - math.prod((n - r - i) / (n - i) for i in range(1, k + 1)),
             "the share of relevant",

@@ -48,7 +48,9 @@ def benchmark(cut_found, cut_true, middle=np.median):
             found = search(queries[at : at + 1], k + 1)[0]
             seconds.append(clock() - start)
             found, wanted = ([item for item in ids if item != own[at]] for ids in (found, true[at]))
-            hits += len(set(found[: k if cut_found else None]) & set(wanted[: k if cut_true else None]))
+            hits += len(
+                set(found[: k if cut_found else None]) & set(wanted[: k if cut_true else None])
+            )
         return middle(seconds), hits / (k * len(queries))
 
     return function
@@ -63,6 +65,9 @@ MISTAKES = {
     "tradeoffs.honest": [
         (benchmark(False, True), "in one list only, [1, 2, 3]"),
         (benchmark(True, False), "in one list only, [1, 7, 3]"),
-        (benchmark(True, True, lambda seconds: sorted(seconds)[len(seconds) // 2]), "between the two"),
+        (
+            benchmark(True, True, lambda seconds: sorted(seconds)[len(seconds) // 2]),
+            "between the two",
+        ),
     ],
 }

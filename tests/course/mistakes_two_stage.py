@@ -14,7 +14,9 @@ def joined(head, ids, depth):
 
 
 def tail_sorted_too(ids, scores, depth):
-    parts = [sorted_by(ids[:, part], scores[:, part]) for part in (slice(depth), slice(depth, None))]
+    parts = [
+        sorted_by(ids[:, part], scores[:, part]) for part in (slice(depth), slice(depth, None))
+    ]
     return np.concatenate(parts, axis=1)
 
 
@@ -105,7 +107,9 @@ def cut_to_the_shortest(runs, k):
 
 
 def floored(floor):
-    return lambda first, second: np.argsort(-np.where(np.isneginf(second), floor(first), second), axis=1)
+    return lambda first, second: np.argsort(
+        -np.where(np.isneginf(second), floor(first), second), axis=1
+    )
 
 
 MISTAKES = {
@@ -128,8 +132,14 @@ MISTAKES = {
         (choosing(lambda a, b, c, d: (d > 0) * b + c * d), "first stage's 2 ms come before all"),
         (choosing(fits=np.less), "takes the budget exactly is refused"),
         (choosing(pick=lambda d, q: d[np.flatnonzero(q == q.max())[-1]]), "depth 20 is no better"),
-        (choosing(pick=lambda d, q: q.argmax() if d.size > 3 else d[q.argmax()]), "the place in the list"),
-        (choosing(pick=lambda d, q: q.max() if d.size > 3 else d[q.argmax()]), "that is the quality"),
+        (
+            choosing(pick=lambda d, q: q.argmax() if d.size > 3 else d[q.argmax()]),
+            "the place in the list",
+        ),
+        (
+            choosing(pick=lambda d, q: q.max() if d.size > 3 else d[q.argmax()]),
+            "that is the quality",
+        ),
         (anything_rather_than_nothing, "it claims that something fits"),
     ],
     "two_stage.fuse": [

@@ -190,7 +190,9 @@ def honest_choice(validation, test):
 def at_equal_budget(curves):
     pairs = {name: np.array(curve["steps"]) * curve["batch_size"] for name, curve in curves.items()}
     budget = min(seen[-1] for seen in pairs.values())
-    return {name: curve["hits"][np.sum(pairs[name] <= budget) - 1] for name, curve in curves.items()}
+    return {
+        name: curve["hits"][np.sum(pairs[name] <= budget) - 1] for name, curve in curves.items()
+    }
 
 
 def clustered_error(a, b, groups):
@@ -309,7 +311,9 @@ def cells_to_visit(queries, centroids, nprobe):
 
 def adc(queries, codebooks, codes):
     pieces = np.split(queries, len(codebooks), axis=1)
-    tables = [piece @ book.T for piece, book in zip(pieces, codebooks)]  # m times (n_queries, n_codes)
+    tables = [
+        piece @ book.T for piece, book in zip(pieces, codebooks)
+    ]  # m times (n_queries, n_codes)
     return sum(table[:, codes[:, j]] for j, table in enumerate(tables))
 
 
@@ -406,7 +410,9 @@ def load_clips(rows, on_disk, allow_partial):
 def side_by_side(mine, theirs):
     names = sorted({*mine, *theirs})
     left_open = [name for name in names if mine.get(name) is None or theirs.get(name) is None]
-    return [name for name in names if name not in left_open and mine[name] != theirs[name]], left_open
+    return [
+        name for name in names if name not in left_open and mine[name] != theirs[name]
+    ], left_open
 
 
 ANSWERS = {

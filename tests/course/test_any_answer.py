@@ -55,7 +55,9 @@ HARMLESS = {
     "as it is": lambda array: array,
     "tensor": torch.as_tensor,
     "tensor with gradient": with_gradient,
-    "float32 tensor": lambda array: torch.tensor(array.astype("f4") if array.dtype.kind == "f" else array),
+    "float32 tensor": lambda array: torch.tensor(
+        array.astype("f4") if array.dtype.kind == "f" else array
+    ),
     "list of tensors": lambda array: [torch.tensor(row) for row in array] if array.ndim else array,
     "list": lambda array: array.tolist(),
     "tuples": lambda array: nested_tuples(array.tolist()),
@@ -192,7 +194,11 @@ def answers_to(right):
     for error in ERRORS:
         yield f"raises {type(error).__name__}", raising(error), False
     yield "prints", printing(right), True
-    yield "changes its input", changing(right), None  # exercises of numbers alone have nothing to change
+    yield (
+        "changes its input",
+        changing(right),
+        None,
+    )  # exercises of numbers alone have nothing to change
     yield "right once", right_once(right), False
     yield "no argument", lambda: 1, False
     yield "a coroutine", later, False
@@ -210,7 +216,9 @@ def test_check_ends_in_a_verdict_whatever_the_answer_does(capsys):
                 with np.errstate(all="ignore"):
                     verdict = course.check(exercise, function)
             except BaseException as error:
-                offenders.append(f"{exercise}, {name}: {type(error).__name__} leaves check: {error}"[:200])
+                offenders.append(
+                    f"{exercise}, {name}: {type(error).__name__} leaves check: {error}"[:200]
+                )
                 continue
             if must_pass is not None and bool(verdict) != must_pass:
                 offenders.append(f"{exercise}, {name}: {verdict.message}"[:400])
@@ -221,5 +229,7 @@ def test_check_ends_in_a_verdict_whatever_the_answer_does(capsys):
 
 
 def test_masks_may_be_zeros_and_ones(capsys):
-    offenders = [name for name, answer in WITH_INTEGER_MASKS.items() if not course.check(name, answer)]
+    offenders = [
+        name for name, answer in WITH_INTEGER_MASKS.items() if not course.check(name, answer)
+    ]
     assert not offenders, capsys.readouterr().out

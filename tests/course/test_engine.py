@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib import course
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.course import engine, predictions
 from lib.course.engine import Exercise, Wrong, as_array, as_number, call
 
@@ -35,7 +35,11 @@ def negative(function):
 def doubling():
     course.register(
         Exercise(
-            "test.double", "Return twice x.", (double, negative), ("Add it to itself.", "Two times."), "Good."
+            "test.double",
+            "Return twice x.",
+            (double, negative),
+            ("Add it to itself.", "Two times."),
+            "Good.",
         )
     )
     return "test.double"
@@ -121,7 +125,10 @@ def never_ends_and_catches(x):
     ("function", "phrase"),
     [
         (lambda x: leaves(), "it raised SystemExit: 3"),
-        (lambda x: (2 * value for value in x), "it returns a generator, which has computed nothing yet"),
+        (
+            lambda x: (2 * value for value in x),
+            "it returns a generator, which has computed nothing yet",
+        ),
         (lambda x: np.ma.array(2 * x, mask=True), "an array with masked places"),
         (lambda x: [[1, 2], [3]], "cannot be read as an array"),
         (lambda x: np.float16(2.001 * x), "has half precision, three digits"),

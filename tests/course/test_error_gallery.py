@@ -7,8 +7,8 @@ import inspect
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
-from lib.course import error_gallery, wild_metrics
+from lib.core.checks import RetrievalInputError
+from lib.course import error_gallery, wrong_metrics
 from lib.course.error_gallery import EXHIBITS, FAMILIES
 
 LOG3 = np.log2(3)
@@ -92,7 +92,9 @@ HARMLESS = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_agrees_with_the_library_where_the_error_does_not_show(name):
     exhibit = EXHIBITS[name]
-    assert exhibit.wrong(*HARMLESS[name]) == pytest.approx(exhibit.right(*HARMLESS[name]), abs=1e-12)
+    assert exhibit.wrong(*HARMLESS[name]) == pytest.approx(
+        exhibit.right(*HARMLESS[name]), abs=1e-12
+    )
 
 
 def test_rows_of_a_family_and_of_all():
@@ -101,7 +103,9 @@ def test_rows_of_a_family_and_of_all():
     assert sum(len(error_gallery.rows(family)) for family in FAMILIES) == len(every)
     assert list(every[0]) == ["error", "wrong", "right", "what gives it away"]
     refused = next(row for row in every if row["error"] == "NaN is a hit")
-    assert refused["right"] is None and refused["what gives it away"].endswith("(the library refuses)")
+    assert refused["right"] is None and refused["what gives it away"].endswith(
+        "(the library refuses)"
+    )
 
 
 def test_an_unknown_family_is_refused():
@@ -110,10 +114,12 @@ def test_an_unknown_family_is_refused():
 
 
 def test_every_wrong_function_says_where_it_is_seen():
-    functions = [f for name, f in inspect.getmembers(wild_metrics, inspect.isfunction) if name[0] != "_"]
+    functions = [
+        f for name, f in inspect.getmembers(wrong_metrics, inspect.isfunction) if name[0] != "_"
+    ]
     for function in functions:
         assert "Seen in: " in function.__doc__, function.__name__
-    shown = {exhibit.wrong for exhibit in EXHIBITS.values()} | set(wild_metrics.R1_WAYS.values())
+    shown = {exhibit.wrong for exhibit in EXHIBITS.values()} | set(wrong_metrics.R1_WAYS.values())
     assert shown == set(functions)
 
 
@@ -132,7 +138,7 @@ THREE = np.array([[3.0, 1.0, 2.0], [0.0, 3.0, 3.0], [3.0, 0.0, 3.0]])
     ],
 )
 def test_ways_to_r1(way, tied, broken):
-    r1 = wild_metrics.R1_WAYS[way]
+    r1 = wrong_metrics.R1_WAYS[way]
     assert r1(THREE) == pytest.approx(tied)
     # Rows 0 and 1 are NaN, row 2 is a clean hit.
     assert r1(np.array([[np.nan] * 3, [np.nan] * 3, [0.0, 1.0, 3.0]])) == pytest.approx(broken)
@@ -140,4 +146,4 @@ def test_ways_to_r1(way, tied, broken):
 
 def test_all_ways_agree_where_nothing_is_tied():
     scores = np.random.default_rng(0).normal(size=(40, 40)) + 2 * np.eye(40)
-    assert len({r1(scores) for r1 in wild_metrics.R1_WAYS.values()}) == 1
+    assert len({r1(scores) for r1 in wrong_metrics.R1_WAYS.values()}) == 1

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets import activitynet
-from lib.datasets.counts import MINIATURE
+from lib.datasets.completeness import MINIATURE
 from lib.datasets.miniatures.activitynet import MISSING, write_miniature
-from lib.files import DamagedFileError, MissingFileError
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_the_paragraph_is_joined_as_published_or_tidied(bare):
     assert published.captions == "paragraph, as published"
     tidy = activitynet.load(bare, paragraph="tidy", allow_partial=True)
     assert (
-        tidy.texts[0] == f"{sentences[0]} {sentences[1].strip()}" and tidy.checksum() != published.checksum()
+        tidy.texts[0] == f"{sentences[0]} {sentences[1].strip()}"
+        and tidy.checksum() != published.checksum()
     )
 
 
@@ -82,7 +83,9 @@ def test_val_2_lacks_a_video_and_is_told_by_others(bare):
 
 def test_wrong_counts_are_refused(bare):
     (bare / MINIATURE).unlink()
-    with pytest.raises(RetrievalInputError, match="found 12 of 4,917 videos; found 12 of 4,917 captions"):
+    with pytest.raises(
+        RetrievalInputError, match="found 12 of 4,917 videos; found 12 of 4,917 captions"
+    ):
         activitynet.load(bare)
     edit(bare / "captions/val_ids.json", lambda ids: ids.remove("v_scene000003"))
     with pytest.raises(
@@ -93,20 +96,27 @@ def test_wrong_counts_are_refused(bare):
 
 @pytest.mark.parametrize("sentences", [[], ["fine", None], "one text"])
 def test_an_entry_without_sentences_is_named(bare, sentences):
-    edit(bare / "captions/val_1.json", lambda data: data["v_scene000002"].update(sentences=sentences))
+    edit(
+        bare / "captions/val_1.json", lambda data: data["v_scene000002"].update(sentences=sentences)
+    )
     with pytest.raises(RetrievalInputError, match="video 'v_scene000002'.*'sentences' must be"):
         activitynet.load(bare)
 
 
 def test_an_id_cannot_lead_out_of_the_root(bare):
     (bare / "captions/val_ids.json").unlink()
-    edit(bare / "captions/val_1.json", lambda data: data.update({"v_../../x": data.pop("v_scene000002")}))
+    edit(
+        bare / "captions/val_1.json",
+        lambda data: data.update({"v_../../x": data.pop("v_scene000002")}),
+    )
     with pytest.raises(RetrievalInputError, match="must be a relative path inside"):
         activitynet.load(bare)
 
 
 def test_damaged_and_missing_files_say_so(bare, tmp_path):
-    with pytest.raises(MissingFileError, match="has no val_1.json.*crossmodal data download activitynet"):
+    with pytest.raises(
+        MissingFileError, match="has no val_1.json.*crossmodal data download activitynet"
+    ):
         activitynet.load(tmp_path)
     path = bare / "captions/val_1.json"
     path.write_text(path.read_text()[:-5])

@@ -7,18 +7,21 @@ import json
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets import audioset, sound_and_vision, vggsound
-from lib.datasets.counts import MINIATURE
+from lib.datasets.completeness import MINIATURE
 from lib.datasets.media.decoding import available
 from lib.datasets.miniatures import audioset as miniature_of_audioset
 from lib.datasets.miniatures import vggsound as miniature_of_vggsound
 from lib.datasets.segments import five_per_class
 from lib.datasets.sound_and_vision import shared_labels
-from lib.files import DamagedFileError, MissingFileError
 from lib.metrics import evaluate_both
 
-MODULES = {"audioset": (audioset, miniature_of_audioset), "vggsound": (vggsound, miniature_of_vggsound)}
+MODULES = {
+    "audioset": (audioset, miniature_of_audioset),
+    "vggsound": (vggsound, miniature_of_vggsound),
+}
 MAN, BOING, BELL = miniature_of_audioset.LABELS
 
 
@@ -61,13 +64,24 @@ def test_sound_and_picture_of_a_clip_belong_together(heard):
         assert task.direction == direction and task.qrels.shape == (15, 15)
         assert (task.qrels.items == np.arange(15)).all()
     assert pairs.task("audio_to_video").queries is pairs.sounds
-    for at in (0, miniature_of_audioset.SOUND_APART, 7):  # the second has its sound in a file of its own
+    for at in (
+        0,
+        miniature_of_audioset.SOUND_APART,
+        7,
+    ):  # the second has its sound in a file of its own
         wave = pairs.sounds[at][:16_000]
         assert np.abs(np.fft.rfft(wave)).argmax() == 200 + 50 * at
         assert pairs.clips[at].shape == (2, 128, 128, 3)
     assert pairs.sounds.names[miniature_of_audioset.SOUND_APART].startswith("audio/")
     assert (
-        len({pairs.checksum(), audioset.load(heard).checksum(), audioset.load(heard, "eval").checksum()}) == 3
+        len(
+            {
+                pairs.checksum(),
+                audioset.load(heard).checksum(),
+                audioset.load(heard, "eval").checksum(),
+            }
+        )
+        == 3
     )
 
 
@@ -130,7 +144,11 @@ def test_segments_are_read_with_ids_quotes_and_header(bare):
     ("old", "new", "message"),
     [
         ("num_segs=16", "num_segs=17", r"says num_segs=17 and has 16"),
-        ("num_positive_labels=20", "num_positive_labels=21", "says num_positive_labels=21 and has 20"),
+        (
+            "num_positive_labels=20",
+            "num_positive_labels=21",
+            "says num_positive_labels=21 and has 20",
+        ),
         (
             f', "{BOING}"',
             ', "/m/unknown"',
@@ -139,7 +157,11 @@ def test_segments_are_read_with_ids_quotes_and_header(bare):
         ("10.000, 20.000", "10.000, 9.000", "line 5: '10.000' to '9.000' must be seconds"),
         ("10.000, 20.000", "ten, 20.000", "line 5: 'ten' to '20.000' must be seconds"),
         (f'"{BOING}"', f'"{BOING},{BOING}"', "line 5: labels must be distinct"),
-        (f'"{MAN},{BOING}"', f"{MAN},{BOING}", "line 4: 5 columns, expected 4"),  # the quotes are the trap
+        (
+            f'"{MAN},{BOING}"',
+            f"{MAN},{BOING}",
+            "line 4: 5 columns, expected 4",
+        ),  # the quotes are the trap
     ],
 )
 def test_a_segments_file_that_cannot_be_right(bare, old, new, message):
@@ -153,8 +175,15 @@ def test_a_segments_file_that_cannot_be_right(bare, old, new, message):
 
 def test_the_ontology_knows_what_a_class_also_is(bare):
     ontology = audioset.read_ontology(bare / "ontology.json")
-    assert ontology.ancestors(BELL) == ("/m/07cx4", "/m/07pp8cl", "/t/dd00041")  # two parents, nearest first
-    assert ontology.ancestors("/t/dd00041") == () and ontology.names[MAN] == "Male speech, man speaking"
+    assert ontology.ancestors(BELL) == (
+        "/m/07cx4",
+        "/m/07pp8cl",
+        "/t/dd00041",
+    )  # two parents, nearest first
+    assert (
+        ontology.ancestors("/t/dd00041") == ()
+        and ontology.names[MAN] == "Male speech, man speaking"
+    )
     with pytest.raises(RetrievalInputError, match="no class '/m/0'"):
         ontology.ancestors("/m/0")
     circle = audioset.Ontology({"a": "", "b": ""}, {"a": ("b",), "b": ("a",)})
@@ -162,7 +191,9 @@ def test_the_ontology_knows_what_a_class_also_is(bare):
     entries = json.loads((bare / "ontology.json").read_text())
     entries[0]["child_ids"] = ["/m/none"]
     (bare / "ontology.json").write_text(json.dumps(entries))
-    with pytest.raises(RetrievalInputError, match="has the child '/m/none', which is no class of it"):
+    with pytest.raises(
+        RetrievalInputError, match="has the child '/m/none', which is no class of it"
+    ):
         audioset.read_ontology(bare / "ontology.json")
 
 
@@ -204,11 +235,15 @@ def test_missing_clips_are_named_and_left_out_only_if_allowed(corpus):
     module, root = corpus
     gone = module.load(root).item_ids[4]
     (root / "videos" / f"{gone}.mp4").unlink()
-    with pytest.raises(RetrievalInputError, match=f"found 14 of 15 clips; first missing: videos/{gone}.mp4"):
+    with pytest.raises(
+        RetrievalInputError, match=f"found 14 of 15 clips; first missing: videos/{gone}.mp4"
+    ):
         module.load(root)
     pairs = module.load(root, allow_partial=True)
     assert pairs.missing == (f"videos/{gone}.mp4",) and gone not in pairs.item_ids
-    assert len(pairs.labels) == len(pairs.sounds) == 14 and "found 14 of 15 clips" in pairs.describe()
+    assert (
+        len(pairs.labels) == len(pairs.sounds) == 14 and "found 14 of 15 clips" in pairs.describe()
+    )
     assert pairs.task("video_to_audio").qrels.shape == (14, 14)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.qrels import Qrels
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import Count
+from lib.datasets.completeness import Count
 from lib.datasets.media.pictures import PictureFiles
-from lib.qrels import Qrels
 
 # Three pictures with 2, 1 and 3 texts; the last text describes pictures 0 and 2, one describes nothing.
 PAIRS = ([0, 1, 2, 3, 4, 4], [0, 0, 1, 2, 0, 2])
@@ -40,9 +40,13 @@ def corpus(tmp_path_factory):
 
 def test_task_text_to_image(corpus):
     task = corpus.task("text_to_image")
-    assert task.queries == corpus.texts and task.gallery is corpus.media and task.qrels == corpus.qrels
+    assert (
+        task.queries == corpus.texts and task.gallery is corpus.media and task.qrels == corpus.qrels
+    )
     assert task.query_groups.tolist() == [0, 0, 1, 2, 0, 8]  # the last describes nothing: alone
-    assert task.describe().startswith("toy, test split, text to image: 6 queries, 3 items, 6 judgements")
+    assert task.describe().startswith(
+        "toy, test split, text to image: 6 queries, 3 items, 6 judgements"
+    )
 
 
 def test_task_image_to_text(corpus):
@@ -107,7 +111,9 @@ def test_checksum_sees_everything(corpus):
     ]
     sums = [corpus.checksum(), *(replace(corpus, **change).checksum() for change in changes)]
     assert len(set(sums)) == len(sums)
-    assert replace(corpus, datasheet="elsewhere").checksum() == corpus.checksum()  # decides no embedding
+    assert (
+        replace(corpus, datasheet="elsewhere").checksum() == corpus.checksum()
+    )  # decides no embedding
 
 
 def test_checksum_of_decoded_media(corpus):

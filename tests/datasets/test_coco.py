@@ -9,18 +9,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.qrels import Qrels
 from lib.datasets import coco, coco_judgements
+from lib.datasets.annotations import Record
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import MINIATURE, Count
+from lib.datasets.completeness import MINIATURE, Count
 from lib.datasets.media.pictures import PictureFiles
 from lib.datasets.miniatures import coco as miniature
-from lib.datasets.records import Record
-from lib.files import DamagedFileError, MissingFileError
-from lib.qrels import Qrels
 
 pytestmark = pytest.mark.skipif(
-    not coco_judgements.available(), reason="eccv-caption is not installed: pip install eccv-caption==0.1.0"
+    not coco_judgements.available(),
+    reason="eccv-caption is not installed: pip install eccv-caption==0.1.0",
 )
 
 
@@ -90,8 +91,13 @@ def test_one_text_of_two_images(root, corpus):
     (shared,) = np.flatnonzero(unique.qrels.counts == 2)
     assert unique.qrels.row(shared)[0].tolist() == list(miniature.SHARED)
     assert unique.task("text_to_image").query_groups[shared] == miniature.SHARED[0]
-    assert unique.text_ids[shared] == corpus.text_ids[int(corpus.qrels.T.row(miniature.SHARED[0])[0][-1])]
-    assert unique.qrels.T.counts[miniature.REPEATED] == 4  # two captions that read the same when tidied
+    assert (
+        unique.text_ids[shared]
+        == corpus.text_ids[int(corpus.qrels.T.row(miniature.SHARED[0])[0][-1])]
+    )
+    assert (
+        unique.qrels.T.counts[miniature.REPEATED] == 4
+    )  # two captions that read the same when tidied
 
 
 @pytest.mark.parametrize(
@@ -114,11 +120,20 @@ def test_unique_by_hand():
     records = [
         Record("", "1", (("10", "a dog"), ("11", "A dog. "), ("12", "a cat"))),
         Record(
-            "", "2", (("20", "a cow"), ("21", "A cat."), ("22", "x"), ("23", "y"), ("24", "z"), ("25", "w"))
+            "",
+            "2",
+            (("20", "a cow"), ("21", "A cat."), ("22", "x"), ("23", "y"), ("24", "z"), ("25", "w")),
         ),
     ]
     texts, text_ids, qrels = coco.unique_texts(records)
-    assert texts == ["A dog.", "A cat.", "A cow.", "X.", "Y.", "Z."]  # the sixth caption is not among five
+    assert texts == [
+        "A dog.",
+        "A cat.",
+        "A cow.",
+        "X.",
+        "Y.",
+        "Z.",
+    ]  # the sixth caption is not among five
     assert text_ids == ["10", "12", "20", "22", "23", "24"]
     assert [qrels.row(text)[0].tolist() for text in range(6)] == [[0], [0, 1], [1], [1], [1], [1]]
 
@@ -173,14 +188,19 @@ def test_clip_benchmark_file(root, copy, captions):
     (copy / "dataset_coco.json").unlink()
     shutil.rmtree(copy / "val2014")
     (copy / "val2014").symlink_to(root / "val2014")
-    with pytest.raises(RetrievalInputError, match="by a link"):  # a folder outside the root is not followed
+    with pytest.raises(
+        RetrievalInputError, match="by a link"
+    ):  # a folder outside the root is not followed
         coco.load(copy)
     (copy / "val2014").unlink()
     shutil.copytree(root / "val2014", copy / "val2014")
     theirs, ours = coco.load(copy, captions=captions), coco.load(root, captions=captions)
     assert theirs.item_ids == tuple(sorted(ours.item_ids, key=int)) != ours.item_ids
     pairs = [
-        {(c.text_ids[text], c.item_ids[item]) for text, item in zip(c.qrels.query_index, c.qrels.items)}
+        {
+            (c.text_ids[text], c.item_ids[item])
+            for text, item in zip(c.qrels.query_index, c.qrels.items)
+        }
         for c in (theirs, ours)
     ]
     # Which of two equal texts gives its id depends on the order of the images.
@@ -196,8 +216,14 @@ def test_clip_benchmark_file(root, copy, captions):
 def test_clip_benchmark_file_with_a_stray_annotation(copy):
     (copy / "dataset_coco.json").unlink()
     name = "annotations/coco_test_karpathy.json"
-    edit(copy, lambda data: data["annotations"].append({"image_id": 1, "id": 2, "caption": "x"}), name)
-    with pytest.raises(RetrievalInputError, match="annotation 501: image_id 1 is not among the 100 images"):
+    edit(
+        copy,
+        lambda data: data["annotations"].append({"image_id": 1, "id": 2, "caption": "x"}),
+        name,
+    )
+    with pytest.raises(
+        RetrievalInputError, match="annotation 501: image_id 1 is not among the 100 images"
+    ):
         coco.load(copy)
 
 
@@ -205,7 +231,9 @@ def test_clip_benchmark_file_with_a_stray_annotation(copy):
 
 
 def test_missing_annotations(tmp_path):
-    with pytest.raises(MissingFileError, match=r"no dataset_coco\.json .*crossmodal data download coco"):
+    with pytest.raises(
+        MissingFileError, match=r"no dataset_coco\.json .*crossmodal data download coco"
+    ):
         coco.load(tmp_path)
 
 
@@ -295,7 +323,11 @@ def test_folds_are_contiguous(corpus):
 
 
 def test_folds_refuse(root, corpus):
-    for other in (coco.load(root, "train"), coco.load(root, captions="unique"), corpus.take_items([0, 1])):
+    for other in (
+        coco.load(root, "train"),
+        coco.load(root, captions="unique"),
+        corpus.take_items([0, 1]),
+    ):
         with pytest.raises(RetrievalInputError, match="fifths of the whole test split"):
             coco.folds(other)
     with pytest.raises(RetrievalInputError, match="not in the order of Karpathy's file"):
@@ -329,7 +361,9 @@ def test_judgements_counts(corpus):
     queries, positives = coco.judgement_counts(corpus, "eccv", "image_to_text")
     assert queries.text() == "found 26 of 26 eccv queries"
     assert (
-        positives.found == coco.judgements(corpus, "eccv", "image_to_text").items.size < positives.published
+        positives.found
+        == coco.judgements(corpus, "eccv", "image_to_text").items.size
+        < positives.published
     )
     queries, positives = coco.judgement_counts(corpus, "cxc", "text_to_image")
     # Every fold has an image with a caption that CxC does not confirm; the sixth caption is unjudged.

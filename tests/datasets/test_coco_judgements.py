@@ -10,14 +10,15 @@ import warnings
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets import coco_judgements
 from lib.datasets.coco_judgements import DIRECTIONS, JUDGEMENTS, PUBLISHED_COUNTS
-from lib.files import DamagedFileError, MissingFileError
 from lib.metrics import average_precision_at_r, evaluate, hit_rate_at_k, map_at_r, r_precision
 
 needs_package = pytest.mark.skipif(
-    not coco_judgements.available(), reason="eccv-caption is not installed: pip install eccv-caption==0.1.0"
+    not coco_judgements.available(),
+    reason="eccv-caption is not installed: pip install eccv-caption==0.1.0",
 )
 SETS = [(judgements, direction) for judgements in JUDGEMENTS for direction in DIRECTIONS]
 
@@ -36,7 +37,9 @@ def test_ids(coco):
     assert np.unique(coco.caption_ids).size == 25_000 and np.unique(coco.image_ids).size == 5_000
     assert coco.caption_ids[:5].tolist() == [770337, 771687, 772707, 776154, 781998]
     assert coco.image_ids[0] == 391895
-    assert np.intersect1d(coco.image_ids, coco.caption_ids).size == 137  # two id spaces that overlap
+    assert (
+        np.intersect1d(coco.image_ids, coco.caption_ids).size == 137
+    )  # two id spaces that overlap
     assert coco_judgements.load() is coco
     with pytest.raises(ValueError, match="read-only"):
         coco.image_ids[0] = 1
@@ -69,12 +72,19 @@ def test_two_published_positives_are_in_no_gallery(coco):
     published = coco.qrels("eccv", "image_to_text", as_published=True)
     assert published.shape == (5_000, 25_002)
     beyond = published.items >= 25_000
-    assert coco.image_ids[published.query_index[beyond]].tolist() in ([575916, 421999], [421999, 575916])
+    assert coco.image_ids[published.query_index[beyond]].tolist() in (
+        [575916, 421999],
+        [421999, 575916],
+    )
     assert not np.isin(coco_judgements.UNFINDABLE_CAPTIONS, coco.caption_ids).any()
-    assert pairs(coco.qrels("eccv", "image_to_text")) == {p for p in pairs(published) if p[1] < 25_000}
+    assert pairs(coco.qrels("eccv", "image_to_text")) == {
+        p for p in pairs(published) if p[1] < 25_000
+    }
     for judgements, direction in SETS:
         if (judgements, direction) != ("eccv", "image_to_text"):
-            assert coco.qrels(judgements, direction, as_published=True) is coco.qrels(judgements, direction)
+            assert coco.qrels(judgements, direction, as_published=True) is coco.qrels(
+                judgements, direction
+            )
 
 
 @needs_package
@@ -102,7 +112,10 @@ def test_the_directions_are_transposes_but_those_of_eccv(coco):
 
 @needs_package
 def test_how_much_the_sets_share(coco):
-    original, cxc = pairs(coco.qrels("original", "image_to_text")), pairs(coco.qrels("cxc", "image_to_text"))
+    original, cxc = (
+        pairs(coco.qrels("original", "image_to_text")),
+        pairs(coco.qrels("cxc", "image_to_text")),
+    )
     assert len(original & cxc) == 24_971 and len(cxc - original) == 10_614
     images = set(coco.judged("eccv", "image_to_text").tolist())
     eccv = pairs(coco.qrels("eccv", "image_to_text"))
@@ -131,7 +144,9 @@ def test_folds_are_contiguous_and_hold_their_own_captions(coco):
 
 @needs_package
 def test_unknown_names_list_the_known_ones(coco):
-    with pytest.raises(RetrievalInputError, match="judgements must be one of 'original', 'cxc', 'eccv'"):
+    with pytest.raises(
+        RetrievalInputError, match="judgements must be one of 'original', 'cxc', 'eccv'"
+    ):
         coco.qrels("pm", "image_to_text")
     with pytest.raises(RetrievalInputError, match="Did you mean 'image_to_text'"):
         coco.judged("cxc", "image_to_txt")
@@ -166,7 +181,9 @@ def test_damaged_and_missing_files_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(coco_judgements, "data_folder", lambda: folder)
     damaged = folder / "cxc_image_to_caption.json"
     damaged.write_text(damaged.read_text().replace("391895", "391896"))
-    with pytest.raises(DamagedFileError, match=r"cxc_image_to_caption.json is not the file of release 0.1.0"):
+    with pytest.raises(
+        DamagedFileError, match=r"cxc_image_to_caption.json is not the file of release 0.1.0"
+    ):
         coco_judgements.load.__wrapped__()
     damaged.unlink()
     with pytest.raises(MissingFileError, match=r"cxc_image_to_caption.json is missing"):
@@ -191,13 +208,18 @@ def synthetic_run(coco, direction, seed):
     n_queries, n_items = coco.qrels("original", direction).shape
     # An arithmetic progression with a step that is coprime to the size never repeats.
     steps = rng.choice([1, 3, 7, 9, 11, 13, 17, 19], n_queries)
-    ids = (rng.integers(n_items, size=n_queries)[:, None] + steps[:, None] * np.arange(DEPTH)) % n_items
+    ids = (
+        rng.integers(n_items, size=n_queries)[:, None] + steps[:, None] * np.arange(DEPTH)
+    ) % n_items
     for judgements in JUDGEMENTS:
         qrels = coco.qrels(judgements, direction)
         chosen = rng.random(qrels.items.size) < 0.5
         ranks = rng.geometric(0.15, qrels.items.size) - 1
         for query, item, rank in zip(
-            qrels.query_index[chosen], qrels.items[chosen], np.minimum(ranks, DEPTH - 1)[chosen], strict=True
+            qrels.query_index[chosen],
+            qrels.items[chosen],
+            np.minimum(ranks, DEPTH - 1)[chosen],
+            strict=True,
         ):
             if item not in ids[query]:
                 ids[query, rank] = item
@@ -206,7 +228,9 @@ def synthetic_run(coco, direction, seed):
 
 @pytest.fixture(scope="module")
 def runs(coco):
-    return {direction: synthetic_run(coco, direction, seed) for seed, direction in enumerate(DIRECTIONS)}
+    return {
+        direction: synthetic_run(coco, direction, seed) for seed, direction in enumerate(DIRECTIONS)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +257,13 @@ def theirs(coco, runs):
     printed = metrics.compute_all_metrics(
         lists["image_to_text"],
         lists["text_to_image"],
-        target_metrics=("coco_5k_recalls", "cxc_recalls", "eccv_r1", "eccv_map_at_r", "eccv_rprecision"),
+        target_metrics=(
+            "coco_5k_recalls",
+            "cxc_recalls",
+            "eccv_r1",
+            "eccv_map_at_r",
+            "eccv_rprecision",
+        ),
     )
     return per_set, printed, positives
 
@@ -246,7 +276,9 @@ def test_the_authors_numbers_are_reproduced(coco, runs, theirs, judgements, dire
     ids = runs[direction][judged]
     qrels = coco.qrels(judgements, direction, as_published=True).take_queries(judged)
     expected = per_set[judgements, direction]
-    assert 0.05 < expected["eccv_map_at_r"] <= expected["eccv_rprecision"] < 0.9  # a ranking that tells
+    assert (
+        0.05 < expected["eccv_map_at_r"] <= expected["eccv_rprecision"] < 0.9
+    )  # a ranking that tells
     assert hit_rate_at_k(ids, qrels, 1).mean() == expected["eccv_r1"]  # to the last bit
     # They compute a precision as 1 - misses / r, whose last bits are not those of hits / r.
     assert map_at_r(ids, qrels) == pytest.approx(expected["eccv_map_at_r"], abs=1e-14)
@@ -260,20 +292,28 @@ def test_the_authors_numbers_to_the_last_bit(coco, runs, theirs, judgements, dir
     per_set, _, positives = theirs
     queries = coco.image_ids if direction == "image_to_text" else coco.caption_ids
     position = dict(zip(queries.tolist(), range(queries.size), strict=True))
-    order = [position[i] for i in positives[judgements]["i2t" if direction == "image_to_text" else "t2i"]]
+    order = [
+        position[i] for i in positives[judgements]["i2t" if direction == "image_to_text" else "t2i"]
+    ]
     qrels = coco.qrels(judgements, direction, as_published=True).take_queries(np.array(order))
     right = qrels.grades_of(runs[direction][order]) > 0
     precision = 1 - np.cumsum(~right, axis=1) / np.arange(1, DEPTH + 1)  # (n_queries, DEPTH)
     counts = qrels.counts
     expected = per_set[judgements, direction]
     assert np.mean(precision[np.arange(counts.size), counts - 1]) == expected["eccv_rprecision"]
-    averages = [np.mean((row * hit)[:r]) for row, hit, r in zip(precision, right, counts, strict=True)]
+    averages = [
+        np.mean((row * hit)[:r]) for row, hit, r in zip(precision, right, counts, strict=True)
+    ]
     assert np.mean(averages) == expected["eccv_map_at_r"]
-    np.testing.assert_allclose(average_precision_at_r(runs[direction][order], qrels), averages, atol=1e-14)
+    np.testing.assert_allclose(
+        average_precision_at_r(runs[direction][order], qrels), averages, atol=1e-14
+    )
 
 
 @needs_package
-@pytest.mark.parametrize(("direction", "short"), [("image_to_text", "i2t"), ("text_to_image", "t2i")])
+@pytest.mark.parametrize(
+    ("direction", "short"), [("image_to_text", "i2t"), ("text_to_image", "t2i")]
+)
 def test_what_the_package_prints_is_what_evaluate_says(coco, runs, theirs, direction, short):
     _, printed, _ = theirs
     for judgements, name in (("original", "coco_5k"), ("cxc", "cxc")):

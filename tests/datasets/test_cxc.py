@@ -7,13 +7,14 @@ import shutil
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets import coco, coco_judgements, cxc
-from lib.datasets.counts import Count
-from lib.files import DamagedFileError, MissingFileError
+from lib.datasets.completeness import Count
 
 pytestmark = pytest.mark.skipif(
-    not coco_judgements.available(), reason="eccv-caption is not installed: pip install eccv-caption==0.1.0"
+    not coco_judgements.available(),
+    reason="eccv-caption is not installed: pip install eccv-caption==0.1.0",
 )
 
 
@@ -36,8 +37,15 @@ def sheet(root, tmp_path):
 def test_load(root):
     ratings = cxc.load(root)
     assert len(ratings) == 539 and ratings.methods.count("c2i_original") == 500
-    assert ratings.text_ids[0] == "770337" and ratings.item_ids[0] == "391895" and ratings.scores[0] == 5
-    assert ratings.counts == (Count("ratings", 539, 539), Count("ratings of original pairs", 500, 500))
+    assert (
+        ratings.text_ids[0] == "770337"
+        and ratings.item_ids[0] == "391895"
+        and ratings.scores[0] == 5
+    )
+    assert ratings.counts == (
+        Count("ratings", 539, 539),
+        Count("ratings of original pairs", 500, 500),
+    )
     assert {5.0, 4.2, 3.0, 2.99, 0.0} <= set(ratings.scores.tolist())
     assert len(cxc.load(root, "val")) == 5
 
@@ -50,7 +58,20 @@ def test_published_counts():
 def test_halves_go_up():
     scores = np.array([0, 0.4, 0.5, 1.49, 1.5, 2.5, 2.99, 3.0, 3.5, 4.49, 4.5, 5])
     ratings = cxc.Ratings((), (), scores, (), ())
-    assert ratings.grades.tolist() == [0, 0, 1, 1, 2, 3, 3, 3, 4, 4, 5, 5]  # numpy rounds 0.5 to 0, 2.5 to 2
+    assert ratings.grades.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        3,
+        3,
+        3,
+        4,
+        4,
+        5,
+        5,
+    ]  # numpy rounds 0.5 to 0, 2.5 to 2
 
 
 @pytest.mark.parametrize("direction", coco_judgements.DIRECTIONS)
@@ -64,7 +85,10 @@ def test_grades(root, corpus):
     ratings = cxc.load(root)
     qrels, _ = cxc.graded_qrels(ratings, corpus, "text_to_image")
     assert qrels.max_grade == 5 and qrels.items.size == (ratings.scores >= 0.5).sum()
-    text, item = corpus.positions("text", ratings.text_ids), corpus.positions("item", ratings.item_ids)
+    text, item = (
+        corpus.positions("text", ratings.text_ids),
+        corpus.positions("item", ratings.item_ids),
+    )
     for at in (0, 3, 7, 538):
         assert qrels.grades_of(np.full((501, 1), item[at]))[text[at], 0] == ratings.grades[at]
     assert cxc.graded_qrels(ratings, corpus, "image_to_text")[0] == qrels.T
@@ -96,7 +120,9 @@ def test_folders(sheet):
 
 def test_wrong_counts(sheet):
     sheet.write_text(sheet.read_text().rsplit("\n", 2)[0] + "\n")
-    with pytest.raises(RetrievalInputError, match=r"cxc \(miniature\), test split: found 538 of 539 ratings"):
+    with pytest.raises(
+        RetrievalInputError, match=r"cxc \(miniature\), test split: found 538 of 539 ratings"
+    ):
         cxc.load(sheet.parent)
     assert not cxc.load(sheet.parent, allow_partial=True).counts[0].ok
     (sheet.parent / "miniature.json").unlink()

@@ -8,11 +8,11 @@ import warnings
 
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets import flickr30k
-from lib.datasets.counts import MINIATURE, Count
+from lib.datasets.completeness import MINIATURE, Count
 from lib.datasets.miniatures import flickr30k as miniature
-from lib.files import DamagedFileError, MissingFileError
 
 CLIP_BENCHMARK = "flickr30k_test_karpathy.txt"
 
@@ -41,8 +41,14 @@ def test_splits(root):
     assert sizes == {"test": 100, "val": 20, "train": 30}
     corpus = flickr30k.load(root)
     assert corpus.name == "flickr30k (miniature)" and (corpus.qrels.T.counts == 5).all()
-    assert corpus.item_ids[0] == "3000000001" and corpus.text_ids[:2] == ("3000000001#0", "3000000001#1")
-    assert corpus.media.names[0] == "flickr30k-images/3000000001.jpg" and corpus.media[0].size == (64, 64)
+    assert corpus.item_ids[0] == "3000000001" and corpus.text_ids[:2] == (
+        "3000000001#0",
+        "3000000001#1",
+    )
+    assert corpus.media.names[0] == "flickr30k-images/3000000001.jpg" and corpus.media[0].size == (
+        64,
+        64,
+    )
 
 
 def test_published_counts():
@@ -73,7 +79,9 @@ def test_token_file_and_its_copy_agree(root, copy):
     (copy / flickr30k.TOKENS).unlink()
     for split in flickr30k.SPLITS:
         ours = flickr30k.load(root, split, captions="tokens")
-        with pytest.warns(UserWarning, match=r"results\.csv, line 161: no bar behind the number 4; mended"):
+        with pytest.warns(
+            UserWarning, match=r"results\.csv, line 161: no bar behind the number 4; mended"
+        ):
             theirs = flickr30k.load(copy, split, captions="tokens")
         assert ours.checksum() == theirs.checksum()
 
@@ -83,7 +91,10 @@ def test_only_that_row_is_mended(copy):
     lines = (copy / "results.csv").read_text().splitlines()
     lines[7] = lines[7].replace("| ", " ", 1).replace("| ", " ", 1)  # no bar at all
     (copy / "results.csv").write_text("\n".join(lines))
-    with warnings.catch_warnings(), pytest.raises(RetrievalInputError, match="line 8: expected 3 fields"):
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(RetrievalInputError, match="line 8: expected 3 fields"),
+    ):
         warnings.simplefilter("error")
         flickr30k.load(copy, "all", captions="tokens")
 
@@ -135,14 +146,21 @@ def test_missing_pictures(copy):
 
 def test_a_miniature_is_not_the_real_thing(copy):
     (copy / MINIATURE).unlink()
-    with pytest.raises(RetrievalInputError, match="found 20 of 1,000 images; found 100 of 5,000 captions"):
+    with pytest.raises(
+        RetrievalInputError, match="found 20 of 1,000 images; found 100 of 5,000 captions"
+    ):
         flickr30k.load(copy)
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        (flickr30k.TOKENS, "#1\t", "#2\t", r"line 2: caption '2' of '1000000001\.jpg', expected number 1"),
+        (
+            flickr30k.TOKENS,
+            "#1\t",
+            "#2\t",
+            r"line 2: caption '2' of '1000000001\.jpg', expected number 1",
+        ),
         (flickr30k.TOKENS, "#1\t", "#1 ", "line 2: expected 'name.jpg#0<TAB>caption'"),
         ("results.csv", "| comment_number", ", comment_number", "must start with 'image_name"),
         ("results.csv", "1| ", "1| | ", "line 3: expected 3 fields"),
@@ -187,7 +205,9 @@ def test_text_that_is_not_utf8(copy):
 
 def test_pictures_of_a_split_without_tokens(copy):
     path = copy / flickr30k.TOKENS
-    path.write_text("".join(line for line in path.read_text().splitlines(True) if "3000000020" not in line))
+    path.write_text(
+        "".join(line for line in path.read_text().splitlines(True) if "3000000020" not in line)
+    )
     with pytest.raises(
         RetrievalInputError, match=r"1 of 20 pictures .* have no tokens, first '3000000020\.jpg'"
     ):
@@ -199,5 +219,7 @@ def test_null_text(copy):
     data = json.loads(path.read_text())
     data["images"][12]["sentences"][3]["raw"] = None
     path.write_text(json.dumps(data))
-    with pytest.raises(RetrievalInputError, match=r"dataset_flickr30k\.json, image 12: 'raw' must be str"):
+    with pytest.raises(
+        RetrievalInputError, match=r"dataset_flickr30k\.json, image 12: 'raw' must be str"
+    ):
         flickr30k.load(copy)

@@ -7,16 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
+from lib.datasets.annotations import field_of, read_json
+from lib.datasets.csv_files import read_rows, read_table
 from lib.datasets.laion.filters import Filters
 from lib.datasets.laion.img2dataset import check_shard
 from lib.datasets.laion.metadata import Scan
 from lib.datasets.laion.shards import TarSamples
 from lib.datasets.miniatures.img2dataset import write_tar
-from lib.datasets.published import CORPORA
-from lib.datasets.records import field_of, read_json
-from lib.datasets.tables import read_rows, read_table
-from lib.files import DamagedFileError, MissingFileError
+from lib.datasets.registry import CORPORA
 
 REFUSED = (RetrievalInputError, DamagedFileError, MissingFileError)
 N_MUTANTS = 2000
@@ -73,8 +73,14 @@ def offenders(path, contents, read):
 
 
 def tar_of(path):
-    parts = [("jpg", b"\xff\xd8 no picture"), ("txt", b"a red car"), ("json", b'{"url": "https://x"}')]
-    write_tar(path, [(f"00000000{key}.{suffix}", body) for key in range(3) for suffix, body in parts])
+    parts = [
+        ("jpg", b"\xff\xd8 no picture"),
+        ("txt", b"a red car"),
+        ("json", b'{"url": "https://x"}'),
+    ]
+    write_tar(
+        path, [(f"00000000{key}.{suffix}", body) for key in range(3) for suffix, body in parts]
+    )
 
 
 def parquet_of(path):
@@ -110,7 +116,10 @@ def read_images(path):
 CASES = {
     "tar": (tar_of, read_tar),
     "json": (json_of, read_images),
-    "csv": (csv_of, lambda path: [list(read_table(path, ["a", "b", "c"])), list(read_rows(path, 3))]),
+    "csv": (
+        csv_of,
+        lambda path: [list(read_table(path, ["a", "b", "c"])), list(read_rows(path, 3))],
+    ),
     "parquet": (
         parquet_of,
         lambda path: list(Scan(path, Filters(min_side=1), columns=["url", "text", "width"])),
@@ -138,7 +147,9 @@ def test_every_mutant_of_a_table_of_links_is_told_by_the_report(tmp_path):
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["coco", "flickr30k", "msrvtt", "activitynet", "audioset", "vggsound"])
+@pytest.mark.parametrize(
+    "name", ["coco", "flickr30k", "msrvtt", "activitynet", "audioset", "vggsound"]
+)
 def test_annotations_that_are_empty_cut_or_marked_are_read_or_refused_by_name(tmp_path, name):
     corpus = CORPORA[name]
     root = tmp_path / "mini"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError
+from lib.core.qrels import Qrels
 from lib.datasets import icons
 from lib.datasets.icons import concept_of, draw_glyph, font_files, head_of, judge, phrase_of
-from lib.files import MissingFileError
-from lib.qrels import Qrels
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,9 @@ def test_groups_are_the_closure_of_same_concept_and_same_drawing(corpus):
 
 
 def test_the_largest_group_is_a_handful(corpus):
-    assert np.bincount(corpus.groups).max() < 30  # identical drawings do not chain into one huge group
+    assert (
+        np.bincount(corpus.groups).max() < 30
+    )  # identical drawings do not chain into one huge group
 
 
 def test_a_key_falls_into_the_same_split_for_ever():
@@ -148,7 +150,11 @@ def test_shares_of_the_splits_are_what_the_thresholds_say():
 def grade(task, query, name, family, corpus):
     """The grade of an image, found by name and family, for a query."""
     positions = corpus.positions("test")
-    item = next(i for i, p in enumerate(positions) if (corpus.names[p], corpus.families[p]) == (name, family))
+    item = next(
+        i
+        for i, p in enumerate(positions)
+        if (corpus.names[p], corpus.families[p]) == (name, family)
+    )
     items, grades = task.qrels.row(task.queries.index(query))
     return dict(zip(items.tolist(), grades.tolist(), strict=True)).get(item, 0)
 
@@ -158,7 +164,12 @@ def grade(task, query, name, family, corpus):
     [
         ("anchor", "anchor", "phosphor", 3),
         ("anchor", "anchor", "material", 3),  # the same name in another family
-        ("anchor", "anchor-fill", "phosphor", 3),  # another name for pixel for pixel the same drawing
+        (
+            "anchor",
+            "anchor-fill",
+            "phosphor",
+            3,
+        ),  # another name for pixel for pixel the same drawing
         ("anchor", "anchor-thin", "phosphor", 2),  # the same concept in another style
         ("anchor thin", "anchor", "phosphor", 2),
         ("anchor", "anchor-simple", "phosphor", 1),  # another concept with the same first word
@@ -198,9 +209,13 @@ def test_grades_follow_the_definition_for_every_pair_of_a_sample(task, corpus):
 
 def test_a_small_gallery_by_hand(corpus):
     def at(name, family):
-        return next(i for i in range(len(corpus)) if (corpus.names[i], corpus.families[i]) == (name, family))
+        return next(
+            i for i in range(len(corpus)) if (corpus.names[i], corpus.families[i]) == (name, family)
+        )
 
-    gallery = np.array([at("anchor-thin", "phosphor"), at("anchor-simple", "phosphor"), at("eye", "codicon")])
+    gallery = np.array(
+        [at("anchor-thin", "phosphor"), at("anchor-simple", "phosphor"), at("eye", "codicon")]
+    )
     # No image of the gallery bears the names asked for; their concepts are known all the same.
     expected = Qrels.from_ids(
         {"anchor": {0: 2, 1: 1}, "eye-watch": {2: 2}}, ["anchor", "eye-watch"], [0, 1, 2]
@@ -209,7 +224,9 @@ def test_a_small_gallery_by_hand(corpus):
 
 
 def test_refuses_a_name_nobody_bears(corpus):
-    with pytest.raises(RetrievalInputError, match=r"names\[1\] is 'red-alarm-clock', which no icon bears"):
+    with pytest.raises(
+        RetrievalInputError, match=r"names\[1\] is 'red-alarm-clock', which no icon bears"
+    ):
         judge(["anchor", "red-alarm-clock"], corpus, np.arange(3))
 
 
@@ -233,7 +250,9 @@ def test_task_is_complete(task, corpus):
 
 
 def test_query_groups_are_those_of_the_corpus(task, corpus):
-    group_of = {phrase_of(name): group for name, group in zip(corpus.names, corpus.groups, strict=True)}
+    group_of = {
+        phrase_of(name): group for name, group in zip(corpus.names, corpus.groups, strict=True)
+    }
     assert task.query_groups.tolist() == [group_of[query] for query in task.queries]
     backward = icons.task("test", "image_to_text")
     np.testing.assert_array_equal(backward.query_groups, corpus.groups[corpus.positions("test")])
@@ -244,7 +263,9 @@ def test_unknown_split_and_direction_list_the_known_ones(corpus):
         RetrievalInputError, match=r"split must be one of 'train', 'validation', 'test'; got 'dev'"
     ):
         icons.task("dev")
-    with pytest.raises(RetrievalInputError, match=r"got 'text_to_images'. Did you mean 'text_to_image'"):
+    with pytest.raises(
+        RetrievalInputError, match=r"got 'text_to_images'. Did you mean 'text_to_image'"
+    ):
         icons.task("test", "text_to_images")
     with pytest.raises(RetrievalInputError, match="Did you mean 'test'"):
         corpus.positions("Test")
@@ -273,7 +294,9 @@ def test_drawing_is_the_glyph_centred(font, corpus):
 def test_a_glyph_that_would_touch_the_border_is_scaled_down(font):
     large = font.font_variant(size=200)
     drawn = draw_glyph(large, "\U000f0031")
-    assert drawn.any() and not drawn[0].any() and not drawn[-1].any() and not drawn[:, [0, -1]].any()
+    assert (
+        drawn.any() and not drawn[0].any() and not drawn[-1].any() and not drawn[:, [0, -1]].any()
+    )
 
 
 @pytest.fixture
@@ -349,4 +372,6 @@ def test_drawing_equals_pillows_own_text(font):
     ImageDraw.Draw(canvas).text((-left, -top), character, fill=255, font=font)
     drawn = draw_glyph(font, character)
     y, x = (64 - canvas.height) // 2, (64 - canvas.width) // 2
-    np.testing.assert_array_equal(drawn[y : y + canvas.height, x : x + canvas.width], np.asarray(canvas))
+    np.testing.assert_array_equal(
+        drawn[y : y + canvas.height, x : x + canvas.width], np.asarray(canvas)
+    )

@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets import msrvtt
-from lib.datasets.counts import MINIATURE
+from lib.datasets.completeness import MINIATURE
 from lib.datasets.media.decoding import available
 from lib.datasets.miniatures.msrvtt import SHORT_OF_ONE, write_miniature
-from lib.files import DamagedFileError, MissingFileError
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,11 @@ def edit(path, change):
 
 def test_1k_has_one_sentence_a_clip_and_the_same_words_twice(root):
     corpus = msrvtt.load(root)
-    assert (corpus.name, corpus.split, corpus.captions) == ("msrvtt (miniature)", "1k-A", "own video")
+    assert (corpus.name, corpus.split, corpus.captions) == (
+        "msrvtt (miniature)",
+        "1k-A",
+        "own video",
+    )
     assert len(corpus.item_ids) == len(corpus.texts) == 20 and corpus.text_ids[0] == "ret0"
     assert corpus.item_ids[0] != min(corpus.item_ids)  # file order, not the order of ids
     assert corpus.texts[-1] == corpus.texts[-2] and len(set(corpus.texts)) == 19
@@ -92,7 +96,10 @@ def test_two_official_files_and_other_folders_give_the_same(root, bare):
     (bare / "annotations").mkdir()
     for name, parts in (("train_val", {"train", "validate"}), ("test", {"test"})):
         ids = {video["video_id"] for video in data["videos"] if video["split"] in parts}
-        part = {key: [one for one in data[key] if one["video_id"] in ids] for key in ("videos", "sentences")}
+        part = {
+            key: [one for one in data[key] if one["video_id"] in ids]
+            for key in ("videos", "sentences")
+        }
         (bare / "annotations" / f"{name}_videodatainfo.json").write_text(json.dumps(part))
     (bare / "videos" / "all").rename(bare / "TestVideo")
     other = msrvtt.load(bare, "full")
@@ -103,7 +110,9 @@ def test_two_official_files_and_other_folders_give_the_same(root, bare):
 def test_missing_clips_are_named_and_left_out_only_if_allowed(bare):
     gone = msrvtt.load(bare).item_ids[3]
     (bare / "videos" / "all" / f"{gone}.mp4").unlink()
-    with pytest.raises(RetrievalInputError, match=rf"found 19 of 20 videos; first missing: .*{gone}.mp4"):
+    with pytest.raises(
+        RetrievalInputError, match=rf"found 19 of 20 videos; first missing: .*{gone}.mp4"
+    ):
         msrvtt.load(bare)
     corpus = msrvtt.load(bare, allow_partial=True)
     assert corpus.missing == (f"videos/all/{gone}.mp4",) and gone not in corpus.item_ids
@@ -114,7 +123,9 @@ def test_wrong_counts_are_refused(bare):
     (bare / MINIATURE).unlink()  # now it claims to be the real corpus
     with pytest.raises(RetrievalInputError, match="found 19 of 995 distinct sentences"):
         msrvtt.load(bare)
-    with pytest.raises(RetrievalInputError, match="found 22 of 2,990 videos; found 439 of 59,800 captions"):
+    with pytest.raises(
+        RetrievalInputError, match="found 22 of 2,990 videos; found 439 of 59,800 captions"
+    ):
         msrvtt.load(bare, "full")
     assert len(msrvtt.load(bare, allow_partial=True).texts) == 20
 
@@ -144,13 +155,18 @@ def test_ids_cannot_lead_out_of_the_root(bare, name):
 
 
 def test_damaged_and_missing_files_say_so(bare, tmp_path):
-    with pytest.raises(MissingFileError, match=r"has no MSRVTT_JSFUSION_test.csv.*crossmodal data download"):
+    with pytest.raises(
+        MissingFileError, match=r"has no MSRVTT_JSFUSION_test.csv.*crossmodal data download"
+    ):
         msrvtt.load(tmp_path)
     (bare / "MSRVTT_train.7k.csv").unlink()
     with pytest.raises(MissingFileError, match="no MSRVTT_train.7k.csv"):
         msrvtt.load(bare, "train_7k")
     path = bare / "MSRVTT_data.json"
-    edit(path, lambda data: data["sentences"].append({"caption": "x", "video_id": "video1", "sen_id": 1}))
+    edit(
+        path,
+        lambda data: data["sentences"].append({"caption": "x", "video_id": "video1", "sen_id": 1}),
+    )
     with pytest.raises(RetrievalInputError, match="video_id 'video1' is not among"):
         msrvtt.load(bare, "full")
     path.write_text(path.read_text()[:-40])

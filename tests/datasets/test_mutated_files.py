@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from lib.benchmarks.retrieval import Result, evaluate_rows
-from lib.checks import RetrievalInputError
-from lib.datasets.vectors import read_vectors, write_vectors
-from lib.files import DamagedFileError, read_arrays, save_arrays, verify
-from lib.retrieval.embedding_cache import MANIFEST, stored
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, read_arrays, save_arrays, verify
+from lib.datasets.vector_files import read_vectors, write_vectors
+from lib.search.embedding_cache import MANIFEST, stored
+from lib.studies.published import Result, evaluate_rows
 from tests.benchmarks.retrieval.corpora import corpus, rows
 
 X = np.arange(60, dtype=np.float32).reshape(12, 5)
@@ -59,7 +59,10 @@ def offenders(path, whole: bytes, read, n: int) -> set[str]:
 def test_vectors(tmp_path, suffix):
     path = tmp_path / f"mutant{suffix}"
     np.save(path, X) if suffix == ".npy" else write_vectors(path, X)
-    assert offenders(path, path.read_bytes(), lambda p: np.asarray(read_vectors(p)).max(), 1000) == set()
+    assert (
+        offenders(path, path.read_bytes(), lambda p: np.asarray(read_vectors(p)).max(), 1000)
+        == set()
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"chunks": (4, 5), "compression": "gzip"}])
@@ -67,7 +70,10 @@ def test_hdf5(tmp_path, options):
     path = tmp_path / "mutant.hdf5"
     with h5py.File(path, "w") as archive:
         archive.create_dataset("train", data=X, **options)
-    assert offenders(path, path.read_bytes(), lambda p: np.asarray(read_vectors(p)).max(), 200) == set()
+    assert (
+        offenders(path, path.read_bytes(), lambda p: np.asarray(read_vectors(p)).max(), 200)
+        == set()
+    )
 
 
 def test_npz(tmp_path):

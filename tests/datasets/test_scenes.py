@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import sha256_of
 from lib.datasets import scenes
 from lib.datasets.scenes.drawing import place
 from lib.datasets.scenes.language import plan
 from lib.datasets.scenes.splits import compositions
 from lib.datasets.scenes.sprites import SPRITE_SIZES, colour_sprites
-from lib.files import sha256_of
 
 # The published bytes of the corpus. If one of these changes, every stored embedding and number is void.
 TEST_IMAGES_SHA256 = "c51234713e5cf38682024439315e22c056592ee3bf0d56dc9524b836953af3f2"
@@ -27,7 +27,9 @@ CLIPS_SHA256 = "e3d7f7b763587c2b8bca69e1d65a66e22ea2d14a63415a492b8887e98a46e833
 
 
 def equal(a: scenes.SceneBatch, b: scenes.SceneBatch) -> bool:
-    return all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(scenes.SceneBatch))
+    return all(
+        np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(scenes.SceneBatch)
+    )
 
 
 def one_scene(**changes) -> scenes.SceneBatch:
@@ -37,7 +39,9 @@ def one_scene(**changes) -> scenes.SceneBatch:
         "relation": [0], "motion": [0], "layout": [[0, 0]], "jitter": [[[8, 8], [8, 8]]], "background": [0],
         "wording": [0],
     }  # fmt: skip
-    return scenes.SceneBatch(**{name: np.array(value) for name, value in (values | changes).items()})
+    return scenes.SceneBatch(
+        **{name: np.array(value) for name, value in (values | changes).items()}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,15 @@ def test_chunks_are_the_whole(chunk: int) -> None:
 
 def test_attributes_are_uniform() -> None:
     batch = scenes.sample("train", 24_000)
-    domains = {"size": 2, "texture": 3, "count": 3, "layout": 4, "jitter": 16, "relation": 4, "background": 8}
+    domains = {
+        "size": 2,
+        "texture": 3,
+        "count": 3,
+        "layout": 4,
+        "jitter": 16,
+        "relation": 4,
+        "background": 8,
+    }
     for name, n_values in domains.items():
         values = getattr(batch, name)
         share = np.bincount((values - values.min()).ravel(), minlength=n_values) / values.size
@@ -112,7 +124,9 @@ def test_words_of_the_generator_are_used_once() -> None:
     # Attributes drawn from the same bits would be correlated; 6 standard deviations are 0.04.
     batch = scenes.sample("train", 24_000)
     names = ("size", "texture", "count", "layout", "jitter", "motion", "background", "wording")
-    columns = np.concatenate([getattr(batch, name).reshape(len(batch), -1) for name in names], axis=1)
+    columns = np.concatenate(
+        [getattr(batch, name).reshape(len(batch), -1) for name in names], axis=1
+    )
     correlation = np.corrcoef(columns.astype(float), rowvar=False)
     assert np.abs(correlation - np.eye(len(correlation))).max() < 0.04
 
@@ -130,7 +144,10 @@ def test_splits_share_no_composition_and_no_binding_or_order_of_one() -> None:
         swapped = scenes.split_of(scenes.swap_relation(batch))
         assert (swapped == k).all()
         rebound = scenes.split_of(scenes.swap_colours(batch))
-        assert split == "test_unseen" or np.isin(rebound, [k, scenes.SPLITS.index("test_unseen")]).all()
+        assert (
+            split == "test_unseen"
+            or np.isin(rebound, [k, scenes.SPLITS.index("test_unseen")]).all()
+        )
 
 
 def test_unseen_pairs_occur_in_their_split_only() -> None:
@@ -173,8 +190,12 @@ def test_converse_descriptions_are_one_scene(seed: int, start: int) -> None:
 # ---- pictures
 
 
-def test_pictures_show_the_right_number_of_separate_objects(every_layout: scenes.SceneBatch) -> None:
-    for rows in np.array_split(np.arange(len(every_layout)), 4)[::3]:  # half of 2,304 scenes is plenty
+def test_pictures_show_the_right_number_of_separate_objects(
+    every_layout: scenes.SceneBatch,
+) -> None:
+    for rows in np.array_split(np.arange(len(every_layout)), 4)[
+        ::3
+    ]:  # half of 2,304 scenes is plenty
         batch = every_layout[rows]
         images = scenes.render(batch)
         ground = images[:, :1, :1]
@@ -204,9 +225,13 @@ def test_the_relation_is_unambiguous(every_layout: scenes.SceneBatch) -> None:
     corners = np.full(
         (len(batch), 2, 2, 2), [[[999, 999], [-999, -999]]]
     )  # scene, group, (low, high), (x, y)
-    np.minimum.at(corners[:, :, 0], (objects.scene, objects.group), np.stack([objects.x, objects.y], 1))
+    np.minimum.at(
+        corners[:, :, 0], (objects.scene, objects.group), np.stack([objects.x, objects.y], 1)
+    )
     np.maximum.at(
-        corners[:, :, 1], (objects.scene, objects.group), np.stack([objects.x + side, objects.y + side], 1)
+        corners[:, :, 1],
+        (objects.scene, objects.group),
+        np.stack([objects.x + side, objects.y + side], 1),
     )
     vertical = batch.relation == 2
     corners[vertical] = corners[vertical][..., ::-1]  # now (along, across)
@@ -249,7 +274,10 @@ def test_a_picture_follows_its_attributes() -> None:
 def test_nuisance_changes_pixels_but_no_judgement() -> None:
     batch = scenes.sample("test", 50)
     other = replace(
-        batch, jitter=15 - batch.jitter, background=(batch.background + 1) % 8, layout=3 - batch.layout
+        batch,
+        jitter=15 - batch.jitter,
+        background=(batch.background + 1) % 8,
+        layout=3 - batch.layout,
     )
     assert not (scenes.render(batch) == scenes.render(other)).all(axis=(1, 2, 3)).any()
     assert scenes.qrels(batch, other) == scenes.qrels(batch)
@@ -276,7 +304,9 @@ def test_clips_drift_as_their_scene_says() -> None:
     steps = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
     for clip, motion, ground in zip(clips, batch.motion, still[:, 0, 0], strict=True):
         dy, dx = steps[scenes.MOTIONS[motion]]
-        moved = np.roll(clip[4], (dy, dx), axis=(0, 1))  # the border of the still is empty, so nothing wraps
+        moved = np.roll(
+            clip[4], (dy, dx), axis=(0, 1)
+        )  # the border of the still is empty, so nothing wraps
         assert (clip[4][[0, -1]] == ground).all() and np.array_equal(clip[5], moved)
     assert scenes.render_clip(batch[:2], n_frames=1).shape[1] == 1
 
@@ -321,7 +351,10 @@ def test_impossible_scenes_are_refused(changes: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: scenes.sample("tset", 5), r"split must be one of 'train', .*'test_unseen'.*'test'"),
+        (
+            lambda: scenes.sample("tset", 5),
+            r"split must be one of 'train', .*'test_unseen'.*'test'",
+        ),
         (lambda: scenes.sample("test", 0), r"n must be in 1\.\."),
         (lambda: scenes.sample("test", 2.0), "n must be an integer, got 2.0"),
         (lambda: scenes.sample("test", True), "n must be an integer"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.datasets.scenes.language import plan
 
@@ -53,11 +53,17 @@ def parse_noun(phrase: str) -> dict:
     count = NUMBER[number]
     assert noun in (SINGULAR if count == 1 else PLURAL), phrase
     found: dict = {"count": count, "shape": (SINGULAR if count == 1 else PLURAL)[noun]}
-    for kind, table in (("size", SIZE), ("texture", TEXTURE), ("colour", {c: c for c in scenes.COLOURS})):
+    for kind, table in (
+        ("size", SIZE),
+        ("texture", TEXTURE),
+        ("colour", {c: c for c in scenes.COLOURS}),
+    ):
         values = [table[word] for word in adjectives if word in table]
         assert len(values) <= 1, phrase
         found[kind] = values[0] if values else None
-    assert len(adjectives) == sum(found[kind] is not None for kind in ("size", "texture", "colour")), phrase
+    assert len(adjectives) == sum(
+        found[kind] is not None for kind in ("size", "texture", "colour")
+    ), phrase
     assert found["size"] is None or adjectives[0] in SIZE, phrase  # English wants the size first
     return found
 
@@ -129,7 +135,9 @@ def test_what_each_kind_states() -> None:
     assert (sizes == [2, 2, 1, 2, 0]).all() and (textures == [2, 2, 2, 1, 0]).all()
     assert (told.first[:, 0] == 0).all() and (told.first[:, 1] == 1).all()
     assert (np.abs(told.first[:, 2:].mean(axis=0) - 0.5) < 0.06).all()
-    assert set(told.template[:, 4].tolist()) == {0, 1} and set(told.template[:, 0].tolist()) == set(range(6))
+    assert set(told.template[:, 4].tolist()) == {0, 1} and set(told.template[:, 0].tolist()) == set(
+        range(6)
+    )
     assert len(scenes.KINDS) == scenes.N_CAPTIONS == 5
 
 
@@ -140,13 +148,18 @@ def test_an_order_caption_and_its_twin_use_the_same_words() -> None:
     attribute = {*SINGULAR, *PLURAL, *scenes.COLOURS, "two", "three", "one", "pair", "trio"}
     for five, other in zip(scenes.captions(batch), scenes.captions(swapped), strict=True):
         assert five[4] != other[4]
-        bags = [sorted(word for word in text.split() if word in attribute) for text in (five[4], other[4])]
+        bags = [
+            sorted(word for word in text.split() if word in attribute)
+            for text in (five[4], other[4])
+        ]
         assert bags[0] == bags[1]
 
 
 def test_words_is_exactly_the_vocabulary() -> None:
     batch = scenes.sample("train", 4000, seed=5)
-    texts = [text for five in [*scenes.captions(batch), *scenes.clip_captions(batch)] for text in five]
+    texts = [
+        text for five in [*scenes.captions(batch), *scenes.clip_captions(batch)] for text in five
+    ]
     assert {word for text in texts for word in text.split()} == set(scenes.words())
     assert scenes.words() == sorted(scenes.words()) and len(scenes.words()) == 77
     assert all(re.fullmatch("[a-z]+", word) for word in scenes.words())
@@ -186,5 +199,7 @@ def test_clip_captions_add_the_motion() -> None:
 
 @pytest.mark.parametrize("which", [[0, 5], [0], [[0, 1]], [0.0, 1.0], [-1, 0]])
 def test_a_choice_outside_the_five_is_refused(which: list) -> None:
-    with pytest.raises(RetrievalInputError, match=r"which must hold one of 0\.\.4 for each of the 2 scenes"):
+    with pytest.raises(
+        RetrievalInputError, match=r"which must hold one of 0\.\.4 for each of the 2 scenes"
+    ):
         scenes.caption_choice(scenes.sample("test", 2), np.array(which))

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.datasets.scenes import relevance
 from lib.datasets.scenes.language import plan
@@ -35,7 +35,9 @@ def crowded(n: int, seed: int) -> scenes.SceneBatch:
 def groups_of(batch: scenes.SceneBatch) -> list[list[dict]]:
     names = ("shape", "colour", "size", "texture", "count")
     rows = range(len(batch))
-    return [[{name: int(getattr(batch, name)[i, g]) for name in names} for g in range(2)] for i in rows]
+    return [
+        [{name: int(getattr(batch, name)[i, g]) for name in names} for g in range(2)] for i in rows
+    ]
 
 
 def double_loop(judge, asked: scenes.SceneBatch, gallery: scenes.SceneBatch) -> np.ndarray:
@@ -50,7 +52,10 @@ def double_loop(judge, asked: scenes.SceneBatch, gallery: scenes.SceneBatch) -> 
     relations, shown = asked.relation.tolist(), gallery.relation.tolist()
     return np.array(
         [
-            [judge(states[i][k], mine[i], relations[i], others[j], shown[j]) for j in range(len(gallery))]
+            [
+                judge(states[i][k], mine[i], relations[i], others[j], shown[j])
+                for j in range(len(gallery))
+            ]
             for i in range(len(asked))
             for k in range(5)
         ]
@@ -83,8 +88,12 @@ def slow_bag(states: dict, mine: list[dict], relation: int, other: list[dict], s
             said, painted, sized, textured, counted = (
                 mine[f[g]] for f in (noun, colour, size, texture, count)
             )
-            fits &= said["shape"] == other[g]["shape"] and (said["count"] > 1) == (other[g]["count"] > 1)
-            fits &= painted["colour"] == other[g]["colour"] and counted["count"] == other[g]["count"]
+            fits &= said["shape"] == other[g]["shape"] and (said["count"] > 1) == (
+                other[g]["count"] > 1
+            )
+            fits &= (
+                painted["colour"] == other[g]["colour"] and counted["count"] == other[g]["count"]
+            )
             fits &= not states["size"][size[g]] or sized["size"] == other[g]["size"]
             fits &= not states["texture"][texture[g]] or textured["texture"] == other[g]["texture"]
         if fits:
@@ -106,7 +115,9 @@ def test_qrels_equal_a_double_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = crowded(23, seed=2)
     monkeypatch.setattr(relevance, "_PAIRS_AT_A_TIME", 7)  # many blocks
     assert np.array_equal(dense(scenes.qrels(batch)), expected)
-    assert np.array_equal(dense(scenes.qrels(batch, gallery)), double_loop(slow_grade, batch, gallery))
+    assert np.array_equal(
+        dense(scenes.qrels(batch, gallery)), double_loop(slow_grade, batch, gallery)
+    )
 
 
 def test_same_words_equals_a_double_loop() -> None:
@@ -124,11 +135,18 @@ def test_a_worked_example() -> None:
             "relation": [0], "motion": [0], "layout": [[0, 0]], "jitter": [[[8, 8], [8, 8]]],
             "background": [0], "wording": [0],
         }  # fmt: skip
-        return scenes.SceneBatch(**{name: np.array(value) for name, value in (values | changes).items()})
+        return scenes.SceneBatch(
+            **{name: np.array(value) for name, value in (values | changes).items()}
+        )
 
     asked = scene()
     told_again = scene(  # a small striped blue square right of two large solid red circles
-        shape=[[1, 0]], colour=[[4, 0]], size=[[0, 1]], texture=[[1, 0]], count=[[1, 2]], relation=[1]
+        shape=[[1, 0]],
+        colour=[[4, 0]],
+        size=[[0, 1]],
+        texture=[[1, 0]],
+        count=[[1, 2]],
+        relation=[1],
     )
     gallery = scenes.concatenate(
         [
@@ -198,7 +216,10 @@ def test_both_directions_of_the_test_split() -> None:
     assert there.gallery.shape == (5000, 64, 64, 3) and there.gallery.dtype == np.uint8
     assert len(there.queries) == 25_000 and there.queries == back.gallery
     assert there.qrels.shape == (25_000, 5000) and back.qrels == there.qrels.T
-    assert np.array_equal(there.query_groups, np.repeat(np.arange(5000), 5)) and back.query_groups is None
+    assert (
+        np.array_equal(there.query_groups, np.repeat(np.arange(5000), 5))
+        and back.query_groups is None
+    )
     assert there.queries[:5] == scenes.captions(scenes.sample("test", 1))[0]
     assert (back.qrels.at_least(3).counts >= 5).all()
 
@@ -206,14 +227,22 @@ def test_both_directions_of_the_test_split() -> None:
 def test_a_smaller_task_is_the_beginning_of_a_larger_one() -> None:
     small, large = scenes.task("validation", n_images=30), scenes.task("validation")
     assert len(large.gallery) == 1000
-    assert np.array_equal(small.gallery, large.gallery[:30]) and small.queries == large.queries[:150]
+    assert (
+        np.array_equal(small.gallery, large.gallery[:30]) and small.queries == large.queries[:150]
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"split": "dev"}, "split must be one of 'train', 'validation', 'test', 'test_unseen'; got 'dev'"),
-        ({"direction": "text_to_clip"}, "direction must be one of 'text_to_image', 'image_to_text'"),
+        (
+            {"split": "dev"},
+            "split must be one of 'train', 'validation', 'test', 'test_unseen'; got 'dev'",
+        ),
+        (
+            {"direction": "text_to_clip"},
+            "direction must be one of 'text_to_image', 'image_to_text'",
+        ),
         ({"n_images": 0}, r"n_images must be in 1\.\..*got 0"),
         ({"n_images": "5000"}, "n_images must be an integer, got '5000'"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.datasets.scenes.splits import split_of
 from lib.datasets.scenes.twins import TWINS, can_be_swapped, sample_swappable, training_twins, twins
@@ -16,8 +16,12 @@ def test_twins_differ_in_binding_or_relation_alone() -> None:
     four = twins(base)
     assert len(four) == len(TWINS) * 40
     for name in ("shape", "size", "texture", "count", "layout", "jitter", "background", "wording"):
-        np.testing.assert_array_equal(getattr(four, name), np.concatenate([getattr(base, name)] * 4))
-    np.testing.assert_array_equal(np.sort(four.colour, axis=1), np.sort(np.tile(base.colour, (4, 1)), axis=1))
+        np.testing.assert_array_equal(
+            getattr(four, name), np.concatenate([getattr(base, name)] * 4)
+        )
+    np.testing.assert_array_equal(
+        np.sort(four.colour, axis=1), np.sort(np.tile(base.colour, (4, 1)), axis=1)
+    )
     np.testing.assert_array_equal(four.relation // 2, np.tile(base.relation // 2, 4))
     keys = scenes.composition_key(four).reshape(4, 40)
     assert all(len(set(column)) == 4 for column in keys.T.tolist())
@@ -70,7 +74,9 @@ def test_both_directions_judge_alike() -> None:
     assert back.gallery[:40] == there.queries
     np.testing.assert_array_equal(back.queries, there.gallery[:8])
     everyone = np.tile(np.arange(160), (8, 1))
-    own = back.qrels.grades_of(everyone)[np.arange(8)[:, None], 5 * np.arange(8)[:, None] + np.arange(5)]
+    own = back.qrels.grades_of(everyone)[
+        np.arange(8)[:, None], 5 * np.arange(8)[:, None] + np.arange(5)
+    ]
     assert (own == 3).all()
 
 

@@ -16,10 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "stand_in"
-is_possible = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")  # torch 2.10 and later
+is_possible = hasattr(
+    backend_registration, "_setup_privateuseone_for_python_backend"
+)  # torch 2.10 and later
 # These read from one device and write to another, or take positions that are on the CPU.
 CROSSING = {
-    getattr(torch.ops.aten, name) for name in ("_to_copy", "copy_", "index", "index_put", "index_put_")
+    getattr(torch.ops.aten, name)
+    for name in ("_to_copy", "copy_", "index", "index_put", "index_put_")
 }
 
 
@@ -29,7 +32,12 @@ class Elsewhere(torch.Tensor):
     @staticmethod
     def __new__(cls, held):
         made = torch.Tensor._make_wrapper_subclass(
-            cls, held.shape, held.stride(), held.storage_offset(), dtype=held.dtype, device=f"{NAME}:0"
+            cls,
+            held.shape,
+            held.stride(),
+            held.storage_offset(),
+            dtype=held.dtype,
+            device=f"{NAME}:0",
         )
         made.held = held
         return made
@@ -57,7 +65,9 @@ def _run(function, args, kwargs):
     else:
         goes_there = isinstance(args[0], Elsewhere) if crossing else bool(there)
     args, kwargs = tree_map(lambda x: x.held if isinstance(x, Elsewhere) else x, (args, kwargs))
-    written = {id(x.held): x for x in there}  # what an operation writes into stays the tensor it was
+    written = {
+        id(x.held): x for x in there
+    }  # what an operation writes into stays the tensor it was
 
     def shown(x):
         if not isinstance(x, torch.Tensor) or not goes_there:

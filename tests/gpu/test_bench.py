@@ -2,7 +2,7 @@
 
 import faiss
 
-from lib.benchmarks import gpu
+from lib.studies import gpu
 
 
 def test_every_case_runs(device):

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from lib import losses
-from lib.interaction_objectives import sample_negatives
 from lib.models.maxsim import late_interaction_logits, maxsim, maxsim_pairs
+from lib.training.interaction_objectives import sample_negatives
 from tests.losses.batches import gradients, pairs
 
 B, D = 24, 8
@@ -29,14 +29,24 @@ def cases():
             partial(infonce, options={"direction": kind, "block_size": size}),
         )
     for size in (None, 5):
-        yield f"sigmoid {size}", partial(losses.sigmoid_loss, temperature=0.1, bias=-2.0, block_size=size)
+        yield (
+            f"sigmoid {size}",
+            partial(losses.sigmoid_loss, temperature=0.1, bias=-2.0, block_size=size),
+        )
         yield (
             f"sigmoid {size}, mask",
-            lambda q, k, n=size: losses.sigmoid_loss(q, k, 0.1, -2.0, positives=_equal(q), block_size=n),
+            lambda q, k, n=size: losses.sigmoid_loss(
+                q, k, 0.1, -2.0, positives=_equal(q), block_size=n
+            ),
         )
         yield f"mnr {size}", partial(losses.mnr_loss, block_size=size)
-        yield f"mnr {size}, negatives", lambda q, k, n=size: losses.mnr_loss(q, k, k.flip(1), block_size=n)
-    for mining, reduction, kind in product(("all", "semi_hard", "hard"), ("mean", "active"), ("both",)):
+        yield (
+            f"mnr {size}, negatives",
+            lambda q, k, n=size: losses.mnr_loss(q, k, k.flip(1), block_size=n),
+        )
+    for mining, reduction, kind in product(
+        ("all", "semi_hard", "hard"), ("mean", "active"), ("both",)
+    ):
         options = {"mining": mining, "reduction": reduction, "direction": kind}
         yield f"mined {options}", partial(losses.mined_triplet_loss, margin=0.2, **options)
     yield "mined, mask", lambda q, k: losses.mined_triplet_loss(q, k, 0.2, "hard", same=_equal(q))
@@ -49,7 +59,9 @@ def cases():
     yield (
         "maxsim pairs",
         lambda q, k: (
-            maxsim_pairs(*_tokens(q, k)[:2], torch.arange(B // 4, device=q.device)[:, None]).square().mean()
+            maxsim_pairs(*_tokens(q, k)[:2], torch.arange(B // 4, device=q.device)[:, None])
+            .square()
+            .mean()
         ),
     )
     yield (
@@ -79,7 +91,9 @@ def test_every_loss_is_that_of_the_cpu_in_float64(device):
         assert all(x.device == device for x in found), name
         for what, x, right in zip(("loss", "queries", "keys"), found, expected, strict=True):
             # As numbers: assert_close would compare where they are as well.
-            apart = (x.detach().cpu().double() - right).abs().max() / right.abs().max().clamp(min=1e-9)
+            apart = (x.detach().cpu().double() - right).abs().max() / right.abs().max().clamp(
+                min=1e-9
+            )
             wrong += [f"{name}, {what}: {apart:.1e}"] * (not apart < 1e-4)
     assert wrong == []
 
@@ -119,10 +133,15 @@ def test_gradient_caching(device):
         for encoder in moved:
             encoder.zero_grad(set_to_none=True)
         loss = step(moved, [x.to(where) for x in inputs])
-        return [loss.detach().cpu(), *(p.grad.cpu() for encoder in moved for p in encoder.parameters())]
+        return [
+            loss.detach().cpu(),
+            *(p.grad.cpu() for encoder in moved for p in encoder.parameters()),
+        ]
 
     def whole(moved, batch):
-        loss = losses.infonce_loss(*(encoder(x) for encoder, x in zip(moved, batch)), direction="both")
+        loss = losses.infonce_loss(
+            *(encoder(x) for encoder, x in zip(moved, batch)), direction="both"
+        )
         loss.backward()
         return loss
 

@@ -9,16 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from lib.benchmarks.losses.quality import encoded
 from lib.index import TokenIndex
-from lib.interaction_objectives import Matching, late_interaction_loss
 from lib.models import pretrained
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.late_interaction import LateInteraction
-from lib.objectives import OBJECTIVES
-from lib.retrieval import CrossEncoderRetriever, LateInteractionRetriever
-from lib.streams import Batch
-from lib.training import Plan, Trainer, _moved
+from lib.search import CrossEncoderRetriever, LateInteractionRetriever
+from lib.studies.losses.train_trial import encoded
+from lib.training.batches import Batch
+from lib.training.interaction_objectives import Matching, late_interaction_loss
+from lib.training.loop import Plan, Trainer, _moved
+from lib.training.objectives import OBJECTIVES
 from tests.models.toy import (
     WORDS,
     interaction_config,
@@ -44,7 +44,9 @@ def assert_close(found, expected):
 
 def test_dual_encoder(device):
     def rows(model):
-        return np.concatenate([model.encode_image(toy_images(), batch_size=3), model.encode_text(WORDS)])
+        return np.concatenate(
+            [model.encode_image(toy_images(), batch_size=3), model.encode_text(WORDS)]
+        )
 
     here, there = on_both(toy_encoder(), device, rows)
     assert there.dtype == np.float32
@@ -62,7 +64,9 @@ def test_late_interaction_and_its_search(device, changes):
         index.train(items)
         index.add(items)
         runs = [LateInteractionRetriever(model, held).search(queries, 5) for held in (items, index)]
-        pairs = LateInteractionRetriever(model, items).score(queries, np.tile([3, 1, -1], (len(WORDS), 1)))
+        pairs = LateInteractionRetriever(model, items).score(
+            queries, np.tile([3, 1, -1], (len(WORDS), 1))
+        )
         return items.vectors, queries.vectors, queries.mask, *(run.scores for run in runs), pairs
 
     for here, there in zip(*on_both(model, device, scores), strict=True):
@@ -86,7 +90,9 @@ def pair_batch(n=6, size=32):
     model = toy_encoder()
     generator = torch.Generator().manual_seed(1)
     tokens = torch.from_numpy(model.tokenizer.encode((WORDS * n)[:n]))
-    return Batch(torch.rand(n, 3, size, size, generator=generator), tokens, torch.eye(n, dtype=torch.bool))
+    return Batch(
+        torch.rand(n, 3, size, size, generator=generator), tokens, torch.eye(n, dtype=torch.bool)
+    )
 
 
 class OneBatch:
@@ -121,7 +127,9 @@ def test_trainer(device, form):
     network.logit_bias = nn.Parameter(torch.tensor(0.0, device=device))
     OBJECTIVES["sigmoid"].prepare(network, 6)
     before = [p.detach().clone() for p in network.parameters()]
-    trainer = Trainer(network, OneBatch(give), objective_of(take, "sigmoid"), Plan(steps=3, warmup=1))
+    trainer = Trainer(
+        network, OneBatch(give), objective_of(take, "sigmoid"), Plan(steps=3, warmup=1)
+    )
     trainer.run()
     assert np.isfinite([row["loss"] for row in trainer.history.loss]).all()
     assert any((p != old).any() for p, old in zip(trainer.network.parameters(), before))
@@ -157,7 +165,9 @@ class Named(NamedTuple):
 def test_tensors_of_a_batch_are_moved_at_any_depth(device):
     one, two, three = (torch.full((2,), float(i)) for i in range(3))
     moved = _moved({"a": Nested((one, [two]), "n"), "b": Named(three, [None, 5])}, device)
-    assert moved["a"].note == "n" and isinstance(moved["b"], Named) and moved["b"].right == [None, 5]
+    assert (
+        moved["a"].note == "n" and isinstance(moved["b"], Named) and moved["b"].right == [None, 5]
+    )
     tensors = [moved["a"].pair[0], moved["a"].pair[1][0], moved["b"].left]
     assert [x.device for x in tensors] == [device] * 3
     assert [x.tolist() for x in tensors] == [[0, 0], [1, 1], [2, 2]]
@@ -178,7 +188,11 @@ def test_published_models(device, precision, tmp_path, monkeypatch):
     pictures, texts = [Image.fromarray(x) for x in pixels], ["a red car", "dogs on a beach", "x"]
     plain = pretrained.load("mine", folder)
     model = pretrained.load("mine", folder, precision=precision, device=str(device), batch_size=4)
-    for name, inputs in (("encode_image", pictures), ("encode_text", texts), ("encode_video", [pixels] * 2)):
+    for name, inputs in (
+        ("encode_image", pictures),
+        ("encode_text", texts),
+        ("encode_video", [pixels] * 2),
+    ):
         found, expected = getattr(model, name)(inputs), getattr(plain, name)(inputs)
         assert found.dtype == np.float32
         assert (found * expected).sum(axis=1).min() > (0.99 if precision != "fp32" else 0.9999)
@@ -190,7 +204,9 @@ def test_a_training_step_in_half_precision(device, dtype):
     network, batch = toy_encoder().network.to(device), _moved(pair_batch(size=16), device)
     network.logit_bias = nn.Parameter(torch.tensor(0.0, device=device))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    scaler = torch.amp.GradScaler(device.type, enabled=device.type == "cuda" and dtype == torch.float16)
+    scaler = torch.amp.GradScaler(
+        device.type, enabled=device.type == "cuda" and dtype == torch.float16
+    )
     for name in OBJECTIVES:
         OBJECTIVES[name].prepare(network, len(batch.images))
         before = {key: value.detach().clone() for key, value in network.named_parameters()}

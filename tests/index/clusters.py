@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.tokens import Tokens
+from lib.core.token_vectors import Tokens
 
 
 def unit(rows):

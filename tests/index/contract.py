@@ -62,7 +62,9 @@ class Case:
 
     @property
     def name(self) -> str:
-        return "-".join([self.index_type, *(f"{name}={value}" for name, value in self.build.items())])
+        return "-".join(
+            [self.index_type, *(f"{name}={value}" for name, value in self.build.items())]
+        )
 
 
 ALL = {"nprobe": 16}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, VectorSearchIndex, topk_exact
 from lib.index.saving import HEADER
 from tests.index.contract import BASE, CASES, DIM, LEARN, QUERIES, Case, N, every_case, searched
@@ -40,7 +40,9 @@ def test_exhaustive_search_with_whole_vectors_is_exact_search(case, metric):
     scores, ids = searched(case, metric, **case.exhaustive).search(QUERIES, 10)
     expected, same = topk_exact(QUERIES, BASE, 10, metric)
     np.testing.assert_allclose(scores, expected, rtol=2e-6, atol=5e-6)
-    clear = np.abs(np.diff(expected, append=-np.inf)) > 1e-5  # neighbours that rounding cannot exchange
+    clear = (
+        np.abs(np.diff(expected, append=-np.inf)) > 1e-5
+    )  # neighbours that rounding cannot exchange
     clear &= np.abs(np.diff(expected, prepend=np.inf)) > 1e-5
     assert clear.mean() > 0.9
     np.testing.assert_array_equal(ids[clear], same[clear])
@@ -80,7 +82,10 @@ def test_adding_in_parts_is_adding_at_once(case):
         index.add(part)
     index.set_search(**case.exhaustive)
     assert index.ntotal == N
-    found, expected = index.search(QUERIES, 5), searched(case, "cosine", **case.exhaustive).search(QUERIES, 5)
+    found, expected = (
+        index.search(QUERIES, 5),
+        searched(case, "cosine", **case.exhaustive).search(QUERIES, 5),
+    )
     if case.adds_in_parts_alike and case.repeats:
         assert_same(found, expected)
     else:
@@ -122,7 +127,9 @@ def test_only_what_is_allowed_is_found(case, metric):
     index = searched(case, metric, **case.exhaustive)
     allowed = np.random.default_rng(1).choice(N, 200, replace=False)
     if not index.can_filter:
-        with pytest.raises(RetrievalInputError, match=r"cannot restrict a search.*Types that can: Flat, "):
+        with pytest.raises(
+            RetrievalInputError, match=r"cannot restrict a search.*Types that can: Flat, "
+        ):
             index.search(QUERIES, 5, allowed)
         return
     scores, ids = index.search(QUERIES, 30, allowed)
@@ -134,7 +141,9 @@ def test_only_what_is_allowed_is_found(case, metric):
     elif case.index_type != "HNSW":  # what a search for everything finds, without the rest
         all_scores, all_ids = index.search(QUERIES, N)
         kept = np.isin(all_ids, allowed)
-        np.testing.assert_allclose(scores, all_scores[kept].reshape(20, -1)[:, :30], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            scores, all_scores[kept].reshape(20, -1)[:, :30], rtol=1e-5, atol=1e-5
+        )
 
 
 @every_case
@@ -196,7 +205,9 @@ def test_removing_everything_leaves_an_empty_index(case):
 @pytest.mark.parametrize("own", [False, True], ids=["counted", "own_ids"])
 def test_what_is_saved_comes_back_in_memory_and_mapped(case, metric, own, tmp_path):
     index = (
-        case.filled(metric, ids=np.arange(N) * 3 + 1) if own else searched(case, metric, **case.exhaustive)
+        case.filled(metric, ids=np.arange(N) * 3 + 1)
+        if own
+        else searched(case, metric, **case.exhaustive)
     )
     index.save(tmp_path / "a")
     expected = index.search(QUERIES, 7)
@@ -206,7 +217,10 @@ def test_what_is_saved_comes_back_in_memory_and_mapped(case, metric, own, tmp_pa
         assert type(again) is type(index) and again.memory_mapped == memory_map
         assert_same(again.search(QUERIES, 7), expected)
         assert again.work == work and again.cost() == index.cost()
-        assert again.build_options == index.build_options and again.search_options == index.search_options
+        assert (
+            again.build_options == index.build_options
+            and again.search_options == index.search_options
+        )
         if index.can_filter:
             allowed = np.arange(0, 900, 3) * 3 + 1 if own else np.arange(0, 900, 3)
             assert_same(again.search(QUERIES, 7, allowed), index.search(QUERIES, 7, allowed))

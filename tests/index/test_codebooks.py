@@ -1,13 +1,13 @@
-"""The codebooks of the families with product codes: what `lib.index.by_hand` computes from them."""
+"""The codebooks of the families with product codes: what `lib.index.from_scratch` computes from them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
-from lib.index.by_hand.product_codes import encode, look_up, query_tables
+from lib.index.from_scratch.product_codes import encode, look_up, query_tables
 
 ROWS = np.random.default_rng(0).standard_normal((10_000, 16)).astype(np.float32)
 

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, exact, topk_exact
 from lib.index.exact import Gallery
-from lib.index.filters import FloatFilter, int8_products_are_fast
-from lib.index.scores import prepare
+from lib.index.exact_filters import FloatFilter, int8_products_are_fast
+from lib.index.exact_scores import prepare
 from tests.index.oracle import assert_same, topk
 
 every_metric = pytest.mark.parametrize("metric", METRICS)
@@ -45,7 +45,9 @@ def test_by_hand():
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.integers(0, 2**32 - 1), st.sampled_from(METRICS), st.sampled_from([np.float32, np.float64, np.int8])
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(METRICS),
+    st.sampled_from([np.float32, np.float64, np.int8]),
 )
 def test_small_integers_tie_everywhere_and_go_by_id(seed, metric, dtype):
     rng = np.random.default_rng(seed)
@@ -53,7 +55,9 @@ def test_small_integers_tie_everywhere_and_go_by_id(seed, metric, dtype):
     queries, gallery = (rng.integers(-2, 3, (n, dim)) for n in (n_queries, n_items))
     if metric == "cosine":
         queries[~queries.any(axis=1), 0] = gallery[~gallery.any(axis=1), 0] = 1
-    k = int(rng.integers(1, n_items + 1) if rng.random() < 0.4 else rng.integers(1, min(n_items, 6) + 1))
+    k = int(
+        rng.integers(1, n_items + 1) if rng.random() < 0.4 else rng.integers(1, min(n_items, 6) + 1)
+    )
     sizes = {"block": int(rng.integers(1, n_items + 3)), "query_block": int(rng.integers(1, 12))}
     found = topk_exact(queries.astype(dtype), gallery.astype(dtype), k, metric, **sizes)
     if metric == "cosine" and dtype != np.int8:
@@ -68,7 +72,9 @@ def test_small_integers_tie_everywhere_and_go_by_id(seed, metric, dtype):
 def test_few_products_are_scored_without_a_filter_and_give_the_same(monkeypatch):
     rng, aimed, differ = np.random.default_rng(0), [], []
     aim = FloatFilter.aim
-    monkeypatch.setattr(FloatFilter, "aim", lambda self, queries: aimed.append(1) or aim(self, queries))
+    monkeypatch.setattr(
+        FloatFilter, "aim", lambda self, queries: aimed.append(1) or aim(self, queries)
+    )
     for metric, dtype, n_queries in product(METRICS, (np.float32, np.int8), (1, 2, 9)):
         queries, gallery = (rng.integers(1, 5, (n, 32)).astype(dtype) for n in (n_queries, 400))
         for k, block in ((1, None), (10, None), (10, 90), (400, None)):
@@ -94,14 +100,19 @@ def test_duplicates_on_both_sides_of_the_cut_off(metric, n_items, k):
     expected = reference(queries, gallery, k, metric)
     ties = expected[0][:, 1:] == expected[0][:, :-1]
     assert k == 1 or ties.any(axis=1).all()
-    for sizes in ({}, {"block": 97}, {"block": 1000, "query_block": 3}, {"block": 8, "query_block": 1}):
+    for sizes in (
+        {},
+        {"block": 97},
+        {"block": 1000, "query_block": 3},
+        {"block": 8, "query_block": 1},
+    ):
         if sizes.get("block") != 8 or n_items < 100:
             assert_same(topk_exact(queries, gallery, k, metric, **sizes), expected)
 
 
 def reference(queries, gallery, k, metric):
     """One stable sort of all scores in their defined order; scores themselves are tested in test_scores."""
-    from lib.index.scores import prepare, score_block
+    from lib.index.exact_scores import prepare, score_block
 
     scores = score_block(prepare(queries, "q", metric), prepare(gallery, "x", metric), metric)
     ids = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -118,8 +129,13 @@ def reference(queries, gallery, k, metric):
         lambda rng: np.sort(rng.standard_normal((5000, 40)), axis=0)[::-1].copy(),
         lambda rng: np.tile(rng.standard_normal((1, 40)), (5000, 1)),
         lambda rng: rng.standard_normal((5000, 40)) * np.exp(2 * rng.standard_normal((5000, 1))),
-        lambda rng: np.tile(rng.standard_normal((1, 40)), (5000, 1)) + 1e-7 * rng.standard_normal((5000, 40)),
-        lambda rng: (rng.random((5000, 40)) < 0.03) + np.eye(5000, 40),  # words: most products are 0
+        lambda rng: (
+            np.tile(rng.standard_normal((1, 40)), (5000, 1))
+            + 1e-7 * rng.standard_normal((5000, 40))
+        ),
+        lambda rng: (
+            (rng.random((5000, 40)) < 0.03) + np.eye(5000, 40)
+        ),  # words: most products are 0
     ],
     ids=["cone", "ascending", "descending", "constant", "norms", "collapsed", "words"],
 )
@@ -139,7 +155,11 @@ def test_against_faiss(metric):
     rng = np.random.default_rng(11)
     gallery, queries = (rng.standard_normal((n, 24)).astype(np.float32) for n in (5000, 50))
     index = faiss.IndexFlatL2(24) if metric == "l2" else faiss.IndexFlatIP(24)
-    unit = (lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)) if metric == "cosine" else (lambda x: x)
+    unit = (
+        (lambda x: x / np.linalg.norm(x, axis=1, keepdims=True))
+        if metric == "cosine"
+        else (lambda x: x)
+    )
     index.add(unit(gallery))
     theirs, ids = index.search(unit(queries), 10)
     scores, found = topk_exact(queries, gallery, 10, metric)
@@ -183,7 +203,9 @@ def test_neither_blocks_nor_threads_nor_company_change_a_bit(metric):
 
 
 @every_metric
-@pytest.mark.parametrize("name, value", [("WAITING_ROOM", 0), ("SETTLE_AGAIN", 1), ("SETTLE_AGAIN", 100)])
+@pytest.mark.parametrize(
+    "name, value", [("WAITING_ROOM", 0), ("SETTLE_AGAIN", 1), ("SETTLE_AGAIN", 100)]
+)
 def test_when_survivors_are_scored_changes_nothing(metric, name, value, monkeypatch):
     rng = np.random.default_rng(43)
     gallery, queries = (rng.integers(-3, 4, (n, 20)).astype(np.int8) for n in (3000, 25))
@@ -215,7 +237,9 @@ def test_cosine_forgets_scale():
 def test_a_vector_finds_itself_at_distance_zero():
     x = np.random.default_rng(23).standard_normal((200, 32)).astype(np.float32) * 100
     scores, ids = topk_exact(x, x, 1, "l2")
-    assert ids[:, 0].tolist() == list(range(200)) and not scores.any() and not np.signbit(scores).any()
+    assert (
+        ids[:, 0].tolist() == list(range(200)) and not scores.any() and not np.signbit(scores).any()
+    )
 
 
 def test_tensors_lists_and_halves_are_taken():
@@ -255,7 +279,10 @@ def test_the_full_matrix_never_exists(monkeypatch):
     def spy(self, queries):
         probe = aim(self, queries)
         product = probe.product
-        probe.product = lambda start, stop, out: (cells.append(out.numel()), product(start, stop, out))
+        probe.product = lambda start, stop, out: (
+            cells.append(out.numel()),
+            product(start, stop, out),
+        )
         return probe
 
     monkeypatch.setattr(FloatFilter, "aim", spy)
@@ -263,7 +290,9 @@ def test_the_full_matrix_never_exists(monkeypatch):
     rng = np.random.default_rng(37)
     gallery, queries = rng.standard_normal((4000, 8)), rng.standard_normal((50, 8))
     topk_exact(queries, gallery, 5)
-    assert sum(cells) == 4000 * 50 and max(cells) <= exact.FIRST_BLOCKS * 4096  # the first block is larger
+    assert (
+        sum(cells) == 4000 * 50 and max(cells) <= exact.FIRST_BLOCKS * 4096
+    )  # the first block is larger
 
 
 @pytest.mark.parametrize(

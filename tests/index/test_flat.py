@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, FlatIndex, VectorSearchIndex, topk_exact
 from tests.index.oracle import assert_same
 
@@ -21,7 +21,12 @@ def filled(metric="cosine", vectors=GALLERY, ids=None):
 def test_the_factory_gives_the_family():
     index = VectorSearchIndex(16)
     assert type(index) is FlatIndex and isinstance(index, VectorSearchIndex)
-    assert (index.dimension, index.metric, index.index_type, index.ntotal) == (16, "cosine", "Flat", 0)
+    assert (index.dimension, index.metric, index.index_type, index.ntotal) == (
+        16,
+        "cosine",
+        "Flat",
+        0,
+    )
     assert repr(filled("l2")) == "FlatIndex(dimension=16, metric='l2', ntotal=300)"
     assert repr(FlatIndex(4)) == "FlatIndex(dimension=4, metric='cosine', ntotal=0)"
 
@@ -109,9 +114,17 @@ def test_an_index_that_cannot_be(arguments, options, message):
         (GALLERY[:2], [5, 3], "id 3 is in the index already$"),
         (GALLERY[:2], [5], r"ids must be 2 whole numbers.*got int64 \(1,\)"),
         (GALLERY[:2], [5.0, 6.0], "got float64"),
-        (GALLERY[:2], np.array([5, 2**63], np.uint64), "id 9223372036854775808 does not fit into int64"),
+        (
+            GALLERY[:2],
+            np.array([5, 2**63], np.uint64),
+            "id 9223372036854775808 does not fit into int64",
+        ),
         (GALLERY[:4], None, "id 3 is in the index already; the index has ids of your own"),
-        (GALLERY[:2].astype(np.int8) + np.int8(1), [5, 6], "the index holds float32 vectors, these are int8"),
+        (
+            GALLERY[:2].astype(np.int8) + np.int8(1),
+            [5, 6],
+            "the index holds float32 vectors, these are int8",
+        ),
     ],
 )
 def test_adding_what_is_wrong_adds_nothing(vectors, ids, message):
@@ -138,5 +151,7 @@ def test_asking_what_is_wrong(queries, k, message):
 
 
 def test_an_empty_index_finds_nothing():
-    with pytest.raises(RetrievalInputError, match="the index is empty: add vectors before searching"):
+    with pytest.raises(
+        RetrievalInputError, match="the index is empty: add vectors before searching"
+    ):
         VectorSearchIndex(16).search(QUERIES, 1)

@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, VectorSearchIndex, gpu
 from tests.index.clusters import clustered
 
@@ -49,7 +49,9 @@ def moved(monkeypatch):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("index_type, options", [("Flat", {}), ("IVF", {"nlist": 4, "nprobe": 2})])
 def test_searches_run_on_a_copy_that_follows_changes(moved, tmp_path, metric, index_type, options):
-    both = [VectorSearchIndex(16, index_type, metric, use_gpu=on, **options) for on in (True, False)]
+    both = [
+        VectorSearchIndex(16, index_type, metric, use_gpu=on, **options) for on in (True, False)
+    ]
     for index in both:
         index.train(BASE)
         index.add(BASE)

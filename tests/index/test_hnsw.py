@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex, topk_exact
 from tests.index.clusters import clustered
 

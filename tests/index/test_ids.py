@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index.faiss_index import best_first
 from lib.index.ids import IdMap
 from lib.index.options import SEED, checked, real, switch, whole
@@ -17,7 +17,11 @@ OWN = st.lists(st.integers(-50, 50).filter(lambda i: i != -1), unique=True, max_
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.one_of(st.none(), OWN), st.integers(0, 6), st.integers(0, 2**16)), max_size=5))
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.none(), OWN), st.integers(0, 6), st.integers(0, 2**16)), max_size=5
+    )
+)
 def test_it_does_what_a_list_does(steps):
     ids, plain = IdMap(), []
     for given_ids, count, removed in steps:
@@ -50,7 +54,9 @@ def test_ids_that_are_whole_numbers_of_any_kind():
 
 
 @settings(max_examples=80, deadline=None)
-@given(arrays(np.float32, (3, 6), elements=st.sampled_from([-1.5, 0.0, 0.25, 2.0])), st.integers(0, 6))
+@given(
+    arrays(np.float32, (3, 6), elements=st.sampled_from([-1.5, 0.0, 0.25, 2.0])), st.integers(0, 6)
+)
 def test_hits_are_sorted_as_by_score_and_id(scores, found):
     scores = -np.sort(-scores, axis=1)
     ids = np.random.default_rng(found).permuted(np.tile(np.arange(6), (3, 1)), axis=1)

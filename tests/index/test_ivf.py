@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, IVFIndex, VectorSearchIndex, topk_exact
 from lib.index.faiss_index import best_first, check_metric, one_thread
 from lib.index.ivf import default_nlist
@@ -23,7 +23,8 @@ def filled(metric="cosine", vectors=BASE, **options):
 
 
 @pytest.mark.parametrize(
-    "n, nlist", [(1, 1), (38, 1), (78, 2), (4000, 64), (12_000, 256), (100_000, 1024), (10**6, 2048)]
+    "n, nlist",
+    [(1, 1), (38, 1), (78, 2), (4000, 64), (12_000, 256), (100_000, 1024), (10**6, 2048)],
 )
 def test_lists_by_size(n, nlist):
     # 4 sqrt(n) from about 24,000 on, n / 39 below: 4000 / 39 = 102.6; 12,000 / 39 = 307.7; 4 * 316.2 = 1264.9
@@ -41,8 +42,14 @@ def test_all_lists_are_exact_search_and_more_lists_find_more(metric):
         ids = index.search(QUERIES, 10)[1]
         recalls.append((ids[:, :, None] == truth[:, None]).sum())
         distances.append(index.work["distances"])
-        assert index.work == {"distances": distances[-1], "centroids": 50 * 64, "lists": 50 * nprobe}
-    assert recalls == sorted(recalls) and recalls[0] < 500 == recalls[-1]  # never fewer, without any slack
+        assert index.work == {
+            "distances": distances[-1],
+            "centroids": 50 * 64,
+            "lists": 50 * nprobe,
+        }
+    assert (
+        recalls == sorted(recalls) and recalls[0] < 500 == recalls[-1]
+    )  # never fewer, without any slack
     assert distances == sorted(distances) and distances[-1] == 50 * 4000
 
 
@@ -59,7 +66,9 @@ def test_distances_are_the_lengths_of_the_visited_lists():
 @pytest.mark.parametrize("metric", METRICS)
 def test_centroids_have_unit_length_but_for_l2(metric):
     index = filled(metric, BASE * 3, nlist=16)
-    lengths = np.linalg.norm(faiss.downcast_index(index._faiss.quantizer).reconstruct_n(0, 16), axis=1)
+    lengths = np.linalg.norm(
+        faiss.downcast_index(index._faiss.quantizer).reconstruct_n(0, 16), axis=1
+    )
     assert np.allclose(lengths, 1, atol=1e-5) == (metric != "l2")
     metric_type = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
     assert index._faiss.metric_type == index._faiss.quantizer.metric_type == metric_type
@@ -104,7 +113,9 @@ def test_training_says_how_many_vectors_it_needs():
 def test_more_lists_than_there_are():
     index = filled(nlist=4)
     assert index.search_options == {"nprobe": 4}  # the default of 8 gives way
-    with pytest.raises(RetrievalInputError, match="nprobe = 5 is more than the lists; ask for at most 4"):
+    with pytest.raises(
+        RetrievalInputError, match="nprobe = 5 is more than the lists; ask for at most 4"
+    ):
         index.set_search(nprobe=5)
     with pytest.raises(RetrievalInputError, match="nprobe = 8 is more than the lists"):
         filled(nlist=4, nprobe=8)  # asked for, so not

@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
 from lib.index.faiss_index import codes_of
 from tests.index.clusters import clustered

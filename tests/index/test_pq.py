@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError, unit_rows
+from lib.core.checks import RetrievalInputError, unit_rows
 from lib.index import METRICS, VectorSearchIndex, topk_exact
 from lib.index.faiss_index import codes_of
 from tests.index.clusters import clustered
@@ -44,7 +44,9 @@ def test_scores_are_table_lookups(metric):
     by_hand = tables[:, np.arange(4), codes].sum(-1)  # (q, n)
     if metric == "cosine":
         by_hand = 1 + by_hand / 2
-    order = np.lexsort((np.broadcast_to(np.arange(len(BASE)), by_hand.shape), -by_hand.round(5)))[:, :20]
+    order = np.lexsort((np.broadcast_to(np.arange(len(BASE)), by_hand.shape), -by_hand.round(5)))[
+        :, :20
+    ]
     np.testing.assert_allclose(np.take_along_axis(by_hand, order, 1), scores, atol=2e-5)
     np.testing.assert_allclose(np.take_along_axis(by_hand, ids, 1), scores, atol=1e-5)
     assert index.work == {"codes": 30 * 2000}
@@ -65,7 +67,9 @@ def test_codes_in_lists_are_those_of_differences(metric):
     decoded = index._faiss.reconstruct_n(0, len(BASE))  # centroid of the cell + decoded code
     asked, rows = (unit_rows(x, "x") if metric == "cosine" else x for x in (QUERIES, BASE))
     expected = topk_exact(asked, decoded, 10, "l2" if metric == "cosine" else metric)[0]
-    np.testing.assert_allclose(scores, 1 + expected / 2 if metric == "cosine" else expected, atol=2e-5)
+    np.testing.assert_allclose(
+        scores, 1 + expected / 2 if metric == "cosine" else expected, atol=2e-5
+    )
     assert index.work == {"codes": 30 * 2000, "centroids": 30 * 8, "lists": 30 * 8}
     assert ((decoded - rows) ** 2).sum() < ((rows - rows.mean(0)) ** 2).sum() / 4
 
@@ -105,10 +109,14 @@ def test_a_code_under_cosine_by_hand():
     books = np.zeros((2, 256, 2), np.float32)
     books[0, 1, 0] = books[1, 2, 0] = 0.6
     faiss.copy_array_to_vector(books.ravel(), index._faiss.pq.centroids)
-    index.add([[5, 0, 5, 0]])  # of unit length (0.7071, 0, 0.7071, 0); its code stands for (0.6, 0, 0.6, 0)
+    index.add(
+        [[5, 0, 5, 0]]
+    )  # of unit length (0.7071, 0, 0.7071, 0); its code stands for (0.6, 0, 0.6, 0)
     assert codes_of(index._faiss).tolist() == [[1, 2]]
     scores = index.search([[3, 0, 0, 0], [1, 0, 1, 0]], 1)[0][:, 0]
-    np.testing.assert_allclose(scores, [1 - (0.4**2 + 0.6**2) / 2, 1 - (0.5**0.5 - 0.6) ** 2], rtol=1e-6)
+    np.testing.assert_allclose(
+        scores, [1 - (0.4**2 + 0.6**2) / 2, 1 - (0.5**0.5 - 0.6) ** 2], rtol=1e-6
+    )
 
 
 def test_lengths_of_what_codes_stand_for_cost_recall_under_dot_product():
@@ -132,12 +140,15 @@ def test_centroids_are_chosen_alike_by_distance_and_dot_product():
 
 
 @pytest.mark.parametrize("index_type, options", [("PQ", {}), ("IVF-PQ", {"nlist": 8})])
-def test_codes_saved_with_dot_products_under_cosine_are_refused(tmp_path, index_type, options, monkeypatch):
+def test_codes_saved_with_dot_products_under_cosine_are_refused(
+    tmp_path, index_type, options, monkeypatch
+):
     with monkeypatch.context() as before:
         before.setattr(VectorSearchIndex.families[index_type], "_compared_by", "inner_product")
         filled(index_type=index_type, code_bytes=2, **options).save(tmp_path / "old")
     with pytest.raises(
-        RetrievalInputError, match="compared by another metric.*expected that of l2.*Build the index again"
+        RetrievalInputError,
+        match="compared by another metric.*expected that of l2.*Build the index again",
     ):
         VectorSearchIndex.load(tmp_path / "old")
 
@@ -151,7 +162,9 @@ def test_training_has_no_annealing_and_no_chatter(capfd):
 
 
 def test_recall_grows_with_bytes_lists_and_reranking():
-    by_bytes = [recall(filled(code_bytes=size, fast_scan=True, learn=LEARN[:2000])) for size in (1, 2, 4, 8)]
+    by_bytes = [
+        recall(filled(code_bytes=size, fast_scan=True, learn=LEARN[:2000])) for size in (1, 2, 4, 8)
+    ]
     assert by_bytes == sorted(by_bytes) and by_bytes[0] < 0.5
     index = filled(code_bytes=2, fast_scan=True, rerank=1, learn=LEARN[:2000])
     by_factor = []
@@ -193,7 +206,10 @@ def test_a_rotation_helps_where_dimensions_are_unequal():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"code_bytes": 3}, "3 bytes of 8-bit codes are 3 sub-quantisers, which do not divide d = 16"),
+        (
+            {"code_bytes": 3},
+            "3 bytes of 8-bit codes are 3 sub-quantisers, which do not divide d = 16",
+        ),
         (
             {"code_bytes": 16, "fast_scan": True},
             "16 bytes of 4-bit codes are 32 sub-quantisers, which do not",
@@ -217,7 +233,9 @@ def test_codebooks_need_vectors():
         RetrievalInputError, match="a codebook of 4 bits needs at least 39 x 16 = 624.*got 600"
     ):
         filled(learn=LEARN[:600], code_bytes=2, fast_scan=True, index_type="IVF-PQ", nlist=1)
-    with pytest.raises(RetrievalInputError, match="IVF with nlist = 300 needs at least 39 x 300 = 11700"):
+    with pytest.raises(
+        RetrievalInputError, match="IVF with nlist = 300 needs at least 39 x 300 = 11700"
+    ):
         filled(code_bytes=2, index_type="IVF-PQ", nlist=300)
 
 

@@ -5,15 +5,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lib.benchmarks.ann.harness import using_threads
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex, topk_exact
-from lib.index.by_hand.hyperplanes import draw_hyperplanes
-from lib.index.planning.planner import Machine, plan
-from lib.index.tokens.index import TokenIndex
+from lib.index.capacity.options import Machine, plan
+from lib.index.from_scratch.hyperplanes import draw_hyperplanes
+from lib.index.token_index.index import TokenIndex
+from lib.studies.ann.harness import using_threads
 
 ODD = (0, -1, 2.5, "7", True, float("nan"), 2**31, 10**6 + 0.5, 2**63, 10**400, None, [3])
-HUGE = {"links": 10**6, "n_bits": 2**20, "ef_construction": 2**30, "ef_search": 2**30, "seed": 2**31}
+HUGE = {
+    "links": 10**6,
+    "n_bits": 2**20,
+    "ef_construction": 2**30,
+    "ef_search": 2**30,
+    "seed": 2**31,
+}
 
 
 def offenders(calls: dict[str, tuple[str, Callable]]) -> list[str]:
@@ -72,12 +78,18 @@ def test_search_arguments():
         told = str(value)[:20]
         calls[f"search k = {told}"] = "k", lambda value=value: index.search(rows, value)
         calls[f"topk_exact k = {told}"] = "k", lambda value=value: topk_exact(rows, rows, value)
-        calls[f"ef_search = {told}"] = "ef_search", lambda value=value: index.set_search(ef_search=value)
+        calls[f"ef_search = {told}"] = (
+            "ef_search",
+            lambda value=value: index.set_search(ef_search=value),
+        )
     for taken in (9, None):
         del calls[f"ef_search = {taken}"]
     for value in ([8], [-1], [0.5], ["a"], 2**63, None, [[0]]):
         if value is not None:
-            calls[f"allowed = {value}"] = "allowed", lambda value=value: index.search(rows, 1, value)
+            calls[f"allowed = {value}"] = (
+                "allowed",
+                lambda value=value: index.search(rows, 1, value),
+            )
         calls[f"remove {value}"] = "HNSW", lambda value=value: index.remove(value)
     for value in ("yes", 1, None):
         calls[f"memory_map = {value}"] = (
@@ -100,12 +112,29 @@ def test_token_indexes_planes_threads_and_plans():
             calls[f"TokenIndex {name} = {told}"] = name, lambda given=given: TokenIndex(**given)
         for name in ("d", "n_bits"):
             given = {"d": 16, "n_bits": 16, name: value}
-            calls[f"hyperplanes {name} = {told}"] = name, lambda given=given: draw_hyperplanes(**given)
+            calls[f"hyperplanes {name} = {told}"] = (
+                name,
+                lambda given=given: draw_hyperplanes(**given),
+            )
         calls[f"threads = {told}"] = "threads", lambda value=value: using_threads(value).__enter__()
         if value not in (2.5, 2**31, 10**6 + 0.5):
             for name in ("ram_gb", "cores", "bandwidth_gb_s", "ssd_tb", "core_gb_s"):
-                calls[f"{name} = {told}"] = name, lambda name=name, value=value: Machine(**{name: value})
-            for name in ("n", "d", "recall", "qps", "replicas", "nlist", "nprobe", "ef", "imbalance", "k"):
+                calls[f"{name} = {told}"] = (
+                    name,
+                    lambda name=name, value=value: Machine(**{name: value}),
+                )
+            for name in (
+                "n",
+                "d",
+                "recall",
+                "qps",
+                "replicas",
+                "nlist",
+                "nprobe",
+                "ef",
+                "imbalance",
+                "k",
+            ):
                 if name == "nlist" and value is None:
                     continue
                 given = {"n": 1000, "d": 64, "recall": 0.9, "qps": 1.0, name: value}

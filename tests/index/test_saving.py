@@ -9,8 +9,8 @@ import shutil
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
-from lib.files import DamagedFileError, MissingFileError, load_arrays, save_arrays, sha256_of
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError, load_arrays, save_arrays, sha256_of
 from lib.index import METRICS, FlatIndex, VectorSearchIndex
 from tests.index.contract import CASES, DIM, N
 from tests.index.oracle import assert_same
@@ -68,7 +68,9 @@ def test_options_come_back_as_they_are(tmp_path):
     index.save(tmp_path / "a")
     again = VectorSearchIndex.load(tmp_path / "a")
     assert (again.build_options, again.search_options) == ({"nlist": 4, "seed": 3}, {"nprobe": 2})
-    with pytest.raises(RetrievalInputError, match="nprobe = 5 is more than the lists; ask for at most 4"):
+    with pytest.raises(
+        RetrievalInputError, match="nprobe = 5 is more than the lists; ask for at most 4"
+    ):
         again.set_search(nprobe=5)
 
 
@@ -114,7 +116,9 @@ def test_a_body_of_another_index_is_refused(tmp_path):
 def test_a_missing_file_is_said(tmp_path, name):
     filled().save(tmp_path / "a")
     (tmp_path / "a" / name).unlink()
-    with pytest.raises(MissingFileError, match=f"{name} is missing. Build the index again and save it"):
+    with pytest.raises(
+        MissingFileError, match=f"{name} is missing. Build the index again and save it"
+    ):
         VectorSearchIndex.load(tmp_path / "a")
 
 
@@ -132,13 +136,19 @@ def test_saving_that_fails_leaves_the_old_index(tmp_path, monkeypatch):
 def test_saving_again_replaces_every_file(tmp_path):
     filled(index_type="LSH").save(tmp_path / "a")
     filled().save(tmp_path / "a")
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["index.npz", "index.npz.sha256", "rows.npy"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "index.npz",
+        "index.npz.sha256",
+        "rows.npy",
+    ]
 
 
 def test_a_folder_of_something_else_is_not_overwritten(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     for path in (tmp_path, tmp_path / "thesis.tex"):
-        with pytest.raises(RetrievalInputError, match="exists and is no saved index; choose another name"):
+        with pytest.raises(
+            RetrievalInputError, match="exists and is no saved index; choose another name"
+        ):
             filled().save(path)
 
 
@@ -165,7 +175,9 @@ def test_every_family_overwrites_its_own_and_keeps_what_others_put_beside_it(tmp
 
 
 def test_nothing_is_saved_before_training(tmp_path):
-    with pytest.raises(RetrievalInputError, match="learnt nothing that could be saved: call train first"):
+    with pytest.raises(
+        RetrievalInputError, match="learnt nothing that could be saved: call train first"
+    ):
         VectorSearchIndex(16, "IVF").save(tmp_path / "a")
 
 
@@ -229,7 +241,9 @@ def test_a_header_that_does_not_fit_its_bodies_is_refused(tmp_path):
         case.filled("l2", ids=np.arange(N) + 5).save(good)
         options = json.loads(str(load_arrays(good / "index.npz")["header"]))["options"]
         changes = [{"n": N - 1}, {"dimension": 2 * DIM}, {"metric": "cosine"}]
-        changes += [{"ids": ids} for ids in (np.arange(1, N), np.zeros(N, np.int64), np.arange(N) + 5.0)]
+        changes += [
+            {"ids": ids} for ids in (np.arange(1, N), np.zeros(N, np.int64), np.arange(N) + 5.0)
+        ]
         for name, value in options.items():
             if name in ("links", "n_bits", "nlist", "code_bytes", "n_leaves", "dims_per_block"):
                 changes.append({name: value // 2 if name != "links" else value - 1})
@@ -257,7 +271,9 @@ def test_bodies_of_another_index_or_of_nothing_are_refused_though_their_checksum
         for name, content in files.items():
             (bad / name).write_bytes(content)
         seal_again(bad, bodies=files)
-        accepted.extend([] if is_refused(bad) else [f"{CASES[folders.index(folder)].name} with {what}"])
+        accepted.extend(
+            [] if is_refused(bad) else [f"{CASES[folders.index(folder)].name} with {what}"]
+        )
         shutil.rmtree(bad)
 
     for case, folder in zip(CASES, folders):
@@ -265,15 +281,21 @@ def test_bodies_of_another_index_or_of_nothing_are_refused_though_their_checksum
         for name in bodies:
             tries(folder, f"garbage in {name}", **{name: b"garbage"})
         for other, others in zip(CASES, folders):
-            shared = [name for name in bodies if (others / name).is_file() and name == "index.faiss"]
+            shared = [
+                name for name in bodies if (others / name).is_file() and name == "index.faiss"
+            ]
             if shared and other.index_type != case.index_type:
                 tries(folder, other.name, **{name: (others / name).read_bytes() for name in shared})
-        for name in {"rows.npy", "dataset.npy", "hashed_dataset.npy", "datapoint_to_token.npy"} & {*bodies}:
+        for name in {"rows.npy", "dataset.npy", "hashed_dataset.npy", "datapoint_to_token.npy"} & {
+            *bodies
+        }:
             rows = np.load(folder / name)
             for changed in (rows.astype(np.float64), rows[:-1], rows.astype(np.uint16)):
                 stream = io.BytesIO()
                 np.save(stream, changed)
-                tries(folder, f"{name} {changed.dtype} {changed.shape}", **{name: stream.getvalue()})
+                tries(
+                    folder, f"{name} {changed.dtype} {changed.shape}", **{name: stream.getvalue()}
+                )
     assert accepted == []
 
 
@@ -283,7 +305,9 @@ def test_ids_of_lists_that_the_header_does_not_hold_are_refused(tmp_path):
             folder = tmp_path / case.name
             case.filled(ids=np.arange(N) + 5).save(folder)
             seal_again(folder, ids=np.arange(N) + 6)
-            with pytest.raises(DamagedFileError, match="does not fit together.*ids.*Build the index again"):
+            with pytest.raises(
+                DamagedFileError, match="does not fit together.*ids.*Build the index again"
+            ):
                 VectorSearchIndex.load(folder)
 
 
@@ -291,13 +315,22 @@ def test_headers_that_are_no_headers_are_refused(tmp_path):
     filled().save(tmp_path / "a")
     good = load_arrays(tmp_path / "a" / "index.npz")
     header = json.loads(str(good["header"]))
-    changed = [json.dumps({key: value for key, value in header.items() if key != left}) for left in header]
-    changed += [json.dumps({**header, key: value}) for key in header for value in (None, [], "x", 1.5)]
+    changed = [
+        json.dumps({key: value for key, value in header.items() if key != left}) for left in header
+    ]
+    changed += [
+        json.dumps({**header, key: value}) for key in header for value in (None, [], "x", 1.5)
+    ]
     for text in (*changed, "{", "[]", "[" * 9999):
         save_arrays(tmp_path / "a" / "index.npz", **{**good, "header": np.array(text)})
         with pytest.raises((DamagedFileError, RetrievalInputError)):
             VectorSearchIndex.load(tmp_path / "a")
-    for lengths in (np.full(300, 2.0), np.full(300, np.nan), np.ones(300, np.float32), np.ones(299)):
+    for lengths in (
+        np.full(300, 2.0),
+        np.full(300, np.nan),
+        np.ones(300, np.float32),
+        np.ones(299),
+    ):
         save_arrays(tmp_path / "a" / "index.npz", **{**good, "lengths": lengths})
         with pytest.raises(DamagedFileError, match="lengths"):
             VectorSearchIndex.load(tmp_path / "a")

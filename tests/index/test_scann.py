@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, VectorSearchIndex, topk_exact
 from tests.index.clusters import clustered
 
@@ -116,7 +116,9 @@ def test_what_is_built_takes_no_more(filled, tmp_path):
     index = filled()
     index.add(BASE[:10])
     index.search(QUERIES, 1)
-    with pytest.raises(RetrievalInputError, match="this ScaNN index is built.*Add everything before"):
+    with pytest.raises(
+        RetrievalInputError, match="this ScaNN index is built.*Add everything before"
+    ):
         index.add(BASE[:1])
     assert index.ntotal == 1610
     with pytest.raises(RetrievalInputError, match="without vectors has nothing to save"):
@@ -143,5 +145,7 @@ def test_whether_whole_vectors_are_kept_is_settled(filled):
 
 @pytest.mark.parametrize("threshold", [1.0, -0.1, "0.2", True])
 def test_thresholds_are_cosines(filled, threshold):
-    with pytest.raises(RetrievalInputError, match=r"anisotropic_threshold must be a number in \[0.0, 1.0\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"anisotropic_threshold must be a number in \[0.0, 1.0\)"
+    ):
         filled(anisotropic_threshold=threshold)

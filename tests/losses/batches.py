@@ -10,7 +10,9 @@ def pairs(n_queries=4, n_keys=None, dim=3, seed=0, dtype=torch.float64):
     """Random unit queries and keys."""
     generator = torch.Generator().manual_seed(seed)
     sizes = (n_queries, n_keys or n_queries)
-    return tuple(F.normalize(torch.randn(n, dim, generator=generator, dtype=dtype), dim=1) for n in sizes)
+    return tuple(
+        F.normalize(torch.randn(n, dim, generator=generator, dtype=dtype), dim=1) for n in sizes
+    )
 
 
 def gradients(loss, *inputs):

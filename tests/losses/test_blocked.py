@@ -13,7 +13,7 @@ from open_clip.loss import ClipLoss, SigLipLoss
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_loss, matryoshka_loss, mnr_loss, sigmoid_loss
 from lib.losses.blocked import LogitTiles, blocks, on_diagonal
 from lib.losses.blocked_sigmoid import _softplus_sums_and_sigmoid_
@@ -70,7 +70,9 @@ def test_loss_and_gradients_equal_those_of_the_whole_matrix(loss, options, maske
     numbers += [torch.tensor(-3.0, dtype=torch.float64)] if loss is sigmoid_loss else []
     options = options if masked == "plain" else {**options, masked: marked(5, 5)}
     expected = value_and_gradients(loss, *pairs(5), *numbers, **options)
-    assert_equal(value_and_gradients(loss, *pairs(5), *numbers, block_size=size, **options), expected, 1e-12)
+    assert_equal(
+        value_and_gradients(loss, *pairs(5), *numbers, block_size=size, **options), expected, 1e-12
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -113,7 +115,9 @@ def test_gradcheck_of_sigmoid(reduction, masked, size):
     numbers = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (0.3, -1.0)]
     options = {} if masked == "plain" else {masked: marked(4, 5)}
     assert torch.autograd.gradcheck(
-        lambda q, k, t, b: sigmoid_loss(q, k, t, b, reduction=reduction, block_size=size, **options),
+        lambda q, k, t, b: sigmoid_loss(
+            q, k, t, b, reduction=reduction, block_size=size, **options
+        ),
         (query, key, *numbers),
     )
 
@@ -121,7 +125,9 @@ def test_gradcheck_of_sigmoid(reduction, masked, size):
 def test_the_other_losses_pass_it_on():
     query, key = pairs(6, dim=8)
     negatives = pairs(4, dim=8, seed=1)[0]
-    torch.testing.assert_close(mnr_loss(query, key, negatives, block_size=4), mnr_loss(query, key, negatives))
+    torch.testing.assert_close(
+        mnr_loss(query, key, negatives, block_size=4), mnr_loss(query, key, negatives)
+    )
     torch.testing.assert_close(
         matryoshka_loss(infonce_loss, query, key, [4, 8], block_size=4),
         matryoshka_loss(infonce_loss, query, key, [4, 8]),
@@ -136,7 +142,10 @@ def test_equals_open_clip_in_value_and_gradient(dtype, tolerance):
     query, key = pairs(50, dim=16, dtype=dtype)
     scale, bias = torch.tensor(1 / 0.07, dtype=dtype), torch.tensor(-4.0, dtype=dtype)
     found = value_and_gradients(
-        lambda q, k, s: infonce_loss(q, k, 1 / s, direction="both", block_size=16), query, key, scale
+        lambda q, k, s: infonce_loss(q, k, 1 / s, direction="both", block_size=16),
+        query,
+        key,
+        scale,
     )
     assert_equal(found, value_and_gradients(ClipLoss(), query, key, scale), tolerance)
     found = value_and_gradients(
@@ -244,7 +253,9 @@ def test_half_precision_and_autocast_are_computed_in_float32(loss):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_softplus_keeps_its_digits_everywhere(dtype):
-    x = torch.tensor([-700, -80, -30, -10, -5, -1, -1e-3, 0, 1e-3, 1, 5, 12, 20, 80, 700], dtype=dtype)
+    x = torch.tensor(
+        [-700, -80, -30, -10, -5, -1, -1e-3, 0, 1e-3, 1, 5, 12, 20, 80, 700], dtype=dtype
+    )
     rows = x[:, None].clone()
     found = _softplus_sums_and_sigmoid_(rows, torch.empty_like(rows))
     # 1e-38 is where float32 has no more normal numbers; a loss that small is 0.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import decorrelation_loss
 
 
@@ -32,7 +32,9 @@ def test_random_embeddings_give_the_floor_of_the_batch_size():
 def test_scale_shift_and_order_of_rows_do_not_matter():
     emb = torch.randn(30, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     moved = emb[torch.randperm(30, generator=torch.Generator().manual_seed(4))] * 7 + 3
-    assert float(decorrelation_loss(moved)) == pytest.approx(float(decorrelation_loss(emb)), rel=1e-3)
+    assert float(decorrelation_loss(moved)) == pytest.approx(
+        float(decorrelation_loss(emb)), rel=1e-3
+    )
 
 
 def test_gradient():
@@ -44,7 +46,9 @@ def test_gradient():
 
 def test_its_gradient_pulls_copies_apart():
     generator = torch.Generator().manual_seed(6)
-    emb = torch.randn(64, 1, generator=generator).repeat(1, 4) + 0.1 * torch.randn(64, 4, generator=generator)
+    emb = torch.randn(64, 1, generator=generator).repeat(1, 4) + 0.1 * torch.randn(
+        64, 4, generator=generator
+    )
     emb.requires_grad_(True)
     optimizer = torch.optim.Adam([emb], lr=0.05)
     before = float(decorrelation_loss(emb).detach())
@@ -64,7 +68,8 @@ def test_half_precision_is_computed_in_float32_also_under_autocast():
 
 
 @pytest.mark.parametrize(
-    "emb", [torch.zeros(4), torch.zeros(1, 4), torch.zeros(4, 1), torch.zeros(4, 4, dtype=torch.int64)]
+    "emb",
+    [torch.zeros(4), torch.zeros(1, 4), torch.zeros(4, 1), torch.zeros(4, 4, dtype=torch.int64)],
 )
 def test_bad_input(emb):
     with pytest.raises(RetrievalInputError, match=r"at least 2, got torch|must be floating point"):

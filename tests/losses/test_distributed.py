@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from open_clip.loss import ClipLoss, SigLipLoss
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import (
     average_gradients,
     distributed_infonce_loss,
@@ -97,15 +97,22 @@ class WrongWayBack(torch.autograd.Function):
 
 BUGS = {
     "each process alone": (lambda q, k, ids, t, b: full_infonce(q, k, ids, t, b), full_infonce),
-    "a gather without gradient": (gather_without_gradient, lambda q, k, ids, t, b: infonce_loss(q, k, t)),
+    "a gather without gradient": (
+        gather_without_gradient,
+        lambda q, k, ids, t, b: infonce_loss(q, k, t),
+    ),
     "open_clip's default": (open_clip(False, False), full_infonce),
     "open_clip, local, without gradient": (open_clip(True, False), full_infonce),
     "the gathered loss times the number of processes": (
-        lambda q, k, ids, t, b: distributed_infonce_loss(q, k, t, direction="both") * rank_and_world()[1],
+        lambda q, k, ids, t, b: (
+            distributed_infonce_loss(q, k, t, direction="both") * rank_and_world()[1]
+        ),
         full_infonce,
     ),
     "duplicates known within a process only": (
-        lambda q, k, ids, t, b: distributed_infonce_loss(q, k, t, ids=ids + 100 * rank_and_world()[0]),
+        lambda q, k, ids, t, b: distributed_infonce_loss(
+            q, k, t, ids=ids + 100 * rank_and_world()[0]
+        ),
         lambda q, k, ids, t, b: infonce_loss(q, k, t, same=ids[:, None] == ids),
     ),
     "a ring without gradient": (round_the_ring(lambda k: pass_on(k.detach())), full_sigmoid),
@@ -130,7 +137,10 @@ def cached_in_chunks():
     def loss(q, k):
         return distributed_infonce_loss(q, k, (-towers.log_scale).exp(), direction="both")
 
-    encoders = [lambda x: F.normalize(towers.query(x), dim=1), lambda x: F.normalize(towers.key(x), dim=1)]
+    encoders = [
+        lambda x: F.normalize(towers.query(x), dim=1),
+        lambda x: F.normalize(towers.key(x), dim=1),
+    ]
     share = grad_cache_step(encoders, own_rows(batch)[:2], loss, chunk_size=2)
     average_gradients(towers.parameters())
     dist.all_reduce(share)
@@ -177,13 +187,17 @@ def collectives():
 def process(rank, world, folder):
     torch.set_num_threads(1)
     if "lo" in (name for _, name in socket.if_nameindex()):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a host name that does not resolve is no obstacle
+        os.environ.setdefault(
+            "GLOO_SOCKET_IFNAME", "lo"
+        )  # a host name that does not resolve is no obstacle
     store = f"file://{folder}/store"
     dist.init_process_group(
         "gloo", init_method=store, rank=rank, world_size=world, timeout=timedelta(seconds=60)
     )
     found = {
-        name: differences(*losses) for table in (CASES, PEERS, BUGS, HONEST) for name, losses in table.items()
+        name: differences(*losses)
+        for table in (CASES, PEERS, BUGS, HONEST)
+        for name, losses in table.items()
     }
     found |= {"in chunks": cached_in_chunks(), "uneven": uneven(), "collectives": collectives()}
     with open(f"{folder}/{rank}.json", "w") as file:
@@ -230,7 +244,8 @@ def test_planted_bugs_are_caught(by_rank, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["a gather without gradient", "open_clip's default", "open_clip, local, without gradient"]
+    "name",
+    ["a gather without gradient", "open_clip's default", "open_clip, local, without gradient"],
 )
 def test_a_lost_gradient_does_not_show_in_the_loss_nor_in_the_temperature(by_rank, name):
     found = by_rank[0][name]
@@ -267,7 +282,10 @@ def test_gathered_rows_come_own_first_and_their_gradients_go_home(by_rank):
 
 def one_process_batch():
     generator = torch.Generator().manual_seed(0)
-    return (F.normalize(torch.randn(6, 4, generator=generator), dim=1).requires_grad_() for _ in range(3))
+    return (
+        F.normalize(torch.randn(6, 4, generator=generator), dim=1).requires_grad_()
+        for _ in range(3)
+    )
 
 
 def test_without_a_process_group_each_is_the_plain_loss():
@@ -303,9 +321,13 @@ def test_refuses():
         with pytest.raises(RetrievalInputError, match=r"got torch.int64"):
             loss(query.long(), key.long())
     for loss in (distributed_infonce_loss, distributed_sigmoid_loss):
-        with pytest.raises(RetrievalInputError, match=r"ids must be 6 integers, got torch.int64 \(5,\)"):
+        with pytest.raises(
+            RetrievalInputError, match=r"ids must be 6 integers, got torch.int64 \(5,\)"
+        ):
             loss(query, key, ids=torch.arange(5))
-        with pytest.raises(RetrievalInputError, match=r"ids must be 6 integers, got torch.float32 \(6,\)"):
+        with pytest.raises(
+            RetrievalInputError, match=r"ids must be 6 integers, got torch.float32 \(6,\)"
+        ):
             loss(query, key, ids=torch.ones(6))
     with pytest.raises(
         RetrievalInputError, match=r"\(K, d\) or \(b, K, d\), got \(4,\) for anchors \(6, 4\)"
@@ -316,7 +338,9 @@ def test_refuses():
 
 
 def test_the_check_for_torchrun(monkeypatch, capsys):
-    launched = dict(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
+    launched = dict(
+        RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="0"
+    )
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
     assert main() == 0

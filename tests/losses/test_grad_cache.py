@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import grad_cache_step, infonce_loss, mined_triplet_loss
 
 CHUNKS = [1, 3, 4, 12, 50]
@@ -19,7 +19,9 @@ N = 12
 class Tower(nn.Module):
     def __init__(self, width=5, dropout=0.0):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, 7), nn.Tanh(), nn.Dropout(dropout), nn.Linear(7, 4))
+        self.layers = nn.Sequential(
+            nn.Linear(width, 7), nn.Tanh(), nn.Dropout(dropout), nn.Linear(7, 4)
+        )
 
     def forward(self, x):
         return F.normalize(self.layers(x), dim=-1)
@@ -62,7 +64,9 @@ def one_graph(model, inputs, chunk_size=N, seed=7):
 def chunked(model, inputs, chunk_size, seed=7, loss=None):
     torch.manual_seed(seed)
     model.zero_grad()
-    value = grad_cache_step([model.query, model.key], inputs, loss or model.loss, chunk_size=chunk_size)
+    value = grad_cache_step(
+        [model.query, model.key], inputs, loss or model.loss, chunk_size=chunk_size
+    )
     return value, model.gradients(), torch.get_rng_state()
 
 
@@ -98,7 +102,9 @@ def test_random_numbers_in_the_loss_are_drawn_once():
     model, inputs = case(dropout=0.5)
 
     plain = model.loss
-    model.loss = lambda query, key: plain(query, F.normalize(key + 0.1 * torch.randn_like(key), dim=1))
+    model.loss = lambda query, key: plain(
+        query, F.normalize(key + 0.1 * torch.randn_like(key), dim=1)
+    )
     found, by_chunk, after = chunked(model, inputs, 5)
     expected, gradients, state = one_graph(model, inputs, 5)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
@@ -208,14 +214,18 @@ def test_one_chunk_of_activations_is_alive_at_a_time():
         return encode
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved.tensor):
-        grad_cache_step([watched(model.query), watched(model.key)], inputs, model.loss, chunk_size=5)
+        grad_cache_step(
+            [watched(model.query), watched(model.key)], inputs, model.loss, chunk_size=5
+        )
     assert rows_with_graph == [5, 5, 2, 5, 5, 2]
 
 
 def test_the_loss_sees_the_whole_batch_once():
     model, inputs = case()
     seen = []
-    chunked(model, inputs, 5, loss=lambda q, k: (seen.append((q.shape, k.shape)), model.loss(q, k))[1])
+    chunked(
+        model, inputs, 5, loss=lambda q, k: (seen.append((q.shape, k.shape)), model.loss(q, k))[1]
+    )
     assert seen == [((N, 4), (N, 4))]
 
 
@@ -233,10 +243,13 @@ def loss_for_every_chunk(model, inputs, chunk_size):
     """Cached features, and the full loss again for each chunk that is encoded with a graph."""
     with torch.no_grad():
         cached = [
-            [tower(x) for x in b.split(chunk_size)] for tower, b in zip((model.query, model.key), inputs)
+            [tower(x) for x in b.split(chunk_size)]
+            for tower, b in zip((model.query, model.key), inputs)
         ]
     for i in range(len(cached[0])):
-        fresh = [tower(b.split(chunk_size)[i]) for tower, b in zip((model.query, model.key), inputs)]
+        fresh = [
+            tower(b.split(chunk_size)[i]) for tower, b in zip((model.query, model.key), inputs)
+        ]
         mixed = [torch.cat([*c[:i], f, *c[i + 1 :]]) for c, f in zip(cached, fresh)]
         model.loss(*mixed).backward()
 
@@ -282,7 +295,9 @@ def test_refuses():
     towers = [model.query, model.key]
     with pytest.raises(RetrievalInputError, match="2 encoders need as many inputs, got 1"):
         grad_cache_step(towers, [query], model.loss, chunk_size=4)
-    with pytest.raises(RetrievalInputError, match="lists or tuples, one input each, got Sequential and list"):
+    with pytest.raises(
+        RetrievalInputError, match="lists or tuples, one input each, got Sequential and list"
+    ):
         grad_cache_step(nn.Sequential(*towers), [query, key], model.loss, chunk_size=4)
     with pytest.raises(RetrievalInputError, match="chunk_size must be at least 1, got 0"):
         grad_cache_step(towers, [query, key], model.loss, chunk_size=0)
@@ -290,13 +305,21 @@ def test_refuses():
         RetrievalInputError, match=r"same number of rows, at least 1; got \[\(12, 5\), \(3, 5\)\]"
     ):
         grad_cache_step(towers, [(query, query[:3]), key], model.loss, chunk_size=4)
-    with pytest.raises(RetrievalInputError, match=r"same number of rows, at least 1; got \[\(0, 5\)\]"):
+    with pytest.raises(
+        RetrievalInputError, match=r"same number of rows, at least 1; got \[\(0, 5\)\]"
+    ):
         grad_cache_step(towers, [query[:0], key], model.loss, chunk_size=4)
     with pytest.raises(RetrievalInputError, match="lists, tuples or dicts of them, got 'a photo'"):
         grad_cache_step(towers, [query, ["a photo"]], model.loss, chunk_size=4)
-    with pytest.raises(RetrievalInputError, match=r"must return \(rows, d\), got \(4,\) for 4 rows"):
-        grad_cache_step([lambda x: model.query(x).sum(1), model.key], [query, key], model.loss, chunk_size=4)
-    with pytest.raises(RetrievalInputError, match=r"loss_fn must return a 0-d tensor, got \(12, 4\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"must return \(rows, d\), got \(4,\) for 4 rows"
+    ):
+        grad_cache_step(
+            [lambda x: model.query(x).sum(1), model.key], [query, key], model.loss, chunk_size=4
+        )
+    with pytest.raises(
+        RetrievalInputError, match=r"loss_fn must return a 0-d tensor, got \(12, 4\)"
+    ):
         grad_cache_step(towers, [query, key], lambda q, k: q * k, chunk_size=4)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from open_clip.loss import ClipLoss
 from scipy.special import logsumexp
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_loss
 from tests.losses.batches import gradients, mask, pairs
 
@@ -138,7 +138,9 @@ def test_positives_by_hand():
     query, key = pairs(3)
     positives = mask([1, 1, 0], [1, 1, 0], [0, 0, 1])
     expected = by_hand(query.numpy(), key.numpy(), 0.2, positives=positives.tolist())
-    assert infonce_loss(query, key, 0.2, positives=positives).item() == pytest.approx(expected, rel=1e-12)
+    assert infonce_loss(query, key, 0.2, positives=positives).item() == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -170,11 +172,19 @@ def test_a_duplicated_pair_with_same_costs_what_the_batch_without_it_costs():
 
 
 def test_duplicates_leave_a_floor_of_log_2_that_same_removes():
-    eye = torch.eye(4, dtype=torch.float64).repeat(2, 1)  # every pair twice, otherwise perfectly separated
+    eye = torch.eye(4, dtype=torch.float64).repeat(
+        2, 1
+    )  # every pair twice, otherwise perfectly separated
     copies = torch.eye(4, dtype=torch.bool).repeat(2, 2)
-    assert infonce_loss(eye, eye, 0.01, direction=BOTH).item() == pytest.approx(math.log(2), abs=1e-12)
-    assert infonce_loss(eye, eye, 0.01, direction=BOTH, same=copies).item() == pytest.approx(0, abs=1e-12)
-    assert infonce_loss(eye, eye, 0.01, positives=copies).item() == pytest.approx(math.log(2), abs=1e-12)
+    assert infonce_loss(eye, eye, 0.01, direction=BOTH).item() == pytest.approx(
+        math.log(2), abs=1e-12
+    )
+    assert infonce_loss(eye, eye, 0.01, direction=BOTH, same=copies).item() == pytest.approx(
+        0, abs=1e-12
+    )
+    assert infonce_loss(eye, eye, 0.01, positives=copies).item() == pytest.approx(
+        math.log(2), abs=1e-12
+    )
 
 
 def test_perfect_pairs_in_orthogonal_directions():
@@ -208,7 +218,9 @@ def test_order_of_pairs_and_rotation_of_the_space_do_not_matter(n, dim, seed, di
     rotation = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=torch.float64)).Q
     loss = infonce_loss(query, key, direction=direction)
     torch.testing.assert_close(infonce_loss(query[order], key[order], direction=direction), loss)
-    torch.testing.assert_close(infonce_loss(query @ rotation, key @ rotation, direction=direction), loss)
+    torch.testing.assert_close(
+        infonce_loss(query @ rotation, key @ rotation, direction=direction), loss
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -364,7 +376,9 @@ def test_refuses_integers():
         infonce_loss(ones, ones)
 
 
-@pytest.mark.parametrize("temperature", [0.0, -0.07, float("nan"), float("inf"), torch.tensor(-1.0)])
+@pytest.mark.parametrize(
+    "temperature", [0.0, -0.07, float("nan"), float("inf"), torch.tensor(-1.0)]
+)
 def test_refuses_a_temperature_that_is_not_positive_and_finite(temperature):
     with pytest.raises(RetrievalInputError, match="temperature must be positive and finite"):
         infonce_loss(*pairs(), temperature)
@@ -385,9 +399,13 @@ def test_refuses_bad_masks():
     eye = torch.eye(3, dtype=torch.bool)
     with pytest.raises(RetrievalInputError, match="not both"):
         infonce_loss(query, key, same=eye, positives=eye)
-    with pytest.raises(RetrievalInputError, match=r"same must be bool \(3, 3\), got torch.bool \(2, 3\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"same must be bool \(3, 3\), got torch.bool \(2, 3\)"
+    ):
         infonce_loss(query, key, same=eye[:2])
-    with pytest.raises(RetrievalInputError, match=r"positives must be bool \(3, 3\), got torch.float32"):
+    with pytest.raises(
+        RetrievalInputError, match=r"positives must be bool \(3, 3\), got torch.float32"
+    ):
         infonce_loss(query, key, positives=eye.float())
 
 

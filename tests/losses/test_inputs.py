@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses.inputs import (
     check_finite,
     check_margin,
@@ -26,12 +26,20 @@ def test_accepts_pairs_and_more_keys_than_queries():
 @pytest.mark.parametrize(
     ("query", "key", "message"),
     [
-        (torch.ones(3), torch.ones(4, 3), r"expected \(B, d\) and \(M, d\).*\(3,\) and key_emb \(4, 3\)"),
+        (
+            torch.ones(3),
+            torch.ones(4, 3),
+            r"expected \(B, d\) and \(M, d\).*\(3,\) and key_emb \(4, 3\)",
+        ),
         (torch.ones(4, 3), torch.ones(4, 2), r"query_emb \(4, 3\) and key_emb \(4, 2\)"),
         (torch.ones(4, 3), torch.ones(4, 3, dtype=torch.int64), r"floating point.*int64.*\(4, 3\)"),
         (torch.ones(1, 3), torch.ones(4, 3), r"at least 2 pairs.*query_emb \(1, 3\)"),
         (torch.ones(0, 3), torch.ones(0, 3), "at least 2 pairs"),
-        (torch.ones(4, 3), torch.ones(3, 3), r"every query needs its own key, got query_emb \(4, 3\)"),
+        (
+            torch.ones(4, 3),
+            torch.ones(3, 3),
+            r"every query needs its own key, got query_emb \(4, 3\)",
+        ),
     ],
 )
 def test_refuses_what_is_not_a_batch_of_pairs(query, key, message):
@@ -40,7 +48,9 @@ def test_refuses_what_is_not_a_batch_of_pairs(query, key, message):
 
 
 def test_refuses_more_keys_where_keys_look_for_queries():
-    with pytest.raises(RetrievalInputError, match=r"as many keys as queries.*\(2, 3\) and key_emb \(3, 3\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"as many keys as queries.*\(2, 3\) and key_emb \(3, 3\)"
+    ):
         check_pairs(torch.ones(2, 3), torch.ones(3, 3), square=True)
 
 
@@ -71,7 +81,9 @@ def test_signs():
 def test_masks():
     right = torch.tensor([[True, True], [False, True]])
     check_mask(right, (2, 2), "same")
-    with pytest.raises(RetrievalInputError, match=r"same must be bool \(2, 3\), got torch.bool \(2, 2\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"same must be bool \(2, 3\), got torch.bool \(2, 2\)"
+    ):
         check_mask(right, (2, 3), "same")
     with pytest.raises(RetrievalInputError, match="same must be bool .* got torch.int64"):
         check_mask(right.long(), (2, 2), "same")

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import LogitBias, LogitScale, infonce_loss, siglip_bias_for, sigmoid_loss
-from lib.training import parameter_groups
+from lib.training.loop import parameter_groups
 
 
 def test_starts_where_clip_starts():
@@ -75,7 +75,9 @@ def test_a_fixed_scale_is_stored_and_not_trained():
 
 
 def test_neither_is_decayed_by_the_trainer():
-    model = torch.nn.ModuleDict({"scale": LogitScale(), "bias": LogitBias(), "head": torch.nn.Linear(2, 2)})
+    model = torch.nn.ModuleDict(
+        {"scale": LogitScale(), "bias": LogitBias(), "head": torch.nn.Linear(2, 2)}
+    )
     decayed, free = parameter_groups(model, 0.1)
     assert decayed["params"] == [model["head"].weight]
     assert len(free["params"]) == 3
@@ -99,7 +101,9 @@ def test_refuses():
     for wrong in (0.0, -1.0, float("nan")):
         with pytest.raises(RetrievalInputError, match="init must be positive"):
             LogitScale(wrong)
-    with pytest.raises(RetrievalInputError, match=r"init is 0.07, outside \[1, 100.0\].*1 / temperature"):
+    with pytest.raises(
+        RetrievalInputError, match=r"init is 0.07, outside \[1, 100.0\].*1 / temperature"
+    ):
         LogitScale(0.07)
     with pytest.raises(RetrievalInputError, match="init is 14"):
         LogitScale(max_scale=10.0)

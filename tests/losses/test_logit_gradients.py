@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_logit_gradient, infonce_loss, sigmoid_logit_gradient, sigmoid_loss
 
 DIRECTIONS = ("query_to_key", "key_to_query", "both")
@@ -133,7 +133,9 @@ def test_planted_bugs_are_caught(bug):
 
 @pytest.mark.parametrize("gradient", [infonce_logit_gradient, sigmoid_logit_gradient])
 def test_refuses(gradient):
-    with pytest.raises(RetrievalInputError, match=r"\(B, M\) with M >= B.*got torch.float32 \(3, 2\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"\(B, M\) with M >= B.*got torch.float32 \(3, 2\)"
+    ):
         gradient(torch.zeros(3, 2))
     with pytest.raises(RetrievalInputError, match=r"got torch.int64 \(3, 3\)"):
         gradient(torch.zeros(3, 3, dtype=torch.int64))

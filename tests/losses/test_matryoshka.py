@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_loss, matryoshka_loss
 
 
@@ -23,7 +23,9 @@ def sum_of_norms(query_emb, key_emb):
 
 def test_full_size_alone_is_the_loss_on_unit_rows():
     query, key = pairs()
-    expected = infonce_loss(F.normalize(query, dim=1), F.normalize(key, dim=1), 0.1, direction="both")
+    expected = infonce_loss(
+        F.normalize(query, dim=1), F.normalize(key, dim=1), 0.1, direction="both"
+    )
     found = matryoshka_loss(infonce_loss, query, key, [8], temperature=0.1, direction="both")
     torch.testing.assert_close(found, expected)
 
@@ -68,7 +70,9 @@ def test_gradcheck():
     query, key = (x.requires_grad_() for x in pairs(n=3, dim=4))
     temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda q, k, t: matryoshka_loss(infonce_loss, q, k, [2, 4], weights=[1, 0.5], temperature=t),
+        lambda q, k, t: matryoshka_loss(
+            infonce_loss, q, k, [2, 4], weights=[1, 0.5], temperature=t
+        ),
         (query, key, temperature),
     )
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import mine_triplets
 from tests.losses.batches import mined_by_hand
 
@@ -27,7 +27,9 @@ def by_hand(cosines, margin, mining, same=None):
 
 
 def test_worked_by_hand():
-    assert cells(mine_triplets(COSINES, 0.2, "all")) == {(i, j) for i in range(3) for j in range(4) if i != j}
+    assert cells(mine_triplets(COSINES, 0.2, "all")) == {
+        (i, j) for i in range(3) for j in range(4) if i != j
+    }
     assert cells(mine_triplets(COSINES, 0.2, "semi_hard")) == {(0, 1), (1, 0), (2, 1), (2, 3)}
     assert cells(mine_triplets(COSINES, 0.2, "hard")) == {(0, 2), (1, 0), (2, 3)}
 
@@ -92,7 +94,11 @@ def test_refuses():
         RetrievalInputError, match="'semi_hard', 'hard'; got 'semihard'. Did you mean 'semi_hard'"
     ):
         mine_triplets(COSINES, mining="semihard")
-    with pytest.raises(RetrievalInputError, match=r"margin must be at least 0 and finite, got -0.1"):
+    with pytest.raises(
+        RetrievalInputError, match=r"margin must be at least 0 and finite, got -0.1"
+    ):
         mine_triplets(COSINES, -0.1)
-    with pytest.raises(RetrievalInputError, match=r"same must be bool \(3, 4\), got torch.bool \(3, 3\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"same must be bool \(3, 4\), got torch.bool \(3, 3\)"
+    ):
         mine_triplets(COSINES, same=torch.eye(3, dtype=torch.bool))

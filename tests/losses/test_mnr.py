@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_loss, mnr_loss
 from tests.losses.batches import gradients
 
@@ -16,7 +16,9 @@ from tests.losses.batches import gradients
 def units(*sizes, dim=4, seed=0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
     shapes = [(size,) if isinstance(size, int) else size for size in sizes]
-    return [F.normalize(torch.randn(*s, dim, generator=generator, dtype=dtype), dim=-1) for s in shapes]
+    return [
+        F.normalize(torch.randn(*s, dim, generator=generator, dtype=dtype), dim=-1) for s in shapes
+    ]
 
 
 def by_hand(anchor, keys, scale):
@@ -35,7 +37,9 @@ def test_two_orthogonal_pairs_worked_by_hand():
 
 def test_equals_the_loop_with_and_without_negatives():
     anchor, positive, shared, own = units(3, 3, 2, (3, 2))
-    assert mnr_loss(anchor, positive, scale=5.0).item() == pytest.approx(by_hand(anchor, positive, 5.0))
+    assert mnr_loss(anchor, positive, scale=5.0).item() == pytest.approx(
+        by_hand(anchor, positive, 5.0)
+    )
     for negatives in (shared, own):
         keys = [*positive, *negatives.reshape(-1, 4)]
         found = mnr_loss(anchor, positive, negatives, 5.0).item()
@@ -46,7 +50,9 @@ def test_is_one_way_infonce():
     anchor, positive, negatives = units(5, 5, (5, 2))
     torch.testing.assert_close(mnr_loss(anchor, positive), infonce_loss(anchor, positive, 1 / 20))
     keys = torch.cat([positive, negatives.reshape(10, 4)])
-    torch.testing.assert_close(mnr_loss(anchor, positive, negatives), infonce_loss(anchor, keys, 0.05))
+    torch.testing.assert_close(
+        mnr_loss(anchor, positive, negatives), infonce_loss(anchor, keys, 0.05)
+    )
 
 
 def test_the_order_of_negatives_and_whose_they_are_do_not_matter():
@@ -67,7 +73,9 @@ def test_equals_sentence_transformers_in_value_and_gradient(dtype, tolerance, n_
     raw = [torch.randn(6, 8, generator=generator, dtype=dtype) for _ in range(2 + n_negatives)]
 
     def ours(anchor, positive, *negatives):
-        anchor, positive, *negatives = (F.normalize(x, dim=1) for x in (anchor, positive, *negatives))
+        anchor, positive, *negatives = (
+            F.normalize(x, dim=1) for x in (anchor, positive, *negatives)
+        )
         return mnr_loss(anchor, positive, torch.stack(negatives, dim=1) if negatives else None)
 
     theirs = gradients(lambda *x: peer.compute_loss_from_embeddings(list(x), None), *raw)
@@ -113,12 +121,16 @@ def test_planted_bugs_are_caught(bug):
 
 def test_refuses():
     anchor, positive = units(4, 4)
-    with pytest.raises(RetrievalInputError, match=r"as many keys as queries.*\(4, 4\) and key_emb \(3, 4\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"as many keys as queries.*\(4, 4\) and key_emb \(3, 4\)"
+    ):
         mnr_loss(anchor, positive[:3])
     with pytest.raises(RetrievalInputError, match="at least 2 pairs"):
         mnr_loss(anchor[:1], positive[:1])
     for shape in [(4,), (2, 3), (3, 2, 4), (4, 2, 3), (4, 1, 1, 4)]:
-        with pytest.raises(RetrievalInputError, match=r"negatives must be \(K, 4\) or \(4, K, 4\).*got \("):
+        with pytest.raises(
+            RetrievalInputError, match=r"negatives must be \(K, 4\) or \(4, K, 4\).*got \("
+        ):
             mnr_loss(anchor, positive, torch.zeros(shape, dtype=torch.float64))
     for scale in (0.0, -20.0, float("nan"), float("inf")):
         with pytest.raises(RetrievalInputError, match="scale must be positive and finite"):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from lib import losses
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 B, D = 5, 8
 LAST = B + 2  # keys; two belong to no query
@@ -23,7 +23,12 @@ def batch(m: int = B) -> tuple[torch.Tensor, torch.Tensor]:
 def spoilt() -> Iterator[tuple[str, Callable]]:
     """Ways to spoil a matrix: one value, one row (the last, which masks may leave out), all of it."""
     for value in (torch.nan, torch.inf, -torch.inf):
-        for name, where in (("value", (-1, -1)), ("row", -1), ("first row", 0), ("all", slice(None))):
+        for name, where in (
+            ("value", (-1, -1)),
+            ("row", -1),
+            ("first row", 0),
+            ("all", slice(None)),
+        ):
 
             def spoil(x, value=value, where=where):
                 x = x.clone()
@@ -35,7 +40,9 @@ def spoilt() -> Iterator[tuple[str, Callable]]:
 
 def grad_cached(query, key):
     encoder = torch.nn.Linear(D, D)
-    return losses.grad_cache_step([encoder, encoder], [query, key], losses.infonce_loss, chunk_size=2)
+    return losses.grad_cache_step(
+        [encoder, encoder], [query, key], losses.infonce_loss, chunk_size=2
+    )
 
 
 def pair_losses() -> Iterator[tuple[str, int, Callable]]:
@@ -46,7 +53,11 @@ def pair_losses() -> Iterator[tuple[str, int, Callable]]:
         for kind in KINDS if m == B else KINDS[:1]:
             options = {"direction": kind, "block_size": blocked}
             for mask in ({}, {"same": same}, {"positives": same}):
-                yield f"infonce {options} {list(mask)}", m, partial(losses.infonce_loss, **options, **mask)
+                yield (
+                    f"infonce {options} {list(mask)}",
+                    m,
+                    partial(losses.infonce_loss, **options, **mask),
+                )
         for reduction, mask in product(("per_query", "mean"), (None, same)):
             options = {"reduction": reduction, "positives": mask, "block_size": blocked}
             yield f"sigmoid {reduction} {blocked}", m, partial(losses.sigmoid_loss, **options)
@@ -59,11 +70,21 @@ def pair_losses() -> Iterator[tuple[str, int, Callable]]:
         yield "distributed infonce", B, partial(losses.distributed_infonce_loss, block_size=blocked)
         yield "distributed mnr", B, partial(losses.distributed_mnr_loss, block_size=blocked)
         ids = torch.tensor([0, 1, 2, 2, 2])
-        yield "distributed sigmoid", B, partial(losses.distributed_sigmoid_loss, ids=ids, block_size=blocked)
-    for mining, reduction, kind in product(("all", "semi_hard", "hard"), ("mean", "sum", "active"), KINDS):
+        yield (
+            "distributed sigmoid",
+            B,
+            partial(losses.distributed_sigmoid_loss, ids=ids, block_size=blocked),
+        )
+    for mining, reduction, kind in product(
+        ("all", "semi_hard", "hard"), ("mean", "sum", "active"), KINDS
+    ):
         for mask in (None, torch.ones(B, B, dtype=torch.bool)):
             options = {"mining": mining, "reduction": reduction, "direction": kind, "same": mask}
-            yield f"mined {mining} {reduction} {kind}", B, partial(losses.mined_triplet_loss, **options)
+            yield (
+                f"mined {mining} {reduction} {kind}",
+                B,
+                partial(losses.mined_triplet_loss, **options),
+            )
     for reduction in ("mean", "sum", "active"):
         given = partial(losses.triplet_loss, reduction=reduction)
         yield f"triplet {reduction}", B, lambda q, k, loss=given: loss(q, k.roll(1, 0), k)
@@ -76,7 +97,10 @@ def logit_losses() -> Iterator[tuple[str, Callable]]:
     """What reads a matrix of logits or cosines; minus infinity is a masked logit for InfoNCE alone."""
     for mining, kind in product(("all", "semi_hard", "hard"), KINDS):
         yield f"mine {mining}", partial(losses.mine_triplets, mining=mining)
-        yield f"gradient {mining}", partial(losses.triplet_cosine_gradient, mining=mining, direction=kind)
+        yield (
+            f"gradient {mining}",
+            partial(losses.triplet_cosine_gradient, mining=mining, direction=kind),
+        )
         yield f"infonce gradient {kind}", partial(losses.infonce_logit_gradient, direction=kind)
     yield "sigmoid gradient", losses.sigmoid_logit_gradient
     yield "infonce of logits", losses.infonce_of_logits

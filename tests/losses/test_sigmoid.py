@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from open_clip.loss import SigLipLoss
 from scipy.special import log_expit
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import siglip_bias_for, sigmoid_loss
 from tests.losses.batches import gradients, mask, pairs
 
@@ -50,7 +50,9 @@ def test_positives_by_hand():
     query, key = pairs(3)
     positives = mask([1, 1, 0], [0, 1, 0], [1, 0, 1])
     expected = by_hand(query.numpy(), key.numpy(), 0.2, -1.0, positives.tolist())
-    assert sigmoid_loss(query, key, 0.2, -1.0, positives=positives).item() == pytest.approx(expected)
+    assert sigmoid_loss(query, key, 0.2, -1.0, positives=positives).item() == pytest.approx(
+        expected
+    )
     diagonal = sigmoid_loss(query, key, positives=torch.eye(3, dtype=torch.bool))
     torch.testing.assert_close(diagonal, sigmoid_loss(query, key))
 
@@ -78,7 +80,9 @@ def test_keeps_the_digits_where_torch_by_default_does_not():
     eye = torch.eye(2, dtype=torch.float64)
     positives = torch.ones(2, 2, dtype=torch.bool)
     found = sigmoid_loss(eye, eye, 1.0, -25.0, positives=positives).item()
-    assert found == pytest.approx(24 + 25 + math.log1p(math.exp(-24)) + math.log1p(math.exp(-25)), abs=1e-13)
+    assert found == pytest.approx(
+        24 + 25 + math.log1p(math.exp(-24)) + math.log1p(math.exp(-25)), abs=1e-13
+    )
 
 
 # ---- the prior
@@ -88,13 +92,17 @@ def test_keeps_the_digits_where_torch_by_default_does_not():
     ("batch", "at_minus_10", "best_bias", "at_best"),
     [(32, 10.00, -3.43, 4.45), (128, 10.01, -4.84, 5.85), (512, 10.02, -6.24, 7.24)],
 )
-def test_the_loss_of_an_untrained_model_and_the_bias_that_suits_it(batch, at_minus_10, best_bias, at_best):
+def test_the_loss_of_an_untrained_model_and_the_bias_that_suits_it(
+    batch, at_minus_10, best_bias, at_best
+):
     query = torch.zeros(batch, 2, dtype=torch.float64)
     query[:, 0] = 1
     key = query.flip(1)  # every cosine is 0
     assert siglip_bias_for(batch) == pytest.approx(best_bias, abs=0.005)
     assert sigmoid_loss(query, key).item() == pytest.approx(at_minus_10, abs=0.005)
-    assert sigmoid_loss(query, key, bias=siglip_bias_for(batch)).item() == pytest.approx(at_best, abs=0.005)
+    assert sigmoid_loss(query, key, bias=siglip_bias_for(batch)).item() == pytest.approx(
+        at_best, abs=0.005
+    )
     bias = torch.tensor(siglip_bias_for(batch), dtype=torch.float64, requires_grad=True)
     sigmoid_loss(query, key, bias=bias).backward()
     assert abs(bias.grad.item()) < 1e-12  # the minimum
@@ -129,7 +137,8 @@ def test_a_cold_temperature_leaves_a_hinge_at_one_threshold():
     cosines, threshold, right = query @ key.T, 0.3, torch.eye(6, dtype=torch.bool)
     hinge = torch.where(right, threshold - cosines, cosines - threshold).relu().sum() / 6
     gaps = [
-        (t * sigmoid_loss(query, key, t, -threshold / t) - hinge).item() for t in (0.1, 0.01, 0.001, 0.0001)
+        (t * sigmoid_loss(query, key, t, -threshold / t) - hinge).item()
+        for t in (0.1, 0.01, 0.001, 0.0001)
     ]
     assert gaps == sorted(gaps, reverse=True) and 0 <= gaps[-1] < 1e-5
 
@@ -139,7 +148,9 @@ def test_pairs_do_not_compete():
     eye = torch.eye(4, dtype=torch.float64).repeat(2, 1)
     copies = torch.eye(4, dtype=torch.bool).repeat(2, 2)
     assert sigmoid_loss(eye, eye, 0.01, -50.0, positives=copies).item() < 1e-12
-    assert sigmoid_loss(eye, eye, 0.01, -50.0).item() == pytest.approx(50)  # the copy of each, called wrong
+    assert sigmoid_loss(eye, eye, 0.01, -50.0).item() == pytest.approx(
+        50
+    )  # the copy of each, called wrong
 
 
 @settings(max_examples=25, deadline=None)
@@ -217,7 +228,12 @@ def test_the_correct_form_of_the_planted_bugs_is_the_loss():
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs_are_caught(bug):
     query, key = pairs()
-    assert abs(BUGS[bug](query, key, 0.1, -2.0).item() - by_hand(query.numpy(), key.numpy(), 0.1, -2.0)) > 0.1
+    assert (
+        abs(
+            BUGS[bug](query, key, 0.1, -2.0).item() - by_hand(query.numpy(), key.numpy(), 0.1, -2.0)
+        )
+        > 0.1
+    )
 
 
 # ---- precision and bad input

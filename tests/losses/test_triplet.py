@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_loss, mined_triplet_loss, triplet_cosine_gradient, triplet_loss
 from tests.losses.batches import gradients, mined_by_hand, pairs
 
@@ -39,9 +39,13 @@ def by_hand(query, key, margin, mining, direction="query_to_key", same=None, red
     cosines = query @ key.T
     hinges = []
     if direction != "key_to_query":
-        hinges += one_direction(cosines.tolist(), margin, mining, None if same is None else same.tolist())
+        hinges += one_direction(
+            cosines.tolist(), margin, mining, None if same is None else same.tolist()
+        )
     if direction != "query_to_key":
-        hinges += one_direction(cosines.T.tolist(), margin, mining, None if same is None else same.T.tolist())
+        hinges += one_direction(
+            cosines.T.tolist(), margin, mining, None if same is None else same.T.tolist()
+        )
     count = {"mean": len(hinges), "sum": 1, "active": sum(h > 0 for h in hinges)}[reduction]
     return sum(hinges) / max(count, 1)
 
@@ -51,8 +55,12 @@ def vse_plus_plus(query, key, margin=0.2):
     total, n = 0.0, len(query)
     for i in range(n):
         right = float(query[i] @ key[i])
-        total += max(max(0.0, margin + float(query[i] @ key[j]) - right) for j in range(n) if j != i)
-        total += max(max(0.0, margin + float(query[j] @ key[i]) - right) for j in range(n) if j != i)
+        total += max(
+            max(0.0, margin + float(query[i] @ key[j]) - right) for j in range(n) if j != i
+        )
+        total += max(
+            max(0.0, margin + float(query[j] @ key[i]) - right) for j in range(n) if j != i
+        )
     return total
 
 
@@ -80,9 +88,13 @@ def test_mined_on_four_pairs_worked_by_hand():
     ).double()
     key = torch.eye(4, dtype=torch.float64)
     # Hinges at margin 0.1. Row 1: 0.06. Row 3: 0.06. Rows 0 and 2 keep the margin.
-    assert mined_triplet_loss(query, key, 0.1, "hard", reduction="sum").item() == pytest.approx(0.12)
+    assert mined_triplet_loss(query, key, 0.1, "hard", reduction="sum").item() == pytest.approx(
+        0.12
+    )
     assert mined_triplet_loss(query, key, 0.1, "hard").item() == pytest.approx(0.03)
-    assert mined_triplet_loss(query, key, 0.1, "hard", reduction="active").item() == pytest.approx(0.06)
+    assert mined_triplet_loss(query, key, 0.1, "hard", reduction="active").item() == pytest.approx(
+        0.06
+    )
     # Column 1 is the only one to break it: 0.1 + 0.6 - 0.64, twice (queries 0 and 3).
     assert mined_triplet_loss(
         query, key, 0.1, "all", direction="key_to_query", reduction="sum"
@@ -167,7 +179,10 @@ def test_the_soft_hinge_with_a_margin_tends_to_the_hardest_hinge():
     violations = 0.2 + query @ key.T - (query * key).sum(1, keepdim=True)
     violations.fill_diagonal_(0)
     hinge = mined_triplet_loss(query, key, 0.2, "hard")
-    gaps = [(t * (violations / t).logsumexp(1)).mean().item() - hinge.item() for t in (1, 0.1, 0.01, 0.001)]
+    gaps = [
+        (t * (violations / t).logsumexp(1)).mean().item() - hinge.item()
+        for t in (1, 0.1, 0.01, 0.001)
+    ]
     assert all(a > b for a, b in zip(gaps, gaps[1:])) and 0 <= gaps[-1] < 1e-4 and gaps[0] > 1
 
 
@@ -186,7 +201,13 @@ def test_one_negative_is_a_softplus_softened_hinge():
 @pytest.mark.parametrize("direction", ["query_to_key", "key_to_query"])
 @pytest.mark.parametrize(
     ("mining", "reduction"),
-    [("all", "mean"), ("all", "active"), ("semi_hard", "mean"), ("hard", "mean"), ("hard", "active")],
+    [
+        ("all", "mean"),
+        ("all", "active"),
+        ("semi_hard", "mean"),
+        ("hard", "mean"),
+        ("hard", "active"),
+    ],
 )
 def test_equals_pytorch_metric_learning(mining, reduction, direction, dtype, tolerance):
     pytest.importorskip("pytorch_metric_learning")
@@ -195,8 +216,12 @@ def test_equals_pytorch_metric_learning(mining, reduction, direction, dtype, tol
     distance = distances.CosineSimilarity()
     reducer = reducers.MeanReducer() if reduction == "mean" else reducers.AvgNonZeroReducer()
     theirs = losses.TripletMarginLoss(margin=0.2, distance=distance, reducer=reducer)
-    semi_hard = miners.TripletMarginMiner(margin=0.2, type_of_triplets="semihard", distance=distance)
-    miner = {"all": None, "semi_hard": semi_hard, "hard": miners.BatchHardMiner(distance=distance)}[mining]
+    semi_hard = miners.TripletMarginMiner(
+        margin=0.2, type_of_triplets="semihard", distance=distance
+    )
+    miner = {"all": None, "semi_hard": semi_hard, "hard": miners.BatchHardMiner(distance=distance)}[
+        mining
+    ]
     # Equal but not the same tensor: where it is one object, the diagonal is taken for self-similarity.
     labels, other = torch.arange(12), torch.arange(12)
 
@@ -213,7 +238,9 @@ def test_equals_pytorch_metric_learning(mining, reduction, direction, dtype, tol
     def unit(loss):
         return lambda query, key: loss(F.normalize(query, dim=1), F.normalize(key, dim=1))
 
-    assert_same_loss_and_gradient(unit(ours), unit(peer), *noisy_pairs(dtype=dtype), tolerance=tolerance)
+    assert_same_loss_and_gradient(
+        unit(ours), unit(peer), *noisy_pairs(dtype=dtype), tolerance=tolerance
+    )
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
@@ -246,7 +273,9 @@ def test_given_triplets_equal_sentence_transformers(dtype, tolerance):
     st.sampled_from(DIRECTIONS),
     st.sampled_from(REDUCTIONS),
 )
-def test_order_of_pairs_and_rotation_of_the_space_do_not_matter(n, seed, mining, direction, reduction):
+def test_order_of_pairs_and_rotation_of_the_space_do_not_matter(
+    n, seed, mining, direction, reduction
+):
     query, key = noisy_pairs(n, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(n, generator=generator)
@@ -254,7 +283,9 @@ def test_order_of_pairs_and_rotation_of_the_space_do_not_matter(n, seed, mining,
     options = dict(mining=mining, direction=direction, reduction=reduction)
     loss = mined_triplet_loss(query, key, **options)
     torch.testing.assert_close(mined_triplet_loss(query[order], key[order], **options), loss)
-    torch.testing.assert_close(mined_triplet_loss(query @ rotation, key @ rotation, **options), loss)
+    torch.testing.assert_close(
+        mined_triplet_loss(query @ rotation, key @ rotation, **options), loss
+    )
 
 
 @pytest.mark.parametrize("mining", MINING)
@@ -262,12 +293,17 @@ def test_directions_are_transposes_of_each_other(mining):
     query, key = noisy_pairs()
     backward = mined_triplet_loss(query, key, mining=mining, direction="key_to_query")
     torch.testing.assert_close(backward, mined_triplet_loss(key, query, mining=mining))
-    total = [mined_triplet_loss(query, key, mining=mining, direction=d, reduction="sum") for d in DIRECTIONS]
+    total = [
+        mined_triplet_loss(query, key, mining=mining, direction=d, reduction="sum")
+        for d in DIRECTIONS
+    ]
     torch.testing.assert_close(total[2], total[0] + total[1])
 
 
 def test_a_known_copy_costs_nothing_and_an_unknown_one_the_whole_margin():
-    eye = torch.eye(4, dtype=torch.float64).repeat(2, 1)  # every pair twice, otherwise perfectly separated
+    eye = torch.eye(4, dtype=torch.float64).repeat(
+        2, 1
+    )  # every pair twice, otherwise perfectly separated
     copies = torch.eye(4, dtype=torch.bool).repeat(2, 2)
     assert mined_triplet_loss(eye, eye, 0.2, "hard").item() == pytest.approx(0.2)
     assert mined_triplet_loss(eye, eye, 0.2, "hard", same=copies).item() == 0
@@ -315,7 +351,9 @@ def test_the_closed_form_worked_by_hand():
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_gradcheck_of_given_triplets(reduction):
     rows = [x.requires_grad_() for x in (*noisy_pairs(8), pairs(8, dim=4, seed=5)[0])]
-    assert torch.autograd.gradcheck(lambda *rows: triplet_loss(*rows, 0.2, reduction=reduction), rows)
+    assert torch.autograd.gradcheck(
+        lambda *rows: triplet_loss(*rows, 0.2, reduction=reduction), rows
+    )
 
 
 def test_a_solved_batch_has_no_gradient_where_infonce_still_has_one():
@@ -346,7 +384,9 @@ def test_a_batch_without_triplets_is_zero_and_can_be_trained_on():
 def test_equal_embeddings_have_a_finite_gradient():
     # A distance with a square root has none here.
     same_point = torch.ones(4, 2, dtype=torch.float64) / 2**0.5
-    value, grad, _ = gradients(lambda q, k: mined_triplet_loss(q, k, 0.2, "hard"), same_point, same_point)
+    value, grad, _ = gradients(
+        lambda q, k: mined_triplet_loss(q, k, 0.2, "hard"), same_point, same_point
+    )
     assert value.item() == pytest.approx(0.2) and grad.isfinite().all()
 
 
@@ -356,7 +396,9 @@ def test_eight_pairs_are_learnt():
     optimizer = torch.optim.Adam([query, key], lr=0.05)
     for _ in range(100):
         optimizer.zero_grad()
-        mined_triplet_loss(F.normalize(query), F.normalize(key), 0.2, "hard", direction="both").backward()
+        mined_triplet_loss(
+            F.normalize(query), F.normalize(key), 0.2, "hard", direction="both"
+        ).backward()
         optimizer.step()
     ranks = (F.normalize(query) @ F.normalize(key).T).argmax(1)
     assert ranks.tolist() == list(range(8))
@@ -387,7 +429,9 @@ BUGS = {
     "averaged over the batch": lambda q, k: hardest_of_both()(q, k) / len(q),
     "directions averaged": lambda q, k: hardest_of_both()(q, k) / 2,
     "the sum of hinges": lambda q, k: hinge(q, k) + hinge(q, k, dim=0),
-    "the maximum over the wrong axis": lambda q, k: 2 * hinge(q, k, dim=0, over=lambda h: h.max(1)[0].sum()),
+    "the maximum over the wrong axis": lambda q, k: (
+        2 * hinge(q, k, dim=0, over=lambda h: h.max(1)[0].sum())
+    ),
     "one direction twice": lambda q, k: 2 * hinge(q, k, over=lambda h: h.max(1)[0].sum()),
     "FaceNet's margin on cosines": hardest_of_both(margin=0.1),
 }
@@ -427,14 +471,17 @@ def test_half_precision_is_computed_in_float32(dtype):
 def test_refuses_bad_triplets():
     query, key = pairs(4)
     with pytest.raises(
-        RetrievalInputError, match=r"B >= 1, got float64 \(4, 3\), float64 \(4, 3\), float64 \(3, 3\)"
+        RetrievalInputError,
+        match=r"B >= 1, got float64 \(4, 3\), float64 \(4, 3\), float64 \(3, 3\)",
     ):
         triplet_loss(query, key, key[:3])
     with pytest.raises(RetrievalInputError, match=r"float64 \(3,\)"):
         triplet_loss(query[0], key[0], key[1])
     with pytest.raises(RetrievalInputError, match=r"float64 \(0, 3\)"):
         triplet_loss(query[:0], key[:0], key[:0])
-    with pytest.raises(RetrievalInputError, match=r"positive must be floating point, got torch.int64"):
+    with pytest.raises(
+        RetrievalInputError, match=r"positive must be floating point, got torch.int64"
+    ):
         triplet_loss(query, key.long(), key)
 
 
@@ -469,19 +516,29 @@ def test_refuses_bad_pairs_and_masks():
     with pytest.raises(RetrievalInputError, match="floating point"):
         mined_triplet_loss(query.long(), key)
     for direction in DIRECTIONS:
-        with pytest.raises(RetrievalInputError, match=r"same must be bool \(4, 4\), got torch.bool \(2, 4\)"):
-            mined_triplet_loss(query, key, direction=direction, same=torch.zeros(2, 4, dtype=torch.bool))
+        with pytest.raises(
+            RetrievalInputError, match=r"same must be bool \(4, 4\), got torch.bool \(2, 4\)"
+        ):
+            mined_triplet_loss(
+                query, key, direction=direction, same=torch.zeros(2, 4, dtype=torch.bool)
+            )
 
 
 def test_the_closed_form_refuses_what_the_loss_refuses():
     cosines = torch.rand(3, 4)
-    with pytest.raises(RetrievalInputError, match=r"cosines must be floating point \(B, B\).*\(3, 4\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"cosines must be floating point \(B, B\).*\(3, 4\)"
+    ):
         triplet_cosine_gradient(cosines, direction="both")
-    with pytest.raises(RetrievalInputError, match=r"cosines must be floating point, got torch.int64"):
+    with pytest.raises(
+        RetrievalInputError, match=r"cosines must be floating point, got torch.int64"
+    ):
         triplet_cosine_gradient(cosines.long())
     with pytest.raises(RetrievalInputError, match="'mean', 'sum', 'active'; got 'none'"):
         triplet_cosine_gradient(cosines, reduction="none")
-    with pytest.raises(RetrievalInputError, match=r"same must be bool \(3, 4\), got torch.bool \(3, 3\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"same must be bool \(3, 4\), got torch.bool \(3, 3\)"
+    ):
         triplet_cosine_gradient(cosines, same=torch.eye(3, dtype=torch.bool))
     with pytest.raises(RetrievalInputError, match="margin must be at least 0 and finite"):
         triplet_cosine_gradient(cosines, -1.0)

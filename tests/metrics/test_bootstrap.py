@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import bootstrap, bootstrap_interval, bootstrap_median_interval
 
 
@@ -15,7 +15,9 @@ def test_without_spread_there_is_no_uncertainty():
 def test_half_width_of_a_proportion():
     values = np.repeat([1.0, 0.0], [430, 570])
     low, high = bootstrap_interval(values, n_resamples=4000)
-    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(0.43 * 0.57 / 1000), rel=0.08)  # 3.1 points
+    assert (high - low) / 2 == pytest.approx(
+        1.96 * np.sqrt(0.43 * 0.57 / 1000), rel=0.08
+    )  # 3.1 points
     assert (low + high) / 2 == pytest.approx(0.43, abs=0.004)
 
 
@@ -31,7 +33,9 @@ def test_copies_of_a_query_add_no_certainty():
 def test_labels_of_clusters_are_only_labels():
     values = np.random.default_rng(2).random(30)
     groups = np.arange(30) % 7
-    assert bootstrap_interval(values, groups) == bootstrap_interval(values, [f"image {g}" for g in groups])
+    assert bootstrap_interval(values, groups) == bootstrap_interval(
+        values, [f"image {g}" for g in groups]
+    )
 
 
 def test_a_higher_level_is_wider():
@@ -49,7 +53,9 @@ def test_the_seed_decides():
 
 def test_against_scipy():
     values = np.random.default_rng(5).beta(2, 5, 200)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=9999, random_state=0)
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=9999, random_state=0
+    )
     ours = bootstrap_interval(values, n_resamples=9999)
     np.testing.assert_allclose(ours, theirs.confidence_interval, atol=0.002)
 
@@ -61,7 +67,9 @@ def test_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
     groups = np.concatenate([np.arange(n_clusters), rng.integers(n_clusters, size=20)])
     values = rng.random(groups.size)
     draws = np.random.default_rng(9).integers(n_clusters, size=(50, n_clusters))
-    means = [np.concatenate([values[groups == cluster] for cluster in draw]).mean() for draw in draws]
+    means = [
+        np.concatenate([values[groups == cluster] for cluster in draw]).mean() for draw in draws
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "DRAWS_AT_ONCE", at_once * n_clusters)
         ours = bootstrap_interval(values, groups, n_resamples=50, seed=9)

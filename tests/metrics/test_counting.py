@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError, unit_rows
+from lib.core.checks import RetrievalInputError, unit_rows
 from lib.metrics import Qrels, counting, ranks_in_scores, ranks_of_relevant
 
 TIES = ("pessimistic", "optimistic", "expected", "id")
@@ -20,12 +20,21 @@ def some(seed, n_queries=7, n_items=23, d=5, share=0.15):
 
 
 def same(a, b):
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("above", "tied", "before"))
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in ("above", "tied", "before")
+    )
 
 
 @settings(deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 30), st.sampled_from(["f4", "f8", "i1"]))
-def test_counts_are_those_of_the_whole_matrix_for_any_block(seed, query_block, gallery_block, dtype):
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 9),
+    st.integers(1, 30),
+    st.sampled_from(["f4", "f8", "i1"]),
+)
+def test_counts_are_those_of_the_whole_matrix_for_any_block(
+    seed, query_block, gallery_block, dtype
+):
     queries, gallery, qrels = some(seed)
     expected = ranks_in_scores(queries @ gallery.T, qrels)
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +74,9 @@ def test_both_ways_to_settle_what_float32_cannot(monkeypatch, crowded):
     qrels = Qrels.from_pairs(np.arange(20), np.arange(20), shape=(20, 60))
     exact = unit_rows(queries, "q").astype(float) @ unit_rows(gallery, "g").astype(float).T
     ranks = ranks_of_relevant(queries, gallery, qrels)
-    np.testing.assert_array_equal(ranks.tied, [2] * 10 + [1] * 10)  # the ten copies, and nothing else
+    np.testing.assert_array_equal(
+        ranks.tied, [2] * 10 + [1] * 10
+    )  # the ten copies, and nothing else
     own = exact[np.arange(20), np.arange(20)][:, None]
     np.testing.assert_array_equal(ranks.above, (exact > own + 1e-14).sum(axis=1))
 
@@ -87,13 +98,17 @@ def test_cosine_ignores_length_and_the_inner_product_does_not():
     queries, gallery = np.array([[1.0, 0]]), np.array([[1.0, 0.1], [9, 9]])
     qrels = Qrels.from_pairs([0], [0], shape=(1, 2))
     assert ranks_of_relevant(queries, gallery, qrels).ranks().tolist() == [1]
-    assert ranks_of_relevant(queries, gallery, qrels, metric="inner_product").ranks().tolist() == [2]
+    assert ranks_of_relevant(queries, gallery, qrels, metric="inner_product").ranks().tolist() == [
+        2
+    ]
 
 
 def test_queries_without_relevant_items():
     queries, gallery, _ = some(0)
     qrels = Qrels.from_pairs([3], [5], shape=(7, 23))
-    with pytest.raises(RetrievalInputError, match=r"query 0 has no relevant item \(and 5 more queries\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"query 0 has no relevant item \(and 5 more queries\)"
+    ):
         ranks_of_relevant(queries, gallery, qrels)
     for which in ("all", "first"):
         ranks = ranks_of_relevant(queries, gallery, qrels, which=which, no_relevant="zero")
@@ -116,7 +131,11 @@ NAN = np.where(np.eye(23, 5, k=-4), np.nan, 1.0)
         ({"which": "best"}, "which must be one of 'all', 'first'"),
         ({"query_block": 0}, "query_block must be at least 1"),
         (
-            {"gallery": np.full((23, 5), 1e30), "queries": np.full((7, 5), 1e10), "metric": "inner_product"},
+            {
+                "gallery": np.full((23, 5), 1e30),
+                "queries": np.full((7, 5), 1e10),
+                "metric": "inner_product",
+            },
             r"queries\[0\] and gallery\[0\] are so long that their product overflows",
         ),
     ],

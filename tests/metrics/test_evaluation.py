@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib import metrics
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import (
     Qrels,
     bootstrap_interval,
@@ -26,7 +26,9 @@ SCORES = np.array([[9.0, 8, 7], [9, 8, 7], [9, 8, 7]])
 
 
 def test_by_hand():
-    result = evaluate((SCORES, IDS), QRELS, ks=(1, 2), name="toy", split="test", direction="text_to_image")
+    result = evaluate(
+        (SCORES, IDS), QRELS, ks=(1, 2), name="toy", split="test", direction="text_to_image"
+    )
     assert result.per_query["R@1"].tolist() == [1, 0, 0]
     assert result.per_query["R@2"].tolist() == [1, 0, 1]
     assert result.per_query["recall@2"].tolist() == [1, 0, 0.5]
@@ -66,20 +68,30 @@ def test_ids_alone_know_no_ties():
 def test_a_hit_can_ask_for_a_grade():
     result = evaluate(IDS, QRELS, ks=(3,), hit_grade=2, no_relevant="zero")
     assert result.per_query["R@3"].tolist() == [1, 0, 1]
-    assert result.per_query["recall@3"].tolist() == [1, 0, 1]  # item 3 is no longer relevant to query 2
+    assert result.per_query["recall@3"].tolist() == [
+        1,
+        0,
+        1,
+    ]  # item 3 is no longer relevant to query 2
     assert (result.hit_grade, result.n_without_relevant) == (2, 1)
 
 
 def test_skipping_queries_is_counted_and_keeps_the_rest_aligned():
     groups = np.array(["a", "b", "b"])
     result = evaluate((SCORES, IDS), QRELS, ks=(1,), hit_grade=2, groups=groups, no_relevant="skip")
-    assert result.queries.tolist() == [0, 2] and result.n_queries == 2 and result.n_without_relevant == 1
+    assert (
+        result.queries.tolist() == [0, 2]
+        and result.n_queries == 2
+        and result.n_without_relevant == 1
+    )
     assert result.per_query["R@1"].tolist() == [1, 0] and result.groups.tolist() == ["a", "b"]
     assert result.chance["R@1"] == 0.25
 
 
 def test_queries_without_relevant_items_are_an_error_by_default():
-    with pytest.raises(RetrievalInputError, match=r"query 1 has no relevant item, .*no_relevant='zero'"):
+    with pytest.raises(
+        RetrievalInputError, match=r"query 1 has no relevant item, .*no_relevant='zero'"
+    ):
         evaluate(IDS, QRELS, ks=(1,), hit_grade=2)
     with pytest.raises(RetrievalInputError, match="skipping them leaves nothing"):
         evaluate(IDS, QRELS, ks=(1,), hit_grade=4, no_relevant="skip")
@@ -144,7 +156,9 @@ def test_a_tie_counts_where_it_can_decide(scores, relevant, share):
 
 def test_items_that_were_not_returned_are_no_ties():
     qrels = Qrels.from_pairs([0], [2], shape=(1, 5))
-    result = evaluate((np.array([[1.0, np.nan, np.nan]]), np.array([[2, -1, -1]])), qrels, ks=(1, 2))
+    result = evaluate(
+        (np.array([[1.0, np.nan, np.nan]]), np.array([[2, -1, -1]])), qrels, ks=(1, 2)
+    )
     assert result.tie_share == 0 and result.mean("R@1") == 1
 
 
@@ -154,7 +168,9 @@ def test_items_that_were_not_returned_are_no_ties():
 BINARY = ("R", "recall", "P", "MRR", "MAP")
 
 
-@pytest.mark.parametrize("n, relevant, depth", [(5, 1, 5), (5, 2, 3), (6, 3, 6), (4, 4, 2), (5, 0, 3)])
+@pytest.mark.parametrize(
+    "n, relevant, depth", [(5, 1, 5), (5, 2, 3), (6, 3, 6), (4, 4, 2), (5, 0, 3)]
+)
 def test_chance_is_the_mean_over_all_orders(n, relevant, depth):
     ids = np.array(list(itertools.permutations(range(n))))[:, :depth]
     qrels = Qrels.from_pairs(*np.indices((len(ids), relevant)).reshape(2, -1), shape=(len(ids), n))
@@ -170,7 +186,15 @@ def test_chance_of_metrics_at_r_and_of_gain_is_the_mean_over_all_orders(grades, 
     cells = np.indices((len(ids), len(grades))).reshape(2, -1)
     qrels = Qrels.from_pairs(*cells, np.array(grades)[cells[1]], shape=(len(ids), 5))
     result = evaluate(ids, qrels, ks=(1, 3, 5), metrics=("nDCG", "R-precision", "MAP@R"), gain=gain)
-    assert set(result.chance) == {"nDCG@1", "nDCG@3", "nDCG@5", "R-precision", "MAP@R", "MedR", "MeanR"}
+    assert set(result.chance) == {
+        "nDCG@1",
+        "nDCG@3",
+        "nDCG@5",
+        "R-precision",
+        "MAP@R",
+        "MedR",
+        "MeanR",
+    }
     for metric, expected in result.chance.items():
         assert result.value(metric) == pytest.approx(expected, abs=1e-12), metric
 
@@ -180,7 +204,9 @@ def test_chance_by_the_hypergeometric_formula():
     counts = np.array([1, 1, 5, 40])
     expected = np.mean([1 - math.comb(n - r, k) / math.comb(n, k) for r in counts])
     assert chance_of(counts, n, (k,), 50)[f"R@{k}"] == pytest.approx(expected, rel=1e-12)
-    assert chance_of(np.array([3]), 3, (1,), 3) == pytest.approx({"R@1": 1, "recall@1": 1 / 3, "MRR@3": 1})
+    assert chance_of(np.array([3]), 3, (1,), 3) == pytest.approx(
+        {"R@1": 1, "recall@1": 1 / 3, "MRR@3": 1}
+    )
 
 
 # ---- properties
@@ -198,7 +224,9 @@ def test_what_must_not_matter(seed):
 
     def measure(scores, qrels, dtype=np.float64):
         ids = np.argsort(-scores, axis=1, kind="stable")
-        return evaluate((np.take_along_axis(scores, ids, axis=1).astype(dtype), ids), qrels, ks=(1, 3, 12))
+        return evaluate(
+            (np.take_along_axis(scores, ids, axis=1).astype(dtype), ids), qrels, ks=(1, 3, 12)
+        )
 
     before = measure(scores, qrels)
     for transformed in (np.exp(scores), scores - 10, scores**3):
@@ -290,7 +318,9 @@ def test_ties_are_reported_on_request():
     assert (row["ties"], row["tie_share"], row["value"]) == ("id", 1, 1 / n)
     assert (row["pessimistic"], row["optimistic"]) == (0, 1)
     row = evaluate(run[1], Qrels.from_owner(np.arange(n), n), ks=(1,)).rows(["R@1"], ties=True)[0]
-    assert row["tie_share"] is row["pessimistic"] is row["optimistic"] is None  # ids alone know no ties
+    assert (
+        row["tie_share"] is row["pessimistic"] is row["optimistic"] is None
+    )  # ids alone know no ties
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float16])
@@ -298,7 +328,11 @@ def test_ties_of_scores_of_any_dtype(dtype):
     scores = np.array([[120, 7, 7]] * 3, dtype)
     ids = np.array([[2, 1, 0], [2, 0, 1], [2, 1, 0]])
     result = evaluate((scores, ids), Qrels.from_owner(np.arange(3), 3), ks=(1,))
-    assert result.first_ranks.tolist() == [2, 3, 1]  # 0 before 1 where they tie, whatever order came
+    assert result.first_ranks.tolist() == [
+        2,
+        3,
+        1,
+    ]  # 0 before 1 where they tie, whatever order came
     assert result.bounds["MeanR"] == (7 / 3, 5 / 3) and result.tie_share == 2 / 3
 
 
@@ -308,7 +342,10 @@ def test_ties_of_scores_of_any_dtype(dtype):
 def test_the_median_rank_has_an_interval_and_chance():
     groups = np.array(["a", "b", "b"])
     result = evaluate((SCORES, IDS), QRELS, ks=(1,), groups=groups)
-    assert result.first_ranks.tolist() == [1, 3, 2] and (result.value("MedR"), result.value("MeanR")) == (
+    assert result.first_ranks.tolist() == [1, 3, 2] and (
+        result.value("MedR"),
+        result.value("MeanR"),
+    ) == (
         2,
         2,
     )
@@ -317,7 +354,9 @@ def test_the_median_rank_has_an_interval_and_chance():
     # One answer among four: 1, 2, 3 or 4 alike; two answers: 1, 2 or 3 with 3, 2 and 1 sixths.
     assert (row["value"], row["low"], row["high"], row["pessimistic"]) == (2, 1, 2.5, 2)
     assert row["chance"] == 2
-    assert result.chance["MeanR"] == np.inf  # the run is 3 deep, a random order can have the item at 4
+    assert (
+        result.chance["MeanR"] == np.inf
+    )  # the run is 3 deep, a random order can have the item at 4
     assert result.interval("MeanR") == pytest.approx(bootstrap_interval([1, 3, 2], groups))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import (
     Qrels,
     average_precision,
@@ -44,20 +44,30 @@ def test_the_ideal_counts_what_was_never_retrieved():
     assert ndcg_at_k(run, [[0, 1, 2]], 10).tolist() == [pytest.approx(expected, abs=1e-15)]
     assert round(expected, 4) == 0.4693
     assert (
-        average_precision(run, [[0, 1, 2]]).tolist() == recall_at_k(run, [[0, 1, 2]], 10).tolist() == [1 / 3]
+        average_precision(run, [[0, 1, 2]]).tolist()
+        == recall_at_k(run, [[0, 1, 2]], 10).tolist()
+        == [1 / 3]
     )
-    assert precision_at_k(run, [[0, 1, 2]], 10).tolist() == [0.1]  # the list is short, the places are ten
+    assert precision_at_k(run, [[0, 1, 2]], 10).tolist() == [
+        0.1
+    ]  # the list is short, the places are ten
 
 
 HITS_AT_1_3_5 = [[0, 10, 1, 11, 2]]  # of R = 5
 FIVE = [[0, 1, 2, 3, 4]]
 
 
-@pytest.mark.parametrize("denominator, value", [("relevant", 1 / 3), ("min(R,k)", 5 / 9), ("hits", 5 / 6)])
+@pytest.mark.parametrize(
+    "denominator, value", [("relevant", 1 / 3), ("min(R,k)", 5 / 9), ("hits", 5 / 6)]
+)
 def test_three_average_precisions(denominator, value):
     run = [[0, 10, 1]]
-    assert average_precision(run, FIVE, 3, denominator=denominator) == pytest.approx(value, abs=1e-15)
-    assert mean_average_precision(HITS_AT_1_3_5, FIVE, 3, denominator=denominator) == pytest.approx(value)
+    assert average_precision(run, FIVE, 3, denominator=denominator) == pytest.approx(
+        value, abs=1e-15
+    )
+    assert mean_average_precision(HITS_AT_1_3_5, FIVE, 3, denominator=denominator) == pytest.approx(
+        value
+    )
 
 
 def test_metrics_at_r():
@@ -122,7 +132,10 @@ def qrels_of(grades):
 
 
 def dcg(grades, gain):
-    return sum((2.0**g - 1 if gain == "exponential" else g) / math.log2(r + 2) for r, g in enumerate(grades))
+    return sum(
+        (2.0**g - 1 if gain == "exponential" else g) / math.log2(r + 2)
+        for r, g in enumerate(grades)
+    )
 
 
 @settings(deadline=None)
@@ -187,7 +200,10 @@ def test_relations_of_binary_metrics(run):
     for k in range(1, depth + 1):
         recall, precision = recall_at_k(ids, qrels, k), precision_at_k(ids, qrels, k)
         np.testing.assert_allclose(k * precision, qrels.counts * recall)
-        ap = [average_precision(ids, qrels, k, denominator=d) for d in ("relevant", "min(R,k)", "hits")]
+        ap = [
+            average_precision(ids, qrels, k, denominator=d)
+            for d in ("relevant", "min(R,k)", "hits")
+        ]
         assert (ap[0] <= ap[1] + 1e-12).all() and (ap[1] <= ap[2] + 1e-12).all()
         single = qrels.counts == 1
         np.testing.assert_array_equal(ap[0][single], reciprocal_rank(ids, qrels, k)[single])
@@ -222,7 +238,9 @@ def test_linear_gain_ignores_the_unit_of_the_grades():
     runs = np.array(list(itertools.permutations(range(4))))
     cells = np.indices((len(runs), 3)).reshape(2, -1)
     once, twice = (Qrels.from_pairs(*cells, cells[1] * f + f, shape=(len(runs), 4)) for f in (1, 2))
-    assert (ndcg_at_k(runs, once, 3, gain="linear") == ndcg_at_k(runs, twice, 3, gain="linear")).all()
+    assert (
+        ndcg_at_k(runs, once, 3, gain="linear") == ndcg_at_k(runs, twice, 3, gain="linear")
+    ).all()
     assert (ndcg_at_k(runs, once, 3) != ndcg_at_k(runs, twice, 3)).any()
 
 
@@ -242,7 +260,11 @@ def test_queries_without_relevant_items(metric):
     "run, targets, message",
     [
         ([[0, 1], [2, 2]], [0, 0], "id 2 is twice in row 1 of the run"),
-        ([[0, 1], [0, 5]], Qrels.from_owner([0, 1], 2), r"id 5 in row 1 of the run is outside -1\.\.1"),
+        (
+            [[0, 1], [0, 5]],
+            Qrels.from_owner([0, 1], 2),
+            r"id 5 in row 1 of the run is outside -1\.\.1",
+        ),
         ([[0, 1]], [0, 1], "targets are for 2 queries, the run has 1 rows"),
         ([[0.0, 1.0]], [0], "a run must be whole numbers"),
         ([[0, 1]], [[0, 0]], "given twice"),
@@ -271,16 +293,24 @@ def test_cut_offs(metric, k, message):
 
 @pytest.mark.parametrize("metric", [r_precision, average_precision_at_r, map_at_r])
 def test_a_run_must_reach_rank_r(metric):
-    with pytest.raises(RetrievalInputError, match="query 1 has R = 3 relevant items, the run holds 2 items"):
+    with pytest.raises(
+        RetrievalInputError, match="query 1 has R = 3 relevant items, the run holds 2 items"
+    ):
         metric([[0, 1], [0, 1]], [[0], [0, 1, 2]])
 
 
 def test_names_and_grades():
-    with pytest.raises(RetrievalInputError, match="denominator must be one of 'relevant', .*'hits'; got 'R'"):
+    with pytest.raises(
+        RetrievalInputError, match="denominator must be one of 'relevant', .*'hits'; got 'R'"
+    ):
         average_precision([[0]], [0], denominator="R")
-    with pytest.raises(RetrievalInputError, match="gain must be one of .* Did you mean 'exponential'"):
+    with pytest.raises(
+        RetrievalInputError, match="gain must be one of .* Did you mean 'exponential'"
+    ):
         ndcg_at_k([[0]], [0], 1, gain="exponent")
     steep = Qrels.from_pairs([0, 1], [0, 1], [30, 31], shape=(2, 2))
-    with pytest.raises(RetrievalInputError, match="grade 31 of query 1, item 1 is above 30.*gain='linear'"):
+    with pytest.raises(
+        RetrievalInputError, match="grade 31 of query 1, item 1 is above 30.*gain='linear'"
+    ):
         ndcg_at_k([[0, 1], [0, 1]], steep, 2)
     assert ndcg_at_k([[0, 1], [1, 0]], steep, 2, gain="linear").tolist() == [1, 1]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from lib.checks import RetrievalInputError, unit_rows
+from lib.core.checks import RetrievalInputError, unit_rows
+from lib.core.qrels import Qrels
 from lib.metrics import evaluate, hubness, similarities
 from lib.metrics.hubness import (
     Cosines,
@@ -18,7 +19,6 @@ from lib.metrics.hubness import (
     top_hubs,
     unadjusted,
 )
-from lib.qrels import Qrels
 
 
 def order(scores):
@@ -135,7 +135,11 @@ def test_results_say_what_they_saw():
     assert tuple(labels) == hubness.INFERENCE
     for label, results in labels.items():
         for result in results:
-            assert result.inference == label and label in repr(result) and result.method in repr(result)
+            assert (
+                result.inference == label
+                and label in repr(result)
+                and result.method in repr(result)
+            )
             assert result.scores.shape == result.ids.shape == (3, 2)
     assert repr(qb_norm(SCORES, BANK, depth=2)) == (
         "LabelledRun(QB-Norm (beta=20, k=1), querybank: 3 queries, 2 deep)"
@@ -202,7 +206,9 @@ def test_embeddings_and_their_cosines_agree():
         (dual_softmax(lazy), dual_softmax(cosines)),
     ):
         np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-6)
-        assert (ours.ids == theirs.ids).mean() > 0.999  # the last bit of a product depends on its block
+        assert (
+            ours.ids == theirs.ids
+        ).mean() > 0.999  # the last bit of a product depends on its block
 
 
 # ---- what it is good for
@@ -234,7 +240,9 @@ def test_remedies_help_where_there_are_hubs_and_the_transductive_ones_most():
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(0, 6))
 def test_shared_rows_are_found_among_near_misses(seed, levels, n_shared):
     rng = np.random.default_rng(seed)
-    rows = np.unique(rng.integers(-levels, levels + 1, (60, 9)), axis=0) / 4  # many rows differ in one value
+    rows = (
+        np.unique(rng.integers(-levels, levels + 1, (60, 9)), axis=0) / 4
+    )  # many rows differ in one value
     rng.shuffle(rows)
     half = len(rows) // 2
     scores, bank = rows[:half], np.vstack([rows[half:], rows[: min(n_shared, half)]])
@@ -250,7 +258,9 @@ def test_shared_rows_are_found_among_near_misses(seed, levels, n_shared):
 def test_fingerprints_of_round_numbers_do_not_collide():
     grid = np.stack(np.meshgrid(*[np.arange(-8, 8) / 8] * 4), axis=-1).reshape(-1, 4)  # 65,536 rows
     assert np.unique(hubness._fingerprints(grid)).size == len(grid)
-    assert hubness._fingerprints(np.array([[0.0, 1]])) == hubness._fingerprints(np.array([[-0.0, 1]]))
+    assert hubness._fingerprints(np.array([[0.0, 1]])) == hubness._fingerprints(
+        np.array([[-0.0, 1]])
+    )
 
 
 # ---- bad input

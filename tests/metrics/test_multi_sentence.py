@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import Qrels, ranks_by_best_text, ranks_of_relevant
 
 
@@ -41,7 +41,10 @@ def test_it_is_the_loop_and_never_below_the_other_protocol(seed):
 def test_the_same_words_for_two_items_are_a_tie():
     items, text = np.eye(2), [[1.0, 1.0]]
     ranks = ranks_by_best_text(items, np.repeat(text, 2, axis=0), Qrels.from_owner([0, 1], 2))
-    assert ranks.first_rank().tolist() == [2, 2] and ranks.first_rank("optimistic").tolist() == [1, 1]
+    assert ranks.first_rank().tolist() == [2, 2] and ranks.first_rank("optimistic").tolist() == [
+        1,
+        1,
+    ]
 
 
 def test_shared_and_missing_texts_are_refused():

@@ -97,10 +97,14 @@ def test_ranx(judged):
         "R@10": "hit_rate@10",
         "R-precision": "r-precision",
     }
-    theirs = ranx.evaluate(ranx.Qrels(truth), ranx.Run(run), list(names.values()), return_mean=False)
+    theirs = ranx.evaluate(
+        ranx.Qrels(truth), ranx.Run(run), list(names.values()), return_mean=False
+    )
     mine = ours(ids, qrels)
     for name, theirs_name in names.items():
-        np.testing.assert_allclose(mine[name], theirs[theirs_name], rtol=0, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(
+            mine[name], theirs[theirs_name], rtol=0, atol=1e-12, err_msg=name
+        )
 
 
 def test_torchmetrics_divides_by_what_was_found(judged):

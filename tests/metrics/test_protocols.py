@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import (
     Qrels,
     bootstrap_interval,
@@ -32,7 +32,10 @@ def pairs(seed=0, noise=0.8):
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["id", "pessimistic", "optimistic"]))
 def test_equals_the_evaluation_of_a_full_ranking(seed, ties):
     rng = np.random.default_rng(seed)
-    queries, gallery = rng.integers(-2, 3, (10, 3)), rng.integers(-2, 3, (30, 3))  # exact scores, many ties
+    queries, gallery = (
+        rng.integers(-2, 3, (10, 3)),
+        rng.integers(-2, 3, (30, 3)),
+    )  # exact scores, many ties
     scores = queries @ gallery.T
     ids = np.argsort(-scores, axis=1, kind="stable")
     options = {"ks": (1, 5), "ties": ties}
@@ -42,7 +45,13 @@ def test_equals_the_evaluation_of_a_full_ranking(seed, ties):
     actual = evaluate_embeddings(
         queries, gallery, CAPTIONS, metrics=families, metric="inner_product", **options
     )
-    names = {"R@1": "R@1", "R@5": "R@5", "MRR": "MRR@30", "R-precision": "R-precision", "MAP@R": "MAP@R"}
+    names = {
+        "R@1": "R@1",
+        "R@5": "R@5",
+        "MRR": "MRR@30",
+        "R-precision": "R-precision",
+        "MAP@R": "MAP@R",
+    }
     assert list(actual.per_query) == list(names)
     for mine, theirs in names.items():
         assert (actual.per_query[mine] == expected.per_query[theirs]).all()
@@ -65,7 +74,12 @@ def test_a_collapsed_model_is_told_from_a_good_one():
     assert [result.median_rank for result in found.values()] == [10, 5.5, 1]
     for ties, result in found.items():
         row = result.rows(["R@1"], ties=True)[0]
-        assert (row["ties"], row["tie_share"], row["pessimistic"], row["optimistic"]) == (ties, 1, 0, 1)
+        assert (row["ties"], row["tie_share"], row["pessimistic"], row["optimistic"]) == (
+            ties,
+            1,
+            0,
+            1,
+        )
         assert row["chance"] == pytest.approx(0.1)
 
 
@@ -73,7 +87,9 @@ def test_skipping_queries_keeps_the_rest_aligned():
     images, captions = pairs()
     some = Qrels.from_pairs([1, 4], [3, 12], [1, 2], shape=(10, 30))
     groups = np.arange(10) // 2
-    result = evaluate_embeddings(images, captions, some, hit_grade=2, groups=groups, no_relevant="skip")
+    result = evaluate_embeddings(
+        images, captions, some, hit_grade=2, groups=groups, no_relevant="skip"
+    )
     assert result.queries.tolist() == [4] and result.groups.tolist() == [2]
     assert (result.n_without_relevant, result.hit_grade, result.n_gallery) == (9, 2, 30)
     zero = evaluate_embeddings(images, captions, some, no_relevant="zero")
@@ -95,7 +111,9 @@ def test_both_directions_and_their_sum():
     expected = 100 * sum(part.mean(f"R@{k}") for part in (there, back) for k in (1, 5, 10))
     assert rsum(there, back) == pytest.approx(expected)
     assert rsum(*evaluate_both(images, images, Qrels.from_owner(np.arange(10), 10))) == 600
-    with pytest.raises(RetrievalInputError, match="rsum adds two directions, but both are 'image_to_text'"):
+    with pytest.raises(
+        RetrievalInputError, match="rsum adds two directions, but both are 'image_to_text'"
+    ):
         rsum(there, there)
     with pytest.raises(RetrievalInputError, match="metric must be one of 'R@1', .*; got 'R@2'"):
         rsum(there, back, ks=(1, 2))
@@ -108,7 +126,13 @@ def test_both_directions_and_their_sum():
 
 def test_folds_are_neighbours_with_a_gallery_of_their_own():
     folds = contiguous_folds(CAPTIONS, 5)
-    assert [(asked.start, asked.stop) for asked, _, _ in folds] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)]
+    assert [(asked.start, asked.stop) for asked, _, _ in folds] == [
+        (0, 2),
+        (2, 4),
+        (4, 6),
+        (6, 8),
+        (8, 10),
+    ]
     assert [(items.start, items.stop) for _, items, _ in folds][-1] == (24, 30)
     assert all(own == Qrels.from_owner([0, 0, 0, 1, 1, 1], 2) for _, _, own in folds)
     assert contiguous_folds(CAPTIONS, 1)[0][2] == CAPTIONS
@@ -124,13 +148,17 @@ def test_coco_has_five_folds_of_a_thousand_images():
 @pytest.mark.parametrize("swap", [False, True])
 def test_the_mean_of_the_folds(swap):
     images, captions = pairs(noise=1.5)
-    queries, gallery, qrels = (captions, images, CAPTIONS.T) if swap else (images, captions, CAPTIONS)
+    queries, gallery, qrels = (
+        (captions, images, CAPTIONS.T) if swap else (images, captions, CAPTIONS)
+    )
     folded = evaluate_folds(queries, gallery, qrels, ks=(1, 2), split="test", direction="d")
     means = []
     for fold in range(5):
         own = Qrels.from_owner([0, 0, 0, 1, 1, 1], 2)
         image, text = images[2 * fold :][:2], captions[6 * fold :][:6]
-        part = evaluate_embeddings(*((text, image, own.T) if swap else (image, text, own)), ks=(1, 2))
+        part = evaluate_embeddings(
+            *((text, image, own.T) if swap else (image, text, own)), ks=(1, 2)
+        )
         means.append(part.mean("R@1"))
     assert folded.mean("R@1") == pytest.approx(np.mean(means), abs=1e-15)
     assert folded.median_rank == np.mean([part.median_rank for part in folded.folds])
@@ -153,7 +181,9 @@ def test_the_mean_of_the_folds(swap):
 def test_groups_follow_their_queries_into_the_folds():
     images, captions = pairs()
     folded = evaluate_folds(captions, images, CAPTIONS.T, ks=(1,), groups=OWNER)
-    assert [np.unique(fold.groups).tolist() for fold in folded.folds] == [[i, i + 1] for i in range(0, 10, 2)]
+    assert [np.unique(fold.groups).tolist() for fold in folded.folds] == [
+        [i, i + 1] for i in range(0, 10, 2)
+    ]
 
 
 def test_judgements_across_folds_are_dropped():
@@ -181,21 +211,41 @@ def test_sides_in_different_orders_are_noticed():
         (evaluate_folds, {"n_folds": 0}, "n_folds must be at least 1"),
         (evaluate_folds, {"ks": (7,)}, "k = 7 is more than the gallery holds"),
         (evaluate_embeddings, {"ks": (31,)}, "k = 31 is more than the gallery holds"),
-        (evaluate_embeddings, {"ties": "average"}, "ties must be one of 'pessimistic', 'optimistic'"),
-        (evaluate_embeddings, {"metrics": ["nDCG"]}, "metrics must be one of 'R', 'MRR', 'R-precision'"),
+        (
+            evaluate_embeddings,
+            {"ties": "average"},
+            "ties must be one of 'pessimistic', 'optimistic'",
+        ),
+        (
+            evaluate_embeddings,
+            {"metrics": ["nDCG"]},
+            "metrics must be one of 'R', 'MRR', 'R-precision'",
+        ),
         (
             evaluate_embeddings,
             {"metrics": ["MAP@R"], "ties": "expected"},
             "ties must be one of 'pessimistic'",
         ),
         (evaluate_embeddings, {"groups": [0]}, r"groups have shape \(1,\) for 10 queries"),
-        (evaluate_embeddings, {"hit_grade": 2}, r"query 0 has no relevant item \(and 9 more queries\)"),
-        (evaluate_embeddings, {"hit_grade": 2, "no_relevant": "skip"}, "skipping them leaves nothing"),
+        (
+            evaluate_embeddings,
+            {"hit_grade": 2},
+            r"query 0 has no relevant item \(and 9 more queries\)",
+        ),
+        (
+            evaluate_embeddings,
+            {"hit_grade": 2, "no_relevant": "skip"},
+            "skipping them leaves nothing",
+        ),
         (evaluate_embeddings, {"no_relevant": "drop"}, "no_relevant must be one of"),
         (evaluate_embeddings, {"qrels": CAPTIONS.T}, r"qrels have shape \(30, 10\).*qrels\.T"),
         (evaluate_folds, {"qrels": CAPTIONS.T}, r"qrels have shape \(30, 10\).*qrels\.T"),
         (evaluate_embeddings, {"qrels": OWNER}, "qrels must be Qrels, got ndarray"),
-        (evaluate_embeddings, {"queries": np.full((10, 8), np.inf)}, "queries has the value inf in row 0"),
+        (
+            evaluate_embeddings,
+            {"queries": np.full((10, 8), np.inf)},
+            "queries has the value inf in row 0",
+        ),
         (evaluate_embeddings, {"gallery": np.zeros((30, 8))}, "gallery has only zeros in row 0"),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import Qrels, hit_rate_at_k, mean_reciprocal_rank, recall_at_k, reciprocal_rank
 
 # Two images ask for captions: image 0 owns captions 0, 1, 2 and image 1 owns 3, 4.
@@ -68,14 +68,20 @@ def test_targets_in_every_form(targets):
 
 
 def test_a_grade_says_nothing_to_a_binary_metric():
-    assert recall_at_k([[1, 0]], Qrels.from_pairs([0, 0], [0, 1], [3, 1], shape=(1, 2)), 1).tolist() == [0.5]
+    assert recall_at_k(
+        [[1, 0]], Qrels.from_pairs([0, 0], [0, 1], [3, 1], shape=(1, 2)), 1
+    ).tolist() == [0.5]
 
 
-@pytest.mark.parametrize("metric", [hit_rate_at_k, recall_at_k, reciprocal_rank, mean_reciprocal_rank])
+@pytest.mark.parametrize(
+    "metric", [hit_rate_at_k, recall_at_k, reciprocal_rank, mean_reciprocal_rank]
+)
 def test_queries_without_relevant_items(metric):
     targets = Qrels.from_pairs([1], [0], shape=(4, 3))
     run = [[0, 1]] * 4
-    with pytest.raises(RetrievalInputError, match=r"query 0 has no relevant item \(and 2 more queries\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"query 0 has no relevant item \(and 2 more queries\)"
+    ):
         metric(run, targets, 1)
     assert np.mean(metric(run, targets, 1, no_relevant="zero")) == 0.25
     with pytest.raises(RetrievalInputError, match="no_relevant must be one of 'error', 'zero'"):
@@ -87,7 +93,12 @@ def test_queries_without_relevant_items(metric):
     "run, targets, k, message",
     [
         ([[0, 1], [2, 2]], [0, 0], 1, "id 2 is twice in row 1 of the run"),
-        ([[0, 1], [0, 5]], Qrels.from_owner([0, 1], 2), 1, r"id 5 in row 1 of the run is outside -1\.\.1"),
+        (
+            [[0, 1], [0, 5]],
+            Qrels.from_owner([0, 1], 2),
+            1,
+            r"id 5 in row 1 of the run is outside -1\.\.1",
+        ),
         ([[0, 1], [0, -2]], [0, 0], 1, "id -2 in row 1 of the run is outside -1 or more"),
         ([[0, 1]], [0], 3, "k = 3 is deeper than the run, which holds 2 items"),
         ([[0, 1]], [0], 0, "k must be at least 1, got 0"),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import Qrels, RelevantRanks, first_rank, ranks_in_scores
 
 TIES = ("pessimistic", "optimistic", "expected", "id")
@@ -46,7 +46,10 @@ def test_precision_up_to_the_number_of_relevant_items():
     np.testing.assert_allclose(ranks.average_precision_at_r(), [(1 + 2 / 3) / 3, 1, 0], atol=1e-15)
     np.testing.assert_allclose(ranks.r_precision(), [2 / 3, 1, 0], atol=1e-15)
     tied = ranks_in_scores([[1.0, 1, 1]], Qrels.from_pairs([0, 0], [1, 2], shape=(1, 3)))
-    found = {policy: tied.average_precision_at_r(policy)[0] for policy in ("pessimistic", "id", "optimistic")}
+    found = {
+        policy: tied.average_precision_at_r(policy)[0]
+        for policy in ("pessimistic", "id", "optimistic")
+    }
     assert found == {"pessimistic": 1 / 4, "id": 1 / 4, "optimistic": 1}
 
 
@@ -65,14 +68,18 @@ def test_a_constant_model(n):
         assert ranks.hit_rate_at_k(k).mean() == (k == n)
         np.testing.assert_allclose(ranks.hit_rate_at_k(k, "expected"), k / n, atol=1e-12)
         assert ranks.hit_rate_at_k(k, "id").mean() == pytest.approx(k / n)
-    assert ranks.reciprocal_rank(ties="expected").mean() == pytest.approx((1 / np.arange(1, n + 1)).mean())
+    assert ranks.reciprocal_rank(ties="expected").mean() == pytest.approx(
+        (1 / np.arange(1, n + 1)).mean()
+    )
     assert ranks.median_rank("expected") == ranks.mean_rank("expected") == (n + 1) / 2
     assert (ranks.median_rank("optimistic"), ranks.median_rank("pessimistic")) == (1, n)
     assert ranks.tie_share == (n > 1)
 
 
 def test_queries_without_relevant_items_are_never_found():
-    ranks = ranks_in_scores(np.zeros((2, 3)), Qrels.from_pairs([1], [0], shape=(2, 3)), no_relevant="zero")
+    ranks = ranks_in_scores(
+        np.zeros((2, 3)), Qrels.from_pairs([1], [0], shape=(2, 3)), no_relevant="zero"
+    )
     for ties in TIES:
         assert ranks.first_rank(ties)[0] == np.inf
         assert ranks.hit_rate_at_k(3, ties).tolist() == [0, 1]
@@ -102,7 +109,9 @@ def test_policies_are_the_extremes_and_the_mean_of_all_orders(example):
     for query in range(len(scores)):
         one = qrels.take_queries([query])
         ranks = ranks_in_scores(scores[[query]], one)
-        runs = np.array([order[np.argsort(-scores[query][order], kind="stable")] for order in orders])
+        runs = np.array(
+            [order[np.argsort(-scores[query][order], kind="stable")] for order in orders]
+        )
         first = first_rank(runs, one.take_queries(np.zeros(len(runs), int)))
         assert ranks.first_rank("pessimistic") == first.max()
         assert ranks.first_rank("optimistic") == first.min()
@@ -110,10 +119,14 @@ def test_policies_are_the_extremes_and_the_mean_of_all_orders(example):
         assert ranks.first_rank("expected") == pytest.approx(first.mean())
         assert ranks.is_tied == (first.max() > first.min())
         for k in range(1, n + 1):
-            assert ranks.hit_rate_at_k(k, "expected") == pytest.approx((first <= k).mean(), abs=1e-12)
+            assert ranks.hit_rate_at_k(k, "expected") == pytest.approx(
+                (first <= k).mean(), abs=1e-12
+            )
             mean = np.where(first <= k, 1 / first, 0).mean()
             assert ranks.reciprocal_rank(k, "expected") == pytest.approx(mean, abs=1e-12)
-        places = np.argsort(runs, axis=1)[:, one.items] + 1  # rank of every relevant item in every order
+        places = (
+            np.argsort(runs, axis=1)[:, one.items] + 1
+        )  # rank of every relevant item in every order
         np.testing.assert_allclose(ranks.ranks("expected"), places.mean(axis=0))
         assert ranks.ranks("id").tolist() == places[0].tolist()
         assert sorted(ranks.ranks("pessimistic")) == np.sort(places, axis=1).max(axis=0).tolist()
@@ -141,7 +154,9 @@ def test_what_must_not_matter(example, seed):
     rng = np.random.default_rng(seed)
     queries, items = rng.permutation(len(scores)), rng.permutation(qrels.n_items)
     place = np.argsort(items)
-    shuffled = Qrels.from_pairs(np.argsort(queries)[qrels.query_index], place[qrels.items], shape=qrels.shape)
+    shuffled = Qrels.from_pairs(
+        np.argsort(queries)[qrels.query_index], place[qrels.items], shape=qrels.shape
+    )
     before = ranks_in_scores(scores, qrels)
     same = np.arange(len(scores))
     changed = [(scores[queries][:, items], shuffled, queries)]
@@ -198,6 +213,13 @@ def test_bad_questions_are_named():
     assert isinstance(ranks, RelevantRanks)
     with pytest.raises(RetrievalInputError, match="k = 4 is more than the gallery holds"):
         ranks.hit_rate_at_k(4)
-    for ask in (ranks.ranks, ranks.first_rank, ranks.median_rank, lambda t: ranks.hit_rate_at_k(1, t)):
-        with pytest.raises(RetrievalInputError, match="ties must be one of 'pessimistic', .*; got 'average'"):
+    for ask in (
+        ranks.ranks,
+        ranks.first_rank,
+        ranks.median_rank,
+        lambda t: ranks.hit_rate_at_k(1, t),
+    ):
+        with pytest.raises(
+            RetrievalInputError, match="ties must be one of 'pessimistic', .*; got 'average'"
+        ):
             ask("average")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import Qrels, runs
 
 
@@ -37,5 +37,7 @@ def test_an_item_twice_is_found_by_table_and_by_sorting_for_any_block(seed, cell
         row = rng.integers(n_queries)
         ids[row, [1, 4]] = 7
         ids[row, [0, 2, 3, 5]] = [1, -1, 2, -1]
-        with pytest.raises(RetrievalInputError, match=re.escape(f"id 7 is twice in row {row} of the run")):
+        with pytest.raises(
+            RetrievalInputError, match=re.escape(f"id 7 is twice in row {row} of the run")
+        ):
             runs.as_ranked_ids(ids, n_items)

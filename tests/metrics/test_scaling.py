@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics.scaling import power_law
 
 SIZES = np.array([1e3, 3e3, 1e4, 3e4, 1e5, 1e6])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import bootstrap_interval, paired_bootstrap_interval, significance
 from lib.metrics.significance import (
     holm,
@@ -111,8 +111,13 @@ def test_ignoring_clusters_finds_differences_that_are_not_there():
     rng = np.random.default_rng(6)
     false_alarms = np.zeros(2)
     for trial in range(150):
-        a, b = rng.normal(size=(2, 30)).repeat(5, axis=1)  # five copies of each query; no system is better
-        p = [paired_randomization(a, b, g, n_resamples=199, seed=trial) for g in (None, np.arange(150) // 5)]
+        a, b = rng.normal(size=(2, 30)).repeat(
+            5, axis=1
+        )  # five copies of each query; no system is better
+        p = [
+            paired_randomization(a, b, g, n_resamples=199, seed=trial)
+            for g in (None, np.arange(150) // 5)
+        ]
         false_alarms += [test.p_value <= 0.05 for test in p]
     assert false_alarms[0] > 40 and false_alarms[1] < 18  # of 150; 7.5 expected when p is right
 
@@ -120,7 +125,9 @@ def test_ignoring_clusters_finds_differences_that_are_not_there():
 def test_p_under_no_difference_is_uniform_or_larger():
     rng = np.random.default_rng(7)
     p = [
-        paired_randomization(*hits(rng, 40, [0.5, 0.5])[:, :] + rng.normal(0, 1, (2, 40)), n_resamples=199)
+        paired_randomization(
+            *hits(rng, 40, [0.5, 0.5])[:, :] + rng.normal(0, 1, (2, 40)), n_resamples=199
+        )
         for _ in range(300)
     ]
     for level in (0.05, 0.2, 0.5):
@@ -148,7 +155,8 @@ def test_ties_with_the_data_count_whatever_the_rounding():
 
 
 @pytest.mark.parametrize(
-    "only_a, only_b, p", [(0, 0, 1), (1, 0, 1), (3, 0, 0.25), (3, 1, 10 / 16), (5, 5, 1), (10, 1, 24 / 2048)]
+    "only_a, only_b, p",
+    [(0, 0, 1), (1, 0, 1), (3, 0, 0.25), (3, 1, 10 / 16), (5, 5, 1), (10, 1, 24 / 2048)],
 )
 def test_mcnemar_by_hand(only_a, only_b, p):
     a = np.repeat([1, 1, 0, 0], [4, only_a, only_b, 2])
@@ -170,14 +178,18 @@ def test_mcnemar_of_very_many_queries_neither_overflows_nor_vanishes():
     a = np.repeat([1.0, 0.0], [8000, 7000])
     expected = 2 * stats.norm.sf((1000 - 1) / np.sqrt(15_000))
     assert mcnemar_exact(a, 1 - a).p_value == pytest.approx(expected, rel=0.01)
-    assert mcnemar_exact(np.ones(3000), np.zeros(3000)).p_value == 0  # 2^-2999, below the smallest double
+    assert (
+        mcnemar_exact(np.ones(3000), np.zeros(3000)).p_value == 0
+    )  # 2^-2999, below the smallest double
 
 
 # ---- many comparisons
 
 
 def test_holm_by_hand():
-    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02], rtol=1e-12)
+    np.testing.assert_allclose(
+        holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02], rtol=1e-12
+    )
     np.testing.assert_array_equal(holm([0.6, 0.9, 0.0]), [1, 1, 0])
     np.testing.assert_array_equal(holm([0.03]), [0.03])
 
@@ -212,7 +224,9 @@ def test_minimum_detectable_difference_by_hand():
         == pytest.approx(z * np.sqrt(2 * 0.43 * 0.57 / 1000), rel=1e-9)
         == pytest.approx(0.0620, abs=1e-4)
     )
-    assert minimum_detectable_difference(1000, 0.43, correlation=0.8) == pytest.approx(0.0277, abs=1e-4)
+    assert minimum_detectable_difference(1000, 0.43, correlation=0.8) == pytest.approx(
+        0.0277, abs=1e-4
+    )
     assert minimum_detectable_difference(4000, 0.43) == pytest.approx(delta / 2)
     assert minimum_detectable_difference(1000, 0.57) == pytest.approx(delta)
     assert minimum_detectable_difference(1000, 0.43, design_effect=4) == pytest.approx(2 * delta)
@@ -229,7 +243,9 @@ def test_a_difference_of_that_size_is_found_four_times_out_of_five(shared_share)
     found = 0
     for trial in range(300):
         shared, own = rng.random(n), rng.random((2, n))
-        draws = np.where(rng.random(n) < shared_share, shared, own)  # some queries are equally hard for both
+        draws = np.where(
+            rng.random(n) < shared_share, shared, own
+        )  # some queries are equally hard for both
         a, b = draws[0] < p + delta, draws[1] < p
         found += paired_randomization(a, b, n_resamples=199, seed=trial).p_value <= 0.05
     assert found / 300 == pytest.approx(0.8, abs=0.07)
@@ -238,7 +254,9 @@ def test_a_difference_of_that_size_is_found_four_times_out_of_five(shared_share)
 # ---- bad input
 
 
-@pytest.mark.parametrize("function", [paired_randomization, mcnemar_exact, paired_bootstrap_interval])
+@pytest.mark.parametrize(
+    "function", [paired_randomization, mcnemar_exact, paired_bootstrap_interval]
+)
 @pytest.mark.parametrize(
     "a, b, message",
     [
@@ -259,7 +277,10 @@ def test_bad_pairs_are_named(function, a, b, message):
     [
         (lambda: mcnemar_exact([1, 0, 0.5], [1, 0, 0]), r"a\[2\] is 0.5; .* paired_randomization"),
         (lambda: mcnemar_exact([1, 0], [1, -1]), r"b\[1\] is -1"),
-        (lambda: paired_randomization([1, 0], [0, 0], [7]), r"groups have shape \(1,\) for 2 queries"),
+        (
+            lambda: paired_randomization([1, 0], [0, 0], [7]),
+            r"groups have shape \(1,\) for 2 queries",
+        ),
         (lambda: paired_randomization([1], [0], n_resamples=0), "n_resamples must be at least 1"),
         (lambda: holm([]), "at least one number"),
         (lambda: holm([[0.1]]), r"got float64 \(1, 1\)"),
@@ -274,7 +295,10 @@ def test_bad_pairs_are_named(function, a, b, message):
             lambda: minimum_detectable_difference(10, 0.5, power=1),
             r"power must be between 0 and 1 \(not 0, not 1\), got 1",
         ),
-        (lambda: minimum_detectable_difference(10, 0.5, alpha=5), "alpha must be between 0 and 1 .*, got 5"),
+        (
+            lambda: minimum_detectable_difference(10, 0.5, alpha=5),
+            "alpha must be between 0 and 1 .*, got 5",
+        ),
         (
             lambda: minimum_detectable_difference(10, 0.5, correlation=1),
             r"correlation must be between 0 and 1 \(not 1\), got 1",

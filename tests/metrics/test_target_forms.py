@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.metrics import hit_rate_at_k, ndcg_at_k
 
 RUN = [[2, 0, 1], [1, 2, 0]]

@@ -12,8 +12,8 @@ import torch
 from open_clip import factory, pretrained
 from safetensors.torch import load_file, save_file
 
-from lib.checks import RetrievalInputError
-from lib.files import MissingFileError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError
 from lib.models.checkpoints import published, tensor_shapes
 from lib.models.folders import CONFIG
 from lib.models.sources import WEIGHTS, find_source
@@ -50,7 +50,11 @@ def registered(folder, weights, monkeypatch):
     ("model", "tag", "message"),
     [
         ("ViT-B-23", "openai", r"model must be one of \d+ names, the nearest are 'ViT-B-32', "),
-        ("tiny", "quik", r"pretrained of tiny, .* must be one of 'quick', .* Did you mean 'quick'\?"),
+        (
+            "tiny",
+            "quik",
+            r"pretrained of tiny, .* must be one of 'quick', .* Did you mean 'quick'\?",
+        ),
         ("tiny", "no/such/file.pt", "the checkpoint no/such/file.pt is missing"),
         ("RN50-texttest", "x", "model must be"),
     ],
@@ -75,7 +79,9 @@ def test_without_a_network_the_hub_is_not_asked(registered, tmp_path, monkeypatc
         raise OSError("no such name")
 
     monkeypatch.setattr("socket.getaddrinfo", unknown)
-    monkeypatch.setattr("lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(
+        "lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked")
+    )
     with pytest.raises(MissingFileError, match="there is no network"):
         published("tiny", "far", tmp_path / "kept")
 
@@ -88,7 +94,9 @@ def test_an_earlier_download_is_found_without_asking(registered, tmp_path, monke
     kept = room / "snapshots" / "abc" / name
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"")
-    monkeypatch.setattr("lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked"))
+    monkeypatch.setattr(
+        "lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked")
+    )
     assert find_source("tiny", "far", tmp_path).weights == kept
 
 
@@ -119,7 +127,9 @@ def test_tags_that_disagree_on_the_transform_are_told(registered, weights):
 
 
 def test_every_published_tag_has_a_source_with_the_activation_of_its_maker(monkeypatch):
-    monkeypatch.setattr("lib.models.sources.download_pretrained", lambda stated, cache_dir: "weights.bin")
+    monkeypatch.setattr(
+        "lib.models.sources.download_pretrained", lambda stated, cache_dir: "weights.bin"
+    )
     monkeypatch.setattr("lib.models.sources._check_reachable", lambda address: None)
     found = {name: find_source(*name, None) for name in open_clip.list_pretrained()}
     assert len(found) > 190 and all(source.config["embed_dim"] for source in found.values())
@@ -145,7 +155,9 @@ class Malicious:
         return open, (self.target, "w")
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x, 2))])
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x, 2))]
+)
 @pytest.mark.parametrize("suffix", [".pt", ".bin", ".pth"])
 def test_a_checkpoint_that_would_run_code_is_refused(registered, tmp_path, write, suffix):
     path, target = tmp_path / f"weights{suffix}", tmp_path / "created"
@@ -182,7 +194,9 @@ def test_other_files_are_refused(registered, weights, tmp_path):
             published("tiny", str(tmp_path / name))
 
 
-def test_weights_of_another_architecture_are_refused(registered, folder, weights, tmp_path, monkeypatch):
+def test_weights_of_another_architecture_are_refused(
+    registered, folder, weights, tmp_path, monkeypatch
+):
     deeper = {**PUBLISHED, "text_cfg": {**PUBLISHED["text_cfg"], "layers": 2}}
     monkeypatch.setitem(factory._MODEL_CONFIGS, "deeper", deeper)
     with pytest.raises(RetrievalInputError, match="does not fill deeper: .* Pass the architecture"):
@@ -208,7 +222,10 @@ def test_folders_say_what_they_lack(folder, tmp_path):
     for text, message in [
         ("{", "is not read: Expecting property name"),
         ("[]", "expected a JSON object"),
-        ('{"model_cfg": {"embed_dim": 3}}', "is no open_clip config: model_cfg lacks vision_cfg, text_cfg"),
+        (
+            '{"model_cfg": {"embed_dim": 3}}',
+            "is no open_clip config: model_cfg lacks vision_cfg, text_cfg",
+        ),
         ("[" * 100_000, "is not read: "),
     ]:
         path.write_text(text)
@@ -219,7 +236,12 @@ def test_folders_say_what_they_lack(folder, tmp_path):
 @pytest.mark.parametrize(
     ("part", "key", "value", "message"),
     [
-        ("preprocess_cfg", "interpolation", "sinc", "preprocess_cfg .*sinc.* is none that open_clip knows"),
+        (
+            "preprocess_cfg",
+            "interpolation",
+            "sinc",
+            "preprocess_cfg .*sinc.* is none that open_clip knows",
+        ),
         ("preprocess_cfg", "mode", "L", "is none that open_clip knows"),
         ("vision_cfg", "layers", 1_000_000, "too few for the 1,000,000 layers of vision_cfg"),
         ("text_cfg", "layers", 1_000_000, "too few for the 1,000,000 layers of text_cfg"),

@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lib.checks import RetrievalInputError
-from lib.files import artifacts_dir
-from lib.models.artifacts import WEIGHTS, load_model, save_model
+from lib.core.checks import RetrievalInputError
+from lib.core.files import artifacts_dir
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.late_interaction import LateInteraction
+from lib.models.trained_models import WEIGHTS, load_model, save_model
 from tests.models.toy import WORDS, interaction_config, small_images
 
 
@@ -31,7 +31,9 @@ def test_a_pair_scores_alike_alone_and_in_company(model, sides):
     together = model.score(text, image)
     assert together.dtype == np.float32 and together.shape == (len(WORDS),)
     for i in range(len(WORDS)):
-        np.testing.assert_allclose(model.score(text.take([i]), image.take([i])), together[i], atol=1e-5)
+        np.testing.assert_allclose(
+            model.score(text.take([i]), image.take([i])), together[i], atol=1e-5
+        )
     progress = []
     in_threes = model.score(text, image, batch_size=3, progress=progress.append)
     np.testing.assert_allclose(in_threes, together, atol=1e-5)
@@ -42,7 +44,9 @@ def test_what_padding_holds_changes_nothing(model, sides):
     text, image = sides
     spoilt = text.vectors.copy()
     spoilt[~text.mask] = 100.0
-    np.testing.assert_allclose(model.score(type(text)(spoilt, text.mask), image), model.score(text, image))
+    np.testing.assert_allclose(
+        model.score(type(text)(spoilt, text.mask), image), model.score(text, image)
+    )
 
 
 def test_the_two_sides_are_read_together(model, sides):
@@ -63,8 +67,19 @@ def test_states_do_not_depend_on_the_other_side(model):
 
 
 def features_config(**more) -> dict:
-    made = {"reads": "features", "features": 64 * 9, "hashed": 50, "patches": 3, "dim": 6, "dropout": 0.0}
-    return {"name": "toy", "interaction": made | {"width": 8, "heads": 2, "layers": 1, "hidden": 5}, **more}
+    made = {
+        "reads": "features",
+        "features": 64 * 9,
+        "hashed": 50,
+        "patches": 3,
+        "dim": 6,
+        "dropout": 0.0,
+    }
+    return {
+        "name": "toy",
+        "interaction": made | {"width": 8, "heads": 2, "layers": 1, "hidden": 5},
+        **more,
+    }
 
 
 def test_tokens_of_features_are_read_and_not_trained():
@@ -73,7 +88,9 @@ def test_tokens_of_features_are_read_and_not_trained():
     text, image = model.read_text(["red car", "alarm"]), model.read_image(small_images(2)[..., 0])
     assert text.counts.tolist() == [3, 2] and image.counts.tolist() == [3, 3]
     together = model.score(text, image)
-    np.testing.assert_allclose(model.score(text.take([1]), image.take([1])), together[1:], atol=1e-5)
+    np.testing.assert_allclose(
+        model.score(text.take([1]), image.take([1])), together[1:], atol=1e-5
+    )
     trained = {name for name, weight in model.network.named_parameters() if weight.requires_grad}
     assert trained and not any(name.startswith("tokens.") for name in trained)
 
@@ -89,7 +106,9 @@ def test_shared_tokens_come_from_their_own_artifact(tmp_path, monkeypatch):
     save_model(model, artifacts_dir() / "borrower", {})
     loaded = load_model("borrower")
     for key, value in loaded.network.tokens.state_dict().items():
-        torch.testing.assert_close(value, load_model("lender").network.state_dict()[key], rtol=0, atol=0)
+        torch.testing.assert_close(
+            value, load_model("lender").network.state_dict()[key], rtol=0, atol=0
+        )
     with safe_open(artifacts_dir() / "borrower" / WEIGHTS, framework="pt") as stored:
         assert not any(key.startswith("tokens.") for key in stored.keys())  # noqa: SIM118  not a dict
 

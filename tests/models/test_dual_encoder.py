@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from lib.checks import RetrievalInputError
-from lib.models.dual_encoder import DualEncoder, build_network, image_tensor, text_features, untrained
+from lib.core.checks import RetrievalInputError
+from lib.models.dual_encoder import (
+    DualEncoder,
+    build_network,
+    image_tensor,
+    text_features,
+    untrained,
+)
 from tests.models.toy import WORDS, toy_config, toy_encoder, toy_images
 
 
@@ -28,7 +34,9 @@ def test_image_tensor_by_hand():
     torch.testing.assert_close(found[0, 0], torch.tensor([[0.0, 0.2], [0.4, 1.0]]))
     colour = np.zeros((1, 2, 2, 3), dtype=np.uint8)
     colour[0, 1, 0] = [255, 0, 51]
-    torch.testing.assert_close(image_tensor(colour, 3, 2)[0, :, 1, 0], torch.tensor([1.0, 0.0, 0.2]))
+    torch.testing.assert_close(
+        image_tensor(colour, 3, 2)[0, :, 1, 0], torch.tensor([1.0, 0.0, 0.2])
+    )
 
 
 def test_image_tensor_is_channels_last():
@@ -50,7 +58,11 @@ def test_reads_views_and_read_only_arrays_without_a_warning(view):
     [
         (np.zeros((2, 16, 16), np.float32), 1, r"uint8 \(n, 16, 16\), got float32 \(2, 16, 16\)"),
         (np.zeros((2, 16, 15), np.uint8), 1, r"got uint8 \(2, 16, 15\)"),
-        (np.zeros((16, 16), np.uint8), 1, r"got uint8 \(16, 16\); pass a single image as image\[None\]"),
+        (
+            np.zeros((16, 16), np.uint8),
+            1,
+            r"got uint8 \(16, 16\); pass a single image as image\[None\]",
+        ),
         (np.zeros((2, 16, 16), np.uint8), 3, r"uint8 \(n, 16, 16, 3\), got uint8 \(2, 16, 16\)$"),
         (np.zeros((2, 16, 16, 3), np.uint8), 1, r"got uint8 \(2, 16, 16, 3\)"),
         (np.zeros((2, 3, 16, 16), np.uint8), 3, r"got uint8 \(2, 3, 16, 16\)"),
@@ -99,7 +111,9 @@ def test_embeddings_are_the_networks_features_normalised(encoder):
 
 def test_plain_attention_gives_what_open_clip_gives(encoder):
     tokens = torch.from_numpy(encoder.tokenizer.encode(WORDS))
-    torch.testing.assert_close(text_features(encoder.network, tokens), encoder.network.encode_text(tokens))
+    torch.testing.assert_close(
+        text_features(encoder.network, tokens), encoder.network.encode_text(tokens)
+    )
 
 
 def test_progress_adds_up(encoder):

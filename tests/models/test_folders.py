@@ -10,8 +10,8 @@ from open_clip.model import CustomTextCLIP
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from lib.checks import RetrievalInputError
-from lib.files import MissingFileError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError
 from lib.models.checkpoints import published
 from lib.models.folders import CONFIG
 from lib.models.sources import WEIGHTS
@@ -42,14 +42,18 @@ def with_vocabulary(plain, tmp_path_factory):
     folder = tmp_path_factory.mktemp("folders") / "bert"
     shutil.copytree(plain, folder)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "red", "car", "[", "]", "sep"]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.add_special_tokens(words[:4])
     tokenizer.save(str(folder / "tokenizer.json"))
     marks = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "name_or_path": "/home/maker/x", **marks})
+        json.dumps(
+            {"tokenizer_class": "PreTrainedTokenizerFast", "name_or_path": "/home/maker/x", **marks}
+        )
     )
     _write(folder, text_cfg={**PUBLISHED["text_cfg"], "hf_tokenizer_name": "somebody/bert"})
     return folder
@@ -86,7 +90,9 @@ def _copy(folder, target):
     return target
 
 
-def test_a_config_that_names_code_or_a_place_is_refused(plain, with_vocabulary, tmp_path, monkeypatch):
+def test_a_config_that_names_code_or_a_place_is_refused(
+    plain, with_vocabulary, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     bert = {"hf_tokenizer_name": "x"}
     (tmp_path / "roberta-base").mkdir()
@@ -131,7 +137,11 @@ def test_a_config_that_names_code_or_a_place_is_refused(plain, with_vocabulary, 
             published("mine", str(folder))
             taken.append(name)
         except RetrievalInputError as error:
-            if CONFIG not in str(error) and "roberta-base" not in str(error) and "../x" not in str(error):
+            if (
+                CONFIG not in str(error)
+                and "roberta-base" not in str(error)
+                and "../x" not in str(error)
+            ):
                 taken.append(f"{name}: {error}")
         if (folder / "ran").exists():
             taken.append(f"{name} ran")
@@ -146,10 +156,19 @@ def test_tokenizer_files_that_name_code_or_files_are_refused(with_vocabulary, tm
         "auto_map": ("tokenizer_config.json", {**given, "auto_map": AUTO_MAP}),
         "vocab_file": ("tokenizer_config.json", {**given, "vocab_file": str(secret)}),
         "inputs": ("tokenizer_config.json", {**given, "init_inputs": [str(secret)]}),
-        "other files": ("tokenizer_config.json", {**given, "fast_tokenizer_files": ["tokenizer.9.json"]}),
+        "other files": (
+            "tokenizer_config.json",
+            {**given, "fast_tokenizer_files": ["tokenizer.9.json"]},
+        ),
         "class": ("tokenizer_config.json", {**given, "tokenizer_class": "RagTokenizer"}),
-        "own class": ("tokenizer_config.json", {**given, "tokenizer_class": "Evil", "auto_map": AUTO_MAP}),
-        "sentencepiece": ("tokenizer_config.json", {**given, "sp_model_kwargs": {"model_file": str(secret)}}),
+        "own class": (
+            "tokenizer_config.json",
+            {**given, "tokenizer_class": "Evil", "auto_map": AUTO_MAP},
+        ),
+        "sentencepiece": (
+            "tokenizer_config.json",
+            {**given, "sp_model_kwargs": {"model_file": str(secret)}},
+        ),
         "map": ("special_tokens_map.json", {"vocab_file": str(secret)}),
         "list": ("tokenizer_config.json", [given]),
     }
@@ -174,7 +193,9 @@ def test_an_unknown_model_type_with_code_is_not_asked_about(with_vocabulary, tmp
     assert published("mine", str(folder)).tokenize(["a red car"])[0, :5].tolist() == [2, 4, 5, 6, 3]
     assert not (folder / "ran").exists()
     _write(folder, **_text(hf_model_name="somebody/tower"))
-    with pytest.raises(RetrievalInputError, match=r"config.json: model_type 'evil' is no text tower of open"):
+    with pytest.raises(
+        RetrievalInputError, match=r"config.json: model_type 'evil' is no text tower of open"
+    ):
         published("mine", str(folder))
     assert not (folder / "ran").exists()
 
@@ -186,7 +207,9 @@ def test_a_text_tower_is_built_from_the_config_in_the_folder(with_vocabulary, tm
         "hf_pooler_type": "mean_pooler", "hf_proj_type": "linear",
     }  # fmt: skip
     _write(folder, text_cfg=text)
-    with pytest.raises(MissingFileError, match=r"text tower roberta-base is not here; put its config.json"):
+    with pytest.raises(
+        MissingFileError, match=r"text tower roberta-base is not here; put its config.json"
+    ):
         published("mine", str(folder))
     code = {"auto_map": {"AutoModel": "evil.Evil"}, "_attn_implementation": "somebody/kernel"}
     (folder / "config.json").write_text(json.dumps({**ROBERTA, **code}))
@@ -213,7 +236,9 @@ def test_a_mark_in_a_caption_is_text(plain, with_vocabulary):
         ("<start_of_text>", "< start_of_text>"),
     ]:
         ids, same = simple.tokenize([f"a {mark} car"]), simple.tokenize([f"a {apart} car"])
-        assert ids.tolist() == same.tolist() and (ids == 49407).sum() == 1 == (ids == 49406).sum(), mark
+        assert (
+            ids.tolist() == same.tolist() and (ids == 49407).sum() == 1 == (ids == 49406).sum()
+        ), mark
     car = "a car " * 9 + "<end_of_text>"
     assert simple.too_long([car, "a <end_of_text> car"]).tolist() == [True, False]
     assert through.tokenize(["a [SEP] car"])[0, :8].tolist() == [2, 4, 7, 1, 8, 6, 3, 0]

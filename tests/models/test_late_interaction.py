@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.token_vectors import Tokens
 from lib.models.late_interaction import LateInteraction
-from lib.tokens import Tokens
 from tests.models.toy import WORDS, interaction_config, small_images
 
 
@@ -28,7 +28,8 @@ def test_every_patch_and_every_piece_counts(model):
     assert model.encode_image(small_images(3)).counts.tolist() == [4, 4, 4]
     counts = model.encode_text(["car", "red alarm"]).counts
     pieces = [
-        sum(len(model.network.tokenizer.pieces(w)) for w in text.split()) for text in ("car", "red alarm")
+        sum(len(model.network.tokenizer.pieces(w)) for w in text.split())
+        for text in ("car", "red alarm")
     ]
     assert counts.tolist() == [n + 1 for n in pieces]
 
@@ -66,12 +67,17 @@ def of_features():
 
 def test_words_and_the_whole_text_look_among_slots(of_features):
     gray = small_images(4)[..., 0]
-    images, texts = of_features.encode_image(gray), of_features.encode_text(["car", "red alarm clock"])
+    images, texts = (
+        of_features.encode_image(gray),
+        of_features.encode_text(["car", "red alarm clock"]),
+    )
     assert images.counts.tolist() == [3] * 4 and texts.counts.tolist() == [2, 4]
     for tokens in (images, texts):
         np.testing.assert_allclose(np.linalg.norm(tokens.flat()[0], axis=1), 1, atol=1e-5)
     alone = of_features.encode_text(["alarm"]).vectors[0]
-    np.testing.assert_allclose(texts.vectors[1, 2], alone[1], atol=1e-6)  # a word sees no neighbours
+    np.testing.assert_allclose(
+        texts.vectors[1, 2], alone[1], atol=1e-6
+    )  # a word sees no neighbours
     assert not np.allclose(alone[0], alone[1])  # the whole text has a last layer of its own
 
 

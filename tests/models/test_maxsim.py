@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.token_vectors import Tokens
 from lib.models.maxsim import late_interaction_logits, maxsim, maxsim_pairs
-from lib.tokens import Tokens
 
 REDUCTIONS = ("sum", "mean")
 
@@ -19,7 +19,9 @@ REDUCTIONS = ("sum", "mean")
 def side(n, length, dim=4, seed=0, dtype=torch.float32, holes=True):
     """Unit tokens, garbage where the mask is False; at least one token an item, anywhere."""
     generator = torch.Generator().manual_seed(seed)
-    vectors = F.normalize(torch.randn(n, length, dim, generator=generator, dtype=torch.float64), dim=2)
+    vectors = F.normalize(
+        torch.randn(n, length, dim, generator=generator, dtype=torch.float64), dim=2
+    )
     mask = torch.rand(n, length, generator=generator) < 0.6
     mask[torch.arange(n), torch.randint(length, (n,), generator=generator)] = True
     if not holes:
@@ -32,9 +34,13 @@ def by_loop(query, document, query_mask=None, document_mask=None, reduce="sum"):
     scores, every = [], [slice(None)]
     for q, q_counts in zip(query, every * len(query) if query_mask is None else query_mask):
         tokens, row = q[q_counts], []
-        for d, d_counts in zip(document, every * len(document) if document_mask is None else document_mask):
+        for d, d_counts in zip(
+            document, every * len(document) if document_mask is None else document_mask
+        ):
             others = d[d_counts]
-            best = [max(float(token.double() @ other.double()) for other in others) for token in tokens]
+            best = [
+                max(float(token.double() @ other.double()) for other in others) for token in tokens
+            ]
             row.append(sum(best) / (len(best) if reduce == "mean" else 1))
         scores.append(row)
     return torch.tensor(scores)
@@ -43,10 +49,14 @@ def by_loop(query, document, query_mask=None, document_mask=None, reduce="sum"):
 def test_by_hand():
     query = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     document = torch.tensor([[[0.6, 0.8], [0.8, 0.6]], [[-1.0, 0.0], [-0.6, -0.8]]])
-    assert maxsim(query, document).tolist() == [[pytest.approx(0.8 + 0.8), pytest.approx(-0.6 + 0.0)]]
+    assert maxsim(query, document).tolist() == [
+        [pytest.approx(0.8 + 0.8), pytest.approx(-0.6 + 0.0)]
+    ]
     assert maxsim(query, document, reduce="mean")[0].tolist() == pytest.approx([0.8, -0.3])
     one = torch.tensor([[True, False], [True, False]])
-    assert maxsim(query, document, document_mask=one)[0].tolist() == pytest.approx([0.6 + 0.8, -1.0])
+    assert maxsim(query, document, document_mask=one)[0].tolist() == pytest.approx(
+        [0.6 + 0.8, -1.0]
+    )
     assert maxsim(query, document, query_mask=one[:1])[0].tolist() == pytest.approx([0.8, -0.6])
 
 
@@ -66,7 +76,9 @@ def test_it_is_the_loop_whatever_the_tiles(sizes, holes, reduce, block_bytes, se
     assert found.numpy() == pytest.approx(by_loop(*sides, reduce=reduce).numpy(), abs=2e-6)
     # every document as a candidate of every query, in another order
     candidates = torch.randperm(len(document)).repeat(len(query), 1)
-    pairs = maxsim_pairs(query, document, candidates, *sides[2:], reduce=reduce, block_bytes=block_bytes)
+    pairs = maxsim_pairs(
+        query, document, candidates, *sides[2:], reduce=reduce, block_bytes=block_bytes
+    )
     assert pairs.numpy() == pytest.approx(found.gather(1, candidates).numpy(), abs=2e-6)
 
 
@@ -74,7 +86,9 @@ def test_it_is_the_loop_whatever_the_tiles(sizes, holes, reduce, block_bytes, se
 def test_padding_changes_nothing_whatever_it_holds(filler):
     query, _ = side(3, 4, seed=3, holes=False)
     document = -query.flip(0).abs()  # against queries of both signs
-    query = query.abs()  # so all similarities are negative: a mask that multiplies by 0 would win here
+    query = (
+        query.abs()
+    )  # so all similarities are negative: a mask that multiplies by 0 would win here
     alone = maxsim(query, document)
     assert (alone < 0).all()
     padded = F.pad(document, (0, 0, 2, 3), value=filler)
@@ -100,7 +114,9 @@ def test_the_order_of_tokens_and_a_token_twice_do_not_matter():
     query, _ = side(4, 3, holes=False)
     document, _ = side(6, 5, seed=1, holes=False)
     expected = maxsim(query, document)
-    assert torch.allclose(maxsim(query.flip(1), document[:, [4, 0, 2, 1, 3, 3]]), expected, atol=1e-6)
+    assert torch.allclose(
+        maxsim(query.flip(1), document[:, [4, 0, 2, 1, 3, 3]]), expected, atol=1e-6
+    )
     assert torch.allclose(maxsim(query.repeat(1, 2, 1), document), 2 * expected, atol=1e-6)
 
 
@@ -123,7 +139,9 @@ def test_dtypes():
     aligned = torch.arange(2)[:, None]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert (maxsim(query, document) == expected).all()
-        assert torch.allclose(maxsim_pairs(query, document, aligned)[:, 0], expected.diagonal(), atol=1e-6)
+        assert torch.allclose(
+            maxsim_pairs(query, document, aligned)[:, 0], expected.diagonal(), atol=1e-6
+        )
 
 
 def test_tokens_of_numpy_go_in_as_they_are():
@@ -160,7 +178,9 @@ def test_it_is_what_sentence_transformers_computes(reduce):
 
 def test_both_directions_have_a_row_per_text():
     text = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # two words
-    image = torch.tensor([[[1.0, 0.0]] * 3, [[0.0, 1.0], [0.6, 0.8], [0.0, -1.0]]])  # two, of three patches
+    image = torch.tensor(
+        [[[1.0, 0.0]] * 3, [[0.0, 1.0], [0.6, 0.8], [0.0, -1.0]]]
+    )  # two, of three patches
     text_to_image, image_to_text = late_interaction_logits(text, image)
     assert text_to_image[0].tolist() == pytest.approx([(1 + 0) / 2, (0.6 + 1) / 2])
     assert image_to_text[0].tolist() == pytest.approx([1, (1 + 0.8 + 0) / 3])
@@ -193,7 +213,9 @@ def test_gradients_are_those_of_finite_differences(block_bytes):
         return scores[candidates >= 0]
 
     for function in (everything, chosen):
-        assert torch.autograd.gradcheck(function, (query.requires_grad_(), document.requires_grad_()))
+        assert torch.autograd.gradcheck(
+            function, (query.requires_grad_(), document.requires_grad_())
+        )
 
 
 def test_the_gradient_reaches_winners_alone_and_the_first_of_equals():
@@ -201,7 +223,9 @@ def test_the_gradient_reaches_winners_alone_and_the_first_of_equals():
     document = torch.tensor([[[0.0, 1.0], [0.8, 0.6], [0.8, 0.6]]], requires_grad=True)
     padding_first = torch.tensor([[False, True, True]])
     for mask in (None, padding_first):
-        gradients = torch.autograd.grad(maxsim(query, document, None, mask).sum(), (query, document))
+        gradients = torch.autograd.grad(
+            maxsim(query, document, None, mask).sum(), (query, document)
+        )
         assert gradients[0].tolist() == [[pytest.approx([0.8, 0.6])]]
         assert gradients[1].tolist() == [[[0, 0], [1, 0], [0, 0]]]
 
@@ -233,7 +257,10 @@ BAD = [
     ((ONE.int(), ONE), "query must be floating point or int8, got torch.int32"),
     ((ONE, ONE.repeat(2, 1, 1), None, torch.tensor([[True], [False]])), "document 1 has no token"),
     ((ONE, ONE, NOTHING), "query 0 has no token"),
-    ((ONE, ONE, torch.ones(1, 2).bool()), r"query_mask must be bool \(1, 1\), got torch.bool \(1, 2\)"),
+    (
+        (ONE, ONE, torch.ones(1, 2).bool()),
+        r"query_mask must be bool \(1, 1\), got torch.bool \(1, 2\)",
+    ),
     ((ONE, ONE, None, torch.ones(1, 1)), "document_mask must be bool .* got torch.float32"),
 ]
 
@@ -253,7 +280,11 @@ def test_refuses_options_and_candidates():
         maxsim(one, one, reduce="max")
     with pytest.raises(RetrievalInputError, match="block_bytes must be at least 1, got 0"):
         maxsim(one, one, block_bytes=0)
-    with pytest.raises(RetrievalInputError, match="candidate 1 of query 0 is no document: there are 1"):
+    with pytest.raises(
+        RetrievalInputError, match="candidate 1 of query 0 is no document: there are 1"
+    ):
         maxsim_pairs(one, one, torch.tensor([[0, 1]]))
-    with pytest.raises(RetrievalInputError, match=r"candidates must be int64 \(1, k\).*int64 \(1,\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"candidates must be int64 \(1, k\).*int64 \(1,\)"
+    ):
         maxsim_pairs(one, one, torch.tensor([0]))

@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.datasets import icons, scenes
-from lib.models.artifacts import load_model
 from lib.models.pretrained import load
 from lib.models.pretrained_encoder import MAX_ASPECT, PretrainedEncoder
+from lib.models.trained_models import load_model
 from tests.models.toy import write_open_clip
 
 TEXTS = ["A red car.", "two dogs on a beach", "it's {} o'clock", "ein Bär"]
@@ -24,7 +24,10 @@ def pictures(n: int = 5, seed: int = 0) -> list[Image.Image]:
     """Of several sizes and modes."""
     rng = np.random.default_rng(seed)
     sizes = [(32, 32), (60, 40), (20, 50), (33, 31), (64, 64)]
-    made = [Image.fromarray(rng.integers(0, 256, (*sizes[i % 5][::-1], 3), dtype=np.uint8)) for i in range(n)]
+    made = [
+        Image.fromarray(rng.integers(0, 256, (*sizes[i % 5][::-1], 3), dtype=np.uint8))
+        for i in range(n)
+    ]
     made[2] = made[2].convert("L")
     made[3] = made[3].convert("P")
     return made
@@ -66,11 +69,16 @@ def test_a_prompt_is_put_around_every_text(folder, encoder):
     prompted = load("mine", folder, prompt="a photo of {}, outside")
     expected = encoder.encode_text([f"a photo of {text}, outside" for text in TEXTS])
     np.testing.assert_allclose(prompted.encode_text(TEXTS), expected, atol=2e-6)
-    assert prompted.identity["prompt"] == "a photo of {}, outside" and encoder.identity["prompt"] == "{}"
+    assert (
+        prompted.identity["prompt"] == "a photo of {}, outside"
+        and encoder.identity["prompt"] == "{}"
+    )
     assert prompted.identity | {"prompt": "{}"} == encoder.identity
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 100}, {"workers": 3, "batch_size": 2}])
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 1}, {"batch_size": 100}, {"workers": 3, "batch_size": 2}]
+)
 def test_batches_and_threads_do_not_matter(folder, encoder, options):
     other = load("mine", folder, **options)
     for name, inputs in (("encode_image", pictures(7)), ("encode_text", TEXTS)):
@@ -108,7 +116,11 @@ def test_a_clip_is_the_mean_direction_of_its_frames(encoder):
     clips = [rng.integers(0, 256, (length, 40, 30, 3), dtype=np.uint8) for length in (3, 1, 4)]
     counts = []
     found = encoder.encode_video(clips, progress=counts.append)
-    assert counts == [1, 1, 1]  # two frames a pass: the first clip is complete when the second has begun
+    assert counts == [
+        1,
+        1,
+        1,
+    ]  # two frames a pass: the first clip is complete when the second has begun
     for row, clip in zip(found, clips, strict=True):
         mean = encoder.encode_image([Image.fromarray(frame) for frame in clip]).mean(axis=0)
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=2e-6)
@@ -117,10 +129,13 @@ def test_a_clip_is_the_mean_direction_of_its_frames(encoder):
 
 
 @pytest.mark.parametrize(
-    "clip", [np.zeros((0, 4, 4, 3), np.uint8), np.zeros((2, 4, 4), np.uint8), np.zeros((2, 4, 4, 3))]
+    "clip",
+    [np.zeros((0, 4, 4, 3), np.uint8), np.zeros((2, 4, 4), np.uint8), np.zeros((2, 4, 4, 3))],
 )
 def test_other_clips_are_refused(encoder, clip):
-    with pytest.raises(RetrievalInputError, match=r"clips\[1\] must be uint8 \(n_frames, height, width, 3\)"):
+    with pytest.raises(
+        RetrievalInputError, match=r"clips\[1\] must be uint8 \(n_frames, height, width, 3\)"
+    ):
         encoder.encode_video([np.zeros((1, 4, 4, 3), np.uint8), clip])
 
 
@@ -178,8 +193,16 @@ def test_texts_too_long_for_our_tokenizer_are_cut_and_counted():
     [
         (["scenes_late"], {}, "'scenes_late' is a LateInteraction, which has no one vector"),
         (["ViT-B-32"], {}, r"ViT-B-32 is an architecture; .* one of its \d+ tags, 'openai', "),
-        (["hf-hub:a/b"], {}, "names a place; pass the folder of a downloaded repository as pretrained"),
-        (["scened"], {}, r"model must be one of \d+ names, the nearest are 'scenes', .*; got 'scened'"),
+        (
+            ["hf-hub:a/b"],
+            {},
+            "names a place; pass the folder of a downloaded repository as pretrained",
+        ),
+        (
+            ["scened"],
+            {},
+            r"model must be one of \d+ names, the nearest are 'scenes', .*; got 'scened'",
+        ),
         (["scenes"], {"precision": "fp8"}, "precision must be one of 'fp32', 'bf16', 'fp16'"),
         (["scenes"], {"precision": "fp16"}, "fp16 on a CPU is slower than fp32"),
         (["scenes"], {"device": "gpu"}, "device must be 'cpu', 'cuda' or 'cuda:1'; got 'gpu'"),
@@ -212,7 +235,9 @@ def test_bad_texts(encoder, texts, message):
 
 
 def test_entries_that_are_no_pictures(encoder):
-    with pytest.raises(RetrievalInputError, match=r"pictures\[3\] is a ndarray; expected a PIL image"):
+    with pytest.raises(
+        RetrievalInputError, match=r"pictures\[3\] is a ndarray; expected a PIL image"
+    ):
         encoder.encode_image([*pictures()[:3], np.zeros((4, 4, 3), np.uint8)])
 
 
@@ -238,7 +263,9 @@ def test_a_row_without_a_direction_is_named(encoder, value, kind):
 def test_a_very_long_picture_is_cut_to_its_centre_before_it_is_resized(encoder, monkeypatch):
     """Resizing the shorter side of 30,000 x 1 pixels to 224 would make an image of 6.7 million columns."""
     sizes, read = [], encoder._towers.read
-    towers = replace(encoder._towers, read=lambda batch: sizes.extend(p.size for p in batch) or read(batch))
+    towers = replace(
+        encoder._towers, read=lambda batch: sizes.extend(p.size for p in batch) or read(batch)
+    )
     monkeypatch.setattr(encoder, "_towers", towers)
     strip = Image.new("RGB", (30_000, 1))
     strip.paste((255, 0, 0), (14_000, 0, 16_000, 1))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.model import CustomTextCLIP
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.models.tokenizer import END, PAD, UNKNOWN, Tokenizer, learn_merges, words_of
 
 TEXTS = [
@@ -85,7 +85,11 @@ def test_words_hold_letters_and_digits_only_and_are_stable(text):
 
 def test_merges_by_hand():
     # "ab" x3, "abc" x2: a+b at the end occurs 3 times, a+b inside 2, b+c at the end 2; ties go by alphabet.
-    assert learn_merges(["ab ab ab abc abc"], 10) == [("a", "b" + END), ("a", "b"), ("ab", "c" + END)]
+    assert learn_merges(["ab ab ab abc abc"], 10) == [
+        ("a", "b" + END),
+        ("a", "b"),
+        ("ab", "c" + END),
+    ]
     assert learn_merges(["ab ab ab abc abc"], 1) == [("a", "b" + END)]
     assert learn_merges(["ab cd"], 10) == []  # nothing occurs twice
     assert learn_merges([], 10) == []
@@ -125,7 +129,11 @@ def test_pieces_spell_the_word_with_or_without_dropout(word, seed):
 
 
 def test_dropout_of_one_spells_letter_by_letter():
-    assert TOKENIZER.pieces("red", dropout=1.0, rng=np.random.default_rng(0)) == ["r", "e", "d" + END]
+    assert TOKENIZER.pieces("red", dropout=1.0, rng=np.random.default_rng(0)) == [
+        "r",
+        "e",
+        "d" + END,
+    ]
 
 
 # ---- ids
@@ -205,7 +213,13 @@ def test_no_texts_give_no_rows():
 def tower():
     torch.manual_seed(0)
     vision = {"image_size": 8, "patch_size": 8, "width": 16, "layers": 1, "head_width": 8}
-    text = {"width": 16, "heads": 2, "layers": 2, "context_length": 12, "vocab_size": TOKENIZER.vocab_size}
+    text = {
+        "width": 16,
+        "heads": 2,
+        "layers": 2,
+        "context_length": 12,
+        "vocab_size": TOKENIZER.vocab_size,
+    }
     return CustomTextCLIP(8, vision, text).eval()
 
 
@@ -235,7 +249,9 @@ def test_an_end_that_is_not_the_largest_id_would_be_pooled_at_a_word(tower):
         row[0, : len(words) + 1] = [*words, UNKNOWN]  # a smaller id for the end
         return encode(tower, row)
 
-    torch.testing.assert_close(wrong([first, second]), wrong([first, 3]))  # blind to the second word
+    torch.testing.assert_close(
+        wrong([first, second]), wrong([first, 3])
+    )  # blind to the second word
     right = TOKENIZER.encode(["car red", "car"])
     assert (encode(tower, right[:1]) - encode(tower, right[1:])).abs().max() > 1e-3
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.models.word_templates import WordTemplates
 
 
@@ -17,23 +17,34 @@ def picture(*rows):
     return np.array(rows, dtype=np.uint8)
 
 
-LEFT, RIGHT, TOP = picture([255, 0], [255, 0]), picture([0, 255], [0, 255]), picture([255, 255], [0, 0])
+LEFT, RIGHT, TOP = (
+    picture([255, 0], [255, 0]),
+    picture([0, 255], [0, 255]),
+    picture([255, 255], [0, 0]),
+)
 UNIT_LEFT, UNIT_TOP = np.array([0.5, -0.5, 0.5, -0.5]), np.array([0.5, 0.5, -0.5, -0.5])
 
 
 @pytest.fixture(scope="module")
 def baseline():
-    return WordTemplates(["bar left", "bar right", "bar top left"], np.stack([LEFT, RIGHT, TOP]), side=2)
+    return WordTemplates(
+        ["bar left", "bar right", "bar top left"], np.stack([LEFT, RIGHT, TOP]), side=2
+    )
 
 
 def test_images_by_hand(baseline):
-    np.testing.assert_allclose(baseline.encode_image(np.stack([LEFT, TOP])), [UNIT_LEFT, UNIT_TOP], atol=1e-6)
+    np.testing.assert_allclose(
+        baseline.encode_image(np.stack([LEFT, TOP])), [UNIT_LEFT, UNIT_TOP], atol=1e-6
+    )
     assert baseline.dim == 4
 
 
 def test_images_are_averaged_down_per_channel():
     image = np.zeros((1, 4, 4, 2), dtype=np.uint8)
-    image[0, :2, :2, 0] = [[100, 200], [100, 200]]  # a mean of 150 in the first block of the first channel
+    image[0, :2, :2, 0] = [
+        [100, 200],
+        [100, 200],
+    ]  # a mean of 150 in the first block of the first channel
     found = WordTemplates(["x"], image, side=2).encode_image(image)
     flat = np.zeros(8)
     flat[0] = 150
@@ -61,14 +72,20 @@ def test_texts_by_hand(baseline):
 
 
 def test_a_word_said_twice_counts_once(baseline):
-    np.testing.assert_array_equal(baseline.encode_text(["left left top"]), baseline.encode_text(["left top"]))
+    np.testing.assert_array_equal(
+        baseline.encode_text(["left left top"]), baseline.encode_text(["left top"])
+    )
 
 
 def test_finds_the_image_a_word_was_seen_with(baseline):
     scores = (
-        baseline.encode_text(["left", "right", "top"]) @ baseline.encode_image(np.stack([LEFT, RIGHT, TOP])).T
+        baseline.encode_text(["left", "right", "top"])
+        @ baseline.encode_image(np.stack([LEFT, RIGHT, TOP])).T
     )
-    assert scores.argmax(axis=1).tolist() in ([0, 1, 2], [2, 1, 2])  # "left" was seen with both, equally
+    assert scores.argmax(axis=1).tolist() in (
+        [0, 1, 2],
+        [2, 1, 2],
+    )  # "left" was seen with both, equally
     assert scores[0, 0] == pytest.approx(scores[0, 2], abs=1e-6)
 
 

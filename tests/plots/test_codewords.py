@@ -12,7 +12,7 @@ import pytest
 from matplotlib.patches import Ellipse
 
 from lib import plots
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 BOOK = np.array([[2.0, 0.0], [1.0, 1.0], [3.0, 4.0]])
 
@@ -30,7 +30,10 @@ def test_an_ellipse_goes_through_the_chosen_codeword_and_is_flat_along_the_vecto
     # (2, 0) misses by sqrt 2 along and sqrt 2 across: 4 * 2 + 2.
     assert (flat.width, flat.height) == pytest.approx((2 * np.sqrt(10 / 4), 2 * np.sqrt(10)))
     assert flat.angle == pytest.approx(45)
-    assert [line.get_xydata()[0].tolist() for line in ax.get_lines()[:2]] == [[1.0, 1.0], [2.0, 0.0]]
+    assert [line.get_xydata()[0].tolist() for line in ax.get_lines()[:2]] == [
+        [1.0, 1.0],
+        [2.0, 0.0],
+    ]
     assert ax.get_lines()[0].get_marker() != ax.get_lines()[1].get_marker()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lib import plots
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 SMALL = np.array([[-0.5, 0.5], [0.0004, -0.25]])
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lib import plots
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 RING = np.array([[1, 3], [0, 2], [1, -1], [2, -1]])  # 0 - 1 - 2 both ways, 0 -> 3 -> 2 one way
@@ -38,20 +38,30 @@ def test_where_a_walk_follows_no_link_its_arrow_is_dotted():
 
 
 def test_a_walk_is_numbered_and_a_node_is_in_the_last_group_that_names_it():
-    ax = plots.graph(SQUARE, RING, query=(0.9, 0.9), path=[0, 1, 2], marked={"seen": [0, 1, 2], "end": [2]})
+    ax = plots.graph(
+        SQUARE, RING, query=(0.9, 0.9), path=[0, 1, 2], marked={"seen": [0, 1, 2], "end": [2]}
+    )
     assert [text.get_text() for text in ax.texts if text.get_text()] == ["1", "2", "3"]
     places = {c.get_label(): c.get_offsets().tolist() for c in ax.collections[1:]}
     assert places == {"node": [[0.0, 1.0]], "seen": [[0.0, 0.0], [1.0, 0.0]], "end": [[1.0, 1.0]]}
     markers = [c.get_paths()[0].vertices.shape for c in ax.collections[2:]]
     assert markers[0] != markers[1]  # not told apart by colour alone
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["node", "seen", "end", "query"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "node",
+        "seen",
+        "end",
+        "query",
+    ]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: plots.graph(SQUARE[:, :1], RING), "points has shape .4, 1., expected .n, 2."),
-        (lambda: plots.graph(SQUARE, RING[:3]), "neighbours have shape .3, 2., expected .4, degree."),
+        (
+            lambda: plots.graph(SQUARE, RING[:3]),
+            "neighbours have shape .3, 2., expected .4, degree.",
+        ),
         (lambda: plots.graph(SQUARE, RING + 1), "neighbours holds positions 0 to 4 of 4 points"),
         (lambda: plots.graph(SQUARE, RING, path=[0, 4]), "path holds positions 0 to 4"),
         (lambda: plots.graph(SQUARE, RING, marked={"end": [-1]}), "end holds positions -1 to -1"),
@@ -66,7 +76,9 @@ CENTRES = np.array([[0.0, 0.5], [1.0, 0.5]])
 
 
 def test_vectors_in_the_cells_that_are_looked_into_stand_out():
-    ax = plots.cells(SQUARE, CENTRES, query=(0.2, 0.2), probed=[0], marked={"hit": [0], "missed": [1, 2]})
+    ax = plots.cells(
+        SQUARE, CENTRES, query=(0.2, 0.2), probed=[0], marked={"hit": [0], "missed": [1, 2]}
+    )
     places = {c.get_label(): np.asarray(c.get_offsets()).tolist() for c in ax.collections}
     assert places["vector looked at"] == [[0.0, 0.0], [0.0, 1.0]]
     assert places["vector"] == [[1.0, 0.0], [1.0, 1.0]]

@@ -11,7 +11,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from lib import plots
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.plots.patches import DARKEST
 
 IMAGE = np.full((8, 8, 3), 100, np.uint8)
@@ -46,14 +46,18 @@ def test_a_frame_stands_on_the_patch_that_won_and_its_similarity_behind_the_word
 
 
 def test_words_are_readable_and_rows_may_have_different_numbers_of_them():
-    figure = plots.spotlights([IMAGE] * 2, [MAP, np.tile(MAP, (2, 1))], [["a"], ["b", "c"]], ["1", "2"])
+    figure = plots.spotlights(
+        [IMAGE] * 2, [MAP, np.tile(MAP, (2, 1))], [["a"], ["b", "c"]], ["1", "2"]
+    )
     labels = [ax.get_xlabel() for ax in figure.axes]
     assert labels == ["", "a\n1.00", "", "", "b\n1.00", "c\n1.00"]
     assert all(ax.xaxis.label.get_fontsize() >= 12 for ax in figure.axes)
 
 
 def test_a_long_name_does_not_widen_the_panel_it_stands_over():
-    figures = [plots.spotlights([IMAGE], [MAP], [["red"]], [name]) for name in ("short", "a caption " * 6)]
+    figures = [
+        plots.spotlights([IMAGE], [MAP], [["red"]], [name]) for name in ("short", "a caption " * 6)
+    ]
     for figure in figures:
         figure.draw_without_rendering()
     widths = [figure.axes[0].get_position().width for figure in figures]

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from lib import plots
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 RNG = np.random.default_rng(0)
 X = np.array([16, 32, 64])
@@ -29,7 +29,12 @@ def drawn() -> dict[str, plt.Figure]:
     images = RNG.integers(0, 256, (10, 8, 8), dtype=np.uint8)
     axes = {
         "heatmap": plots.heatmap(
-            RNG.random((3, 4)), list("abc"), list("wxyz"), xlabel="images", ylabel="names", label="cosine"
+            RNG.random((3, 4)),
+            list("abc"),
+            list("wxyz"),
+            xlabel="images",
+            ylabel="names",
+            label="cosine",
         ),
         "intervals": plots.intervals(
             ["a", "b"], [1, 2], [0.5, 1.5], [1.5, 2.5], xlabel="R@1 (%)", reference=1
@@ -43,10 +48,14 @@ def drawn() -> dict[str, plt.Figure]:
             ylabel="v",
             notes={"bell": (0.5, 0.5)},
         ),
-        "distributions": plots.distributions({"a": RNG.random(50), "b": RNG.random(90)}, xlabel="cosine"),
+        "distributions": plots.distributions(
+            {"a": RNG.random(50), "b": RNG.random(90)}, xlabel="cosine"
+        ),
     }
     figures = {name: ax.figure for name, ax in axes.items()}
-    figures["contact_sheet"] = plots.contact_sheet(images, [f"image {i}" for i in range(10)], title="query")
+    figures["contact_sheet"] = plots.contact_sheet(
+        images, [f"image {i}" for i in range(10)], title="query"
+    )
     return figures
 
 
@@ -87,11 +96,15 @@ def test_series_differ_in_marker_dash_and_colour():
 
 def test_palette_contrasts_with_white():
     def luminance(colour):
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)
+        ]
         return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
     contrast = [1.05 / (luminance(colour) + 0.05) for colour in plots.COLOURS]
-    assert min(contrast[:3]) > 3, "WCAG asks 3:1 for graphics; the first three colours are in every figure"
+    assert min(contrast[:3]) > 3, (
+        "WCAG asks 3:1 for graphics; the first three colours are in every figure"
+    )
     assert len(plots.COLOURS) == len(plots.MARKERS) == len(plots.DASHES)
 
 
@@ -104,7 +117,9 @@ def test_draws_into_a_given_panel():
 def test_contact_sheet_marks_right_answers_in_form_and_word():
     images = RNG.random((3, 8, 8, 3))
     figure = plots.contact_sheet(
-        images, ["bell", "bell ring", "a very long name that goes on and on and on"], marks=[1, 0, 0]
+        images,
+        ["bell", "bell ring", "a very long name that goes on and on and on"],
+        marks=[1, 0, 0],
     )
     first, second, third = figure.axes[:3]
     assert first.get_xlabel().startswith("✓") and not second.get_xlabel().startswith("✓")
@@ -139,7 +154,13 @@ def test_distributions_sum_to_a_hundred_percent():
 
 def test_plain_numbers_on_a_log_axis():
     ax = plots.curves(
-        {"a": (X, X)}, xlabel="x", ylabel="y", xscale="log", yscale="log", xticks=X, yticks=[0.2, 30, 1e6]
+        {"a": (X, X)},
+        xlabel="x",
+        ylabel="y",
+        xscale="log",
+        yscale="log",
+        xticks=X,
+        yticks=[0.2, 30, 1e6],
     )
     ax.figure.canvas.draw()
     assert [t.get_text() for t in ax.get_xticklabels()] == ["16", "32", "64"]
@@ -177,14 +198,22 @@ def test_use_style_is_the_default_afterwards():
             ),
             "marks have shape",
         ),
-        (lambda: plots.intervals(["a"], [1], [2], [3], xlabel="x"), "'a': 1.0 is outside its interval"),
+        (
+            lambda: plots.intervals(["a"], [1], [2], [3], xlabel="x"),
+            "'a': 1.0 is outside its interval",
+        ),
         (lambda: plots.intervals(["a"], [1, 2], [0], [3], xlabel="x"), "1 labels, 2 values"),
         (lambda: plots.curves({}, xlabel="x", ylabel="y"), "no series"),
         (lambda: plots.curves({"a": (X, X[:2])}, xlabel="x", ylabel="y"), "series 'a' needs"),
         (lambda: plots.curves({"a": (X, X, X)}, xlabel="x", ylabel="y"), "series 'a' needs"),
-        (lambda: plots.scatter({"a": X}, xlabel="x", ylabel="y"), r"a has shape \(3,\), expected \(n, 2\)"),
         (
-            lambda: plots.scatter({}, xlabel="x", ylabel="y", pairs=(np.zeros((2, 2)), np.zeros((3, 2)))),
+            lambda: plots.scatter({"a": X}, xlabel="x", ylabel="y"),
+            r"a has shape \(3,\), expected \(n, 2\)",
+        ),
+        (
+            lambda: plots.scatter(
+                {}, xlabel="x", ylabel="y", pairs=(np.zeros((2, 2)), np.zeros((3, 2)))
+            ),
             "pairs join 2 points with 3",
         ),
         (lambda: plots.distributions({"a": []}, xlabel="x"), "group 'a' is empty"),

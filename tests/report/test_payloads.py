@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.report import compare_payloads, quality, sentence
 from lib.report.payloads import row_label, tidy, tolerances
 
@@ -84,13 +84,18 @@ def test_swapped_rows_differ():
 
 
 def test_title_tolerance_and_kind_are_part_of_the_payload():
-    assert compare_payloads(payload(title="a"), payload(title="b")) == ["title: stored 'a', now 'b'"]
+    assert compare_payloads(payload(title="a"), payload(title="b")) == [
+        "title: stored 'a', now 'b'"
+    ]
     (line,) = compare_payloads(
-        payload(tolerance={"value": 0.5}), payload(tolerance={"value": 9.0, "low": 0.5, "high": 0.5})
+        payload(tolerance={"value": 0.5}),
+        payload(tolerance={"value": 9.0, "low": 0.5, "high": 0.5}),
     )
     assert "tolerance of 'value': stored 0.5, now 9.0" in line
     said = dict(sentence("{x}", x=1))
-    assert compare_payloads(payload(), said) == ["stored output is a 'quality', now it is a 'sentence'"]
+    assert compare_payloads(payload(), said) == [
+        "stored output is a 'quality', now it is a 'sentence'"
+    ]
 
 
 def test_a_loosened_tolerance_does_not_excuse_a_drift():
@@ -103,7 +108,9 @@ def test_sentences_compare_by_value():
     def say(**values):
         return dict(
             sentence(
-                "from {a:.1f} to {n} with {name}", tolerance=0.1, **{"a": 1.0, "n": 3, "name": "x", **values}
+                "from {a:.1f} to {n} with {name}",
+                tolerance=0.1,
+                **{"a": 1.0, "n": 3, "name": "x", **values},
             )
         )
 
@@ -135,7 +142,9 @@ def test_payload_is_strict_json():
         }
     ]
     text = json.dumps(payload(rows), allow_nan=False)
-    assert json.loads(text)["rows"] == [{"a": 1.5, "b": 2, "c": True, "d": "nan", "e": None, "f": "x"}]
+    assert json.loads(text)["rows"] == [
+        {"a": 1.5, "b": 2, "c": True, "d": "nan", "e": None, "f": "x"}
+    ]
 
 
 numbers = st.floats(-1e6, 1e6)
@@ -155,7 +164,9 @@ def test_agrees_exactly_when_the_drift_is_within_tolerance(values, tolerance, dr
 @given(
     st.lists(
         st.dictionaries(
-            st.sampled_from("abc"), st.none() | st.integers() | numbers | st.text(max_size=3), min_size=1
+            st.sampled_from("abc"),
+            st.none() | st.integers() | numbers | st.text(max_size=3),
+            min_size=1,
         ),
         min_size=1,
     )
@@ -191,7 +202,11 @@ def test_columns_select_and_order_and_bring_their_intervals():
 
 def test_intervals_inherit_the_tolerance_of_their_value():
     names, rows = tidy(ROWS)
-    assert tolerances({"value": 0.3, "high": 0.9}, names, rows) == {"value": 0.3, "low": 0.3, "high": 0.9}
+    assert tolerances({"value": 0.3, "high": 0.9}, names, rows) == {
+        "value": 0.3,
+        "low": 0.3,
+        "high": 0.9,
+    }
     assert tolerances(0.2, names, rows) == {"value": 0.2, "low": 0.2, "high": 0.2}
 
 
@@ -235,7 +250,9 @@ def test_only_equal_numbers_texts_and_flags_agree():
 
     def agree(old, new, tolerance=limit):
         payload = {"kind": "quality", "title": None, "tolerance": {"x": tolerance}}
-        return not compare_payloads({**payload, "rows": [{"x": old}]}, {**payload, "rows": [{"x": new}]})
+        return not compare_payloads(
+            {**payload, "rows": [{"x": old}]}, {**payload, "rows": [{"x": new}]}
+        )
 
     values = [nan, inf, -inf, 1.0, 0, True, False, "1", "nan of it", None]
     wrong = [
@@ -245,7 +262,9 @@ def test_only_equal_numbers_texts_and_flags_agree():
         if agree(old, new) != (i == j or {i, j} == {3, 4})  # 1.0 and 0 are within the tolerance
     ]
     assert wrong == []
-    assert agree("nan", nan) and agree("-inf", -inf), "a word of JSON stands for what JSON cannot hold"
+    assert agree("nan", nan) and agree("-inf", -inf), (
+        "a word of JSON stands for what JSON cannot hold"
+    )
     for useless in (nan, inf, -1, "1", None, True):
         assert not agree(1.0, 1.0, useless), f"a tolerance of {useless!r} compares nothing"
 
@@ -254,5 +273,9 @@ def test_a_payload_that_lost_a_part_does_not_agree():
     whole = {"kind": "quality", "title": None, "rows": [{"x": 1.0}], "tolerance": {"x": 0.5}}
     for part in ("kind", "rows", "tolerance"):
         cut = {key: value for key, value in whole.items() if key != part}
-        assert compare_payloads(cut, whole) and compare_payloads(whole, cut) and compare_payloads(cut, cut)
+        assert (
+            compare_payloads(cut, whole)
+            and compare_payloads(whole, cut)
+            and compare_payloads(cut, cut)
+        )
     assert compare_payloads(whole, {**whole, "tolerance": {}}), "a tolerance that is gone"

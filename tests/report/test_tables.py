@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.report import METRICS_MIME, percent, quality, sentence
 
 ROWS = [
@@ -79,7 +79,10 @@ def test_numbers_are_rounded_to_what_can_be_read(values, cells):
 def test_digits_for_all_or_by_column():
     rows = [{"a": 1.23456, "b": 1.23456}]
     assert repr(quality(rows, tolerance=1, digits=1)).splitlines()[1].split() == ["1.2", "1.2"]
-    assert repr(quality(rows, tolerance=1, digits={"a": 4})).splitlines()[1].split() == ["1.2346", "1.23"]
+    assert repr(quality(rows, tolerance=1, digits={"a": 4})).splitlines()[1].split() == [
+        "1.2346",
+        "1.23",
+    ]
 
 
 def test_html_is_plain_accessible_and_escaped():
@@ -102,12 +105,20 @@ def test_sentences_wrap_and_names_and_numbers_do_not():
 
 def test_interval_cells_without_an_interval_show_the_value_alone():
     text = repr(quality([{"x": (1.5, 1.0, 2.0)}, {"x": 2.5}], tolerance=1))
-    assert [line.strip() for line in text.splitlines()] == ["x [low, high]", "1.50 [1.00, 2.00]", "2.50"]
+    assert [line.strip() for line in text.splitlines()] == [
+        "x [low, high]",
+        "1.50 [1.00, 2.00]",
+        "2.50",
+    ]
 
 
 def test_sentence_shows_its_text_and_carries_its_values():
     said = sentence(
-        "Recall rises from {a:.1f}% to {b:.1f}% at {n:,} items.", a=1.24, b=35.25, n=1416, tolerance=0.5
+        "Recall rises from {a:.1f}% to {b:.1f}% at {n:,} items.",
+        a=1.24,
+        b=35.25,
+        n=1416,
+        tolerance=0.5,
     )
     assert repr(said) == "Recall rises from 1.2% to 35.2% at 1,416 items."
     assert said["values"] == {"a": 1.24, "b": 35.25, "n": 1416}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.report import METRICS_MIME, environment, environment_line, measure, timing
 
 
@@ -51,7 +51,11 @@ def test_environment_names_what_decides_a_timing():
 
 @pytest.mark.parametrize(
     ("rows", "match"),
-    [({}, "no rows"), ([{"name": "x"}], "row 0 has no 'seconds'; it has 'name'"), ({"x": []}, "empty list")],
+    [
+        ({}, "no rows"),
+        ([{"name": "x"}], "row 0 has no 'seconds'; it has 'name'"),
+        ({"x": []}, "empty list"),
+    ],
 )
 def test_refuses(rows, match):
     with pytest.raises(RetrievalInputError, match=match):

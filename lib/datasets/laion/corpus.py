@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lib.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.files import DamagedFileError, path_inside
+from lib.core.qrels import Qrels
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.counts import Count, check_counts, check_media, published_counts
+from lib.datasets.completeness import Count, check_counts, check_media, published_counts
 from lib.datasets.laion.img2dataset import Shard, shard_paths
 from lib.datasets.media.files import content_digest
 from lib.datasets.media.pictures import open_picture
-from lib.files import DamagedFileError, path_inside
-from lib.qrels import Qrels
 
 NAME = "laion"
 SPLITS = ("shards",)
@@ -113,7 +113,9 @@ def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False
         missing += [f"{path.name} ({report.tar.damage})"] if report.tar.damage else []
         missing += [f"{path.name}, member {name!r} ({why})" for name, why in report.tar.refused]
         missing += [f"{path.name} ({problem})" for problem in report.problems]
-        listed += shard.successes or report.tar.samples  # without a table, the tar is all that is known
+        listed += (
+            shard.successes or report.tar.samples
+        )  # without a table, the tar is all that is known
     label, stated = published_counts(root, NAME, split, {split: {"samples": listed}})
     count = Count("samples", len(keys), stated["samples"])
     check_media(count, missing, label, allow_partial)

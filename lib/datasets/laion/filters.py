@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_count
 
 NSFW = ("UNLIKELY", "UNSURE", "NSFW")  # what the column of the upper-case releases says
 # A label, the columns that are asked, and the question: true, false, or null where a column does not say.
@@ -59,12 +59,18 @@ class Filters:
         }
         for name, (least, most) in ranges.items():
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and least <= value <= most):
-                raise RetrievalInputError(f"{name} must be a number from {least} to {most}, got {value!r}")
+            if value is not None and not (
+                isinstance(value, int | float) and least <= value <= most
+            ):
+                raise RetrievalInputError(
+                    f"{name} must be a number from {least} to {most}, got {value!r}"
+                )
         for name in ("nsfw", "languages"):
             allowed = getattr(self, name)
             if allowed is not None and (isinstance(allowed, str) or not allowed):
-                raise RetrievalInputError(f"{name} must be a list of what is allowed, got {allowed!r}")
+                raise RetrievalInputError(
+                    f"{name} must be a list of what is allowed, got {allowed!r}"
+                )
         for tag in self.nsfw or ():
             check_choice(tag, NSFW, "nsfw tag")
 
@@ -75,11 +81,15 @@ class Filters:
         if self.with_text:
             found.append(("text is not blank", ("text",), _is_written))
         if self.min_side is not None:
-            found.append((f"shorter side >= {self.min_side}", sides, _least(_shorter, self.min_side)))
+            found.append(
+                (f"shorter side >= {self.min_side}", sides, _least(_shorter, self.min_side))
+            )
         if self.min_pixels is not None:
             found.append((f"pixels >= {self.min_pixels}", sides, _least(_pixels, self.min_pixels)))
         if self.max_aspect is not None:
-            found.append((f"longer / shorter side <= {self.max_aspect}", sides, _at_most(self.max_aspect)))
+            found.append(
+                (f"longer / shorter side <= {self.max_aspect}", sides, _at_most(self.max_aspect))
+            )
         if self.nsfw is not None:
             found.append((f"nsfw in {', '.join(self.nsfw)}", ("nsfw",), _one_of(self.nsfw)))
         for name in ("punsafe", "pwatermark"):
@@ -91,7 +101,9 @@ class Filters:
             least = self.min_similarity
             found.append((f"similarity >= {least}", ("similarity",), _from(least)))
         if self.languages is not None:
-            found.append((f"language in {', '.join(self.languages)}", ("language",), _one_of(self.languages)))
+            found.append(
+                (f"language in {', '.join(self.languages)}", ("language",), _one_of(self.languages))
+            )
         return found
 
 
@@ -121,9 +133,14 @@ def _least(measure: Callable[..., pa.Array], bound: int) -> Callable[..., pa.Arr
 
 def _at_most(aspect: float) -> Callable[..., pa.Array]:
     def test(width: pa.Array, height: pa.Array) -> pa.Array:
-        shorter, longer = _shorter(width, height), pc.max_element_wise(width, height, skip_nulls=False)
+        shorter, longer = (
+            _shorter(width, height),
+            pc.max_element_wise(width, height, skip_nulls=False),
+        )
         # Multiplied, not divided: a side of 0 is no division by zero, and no shape either.
-        fits = pc.less_equal(longer.cast(pa.float64()), pc.multiply(shorter.cast(pa.float64()), aspect))
+        fits = pc.less_equal(
+            longer.cast(pa.float64()), pc.multiply(shorter.cast(pa.float64()), aspect)
+        )
         return pc.and_(fits, pc.greater(shorter, 0))
 
     return test

@@ -11,14 +11,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from lib.core.files import DamagedFileError, MissingFileError, path_inside, reading
 from lib.datasets.laion.shards import MAX_BYTES, Sample, TarReport, TarSamples
-from lib.files import DamagedFileError, MissingFileError, path_inside, reading
 
 SUCCESS = "success"
 SHOWN = 5  # of a list of what is wrong, when it is printed
 MAX_ROWS = 1_000_000  # of a table, which is held whole; img2dataset writes 10,000
 _ROW = ("key", "status", "url", "caption", "error_message")
-_COUNTED = ("failed_to_download", "failed_to_resize")  # statuses with a number of their own in _stats.json
+_COUNTED = (
+    "failed_to_download",
+    "failed_to_resize",
+)  # statuses with a number of their own in _stats.json
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class ShardReport:
 
     def text(self) -> str:
         """What was found, then a line for everything that is wrong."""
-        failed = [f"{n:,} {status}" for status, n in sorted(self.statuses.items()) if status != SUCCESS]
+        failed = [
+            f"{n:,} {status}" for status, n in sorted(self.statuses.items()) if status != SUCCESS
+        ]
         of = f" of {self.statuses.get(SUCCESS, 0):,}" if self.rows else ""
         links = f"; {self.rows:,} links" if self.rows else "; no table of the links"
         links += f", of them {', '.join(failed)}" if failed else ""
@@ -161,7 +166,9 @@ def shard_paths(root: str | Path) -> list[Path]:
         MissingFileError: no such folder, or none in it.
         RetrievalInputError: a link that leads out of the folder.
     """
-    paths = sorted(path for path in Path(root).glob("*.tar") if path_inside(root, path.name).is_file())
+    paths = sorted(
+        path for path in Path(root).glob("*.tar") if path_inside(root, path.name).is_file()
+    )
     if not paths:
         raise MissingFileError(f"no shards (00000.tar, 00001.tar, ...) in {root}")
     return paths
@@ -191,7 +198,9 @@ def _read_rows(path: Path) -> dict[str, Row]:
         columns = file.read(columns=there).to_pydict()
     for name in ("key", "status"):
         if name not in columns:
-            raise DamagedFileError(f"{path.name} has no column {name!r}; img2dataset's tables have it")
+            raise DamagedFileError(
+                f"{path.name} has no column {name!r}; img2dataset's tables have it"
+            )
     cells = zip(*(columns.get(name, [None] * n) for name in _ROW), strict=True)
     rows: dict[str, Row] = {}
     for position, (key, status, *other) in enumerate(cells):

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lib.checks import RetrievalInputError, check_choice, check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_count
+from lib.core.files import MissingFileError, reading
 from lib.datasets.laion.filters import Filters
-from lib.files import MissingFileError, reading
 
 # Our name -> the names that releases give it, in lower case, and its type. laion2B-en writes SAMPLE_ID, URL,
 # TEXT...; the *-joined files add hash, punsafe and pwatermark; Re-LAION writes url and caption. Some copies
@@ -120,7 +120,11 @@ class Scan:
         for path, schema in zip(self.paths, schemas, strict=True):
             for column in dict.fromkeys((*self.columns, *asked)):
                 if column not in schema:
-                    why = f"the filter {asked[column]!r} asks about it" if column in asked else "it is wanted"
+                    why = (
+                        f"the filter {asked[column]!r} asks about it"
+                        if column in asked
+                        else "it is wanted"
+                    )
                     raise RetrievalInputError(
                         f"{path} has no column {column!r} and {why}; it has {', '.join(schema)}. "
                         f"Read the files of one release together, and filter by what it states"
@@ -156,11 +160,15 @@ class Scan:
     def _filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         read, steps = batch.num_rows, []
         for step, (_, columns, test) in zip(self.kept.steps, self.filters.tests(), strict=True):
-            verdict = test(*(batch.column(column) for column in columns))  # true, false, or null: not stated
+            verdict = test(
+                *(batch.column(column) for column in columns)
+            )  # true, false, or null: not stated
             unstated, before = verdict.null_count, batch.num_rows
             batch = batch.filter(verdict, null_selection_behavior="drop")
             failed = before - batch.num_rows - unstated
-            steps.append(replace(step, failed=step.failed + failed, unstated=step.unstated + unstated))
+            steps.append(
+                replace(step, failed=step.failed + failed, unstated=step.unstated + unstated)
+            )
         self.kept = Kept(self.kept.read + read, tuple(steps), self.kept.kept + batch.num_rows)
         return batch
 
@@ -172,7 +180,9 @@ def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     else:
         files = [Path(path) for path in paths]
     if not files:
-        raise MissingFileError(f"no Parquet files in {paths}; LAION's metadata are files part-....parquet")
+        raise MissingFileError(
+            f"no Parquet files in {paths}; LAION's metadata are files part-....parquet"
+        )
     return files
 
 

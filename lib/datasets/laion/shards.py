@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from lib.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.files import DamagedFileError, MissingFileError, is_unicode, relative_name
 from lib.datasets.media.pictures import MAX_PIXELS, open_picture
 from lib.datasets.tar_headers import HeaderStream
-from lib.files import DamagedFileError, MissingFileError, is_unicode, relative_name
 
 MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures are some 10 kB
 MAX_CAPTION = 1 << 16  # characters; a tokenizer reads all of them before it cuts
@@ -58,7 +58,9 @@ class Sample:
     def picture(self, max_pixels: int = MAX_PIXELS) -> Image.Image:
         """The picture as RGB; what is none, or has more than `max_pixels`, raises as `open_picture` does."""
         suffix = self.picture_suffix
-        return open_picture(self.parts[suffix], max_pixels, name=f"the picture of sample {self.key!r}")
+        return open_picture(
+            self.parts[suffix], max_pixels, name=f"the picture of sample {self.key!r}"
+        )
 
     def caption(self) -> str:
         """The part `txt`, without white space around it.
@@ -70,9 +72,13 @@ class Sample:
         try:
             text = self.parts["txt"].decode("utf-8-sig").strip()
         except KeyError:
-            raise DamagedFileError(f"sample {self.key!r} has no caption: no member {self.key}.txt") from None
+            raise DamagedFileError(
+                f"sample {self.key!r} has no caption: no member {self.key}.txt"
+            ) from None
         except UnicodeDecodeError as error:
-            raise DamagedFileError(f"the caption of sample {self.key!r} is no UTF-8: {error}") from error
+            raise DamagedFileError(
+                f"the caption of sample {self.key!r} is no UTF-8: {error}"
+            ) from error
         if not text:
             raise DamagedFileError(f"the caption of sample {self.key!r} is blank")
         if len(text) > MAX_CAPTION:
@@ -90,9 +96,13 @@ class Sample:
         try:
             notes = json.loads(self.parts.get("json", b"{}"))
         except (ValueError, RecursionError) as error:
-            raise DamagedFileError(f"the json of sample {self.key!r} cannot be read: {error}") from error
+            raise DamagedFileError(
+                f"the json of sample {self.key!r} cannot be read: {error}"
+            ) from error
         if not isinstance(notes, dict):
-            raise DamagedFileError(f"the json of sample {self.key!r} is no object but {notes!r:.40}")
+            raise DamagedFileError(
+                f"the json of sample {self.key!r} is no object but {notes!r:.40}"
+            )
         return notes
 
     def url(self) -> str | None:
@@ -172,7 +182,9 @@ class TarSamples:
                 if suffix is None:
                     continue
                 if held is None:
-                    report.refused.append((f"{key}.{suffix}", "its key came before, in another place"))
+                    report.refused.append(
+                        (f"{key}.{suffix}", "its key came before, in another place")
+                    )
                 elif suffix in held.parts:
                     report.refused.append((f"{key}.{suffix}", "its sample has such a part already"))
                 elif sum(map(len, held.parts.values())) + len(content) > self.max_bytes:
@@ -187,7 +199,9 @@ class TarSamples:
         report.samples += 1
         yield held
 
-    def _parts(self, stream: BinaryIO, report: TarReport) -> Iterator[tuple[str, str | None, bytes, int]]:
+    def _parts(
+        self, stream: BinaryIO, report: TarReport
+    ) -> Iterator[tuple[str, str | None, bytes, int]]:
         """Key, suffix, content and place of each member that may be read; suffix None announces a new key."""
         last = None
         try:
@@ -208,7 +222,14 @@ class TarSamples:
                         yield *found, content, member.offset_data
                 self._check_end(stream, archive.offset, report)
         # Chains of headers that announce headers end in a RecursionError, odd sparse files in an IndexError.
-        except (tarfile.TarError, OSError, EOFError, ValueError, LookupError, RecursionError) as error:
+        except (
+            tarfile.TarError,
+            OSError,
+            EOFError,
+            ValueError,
+            LookupError,
+            RecursionError,
+        ) as error:
             where = f"in or behind {last!r}" if last else "at its start"
             report.damage = f"{self.path.name} is damaged {where}: {error}"
 
@@ -241,12 +262,18 @@ class TarSamples:
         block = stream.read(tarfile.BLOCKSIZE)
         size = os.fstat(stream.fileno()).st_size
         if len(block) < tarfile.BLOCKSIZE:
-            report.damage = f"{self.path.name} ends at byte {size:,} without the mark of an end: it was cut"
+            report.damage = (
+                f"{self.path.name} ends at byte {size:,} without the mark of an end: it was cut"
+            )
         elif any(block):
-            report.damage = f"{self.path.name} has no member's header at byte {offset:,}, where one should be"
+            report.damage = (
+                f"{self.path.name} has no member's header at byte {offset:,}, where one should be"
+            )
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
-                report.damage = f"{self.path.name} has content behind the end at byte {offset:,}, not read"
+                report.damage = (
+                    f"{self.path.name} has content behind the end at byte {offset:,}, not read"
+                )
 
 
 def _larger(limit: int) -> str:

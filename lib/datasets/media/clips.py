@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.files import sha256_of
 from lib.datasets.media.decoding import check_part, read_frames
 from lib.datasets.media.files import MediaFiles
 from lib.datasets.media.waveforms import RATE, read_waveform
-from lib.files import sha256_of
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
 
@@ -20,10 +20,14 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
 class _TimedFiles(MediaFiles):
     """Files of which the whole is read, or a part that begins and ends at some second."""
 
-    def __init__(self, root: str | Path, names: Sequence[str], segments: Sequence | None = None) -> None:
+    def __init__(
+        self, root: str | Path, names: Sequence[str], segments: Sequence | None = None
+    ) -> None:
         super().__init__(root, names)
         self.segments = (
-            None if segments is None else tuple((float(start), float(end)) for start, end in segments)
+            None
+            if segments is None
+            else tuple((float(start), float(end)) for start, end in segments)
         )
         if self.segments is not None and len(self.segments) != len(self.names):
             raise RetrievalInputError(f"{len(self.names)} names have {len(self.segments)} segments")
@@ -40,11 +44,15 @@ class _TimedFiles(MediaFiles):
     def __getitem__(self, position):
         if isinstance(position, slice):
             return super().__getitem__(position)
-        return self._read(self.path(position), *(self.segments[position] if self.segments else (None, None)))
+        return self._read(
+            self.path(position), *(self.segments[position] if self.segments else (None, None))
+        )
 
     def take(self, positions) -> _TimedFiles:
         positions = list(positions)
-        segments = None if self.segments is None else [self.segments[position] for position in positions]
+        segments = (
+            None if self.segments is None else [self.segments[position] for position in positions]
+        )
         names = [self.names[position] for position in positions]
         return type(self)(self.root, names, segments, **self._settings())
 
@@ -72,7 +80,12 @@ class ClipFiles(_TimedFiles):
     kind = "clips"
 
     def __init__(
-        self, root: str | Path, names: Sequence[str], segments: Sequence | None = None, *, n_frames: int = 12
+        self,
+        root: str | Path,
+        names: Sequence[str],
+        segments: Sequence | None = None,
+        *,
+        n_frames: int = 12,
     ) -> None:
         super().__init__(root, names, segments)
         self.n_frames = check_count(n_frames, "n_frames")
@@ -102,7 +115,12 @@ class AudioFiles(_TimedFiles):
     kind = "sounds"
 
     def __init__(
-        self, root: str | Path, names: Sequence[str], segments: Sequence | None = None, *, rate: int = RATE
+        self,
+        root: str | Path,
+        names: Sequence[str],
+        segments: Sequence | None = None,
+        *,
+        rate: int = RATE,
     ) -> None:
         super().__init__(root, names, segments)
         self.rate = check_count(rate, "rate")
@@ -115,7 +133,10 @@ class AudioFiles(_TimedFiles):
 
 
 def find_names(
-    root: str | Path, stems: Sequence[str | tuple[str, ...]], folders: Sequence[str], suffixes: Sequence[str]
+    root: str | Path,
+    stems: Sequence[str | tuple[str, ...]],
+    folders: Sequence[str],
+    suffixes: Sequence[str],
 ) -> list[str]:
     """Names of many files that users keep in one of several layouts.
 
@@ -135,7 +156,9 @@ def find_names(
     listed = []
     for folder in folders:
         path = Path(root) / folder
-        listed.append((folder, {entry.name for entry in path.iterdir()} if path.is_dir() else set()))
+        listed.append(
+            (folder, {entry.name for entry in path.iterdir()} if path.is_dir() else set())
+        )
 
     def find(spellings: tuple[str, ...]) -> str:
         there = (

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
-from lib.files import DamagedFileError, MissingFileError
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.files import DamagedFileError, MissingFileError
 
 CONTAINERS = "mov,matroska,avi,wav,flac,mp3,ogg"  # demuxers; "mov" is mp4 too, "matroska" webm too
 MAX_PIXELS = 4096 * 2304  # of one frame
@@ -61,7 +61,9 @@ def sample_times(duration: float, n_frames: int) -> np.ndarray:
     """
     n_frames = check_count(n_frames, "n_frames")
     if not (np.isfinite(duration) and duration > 0):
-        raise RetrievalInputError(f"duration must be a finite number of seconds above 0, got {duration!r}")
+        raise RetrievalInputError(
+            f"duration must be a finite number of seconds above 0, got {duration!r}"
+        )
     return (np.arange(n_frames) + 0.5) * (duration / n_frames)
 
 
@@ -111,13 +113,16 @@ def read_frames(
                 f"{path} lasts {duration:.2f} s; the part from {start} to {end} s is not in it"
             )
         pictures = []
-        for frame, short in _frames_at(container, stream, first + sample_times(last - first, n_frames)):
+        for frame, short in _frames_at(
+            container, stream, first + sample_times(last - first, n_frames)
+        ):
             if frame is None or short > SLACK:
                 raise DamagedFileError(_ends_early(str(path), duration))
             # A frame of another size than the stream's keeps it, so that the change is told below.
             wide = shown_width if (frame.width, frame.height) == (width, height) else frame.width
             upright = np.rot90(
-                frame.to_ndarray(format="rgb24", width=wide, height=frame.height), round(frame.rotation / 90)
+                frame.to_ndarray(format="rgb24", width=wide, height=frame.height),
+                round(frame.rotation / 90),
             )
             pictures.append(upright)
         if len({picture.shape for picture in pictures}) > 1:
@@ -145,19 +150,29 @@ def opened(path: str | Path, kind: str) -> Iterator:
     limits = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     try:
         # Titles may be in any encoding, and nobody reads them here.
-        with av.open(os.path.abspath(path), container_options=limits, metadata_errors="replace") as container:
+        with av.open(
+            os.path.abspath(path), container_options=limits, metadata_errors="replace"
+        ) as container:
             streams = getattr(container.streams, kind)
             if not streams:
                 raise DamagedFileError(f"{path} holds no {kind}")
             if streams[0].codec_context is None:
-                raise DamagedFileError(f"{path} holds {kind} of a codec that is not known here. Convert it")
+                raise DamagedFileError(
+                    f"{path} holds {kind} of a codec that is not known here. Convert it"
+                )
             streams[0].codec_context.thread_count = 1
             yield container, streams[0]
     except (RetrievalInputError, DamagedFileError, MissingFileError):
         raise
-    except Exception as error:  # FFmpeg's errors, and whatever PyAV raises of streams that make no sense
-        if isinstance(error, MemoryError) and not hasattr(error, "errno"):  # FFmpeg's: a number in the file
-            raise MemoryError(f"{path} takes more memory to decode than there is. Free some") from error
+    except (
+        Exception
+    ) as error:  # FFmpeg's errors, and whatever PyAV raises of streams that make no sense
+        if isinstance(error, MemoryError) and not hasattr(
+            error, "errno"
+        ):  # FFmpeg's: a number in the file
+            raise MemoryError(
+                f"{path} takes more memory to decode than there is. Free some"
+            ) from error
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedFileError(
             f"{path} cannot be read as {kind}: {text}. It is incomplete, or of a kind "
@@ -239,7 +254,10 @@ def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:
             if ahead is None or (held is not None and appears(ahead) > time):
                 break
             held, shown, ahead = ahead, appears(ahead), None
-        yield held, 0.0 if ahead or held is None else time - shown - 1 / float(stream.average_rate or 1)
+        yield (
+            held,
+            0.0 if ahead or held is None else time - shown - 1 / float(stream.average_rate or 1),
+        )
 
 
 def _worth_a_jump(stream, now: float, time: float) -> bool:
@@ -247,5 +265,7 @@ def _worth_a_jump(stream, now: float, time: float) -> bool:
     entries = getattr(stream, "index_entries", ())  # older versions of PyAV do not show them
     if not len(entries):
         return time - now > FAR
-    at = entries.search_timestamp(round(time / stream.time_base) + (stream.start_time or 0), backward=True)
+    at = entries.search_timestamp(
+        round(time / stream.time_base) + (stream.start_time or 0), backward=True
+    )
     return at >= 0 and seconds_into(stream, entries[at].timestamp) > now

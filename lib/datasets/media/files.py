@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.files import MissingFileError, path_inside, sha256_of
+from lib.core.files import MissingFileError, path_inside, sha256_of
 
 
 def content_digest(path: Path) -> str:
@@ -61,7 +61,9 @@ class MediaFiles(Sequence):
             return self.take(range(len(self))[position])
         path = self.path(position)
         if not path.is_file():
-            raise MissingFileError(f"{path} is missing (item {position} of {len(self):,} {self.kind})")
+            raise MissingFileError(
+                f"{path} is missing (item {position} of {len(self):,} {self.kind})"
+            )
         return self.open(path)
 
     def take(self, positions) -> MediaFiles:

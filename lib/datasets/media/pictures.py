@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.media.files import MediaFiles
-from lib.files import DamagedFileError, MissingFileError
 
 # 201 MB as RGB. The largest COCO picture has 640 x 640 pixels; a file of a few kB can claim 50,000 x 50,000.
 MAX_PIXELS = 1 << 26
@@ -29,7 +29,11 @@ _OTHERS = (
 
 
 def open_picture(
-    source: str | Path | bytes, max_pixels: int = MAX_PIXELS, *, name: str | None = None, mode: str = "RGB"
+    source: str | Path | bytes,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    name: str | None = None,
+    mode: str = "RGB",
 ) -> Image.Image:
     """Open one picture as RGB, after its header has shown that it is not too large.
 
@@ -54,12 +58,16 @@ def open_picture(
     shown = name or ("the picture" if isinstance(source, bytes) else str(source))
     stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
     if isinstance(stream, Path) and stream.exists() and not (stream.is_file() or stream.is_dir()):
-        raise RetrievalInputError(f"{shown} is a pipe or a device; expected a file. Save its content first")
+        raise RetrievalInputError(
+            f"{shown} is a pipe or a device; expected a file. Save its content first"
+        )
     try:
         with Image.open(stream, formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > max_pixels:
-                raise RetrievalInputError(_too_large(shown, f"{width:,} x {height:,} pixels", max_pixels))
+                raise RetrievalInputError(
+                    _too_large(shown, f"{width:,} x {height:,} pixels", max_pixels)
+                )
             if max(width, height) > MAX_SIDE:
                 raise RetrievalInputError(
                     f"{shown} is too long: {width:,} x {height:,} pixels, at most {MAX_SIDE:,} a side are "
@@ -77,12 +85,16 @@ def open_picture(
     except (RetrievalInputError, DamagedFileError):
         raise
     except MemoryError as error:  # not called damaged: a file that is whole would be left out
-        raise MemoryError(f"{shown} takes more memory to decode than there is. Free some") from error
+        raise MemoryError(
+            f"{shown} takes more memory to decode than there is. Free some"
+        ) from error
     except (PermissionError, IsADirectoryError) as error:
         raise RetrievalInputError(
             f"{shown} cannot be opened ({error.strerror}); expected a file you may read"
         ) from error
-    except Exception as error:  # decoders of damaged files raise ValueError, AssertionError, IndexError, ...
+    except (
+        Exception
+    ) as error:  # decoders of damaged files raise ValueError, AssertionError, IndexError, ...
         text = str(error) or type(error).__name__
         raise DamagedFileError(
             f"{shown} cannot be decoded: {text}. Get the file again, or leave it out"
@@ -125,7 +137,9 @@ def _unknown(source: str | Path | bytes, shown: str) -> str:
                 advice += " (the package pillow-heif converts it: pip install pillow-heif)"
             return f"{shown} is a {kind} file, which is not read here. {advice}"
     what = "is empty" if not head else "is not a picture that can be read"
-    return f"{shown} {what}; expected one of {', '.join(FORMATS)}. Get the file again, or leave it out"
+    return (
+        f"{shown} {what}; expected one of {', '.join(FORMATS)}. Get the file again, or leave it out"
+    )
 
 
 def _too_large(shown: str, size: str, max_pixels: int) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.files import DamagedFileError
 from lib.datasets.media.decoding import FAR, SLACK, check_part, opened, require_av, seconds_into
-from lib.files import DamagedFileError
 
 RATE = 16_000  # samples a second; what most audio encoders take
 MAX_RATE = 768_000  # samples a second in a file; no recorder gives more
@@ -50,7 +50,9 @@ def read_waveform(
     skip = max(0, round(first * native) - lead)  # a sound may begin later than the part
     mono = samples[skip:][:stop]
     if mono.size == 0:
-        raise RetrievalInputError(f"{path} has no sound between {start} and {end} s; it is shorter than that")
+        raise RetrievalInputError(
+            f"{path} has no sound between {start} and {end} s; it is shorter than that"
+        )
     if not np.isfinite(mono).all():  # sounds stored as floats may hold anything
         raise DamagedFileError(
             f"{path} holds samples that are not finite numbers. Get the file again, or leave it out"
@@ -67,7 +69,9 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
             f"{path} says that it has {rate:,} samples a second; expected 1 to {MAX_RATE:,}. Get it again"
         )
     if first > FAR:
-        container.seek(round((first - 1) / stream.time_base) + (stream.start_time or 0), stream=stream)
+        container.seek(
+            round((first - 1) / stream.time_base) + (stream.start_time or 0), stream=stream
+        )
     # Packed, since taking more than eight planes out of a frame ends the process. Keeps channels and rate.
     to_float = av.AudioResampler(format="flt")
     blocks, lead, n_samples = [], None, 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lib.core.files import atomic_folder
 from lib.datasets import scenes
 from lib.datasets.activitynet import NAME
-from lib.datasets.counts import write_miniature_card
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import require_av
 from lib.datasets.miniatures.clips import FPS, write_scene_clip
-from lib.files import atomic_folder
 
 N_VAL, N_TRAIN = 12, 2
 ONLY_IN_VAL_1 = 10  # number of the video that val_2.json lacks
@@ -67,4 +67,6 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
                 stem = ids[at] if at in WITH_PREFIX else ids[at].removeprefix("v_")
                 write_scene_clip(room / "videos" / f"{stem}.mp4", clip)
         counts = {split: len(files[split]) for split in ("val_1", "val_2", "train")}
-        write_miniature_card(room, NAME, {split: {"videos": n, "captions": n} for split, n in counts.items()})
+        write_miniature_card(
+            room, NAME, {split: {"videos": n, "captions": n} for split, n in counts.items()}
+        )

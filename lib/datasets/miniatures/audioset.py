@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.core.files import atomic_folder
 from lib.datasets import scenes
 from lib.datasets.audioset import CLASSES, NAME, ONTOLOGY
-from lib.datasets.counts import write_miniature_card
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import require_av
 from lib.datasets.media.waveforms import RATE
 from lib.datasets.miniatures.clips import tone, write_scene_clip
 from lib.datasets.segments import PER_CLASS
-from lib.files import atomic_folder
 
 LABELS = {
     "/m/05zppz": "Male speech, man speaking",
@@ -83,7 +83,9 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
         _write_segments(room / "eval_segments.csv", ids[:N_EVAL], labels[:N_EVAL])
         _write_segments(room / "balanced_train_segments.csv", ids[N_EVAL:], labels[N_EVAL:])
         rows = [f'{at},{mid},"{name}"' for at, (mid, name) in enumerate(LABELS.items())]
-        (room / CLASSES).write_text("\n".join(["index,mid,display_name", *rows]) + "\n", encoding="utf-8")
+        (room / CLASSES).write_text(
+            "\n".join(["index,mid,display_name", *rows]) + "\n", encoding="utf-8"
+        )
         (room / ONTOLOGY).write_text(json.dumps(tree), encoding="utf-8")
         (room / f"audioset_eval_{PER_CLASS}_cleaned.json").write_text(json.dumps({"data": subset}))
         if media:
@@ -120,7 +122,9 @@ def _write_segments(path: Path, ids: list[str], labels: list[list[str]]) -> None
 def _write_media(room: Path, ids: list[str]) -> None:
     for at, clip in enumerate(scenes.render_clip(scenes.sample("test", len(ids), seed=3))):
         sound = tone(200 + 50 * at, 1.0)
-        write_scene_clip(room / "videos" / f"{ids[at]}.mp4", clip, None if at == SOUND_APART else sound)
+        write_scene_clip(
+            room / "videos" / f"{ids[at]}.mp4", clip, None if at == SOUND_APART else sound
+        )
         if at == SOUND_APART:
             (room / "audio").mkdir()
             with wave.open(str(room / "audio" / f"{ids[at]}.wav"), "wb") as stream:

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import atomic_path
 from lib.datasets.media.decoding import require_av
 from lib.datasets.media.waveforms import RATE
-from lib.files import atomic_path
 
 FPS = 8  # of the scenes: a clip of 8 frames lasts a second
 
 
 def write_clip(
-    path: str | Path, frames: np.ndarray, fps: int = 8, waveform: np.ndarray | None = None, rate: int = RATE
+    path: str | Path,
+    frames: np.ndarray,
+    fps: int = 8,
+    waveform: np.ndarray | None = None,
+    rate: int = RATE,
 ) -> None:
     """Writes a clip as mp4 (H.264, or MPEG-4 where the encoder is missing; AAC): for the miniatures.
 
@@ -42,7 +46,9 @@ def write_clip(
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         video = container.add_stream(
-            codec, rate=fps, options={"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
+            codec,
+            rate=fps,
+            options={"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {},
         )
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt, video.codec_context.thread_count = "yuv420p", 1
@@ -50,7 +56,9 @@ def write_clip(
         sound = None if waveform is None else container.add_stream("aac", rate=rate, layout="mono")
         for picture in frames:
             container.mux(
-                video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
+                video.encode(
+                    av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                )
             )
         container.mux(video.encode(None))
         if sound is not None:
@@ -68,6 +76,8 @@ def tone(hertz: float, seconds: float, rate: int = RATE) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
 
 
-def write_scene_clip(path: str | Path, frames: np.ndarray, waveform: np.ndarray | None = None) -> None:
+def write_scene_clip(
+    path: str | Path, frames: np.ndarray, waveform: np.ndarray | None = None
+) -> None:
     """Writes one clip of `scenes.render_clip`, each pixel as two by two: films halve the colour planes."""
     write_clip(path, frames.repeat(2, axis=1).repeat(2, axis=2), FPS, waveform)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.core.files import atomic_folder
 from lib.datasets import coco_judgements
-from lib.datasets.counts import write_miniature_card
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.miniatures import cxc
 from lib.datasets.miniatures.scene_pictures import scenes_with_twins, write_pictures
 from lib.datasets.scenes import SceneBatch, captions, sample
-from lib.files import atomic_folder
 
 PER_FOLD = 20
 N_TEST = PER_FOLD * coco_judgements.N_FOLDS
@@ -28,7 +28,10 @@ _FREE_IMAGE, _FREE_CAPTION = 900_001, 950_001
 # folds are easier than the whole, as they are in COCO. In the first families a pair differs in who is where,
 # which models of scenes find hardest, in the others in which shape has which colour.
 N_FAMILIES, N_BY_PLACE, N_OTHERS, FIRST_OTHER = 15, 7, 40, 28
-SHARED = (12, 95)  # test images, in different folds, whose last captions are one string, true of both
+SHARED = (
+    12,
+    95,
+)  # test images, in different folds, whose last captions are one string, true of both
 SIX_CAPTIONS, REPEATED, TRAILING_SPACE, NON_ASCII = 7, 11, 15, 21  # test images with a trap each
 
 
@@ -95,10 +98,14 @@ def image_positions() -> np.ndarray:
 def drawn() -> SceneBatch:
     """The 100 test scenes, in the order of the images."""
     scenes = scenes_with_twins(N_FAMILIES, N_OTHERS, seed=1, start=FIRST_OTHER)
-    families = np.arange(4 * N_FAMILIES).reshape(2, 2, N_FAMILIES)  # colours exchanged or not, places, family
+    families = np.arange(4 * N_FAMILIES).reshape(
+        2, 2, N_FAMILIES
+    )  # colours exchanged or not, places, family
     by_place = families[:, :, :N_BY_PLACE].transpose(0, 2, 1)
     by_colour = families[:, :, N_BY_PLACE:].transpose(1, 2, 0)
-    pairs = np.concatenate([by_place, by_colour], axis=1)  # (2, N_FAMILIES, 2): a pair of each, then the rest
+    pairs = np.concatenate(
+        [by_place, by_colour], axis=1
+    )  # (2, N_FAMILIES, 2): a pair of each, then the rest
     others = np.arange(4 * N_FAMILIES, N_TEST)
     folds = [part.reshape(coco_judgements.N_FOLDS, -1) for part in (pairs, others)]
     return scenes[np.concatenate(folds, axis=1).ravel()]
@@ -124,7 +131,12 @@ def _entries(
             "imgid": 0,  # given when the order of all images is known
             "split": split,
             "sentences": [
-                {"tokens": raw.lower().replace(".", "").split(), "raw": raw, "imgid": 0, "sentid": sentid}
+                {
+                    "tokens": raw.lower().replace(".", "").split(),
+                    "raw": raw,
+                    "imgid": 0,
+                    "sentid": sentid,
+                }
                 for sentid, raw in zip(own_ids, own, strict=True)
             ],
             "cocoid": image_id,
@@ -147,10 +159,20 @@ def _as_coco(images: list[dict]) -> dict:
     return {
         "info": {"description": "COCO 2014 Dataset", "year": 2014},
         "licenses": [
-            {"url": "http://creativecommons.org/licenses/by/2.0/", "id": 4, "name": "Attribution License"}
+            {
+                "url": "http://creativecommons.org/licenses/by/2.0/",
+                "id": 4,
+                "name": "Attribution License",
+            }
         ],
         "images": [
-            {"license": 4, "file_name": image["filename"], "height": 64, "width": 64, "id": image["cocoid"]}
+            {
+                "license": 4,
+                "file_name": image["filename"],
+                "height": 64,
+                "width": 64,
+                "id": image["cocoid"],
+            }
             for image in images
         ],
         "annotations": notes[::-1],
@@ -164,7 +186,11 @@ def _dump(content: dict, path: Path) -> None:
 
 def _counts() -> dict[str, dict[str, int]]:
     images = {split: n for split, (n, *_) in _OTHERS.items()}
-    images |= {"test": N_TEST, "train_only": images["train"], "train": images["train"] + images["restval"]}
+    images |= {
+        "test": N_TEST,
+        "train_only": images["train"],
+        "train": images["train"] + images["restval"],
+    }
     counts = {
         split: {"images": n, "captions, all": 5 * n, "captions, first 5": 5 * n}
         for split, n in images.items()

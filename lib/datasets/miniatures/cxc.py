@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.core.files import atomic_folder
 from lib.datasets import coco_judgements
-from lib.datasets.counts import write_miniature_card
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.cxc import HEADER
-from lib.files import atomic_folder
 
-HIGH, LOW = (5.0, 4.2, 3.0, 3.5, 4.5), (2.99, 0.0, 2.5, 0.4, 1.5)  # scores of positives, and of others
+HIGH, LOW = (
+    (5.0, 4.2, 3.0, 3.5, 4.5),
+    (2.99, 0.0, 2.5, 0.4, 1.5),
+)  # scores of positives, and of others
 N_LOW = 30  # rated pairs of a caption and another image that do not belong together
 
 
@@ -44,7 +47,9 @@ def write_ratings(folder: str | Path, images: np.ndarray) -> None:
     rows, pairs = [], set()
     for method, captions, items in groups:
         positive = published.take_queries(captions).grades_of(items[:, None])[:, 0] > 0
-        for at, (caption, item, is_positive) in enumerate(zip(captions, items, positive, strict=True)):
+        for at, (caption, item, is_positive) in enumerate(
+            zip(captions, items, positive, strict=True)
+        ):
             if (caption, item) in pairs:
                 continue
             pairs.add((caption, item))

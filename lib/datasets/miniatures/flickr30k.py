@@ -7,10 +7,10 @@ import json
 import re
 from pathlib import Path
 
-from lib.datasets.counts import write_miniature_card
+from lib.core.files import atomic_folder
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.miniatures.scene_pictures import scenes_with_twins, write_pictures
 from lib.datasets.scenes import captions, sample
-from lib.files import atomic_folder
 
 # Part: (pictures, split of the scenes, first scene, first name). Karpathy's file leaves "outside" out.
 _PARTS = {
@@ -25,7 +25,10 @@ FOLDER = "flickr30k-images"
 # The last caption of three test pictures, the shortest, gets one of these behind it: commas, quotes, and what
 # a careless reader takes for the end of a file name.
 TRAPS = {2: ", here, there", 5: ' or "sign"', 9: ", a.jpg, again"}
-UNBARRED = ("outside", 1)  # the picture whose last row in results.csv lacks its second bar, as in the copy
+UNBARRED = (
+    "outside",
+    1,
+)  # the picture whose last row in results.csv lacks its second bar, as in the copy
 
 
 def write_miniature(folder: str | Path) -> None:
@@ -57,7 +60,9 @@ def write_miniature(folder: str | Path) -> None:
             _write_clip_benchmark(root / f"flickr30k_{split}_karpathy.txt", texts[split])
         sizes = {split: len(texts[split]) for split in KARPATHY_SPLITS} | {"all": len(everything)}
         write_miniature_card(
-            root, "flickr30k", {split: {"images": n, "captions": 5 * n} for split, n in sizes.items()}
+            root,
+            "flickr30k",
+            {split: {"images": n, "captions": 5 * n} for split, n in sizes.items()},
         )
 
 
@@ -73,7 +78,12 @@ def _write_karpathy(path: Path, texts: dict[str, dict[str, list[str]]]) -> None:
             "sentids": list(range(5 * number, 5 * number + 5)),
             "imgid": number,
             "sentences": [
-                {"tokens": re.findall(r"\w+", raw.lower()), "raw": raw, "imgid": number, "sentid": sentid}
+                {
+                    "tokens": re.findall(r"\w+", raw.lower()),
+                    "raw": raw,
+                    "imgid": number,
+                    "sentid": sentid,
+                }
                 for sentid, raw in enumerate(own, start=5 * number)
             ],
             "split": split,

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from lib.core.files import atomic_path, sha256_of
 from lib.datasets.laion.img2dataset import SUCCESS
 from lib.datasets.miniatures.scene_pictures import QUALITY
-from lib.files import atomic_path, sha256_of
 
 SCHEMA = pa.schema(
     [("url", pa.string()), ("caption", pa.string()), ("key", pa.string()), ("status", pa.string())]
@@ -67,17 +67,30 @@ def write_shard(
             row["error_message"] = FAILURES[failed[position]]
             continue
         content, (height, width) = jpeg(picture), picture.shape[:2]
-        row |= {"width": width, "height": height, "original_width": width, "original_height": height}
+        row |= {
+            "width": width,
+            "height": height,
+            "original_width": width,
+            "original_height": height,
+        }
         row |= {"exif": "{}", "sha256": sha256_of(content)}
-        parts = {"jpg": content, "txt": caption.encode(), "json": json.dumps(row, indent=4).encode()}
+        parts = {
+            "jpg": content,
+            "txt": caption.encode(),
+            "json": json.dumps(row, indent=4).encode(),
+        }
         members += [(f"{row['key']}.{suffix}", part) for suffix, part in parts.items()]
     tar = write_tar(Path(folder) / f"{name}.tar", members)
     with atomic_path(tar.with_suffix(".parquet")) as path:
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
     found = Counter(row["status"] for row in rows)
-    stats = {"count": len(rows), "successes": found[SUCCESS]} | {status: found[status] for status in FAILURES}
+    stats = {"count": len(rows), "successes": found[SUCCESS]} | {
+        status: found[status] for status in FAILURES
+    }
     stats |= {"duration": 1.0, "start_time": 0.0, "end_time": 1.0}
-    stats["status_dict"] = {SUCCESS: found[SUCCESS]} | {FAILURES[s]: found[s] for s in FAILURES if found[s]}
+    stats["status_dict"] = {SUCCESS: found[SUCCESS]} | {
+        FAILURES[s]: found[s] for s in FAILURES if found[s]
+    }
     with atomic_path(tar.with_name(f"{name}_stats.json")) as path:
         path.write_text(json.dumps(stats, indent=4))
     return tar

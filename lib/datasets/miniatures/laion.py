@@ -10,15 +10,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lib.core.files import atomic_folder
 from lib.datasets import scenes
-from lib.datasets.counts import write_miniature_card
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.laion import NAME, SPLITS
 from lib.datasets.miniatures.img2dataset import cut, jpeg, write_shard, write_tar
-from lib.files import atomic_folder
 
 N_LINKS = (5, 50)  # of the shards
 N_FAILED = (2, 3)
-TWIN = 7  # link of shard 1 that repeats the one before, picture and caption, as much of the web does
+TWIN = (
+    7  # link of shard 1 that repeats the one before, picture and caption, as much of the web does
+)
 UPPER = "laion2B-en/part-00000-5114fd87-297e-42b0-9d11-50f1df323dfa-c000.snappy.parquet"
 JOINED = "laion2B-en-joined/part-00000-fcd86c9b-36f4-49ff-bea1-8c9a0e029fb7-c000.snappy.parquet"
 
@@ -83,7 +85,9 @@ def _write_metadata(folder: Path) -> None:
         "WIDTH": pa.array([640.0, 640, 640, 400, nan, 1200, 32, 800, 800, 640], pa.float64()),
         "LICENSE": ["?"] * n,
         "NSFW": pa.array(["UNLIKELY"] * 6 + ["UNSURE", "NSFW", None, "UNLIKELY"], pa.string()),
-        "similarity": pa.array([0.34, 0.33, 0.31, 0.30, 0.29, 0.36, 0.30, 0.32, 0.28, nan], pa.float64()),
+        "similarity": pa.array(
+            [0.34, 0.33, 0.31, 0.30, 0.29, 0.36, 0.30, 0.32, 0.28, nan], pa.float64()
+        ),
     }
     joined = {
         "URL": upper["URL"][:4],
@@ -113,7 +117,10 @@ def _traps(picture: bytes, caption: bytes) -> list[tuple[str | tarfile.TarInfo, 
     return [
         (f"{key(0)}.jpg", picture),
         (f"{key(0)}.txt", caption),
-        (f"{key(1)}.v2.jpg", picture),  # a dot in the key: the sample is "000030001", its part "v2.jpg"
+        (
+            f"{key(1)}.v2.jpg",
+            picture,
+        ),  # a dot in the key: the sample is "000030001", its part "v2.jpg"
         (f"{key(1)}.v2.txt", caption),
         (f"{key(2)}.jpg", picture),
         (f"{key(2)}.txt", b""),  # what img2dataset writes for a null caption
@@ -138,4 +145,9 @@ def bomb(side: int = 50_000) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + chunk(b"IEND", b"")
+    )

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.core.files import atomic_folder
 from lib.datasets import scenes
-from lib.datasets.counts import write_miniature_card
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import require_av
 from lib.datasets.miniatures.clips import write_scene_clip
 from lib.datasets.msrvtt import ALL_IN_ONE, NAME, TEST_1K, TEST_1K_HEADER
-from lib.files import atomic_folder
 
 N_1K = 20
 N_SENTENCES = 20
@@ -46,7 +46,11 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
     parts = ["train", "validate"] + ["test"] * (N_1K + 2)
     told = scenes.clip_captions(drawn)
     sentences = [
-        {"caption": told[at][number % len(told[at])], "video_id": video, "sen_id": N_SENTENCES * at + number}
+        {
+            "caption": told[at][number % len(told[at])],
+            "video_id": video,
+            "sen_id": N_SENTENCES * at + number,
+        }
         for at, video in enumerate(ids)
         for number in range(N_SENTENCES - (video == SHORT_OF_ONE))
     ]
@@ -70,7 +74,9 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
         "data_created": "",
     }
     in_1k = list(range(len(ids) - N_1K, len(ids)))
-    in_1k = in_1k[7:-2] + in_1k[:7] + in_1k[-2:]  # not by id, as in the real file; the twins stay last
+    in_1k = (
+        in_1k[7:-2] + in_1k[:7] + in_1k[-2:]
+    )  # not by id, as in the real file; the twins stay last
     full = [five[0] for five in scenes.captions(drawn)]
     with atomic_folder(folder) as room:
         content = {"info": info, "videos": videos, "sentences": sentences}

@@ -6,13 +6,13 @@ import csv
 import json
 from pathlib import Path
 
+from lib.core.files import atomic_folder
 from lib.datasets import scenes
-from lib.datasets.counts import write_miniature_card
+from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import require_av
 from lib.datasets.miniatures.clips import tone, write_scene_clip
 from lib.datasets.segments import PER_CLASS
 from lib.datasets.vggsound import ANNOTATIONS, NAME
-from lib.files import atomic_folder
 
 LABELS = ("playing hammond organ", "bird chirping, tweeting", "dog barking")
 N_TEST, N_TRAIN = 16, 2
@@ -40,7 +40,8 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
     ids = [f"{'-' if at == 0 else 's'}ound{max(at, 1):06}" for at in range(N_TEST + N_TRAIN)]
     ids[2] = ids[1]  # at another time
     rows = [
-        (video, 10 * at, LABELS[at % 3], "test" if at < N_TEST else "train") for at, video in enumerate(ids)
+        (video, 10 * at, LABELS[at % 3], "test" if at < N_TEST else "train")
+        for at, video in enumerate(ids)
     ]
     clips = [f"{video}_{start:06d}" for video, start, _, part in rows if part == "test"]
     subset = [

@@ -6,7 +6,14 @@ describes the corpus.
 """
 
 from lib.datasets.scenes.drawing import SIZE, render, render_clip, render_sketch
-from lib.datasets.scenes.language import KINDS, N_CAPTIONS, caption_choice, captions, clip_captions, words
+from lib.datasets.scenes.language import (
+    KINDS,
+    N_CAPTIONS,
+    caption_choice,
+    captions,
+    clip_captions,
+    words,
+)
 from lib.datasets.scenes.relevance import ceilings, qrels, same_words
 from lib.datasets.scenes.splits import SPLITS, UNSEEN_PAIRS, sample, split_of
 from lib.datasets.scenes.tasks import DIRECTIONS, iter_chunks, task, training_batch

@@ -12,7 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.datasets.scenes.sprites import BACKGROUNDS, SPRITE_SIZES, colour_sprites, sketch_sprites
-from lib.datasets.scenes.world import COUNTS, N_JITTERS, N_LAYOUTS, SceneBatch, canonical, check_integer
+from lib.datasets.scenes.world import (
+    COUNTS,
+    N_JITTERS,
+    N_LAYOUTS,
+    SceneBatch,
+    canonical,
+    check_integer,
+)
 
 SIZE = 64
 _GAP = 2  # free pixels between objects of a group, and from everything to the border
@@ -74,10 +81,16 @@ def place(scenes: SceneBatch) -> Objects:
     """
     offsets, extents = layout_tables()
     size, count, layout = scenes.size.astype(np.int64), scenes.count - 1, scenes.layout  # (n, 2)
-    taken = extents[size, count, layout] + np.array(SPRITE_SIZES)[size][..., None]  # (n, 2, 2) pixels
+    taken = (
+        extents[size, count, layout] + np.array(SPRITE_SIZES)[size][..., None]
+    )  # (n, 2, 2) pixels
     room = np.array([SIZE // 2 - _GAP, SIZE - _GAP]) - taken  # (n, 2, 2)
-    play = np.minimum(room, (6, 8))  # jitter moves a group by at most 3 pixels along and 4 across either way
-    corner = _GAP // 2 + (room - play) // 2 + scenes.jitter.astype(np.int64) * (play + 1) // N_JITTERS
+    play = np.minimum(
+        room, (6, 8)
+    )  # jitter moves a group by at most 3 pixels along and 4 across either way
+    corner = (
+        _GAP // 2 + (room - play) // 2 + scenes.jitter.astype(np.int64) * (play + 1) // N_JITTERS
+    )
     corner[:, 1, 0] += SIZE // 2  # the second group has the right or lower half
     at = corner[:, :, None] + offsets[size, count, layout]  # (n, 2, 3, 2) along, across
     horizontal = (scenes.relation < 2)[:, None, None]
@@ -88,12 +101,16 @@ def place(scenes: SceneBatch) -> Objects:
     return Objects(scene, group, size[scene, group], x[present], y[present])
 
 
-def _paste(canvas: np.ndarray, sprites: tuple[np.ndarray, ...], codes: np.ndarray, objects: Objects) -> None:
+def _paste(
+    canvas: np.ndarray, sprites: tuple[np.ndarray, ...], codes: np.ndarray, objects: Objects
+) -> None:
     """Copies `sprites[size][codes[scene, group]]` of each object onto `canvas` (n, height, width)."""
     for which, table in enumerate(sprites):
         scene, group, _, x, y = (column[objects.size == which] for column in objects)
         side = table.shape[-1]
-        windows = np.lib.stride_tricks.sliding_window_view(canvas, (side, side), axis=(1, 2), writeable=True)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            canvas, (side, side), axis=(1, 2), writeable=True
+        )
         # Windows of different objects are disjoint, so the order of these writes is free.
         windows[scene, y, x] = table[codes[scene, group]]
 

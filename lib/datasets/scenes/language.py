@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.datasets.scenes.world import COLOURS, MOTIONS, SceneBatch, mix64
 
 # What the five captions are for. Every caption states both shapes, colours, counts and the relation.
@@ -83,7 +83,9 @@ class CaptionPlan:
 def plan(scenes: SceneBatch) -> CaptionPlan:
     """Decides the captions of scenes; a function of each scene's `wording` alone."""
     kind = np.arange(N_CAPTIONS)
-    words = mix64(scenes.wording[:, None].astype(np.uint64) * np.uint64(N_CAPTIONS) + kind.astype(np.uint64))
+    words = mix64(
+        scenes.wording[:, None].astype(np.uint64) * np.uint64(N_CAPTIONS) + kind.astype(np.uint64)
+    )
 
     def bits(at: int, n_values: int) -> np.ndarray:  # (n, 5), from 16 of the 64 bits
         field = words >> np.uint64(at) & np.uint64(0xFFFF)
@@ -132,9 +134,18 @@ def _sentences(scenes: SceneBatch, which: np.ndarray) -> list[list[str]]:
     texture = np.where(ordered(told.states_texture[rows, which]), of_scene(scenes.texture), -1)
     template, synonym = told.template[rows, which], told.synonym[rows, which]
     # {b} may be "a pair of", and {a} too where nothing has to agree with it.
-    grouped = np.stack([(template < _VERBLESS) & (synonym >> 9 & 1 == 1), synonym >> 10 & 1 == 1], axis=-1)
+    grouped = np.stack(
+        [(template < _VERBLESS) & (synonym >> 9 & 1 == 1), synonym >> 10 & 1 == 1], axis=-1
+    )
     bits = np.stack([synonym & 15, synonym >> 4 & 15], axis=-1)
-    named = (of_scene(scenes.shape), of_scene(scenes.colour), size, texture, of_scene(scenes.count), bits)
+    named = (
+        of_scene(scenes.shape),
+        of_scene(scenes.colour),
+        size,
+        texture,
+        of_scene(scenes.count),
+        bits,
+    )
     nouns = np.stack(named, axis=-1)  # (n, m, 2, 6)
     sentence = np.stack([template, scenes.relation[:, None] ^ first, synonym >> 8 & 1], axis=-1)
     return [
@@ -142,7 +153,9 @@ def _sentences(scenes: SceneBatch, which: np.ndarray) -> list[list[str]]:
             _sentence(*form, a[4], _noun_phrase(*a, a_grouped), _noun_phrase(*b, b_grouped))
             for form, (a, b), (a_grouped, b_grouped) in zip(forms, pairs, groupings, strict=True)
         ]
-        for forms, pairs, groupings in zip(sentence.tolist(), nouns.tolist(), grouped.tolist(), strict=True)
+        for forms, pairs, groupings in zip(
+            sentence.tolist(), nouns.tolist(), grouped.tolist(), strict=True
+        )
     ]
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lib.core.qrels import Qrels
 from lib.datasets.scenes.language import KINDS, N_CAPTIONS, CaptionPlan, plan
 from lib.datasets.scenes.world import SceneBatch, exchange_groups
-from lib.qrels import Qrels
 
 TRUE, ONE_DETAIL_OFF, SAME_OBJECTS = 3, 2, 1  # grades
 _PAIRS_AT_A_TIME = 1 << 20
@@ -36,7 +36,9 @@ def _joined(keys: np.ndarray, gallery_keys: np.ndarray) -> Iterator[tuple[np.nda
 
 
 def _end_to_end(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])  # no parts at all where there are no scenes
+    return np.concatenate(
+        [np.zeros(0, dtype=np.int64), *parts]
+    )  # no parts at all where there are no scenes
 
 
 def _by_pair(scenes: SceneBatch, caption_plan: CaptionPlan | None = None):
@@ -78,8 +80,12 @@ def qrels(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
     for i, j in _joined(key(asked), key(shown)):
         # Both groups of a pair (i, j) correspond, since the two pairs of a scene differ.
         wrong = (asked.count[i] != shown.count[j]).sum(axis=1)[:, None]  # (pairs, 1)
-        wrong = wrong + (states_size[i] & (asked.size[i] != shown.size[j])[:, None]).sum(axis=2)  # (pairs, 5)
-        wrong = wrong + (states_texture[i] & (asked.texture[i] != shown.texture[j])[:, None]).sum(axis=2)
+        wrong = wrong + (states_size[i] & (asked.size[i] != shown.size[j])[:, None]).sum(
+            axis=2
+        )  # (pairs, 5)
+        wrong = wrong + (states_texture[i] & (asked.texture[i] != shown.texture[j])[:, None]).sum(
+            axis=2
+        )
         placed = (asked.relation[i] == shown.relation[j])[:, None]
         details = np.where(wrong == 0, TRUE, np.where(wrong == 1, ONE_DETAIL_OFF, SAME_OBJECTS))
         grade = np.where(placed, details, SAME_OBJECTS)  # (pairs, 5)
@@ -123,7 +129,10 @@ def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
         return code * 2 + batch.relation // 2
 
     # (n, 5, n_values) and (m, n_values)
-    stated = [_tally(scenes.size, told.states_size, 2), _tally(scenes.texture, told.states_texture, 3)]
+    stated = [
+        _tally(scenes.size, told.states_size, 2),
+        _tally(scenes.texture, told.states_texture, 3),
+    ]
     shown = [_tally(gallery.size, None, 2), _tally(gallery.texture, None, 3)]
     rows, items = [], []
     for i, j in _joined(key(scenes), key(gallery)):

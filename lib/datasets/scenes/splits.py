@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.checks import check_choice
+from lib.core.checks import check_choice
 from lib.datasets.scenes.world import (
     DOMAIN,
     SceneBatch,
@@ -40,7 +40,12 @@ def compositions() -> dict[str, np.ndarray]:
     split = np.where(percent < _TRAIN_BELOW, 0, np.where(percent < _VALIDATION_BELOW, 1, 2))
     unseen = np.isin(pair, [s * 8 + c for s, c in UNSEEN_PAIRS]).any(axis=1)
     split[unseen] = 3
-    return {"code": (pair[:, 0] * 64 + pair[:, 1]) * 2 + axis, "pair": pair, "axis": axis, "split": split}
+    return {
+        "code": (pair[:, 0] * 64 + pair[:, 1]) * 2 + axis,
+        "pair": pair,
+        "axis": axis,
+        "split": split,
+    }
 
 
 def split_of(scenes: SceneBatch) -> np.ndarray:

@@ -118,7 +118,9 @@ def coverages() -> tuple[np.ndarray, ...]:
     result = []
     for size, side in enumerate(SPRITE_SIZES):
         n = side * GRID
-        steps = 2 * np.arange(n) + 1 - n  # odd numbers symmetric about 0: twice the position from the centre
+        steps = (
+            2 * np.arange(n) + 1 - n
+        )  # odd numbers symmetric about 0: twice the position from the centre
         x, y = (steps * 1000 // n)[None, :], (-steps * 1000 // n)[:, None]
         rows, columns = (steps[:, None] - 1) // 2, (steps[None, :] - 1) // 2
         layers = np.zeros((len(SHAPES), len(TEXTURES), 3, n, n), dtype=np.int64)
@@ -142,12 +144,16 @@ def colour_sprites() -> tuple[np.ndarray, ...]:
     """
     full = GRID * GRID
     colours = np.array([PALETTE[name] for name in COLOURS])  # (8, 3)
-    paints = np.stack([colours * 9 // 16, colours, (colours + 9 * 255) // 10], axis=1)  # (8, 3 layers, 3)
+    paints = np.stack(
+        [colours * 9 // 16, colours, (colours + 9 * 255) // 10], axis=1
+    )  # (8, 3 layers, 3)
     grounds = np.array(BACKGROUNDS)
     result = []
     for layers in coverages():
         paint = np.einsum("stlyx,clk->ctsyxk", layers, paints)  # (colour, texture, shape, y, x, 3)
-        ground = (full - layers.sum(axis=2)).swapaxes(0, 1)[..., None] * grounds[:, None, None, None, None, :]
+        ground = (full - layers.sum(axis=2)).swapaxes(0, 1)[..., None] * grounds[
+            :, None, None, None, None, :
+        ]
         mixed = (paint[None] + ground[:, None] + full // 2) // full
         result.append(np.pad(mixed, [(0, 0)] * 6 + [(0, 1)]).astype(np.uint8))
     return tuple(result)

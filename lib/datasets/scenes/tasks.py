@@ -6,20 +6,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lib.checks import check_choice
+from lib.core.checks import check_choice
+from lib.core.task import RetrievalTask
 from lib.datasets.scenes.drawing import render
 from lib.datasets.scenes.language import N_CAPTIONS, captions
 from lib.datasets.scenes.relevance import TRUE, qrels
 from lib.datasets.scenes.splits import SPLITS, sample
 from lib.datasets.scenes.world import SceneBatch, check_integer
-from lib.task import RetrievalTask
 
 DIRECTIONS = ("text_to_image", "image_to_text")
 DEFAULT_IMAGES = {"train": 1000, "validation": 1000, "test": 5000, "test_unseen": 5000}
 
 
 def task(
-    split: str = "test", direction: str = "text_to_image", n_images: int | None = None, *, seed: int = 0
+    split: str = "test",
+    direction: str = "text_to_image",
+    n_images: int | None = None,
+    *,
+    seed: int = 0,
 ) -> RetrievalTask:
     """Captions to images, or images to captions: the COCO-5K protocol on scenes.
 
@@ -52,10 +56,17 @@ def task(
     judged = qrels(scenes)
     common = {"name": "scenes", "split": split, "hit_grade": TRUE, "datasheet": "scenes"}
     if direction == "image_to_text":
-        return RetrievalTask(direction=direction, queries=images, gallery=texts, qrels=judged.T, **common)
+        return RetrievalTask(
+            direction=direction, queries=images, gallery=texts, qrels=judged.T, **common
+        )
     owner = np.arange(n_images * N_CAPTIONS) // N_CAPTIONS
     return RetrievalTask(
-        direction=direction, queries=texts, gallery=images, qrels=judged, query_groups=owner, **common
+        direction=direction,
+        queries=texts,
+        gallery=images,
+        qrels=judged,
+        query_groups=owner,
+        **common,
     )
 
 

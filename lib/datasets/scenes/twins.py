@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.checks import check_choice
+from lib.core.checks import check_choice
+from lib.core.task import RetrievalTask
 from lib.datasets.scenes.drawing import render
 from lib.datasets.scenes.language import N_CAPTIONS, captions
 from lib.datasets.scenes.relevance import TRUE, qrels
 from lib.datasets.scenes.splits import SPLITS, sample, split_of
 from lib.datasets.scenes.tasks import DIRECTIONS
-from lib.datasets.scenes.world import SceneBatch, check_integer, concatenate, swap_colours, swap_relation
-from lib.task import RetrievalTask
+from lib.datasets.scenes.world import (
+    SceneBatch,
+    check_integer,
+    concatenate,
+    swap_colours,
+    swap_relation,
+)
 
 # What each of the four images of a scene has exchanged, in gallery order.
 TWINS = ("nothing", "places", "colours", "both")
@@ -24,7 +30,9 @@ def can_be_swapped(scenes: SceneBatch) -> np.ndarray:
     Colours must differ, or exchanging them changes nothing; shapes must differ, or it changes as much as
     exchanging places. Exchanged colours may make one of the held-out (shape, colour) pairs.
     """
-    differ = (scenes.shape[:, 0] != scenes.shape[:, 1]) & (scenes.colour[:, 0] != scenes.colour[:, 1])
+    differ = (scenes.shape[:, 0] != scenes.shape[:, 1]) & (
+        scenes.colour[:, 0] != scenes.colour[:, 1]
+    )
     return differ & (split_of(swap_colours(scenes)) == split_of(scenes))
 
 

@@ -12,14 +12,19 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 
 SHAPES = ("circle", "square", "triangle", "diamond", "star", "cross", "heart", "moon")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 SIZES = ("small", "large")
 TEXTURES = ("solid", "striped", "dotted")
 COUNTS = (1, 2, 3)
-RELATIONS = ("left of", "right of", "above", "below")  # r ^ 1 is the converse of r; r // 2 is the axis
+RELATIONS = (
+    "left of",
+    "right of",
+    "above",
+    "below",
+)  # r ^ 1 is the converse of r; r // 2 is the axis
 MOTIONS = ("left", "right", "up", "down")
 
 N_LAYOUTS, N_JITTERS, N_BACKGROUNDS = 4, 16, 8
@@ -121,7 +126,10 @@ def concatenate(batches: Iterable[SceneBatch]) -> SceneBatch:
     """One batch from several, in order."""
     batches = list(batches)
     return SceneBatch(
-        **{f.name: np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(SceneBatch)}
+        **{
+            f.name: np.concatenate([getattr(b, f.name) for b in batches])
+            for f in fields(SceneBatch)
+        }
     )
 
 
@@ -176,7 +184,9 @@ def mix64(x: np.ndarray) -> np.ndarray:
 def check_integer(value: int, name: str, smallest: int, largest: int = 2**63 - 1) -> int:
     """`value` as an int in `smallest..largest`, or an error that says what was given."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise RetrievalInputError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+        raise RetrievalInputError(
+            f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
+        )
     if not smallest <= value <= largest:
         raise RetrievalInputError(f"{name} must be in {smallest}..{largest}, got {value}")
     return int(value)

@@ -3,12 +3,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError
 from lib.datasets.laion import ShardPictures, load, same_captions
 from lib.datasets.laion.img2dataset import check_shard
 from lib.datasets.miniatures.laion import TWIN, write_miniature
-from lib.datasets.published import CORPORA
-from lib.files import MissingFileError
+from lib.datasets.registry import CORPORA
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,9 @@ def test_identical_captions_are_relevant_to_each_others_pictures():
 
 def test_the_miniature_loads_whole(corpus):
     assert corpus.name == "laion (miniature)" and corpus.captions == "one per picture"
-    assert [count.text() for count in corpus.counts] == ["found 50 of 50 samples"] and not corpus.missing
+    assert [count.text() for count in corpus.counts] == [
+        "found 50 of 50 samples"
+    ] and not corpus.missing
     twins = [f"0000100{TWIN - 1:02d}", f"0000100{TWIN:02d}"]
     first, second = (corpus.item_ids.index(key) for key in twins)
     assert corpus.qrels.row(first)[0].tolist() == [first, second]
@@ -43,7 +45,9 @@ def test_the_miniature_loads_whole(corpus):
 
 def test_pictures_are_read_from_their_place_in_the_shard(corpus):
     assert corpus.media.names[3] == "00001.tar/000010000.jpg"
-    assert all(corpus.media[i].size == (64, 64) and corpus.media[i].mode == "RGB" for i in (0, 3, 49))
+    assert all(
+        corpus.media[i].size == (64, 64) and corpus.media[i].mode == "RGB" for i in (0, 3, 49)
+    )
     part = corpus.take_items([49, 3])
     assert isinstance(part.media, ShardPictures) and part.item_ids == (
         corpus.item_ids[49],
@@ -100,14 +104,18 @@ def test_damage_raises_even_when_no_table_says_what_is_missing(root, tmp_path):
     content = (root / "shards" / "00001.tar").read_bytes()
     (tmp_path / "00001.tar").write_bytes(content[: len(content) // 2 // 512 * 512])
     assert check_shard(tmp_path / "00001.tar").tar.damage
-    with pytest.raises(RetrievalInputError, match=r"found \d+ of \d+ samples; first missing: 00001\.tar \("):
+    with pytest.raises(
+        RetrievalInputError, match=r"found \d+ of \d+ samples; first missing: 00001\.tar \("
+    ):
         load(tmp_path)
 
 
 def test_a_table_that_cannot_be_used_is_named(root, tmp_path):
     (tmp_path / "00000.tar").write_bytes((root / "shards" / "00000.tar").read_bytes())
     (tmp_path / "00000.parquet").write_bytes(b"PAR1")
-    with pytest.raises(RetrievalInputError, match=r"00000\.tar \(00000\.parquet is no Parquet file"):
+    with pytest.raises(
+        RetrievalInputError, match=r"00000\.tar \(00000\.parquet is no Parquet file"
+    ):
         load(tmp_path)
     assert len(load(tmp_path, allow_partial=True).item_ids) == 3
 
@@ -128,5 +136,7 @@ def test_bad_input(tmp_path):
 
 
 def test_captions_that_nearly_all_pictures_share_are_refused_before_they_fill_the_memory():
-    with pytest.raises(RetrievalInputError, match="give 400,000,001 .* 20,000 have the caption 'pic'"):
+    with pytest.raises(
+        RetrievalInputError, match="give 400,000,001 .* 20,000 have the caption 'pic'"
+    ):
         same_captions(["other", *["pic"] * 20_000])

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import MissingFileError
 from lib.datasets.laion import img2dataset
 from lib.datasets.laion.img2dataset import Row, Shard, check_shard, shard_paths
 from lib.datasets.miniatures.img2dataset import FAILURES, SCHEMA, cut, write_shard, write_tar
-from lib.files import MissingFileError
 
 PICTURES = np.zeros((5, 8, 8, 3), np.uint8)
 CAPTIONS = [f"caption {i}" for i in range(5)]
@@ -24,7 +24,8 @@ def test_three_of_five_links_gave_a_sample(tar):
     shard = Shard(tar)
     found = {sample.key: (row.caption, sample.caption(), row.url) for sample, row in shard}
     assert found == {
-        f"00000000{i}": (f"caption {i}", f"caption {i}", f"https://example.org/0/{i}.jpg") for i in (0, 2, 4)
+        f"00000000{i}": (f"caption {i}", f"caption {i}", f"https://example.org/0/{i}.jpg")
+        for i in (0, 2, 4)
     }
     assert shard.rows["000000003"] == Row(
         "failed_to_resize", "https://example.org/0/3.jpg", "caption 3", FAILURES["failed_to_resize"]
@@ -53,10 +54,14 @@ def test_rows_without_samples_and_samples_without_rows(tar):
     rows = {sample.key: row for sample, row in shard}
     assert [key for key, row in rows.items() if row is None] == ["000000001", "000000003"]
     report = shard.report
-    assert report.without_row == ["000000001", "000000003"] and report.without_sample == ["000000000"]
+    assert report.without_row == ["000000001", "000000003"] and report.without_sample == [
+        "000000000"
+    ]
     assert not report.ok
     assert "1 downloaded according to the table, not in the tar: 000000000" in report.text()
-    assert "2 in the tar, not downloaded according to the table: 000000001, 000000003" in report.text()
+    assert (
+        "2 in the tar, not downloaded according to the table: 000000001, 000000003" in report.text()
+    )
 
 
 def test_a_cut_shard_is_told_by_its_table(tar):
@@ -70,7 +75,10 @@ def test_without_a_table_the_samples_are_read_all_the_same(tar):
     tar.with_suffix(".parquet").unlink()
     shard = Shard(tar)
     assert [row for _, row in shard] == [None] * 3
-    assert shard.report.ok and shard.report.text() == "00000.tar: found 3 samples; no table of the links"
+    assert (
+        shard.report.ok
+        and shard.report.text() == "00000.tar: found 3 samples; no table of the links"
+    )
 
 
 def test_statistics_are_compared_with_the_table(tar):
@@ -94,7 +102,10 @@ def test_the_table_has_the_columns_of_img2dataset(tar):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda table: table.take([0, 1, 1]), "row 2: the key '000000001' must be text, and there once"),
+        (
+            lambda table: table.take([0, 1, 1]),
+            "row 2: the key '000000001' must be text, and there once",
+        ),
         (lambda table: table.drop_columns(["status"]), "no column 'status'"),
         (None, "is no Parquet file"),
     ],
@@ -116,7 +127,9 @@ def test_a_table_that_would_not_fit_is_not_read(tar, monkeypatch):
 
 
 def test_a_long_list_of_refusals_is_cut_for_reading(tmp_path):
-    report = check_shard(write_tar(tmp_path / "00000.tar", [(f"../{i}.jpg", b"") for i in range(7)]))
+    report = check_shard(
+        write_tar(tmp_path / "00000.tar", [(f"../{i}.jpg", b"") for i in range(7)])
+    )
     assert len(report.tar.refused) == 7 and report.text().count("refused '") == 5
     assert "refused 2 more members" in report.text()
 

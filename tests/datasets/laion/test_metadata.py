@@ -2,11 +2,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.laion.filters import Filters
 from lib.datasets.laion.metadata import COLUMNS, Scan, Step, schema_of
 from lib.datasets.miniatures.laion import JOINED, UPPER, write_miniature
-from lib.files import DamagedFileError, MissingFileError
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,12 @@ def test_null_and_blank_texts_are_counted(root):
 @pytest.mark.parametrize(
     ("filters", "ids", "failed", "unstated"),
     [
-        ({"min_side": 256}, [1, 2, 3, 4, 8, 9, 10], 2, 1),  # 1200 x 100 and 32 x 32; one width is NaN
+        (
+            {"min_side": 256},
+            [1, 2, 3, 4, 8, 9, 10],
+            2,
+            1,
+        ),  # 1200 x 100 and 32 x 32; one width is NaN
         ({"min_side": 480}, [1, 2, 3, 8, 9, 10], 3, 1),
         ({"min_pixels": 120_000}, [1, 2, 3, 4, 6, 8, 9, 10], 1, 1),
         ({"max_aspect": 1}, [7], 8, 1),
@@ -77,7 +82,10 @@ def test_each_filter_of_the_upper_case_release(root, filters, ids, failed, unsta
     ("filters", "hashes"),
     [
         ({"max_punsafe": 0.98}, [-8_021_334_502_111, 2**62, 17]),
-        ({"max_punsafe": 0.99}, [-8_021_334_502_111, 2**62, 17, -1]),  # 0.99 as float32, in file and bound
+        (
+            {"max_punsafe": 0.99},
+            [-8_021_334_502_111, 2**62, 17, -1],
+        ),  # 0.99 as float32, in file and bound
         ({"max_pwatermark": 0.5}, [-8_021_334_502_111, 2**62, -1]),
         ({"languages": ("de", "fr")}, [-1]),
     ],
@@ -132,7 +140,9 @@ def test_a_side_of_zero_has_no_shape(tmp_path):
 def test_a_cut_file_is_refused_with_its_name(root, tmp_path, keep):
     path = tmp_path / "part.parquet"
     path.write_bytes((root / UPPER).read_bytes()[:keep])
-    with pytest.raises(DamagedFileError, match=r"part\.parquet is no Parquet file.*download it again"):
+    with pytest.raises(
+        DamagedFileError, match=r"part\.parquet is no Parquet file.*download it again"
+    ):
         Scan(path)
 
 
@@ -158,7 +168,9 @@ def test_missing_files(tmp_path):
 
 
 def test_columns_that_are_not_there(root):
-    with pytest.raises(RetrievalInputError, match="no column 'punsafe' and the filter 'punsafe <= 0.5' asks"):
+    with pytest.raises(
+        RetrievalInputError, match="no column 'punsafe' and the filter 'punsafe <= 0.5' asks"
+    ):
         Scan(root / UPPER, Filters(max_punsafe=0.5))
     with pytest.raises(RetrievalInputError, match="no column 'hash' and it is wanted"):
         Scan(root / UPPER, columns=["hash"])

@@ -3,11 +3,11 @@ import tarfile
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Sample, TarSamples
 from lib.datasets.miniatures.img2dataset import cut, jpeg, write_tar
 from lib.datasets.miniatures.laion import bomb
-from lib.files import DamagedFileError, MissingFileError
 
 
 def members(*keys, parts=("jpg", "txt", "json")):
@@ -44,10 +44,13 @@ def test_samples_are_those_of_webdataset(tmp_path):
     webdataset = pytest.importorskip("webdataset")
     folder = tarfile.TarInfo("00")
     folder.type = tarfile.DIRTYPE
-    content = members("000000000", "000000001", "00/2", "k.e/y") + members("3", parts=("v2.jpg", "V2.txt"))
+    content = members("000000000", "000000001", "00/2", "k.e/y") + members(
+        "3", parts=("v2.jpg", "V2.txt")
+    )
     path = write(tmp_path, [("__index__", b"{}"), (folder, b""), *content])
     theirs = [
-        {name: part for name, part in sample.items() if not name.startswith("__")} | {"": sample["__key__"]}
+        {name: part for name, part in sample.items() if not name.startswith("__")}
+        | {"": sample["__key__"]}
         for sample in webdataset.WebDataset(str(path), shardshuffle=False, empty_check=False)
     ]
     assert [sample.parts | {"": sample.key} for sample in TarSamples(path)] == theirs
@@ -170,7 +173,12 @@ def test_a_member_larger_than_the_limit_is_passed_over_unread(tmp_path):
 
 
 def test_a_sample_larger_than_the_limit_loses_the_part_that_breaks_it(tmp_path):
-    content = [("a.jpg", b"x" * 60), ("a.txt", b"y" * 50), ("b.jpg", b"x" * 101), ("c.jpg", b"x" * 100)]
+    content = [
+        ("a.jpg", b"x" * 60),
+        ("a.txt", b"y" * 50),
+        ("b.jpg", b"x" * 101),
+        ("c.jpg", b"x" * 100),
+    ]
     reader = TarSamples(write(tmp_path, content), max_bytes=100)
     assert {sample.key: list(sample.parts) for sample in reader} == {"a": ["jpg"], "c": ["jpg"]}
     assert [name for name, _ in reader.report.refused] == ["a.txt", "b.jpg"]
@@ -193,7 +201,9 @@ def test_a_part_twice_and_a_key_that_comes_back_are_refused(tmp_path):
 
 def test_the_parts_of_a_sample():
     picture = np.full((8, 9, 3), 200, np.uint8)
-    sample = Sample("a", {"txt": b" a grey square\n", "jpg": jpeg(picture), "json": b'{"url": "u"}'})
+    sample = Sample(
+        "a", {"txt": b" a grey square\n", "jpg": jpeg(picture), "json": b'{"url": "u"}'}
+    )
     assert sample.caption() == "a grey square" and sample.notes() == {"url": "u"}
     assert sample.picture().size == (9, 8) and sample.picture().mode == "RGB"
     assert Sample("a", {}).notes() == {}

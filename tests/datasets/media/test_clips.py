@@ -9,13 +9,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.media import decoding
 from lib.datasets.media.clips import AudioFiles, ClipFiles, find_names
 from lib.datasets.media.decoding import read_frames, sample_times
 from lib.datasets.media.waveforms import RATE, read_waveform
 from lib.datasets.miniatures.clips import write_clip
-from lib.files import DamagedFileError, MissingFileError
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,13 @@ def grey(tmp_path_factory):
     """A clip of 80 frames at 4 a second in which frame i has the grey value 3 i, and 440 Hz all along."""
     pytest.importorskip("av")
     root = tmp_path_factory.mktemp("clips")
-    frames = np.broadcast_to((3 * np.arange(80, dtype=np.uint8))[:, None, None, None], (80, 32, 48, 3))
+    frames = np.broadcast_to(
+        (3 * np.arange(80, dtype=np.uint8))[:, None, None, None], (80, 32, 48, 3)
+    )
     seconds = np.arange(20 * RATE) / RATE
-    write_clip(root / "grey.mp4", frames, 4, 0.5 * np.sin(2 * np.pi * 440 * seconds).astype(np.float32))
+    write_clip(
+        root / "grey.mp4", frames, 4, 0.5 * np.sin(2 * np.pi * 440 * seconds).astype(np.float32)
+    )
     write_clip(root / "short.mp4", frames[:2], 4)
     return root
 
@@ -54,16 +58,27 @@ def test_a_part_of_a_clip_is_the_same_with_and_without_a_jump(grey):
     everything = read_frames(grey / "grey.mp4", 80)
     assert shown(everything) == list(range(80))
     assert np.array_equal(read_frames(grey / "grey.mp4", 4, 10, 12), everything[[41, 43, 45, 47]])
-    assert shown(read_frames(grey / "grey.mp4", 2, 18, 99)) == [74, 78]  # an end behind the clip is its end
+    assert shown(read_frames(grey / "grey.mp4", 2, 18, 99)) == [
+        74,
+        78,
+    ]  # an end behind the clip is its end
 
 
 def test_a_short_clip_repeats_frames_rather_than_give_fewer(grey):
-    assert shown(read_frames(grey / "short.mp4", 5)) == [0, 0, 1, 1, 1]  # at .05, .15, .25, .35, .45 of .5 s
+    assert shown(read_frames(grey / "short.mp4", 5)) == [
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]  # at .05, .15, .25, .35, .45 of .5 s
 
 
 def test_waveforms_have_the_tone_the_rate_and_the_part_that_is_asked_for(grey):
     whole = read_waveform(grey / "grey.mp4")
-    assert whole.dtype == np.float32 and abs(whole.size - 20 * 16_000) < 2_048  # AAC frames are 1,024 long
+    assert (
+        whole.dtype == np.float32 and abs(whole.size - 20 * 16_000) < 2_048
+    )  # AAC frames are 1,024 long
     part = read_waveform(grey / "grey.mp4", 8_000, 2, 3)
     assert part.shape == (8_000,)
     assert np.abs(np.fft.rfft(part)).argmax() == 440
@@ -94,7 +109,9 @@ def test_a_file_that_is_missing_cut_or_silent_is_named(grey, tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
     for name in ("empty.mp4", "cut.mp4"):
-        with pytest.raises(DamagedFileError, match=f"{name} cannot be read as video.*Get the file again"):
+        with pytest.raises(
+            DamagedFileError, match=f"{name} cannot be read as video.*Get the file again"
+        ):
             read_frames(tmp_path / name)
     with pytest.raises(MissingFileError, match="gone.mp4 is missing"):
         read_frames(tmp_path / "gone.mp4")
@@ -108,7 +125,9 @@ def test_numbers_that_no_sound_has_are_damage(tmp_path):
 
     def sound(name, rate, samples):
         data = samples.astype("<f4").tobytes()
-        head = struct.pack("<4sI8sIHHIIHH", b"RIFF", 36 + len(data), b"WAVEfmt ", 16, 3, 1, rate, 4, 4, 32)
+        head = struct.pack(
+            "<4sI8sIHHIIHH", b"RIFF", 36 + len(data), b"WAVEfmt ", 16, 3, 1, rate, 4, 4, 32
+        )
         (tmp_path / name).write_bytes(head + struct.pack("<4sI", b"data", len(data)) + data)
 
     sound("fast.wav", 2**31 - 1, np.zeros(100))
@@ -117,7 +136,10 @@ def test_numbers_that_no_sound_has_are_damage(tmp_path):
     data = (tmp_path / "good.mp4").read_bytes()
     at = data.index(b"stts") + 8
     (tmp_path / "table.mp4").write_bytes(data[:at] + struct.pack(">I", 2**31 - 1) + data[at + 4 :])
-    for name, why in (("fast.wav", "2,147,483,647 samples a second"), ("nan.wav", "not finite numbers")):
+    for name, why in (
+        ("fast.wav", "2,147,483,647 samples a second"),
+        ("nan.wav", "not finite numbers"),
+    ):
         with pytest.raises(DamagedFileError, match=f"{name}.*{why}"):
             read_waveform(tmp_path / name)
     with pytest.raises(DamagedFileError, match="table.mp4 cannot be read as video"):
@@ -129,20 +151,28 @@ def test_a_slide_show_is_held_and_a_film_that_ends_early_is_damaged(tmp_path):
     with av.open(str(tmp_path / "slides.mkv"), "w") as container:
         stream = container.add_stream("mpeg4", rate=4)
         stream.height, stream.width = 32, 32
-        for stamp, grey in ((0, 60), (1, 90), (2, 120), (60, 150)):  # the third stays for 14.5 seconds
+        for stamp, grey in (
+            (0, 60),
+            (1, 90),
+            (2, 120),
+            (60, 150),
+        ):  # the third stays for 14.5 seconds
             frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), grey, np.uint8), format="rgb24")
             frame.pts = stamp
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert shown(read_frames(tmp_path / "slides.mkv", 4)) == [39, 39, 39, 39]  # 117 of 120: lossy
     data = (tmp_path / "slides.mkv").read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(data[: data.rindex(b"\x1f\x43\xb6\x75")])  # without the last cluster
+    (tmp_path / "cut.mkv").write_bytes(
+        data[: data.rindex(b"\x1f\x43\xb6\x75")]
+    )  # without the last cluster
     with pytest.raises(DamagedFileError, match="no frame in its last seconds.*lasts 15.25 s"):
         read_frames(tmp_path / "cut.mkv", 4)
 
 
 @pytest.mark.parametrize(
-    "text", ["#EXTM3U\n#EXTINF:10,\ngrey.mp4\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile grey.mp4\n"]
+    "text",
+    ["#EXTM3U\n#EXTINF:10,\ngrey.mp4\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile grey.mp4\n"],
 )
 def test_a_playlist_under_the_name_of_a_clip_is_not_followed(grey, text):
     (grey / "list.mp4").write_text(text)
@@ -188,7 +218,10 @@ def test_names_are_found_in_the_first_layout_that_has_them(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = find_names(
-        tmp_path, ["a", "b", ("c", "-c"), "d"], ["videos/all", "videos", "other", "none"], [".mp4", ".webm"]
+        tmp_path,
+        ["a", "b", ("c", "-c"), "d"],
+        ["videos/all", "videos", "other", "none"],
+        [".mp4", ".webm"],
     )
     assert found == ["videos/all/a.mp4", "videos/b.webm", "other/-c.mp4", "videos/all/d.mp4"]
 
@@ -217,7 +250,9 @@ def write_film(path, first_frame=0, rotation=0, aspect=1, seconds_of_sound=10):
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         for i in range(seconds_of_sound * 50):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), format="s16", layout="mono")
+            frame = av.AudioFrame.from_ndarray(
+                np.zeros((1, 960), np.int16), format="s16", layout="mono"
+            )
             frame.sample_rate, frame.pts = 48_000, i * 960
             container.mux(audio.encode(frame))
         container.mux(audio.encode(None))
@@ -235,9 +270,9 @@ def test_time_is_the_span_of_the_picture_not_of_the_sound(tmp_path):
 def test_frames_are_upright(tmp_path):
     corners = {0: (0, 0), 90: (-1, 0), 180: (-1, -1), -90: (0, -1)}  # counter-clockwise degrees
     for degrees, (row, column) in corners.items():
-        frame = read_frames(write_film(tmp_path / f"{degrees}.mp4", rotation=degrees, seconds_of_sound=1), 1)[
-            0
-        ]
+        frame = read_frames(
+            write_film(tmp_path / f"{degrees}.mp4", rotation=degrees, seconds_of_sound=1), 1
+        )[0]
         assert frame.shape[:2] == ((32, 64) if degrees in (0, 180) else (64, 32))
         cut = [slice(1, 8) if at == 0 else slice(-8, -1) for at in (row, column)]
         assert frame[tuple(cut)].mean() > 200, degrees

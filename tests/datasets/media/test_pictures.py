@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.media.files import find_damaged
 from lib.datasets.media.pictures import FORMATS, PictureFiles, open_picture
-from lib.files import DamagedFileError, MissingFileError
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, pixels: bytes, bits: int = 8, colour: int = 2, extra: bytes = b"") -> bytes:
+def png(
+    width: int, height: int, pixels: bytes, bits: int = 8, colour: int = 2, extra: bytes = b""
+) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + extra + body
@@ -70,7 +72,9 @@ def test_pixel_limit(root):
 @pytest.mark.parametrize("size", [(1, 70_000), (70_000, 1)])
 def test_a_picture_of_endless_sides_is_refused(root, size):
     (root / "line.png").write_bytes(bomb(*size))
-    with pytest.raises(RetrievalInputError, match=r"line\.png is too long: .* at most 65,535 a side"):
+    with pytest.raises(
+        RetrievalInputError, match=r"line\.png is too long: .* at most 65,535 a side"
+    ):
         open_picture(root / "line.png")
 
 
@@ -98,7 +102,9 @@ def test_damage(root):
         open_picture(whole[: len(whole) // 2], name="shard 3: 7.jpg")
     for junk in (b"", b"<html>not found</html>"):
         (root / "junk.jpg").write_bytes(junk)
-        with pytest.raises(DamagedFileError, match=r"junk\.jpg is (empty|not a picture).*one of JPEG"):
+        with pytest.raises(
+            DamagedFileError, match=r"junk\.jpg is (empty|not a picture).*one of JPEG"
+        ):
             open_picture(root / "junk.jpg")
     with pytest.raises(MissingFileError, match=r"none\.jpg"):
         open_picture(root / "none.jpg")
@@ -161,7 +167,8 @@ def test_whatever_a_decoder_raises_the_picture_is_damaged():
     others = [noise.rotate(90), noise.rotate(180)]
     files = [saved(noise, kind) for kind in FORMATS]
     files += [
-        saved(noise, kind, save_all=True, append_images=others) for kind in ("PNG", "GIF", "WEBP", "TIFF")
+        saved(noise, kind, save_all=True, append_images=others)
+        for kind in ("PNG", "GIF", "WEBP", "TIFF")
     ]
     rng, leaked = np.random.default_rng(1), []
     for data in files:
@@ -216,7 +223,11 @@ def test_the_camera_orientation_is_applied():
             saved(left_red, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
         )
         assert upright.size == (2, 4), kind
-        assert upright.getpixel((0, 0)) == (255, 0, 0) and upright.getpixel((0, 3)) == (0, 0, 255), kind
+        assert upright.getpixel((0, 0)) == (255, 0, 0) and upright.getpixel((0, 3)) == (
+            0,
+            0,
+            255,
+        ), kind
     grey = Image.fromarray(np.zeros((2, 4), dtype=np.uint16))
     assert open_picture(saved(grey, "PNG", exif=exif)).size == (2, 4)
 

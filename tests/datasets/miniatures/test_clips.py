@@ -7,15 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from lib.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError
 from lib.datasets import scenes
-from lib.datasets.counts import MINIATURE
+from lib.datasets.completeness import MINIATURE
 from lib.datasets.media import decoding
 from lib.datasets.media.decoding import read_frames
 from lib.datasets.miniatures import activitynet, audioset, msrvtt, vggsound
 from lib.datasets.miniatures.clips import write_clip, write_scene_clip
 
-ALL = pytest.mark.parametrize("miniature", [activitynet, audioset, msrvtt, vggsound], ids=lambda m: m.NAME)
+ALL = pytest.mark.parametrize(
+    "miniature", [activitynet, audioset, msrvtt, vggsound], ids=lambda m: m.NAME
+)
 
 
 @ALL

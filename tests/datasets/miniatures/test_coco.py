@@ -12,7 +12,8 @@ from lib.datasets.miniatures import coco as miniature
 from lib.datasets.scenes import captions, render, swap_colours, swap_relation
 
 pytestmark = pytest.mark.skipif(
-    not coco_judgements.available(), reason="eccv-caption is not installed: pip install eccv-caption==0.1.0"
+    not coco_judgements.available(),
+    reason="eccv-caption is not installed: pip install eccv-caption==0.1.0",
 )
 
 
@@ -36,7 +37,15 @@ def test_records_have_the_fields_of_the_format(root):
     data = json.loads((root / "dataset_coco.json").read_text())
     assert set(data) == {"images", "dataset"} and data["dataset"] == "coco"
     for number, image in enumerate(data["images"]):
-        assert set(image) == {"filepath", "sentids", "filename", "imgid", "split", "sentences", "cocoid"}
+        assert set(image) == {
+            "filepath",
+            "sentids",
+            "filename",
+            "imgid",
+            "split",
+            "sentences",
+            "cocoid",
+        }
         assert image["imgid"] == number
         assert image["sentids"] == [sentence["sentid"] for sentence in image["sentences"]]
         assert {"tokens", "raw", "imgid", "sentid"} == set(image["sentences"][0])
@@ -48,7 +57,10 @@ def test_pictures_survive_jpeg(root):
     corpus = coco.load(root)
     drawn = render(miniature.drawn()).astype(int)
     read = np.stack([np.asarray(picture) for picture in corpus.media]).astype(int)
-    assert np.abs(drawn - read).mean() < 2 and (np.abs(drawn - read).reshape(100, -1).mean(axis=1) < 4).all()
+    assert (
+        np.abs(drawn - read).mean() < 2
+        and (np.abs(drawn - read).reshape(100, -1).mean(axis=1) < 4).all()
+    )
 
 
 def test_folds_hold_twenty_images_and_a_doubtful_caption(root):

@@ -11,15 +11,24 @@ def test_files(tmp_path):
     for name in ("one", "two"):
         miniature.write_miniature(tmp_path / name)
     files = sorted(
-        path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
+        path.relative_to(tmp_path / "one")
+        for path in (tmp_path / "one").rglob("*")
+        if path.is_file()
     )
     assert len(files) == 32 + 7
     assert all(
-        (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes() for file in files
+        (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        for file in files
     )
     data = json.loads((tmp_path / "one" / "dataset_flickr30k.json").read_text())
     for image in data["images"]:
-        assert set(image) == {"sentids", "imgid", "sentences", "split", "filename"}  # no filepath, no cocoid
+        assert set(image) == {
+            "sentids",
+            "imgid",
+            "sentences",
+            "split",
+            "filename",
+        }  # no filepath, no cocoid
     lines = (tmp_path / "one" / "results.csv").read_text().splitlines()
     assert lines[0] == "image_name| comment_number| comment"
     assert [line.count("|") for line in lines].count(1) == 1  # the row that lacks its second bar

@@ -1,0 +1,271 @@
+"""`crossmodal bench`: this library beside others, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lib.cli.output import console, counted, print_rows, progress_bar, say
+from lib.core.checks import (
+    RetrievalInputError,
+    check_choice,
+    check_count,
+    check_number,
+    check_threads,
+)
+
+bench = typer.Typer(
+    no_args_is_help=True, help="Measures this library beside others, on this machine."
+)
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for measurements, which are told as they come and kept; it takes the next one and its number."""
+    from lib.studies.peers.isolated_process import keeping
+
+    with progress_bar() as bar, keeping(say):
+        row = bar.add_task("each in a process of its own, one thread", total=None)
+        yield lambda what, done, total: bar.update(
+            row, description=what, completed=done, total=total
+        )
+        bar.update(row, completed=bar.tasks[0].total)
+
+
+@bench.command("metrics")
+def bench_metrics(
+    queries: Annotated[int, typer.Option(help="How many queries.")] = 10_000,
+    candidates: Annotated[int, typer.Option(help="How many scored items each has.")] = 1_000,
+    repeats: Annotated[
+        int, typer.Option(help="Timed runs of each library; medians are printed.")
+    ] = 3,
+    disagreements: Annotated[
+        bool, typer.Option("--disagreements", help="What they answer instead of what they cost.")
+    ] = False,
+) -> None:
+    """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
+    from lib.studies.metrics import disagreements as metric_disagreements
+    from lib.studies.peers import metrics
+
+    if disagreements:
+        peers = metric_disagreements.versions()
+        title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
+        print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
+        return
+    with measuring() as progress:
+        rows = losses.table(queries, candidates, repeats=repeats, progress=progress)
+    print_rows(
+        losses.as_text(rows),
+        f"{queries:,} queries x {candidates:,} items, one thread, processor time",
+    )
+    with measuring() as progress:
+        rows = losses.coco_table(repeats=repeats, progress=progress)
+    print_rows(losses.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
+
+
+@bench.command("losses")
+def bench_losses(
+    batch_size: Annotated[
+        list[int] | None,
+        typer.Option(min=2, help="Pairs per batch; give several. 1k to 32k by default."),
+    ] = None,
+    dim: Annotated[int, typer.Option(help="Coordinates of an embedding.")] = 512,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 5,
+    limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
+) -> None:
+    """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
+    from lib.studies.peers import losses
+
+    sizes = batch_size or losses.BATCH_SIZES
+    with measuring() as progress:
+        rows = losses.table(sizes, dim=dim, repeats=repeats, limit_s=limit, progress=progress)
+    print_rows(losses.as_text(rows), f"d = {dim}, float32, one thread, processor time")
+
+
+@bench.command("maxsim")
+def bench_maxsim(
+    queries: Annotated[int, typer.Option(help="Queries.")] = 1_000,
+    documents: Annotated[int, typer.Option(help="Documents.")] = 10_000,
+    length: Annotated[int, typer.Option(help="Tokens of each.")] = 32,
+    dim: Annotated[int, typer.Option(help="Coordinates of a token.")] = 128,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
+) -> None:
+    """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
+    from lib.studies.peers import maxsim
+
+    with measuring() as progress:
+        rows = maxsim.table(
+            queries, documents, length=length, dim=dim, repeats=repeats, progress=progress
+        )
+    title = f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one thread"
+    print_rows(maxsim.as_text(rows), f"{title}, processor time")
+
+
+@bench.command("loss-quality")
+def bench_loss_quality(
+    part: Annotated[
+        list[str] | None, typer.Option(help="heads, full or damage; all by default.")
+    ] = None,
+) -> None:
+    """Trains every loss with equal budgets and writes the comparison (hours; goes on where it stopped)."""
+    from lib.studies.losses import trial_grid
+
+    parts = [check_choice(name, trial_grid.PARTS, "part") for name in part or trial_grid.PARTS]
+    if part:
+        console.print("a part alone is run but not written: the table is written whole")
+    with progress_bar() as bar:
+        trial_grid.fill(parts, log=say, progress=counted(bar, "trials"))
+    if not part:
+        trial_grid.collect()
+
+
+@bench.command("ann")
+def bench_ann(
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            help="icons, scenes or a file of vectors. Without it both, and the tables are committed."
+        ),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Base vectors; 100,000 scenes by default.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="File of queries for a file of vectors.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Of a file: cosine, inner_product or l2.")
+    ] = None,
+    families: Annotated[
+        list[str] | None,
+        typer.Option("--family", "--families", help="Index types; all by default."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Neighbours.")] = 10,
+    threads: Annotated[int, typer.Option(help="Of build and search.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Timed passes; every one is kept.")] = 3,
+    target: Annotated[float, typer.Option(help="Recall that settings are chosen for.")] = 0.95,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for tables and ann-benchmarks files.")
+    ] = None,
+) -> None:
+    """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it stopped)."""
+    from lib.report.timing import environment_line
+    from lib.studies.ann import ann_benchmarks_io, committed_run, result_cache, speed_tables
+    from lib.studies.ann.configs import standard
+
+    if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
+        raise RetrievalInputError(
+            "name the --corpus; without one the committed tables are written whole"
+        )
+    # Before the work, which may take hours: what is too large for a corpus is told when it is read.
+    how = {"k": check_count(k, "k"), "repeats": check_count(repeats, "repeats")}
+    how["threads"] = check_threads(threads)
+    check_number(target, "target", 0, 1, above=True)
+    with progress_bar() as bar:
+        if corpus is None:
+            tables = committed_run.collect(say, counted(bar, "indexes of a corpus"), **how)
+        else:
+            row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
+            data = ann_benchmarks_io.open_corpus(
+                corpus,
+                size=size,
+                queries=queries,
+                metric=metric,
+                progress=lambda n: bar.advance(row, n),
+            )
+            wanted = None if families is None else ["Flat", *families]
+            grid = standard(len(data), data.dim, wanted)
+            found = list(
+                result_cache.fill(data, grid, log=say, progress=counted(bar, "indexes"), **how)
+            )
+            tables = result_cache.tables(found)
+            if out is not None:
+                result_cache.write(out, found)
+                for one in found:
+                    ann_benchmarks_io.write_results(out / "results", one)
+    every = speed_tables.settings(tables["quality"], tables["timings"])
+    for (name, n), rows in every.groupby(["corpus", "n"], sort=False):
+        print_rows(
+            speed_tables.as_text(rows),
+            f"{name}, {n:,} vectors: speed is of single queries, over exact search",
+        )
+        print_rows(
+            speed_tables.reaching_as_text(rows, target),
+            f"{name}: the fastest with recall@{k} >= {target}",
+        )
+    say(environment_line())
+
+
+@bench.command("faiss")
+def bench_faiss(
+    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
+) -> None:
+    """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings anneal)."""
+    from lib.studies.peers import faiss
+
+    with measuring() as progress:
+        rows = faiss.table(repeats=repeats, progress=progress)
+    print_rows(
+        faiss.as_text(rows), "search 100,000 x 256, build 20,000 x 128, one thread, processor time"
+    )
+
+
+@bench.command("gpu")
+def bench_gpu(
+    device: Annotated[
+        str, typer.Option(help="cuda; cpu runs the same code at tiny sizes.")
+    ] = "cuda",
+    budget: Annotated[
+        float, typer.Option(help="Seconds of all; what is not begun by then is left out.")
+    ] = 330.0,
+) -> None:
+    """Tests marked gpu, then losses, MaxSim, encoding and exact search on a GPU, the CPU and by peers."""
+    import time
+
+    from lib.report.timing import environment_line
+    from lib.studies import gpu
+
+    start, sizes, passed = time.monotonic(), gpu.sizes_for(device), True
+    if device == "cuda":
+        passed = gpu.run_tests(say, limit_s=min(gpu.TESTS_S, budget))
+    say(gpu.device_line(device))
+    say(environment_line())
+    for row in gpu.rows(device, sizes, budget_s=max(0.0, budget - (time.monotonic() - start))):
+        say(gpu.as_line(row))
+    if not passed:
+        say("tests marked gpu failed: see above")
+        raise typer.Exit(1)
+
+
+@bench.command("architectures")
+def bench_architectures() -> None:
+    """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""
+    from lib.studies.architectures import exhaustive_cross_encoder, results
+
+    with progress_bar() as bar:
+        results.fill(say, counted(bar, "searches"))
+        results.collect()
+        exhaustive_cross_encoder.collect(say, counted(bar, "captions read with every image"))
+    print_rows(results.as_text(results.committed()), "architectures, 95% intervals by item")
+
+
+@bench.command("rerank")
+def bench_rerank() -> None:
+    """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a minute)."""
+    from lib.studies.architectures import rerank_depth, rerank_runs
+
+    with progress_bar() as bar:
+        rerank_runs.collect(say, counted(bar, "captions read"))
+    rows = rerank_depth.curve(rerank_runs.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])
+    texts = [
+        {
+            key: f"{value:.1f}" if isinstance(value, float) else str(value)
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+    print_rows(texts, "R@1 in percent on the hard split, by depth of the cross-encoder's rerank")

@@ -1,0 +1,82 @@
+"""`crossmodal info` and `crossmodal results`: what is installed here, and what was measured."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from lib.cli.output import console
+from lib.core.files import (
+    CHECKSUM_SUFFIX,
+    DamagedFileError,
+    MissingFileError,
+    artifacts_dir,
+    verify,
+)
+
+SEARCH = ("faiss-cpu", "scann", "h5py")
+PACKAGES = (
+    "torch",
+    "open_clip_torch",
+    "timm",
+    *SEARCH,
+    "numpy",
+    "pillow",
+    "qtawesome",
+    "umap-learn",
+)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not found under this name"  # conda names some packages differently
+
+
+def info() -> None:
+    """Prints versions, threads, BLAS kernels, artifacts and their checksums."""
+    import faiss  # noqa: F401  loaded so that its own BLAS shows up below
+    import threadpoolctl
+    import torch
+
+    versions = Table("package", "version", title="versions")
+    versions.add_row("python", platform.python_version())
+    for package in PACKAGES:
+        versions.add_row(package, _version(package))
+    console.print(versions)
+
+    pools = Table("library", "kernel", "threads", "version", title="threads and kernels")
+    pools.add_row(
+        "torch intra-op", torch.backends.cpu.get_cpu_capability(), str(torch.get_num_threads()), ""
+    )
+    for pool in threadpoolctl.threadpool_info():
+        library = f"{pool['internal_api']} ({Path(pool['filepath']).parent.name})"
+        kernel, version = pool.get("architecture") or "", pool.get("version") or ""
+        pools.add_row(library, kernel, str(pool["num_threads"]), version)
+    console.print(pools)
+
+    files = Table("artifact", "MB", "sha256", "state", title="artifacts")
+    for sidecar in sorted(artifacts_dir().rglob("*" + CHECKSUM_SUFFIX)):
+        path = sidecar.with_name(sidecar.name.removesuffix(CHECKSUM_SUFFIX))
+        try:
+            verify(path, rebuild="Restore it with git.")
+            state, size = "ok", f"{path.stat().st_size / 1e6:.2f}"
+        except (MissingFileError, DamagedFileError) as error:
+            state, size = type(error).__name__, ""
+        digest = sidecar.read_bytes()[:12].decode("ascii", "replace") if sidecar.is_file() else ""
+        files.add_row(escape(str(path.relative_to(artifacts_dir()))), size, escape(digest), state)
+    console.print(
+        files if files.row_count else f"no artifacts in {artifacts_dir()}; crossmodal train --all"
+    )
+
+
+def results() -> None:
+    """Prints the results table of the README, as Markdown, from the committed embeddings."""
+    from lib.studies import readme_results
+
+    print(readme_results.markdown(readme_results.table()))

@@ -1,0 +1,52 @@
+"""`crossmodal plan`: what an index of billions takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lib.cli.output import print_rows, say
+
+
+def plan(
+    vectors: Annotated[str, typer.Option(help="How many, for example 5.85e9.")] = "5.85e9",
+    dim: Annotated[int, typer.Option(help="Coordinates of a vector.")] = 512,
+    recall: Annotated[
+        float, typer.Option(help="Recall wanted, compared with published figures.")
+    ] = 0.95,
+    qps: Annotated[float, typer.Option(help="Queries a second.")] = 1000.0,
+    ram: Annotated[float, typer.Option(help="Memory of a machine for the index, GB.")] = 192.0,
+    cores: Annotated[int, typer.Option(help="Cores of a machine.")] = 16,
+    bandwidth: Annotated[float, typer.Option(help="Memory bandwidth of a machine, GB/s.")] = 100.0,
+    ssd: Annotated[float, typer.Option(help="Disk of a machine for the index, TB.")] = 8.0,
+    replicas: Annotated[
+        int, typer.Option(help="Copies of the index, each able to serve alone.")
+    ] = 1,
+    nprobe: Annotated[
+        int, typer.Option(help="Cells of an inverted file that a query looks into.")
+    ] = 64,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="The byte formulas beside published sizes instead.")
+    ] = False,
+) -> None:
+    """What an index of billions of vectors takes: bytes, work and machines for every family."""
+    from lib.index.capacity.options import Machine
+    from lib.index.capacity.options import plan as rows_of
+    from lib.studies.ann import capacity_table
+
+    if checks:
+        print_rows(
+            capacity_table.checks_text(capacity_table.published_checks()),
+            "byte formulas and published sizes",
+        )
+        return
+    n = capacity_table.whole_number(vectors, "vectors")
+    machine = Machine(ram_gb=ram, cores=cores, bandwidth_gb_s=bandwidth, ssd_tb=ssd)
+    rows = rows_of(
+        n, dim, recall=recall, qps=qps, machine=machine, replicas=replicas, nprobe=nprobe
+    )
+    title = f"{n:,} vectors x {dim}, {qps:,g} queries a second, machines of {ram:g} GB and {cores} cores"
+    print_rows(capacity_table.as_text(rows), title)
+    for line in capacity_table.notes(rows):
+        say(line)

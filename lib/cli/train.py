@@ -1,0 +1,27 @@
+"""`crossmodal train`: the committed models, made again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lib.cli.output import counted, progress_bar, say
+from lib.core.checks import RetrievalInputError, check_choice
+
+
+def train(
+    names: Annotated[list[str] | None, typer.Argument(help="Artifacts to rebuild.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Rebuild every artifact.")] = False,
+) -> None:
+    """Trains the committed models again (some two hours on one core). Stop and start it as you like."""
+    from lib.training.recipes import RECIPES, build
+
+    if everything == bool(names):
+        raise RetrievalInputError(f"name what to train ({', '.join(RECIPES)}) or pass --all")
+    chosen = [
+        check_choice(name, RECIPES, "artifact") for name in (RECIPES if everything else names)
+    ]
+    with progress_bar() as bar:
+        for name in chosen:
+            build(name, log=say, progress=counted(bar, name))

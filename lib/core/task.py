@@ -1,0 +1,96 @@
+"""A retrieval task: what is asked, what is searched, and which answers are right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lib.core.checks import RetrievalInputError, as_array
+from lib.core.qrels import Qrels, check_qrels
+
+
+def entries_at(entries: Sequence, positions) -> Sequence:
+    """Some entries of a list, an array or a sequence of files, in the order given; no file is decoded."""
+    if isinstance(entries, np.ndarray):
+        return entries[positions]
+    if hasattr(entries, "take"):
+        return entries.take(positions)
+    return [entries[position] for position in positions]
+
+
+@dataclass(frozen=True)
+class RetrievalTask:
+    """Queries of one modality, a gallery of another, and graded judgements between them.
+
+    Args:
+        name: corpus, for example `"icons"`.
+        split: `"train"`, `"validation"`, `"test"` or a split the corpus documents.
+        direction: `"<query modality>_to_<gallery modality>"`, for example `"text_to_image"`. A direction is
+            named by what you search *with*, then by what you get.
+        queries: one entry per query: a list of strings or an array whose first axis is the query.
+        gallery: one entry per item that can be found.
+        qrels: shape `(n_queries, n_gallery)`. Relevance comes from ids, never from the diagonal.
+        query_groups: cluster of each query for intervals (captions of one image belong together), or None.
+        hit_grade: the smallest grade that counts as a hit in R@K; graded metrics use every grade.
+        datasheet: the section of `data/README.md` that describes the corpus.
+    """
+
+    name: str
+    split: str
+    direction: str
+    queries: Sequence
+    gallery: Sequence
+    qrels: Qrels
+    query_groups: np.ndarray | None = None
+    hit_grade: int = 1
+    datasheet: str = ""
+
+    def __post_init__(self) -> None:
+        check_qrels(self.qrels)
+        if not isinstance(self.direction, str) or self.direction.count("_to_") != 1:
+            raise RetrievalInputError(
+                f"direction must look like 'text_to_image' (query modality, '_to_', gallery modality), "
+                f"got {self.direction!r}"
+            )
+        for name in ("queries", "gallery"):
+            if not hasattr(getattr(self, name), "__len__"):
+                raise RetrievalInputError(
+                    f"{name} must be a list or an array, got {getattr(self, name)!r}"
+                )
+        sizes = (len(self.queries), len(self.gallery))
+        if self.qrels.shape != sizes:
+            raise RetrievalInputError(
+                f"qrels have shape {self.qrels.shape}, queries and gallery have {sizes}"
+            )
+        groups = None if self.query_groups is None else as_array(self.query_groups, "query_groups")
+        if groups is not None and groups.shape[:1] != sizes[:1]:
+            raise RetrievalInputError(
+                f"query_groups has {groups.size} entries for {len(self.queries)} queries"
+            )
+
+    @property
+    def query_modality(self) -> str:
+        return self.direction.split("_to_")[0]
+
+    @property
+    def gallery_modality(self) -> str:
+        return self.direction.split("_to_")[1]
+
+    def take_queries(self, index) -> RetrievalTask:
+        """The same task for some of its queries, in the order given (positions, or a boolean per query)."""
+        qrels = self.qrels.take_queries(index)  # refuses positions that are none
+        rows = np.arange(len(self.queries))[as_array(index, "index")]
+        queries = entries_at(self.queries, rows)
+        groups = None if self.query_groups is None else np.asarray(self.query_groups)[rows]
+        return replace(self, queries=queries, qrels=qrels, query_groups=groups)
+
+    def describe(self) -> str:
+        """One line: name, split, direction, sizes, judgements."""
+        return (
+            f"{self.name}, {self.split} split, {self.query_modality} to {self.gallery_modality}: "
+            f"{len(self.queries):,} queries, {len(self.gallery):,} items, "
+            f"{len(self.qrels.items):,} judgements "
+            f"(grades 1 to {self.qrels.max_grade}, hit from {self.hit_grade})"
+        )

@@ -1,0 +1,47 @@
+"""The command line of the notebook runner."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lib.core.checks import RetrievalInputError
+from lib.course.notebooks.run import NotebookFailed, find, refresh, run_all
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m lib.course.notebooks", description=__doc__)
+    parser.add_argument(
+        "command", choices=("run", "refresh"), help="run into --build, or refresh outputs in place"
+    )
+    parser.add_argument("names", nargs="*", help="beginnings of notebook names; all by default")
+    parser.add_argument(
+        "--notebooks", default="notebooks", type=Path, help="folder of the notebooks"
+    )
+    parser.add_argument("--build", default="build", type=Path, help="folder for HTML and report")
+    options = parser.parse_intermixed_args(arguments)
+    names = tuple(options.names)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        if not find(options.notebooks, names):
+            print(f"there are no notebooks in {options.notebooks}", file=sys.stderr)
+            return 1
+        if options.command == "refresh":
+            refresh(options.notebooks, names=names)
+            return 0
+        runs = run_all(options.notebooks, options.build, names=names)
+    except (NotebookFailed, RetrievalInputError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the notebooks that had run before are reported", file=sys.stderr)
+        return 130
+    return 1 if any(run.error for run in runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

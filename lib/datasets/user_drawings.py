@@ -1,0 +1,73 @@
+"""Any picture as an icon, so that a drawing can be a query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lib.core.checks import RetrievalInputError
+from lib.datasets import icons
+from lib.datasets.media.pictures import open_picture
+
+FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
+SPAN = 44  # of 64 pixels; the longer side of the median icon
+
+
+def _ink_of(picture: Image.Image, page: str) -> np.ndarray:
+    """How far each pixel is from the colour of the border, `page` underneath; float32 (height, width)."""
+    backed = Image.alpha_composite(Image.new("RGBA", picture.size, page), picture)
+    gray = np.asarray(backed.convert("L"), dtype=np.float32)
+    return np.abs(gray - np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
+
+
+def read_drawing(path: str | Path) -> np.ndarray:
+    """Reads any image file as an icon (see `as_icon`).
+
+    Returns:
+        uint8 (64, 64).
+
+    Raises:
+        ValueError: not there, not a picture, or blank; see `open_picture`.
+    """
+    picture = open_picture(path, mode="RGBA")
+    return as_icon(picture, str(path))
+
+
+def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
+    """A picture as an icon: ink bright on black, 64 x 64, centred.
+
+    Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency counts
+    as page. The strongest stroke becomes 255 after scaling: shrinking a large sketch makes its lines faint.
+
+    Args:
+        picture: of any mode and size.
+        name: what to call it in an error.
+
+    Returns:
+        uint8 (64, 64).
+
+    Raises:
+        RetrievalInputError: it is blank.
+    """
+    picture = picture.convert("RGBA")
+    ink = _ink_of(picture, "white")
+    if ink.max() < FAINT:
+        ink = _ink_of(picture, "black")  # white ink on a transparent page
+    if ink.max() < FAINT:
+        raise RetrievalInputError(f"{name} is blank: no ink stands out from its border")
+    rows, columns = (
+        np.flatnonzero(ink.max(axis=1) >= FAINT),
+        np.flatnonzero(ink.max(axis=0) >= FAINT),
+    )
+    drawn = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    scale = SPAN / max(drawn.size)
+    drawn = drawn.resize(
+        [max(1, round(length * scale)) for length in drawn.size], Image.Resampling.BILINEAR
+    )
+    pixels = np.asarray(drawn)
+    icon = np.zeros((icons.SIZE, icons.SIZE), dtype=np.uint8)
+    top, left = ((icons.SIZE - length) // 2 for length in pixels.shape)
+    icon[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels * (255 / pixels.max())
+    return icon

@@ -1,0 +1,228 @@
+"""What a score is, to the last bit, whatever blocks, threads or library computed it.
+
+A score is a sum over dimensions, and a float32 matrix product adds in an order that depends on the processor,
+on the BLAS and on where in a block a row stands. Two equal gallery rows can then get scores that differ in
+the last bit, so that "ties go to the smaller id" means nothing. Here a score is *defined*: the products in
+float64 (exact for float32 and int8 factors), added pairwise in a fixed order, rounded once to float32. Every
+step is elementwise IEEE arithmetic, so the bits are the same everywhere, and equal rows have equal scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lib.core.checks import RetrievalInputError, as_embeddings, as_real_matrix, row_norms, unit_rows
+
+METRICS = ("cosine", "inner_product", "l2")
+TERMS_AT_ONCE = 2**15  # float64 products at one time: 256 KiB, which stay in the second-level cache
+FLOAT64_ROUNDOFF = 2.0**-53
+LARGEST_NORM = 1e18
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Rows that are ready to be scored under one metric.
+
+    Args:
+        rows: `(n, d)` float32, of unit length under cosine, or int8 as they were given.
+        lengths: `(n,)` float64 Euclidean norms of `rows`.
+        divide: whether the metric still has to divide by `lengths` (cosine of int8 rows, which stay
+            integers).
+    """
+
+    rows: np.ndarray
+    lengths: np.ndarray
+    divide: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: slice | list[int]) -> Vectors:
+        return Vectors(self.rows[index], self.lengths[index], self.divide)
+
+    @property
+    def scored_lengths(self) -> np.ndarray:
+        """`(n,)` norms of `as_float32`, which is what the metric multiplies."""
+        return np.ones(len(self)) if self.divide else self.lengths
+
+    def as_float32(self) -> torch.Tensor:
+        """The rows as float32, divided by their norms where the metric divides: for approximate products."""
+        rows = torch.from_numpy(self.rows).float()
+        return rows / torch.from_numpy(self.lengths[:, None]).float() if self.divide else rows
+
+
+def prepare(
+    x,
+    name: str,
+    metric: str,
+    *,
+    dim: int | None = None,
+    allow_empty: bool = False,
+    own: bool = False,
+) -> Vectors:
+    """Checks embeddings at the border and brings them into the form that `metric` needs.
+
+    Args:
+        x: `(n, d)`; int8 stays int8, everything else becomes float32, of unit length under cosine.
+        name: what the caller calls it.
+        metric: one of `METRICS`.
+        dim: the `d` that is expected, if one is.
+        allow_empty: whether `n == 0` is meaningful here.
+        own: whether the rows must not share memory with `x`, whose owner may write to it later.
+
+    Raises:
+        RetrievalInputError: not a finite real matrix of that dimension, a zero row under cosine, or a norm
+            above 1e18, whose square no float32 holds.
+    """
+    matrix = as_real_matrix(x, name, dim=dim, allow_empty=allow_empty)
+    divide = metric == "cosine" and matrix.dtype == np.int8
+    if matrix.dtype == np.int8:
+        rows = np.ascontiguousarray(matrix)
+    elif metric == "cosine":
+        rows = unit_rows(matrix, name)
+    else:
+        rows = as_embeddings(matrix, name, allow_empty=True)
+    lengths = row_norms(rows, name, allow_zero=metric != "cosine")
+    if lengths.max(initial=0.0) > LARGEST_NORM:
+        row = int(lengths.argmax())
+        raise RetrievalInputError(
+            f"{name} has norm {lengths[row]:.3g} in row {row}; scale the rows so that none is above 1e18"
+        )
+    if not rows.flags.writeable or (own and np.may_share_memory(rows, matrix)):
+        rows = rows.copy()  # torch takes no arrays that are read-only
+    return Vectors(rows, lengths, divide)
+
+
+def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str) -> np.ndarray:
+    """Scores single (query, item) pairs.
+
+        inner product  sum_j q_j x_j        cosine  the same over unit rows        l2  -sum_j (q_j - x_j)^2
+
+    Args:
+        queries, items: what `prepare` returned, for the same metric.
+        query_at, item_at: `(n_pairs,)` row positions.
+        metric: one of `METRICS`; under each of them higher is better.
+
+    Returns:
+        `(n_pairs,)` float32.
+    """
+    dim = items.rows.shape[1]
+    query_rows = queries.rows.astype(np.float64)
+    sums = np.empty(len(query_at))
+    at_once = max(1, TERMS_AT_ONCE // dim)
+    # Buffers that are used again: asking the system for fresh pages takes longer than the arithmetic.
+    gathered, q, x = (
+        np.empty((at_once, dim), dtype) for dtype in (items.rows.dtype, np.float64, np.float64)
+    )
+    for start in range(0, len(query_at), at_once):
+        now = slice(start, start + at_once)
+        n = len(query_at[now])
+        items.rows.take(
+            item_at[now], axis=0, out=gathered[:n], mode="clip"
+        )  # "raise" would copy once more
+        query_rows.take(query_at[now], axis=0, out=q[:n], mode="clip")
+        x[:n] = gathered[:n]
+        if metric == "l2":
+            x[:n] -= q[:n]
+            np.negative(x[:n], out=q[:n])
+        np.einsum("ij,ij->i", q[:n], x[:n], out=sums[now])
+    magnitude = _largest_magnitude(queries.lengths[query_at], items.lengths[item_at], metric)
+    return _rounded(sums, magnitude, queries, items, query_at, item_at, metric)
+
+
+def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
+    """Scores every query against every item, bit for bit as `score_pairs` does, at the speed of a product.
+
+    Returns:
+        `(n_queries, n_items)` float32.
+    """
+    q, x = (torch.from_numpy(side.rows).double() for side in (queries, items))
+    sums = torch.mm(q, x.T).numpy()  # (n_queries, n_items) float64
+    squares = queries.lengths[:, None] ** 2, items.lengths[None, :] ** 2
+    if metric == "l2":
+        sums = 2 * sums - squares[0] - squares[1]
+        magnitude = _largest_magnitude(queries.lengths[:, None], items.lengths[None, :], metric)
+    else:
+        # Tighter than |q||x|, and it pays: features that share no dimension give 0 without any doubt.
+        magnitude = torch.mm(q.abs_(), x.abs_().T).numpy()
+    return _rounded(sums, magnitude, queries, items, *np.indices(sums.shape, sparse=True), metric)
+
+
+def score_by_definition(
+    queries: Vectors, items: Vectors, query_at, item_at, metric: str
+) -> np.ndarray:
+    """Float64 sums `(n_pairs,)` added in the order that defines a score, before division and rounding."""
+    sums = np.empty(len(query_at))
+    at_once = max(1, TERMS_AT_ONCE // items.rows.shape[1])
+    for start in range(0, len(query_at), at_once):
+        now = slice(start, start + at_once)
+        q, x = (
+            queries.rows[query_at[now]].astype(np.float64),
+            items.rows[item_at[now]].astype(np.float64),
+        )
+        sums[now] = add_in_halves(-((q - x) ** 2) if metric == "l2" else q * x)
+    return sums
+
+
+def add_in_halves(terms: np.ndarray) -> np.ndarray:
+    """Adds the columns of `(n, d)`: the first half to the last, until one is left; `(n,)`."""
+    while (width := terms.shape[1]) > 1:
+        half = width // 2
+        middle = terms[:, half : width - half]  # one column where the width is odd, else none
+        terms = np.concatenate([terms[:, :half] + terms[:, width - half :], middle], axis=1)
+    return terms[:, 0]
+
+
+def descending(scores: np.ndarray) -> np.ndarray:
+    """int64 numbers within +-2**31 that ascend as float32 scores descend, equal where scores are equal."""
+    bits = (scores + np.float32(0)).view(np.int32)  # -0.0 + 0.0 = 0.0: the two zeros are one score
+    ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the patterns of negative floats run backwards
+    return (~ascending).astype(np.int64)
+
+
+def pack(scores: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """One int64 per hit that sorts ascending as hits do: higher score first, then smaller rank.
+
+    Args:
+        scores: float32.
+        ranks: whole numbers from 0 to 2**32 - 1 that decide between equal scores.
+    """
+    return descending(scores) << 32 | ranks
+
+
+def unpack(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `(scores, ranks)` that `pack` was given."""
+    ascending = ~(keys >> 32).astype(np.int32)
+    return (ascending ^ ((ascending >> 31) & 0x7FFFFFFF)).view(np.float32), keys & 0xFFFFFFFF
+
+
+def _rounded(sums, magnitude, queries, items, query_at, item_at, metric) -> np.ndarray:
+    """Rounds float64 sums that were added in any order to the float32 that the defined order gives.
+
+    Two sums of the same terms t_j differ by at most `2 gamma_d sum_j |t_j|`. Where both ends of that interval
+    round to the same float32 the order cannot matter; the few other pairs are added again, in order.
+
+    Reference: N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 4.2.
+    """
+    divisor = np.float64(1)
+    for side, at in ((queries, query_at), (items, item_at)):
+        if side.divide:
+            divisor = divisor * side.lengths[at]
+    radius = 2 * (items.rows.shape[1] + 8) * FLOAT64_ROUNDOFF * magnitude
+    scores = ((sums - radius) / divisor).astype(np.float32)
+    doubtful = np.nonzero(scores != ((sums + radius) / divisor).astype(np.float32))
+    if doubtful[0].size:
+        every = np.broadcast_arrays(query_at, item_at, divisor, sums)[:3]
+        query, item, divisor = (array[doubtful] for array in every)
+        scores[doubtful] = score_by_definition(queries, items, query, item, metric) / divisor
+    return scores
+
+
+def _largest_magnitude(
+    query_lengths: np.ndarray, item_lengths: np.ndarray, metric: str
+) -> np.ndarray:
+    """A bound on the sum of the absolute terms of a score, by Cauchy and Schwarz."""
+    return (query_lengths + item_lengths) ** 2 if metric == "l2" else query_lengths * item_lengths

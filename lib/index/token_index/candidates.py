@@ -1,0 +1,139 @@
+"""Candidates for late interaction: the documents that share centroids with the tokens of a query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.core.token_vectors import Tokens
+from lib.index.exact import place_in_row
+from lib.index.exact_scores import pack, prepare, score_block
+
+CELLS = 2**21  # similarities held at one time
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Documents for each query, in compressed rows.
+
+    Args:
+        offsets: `(n_queries + 1,)` int64; those of query i are at `offsets[i]:offsets[i + 1]`.
+        ids: `(n_pairs,)` int64 positions of documents, ascending within a query.
+        scores: `(n_pairs,)` float32, the approximate MaxSim of each.
+    """
+
+    offsets: np.ndarray
+    ids: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`(n_queries,)` documents of each query."""
+        return np.diff(self.offsets)
+
+    def table(self) -> np.ndarray:
+        """The ids as `(n_queries, most)` int64, rows filled up with -1: what `maxsim_pairs` takes."""
+        table = np.full((len(self), self.counts.max(initial=0)), -1)
+        table[np.arange(table.shape[1]) < self.counts[:, None]] = self.ids
+        return table
+
+
+class CentroidLists:
+    """For each centroid the documents with a token there, for each document the centroids of its tokens.
+
+    Args:
+        centroids: `(k, d)` float32.
+        nearest: `(T,)` unsigned, the centroid of each token, those of document 0 first.
+        counts: `(n,)` int64, tokens of each document.
+    """
+
+    def __init__(self, centroids: np.ndarray, nearest: np.ndarray, counts: np.ndarray) -> None:
+        self.centroids = prepare(centroids, "centroids", "inner_product")
+        self.nearest, self.counts = nearest, counts
+        self.starts = np.cumsum(counts) - counts  # where the tokens of each document begin
+        n, k = len(counts), len(centroids)
+        centroid, document = np.divmod(np.unique(nearest.astype(np.int64) * n + owners(counts)), n)
+        self.documents = document.astype(np.int32)  # each once in a list, ascending
+        self.limits = np.searchsorted(
+            centroid, np.arange(k + 1)
+        )  # lists: documents[limits[c]:limits[c + 1]]
+
+    def candidates(self, queries: Tokens, nprobe: int, most: int | None) -> Candidates:
+        """What `TokenIndex.candidates` returns, a block of queries at a time."""
+        size = max(1, CELLS // (queries.mask.shape[1] * len(self.centroids)))
+        starts = range(0, max(1, len(queries)), size)
+        blocks = [
+            self._block(queries.take(slice(start, start + size)), nprobe, most) for start in starts
+        ]
+        counts, ids, scores = (np.concatenate(parts) for parts in zip(*blocks))
+        return Candidates(np.concatenate([[0], np.cumsum(counts)]), ids, scores)
+
+    def _block(
+        self, queries: Tokens, nprobe: int, most: int | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        tokens, owner = queries.flat()
+        n, k, n_queries = len(self.counts), len(self.centroids), len(queries)
+        asked = prepare(tokens, "queries", "inner_product", allow_empty=True)
+        similarities = score_block(
+            asked, self.centroids, "inner_product"
+        )  # (T, k), to the bit anywhere
+        # Centroids that any token of a query asks, then the documents in any of their lists, each once.
+        best = (
+            np.partition(pack(similarities, np.arange(k)), nprobe - 1, axis=1)[:, :nprobe]
+            & 0xFFFFFFFF
+        )
+        query, centroid = np.divmod(np.unique(owner[:, None] * k + best), k)
+        begins = self.limits[centroid]
+        pair, at = spans(begins, self.limits[centroid + 1] - begins)
+        query, document = np.divmod(np.unique(query[pair] * n + self.documents[at]), n)
+        scores = self._by_centroids(similarities, queries.counts, query, document)
+        if most is not None:
+            order = np.lexsort((pack(scores, document), query))  # best first within a query
+            keep = np.sort(order[place_in_row(query[order], n_queries) < most])
+            query, document, scores = query[keep], document[keep], scores[keep]
+        return np.bincount(query, minlength=n_queries), document, scores
+
+    def _by_centroids(
+        self,
+        similarities: np.ndarray,
+        query_counts: np.ndarray,
+        query: np.ndarray,
+        document: np.ndarray,
+    ) -> np.ndarray:
+        """sum_i max_j <q_i, c(d_j)> of pairs, `(n_pairs,)` float32."""
+        k, longest = len(self.centroids), query_counts.max(initial=1)
+        owner = owners(query_counts)
+        table = np.zeros(
+            (len(query_counts), k, longest), np.float32
+        )  # 0 where a query has no more tokens
+        table[owner, :, place_in_row(owner, len(query_counts))] = similarities
+        table = table.reshape(-1, longest)  # a row for each query and centroid
+        sums = np.empty(len(query), np.float32)
+        size = max(1, CELLS // (longest * self.counts.max()))
+        for start in range(0, len(query), size):
+            now = slice(start, start + size)
+            counts = self.counts[document[now]]
+            pair, at = spans(self.starts[document[now]], counts)
+            rows = table.take(
+                query[now][pair] * k + self.nearest[at], axis=0
+            )  # (tokens of documents, longest)
+            best = np.maximum.reduceat(rows, np.cumsum(counts) - counts, axis=0)  # (pairs, longest)
+            sums[now] = best.sum(
+                axis=1, dtype=np.float64
+            )  # exact but for the last rounding, in any order
+        return sums
+
+
+def owners(counts: np.ndarray) -> np.ndarray:
+    """0 as often as the first count says, then 1, and so on."""
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def spans(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The positions starts[i], starts[i] + 1, ... of every span one after the other, and the i of each."""
+    owner = owners(counts)
+    return owner, starts[owner] + place_in_row(owner, len(counts))

@@ -1,0 +1,236 @@
+"""Trained models on disk: weights, architecture and model card in one sealed safetensors file."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.files import (
+    DamagedFileError,
+    artifacts_dir,
+    atomic_path,
+    load_arrays,
+    save_arrays,
+    seal,
+    verify,
+)
+from lib.models.cross_encoder import CrossEncoder
+from lib.models.dual_encoder import DualEncoder
+from lib.models.late_interaction import LateInteraction
+
+Model = DualEncoder | LateInteraction | CrossEncoder
+KINDS: dict[str, type[Model]] = {
+    "dual_encoder": DualEncoder,
+    "late_interaction": LateInteraction,
+    "cross_encoder": CrossEncoder,
+}
+SHARED = (
+    "tokens."  # weights that a model with `config["shared"]` takes from the artifact of that name
+)
+SCALE = ".scale"  # of the rows of an int8 matrix; no parameter of ours has that name
+WEIGHTS = "model.safetensors"
+CARD = "card.md"
+EMBEDDINGS = "embeddings.npz"
+
+
+def _rebuild(name: str) -> str:
+    return f"Restore it with git, or train it again with: crossmodal train {name}"
+
+
+def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> None:
+    """Writes weights, config and card.
+
+    Args:
+        model: the trained model.
+        folder: usually `artifacts_dir() / name`.
+        card: what was measured and how it was trained, as plain JSON values: `data`, `loss`, `plan`,
+            `metrics` (a list of rows)... It is stored inside the weights file and in a readable `card.md`.
+        bits: 16 stores float16; 8 stores matrices and filters as int8 with one scale per row, half the size.
+
+    Raises:
+        RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504), or other bits.
+    """
+    folder = Path(folder)
+    state = model.network.state_dict()
+    if "shared" in model.config:  # those weights are in their own artifact, and were not trained on
+        state = {key: value for key, value in state.items() if not key.startswith(SHARED)}
+    tensors = _pack(state, bits)
+    path = folder / WEIGHTS
+    content = save(tensors, {"config": json.dumps(model.config), "card": json.dumps(card)})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(_in_order(content))
+    seal(path)
+    with atomic_path(folder / CARD) as temporary:
+        temporary.write_text(card_text(model.config["name"], card))
+
+
+def round_weights(network: nn.Module, bits: int) -> nn.Module:
+    """A copy with the weights that `save_model` would store: what should be measured."""
+    rounded = copy.deepcopy(network)
+    rounded.load_state_dict(_unpack(_pack(network.state_dict(), bits)))
+    return rounded
+
+
+def _pack(state: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
+    """Stored tensors by name: float16, or int8 = round(127 x / row maximum) and the scale of each row."""
+    if bits not in (8, 16):
+        raise RetrievalInputError(f"bits must be 8 or 16, got {bits!r}")
+    tensors = {}
+    for key, value in state.items():
+        stored = value.half() if value.is_floating_point() else value
+        if not torch.isfinite(stored).all():
+            raise RetrievalInputError(
+                f"{key} has a value that is not finite in float16; nothing is written"
+            )
+        if bits == 8 and value.is_floating_point() and value.ndim > 1:
+            scale = (value.float().flatten(1).abs().amax(dim=1) / 127).clamp(min=torch.finfo().tiny)
+            tensors[key + SCALE] = scale
+            stored = (value.float() / _per_row(scale, value)).round().to(torch.int8)
+        tensors[key] = stored.contiguous()
+    return tensors
+
+
+def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    state = {}
+    for key, value in tensors.items():
+        if key + SCALE in tensors:
+            if tensors[key + SCALE].shape != value.shape[:1]:
+                raise RetrievalInputError(f"{key + SCALE} is no number for each row of {key}")
+            value = value.float() * _per_row(tensors[key + SCALE], value)
+        if not key.endswith(SCALE):
+            state[key] = value.float() if value.is_floating_point() else value
+    return state
+
+
+def _per_row(scale: Tensor, value: Tensor) -> Tensor:
+    return scale.reshape(-1, *(1,) * (value.ndim - 1))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same safetensors with a sorted header: the library writes metadata in another order each run."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
+
+
+def _check_config(config: dict) -> None:
+    """Refuses sizes and a tokenizer that no weights depend on, so that loading them would not notice."""
+    for key in config.keys() & {"embed_dim", "image_size", "channels"}:
+        check_count(config[key], key)
+    if config.get("channels", 1) not in (1, 3):
+        raise RetrievalInputError(f"channels must be 1 or 3, got {config['channels']}")
+    if (seen := config.get("vision", {}).get("image_size")) != config.get("image_size"):
+        raise RetrievalInputError(
+            f"image_size is {config.get('image_size')}, that of the tower {seen}"
+        )
+    words = config.get("tokenizer") or {
+        "alphabet": "",
+        "merges": [],
+    }  # of features: none, they are hashed
+    pairs = words["merges"]
+    if not isinstance(words["alphabet"], str) or not all(
+        list(map(type, pair)) == [str] * 2 for pair in pairs
+    ):
+        raise RetrievalInputError("the tokenizer must be an alphabet and merges of two pieces each")
+
+
+def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.Tensor]]:
+    path = verify((folder or artifacts_dir() / name) / WEIGHTS, rebuild=_rebuild(name))
+    try:
+        with safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata()
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  not a dict
+        config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
+        found = config["name"]
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise DamagedFileError(
+            f"{path} is no model of ours ({error!r}). {_rebuild(name)}"
+        ) from error
+    if found != name:
+        raise DamagedFileError(
+            f"{path} holds the model {found!r} instead of {name!r}. {_rebuild(name)}"
+        )
+    return config, card, tensors
+
+
+def load_model(name: str, folder: Path | None = None) -> Model:
+    """Loads a trained model by name, after checking its checksum.
+
+    Args:
+        name: a folder of `data/artifacts`, for example `"icons"`.
+        folder: where to look instead of `data/artifacts/<name>`.
+
+    Returns:
+        A `DualEncoder`, `LateInteraction` or `CrossEncoder`, whichever was stored.
+
+    Raises:
+        MissingFileError: not there; the message names the command that trains it.
+        DamagedFileError: the checksum or the content is wrong; nothing is loaded.
+    """
+    config, _, tensors = _open(name, folder)
+    try:
+        _check_config(config)
+        model, state = KINDS[config.get("kind", "dual_encoder")](config), _unpack(tensors)
+        if "shared" in config:
+            lent = load_model(config["shared"]).network.state_dict()
+            state |= {SHARED + key: value for key, value in lent.items()}
+        model.network.load_state_dict(state)
+    # What a config that is not ours makes of the constructors: a missing key, a tower nobody registered...
+    except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
+        raise DamagedFileError(
+            f"{name!r} does not fit its own config: {error}. {_rebuild(name)}"
+        ) from error
+    return model
+
+
+def load_card(name: str, folder: Path | None = None) -> dict:
+    """The model card alone: data, loss, steps, seed, time, metrics."""
+    return _open(name, folder)[1]
+
+
+def save_embeddings(name: str, folder: Path | None = None, **arrays) -> None:
+    """Stores named arrays, usually from `to_int8`, beside the model they come from, sealed."""
+    save_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, compressed=True, **arrays)
+
+
+def load_embeddings(name: str, folder: Path | None = None) -> dict:
+    """Int8 embeddings by name, for example `test_text` (n, d) and `test_image` (m, d).
+
+    A dot product of two int8 rows is an exact integer in float32 (d <= 1024), so every machine gets the same
+    ranking from them, bit for bit.
+    """
+    path = (folder or artifacts_dir() / name) / EMBEDDINGS
+    arrays = load_arrays(path, rebuild=_rebuild(name))
+    kinds = {(value.dtype.name, *value.shape[1:]) for value in arrays.values()}
+    if len(kinds) != 1 or len(kind := kinds.pop()) != 2 or kind[0] != "int8" or not kind[1]:
+        shapes = ", ".join(f"{key} {value.dtype} {value.shape}" for key, value in arrays.items())
+        raise DamagedFileError(
+            f"{path} holds {shapes or 'nothing'}, expected int8 (rows, dim) of one dim. {_rebuild(name)}"
+        )
+    return arrays
+
+
+def card_text(name: str, card: dict) -> str:
+    """The card as Markdown: one bullet per field, one table of metrics; the history stays in the file."""
+    lines = [f"# {name}", ""]
+    for key, value in card.items():
+        if key in ("metrics", "history"):
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {entry}" for name, entry in value.items())
+        lines.append(f"- **{key}**: {value}")
+    if card.get("metrics"):
+        columns = list(card["metrics"][0])
+        lines += ["", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+        for row in card["metrics"]:
+            cells = [f"{row[c]:.4f}" if isinstance(row[c], float) else str(row[c]) for c in columns]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,62 @@
+"""Search as a user sees it: a query goes in, a ranked list of items comes out.
+
+    queries = retriever.encode(task.queries, task.query_modality)
+    run = retriever.search(queries, k=100)
+    evaluate_run(run, task)
+
+Four retrievers share that form: one vector an item, one a token, a network for each pair, or a cheap one
+followed by a dear one. A run says whose scores rank it and how much work they took.
+"""
+
+from lib.datasets.user_drawings import FAINT, SPAN, read_drawing
+from lib.search.base import Hit, PairScorer, Retriever, encode_side
+from lib.search.cross_encoder import CrossEncoderRetriever
+from lib.search.depth_planner import Plan, QualityCurve, StageCosts, fit_costs, plan_depth
+from lib.search.dual import DualEncoderRetriever, icon_retriever
+from lib.search.evaluate_task import (
+    DEPTH,
+    encode_sides,
+    encode_task,
+    evaluate_run,
+    evaluate_task,
+    recall_ceiling,
+)
+from lib.search.fusion import reciprocal_rank_fusion
+from lib.search.late_interaction import LateInteractionRetriever
+from lib.search.latency import MeasuredCosts, measure_costs
+from lib.search.runs import Run, Work
+from lib.search.two_stage import Interpolate, StagedQueries, TwoStageRetriever, rerank
+
+__all__ = [
+    "DEPTH",
+    "FAINT",
+    "SPAN",
+    "CrossEncoderRetriever",
+    "DualEncoderRetriever",
+    "Hit",
+    "Interpolate",
+    "LateInteractionRetriever",
+    "MeasuredCosts",
+    "PairScorer",
+    "Plan",
+    "QualityCurve",
+    "Retriever",
+    "Run",
+    "StageCosts",
+    "StagedQueries",
+    "TwoStageRetriever",
+    "Work",
+    "encode_side",
+    "encode_sides",
+    "encode_task",
+    "evaluate_run",
+    "evaluate_task",
+    "fit_costs",
+    "icon_retriever",
+    "measure_costs",
+    "plan_depth",
+    "read_drawing",
+    "recall_ceiling",
+    "reciprocal_rank_fusion",
+    "rerank",
+]

@@ -1,0 +1,80 @@
+"""Search by the cosine of one vector per query and one per item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lib.core.checks import RetrievalInputError
+from lib.datasets import icons
+from lib.index import VectorSearchIndex
+from lib.metrics.geometry import to_int8
+from lib.models.dual_encoder import DualEncoder
+from lib.models.trained_models import load_embeddings, load_model
+from lib.search.base import Retriever, encode_side
+from lib.search.runs import Run, Work
+
+SCORE_NAMES = {
+    "cosine": "cosine",
+    "inner_product": "inner product",
+    "l2": "negative squared distance",
+}
+
+
+class DualEncoderRetriever(Retriever):
+    """Encodes a query and searches an index of encoded items.
+
+        s(q, d) = <f(q), g(d)>
+
+    Args:
+        encoder: the dual encoder both sides were made with.
+        index: holds one vector per item, ids are gallery positions.
+        labels: what to call each item; its position when None.
+
+    Relations: queries are rounded to int8 like the stored items, so a ranking depends on the query's
+    embedding only through integers: machines differ only where a coordinate sits on a rounding edge.
+    `search` takes stored int8 queries as they are. Its work is what the index counted: a pair for each vector
+    or code that was scored, a product for each vector and each centroid; none where the index counts nothing.
+    """
+
+    def __init__(
+        self, encoder: DualEncoder, index: VectorSearchIndex, labels: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(index.ntotal, labels, (SCORE_NAMES[index.metric],))
+        if index.dimension != encoder.dim:
+            raise RetrievalInputError(
+                f"the index has dimension {index.dimension}, the encoder {encoder.dim}"
+            )
+        self.encoder, self.index = encoder, index
+
+    def encode(self, queries: Sequence, modality: str) -> np.ndarray:
+        """Int8 embeddings (n_queries, dim) of texts or images."""
+        return to_int8(encode_side(self.encoder, queries, modality))
+
+    def search(self, queries: np.ndarray, k: int) -> Run:
+        scores, ids = self.index.search(queries, k)
+        return Run.of_one_stage(scores, ids, self.score_names[0], *self._work(len(ids)))
+
+    def _work(self, n_queries: int) -> tuple[Work, ...]:
+        done = self.index.work
+        if n_queries and not done:
+            return ()
+        distances = done.get("distances", 0)
+        pairs = done.get("codes", distances)  # vectors that score again were pairs as codes already
+        return (Work("dual encoder", pairs, distances + done.get("centroids", 0)),)
+
+
+def icon_retriever() -> DualEncoderRetriever:
+    """All icons of every split, searchable by text or by drawing, from the committed model and embeddings."""
+    corpus = icons.load()
+    vectors = load_embeddings("icons")["all_image"]
+    if len(vectors) != len(corpus):
+        raise RetrievalInputError(
+            f"the stored embeddings cover {len(vectors)} icons, the installed fonts hold {len(corpus)}. "
+            f"Install the qtawesome version of constraints.txt, or run: crossmodal train icons"
+        )
+    encoder = load_model("icons")
+    index = VectorSearchIndex(encoder.dim, "Flat", metric="cosine")
+    index.add(vectors)
+    return DualEncoderRetriever(encoder, index, [icons.phrase_of(name) for name in corpus.names])

@@ -1,0 +1,86 @@
+"""One list from several, by ranks alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lib.core.checks import RetrievalInputError, check_count, check_number, real_numbers
+from lib.metrics.runs import as_ranked_ids
+from lib.search.runs import Run
+
+
+def reciprocal_rank_fusion(
+    runs: Sequence[Run | tuple | np.ndarray],
+    *,
+    k: float = 60,
+    weights: Sequence[float] | None = None,
+    depth: int | None = None,
+) -> Run:
+    """Merges ranked lists of the same queries, whatever scales their scores have.
+
+        s(i, d) = sum_r w_r / (k + rank_r(i, d)),   0 where run r does not hold d;  ranks count from 1
+
+    Args:
+        runs: each a `Run`, `(scores, ids)` or ids `(n_queries, depth)`, best first, -1 for no item; their
+            depths may differ.
+        k: from 0; the larger it is, the less the first places stand out. 60 in the paper.
+        weights: one positive number a run; 1 each when None.
+        depth: items to keep; all that occur when None, and never more.
+
+    Returns:
+        A `Run` with float64 scores; equal scores by the smaller id, and sums of equal parts are equal to the
+        last bit. Lists are as wide as the longest union, the others end in -1. Its work is that of all runs.
+
+    Raises:
+        RetrievalInputError: no runs, runs of different queries, an item twice in a list, or k or weights that
+            are negative or not finite.
+
+    Relations: it never looks at scores, so nothing needs to be on one scale; `Interpolate` mixes scores.
+
+    Reference: G. Cormack, C. Clarke, S. Buettcher, Reciprocal Rank Fusion Outperforms Condorcet and
+    Individual Rank Learning Methods, SIGIR 2009.
+    """
+    runs = list(runs) if np.iterable(runs) else []
+    if not runs:
+        raise RetrievalInputError("there are no runs to fuse; give at least one")
+    lists = [as_ranked_ids(_ids_of(run)) for run in runs]
+    sizes = [len(ids) for ids in lists]
+    if len(set(sizes)) > 1:
+        raise RetrievalInputError(f"runs must be for the same queries, theirs are {sizes}")
+    weights = np.ones(len(lists)) if weights is None else real_numbers(weights, "weights")
+    if weights.shape != (len(lists),) or not (weights > 0).all():
+        raise RetrievalInputError(
+            f"weights must be {len(lists)} positive numbers, one a run, got {weights}"
+        )
+    k = check_number(k, "k", 0)
+
+    ids = np.concatenate(lists, axis=1)  # (n_queries, total depth)
+    parts = [w / (k + np.arange(1, of.shape[1] + 1)) for w, of in zip(weights, lists, strict=True)]
+    parts = np.broadcast_to(np.concatenate(parts), ids.shape)
+    # Sorted within an item as well: the same parts, in whichever runs, then add up to the same bits.
+    order = np.lexsort((parts, ids), axis=1)
+    ids, parts = (np.take_along_axis(array, order, axis=1) for array in (ids, parts))
+    starts = np.ones(ids.shape, bool)
+    starts[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    sums = np.add.reduceat(parts.ravel(), np.flatnonzero(starts))
+    scores = np.full(ids.shape, -np.inf)
+    scores[starts] = sums
+    items = np.where(starts, ids, -1)
+    scores[items < 0] = -np.inf
+
+    order = np.lexsort((items, -scores), axis=1)
+    width = max(1, int((items >= 0).sum(axis=1).max()))
+    keep = order[:, : width if depth is None else min(check_count(depth, "depth"), width)]
+    scores, items = (np.take_along_axis(array, keep, axis=1) for array in (scores, items))
+    given = [run for run in runs if isinstance(run, Run)]
+    return Run.of_one_stage(
+        scores, items, "reciprocal rank", *(work for run in given for work in run.work)
+    )
+
+
+def _ids_of(run) -> np.ndarray:
+    if isinstance(run, Run):
+        return run.ids
+    return run[1] if isinstance(run, tuple) and len(run) == 2 else run

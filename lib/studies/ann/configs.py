@@ -1,0 +1,198 @@
+"""Which indexes are built and with which settings they are asked."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lib.core.checks import RetrievalInputError, check_choice, check_count
+from lib.index import VectorSearchIndex
+from lib.index.ivf import default_nlist
+
+TRAINED_WITH = 2**16  # rows at least, where there are as many: 256 for each of 256 centroids
+PER_LIST = 64  # rows at least for each list
+PQ_NEEDS = 39 * 256  # rows, or the k-means of a codebook of 8 bits follows single vectors
+NPROBES = (1, 2, 4, 8, 16, 32, 64)
+EF_SEARCH = (10, 20, 40, 80, 160)
+FACTORS = (2, 8, 32)  # of k: how many are re-ranked
+RERANK = 8  # of k, where the number of lists varies instead
+
+
+@dataclass(frozen=True)
+class Config:
+    """One build of one family, and the settings it is searched with.
+
+    Args:
+        name: what tables call it, for example "IVF512".
+        index_type: a key of `VectorSearchIndex.families`.
+        build: options of the build.
+        search: one mapping of search options per setting, the cheapest first. Where one re-ranks all do,
+            since an index keeps whole vectors or does not.
+        seed: of the build, for families that draw.
+        n_train: base vectors to train on, drawn with the seed; all when None or when there are no more.
+
+    Raises:
+        RetrievalInputError: an unknown family or option, no setting, or settings of which only some re-rank.
+    """
+
+    name: str
+    index_type: str
+    build: Mapping[str, Any] = field(default_factory=dict)
+    search: Sequence[Mapping[str, Any]] = ({},)
+    seed: int = 0
+    n_train: int | None = None
+
+    def __post_init__(self) -> None:
+        family = VectorSearchIndex.families[
+            check_choice(self.index_type, VectorSearchIndex.families, "index_type")
+        ]
+        if not self.search:
+            raise RetrievalInputError(
+                f"config {self.name!r} has no search setting; an empty one is {{}}"
+            )
+        for name in self.build:
+            check_choice(name, family.build_known, f"a build option of {self.name!r}")
+        for setting in self.search:
+            for name in setting:
+                check_choice(name, family.search_known, f"a search option of {self.name!r}")
+        if len({setting.get("rerank", 0) > 0 for setting in self.search}) > 1:
+            raise RetrievalInputError(
+                f"config {self.name!r} re-ranks in some settings only; make it two"
+            )
+
+    def make(self, dimension: int, metric: str) -> VectorSearchIndex:
+        """The empty index, with the options of the first setting."""
+        family = VectorSearchIndex.families[self.index_type]
+        seed = {"seed": self.seed} if "seed" in family.build_known else {}
+        return family(dimension, metric=metric, **seed, **self.build, **self.search[0])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Plain data that says what is built and asked."""
+        return asdict(self)
+
+
+def standard(n: int, dimension: int, families: Sequence[str] | None = None) -> list[Config]:
+    """The committed grid: every family in its usual forms, sizes by the rules of thumb for n vectors.
+
+        nlist = the power of two at or below min(4 sqrt(n), n / 39)        codes of d / 8 bytes
+
+    Args:
+        n: base vectors.
+        dimension: of each.
+        families: which; all when None.
+
+    Returns:
+        Configs, exact search first. Product quantisers are left out below 9,984 vectors, which is too few to
+        train on; ScaNN, unless it is asked for by name, where the package is not installed.
+
+    Raises:
+        RetrievalInputError: an unknown family.
+    """
+    n, d = check_count(n, "n"), check_count(dimension, "dimension")
+    if families is None:
+        families = [name for name in GRID if name != "ScaNN" or importlib.util.find_spec("scann")]
+    wanted = {check_choice(name, GRID, "family") for name in families}
+    return [config for name, make in GRID.items() if name in wanted for config in make(n, d)]
+
+
+def scaling(n: int, dimension: int) -> list[Config]:
+    """One config of each kind whose work grows differently with n: a scan, lists, short codes, a graph."""
+    n, d = check_count(n, "n"), check_count(dimension, "dimension")
+    return [*_flat(n, d)[:1], *_ivf(n, d), *_ivf_pq(n, d)[-1:], *_hnsw(n, d)[:1]]
+
+
+def code_bytes(dimension: int, sub_quantisers: int = 1) -> int | None:
+    """The most bytes up to d / 8 whose sub-quantisers, so many a byte, split d evenly; None if none do."""
+    most = max(1, dimension // 8)
+    return next(
+        (size for size in range(most, 0, -1) if dimension % (size * sub_quantisers) == 0), None
+    )
+
+
+def _training(n: int, nlist: int = 0) -> int:
+    return min(n, max(TRAINED_WITH, PER_LIST * nlist))
+
+
+def _probes(nlist: int, **others: Any) -> tuple[dict[str, Any], ...]:
+    return tuple({"nprobe": nprobe, **others} for nprobe in NPROBES if nprobe <= nlist)
+
+
+def _flat(n: int, d: int) -> list[Config]:
+    # An inverted file of one list is exact search by the scan of faiss: the faster one for a single query.
+    return [
+        Config("Flat", "Flat"),
+        Config("IVF1", "IVF", {"nlist": 1}, ({"nprobe": 1},), n_train=min(n, 1000)),
+    ]
+
+
+def _ivf(n: int, d: int) -> list[Config]:
+    nlist = default_nlist(n)
+    return [
+        Config(f"IVF{nlist}", "IVF", {"nlist": nlist}, _probes(nlist), n_train=_training(n, nlist))
+    ]
+
+
+def _pq(n: int, d: int) -> list[Config]:
+    if n < PQ_NEEDS:
+        return []
+    size, fast, train = code_bytes(d), code_bytes(d, 2), {"n_train": _training(n)}
+    configs = [
+        Config(f"PQ{size}", "PQ", {"code_bytes": size}, **train),
+        Config(f"OPQ{size}", "PQ", {"code_bytes": size, "rotate": True}, **train),
+    ]
+    if fast:
+        build = {"code_bytes": fast, "fast_scan": True}
+        settings = tuple({"rerank": factor} for factor in FACTORS)
+        configs.append(Config(f"PQ{fast}fs", "PQ", build, **train))
+        configs.append(Config(f"PQ{fast}fs,rerank", "PQ", build, settings, **train))
+    return configs
+
+
+def _ivf_pq(n: int, d: int) -> list[Config]:
+    if n < PQ_NEEDS:
+        return []
+    nlist = default_nlist(n)
+    size, fast, train = code_bytes(d), code_bytes(d, 2), {"n_train": _training(n, nlist)}
+    configs = []
+    for name, rotate in (("PQ", False), ("OPQ", True)):
+        build = {"nlist": nlist, "code_bytes": size, "rotate": rotate}
+        configs.append(Config(f"IVF{nlist},{name}{size}", "IVF-PQ", build, _probes(nlist), **train))
+    if fast:
+        build = {"nlist": nlist, "code_bytes": fast, "fast_scan": True}
+        more = (
+            {"nprobe": min(16, nlist), "rerank": factor} for factor in FACTORS if factor != RERANK
+        )
+        settings = (*_probes(nlist, rerank=RERANK), *more)
+        configs.append(Config(f"IVF{nlist},PQ{fast}fs,rerank", "IVF-PQ", build, settings, **train))
+    return configs
+
+
+def _hnsw(n: int, d: int) -> list[Config]:
+    settings = tuple({"ef_search": ef} for ef in EF_SEARCH)
+    return [
+        Config(f"HNSW{links}", "HNSW", {"links": links, "ef_construction": 100}, settings)
+        for links in (16, 32)
+    ]
+
+
+def _lsh(n: int, d: int) -> list[Config]:
+    rerank = tuple({"rerank": factor} for factor in FACTORS)
+    return [
+        Config(f"LSH{d}", "LSH", {"n_bits": d}),
+        Config(f"LSH{4 * d}", "LSH", {"n_bits": 4 * d}),
+        Config(f"LSH{d},rerank", "LSH", {"n_bits": d}, rerank),
+    ]
+
+
+def _scann(n: int, d: int) -> list[Config]:
+    leaves = max(1, round(n**0.5))
+    settings = tuple({"leaves_to_search": few, "rerank": 10} for few in NPROBES if few <= leaves)
+    return [Config(f"ScaNN{leaves}", "ScaNN", {"n_leaves": leaves}, settings)]
+
+
+GRID = {
+    "Flat": _flat, "IVF": _ivf, "PQ": _pq, "IVF-PQ": _ivf_pq, "HNSW": _hnsw, "LSH": _lsh, "ScaNN": _scann
+}  # fmt: skip

@@ -1,0 +1,79 @@
+"""Bytes that a loss keeps between forward and backward: a count, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from lib.losses import infonce_loss, sigmoid_loss
+from lib.training.objectives import OBJECTIVES, Objective
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+BLOCK = 128
+
+
+def _plain(objective: Objective) -> Loss:
+    learnt = SimpleNamespace(logit_scale=torch.tensor(2.66), logit_bias=torch.tensor(-5.0))
+    return lambda query, key: objective.loss(
+        learnt, query, key, torch.eye(len(query), dtype=torch.bool)
+    )
+
+
+WAYS: dict[str, Loss] = {
+    **{name: _plain(objective) for name, objective in OBJECTIVES.items()},
+    "InfoNCE, blocked": lambda query, key: infonce_loss(
+        query, key, direction="both", block_size=BLOCK
+    ),
+    "sigmoid, blocked": lambda query, key: sigmoid_loss(query, key, block_size=BLOCK),
+}
+
+
+def pairs(batch_size: int, dim: int = 64) -> tuple[Tensor, Tensor]:
+    """Random unit queries and keys, (B, d) each."""
+    generator = torch.Generator().manual_seed(0)
+    query, key = F.normalize(torch.randn(2, batch_size, dim, generator=generator), dim=2)
+    return query.clone().requires_grad_(), key.clone().requires_grad_()
+
+
+def kept_bytes(loss: Loss, batch_size: int, dim: int = 64) -> int:
+    """Bytes of all different tensors that autograd keeps of a loss until its backward pass.
+
+    What the forward pass makes and drops is not in it, so the peak is higher; what is kept grows in the same
+    way, and unlike the peak it can be counted exactly.
+
+    Args:
+        loss: `(unit queries (B, d), unit keys (B, d)) -> 0-d loss`.
+        batch_size: B.
+        dim: d.
+
+    Returns:
+        Bytes, the embeddings not counted.
+
+    Relations: `cost.table` measures seconds and the peak of a process.
+    """
+    query, key = pairs(batch_size, dim)
+    known = {tensor.untyped_storage().data_ptr() for tensor in (query, key)}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage().data_ptr() not in known:
+            kept[tensor.untyped_storage().data_ptr()] = (
+                tensor  # kept alive, so that no address comes twice
+            )
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = loss(query, key)
+    size = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    del result  # until here it held what autograd keeps
+    return size
+
+
+def matrices_kept(batch_size: int) -> dict[str, float]:
+    """`kept_bytes` of every loss in units of a B x B matrix of float32: bytes / (4 B^2)."""
+    return {name: kept_bytes(loss, batch_size) / (4 * batch_size**2) for name, loss in WAYS.items()}

@@ -1,0 +1,106 @@
+"""One change to a search, read by many metrics: queries moved towards their first answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lib.core.checks import RetrievalInputError, check_choice, check_k, unit_rows
+from lib.index.exact import topk_exact
+from lib.metrics import evaluate, paired_bootstrap_interval
+from lib.metrics.evaluation import FAMILIES
+from lib.metrics.geometry import to_int8
+from lib.search import DEPTH
+from lib.studies.readme_results import stored, test_task
+
+# Columns of the table to show in percent.
+SHARES = ("plain", "expanded", "change", "change_low", "change_high", "chance")
+
+
+def expanded(queries, gallery, m: int) -> np.ndarray:
+    """Moves every query towards the mean of its first m answers.
+
+        q' = q / |q| + 1/m sum_{i <= m} x_i / |x_i|,   x_1, x_2, ... the items nearest to q by cosine
+
+    Nobody says whether these answers are right (pseudo-relevance feedback), so a query that starts well gets
+    better and one that starts wrong is led astray.
+
+    Args:
+        queries: `(n_queries, d)` embeddings, float or int8.
+        gallery: `(n_items, d)` embeddings.
+        m: answers added, at most the size of the gallery.
+
+    Returns:
+        int8 `(n_queries, d)`, so that the second search is as exact as the first.
+
+    Raises:
+        RetrievalInputError: what `topk_exact` refuses, or m beyond the gallery.
+
+    Reference: J. Rocchio, Relevance Feedback in Information Retrieval, in The SMART Retrieval System, 1971.
+    """
+    _, top = topk_exact(queries, gallery, check_k(m, len(gallery)), metric="cosine")
+    return to_int8(unit_rows(queries, "queries") + unit_rows(gallery, "gallery")[top].mean(axis=1))
+
+
+def table(
+    corpus: str,
+    direction: str,
+    added: Sequence[int] = (3,),
+    metrics: Sequence[str] = ("R@1", "R@5", "R@10", f"MRR@{DEPTH}"),
+    *,
+    gain: str = "exponential",
+) -> list[dict]:
+    """What expansion changes, query by query on a test task with stored embeddings.
+
+    Args:
+        corpus, direction: the task, as in `dual_encoders`.
+        added: how many answers are added to the query, one block of rows each.
+        metrics: names as `evaluate` gives them, with cut-offs 1, 5 and 10 and `DEPTH` for MRR and MAP.
+        gain: of nDCG.
+
+    Returns:
+        Tidy rows in shares: corpus, split, direction, added, metric, plain, expanded, change with its paired
+        95% interval change_low and change_high, chance, n_queries, n_gallery.
+
+    Raises:
+        RetrievalInputError: an unknown corpus, direction or metric.
+    """
+    families = dict.fromkeys(name if name in FAMILIES else name.split("@")[0] for name in metrics)
+    if not families:
+        raise RetrievalInputError("there are no metrics to compare; name some, for example 'R@1'")
+    task = test_task(corpus, direction)
+    queries, gallery = stored(corpus, direction)
+
+    def measured(asked):
+        run = topk_exact(asked, gallery, DEPTH, metric="cosine")
+        options = {"hit_grade": task.hit_grade, "groups": task.query_groups, "gain": gain}
+        return evaluate(run, task.qrels, ks=(1, 5, 10), metrics=tuple(families), **options)
+
+    plain, rows = measured(queries), []
+    for m in added:
+        moved = measured(expanded(queries, gallery, m))
+        for name in metrics:
+            new, old = (
+                found.per_query[check_choice(name, plain.per_query, "metric")]
+                for found in (moved, plain)
+            )
+            low, high = paired_bootstrap_interval(new, old, task.query_groups)
+            rows.append(
+                {
+                    "corpus": corpus,
+                    "split": task.split,
+                    "direction": direction,
+                    "added": m,
+                    "metric": name,
+                    "plain": plain.mean(name),
+                    "expanded": moved.mean(name),
+                    "change": float((new - old).mean()),
+                    "change_low": low,
+                    "change_high": high,
+                    "chance": plain.chance[name],
+                    "n_queries": plain.n_queries,
+                    "n_gallery": plain.n_gallery,
+                }
+            )
+    return rows

@@ -1,0 +1,107 @@
+"""Results as rows of text: what the terminal and a report show of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lib.studies.published.compare_with_papers import beside
+from lib.studies.published.direction_result import OF_RANKS, Measured
+from lib.studies.published.results import Result
+
+
+def result_as_text(result: Result) -> list[dict[str, str]]:
+    """Every metric of a result with interval and chance, and the published numbers of the model beside it.
+
+    Several published numbers of one metric make several rows. A number that was only recalled says so.
+    """
+    published: dict[tuple[str, str], list[dict]] = {}
+    for row in beside(result):
+        published.setdefault((row["direction"], row["metric"]), []).append(row)
+    rows = []
+    for part in result.directions:
+        for metric, measured in part.values.items():
+            own = {
+                "direction": part.direction.replace("_", " "),
+                "metric": metric,
+                "value": _of(metric, measured.value),
+                "95% interval": _interval(metric, measured),
+                "chance": _of(metric, measured.chance),
+            }
+            for other in published.get((part.direction, metric), [None]):
+                rows.append(own | _beside_as_text(metric, other))
+                own = {**own, "value": "", "95% interval": "", "chance": ""}
+    return rows
+
+
+def notes(result: Result) -> list[str]:
+    """What has to stand under the table: sizes, what was left out, ties, rsum, and counts that differ."""
+    lines = [result.protocol.title]
+    for part in result.directions:
+        line = f"{part.direction.replace('_', ' ')}: {part.n_queries:,} queries x {part.n_gallery:,} items"
+        if part.n_without_relevant:
+            line += f"; {part.n_without_relevant:,} queries without a relevant item were left out"
+        if part.tie_share:
+            line += f"; {part.tie_share:.2%} of first ranks depend on ties, which count against the model"
+        lines.append(line)
+    protocol = result.protocol
+    lines.append(
+        f"judgements {protocol.judgements}; inference {protocol.inference} ({protocol.method}); "
+        f"prompt {protocol.prompt or 'none'}; precision {protocol.precision}"
+    )
+    if result.rsum is not None:
+        lines.append(f"rsum {result.rsum:.1f} of 600")
+    for counts, verdict in (
+        (protocol.counts, ": not comparable with published numbers"),
+        (protocol.judged_counts, ""),
+    ):
+        lines += [f"found {n:,} of {of:,} {what}{verdict}" for what, n, of in counts if n != of]
+    return lines
+
+
+def comparison_as_text(rows: Sequence[dict]) -> list[dict[str, str]]:
+    """Rows of `compare` for reading: percent and points, p-values to three digits."""
+    return [
+        {
+            "direction": row["direction"].replace("_", " "),
+            "metric": row["metric"],
+            "A": f"{100 * row['a']:.1f}",
+            "B": f"{100 * row['b']:.1f}",
+            "A - B": f"{100 * row['difference']:+.1f}",
+            "95% interval": f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
+            "p": f"{row['p_value']:.3g}",
+            "p (Holm)": f"{row['p_holm']:.3g}",
+            "only A, only B": ""
+            if row["only_a"] is None
+            else f"{row['only_a']:,}, {row['only_b']:,}",
+            "p (McNemar)": "" if row["p_mcnemar"] is None else f"{row['p_mcnemar']:.3g}",
+            "queries": f"{row['n_queries']:,}",
+            "clusters": f"{row['n_clusters']:,}",
+        }
+        for row in rows
+    ]
+
+
+def _beside_as_text(metric: str, row: dict | None) -> dict[str, str]:
+    if row is None:
+        return dict.fromkeys(("published", "difference", "inside", "protocol there", "source"), "")
+    shown = f"{row['published']:g}" + (f" ({row['remark']})" if row["remark"] else "")
+    return {
+        "published": shown,
+        "difference": f"{row['difference']:+.1f}",
+        "inside": {None: "", True: "yes", False: "no"}[row["inside"]],
+        "protocol there": "; ".join(row["protocol"]) or "as here",
+        "source": row["source"],
+    }
+
+
+def _of(metric: str, value: float) -> str:
+    if math.isinf(value):
+        return "beyond the run"
+    return f"{value:,.1f}" if metric in OF_RANKS else f"{100 * value:.1f}"
+
+
+def _interval(metric: str, measured: Measured) -> str:
+    if math.isnan(measured.low):
+        return ""
+    return f"{_of(metric, measured.low)} to {_of(metric, measured.high)}"

@@ -1,0 +1,292 @@
+"""One training loop for every loss and architecture: seeded, resumable, with averaged weights."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lib.core.checks import check_count
+from lib.core.files import DamagedFileError, atomic_path, optional_write
+
+
+class Stream(Protocol):
+    """Training batches as a pure function of the step, so that a run can stop and go on anywhere."""
+
+    def batch(self, step: int) -> object: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard to train.
+
+    Args:
+        steps: optimizer steps.
+        learning_rate: peak; linear warm-up, then half a cosine down to 2% of it.
+        warmup: steps of warm-up.
+        weight_decay: AdamW, on matrices and filters only; embeddings, norms, biases and the temperature are
+            exempt.
+        average: decay of the exponential moving average of the weights, the one that is evaluated and kept.
+        clip: largest gradient norm.
+        max_scale: the learnt 1 / temperature is clamped to [1, max_scale] *after* each step; a clamp inside
+            the forward pass would have no gradient beyond the bound and stay there.
+        validate_every: steps between validations.
+        seed: for the initial weights and dropout; streams have their own.
+    """
+
+    steps: int
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    weight_decay: float = 0.2
+    average: float = 0.998
+    clip: float = 1.0
+    max_scale: float = 100.0
+    validate_every: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(self.steps, "steps")
+        check_count(self.validate_every, "validate_every")
+
+
+@dataclass
+class History:
+    """What a run logged: `loss` rows {step, loss, scale, rate} and `validation` rows {step, ...}."""
+
+    loss: list[dict] = field(default_factory=list)
+    validation: list[dict] = field(default_factory=list)
+
+
+def learning_rate_at(step: int, plan: Plan) -> float:
+    """Linear warm-up, then cosine decay to 2% of the peak at the last step."""
+    ramp = min(1.0, (step + 1) / max(1, plan.warmup))
+    return (
+        plan.learning_rate * ramp * (0.02 + 0.98 * (1 + math.cos(math.pi * step / plan.steps)) / 2)
+    )
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+    """Decay for weights that multiply, none for embeddings, norms, biases and scalars."""
+    decayed, free = [], []
+    for name, parameter in network.named_parameters():
+        (decayed if parameter.ndim > 1 and "embedding" not in name else free).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """average <- decay * average + (1 - decay) * network; decay starts small, so early weights fade fast."""
+    decay = min(decay, (1 + step) / (10 + step))
+    current = network.state_dict()
+    for name, kept in average.state_dict().items():
+        if kept.is_floating_point():
+            kept.lerp_(current[name], 1 - decay)
+        else:
+            kept.copy_(current[name])
+
+
+DIGEST = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
+
+
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, slower than float32."""
+    # Private and newer than the oldest torch we accept; where torch cannot tell, float32 is the safe answer.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+class Trainer:
+    """Trains `network` on batches; call `run`, look at `history`, keep `average`.
+
+    Args:
+        network: any module with a `logit_scale` parameter (log of 1 / temperature), or none.
+        stream: `stream.batch(step)` is handed to `objective`.
+        objective: `(network, batch) -> 0-d loss`.
+        plan: hyperparameters.
+        validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps and at the
+            end; `"score"` decides which averaged weights are kept as `best`.
+        checkpoint: where to store the state after each validation, in one file that ends with its own
+            SHA-256; it is resumed from, and one that is damaged, or belongs to another plan, identity or
+            network, is refused.
+        identity: what else makes this run what it is (data, batch size, weights of the loss), plain values;
+            kept in the checkpoint so that a run never goes on as another one.
+        log: called with one line of text per validation.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        stream: Stream,
+        objective: Callable[[nn.Module, object], Tensor],
+        plan: Plan,
+        *,
+        validate: Callable[[nn.Module], dict] | None = None,
+        checkpoint: Path | None = None,
+        identity: Mapping[str, object] | None = None,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.identity = {**asdict(plan), **(identity or {})}
+        self.network, self.stream, self.objective, self.plan = network, stream, objective, plan
+        self.validate, self.checkpoint, self.log = validate, checkpoint, log
+        self.device = next(network.parameters()).device
+        self.average = copy.deepcopy(network).eval()
+        self.best = copy.deepcopy(network.state_dict())
+        self.best_score = -math.inf
+        self.best_step = 0
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(network, plan.weight_decay), betas=(0.9, 0.98)
+        )
+        self.history = History()
+        self.step = 0
+        if checkpoint is not None:
+            self._resume()
+
+    def run(self, progress: Callable[[int], None] = lambda step: None) -> nn.Module:
+        """Trains to the last step and returns the averaged network with the best validated weights."""
+        self.network.train()
+        while self.step < self.plan.steps:
+            self._one_step()
+            progress(self.step)
+            if self._is_validation_due():
+                self._checkpoint_and_validate()
+        self.average.load_state_dict(self.best)
+        return self.average.eval()
+
+    def _is_validation_due(self) -> bool:
+        return self.step % self.plan.validate_every == 0 or self.step == self.plan.steps
+
+    def _one_step(self) -> None:
+        rate = learning_rate_at(self.step, self.plan)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(
+            self.plan.seed * 1_000_003 + self.step
+        )  # dropout and the like, wherever we resume
+        # Outside autocast, which would round its geometry to 3 digits.
+        batch = _moved(self.stream.batch(self.step), self.device)
+        kind = self.device.type
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or fast_bfloat16()):
+            loss = self.objective(self.network, batch)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss.item()} at step {self.step} with learning rate {rate:.2g}; lower the rate"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
+        self.optimizer.step()
+        scale = getattr(self.network, "logit_scale", None)
+        if scale is not None and scale.requires_grad:  # a fixed scale is what it was set to
+            with torch.no_grad():
+                scale.clamp_(0.0, math.log(self.plan.max_scale))
+        update_average(self.average, self.network, self.plan.average, self.step)
+        self.step += 1
+        if self.step % 10 == 0 or self._is_validation_due():
+            row = {"step": self.step, "loss": loss.item(), "rate": rate}
+            if scale is not None:
+                row["scale"] = scale.exp().item()
+            self.history.loss.append(row)
+
+    def _checkpoint_and_validate(self) -> None:
+        found = self.validate(self.average) if self.validate is not None else {}
+        self.network.train()
+        score = found.get(
+            "score", self.step
+        )  # without validation the last weights are the best known
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.step
+            self.best = copy.deepcopy(self.average.state_dict())
+        self.history.validation.append({"step": self.step, **found})
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
+        self.log(
+            f"step {self.step:6d}/{self.plan.steps}  loss {self.history.loss[-1]['loss']:.3f}  {shown}"
+        )
+        if self.checkpoint is not None:
+            content = io.BytesIO()
+            torch.save(self._state(), content)
+            # One file with its checksum: a run killed between two would leave a state that nobody trusts.
+            with optional_write(), atomic_path(self.checkpoint) as temporary:
+                temporary.write_bytes(
+                    content.getvalue() + hashlib.sha256(content.getbuffer()).digest()
+                )
+
+    def _state(self) -> dict:
+        return {
+            "identity": self.identity,
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+            "best_score": self.best_score,
+            "best_step": self.best_step,
+            "history": asdict(self.history),
+        }
+
+    def _resume(self) -> None:
+        restart = "Delete it to train from the start."
+        if not self.checkpoint.is_file():
+            return
+        content = self.checkpoint.read_bytes()
+        content, digest = content[:-DIGEST], content[-DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
+            raise DamagedFileError(
+                f"{self.checkpoint} is damaged: it differs from its own SHA-256. {restart}"
+            )
+        try:
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            stored = state.get("identity", {})
+            if stored != self.identity:
+                keys = dict.fromkeys([*stored, *self.identity])
+                pairs = ((key, stored.get(key), self.identity.get(key)) for key in keys)
+                changed = ", ".join(
+                    f"{key} {old} -> {new}" for key, old, new in pairs if old != new
+                )
+                raise DamagedFileError(
+                    f"{self.checkpoint} belongs to another plan ({changed}). {restart}"
+                )
+            self.average.load_state_dict(
+                state["best"]
+            )  # all three are of this network, or none is taken
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.network.load_state_dict(state["network"])
+            self.best, self.best_score, self.best_step = (
+                state["best"],
+                float(state["best_score"]),
+                int(state["best_step"]),
+            )
+            self.history = History(**state["history"])
+            self.step = min(check_count(state["step"], "step"), self.plan.steps)
+        except DamagedFileError:
+            raise
+        except Exception as error:  # what torch makes of a file that is no state of this network
+            raise DamagedFileError(
+                f"{self.checkpoint} belongs to another network: {error}. {restart}"
+            ) from error
+        self.log(f"resumed at step {self.step}")
+
+
+def _moved(batch: object, device: torch.device) -> object:
+    """A batch with its tensors on the device, also those in dataclasses, dicts, lists and tuples."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if is_dataclass(batch):
+        return replace(batch, **{key: _moved(value, device) for key, value in vars(batch).items()})
+    if isinstance(batch, dict):
+        return {key: _moved(value, device) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        parts = [_moved(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch

@@ -1,0 +1,183 @@
+"""`crossmodal eval` and `crossmodal compare` on miniatures, with a model and with the reader's own rows."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from lib.datasets.registry import CORPORA
+from lib.studies.published import Result
+from lib.studies.published.evaluation import ids_of
+from tests.cli.conftest import one_line
+
+
+@pytest.fixture(scope="module")
+def coco_root(tmp_path_factory):
+    pytest.importorskip("eccv_caption")
+    root = tmp_path_factory.mktemp("benchmarks") / "coco"
+    CORPORA["coco"].write_miniature(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def rows(coco_root, tmp_path_factory):
+    """Made embeddings of the miniature, in an order of their own."""
+    corpus = CORPORA["coco"].load(coco_root)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(len(corpus.item_ids), 16))
+    own = {
+        "image": images,
+        "text": images[corpus.owners] + rng.normal(size=(len(corpus.texts), 16)),
+    }
+    arrays = {}
+    for modality, ids in ids_of(corpus).items():
+        order = rng.permutation(len(ids))
+        arrays |= {modality: own[modality][order], f"{modality}_ids": np.array(ids)[order]}
+    path = tmp_path_factory.mktemp("rows") / "mine.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def test_own_embeddings_beside_the_published_numbers(run, coco_root, rows):
+    labels = ["--model", "ViT-B-32", "--pretrained", "openai"]
+    code, out, _ = run(
+        "eval", "coco", "--root", str(coco_root), "--embeddings", str(rows), *labels, "--out", "a.json"
+    )  # fmt: skip
+    assert code == 0 and "coco (miniature) test: 100 images x 501 texts, captions: all" in out
+    assert (
+        "50.12" in out and "published" in out
+    )  # open_clip's number for this model, on the real one
+    result = Result.load("a.json")
+    assert result.name == "ViT-B-32 openai" and result.protocol.benchmark == "coco (miniature)"
+    assert (
+        result.direction("text_to_image")["R@1"].value > 0.3
+    )  # rows were put in order by their ids
+    assert len(result.identity["embeddings"]) == 64
+
+    code, out, _ = run("compare", "a.json", "a.json", "--plot", "differences.png")
+    assert code == 0 and "p (Holm)" in out and "+0.0 to +0.0" in out
+    with open("differences.png", "rb") as stream:
+        assert stream.read(4) == b"\x89PNG"
+
+
+def test_protocols_by_name(run, coco_root, rows, tmp_path):
+    with np.load(rows) as arrays:
+        corpus = CORPORA["coco"].load(coco_root, captions="first 5")
+        keep = np.isin(arrays["text_ids"], corpus.text_ids)
+        cut = {
+            name: array[keep] if name.startswith("text") else array
+            for name, array in arrays.items()
+        }
+    np.savez(tmp_path / "five.npz", **cut)
+    call = [
+        "eval",
+        "coco",
+        "--root",
+        str(coco_root),
+        "--embeddings",
+        "five.npz",
+        "--captions",
+        "first 5",
+    ]
+    code, out, _ = run(*call, "--folds", "5", "--out", "folds.json")
+    assert code == 0 and "20 images x 100 texts, captions: first 5, mean of 5 folds" in out
+    code, out, _ = run(*call, "--judgements", "eccv", "--out", "eccv.json")
+    assert code == 0 and "without a relevant item were left out" in out and "judgements eccv" in out
+    code, _, err = run("compare", "folds.json", "eccv.json")
+    assert code == 2 and "different protocols" in one_line(err)
+
+
+def test_a_model_is_encoded_and_named(run, coco_root, tmp_path):
+    call = [
+        "eval",
+        "coco",
+        "--root",
+        str(coco_root),
+        "--model",
+        "scenes",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    code, out, _ = run(*call, "--split", "val")
+    assert code == 0 and "no published numbers of this model" in out
+    written = out.splitlines()[-1].removeprefix("written to ")
+    assert Result.load(tmp_path / written).protocol.split == "val"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ["eval", "koko", "--root", ".", "--model", "scenes"],
+            "the corpus must be one of .* Did you mean 'coco'",
+        ),
+        (["eval", "coco", "--root", "."], "give --model"),
+        (
+            ["eval", "coco", "--root", ".", "--model", "scenes", "--out", "a.txt"],
+            "the suffix of --out",
+        ),
+        (
+            ["eval", "coco", "--root", ".", "--model", "scenes", "--split", "tset"],
+            "--split must be one of",
+        ),
+        (
+            ["eval", "coco", "--root", ".", "--model", "scenes", "--captions", "four"],
+            "captions must be one of",
+        ),
+        (
+            ["eval", "coco", "--root", ".", "--model", "scenes", "--option", "four"],
+            "must be NAME=VALUE",
+        ),
+        (
+            ["eval", "coco", "--root", ".", "--model", "scenes", "--option", "x=1"],
+            "--option of coco must be",
+        ),
+        (
+            ["eval", "coco", "--root", ".", "--model", "scenes", "--bank-split", "val"],
+            "go together",
+        ),
+        (["eval", "coco", "--root", ".", "--model", "scenes"], "dataset_coco.json"),
+        (["compare", "a.json", "b.json"], "a.json is missing"),
+        (["compare", "a.json", "b.json", "--plot", "a.pdf"], "the suffix of --plot"),
+    ],
+)
+def test_a_mistake_is_one_line(run, arguments, message):
+    code, _, err = run(*arguments)
+    assert code == 2 and re.search(message, one_line(err)), err
+
+
+def test_a_damaged_picture_is_listed_and_left_out_by_name(run, tmp_path):
+    pytest.importorskip("eccv_caption")
+    CORPORA["coco"].write_miniature(tmp_path / "coco")
+    names = [CORPORA["coco"].load(tmp_path / "coco").media.names[at] for at in (3, 40)]
+    for name in names:
+        path = tmp_path / "coco" / name
+        path.write_bytes(path.read_bytes()[:60])
+    code, out, _ = run("data", "check", "coco", "--root", str(tmp_path / "coco"))
+    assert code == 0 and "--decode also looks for damaged files" in out
+    code, out, _ = run("data", "check", "coco", "--root", str(tmp_path / "coco"), "--decode")
+    assert code == 1 and "2 damaged" in out and all(name in out for name in names)
+    ask = [
+        "eval",
+        "coco",
+        "--root",
+        str(tmp_path / "coco"),
+        "--model",
+        "scenes",
+        "--cache",
+        str(tmp_path / "c"),
+    ]
+    code, _, error = run(*ask, "--out", "damaged.json")
+    assert (
+        code == 2
+        and names[0].split("/")[-1] in one_line(error)
+        and "data check --decode" in one_line(error)
+    )
+    code, out, _ = run(*ask, "--out", "damaged.json", "--allow-partial")
+    assert code == 0 and all(f"left out: {tmp_path / 'coco' / name}" in out for name in names)
+    counts = dict(
+        (what, (found, of)) for what, found, of in Result.load("damaged.json").protocol.counts
+    )
+    assert counts["images"] == (98, 100)

@@ -1,0 +1,52 @@
+"""Comma-separated files: quotes, spaces, comments, and files that are no such thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
+from lib.datasets.csv_files import read_rows, read_table
+
+
+def written(tmp_path, content: str | bytes):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_quotes_commas_and_line_breaks_stay_in_their_values(tmp_path):
+    path = written(tmp_path, 'a,"x, ""y"""\r\n\nb,"two\nlines"\n')
+    assert list(read_rows(path, 2)) == [(1, ["a", 'x, "y"']), (4, ["b", "two\nlines"])]
+
+
+def test_spaces_behind_commas_are_text_unless_said_otherwise(tmp_path):
+    assert list(read_rows(written(tmp_path, "a, b\n"), 2)) == [(1, ["a", " b"])]
+    assert list(read_rows(written(tmp_path, '-a, "b,c"\n'), 2, spaced=True)) == [(1, ["-a", "b,c"])]
+    with pytest.raises(RetrievalInputError, match="line 1: 3 columns, expected 2"):
+        list(read_rows(written(tmp_path, '-a, "b,c"\n'), 2))
+
+
+def test_comments_are_those_before_the_first_row(tmp_path):
+    comments: list[str] = []
+    path = written(tmp_path, "# one\n# two\na,b\n#c,d\n")
+    assert list(read_rows(path, 2, comments=comments)) == [(3, ["a", "b"]), (4, ["#c", "d"])]
+    assert comments == ["# one", "# two"]
+    assert list(read_rows(written(tmp_path, "# only\n"), 2, comments=[])) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
+    path = written(tmp_path, b"\xef\xbb\xbfid,text\n1,a\n")
+    assert list(read_table(path, ("id", "text"))) == [(2, {"id": "1", "text": "a"})]
+    with pytest.raises(RetrievalInputError, match="begins with 'id,text', expected 'key,text'"):
+        list(read_table(path, ("key", "text")))
+    with pytest.raises(RetrievalInputError, match="begins with ''"):
+        list(read_table(written(tmp_path, ""), ("key", "text")))
+
+
+@pytest.mark.parametrize("content", ['a,b\nc,"never closed\n', b"a,b\nc,\xff\xfe\n"])
+def test_what_is_not_whole_is_refused_with_its_place(tmp_path, content):
+    with pytest.raises(DamagedFileError, match="table.csv is not whole behind line"):
+        list(read_rows(written(tmp_path, content), 2))
+    with pytest.raises(MissingFileError, match="is missing"):
+        list(read_rows(tmp_path / "none.csv", 2))

@@ -1,0 +1,129 @@
+"""Figures of benchmark results: every number stands where it belongs, and only comparable ones together."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from lib import plots
+from lib.core.checks import RetrievalInputError
+from lib.plots.comparisons import RECALLED, REMEDY
+
+ROWS = [
+    {"direction": "image_to_text", "metric": "R@1", "difference": 0.02, "low": 0.01, "high": 0.03},
+    {
+        "direction": "text_to_image",
+        "metric": "R@1",
+        "difference": -0.01,
+        "low": -0.02,
+        "high": 0.005,
+    },
+]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def row(year, value, **columns):
+    columns = {
+        "dataset": "coco", "split": "test", "direction": "text_to_image", "metric": "R@1", "gallery": "whole",
+        "judgements": "original", "kind": "zero-shot", "verified": "yes", "inference": "inductive",
+        "model": f"m{value}", **columns,
+    }  # fmt: skip
+    return SimpleNamespace(year=year, value=value, **columns)
+
+
+PUBLISHED = [
+    row(2021, 30.0),
+    row(2021, 37.0),
+    row(2022, 49.0),
+    row(2021, 20.0, kind="trained", verified="quoted"),
+    row(2021, 35.0, inference="querybank"),
+    row(2022, 25.0, verified="recalled"),
+    row(None, 60.0),
+]
+
+
+def drawn(ax) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {
+        line.get_label(): line.get_data() for line in ax.get_lines() if line.get_label()[0] != "_"
+    }
+
+
+def test_differences_are_in_points_around_the_line_of_none():
+    ax = plots.paired_differences(ROWS, names=("ours", "theirs"))
+    assert ax.get_xlabel() == "ours - theirs (points, 95% interval)"
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == ["image to text, R@1", "text to image, R@1"]
+    assert ax.containers[0].lines[0].get_xdata().tolist() == [2, -1]
+    assert drawn(ax)["no difference"][0] == [0, 0]
+    with pytest.raises(RetrievalInputError, match="no differences"):
+        plots.paired_differences([])
+
+
+def test_published_numbers_stand_at_their_year_by_kind():
+    ax = plots.published_over_years(PUBLISHED, own={"mine": (2023, 41.0, 40.0, 42.0)})
+    found = drawn(ax)
+    assert sorted(found["zero-shot"][1]) == [30, 37, 49] and found["trained on this benchmark"][
+        1
+    ] == [20]
+    assert found[REMEDY][1] == [35] and found[RECALLED][1] == [25]
+    for x, _ in found.values():
+        assert (np.abs(np.asarray(x) - np.round(x)) <= 0.2 + 1e-9).all()
+    recalled = next(line for line in ax.get_lines() if line.get_label() == RECALLED)
+    assert recalled.get_markerfacecolor() == "none"
+    assert [text.get_text() for text in ax.texts] == ["m37.0", "m49.0"]
+    assert ax.containers[0].get_label() == "mine"
+    assert ax.get_xlabel() == "year of the model (1 numbers without a year are not drawn)"
+    assert ax.get_ylabel() == "text to image R@1 (%)"
+    markers = {
+        line.get_marker() for line in ax.get_lines() if line.get_label() in ("zero-shot", REMEDY)
+    }
+    assert len(markers) == 2  # no meaning by colour alone
+
+
+def test_the_place_within_a_year_does_not_depend_on_the_value():
+    def places(values):
+        names = ("c", "a", "d", "b")
+        ax = plots.published_over_years(
+            [row(2021, v, model=n) for n, v in zip(names, values, strict=True)]
+        )
+        return dict(
+            zip(drawn(ax)["zero-shot"][1].tolist(), drawn(ax)["zero-shot"][0].tolist(), strict=True)
+        )
+
+    first, second = places((1.0, 2.0, 3.0, 4.0)), places((4.0, 3.0, 2.0, 1.0))
+    assert [first[v] for v in (1, 2, 3, 4)] == [second[v] for v in (4, 3, 2, 1)]
+    assert first[2] < first[4] < first[1] < first[3]  # by name
+
+
+def test_texts_can_be_read():
+    for ax in (plots.paired_differences(ROWS), plots.published_over_years(PUBLISHED)):
+        ax.figure.canvas.draw()
+        texts = [
+            t for t in ax.figure.findobj(mpl.text.Text) if t.get_visible() and t.get_text().strip()
+        ]
+        assert min(t.get_fontsize() for t in texts) >= 12
+
+
+@pytest.mark.parametrize(
+    "column, other", [("direction", "image_to_text"), ("metric", "R@5"), ("gallery", "first fold")]
+)
+def test_numbers_that_are_not_comparable_are_refused(column, other):
+    with pytest.raises(RetrievalInputError, match=f"{column} is .* and .*: not comparable"):
+        plots.published_over_years([*PUBLISHED, row(2022, 50.0, **{column: other})])
+
+
+def test_numbers_without_years_are_refused():
+    with pytest.raises(RetrievalInputError, match="no published numbers with a year"):
+        plots.published_over_years([row(None, 3.0)])

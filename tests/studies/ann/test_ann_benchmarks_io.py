@@ -1,0 +1,154 @@
+"""ann-benchmarks' files: data there and back, results as its own reader finds them, and what does not fit."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.datasets.vector_files import write_vectors
+from lib.index import topk_exact
+from lib.studies.ann import ann_benchmarks_io, harness, recall
+from lib.studies.ann.ground_truth import truth
+from tests.benchmarks.ann.toy import DIM, IVF, N, toy
+
+# ---- data
+
+
+@pytest.mark.parametrize(("metric", "distance"), [("cosine", "angular"), ("l2", "euclidean")])
+def test_a_corpus_goes_there_and_back(tmp_path, metric, distance):
+    corpus = toy(metric)
+    ann_benchmarks_io.write_dataset(tmp_path / "a.hdf5", corpus, "text", k=7)
+    with h5py.File(tmp_path / "a.hdf5", "r") as archive:
+        attributes = {
+            "type": "dense",
+            "distance": distance,
+            "dimension": DIM,
+            "point_type": "float",
+        }
+        assert dict(archive.attrs) == attributes
+        assert archive["train"].shape == (N, DIM) and archive["test"].shape == (20, DIM)
+        assert archive["neighbors"].dtype.kind == "i" and archive["distances"].dtype == np.float64
+    back = ann_benchmarks_io.read_dataset(tmp_path / "a.hdf5", "text")
+    assert back.metric == metric and back.name == "a"
+    np.testing.assert_allclose(back.vectors(), corpus.vectors(), rtol=1e-6)
+    assert np.array_equal(back.neighbours["text"][0], truth(corpus, 7)["text"].ids)
+    np.testing.assert_allclose(
+        truth(back, 7)["text"].distances, truth(corpus, 7)["text"].distances, atol=1e-6
+    )
+
+
+def test_fewer_base_vectors_have_other_neighbours(tmp_path):
+    ann_benchmarks_io.write_dataset(tmp_path / "a.hdf5", toy(), "text", k=7)
+    part = ann_benchmarks_io.read_dataset(tmp_path / "a.hdf5", limit=50)
+    assert len(part) == 50 and not part.neighbours
+    exact = topk_exact(part.queries["queries"], part.vectors(), 7)[1]
+    assert np.array_equal(truth(part, 7)["queries"].ids, exact)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda a: a.attrs.__setitem__("distance", "jaccard"), "distance of a.hdf5 must be one of"),
+        (lambda a: a.attrs.__delitem__("distance"), "got 'missing'"),
+        (
+            lambda a: a.__delitem__("neighbors"),
+            "array of a.hdf5 must be one of .*; got 'neighbors'",
+        ),
+        (
+            lambda a: a["neighbors"].__setitem__((2, 1), N),
+            f"neighbour {N} in row 2, outside 0..{N - 1}",
+        ),
+        (lambda a: a["neighbors"].__setitem__((2, 1), -1), "neighbour -1 in row 2"),
+        (
+            lambda a: (
+                a.__delitem__("distances"),
+                a.create_dataset("distances", data=np.ones((20, 6))),
+            ),
+            r"neighbors int64 \(20, 7\) and distances \(20, 6\) for 20 queries",
+        ),
+    ],
+)
+def test_a_data_file_that_does_not_fit_is_refused(tmp_path, change, says):
+    ann_benchmarks_io.write_dataset(tmp_path / "a.hdf5", toy(), "text", k=7)
+    with h5py.File(tmp_path / "a.hdf5", "r+") as archive:
+        change(archive)
+    with pytest.raises(RetrievalInputError, match=says):
+        ann_benchmarks_io.read_dataset(tmp_path / "a.hdf5")
+
+
+def test_inner_product_has_no_name_there(tmp_path):
+    with pytest.raises(
+        RetrievalInputError, match="metric that ann-benchmarks knows must be one of"
+    ):
+        ann_benchmarks_io.write_dataset(tmp_path / "a.hdf5", toy("inner_product"), "text")
+
+
+# ---- your own files
+
+
+def test_a_file_of_vectors_is_asked_with_its_last_rows(tmp_path):
+    x = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+    write_vectors(tmp_path / "mine.fvecs", x)
+    corpus = ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", metric="l2")
+    assert corpus.name == "mine, last 4 held out"
+    assert np.array_equal(corpus.vectors(), x[:36]) and np.array_equal(
+        corpus.queries["held out"], x[36:]
+    )
+    np.save(tmp_path / "asked.npy", x[:3])
+    corpus = ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", tmp_path / "asked.npy", limit=30)
+    assert corpus.name == "mine" and len(corpus) == 30 and len(corpus.queries["queries"]) == 3
+    with pytest.raises(RetrievalInputError, match="has one row"):
+        ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", limit=1)
+
+
+def test_a_data_file_of_ann_benchmarks_brings_its_queries(tmp_path):
+    ann_benchmarks_io.write_dataset(tmp_path / "a.hdf5", toy("l2"), "text", k=7)
+    corpus = ann_benchmarks_io.from_file(tmp_path / "a.hdf5")
+    assert corpus.metric == "l2" and corpus.neighbours["queries"][0].shape == (20, 7)
+
+
+# ---- results
+
+
+def test_results_are_what_ann_benchmarks_reads(tmp_path):
+    corpus = toy()
+    found = harness.run(corpus, IVF, 5, repeats=2)
+    paths = ann_benchmarks_io.write_results(tmp_path, found)
+    assert len(set(paths)) == 4
+    assert {path.relative_to(tmp_path).parts[:3] for path in paths} == {
+        ("toy_image", "5", "IVF4-batch"), ("toy_text", "5", "IVF4-batch")
+    }  # fmt: skip
+    for path, one in zip(paths, found.measured, strict=True):
+        with h5py.File(path, "r") as archive:
+            attributes, arrays = dict(archive.attrs), {name: archive[name][()] for name in archive}
+        assert (
+            attributes["count"] == 5 and attributes["algo"] == "IVF4" and attributes["batch_mode"]
+        )
+        assert (
+            attributes["dataset"] == f"toy-{one.row['queries']}"
+            and attributes["distance"] == "angular"
+        )
+        assert attributes["best_search_time"] == one.batch.min() / len(one.ids)
+        assert attributes["dist_comps"] == one.row["distances"] * len(one.ids)
+        assert attributes["run_count"] == 2 and json.loads(one.row["search"])
+        assert (
+            np.array_equal(arrays["neighbors"], one.ids) and arrays["neighbors"].dtype == np.int32
+        )
+        assert arrays["times"].dtype == np.float32 and arrays["times"].shape == (len(one.ids),)
+        # Its recall, from the distances of the two files, is our column.
+        true = truth(corpus, 5)[one.row["queries"]].distances
+        counts = recall.by_distance(arrays["distances"].astype(np.float64), true, 5)
+        assert counts.mean() / 5 == one.row["recall_distance"]
+
+
+def test_what_was_not_found_is_minus_one_and_infinitely_far(tmp_path):
+    found = harness.run(toy(), IVF, 200, repeats=1)  # a quarter of the base holds fewer than 200
+    paths = ann_benchmarks_io.write_results(tmp_path, found)
+    with h5py.File(paths[0], "r") as archive:
+        missing = archive["neighbors"][()] == -1
+        assert missing.any() and np.array_equal(np.isinf(archive["distances"][()]), missing)
+        assert archive.attrs["candidates"] == pytest.approx((~missing).sum() / len(missing))

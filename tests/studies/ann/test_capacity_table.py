@@ -1,0 +1,80 @@
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.index.capacity.machines import published_checks
+from lib.index.capacity.options import plan
+from lib.studies.ann import capacity_table
+
+ROWS = plan(5_850_000_000, 512, recall=0.95, qps=1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "n"), [("5.85e9", 5_850_000_000), ("100000", 100_000), ("1_000", 1000)]
+)
+def test_large_numbers_as_people_write_them(text, n):
+    assert capacity_table.whole_number(text, "vectors") == n
+
+
+@pytest.mark.parametrize("text", ["many", "1.5", "nan", "inf", "", "-3", "0"])
+def test_numbers_that_count_nothing(text):
+    with pytest.raises(RetrievalInputError, match="vectors must be"):
+        capacity_table.whole_number(text, "vectors")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (999.6, "1.00 kB"),
+        (16_700_933_580, "16.7 GB"),
+        (9.996, "10 B"),
+        (1e21, "1000 EB"),
+    ],
+)
+def test_bytes_with_three_digits(value, text):
+    assert capacity_table.bytes_text(value) == text
+
+
+def test_cells_of_the_table():
+    table = {row["option"]: row for row in capacity_table.as_text(ROWS)}
+    flat, coded, graph = (
+        table[name] for name in ("Flat, float32", "IVF-PQ, 32 bytes", "graph on SSD, 32-byte codes")
+    )
+    assert (flat["RAM"], flat["SSD"], flat["training"]) == ("12.0 TB", "-", "-")
+    assert (flat["machines"], flat["binds"]) == ("119,808", "memory bandwidth")
+    assert flat["published recall"] == "1 / 1, enough"
+    assert (coded["RAM"], coded["training"]) == ("236 GB", "721 PFLOP")
+    assert coded["published recall"] == "0.689 / 0.069, too little"
+    assert graph["published recall"] == "0.937 / 0.489" and graph["SSD"] == "24.0 TB"
+    assert table["IVF-PQ, 64 bytes"]["published recall"] == "unknown"
+    easier = {
+        row["option"]: row["published recall"]
+        for row in capacity_table.as_text(plan(10**9, 512, recall=0.6, qps=1))
+    }
+    assert easier["IVF-PQ, 32 bytes"] == (
+        "0.689 / 0.069, enough for queries like the base, too little for texts"
+    )
+    assert easier["graph on SSD, 32-byte codes"] == (
+        "0.937 / 0.489, enough for queries like the base, not shown for texts"
+    )
+
+
+def test_notes_say_what_is_taken_for_granted_and_not_known():
+    notes = "\n".join(capacity_table.notes(ROWS))
+    for said in (
+        "published to the byte",
+        "nprobe 64: IVF, int8; IVF-PQ, 8 bytes",
+        "not predicted",
+        "latency",
+    ):
+        assert said in notes
+
+
+def test_checks_as_text():
+    rows = capacity_table.checks_text(published_checks())
+    assert len(rows) == 14 and rows[0]["formula"] == rows[0]["published"] == "16.4 MB"
+
+
+def test_bandwidth_is_a_number_of_this_machine():
+    assert capacity_table.measured_bandwidth(megabytes=8, repeats=2) > 0

@@ -1,0 +1,124 @@
+"""The committed run is written whole, read back as it was, and what is committed is what the code says."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.core.files import DamagedFileError
+from lib.index import VectorSearchIndex
+from lib.studies.ann import committed_run, result_cache
+from lib.studies.ann.committed_run import Part
+from lib.studies.ann.configs import Config, scaling, standard
+from tests.benchmarks.ann.toy import IVF, toy
+
+PARTS = (
+    Part(toy, lambda n, d: [Config("Flat", "Flat"), IVF], remedied=True),
+    Part(lambda: toy("l2"), lambda n, d: [IVF]),
+)
+
+
+def test_all_tables_are_written_and_read_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    monkeypatch.setattr(committed_run, "PARTS", PARTS)
+    monkeypatch.setattr(
+        committed_run, "REMEDIES", {"remedies": lambda corpus: [{"corpus": corpus.name, "n": 1}]}
+    )
+    monkeypatch.setattr(committed_run, "TABLES", (*result_cache.TABLES, "remedies"))
+    said: list[str] = []
+    read = committed_run.collect(said.append, repeats=1, single_queries=10, k=5)
+    assert read["quality"].groupby("metric").size().to_dict() == {"cosine": 6, "l2": 4}
+    assert read["remedies"].to_dict("records") == [{"corpus": "toy", "n": 1}]
+    assert (read["timings"].query("stage == 'train'")[["search", "queries"]] == "").all(axis=None)
+    again = committed_run.collect(said.append, repeats=1, single_queries=10, k=5)
+    pd.testing.assert_frame_equal(read["quality"], again["quality"])
+    assert said.count("IVF4: from the cache") == 2
+    (tmp_path / "artifacts" / "ann" / "quality.csv").write_text("corpus\n")
+    with pytest.raises(DamagedFileError, match="crossmodal bench ann"):
+        committed_run.tables()
+
+
+def test_scaling_takes_one_config_of_each_kind():
+    assert [config.index_type for config in scaling(100_000, 256)] == [
+        "Flat",
+        "IVF",
+        "IVF-PQ",
+        "HNSW",
+    ]
+    assert all(config in standard(100_000, 256) for config in scaling(100_000, 256))
+    assert [config.index_type for config in scaling(2_000, 256)] == ["Flat", "IVF", "HNSW"]
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return committed_run.tables()
+
+
+def test_what_is_committed_is_what_the_code_measures(tables):
+    quality = tables["quality"]
+    for (_, n), rows in quality.groupby(["corpus", "n"]):
+        grid = standard(n, 256) if n in (15_757, 100_000) else scaling(n, 256)
+        settings = {
+            (config.name, json.dumps(dict(setting))) for config in grid for setting in config.search
+        }
+        missing = set(zip(rows["config"], rows["search"])) ^ settings
+        assert not {name for name, _ in missing if not name.startswith("ScaNN")}
+        assert (rows.groupby(["config", "search"])["queries"].nunique() == 2).all()
+    assert sorted(quality.groupby(["corpus", "n"]).groups) == [
+        ("icons", 15_757),
+        ("scenes", 10_000),
+        ("scenes", 100_000),
+        ("scenes", 1_000_000),
+    ]
+    assert set(quality["family"]) == set(VectorSearchIndex.families)
+
+
+def test_exact_search_is_exact_and_recall_a_share(tables):
+    quality = tables["quality"]
+    assert (quality.query("family == 'Flat'")["recall"] == 1).all()
+    assert quality["recall"].between(quality["recall_low"], quality["recall_high"]).all()
+    assert (quality["recall"] <= quality["recall_distance"] + 1e-6).all()
+    exact = quality["family"].isin(["Flat", "IVF", "HNSW"])
+    assert (quality[exact]["distances"] > 0).all()
+
+
+def test_more_search_finds_more(tables):
+    slack = 0.005  # of recall: one more list or place may, rarely, push a neighbour out of a compressed list
+    for _, rows in (
+        tables["quality"]
+        .query("family in ('IVF', 'HNSW')")
+        .groupby(["corpus", "n", "config", "queries"])
+    ):
+        assert (np.diff(rows["recall"]) >= -slack).all()
+
+
+def test_every_repeat_is_kept(tables):
+    timed = (
+        tables["timings"]
+        .query("stage == 'single'")
+        .groupby(["corpus", "n", "config", "search", "queries"])
+    )
+    assert (timed["repeat"].nunique() >= 3).all() and (tables["timings"]["threads"] == 1).all()
+
+
+def test_the_best_index_answers_ten_times_as_many_single_queries_as_exact_search(tables):
+    """At 100,000 vectors and recall of 0.95 on image queries; read from the committed run, not timed here."""
+    from lib.studies.ann import speed_tables
+
+    every = speed_tables.settings(tables["quality"], tables["timings"])
+    rows = every.query(
+        "corpus == 'scenes' and n == 100000 and queries == 'image' and recall >= 0.95"
+    )
+    assert rows["speed_up"].max() >= 10
+
+
+def test_remedies_are_those_of_the_code(tables):
+    assert (
+        set(tables["remedies"]["corpus"]) == {"icons", "scenes"} == set(tables["tuning"]["corpus"])
+    )
+    assert {"none", "copies by texts", "texts as nodes", "links by texts"} < set(
+        tables["remedies"]["remedy"]
+    )

@@ -1,0 +1,28 @@
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.datasets.laion.img2dataset import check_shard
+from lib.studies.peers import shard_throughput
+
+
+def test_the_shard_in_the_middle_is_cut(tmp_path):
+    reports = [check_shard(path) for path in shard_throughput.write_shards(tmp_path, 3, 20)]
+    whole, half, last = (report.tar.samples for report in reports)
+    assert whole == last == 20 and 8 <= half <= 12
+    assert [bool(report.tar.damage) for report in reports] == [False, True, False]
+    assert sum(report.rows for report in reports) == 60
+
+
+def test_sizes_below_one_are_refused(tmp_path):
+    with pytest.raises(RetrievalInputError, match="per_shard must be at least 1"):
+        shard_throughput.write_shards(tmp_path, 1, 0)
+
+
+@pytest.mark.slow
+def test_every_sample_that_is_whole_is_encoded_once():
+    (row,) = shard_throughput.table(4, 50)
+    assert row["links"] == 200 and row["pairs"] + row["lost"] == 200 and 20 <= row["lost"] <= 30
+    assert row["damaged"] == 1 and row["encoded_again"] == 0
+    assert row["peak_mb"] < 2000 and row["memory_mb"] < row["peak_mb"]
+    (text,) = shard_throughput.as_text([row])
+    assert list(text) == list(shard_throughput.SHOWN) and text["links"] == "200"

@@ -1,0 +1,171 @@
+"""The reader's own embeddings, sound and vision among them, and how a result is worded."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.core.files import DamagedFileError, MissingFileError
+from lib.datasets.completeness import Count
+from lib.datasets.media.clips import AudioFiles, ClipFiles
+from lib.datasets.sound_and_vision import SoundAndVision
+from lib.studies.published import evaluate_rows, paired_comparison, text_tables
+from lib.studies.published.embeddings_file import read_rows
+from tests.benchmarks.retrieval.corpora import corpus, rows
+
+TOYS = corpus()
+MEDIA, TEXTS = rows()
+ARRAYS = {"image": MEDIA, "image_ids": TOYS.item_ids, "text": TEXTS, "text_ids": TOYS.text_ids}
+
+
+def written(folder, **changes):
+    path = folder / "rows.npz"
+    np.savez(
+        path, **{name: np.asarray(of) for name, of in (ARRAYS | changes).items() if of is not None}
+    )
+    return path
+
+
+def test_ids_decide_the_order(tmp_path):
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    shuffled = {
+        "text": TEXTS[order],
+        "text_ids": np.array(TOYS.text_ids)[order],
+        "bank_text": TEXTS[:3] + 1,
+    }
+    media, texts, banks = read_rows(written(tmp_path, **shuffled), TOYS)
+    assert (media == MEDIA).all() and (texts == TEXTS).all() and banks["text"].shape == (3, 8)
+    named_media = {"image": None, "image_ids": None, "media": MEDIA, "media_ids": TOYS.item_ids}
+    assert (read_rows(written(tmp_path, **named_media), TOYS)[0] == MEDIA).all()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"text": None},
+            "has no array 'text'; of what is needed it has image, image_ids, text_ids",
+        ),
+        ({"image_ids": None}, "has no array 'image_ids'"),
+        ({"text": TEXTS[:-1]}, "text: 107 rows have 108 ids"),
+        ({"image_ids": ["i0"] * 20}, "id 'i0' is there twice, rows 0 and 1"),
+        (
+            {"image": MEDIA[:-1], "image_ids": TOYS.item_ids[:-1]},
+            "1 of 20 ids of the corpus have no row.*'i19'",
+        ),
+        (
+            {"image": MEDIA[[*range(20), 0]], "image_ids": [*TOYS.item_ids, "x"]},
+            "1 rows are not of this.*'x'",
+        ),
+        ({"image": MEDIA[0]}, "expected two axes"),
+    ],
+)
+def test_rows_that_do_not_fit_are_named(tmp_path, changes, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        read_rows(written(tmp_path, **changes), TOYS)
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(MissingFileError, match=r"np\.savez"):
+        read_rows(tmp_path / "none.npz", TOYS)
+    path = tmp_path / "text.npz"
+    path.write_text("not an archive")
+    with pytest.raises(DamagedFileError, match="no .npz file of plain arrays"):
+        read_rows(path, TOYS)
+    np.savez(path, **ARRAYS | {"text": np.array([{"code": 1}], dtype=object)})
+    with pytest.raises(DamagedFileError, match="no .npz file of plain arrays"):
+        read_rows(path, TOYS)  # objects would have to be unpickled
+    np.save(tmp_path / "rows.npy", MEDIA)
+    with pytest.raises(DamagedFileError, match="rows.npy is no .npz file"):
+        read_rows(tmp_path / "rows.npy", TOYS)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.array(TOYS.item_ids).astype(bytes), r"dtype \|S3 .*first is .*b'i0'.*astype\(str\)"),
+        (np.arange(20.0), r"dtype float64 .*first is .*0.0.*astype\(int\)"),
+        (np.array(TOYS.item_ids)[:, None], r"shape \(20, 1\)"),
+    ],
+)
+def test_ids_of_another_kind_are_shown_as_what_they_are(tmp_path, ids, message):
+    with pytest.raises(RetrievalInputError, match=f"rows.npz, image_ids: .*{message}"):
+        read_rows(written(tmp_path, image_ids=ids), TOYS)
+
+
+def test_only_what_is_needed_is_inflated(tmp_path):
+    """A member that is no array stands for one that would fill the memory."""
+    path = written(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("unused.npy", b"\x93NUMPY and nothing that can be read")
+    assert (read_rows(path, TOYS)[0] == MEDIA).all()
+
+
+def test_sound_and_vision(tmp_path):
+    names = [f"videos/c{i}.mp4" for i in range(12)]
+    pairs = SoundAndVision(
+        name="audioset", split="retrieval",
+        sounds=AudioFiles(tmp_path, names), clips=ClipFiles(tmp_path, names),
+        item_ids=tuple(f"c{i}" for i in range(12)), labels=(("a",),) * 12, relevance="same clip",
+        counts=(Count("clips", 12, 1725),),
+    )  # fmt: skip
+    video = np.random.default_rng(0).normal(size=(12, 4))
+    path = tmp_path / "av.npz"
+    np.savez(
+        path,
+        video=video,
+        video_ids=pairs.item_ids,
+        audio=video[::-1],
+        audio_ids=pairs.item_ids[::-1],
+    )
+    media, sounds, _ = read_rows(path, pairs)
+    found = evaluate_rows(media, sounds, pairs)
+    assert [part.direction for part in found.directions] == ["video_to_audio", "audio_to_video"]
+    assert all(part["R@1"].value == 1 for part in found.directions)
+    assert found.protocol.title == "audioset retrieval: 12 videos x 12 sounds, captions: same clip"
+    with pytest.raises(
+        RetrievalInputError, match="folds are of captioned media; audioset is evaluated whole"
+    ):
+        evaluate_rows(media, sounds, pairs, folds=2)
+    assert "found 12 of 1,725 clips: not comparable with published numbers" in text_tables.notes(
+        found
+    )
+
+
+def test_recalled_numbers_say_so_wherever_they_are_shown():
+    found = evaluate_rows(
+        MEDIA, TEXTS, corpus(name="msrvtt", modality="video", split="1k-A"),
+        identity={"model": "ViT-B-32", "tag": "openai"},
+    )  # fmt: skip
+    shown = [
+        row
+        for row in text_tables.result_as_text(found)
+        if row["metric"] == "R@1" and row["published"]
+    ]
+    assert {row["published"] for row in shown} == {
+        "27.2 (recalled, unchecked)", "31.2 (recalled, unchecked)", "31.5 (as quoted elsewhere)",
+    }  # fmt: skip
+    assert all("gallery items" in row["protocol there"] for row in shown)
+
+
+def test_what_is_unknown_is_not_shown_as_a_number():
+    found = evaluate_rows(MEDIA, TEXTS, TOYS, ks=(1,), folds=4)
+    by_metric = {row["metric"]: row for row in text_tables.result_as_text(found)}
+    assert by_metric["MedR"]["95% interval"] == "" and by_metric["R@1"]["95% interval"]
+    part = found.directions[0]
+    beyond = replace(part["MeanR"], value=np.inf)
+    cut = replace(found, directions=(replace(part, values=part.values | {"MeanR": beyond}),))
+    assert {row["metric"]: row for row in text_tables.result_as_text(cut)}["MeanR"][
+        "value"
+    ] == "beyond the run"
+
+
+def test_a_comparison_in_words():
+    found = evaluate_rows(MEDIA, TEXTS, TOYS)
+    first = text_tables.comparison_as_text(paired_comparison(found, found, n_resamples=9))[0]
+    assert (first["A - B"], first["95% interval"], first["p"]) == ("+0.0", "+0.0 to +0.0", "1")
+    assert first["only A, only B"] == "0, 0" and first["clusters"] == "20"

@@ -1,0 +1,80 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.models.trained_models import load_card
+from lib.studies import readme_results
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return readme_results.table()
+
+
+def value(rows, corpus, system, metric, direction="text_to_image"):
+    wanted = (corpus, system, metric, direction)
+    found = [r for r in rows if (r["corpus"], r["system"], r["metric"], r["direction"]) == wanted]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_one_row_per_corpus_direction_system_and_metric(rows):
+    assert len(rows) == 2 * 2 * 2 * 2
+    for row in rows:
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+        assert row["split"] == "test" and row["n_queries"] > 0
+
+
+@pytest.mark.parametrize("corpus", ["icons", "scenes"])
+def test_the_model_beats_the_baseline_and_the_baseline_beats_chance(rows, corpus):
+    model, base = (value(rows, corpus, s, "R@10") for s in ("dual encoder", "word templates"))
+    assert model["low"] > base["high"] and base["low"] > base["chance"]
+
+
+def test_the_size_of_the_tasks(rows):
+    icons, scenes = (value(rows, corpus, "dual encoder", "R@1") for corpus in ("icons", "scenes"))
+    assert icons["n_queries"] >= 1300 and icons["n_gallery"] >= 1400
+    assert (scenes["n_queries"], scenes["n_gallery"]) == (25_000, 5_000)
+    assert (
+        scenes["value"] >= 0.60 and value(rows, "scenes", "dual encoder", "R@10")["value"] >= 0.95
+    )
+
+
+@pytest.mark.parametrize("corpus", ["icons", "scenes"])
+def test_the_model_card_says_what_the_embeddings_give(rows, corpus):
+    for line in load_card(corpus)["metrics"]:
+        if line["metric"] in ("R@1", "R@10"):
+            row = value(rows, corpus, "dual encoder", line["metric"], line["direction"])
+            assert row["value"] == pytest.approx(line["value"], abs=1e-12)
+
+
+def test_the_readme_prints_this_table(rows):
+    block = re.search(
+        r"<!-- results: .*?-->\n(.*?)<!-- end of results -->", README.read_text(), re.S
+    )
+    assert block.group(1).strip() == readme_results.markdown(rows)
+
+
+def test_chance_stands_once_per_direction(rows):
+    lines = readme_results.markdown(rows).splitlines()
+    assert sum("| chance |" in line for line in lines) == 4
+    assert len(lines) == 2 + 4 * 3
+
+
+def test_stored_embeddings_fit_their_task():
+    for direction in readme_results.DIRECTIONS:
+        task = readme_results.test_task("icons", direction)
+        queries, gallery = readme_results.stored("icons", direction)
+        assert (len(queries), len(gallery)) == task.qrels.shape and queries.dtype == np.int8
+
+
+def test_unknown_names_are_listed():
+    with pytest.raises(RetrievalInputError, match="icons"):
+        readme_results.test_task("icon", "text_to_image")
+    with pytest.raises(RetrievalInputError, match="word templates"):
+        readme_results.evaluate_system("icons", "text_to_image", "templates")

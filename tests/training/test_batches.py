@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+
+from lib.core.checks import RetrievalInputError
+from lib.datasets import icons, scenes
+from lib.models.tokenizer import PAD, Tokenizer
+from lib.training.batches import IconStream, PairStream, SceneStream
+from lib.training.recipes import RECIPES
+
+
+@pytest.fixture(scope="module")
+def icon_stream():
+    corpus = icons.load()
+    tokenizer = Tokenizer.train([icons.phrase_of(name) for name in corpus.names[:300]], 100, 40)
+    return IconStream(corpus, tokenizer, batch_size=64, steps=1000, seed=3)
+
+
+@pytest.fixture(scope="module")
+def scene_stream():
+    return SceneStream(RECIPES["scenes"].tokenizer(), batch_size=48, seed=5)
+
+
+def same(a, b):
+    return all(
+        torch.equal(getattr(a, name), getattr(b, name))
+        for name in ("images", "tokens", "positives")
+    )
+
+
+@pytest.mark.parametrize("which", ["icon_stream", "scene_stream"])
+def test_a_batch_depends_on_its_step_alone(request, which):
+    stream = request.getfixturevalue(which)
+    late = stream.batch(700)
+    stream.batch(2)
+    assert same(stream.batch(700), late) and not same(stream.batch(701), late)
+
+
+@pytest.mark.parametrize("which", ["icon_stream", "scene_stream"])
+def test_every_image_has_its_own_text_as_a_positive(request, which):
+    batch = request.getfixturevalue(which).batch(11)
+    n = len(batch.images)
+    assert batch.images.min() >= 0 and batch.images.max() <= 1
+    assert batch.positives.shape == (n, n) and batch.positives.diagonal().all()
+    assert (batch.tokens != PAD).any(dim=1).all()
+
+
+@pytest.mark.parametrize("epoch", [0, 999])
+def test_an_epoch_shows_each_training_icon_once_and_no_other(icon_stream, epoch):
+    order = icon_stream.order(epoch)
+    assert sorted(order.tolist()) == icon_stream.corpus.positions("train").tolist()
+
+
+def test_late_epochs_come_in_runs_of_one_first_word(icon_stream):
+    corpus = icon_stream.corpus
+    shares = []
+    for epoch in (0, 999):
+        heads = [icons.head_of(corpus.names[i]) for i in icon_stream.order(epoch)]
+        shares.append(np.mean([a == b for a, b in zip(heads, heads[1:], strict=False)]))
+    assert shares[0] < 0.05 < 0.4 < shares[1]
+
+
+def test_icons_that_share_a_name_or_their_pixels_are_positives(icon_stream):
+    corpus = icon_stream.corpus
+    for step in (0, 900):
+        epoch, at = divmod(step, icon_stream.per_epoch)
+        chosen = icon_stream.order(epoch)[at * 64 : (at + 1) * 64]
+        expected = [
+            [
+                corpus.names[a] == corpus.names[b] or (corpus.images[a] == corpus.images[b]).all()
+                for b in chosen
+            ]
+            for a in chosen
+        ]
+        np.testing.assert_array_equal(icon_stream.batch(step).positives.numpy(), expected)
+
+
+def test_a_true_caption_of_another_scene_is_a_positive(scene_stream, monkeypatch):
+    two = scenes.sample("train", 2)
+    batch = scenes.concatenate(
+        [two] * 24
+    )  # 24 copies of each: worded differently, true all the same
+    monkeypatch.setattr(scenes, "training_batch", lambda *_: (scenes.render(batch), batch))
+    copies = np.arange(48) % 2
+    np.testing.assert_array_equal(
+        scene_stream.batch(0).positives.numpy(), copies[:, None] == copies
+    )
+
+
+class TestPairStream:
+    N = 40
+
+    def stream(self, batch_size=8, **options):
+        numbers = torch.arange(float(self.N))
+        ids = np.arange(self.N)
+        ids[1] = 0  # two pairs with one text
+        return PairStream(
+            numbers[:, None], 100 + numbers[:, None], ids, batch_size, seed=3, **options
+        )
+
+    def test_an_epoch_holds_every_pair_once_in_an_order_of_its_own(self):
+        stream = self.stream()
+        epochs = [
+            torch.cat([stream.batch(step).images for step in range(5 * e, 5 * e + 5)])
+            for e in range(2)
+        ]
+        assert all(sorted(epoch.ravel().tolist()) == list(range(self.N)) for epoch in epochs)
+        assert not torch.equal(*epochs)
+        assert torch.equal(stream.batch(3).images, self.stream().batch(3).images)
+
+    def test_text_follows_its_image_and_equal_texts_are_right_for_each_other(self):
+        batch = self.stream(batch_size=self.N).batch(0)
+        assert torch.equal(batch.tokens, batch.images + 100)
+        where = {int(v): i for i, v in enumerate(batch.images.ravel())}
+        expected = torch.eye(self.N, dtype=torch.bool)
+        expected[where[0], where[1]] = expected[where[1], where[0]] = True
+        assert torch.equal(batch.positives, expected)
+
+    def test_noise_swaps_that_share_once_and_for_all(self):
+        stream = self.stream(batch_size=self.N, noise=0.25)
+        for step in (0, 1):
+            batch = stream.batch(step)
+            wrong = (batch.tokens != batch.images + 100).ravel()
+            assert int(wrong.sum()) == 10
+            assert sorted(batch.tokens.ravel().tolist()) == [100.0 + i for i in range(self.N)]
+            assert batch.positives.diagonal().all(), "the trainer believes the labels"
+
+    def test_repeats_are_copies_from_the_batch_and_may_be_kept_quiet(self):
+        told, quiet = (
+            self.stream(repeats=0.5).batch(4),
+            self.stream(repeats=0.5, tell=False).batch(4),
+        )
+        assert torch.equal(told.images, quiet.images)
+        assert len(set(told.images[:4].ravel().tolist())) == 4
+        assert set(told.images[4:].ravel().tolist()) <= set(told.images[:4].ravel().tolist())
+        assert told.positives.sum() >= 8 + 2 * 4 and torch.equal(
+            quiet.positives, torch.eye(8, dtype=torch.bool)
+        )
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"noise": 1.0}, "noise"),
+            ({"repeats": -0.1}, "repeats"),
+            ({"batch_size": 41}, "no pairs"),
+        ],
+    )
+    def test_refuses(self, options, message):
+        with pytest.raises(RetrievalInputError, match=message):
+            self.stream(**options)

@@ -1,12 +1,11 @@
 """Teaches nbval to compare a notebook's numbers as numbers; everything else it compares by itself.
 
-A cell that shows `report.quality` or `report.sentence` stores its numbers under `METRICS_MIME`. Such output
-is compared by that payload alone, within the tolerance stored in it; rendered text and HTML are left aside.
-All other outputs of the cell go to nbval, which wants them equal. Of figures only their number is compared,
-since pixels depend on the font renderer; what a figure shows is checked by the sentence under it.
+A cell that shows `report.quality` or `report.sentence` stores its numbers under `METRICS_MIME`.
+Such output is compared by that payload alone, within the tolerance stored in it; rendered text and
+HTML are left aside. All other outputs of the cell go to nbval, which wants them equal. Of figures
+only their number is compared, since pixels depend on the font renderer; what a figure shows is
+checked by the sentence under it.
 """
-
-from __future__ import annotations
 
 import os
 from pathlib import Path
@@ -19,7 +18,8 @@ OUTPUT_TIMEOUT_S = 60
 
 
 def pytest_configure(config):
-    # Kernels start in the notebook's folder; this lets them import lib from a checkout that is not installed.
+    # Kernels start in the notebook's folder; this lets them import lib from a checkout that is not
+    # installed.
     known = os.environ.get("PYTHONPATH", "")
     if str(ROOT) not in known.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), known]))
@@ -33,7 +33,8 @@ def pytest_configure(config):
 
 
 def pytest_collectstart(collector):
-    # Warnings of third parties name paths and process ids; the notebook policy sees that none are stored.
+    # Warnings of third parties name paths and process ids; the notebook policy sees that none are
+    # stored.
     if hasattr(collector, "skip_compare"):
         collector.skip_compare = (*collector.skip_compare, "stderr")
 
@@ -45,7 +46,8 @@ def pytest_collection_modifyitems(items):
 
 
 def compare_outputs(cell, test, ref, skip_compare=None):
-    """Replaces `IPyNbCell.compare_outputs`: payloads within tolerance, figures by number, the rest exactly.
+    """Replaces `IPyNbCell.compare_outputs`: payloads within tolerance, figures by number, the rest
+    exactly.
 
     Args:
         cell: the nbval item; `comparison_traceback` receives what differs.
@@ -82,7 +84,9 @@ def payload_differences(stored: list[dict], now: list[dict]) -> list[str]:
 
 
 def others(outputs) -> list[dict]:
-    """The outputs without payloads; a figure becomes a word, so that a lost or a new one is noticed."""
+    """The outputs without payloads; a figure becomes a word, so that a lost or a new one is
+    noticed.
+    """
     kept = []
     for output in outputs:
         data = output.get("data", {})

@@ -1,4 +1,6 @@
-"""The committed data goes into the wheel as `lib/data`; everything else stands in pyproject.toml."""
+"""The committed data goes into the wheel as `lib/data`; everything else stands in
+pyproject.toml.
+"""
 
 from setuptools import find_packages, setup
 

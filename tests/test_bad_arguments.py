@@ -1,4 +1,6 @@
-"""Each argument of the public functions, replaced in turn by what it cannot be: the error is ours."""
+"""Each argument of the public functions, replaced in turn by what it cannot be: the error is
+ours.
+"""
 
 import warnings
 

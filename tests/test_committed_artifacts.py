@@ -1,6 +1,6 @@
-"""The committed models are what their cards say: whole, repeatable from their embeddings, good enough."""
-
-from __future__ import annotations
+"""The committed models are what their cards say: whole, repeatable from their embeddings, good
+enough.
+"""
 
 import numpy as np
 import pytest
@@ -107,7 +107,8 @@ def test_models_with_interaction_keep_their_promise_and_their_card(name):
     assert len(found) == 1 and found[0] >= least
 
 
-# A model with interaction reads pairs, and a whole split takes up to a minute: fast tests ask a sample of it.
+# A model with interaction reads pairs, and a whole split takes up to a minute: fast tests ask a
+# sample of it.
 SAMPLED = {"scenes_cross": 250, "scenes_late": 2_000, "icons_cross": 400}
 
 

@@ -1,7 +1,5 @@
 """pyproject.toml, environment.yml and constraints.txt describe one environment."""
 
-from __future__ import annotations
-
 import re
 import sys
 import tomllib
@@ -114,7 +112,9 @@ def test_constraints_hold_exact_versions_and_nothing_of_one_machine():
 
 
 def test_constraints_cover_what_is_needed_transitively():
-    """Walks the installed packages' own requirements; nothing they need here may be left unpinned."""
+    """Walks the installed packages' own requirements; nothing they need here may be left
+    unpinned.
+    """
     if (Path(sys.prefix) / "conda-meta").exists():
         pytest.skip("a conda environment resolves its own versions")
     pinned, seen, todo = pins(), set(), requirements()

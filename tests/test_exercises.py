@@ -1,6 +1,6 @@
-"""Every exercise says the right thing about each typical mistake, and accepts the stored solutions."""
-
-from __future__ import annotations
+"""Every exercise says the right thing about each typical mistake, and accepts the stored
+solutions.
+"""
 
 import importlib
 import inspect
@@ -24,7 +24,7 @@ STORED = sorted(SOLUTIONS.glob("*.ipynb"))
 
 
 def test_every_exercise_has_mistakes_and_a_reference_answer():
-    assert set(MISTAKES) == set(course.exercises()) == set(ANSWERS)
+    assert set(MISTAKES) == set(course.all_exercises()) == set(ANSWERS)
     assert all(len(wrong) >= 2 for wrong in MISTAKES.values())
 
 
@@ -48,14 +48,14 @@ def test_says_the_same_thing_twice(capsys):
 
 
 def test_a_stub_is_told_the_task():
-    for name, exercise in course.exercises().items():
+    for name, exercise in course.all_exercises().items():
         verdict = course.check(name, lambda *arguments: None)
         said = " ".join(verdict.message.split())
         assert not verdict and "not started" in said and exercise.statement in said
 
 
 def test_nothing_that_is_said_contains_code():
-    for name, exercise in course.exercises().items():
+    for name, exercise in course.all_exercises().items():
         module = inspect.getmodule(exercise.stages[0])
         said = " ".join([exercise.statement, exercise.insight, *exercise.hints])
         for code in ("np.", "argsort", "linalg", "keepdims", "[:,", ".mean(", "lambda", "return "):

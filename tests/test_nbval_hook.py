@@ -1,7 +1,5 @@
 """nbval, as `make test` runs it, on a notebook whose stored outputs were changed on purpose."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -61,7 +59,8 @@ def printed(text: str, name: str = "stdout") -> list:
     return [new_output("stream", name=name, text=text)]
 
 
-# what is tried -> (source, stored outputs, whether nbval must accept them, phrase of the report if not)
+# what is tried -> (source, stored outputs, whether nbval must accept them, phrase of the report if
+# not)
 CASES = {
     "setup": ("from lib import report", [], True, ""),
     "same numbers": (QUALITY, quality(), True, ""),
@@ -122,7 +121,9 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory) -> tuple[list[str], str]:
-    """Runs all cases as the cells of one notebook in one nbval session; gives the outcome per cell."""
+    """Runs all cases as the cells of one notebook in one nbval session; gives the outcome per
+    cell.
+    """
     folder = tmp_path_factory.mktemp("nbval")
     cells = [
         new_code_cell(source, outputs=outputs, execution_count=number)

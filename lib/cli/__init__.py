@@ -1,7 +1,5 @@
 """The `crossmodal` command, a file for each part of it."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -9,14 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lib.cli.bench import bench
-from lib.cli.data import data
-from lib.cli.encode import encode
-from lib.cli.eval import compare, evaluate
-from lib.cli.info import info, results
-from lib.cli.plan import plan
-from lib.cli.search import search
-from lib.cli.train import train
+from lib.cli import bench, data, encode, eval, info, plan, search, train
 from lib.core.checks import RetrievalInputError
 from lib.core.files import DamagedFileError
 
@@ -29,20 +20,27 @@ def describe() -> None:
     """Cross-modal retrieval, measured: search, inspect and train what the notebooks teach."""
 
 
-for command in (search, info, results, plan, train, encode, compare):
+for command in (
+    search.search,
+    info.info,
+    info.results,
+    plan.plan,
+    train.train,
+    encode.encode,
+    eval.compare,
+):
     app.command()(command)
-app.command("eval")(evaluate)
-app.add_typer(bench, name="bench")
-app.add_typer(data, name="data")
+app.command("eval")(eval.evaluate)
+app.add_typer(bench.bench, name="bench")
+app.add_typer(data.data, name="data")
 
 
 def main() -> None:
-    """Entry point: what the user can mend is one line on stderr and exit code 2, not a traceback."""
+    """Entry point: what the user can mend is one line on stderr and exit code 2, not a
+    traceback.
+    """
     os.environ["MPLBACKEND"] = "Agg"  # figures are files here, whatever the shell asks for
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # names of files need not be text that a terminal can show
+    for stream in (sys.stdout, sys.stderr):  # a name of a file may hold what a terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -1,7 +1,5 @@
 """`crossmodal bench`: this library beside others, on this machine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +23,9 @@ bench = typer.Typer(
 
 @contextmanager
 def measuring() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for measurements, which are told as they come and kept; it takes the next one and its number."""
+    """A bar for measurements, which are told as they come and kept; it takes the next one and its
+    number.
+    """
     from lib.studies.peers.isolated_process import keeping
 
     with progress_bar() as bar, keeping(say):
@@ -57,14 +57,14 @@ def bench_metrics(
         print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
         return
     with measuring() as progress:
-        rows = losses.table(queries, candidates, repeats=repeats, progress=progress)
+        rows = metrics.table(queries, candidates, repeats=repeats, progress=progress)
     print_rows(
-        losses.as_text(rows),
+        metrics.as_text(rows),
         f"{queries:,} queries x {candidates:,} items, one thread, processor time",
     )
     with measuring() as progress:
-        rows = losses.coco_table(repeats=repeats, progress=progress)
-    print_rows(losses.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
+        rows = metrics.coco_table(repeats=repeats, progress=progress)
+    print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
 
 
 @bench.command("losses")
@@ -101,7 +101,10 @@ def bench_maxsim(
         rows = maxsim.table(
             queries, documents, length=length, dim=dim, repeats=repeats, progress=progress
         )
-    title = f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one thread"
+    title = (
+        f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one"
+        " thread"
+    )
     print_rows(maxsim.as_text(rows), f"{title}, processor time")
 
 
@@ -111,7 +114,9 @@ def bench_loss_quality(
         list[str] | None, typer.Option(help="heads, full or damage; all by default.")
     ] = None,
 ) -> None:
-    """Trains every loss with equal budgets and writes the comparison (hours; goes on where it stopped)."""
+    """Trains every loss with equal budgets and writes the comparison (hours; goes on where it
+    stopped).
+    """
     from lib.studies.losses import trial_grid
 
     parts = [check_choice(name, trial_grid.PARTS, "part") for name in part or trial_grid.PARTS]
@@ -128,7 +133,9 @@ def bench_ann(
     corpus: Annotated[
         str | None,
         typer.Option(
-            help="icons, scenes or a file of vectors. Without it both, and the tables are committed."
+            help=(
+                "icons, scenes or a file of vectors. Without it both, and the tables are committed."
+            )
         ),
     ] = None,
     size: Annotated[
@@ -152,7 +159,9 @@ def bench_ann(
         Path | None, typer.Option(help="Folder for tables and ann-benchmarks files.")
     ] = None,
 ) -> None:
-    """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it stopped)."""
+    """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it
+    stopped).
+    """
     from lib.report.timing import environment_line
     from lib.studies.ann import ann_benchmarks_io, committed_run, result_cache, speed_tables
     from lib.studies.ann.configs import standard
@@ -204,7 +213,9 @@ def bench_ann(
 def bench_faiss(
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
 ) -> None:
-    """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings anneal)."""
+    """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings
+    anneal).
+    """
     from lib.studies.peers import faiss
 
     with measuring() as progress:
@@ -223,7 +234,9 @@ def bench_gpu(
         float, typer.Option(help="Seconds of all; what is not begun by then is left out.")
     ] = 330.0,
 ) -> None:
-    """Tests marked gpu, then losses, MaxSim, encoding and exact search on a GPU, the CPU and by peers."""
+    """Tests marked gpu, then losses, MaxSim, encoding and exact search on a GPU, the CPU and by
+    peers.
+    """
     import time
 
     from lib.report.timing import environment_line
@@ -255,7 +268,9 @@ def bench_architectures() -> None:
 
 @bench.command("rerank")
 def bench_rerank() -> None:
-    """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a minute)."""
+    """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a
+    minute).
+    """
     from lib.studies.architectures import rerank_depth, rerank_runs
 
     with progress_bar() as bar:

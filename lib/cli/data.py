@@ -1,4 +1,6 @@
-"""`crossmodal data`: the published benchmarks on a disk: what there is, what is missing, how to get it."""
+"""`crossmodal data`: the published benchmarks on a disk: what there is, what is missing, how to get
+it.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ def list_() -> None:
         )
     print_rows(rows, "published benchmarks")
     say(
-        "`crossmodal data download NAME --root DIR` shows the terms and the steps, and downloads nothing yet"
+        "`crossmodal data download NAME --root DIR` shows the terms and the steps, and downloads"
+        " nothing yet"
     )
 
 
@@ -77,7 +80,8 @@ def check(
         ),
     ] = False,
 ) -> None:
-    """Counts what is under a folder beside what is published; exit code 1 where something is missing.
+    """Counts what is under a folder beside what is published; exit code 1 where something is
+    missing.
 
     A file that is there may still be damaged: --decode reads them all.
     """
@@ -125,7 +129,8 @@ def check(
             say(f"  {file}: {reason}")
     if lost or damaged or not all(count.ok for count in counts):
         say(
-            "scores on this folder are scores on another gallery: not comparable with published ones"
+            "scores on this folder are scores on another gallery: not comparable with published"
+            " ones"
         )
         raise typer.Exit(1)
     say("complete" if decode else "complete; --decode also looks for damaged files")
@@ -155,14 +160,17 @@ def fixture(
         Path, typer.Argument(help="Where to write it: a new or empty folder, or a miniature.")
     ],
 ) -> None:
-    """Writes a small corpus in the format of a published one, which everything else here can read."""
+    """Writes a small corpus in the format of a published one, which everything else here can
+    read.
+    """
     from lib.datasets.completeness import MINIATURE
 
     corpus = corpus_named(name)
     taken = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
     if taken and not (folder / MINIATURE).is_file():
         raise RetrievalInputError(
-            f"{folder} is not empty and holds no {MINIATURE}; a miniature replaces its folder. Name a new one"
+            f"{folder} is not empty and holds no {MINIATURE}; a miniature replaces its folder. Name"
+            " a new one"
         )
     corpus.write_miniature(folder)
     stated = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
@@ -193,7 +201,9 @@ def download(
         ),
     ] = False,
 ) -> None:
-    """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it stopped."""
+    """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it
+    stopped.
+    """
     from lib.datasets.download.sources import OFFERS, choose
 
     corpus = corpus_named(name)
@@ -209,7 +219,8 @@ def download(
     if chosen and not accept_terms:
         _say_steps(offer.by_hand, name, root)
         raise RetrievalInputError(
-            "nothing was downloaded yet: read the terms above, then run this again with --accept-terms"
+            "nothing was downloaded yet: read the terms above, then run this again with"
+            " --accept-terms"
         )
     if chosen:
         _download(chosen, root)
@@ -237,8 +248,8 @@ def _download(sources: tuple[Source, ...], root: Path) -> None:
 def _existing(root: Path, name: str) -> None:
     if not root.is_dir():
         raise MissingFileError(
-            f"{root} is no folder; `crossmodal data download {name} --root {root}` says how to fill one, "
-            f"`crossmodal data fixture {name} {root}` writes a miniature"
+            f"{root} is no folder; `crossmodal data download {name} --root {root}` says how to fill"
+            f" one, `crossmodal data fixture {name} {root}` writes a miniature"
         )
 
 
@@ -251,7 +262,10 @@ def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
 
 def _described(source: Source) -> str:
     checksum = f"SHA-256 {source.sha256[:12]}..." if source.sha256 else "no published checksum"
-    return f"{source.file}, {_sizes_text([source.size])}, {checksum}, from {source.url} (see {source.seen_in})"
+    return (
+        f"{source.file}, {_sizes_text([source.size])}, {checksum}, from {source.url} (see"
+        f" {source.seen_in})"
+    )
 
 
 def _bytes_text(number: int) -> str:

@@ -1,7 +1,5 @@
 """`crossmodal encode` and `crossmodal bench shards`: pictures by the shard."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +24,9 @@ def encode(
     prompt: Annotated[str, typer.Option(help='Around every caption: "a photo of {}".')] = "",
     batch_size: Annotated[int, typer.Option(help="Pictures held and encoded together.")] = 64,
 ) -> None:
-    """Embeds pictures and captions of shards; says what could not be read, repeats no finished shard."""
+    """Embeds pictures and captions of shards; says what could not be read, repeats no finished
+    shard.
+    """
     from lib.datasets.laion.img2dataset import shard_paths
     from lib.models.pretrained import load
     from lib.search.shard_encoding import encode_shards
@@ -53,7 +53,8 @@ def encode(
     say(report.text())
     if not report.rows:
         raise RetrievalInputError(
-            f"nothing was encoded: {shards} holds no readable picture with a caption; {out} says why"
+            f"nothing was encoded: {shards} holds no readable picture with a caption; {out}"
+            " says why"
         )
     if encoder.truncated:
         say(f"{encoder.truncated:,} captions are longer than the model reads: their ends were cut")

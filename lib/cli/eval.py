@@ -1,4 +1,6 @@
-"""`crossmodal eval` and `crossmodal compare`: a model on a published benchmark, two models on the same."""
+"""`crossmodal eval` and `crossmodal compare`: a model on a published benchmark, two models on the
+same.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def evaluate(
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help="Your own rows instead: .npz with image, image_ids, text, text_ids (or video, audio)."
+            help=(
+                "Your own rows instead: .npz with image, image_ids, text, text_ids (or video,"
+                " audio)."
+            )
         ),
     ] = None,
     split: Annotated[
@@ -76,7 +81,9 @@ def evaluate(
         Path | None, typer.Option(help="The result, a JSON file; named after model and corpus.")
     ] = None,
 ) -> None:
-    """Evaluates a model on a benchmark in both directions, beside the numbers that were published of it."""
+    """Evaluates a model on a benchmark in both directions, beside the numbers that were published
+    of it.
+    """
     if model is None and embeddings is None:
         raise RetrievalInputError("give --model (with --pretrained), or --embeddings FILE.npz")
     if out is not None:
@@ -133,12 +140,14 @@ def compare(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="The differences as a PNG.")] = None,
 ) -> None:
-    """Compares two results query by query: differences with intervals, paired tests, Holm's correction."""
+    """Compares two results query by query: differences with intervals, paired tests, Holm's
+    correction.
+    """
     if plot is not None:
         check_choice(plot.suffix.lower(), (".png",), "the suffix of --plot")
     from lib import plots
     from lib.studies.published import Result, text_tables
-    from lib.studies.published import paired_comparison as rows_of
+    from lib.studies.published import compare as rows_of
 
     first, second = Result.load(a), Result.load(b)
     rows = rows_of(first, second, allow=allow or [])
@@ -200,8 +209,8 @@ def _encoded(
     except ValueError as error:
         if isinstance(error, DamagedFileError) and not allow_partial:
             raise DamagedFileError(
-                f"{error}. `crossmodal data check --decode` lists all damaged files, --allow-partial leaves "
-                f"them out"
+                f"{error}. `crossmodal data check --decode` lists all damaged files,"
+                " --allow-partial leaves them out"
             ) from error
         if not allow_partial:
             raise
@@ -212,7 +221,8 @@ def _encoded(
         result = evaluated(corpus, bank)
     if cut := encoder.count_truncated(corpus.texts):
         say(
-            f"{cut:,} of {len(corpus.texts):,} texts are longer than the model reads: their ends were cut"
+            f"{cut:,} of {len(corpus.texts):,} texts are longer than the model reads: their ends"
+            " were cut"
         )
     return result
 

@@ -1,7 +1,5 @@
 """`crossmodal info` and `crossmodal results`: what is installed here, and what was measured."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 from pathlib import Path
@@ -40,7 +38,7 @@ def _version(package: str) -> str:
 
 def info() -> None:
     """Prints versions, threads, BLAS kernels, artifacts and their checksums."""
-    import faiss  # noqa: F401  loaded so that its own BLAS shows up below
+    import faiss
     import threadpoolctl
     import torch
 

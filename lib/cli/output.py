@@ -1,7 +1,5 @@
 """How the command shows things: one console, tables of texts, a bar for long work."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable
@@ -18,7 +16,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-# A pipe or a file has no width of its own: wide enough that the tables of the benchmarks keep their columns.
+# A pipe or a file has no width of its own: wide enough that the tables of the benchmarks keep their
+# columns.
 PIPE_WIDTH = 200
 SLOWEST_STEP_S = 3600  # rich forgets older steps, and from one step alone no time left can be told
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
@@ -43,7 +42,9 @@ def counted(bar: Progress, description: str) -> Callable[[int, int], None]:
 
 
 def print_rows(rows: list[dict], title: str) -> None:
-    """Rows of texts as a table, a column per key; what was said of the same subject is not said again."""
+    """Rows of texts as a table, a column per key; what was said of the same subject is not said
+    again.
+    """
     first = next(iter(rows[0]))
     table = Table(*rows[0], title=escape(title))
     before: dict[str, str] = {}

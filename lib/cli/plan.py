@@ -1,7 +1,5 @@
 """`crossmodal plan`: what an index of billions takes."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -46,7 +44,10 @@ def plan(
     rows = rows_of(
         n, dim, recall=recall, qps=qps, machine=machine, replicas=replicas, nprobe=nprobe
     )
-    title = f"{n:,} vectors x {dim}, {qps:,g} queries a second, machines of {ram:g} GB and {cores} cores"
+    title = (
+        f"{n:,} vectors x {dim}, {qps:,g} queries a second, machines of {ram:g} GB and {cores}"
+        " cores"
+    )
     print_rows(capacity_table.as_text(rows), title)
     for line in capacity_table.notes(rows):
         say(line)

@@ -1,7 +1,5 @@
 """`crossmodal search`: icons by words or by a drawing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`crossmodal train`: the committed models, made again."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -14,7 +12,9 @@ def train(
     names: Annotated[list[str] | None, typer.Argument(help="Artifacts to rebuild.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Rebuild every artifact.")] = False,
 ) -> None:
-    """Trains the committed models again (some two hours on one core). Stop and start it as you like."""
+    """Trains the committed models again (some two hours on one core). Stop and start it as you
+    like.
+    """
     from lib.training.recipes import RECIPES, build
 
     if everything == bool(names):

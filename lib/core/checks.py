@@ -1,7 +1,5 @@
 """What is accepted at the border of the package; everything inside may then assume it."""
 
-from __future__ import annotations
-
 import difflib
 import math
 import operator
@@ -21,14 +19,15 @@ class RetrievalInputError(ValueError):
 
 
 def as_array(x, name: str) -> np.ndarray:
-    """Returns numbers, labels or flags as a numpy array in the dtype they came in: the one way into numpy.
+    """Returns numbers, labels or flags as a numpy array in the dtype they came in: the one way into
+    numpy.
 
     A torch tensor may need a gradient, be on any device, or hold bfloat16, which becomes float32.
 
     Raises:
-        RetrievalInputError: what numpy would read as something else than was meant: a masked array whose mask
-            hides values, a sparse matrix, a mapping (its keys), a set (any order), text, an iterator, rows of
-            unequal lengths.
+        RetrievalInputError: what numpy would read as something else than was meant: a masked array
+            whose mask hides values, a sparse matrix, a mapping (its keys), a set (any order), text,
+            an iterator, rows of unequal lengths.
     """
     if isinstance(x, list | tuple):
         kinds = set(map(type, x))
@@ -37,13 +36,14 @@ def as_array(x, name: str) -> np.ndarray:
     elif isinstance(x, np.ma.MaskedArray):
         if np.ma.is_masked(x):
             raise RetrievalInputError(
-                f"{name} is a masked array with {np.ma.count_masked(x)} hidden values, which nothing here "
-                f"can leave out. Drop them yourself, or give {name}.data if they count"
+                f"{name} is a masked array with {np.ma.count_masked(x)} hidden values, which"
+                f" nothing here can leave out. Drop them yourself, or give {name}.data if they"
+                " count"
             )
     elif isinstance(x, str | bytes | Mapping | Set | Iterator) or hasattr(x, "tocsr"):
         raise RetrievalInputError(
-            f"{name} must be an array or a list, got {type(x).__name__}; give its values in order, as a list "
-            f"or by numpy"
+            f"{name} must be an array or a list, got {type(x).__name__}; give its values in order,"
+            " as a list or by numpy"
         )
     elif hasattr(x, "detach"):
         if getattr(x, "is_sparse", False) or "strided" not in str(x.layout):
@@ -66,7 +66,9 @@ def as_array(x, name: str) -> np.ndarray:
 
 
 def whole_numbers(x, name: str, ndim: int = 1) -> np.ndarray:
-    """Returns `x` as int64 with that many axes, such as ids; floats and what overflows are refused."""
+    """Returns `x` as int64 with that many axes, such as ids; floats and what overflows are
+    refused.
+    """
     array = as_array(x, name)
     if array.ndim != ndim or (array.size and array.dtype.kind not in "iu"):
         axes = {1: "a list of whole numbers", 2: "rows of whole numbers"}[ndim]
@@ -77,7 +79,9 @@ def whole_numbers(x, name: str, ndim: int = 1) -> np.ndarray:
 
 
 def real_numbers(x, name: str, *, infinite: bool = False) -> np.ndarray:
-    """Returns `x` as `(n,)` float64 without NaN, n >= 1; flags count 0 and 1, infinity only if asked for."""
+    """Returns `x` as `(n,)` float64 without NaN, n >= 1; flags count 0 and 1, infinity only if
+    asked for.
+    """
     array = as_array(x, name)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "biuf":
         raise RetrievalInputError(
@@ -103,8 +107,9 @@ def as_embeddings(x, name: str, *, dim: int | None = None, allow_empty: bool = F
         `(n, d)` float32.
 
     Raises:
-        RetrievalInputError: not real numbers, not two-dimensional, another `d`, empty, or a value that is
-            NaN, infinite, or too large for float32 (the message gives row, column and value).
+        RetrievalInputError: not real numbers, not two-dimensional, another `d`, empty, or a value
+            that is NaN, infinite, or too large for float32 (the message gives row, column and
+            value).
     """
     array = as_real_matrix(x, name, dim=dim, allow_empty=allow_empty)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -116,8 +121,9 @@ def as_embeddings(x, name: str, *, dim: int | None = None, allow_empty: bool = F
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             raise RetrievalInputError(
-                f"{name} has the value {array[row, column]} in row {row}, column {column}; every value must "
-                f"be finite in float32. Find where it comes from: dropping the row would shift all later ids"
+                f"{name} has the value {array[row, column]} in row {row}, column {column}; every"
+                " value must be finite in float32. Find where it comes from: dropping the row"
+                " would shift all later ids"
             )
     return rows
 
@@ -128,7 +134,8 @@ def as_real_matrix(
     """Returns `x` as a two-dimensional numpy array of integers or floats, in the dtype it came in.
 
     Raises:
-        RetrievalInputError: not real numbers, not two-dimensional, another `d` than `dim`, or empty.
+        RetrievalInputError: not real numbers, not two-dimensional, another `d` than `dim`, or
+            empty.
     """
     array = as_array(x, name)
     if array.dtype.kind not in "iuf":
@@ -158,8 +165,8 @@ def unit_rows(x, name: str) -> np.ndarray:
 
         y_i = x_i / sqrt(sum_j x_ij^2)
 
-    Norms are summed in float64: rows of 1e30 do not overflow, and the last bit of the result does not depend
-    on the order in which a processor adds.
+    Norms are summed in float64: rows of 1e30 do not overflow, and the last bit of the result does
+    not depend on the order in which a processor adds.
 
     Args:
         x: `(n, d)` embeddings.
@@ -169,7 +176,8 @@ def unit_rows(x, name: str) -> np.ndarray:
         `(n, d)` float32.
 
     Raises:
-        RetrievalInputError: what `as_embeddings` refuses, or a row of zeros, which has no direction.
+        RetrievalInputError: what `as_embeddings` refuses, or a row of zeros, which has no
+            direction.
     """
     rows = as_embeddings(x, name, allow_empty=True)
     norms = row_norms(rows, name)
@@ -178,13 +186,15 @@ def unit_rows(x, name: str) -> np.ndarray:
 
 
 def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.ndarray:
-    """Euclidean norms `(n,)` in float64 of checked rows; a row of zeros is an error that names its index."""
+    """Euclidean norms `(n,)` in float64 of checked rows; a row of zeros is an error that names its
+    index.
+    """
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     if not (allow_zero or norms.all()):
         row = int(np.flatnonzero(norms == 0)[0])
         raise RetrievalInputError(
-            f"{name} has only zeros in row {row}, which has no direction and so no cosine with anything. "
-            f"Check what was encoded there, or use metric='inner_product'"
+            f"{name} has only zeros in row {row}, which has no direction and so no cosine with"
+            " anything. Check what was encoded there, or use metric='inner_product'"
         )
     return norms
 
@@ -214,7 +224,9 @@ def check_number(
     above: bool = False,
     below: bool = False,
 ) -> float:
-    """Returns a finite number from `low` to `high` as `float`; `above` and `below` leave out the ends."""
+    """Returns a finite number from `low` to `high` as `float`; `above` and `below` leave out the
+    ends.
+    """
     number = value
     if getattr(value, "ndim", None) == 0 and hasattr(
         value, "item"
@@ -244,22 +256,28 @@ def check_seed(seed, name: str = "seed") -> int:
 
 
 def check_table(size: int, name: str) -> int:
-    """Refuses a table of one cell for each number below `size` that no memory holds; returns `size`."""
+    """Refuses a table of one cell for each number below `size` that no memory holds; returns
+    `size`.
+    """
     if size > LARGEST_TABLE:
         raise RetrievalInputError(
-            f"{name} = {size} asks for a table of {size * 8 / 2**30:,.0f} GiB. Positions are counted from 0 "
-            f"without gaps: number your ids by np.unique(ids, return_inverse=True)"
+            f"{name} = {size} asks for a table of {size * 8 / 2**30:,.0f} GiB. Positions are"
+            " counted from 0 without gaps: number your ids by np.unique(ids, return_inverse=True)"
         )
     return size
 
 
 def check_threads(value, name: str = "threads") -> int:
-    """Returns a number of threads, at most one for each processor: a library asked for 100,000 dies."""
+    """Returns a number of threads, at most one for each processor: a library asked for 100,000
+    dies.
+    """
     return check_count(value, name, most=os.cpu_count() or 1)
 
 
 def check_switch(value, name: str) -> bool:
-    """Returns True or False as `bool`; "no" and 0 are refused, since they read as something else."""
+    """Returns True or False as `bool`; "no" and 0 are refused, since they read as something
+    else.
+    """
     if not isinstance(value, bool | np.bool_):
         raise RetrievalInputError(f"{name} must be True or False, got {value!r}")
     return bool(value)
@@ -287,7 +305,10 @@ def check_choice(value, allowed: Iterable[str], name: str) -> str:
     close = difflib.get_close_matches(str(value).lower(), known, n=5, cutoff=0.0)
     listed = ", ".join(map(repr, allowed))
     if len(allowed) > LISTED:
-        listed = f"{len(allowed)} names, the nearest are {', '.join(repr(known[name]) for name in close)}"
+        listed = (
+            f"{len(allowed)} names, the nearest are"
+            f" {', '.join(repr(known[name]) for name in close)}"
+        )
     similar = (
         difflib.get_close_matches(value.lower(), close, n=1, cutoff=0.5)
         if isinstance(value, str)
@@ -298,7 +319,9 @@ def check_choice(value, allowed: Iterable[str], name: str) -> str:
 
 
 def check_choices(values, allowed: Iterable[str], name: str) -> list[str]:
-    """Returns a list of names, each `check_choice`; a name alone is refused: its letters are no list."""
+    """Returns a list of names, each `check_choice`; a name alone is refused: its letters are no
+    list.
+    """
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RetrievalInputError(
             f"{name} must be a list of names, got {values!r}; write [{values!r}]"
@@ -316,5 +339,5 @@ def check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
         if seen.setdefault(one, position) != position:
             raise RetrievalInputError(
                 f"{name}: {kind} id {one!r} is there twice, at {seen[one]} and {position}; "
-                f"ids must be distinct"
+                "ids must be distinct"
             )

@@ -1,6 +1,6 @@
-"""Files that are whole or absent: atomic writes, checksums, and where the project keeps its data."""
-
-from __future__ import annotations
+"""Files that are whole or absent: atomic writes, checksums, and where the project keeps its
+data.
+"""
 
 import ctypes
 import errno
@@ -27,7 +27,9 @@ except ImportError:  # Windows has other locks; there, leftovers of killed write
 
 CHECKSUM_SUFFIX = ".sha256"
 PACKAGED = Path(__file__).resolve().parents[1] / "data"  # there in an installed wheel only
-ROOM = ".crossmodal-"  # folders of this name hold what is being written; those of killed writers are cleaned
+ROOM = (  # folders of this name hold what is being written; those of killed writers are cleaned
+    ".crossmodal-"
+)
 MAX_RATIO = (
     200  # captions as JSON shrink about tenfold, deflate cannot shrink more than some thousandfold
 )
@@ -39,7 +41,9 @@ _UNWRITABLE = {
     errno.EROFS: "Its disk is read-only: choose another place",
     errno.EACCES: "You may not write there: choose another place, or have the rights changed",
     errno.EPERM: "You may not write there: choose another place, or have the rights changed",
-    errno.EFBIG: "The file would be larger than its disk or your limits allow: choose another place",
+    errno.EFBIG: (
+        "The file would be larger than its disk or your limits allow: choose another place"
+    ),
 }
 _told: set[str] = set()  # caches that could not be kept are spoken of once
 _swept: set[Path] = set()  # folders in which this process has looked for leftovers
@@ -58,7 +62,9 @@ class UnwritableFileError(OSError, ValueError):
 
 
 def data_dir() -> Path:
-    """The `data/` folder: `$CROSSMODAL_DATA` if it is set, else the wheel's, else that of the checkout."""
+    """The `data/` folder: `$CROSSMODAL_DATA` if it is set, else the wheel's, else that of the
+    checkout.
+    """
     override = os.environ.get("CROSSMODAL_DATA")
     if override:
         return Path(override)
@@ -71,9 +77,11 @@ def artifacts_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """What can be rebuilt at any time: `$CROSSMODAL_CACHE` if it is set, else `cache/` in the data folder.
+    """What can be rebuilt at any time: `$CROSSMODAL_CACHE` if it is set, else `cache/` in the data
+    folder.
 
-    An installed wheel keeps it where the system keeps caches of a user, not among the installed packages.
+    An installed wheel keeps it where the system keeps caches of a user, not among the installed
+    packages.
     """
     override = os.environ.get("CROSSMODAL_CACHE")
     if override:
@@ -91,13 +99,15 @@ def is_unicode(text: str) -> bool:
 
 
 def relative_name(name: str | Path, root: str | Path) -> str:
-    """Returns a name that a data file gives when, read as a path, it stays inside `root`; no disk is touched.
+    """Returns a name that a data file gives when, read as a path, it stays inside `root`; no disk
+    is touched.
 
     Raises:
-        RetrievalInputError: an empty or absolute name, one with a `..` part, a backslash or a NUL in it.
+        RetrievalInputError: an empty or absolute name, one with a `..` part, a backslash or a NUL
+            in it.
 
-    Relations: `path_inside` also follows links; this is for names that are never opened, as those of the
-    members of an archive.
+    Relations: `path_inside` also follows links; this is for names that are never opened, as those
+    of the members of an archive.
     """
     name = str(name)
     drive = len(name) > 1 and name[1] == ":"  # C:/windows is absolute elsewhere
@@ -116,7 +126,8 @@ def relative_name(name: str | Path, root: str | Path) -> str:
 
 
 def path_inside(root: str | Path, relative: str | Path) -> Path:
-    """The path of a name that a data file gives, which may not lead out of the folder it belongs to.
+    """The path of a name that a data file gives, which may not lead out of the folder it belongs
+    to.
 
     Args:
         root: the folder that everything must lie in.
@@ -137,8 +148,8 @@ def path_inside(root: str | Path, relative: str | Path) -> Path:
         )
     if not path.is_relative_to(root):
         raise RetrievalInputError(
-            f"the name {name!r} leads out of {root}, to {path}, by a link. Put the files inside, or mount "
-            f"their folder there"
+            f"the name {name!r} leads out of {root}, to {path}, by a link. Put the files inside, or"
+            " mount their folder there"
         )
     return path
 
@@ -155,9 +166,9 @@ def sha256_of(source: str | Path | bytes) -> str:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path on the same disk and renames it to `path` when the block succeeds.
 
-    A reader sees the old file or the new one, never half of one; on an error the temporary file goes away.
-    The temporary name is that of `path`, in a folder `.crossmodal-*` beside it, which the next writer removes
-    if this one is killed.
+    A reader sees the old file or the new one, never half of one; on an error the temporary file
+    goes away. The temporary name is that of `path`, in a folder `.crossmodal-*` beside it, which
+    the next writer removes if this one is killed.
 
     Raises:
         UnwritableFileError: the disk is full or read-only, or the folder cannot be made.
@@ -175,18 +186,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path, *, ours: Collection[str] = ()) -> Iterator[Path]:
     """Yields a temporary folder beside `path` and gives it that name when the block succeeds.
 
-    On an error the temporary folder goes away and an old folder stays. An old one is replaced as a whole, in
-    one step where the system can exchange two names (Linux); elsewhere there is none for a moment, and the
-    next writer or reader brings back the old one if this one is killed then.
+    On an error the temporary folder goes away and an old folder stays. An old one is replaced as a
+    whole, in one step where the system can exchange two names (Linux); elsewhere there is none for
+    a moment, and the next writer or reader brings back the old one if this one is killed then.
 
     Args:
         path: the folder.
-        ours: files that an old folder may hold besides those that are written anew, as relative names. It is
-            left alone if it holds anything else, which belongs to somebody.
+        ours: files that an old folder may hold besides those that are written anew, as relative
+            names. It is left alone if it holds anything else, which belongs to somebody.
 
     Raises:
         RetrievalInputError: the old folder holds other files.
-        UnwritableFileError: `path` is a file, the disk is full or read-only, or the folder cannot be made.
+        UnwritableFileError: `path` is a file, the disk is full or read-only, or the folder cannot
+            be made.
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
@@ -210,7 +222,9 @@ def atomic_folder(path: str | Path, *, ours: Collection[str] = ()) -> Iterator[P
 
 @contextmanager
 def _room(path: Path) -> Iterator[Path]:
-    """A locked folder beside `path` for what shall replace it; goes away at the end, however that comes."""
+    """A locked folder beside `path` for what shall replace it; goes away at the end, however that
+    comes.
+    """
     parent = path.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +245,7 @@ def _new_room(parent: Path) -> tuple[Path, IO[bytes]]:
     while True:
         room = Path(tempfile.mkdtemp(dir=parent, prefix=ROOM))
         with suppress(FileNotFoundError):  # another process has just taken it for a leftover
-            lock = open(room / "lock", "wb")  # noqa: SIM115
+            lock = open(room / "lock", "wb")
             with suppress(OSError):  # a disk without locks: nobody sweeps there either
                 _lock(lock, wait=True)
             if os.fstat(lock.fileno()).st_nlink:
@@ -249,13 +263,16 @@ def _lock(stream: IO[bytes], wait: bool = False) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what killed writers have left in a folder, and gives back a name that one had just taken."""
+    """Removes what killed writers have left in a folder, and gives back a name that one had just
+    taken.
+    """
     for room in folder.glob(f"{ROOM}*"):
         with suppress(OSError):
             if not (room / "lock").exists():
                 with suppress(OSError):
                     room.rmdir()  # killed before it could lock; one that is about to makes another room
-                # The lock is the first thing in a room: what holds others without it was killed as it went.
+                # The lock is the first thing in a room: what holds others without it was killed as
+                # it went.
                 if not (room / "lock").exists():
                     shutil.rmtree(room, ignore_errors=True)
                 continue
@@ -293,7 +310,9 @@ def only_writer(path: Path) -> Iterator[None]:
 
 @contextmanager
 def naming_write_errors(path: Path, room: Path | None = None) -> Iterator[None]:
-    """Turns what a full or read-only disk raises, in whatever library writes, into an error with advice."""
+    """Turns what a full or read-only disk raises, in whatever library writes, into an error with
+    advice.
+    """
     try:
         yield
     except UnwritableFileError as error:
@@ -359,13 +378,15 @@ def _check_ours(folder: Path, ours: set[str]) -> None:
         )
         raise RetrievalInputError(
             f"{folder} would be replaced, but holds what was not written by this command: {shown}. "
-            f"Nothing was changed; move that away, or name another folder"
+            "Nothing was changed; move that away, or name another folder"
         )
 
 
 @contextmanager
 def optional_write() -> Iterator[None]:
-    """For what a cache keeps: where it cannot be written, the work goes on, and a warning says so once."""
+    """For what a cache keeps: where it cannot be written, the work goes on, and a warning says so
+    once.
+    """
     try:
         yield
     except UnwritableFileError as error:
@@ -373,8 +394,8 @@ def optional_write() -> Iterator[None]:
         if place not in _told:
             _told.add(place)
             warnings.warn(
-                f"Results are not kept, and will be computed again next time: {error}. The variable "
-                f"CROSSMODAL_CACHE names a folder for them, now {place}",
+                f"Results are not kept, and will be computed again next time: {error}. The variable"
+                f" CROSSMODAL_CACHE names a folder for them, now {place}",
                 stacklevel=3,
             )
 
@@ -456,7 +477,8 @@ def read_arrays(
     *,
     advice: str = "np.savez writes such a file",
 ) -> dict[str, np.ndarray]:
-    """Reads arrays of an `.npz` file; never unpickles objects, and inflates none that is not asked for.
+    """Reads arrays of an `.npz` file; never unpickles objects, and inflates none that is not asked
+    for.
 
     Args:
         path: the file.
@@ -465,7 +487,8 @@ def read_arrays(
 
     Raises:
         MissingFileError: no such file.
-        DamagedFileError: no `.npz` file, objects, or more bytes than a file of that length may hold.
+        DamagedFileError: no `.npz` file, objects, or more bytes than a file of that length may
+            hold.
     """
     path = Path(path)
     if not path.is_file():
@@ -484,15 +507,18 @@ def read_arrays(
         )
         if size > most or len(members) > MAX_ARRAYS:
             raise DamagedFileError(
-                f"{path} would take {size:,} bytes for {len(chosen):,} of {len(members):,} arrays; a file of "
-                f"its length may hold at most {most:,} bytes and {MAX_ARRAYS:,} arrays. {advice}"
+                f"{path} would take {size:,} bytes for {len(chosen):,} of {len(members):,} arrays;"
+                f" a file of its length may hold at most {most:,} bytes and {MAX_ARRAYS:,} arrays."
+                f" {advice}"
             )
         return {name: archive[name] for name in sorted(chosen)}
 
 
 @contextmanager
 def reading(path: str | Path, what: str, advice: str) -> Iterator[None]:
-    """Turns whatever a reader raises into a DamagedFileError: `"<path> is <what>: <why>. <advice>"`."""
+    """Turns whatever a reader raises into a DamagedFileError: `"<path> is <what>: <why>.
+    <advice>"`.
+    """
     try:
         yield
     except (
@@ -514,12 +540,13 @@ def kept_arrays(path: str | Path, make: Callable[[], dict], key: str | None = No
     Args:
         path: an `.npz` of the cache.
         make: what to store there; called only if the file cannot be used.
-        key: what the arrays are, kept beside them: a whole file under the name of another is not taken.
+        key: what the arrays are, kept beside them: a whole file under the name of another is not
+            taken.
 
     Where nothing can be written, a warning says so once, and the arrays are returned all the same.
 
-    Relations: for what can be made again at any time. What is committed is read with `load_arrays`, which
-    refuses a damaged file.
+    Relations: for what can be made again at any time. What is committed is read with `load_arrays`,
+    which refuses a damaged file.
     """
     try:
         arrays = load_arrays(path)

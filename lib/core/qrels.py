@@ -17,9 +17,10 @@ MAX_GRADE = int(np.iinfo(np.int16).max)
 class Qrels:
     """Graded relevance judgements in compressed sparse rows (CSR); what is not stored has grade 0.
 
-    Row `i` holds `items[indptr[i]:indptr[i + 1]]`, ascending, with `grades` beside them. Both axes are
-    positions: query `i` is the `i`-th query, item `j` the `j`-th of the gallery. Nothing is assumed about a
-    diagonal, so five captions per image or an item with no query are ordinary cases. Arrays are read-only.
+    Row `i` holds `items[indptr[i]:indptr[i + 1]]`, ascending, with `grades` beside them. Both axes
+    are positions: query `i` is the `i`-th query, item `j` the `j`-th of the gallery. Nothing is
+    assumed about a diagonal, so five captions per image or an item with no query are ordinary
+    cases. Arrays are read-only.
 
     Args:
         indptr: `(n_queries + 1,)` int64 row boundaries.
@@ -30,8 +31,8 @@ class Qrels:
     Raises:
         RetrievalInputError: boundaries, order, ranges or grades that break the above.
 
-    Relations: `from_owner`, `from_pairs` and `from_ids` build one from what a corpus gives; `.T` is the other
-    direction of the same judgements; `at_least` turns grades into yes or no.
+    Relations: `from_owner`, `from_pairs` and `from_ids` build one from what a corpus gives; `.T` is
+    the other direction of the same judgements; `at_least` turns grades into yes or no.
     """
 
     indptr: np.ndarray
@@ -102,8 +103,8 @@ class Qrels:
             shape: `(n_queries, n_items)`.
 
         Raises:
-            RetrievalInputError: unequal lengths, a position outside `shape`, a grade outside 1..32767, or the
-                same pair twice.
+            RetrievalInputError: unequal lengths, a position outside `shape`, a grade outside
+                1..32767, or the same pair twice.
         """
         queries, items = (
             whole_numbers(query_index, "query_index"),
@@ -114,7 +115,7 @@ class Qrels:
         )
         if not queries.size == items.size == grades.size:
             raise RetrievalInputError(
-                f"query_index, item_index and grades must be equally long, "
+                "query_index, item_index and grades must be equally long, "
                 f"got {queries.size}, {items.size} and {grades.size}"
             )
         if not isinstance(shape, tuple | list) or len(shape) != 2:
@@ -130,7 +131,8 @@ class Qrels:
         if twice.size:
             at = order[twice[0] + 1]
             raise RetrievalInputError(
-                f"the pair (query {queries[at]}, item {items[at]}) is given twice, again at position {at}"
+                f"the pair (query {queries[at]}, item {items[at]}) is given twice, again at"
+                f" position {at}"
             )
         indptr = np.concatenate([[0], np.cumsum(np.bincount(queries, minlength=n_queries))])
         return cls(indptr, items[order], grades[order], n_items)
@@ -140,8 +142,8 @@ class Qrels:
         """From judgements between named queries and items, the form of TREC files and of COCO.
 
         Args:
-            judgements: `{query id: {item id: grade}}` or `{query id: [item id, ...]}` (grade 1). Queries that
-                are not mentioned get an empty row.
+            judgements: `{query id: {item id: grade}}` or `{query id: [item id, ...]}` (grade 1).
+                Queries that are not mentioned get an empty row.
             query_ids: name of each query, in the order of the query embeddings.
             item_ids: name of each item, in the order of the gallery.
 
@@ -161,8 +163,8 @@ class Qrels:
                 )
             if isinstance(answers, str | bytes) or not isinstance(answers, Iterable):
                 raise RetrievalInputError(
-                    f"judgements of query {query!r} must be a list of item ids or {{item id: grade}}, "
-                    f"got {answers!r}"
+                    f"judgements of query {query!r} must be a list of item ids or {{item id:"
+                    f" grade}}, got {answers!r}"
                 )
             graded = (
                 answers.items() if isinstance(answers, Mapping) else ((item, 1) for item in answers)
@@ -170,7 +172,8 @@ class Qrels:
             for item, grade in graded:
                 if item not in item_at:
                     raise RetrievalInputError(
-                        f"item {item!r}, judged for query {query!r}, is not among the {len(item_at)} item ids"
+                        f"item {item!r}, judged for query {query!r}, is not among the"
+                        f" {len(item_at)} item ids"
                     )
                 triples.append((query_at[query], item_at[item], grade))
         columns = list(zip(*triples, strict=True)) or [[], [], []]
@@ -199,9 +202,11 @@ class Qrels:
 
     @cached_property
     def _cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """The different items, and for each judgement a key by which one binary search finds any cell.
+        """The different items, and for each judgement a key by which one binary search finds any
+        cell.
 
-        A key counts the different items, not the gallery: query * n_items would overflow for large ids.
+        A key counts the different items, not the gallery: query * n_items would overflow for large
+        ids.
         """
         different, column = np.unique(self.items, return_inverse=True)
         return different, self.query_index * different.size + column
@@ -246,7 +251,9 @@ class Qrels:
         return Qrels.from_pairs(self.items, self.query_index, self.grades, shape=self.shape[::-1])
 
     def at_least(self, min_grade: int) -> Qrels:
-        """Keeps judgements of `min_grade` or more, at the grade they have; rows may become empty."""
+        """Keeps judgements of `min_grade` or more, at the grade they have; rows may become
+        empty.
+        """
         keep = self.grades >= check_count(min_grade, "min_grade", least=0)
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr]
         return Qrels(indptr, self.items[keep], self.grades[keep], self.n_items)
@@ -307,7 +314,7 @@ def _check_grades(grades: np.ndarray) -> None:
     if wrong.size:
         raise RetrievalInputError(
             f"grade {grades[wrong[0]]} at position {wrong[0]} must lie in 1..{MAX_GRADE}; "
-            f"leave out what is not relevant"
+            "leave out what is not relevant"
         )
 
 

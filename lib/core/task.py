@@ -12,7 +12,9 @@ from lib.core.qrels import Qrels, check_qrels
 
 
 def entries_at(entries: Sequence, positions) -> Sequence:
-    """Some entries of a list, an array or a sequence of files, in the order given; no file is decoded."""
+    """Some entries of a list, an array or a sequence of files, in the order given; no file is
+    decoded.
+    """
     if isinstance(entries, np.ndarray):
         return entries[positions]
     if hasattr(entries, "take"):
@@ -27,12 +29,13 @@ class RetrievalTask:
     Args:
         name: corpus, for example `"icons"`.
         split: `"train"`, `"validation"`, `"test"` or a split the corpus documents.
-        direction: `"<query modality>_to_<gallery modality>"`, for example `"text_to_image"`. A direction is
-            named by what you search *with*, then by what you get.
+        direction: `"<query modality>_to_<gallery modality>"`, for example `"text_to_image"`. A
+            direction is named by what you search *with*, then by what you get.
         queries: one entry per query: a list of strings or an array whose first axis is the query.
         gallery: one entry per item that can be found.
         qrels: shape `(n_queries, n_gallery)`. Relevance comes from ids, never from the diagonal.
-        query_groups: cluster of each query for intervals (captions of one image belong together), or None.
+        query_groups: cluster of each query for intervals (captions of one image belong together),
+            or None.
         hit_grade: the smallest grade that counts as a hit in R@K; graded metrics use every grade.
         datasheet: the section of `data/README.md` that describes the corpus.
     """
@@ -51,8 +54,8 @@ class RetrievalTask:
         check_qrels(self.qrels)
         if not isinstance(self.direction, str) or self.direction.count("_to_") != 1:
             raise RetrievalInputError(
-                f"direction must look like 'text_to_image' (query modality, '_to_', gallery modality), "
-                f"got {self.direction!r}"
+                "direction must look like 'text_to_image' (query modality, '_to_', gallery"
+                f" modality), got {self.direction!r}"
             )
         for name in ("queries", "gallery"):
             if not hasattr(getattr(self, name), "__len__"):
@@ -79,7 +82,9 @@ class RetrievalTask:
         return self.direction.split("_to_")[1]
 
     def take_queries(self, index) -> RetrievalTask:
-        """The same task for some of its queries, in the order given (positions, or a boolean per query)."""
+        """The same task for some of its queries, in the order given (positions, or a boolean per
+        query).
+        """
         qrels = self.qrels.take_queries(index)  # refuses positions that are none
         rows = np.arange(len(self.queries))[as_array(index, "index")]
         queries = entries_at(self.queries, rows)

@@ -1,4 +1,6 @@
-"""Items that are several vectors each, words of a text or patches of an image, and which of them count."""
+"""Items that are several vectors each, words of a text or patches of an image, and which of them
+count.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,18 @@ class Tokens:
     """Token vectors of n items, padded to the longest.
 
     Args:
-        vectors: `(n, L, d)` floats, which become float32, or int8. What padding holds has no meaning, but it
-            must be finite. An array that is contiguous float32 or int8 already is not copied.
-        mask: `(n, L)` bool, True where a token counts; the tokens that count may stand anywhere. All count
-            when None.
+        vectors: `(n, L, d)` floats, which become float32, or int8. What padding holds has no
+            meaning, but it must be finite. An array that is contiguous float32 or int8 already is
+            not copied.
+        mask: `(n, L)` bool, True where a token counts; the tokens that count may stand anywhere.
+            All count when None.
 
     Raises:
-        RetrievalInputError: other shapes or dtypes, a value that is not finite, or an item without a token.
+        RetrievalInputError: other shapes or dtypes, a value that is not finite, or an item without
+            a token.
 
-    Relations: `lib.models.maxsim` scores them, `lib.index.TokenIndex` stores them; `Tokens.from_flat` is the
-    inverse of `flat` where tokens count from the start of each item.
+    Relations: `lib.models.maxsim` scores them, `lib.index.TokenIndex` stores them;
+    `Tokens.from_flat` is the inverse of `flat` where tokens count from the start of each item.
     """
 
     vectors: np.ndarray
@@ -58,7 +62,8 @@ class Tokens:
         vectors = as_array(vectors, "vectors")
         if vectors.ndim != 2 or counts.sum() != len(vectors):
             raise RetrievalInputError(
-                f"counts add up to {counts.sum():.0f}, so vectors must have as many rows; got {vectors.shape}"
+                f"counts add up to {counts.sum():.0f}, so vectors must have as many rows; got"
+                f" {vectors.shape}"
             )
         mask = np.arange(counts.max(initial=1)) < counts[:, None]
         padded = np.zeros((*mask.shape, vectors.shape[1]), vectors.dtype)
@@ -112,7 +117,9 @@ class Tokens:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tokens that count: n_tokens d times 4 (int8: 1). Padding need not be stored."""
+        """Bytes of the tokens that count: n_tokens d times 4 (int8: 1). Padding need not be
+        stored.
+        """
         return self.n_tokens * self.dim * self.vectors.itemsize
 
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
@@ -128,15 +135,16 @@ class Tokens:
 
             x -> round(127 x / largest), cut off at 127
 
-        MaxSim compares the tokens of an item with each other, so they must share a scale: one of its own for
-        each token, as `lib.metrics.geometry.to_int8` gives whole embeddings, would change which token wins.
+        MaxSim compares the tokens of an item with each other, so they must share a scale: one of
+        its own for each token, as `lib.metrics.geometry.to_int8` gives whole embeddings, would
+        change which token wins.
 
         Args:
             largest: the coordinate that becomes 127; the largest here when None.
 
         Returns:
-            `Tokens` of int8. Their dot products are whole numbers below 2^24 for d <= 1024, exact in float32
-            in whatever order they are added.
+            `Tokens` of int8. Their dot products are whole numbers below 2^24 for d <= 1024, exact
+            in float32 in whatever order they are added.
 
         Raises:
             RetrievalInputError: `largest` is not a positive, finite number.
@@ -147,11 +155,15 @@ class Tokens:
 
     def __repr__(self) -> str:
         n, length, dim = self.vectors.shape
-        return f"Tokens({n:,} items, {self.n_tokens:,} tokens in {length} columns, {dim} x {self.vectors.dtype})"
+        return (
+            f"Tokens({n:,} items, {self.n_tokens:,} tokens in {length} columns, {dim} x"
+            f" {self.vectors.dtype})"
+        )
 
 
 def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
-    """Whole numbers from -127 to 127, round(127 x / largest) cut off at the ends, as int8 of the same shape.
+    """Whole numbers from -127 to 127, round(127 x / largest) cut off at the ends, as int8 of the
+    same shape.
 
     Raises:
         RetrievalInputError: `largest` is not a positive, finite number.
@@ -166,8 +178,8 @@ def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
 def _refuse_empty(has_tokens: np.ndarray) -> None:
     if not has_tokens.all():
         raise RetrievalInputError(
-            f"item {int(has_tokens.argmin())} has no token, and a maximum over nothing has no value. Leave "
-            f"it out, or give it one token that stands for an empty item"
+            f"item {int(has_tokens.argmin())} has no token, and a maximum over nothing has no"
+            " value. Leave it out, or give it one token that stands for an empty item"
         )
 
 
@@ -175,7 +187,7 @@ def _checked_vectors(vectors: np.ndarray) -> np.ndarray:
     """`(n, L, d)` contiguous and finite, float32 or int8."""
     if vectors.ndim != 3 or 0 in vectors.shape[1:]:
         raise RetrievalInputError(
-            f"vectors must have three axes (items, tokens, dimension), the last two not empty, "
+            "vectors must have three axes (items, tokens, dimension), the last two not empty, "
             f"got {vectors.shape}"
         )
     if vectors.dtype.kind != "f" and vectors.dtype != np.int8:
@@ -184,14 +196,16 @@ def _checked_vectors(vectors: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(vectors)
     with np.errstate(over="ignore", invalid="ignore"):
         given, vectors = vectors, np.ascontiguousarray(vectors, np.float32)
-        # A sum over anything that is not finite is not finite: one cheap pass clears nearly every input.
+        # A sum over anything that is not finite is not finite: one cheap pass clears nearly every
+        # input.
         suspicious = not np.isfinite(vectors.sum())
     if suspicious:
         finite = np.isfinite(vectors)
         if not finite.all():
             item, token, column = np.argwhere(~finite)[0]
             raise RetrievalInputError(
-                f"vectors have the value {given[item, token, column]} in item {item}, token {token}, column "
-                f"{column}; every value must be finite in float32, padding too. Find where it comes from"
+                f"vectors have the value {given[item, token, column]} in item {item}, token"
+                f" {token}, column {column}; every value must be finite in float32, padding too."
+                " Find where it comes from"
             )
     return vectors

@@ -8,9 +8,7 @@
 The exercises of a notebook are in the module of its name.
 """
 
-from __future__ import annotations
-
-from lib.course.engine import Exercise, Verdict, check, exercises, hint, register
+from lib.course.engine import Exercise, Verdict, all_exercises, check, hint, register
 from lib.course.exercises import (
     nb00_start_here,
     nb01_joint_embedding,
@@ -63,4 +61,4 @@ for notebook in (
 ):
     register(*notebook.EXERCISES)
 
-__all__ = ["Exercise", "Verdict", "check", "exercises", "hint", "predict", "register", "reveal"]
+__all__ = ["Exercise", "Verdict", "all_exercises", "check", "hint", "predict", "register", "reveal"]

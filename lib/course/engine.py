@@ -1,15 +1,15 @@
 """Exercises that look at the reader's own answer.
 
-An exercise is a list of stages. A stage calls the reader's function on a small case and says what is wrong
-with *this* answer: nothing returned, the wrong type, shape, scale, direction or order, a changed input. A
-stage knows worked results and properties of the right answer, never the code that gives it.
+An exercise is a list of stages. A stage calls the reader's function on a small case and says what
+is wrong with *this* answer: nothing returned, the wrong type, shape, scale, direction or order, a
+changed input. A stage knows worked results and properties of the right answer, never the code that
+gives it.
 
-Whatever the reader's function does, `check` ends in a verdict: tensors, tables and lists are read as arrays,
-every exception becomes a sentence, what the function prints is cut, and a check that takes too long is
-stopped. Everything printed is the same on every run, so that a checked notebook may print it.
+Whatever the reader's function does, `check` ends in a verdict: tensors, tables and lists are read
+as arrays, every exception becomes a sentence, what the function prints is cut, and a check that
+takes too long is stopped. Everything printed is the same on every run, so that a checked notebook
+may print it.
 """
-
-from __future__ import annotations
 
 import contextlib
 import copy
@@ -44,7 +44,9 @@ class NotStarted(Exception):
 
 
 class _OutOfTime(BaseException):
-    """Raised inside a check that takes too long; no `except Exception` of the reader's catches it."""
+    """Raised inside a check that takes too long; no `except Exception` of the reader's catches
+    it.
+    """
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Exercise:
     Args:
         name: `"<notebook>.<task>"`, as in `course.check("start.top_k", top_k)`.
         statement: what is asked, in one sentence, with shapes.
-        stages: functions of the reader's function, from the most basic property to the finest; each returns
-            nothing when it is content and raises `Wrong` when it is not.
+        stages: functions of the reader's function, from the most basic property to the finest; each
+            returns nothing when it is content and raises `Wrong` when it is not.
         hints: from a nudge to nearly the whole way, in words; shown one at a time by `course.hint`.
         insight: what to take away, said once the answer is right.
     """
@@ -68,7 +70,9 @@ class Exercise:
 
 
 class Verdict:
-    """True or false, with the message that was printed; shows nothing more as the last line of a cell."""
+    """True or false, with the message that was printed; shows nothing more as the last line of a
+    cell.
+    """
 
     def __init__(self, passed: bool, message: str) -> None:
         self.passed, self.message = passed, message
@@ -95,7 +99,7 @@ def register(*exercises: Exercise) -> None:
         _EXERCISES[exercise.name] = exercise
 
 
-def exercises() -> dict[str, Exercise]:
+def all_exercises() -> dict[str, Exercise]:
     """All exercises by name."""
     return dict(_EXERCISES)
 
@@ -103,9 +107,10 @@ def exercises() -> dict[str, Exercise]:
 def check(name: str, function: Callable) -> Verdict:
     """Tries the reader's function on the exercise's cases and prints what it finds.
 
-    A check that takes more than `TIME_LIMIT_S` is stopped, on every system and in every thread, between two
-    steps of Python code. Two things escape it, and want the kernel to be restarted: a single long call into
-    C (a sleep, one huge matrix product), and an endless loop inside a `try` that catches everything.
+    A check that takes more than `TIME_LIMIT_S` is stopped, on every system and in every thread,
+    between two steps of Python code. Two things escape it, and want the kernel to be restarted: a
+    single long call into C (a sleep, one huge matrix product), and an endless loop inside a `try`
+    that catches everything.
 
     Args:
         name: of the exercise.
@@ -138,7 +143,8 @@ def hint(name: str) -> None:
 
 
 def call(function: Callable, *arguments):
-    """Calls the reader's function on copies, and objects to errors, changed inputs and missing results.
+    """Calls the reader's function on copies, and objects to errors, changed inputs and missing
+    results.
 
     Stages use it for every call, so that no exercise forgets these checks.
     """
@@ -152,14 +158,14 @@ def call(function: Callable, *arguments):
     except Exception as error:
         raise Wrong(
             f"it raised {_named(error)}",
-            f"It was called with {', '.join(describe(a) for a in arguments)}. Call it so yourself and read "
-            f"the last lines of the traceback.",
+            f"It was called with {', '.join(describe(a) for a in arguments)}. Call it so yourself"
+            " and read the last lines of the traceback.",
         ) from None
     if not all(map(_unchanged, arguments, given)):
         raise Wrong(
             "it changed its input",
-            "The caller still needs it. Look for an assignment into it, an in-place operator such as "
-            "/= or a method that sorts in place, and work on a new array instead.",
+            "The caller still needs it. Look for an assignment into it, an in-place operator such"
+            " as /= or a method that sorts in place, and work on a new array instead.",
         )
     if result is None:
         raise NotStarted
@@ -167,7 +173,9 @@ def call(function: Callable, *arguments):
 
 
 def expect_refusal(function: Callable, *arguments, case: str, hint: str) -> ValueError:
-    """Returns the ValueError with which the reader's function must refuse a case; anything else is wrong."""
+    """Returns the ValueError with which the reader's function must refuse a case; anything else is
+    wrong.
+    """
     try:
         with np.errstate(all="ignore"):
             result = function(*copy.deepcopy(arguments))
@@ -214,9 +222,13 @@ def as_array(result, *, shape: tuple[int, ...], kind: str, meaning: str) -> np.n
         whole = (array == np.round(array)).all()
         raise Wrong(
             f"the result holds {array.dtype} values, expected integers",
-            "The values are whole, only their type is not: convert it to integers."
-            if whole
-            else f"Expected {meaning}: whole numbers. Are these the scores themselves, or means?",
+            (
+                "The values are whole, only their type is not: convert it to integers."
+                if whole
+                else (
+                    f"Expected {meaning}: whole numbers. Are these the scores themselves, or means?"
+                )
+            ),
         )
     return array.astype(float if array.dtype.kind == "f" else np.int64)
 
@@ -226,7 +238,8 @@ def as_mask(result, *, shape: tuple[int, ...], meaning: str) -> np.ndarray:
     array = _readable(result, f"{meaning}, {shape}")
     if array.shape != shape or not (array.dtype.kind == "b" or _is_zero_or_one(array)):
         raise Wrong(
-            f"it returns {describe(result)} of type {array.dtype}, expected booleans of shape {shape}",
+            f"it returns {describe(result)} of type {array.dtype}, expected booleans of shape"
+            f" {shape}",
             meaning,
         )
     return array.astype(bool)
@@ -255,7 +268,9 @@ def is_same(value, expected) -> bool:
 
 
 def object_to_mistakes(value, mistakes: Sequence[tuple]) -> None:
-    """Raises `Wrong` with what is to be said where an answer is a known mistake's: (answer, said) each."""
+    """Raises `Wrong` with what is to be said where an answer is a known mistake's: (answer, said)
+    each.
+    """
     for wrong, said in mistakes:
         if is_same(value, wrong):
             raise Wrong(*said)
@@ -329,7 +344,8 @@ def _plain(value):
     if hasattr(value, "__next__") or hasattr(value, "__await__"):
         raise Wrong(
             f"it returns a {type(value).__name__}, which has computed nothing yet",
-            "Return an array, a list or a number; `yield`, map, zip and a bracket with `for` give none yet.",
+            "Return an array, a list or a number; `yield`, map, zip and a bracket with `for` give"
+            " none yet.",
         )
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
@@ -373,8 +389,12 @@ def wrapped(text: str, width: int = 100) -> str:
 
 def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
     if not callable(function):
-        return False, (
-            f"{exercise.name}: pass the function itself, without calling it; this is {describe(function)}."
+        return (
+            False,
+            (
+                f"{exercise.name}: pass the function itself, without calling it; this is"
+                f" {describe(function)}."
+            ),
         )
     returned = []  # the last result, as the reader's function gave it
 
@@ -388,7 +408,8 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
         ) as error:  # SystemExit, KeyboardInterrupt: they would end more than the check
             raise Wrong(
                 f"it raised {_named(error)}",
-                "Was it interrupted, or does it call exit()? A function gives its answer with `return`.",
+                "Was it interrupted, or does it call exit()? A function gives its answer with"
+                " `return`.",
             ) from None
         return _plain(returned[0])
 
@@ -422,7 +443,8 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
                 " Besides, the result has half precision, three digits: return float32 or float64."
             )
     return False, (
-        f"{exercise.name}: not yet.\n  What is wrong: {what}{'' if what.endswith(('.', '?', '!')) else '.'}\n"
+        f"{exercise.name}: not yet.\n  What is wrong:"
+        f" {what}{'' if what.endswith(('.', '?', '!')) else '.'}\n"
         f'  Hint: {hint}\n  More help: course.hint("{exercise.name}")'
     )
 
@@ -444,16 +466,18 @@ def _pass_stages(exercise: Exercise, function: Callable, returned: list) -> None
             Exception
         ) as error:  # the stage could not read the result: text, ragged lists, objects
             raise Wrong(
-                f"the result, {describe(returned[0] if returned else None)}, is not what is asked for "
-                f"({_named(error)})",
+                f"the result, {describe(returned[0] if returned else None)}, is not what is asked"
+                f" for ({_named(error)})",
                 f"The task: {exercise.statement}",
             ) from None
 
 
 def _in_time(function: Callable[[], None]) -> None:
-    """Runs a function and raises `_OutOfTime` in it when it takes too long, again if that is swallowed.
+    """Runs a function and raises `_OutOfTime` in it when it takes too long, again if that is
+    swallowed.
 
-    An exception set for a thread works on every system and in every thread; signals and their timers do not.
+    An exception set for a thread works on every system and in every thread; signals and their
+    timers do not.
     """
     thread, raise_in = (
         ctypes.c_ulong(threading.get_ident()),

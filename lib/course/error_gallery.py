@@ -1,12 +1,12 @@
-"""The error gallery: wrong metric code beside the right call, on the smallest input that tells them apart.
+"""The error gallery: wrong metric code beside the right call, on the smallest input that tells them
+apart.
 
-    error_gallery.rows("ranks")       one row per exhibit of a family: both values, and what gives it away
+    error_gallery.rows("ranks")       one row per exhibit of a family: both values, and what gives
+    it away
     error_gallery.EXHIBITS            {name: Exhibit}
 
 Both values are computed when they are asked for. Where the library refuses an input, none is right.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

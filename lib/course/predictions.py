@@ -19,7 +19,8 @@ def predict(key: str, question: str, options: Sequence[str], yours: str | None =
         yours: the reader's letter, "a", "b", ...; None for no prediction yet.
 
     Raises:
-        RetrievalInputError: fewer than two options, more than six, or a letter that is none of them.
+        RetrievalInputError: fewer than two options, more than six, or a letter that is none of
+            them.
     """
     if not 2 <= len(options) <= 6:
         raise RetrievalInputError(f"a prediction needs 2 to 6 options, got {len(options)}")
@@ -42,9 +43,10 @@ def reveal(key: str, observed: str, because: str = "") -> None:
 
     Args:
         key: the question's name in `predict`.
-        observed: the right option: its letter, or its text. Compute it from the result, so that it cannot
-            contradict the measurement.
-        because: why, in a sentence; keep measured numbers in `report.sentence`, where they are checked.
+        observed: the right option: its letter, or its text. Compute it from the result, so that it
+            cannot contradict the measurement.
+        because: why, in a sentence; keep measured numbers in `report.sentence`, where they are
+            checked.
 
     Raises:
         RetrievalInputError: the question was not asked, or `observed` is none of its options.
@@ -62,7 +64,8 @@ def reveal(key: str, observed: str, because: str = "") -> None:
     print(f"Observed: {observed}) {options[letters.index(observed)]}")
     if yours is None:
         print(
-            'You made no prediction: set yours="a", or another letter, in course.predict, and run both again.'
+            'You made no prediction: set yours="a", or another letter, in course.predict, and run'
+            " both again."
         )
     elif yours == observed:
         print("You predicted it.")

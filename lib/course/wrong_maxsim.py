@@ -1,13 +1,14 @@
-"""Late interaction as it is found in the wild: one error a function, written here from its description.
+"""Late interaction as it is found in the wild: one error a function, written here from its
+description.
 
     wild_maxsim.zero_for_padding    -> lib.models.maxsim.maxsim
     wild_maxsim.maximum_from_zero   -> lib.models.maxsim.maxsim
-    wild_maxsim.filip_never_turned  -> lib.models.maxsim.late_interaction_logits and two cross-entropies
+    wild_maxsim.filip_never_turned  -> lib.models.maxsim.late_interaction_logits and two
+    cross-entropies
 
-The first two take one query and one document, (L_q, d) and (L_d, d) arrays, so that they can be read aloud.
+The first two take one query and one document, (L_q, d) and (L_d, d) arrays, so that they can be
+read aloud.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -22,9 +23,11 @@ def zero_for_padding(query, document, document_mask) -> float:
 
 
 def maximum_from_zero(query, document, document_mask) -> float:
-    """The running maximum starts at 0, so a word that finds nothing scores 0 instead of something negative.
+    """The running maximum starts at 0, so a word that finds nothing scores 0 instead of something
+    negative.
 
-    So does ColBERT's extension for processors without a graphics card, while its other path does not.
+    So does ColBERT's extension for processors without a graphics card, while its other path does
+    not.
     """
     best = np.zeros(len(query))
     for token in document[document_mask]:
@@ -33,7 +36,8 @@ def maximum_from_zero(query, document, document_mask) -> float:
 
 
 def filip_never_turned(text_to_image, image_to_text) -> float:
-    """Both logits, (n_texts, n_images), get their softmax along rows: no image ever chooses among texts.
+    """Both logits, (n_texts, n_images), get their softmax along rows: no image ever chooses among
+    texts.
 
     So does the FILIP branch of x-clip.
     """

@@ -1,11 +1,10 @@
-"""Metric code as it is found in the wild, wrong on purpose: the exhibits of `lib.course.error_gallery`.
+"""Metric code as it is found in the wild, wrong on purpose: the exhibits of
+`lib.course.error_gallery`.
 
-Every function runs without complaint and is right on some inputs, which is how it got published. The
-docstring says what is wrong and where the pattern is seen. Nothing here is for use: each has its right form
-in `lib.metrics`.
+Every function runs without complaint and is right on some inputs, which is how it got published.
+The docstring says what is wrong and where the pattern is seen. Nothing here is for use: each has
+its right form in `lib.metrics`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
@@ -15,23 +14,31 @@ import numpy as np
 
 
 def recall_that_is_hit_rate(ranked: Sequence[int], relevant: Sequence[int], k: int) -> float:
-    """Any one relevant item counts as all of them. Seen in: most tables of cross-modal papers, as R@K."""
+    """Any one relevant item counts as all of them. Seen in: most tables of cross-modal papers, as
+    R@K.
+    """
     return float(any(item in relevant for item in ranked[:k]))
 
 
 def hit_rate_in_what_there_is(ranked: Sequence[int], relevant: Sequence[int], k: int) -> float:
-    """A slice never fails: at k above the gallery, every query hits. Seen in: demos on a handful of items."""
+    """A slice never fails: at k above the gallery, every query hits. Seen in: demos on a handful of
+    items.
+    """
     return float(len(set(ranked[:k]) & set(relevant)) > 0)
 
 
 def precision_over_what_there_is(ranked: Sequence[int], relevant: Sequence[int], k: int) -> float:
-    """Divides by the length of a list that is shorter than k. Seen in: torchmetrics, with `adaptive_k`."""
+    """Divides by the length of a list that is shorter than k. Seen in: torchmetrics, with
+    `adaptive_k`.
+    """
     top = ranked[:k]
     return sum(item in relevant for item in top) / len(top)
 
 
 def precision_with_repeats(ranked: Sequence[int], relevant: Sequence[int], k: int) -> float:
-    """Counts an item as often as it is listed. Seen in: merged lists of several indexes or shards."""
+    """Counts an item as often as it is listed. Seen in: merged lists of several indexes or
+    shards.
+    """
     return sum(item in relevant for item in ranked[:k]) / k
 
 
@@ -47,7 +54,9 @@ def average_precision_over_hits(ranked: Sequence[int], relevant: Sequence[int], 
 
 
 def average_precision_over_k(ranked: Sequence[int], relevant: Sequence[int], k: int) -> float:
-    """Divides by k, out of reach of a query with fewer relevant items. Seen in: recommender tutorials."""
+    """Divides by k, out of reach of a query with fewer relevant items. Seen in: recommender
+    tutorials.
+    """
     found = [rank for rank, item in enumerate(ranked[:k], start=1) if item in relevant]
     return sum((i + 1) / rank for i, rank in enumerate(found)) / k
 
@@ -56,7 +65,9 @@ def average_precision_over_k(ranked: Sequence[int], relevant: Sequence[int], k: 
 
 
 def reciprocal_rank_by_argmax(ranked: Sequence[int], relevant: Sequence[int]) -> float:
-    """The argmax of a row without any True is 0: nothing found is perfect. Seen in: vectorised MRR."""
+    """The argmax of a row without any True is 0: nothing found is perfect. Seen in: vectorised
+    MRR.
+    """
     hits = np.isin(ranked, relevant)
     return float(1 / (np.argmax(hits) + 1))
 
@@ -64,7 +75,9 @@ def reciprocal_rank_by_argmax(ranked: Sequence[int], relevant: Sequence[int]) ->
 def mean_reciprocal_rank_of_found(
     ranked: Sequence[Sequence[int]], relevant: Sequence[int]
 ) -> float:
-    """Averages over the queries that were answered. Seen in: loops with `if item in ranking: append`."""
+    """Averages over the queries that were answered. Seen in: loops with `if item in ranking:
+    append`.
+    """
     ranks = [
         list(row).index(item) + 1 for row, item in zip(ranked, relevant, strict=True) if item in row
     ]
@@ -78,7 +91,9 @@ def hit_rate_from_zero(ranked: Sequence[int], relevant: Sequence[int], k: int) -
 
 
 def median_rank_below_middle(ranks: Sequence[int]) -> float:
-    """For an even number of queries, the lower middle rank. Seen in: `torch.median`, so in CLIP4Clip."""
+    """For an even number of queries, the lower middle rank. Seen in: `torch.median`, so in
+    CLIP4Clip.
+    """
     return float(sorted(ranks)[(len(ranks) - 1) // 2])
 
 
@@ -86,23 +101,31 @@ def median_rank_below_middle(ranks: Sequence[int]) -> float:
 
 
 def ndcg_of_what_was_found(ranked: Sequence[int], grades: Mapping[int, int], k: int) -> float:
-    """The ideal is the retrieved list sorted. Seen in: torchmetrics and scikit-learn, given only the list."""
+    """The ideal is the retrieved list sorted. Seen in: torchmetrics and scikit-learn, given only
+    the list.
+    """
     found = [grades.get(item, 0) for item in ranked[:k]]
     return _dcg(np.exp2(found) - 1) / _dcg(np.exp2(sorted(found, reverse=True)) - 1)
 
 
 def ndcg_exponential_in_name(ranked: Sequence[int], grades: Mapping[int, int], k: int) -> float:
-    """Says 2^g - 1 and sums g; with grades of 0 and 1 nobody notices. Seen in: papers that cite Burges."""
+    """Says 2^g - 1 and sums g; with grades of 0 and 1 nobody notices. Seen in: papers that cite
+    Burges.
+    """
     return _ndcg(ranked, grades, k, lambda g: g)
 
 
 def ndcg_of_shifted_exponent(ranked: Sequence[int], grades: Mapping[int, int], k: int) -> float:
-    """The gain 2^(g - 1) pays for wrong items; 2^g, twice that, gives the same ratio. Seen in: docstrings."""
+    """The gain 2^(g - 1) pays for wrong items; 2^g, twice that, gives the same ratio. Seen in:
+    docstrings.
+    """
     return _ndcg(ranked, grades, k, lambda g: 2.0 ** (g - 1))
 
 
 def ndcg_from_rank_zero(ranked: Sequence[int], grades: Mapping[int, int], k: int) -> float:
-    """Counts ranks from 0 in the discount log2(rank + 1), which is then 0. Seen in: hand-written DCG."""
+    """Counts ranks from 0 in the discount log2(rank + 1), which is then 0. Seen in: hand-written
+    DCG.
+    """
     found = np.array([grades.get(item, 0) for item in ranked[:k]])
     ideal = np.array(sorted(grades.values(), reverse=True)[:k])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -127,12 +150,16 @@ def _ndcg(ranked, grades, k, gain) -> float:
 
 
 def r1_counting_above(scores: np.ndarray) -> float:
-    """Optimistic: what ties with the right item is below it, and so is NaN. Seen in: frozen-in-time."""
+    """Optimistic: what ties with the right item is below it, and so is NaN. Seen in:
+    frozen-in-time.
+    """
     return float((np.sum(scores > np.diag(scores)[:, None], axis=1) == 0).mean())
 
 
 def r1_counting_not_below(scores: np.ndarray) -> float:
-    """Pessimistic: a tie is a miss. NaN is not >= anything, and becomes a hit. Seen in: careful rewrites."""
+    """Pessimistic: a tie is a miss. NaN is not >= anything, and becomes a hit. Seen in: careful
+    rewrites.
+    """
     others = np.sum(scores >= np.diag(scores)[:, None], axis=1) - 1  # without the right item itself
     return float((others < 1).mean())
 
@@ -152,7 +179,9 @@ def r1_argsort_negated(scores: np.ndarray) -> float:
 
 
 def r1_sorted_equals_diagonal(scores: np.ndarray) -> float:
-    """Every item tied with the right one adds an entry, NaN removes one. Seen in: CLIP4Clip, CAV-MAE."""
+    """Every item tied with the right one adds an entry, NaN removes one. Seen in: CLIP4Clip,
+    CAV-MAE.
+    """
     places = np.where(np.sort(-scores, axis=1) + np.diag(scores)[:, None] == 0)[1]
     return float((places == 0).sum() / len(places)) if len(places) else np.nan
 
@@ -167,12 +196,16 @@ R1_WAYS = {
 
 
 def r1_of_columns(scores: np.ndarray) -> float:
-    """Lets the gallery ask and reports it as the queries' R@1. Seen in: tables with swapped directions."""
+    """Lets the gallery ask and reports it as the queries' R@1. Seen in: tables with swapped
+    directions.
+    """
     return float((scores.argmax(axis=0) == np.arange(scores.shape[1])).mean())
 
 
 def average_precision_of_positives(scores: Sequence[float], relevant: Sequence[int]) -> float:
-    """A score below 0 makes an item irrelevant; cosines are often below 0. Seen in: torchmetrics."""
+    """A score below 0 makes an item irrelevant; cosines are often below 0. Seen in:
+    torchmetrics.
+    """
     order = np.argsort(-np.asarray(scores), kind="stable")
     hits = [rank for rank, i in enumerate(order, start=1) if i in relevant and scores[i] > 0]
     return sum((n + 1) / rank for n, rank in enumerate(hits)) / len(relevant)
@@ -184,12 +217,16 @@ def average_precision_of_positives(scores: Sequence[float], relevant: Sequence[i
 def r1_on_the_diagonal(
     scores: np.ndarray, query_ids: Sequence[int], item_ids: Sequence[int]
 ) -> float:
-    """Supposes that query i is answered by item i, whatever the ids say. Seen in: loaders that shuffle."""
+    """Supposes that query i is answered by item i, whatever the ids say. Seen in: loaders that
+    shuffle.
+    """
     return float((scores.argmax(axis=1)[: scores.shape[1]] == np.arange(len(scores))).mean())
 
 
 def r1_five_captions_each(scores: np.ndarray, owner: Sequence[int]) -> float:
-    """Supposes that captions 5 i to 5 i + 4 are those of image i. Seen in: VSE++, as `npts = n / 5`."""
+    """Supposes that captions 5 i to 5 i + 4 are those of image i. Seen in: VSE++, as `npts = n /
+    5`.
+    """
     n_images = scores.shape[1] // 5
     return float(np.mean([scores[i].argmax() // 5 == i for i in range(n_images)]))
 

@@ -1,1 +1,3 @@
-"""Corpora, one module each, that give `RetrievalTask`s; nothing is imported until it is asked for."""
+"""Corpora, one module each, that give `RetrievalTask`s; nothing is imported until it is asked
+for.
+"""

@@ -1,7 +1,5 @@
 """ActivityNet Captions: whole videos, and for each one paragraph of all its sentences."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -32,22 +30,25 @@ def load(
     n_frames: int = 64,
     allow_partial: bool = False,
 ) -> CaptionedMedia:
-    """ActivityNet Captions as paragraph-to-video retrieval: one query a video, all its sentences in a row.
+    """ActivityNet Captions as paragraph-to-video retrieval: one query a video, all its sentences in
+    a row.
 
         query = " ".join(sentences)
 
-    Sentences other than the first begin with a space in the files, so that the published query has two spaces
-    between sentences; most tokenizers do not care, and `paragraph="tidy"` has one.
+    Sentences other than the first begin with a space in the files, so that the published query has
+    two spaces between sentences; most tokenizers do not care, and `paragraph="tidy"` has one.
 
     Args:
-        root: holds `val_1.json`, `val_2.json`, `train.json` (or has them in `captions/` or `annotations/`),
-            and the videos in `videos/`, as `<id>.mp4` or `v_<id>.mp4` (.mkv, .webm and .avi too).
-        split: `"val_1"`, on which papers report; `"val_2"`, the same videos but 32, told by other people;
-            `"train"`.
+        root: holds `val_1.json`, `val_2.json`, `train.json` (or has them in `captions/` or
+            `annotations/`), and the videos in `videos/`, as `<id>.mp4` or `v_<id>.mp4` (.mkv, .webm
+            and .avi too).
+        split: `"val_1"`, on which papers report; `"val_2"`, the same videos but 32, told by other
+            people; `"train"`.
         paragraph: `"as published"` or `"tidy"`.
         n_frames: frames of each video; CLIP4Clip takes 64, one a second.
-        allow_partial: evaluate the videos that are there, and say how many. They are never all there: videos
-            leave YouTube, and published code skips what it does not find, which shrinks the gallery and
+        allow_partial: evaluate the videos that are there, and say how many. They are never all
+            there: videos leave YouTube, and published code skips what it does not find, which
+                shrinks the gallery and
             raises its R@K. The result carries both numbers.
 
     Returns:
@@ -56,11 +57,12 @@ def load(
     Raises:
         MissingFileError: no annotation file.
         DamagedFileError: one that is not whole.
-        RetrievalInputError: counts that differ from the published ones, videos that are missing, an entry
-            without sentences, an id that `val_ids.json` or `train_ids.json`, where there, does not list.
+        RetrievalInputError: counts that differ from the published ones, videos that are missing, an
+            entry without sentences, an id that `val_ids.json` or `train_ids.json`, where there,
+            does not list.
 
-    Reference: Krishna et al. 2017, "Dense-captioning events in videos"; Zhang et al. 2018, "Cross-modal and
-    hierarchical modeling of video and text" (paragraphs).
+    Reference: Krishna et al. 2017, "Dense-captioning events in videos"; Zhang et al. 2018,
+    "Cross-modal and hierarchical modeling of video and text" (paragraphs).
     """
     check_choice(split, SPLITS, "split")
     check_choice(paragraph, PARAGRAPHS, "paragraph")
@@ -129,6 +131,6 @@ def _check_listed(videos: Mapping[str, str], root: Path, name: str) -> None:
     others = sorted(set(videos) - {one for one in listed if isinstance(one, str)})
     if others:
         raise RetrievalInputError(
-            f"{path} does not list {len(others):,} of the videos, the first is {others[0]!r}; the files are "
-            f"of different releases"
+            f"{path} does not list {len(others):,} of the videos, the first is {others[0]!r}; the"
+            " files are of different releases"
         )

@@ -1,6 +1,6 @@
-"""Annotation files of caption benchmarks: read whole or refused, and turned into captioned media."""
-
-from __future__ import annotations
+"""Annotation files of caption benchmarks: read whole or refused, and turned into captioned
+media.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,9 @@ def read_json(path: str | Path):
 
 
 def field_of(entry, name: str, kind: type | tuple[type, ...], where: str):
-    """`entry[name]` when it is of that kind; otherwise an error that says where the entry stands."""
+    """`entry[name]` when it is of that kind; otherwise an error that says where the entry
+    stands.
+    """
     value = entry.get(name) if isinstance(entry, Mapping) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
@@ -82,8 +84,8 @@ def captioned(
 ) -> CaptionedMedia:
     """The corpus that records and media files make, checked against what is published.
 
-    Annotations are counted as the file has them; then items whose media are missing are left out with their
-    texts, if that is allowed, before the protocol chooses among the texts of the others.
+    Annotations are counted as the file has them; then items whose media are missing are left out
+    with their texts, if that is allowed, before the protocol chooses among the texts of the others.
 
     Args:
         records: in evaluation order.
@@ -93,10 +95,11 @@ def captioned(
         split: the split as shown.
         modality: of the media.
         what: the media in the plural: `"images"`.
-        published: `{what: number}` for the media, `{"captions": number}` for the texts chosen, and whatever
-            else the caller has checked.
+        published: `{what: number}` for the media, `{"captions": number}` for the texts chosen, and
+            whatever else the caller has checked.
         captions: the name of the protocol.
-        choose: records to texts, text ids and judgements `(n_texts, n_items)`; `every_text` takes them all.
+        choose: records to texts, text ids and judgements `(n_texts, n_items)`; `every_text` takes
+            them all.
         allow_partial: evaluate what there is.
         datasheet: the section of `data/README.md`.
 

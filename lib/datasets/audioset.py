@@ -1,6 +1,6 @@
-"""AudioSet: ten seconds of a video each, some of 527 sound classes; sound and picture seek each other."""
-
-from __future__ import annotations
+"""AudioSet: ten seconds of a video each, some of 527 sound classes; sound and picture seek each
+other.
+"""
 
 import math
 import re
@@ -43,14 +43,14 @@ def load(
     """AudioSet as audio-video retrieval.
 
     Args:
-        root: holds `eval_segments.csv`, `balanced_train_segments.csv` and `class_labels_indices.csv` (or has
-            them in `annotations/`), or CAV-MAE's subset file; pictures in `videos/`, sounds in `audio/`, else
-            those of the videos. Files are called `<id>`, `<id>_<start as six digits>` or
-            `<id>_<start>_<end>` in milliseconds.
-        split: `"retrieval"`, the subset of the evaluation set that CAV-MAE published, on which papers report;
-            or the segments of a set.
-        subset: of a set: `"five per class"`, drawn by us from seed 0 and so not the published choice, or
-            `"all"`.
+        root: holds `eval_segments.csv`, `balanced_train_segments.csv` and
+            `class_labels_indices.csv` (or has them in `annotations/`), or CAV-MAE's subset file;
+            pictures in `videos/`, sounds in `audio/`, else those of the videos. Files are called
+            `<id>`, `<id>_<start as six digits>` or `<id>_<start>_<end>` in milliseconds.
+        split: `"retrieval"`, the subset of the evaluation set that CAV-MAE published, on which
+            papers report; or the segments of a set.
+        subset: of a set: `"five per class"`, drawn by us from seed 0 and so not the published
+            choice, or `"all"`.
         relevance: `"same clip"`, or `"labels"` for graded relevance.
         trimmed: whether the files are the ten seconds; False where they are whole videos.
         n_frames: frames of each clip.
@@ -59,8 +59,8 @@ def load(
     Raises:
         MissingFileError: no annotation file.
         DamagedFileError: one that is not whole, or whose rows differ from what its header counts.
-        RetrievalInputError: counts that differ from the published ones, clips that are missing, an unknown
-            class.
+        RetrievalInputError: counts that differ from the published ones, clips that are missing, an
+            unknown class.
 
     Reference: Gemmeke et al. 2017, "Audio Set"; Gong et al. 2023, "Contrastive audio-visual masked
     autoencoder".
@@ -97,7 +97,8 @@ def read_segments(path: str | Path, classes: Mapping[str, str] | None = None) ->
 
     Raises:
         DamagedFileError: the header counts something else.
-        RetrievalInputError: a row of another form, times that are no part of a video, an unknown label.
+        RetrievalInputError: a row of another form, times that are no part of a video, an unknown
+            label.
     """
     comments: list[str] = []
     ids, stems, times, labels = [], [], [], []
@@ -149,7 +150,8 @@ def read_classes(path: str | Path) -> dict[str, str]:
     for line, row in read_table(path, ("index", "mid", "display_name")):
         if row["index"] != str(len(classes)) or row["mid"] in classes:
             raise RetrievalInputError(
-                f"{path}, line {line}: expected index {len(classes)} and a new mid, found {row!r:.80}"
+                f"{path}, line {line}: expected index {len(classes)} and a new mid, found"
+                f" {row!r:.80}"
             )
         classes[row["mid"]] = row["display_name"]
     return classes

@@ -32,7 +32,8 @@ class CaptionedMedia:
         qrels: `(n_texts, n_items)`: texts are the queries; `.T` is the other direction.
         captions: the protocol that chose the texts: `"all"`, `"first 5"`, `"paragraph"`.
         counts: what was found beside what is published.
-        missing: media files that are not there, relative to the root; their items and texts were left out.
+        missing: media files that are not there, relative to the root; their items and texts were
+            left out.
         datasheet: the section of `data/README.md` that describes the corpus.
 
     Raises:
@@ -74,8 +75,9 @@ class CaptionedMedia:
         for position, text in enumerate(self.texts):
             if not isinstance(text, str) or not text.strip() or not is_unicode(text):
                 raise RetrievalInputError(
-                    f"{self.name}: text {position} (id {self.text_ids[position]}) is {text!r}, expected "
-                    f"words. An empty query has no answer: mend the file or leave the text out"
+                    f"{self.name}: text {position} (id {self.text_ids[position]}) is {text!r},"
+                    " expected words. An empty query has no answer: mend the file or leave the"
+                    " text out"
                 )
 
     @property
@@ -84,14 +86,18 @@ class CaptionedMedia:
 
     @property
     def owners(self) -> np.ndarray:
-        """`(n_texts,)` position of the first item that each text describes, -1 where there is none."""
+        """`(n_texts,)` position of the first item that each text describes, -1 where there is
+        none.
+        """
         owners = np.full(len(self.texts), -1)
         described = np.flatnonzero(self.qrels.counts)
         owners[described] = self.qrels.items[self.qrels.indptr[described]]
         return owners
 
     def positions(self, kind: str, ids: Sequence[str]) -> np.ndarray:
-        """`(n,)` where each id stands among the ids of `"item"` or `"text"`, -1 where it does not."""
+        """`(n,)` where each id stands among the ids of `"item"` or `"text"`, -1 where it does
+        not.
+        """
         own = {"item": self.item_ids, "text": self.text_ids}[
             check_choice(kind, ("item", "text"), "kind")
         ]
@@ -105,8 +111,9 @@ class CaptionedMedia:
             direction: `f"text_to_{modality}"` or `f"{modality}_to_text"`.
 
         Returns:
-            A task whose media are still files. Texts as queries are grouped by the first item that they
-            describe, so that intervals resample items; a text that describes none is a group of its own.
+            A task whose media are still files. Texts as queries are grouped by the first item that
+            they describe, so that intervals resample items; a text that describes none is a group
+            of its own.
         """
         common = {
             "name": self.name,
@@ -132,8 +139,8 @@ class CaptionedMedia:
             name_of_part: goes behind the split: `"fold 1 of 5"`.
 
         Returns:
-            The part. Texts keep their order. A text that also describes an item outside is left out, since
-            its judgements would be incomplete, and so is one that describes nothing.
+            The part. Texts keep their order. A text that also describes an item outside is left
+            out, since its judgements would be incomplete, and so is one that describes nothing.
 
         Raises:
             RetrievalInputError: no position, one outside the items, or one given twice.
@@ -157,7 +164,8 @@ class CaptionedMedia:
         )
 
     def without_items(self, positions: Sequence[int]) -> CaptionedMedia:
-        """Leave out items whose media cannot be decoded, with their texts; counts and `missing` say so.
+        """Leave out items whose media cannot be decoded, with their texts; counts and `missing` say
+        so.
 
         Args:
             positions: of the items; at least one item must stay.
@@ -166,16 +174,20 @@ class CaptionedMedia:
         part = self.take_items([at for at in range(len(self.item_ids)) if at not in lost])
         found = {"captions": len(part.texts), "judgements": part.qrels.items.size}
         counts = [
-            replace(count, found=found.get(count.what, count.found - len(lost)))
-            if count.what in found or count.found == len(self.item_ids)
-            else count
+            (
+                replace(count, found=found.get(count.what, count.found - len(lost)))
+                if count.what in found or count.found == len(self.item_ids)
+                else count
+            )
             for count in self.counts
         ]
         names = tuple(getattr(self.media, "names", self.item_ids)[at] for at in sorted(lost))
         return replace(part, counts=tuple(counts), missing=(*self.missing, *names))
 
     def checksum(self) -> str:
-        """SHA-256 over everything that decides an embedding or a score: what a cache is filed under."""
+        """SHA-256 over everything that decides an embedding or a score: what a cache is filed
+        under.
+        """
         digest = hashlib.sha256()
         for part in (
             self.name,
@@ -208,8 +220,9 @@ class CaptionedMedia:
     def describe(self) -> str:
         """One line: name, split, protocol, sizes, and what is missing."""
         line = (
-            f"{self.name}, {self.split} split, captions: {self.captions}: {len(self.item_ids):,} "
-            f"{self.modality} items, {len(self.texts):,} texts, {self.qrels.items.size:,} judgements"
+            f"{self.name}, {self.split} split, captions: {self.captions}: {len(self.item_ids):,}"
+            f" {self.modality} items, {len(self.texts):,} texts, {self.qrels.items.size:,}"
+            " judgements"
         )
         wrong = [count.text() for count in self.counts if not count.ok]
         return f"{line} ({'; '.join(wrong)})" if wrong else line
@@ -226,7 +239,8 @@ def equal_texts_once(keys: Sequence[str], qrels: Qrels) -> tuple[np.ndarray, Qre
         qrels: `(n_texts, n_items)`.
 
     Returns:
-        `(n_kept,)` positions of the first text of each kind, and `Qrels` `(n_kept, n_items)` of grade 1.
+        `(n_kept,)` positions of the first text of each kind, and `Qrels` `(n_kept, n_items)` of
+        grade 1.
     """
     places: dict[str, int] = {}
     of_text = np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)

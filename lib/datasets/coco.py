@@ -1,6 +1,6 @@
-"""MS-COCO captions in Karpathy's split: 5,000 test images under three galleries, and the 1K folds."""
-
-from __future__ import annotations
+"""MS-COCO captions in Karpathy's split: 5,000 test images under three galleries, and the 1K
+folds.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +24,8 @@ __all__ = [
 NAME = "coco"
 CAPTIONS = ("all", "first 5", "unique")
 N_FIRST = 5
-# Split: the splits of Karpathy's file that it stands for. Papers train on 113,287 images: train and restval.
+# Split: the splits of Karpathy's file that it stands for. Papers train on 113,287 images: train and
+# restval.
 SPLITS = {
     "test": ("test",),
     "val": ("val",),
@@ -56,33 +57,38 @@ _CLIP_BENCHMARK = {
 def load(
     root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
 ) -> CaptionedMedia:
-    """MS-COCO captions: the images of one of Karpathy's splits and the texts of one of three galleries.
+    """MS-COCO captions: the images of one of Karpathy's splits and the texts of one of three
+    galleries.
 
     Papers that all say "COCO 5K" search three different galleries:
 
     | captions | texts (test) | who uses it |
     | --- | --- | --- |
-    | `"all"` | 25,010 | CLIP_benchmark, OpenCLIP, BLIP: ten images have a sixth or seventh caption |
+    | `"all"` | 25,010 | CLIP_benchmark, OpenCLIP, BLIP: ten images have a sixth or seventh caption
+    |
     | `"first 5"` | 25,000 | VSE++, ECCV Caption: the first five of each image |
-    | `"unique"` | 24,809, of 24,989 judgements | MTEB, M-BEIR: the first five, tidied by `tidy`, distinct |
+    | `"unique"` | 24,809, of 24,989 judgements | MTEB, M-BEIR: the first five, tidied by `tidy`,
+    distinct |
 
     Args:
         root: holds `dataset_coco.json` (or `annotations/dataset_coco.json`), or CLIP_benchmark's
-            `coco_<split>_karpathy.json`, and the folders `val2014/` and `train2014/` (or both in `images/`).
-        split: `"test"`, `"val"`, `"train"` (train and restval, as papers do), `"train_only"`, `"restval"`.
-        captions: the gallery. `"unique"` is published for the test split only; its texts are the tidied ones,
-            the texts of the others are as they were typed, spaces at the end included.
+            `coco_<split>_karpathy.json`, and the folders `val2014/` and `train2014/` (or both in
+            `images/`).
+        split: `"test"`, `"val"`, `"train"` (train and restval, as papers do), `"train_only"`,
+            `"restval"`.
+        captions: the gallery. `"unique"` is published for the test split only; its texts are the
+            tidied ones, the texts of the others are as they were typed, spaces at the end included.
         allow_partial: evaluate what there is, and say so.
 
     Returns:
-        Ids are COCO's: image ids and caption ids as strings. The order is that of Karpathy's file; from a
-        file of CLIP_benchmark it is that of ascending image ids, as CLIP_benchmark reads it.
+        Ids are COCO's: image ids and caption ids as strings. The order is that of Karpathy's file;
+        from a file of CLIP_benchmark it is that of ascending image ids, as CLIP_benchmark reads it.
 
     Raises:
         MissingFileError: no annotation file.
         DamagedFileError: one that is not whole.
-        RetrievalInputError: counts that differ from the published ones, images that are missing, a name that
-            leads out of the root.
+        RetrievalInputError: counts that differ from the published ones, images that are missing, a
+            name that leads out of the root.
 
     Relations: `folds` makes the five 1K test sets; `judgements` gives extended positives.
 
@@ -145,8 +151,8 @@ def _karpathy_records(path: Path, root: Path, parts: Sequence[str]) -> list[Reco
     for image in read_images(path, parts):
         if image.cocoid is None or not image.folder:
             raise RetrievalInputError(
-                f"{path}, image {image.filename!r}: it has no cocoid or no filepath. Is it the file of "
-                f"another corpus? dataset_coco.json has both"
+                f"{path}, image {image.filename!r}: it has no cocoid or no filepath. Is it the file"
+                " of another corpus? dataset_coco.json has both"
             )
         texts = tuple((str(sentence.sentid), sentence.raw) for sentence in image.sentences)
         folder = folders.get(image.folder, image.folder)
@@ -155,7 +161,9 @@ def _karpathy_records(path: Path, root: Path, parts: Sequence[str]) -> list[Reco
 
 
 def _coco_records(path: Path, root: Path, folder: str) -> list[Record]:
-    """Images and annotations as COCO has them; captions by id, which is the order of Karpathy's file."""
+    """Images and annotations as COCO has them; captions by id, which is the order of Karpathy's
+    file.
+    """
     data, folder = read_json(path), _folder(root, folder)
     texts: dict[int, list[tuple[int, str]]] = {}
     names: dict[int, str] = {}
@@ -182,8 +190,8 @@ def _coco_records(path: Path, root: Path, folder: str) -> list[Record]:
 
 
 def tidy(text: str) -> str:
-    """A caption as M-BEIR and MTEB have it: without spaces and double quotes around it, with a capital letter
-    at the start and, where it ends in none of `.?!`, a full stop.
+    """A caption as M-BEIR and MTEB have it: without spaces and double quotes around it, with a
+    capital letter at the start and, where it ends in none of `.?!`, a full stop.
 
     Reference: Wei et al. 2024, "UniIR: training and benchmarking universal multimodal information
     retrievers", whose authors' code prepares COCO so.
@@ -195,7 +203,8 @@ def tidy(text: str) -> str:
 
 
 def unique_texts(records: Sequence[Record]) -> tuple[list[str], list[str], Qrels]:
-    """The first five captions of each image, tidied, each string once: it may describe several images.
+    """The first five captions of each image, tidied, each string once: it may describe several
+    images.
 
     The id of a text is that of the first caption that reads so.
     """

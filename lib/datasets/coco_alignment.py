@@ -1,6 +1,6 @@
-"""COCO's test split as it was loaded, beside the ids of the judgements: 1K folds and extended positives."""
-
-from __future__ import annotations
+"""COCO's test split as it was loaded, beside the ids of the judgements: 1K folds and extended
+positives.
+"""
 
 import numpy as np
 
@@ -17,20 +17,21 @@ def folds(corpus: CaptionedMedia) -> list[CaptionedMedia]:
     A metric is computed on each and averaged. The first block alone is a different, higher number.
 
     Raises:
-        RetrievalInputError: another split, missing images, the gallery `"unique"` (no 1K protocol has it), or
-            an order that is not Karpathy's.
+        RetrievalInputError: another split, missing images, the gallery `"unique"` (no 1K protocol
+            has it), or an order that is not Karpathy's.
 
     Reference: Faghri et al. 2018, "VSE++".
     """
     if corpus.missing:
         raise RetrievalInputError(
-            f"{corpus.name}: images are missing ({len(corpus.missing):,}), which would move all later folds"
+            f"{corpus.name}: images are missing ({len(corpus.missing):,}), which would move all"
+            " later folds"
         )
     n, remainder = divmod(len(corpus.item_ids), coco_judgements.N_FOLDS)
     if corpus.split != "test" or corpus.captions == "unique" or remainder or not n:
         raise RetrievalInputError(
-            f"the 1K folds are fifths of the whole test split with captions 'all' or 'first 5', got "
-            f"{corpus.describe()}"
+            "the 1K folds are fifths of the whole test split with captions 'all' or 'first 5', got"
+            f" {corpus.describe()}"
         )
     _check_order(corpus)
     return [
@@ -50,8 +51,8 @@ def _check_order(corpus: CaptionedMedia) -> None:
         )
     if (np.diff(places) < 0).any():
         raise RetrievalInputError(
-            "the images are not in the order of Karpathy's file, so blocks of them are not the 1K folds; "
-            "load the corpus from dataset_coco.json"
+            "the images are not in the order of Karpathy's file, so blocks of them are not the 1K"
+            " folds; load the corpus from dataset_coco.json"
         )
 
 
@@ -65,10 +66,12 @@ def judgements(corpus: CaptionedMedia, name: str, direction: str) -> Qrels:
 
     Returns:
         `Qrels` of grade 1. Queries that the set does not judge have empty rows: evaluate with
-        `no_relevant="skip"`. The ten captions that `"all"` has beyond the first five are judged by no set.
+        `no_relevant="skip"`. The ten captions that `"all"` has beyond the first five are judged by
+        no set.
 
     Raises:
-        RetrievalInputError: an unknown name, or the gallery `"unique"`, whose texts stand for several ids.
+        RetrievalInputError: an unknown name, or the gallery `"unique"`, whose texts stand for
+            several ids.
 
     Relations: `judgement_counts` says how many positives are in the corpus; without a corpus,
     `coco_judgements.load().qrels` has the same judgements.
@@ -77,7 +80,9 @@ def judgements(corpus: CaptionedMedia, name: str, direction: str) -> Qrels:
 
 
 def judgement_counts(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Count, ...]:
-    """How many judged queries and positives of a set the corpus holds; those of a part lie partly outside."""
+    """How many judged queries and positives of a set the corpus holds; those of a part lie partly
+    outside.
+    """
     return _aligned(corpus, name, direction)[1]
 
 

@@ -1,11 +1,11 @@
-"""Real judgements: which captions of the COCO-5K test images describe which images, judged three times over.
+"""Real judgements: which captions of the COCO-5K test images describe which images, judged three
+times over.
 
-The package `eccv-caption` ships ids, no pictures and no text: the order of the 25,000 test captions, and the
-positives of the original corpus, of CxC and of ECCV Caption, in both directions. Its files are read by path,
-since importing it warns of a missing optional package. See `data/README.md` for origin, licences and flaws.
+The package `eccv-caption` ships ids, no pictures and no text: the order of the 25,000 test
+captions, and the positives of the original corpus, of CxC and of ECCV Caption, in both directions.
+Its files are read by path, since importing it warns of a missing optional package. See
+`data/README.md` for origin, licences and flaws.
 """
-
-from __future__ import annotations
 
 import importlib.util
 import json
@@ -24,12 +24,20 @@ DIRECTIONS = ("image_to_text", "text_to_image")
 N_IMAGES, CAPTIONS_PER_IMAGE, N_FOLDS = 5000, 5, 5
 SHA256 = {  # of release 0.1.0, the only one
     "coco_test_ids.npy": "edf99145aaed260188fd9384c1329ed287fca0e9b92e4e59de46660667932a15",
-    "original_image_to_caption.json": "17e7673206edefd9cd227e8fafb703eba375671e43dd202a33b51567ebd4593e",
-    "original_caption_to_image.json": "646c37bf5148480d854a3d135b1f3646cc7fa2bd0f84ed7499e264f09338e0fa",
+    "original_image_to_caption.json": (
+        "17e7673206edefd9cd227e8fafb703eba375671e43dd202a33b51567ebd4593e"
+    ),
+    "original_caption_to_image.json": (
+        "646c37bf5148480d854a3d135b1f3646cc7fa2bd0f84ed7499e264f09338e0fa"
+    ),
     "cxc_image_to_caption.json": "e567e46b527901bb87ad9cf6511d005e5ad80620a968db1b3314bce23c917a61",
     "cxc_caption_to_image.json": "95fa65de2171c2d5df8769b46770cb74b9d4e09522d0c255e5d166c56028d125",
-    "eccv_image_to_caption.json": "47b822df8932da569a471a557f49e7b45465dac3728c2e2922f7bfbd25399242",
-    "eccv_caption_to_image.json": "3f1d209e7fc4100acc4092818125884d1523582ccebf950a4f89ff71babe281a",
+    "eccv_image_to_caption.json": (
+        "47b822df8932da569a471a557f49e7b45465dac3728c2e2922f7bfbd25399242"
+    ),
+    "eccv_caption_to_image.json": (
+        "3f1d209e7fc4100acc4092818125884d1523582ccebf950a4f89ff71babe281a"
+    ),
 }
 # Two ECCV positives, of images 575916 and 421999, are captions that are not among the 25,000.
 UNFINDABLE_CAPTIONS = (144675, 467259)
@@ -50,10 +58,10 @@ class CocoJudgements:
 
     Args:
         image_ids: int64 (5000,) COCO image ids, in the order of the test split.
-        caption_ids: int64 (25000,) COCO annotation ids, five per image, in the same order. 137 numbers are
-            an image id and a caption id at once, so the two are never to be mixed.
-        positives: `{(judgements, direction): Qrels}` as published: ECCV counts two captions that are not
-            in the gallery, which stand behind it, at positions 25,000 and 25,001.
+        caption_ids: int64 (25000,) COCO annotation ids, five per image, in the same order. 137
+            numbers are an image id and a caption id at once, so the two are never to be mixed.
+        positives: `{(judgements, direction): Qrels}` as published: ECCV counts two captions that
+            are not in the gallery, which stand behind it, at positions 25,000 and 25,001.
     """
 
     image_ids: np.ndarray
@@ -69,21 +77,24 @@ class CocoJudgements:
         """The positives of one set, aligned to `image_ids` and `caption_ids`.
 
         Args:
-            judgements: `"original"` (each image's own five captions), `"cxc"` (pairs that people rated 3 or
-                more of 5) or `"eccv"` (proposed by models, verified by people, for a quarter of the images).
-            direction: `"image_to_text"`, shape (5000, 25000), or `"text_to_image"`, shape (25000, 5000).
-            as_published: keeps the two ECCV positives that are in no gallery of 25,000 captions, so that R is
-                what the authors' code divides by; the shape is then (5000, 25002). Changes nothing else.
+            judgements: `"original"` (each image's own five captions), `"cxc"` (pairs that people
+                rated 3 or more of 5) or `"eccv"` (proposed by models, verified by people, for a
+                quarter of the images).
+            direction: `"image_to_text"`, shape (5000, 25000), or `"text_to_image"`, shape (25000,
+                5000).
+            as_published: keeps the two ECCV positives that are in no gallery of 25,000 captions, so
+                that R is what the authors' code divides by; the shape is then (5000, 25002).
+                Changes nothing else.
 
         Returns:
-            `Qrels` of grade 1. The row of a query that the set does not judge is empty: evaluate with
-            `no_relevant="skip"`, or take `judged` queries first. The gallery stays whole.
+            `Qrels` of grade 1. The row of a query that the set does not judge is empty: evaluate
+            with `no_relevant="skip"`, or take `judged` queries first. The gallery stays whole.
 
         Raises:
             RetrievalInputError: an unknown name.
 
-        Relations: original and CxC directions are each other's transposes; those of ECCV are not, because its
-        image queries and its caption queries were chosen apart.
+        Relations: original and CxC directions are each other's transposes; those of ECCV are not,
+        because its image queries and its caption queries were chosen apart.
         """
         check_choice(judgements, JUDGEMENTS, "judgements")
         published = self.positives[judgements, check_choice(direction, DIRECTIONS, "direction")]
@@ -100,7 +111,9 @@ class CocoJudgements:
         return np.flatnonzero(self.qrels(judgements, direction).counts)
 
     def fold(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image and caption positions of one of the five 1K folds: contiguous blocks of the test order."""
+        """Image and caption positions of one of the five 1K folds: contiguous blocks of the test
+        order.
+        """
         if number not in range(N_FOLDS):
             raise RetrievalInputError(f"fold must be one of 0..{N_FOLDS - 1}, got {number!r}")
         size = N_IMAGES // N_FOLDS

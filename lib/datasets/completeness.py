@@ -65,8 +65,9 @@ def check_counts(counts: Sequence[Count], name: str, allow_partial: bool = False
     wrong = [count.text() for count in counts if not count.ok]
     if wrong and not allow_partial:
         raise RetrievalInputError(
-            f"{name}: {'; '.join(wrong)}. Numbers on another gallery are not comparable with published ones. "
-            f"Get the complete files again, or pass allow_partial=True to evaluate what there is"
+            f"{name}: {'; '.join(wrong)}. Numbers on another gallery are not comparable with"
+            " published ones. Get the complete files again, or pass allow_partial=True to evaluate"
+            " what there is"
         )
 
 
@@ -112,8 +113,8 @@ def published_counts(
         The name to show, `"coco"` or `"coco (miniature)"`, and `{what: number}` of the split.
 
     Raises:
-        RetrievalInputError: an unknown split, or a `miniature.json` that is damaged, of another corpus, or
-            without this split or one of its counts.
+        RetrievalInputError: an unknown split, or a `miniature.json` that is damaged, of another
+            corpus, or without this split or one of its counts.
     """
     check_choice(split, published, "split")
     path = Path(root) / MINIATURE
@@ -142,7 +143,8 @@ def published_counts(
 def write_miniature_card(
     folder: str | Path, name: str, splits: Mapping[str, Mapping[str, int]]
 ) -> None:
-    """Writes `miniature.json`: the folder holds a miniature of `name` with these counts in each split.
+    """Writes `miniature.json`: the folder holds a miniature of `name` with these counts in each
+    split.
 
     Relations: `published_counts` reads it.
     """

@@ -1,6 +1,6 @@
-"""Comma-separated annotation files, read by the csv module: captions and labels hold commas and quotes."""
-
-from __future__ import annotations
+"""Comma-separated annotation files, read by the csv module: captions and labels hold commas and
+quotes.
+"""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +19,9 @@ def read_rows(
     Args:
         path: UTF-8 text.
         n_columns: what every row must have.
-        spaced: a space behind a comma does not belong to the value, so that `id, 0.0, 10.0, "a,b"` has four
-            columns; without it the quotes would be text, and the comma between them a border.
+        spaced: a space behind a comma does not belong to the value, so that `id, 0.0, 10.0, "a,b"`
+            has four columns; without it the quotes would be text, and the comma between them a
+            border.
         comments: lines that begin with `#` before the first row go into this list; None where a row
             itself may begin so.
 
@@ -44,7 +45,8 @@ def read_rows(
                 line = reader.line_num + len(comments or ())
                 if row and len(row) != n_columns:
                     raise RetrievalInputError(
-                        f"{path}, line {line}: {len(row)} columns, expected {n_columns}: {row!r:.120}"
+                        f"{path}, line {line}: {len(row)} columns, expected {n_columns}:"
+                        f" {row!r:.120}"
                     )
                 if row:
                     yield line, row

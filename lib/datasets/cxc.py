@@ -1,7 +1,5 @@
 """Crisscrossed Captions (CxC): how well a caption fits an image, rated by people from 0 to 5."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +32,8 @@ class Ratings:
         text_ids: COCO caption id of each pair, as in a corpus of `lib.datasets.coco`.
         item_ids: COCO image id of each pair.
         scores: `(n,)` mean ratings from 0 (unrelated) to 5 (describes it).
-        methods: why the pair was rated: `"c2i_original"`, or `"c2i_intrasim"` for pairs found to be similar.
+        methods: why the pair was rated: `"c2i_original"`, or `"c2i_intrasim"` for pairs found to be
+            similar.
         counts: what was found beside what is published.
     """
 
@@ -49,15 +48,18 @@ class Ratings:
 
     @property
     def grades(self) -> np.ndarray:
-        """`(n,)` whole grades, `floor(score + 0.5)`: halves go up, so each grade but 0 and 5 spans 1.
+        """`(n,)` whole grades, `floor(score + 0.5)`: halves go up, so each grade but 0 and 5 spans
+        1.
 
-        Rounding halves to even would send 2.5 to 2 and 3.5 to 4, and make even grades wider than odd ones.
+        Rounding halves to even would send 2.5 to 2 and 3.5 to 4, and make even grades wider than
+        odd ones.
         """
         return np.floor(self.scores + 0.5).astype(np.int64)
 
 
 def load(root: str | Path, split: str = "test", *, allow_partial: bool = False) -> Ratings:
-    """Reads the ratings of captions and images, which the authors call semantic image-text similarity.
+    """Reads the ratings of captions and images, which the authors call semantic image-text
+    similarity.
 
     Args:
         root: holds `sits_<split>.csv`, itself or in `data/` or `cxc/`.
@@ -66,10 +68,11 @@ def load(root: str | Path, split: str = "test", *, allow_partial: bool = False) 
 
     Raises:
         MissingFileError, DamagedFileError: no file, or one that is no CSV.
-        RetrievalInputError: a row that is malformed (with its line), a score outside 0..5, wrong counts.
+        RetrievalInputError: a row that is malformed (with its line), a score outside 0..5, wrong
+            counts.
 
-    Relations: `graded_qrels` aligns them to a corpus. `coco.judgements(corpus, "cxc", ...)` has the positives
-    without scores, from a package that is installed.
+    Relations: `graded_qrels` aligns them to a corpus. `coco.judgements(corpus, "cxc", ...)` has the
+    positives without scores, from a package that is installed.
 
     Reference: Parekh et al. 2021, "Crisscrossed Captions".
     """
@@ -126,7 +129,8 @@ def graded_qrels(
 
     Args:
         ratings: what `load` gave.
-        corpus: COCO, the split of the ratings or a part of it, with ids of captions (not `"unique"`).
+        corpus: COCO, the split of the ratings or a part of it, with ids of captions (not
+            `"unique"`).
         direction: `"text_to_image"` or `"image_to_text"`.
         threshold: None for grades 1 to 5; `POSITIVE` for the yes or no of the authors.
 
@@ -134,10 +138,11 @@ def graded_qrels(
         The judgements, and how many of the rated pairs have both ends in the corpus.
 
     Raises:
-        RetrievalInputError: a direction that the corpus does not have, the gallery `"unique"`, a pair that is
-            rated twice.
+        RetrievalInputError: a direction that the corpus does not have, the gallery `"unique"`, a
+            pair that is rated twice.
 
-    Relations: with `threshold=POSITIVE`, the positives of `coco.judgements(corpus, "cxc", direction)`.
+    Relations: with `threshold=POSITIVE`, the positives of `coco.judgements(corpus, "cxc",
+    direction)`.
     """
     to_text = check_choice(direction, corpus.directions, "direction") == "image_to_text"
     if corpus.captions == "unique":

@@ -1,6 +1,6 @@
-"""Flickr30K: five captions for each of 31,783 pictures, 1,000 of them the test split of Karpathy."""
-
-from __future__ import annotations
+"""Flickr30K: five captions for each of 31,783 pictures, 1,000 of them the test split of
+Karpathy.
+"""
 
 import re
 import warnings
@@ -35,32 +35,38 @@ def load(
     """Flickr30K: the pictures of a split, each with its five captions.
 
     Args:
-        root: holds the pictures in one of `flickr30k-images/`, `flickr30k_images/`, `Images/`, `images/`, and
-            annotations: `dataset_flickr30k.json`, CLIP_benchmark's `flickr30k_<split>_karpathy.txt`, the
+        root: holds the pictures in one of `flickr30k-images/`, `flickr30k_images/`, `Images/`,
+            `images/`, and
+            annotations: `dataset_flickr30k.json`, CLIP_benchmark's
+                `flickr30k_<split>_karpathy.txt`, the
             release's `results_20130124.token`, or the `results.csv` of the copy on Kaggle.
-        split: one of Karpathy's, or `"all"` 31,783 pictures of the release, of which his file has 31,014.
-        captions: `"all"`, the sentences as they were typed, from Karpathy's file or CLIP_benchmark's; or
-            `"tokens"`, those of the release, in which punctuation stands apart ("a dog , running ."). An
-            encoder may score either differently. The split `"all"` has tokens only.
+        split: one of Karpathy's, or `"all"` 31,783 pictures of the release, of which his file has
+            31,014.
+        captions: `"all"`, the sentences as they were typed, from Karpathy's file or
+            CLIP_benchmark's; or `"tokens"`, those of the release, in which punctuation stands apart
+            ("a dog , running ."). An encoder may score either differently. The split `"all"` has
+            tokens only.
         allow_partial: evaluate what there is, and say so.
 
     Returns:
-        An item is called by its file name without suffix, its captions `"1000092795#0"` to `"#4"`, whichever
-        file they are from. The order is that of the annotation file.
+        An item is called by its file name without suffix, its captions `"1000092795#0"` to `"#4"`,
+        whichever file they are from. The order is that of the annotation file.
 
     Raises:
         MissingFileError: no file for this split and these captions.
         DamagedFileError: one that is not whole.
-        RetrievalInputError: a line that is malformed, counts that differ from the published ones, pictures
-            that are missing, a name that leads out of the root.
+        RetrievalInputError: a line that is malformed, counts that differ from the published ones,
+            pictures that are missing, a name that leads out of the root.
 
-    Reference: Young et al. 2014, "From image descriptions to visual denotations"; Karpathy and Fei-Fei 2015.
+    Reference: Young et al. 2014, "From image descriptions to visual denotations"; Karpathy and
+    Fei-Fei 2015.
     """
     check_choice(split, SPLITS, "split")
     check_choice(captions, CAPTIONS, "captions")
     if split == "all" and captions != "tokens":
         raise RetrievalInputError(
-            "Karpathy's file has 31,014 of the 31,783 pictures; load the split 'all' with captions='tokens'"
+            "Karpathy's file has 31,014 of the 31,783 pictures; load the split 'all' with"
+            " captions='tokens'"
         )
     root = Path(root)
     label, published = published_counts(root, NAME, split, PUBLISHED)
@@ -129,7 +135,8 @@ def _tokens(root: Path, split: str) -> dict[str, list[str]]:
 
 def _missing(root: Path, what: str) -> MissingFileError:
     return MissingFileError(
-        f"{root} has no {what} for these captions. `crossmodal data download {NAME}` says where it comes from"
+        f"{root} has no {what} for these captions. `crossmodal data download {NAME}` says where it"
+        " comes from"
     )
 
 
@@ -160,7 +167,8 @@ def _token_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
 
 
 def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    """`image_name| comment_number| comment`; one row of the copy lacks its second bar, and is mended.
+    """`image_name| comment_number| comment`; one row of the copy lacks its second bar, and is
+    mended.
 
     Quotes are part of the captions there, and no field is quoted.
     """
@@ -195,8 +203,8 @@ def _numbered(rows: Iterable[tuple[int, str, str, str]], path: Path) -> dict[str
         own = texts.setdefault(filename, [])
         if number != str(len(own)):
             raise RetrievalInputError(
-                f"{path}, line {line}: caption {number!r} of {filename!r}, expected number {len(own)}. "
-                f"A line is missing, repeated or out of order: fetch the file again"
+                f"{path}, line {line}: caption {number!r} of {filename!r}, expected number"
+                f" {len(own)}. A line is missing, repeated or out of order: fetch the file again"
             )
         own.append(caption)
     return texts

@@ -1,11 +1,10 @@
-"""Icons: 16,546 real drawings and the names their designers gave them, from the fonts inside `qtawesome`.
+"""Icons: 16,546 real drawings and the names their designers gave them, from the fonts inside
+`qtawesome`.
 
-Seven open icon families ship in that package as TrueType fonts with a JSON map from name to code point.
-The fonts are read by path: importing the package would ask for Qt. Drawings are 64 x 64, one channel,
-0 = background and 255 = ink. See `data/README.md` for licences, splits and known flaws.
+Seven open icon families ship in that package as TrueType fonts with a JSON map from name to code
+point. The fonts are read by path: importing the package would ask for Qt. Drawings are 64 x 64, one
+channel, 0 = background and 255 = ink. See `data/README.md` for licences, splits and known flaws.
 """
-
-from __future__ import annotations
 
 import hashlib
 import importlib.util
@@ -45,7 +44,8 @@ TEST_BELOW, VALIDATION_BELOW = 86, 136
 
 
 def concept_of(name: str) -> str:
-    """A name without its style words: `"alarm-light-outline"` and `"alarm-fill"` are both `"alarm"`.
+    """A name without its style words: `"alarm-light-outline"` and `"alarm-fill"` are both
+    `"alarm"`.
 
     A name made of style words alone (`"bold"`) is its own concept.
     """
@@ -54,7 +54,9 @@ def concept_of(name: str) -> str:
 
 
 def head_of(name: str) -> str:
-    """The first word of the concept. Designers write the base object first: account-alert, account-cash."""
+    """The first word of the concept. Designers write the base object first: account-alert,
+    account-cash.
+    """
     return concept_of(name).split("-")[0]
 
 
@@ -71,8 +73,8 @@ class Icons:
         images: uint8 (n, 64, 64), 255 = ink.
         names: the designer's name of each image.
         families: family of each image.
-        groups: int64 (n,). Images that share a concept, or whose pixels are identical, share a group. A group
-            never straddles two splits, so neither a concept nor a drawing leaks.
+        groups: int64 (n,). Images that share a concept, or whose pixels are identical, share a
+            group. A group never straddles two splits, so neither a concept nor a drawing leaks.
         splits: split of each image.
     """
 
@@ -137,7 +139,9 @@ def draw_glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
 
 
 def _read_catalogue() -> list[tuple[str, str, int]]:
-    """(family, name, code point) of every icon, families in the order above, names in the map's order."""
+    """(family, name, code point) of every icon, families in the order above, names in the map's
+    order.
+    """
     rows = []
     for family, (_, charmap) in font_files().items():
         rows += [
@@ -154,7 +158,9 @@ def _render(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
 
 
 def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
-    """Drawn once (some seconds), then read back; drawn again if the cache is damaged or the fonts change."""
+    """Drawn once (some seconds), then read back; drawn again if the cache is damaged or the fonts
+    change.
+    """
     recipe = json.dumps([rows, SIZE, pillow_version]).encode()
     path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
     return kept_arrays(path, lambda: {"images": _render(rows)})["images"]
@@ -186,7 +192,9 @@ def _split_of(key: str) -> str:
 
 @lru_cache(maxsize=1)
 def load() -> Icons:
-    """All icons with their names, groups and splits. The arrays are read-only and shared by all callers."""
+    """All icons with their names, groups and splits. The arrays are read-only and shared by all
+    callers.
+    """
     rows = _read_catalogue()
     images = _cached_images(rows)
     names = tuple(name for _, name, _ in rows)
@@ -203,9 +211,9 @@ def load() -> Icons:
 def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
     """Grades every (name, image) pair of a split.
 
-    Grade 3: the image bears the name, or is pixel for pixel a drawing of the gallery that bears it. Grade 2:
-    same group, that is the same concept in another style or family, or a concept that shares a drawing with
-    it. Grade 1: another concept with the same first word.
+    Grade 3: the image bears the name, or is pixel for pixel a drawing of the gallery that bears it.
+    Grade 2: same group, that is the same concept in another style or family, or a concept that
+    shares a drawing with it. Grade 1: another concept with the same first word.
 
     Args:
         names: the queries, unique names of the corpus.
@@ -246,8 +254,9 @@ def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
 def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask:
     """Names to icons, or icons to names, on one split.
 
-    A query or item of text is a unique name, written as a phrase; two images that bear the same name are both
-    right for it. `query_groups` is the concept group, the unit the splits and the intervals are made by.
+    A query or item of text is a unique name, written as a phrase; two images that bear the same
+    name are both right for it. `query_groups` is the concept group, the unit the splits and the
+    intervals are made by.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`. No concept and no drawing is in two of them.

@@ -1,7 +1,5 @@
 """The split files of Karpathy and Fei-Fei: `dataset_coco.json`, `dataset_flickr30k.json`."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -28,16 +26,20 @@ class KarpathyImage(NamedTuple):
 
 
 def read_images(path: str | Path, parts: Collection[str]) -> Iterator[KarpathyImage]:
-    """The images of some splits, in file order, which is the order of evaluation and of the 1K folds.
+    """The images of some splits, in file order, which is the order of evaluation and of the 1K
+    folds.
 
     Args:
-        path: `{"images": [{"filename", "split", "sentences": [{"raw", "sentid"}, ...], ...}, ...]}`.
+        path: `{"images": [{"filename", "split", "sentences": [{"raw", "sentid"}, ...], ...},
+            ...]}`.
 
     Raises:
         MissingFileError, DamagedFileError: no file, or no JSON.
-        RetrievalInputError: a field that is missing or of another type, with the number of the image.
+        RetrievalInputError: a field that is missing or of another type, with the number of the
+            image.
 
-    Reference: Karpathy and Fei-Fei 2015, "Deep visual-semantic alignments for generating image descriptions".
+    Reference: Karpathy and Fei-Fei 2015, "Deep visual-semantic alignments for generating image
+    descriptions".
     """
     data = read_json(path)
     for number, image in enumerate(field_of(data, "images", list, str(path))):

@@ -1,6 +1,6 @@
-"""Audio-video benchmarks: labelled clips from a published subset, or drawn from a set; their files found."""
-
-from __future__ import annotations
+"""Audio-video benchmarks: labelled clips from a published subset, or drawn from a set; their files
+found.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +37,8 @@ def load_labelled_clips(
         root: pictures in `videos/`; sounds in `audio/`, else those of the videos.
         split: `"retrieval"`, the subset that CAV-MAE published, or a set.
         name: of the corpus, and of its datasheet.
-        published: `{split: {what: number}}`; where a set states "five per class", so many are drawn from it.
+        published: `{split: {what: number}}`; where a set states "five per class", so many are drawn
+            from it.
         read_set: reads a set under the root: its segments, and what was counted.
         subset: of a set: `"five per class"`, drawn by us from seed 0, or `"all"`.
         relevance: `"same clip"` or `"labels"`, see `SoundAndVision`.
@@ -46,7 +47,8 @@ def load_labelled_clips(
         allow_partial: evaluate what there is, and say so.
 
     Raises:
-        RetrievalInputError: an unknown name, counts that differ, or files that are missing, unless allowed.
+        RetrievalInputError: an unknown name, counts that differ, or files that are missing, unless
+            allowed.
     """
     check_choice(split, published, "split")
     check_choice(subset, SUBSETS, "subset")

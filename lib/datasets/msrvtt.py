@@ -1,7 +1,5 @@
 """MSR-VTT: short clips with twenty sentences each; the 1k-A test set, and the full one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -52,30 +50,32 @@ def load(
     """MSR-VTT: the clips of one split and their sentences.
 
     Args:
-        root: holds the annotations, or has them in `msrvtt_data/`, `annotation/` or `annotations/`, and the
-            clips in `videos/all/`, `videos/`, or `TrainValVideo/` and `TestVideo/`.
-        split: `"1k-A"` (JSFusion; one sentence a clip), `"full"`, `"full_val"`, `"full_train"` (the official
-            splits; twenty sentences a clip), `"train_9k"` and `"train_7k"` (what models for 1k-A train on).
-        captions: what a sentence is relevant to. `"own video"` is the published protocol; `"same words"`
-            counts every clip of the split that bears the same sentence.
+        root: holds the annotations, or has them in `msrvtt_data/`, `annotation/` or `annotations/`,
+            and the clips in `videos/all/`, `videos/`, or `TrainValVideo/` and `TestVideo/`.
+        split: `"1k-A"` (JSFusion; one sentence a clip), `"full"`, `"full_val"`, `"full_train"` (the
+            official splits; twenty sentences a clip), `"train_9k"` and `"train_7k"` (what models
+            for 1k-A train on).
+        captions: what a sentence is relevant to. `"own video"` is the published protocol; `"same
+            words"` counts every clip of the split that bears the same sentence.
         n_frames: frames of each clip.
         allow_partial: evaluate what there is, and say so.
 
     Returns:
-        Item ids are the file's (`"video9770"`). Text ids are its keys in 1k-A (`"ret0"`), elsewhere the
-        clip's id and the number of the sentence (`"video7010#3"`). From clip to text every sentence is in the
-        gallery and the best of a clip's own counts; `lib.metrics.ranks_by_best_text` is the other protocol.
+        Item ids are the file's (`"video9770"`). Text ids are its keys in 1k-A (`"ret0"`), elsewhere
+        the clip's id and the number of the sentence (`"video7010#3"`). From clip to text every
+        sentence is in the gallery and the best of a clip's own counts;
+        `lib.metrics.ranks_by_best_text` is the other protocol.
 
     Raises:
         MissingFileError: no annotation file.
         DamagedFileError: one that is not whole.
-        RetrievalInputError: counts that differ from the published ones, clips that are missing, a clip that
-            is in a training list and in the 1k-A test set.
+        RetrievalInputError: counts that differ from the published ones, clips that are missing, a
+            clip that is in a training list and in the 1k-A test set.
 
     Relations: `ceiling` is the best R@1 that `"own video"` allows.
 
-    Reference: Xu et al. 2016, "MSR-VTT"; Yu et al. 2018, "A joint sequence fusion model" (1k-A); Luo et al.
-    2022, "CLIP4Clip".
+    Reference: Xu et al. 2016, "MSR-VTT"; Yu et al. 2018, "A joint sequence fusion model" (1k-A);
+    Luo et al. 2022, "CLIP4Clip".
     """
     check_choice(split, SPLITS, "split")
     check_choice(captions, CAPTIONS, "captions")
@@ -104,7 +104,9 @@ def load(
 
 
 def same_words(records: Sequence[Record]) -> tuple[list[str], list[str], Qrels]:
-    """Every sentence as a query of its own, relevant to all items that bear it, letter for letter."""
+    """Every sentence as a query of its own, relevant to all items that bear it, letter for
+    letter.
+    """
     texts, text_ids, own = every_text(records)
     places: dict[str, int] = {}
     of_text = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
@@ -118,7 +120,8 @@ def ceiling(corpus: CaptionedMedia) -> float:
 
         ceiling = sum_t max_v |{queries with text t whose relevant clip is v}| / n_texts
 
-    Of queries that read the same and want different clips only those of one clip can be right at rank 1.
+    Of queries that read the same and want different clips only those of one clip can be right at
+    rank 1.
 
     Returns:
         A share of 1: 0.995 for 1k-A with captions `"own video"`.
@@ -172,7 +175,9 @@ def _described(root: Path, split: str) -> list[Record]:
 
 
 def _read(root: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """`{video: part}` and `{video: sentences}` from the file that holds all, or the two official ones."""
+    """`{video: part}` and `{video: sentences}` from the file that holds all, or the two official
+    ones.
+    """
     whole = find(root, [folder + ALL_IN_ONE for folder in _WHERE])
     if whole is None and find(root, [folder + OFFICIAL[0] for folder in _WHERE]) is None:
         _find(root, ALL_IN_ONE)  # raises, with the name that most projects use
@@ -202,8 +207,8 @@ def _check_known(wanted: Iterable[str], videos: dict[str, str], path: Path) -> N
     unknown = [video for video in wanted if video not in videos]
     if unknown:
         raise RetrievalInputError(
-            f"{path}: {len(unknown):,} of its videos have no annotation, the first is {unknown[0]!r}. The "
-            f"list needs {ALL_IN_ONE}, or both of {' and '.join(OFFICIAL)}"
+            f"{path}: {len(unknown):,} of its videos have no annotation, the first is"
+            f" {unknown[0]!r}. The list needs {ALL_IN_ONE}, or both of {' and '.join(OFFICIAL)}"
         )
 
 
@@ -213,6 +218,6 @@ def _check_apart(wanted: Iterable[str], root: Path, path: Path) -> None:
     shared = sorted({record.item_id for record in _test_1k(root)} & set(wanted))
     if shared:
         raise RetrievalInputError(
-            f"{path}: {len(shared):,} of its videos are in the 1k-A test set, the first is {shared[0]!r}; "
-            f"a model trained on them has seen the answers"
+            f"{path}: {len(shared):,} of its videos are in the 1k-A test set, the first is"
+            f" {shared[0]!r}; a model trained on them has seen the answers"
         )

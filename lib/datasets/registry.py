@@ -1,7 +1,5 @@
 """The published benchmarks by name: how each is loaded, and how its miniature is written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +26,8 @@ class Corpus:
         splits: the splits that `load` takes; the first is the one papers report.
         load: `load(root, split, *, allow_partial, **options)`.
         write_miniature: `write_miniature(folder)` writes a small corpus in the same format.
-        options: the keyword arguments of `load` that name a protocol, with the values they take; the first
-            is the default.
+        options: the keyword arguments of `load` that name a protocol, with the values they take;
+            the first is the default.
     """
 
     name: str
@@ -82,7 +80,8 @@ _ALL = (
         miniature_of_vggsound.write_miniature,
         {"relevance": RELEVANCE, "subset": SUBSETS},
     ),
-    # Not a benchmark: a training corpus, here for its formats. What it scores is nobody's published number.
+    # Not a benchmark: a training corpus, here for its formats. What it scores is nobody's published
+    # number.
     Corpus(laion.NAME, laion.SPLITS, laion.load, miniature_of_laion.write_miniature),
 )
 CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in _ALL}

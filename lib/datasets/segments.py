@@ -1,4 +1,6 @@
-"""Labelled parts of videos: how audio-video corpora list them, and how a test set is drawn from them."""
+"""Labelled parts of videos: how audio-video corpora list them, and how a test set is drawn from
+them.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,10 @@ class Segments:
 def five_per_class(labels: Sequence[Sequence[str]], n: int = 5, seed: int = 0) -> np.ndarray:
     """Draws `n` clips of every class, none twice: the usual size of an audio-video retrieval test.
 
-    Classes choose in turn, those with the fewest clips first, so that common classes do not use up the clips
-    of rare ones; each takes the first `n` of its clips, in an order drawn from `seed`, that nobody has taken.
-    A clip with several labels is taken for one of them. A class with fewer clips left takes those.
+    Classes choose in turn, those with the fewest clips first, so that common classes do not use up
+    the clips of rare ones; each takes the first `n` of its clips, in an order drawn from `seed`,
+    that nobody has taken. A clip with several labels is taken for one of them. A class with fewer
+    clips left takes those.
 
     Args:
         labels: the classes of each clip.
@@ -74,10 +77,11 @@ def five_per_class(labels: Sequence[Sequence[str]], n: int = 5, seed: int = 0) -
 
 
 def read_subset(root: Path, corpus: str) -> Segments:
-    """A published subset: `{"data": [{"video_id", "wav", "video_path", "labels"}]}`, as CAV-MAE has them.
+    """A published subset: `{"data": [{"video_id", "wav", "video_path", "labels"}]}`, as CAV-MAE has
+    them.
 
-    `wav` and `video_path` are paths on the authors' machine and are not used; files are found by `video_id`.
-    Labels are joined by commas.
+    `wav` and `video_path` are paths on the authors' machine and are not used; files are found by
+    `video_id`. Labels are joined by commas.
 
     Raises:
         MissingFileError: no file `*5_per_class_for_retrieval*.json` in `root` or its `datafiles/`.
@@ -88,8 +92,8 @@ def read_subset(root: Path, corpus: str) -> Segments:
     )
     if not found:
         raise MissingFileError(
-            f"{root} has no *{PER_CLASS}*.json (nor has {root / 'datafiles'}); `crossmodal data download "
-            f"{corpus}` says where it comes from. Another split draws a subset by itself"
+            f"{root} has no *{PER_CLASS}*.json (nor has {root / 'datafiles'}); `crossmodal data"
+            f" download {corpus}` says where it comes from. Another split draws a subset by itself"
         )
     if len(found) > 1:
         raise RetrievalInputError(
@@ -119,7 +123,7 @@ def annotation(root: Path, name: str, corpus: str) -> Path:
     path = find(root, (name, f"annotations/{name}"))
     if path is None:
         raise MissingFileError(
-            f"{root} has no {name} (nor has {root / 'annotations'}). `crossmodal data download {corpus}` "
-            f"says where it comes from"
+            f"{root} has no {name} (nor has {root / 'annotations'}). `crossmodal data download"
+            f" {corpus}` says where it comes from"
         )
     return path

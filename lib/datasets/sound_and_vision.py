@@ -1,4 +1,6 @@
-"""Clips as pairs of what is heard and what is seen: audio-to-video retrieval, and who is relevant to whom."""
+"""Clips as pairs of what is heard and what is seen: audio-to-video retrieval, and who is relevant
+to whom.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
         `(n, n)`, symmetric; a clip's grade with itself is the number of its labels.
 
     Raises:
-        RetrievalInputError: more than MAX_JUDGEMENTS pairs share a label; a label as common as speech makes
-            a corpus of tens of thousands of clips quadratic.
+        RetrievalInputError: more than MAX_JUDGEMENTS pairs share a label; a label as common as
+            speech makes a corpus of tens of thousands of clips quadratic.
     """
     names = sorted({label for own in labels for label in own})
     column = {label: at for at, label in enumerate(names)}
@@ -46,8 +48,8 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
         n_judgements += rows.size
         if n_judgements > MAX_JUDGEMENTS:
             raise RetrievalInputError(
-                f"more than {MAX_JUDGEMENTS:,} pairs of {len(labels):,} clips share a label; take a subset, "
-                f"such as five clips per class"
+                f"more than {MAX_JUDGEMENTS:,} pairs of {len(labels):,} clips share a label; take a"
+                " subset, such as five clips per class"
             )
         cells.append((rows + start, columns, grades[rows, columns]))
     return Qrels.from_pairs(
@@ -66,8 +68,8 @@ class SoundAndVision:
         clips: the picture of each clip, in the same order.
         item_ids: distinct ids.
         labels: the classes of each clip.
-        relevance: `"same clip"`, the published protocol: clips of one class then count as errors, by design.
-            `"labels"`: graded by the number of shared labels, see `shared_labels`.
+        relevance: `"same clip"`, the published protocol: clips of one class then count as errors,
+            by design. `"labels"`: graded by the number of shared labels, see `shared_labels`.
         counts: what was found beside what is published.
         missing: files that are not there; their clips were left out.
         datasheet: the section of `data/README.md`.
@@ -139,7 +141,10 @@ class SoundAndVision:
 
     def describe(self) -> str:
         """One line: name, split, protocol, size, and what is missing."""
-        line = f"{self.name}, {self.split}: {len(self.item_ids):,} clips with sound, relevant: {self.relevance}"
+        line = (
+            f"{self.name}, {self.split}: {len(self.item_ids):,} clips with sound, relevant:"
+            f" {self.relevance}"
+        )
         wrong = [count.text() for count in self.counts if not count.ok]
         return f"{line} ({'; '.join(wrong)})" if wrong else line
 

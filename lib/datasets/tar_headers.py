@@ -1,4 +1,6 @@
-"""What lies beneath tarfile while it reads headers, so that none can ask for memory or time without end."""
+"""What lies beneath tarfile while it reads headers, so that none can ask for memory or time without
+end.
+"""
 
 import re
 import tarfile
@@ -48,7 +50,9 @@ class HeaderStream:
         return self.stream.tell()
 
     def check(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        """Refuses a member of a negative size, after which tarfile would read the same header for ever."""
+        """Refuses a member of a negative size, after which tarfile would read the same header for
+        ever.
+        """
         if member.size < 0 or archive.offset < member.offset_data:
             raise tarfile.ReadError(f"{member.name!r} claims {member.size:,} bytes")
         self.left = self.in_a_row

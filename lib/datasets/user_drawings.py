@@ -1,7 +1,5 @@
 """Any picture as an icon, so that a drawing can be a query."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,9 @@ SPAN = 44  # of 64 pixels; the longer side of the median icon
 
 
 def _ink_of(picture: Image.Image, page: str) -> np.ndarray:
-    """How far each pixel is from the colour of the border, `page` underneath; float32 (height, width)."""
+    """How far each pixel is from the colour of the border, `page` underneath; float32 (height,
+    width).
+    """
     backed = Image.alpha_composite(Image.new("RGBA", picture.size, page), picture)
     gray = np.asarray(backed.convert("L"), dtype=np.float32)
     return np.abs(gray - np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
@@ -38,8 +38,9 @@ def read_drawing(path: str | Path) -> np.ndarray:
 def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
     """A picture as an icon: ink bright on black, 64 x 64, centred.
 
-    Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency counts
-    as page. The strongest stroke becomes 255 after scaling: shrinking a large sketch makes its lines faint.
+    Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency
+    counts as page. The strongest stroke becomes 255 after scaling: shrinking a large sketch makes
+    its lines faint.
 
     Args:
         picture: of any mode and size.

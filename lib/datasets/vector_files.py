@@ -1,6 +1,6 @@
-"""Files of vectors as the field keeps them: .npy, .fvecs / .bvecs / .ivecs and HDF5; read, never executed."""
-
-from __future__ import annotations
+"""Files of vectors as the field keeps them: .npy, .fvecs / .bvecs / .ivecs and HDF5; read, never
+executed.
+"""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.core.files import DamagedFileError, MissingFileError, atomic_path, reading
 
-# Every row of these is its dimension as a 32-bit whole number, then that many values, little endian.
+# Every row of these is its dimension as a 32-bit whole number, then that many values, little
+# endian.
 ROW_FORMATS = {".fvecs": np.dtype("<f4"), ".ivecs": np.dtype("<i4"), ".bvecs": np.dtype("u1")}
 HDF5 = (".hdf5", ".h5")
 SUFFIXES = (".npy", *ROW_FORMATS, *HDF5)
@@ -23,13 +24,15 @@ SQUEEZED = 1100  # more than deflate, HDF5's usual filter, can make of a byte
 
 
 def read_vectors(path: str | Path, name: str | None = None, limit: int | None = None) -> np.ndarray:
-    """Reads a matrix of vectors; where the format allows, rows come from the disk when they are first used.
+    """Reads a matrix of vectors; where the format allows, rows come from the disk when they are
+    first used.
 
         row i of .fvecs / .ivecs / .bvecs = [d: int32] [x_i1 ... x_id: float32 / int32 / uint8]
 
     Args:
         path: a file with one of `SUFFIXES`.
-        name: of the array inside an HDF5 file, for example "train"; needed where the file holds several.
+        name: of the array inside an HDF5 file, for example "train"; needed where the file holds
+            several.
         limit: rows to read, from the first; all when None, all there are when it is more.
 
     Returns:
@@ -38,11 +41,12 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
     Raises:
         MissingFileError: the file is not there.
         DamagedFileError: it is cut off, or not what its suffix says.
-        RetrievalInputError: an unknown suffix, an array that is not a matrix of real numbers or is missing, a
-            file cut off within a row, or a row of another dimension (the message gives row and dimension).
+        RetrievalInputError: an unknown suffix, an array that is not a matrix of real numbers or is
+            missing, a file cut off within a row, or a row of another dimension (the message gives
+            row and dimension).
 
-    Relations: `write_vectors` writes the row formats; `lib.studies.ann.ann_benchmarks_io` reads the data files of
-    ann-benchmarks with their neighbours.
+    Relations: `write_vectors` writes the row formats; `lib.studies.ann.ann_benchmarks_io` reads the
+    data files of ann-benchmarks with their neighbours.
 
     Reference: http://corpus-texmex.irisa.fr, which defined the row formats.
     """
@@ -63,10 +67,12 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
 
 
 def write_vectors(path: str | Path, vectors) -> None:
-    """Writes `(n, d)` vectors as .fvecs, .ivecs or .bvecs, atomically; values must survive the conversion.
+    """Writes `(n, d)` vectors as .fvecs, .ivecs or .bvecs, atomically; values must survive the
+    conversion.
 
     Raises:
-        RetrievalInputError: another suffix, no matrix, or a value that the format cannot hold (with its row).
+        RetrievalInputError: another suffix, no matrix, or a value that the format cannot hold (with
+            its row).
     """
     path = Path(path)
     kind = ROW_FORMATS[check_choice(path.suffix.lower(), ROW_FORMATS, f"the suffix of {path.name}")]
@@ -106,8 +112,8 @@ def _read_rows(path: Path, kind: np.dtype) -> np.ndarray:
         wrong = np.flatnonzero(said != d)
         if wrong.size:
             raise RetrievalInputError(
-                f"{path.name} has dimension {said[wrong[0]]} in row {wrong[0]}, expected {d} as in row 0: "
-                f"the file is damaged or no {path.suffix} file"
+                f"{path.name} has dimension {said[wrong[0]]} in row {wrong[0]}, expected {d} as in"
+                f" row 0: the file is damaged or no {path.suffix} file"
             )
     if cut:
         raise RetrievalInputError(
@@ -128,7 +134,8 @@ def _read_npy(path: Path) -> np.ndarray:
     size, wanted = path.stat().st_size - start, math.prod(shape) * dtype.itemsize
     if size != wanted:
         raise DamagedFileError(
-            f"{path} has {size:,} bytes of values; its header, {dtype} {shape}, says {wanted:,}. {AGAIN}"
+            f"{path} has {size:,} bytes of values; its header, {dtype} {shape}, says {wanted:,}."
+            f" {AGAIN}"
         )
     order = "F" if columns_first else "C"
     return np.memmap(path, dtype, mode="r", offset=start, shape=shape, order=order)
@@ -136,14 +143,17 @@ def _read_npy(path: Path) -> np.ndarray:
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file to read; whatever HDF5 makes of a damaged one becomes an error that names the file."""
+    """An HDF5 file to read; whatever HDF5 makes of a damaged one becomes an error that names the
+    file.
+    """
     with reading(path, "no HDF5 file", AGAIN), h5py.File(path, "r") as archive:
         yield archive
 
 
 def _read_hdf5(path: Path, name: str | None, rows: slice) -> np.ndarray:
     with open_hdf5(path) as archive:
-        # Links lead to other arrays and other files: only what is in this file under its own name is taken.
+        # Links lead to other arrays and other files: only what is in this file under its own name
+        # is taken.
         own = [key for key in archive if isinstance(archive.get(key, getlink=True), h5py.HardLink)]
         names = [key for key in own if isinstance(archive[key], h5py.Dataset)]
         if name is None and len(names) != 1:
@@ -154,17 +164,19 @@ def _read_hdf5(path: Path, name: str | None, rows: slice) -> np.ndarray:
         stored = archive[name]
         if stored.external or stored.is_virtual:
             raise RetrievalInputError(
-                f"{name} in {path.name} lies in other files, which are not opened; copy it into one file"
+                f"{name} in {path.name} lies in other files, which are not opened; copy it into one"
+                " file"
             )
         _check_matrix(stored.shape, stored.dtype, f"{name} in {path.name}")
         size, kept = math.prod(stored.shape) * stored.dtype.itemsize, stored.id.get_storage_size()
         if size > SQUEEZED * kept:
             raise DamagedFileError(
-                f"{name} in {path} should have {size:,} bytes and {kept:,} are stored: it was never written "
-                f"to its end. {AGAIN}"
+                f"{name} in {path} should have {size:,} bytes and {kept:,} are stored: it was never"
+                f" written to its end. {AGAIN}"
             )
-        # The bytes of the file are the numbers only where they are stored in one piece and in a type that
-        # numpy has: not in chunks, not as bfloat16, not as 12 bits of 16. HDF5 converts the others.
+        # The bytes of the file are the numbers only where they are stored in one piece and in a
+        # type that numpy has: not in chunks, not as bfloat16, not as 12 bits of 16. HDF5 converts
+        # the others.
         plain = stored.id.get_type() == h5py.h5t.py_create(stored.dtype)
         if stored.chunks is not None or not plain or kept != size:
             return stored[rows]
@@ -181,5 +193,6 @@ def _checked(array: np.ndarray, name: str) -> np.ndarray:
 def _check_matrix(shape: tuple[int, ...] | None, dtype: np.dtype, name: str) -> None:
     if shape is None or len(shape) != 2 or min(shape) < 1 or dtype.kind not in "iuf":
         raise RetrievalInputError(
-            f"{name} has dtype {dtype} and shape {shape}; expected real numbers of shape (n, d), neither 0"
+            f"{name} has dtype {dtype} and shape {shape}; expected real numbers of shape (n, d),"
+            " neither 0"
         )

@@ -1,7 +1,5 @@
 """VGGSound: ten seconds of a video each, one of 309 sound classes, its source in the picture."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 
@@ -34,12 +32,13 @@ def load(
     """VGGSound as audio-video retrieval.
 
     Args:
-        root: holds `vggsound.csv` (or has it in `annotations/`), or CAV-MAE's subset file; clips in `videos/`
-            as `<id>_<start as six digits>.mp4`, sounds in `audio/`, else those of the clips.
-        split: `"retrieval"`, the subset of the test set that CAV-MAE published, on which papers report, or
-            `"test"`.
-        subset: of the test set: `"five per class"`, drawn by us from seed 0 and so not the published choice,
-            or `"all"`.
+        root: holds `vggsound.csv` (or has it in `annotations/`), or CAV-MAE's subset file; clips in
+            `videos/` as `<id>_<start as six digits>.mp4`, sounds in `audio/`, else those of the
+            clips.
+        split: `"retrieval"`, the subset of the test set that CAV-MAE published, on which papers
+            report, or `"test"`.
+        subset: of the test set: `"five per class"`, drawn by us from seed 0 and so not the
+            published choice, or `"all"`.
         relevance: `"same clip"`, or `"labels"`: every clip of the same class.
         trimmed: whether the files are the ten seconds; False where they are whole videos.
         n_frames: frames of each clip.
@@ -52,7 +51,8 @@ def load(
 
     Relations: `audioset.load` has several labels a clip.
 
-    Reference: Chen et al. 2020, "VGGSound"; Gong et al. 2023, "Contrastive audio-visual masked autoencoder".
+    Reference: Chen et al. 2020, "VGGSound"; Gong et al. 2023, "Contrastive audio-visual masked
+    autoencoder".
     """
     return load_labelled_clips(
         root,
@@ -77,8 +77,8 @@ def _read_set(root: Path, split: str) -> tuple[Segments, dict[str, int]]:
 
 
 def read_segments(path: str | Path, split: str) -> Segments:
-    """The rows `YouTubeID,start_seconds,label,split` of one split; there is no header line, and labels with
-    commas are quoted.
+    """The rows `YouTubeID,start_seconds,label,split` of one split; there is no header line, and
+    labels with commas are quoted.
 
     Raises:
         RetrievalInputError: a row of another form; no row of the split.
@@ -87,8 +87,8 @@ def read_segments(path: str | Path, split: str) -> Segments:
     for line, (video, start, label, part) in read_rows(path, 4):
         if not start.isdecimal() or part not in ("train", "test") or not label:
             raise RetrievalInputError(
-                f"{path}, line {line}: expected id, whole seconds, a label, and train or test; found "
-                f"{video!r}, {start!r}, {label!r:.40}, {part!r}"
+                f"{path}, line {line}: expected id, whole seconds, a label, and train or test;"
+                f" found {video!r}, {start!r}, {label!r:.40}, {part!r}"
             )
         if part == split:
             ids.append(f"{video}_{int(start):06d}")

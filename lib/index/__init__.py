@@ -1,4 +1,6 @@
-"""Searching a gallery: exact search, the one interface of all index families, an index of token vectors."""
+"""Searching a gallery: exact search, the one interface of all index families, an index of token
+vectors.
+"""
 
 from lib.index.base import VectorSearchIndex
 from lib.index.exact import topk_exact

@@ -1,4 +1,6 @@
-"""The one interface to every index family: make it by name, train, add, remove, search, save, load."""
+"""The one interface to every index family: make it by name, train, add, remove, search, save,
+load.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +22,23 @@ from lib.index.saving import load_index, save_index, serialised_bytes
 class VectorSearchIndex(Family):
     """Vectors with ids, and the k best of them for a query.
 
-    `VectorSearchIndex(256, "IVF", nlist=128)` makes an index of the named family. Scores are best first and
-    higher is better under every metric; equal scores are ordered by the smaller id.
+    `VectorSearchIndex(256, "IVF", nlist=128)` makes an index of the named family. Scores are best
+    first and higher is better under every metric; equal scores are ordered by the smaller id.
 
     Args:
         dimension: length of every vector.
-        index_type: name of the family, a key of `VectorSearchIndex.families`; "Flat" is exact search.
+        index_type: name of the family, a key of `VectorSearchIndex.families`; "Flat" is exact
+            search.
         metric: "cosine", "inner_product" or "l2" (whose score is the negative squared distance).
         use_gpu: whether searches run on a GPU, for families that can.
         options: of the family; `build_known` and `search_known` list them with their defaults.
 
     Raises:
-        RetrievalInputError: unknown family, metric or option, a value out of its range, a dimension below 1,
-            or a GPU where there is none.
+        RetrievalInputError: unknown family, metric or option, a value out of its range, a dimension
+            below 1, or a GPU where there is none.
 
-    Relations: a family derives from this class, names itself in `index_type`, and implements the methods of
-    `lib.index.family`; what users may get wrong is checked here, once.
+    Relations: a family derives from this class, names itself in `index_type`, and implements the
+    methods of `lib.index.family`; what users may get wrong is checked here, once.
     """
 
     families: ClassVar[dict[str, type[VectorSearchIndex]]] = {}
@@ -86,7 +89,9 @@ class VectorSearchIndex(Family):
 
     @property
     def build_options(self) -> dict[str, Any]:
-        """What the index was built with; options that were None show what was chosen once it is trained."""
+        """What the index was built with; options that were None show what was chosen once it is
+        trained.
+        """
         return {name: self._options[name] for name in self.build_known}
 
     @property
@@ -96,15 +101,18 @@ class VectorSearchIndex(Family):
 
     @property
     def work(self) -> dict[str, int]:
-        """What the last search did for all its queries together; counted, the same on every machine.
+        """What the last search did for all its queries together; counted, the same on every
+        machine.
 
-        `distances` to whole vectors, those of re-ranking included; `codes` of compressed vectors that were
-        scanned; `centroids` that queries were compared with; `lists` that were visited. Only what applies.
+        `distances` to whole vectors, those of re-ranking included; `codes` of compressed vectors
+        that were scanned; `centroids` that queries were compared with; `lists` that were visited.
+        Only what applies.
         """
         return dict(self._work)
 
     def set_search(self, **options) -> None:
-        """Changes what searches use from now on; nothing changes when one of the options is refused.
+        """Changes what searches use from now on; nothing changes when one of the options is
+        refused.
 
         Raises:
             RetrievalInputError: not a search option of the family, or out of its range.
@@ -127,14 +135,15 @@ class VectorSearchIndex(Family):
             vectors: `(n, dimension)` numbers. Families sample for themselves what they do not need.
 
         Raises:
-            RetrievalInputError: too few vectors for what is to be learnt (with the number needed), an index
-                that holds vectors already, or what `add` refuses about vectors.
+            RetrievalInputError: too few vectors for what is to be learnt (with the number needed),
+                an index that holds vectors already, or what `add` refuses about vectors.
         """
         if not self.needs_training:
             return
         if self.ntotal:
             raise RetrievalInputError(
-                f"the index holds {self.ntotal} vectors, coded by what it has learnt; train a new one"
+                f"the index holds {self.ntotal} vectors, coded by what it has learnt; train a"
+                " new one"
             )
         self._train(self._prepare(vectors, "vectors"))
         self.is_trained = True
@@ -143,13 +152,15 @@ class VectorSearchIndex(Family):
         """Adds vectors; all of them, or none when one is refused.
 
         Args:
-            vectors: `(n, dimension)` numbers; Flat keeps int8 as it is, the others make float32 of it.
-            ids: `(n,)` distinct whole numbers that are not in the index; the next positions when None.
+            vectors: `(n, dimension)` numbers; Flat keeps int8 as it is, the others make float32 of
+                it.
+            ids: `(n,)` distinct whole numbers that are not in the index; the next positions when
+                None.
 
         Raises:
-            RetrievalInputError: an index that is not trained but must be, wrong dimension, a value that is
-                not finite, a zero row under cosine, ids that are not one whole number per vector, -1 or an
-                id twice.
+            RetrievalInputError: an index that is not trained but must be, wrong dimension, a value
+                that is not finite, a zero row under cosine, ids that are not one whole number per
+                vector, -1 or an id twice.
         """
         if not self.is_trained:
             raise RetrievalInputError(
@@ -163,9 +174,11 @@ class VectorSearchIndex(Family):
             self._ids.append(new)
 
     def finish(self) -> None:
-        """Does now what the first search would do before it can answer, so that it can be timed apart.
+        """Does now what the first search would do before it can answer, so that it can be timed
+        apart.
 
-        ScaNN learns and builds; Flat, and families that keep whole vectors, join what was added in parts.
+        ScaNN learns and builds; Flat, and families that keep whole vectors, join what was added in
+        parts.
         """
         if self.ntotal:
             self._finish()
@@ -193,13 +206,13 @@ class VectorSearchIndex(Family):
             allowed: `(m,)` ids that may be found; all when None.
 
         Returns:
-            `(scores, ids)`: float32 and int64, both `(n_queries, k)`, best first. Where fewer than k are
-            found, which approximate families and `allowed` can lead to, -inf and -1 fill up.
+            `(scores, ids)`: float32 and int64, both `(n_queries, k)`, best first. Where fewer than
+            k are found, which approximate families and `allowed` can lead to, -inf and -1 fill up.
 
         Raises:
-            RetrievalInputError: an empty index, wrong dimension, a value that is not finite, a zero row under
-                cosine, `k` below 1 or above `ntotal`, ids in `allowed` that are not held, or a family that
-                cannot restrict its search.
+            RetrievalInputError: an empty index, wrong dimension, a value that is not finite, a zero
+                row under cosine, `k` below 1 or above `ntotal`, ids in `allowed` that are not held,
+                or a family that cannot restrict its search.
         """
         if self.ntotal == 0:
             raise RetrievalInputError("the index is empty: add vectors before searching")
@@ -217,9 +230,10 @@ class VectorSearchIndex(Family):
     def cost(self) -> dict[str, int]:
         """Bytes by what they are spent on, the same on every machine.
 
-        Parts come from the formulas of `lib.index.capacity.sizes`, with `id_map`, which is what it takes to translate
-        between positions and ids (nothing while they agree), and `total`. `serialised` is what saving the
-        index writes besides its header, counted while it is written.
+        Parts come from the formulas of `lib.index.capacity.sizes`, with `id_map`, which is what it
+        takes to translate between positions and ids (nothing while they agree), and `total`.
+        `serialised` is what saving the index writes besides its header, counted while it is
+        written.
         """
         parts = self._sizes() | {"id_map": self._ids.nbytes}
         return {**parts, "total": sum(parts.values()), "serialised": serialised_bytes(self)}
@@ -240,15 +254,17 @@ class VectorSearchIndex(Family):
 
         Args:
             folder: the one that was given to `save`.
-            memory_map: whether vectors, codes, links and lists stay in the file, of which the system reads
-                what searches touch. Such an index cannot grow or shrink. Codes of a fast scan and all of
-                ScaNN are read into memory in any case. Every byte is read once, for its checksum.
+            memory_map: whether vectors, codes, links and lists stay in the file, of which the
+                system reads what searches touch. Such an index cannot grow or shrink. Codes of a
+                fast scan and all of ScaNN are read into memory in any case. Every byte is read
+                once, for its checksum.
             use_gpu: as for a new index.
 
         Raises:
             DamagedFileError: a file differs from its checksum.
             MissingFileError: a file is not there.
-            RetrievalInputError: not an index, another format, or another family than the class that is asked.
+            RetrievalInputError: not an index, another format, or another family than the class that
+                is asked.
         """
         return load_index(cls, Path(folder), check_switch(memory_map, "memory_map"), use_gpu)
 
@@ -262,7 +278,8 @@ class VectorSearchIndex(Family):
     def _check_grows(self) -> None:
         if self.memory_mapped:
             raise RetrievalInputError(
-                "a memory-mapped index cannot change; load it with memory_map = False to add, remove or link"
+                "a memory-mapped index cannot change; load it with memory_map = False to add,"
+                " remove or link"
             )
 
     def __repr__(self) -> str:

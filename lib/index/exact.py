@@ -1,6 +1,6 @@
-"""Exact search: the k best items of a gallery for every query, without ever holding all the scores."""
-
-from __future__ import annotations
+"""Exact search: the k best items of a gallery for every query, without ever holding all the
+scores.
+"""
 
 from collections.abc import Sequence
 from functools import cache, cached_property, partial
@@ -45,30 +45,34 @@ def topk_exact(
 
         cosine  q.x / (|q||x|)        inner_product  q.x        l2  -|q - x|^2
 
-    Scores are the float32 nearest to a float64 sum in a fixed order (`lib.index.exact_scores`), so that neither
-    they nor the order of the hits depend on block sizes, threads, the BLAS or the processor. Equal scores
-    are ordered by the smaller id, at the cut-off as well.
+    Scores are the float32 nearest to a float64 sum in a fixed order (`lib.index.exact_scores`), so
+    that neither they nor the order of the hits depend on block sizes, threads, the BLAS or the
+    processor. Equal scores are ordered by the smaller id, at the cut-off as well.
 
     Args:
         queries: `(n_queries, d)` numbers.
-        gallery: `(n_items, d)` numbers. int8 rows are used as they are: their products are exact integers,
-            and under cosine the norms divide afterwards. Anything else becomes float32.
+        gallery: `(n_items, d)` numbers. int8 rows are used as they are: their products are exact
+            integers, and under cosine the norms divide afterwards. Anything else becomes float32.
         k: hits per query, from 1 to `n_items`.
         metric: "cosine", "inner_product" or "l2"; higher is better under each.
-        block: gallery items per step; chosen from the cache size when None. It changes the time, nothing
-            else.
+        block: gallery items per step; chosen from the cache size when None. It changes the time,
+            nothing else.
         query_block: queries per step, likewise.
 
     Returns:
-        `(scores, ids)`: float32 and int64, both `(n_queries, k)`, best first; an id is a gallery position.
+        `(scores, ids)`: float32 and int64, both `(n_queries, k)`, best first; an id is a gallery
+        position.
 
     Raises:
-        RetrievalInputError: a value that is not finite (with its row and column), two different dimensions, a
-            row of zeros under cosine, `k` below 1 or above the gallery, an unknown metric.
+        RetrievalInputError: a value that is not finite (with its row and column), two different
+            dimensions, a row of zeros under cosine, `k` below 1 or above the gallery, an unknown
+            metric.
 
-    Relations: `VectorSearchIndex(d, "Flat")` is the same search over a gallery that is prepared once.
+    Relations: `VectorSearchIndex(d, "Flat")` is the same search over a gallery that is prepared
+    once.
 
-    Reference: the VA-file of Weber, Schek and Blott (VLDB 1998): drop by a bound, then score what is left.
+    Reference: the VA-file of Weber, Schek and Blott (VLDB 1998): drop by a bound, then score what
+    is left.
     """
     check_choice(metric, METRICS, "metric")
     items = prepare(gallery, "gallery", metric)
@@ -85,8 +89,10 @@ class Gallery:
     Args:
         items: what `prepare` returned for `metric`.
         metric: one of `METRICS`.
-        ranks: `(n_items,)` distinct whole numbers below 2**32 that order equal scores; positions when None.
-        quantise_for: queries, of all searches together, from which on int8 codes of the items are kept.
+        ranks: `(n_items,)` distinct whole numbers below 2**32 that order equal scores; positions
+            when None.
+        quantise_for: queries, of all searches together, from which on int8 codes of the items are
+            kept.
     """
 
     def __init__(
@@ -124,13 +130,15 @@ class Gallery:
     def topk(
         self, queries: Vectors, k: int, block: int | None = None, query_block: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The `(scores, ranks)` of the k best items of each query, both `(n_queries, k)`, best first."""
+        """The `(scores, ranks)` of the k best items of each query, both `(n_queries, k)`, best
+        first.
+        """
         n_queries = len(queries)
         few = n_queries * self.items.rows.size <= FEW_PRODUCTS
         filters = [] if few else self.filters(n_queries)
         if n_queries == 1 and len(filters) == 1:
-            # float32 products with two columns run at twice the speed of those with one, which MKL treats
-            # apart. Codes have no such trouble.
+            # float32 products with two columns run at twice the speed of those with one, which MKL
+            # treats apart. Codes have no such trouble.
             queries, query_block = queries.take([0, 0]), query_block and max(2, query_block)
         narrowest = min(len(self.items), max(1024, 8 * k))  # a filter needs k tiles to begin with
         query_block = min(query_block or max(1, CELLS // narrowest), LARGEST_QUERY_BLOCK)
@@ -174,8 +182,9 @@ class Gallery:
 class _Search:
     """One batch of queries on its way through the gallery.
 
-    `best` holds the keys of the k best hits scored so far, `floor` the score that k items are known to reach,
-    and the waiting list items whose bound reaches the floor but whose score is not known yet.
+    `best` holds the keys of the k best hits scored so far, `floor` the score that k items are known
+    to reach, and the waiting list items whose bound reaches the floor but whose score is not known
+    yet.
     """
 
     def __init__(self, gallery: Gallery, queries: Vectors, k: int):
@@ -189,7 +198,9 @@ class _Search:
         return sum(query.size for query, _, _ in self._blocks)
 
     def wait(self, query: np.ndarray, item: np.ndarray, bound: np.ndarray) -> None:
-        """Takes in what a filter could not drop: positions, and a score that each item cannot exceed."""
+        """Takes in what a filter could not drop: positions, and a score that each item cannot
+        exceed.
+        """
         self._blocks.append((query, item, bound))
 
     def score_all(self, start: int, stop: int) -> None:
@@ -199,7 +210,9 @@ class _Search:
         self._enter(pack(scores, gallery.ranks[start:stop]))
 
     def settle(self) -> None:
-        """Scores the k most promising of those who wait, raises the floor to them, and drops who is below."""
+        """Scores the k most promising of those who wait, raises the floor to them, and drops who is
+        below.
+        """
         if self.waiting == 0:
             return
         n_queries, k = self.best.shape
@@ -269,7 +282,9 @@ def keys_of_pairs(
 def best_of_pairs(
     queries: Vectors, items: Vectors, query_at: np.ndarray, item_at: np.ndarray, k: int, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `(scores, positions)` of the k best pairs of each query, `(n_queries, k)`; see `hits_of`."""
+    """The `(scores, positions)` of the k best pairs of each query, `(n_queries, k)`; see
+    `hits_of`.
+    """
     keys = np.sort(keys_of_pairs(queries, items, query_at, item_at, item_at, metric), axis=1)[:, :k]
     return hits_of(np.pad(keys, ((0, 0), (0, k - keys.shape[1])), constant_values=NO_HIT))
 

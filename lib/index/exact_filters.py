@@ -2,17 +2,16 @@
 
 A filter multiplies queries and a gallery block in low precision and knows a bound on its own error:
 
-    |unit * product + offset - score| <= error         for every item, one (unit, offset, error) per query
+    |unit * product + offset - score| <= error         for every item, one (unit, offset, error) per
+    query
 
-An item whose product is too low by more than the error can be dropped unseen; what is left is scored exactly.
-The answer is the same as without the filter, only the work differs.
+An item whose product is too low by more than the error can be dropped unseen; what is left is
+scored exactly. The answer is the same as without the filter, only the work differs.
 
 Reference: R. Weber, H.-J. Schek, S. Blott, "A Quantitative Analysis and Performance Study for
-Similarity-Search Methods in High-Dimensional Spaces", VLDB 1998 (the VA-file: filter by a bound, then
-refine).
+Similarity-Search Methods in High-Dimensional Spaces", VLDB 1998 (the VA-file: filter by a bound,
+then refine).
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
@@ -35,7 +34,8 @@ class Probe:
     """A filter aimed at a batch of queries.
 
     Args:
-        product: `product(start, stop, out)` writes the `(stop - start, n_queries)` products of a block.
+        product: `product(start, stop, out)` writes the `(stop - start, n_queries)` products of a
+            block.
         dtype: of the products, torch.float32 or torch.int32.
         unit, offset, error: `(n_queries,)` float64, see the module.
     """
@@ -65,15 +65,16 @@ class Probe:
             floor: `(n_queries,)` float64, a score that k items are known to reach, or -inf.
 
         Returns:
-            `(query, item, bound)`, each `(n_survivors,)`: positions, and a score that the item cannot exceed.
-            None when so many survive that filtering is not worth its while.
+            `(query, item, bound)`, each `(n_survivors,)`: positions, and a score that the item
+            cannot exceed. None when so many survive that filtering is not worth its while.
         """
         cells, tops = self._tiles(start, stop)
         n_tiles, n_queries = tops.shape
         if n_tiles >= k and np.isneginf(floor).all():
             per = max(1, n_tiles // (GROUPS * k))
-            # Tiles are disjoint, so k tops are the products of k items: a floor for the first block. The k
-            # best of the tops of a few groups of tiles are nearly as high, and found in less time.
+            # Tiles are disjoint, so k tops are the products of k items: a floor for the first
+            # block. The k best of the tops of a few groups of tiles are nearly as high, and found
+            # in less time.
             groups = tops[: n_tiles - n_tiles % per].reshape(-1, per, n_queries).max(axis=1)
             kth = np.partition(groups, len(groups) - k, axis=0)[len(groups) - k]  # (n_queries,)
             floor = kth * self.unit + self.offset - self.error
@@ -92,7 +93,9 @@ class Probe:
         return query, item, bound
 
     def _tiles(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """The products of a block, flat, and the largest of every `TILE` items, `(n_tiles, n_queries)`."""
+        """The products of a block, flat, and the largest of every `TILE` items, `(n_tiles,
+        n_queries)`.
+        """
         length, n_queries = stop - start, len(self.unit)
         n_tiles = -(-length // TILE)
         if self._products is None or self._products.shape[0] < n_tiles * TILE:
@@ -165,14 +168,17 @@ class FloatFilter:
 
 
 class Int8Filter:
-    """An int8 product of centred codes, four times as fast as float32 where the processor multiplies int8.
+    """An int8 product of centred codes, four times as fast as float32 where the processor
+    multiplies int8.
 
-    Rows are x = c + s a + e with the gallery mean c, one step s for all, int8 codes a and a remainder e that
-    is measured; queries are q = t b + f. Then q.x = q.c + s t a.b + q.e + f.(s a), and by Cauchy and Schwarz
+    Rows are x = c + s a + e with the gallery mean c, one step s for all, int8 codes a and a
+    remainder e that is measured; queries are q = t b + f. Then q.x = q.c + s t a.b + q.e + f.(s a),
+    and by Cauchy and Schwarz
 
         |q.x - (q.c + s t a.b)| <= |q| max|e| + |f| max|s a|
 
-    Centring matters: embeddings of one modality share a large mean, which would eat most of the 8 bits.
+    Centring matters: embeddings of one modality share a large mean, which would eat most of the 8
+    bits.
 
     Args:
         items: float32 rows, under cosine or inner product.
@@ -222,7 +228,9 @@ class Int8Filter:
 
 
 def float32_products_may_be_coarse() -> bool:
-    """Whether someone has allowed torch to round the factors of float32 products, to bfloat16 at worst."""
+    """Whether someone has allowed torch to round the factors of float32 products, to bfloat16 at
+    worst.
+    """
     try:
         return torch.get_float32_matmul_precision() != "highest"
     except RuntimeError:  # torch refuses to answer once the newer, per-backend setting was used
@@ -233,8 +241,8 @@ def float32_products_may_be_coarse() -> bool:
 def int8_products_are_fast() -> bool:
     """Whether this processor multiplies int8 natively and torch's int8 product is exact on it.
 
-    Older instruction sets add pairs of products with 16-bit saturation, so the claim is tried on the largest
-    values before it is believed.
+    Older instruction sets add pairs of products with 16-bit saturation, so the claim is tried on
+    the largest values before it is believed.
     """
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     if not (capabilities.get("avx512_vnni") or capabilities.get("avx_vnni")) or not hasattr(

@@ -1,10 +1,11 @@
 """What a score is, to the last bit, whatever blocks, threads or library computed it.
 
-A score is a sum over dimensions, and a float32 matrix product adds in an order that depends on the processor,
-on the BLAS and on where in a block a row stands. Two equal gallery rows can then get scores that differ in
-the last bit, so that "ties go to the smaller id" means nothing. Here a score is *defined*: the products in
-float64 (exact for float32 and int8 factors), added pairwise in a fixed order, rounded once to float32. Every
-step is elementwise IEEE arithmetic, so the bits are the same everywhere, and equal rows have equal scores.
+A score is a sum over dimensions, and a float32 matrix product adds in an order that depends on the
+processor, on the BLAS and on where in a block a row stands. Two equal gallery rows can then get
+scores that differ in the last bit, so that "ties go to the smaller id" means nothing. Here a score
+is *defined*: the products in float64 (exact for float32 and int8 factors), added pairwise in a
+fixed order, rounded once to float32. Every step is elementwise IEEE arithmetic, so the bits are the
+same everywhere, and equal rows have equal scores.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Vectors:
         return np.ones(len(self)) if self.divide else self.lengths
 
     def as_float32(self) -> torch.Tensor:
-        """The rows as float32, divided by their norms where the metric divides: for approximate products."""
+        """The rows as float32, divided by their norms where the metric divides: for approximate
+        products.
+        """
         rows = torch.from_numpy(self.rows).float()
         return rows / torch.from_numpy(self.lengths[:, None]).float() if self.divide else rows
 
@@ -74,8 +77,8 @@ def prepare(
         own: whether the rows must not share memory with `x`, whose owner may write to it later.
 
     Raises:
-        RetrievalInputError: not a finite real matrix of that dimension, a zero row under cosine, or a norm
-            above 1e18, whose square no float32 holds.
+        RetrievalInputError: not a finite real matrix of that dimension, a zero row under cosine, or
+            a norm above 1e18, whose square no float32 holds.
     """
     matrix = as_real_matrix(x, name, dim=dim, allow_empty=allow_empty)
     divide = metric == "cosine" and matrix.dtype == np.int8
@@ -89,7 +92,8 @@ def prepare(
     if lengths.max(initial=0.0) > LARGEST_NORM:
         row = int(lengths.argmax())
         raise RetrievalInputError(
-            f"{name} has norm {lengths[row]:.3g} in row {row}; scale the rows so that none is above 1e18"
+            f"{name} has norm {lengths[row]:.3g} in row {row}; scale the rows so that none is above"
+            " 1e18"
         )
     if not rows.flags.writeable or (own and np.may_share_memory(rows, matrix)):
         rows = rows.copy()  # torch takes no arrays that are read-only
@@ -99,7 +103,8 @@ def prepare(
 def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str) -> np.ndarray:
     """Scores single (query, item) pairs.
 
-        inner product  sum_j q_j x_j        cosine  the same over unit rows        l2  -sum_j (q_j - x_j)^2
+        inner product  sum_j q_j x_j        cosine  the same over unit rows        l2  -sum_j (q_j -
+        x_j)^2
 
     Args:
         queries, items: what `prepare` returned, for the same metric.
@@ -113,7 +118,8 @@ def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str
     query_rows = queries.rows.astype(np.float64)
     sums = np.empty(len(query_at))
     at_once = max(1, TERMS_AT_ONCE // dim)
-    # Buffers that are used again: asking the system for fresh pages takes longer than the arithmetic.
+    # Buffers that are used again: asking the system for fresh pages takes longer than the
+    # arithmetic.
     gathered, q, x = (
         np.empty((at_once, dim), dtype) for dtype in (items.rows.dtype, np.float64, np.float64)
     )
@@ -134,7 +140,8 @@ def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str
 
 
 def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
-    """Scores every query against every item, bit for bit as `score_pairs` does, at the speed of a product.
+    """Scores every query against every item, bit for bit as `score_pairs` does, at the speed of a
+    product.
 
     Returns:
         `(n_queries, n_items)` float32.
@@ -146,7 +153,8 @@ def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
         sums = 2 * sums - squares[0] - squares[1]
         magnitude = _largest_magnitude(queries.lengths[:, None], items.lengths[None, :], metric)
     else:
-        # Tighter than |q||x|, and it pays: features that share no dimension give 0 without any doubt.
+        # Tighter than |q||x|, and it pays: features that share no dimension give 0 without any
+        # doubt.
         magnitude = torch.mm(q.abs_(), x.abs_().T).numpy()
     return _rounded(sums, magnitude, queries, items, *np.indices(sums.shape, sparse=True), metric)
 
@@ -154,7 +162,9 @@ def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
 def score_by_definition(
     queries: Vectors, items: Vectors, query_at, item_at, metric: str
 ) -> np.ndarray:
-    """Float64 sums `(n_pairs,)` added in the order that defines a score, before division and rounding."""
+    """Float64 sums `(n_pairs,)` added in the order that defines a score, before division and
+    rounding.
+    """
     sums = np.empty(len(query_at))
     at_once = max(1, TERMS_AT_ONCE // items.rows.shape[1])
     for start in range(0, len(query_at), at_once):
@@ -177,7 +187,9 @@ def add_in_halves(terms: np.ndarray) -> np.ndarray:
 
 
 def descending(scores: np.ndarray) -> np.ndarray:
-    """int64 numbers within +-2**31 that ascend as float32 scores descend, equal where scores are equal."""
+    """int64 numbers within +-2**31 that ascend as float32 scores descend, equal where scores are
+    equal.
+    """
     bits = (scores + np.float32(0)).view(np.int32)  # -0.0 + 0.0 = 0.0: the two zeros are one score
     ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the patterns of negative floats run backwards
     return (~ascending).astype(np.int64)
@@ -202,8 +214,9 @@ def unpack(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _rounded(sums, magnitude, queries, items, query_at, item_at, metric) -> np.ndarray:
     """Rounds float64 sums that were added in any order to the float32 that the defined order gives.
 
-    Two sums of the same terms t_j differ by at most `2 gamma_d sum_j |t_j|`. Where both ends of that interval
-    round to the same float32 the order cannot matter; the few other pairs are added again, in order.
+    Two sums of the same terms t_j differ by at most `2 gamma_d sum_j |t_j|`. Where both ends of
+    that interval round to the same float32 the order cannot matter; the few other pairs are added
+    again, in order.
 
     Reference: N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 4.2.
     """

@@ -1,6 +1,6 @@
-"""What the index families have in common that faiss computes: metric, threads, order of hits, ids."""
-
-from __future__ import annotations
+"""What the index families have in common that faiss computes: metric, threads, order of hits,
+ids.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -36,9 +36,10 @@ BODY = "index.faiss"
 class FaissIndex(VectorSearchIndex):
     """An index whose vectors faiss holds, as float32 and of unit length under cosine.
 
-    faiss objects are made by their constructors with the metric written out: the constructors default to
-    squared distances, whatever the quantiser, and the factory strings switch on training that no search
-    uses. Training runs in one thread, so that it gives the same index on every machine of a kind.
+    faiss objects are made by their constructors with the metric written out: the constructors
+    default to squared distances, whatever the quantiser, and the factory strings switch on training
+    that no search uses. Training runs in one thread, so that it gives the same index on every
+    machine of a kind.
 
     Relations: a family implements `_make`, `_parameters`, `_count_work` and `_sizes`.
     """
@@ -47,7 +48,9 @@ class FaissIndex(VectorSearchIndex):
 
     @property
     def _compared_by(self) -> str:
-        """The metric by which faiss compares what it holds; families of codes may choose another."""
+        """The metric by which faiss compares what it holds; families of codes may choose
+        another.
+        """
         return self.metric
 
     def _set_up(self) -> None:
@@ -77,7 +80,9 @@ class FaissIndex(VectorSearchIndex):
 
     @abstractmethod
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
-        """The work of the search that has just been done, from what faiss counted since `reset_counters`."""
+        """The work of the search that has just been done, from what faiss counted since
+        `reset_counters`.
+        """
 
     def _made(self, n_train: int) -> faiss.Index:
         index = self._make(n_train)
@@ -168,15 +173,16 @@ class FaissIndex(VectorSearchIndex):
             self._check(self._faiss)
         except RuntimeError as error:  # codes under cosine were once compared by dot product
             raise RetrievalInputError(
-                f"{folder} was saved by a version that compared by another metric: {error}. {REBUILD}"
+                f"{folder} was saved by a version that compared by another metric: {error}."
+                f" {REBUILD}"
             ) from error
 
 
 def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hits as `VectorSearchIndex.search` returns them, from those of faiss, which come best first.
 
-    Rows in which neighbours are equal, which is rare for whole vectors and common for short codes, are
-    sorted again by id. In place.
+    Rows in which neighbours are equal, which is rare for whole vectors and common for short codes,
+    are sorted again by id. In place.
 
     Args:
         scores: `(n_queries, k)` float32, falling within a row.
@@ -186,7 +192,8 @@ def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndar
         scores[ids == NO_ID] = -np.inf
     tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
     if tied.size:
-        # Of what is not there all ids are -1 already, so that its order among itself does not matter.
+        # Of what is not there all ids are -1 already, so that its order among itself does not
+        # matter.
         order = np.lexsort((ids[tied], -scores[tied]), axis=-1)
         ids[tied] = np.take_along_axis(ids[tied], order, axis=1)
     return scores, ids
@@ -197,8 +204,8 @@ def check_points(found: int, centroids: int, what: str, remedy: str) -> None:
     needed = POINTS_PER_CENTROID * centroids
     if found < needed:
         raise RetrievalInputError(
-            f"{what} needs at least {POINTS_PER_CENTROID} x {centroids} = {needed} vectors to train on, "
-            f"got {found}. Give more, or {remedy}"
+            f"{what} needs at least {POINTS_PER_CENTROID} x {centroids} = {needed} vectors to train"
+            f" on, got {found}. Give more, or {remedy}"
         )
 
 
@@ -227,7 +234,9 @@ def set_k_means(
     iterations: int = ITERATIONS,
     spherical: bool = False,
 ) -> None:
-    """Writes out what k-means does: iterations, sample, seed, and whether centroids have unit length."""
+    """Writes out what k-means does: iterations, sample, seed, and whether centroids have unit
+    length.
+    """
     parameters.niter = iterations
     parameters.min_points_per_centroid = POINTS_PER_CENTROID
     parameters.max_points_per_centroid = SAMPLE_PER_CENTROID
@@ -237,7 +246,9 @@ def set_k_means(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Runs faiss, and the BLAS that it calls, in one thread, and gives the others back afterwards."""
+    """Runs faiss, and the BLAS that it calls, in one thread, and gives the others back
+    afterwards.
+    """
     threads = faiss.omp_get_max_threads()
     with threadpool_limits(limits=1):
         faiss.omp_set_num_threads(1)
@@ -251,8 +262,8 @@ def one_thread() -> Iterator[None]:
 def matrix_products() -> Iterator[None]:
     """Lets faiss compare many vectors at once by a matrix product, however short they are.
 
-    By itself it takes them one by one as long as all together have fewer than 128,000 numbers, and k-means of
-    pieces of 8 numbers then takes seven times as long.
+    By itself it takes them one by one as long as all together have fewer than 128,000 numbers, and
+    k-means of pieces of 8 numbers then takes seven times as long.
     """
     before = faiss.cvar.distance_compute_blas_threshold
     faiss.cvar.distance_compute_blas_threshold = 1
@@ -263,7 +274,9 @@ def matrix_products() -> Iterator[None]:
 
 
 def codes_of(index: faiss.IndexFlatCodes) -> np.ndarray:
-    """The codes of an index that keeps them in a row, `(n, code_size)` uint8, without copying them."""
+    """The codes of an index that keeps them in a row, `(n, code_size)` uint8, without copying
+    them.
+    """
     codes = faiss.rev_swig_ptr(index.codes.data(), index.ntotal * index.code_size)
     return codes.reshape(index.ntotal, index.code_size)
 

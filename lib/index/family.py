@@ -1,7 +1,5 @@
 """What a family of indexes implements; what its users call is in `lib.index.base`."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +15,8 @@ from lib.index.saving import Bodies
 class Family(ABC):
     """Abilities and options of a family, and the methods behind those of `VectorSearchIndex`.
 
-    They get arguments that are checked: vectors and queries as `_prepare` returned them, ids that are new,
-    positions that exist, ascending, each once.
+    They get arguments that are checked: vectors and queries as `_prepare` returned them, ids that
+    are new, positions that exist, ascending, each once.
     """
 
     index_type: ClassVar[str]
@@ -55,10 +53,10 @@ class Family(ABC):
         """The border: what the family's other methods get for vectors and queries."""
         return prepare(x, name, self.metric, dim=self.dimension, allow_empty=True, own=own)
 
-    def _check_search(self, options: dict[str, Any]) -> None:  # noqa: B027  most families refuse nothing here
+    def _check_search(self, options: dict[str, Any]) -> None:
         """Refuses search options that this index cannot have, for reasons beyond their ranges."""
 
-    def _finish(self) -> None:  # noqa: B027  most families are ready at once
+    def _finish(self) -> None:
         """What `finish` says; also for search, cost and saving to call, so again and again."""
 
     def _train(self, vectors) -> None:

@@ -1,7 +1,5 @@
 """The exact index: every vector is kept as it is and every query sees all of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import faiss
@@ -31,16 +29,17 @@ from lib.index.saving import (
 class FlatIndex(VectorSearchIndex):
     """Exact search over vectors that are prepared once.
 
-    Float vectors are stored as float32, of unit length under cosine, so that a search is a plain product.
-    int8 vectors stay int8: their products are exact integers, and under cosine the norms divide afterwards.
-    The first `add` decides which of the two the index holds. Large batches of queries use int8 codes of
-    float vectors to skip most of the work; the answer is the same (`lib.index.exact_filters`).
+    Float vectors are stored as float32, of unit length under cosine, so that a search is a plain
+    product. int8 vectors stay int8: their products are exact integers, and under cosine the norms
+    divide afterwards. The first `add` decides which of the two the index holds. Large batches of
+    queries use int8 codes of float vectors to skip most of the work; the answer is the same
+    (`lib.index.exact_filters`).
 
-    On a GPU faiss computes the scores, in float32, so that the last bits differ, and ties at the cut-off go
-    to whom it finds first; searches with `allowed` stay on the CPU.
+    On a GPU faiss computes the scores, in float32, so that the last bits differ, and ties at the
+    cut-off go to whom it finds first; searches with `allowed` stay on the CPU.
 
-    Relations: `lib.index.exact.topk_exact` is the same search without an index; the reference by which the
-    recall of every other family is measured.
+    Relations: `lib.index.exact.topk_exact` is the same search without an index; the reference by
+    which the recall of every other family is measured.
     """
 
     index_type = "Flat"
@@ -56,7 +55,8 @@ class FlatIndex(VectorSearchIndex):
     def _sizes(self) -> dict[str, int]:
         """Besides vectors, 8 n of norms and 8 n of the order of ties.
 
-        Codes that some processors use to search large batches faster are not counted: n d bytes more.
+        Codes that some processors use to search large batches faster are not counted: n d bytes
+        more.
         """
         item = self._parts[0].rows.itemsize if self._parts else 4
         return {
@@ -68,8 +68,9 @@ class FlatIndex(VectorSearchIndex):
     def _add(self, vectors: Vectors, ids: np.ndarray) -> None:
         if self._parts and vectors.rows.dtype != self._parts[0].rows.dtype:
             raise RetrievalInputError(
-                f"the index holds {self._parts[0].rows.dtype} vectors, these are {vectors.rows.dtype}; "
-                f"their scores would not compare. Convert one of them, or use two indexes"
+                f"the index holds {self._parts[0].rows.dtype} vectors, these are"
+                f" {vectors.rows.dtype}; their scores would not compare. Convert one of them, or"
+                " use two indexes"
             )
         self._parts.append(vectors)
         self._gallery = self._copy = None
@@ -153,8 +154,8 @@ class FlatIndex(VectorSearchIndex):
             and (self.metric != "cosine" or divide or np.allclose(norms, 1, atol=1e-5))
         ):
             raise DamagedFileError(
-                f"{folder} does not fit together: the rows have other lengths than {HEADER} says for "
-                f"{self.metric}. {REBUILD}"
+                f"{folder} does not fit together: the rows have other lengths than {HEADER} says"
+                f" for {self.metric}. {REBUILD}"
             )
         if len(rows):
             self._parts = [Vectors(rows, lengths, divide)]

@@ -1,7 +1,5 @@
 """What families that compare a query with the code of every vector have in common."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import faiss
@@ -18,7 +16,9 @@ class FullScan(Reranked):
 
     @abstractmethod
     def _among(self, queries: np.ndarray, positions: np.ndarray) -> tuple[faiss.Index, np.ndarray]:
-        """An index of the codes at those positions alone, since faiss skips none, and the queries for it."""
+        """An index of the codes at those positions alone, since faiss skips none, and the queries
+        for it.
+        """
 
     def _hits(
         self, queries: np.ndarray, k: int, positions: np.ndarray | None

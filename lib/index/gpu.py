@@ -1,7 +1,5 @@
 """Searching on a GPU through faiss, where its build has GPU code and there is one."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import faiss
@@ -17,14 +15,14 @@ def check_gpu() -> None:
     """
     if not hasattr(faiss, "StandardGpuResources"):
         raise RetrievalInputError(
-            f"use_gpu = True needs a faiss with GPU code; faiss {faiss.__version__} as installed has none, "
-            f"as in every wheel of faiss-cpu. Install the conda package faiss-gpu in its place, or leave "
-            f"use_gpu = False"
+            f"use_gpu = True needs a faiss with GPU code; faiss {faiss.__version__} as installed"
+            " has none, as in every wheel of faiss-cpu. Install the conda package faiss-gpu in its"
+            " place, or leave use_gpu = False"
         )
     if faiss.get_num_gpus() == 0:
         raise RetrievalInputError(
-            "use_gpu = True, but faiss sees no GPU: check the driver (nvidia-smi) and CUDA_VISIBLE_DEVICES, "
-            "or leave use_gpu = False"
+            "use_gpu = True, but faiss sees no GPU: check the driver (nvidia-smi) and"
+            " CUDA_VISIBLE_DEVICES, or leave use_gpu = False"
         )
 
 

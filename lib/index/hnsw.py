@@ -1,7 +1,5 @@
 """The hierarchical navigable small world: a graph of neighbours that a query walks along."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 
@@ -16,26 +14,30 @@ EF_SEARCH = 64  # without a choice, and with no more hits to find
 class HNSWIndex(FaissIndex):
     """A best-first walk over a graph whose upper levels are sparse.
 
-    A vector is linked to up to 2 M others at the bottom and M at each level above it that it reaches, which
-    it does with probability M^-l. A query descends greedily to the bottom, then keeps the `ef_search` best
-    seen and follows the links of the best not yet followed, until none of them can improve the list.
+    A vector is linked to up to 2 M others at the bottom and M at each level above it that it
+    reaches, which it does with probability M^-l. A query descends greedily to the bottom, then
+    keeps the `ef_search` best seen and follows the links of the best not yet followed, until none
+    of them can improve the list.
 
     Args:
         links: M.
         ef_construction: length of that list while a vector looks for its neighbours.
-        seed: of the levels. Vectors are added by one thread, so that the graph is the same every time.
-        ef_search: length of the list for queries; max(64, k) when None. A walk with a number below k opens no
-            more vectors than that: less work, less recall, and far below k fewer than k hits, filled up with
-            -inf and -1. A walk can fall short of k at any number where parts of the graph are not linked.
+        seed: of the levels. Vectors are added by one thread, so that the graph is the same every
+            time.
+        ef_search: length of the list for queries; max(64, k) when None. A walk with a number below
+            k opens no more vectors than that: less work, less recall, and far below k fewer than k
+            hits, filled up with -inf and -1. A walk can fall short of k at any number where parts
+            of the graph are not linked.
 
-    Under inner_product hardly anything links to short vectors, and no `ef_search` finds some of them.
+    Under inner_product hardly anything links to short vectors, and no `ef_search` finds some of
+    them.
 
-    Relations: nothing is trained, so vectors of any kind may follow. A vector cannot be removed, since paths
-    to others lead through it: build again, or search with `allowed`, which walks over what it may not find
-    and so returns fewer than k hits when little is allowed.
+    Relations: nothing is trained, so vectors of any kind may follow. A vector cannot be removed,
+    since paths to others lead through it: build again, or search with `allowed`, which walks over
+    what it may not find and so returns fewer than k hits when little is allowed.
 
-    Reference: Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
-    Hierarchical Navigable Small World graphs".
+    Reference: Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search
+    using Hierarchical Navigable Small World graphs".
     """
 
     index_type = "HNSW"
@@ -50,7 +52,8 @@ class HNSWIndex(FaissIndex):
 
     @property
     def bottom_links(self) -> np.ndarray:
-        """`(ntotal, 2 M)` int64, a copy: positions each vector is linked to at the bottom, -1 in free places.
+        """`(ntotal, 2 M)` int64, a copy: positions each vector is linked to at the bottom, -1 in
+        free places.
 
         Links may be set; free places must come last in a row.
         """

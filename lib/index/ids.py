@@ -1,7 +1,5 @@
 """Which id belongs to which position of an index."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
@@ -12,8 +10,8 @@ NO_ID = -1  # stands for "nothing was found", so no vector may be called that
 class IdMap:
     """The ids of an index in the order of adding, and the way back from ids to positions.
 
-    Nothing is stored while the ids are 0, 1, 2, ...; otherwise 8 bytes an id, and at the first look-up 16
-    more, sorted.
+    Nothing is stored while the ids are 0, 1, 2, ...; otherwise 8 bytes an id, and at the first
+    look-up 16 more, sorted.
 
     Args:
         n: how many there are.
@@ -46,7 +44,8 @@ class IdMap:
         """The ids of `n` further vectors as int64: those given, or the next positions when None.
 
         Raises:
-            RetrievalInputError: not one whole number a vector, an id twice, -1, or an id that is taken.
+            RetrievalInputError: not one whole number a vector, an id twice, -1, or an id that is
+                taken.
         """
         if ids is None and self.counted:
             return np.arange(len(self), len(self) + n)
@@ -84,7 +83,8 @@ class IdMap:
         """Sorted distinct positions `(m,)` of ids that the index must hold.
 
         Raises:
-            RetrievalInputError: not a one-dimensional array of whole numbers, or an id that is not held.
+            RetrievalInputError: not a one-dimensional array of whole numbers, or an id that is not
+                held.
         """
         array = np.asarray(ids)
         if array.ndim != 1:
@@ -96,8 +96,8 @@ class IdMap:
         if (found == NO_ID).any():
             missing = array[found == NO_ID]
             raise RetrievalInputError(
-                f"{name} has {missing.size} ids that are not in the index, the first is {missing[0]}; "
-                f"the index holds {len(self)} vectors"
+                f"{name} has {missing.size} ids that are not in the index, the first is"
+                f" {missing[0]}; the index holds {len(self)} vectors"
             )
         return np.sort(found)
 

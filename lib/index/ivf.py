@@ -1,7 +1,5 @@
 """The inverted file: vectors in the cells of k-means, and a query that visits a few of them."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any
@@ -48,7 +46,9 @@ class InvertedFile(FaissIndex):
 
     @property
     def imbalance(self) -> float:
-        """How much longer the list of a random vector is than if all were equal: nlist sum_i (n_i / n)^2."""
+        """How much longer the list of a random vector is than if all were equal: nlist sum_i (n_i /
+        n)^2.
+        """
         return float(self._inverted().invlists.imbalance_factor())
 
     def _inverted(self) -> faiss.IndexIVF:
@@ -131,25 +131,27 @@ class InvertedFile(FaissIndex):
 class IVFIndex(InvertedFile):
     """Exact comparison with the vectors of a few cells.
 
-        cell(x) = argmax_c s(x, c)        hits of q = best k of { x : cell(x) among the nprobe best of q }
+        cell(x) = argmax_c s(x, c)        hits of q = best k of { x : cell(x) among the nprobe best
+        of q }
 
-    A query costs nlist comparisons with centroids and about n nprobe / nlist with vectors, more where cells
-    are unequal (`imbalance`). Scores are exact; what is in no visited cell is not found. Where those cells
-    hold fewer than k vectors, -inf and -1 fill up.
+    A query costs nlist comparisons with centroids and about n nprobe / nlist with vectors, more
+    where cells are unequal (`imbalance`). Scores are exact; what is in no visited cell is not
+    found. Where those cells hold fewer than k vectors, -inf and -1 fill up.
 
     Args:
-        nlist: cells; the power of two at or below min(4 sqrt(n), n / 39) for n training vectors when None.
+        nlist: cells; the power of two at or below min(4 sqrt(n), n / 39) for n training vectors
+            when None.
         seed: of k-means.
         nprobe: cells that a query visits; all of them make it exact search.
 
     Raises:
         RetrievalInputError: fewer than 39 training vectors a cell, or nprobe above nlist.
 
-    Relations: "IVF-PQ" is the same with codes in the lists. Under cosine and inner_product centroids have
-    unit length, or long ones would attract what has no business there.
+    Relations: "IVF-PQ" is the same with codes in the lists. Under cosine and inner_product
+    centroids have unit length, or long ones would attract what has no business there.
 
-    Reference: Sivic and Zisserman 2003, "Video Google"; Jegou, Douze and Schmid 2011, "Product Quantization
-    for Nearest Neighbor Search", section IV.
+    Reference: Sivic and Zisserman 2003, "Video Google"; Jegou, Douze and Schmid 2011, "Product
+    Quantization for Nearest Neighbor Search", section IV.
     """
 
     index_type = "IVF"

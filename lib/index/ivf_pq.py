@@ -1,7 +1,5 @@
 """Product codes in the cells of k-means: the index of very large collections."""
 
-from __future__ import annotations
-
 import faiss
 
 from lib.core.checks import RetrievalInputError
@@ -15,12 +13,13 @@ from lib.index.product_codes import FAST_SCAN_BLOCK, PRODUCT_CODES, RERANK, Prod
 class IVFPQIndex(ProductCodes, InvertedFile):
     """A scan over codes of the vectors in a few cells.
 
-        code of x - c_cell(x), where c is the centroid of its cell        s~(q, x) = s(q, c + decoded code)
+        code of x - c_cell(x), where c is the centroid of its cell        s~(q, x) = s(q, c +
+        decoded code)
 
-    What is coded is the difference from the centroid, which is smaller than the vector and so loses less. A
-    query costs nlist comparisons with centroids and about n nprobe / nlist look-ups in codes. Under cosine
-    scores are 1 - |q - x~|^2 / 2, as of "PQ"; centroids have unit length, so that distances and dot products
-    choose the same cells.
+    What is coded is the difference from the centroid, which is smaller than the vector and so loses
+    less. A query costs nlist comparisons with centroids and about n nprobe / nlist look-ups in
+    codes. Under cosine scores are 1 - |q - x~|^2 / 2, as of "PQ"; centroids have unit length, so
+    that distances and dot products choose the same cells.
 
     Args:
         nlist, nprobe: as of "IVF".
@@ -29,13 +28,14 @@ class IVFPQIndex(ProductCodes, InvertedFile):
     Raises:
         RetrievalInputError: what "IVF" and "PQ" refuse.
 
-    Relations: `index.list_sizes` and `index.imbalance` say how even the cells are. Under l2 and cosine a
-    query adds the M x 256 numbers of a cell (M x 16 with fast_scan) to its own table in every cell that it
-    visits, which inner_product does not need: short lists take up to twice as long, and batches of a fast
-    scan longer. Those numbers, nlist x M x 256 floats, stay in memory, are made again when the index is
-    loaded, and are not counted.
+    Relations: `index.list_sizes` and `index.imbalance` say how even the cells are. Under l2 and
+    cosine a query adds the M x 256 numbers of a cell (M x 16 with fast_scan) to its own table in
+    every cell that it visits, which inner_product does not need: short lists take up to twice as
+    long, and batches of a fast scan longer. Those numbers, nlist x M x 256 floats, stay in memory,
+    are made again when the index is loaded, and are not counted.
 
-    Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search", section IV.
+    Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search",
+    section IV.
     """
 
     index_type = "IVF-PQ"

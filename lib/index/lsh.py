@@ -1,7 +1,5 @@
 """Random hyperplanes: a bit for each side, and as many equal bits as the angle is small."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 
@@ -22,21 +20,23 @@ class LSHIndex(FullScan):
 
         s~(q, x) = cos(pi h / n_bits),     h = #{ i : b_i(q) != b_i(x) }
 
-    Scores estimate the cosine, **whatever the metric is**: signs keep the direction of a vector and nothing
-    of its length. Under inner_product and l2 this finds near directions; re-ranking gives them their scores.
+    Scores estimate the cosine, **whatever the metric is**: signs keep the direction of a vector and
+    nothing of its length. Under inner_product and l2 this finds near directions; re-ranking gives
+    them their scores.
 
     Args:
         n_bits: hyperplanes, a bit of code each.
-        rotate: random orthogonal hyperplanes, or a tight frame where n_bits exceeds the dimension; False
-            takes the signs of the first n_bits coordinates. Making them takes n_bits^3 steps.
+        rotate: random orthogonal hyperplanes, or a tight frame where n_bits exceeds the dimension;
+            False takes the signs of the first n_bits coordinates. Making them takes n_bits^3 steps.
         seed: of the hyperplanes.
-        rerank: k times this many are scored again by whole vectors, which are kept for it; 0 for neither.
+        rerank: k times this many are scored again by whole vectors, which are kept for it; 0 for
+            neither.
 
     Raises:
         RetrievalInputError: more bits than dimensions without rotation.
 
-    Relations: codes are compared with all n, unlike hash tables, which look into few buckets and need many
-    tables for the same recall (`lib.index.from_scratch`).
+    Relations: codes are compared with all n, unlike hash tables, which look into few buckets and
+    need many tables for the same recall (`lib.index.from_scratch`).
 
     Reference: Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms".
     """
@@ -47,14 +47,16 @@ class LSHIndex(FullScan):
     search_known = RERANK
 
     def _check(self, index: faiss.Index) -> None:
-        """Nothing to check: faiss calls the metric l2, but signs are compared by Hamming distance."""
+        """Nothing to check: faiss calls the metric l2, but signs are compared by Hamming
+        distance.
+        """
 
     def _make(self, n_train: int) -> faiss.Index:
         n_bits, rotate = self._options["n_bits"], self._options["rotate"]
         if not rotate and n_bits > self.dimension:
             raise RetrievalInputError(
-                f"n_bits = {n_bits} is more than the {self.dimension} coordinates that have a sign; "
-                f"use at most {self.dimension}, or rotate = True"
+                f"n_bits = {n_bits} is more than the {self.dimension} coordinates that have a sign;"
+                f" use at most {self.dimension}, or rotate = True"
             )
         index = faiss.IndexLSH(
             self.dimension, n_bits, rotate, False

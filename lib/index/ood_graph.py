@@ -1,6 +1,6 @@
-"""Links between what queries want together: a graph over one modality learns the paths of another."""
-
-from __future__ import annotations
+"""Links between what queries want together: a graph over one modality learns the paths of
+another.
+"""
 
 import numpy as np
 
@@ -15,26 +15,28 @@ def link_by_queries(index: VectorSearchIndex, neighbours) -> int:
 
         for each query with neighbours x_1, ..., x_k:   x_1 -> x_j and x_j -> x_1,  j = 2 ... k
 
-    The base of a cross-modal index is linked by the distances between images; a text may lie between
-    images that are far from each other, and no link leads from one to the next. Links that more queries ask
-    for come first. None is taken away, and the index becomes no larger, since a place without a link is
-    stored all the same.
+    The base of a cross-modal index is linked by the distances between images; a text may lie
+    between images that are far from each other, and no link leads from one to the next. Links that
+    more queries ask for come first. None is taken away, and the index becomes no larger, since a
+    place without a link is stored all the same.
 
     Args:
         index: of type "HNSW", with the base in it; it is changed.
-        neighbours: `(n_queries, k)` ids of the exact nearest vectors of training queries, best first.
+        neighbours: `(n_queries, k)` ids of the exact nearest vectors of training queries, best
+            first.
 
     Returns:
         How many links were added.
 
     Raises:
-        RetrievalInputError: another type of index, not two columns of ids, or an id that is not held.
+        RetrievalInputError: another type of index, not two columns of ids, or an id that is not
+            held.
 
-    Relations: a Flat index or `topk_exact` finds the neighbours. Queries must not be those that the index is
-    judged by. `QueryAwareLists` is the same thought for an inverted file.
+    Relations: a Flat index or `topk_exact` finds the neighbours. Queries must not be those that the
+    index is judged by. `QueryAwareLists` is the same thought for an inverted file.
 
-    Reference: after Chen et al. 2024, "RoarGraph: A Projected Bipartite Graph for Efficient Cross-Modal
-    Approximate Nearest Neighbor Search", which builds the whole graph from such pairs.
+    Reference: after Chen et al. 2024, "RoarGraph: A Projected Bipartite Graph for Efficient
+    Cross-Modal Approximate Nearest Neighbor Search", which builds the whole graph from such pairs.
     """
     if not isinstance(index, HNSWIndex):
         raise RetrievalInputError(
@@ -49,7 +51,8 @@ def link_by_queries(index: VectorSearchIndex, neighbours) -> int:
     if (at < 0).any():
         row, column = np.argwhere(at < 0)[0]
         raise RetrievalInputError(
-            f"neighbours has id {neighbours[row, column]} in row {row}, column {column}, which is not held"
+            f"neighbours has id {neighbours[row, column]} in row {row}, column {column}, which is"
+            " not held"
         )
     n, links = index.ntotal, index.bottom_links  # (n, 2 M), -1 where a place is free
     first, other = np.repeat(at[:, 0], at.shape[1] - 1), at[:, 1:].ravel()

@@ -1,6 +1,6 @@
-"""Inverted lists that also hold what queries near them want, against borders drawn for another modality."""
-
-from __future__ import annotations
+"""Inverted lists that also hold what queries near them want, against borders drawn for another
+modality.
+"""
 
 import numpy as np
 
@@ -16,11 +16,12 @@ PAIRS_AT_ONCE = 2**21  # queries x vectors of their lists
 class QueryAwareLists:
     """The lists of an inverted file, in which a vector may stand several times.
 
-        list(c) = { x : cell(x) = c }  and  { x : x is among the neighbours of a training query in cell c }
+        list(c) = { x : cell(x) = c }  and  { x : x is among the neighbours of a training query in
+        cell c }
 
-    The cells are those of the base; a query of another modality lies near their borders, or outside all of
-    them, and its neighbours are spread over more cells than it visits. Copies bring them where such queries
-    look. A vector that stands in several visited lists is compared once.
+    The cells are those of the base; a query of another modality lies near their borders, or outside
+    all of them, and its neighbours are spread over more cells than it visits. Copies bring them
+    where such queries look. A vector that stands in several visited lists is compared once.
 
     Args:
         centroids: `(nlist, d)` numbers.
@@ -32,11 +33,11 @@ class QueryAwareLists:
     Raises:
         RetrievalInputError: other shapes, or a position outside the vectors.
 
-    Relations: without training queries this is `VectorSearchIndex("IVF")`, which is faster: here each search
-    gathers candidates with numpy.
+    Relations: without training queries this is `VectorSearchIndex("IVF")`, which is faster: here
+    each search gathers candidates with numpy.
 
-    Reference: multiple assignment (Jegou, Douze and Schmid 2010, "Improving Bag-of-Features for Large Scale
-    Image Search"), but by what queries want instead of by distance.
+    Reference: multiple assignment (Jegou, Douze and Schmid 2010, "Improving Bag-of-Features for
+    Large Scale Image Search"), but by what queries want instead of by distance.
     """
 
     def __init__(self, centroids, vectors, queries, neighbours, metric: str = "cosine") -> None:
@@ -50,7 +51,8 @@ class QueryAwareLists:
             or len(neighbours) != len(queries)
         ):
             raise RetrievalInputError(
-                f"neighbours must be ({len(queries)}, k) positions, got {neighbours.dtype} {neighbours.shape}"
+                f"neighbours must be ({len(queries)}, k) positions, got {neighbours.dtype}"
+                f" {neighbours.shape}"
             )
         outside = (neighbours < 0) | (neighbours >= n)
         if outside.any():
@@ -83,7 +85,9 @@ class QueryAwareLists:
         self.nprobe = nprobe
 
     def search(self, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k best vectors of the visited lists; arguments and result as for `VectorSearchIndex.search`."""
+        """The k best vectors of the visited lists; arguments and result as for
+        `VectorSearchIndex.search`.
+        """
         asked = prepare(
             queries, "queries", self.metric, dim=self.vectors.rows.shape[1], allow_empty=True
         )

@@ -1,6 +1,6 @@
-"""The options of an index family: what they are called, what they are by default, what they may be."""
-
-from __future__ import annotations
+"""The options of an index family: what they are called, what they are by default, what they may
+be.
+"""
 
 import numbers
 from collections.abc import Callable, Mapping

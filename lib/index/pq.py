@@ -1,7 +1,5 @@
 """Product quantisation: short codes of all vectors, compared with a query by table look-ups."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 
@@ -16,30 +14,35 @@ class PQIndex(FullScan, ProductCodes):
 
         x = (x_1, ..., x_M)   code_m = argmin_j |x_m - c_mj|   s~(q, x) = sum_m s(q_m, c_m code_m)
 
-    Each query makes a table of s(q_m, c_mj), then a vector costs M look-ups. Scores are those of what the
-    codes stand for, so near vectors with equal codes tie; `rerank` corrects the order of the best. Under
-    cosine s is the negative squared distance of unit rows, and a score is 1 + s~ / 2: an estimate of the
-    cosine, and the cosine of q and what the code stands for only where that has length 1.
+    Each query makes a table of s(q_m, c_mj), then a vector costs M look-ups. Scores are those of
+    what the codes stand for, so near vectors with equal codes tie; `rerank` corrects the order of
+    the best. Under cosine s is the negative squared distance of unit rows, and a score is 1 + s~ /
+    2: an estimate of the cosine, and the cosine of q and what the code stands for only where that
+    has length 1.
 
     Args:
-        code_bytes: bytes a vector; M, with 256 centroids each. With fast_scan M is twice that, with 16.
-        rotate: whether a rotation is learnt first that makes the sub-spaces easier to quantise (OPQ). It
-            starts from one that faiss fixes; `seed` is of k-means.
-        fast_scan: tables of 16 entries, rounded to 8 bits, which fit into registers: several times as fast,
-            and less exact. Such an index cannot remove.
+        code_bytes: bytes a vector; M, with 256 centroids each. With fast_scan M is twice that, with
+            16.
+        rotate: whether a rotation is learnt first that makes the sub-spaces easier to quantise
+            (OPQ). It starts from one that faiss fixes; `seed` is of k-means.
+        fast_scan: tables of 16 entries, rounded to 8 bits, which fit into registers: several times
+            as fast, and less exact. Such an index cannot remove.
         seed: of k-means.
-        rerank: k times this many are scored again by whole vectors, which are kept for it; 0 for neither.
+        rerank: k times this many are scored again by whole vectors, which are kept for it; 0 for
+            neither.
 
     Raises:
-        RetrievalInputError: code_bytes that do not divide the dimension (twice code_bytes with fast_scan), or
-            fewer than 39 x 256 training vectors (39 x 16 with fast_scan).
+        RetrievalInputError: code_bytes that do not divide the dimension (twice code_bytes with
+            fast_scan), or fewer than 39 x 256 training vectors (39 x 16 with fast_scan).
 
-    Relations: "IVF-PQ" scans the codes of a few cells. faiss's factory strings train the same codebooks and
-    then spend most of the time on an order of centroids that this search does not use.
+    Relations: "IVF-PQ" scans the codes of a few cells. faiss's factory strings train the same
+    codebooks and then spend most of the time on an order of centroids that this search does not
+    use.
 
-    Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search"; Ge et al.
-    2013, "Optimized Product Quantization"; Andre, Kermarrec and Le Scouarnec 2015, "Cache locality is not
-    enough: high-performance nearest neighbor search with product quantization fast scan".
+    Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search"; Ge
+    et al. 2013, "Optimized Product Quantization"; Andre, Kermarrec and Le Scouarnec 2015, "Cache
+    locality is not enough: high-performance nearest neighbor search with product quantization fast
+    scan".
     """
 
     index_type = "PQ"

@@ -1,6 +1,6 @@
-"""What the families with product codes share: the quantiser's options, a learnt rotation, re-ranking."""
-
-from __future__ import annotations
+"""What the families with product codes share: the quantiser's options, a learnt rotation,
+re-ranking.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ RERANK = {"rerank": whole(0, least=0)}
 class Reranked(FaissIndex):
     """A family of codes that can score the best `rerank` k of them again, by whole vectors.
 
-    Whole vectors are kept where `rerank` is not 0 when the index is made. It may change afterwards; at 0
-    scores are those of the codes.
+    Whole vectors are kept where `rerank` is not 0 when the index is made. It may change afterwards;
+    at 0 scores are those of the codes.
     """
 
     def _set_up(self) -> None:
@@ -46,8 +46,8 @@ class Reranked(FaissIndex):
     def _check_search(self, options: dict[str, Any]) -> None:
         if options.get("rerank") and self._raw is None:
             raise RetrievalInputError(
-                f"rerank = {options['rerank']} needs the vectors themselves, which this index does not keep; "
-                f"make one with rerank = {options['rerank']} from the start"
+                f"rerank = {options['rerank']} needs the vectors themselves, which this index does"
+                f" not keep; make one with rerank = {options['rerank']} from the start"
             )
         super()._check_search(options)
 
@@ -94,9 +94,9 @@ class Reranked(FaissIndex):
 class ProductCodes(Reranked):
     """A family whose vectors become the numbers of centroids in sub-spaces.
 
-    Under cosine, rows and queries have unit length, but x~, what a code stands for, is shorter, and by
-    another amount for every x. A dot product takes that length for similarity. So codes are compared by the
-    squared distance, and scores are
+    Under cosine, rows and queries have unit length, but x~, what a code stands for, is shorter, and
+    by another amount for every x. A dot product takes that length for similarity. So codes are
+    compared by the squared distance, and scores are
 
         1 - |q - x~|^2 / 2 = q . x~ + (1 - |x~|^2) / 2
 
@@ -111,7 +111,8 @@ class ProductCodes(Reranked):
             0, self.dimension, self._options["code_bytes"], fast_scan=self._options["fast_scan"]
         )
         super()._set_up()
-        # faiss 1.15 removes codes from blocks, but mixes what is added next with remains of the last block.
+        # faiss 1.15 removes codes from blocks, but mixes what is added next with remains of the
+        # last block.
         self.can_remove = not self._options["fast_scan"]
 
     @property
@@ -179,7 +180,9 @@ class ProductCodes(Reranked):
         )
 
     def _set_codes(self, index: faiss.Index) -> None:
-        """k-means of the sub-spaces; no annealing of their order, which only Hamming filters would use."""
+        """k-means of the sub-spaces; no annealing of their order, which only Hamming filters would
+        use.
+        """
         set_k_means(index.pq.cp, self._options["seed"], iterations=ITERATIONS)
         if not self._options["fast_scan"]:
             index.do_polysemous_training = False

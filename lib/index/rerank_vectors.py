@@ -1,7 +1,5 @@
 """Whole vectors beside their codes, to score again the few that the codes found."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 
@@ -32,8 +30,8 @@ def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.nda
     with np.errstate(over="ignore"):
         rows = np.ascontiguousarray(matrix, np.float32)
     squares = np.einsum("ij,ij->i", rows, rows)
-    # Searches must not wait for checks in float64: they are for rows that are odd, and to say how. What is
-    # not a number fails every comparison.
+    # Searches must not wait for checks in float64: they are for rows that are odd, and to say how.
+    # What is not a number fails every comparison.
     ordinary = bool(
         len(rows) and SAFE_SQUARES[0] < squares.min() and squares.max() < SAFE_SQUARES[1]
     )
@@ -85,8 +83,8 @@ class RawVectors:
             metric: of `lib.index.exact_scores.METRICS`.
 
         Returns:
-            `(scores, positions)`, float32 and int64, both `(n_queries, k)`, best first; position -1, with any
-            score, at the end of a row that had fewer candidates.
+            `(scores, positions)`, float32 and int64, both `(n_queries, k)`, best first; position
+            -1, with any score, at the end of a row that had fewer candidates.
         """
         n_queries, m = candidates.shape
         rows = self.rows

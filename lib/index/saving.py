@@ -35,7 +35,9 @@ Bodies = Mapping[
 
 
 class Tally:
-    """A stream that counts and hashes what is written to it, and passes it on if there is somewhere to."""
+    """A stream that counts and hashes what is written to it, and passes it on if there is somewhere
+    to.
+    """
 
     def __init__(self, onward: BinaryIO | None = None) -> None:
         self.size, self.sha256, self.onward = 0, hashlib.sha256(), onward
@@ -50,7 +52,9 @@ class Tally:
 
 
 def save_index(index: VectorSearchIndex, folder: Path) -> str:
-    """Writes the folder whole or not at all; returns the SHA-256 of its header, which holds the others."""
+    """Writes the folder whole or not at all; returns the SHA-256 of its header, which holds the
+    others.
+    """
     if not index.is_trained:
         raise RetrievalInputError(
             "the index has learnt nothing that could be saved: call train first"
@@ -121,11 +125,14 @@ def load_index(cls, folder: Path, memory_map: bool, use_gpu: bool) -> VectorSear
 def check_held(
     path: str | os.PathLike, found: Mapping[str, object], expected: Mapping[str, object]
 ) -> None:
-    """Refuses parts of an index, in files or in one, that do not belong together: the first that differs."""
+    """Refuses parts of an index, in files or in one, that do not belong together: the first that
+    differs.
+    """
     for name, value in found.items():
         if value != expected[name]:
             raise DamagedFileError(
-                f"{path} does not fit together: {name} is {value}, expected {expected[name]}. {REBUILD}"
+                f"{path} does not fit together: {name} is {value}, expected {expected[name]}."
+                f" {REBUILD}"
             )
 
 
@@ -143,8 +150,11 @@ def array_writer(array: np.ndarray) -> Callable[[BinaryIO], object]:
 
 
 def read_array(path: Path, memory_map: bool) -> np.ndarray:
-    """The array of a file; mapped, pages are read when they are used, and what is written stays in memory."""
-    # torch takes no array that is read-only: mode "c" keeps writes, which nobody makes, out of the file.
+    """The array of a file; mapped, pages are read when they are used, and what is written stays in
+    memory.
+    """
+    # torch takes no array that is read-only: mode "c" keeps writes, which nobody makes, out of the
+    # file.
     with reading(path, "no .npy file of plain numbers", REBUILD):
         return np.load(path, mmap_mode="c" if memory_map else None, allow_pickle=False)
 
@@ -160,5 +170,6 @@ def _verify(path: Path, digest: str) -> None:
     found = sha256_of(path)
     if found != digest:
         raise DamagedFileError(
-            f"{path} is damaged: its SHA-256 is {found[:12]}..., {HEADER} says {digest[:12]}.... {REBUILD}"
+            f"{path} is damaged: its SHA-256 is {found[:12]}..., {HEADER} says {digest[:12]}...."
+            f" {REBUILD}"
         )

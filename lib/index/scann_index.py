@@ -1,6 +1,6 @@
-"""ScaNN: cells, 4-bit codes that spare the direction of the query, and re-ranking, by Google's library."""
-
-from __future__ import annotations
+"""ScaNN: cells, 4-bit codes that spare the direction of the query, and re-ranking, by Google's
+library.
+"""
 
 import os
 import re
@@ -39,32 +39,34 @@ SAMPLE = 100_000  # vectors that k-means of cells and of blocks looks at; the li
 class ScaNNIndex(VectorSearchIndex):
     """A scan over score-aware codes in a few cells, then whole vectors for the best of them.
 
-        code of x = argmin over codewords c of  h |r parallel to x|^2 + |r orthogonal to x|^2,   r = x - c
+        code of x = argmin over codewords c of  h |r parallel to x|^2 + |r orthogonal to x|^2,   r =
+        x - c
 
-    Queries whose score with x is high are nearly parallel to x, so an error along x changes those scores
-    most; h > 1 grows with the threshold, and at 0 this is product quantisation.
+    Queries whose score with x is high are nearly parallel to x, so an error along x changes those
+    scores most; h > 1 grows with the threshold, and at 0 this is product quantisation.
 
-    It learns from the very vectors it holds, when `finish` is called or when it is first searched or saved,
-    and takes no others afterwards. The library counts no work and takes no seed: built twice in a process
-    with one thread it gives the same hits, but in another process others, so its recall is known only up to
-    that spread. It is always built in one thread.
+    It learns from the very vectors it holds, when `finish` is called or when it is first searched
+    or saved, and takes no others afterwards. The library counts no work and takes no seed: built
+    twice in a process with one thread it gives the same hits, but in another process others, so its
+    recall is known only up to that spread. It is always built in one thread.
 
     Args:
         n_leaves: cells; the square root of n when None, or n / 39 where that is less.
         dims_per_block: dimensions that share a code of 4 bits.
         anisotropic_threshold: cosine of the angle within which queries count, from 0 up to 1.
         leaves_to_search: cells that a query visits.
-        rerank: k times this many are scored again by whole vectors; at 0 none are, and none are kept, which
-            is settled when the index is made.
+        rerank: k times this many are scored again by whole vectors; at 0 none are, and none are
+            kept, which is settled when the index is made.
 
     Raises:
-        RetrievalInputError: the package is not there, vectors after the index was built, fewer than 39 of
-            them a cell or than 39 x 16.
+        RetrievalInputError: the package is not there, vectors after the index was built, fewer than
+            39 of them a cell or than 39 x 16.
 
-    Relations: the nearest in faiss is "IVF-PQ" with fast_scan and rerank, whose codes weigh errors in all
-    directions alike.
+    Relations: the nearest in faiss is "IVF-PQ" with fast_scan and rerank, whose codes weigh errors
+    in all directions alike.
 
-    Reference: Guo et al. 2020, "Accelerating Large-Scale Inference with Anisotropic Vector Quantization".
+    Reference: Guo et al. 2020, "Accelerating Large-Scale Inference with Anisotropic Vector
+    Quantization".
     """
 
     index_type = "ScaNN"
@@ -88,8 +90,9 @@ class ScaNNIndex(VectorSearchIndex):
     def _check_search(self, options: dict[str, Any]) -> None:
         if "rerank" in options and bool(options["rerank"]) != bool(self._options["rerank"]):
             raise RetrievalInputError(
-                f"rerank = {options['rerank']}, but this index was made with {self._options['rerank']}; "
-                f"whether it keeps whole vectors is settled then. Make another index"
+                f"rerank = {options['rerank']}, but this index was made with"
+                f" {self._options['rerank']}; whether it keeps whole vectors is settled then. Make"
+                " another index"
             )
         if self._searcher is not None and "leaves_to_search" in options:
             check_at_most(
@@ -100,8 +103,8 @@ class ScaNNIndex(VectorSearchIndex):
     def _add(self, vectors: np.ndarray, ids: np.ndarray) -> None:
         if self._searcher is not None:
             raise RetrievalInputError(
-                "this ScaNN index is built: it has learnt from the vectors it holds and takes no others. Add "
-                "everything before the first search, or make a new index"
+                "this ScaNN index is built: it has learnt from the vectors it holds and takes no"
+                " others. Add everything before the first search, or make a new index"
             )
         self._parts.append(vectors)
 
@@ -212,9 +215,9 @@ def scann_library() -> ModuleType:
         from scann.scann_ops.py import scann_ops_pybind
     except ImportError as error:
         raise RetrievalInputError(
-            "index type 'ScaNN' needs the package scann, which exists for Linux only: "
-            "pip install 'crossmodal-retrieval[ann]'. The nearest without it is index type 'IVF-PQ' with "
-            "fast_scan = True and rerank = 10"
+            "index type 'ScaNN' needs the package scann, which exists for Linux only: pip install"
+            " 'crossmodal-retrieval[ann]'. The nearest without it is index type 'IVF-PQ' with"
+            " fast_scan = True and rerank = 10"
         ) from error
     return scann_ops_pybind
 

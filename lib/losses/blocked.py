@@ -1,7 +1,5 @@
 """Logits in tiles: what the blocked losses share, so that no (B, M) matrix ever exists."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -16,9 +14,9 @@ def blocks(length: int, size: int) -> list[slice]:
 class LogitTiles:
     """The logits scale <q_i, k_j> + bias, one square tile at a time.
 
-    A tile of 512 x 512 stays in a core's cache from the product to its last use; a whole (B, M) matrix would
-    travel to memory and back with each operation on it. So all tiles are written into the same memory: one is
-    valid until the next is asked for.
+    A tile of 512 x 512 stays in a core's cache from the product to its last use; a whole (B, M)
+    matrix would travel to memory and back with each operation on it. So all tiles are written into
+    the same memory: one is valid until the next is asked for.
 
     Args:
         query: (B, d).
@@ -69,14 +67,17 @@ class LogitTiles:
 
 
 def on_diagonal(rows: slice, columns: slice) -> bool:
-    """Whether a tile holds the cells (i, i) of its rows; tiles are square, so it holds all or none."""
+    """Whether a tile holds the cells (i, i) of its rows; tiles are square, so it holds all or
+    none.
+    """
     return rows.start == columns.start
 
 
 def refuse_second_derivative(
     what: str = "with block_size a loss", remedy: str = "leave block_size out"
 ) -> None:
-    """Called first in a backward pass: gradients are on there only where it is to be differentiated itself.
+    """Called first in a backward pass: gradients are on there only where it is to be differentiated
+    itself.
 
     Autograd would take what is accumulated in place for a constant, without a word.
 

@@ -1,6 +1,6 @@
-"""InfoNCE without the (B, M) matrix: log-sum-exp merged over tiles, tiles computed again in backward."""
-
-from __future__ import annotations
+"""InfoNCE without the (B, M) matrix: log-sum-exp merged over tiles, tiles computed again in
+backward.
+"""
 
 import math
 
@@ -16,12 +16,12 @@ class BlockedInfoNCE(torch.autograd.Function):
         forward:   row_i = log sum_j exp(s_ij),  column_j = log sum_i exp(s_ij),  merged over tiles
         backward:  dL/ds_ij = [ exp(s_ij - row_i) + exp(s_ij - column_j) - target_ij ] / n
 
-    It takes four matrix products, one more than with all logits stored, and is still the faster of the two on
-    large batches: what the products and exponentials read lies in cache.
+    It takes four matrix products, one more than with all logits stored, and is still the faster of
+    the two on large batches: what the products and exponentials read lies in cache.
 
-    `apply(query, key, scale, rows, columns, same, positives, block_size)`: embeddings (B, d) and (M, d) and a
-    0-d scale of one dtype; whether queries look for keys (`rows`) and keys for queries (`columns`, with
-    M = B); masks as in `infonce_loss`, which checks all of it.
+    `apply(query, key, scale, rows, columns, same, positives, block_size)`: embeddings (B, d) and
+    (M, d) and a 0-d scale of one dtype; whether queries look for keys (`rows`) and keys for queries
+    (`columns`, with M = B); masks as in `infonce_loss`, which checks all of it.
     """
 
     @staticmethod

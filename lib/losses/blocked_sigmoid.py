@@ -1,6 +1,6 @@
-"""The sigmoid loss without the (B, M) matrix: tiles are independent, so one pass gives the gradient too."""
-
-from __future__ import annotations
+"""The sigmoid loss without the (B, M) matrix: tiles are independent, so one pass gives the gradient
+too.
+"""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,17 @@ from lib.losses.blocked import LogitTiles, on_diagonal, refuse_second_derivative
 
 
 class BlockedSigmoid(torch.autograd.Function):
-    """The sum of the sigmoid loss over all pairs and its exact gradient, in O(block_size^2 + B d) memory.
+    """The sum of the sigmoid loss over all pairs and its exact gradient, in O(block_size^2 + B d)
+    memory.
 
         L = sum_ij softplus(-z_ij s_ij),    dL/ds_ij = -z_ij sigmoid(-z_ij s_ij)
 
-    A softmax needs its whole row before any gradient; here each cell has its own, so the forward pass
-    accumulates the gradient from the tile it holds and nothing is computed twice.
+    A softmax needs its whole row before any gradient; here each cell has its own, so the forward
+    pass accumulates the gradient from the tile it holds and nothing is computed twice.
 
-    `apply(query, key, scale, bias, positives, block_size, with_gradient)`: embeddings (B, d) and (M, d), 0-d
-    scale and bias, all of one dtype; `positives` as in `sigmoid_loss`, which checks all of it;
-    `with_gradient`: whether a backward pass can follow.
+    `apply(query, key, scale, bias, positives, block_size, with_gradient)`: embeddings (B, d) and
+    (M, d), 0-d scale and bias, all of one dtype; `positives` as in `sigmoid_loss`, which checks all
+    of it; `with_gradient`: whether a backward pass can follow.
     """
 
     @staticmethod
@@ -28,7 +29,8 @@ class BlockedSigmoid(torch.autograd.Function):
         )
         grad_query = torch.zeros_like(query) if needs_query or needs_scale else None
         grad_key = torch.zeros_like(key) if needs_key else None
-        # Sums by row: thousands of single numbers on the heap would keep freed tiles from being used again.
+        # Sums by row: thousands of single numbers on the heap would keep freed tiles from being
+        # used again.
         losses, slopes = query.new_zeros(len(query)), query.new_zeros(len(query))  # (B,)
         with torch.autocast(query.device.type, enabled=False):
             tiles = LogitTiles(query, key, scale, block_size, bias)
@@ -68,9 +70,10 @@ def _softplus_sums_and_sigmoid_(x: Tensor, spare: Tensor) -> Tensor:
 
         sum_j softplus(x_j) = sum_j max(x_j, 0) + log prod_j (1 + e_j),    e_j = exp(-|x_j|)
 
-    The product is taken of pairs, (1 + a)(1 + b) = 1 + (a + b + a b), and what it is above 1 is what is kept:
-    with bias -10 nearly all e are tiny, and 1 + e would lose their digits. Six rounds leave one logarithm
-    for 64 cells and a product of at most 2^64; the logarithm is by far the slowest of these functions.
+    The product is taken of pairs, (1 + a)(1 + b) = 1 + (a + b + a b), and what it is above 1 is
+    what is kept: with bias -10 nearly all e are tiny, and 1 + e would lose their digits. Six rounds
+    leave one logarithm for 64 cells and a product of at most 2^64; the logarithm is by far the
+    slowest of these functions.
     """
     positive_part = torch.clamp(x, min=0, out=spare).sum(dim=1)
     above_one = torch.abs(x, out=spare).neg_().exp_()

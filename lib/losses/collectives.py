@@ -1,9 +1,8 @@
-"""What processes say to each other: everyone's rows with their gradient, one's neighbour's rows, means.
+"""What processes say to each other: everyone's rows with their gradient, one's neighbour's rows,
+means.
 
 Without a process group there is one process, and these functions return what they are given.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable
 
@@ -24,9 +23,11 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def check_same_shape(tensor: Tensor, name: str) -> None:
-    """Refuses a shape that differs between processes, in all of them alike, so that none is left waiting.
+    """Refuses a shape that differs between processes, in all of them alike, so that none is left
+    waiting.
 
-    Collectives of unequal shapes hang or read foreign memory, so the few numbers of the shape travel first.
+    Collectives of unequal shapes hang or read foreign memory, so the few numbers of the shape
+    travel first.
     """
     rank, world = rank_and_world()
     own = torch.tensor(tensor.shape, device=tensor.device)
@@ -34,8 +35,8 @@ def check_same_shape(tensor: Tensor, name: str) -> None:
     if len(set(found)) > 1:
         by_rank = [*found[world - rank :], *found[: world - rank]]
         raise RetrievalInputError(
-            f"{name} must have the same shape in every process, got {by_rank} by rank; drop the last, "
-            f"incomplete batch"
+            f"{name} must have the same shape in every process, got {by_rank} by rank; drop the"
+            " last, incomplete batch"
         )
 
 
@@ -71,14 +72,15 @@ class _GatherOwnFirst(torch.autograd.Function):
 def gather_own_first(rows: Tensor) -> Tensor:
     """The rows of all processes, one's own first, with gradients that go back to their owners.
 
-    One's own first keeps the right key of query i in row i, so a loss that takes more keys than queries works
-    across processes as it is:
+    One's own first keeps the right key of query i in row i, so a loss that takes more keys than
+    queries works across processes as it is:
 
         mined_triplet_loss(query_emb, gather_own_first(key_emb), mining="hard")
 
     Args:
-        rows: (b, ...), the same shape in all processes. Half precision becomes float32, so that gradients are
-            not rounded before they are added over processes; integers, such as ids, stay what they are.
+        rows: (b, ...), the same shape in all processes. Half precision becomes float32, so that
+            gradients are not rounded before they are added over processes; integers, such as ids,
+            stay what they are.
 
     Returns:
         (W b, ...): rows of this process, of the next, and so on round.
@@ -86,8 +88,8 @@ def gather_own_first(rows: Tensor) -> Tensor:
     Raises:
         RetrievalInputError: no rows, or a shape that differs between processes.
 
-    Relations: a gather without gradient gives the same loss, but drops what other processes' queries want of
-    one's keys: a gradient in another direction.
+    Relations: a gather without gradient gives the same loss, but drops what other processes'
+    queries want of one's keys: a gradient in another direction.
     """
     check_tensor(rows, "rows", dtype=getattr(rows, "dtype", None))
     if rows.ndim == 0 or len(rows) == 0:
@@ -101,7 +103,9 @@ def gather_own_first(rows: Tensor) -> Tensor:
 
 
 class _PassOn(torch.autograd.Function):
-    """Forward: one's rows to the next process, the previous one's here. Backward: the other way round."""
+    """Forward: one's rows to the next process, the previous one's here. Backward: the other way
+    round.
+    """
 
     @staticmethod
     def forward(ctx, rows: Tensor) -> Tensor:
@@ -124,7 +128,8 @@ def _shift(rows: Tensor, step: int) -> Tensor:
 
 
 def pass_on(rows: Tensor) -> Tensor:
-    """The previous process's rows, for one's own, which go to the next; gradients go back the same way.
+    """The previous process's rows, for one's own, which go to the next; gradients go back the same
+    way.
 
     Args:
         rows: (b, ...), the same shape in all processes.
@@ -136,13 +141,14 @@ def pass_on(rows: Tensor) -> Tensor:
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Replaces each gradient by its mean over processes, as DistributedDataParallel does in backward.
+    """Replaces each gradient by its mean over processes, as DistributedDataParallel does in
+    backward.
 
     For what is learnt outside such a wrapper, and after `grad_cache_step`.
 
     Args:
-        parameters: the same in all processes, in the same order. One that needs a gradient and has none in
-            this process counts as 0.
+        parameters: the same in all processes, in the same order. One that needs a gradient and has
+            none in this process counts as 0.
     """
     _, world = rank_and_world()
     for parameter in parameters:

@@ -1,7 +1,5 @@
 """Decorrelation: coordinates that all say the same are one coordinate."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -14,29 +12,31 @@ def decorrelation_loss(emb: Tensor) -> Tensor:
 
         L = 1/d sum_{j != k} r_jk^2,    r = correlation matrix of the batch's coordinates
 
-    A contrastive loss is content with few directions once they tell the batch apart, and small networks stay
-    there (dimensional collapse). This term asks the coordinates to differ.
+    A contrastive loss is content with few directions once they tell the batch apart, and small
+    networks stay there (dimensional collapse). This term asks the coordinates to differ.
 
     Args:
         emb: (B, d) embeddings, not normalised by row. Half precision is computed in float32.
 
     Returns:
-        0-d loss: 0 for uncorrelated coordinates, d - 1 where all are copies of one. With B <= d it cannot
-        reach 0: random embeddings give about (d - 1) / (B - 1).
+        0-d loss: 0 for uncorrelated coordinates, d - 1 where all are copies of one. With B <= d it
+        cannot reach 0: random embeddings give about (d - 1) / (B - 1).
 
     Raises:
         RetrievalInputError: not (B, d) with B >= 2 and d >= 2, or integers.
 
-    Relations: an addition to a contrastive loss, never a loss of its own; it does not know which rows belong
-    together. Matryoshka training alone does not prevent the collapse.
+    Relations: an addition to a contrastive loss, never a loss of its own; it does not know which
+    rows belong together. Matryoshka training alone does not prevent the collapse.
 
-    Reference: the covariance term of Bardes, Ponce and LeCun 2022, "VICReg", on standardised coordinates,
-    which makes it the redundancy term of Zbontar et al. 2021, "Barlow Twins", within one view.
+    Reference: the covariance term of Bardes, Ponce and LeCun 2022, "VICReg", on standardised
+    coordinates, which makes it the redundancy term of Zbontar et al. 2021, "Barlow Twins", within
+    one view.
     """
     check_tensor(emb, "emb")
     if emb.ndim != 2 or min(emb.shape) < 2:
         raise RetrievalInputError(
-            f"expected floating point (B, d) with B and d at least 2, got {emb.dtype} {tuple(emb.shape)}"
+            f"expected floating point (B, d) with B and d at least 2, got {emb.dtype}"
+            f" {tuple(emb.shape)}"
         )
     with torch.autocast(emb.device.type, enabled=False):
         emb = emb.to(torch.promote_types(emb.dtype, torch.float32))

@@ -1,16 +1,16 @@
 """The losses over several processes: each keeps its own pairs, all of them are negatives.
 
-Every one of W processes holds b pairs and computes its share of the loss of the full batch of B = W b pairs:
+Every one of W processes holds b pairs and computes its share of the loss of the full batch of B = W
+b pairs:
 
     mean over processes of the values    = the loss of the full batch in one process
     mean over processes of the gradients = its gradient, for encoders, temperature and bias alike
 
-The second mean is what DistributedDataParallel takes, and `average_gradients` where it is not used. Without a
-process group W is 1, and each function is the loss it is named after, so one script serves both. Check a
-machine with `torchrun --standalone --nproc_per_node 2 -m lib.losses.distributed_check`.
+The second mean is what DistributedDataParallel takes, and `average_gradients` where it is not used.
+Without a process group W is 1, and each function is the loss it is named after, so one script
+serves both. Check a machine with `torchrun --standalone --nproc_per_node 2 -m
+lib.losses.distributed_check`.
 """
-
-from __future__ import annotations
 
 import torch
 from torch import Tensor
@@ -49,18 +49,19 @@ def distributed_infonce_loss(
         query_emb: (b, d), unit rows, b >= 2; b is the same in all processes.
         key_emb: (b, d), unit rows; key i belongs to query i.
         temperature, direction, block_size: as of `infonce_loss`.
-        ids: (b,) integers; pairs with equal ids, wherever they are, are right for each other, and so leave
-            each other's denominator (`same` of `infonce_loss`).
+        ids: (b,) integers; pairs with equal ids, wherever they are, are right for each other, and
+            so leave each other's denominator (`same` of `infonce_loss`).
 
     Returns:
         0-d share; its mean over processes is the loss of the full batch.
 
     Raises:
-        RetrievalInputError: what `infonce_loss` refuses, and batches that differ in size between processes.
+        RetrievalInputError: what `infonce_loss` refuses, and batches that differ in size between
+            processes.
 
-    Relations: open_clip's `ClipLoss` with `local_loss` and `gather_with_grad`: O(b B) logits a process, or
-    O(block_size^2) with blocks. Its default (neither flag) gives encoders 1/W of the gradient and the
-    temperature all of it; `local_loss` alone gives encoders a wrong direction.
+    Relations: open_clip's `ClipLoss` with `local_loss` and `gather_with_grad`: O(b B) logits a
+    process, or O(block_size^2) with blocks. Its default (neither flag) gives encoders 1/W of the
+    gradient and the temperature all of it; `local_loss` alone gives encoders a wrong direction.
 
     Reference: Radford et al. 2021, section 2.5.
     """
@@ -85,13 +86,14 @@ def distributed_mnr_loss(
     *,
     block_size: int | None = None,
 ) -> Tensor:
-    """This process's share of `mnr_loss` over the anchors, positives and negatives of all processes.
+    """This process's share of `mnr_loss` over the anchors, positives and negatives of all
+    processes.
 
     Args:
         anchor: (b, d), unit rows, b >= 2; b is the same in all processes.
         positive: (b, d), unit rows; row i belongs to anchor i.
-        negatives: (K, d) or (b, K, d), unit rows, of this process; K is the same in all. Every anchor sees
-            those of all processes.
+        negatives: (K, d) or (b, K, d), unit rows, of this process; K is the same in all. Every
+            anchor sees those of all processes.
         scale, block_size: as of `mnr_loss`.
 
     Returns:
@@ -122,25 +124,30 @@ def distributed_sigmoid_loss(
     ids: Tensor | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """This process's share of `sigmoid_loss` over the pairs of all processes, keys going round a ring.
+    """This process's share of `sigmoid_loss` over the pairs of all processes, keys going round a
+    ring.
 
-        L_r = -1/b sum_{i on r} sum_j log sigmoid(z_ij s_ij),    z_ij = +1 where key j is right for i, else -1
+        L_r = -1/b sum_{i on r} sum_j log sigmoid(z_ij s_ij),    z_ij = +1 where key j is right for
+        i, else -1
 
     Args:
-        query_emb: (b, d), unit rows, b >= 2; b is the same in all processes. Queries stay where they are.
-        key_emb: (b, d), unit rows; key i belongs to query i. Blocks of keys take W - 1 steps to the next
-            process, and their gradients come back the same way.
+        query_emb: (b, d), unit rows, b >= 2; b is the same in all processes. Queries stay where
+            they are.
+        key_emb: (b, d), unit rows; key i belongs to query i. Blocks of keys take W - 1 steps to the
+            next process, and their gradients come back the same way.
         temperature, bias, block_size: as of `sigmoid_loss`.
-        ids: (b,) integers; pairs with equal ids, wherever they are, are right for each other: z = +1.
+        ids: (b,) integers; pairs with equal ids, wherever they are, are right for each other: z =
+            +1.
 
     Returns:
         0-d share; its mean over processes is the loss of the full batch.
 
     Raises:
-        RetrievalInputError: what `sigmoid_loss` refuses, and batches that differ in size between processes.
+        RetrievalInputError: what `sigmoid_loss` refuses, and batches that differ in size between
+            processes.
 
-    Relations: the entries of the matrix are independent, so no process needs a row at once: b x b logits at a
-    time where InfoNCE needs b x B.
+    Relations: the entries of the matrix are independent, so no process needs a row at once: b x b
+    logits at a time where InfoNCE needs b x B.
 
     Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", section 3.3.
     """

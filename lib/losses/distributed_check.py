@@ -1,12 +1,11 @@
-"""Whether the losses over several processes are right on this machine: value and gradient, measured.
+"""Whether the losses over several processes are right on this machine: value and gradient,
+measured.
 
     torchrun --standalone --nproc_per_node 2 -m lib.losses.distributed_check
 
-Each process takes its share of one seeded batch through DistributedDataParallel; the reference is the full
-batch in one process. It uses nccl where there are GPUs and gloo where there are none.
+Each process takes its share of one seeded batch through DistributedDataParallel; the reference is
+the full batch in one process. It uses nccl where there are GPUs and gloo where there are none.
 """
-
-from __future__ import annotations
 
 import copy
 import os
@@ -124,8 +123,8 @@ def differences(
         n_per_process: pairs in each process.
 
     Returns:
-        {"loss": |mean over processes - reference|, and for each parameter the largest difference of an entry
-        of the gradient that DistributedDataParallel averaged}; equal in all processes.
+        {"loss": |mean over processes - reference|, and for each parameter the largest difference of
+        an entry of the gradient that DistributedDataParallel averaged}; equal in all processes.
     """
     device = (
         torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else "cpu"
@@ -151,7 +150,9 @@ def differences(
 
 
 def main(tolerance: float = 1e-12) -> int:
-    """Prints the largest differences of each case, from the first process; 1 where one is too large."""
+    """Prints the largest differences of each case, from the first process; 1 where one is too
+    large.
+    """
     gpu = torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -1,7 +1,5 @@
 """A batch larger than memory: the loss sees all embeddings, the encoders one chunk at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -73,8 +71,8 @@ def _check(encoders: Sequence[Callable], inputs: Sequence[Batch]) -> None:
         for name, part in module.named_modules() if isinstance(module, nn.Module) else ():
             if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training:
                 raise RetrievalInputError(
-                    f"batch norm {name!r} is in training mode: it would normalise by chunk, and count each "
-                    f"twice. Put it in eval mode, or use a norm within rows"
+                    f"batch norm {name!r} is in training mode: it would normalise by chunk, and"
+                    " count each twice. Put it in eval mode, or use a norm within rows"
                 )
 
 
@@ -85,35 +83,41 @@ def grad_cache_step(
     *,
     chunk_size: int,
 ) -> Tensor:
-    """Adds to `.grad` what `loss_fn(*embeddings).backward()` would, with one chunk of activations in memory.
+    """Adds to `.grad` what `loss_fn(*embeddings).backward()` would, with one chunk of activations
+    in memory.
 
     With z = f(x) the embeddings of the whole batch, chunk C at a time:
 
-        1. z without a graph          2. g = dL/dz, once, over all z          3. sum_C d<f(x_C), g_C>/dtheta
+        1. z without a graph          2. g = dL/dz, once, over all z          3. sum_C d<f(x_C),
+          g_C>/dtheta
 
     Args:
-        encoders: called with a chunk of their input each; return (rows, d). The same one may come twice.
-        inputs: one per encoder: a tensor with rows along its first axis, or a list, tuple or dict of them,
-            on the encoder's device. They may differ in rows.
-        loss_fn: called once with the embeddings, one (B, d) per encoder; returns a 0-d loss. What is learnt
-            inside it, such as a temperature, gets its gradient here.
+        encoders: called with a chunk of their input each; return (rows, d). The same one may come
+            twice.
+        inputs: one per encoder: a tensor with rows along its first axis, or a list, tuple or dict
+            of them, on the encoder's device. They may differ in rows.
+        loss_fn: called once with the embeddings, one (B, d) per encoder; returns a 0-d loss. What
+            is learnt inside it, such as a temperature, gets its gradient here.
         chunk_size: rows whose activations are held at a time; need not divide B.
 
     Returns:
-        0-d loss, detached. Gradients are added to `.grad`; clearing them and the optimizer's step are yours.
+        0-d loss, detached. Gradients are added to `.grad`; clearing them and the optimizer's step
+        are yours.
 
     Raises:
-        RetrievalInputError: another number of inputs than of encoders, tensors of one input that differ in
-            rows, a chunk size below 1, an encoder that does not return a row per row, a loss that is not 0-d,
-            batch norm in training mode.
+        RetrievalInputError: another number of inputs than of encoders, tensors of one input that
+            differ in rows, a chunk size below 1, an encoder that does not return a row per row, a
+            loss that is not 0-d, batch norm in training mode.
 
-    Relations: the gradient is exact, at the price of one more forward pass. Step 3 draws the random numbers
-    of step 1 again, so dropout agrees, and ends with the generators where a single pass leaves them.
-    Averaging the losses of small batches (gradient accumulation) is another thing: it has fewer negatives.
-    Accumulation with cached features that evaluates the loss for every one of K chunks gives the temperature
-    K times its gradient. Across processes: a loss of `distributed` here, then `average_gradients`.
+    Relations: the gradient is exact, at the price of one more forward pass. Step 3 draws the random
+    numbers of step 1 again, so dropout agrees, and ends with the generators where a single pass
+    leaves them. Averaging the losses of small batches (gradient accumulation) is another thing: it
+    has fewer negatives. Accumulation with cached features that evaluates the loss for every one of
+    K chunks gives the temperature K times its gradient. Across processes: a loss of `distributed`
+    here, then `average_gradients`.
 
-    Reference: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup".
+    Reference: Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
+    Setup".
     """
     _check(encoders, inputs)
     if not callable(loss_fn):
@@ -155,7 +159,8 @@ def _embed_without_graph(
                 )
         embeddings.append(torch.cat(embedded).requires_grad_())  # (B, d)
         states.append(before)
-    # Older versions of torch keep weights that autocast rounded here, without their gradient, for step 3.
+    # Older versions of torch keep weights that autocast rounded here, without their gradient, for
+    # step 3.
     torch.clear_autocast_cache()
     return embeddings, states
 

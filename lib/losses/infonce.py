@@ -1,7 +1,5 @@
 """InfoNCE: pick the right key out of the batch, by softmax over similarities."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -23,13 +21,15 @@ DIRECTIONS = ("query_to_key", "key_to_query", "both")
 
 
 def infonce_of_logits(logits: Tensor, positives: Tensor | None = None) -> Tensor:
-    """InfoNCE of finished logits, whoever computed them: mean_i [ lse_j(s_ij) - mean_{p in P_i} s_ip ].
+    """InfoNCE of finished logits, whoever computed them: mean_i [ lse_j(s_ij) - mean_{p in P_i}
+    s_ip ].
 
     Args:
         logits: (B, M), scaled; the transpose looks the other way.
         positives: bool (B, M), at least one a row; the diagonal when None.
 
-    Relations: `infonce_loss` makes the logits from one embedding each, late interaction from several.
+    Relations: `infonce_loss` makes the logits from one embedding each, late interaction from
+    several.
     """
     check_tensor(logits, "logits")
     if (
@@ -61,17 +61,19 @@ def infonce_loss(
 ) -> Tensor:
     """InfoNCE over in-batch negatives; both directions averaged is the CLIP loss.
 
-    With s_ij = <q_i, k_j> / temperature and P_i the keys that are right for query i (by default only key i):
+    With s_ij = <q_i, k_j> / temperature and P_i the keys that are right for query i (by default
+    only key i):
 
         L = mean_i  mean_{p in P_i} [ log sum_j exp(s_ij) - s_ip ]
 
     Args:
         query_emb: (B, d), unit rows. Half precision is computed in float32, also under autocast.
-        key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B for "query_to_key" only.
+        key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B for "query_to_key"
+            only.
         temperature: positive and finite; a 0-d tensor where it is learnt.
         direction: "query_to_key", "key_to_query", or "both" (their mean).
-        same: bool (B, M), true where a key is *also* right for a query: it leaves the denominator, so it is
-            neither pulled nor pushed. The diagonal is kept whatever it says.
+        same: bool (B, M), true where a key is *also* right for a query: it leaves the denominator,
+            so it is neither pulled nor pushed. The diagonal is kept whatever it says.
         positives: bool (B, M), true where a key is right: each is pulled equally. Excludes `same`.
         block_size: rows and columns of a tile; with it the same loss and gradient take
             O(block_size^2 + B d) memory instead of O(B M). 512 to 1024 suits CPUs.
@@ -80,17 +82,17 @@ def infonce_loss(
         0-d loss. Random unit embeddings give about log M + var(s) / 2.
 
     Raises:
-        RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a query (or, looking the
-            other way, a key) without positives, a temperature that is not positive, an unknown direction, a
-            block size below 1, or both masks.
+        RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a query (or,
+            looking the other way, a key) without positives, a temperature that is not positive, an
+            unknown direction, a block size below 1, or both masks.
 
-    Relations: one-way it is `mnr_loss` with scale 1 / temperature. As temperature -> 0, temperature * L tends
-    to the hinge on the hardest negative with margin 0. With two pairs a row is softplus of the difference of
-    its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. In blocks it can be differentiated
-    once, not twice.
+    Relations: one-way it is `mnr_loss` with scale 1 / temperature. As temperature -> 0, temperature
+    * L tends to the hinge on the hardest negative with margin 0. With two pairs a row is softplus
+    of the difference of its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. In
+    blocks it can be differentiated once, not twice.
 
-    References: van den Oord et al. 2018; Radford et al. 2021 (both directions); Khosla et al. 2020, eq. 2
-    (several positives, the mean outside the logarithm).
+    References: van den Oord et al. 2018; Radford et al. 2021 (both directions); Khosla et al. 2020,
+    eq. 2 (several positives, the mean outside the logarithm).
     """
     check_choice(direction, DIRECTIONS, "direction")
     check_pairs(query_emb, key_emb, square=direction != "query_to_key")

@@ -1,7 +1,5 @@
 """What every loss accepts, and the dot products that every loss starts from."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -15,7 +13,7 @@ def check_tensor(value, name: str, *, dtype: torch.dtype | None = None) -> None:
     if not isinstance(value, Tensor):
         raise RetrievalInputError(
             f"{name} must be a torch tensor, got {type(value).__module__}.{type(value).__name__}; "
-            f"make one by torch.as_tensor, and remember that only tensors carry a gradient"
+            "make one by torch.as_tensor, and remember that only tensors carry a gradient"
         )
     if value.layout != torch.strided:
         raise RetrievalInputError(
@@ -39,7 +37,8 @@ def check_all_finite(value: Tensor, name: str) -> None:
 
 @torch.no_grad()
 def one_if_finite(*tensors: Tensor) -> Tensor:
-    """1, or NaN where some value is not finite: the factor by which a loss shows what masks would hide.
+    """1, or NaN where some value is not finite: the factor by which a loss shows what masks would
+    hide.
 
     A mined or masked cell leaves the sum, and with it a NaN whose gradient stays.
     """
@@ -69,7 +68,8 @@ def check_pairs(query_emb: Tensor, key_emb: Tensor, *, square: bool = False) -> 
         )
     if len(query_emb) < 2 or len(key_emb) < 2:
         raise RetrievalInputError(
-            f"a contrastive loss needs at least 2 pairs, one alone has nothing to be told from; got {shapes}"
+            "a contrastive loss needs at least 2 pairs, one alone has nothing to be told from; got"
+            f" {shapes}"
         )
     if square and len(query_emb) != len(key_emb):
         raise RetrievalInputError(f"this direction needs as many keys as queries, got {shapes}")
@@ -78,7 +78,9 @@ def check_pairs(query_emb: Tensor, key_emb: Tensor, *, square: bool = False) -> 
 
 
 def _one_number(value: float | Tensor, name: str) -> float:
-    """The value of a number or of a tensor of one; reading a learnt one must not warn about its gradient."""
+    """The value of a number or of a tensor of one; reading a learnt one must not warn about its
+    gradient.
+    """
     if isinstance(value, Tensor):
         if value.numel() != 1:
             raise RetrievalInputError(f"{name} must be one number, got shape {tuple(value.shape)}")
@@ -133,8 +135,8 @@ def count_positives(positives: Tensor, side: str) -> Tensor:
     if (counts == 0).any():
         row = int((counts == 0).nonzero()[0])
         raise RetrievalInputError(
-            f"positives {tuple(positives.shape)} marks nothing as right for {side} {row}; drop it from the "
-            f"batch or mark its pair"
+            f"positives {tuple(positives.shape)} marks nothing as right for {side} {row}; drop it"
+            " from the batch or mark its pair"
         )
     return counts
 
@@ -151,7 +153,9 @@ def wide_dtype(*embeddings: Tensor) -> torch.dtype:
 
 
 def as_scalar(value: float | Tensor, like: Tensor) -> Tensor:
-    """A number, or a tensor of one, as a 0-d tensor of the dtype and device of `like`, gradient kept."""
+    """A number, or a tensor of one, as a 0-d tensor of the dtype and device of `like`, gradient
+    kept.
+    """
     return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(())
 
 
@@ -163,6 +167,8 @@ def cosines(query_emb: Tensor, key_emb: Tensor) -> Tensor:
 
 
 def scaled_cosines(query_emb: Tensor, key_emb: Tensor, temperature: float | Tensor) -> Tensor:
-    """`cosines` / temperature (B, M); the division is of the (B, d) queries, which is the smaller job."""
+    """`cosines` / temperature (B, M); the division is of the (B, d) queries, which is the smaller
+    job.
+    """
     query = query_emb.to(wide_dtype(query_emb, key_emb))
     return cosines(query / as_scalar(temperature, query), key_emb)

@@ -1,4 +1,6 @@
-"""The two numbers that a contrastive loss can learn: how sharp its logits are, and where they are centred."""
+"""The two numbers that a contrastive loss can learn: how sharp its logits are, and where they are
+centred.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from lib.losses.inputs import check_finite, check_positive
 class LogitScale(nn.Module):
     """A learnt scale t = exp(p), the inverse of the temperature.
 
-    Learnt in the logarithm, a step changes it by a factor, whether it is 1 or 100. Call `clamp_` after each
-    optimizer step: on data that can be told apart the gradient drives the scale up without end.
+    Learnt in the logarithm, a step changes it by a factor, whether it is 1 or 100. Call `clamp_`
+    after each optimizer step: on data that can be told apart the gradient drives the scale up
+    without end.
 
     Args:
         init: scale to start from; CLIP starts at 1 / 0.07, SigLIP at 10.
@@ -25,8 +28,9 @@ class LogitScale(nn.Module):
     Raises:
         RetrievalInputError: a scale that is not positive, or `init` outside [1, max_scale].
 
-    Relations: give `temperature` to `infonce_loss` and `sigmoid_loss`, `scale()` to `mnr_loss`. Its parameter
-    is 0-d, which `lib.training.loop` exempts from weight decay: decay would pull the scale to 1.
+    Relations: give `temperature` to `infonce_loss` and `sigmoid_loss`, `scale()` to `mnr_loss`. Its
+    parameter is 0-d, which `lib.training.loop` exempts from weight decay: decay would pull the
+    scale to 1.
 
     Reference: Radford et al. 2021, sections 2.4 and 2.5.
     """
@@ -39,8 +43,8 @@ class LogitScale(nn.Module):
         check_positive(max_scale, "max_scale")
         if not 1 <= init <= max_scale:
             raise RetrievalInputError(
-                f"init is {init}, outside [1, {max_scale}], where clamp_ keeps the scale; to start from a "
-                f"temperature give init = 1 / temperature"
+                f"init is {init}, outside [1, {max_scale}], where clamp_ keeps the scale; to start"
+                " from a temperature give init = 1 / temperature"
             )
         self.max_scale = float(max_scale)
         log_scale = torch.tensor(math.log(init))
@@ -50,7 +54,9 @@ class LogitScale(nn.Module):
             self.register_buffer("log_scale", log_scale)
 
     def forward(self) -> Tensor:
-        """The scale, 0-d, with gradient. No clamp here: beyond its bound the gradient would be 0 for good."""
+        """The scale, 0-d, with gradient. No clamp here: beyond its bound the gradient would be 0
+        for good.
+        """
         return self.log_scale.exp()
 
     @property
@@ -72,7 +78,8 @@ class LogitBias(nn.Module):
     """A learnt bias b on all logits, for the sigmoid loss; in a softmax it would cancel.
 
     Args:
-        init: bias to start from; SigLIP starts at -10, `siglip_bias_for` gives the prior of a batch.
+        init: bias to start from; SigLIP starts at -10, `siglip_bias_for` gives the prior of a
+            batch.
 
     Raises:
         RetrievalInputError: a bias that is not finite.

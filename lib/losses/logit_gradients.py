@@ -1,7 +1,5 @@
 """Which cells of the logit matrix a loss pushes, and how hard: the gradients written out."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -37,16 +35,17 @@ def infonce_logit_gradient(
         positives: bool (B, M); the diagonal by default.
 
     Returns:
-        (B, M). A step against it pulls where it is negative and pushes where it is positive; each row (or
-        column) sums to 0, so what pulls the right pair together equals what pushes the others apart.
+        (B, M). A step against it pulls where it is negative and pushes where it is positive; each
+        row (or column) sums to 0, so what pulls the right pair together equals what pushes the
+        others apart.
 
     Raises:
-        RetrievalInputError: logits that are not floating point (B, M) with M >= B >= 2, or M other than B
-            where keys look for queries; a mask of another shape; a row or column without positives; an
-            unknown direction.
+        RetrievalInputError: logits that are not floating point (B, M) with M >= B >= 2, or M other
+            than B where keys look for queries; a mask of another shape; a row or column without
+            positives; an unknown direction.
 
-    Relations: dL/dq = G k / temperature, dL/dk = G^T q / temperature, dL/dtemperature = -<G, cosines> /
-    temperature^2.
+    Relations: dL/dq = G k / temperature, dL/dk = G^T q / temperature, dL/dtemperature = -<G,
+    cosines> / temperature^2.
 
     Reference: Wang and Liu 2021, "Understanding the Behaviour of Contrastive Loss", section 3.
     """
@@ -81,8 +80,8 @@ def sigmoid_logit_gradient(
         (B, M). Nothing couples the cells: a row need not sum to 0.
 
     Raises:
-        RetrievalInputError: logits that are not floating point (B, M) with M >= B >= 2, a mask of another
-            shape, a query without positives, an unknown reduction.
+        RetrievalInputError: logits that are not floating point (B, M) with M >= B >= 2, a mask of
+            another shape, a query without positives, an unknown reduction.
 
     Relations: dL/dbias = sum of G, and otherwise as `infonce_logit_gradient`.
 
@@ -120,14 +119,16 @@ def triplet_cosine_gradient(
         margin, mining, direction, same, reduction: as in `mined_triplet_loss`.
 
     Returns:
-        (B, M): positive where the loss pushes apart, negative where it pulls together. Its sum is 0.
+        (B, M): positive where the loss pushes apart, negative where it pulls together. Its sum is
+        0.
 
     Raises:
-        RetrievalInputError: cosines that are not floating point (B, M) with M >= B >= 2, or M other than B
-            where keys look for queries; and all that `mine_triplets` refuses.
+        RetrievalInputError: cosines that are not floating point (B, M) with M >= B >= 2, or M other
+            than B where keys look for queries; and all that `mine_triplets` refuses.
 
-    Relations: dL/dq = G k, dL/dk = G^T q: there is no temperature in between. `infonce_logit_gradient` weighs
-    each wrong key by its probability; here those that break the margin weigh the same.
+    Relations: dL/dq = G k, dL/dk = G^T q: there is no temperature in between.
+    `infonce_logit_gradient` weighs each wrong key by its probability; here those that break the
+    margin weigh the same.
     """
     check_choice(direction, DIRECTIONS, "direction")
     check_choice(reduction, TRIPLET_REDUCTIONS, "reduction")
@@ -152,7 +153,8 @@ def _checked(logits: Tensor, *, square: bool, name: str = "logits") -> Tensor:
     if not (2 <= n_rows <= n_columns and (n_rows == n_columns or not square)):
         wanted = "(B, B)" if square else "(B, M) with M >= B"
         raise RetrievalInputError(
-            f"{name} must be floating point {wanted} and B >= 2, got {logits.dtype} {tuple(logits.shape)}"
+            f"{name} must be floating point {wanted} and B >= 2, got {logits.dtype}"
+            f" {tuple(logits.shape)}"
         )
     check_all_finite(logits, name)
     return logits.to(wide_dtype(logits))

@@ -1,7 +1,5 @@
 """Matryoshka training: the first d coordinates must already be a good embedding, for several d."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -25,7 +23,8 @@ def matryoshka_loss(
 
         L = sum_k w_k loss(unit(q[:, :d_k]), unit(k[:, :d_k]))
 
-    A truncated unit vector is shorter than 1, so each truncation is normalised again before the loss.
+    A truncated unit vector is shorter than 1, so each truncation is normalised again before the
+    loss.
 
     Args:
         loss: any loss that takes (query_emb, key_emb, **options).
@@ -39,8 +38,8 @@ def matryoshka_loss(
         0-d loss.
 
     Raises:
-        RetrievalInputError: embeddings that are not (B, d) and (M, d); sizes that are empty, not ascending or
-            above d; another number of weights than of sizes.
+        RetrievalInputError: embeddings that are not (B, d) and (M, d); sizes that are empty, not
+            ascending or above d; another number of weights than of sizes.
 
     Relations: `dims=[d]` is the loss itself on normalised embeddings.
 

@@ -1,7 +1,5 @@
 """The sigmoid loss of SigLIP: each pair is a yes-or-no question of its own."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -32,8 +30,9 @@ def siglip_bias_for(batch_size: int) -> float:
 
         b = -log(batch_size - 1)
 
-    One cell in `batch_size` is right; at cosine 0 this bias says so, and minimises the loss there. The
-    paper's -10 is that bias for about 22,000 pairs: on a small batch it spends the first steps unlearning it.
+    One cell in `batch_size` is right; at cosine 0 this bias says so, and minimises the loss there.
+    The paper's -10 is that bias for about 22,000 pairs: on a small batch it spends the first steps
+    unlearning it.
 
     Args:
         batch_size: pairs per batch, at least 2; over all devices where they share negatives.
@@ -63,7 +62,8 @@ def sigmoid_loss(
 ) -> Tensor:
     """Binary cross-entropy over all pairs of a batch, without a softmax.
 
-    With s_ij = <q_i, k_j> / temperature + bias and z_ij = 1 where key j is right for query i, else -1:
+    With s_ij = <q_i, k_j> / temperature + bias and z_ij = 1 where key j is right for query i, else
+    -1:
 
         L = 1/B sum_i sum_j -log sigmoid(z_ij s_ij)
 
@@ -71,10 +71,11 @@ def sigmoid_loss(
         query_emb: (B, d), unit rows. Half precision is computed in float32, also under autocast.
         key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B.
         temperature: positive and finite; a 0-d tensor where it is learnt. The paper starts at 0.1.
-        bias: finite; a 0-d tensor where it is learnt. The paper starts at -10, see `siglip_bias_for`.
+        bias: finite; a 0-d tensor where it is learnt. The paper starts at -10, see
+            `siglip_bias_for`.
         positives: bool (B, M), true where a key is right. By default the diagonal alone.
-        reduction: "per_query" divides the sum by B, as the paper does; "mean" divides it by B M, which makes
-            every gradient M times smaller and the rate of learning depend on the batch.
+        reduction: "per_query" divides the sum by B, as the paper does; "mean" divides it by B M,
+            which makes every gradient M times smaller and the rate of learning depend on the batch.
         block_size: rows and columns of a tile; with it the same loss and gradient take
             O(block_size^2 + B d) memory instead of O(B M). 512 to 1024 suits CPUs.
 
@@ -83,13 +84,13 @@ def sigmoid_loss(
 
     Raises:
         RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a query without
-            positives, a temperature that is not positive, a bias that is not finite, an unknown reduction, a
-            block size below 1.
+            positives, a temperature that is not positive, a bias that is not finite, an unknown
+            reduction, a block size below 1.
 
-    Relations: as temperature -> 0 with bias = -m / temperature, temperature * L becomes a hinge on each
-    cosine against one threshold m for all queries, where `infonce_loss` compares within a row only. Each pair
-    stands alone, so another right pair is relabelled, and devices need exchange no normaliser. Blocked, it
-    can be differentiated once.
+    Relations: as temperature -> 0 with bias = -m / temperature, temperature * L becomes a hinge on
+    each cosine against one threshold m for all queries, where `infonce_loss` compares within a row
+    only. Each pair stands alone, so another right pair is relabelled, and devices need exchange no
+    normaliser. Blocked, it can be differentiated once.
 
     Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
     """
@@ -112,7 +113,8 @@ def pair_sum(
     positives: Tensor | None,
     block_size: int | None,
 ) -> Tensor:
-    """Sum over all pairs of -log sigmoid(z s) = softplus(-z s); arguments as of `sigmoid_loss`, checked.
+    """Sum over all pairs of -log sigmoid(z s) = softplus(-z s); arguments as of `sigmoid_loss`,
+    checked.
 
     Here a row may have no positives: these may be keys of another process.
     """

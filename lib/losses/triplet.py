@@ -1,6 +1,6 @@
-"""Triplet losses: the right key must beat the wrong one by a margin, and then nothing more is asked."""
-
-from __future__ import annotations
+"""Triplet losses: the right key must beat the wrong one by a margin, and then nothing more is
+asked.
+"""
 
 import torch
 from torch import Tensor
@@ -43,19 +43,21 @@ def triplet_loss(
         positive: (B, d), unit rows; row i is right for anchor i.
         negative: (B, d), unit rows; row i is wrong for anchor i.
         margin: the difference of cosines beyond which a triplet costs nothing, at least 0.
-        reduction: "mean" over all triplets, "sum", or "active": mean over those that cost something. The
-            value of "active" does not fall as triplets are solved, because they leave the count too.
+        reduction: "mean" over all triplets, "sum", or "active": mean over those that cost
+            something. The value of "active" does not fall as triplets are solved, because they
+            leave the count too.
 
     Returns:
-        0-d loss, 0 once every triplet keeps the margin: unlike a softmax it then has no gradient at all.
+        0-d loss, 0 once every triplet keeps the margin: unlike a softmax it then has no gradient at
+        all.
 
     Raises:
-        RetrievalInputError: three shapes that differ or are not (B, d), integers, no triplets, a margin that
-            is negative or not finite, an unknown reduction.
+        RetrievalInputError: three shapes that differ or are not (B, d), integers, no triplets, a
+            margin that is negative or not finite, an unknown reduction.
 
     Relations: on unit vectors the squared distance is 2 - 2 cos, so FaceNet's form
-    [ |a - p|^2 - |a - n|^2 + alpha ]_+ with alpha = 2 margin is exactly twice this one, and its alpha of 0.2
-    is a margin of 0.1 here. `mined_triplet_loss` finds the negatives in the batch.
+    [ |a - p|^2 - |a - n|^2 + alpha ]_+ with alpha = 2 margin is exactly twice this one, and its
+    alpha of 0.2 is a margin of 0.1 here. `mined_triplet_loss` finds the negatives in the batch.
 
     Reference: Schroff et al. 2015, "FaceNet", eq. 2.
     """
@@ -87,7 +89,8 @@ def mined_triplet_loss(
     same: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Triplet loss over negatives of the batch, chosen by `mine_triplets`; hard and summed is VSE++.
+    """Triplet loss over negatives of the batch, chosen by `mine_triplets`; hard and summed is
+    VSE++.
 
     With T the mined cells (i, j), query i against the wrong key j:
 
@@ -95,29 +98,33 @@ def mined_triplet_loss(
 
     Args:
         query_emb: (B, d), unit rows. Half precision is computed in float32, also under autocast.
-        key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B for "query_to_key" only.
+        key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B for "query_to_key"
+            only.
         margin: difference of cosines that is asked for, at least 0.
-        mining: "all", "semi_hard" (wrong keys less than a margin below the right one) or "hard" (the best
-            wrong key of each row).
-        direction: "query_to_key" (queries are anchors), "key_to_query", or "both": the triplets of both
-            directions in one set. A sum over it adds the directions; a mean does not.
+        mining: "all", "semi_hard" (wrong keys less than a margin below the right one) or "hard"
+            (the best wrong key of each row).
+        direction: "query_to_key" (queries are anchors), "key_to_query", or "both": the triplets of
+            both directions in one set. A sum over it adds the directions; a mean does not.
         same: bool (B, M), true where a key is *also* right for a query: never a negative.
-        reduction: "mean" over the mined triplets, "sum", or "active": mean over those that cost something.
+        reduction: "mean" over the mined triplets, "sum", or "active": mean over those that cost
+            something.
 
     Returns:
         0-d loss; 0, with a gradient of 0, where nothing is mined.
 
     Raises:
-        RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a margin that is negative
-            or not finite, an unknown mining, direction or reduction, a mask of another shape or type.
+        RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a margin that
+            is negative or not finite, an unknown mining, direction or reduction, a mask of another
+            shape or type.
 
-    Relations: VSE++ is `mined_triplet_loss(q, k, 0.2, "hard", direction="both", reduction="sum")`, and its
-    predecessor VSE the same with "all". Per row, temperature * InfoNCE tends to "hard" with margin 0 as the
-    temperature goes to 0. pytorch-metric-learning's `TripletMarginLoss` on cosines is "all" with "active".
-    Only the wrong keys that are mined and break the margin feel a force, all of them the same; InfoNCE weighs
-    each by its softmax probability.
+    Relations: VSE++ is `mined_triplet_loss(q, k, 0.2, "hard", direction="both", reduction="sum")`,
+    and its predecessor VSE the same with "all". Per row, temperature * InfoNCE tends to "hard" with
+    margin 0 as the temperature goes to 0. pytorch-metric-learning's `TripletMarginLoss` on cosines
+    is "all" with "active". Only the wrong keys that are mined and break the margin feel a force,
+    all of them the same; InfoNCE weighs each by its softmax probability.
 
-    References: Kiros et al. 2014 (sum of hinges); Faghri et al. 2018, "VSE++", eq. 6 (max of hinges).
+    References: Kiros et al. 2014 (sum of hinges); Faghri et al. 2018, "VSE++", eq. 6 (max of
+    hinges).
     """
     check_choice(direction, DIRECTIONS, "direction")
     check_choice(reduction, REDUCTIONS, "reduction")

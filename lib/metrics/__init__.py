@@ -1,4 +1,6 @@
-"""Ranking metrics and their uncertainty, in numpy alone. Ids are gallery positions; ranks count from 1."""
+"""Ranking metrics and their uncertainty, in numpy alone. Ids are gallery positions; ranks count
+from 1.
+"""
 
 from lib.core.qrels import Qrels
 from lib.metrics.bootstrap import (

@@ -3,8 +3,6 @@
 The gallery stays as it is; what another gallery would give is another question.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,15 +21,16 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of a mean over queries, clusters resampled whole.
 
-        draw G clusters with replacement, m* = sum of their values / number of their queries; repeat;
-        [quantile (1 - level) / 2, quantile (1 + level) / 2] of m*
+        draw G clusters with replacement, m* = sum of their values / number of their queries;
+        repeat; [quantile (1 - level) / 2, quantile (1 + level) / 2] of m*
 
-    Captions of one image succeed and fail together, so drawing them one by one would promise too narrow an
-    interval: on COCO captions +-0.56 points by query, +-0.85 by image.
+    Captions of one image succeed and fail together, so drawing them one by one would promise too
+    narrow an interval: on COCO captions +-0.56 points by query, +-0.85 by image.
 
     Args:
         values: `(n_queries,)` per-query values of a metric.
-        groups: `(n_queries,)` cluster label of each query, for example its image; each its own when None.
+        groups: `(n_queries,)` cluster label of each query, for example its image; each its own when
+            None.
         level: coverage, between 0 and 1.
         n_resamples: how often the clusters are drawn.
         seed: of the draws; the same seed gives the same interval.
@@ -40,8 +39,8 @@ def bootstrap_interval(
         `(low, high)`; both NaN for a single cluster, whose sampling error nobody can know.
 
     Raises:
-        RetrievalInputError: no values, a value that is not finite, groups of another length, or a level that
-            is not between 0 and 1.
+        RetrievalInputError: no values, a value that is not finite, groups of another length, or a
+            level that is not between 0 and 1.
 
     Relations: `Evaluation.interval` is this for every metric, with the clusters of the task.
 
@@ -57,7 +56,9 @@ def bootstrap_interval(
 def bootstrap_intervals(
     values: np.ndarray, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`bootstrap_interval` of several metrics over the same draws: `(n_queries, m)` to two `(m,)`."""
+    """`bootstrap_interval` of several metrics over the same draws: `(n_queries, m)` to two
+    `(m,)`.
+    """
     if values.shape[0] == 0:
         raise RetrievalInputError("there are no values, so they have no interval")
     if not np.isfinite(values).all():
@@ -85,8 +86,8 @@ def bootstrap_median_interval(
         draw G clusters with replacement, m* = median of the values of their queries; repeat;
         [quantile (1 - level) / 2, quantile (1 + level) / 2] of m*
 
-    The median of ranks moves in steps of a half, so that the interval is an interval of such values, each of
-    which some resample had: nothing is interpolated.
+    The median of ranks moves in steps of a half, so that the interval is an interval of such
+    values, each of which some resample had: nothing is interpolated.
 
     Args:
         values: `(n_queries,)` ranks; infinity where the rank is only known to be beyond the run.
@@ -143,8 +144,9 @@ def _medians_near_the_middle(
 ) -> np.ndarray | None:
     """The same, looking only at the few different values around the median: ranks repeat.
 
-    The share of a draw below any value varies by at most sqrt(sum of squared cluster sizes) / 2n; the window
-    is six times that on either side. None where it holds too many values, or a median lies outside it.
+    The share of a draw below any value varies by at most sqrt(sum of squared cluster sizes) / 2n;
+    the window is six times that on either side. None where it holds too many values, or a median
+    lies outside it.
     """
     n = ascending.size
     sizes = np.bincount(cluster, minlength=n_clusters)
@@ -177,7 +179,8 @@ def _medians_near_the_middle(
 
 
 def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator[np.ndarray]:
-    """How often each cluster was drawn, `(draws, n_clusters)`, for as many draws as `width` cells each allow.
+    """How often each cluster was drawn, `(draws, n_clusters)`, for as many draws as `width` cells
+    each allow.
 
     Multinomial counts turn resampling into one product.
     """
@@ -203,8 +206,8 @@ def paired_bootstrap_interval(
 
         bootstrap_interval(a - b): both systems are always judged on the same resampled clusters
 
-    What makes a query hard is hard for both systems and cancels, so this is far narrower than what the two
-    separate intervals suggest: that those overlap says nothing about the difference.
+    What makes a query hard is hard for both systems and cancels, so this is far narrower than what
+    the two separate intervals suggest: that those overlap says nothing about the difference.
 
     Args:
         a, b: `(n_queries,)` per-query values of one metric for two systems, query by query.
@@ -231,13 +234,16 @@ def differences_of(a, b) -> np.ndarray:
     a, b = real_numbers(a, "a"), real_numbers(b, "b")
     if a.shape != b.shape:
         raise RetrievalInputError(
-            f"a and b must be one number per query of the same queries, got shapes {a.shape} and {b.shape}"
+            f"a and b must be one number per query of the same queries, got shapes {a.shape} and"
+            f" {b.shape}"
         )
     return a - b
 
 
 def cluster_sums(values: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
-    """Sums `(n_clusters, m)` and sizes `(n_clusters,)` of the clusters of `(n_queries, m)` values."""
+    """Sums `(n_clusters, m)` and sizes `(n_clusters,)` of the clusters of `(n_queries, m)`
+    values.
+    """
     if groups is None:
         return values, np.ones(len(values))
     cluster, _ = clusters_of(groups, len(values))

@@ -1,7 +1,5 @@
 """What a random order of the gallery would score: the row beside every result."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +32,8 @@ def chance_of(
         no hit in the first i   S_i = prod_{j < i} (n - R - j) / (n - j)
         R@k  1 - S_k        recall@k  k / n        P@k, R-precision  R / n
         MRR@K  sum_{i = 1..K} (S_{i-1} - S_i) / i
-        MAP@K  (H_K + (K - H_K) (R - 1) / (n - 1)) / n,  H_K = 1 + 1/2 + ... + 1/K;   MAP@R  with K = R
+        MAP@K  (H_K + (K - H_K) (R - 1) / (n - 1)) / n,  H_K = 1 + 1/2 + ... + 1/K;   MAP@R  with K
+        = R
 
     Args:
         counts: `(n_queries,)` number of relevant items R of each query.
@@ -73,7 +72,8 @@ def chance_of_ranks(counts: np.ndarray, n_gallery: int, depth: int) -> dict[str,
     """Median and expectation of the first relevant rank when the order of the gallery is random.
 
         MedR   the i at which P[r <= i] = 1 - S_i, averaged over queries, passes 1/2
-        MeanR  mean of (n + 1) / (R + 1);   both infinite as soon as they depend on ranks beyond the run
+        MeanR  mean of (n + 1) / (R + 1);   both infinite as soon as they depend on ranks beyond the
+        run
 
     Args:
         counts, n_gallery, depth: as in `chance_of`.
@@ -91,7 +91,9 @@ def chance_of_ranks(counts: np.ndarray, n_gallery: int, depth: int) -> dict[str,
 
 
 def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
-    """Expected nDCG@k of a random order: the mean gain of the gallery, at every rank, over the ideal."""
+    """Expected nDCG@k of a random order: the mean gain of the gallery, at every rank, over the
+    ideal.
+    """
     check_qrels(qrels)
     check_k(k, qrels.n_items)
     check_choice(gain, GAINS, "gain")
@@ -102,13 +104,15 @@ def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
 
 
 def _no_hit(counts, n_gallery: int, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The different R, their shares among the queries, and S_0, ..., S_depth of each, `(Rs, depth + 1)`."""
+    """The different R, their shares among the queries, and S_0, ..., S_depth of each, `(Rs, depth +
+    1)`.
+    """
     counts = whole_numbers(counts, "counts")
     n_gallery = check_count(n_gallery, "n_gallery")
     if counts.size == 0 or counts.min() < 0 or counts.max() > n_gallery:
         raise RetrievalInputError(
-            f"counts must be one number of relevant items per query, from 0 to {n_gallery} (the gallery), "
-            f"got {counts}"
+            f"counts must be one number of relevant items per query, from 0 to {n_gallery} (the"
+            f" gallery), got {counts}"
         )
     check_table(check_k(depth, n_gallery), "depth")
     different, index = np.unique(counts, return_inverse=True)

@@ -1,6 +1,6 @@
-"""Ranks without sorting: counting what scores higher than a relevant item, a block of scores at a time."""
-
-from __future__ import annotations
+"""Ranks without sorting: counting what scores higher than a relevant item, a block of scores at a
+time.
+"""
 
 import numpy as np
 
@@ -35,27 +35,30 @@ def ranks_of_relevant(
 
         above(i, j) = |{l : s_il > s_ij}|,   tied(i, j) = |{l : s_il = s_ij}|,   s_ij = <q_i, g_j>
 
-    Scores are multiplied in float32, where the same two vectors can differ in the last bit from one block to
-    the next. So whatever lies within the rounding error of a relevant item's score is decided in float64, and
-    equal means equal up to the rounding of that. Identical items are tied for any block size.
+    Scores are multiplied in float32, where the same two vectors can differ in the last bit from one
+    block to the next. So whatever lies within the rounding error of a relevant item's score is
+    decided in float64, and equal means equal up to the rounding of that. Identical items are tied
+    for any block size.
 
     Args:
         queries: `(n_queries, d)` embeddings.
         gallery: `(n_items, d)` embeddings.
         qrels: the judgements, shape `(n_queries, n_items)`.
         metric: "cosine" or "inner_product".
-        which: "all" relevant items, or the "first" of each query with those tied to it, which is enough for
-            hit rate, reciprocal rank and the median and takes less time where many are relevant.
-        no_relevant: what becomes of queries without relevant items: "error", or "zero" (rank infinity).
-        query_block: queries at a time; memory is about 10 bytes x query_block x 2048 items. It does not
-            change the result.
+        which: "all" relevant items, or the "first" of each query with those tied to it, which is
+            enough for hit rate, reciprocal rank and the median and takes less time where many are
+            relevant.
+        no_relevant: what becomes of queries without relevant items: "error", or "zero" (rank
+            infinity).
+        query_block: queries at a time; memory is about 10 bytes x query_block x 2048 items. It does
+            not change the result.
 
     Returns:
         `RelevantRanks`, from which metrics follow under each policy for ties.
 
     Raises:
-        RetrievalInputError: embeddings that are not finite or, with cosine, zero; other numbers of rows than
-            in `qrels`; queries without relevant items.
+        RetrievalInputError: embeddings that are not finite or, with cosine, zero; other numbers of
+            rows than in `qrels`; queries without relevant items.
 
     Relations: `first_rank` of an exact search of the whole gallery, when ties are broken by "id".
     """
@@ -81,17 +84,20 @@ def ranks_in_scores(scores, qrels: Qrels, *, no_relevant: str = "error") -> Rele
     """Counts the ranks of relevant items in scores that are already there, such as a re-ranker's.
 
     Args:
-        scores: `(n_queries, n_items)` numbers, higher is better. Equal means equal in the dtype given, so
-            that half precision has more ties than single: what was computed is what is judged.
+        scores: `(n_queries, n_items)` numbers, higher is better. Equal means equal in the dtype
+            given, so that half precision has more ties than single: what was computed is what is
+            judged.
         qrels: the judgements, of the same shape.
-        no_relevant: what becomes of queries without relevant items: "error", or "zero" (rank infinity).
+        no_relevant: what becomes of queries without relevant items: "error", or "zero" (rank
+            infinity).
 
     Returns:
         `RelevantRanks`, from which metrics follow under each policy for ties.
 
     Raises:
-        RetrievalInputError: a score that is not finite (named with its row and column), because NaN compares
-            as smaller than nothing and would make its query a hit; another shape than that of `qrels`.
+        RetrievalInputError: a score that is not finite (named with its row and column), because NaN
+            compares as smaller than nothing and would make its query a hit; another shape than that
+            of `qrels`.
 
     Relations: `ranks_of_relevant` does the same without the matrix.
     """
@@ -102,7 +108,8 @@ def ranks_in_scores(scores, qrels: Qrels, *, no_relevant: str = "error") -> Rele
     if not np.isfinite(scores).all():
         row, column = np.argwhere(~np.isfinite(scores))[0]
         raise RetrievalInputError(
-            f"scores has {scores[row, column]} in row {row}, column {column}; it has no place in an order"
+            f"scores has {scores[row, column]} in row {row}, column {column}; it has no place in an"
+            " order"
         )
     rows = qrels.query_index
     above, tied, before = np.zeros((3, rows.size), np.int64)
@@ -130,8 +137,8 @@ class _Counter:
         if self.query_norms.max() * self.gallery_norms.max() > np.finfo(np.float32).max:
             query, item = self.query_norms.argmax(), self.gallery_norms.argmax()
             raise RetrievalInputError(
-                f"queries[{query}] and gallery[{item}] are so long that their product overflows float32; "
-                f"scale both down, which changes no rank"
+                f"queries[{query}] and gallery[{item}] are so long that their product overflows"
+                " float32; scale both down, which changes no rank"
             )
         self._judge(qrels, self._products(qrels.query_index, qrels.items))
 
@@ -219,6 +226,6 @@ def check_judgements(qrels, n_queries: int, n_items: int) -> None:
     check_qrels(qrels)
     if qrels.shape != (n_queries, n_items):
         raise RetrievalInputError(
-            f"qrels have shape {qrels.shape} (queries, items), the scores would have {(n_queries, n_items)}; "
-            f"if they are swapped, qrels.T is the other direction"
+            f"qrels have shape {qrels.shape} (queries, items), the scores would have"
+            f" {(n_queries, n_items)}; if they are swapped, qrels.T is the other direction"
         )

@@ -1,7 +1,5 @@
 """From a run and its judgements to means with intervals, beside what chance gives."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -38,24 +36,25 @@ RANKS = {"MedR": np.median, "MeanR": np.mean}  # of the first relevant item; low
 class Evaluation:
     """Per-query values of every metric; means and intervals follow from them.
 
-    Beside the metrics that were asked for, `value`, `interval` and `rows` know "MedR" and "MeanR", the median
-    and the mean rank of the first relevant item.
+    Beside the metrics that were asked for, `value`, `interval` and `rows` know "MedR" and "MeanR",
+    the median and the mean rank of the first relevant item.
 
     Args:
         name, split, direction: what was measured, as given to `evaluate`.
         per_query: `{metric: (n_queries,) float64}`.
-        queries: `(n_queries,)` position of each value's query in the task (all, unless some were skipped).
+        queries: `(n_queries,)` position of each value's query in the task (all, unless some were
+            skipped).
         n_gallery: items that could be found.
         k: depth of the run.
         hit_grade: the grade from which an item counted as relevant.
         n_without_relevant: queries to which nothing is relevant; skipped or counted 0, as asked.
-        tie_share: share of queries in which an exact tie of scores touches a cut-off or the first relevant
-            item, so that ids decided; None when the run had no scores.
+        tie_share: share of queries in which an exact tie of scores touches a cut-off or the first
+            relevant item, so that ids decided; None when the run had no scores.
         chance: `{metric: expected value of a random order}`, for MedR its median.
         groups: `(n_queries,)` cluster of each query for the intervals, or None.
         ties: the policy that put equal scores in order.
-        bounds: `{metric: (pessimistic, optimistic)}` means over queries when ties go against and for the
-            relevant items; empty when the run had no scores.
+        bounds: `{metric: (pessimistic, optimistic)}` means over queries when ties go against and
+            for the relevant items; empty when the run had no scores.
         first_ranks: `(n_queries,)` rank of the first relevant item, infinity beyond the run.
     """
 
@@ -113,19 +112,24 @@ class Evaluation:
 
     @property
     def median_rank(self) -> float:
-        """The median rank of the first relevant item (MedR), from 1; infinity when it is beyond the run."""
+        """The median rank of the first relevant item (MedR), from 1; infinity when it is beyond the
+        run.
+        """
         return self.value("MedR")
 
     @property
     def mean_rank(self) -> float:
-        """The mean rank of the first relevant item, from 1; infinity when one of them is beyond the run."""
+        """The mean rank of the first relevant item, from 1; infinity when one of them is beyond the
+        run.
+        """
         return self.value("MeanR")
 
     def rows(self, metrics: Sequence[str] | None = None, *, ties: bool = False) -> list[dict]:
-        """One tidy row per metric, all in `per_query` or those named: value, interval, chance, sizes.
+        """One tidy row per metric, all in `per_query` or those named: value, interval, chance,
+        sizes.
 
-        With `ties` also the policy, the share of tied queries and the value at either extreme, None where
-        the run had no scores.
+        With `ties` also the policy, the share of tied queries and the value at either extreme, None
+        where the run had no scores.
         """
         rows = []
         for metric in self.per_query if metrics is None else metrics:
@@ -179,32 +183,34 @@ def evaluate(
     """Measures a run by the families of metrics named, at every cut-off or over the whole depth.
 
     Args:
-        run: `(scores, ids)` as an index returns them, or ids alone; both `(n_queries, depth)`, best first, -1
-            where nothing was returned. Equal scores say nothing about order, so `ties` decides it.
+        run: `(scores, ids)` as an index returns them, or ids alone; both `(n_queries, depth)`, best
+            first, -1 where nothing was returned. Equal scores say nothing about order, so `ties`
+            decides it.
         qrels: the judgements, shape `(n_queries, n_gallery)`.
         ks: cut-offs, none deeper than the run.
-        metrics: "R" (hit rate), "recall", "P" (precision) and "nDCG" at every cut-off; "MRR" and "MAP" (over
-            R) to the depth of the run; "R-precision" and "MAP@R", for which it must reach rank R.
+        metrics: "R" (hit rate), "recall", "P" (precision) and "nDCG" at every cut-off; "MRR" and
+            "MAP" (over R) to the depth of the run; "R-precision" and "MAP@R", for which it must
+            reach rank R.
         gain: of nDCG, "exponential" or "linear". nDCG reads all grades, whatever `hit_grade` is.
-        ties: "id" (what an index returns), or "pessimistic" or "optimistic" for the relevant items; the
-            means of the latter two are always in `Evaluation.bounds`.
+        ties: "id" (what an index returns), or "pessimistic" or "optimistic" for the relevant items;
+            the means of the latter two are always in `Evaluation.bounds`.
         hit_grade: the grade from which an item is relevant.
         groups: `(n_queries,)` cluster of each query, for the intervals.
         name, split, direction: of the task; they go into the result.
-        no_relevant: what becomes of queries to which nothing is relevant: "error", "skip" (they are left
-            out), or "zero" (they count 0). `Evaluation.n_without_relevant` counts them.
+        no_relevant: what becomes of queries to which nothing is relevant: "error", "skip" (they are
+            left out), or "zero" (they count 0). `Evaluation.n_without_relevant` counts them.
 
     Returns:
-        An `Evaluation`, with metrics "R@1", ..., "recall@1", ..., "MRR@<depth>" in the order asked for, and
-        by name also "MedR" and "MeanR", which are infinite where they lie beyond the run.
+        An `Evaluation`, with metrics "R@1", ..., "recall@1", ..., "MRR@<depth>" in the order asked
+        for, and by name also "MedR" and "MeanR", which are infinite where they lie beyond the run.
 
     Raises:
-        RetrievalInputError: what `hit_rate_at_k` refuses; scores that are NaN or rise along a row; a run
-            that is deeper than the gallery; groups of another length; no query left.
+        RetrievalInputError: what `hit_rate_at_k` refuses; scores that are NaN or rise along a row;
+            a run that is deeper than the gallery; groups of another length; no query left.
 
-    Relations: each metric is the function of `lib.metrics` with its name; `evaluate_embeddings` needs no
-    run and also averages over the orders of ties. Chance is the expectation over all orders of the gallery,
-    for a hit rate with R relevant items among n
+    Relations: each metric is the function of `lib.metrics` with its name; `evaluate_embeddings`
+    needs no run and also averages over the orders of ties. Chance is the expectation over all
+    orders of the gallery, for a hit rate with R relevant items among n
 
         1 - C(n - R, k) / C(n, k)
     """

@@ -1,7 +1,5 @@
 """Properties of an embedding space, each as one small function of arrays."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import (
@@ -29,16 +27,17 @@ def _pair(x, y) -> tuple[np.ndarray, np.ndarray]:
 
 
 def alignment(x, y, alpha: float = 2.0) -> float:
-    """How far apart the two halves of a pair lie: mean of ||x_i - y_i||^alpha. Lower is better, 0 at best.
+    """How far apart the two halves of a pair lie: mean of ||x_i - y_i||^alpha. Lower is better, 0
+    at best.
 
     Args:
         x, y: (n, d), paired row by row; normalised here.
 
-    Relations: with alpha = 2 it is 2 - 2 * mean cosine of the pairs. `uniformity` is its counterweight: a
-    collapsed space has perfect alignment.
+    Relations: with alpha = 2 it is 2 - 2 * mean cosine of the pairs. `uniformity` is its
+    counterweight: a collapsed space has perfect alignment.
 
-    Reference: Wang and Isola 2020, "Understanding Contrastive Representation Learning through Alignment and
-    Uniformity on the Hypersphere".
+    Reference: Wang and Isola 2020, "Understanding Contrastive Representation Learning through
+    Alignment and Uniformity on the Hypersphere".
     """
     x, y = _pair(x, y)
     alpha = check_number(alpha, "alpha", 0, above=True)
@@ -46,13 +45,16 @@ def alignment(x, y, alpha: float = 2.0) -> float:
 
 
 def uniformity(x, t: float = 2.0, *, block: int = 512) -> float:
-    """How evenly points cover the sphere: log of the mean of exp(-t ||x_i - x_j||^2) over pairs i < j.
+    """How evenly points cover the sphere: log of the mean of exp(-t ||x_i - x_j||^2) over pairs i <
+    j.
 
-    0 when all points coincide; about -2t for points spread evenly in many dimensions. Lower is more even.
+    0 when all points coincide; about -2t for points spread evenly in many dimensions. Lower is more
+    even.
 
     Args:
         x: (n, d), n >= 2; normalised here.
-        t: how quickly far pairs stop counting, 0 < t <= 20 (beyond that exp would vanish in float32).
+        t: how quickly far pairs stop counting, 0 < t <= 20 (beyond that exp would vanish in
+            float32).
         block: rows held at a time; the n x n matrix never exists.
 
     Reference: as for `alignment`.
@@ -73,7 +75,8 @@ def uniformity(x, t: float = 2.0, *, block: int = 512) -> float:
 
 
 def modality_gap(x, y) -> np.ndarray:
-    """The vector from the centre of one modality to the centre of the other: mean(x) - mean(y), unit rows.
+    """The vector from the centre of one modality to the centre of the other: mean(x) - mean(y),
+    unit rows.
 
     Args:
         x, y: (n, d) and (m, d); normalised here. They need not be paired.
@@ -89,7 +92,8 @@ def modality_gap(x, y) -> np.ndarray:
 
 
 def effective_rank(x) -> float:
-    """How many directions the points really use: exp of the entropy of the covariance's spectrum, 1 to d.
+    """How many directions the points really use: exp of the entropy of the covariance's spectrum, 1
+    to d.
 
     With p_k the share of the variance along the k-th principal axis:
 
@@ -101,8 +105,8 @@ def effective_rank(x) -> float:
     Raises:
         RetrievalInputError: all points coincide.
 
-    Reference: Roy and Vetterli 2007, "The effective rank", applied to the covariance matrix (applied to x
-    itself it would weigh by standard deviations instead of variances).
+    Reference: Roy and Vetterli 2007, "The effective rank", applied to the covariance matrix
+    (applied to x itself it would weigh by standard deviations instead of variances).
     """
     x = as_embeddings(x, "x").astype(np.float64)  # so that equal rows leave exactly 0
     centred = x - x.mean(axis=0)
@@ -138,8 +142,8 @@ def triangle_violations(
 ) -> float:
     """Share of random triples where going via a third point is *shorter* than going straight.
 
-    A metric never lets that happen. d = 1 - cos does; sqrt(2 - 2 cos), the straight line, and arccos, the
-    angle, do not.
+    A metric never lets that happen. d = 1 - cos does; sqrt(2 - 2 cos), the straight line, and
+    arccos, the angle, do not.
 
     Args:
         x: (n, d), n >= 3; normalised here.
@@ -175,8 +179,9 @@ def triangle_violations(
 def to_int8(x) -> np.ndarray:
     """Rounds each row to int8, scaled so that its largest coordinate becomes 127.
 
-    Cosines do not see the scale of a row, so it need not be stored. Dot products of the result are integers
-    below 2^24 for d <= 1024, which float32 holds exactly however it adds them up: every machine ranks alike.
+    Cosines do not see the scale of a row, so it need not be stored. Dot products of the result are
+    integers below 2^24 for d <= 1024, which float32 holds exactly however it adds them up: every
+    machine ranks alike.
 
     Args:
         x: (n, d), no zero rows.

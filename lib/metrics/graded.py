@@ -1,6 +1,6 @@
-"""Metrics that reward the order of several relevant items: average precision and discounted gain."""
-
-from __future__ import annotations
+"""Metrics that reward the order of several relevant items: average precision and discounted
+gain.
+"""
 
 from collections.abc import Sequence
 
@@ -25,19 +25,24 @@ def average_precision(
     denominator: str = "relevant",
     no_relevant: str = "error",
 ) -> np.ndarray:
-    """Precision at the rank of every relevant item among the first k, summed and divided by a named number.
+    """Precision at the rank of every relevant item among the first k, summed and divided by a named
+    number.
 
         AP@k(i) = 1/D sum_{r <= k} P@r(i) [the item at rank r is relevant to i]
         D = R ("relevant"),  min(R, k) ("min(R,k)"),  the relevant items among the first k ("hits")
 
-    Hits at ranks 1 and 3 with R = 5 and k = 3 are .3333, .5556 or .8333, under one name in three libraries.
+    Hits at ranks 1 and 3 with R = 5 and k = 3 are .3333, .5556 or .8333, under one name in three
+    libraries.
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         k: from 1 to `depth`; the whole depth when None. Relevant items beyond it add nothing.
-        denominator: "relevant" (R; trec_eval, ranx), "min(R,k)" (recommender contests; 1 is within reach at
-            every k), or "hits" (torchmetrics; missing items cost nothing, so more hits can lower it).
+        denominator: "relevant" (R; trec_eval, ranx), "min(R,k)" (recommender contests; 1 is within
+            reach at every k), or "hits" (torchmetrics; missing items cost nothing, so more hits can
+            lower it).
         no_relevant: what a query without relevant items is: "error", or "zero" for a value of 0.
 
     Returns:
@@ -48,7 +53,8 @@ def average_precision(
 
     Relations: `reciprocal_rank` when R = 1; `average_precision_at_r` cuts at R instead of k.
 
-    Reference: E. Voorhees, D. Harman, TREC: Experiment and Evaluation in Information Retrieval, 2005, ch. 3.
+    Reference: E. Voorhees, D. Harman, TREC: Experiment and Evaluation in Information Retrieval,
+    2005, ch. 3.
     """
     check_choice(denominator, DENOMINATORS, "denominator")
     grades, qrels = judge(ranked_ids, targets, k, no_relevant)
@@ -85,13 +91,16 @@ def mean_average_precision(
 def average_precision_at_r(
     ranked_ids, targets: Qrels | Sequence | np.ndarray, *, no_relevant: str = "error"
 ) -> np.ndarray:
-    """Average precision over the first R places, where R is the number of relevant items of the query.
+    """Average precision over the first R places, where R is the number of relevant items of the
+    query.
 
         AP@R(i) = 1/R sum_{r <= R} P@r(i) [the item at rank r is relevant to i]
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         no_relevant: what a query without relevant items is: "error", or "zero" for a value of 0.
 
     Returns:
@@ -100,11 +109,11 @@ def average_precision_at_r(
     Raises:
         RetrievalInputError: as `hit_rate_at_k`; a run that ends before rank R of some query.
 
-    Relations: at most `r_precision` and at most `average_precision`; 1 exactly when the first R places hold
-    the R relevant items.
+    Relations: at most `r_precision` and at most `average_precision`; 1 exactly when the first R
+    places hold the R relevant items.
 
-    Reference: K. Musgrave et al., A Metric Learning Reality Check, ECCV 2020; S. Chun et al., ECCV Caption,
-    ECCV 2022.
+    Reference: K. Musgrave et al., A Metric Learning Reality Check, ECCV 2020; S. Chun et al., ECCV
+    Caption, ECCV 2022.
     """
     grades, qrels = judge(ranked_ids, targets, None, no_relevant)
     check_deep_enough(qrels.counts, grades.shape[1], qrels.n_items)
@@ -140,29 +149,34 @@ def ndcg_at_k(
 ) -> np.ndarray:
     """Discounted gain of the first k items, divided by that of the best order of all judged items.
 
-        DCG@k(i) = sum_{r <= k} gain(g_r) / log2(r + 1),   gain(g) = 2^g - 1 ("exponential") or g ("linear")
-        nDCG@k(i) = DCG@k(i) / DCG@k of all grades of i, descending
+        DCG@k(i) = sum_{r <= k} gain(g_r) / log2(r + 1),   gain(g) = 2^g - 1 ("exponential") or g
+        ("linear") nDCG@k(i) = DCG@k(i) / DCG@k of all grades of i, descending
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query
-            (grade 1). The ideal is taken over the whole row of judgements, also what was not retrieved;
-            an ideal over the retrieved items alone would call any list perfect that is in order.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query (grade 1). The ideal is taken over the whole row of judgements, also what was not
+            retrieved; an ideal over the retrieved items alone would call any list perfect that is
+            in order.
         k: from 1 to `depth`.
         gain: "exponential" (C. Burges et al., 2005; gdeval) or "linear" (Jarvelin and Kekalainen;
             trec_eval's `ndcg`). They agree where all grades are 1, so say which one was used.
         no_relevant: what a query without relevant items is: "error", or "zero" for a value of 0.
 
     Returns:
-        `(n_queries,)` float64 in [0, 1]; 1 exactly when the grades of the first k are the k best, descending.
+        `(n_queries,)` float64 in [0, 1]; 1 exactly when the grades of the first k are the k best,
+        descending.
 
     Raises:
-        RetrievalInputError: as `hit_rate_at_k`; another gain; a grade above 30 with the exponential gain.
+        RetrievalInputError: as `hit_rate_at_k`; another gain; a grade above 30 with the exponential
+            gain.
 
-    Relations: unlike recall and precision it needs grades to be on a scale: doubling them changes it (with
-    "linear", it does not).
+    Relations: unlike recall and precision it needs grades to be on a scale: doubling them changes
+    it (with "linear", it does not).
 
-    Reference: K. Jarvelin, J. Kekalainen, Cumulated Gain-Based Evaluation of IR Techniques, TOIS 2002.
+    Reference: K. Jarvelin, J. Kekalainen, Cumulated Gain-Based Evaluation of IR Techniques, TOIS
+    2002.
     """
     check_choice(gain, GAINS, "gain")
     grades, qrels = judge(ranked_ids, targets, check_count(k, "k"), no_relevant)
@@ -197,7 +211,8 @@ def ideal_gain(qrels: Qrels, k: int, gain: str) -> np.ndarray:
     best_first = np.lexsort((-qrels.grades.astype(np.int32), queries))
     place = np.arange(queries.size) - qrels.indptr[queries]  # the order keeps queries together
     kept = place < k
-    # Summed like the gain reached, over non-zero gains in order of rank, so that a perfect list is exactly 1.
+    # Summed like the gain reached, over non-zero gains in order of rank, so that a perfect list is
+    # exactly 1.
     return _discounted(
         queries[kept], place[kept], qrels.grades[best_first][kept], qrels.shape[0], gain
     )
@@ -214,8 +229,9 @@ def check_gain(qrels: Qrels, gain: str) -> None:
     if gain == "exponential" and qrels.max_grade > MAX_EXPONENTIAL_GRADE:
         at = int(np.argmax(qrels.grades > MAX_EXPONENTIAL_GRADE))
         raise RetrievalInputError(
-            f"grade {qrels.grades[at]} of query {qrels.query_index[at]}, item {qrels.items[at]} is above "
-            f"{MAX_EXPONENTIAL_GRADE}, too much for the gain 2^grade - 1; use gain='linear' or coarser grades"
+            f"grade {qrels.grades[at]} of query {qrels.query_index[at]}, item {qrels.items[at]} is"
+            f" above {MAX_EXPONENTIAL_GRADE}, too much for the gain 2^grade - 1; use gain='linear'"
+            " or coarser grades"
         )
 
 

@@ -1,11 +1,10 @@
 """Hubs, the gallery items that are near to everything, and what is done against them at test time.
 
-Every remedy here needs more queries than the one that is asked. Where those come from decides what its score
-may be compared with, so each result says so: "inductive" (none), "querybank" (other queries, for example
-training captions), "transductive" (the test queries themselves, which a deployed system does not have).
+Every remedy here needs more queries than the one that is asked. Where those come from decides what
+its score may be compared with, so each result says so: "inductive" (none), "querybank" (other
+queries, for example training captions), "transductive" (the test queries themselves, which a
+deployed system does not have).
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -33,7 +32,8 @@ class LabelledRun:
     Args:
         scores: `(n_queries, depth)` float64, best first; comparable within a row only.
         ids: `(n_queries, depth)` int64 gallery positions.
-        inference: "inductive", "querybank" or "transductive"; a column of every table that shows the result.
+        inference: "inductive", "querybank" or "transductive"; a column of every table that shows
+            the result.
         method: name and settings, for the same table.
     """
 
@@ -61,7 +61,8 @@ def k_occurrence(ranked_ids, n_items: int, k: int | None = None) -> np.ndarray:
         N_k(j) = #{i : item j is at rank 1..k for query i}
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
         n_items: size of the gallery.
         k: from 1 to `depth`; the whole depth when None.
 
@@ -71,8 +72,8 @@ def k_occurrence(ranked_ids, n_items: int, k: int | None = None) -> np.ndarray:
     Raises:
         RetrievalInputError: what `hit_rate_at_k` refuses of a run.
 
-    Relations: `skewness` of it is the usual measure of hubness. An item with count 0 is an anti-hub: whatever
-    is asked, it is not found.
+    Relations: `skewness` of it is the usual measure of hubness. An item with count 0 is an
+    anti-hub: whatever is asked, it is not found.
 
     Reference: M. Radovanovic, A. Nanopoulos, M. Ivanovic, Hubs in Space, JMLR 2010.
     """
@@ -96,7 +97,8 @@ def skewness(counts) -> float:
         counts: `(n_items,)` k-occurrences.
 
     Returns:
-        0 for a symmetric distribution and where all counts are equal; above 1 a few items crowd the lists.
+        0 for a symmetric distribution and where all counts are equal; above 1 a few items crowd the
+        lists.
 
     Raises:
         RetrievalInputError: no counts, or one that is not finite.
@@ -133,18 +135,19 @@ def unadjusted(scores, depth: int = 10) -> LabelledRun:
 
 
 def inverted_softmax(scores, bank=None, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
-    """Divides by how much an item attracts the queries of a bank, so that hubs must earn their place.
+    """Divides by how much an item attracts the queries of a bank, so that hubs must earn their
+    place.
 
         s'_ij = s_ij - 1/beta log sum_b exp(beta t_bj)
         exp(beta s'_ij) = exp(beta s_ij) / sum_b exp(beta t_bj), the published form, ranks the same
 
-    The sum is over bank queries b, one per item j: a fixed handicap of each item. In logarithms nothing
-    overflows, whatever beta is.
+    The sum is over bank queries b, one per item j: a fixed handicap of each item. In logarithms
+    nothing overflows, whatever beta is.
 
     Args:
         scores: `(n_queries, n_items)` similarities s or `Cosines`.
-        bank: `(n_bank, n_items)` similarities t of other queries to the same gallery, or `Cosines`. None
-            takes the test queries themselves, as in the original paper.
+        bank: `(n_bank, n_items)` similarities t of other queries to the same gallery, or `Cosines`.
+            None takes the test queries themselves, as in the original paper.
         beta: inverse temperature, chosen on validation data.
         depth: how many items to keep per query.
 
@@ -152,13 +155,13 @@ def inverted_softmax(scores, bank=None, *, beta: float = 20.0, depth: int = 10) 
         A `LabelledRun`: "querybank", or "transductive" without a bank.
 
     Raises:
-        RetrievalInputError: a value that is not finite, galleries of unequal size, a beta that is not above
-            0, or a bank row that equals a test query's.
+        RetrievalInputError: a value that is not finite, galleries of unequal size, a beta that is
+            not above 0, or a bank row that equals a test query's.
 
     Relations: `qb_norm` does this only where a query's best item is a known hub.
 
-    Reference: S. Smith, D. Turban, S. Hamblin, N. Hammerla, Offline Bilingual Word Vectors, Orthogonal
-    Transformations and the Inverted Softmax, ICLR 2017.
+    Reference: S. Smith, D. Turban, S. Hamblin, N. Hammerla, Offline Bilingual Word Vectors,
+    Orthogonal Transformations and the Inverted Softmax, ICLR 2017.
     """
     scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
     bank, inference = (
@@ -170,15 +173,16 @@ def inverted_softmax(scores, bank=None, *, beta: float = 20.0, depth: int = 10) 
 
 
 def qb_norm(scores, bank, *, beta: float = 20.0, k: int = 1, depth: int = 10) -> LabelledRun:
-    """Querybank normalisation with the dynamic inverted softmax: only queries that a hub answers are changed.
+    """Querybank normalisation with the dynamic inverted softmax: only queries that a hub answers
+    are changed.
 
         A = {items among the first k of any bank query}
         s'_i = inverted softmax of s_i if the best item of query i is in A, else s_i
 
     Args:
         scores: `(n_queries, n_items)` similarities or `Cosines`.
-        bank: `(n_bank, n_items)` similarities of queries that are not tested, for example training captions,
-            to the same gallery, or `Cosines`.
+        bank: `(n_bank, n_items)` similarities of queries that are not tested, for example training
+            captions, to the same gallery, or `Cosines`.
         beta: inverse temperature; the paper's 20 suits cosines. Chosen on validation data.
         k: how many items each bank query activates.
         depth: how many items to keep per query.
@@ -189,11 +193,12 @@ def qb_norm(scores, bank, *, beta: float = 20.0, k: int = 1, depth: int = 10) ->
     Raises:
         RetrievalInputError: as `inverted_softmax`; the bank must hold none of the test queries.
 
-    Relations: leaves alone each query whose best item no bank query wants, so a bank unlike the test queries
-    does less harm than by `inverted_softmax`. It still does some: compare on validation data before use.
+    Relations: leaves alone each query whose best item no bank query wants, so a bank unlike the
+    test queries does less harm than by `inverted_softmax`. It still does some: compare on
+    validation data before use.
 
-    Reference: S. Bogolin, I. Croitoru, H. Jin, Y. Liu, S. Albanie, Cross Modal Retrieval with Querybank
-    Normalisation, CVPR 2022.
+    Reference: S. Bogolin, I. Croitoru, H. Jin, Y. Liu, S. Albanie, Cross Modal Retrieval with
+    Querybank Normalisation, CVPR 2022.
     """
     scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
     bank, k = _checked_bank(bank, scores), check_k(k, scores.shape[1])
@@ -212,17 +217,20 @@ def qb_norm(scores, bank, *, beta: float = 20.0, k: int = 1, depth: int = 10) ->
 
 
 def dual_softmax(scores, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
-    """Weights each score by the share of the item that the query gets when all test queries compete for it.
+    """Weights each score by the share of the item that the query gets when all test queries compete
+    for it.
 
         s'_ij = s_ij exp(beta s_ij) / sum_i' exp(beta s_i'j)
 
-    The sum is over all test queries i', and it helps because benchmarks ask for each item about once. A
-    system in use knows neither, so its numbers belong in a column of their own, or in none.
+    The sum is over all test queries i', and it helps because benchmarks ask for each item about
+    once. A system in use knows neither, so its numbers belong in a column of their own, or in none.
 
     Args:
-        scores: `(n_queries, n_items)` similarities or `Cosines`. Weights shrink a score towards 0, which
-            raises negative ones: as published, it supposes that what is ranked high is positive.
-        beta: inverse temperature. Very large values leave most weights 0 and their order to the ids.
+        scores: `(n_queries, n_items)` similarities or `Cosines`. Weights shrink a score towards 0,
+            which raises negative ones: as published, it supposes that what is ranked high is
+            positive.
+        beta: inverse temperature. Very large values leave most weights 0 and their order to the
+            ids.
         depth: how many items to keep per query.
 
     Returns:
@@ -231,11 +239,11 @@ def dual_softmax(scores, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
     Raises:
         RetrievalInputError: a value that is not finite, or a beta that is not above 0.
 
-    Relations: on positive scores, close to `inverted_softmax(scores)` without a bank, to which it adds
-    log(s_ij) / beta.
+    Relations: on positive scores, close to `inverted_softmax(scores)` without a bank, to which it
+    adds log(s_ij) / beta.
 
-    Reference: X. Cheng et al., Improving Video-Text Retrieval by Multi-Stream Corpus Alignment and Dual
-    Softmax Loss, 2021.
+    Reference: X. Cheng et al., Improving Video-Text Retrieval by Multi-Stream Corpus Alignment and
+    Dual Softmax Loss, 2021.
     """
     scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
     total = _column_logsumexp(scores, beta)  # (n_items,)
@@ -260,8 +268,8 @@ def _checked_bank(bank, scores):
     bank = checked_scores(bank, "bank")
     if bank.shape[1] != scores.shape[1]:
         raise RetrievalInputError(
-            f"the bank was scored against {bank.shape[1]} items, the queries against {scores.shape[1]}; both "
-            f"must be scored against the same gallery"
+            f"the bank was scored against {bank.shape[1]} items, the queries against"
+            f" {scores.shape[1]}; both must be scored against the same gallery"
         )
     lazy = isinstance(bank, Cosines), isinstance(scores, Cosines)
     if all(lazy) and not np.array_equal(bank.gallery, scores.gallery):
@@ -274,9 +282,9 @@ def _checked_bank(bank, scores):
         if of_bank.size:
             first = of_bank.argmin()
             raise RetrievalInputError(
-                f"row {of_bank[first]} of the bank equals test query {of_scores[first]} ({of_bank.size} such "
-                f"rows); the bank must hold no test query. Leave these rows out, or use inverted_softmax "
-                f"without a bank, which is labelled transductive"
+                f"row {of_bank[first]} of the bank equals test query {of_scores[first]}"
+                f" ({of_bank.size} such rows); the bank must hold no test query. Leave these rows"
+                " out, or use inverted_softmax without a bank, which is labelled transductive"
             )
     return bank
 
@@ -287,7 +295,8 @@ def _fingerprints(rows: np.ndarray) -> np.ndarray:
     prints = np.empty(len(rows), np.uint64)
     for start, block in blocks_of(rows):
         bits = (block + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0: equal numbers have equal bits
-        # The low bits of round numbers are all 0; mixed in, the high ones fill them (as in SplitMix64).
+        # The low bits of round numbers are all 0; mixed in, the high ones fill them (as in
+        # SplitMix64).
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits ^= bits >> np.uint64(27)
         prints[start : start + len(block)] = (bits * weights).sum(
@@ -297,7 +306,9 @@ def _fingerprints(rows: np.ndarray) -> np.ndarray:
 
 
 def _column_logsumexp(scores, beta: float, see=None) -> np.ndarray:
-    """log sum_i exp(beta s_ij) of each column, `(n_items,)`, in one pass; `see` is shown each block."""
+    """log sum_i exp(beta s_ij) of each column, `(n_items,)`, in one pass; `see` is shown each
+    block.
+    """
     highest = np.full(scores.shape[1], -np.inf)
     total = np.zeros(scores.shape[1])
     for _, block in blocks_of(scores):

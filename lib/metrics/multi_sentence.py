@@ -1,6 +1,6 @@
-"""Ranking items by the best of several texts each: the second protocol for videos with many sentences."""
-
-from __future__ import annotations
+"""Ranking items by the best of several texts each: the second protocol for videos with many
+sentences.
+"""
 
 import numpy as np
 
@@ -17,22 +17,23 @@ def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 64) -> Releva
 
         s(i, j) = max over the texts t of item j of cos(x_i, y_t),    rank of j = i among all items
 
-    Protocol (i), `ranks_of_relevant(items, texts, qrels)`, ranks the best own text among all texts, so that
-    five good texts of one wrong item push it down by five places; here, protocol (ii), by one. R@1 is the
-    same by construction, and for k > 1 R@k here is at least that of (i).
+    Protocol (i), `ranks_of_relevant(items, texts, qrels)`, ranks the best own text among all texts,
+    so that five good texts of one wrong item push it down by five places; here, protocol (ii), by
+    one. R@1 is the same by construction, and for k > 1 R@k here is at least that of (i).
 
     Args:
         items: `(n_items, d)` embeddings of videos or images; each asks for its own texts.
         texts: `(n_texts, d)` embeddings.
         qrels: `(n_items, n_texts)`; every text belongs to exactly one item, every item has a text.
-        block: items at a time; memory is 8 bytes x (block x n_texts + n_items^2). It does not change the
-            result.
+        block: items at a time; memory is 8 bytes x (block x n_texts + n_items^2). It does not
+            change the result.
 
     Returns:
         `RelevantRanks` over `(n_items, n_items)` judgements, item i to item i.
 
     Raises:
-        RetrievalInputError: embeddings that do not fit, a text of no item or of several, an item of no text.
+        RetrievalInputError: embeddings that do not fit, a text of no item or of several, an item of
+            no text.
 
     Relations: CLIP4Clip reports (ii) for MSVD, VATEX and the full MSR-VTT; VSE++ and CE report (i).
 
@@ -49,8 +50,8 @@ def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 64) -> Releva
             f"text {text} has {owners[text]}" if (owners != 1).any() else f"item {item} has no text"
         )
         raise RetrievalInputError(
-            f"every text must belong to one item, and every item must have one; {broken}. Where texts are "
-            f"shared, use ranks_of_relevant"
+            f"every text must belong to one item, and every item must have one; {broken}. Where"
+            " texts are shared, use ranks_of_relevant"
         )
     by_owner = texts[qrels.items].astype(
         np.float64

@@ -1,6 +1,6 @@
-"""Protocols of cross-modal papers, from embeddings: one direction or both, the whole gallery or folds."""
-
-from __future__ import annotations
+"""Protocols of cross-modal papers, from embeddings: one direction or both, the whole gallery or
+folds.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,25 +49,28 @@ def evaluate_embeddings(
         gallery: `(n_items, d)` embeddings.
         qrels: the judgements, shape `(n_queries, n_items)`.
         ks: cut-offs, none larger than the gallery.
-        metrics: "R" (hit rate) at every cut-off, "MRR", and "R-precision" and "MAP@R", which ask for the rank
-            of every relevant item and so take longer; ties="expected" has none of these two.
+        metrics: "R" (hit rate) at every cut-off, "MRR", and "R-precision" and "MAP@R", which ask
+            for the rank of every relevant item and so take longer; ties="expected" has none of
+            these two.
         metric: "cosine" or "inner_product".
-        ties: "pessimistic", "optimistic", "expected" or "id", see `RelevantRanks`. The default can never
-            flatter; `Evaluation.bounds` holds both extremes.
+        ties: "pessimistic", "optimistic", "expected" or "id", see `RelevantRanks`. The default can
+            never flatter; `Evaluation.bounds` holds both extremes.
         hit_grade: the grade from which an item is relevant.
         groups: `(n_queries,)` cluster of each query, for the intervals.
         name, split, direction: of the task; they go into the result.
-        no_relevant: what becomes of queries to which nothing is relevant: "error", "skip", or "zero".
+        no_relevant: what becomes of queries to which nothing is relevant: "error", "skip", or
+            "zero".
 
     Returns:
-        An `Evaluation` with the metrics asked for, and as always "MedR" and "MeanR". Its `tie_share`
-        is the share of queries whose first relevant rank depends on the policy.
+        An `Evaluation` with the metrics asked for, and as always "MedR" and "MeanR". Its
+        `tie_share` is the share of queries whose first relevant rank depends on the policy.
 
     Raises:
-        RetrievalInputError: what `ranks_of_relevant` refuses; a cut-off beyond the gallery; groups of
-            another length.
+        RetrievalInputError: what `ranks_of_relevant` refuses; a cut-off beyond the gallery; groups
+            of another length.
 
-    Relations: `evaluate` of an exact search over the whole gallery, with ties="id" and equal scores.
+    Relations: `evaluate` of an exact search over the whole gallery, with ties="id" and equal
+    scores.
     """
     check_choice(ties, TIES, "ties")
     metrics = check_choices(metrics, ("R", "MRR", *OF_ALL_RELEVANT), "metrics")
@@ -136,9 +139,11 @@ def evaluate_both(
     """Evaluates a pair of modalities in both directions, of which one says little about the other.
 
     Args:
-        queries, gallery: embeddings, `(n_queries, d)` and `(n_items, d)`; the second direction swaps them.
-        qrels: the judgements of the first direction. The second uses `qrels.T`; where a benchmark judged
-            each direction by itself (ECCV Caption), call `evaluate_embeddings` twice instead.
+        queries, gallery: embeddings, `(n_queries, d)` and `(n_items, d)`; the second direction
+            swaps them.
+        qrels: the judgements of the first direction. The second uses `qrels.T`; where a benchmark
+            judged each direction by itself (ECCV Caption), call `evaluate_embeddings` twice
+            instead.
         directions: what the two are called, by what is searched with first.
         groups: clusters of the queries of the first and of the second direction.
         options: of `evaluate_embeddings`.
@@ -199,7 +204,9 @@ class FoldedEvaluation:
         return self.folds[0].direction
 
     def rows(self, metrics: Sequence[str] | None = None) -> list[dict]:
-        """One tidy row per metric, all or those named: mean over folds, lowest and highest, chance, sizes."""
+        """One tidy row per metric, all or those named: mean over folds, lowest and highest, chance,
+        sizes.
+        """
         first, rows = self.folds[0], []
         for metric in first.per_query if metrics is None else metrics:
             means = [fold.value(metric) for fold in self.folds]
@@ -221,21 +228,24 @@ class FoldedEvaluation:
 
 
 def contiguous_folds(qrels: Qrels, n_folds: int = 5) -> list[tuple[slice, slice, Qrels]]:
-    """Cuts queries and gallery into equal runs of neighbours, the "1K" protocol of COCO for 5 folds.
+    """Cuts queries and gallery into equal runs of neighbours, the "1K" protocol of COCO for 5
+    folds.
 
     Args:
-        qrels: the judgements; both axes in the order of the benchmark, so that what belongs together is in
-            the same fold (image i beside captions 5i to 5i + 4).
+        qrels: the judgements; both axes in the order of the benchmark, so that what belongs
+            together is in the same fold (image i beside captions 5i to 5i + 4).
         n_folds: number of folds; it must divide both sides.
 
     Returns:
-        For each fold the slice of the queries, the slice of the gallery, and the judgements inside it, in
-        positions of the fold. Judgements from one fold to another are dropped with the items they point to.
+        For each fold the slice of the queries, the slice of the gallery, and the judgements inside
+        it, in positions of the fold. Judgements from one fold to another are dropped with the items
+        they point to.
 
     Raises:
         RetrievalInputError: a side that the number of folds does not divide.
 
-    Relations: the gallery of a fold is smaller, so that its metrics are higher: never compare with 5K.
+    Relations: the gallery of a fold is smaller, so that its metrics are higher: never compare with
+    5K.
 
     Reference: A. Karpathy, L. Fei-Fei, Deep Visual-Semantic Alignments, CVPR 2015.
     """
@@ -244,8 +254,8 @@ def contiguous_folds(qrels: Qrels, n_folds: int = 5) -> list[tuple[slice, slice,
     for side, size in zip(("queries", "items"), qrels.shape, strict=True):
         if size == 0 or size % n_folds:
             raise RetrievalInputError(
-                f"{size} {side} cannot be cut into {n_folds} equal folds; of COCO's 25,010 test captions "
-                f"papers keep the first five of each image, which are 25,000"
+                f"{size} {side} cannot be cut into {n_folds} equal folds; of COCO's 25,010 test"
+                " captions papers keep the first five of each image, which are 25,000"
             )
     n_queries, n_items = (size // n_folds for size in qrels.shape)
     query_index, folds = qrels.query_index, []
@@ -268,7 +278,8 @@ def evaluate_folds(
     """Evaluates each contiguous fold in its own gallery; their mean is what papers call COCO 1K.
 
     Args:
-        queries, gallery: embeddings in the order of the benchmark, `(n_queries, d)` and `(n_items, d)`.
+        queries, gallery: embeddings in the order of the benchmark, `(n_queries, d)` and `(n_items,
+            d)`.
         qrels: the judgements, shape `(n_queries, n_items)`.
         n_folds: number of folds; it must divide both sides.
         groups: `(n_queries,)` cluster of each query, for the intervals of each fold.
@@ -278,8 +289,8 @@ def evaluate_folds(
         A `FoldedEvaluation`, whose `mean` averages the folds.
 
     Raises:
-        RetrievalInputError: as `contiguous_folds` and `evaluate_embeddings`. A query whose relevant items
-            are all in other folds says that the two sides are in different orders.
+        RetrievalInputError: as `contiguous_folds` and `evaluate_embeddings`. A query whose relevant
+            items are all in other folds says that the two sides are in different orders.
 
     Relations: with one fold, `evaluate_embeddings`.
     """

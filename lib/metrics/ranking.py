@@ -1,6 +1,6 @@
-"""Metrics of one ranked list per query, vectorised over queries; each returns one value per query."""
-
-from __future__ import annotations
+"""Metrics of one ranked list per query, vectorised over queries; each returns one value per
+query.
+"""
 
 from collections.abc import Sequence
 
@@ -19,8 +19,10 @@ def hit_rate_at_k(
         hit@k(i) = 1 if {items ranked 1..k for query i} meets {relevant items of i}, else 0
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         k: from 1 to `depth`.
         no_relevant: what a query without relevant items is: "error", or "zero" for a miss.
 
@@ -28,11 +30,11 @@ def hit_rate_at_k(
         `(n_queries,)` float64, each 0 or 1.
 
     Raises:
-        RetrievalInputError: ids that are not whole numbers, twice in a row or outside the gallery; `k` beyond
-            the depth of the run; a query without relevant items.
+        RetrievalInputError: ids that are not whole numbers, twice in a row or outside the gallery;
+            `k` beyond the depth of the run; a query without relevant items.
 
-    Relations: equals `recall_at_k` when every query has one relevant item; never smaller otherwise. With five
-    captions per image the recall at 1 cannot exceed 20%, the hit rate can reach 100%.
+    Relations: equals `recall_at_k` when every query has one relevant item; never smaller otherwise.
+    With five captions per image the recall at 1 cannot exceed 20%, the hit rate can reach 100%.
 
     Reference: F. Faghri et al., VSE++, BMVC 2018.
     """
@@ -45,11 +47,14 @@ def recall_at_k(
 ) -> np.ndarray:
     """The fraction of a query's relevant items that are among the first k.
 
-        recall@k(i) = |{items ranked 1..k for query i} and {relevant items of i}| / |{relevant items of i}|
+        recall@k(i) = |{items ranked 1..k for query i} and {relevant items of i}| / |{relevant items
+        of i}|
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         k: from 1 to `depth`.
         no_relevant: what a query without relevant items is: "error", or "zero" for a recall of 0.
 
@@ -59,10 +64,11 @@ def recall_at_k(
     Raises:
         RetrievalInputError: as `hit_rate_at_k`.
 
-    Relations: at most `min(k, R) / R` for R relevant items, and at most `hit_rate_at_k`. This is the recall
-    of information retrieval; what cross-modal papers call recall is `hit_rate_at_k`.
+    Relations: at most `min(k, R) / R` for R relevant items, and at most `hit_rate_at_k`. This is
+    the recall of information retrieval; what cross-modal papers call recall is `hit_rate_at_k`.
 
-    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section 8.3.
+    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section
+    8.3.
     """
     grades, qrels = judge(ranked_ids, targets, check_count(k, "k"), no_relevant)
     return found_share(grades > 0, qrels.counts, k)
@@ -76,10 +82,13 @@ def precision_at_k(
         P@k(i) = |{items ranked 1..k for query i} and {relevant items of i}| / k
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         k: from 1 to `depth`. A place that holds -1 counts as a wrong one: the denominator stays k.
-        no_relevant: what a query without relevant items is: "error", or "zero" for a precision of 0.
+        no_relevant: what a query without relevant items is: "error", or "zero" for a precision of
+            0.
 
     Returns:
         `(n_queries,)` float64 in [0, 1].
@@ -90,7 +99,8 @@ def precision_at_k(
     Relations: `k P@k = R recall@k` for R relevant items; at most `min(k, R) / k`; at k = R it is
     `r_precision`.
 
-    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section 8.4.
+    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section
+    8.4.
     """
     grades, _ = judge(ranked_ids, targets, check_count(k, "k"), no_relevant)
     return correct_share(grades > 0, k)
@@ -104,8 +114,10 @@ def r_precision(
         RP(i) = |{items ranked 1..R for query i} and {relevant items of i}| / R
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         no_relevant: what a query without relevant items is: "error", or "zero" for a value of 0.
 
     Returns:
@@ -114,10 +126,11 @@ def r_precision(
     Raises:
         RetrievalInputError: as `hit_rate_at_k`; a run that ends before rank R of some query.
 
-    Relations: precision and recall at R are the same number; `hit_rate_at_k(..., 1)` when R = 1; at least
-    `average_precision_at_r`, which also asks in which order the items came.
+    Relations: precision and recall at R are the same number; `hit_rate_at_k(..., 1)` when R = 1; at
+    least `average_precision_at_r`, which also asks in which order the items came.
 
-    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section 8.4.
+    Reference: C. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, section
+    8.4.
     """
     grades, qrels = judge(ranked_ids, targets, None, no_relevant)
     check_deep_enough(qrels.counts, grades.shape[1], qrels.n_items)
@@ -136,10 +149,13 @@ def reciprocal_rank(
         RR@k(i) = 1 / min {r in 1..k : the item at rank r is relevant to query i}
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         k: from 1 to `depth`; the whole depth when None.
-        no_relevant: what a query without relevant items is: "error", or "zero" for a reciprocal rank of 0.
+        no_relevant: what a query without relevant items is: "error", or "zero" for a reciprocal
+            rank of 0.
 
     Returns:
         `(n_queries,)` float64 in [0, 1]. Ranks count from 1.
@@ -168,11 +184,15 @@ def mean_reciprocal_rank(
         MRR@k = 1/n sum_i RR@k(i)
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         k: from 1 to `depth`; the whole depth when None.
-        no_relevant: what a query without relevant items is: "error", or "zero". Libraries differ silently
-            here: some drop such queries, some count 0. `evaluate(..., no_relevant="skip")` drops them and
+        no_relevant: what a query without relevant items is: "error", or "zero". Libraries differ
+            silently
+            here: some drop such queries, some count 0. `evaluate(..., no_relevant="skip")` drops
+                them and
             says how many there were.
 
     Returns:
@@ -192,13 +212,15 @@ def first_rank(
         r(i) = min {r : the item at rank r is relevant to query i}
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         no_relevant: what a query without relevant items is: "error", or "zero" for "not found".
 
     Returns:
-        `(n_queries,)` float64; infinity where no relevant item is in the run, because its rank is then
-        only known to be larger than the depth.
+        `(n_queries,)` float64; infinity where no relevant item is in the run, because its rank is
+        then only known to be larger than the depth.
 
     Raises:
         RetrievalInputError: as `hit_rate_at_k`.
@@ -220,13 +242,15 @@ def median_rank(
     `floor(median(r - 1)) + 1` is 3; of 1, 2, 3, 10 they are 2.5, 2 and 2.
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         no_relevant: what a query without relevant items is: "error", or "zero" for "not found".
 
     Returns:
-        A float of at least 1; infinity when it lies beyond the depth of the run. A run that finds most
-        items is enough for the exact median: what it misses is above the middle.
+        A float of at least 1; infinity when it lies beyond the depth of the run. A run that finds
+        most items is enough for the exact median: what it misses is above the middle.
 
     Raises:
         RetrievalInputError: as `hit_rate_at_k`.
@@ -244,18 +268,21 @@ def mean_rank(
         MeanR = 1/n sum_i r(i)
 
     Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was returned.
-        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per query.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        targets: `Qrels`, or one list of relevant ids per query, or `(n_queries,)` with one id per
+            query.
         no_relevant: what a query without relevant items is: "error", or "zero" for "not found".
 
     Returns:
-        A float of at least 1; infinity as soon as one query's relevant items are all beyond the depth.
+        A float of at least 1; infinity as soon as one query's relevant items are all beyond the
+        depth.
 
     Raises:
         RetrievalInputError: as `hit_rate_at_k`.
 
-    Relations: the mean of `first_rank`; lower is better. A handful of hopeless queries decides it, which is
-    why papers print `median_rank` beside it.
+    Relations: the mean of `first_rank`; lower is better. A handful of hopeless queries decides it,
+    which is why papers print `median_rank` beside it.
     """
     return float(np.mean(first_rank(ranked_ids, targets, no_relevant=no_relevant)))
 
@@ -266,7 +293,9 @@ def hits(relevant: np.ndarray, k: int) -> np.ndarray:
 
 
 def found_share(relevant: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:
-    """Recall at k from `(n_queries, depth)` booleans and `(n_queries,)` numbers of relevant items."""
+    """Recall at k from `(n_queries, depth)` booleans and `(n_queries,)` numbers of relevant
+    items.
+    """
     return relevant[:, :k].sum(axis=1) / np.maximum(counts, 1)
 
 
@@ -276,7 +305,9 @@ def correct_share(relevant: np.ndarray, k: int) -> np.ndarray:
 
 
 def share_of_first_r(relevant: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """R-precision from `(n_queries, depth)` booleans and `(n_queries,)` numbers of relevant items."""
+    """R-precision from `(n_queries, depth)` booleans and `(n_queries,)` numbers of relevant
+    items.
+    """
     within = np.arange(relevant.shape[1]) < counts[:, None]
     return (relevant & within).sum(axis=1) / np.maximum(counts, 1)
 

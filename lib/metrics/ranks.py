@@ -1,6 +1,6 @@
-"""Ranks of relevant items with their ties kept open, and the metrics that follow under each policy."""
-
-from __future__ import annotations
+"""Ranks of relevant items with their ties kept open, and the metrics that follow under each
+policy.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +16,13 @@ CELLS_AT_ONCE = 2**20  # bounds the memory of the expectation over tie orders
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RelevantRanks:
-    """How many items score above each relevant one, and how many the same: all that ranks depend on.
+    """How many items score above each relevant one, and how many the same: all that ranks depend
+    on.
 
-    Equal scores say nothing about order, so that a model that answers everything alike has no ranking, but
-    every ranking is one of its own. A policy says which one is meant. With b items above, e items (itself
-    included) of the same score and t relevant ones among them, the first relevant rank is
+    Equal scores say nothing about order, so that a model that answers everything alike has no
+    ranking, but every ranking is one of its own. A policy says which one is meant. With b items
+    above, e items (itself included) of the same score and t relevant ones among them, the first
+    relevant rank is
 
         "pessimistic"  b + 1 + (e - t)            wrong items first: can never flatter
         "optimistic"   b + 1                      relevant items first
@@ -35,8 +37,8 @@ class RelevantRanks:
 
     Relations: `ranks_of_relevant` counts them from embeddings, `ranks_in_scores` from scores.
 
-    Reference: F. McSherry, M. Najork, Computing Information Retrieval Performance Measures Efficiently in the
-    Presence of Tied Scores, ECIR 2008.
+    Reference: F. McSherry, M. Najork, Computing Information Retrieval Performance Measures
+    Efficiently in the Presence of Tied Scores, ECIR 2008.
     """
 
     qrels: Qrels
@@ -55,7 +57,9 @@ class RelevantRanks:
 
     @cached_property
     def _groups(self) -> tuple[np.ndarray, np.ndarray]:
-        """For every judgement: the relevant items that share its score, and how many of them come earlier."""
+        """For every judgement: the relevant items that share its score, and how many of them come
+        earlier.
+        """
         keys = (self.qrels.query_index * (self.qrels.n_items + 1) + self.above)[self._order]
         start, stop = np.searchsorted(keys, keys), np.searchsorted(keys, keys, side="right")
         together, earlier = np.empty((2, keys.size), np.int64)
@@ -69,10 +73,11 @@ class RelevantRanks:
         return queries, self._order[self.qrels.indptr[queries]]
 
     def ranks(self, ties: str = "pessimistic") -> np.ndarray:
-        """The rank of every counted relevant item, `(n_judgements,)` float64, in the order of `qrels`.
+        """The rank of every counted relevant item, `(n_judgements,)` float64, in the order of
+        `qrels`.
 
-        Tied relevant items follow each other, before ("optimistic") or after ("pessimistic") the wrong ones;
-        "expected" is the mean rank of each, b + (e + 1) / 2.
+        Tied relevant items follow each other, before ("optimistic") or after ("pessimistic") the
+        wrong ones; "expected" is the mean rank of each, b + (e + 1) / 2.
         """
         check_choice(ties, TIES, "ties")
         together, earlier = self._groups
@@ -83,7 +88,9 @@ class RelevantRanks:
         return self.above + earlier + 1.0 + (self.tied - together if ties == "pessimistic" else 0)
 
     def first_rank(self, ties: str = "pessimistic") -> np.ndarray:
-        """The rank of the first relevant item, `(n_queries,)` float64; infinity where nothing is relevant."""
+        """The rank of the first relevant item, `(n_queries,)` float64; infinity where nothing is
+        relevant.
+        """
         queries, first = self._first
         ranks = np.full(self.n_queries, np.inf)
         if check_choice(ties, TIES, "ties") == "expected":
@@ -105,7 +112,9 @@ class RelevantRanks:
         return self._expected(lambda rank: (rank <= k).astype(np.float64), k)
 
     def reciprocal_rank(self, k: int | None = None, ties: str = "pessimistic") -> np.ndarray:
-        """One over the first relevant rank, 0 beyond k; `(n_queries,)` float64, under "expected" its mean."""
+        """One over the first relevant rank, 0 beyond k; `(n_queries,)` float64, under "expected"
+        its mean.
+        """
         k = self.qrels.n_items if k is None else check_k(k, self.qrels.n_items)
         if check_choice(ties, TIES, "ties") != "expected":
             rank = self.first_rank(ties)
@@ -113,25 +122,31 @@ class RelevantRanks:
         return self._expected(lambda rank: np.where(rank <= k, 1 / rank, 0.0), k)
 
     def average_precision_at_r(self, ties: str = "pessimistic") -> np.ndarray:
-        """AP@R, `(n_queries,)` float64: precision at each relevant rank up to R, over R; 0 where R is 0.
+        """AP@R, `(n_queries,)` float64: precision at each relevant rank up to R, over R; 0 where R
+        is 0.
 
             AP@R = 1/R sum_{j : r_j <= R} (relevant items at ranks 1..r_j) / r_j,   R relevant items
 
-        It needs all relevant items counted, not only the first of each query; "expected" is refused.
+        It needs all relevant items counted, not only the first of each query; "expected" is
+        refused.
         """
         rank, place, query, within = self._up_to_r(ties)
         sums = np.bincount(query[within], (place / rank)[within], minlength=self.n_queries)
         return sums / np.maximum(self.qrels.counts, 1)
 
     def r_precision(self, ties: str = "pessimistic") -> np.ndarray:
-        """R-precision, `(n_queries,)` float64: the share of the R relevant items at ranks 1..R; as above."""
+        """R-precision, `(n_queries,)` float64: the share of the R relevant items at ranks 1..R; as
+        above.
+        """
         _, _, query, within = self._up_to_r(ties)
         return np.bincount(query[within], minlength=self.n_queries) / np.maximum(
             self.qrels.counts, 1
         )
 
     def _up_to_r(self, ties: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of every judgement, best first: rank, place among the relevant, query, and whether rank <= R."""
+        """Of every judgement, best first: rank, place among the relevant, query, and whether rank
+        <= R.
+        """
         rank = self.ranks(
             check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties")
         )
@@ -161,7 +176,9 @@ class RelevantRanks:
         return float(self.is_tied.mean())
 
     def _expected(self, value, k: int) -> np.ndarray:
-        """Mean of `value(first rank)` over all orders of each query's first tie group, ranks up to k."""
+        """Mean of `value(first rank)` over all orders of each query's first tie group, ranks up to
+        k.
+        """
         queries, first = self._first
         triples = np.stack([self.above[first], self.tied[first], self._groups[0][first]], axis=1)
         triples = triples.astype(np.int64)

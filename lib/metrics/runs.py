@@ -1,6 +1,6 @@
-"""What a run and its targets may be, and how they meet: the border of the metrics that read ranked ids."""
-
-from __future__ import annotations
+"""What a run and its targets may be, and how they meet: the border of the metrics that read ranked
+ids.
+"""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ SPARSE = (
 
 
 def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
-    """Checks a run: whole numbers of shape `(n_queries, depth)`, no item twice in a row, all in the gallery.
+    """Checks a run: whole numbers of shape `(n_queries, depth)`, no item twice in a row, all in the
+    gallery.
 
     Args:
         ranked_ids: gallery positions, best first; -1 where nothing was returned.
@@ -29,7 +30,8 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
     ids = as_array(ranked_ids, "the run")
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
         raise RetrievalInputError(
-            f"a run must be whole numbers of shape (n_queries, depth), neither 0, got {ids.dtype} {ids.shape}"
+            f"a run must be whole numbers of shape (n_queries, depth), neither 0, got {ids.dtype}"
+            f" {ids.shape}"
         )
     ids = whole_numbers(ids, "the run", ndim=2)
     outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)
@@ -46,7 +48,7 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
     if (twice := _first_repeat(ids)) is not None:
         raise RetrievalInputError(
             f"id {twice[1]} is twice in row {twice[0]} of the run; a list that repeats an item "
-            f"has no defined rank for it"
+            "has no defined rank for it"
         )
     return ids
 
@@ -56,7 +58,8 @@ def _first_repeat(ids: np.ndarray) -> tuple[int, int] | None:
     width = int(ids.max()) + 2  # the last column is where -1 of the next row leads
     if ids.shape[1] * SPARSE < width:
         return _first_repeat_by_sorting(ids)
-    # Distinct items mark distinct cells: counting marks takes a fifth of the time of sorting full lists.
+    # Distinct items mark distinct cells: counting marks takes a fifth of the time of sorting full
+    # lists.
     at_once = max(1, TABLE_CELLS // width)
     marks = np.empty((min(at_once, len(ids)), width), bool)
     for start in range(0, len(ids), at_once):
@@ -82,8 +85,9 @@ def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
     """Brings the forms that targets may take into one.
 
     Args:
-        targets: `Qrels`; or one list of relevant ids, or `{id: grade}`, per query; or `(n_queries,)` with one
-            id per query; or `{query position: any of these}`, where a query that is not named has none.
+        targets: `Qrels`; or one list of relevant ids, or `{id: grade}`, per query; or
+            `(n_queries,)` with one id per query; or `{query position: any of these}`, where a query
+            that is not named has none.
         n_queries: rows of the run that they are for.
         largest_id: the largest id in it; without `Qrels` nobody says how large the gallery is.
     """
@@ -118,7 +122,7 @@ def _target_rows(targets, n_queries: int) -> list:
             wrong = keys[(keys < 0) | (keys >= n_queries)][0]
             raise RetrievalInputError(
                 f"targets name query {wrong}; the run has the queries 0..{n_queries - 1}. "
-                f"For queries with names of their own use Qrels.from_ids"
+                "For queries with names of their own use Qrels.from_ids"
             )
         return [targets.get(query, ()) for query in range(n_queries)]
     no_order = isinstance(targets, str | bytes | Set) or hasattr(
@@ -126,8 +130,9 @@ def _target_rows(targets, n_queries: int) -> list:
     )  # pandas has labels as well
     if no_order or not np.iterable(targets):
         raise RetrievalInputError(
-            f"targets must be Qrels, a list with the relevant ids of each query, or {{query position: ids}}, "
-            f"got {type(targets).__name__}. From a table of pairs: Qrels.from_pairs(query, item, shape=...)"
+            "targets must be Qrels, a list with the relevant ids of each query, or {query"
+            f" position: ids}}, got {type(targets).__name__}. From a table of pairs:"
+            " Qrels.from_pairs(query, item, shape=...)"
         )
     arrays = isinstance(targets, np.ndarray) or hasattr(targets, "detach")
     return list(as_array(targets, "targets") if arrays else targets)
@@ -148,8 +153,8 @@ def queries_without_relevant(qrels: Qrels, no_relevant: str) -> np.ndarray:
     if empty.size and no_relevant == "error":
         more = f" (and {empty.size - 1} more queries)" if empty.size > 1 else ""
         raise RetrievalInputError(
-            f"query {empty[0]} has no relevant item{more}, so its metrics are undefined; "
-            f"count it as a miss with no_relevant='zero', or leave such queries out of run and targets"
+            f"query {empty[0]} has no relevant item{more}, so its metrics are undefined; count it"
+            " as a miss with no_relevant='zero', or leave such queries out of run and targets"
         )
     return empty
 
@@ -188,7 +193,9 @@ def checked_groups(groups, n_queries: int) -> np.ndarray:
 
 
 def keep_queries(qrels: Qrels, hit_grade: int, groups, no_relevant: str) -> KeptQueries:
-    """Decides which queries count, under the policy "error", "skip" or "zero" for those nothing answers."""
+    """Decides which queries count, under the policy "error", "skip" or "zero" for those nothing
+    answers.
+    """
     check_choice(no_relevant, ("error", "skip", "zero"), "no_relevant")
     n_queries, hit_grade = qrels.shape[0], check_count(hit_grade, "hit_grade")
     groups = None if groups is None else checked_groups(groups, n_queries)
@@ -211,13 +218,16 @@ def check_depth(k, depth: int) -> int:
     k = check_count(k, "k")
     if k > depth:
         raise RetrievalInputError(
-            f"k = {k} is deeper than the run, which holds {depth} items per query; search with k={k} or more"
+            f"k = {k} is deeper than the run, which holds {depth} items per query; search with"
+            f" k={k} or more"
         )
     return k
 
 
 def judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels]:
-    """Grades of the first k items of every list, `(n_queries, k)` int16, and the targets as `Qrels`."""
+    """Grades of the first k items of every list, `(n_queries, k)` int16, and the targets as
+    `Qrels`.
+    """
     check_choice(no_relevant, ("error", "zero"), "no_relevant")
     ids = as_ranked_ids(ranked_ids, targets.n_items if isinstance(targets, Qrels) else None)
     qrels = as_targets(targets, len(ids), ids.max())
@@ -227,7 +237,8 @@ def judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels]:
 
 
 def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
-    """`qrels.grades_of` for a checked run, a block of queries at a time: one lookup instead of a search.
+    """`qrels.grades_of` for a checked run, a block of queries at a time: one lookup instead of a
+    search.
 
     Args:
         ids: `(n_queries, depth)` from `as_ranked_ids`.
@@ -268,8 +279,8 @@ def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
     if depth < min(counts.max(initial=0), n_items):
         query = int(np.argmax(counts > depth))
         raise RetrievalInputError(
-            f"query {query} has R = {counts[query]} relevant items, the run holds {depth} items per query; "
-            f"search with k={counts.max()}, or fill up with -1 if nothing more was found"
+            f"query {query} has R = {counts[query]} relevant items, the run holds {depth} items per"
+            f" query; search with k={counts.max()}, or fill up with -1 if nothing more was found"
         )
 
 
@@ -303,7 +314,9 @@ def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def not_falling(scores: np.ndarray) -> np.ndarray:
-    """`(n_queries,)` whether some score of a row is not below the one before it: a tie, if not a mistake."""
+    """`(n_queries,)` whether some score of a row is not below the one before it: a tie, if not a
+    mistake.
+    """
     at_once = max(1, TABLE_CELLS // scores.shape[1])
     blocks = (scores[start : start + at_once] for start in range(0, len(scores), at_once))
     return np.concatenate([~(block[:, 1:] < block[:, :-1]).all(axis=1) for block in blocks])
@@ -315,14 +328,15 @@ def _ties_by_id(scores: np.ndarray, ids: np.ndarray, rows: np.ndarray) -> np.nda
     if np.isnan(some).any():
         row, column = np.argwhere(np.isnan(some))[0]
         raise RetrievalInputError(
-            f"the score in row {rows[row]} at rank {column + 1} is NaN, which has no place in an order"
+            f"the score in row {rows[row]} at rank {column + 1} is NaN, which has no place in an"
+            " order"
         )
     rises = some[:, 1:] > some[:, :-1]
     if rises.any():
         row, column = np.argwhere(rises)[0]
         raise RetrievalInputError(
-            f"scores of row {rows[row]} rise from {some[row, column]} to {some[row, column + 1]} at rank "
-            f"{column + 2}; a run is best first, and distances must be negated"
+            f"scores of row {rows[row]} rise from {some[row, column]} to {some[row, column + 1]} at"
+            f" rank {column + 2}; a run is best first, and distances must be negated"
         )
     wrong = ((some[:, 1:] == some[:, :-1]) & (of[:, 1:] < of[:, :-1]) & (of[:, 1:] >= 0)).any(
         axis=1
@@ -349,9 +363,11 @@ def ties_reordered(grades: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
 
 
 def is_tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.ndarray:
-    """Whether a tie of scores touches a cut-off or the first relevant item of a query; `(n_queries,)`.
+    """Whether a tie of scores touches a cut-off or the first relevant item of a query;
+    `(n_queries,)`.
 
-    What lies beyond the run is not seen: a tie at the last rank shows only if the run is one item deeper.
+    What lies beyond the run is not seen: a tie at the last rank shows only if the run is one item
+    deeper.
     """
     rows, depth = np.arange(len(scores)), scores.shape[1]
 

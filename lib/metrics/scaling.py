@@ -1,7 +1,5 @@
 """How a cost grows with size: the exponent of a power law, with its interval."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +32,12 @@ class PowerLaw:
 def power_law(n, y, level: float = 0.95) -> PowerLaw:
     """Fits a power law by least squares of logarithms.
 
-        log y_i = log a + b log n_i + e_i        b +- t se(b),    t of Student with (points - 2) degrees
+        log y_i = log a + b log n_i + e_i        b +- t se(b),    t of Student with (points - 2)
+        degrees
 
-    The interval holds for independent, equally spread e_i; a curve that bends is no power law, and `worst` is
-    then large however narrow the interval. Exact search has b = 1, an inverted file with nlist ~ sqrt(n) 1/2.
+    The interval holds for independent, equally spread e_i; a curve that bends is no power law, and
+    `worst` is then large however narrow the interval. Exact search has b = 1, an inverted file with
+    nlist ~ sqrt(n) 1/2.
 
     Args:
         n: `(points,)` sizes, at least three of them different.

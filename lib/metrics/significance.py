@@ -1,6 +1,6 @@
-"""Is one system better than another? Paired tests on the same queries, many of them, how small is visible."""
-
-from __future__ import annotations
+"""Is one system better than another? Paired tests on the same queries, many of them, how small is
+visible.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,11 +35,12 @@ def paired_randomization(
     """Two-sided sign-flip test of the mean difference of two systems on the same queries.
 
         T = |sum_g d_g|,  d_g = sum of a - b over the queries of cluster g
-        T* = |sum_g s_g d_g|, s_g = +1 or -1 by a fair coin;   p = (#{T* >= T} + 1) / (n_resamples + 1)
+        T* = |sum_g s_g d_g|, s_g = +1 or -1 by a fair coin;   p = (#{T* >= T} + 1) / (n_resamples +
+        1)
 
-    If neither system is better, swapping their names on a query is as likely as not; that is all the test
-    supposes. Captions of one image succeed and fail together, so their names are swapped together. The +1
-    counts the data as one of its own reorderings, which keeps p valid and above 0.
+    If neither system is better, swapping their names on a query is as likely as not; that is all
+    the test supposes. Captions of one image succeed and fail together, so their names are swapped
+    together. The +1 counts the data as one of its own reorderings, which keeps p valid and above 0.
 
     Args:
         a, b: `(n_queries,)` per-query values of one metric for two systems, query by query.
@@ -53,18 +54,19 @@ def paired_randomization(
     Raises:
         RetrievalInputError: no values, a value that is not finite, or lengths that differ.
 
-    Relations: without clusters and on hits of 0 or 1 it estimates the p of `mcnemar_exact`. With several
-    comparisons, correct by `holm`.
+    Relations: without clusters and on hits of 0 or 1 it estimates the p of `mcnemar_exact`. With
+    several comparisons, correct by `holm`.
 
-    Reference: M. Smucker, J. Allan, B. Carterette, A Comparison of Statistical Significance Tests for
-    Information Retrieval Evaluation, CIKM 2007; B. Phipson, G. Smyth, 2010, for the +1.
+    Reference: M. Smucker, J. Allan, B. Carterette, A Comparison of Statistical Significance Tests
+    for Information Retrieval Evaluation, CIKM 2007; B. Phipson, G. Smyth, 2010, for the +1.
     """
     differences = differences_of(a, b)
     n_resamples = check_count(n_resamples, "n_resamples")
     sums, _ = cluster_sums(differences[:, None], groups)
     n_clusters = len(sums)
     weights = sums[sums[:, 0] != 0, 0]  # a cluster without difference is the same either way up
-    # Sums in another order differ in their last bits; a tie with the observed value must still count.
+    # Sums in another order differ in their last bits; a tie with the observed value must still
+    # count.
     observed = abs(weights.sum()) - 1e-12 * np.abs(weights).sum()
     rng = np.random.default_rng(check_seed(seed))
     n_words = -(-weights.size // 64)
@@ -119,16 +121,16 @@ def mcnemar_exact(a, b) -> McNemar:
     Relations: supposes independent queries. For five captions per image, which are not, use
     `paired_randomization` with the images as groups.
 
-    Reference: Q. McNemar, Note on the sampling error of the difference between correlated proportions,
-    Psychometrika 1947.
+    Reference: Q. McNemar, Note on the sampling error of the difference between correlated
+    proportions, Psychometrika 1947.
     """
     differences = differences_of(a, b)
     for name, values in (("a", real_numbers(a, "a")), ("b", real_numbers(b, "b"))):
         wrong = np.flatnonzero((values != 0) & (values != 1))
         if wrong.size:
             raise RetrievalInputError(
-                f"{name}[{wrong[0]}] is {values[wrong[0]]}; McNemar's test compares hits of 0 or 1. "
-                f"For other metrics use paired_randomization"
+                f"{name}[{wrong[0]}] is {values[wrong[0]]}; McNemar's test compares hits of 0 or 1."
+                " For other metrics use paired_randomization"
             )
     only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
     n = only_a + only_b
@@ -144,12 +146,13 @@ def holm(p_values) -> np.ndarray:
 
         sort ascending p_(1) <= ... <= p_(m);  q_(i) = max over j <= i of min(1, (m - j + 1) p_(j))
 
-    Of twenty systems that are all equal to the baseline, one differs at p < 0.05 on average. Whoever calls
-    only q < 0.05 a difference errs anywhere with a probability of at most 0.05, however the tests depend on
-    each other.
+    Of twenty systems that are all equal to the baseline, one differs at p < 0.05 on average.
+    Whoever calls only q < 0.05 a difference errs anywhere with a probability of at most 0.05,
+    however the tests depend on each other.
 
     Args:
-        p_values: `(m,)` p-values of one family: all comparisons that were made, not only those reported.
+        p_values: `(m,)` p-values of one family: all comparisons that were made, not only those
+            reported.
 
     Returns:
         `(m,)` adjusted p-values, in the order given.
@@ -159,7 +162,8 @@ def holm(p_values) -> np.ndarray:
 
     Relations: never larger than Bonferroni's m p, never smaller than p.
 
-    Reference: S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Statistics 1979.
+    Reference: S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J.
+    Statistics 1979.
     """
     p = real_numbers(p_values, "p_values")
     wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))
@@ -182,27 +186,30 @@ def minimum_detectable_difference(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> float:
-    """The smallest true difference of two hit rates that a test set of this size can be trusted to show.
+    """The smallest true difference of two hit rates that a test set of this size can be trusted to
+    show.
 
-        delta = (z_{1 - alpha/2} + z_power) sqrt(2 p (1 - p) (1 - correlation) design_effect / n_queries)
+        delta = (z_{1 - alpha/2} + z_power) sqrt(2 p (1 - p) (1 - correlation) design_effect /
+        n_queries)
 
-    Ask it before a comparison: a smaller difference will usually not come out significant, and one that does
-    is exaggerated. 1,000 queries at 43% see 6.2 points between two papers' runs, and 2.8 points between two
-    systems compared query by query whose hits correlate at 0.8.
+    Ask it before a comparison: a smaller difference will usually not come out significant, and one
+    that does is exaggerated. 1,000 queries at 43% see 6.2 points between two papers' runs, and 2.8
+    points between two systems compared query by query whose hits correlate at 0.8.
 
     Args:
         n_queries: size of the test set.
         p: the hit rate, between 0 and 1 and neither.
-        correlation: of the two systems' hits over queries, in [0, 1); 0 also when they are not compared query
-            by query, for example against a printed number.
-        design_effect: how much clusters inflate the variance, 1 + (m - 1) rho for clusters of m queries with
-            correlation rho; the squared ratio of the clustered to the plain bootstrap interval estimates it
-            (about (0.85 / 0.56)^2 = 2.3 for COCO captions).
+        correlation: of the two systems' hits over queries, in [0, 1); 0 also when they are not
+            compared query by query, for example against a printed number.
+        design_effect: how much clusters inflate the variance, 1 + (m - 1) rho for clusters of m
+            queries with correlation rho; the squared ratio of the clustered to the plain bootstrap
+            interval estimates it (about (0.85 / 0.56)^2 = 2.3 for COCO captions).
         alpha: two-sided level of the test.
         power: probability of a significant result when the difference is delta.
 
     Returns:
-        delta as a fraction, by the normal approximation. More than max(p, 1 - p) means: no difference at all.
+        delta as a fraction, by the normal approximation. More than max(p, 1 - p) means: no
+        difference at all.
 
     Raises:
         RetrievalInputError: an argument outside its range.

@@ -1,6 +1,6 @@
-"""Score matrices in blocks of queries: given as an array, or made from embeddings while they are read."""
-
-from __future__ import annotations
+"""Score matrices in blocks of queries: given as an array, or made from embeddings while they are
+read.
+"""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,9 @@ class Cosines:
 
 
 def checked_scores(scores, name: str):
-    """Returns `Cosines` as they are, anything else as a finite matrix; an error names row and column."""
+    """Returns `Cosines` as they are, anything else as a finite matrix; an error names row and
+    column.
+    """
     if isinstance(scores, Cosines):
         return scores
     array = as_real_matrix(scores, name)

@@ -1,7 +1,5 @@
 """Features made by hand: what pixels and letters give before anything is learnt."""
 
-from __future__ import annotations
-
 import math
 import zlib
 from collections.abc import Sequence
@@ -24,7 +22,8 @@ def gradient_features(images: np.ndarray) -> np.ndarray:
 
         [ |g| cos(angle between them) - |g| cos 45 ]_+
 
-    and a cell's entry is the root of its mean vote, so that one bold edge does not drown the thin ones.
+    and a cell's entry is the root of its mean vote, so that one bold edge does not drown the thin
+    ones.
 
     Args:
         images: uint8 (n, height, width), or (n, height, width, channels); sides that 8 divides.
@@ -40,8 +39,8 @@ def gradient_features(images: np.ndarray) -> np.ndarray:
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise RetrievalInputError(
-            f"images must be uint8 (n, height, width) or (n, height, width, channels), got {images.dtype} "
-            f"{images.shape}"
+            "images must be uint8 (n, height, width) or (n, height, width, channels), got"
+            f" {images.dtype} {images.shape}"
         )
     if images.shape[1] % GRID or images.shape[2] % GRID:
         raise RetrievalInputError(
@@ -74,10 +73,11 @@ def _gradients(images: np.ndarray) -> np.ndarray:
 
 
 def hashed_text_features(texts: Sequence[str], dim: int = 2048) -> np.ndarray:
-    """Words, pairs of neighbouring words and letter triples of each text, hashed into a fixed width.
+    """Words, pairs of neighbouring words and letter triples of each text, hashed into a fixed
+    width.
 
-    Every piece goes to one coordinate with one sign, both decided by its CRC-32, and rows have length 1.
-    Letter triples make `clocks` similar to `clock`; pairs tell `left of` from `of left`.
+    Every piece goes to one coordinate with one sign, both decided by its CRC-32, and rows have
+    length 1. Letter triples make `clocks` similar to `clock`; pairs tell `left of` from `of left`.
 
     Args:
         texts: strings.
@@ -103,7 +103,8 @@ def hashed_text_features(texts: Sequence[str], dim: int = 2048) -> np.ndarray:
 
 
 def hashed_parts(texts: Sequence[str], dim: int, *, words: int = 8, parts: int = 40) -> np.ndarray:
-    """Coordinates of the pieces that `hashed_text_features` counts, for each text and for each of its words.
+    """Coordinates of the pieces that `hashed_text_features` counts, for each text and for each of
+    its words.
 
     Args:
         texts: strings.
@@ -112,9 +113,9 @@ def hashed_parts(texts: Sequence[str], dim: int, *, words: int = 8, parts: int =
         parts: most pieces of a row; what is longer is cut.
 
     Returns:
-        int64 (len(texts), 1 + words, parts): row 0 the whole text with its pairs of neighbouring words, row i
-        its word i; 1 + coordinate, and 0 where there is no piece. Unlike in `hashed_text_features` there is
-        no sign: a learnt vector per coordinate has one.
+        int64 (len(texts), 1 + words, parts): row 0 the whole text with its pairs of neighbouring
+        words, row i its word i; 1 + coordinate, and 0 where there is no piece. Unlike in
+        `hashed_text_features` there is no sign: a learnt vector per coordinate has one.
 
     Raises:
         RetrievalInputError: not a list of strings, or a text without a letter or digit.

@@ -1,7 +1,5 @@
 """Published checkpoints: read as tensors alone, and the open_clip model that they fill."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Callable
@@ -35,7 +33,8 @@ def published(model: str, pretrained: str, cache_dir: str | Path | None = None) 
         cache_dir: where downloads are kept, instead of the usual cache.
 
     Raises:
-        RetrievalInputError: an unknown name or tag; a file that holds more than tensors, or does not fit.
+        RetrievalInputError: an unknown name or tag; a file that holds more than tensors, or does
+            not fit.
         MissingFileError: weights or tokenizer that are not here and cannot be fetched.
     """
     source = find_source(model, str(pretrained), cache_dir)
@@ -50,12 +49,14 @@ def published(model: str, pretrained: str, cache_dir: str | Path | None = None) 
         transform = image_transform_v2(settings, is_train=False)
     except Exception as error:  # open_clip asserts that it knows a mode
         raise RetrievalInputError(
-            f"{source.model}: preprocess_cfg {wanted} is none that open_clip knows. Mend it in the config"
+            f"{source.model}: preprocess_cfg {wanted} is none that open_clip knows. Mend it in the"
+            " config"
         ) from error
     length = tokenizer.context_length
 
     def too_long(texts: list[str]) -> np.ndarray:
-        # With room for one id more a text that fits keeps its ids, and one that was cut shows another.
+        # With room for one id more a text that fits keeps its ids, and one that was cut shows
+        # another.
         cut, longer = (
             tokenizer(texts, context_length=length),
             tokenizer(texts, context_length=length + 1),
@@ -91,11 +92,12 @@ def published(model: str, pretrained: str, cache_dir: str | Path | None = None) 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors in a checkpoint; refuses a file that holds anything else.
 
-    open_clip reads with `weights_only` too, but falls back to full unpickling on some errors; what has passed
-    here holds tensors and plain containers, so nothing in it can run.
+    open_clip reads with `weights_only` too, but falls back to full unpickling on some errors; what
+    has passed here holds tensors and plain containers, so nothing in it can run.
 
     Raises:
-        RetrievalInputError: another suffix, a damaged file, or objects that would run code when read.
+        RetrievalInputError: another suffix, a damaged file, or objects that would run code when
+            read.
     """
     if path.suffix not in SUFFIXES:
         raise RetrievalInputError(
@@ -104,7 +106,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as stream:
-                return {key: tuple(stream.get_slice(key).get_shape()) for key in stream.keys()}  # noqa: SIM118
+                return {key: tuple(stream.get_slice(key).get_shape()) for key in stream.keys()}
         try:
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except RuntimeError as error:
@@ -117,8 +119,9 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         Exception
     ) as error:  # a file of any kind makes the readers raise anything; none of it is loaded
         raise RetrievalInputError(
-            f"{path} is not loaded: {first_line(error)} It is damaged, or it holds more than tensors, which "
-            f"could run code when read. If you trust its source, save its state_dict as .safetensors"
+            f"{path} is not loaded: {first_line(error)} It is damaged, or it holds more than"
+            " tensors, which could run code when read. If you trust its source, save its"
+            " state_dict as .safetensors"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not any(
@@ -133,7 +136,9 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _filled(source: Source) -> torch.nn.Module:
-    """The network of the config that was checked, as `open_clip.create_model` builds it from a file."""
+    """The network of the config that was checked, as `open_clip.create_model` builds it from a
+    file.
+    """
     config = copy.deepcopy(source.config) | {"quick_gelu": source.quick_gelu}
     tower = config["text_cfg"].get("hf_model_name")
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) or tower else open_clip.CLIP
@@ -150,14 +155,16 @@ def _filled(source: Source) -> torch.nn.Module:
         raise
     except Exception as error:  # open_clip, timm and transformers each raise their own
         raise RetrievalInputError(
-            f"{source.weights} does not fill {source.model}: {first_line(error)} Pass the architecture that "
-            f"it was trained with"
+            f"{source.weights} does not fill {source.model}: {first_line(error)} Pass the"
+            " architecture that it was trained with"
         ) from error
     return network
 
 
 def _refuse_size(n_tensors: int, source: Source) -> None:
-    """Refuse a config that would take hours or all memory to build before the weights turn out not to fit."""
+    """Refuse a config that would take hours or all memory to build before the weights turn out not
+    to fit.
+    """
     text = source.config["text_cfg"]
     words, n_bytes = (
         (text.get("vocab_size") or 0) * (text.get("width") or 0),
@@ -165,32 +172,37 @@ def _refuse_size(n_tensors: int, source: Source) -> None:
     )
     if words > n_bytes:  # a weight takes a byte at least
         raise RetrievalInputError(
-            f"{source.weights} has {n_bytes:,} bytes, too few for the {words:,} word weights of text_cfg of "
-            f"{source.model}. Pass the architecture that it was trained with"
+            f"{source.weights} has {n_bytes:,} bytes, too few for the {words:,} word weights of"
+            f" text_cfg of {source.model}. Pass the architecture that it was trained with"
         )
     for part in ("vision_cfg", "text_cfg", "multimodal_cfg"):
         layers = (source.config.get(part) or {}).get("layers") or 0
         deep = sum(layers) if isinstance(layers, list | tuple) else layers
         if deep > n_tensors:
             raise RetrievalInputError(
-                f"{source.weights} holds {n_tensors:,} tensors, too few for the {deep:,} layers of {part} of "
-                f"{source.model}. Pass the architecture that it was trained with"
+                f"{source.weights} holds {n_tensors:,} tensors, too few for the {deep:,} layers of"
+                f" {part} of {source.model}. Pass the architecture that it was trained with"
             )
 
 
 def _refuse_stretched(shapes: dict, network: torch.nn.Module, source: Source) -> None:
-    """open_clip interpolates position embeddings of another image or context size without a word."""
+    """open_clip interpolates position embeddings of another image or context size without a
+    word.
+    """
     for key, value in network.state_dict().items():
         stored = shapes.get(key, tuple(value.shape))
         if "positional_embedding" in key and stored != tuple(value.shape):
             raise RetrievalInputError(
-                f"{source.weights} has {key} of shape {stored}, {source.model} {tuple(value.shape)}: it was "
-                f"made for another image size or text length. Pass the architecture of that size"
+                f"{source.weights} has {key} of shape {stored}, {source.model}"
+                f" {tuple(value.shape)}: it was made for another image size or text length. Pass"
+                " the architecture of that size"
             )
 
 
 def _tokenizer(source: Source, cache_dir: str | Path | None) -> Callable:
-    """The tokenizer that open_clip would choose; a mark such as `<end_of_text>` in a text is text."""
+    """The tokenizer that open_clip would choose; a mark such as `<end_of_text>` in a text is
+    text.
+    """
     text = source.config["text_cfg"]
     name, options = text.get("hf_tokenizer_name"), text.get("tokenizer_kwargs") or {}
     options = {"context_length": text.get("context_length") or DEFAULT_CONTEXT_LENGTH, **options}
@@ -218,8 +230,9 @@ def _tokenizer(source: Source, cache_dir: str | Path | None) -> Callable:
         raise
     except Exception as error:  # transformers is missing, or its vocabulary is not here
         raise MissingFileError(
-            f"the tokenizer of {source.model} cannot be made: {first_line(error)} It comes through the "
-            f"package transformers and is fetched once; without a network, pass a folder with its files"
+            f"the tokenizer of {source.model} cannot be made: {first_line(error)} It comes through"
+            " the package transformers and is fetched once; without a network, pass a folder with"
+            " its files"
         ) from error
 
 
@@ -229,6 +242,6 @@ def _transform_text(settings: PreprocessCfg) -> str:
         " ".join(f"{value:.6g}" for value in values) for values in (settings.mean, settings.std)
     )
     return (
-        f"size {height} x {width}, {settings.resize_mode}, {settings.interpolation}, {settings.mode}, "
-        f"fill {settings.fill_color}, mean {mean}, std {std}"
+        f"size {height} x {width}, {settings.resize_mode}, {settings.interpolation},"
+        f" {settings.mode}, fill {settings.fill_color}, mean {mean}, std {std}"
     )

@@ -1,6 +1,6 @@
-"""A cross-encoder: one transformer over the pieces of a text and the patches of an image, one score out."""
-
-from __future__ import annotations
+"""A cross-encoder: one transformer over the pieces of a text and the patches of an image, one score
+out.
+"""
 
 from collections.abc import Sequence
 
@@ -19,8 +19,8 @@ from lib.models.tokenizer import Tokenizer
 class CrossEncoderNetwork(nn.Module):
     """Two sides that do not look across, and self-attention over both at once.
 
-    The sides are a dual encoder's towers without their pooling or, with `interaction["reads"]` "features", a
-    trained `FeatureTokens` that stays as it is.
+    The sides are a dual encoder's towers without their pooling or, with `interaction["reads"]`
+    "features", a trained `FeatureTokens` that stays as it is.
 
     Args:
         config: see `CrossEncoder`.
@@ -75,7 +75,9 @@ class CrossEncoderNetwork(nn.Module):
         return self.enter_text(states) + self.text_embedding, mask
 
     def forward(self, text: Tensor, mask: Tensor, image: Tensor) -> Tensor:
-        """Logits (n,) that text i describes image i, from what `read_text` and `read_image` gave."""
+        """Logits (n,) that text i describes image i, from what `read_text` and `read_image`
+        gave.
+        """
         start = self.start_embedding.expand(len(text), 1, -1)
         joint = torch.cat([start, text, image], dim=1)
         padding = nn.functional.pad(~mask, (1, image.shape[1]), value=False)
@@ -86,21 +88,21 @@ class CrossEncoderNetwork(nn.Module):
 class CrossEncoder:
     """Reads a text and an image together and scores how well they match.
 
-    A score needs both at once, so nothing of it can be stored ahead: N items cost N passes of the joint
-    transformer per query. The towers below it do not look across; `read_text` and `read_image` run them once
-    per item.
+    A score needs both at once, so nothing of it can be stored ahead: N items cost N passes of the
+    joint transformer per query. The towers below it do not look across; `read_text` and
+    `read_image` run them once per item.
 
     Args:
-        config: that of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps` (see
-            `image_states`), `patches` and `image_width`, their number and width, and the `width`, `heads`,
-            `layers` and `dropout` of the joint transformer; or, with `reads` "features", what `FeatureTokens`
-            takes, and the joint transformer's.
+        config: that of the dual encoder it grew from (see `DualEncoder`), with `interaction`:
+            `maps` (see `image_states`), `patches` and `image_width`, their number and width, and
+            the `width`, `heads`, `layers` and `dropout` of the joint transformer; or, with `reads`
+            "features", what `FeatureTokens` takes, and the joint transformer's.
         network: with these weights; an untrained one by default.
 
     Relations: `LateInteraction` lets the same states meet in a maximum instead, after encoding.
 
-    Reference: Li et al. 2021, "Align before fuse" (ALBEF); Li et al. 2022, "BLIP": towers, then a joint
-    encoder with a matching head.
+    Reference: Li et al. 2021, "Align before fuse" (ALBEF); Li et al. 2022, "BLIP": towers, then a
+    joint encoder with a matching head.
     """
 
     def __init__(self, config: dict, network: CrossEncoderNetwork | None = None) -> None:
@@ -167,7 +169,8 @@ class CrossEncoder:
                 f"pairs are aligned, got {len(text)} texts and {len(image)} images"
             )
         self.network.eval()
-        # Texts of like length go together and are cut to the longest: padding costs as much as words.
+        # Texts of like length go together and are cut to the longest: padding costs as much as
+        # words.
         order = np.argsort(text.counts, kind="stable")
         scores = np.empty(len(text), dtype=np.float32)
         for _, rows in in_chunks(order, batch_size, progress):

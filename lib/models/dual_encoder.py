@@ -1,7 +1,5 @@
 """A dual encoder: one network for images, one for texts, one space for both."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -10,7 +8,7 @@ import torch.nn.functional as F
 from open_clip.model import CustomTextCLIP
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-import lib.models.resnet  # noqa: F401  registers the image towers that configs name
+import lib.models.resnet
 from lib.core.checks import RetrievalInputError, check_count
 from lib.models.tokenizer import Tokenizer
 
@@ -24,7 +22,8 @@ def image_tensor(images: np.ndarray, channels: int, size: int) -> torch.Tensor:
         images: uint8 (n, size, size) for one channel, (n, size, size, 3) for three.
 
     Returns:
-        float32 (n, channels, size, size) in [0, 1], channels last in memory (several times faster on a CPU).
+        float32 (n, channels, size, size) in [0, 1], channels last in memory (several times faster
+        on a CPU).
 
     Raises:
         RetrievalInputError: another dtype or shape.
@@ -64,7 +63,8 @@ def build_network(config: dict) -> CustomTextCLIP:
 def text_features(network: CustomTextCLIP, tokens: torch.Tensor) -> torch.Tensor:
     """(n, context_length) ids to (n, dim), not normalised; with gradient.
 
-    Captions are short: the plain attention is twice as fast here as the fused one, made for long texts.
+    Captions are short: the plain attention is twice as fast here as the fused one, made for long
+    texts.
     """
     with sdpa_kernel(SDPBackend.MATH):
         return network.encode_text(tokens)
@@ -73,7 +73,9 @@ def text_features(network: CustomTextCLIP, tokens: torch.Tensor) -> torch.Tensor
 def in_chunks(
     inputs: np.ndarray, batch_size: int, progress: Progress | None = None
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Which rows, and the inputs there, `batch_size` at a time; then tells `progress` how many were done."""
+    """Which rows, and the inputs there, `batch_size` at a time; then tells `progress` how many were
+    done.
+    """
     check_count(batch_size, "batch_size")
     for start in range(0, len(inputs), batch_size):
         chunk = inputs[start : start + batch_size]
@@ -87,8 +89,9 @@ class DualEncoder:
 
     Args:
         config: plain data: `name`, `embed_dim`, `vision` and `text` (open_clip's `vision_cfg` and
-            `text_cfg`), `channels`, `image_size`, `dims` (the Matryoshka truncations it was trained for),
-            `tokenizer` (`Tokenizer.to_dict`). Vocabulary and context length are the tokenizer's.
+            `text_cfg`), `channels`, `image_size`, `dims` (the Matryoshka truncations it was trained
+            for), `tokenizer` (`Tokenizer.to_dict`). Vocabulary and context length are the
+            tokenizer's.
         network: with these weights; an untrained one by default.
 
     Attributes:
@@ -122,7 +125,8 @@ class DualEncoder:
         Raises:
             RetrievalInputError: images of another shape or dtype.
 
-        Relations: the batch size moves the last bits of a row, which `to_int8` rounds away nearly always.
+        Relations: the batch size moves the last bits of a row, which `to_int8` rounds away nearly
+        always.
         """
         channels, size = self.config["channels"], self.config["image_size"]
 
@@ -161,15 +165,16 @@ class DualEncoder:
 def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncoder:
     """The same architecture with fresh weights: what a space looks like before the first step.
 
-    Batch normalisation gets its statistics from `images`, as in the first step of training; without any, the
-    signal of a fresh network fades layer by layer until nothing is left to compare.
+    Batch normalisation gets its statistics from `images`, as in the first step of training; without
+    any, the signal of a fresh network fades layer by layer until nothing is left to compare.
 
     Args:
         encoder: whose architecture to copy.
         seed: of the fresh weights.
         images: uint8, as for `encode_image`.
     """
-    # no_grad and not inference_mode, in which the weights themselves would be made unfit for training.
+    # no_grad and not inference_mode, in which the weights themselves would be made unfit for
+    # training.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         fresh = DualEncoder(encoder.config)

@@ -1,7 +1,5 @@
 """Late interaction from hand-made features: hashed words look among a few vectors of each image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -18,17 +16,19 @@ WORDS = 8  # of a text that get a vector of their own
 class FeatureTokens(nn.Module):
     """Two layers per modality, from features that stay as they are to several unit vectors an item.
 
-        image   slot_k = normalise(W_k dropout(gelu(A x))),           x its gradient features, k = 1..patches
-        text    word_w = normalise(B gelu(sum of the vectors of its letter triples / root of their number))
+        image   slot_k = normalise(W_k dropout(gelu(A x))),           x its gradient features, k =
+        1..patches
+        text    word_w = normalise(B gelu(sum of the vectors of its letter triples / root of their
+        number))
 
-    The first text vector is that of the whole text, with pairs of neighbouring words, through a last layer of
-    its own. Nothing is shared with the dual encoders trained here, so its mistakes are other ones: that is
-    what a second stage needs.
+    The first text vector is that of the whole text, with pairs of neighbouring words, through a
+    last layer of its own. Nothing is shared with the dual encoders trained here, so its mistakes
+    are other ones: that is what a second stage needs.
 
     Args:
-        config: with `interaction`: `features` of an image and the coordinates `hashed` of `hashed_parts`,
-            `patches` (slots of an image), `width` of the hidden layers (`hidden` where a cross-encoder has
-            a `width` of its own), `dim` and `dropout`.
+        config: with `interaction`: `features` of an image and the coordinates `hashed` of
+            `hashed_parts`, `patches` (slots of an image), `width` of the hidden layers (`hidden`
+            where a cross-encoder has a `width` of its own), `dim` and `dropout`.
 
     Relations: with one slot and the whole text alone it is `Heads`.
     """
@@ -62,7 +62,9 @@ class FeatureTokens(nn.Module):
         return hashed_parts(texts, self.hashed, words=self.words)
 
     def fit_scale(self, features: Tensor) -> None:
-        """Takes mean and spread of each coordinate from the features (n, features) of training images."""
+        """Takes mean and spread of each coordinate from the features (n, features) of training
+        images.
+        """
         self.mean.copy_(features.mean(dim=0))
         self.spread.copy_(features.std(dim=0).clamp(min=1e-3))
 

@@ -1,6 +1,8 @@
-"""The folder of a model as data: its JSON is read once, checked key by key, and can name no code and no file.
+"""The folder of a model as data: its JSON is read once, checked key by key, and can name no code
+and no file.
 
-open_clip and transformers take much more from such a folder: classes in a `.py`, paths, other repositories.
+open_clip and transformers take much more from such a folder: classes in a `.py`, paths, other
+repositories.
 """
 
 import json
@@ -73,7 +75,9 @@ IDLE_KEYS = {
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file; a key that stands twice is refused: readers differ in which they take."""
+    """The object in a JSON file; a key that stands twice is refused: readers differ in which they
+    take.
+    """
 
     def once(pairs: list[tuple[str, Any]]) -> dict:
         found = dict(pairs)
@@ -92,7 +96,9 @@ def read_json(path: Path) -> dict:
 
 
 def folder_config(folder: Path) -> tuple[dict, dict]:
-    """`model_cfg` and `preprocess_cfg` of a folder of open_clip, with known keys of the right type alone."""
+    """`model_cfg` and `preprocess_cfg` of a folder of open_clip, with known keys of the right type
+    alone.
+    """
     path = folder / CONFIG
     if not path.is_file():
         raise MissingFileError(f"{folder} holds no {CONFIG}; a folder needs it beside its weights")
@@ -114,7 +120,8 @@ def folder_config(folder: Path) -> tuple[dict, dict]:
     tower = model["vision_cfg"].get("timm_model_name")
     if tower is not None and (set(tower) & set(":/\\") or not is_model(tower)):
         raise RetrievalInputError(
-            f"{path}: timm_model_name {tower!r} is no architecture of timm, and a place is not taken"
+            f"{path}: timm_model_name {tower!r} is no architecture of timm, and a place is not"
+            " taken"
         )
     stated = _known(
         data.get("preprocess_cfg") or {}, get_type_hints(PreprocessCfg), f"{path}: preprocess_cfg"
@@ -157,10 +164,11 @@ def tokenizer_files(folder: Path, room: Path) -> Path:
 
 
 def text_tower_files(name: str, folder: Path | None, room: Path) -> Path:
-    """Writes to `room` what transformers builds the text tower `name` from: plain values of a known family.
+    """Writes to `room` what transformers builds the text tower `name` from: plain values of a known
+    family.
 
-    A folder gives them in its own `config.json`, or names a tower whose config an earlier download has kept;
-    no server is asked for a folder. A published model asks once.
+    A folder gives them in its own `config.json`, or names a tower whose config an earlier download
+    has kept; no server is asked for a folder. A published model asks once.
     """
     from transformers import CONFIG_MAPPING, PreTrainedConfig
 
@@ -171,7 +179,8 @@ def text_tower_files(name: str, folder: Path | None, room: Path) -> Path:
         source = try_to_load_from_cache(name, "config.json")
         if not isinstance(source, str):
             raise MissingFileError(
-                f"the config of the text tower {name} is not here; put its config.json into {folder}"
+                f"the config of the text tower {name} is not here; put its config.json into"
+                f" {folder}"
             )
         data = read_json(Path(source))
     else:
@@ -180,7 +189,8 @@ def text_tower_files(name: str, folder: Path | None, room: Path) -> Path:
     kind = data.get("model_type")
     if kind not in arch_dict:
         raise RetrievalInputError(
-            f"{source}: model_type {kind!r} is no text tower of open_clip; known are {', '.join(arch_dict)}"
+            f"{source}: model_type {kind!r} is no text tower of open_clip; known are"
+            f" {', '.join(arch_dict)}"
         )
     made = CONFIG_MAPPING[kind]
     plain = {
@@ -196,11 +206,13 @@ def text_tower_files(name: str, folder: Path | None, room: Path) -> Path:
 
 
 def refuse_local(name: str) -> None:
-    """Refuses the name of a hub repository that transformers would take for a place on this disk."""
+    """Refuses the name of a hub repository that transformers would take for a place on this
+    disk.
+    """
     if Path(name).exists() or ":" in name or name[:1] in "./~\\" or ".." in Path(name).parts:
         raise RetrievalInputError(
-            f"{name!r} should name a repository of the hub, but is a place on this disk; files from "
-            f"there are not taken. Run in another folder, or rename it"
+            f"{name!r} should name a repository of the hub, but is a place on this disk; files from"
+            " there are not taken. Run in another folder, or rename it"
         )
 
 
@@ -222,8 +234,8 @@ def _refusal(where: Any, unknown: list[str]) -> RetrievalInputError:
     code = {"trust_remote_code", "auto_map", "custom_pipelines"} & set(unknown)
     reason = "asks to run code that came with the model" if code else "is not known"
     return RetrievalInputError(
-        f"{where}: {', '.join(map(repr, unknown))} {reason}; that is not done here. Remove it if you "
-        f"trust the rest"
+        f"{where}: {', '.join(map(repr, unknown))} {reason}; that is not done here. Remove it if"
+        " you trust the rest"
     )
 
 

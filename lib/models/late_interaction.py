@@ -1,6 +1,6 @@
-"""Late interaction: one vector per patch and per word; they meet in a sum of maxima, after encoding."""
-
-from __future__ import annotations
+"""Late interaction: one vector per patch and per word; they meet in a sum of maxima, after
+encoding.
+"""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from lib.models.tokenizer import Tokenizer
 
 
 class TokenSide(nn.Module):
-    """States of one modality to unit vectors: each sees the others of its own item, none of the other side.
+    """States of one modality to unit vectors: each sees the others of its own item, none of the
+    other side.
 
     Args:
         states: width of the incoming states.
@@ -45,7 +46,9 @@ class TokenSide(nn.Module):
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim))
 
     def forward(self, states: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(n, length, states) and what is no padding, (n, length), to unit vectors (n, length, dim)."""
+        """(n, length, states) and what is no padding, (n, length), to unit vectors (n, length,
+        dim).
+        """
         entered = self.enter(states) + self.place_embedding[: states.shape[1]]
         padding = None if mask is None else ~mask
         attended = self.attend(entered, src_key_padding_mask=padding)
@@ -56,9 +59,9 @@ class TowerTokens(nn.Module):
     """A dual encoder's towers without their pooling, and a `TokenSide` on each.
 
     Args:
-        config: of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps` (see
-            `image_states`), `patches` and `image_width`, their number and width, and the `width`, `heads`,
-            `layers`, `dropout` and `dim` of both `TokenSide`s.
+        config: of the dual encoder it grew from (see `DualEncoder`), with `interaction`: `maps`
+            (see `image_states`), `patches` and `image_width`, their number and width, and the
+            `width`, `heads`, `layers`, `dropout` and `dim` of both `TokenSide`s.
     """
 
     def __init__(self, config: dict) -> None:
@@ -97,7 +100,8 @@ class LateInteraction:
     """Images and texts to unit token vectors; `maxsim` of two of them is their score.
 
     Args:
-        config: that of `TowerTokens`, or with `interaction["reads"]` "features" that of `FeatureTokens`.
+        config: that of `TowerTokens`, or with `interaction["reads"]` "features" that of
+            `FeatureTokens`.
         network: with these weights; an untrained one by default.
     """
 
@@ -120,7 +124,9 @@ class LateInteraction:
     def encode_image(
         self, images: np.ndarray, *, batch_size: int = 256, progress: Progress | None = None
     ) -> Tokens:
-        """One unit vector per patch (or slot); arguments and errors as for `DualEncoder.encode_image`."""
+        """One unit vector per patch (or slot); arguments and errors as for
+        `DualEncoder.encode_image`.
+        """
         self.network.eval()
         vectors = np.empty(
             (len(images), self.config["interaction"]["patches"], self.dim), dtype=np.float32

@@ -1,11 +1,9 @@
 """Late interaction: every token of a query looks for its best token in a document.
 
-The similarities of all tokens are the one large object. They are made a tile at a time, of whole queries and
-whole documents, small enough to stay in a core's cache until their maxima are taken, and never kept: a
-gradient needs only which token won.
+The similarities of all tokens are the one large object. They are made a tile at a time, of whole
+queries and whole documents, small enough to stay in a core's cache until their maxima are taken,
+and never kept: a gradient needs only which token won.
 """
-
-from __future__ import annotations
 
 import torch
 from torch import Tensor
@@ -33,9 +31,9 @@ def maxsim(
 
         s(q, d) = sum_i max_j <q_i, d_j>        "mean": the same divided by the tokens of q
 
-    i and j run over the tokens that count, so padding changes nothing: a document scores the same alone and
-    in a batch, also where all its similarities are negative. Maxima are added in float64 and rounded once;
-    scores of int8 tokens do not depend on any order of adding (d <= 1024).
+    i and j run over the tokens that count, so padding changes nothing: a document scores the same
+    alone and in a batch, also where all its similarities are negative. Maxima are added in float64
+    and rounded once; scores of int8 tokens do not depend on any order of adding (d <= 1024).
 
     Args:
         query: (n_queries, L_q, d) floats or int8, of unit length where cosines are meant.
@@ -43,18 +41,19 @@ def maxsim(
         query_mask: bool (n_queries, L_q), True where a token counts; all count when None.
         document_mask: bool (n_documents, L_d), likewise.
         reduce: "sum" (ColBERT), which grows with the length of the query, or "mean" (FILIP).
-        block_bytes: of a tile of similarities; it holds at least one query and one document. It changes time
-            and memory, nothing else.
+        block_bytes: of a tile of similarities; it holds at least one query and one document. It
+            changes time and memory, nothing else.
 
     Returns:
-        (n_queries, n_documents), float32, or float64 where a side is. Differentiable once: the gradient
-        reaches the tokens that won, the first of equals.
+        (n_queries, n_documents), float32, or float64 where a side is. Differentiable once: the
+        gradient reaches the tokens that won, the first of equals.
 
     Raises:
         RetrievalInputError: other shapes or dtypes, or a query or document without a token.
 
     Relations: with one token a side it is the dot product. `maxsim_pairs` scores chosen pairs,
-    `late_interaction_logits` both directions. `lib.core.token_vectors.Tokens` holds `vectors` and `mask` of either side.
+    `late_interaction_logits` both directions. `lib.core.token_vectors.Tokens` holds `vectors` and
+    `mask` of either side.
 
     Reference: Khattab and Zaharia 2020, "ColBERT", equation 3.
     """
@@ -67,13 +66,15 @@ def maxsim(
 def late_interaction_logits(
     text: Tensor, image: Tensor, text_mask: Tensor | None = None, image_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Mean similarities both ways, which differ: a text may find all its words in an image that shows more.
+    """Mean similarities both ways, which differ: a text may find all its words in an image that
+    shows more.
 
         text_to_image[t, i] = mean over words w of t of max over patches p of i of <w, p>
         image_to_text[t, i] = mean over patches p of i of max over words w of t of <w, p>
 
-    Both have a row per text and a column per image. A softmax over the candidates of each query is therefore
-    along rows of the first and along columns of the second: transpose that before a cross-entropy.
+    Both have a row per text and a column per image. A softmax over the candidates of each query is
+    therefore along rows of the first and along columns of the second: transpose that before a
+    cross-entropy.
 
     Args:
         text: (n_texts, L_t, d) unit token vectors.
@@ -103,13 +104,14 @@ def maxsim_pairs(
     reduce: str = "sum",
     block_bytes: int = GATHERED_BYTES,
 ) -> Tensor:
-    """The scores of `maxsim` for each query with a list of documents of its own, as a reranker wants them.
+    """The scores of `maxsim` for each query with a list of documents of its own, as a reranker
+    wants them.
 
     Args:
         query: (n_queries, L_q, d) floats or int8.
         document: (n_documents, L_d, d), likewise.
-        candidates: int64 (n_queries, k) positions of documents, -1 where a query has fewer; a column of
-            `torch.arange(n)` scores aligned pairs.
+        candidates: int64 (n_queries, k) positions of documents, -1 where a query has fewer; a
+            column of `torch.arange(n)` scores aligned pairs.
         query_mask, document_mask, reduce: as for `maxsim`.
         block_bytes: of gathered document tokens at one time.
 
@@ -150,7 +152,8 @@ def _sides(
     sides = TokenSide(query, query_mask, "query"), TokenSide(document, document_mask, "document")
     if query.shape[2] != document.shape[2]:
         raise RetrievalInputError(
-            f"tokens of queries have dimension {query.shape[2]}, those of documents {document.shape[2]}"
+            f"tokens of queries have dimension {query.shape[2]}, those of documents"
+            f" {document.shape[2]}"
         )
     return sides
 

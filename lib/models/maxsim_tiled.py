@@ -1,7 +1,5 @@
 """MaxSim in tiles, forward and backward: the similarities of all tokens never exist at one time."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import torch
@@ -45,8 +43,8 @@ class TokenSide:
         self.counts = mask.sum(dim=1)  # (n,)
         if (self.counts == 0).any():
             raise RetrievalInputError(
-                f"{name} {int(self.counts.argmin())} has no token, and a maximum over nothing has no value; "
-                f"leave it out"
+                f"{name} {int(self.counts.argmin())} has no token, and a maximum over nothing has"
+                " no value; leave it out"
             )
         self.vectors, self.mask = vectors, mask
         self.is_full = bool(mask.all())
@@ -66,10 +64,12 @@ class TokenSide:
 
     @cached_property
     def filled(self) -> Tensor:
-        """(n, W) rows of the tokens that count, then of the first of them again, W those of the longest item.
+        """(n, W) rows of the tokens that count, then of the first of them again, W those of the
+        longest item.
 
-        A maximum over tokens is the same with one of them twice. So padding is shut out of it as by -inf,
-        whatever it holds, and neither mask nor infinity goes into the arithmetic or its gradient.
+        A maximum over tokens is the same with one of them twice. So padding is shut out of it as by
+        -inf, whatever it holds, and neither mask nor infinity goes into the arithmetic or its
+        gradient.
         """
         width = int(self.counts.max()) if len(self) else 1
         order = (
@@ -83,8 +83,8 @@ class TokenSide:
 class Tiles:
     """The grid of tiles over tokens of queries (columns) and tokens of documents (rows).
 
-    Documents go down the rows: the maximum over a document's tokens is then one over whole rows, which adds
-    a tenth to the time of the product.
+    Documents go down the rows: the maximum over a document's tokens is then one over whole rows,
+    which adds a tenth to the time of the product.
 
     Args:
         query, document: both sides, of one dimension.
@@ -120,7 +120,9 @@ class Tiles:
         return self.document.filled[block, : max(self._counts[block])].flatten()
 
     def empty(self, block: slice, n_rows: int, n_columns: int) -> Tensor:
-        """A tile (documents, tokens of each, columns) of undefined content, always in the same memory."""
+        """A tile (documents, tokens of each, columns) of undefined content, always in the same
+        memory.
+        """
         if self._memory is None or self._memory.numel() < n_rows * n_columns:
             self._memory = self.query.vectors.new_empty(n_rows * n_columns, dtype=self.dtype)
         n_documents = block.stop - block.start
@@ -143,7 +145,8 @@ class TiledMaxSim(torch.autograd.Function):
 
     With g(q, d) the gradient of a score and j*(i, d) the winner of token i in document d:
 
-        dL/dq_i = sum_d g(q, d) d_{j*(i, d)}        dL/dd_j = sum over i with j*(i, d) = j of g(q, d) q_i
+        dL/dq_i = sum_d g(q, d) d_{j*(i, d)}        dL/dd_j = sum over i with j*(i, d) = j of g(q,
+        d) q_i
 
     Both are products with a tile that holds g where a token won and 0 elsewhere.
     """

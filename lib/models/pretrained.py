@@ -1,7 +1,5 @@
 """Any model by name: published ones, the reader's own, and those trained here."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import open_clip
@@ -32,31 +30,36 @@ def load(
 
         load("ViT-B-32", "openai")             published: architecture and tag of open_clip
         load("ViT-B-32", "epoch_12.pt")        the reader's own weights for an architecture
-        load("mine", "folder")                 open_clip_config.json and open_clip_model.safetensors in it
+        load("mine", "folder")                 open_clip_config.json and open_clip_model.safetensors
+        in it
         load("scenes")                         trained here
 
     Args:
-        model: an open_clip architecture; a label where `pretrained` is a folder; or an artifact of ours.
+        model: an open_clip architecture; a label where `pretrained` is a folder; or an artifact of
+            ours.
         pretrained: a tag, a path, or None for an artifact of ours.
-        precision: `"fp32"`; `"bf16"` or `"fp16"`: matrix products in that type (autocast), weights and
-            results in float32. fp16 is for GPUs.
+        precision: `"fp32"`; `"bf16"` or `"fp16"`: matrix products in that type (autocast), weights
+            and results in float32. fp16 is for GPUs.
         device: `"cpu"`, `"cuda"` or `"cuda:1"`.
         prompt: `"a photo of {}"`, around every text; none by default, since captions are sentences.
         batch_size: pictures, frames or texts per forward pass.
-        workers: threads that read pictures and clips ahead of the network; 0 reads them between passes.
+        workers: threads that read pictures and clips ahead of the network; 0 reads them between
+            passes.
         cache_dir: where open_clip keeps downloads, instead of its usual place.
 
     Raises:
-        RetrievalInputError: an unknown name or tag (the nearest are named), a checkpoint that could run code
-            or does not fit, a prompt without exactly one `{}`, a device that is not here, fp16 on a CPU.
-        MissingFileError: weights that are neither here nor reachable; the message says where to put them.
+        RetrievalInputError: an unknown name or tag (the nearest are named), a checkpoint that could
+            run code or does not fit, a prompt without exactly one `{}`, a device that is not here,
+            fp16 on a CPU.
+        MissingFileError: weights that are neither here nor reachable; the message says where to put
+            them.
 
     Relations: `lib.search.embedding_cache.embed` keeps what the encoder computes.
     """
     if ":" in model:
         raise RetrievalInputError(
-            f"model {model!r} names a place; pass the folder of a downloaded repository as pretrained, and "
-            f"any label as model"
+            f"model {model!r} names a place; pass the folder of a downloaded repository as"
+            " pretrained, and any label as model"
         )
     dtype = PRECISIONS[check_choice(precision, PRECISIONS, "precision")]
     target = _device(device, precision)
@@ -80,8 +83,8 @@ def _artifact(model: str) -> str:
     if model not in ours and model.replace("/", "-") in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(model.replace("/", "-"))
         raise RetrievalInputError(
-            f"{model} is an architecture; pretrained says with which weights: a path, or one of its "
-            f"{len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
+            f"{model} is an architecture; pretrained says with which weights: a path, or one of its"
+            f" {len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
         )
     # Of two kinds of names, those of open_clip are many: the error then shows the nearest of both.
     return (
@@ -100,7 +103,8 @@ def _device(device: str, precision: str) -> torch.device:
         torch.zeros(1, device=target).cpu()
     except Exception as error:  # a backend that is not built in, a GPU that is not there, 'meta'
         raise RetrievalInputError(
-            f"device {device!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use device='cpu'"
+            f"device {device!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use"
+            " device='cpu'"
         ) from error
     if target.type == "cpu" and precision == "fp16":
         raise RetrievalInputError(

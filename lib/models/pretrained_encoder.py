@@ -1,7 +1,5 @@
 """An encoder of pictures, texts and clips over the two towers of a model."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -101,8 +99,8 @@ class PretrainedEncoder:
         Raises:
             RetrievalInputError: one string instead of a list, or an entry that is no text or blank.
 
-        Relations: a text longer than the context loses its end; `truncated` and `count_truncated` say how
-        many did.
+        Relations: a text longer than the context loses its end; `truncated` and `count_truncated`
+        say how many did.
         """
         prompted = self._prompted(texts)
         if not prompted:
@@ -127,8 +125,8 @@ class PretrainedEncoder:
             v = sum_t f_t / |f_t|,  then v / |v|
 
         Args:
-            clips: uint8 `(n_frames, height, width, 3)` each, frame counts may differ; a list, or files that
-                are decoded when their turn comes (`ClipFiles`).
+            clips: uint8 `(n_frames, height, width, 3)` each, frame counts may differ; a list, or
+                files that are decoded when their turn comes (`ClipFiles`).
             progress: called with the number of clips done after each pass.
 
         Returns:
@@ -137,8 +135,8 @@ class PretrainedEncoder:
         Raises:
             RetrievalInputError: a clip of another shape or dtype, or without a frame.
 
-        Relations: a clip of equal frames gets the vector of that picture. Frames of several clips share a
-        pass. The order of the frames does not count.
+        Relations: a clip of equal frames gets the vector of that picture. Frames of several clips
+        share a pass. The order of the frames does not count.
 
         Reference: Luo et al. 2021, "CLIP4Clip: An Empirical Study of CLIP for End to End Video Clip
         Retrieval", the parameter-free similarity (meanP).
@@ -177,7 +175,8 @@ class PretrainedEncoder:
         for i, text in enumerate(texts):
             if not isinstance(text, str) or not text.strip():
                 raise RetrievalInputError(
-                    f"texts[{i}] is {text!r}; expected words. Leave it out of the corpus, with its judgements"
+                    f"texts[{i}] is {text!r}; expected words. Leave it out of the corpus, with its"
+                    " judgements"
                 )
         return [self.prompt.replace(SLOT, text) if self.prompt else text for text in texts]
 
@@ -204,7 +203,9 @@ class PretrainedEncoder:
             yield from ((i, Image.fromarray(frame)) for frame in clip)
 
     def _ahead(self, jobs: Iterable[Callable[[], Any]]) -> Iterator[Any]:
-        """Results in order, computed by `workers` threads, one job each, before they are asked for."""
+        """Results in order, computed by `workers` threads, one job each, before they are asked
+        for.
+        """
         if not self.workers:
             yield from (job() for job in jobs)
             return
@@ -235,7 +236,7 @@ class PretrainedEncoder:
             where = int(first[i]) if isinstance(first, np.ndarray) else first + i
             kind = "only zeros" if not rows[i].any() else "a value that is not finite"
             raise RetrievalInputError(
-                f"{what}[{where}] got an embedding with {kind}, which has no direction. Look at that input; "
-                f"if it is sound, try precision 'fp32', or another checkpoint"
+                f"{what}[{where}] got an embedding with {kind}, which has no direction. Look at"
+                " that input; if it is sound, try precision 'fp32', or another checkpoint"
             )
         return unit_rows(rows, what)

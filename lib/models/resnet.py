@@ -1,17 +1,18 @@
-"""The image towers trained here: small residual networks, registered with timm so that open_clip finds them.
+"""The image towers trained here: small residual networks, registered with timm so that open_clip
+finds them.
 
-open_clip builds a vision tower from a plain dict; `{"timm_model_name": "cm_resnet_gray"}` is all it takes to
-use one of these, exactly as `{"timm_model_name": "convnext_base"}` uses a published one.
+open_clip builds a vision tower from a plain dict; `{"timm_model_name": "cm_resnet_gray"}` is all it
+takes to use one of these, exactly as `{"timm_model_name": "convnext_base"}` uses a published one.
 """
-
-from __future__ import annotations
 
 from timm.models import register_model
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 
 
 def _residual(widths: tuple[int, ...], depths: tuple[int, ...], stem: int) -> ByoModelCfg:
-    """A stem at half resolution, then residual stages that halve it again: 64 -> 32 -> 16 -> 8 -> 4..."""
+    """A stem at half resolution, then residual stages that halve it again: 64 -> 32 -> 16 -> 8 ->
+    4...
+    """
     blocks = tuple(
         ByoBlockCfg(type="basic", d=depth, c=width, s=2, gs=0, br=1.0)
         for width, depth in zip(widths, depths, strict=True)

@@ -1,6 +1,6 @@
-"""Two small heads on frozen features: a dual encoder that trains in seconds, to compare losses with."""
-
-from __future__ import annotations
+"""Two small heads on frozen features: a dual encoder that trains in seconds, to compare losses
+with.
+"""
 
 import math
 
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 class Heads(nn.Module):
     """One two-layer head per modality, from features that stay as they are into one space.
 
-    It has the interface of the dual encoders trained here, so that whatever trains those trains this.
+    It has the interface of the dual encoders trained here, so that whatever trains those trains
+    this.
 
     Args:
-        images: (n, image_dim) features of training images; mean and spread of each coordinate are taken from
-            them, once.
+        images: (n, image_dim) features of training images; mean and spread of each coordinate are
+            taken from them, once.
         text_dim: of the text features.
         dim: of the space.
         width: of the hidden layers.

@@ -1,7 +1,5 @@
 """Which architecture, weights file and transform a name stands for; nothing is loaded here."""
 
-from __future__ import annotations
-
 import os
 import socket
 import textwrap
@@ -34,7 +32,9 @@ TRANSFORM = ("mean", "std", "interpolation", "resize_mode")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model comes from: its weights file, and what its maker states of architecture and transform."""
+    """Where a model comes from: its weights file, and what its maker states of architecture and
+    transform.
+    """
 
     model: str
     tag: str
@@ -47,7 +47,8 @@ class Source:
 
 
 def find_source(model: str, pretrained: str, cache_dir: str | Path | None) -> Source:
-    """Finds the weights of an open_clip model, and fetches them where they are published and not here.
+    """Finds the weights of an open_clip model, and fetches them where they are published and not
+    here.
 
     A tag comes before a file or folder of that name. Arguments and errors as for
     `lib.models.checkpoints.published`.
@@ -63,8 +64,9 @@ def find_source(model: str, pretrained: str, cache_dir: str | Path | None) -> So
     if stated:
         weights = _fetched(name, pretrained, stated, cache_dir)
         transform = {key: stated[key] for key in TRANSFORM if key in stated}
-        # open_clip only warns when weights trained with x * sigmoid(1.702 x) are put into a plain-GELU
-        # architecture; the numbers then drop by points without an error. The maker's word decides.
+        # open_clip only warns when weights trained with x * sigmoid(1.702 x) are put into a
+        # plain-GELU architecture; the numbers then drop by points without an error. The maker's
+        # word decides.
         trained_with = gelu or bool(stated.get("quick_gelu"))
         return Source(name, pretrained, weights, config, transform, trained_with)
     if path.is_file():
@@ -104,14 +106,16 @@ def _fetched(name: str, tag: str, stated: dict, cache_dir: str | Path | None) ->
         Exception
     ) as error:  # whatever the network, the proxy, the hub's client or the disk raise
         hub = hub.rstrip("/")
-        # The config goes with the file: it says transform and activation, which the name alone does not.
+        # The config goes with the file: it says transform and activation, which the name alone does
+        # not.
         files = (
             f"{CONFIG}, {WEIGHTS[0]} and any tokenizer files of {hub}" if hub else stated.get("url")
         )
         raise MissingFileError(
-            f"the weights of {name}, tag {tag!r}, are not in {cache_dir or _usual_cache(hub)} and could not "
-            f"be fetched: {first_line(error)} With a network this is done once, by itself. Without one, copy "
-            f"that folder from a machine that has it, or put {files} into a folder and pass it as pretrained"
+            f"the weights of {name}, tag {tag!r}, are not in {cache_dir or _usual_cache(hub)} and"
+            f" could not be fetched: {first_line(error)} With a network this is done once, by"
+            f" itself. Without one, copy that folder from a machine that has it, or put {files}"
+            " into a folder and pass it as pretrained"
         ) from error
 
 
@@ -127,7 +131,9 @@ def _kept(hub: str, cache_dir: str | None) -> Path | None:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Refuses a host whose name is not known here; the hub's client would ask twelve times, for a minute."""
+    """Refuses a host whose name is not known here; the hub's client would ask twelve times, for a
+    minute.
+    """
     if address is None or urllib.request.getproxies():
         return  # a file on this disk, or a proxy, which looks up names itself
     host = urlsplit(address).hostname
@@ -144,13 +150,18 @@ def _usual_cache(hub: str) -> str:
 
 
 def _usual_transform(name: str) -> tuple[dict, tuple[str, ...]]:
-    """A file says nothing of its transform: that of the architecture's tags is taken, if they agree."""
+    """A file says nothing of its transform: that of the architecture's tags is taken, if they
+    agree.
+    """
     tags = [get_pretrained_cfg(name, tag) for tag in list_pretrained_tags_by_model(name)]
     known = [{key: stated[key] for key in TRANSFORM if key in stated} for stated in tags]
     if not known or all(one == known[0] for one in known):
         return (known[0] if known else {}), ()
     return {}, (
-        f"the weights of {name} are published with several transforms; the file got open_clip's usual",
+        (
+            f"the weights of {name} are published with several transforms; the file got open_clip's"
+            " usual"
+        ),
     )
 
 
@@ -159,8 +170,10 @@ def _doubt_of_activation(name: str, gelu: bool) -> tuple[str, ...]:
     if gelu or not any(get_pretrained_cfg(name, tag).get("quick_gelu") for tag in tags):
         return ()
     return (
-        f"some weights of {name} were trained with quick GELU, as OpenAI's; for a file of those pass the "
-        f"model {name}-quickgelu",
+        (
+            f"some weights of {name} were trained with quick GELU, as OpenAI's; for a file of those"
+            f" pass the model {name}-quickgelu"
+        ),
     )
 
 

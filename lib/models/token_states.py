@@ -1,9 +1,9 @@
-"""What a dual encoder knows before it pools: one state per patch of an image, one per piece of a text.
+"""What a dual encoder knows before it pools: one state per patch of an image, one per piece of a
+text.
 
-The models that let images and texts interact (`late_interaction`, `cross_encoder`) start from these states.
+The models that let images and texts interact (`late_interaction`, `cross_encoder`) start from these
+states.
 """
-
-from __future__ import annotations
 
 from open_clip.model import CustomTextCLIP
 from torch import Tensor, nn

@@ -1,4 +1,6 @@
-"""A small byte-pair tokenizer: frequent words become one token, rare and unseen ones a few pieces."""
+"""A small byte-pair tokenizer: frequent words become one token, rare and unseen ones a few
+pieces.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,14 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_count
 
 PAD, UNKNOWN = 0, 1
-END = "·"  # marks the last character of a word, so that "car" and the start of "cart" are different pieces
+END = (  # marks the last character of a word, so that "car" and the start of "cart" are different pieces
+    "·"
+)
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words of a text, accents and ligatures folded, split at all but letters and digits.
+    """Lower-case words of a text, accents and ligatures folded, split at all but letters and
+    digits.
 
     `"Red alarm-clock"` -> `["red", "alarm", "clock"]`.
     """
@@ -44,8 +49,8 @@ def _merge(pieces: tuple[str, ...], left: str, right: str) -> tuple[str, ...]:
 def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
     """Byte-pair encoding: repeatedly joins the most frequent pair of neighbouring pieces.
 
-    Ties go to the alphabetically first pair, so the result depends on the texts alone. Stops early when no
-    pair occurs twice.
+    Ties go to the alphabetically first pair, so the result depends on the texts alone. Stops early
+    when no pair occurs twice.
 
     Args:
         texts: what to count words in.
@@ -54,7 +59,8 @@ def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
     Returns:
         The pairs in the order they were joined.
 
-    Reference: Sennrich, Haddow and Birch 2016, "Neural Machine Translation of Rare Words with Subword Units".
+    Reference: Sennrich, Haddow and Birch 2016, "Neural Machine Translation of Rare Words with
+    Subword Units".
     """
     counts = Counter(word for text in texts for word in words_of(text))
     spelled = {word: _characters(word) for word in counts}
@@ -113,16 +119,17 @@ def _check_dropout(dropout: float, rng: np.random.Generator | None) -> None:
 class Tokenizer:
     """Texts to rows of token ids: pieces, then EOT, then padding.
 
-    open_clip's text tower pools at `argmax` of the ids, that is at the largest id in the row. EOT therefore
-    *must* be the largest id; here it is `vocab_size - 1` by construction. With any other choice the tower
-    would silently pool at some word.
+    open_clip's text tower pools at `argmax` of the ids, that is at the largest id in the row. EOT
+    therefore *must* be the largest id; here it is `vocab_size - 1` by construction. With any other
+    choice the tower would silently pool at some word.
 
     Args:
         alphabet: single characters the tokenizer can spell with; others become the unknown token.
         merges: pairs in the order they were learnt (`learn_merges`).
         context_length: ids per row, EOT included; at least 2.
 
-    Relations: `Tokenizer.train` learns both from texts; `to_dict` / `from_dict` store them in a model card.
+    Relations: `Tokenizer.train` learns both from texts; `to_dict` / `from_dict` store them in a
+    model card.
     """
 
     def __init__(
@@ -148,17 +155,20 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Sequence[str], n_merges: int, context_length: int = 24) -> Tokenizer:
-        """Learns the alphabet and the merges from texts (the training split, never the test names)."""
+        """Learns the alphabet and the merges from texts (the training split, never the test
+        names).
+        """
         alphabet = sorted({c for text in texts for word in words_of(text) for c in word})
         return cls(alphabet, learn_merges(texts, n_merges), context_length)
 
     def pieces(
         self, word: str, *, dropout: float = 0.0, rng: np.random.Generator | None = None
     ) -> list[str]:
-        """Splits one word, as `words_of` gives it, by applying merges in the order they were learnt.
+        """Splits one word, as `words_of` gives it, by applying merges in the order they were
+        learnt.
 
-        With `dropout`, each merge is skipped with that probability, so that training sees rare spellings of
-        frequent words (BPE-dropout, Provilkov, Emelianenko and Voita 2020).
+        With `dropout`, each merge is skipped with that probability, so that training sees rare
+        spellings of frequent words (BPE-dropout, Provilkov, Emelianenko and Voita 2020).
         """
         _check_dropout(dropout, rng)
         spelled = _characters(word)
@@ -193,8 +203,9 @@ class Tokenizer:
 
         Args:
             texts: the queries or captions.
-            dropout: probability of skipping a merge, for training; needs `rng`. Half of the words, chosen
-                at random, keep their usual spelling; so does a text that would not fit the row otherwise.
+            dropout: probability of skipping a merge, for training; needs `rng`. Half of the words,
+                chosen at random, keep their usual spelling; so does a text that would not fit the
+                row otherwise.
             rng: decides the spellings.
             cut: whether a text that is too long loses its last pieces, as in published tokenizers.
 
@@ -202,8 +213,8 @@ class Tokenizer:
             int64 (n_texts, context_length).
 
         Raises:
-            RetrievalInputError: one string instead of a list; an entry that is not a string or holds no
-                letter or digit; more pieces than fit, unless `cut`.
+            RetrievalInputError: one string instead of a list; an entry that is not a string or
+                holds no letter or digit; more pieces than fit, unless `cut`.
 
         Relations: `lengths` says which texts would be cut.
         """
@@ -215,8 +226,8 @@ class Tokenizer:
                 ids = [id_ for word in words for id_ in self._word_ids(word, 0.0, None)]
             if len(ids) >= self.context_length and not cut:
                 raise RetrievalInputError(
-                    f"texts[{i}] is too long: {len(ids)} pieces, the model reads {self.context_length - 1}. "
-                    f"Shorten {texts[i][:60]!r}"
+                    f"texts[{i}] is too long: {len(ids)} pieces, the model reads"
+                    f" {self.context_length - 1}. Shorten {texts[i][:60]!r}"
                 )
             ids = ids[: self.context_length - 1]
             rows[i, : len(ids)] = ids

@@ -1,6 +1,6 @@
-"""What an encoder needs of a loaded model, whoever built it: two towers, and how inputs reach them."""
-
-from __future__ import annotations
+"""What an encoder needs of a loaded model, whoever built it: two towers, and how inputs reach
+them.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -22,13 +22,15 @@ class Towers:
     """A model of two towers.
 
     Attributes:
-        network: in evaluation mode; the features below are computed by it, on whichever device it is.
+        network: in evaluation mode; the features below are computed by it, on whichever device it
+            is.
         dim: of the space.
         read: pictures of any size and mode to what the image tower takes, on the CPU.
         tokenize: texts to ids `(n, context_length)`.
         too_long: for each text whether `tokenize` cut it.
         image_features, text_features: `(n, ...)` to `(n, dim)`, not normalised.
-        identity: what decides an embedding; `model`, `tag`, `transform`, `tokenizer`, `weights_sha256`...
+        identity: what decides an embedding; `model`, `tag`, `transform`, `tokenizer`,
+            `weights_sha256`...
         notes: what a reader of the numbers should know.
     """
 
@@ -55,10 +57,11 @@ def weights_digest(network: nn.Module) -> str:
 def trained_here(name: str) -> Towers:
     """The towers of a committed artifact.
 
-    A model of colour (`"scenes"`) gets the picture's central square at its own size. A model of one channel
-    (`"icons"`) gets the picture as an icon, ink bright on black (see `lib.datasets.user_drawings.as_icon`); what
-    is an icon already, gray at the model's size on a black border, is taken as it is. A text that is
-    too long is cut, as by published tokenizers, and counted; `DualEncoder.encode_text` refuses it.
+    A model of colour (`"scenes"`) gets the picture's central square at its own size. A model of one
+    channel (`"icons"`) gets the picture as an icon, ink bright on black (see
+    `lib.datasets.user_drawings.as_icon`); what is an icon already, gray at the model's size on a
+    black border, is taken as it is. A text that is too long is cut, as by published tokenizers, and
+    counted; `DualEncoder.encode_text` refuses it.
 
     Raises:
         MissingFileError, DamagedFileError: as `lib.models.trained_models.load_model`.
@@ -67,8 +70,8 @@ def trained_here(name: str) -> Towers:
     model = load_model(name)
     if not isinstance(model, DualEncoder):
         raise RetrievalInputError(
-            f"{name!r} is a {type(model).__name__}, which has no one vector for each picture and text; "
-            f"load a dual encoder, for example 'scenes' or 'icons'"
+            f"{name!r} is a {type(model).__name__}, which has no one vector for each picture and"
+            " text; load a dual encoder, for example 'scenes' or 'icons'"
         )
     channels, size = model.config["channels"], model.config["image_size"]
     as_read = _square if channels == 3 else _icon

@@ -1,7 +1,5 @@
 """Trained models on disk: weights, architecture and model card in one sealed safetensors file."""
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path
@@ -31,8 +29,8 @@ KINDS: dict[str, type[Model]] = {
     "late_interaction": LateInteraction,
     "cross_encoder": CrossEncoder,
 }
-SHARED = (
-    "tokens."  # weights that a model with `config["shared"]` takes from the artifact of that name
+SHARED = (  # weights that a model with `config["shared"]` takes from the artifact of that name
+    "tokens."
 )
 SCALE = ".scale"  # of the rows of an int8 matrix; no parameter of ours has that name
 WEIGHTS = "model.safetensors"
@@ -50,12 +48,15 @@ def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> Non
     Args:
         model: the trained model.
         folder: usually `artifacts_dir() / name`.
-        card: what was measured and how it was trained, as plain JSON values: `data`, `loss`, `plan`,
-            `metrics` (a list of rows)... It is stored inside the weights file and in a readable `card.md`.
-        bits: 16 stores float16; 8 stores matrices and filters as int8 with one scale per row, half the size.
+        card: what was measured and how it was trained, as plain JSON values: `data`, `loss`,
+            `plan`, `metrics` (a list of rows)... It is stored inside the weights file and in a
+            readable `card.md`.
+        bits: 16 stores float16; 8 stores matrices and filters as int8 with one scale per row, half
+            the size.
 
     Raises:
-        RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504), or other bits.
+        RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504), or other
+            bits.
     """
     folder = Path(folder)
     state = model.network.state_dict()
@@ -79,7 +80,9 @@ def round_weights(network: nn.Module, bits: int) -> nn.Module:
 
 
 def _pack(state: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """Stored tensors by name: float16, or int8 = round(127 x / row maximum) and the scale of each row."""
+    """Stored tensors by name: float16, or int8 = round(127 x / row maximum) and the scale of each
+    row.
+    """
     if bits not in (8, 16):
         raise RetrievalInputError(f"bits must be 8 or 16, got {bits!r}")
     tensors = {}
@@ -114,7 +117,9 @@ def _per_row(scale: Tensor, value: Tensor) -> Tensor:
 
 
 def _in_order(content: bytes) -> bytes:
-    """The same safetensors with a sorted header: the library writes metadata in another order each run."""
+    """The same safetensors with a sorted header: the library writes metadata in another order each
+    run.
+    """
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
@@ -122,7 +127,9 @@ def _in_order(content: bytes) -> bytes:
 
 
 def _check_config(config: dict) -> None:
-    """Refuses sizes and a tokenizer that no weights depend on, so that loading them would not notice."""
+    """Refuses sizes and a tokenizer that no weights depend on, so that loading them would not
+    notice.
+    """
     for key in config.keys() & {"embed_dim", "image_size", "channels"}:
         check_count(config[key], key)
     if config.get("channels", 1) not in (1, 3):
@@ -147,7 +154,7 @@ def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.T
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata()
-            tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118  not a dict
+            tensors = {key: stream.get_tensor(key) for key in stream.keys()}
         config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
         found = config["name"]
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
@@ -183,7 +190,8 @@ def load_model(name: str, folder: Path | None = None) -> Model:
             lent = load_model(config["shared"]).network.state_dict()
             state |= {SHARED + key: value for key, value in lent.items()}
         model.network.load_state_dict(state)
-    # What a config that is not ours makes of the constructors: a missing key, a tower nobody registered...
+    # What a config that is not ours makes of the constructors: a missing key, a tower nobody
+    # registered...
     except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
         raise DamagedFileError(
             f"{name!r} does not fit its own config: {error}. {_rebuild(name)}"
@@ -204,8 +212,8 @@ def save_embeddings(name: str, folder: Path | None = None, **arrays) -> None:
 def load_embeddings(name: str, folder: Path | None = None) -> dict:
     """Int8 embeddings by name, for example `test_text` (n, d) and `test_image` (m, d).
 
-    A dot product of two int8 rows is an exact integer in float32 (d <= 1024), so every machine gets the same
-    ranking from them, bit for bit.
+    A dot product of two int8 rows is an exact integer in float32 (d <= 1024), so every machine gets
+    the same ranking from them, bit for bit.
     """
     path = (folder or artifacts_dir() / name) / EMBEDDINGS
     arrays = load_arrays(path, rebuild=_rebuild(name))
@@ -213,13 +221,16 @@ def load_embeddings(name: str, folder: Path | None = None) -> dict:
     if len(kinds) != 1 or len(kind := kinds.pop()) != 2 or kind[0] != "int8" or not kind[1]:
         shapes = ", ".join(f"{key} {value.dtype} {value.shape}" for key, value in arrays.items())
         raise DamagedFileError(
-            f"{path} holds {shapes or 'nothing'}, expected int8 (rows, dim) of one dim. {_rebuild(name)}"
+            f"{path} holds {shapes or 'nothing'}, expected int8 (rows, dim) of one dim."
+            f" {_rebuild(name)}"
         )
     return arrays
 
 
 def card_text(name: str, card: dict) -> str:
-    """The card as Markdown: one bullet per field, one table of metrics; the history stays in the file."""
+    """The card as Markdown: one bullet per field, one table of metrics; the history stays in the
+    file.
+    """
     lines = [f"# {name}", ""]
     for key, value in card.items():
         if key in ("metrics", "history"):

@@ -1,7 +1,5 @@
 """A baseline that learns nothing: the average drawing of every word, compared pixel by pixel."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,12 +11,14 @@ from lib.models.tokenizer import words_of
 class WordTemplates:
     """Bag-of-words baseline without gradients, encoders or word order.
 
-    Each training word gets a template: the mean of the normalised training images whose text holds it. A
-    query's embedding is the sum of its words' templates, each weighted by log(n_texts / n_texts with it), and
-    scaled to unit length; an image's embedding is the image itself, centred and scaled to unit length.
+    Each training word gets a template: the mean of the normalised training images whose text holds
+    it. A query's embedding is the sum of its words' templates, each weighted by log(n_texts /
+    n_texts with it), and scaled to unit length; an image's embedding is the image itself, centred
+    and scaled to unit length.
 
-    A query with only unknown words is the zero vector: everything ties, and it is counted like any other. It
-    has no cosine, so search with `metric="inner_product"`, which is the cosine for all the others.
+    A query with only unknown words is the zero vector: everything ties, and it is counted like any
+    other. It has no cosine, so search with `metric="inner_product"`, which is the cosine for all
+    the others.
 
     Args:
         texts: one per training image.
@@ -26,13 +26,15 @@ class WordTemplates:
         side: images are averaged down to side x side first, which forgives small shifts.
 
     Raises:
-        RetrievalInputError: no images, another number of texts, or a size that `side` does not divide.
+        RetrievalInputError: no images, another number of texts, or a size that `side` does not
+            divide.
     """
 
     def __init__(self, texts: Sequence[str], images: np.ndarray, side: int = 16) -> None:
         if len(texts) != len(images) or len(texts) == 0:
             raise RetrievalInputError(
-                f"need one text per image, at least one: got {len(texts)} texts and {len(images)} images"
+                f"need one text per image, at least one: got {len(texts)} texts and {len(images)}"
+                " images"
             )
         self.side = side
         pixels = self.encode_image(images)
@@ -47,7 +49,9 @@ class WordTemplates:
         self.dim = pixels.shape[1]
 
     def encode_image(self, images: np.ndarray) -> np.ndarray:
-        """Averaged-down, centred pixels, unit rows (0 if blank); float32 (n, side * side * channels)."""
+        """Averaged-down, centred pixels, unit rows (0 if blank); float32 (n, side * side *
+        channels).
+        """
         images = np.asarray(images)
         if images.ndim not in (3, 4):
             raise RetrievalInputError(f"images must have 3 or 4 axes, got shape {images.shape}")
@@ -64,10 +68,13 @@ class WordTemplates:
         return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        """Weighted sum of word templates, scaled to length 1; float32 (n, dim), 0 where no word is known."""
+        """Weighted sum of word templates, scaled to length 1; float32 (n, dim), 0 where no word is
+        known.
+        """
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for i, text in enumerate(texts):
-            # In the order of the text: the order of a set, and so the last bit of a sum, changes by run.
+            # In the order of the text: the order of a set, and so the last bit of a sum, changes by
+            # run.
             for word in dict.fromkeys(words_of(text)):
                 if word in self.templates:
                     out[i] += self.templates[word]

@@ -1,15 +1,15 @@
-"""Every figure of the suite: readable on a projector, in grey, and by eyes that do not tell red from green.
+"""Every figure of the suite: readable on a projector, in grey, and by eyes that do not tell red
+from green.
 
-Colour never carries meaning alone: a second series has another marker and another dash too. Functions that
-draw one pair of axes take `ax` to draw into a panel, and return the axes; `ax.figure` is the figure. In a
-notebook the figure stands above the sentence that says what it shows:
+Colour never carries meaning alone: a second series has another marker and another dash too.
+Functions that draw one pair of axes take `ax` to draw into a panel, and return the axes;
+`ax.figure` is the figure. In a notebook the figure stands above the sentence that says what it
+shows:
 
     plots.curves(...)
     plots.show()
     report.sentence(...)
 """
-
-from __future__ import annotations
 
 from lib.plots.charts import curves, distributions, intervals, scatter
 from lib.plots.codewords import allowed_errors

@@ -1,7 +1,5 @@
 """Charts: estimates with intervals, curves, points in the plane, distributions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl

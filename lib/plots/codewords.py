@@ -1,7 +1,5 @@
 """Codewords in the plane: which one a vector gets when errors in some directions count more."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +25,8 @@ def allowed_errors(
 
         eta a^2 + b^2 = loss        a along the vector, b across it: an ellipse around the vector
 
-    No codeword lies inside the ellipse of the chosen one, which is flat along the vector when eta is above 1.
+    No codeword lies inside the ellipse of the chosen one, which is flat along the vector when eta
+    is above 1.
 
     Args:
         vector: `(2,)`, not zero; an arrow from the origin.
@@ -38,8 +37,8 @@ def allowed_errors(
         ax: axes to draw into.
 
     Raises:
-        RetrievalInputError: a zero vector, codewords that are not `(n, 2)`, a position that does not exist,
-            an eta that is not above 0, or another number of them.
+        RetrievalInputError: a zero vector, codewords that are not `(n, 2)`, a position that does
+            not exist, an eta that is not above 0, or another number of them.
     """
     codewords, vector = points_of(codewords, "codewords"), points_of([vector], "vector")[0]
     length = float(np.hypot(*vector))

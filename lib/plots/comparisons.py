@@ -1,6 +1,6 @@
-"""Results of benchmarks: what divides two systems, and a result among the numbers that were printed."""
-
-from __future__ import annotations
+"""Results of benchmarks: what divides two systems, and a result among the numbers that were
+printed.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,7 +34,8 @@ def paired_differences(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows by how much one system is better than another: paired intervals, and the line of no difference.
+    """Shows by how much one system is better than another: paired intervals, and the line of no
+    difference.
 
     Args:
         rows: of direction, metric, difference, low, high (fractions), as a comparison returns them.
@@ -76,21 +77,25 @@ def published_over_years(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows one published number of many models by the year of the model, and the reader's own beside them.
+    """Shows one published number of many models by the year of the model, and the reader's own
+    beside them.
 
-    A marker for each kind: zero-shot, trained on the benchmark, helped by a remedy against hubs. What was
-    only recalled is hollow and grey. Rows without a year are not drawn; the x label says how many.
+    A marker for each kind: zero-shot, trained on the benchmark, helped by a remedy against hubs.
+    What was only recalled is hollow and grey. Rows without a year are not drawn; the x label says
+    how many.
 
     Args:
-        rows: objects with year, value, kind, verified, inference, model, and the columns of `SAME`, in which
-            all must agree.
-        own: name to `(year, value, low, high)` of the reader's results, drawn as stars with intervals.
+        rows: objects with year, value, kind, verified, inference, model, and the columns of `SAME`,
+            in which all must agree.
+        own: name to `(year, value, low, high)` of the reader's results, drawn as stars with
+            intervals.
         name_best: write the name of the best model of each year beside it.
         title: of the axes.
         ax: axes to draw into.
 
     Raises:
-        RetrievalInputError: no row with a year, or rows of several benchmarks, directions or metrics.
+        RetrievalInputError: no row with a year, or rows of several benchmarks, directions or
+            metrics.
     """
     dated = sorted(
         (row for row in rows if row.year is not None), key=lambda row: (row.year, row.model)
@@ -101,7 +106,8 @@ def published_over_years(
         found = sorted({getattr(row, name) for row in dated})
         if len(found) > 1:
             raise RetrievalInputError(
-                f"{name} is {' and '.join(map(repr, found[:3]))}: not comparable; draw one of them at a time"
+                f"{name} is {' and '.join(map(repr, found[:3]))}: not comparable; draw one of them"
+                " at a time"
             )
     ax = new_axes(ax, (10.0, 5.6))
     x, y = _side_by_side([row.year for row in dated]), np.array([row.value for row in dated])

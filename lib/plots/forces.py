@@ -1,6 +1,6 @@
-"""Gradient matrices side by side: which pairs a loss pulls together, which it pushes apart, how hard."""
-
-from __future__ import annotations
+"""Gradient matrices side by side: which pairs a loss pulls together, which it pushes apart, how
+hard.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from lib.core.checks import RetrievalInputError
 from lib.plots.style import COLOURS, STYLE, labelled, panels, styled
 
-# Purple pulls, orange pushes, white does neither: as far apart in grey and to every kind of colour vision.
+# Purple pulls, orange pushes, white does neither: as far apart in grey and to every kind of colour
+# vision.
 FORCE_MAP = "PuOr_r"
 MAX_WRITTEN = 12
 
@@ -29,7 +30,8 @@ def forces(
     per_line: int = 3,
     shared: bool = True,
 ) -> Figure:
-    """Shows the gradient of a loss on its logits, one panel per setting: + pushes apart, - pulls together.
+    """Shows the gradient of a loss on its logits, one panel per setting: + pushes apart, - pulls
+    together.
 
     Args:
         gradients: title to `(n_rows, n_columns)`, dL/ds or dL/dc, all of one shape.
@@ -38,14 +40,15 @@ def forces(
         marks: `(n_rows, n_columns)` booleans, the right pairs, framed; the diagonal by default.
         digits: decimals in the cells, with their sign; more than 12 columns get none.
         per_line: panels beside one another.
-        shared: whether all panels share one colour scale, so that sizes compare; otherwise each has its own.
+        shared: whether all panels share one colour scale, so that sizes compare; otherwise each has
+            its own.
 
     Returns:
         The figure.
 
     Raises:
-        RetrievalInputError: no matrices, different shapes, values that are not finite, or names or marks that
-            do not fit.
+        RetrievalInputError: no matrices, different shapes, values that are not finite, or names or
+            marks that do not fit.
     """
     arrays = {name: np.asarray(values, dtype=float) for name, values in gradients.items()}
     shapes = {values.shape for values in arrays.values()}
@@ -61,7 +64,8 @@ def forces(
     rows, columns = _names(rows, shape[0]), _names(columns, shape[1])
     if (len(rows) or shape[0], len(columns) or shape[1]) != shape or marks.shape != shape:
         raise RetrievalInputError(
-            f"the matrices have shape {shape}, the names say {(len(rows), len(columns))}, marks {marks.shape}"
+            f"the matrices have shape {shape}, the names say {(len(rows), len(columns))}, marks"
+            f" {marks.shape}"
         )
     width = min(per_line, len(arrays))
     lines = -(-len(arrays) // width)

@@ -1,7 +1,5 @@
 """Indexes in the plane: what a search looks at before it answers."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -35,16 +33,16 @@ def graph(
         neighbours: `(n, degree)` positions, -1 where a node has fewer. A link both ways is a line,
             one that leads one way a dashed arrow.
         query: a point that is no node: a star.
-        path: nodes in the order of their visit, numbered from 1; arrows join them, dotted ones where the walk
-            goes back to a node that it had seen from another.
-        marked: name to positions; each group has its colour and marker, and a node is in the last that
-            names it.
+        path: nodes in the order of their visit, numbered from 1; arrows join them, dotted ones
+            where the walk goes back to a node that it had seen from another.
+        marked: name to positions; each group has its colour and marker, and a node is in the last
+            that names it.
         title: of the axes.
         ax: axes to draw into.
 
     Raises:
-        RetrievalInputError: points that are not `(n, 2)`, not a row of neighbours for each, or a position
-            that does not exist.
+        RetrievalInputError: points that are not `(n, 2)`, not a row of neighbours for each, or a
+            position that does not exist.
     """
     points, neighbours = points_of(points, "points"), np.asarray(neighbours)
     marked = {name: np.asarray(nodes, np.int64) for name, nodes in (marked or {}).items()}
@@ -103,7 +101,8 @@ def cells(
 ) -> Axes:
     """Shows cells in the plane, their borders and centres, and which of them a query looks into.
 
-    A point belongs to the nearest centroid by distance, whether it is a vector or a place between vectors.
+    A point belongs to the nearest centroid by distance, whether it is a vector or a place between
+    vectors.
 
     Args:
         points: `(n, 2)`, small dots; those in cells that are looked into are dark.
@@ -115,8 +114,8 @@ def cells(
         ax: axes to draw into.
 
     Raises:
-        RetrievalInputError: points or centroids that are not `(n, 2)`, or a cell or position that does not
-            exist.
+        RetrievalInputError: points or centroids that are not `(n, 2)`, or a cell or position that
+            does not exist.
     """
     points, centroids = points_of(points, "points"), points_of(centroids, "centroids")
     marked = {name: np.asarray(nodes, np.int64) for name, nodes in (marked or {}).items()}

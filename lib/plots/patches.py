@@ -1,7 +1,5 @@
 """Which part of an image each word looked at."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -28,10 +26,12 @@ def spotlights(
     high: float = 1.0,
     size: float = 1.65,
 ) -> Figure:
-    """Shows each image with its patches, then once for every word: light where the word finds itself.
+    """Shows each image with its patches, then once for every word: light where the word finds
+    itself.
 
-    A patch of similarity `high` is clear, one of `low` or less lies in the dark; the scale is the same in all
-    panels. A thick frame marks the patch that won, its similarity stands under the word.
+    A patch of similarity `high` is clear, one of `low` or less lies in the dark; the scale is the
+    same in all panels. A thick frame marks the patch that won, its similarity stands under the
+    word.
 
     Args:
         images: one a row, as for `contact_sheet`.
@@ -42,14 +42,14 @@ def spotlights(
         size: inches per panel.
 
     Raises:
-        RetrievalInputError: nothing to show, lists of different lengths, maps that are no square grid or
-            have another number of words, or `low` not below `high`.
+        RetrievalInputError: nothing to show, lists of different lengths, maps that are no square
+            grid or have another number of words, or `low` not below `high`.
     """
     n = len(images)
     if not n or {len(maps), len(words), len(names)} != {n}:
         raise RetrievalInputError(
-            f"there must be as many images, maps, lists of words and names, at least one; got {n} images, "
-            f"{len(maps)} maps, {len(words)} lists, {len(names)} names"
+            f"there must be as many images, maps, lists of words and names, at least one; got {n}"
+            f" images, {len(maps)} maps, {len(words)} lists, {len(names)} names"
         )
     if not low < high:
         raise RetrievalInputError(f"low must be below high, got {low} and {high}")
@@ -81,7 +81,8 @@ def _grids(found: np.ndarray, n_words: int) -> np.ndarray:
     side = math.isqrt(found.shape[1]) if found.ndim == 2 else 0
     if found.ndim != 2 or len(found) != n_words or side == 0 or side**2 != found.shape[1]:
         raise RetrievalInputError(
-            f"maps must be (n_words, patches of a square grid) for {n_words} words, got {found.shape}"
+            f"maps must be (n_words, patches of a square grid) for {n_words} words, got"
+            f" {found.shape}"
         )
     return found.reshape(n_words, side, side)
 

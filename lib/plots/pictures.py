@@ -1,7 +1,5 @@
 """Pictures: sheets of images and matrices as colours."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The suite's style, and what every figure shares."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +12,8 @@ from matplotlib.legend import Legend
 
 from lib.core.files import atomic_path
 
-# Okabe and Ito (2008), ordered by contrast on white; the yellow is left out, it vanishes on a projector.
+# Okabe and Ito (2008), ordered by contrast on white; the yellow is left out, it vanishes on a
+# projector.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
@@ -49,17 +48,22 @@ STYLE = {
     "font.family": "DejaVu Sans",
 }
 
-# Decorates every function that draws, so that figures look the same whether or not `use_style` was called.
+# Decorates every function that draws, so that figures look the same whether or not `use_style` was
+# called.
 styled = mpl.rc_context(STYLE)
 
 
 def use_style() -> None:
-    """Makes the suite's style the default for figures that a notebook draws with matplotlib itself."""
+    """Makes the suite's style the default for figures that a notebook draws with matplotlib
+    itself.
+    """
     plt.rcParams.update(STYLE)
 
 
 def show() -> None:
-    """Puts the open figures on the page now, so that the sentence after this line stands under them."""
+    """Puts the open figures on the page now, so that the sentence after this line stands under
+    them.
+    """
     plt.show()
 
 
@@ -77,14 +81,18 @@ def save(figure: Figure | Axes, path: str | Path) -> Path:
 def panels(
     rows: int = 1, columns: int = 1, *, width: float = 6.0, height: float = 4.6
 ) -> list[Axes]:
-    """Returns `rows * columns` axes of one figure in reading order; a panel is `width` by `height` inches."""
+    """Returns `rows * columns` axes of one figure in reading order; a panel is `width` by `height`
+    inches.
+    """
     _, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
     return list(axes.ravel())
 
 
 @styled
 def one_legend(axes: Sequence[Axes]) -> Legend:
-    """Gives panels that show the same series one legend, to the right of them all, in place of their own."""
+    """Gives panels that show the same series one legend, to the right of them all, in place of
+    their own.
+    """
     for ax in axes:
         if ax.get_legend() is not None:
             ax.get_legend().remove()
@@ -102,7 +110,9 @@ def new_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
 
 
 def labelled(ax: Axes, xlabel: str, ylabel: str, title: str | None) -> Axes:
-    """Names the axes. Sizes are set on them, since ticks are made later, when the style is not active."""
+    """Names the axes. Sizes are set on them, since ticks are made later, when the style is not
+    active.
+    """
     ax.tick_params(labelsize=STYLE["xtick.labelsize"])
     ax.set_xlabel(xlabel, fontsize=STYLE["axes.labelsize"])
     ax.set_ylabel(ylabel, fontsize=STYLE["axes.labelsize"])

@@ -1,11 +1,11 @@
-"""Payloads: the numbers behind a table or a sentence, safe in JSON, and their comparison within tolerance.
+"""Payloads: the numbers behind a table or a sentence, safe in JSON, and their comparison within
+tolerance.
 
 A payload is a plain dict that survives a round trip through a notebook file, including one through
-JavaScript, which writes 35.0 as 35. So whether a column holds measurements is not read from the types of its
-values: a column is compared within tolerance when, and only when, the payload gives it one.
+JavaScript, which writes 35.0 as 35. So whether a column holds measurements is not read from the
+types of its values: a column is compared within tolerance when, and only when, the payload gives it
+one.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,8 @@ NOT_FINITE = ("nan", "inf", "-inf")
 
 
 def plain(value, where: str):
-    """Returns a value that JSON can hold: str, bool, int, float, None; NaN and infinities become words.
+    """Returns a value that JSON can hold: str, bool, int, float, None; NaN and infinities become
+    words.
 
     Raises:
         RetrievalInputError: anything else; `where` says which cell it came from.
@@ -39,18 +40,21 @@ def plain(value, where: str):
         value = float(value)
         return value if math.isfinite(value) else str(value)
     raise RetrievalInputError(
-        f"{where} holds a {type(value).__name__}: {value!r}. A cell is a text, a number, True, False, None, "
-        f"or three numbers (value, low, high)"
+        f"{where} holds a {type(value).__name__}: {value!r}. A cell is a text, a number, True,"
+        " False, None, or three numbers (value, low, high)"
     )
 
 
 def tidy(rows, columns: Sequence[str] | None = None) -> tuple[list[str], list[dict]]:
-    """Returns column names and rows with every column present, from dicts, an evaluation or a DataFrame.
+    """Returns column names and rows with every column present, from dicts, an evaluation or a
+    DataFrame.
 
     Args:
-        rows: list of dicts, an object whose `rows()` gives one, or a pandas DataFrame (a named index becomes
-            columns). A triple `(value, low, high)` in column `x` becomes the columns `x`, `x_low`, `x_high`.
-        columns: which columns to keep, in this order; interval columns follow their value by themselves.
+        rows: list of dicts, an object whose `rows()` gives one, or a pandas DataFrame (a named
+            index becomes columns). A triple `(value, low, high)` in column `x` becomes the columns
+            `x`, `x_low`, `x_high`.
+        columns: which columns to keep, in this order; interval columns follow their value by
+            themselves.
 
     Raises:
         RetrievalInputError: no rows, an unknown column, a cell that is no scalar.
@@ -105,12 +109,13 @@ def tolerances(tolerance, columns: Sequence[str], rows: Sequence[Mapping]) -> di
     """Returns the absolute tolerance of every measured column.
 
     Args:
-        tolerance: one number for every column that holds a float, or `{column: number}`. An interval takes
-            the tolerance of its value unless it has its own; counts are compared exactly unless named.
+        tolerance: one number for every column that holds a float, or `{column: number}`. An
+            interval takes the tolerance of its value unless it has its own; counts are compared
+            exactly unless named.
 
     Raises:
-        RetrievalInputError: a float column without a tolerance, an unknown or non-numeric column with one, or
-            a tolerance that is no finite number >= 0.
+        RetrievalInputError: a float column without a tolerance, an unknown or non-numeric column
+            with one, or a tolerance that is no finite number >= 0.
     """
     measured = [c for c in columns if any(_is_float(row[c]) for row in rows)]
     if not isinstance(tolerance, Mapping):
@@ -132,25 +137,27 @@ def tolerances(tolerance, columns: Sequence[str], rows: Sequence[Mapping]) -> di
     for column in measured:
         if column not in given:
             raise RetrievalInputError(
-                f"column {column!r} holds measured numbers but has no tolerance; add it to `tolerance` "
-                f"(0 asks for exact equality)"
+                f"column {column!r} holds measured numbers but has no tolerance; add it to"
+                " `tolerance` (0 asks for exact equality)"
             )
     return {c: given[c] for c in columns if c in given}
 
 
 def compare_payloads(old: Mapping, new: Mapping) -> list[str]:
-    """Returns what differs between a stored payload and a fresh one; an empty list means that they agree.
+    """Returns what differs between a stored payload and a fresh one; an empty list means that they
+    agree.
 
-    Columns and values with a tolerance t agree when |new - old| <= t; all others must be equal. Text, row
-    count, row order, column names, titles and the tolerances themselves are compared exactly, so that neither
-    a lost row nor a quietly loosened tolerance passes.
+    Columns and values with a tolerance t agree when |new - old| <= t; all others must be equal.
+    Text, row count, row order, column names, titles and the tolerances themselves are compared
+    exactly, so that neither a lost row nor a quietly loosened tolerance passes.
 
     Args:
         old: the payload stored in the notebook.
         new: the payload computed now.
 
     Returns:
-        One line per difference, naming row and column, the stored value, the value now and the tolerance.
+        One line per difference, naming row and column, the stored value, the value now and the
+        tolerance.
     """
     if old.get("kind") != new.get("kind"):
         return [f"stored output is a {old.get('kind')!r}, now it is a {new.get('kind')!r}"]
@@ -226,7 +233,8 @@ def _compare_tolerances(old: Mapping, new: Mapping) -> list[str]:
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             lines.append(
-                f"tolerance of {key!r}: stored {old.get(key)}, now {new.get(key)}; refresh the stored outputs"
+                f"tolerance of {key!r}: stored {old.get(key)}, now {new.get(key)}; refresh the"
+                " stored outputs"
             )
         elif not _is_limit(old[key]):
             lines.append(
@@ -236,7 +244,9 @@ def _compare_tolerances(old: Mapping, new: Mapping) -> list[str]:
 
 
 def _word(value):
-    """NaN and infinity as the words that `plain` writes: equal to themselves and to nothing else."""
+    """NaN and infinity as the words that `plain` writes: equal to themselves and to nothing
+    else.
+    """
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -262,7 +272,8 @@ def _checked(tolerance, column) -> float:
     number = isinstance(tolerance, Real) and not isinstance(tolerance, bool)
     if not number or not math.isfinite(tolerance) or tolerance < 0:
         raise RetrievalInputError(
-            f"tolerance of {column!r} must be a finite number >= 0 in the column's units, got {tolerance!r}"
+            f"tolerance of {column!r} must be a finite number >= 0 in the column's units, got"
+            f" {tolerance!r}"
         )
     return float(tolerance)
 

@@ -1,7 +1,5 @@
 """Tables and sentences that carry their own numbers."""
 
-from __future__ import annotations
-
 import html
 import math
 import string
@@ -58,24 +56,26 @@ def quality(
     """Shows a table of quality numbers that is checked whenever the notebook runs again.
 
     Args:
-        rows: list of dicts, a DataFrame, or an object with `rows()` such as an `Evaluation`. Cells are texts,
-            numbers, None, or triples `(value, low, high)`.
-        tolerance: how far a number may move, in the units of its column: one number for all float columns or
-            `{column: number}`. Counts and texts are compared exactly. A good value is what one query is worth
-            on a small set, `100 / n_queries` in percent, or the spread over seeds where training is involved.
+        rows: list of dicts, a DataFrame, or an object with `rows()` such as an `Evaluation`. Cells
+            are texts, numbers, None, or triples `(value, low, high)`.
+        tolerance: how far a number may move, in the units of its column: one number for all float
+            columns or `{column: number}`. Counts and texts are compared exactly. A good value is
+            what one query is worth on a small set, `100 / n_queries` in percent, or the spread over
+            seeds where training is involved.
         title: said above the table and compared exactly.
-        digits: decimals shown, for all columns or by column; by default three significant digits of the
-            largest value. The payload always holds full precision.
+        digits: decimals shown, for all columns or by column; by default three significant digits of
+            the largest value. The payload always holds full precision.
         columns: which columns to show and check, in order; intervals come along with their value.
 
     Returns:
         A dict with the payload; as the last line of a cell it shows the table.
 
     Raises:
-        RetrievalInputError: no rows, an unknown column, a cell that is no scalar, a float column without
-            tolerance, a negative tolerance.
+        RetrievalInputError: no rows, an unknown column, a cell that is no scalar, a float column
+            without tolerance, a negative tolerance.
 
-    Relations: `percent` scales an evaluation's rows; `sentence` is for figures; `timing` for seconds.
+    Relations: `percent` scales an evaluation's rows; `sentence` is for figures; `timing` for
+    seconds.
     """
     if title is not None and not isinstance(title, str):
         raise RetrievalInputError(f"title must be a text or None, got {type(title).__name__}")
@@ -100,21 +100,24 @@ def quality(
 def sentence(
     template: str, *, tolerance: float | Mapping[str, float] | None = None, **values
 ) -> Shown:
-    """Says what a figure shows in one sentence whose numbers are checked whenever the notebook runs again.
+    """Says what a figure shows in one sentence whose numbers are checked whenever the notebook runs
+    again.
 
-    It stands under the figure as its caption, is what a screen reader can read, and is the part of the figure
-    that a test can compare.
+    It stands under the figure as its caption, is what a screen reader can read, and is the part of
+    the figure that a test can compare.
 
     Args:
         template: `str.format` template; every field is one of `values`, every value is used.
-        tolerance: for the floats among the values: one number or `{name: number}`; others are exact.
+        tolerance: for the floats among the values: one number or `{name: number}`; others are
+            exact.
         **values: texts and numbers computed from what was plotted.
 
     Returns:
         A dict with the payload; as the last line of a cell it shows the sentence.
 
     Raises:
-        RetrievalInputError: a field without a value, a value without a field, a float without tolerance.
+        RetrievalInputError: a field without a value, a value without a field, a float without
+            tolerance.
     """
     if not isinstance(template, str):
         raise RetrievalInputError(f"template must be a text, got {type(template).__name__}")
@@ -125,7 +128,8 @@ def sentence(
     }
     if fields != set(values):
         raise RetrievalInputError(
-            f"the template uses {sorted(fields)}, the values are {sorted(values)}; they must be the same"
+            f"the template uses {sorted(fields)}, the values are {sorted(values)}; they must be the"
+            " same"
         )
     record = {name: plain(value, f"value {name!r}") for name, value in values.items()}
     floats = [
@@ -153,11 +157,12 @@ def percent(rows, columns: Sequence[str] = ("value", "low", "high", "chance")) -
 
     Args:
         rows: list of dicts, or an object with `rows()` such as an `Evaluation`.
-        columns: the columns that hold shares; absent ones and None are left alone. Rows whose `metric` is a
-            rank (MedR, MeanR) are left alone too.
+        columns: the columns that hold shares; absent ones and None are left alone. Rows whose
+            `metric` is a rank (MedR, MeanR) are left alone too.
 
     Raises:
-        RetrievalInputError: a value outside [-1, 1], which is no share (perhaps it is in percent already).
+        RetrievalInputError: a value outside [-1, 1], which is no share (perhaps it is in percent
+            already).
     """
     columns = column_names(columns)
     names, records = tidy(rows)
@@ -168,8 +173,8 @@ def percent(rows, columns: Sequence[str] = ("value", "low", "high", "chance")) -
             for column in (c for c in columns if isinstance(record.get(c), int | float)):
                 if not -1 <= record[column] <= 1:
                     raise RetrievalInputError(
-                        f"row {number}, column {column!r} is {record[column]}, which is no share in [-1, 1]; "
-                        f"is it in percent already?"
+                        f"row {number}, column {column!r} is {record[column]}, which is no share in"
+                        " [-1, 1]; is it in percent already?"
                     )
                 record[column] = 100.0 * record[column]
         scaled.append(record)
@@ -192,7 +197,8 @@ def html_table(
     """
     cell = "padding:0.3em 0.9em;text-align:{};"
     align = [cell.format("right" if number else "left") for _, number in headers]
-    # Numbers stay on one line; sentences wrap, or they would push the columns behind them off the page.
+    # Numbers stay on one line; sentences wrap, or they would push the columns behind them off the
+    # page.
     prose = [
         not number and max((len(row[i]) for row in body), default=0) > PROSE
         for i, (_, number) in enumerate(headers)
@@ -202,7 +208,8 @@ def html_table(
         for wraps in prose
     ]
     head = "".join(
-        f'<th scope="col" style="{style}border-bottom:2px solid currentColor">{html.escape(name)}</th>'
+        f'<th scope="col" style="{style}border-bottom:2px solid'
+        f' currentColor">{html.escape(name)}</th>'
         for (name, _), style in zip(headers, align, strict=True)
     )
     lines = []
@@ -262,9 +269,11 @@ def _layout(names, records, digits) -> tuple[list[tuple[str, bool]], list[list[s
         if interval := interval_of(name, names):
             low, high = interval
             cells = [
-                f"{cell} [{_number(r[low], places)}, {_number(r[high], places)}]"
-                if r[low] is not None
-                else cell
+                (
+                    f"{cell} [{_number(r[low], places)}, {_number(r[high], places)}]"
+                    if r[low] is not None
+                    else cell
+                )
                 for cell, r in zip(cells, records, strict=True)
             ]
             heading += " [low, high]"
@@ -292,7 +301,9 @@ def _number(value, places: int) -> str:
 
 
 def _decimals(values) -> int:
-    """Decimals that give the largest value three significant digits, four places at most for small ones."""
+    """Decimals that give the largest value three significant digits, four places at most for small
+    ones.
+    """
     largest = max((abs(v) for v in values if isinstance(v, float)), default=0.0)
     if largest == 0:
         return 1

@@ -1,7 +1,5 @@
 """Seconds: shown with everything that decides them, and never compared."""
 
-from __future__ import annotations
-
 import os
 import platform
 import statistics
@@ -32,7 +30,8 @@ class Timing:
 def measure(function: Callable[[], object], *, repeats: int = 7, warmup: int = 1) -> list[float]:
     """Returns the seconds of `repeats` calls, after `warmup` calls that do not count.
 
-    The first call pays for imports, caches and thread pools, so it says nothing about the ones after it.
+    The first call pays for imports, caches and thread pools, so it says nothing about the ones
+    after it.
     """
     for _ in range(warmup):
         function()
@@ -47,21 +46,22 @@ def measure(function: Callable[[], object], *, repeats: int = 7, warmup: int = 1
 def timing(
     rows, *, repeats: int = 7, title: str | None = None, facts: Mapping | None = None
 ) -> Timing:
-    """Shows how long things took, beside what decides it: threads, BLAS kernel, repeats, median and spread.
+    """Shows how long things took, beside what decides it: threads, BLAS kernel, repeats, median and
+    spread.
 
-    Its cell must be tagged `nbval-ignore-output`: timings differ between two runs on one machine, let alone
-    between machines, so they are shown and never compared.
+    Its cell must be tagged `nbval-ignore-output`: timings differ between two runs on one machine,
+    let alone between machines, so they are shown and never compared.
 
     Args:
-        rows: `{label: what}` or a list of dicts with the key `"seconds"`; each holds either the seconds of
-            the repeats or a function without arguments, which is then measured here.
+        rows: `{label: what}` or a list of dicts with the key `"seconds"`; each holds either the
+            seconds of the repeats or a function without arguments, which is then measured here.
         repeats: calls per function that is measured here.
         title: said above the table.
         facts: what `environment` said where the seconds were measured, if not here and now.
 
     Returns:
-        An object that shows the table as the last line of a cell; its `.rows` hold median, fastest and
-        slowest in seconds.
+        An object that shows the table as the last line of a cell; its `.rows` hold median, fastest
+        and slowest in seconds.
 
     Relations: `measure` gives the seconds of one function.
     """
@@ -95,7 +95,9 @@ def timing(
 
 
 def environment() -> dict[str, object]:
-    """What decides a timing on this machine: threads and kernels of the numerical libraries in use."""
+    """What decides a timing on this machine: threads and kernels of the numerical libraries in
+    use.
+    """
     torch = sys.modules.get(
         "torch"
     )  # stated if it is in use; reporting must not pay for importing it
@@ -121,7 +123,9 @@ def environment() -> dict[str, object]:
 
 
 def environment_line(facts: Mapping | None = None) -> str:
-    """The environment, this one if no other is given, in one line, as it stands above a table of timings."""
+    """The environment, this one if no other is given, in one line, as it stands above a table of
+    timings.
+    """
     facts = environment() if facts is None else facts
     parts = [f"{facts['machine']}, {facts['cores']} cores", f"BLAS {', '.join(facts['blas'])}"]
     if facts["torch"]:

@@ -4,8 +4,8 @@
     run = retriever.search(queries, k=100)
     evaluate_run(run, task)
 
-Four retrievers share that form: one vector an item, one a token, a network for each pair, or a cheap one
-followed by a dear one. A run says whose scores rank it and how much work they took.
+Four retrievers share that form: one vector an item, one a token, a network for each pair, or a
+cheap one followed by a dear one. A run says whose scores rank it and how much work they took.
 """
 
 from lib.datasets.user_drawings import FAINT, SPAN, read_drawing

@@ -1,6 +1,6 @@
-"""What every retriever is: encode the queries, search, and, for one query of a user, name the answers."""
-
-from __future__ import annotations
+"""What every retriever is: encode the queries, search, and, for one query of a user, name the
+answers.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +15,9 @@ from lib.search.runs import Run, Work
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer: `rank` from 1, `score`, `position` in the gallery, what it is called there, whose score."""
+    """One answer: `rank` from 1, `score`, `position` in the gallery, what it is called there, whose
+    score.
+    """
 
     rank: int
     score: float
@@ -25,7 +27,8 @@ class Hit:
 
 
 class Retriever(ABC):
-    """A gallery that can be searched; architectures differ in what a query becomes and how it is scored.
+    """A gallery that can be searched; architectures differ in what a query becomes and how it is
+    scored.
 
     Args:
         n_items: size of the gallery; ids are positions in it.
@@ -45,7 +48,9 @@ class Retriever(ABC):
 
     @abstractmethod
     def encode(self, queries: Sequence, modality: str) -> Any:
-        """What `search` takes, computed once per query: `queries` are texts or images, as `modality` says."""
+        """What `search` takes, computed once per query: `queries` are texts or images, as
+        `modality` says.
+        """
 
     @abstractmethod
     def search(self, queries: Any, k: int) -> Run:
@@ -74,7 +79,8 @@ class Retriever(ABC):
 
 
 class PairScorer(Protocol):
-    """What can be a second stage: scores given pairs of a query and an item of the first one's gallery.
+    """What can be a second stage: scores given pairs of a query and an item of the first one's
+    gallery.
 
     `CrossEncoderRetriever` and `LateInteractionRetriever` are both: retrievers that score pairs.
     """
@@ -85,7 +91,9 @@ class PairScorer(Protocol):
     def encode(self, queries: Sequence, modality: str) -> Any: ...
 
     def score(self, queries: Any, ids: np.ndarray) -> np.ndarray:
-        """Float32 scores of the items `ids` (n_queries, m) of each encoded query; -inf where an id is -1."""
+        """Float32 scores of the items `ids` (n_queries, m) of each encoded query; -inf where an id
+        is -1.
+        """
 
     def work(self, queries: Any, ids: np.ndarray) -> Work:
         """What `score` does for the same arguments."""

@@ -1,7 +1,5 @@
 """Search by a network that reads query and item together: every pair costs a forward pass."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,15 +25,16 @@ class CrossEncoderRetriever(Retriever):
         items: the gallery as `encoder.read_image` or `encoder.read_text` returned it.
         item_modality: "image" or "text", what the gallery holds; queries are of the other kind.
         labels: what to call each item; its position when None.
-        pairs_at_once: pairs handed to the encoder in one call; it bounds the memory and moves the last
-            bits of a logit.
+        pairs_at_once: pairs handed to the encoder in one call; it bounds the memory and moves the
+            last bits of a logit.
 
     Raises:
-        RetrievalInputError: an unknown modality, labels that do not fit, queries of the gallery's modality.
+        RetrievalInputError: an unknown modality, labels that do not fit, queries of the gallery's
+            modality.
 
-    Relations: `search` scores every pair, which no large gallery can afford; `TwoStageRetriever` has `score`
-    read only the best of a cheap first stage. Pairs are read in order of id in both, so that reranking the
-    whole gallery gives the logits of `search` to the last bit.
+    Relations: `search` scores every pair, which no large gallery can afford; `TwoStageRetriever`
+    has `score` read only the best of a cheap first stage. Pairs are read in order of id in both, so
+    that reranking the whole gallery gives the logits of `search` to the last bit.
     """
 
     def __init__(

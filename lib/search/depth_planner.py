@@ -1,7 +1,5 @@
 """How many items to rerank, from what was measured and the time that a query may take."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +19,8 @@ class StageCosts:
         first_s: seconds a query of the first stage.
         fixed_s: seconds a query that the second stage takes before it scores anything.
         pair_s: seconds a (query, item) pair of the second stage.
-        misfit: largest error of the line at a measured depth, as a share of the seconds measured there.
+        misfit: largest error of the line at a measured depth, as a share of the seconds measured
+            there.
 
     Raises:
         RetrievalInputError: a number that is negative or not finite.
@@ -44,7 +43,9 @@ class StageCosts:
         ]
 
     def deepest(self, budget_s: float, largest: int) -> int | None:
-        """The largest depth up to `largest` whose seconds are within the budget; None if not even 0 is."""
+        """The largest depth up to `largest` whose seconds are within the budget; None if not even 0
+        is.
+        """
         # Asked of every depth, not solved for: rounding in a division could end one too deep.
         fits = (
             self.seconds(np.arange(largest + 1)) <= budget_s
@@ -63,8 +64,8 @@ def fit_costs(first_s: float, depths: Sequence[int], seconds: Sequence[float]) -
         seconds: of a query through both stages at each of these depths.
 
     Raises:
-        RetrievalInputError: lists of different lengths, fewer than two different depths, depth 0 (it is
-            `first_s`), or a time that is negative or not finite.
+        RetrievalInputError: lists of different lengths, fewer than two different depths, depth 0
+            (it is `first_s`), or a time that is negative or not finite.
     """
     depths, seconds = _curve(depths, seconds, "seconds", lowest=1)
     check_number(first_s, "first_s", 0)
@@ -72,8 +73,8 @@ def fit_costs(first_s: float, depths: Sequence[int], seconds: Sequence[float]) -
         raise RetrievalInputError(f"seconds hold {seconds.min()}; a time is not negative")
     if np.unique(depths).size < 2:
         raise RetrievalInputError(
-            f"depths are {depths.tolist()}; give at least two different ones, which tell the overhead from "
-            f"the cost of a pair"
+            f"depths are {depths.tolist()}; give at least two different ones, which tell the"
+            " overhead from the cost of a pair"
         )
     (fixed_s, pair_s), _ = nnls(np.column_stack([np.ones(depths.size), depths]), seconds - first_s)
     fitted = first_s + fixed_s + pair_s * depths
@@ -125,8 +126,9 @@ class Plan:
         affordable: the largest depth within the budget, up to the last measured one; None likewise.
         seconds: a query at `depth` (of the first stage alone when nothing fits).
         quality: at `depth`; None when nothing fits.
-        limit: what stops there: "first stage" (nothing fits), "budget" (more depth would be better),
-            "quality" (more depth was measured and is no better), or "curve" (nothing deeper was measured).
+        limit: what stops there: "first stage" (nothing fits), "budget" (more depth would be
+            better), "quality" (more depth was measured and is no better), or "curve" (nothing
+            deeper was measured).
         costs, curve, budget_s: what it was made from.
     """
 
@@ -172,13 +174,14 @@ def plan_depth(
         tolerance: quality that is not worth more time, in units of the curve.
 
     Returns:
-        A `Plan`. Depths considered are the measured ones and the affordable one, whose quality is on the line
-        between its neighbours.
+        A `Plan`. Depths considered are the measured ones and the affordable one, whose quality is
+        on the line between its neighbours.
 
     Raises:
         RetrievalInputError: a budget or tolerance that is negative or not finite.
 
-    Relations: `recall_ceiling` bounds what any depth can reach; `measure_costs` measures what `costs` fits.
+    Relations: `recall_ceiling` bounds what any depth can reach; `measure_costs` measures what
+    `costs` fits.
     """
     check_number(budget_s, "budget_s", 0)
     check_number(tolerance, "tolerance", 0)

@@ -1,7 +1,5 @@
 """Search by the cosine of one vector per query and one per item."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,10 +30,11 @@ class DualEncoderRetriever(Retriever):
         index: holds one vector per item, ids are gallery positions.
         labels: what to call each item; its position when None.
 
-    Relations: queries are rounded to int8 like the stored items, so a ranking depends on the query's
-    embedding only through integers: machines differ only where a coordinate sits on a rounding edge.
-    `search` takes stored int8 queries as they are. Its work is what the index counted: a pair for each vector
-    or code that was scored, a product for each vector and each centroid; none where the index counts nothing.
+    Relations: queries are rounded to int8 like the stored items, so a ranking depends on the
+    query's embedding only through integers: machines differ only where a coordinate sits on a
+    rounding edge. `search` takes stored int8 queries as they are. Its work is what the index
+    counted: a pair for each vector or code that was scored, a product for each vector and each
+    centroid; none where the index counts nothing.
     """
 
     def __init__(
@@ -66,13 +65,16 @@ class DualEncoderRetriever(Retriever):
 
 
 def icon_retriever() -> DualEncoderRetriever:
-    """All icons of every split, searchable by text or by drawing, from the committed model and embeddings."""
+    """All icons of every split, searchable by text or by drawing, from the committed model and
+    embeddings.
+    """
     corpus = icons.load()
     vectors = load_embeddings("icons")["all_image"]
     if len(vectors) != len(corpus):
         raise RetrievalInputError(
-            f"the stored embeddings cover {len(vectors)} icons, the installed fonts hold {len(corpus)}. "
-            f"Install the qtawesome version of constraints.txt, or run: crossmodal train icons"
+            f"the stored embeddings cover {len(vectors)} icons, the installed fonts hold"
+            f" {len(corpus)}. Install the qtawesome version of constraints.txt, or run: crossmodal"
+            " train icons"
         )
     encoder = load_model("icons")
     index = VectorSearchIndex(encoder.dim, "Flat", metric="cosine")

@@ -1,6 +1,6 @@
-"""Embeddings that are computed once, kept a chunk at a time, and taken up again where a run was stopped."""
-
-from __future__ import annotations
+"""Embeddings that are computed once, kept a chunk at a time, and taken up again where a run was
+stopped.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,7 +18,9 @@ Progress = Callable[[int], None]
 
 
 class Encoder(Protocol):
-    """What is asked of an encoder: its identity, and a method `encode_<modality>(inputs) -> (n, dim)`."""
+    """What is asked of an encoder: its identity, and a method `encode_<modality>(inputs) -> (n,
+    dim)`.
+    """
 
     identity: dict[str, str]
 
@@ -38,9 +40,9 @@ def embed(
 
         key = SHA-256(identity, corpus checksum, side, modality, n, chunk)
 
-    Each chunk is one sealed file that holds its key and place. A stopped run goes on at the first chunk that
-    is missing; a damaged one, or one that lies in the place of another, is made again; inputs of a chunk that
-    is there are not opened.
+    Each chunk is one sealed file that holds its key and place. A stopped run goes on at the first
+    chunk that is missing; a damaged one, or one that lies in the place of another, is made again;
+    inputs of a chunk that is there are not opened.
 
     Args:
         encoder: gives `identity` and `encode_image`, `encode_text` or `encode_video`.
@@ -50,15 +52,17 @@ def embed(
         side: which of the corpus's sequences they are, for example `"media"` or `"texts"`.
         folder: where to keep them; `data/cache/embeddings` by default.
         chunk: inputs per file: what a stopped run loses at most.
-        progress: called with the number of rows that are ready: those that were there, then each chunk.
+        progress: called with the number of rows that are ready: those that were there, then each
+            chunk.
 
     Returns:
-        float32 `(n, dim)`. Kept as float32, since results from the cache must equal those without it to the
-        last digit; int8 (`lib.metrics.geometry.to_int8`) would be a quarter of that, and is what artifacts store.
+        float32 `(n, dim)`. Kept as float32, since results from the cache must equal those without
+        it to the last digit; int8 (`lib.metrics.geometry.to_int8`) would be a quarter of that, and
+        is what artifacts store.
 
     Raises:
-        RetrievalInputError: an encoder without that modality, no inputs, or rows that are not one finite
-            vector for each input.
+        RetrievalInputError: an encoder without that modality, no inputs, or rows that are not one
+            finite vector for each input.
 
     Relations: `stored` lists what is there. Everything in `folder` can be deleted at any time.
     """
@@ -112,7 +116,9 @@ def embed(
 
 
 def stored(folder: str | Path | None = None) -> list[dict]:
-    """What the cache holds: of each sequence its facts, `rows` that are ready, `bytes`, and its `folder`."""
+    """What the cache holds: of each sequence its facts, `rows` that are ready, `bytes`, and its
+    `folder`.
+    """
     found = []
     for path in sorted(_root(folder).glob(f"*/{MANIFEST}")):
         with reading(path, "no manifest of embeddings", "Delete its folder"):

@@ -1,7 +1,5 @@
 """A task's queries and gallery as embeddings, and a run judged by the task's qrels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -79,23 +77,27 @@ def evaluate_run(
 def recall_ceiling(
     run: Run, qrels: Qrels, depths: Sequence[int], *, hit_grade: int = 1, no_relevant: str = "error"
 ) -> np.ndarray:
-    """The share of queries whose answer a first stage hands to the second: no reranking can pass it.
+    """The share of queries whose answer a first stage hands to the second: no reranking can pass
+    it.
 
         ceiling(D) = 1/n sum_i [rank of the first relevant item of query i <= D]
 
     Args:
         run: of the first stage.
         qrels: judgements of the same queries and gallery.
-        depths: how many items are handed on; from 0, where the ceiling is 0, to the depth of the run.
+        depths: how many items are handed on; from 0, where the ceiling is 0, to the depth of the
+            run.
         hit_grade: the grade from which an item counts as an answer.
-        no_relevant: what a query without answers is: "error", or "zero" for one that no depth finds.
+        no_relevant: what a query without answers is: "error", or "zero" for one that no depth
+            finds.
 
     Returns:
         `(n_depths,)` float64 in [0, 1], not falling with depth. The first K <= D of a reranked
         list come from the D items handed on, so that ceiling(D) bounds its R@K.
 
     Raises:
-        RetrievalInputError: a depth below 0 or beyond the run; what `lib.metrics.first_rank` refuses.
+        RetrievalInputError: a depth below 0 or beyond the run; what `lib.metrics.first_rank`
+            refuses.
 
     Relations: R@D of the first stage, by `lib.metrics.hit_rate_at_k`.
     """

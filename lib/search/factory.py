@@ -1,7 +1,5 @@
 """The retriever of a model over the gallery of a task."""
 
-from __future__ import annotations
-
 from lib.core.task import RetrievalTask
 from lib.index import VectorSearchIndex
 from lib.metrics.geometry import to_int8
@@ -37,6 +35,8 @@ def retriever_over(task: RetrievalTask, model: Model) -> Retriever:
 def two_stages_over(
     task: RetrievalTask, first: Model, second: Model, depth: int
 ) -> TwoStageRetriever:
-    """`retriever_over` for both, and the second rereads the `depth` best of the first (at most all)."""
+    """`retriever_over` for both, and the second rereads the `depth` best of the first (at most
+    all).
+    """
     stages = [retriever_over(task, model) for model in (first, second)]
     return TwoStageRetriever(*stages, min(depth, len(task.gallery)))

@@ -1,7 +1,5 @@
 """One list from several, by ranks alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,24 +18,27 @@ def reciprocal_rank_fusion(
 ) -> Run:
     """Merges ranked lists of the same queries, whatever scales their scores have.
 
-        s(i, d) = sum_r w_r / (k + rank_r(i, d)),   0 where run r does not hold d;  ranks count from 1
+        s(i, d) = sum_r w_r / (k + rank_r(i, d)),   0 where run r does not hold d;  ranks count from
+        1
 
     Args:
-        runs: each a `Run`, `(scores, ids)` or ids `(n_queries, depth)`, best first, -1 for no item; their
-            depths may differ.
+        runs: each a `Run`, `(scores, ids)` or ids `(n_queries, depth)`, best first, -1 for no item;
+            their depths may differ.
         k: from 0; the larger it is, the less the first places stand out. 60 in the paper.
         weights: one positive number a run; 1 each when None.
         depth: items to keep; all that occur when None, and never more.
 
     Returns:
-        A `Run` with float64 scores; equal scores by the smaller id, and sums of equal parts are equal to the
-        last bit. Lists are as wide as the longest union, the others end in -1. Its work is that of all runs.
+        A `Run` with float64 scores; equal scores by the smaller id, and sums of equal parts are
+        equal to the last bit. Lists are as wide as the longest union, the others end in -1. Its
+        work is that of all runs.
 
     Raises:
-        RetrievalInputError: no runs, runs of different queries, an item twice in a list, or k or weights that
-            are negative or not finite.
+        RetrievalInputError: no runs, runs of different queries, an item twice in a list, or k or
+            weights that are negative or not finite.
 
-    Relations: it never looks at scores, so nothing needs to be on one scale; `Interpolate` mixes scores.
+    Relations: it never looks at scores, so nothing needs to be on one scale; `Interpolate` mixes
+    scores.
 
     Reference: G. Cormack, C. Clarke, S. Buettcher, Reciprocal Rank Fusion Outperforms Condorcet and
     Individual Rank Learning Methods, SIGIR 2009.
@@ -59,7 +60,8 @@ def reciprocal_rank_fusion(
     ids = np.concatenate(lists, axis=1)  # (n_queries, total depth)
     parts = [w / (k + np.arange(1, of.shape[1] + 1)) for w, of in zip(weights, lists, strict=True)]
     parts = np.broadcast_to(np.concatenate(parts), ids.shape)
-    # Sorted within an item as well: the same parts, in whichever runs, then add up to the same bits.
+    # Sorted within an item as well: the same parts, in whichever runs, then add up to the same
+    # bits.
     order = np.lexsort((parts, ids), axis=1)
     ids, parts = (np.take_along_axis(array, order, axis=1) for array in (ids, parts))
     starts = np.ones(ids.shape, bool)

@@ -1,7 +1,5 @@
 """Search by many vectors an item: every token of the query takes its best token of the item."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,20 +26,23 @@ class LateInteractionRetriever(Retriever):
 
     Args:
         encoder: the model both sides were made with.
-        items: the gallery's tokens, or an index that holds them compressed and unpacks what is scored.
+        items: the gallery's tokens, or an index that holds them compressed and unpacks what is
+            scored.
         labels: what to call each item; its position when None.
         reduce: "sum", or "mean" over the tokens of the query; both rank alike.
-        nprobe: centroids of the index that each query token asks for candidates, which alone are then scored
-            exactly, with the vectors that the index keeps; every item is scored when None.
+        nprobe: centroids of the index that each query token asks for candidates, which alone are
+            then scored exactly, with the vectors that the index keeps; every item is scored when
+            None.
         max_candidates: most for a query, see `TokenIndex.candidates`; all when None.
 
     Raises:
-        RetrievalInputError: tokens of another dimension, labels that do not fit, or candidates asked of
-            tokens that are in no index.
+        RetrievalInputError: tokens of another dimension, labels that do not fit, or candidates
+            asked of tokens that are in no index.
 
-    Relations: `score` makes it the second stage of a `TwoStageRetriever`. `search` and `score` take any
-    `Tokens` as queries: int8 ones with an int8 gallery make scores whole numbers, the same on every machine.
-    Those of floats differ between the two in the last bits, as matrix products of other shapes do.
+    Relations: `score` makes it the second stage of a `TwoStageRetriever`. `search` and `score` take
+    any `Tokens` as queries: int8 ones with an int8 gallery make scores whole numbers, the same on
+    every machine. Those of floats differ between the two in the last bits, as matrix products of
+    other shapes do.
     """
 
     def __init__(
@@ -139,7 +140,9 @@ class LateInteractionRetriever(Retriever):
         return maxsim(*sides, reduce=self.reduce).cpu().numpy()
 
     def _score(self, queries: Tokens, ids: np.ndarray) -> np.ndarray:
-        """MaxSim of pairs; of the gallery, only the items of a block of queries are touched at one time."""
+        """MaxSim of pairs; of the gallery, only the items of a block of queries are touched at one
+        time.
+        """
         scores = np.full(ids.shape, -np.inf, np.float32)
         take = self.items.take if isinstance(self.items, Tokens) else self.items.documents
         for start in range(0, len(ids), QUERIES_AT_ONCE):

@@ -1,6 +1,6 @@
-"""Seconds of a two-stage search, measured; what they mean is for `lib.search.depth_planner` to say."""
-
-from __future__ import annotations
+"""Seconds of a two-stage search, measured; what they mean is for `lib.search.depth_planner` to
+say.
+"""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from lib.search.two_stage import TwoStageRetriever
 class MeasuredCosts(NamedTuple):
     """Median seconds a query: of the first stage alone, and through both at each depth.
 
-    In the order of `fit_costs`, which takes them as `fit_costs(*measured[:3])`. `repeats` has the seconds
-    behind every median: of the first stage, then of each depth.
+    In the order of `fit_costs`, which takes them as `fit_costs(*measured[:3])`. `repeats` has the
+    seconds behind every median: of the first stage, then of each depth.
     """
 
     first_s: float
@@ -42,8 +42,8 @@ def measure_costs(
         retriever: whose own depth does not matter here.
         queries: texts or images as a user sends them; each batch of them is one request.
         depths: of the rerank, from 1 to the gallery.
-        repeats: timed requests of every batch at every depth, after one that does not count. Depths take
-            turns, so that a machine that slows down slows them all.
+        repeats: timed requests of every batch at every depth, after one that does not count. Depths
+            take turns, so that a machine that slows down slows them all.
         modality: of the queries, "text" or "image".
         k: items asked for.
         batch_size: queries a request; 1 is what a user waits for, more is what a server sustains.

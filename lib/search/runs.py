@@ -16,7 +16,8 @@ class Work:
     Args:
         scorer: its name.
         pairs: (query, item) pairs that it scored.
-        products: inner products of vectors that this took; 0 where a network reads the pair instead.
+        products: inner products of vectors that this took; 0 where a network reads the pair
+            instead.
     """
 
     scorer: str
@@ -29,11 +30,12 @@ class Run:
     """Ranked items of every query, best first, and which score put each where it is.
 
     Args:
-        scores: `(n_queries, k)` float; within a row, those of one stage fall. Scores of two stages are two
-            scales and do not compare. -inf where no item was found.
-        ids: `(n_queries, k)` int64 gallery positions; -1 where no item was found, at the end of a row.
-        stage: `(n_queries, k)` int8, the stage whose score it is, from 1; 0 where no item was found. Later
-            stages stand before earlier ones.
+        scores: `(n_queries, k)` float; within a row, those of one stage fall. Scores of two stages
+            are two scales and do not compare. -inf where no item was found.
+        ids: `(n_queries, k)` int64 gallery positions; -1 where no item was found, at the end of a
+            row.
+        stage: `(n_queries, k)` int8, the stage whose score it is, from 1; 0 where no item was
+            found. Later stages stand before earlier ones.
         score_names: what the scores of stage 1, 2, ... are.
         work: what was done to get it, a piece per scorer.
 
@@ -60,8 +62,8 @@ class Run:
             )
         if self.stage.min(initial=0) < 0 or self.stage.max(initial=0) > len(self.score_names):
             raise RetrievalInputError(
-                f"stages must lie in 0..{len(self.score_names)}, one for each of {self.score_names}, "
-                f"got {self.stage.min()}..{self.stage.max()}"
+                f"stages must lie in 0..{len(self.score_names)}, one for each of"
+                f" {self.score_names}, got {self.stage.min()}..{self.stage.max()}"
             )
 
     @classmethod
@@ -80,9 +82,9 @@ class Run:
     def ranked(self) -> tuple[np.ndarray, np.ndarray]:
         """`(keys, ids)` for `lib.metrics.evaluate`, both `(n_queries, k)`.
 
-        Keys are the scores of a single stage. Where two stages meet, scores may rise from one to the other;
-        there, minus the number of falls so far stands for them: it ties where two neighbours of one stage
-        tie, and says nothing else.
+        Keys are the scores of a single stage. Where two stages meet, scores may rise from one to
+        the other; there, minus the number of falls so far stands for them: it ties where two
+        neighbours of one stage tie, and says nothing else.
         """
         if (self.stage[:, :1] == self.stage).all():
             return self.scores, self.ids
@@ -119,7 +121,8 @@ def best_first(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray,
     """Orders the scored items of every query and keeps the k best; equal scores by the smaller id.
 
     Args:
-        scores: `(n_queries, n)` floats, compared in their own precision; read only where there is an item.
+        scores: `(n_queries, n)` floats, compared in their own precision; read only where there is
+            an item.
         ids: `(n_queries, n)` gallery positions, -1 for no item.
         k: at most n.
 
@@ -148,6 +151,7 @@ def check_scores(scores: np.ndarray, ids: np.ndarray) -> None:
     if broken.any():
         row, column = np.argwhere(broken)[0]
         raise RetrievalInputError(
-            f"the score of query {row} and item {ids[row, column]} is {scores[row, column]}; a score must be "
-            f"finite to have a place in an order. Look at what the model was given there"
+            f"the score of query {row} and item {ids[row, column]} is {scores[row, column]}; a"
+            " score must be finite to have a place in an order. Look at what the model was given"
+            " there"
         )

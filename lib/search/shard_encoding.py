@@ -1,7 +1,5 @@
 """Shards to embeddings: streamed through an encoder a batch at a time, and no shard twice."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +74,8 @@ class EncodingReport:
         left_out = sum(len(result.left_out) for result in self.shards)
         damaged = sum(bool(result.problems) for result in self.shards)
         return (
-            f"{self.rows:,} pairs in {len(self.shards):,} shards, {len(self.encoded_now):,} encoded now; "
-            f"{left_out:,} samples left out, {damaged:,} shards with problems"
+            f"{self.rows:,} pairs in {len(self.shards):,} shards, {len(self.encoded_now):,} encoded"
+            f" now; {left_out:,} samples left out, {damaged:,} shards with problems"
         )
 
 
@@ -92,19 +90,20 @@ def encode_shards(
     shards_done: Callable[[int, int], None] = lambda done, of: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> EncodingReport:
-    """Embeds pictures and captions of shards, in the files that clip-retrieval writes, one set per shard.
+    """Embeds pictures and captions of shards, in the files that clip-retrieval writes, one set per
+    shard.
 
         out/img_emb_00000.npy        float16 (n, dim)
         out/text_emb_00000.npy       float16 (n, dim), in step
         out/metadata_00000.parquet   key, caption, url, in step
         out/record_00000.json        what was encoded with what; written last, sealed
 
-    A shard is finished when its record is there. A run that was killed goes on with the first shard that has
-    none. Memory: a batch of pictures, the table of a shard, and its embeddings in float16.
+    A shard is finished when its record is there. A run that was killed goes on with the first shard
+    that has none. Memory: a batch of pictures, the table of a shard, and its embeddings in float16.
 
-    A finished shard is encoded again when it changed (another size or time, and another SHA-256), or when a
-    file of its set is damaged or missing. Records of another encoder are refused: rows of two spaces in one
-    folder would be compared with each other.
+    A finished shard is encoded again when it changed (another size or time, and another SHA-256),
+    or when a file of its set is damaged or missing. Records of another encoder are refused: rows of
+    two spaces in one folder would be compared with each other.
 
     Args:
         encoder: gives unit rows for pictures and for texts.
@@ -113,8 +112,8 @@ def encode_shards(
         batch_size: samples read, decoded and encoded together.
         max_pixels: a larger picture is left out, and reported.
         progress: called with the number of samples encoded after each batch.
-        shards_done: called with how many of how many shards are done, before the first that is encoded and
-            after each.
+        shards_done: called with how many of how many shards are done, before the first that is
+            encoded and after each.
         log: takes the lines of each shard when it is done.
 
     Returns:
@@ -122,11 +121,11 @@ def encode_shards(
 
     Raises:
         MissingFileError: a shard is not there.
-        RetrievalInputError: two shards of one name, records of another encoder, a batch that the encoder
-            refuses (the message names shard and keys).
+        RetrievalInputError: two shards of one name, records of another encoder, a batch that the
+            encoder refuses (the message names shard and keys).
 
-    Relations: `Shard` says which samples there are. `embedding_cache.embed` keeps embeddings of a corpus that
-    is evaluated; this is for corpora of which not even the list of samples fits.
+    Relations: `Shard` says which samples there are. `embedding_cache.embed` keeps embeddings of a
+    corpus that is evaluated; this is for corpora of which not even the list of samples fits.
     """
     check_count(batch_size, "batch_size")
     paths = [Path(path) for path in shards]

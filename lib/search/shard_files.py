@@ -1,6 +1,6 @@
-"""The files in which the embeddings of a shard are kept, and the record that says that they are whole."""
-
-from __future__ import annotations
+"""The files in which the embeddings of a shard are kept, and the record that says that they are
+whole.
+"""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,9 @@ def source_of(path: Path) -> dict:
 
 
 class FileSet:
-    """The four files of one shard in the folder of results; the record is written last and sealed."""
+    """The four files of one shard in the folder of results; the record is written last and
+    sealed.
+    """
 
     def __init__(self, out: Path, stem: str) -> None:
         self.images, self.texts = out / f"img_emb_{stem}.npy", out / f"text_emb_{stem}.npy"
@@ -62,12 +64,14 @@ class FileSet:
         for field in sorted(ours.keys() | theirs.keys()):
             if ours.get(field) != theirs.get(field):
                 raise RetrievalInputError(
-                    f"{self.record} is of another encoder: its {field} is {theirs.get(field)!r}, this one's "
-                    f"is {ours.get(field)!r}. Choose another folder, or delete that one"
+                    f"{self.record} is of another encoder: its {field} is {theirs.get(field)!r},"
+                    f" this one's is {ours.get(field)!r}. Choose another folder, or delete that one"
                 )
 
     def finished(self, path: Path) -> tuple[dict | None, str]:
-        """The record if everything it names is as it says; otherwise None, and why if there was one."""
+        """The record if everything it names is as it says; otherwise None, and why if there was
+        one.
+        """
         if not self.record.exists():
             return None, ""
         try:

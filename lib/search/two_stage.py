@@ -1,7 +1,5 @@
 """A cheap search hands its best items to a scorer that reads them properly."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,19 +17,19 @@ SCALES = ("z", "raw")
 class Interpolate:
     """The one way to mix the scores of two stages.
 
-        z    w (s2 - mean s2) / sd s2 + (1 - w) (s1 - mean s1) / sd s1      over the query's candidates
-        raw  w s2 + (1 - w) s1
+        z    w (s2 - mean s2) / sd s2 + (1 - w) (s1 - mean s1) / sd s1      over the query's
+        candidates raw  w s2 + (1 - w) s1
 
     Args:
         weight: w of the second stage, 0 to 1.
-        scale: "z", where the weight does not depend on the units of either score (a score that is equal for
-            all candidates counts 0), or "raw", where it does.
+        scale: "z", where the weight does not depend on the units of either score (a score that is
+            equal for all candidates counts 0), or "raw", where it does.
 
     Raises:
         RetrievalInputError: a weight outside 0 to 1, another scale.
 
-    Relations: BLIP's "matching logit plus cosine" orders as `Interpolate(0.5, "raw")`, in which the score
-    with the wider range decides.
+    Relations: BLIP's "matching logit plus cosine" orders as `Interpolate(0.5, "raw")`, in which the
+    score with the wider range decides.
 
     Reference: Li et al. 2022, "BLIP", evaluation code of image-text retrieval.
     """
@@ -44,7 +42,9 @@ class Interpolate:
         check_number(self.weight, "weight", 0, 1)
 
     def __call__(self, first: np.ndarray, second: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """Mixed scores `(n_queries, depth)` of candidates; what is not `found` (bool) has no part in it."""
+        """Mixed scores `(n_queries, depth)` of candidates; what is not `found` (bool) has no part
+        in it.
+        """
         first, second = (self._scaled(scores, found) for scores in (first, second))
         return self.weight * second + (1 - self.weight) * first
 
@@ -59,8 +59,8 @@ class Interpolate:
         n = np.maximum(found.sum(axis=1, keepdims=True), 1)
         centred = np.where(found, scores - scores.sum(axis=1, keepdims=True) / n, 0)
         spread = np.sqrt((centred**2).sum(axis=1, keepdims=True) / n)
-        # Equal scores leave rounding errors about their mean, which no weight should make differences of;
-        # and where nothing was found there is nothing to divide.
+        # Equal scores leave rounding errors about their mean, which no weight should make
+        # differences of; and where nothing was found there is nothing to divide.
         level = np.where(found, scores, -np.inf).max(axis=1) <= np.where(found, scores, np.inf).min(
             axis=1
         )
@@ -79,14 +79,16 @@ def rerank(
         scores: `(n_queries, m)` of the items in the first m places of the run, m at least `depth`.
         depth: 0 to the depth of the run; 0 leaves everything as it was.
         name: what the new scores are.
-        combine: mixes the scores of both stages for the reranked items; only the second's count when None.
+        combine: mixes the scores of both stages for the reranked items; only the second's count
+            when None.
 
     Returns:
-        A `Run` of the same items with one stage more. Equal new scores are ordered by the smaller id.
+        A `Run` of the same items with one stage more. Equal new scores are ordered by the smaller
+        id.
 
     Raises:
-        RetrievalInputError: a depth or scores that do not fit the run, a score that is not finite, or a
-            mixture with first scores that come from two stages already.
+        RetrievalInputError: a depth or scores that do not fit the run, a score that is not finite,
+            or a mixture with first scores that come from two stages already.
 
     Relations: the ceiling of what it can find is `recall_ceiling(run, qrels, [depth])`.
     """
@@ -105,15 +107,16 @@ def rerank(
         or scores.shape[1] < depth
     ):
         raise RetrievalInputError(
-            f"scores are {scores.dtype} {scores.shape} for a run of {run.ids.shape} and depth {depth}"
+            f"scores are {scores.dtype} {scores.shape} for a run of {run.ids.shape} and depth"
+            f" {depth}"
         )
     head, ids = scores[:, :depth], run.ids[:, :depth]
     if combine is not None and depth:
         found, stages = ids >= 0, np.unique(run.stage[:, :depth][ids >= 0])
         if stages.size > 1:
             raise RetrievalInputError(
-                f"the first {depth} items have scores of {stages.size} stages, which share no scale; "
-                f"rerank at most as many as the last of them did, or leave combine=None"
+                f"the first {depth} items have scores of {stages.size} stages, which share no"
+                " scale; rerank at most as many as the last of them did, or leave combine=None"
             )
         name = combine.name(run.score_names[stages.max(initial=1) - 1], name)
         check_scores(
@@ -167,8 +170,8 @@ class TwoStageRetriever(Retriever):
     ) -> None:
         if first.n_items != second.n_items:
             raise RetrievalInputError(
-                f"the first stage searches {first.n_items} items, the second scores {second.n_items}; "
-                f"both must hold the same gallery in the same order"
+                f"the first stage searches {first.n_items} items, the second scores"
+                f" {second.n_items}; both must hold the same gallery in the same order"
             )
         name = second.score_names[-1]
         name = name if combine is None else combine.name(first.score_names[-1], name)

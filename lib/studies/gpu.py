@@ -1,7 +1,8 @@
-"""What a GPU does for losses, MaxSim, encoding and exact search, beside this machine's CPU and beside peers.
+"""What a GPU does for losses, MaxSim, encoding and exact search, beside this machine's CPU and
+beside peers.
 
-No number of it is committed: it has not been run on a GPU yet. `crossmodal bench gpu --device cpu` runs the
-same code at sizes that say nothing, so that it is known to run.
+No number of it is committed: it has not been run on a GPU yet. `crossmodal bench gpu --device cpu`
+runs the same code at sizes that say nothing, so that it is known to run.
 """
 
 import subprocess
@@ -113,9 +114,10 @@ def rows(device: str, sizes: Sizes, *, budget_s: float = BUDGET_S) -> Iterator[d
         budget_s: after it nothing more is begun.
 
     Returns:
-        Rows of task, system, device, seconds (median), fastest_s, slowest_s, of_cpu (over the seconds of our
-        first system on the CPU), of_peer (over those of the peer on the same device), memory_mb (highest
-        allocation of a GPU), repeats; or task, system, device and a note that says why nothing was measured.
+        Rows of task, system, device, seconds (median), fastest_s, slowest_s, of_cpu (over the
+        seconds of our first system on the CPU), of_peer (over those of the peer on the same
+        device), memory_mb (highest allocation of a GPU), repeats; or task, system, device and a
+        note that says why nothing was measured.
     """
     check_number(budget_s, "budget_s", 0, 86_400)
     stop, on_cpu = time.monotonic() + budget_s, 0.0
@@ -335,12 +337,15 @@ def _topk(arrays: dict, device: str) -> Callable[[], object]:
 
 
 def sizes_for(device: str) -> Sizes:
-    """Full sizes for a GPU that is here, tiny ones for the CPU; a device that is not here is refused."""
+    """Full sizes for a GPU that is here, tiny ones for the CPU; a device that is not here is
+    refused.
+    """
     check_choice(device, DEVICES, "--device")
     if device == "cuda" and not torch.cuda.is_available():
         raise RetrievalInputError(
-            f"no CUDA device is here: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs. Run "
-            f"this where there is one, or give --device cpu: the same code at sizes that say nothing"
+            f"no CUDA device is here: torch {torch.__version__} sees {torch.cuda.device_count()}"
+            " GPUs. Run this where there is one, or give --device cpu: the same code at sizes that"
+            " say nothing"
         )
     return Sizes() if device == "cuda" else tiny()
 
@@ -351,11 +356,16 @@ def device_line(device: str) -> str:
         return "cpu alone, tiny sizes: that the code runs, not how fast anything is"
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
     tf32 = torch.backends.cuda.matmul.allow_tf32
-    return f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, CUDA {torch.version.cuda}, TF32 products: {tf32}"
+    return (
+        f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB, CUDA {torch.version.cuda}, TF32"
+        f" products: {tf32}"
+    )
 
 
 def run_tests(log: Callable[[str], None], *, limit_s: float = TESTS_S, folder: Path = ROOT) -> bool:
-    """Runs the tests marked gpu in a process of their own; whether they passed. True where there are none."""
+    """Runs the tests marked gpu in a process of their own; whether they passed. True where there
+    are none.
+    """
     if not (folder / "tests" / "gpu").is_dir():
         log("the tests are not here: they come with a checkout of the repository")
         return True
@@ -375,7 +385,8 @@ def as_line(row: dict) -> str:
     if "seconds" not in row:
         return f"{head} {row['note']}"
     texts = [
-        f"{1e3 * row['seconds']:10.2f} ms [{1e3 * row['fastest_s']:.2f}, {1e3 * row['slowest_s']:.2f}]"
+        f"{1e3 * row['seconds']:10.2f} ms [{1e3 * row['fastest_s']:.2f},"
+        f" {1e3 * row['slowest_s']:.2f}]"
     ]
     texts += [
         f"{row[key]:.3g} x {name}"

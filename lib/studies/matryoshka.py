@@ -1,7 +1,5 @@
 """How small can an embedding be? Recall and bytes against the number of coordinates kept."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,8 +22,8 @@ CUTS = ("first, normalised again", "first, not normalised", "last, normalised ag
 def shortened(x: np.ndarray, dim: int, cut: str) -> np.ndarray:
     """Keeps `dim` coordinates of int8 embeddings in one of three ways (`CUTS`).
 
-    Normalised again, the integers themselves are enough, since a cosine search divides by their length. Not
-    normalised, rows keep the length their part had in the full unit vector, as float32.
+    Normalised again, the integers themselves are enough, since a cosine search divides by their
+    length. Not normalised, rows keep the length their part had in the full unit vector, as float32.
     """
     check_choice(cut, CUTS, "cut")
     if cut.startswith("last"):
@@ -43,8 +41,8 @@ def table(
     """One row per size, cut and metric.
 
     Returns:
-        Tidy rows: corpus, direction, dim, cut, bytes_float32 and bytes_int8 per item, metric, value, low,
-        high, chance, n_queries, n_gallery.
+        Tidy rows: corpus, direction, dim, cut, bytes_float32 and bytes_int8 per item, metric,
+        value, low, high, chance, n_queries, n_gallery.
     """
     task = test_task(corpus, direction)
     queries, gallery = stored(corpus, direction)
@@ -73,9 +71,9 @@ def table(
 def controls(dims: Sequence[int] = (16, 32, 64), draws: int = 10) -> list[dict]:
     """R@10 on icons of the first d coordinates beside d that anyone can make of any embedding.
 
-    PCA takes the d directions in which the training images vary most, for both modalities alike. A random
-    rotation shares the coordinates out; it is drawn `draws` times, and a query counts with its mean. "not
-    normalised" is the prefix compared by dot products.
+    PCA takes the d directions in which the training images vary most, for both modalities alike. A
+    random rotation shares the coordinates out; it is drawn `draws` times, and a query counts with
+    its mean. "not normalised" is the prefix compared by dot products.
 
     Returns:
         A row per d, in percent: each way, and the prefix minus every other, paired by query, all as
@@ -104,12 +102,15 @@ def controls(dims: Sequence[int] = (16, 32, 64), draws: int = 10) -> list[dict]:
 
 
 def twins(dims: Sequence[int] = (16, 32, 64, 128), seed: int = 0) -> list[dict]:
-    """R@10 on icons of two small models, one trained with the Matryoshka loss and one without, else equal.
+    """R@10 on icons of two small models, one trained with the Matryoshka loss and one without, else
+    equal.
 
-    Both are heads on hand-made features with the same weights at the start, batches, steps and rate.
+    Both are heads on hand-made features with the same weights at the start, batches, steps and
+    rate.
 
     Returns:
-        A row per d, in percent: first d coordinates of each, and their paired difference, as in `controls`.
+        A row per d, in percent: first d coordinates of each, and their paired difference, as in
+        `controls`.
     """
     trial = Trial("icons", "heads", "InfoNCE", batch_size=256, seed=seed, pairs=28_000)
     task, hits = test_task("icons", "text_to_image"), {}

@@ -1,6 +1,6 @@
-"""The dual encoders beside chance and a baseline that learns nothing, both directions, one tidy table."""
-
-from __future__ import annotations
+"""The dual encoders beside chance and a baseline that learns nothing, both directions, one tidy
+table.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -46,11 +46,14 @@ def templates(corpus: str) -> WordTemplates:
 
 
 def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DEPTH) -> Evaluation:
-    """One system on one test task: `"dual encoder"` from its stored embeddings, or `"word templates"`."""
+    """One system on one test task: `"dual encoder"` from its stored embeddings, or `"word
+    templates"`.
+    """
     task = test_task(corpus, direction)
     if check_choice(system, ("dual encoder", "word templates"), "system") == "dual encoder":
         return evaluate_task(*stored(corpus, direction), task, depth=depth)
-    # Rows are unit or, where no word is known, zero: the inner product is the cosine, and 0 for those.
+    # Rows are unit or, where no word is known, zero: the inner product is the cosine, and 0 for
+    # those.
     return evaluate_task(
         *encode_sides(templates(corpus), task), task, metric="inner_product", depth=depth
     )
@@ -59,10 +62,12 @@ def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DE
 def table(
     corpora: Sequence[str] = ("icons", "scenes"), metrics: Sequence[str] = ("R@1", "R@10")
 ) -> list[dict]:
-    """One row per corpus, direction, system and metric (up to rank 10), with 95% intervals and chance.
+    """One row per corpus, direction, system and metric (up to rank 10), with 95% intervals and
+    chance.
 
     Returns:
-        Tidy rows: corpus, split, direction, system, metric, value, low, high, chance, n_queries, n_gallery.
+        Tidy rows: corpus, split, direction, system, metric, value, low, high, chance, n_queries,
+        n_gallery.
     """
     rows = []
     for corpus in corpora:

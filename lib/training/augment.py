@@ -1,7 +1,5 @@
 """Random changes to training drawings that leave their name true."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -14,8 +12,8 @@ def warp(
 ) -> Tensor:
     """Rotates, scales, stretches, shears and shifts each image by its own random amount.
 
-    No mirroring: "arrow left" mirrored is "arrow right". At strength 1: rotation up to 10 degrees, scale 0.80
-    to 1.25, aspect within 10%, shear up to 0.12, shift up to 6% of the side.
+    No mirroring: "arrow left" mirrored is "arrow right". At strength 1: rotation up to 10 degrees,
+    scale 0.80 to 1.25, aspect within 10%, shear up to 0.12, shift up to 6% of the side.
 
     Args:
         images: (n, channels, H, W) in [0, 1]; what comes in from outside is 0.
@@ -56,11 +54,13 @@ def restroke(images: Tensor, probability: float, generator: torch.Generator) -> 
 
     Args:
         images: (n, 1, H, W), ink bright.
-        probability: share of the images that are changed. Thinning stops at 60%, so hairlines survive.
+        probability: share of the images that are changed. Thinning stops at 60%, so hairlines
+            survive.
         generator: decides which images, and by how much.
 
     Returns:
-        (n, 1, H, W); no pixel of a thickened image is darker than before, none of a thinned one brighter.
+        (n, 1, H, W); no pixel of a thickened image is darker than before, none of a thinned one
+        brighter.
     """
     n = len(images)
     amount = torch.rand(n, generator=generator) * 2 - 1

@@ -1,7 +1,5 @@
 """Training batches, each a pure function of its step: what the models are shown."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +25,10 @@ class Batch:
 class IconStream:
     """Icons of the training split with their names, in a new order each epoch.
 
-    Drawings are warped more and more until 60% of the steps: a gentle start learns fast, a rough end overfits
-    late. From then on a batch holds runs of four drawings whose names begin with the same word, so that the
-    model must tell an account with a check mark from one with a cross. Two drawings of a batch that share a
-    name or their pixels are positives of each other.
+    Drawings are warped more and more until 60% of the steps: a gentle start learns fast, a rough
+    end overfits late. From then on a batch holds runs of four drawings whose names begin with the
+    same word, so that the model must tell an account with a check mark from one with a cross. Two
+    drawings of a batch that share a name or their pixels are positives of each other.
     """
 
     RUN = 4
@@ -82,8 +80,9 @@ class SceneStream:
         tokenizer: of the captions.
         batch_size: pairs per step.
         seed: which stream.
-        twins: whether half of each batch repeats the other half with places or colours exchanged (see
-            `scenes.training_twins`), so that every image has a caption of its own words that is wrong.
+        twins: whether half of each batch repeats the other half with places or colours exchanged
+            (see `scenes.training_twins`), so that every image has a caption of its own words that
+            is wrong.
     """
 
     def __init__(
@@ -99,7 +98,8 @@ class SceneStream:
             scenes.N_CAPTIONS, size=self.batch_size
         )
         chosen = np.arange(self.batch_size) * scenes.N_CAPTIONS + which
-        # A caption may be true of another scene of the batch; the world knows, so that is a positive too.
+        # A caption may be true of another scene of the batch; the world knows, so that is a
+        # positive too.
         everyone = np.tile(np.arange(self.batch_size), (self.batch_size, 1))
         true = (
             scenes.qrels(batch).at_least(3).take_queries(chosen).grades_of(everyone) > 0
@@ -112,7 +112,8 @@ class SceneStream:
 
 
 class PairStream:
-    """Fixed pairs of anything two encoders read, in a new order each epoch; labels and batches can be spoilt.
+    """Fixed pairs of anything two encoders read, in a new order each epoch; labels and batches can
+    be spoilt.
 
     Args:
         images: (n, ...) what the image encoder reads: pixels, or features.
@@ -120,7 +121,8 @@ class PairStream:
         text_ids: (n,) equal for equal texts, so that a batch knows who else is right.
         batch_size: pairs per step.
         seed: of the order and the damage.
-        noise: share of the pairs whose text is swapped with that of another such pair, once and for all.
+        noise: share of the pairs whose text is swapped with that of another such pair, once and for
+            all.
         repeats: share of each batch that repeats other rows of it.
         tell: whether `positives` shows all right pairs, or the diagonal alone.
     """
@@ -140,8 +142,8 @@ class PairStream:
         n = len(images)
         if len(texts) != n or len(text_ids) != n or n < batch_size:
             raise RetrievalInputError(
-                f"{n} images, {len(texts)} texts and {len(text_ids)} ids are no pairs for batches of "
-                f"{batch_size}"
+                f"{n} images, {len(texts)} texts and {len(text_ids)} ids are no pairs for batches"
+                f" of {batch_size}"
             )
         self.images, self.texts, self.batch_size, self.seed = images, texts, batch_size, seed
         self.n_repeated, self.tell = round(_share(repeats, "repeats") * batch_size), tell

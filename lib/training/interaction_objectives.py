@@ -1,7 +1,5 @@
 """How the models that let images and texts interact are trained: late interaction, and matching."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +14,8 @@ from lib.training.batches import Batch
 
 
 def late_interaction_loss(network: TowerTokens | FeatureTokens, batch: Batch) -> Tensor:
-    """Both of FILIP's scores of every pair of a batch, each with InfoNCE over images and over texts.
+    """Both of FILIP's scores of every pair of a batch, each with InfoNCE over images and over
+    texts.
 
     Args:
         network: encodes both sides.
@@ -71,16 +70,18 @@ def sample_negatives(logits: Tensor, same: Tensor, generator: torch.Generator) -
 
 
 class Matching:
-    """Binary cross-entropy of a cross-encoder on right pairs and on pairs that a cheaper model confuses.
+    """Binary cross-entropy of a cross-encoder on right pairs and on pairs that a cheaper model
+    confuses.
 
-    Every right pair (i, i) comes with two wrong ones: its text with a hard image, its image with a hard text,
-    both drawn by `sample_negatives` from the cheaper model's similarities inside the batch.
+    Every right pair (i, i) comes with two wrong ones: its text with a hard image, its image with a
+    hard text, both drawn by `sample_negatives` from the cheaper model's similarities inside the
+    batch.
 
     Args:
         cheaper: a dual encoder, or late interaction, that reads the same inputs; it is not trained.
-        sharpness: factor on its similarities; 0 draws negatives evenly, a large one always the hardest. On
-            batches of twins 6 draws the twin a third of the time. At 30 it draws little else, and what is
-            learnt tells twins apart and ranks everything else at random.
+        sharpness: factor on its similarities; 0 draws negatives evenly, a large one always the
+            hardest. On batches of twins 6 draws the twin a third of the time. At 30 it draws little
+            else, and what is learnt tells twins apart and ranks everything else at random.
     """
 
     def __init__(self, cheaper: DualEncoder | LateInteraction, sharpness: float = 6.0) -> None:

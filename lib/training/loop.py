@@ -1,7 +1,5 @@
 """One training loop for every loss and architecture: seeded, resumable, with averaged weights."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import io
@@ -19,7 +17,9 @@ from lib.core.files import DamagedFileError, atomic_path, optional_write
 
 
 class Stream(Protocol):
-    """Training batches as a pure function of the step, so that a run can stop and go on anywhere."""
+    """Training batches as a pure function of the step, so that a run can stop and go on
+    anywhere.
+    """
 
     def batch(self, step: int) -> object: ...
 
@@ -32,12 +32,13 @@ class Plan:
         steps: optimizer steps.
         learning_rate: peak; linear warm-up, then half a cosine down to 2% of it.
         warmup: steps of warm-up.
-        weight_decay: AdamW, on matrices and filters only; embeddings, norms, biases and the temperature are
-            exempt.
-        average: decay of the exponential moving average of the weights, the one that is evaluated and kept.
+        weight_decay: AdamW, on matrices and filters only; embeddings, norms, biases and the
+            temperature are exempt.
+        average: decay of the exponential moving average of the weights, the one that is evaluated
+            and kept.
         clip: largest gradient norm.
-        max_scale: the learnt 1 / temperature is clamped to [1, max_scale] *after* each step; a clamp inside
-            the forward pass would have no gradient beyond the bound and stay there.
+        max_scale: the learnt 1 / temperature is clamped to [1, max_scale] *after* each step; a
+            clamp inside the forward pass would have no gradient beyond the bound and stay there.
         validate_every: steps between validations.
         seed: for the initial weights and dropout; streams have their own.
     """
@@ -59,7 +60,9 @@ class Plan:
 
 @dataclass
 class History:
-    """What a run logged: `loss` rows {step, loss, scale, rate} and `validation` rows {step, ...}."""
+    """What a run logged: `loss` rows {step, loss, scale, rate} and `validation` rows {step,
+    ...}.
+    """
 
     loss: list[dict] = field(default_factory=list)
     validation: list[dict] = field(default_factory=list)
@@ -86,7 +89,9 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """average <- decay * average + (1 - decay) * network; decay starts small, so early weights fade fast."""
+    """average <- decay * average + (1 - decay) * network; decay starts small, so early weights fade
+    fast.
+    """
     decay = min(decay, (1 + step) / (10 + step))
     current = network.state_dict()
     for name, kept in average.state_dict().items():
@@ -100,8 +105,11 @@ DIGEST = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
 
 
 def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, slower than float32."""
-    # Private and newer than the oldest torch we accept; where torch cannot tell, float32 is the safe answer.
+    """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, slower than
+    float32.
+    """
+    # Private and newer than the oldest torch we accept; where torch cannot tell, float32 is the
+    # safe answer.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
@@ -114,13 +122,13 @@ class Trainer:
         stream: `stream.batch(step)` is handed to `objective`.
         objective: `(network, batch) -> 0-d loss`.
         plan: hyperparameters.
-        validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps and at the
-            end; `"score"` decides which averaged weights are kept as `best`.
-        checkpoint: where to store the state after each validation, in one file that ends with its own
-            SHA-256; it is resumed from, and one that is damaged, or belongs to another plan, identity or
-            network, is refused.
-        identity: what else makes this run what it is (data, batch size, weights of the loss), plain values;
-            kept in the checkpoint so that a run never goes on as another one.
+        validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps
+            and at the end; `"score"` decides which averaged weights are kept as `best`.
+        checkpoint: where to store the state after each validation, in one file that ends with its
+            own SHA-256; it is resumed from, and one that is damaged, or belongs to another plan,
+            identity or network, is refused.
+        identity: what else makes this run what it is (data, batch size, weights of the loss), plain
+            values; kept in the checkpoint so that a run never goes on as another one.
         log: called with one line of text per validation.
     """
 
@@ -153,7 +161,9 @@ class Trainer:
             self._resume()
 
     def run(self, progress: Callable[[int], None] = lambda step: None) -> nn.Module:
-        """Trains to the last step and returns the averaged network with the best validated weights."""
+        """Trains to the last step and returns the averaged network with the best validated
+        weights.
+        """
         self.network.train()
         while self.step < self.plan.steps:
             self._one_step()
@@ -180,7 +190,8 @@ class Trainer:
             loss = self.objective(self.network, batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the loss is {loss.item()} at step {self.step} with learning rate {rate:.2g}; lower the rate"
+                f"the loss is {loss.item()} at step {self.step} with learning rate {rate:.2g};"
+                " lower the rate"
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -210,12 +221,14 @@ class Trainer:
         self.history.validation.append({"step": self.step, **found})
         shown = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
         self.log(
-            f"step {self.step:6d}/{self.plan.steps}  loss {self.history.loss[-1]['loss']:.3f}  {shown}"
+            f"step {self.step:6d}/{self.plan.steps}  loss {self.history.loss[-1]['loss']:.3f} "
+            f" {shown}"
         )
         if self.checkpoint is not None:
             content = io.BytesIO()
             torch.save(self._state(), content)
-            # One file with its checksum: a run killed between two would leave a state that nobody trusts.
+            # One file with its checksum: a run killed between two would leave a state that nobody
+            # trusts.
             with optional_write(), atomic_path(self.checkpoint) as temporary:
                 temporary.write_bytes(
                     content.getvalue() + hashlib.sha256(content.getbuffer()).digest()
@@ -279,7 +292,9 @@ class Trainer:
 
 
 def _moved(batch: object, device: torch.device) -> object:
-    """A batch with its tensors on the device, also those in dataclasses, dicts, lists and tuples."""
+    """A batch with its tensors on the device, also those in dataclasses, dicts, lists and
+    tuples.
+    """
     if isinstance(batch, Tensor):
         return batch.to(device)
     if is_dataclass(batch):

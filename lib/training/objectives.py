@@ -1,7 +1,5 @@
 """How each loss trains a dual encoder: what is learnt beside the encoders, and where it starts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +33,9 @@ class Objective:
     forgives: bool = True
 
     def prepare(self, network: nn.Module, batch_size: int) -> None:
-        """Sets the network's `logit_scale` (a logarithm) and `logit_bias` to where this loss starts."""
+        """Sets the network's `logit_scale` (a logarithm) and `logit_bias` to where this loss
+        starts.
+        """
         with torch.no_grad():
             network.logit_scale.fill_(math.log(self.scale)).requires_grad_(self.learns_scale)
             if self.bias is not None:

@@ -1,6 +1,6 @@
-"""What the tests of the command share: a call as the shell makes it, and what an error looks like."""
-
-from __future__ import annotations
+"""What the tests of the command share: a call as the shell makes it, and what an error looks
+like.
+"""
 
 import sys
 

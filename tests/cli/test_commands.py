@@ -1,6 +1,6 @@
-"""The command: what it prints, what it writes, and that every mistake is one line and exit code 2."""
-
-from __future__ import annotations
+"""The command: what it prints, what it writes, and that every mistake is one line and exit code
+2.
+"""
 
 import os
 import subprocess
@@ -550,7 +550,7 @@ def test_bench_faiss_says_how_many_times_as_fast(run, monkeypatch):
 def small_grid(monkeypatch, tmp_path):
     """Few configs and short timings, in a data folder of their own."""
     from lib.studies.ann import committed_run, configs, harness
-    from tests.benchmarks.ann.toy import IVF, toy
+    from tests.studies.ann.toy import IVF, toy
 
     grid = {"Flat": lambda n, d: [configs.Config("Flat", "Flat")], "IVF": lambda n, d: [IVF]}
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path / "data"))

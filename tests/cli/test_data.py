@@ -1,7 +1,5 @@
 """`crossmodal data`: what it prints, writes, downloads and refuses."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 
@@ -18,7 +16,7 @@ from lib.datasets.download.downloads import Source
 from lib.datasets.download.sources import Offer
 from lib.datasets.registry import Corpus
 from tests.cli.conftest import one_line
-from tests.datasets.fetching.ranged_server import ranged_server
+from tests.datasets.download.ranged_server import ranged_server
 
 FREE = Offer("Free.", ())
 

@@ -1,6 +1,6 @@
-"""`crossmodal eval` and `crossmodal compare` on miniatures, with a model and with the reader's own rows."""
-
-from __future__ import annotations
+"""`crossmodal eval` and `crossmodal compare` on miniatures, with a model and with the reader's own
+rows.
+"""
 
 import re
 

@@ -1,6 +1,6 @@
-"""Every command that takes a file is given wrong ones of every kind: one clear line, exit code 2."""
-
-from __future__ import annotations
+"""Every command that takes a file is given wrong ones of every kind: one clear line, exit code
+2.
+"""
 
 import io
 import os

@@ -168,7 +168,9 @@ def test_choice_lists_what_is_known_and_guesses(value, message):
 def test_of_many_names_the_error_shows_the_nearest():
     with pytest.raises(
         RetrievalInputError,
-        match="one of 100 names, the nearest are 'model-7', .*; got 'Model-7'. Did you mean 'model-7'",
+        match=(
+            "one of 100 names, the nearest are 'model-7', .*; got 'Model-7'. Did you mean 'model-7'"
+        ),
     ):
         check_choice("Model-7", [f"model-{i}" for i in range(100)], "model")
 

@@ -13,7 +13,9 @@ from lib.core.files import CHECKSUM_SUFFIX, DamagedFileError, MissingFileError
 
 def test_sha256_of_bytes_and_files(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
-    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    known = (  # FIPS 180-2, appendix B.1
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
     assert (
         files.sha256_of(b"abc")
         == files.sha256_of(tmp_path / "x")

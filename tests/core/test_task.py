@@ -26,8 +26,10 @@ def test_a_direction_is_named_by_what_one_searches_with():
 
 
 def test_one_line_says_what_it_is():
-    assert make(hit_grade=2).describe() == (
-        "toy, test split, text to image: 2 queries, 3 items, 3 judgements (grades 1 to 3, hit from 2)"
+    assert (
+        make(hit_grade=2).describe()
+        == "toy, test split, text to image: 2 queries, 3 items, 3 judgements (grades 1 to 3, hit"
+        " from 2)"
     )
 
 

@@ -1,7 +1,5 @@
 """Tokens: what counts, in order; nothing empty gets in."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

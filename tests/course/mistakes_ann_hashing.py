@@ -1,6 +1,6 @@
-"""Typical wrong answers to the exercises of notebook 14, each with a phrase of the hint meant for it."""
-
-from __future__ import annotations
+"""Typical wrong answers to the exercises of notebook 14, each with a phrase of the hint meant for
+it.
+"""
 
 import numpy as np
 
@@ -20,7 +20,9 @@ def curve(together=None, joined=None):
 
 
 def differing(of_queries=None, of_base=None, count=np.not_equal):
-    """Differing bits, with other thresholds (projections of queries, of the base -> a number per plane)."""
+    """Differing bits, with other thresholds (projections of queries, of the base -> a number per
+    plane).
+    """
 
     def function(queries, base, normals):
         asked, held = queries @ normals.T, base @ normals.T

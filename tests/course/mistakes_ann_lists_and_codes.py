@@ -1,7 +1,5 @@
 """Typical mistakes of notebook 12, each with the phrase that it should be told."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from tests.course.reference_answers import ANSWERS

@@ -1,4 +1,6 @@
-"""Wrong answers that differ from right ones at an edge only: equality, tie, empty row, huge number."""
+"""Wrong answers that differ from right ones at an edge only: equality, tie, empty row, huge
+number.
+"""
 
 import numpy as np
 

@@ -1,4 +1,5 @@
-"""Wrong answers of five kinds, for all exercises: a bound, a tie, an empty row, a huge number, a 0/1 mask.
+"""Wrong answers of five kinds, for all exercises: a bound, a tie, an empty row, a huge number, a
+0/1 mask.
 
 Those that the checks of an exercise refused from the start are not repeated here.
 """

@@ -1,6 +1,6 @@
-"""Typical wrong answers to the exercises of notebook 01, each with a phrase of the hint meant for it."""
-
-from __future__ import annotations
+"""Typical wrong answers to the exercises of notebook 01, each with a phrase of the hint meant for
+it.
+"""
 
 import numpy as np
 
@@ -10,7 +10,9 @@ def unit(x):
 
 
 def refusing(normalise):
-    """Gives a wrong `normalise` the right treatment of zero rows, so that only its own mistake is left."""
+    """Gives a wrong `normalise` the right treatment of zero rows, so that only its own mistake is
+    left.
+    """
 
     def function(x):
         if not x.any(axis=1).all():

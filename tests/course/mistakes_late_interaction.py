@@ -1,6 +1,6 @@
-"""Typical wrong answers to the exercises of notebook 10, each with a phrase of the hint meant for it."""
-
-from __future__ import annotations
+"""Typical wrong answers to the exercises of notebook 10, each with a phrase of the hint meant for
+it.
+"""
 
 import numpy as np
 

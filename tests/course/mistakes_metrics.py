@@ -1,6 +1,6 @@
-"""Typical wrong answers to the exercises of notebook 02, each with a phrase of the hint meant for it."""
-
-from __future__ import annotations
+"""Typical wrong answers to the exercises of notebook 02, each with a phrase of the hint meant for
+it.
+"""
 
 import math
 
@@ -111,7 +111,9 @@ def discounted(grades, k, gain, discount):
 
 
 def variant(gain=lambda g: 2.0**g - 1, discount=lambda rank: math.log2(rank + 1), ideal=None):
-    """nDCG with one of its parts replaced; `ideal` maps the grades of list and query to the ideal list."""
+    """nDCG with one of its parts replaced; `ideal` maps the grades of list and query to the ideal
+    list.
+    """
     best = ideal or (lambda ranked, every: sorted(every, reverse=True))
 
     def function(ranked_grades, all_grades, k):

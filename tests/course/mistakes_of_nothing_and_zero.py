@@ -1,4 +1,6 @@
-"""Wrong answers that take 0 or a first place for granted: scores below 0, empty lists, lists left uncut."""
+"""Wrong answers that take 0 or a first place for granted: scores below 0, empty lists, lists left
+uncut.
+"""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""Typical wrong answers to the exercises of notebook 00, each with a phrase of the hint meant for it."""
-
-from __future__ import annotations
+"""Typical wrong answers to the exercises of notebook 00, each with a phrase of the hint meant for
+it.
+"""
 
 import numpy as np
 
@@ -27,7 +27,8 @@ def unsorted_partition(scores, k):
 
 
 def unstable_sort(scores, k):
-    # An unstable sort may do anything with ties; this one is right on small galleries, as numpy's default is.
+    # An unstable sort may do anything with ties; this one is right on small galleries, as numpy's
+    # default is.
     if scores.shape[1] <= 16:
         return np.argsort(-scores, axis=1, kind="stable")[:, :k]
     shuffled = np.random.default_rng(1).permutation(scores.shape[1])

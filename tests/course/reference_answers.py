@@ -3,8 +3,6 @@
 They live under tests/, not under lib/: the package that a reader imports holds no answers.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,4 +1,6 @@
-"""Whatever a reader's function does, `check` ends in a verdict; right answers pass however they are held."""
+"""Whatever a reader's function does, `check` ends in a verdict; right answers pass however they are
+held.
+"""
 
 import sys
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """The engine: what is printed, when, and that it is the same every time."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np
@@ -57,8 +55,9 @@ def test_right_answer(doubling, capsys):
 def test_wrong_answer_says_what_and_hints(doubling, capsys):
     verdict = course.check(doubling, lambda x: 3 * x)
     assert not verdict
-    assert said(capsys) == (
-        "test.double: not yet.\n  What is wrong: it returns 6.\n  Hint: Twice 2 is 4.\n"
+    assert (
+        said(capsys)
+        == "test.double: not yet.\n  What is wrong: it returns 6.\n  Hint: Twice 2 is 4.\n"
         '  More help: course.hint("test.double")\n'
     )
 
@@ -203,11 +202,11 @@ def test_unknown_names_are_answered_with_the_known_ones():
 
 def test_a_name_is_registered_once(doubling):
     with pytest.raises(RetrievalInputError, match="registered already"):
-        course.register(course.exercises()[doubling])
+        course.register(course.all_exercises()[doubling])
 
 
 def test_every_exercise_is_complete():
-    for exercise in course.exercises().values():
+    for exercise in course.all_exercises().values():
         assert len(exercise.hints) >= 2 and len(exercise.stages) >= 2
         for text in (exercise.statement, exercise.insight, *exercise.hints):
             assert text.strip().endswith((".", "?", "!")), text
@@ -216,13 +215,15 @@ def test_every_exercise_is_complete():
 def test_prediction_then_result(capsys):
     options = ["the trained model", "the untrained model"]
     course.predict("gap", "Whose gap is wider?", options, yours="b")
-    assert said(capsys) == (
-        "Whose gap is wider?\n  a) the trained model\n  b) the untrained model\n"
+    assert (
+        said(capsys) == "Whose gap is wider?\n  a) the trained model\n  b) the untrained model\n"
         "Your prediction: b) the untrained model\n"
     )
     course.reveal("gap", observed="the trained model", because="It stays open.")
-    assert said(capsys) == (
-        "Observed: a) the trained model\nYou predicted b) the untrained model.\nWhy: It stays open.\n"
+    assert (
+        said(capsys)
+        == "Observed: a) the trained model\nYou predicted b) the untrained model.\nWhy: It stays"
+        " open.\n"
     )
     course.reveal("gap", observed="b")
     assert said(capsys) == "Observed: b) the untrained model\nYou predicted it.\n"

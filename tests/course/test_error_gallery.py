@@ -1,7 +1,5 @@
 """Every exhibit tells wrong from right on its own case, by values worked by hand."""
 
-from __future__ import annotations
-
 import inspect
 
 import numpy as np
@@ -118,7 +116,7 @@ def test_every_wrong_function_says_where_it_is_seen():
         f for name, f in inspect.getmembers(wrong_metrics, inspect.isfunction) if name[0] != "_"
     ]
     for function in functions:
-        assert "Seen in: " in function.__doc__, function.__name__
+        assert "Seen in:" in function.__doc__, function.__name__
     shown = {exhibit.wrong for exhibit in EXHIBITS.values()} | set(wrong_metrics.R1_WAYS.values())
     assert shown == set(functions)
 

@@ -1,6 +1,6 @@
-"""The wrong functions are wrong in the way they are meant to be, and right where nobody would notice."""
-
-from __future__ import annotations
+"""The wrong functions are wrong in the way they are meant to be, and right where nobody would
+notice.
+"""
 
 import numpy as np
 import pytest

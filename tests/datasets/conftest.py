@@ -1,7 +1,5 @@
 """What tests of several corpora share."""
 
-from __future__ import annotations
-
 import pytest
 
 from lib.datasets.miniatures import coco as miniature

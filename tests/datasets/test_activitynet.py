@@ -1,7 +1,5 @@
 """ActivityNet Captions: the paragraph as published, videos that are gone, ids and their files."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -15,7 +13,9 @@ from lib.datasets.miniatures.activitynet import MISSING, write_miniature
 
 @pytest.fixture
 def bare(tmp_path):
-    """Annotations, and files of one byte as videos, under the names that the miniature gives them."""
+    """Annotations, and files of one byte as videos, under the names that the miniature gives
+    them.
+    """
     root = tmp_path / "mini"
     write_miniature(root, media=False)
     (root / "videos").mkdir()

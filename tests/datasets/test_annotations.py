@@ -1,6 +1,6 @@
-"""Records: damaged files, fields of the wrong kind, and a corpus whose parts are counted and found."""
-
-from __future__ import annotations
+"""Records: damaged files, fields of the wrong kind, and a corpus whose parts are counted and
+found.
+"""
 
 import json
 from functools import partial

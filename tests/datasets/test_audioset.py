@@ -1,6 +1,6 @@
-"""AudioSet and VGGSound: their odd files, the draw of five per class, and pairs of sound and picture."""
-
-from __future__ import annotations
+"""AudioSet and VGGSound: their odd files, the draw of five per class, and pairs of sound and
+picture.
+"""
 
 import json
 
@@ -116,7 +116,8 @@ def test_pairs_are_evaluated_from_embeddings_in_both_directions(corpus):
 
 
 def test_a_draw_by_hand():
-    # The rare class chooses first and takes the shared clip, which the common one then cannot take again.
+    # The rare class chooses first and takes the shared clip, which the common one then cannot take
+    # again.
     labels = [("common",), ("common", "rare"), ("common",), ("common",)]
     for seed in range(5):
         chosen = five_per_class(labels, n=2, seed=seed)

@@ -1,6 +1,6 @@
-"""Captioned media: tasks of both directions, parts, what is missing, and a checksum that sees everything."""
-
-from __future__ import annotations
+"""Captioned media: tasks of both directions, parts, what is missing, and a checksum that sees
+everything.
+"""
 
 from dataclasses import replace
 
@@ -14,7 +14,8 @@ from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
 from lib.datasets.media.pictures import PictureFiles
 
-# Three pictures with 2, 1 and 3 texts; the last text describes pictures 0 and 2, one describes nothing.
+# Three pictures with 2, 1 and 3 texts; the last text describes pictures 0 and 2, one describes
+# nothing.
 PAIRS = ([0, 1, 2, 3, 4, 4], [0, 0, 1, 2, 0, 2])
 
 

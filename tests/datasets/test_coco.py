@@ -1,7 +1,5 @@
 """COCO: three galleries, two file formats, folds, and judgements aligned by ids."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import replace
@@ -281,7 +279,8 @@ def test_a_missing_picture_leaves_the_text_it_shares(root, copy):
     whole = coco.load(root, captions="unique")
     (copy / whole.media.names[miniature.SHARED[0]]).unlink()
     partial = coco.load(copy, captions="unique", allow_partial=True)
-    # Four of its five texts go; the one that describes another image as well stays, with that image.
+    # Four of its five texts go; the one that describes another image as well stays, with that
+    # image.
     assert partial.counts == (
         Count("images", 99, 100),
         Count("captions", 494, 498),
@@ -366,7 +365,8 @@ def test_judgements_counts(corpus):
         < positives.published
     )
     queries, positives = coco.judgement_counts(corpus, "cxc", "text_to_image")
-    # Every fold has an image with a caption that CxC does not confirm; the sixth caption is unjudged.
+    # Every fold has an image with a caption that CxC does not confirm; the sixth caption is
+    # unjudged.
     assert 490 <= queries.found == queries.published <= 495 and positives.found > queries.found
 
 
@@ -386,7 +386,9 @@ def test_judgements_of_a_fold(corpus):
 
 
 def test_the_whole_of_coco(root):
-    """With all ids in Karpathy's order, judgements and folds are those of the package, cell for cell."""
+    """With all ids in Karpathy's order, judgements and folds are those of the package, cell for
+    cell.
+    """
     known = coco_judgements.load()
     ids = [str(image) for image in known.image_ids]
     whole = CaptionedMedia(

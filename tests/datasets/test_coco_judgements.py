@@ -1,6 +1,6 @@
-"""COCO judgements: published counts, alignment, damage, and the numbers that their authors' code prints."""
-
-from __future__ import annotations
+"""COCO judgements: published counts, alignment, damage, and the numbers that their authors' code
+prints.
+"""
 
 import importlib
 import shutil
@@ -203,7 +203,9 @@ DEPTH = 50  # at least 48, the largest number of positives: on shorter lists the
 
 
 def synthetic_run(coco, direction, seed):
-    """A ranking like a model's: some positives of any set near the top, distinct items everywhere."""
+    """A ranking like a model's: some positives of any set near the top, distinct items
+    everywhere.
+    """
     rng = np.random.default_rng(seed)
     n_queries, n_items = coco.qrels("original", direction).shape
     # An arithmetic progression with a step that is coprime to the size never repeats.
@@ -235,7 +237,9 @@ def runs(coco):
 
 @pytest.fixture(scope="module")
 def theirs(coco, runs):
-    """What the package prints: `{(judgements, direction): {metric: value}}`, and its own objects."""
+    """What the package prints: `{(judgements, direction): {metric: value}}`, and its own
+    objects.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a missing ujson
         package, functions = map(importlib.import_module, ("eccv_caption", "eccv_caption._metrics"))

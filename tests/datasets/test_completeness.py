@@ -1,7 +1,5 @@
 """Counts: the sentence, the refusal, and a miniature that states its own."""
 
-from __future__ import annotations
-
 import pytest
 
 from lib.core.checks import RetrievalInputError
@@ -38,7 +36,10 @@ def test_check_lists_every_wrong_count():
 
 def test_check_media():
     missing = ("a.mp4", "b.mp4", "c.mp4", "d.mp4")
-    message = r"vgg: found 1 of 5 clips; first missing: a.mp4, b.mp4, c.mp4, \.\.\.; `crossmodal data check vgg "
+    message = (
+        r"vgg: found 1 of 5 clips; first missing: a.mp4, b.mp4, c.mp4, \.\.\.; `crossmodal data"
+        r" check vgg "
+    )
     with pytest.raises(RetrievalInputError, match=message):
         check_media(Count("clips", 1, 5), missing, "vgg")
     check_media(Count("clips", 1, 5), missing, "vgg", allow_partial=True)

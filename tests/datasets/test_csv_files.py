@@ -1,7 +1,5 @@
 """Comma-separated files: quotes, spaces, comments, and files that are no such thing."""
 
-from __future__ import annotations
-
 import pytest
 
 from lib.core.checks import RetrievalInputError

@@ -1,7 +1,5 @@
 """CxC ratings: grades, thresholds, and rows that are wrong."""
 
-from __future__ import annotations
-
 import shutil
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Flickr30K: the same pictures from four files, and what is wrong in each of them."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import warnings

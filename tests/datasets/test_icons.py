@@ -1,6 +1,6 @@
-"""Icons: how many, what leaks (nothing), what counts as right, and what happens to a damaged cache."""
-
-from __future__ import annotations
+"""Icons: how many, what leaks (nothing), what counts as right, and what happens to a damaged
+cache.
+"""
 
 import json
 from collections import Counter

@@ -1,6 +1,6 @@
-"""MSR-VTT: 1k-A with its repeated sentence, the ragged full set, lists, layouts, and what is refused."""
-
-from __future__ import annotations
+"""MSR-VTT: 1k-A with its repeated sentence, the ragged full set, lists, layouts, and what is
+refused.
+"""
 
 import csv
 import json

@@ -1,6 +1,6 @@
-"""Thousands of damaged files of every format: each is read, or refused by an error that names the file."""
-
-from __future__ import annotations
+"""Thousands of damaged files of every format: each is read, or refused by an error that names the
+file.
+"""
 
 import io
 
@@ -13,7 +13,7 @@ from lib.core.files import DamagedFileError, read_arrays, save_arrays, verify
 from lib.datasets.vector_files import read_vectors, write_vectors
 from lib.search.embedding_cache import MANIFEST, stored
 from lib.studies.published import Result, evaluate_rows
-from tests.benchmarks.retrieval.corpora import corpus, rows
+from tests.studies.published.corpora import corpus, rows
 
 X = np.arange(60, dtype=np.float32).reshape(12, 5)
 
@@ -90,7 +90,7 @@ def test_result(tmp_path):
 def test_checksum(tmp_path):
     save_arrays(path := tmp_path / "mutant.npz", x=X)
     sidecar = tmp_path / "mutant.npz.sha256"
-    read = lambda _: verify(path, rebuild="Make it again.")  # noqa: E731
+    read = lambda _: verify(path, rebuild="Make it again.")
     assert offenders(sidecar, sidecar.read_bytes(), read, 1000) == set()
 
 

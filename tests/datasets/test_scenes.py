@@ -1,7 +1,5 @@
 """The world, its splits and its pictures."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 from itertools import product
 
@@ -19,7 +17,8 @@ from lib.datasets.scenes.language import plan
 from lib.datasets.scenes.splits import compositions
 from lib.datasets.scenes.sprites import SPRITE_SIZES, colour_sprites
 
-# The published bytes of the corpus. If one of these changes, every stored embedding and number is void.
+# The published bytes of the corpus. If one of these changes, every stored embedding and number is
+# void.
 TEST_IMAGES_SHA256 = "c51234713e5cf38682024439315e22c056592ee3bf0d56dc9524b836953af3f2"
 TEST_CAPTIONS_SHA256 = "30efb00710a832d569ef8278f403bb10206d336712eba281948626255f83cb06"
 SKETCHES_SHA256 = "740acfd7e6d1f99283738f9682d653b97fbee7f5d43fd79ca7f3da5456a74971"
@@ -46,7 +45,9 @@ def one_scene(**changes) -> scenes.SceneBatch:
 
 @pytest.fixture(scope="module")
 def every_layout() -> scenes.SceneBatch:
-    """All sizes, counts, layouts and relations of both groups, with the jitter at its ends in every way."""
+    """All sizes, counts, layouts and relations of both groups, with the jitter at its ends in every
+    way.
+    """
     half = list(product(range(2), range(1, 4), range(4)))
     rows = [(a, b, relation) for a, b in product(half, half) for relation in range(4)]
     groups = np.array([(a, b) for a, b, _ in rows])  # (n, 2, 3)

@@ -3,8 +3,6 @@
 The parser below shares no table with the code: it knows English, not the templates.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 
@@ -69,14 +67,19 @@ def parse_noun(phrase: str) -> dict:
 
 
 def parse(text: str) -> tuple[dict, str, dict, bool]:
-    """(first group, relation of it to the second, second group, whether a verb or pronoun agrees with it)."""
+    """(first group, relation of it to the second, second group, whether a verb or pronoun agrees
+    with it).
+    """
     for pattern in (
         rf"(?:(?P<there>there) (?P<is>is|are) )?(?P<a>{NOUN}) {REL} (?P<b>{NOUN})",
         rf"(?P<a>{NOUN}) (?P<is>is|are) {REL} (?P<b>{NOUN})",
         rf"{REL} (?P<b>{NOUN}) (?P<is>is|are) (?P<a>{NOUN})",
         rf"(?P<a>{NOUN}) with (?P<b>{NOUN}) on (?P<pro>its|their) (?P<side>left|right)",
         rf"(?P<a>{NOUN}) with (?P<b>{NOUN}) (?P<side>above|below) (?P<pro>it|them)",
-        rf"(?P<a>{NOUN}) (?P<here>{'|'.join(PLACE)}) and (?P<b>{NOUN}) (?P<other>{'|'.join(PLACE)})",
+        (
+            rf"(?P<a>{NOUN}) (?P<here>{'|'.join(PLACE)}) and (?P<b>{NOUN})"
+            rf" (?P<other>{'|'.join(PLACE)})"
+        ),
     ):
         match = re.fullmatch(pattern, text)
         if match:
@@ -142,7 +145,8 @@ def test_what_each_kind_states() -> None:
 
 
 def test_an_order_caption_and_its_twin_use_the_same_words() -> None:
-    # Swapping the groups' places under the same wording leaves the bag of attribute words as it was.
+    # Swapping the groups' places under the same wording leaves the bag of attribute words as it
+    # was.
     batch = scenes.sample("test", 300)
     swapped = scenes.swap_relation(batch)
     attribute = {*SINGULAR, *PLURAL, *scenes.COLOURS, "two", "three", "one", "pair", "trio"}

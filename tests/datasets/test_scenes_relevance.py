@@ -1,7 +1,5 @@
 """Judgements and ceilings against slow, literal definitions."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import product
 
@@ -17,7 +15,9 @@ OPPOSITE = {0: 1, 1: 0, 2: 3, 3: 2}
 
 
 def crowded(n: int, seed: int) -> scenes.SceneBatch:
-    """Scenes that share objects: few compositions, and every attribute the same in half of the groups."""
+    """Scenes that share objects: few compositions, and every attribute the same in half of the
+    groups.
+    """
     pool = scenes.sample("test", 12, seed)
     rng = np.random.default_rng(seed)
     batch = scenes.sample("test", n, seed + 1)
@@ -41,7 +41,9 @@ def groups_of(batch: scenes.SceneBatch) -> list[list[dict]]:
 
 
 def double_loop(judge, asked: scenes.SceneBatch, gallery: scenes.SceneBatch) -> np.ndarray:
-    """judge(what a caption states, its scene's groups and relation, an image's groups and relation)."""
+    """judge(what a caption states, its scene's groups and relation, an image's groups and
+    relation).
+    """
     told = plan(asked)
     mine, others = groups_of(asked), groups_of(gallery)
     sizes, textures = told.states_size.tolist(), told.states_texture.tolist()
@@ -79,7 +81,9 @@ def slow_grade(states: dict, mine: list[dict], relation: int, other: list[dict],
 
 
 def slow_bag(states: dict, mine: list[dict], relation: int, other: list[dict], shown: int) -> bool:
-    """Deals the words of each kind out to the two groups in every way, as a reader blind to order must."""
+    """Deals the words of each kind out to the two groups in every way, as a reader blind to order
+    must.
+    """
     if relation // 2 != shown // 2:
         return False
     for noun, colour, size, texture, count in product(((0, 1), (1, 0)), repeat=5):
@@ -162,7 +166,8 @@ def test_a_worked_example() -> None:
     assert grades[0].tolist() == [3, 3, 2, 1, 1, 0]
     # The caption without sizes and textures cannot be wrong about them.
     assert grades[4].tolist() == [3, 3, 2, 3, 1, 0]
-    # Without word order: sizes may be dealt out the other way, relation and colours too; the count may not.
+    # Without word order: sizes may be dealt out the other way, relation and colours too; the count
+    # may not.
     assert dense(scenes.same_words(asked, gallery))[0].tolist() == [1, 1, 0, 1, 1, 1]
 
 

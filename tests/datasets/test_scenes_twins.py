@@ -1,7 +1,5 @@
 """The hard split: what its twins share, what tells them apart, and who can."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

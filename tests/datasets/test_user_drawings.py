@@ -1,7 +1,5 @@
 """Any picture as an icon."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw

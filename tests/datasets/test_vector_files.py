@@ -1,6 +1,6 @@
-"""Files of vectors: what is written is read back, from the disk, and what is damaged is refused by row."""
-
-from __future__ import annotations
+"""Files of vectors: what is written is read back, from the disk, and what is damaged is refused by
+row.
+"""
 
 import io
 import struct

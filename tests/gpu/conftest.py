@@ -1,4 +1,6 @@
-"""Where the tests of this folder run: on a stand-in everywhere, and on CUDA where there is one (`-m gpu`)."""
+"""Where the tests of this folder run: on a stand-in everywhere, and on CUDA where there is one (`-m
+gpu`).
+"""
 
 import pytest
 import torch
@@ -13,7 +15,9 @@ NEEDS_CUDA = [
 
 @pytest.fixture(params=["stand-in", pytest.param("cuda", marks=NEEDS_CUDA)])
 def device(request, monkeypatch):
-    """A device that is not the CPU; products in full float32, so that they can be compared with the CPU's."""
+    """A device that is not the CPU; products in full float32, so that they can be compared with the
+    CPU's.
+    """
     if request.param == "cuda":
         monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
         monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)

@@ -1,8 +1,9 @@
-"""A device that is not there: tensors that say they are on `stand_in:0` and hold their values on the CPU.
+"""A device that is not there: tensors that say they are on `stand_in:0` and hold their values on
+the CPU.
 
-What a GPU refuses is refused here: an operation on tensors of two devices, and `.numpy()` of a tensor that
-was not brought back. So code that forgets to move a tensor fails on any machine. The kernels, the speed, the
-memory and the half precision of a GPU are not in it.
+What a GPU refuses is refused here: an operation on tensors of two devices, and `.numpy()` of a
+tensor that was not brought back. So code that forgets to move a tensor fails on any machine. The
+kernels, the speed, the memory and the half precision of a GPU are not in it.
 """
 
 from contextlib import contextmanager, nullcontext
@@ -86,7 +87,9 @@ class _Mode(TorchDispatchMode):
 
 @cache
 def _register():
-    """Names the device to torch, once in a process; under autocast it computes in the dtypes it is given."""
+    """Names the device to torch, once in a process; under autocast it computes in the dtypes it is
+    given.
+    """
     module = SimpleNamespace(
         is_available=lambda: True, is_initialized=lambda: True, _is_in_bad_fork=lambda: False,
         device_count=lambda: 1, current_device=lambda: 0, manual_seed_all=lambda seed: None,
@@ -101,7 +104,9 @@ def _register():
 
 @contextmanager
 def here(monkeypatch):
-    """Inside, `stand_in:0` is a device; inference runs without a gradient only, which wrapped tensors can."""
+    """Inside, `stand_in:0` is a device; inference runs without a gradient only, which wrapped
+    tensors can.
+    """
     _register()
 
     def enter(self):
@@ -115,7 +120,8 @@ def here(monkeypatch):
         True
     )  # torch.tensor(3, device=...) makes it on the CPU, then moves it
     try:
-        # Threads of the backward pass are started once in a process, one a device that was there then.
+        # Threads of the backward pass are started once in a process, one a device that was there
+        # then.
         with _Mode(), torch.autograd.set_multithreading_enabled(False):
             yield torch.device(NAME, 0)
     finally:

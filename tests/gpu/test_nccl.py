@@ -1,4 +1,6 @@
-"""Losses over processes with nccl, one process a GPU; over gloo in tests/losses/test_distributed.py."""
+"""Losses over processes with nccl, one process a GPU; over gloo in
+tests/losses/test_distributed.py.
+"""
 
 import subprocess
 import sys

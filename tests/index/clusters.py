@@ -1,7 +1,5 @@
 """Token vectors as models make them: many near a few directions."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.token_vectors import Tokens

@@ -1,6 +1,6 @@
-"""The index families as tests make them: small, each with the settings that make its search exhaustive."""
-
-from __future__ import annotations
+"""The index families as tests make them: small, each with the settings that make its search
+exhaustive.
+"""
 
 import importlib.util
 import tempfile

@@ -1,7 +1,5 @@
 """What holds for every index family; a new one is held to it by a line in tests.index.contract."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,6 +1,6 @@
-"""The codebooks of the families with product codes: what `lib.index.from_scratch` computes from them."""
-
-from __future__ import annotations
+"""The codebooks of the families with product codes: what `lib.index.from_scratch` computes from
+them.
+"""
 
 import numpy as np
 import pytest

@@ -61,7 +61,8 @@ def test_small_integers_tie_everywhere_and_go_by_id(seed, metric, dtype):
     sizes = {"block": int(rng.integers(1, n_items + 3)), "query_block": int(rng.integers(1, 12))}
     found = topk_exact(queries.astype(dtype), gallery.astype(dtype), k, metric, **sizes)
     if metric == "cosine" and dtype != np.int8:
-        # Float rows are rounded to float32 when they are normalised, so only ids of clear winners must agree.
+        # Float rows are rounded to float32 when they are normalised, so only ids of clear winners
+        # must agree.
         expected = topk(queries, gallery, k, metric)
         np.testing.assert_allclose(found[0], expected[0], atol=2e-7)
         assert_same(found, topk_exact(queries.astype(dtype), gallery.astype(dtype), k, metric))
@@ -111,7 +112,9 @@ def test_duplicates_on_both_sides_of_the_cut_off(metric, n_items, k):
 
 
 def reference(queries, gallery, k, metric):
-    """One stable sort of all scores in their defined order; scores themselves are tested in test_scores."""
+    """One stable sort of all scores in their defined order; scores themselves are tested in
+    test_scores.
+    """
     from lib.index.exact_scores import prepare, score_block
 
     scores = score_block(prepare(queries, "q", metric), prepare(gallery, "x", metric), metric)

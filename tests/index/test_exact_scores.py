@@ -58,7 +58,8 @@ def test_a_block_and_single_pairs_agree_to_the_last_bit(metric, dtype, dim):
 @every_pair
 def test_scores_are_what_the_definition_says(metric):
     rng = np.random.default_rng(3)
-    # Opposite halves cancel: many sums are tiny beside their terms, where the order of adding shows.
+    # Opposite halves cancel: many sums are tiny beside their terms, where the order of adding
+    # shows.
     half = rng.standard_normal((300, 16)).astype(np.float32)
     queries = np.concatenate([half, half], axis=1)
     items = (

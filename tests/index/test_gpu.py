@@ -1,7 +1,5 @@
 """Searching on a GPU, with a stand-in for it: what is moved there, and when."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """The graph: built the same every time, found more with longer lists."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 import pytest

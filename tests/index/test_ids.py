@@ -1,7 +1,5 @@
 """Ids and positions, against a plain dictionary; and what options may be."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

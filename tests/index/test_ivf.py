@@ -1,7 +1,5 @@
 """The inverted file beside exact search, and what faiss is told to do."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 import pytest
@@ -27,7 +25,8 @@ def filled(metric="cosine", vectors=BASE, **options):
     [(1, 1), (38, 1), (78, 2), (4000, 64), (12_000, 256), (100_000, 1024), (10**6, 2048)],
 )
 def test_lists_by_size(n, nlist):
-    # 4 sqrt(n) from about 24,000 on, n / 39 below: 4000 / 39 = 102.6; 12,000 / 39 = 307.7; 4 * 316.2 = 1264.9
+    # 4 sqrt(n) from about 24,000 on, n / 39 below: 4000 / 39 = 102.6; 12,000 / 39 = 307.7; 4 *
+    # 316.2 = 1264.9
     assert default_nlist(n) == nlist
 
 
@@ -104,9 +103,10 @@ def test_nothing_is_logged_and_threads_are_given_back(capfd):
 def test_training_says_how_many_vectors_it_needs():
     with pytest.raises(RetrievalInputError) as error:
         filled(vectors=BASE[: 39 * 16 - 1], nlist=16)
-    assert str(error.value) == (
-        "IVF with nlist = 16 needs at least 39 x 16 = 624 vectors to train on, got 623. Give more, or choose "
-        "a smaller nlist"
+    assert (
+        str(error.value)
+        == "IVF with nlist = 16 needs at least 39 x 16 = 624 vectors to train on, got 623. Give"
+        " more, or choose a smaller nlist"
     )
 
 
@@ -120,7 +120,7 @@ def test_more_lists_than_there_are():
     with pytest.raises(RetrievalInputError, match="nprobe = 8 is more than the lists"):
         filled(nlist=4, nprobe=8)  # asked for, so not
     with pytest.raises(RetrievalInputError, match="no lists before the index is trained"):
-        IVFIndex(16).list_sizes  # noqa: B018
+        IVFIndex(16).list_sizes
     later = VectorSearchIndex(16, "IVF", nlist=4)
     later.set_search(nprobe=9)
     with pytest.raises(RetrievalInputError, match="nprobe = 9 is more than the lists"):

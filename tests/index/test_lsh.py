@@ -1,7 +1,5 @@
 """Signs of projections: bits and scores by hand, and the estimate of the cosine."""
 
-from __future__ import annotations
-
 import faiss
 import numpy as np
 import pytest

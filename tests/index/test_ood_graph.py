@@ -1,7 +1,5 @@
 """Links between what queries want together."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

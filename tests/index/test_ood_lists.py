@@ -1,6 +1,6 @@
-"""Lists with copies: an inverted file when nobody has asked, everything wanted when somebody has."""
-
-from __future__ import annotations
+"""Lists with copies: an inverted file when nobody has asked, everything wanted when somebody
+has.
+"""
 
 import numpy as np
 import pytest
@@ -63,7 +63,8 @@ def test_a_training_query_finds_what_it_wanted_in_one_list(data):
 
 
 def test_by_hand():
-    # Two cells, at 0 and at 10; the query at 4 falls into the first and wants the vector at 6, of the second.
+    # Two cells, at 0 and at 10; the query at 4 falls into the first and wants the vector at 6, of
+    # the second.
     lists = QueryAwareLists([[0.0], [10.0]], [[1.0], [6.0], [9.0]], [[4.0]], [[1]], "l2")
     scores, ids = lists.search([[4.0]], 3)
     assert ids.tolist() == [[1, 0, -1]] and scores.tolist() == [[-4, -9, -np.inf]]

@@ -1,6 +1,6 @@
-"""Product codes: scores by hand, tables, fast scan, rotation, re-ranking, and what training is not."""
-
-from __future__ import annotations
+"""Product codes: scores by hand, tables, fast scan, rotation, re-ranking, and what training is
+not.
+"""
 
 import faiss
 import numpy as np

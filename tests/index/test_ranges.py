@@ -1,4 +1,6 @@
-"""Every number that an index, a token index or a plan takes is refused by name outside its range."""
+"""Every number that an index, a token index or a plan takes is refused by name outside its
+range.
+"""
 
 import importlib.util
 from collections.abc import Callable

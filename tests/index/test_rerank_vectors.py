@@ -1,7 +1,5 @@
 """Rows as float32 libraries take them, and exact scores of chosen ones."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

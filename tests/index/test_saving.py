@@ -1,7 +1,5 @@
 """Folders of indexes: what comes back, and what is refused."""
 
-from __future__ import annotations
-
 import io
 import json
 import shutil
@@ -216,7 +214,9 @@ def test_a_family_loads_only_its_own(tmp_path):
 
 
 def seal_again(folder, bodies=(), **changes):
-    """Writes the header of a saved index anew, so that checksums match: with other entries and files."""
+    """Writes the header of a saved index anew, so that checksums match: with other entries and
+    files.
+    """
     good = load_arrays(folder / "index.npz")
     header = json.loads(str(good.pop("header")))
     options = {name: changes.pop(name) for name in list(changes) if name in header["options"]}

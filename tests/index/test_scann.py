@@ -1,7 +1,5 @@
 """ScaNN where its package is; a clear message where it is not."""
 
-from __future__ import annotations
-
 import sys
 
 import faiss

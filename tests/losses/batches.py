@@ -1,7 +1,5 @@
 """Small batches for the tests of the losses, and what they do with them."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

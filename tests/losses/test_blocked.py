@@ -1,6 +1,6 @@
-"""Tiles: the same loss and gradient as the whole matrix, for every block size, and no matrix anywhere."""
-
-from __future__ import annotations
+"""Tiles: the same loss and gradient as the whole matrix, for every block size, and no matrix
+anywhere.
+"""
 
 import math
 
@@ -19,7 +19,8 @@ from lib.losses.blocked import LogitTiles, blocks, on_diagonal
 from lib.losses.blocked_sigmoid import _softplus_sums_and_sigmoid_
 from tests.losses.batches import pairs
 
-# With 5 queries: single cells, sizes that divide and that do not, the whole batch, and more than it.
+# With 5 queries: single cells, sizes that divide and that do not, the whole batch, and more than
+# it.
 SIZES = (1, 2, 3, 5, 8, 64)
 INFONCE = [(infonce_loss, {"direction": d}) for d in ("query_to_key", "key_to_query", "both")]
 SIGMOID = [(sigmoid_loss, {"reduction": reduction}) for reduction in ("per_query", "mean")]
@@ -28,7 +29,9 @@ MASKED += [(*case, masked) for case in SIGMOID for masked in ("plain", "positive
 
 
 def marked(n_queries, n_keys, seed=0):
-    """A mask that is not symmetric; the diagonal is in it, so each row and column of a square has one."""
+    """A mask that is not symmetric; the diagonal is in it, so each row and column of a square has
+    one.
+    """
     cells = torch.rand(n_queries, n_keys, generator=torch.Generator().manual_seed(seed)) < 0.3
     return cells | torch.eye(n_queries, n_keys, dtype=torch.bool)
 
@@ -167,7 +170,8 @@ def test_no_operation_makes_a_whole_matrix(loss, options, masked):
         loss(query, key, **options).backward()
     with Allocations() as blocked:
         loss(query, key, block_size=size, **options).backward()
-    # Tiles are views of two pieces of memory. A mask's counts, and its slices, are the caller's own size.
+    # Tiles are views of two pieces of memory. A mask's counts, and its slices, are the caller's own
+    # size.
     assert plain.largest == n * n
     assert blocked.largest <= (2 * size * size if masked == "plain" else n * n)
     assert blocked.calls.count("mm") >= math.ceil(n / size) ** 2

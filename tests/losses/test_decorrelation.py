@@ -7,7 +7,8 @@ from lib.losses import decorrelation_loss
 
 
 def test_by_hand():
-    # Coordinates 0 and 1 are opposite, coordinate 2 is uncorrelated with both: two of six pairs have r^2 = 1.
+    # Coordinates 0 and 1 are opposite, coordinate 2 is uncorrelated with both: two of six pairs
+    # have r^2 = 1.
     emb = torch.tensor([[1.0, -1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, 1.0], [-1.0, 1.0, -1.0]])
     assert float(decorrelation_loss(emb)) == pytest.approx(2 / 3, rel=1e-3)
 

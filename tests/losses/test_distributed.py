@@ -1,9 +1,8 @@
-"""Losses over two and three gloo processes against one process with the full batch; and the wrong gathers.
+"""Losses over two and three gloo processes against one process with the full batch; and the wrong
+gathers.
 
 Three processes, because between two the next and the previous neighbour are the same.
 """
-
-from __future__ import annotations
 
 import json
 import multiprocessing
@@ -210,7 +209,8 @@ def process(rank, world, folder):
 def by_rank(request, tmp_path_factory):
     """What each of the processes found, one dict a rank."""
     folder = tmp_path_factory.mktemp("processes")
-    # A fork server imports once for all processes, and, unlike this one, has no threads to lose in a fork.
+    # A fork server imports once for all processes, and, unlike this one, has no threads to lose in
+    # a fork.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     multiprocessing.set_forkserver_preload(["lib.losses.distributed_check", "open_clip.loss"])
     torch.multiprocessing.start_processes(

@@ -1,6 +1,6 @@
-"""A chunked step against the same batch in one graph: gradients, dropout, memory; and the wrong forms."""
-
-from __future__ import annotations
+"""A chunked step against the same batch in one graph: gradients, dropout, memory; and the wrong
+forms.
+"""
 
 import weakref
 

@@ -1,6 +1,6 @@
-"""InfoNCE against a double loop, scipy, open_clip, its own derivative; and the cases the formula forgets."""
-
-from __future__ import annotations
+"""InfoNCE against a double loop, scipy, open_clip, its own derivative; and the cases the formula
+forgets.
+"""
 
 import math
 import warnings
@@ -93,7 +93,8 @@ def test_several_positives_equal_pytorch_metric_learning(dtype, tolerance):
     peers = pytest.importorskip("pytorch_metric_learning.losses")
     labels = torch.tensor([0, 1, 0, 2, 1, 3, 2, 0])
     positives = labels[:, None] == labels
-    # Raw embeddings, since the peers normalise: through them the gradient goes as through F.normalize.
+    # Raw embeddings, since the peers normalise: through them the gradient goes as through
+    # F.normalize.
     generator = torch.Generator().manual_seed(2)
     raw = [torch.randn(8, 5, generator=generator, dtype=dtype) for _ in range(2)]
 
@@ -102,7 +103,8 @@ def test_several_positives_equal_pytorch_metric_learning(dtype, tolerance):
 
     several, one = peers.SupConLoss(temperature=0.1), peers.NTXentLoss(temperature=0.1)
     alone = torch.arange(8)
-    # Copies of the labels: the peers take one and the same tensor for one side compared with itself.
+    # Copies of the labels: the peers take one and the same tensor for one side compared with
+    # itself.
     for mine, theirs in [
         (
             partial(ours, positives=positives),
@@ -127,7 +129,8 @@ def test_both_directions_equal_sentence_transformers(dtype, tolerance):
 
 
 def test_same_by_hand():
-    # Query 0 and key 1 are known to belong together: key 1 leaves row 0's denominator, nothing else changes.
+    # Query 0 and key 1 are known to belong together: key 1 leaves row 0's denominator, nothing else
+    # changes.
     query, key = pairs(3)
     same = mask([1, 1, 0], [0, 1, 0], [0, 0, 0])  # the diagonal is kept, whether marked or not
     expected = by_hand(query.numpy(), key.numpy(), 0.2, same=same.tolist())
@@ -226,7 +229,8 @@ def test_order_of_pairs_and_rotation_of_the_space_do_not_matter(n, dim, seed, di
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 9), st.integers(0, 10_000), st.floats(0.02, 5))
 def test_bounds(n, seed, temperature):
-    # The positive is in the denominator, so the loss is positive; a scale s leaves at most 2 s + log n.
+    # The positive is in the denominator, so the loss is positive; a scale s leaves at most 2 s +
+    # log n.
     query, key = pairs(n, seed=seed)
     loss = infonce_loss(query, key, temperature).item()
     assert -1e-12 < loss <= 2 / temperature + math.log(n) + 1e-9

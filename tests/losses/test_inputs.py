@@ -1,7 +1,5 @@
 """The border that all losses share; what each of them passes on is in its own tests."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

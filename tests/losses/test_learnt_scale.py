@@ -1,6 +1,6 @@
-"""The learnt scale and bias: where they start, how they move, and why the clamp is not in forward."""
-
-from __future__ import annotations
+"""The learnt scale and bias: where they start, how they move, and why the clamp is not in
+forward.
+"""
 
 import math
 

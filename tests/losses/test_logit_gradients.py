@@ -1,7 +1,5 @@
 """The closed forms against autograd through the losses themselves, and what they say in words."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -30,7 +28,8 @@ def marked(n_queries, n_keys):
 
 
 def test_two_pairs_worked_by_hand():
-    # Softmax of (log 3, 0) is (3/4, 1/4): the right cell is pulled with 1/4, the wrong one pushed with 1/4.
+    # Softmax of (log 3, 0) is (3/4, 1/4): the right cell is pulled with 1/4, the wrong one pushed
+    # with 1/4.
     logits = torch.tensor([[3.0, 1.0], [1.0, 3.0]], dtype=torch.float64).log()
     half_of_quarter = torch.tensor([[-1.0, 1.0], [1.0, -1.0]], dtype=torch.float64) / 8
     for direction in DIRECTIONS:

@@ -1,7 +1,5 @@
 """Matryoshka: a weighted sum of one loss over re-normalised truncations."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -31,7 +29,8 @@ def test_full_size_alone_is_the_loss_on_unit_rows():
 
 
 def test_two_sizes_by_hand():
-    # The first coordinate alone makes both pairs alike (+1): log 2. Both coordinates make them orthogonal.
+    # The first coordinate alone makes both pairs alike (+1): log 2. Both coordinates make them
+    # orthogonal.
     query = torch.tensor([[1.0, 0.0], [1e-3, 1.0]], dtype=torch.float64)
     full = F.normalize(query, dim=1)
     logits = full @ full.T

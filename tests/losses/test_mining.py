@@ -1,7 +1,5 @@
 """Mining on matrices small enough to read, against loops, and where a row has nothing to offer."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given, settings

@@ -1,6 +1,6 @@
-"""MNR is InfoNCE in one direction; here against sentence-transformers, a loop, and the wrong versions."""
-
-from __future__ import annotations
+"""MNR is InfoNCE in one direction; here against sentence-transformers, a loop, and the wrong
+versions.
+"""
 
 import math
 
@@ -68,7 +68,8 @@ def test_the_order_of_negatives_and_whose_they_are_do_not_matter():
 def test_equals_sentence_transformers_in_value_and_gradient(dtype, tolerance, n_negatives):
     peers = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
     peer = peers.MultipleNegativesRankingLoss(None, scale=20.0)
-    # Raw embeddings, since the peer normalises: through it the gradient goes as through F.normalize.
+    # Raw embeddings, since the peer normalises: through it the gradient goes as through
+    # F.normalize.
     generator = torch.Generator().manual_seed(1)
     raw = [torch.randn(6, 8, generator=generator, dtype=dtype) for _ in range(2 + n_negatives)]
 

@@ -1,4 +1,6 @@
-"""No loss hides a value that is not finite: each raises or returns NaN, whatever it mines, masks or tiles."""
+"""No loss hides a value that is not finite: each raises or returns NaN, whatever it mines, masks or
+tiles.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,7 +23,9 @@ def batch(m: int = B) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def spoilt() -> Iterator[tuple[str, Callable]]:
-    """Ways to spoil a matrix: one value, one row (the last, which masks may leave out), all of it."""
+    """Ways to spoil a matrix: one value, one row (the last, which masks may leave out), all of
+    it.
+    """
     for value in (torch.nan, torch.inf, -torch.inf):
         for name, where in (
             ("value", (-1, -1)),
@@ -94,7 +98,9 @@ def pair_losses() -> Iterator[tuple[str, int, Callable]]:
 
 
 def logit_losses() -> Iterator[tuple[str, Callable]]:
-    """What reads a matrix of logits or cosines; minus infinity is a masked logit for InfoNCE alone."""
+    """What reads a matrix of logits or cosines; minus infinity is a masked logit for InfoNCE
+    alone.
+    """
     for mining, kind in product(("all", "semi_hard", "hard"), KINDS):
         yield f"mine {mining}", partial(losses.mine_triplets, mining=mining)
         yield (

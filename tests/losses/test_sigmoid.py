@@ -1,6 +1,6 @@
-"""The sigmoid loss against a double loop, SigLIP's own code, its prior, its limit; and the wrong versions."""
-
-from __future__ import annotations
+"""The sigmoid loss against a double loop, SigLIP's own code, its prior, its limit; and the wrong
+versions.
+"""
 
 import math
 
@@ -32,8 +32,8 @@ def by_hand(query, key, temperature, bias, positives=None):
 
 
 def test_two_orthogonal_pairs_worked_by_hand():
-    # Cosines are the identity; at temperature 1 and bias 0 each query pays log(1 + 1/e) for its own key and
-    # log 2 for the other.
+    # Cosines are the identity; at temperature 1 and bias 0 each query pays log(1 + 1/e) for its own
+    # key and log 2 for the other.
     eye = torch.eye(2, dtype=torch.float64)
     assert sigmoid_loss(eye, eye, 1.0, 0.0).item() == pytest.approx(1.0064088680781682, abs=1e-12)
 

@@ -1,7 +1,5 @@
 """Triplet losses against loops, peers, their own derivative; and the famous wrong versions."""
 
-from __future__ import annotations
-
 import math
 import warnings
 
@@ -21,7 +19,9 @@ REDUCTIONS = ("mean", "sum", "active")
 
 
 def noisy_pairs(n=12, dim=4, seed=0, dtype=torch.float64):
-    """Keys near their queries, so that every kind of triplet occurs: solved, in the band, and wrong."""
+    """Keys near their queries, so that every kind of triplet occurs: solved, in the band, and
+    wrong.
+    """
     query, noise = pairs(n, dim=dim, seed=seed, dtype=dtype)
     return query, F.normalize(query + 0.7 * noise, dim=1)
 
@@ -51,7 +51,9 @@ def by_hand(query, key, margin, mining, direction="query_to_key", same=None, red
 
 
 def vse_plus_plus(query, key, margin=0.2):
-    """Equation 6 of the paper summed over the batch: for each pair the worst key plus the worst query."""
+    """Equation 6 of the paper summed over the batch: for each pair the worst key plus the worst
+    query.
+    """
     total, n = 0.0, len(query)
     for i in range(n):
         right = float(query[i] @ key[i])
@@ -73,7 +75,8 @@ def assert_same_loss_and_gradient(ours, theirs, *inputs, tolerance):
 
 
 def test_three_triplets_worked_by_hand():
-    # Cosines with the anchor: positive 0.8, 0.6, 0; negative 0.6, 0.8, 1. Hinges at 0.1: 0, 0.3, 1.1.
+    # Cosines with the anchor: positive 0.8, 0.6, 0; negative 0.6, 0.8, 1. Hinges at 0.1: 0, 0.3,
+    # 1.1.
     anchor = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(3, 2)
     positive = torch.tensor([[0.8, 0.6], [0.6, 0.8], [0.0, 1.0]], dtype=torch.float64)
     negative = torch.tensor([[0.6, 0.8], [0.8, 0.6], [1.0, 0.0]], dtype=torch.float64)
@@ -174,7 +177,8 @@ def test_infonce_tends_to_the_hardest_hinge_without_a_margin(temperature):
 
 
 def test_the_soft_hinge_with_a_margin_tends_to_the_hardest_hinge():
-    # tau log(1 + sum_j exp((m + c_ij - c_ii) / tau)) is InfoNCE in which m is taken from the right logit.
+    # tau log(1 + sum_j exp((m + c_ij - c_ii) / tau)) is InfoNCE in which m is taken from the right
+    # logit.
     query, key = pairs(20, dim=8)
     violations = 0.2 + query @ key.T - (query * key).sum(1, keepdim=True)
     violations.fill_diagonal_(0)
@@ -222,7 +226,8 @@ def test_equals_pytorch_metric_learning(mining, reduction, direction, dtype, tol
     miner = {"all": None, "semi_hard": semi_hard, "hard": miners.BatchHardMiner(distance=distance)}[
         mining
     ]
-    # Equal but not the same tensor: where it is one object, the diagonal is taken for self-similarity.
+    # Equal but not the same tensor: where it is one object, the diagonal is taken for
+    # self-similarity.
     labels, other = torch.arange(12), torch.arange(12)
 
     def peer(query, key):
@@ -334,7 +339,8 @@ def test_gradcheck_and_the_closed_form(mining, direction, reduction):
 
 
 def test_the_closed_form_worked_by_hand():
-    # Row 0 breaks the margin once, row 1 twice, row 2 not at all: each breach pushes one cell, pulls one.
+    # Row 0 breaks the margin once, row 1 twice, row 2 not at all: each breach pushes one cell,
+    # pulls one.
     cosines = torch.tensor([[0.5, 0.4, 0.0], [0.6, 0.5, 0.45], [0.0, 0.1, 0.9]])
     expected = torch.tensor([[-1.0, 1, 0], [1, -2, 1], [0, 0, 0]])
     assert triplet_cosine_gradient(cosines, 0.2, "all", reduction="sum").equal(expected)

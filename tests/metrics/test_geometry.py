@@ -1,6 +1,6 @@
-"""Properties of a space: hand-worked points, the original implementation, and what must not change them."""
-
-from __future__ import annotations
+"""Properties of a space: hand-worked points, the original implementation, and what must not change
+them.
+"""
 
 import math
 
@@ -72,7 +72,8 @@ def test_uniformity_by_hand():
 
 @pytest.mark.parametrize("t", [0.5, 2.0, 20.0])
 def test_uniformity_survives_far_pairs(t):
-    # n points on two opposite poles: nothing but distance 0 and 4; with t = 20 the far pairs are exp(-80).
+    # n points on two opposite poles: nothing but distance 0 and 4; with t = 20 the far pairs are
+    # exp(-80).
     assert uniformity([EAST, [-1.0, 1e-4]], t=t) == pytest.approx(-4 * t, rel=1e-6)
 
 
@@ -148,7 +149,8 @@ def test_effective_rank_with_fewer_points_than_dimensions():
 
 
 def test_points_that_coincide_span_nothing():
-    # 0.1 is not exact in binary: a mean in float32 would leave rounding noise that looks like one direction.
+    # 0.1 is not exact in binary: a mean in float32 would leave rounding noise that looks like one
+    # direction.
     with pytest.raises(RetrievalInputError, match="all points coincide"):
         effective_rank(np.tile(np.float32([0.1, 0.3, 0.7]), (7, 1)))
 
@@ -198,7 +200,8 @@ def test_one_minus_cosine_breaks_the_triangle_by_hand():
 @pytest.mark.parametrize("distance", ["euclidean", "angle"])
 @pytest.mark.parametrize("dim", [2, 3, 32])
 def test_metrics_never_break_it(distance, dim):
-    # On a circle (dim 2) going via a point between costs exactly as much: the hardest case for rounding.
+    # On a circle (dim 2) going via a point between costs exactly as much: the hardest case for
+    # rounding.
     close = np.concatenate([points(60, dim), points(60, dim) + 1e-4])
     assert triangle_violations(close, 20_000, distance=distance) == 0
 
@@ -232,7 +235,8 @@ def test_int8_uses_the_range_and_forgets_the_scale(x, scale):
 
 
 def test_int8_dot_products_are_exact_in_float32():
-    # The worst case: 1024 coordinates, all 127. One more coordinate of that size would pass 2^24 at d = 1041.
+    # The worst case: 1024 coordinates, all 127. One more coordinate of that size would pass 2^24 at
+    # d = 1041.
     extreme = to_int8(np.ones((2, 1024), dtype=np.float32))
     extreme[1, ::2] *= -1
     random = to_int8(points(50, 1024))

@@ -1,4 +1,6 @@
-"""Hubness: counts by hand, remedies against their published formulas, and what each result calls itself."""
+"""Hubness: counts by hand, remedies against their published formulas, and what each result calls
+itself.
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +28,9 @@ def order(scores):
 
 
 def with_hubs(n=300, d=24, n_bank=600, seed=0):
-    """One right item per query. Queries share a direction, towards which items lean by different amounts."""
+    """One right item per query. Queries share a direction, towards which items lean by different
+    amounts.
+    """
     rng = np.random.default_rng(seed)
     common = rng.normal(size=d)
     truth = rng.normal(size=(n, d))
@@ -73,7 +77,8 @@ def test_top_hubs_are_sorted_and_ties_go_by_position():
 
 # ---- remedies by hand and against their formulas
 
-# Item 0 is a hub: near to everything. Query 0 is about it, query 1 about item 1, query 2 about item 2.
+# Item 0 is a hub: near to everything. Query 0 is about it, query 1 about item 1, query 2 about item
+# 2.
 SCORES = np.array([[0.9, 0.1, 0.2], [0.8, 0.7, 0.1], [0.3, 0.2, 0.6]])
 BANK = np.array([[0.9, 0.2, 0.1], [0.8, 0.1, 0.2]])
 
@@ -82,7 +87,8 @@ def test_a_hub_is_put_in_its_place():
     assert unadjusted(SCORES, 3).ids[:, 0].tolist() == [0, 0, 2]
     for result in (inverted_softmax(SCORES, BANK, depth=3), qb_norm(SCORES, BANK, depth=3)):
         assert result.ids[1, 0] == 1
-    # With beta = 10 ln 2, scores of 0.8 and 0.9 become 2^8 and 2^9: item 0 has 2^9 + 2^8 = 768 in the bank.
+    # With beta = 10 ln 2, scores of 0.8 and 0.9 become 2^8 and 2^9: item 0 has 2^9 + 2^8 = 768 in
+    # the bank.
     result = inverted_softmax(SCORES, BANK, beta=10 * np.log(2), depth=3)
     ratios = 2 ** (10 * result.scores[1])
     expected = {0: 2**8 / 768, 1: 2**7 / 6, 2: 2 / 6}
@@ -141,8 +147,9 @@ def test_results_say_what_they_saw():
                 and result.method in repr(result)
             )
             assert result.scores.shape == result.ids.shape == (3, 2)
-    assert repr(qb_norm(SCORES, BANK, depth=2)) == (
-        "LabelledRun(QB-Norm (beta=20, k=1), querybank: 3 queries, 2 deep)"
+    assert (
+        repr(qb_norm(SCORES, BANK, depth=2))
+        == "LabelledRun(QB-Norm (beta=20, k=1), querybank: 3 queries, 2 deep)"
     )
 
 

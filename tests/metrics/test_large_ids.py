@@ -1,4 +1,6 @@
-"""Ids far beyond 32 bits: no metric, judgement or fusion wraps them or makes a table as wide as they are."""
+"""Ids far beyond 32 bits: no metric, judgement or fusion wraps them or makes a table as wide as
+they are.
+"""
 
 import numpy as np
 import pytest

@@ -14,8 +14,8 @@ def ragged(seed, n_items=40, d=6):
 
 
 def test_by_hand():
-    # Item 0 scores its texts .6 and 0; the two texts of item 1 score 1 and .8 there. Among all texts its best
-    # own text is third, among the items it is second.
+    # Item 0 scores its texts .6 and 0; the two texts of item 1 score 1 and .8 there. Among all
+    # texts its best own text is third, among the items it is second.
     items = [[1, 0], [0, 1]]
     texts = [[0.6, 0.8], [0, 1], [1, 0], [0.8, 0.6]]
     qrels = Qrels.from_owner([0, 0, 1, 1], 2)

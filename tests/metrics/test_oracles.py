@@ -1,4 +1,6 @@
-"""Agreement with other libraries where the definitions coincide: no ties, every query judged and run."""
+"""Agreement with other libraries where the definitions coincide: no ties, every query judged and
+run.
+"""
 
 import numpy as np
 import pytest
@@ -56,7 +58,9 @@ def test_trec_eval(judged):
         "AP": "map",
         "AP@10": "map_cut_10",
         "nDCG@10 linear": "ndcg_cut_10",
-        "nDCG linear": "ndcg",  # its ideal has no cut-off; no query here has more than DEPTH answers
+        "nDCG linear": (
+            "ndcg"
+        ),  # its ideal has no cut-off; no query here has more than DEPTH answers
         "RR": "recip_rank",
         "P@10": "P_10",
         "recall@10": "recall_10",

@@ -24,7 +24,8 @@ def test_one_query_whose_scores_tie():
     assert ranks.ranks("optimistic").tolist() == [2, 3]
     assert ranks.ranks("expected").tolist() == [3.5, 3.5]
     assert ranks.ranks("id").tolist() == [3, 5]
-    # Two of four places behind one better item: a hit at 2 in 2 of 4 orders, at 3 in 5 of 6, at 4 always.
+    # Two of four places behind one better item: a hit at 2 in 2 of 4 orders, at 3 in 5 of 6, at 4
+    # always.
     hit = [ranks.hit_rate_at_k(k, "expected")[0] for k in range(1, 7)]
     np.testing.assert_allclose(hit, [0, 1 / 2, 5 / 6, 1, 1, 1], atol=1e-15)
     expected_rr = 1 / 2 * 1 / 2 + 1 / 3 * 1 / 3 + 1 / 6 * 1 / 4
@@ -36,7 +37,8 @@ def test_one_query_whose_scores_tie():
 
 
 def test_precision_up_to_the_number_of_relevant_items():
-    # Query 0: relevant items at ranks 1, 3 and 4 of R = 3; query 1: both first, tied; query 2: nothing.
+    # Query 0: relevant items at ranks 1, 3 and 4 of R = 3; query 1: both first, tied; query 2:
+    # nothing.
     scores = [[4.0, 3, 2, 1], [5, 5, 1, 0], [1, 2, 3, 4]]
     ranks = ranks_in_scores(
         scores,

@@ -20,7 +20,8 @@ def test_an_exact_power_law_is_recovered(exponent, coefficient):
 
 
 def test_by_hand():
-    # logs base 10: x = 1, 2, 3 and y = 1, 3, 4: slope 3/2, residuals (-1, 2, -1)/6, se = sqrt((1/6) / 2).
+    # logs base 10: x = 1, 2, 3 and y = 1, 3, 4: slope 3/2, residuals (-1, 2, -1)/6, se = sqrt((1/6)
+    # / 2).
     fit = power_law([10, 100, 1000], [10, 1000, 10_000])
     assert fit.exponent == pytest.approx(1.5)
     assert fit.high - fit.exponent == pytest.approx(12.7062 * np.sqrt(1 / 12), rel=1e-4)

@@ -1,4 +1,6 @@
-"""Two systems on the same queries: intervals and p-values of a difference, many of them, and how small."""
+"""Two systems on the same queries: intervals and p-values of a difference, many of them, and how
+small.
+"""
 
 import itertools
 

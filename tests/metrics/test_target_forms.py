@@ -1,4 +1,6 @@
-"""Targets given as something else than lists in the order of the queries: taken by key, or refused."""
+"""Targets given as something else than lists in the order of the queries: taken by key, or
+refused.
+"""
 
 import numpy as np
 import pandas as pd

@@ -1,7 +1,5 @@
 """Hand-made features: edges by direction, words by hash."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -91,7 +89,8 @@ def test_parts_of_a_text_are_those_of_its_words_and_pairs():
     whole, red, cars, none = hashed_parts(["red cars"], 1000, words=3)[0]
     pair = hashed_parts(["red cars"], 1000, words=1)[0, 0]
     np.testing.assert_array_equal(whole, pair)
-    # red: the word and <re red ed>, of which one is the word again; cars: the word and <ca car ars rs>.
+    # red: the word and <re red ed>, of which one is the word again; cars: the word and <ca car ars
+    # rs>.
     assert [np.count_nonzero(row) for row in (whole, red, cars, none)] == [3 + 5 + 1, 3, 5, 0]
     np.testing.assert_array_equal(red, hashed_parts(["red"], 1000)[0, 1])
     assert set(red) | set(cars) <= set(whole)

@@ -1,6 +1,6 @@
-"""Which file a name means, what is refused in it, and the facts that are stated about what was loaded."""
-
-from __future__ import annotations
+"""Which file a name means, what is refused in it, and the facts that are stated about what was
+loaded.
+"""
 
 import json
 import pickle
@@ -104,7 +104,8 @@ def test_tag_file_and_folder_are_the_same_weights(registered, folder, weights):
     tag, file, whole = (published("tiny", str(source)) for source in ("plain", weights, folder))
     assert len({towers.identity["weights_sha256"] for towers in (tag, file, whole)}) == 1
     assert [towers.identity["tag"] for towers in (tag, file)] == ["plain", WEIGHTS[0]]
-    # A file takes the transform on which all tags of its architecture agree; squash is not the default.
+    # A file takes the transform on which all tags of its architecture agree; squash is not the
+    # default.
     transforms = {towers.identity["transform"] for towers in (tag, file, whole)}
     assert len(transforms) == 1 and "size 32 x 32, squash, bicubic" in transforms.pop()
 

@@ -1,7 +1,5 @@
 """One score per pair: blind to padding and to batch mates, and dependent on both sides together."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -110,7 +108,7 @@ def test_shared_tokens_come_from_their_own_artifact(tmp_path, monkeypatch):
             value, load_model("lender").network.state_dict()[key], rtol=0, atol=0
         )
     with safe_open(artifacts_dir() / "borrower" / WEIGHTS, framework="pt") as stored:
-        assert not any(key.startswith("tokens.") for key in stored.keys())  # noqa: SIM118  not a dict
+        assert not any(key.startswith("tokens.") for key in stored.keys())
 
 
 def test_refuses(model, sides):

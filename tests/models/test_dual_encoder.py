@@ -1,6 +1,6 @@
-"""The dual encoder: unit rows, whatever the batch; uint8 images of the right shape, lists of texts."""
-
-from __future__ import annotations
+"""The dual encoder: unit rows, whatever the batch; uint8 images of the right shape, lists of
+texts.
+"""
 
 import warnings
 

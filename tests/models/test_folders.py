@@ -1,4 +1,6 @@
-"""A folder of somebody else's model: nothing in it runs, asks, reads other files or reaches a server."""
+"""A folder of somebody else's model: nothing in it runs, asks, reads other files or reaches a
+server.
+"""
 
 import json
 import shutil

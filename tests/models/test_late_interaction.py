@@ -1,7 +1,5 @@
 """Token vectors: unit length, blind to padding and to batch mates, in the shape search wants."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

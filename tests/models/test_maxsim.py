@@ -1,7 +1,5 @@
 """MaxSim against loops, a peer and finite differences; padding, negative scores, what is empty."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,6 +1,6 @@
-"""Encoders end to end: published format from a local folder, ours from the artifacts, and plain open_clip."""
-
-from __future__ import annotations
+"""Encoders end to end: published format from a local folder, ours from the artifacts, and plain
+open_clip.
+"""
 
 from dataclasses import replace
 
@@ -261,7 +261,9 @@ def test_a_row_without_a_direction_is_named(encoder, value, kind):
 
 
 def test_a_very_long_picture_is_cut_to_its_centre_before_it_is_resized(encoder, monkeypatch):
-    """Resizing the shorter side of 30,000 x 1 pixels to 224 would make an image of 6.7 million columns."""
+    """Resizing the shorter side of 30,000 x 1 pixels to 224 would make an image of 6.7 million
+    columns.
+    """
     sizes, read = [], encoder._towers.read
     towers = replace(
         encoder._towers, read=lambda batch: sizes.extend(p.size for p in batch) or read(batch)

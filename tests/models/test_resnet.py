@@ -1,13 +1,13 @@
-"""The towers trained here: built by open_clip from a name, for one and three channels and for either size."""
-
-from __future__ import annotations
+"""The towers trained here: built by open_clip from a name, for one and three channels and for
+either size.
+"""
 
 import open_clip
 import pytest
 import timm
 import torch
 
-import lib.models.resnet  # noqa: F401  registers the towers
+import lib.models.resnet
 from lib.models.dual_encoder import build_network
 from tests.models.toy import toy_config
 

@@ -1,7 +1,5 @@
 """Two heads on frozen features."""
 
-from __future__ import annotations
-
 import torch
 
 from lib.models.small_heads import Heads

@@ -1,6 +1,6 @@
-"""States before pooling: their order, their shapes, and that pooling them gives the dual encoder's vector."""
-
-from __future__ import annotations
+"""States before pooling: their order, their shapes, and that pooling them gives the dual encoder's
+vector.
+"""
 
 import torch
 

@@ -1,7 +1,5 @@
 """The tokenizer: which words, which pieces, which ids, and where open_clip's text tower looks."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 
@@ -84,7 +82,8 @@ def test_words_hold_letters_and_digits_only_and_are_stable(text):
 
 
 def test_merges_by_hand():
-    # "ab" x3, "abc" x2: a+b at the end occurs 3 times, a+b inside 2, b+c at the end 2; ties go by alphabet.
+    # "ab" x3, "abc" x2: a+b at the end occurs 3 times, a+b inside 2, b+c at the end 2; ties go by
+    # alphabet.
     assert learn_merges(["ab ab ab abc abc"], 10) == [
         ("a", "b" + END),
         ("a", "b"),
@@ -141,7 +140,8 @@ def test_dropout_of_one_spells_letter_by_letter():
 
 def test_ids_by_hand():
     tokenizer = Tokenizer("ab", [("a", "b" + END)], context_length=6)
-    # 0 padding, 1 unknown, 2 a, 3 b, 4 a at the end, 5 b at the end, 6 ab at the end, 7 the end of the text
+    # 0 padding, 1 unknown, 2 a, 3 b, 4 a at the end, 5 b at the end, 6 ab at the end, 7 the end of
+    # the text
     assert tokenizer.eot == 7 and tokenizer.vocab_size == 8
     rows = tokenizer.encode(["ab", "ba ab", "b?c"])
     assert rows.dtype == np.int64
@@ -239,8 +239,8 @@ def test_what_stands_after_the_end_does_not_matter(tower):
 
 
 def test_an_end_that_is_not_the_largest_id_would_be_pooled_at_a_word(tower):
-    # The same texts with the ids of the end and of some word exchanged: the tower stops at that word and no
-    # longer sees what follows. This is the pitfall that `Tokenizer` is built to avoid.
+    # The same texts with the ids of the end and of some word exchanged: the tower stops at that
+    # word and no longer sees what follows. This is the pitfall that `Tokenizer` is built to avoid.
     first, second, end = TOKENIZER.encode(["car red"])[0, :3].tolist()
     assert second < first < end == TOKENIZER.eot
 

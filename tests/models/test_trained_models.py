@@ -1,7 +1,5 @@
 """Models on disk: whole and ours, or refused by name with the command that mends it."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -218,7 +216,7 @@ def test_scales_of_another_shape_are_refused(tmp_path):
         tensors, metadata = (
             {key: stream.get_tensor(key) for key in stream.keys()},
             stream.metadata(),
-        )  # noqa: SIM118
+        )
     name = next(key for key in tensors if key.endswith(".scale"))
     forge(tmp_path, {**tensors, name: tensors[name][:1].clone()}, metadata)
     with pytest.raises(DamagedFileError, match="is no number for each row"):

@@ -1,7 +1,5 @@
 """The baseline that learns nothing, on images small enough to work out by hand."""
 
-from __future__ import annotations
-
 import math
 import subprocess
 import sys

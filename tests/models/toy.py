@@ -1,7 +1,5 @@
 """Models small enough to build in a test."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -32,7 +30,9 @@ def toy_config(channels: int = 1, size: int = 16, **changes) -> dict:
 
 
 def toy_encoder(seed: int = 0, **changes) -> DualEncoder:
-    """Colour images of 16 x 16, since open_clip's own vision transformer always reads three channels."""
+    """Colour images of 16 x 16, since open_clip's own vision transformer always reads three
+    channels.
+    """
     torch.manual_seed(seed)
     return DualEncoder(toy_config(channels=3, **changes))
 
@@ -42,7 +42,9 @@ def toy_images(n: int = 7, seed: int = 0) -> np.ndarray:
 
 
 def interaction_config(**changes) -> dict:
-    """A toy whose image tower has a 2 x 2 map of 128 channels; `interaction` for either kind of model."""
+    """A toy whose image tower has a 2 x 2 map of 128 channels; `interaction` for either kind of
+    model.
+    """
     interaction = {
         "maps": 1, "patches": 4, "image_width": 128,
         "width": 16, "heads": 2, "layers": 1, "dim": 8, "dropout": 0.0,
@@ -77,7 +79,9 @@ PUBLISHED = {
 
 
 def write_open_clip(folder: Path, *, seed: int = 0, **changes) -> Path:
-    """A folder as open_clip's hub repositories are: a model of random weights for 32 x 32 pixels."""
+    """A folder as open_clip's hub repositories are: a model of random weights for 32 x 32
+    pixels.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model_cfg": {**PUBLISHED, **changes}, "preprocess_cfg": {"resize_mode": "squash"}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))

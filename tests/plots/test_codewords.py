@@ -1,7 +1,5 @@
 """Tests of the picture of codewords: the ellipses are the loss they are said to be."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 
 mpl.use("Agg")

@@ -1,6 +1,6 @@
-"""Figures of benchmark results: every number stands where it belongs, and only comparable ones together."""
-
-from __future__ import annotations
+"""Figures of benchmark results: every number stands where it belongs, and only comparable ones
+together.
+"""
 
 from types import SimpleNamespace
 

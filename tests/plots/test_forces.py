@@ -1,7 +1,5 @@
 """Tests of the pictures of gradients: signs in the cells, one colour scale, right pairs framed."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 
 mpl.use("Agg")

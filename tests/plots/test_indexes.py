@@ -1,7 +1,5 @@
 """Tests of the pictures of indexes: what is drawn is what was searched."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 
 mpl.use("Agg")

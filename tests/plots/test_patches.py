@@ -1,7 +1,5 @@
 """Word by word over the patches: what is light, what is dark, and who won."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Figures: readable sizes, no meaning by colour alone, and input that cannot be drawn is refused."""
-
-from __future__ import annotations
+"""Figures: readable sizes, no meaning by colour alone, and input that cannot be drawn is
+refused.
+"""
 
 import matplotlib as mpl
 import numpy as np

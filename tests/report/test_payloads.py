@@ -1,7 +1,5 @@
 """Payloads: what they accept, what survives a round trip, and what counts as a difference."""
 
-from __future__ import annotations
-
 import copy
 import json
 
@@ -44,7 +42,8 @@ def test_difference_names_row_column_both_values_and_tolerance():
     (line,) = compare_payloads(payload(), changed(1, value=66.75))
     assert (
         line
-        == "row 2 (R@10), column 'value': stored 66, now 66.75; they differ by 0.75, the tolerance is 0.5"
+        == "row 2 (R@10), column 'value': stored 66, now 66.75; they differ by 0.75, the tolerance"
+        " is 0.5"
     )
 
 
@@ -172,7 +171,8 @@ def test_agrees_exactly_when_the_drift_is_within_tolerance(values, tolerance, dr
     )
 )
 def test_every_payload_agrees_with_its_own_round_trip(rows):
-    # A column that mixes text and floats is allowed only without tolerance for it, which floats need.
+    # A column that mixes text and floats is allowed only without tolerance for it, which floats
+    # need.
     mixed = {k for row in rows for k, v in row.items() if isinstance(v, str)}
     rows = [{k: v for k, v in row.items() if k not in mixed or isinstance(v, str)} for row in rows]
     stored = payload(rows, tolerance=0)

@@ -1,7 +1,5 @@
 """What a table and a sentence look like, as text and as HTML."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """Tables of seconds: what they state, not how long anything takes."""
 
-from __future__ import annotations
-
 import pytest
 
 from lib.core.checks import RetrievalInputError

@@ -1,7 +1,5 @@
 """Models and retrievers whose scores are a table, so that every order is known beforehand."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import check_k
@@ -11,7 +9,9 @@ from lib.search.runs import Run, Work, best_first
 
 
 class TableModel:
-    """A cross-encoder that looks up `table[text, image]`: a text is its row in digits, an image a column."""
+    """A cross-encoder that looks up `table[text, image]`: a text is its row in digits, an image a
+    column.
+    """
 
     def __init__(self, table: np.ndarray) -> None:
         self.table, self.calls = np.asarray(table, np.float32), []
@@ -29,7 +29,9 @@ class TableModel:
 
 
 class TableRetriever(Retriever):
-    """Searches and scores by `table[query, item]`; -inf there means that the item is never found."""
+    """Searches and scores by `table[query, item]`; -inf there means that the item is never
+    found.
+    """
 
     def __init__(self, table: np.ndarray, name: str = "table", labels=None) -> None:
         self.table = np.asarray(table, np.float32)

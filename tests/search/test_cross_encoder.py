@@ -1,7 +1,5 @@
 """Search by a network for each pair: known tables, and the real architecture with fresh weights."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from lib.core.checks import RetrievalInputError
 from lib.models.cross_encoder import CrossEncoder
 from lib.search import CrossEncoderRetriever, Work, rerank
 from tests.models.toy import WORDS, interaction_config
-from tests.retrieval.fakes import TableModel, TableRetriever, sorted_by_definition, tables
+from tests.search.fakes import TableModel, TableRetriever, sorted_by_definition, tables
 
 
 def retriever_of(table, item_modality="image", **options):

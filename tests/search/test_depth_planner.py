@@ -1,6 +1,6 @@
-"""The planner on costs that are made up: exact fits, budgets on the edge, and quality that stops rising."""
-
-from __future__ import annotations
+"""The planner on costs that are made up: exact fits, budgets on the edge, and quality that stops
+rising.
+"""
 
 import numpy as np
 import pytest

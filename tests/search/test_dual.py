@@ -1,7 +1,5 @@
 """Search by one vector an item: a query in, ranked items out."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

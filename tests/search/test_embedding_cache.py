@@ -1,7 +1,5 @@
 """The embedding cache: nothing is encoded twice, nothing is taken that was made otherwise."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """A task's embeddings, a run judged by its qrels, and what a first stage leaves to find."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

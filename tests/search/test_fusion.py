@@ -1,7 +1,5 @@
 """Reciprocal-rank fusion: by hand, as the plain loop, and as ranx has it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Search by token vectors against the plain loop, and as a second stage."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from lib.index import TokenIndex
 from lib.models.late_interaction import LateInteraction
 from lib.search import LateInteractionRetriever, Work
 from tests.models.toy import WORDS, interaction_config
-from tests.retrieval.fakes import sorted_by_definition
+from tests.search.fakes import sorted_by_definition
 
 TEXTS = [*WORDS, "red clock", "left"]
 
@@ -24,7 +22,9 @@ class Dimension:
 
 
 def ragged(n: int, seed: int, longest: int = 5) -> Tokens:
-    """Tokens of small whole numbers, so that every order of adding gives the same score; with ties."""
+    """Tokens of small whole numbers, so that every order of adding gives the same score; with
+    ties.
+    """
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, longest + 1, size=n)
     return Tokens(

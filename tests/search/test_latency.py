@@ -1,6 +1,6 @@
-"""What is timed, with a clock that moves only when a fake works: a second a query, another for each pair."""
-
-from __future__ import annotations
+"""What is timed, with a clock that moves only when a fake works: a second a query, another for each
+pair.
+"""
 
 import sys
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.report import measure
 from lib.search import TwoStageRetriever, fit_costs, measure_costs
-from tests.retrieval.fakes import TableRetriever, tables
+from tests.search.fakes import TableRetriever, tables
 
 QUERIES = ["0", "1", "2", "3", "4", "5"]
 

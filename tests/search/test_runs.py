@@ -1,7 +1,5 @@
 """Runs: order, ties, stages, and what may not be one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
 from lib.search.runs import Run, Work, best_first
-from tests.retrieval.fakes import sorted_by_definition
+from tests.search.fakes import sorted_by_definition
 
 ROWS = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
 

@@ -240,7 +240,9 @@ def test_bad_input(shards, tmp_path):
 
 
 def spoilt_json(tar, notes):
-    """The shard with other contents in the json of its samples, in order; it has no table any more."""
+    """The shard with other contents in the json of its samples, in order; it has no table any
+    more.
+    """
     with tarfile.open(tar) as archive:
         members = [(one.name, archive.extractfile(one).read()) for one in archive]
     spoilt = iter(notes)

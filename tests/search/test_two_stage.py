@@ -1,6 +1,6 @@
-"""Two stages: the head is the second's, the rest the first's, and nothing is mixed without being asked."""
-
-from __future__ import annotations
+"""Two stages: the head is the second's, the rest the first's, and nothing is mixed without being
+asked.
+"""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ from lib.search import (
     recall_ceiling,
     rerank,
 )
-from tests.retrieval.fakes import TableRetriever, sorted_by_definition, tables
-from tests.retrieval.test_cross_encoder import retriever_of
+from tests.search.fakes import TableRetriever, sorted_by_definition, tables
+from tests.search.test_cross_encoder import retriever_of
 
 QUERIES = [str(row) for row in range(6)]
 

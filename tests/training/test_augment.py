@@ -1,6 +1,6 @@
-"""Augmentation keeps what a name says: no mirroring, no change at strength 0, the same change for a seed."""
-
-from __future__ import annotations
+"""Augmentation keeps what a name says: no mirroring, no change at strength 0, the same change for a
+seed.
+"""
 
 import math
 
@@ -86,7 +86,8 @@ def test_side_resizes():
     images = torch.rand(3, 1, 64, 64, generator=generator())
     assert bent(images, side=48).shape == (3, 1, 48, 48)
     assert bent(torch.rand(2, 3, 20, 30)).shape == (2, 3, 20, 30)
-    # The same amounts, whatever the size: shrinking a smooth picture first or last is nearly the same.
+    # The same amounts, whatever the size: shrinking a smooth picture first or last is nearly the
+    # same.
     smooth = torch.nn.functional.avg_pool2d(arrow_left(4), 9, stride=1, padding=4)
     small = torch.nn.functional.interpolate(bent(smooth), 32, mode="bilinear", antialias=True)
     assert (bent(smooth, side=32) - small).abs().mean() < 0.01
@@ -116,7 +117,8 @@ def test_restroke_thickens_or_thins_but_never_both():
 
 
 def test_restroke_by_hand():
-    # One bright pixel: thickening by a spreads a over its 8 neighbours, thinning takes up to 60% of it away.
+    # One bright pixel: thickening by a spreads a over its 8 neighbours, thinning takes up to 60% of
+    # it away.
     dot = torch.zeros(1, 1, 5, 5)
     dot[..., 2, 2] = 1
     for seed in range(20):

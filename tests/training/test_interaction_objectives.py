@@ -1,6 +1,6 @@
-"""Objectives of models with interaction: by hand, by their limits, and by what they must never teach."""
-
-from __future__ import annotations
+"""Objectives of models with interaction: by hand, by their limits, and by what they must never
+teach.
+"""
 
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """The training loop: it learns, stops and goes on bit for bit, and refuses what it cannot trust."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import math

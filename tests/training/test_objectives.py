@@ -1,7 +1,5 @@
 """Every objective trains, starts where its paper starts, and says what it cannot be told."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,12 +1,11 @@
 """Exercises of notebook 00: find the best, and count how often the right answer is among them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.course.engine import Exercise, Wrong, as_array, as_number, call
 
-# Two queries, five items, worked by hand. Query 0 prefers item 3, then 1, then 4; query 1: 0, then 4, then 2.
+# Two queries, five items, worked by hand. Query 0 prefers item 3, then 1, then 4; query 1: 0, then
+# 4, then 2.
 SCORES = np.array([[0.1, 0.7, 0.0, 0.9, 0.4], [0.8, -0.3, 0.2, 0.1, 0.6]])
 BEST_THREE = np.array([[3, 1, 4], [0, 4, 2]])
 WORST_THREE = np.array([[2, 0, 4], [1, 3, 2]])
@@ -22,7 +21,8 @@ def _shape_of_top_k(function) -> None:
         ids = as_array(call(function, SCORES, k), shape=(2, k), kind="integers", meaning=meaning)
         if ids.min() < 0 or ids.max() >= SCORES.shape[1]:
             raise Wrong(
-                f"the id {ids.min() if ids.min() < 0 else ids.max()} is no position in a gallery of 5",
+                f"the id {ids.min() if ids.min() < 0 else ids.max()} is no position in a gallery"
+                " of 5",
                 "Ids run from 0 to n_gallery - 1.",
             )
 
@@ -44,7 +44,8 @@ def _best_first(function) -> None:
     if np.array_equal(np.sort(ids), np.sort(BEST_THREE)):
         raise Wrong(
             "the right items, but they are not sorted by score",
-            "A partial sort only separates the k best from the rest; the k best still need an order.",
+            "A partial sort only separates the k best from the rest; the k best still need an"
+            " order.",
         )
     raise Wrong(
         f"for the scores {SCORES[0].tolist()} and k = 3 it returns the ids {ids[0].tolist()}",
@@ -59,14 +60,14 @@ def _ties(function) -> None:
             raise Wrong(
                 f"ties are in the wrong order: for {TIED[0].tolist()} and k = {k} it returns "
                 f"{ids[0].tolist()}",
-                "Where scores are equal, the smaller id comes first. Reversing an ascending order reverses "
-                "ties too.",
+                "Where scores are equal, the smaller id comes first. Reversing an ascending order"
+                " reverses ties too.",
             )
 
 
 def _many_ties(function) -> None:
-    # Three different scores over 300 items: only an order that keeps equal items in place gets this right.
-    # They are so large that a small number per id, added to break ties, is lost in rounding.
+    # Three different scores over 300 items: only an order that keeps equal items in place gets this
+    # right. They are so large that a small number per id, added to break ties, is lost in rounding.
     scores = np.random.default_rng(0).integers(0, 3, (4, 300)) * 2.0**60
     ids = as_array(
         call(function, scores, 120),
@@ -80,14 +81,16 @@ def _many_ties(function) -> None:
         if (np.diff(ranked) > 0).any() or row[left_out].max() > row[last]:
             raise Wrong(
                 "in a gallery of 300 some better item stands behind a worse one",
-                "A partial sort only separates the k best from the rest; the k best still need an order.",
+                "A partial sort only separates the k best from the rest; the k best still need an"
+                " order.",
             )
         skipped = (row[left_out] == row[last]) & (left_out < last)
         if skipped.any() or (np.diff(found)[np.diff(ranked) == 0] <= 0).any():
             raise Wrong(
-                "small cases are right, but in a gallery of 300 equal scores come in no fixed order",
-                "Not every sorting algorithm keeps equal items in the order they had. Look for the option "
-                "that asks for one that does; the word for it is 'stable'.",
+                "small cases are right, but in a gallery of 300 equal scores come in no fixed"
+                " order",
+                "Not every sorting algorithm keeps equal items in the order they had. Look for the"
+                " option that asks for one that does; the word for it is 'stable'.",
             )
 
 
@@ -152,13 +155,14 @@ def _share(function) -> None:
     if values[1] == 0.0:
         raise Wrong(
             "it finds no hit at rank 1, where query 0 has one",
-            "Is the ranking compared with the position of the query, the diagonal? Relevance comes from the "
-            "ids in relevant_id.",
+            "Is the ranking compared with the position of the query, the diagonal? Relevance comes"
+            " from the ids in relevant_id.",
         )
     wrong = next(k for k, share in HIT_RATE_AT.items() if values[k] != share)
     raise Wrong(
         f"for k = {wrong} it returns {values[wrong]:g}, by hand it is {HIT_RATE_AT[wrong]:g}",
-        "Go through the four queries on paper: is the relevant id among the first k of its own row?",
+        "Go through the four queries on paper: is the relevant id among the first k of its own"
+        " row?",
     )
 
 
@@ -167,7 +171,8 @@ def _one_query(function) -> None:
     value = as_number(call(function, np.array([[5, 3, 8]]), np.array([8]), 3), meaning="one number")
     if value != 1.0:
         raise Wrong(
-            f"for one query with the ranking 5, 3, 8, right id 8 and k = 3 it returns {value:g}, expected 1",
+            f"for one query with the ranking 5, 3, 8, right id 8 and k = 3 it returns {value:g},"
+            " expected 1",
             "Compare each query's row with that query's own id; mind how the two shapes broadcast.",
         )
 
@@ -175,27 +180,42 @@ def _one_query(function) -> None:
 EXERCISES = (
     Exercise(
         name="start.top_k",
-        statement="Return the ids of the k highest scores of each query, best first, equal scores by smaller "
-        "id: scores (n_queries, n_gallery) and k in, integer ids (n_queries, k) out.",
+        statement=(
+            "Return the ids of the k highest scores of each query, best first, equal scores by"
+            " smaller id: scores (n_queries, n_gallery) and k in, integer ids (n_queries, k) out."
+        ),
         stages=(_shape_of_top_k, _best_first, _ties, _many_ties),
         hints=(
-            "You want positions, not values: which numpy function gives the order, not the sorted array?",
-            "That function sorts upwards. Turning the result round also turns the ties; changing the sign of "
-            "what is sorted does not.",
+            (
+                "You want positions, not values: which numpy function gives the order, not the"
+                " sorted array?"
+            ),
+            (
+                "That function sorts upwards. Turning the result round also turns the ties;"
+                " changing the sign of what is sorted does not."
+            ),
             "Ask for a stable kind of sort, along the gallery axis, and keep the first k columns.",
         ),
         insight="A ranking is only reproducible once ties have a rule; here it is the smaller id.",
     ),
     Exercise(
         name="start.hit_rate",
-        statement="Return the share of queries whose relevant id is among the first k of their ranking: "
-        "ranked_ids (n_queries, depth), relevant_id (n_queries,) and k in, one number from 0 to 1 out.",
+        statement=(
+            "Return the share of queries whose relevant id is among the first k of their ranking:"
+            " ranked_ids (n_queries, depth), relevant_id (n_queries,) and k in, one number from 0"
+            " to 1 out."
+        ),
         stages=(_type_of_hit_rate, _share, _one_query),
         hints=(
             "For one query the answer is yes or no. Begin there.",
-            "Compare the first k columns with the relevant ids, each row with its own id; the ids need a "
-            "second axis to line up with the rows.",
-            "A query is a hit if any of its k comparisons is true; the rate is the mean of the hits.",
+            (
+                "Compare the first k columns with the relevant ids, each row with its own id; the"
+                " ids need a second axis to line up with the rows."
+            ),
+            (
+                "A query is a hit if any of its k comparisons is true; the rate is the mean of the"
+                " hits."
+            ),
         ),
         insight="This is what papers print as R@K when every query has one right answer.",
     ),

@@ -1,7 +1,5 @@
 """Exercises of notebook 01: directions, the gap between modalities, truncation, arithmetic."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.course.engine import Exercise, Wrong, as_array, call, expect_refusal
@@ -39,7 +37,8 @@ def _unit_rows(function) -> None:
     if _close(np.sqrt((rows**2).sum()), 1.0):
         raise Wrong(
             "the whole matrix has length 1, its rows have not",
-            "One norm was taken over everything. Each row needs its own: which axis does the sum run along?",
+            "One norm was taken over everything. Each row needs its own: which axis does the sum"
+            " run along?",
         )
     if _close((rows**2).sum(axis=0), np.ones(4)):
         raise Wrong(
@@ -69,7 +68,10 @@ def _unit_rows(function) -> None:
 
 def _zero_row(function) -> None:
     with_zero = np.array([[3.0, 4.0], [0.0, 0.0]])
-    hint = "A zero vector has no direction. Raise a ValueError before dividing: a NaN would surface elsewhere."
+    hint = (
+        "A zero vector has no direction. Raise a ValueError before dividing: a NaN would surface"
+        " elsewhere."
+    )
     expect_refusal(function, with_zero, case="a row of zeros", hint=hint)
     try:
         short = call(function, with_zero[:1] * 1e-6)
@@ -81,8 +83,8 @@ def _zero_row(function) -> None:
         )
 
 
-# Unit rows (images): (0.6, 0.8), (0, 1), (0.6, 0.8), mean (0.4, 26/30); (texts): (1, 0) and (0.8, 0.6),
-# mean (0.9, 0.3).
+# Unit rows (images): (0.6, 0.8), (0, 1), (0.6, 0.8), mean (0.4, 26/30); (texts): (1, 0) and (0.8,
+# 0.6), mean (0.9, 0.3).
 IMAGES = np.array([[3.0, 4.0], [0.0, 2.0], [0.6, 0.8]])
 TEXTS = np.array([[5.0, 0.0], [4.0, 3.0]])
 GAP = np.array([-0.5, 17 / 30])
@@ -98,8 +100,8 @@ def _shape_of_gap(function) -> None:
             raise
         raise Wrong(
             wrong.what,
-            "There are 3 images and 2 texts here: nothing is paired. Take each mean over its items (axis 0) "
-            "before you subtract.",
+            "There are 3 images and 2 texts here: nothing is paired. Take each mean over its items"
+            " (axis 0) before you subtract.",
         ) from None
     size = np.asarray(result)
     if size.dtype.kind in "iuf" and size.size == 1:
@@ -123,12 +125,14 @@ def _gap(function) -> None:
     if _close(gap, GAP_UNNORMALISED) or _close(gap, -GAP_UNNORMALISED):
         raise Wrong(
             "long vectors weigh more than short ones: the rows were not normalised",
-            "Retrieval compares directions, so the gap is one between unit rows. You have that function.",
+            "Retrieval compares directions, so the gap is one between unit rows. You have that"
+            " function.",
         )
     if _close(gap, GAP_OF_DIRECTIONS):
         raise Wrong(
             "the two means were scaled to length 1 before they were subtracted",
-            "Normalise the rows, not the means: how far a mean lies inside the sphere is part of the story.",
+            "Normalise the rows, not the means: how far a mean lies inside the sphere is part of"
+            " the story.",
         )
     if _close(gap / np.sqrt((gap**2).sum()), GAP / np.sqrt((GAP**2).sum())):
         raise Wrong(
@@ -140,7 +144,8 @@ def _gap(function) -> None:
     )
 
 
-# Row 0 is (3, 4, 12) / 13, row 1 is (0.6, 0, 0.8): after truncation to 2 they are (0.6, 0.8) and (1, 0).
+# Row 0 is (3, 4, 12) / 13, row 1 is (0.6, 0, 0.8): after truncation to 2 they are (0.6, 0.8) and
+# (1, 0).
 LONG = np.array([[3 / 13, 4 / 13, 12 / 13], [0.6, 0.0, 0.8]])
 SHORT = np.array([[0.6, 0.8], [1.0, 0.0]])
 LAST = np.array([[0.1**0.5, 0.9**0.5], [0.0, 1.0]])  # (4, 12) and (0, 0.8), scaled to length 1
@@ -170,9 +175,10 @@ def _truncated(function) -> None:
         return
     if _close(rows, LONG[:, :2]):
         raise Wrong(
-            f"the rows have lengths {np.round(np.sqrt((rows**2).sum(axis=1)), 3).tolist()} instead of 1",
-            "Cutting shortens a vector, each by another amount, so a dot product is no cosine any more. "
-            "Normalise again after the cut.",
+            f"the rows have lengths {np.round(np.sqrt((rows**2).sum(axis=1)), 3).tolist()} instead"
+            " of 1",
+            "Cutting shortens a vector, each by another amount, so a dot product is no cosine any"
+            " more. Normalise again after the cut.",
         )
     if _close(rows, LAST) or _close(rows, LONG[:, 1:]):
         raise Wrong(
@@ -193,8 +199,9 @@ def _nothing_to_cut(function) -> None:
         )
 
 
-# alpha - beta + gamma = (1.4, 0.6, -0.2). Cosines with it: solar 0.93, lunar 0.80, astral 0.49, vast 0.19,
-# tidal -0.89; alpha itself 0.96, gamma 0.44, beta -0.13. "vast" is seven times as long as the others.
+# alpha - beta + gamma = (1.4, 0.6, -0.2). Cosines with it: solar 0.93, lunar 0.80, astral 0.49,
+# vast 0.19, tidal -0.89; alpha itself 0.96, gamma 0.44, beta -0.13. "vast" is seven times as long
+# as the others.
 NAMES = ["alpha", "beta", "gamma", "solar", "lunar", "astral", "tidal", "vast"]
 VECTORS = np.array(
     [
@@ -233,7 +240,10 @@ WRONG_ORDERS = {
     ),
     ("solar", "lunar", "astral", "tidal", "vast"): (
         "'vast' comes last because its vector is long, although it points better than 'tidal'",
-        "That is a distance between vectors of different lengths. For cosines the candidates need length 1.",
+        (
+            "That is a distance between vectors of different lengths. For cosines the candidates"
+            " need length 1."
+        ),
     ),
 }
 
@@ -249,8 +259,8 @@ def _list_of_names(function) -> None:
         inside = [name for name in found if name in ("alpha", "beta", "gamma")]
         raise Wrong(
             f"the answer contains its own question: {', '.join(inside)}",
-            "The target lies close to its ingredients, so they win. Leave a, b and c out, and see that k "
-            "names remain.",
+            "The target lies close to its ingredients, so they win. Leave a, b and c out, and see"
+            " that k names remain.",
         )
     if len(found) != 3 or len(set(found)) != 3:
         raise Wrong(
@@ -287,30 +297,46 @@ def _other_inputs(function) -> None:
 EXERCISES = (
     Exercise(
         name="space.normalise",
-        statement="Return the rows of x (n, d) divided by their Euclidean length; ValueError for a zero row.",
+        statement=(
+            "Return the rows of x (n, d) divided by their Euclidean length; ValueError for a zero"
+            " row."
+        ),
         stages=(_shape_of_normalise, _unit_rows, _zero_row),
         hints=(
             "Length of a row: square the entries, add them up along the row, take the root.",
-            "The lengths have shape (n,). To divide rows by them they need a second axis of size 1.",
+            (
+                "The lengths have shape (n,). To divide rows by them they need a second axis of"
+                " size 1."
+            ),
             "Look at the lengths before dividing: if any is zero, raise.",
         ),
-        insight="On the unit sphere a dot product is a cosine, and ranking by it is ranking by distance.",
+        insight=(
+            "On the unit sphere a dot product is a cosine, and ranking by it is ranking by"
+            " distance."
+        ),
     ),
     Exercise(
         name="space.modality_gap",
-        statement="Return the vector from the mean of the texts' unit rows to the mean of the images' unit "
-        "rows: images (n, d) and texts (m, d) in, (d,) out.",
+        statement=(
+            "Return the vector from the mean of the texts' unit rows to the mean of the images'"
+            " unit rows: images (n, d) and texts (m, d) in, (d,) out."
+        ),
         stages=(_shape_of_gap, _gap),
         hints=(
             "Three steps: normalise the rows of both, take both means, subtract.",
             "The mean is over items, so it has d entries; n and m may differ.",
             "Images minus texts. Do not normalise anything after the means.",
         ),
-        insight="Its length is the width of the gap: 0 if the two clouds share a centre, at most 2.",
+        insight=(
+            "Its length is the width of the gap: 0 if the two clouds share a centre, at most 2."
+        ),
     ),
     Exercise(
         name="space.truncate",
-        statement="Return the first dim coordinates of every row of x (n, d), scaled to length 1: (n, dim).",
+        statement=(
+            "Return the first dim coordinates of every row of x (n, d), scaled to length 1: (n,"
+            " dim)."
+        ),
         stages=(_shape_of_truncate, _truncated, _nothing_to_cut),
         hints=(
             "Two steps: cut, then repair what the cut broke.",
@@ -321,8 +347,11 @@ EXERCISES = (
     ),
     Exercise(
         name="space.analogy",
-        statement="Return the k names whose vectors have the highest cosine with v[a] - v[b] + v[c], best "
-        "first, never a, b or c: vectors (n, d), names (n), three names and k in, a list of k names out.",
+        statement=(
+            "Return the k names whose vectors have the highest cosine with v[a] - v[b] + v[c], best"
+            " first, never a, b or c: vectors (n, d), names (n), three names and k in, a list of k"
+            " names out."
+        ),
         stages=(_list_of_names, _nearest_names, _other_inputs),
         hints=(
             "Find the three rows by name, then build the target vector.",

@@ -1,6 +1,6 @@
-"""Exercises of notebook 02: reciprocal rank, average precision, discounted gain, the chance of a hit."""
-
-from __future__ import annotations
+"""Exercises of notebook 02: reciprocal rank, average precision, discounted gain, the chance of a
+hit.
+"""
 
 import numpy as np
 
@@ -12,7 +12,9 @@ def _close(a, b) -> bool:
 
 
 def _expect(function, given: tuple, right: float, hint: str, wrong: dict | None = None) -> None:
-    """One number is right; of the wrong ones, those in `wrong` are told `(what, hint)`, others `hint`."""
+    """One number is right; of the wrong ones, those in `wrong` are told `(what, hint)`, others
+    `hint`.
+    """
     value = as_number(call(function, *given), meaning="one number")
     if _close(value, right):
         return
@@ -74,7 +76,8 @@ def _whichever_comes_first(function) -> None:
     _expect(function, ([5, 6, 1], {1}), 1 / 3, "The last rank counts too.")
 
 
-# ---- metrics.average_precision: R = 3, found at ranks 2 and 5; R = 1, found at rank 2; R = 2, none found.
+# ---- metrics.average_precision: R = 3, found at ranks 2 and 5; R = 1, found at rank 2; R = 2, none
+# found.
 
 LISTS = np.array([[7, 2, 9, 0, 4], [5, 1, 3, -1, -1], [6, 8, -1, -1, -1]])
 TARGETS = np.array([[2, 4, 8], [1, -1, -1], [0, 3, -1]])
@@ -82,7 +85,10 @@ AP = np.array([(1 / 2 + 2 / 5) / 3, 1 / 2, 0])
 WRONG_AP = (
     (
         [0.3, (1 / 2 + 2 / 4 + 3 / 5) / 1, (1 / 3 + 2 / 4 + 3 / 5) / 2],
-        "-1 is taken for an item: where both tables are padded, nothing meets nothing and counts as found",
+        (
+            "-1 is taken for an item: where both tables are padded, nothing meets nothing and"
+            " counts as found"
+        ),
         "Padding is not an id. Take it out of one side before you compare.",
     ),
     (
@@ -142,21 +148,28 @@ def _short_list(function) -> None:
     hint = "The sum is 1, the precision at rank 1. Divide it by R."
     cut = (
         "with a list of 2 and R = 3 the sum is divided by 2",
-        "That is the definition with min(R, k). Here it is R, although the list cannot hold R items.",
+        (
+            "That is the definition with min(R, k). Here it is R, although the list cannot hold R"
+            " items."
+        ),
     )
     _expect(function, (np.array([[2, 9]]), np.array([[2, 4, 8]])), 1 / 3, hint, {1 / 2: cut})
     hint = "Item 0 is an item like any other: only -1 is padding."
     _expect(function, (np.array([[0, 9]]), np.array([[0, 4]])), 1 / 2, hint)
 
 
-# ---- metrics.ndcg: grades 1, 2, 0, 3 in this order, of a query that has 1, 2 and 3. All gains 2^g - 1.
+# ---- metrics.ndcg: grades 1, 2, 0, 3 in this order, of a query that has 1, 2 and 3. All gains 2^g
+# - 1.
 
 LIST_GRADES, ALL_GRADES = [1, 2, 0, 3], [1, 2, 3]
 NDCG = 0.6289426  # (1 + 3/log2(3) + 7/log2(5)) / (7 + 3/log2(3) + 1/2)
 WRONG_NDCG = {
     0.7463238: (
         "the gain is linear: 3, 2, 1 instead of 7, 3, 1",
-        "The gain of grade g is 2^g - 1. With only one grade in use the two agree, so such a test is blind.",
+        (
+            "The gain of grade g is 2^g - 1. With only one grade in use the two agree, so such a"
+            " test is blind."
+        ),
     ),
     0.4811321: (
         "the gain is divided by the rank",
@@ -227,7 +240,10 @@ WRONG_CHANCE = {
     ),
     0.64: (
         "it returns 0.64: the items were drawn with replacement",
-        "A list holds no item twice. After a wrong first item 4 items are left, 2 of them relevant.",
+        (
+            "A list holds no item twice. After a wrong first item 4 items are left, 2 of them"
+            " relevant."
+        ),
     ),
     0.3: ("it returns 3/10, the chance of no hit", "You are one subtraction away."),
     0.1: (
@@ -250,7 +266,10 @@ def _two_draws(function) -> None:
 
 
 def _certain(function) -> None:
-    hint = "Two items are wrong, so a list of 3 is a hit for certain: in no way can 3 be chosen from 2."
+    hint = (
+        "Two items are wrong, so a list of 3 is a hit for certain: in no way can 3 be chosen"
+        " from 2."
+    )
     _expect(function, (5, 3, 3), 1, hint)
     _expect(
         function, (5, 3, 2), 0.9, "A list of 2 may hold just the two wrong items: 1 of 10 pairs."
@@ -259,7 +278,10 @@ def _certain(function) -> None:
 
 
 def _large(function) -> None:
-    hint = "Factorials of 25,000 fit into no float. Whole numbers do, and so does a product of k fractions."
+    hint = (
+        "Factorials of 25,000 fit into no float. Whole numbers do, and so does a product of k"
+        " fractions."
+    )
     try:
         _expect(function, (25_000, 5, 10), 0.0019985604, hint)
     except Wrong as wrong:
@@ -269,35 +291,51 @@ def _large(function) -> None:
 EXERCISES = (
     Exercise(
         name="metrics.reciprocal_rank",
-        statement="Return one over the rank of the first relevant item, 0 if there is none: a list of ids, "
-        "best first, and a set of relevant ids in, one number out.",
+        statement=(
+            "Return one over the rank of the first relevant item, 0 if there is none: a list of"
+            " ids, best first, and a set of relevant ids in, one number out."
+        ),
         stages=(_number_of_a_ranking, _first_rank, _nothing_found, _whichever_comes_first),
         hints=(
             "Walk along the ranking from the top and count the steps.",
             "The first step is rank 1. At the first relevant item you know the answer.",
             "If you reach the end, the answer is 0.",
         ),
-        insight="It reads the top of the list and nothing else: of five right answers, four are ignored.",
+        insight=(
+            "It reads the top of the list and nothing else: of five right answers, four are"
+            " ignored."
+        ),
     ),
     Exercise(
         name="metrics.average_precision",
-        statement="Return the average precision over R of every query: ranked_ids (n, depth), best first, "
-        "and relevant_ids (n, m), at least one a query, both filled up with -1, in; (n,) out.",
+        statement=(
+            "Return the average precision over R of every query: ranked_ids (n, depth), best first,"
+            " and relevant_ids (n, m), at least one a query, both filled up with -1, in; (n,) out."
+        ),
         stages=(_one_value_per_query, _precisions_at_hits, _short_list),
         hints=(
-            "First a table of True and False, (n, depth): is the item at this rank relevant to this query?",
+            (
+                "First a table of True and False, (n, depth): is the item at this rank relevant to"
+                " this query?"
+            ),
             "A running count along each row, divided by the rank, is the precision at every rank.",
-            "Keep it where an item is relevant, add up each row, divide by R of that row. Mind -1 twice: in "
-            "the comparison and in R.",
+            (
+                "Keep it where an item is relevant, add up each row, divide by R of that row. Mind"
+                " -1 twice: in the comparison and in R."
+            ),
         ),
-        insight="With R = 1 it is the reciprocal rank. With more, every relevant item pulls, the early ones "
-        "harder.",
+        insight=(
+            "With R = 1 it is the reciprocal rank. With more, every relevant item pulls, the early"
+            " ones harder."
+        ),
     ),
     Exercise(
         name="metrics.ndcg",
-        statement="Return nDCG at k with the gain 2^g - 1: the grades of the list in its order (0 is "
-        "irrelevant), all grades of the query in any order, and k in, one number out; 0 for a query "
-        "without relevant items.",
+        statement=(
+            "Return nDCG at k with the gain 2^g - 1: the grades of the list in its order (0 is"
+            " irrelevant), all grades of the query in any order, and k in, one number out; 0 for a"
+            " query without relevant items."
+        ),
         stages=(
             _number_of_a_list,
             _irrelevant_gains_nothing,
@@ -306,21 +344,37 @@ EXERCISES = (
             _cut_at_k,
         ),
         hints=(
-            "Try two lists whose value you know: one has nothing relevant, one has missed most of it.",
-            "There are two mistakes. One is in the gain, one is in where the ideal list comes from.",
-            "The ideal: all grades of the query, highest first, at most k of them, with the same gain and "
-            "discount.",
+            (
+                "Try two lists whose value you know: one has nothing relevant, one has missed most"
+                " of it."
+            ),
+            (
+                "There are two mistakes. One is in the gain, one is in where the ideal list comes"
+                " from."
+            ),
+            (
+                "The ideal: all grades of the query, highest first, at most k of them, with the"
+                " same gain and discount."
+            ),
         ),
-        insight="Both mistakes flatter. A list in the best order gets 1 from this code, whatever it missed.",
+        insight=(
+            "Both mistakes flatter. A list in the best order gets 1 from this code, whatever it"
+            " missed."
+        ),
     ),
     Exercise(
         name="metrics.chance",
-        statement="Return the probability that a random order has at least one of the R relevant items among "
-        "its first k: n_items, n_relevant and k in, one number out.",
+        statement=(
+            "Return the probability that a random order has at least one of the R relevant items"
+            " among its first k: n_items, n_relevant and k in, one number out."
+        ),
         stages=(_one_draw, _two_draws, _certain, _large),
         hints=(
             "The opposite is easier: all k places hold wrong items.",
-            "How many ways are there to choose k of all items, and how many to choose k of the wrong ones?",
+            (
+                "How many ways are there to choose k of all items, and how many to choose k of the"
+                " wrong ones?"
+            ),
             "One minus the ratio of the two counts.",
         ),
         insight="This is the chance column: averaged over queries, each with its own R.",

@@ -1,6 +1,6 @@
-"""Exercises of notebook 03: ties, a paired test, captions that are not five, McNemar's exact test."""
-
-from __future__ import annotations
+"""Exercises of notebook 03: ties, a paired test, captions that are not five, McNemar's exact
+test.
+"""
 
 import numpy as np
 
@@ -17,7 +17,8 @@ def _share(function, *given, meaning: str) -> float:
     if value > 1 + 1e-9:
         raise Wrong(
             f"it returns {value:.6g}, which is above 1",
-            "A share is asked for: divide by the number of queries, and leave percent to the report.",
+            "A share is asked for: divide by the number of queries, and leave percent to the"
+            " report.",
         )
     return value
 
@@ -37,8 +38,8 @@ def _compare(value: float, right: float, wrong: dict[float, tuple[str, str]], hi
     raise Wrong(f"it returns {value:.6g}, expected {right:.6g}", hint)
 
 
-# ---- traps.pessimistic_r1: of seven queries three are clean hits, one a clean miss, and three are tied, two
-# with a wrong item later on file and one with an earlier one.
+# ---- traps.pessimistic_r1: of seven queries three are clean hits, one a clean miss, and three are
+# tied, two with a wrong item later on file and one with an earlier one.
 
 SCORES = np.array(
     [
@@ -71,7 +72,10 @@ WRONG_R1 = {
     ),
     0.0: (
         "no query is a hit",
-        "The right item is >= itself: take it out of the count. And `correct`, not the row number, names it.",
+        (
+            "The right item is >= itself: take it out of the count. And `correct`, not the row"
+            " number, names it."
+        ),
     ),
     3 / 4: (
         "it divides by the number of items",
@@ -113,16 +117,18 @@ def _r1_of_nan(function) -> None:
             broken,
             CORRECT,
             case=case,
-            hint="NaN compares as False with everything, so it can be a hit or a miss by the direction of "
-            "your sign. Raise a ValueError before you compare.",
+            hint=(
+                "NaN compares as False with everything, so it can be a hit or a miss by the"
+                " direction of your sign. Raise a ValueError before you compare."
+            ),
         )
     masked = np.where(SCORES == 0.0, -np.inf, SCORES)  # two wrong items
     value = _share(function, masked, CORRECT, meaning="one number")
     _compare(value, 3 / 7, {}, "Minus infinity is a score, below all others.")
 
 
-# ---- traps.sign_flip: differences 2, 0, 2, -1, 4, 0 with sum 7. The flipped sums, in the order of the rows:
-# 7, 9, -9, -7, 3, -1, 5, -1, -3, -5, 1, 7.
+# ---- traps.sign_flip: differences 2, 0, 2, -1, 4, 0 with sum 7. The flipped sums, in the order of
+# the rows: 7, 9, -9, -7, 3, -1, 5, -1, -3, -5, 1, 7.
 
 A = np.array([3.0, 1.0, 4.0, 2.0, 5.0, 2.0])
 B = np.array([1.0, 1.0, 2.0, 3.0, 1.0, 2.0])
@@ -131,7 +137,10 @@ SIGNS = np.array([[1 if sign == "+" else -1 for sign in flip] for flip in FLIPS.
 WRONG_P = {
     5 / 12: (
         "5 of 12 flips, and nothing else, are counted",
-        "The data are one more reordering of themselves: 1 is added to the count and to the number of flips.",
+        (
+            "The data are one more reordering of themselves: 1 is added to the count and to the"
+            " number of flips."
+        ),
     ),
     4 / 13: (
         "flips to the other side, -9 and -7, are not counted",
@@ -148,7 +157,10 @@ WRONG_P = {
 
 
 def _p_value(function) -> None:
-    hint = "By hand: a - b is (2, 0, 2, -1, 4, 0). Multiply by each row of signs, add up, compare with 7."
+    hint = (
+        "By hand: a - b is (2, 0, 2, -1, 4, 0). Multiply by each row of signs, add up, compare"
+        " with 7."
+    )
     _compare(_p(function, A, B, SIGNS), 6 / 13, WRONG_P, hint)
 
 
@@ -196,8 +208,10 @@ def _own_number(function) -> None:
     wrong = {
         0.0: (
             "no image finds a caption of its own",
-            "Is caption i taken for the answer to image i? There are 20 captions and 4 images: look up whose "
-            "the best caption is.",
+            (
+                "Is caption i taken for the answer to image i? There are 20 captions and 4 images:"
+                " look up whose the best caption is."
+            ),
         ),
         1 / 4: (
             "only one image in four finds its own",
@@ -219,7 +233,10 @@ def _own_ragged(function) -> None:
     wrong = {
         2 / 4: (
             "image 1 is a miss although its best caption, number 4, is its own",
-            "Image 0 has four captions here and image 1 has six. Where is it written that there are five?",
+            (
+                "Image 0 has four captions here and image 1 has six. Where is it written that there"
+                " are five?"
+            ),
         )
     }
     _compare(value, 3 / 4, wrong, "Whose a caption is, only `owner` knows.")
@@ -263,7 +280,10 @@ WRONG_MCNEMAR = {
     ),
     22 / 1024: (
         "all ten queries are tossed for",
-        "Where both systems are right, or both wrong, nothing can be learnt: those queries drop out.",
+        (
+            "Where both systems are right, or both wrong, nothing can be learnt: those queries drop"
+            " out."
+        ),
     ),
     1.0: (
         "5 wins against 1 are no evidence at all?",
@@ -273,7 +293,10 @@ WRONG_MCNEMAR = {
 
 
 def _mcnemar_value(function) -> None:
-    hint = "Six queries differ, 5 to 1. Of the 64 ways six coins can fall, 1 + 6 have at most one head."
+    hint = (
+        "Six queries differ, 5 to 1. Of the 64 ways six coins can fall, 1 + 6 have at most one"
+        " head."
+    )
     _compare(_p(function, WINS, LOSSES), 14 / 64, WRONG_MCNEMAR, hint)
 
 
@@ -282,7 +305,10 @@ def _mcnemar_even(function) -> None:
     a, b = np.array([1, 1, 0, 0, 1]), np.array([0, 0, 1, 1, 1])
     _compare(_p(function, a, b), 1.0, {22 / 16: ("it returns 22/16, above 1", hint)}, hint)
     a = np.arange(100) < 42
-    hint = "42 wins against 58: 2 to the 100 does not fit into 64 bits. Python's whole numbers have no end."
+    hint = (
+        "42 wins against 58: 2 to the 100 does not fit into 64 bits. Python's whole numbers have no"
+        " end."
+    )
     _compare(_p(function, a.astype(int), 1 - a), MCNEMAR_100, {}, hint)
 
 
@@ -294,33 +320,52 @@ def _mcnemar_same(function) -> None:
 EXERCISES = (
     Exercise(
         name="traps.pessimistic_r1",
-        statement="Return R@1 when ties count against the model: scores (n, m) and the position of each "
-        "query's right item, (n,), in; the share of queries whose right item scores above all others out. "
-        "ValueError if a score is NaN.",
+        statement=(
+            "Return R@1 when ties count against the model: scores (n, m) and the position of each"
+            " query's right item, (n,), in; the share of queries whose right item scores above all"
+            " others out. ValueError if a score is NaN."
+        ),
         stages=(_r1_number, _r1_value, _r1_of_collapse, _r1_of_nan),
         hints=(
             "First get the score of each query's right item, one number per row.",
-            "Count, per row, the scores that are at least as high. The right item is always one of them.",
+            (
+                "Count, per row, the scores that are at least as high. The right item is always one"
+                " of them."
+            ),
             "A hit is a row where that count is 1. And refuse NaN before any comparison.",
         ),
-        insight="Whatever order an index puts equal scores in, it cannot do worse than this number.",
+        insight=(
+            "Whatever order an index puts equal scores in, it cannot do worse than this number."
+        ),
     ),
     Exercise(
         name="traps.sign_flip",
-        statement="Return the two-sided p-value of the difference between a (n,) and b (n,), given the flips "
-        "to try, signs (m, n) of +1 and -1: p = (number of flips at least as extreme + 1) / (m + 1).",
+        statement=(
+            "Return the two-sided p-value of the difference between a (n,) and b (n,), given the"
+            " flips to try, signs (m, n) of +1 and -1: p = (number of flips at least as extreme +"
+            " 1) / (m + 1)."
+        ),
         stages=(_p_value, _p_symmetric, _p_of_nothing),
         hints=(
             "The unit is the difference of the two systems on one query: a - b.",
             "Each row of signs gives one sum of flipped differences. That is one matrix product.",
-            "Compare absolute sums with the absolute observed sum, at least as large; then the two +1.",
+            (
+                "Compare absolute sums with the absolute observed sum, at least as large; then the"
+                " two +1."
+            ),
         ),
-        insight="The smallest p you can report is 1 / (m + 1): more flips buy resolution, never certainty.",
+        insight=(
+            "The smallest p you can report is 1 / (m + 1): more flips buy resolution, never"
+            " certainty."
+        ),
     ),
     Exercise(
         name="traps.own_caption",
-        statement="Return the share of images whose best-scored caption is one of their own: scores "
-        "(n_images, n_captions) and owner (n_captions,), the image of each caption, in; one number out.",
+        statement=(
+            "Return the share of images whose best-scored caption is one of their own: scores"
+            " (n_images, n_captions) and owner (n_captions,), the image of each caption, in; one"
+            " number out."
+        ),
         stages=(_own_number, _own_ragged, _own_shuffled),
         hints=(
             "Find the best caption of each image: a position among all captions.",
@@ -331,16 +376,23 @@ EXERCISES = (
     ),
     Exercise(
         name="traps.mcnemar",
-        statement="Return McNemar's exact two-sided p-value for the hits, 0 or 1, of two systems on the same "
-        "queries: a (n,) and b (n,) in, p = min(1, 2 P[X <= the smaller count]) out, where X is the number "
-        "of heads of as many fair coins as there are queries on which exactly one system is right; 1 if "
-        "there is no such query.",
+        statement=(
+            "Return McNemar's exact two-sided p-value for the hits, 0 or 1, of two systems on the"
+            " same queries: a (n,) and b (n,) in, p = min(1, 2 P[X <= the smaller count]) out,"
+            " where X is the number of heads of as many fair coins as there are queries on which"
+            " exactly one system is right; 1 if there is no such query."
+        ),
         stages=(_mcnemar_value, _mcnemar_even, _mcnemar_same),
         hints=(
             "Two counts are all you need: queries only a gets right, queries only b gets right.",
             "Of n coins, the ways to see exactly i heads are the binomial coefficient of n over i.",
-            "Add the ways from 0 to the smaller count, double, divide by 2 to the n, and stop at 1.",
+            (
+                "Add the ways from 0 to the smaller count, double, divide by 2 to the n, and stop"
+                " at 1."
+            ),
         ),
-        insight="The ten queries were six: what both systems get right or wrong carries no evidence.",
+        insight=(
+            "The ten queries were six: what both systems get right or wrong carries no evidence."
+        ),
     ),
 )

@@ -1,14 +1,13 @@
 """Exercises of notebook 04 on a matrix of logits: the symmetric loss, and its gradient."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 
 from lib.course.engine import Exercise, Wrong, as_array, as_number, call
 
-# exp of the logits. Rows sum to 12, 4, 4 and columns to 9, 6, 5, so that each softmax is a fraction on paper.
+# exp of the logits. Rows sum to 12, 4, 4 and columns to 9, 6, 5, so that each softmax is a fraction
+# on paper.
 WEIGHTS = np.array([[6.0, 3.0, 3.0], [1.0, 2.0, 1.0], [2.0, 1.0, 1.0]])
 LOGITS = np.log(WEIGHTS)
 BY_ROW = (math.log(2) + math.log(2) + math.log(4)) / 3
@@ -91,8 +90,8 @@ def _symmetric(function) -> None:
     )
     raise Wrong(
         f"it returns {value:.4f}; by hand it is {SYMMETRIC:.4f}",
-        "With exp(logits) = [[6, 3, 3], [1, 2, 1], [2, 1, 1]] the rows give probabilities 1/2, 1/2, 1/4 to "
-        "the right cell and the columns 2/3, 1/3, 1/5.",
+        "With exp(logits) = [[6, 3, 3], [1, 2, 1], [2, 1, 1]] the rows give probabilities 1/2, 1/2,"
+        " 1/4 to the right cell and the columns 2/3, 1/3, 1/5.",
     )
 
 
@@ -102,21 +101,25 @@ def _large_logits(function) -> None:
         if not close(value, SYMMETRIC):
             found = f"{value:.4f}" if np.isfinite(value) else "not finite"
             raise Wrong(
-                f"with {shift:+.0f} added to every logit the loss is {found}, and it should not change",
-                "The exponential left the range of floats. What cancels may be taken away before it.",
+                f"with {shift:+.0f} added to every logit the loss is {found}, and it should not"
+                " change",
+                "The exponential left the range of floats. What cancels may be taken away"
+                " before it.",
             )
     result = quiet(function, np.where(np.eye(3), -1000.0, 0.0))
     value = as_number(result, meaning="the loss", finite=False)
     if not close(value, 1000 + math.log(2)):
         raise Wrong(
             f"where every right logit is 1000 below the others it is {value:.4g}, expected 1000.7",
-            "A probability that underflows to 0 has no logarithm. Stay with logarithms all the way.",
+            "A probability that underflows to 0 has no logarithm. Stay with logarithms all the"
+            " way.",
         )
     value = as_number(quiet(function, UNEVEN), meaning="the loss", finite=False)
     if not close(value, (math.log(2) + 1000) / 2):
         raise Wrong(
             f"where one row lies 2000 below the other it is {value:.4g}, expected 500.3",
-            "Each row has its own largest logit: beside that of the whole matrix a low row underflows to 0.",
+            "Each row has its own largest logit: beside that of the whole matrix a low row"
+            " underflows to 0.",
         )
 
 
@@ -156,9 +159,10 @@ def _gradient(function) -> None:
             "The loss is a mean over 3 rows and over 2 directions.",
         )
     raise Wrong(
-        f"row 0 is {np.round(found[0], 4).tolist()}; by hand it is {np.round(right[0], 4).tolist()}",
-        "Softmax of row 0: 1/2, 1/4, 1/4. Column softmax of the same cells: 2/3, 1/2, 3/5. Take the target "
-        "away and divide.",
+        f"row 0 is {np.round(found[0], 4).tolist()}; by hand it is"
+        f" {np.round(right[0], 4).tolist()}",
+        "Softmax of row 0: 1/2, 1/4, 1/4. Column softmax of the same cells: 2/3, 1/2, 3/5. Take the"
+        " target away and divide.",
     )
 
 
@@ -174,33 +178,45 @@ def _gradient_of_large_logits(function) -> None:
     if not close(found, np.array([[-1, 3], [1, -3]]) / 8):
         raise Wrong(
             f"where one row lies 2000 below the other its gradients are {found[1].tolist()}",
-            "Each row has its own largest logit: beside that of the whole matrix a low row underflows to 0.",
+            "Each row has its own largest logit: beside that of the whole matrix a low row"
+            " underflows to 0.",
         )
 
 
 EXERCISES = (
     Exercise(
         name="infonce.symmetric",
-        statement="Return the symmetric InfoNCE loss, one number, of logits (B, B) with right pairs on the "
-        "diagonal: the mean of the row-wise and the column-wise cross-entropy.",
+        statement=(
+            "Return the symmetric InfoNCE loss, one number, of logits (B, B) with right pairs on"
+            " the diagonal: the mean of the row-wise and the column-wise cross-entropy."
+        ),
         stages=(_equal_logits, _symmetric, _large_logits),
         hints=(
             "A row's loss is the log of the sum of its exponentials, minus the right logit.",
             "The other direction is the same function of the transposed matrix.",
-            "Take the largest logit of the row away before the exponential, and add it after the logarithm.",
+            (
+                "Take the largest logit of the row away before the exponential, and add it after"
+                " the logarithm."
+            ),
         ),
-        insight="At random it is log B, which is why losses of different batch sizes do not compare.",
+        insight=(
+            "At random it is log B, which is why losses of different batch sizes do not compare."
+        ),
     ),
     Exercise(
         name="infonce.gradient",
-        statement="Return the gradient (B, B) of the symmetric InfoNCE loss on its logits (B, B), "
-        "finite whatever the size of the logits.",
+        statement=(
+            "Return the gradient (B, B) of the symmetric InfoNCE loss on its logits (B, B), "
+            "finite whatever the size of the logits."
+        ),
         stages=(_shape_of_gradient, _gradient, _gradient_of_large_logits),
         hints=(
             "For one direction it is softmax minus target, divided by B.",
             "The second direction normalises each column instead of each row.",
             "Average the two. Each of them takes one identity matrix away.",
         ),
-        insight="It sums to 0: what pulls the right pairs together equals what pushes the others apart.",
+        insight=(
+            "It sums to 0: what pulls the right pairs together equals what pushes the others apart."
+        ),
     ),
 )

@@ -1,4 +1,6 @@
-"""Exercises of notebook 04 on batches: a well-known wrong loss put right, and a log-sum-exp in blocks."""
+"""Exercises of notebook 04 on batches: a well-known wrong loss put right, and a log-sum-exp in
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ def _length_free(function) -> None:
     if not close(plain, longer):
         raise Wrong(
             "longer vectors change the loss",
-            "Search compares directions, so train on them: every row needs length 1 before the product.",
+            "Search compares directions, so train on them: every row needs length 1 before the"
+            " product.",
         )
 
 
@@ -57,9 +60,10 @@ def _orthogonal(function) -> None:
         ],
     )
     raise Wrong(
-        f"for four orthogonal pairs, temperature 1 / log 3, it returns {value:.4f}, expected log 2 = 0.6931",
-        "The right weight is 3, the three others are 1 each: 3 / 6. Nobody else is right here, so the target "
-        "holds a single 1 per row: it comes from the ids, not from similarities.",
+        f"for four orthogonal pairs, temperature 1 / log 3, it returns {value:.4f}, expected log 2"
+        " = 0.6931",
+        "The right weight is 3, the three others are 1 each: 3 / 6. Nobody else is right here, so"
+        " the target holds a single 1 per row: it comes from the ids, not from similarities.",
     )
 
 
@@ -73,7 +77,8 @@ def _both_directions(function) -> None:
     if close(value, math.log(2)) or close(value, columns):
         raise Wrong("only one direction is in it", "Texts look for images and images for texts.")
     raise Wrong(
-        f"for texts (1, 0), (0, 1) and images (1, 0), (1, 0) it returns {value:.4f}, expected {SKEW:.4f}",
+        f"for texts (1, 0), (0, 1) and images (1, 0), (1, 0) it returns {value:.4f}, expected"
+        f" {SKEW:.4f}",
         "Rows give 1/2 and 1/2 to the right cell, columns 3/4 and 1/4.",
     )
 
@@ -113,8 +118,8 @@ def _several_right(function) -> None:
     raise Wrong(
         f"for three orthogonal pairs with ids 5, 5, 7 it returns {value:.4f}, expected "
         f"{(2 * shared + alone) / 3:.4f}",
-        "Row 0 has weights 3, 1, 1, and cells 0 and 1 are right: its loss is the mean of -log(3/5) and "
-        "-log(1/5).",
+        "Row 0 has weights 3, 1, 1, and cells 0 and 1 are right: its loss is the mean of -log(3/5)"
+        " and -log(1/5).",
     )
 
 
@@ -127,8 +132,8 @@ def _cold(function) -> None:
     if not close(value, (math.log(2) + 1000) / 2):
         raise Wrong(
             f"at a temperature of 0.001 the loss is {value:.4g}, expected 500.3",
-            "Logits reach 1000 there, and their exponentials infinity or 0. Take the largest logit of each "
-            "row away first, and stay with logarithms.",
+            "Logits reach 1000 there, and their exponentials infinity or 0. Take the largest logit"
+            " of each row away first, and stay with logarithms.",
         )
 
 
@@ -213,7 +218,8 @@ def _running_of_extremes(function) -> None:
     if not close(found, np.log([10.0, 80.0]) + 1000):
         raise Wrong(
             f"with logits around 0 and then around 1000 it returns {np.round(found, 1).tolist()}",
-            "The largest logit so far may rise with a block: bring what was summed up to the new one.",
+            "The largest logit so far may rise with a block: bring what was summed up to the new"
+            " one.",
         )
     masked, half = np.full((2, 3), -np.inf), np.array([[-np.inf], [0.0]]) + FIRST
     for blocks, sums, what in (
@@ -225,7 +231,8 @@ def _running_of_extremes(function) -> None:
         if not close(found, np.log(sums)):
             raise Wrong(
                 f"{what} gives {np.round(found, 3).tolist()}",
-                "Infinity minus infinity is no number. A row that has seen nothing yet needs a guard.",
+                "Infinity minus infinity is no number. A row that has seen nothing yet needs a"
+                " guard.",
             )
 
 
@@ -241,34 +248,53 @@ def _one_at_a_time(function) -> None:
     if blocks.most[0] > 2:
         raise Wrong(
             f"{blocks.most[0]} blocks are held at the same time",
-            "Then the memory is that of the whole matrix. Keep what summarises a block, not the block.",
+            "Then the memory is that of the whole matrix. Keep what summarises a block, not the"
+            " block.",
         )
 
 
 EXERCISES = (
     Exercise(
         name="infonce.tutorial",
-        statement="Return the symmetric loss, one number, of texts (B, d) and images (B, d) of any length, "
-        "where items with equal ids (B) are right for each other and pulled equally, at a temperature.",
+        statement=(
+            "Return the symmetric loss, one number, of texts (B, d) and images (B, d) of any"
+            " length, where items with equal ids (B) are right for each other and pulled equally,"
+            " at a temperature."
+        ),
         stages=(_length_free, _orthogonal, _both_directions, _several_right, _cold),
         hints=(
-            "Three things are wrong: lengths, the place of the temperature, and where targets come from.",
+            (
+                "Three things are wrong: lengths, the place of the temperature, and where targets"
+                " come from."
+            ),
             "Targets: 1 where the ids are equal, 0 elsewhere, each row divided by its sum.",
-            "The loss of a row is minus the sum of target times log softmax. For the other direction, "
-            "transpose the logits; the targets of the columns must sum to 1 as well.",
+            (
+                "The loss of a row is minus the sum of target times log softmax. For the other"
+                " direction, transpose the logits; the targets of the columns must sum to 1 as"
+                " well."
+            ),
         ),
-        insight="The target comes from what is known, never from the embeddings that are being trained.",
+        insight=(
+            "The target comes from what is known, never from the embeddings that are being trained."
+        ),
     ),
     Exercise(
         name="infonce.running",
-        statement="Return the log-sum-exp (B) of each row of a matrix whose columns arrive as an iterable of "
-        "blocks (B, m), with one block in memory at a time.",
+        statement=(
+            "Return the log-sum-exp (B) of each row of a matrix whose columns arrive as an iterable"
+            " of blocks (B, m), with one block in memory at a time."
+        ),
         stages=(_shape_of_running, _running, _running_of_extremes, _one_at_a_time),
         hints=(
-            "Carry one number per row, the log-sum-exp of everything seen, and start where nothing was seen.",
+            (
+                "Carry one number per row, the log-sum-exp of everything seen, and start where"
+                " nothing was seen."
+            ),
             "Two log-sum-exps merge into the log of the sum of their exponentials.",
-            "Write the merge as the larger one plus the log of (1 + exp of minus their distance); mind two "
-            "that are both minus infinity.",
+            (
+                "Write the merge as the larger one plus the log of (1 + exp of minus their"
+                " distance); mind two that are both minus infinity."
+            ),
         ),
         insight="This is all that block_size does in the forward pass, for rows and columns alike.",
     ),

@@ -1,7 +1,5 @@
 """Exercises of notebook 05: the hinge, the semi-hard band, a batch put right, the max of hinges."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +26,10 @@ RIGHT, WRONG = np.array([0.7, 0.5, 0.6, 0.7]), np.array([0.6, 0.45, 0.85, 0.4])
 HINGE_MISTAKES = {
     0.2625: (
         "it asks the wrong key to win: the loss grows with the cosine of the right key",
-        "With distances the right one comes first, with cosines the wrong one: a high cosine is good.",
+        (
+            "With distances the right one comes first, with cosines the wrong one: a high cosine is"
+            " good."
+        ),
     ),
     0.15: (
         "triplets that keep the margin are paid back: a cost is negative",
@@ -36,7 +37,10 @@ HINGE_MISTAKES = {
     ),
     0.7 / 3: (
         "it is the mean over the three triplets that cost something; there are four",
-        "That mean is the 'active' reduction, and it does not fall when a triplet is solved. Divide by all.",
+        (
+            "That mean is the 'active' reduction, and it does not fall when a triplet is solved."
+            " Divide by all."
+        ),
     ),
     0.7: ("it is the sum of the four costs", "Divide by the number of triplets."),
     0.0625: (
@@ -79,7 +83,8 @@ def _all_solved(function) -> None:
     if not np.isfinite(np.asarray(value, dtype=float)).all():
         raise Wrong(
             "when every triplet keeps the margin it returns NaN",
-            "You divide by the number of triplets that cost something, and there are none. Divide by all.",
+            "You divide by the number of triplets that cost something, and there are none. Divide"
+            " by all.",
         )
     _agree(function, (np.array([0.9, 0.8]), np.array([0.1, 0.2]), 0.5), 0.0, {})
     # The margin is kept to the digit, which costs nothing; a tie costs the margin.
@@ -134,7 +139,8 @@ BAND_MISTAKES = (
 
 
 CELLS = "One cell per pair of a query and a key: true where the key is a semi-hard negative."
-# Key 1 is exactly as high as the right key 0, key 2 exactly the margin below it, key 3 inside the band.
+# Key 1 is exactly as high as the right key 0, key 2 exactly the margin below it, key 3 inside the
+# band.
 EDGES = np.array([[0.5, 0.5, 0.25, 0.375], *np.diag([0.0, 1.0, 1.0, 1.0])[1:]])
 
 
@@ -148,15 +154,16 @@ def _band(function) -> None:
     if (found == ((right > SCORES) & (right - 0.2 < SCORES))).all():
         raise Wrong(
             "each cell is compared with the right score of its column",
-            "Row i is query i, so its right score must stay with the row. Give that vector a second axis.",
+            "Row i is query i, so its right score must stay with the row. Give that vector a second"
+            " axis.",
         )
     for mask, what, hint in BAND_MISTAKES:
         if (found == mask).all():
             raise Wrong(what, hint)
     i, j = np.argwhere(found != BAND)[0]
     raise Wrong(
-        f"query {i} against key {j} is {'' if found[i, j] else 'not '}marked: its cosine is {SCORES[i, j]}, "
-        f"that of the right key {SCORES[i, i]}, the margin 0.2",
+        f"query {i} against key {j} is {'' if found[i, j] else 'not '}marked: its cosine is"
+        f" {SCORES[i, j]}, that of the right key {SCORES[i, i]}, the margin 0.2",
         "Below the right cosine, but by less than the margin.",
     )
 
@@ -183,7 +190,8 @@ def _other_margin(function) -> None:
         )
 
 
-# Rows are queries. Costs at a margin of 0.2: 0.15 in row 0, 0.3 in row 1, none in row 2; six triplets.
+# Rows are queries. Costs at a margin of 0.2: 0.15 in row 0, 0.3 in row 1, none in row 2; six
+# triplets.
 BATCH = np.array([[0.8, 0.75, 0.1], [0.3, 0.5, 0.6], [0.2, 0.4, 0.7]])
 SIGN = (
     "the sign is still turned: what costs is a right key that wins",
@@ -191,11 +199,17 @@ SIGN = (
 )
 AXIS = (
     "each cell is compared with the right score of its column, not of its row",
-    "A vector lines up with the columns of a matrix. Query i is row i: its score needs a second axis.",
+    (
+        "A vector lines up with the columns of a matrix. Query i is row i: its score needs a second"
+        " axis."
+    ),
 )
 COUNTED = (
     "each query is also compared with its own key, which always costs the margin",
-    "The cells where key and query belong together are no triplets: leave them out of the sum and the count.",
+    (
+        "The cells where key and query belong together are no triplets: leave them out of the sum"
+        " and the count."
+    ),
 )
 DIVISOR = (
     "the sum is right, but it is divided by 9",
@@ -228,13 +242,16 @@ def _perfect_batch(function) -> None:
     _agree(function, (np.eye(4), 0.2), 0.0, {})
     said = (
         "a wrong key exactly as high as the right one costs nothing",
-        "Leave out the diagonal by its place, not by its value: each of these triplets costs the margin.",
+        (
+            "Leave out the diagonal by its place, not by its value: each of these triplets costs"
+            " the margin."
+        ),
     )
     _agree(function, (np.full((3, 3), 0.5), 0.2), 0.2, {0.0: said})
 
 
-# Items 0 and 2 are right for each other. By row the worst negative costs 0.1, 0.3, 0.1, 0; by column
-# 0, 0.4, 0, 0.2.
+# Items 0 and 2 are right for each other. By row the worst negative costs 0.1, 0.3, 0.1, 0; by
+# column 0, 0.4, 0, 0.2.
 PAIRS = np.array(
     [[0.6, 0.5, 0.7, 0.1], [0.2, 0.4, 0.3, 0.5], [0.65, 0.6, 0.7, 0.2], [-0.3, -0.2, -0.4, 0.5]]
 )
@@ -255,11 +272,17 @@ MAX_MISTAKES = {
     0.6: ("only the columns, keys as anchors, are counted", ONE_WAY),
     1.5: (
         "all violated negatives count",
-        "That is the sum of hinges, VSE of 2014. Only the worst negative of each row and column counts.",
+        (
+            "That is the sum of hinges, VSE of 2014. Only the worst negative of each row and column"
+            " counts."
+        ),
     ),
     1.8: (
         "keys that are also right are pushed away",
-        "`same` marks items 0 and 2 as right for each other: they are no negatives, however high they score.",
+        (
+            "`same` marks items 0 and 2 as right for each other: they are no negatives, however"
+            " high they score."
+        ),
     ),
     1.9: (
         "each item is its own negative, so that nothing costs less than the margin",
@@ -280,7 +303,10 @@ def _low_scores(function) -> None:
     low = np.array([[0.1, -0.5], [-0.6, 0.1]])
     said = (
         "where all wrong keys score below 0, an excluded cell counts as a negative with cosine 0",
-        "Multiplying by 0 does not take a cell out of a maximum. It must be lower than anything else there.",
+        (
+            "Multiplying by 0 does not take a cell out of a maximum. It must be lower than anything"
+            " else there."
+        ),
     )
     _agree(function, (low, np.eye(2, dtype=bool), 0.2), 0.0, {0.4: said})
     said = (
@@ -302,11 +328,16 @@ def _no_negatives(function) -> None:
 EXERCISES = (
     Exercise(
         name="triplet.hinge",
-        statement="Return the mean cost of n triplets: right (n,) and wrong (n,), the anchor's cosines with "
-        "its right and its wrong key, and the margin in, one number out.",
+        statement=(
+            "Return the mean cost of n triplets: right (n,) and wrong (n,), the anchor's cosines"
+            " with its right and its wrong key, and the margin in, one number out."
+        ),
         stages=(_hinge, _each_is_cut_off, _all_solved),
         hints=(
-            "One triplet costs what is missing to a lead of `margin`, and nothing if nothing is missing.",
+            (
+                "One triplet costs what is missing to a lead of `margin`, and nothing if nothing is"
+                " missing."
+            ),
             "What is missing: margin plus the wrong cosine minus the right one.",
             "Cut every cost off at 0, then average over all triplets, solved ones included.",
         ),
@@ -314,11 +345,17 @@ EXERCISES = (
     ),
     Exercise(
         name="triplet.semi_hard",
-        statement="Return booleans (B, B), true where key j is a semi-hard negative of query i: below the "
-        "cosine of the right key, the diagonal, by less than margin. Cosines (B, B) and margin in.",
+        statement=(
+            "Return booleans (B, B), true where key j is a semi-hard negative of query i: below the"
+            " cosine of the right key, the diagonal, by less than margin. Cosines (B, B) and"
+            " margin in."
+        ),
         stages=(_band, _other_margin),
         hints=(
-            "Two conditions joined by 'and': below the right cosine; above the right cosine less the margin.",
+            (
+                "Two conditions joined by 'and': below the right cosine; above the right cosine"
+                " less the margin."
+            ),
             "The right cosines are the diagonal, one per row, so they need shape (B, 1).",
             "With strict comparisons the diagonal leaves by itself.",
         ),
@@ -326,28 +363,49 @@ EXERCISES = (
     ),
     Exercise(
         name="triplet.batch",
-        statement="Return the mean hinge over the B (B - 1) triplets of a batch: cosines (B, B), query i in "
-        "row i with its right key on the diagonal, and the margin in, one number out.",
+        statement=(
+            "Return the mean hinge over the B (B - 1) triplets of a batch: cosines (B, B), query i"
+            " in row i with its right key on the diagonal, and the margin in, one number out."
+        ),
         stages=(_batch, _perfect_batch),
         hints=(
-            "Try it on a perfect batch: ones on the diagonal, zeros elsewhere. What should it cost?",
-            "Which right score does the cell in row 0, column 1 meet? Print the difference and look.",
+            (
+                "Try it on a perfect batch: ones on the diagonal, zeros elsewhere. What should it"
+                " cost?"
+            ),
+            (
+                "Which right score does the cell in row 0, column 1 meet? Print the difference and"
+                " look."
+            ),
             "The diagonal is no triplet: leave it out of the sum, and out of the count.",
         ),
-        insight="None of the three faults raises an error. A case worked by hand finds them in a minute.",
+        insight=(
+            "None of the three faults raises an error. A case worked by hand finds them in a"
+            " minute."
+        ),
     ),
     Exercise(
         name="triplet.max_of_hinges",
-        statement="Return the VSE++ loss: for each row and for each column the hinge of its worst negative, "
-        "all added up. Cosines (B, B), same (B, B), true where a pair is right, also on the diagonal, and "
-        "margin in, one number out.",
+        statement=(
+            "Return the VSE++ loss: for each row and for each column the hinge of its worst"
+            " negative, all added up. Cosines (B, B), same (B, B), true where a pair is right, also"
+            " on the diagonal, and margin in, one number out."
+        ),
         stages=(_max_of_hinges, _low_scores, _no_negatives),
         hints=(
-            "The hinge of the worst negative is the largest hinge, so a maximum along one axis does it.",
-            "What `same` marks must lose every maximum: put something there that is lower than any cosine.",
+            (
+                "The hinge of the worst negative is the largest hinge, so a maximum along one axis"
+                " does it."
+            ),
+            (
+                "What `same` marks must lose every maximum: put something there that is lower than"
+                " any cosine."
+            ),
             "Rows and columns share the diagonal but not the worst negative; do the transpose too.",
         ),
-        insight="A pair pushes two negatives at most. If one of them is right after all, half of the push "
-        "goes the wrong way, which is what `same` is for.",
+        insight=(
+            "A pair pushes two negatives at most. If one of them is right after all, half of the"
+            " push goes the wrong way, which is what `same` is for."
+        ),
     ),
 )

@@ -1,7 +1,5 @@
 """Exercises of notebook 06, first part: the ranking loss and its gradient."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 
@@ -22,8 +20,8 @@ def _number(function: Callable, given: tuple) -> float:
     if np.size(result) == 1 and not np.isfinite(np.asarray(result, dtype=float)).all():
         raise Wrong(
             "the loss is infinite or NaN",
-            "An exponential overflowed, or a logarithm met a 0. Softmax forgives a shift: take the largest "
-            "logit of each row away first.",
+            "An exponential overflowed, or a logarithm met a 0. Softmax forgives a shift: take the"
+            " largest logit of each row away first.",
         )
     return as_number(result, meaning="one number, the mean over the anchors")
 
@@ -31,7 +29,9 @@ def _number(function: Callable, given: tuple) -> float:
 def in_bits(
     function: Callable, given: tuple, bits: float, known: Mapping[float, tuple[str, str]], hint: str
 ) -> None:
-    """The right loss is so many bits; of the wrong ones, those in `known` (in bits too) are named."""
+    """The right loss is so many bits; of the wrong ones, those in `known` (in bits too) are
+    named.
+    """
     value = _number(function, given)
     if close(value, bits * BIT):
         return
@@ -43,16 +43,17 @@ def in_bits(
     )
 
 
-# ---- mnr.loss: with scale 10 log 2 a cosine that is 0.1 higher weighs twice as much. The weights of
-# the rows are 16 4 4 8, 16 4 4 8 and 8 8 8 8 of 32, so the right keys have 1/2, 1/8, 1/4: 1, 3 and 2 bits.
+# ---- mnr.loss: with scale 10 log 2 a cosine that is 0.1 higher weighs twice as much. The weights
+# of the rows are 16 4 4 8, 16 4 4 8 and 8 8 8 8 of 32, so the right keys have 1/2, 1/8, 1/4: 1, 3
+# and 2 bits.
 
 COSINES = np.array([[0.4, 0.2, 0.2, 0.3], [0.3, 0.1, 0.1, 0.2], [0.2, 0.2, 0.2, 0.2]])
 SCALE = 10 * BIT
 # At scale 2000 row 1 lies so low that the maximum of all cells in place of its own underflows.
 FAR_APART = np.array([[0.9, 0.5], [0.1, -0.3]])
 ON_PAPER = (
-    "Scale 10 log 2: each 0.1 doubles the weight. The right keys hold 1/2, 1/8 and 1/4 of their rows, that "
-    "is 1, 3 and 2 bits."
+    "Scale 10 log 2: each 0.1 doubles the weight. The right keys hold 1/2, 1/8 and 1/4 of their"
+    " rows, that is 1, 3 and 2 bits."
 )
 WRONG_LOSS = {
     6.0: (
@@ -138,7 +139,8 @@ def _forces(function) -> None:
         if not close(found, 1000.0 * np.array([[0.0, 0.0], [1.0, -1.0]])):
             raise Wrong(
                 f"at scale 2000 row 1 is {found[1].tolist()}, expected [1000, -1000]",
-                "An exponential overflowed: take the largest logit of each row away first; it cancels.",
+                "An exponential overflowed: take the largest logit of each row away first; it"
+                " cancels.",
             )
         return
     factors = {
@@ -149,7 +151,10 @@ def _forces(function) -> None:
         3: ("it is B times too large", "The loss is a mean over B anchors, so is its gradient."),
         1 / SCALE: (
             "it is the gradient on the logits",
-            "A cosine reaches the loss through scale x cosine: the chain rule brings the scale along.",
+            (
+                "A cosine reaches the loss through scale x cosine: the chain rule brings the scale"
+                " along."
+            ),
         ),
         3 / SCALE: (
             "it is share minus target and no more",
@@ -175,43 +180,58 @@ def _forces(function) -> None:
     if not np.allclose(found.sum(axis=1), 0, atol=1e-6):
         raise Wrong(
             f"the rows sum to {np.round(found.sum(axis=1), 3).tolist()}",
-            "In each row, what pulls the right key equals what pushes the others: shares over the keys of "
-            "the row, minus 1 at its own.",
+            "In each row, what pulls the right key equals what pushes the others: shares over the"
+            " keys of the row, minus 1 at its own.",
         )
     raise Wrong(
         f"row 0 is {np.round(found[0], 3).tolist()}, by hand {np.round(GRADIENT[0], 3).tolist()}",
-        "The shares of row 0 are 1/2, 1/8, 1/8, 1/4. Take the target away, divide by B, multiply by scale.",
+        "The shares of row 0 are 1/2, 1/8, 1/8, 1/4. Take the target away, divide by B, multiply by"
+        " scale.",
     )
 
 
 EXERCISES = (
     Exercise(
         name="mnr.loss",
-        statement="Return the multiple negatives ranking loss: cosines (B, M) with M >= B, the right key of "
-        "row i in column i, and a scale of any size in, one number out.",
+        statement=(
+            "Return the multiple negatives ranking loss: cosines (B, M) with M >= B, the right key"
+            " of row i in column i, and a scale of any size in, one number out."
+        ),
         stages=(_one_number, _shares, _does_not_overflow),
         hints=(
-            "Logits first: scale times cosine. Then, in each row, the share of the right key in the sum of "
-            "the exponentials.",
-            "Minus the logarithm of that share, averaged over the rows: the log of the sum of exponentials "
-            "minus the right logit.",
-            "For large scales: subtract the row's maximum inside the exponential and add it back outside "
-            "the logarithm.",
+            (
+                "Logits first: scale times cosine. Then, in each row, the share of the right key in"
+                " the sum of the exponentials."
+            ),
+            (
+                "Minus the logarithm of that share, averaged over the rows: the log of the sum of"
+                " exponentials minus the right logit."
+            ),
+            (
+                "For large scales: subtract the row's maximum inside the exponential and add it"
+                " back outside the logarithm."
+            ),
         ),
-        insight="With more keys than anchors nothing changes but the sum, which is all that hard negatives "
-        "are to this loss.",
+        insight=(
+            "With more keys than anchors nothing changes but the sum, which is all that hard"
+            " negatives are to this loss."
+        ),
     ),
     Exercise(
         name="mnr.gradient",
-        statement="Return the gradient of the loss on the cosines: cosines (B, M), the right key of row i in "
-        "column i, and a scale of any size in, (B, M) out.",
+        statement=(
+            "Return the gradient of the loss on the cosines: cosines (B, M), the right key of row i"
+            " in column i, and a scale of any size in, (B, M) out."
+        ),
         stages=(_shape_of_gradient, _forces),
         hints=(
             "On the logits it is softmax minus target, divided by the number of anchors.",
             "The target is 1 in column i of row i, also when there are more columns than rows.",
             "From logits to cosines: multiply by the scale.",
         ),
-        insight="Rows sum to 0, columns need not: nothing asks a key to balance its anchors. That is the "
-        "direction the loss leaves out.",
+        insight=(
+            "Rows sum to 0, columns need not: nothing asks a key to balance its anchors. That is"
+            " the direction the loss leaves out."
+        ),
     ),
 )

@@ -1,6 +1,6 @@
-"""Exercises of notebook 07: the bias as a prior, the gradient by cell, a loss put right, odds moved."""
-
-from __future__ import annotations
+"""Exercises of notebook 07: the bias as a prior, the gradient by cell, a loss put right, odds
+moved.
+"""
 
 import numpy as np
 
@@ -222,9 +222,10 @@ def _value_far_out(function) -> None:
         value = as_number(call(function, HUGE, EYE), meaning="the loss", finite=False)
     if not np.isfinite(value) or not is_same(value, 500.0):
         raise Wrong(
-            f"one right pair at a logit of -1000, the rest settled: the loss is {value:g}, it should be 500",
-            "The probability is 0 in floating point, or was kept away from 0 by a small number. Take the "
-            "logarithm on paper: log(1 + e to the x) has a form that cannot overflow.",
+            f"one right pair at a logit of -1000, the rest settled: the loss is {value:g}, it"
+            " should be 500",
+            "The probability is 0 in floating point, or was kept away from 0 by a small number."
+            " Take the logarithm on paper: log(1 + e to the x) has a form that cannot overflow.",
         )
 
 
@@ -286,59 +287,88 @@ def _certain(function) -> None:
     if not is_same(found, np.array([0.0, 1.0])):
         raise Wrong(
             f"probabilities 0 and 1 become {found.tolist()}",
-            "Who is certain stays certain. Odds of 1 are infinite: multiply the fraction out so that they "
-            "do not occur.",
+            "Who is certain stays certain. Odds of 1 are infinite: multiply the fraction out so"
+            " that they do not occur.",
         )
 
 
 EXERCISES = (
     Exercise(
         name="sigmoid.prior",
-        statement="Return the bias at which a model whose cosines are all 0 expects as many right pairs as "
-        "there are: n_keys keys, n_right of them right for each query.",
+        statement=(
+            "Return the bias at which a model whose cosines are all 0 expects as many right pairs"
+            " as there are: n_keys keys, n_right of them right for each query."
+        ),
         stages=(_prior, _other_priors),
         hints=(
-            "With all cosines 0 every logit is the bias, and its sigmoid is the probability of each pair.",
+            (
+                "With all cosines 0 every logit is the bias, and its sigmoid is the probability of"
+                " each pair."
+            ),
             "That probability should be n_right / n_keys. Which logit has that sigmoid?",
-            "The inverse of the sigmoid is the natural logarithm of the odds, right ones to wrong ones.",
+            (
+                "The inverse of the sigmoid is the natural logarithm of the odds, right ones to"
+                " wrong ones."
+            ),
         ),
-        insight="With one right key it is minus log(B - 1). Five captions a picture raise it by about log 5.",
+        insight=(
+            "With one right key it is minus log(B - 1). Five captions a picture raise it by about"
+            " log 5."
+        ),
     ),
     Exercise(
         name="sigmoid.gradient",
-        statement="Return dL/ds of the sigmoid loss, divided as SigLIP does: logits (n_queries, n_keys) and "
-        "positives, bool of that shape, in; (n_queries, n_keys) out.",
+        statement=(
+            "Return dL/ds of the sigmoid loss, divided as SigLIP does: logits (n_queries, n_keys)"
+            " and positives, bool of that shape, in; (n_queries, n_keys) out."
+        ),
         stages=(_gradient, _gradient_far_out),
         hints=(
             "No loop and no softmax: each cell by itself.",
             "The sigmoid of the logit, less 1 where the pair is right.",
-            "Divide by the number of queries. For huge logits, write the sigmoid so that its exponential "
-            "cannot become infinite.",
+            (
+                "Divide by the number of queries. For huge logits, write the sigmoid so that its"
+                " exponential cannot become infinite."
+            ),
         ),
         insight="Multiply it by the keys and the scale, and you have the gradient on the queries.",
     ),
     Exercise(
         name="sigmoid.loss",
-        statement="Return the sigmoid loss, divided as SigLIP does: logits (n_queries, n_keys) and "
-        "positives, bool of that shape, in; one number out.",
+        statement=(
+            "Return the sigmoid loss, divided as SigLIP does: logits (n_queries, n_keys) and "
+            "positives, bool of that shape, in; one number out."
+        ),
         stages=(_pushes, _value, _value_far_out),
         hints=(
             "Print z. Which two values should it have?",
             "The paper divides by the number of queries, not by the number of pairs.",
-            "Minus the logarithm of a sigmoid of x is the logarithm of 1 + e to the -x. numpy has a function "
-            "that adds in the logarithm.",
+            (
+                "Minus the logarithm of a sigmoid of x is the logarithm of 1 + e to the -x. numpy"
+                " has a function that adds in the logarithm."
+            ),
         ),
-        insight="The loss with labels of 0 falls too: while right pairs rise, and all others with them.",
+        insight=(
+            "The loss with labels of 0 falls too: while right pairs rise, and all others with them."
+        ),
     ),
     Exercise(
         name="sigmoid.in_gallery",
-        statement="Return the probabilities p (n,), learnt where one of batch_size keys is right, for a "
-        "gallery where one of gallery_size is; 0 and 1 stay what they are.",
+        statement=(
+            "Return the probabilities p (n,), learnt where one of batch_size keys is right, for a "
+            "gallery where one of gallery_size is; 0 and 1 stay what they are."
+        ),
         stages=(_moved, _moved_back, _certain),
         hints=(
-            "Bayes' rule: posterior odds are prior odds times what the pair itself says, and that stays.",
+            (
+                "Bayes' rule: posterior odds are prior odds times what the pair itself says, and"
+                " that stays."
+            ),
             "The prior odds are one to the number of all others, before and after.",
-            "Scale p / (1 - p) by (batch_size - 1) / (gallery_size - 1) and turn it back into a probability.",
+            (
+                "Scale p / (1 - p) by (batch_size - 1) / (gallery_size - 1) and turn it back into a"
+                " probability."
+            ),
         ),
         insight="It moves every score by the same amount in log-odds, so no ranking changes.",
     ),

@@ -1,6 +1,6 @@
-"""Exercises of notebook 08: a choice that the test split did not make, and arms with an equal budget."""
-
-from __future__ import annotations
+"""Exercises of notebook 08: a choice that the test split did not make, and arms with an equal
+budget.
+"""
 
 import numpy as np
 
@@ -95,7 +95,8 @@ CURVES = {
         "hits": [5.0, 9.0, 14.0, 13.0, 30.0],
     },
 }
-# The smallest last look is at 1,920 pairs, where only B = 64 has one: the others look at 800, 1600, ...
+# The smallest last look is at 1,920 pairs, where only B = 64 has one: the others look at 800, 1600,
+# ...
 RAGGED = {
     "B = 16": {"batch_size": 16, "steps": [50, 100, 125], "hits": [1.0, 2.0, 3.0]},
     "B = 64": {"batch_size": 64, "steps": [10, 20, 30], "hits": [4.0, 5.0, 6.0]},
@@ -109,7 +110,10 @@ WRONG_BUDGETS = {
     (22.0, 30.0): ("every arm is read at its own end", "They ended after 4,000 and 5,000 pairs."),
     (24.0, 30.0): (
         "every arm is read at its best look",
-        "That is a choice made on the scores you report, and the arms have not seen equally many pairs.",
+        (
+            "That is a choice made on the scores you report, and the arms have not seen equally"
+            " many pairs."
+        ),
     ),
     (24.0, 14.0): (
         "the budget is right, but each arm reports the best look up to it",
@@ -153,35 +157,47 @@ def _between_looks(function) -> None:
         )
     if not _close(scores, (2.0, 6.0, 8.0)):
         raise Wrong(
-            f"with looks at different numbers of pairs it returns {scores}, expected (2.0, 6.0, 8.0)",
-            "The budget is 1,920 pairs; an arm without a look there is read at the last one before it.",
+            f"with looks at different numbers of pairs it returns {scores}, expected (2.0, 6.0,"
+            " 8.0)",
+            "The budget is 1,920 pairs; an arm without a look there is read at the last one"
+            " before it.",
         )
 
 
 EXERCISES = (
     Exercise(
         name="shootout.select",
-        statement="Return (setting, score), an honest choice: validation (n_settings, n_seeds) and test "
-        "(n_settings, n_seeds) in; the position of the setting with the best mean on validation, and its "
-        "mean on test, out.",
+        statement=(
+            "Return (setting, score), an honest choice: validation (n_settings, n_seeds) and test"
+            " (n_settings, n_seeds) in; the position of the setting with the best mean on"
+            " validation, and its mean on test, out."
+        ),
         stages=(_choice, _report, _blind_to_test),
         hints=(
             "Two means per setting, one from each split.",
             "Only the validation means decide.",
-            "The position of the largest validation mean; then read the test mean at that position.",
+            (
+                "The position of the largest validation mean; then read the test mean at that"
+                " position."
+            ),
         ),
         insight="The score by which you choose is flattered by the choice; the other one is not.",
     ),
     Exercise(
         name="shootout.budget",
-        statement="Return {name: hit rate} at equal budget: {name: {batch_size, steps, hits}} in, where "
-        "hits[i] was measured after steps[i] steps. The budget is the largest number of pairs that every arm "
-        "has reached; an arm is read at its last look that does not exceed it.",
+        statement=(
+            "Return {name: hit rate} at equal budget: {name: {batch_size, steps, hits}} in, where"
+            " hits[i] was measured after steps[i] steps. The budget is the largest number of pairs"
+            " that every arm has reached; an arm is read at its last look that does not exceed it."
+        ),
         stages=(_equal_pairs, _between_looks),
         hints=(
             "Turn the steps of each arm into pairs seen.",
             "The budget is the smallest of the arms' last numbers of pairs.",
-            "For each arm: the last look whose pairs are at most the budget. No maximum over scores.",
+            (
+                "For each arm: the last look whose pairs are at most the budget. No maximum over"
+                " scores."
+            ),
         ),
         insight="At equal steps the larger batch has seen more data, and wins by that alone.",
     ),

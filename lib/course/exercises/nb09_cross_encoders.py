@@ -1,6 +1,6 @@
-"""Exercises of notebook 09: what only interaction explains, a matching head read right, hard negatives."""
-
-from __future__ import annotations
+"""Exercises of notebook 09: what only interaction explains, a matching head read right, hard
+negatives.
+"""
 
 import numpy as np
 
@@ -17,7 +17,8 @@ def _named(found: np.ndarray, known) -> None:
             raise Wrong(what, hint)
 
 
-# ---- cross.interaction: rows with means 2, 5; columns with means 4, 3, 3.5; the mean of all is 3.5.
+# ---- cross.interaction: rows with means 2, 5; columns with means 4, 3, 3.5; the mean of all is
+# 3.5.
 
 SCORES = np.array([[4.0, 1.0, 1.0], [4.0, 5.0, 6.0]])
 LEFT_OVER = np.array([[1.5, -0.5, -1.0], [-1.5, 0.5, 1.0]])
@@ -30,12 +31,18 @@ WRONG_PARTS = (
     (
         SCORES - SCORES.mean(axis=0),
         "only what belongs to the item alone is taken away",
-        "Each query has a term of its own too: some texts score high whatever they are compared with.",
+        (
+            "Each query has a term of its own too: some texts score high whatever they are compared"
+            " with."
+        ),
     ),
     (
         SCORES - SCORES.mean(axis=1, keepdims=True) - SCORES.mean(axis=0),
         "the mean of all scores is taken away twice, once with the rows and once with the columns",
-        "The rows of the rest must add up to 0. Yours miss that by the same number everywhere: add it back.",
+        (
+            "The rows of the rest must add up to 0. Yours miss that by the same number everywhere:"
+            " add it back."
+        ),
     ),
     (
         SCORES - SCORES.mean(),
@@ -73,7 +80,8 @@ def _nothing_left_of_a_sum(function) -> None:
     )
     if not np.allclose(found, 0, atol=1e-9):
         raise Wrong(
-            f"scores that are a sum f(query) + g(item) leave {np.abs(found).max():.3g}, expected nothing",
+            f"scores that are a sum f(query) + g(item) leave {np.abs(found).max():.3g}, expected"
+            " nothing",
             "Take away the best f and the best g together, not one of them.",
         )
 
@@ -98,7 +106,10 @@ WRONG_CHANCES = (
     (
         WEIGHTS[:, 1] / (1 + WEIGHTS[:, 1]),
         "the logit of no match is ignored",
-        "With two classes only their difference says something: add 1 to both and nothing may change.",
+        (
+            "With two classes only their difference says something: add 1 to both and nothing may"
+            " change."
+        ),
     ),
     (
         HEADS[:, 1] - HEADS[:, 0],
@@ -128,8 +139,8 @@ def _large_logits(function) -> None:
     if found.shape != (3,) or not np.isfinite(found).all():
         raise Wrong(
             "logits of 1,000 and more give NaN or infinity",
-            "An exponential overflowed. Only the difference counts, and it may be shifted so that no "
-            "exponent is above 0.",
+            "An exponential overflowed. Only the difference counts, and it may be shifted so that"
+            " no exponent is above 0.",
         )
     if not np.allclose(found, [1 / (1 + np.exp(-1)), 1, 0], atol=1e-9):
         raise Wrong(
@@ -138,7 +149,8 @@ def _large_logits(function) -> None:
         )
 
 
-# ---- cross.negatives: weights 8 4 2 2, 1 1 4 2, 2 2 2 2; what is right is not on the diagonal alone.
+# ---- cross.negatives: weights 8 4 2 2, 1 1 4 2, 2 2 2 2; what is right is not on the diagonal
+# alone.
 
 LOGITS = BIT * np.array([[3.0, 2, 1, 1], [0, 0, 2, 1], [1, 1, 1, 1]])
 SAME = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]], dtype=bool)
@@ -149,8 +161,14 @@ _AS_ZERO = np.where(SAME, 1.0, _POWERS)
 WRONG_DRAWS = (
     (
         _OFF_DIAGONAL / _OFF_DIAGONAL.sum(axis=1, keepdims=True),
-        "only the diagonal is masked: column 2 is right for row 1 as well, and is drawn most of all",
-        "Which columns are right is said by the mask. A false negative is the hardest one there is.",
+        (
+            "only the diagonal is masked: column 2 is right for row 1 as well, and is drawn most"
+            " of all"
+        ),
+        (
+            "Which columns are right is said by the mask. A false negative is the hardest one"
+            " there is."
+        ),
     ),
     (
         _POWERS / _POWERS.sum(axis=1, keepdims=True),
@@ -194,7 +212,8 @@ def _probabilities(function) -> None:
         )
     raise Wrong(
         f"row 0 is {np.round(found[0], 4).tolist()}, by hand it is {DRAWN[0].tolist()}",
-        "The weights of row 0 are 8, 4, 2, 2, and its first column is right: 4, 2, 2 of 8 are left.",
+        "The weights of row 0 are 8, 4, 2, 2, and its first column is right: 4, 2, 2 of 8 are"
+        " left.",
     )
 
 
@@ -205,59 +224,81 @@ def _high_logits(function) -> None:
     if not _close(found, DRAWN):
         raise Wrong(
             "900 more on every logit of a row, or 900 less, changes its probabilities",
-            "Softmax forgives a shift: take the largest logit of each row, of those not masked, away first.",
+            "Softmax forgives a shift: take the largest logit of each row, of those not masked,"
+            " away first.",
         )
     with np.errstate(all="ignore"):
         result = call(function, np.array([[1000.0, 0.0, 1.0]]), np.array([[True, False, False]]))
     found = as_array(result, shape=(1, 3), kind="numbers", meaning="one probability a pair, (B, M)")
     if not _close(found, np.array([[0, 1 / (1 + np.e), np.e / (1 + np.e)]])):
         raise Wrong(
-            f"beside a right column with a logit of 1,000 the others, 0 and 1, get {found[0, 1:].tolist()}",
-            "Their exponentials became 0. Mask first, then take away the largest logit of what is left.",
+            "beside a right column with a logit of 1,000 the others, 0 and 1, get"
+            f" {found[0, 1:].tolist()}",
+            "Their exponentials became 0. Mask first, then take away the largest logit of what is"
+            " left.",
         )
 
 
 EXERCISES = (
     Exercise(
         name="cross.probability",
-        statement="Return the probability that each pair matches, (n,): the two logits of a matching head, "
-        "(n, 2), in; column 0 says no match, column 1 match.",
+        statement=(
+            "Return the probability that each pair matches, (n,): the two logits of a matching"
+            " head, (n, 2), in; column 0 says no match, column 1 match."
+        ),
         stages=(_chance_of_match, _large_logits),
         hints=(
             "Each pair answers a question with two answers. Who competes with whom?",
-            "Softmax over the two classes; with two classes it is the logistic function of a difference.",
+            (
+                "Softmax over the two classes; with two classes it is the logistic function of a"
+                " difference."
+            ),
             "Take the larger of the two logits away from both before you exponentiate.",
         ),
-        insight="To rank the candidates of one query, this and the difference of the logits are as good; the "
-        "logit of the match alone is not.",
+        insight=(
+            "To rank the candidates of one query, this and the difference of the logits are as"
+            " good; the logit of the match alone is not."
+        ),
     ),
     Exercise(
         name="cross.interaction",
-        statement="Return what no sum of a term per query and a term per item explains: scores (n, m) in, "
-        "(n, m) out, with every row and every column adding up to 0.",
+        statement=(
+            "Return what no sum of a term per query and a term per item explains: scores (n, m) in,"
+            " (n, m) out, with every row and every column adding up to 0."
+        ),
         stages=(_left_over, _nothing_left_of_a_sum),
         hints=(
             "The best term of a query is the mean of its row, once the items' terms are gone.",
             "Take away row means and column means. What did you take away twice?",
             "Scores minus row mean minus column mean plus the mean of all.",
         ),
-        insight="A term per query never changes an order, a term per item changes all orders alike. What "
-        "answers a query is in what is left.",
+        insight=(
+            "A term per query never changes an order, a term per item changes all orders alike."
+            " What answers a query is in what is left."
+        ),
     ),
     Exercise(
         name="cross.negatives",
-        statement="Return the probability with which each column is drawn as the hard negative of each row: "
-        "logits (B, M) and same (B, M), True where a column is right for the row, in; (B, M) out. A row to "
-        "which all columns are right gets zeros.",
+        statement=(
+            "Return the probability with which each column is drawn as the hard negative of each"
+            " row: logits (B, M) and same (B, M), True where a column is right for the row, in; (B,"
+            " M) out. A row to which all columns are right gets zeros."
+        ),
         stages=(_probabilities, _high_logits),
         hints=(
-            "Three things are wrong: what is masked, when it is masked, and what becomes of a row without "
-            "a wrong column.",
+            (
+                "Three things are wrong: what is masked, when it is masked, and what becomes of a"
+                " row without a wrong column."
+            ),
             "Masked columns must be gone before the sum is taken.",
-            "Mask, shift each row by the largest logit that is left, exponentiate, then divide by the sum "
-            "where there is one.",
+            (
+                "Mask, shift each row by the largest logit that is left, exponentiate, then divide"
+                " by the sum where there is one."
+            ),
         ),
-        insight="Negatives are hard because the model believes in them. So is everything that is right and "
-        "not marked as right.",
+        insight=(
+            "Negatives are hard because the model believes in them. So is everything that is right"
+            " and not marked as right."
+        ),
     ),
 )

@@ -1,6 +1,6 @@
-"""Exercises of notebook 10: MaxSim, padding that does not leak, the loss of FILIP, tokens worth keeping."""
-
-from __future__ import annotations
+"""Exercises of notebook 10: MaxSim, padding that does not leak, the loss of FILIP, tokens worth
+keeping.
+"""
 
 import numpy as np
 
@@ -58,7 +58,8 @@ def _score(function) -> None:
         object_to_mistakes(value, SCORE_MISTAKES)
         raise Wrong(
             f"it returns {value:.4g}, by hand it is {SCORE}",
-            "The similarities are 0.28, 0.8, -0.6 for the first word and 0.96, -0.6, -0.8 for the second.",
+            "The similarities are 0.28, 0.8, -0.6 for the first word and 0.96, -0.6, -0.8 for the"
+            " second.",
         )
 
 
@@ -74,7 +75,8 @@ def _one_token(function) -> None:
     if not is_same(value, -2.0):
         raise Wrong(
             f"with one word and one patch it is {value:.4g}, not their dot product, -2",
-            "A maximum over one number is that number, negative or not. A dual encoder is this case.",
+            "A maximum over one number is that number, negative or not. A dual encoder is this"
+            " case.",
         )
     value = as_number(
         call(function, np.tile(QUERY, (2, 1)), np.tile(DOCUMENT, (2, 1))), meaning="one number"
@@ -82,12 +84,13 @@ def _one_token(function) -> None:
     if not is_same(value, 2 * SCORE):
         raise Wrong(
             f"with every word and every patch twice it is {value:.4g}, not {2 * SCORE}",
-            "Of patches that tie a word takes one, and a word that stands there twice counts twice.",
+            "Of patches that tie a word takes one, and a word that stands there twice counts"
+            " twice.",
         )
 
 
-# Document 1 has one token behind which padding is far from zero, document 2 finds nothing but negative
-# similarities and is padded with zeros, document 3 is padded in front.
+# Document 1 has one token behind which padding is far from zero, document 2 finds nothing but
+# negative similarities and is padded with zeros, document 3 is padded in front.
 DOCUMENTS = np.array(
     [
         [[0.28, 0.96], [0.8, -0.6], [-0.6, -0.8]],
@@ -111,8 +114,11 @@ PADDING_WRONG = (
         (1.76, 0.8, 0.0, 1.76),
         (
             "a word that finds nothing scores 0 instead of something negative",
-            "Zeros take part in the maximum, from a product with the mask or as its starting value, and 0 "
-            "beats every negative similarity. Padding must lose against any number.",
+            (
+                "Zeros take part in the maximum, from a product with the mask or as its starting"
+                " value, and 0 beats every negative similarity. Padding must lose against any"
+                " number."
+            ),
         ),
     ),
     (
@@ -151,7 +157,8 @@ def _padded(function) -> None:
     object_to_mistakes(found, PADDING_WRONG)
     which = int(np.flatnonzero(~np.isclose(found, SCORES, rtol=1e-4, atol=1e-6))[0])
     raise Wrong(
-        f"document {which} scores {found[which]:.4g}, alone and without padding it scores {SCORES[which]}",
+        f"document {which} scores {found[which]:.4g}, alone and without padding it scores"
+        f" {SCORES[which]}",
         "Take its tokens that count, and do the warm-up with them.",
     )
 
@@ -179,7 +186,10 @@ LOSS_MISTAKES = (
         1.438999,
         (
             "both softmaxes run over images: no image chooses among texts",
-            "Rows of both matrices are texts. What are the candidates of an image, and where do they stand?",
+            (
+                "Rows of both matrices are texts. What are the candidates of an image, and where do"
+                " they stand?"
+            ),
         ),
     ),
     (
@@ -213,7 +223,8 @@ def _loss(function) -> None:
         object_to_mistakes(value, LOSS_MISTAKES)
         raise Wrong(
             f"it returns {value:.4f}, by hand it is {LOSS:.4f}",
-            "Right pairs are on the diagonal. Means over three texts and over three images, then their mean.",
+            "Right pairs are on the diagonal. Means over three texts and over three images, then"
+            " their mean.",
         )
 
 
@@ -228,8 +239,8 @@ def _loss_far_out(function) -> None:
     if not np.isfinite(value) or not is_same(value, 500.0):
         raise Wrong(
             f"with logits of 1000 the loss is {value:g}, it should be 500",
-            "e to the 1000 is infinite. Take the largest logit of each query away before, and add it after "
-            "the logarithm.",
+            "e to the 1000 is infinite. Take the largest logit of each query away before, and add"
+            " it after the logarithm.",
         )
 
 
@@ -256,8 +267,8 @@ def _kept(function) -> None:
     if 0 in found:
         raise Wrong(
             "similarities were added or compared, wins were not counted",
-            "Patch 0 fits one word so well that a sum favours it, but a patch earns its place by how many "
-            "words it wins.",
+            "Patch 0 fits one word so well that a sum favours it, but a patch earns its place by"
+            " how many words it wins.",
         )
     raise Wrong(f"it keeps {found.tolist()}", "The wins are 1, 2, 3 and 0. Which two are the most?")
 
@@ -275,7 +286,8 @@ def _ties(function) -> None:
     if not is_same(found, np.arange(20)):
         raise Wrong(
             "with 40 patches of one win each it is not the first twenty that stay",
-            "Not every sort keeps equal items in the order they had; the word for one that does is 'stable'.",
+            "Not every sort keeps equal items in the order they had; the word for one that does is"
+            " 'stable'.",
         )
 
 
@@ -291,8 +303,10 @@ def _never_won(function) -> None:
     found = np.asarray(call(function, ASKED[:3], OFFERED, 4))
     if found.tolist() != [0, 1, 2, 3]:
         raise Wrong(
-            f"the last patch never wins, and of four patches, all to be kept, it keeps {found.tolist()}",
-            "A count that ends at the last winner does not know it: count all positions, zeros too.",
+            "the last patch never wins, and of four patches, all to be kept, it keeps"
+            f" {found.tolist()}",
+            "A count that ends at the last winner does not know it: count all positions, zeros"
+            " too.",
         )
 
 
@@ -309,39 +323,58 @@ EXERCISES = (
     ),
     Exercise(
         name="late.padded",
-        statement="Return the MaxSim of a query (L_q, d) with documents (n, L_d, d) of which only the tokens "
-        "count where mask (n, L_d) is true: (n,) numbers, the same as of each document alone.",
+        statement=(
+            "Return the MaxSim of a query (L_q, d) with documents (n, L_d, d) of which only the"
+            " tokens count where mask (n, L_d) is true: (n,) numbers, the same as of each document"
+            " alone."
+        ),
         stages=(_unpadded, _padded, _long_vectors),
         hints=(
             "Similarities of all documents at once have three axes: documents, words, patches.",
-            "Before the maximum over patches, padding must become something that no similarity can be below.",
+            (
+                "Before the maximum over patches, padding must become something that no similarity"
+                " can be below."
+            ),
             "That is minus infinity, put in the place of the similarity, not multiplied with it.",
         ),
-        insight="Test it so: the same document alone and padded, with similarities that are all negative.",
+        insight=(
+            "Test it so: the same document alone and padded, with similarities that are all"
+            " negative."
+        ),
     ),
     Exercise(
         name="late.filip",
-        statement="Return FILIP's loss of two logit matrices (n_texts, n_images), right pairs on the "
-        "diagonal: the mean of the cross-entropy of texts that choose images, from text_to_image, and of "
-        "images that choose texts, from image_to_text.",
+        statement=(
+            "Return FILIP's loss of two logit matrices (n_texts, n_images), right pairs on the"
+            " diagonal: the mean of the cross-entropy of texts that choose images, from"
+            " text_to_image, and of images that choose texts, from image_to_text."
+        ),
         stages=(_loss, _loss_far_out),
         hints=(
             "Which axis of image_to_text holds the candidates of one image?",
             "Its columns are the queries. Turn the matrix before the same cross-entropy.",
-            "The logarithm of a sum of exponentials stays finite if the largest logit is taken out first.",
+            (
+                "The logarithm of a sum of exponentials stays finite if the largest logit is taken"
+                " out first."
+            ),
         ),
         insight="A loss with the wrong axis still falls in training; only a worked number tells.",
     ),
     Exercise(
         name="late.prune",
-        statement="Return the positions, ascending, of the k patches of a document (L_d, d) that are "
-        "the best one for the most query tokens (T, d); of equal ones the first stays.",
+        statement=(
+            "Return the positions, ascending, of the k patches of a document (L_d, d) that are "
+            "the best one for the most query tokens (T, d); of equal ones the first stays."
+        ),
         stages=(_kept, _ties, _never_won),
         hints=(
             "Which patch wins for each query token? That is a list of T positions.",
             "Count how often each position occurs, and do not forget those that never do.",
             "Order by falling count with a stable sort, take k, and put those in ascending order.",
         ),
-        insight="The tokens to count wins with are a choice made on other queries than those you report.",
+        insight=(
+            "The tokens to count wins with are a choice made on other queries than those you"
+            " report."
+        ),
     ),
 )

@@ -1,12 +1,13 @@
-"""Exercises of notebook 11: rerank a list, choose a depth, fuse two lists, keep two scales apart."""
-
-from __future__ import annotations
+"""Exercises of notebook 11: rerank a list, choose a depth, fuse two lists, keep two scales
+apart.
+"""
 
 import numpy as np
 
 from lib.course.engine import Exercise, Wrong, as_array, as_number, call
 
-# ---- two_stage.rerank: of the first three, 4 has -3, 9 and 2 have -1; of 8, 3 and 6, the last two have 5.
+# ---- two_stage.rerank: of the first three, 4 has -3, 9 and 2 have -1; of 8, 3 and 6, the last two
+# have 5.
 
 IDS = np.array([[4, 9, 2, 7, 5, 1], [8, 3, 6, 0, 2, 9]])
 SECOND = np.array([[-3.0, -1.0, -1.0, 2.0, 6.0, 0.0], [1.0, 5.0, 5.0, -2.0, 9.0, 3.0]])
@@ -26,8 +27,8 @@ def _rerank_head(function) -> None:
     if found == [[5, 7, 1, 2, 9, 4], [2, 3, 6, 9, 8, 0]]:
         raise Wrong(
             "items below the depth moved up",
-            "The second stage never saw them: in this exercise their scores are there, in a system they are "
-            "what you do not pay for. Sort the first `depth` places alone.",
+            "The second stage never saw them: in this exercise their scores are there, in a system"
+            " they are what you do not pay for. Sort the first `depth` places alone.",
         )
     if [row[3:] for row in found] == [[5, 7, 1], [2, 9, 0]]:
         raise Wrong(
@@ -60,8 +61,8 @@ def _rerank_ties(function) -> None:
     if found != RERANKED:
         raise Wrong(
             f"with depth 3 the lists begin {[row[:3] for row in found]}",
-            "Sort each query by its own scores. Items 9 and 2 have equal ones: the smaller id goes first, "
-            "whatever the first stage thought.",
+            "Sort each query by its own scores. Items 9 and 2 have equal ones: the smaller id goes"
+            " first, whatever the first stage thought.",
         )
 
 
@@ -86,9 +87,11 @@ def _rerank_ends(function) -> None:
             *names[30:]
         ]:
             raise Wrong(
-                "with 40 items, depth 30, and scores of 0 and -1e18 only, the lists are in another order",
-                "The smaller id must go first however many scores are equal, and the tail stays last however "
-                "low a score is: one sort by score and id, of the first `depth` places alone.",
+                "with 40 items, depth 30, and scores of 0 and -1e18 only, the lists are in another"
+                " order",
+                "The smaller id must go first however many scores are equal, and the tail stays"
+                " last however low a score is: one sort by score and id, of the first `depth`"
+                " places alone.",
             )
 
 
@@ -154,7 +157,10 @@ def _depth_no_waste(function) -> None:
     messages = {
         50: (
             "the deepest is taken, and it is worse",
-            "More depth is not more quality: the second stage errs too. Look at the quality of what fits.",
+            (
+                "More depth is not more quality: the second stage errs too. Look at the quality of"
+                " what fits."
+            ),
         ),
         20: (
             "depth 20 is no better than 10 and takes longer",
@@ -187,7 +193,8 @@ def _depth_no_waste(function) -> None:
         )
 
 
-# ---- two_stage.fuse: with k = 0 item 6 has 1/2 + 1/3; with k = 1 it has 1/3 + 1/4, items 8 and 4 have 1/2.
+# ---- two_stage.fuse: with k = 0 item 6 has 1/2 + 1/3; with k = 1 it has 1/3 + 1/4, items 8 and 4
+# have 1/2.
 
 RUNS = [[8, 6, 1], [4, 2, 6]]
 
@@ -206,7 +213,8 @@ def _fused(function, runs, k) -> list[int]:
     if len(np.atleast_1d(result)) < n:
         raise Wrong(
             f"it returns {len(np.atleast_1d(result))} of {n} items",
-            "An item that only one list holds still has that list's part. It is the union, not the overlap.",
+            "An item that only one list holds still has that list's part. It is the union, not the"
+            " overlap.",
         )
     return as_array(
         result, shape=(n,), kind="integers", meaning="ids of the union, best first"
@@ -235,13 +243,15 @@ def _fuse_without_k(function) -> None:
     if found != [4, 8, 6, 2, 1]:
         raise Wrong(
             f"with k = 0 it returns {found}",
-            "By hand: 8 and 4 have 1/1, 6 has 1/2 + 1/3, 2 has 1/2 and 1 has 1/3. Ranks count from 1.",
+            "By hand: 8 and 4 have 1/1, 6 has 1/2 + 1/3, 2 has 1/2 and 1 has 1/3. Ranks count"
+            " from 1.",
         )
 
 
 def _fuse_with_k(function) -> None:
     found = _fused(function, RUNS, 1)
-    # Item 2 stands second twice, item 1 first and last: at k = 1 item 2 wins, counted from 0 item 1 does.
+    # Item 2 stands second twice, item 1 first and last: at k = 1 item 2 wins, counted from 0 item 1
+    # does.
     if (
         found == [4, 8, 6, 2, 1]
         and _fused(function, [[1, 2, 3, 4, 5, 6], [6, 2, 3, 4, 5, 1]], 1)[0] != 2
@@ -290,7 +300,10 @@ def _order_not_mixed(function) -> None:
     messages = {
         (4, 3, 1, 2, 0): (
             "logits and cosines are sorted together",
-            "A logit of -1 is below every positive cosine, so items nobody read overtake those that were.",
+            (
+                "A logit of -1 is below every positive cosine, so items nobody read overtake those"
+                " that were."
+            ),
         ),
         (3, 4, 1, 2, 0): (
             "what was not read counts 0, which is more than a negative logit",
@@ -298,7 +311,10 @@ def _order_not_mixed(function) -> None:
         ),
         (1, 2, 0, 3, 4): (
             "below the items that were read, the first stage's order is lost",
-            "Item 4 has a higher cosine than item 3. A common floor makes a tie of all that was not read.",
+            (
+                "Item 4 has a higher cosine than item 3. A common floor makes a tie of all that was"
+                " not read."
+            ),
         ),
         (0, 1, 2, 4, 3): (
             "the list is in the order of the cosines",
@@ -319,10 +335,11 @@ def _order_any_range(function) -> None:
     if second != KEPT_APART[1]:
         raise Wrong(
             f"the second list, with logits of -2e30 and -9e30, is {second}",
-            "A floor, -100 or -1e9, works until a logit falls below it. Sort by two keys: first whether an "
-            "item was read, then the score of the stage that read it.",
+            "A floor, -100 or -1e9, works until a logit falls below it. Sort by two keys: first"
+            " whether an item was read, then the score of the stage that read it.",
         )
-    # 40 items, of which nothing, every other one and everything was read: row i is read where i x place is.
+    # 40 items, of which nothing, every other one and everything was read: row i is read where i x
+    # place is.
     rng = np.random.default_rng(0)
     first = np.array([rng.permutation(40), rng.permutation(40), rng.permutation(40)]) / 40
     read = np.array([[False, False], [False, True], [True, True]])[:, np.arange(40) % 2]
@@ -333,31 +350,40 @@ def _order_any_range(function) -> None:
         if ids != sorted(range(40), key=lambda item: (not seen[item], key[item])):
             raise Wrong(
                 f"of 40 items {seen.sum()} were read, and they are in another order",
-                "Whether an item was read is equal for many of them: such a key needs a second one beside "
-                "it, or a stable sort. And a query may have nothing that was read, or everything.",
+                "Whether an item was read is equal for many of them: such a key needs a second one"
+                " beside it, or a stable sort. And a query may have nothing that was read, or"
+                " everything.",
             )
 
 
 EXERCISES = (
     Exercise(
         name="two_stage.rerank",
-        statement="Return the lists (n_queries, m) after reranking: ids (n_queries, m) of the first stage, "
-        "best first, the second stage's scores of the same places (n_queries, m) and a depth in. The first "
-        "`depth` items go by score, equal ones by the smaller id; below them nothing moves.",
+        statement=(
+            "Return the lists (n_queries, m) after reranking: ids (n_queries, m) of the first"
+            " stage, best first, the second stage's scores of the same places (n_queries, m) and a"
+            " depth in. The first `depth` items go by score, equal ones by the smaller id; below"
+            " them nothing moves."
+        ),
         stages=(_rerank_head, _rerank_ties, _rerank_ends),
         hints=(
             "Cut the list in two at the depth, sort one part, join them again.",
             "Two keys decide: minus the score, and where that is equal the id.",
-            "lexsort sorts by several keys, the last one first; it gives places, so read the ids there.",
+            (
+                "lexsort sorts by several keys, the last one first; it gives places, so read the"
+                " ids there."
+            ),
         ),
         insight="The tail is where the recall ceiling lives: no answer comes back from there.",
     ),
     Exercise(
         name="two_stage.depth",
-        statement="Return the depth to rerank: milliseconds of the first stage, fixed milliseconds of the "
-        "second and per pair, a budget, and depths and quality measured there (n,) in. Depth D takes first + "
-        "fixed + pair D, depth 0 only first. Of the depths within the budget, the smallest that is as good "
-        "as any of them; -1 if none fits.",
+        statement=(
+            "Return the depth to rerank: milliseconds of the first stage, fixed milliseconds of the"
+            " second and per pair, a budget, and depths and quality measured there (n,) in. Depth D"
+            " takes first + fixed + pair D, depth 0 only first. Of the depths within the budget,"
+            " the smallest that is as good as any of them; -1 if none fits."
+        ),
         stages=(_depth_fits, _depth_edge, _depth_no_waste),
         hints=(
             "Write down what each depth costs, then keep those within the budget.",
@@ -368,26 +394,36 @@ EXERCISES = (
     ),
     Exercise(
         name="two_stage.fuse",
-        statement="Return the ids of all lists, best first, by reciprocal rank fusion: a list of lists of "
-        "ids, each best first, and k in. An item's score is the sum of 1 / (k + rank) over the lists that "
-        "hold it, ranks from 1; equal scores by the smaller id.",
+        statement=(
+            "Return the ids of all lists, best first, by reciprocal rank fusion: a list of lists of"
+            " ids, each best first, and k in. An item's score is the sum of 1 / (k + rank) over the"
+            " lists that hold it, ranks from 1; equal scores by the smaller id."
+        ),
         stages=(_fuse_without_k, _fuse_with_k, _fuse_lengths),
         hints=(
             "A dict from id to score, filled list by list.",
             "Ranks count from 1, and an item that is new starts from 0.",
             "Sort by the pair of minus the score and the id.",
         ),
-        insight="No score was looked at: nothing had to be on one scale, and nothing was learnt from scores.",
+        insight=(
+            "No score was looked at: nothing had to be on one scale, and nothing was learnt from"
+            " scores."
+        ),
     ),
     Exercise(
         name="two_stage.order",
-        statement="Repair the function: cosines of the first stage (n_queries, m) and logits of the second, "
-        "-inf where it did not read an item, in; for each query all ids, best first, out: what was read by "
-        "logit, below it everything else by cosine.",
+        statement=(
+            "Repair the function: cosines of the first stage (n_queries, m) and logits of the"
+            " second, -inf where it did not read an item, in; for each query all ids, best first,"
+            " out: what was read by logit, below it everything else by cosine."
+        ),
         stages=(_order_not_mixed, _order_any_range),
         hints=(
             "Two scales never meet in one sort key.",
-            "An item has two keys: whether it was read, and the score of the stage that read it last.",
+            (
+                "An item has two keys: whether it was read, and the score of the stage that read it"
+                " last."
+            ),
             "Sort by both: lexsort takes the deciding key last, and small comes first.",
         ),
         insight="Run.stage is that first key: a run says of each place whose score it is.",

@@ -1,13 +1,11 @@
 """Exercises of notebook 12 on how the indexes work: cells to visit, scores from tables."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.course.engine import Exercise, Wrong, as_array, call, is_same, object_to_mistakes
 
-# ---- lists.cells: by cosine the first query sees 0.95, 0.89, 0.45, -0.95 of cells 3, 0, 1, 2; by dot product
-# cell 1, which is ten long, comes first; by distance it comes last.
+# ---- lists.cells: by cosine the first query sees 0.95, 0.89, 0.45, -0.95 of cells 3, 0, 1, 2; by
+# dot product cell 1, which is ten long, comes first; by distance it comes last.
 
 QUERIES = np.array([[1.0, 2.0], [0.2, 0.1]])
 CENTROIDS = np.array([[0.0, 0.5], [10.0, 0.0], [-1.0, -1.0], [1.0, 1.0]])
@@ -32,14 +30,20 @@ def _cells_by_cosine(function) -> None:
             [[1, 3, 0], [1, 3, 0]],
             (
                 "a long centroid wins whatever its direction",
-                "That is the order of dot products. Under cosine only directions count: what needs length 1?",
+                (
+                    "That is the order of dot products. Under cosine only directions count: what"
+                    " needs length 1?"
+                ),
             ),
         ),
         (
             [[3, 0, 2], [0, 3, 2]],
             (
                 "the far end of a long centroid is taken for another direction",
-                "That is the order of Euclidean distances. It agrees with cosine once all lengths are 1.",
+                (
+                    "That is the order of Euclidean distances. It agrees with cosine once all"
+                    " lengths are 1."
+                ),
             ),
         ),
         (
@@ -72,7 +76,8 @@ def _cells_ties(function) -> None:
     if found == [[2, 0, 1]]:
         raise Wrong(
             "of two cells with equal cosine the larger number comes first",
-            "A sort turned around turns equals around too. Sort by the negative, and keep equals in order.",
+            "A sort turned around turns equals around too. Sort by the negative, and keep equals in"
+            " order.",
         )
     if found != [[0, 2, 1]]:
         raise Wrong(
@@ -83,7 +88,8 @@ def _cells_ties(function) -> None:
     if _visited(function, np.array([[0.1, 1.0]]), many, 20) != [list(range(1, 40, 2))]:
         raise Wrong(
             "with 40 cells equal cosines come in no fixed order",
-            "Not every sort keeps equal items in the order they had; the word for one that does is 'stable'.",
+            "Not every sort keeps equal items in the order they had; the word for one that does is"
+            " 'stable'.",
         )
 
 
@@ -98,8 +104,8 @@ def _cells_one(function) -> None:
         )
 
 
-# ---- lists.adc: two pieces of two numbers, three centroids each. Tables of the first query: 1, 4, -3 and
-# 1, -1, 2; of the second: -1, 0, 1 and 14, -2, 12.
+# ---- lists.adc: two pieces of two numbers, three centroids each. Tables of the first query: 1, 4,
+# -3 and 1, -1, 2; of the second: -1, 0, 1 and 14, -2, 12.
 
 ASKED = np.array([[1.0, 2.0, 0.0, 1.0], [-1.0, 0.0, 4.0, 2.0]])
 BOOKS = np.array([[[1.0, 0.0], [0.0, 2.0], [-1.0, -1.0]], [[3.0, 1.0], [0.0, -1.0], [2.0, 2.0]]])
@@ -113,7 +119,9 @@ TABLES = np.array([[[1.0, 4.0, -3.0], [1.0, -1.0, 2.0]], [[-1.0, 0.0, 1.0], [14.
 
 
 class _Books(np.ndarray):
-    """Codebooks that notice when the centroids of more vectors than there are centroids are read."""
+    """Codebooks that notice when the centroids of more vectors than there are centroids are
+    read.
+    """
 
     given, decoded = np.empty(0), 0
 
@@ -148,8 +156,10 @@ def _adc_scores(function) -> None:
             BETWEEN_CODES,
             (
                 "the query has been rounded too",
-                "Asymmetric: the stored vectors are codes, the query stays as it is. Rounding it loses "
-                "recall and saves nothing.",
+                (
+                    "Asymmetric: the stored vectors are codes, the query stays as it is. Rounding"
+                    " it loses recall and saves nothing."
+                ),
             ),
         ),
         (
@@ -178,7 +188,8 @@ def _adc_scores(function) -> None:
     if not is_same(found, SCORES):
         raise Wrong(
             f"the first query's scores are {found[0].tolist()}",
-            "Its first table holds 1, 4, -3 and its second 1, -1, 2; the first vector has codes 0 and 2.",
+            "Its first table holds 1, 4, -3 and its second 1, -1, 2; the first vector has codes 0"
+            " and 2.",
         )
 
 
@@ -190,35 +201,42 @@ def _adc_other_shape(function) -> None:
     if not is_same(found, [[35.0, 27.0]]):
         raise Wrong(
             f"with three pieces of two numbers it returns {found.tolist()}",
-            "Read m and d / m from the codebooks: nothing says that there are two pieces or three centroids.",
+            "Read m and d / m from the codebooks: nothing says that there are two pieces or three"
+            " centroids.",
         )
     _Books.decoded = 0
     call(function, np.ones((1, 6)), books.view(_Books), np.tile([[1, 0, 1]], (50, 1)))
     if _Books.decoded:
         raise Wrong(
             "every vector was decoded before it was multiplied",
-            "That costs d multiplications a vector. Multiply queries and codebooks once, then look up.",
+            "That costs d multiplications a vector. Multiply queries and codebooks once, then"
+            " look up.",
         )
 
 
 EXERCISES = (
     Exercise(
         "lists.cells",
-        "Return the cells that each query visits, (n_queries, nprobe), best first: queries (n_queries, d), "
-        "centroids (nlist, d) of any length and nprobe in. The best have the highest cosine; of equals the "
-        "smaller number comes first.",
+        "Return the cells that each query visits, (n_queries, nprobe), best first: queries"
+        " (n_queries, d), centroids (nlist, d) of any length and nprobe in. The best have the"
+        " highest cosine; of equals the smaller number comes first.",
         (_cells_by_cosine, _cells_ties, _cells_one),
         (
             "Which of the two sides must be brought to length 1 for the order to be right?",
             "Divide every centroid by its length, take all dot products at once, sort each row.",
-            "Sort the negative scores with a sort that is stable, and keep the first nprobe columns.",
+            (
+                "Sort the negative scores with a sort that is stable, and keep the first nprobe"
+                " columns."
+            ),
         ),
-        "The coarse search is a tiny exact search, and inherits all its traps: metric, direction, ties.",
+        "The coarse search is a tiny exact search, and inherits all its traps: metric, direction,"
+        " ties.",
     ),
     Exercise(
         "lists.adc",
-        "Return the dot products (n_queries, n) of whole queries (n_queries, d) with vectors known by their "
-        "codes (n, m), from codebooks (m, n_codes, d / m), by way of one table per piece.",
+        "Return the dot products (n_queries, n) of whole queries (n_queries, d) with vectors known"
+        " by their codes (n, m), from codebooks (m, n_codes, d / m), by way of one table per"
+        " piece.",
         (_adc_scores, _adc_other_shape),
         (
             "Cut the queries into m runs of d / m numbers, as the codebooks say.",

@@ -1,6 +1,6 @@
-"""Exercises of notebook 12 on judging an index: recall counted right, nprobe chosen on the right queries."""
-
-from __future__ import annotations
+"""Exercises of notebook 12 on judging an index: recall counted right, nprobe chosen on the right
+queries.
+"""
 
 import numpy as np
 
@@ -29,8 +29,8 @@ def _recall_repeats(function) -> None:
     if is_same(value, 1.0):
         raise Wrong(
             "an id that is returned three times counts three times",
-            "One of the three true neighbours was found. Count which true ids were found, not which places "
-            "match.",
+            "One of the three true neighbours was found. Count which true ids were found, not which"
+            " places match.",
         )
     if is_same(value, 2 / 3) or is_same(value, 1 / 2):
         raise Wrong(
@@ -82,7 +82,8 @@ def _recall_padded_truth(function) -> None:
         raise Wrong("id 0 is not found", "Item 0 is an item like any other: only -1 is nothing.")
 
 
-# ---- lists.tune: recalls on the learn queries 1/2, 3/4, 7/8, 7/8, 15/16; on the test 1/4, 1/2, 5/8, 3/4, 1.
+# ---- lists.tune: recalls on the learn queries 1/2, 3/4, 7/8, 7/8, 15/16; on the test 1/4, 1/2,
+# 5/8, 3/4, 1.
 
 NPROBES = np.array([1, 4, 8, 16, 32])
 # Hits of k = 4, by setting and query.
@@ -150,37 +151,48 @@ def _tune_edges(function) -> None:
     if not is_same(result, (4, 0.5)):
         raise Wrong(
             "where 4 reaches the target and 8 does not, it does not choose 4",
-            "Recall need not rise with nprobe: the smallest that reaches it, whatever comes after it.",
+            "Recall need not rise with nprobe: the smallest that reaches it, whatever comes"
+            " after it.",
         )
 
 
 EXERCISES = (
     Exercise(
         "lists.recall",
-        "Return recall@k, one number: found ids (n_queries, >= k), -1 where nothing was found, true ids "
-        "(n_queries, >= k) and k in. The share of the first k true neighbours that are among the first k "
-        "found, each counted once, averaged over all queries.",
+        "Return recall@k, one number: found ids (n_queries, >= k), -1 where nothing was found, true"
+        " ids (n_queries, >= k) and k in. The share of the first k true neighbours that are among"
+        " the first k found, each counted once, averaged over all queries.",
         (_recall_repeats, _recall_missing, _recall_padded_truth),
         (
-            "Ask of each true neighbour whether it was found, instead of each answer whether it is true.",
+            (
+                "Ask of each true neighbour whether it was found, instead of each answer whether it"
+                " is true."
+            ),
             "The denominator is what was asked for, whatever came back.",
-            "Mark a match only where the id is not -1, ask whether any place matches, add up, divide by k.",
+            (
+                "Mark a match only where the id is not -1, ask whether any place matches, add up,"
+                " divide by k."
+            ),
         ),
-        "Divide by what came back, and an index that answers little looks best. Count repeats, and one that "
-        "stutters does.",
+        "Divide by what came back, and an index that answers little looks best. Count repeats, and"
+        " one that stutters does.",
     ),
     Exercise(
         "lists.tune",
-        "Return nprobe and the recall on test, two numbers: nprobes (s,) ascending, hits on the learn "
-        "queries (s, n_learn), hits on the test queries (s, n_test), k and a target in. Choose the smallest "
-        "nprobe whose recall on the learn queries is at least the target, the largest if none is.",
+        "Return nprobe and the recall on test, two numbers: nprobes (s,) ascending, hits on the"
+        " learn queries (s, n_learn), hits on the test queries (s, n_test), k and a target in."
+        " Choose the smallest nprobe whose recall on the learn queries is at least the target, the"
+        " largest if none is.",
         (_tune_choice, _tune_edges),
         (
             "Recall of a setting: mean hits over its queries, divided by k.",
-            "Which settings reach the target on the learn queries? The first of them, or the last setting.",
+            (
+                "Which settings reach the target on the learn queries? The first of them, or the"
+                " last setting."
+            ),
             "Everything is decided then. Only now look at that row of the test hits.",
         ),
-        "A target is promised on queries that were not looked at. If they are of another modality than those "
-        "that chose, the promise breaks.",
+        "A target is promised on queries that were not looked at. If they are of another modality"
+        " than those that chose, the promise breaks.",
     ),
 )

@@ -1,6 +1,6 @@
-"""Exercises of notebook 13: walk over a graph, widen the walk, filter what it finds, choose its width."""
-
-from __future__ import annotations
+"""Exercises of notebook 13: walk over a graph, widen the walk, filter what it finds, choose its
+width.
+"""
 
 import numpy as np
 
@@ -28,7 +28,8 @@ def _ids(function, *arguments) -> list[int]:
     array = np.asarray(call(function, *arguments))
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise Wrong(
-            f"the result is {array.ndim}-dimensional, of {array.dtype}, and not a list of node numbers",
+            f"the result is {array.ndim}-dimensional, of {array.dtype}, and not a list of node"
+            " numbers",
             "Return one flat list of whole numbers.",
         )
     return [int(node) for node in array]
@@ -61,7 +62,10 @@ def _greedy_path(function) -> None:
         ),
         (0, 2, 4, 5, 6): (
             "the walk went downhill from 4 to 5",
-            "It ends in a node that beats all its neighbours, even if there is a better one beyond.",
+            (
+                "It ends in a node that beats all its neighbours, even if there is a better one"
+                " beyond."
+            ),
         ),
         (6,): (
             "that is exact search",
@@ -103,8 +107,8 @@ def _greedy_ends(function) -> None:
 
 VALUES = np.array([0.50, 0.60, 0.40, 0.45, 0.55, 0.42, 0.95, 0.10])
 WAYS = _Links([[1, 2, 3], [0, 4, 2], [0, 1], [0, 5], [1], [3, 6], [5, 7], [6]])
-# ef 2: {1, 0}, then {1, 4}: stop.  ef 4: {1, 4, 0, 3}, 3 opens 5, which is worse than the worst: {.., 3}.
-# ef 5: 5 is remembered and opens 6.
+# ef 2: {1, 0}, then {1, 4}: stop.  ef 4: {1, 4, 0, 3}, 3 opens 5, which is worse than the worst:
+# {.., 3}. ef 5: 5 is remembered and opens 6.
 BEAMS = {1: [1], 2: [1, 4], 4: [1, 4, 0, 3], 5: [6, 1, 4, 0, 3]}
 
 
@@ -145,7 +149,8 @@ def _beam_wide(function) -> None:
         if found == [1, 4, 0, 3, 2]:
             raise Wrong(
                 "it stops at the first node that does not improve on the best",
-                "Stop when the node to be opened is worse than the *worst* of ef remembered, not the best.",
+                "Stop when the node to be opened is worse than the *worst* of ef remembered, not"
+                " the best.",
             )
         if len(found) != len(set(found)):
             raise Wrong(
@@ -154,7 +159,8 @@ def _beam_wide(function) -> None:
         if len(found) < ef:
             raise Wrong(
                 f"with ef = {ef} it returns {len(found)} nodes",
-                "As long as fewer than ef are remembered, every node seen is remembered and opened.",
+                "As long as fewer than ef are remembered, every node seen is remembered and"
+                " opened.",
             )
         if found != BEAMS[ef]:
             raise Wrong(f"with ef = {ef} it returns {found}", f"By hand it is {BEAMS[ef]}.")
@@ -290,26 +296,32 @@ def _tune_ends(function) -> None:
     if as_number(call(function, EFS, HITS[[0, 3, 2, 1]], K, 0.9), meaning="one ef, or -1") != 20:
         raise Wrong(
             "where 20 is enough and 40 is not, it does not return 20",
-            "Recall need not rise with ef: the smallest that reaches the target, whatever comes after it.",
+            "Recall need not rise with ef: the smallest that reaches the target, whatever comes"
+            " after it.",
         )
     if _tuned(function, 1.0) != 80:
         raise Wrong("a lower end that equals the target is refused", "Reaching it is enough.")
-    # The lower end of ef 40 is 0.8847; with n for n - 1 it is 0.8880, of 40 independent hits 0.8825.
+    # The lower end of ef 40 is 0.8847; with n for n - 1 it is 0.8880, of 40 independent hits
+    # 0.8825.
     if _tuned(function, 0.886) == 40:
         raise Wrong("the spread is too small: divided by n", "Divide the sum of squares by n - 1.")
     if _tuned(function, 0.8835) != 40:
         raise Wrong(
             "for 0.8835 it does not return 40",
-            "Is the error that of single hits, from the share alone? Take the spread over queries as it is.",
+            "Is the error that of single hits, from the share alone? Take the spread over queries"
+            " as it is.",
         )
 
 
 EXERCISES = (
     Exercise(
         name="graph.greedy",
-        statement="Return the path of a greedy walk as a list of nodes: similarities of the query with every "
-        "node (n,), higher is nearer, a list of neighbours per node and an entry in. From each node move to "
-        "its best neighbour while that is better; the path holds the entry and the node where it ends.",
+        statement=(
+            "Return the path of a greedy walk as a list of nodes: similarities of the query with"
+            " every node (n,), higher is nearer, a list of neighbours per node and an entry in."
+            " From each node move to its best neighbour while that is better; the path holds the"
+            " entry and the node where it ends."
+        ),
         stages=(_greedy_path, _greedy_ends),
         hints=(
             "A loop that ends when no neighbour is better than where you stand.",
@@ -320,43 +332,65 @@ EXERCISES = (
     ),
     Exercise(
         name="graph.beam",
-        statement="Return the ef best nodes that a best-first walk sees, best first: similarities (n,), a "
-        "list of neighbours per node, an entry and ef in. Open the best node that is not yet opened; "
-        "remember the ef best of all seen; stop when the node to be opened is worse than the worst of ef "
-        "remembered.",
+        statement=(
+            "Return the ef best nodes that a best-first walk sees, best first: similarities (n,), a"
+            " list of neighbours per node, an entry and ef in. Open the best node that is not yet"
+            " opened; remember the ef best of all seen; stop when the node to be opened is worse"
+            " than the worst of ef remembered."
+        ),
         stages=(_beam_narrow, _beam_wide, _beam_limits),
         hints=(
-            "Two collections: what waits to be opened, and the ef best so far; and a set of what was seen.",
-            "A new node goes into both when fewer than ef are remembered or it beats the worst of them.",
-            "Only then drop the worst remembered. Two heaps do it; sorted lists are good enough here.",
+            (
+                "Two collections: what waits to be opened, and the ef best so far; and a set of"
+                " what was seen."
+            ),
+            (
+                "A new node goes into both when fewer than ef are remembered or it beats the worst"
+                " of them."
+            ),
+            (
+                "Only then drop the worst remembered. Two heaps do it; sorted lists are good enough"
+                " here."
+            ),
         ),
-        insight="ef is patience: how many better nodes a walk must know before it gives a bad one up.",
+        insight=(
+            "ef is patience: how many better nodes a walk must know before it gives a bad one up."
+        ),
     ),
     Exercise(
         name="graph.filtered",
-        statement="Repair the function: a search (its argument k gives the k best ids of all, best first, "
-        "and may not exceed n), n, a set of allowed ids and k in; the k best allowed ids out, or all "
-        "that are allowed.",
+        statement=(
+            "Repair the function: a search (its argument k gives the k best ids of all, best first,"
+            " and may not exceed n), n, a set of allowed ids and k in; the k best allowed ids out,"
+            " or all that are allowed."
+        ),
         stages=(_filter_enough, _filter_rare),
         hints=(
             "How many of k hits survive depends on the filter, not on k.",
             "Ask for twice as many each time, never for more than n.",
             "Stop when k allowed ones are there, or when n were asked for.",
         ),
-        insight="The rarer the allowed items, the more of the index is read: below some share, search them "
-        "alone and exactly.",
+        insight=(
+            "The rarer the allowed items, the more of the index is read: below some share, search"
+            " them alone and exactly."
+        ),
     ),
     Exercise(
         name="graph.tune",
-        statement="Return the smallest ef whose recall surely reaches a target: ef values (m,) rising, hits "
-        "(m, n_queries) found of k, k and the target in. Surely: the mean recall less 1.96 standard errors "
-        "over queries (spread with n - 1, over the root of n). -1 if none.",
+        statement=(
+            "Return the smallest ef whose recall surely reaches a target: ef values (m,) rising,"
+            " hits (m, n_queries) found of k, k and the target in. Surely: the mean recall less"
+            " 1.96 standard errors over queries (spread with n - 1, over the root of n). -1 if"
+            " none."
+        ),
         stages=(_tune_lower_end, _tune_ends),
         hints=(
             "Divide hits by k, then average over queries, not over settings.",
             "The standard error is the standard deviation over the root of the number of queries.",
             "Of the settings that pass, the first is the smallest.",
         ),
-        insight="And choose it on queries like those to come: recall on other ones is another number.",
+        insight=(
+            "And choose it on queries like those to come: recall on other ones is another number."
+        ),
     ),
 )

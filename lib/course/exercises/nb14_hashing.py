@@ -1,6 +1,6 @@
-"""Exercises of notebook 14 about hashing: signs as bits, tables of buckets, thresholds of both sides."""
-
-from __future__ import annotations
+"""Exercises of notebook 14 about hashing: signs as bits, tables of buckets, thresholds of both
+sides.
+"""
 
 import numpy as np
 
@@ -33,8 +33,8 @@ def _bits_by_hand(function) -> None:
     if found.min() == -1 and found.max() == 1:
         raise Wrong(
             "a side is -1",
-            "A sign has three values and a bit has two. Ask a question with a yes or a no: is the product "
-            "at least 0?",
+            "A sign has three values and a bit has two. Ask a question with a yes or a no: is the"
+            " product at least 0?",
         )
     object_to_mistakes(
         found,
@@ -63,8 +63,8 @@ def _bits_at_zero(function) -> None:
     if found[2].tolist() == [0, 0, 0] or found[0, 2] == 0:
         raise Wrong(
             "a product of exactly 0 gives the bit 0",
-            "Here 0 belongs to the side of 1. Either side would do, if base and queries agree on it: two "
-            "programs that differ in this one sign have codes that do not fit together.",
+            "Here 0 belongs to the side of 1. Either side would do, if base and queries agree on"
+            " it: two programs that differ in this one sign have codes that do not fit together.",
         )
     if found.tolist() != BITS:
         raise Wrong(
@@ -78,7 +78,8 @@ def _bits_alone(function) -> None:
     if alone.tolist() != BITS:
         raise Wrong(
             "a row's bits depend on the rows beside it",
-            "A query comes alone. Nothing may be learnt from the array at hand: no mean, no median.",
+            "A query comes alone. Nothing may be learnt from the array at hand: no mean, no"
+            " median.",
         )
 
 
@@ -102,8 +103,10 @@ def _one_plane(function) -> None:
                 (1 + COSINES) / 2,
                 (
                     "it is linear in the cosine",
-                    "The chance is linear in the angle: the plane must fall between the two vectors, and "
-                    "what lies between them is their angle.",
+                    (
+                        "The chance is linear in the angle: the plane must fall between the two"
+                        " vectors, and what lies between them is their angle."
+                    ),
                 ),
             ),
             (COSINES, ("it is the cosine itself", "Turn the cosine into the angle first.")),
@@ -125,7 +128,10 @@ def _one_plane(function) -> None:
                 1 - np.arccos(COSINES) / (2 * np.pi),
                 (
                     "the angle is divided by a whole turn",
-                    "A plane goes on behind the origin: it separates them at the opposite angle too.",
+                    (
+                        "A plane goes on behind the origin: it separates them at the opposite angle"
+                        " too."
+                    ),
                 ),
             ),
         ],
@@ -183,7 +189,8 @@ def _bits_and_tables(function) -> None:
         )
 
 
-# ---- lsh.thresholds: medians 3, 6 and 10 give the base 000, 010, 111, 111, 101 and the queries 111, 000.
+# ---- lsh.thresholds: medians 3, 6 and 10 give the base 000, 010, 111, 111, 101 and the queries
+# 111, 000.
 
 BASE = np.array([[1.0, 5.0], [2.0, 6.0], [3.0, 7.0], [4.0, 8.0], [10.0, 0.0]])
 QUERIES = np.array([[3.5, 6.5], [2.0, 5.0]])
@@ -203,8 +210,9 @@ def _queries_come_alone(function) -> None:
     if (found != alone).any():
         raise Wrong(
             "what a query finds depends on the queries beside it",
-            "Asked alone, it is its own mean and its own median, and lies on every threshold. A threshold "
-            "belongs to the plane, not to one side: the base gives it, and the queries take it as it is.",
+            "Asked alone, it is its own mean and its own median, and lies on every threshold. A"
+            " threshold belongs to the plane, not to one side: the base gives it, and the queries"
+            " take it as it is.",
         )
 
 
@@ -244,10 +252,11 @@ def _same_thresholds(function) -> None:
     if found.tolist() != DIFFERENT:
         raise Wrong(
             f"the first query differs from the base in {found[0].tolist()} bits",
-            "Medians of the base on the three planes: 3, 6 and 10; what lies on one has bit 1. So the first "
-            "query has bits 111.",
+            "Medians of the base on the three planes: 3, 6 and 10; what lies on one has bit 1. So"
+            " the first query has bits 111.",
         )
-    # On the plane (1, 1) the base has 4, 1 and 6, with median 4; the medians 1 and 1 have 2. The query has 3.
+    # On the plane (1, 1) the base has 4, 1 and 6, with median 4; the medians 1 and 1 have 2. The
+    # query has 3.
     base = np.array([[0.0, 4.0], [1.0, 0.0], [5.0, 1.0]])
     found = call(function, np.array([[1.5, 1.5]]), base, np.array([[1.0, 1.0]]))
     found = as_array(found, shape=(1, 3), kind="integers", meaning="differing bits (queries, base)")
@@ -269,36 +278,46 @@ def _same_thresholds(function) -> None:
 EXERCISES = (
     Exercise(
         name="lsh.signature",
-        statement="Return one bit per row and hyperplane, 0 or 1: rows (n, d) and normals (b, d) in, (n, "
-        "b) out. The bit is 1 where the inner product is at least 0.",
+        statement=(
+            "Return one bit per row and hyperplane, 0 or 1: rows (n, d) and normals (b, d) in, (n, "
+            "b) out. The bit is 1 where the inner product is at least 0."
+        ),
         stages=(_bits_by_hand, _bits_at_zero, _bits_alone),
         hints=(
             "All products at once are one matrix product.",
             "Which of the two arrays must be transposed so that (n, d) meets (d, b)?",
             "A comparison gives the bit; a sign would give three values.",
         ),
-        insight="The length of a vector is gone: twice the row has the same bits. Under inner product "
-        "that loses something, under cosine nothing.",
+        insight=(
+            "The length of a vector is gone: twice the row has the same bits. Under inner product "
+            "that loses something, under cosine nothing."
+        ),
     ),
     Exercise(
         name="lsh.tables",
-        statement="Return the chance that two vectors share a bucket in at least one table: cosines "
-        "(n,), bits per table and number of tables in, (n,) out. A plane leaves them together with "
-        "chance 1 - angle / pi.",
+        statement=(
+            "Return the chance that two vectors share a bucket in at least one table: cosines (n,),"
+            " bits per table and number of tables in, (n,) out. A plane leaves them together with"
+            " chance 1 - angle / pi."
+        ),
         stages=(_one_plane, _bits_and_tables),
         hints=(
             "First the chance of one plane, from the angle.",
             "All bits of a table: a product of equal chances.",
             "At least one table: one minus the chance that every table misses.",
         ),
-        insight="Bits move the step of the curve to the right, tables to the left; both make it steeper. "
-        "What neither can do is tell 0.65 from 0.6.",
+        insight=(
+            "Bits move the step of the curve to the right, tables to the left; both make it"
+            " steeper. What neither can do is tell 0.65 from 0.6."
+        ),
     ),
     Exercise(
         name="lsh.thresholds",
-        statement="Repair the function: queries (n_queries, d), base (n, d) and normals (b, d) in; in "
-        "how many bits each query differs from each base vector (n_queries, n) out. A bit is 1 where a "
-        "projection is at least the median of the base's projections on that plane.",
+        statement=(
+            "Repair the function: queries (n_queries, d), base (n, d) and normals (b, d) in; in how"
+            " many bits each query differs from each base vector (n_queries, n) out. A bit is 1"
+            " where a projection is at least the median of the base's projections on that plane."
+        ),
         stages=(_queries_come_alone, _same_thresholds),
         hints=(
             "Where does the buggy function look at more than one query at a time?",

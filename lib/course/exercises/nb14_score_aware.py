@@ -1,12 +1,11 @@
 """Exercise of notebook 14 about quantisation: two errors of one length that do not count alike."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.course.engine import Exercise, Wrong, as_array, call, is_same, object_to_mistakes
 
-# ---- lsh.anisotropic: residuals (0, 1) and (1, -1); along the vectors 0.8 and 1, across them 0.6 and 1.
+# ---- lsh.anisotropic: residuals (0, 1) and (1, -1); along the vectors 0.8 and 1, across them 0.6
+# and 1.
 
 VECTORS = np.array([[3.0, 4.0], [2.0, 0.0]])
 DECODED = np.array([[3.0, 3.0], [1.0, 1.0]])
@@ -94,23 +93,28 @@ def _weighted_loss(function) -> None:
     if not is_same(found, [0.0, 0.0]):
         raise Wrong(
             f"for codes without any error it returns {found.tolist()}",
-            "No error costs 0. A residual of length 0 has no direction: do not divide by its length.",
+            "No error costs 0. A residual of length 0 has no direction: do not divide by its"
+            " length.",
         )
 
 
 EXERCISES = (
     Exercise(
         name="lsh.anisotropic",
-        statement="Return the score-aware loss of each row: vectors (n, d), what their codes stand for "
-        "(n, d) and eta in, (n,) out. With r the difference, it is eta times the squared length of the "
-        "part of r along the vector, plus the squared length of the rest.",
+        statement=(
+            "Return the score-aware loss of each row: vectors (n, d), what their codes stand for"
+            " (n, d) and eta in, (n,) out. With r the difference, it is eta times the squared"
+            " length of the part of r along the vector, plus the squared length of the rest."
+        ),
         stages=(_plain_loss, _weighted_loss),
         hints=(
             "The part along the vector is the product of r with the vector at length 1.",
             "The square of what is left is the square of r minus the square of that part.",
             "So the loss is the squared error, plus (eta - 1) times the squared parallel part.",
         ),
-        insight="A query that scores high points where the vector points, so it feels the first part in "
-        "full and the second hardly.",
+        insight=(
+            "A query that scores high points where the vector points, so it feels the first part in"
+            " full and the second hardly."
+        ),
     ),
 )

@@ -1,6 +1,6 @@
-"""Exercises of notebook 15: the frontier, recall by distance, an honest benchmark, codes that fit."""
-
-from __future__ import annotations
+"""Exercises of notebook 15: the frontier, recall by distance, an honest benchmark, codes that
+fit.
+"""
 
 import numpy as np
 
@@ -17,7 +17,8 @@ def _positions(function, recall, speed) -> list[int]:
     array = np.asarray(call(function, recall, speed))
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise Wrong(
-            f"the result is {array.ndim}-dimensional, of {array.dtype}, and not a list of positions",
+            f"the result is {array.ndim}-dimensional, of {array.dtype}, and not a list of"
+            " positions",
             "Return one flat list of whole numbers: where the settings stand in the input.",
         )
     return [int(position) for position in array]
@@ -36,8 +37,8 @@ def _frontier_by_hand(function) -> None:
     if 1 in found and 6 in found:
         raise Wrong(
             "settings 1 and 6 are on it",
-            "3 is as accurate as 1 and faster; 2 is as fast as 6 and more accurate. To be beaten, it is "
-            "enough to be worse in one respect and no better in the other.",
+            "3 is as accurate as 1 and faster; 2 is as fast as 6 and more accurate. To be beaten,"
+            " it is enough to be worse in one respect and no better in the other.",
         )
     if 1 in found:
         raise Wrong(
@@ -62,7 +63,8 @@ def _frontier_property(function) -> None:
         )
     if _positions(function, np.array([0.5, 0.9]), np.array([10.0, 10.0])) != [1]:
         raise Wrong(
-            "of two equally fast settings, the less accurate listed first, both or the wrong one are on it",
+            "of two equally fast settings, the less accurate listed first, both or the wrong one"
+            " are on it",
             "Among equal speeds only the best recall is not beaten, wherever it stands.",
         )
     if _positions(function, np.array([0.0, 0.5]), np.array([9.0, 1.0])) != [0, 1]:
@@ -83,7 +85,8 @@ def _frontier_property(function) -> None:
             )
 
 
-# ---- tradeoffs.by_distance: items are found if they are as near as the k-th, give or take the slack.
+# ---- tradeoffs.by_distance: items are found if they are as near as the k-th, give or take the
+# slack.
 
 NEAR = np.array(
     [[0.10, 0.50, 0.3004, 0.35, 0.20, 0.30]]
@@ -116,7 +119,8 @@ def _distance_slack(function) -> None:
     if is_same(found, 1 / 3):
         raise Wrong(
             "only item 0 was found",
-            "Item 2, at 0.3004, is no neighbour by id, but within the slack of the *third* nearest, 0.30.",
+            "Item 2, at 0.3004, is no neighbour by id, but within the slack of the *third* nearest,"
+            " 0.30.",
         )
     if not is_same(found, 2 / 3):
         raise Wrong(
@@ -175,12 +179,14 @@ def _distance_absolute(function) -> None:
     )  # two nearest, one exactly at the slack of 0.5, one behind it
     if [_found(function, [[0, item]], edge, 0.5) for item in (2, 3)] != [1.0, 0.5]:
         raise Wrong(
-            "of items 0.5 and 0.5001 behind the second nearest, with a slack of 0.5, the wrong ones count",
+            "of items 0.5 and 0.5001 behind the second nearest, with a slack of 0.5, the wrong ones"
+            " count",
             "At most the k-th smallest distance plus the slack: exactly there still counts.",
         )
 
 
-# ---- tradeoffs.honest: five queries out of the base, a clock, and an index that finds half of the rest.
+# ---- tradeoffs.honest: five queries out of the base, a clock, and an index that finds half of the
+# rest.
 
 ASKED = np.arange(5.0)[:, None]  # what the index is asked with; the number of the query
 OWN = np.arange(5)
@@ -195,7 +201,9 @@ CALL, FIRST = 0.020, 1.0
 
 
 def _index():
-    """A search and a clock that it moves on: 0.02 s a call, and a second more for the very first."""
+    """A search and a clock that it moves on: 0.02 s a call, and a second more for the very
+    first.
+    """
     now = [0.0]
 
     def search(queries, depth):
@@ -220,7 +228,10 @@ def _honest_seconds(function) -> None:
     seconds, _ = _measured(function)
     batch = (CALL + (ALONE - CALL).sum()) / 5
     late = np.sort(ALONE + np.array([FIRST, 0, 0, 0, 0]))
-    shared = "Five queries in one call share its overhead and wait for each other: ask them one at a time."
+    shared = (
+        "Five queries in one call share its overhead and wait for each other: ask them one at a"
+        " time."
+    )
     object_to_mistakes(
         seconds,
         [
@@ -289,7 +300,8 @@ def _honest_recall(function) -> None:
         wanted = len({*found[: 2 + (7 in found)]} & {*true[: 2 + (7 in true)]} - {7}) / 2
         if not is_same(recall, wanted):
             raise Wrong(
-                f"where own id 7 is found in one list only, {found} against {true}, recall is {recall:.2f}",
+                f"where own id 7 is found in one list only, {found} against {true}, recall is"
+                f" {recall:.2f}",
                 "Keep k ids on both sides, whether the own one was among them or not.",
             )
 
@@ -351,8 +363,11 @@ def _codes_fixed(function) -> None:
 EXERCISES = (
     Exercise(
         name="tradeoffs.frontier",
-        statement="Return the positions of the settings that no other beats, fastest first: recall (m,) and "
-        "queries a second (m,) in. Beaten: another has at least as much of both, and more of one.",
+        statement=(
+            "Return the positions of the settings that no other beats, fastest first: recall (m,)"
+            " and queries a second (m,) in. Beaten: another has at least as much of both, and more"
+            " of one."
+        ),
         stages=(_frontier_by_hand, _frontier_property),
         hints=(
             "Go through the settings from the fastest to the slowest.",
@@ -363,43 +378,64 @@ EXERCISES = (
     ),
     Exercise(
         name="tradeoffs.by_distance",
-        statement="Return recall as ann-benchmarks counts it: returned ids (n_queries, k), -1 where nothing "
-        "was found, distances of every base vector (n_queries, n) and a slack in; the share of k that is "
-        "at most the k-th smallest distance plus the slack, each item once, averaged over queries.",
+        statement=(
+            "Return recall as ann-benchmarks counts it: returned ids (n_queries, k), -1 where"
+            " nothing was found, distances of every base vector (n_queries, n) and a slack in; the"
+            " share of k that is at most the k-th smallest distance plus the slack, each item once,"
+            " averaged over queries."
+        ),
         stages=(_distance_slack, _distance_missing, _distance_absolute),
         hints=(
             "The threshold is one number per query: its k-th smallest distance, plus the slack.",
             "Look up the distance of each returned id; treat -1 before you use it as a position.",
             "A set per query takes care of repeats. Divide by k, whatever is left.",
         ),
-        insight="It forgives ties, as it should, and near misses, as far as the slack reaches in your units.",
+        insight=(
+            "It forgives ties, as it should, and near misses, as far as the slack reaches in your"
+            " units."
+        ),
     ),
     Exercise(
         name="tradeoffs.honest",
-        statement="Repair the benchmark: a search (queries and depth in, ids out), queries (n, d) that are "
-        "base vectors, their own ids (n,), true ids (n, k + 1), k and a clock in; the median seconds of a "
-        "single query after a warm-up, and recall@k without the query itself, out.",
+        statement=(
+            "Repair the benchmark: a search (queries and depth in, ids out), queries (n, d) that"
+            " are base vectors, their own ids (n,), true ids (n, k + 1), k and a clock in; the"
+            " median seconds of a single query after a warm-up, and recall@k without the query"
+            " itself, out."
+        ),
         stages=(_honest_seconds, _honest_recall),
         hints=(
-            "Three things are wrong with the seconds and the recall together; change one at a time.",
-            "A search before the clock starts, then one clock reading before and after each single query.",
+            (
+                "Three things are wrong with the seconds and the recall together; change one at a"
+                " time."
+            ),
+            (
+                "A search before the clock starts, then one clock reading before and after each"
+                " single query."
+            ),
             "Ask for k + 1. Drop the own id wherever it stands, on both sides, and keep k.",
         ),
-        insight="Throughput of a batch and latency of a query are two quantities; a query that lies in the "
-        "base is an easy one even if its own hit is not counted.",
+        insight=(
+            "Throughput of a batch and latency of a query are two quantities; a query that lies in"
+            " the base is an easy one even if its own hit is not counted."
+        ),
     ),
     Exercise(
         name="tradeoffs.codes",
-        statement="Return the most bytes a code may have so that an IVF-PQ index fits: n, d, nlist and the "
-        "memory in bytes in. The bytes must divide d, and n (code + 8) + 4 nlist d + 8 nlist + 4 x 256 x d "
-        "may be at most the memory. -1 if no code fits.",
+        statement=(
+            "Return the most bytes a code may have so that an IVF-PQ index fits: n, d, nlist and"
+            " the memory in bytes in. The bytes must divide d, and n (code + 8) + 4 nlist d + 8"
+            " nlist + 4 x 256 x d may be at most the memory. -1 if no code fits."
+        ),
         stages=(_codes_large, _codes_fixed),
         hints=(
             "Subtract what does not depend on the code, then divide by n.",
             "Only divisors of d are possible.",
             "Of those that fit, the largest; if there is none, -1.",
         ),
-        insight="Bytes can be planned on paper. What recall such codes give has to be measured, with the "
-        "queries that will be asked.",
+        insight=(
+            "Bytes can be planned on paper. What recall such codes give has to be measured, with"
+            " the queries that will be asked."
+        ),
     ),
 )

@@ -1,6 +1,6 @@
-"""Exercises of notebook 16: ragged captions, folds, a loader that counts, protocols side by side."""
-
-from __future__ import annotations
+"""Exercises of notebook 16: ragged captions, folds, a loader that counts, protocols side by
+side.
+"""
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from lib.course.engine import (
     object_to_mistakes,
 )
 
-# ---- benchmarks.best_rank: image 0 has one caption, 1 has three, 2 two. Of others' captions, two stand above
-# the best own one of image 0, one ties with that of image 1.
+# ---- benchmarks.best_rank: image 0 has one caption, 1 has three, 2 two. Of others' captions, two
+# stand above the best own one of image 0, one ties with that of image 1.
 
 SCORES = np.array(
     [
@@ -32,7 +32,10 @@ _RANK_MISTAKES = (
         np.array([3, 1, 1]),
         (
             "the tie of image 1 counts for it",
-            "Caption 0 scores exactly as high as its best own one. A tie counts against: at least as high.",
+            (
+                "Caption 0 scores exactly as high as its best own one. A tie counts against: at"
+                " least as high."
+            ),
         ),
     ),
     (RANKS - 1, ("ranks start at 0", "Rank 1 is the best: nothing stands above it.")),
@@ -73,7 +76,8 @@ def _ranks_by_hand(function) -> None:
     if not is_same(found, RANKS):
         raise Wrong(
             f"the ranks are {found.tolist()}",
-            f"By hand they are {RANKS.tolist()}: for image 0 the captions 1 and 4 stand above its only one.",
+            f"By hand they are {RANKS.tolist()}: for image 0 the captions 1 and 4 stand above its"
+            " only one.",
         )
 
 
@@ -88,21 +92,25 @@ def _ranks_in_any_order(function) -> None:
     found = _ranks(function, np.array([[0.5, 0.5, 0.3], [0.1, 0.2, 0.9]]), np.array([0, 0, 1]))
     if not is_same(found, np.array([1, 1])):
         raise Wrong(
-            f"where an image's own two captions tie for the first place the ranks are {found.tolist()}",
+            "where an image's own two captions tie for the first place the ranks are"
+            f" {found.tolist()}",
             "Only captions of others count against it: leave its own out of the count.",
         )
     found = _ranks(function, np.array([[-3e30, -2e30], [-5e30, -4e30]]), np.array([0, 1]))
     if not is_same(found, np.array([2, 1])):
         raise Wrong(
             f"with scores of -2e30 and less the ranks are {found.tolist()}, expected [2, 1]",
-            "A caption that is not its own got a number, 0 or another, that is above its own score.",
+            "A caption that is not its own got a number, 0 or another, that is above its own"
+            " score.",
         )
 
 
-# ---- benchmarks.mean_of_folds: six images in two folds of three; their captions: 2, 1, 1 and 1, 1, 4.
+# ---- benchmarks.mean_of_folds: six images in two folds of three; their captions: 2, 1, 1 and 1, 1,
+# 4.
 
 OWNER = np.array([0, 0, 1, 2, 3, 4, 5, 5, 5, 5])
-# For each caption the image with the best score in the whole gallery, and the best inside its own fold.
+# For each caption the image with the best score in the whole gallery, and the best inside its own
+# fold.
 _BEST = np.array([0, 4, 1, 0, 3, 0, 5, 5, 3, 4])
 _BEST_INSIDE = np.array([0, 0, 1, 0, 3, 4, 5, 5, 3, 4])
 FOLDED = (3 / 4 + 4 / 6) / 2
@@ -153,8 +161,8 @@ def _folds_by_hand(function) -> None:
     if not is_same(value, FOLDED):
         raise Wrong(
             f"it returns {value:.4f}",
-            f"By hand it is (3/4 + 4/6) / 2 = {FOLDED:.4f}. A fold is three neighbouring images here, and "
-            f"the captions that belong to them: four, and six.",
+            f"By hand it is (3/4 + 4/6) / 2 = {FOLDED:.4f}. A fold is three neighbouring images"
+            " here, and the captions that belong to them: four, and six.",
         )
 
 
@@ -172,7 +180,8 @@ def _one_fold_is_the_whole(function) -> None:
         )
 
 
-# ---- benchmarks.load_clips: names that do not sort in the order of the file, one missing, one stranger.
+# ---- benchmarks.load_clips: names that do not sort in the order of the file, one missing, one
+# stranger.
 
 CLIPS = [("v9", "a dog"), ("v1", "a cat"), ("v5", "a car"), ("v9", "a dog runs")]
 ON_DISK = {"v1", "v9", "v7"}
@@ -227,8 +236,8 @@ def _says_what_is_missing(function) -> None:
     if missing != ["v5"]:
         raise Wrong(
             f"the missing names are {missing}, expected ['v5']",
-            "The second list holds each name that the file has and the disk has not, once. It is what makes "
-            "the loss visible.",
+            "The second list holds each name that the file has and the disk has not, once. It is"
+            " what makes the loss visible.",
         )
     missing = _loaded(function, CLIPS, {"v1", "v5"}, True)[1]
     if missing != ["v9"]:
@@ -305,7 +314,8 @@ def _columns_by_hand(function) -> None:
     if (differ, left_open) != (["captions", "inference"], ["folds", "prompt", "year"]):
         raise Wrong(
             f"it returns {differ} and {left_open}",
-            "By hand: captions and inference differ; folds, prompt and year are left open by one side.",
+            "By hand: captions and inference differ; folds, prompt and year are left open by one"
+            " side.",
         )
 
 
@@ -333,9 +343,11 @@ def _columns_symmetric(function) -> None:
 EXERCISES = (
     Exercise(
         name="benchmarks.best_rank",
-        statement="Return the rank, from 1, of each image's best own caption among all captions of others: "
-        "scores (n_images, n_captions) and owner (n_captions,), the image of each caption, in; (n_images,) "
-        "out. Ties with another image's caption count against.",
+        statement=(
+            "Return the rank, from 1, of each image's best own caption among all captions of"
+            " others: scores (n_images, n_captions) and owner (n_captions,), the image of each"
+            " caption, in; (n_images,) out. Ties with another image's caption count against."
+        ),
         stages=(_ranks_by_hand, _ranks_in_any_order),
         hints=(
             "First the best own score of each image, then how many captions of others reach it.",
@@ -346,25 +358,35 @@ EXERCISES = (
     ),
     Exercise(
         name="benchmarks.mean_of_folds",
-        statement="Return the mean over folds of R@1, captions asking: scores (n_captions, n_images), owner "
-        "(n_captions,), and the number of folds; folds are equal runs of neighbouring images.",
+        statement=(
+            "Return the mean over folds of R@1, captions asking: scores (n_captions, n_images),"
+            " owner (n_captions,), and the number of folds; folds are equal runs of neighbouring"
+            " images."
+        ),
         stages=(_folds_by_hand, _one_fold_is_the_whole),
         hints=(
             "The fold of an image is its position divided by the images of a fold, rounded down.",
             "A caption is in the fold of its image; within the fold, only those columns compete.",
             "R@1 of each fold first; then the plain mean of these.",
         ),
-        insight="With ragged captions the mean of means is not the mean over captions, and papers print the "
-        "former.",
+        insight=(
+            "With ragged captions the mean of means is not the mean over captions, and papers print"
+            " the former."
+        ),
     ),
     Exercise(
         name="benchmarks.load_clips",
-        statement="Return the (name, caption) pairs of the clips that are on disk, in the order of the file, "
-        "and the names that are missing; raise ValueError that says how many of how many were found, unless "
-        "partial loading is allowed.",
+        statement=(
+            "Return the (name, caption) pairs of the clips that are on disk, in the order of the"
+            " file, and the names that are missing; raise ValueError that says how many of how many"
+            " were found, unless partial loading is allowed."
+        ),
         stages=(_loads_all, _says_what_is_missing, _refuses),
         hints=(
-            "What decides which clips belong to the benchmark, and in which order: the file, or the folder?",
+            (
+                "What decides which clips belong to the benchmark, and in which order: the file, or"
+                " the folder?"
+            ),
             "Go through the rows; ask of each whether its name is on disk.",
             "Count distinct names, found and listed, and refuse before anything is returned.",
         ),
@@ -372,13 +394,18 @@ EXERCISES = (
     ),
     Exercise(
         name="benchmarks.side_by_side",
-        statement="Return two sorted lists: the columns in which two protocols, dicts of column to value, "
-        "differ, and the columns that at least one of them leaves open (None, or not there).",
+        statement=(
+            "Return two sorted lists: the columns in which two protocols, dicts of column to value,"
+            " differ, and the columns that at least one of them leaves open (None, or not there)."
+        ),
         stages=(_columns_by_hand, _columns_symmetric),
         hints=(
             "There are three answers per column: equal, different, and not known.",
             "Look at the columns of both dicts together, not at those of one.",
-            "First ask whether one side is silent; only then compare. An empty text is a statement.",
+            (
+                "First ask whether one side is silent; only then compare. An empty text is a"
+                " statement."
+            ),
         ),
         insight="A table that prints equal and unknown alike is how numbers of two protocols meet.",
     ),

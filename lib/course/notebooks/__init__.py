@@ -4,8 +4,6 @@ python -m lib.course.notebooks run                 what `make run` does
 python -m lib.course.notebooks refresh 00 01       what `make refresh` does
 """
 
-from __future__ import annotations
-
 from lib.course.notebooks.run import NotebookFailed, Run, execute, execute_in_place, run_all
 
 __all__ = ["NotebookFailed", "Run", "execute", "execute_in_place", "run_all"]

@@ -1,6 +1,6 @@
-"""HTML that needs no network: formulas as MathML, pictures inside the file and described, no scripts."""
-
-from __future__ import annotations
+"""HTML that needs no network: formulas as MathML, pictures inside the file and described, no
+scripts.
+"""
 
 import html
 import itertools
@@ -18,7 +18,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from lib.core.files import atomic_path
 from lib.report import METRICS_MIME, compare_payloads, environment_line
 
-# nbconvert's page without its scripts, and with alternative texts, which it does not read from the metadata.
+# nbconvert's page without its scripts, and with alternative texts, which it does not read from the
+# metadata.
 TEMPLATE = """
 {%- extends 'index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock html_head_js -%}
@@ -127,11 +128,14 @@ def write_page(run, path: Path, pages: Collection[str]) -> Path:
 
 
 def write_report(runs, path: Path) -> Path:
-    """Writes the quality tables of all notebooks on one page, each with a word on whether it is as stored."""
+    """Writes the quality tables of all notebooks on one page, each with a word on whether it is as
+    stored.
+    """
     sections = "".join(_section(run) for run in runs)
     rows = "".join(
-        f'<tr><td><a href="#{run.path.stem}">{html.escape(title_of(run.fresh, run.path.stem))}</a></td>'
-        f'<td class="seconds">{run.seconds:.0f} s</td><td>{_outcome(run)}</td></tr>'
+        "<tr><td><a"
+        f' href="#{run.path.stem}">{html.escape(title_of(run.fresh, run.path.stem))}</a></td><td'
+        f' class="seconds">{run.seconds:.0f} s</td><td>{_outcome(run)}</td></tr>'
         for run in runs
     )
     page = (
@@ -139,7 +143,8 @@ def write_report(runs, path: Path) -> Path:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Quality report</title><style>{STYLE}</style></head><body>"
         "<h1>Cross-modal retrieval, measured: quality report</h1>"
-        f"<p>Every quality table of the notebooks, computed here ({html.escape(environment_line())}) and "
+        "<p>Every quality table of the notebooks, computed here"
+        f" ({html.escape(environment_line())}) and "
         "compared with the numbers stored in the notebooks, within each table's tolerance.</p>"
         '<nav><table><thead><tr><th scope="col">Notebook</th><th scope="col">Time</th>'
         f'<th scope="col">Outcome</th></tr></thead><tbody>{rows}</tbody></table></nav>'
@@ -178,7 +183,8 @@ def _section(run) -> str:
         if output["data"][METRICS_MIME]["kind"] == "quality":
             parts.append(output["data"]["text/html"])
             parts.append(
-                f'<p class="{verdict}">{verdict}{" from" if differences else " with"} the stored numbers</p>'
+                f'<p class="{verdict}">{verdict}{" from" if differences else " with"} the stored'
+                " numbers</p>"
             )
         else:
             parts.append(f'<p class="{verdict}">{html.escape(output["data"]["text/plain"])}</p>')

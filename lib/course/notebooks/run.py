@@ -1,7 +1,5 @@
 """Execution of notebooks with progress, in a kernel that finds `lib` and no network."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys
@@ -34,7 +32,9 @@ METADATA = {
 
 
 class _OwnKernel(AsyncKernelManager):
-    """A kernel in the interpreter of this process, whatever kernel specifications JUPYTER_PATH holds."""
+    """A kernel in the interpreter of this process, whatever kernel specifications JUPYTER_PATH
+    holds.
+    """
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -53,7 +53,8 @@ class Run:
     Args:
         path: of the notebook.
         stored: the notebook as it was, with the outputs it had.
-        fresh: the notebook with the outputs of this execution, up to the failing cell if one failed.
+        fresh: the notebook with the outputs of this execution, up to the failing cell if one
+            failed.
         seconds: wall time, kernel start included.
         error: which cell failed and how; None if all went well.
     """
@@ -96,7 +97,8 @@ def execute(path: str | Path, on_cell: Callable[[], None] | None = None) -> Run:
     )
     start = time.perf_counter()
     error = None
-    # The kernel's own chatter is of interest only if it dies; what cells print to stderr is in their outputs.
+    # The kernel's own chatter is of interest only if it dies; what cells print to stderr is in
+    # their outputs.
     with tempfile.TemporaryFile("w+") as chatter:
         try:
             client.execute(env=_kernel_environment(), stderr=chatter)
@@ -132,7 +134,8 @@ def read(path: Path) -> nbformat.NotebookNode:
 def execute_in_place(path: str | Path) -> Run:
     """Executes a notebook and stores its outputs in the file: for a number that changed on purpose.
 
-    Metadata that would differ between machines is dropped. The file is replaced only when every cell ran.
+    Metadata that would differ between machines is dropped. The file is replaced only when every
+    cell ran.
 
     Raises:
         NotebookFailed: a cell failed; the file is as it was.
@@ -158,7 +161,8 @@ def run_all(
     names: tuple[str, ...] = (),
     console: Console | None = None,
 ) -> list[Run]:
-    """Executes the notebooks in order and writes a page for each and one report of all their numbers.
+    """Executes the notebooks in order and writes a page for each and one report of all their
+    numbers.
 
     A notebook that fails does not keep the others from running; its page shows how far it came.
 
@@ -214,7 +218,9 @@ def find(notebooks_dir: str | Path, names: tuple[str, ...] = ()) -> list[Path]:
 
 
 def _with_progress(paths, console, action):
-    """Yields the run of each notebook, with a bar of cells while it runs and a line when it is done."""
+    """Yields the run of each notebook, with a bar of cells while it runs and a line when it is
+    done.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -240,7 +246,9 @@ def _with_progress(paths, console, action):
 
 
 def _kernel_environment() -> dict[str, str]:
-    """The environment of this process, with `lib` importable, model hubs off, and figures shown inline."""
+    """The environment of this process, with `lib` importable, model hubs off, and figures shown
+    inline.
+    """
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     kept = {
         name: value for name, value in os.environ.items() if name != "MPLBACKEND"

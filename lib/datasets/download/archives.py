@@ -1,7 +1,5 @@
 """Archives unpacked member by member: no path out of the folder, no links, no bombs."""
 
-from __future__ import annotations
-
 import bz2
 import fnmatch
 import gzip
@@ -65,20 +63,21 @@ def unpack(
     Args:
         archive: a `.zip`, or a `.tar` with any compression that the standard library reads.
         root: the folder that all files go into; it need not exist.
-        members: file names without folders, `"dataset_coco.json"` or with `*`: only these, and without their
-            folders. Empty: everything, in its folders.
+        members: file names without folders, `"dataset_coco.json"` or with `*`: only these, and
+            without their folders. Empty: everything, in its folders.
         max_bytes: the most that the members together may take.
         max_ratio: the most bytes that one byte of the archive may turn into.
         progress: called with the bytes done and the bytes in all.
 
     Returns:
-        The counts. A file that is there with the size of its member is kept, so that an interrupted call goes
-        on where it stopped: files appear under their names only when they are whole.
+        The counts. A file that is there with the size of its member is kept, so that an interrupted
+        call goes on where it stopped: files appear under their names only when they are whole.
 
     Raises:
         MissingFileError: no archive.
-        RetrievalInputError: a member that is absolute, has a `..` part, is a link, a device, encrypted or
-            there twice; more bytes or members than allowed; a name asked for that is not there.
+        RetrievalInputError: a member that is absolute, has a `..` part, is a link, a device,
+            encrypted or there twice; more bytes or members than allowed; a name asked for that is
+            not there.
         DamagedFileError: the archive ends early, or a member's checksum or size is wrong.
     """
     archive, root = Path(archive), Path(root)
@@ -120,7 +119,9 @@ def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
 
 
 def _tar_members(opened: tarfile.TarFile, headers: HeaderStream) -> Iterator[_Member]:
-    """The members, up to the block of zeros that must end them: without it, some may have been cut away."""
+    """The members, up to the block of zeros that must end them: without it, some may have been cut
+    away.
+    """
     for info in opened:
         headers.check(opened, info)
         yield _tar_member(opened, info)
@@ -146,7 +147,9 @@ def _plan(
     max_bytes: int,
     max_ratio: float,
 ) -> list[tuple[_Member, Path]]:
-    """Which member goes where; refuses the archive as a whole when one member is not what it should be."""
+    """Which member goes where; refuses the archive as a whole when one member is not what it should
+    be.
+    """
     limit = min(max_bytes, max(FREE_BYTES, int(max_ratio * archive.stat().st_size)))
     plan: dict[Path, _Member] = {}
     total = 0
@@ -154,14 +157,15 @@ def _plan(
         relative_name(member.name, root)
         if member.kind not in ("file", "folder"):
             raise RetrievalInputError(
-                f"{archive}: member {position}, {member.name!r}, is {member.kind}; the archive of a corpus "
-                f"holds plain files. Nothing was unpacked"
+                f"{archive}: member {position}, {member.name!r}, is {member.kind}; the archive of a"
+                " corpus holds plain files. Nothing was unpacked"
             )
         total += member.size
         if total > limit or position >= MAX_MEMBERS:
             raise RetrievalInputError(
-                f"{archive} holds more than {limit:,} bytes or {MAX_MEMBERS:,} members, which it may not "
-                f"(at most {max_ratio:g} bytes for one of the archive). Nothing was unpacked"
+                f"{archive} holds more than {limit:,} bytes or {MAX_MEMBERS:,} members, which it"
+                f" may not (at most {max_ratio:g} bytes for one of the archive). Nothing was"
+                " unpacked"
             )
         last = member.name.rsplit("/", 1)[-1]
         wanted = any(fnmatch.fnmatchcase(last, name) for name in names)

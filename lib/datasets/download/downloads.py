@@ -1,7 +1,5 @@
 """Downloads that go on where they stopped, and are checked before anyone reads them."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass
@@ -67,25 +65,29 @@ def obtain(
     retries: int = 5,
     wait_s: float = 1.0,
 ) -> tuple[str, ...]:
-    """Downloads a file and, if it is an archive, unpacks it; what is there already is checked and left alone.
+    """Downloads a file and, if it is an archive, unpacks it; what is there already is checked and
+    left alone.
 
     Args:
         source: what to get.
         root: the folder of the corpus.
-        progress: called with bytes done and bytes in all, of the download and then of the unpacking.
-        retries: attempts that bring nothing new before it gives up; one that brings bytes starts the count
-            again.
+        progress: called with bytes done and bytes in all, of the download and then of the
+            unpacking.
+        retries: attempts that bring nothing new before it gives up; one that brings bytes starts
+            the count again.
         wait_s: before the second attempt; doubled each time, to 30 s at most.
 
     Returns:
-        What was done, a line for each step. An archive that was unpacked may be deleted: `<file>.unpacked`
-        remembers it.
+        What was done, a line for each step. An archive that was unpacked may be deleted:
+        `<file>.unpacked` remembers it.
 
     Raises:
-        DownloadError: the address does not answer as it should; bytes that arrived are kept as `<file>.part`.
-        DamagedFileError: the file is there and is another one (it is never overwritten), or what arrived has
-            another checksum (it is deleted).
-        UnwritableFileError: another process downloads the same file, or the disk is full or read-only.
+        DownloadError: the address does not answer as it should; bytes that arrived are kept as
+            `<file>.part`.
+        DamagedFileError: the file is there and is another one (it is never overwritten), or what
+            arrived has another checksum (it is deleted).
+        UnwritableFileError: another process downloads the same file, or the disk is full or
+            read-only.
         RetrievalInputError: an archive with members that are refused; see `unpack`.
     """
     target = path_inside(root, source.file)
@@ -101,7 +103,7 @@ def obtain(
             )
         lines.append(
             f"{source.file}: {done.written:,} files unpacked, {done.kept:,} were there; "
-            f"the archive may be deleted"
+            "the archive may be deleted"
         )
     return tuple(lines)
 
@@ -114,11 +116,12 @@ def fetch(
     retries: int = 5,
     wait_s: float = 1.0,
 ) -> str:
-    """Downloads one file under `root`, or checks the one that is there; arguments and errors as `obtain`.
+    """Downloads one file under `root`, or checks the one that is there; arguments and errors as
+    `obtain`.
 
     Returns:
-        What is known of it. Where no checksum is published, the SHA-256 of the first download is recorded in
-        `<file>.sha256` and compared from then on.
+        What is known of it. Where no checksum is published, the SHA-256 of the first download is
+        recorded in `<file>.sha256` and compared from then on.
     """
     target = path_inside(root, source.file)
     sidecar = target.with_name(target.name + CHECKSUM_SUFFIX)
@@ -150,8 +153,9 @@ def fetch(
                 else f"recorded in {sidecar.name} at the first download"
             )
             raise DamagedFileError(
-                f"what {source.url} sent has not the SHA-256 {known[:12]}... {whose}, and was deleted. Try "
-                f"again; if it stays so, the publisher has changed the file, or someone between has"
+                f"what {source.url} sent has not the SHA-256 {known[:12]}... {whose}, and was"
+                " deleted. Try again; if it stays so, the publisher has changed the file, or"
+                " someone between has"
             )
         os.replace(
             part, target
@@ -165,7 +169,9 @@ def fetch(
 
 
 def _foreign(name: str, path: Path) -> str:
-    """What a file is instead of what its name says, such as a page to sign in; empty if it may be right."""
+    """What a file is instead of what its name says, such as a page to sign in; empty if it may be
+    right.
+    """
     with open(path, "rb") as stream:
         head = stream.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
     suffix = Path(name).suffix.lower()
@@ -203,4 +209,7 @@ def _present(source: Source, target: Path, sidecar: Path) -> str:
 
 def _unverified(target: Path, sidecar: Path) -> str:
     digest = seal(target)
-    return f"Unverified, no checksum is published: its SHA-256 {digest[:12]}... is recorded in {sidecar.name}"
+    return (
+        f"Unverified, no checksum is published: its SHA-256 {digest[:12]}... is recorded in"
+        f" {sidecar.name}"
+    )

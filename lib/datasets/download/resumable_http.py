@@ -1,7 +1,5 @@
 """A downloader that goes on where the last attempt stopped."""
 
-from __future__ import annotations
-
 import json
 import re
 import time
@@ -31,9 +29,9 @@ class _Again(Exception):
 class ResumingDownloader:
     """A downloader that keeps what arrived in `<file>.part` and asks for the rest (RFC 9110, 14).
 
-    Beside the part, `<file>.part.json` holds the address, the total size and the ETag or date that the bytes
-    belong to. A server that ignores ranges, or has another file by now, is read from its start;
-    one that states no length is believed when it ends.
+    Beside the part, `<file>.part.json` holds the address, the total size and the ETag or date that
+    the bytes belong to. A server that ignores ranges, or has another file by now, is read from its
+    start; one that states no length is believed when it ends.
 
     Args:
         part: where bytes are kept until they are all there.
@@ -71,8 +69,8 @@ class ResumingDownloader:
                 most = max(most, have)
                 if idle > self.retries:
                     raise DownloadError(
-                        f"{url} broke off {idle} times without a new byte ({error}). {have:,} bytes are kept "
-                        f"in {self.part.name}; the same command goes on from there"
+                        f"{url} broke off {idle} times without a new byte ({error}). {have:,} bytes"
+                        f" are kept in {self.part.name}; the same command goes on from there"
                     ) from error
                 time.sleep(min(self.wait_s * 2**idle, LONGEST_WAIT_S))
             except requests.RequestException as error:
@@ -139,14 +137,15 @@ class ResumingDownloader:
             raise _Again(f"the server answers {status} {answer.reason}")
         if status not in (200, 206):
             raise DownloadError(
-                f"{url} answers {status} {answer.reason}. Publishers move files: look for {self.part.stem} "
-                f"on their page, put it into {self.part.parent} and run the command again"
+                f"{url} answers {status} {answer.reason}. Publishers move files: look for"
+                f" {self.part.stem} on their page, put it into {self.part.parent} and run the"
+                " command again"
             )
         kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind == "text/html" and not self.part.stem.lower().endswith((".html", ".htm")):
             raise DownloadError(
-                f"{url} answers with a web page, not with {self.part.stem}. Open it in a browser: it may ask "
-                f"to sign in or to accept terms"
+                f"{url} answers with a web page, not with {self.part.stem}. Open it in a browser:"
+                " it may ask to sign in or to accept terms"
             )
         if self.size is not None and total not in (None, self.size):
             raise DownloadError(
@@ -188,7 +187,9 @@ def _total(answer: requests.Response) -> int | None:
 
 
 def _compressed(answer: requests.Response) -> bool:
-    """Whether the server compresses though it was asked not to: such bytes are not those of the file."""
+    """Whether the server compresses though it was asked not to: such bytes are not those of the
+    file.
+    """
     return answer.headers.get("Content-Encoding", "identity") != "identity"
 
 

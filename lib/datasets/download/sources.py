@@ -1,10 +1,10 @@
-"""Where the files of the published benchmarks come from: addresses, terms, and what has to be got by hand.
+"""Where the files of the published benchmarks come from: addresses, terms, and what has to be got
+by hand.
 
-Sizes and checksums are those that others publish and use; where none was found there is none, and the first
-download records its own (see `lib.datasets.download.downloads`). `seen_in` says where each address was found.
+Sizes and checksums are those that others publish and use; where none was found there is none, and
+the first download records its own (see `lib.datasets.download.downloads`). `seen_in` says where
+each address was found.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -37,19 +37,22 @@ CXC_DATA = (
 )
 CAPTION_DATASETS = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
 YOUTUBE = (
-    "The clips are on YouTube, and the publisher gives only their ids and times. Get those that are still "
-    "there by whatever means your law and YouTube's terms allow you; many are gone, for everybody."
+    "The clips are on YouTube, and the publisher gives only their ids and times. Get those that are"
+    " still there by whatever means your law and YouTube's terms allow you; many are gone, for"
+    " everybody."
 )
 CLIPS = (
-    "Put the clips into {root}/videos, named <id>_<start in seconds, six digits>.mp4, and the sounds, if "
-    "they are files of their own, into {root}/audio."
+    "Put the clips into {root}/videos, named <id>_<start in seconds, six digits>.mp4, and the"
+    " sounds, if they are files of their own, into {root}/audio."
 )
 NAMES = " writes the names under which clips are looked for and not found."
 
 OFFERS: dict[str, Offer] = {
     "coco": Offer(
-        terms="Annotations: CC BY 4.0 (COCO consortium). Images: their owners', under the terms of use of "
-        "Flickr. CxC ratings: Apache 2.0 (Google). See cocodataset.org/#termsofuse.",
+        terms=(
+            "Annotations: CC BY 4.0 (COCO consortium). Images: their owners', under the terms of"
+            " use of Flickr. CxC ratings: Apache 2.0 (Google). See cocodataset.org/#termsofuse."
+        ),
         files=(
             Source(
                 CAPTION_DATASETS,
@@ -99,8 +102,10 @@ OFFERS: dict[str, Offer] = {
         ),
     ),
     "flickr30k": Offer(
-        terms="Images: for non-commercial research and education only, and under the terms of use of Flickr, "
-        "which the request form makes you accept.",
+        terms=(
+            "Images: for non-commercial research and education only, and under the terms of use of"
+            " Flickr, which the request form makes you accept."
+        ),
         files=(
             Source(
                 CAPTION_DATASETS,
@@ -111,16 +116,25 @@ OFFERS: dict[str, Offer] = {
             ),
         ),
         by_hand=(
-            "Fill in the request form of the University of Illinois, https://forms.illinois.edu/sec/229675; "
-            "a mail brings the address of the images.",
-            "Unpack them so that {root}/flickr30k-images/1000092795.jpg is there: 31,783 pictures in all.",
-            "For all 31,783 pictures instead of a split, put results_20130124.token, which comes with them, "
-            "into {root} too.",
+            (
+                "Fill in the request form of the University of Illinois,"
+                " https://forms.illinois.edu/sec/229675; a mail brings the address of the images."
+            ),
+            (
+                "Unpack them so that {root}/flickr30k-images/1000092795.jpg is there: 31,783"
+                " pictures in all."
+            ),
+            (
+                "For all 31,783 pictures instead of a split, put results_20130124.token, which"
+                " comes with them, into {root} too."
+            ),
         ),
     ),
     "msrvtt": Offer(
-        terms="No terms are stated with this archive, which the authors of CLIP4Clip share. The videos are "
-        "their owners'; use them for research only.",
+        terms=(
+            "No terms are stated with this archive, which the authors of CLIP4Clip share. The"
+            " videos are their owners'; use them for research only."
+        ),
         files=(
             Source(
                 "https://github.com/ArrowLuo/CLIP4Clip/releases/download/v0.0/msrvtt_data.zip",
@@ -131,15 +145,21 @@ OFFERS: dict[str, Offer] = {
             ),
         ),
         by_hand=(
-            "The page that offered the videos is gone (ArrowLuo/CLIP4Clip, issue 29). The authors of Frozen "
-            "in Time share a copy of 6.6 GB (address from m-bain/frozen-in-time, README.md): "
-            "https://www.robots.ox.ac.uk/~maxbain/frozen-in-time/data/MSRVTT.zip",
+            (
+                "The page that offered the videos is gone (ArrowLuo/CLIP4Clip, issue 29). The"
+                " authors of Frozen in Time share a copy of 6.6 GB (address from"
+                " m-bain/frozen-in-time, README.md):"
+                " https://www.robots.ox.ac.uk/~maxbain/frozen-in-time/data/MSRVTT.zip"
+            ),
             "Unpack it so that {root}/videos/all/video0.mp4 is there: 10,000 clips in one folder.",
         ),
     ),
     "activitynet": Offer(
-        terms="No terms are stated beside the archive of captions; see the project page, "
-        "cs.stanford.edu/people/ranjaykrishna/densevid. The videos are their owners', on YouTube.",
+        terms=(
+            "No terms are stated beside the archive of captions; see the project page,"
+            " cs.stanford.edu/people/ranjaykrishna/densevid. The videos are their owners', on"
+            " YouTube."
+        ),
         files=(
             Source(
                 "https://cs.stanford.edu/people/ranjaykrishna/densevid/captions.zip",
@@ -150,15 +170,22 @@ OFFERS: dict[str, Offer] = {
             ),
         ),
         by_hand=(
-            "Open http://activity-net.org/download.html and fill in the form that it links for missing "
-            "videos; the answer gives access to a drive with all of release 1.3.",
-            "Put the validation videos into {root}/videos, named v_<id>.mp4 (.mkv and .webm do as well); for "
-            "training, those of the training set too.",
+            (
+                "Open http://activity-net.org/download.html and fill in the form that it links for"
+                " missing videos; the answer gives access to a drive with all of release 1.3."
+            ),
+            (
+                "Put the validation videos into {root}/videos, named v_<id>.mp4 (.mkv and .webm do"
+                " as well); for training, those of the training set too."
+            ),
             "Without the drive: " + YOUTUBE,
         ),
     ),
     "audioset": Offer(
-        terms="Labels: CC BY 4.0; ontology: CC BY-SA 4.0 (Google). The clips are their owners', on YouTube.",
+        terms=(
+            "Labels: CC BY 4.0; ontology: CC BY-SA 4.0 (Google). The clips are their owners', on"
+            " YouTube."
+        ),
         files=(
             Source(
                 CAV_MAE
@@ -189,7 +216,9 @@ OFFERS: dict[str, Offer] = {
         ),
     ),
     "vggsound": Offer(
-        terms="Labels: CC BY 4.0 (University of Oxford). The clips remain their owners', on YouTube.",
+        terms=(
+            "Labels: CC BY 4.0 (University of Oxford). The clips remain their owners', on YouTube."
+        ),
         files=(
             Source(
                 CAV_MAE + "exrdfh2nfrt1qvo/vgg_test_5_per_class_for_retrieval_cleaned.json?dl=1",
@@ -210,15 +239,25 @@ OFFERS: dict[str, Offer] = {
         ),
     ),
     "laion": Offer(
-        terms="Re-LAION is released for research, behind a form; the pictures are their owners', on the web. "
-        "The first release of LAION-5B was withdrawn in December 2023.",
+        terms=(
+            "Re-LAION is released for research, behind a form; the pictures are their owners', on"
+            " the web. The first release of LAION-5B was withdrawn in December 2023."
+        ),
         files=(),
         by_hand=(
-            "Sign in at the Hugging Face hub and accept the terms of laion/relaion2B-en-research-safe.",
-            "Download one of its parts, part-00000-*.snappy.parquet, into {root}: some 16 million rows.",
-            "Fetch pictures for some rows with img2dataset: --input_format parquet --url_col url "
-            "--caption_col caption --output_format webdataset --output_folder {root}. Many addresses are "
-            "dead; the Parquet file beside each shard says which.",
+            (
+                "Sign in at the Hugging Face hub and accept the terms of"
+                " laion/relaion2B-en-research-safe."
+            ),
+            (
+                "Download one of its parts, part-00000-*.snappy.parquet, into {root}: some 16"
+                " million rows."
+            ),
+            (
+                "Fetch pictures for some rows with img2dataset: --input_format parquet --url_col"
+                " url --caption_col caption --output_format webdataset --output_folder {root}. Many"
+                " addresses are dead; the Parquet file beside each shard says which."
+            ),
         ),
     ),
 }

@@ -1,4 +1,6 @@
-"""LAION as it lies on a disk: shards of downloaded pictures, one caption each. A lesson, no benchmark."""
+"""LAION as it lies on a disk: shards of downloaded pictures, one caption each. A lesson, no
+benchmark.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ MAX_JUDGEMENTS = 10**8  # 10,000 pictures of one caption; they take 3 GB while t
 
 
 class ShardPictures(Sequence):
-    """Pictures inside tar files, read from their place when they are asked for; nothing is unpacked.
+    """Pictures inside tar files, read from their place when they are asked for; nothing is
+    unpacked.
 
     Args:
         root: the folder of the shards.
@@ -70,25 +73,28 @@ class ShardPictures(Sequence):
 def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False) -> CaptionedMedia:
     """Pictures and captions of all shards of a folder: a format lesson, not a benchmark.
 
-    LAION is a training corpus: it has no test split, and nobody publishes retrieval scores on it. What a
-    model scores here depends on which links still worked on the day of the download.
+    LAION is a training corpus: it has no test split, and nobody publishes retrieval scores on it.
+    What a model scores here depends on which links still worked on the day of the download.
 
     A caption is relevant to its own picture and to those that carry the same caption.
 
     Args:
-        root: what img2dataset wrote (`00000.tar`, `00000.parquet`, ...), or a folder with that in `shards/`.
+        root: what img2dataset wrote (`00000.tar`, `00000.parquet`, ...), or a folder with that in
+            `shards/`.
         split: `"shards"`, all of them.
-        allow_partial: leave out samples that cannot be used and list them, with the reason, in `missing`.
+        allow_partial: leave out samples that cannot be used and list them, with the reason, in
+            `missing`.
 
     Returns:
-        `CaptionedMedia` whose pictures stay in the shards. Each was decoded once to see that it can be.
+        `CaptionedMedia` whose pictures stay in the shards. Each was decoded once to see that it can
+        be.
 
     Raises:
         MissingFileError: no shards.
         RetrievalInputError: fewer samples than the tables list, or damage, unless `allow_partial`.
 
-    Relations: `encode_shards` embeds shards of any size without a list of their samples; `Scan` reads the
-    metadata that the links come from.
+    Relations: `encode_shards` embeds shards of any size without a list of their samples; `Scan`
+    reads the metadata that the links come from.
     """
     check_choice(split, SPLITS, "split")
     folder = Path(root) / "shards"
@@ -154,9 +160,10 @@ def same_captions(texts: Sequence[str]) -> Qrels:
     if (sizes**2).sum() > MAX_JUDGEMENTS:
         most = int(sizes.argmax())
         raise RetrievalInputError(
-            f"pictures that share a caption give {(sizes**2).sum():,} judgements, at most {MAX_JUDGEMENTS:,} "
-            f"are kept; {sizes[most]:,} have the caption {texts[int(np.argmax(group == most))]!r:.80}, which "
-            f"describes none of them. Leave such pictures out of the shards"
+            f"pictures that share a caption give {(sizes**2).sum():,} judgements, at most"
+            f" {MAX_JUDGEMENTS:,} are kept; {sizes[most]:,} have the caption"
+            f" {texts[int(np.argmax(group == most))]!r:.80}, which describes none of them. Leave"
+            " such pictures out of the shards"
         )
     starts = np.cumsum(sizes) - sizes
     indptr = np.concatenate([[0], np.cumsum(sizes[group])])

@@ -1,6 +1,6 @@
-"""Which rows of LAION's metadata are worth a download: size, shape, safety, similarity, language."""
-
-from __future__ import annotations
+"""Which rows of LAION's metadata are worth a download: size, shape, safety, similarity,
+language.
+"""
 
 import math
 from collections.abc import Callable
@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 from lib.core.checks import RetrievalInputError, check_choice, check_count
 
 NSFW = ("UNLIKELY", "UNSURE", "NSFW")  # what the column of the upper-case releases says
-# A label, the columns that are asked, and the question: true, false, or null where a column does not say.
+# A label, the columns that are asked, and the question: true, false, or null where a column does
+# not say.
 Test = tuple[str, tuple[str, ...], Callable[..., pa.Array]]
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a row must state to be kept; None asks nothing, and a row that does not state it is left out.
+    """What a row must state to be kept; None asks nothing, and a row that does not state it is left
+    out.
 
     Args:
         with_text: the text is there and is not blank.
@@ -95,7 +97,8 @@ class Filters:
         for name in ("punsafe", "pwatermark"):
             most = getattr(self, f"max_{name}")
             if most is not None:
-                # float32 as the column is: 0.9 in double is below the float32 that a file writes for 0.9.
+                # float32 as the column is: 0.9 in double is below the float32 that a file writes
+                # for 0.9.
                 found.append((f"{name} <= {most}", (name,), _up_to(pa.scalar(most, pa.float32()))))
         if self.min_similarity is not None:
             least = self.min_similarity

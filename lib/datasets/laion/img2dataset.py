@@ -1,6 +1,6 @@
-"""A folder of shards as img2dataset writes it: the tar has what was downloaded, the table every link."""
-
-from __future__ import annotations
+"""A folder of shards as img2dataset writes it: the tar has what was downloaded, the table every
+link.
+"""
 
 import json
 from collections import Counter
@@ -42,7 +42,8 @@ class Row:
 
 @dataclass
 class ShardReport:
-    """How tar, table and statistics of one shard fit together; complete when the shard was read to its end.
+    """How tar, table and statistics of one shard fit together; complete when the shard was read to
+    its end.
 
     Args:
         shard: file name of the tar.
@@ -91,19 +92,21 @@ class ShardReport:
 class Shard:
     """One shard of img2dataset: `00000.tar`, with `00000.parquet` and `00000_stats.json` beside it.
 
-    The tar holds the successes only, the table a row for every link: they are joined by key, never by
-    position. The table is held whole (10,000 short rows by default), the samples are streamed.
+    The tar holds the successes only, the table a row for every link: they are joined by key, never
+    by position. The table is held whole (10,000 short rows by default), the samples are streamed.
 
     Args:
         path: the tar.
         max_bytes: of one sample, as in `TarSamples`.
 
     Attributes:
-        rows: key -> `Row`; empty where there is no table, or none that can be used. The samples are read all
-            the same, and the report says so.
-        report: a `ShardReport` of the last pass. `without_sample` is filled when a pass reaches the end.
+        rows: key -> `Row`; empty where there is no table, or none that can be used. The samples are
+            read all the same, and the report says so.
+        report: a `ShardReport` of the last pass. `without_sample` is filled when a pass reaches the
+            end.
 
-    Iterating gives `(sample, row)`; the row is None where the table has none or says that it failed.
+    Iterating gives `(sample, row)`; the row is None where the table has none or says that it
+    failed.
 
     Raises:
         MissingFileError: no tar.

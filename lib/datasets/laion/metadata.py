@@ -1,7 +1,5 @@
 """LAION's metadata: Parquet files of links and captions, read in batches and filtered aloud."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +12,9 @@ from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.core.files import MissingFileError, reading
 from lib.datasets.laion.filters import Filters
 
-# Our name -> the names that releases give it, in lower case, and its type. laion2B-en writes SAMPLE_ID, URL,
-# TEXT...; the *-joined files add hash, punsafe and pwatermark; Re-LAION writes url and caption. Some copies
-# hold widths as float64 with NaN, so that everything is cast.
+# Our name -> the names that releases give it, in lower case, and its type. laion2B-en writes
+# SAMPLE_ID, URL, TEXT...; the *-joined files add hash, punsafe and pwatermark; Re-LAION writes url
+# and caption. Some copies hold widths as float64 with NaN, so that everything is cast.
 COLUMNS: dict[str, tuple[tuple[str, ...], pa.DataType]] = {
     "id": (("sample_id",), pa.int64()),
     "url": (("url",), pa.string()),
@@ -31,7 +29,10 @@ COLUMNS: dict[str, tuple[tuple[str, ...], pa.DataType]] = {
     "punsafe": (("punsafe",), pa.float32()),
     "pwatermark": (("pwatermark",), pa.float32()),
 }
-_ADVICE = "Such a file ends with its table of contents, so that a cut one cannot be read; download it again"
+_ADVICE = (
+    "Such a file ends with its table of contents, so that a cut one cannot be read; download it"
+    " again"
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def schema_of(path: str | Path) -> dict[str, str]:
 
 
 class Scan:
-    """The rows of metadata files that pass the filters, a batch at a time; a file is never held whole.
+    """The rows of metadata files that pass the filters, a batch at a time; a file is never held
+    whole.
 
     Args:
         paths: a Parquet file, a folder of them, or a list of files of one release.
@@ -89,14 +91,15 @@ class Scan:
     Attributes:
         kept: a `Kept` of the last pass as far as it went.
 
-    Iterating gives `pyarrow.RecordBatch`es with our column names, in file order; NaN becomes null; batches
-    of which nothing is left are not given. Every `iter` starts a new pass.
+    Iterating gives `pyarrow.RecordBatch`es with our column names, in file order; NaN becomes null;
+    batches of which nothing is left are not given. Every `iter` starts a new pass.
 
     Raises:
         MissingFileError: a file is not there, or a folder without any.
-        DamagedFileError: no Parquet, or cut; if that shows in the middle, the rows before it were given.
-        RetrievalInputError: a column that is wanted, or that a filter asks about, which a file lacks; a value
-            that is not what the column should hold.
+        DamagedFileError: no Parquet, or cut; if that shows in the middle, the rows before it were
+            given.
+        RetrievalInputError: a column that is wanted, or that a filter asks about, which a file
+            lacks; a value that is not what the column should hold.
 
     Relations: `Shard` reads what was downloaded from such links.
     """
@@ -127,7 +130,7 @@ class Scan:
                     )
                     raise RetrievalInputError(
                         f"{path} has no column {column!r} and {why}; it has {', '.join(schema)}. "
-                        f"Read the files of one release together, and filter by what it states"
+                        "Read the files of one release together, and filter by what it states"
                     )
         self._needed = tuple(dict.fromkeys((*self.columns, *asked)))
         self.kept = self._nothing()
@@ -200,7 +203,8 @@ def _schema(file: pq.ParquetFile, path: Path) -> dict[str, str]:
             if name.lower() in names:
                 if ours in found:
                     raise RetrievalInputError(
-                        f"{path} has {found[ours]!r} and {name!r}, which mean the same; rename or drop one"
+                        f"{path} has {found[ours]!r} and {name!r}, which mean the same; rename or"
+                        " drop one"
                     )
                 found[ours] = name
     return found
@@ -217,6 +221,6 @@ def _cast(column: pa.Array, name: str, path: Path, row: int) -> pa.Array:
         return cast
     except (pa.ArrowException, NotImplementedError) as error:
         raise RetrievalInputError(
-            f"{path}, rows {row:,} to {row + len(column) - 1:,}: the column {name!r} is {column.type} and "
-            f"cannot be read as {kind}: {error}"
+            f"{path}, rows {row:,} to {row + len(column) - 1:,}: the column {name!r} is"
+            f" {column.type} and cannot be read as {kind}: {error}"
         ) from error

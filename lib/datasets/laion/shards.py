@@ -1,6 +1,6 @@
-"""Shards: tar files whose members, grouped by name, are samples; read as a stream, never unpacked to disk."""
-
-from __future__ import annotations
+"""Shards: tar files whose members, grouped by name, are samples; read as a stream, never unpacked
+to disk.
+"""
 
 import json
 import os
@@ -20,7 +20,8 @@ from lib.datasets.tar_headers import HeaderStream
 
 MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures are some 10 kB
 MAX_CAPTION = 1 << 16  # characters; a tokenizer reads all of them before it cuts
-# The key ends at the FIRST dot behind the last slash: "00/12.seg.png" is the part "seg.png" of "00/12".
+# The key ends at the FIRST dot behind the last slash: "00/12.seg.png" is the part "seg.png" of
+# "00/12".
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)
 _BOOKKEEPING = re.compile(r"__[^/]*__(?:$|/)")  # webdataset's own notes, which belong to no sample
 _PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")  # what `open_picture` reads
@@ -45,18 +46,21 @@ class Sample:
         """Which part is the picture.
 
         Raises:
-            DamagedFileError: none is. A dot inside the key is a likely cause: the suffix starts at the first.
+            DamagedFileError: none is. A dot inside the key is a likely cause: the suffix starts at
+                the first.
         """
         for suffix in _PICTURES:
             if suffix in self.parts:
                 return suffix
         raise DamagedFileError(
-            f"sample {self.key!r} has no picture, its parts are {', '.join(self.parts)}; a picture would be "
-            f"one of {', '.join(_PICTURES)}, and a key may have no dot"
+            f"sample {self.key!r} has no picture, its parts are {', '.join(self.parts)}; a picture"
+            f" would be one of {', '.join(_PICTURES)}, and a key may have no dot"
         )
 
     def picture(self, max_pixels: int = MAX_PIXELS) -> Image.Image:
-        """The picture as RGB; what is none, or has more than `max_pixels`, raises as `open_picture` does."""
+        """The picture as RGB; what is none, or has more than `max_pixels`, raises as `open_picture`
+        does.
+        """
         suffix = self.picture_suffix
         return open_picture(
             self.parts[suffix], max_pixels, name=f"the picture of sample {self.key!r}"
@@ -66,8 +70,8 @@ class Sample:
         """The part `txt`, without white space around it.
 
         Raises:
-            DamagedFileError: there is none, it is blank (img2dataset writes a null caption so), longer than
-                `MAX_CAPTION`, or no UTF-8.
+            DamagedFileError: there is none, it is blank (img2dataset writes a null caption so),
+                longer than `MAX_CAPTION`, or no UTF-8.
         """
         try:
             text = self.parts["txt"].decode("utf-8-sig").strip()
@@ -83,7 +87,8 @@ class Sample:
             raise DamagedFileError(f"the caption of sample {self.key!r} is blank")
         if len(text) > MAX_CAPTION:
             raise DamagedFileError(
-                f"the caption of sample {self.key!r} has {len(text):,} characters, more than {MAX_CAPTION:,}"
+                f"the caption of sample {self.key!r} has {len(text):,} characters, more than"
+                f" {MAX_CAPTION:,}"
             )
         return text
 
@@ -121,7 +126,8 @@ class TarReport:
         samples: whole samples given.
         refused: (member, why) for each that was passed over.
         cut: keys of samples that the damage left incomplete; they were not given.
-        damage: what is wrong with the file and from which byte on nothing was read; empty when all was read.
+        damage: what is wrong with the file and from which byte on nothing was read; empty when all
+            was read.
     """
 
     samples: int = 0
@@ -137,13 +143,14 @@ class TarReport:
 class TarSamples:
     """The samples of one shard, one at a time, in file order.
 
-    Members that follow each other and share a key make a sample, as in webdataset. Damage does not raise: the
-    samples before it are given, and the report says what is wrong. Of a damaged shard, the last sample counts
-    as whole when it has every part that the one before it had.
+    Members that follow each other and share a key make a sample, as in webdataset. Damage does not
+    raise: the samples before it are given, and the report says what is wrong. Of a damaged shard,
+    the last sample counts as whole when it has every part that the one before it had.
 
-    Passed over, and reported: a name that is absolute or has a `..` part, a link, device or pipe, a name
-    without a key, a part that its sample already has, a key that came before, and what would make a sample
-    larger than `max_bytes`. Folders and webdataset's `__notes__` are passed over without a word.
+    Passed over, and reported: a name that is absolute or has a `..` part, a link, device or pipe, a
+    name without a key, a part that its sample already has, a key that came before, and what would
+    make a sample larger than `max_bytes`. Folders and webdataset's `__notes__` are passed over
+    without a word.
 
     Args:
         path: an uncompressed tar file.
@@ -202,7 +209,9 @@ class TarSamples:
     def _parts(
         self, stream: BinaryIO, report: TarReport
     ) -> Iterator[tuple[str, str | None, bytes, int]]:
-        """Key, suffix, content and place of each member that may be read; suffix None announces a new key."""
+        """Key, suffix, content and place of each member that may be read; suffix None announces a
+        new key.
+        """
         last = None
         try:
             headers = HeaderStream(stream)
@@ -213,7 +222,8 @@ class TarSamples:
                     headers.check(archive, member)
                     found = self._member(member, report)
                     if found is not None:
-                        # The key first: what was held is whole, even if this member's content is cut.
+                        # The key first: what was held is whole, even if this member's content is
+                        # cut.
                         yield found[0], None, b"", 0
                         stream.seek(member.offset_data)
                         content = stream.read(member.size)
@@ -221,7 +231,8 @@ class TarSamples:
                             raise EOFError("unexpected end of data")
                         yield *found, content, member.offset_data
                 self._check_end(stream, archive.offset, report)
-        # Chains of headers that announce headers end in a RecursionError, odd sparse files in an IndexError.
+        # Chains of headers that announce headers end in a RecursionError, odd sparse files in an
+        # IndexError.
         except (
             tarfile.TarError,
             OSError,
@@ -257,7 +268,8 @@ class TarSamples:
         return match[1], match[2].lower()
 
     def _check_end(self, stream: BinaryIO, offset: int, report: TarReport) -> None:
-        # tarfile takes a missing or broken header for the end; the end is a block of zeros, then zeros only.
+        # tarfile takes a missing or broken header for the end; the end is a block of zeros, then
+        # zeros only.
         stream.seek(offset)
         block = stream.read(tarfile.BLOCKSIZE)
         size = os.fstat(stream.fileno()).st_size

@@ -63,7 +63,8 @@ class _TimedFiles(MediaFiles):
 
 
 class ClipFiles(_TimedFiles):
-    """Clips as frames at fixed times: `[i]` is uint8 `(n_frames, height, width, 3)`, see `read_frames`.
+    """Clips as frames at fixed times: `[i]` is uint8 `(n_frames, height, width, 3)`, see
+    `read_frames`.
 
     Args:
         root: the folder that every file must lie in.
@@ -140,8 +141,8 @@ def find_names(
 ) -> list[str]:
     """Names of many files that users keep in one of several layouts.
 
-    Each folder is listed once and the stems are looked up in the lists. The first folder wins, then the first
-    spelling, then the first suffix.
+    Each folder is listed once and the stems are looked up in the lists. The first folder wins, then
+    the first spelling, then the first suffix.
 
     Args:
         root: the corpus.
@@ -150,8 +151,8 @@ def find_names(
         suffixes: with the dot.
 
     Returns:
-        The path of each file relative to `root`; where none is found, the preferred one, which is then
-        missing by name.
+        The path of each file relative to `root`; where none is found, the preferred one, which is
+        then missing by name.
     """
     listed = []
     for folder in folders:

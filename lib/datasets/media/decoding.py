@@ -1,10 +1,9 @@
 """Frames of one media file, through PyAV (the FFmpeg libraries), the optional extra `video`.
 
-Files come from strangers. FFmpeg would follow a playlist that is named clip.mp4 to other files and to the
-network, so only the containers below are opened, by the file protocol alone, and pictures have a size limit.
+Files come from strangers. FFmpeg would follow a playlist that is named clip.mp4 to other files and
+to the network, so only the containers below are opened, by the file protocol alone, and pictures
+have a size limit.
 """
-
-from __future__ import annotations
 
 import importlib.util
 import os
@@ -32,8 +31,9 @@ def require_av():
     """The module `av`, or an error that says how to get it."""
     if not available():
         raise RetrievalInputError(
-            "video and sound are read by the package av (PyAV), which is not installed. Run: pip install "
-            "'crossmodal-retrieval[video]'. Annotations, and embeddings that you have, need none of it"
+            "video and sound are read by the package av (PyAV), which is not installed. Run: pip"
+            " install 'crossmodal-retrieval[video]'. Annotations, and embeddings that you have,"
+            " need none of it"
         )
     import av
 
@@ -45,7 +45,8 @@ def sample_times(duration: float, n_frames: int) -> np.ndarray:
 
         t_i = (i + 1/2) duration / n_frames,   i = 0 .. n_frames - 1
 
-    Neither the first frame nor the last, which are often black or a title, and the same on every run.
+    Neither the first frame nor the last, which are often black or a title, and the same on every
+    run.
 
     Args:
         duration: seconds, above 0.
@@ -77,17 +78,17 @@ def read_frames(
 ) -> np.ndarray:
     """Read the frames that a viewer sees at `sample_times` of a clip, or of a part of it.
 
-    Frames are upright (the rotation that a phone writes into the container is applied) and have square
-    pixels (width times the sample aspect ratio). Time runs from the first frame to the end of the picture,
-    however long the sound is. The file is not decoded as a whole: where a key frame lies between one wanted
-    time and the next, reading goes on from there. A clip of fewer frames than `n_frames` shows some of them
-    more than once.
+    Frames are upright (the rotation that a phone writes into the container is applied) and have
+    square pixels (width times the sample aspect ratio). Time runs from the first frame to the end
+    of the picture, however long the sound is. The file is not decoded as a whole: where a key frame
+    lies between one wanted time and the next, reading goes on from there. A clip of fewer frames
+    than `n_frames` shows some of them more than once.
 
     Args:
         path: a file in one of CONTAINERS.
         n_frames: how many, at least 1.
-        start, end: seconds from the first frame; the whole clip where None. An end behind the clip's own
-            is cut to it.
+        start, end: seconds from the first frame; the whole clip where None. An end behind the
+            clip's own is cut to it.
         max_pixels: the largest height x width that is decoded.
 
     Returns:
@@ -95,7 +96,8 @@ def read_frames(
 
     Raises:
         MissingFileError: no such file.
-        DamagedFileError: no video in it, not readable, or over a second shorter than its header says.
+        DamagedFileError: no video in it, not readable, or over a second shorter than its header
+            says.
         RetrievalInputError: PyAV is missing, a part outside the clip, or frames above `max_pixels`.
     """
     check_count(n_frames, "n_frames")
@@ -104,7 +106,8 @@ def read_frames(
         width, height = stream.codec_context.width, stream.codec_context.height
         shown_width = max(1, round(width * (stream.sample_aspect_ratio or 1)))
         _check_size(path, max(width, shown_width) * height, max_pixels)
-        # What the header says need not be what comes: the decoder itself refuses to make room for more.
+        # What the header says need not be what comes: the decoder itself refuses to make room for
+        # more.
         stream.codec_context.options = {"max_pixels": str(max_pixels)}
         duration = _duration(container, stream)
         first, last = start or 0.0, min(duration if end is None else end, duration)
@@ -133,7 +136,9 @@ def read_frames(
 
 
 def check_part(start: float | None, end: float | None) -> None:
-    """Refuses a part of a clip that cannot be one: a negative start, or an end that is not behind it."""
+    """Refuses a part of a clip that cannot be one: a negative start, or an end that is not behind
+    it.
+    """
     first = 0.0 if start is None else start
     if not (np.isfinite(first) and first >= 0 and (end is None or first < end)):
         raise RetrievalInputError(
@@ -143,7 +148,9 @@ def check_part(start: float | None, end: float | None) -> None:
 
 @contextmanager
 def opened(path: str | Path, kind: str) -> Iterator:
-    """Open a container and its first stream of that kind; what cannot be read is a DamagedFileError."""
+    """Open a container and its first stream of that kind; what cannot be read is a
+    DamagedFileError.
+    """
     av = require_av()
     if not Path(path).is_file():
         raise MissingFileError(f"{path} is missing")
@@ -193,10 +200,11 @@ def seconds_into(stream, stamp: int) -> float:
 
 
 def _duration(container, stream) -> float:
-    """Seconds from the first frame of a stream to its end: what the stream says, else what its packets say.
+    """Seconds from the first frame of a stream to its end: what the stream says, else what its
+    packets say.
 
-    The duration of a container (all that Matroska states) is that of its longest stream, so it only tells
-    whether the file was cut.
+    The duration of a container (all that Matroska states) is that of its longest stream, so it only
+    tells whether the file was cut.
     """
     if stream.duration:
         return float(stream.duration * stream.time_base)
@@ -212,7 +220,9 @@ def _duration(container, stream) -> float:
 
 
 def _last_seconds(container, stream, near: float) -> dict[int, float]:
-    """Last second of each stream, by its index, from the packets behind the last key frame of one stream."""
+    """Last second of each stream, by its index, from the packets behind the last key frame of one
+    stream.
+    """
     for begin in (round(near / stream.time_base), 0):
         container.seek(begin, stream=stream)
         ends: dict[int, float] = {}
@@ -227,15 +237,17 @@ def _last_seconds(container, stream, near: float) -> dict[int, float]:
 
 def _ends_early(name: str, seconds: float) -> str:
     return (
-        f"{name} has no frame in its last seconds, though its header says that it lasts {seconds:.2f} s. "
-        f"Get the file again, or leave it out"
+        f"{name} has no frame in its last seconds, though its header says that it lasts"
+        f" {seconds:.2f} s. Get the file again, or leave it out"
     )
 
 
 def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:
-    """For each of the ascending times the frame on screen, and by how many seconds the film ended before it.
+    """For each of the ascending times the frame on screen, and by how many seconds the film ended
+    before it.
 
-    A frame may stay on screen for long (a slide show); only the end of the film says that nothing follows.
+    A frame may stay on screen for long (a slide show); only the end of the film says that nothing
+    follows.
     """
 
     def appears(frame) -> float:
@@ -248,7 +260,8 @@ def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:
         if _worth_a_jump(stream, shown, time):
             container.seek(round(time / stream.time_base) + (stream.start_time or 0), stream=stream)
             decoder, held, ahead = container.decode(stream), None, None
-        # A jump may land late; then the first frame there is the nearest, and the loop ends with it.
+        # A jump may land late; then the first frame there is the nearest, and the loop ends with
+        # it.
         while held is None or shown <= time:
             ahead = ahead or next(decoder, None)
             if ahead is None or (held is not None and appears(ahead) > time):

@@ -13,7 +13,9 @@ from lib.core.files import MissingFileError, path_inside, sha256_of
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, empty where there is none; read again only when the file changed."""
+    """SHA-256 of a file's bytes, empty where there is none; read again only when the file
+    changed.
+    """
     if not path.is_file():
         return ""
     stat = path.stat()
@@ -71,7 +73,9 @@ class MediaFiles(Sequence):
         return self._renamed([self.names[position] for position in positions])
 
     def _renamed(self, names: Sequence[str]) -> MediaFiles:
-        """The same sequence with other names; a subclass that takes more arguments hands them on."""
+        """The same sequence with other names; a subclass that takes more arguments hands them
+        on.
+        """
         return type(self)(self.root, names)
 
     def present(self) -> np.ndarray:
@@ -83,7 +87,9 @@ class MediaFiles(Sequence):
         return path.stat().st_size if path.is_file() else 0
 
     def fingerprint(self) -> str:
-        """SHA-256 over the names and bytes of the files, which are read once: a second for 750 MB."""
+        """SHA-256 over the names and bytes of the files, which are read once: a second for 750
+        MB.
+        """
         digest = hashlib.sha256()
         for position, name in enumerate(self.names):
             encoded = name.encode("utf-8", "surrogatepass")
@@ -97,7 +103,8 @@ class MediaFiles(Sequence):
 
 
 def find_damaged(media: Sequence, progress: Callable[[int], None] | None = None) -> dict[int, str]:
-    """Decode every entry of a media sequence; returns position and reason of each that cannot be read.
+    """Decode every entry of a media sequence; returns position and reason of each that cannot be
+    read.
 
     Args:
         media: `PictureFiles`, `ClipFiles`, `AudioFiles`, or the pictures of shards.

@@ -10,9 +10,11 @@ from lib.core.checks import RetrievalInputError
 from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.media.files import MediaFiles
 
-# 201 MB as RGB. The largest COCO picture has 640 x 640 pixels; a file of a few kB can claim 50,000 x 50,000.
+# 201 MB as RGB. The largest COCO picture has 640 x 640 pixels; a file of a few kB can claim 50,000
+# x 50,000.
 MAX_PIXELS = 1 << 26
-# JPEG and GIF end there. PNG does not, and a row takes memory of its own: 1 x 60,000,000 pixels took 2 GB.
+# JPEG and GIF end there. PNG does not, and a row takes memory of its own: 1 x 60,000,000 pixels
+# took 2 GB.
 MAX_SIDE = 65_535
 # Pillow has parsers for many more, some of which start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -37,8 +39,8 @@ def open_picture(
 ) -> Image.Image:
     """Open one picture as RGB, after its header has shown that it is not too large.
 
-    The orientation that a camera writes into EXIF is applied. 16 bits a channel are scaled to 8 (v / 257).
-    Of an animation the first frame is read. Transparency is dropped in mode RGB.
+    The orientation that a camera writes into EXIF is applied. 16 bits a channel are scaled to 8 (v
+    / 257). Of an animation the first frame is read. Transparency is dropped in mode RGB.
 
     Args:
         source: a path, or the bytes of a file (a member of an archive).
@@ -51,8 +53,8 @@ def open_picture(
 
     Raises:
         MissingFileError: no file at the path.
-        RetrievalInputError: more than `max_pixels` (a decompression bomb) or `MAX_SIDE`, a file that may not
-            be read, or a pipe or a device.
+        RetrievalInputError: more than `max_pixels` (a decompression bomb) or `MAX_SIDE`, a file
+            that may not be read, or a pipe or a device.
         DamagedFileError: not a picture, not one of FORMATS, or not decodable.
     """
     shown = name or ("the picture" if isinstance(source, bytes) else str(source))
@@ -70,8 +72,8 @@ def open_picture(
                 )
             if max(width, height) > MAX_SIDE:
                 raise RetrievalInputError(
-                    f"{shown} is too long: {width:,} x {height:,} pixels, at most {MAX_SIDE:,} a side are "
-                    f"decoded. Cut it into parts, or leave it out"
+                    f"{shown} is too long: {width:,} x {height:,} pixels, at most {MAX_SIDE:,} a"
+                    " side are decoded. Cut it into parts, or leave it out"
                 )
             eight_bits = _eight_bits(picture, shown)
             return ImageOps.exif_transpose(eight_bits).convert(mode)
@@ -104,8 +106,8 @@ def open_picture(
 def _eight_bits(picture: Image.Image, shown: str) -> Image.Image:
     """Scale grey of 16 bits, integers or floats to 8 bits; every other mode stays as it is.
 
-    Full scale is 65,535 for 16 bits and for integers (mode I). Floats (mode F) do not say their full scale:
-    it is the smallest of 1, 255 and 65,535 that holds the brightest pixel.
+    Full scale is 65,535 for 16 bits and for integers (mode I). Floats (mode F) do not say their
+    full scale: it is the smallest of 1, 255 and 65,535 that holds the brightest pixel.
     """
     if not picture.mode.startswith("I") and picture.mode != "F":
         return picture
@@ -116,7 +118,7 @@ def _eight_bits(picture: Image.Image, shown: str) -> Image.Image:
     if full is None or not low >= 0:  # NaN is not >= 0
         raise DamagedFileError(
             f"{shown} has grey values from {low:g} to {high:g}; expected 0 to {scales[-1]:g}. "
-            f"Save it with 8 or 16 bits a channel"
+            "Save it with 8 or 16 bits a channel"
         )
     grey = Image.fromarray(np.rint(pixels * (255 / full)).astype(np.uint8))
     grey.getexif().update(picture.getexif())
@@ -124,7 +126,9 @@ def _eight_bits(picture: Image.Image, shown: str) -> Image.Image:
 
 
 def _unknown(source: str | Path | bytes, shown: str) -> str:
-    """The message for a file that is in none of FORMATS; names the format where the first bytes tell it."""
+    """The message for a file that is in none of FORMATS; names the format where the first bytes
+    tell it.
+    """
     if isinstance(source, bytes):
         head = source[:64]
     else:
@@ -144,13 +148,15 @@ def _unknown(source: str | Path | bytes, shown: str) -> str:
 
 def _too_large(shown: str, size: str, max_pixels: int) -> str:
     return (
-        f"{shown} is too large: {size}, at most {max_pixels:,} are decoded. Pass a larger max_pixels "
-        f"if it is meant to be so large"
+        f"{shown} is too large: {size}, at most {max_pixels:,} are decoded. Pass a larger"
+        " max_pixels if it is meant to be so large"
     )
 
 
 class PictureFiles(MediaFiles):
-    """Pictures under one root, by name; `[i]` is one RGB picture, a slice is `PictureFiles` again."""
+    """Pictures under one root, by name; `[i]` is one RGB picture, a slice is `PictureFiles`
+    again.
+    """
 
     kind = "pictures"
 

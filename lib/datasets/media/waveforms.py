@@ -1,7 +1,5 @@
 """The sound of one media file, through PyAV, the optional extra `video`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,8 @@ def read_waveform(
     Args:
         path: a file in one of CONTAINERS, a video with sound among them.
         rate: samples a second of the result.
-        start, end: seconds from the first sample; the whole where None. An end behind the file is cut to it.
+        start, end: seconds from the first sample; the whole where None. An end behind the file is
+            cut to it.
         max_seconds: the longest part that is decoded.
 
     Returns:
@@ -61,18 +60,22 @@ def read_waveform(
 
 
 def _native_samples(path, container, stream, first: float, end: float | None, max_seconds: float):
-    """Mono float32 samples at the file's own rate, from `first` or before, and the number of the first."""
+    """Mono float32 samples at the file's own rate, from `first` or before, and the number of the
+    first.
+    """
     av = require_av()
     rate = stream.codec_context.sample_rate
     if not 0 < rate <= MAX_RATE:
         raise DamagedFileError(
-            f"{path} says that it has {rate:,} samples a second; expected 1 to {MAX_RATE:,}. Get it again"
+            f"{path} says that it has {rate:,} samples a second; expected 1 to {MAX_RATE:,}. Get it"
+            " again"
         )
     if first > FAR:
         container.seek(
             round((first - 1) / stream.time_base) + (stream.start_time or 0), stream=stream
         )
-    # Packed, since taking more than eight planes out of a frame ends the process. Keeps channels and rate.
+    # Packed, since taking more than eight planes out of a frame ends the process. Keeps channels
+    # and rate.
     to_float = av.AudioResampler(format="flt")
     blocks, lead, n_samples = [], None, 0
     last = min(first + max_seconds, np.inf if end is None else end)
@@ -87,7 +90,8 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
     kept = lead + n_samples - first * rate if blocks else 0
     if min(kept, np.inf if end is None else (end - first) * rate) > max_seconds * rate:
         raise RetrievalInputError(
-            f"{path} has more than max_seconds = {max_seconds:g} s of sound to read; give start and end"
+            f"{path} has more than max_seconds = {max_seconds:g} s of sound to read; give start"
+            " and end"
         )
     if not blocks:
         raise DamagedFileError(f"{path} has no sample that can be decoded")
@@ -99,7 +103,8 @@ def _resampled(mono: np.ndarray, native: int, rate: int) -> np.ndarray:
     if native == rate:
         return np.ascontiguousarray(mono)
     av = require_av()
-    # Silence behind the sound, cut off again below: the filter gives nothing for less than its own length.
+    # Silence behind the sound, cut off again below: the filter gives nothing for less than its own
+    # length.
     padded = np.pad(mono, (0, TAIL))
     block = av.AudioFrame.from_ndarray(padded[None], format="flt", layout="mono")
     block.sample_rate = native

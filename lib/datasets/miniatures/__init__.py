@@ -1,1 +1,3 @@
-"""Small corpora in the file formats of the published benchmarks, generated for tests and notebooks."""
+"""Small corpora in the file formats of the published benchmarks, generated for tests and
+notebooks.
+"""

@@ -1,6 +1,6 @@
-"""A miniature of ActivityNet Captions: twelve validation videos, one of them missing, and two of train."""
-
-from __future__ import annotations
+"""A miniature of ActivityNet Captions: twelve validation videos, one of them missing, and two of
+train.
+"""
 
 import json
 from pathlib import Path
@@ -22,12 +22,14 @@ N_FRAMES = 16  # two seconds
 def write_miniature(folder: str | Path, *, media: bool = True) -> None:
     """Writes the miniature of ActivityNet Captions.
 
-        captions/train.json, val_1.json, val_2.json      durations, timestamps, sentences with leading spaces
+        captions/train.json, val_1.json, val_2.json      durations, timestamps, sentences with
+        leading spaces
         captions/train_ids.json, val_ids.json            lists of ids
-        videos/<id>.mp4, videos/v_<id>.mp4               scenes that drift for two seconds; one is missing
+        videos/<id>.mp4, videos/v_<id>.mp4               scenes that drift for two seconds; one is
+        missing
 
-    A paragraph says the scene in full and then once more with its motion; those of val_2 use other captions
-    of the same scenes. One id begins with "-" behind its "v_".
+    A paragraph says the scene in full and then once more with its motion; those of val_2 use other
+    captions of the same scenes. One id begins with "-" behind its "v_".
 
     Args:
         folder: replaced as a whole if it is there.

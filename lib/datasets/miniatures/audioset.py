@@ -1,7 +1,5 @@
 """A miniature of AudioSet: three classes, sixteen evaluation clips, each with a tone of its own."""
 
-from __future__ import annotations
-
 import json
 import wave
 from pathlib import Path
@@ -36,15 +34,17 @@ SOUND_APART = 3  # number of the clip that is silent and has a file in audio/
 def write_miniature(folder: str | Path, *, media: bool = True) -> None:
     """Writes the miniature of AudioSet.
 
-        eval_segments.csv, balanced_train_segments.csv            three comment lines; labels in quotes
+        eval_segments.csv, balanced_train_segments.csv            three comment lines; labels in
+        quotes
         class_labels_indices.csv                                  a name with a comma
         ontology.json                                             a class with two parents
         audioset_eval_5_per_class_for_retrieval_cleaned.json      CAV-MAE's form, with strange paths
-        videos/<id>.mp4                                           a scene that drifts, and a pure tone
+        videos/<id>.mp4                                           a scene that drifts, and a pure
+        tone
         audio/<id>.wav                                            of one clip whose video is silent
 
-    Ids begin with "-" and with "--", as many on YouTube do. Every fifth clip has two labels, so that
-    five clips of each class, none twice, are fifteen of the sixteen.
+    Ids begin with "-" and with "--", as many on YouTube do. Every fifth clip has two labels, so
+    that five clips of each class, none twice, are fifteen of the sixteen.
 
     Args:
         folder: replaced as a whole if it is there.

@@ -1,7 +1,5 @@
 """Clips for the miniatures: scenes as films, and tones as their sound."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,8 @@ def write_clip(
     waveform: np.ndarray | None = None,
     rate: int = RATE,
 ) -> None:
-    """Writes a clip as mp4 (H.264, or MPEG-4 where the encoder is missing; AAC): for the miniatures.
+    """Writes a clip as mp4 (H.264, or MPEG-4 where the encoder is missing; AAC): for the
+    miniatures.
 
     Args:
         path: ends in `.mp4`.
@@ -79,5 +78,7 @@ def tone(hertz: float, seconds: float, rate: int = RATE) -> np.ndarray:
 def write_scene_clip(
     path: str | Path, frames: np.ndarray, waveform: np.ndarray | None = None
 ) -> None:
-    """Writes one clip of `scenes.render_clip`, each pixel as two by two: films halve the colour planes."""
+    """Writes one clip of `scenes.render_clip`, each pixel as two by two: films halve the colour
+    planes.
+    """
     write_clip(path, frames.repeat(2, axis=1).repeat(2, axis=2), FPS, waveform)

@@ -1,6 +1,6 @@
-"""A miniature of MS-COCO: 100 test images with real ids, scenes for photographs, the traps of its files."""
-
-from __future__ import annotations
+"""A miniature of MS-COCO: 100 test images with real ids, scenes for photographs, the traps of its
+files.
+"""
 
 import json
 from pathlib import Path
@@ -22,11 +22,13 @@ _OTHERS = {
     "restval": (4, "val2014", "train", 6),
     "train": (6, "train2014", "train", 0),
 }
-# Ids beyond COCO's own (581,929 images, 829,696 captions) for all that has no place in the judgements.
+# Ids beyond COCO's own (581,929 images, 829,696 captions) for all that has no place in the
+# judgements.
 _FREE_IMAGE, _FREE_CAPTION = 900_001, 950_001
-# A fold has 6 pairs of twins and 8 single scenes. The other pair of a family is in another fold, so the 1K
-# folds are easier than the whole, as they are in COCO. In the first families a pair differs in who is where,
-# which models of scenes find hardest, in the others in which shape has which colour.
+# A fold has 6 pairs of twins and 8 single scenes. The other pair of a family is in another fold, so
+# the 1K folds are easier than the whole, as they are in COCO. In the first families a pair differs
+# in who is where, which models of scenes find hardest, in the others in which shape has which
+# colour.
 N_FAMILIES, N_BY_PLACE, N_OTHERS, FIRST_OTHER = 15, 7, 40, 28
 SHARED = (
     12,
@@ -36,16 +38,18 @@ SIX_CAPTIONS, REPEATED, TRAILING_SPACE, NON_ASCII = 7, 11, 15, 21  # test images
 
 
 def write_miniature(folder: str | Path) -> None:
-    """Writes the files of MS-COCO with 100 test, 6 val, 4 restval and 6 train images, all drawn by `scenes`.
+    """Writes the files of MS-COCO with 100 test, 6 val, 4 restval and 6 train images, all drawn by
+    `scenes`.
 
-    Test ids are COCO's own: 20 images of each 1K fold (`image_positions`) with their five caption ids, so
-    that the judgements of CxC and ECCV Caption can be aligned; they judge photographs, not the drawings here.
-    The captions are true of the drawings, so a model of scenes can be evaluated in earnest. Inside are
-    Karpathy's `dataset_coco.json`, CLIP_benchmark's `annotations/coco_test_karpathy.json`, the ratings of CxC
-    in `cxc/`, and `miniature.json`.
+    Test ids are COCO's own: 20 images of each 1K fold (`image_positions`) with their five caption
+    ids, so that the judgements of CxC and ECCV Caption can be aligned; they judge photographs, not
+    the drawings here. The captions are true of the drawings, so a model of scenes can be evaluated
+    in earnest. Inside are Karpathy's `dataset_coco.json`, CLIP_benchmark's
+    `annotations/coco_test_karpathy.json`, the ratings of CxC in `cxc/`, and `miniature.json`.
 
-    Traps: a sixth caption, one caption of two images, two captions of one image that differ in a capital and
-    a full stop, a space at the end, letters beyond ASCII, images of val and restval in one folder.
+    Traps: a sixth caption, one caption of two images, two captions of one image that differ in a
+    capital and a full stop, a space at the end, letters beyond ASCII, images of val and restval in
+    one folder.
 
     Raises:
         MissingFileError: the package `eccv-caption`, which has the ids, is not installed.
@@ -82,8 +86,8 @@ def write_miniature(folder: str | Path) -> None:
 
 
 def image_positions() -> np.ndarray:
-    """`(100,)` positions in COCO's test split: of each 1K fold the first 19 images, and the next one that has
-    a caption of its own that CxC does not confirm (there are 29 such captions)."""
+    """`(100,)` positions in COCO's test split: of each 1K fold the first 19 images, and the next
+    one that has a caption of its own that CxC does not confirm (there are 29 such captions)."""
     known = coco_judgements.load()
     confirmed = known.qrels("cxc", "text_to_image").grades_of(known.owner[:, None])[:, 0]
     doubtful = np.unique(known.owner[confirmed == 0])
@@ -112,7 +116,8 @@ def drawn() -> SceneBatch:
 
 
 def _set_traps(texts: list[list[str]], ids: list[list[int]]) -> None:
-    # Added to the shortest caption of a scene: the small models trained here read 23 pieces of words.
+    # Added to the shortest caption of a scene: the small models trained here read 23 pieces of
+    # words.
     texts[SIX_CAPTIONS].append(texts[SIX_CAPTIONS][4] + " – head on")
     ids[SIX_CAPTIONS].append(_FREE_CAPTION - 1)
     texts[REPEATED][1] = texts[REPEATED][0].capitalize() + "."
@@ -150,7 +155,9 @@ def _path(image: dict) -> str:
 
 
 def _as_coco(images: list[dict]) -> dict:
-    """COCO's own structure, as CLIP_benchmark filters it; annotations stand in another order than images."""
+    """COCO's own structure, as CLIP_benchmark filters it; annotations stand in another order than
+    images.
+    """
     notes = [
         {"image_id": image["cocoid"], "id": sentence["sentid"], "caption": sentence["raw"]}
         for image in images
@@ -196,6 +203,7 @@ def _counts() -> dict[str, dict[str, int]]:
         for split, n in images.items()
     }
     counts["test"]["captions, all"] += 1
-    # Two captions of one image become one text and one judgement; one caption of two images one text and two.
+    # Two captions of one image become one text and one judgement; one caption of two images one
+    # text and two.
     counts["test"] |= {"captions, unique": 5 * N_TEST - 2, "judgements, unique": 5 * N_TEST - 1}
     return counts

@@ -1,6 +1,6 @@
-"""A miniature of the CxC ratings: real pairs, with scores made up to agree with the published positives."""
-
-from __future__ import annotations
+"""A miniature of the CxC ratings: real pairs, with scores made up to agree with the published
+positives.
+"""
 
 import csv
 from pathlib import Path
@@ -22,9 +22,9 @@ N_LOW = 30  # rated pairs of a caption and another image that do not belong toge
 def write_ratings(folder: str | Path, images: np.ndarray) -> None:
     """Writes ratings of captions and images among some test images of COCO.
 
-    Rated are every caption with its own image, every caption with another image here that CxC calls positive,
-    and `N_LOW` captions with an image that it does not. A positive gets a score of at least 3, another pair a
-    lower one, so that a threshold of 3 gives the published positives again.
+    Rated are every caption with its own image, every caption with another image here that CxC calls
+    positive, and `N_LOW` captions with an image that it does not. A positive gets a score of at
+    least 3, another pair a lower one, so that a threshold of 3 gives the published positives again.
 
     Args:
         folder: gets `sits_test.csv`, `sits_val.csv` (a few rows) and `miniature.json`.

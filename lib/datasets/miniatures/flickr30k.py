@@ -1,7 +1,5 @@
 """A miniature of Flickr30K: 20 test pictures, in the files of its release and of three copies."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re
@@ -12,7 +10,8 @@ from lib.datasets.completeness import write_miniature_card
 from lib.datasets.miniatures.scene_pictures import scenes_with_twins, write_pictures
 from lib.datasets.scenes import captions, sample
 
-# Part: (pictures, split of the scenes, first scene, first name). Karpathy's file leaves "outside" out.
+# Part: (pictures, split of the scenes, first scene, first name). Karpathy's file leaves "outside"
+# out.
 _PARTS = {
     "train": (6, "train", 100, 1_000_000_001),
     "val": (4, "validation", 100, 2_000_000_001),
@@ -22,8 +21,8 @@ _PARTS = {
 N_FAMILIES = 3  # of twins, in the test split
 KARPATHY_SPLITS = ("train", "val", "test")
 FOLDER = "flickr30k-images"
-# The last caption of three test pictures, the shortest, gets one of these behind it: commas, quotes, and what
-# a careless reader takes for the end of a file name.
+# The last caption of three test pictures, the shortest, gets one of these behind it: commas,
+# quotes, and what a careless reader takes for the end of a file name.
 TRAPS = {2: ", here, there", 5: ' or "sign"', 9: ", a.jpg, again"}
 UNBARRED = (
     "outside",
@@ -32,14 +31,16 @@ UNBARRED = (
 
 
 def write_miniature(folder: str | Path) -> None:
-    """Writes the files of Flickr30K with 20 test, 4 val and 6 train pictures, and 2 that are in no split.
+    """Writes the files of Flickr30K with 20 test, 4 val and 6 train pictures, and 2 that are in no
+    split.
 
-    Captions are true of the pictures, which are scenes, so a model of scenes can be evaluated in earnest.
-    Inside are Karpathy's `dataset_flickr30k.json`, the release's `results_20130124.token`, the `results.csv`
-    of the copy on Kaggle, CLIP_benchmark's `flickr30k_<split>_karpathy.txt`, and `miniature.json`.
+    Captions are true of the pictures, which are scenes, so a model of scenes can be evaluated in
+    earnest. Inside are Karpathy's `dataset_flickr30k.json`, the release's `results_20130124.token`,
+    the `results.csv` of the copy on Kaggle, CLIP_benchmark's `flickr30k_<split>_karpathy.txt`, and
+    `miniature.json`.
 
-    Traps: commas, quotes and ".jpg," in captions, a row without its second bar, no `filepath` and no
-    `cocoid`, two pictures more in the release than in the splits.
+    Traps: commas, quotes and ".jpg," in captions, a row without its second bar, no `filepath` and
+    no `cocoid`, two pictures more in the release than in the splits.
     """
     with atomic_folder(folder) as root:
         texts: dict[str, dict[str, list[str]]] = {}

@@ -1,6 +1,6 @@
-"""Shards as img2dataset writes them, from pictures that are here: tar of successes, table of all links."""
-
-from __future__ import annotations
+"""Shards as img2dataset writes them, from pictures that are here: tar of successes, table of all
+links.
+"""
 
 import io
 import json
@@ -51,7 +51,8 @@ def write_shard(
         number: of the shard; its keys begin with it.
         pictures: uint8 (height, width, 3), one per link.
         captions: one per link.
-        failed: position of a link -> why it failed, a key of `FAILURES`; it gets a row but no sample.
+        failed: position of a link -> why it failed, a key of `FAILURES`; it gets a row but no
+            sample.
 
     Returns:
         The path of the tar.
@@ -97,7 +98,9 @@ def write_shard(
 
 
 def write_tar(path: str | Path, members: Sequence[tuple[str | tarfile.TarInfo, bytes]]) -> Path:
-    """Writes members under their names, or with headers of your own, in the order given and without times."""
+    """Writes members under their names, or with headers of your own, in the order given and without
+    times.
+    """
     with atomic_path(path) as temporary, tarfile.open(temporary, "w") as archive:
         for name, content in members:
             header = tarfile.TarInfo(name) if isinstance(name, str) else name

@@ -1,6 +1,6 @@
-"""A miniature of LAION: metadata in two schemas, shards as img2dataset writes them, and damaged ones."""
-
-from __future__ import annotations
+"""A miniature of LAION: metadata in two schemas, shards as img2dataset writes them, and damaged
+ones.
+"""
 
 import struct
 import tarfile
@@ -28,15 +28,16 @@ JOINED = "laion2B-en-joined/part-00000-fcd86c9b-36f4-49ff-bea1-8c9a0e029fb7-c000
 def write_miniature(folder: str | Path) -> None:
     """Writes the miniature of LAION; the same bytes each time.
 
-        metadata/laion2B-en/part-00000-...parquet     upper-case columns, NaN width, null text, NSFW tags
+        metadata/laion2B-en/part-00000-...parquet     upper-case columns, NaN width, null text, NSFW
+        tags
         metadata/laion2B-en-joined/part-00000-...     hash, punsafe (one 0.99), pwatermark
         shards/00000.tar, .parquet, _stats.json       3 samples of 5 links
         shards/00001.tar, ...                         47 samples of 50 links, two with one caption
         damaged/00002.tar, ...                        cut in the middle; its table is whole
         damaged/00003.tar                             no table, and every trap that a member can be
 
-    The pictures are scenes of the test split, each with its full caption, so that a model of ours can be
-    evaluated on them.
+    The pictures are scenes of the test split, each with its full caption, so that a model of ours
+    can be evaluated on them.
 
     Args:
         folder: replaced as a whole if it is there.
@@ -106,7 +107,9 @@ def _write_metadata(folder: Path) -> None:
 
 
 def _traps(picture: bytes, caption: bytes) -> list[tuple[str | tarfile.TarInfo, bytes]]:
-    """Members of a shard that are whole, odd or hostile; of all samples, 0 and 9 alone can be used."""
+    """Members of a shard that are whole, odd or hostile; of all samples, 0 and 9 alone can be
+    used.
+    """
 
     def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
         header = tarfile.TarInfo(name)

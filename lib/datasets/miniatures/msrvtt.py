@@ -1,6 +1,6 @@
-"""A miniature of MSR-VTT: 22 test clips, of which 20 are in 1k-A, one of train and one of validation."""
-
-from __future__ import annotations
+"""A miniature of MSR-VTT: 22 test clips, of which 20 are in 1k-A, one of train and one of
+validation.
+"""
 
 import csv
 import json
@@ -24,13 +24,14 @@ SHORT_OF_ONE = "video7025"  # has 19 sentences
 def write_miniature(folder: str | Path, *, media: bool = True) -> None:
     """Writes the miniature of MSR-VTT.
 
-        MSRVTT_data.json                videos and sentences; "start time" and "end time" with their space
+        MSRVTT_data.json                videos and sentences; "start time" and "end time" with their
+        space
         MSRVTT_JSFUSION_test.csv        1k-A; the last two rows are the same sentence of two clips
         MSRVTT_train.9k.csv, .7k.csv    everything else; the train and validation clips
         videos/all/video<n>.mp4         scenes that drift, 128 x 128, one second
 
-    Sentences are the scenes' clip captions, five of them and again, as the real corpus repeats itself; the
-    sentence of 1k-A is the full caption, without the motion.
+    Sentences are the scenes' clip captions, five of them and again, as the real corpus repeats
+    itself; the sentence of 1k-A is the full caption, without the motion.
 
     Args:
         folder: replaced as a whole if it is there.
@@ -93,7 +94,9 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
 
 
 def _scenes() -> scenes.SceneBatch:
-    """The last is the one before it on another background and with another motion: one sentence fits both."""
+    """The last is the one before it on another background and with another motion: one sentence
+    fits both.
+    """
     drawn = scenes.sample("test", N_1K + 4, seed=1)
     last = len(drawn) - 1
     twin = drawn[np.r_[0:last, last - 1]]

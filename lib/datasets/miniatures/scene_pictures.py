@@ -1,7 +1,5 @@
 """Scenes as JPEG files: what stands for photographs in the miniatures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,10 +12,11 @@ QUALITY = 95  # with full colour resolution: thin stripes of 64 x 64 pixels surv
 
 
 def scenes_with_twins(n_families: int, n_others: int, *, seed: int, start: int) -> SceneBatch:
-    """Scenes that leave a trained model something to get wrong: families of four twins, then others.
+    """Scenes that leave a trained model something to get wrong: families of four twins, then
+    others.
 
-    A model that finds nearly every scene among a hundred others mistakes those for each other that differ in
-    who is where, or in which shape has which colour.
+    A model that finds nearly every scene among a hundred others mistakes those for each other that
+    differ in who is where, or in which shape has which colour.
 
     Args:
         n_families: how many families; the first of each family, then their second ones, and so on.

@@ -1,7 +1,5 @@
 """A miniature of VGGSound: three classes, sixteen test clips and two of train."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path
@@ -22,9 +20,11 @@ N_DRAWN = 15
 def write_miniature(folder: str | Path, *, media: bool = True) -> None:
     """Writes the miniature of VGGSound.
 
-        vggsound.csv                                          no header; labels with commas in quotes
+        vggsound.csv                                          no header; labels with commas in
+        quotes
         vgg_test_5_per_class_for_retrieval_cleaned.json       CAV-MAE's form, with labels as codes
-        videos/<id>_<start as six digits>.mp4                 test clips: a scene that drifts, and a pure tone
+        videos/<id>_<start as six digits>.mp4                 test clips: a scene that drifts, and a
+        pure tone
 
     Two clips come from one video.
 

@@ -1,8 +1,9 @@
-"""Scenes: a generated world of coloured shapes, where which caption is true of which image is known exactly.
+"""Scenes: a generated world of coloured shapes, where which caption is true of which image is known
+exactly.
 
-A scene is two groups of objects and a relation between them. `sample` draws scenes of a split, `render` turns
-them into images, `captions` into words, `qrels` judges, and `task` puts the four together. `data/README.md`
-describes the corpus.
+A scene is two groups of objects and a relation between them. `sample` draws scenes of a split,
+`render` turns them into images, `captions` into words, `qrels` judges, and `task` puts the four
+together. `data/README.md` describes the corpus.
 """
 
 from lib.datasets.scenes.drawing import SIZE, render, render_clip, render_sketch

@@ -1,10 +1,8 @@
 """Scenes to pixels: photographs, sketches and short clips of the same scenes, by copying sprites.
 
-Nothing here loops over scenes or computes a colour: where each object goes is integer arithmetic on arrays,
-and what it looks like comes finished from `sprites`.
+Nothing here loops over scenes or computes a colour: where each object goes is integer arithmetic on
+arrays, and what it looks like comes finished from `sprites`.
 """
-
-from __future__ import annotations
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,9 +23,9 @@ SIZE = 64
 _GAP = 2  # free pixels between objects of a group, and from everything to the border
 _BLOCK = 256  # scenes drawn at a time: their canvas fits into the second-level cache
 
-# Where the objects of a group go, in steps along the relation and across it, for each (size, count, layout).
-# A step across is an object and a gap; a step along is the same for small objects and a sixth of it for large
-# ones, whose half of the image is hardly wider than one of them.
+# Where the objects of a group go, in steps along the relation and across it, for each (size, count,
+# layout). A step across is an object and a gap; a step along is the same for small objects and a
+# sixth of it for large ones, whose half of the image is hardly wider than one of them.
 _LAYOUTS = {
     ("small", 1): [[(0, 0)]] * 4,
     ("small", 2): [[(0, 0), (0, 1)], [(0, 0), (1, 0)], [(0, 0), (1, 1)], [(1, 0), (0, 1)]],
@@ -52,7 +50,8 @@ _LAYOUTS = {
 def layout_tables() -> tuple[np.ndarray, np.ndarray]:
     """Offsets (size, count, layout, object, 2) of a group's objects, and the largest of each group.
 
-    Both in pixels from the group's corner, (along, across) the relation; absent objects have offset 0.
+    Both in pixels from the group's corner, (along, across) the relation; absent objects have offset
+    0.
     """
     offsets = np.zeros((len(SPRITE_SIZES), len(COUNTS), N_LAYOUTS, max(COUNTS), 2), dtype=np.int64)
     for (size, count), variants in _LAYOUTS.items():
@@ -64,7 +63,9 @@ def layout_tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 class Objects(NamedTuple):
-    """All objects of a batch, one row each: scene, group, size, and the top left pixel of the sprite."""
+    """All objects of a batch, one row each: scene, group, size, and the top left pixel of the
+    sprite.
+    """
 
     scene: np.ndarray
     group: np.ndarray
@@ -76,8 +77,9 @@ class Objects(NamedTuple):
 def place(scenes: SceneBatch) -> Objects:
     """Positions of all objects of canonical scenes (left or upper group first).
 
-    Each group has one half of the image, and inside it free room that the jitter picks from. The room is
-    narrow enough that the groups' centres are at least twice as far apart along the relation as across it.
+    Each group has one half of the image, and inside it free room that the jitter picks from. The
+    room is narrow enough that the groups' centres are at least twice as far apart along the
+    relation as across it.
     """
     offsets, extents = layout_tables()
     size, count, layout = scenes.size.astype(np.int64), scenes.count - 1, scenes.layout  # (n, 2)
@@ -104,7 +106,9 @@ def place(scenes: SceneBatch) -> Objects:
 def _paste(
     canvas: np.ndarray, sprites: tuple[np.ndarray, ...], codes: np.ndarray, objects: Objects
 ) -> None:
-    """Copies `sprites[size][codes[scene, group]]` of each object onto `canvas` (n, height, width)."""
+    """Copies `sprites[size][codes[scene, group]]` of each object onto `canvas` (n, height,
+    width).
+    """
     for which, table in enumerate(sprites):
         scene, group, _, x, y = (column[objects.size == which] for column in objects)
         side = table.shape[-1]
@@ -174,7 +178,8 @@ _STEPS = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
 
 
 def render_clip(scenes: SceneBatch, n_frames: int = 8) -> np.ndarray:
-    """Short clips: the whole scene drifts by one pixel a frame; frame `n_frames // 2` equals `render`.
+    """Short clips: the whole scene drifts by one pixel a frame; frame `n_frames // 2` equals
+    `render`.
 
     Objects may leave the frame by up to `n_frames // 2` pixels.
 

@@ -1,10 +1,8 @@
 """Scenes to words: five paraphrased captions a scene, and exactly what each of them states.
 
-`plan` decides with array arithmetic what every caption says; `captions` only puts it into words. Judgements
-read the plan, never the words, so no parser stands between a caption and its truth.
+`plan` decides with array arithmetic what every caption says; `captions` only puts it into words.
+Judgements read the plan, never the words, so no parser stands between a caption and its truth.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +12,8 @@ import numpy as np
 from lib.core.checks import RetrievalInputError
 from lib.datasets.scenes.world import COLOURS, MOTIONS, SceneBatch, mix64
 
-# What the five captions are for. Every caption states both shapes, colours, counts and the relation.
+# What the five captions are for. Every caption states both shapes, colours, counts and the
+# relation.
 KINDS = (
     "full",  # states everything, group 0 first
     "converse",  # states everything, group 1 first, so the relation word is the opposite one
@@ -67,7 +66,8 @@ class CaptionPlan:
     """What the five captions of n scenes state, and which words they use.
 
     Args:
-        states_size, states_texture: (n, 5, 2) bool, whether a caption states the attribute of the group.
+        states_size, states_texture: (n, 5, 2) bool, whether a caption states the attribute of the
+            group.
         first: (n, 5), the group named first.
         template: (n, 5), position in the list of sentence forms.
         synonym: (n, 5), a non-negative integer whose bits pick among synonyms.
@@ -173,23 +173,26 @@ def _sentence(template: int, relation: int, synonym: int, a_count: int, a: str, 
 
 
 def captions(scenes: SceneBatch) -> list[list[str]]:
-    """Five captions of each scene, in the order of KINDS, all true of it; at most 21 words, lower case.
+    """Five captions of each scene, in the order of KINDS, all true of it; at most 21 words, lower
+    case.
 
-    Caption 0 states everything; caption 4 gives only shapes, colours, counts and the relation, so that word
-    order carries what it has to say: the same words in another order describe other scenes of the gallery.
+    Caption 0 states everything; caption 4 gives only shapes, colours, counts and the relation, so
+    that word order carries what it has to say: the same words in another order describe other
+    scenes of the gallery.
 
     Returns:
         n lists of 5 strings.
 
     Relations:
-        `caption_choice` gives one caption a scene without wording the other four; `clip_captions` adds
-        motion; `qrels` says of which images each caption is true.
+        `caption_choice` gives one caption a scene without wording the other four; `clip_captions`
+        adds motion; `qrels` says of which images each caption is true.
     """
     return _sentences(scenes, np.broadcast_to(np.arange(N_CAPTIONS), (len(scenes), N_CAPTIONS)))
 
 
 def caption_choice(scenes: SceneBatch, which: np.ndarray) -> list[str]:
-    """Caption `which[i]` (0 to 4) of each scene i; equals `captions(scenes)[i][which[i]]`, but faster.
+    """Caption `which[i]` (0 to 4) of each scene i; equals `captions(scenes)[i][which[i]]`, but
+    faster.
 
     Raises:
         RetrievalInputError: `which` is not (n,) integers in 0..4.
@@ -205,7 +208,9 @@ def caption_choice(scenes: SceneBatch, which: np.ndarray) -> list[str]:
 
 
 def clip_captions(scenes: SceneBatch) -> list[list[str]]:
-    """`captions` that end with the motion of `render_clip`, as in "... as everything drifts left"."""
+    """`captions` that end with the motion of `render_clip`, as in "... as everything drifts
+    left".
+    """
     synonym = mix64(scenes.wording) >> np.uint64(63)
     motions = [_MOTION_WORDS[m][int(s)] for m, s in zip(scenes.motion, synonym, strict=True)]
     told = zip(captions(scenes), motions, strict=True)

@@ -1,10 +1,9 @@
 """Of which images is a caption true? Exact graded relevance, and what ideal readers can reach.
 
-Nothing is compared that cannot match: gallery and captions are joined on what has to agree, and only the
-pairs of the join are graded: half a million for 25,000 captions and 5,000 images, instead of 125 million.
+Nothing is compared that cannot match: gallery and captions are joined on what has to agree, and
+only the pairs of the join are graded: half a million for 25,000 captions and 5,000 images, instead
+of 125 million.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator
 
@@ -19,7 +18,9 @@ _PAIRS_AT_A_TIME = 1 << 20
 
 
 def _joined(keys: np.ndarray, gallery_keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All (i, j) with keys[i] == gallery_keys[j], in blocks of whole i, ascending in i and in j within i."""
+    """All (i, j) with keys[i] == gallery_keys[j], in blocks of whole i, ascending in i and in j
+    within i.
+    """
     order = np.argsort(gallery_keys, kind="stable")
     ranked = gallery_keys[order]
     low, high = np.searchsorted(ranked, keys, "left"), np.searchsorted(ranked, keys, "right")
@@ -42,7 +43,9 @@ def _end_to_end(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def _by_pair(scenes: SceneBatch, caption_plan: CaptionPlan | None = None):
-    """Scenes with the group of the smaller (shape, colour) pair first, and the plan's columns moved alike."""
+    """Scenes with the group of the smaller (shape, colour) pair first, and the plan's columns moved
+    alike.
+    """
     turned = scenes.pair[:, 0] > scenes.pair[:, 1]
     scenes = exchange_groups(scenes, turned)
     if caption_plan is None:
@@ -52,12 +55,14 @@ def _by_pair(scenes: SceneBatch, caption_plan: CaptionPlan | None = None):
 
 
 def qrels(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
-    """Grades every caption of `scenes` against every image of `gallery`, so that no positive is missing.
+    """Grades every caption of `scenes` against every image of `gallery`, so that no positive is
+    missing.
 
-    - 3: the caption is true of the image: everything it states holds. Its own image, and any other that fits.
+    - 3: the caption is true of the image: everything it states holds. Its own image, and any other
+      that fits.
     - 2: everything holds but one of the stated sizes, textures or counts.
-    - 1: the image shows the two (shape, colour) pairs that the caption names, but the relation differs, or
-      more than one of the other details.
+    - 1: the image shows the two (shape, colour) pairs that the caption names, but the relation
+      differs, or more than one of the other details.
     - 0 (not stored): it shows other objects.
 
     What a caption leaves unsaid cannot make it false.
@@ -113,10 +118,11 @@ def _tally(values: np.ndarray, states: np.ndarray | None, n_values: int) -> np.n
 def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
     """The images that a reader blind to word order must take for each caption's: Qrels of grade 1.
 
-    Such a reader sees the multiset of a caption's attribute words: shapes with their number (a plural is
-    another word), colours, counts, sizes, textures, and whether the relation is horizontal or vertical, since
-    "left of" told from the other side is "right of". An image is possible if some assignment of these words
-    to its two groups, in some order, is true of it. Synonyms count as one word; function words say nothing.
+    Such a reader sees the multiset of a caption's attribute words: shapes with their number (a
+    plural is another word), colours, counts, sizes, textures, and whether the relation is
+    horizontal or vertical, since "left of" told from the other side is "right of". An image is
+    possible if some assignment of these words to its two groups, in some order, is true of it.
+    Synonyms count as one word; function words say nothing.
 
     Every image of grade 3 in `qrels` is among them.
     """
@@ -149,9 +155,9 @@ def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
 def ceilings(scenes: SceneBatch, gallery: SceneBatch | None = None) -> list[dict]:
     """The best text-to-image R@1 that is possible, for each kind of caption and for all of them.
 
-    Two ideal readers put all images they cannot tell apart first, in random order. With T the number of
-    images the caption is true of and W the number that the reader blind to word order cannot exclude, the
-    expected share of captions answered at rank 1 is
+    Two ideal readers put all images they cannot tell apart first, in random order. With T the
+    number of images the caption is true of and W the number that the reader blind to word order
+    cannot exclude, the expected share of captions answered at rank 1 is
 
         full reader, own image           mean(1 / T)
         full reader, any true image      1

@@ -1,7 +1,5 @@
 """Which scenes belong to which split, and endless reproducible streams of them."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +15,8 @@ from lib.datasets.scenes.world import (
 )
 
 SPLITS = ("train", "validation", "test", "test_unseen")
-# One held-out (shape, colour) pair for each shape and each colour, seen in the split test_unseen only.
+# One held-out (shape, colour) pair for each shape and each colour, seen in the split test_unseen
+# only.
 UNSEEN_PAIRS = tuple((s, (3 * s + 2) % 8) for s in range(8))
 # Shares of the seen families, in percent: train 80, validation 5, test 15.
 _TRAIN_BELOW, _VALIDATION_BELOW = 80, 85
@@ -25,11 +24,13 @@ _TRAIN_BELOW, _VALIDATION_BELOW = 80, 85
 
 @lru_cache(maxsize=1)
 def compositions() -> dict[str, np.ndarray]:
-    """All 8,064 compositions: `code` (as `composition_key`), `pair` (n, 2), `axis` and `split` (in SPLITS).
+    """All 8,064 compositions: `code` (as `composition_key`), `pair` (n, 2), `axis` and `split` (in
+    SPLITS).
 
-    A whole family (the same two shapes and the same two colours in any binding, relation and order) goes to
-    one split by a hash of the family. So a composition of test is new to a trained model, and its swapped
-    bindings and relations are in test with it, where they confuse a model that ignores word order.
+    A whole family (the same two shapes and the same two colours in any binding, relation and order)
+    goes to one split by a hash of the family. So a composition of test is new to a trained model,
+    and its swapped bindings and relations are in test with it, where they confuse a model that
+    ignores word order.
     """
     first, second, axis = (a.ravel() for a in np.mgrid[:64, :64, :2])
     keep = first != second
@@ -62,10 +63,11 @@ def _below(words: np.ndarray, bits: int, n_values: int) -> np.ndarray:
 def sample(split: str, n: int, seed: int = 0, *, start: int = 0) -> SceneBatch:
     """Scenes `start` to `start + n - 1` of the endless stream that `split` and `seed` name.
 
-    Scene i is a function of (split, seed, i) alone, so that chunks, batches and resumed runs agree. The
-    compositions are uniform in the split, all other attributes uniform in their domains. The bits are raw
-    words of the counter-based generator Philox, which numpy keeps stable (`Generator.integers` it does not),
-    turned into values by integer arithmetic: a seed gives the same scenes on every machine.
+    Scene i is a function of (split, seed, i) alone, so that chunks, batches and resumed runs agree.
+    The compositions are uniform in the split, all other attributes uniform in their domains. The
+    bits are raw words of the counter-based generator Philox, which numpy keeps stable
+    (`Generator.integers` it does not), turned into values by integer arithmetic: a seed gives the
+    same scenes on every machine.
 
     Args:
         split: one of SPLITS.
@@ -115,5 +117,6 @@ def sample(split: str, n: int, seed: int = 0, *, start: int = 0) -> SceneBatch:
         motion=draw("motion", 13),
         wording=(words[:, 7] >> np.uint64(1)).astype(np.int64),
     )
-    # The table is canonical; a coin decides which group comes first, or "right of" would never be first.
+    # The table is canonical; a coin decides which group comes first, or "right of" would never be
+    # first.
     return exchange_groups(scenes, small[:, 14] & np.uint64(1) == 1)

@@ -1,10 +1,10 @@
-"""Small pictures of single objects, drawn with integer arithmetic only so that every machine agrees on them.
+"""Small pictures of single objects, drawn with integer arithmetic only so that every machine agrees
+on them.
 
-A shape is an inequality on an integer grid of GRID x GRID points per pixel. Counting the points of a pixel
-gives coverages in 0..GRID^2, and a colour is a weighted mean of four colours with these weights.
+A shape is an inequality on an integer grid of GRID x GRID points per pixel. Counting the points of
+a pixel gives coverages in 0..GRID^2, and a colour is a weighted mean of four colours with these
+weights.
 """
-
-from __future__ import annotations
 
 from functools import lru_cache
 
@@ -14,8 +14,8 @@ from lib.datasets.scenes.world import COLOURS, SHAPES, TEXTURES
 
 SPRITE_SIZES = (12, 18)  # pixels; small, large
 GRID = 6
-# Textures in grid points: width of a stripe along a row; lattice period and squared radius of the dots. Finer
-# on small objects, where a coarse lattice would leave one dot on a star.
+# Textures in grid points: width of a stripe along a row; lattice period and squared radius of the
+# dots. Finer on small objects, where a coarse lattice would leave one dot on a star.
 _STRIPES = (15, 17)
 _DOTS = ((4 * GRID, 30), (5 * GRID, 56))
 
@@ -54,7 +54,8 @@ def _in_polygon(x: np.ndarray, y: np.ndarray, corners: tuple[tuple[int, int], ..
     inside = np.zeros(np.broadcast(x, y).shape, dtype=bool)
     for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True):
         crosses = (y1 > y) != (y2 > y)
-        # x < x1 + (x2 - x1) * (y - y1) / (y2 - y1), multiplied out; the sign of y2 - y1 turns the inequality.
+        # x < x1 + (x2 - x1) * (y - y1) / (y2 - y1), multiplied out; the sign of y2 - y1 turns the
+        # inequality.
         gap = (x2 - x1) * (y - y1) - (x - x1) * (y2 - y1)
         inside ^= crosses & (gap > 0 if y2 > y1 else gap < 0)
     return inside
@@ -97,7 +98,9 @@ def _eroded(inside: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _is_pale(texture: str, size: int, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Which grid points the texture paints in the pale tint; rows and columns are counted from the centre."""
+    """Which grid points the texture paints in the pale tint; rows and columns are counted from the
+    centre.
+    """
     if texture == "striped":  # diagonal: a level stripe would hide in the arms of a cross
         width = _STRIPES[size]
         return (row + column + width // 2) % (2 * width) < width
@@ -114,7 +117,9 @@ def _is_pale(texture: str, size: int, row: np.ndarray, column: np.ndarray) -> np
 
 @lru_cache(maxsize=1)
 def coverages() -> tuple[np.ndarray, ...]:
-    """For each size, grid points a pixel: (shape, texture, layer, side, side); outline, body, pale."""
+    """For each size, grid points a pixel: (shape, texture, layer, side, side); outline, body,
+    pale.
+    """
     result = []
     for size, side in enumerate(SPRITE_SIZES):
         n = side * GRID
@@ -137,10 +142,11 @@ def coverages() -> tuple[np.ndarray, ...]:
 
 @lru_cache(maxsize=1)
 def colour_sprites() -> tuple[np.ndarray, ...]:
-    """For each size, finished pictures: (background, colour, texture, shape, side, side, 4) uint8 RGB and 0.
+    """For each size, finished pictures: (background, colour, texture, shape, side, side, 4) uint8
+    RGB and 0.
 
-    They are blended with every background in advance, since objects never overlap: drawing is then copying.
-    The fourth byte makes a pixel one 32-bit word.
+    They are blended with every background in advance, since objects never overlap: drawing is then
+    copying. The fourth byte makes a pixel one 32-bit word.
     """
     full = GRID * GRID
     colours = np.array([PALETTE[name] for name in COLOURS])  # (8, 3)

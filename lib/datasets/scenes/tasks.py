@@ -1,7 +1,5 @@
 """Retrieval tasks on generated scenes, and the endless streams for training and index work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,12 +25,13 @@ def task(
 ) -> RetrievalTask:
     """Captions to images, or images to captions: the COCO-5K protocol on scenes.
 
-    `n_images` images with five captions each; caption q belongs to image q // 5. A smaller task holds the
-    first images of a larger one. Any image that a caption is true of counts as a hit (grade 3), and the
-    judgements know them all.
+    `n_images` images with five captions each; caption q belongs to image q // 5. A smaller task
+    holds the first images of a larger one. Any image that a caption is true of counts as a hit
+    (grade 3), and the judgements know them all.
 
     Args:
-        split: "train", "validation", "test" (new compositions) or "test_unseen" (new shape-colour pairs).
+        split: "train", "validation", "test" (new compositions) or "test_unseen" (new shape-colour
+            pairs).
         direction: "text_to_image" or "image_to_text".
         n_images: None means 5,000 for the test splits and 1,000 for the others.
         seed: which draw; published numbers use 0.
@@ -71,7 +70,8 @@ def task(
 
 
 def training_batch(seed: int, step: int, batch_size: int) -> tuple[np.ndarray, SceneBatch]:
-    """Batch `step` of the endless training stream, a function of its arguments alone, so that a run resumes.
+    """Batch `step` of the endless training stream, a function of its arguments alone, so that a run
+    resumes.
 
     Args:
         seed: which stream.
@@ -79,7 +79,8 @@ def training_batch(seed: int, step: int, batch_size: int) -> tuple[np.ndarray, S
         batch_size: at least 1.
 
     Returns:
-        images (batch_size, 64, 64, 3) uint8, and the scenes (`captions` or `caption_choice` word them).
+        images (batch_size, 64, 64, 3) uint8, and the scenes (`captions` or `caption_choice` word
+        them).
     """
     batch_size = check_integer(batch_size, "batch_size", 1)
     step = check_integer(step, "step", 0, (2**63 - 1) // batch_size)
@@ -90,11 +91,12 @@ def training_batch(seed: int, step: int, batch_size: int) -> tuple[np.ndarray, S
 def iter_chunks(
     split: str, n: int, *, chunk: int = 10_000, seed: int = 0
 ) -> Iterator[tuple[np.ndarray, SceneBatch]]:
-    """`sample(split, n, seed)` rendered in chunks, for more images than fit into memory (1M take 12 GB).
+    """`sample(split, n, seed)` rendered in chunks, for more images than fit into memory (1M take 12
+    GB).
 
     Yields:
-        images (chunk, 64, 64, 3) uint8 and their scenes; the last chunk may be smaller. The chunk size does
-        not change what is in them.
+        images (chunk, 64, 64, 3) uint8 and their scenes; the last chunk may be smaller. The chunk
+        size does not change what is in them.
     """
     n, chunk = check_integer(n, "n", 1), check_integer(chunk, "chunk", 1)
     check_choice(split, SPLITS, "split")

@@ -1,7 +1,5 @@
 """The hard split: every scene beside the three that differ from it in binding or relation alone."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import check_choice
@@ -27,8 +25,8 @@ N_HARD = 500
 def can_be_swapped(scenes: SceneBatch) -> np.ndarray:
     """(n,) whether all four of `twins` differ and belong to the scene's own split.
 
-    Colours must differ, or exchanging them changes nothing; shapes must differ, or it changes as much as
-    exchanging places. Exchanged colours may make one of the held-out (shape, colour) pairs.
+    Colours must differ, or exchanging them changes nothing; shapes must differ, or it changes as
+    much as exchanging places. Exchanged colours may make one of the held-out (shape, colour) pairs.
     """
     differ = (scenes.shape[:, 0] != scenes.shape[:, 1]) & (
         scenes.colour[:, 0] != scenes.colour[:, 1]
@@ -37,10 +35,12 @@ def can_be_swapped(scenes: SceneBatch) -> np.ndarray:
 
 
 def twins(scenes: SceneBatch) -> SceneBatch:
-    """The scenes, then the same with places exchanged, with colours exchanged, and with both: (4 n,).
+    """The scenes, then the same with places exchanged, with colours exchanged, and with both: (4
+    n,).
 
-    Everything else is equal: size, texture, count, layout, background. The words of a caption are true of all
-    four taken one by one; only their order tells which colour belongs to which shape and who is where.
+    Everything else is equal: size, texture, count, layout, background. The words of a caption are
+    true of all four taken one by one; only their order tells which colour belongs to which shape
+    and who is where.
     """
     return concatenate(
         [pair for base in (scenes, swap_colours(scenes)) for pair in (base, swap_relation(base))]
@@ -48,7 +48,9 @@ def twins(scenes: SceneBatch) -> SceneBatch:
 
 
 def sample_swappable(split: str, n: int, seed: int = 0) -> SceneBatch:
-    """The first n scenes of a stream (see `sample`) that have four different twins in their split."""
+    """The first n scenes of a stream (see `sample`) that have four different twins in their
+    split.
+    """
     check_choice(split, SPLITS, "split")
     n, start, found = check_integer(n, "n", 1), 0, []
     while sum(map(len, found)) < n:
@@ -63,10 +65,10 @@ def hard_task(
 ) -> RetrievalTask:
     """The hard split: what is asked is true of one image in four that look and read alike.
 
-    Queries are the captions (or images) of `n_scenes` scenes; the gallery holds the images (or captions) of
-    their `twins`, four times as many. Text to image, query q belongs to scene q // 5, and item i is scene
-    i % n_scenes with `TWINS[i // n_scenes]` exchanged. A reader who ignores the order of words finds the four
-    images at once, and then has to guess.
+    Queries are the captions (or images) of `n_scenes` scenes; the gallery holds the images (or
+    captions) of their `twins`, four times as many. Text to image, query q belongs to scene q // 5,
+    and item i is scene i % n_scenes with `TWINS[i // n_scenes]` exchanged. A reader who ignores the
+    order of words finds the four images at once, and then has to guess.
 
     Args:
         split: "train", "validation", "test" or "test_unseen".
@@ -81,8 +83,8 @@ def hard_task(
         RetrievalInputError: unknown split or direction, n_scenes < 1.
 
     Reference:
-        Thrush et al. 2022, "Winoground"; Yuksekgonul et al. 2023, "When and why vision-language models behave
-        like bags-of-words": the same test with photographs.
+        Thrush et al. 2022, "Winoground"; Yuksekgonul et al. 2023, "When and why vision-language
+        models behave like bags-of-words": the same test with photographs.
     """
     check_choice(direction, DIRECTIONS, "direction")
     asked = sample_swappable(split, n_scenes, seed)
@@ -111,8 +113,9 @@ def hard_task(
 def training_twins(seed: int, step: int, batch_size: int) -> tuple[np.ndarray, SceneBatch]:
     """Batch `step` of an endless training stream whose second half are twins of the first.
 
-    Scene i + batch_size / 2 is scene i with places or colours exchanged, at random; where colours cannot be
-    exchanged within the training split, places. A function of its arguments alone, like `training_batch`.
+    Scene i + batch_size / 2 is scene i with places or colours exchanged, at random; where colours
+    cannot be exchanged within the training split, places. A function of its arguments alone, like
+    `training_batch`.
 
     Args:
         seed, step: which batch.

@@ -1,8 +1,8 @@
 """The scenes world: what exists, and how a batch of scenes is written down.
 
-A scene is two groups of equal objects and one relation between the groups. Every fact about a scene is a
-small integer, so a hard negative is an edit of an array (`swap_relation`, `swap_colours`) and another call
-of `render`.
+A scene is two groups of equal objects and one relation between the groups. Every fact about a scene
+is a small integer, so a hard negative is an edit of an array (`swap_relation`, `swap_colours`) and
+another call of `render`.
 """
 
 from __future__ import annotations
@@ -49,22 +49,24 @@ DOMAIN = {
 class SceneBatch:
     """`n` scenes as integer arrays; the second axis of length 2 is the group.
 
-    The first seven fields are what a scene means, the last four are nuisance: two scenes that differ in them
-    only make the same captions true. All fields are int16 except `wording`.
+    The first seven fields are what a scene means, the last four are nuisance: two scenes that
+    differ in them only make the same captions true. All fields are int16 except `wording`.
 
     Args:
         shape, colour, size, texture: (n, 2), positions in SHAPES, COLOURS, SIZES, TEXTURES.
         count: (n, 2), number of objects in the group, 1 to 3.
         relation: (n,), group 0 is RELATIONS[relation] group 1.
-        motion: (n,), where the scene drifts in a clip, a position in MOTIONS; a still image does not show it.
+        motion: (n,), where the scene drifts in a clip, a position in MOTIONS; a still image does
+            not show it.
         layout: (n, 2), which arrangement of the objects inside the group, 0 to 3.
-        jitter: (n, 2, 2), where the group sits in its free room along and across the relation, in sixteenths.
+        jitter: (n, 2, 2), where the group sits in its free room along and across the relation, in
+            sixteenths.
         background: (n,), which light background, 0 to 7.
         wording: (n,) int64 >= 0, decides which words the captions use.
 
     Raises:
-        RetrievalInputError: a field has the wrong shape or a value outside its domain, or the two groups of a
-            scene agree in shape and colour (no caption could tell them apart).
+        RetrievalInputError: a field has the wrong shape or a value outside its domain, or the two
+            groups of a scene agree in shape and colour (no caption could tell them apart).
     """
 
     shape: np.ndarray
@@ -134,7 +136,9 @@ def concatenate(batches: Iterable[SceneBatch]) -> SceneBatch:
 
 
 def exchange_groups(scenes: SceneBatch, where: np.ndarray) -> SceneBatch:
-    """The same scenes told from the other group where `where` (n,) is true: A left of B = B right of A."""
+    """The same scenes told from the other group where `where` (n,) is true: A left of B = B right
+    of A.
+    """
     where = np.asarray(where, dtype=bool)
     changed = {"relation": scenes.relation ^ where.astype(np.int16)}
     for name, (entry, _, _) in DOMAIN.items():
@@ -153,7 +157,8 @@ def swap_relation(scenes: SceneBatch) -> SceneBatch:
 def swap_colours(scenes: SceneBatch) -> SceneBatch:
     """Hard negatives: the groups trade colours; where the colours are equal, nothing changes.
 
-    The new (shape, colour) pairs can be held-out ones, so the result may belong to the split test_unseen.
+    The new (shape, colour) pairs can be held-out ones, so the result may belong to the split
+    test_unseen.
     """
     return replace(scenes, colour=scenes.colour[:, ::-1])
 
@@ -164,7 +169,9 @@ def canonical(scenes: SceneBatch) -> SceneBatch:
 
 
 def composition_key(scenes: SceneBatch) -> np.ndarray:
-    """(n,) int64 code of (shape, colour, shape, colour, relation); converse descriptions share one code."""
+    """(n,) int64 code of (shape, colour, shape, colour, relation); converse descriptions share one
+    code.
+    """
     return composition_codes(canonical(scenes))
 
 
@@ -174,7 +181,9 @@ def composition_codes(scenes: SceneBatch) -> np.ndarray:
 
 
 def mix64(x: np.ndarray) -> np.ndarray:
-    """A bijection of 64-bit words whose output bits all depend on all input bits (splitmix64's finaliser)."""
+    """A bijection of 64-bit words whose output bits all depend on all input bits (splitmix64's
+    finaliser).
+    """
     x = np.asarray(x).astype(np.uint64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

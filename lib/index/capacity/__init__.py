@@ -1,1 +1,3 @@
-"""Indexes of billions of vectors before they are built: bytes, work, machines, and what was published."""
+"""Indexes of billions of vectors before they are built: bytes, work, machines, and what was
+published.
+"""

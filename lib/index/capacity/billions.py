@@ -1,11 +1,9 @@
 """The ways to index n vectors, for n that no machine at hand can hold: bytes, and work per query.
 
-Bytes follow from formulas that are equal to what faiss writes (`lib.index.capacity.sizes`) and agree with published
-indexes of a billion vectors (`lib.index.capacity.machines`). Work per query follows from the lists that are
-probed. Recall follows from neither.
+Bytes follow from formulas that are equal to what faiss writes (`lib.index.capacity.sizes`) and
+agree with published indexes of a billion vectors (`lib.index.capacity.machines`). Work per query
+follows from the lists that are probed. Recall follows from neither.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -38,7 +36,8 @@ class Option:
         vectors_read: bytes of whole vectors read from memory for a query; codes_read: of codes.
         ssd_reads: of 4 KiB for a query.
         training_flop: of the k-means that finds the cells.
-        walks: whether it is a graph, which every shard walks from its own entry: work grows with shards.
+        walks: whether it is a graph, which every shard walks from its own entry: work grows with
+            shards.
         assumes: what the figures take for granted, in words.
     """
 
@@ -60,7 +59,9 @@ class Option:
 
     @property
     def bytes_touched(self) -> float:
-        """Bytes of memory that a query reads; `bytes_touched / bandwidth` is the least time it can take."""
+        """Bytes of memory that a query reads; `bytes_touched / bandwidth` is the least time it can
+        take.
+        """
         return self.vectors_read + self.codes_read
 
 
@@ -146,5 +147,7 @@ def options(
 
 
 def _coarse(nlist: int, d: int, nprobe: int) -> float:
-    """Bytes of centroids that a query reads: all, or what a graph walk with ef = 2 nprobe can meet."""
+    """Bytes of centroids that a query reads: all, or what a graph walk with ef = 2 nprobe can
+    meet.
+    """
     return 4.0 * d * (nlist if nlist < FLAT_COARSE else min(nlist, 2 * nprobe * 2 * GRAPH_LINKS))

@@ -1,7 +1,5 @@
 """What a search or a training will have to do, before anything is built."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -15,8 +13,8 @@ LEAST_POINTS = 39  # a centroid below which faiss warns
 def imbalance(list_sizes) -> float:
     """How much longer the list of a random member is than the mean list: `nlist sum_c s_c^2 / n^2`.
 
-    It is 1 for lists of equal length, nlist where one holds everything. Queries that fall where base vectors
-    are dense meet long lists; text queries may meet others.
+    It is 1 for lists of equal length, nlist where one holds everything. Queries that fall where
+    base vectors are dense meet long lists; text queries may meet others.
 
     Args:
         list_sizes: `(nlist,)` vectors per cell.
@@ -35,7 +33,8 @@ def predicted_codes_scanned(n: int, nlist: int, nprobe: int, imbalance: float = 
     Relations: `search` of an inverted file counts them as `work["codes"]` or `work["distances"]`.
 
     Raises:
-        RetrievalInputError: counts below 1, nprobe above nlist, or an imbalance that is not positive.
+        RetrievalInputError: counts below 1, nprobe above nlist, or an imbalance that is not
+            positive.
     """
     n, nlist, nprobe = (
         check_count(v, name) for v, name in ((n, "n"), (nlist, "nlist"), (nprobe, "nprobe"))
@@ -59,7 +58,8 @@ def training_flop(
 def cells_for(n: int) -> int:
     """Cells of an inverted file of n vectors: a power of two that n can train.
 
-        below 1M: at most min(4 sqrt(n), n / 39)        above 1M: 2^16, above 10M: 2^18, above 100M: 2^20
+        below 1M: at most min(4 sqrt(n), n / 39)        above 1M: 2^16, above 10M: 2^18, above 100M:
+        2^20
 
     Reference: facebookresearch/faiss wiki, "Guidelines to choose an index".
     """
@@ -71,7 +71,9 @@ def cells_for(n: int) -> int:
 
 
 def positive(value, name: str) -> float:
-    """Returns a number above 0 and up to 1e18, so that products stay finite, or `RetrievalInputError`."""
+    """Returns a number above 0 and up to 1e18, so that products stay finite, or
+    `RetrievalInputError`.
+    """
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (number and 1e-18 <= value < LARGEST_INT64):
         raise RetrievalInputError(

@@ -1,10 +1,10 @@
-"""Published figures of indexes of millions to billions of vectors: sizes to check formulas by, and recall.
+"""Published figures of indexes of millions to billions of vectors: sizes to check formulas by, and
+recall.
 
-Sizes are compared with `lib.index.capacity.sizes`. Recall is not predicted by anything here: it depends on the
-vectors and on the queries, so it is quoted, with the conditions it was measured under.
+Sizes are compared with `lib.index.capacity.sizes`. Recall is not predicted by anything here: it
+depends on the vectors and on the queries, so it is quoted, with the conditions it was measured
+under.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -41,7 +41,8 @@ class ScanCheck:
     """Codes that the queries of a faiss log met, all together.
 
     Args:
-        dataset: of the log; n: vectors; nlist, nprobe: of the inverted file; codes: for 10,000 queries.
+        dataset: of the log; n: vectors; nlist, nprobe: of the inverted file; codes: for 10,000
+            queries.
     """
 
     dataset: str
@@ -61,10 +62,13 @@ class PublishedRecall:
     """Recall at scale, as published.
 
     Args:
-        kind: the kind of option, as `billions.Option.kind`; code_bytes: of codes, where their size decides.
-        recall: on queries like the base; text_recall: on text queries over images; None where not published.
+        kind: the kind of option, as `billions.Option.kind`; code_bytes: of codes, where their size
+            decides.
+        recall: on queries like the base; text_recall: on text queries over images; None where not
+            published.
         measure: what recall means there; n: vectors; conditions, source: in words.
-        ceiling: whether `recall` is the most that any search effort reached; else it is one point of a curve.
+        ceiling: whether `recall` is the most that any search effort reached; else it is one point
+            of a curve.
     """
 
     kind: str
@@ -78,7 +82,9 @@ class PublishedRecall:
     ceiling: bool = False
 
     def reaches(self, target: float) -> dict[str, bool | None]:
-        """Whether the target is within reach, or out of it, by kind of query; None when neither is shown."""
+        """Whether the target is within reach, or out of it, by kind of query; None when neither is
+        shown.
+        """
         kinds = {"queries like the base": self.recall, "texts": self.text_recall}
         beyond = False if self.ceiling else None
         return {
@@ -90,10 +96,10 @@ class PublishedRecall:
 def published_checks() -> list[SizeCheck]:
     """The byte formulas beside sizes that others published.
 
-    The faiss logs give sizes to the byte; their indexes hold an HNSW of 32 links over the centroids, 4-bit
-    codes in lists padded to 32, and (OPQ) a rotation to 64 dimensions. Where a source says "GB" its unit is
-    not known, and the one that fits better is taken: 2^30 for autofaiss and the graphs, 10^9 for LAION. The
-    graphs fit vectors of uint8, as SIFT has them.
+    The faiss logs give sizes to the byte; their indexes hold an HNSW of 32 links over the
+    centroids, 4-bit codes in lists padded to 32, and (OPQ) a rotation to 64 dimensions. Where a
+    source says "GB" its unit is not known, and the one that fits better is taken: 2^30 for
+    autofaiss and the graphs, 10^9 for LAION. The graphs fit vectors of uint8, as SIFT has them.
     """
     million, billion = 10**6, 10**9
     rows = [
@@ -202,7 +208,8 @@ RECALLS = [
 def ssd_graph_bytes(n: int, d: int, degree: int, item: int = 4) -> int:
     """Bytes of a graph on SSD whose nodes do not cross sectors, as DiskANN lays it out.
 
-        node = item d + 4 + 4 degree;    as many whole nodes a sector as fit, or whole sectors a node
+        node = item d + 4 + 4 degree;    as many whole nodes a sector as fit, or whole sectors a
+        node
 
     Reference: Subramanya et al. 2019, "DiskANN", section 3.2.
     """

@@ -1,10 +1,8 @@
 """Machines for an index of billions of vectors, and which resource decides how many.
 
-Recall is not predicted: it is quoted where somebody measured it (`lib.index.capacity.machines`), else
-unknown. Nor is latency, or what a network between shards costs.
+Recall is not predicted: it is quoted where somebody measured it (`lib.index.capacity.machines`),
+else unknown. Nor is latency, or what a network between shards costs.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -26,12 +24,15 @@ class Machine:
     Args:
         ram_gb: memory that the index may use, 10^9 bytes.
         cores: processor cores.
-        bandwidth_gb_s: of memory, all cores together; `lib.studies.ann.capacity_table.measured_bandwidth` measures
-            what one core gets.
-        ssd_tb: disk that the index may use, 10^12 bytes; ssd_reads_s: random reads of 4 KiB a second.
-        core_gb_s: vectors that a core compares a second, 10^9 bytes; 17 were measured with exact search.
-        code_gb_s: product codes likewise; 0.7 lies between the two published faiss logs of a billion vectors
-            (32 cores of 2.2 GHz: 73 million codes of 8 bytes a second and core, 24 million of 32 bytes).
+        bandwidth_gb_s: of memory, all cores together;
+            `lib.studies.ann.capacity_table.measured_bandwidth` measures what one core gets.
+        ssd_tb: disk that the index may use, 10^12 bytes; ssd_reads_s: random reads of 4 KiB a
+            second.
+        core_gb_s: vectors that a core compares a second, 10^9 bytes; 17 were measured with exact
+            search.
+        code_gb_s: product codes likewise; 0.7 lies between the two published faiss logs of a
+            billion vectors (32 cores of 2.2 GHz: 73 million codes of 8 bytes a second and core, 24
+            million of 32 bytes).
     """
 
     ram_gb: float = 192
@@ -54,8 +55,10 @@ class Row:
     Args:
         needs: machines by resource, not rounded; the largest binds.
         machines: whole machines, replicas included.
-        evidence: published recall of this kind of option, if there is any for about as many vectors.
-        shown: by kind of query, whether the evidence shows the recall that was asked for to be within reach.
+        evidence: published recall of this kind of option, if there is any for about as many
+            vectors.
+        shown: by kind of query, whether the evidence shows the recall that was asked for to be
+            within reach.
     """
 
     option: Option
@@ -66,7 +69,9 @@ class Row:
 
     @property
     def reaches(self) -> bool | None:
-        """True where the recall is shown for all kinds of queries, False where for one it is out of reach."""
+        """True where the recall is shown for all kinds of queries, False where for one it is out of
+        reach.
+        """
         if False in self.shown.values():
             return False
         return True if self.shown and all(self.shown.values()) else None
@@ -90,10 +95,11 @@ def plan(
 ) -> list[Row]:
     """Machines for every option.
 
-        machines = replicas ceil max( bytes / RAM, qps bytes_touched / bandwidth, qps cpu_s / cores, ... )
+        machines = replicas ceil max( bytes / RAM, qps bytes_touched / bandwidth, qps cpu_s / cores,
+        ... )
 
-    Queries are taken one by one: a batch of exact searches would read the gallery once for all of them. A
-    graph is walked once in each shard.
+    Queries are taken one by one: a batch of exact searches would read the gallery once for all of
+    them. A graph is walked once in each shard.
 
     Args:
         n, d: vectors and their length.
@@ -101,8 +107,8 @@ def plan(
         qps: queries a second.
         machine: what one machine has.
         replicas: whole copies of the index, each able to serve all queries alone.
-        evidence: recall that somebody measured, published by default; add your own. What was measured with
-            more than ten times as many vectors is left out.
+        evidence: recall that somebody measured, published by default; add your own. What was
+            measured with more than ten times as many vectors is left out.
         settings: as `options` takes them.
 
     Raises:

@@ -1,11 +1,10 @@
 """What each index family takes in bytes, part by part: the formulas, and nothing else.
 
-They count what faiss writes for the index, except a header of less than 1 kB. Not counted: the ids that
-`VectorSearchIndex` keeps beside families that know positions only (8 n), tables that are computed again when
-an index is loaded, and scratch space of training. `lists` is what an inverted file says about its lists.
+They count what faiss writes for the index, except a header of less than 1 kB. Not counted: the ids
+that `VectorSearchIndex` keeps beside families that know positions only (8 n), tables that are
+computed again when an index is loaded, and scratch space of training. `lists` is what an inverted
+file says about its lists.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -30,9 +29,10 @@ def ivf(n: int, d: int, nlist: int, item: int = 4, list_sizes=None) -> dict[str,
 
     Args:
         n, d: vectors and their length; nlist: cells.
-        item: bytes per number; 1 is a scalar quantiser of 8 bits (whose two ranges take 8 d bytes more).
-        list_sizes: `(nlist,)` vectors per cell where known; when more than half are empty only the others
-            are written, 16 bytes each.
+        item: bytes per number; 1 is a scalar quantiser of 8 bits (whose two ranges take 8 d bytes
+            more).
+        list_sizes: `(nlist,)` vectors per cell where known; when more than half are empty only the
+            others are written, 16 bytes each.
     """
     return {**flat(n, d, item), **_inverted_file(n, d, nlist, list_sizes)}
 
@@ -50,8 +50,8 @@ def pq(
 
         n code_bytes  codes  +  4 * 2^bits d  codebooks  +  4 d^2  rotation  +  4 n d  vectors
 
-    `code_bytes` sub-quantisers have 2^8 centroids of d / code_bytes numbers each, all together 256 d; a fast
-    scan has twice as many of 2^4, together 16 d, and pads n to a multiple of 32.
+    `code_bytes` sub-quantisers have 2^8 centroids of d / code_bytes numbers each, all together 256
+    d; a fast scan has twice as many of 2^4, together 16 d, and pads n to a multiple of 32.
 
     Args:
         n, d: vectors and their length.
@@ -81,8 +81,9 @@ def ivf_pq(
 ) -> dict[str, int]:
     """Inverted file of product codes: the parts of `pq`, with ids, centroids and lists.
 
-    A fast scan pads every list to a multiple of 32 and says 16 bytes about it. Without `list_sizes` the
-    expected padding is counted, 31 / 2 vectors a list, as long lists of any length need on average.
+    A fast scan pads every list to a multiple of 32 and says 16 bytes about it. Without `list_sizes`
+    the expected padding is counted, 31 / 2 vectors a list, as long lists of any length need on
+    average.
 
     Args and Raises: as `ivf` and `pq`.
     """
@@ -115,13 +116,16 @@ def hnsw(n: int, d: int, links: int, n_links: int | None = None, item: int = 4) 
 
 
 def coarse_graph(nlist: int, d: int, links: int = 32) -> dict[str, int]:
-    """What an HNSW over the centroids of an inverted file takes besides the centroids (`IVF..._HNSW32`)."""
+    """What an HNSW over the centroids of an inverted file takes besides the centroids
+    (`IVF..._HNSW32`).
+    """
     parts = hnsw(nlist, d, links)
     return {"coarse graph": sum(parts.values()) - parts["vectors"]}
 
 
 def hnsw_links(levels, links: int) -> int:
-    """Places for links: `2 M` for every vector and `M` for each level above the bottom that it reaches.
+    """Places for links: `2 M` for every vector and `M` for each level above the bottom that it
+    reaches.
 
     Args:
         levels: `(n,)` levels per vector, 1 for those at the bottom alone (as faiss counts).
@@ -147,7 +151,9 @@ def expected_hnsw_links(n: int, links: int) -> float:
 
 
 def lsh(n: int, d: int, n_bits: int, rotate: bool = True, rerank: bool = False) -> dict[str, int]:
-    """Hyperplane hashing: `n ceil(n_bits / 8)` codes, `4 n_bits d` hyperplanes if random, raw vectors."""
+    """Hyperplane hashing: `n ceil(n_bits / 8)` codes, `4 n_bits d` hyperplanes if random, raw
+    vectors.
+    """
     n, d = _shape(n, d)
     n_bits = check_count(n_bits, "n_bits")
     parts = {"codes": n * -(-n_bits // 8)}
@@ -159,13 +165,14 @@ def lsh(n: int, d: int, n_bits: int, rotate: bool = True, rerank: bool = False) 
 def scann(
     n: int, d: int, n_leaves: int, dims_per_block: int = 2, rerank: bool = True
 ) -> dict[str, int]:
-    """ScaNN, an **estimate** of what it holds in memory: it reports no sizes and has its own layout.
+    """ScaNN, an **estimate** of what it holds in memory: it reports no sizes and has its own
+    layout.
 
         n blocks / 2  codes of 4 bits  +  8 n  ids and leaves  +  4 n_leaves d  centroids
         + 64 d  codebooks  +  4 n d  vectors                      blocks = ceil(d / dims_per_block)
 
-    Codes are padded to 32 vectors a leaf, here as if leaves had equal length. The saved folder is larger: it
-    stores a byte per block, and centroids at 8 to 9 bytes a number.
+    Codes are padded to 32 vectors a leaf, here as if leaves had equal length. The saved folder is
+    larger: it stores a byte per block, and centroids at 8 to 9 bytes a number.
     """
     n, d = _shape(n, d)
     n_leaves = check_count(n_leaves, "n_leaves")
@@ -191,8 +198,8 @@ def _quantiser(
     sub_quantisers = check_count(code_bytes, "code_bytes") * 8 // bits
     if d % sub_quantisers:
         raise RetrievalInputError(
-            f"{code_bytes} bytes of {bits}-bit codes are {sub_quantisers} sub-quantisers, which do not "
-            f"divide d = {d}; choose code_bytes so that they do"
+            f"{code_bytes} bytes of {bits}-bit codes are {sub_quantisers} sub-quantisers, which do"
+            f" not divide d = {d}; choose code_bytes so that they do"
         )
     parts = {"codebooks": 4 * 2**bits * d}
     if rotate:

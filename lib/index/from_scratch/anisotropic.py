@@ -1,6 +1,6 @@
-"""Score-aware quantisation: errors along the vector change its best scores, errors across it hardly do."""
-
-from __future__ import annotations
+"""Score-aware quantisation: errors along the vector change its best scores, errors across it hardly
+do.
+"""
 
 import numpy as np
 from scipy.special import betainc
@@ -14,12 +14,12 @@ def parallel_weight(threshold: float, d: int) -> float:
 
         eta ~ (d - 1) t^2 / (1 - t^2),    t = T / |x|
 
-    For queries spread evenly over the sphere and only scores above T counting. It is what ScaNN computes: its
-    default t = 0.2 gives 10.6 at d = 256. `exact_parallel_weight` is larger, 12.6 there, and it is 1 at
-    t = 0, where this is 0.
+    For queries spread evenly over the sphere and only scores above T counting. It is what ScaNN
+    computes: its default t = 0.2 gives 10.6 at d = 256. `exact_parallel_weight` is larger, 12.6
+    there, and it is 1 at t = 0, where this is 0.
 
-    Reference: Guo et al. 2020, "Accelerating Large-Scale Inference with Anisotropic Vector Quantization",
-    section 3.
+    Reference: Guo et al. 2020, "Accelerating Large-Scale Inference with Anisotropic Vector
+    Quantization", section 3.
     """
     return (check_count(d, "d") - 1) * _checked(threshold) ** 2 / (1 - threshold**2)
 
@@ -29,7 +29,8 @@ def exact_parallel_weight(threshold: float, d: int) -> float:
 
         eta = E[c^2; c >= t] / (E[1 - c^2; c >= t] / (d - 1)),    c the cosine of vector and query
 
-    Over evenly spread queries both integrals are incomplete beta functions of 1 - t^2, whose factors cancel.
+    Over evenly spread queries both integrals are incomplete beta functions of 1 - t^2, whose
+    factors cancel.
     """
     half, rest = (check_count(d, "d", least=2) - 1) / 2, 1 - _checked(threshold) ** 2
     return float(betainc(half, 1.5, rest) / betainc(half + 1, 0.5, rest))
@@ -59,10 +60,12 @@ def score_aware_loss(rows, decoded, eta: float) -> np.ndarray:
 def encode_score_aware(rows, codebooks: np.ndarray, eta: float, sweeps: int = 5) -> np.ndarray:
     """Product codes that lower the score-aware loss: `(n, m)` uint8.
 
-        loss = sum_j |r_j|^2 + (eta - 1) (sum_j r_j . u_j)^2,        u = x / |x|, cut into pieces as x
+        loss = sum_j |r_j|^2 + (eta - 1) (sum_j r_j . u_j)^2,        u = x / |x|, cut into pieces as
+        x
 
-    The second term ties the pieces together, so they cannot be chosen one by one as in `encode`. Coordinate
-    descent: each piece in turn takes the code that is best while the others stay. No step raises the loss.
+    The second term ties the pieces together, so they cannot be chosen one by one as in `encode`.
+    Coordinate descent: each piece in turn takes the code that is best while the others stay. No
+    step raises the loss.
 
     Args:
         rows: `(n, d)`, none of them zero.
@@ -70,7 +73,8 @@ def encode_score_aware(rows, codebooks: np.ndarray, eta: float, sweeps: int = 5)
         eta: weight of the parallel error, at least 0; see `parallel_weight`.
         sweeps: rounds over the pieces; it stops earlier when a round changes nothing.
 
-    Relations: eta = 1 gives `encode`. ScaNN trains its codebooks with this loss as well; here they are given.
+    Relations: eta = 1 gives `encode`. ScaNN trains its codebooks with this loss as well; here they
+    are given.
     """
     if not (np.isfinite(eta) and eta >= 0):
         raise RetrievalInputError(f"eta must be finite and at least 0, got {eta}")

@@ -1,7 +1,5 @@
 """Cells: k-means cuts the space, a query looks into the few cells whose centres are nearest."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count, check_seed
@@ -10,7 +8,8 @@ from lib.index.token_index.candidates import spans
 
 
 def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarray]:
-    """Lloyd's algorithm: each row goes to its nearest centroid, each centroid to the mean of its rows.
+    """Lloyd's algorithm: each row goes to its nearest centroid, each centroid to the mean of its
+    rows.
 
         a_i = argmin_c |x_i - m_c|^2        m_c = mean of { x_i : a_i = c }
 
@@ -22,13 +21,14 @@ def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarra
         iterations: rounds.
 
     Returns:
-        `(centroids, errors)`: `(k, d)` float32, and `(iterations,)` the sum above before each update.
+        `(centroids, errors)`: `(k, d)` float32, and `(iterations,)` the sum above before each
+        update.
 
     Raises:
         RetrievalInputError: what is not finite, two different d, or more centroids than rows.
 
-    Relations: equals `faiss.Kmeans` from the same start as long as no cell runs empty; an empty cell keeps
-    its centroid here, faiss splits a full one.
+    Relations: equals `faiss.Kmeans` from the same start as long as no cell runs empty; an empty
+    cell keeps its centroid here, faiss splits a full one.
 
     Reference: Lloyd 1982, "Least squares quantization in PCM".
     """
@@ -92,7 +92,8 @@ def search_cells(
 
     With nprobe = all cells this is exact search. The work is nprobe lists instead of all rows:
 
-        scored(q) = sum over the probed cells of their length  ~  nprobe n / nlist  (more, if cells differ)
+        scored(q) = sum over the probed cells of their length  ~  nprobe n / nlist  (more, if cells
+        differ)
 
     Args:
         queries, rows: `(n_queries, d)`, `(n, d)`.
@@ -101,11 +102,12 @@ def search_cells(
         metric: "l2" or "inner_product", for cells and rows alike.
 
     Returns:
-        `(scores, ids, scored)`: `(n_queries, k)` each of the first two, filled with -inf and -1 where the
-        cells hold fewer than k, and `(n_queries,)` rows scored.
+        `(scores, ids, scored)`: `(n_queries, k)` each of the first two, filled with -inf and -1
+        where the cells hold fewer than k, and `(n_queries,)` rows scored.
 
     Raises:
-        RetrievalInputError: nprobe above the number of cells, k below 1, or what `similarities` refuses.
+        RetrievalInputError: nprobe above the number of cells, k below 1, or what `similarities`
+            refuses.
 
     Reference: Sivic and Zisserman 2003, "Video Google"; Jegou et al. 2011, section IV.
     """

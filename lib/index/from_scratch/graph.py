@@ -3,8 +3,6 @@
 Here alone a loop per query is honest: where a walk goes next depends on what it saw.
 """
 
-from __future__ import annotations
-
 import heapq
 from dataclasses import dataclass
 
@@ -20,8 +18,8 @@ class Walk:
 
     Args:
         ids, scores: the best `(k,)` found, best first.
-        path: nodes whose neighbours were looked at, in that order; their number is the number of hops. The
-            same node may be a hop on several levels.
+        path: nodes whose neighbours were looked at, in that order; their number is the number of
+            hops. The same node may be a hop on several levels.
         scored: nodes that were compared with the query, each once, in that order.
     """
 
@@ -36,10 +34,11 @@ def beam_search(
 ) -> Walk:
     """Best-first search that remembers the ef best nodes seen.
 
-        expand the best node that has not been expanded; stop when it is worse than all ef remembered
+        expand the best node that has not been expanded; stop when it is worse than all ef
+        remembered
 
-    ef = 1 is a greedy walk, which ends in the first node that beats all its neighbours. A larger ef lets the
-    walk go through worse nodes and get around such dead ends, for more comparisons.
+    ef = 1 is a greedy walk, which ends in the first node that beats all its neighbours. A larger ef
+    lets the walk go through worse nodes and get around such dead ends, for more comparisons.
 
     Args:
         query: `(d,)`; rows: `(n, d)`.
@@ -50,13 +49,14 @@ def beam_search(
         metric: "l2" or "inner_product".
 
     Raises:
-        RetrievalInputError: an entry or neighbour that does not exist, ef below k, or what `similarities`
-            refuses.
+        RetrievalInputError: an entry or neighbour that does not exist, ef below k, or what
+            `similarities` refuses.
 
-    Relations: the search of HNSW at its bottom level: same ids as faiss over the same links and entry.
+    Relations: the search of HNSW at its bottom level: same ids as faiss over the same links and
+    entry.
 
-    Reference: Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search using
-    Hierarchical Navigable Small World graphs", algorithm 2.
+    Reference: Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search
+    using Hierarchical Navigable Small World graphs", algorithm 2.
     """
     return descend(query, rows, [neighbours], entry, ef, k, metric)
 
@@ -88,7 +88,9 @@ def descend(
 
 
 def levels_of(hnsw) -> list[np.ndarray]:
-    """The links of a faiss HNSW (`index.hnsw`), as `descend` takes them: one `(n, degree)` a level."""
+    """The links of a faiss HNSW (`index.hnsw`), as `descend` takes them: one `(n, degree)` a
+    level.
+    """
     import faiss
 
     stored = faiss.vector_to_array(hnsw.levels)  # 1 for a node at the bottom alone

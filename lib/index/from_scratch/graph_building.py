@@ -1,6 +1,6 @@
-"""Building a navigable graph by insertion, with the heuristic that keeps it navigable or without."""
-
-from __future__ import annotations
+"""Building a navigable graph by insertion, with the heuristic that keeps it navigable or
+without.
+"""
 
 import numpy as np
 
@@ -14,12 +14,14 @@ SELECTIONS = ("heuristic", "nearest")
 def build(
     rows, links: int, ef: int = 40, select: str = "heuristic", metric: str = "l2", order=None
 ) -> np.ndarray:
-    """A navigable small world of one level, by insertion: each new node is linked to nodes found by search.
+    """A navigable small world of one level, by insertion: each new node is linked to nodes found by
+    search.
 
     New links go both ways. A node with more than 2 `links` neighbours chooses among them again.
 
         "nearest"    keep the best
-        "heuristic"  from the best down, keep e only if it is nearer to the node than to all kept so far
+        "heuristic"  from the best down, keep e only if it is nearer to the node than to all kept so
+        far
 
     The heuristic spreads links over directions, so that clusters stay connected.
 

@@ -1,6 +1,6 @@
-"""What the small indexes share: scores of everything, scores of some, and the k best of each row."""
-
-from __future__ import annotations
+"""What the small indexes share: scores of everything, scores of some, and the k best of each
+row.
+"""
 
 import numpy as np
 
@@ -15,7 +15,9 @@ DOT_OR_L2 = (
 
 
 def similarities(queries, rows, metric: str = "inner_product") -> np.ndarray:
-    """`q.x`, or `-|q - x|^2`, of every query with every row: `(n_queries, n)` float32, higher is better."""
+    """`q.x`, or `-|q - x|^2`, of every query with every row: `(n_queries, n)` float32, higher is
+    better.
+    """
     asked, items = checked(queries, rows, metric)
     return score_block(asked, items, metric)
 
@@ -36,8 +38,8 @@ def best_of_pairs(
         query_at, item_at: `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
 
     Returns:
-        `(scores, ids)`: float32 and int64 `(n_queries, k)`, best first, smaller ids first among equals;
-        -inf and -1 where a query has fewer than k pairs.
+        `(scores, ids)`: float32 and int64 `(n_queries, k)`, best first, smaller ids first among
+        equals; -inf and -1 where a query has fewer than k pairs.
     """
     asked, items = checked(queries, rows, metric)
     k = check_count(k, "k")
@@ -45,7 +47,9 @@ def best_of_pairs(
 
 
 def best_of_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k best columns of each row of `(n_queries, n)` scores, as `best_of_pairs` returns them."""
+    """The k best columns of each row of `(n_queries, n)` scores, as `best_of_pairs` returns
+    them.
+    """
     if check_count(k, "k") > scores.shape[1]:
         raise RetrievalInputError(f"k = {k} is more than the {scores.shape[1]} items")
     keys = pack(np.asarray(scores, np.float32), np.arange(scores.shape[1]))

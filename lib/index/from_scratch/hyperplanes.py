@@ -1,7 +1,5 @@
 """Hashing by random hyperplanes: which side of each plane a vector lies on, as bits."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count, check_seed
@@ -10,7 +8,9 @@ from lib.index.token_index.candidates import spans
 
 
 def draw_hyperplanes(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
-    """Normals of planes through the origin, Gaussian, so that no direction is preferred: `(n_bits, d)`."""
+    """Normals of planes through the origin, Gaussian, so that no direction is preferred: `(n_bits,
+    d)`.
+    """
     d = check_count(d, "d", most=2**15)
     shape = check_count(n_bits, "n_bits", most=2**30 // d), d  # 4 GB of float32
     return np.random.default_rng(check_seed(seed)).standard_normal(shape, dtype=np.float32)
@@ -19,15 +19,17 @@ def draw_hyperplanes(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
 def draw_frame(d: int, n_bits: int, seed: int = 0) -> np.ndarray:
     """Normals from a random rotation: `(n_bits, d)`.
 
-    Up to d of them stand at right angles. More cannot: then they are a tight frame, `W^T W = 1`, the first d
-    columns of a rotation in n_bits dimensions.
+    Up to d of them stand at right angles. More cannot: then they are a tight frame, `W^T W = 1`,
+    the first d columns of a rotation in n_bits dimensions.
     """
     n = max(check_count(n_bits, "n_bits", most=2**15), check_count(d, "d", most=2**15))
     return np.linalg.qr(draw_hyperplanes(n, n, seed))[0][:n_bits, :d]
 
 
 def signatures(rows, hyperplanes: np.ndarray) -> np.ndarray:
-    """One bit a plane, `h_b(x) = [w_b . x >= 0]`, packed: `(n, ceil(n_bits / 8))` uint8, lowest bit first."""
+    """One bit a plane, `h_b(x) = [w_b . x >= 0]`, packed: `(n, ceil(n_bits / 8))` uint8, lowest bit
+    first.
+    """
     rows = as_embeddings(rows, "rows", dim=hyperplanes.shape[1])
     return np.packbits(rows @ hyperplanes.T >= 0, axis=1, bitorder="little")
 
@@ -49,8 +51,9 @@ def collision_probability(cosine):
 
         P[h(x) = h(y)] = 1 - theta / pi,    theta = arccos(cosine)
 
-    The plane separates them when its trace in their common plane falls into the angle between them, which is
-    theta of pi. So the Hamming distance of n bits estimates the angle: `theta ~ pi hamming / n`.
+    The plane separates them when its trace in their common plane falls into the angle between them,
+    which is theta of pi. So the Hamming distance of n bits estimates the angle: `theta ~ pi hamming
+    / n`.
 
     Reference: Charikar 2002, "Similarity estimation techniques from rounding algorithms".
     """
@@ -63,7 +66,8 @@ def collision_probability(cosine):
 
 
 def hit_probability(cosine, bits: int, tables: int):
-    """The chance to share a bucket in at least one table: `1 - (1 - p^bits)^tables`, an S-curve in cosine.
+    """The chance to share a bucket in at least one table: `1 - (1 - p^bits)^tables`, an S-curve in
+    cosine.
 
     More bits make buckets purer and hits rarer; more tables give more chances and cost more memory.
 

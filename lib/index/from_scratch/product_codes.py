@@ -1,7 +1,5 @@
 """Product quantisation: a vector as a few bytes, and distances read from tables."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, check_count
@@ -24,7 +22,8 @@ def train_codebooks(
 ) -> np.ndarray:
     """k-means in each piece of the space: `(m, n_codes, d / m)` float32.
 
-    m codebooks of 256 centroids stand for 256^m points of the whole space, and a code takes m bytes.
+    m codebooks of 256 centroids stand for 256^m points of the whole space, and a code takes m
+    bytes.
 
     Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search".
     """

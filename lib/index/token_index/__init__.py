@@ -1,1 +1,3 @@
-"""The index of token vectors: how it stores them, and the documents it picks for an exact MaxSim."""
+"""The index of token vectors: how it stores them, and the documents it picks for an exact
+MaxSim.
+"""

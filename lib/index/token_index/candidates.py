@@ -1,6 +1,6 @@
-"""Candidates for late interaction: the documents that share centroids with the tokens of a query."""
-
-from __future__ import annotations
+"""Candidates for late interaction: the documents that share centroids with the tokens of a
+query.
+"""
 
 from dataclasses import dataclass
 
@@ -36,14 +36,17 @@ class Candidates:
         return np.diff(self.offsets)
 
     def table(self) -> np.ndarray:
-        """The ids as `(n_queries, most)` int64, rows filled up with -1: what `maxsim_pairs` takes."""
+        """The ids as `(n_queries, most)` int64, rows filled up with -1: what `maxsim_pairs`
+        takes.
+        """
         table = np.full((len(self), self.counts.max(initial=0)), -1)
         table[np.arange(table.shape[1]) < self.counts[:, None]] = self.ids
         return table
 
 
 class CentroidLists:
-    """For each centroid the documents with a token there, for each document the centroids of its tokens.
+    """For each centroid the documents with a token there, for each document the centroids of its
+    tokens.
 
     Args:
         centroids: `(k, d)` float32.
@@ -81,7 +84,8 @@ class CentroidLists:
         similarities = score_block(
             asked, self.centroids, "inner_product"
         )  # (T, k), to the bit anywhere
-        # Centroids that any token of a query asks, then the documents in any of their lists, each once.
+        # Centroids that any token of a query asks, then the documents in any of their lists, each
+        # once.
         best = (
             np.partition(pack(similarities, np.arange(k)), nprobe - 1, axis=1)[:, :nprobe]
             & 0xFFFFFFFF
@@ -134,6 +138,8 @@ def owners(counts: np.ndarray) -> np.ndarray:
 
 
 def spans(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The positions starts[i], starts[i] + 1, ... of every span one after the other, and the i of each."""
+    """The positions starts[i], starts[i] + 1, ... of every span one after the other, and the i of
+    each.
+    """
     owner = owners(counts)
     return owner, starts[owner] + place_in_row(owner, len(counts))

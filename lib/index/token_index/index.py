@@ -1,4 +1,6 @@
-"""Documents of several vectors each: their tokens, compressed, and candidates for an exact MaxSim."""
+"""Documents of several vectors each: their tokens, compressed, and candidates for an exact
+MaxSim.
+"""
 
 from __future__ import annotations
 
@@ -30,30 +32,35 @@ ARRAYS = ("centroids", "nearest", "kept", "counts")
 
 
 class TokenIndex:
-    """Token vectors of documents, compressed, and the few documents that a query should be compared with.
+    """Token vectors of documents, compressed, and the few documents that a query should be compared
+    with.
 
-    Every token belongs to the nearest of k centroids. A query token asks for the documents that have a token
-    at one of its `nprobe` nearest centroids; what any token of a query asks for is a candidate. Where those
-    are too many, the ones stay that score best with centroids in place of tokens:
+    Every token belongs to the nearest of k centroids. A query token asks for the documents that
+    have a token at one of its `nprobe` nearest centroids; what any token of a query asks for is a
+    candidate. Where those are too many, the ones stay that score best with centroids in place of
+    tokens:
 
         s~(q, d) = sum_i max_j <q_i, c(d_j)>
 
-    The exact MaxSim of candidates is the caller's, with `documents` and `lib.models.maxsim.maxsim_pairs`.
+    The exact MaxSim of candidates is the caller's, with `documents` and
+    `lib.models.maxsim.maxsim_pairs`.
 
     Args:
         dimension: d of the tokens.
-        storage: "float32", unit vectors of 4 d bytes; "int8", whole numbers with one scale for all, d bytes,
-            whose dot products with int8 queries are exact; "residual", `bits` a dimension, see
-            `ResidualCodec`. The number of each token's centroid comes on top.
-        n_centroids: k; the power of two at or below 16 sqrt(tokens to train on) when None, as in PLAID.
+        storage: "float32", unit vectors of 4 d bytes; "int8", whole numbers with one scale for all,
+            d bytes, whose dot products with int8 queries are exact; "residual", `bits` a dimension,
+            see `ResidualCodec`. The number of each token's centroid comes on top.
+        n_centroids: k; the power of two at or below 16 sqrt(tokens to train on) when None, as in
+            PLAID.
         bits: of "residual": 1, 2 or 4.
         seed: of the sample to train on and of k-means, which runs in one thread.
 
     Raises:
         RetrievalInputError: unknown storage, other bits, or numbers below 1.
 
-    Relations: `lib.models.maxsim.maxsim` over all documents is what this avoids, and by which its recall is
-    measured. Tokens are normalised when they are added, int8 ones in an int8 index excepted.
+    Relations: `lib.models.maxsim.maxsim` over all documents is what this avoids, and by which its
+    recall is measured. Tokens are normalised when they are added, int8 ones in an int8 index
+    excepted.
 
     Reference: Santhanam et al. 2022, "PLAID: An Efficient Engine for Late Interaction Retrieval".
     """
@@ -94,8 +101,8 @@ class TokenIndex:
         """Finds centroids, and what else the storage needs, from documents like those to come.
 
         Raises:
-            RetrievalInputError: another dimension, a token of zeros, fewer tokens than centroids, or an index
-                that holds documents, which were coded by what it has learnt before.
+            RetrievalInputError: another dimension, a token of zeros, fewer tokens than centroids,
+                or an index that holds documents, which were coded by what it has learnt before.
         """
         if self.ntotal:
             raise RetrievalInputError(
@@ -112,11 +119,12 @@ class TokenIndex:
         self._codec = STORAGES[self.storage].train(given, rows, self._centroids, self.bits)
 
     def add(self, tokens: Tokens) -> None:
-        """Adds documents, whose ids are the next positions; trains on them where nothing was trained yet.
+        """Adds documents, whose ids are the next positions; trains on them where nothing was
+        trained yet.
 
         Raises:
-            RetrievalInputError: another dimension, a token of zeros, int8 tokens after float32 ones or the
-                reverse where storage is int8, or what `train` refuses.
+            RetrievalInputError: another dimension, a token of zeros, int8 tokens after float32 ones
+                or the reverse where storage is int8, or what `train` refuses.
         """
         given = self._flat(tokens)
         if self._codec is None:
@@ -133,8 +141,8 @@ class TokenIndex:
     ) -> Candidates:
         """Documents that share a centroid with a query, the best of them by their centroids.
 
-        Approximate scores, and so the choice, are the same on every machine that has the same centroids; of
-        equal scores the smaller ids stay.
+        Approximate scores, and so the choice, are the same on every machine that has the same
+        centroids; of equal scores the smaller ids stay.
 
         Args:
             queries: token vectors, float32 or int8.
@@ -155,7 +163,8 @@ class TokenIndex:
             )
         if check_count(nprobe, "nprobe") > len(self._centroids):
             raise RetrievalInputError(
-                f"nprobe = {nprobe} is more than the centroids; ask for at most {len(self._centroids)}"
+                f"nprobe = {nprobe} is more than the centroids; ask for at most"
+                f" {len(self._centroids)}"
             )
         most = None if max_candidates is None else check_count(max_candidates, "max_candidates")
         return self._joined().candidates(queries, nprobe, most)
@@ -180,7 +189,8 @@ class TokenIndex:
         outside = (ids < 0) | (ids >= self.ntotal)
         if outside.any():
             raise RetrievalInputError(
-                f"there is no document {ids[outside][0]}: the index holds {self.ntotal}, counted from 0"
+                f"there is no document {ids[outside][0]}: the index holds {self.ntotal}, counted"
+                " from 0"
             )
         if self.ntotal == 0:
             return Tokens(np.zeros((0, 1, self.dimension), np.float32))
@@ -190,10 +200,12 @@ class TokenIndex:
         return Tokens.from_flat(self._codec.decode(self._kept[0][at], self._nearest[0][at]), counts)
 
     def cost(self) -> dict[str, int]:
-        """Bytes by what they are spent on, with their total, for n documents of T tokens and k centroids.
+        """Bytes by what they are spent on, with their total, for n documents of T tokens and k
+        centroids.
 
-        tokens T times 4 d, d or ceil(d bits / 8); centroid_ids T times 1, 2 or 4; centroids 4 k d; lists 4
-        for each document at each of its centroids, and 8 (k + 1); counts 8 n; codec: buckets, or a scale.
+        tokens T times 4 d, d or ceil(d bits / 8); centroid_ids T times 1, 2 or 4; centroids 4 k d;
+        lists 4 for each document at each of its centroids, and 8 (k + 1); counts 8 n; codec:
+        buckets, or a scale.
         """
         lists, codec = (self._joined(), self._codec) if self.ntotal else (None, self._codec)
         n_tokens = int(self._counts.sum())

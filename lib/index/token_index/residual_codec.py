@@ -1,4 +1,6 @@
-"""Token vectors in a few bytes: the nearest of some centroids, and a bit or two a dimension for the rest."""
+"""Token vectors in a few bytes: the nearest of some centroids, and a bit or two a dimension for the
+rest.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,10 @@ class Codes:
     """What is stored of n vectors.
 
     Args:
-        centroids: `(n,)` which centroid is nearest, in the smallest unsigned dtype that holds every centroid.
-        packed: `(n, ceil(d bits / 8))` uint8, the bucket of each dimension, the first in the lowest bits.
+        centroids: `(n,)` which centroid is nearest, in the smallest unsigned dtype that holds every
+            centroid.
+        packed: `(n, ceil(d bits / 8))` uint8, the bucket of each dimension, the first in the lowest
+            bits.
     """
 
     centroids: np.ndarray
@@ -44,24 +48,27 @@ class Codes:
 
 @dataclass(frozen=True, eq=False)
 class ResidualCodec:
-    """Codes of unit vectors: a centroid and, for each dimension, the bucket that the rest falls into.
+    """Codes of unit vectors: a centroid and, for each dimension, the bucket that the rest falls
+    into.
 
-        v ~ normalise(c + r),    c the centroid of the largest <v, c>,    r_j the value of v_j - c_j's bucket
+        v ~ normalise(c + r),    c the centroid of the largest <v, c>,    r_j the value of v_j -
+        c_j's bucket
 
-    Buckets are the same for all dimensions. Their limits are quantiles of all the residuals of a sample, so
-    that each holds as many. The value of a bucket is the mean of what fell into it: no other leaves a smaller
-    squared error of c + r. More bits split the same buckets, so on the sample that error cannot grow.
+    Buckets are the same for all dimensions. Their limits are quantiles of all the residuals of a
+    sample, so that each holds as many. The value of a bucket is the mean of what fell into it: no
+    other leaves a smaller squared error of c + r. More bits split the same buckets, so on the
+    sample that error cannot grow.
 
     Args:
         centroids: `(k, d)` float32.
         cutoffs: `(2^bits - 1,)` float32, ascending; a residual equal to one belongs below it.
         values: `(2^bits,)` float32, what a bucket is decoded to.
 
-    Relations: `train` finds all three; `lib.core.token_vectors.round_to_int8` is the codec of 8 bits without centroids.
-    ColBERTv2 gives each bucket its median instead of its mean.
+    Relations: `train` finds all three; `lib.core.token_vectors.round_to_int8` is the codec of 8
+    bits without centroids. ColBERTv2 gives each bucket its median instead of its mean.
 
-    Reference: Santhanam et al. 2022, "ColBERTv2: Effective and Efficient Retrieval via Lightweight Late
-    Interaction", section 3.3.
+    Reference: Santhanam et al. 2022, "ColBERTv2: Effective and Efficient Retrieval via Lightweight
+    Late Interaction", section 3.3.
     """
 
     centroids: np.ndarray
@@ -78,8 +85,8 @@ class ResidualCodec:
             or kinds != {"float32"}
         ):
             raise RetrievalInputError(
-                f"cutoffs must be 1, 3 or 15 numbers, values one more, and all float32 like the centroids, "
-                f"got {len(cutoffs)} and {len(values)}, {' and '.join(sorted(kinds))}"
+                "cutoffs must be 1, 3 or 15 numbers, values one more, and all float32 like the"
+                f" centroids, got {len(cutoffs)} and {len(values)}, {' and '.join(sorted(kinds))}"
             )
         if (np.diff(cutoffs) < 0).any():
             raise RetrievalInputError(f"cutoffs must ascend, got {cutoffs}")
@@ -95,7 +102,8 @@ class ResidualCodec:
             seed: of the sample and of k-means, which runs in one thread.
 
         Raises:
-            RetrievalInputError: fewer vectors than centroids, other bits, zero rows or what is not finite.
+            RetrievalInputError: fewer vectors than centroids, other bits, zero rows or what is not
+                finite.
         """
         bits = check_bits(bits)
         rows = sample(
@@ -111,7 +119,8 @@ class ResidualCodec:
         cutoffs = np.quantile(residuals, np.arange(1, n_buckets) / n_buckets).astype(np.float32)
         starts = np.searchsorted(residuals, cutoffs, side="right")
         parts = np.split(residuals, starts)
-        # Where many residuals are equal a bucket can be empty: nothing of the sample asks for its value.
+        # Where many residuals are equal a bucket can be empty: nothing of the sample asks for its
+        # value.
         limits = np.concatenate([cutoffs, cutoffs[-1:]])
         values = [
             part.mean(dtype=np.float64) if part.size else limit
@@ -172,7 +181,9 @@ def packed_bytes(dim: int, bits: int) -> int:
 
 
 def pack_bits(levels: np.ndarray, bits: int) -> np.ndarray:
-    """Numbers `(n, d)` below 2^bits as bytes `(n, ceil(d bits / 8))`, the first in the lowest bits."""
+    """Numbers `(n, d)` below 2^bits as bytes `(n, ceil(d bits / 8))`, the first in the lowest
+    bits.
+    """
     a_byte = 8 // bits
     padded = np.pad(levels.astype(np.uint8), ((0, 0), (0, -levels.shape[1] % a_byte)))
     shifts = bits * np.arange(a_byte, dtype=np.uint8)
@@ -197,7 +208,9 @@ def sample(rows: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 
 def train_centroids(rows: np.ndarray, n_centroids: int, seed: int) -> np.ndarray:
-    """Centroids `(n_centroids, d)` float32 of unit rows by spherical k-means, the same for the same seed."""
+    """Centroids `(n_centroids, d)` float32 of unit rows by spherical k-means, the same for the same
+    seed.
+    """
     if len(rows) < check_count(n_centroids, "n_centroids"):
         raise RetrievalInputError(
             f"{n_centroids} centroids need at least as many vectors to train on, got {len(rows)}"
@@ -219,7 +232,9 @@ def train_centroids(rows: np.ndarray, n_centroids: int, seed: int) -> np.ndarray
 
 
 def nearest_centroids(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """For each row the centroid of the largest dot product, the first of equals, whatever the processor."""
+    """For each row the centroid of the largest dot product, the first of equals, whatever the
+    processor.
+    """
     dtype = id_dtype(len(centroids))
     if len(rows) == 0:
         return np.empty(0, dtype)

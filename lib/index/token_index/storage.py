@@ -13,7 +13,9 @@ from lib.index.token_index.residual_codec import Codes, ResidualCodec, packed_by
 
 
 class TokenStorage(Protocol):
-    """What every storage does; `nearest` are the centroids of tokens, which the index keeps in any case."""
+    """What every storage does; `nearest` are the centroids of tokens, which the index keeps in any
+    case.
+    """
 
     dtype: ClassVar[np.dtype]  # of what `encode` makes
 
@@ -21,7 +23,9 @@ class TokenStorage(Protocol):
     def train(
         cls, given: np.ndarray, rows: np.ndarray, centroids: np.ndarray, bits: int
     ) -> TokenStorage:
-        """From a sample of tokens as given and as unit rows, both `(n, d)`, and from centroids `(k, d)`."""
+        """From a sample of tokens as given and as unit rows, both `(n, d)`, and from centroids `(k,
+        d)`.
+        """
 
     def encode(self, given: np.ndarray, rows: np.ndarray, nearest: np.ndarray) -> np.ndarray:
         """What is kept of tokens, `(n, ...)`."""
@@ -71,8 +75,8 @@ class Int8Storage:
     """Whole numbers from -127 to 127 with one scale for all tokens, d bytes each.
 
     Args:
-        largest: coordinate of a unit vector that becomes 127; 0 where tokens came as int8 and stay as they
-            are. The two cannot be mixed: their scores would not compare.
+        largest: coordinate of a unit vector that becomes 127; 0 where tokens came as int8 and stay
+            as they are. The two cannot be mixed: their scores would not compare.
     """
 
     largest: float
@@ -89,8 +93,8 @@ class Int8Storage:
         if (given.dtype == np.int8) != (self.largest == 0):
             kinds = ("int8", "float32") if self.largest == 0 else ("float32", "int8")
             raise RetrievalInputError(
-                f"the index was trained on {kinds[0]} tokens, these are {kinds[1]}; their scores would not "
-                f"compare. Convert one of them, or use two indexes"
+                f"the index was trained on {kinds[0]} tokens, these are {kinds[1]}; their scores"
+                " would not compare. Convert one of them, or use two indexes"
             )
         return given if self.largest == 0 else round_to_int8(rows, self.largest)
 
@@ -110,7 +114,9 @@ class Int8Storage:
 
 @dataclass(frozen=True)
 class ResidualStorage:
-    """What `ResidualCodec` keeps besides the number of the centroid: ceil(d bits / 8) bytes each."""
+    """What `ResidualCodec` keeps besides the number of the centroid: ceil(d bits / 8) bytes
+    each.
+    """
 
     codec: ResidualCodec
     dtype: ClassVar = np.dtype(np.uint8)

@@ -1,1 +1,3 @@
-"""Nearest-neighbour indexes measured: the same index asked with images and with texts, work beside time."""
+"""Nearest-neighbour indexes measured: the same index asked with images and with texts, work beside
+time.
+"""

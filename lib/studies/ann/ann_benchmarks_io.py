@@ -1,7 +1,5 @@
 """Data files and results of ann-benchmarks, read and written as it lays them out in HDF5."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -41,7 +39,8 @@ def open_corpus(
         progress: called with the number of scenes that have become ready, while they are encoded.
 
     Raises:
-        RetrievalInputError: an option that the corpus does not have, or what the corpus itself refuses.
+        RetrievalInputError: an option that the corpus does not have, or what the corpus itself
+            refuses.
     """
     if name in OWN:
         asked = {"size": size if name == "icons" else None, "queries": queries, "metric": metric}
@@ -68,16 +67,16 @@ def from_file(
     """A corpus of your own vectors.
 
     Args:
-        path: base vectors, a file that `read_vectors` takes; a data file of ann-benchmarks (HDF5 with the
-            arrays `train` and `test`) brings its queries, metric and neighbours along.
-        queries: file of query vectors. Without it the last rows of the base ask: 1,000, or a tenth of a small
-            base. They are then not in the base, and the name says so.
+        path: base vectors, a file that `read_vectors` takes; a data file of ann-benchmarks (HDF5
+            with the arrays `train` and `test`) brings its queries, metric and neighbours along.
+        queries: file of query vectors. Without it the last rows of the base ask: 1,000, or a tenth
+            of a small base. They are then not in the base, and the name says so.
         metric: of the comparison; cosine when None, unless the file says.
         limit: rows of the file to use.
 
     Raises:
-        RetrievalInputError: what `read_vectors` refuses, a file of one row without queries, or another metric
-            than the file's.
+        RetrievalInputError: what `read_vectors` refuses, a file of one row without queries, or
+            another metric than the file's.
     """
     path = Path(path)
     if path.suffix.lower() in HDF5 and path.is_file() and queries is None:
@@ -106,13 +105,15 @@ def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = No
     """A data file of ann-benchmarks.
 
     Args:
-        path: HDF5 with the attribute `distance` and the arrays `train`, `test`, `neighbors`, `distances`.
+        path: HDF5 with the attribute `distance` and the arrays `train`, `test`, `neighbors`,
+            `distances`.
         kind: what its queries are called, for example "text".
-        limit: base vectors to use, from the first; the stored neighbours do not fit fewer and are left out.
+        limit: base vectors to use, from the first; the stored neighbours do not fit fewer and are
+            left out.
 
     Raises:
-        RetrievalInputError: a distance other than angular and euclidean, arrays that are missing or do not
-            fit together, or a neighbour that is not in the base.
+        RetrievalInputError: a distance other than angular and euclidean, arrays that are missing or
+            do not fit together, or a neighbour that is not in the base.
 
     Reference: erikbern/ann-benchmarks, ann_benchmarks/datasets.py (`write_output`).
     """
@@ -126,22 +127,25 @@ def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = No
     ids, distances = (np.asarray(read_vectors(path, name)) for name in ("neighbors", "distances"))
     if ids.shape != distances.shape or len(ids) != len(asked) or ids.dtype.kind not in "iu":
         raise RetrievalInputError(
-            f"{path.name} has neighbors {ids.dtype} {ids.shape} and distances {distances.shape} for "
-            f"{len(asked)} queries; expected whole numbers and numbers, a row for each query"
+            f"{path.name} has neighbors {ids.dtype} {ids.shape} and distances {distances.shape} for"
+            f" {len(asked)} queries; expected whole numbers and numbers, a row for each query"
         )
     if ids.min() < 0 or ids.max() >= len(base):
         row, column = np.argwhere((ids < 0) | (ids >= len(base)))[0]
         raise RetrievalInputError(
-            f"{path.name} has the neighbour {ids[row, column]} in row {row}, outside 0..{len(base) - 1}"
+            f"{path.name} has the neighbour {ids[row, column]} in row {row}, outside"
+            f" 0..{len(base) - 1}"
         )
     return AnnCorpus(path.stem, metric, base, {kind: asked}, neighbours={kind: (ids, distances)})
 
 
 def write_dataset(path: str | Path, corpus: AnnCorpus, kind: str, k: int = STORED) -> None:
-    """Writes base, one kind of queries and their k exact neighbours as a data file of ann-benchmarks.
+    """Writes base, one kind of queries and their k exact neighbours as a data file of
+    ann-benchmarks.
 
     Raises:
-        RetrievalInputError: inner product, which it has no name for, an unknown kind, or k above the base.
+        RetrievalInputError: inner product, which it has no name for, an unknown kind, or k above
+            the base.
     """
     check_choice(kind, corpus.queries, "kind")
     distance = METRICS[check_choice(corpus.metric, METRICS, "metric that ann-benchmarks knows")]
@@ -167,8 +171,8 @@ def write_results(folder: str | Path, found: Found) -> list[Path]:
 
         <folder>/<corpus>-<kind>/<k>/<config>-batch/<setting>.hdf5
 
-    `neighbors` is filled up with -1 and `distances` with infinity; `times` holds, as in its own batch mode,
-    the seconds of the fastest pass divided by the queries, for every query.
+    `neighbors` is filled up with -1 and `distances` with infinity; `times` holds, as in its own
+    batch mode, the seconds of the fastest pass divided by the queries, for every query.
 
     Returns:
         The files.

@@ -1,9 +1,7 @@
 """Published results, quoted beside where they stand; nothing here was measured by this suite."""
 
-from __future__ import annotations
-
-# NeurIPS'23 Big-ANN challenge, out-of-distribution track: Text2Image-10M, texts as queries, 8 virtual CPUs,
-# queries per second at 90% recall@10 of the public queries. All entries of
+# NeurIPS'23 Big-ANN challenge, out-of-distribution track: Text2Image-10M, texts as queries, 8
+# virtual CPUs, queries per second at 90% recall@10 of the public queries. All entries of
 # neurips23/ongoing_leaderboard/ood/operating_points_public_queries_AzureD8lds_v5.txt in
 # harsha-simhadri/big-ann-benchmarks at that commit.
 OOD_2023_COMMIT = "b29549d50ab2fae91859b0161e6b0868deac1413"

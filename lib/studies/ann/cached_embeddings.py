@@ -1,6 +1,6 @@
-"""Embeddings that are made once by the trained models and kept as int8 in the cache, a chunk at a time."""
-
-from __future__ import annotations
+"""Embeddings that are made once by the trained models and kept as int8 in the cache, a chunk at a
+time.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -50,9 +50,10 @@ def scene_images(size: int, progress: Progress | None = None) -> tuple[np.ndarra
 def scene_queries(progress: Progress | None = None) -> Arrays:
     """int8 rows of the queries `image` and `text`, and of `learn_image` and `learn_text`.
 
-    `image`: images of another stream of the test split. `text`: one caption of each of the first images of
-    the base, the five kinds in turn. Both are the same for every size of the base, so that sizes compare. The
-    rows to learn from are scenes of the train split, which share no composition with base and queries.
+    `image`: images of another stream of the test split. `text`: one caption of each of the first
+    images of the base, the five kinds in turn. Both are the same for every size of the base, so
+    that sizes compare. The rows to learn from are scenes of the train split, which share no
+    composition with base and queries.
     """
 
     def make() -> Arrays:
@@ -98,7 +99,9 @@ def kept(name: str, make: Callable[[], Arrays]) -> Arrays:
 
 
 def model_digest(name: str) -> str:
-    """The beginning of the checksum of a model's weights: what was encoded by others is not taken."""
+    """The beginning of the checksum of a model's weights: what was encoded by others is not
+    taken.
+    """
     sidecar = artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX)
     return recorded_digest(sidecar, f"Restore it with git, or run: crossmodal train {name}")[:12]
 

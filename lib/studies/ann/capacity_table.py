@@ -1,6 +1,6 @@
-"""The plan for billions of vectors as a table to read, and the one figure of it that a machine can check."""
-
-from __future__ import annotations
+"""The plan for billions of vectors as a table to read, and the one figure of it that a machine can
+check.
+"""
 
 import statistics
 import time
@@ -78,15 +78,21 @@ def notes(rows: Sequence[Row]) -> list[str]:
             assumed.setdefault(row.option.assumes, []).append(row.option.name)
     quoted = {row.evidence for row in rows if row.evidence and row.evidence.source}
     return [
-        f"Bytes: formulas. {len(exact)} sizes of up to 1e9 vectors, published to the byte, are met within "
-        f"{max(exact):.2%}; {len(rounded)} round ones of up to 5.85e9 within {max(rounded):.1%}.",
+        (
+            f"Bytes: formulas. {len(exact)} sizes of up to 1e9 vectors, published to the byte, are"
+            f" met within {max(exact):.2%}; {len(rounded)} round ones of up to 5.85e9 within"
+            f" {max(rounded):.1%}."
+        ),
         "Work: queries one by one, with",
         *(f"  {what}: {'; '.join(names)}" for what, names in assumed.items()),
-        "Recall: queries like the base / text queries over images, as published for other vectors. It is not "
-        "predicted for yours: measure it on a sample of your own queries, and text queries apart.",
+        (
+            "Recall: queries like the base / text queries over images, as published for other"
+            " vectors. It is not predicted for yours: measure it on a sample of your own queries,"
+            " and text queries apart."
+        ),
         *sorted(
-            f"  {e.kind}, {e.recall or e.text_recall:g}: {e.measure}, {e.n:.0e} vectors; {e.conditions}. "
-            f"{e.source}"
+            f"  {e.kind}, {e.recall or e.text_recall:g}: {e.measure}, {e.n:.0e} vectors;"
+            f" {e.conditions}. {e.source}"
             for e in quoted
         ),
         "Not known: latency, the network between shards, time to build, and what updates cost.",
@@ -122,7 +128,8 @@ def flop_text(value: float) -> str:
 
 
 def measured_bandwidth(megabytes: int = 512, repeats: int = 5) -> float:
-    """Memory bandwidth that one thread gets here, 10^9 bytes a second: the median of sums over a long array.
+    """Memory bandwidth that one thread gets here, 10^9 bytes a second: the median of sums over a
+    long array.
 
     A timing, so for timing cells only. The array must not fit the cache.
     """

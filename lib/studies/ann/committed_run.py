@@ -1,6 +1,6 @@
-"""The committed run: every family on both corpora, four families as the base grows, and the remedies."""
-
-from __future__ import annotations
+"""The committed run: every family on both corpora, four families as the base grows, and the
+remedies.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,8 +74,8 @@ def tables() -> dict[str, pd.DataFrame]:
     """The committed tables by name.
 
     Returns:
-        `quality` and `timings`, whose columns `truth.judge` and `found.Found` describe, `remedies` and
-        `tuning` (`lib.studies.ann.ood_remedies`).
+        `quality` and `timings`, whose columns `truth.judge` and `found.Found` describe, `remedies`
+        and `tuning` (`lib.studies.ann.ood_remedies`).
 
     Raises:
         MissingFileError, DamagedFileError: a table is not there, or not as it was written.

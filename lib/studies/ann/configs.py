@@ -1,7 +1,5 @@
 """Which indexes are built and with which settings they are asked."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,13 +26,15 @@ class Config:
         name: what tables call it, for example "IVF512".
         index_type: a key of `VectorSearchIndex.families`.
         build: options of the build.
-        search: one mapping of search options per setting, the cheapest first. Where one re-ranks all do,
-            since an index keeps whole vectors or does not.
+        search: one mapping of search options per setting, the cheapest first. Where one re-ranks
+            all do, since an index keeps whole vectors or does not.
         seed: of the build, for families that draw.
-        n_train: base vectors to train on, drawn with the seed; all when None or when there are no more.
+        n_train: base vectors to train on, drawn with the seed; all when None or when there are no
+            more.
 
     Raises:
-        RetrievalInputError: an unknown family or option, no setting, or settings of which only some re-rank.
+        RetrievalInputError: an unknown family or option, no setting, or settings of which only some
+            re-rank.
     """
 
     name: str
@@ -75,7 +75,8 @@ class Config:
 
 
 def standard(n: int, dimension: int, families: Sequence[str] | None = None) -> list[Config]:
-    """The committed grid: every family in its usual forms, sizes by the rules of thumb for n vectors.
+    """The committed grid: every family in its usual forms, sizes by the rules of thumb for n
+    vectors.
 
         nlist = the power of two at or below min(4 sqrt(n), n / 39)        codes of d / 8 bytes
 
@@ -85,8 +86,9 @@ def standard(n: int, dimension: int, families: Sequence[str] | None = None) -> l
         families: which; all when None.
 
     Returns:
-        Configs, exact search first. Product quantisers are left out below 9,984 vectors, which is too few to
-        train on; ScaNN, unless it is asked for by name, where the package is not installed.
+        Configs, exact search first. Product quantisers are left out below 9,984 vectors, which is
+        too few to train on; ScaNN, unless it is asked for by name, where the package is not
+        installed.
 
     Raises:
         RetrievalInputError: an unknown family.
@@ -99,13 +101,17 @@ def standard(n: int, dimension: int, families: Sequence[str] | None = None) -> l
 
 
 def scaling(n: int, dimension: int) -> list[Config]:
-    """One config of each kind whose work grows differently with n: a scan, lists, short codes, a graph."""
+    """One config of each kind whose work grows differently with n: a scan, lists, short codes, a
+    graph.
+    """
     n, d = check_count(n, "n"), check_count(dimension, "dimension")
     return [*_flat(n, d)[:1], *_ivf(n, d), *_ivf_pq(n, d)[-1:], *_hnsw(n, d)[:1]]
 
 
 def code_bytes(dimension: int, sub_quantisers: int = 1) -> int | None:
-    """The most bytes up to d / 8 whose sub-quantisers, so many a byte, split d evenly; None if none do."""
+    """The most bytes up to d / 8 whose sub-quantisers, so many a byte, split d evenly; None if none
+    do.
+    """
     most = max(1, dimension // 8)
     return next(
         (size for size in range(most, 0, -1) if dimension % (size * sub_quantisers) == 0), None
@@ -121,7 +127,8 @@ def _probes(nlist: int, **others: Any) -> tuple[dict[str, Any], ...]:
 
 
 def _flat(n: int, d: int) -> list[Config]:
-    # An inverted file of one list is exact search by the scan of faiss: the faster one for a single query.
+    # An inverted file of one list is exact search by the scan of faiss: the faster one for a single
+    # query.
     return [
         Config("Flat", "Flat"),
         Config("IVF1", "IVF", {"nlist": 1}, ({"nprobe": 1},), n_train=min(n, 1000)),

@@ -1,6 +1,6 @@
-"""What the indexes are measured on: a base, queries of two modalities over it, and what is right for them."""
-
-from __future__ import annotations
+"""What the indexes are measured on: a base, queries of two modalities over it, and what is right
+for them.
+"""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -33,13 +33,16 @@ class AnnCorpus:
     Args:
         name: what tables call it.
         metric: one of `lib.index.METRICS`.
-        base: `(n, d)` numbers as they are stored, int8 or memory-mapped as well; `vectors` makes float32.
-        queries: `{name: (n_queries, d)}`. "image" are drawn as the base is (in distribution), "text" are of
-            the other modality (out of distribution); a corpus of one kind of query has one.
-        learn: `{modality: (m, d)}`, rows that are neither base nor queries: to train on and to tune with.
-            "new_text" are texts that the model, too, has not learnt from.
+        base: `(n, d)` numbers as they are stored, int8 or memory-mapped as well; `vectors` makes
+            float32.
+        queries: `{name: (n_queries, d)}`. "image" are drawn as the base is (in distribution),
+            "text" are of the other modality (out of distribution); a corpus of one kind of query
+            has one.
+        learn: `{modality: (m, d)}`, rows that are neither base nor queries: to train on and to tune
+            with. "new_text" are texts that the model, too, has not learnt from.
         relevant: `{name: Qrels (n_queries, n)}` of the end task, for the queries that have one.
-        neighbours: `{name: (ids, distances)}` that came with the data, ann-benchmarks' distances ascending.
+        neighbours: `{name: (ids, distances)}` that came with the data, ann-benchmarks' distances
+            ascending.
 
     Raises:
         RetrievalInputError: an unknown metric, another dimension, or judgements of another shape.
@@ -84,17 +87,23 @@ class AnnCorpus:
         return self.base.shape[1]
 
     def vectors(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Some or all base vectors as the indexes take them: float32, of unit length under cosine."""
+        """Some or all base vectors as the indexes take them: float32, of unit length under
+        cosine.
+        """
         return self._ready(np.asarray(self.base[rows]), "base")
 
     def blocks(self, size: int = BLOCK) -> Iterator[np.ndarray]:
-        """All base vectors in order, `size` at a time, so that the float32 base need not fit into memory."""
+        """All base vectors in order, `size` at a time, so that the float32 base need not fit into
+        memory.
+        """
         for start in range(0, len(self), check_count(size, "size")):
             yield self.vectors(slice(start, start + size))
 
     @cached_property
     def key(self) -> str:
-        """A digest of everything that decides a measurement: metric, base, queries and judgements."""
+        """A digest of everything that decides a measurement: metric, base, queries and
+        judgements.
+        """
         digest = hashlib.sha256(f"{self.metric} {self.base.dtype} {self.base.shape}".encode())
         for start in range(0, len(self), BLOCK):
             digest.update(np.ascontiguousarray(self.base[start : start + BLOCK]))
@@ -114,8 +123,8 @@ class AnnCorpus:
 def icons() -> AnnCorpus:
     """Real icons: images of the splits train and test; images of validation and names of test ask.
 
-    Most of the base was seen in training and no query was; every text query has its drawing in the base,
-    among eleven times as many others as in the test task.
+    Most of the base was seen in training and no query was; every text query has its drawing in the
+    base, among eleven times as many others as in the test task.
     """
     every, arrays = icon_data.load(), load_embeddings("icons")
     base = np.flatnonzero(every.splits != "validation")
@@ -135,7 +144,8 @@ def icons() -> AnnCorpus:
 
 
 def scenes(size: int = 100_000, progress: cached_embeddings.Progress | None = None) -> AnnCorpus:
-    """Generated scenes encoded by the trained model: as many as wanted, the first time a minute per 100,000.
+    """Generated scenes encoded by the trained model: as many as wanted, the first time a minute per
+    100,000.
 
     Args:
         size: base vectors, at least the 1,000 that the text queries describe.
@@ -165,10 +175,11 @@ def scenes(size: int = 100_000, progress: cached_embeddings.Progress | None = No
 def two_cones(n: int, d: int, gap: float, *, n_queries: int = 1_000, seed: int = 0) -> AnnCorpus:
     """An imitation, to have the modality gap as a dial: images in one cone, texts in another.
 
-        x = normalise(0.75 m + 0.55 T_z + 0.45 u_sub + 0.25 u),    angle(m_image, m_text) = gap * 90 degrees
+        x = normalise(0.75 m + 0.55 T_z + 0.45 u_sub + 0.25 u),    angle(m_image, m_text) = gap * 90
+        degrees
 
-    with T_z one of 64 topics in a subspace of d / 4 dimensions, topic z drawn with frequency z^-0.7, u_sub
-    noise in that subspace and u noise in all dimensions, each of unit length.
+    with T_z one of 64 topics in a subspace of d / 4 dimensions, topic z drawn with frequency
+    z^-0.7, u_sub noise in that subspace and u noise in all dimensions, each of unit length.
 
     Args:
         n, d: base vectors and their dimension, at least 8.

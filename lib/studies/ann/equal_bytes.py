@@ -1,6 +1,6 @@
-"""Codes of several families at equal bytes: what each finds alone, and as the first of two steps."""
-
-from __future__ import annotations
+"""Codes of several families at equal bytes: what each finds alone, and as the first of two
+steps.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -55,9 +55,10 @@ def compare(
 ) -> dict[tuple[str, int, int], dict[str, np.ndarray]]:
     """What queries find with codes of equal size, all of them scanned, with and without re-ranking.
 
-    "LSH" projects on random directions. "PQ, turned" gets a rotation of the same kind before it is trained,
-    "PQ, dealt" the principal directions, dealt out to the pieces. `WHOLE` scores the bits of "LSH" with the
-    projections of a query that is not rounded to bits: by their sum with the signs of the base.
+    "LSH" projects on random directions. "PQ, turned" gets a rotation of the same kind before it is
+    trained, "PQ, dealt" the principal directions, dealt out to the pieces. `WHOLE` scores the bits
+    of "LSH" with the projections of a query that is not rounded to bits: by their sum with the
+    signs of the base.
 
     Args:
         corpus: that is searched.
@@ -76,7 +77,7 @@ def compare(
                 signs = np.where(base @ planes.T >= 0, np.float32(1), np.float32(-1))
                 answer = lambda q, planes=planes, signs=signs: best_of_row(
                     q @ planes.T @ signs.T, K
-                )[1]  # noqa: E731
+                )[1]
                 found[name, size, 0] = hits(corpus, answer)
                 continue
             family, build = CODES[name]
@@ -95,7 +96,9 @@ def compare(
 
 
 def difference(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> dict[str, tuple]:
-    """Mean of one minus other in points, with its paired interval, by kind of query; both are `hits`."""
+    """Mean of one minus other in points, with its paired interval, by kind of query; both are
+    `hits`.
+    """
     return {
         kind: (
             100 * float((one[kind] - other[kind]).mean()),
@@ -106,7 +109,9 @@ def difference(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -
 
 
 def _turn(name: str, base: np.ndarray, size: int) -> np.ndarray:
-    """The rotation `(d, d)` before the codes of a name: none, random, or dealt for codes of `size` bytes."""
+    """The rotation `(d, d)` before the codes of a name: none, random, or dealt for codes of `size`
+    bytes.
+    """
     d = base.shape[1]
     if name == "PQ, turned":
         return draw_frame(d, d).T

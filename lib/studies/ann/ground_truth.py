@@ -1,7 +1,5 @@
 """What exact search answers, and how good another answer is beside it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,10 +24,11 @@ class Truth:
 
 @lru_cache(maxsize=4)
 def truth(corpus: AnnCorpus, k: int) -> dict[str, Truth]:
-    """Exact neighbours by kind of query: those that came with the corpus if they are enough, else searched.
+    """Exact neighbours by kind of query: those that came with the corpus if they are enough, else
+    searched.
 
-    The search is `topk_exact`'s, over a float32 base that is added a block at a time; what comes from it is
-    kept for the corpus object.
+    The search is `topk_exact`'s, over a float32 base that is added a block at a time; what comes
+    from it is kept for the corpus object.
     """
     stored = {kind: ids for kind, (ids, _) in corpus.neighbours.items() if ids.shape[1] >= k}
     if corpus.queries.keys() - stored.keys():
@@ -42,7 +41,9 @@ def truth(corpus: AnnCorpus, k: int) -> dict[str, Truth]:
 
 
 def exact_ids(corpus: AnnCorpus, queries: np.ndarray, k: int) -> np.ndarray:
-    """`(n_queries, k)` ids of exact search over the base, for queries that are not the corpus's own."""
+    """`(n_queries, k)` ids of exact search over the base, for queries that are not the corpus's
+    own.
+    """
     return _exact(corpus).search(queries, k)[1]
 
 
@@ -56,9 +57,10 @@ def judge(corpus: AnnCorpus, kind: str, ids: np.ndarray, true: Truth) -> tuple[d
         true: the exact answer to the same queries, as deep.
 
     Returns:
-        Columns, shares of k averaged over queries: `recall` by id with its 95% interval over queries,
-        `recall_distance` and the `epsilon` columns as ann-benchmarks counts, `rel`, and R@1 and R@k of the
-        end task beside exact search's own. And the distances `(n_queries, k)` of what was returned.
+        Columns, shares of k averaged over queries: `recall` by id with its 95% interval over
+        queries, `recall_distance` and the `epsilon` columns as ann-benchmarks counts, `rel`, and
+        R@1 and R@k of the end task beside exact search's own. And the distances `(n_queries, k)` of
+        what was returned.
     """
     k = ids.shape[1]
     distances = distances_of(corpus, kind, ids)
@@ -83,7 +85,9 @@ def distances_of(corpus: AnnCorpus, kind: str, ids: np.ndarray) -> np.ndarray:
 
 
 def hit_rates(corpus: AnnCorpus, kind: str, ids: np.ndarray) -> dict[str, float]:
-    """R@1 and R@k of the end task over all queries of a kind; nothing where there is no end task."""
+    """R@1 and R@k of the end task over all queries of a kind; nothing where there is no end
+    task.
+    """
     if kind not in corpus.relevant:
         return {}
     cuts, judged = sorted({1, ids.shape[1]}), corpus.relevant[kind]

@@ -1,7 +1,5 @@
 """One index built once, then asked with every setting and every kind of query."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +35,8 @@ def run(
 ) -> Found:
     """Builds one index and measures every setting with every kind of query.
 
-    A setting is searched once to count (ids, work) and to warm up; then `repeats` times with all queries at
-    once, and as often with a sample of them one at a time. Every repeat is kept.
+    A setting is searched once to count (ids, work) and to warm up; then `repeats` times with all
+    queries at once, and as often with a sample of them one at a time. Every repeat is kept.
 
     Args:
         corpus: base and queries.
@@ -51,13 +49,14 @@ def run(
         log: takes what has been done, a line at a time.
 
     Returns:
-        A `Found`, whose `quality` and `timings` are tidy rows. Work is per query; kinds of work that a family
-        does not do have no column.
+        A `Found`, whose `quality` and `timings` are tidy rows. Work is per query; kinds of work
+        that a family does not do have no column.
 
     Raises:
         RetrievalInputError: what the index refuses, or k above the base.
 
-    Relations: `store.result` keeps what was found; `truth.judge` says what the columns of quality are.
+    Relations: `store.result` keeps what was found; `truth.judge` says what the columns of quality
+    are.
     """
     true = truth(corpus, check_k(k, len(corpus)))
     repeats, most = check_count(repeats, "repeats"), check_count(single_queries, "single_queries")
@@ -91,7 +90,8 @@ def build(corpus: AnnCorpus, config: Config) -> tuple[VectorSearchIndex, float, 
     """Makes the index of a config over a corpus.
 
     Returns:
-        The index, seconds of training and of adding, and the number of vectors that it was trained on.
+        The index, seconds of training and of adding, and the number of vectors that it was trained
+        on.
     """
     index = config.make(corpus.dim, corpus.metric)
     n_train, train_s, add_s = 0, 0.0, 0.0
@@ -115,7 +115,9 @@ def build(corpus: AnnCorpus, config: Config) -> tuple[VectorSearchIndex, float, 
 
 @contextmanager
 def using_threads(threads: int) -> Iterator[None]:
-    """Every library that searches uses that many threads inside, and as many as before afterwards."""
+    """Every library that searches uses that many threads inside, and as many as before
+    afterwards.
+    """
     check_threads(threads)
     before = torch.get_num_threads(), faiss.omp_get_max_threads()
     with threadpool_limits(limits=threads):

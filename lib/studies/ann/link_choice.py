@@ -1,6 +1,6 @@
-"""Links to the nearest against links by the heuristic, on real vectors: reach, and recall at equal work."""
-
-from __future__ import annotations
+"""Links to the nearest against links by the heuristic, on real vectors: reach, and recall at equal
+work.
+"""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,13 @@ def at_equal_work(
 ) -> list[dict]:
     """What a graph of one level finds with either choice of links.
 
-    Both graphs hold the same n vectors of the base, inserted in the same order with 8 links each. Both are
-    read where they compare equally many vectors a query on average, between two `ef`: at the work of the one
-    that compares more at the smallest.
+    Both graphs hold the same n vectors of the base, inserted in the same order with 8 links each.
+    Both are read where they compare equally many vectors a query on average, between two `ef`: at
+    the work of the one that compares more at the smallest.
 
     Returns:
-        A row for each kind of query: reachable from the entry in percent, for each choice; compared a query;
-        recall@10 in percent by each; and their paired difference (value, low, high).
+        A row for each kind of query: reachable from the entry in percent, for each choice; compared
+        a query; recall@10 in percent by each; and their paired difference (value, low, high).
     """
     base = corpus.vectors()
     rows = base[np.random.default_rng(0).permutation(len(base))[:n]]

@@ -1,7 +1,5 @@
 """What the tables of a run say: bytes read for a recall, the usual table, what a remedy gains."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +14,8 @@ from lib.studies.ann.recall_vs_work import Curve, K, Point, work_for
 from lib.studies.ann.speed_tables import EXACT, SETTING, TARGET, effort, plain, reaching
 
 ITEM = 4  # bytes of a float32
-# Recalls that are compared, the first that all curves have: the cheapest setting of some is above 0.95.
+# Recalls that are compared, the first that all curves have: the cheapest setting of some is above
+# 0.95.
 LADDER = (0.95, 0.98, 0.99, 0.995, 0.9, 0.8, 1.0)
 
 
@@ -25,9 +24,9 @@ def bytes_read(quality: pd.DataFrame) -> pd.Series:
 
         4 d (distances + centroids) + code bytes * codes
 
-    Not counted: links of a graph, the rotation of the query, its tables of distances to sub-centroids (under
-    l2 and cosine a part of them for every list of codes that is visited), and hyperplanes, which do not grow
-    with the base. NaN for families that report no work.
+    Not counted: links of a graph, the rotation of the query, its tables of distances to
+    sub-centroids (under l2 and cosine a part of them for every list of codes that is visited), and
+    hyperplanes, which do not grow with the base. NaN for families that report no work.
 
     Args:
         quality: the table of that name.
@@ -64,14 +63,17 @@ def curve(rows: pd.DataFrame) -> Curve:
 
 
 def costs(quality: pd.DataFrame, configs: Sequence[str] | None = None) -> list[dict]:
-    """Bytes that the same recall costs image queries and text queries, for every index with a curve.
+    """Bytes that the same recall costs image queries and text queries, for every index with a
+    curve.
 
     Args:
         quality: the table of that name; configs: names to keep, all when None.
 
     Returns:
-        Rows: corpus, n, config, recall (the first of `LADDER` that both kinds have), kB read by either kind,
-        and "text / image". Indexes whose settings share no such recall, and exact search, have no row.
+        Rows: corpus, n, config, recall (the first of `LADDER` that both kinds have), kB read by
+            either kind,
+        and "text / image". Indexes whose settings share no such recall, and exact search, have no
+        row.
     """
     rows = []
     for (corpus, n, config), of_one in known_work(quality).groupby(
@@ -94,7 +96,8 @@ def twins(
     """Curves of both kinds of query over one index of each family: kB read, and recall in percent.
 
     Args:
-        rows: of the quality table, of one corpus and size; families: the first config of each is taken.
+        rows: of the quality table, of one corpus and size; families: the first config of each is
+            taken.
     """
     series, approximate = {}, rows[~rows["config"].isin(EXACT)]
     for family in families:
@@ -111,15 +114,17 @@ def twins(
 
 
 def best(table: pd.DataFrame, target: float = TARGET) -> dict:
-    """The fastest approximate setting that reaches a recall on image queries, and what it gives texts.
+    """The fastest approximate setting that reaches a recall on image queries, and what it gives
+    texts.
 
     Args:
         table: what `summary.settings` returned, of one corpus and size.
         target: recall.
 
     Returns:
-        config, setting, `times` (speed over exact search, image queries one at a time), recall on `image` and
-        `text` queries, and `tied`: indexes whose fastest repeat is no slower than its slowest.
+        config, setting, `times` (speed over exact search, image queries one at a time), recall on
+        `image` and `text` queries, and `tied`: indexes whose fastest repeat is no slower than its
+        slowest.
 
     Raises:
         RetrievalInputError: no approximate index reaches it.
@@ -144,7 +149,9 @@ def best(table: pd.DataFrame, target: float = TARGET) -> dict:
 
 
 def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Of each family `(settings, 2)`: recall of texts in percent, and R@k less exact search's in points."""
+    """Of each family `(settings, 2)`: recall of texts in percent, and R@k less exact search's in
+    points.
+    """
     some = (rows["queries"] == "text") & ~rows["config"].isin(EXACT) & (rows["recall"] < 1)
     groups = {}
     for family, lines in rows[some].groupby("family", sort=False):
@@ -155,7 +162,8 @@ def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str, float]:
-    """Points of R@10 lost for each point of neighbour recall lost, by family, from `end_task_points`.
+    """Points of R@10 lost for each point of neighbour recall lost, by family, from
+    `end_task_points`.
 
     A family that nowhere loses `least` points of recall has none: there is too little to divide by.
     """
@@ -165,7 +173,8 @@ def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str
 
 
 def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
-    """One setting a config: the cheapest that reaches the target on image queries, else the most exact.
+    """One setting a config: the cheapest that reaches the target on image queries, else the most
+    exact.
 
     Args:
         table: what `summary.settings` returned, of one corpus and size.
@@ -185,7 +194,9 @@ def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
 
 
 def usual_quality(chosen: pd.DataFrame) -> list[dict]:
-    """What `usual` chose, for `report.quality`: recall with intervals, work and bytes, a row a config."""
+    """What `usual` chose, for `report.quality`: recall with intervals, work and bytes, a row a
+    config.
+    """
     chosen, rows = chosen.assign(read=bytes_read(chosen)), []
     for (_, n, config, _, search), both in chosen.groupby(SETTING, sort=False):
         first = both.iloc[0]
@@ -201,7 +212,9 @@ def usual_quality(chosen: pd.DataFrame) -> list[dict]:
 
 
 def usual_seconds(chosen: pd.DataFrame, timings: pd.DataFrame) -> list[dict]:
-    """What `usual` chose, for `report.timing`: seconds of the build, and of a query in a batch and alone."""
+    """What `usual` chose, for `report.timing`: seconds of the build, and of a query in a batch and
+    alone.
+    """
     rows, keys = [], ["corpus", "n", "config"]
     images = timings[timings["queries"] == "image"]
     per_query = images.assign(each=images["seconds"] / images["count"]).groupby(
@@ -226,16 +239,18 @@ def usual_seconds(chosen: pd.DataFrame, timings: pd.DataFrame) -> list[dict]:
 
 
 def gains(remedies: pd.DataFrame, near: float = TARGET) -> list[dict]:
-    """What each remedy gains over the plain index at equal work, where that one has about a given recall.
+    """What each remedy gains over the plain index at equal work, where that one has about a given
+    recall.
 
     Args:
         remedies: the table of that name.
         near: recall of the plain index.
 
     Returns:
-        Rows: corpus, family, remedy, queries, stored, `work` in comparisons, recall of the plain index at
-        that work in percent, `gain` in points with its interval, and what that says: "helps", "harms" or
-        "not decided".
+        Rows: corpus, family, remedy, queries, stored, `work` in comparisons, recall of the plain
+            index at
+        that work in percent, `gain` in points with its interval, and what that says: "helps",
+        "harms" or "not decided".
     """
     compared, rows = remedies.dropna(subset=["gain"]), []
     keys = ["corpus", "family", "remedy", "queries"]
@@ -253,7 +268,9 @@ def gains(remedies: pd.DataFrame, near: float = TARGET) -> list[dict]:
 
 
 def verdicts(gained: Sequence[dict], kind: str = "text") -> str:
-    """What `gains` says about one kind of query, in words: the remedies that help and those that harm."""
+    """What `gains` says about one kind of query, in words: the remedies that help and those that
+    harm.
+    """
     named: dict[str, list[str]] = {}
     for row in gained:
         if row["queries"] == kind and row["it"] != "not decided":

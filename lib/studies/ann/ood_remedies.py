@@ -1,7 +1,5 @@
 """What helps queries of another modality: each remedy beside the plain index, at equal work."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 
@@ -21,11 +19,14 @@ WANTED_BY = 10  # neighbours of each training text that are linked, or copied in
 
 
 def table(corpus: AnnCorpus, log: Callable[[str], None] = lambda line: None) -> list[dict]:
-    """Recall of every remedy by setting and kind of query, and its gain over the plain index at equal work.
+    """Recall of every remedy by setting and kind of query, and its gain over the plain index at
+    equal work.
 
-    - "mixed training": k-means of the coarse quantiser sees training texts too, at most a tenth, or all.
+    - "mixed training": k-means of the coarse quantiser sees training texts too, at most a tenth, or
+      all.
     - "copies by texts": what training texts want is copied into their lists (`QueryAwareLists`).
-    - "texts as nodes": training texts are nodes of the graph, which searches may cross but not return.
+    - "texts as nodes": training texts are nodes of the graph, which searches may cross but not
+      return.
     - "links by texts": what one training text wants is linked (`link_by_queries`).
 
     Args:
@@ -33,10 +34,11 @@ def table(corpus: AnnCorpus, log: Callable[[str], None] = lambda line: None) -> 
         log: takes what has been done, a line at a time.
 
     Returns:
-        Rows: corpus, family, remedy ("none" is the plain index), queries, search, work, recall with its 95%
-        interval, gain (in recall, over the plain index at the same work) with its paired interval, None where
-        the plain index has no setting with so much or so little work; `stored`, vectors held for each of the
-        base.
+        Rows: corpus, family, remedy ("none" is the plain index), queries, search, work, recall with
+            its 95%
+        interval, gain (in recall, over the plain index at the same work) with its paired interval,
+        None where the plain index has no setting with so much or so little work; `stored`, vectors
+        held for each of the base.
 
     Raises:
         RetrievalInputError: a corpus without texts to learn from.
@@ -64,19 +66,21 @@ def table(corpus: AnnCorpus, log: Callable[[str], None] = lambda line: None) -> 
 def tuned(corpus: AnnCorpus, target: float = 0.95) -> list[dict]:
     """The cheapest setting that reaches a recall, chosen on image queries or on texts.
 
-    A model has pulled the texts that it was trained on towards their images, further than it pulls new
-    ones: an index tuned on them is tuned for an easier question.
+    A model has pulled the texts that it was trained on towards their images, further than it pulls
+    new ones: an index tuned on them is tuned for an easier question.
 
     Args:
         corpus: with texts to learn from.
         target: recall among K that is asked for.
 
     Returns:
-        Rows: corpus, family, chosen_on, search, and recall and work of that setting on both kinds of test
+        Rows: corpus, family, chosen_on, search, and recall and work of that setting on both kinds
+            of test
         query.
 
     Raises:
-        RetrievalInputError: a corpus without texts to learn from, or a target that no setting reaches.
+        RetrievalInputError: a corpus without texts to learn from, or a target that no setting
+            reaches.
     """
     samples = {"training texts": _learn(corpus)}
     if "new_text" in corpus.learn:
@@ -128,7 +132,9 @@ def _graph(corpus: AnnCorpus) -> VectorSearchIndex:
 
 
 def _lists(corpus: AnnCorpus, wanted: np.ndarray):
-    """Of the plain inverted file and its remedies: name, curves by kind, vectors stored for each given."""
+    """Of the plain inverted file and its remedies: name, curves by kind, vectors stored for each
+    given.
+    """
     base, learn = corpus.vectors(), _learn(corpus)
     rng = np.random.default_rng(0)
     plain = None

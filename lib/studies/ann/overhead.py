@@ -1,7 +1,5 @@
 """What the harness adds to an index, and the index to the library inside it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 
@@ -22,9 +20,11 @@ def overhead(
     rounds: int = 30,
     nprobe: int = 8,
 ) -> dict[str, float]:
-    """A batch search as the harness times it, as the index does it, and as faiss does it inside; one thread.
+    """A batch search as the harness times it, as the index does it, and as faiss does it inside;
+    one thread.
 
-    All three search the same inverted file, in turns, so that whatever else the machine does falls on each.
+    All three search the same inverted file, in turns, so that whatever else the machine does falls
+    on each.
 
     Args:
         n, dim: vectors (the imitation of two modalities) and their dimension.
@@ -33,15 +33,17 @@ def overhead(
         nprobe: lists of 64 that a query visits.
 
     Returns:
-        Seconds of processor time `harness_s`, `index_s` and `faiss_s`, and the ratios `harness_over_index`
-        and `index_over_faiss`; the index checks and normalises queries, counts work and orders ties.
+        Seconds of processor time `harness_s`, `index_s` and `faiss_s`, and the ratios
+        `harness_over_index` and `index_over_faiss`; the index checks and normalises queries, counts
+        work and orders ties.
     """
     corpus = two_cones(n, dim, 1.0, n_queries=n_queries)
     config = Config("IVF64", "IVF", {"nlist": 64}, ({"nprobe": nprobe},))
     queries = corpus.queries["text"]
     with using_threads(1):
         index = build(corpus, config)[0]
-        # The index's own faiss object: a second one lies elsewhere in memory, which alone is worth 5%.
+        # The index's own faiss object: a second one lies elsewhere in memory, which alone is worth
+        # 5%.
         inner, asked = index._faiss, faiss.SearchParametersIVF(nprobe=nprobe)
         calls: dict[str, Callable[[], object]] = {
             "harness_s": lambda: batch_seconds(index, queries, k),

@@ -1,7 +1,5 @@
 """The frontier: what no other setting beats in both respects."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
@@ -10,8 +8,8 @@ from lib.core.checks import RetrievalInputError
 def frontier(x, y, *, higher_x: bool = True, higher_y: bool = True) -> np.ndarray:
     """Positions of the points that no other beats, best y first; ann-benchmarks' definition.
 
-        sort by y, best first (ties: better x first); keep each point whose x is strictly better than all
-        before it. A zero in x or y means "not measured" and is left out.
+        sort by y, best first (ties: better x first); keep each point whose x is strictly better
+        than all before it. A zero in x or y means "not measured" and is left out.
 
     Args:
         x: `(n,)` numbers, for example recall.

@@ -1,7 +1,5 @@
 """How many of the true neighbours were found: by id, and by distance as ann-benchmarks counts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count
@@ -16,18 +14,20 @@ def by_id(run_ids, true_ids, k: int) -> np.ndarray:
         h_q = |{run_q1 ... run_qk} & {true_q1 ... true_qk}|,    recall@k = mean(h) / k
 
     Args:
-        run_ids: `(n_queries, >= k)` whole numbers, best first; -1, where nothing was found, never counts.
+        run_ids: `(n_queries, >= k)` whole numbers, best first; -1, where nothing was found, never
+            counts.
         true_ids: `(n_queries, >= k)` ids of exact search.
         k: neighbours asked for.
 
     Returns:
-        `(n_queries,)` int64 from 0 to k. Sum counts before dividing: `mean(h / k)` loses the last bit.
+        `(n_queries,)` int64 from 0 to k. Sum counts before dividing: `mean(h / k)` loses the last
+        bit.
 
     Raises:
         RetrievalInputError: no whole numbers, fewer than k columns, or another number of queries.
 
-    Relations: `by_distance` forgives ties and near ties. Where items tie at the cut-off, exact search keeps
-    the smaller ids, so an equally good answer can be missed here.
+    Relations: `by_distance` forgives ties and near ties. Where items tie at the cut-off, exact
+    search keeps the smaller ids, so an equally good answer can be missed here.
     """
     run, true = _columns(run_ids, true_ids, k, "iu", "ids")
     found = (run[:, :, None] == true[:, None, :]).any(axis=2)  # (n_queries, k)
@@ -35,13 +35,14 @@ def by_id(run_ids, true_ids, k: int) -> np.ndarray:
 
 
 def by_distance(run_distances, true_distances, k: int, epsilon: float = EPSILON) -> np.ndarray:
-    """Counts returned items that are as near as the k-th true neighbour: ann-benchmarks' definition.
+    """Counts returned items that are as near as the k-th true neighbour: ann-benchmarks'
+    definition.
 
         h_q = |{j <= k : run_qj <= true_qk + epsilon}|,    recall@k = mean(h) / k
 
     Args:
-        run_distances: `(n_queries, >= k)`, recomputed from the returned ids by `distances_of`, which gives
-            infinity to -1 and to repeats: they never count.
+        run_distances: `(n_queries, >= k)`, recomputed from the returned ids by `distances_of`,
+            which gives infinity to -1 and to repeats: they never count.
         true_distances: `(n_queries, >= k)`, ascending.
         k: neighbours asked for.
         epsilon: slack in units of the distance.
@@ -50,16 +51,19 @@ def by_distance(run_distances, true_distances, k: int, epsilon: float = EPSILON)
         `(n_queries,)` int64 from 0 to k.
 
     Raises:
-        RetrievalInputError: distances that are NaN, fewer than k columns, or another number of queries.
+        RetrievalInputError: distances that are NaN, fewer than k columns, or another number of
+            queries.
 
-    Reference: `knn_threshold` and `get_recall_values` in erikbern/ann-benchmarks, plotting/metrics.py.
+    Reference: `knn_threshold` and `get_recall_values` in erikbern/ann-benchmarks,
+    plotting/metrics.py.
     """
     run, true = _columns(run_distances, true_distances, k, "f", "distances")
     return (run <= true[:, k - 1 :] + epsilon).sum(axis=1)
 
 
 def by_relative_distance(run_distances, true_distances, k: int, epsilon: float) -> np.ndarray:
-    """Counts returned items within (1 + epsilon) of the k-th true distance: ann-benchmarks' `epsilon` metric.
+    """Counts returned items within (1 + epsilon) of the k-th true distance: ann-benchmarks'
+    `epsilon` metric.
 
     Arguments and result as for `by_distance`; ann-benchmarks reports 0.01 and 0.1.
     """
@@ -68,7 +72,8 @@ def by_relative_distance(run_distances, true_distances, k: int, epsilon: float) 
 
 
 def relative_error(run_distances, true_distances, k: int) -> float:
-    """Sum of the returned distances over the sum of the true ones, 1 at best: ann-benchmarks' `rel`.
+    """Sum of the returned distances over the sum of the true ones, 1 at best: ann-benchmarks'
+    `rel`.
 
     Infinite where something is missing, or where the true distances sum to less than 0.01.
     """
@@ -78,14 +83,15 @@ def relative_error(run_distances, true_distances, k: int) -> float:
 
 
 def distances_of(queries, items, ids, metric: str) -> np.ndarray:
-    """Distances of returned items, computed again, since the scores of a compressed index are approximate.
+    """Distances of returned items, computed again, since the scores of a compressed index are
+    approximate.
 
         cosine  1 - cos(q, x)        l2  |q - x|        inner_product  -q.x
 
     Args:
         queries: `(n_queries, d)`.
-        items: rows of the base that belong to `ids`, `(n_queries * k, d)`; anything finite, but not zero,
-            where the id is -1.
+        items: rows of the base that belong to `ids`, `(n_queries * k, d)`; anything finite, but not
+            zero, where the id is -1.
         ids: `(n_queries, k)`.
         metric: one of `lib.index.METRICS`.
 
@@ -96,7 +102,8 @@ def distances_of(queries, items, ids, metric: str) -> np.ndarray:
     asked, found = prepare(queries, "queries", metric), prepare(items, "items", metric)
     if len(found) != ids.size or len(asked) != len(ids):
         raise RetrievalInputError(
-            f"{len(asked)} queries, {len(found)} items and ids of shape {ids.shape} do not fit together"
+            f"{len(asked)} queries, {len(found)} items and ids of shape {ids.shape} do not fit"
+            " together"
         )
     distances = _as_distances(_scores(asked, found, ids.shape, metric), metric)
     return np.where((ids < 0) | repeated(ids), np.inf, distances)

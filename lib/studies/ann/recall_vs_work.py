@@ -1,6 +1,6 @@
-"""Recall against work: one index asked with a row of settings, and what it does between two of them."""
-
-from __future__ import annotations
+"""Recall against work: one index asked with a row of settings, and what it does between two of
+them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,8 @@ def measure(
     Args:
         index: with the base in it; it is left with the last setting.
         settings: search options, by rising work.
-        queries: `(n_queries, d)`; true_ids: `(n_queries, >= K)` of exact search, among what is allowed.
+        queries: `(n_queries, d)`; true_ids: `(n_queries, >= K)` of exact search, among what is
+            allowed.
         allowed: as for `VectorSearchIndex.search`.
     """
     points = []
@@ -75,8 +76,8 @@ def measure(
 def at_equal_work(work: float, curve: Sequence[Point]) -> np.ndarray | None:
     """Hits a query, `(n_queries,)`, that the settings of a curve give for so much work a query.
 
-    Between two settings a server would use one for a share of its queries and the other for the rest, so
-    that hits and work are the same mixture of both. None outside the curve.
+    Between two settings a server would use one for a share of its queries and the other for the
+    rest, so that hits and work are the same mixture of both. None outside the curve.
     """
     works = np.array([each.work for each in curve])
     if not works[0] <= work <= works[-1]:

@@ -1,6 +1,6 @@
-"""What a run of the harness leaves: tidy rows of quality and of seconds, and the neighbours themselves."""
-
-from __future__ import annotations
+"""What a run of the harness leaves: tidy rows of quality and of seconds, and the neighbours
+themselves.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,10 +58,11 @@ class Found:
 
     @property
     def timings(self) -> list[dict]:
-        """One row per stage, setting, kind of query and repeat; `seconds` is for all `count` of them.
+        """One row per stage, setting, kind of query and repeat; `seconds` is for all `count` of
+        them.
 
-        Stages: "train" and "add" (vectors, once), "batch" and "single" (queries). p50_ms and p99_ms are of
-        single queries.
+        Stages: "train" and "add" (vectors, once), "batch" and "single" (queries). p50_ms and p99_ms
+        are of single queries.
         """
         first = self.measured[0].row
         build = {key: first[key] for key in ABOUT} | {"search": "", "queries": ""}

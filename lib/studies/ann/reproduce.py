@@ -1,6 +1,6 @@
-"""Parts of the committed run measured again, and queries that it does not ask: vectors of the base itself."""
-
-from __future__ import annotations
+"""Parts of the committed run measured again, and queries that it does not ask: vectors of the base
+itself.
+"""
 
 from collections.abc import Sequence
 
@@ -21,15 +21,16 @@ from lib.studies.ann.speed_tables import EXACT
 def rebuilt(
     corpus: AnnCorpus, quality: pd.DataFrame, families: Sequence[str] = ("IVF", "HNSW")
 ) -> tuple[dict[str, VectorSearchIndex], list[dict]]:
-    """Builds the first index of some families again, and compares what it finds and does with the table.
+    """Builds the first index of some families again, and compares what it finds and does with the
+    table.
 
     Args:
         corpus: one of the run; quality: its table.
         families: that compare whole vectors.
 
     Returns:
-        The indexes by the names of their configs, and rows: index, queries, settings, `recall`, the largest
-        difference of any setting in points, and `work`, the same in percent.
+        The indexes by the names of their configs, and rows: index, queries, settings, `recall`, the
+        largest difference of any setting in points, and `work`, the same in percent.
 
     Raises:
         RetrievalInputError: a config or setting that the table does not have.
@@ -49,8 +50,9 @@ def rebuilt(
             ]
             if len(stored) != len(points):
                 raise RetrievalInputError(
-                    f"the table has {len(stored)} settings of {config.name} for {kind} queries to "
-                    f"{corpus.name}, the config {len(points)}; measure it again: crossmodal bench ann"
+                    f"the table has {len(stored)} settings of {config.name} for {kind} queries to"
+                    f" {corpus.name}, the config {len(points)}; measure it again: crossmodal"
+                    " bench ann"
                 )
             work = stored[["distances", "centroids"]].fillna(0).sum(axis=1).to_numpy()
             off = np.array([point.recall for point in points]) - stored["recall"].to_numpy()
@@ -63,7 +65,8 @@ def rebuilt(
 def asked_by_the_base(
     corpus: AnnCorpus, index: VectorSearchIndex, n_queries: int, seed: int = 0
 ) -> dict:
-    """Recall in percent by who asks: base vectors, with their own hit and without it, and new queries.
+    """Recall in percent by who asks: base vectors, with their own hit and without it, and new
+    queries.
 
     Args:
         corpus: whose base the index holds.
@@ -88,6 +91,8 @@ def asked_by_the_base(
 
 
 def without(ids: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """`(n_queries, m)` ids less each query's own, wherever it stands; where it does not, less the last."""
+    """`(n_queries, m)` ids less each query's own, wherever it stands; where it does not, less the
+    last.
+    """
     behind = np.argsort(ids == own[:, None], axis=1, kind="stable")
     return np.take_along_axis(ids, behind, axis=1)[:, :-1]

@@ -1,7 +1,5 @@
 """Results kept as they come, so that a stopped run goes on, and the tables made of them."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import json
@@ -67,7 +65,9 @@ def fill(
     progress: Callable[[int, int], None] = lambda done, of: None,
     **how,
 ) -> Iterator[Found]:
-    """`result` of every config, one after the other; tells how many are there, first those from the cache."""
+    """`result` of every config, one after the other; tells how many are there, first those from the
+    cache.
+    """
     configs = list(configs)
     kept = [_kept(corpus, config, k, how).is_file() for config in configs]
     done = sum(kept)
@@ -89,7 +89,9 @@ def tables(found: Iterable[Found]) -> dict[str, pd.DataFrame]:
 
 
 def write(folder: Path, found: Iterable[Found]) -> None:
-    """Writes `quality.csv`, `timings.csv` and the `environment.json` that decided the timings, all sealed."""
+    """Writes `quality.csv`, `timings.csv` and the `environment.json` that decided the timings, all
+    sealed.
+    """
     for name, table in tables(found).items():
         write_table(folder / f"{name}.csv", table)
     with atomic_path(folder / "environment.json") as temporary:

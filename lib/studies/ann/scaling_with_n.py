@@ -1,6 +1,6 @@
-"""What grows with the base: bytes read for a recall, bytes held, vectors met; across the sizes of a run."""
-
-from __future__ import annotations
+"""What grows with the base: bytes read for a recall, bytes held, vectors met; across the sizes of a
+run.
+"""
 
 import json
 from collections.abc import Sequence
@@ -22,9 +22,10 @@ def scaling_rows(quality: pd.DataFrame) -> list[dict]:
         quality: the table of that name, of one corpus at three sizes or more.
 
     Returns:
-        Rows: family, queries, recall (the first of `LADDER` that every size has for both kinds of query),
-        `sizes` and `read`, the bytes at each, and `law`, the `PowerLaw` through them. Families without such a
-        recall, or not measured at every size, have no row.
+        Rows: family, queries, recall (the first of `LADDER` that every size has for both kinds of
+            query),
+        `sizes` and `read`, the bytes at each, and `law`, the `PowerLaw` through them. Families
+        without such a recall, or not measured at every size, have no row.
     """
     of_run, rows = known_work(scaled(quality)), []
     sizes = sorted(of_run["n"].unique())
@@ -47,7 +48,9 @@ def scaling_rows(quality: pd.DataFrame) -> list[dict]:
 
 
 def law_row(row: dict, beyond: int) -> dict:
-    """A row of `scaling_rows` for reading, with what the ends of its interval say of a far larger base."""
+    """A row of `scaling_rows` for reading, with what the ends of its interval say of a far larger
+    base.
+    """
     law, (most, read) = row["law"], (row["sizes"][-1], row["read"][-1])
     shown = {key: row[key] for key in ("family", "queries", "recall")}
     shown |= {f"kB, {n:,}": at_n / 1e3 for n, at_n in zip(row["sizes"], row["read"], strict=True)}
@@ -57,7 +60,9 @@ def law_row(row: dict, beyond: int) -> dict:
 
 
 def scaled(quality: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the configs that are measured at every size, exact search by `topk_exact` among them."""
+    """The rows of the configs that are measured at every size, exact search by `topk_exact` among
+    them.
+    """
     dim = int(quality["dim"].iloc[0])
     named = {
         n: {config.name for config in scaling(int(n), dim)} - set(EXACT[1:])
@@ -84,7 +89,9 @@ def written(quality: pd.DataFrame) -> list[dict]:
 
 
 def scanned(quality: pd.DataFrame, nprobes: Sequence[int] = (1, 8, 64)) -> list[dict]:
-    """Vectors that a query of an inverted file met, beside what list lengths predict, by size and nprobe."""
+    """Vectors that a query of an inverted file met, beside what list lengths predict, by size and
+    nprobe.
+    """
     rows = []
     some = quality[(quality["family"] == "IVF") & ~quality["config"].isin(EXACT)]
     for (n, config, search), both in some.groupby(["n", "config", "search"], sort=False):

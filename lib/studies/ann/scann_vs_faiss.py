@@ -1,7 +1,5 @@
 """ScaNN beside faiss, at equal cells and codes: what weighing errors gains, by either score."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,11 +40,12 @@ REBUILD = "python -m lib.studies.ann.scann_vs_faiss"
 def side_by_side(corpus: AnnCorpus) -> tuple[list[dict], bool]:
     """Recall of both libraries by cells visited, with and without whole vectors at the end.
 
-    ScaNN scores codes by dot product, the family "IVF-PQ" under cosine by squared distance: so it is there by
-    dot product as well, which for unit rows has the same neighbours.
+    ScaNN scores codes by dot product, the family "IVF-PQ" under cosine by squared distance: so it
+    is there by dot product as well, which for unit rows has the same neighbours.
 
     Returns:
-        Rows: system, rerank, visited, and recall in percent by kind of query; and whether the scann package
+        Rows: system, rerank, visited, and recall in percent by kind of query; and whether the scann
+            package
         was here. Where it is not, ScaNN's rows are the committed ones, which are of icons.
 
     Raises:

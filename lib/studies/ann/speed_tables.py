@@ -1,6 +1,6 @@
-"""Quality beside speed: one row per setting, and what a target of recall costs with each kind of query."""
-
-from __future__ import annotations
+"""Quality beside speed: one row per setting, and what a target of recall costs with each kind of
+query.
+"""
 
 import json
 
@@ -19,14 +19,15 @@ WORK = ("distances", "codes", "centroids")  # counted, a query
 def settings(quality: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     """The quality table with the speed of every row, medians over repeats.
 
-        qps = queries / seconds        speed_up = single_qps / that of the faster exact search, same queries
+        qps = queries / seconds        speed_up = single_qps / that of the faster exact search, same
+        queries
 
     Args:
         quality, timings: the tables of `store.tables`.
 
     Returns:
-        `quality` and the columns single_qps, single_low and single_high (slowest and fastest repeat), p50_ms,
-        p99_ms, batch_qps, and speed_up (NaN where exact search was not run).
+        `quality` and the columns single_qps, single_low and single_high (slowest and fastest
+        repeat), p50_ms, p99_ms, batch_qps, and speed_up (NaN where exact search was not run).
     """
     timed = timings[timings["stage"].isin(["single", "batch"])].copy()
     timed["qps"] = timed["count"] / timed["seconds"]
@@ -53,9 +54,11 @@ def settings(quality: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
 def reaching(
     table: pd.DataFrame, target: float = TARGET, tuned_on: str | None = None
 ) -> pd.DataFrame:
-    """Of each config the cheapest setting that reaches a recall on one kind of query, and its recall on all.
+    """Of each config the cheapest setting that reaches a recall on one kind of query, and its
+    recall on all.
 
-    Cheapest by `effort`, not by seconds: between two settings of one config, noise of the clock may choose.
+    Cheapest by `effort`, not by seconds: between two settings of one config, noise of the clock may
+    choose.
 
     Args:
         table: what `settings` returned, of one corpus and size.
@@ -63,13 +66,16 @@ def reaching(
         tuned_on: the kind of query that the setting is chosen by; the first of the table when None.
 
     Returns:
-        Per config that reaches it: config, family, search, tuned_on, single_qps and speed_up on that kind,
-        bytes, and `recall, <kind>` for every kind. Fastest first; empty where nothing reaches it.
+        Per config that reaches it: config, family, search, tuned_on, single_qps and speed_up on
+        that kind, bytes, and `recall, <kind>` for every kind. Fastest first; empty where nothing
+        reaches it.
 
     Raises:
-        RetrievalInputError: several corpora or sizes in the table, a target outside (0, 1], an unknown kind.
+        RetrievalInputError: several corpora or sizes in the table, a target outside (0, 1], an
+            unknown kind.
 
-    Relations: tuned on images and on texts, the two answers differ by what the cross-modal gap costs.
+    Relations: tuned on images and on texts, the two answers differ by what the cross-modal gap
+    costs.
     """
     if not 0 < target <= 1:
         raise RetrievalInputError(f"target is a recall above 0 and at most 1, got {target}")
@@ -93,7 +99,8 @@ def reaching(
 
 
 def effort(table: pd.DataFrame) -> np.ndarray:
-    """What orders the settings of one config: counted work, or the product of its options where none is.
+    """What orders the settings of one config: counted work, or the product of its options where
+    none is.
 
     ScaNN counts no work.
     """
@@ -105,7 +112,9 @@ def effort(table: pd.DataFrame) -> np.ndarray:
 
 
 def as_text(table: pd.DataFrame) -> list[dict]:
-    """What `settings` returned for reading: a row per setting, a column of recall and of speed per kind."""
+    """What `settings` returned for reading: a row per setting, a column of recall and of speed per
+    kind.
+    """
     kinds = list(dict.fromkeys(table["queries"]))
     rows = []
     for _, group in table.groupby(SETTING, sort=False):

@@ -1,7 +1,5 @@
 """What a missed neighbour costs the end task: hits on captions beside neighbours found."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 
@@ -43,9 +41,11 @@ def losses(
         k: neighbours, and depth of the end task.
 
     Returns:
-        Rows: setting, recall of neighbours with its interval, `missed` neighbours of all queries together and
-        `relevant` ones among them, `R@k` in percent, `change` in points with its paired interval, and `p` of
-        the paired randomisation test, adjusted by Holm's method for the number of settings.
+        Rows: setting, recall of neighbours with its interval, `missed` neighbours of all queries
+            together and
+        `relevant` ones among them, `R@k` in percent, `change` in points with its paired interval,
+        and `p` of the paired randomisation test, adjusted by Holm's method for the number of
+        settings.
 
     Raises:
         RetrievalInputError: queries without judgements, or what the index refuses.

@@ -1,1 +1,3 @@
-"""Dual encoders, late interaction, cross-encoders and two stages compared: quality, bytes, work, time."""
+"""Dual encoders, late interaction, cross-encoders and two stages compared: quality, bytes, work,
+time.
+"""

@@ -1,6 +1,6 @@
-"""What an architecture costs, counted: bytes, parameters, floating-point operations. The same everywhere."""
-
-from __future__ import annotations
+"""What an architecture costs, counted: bytes, parameters, floating-point operations. The same
+everywhere.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -35,7 +35,9 @@ def flops(call: Callable, *inputs) -> int:
 
 
 def encoder_flops(model: Model, text: str, image: np.ndarray) -> dict[str, int]:
-    """Operations to encode one text and one image, `{"text": ..., "image": ...}`; a search pays them once."""
+    """Operations to encode one text and one image, `{"text": ..., "image": ...}`; a search pays
+    them once.
+    """
     read = _sides(model)
     return {"text": flops(read["text"], [text]), "image": flops(read["image"], image[None])}
 
@@ -64,8 +66,8 @@ def parameters(models: Sequence[Model]) -> int:
 def stored_bytes(retriever: Retriever) -> float:
     """Bytes an item that a retriever keeps between queries, all its stages together.
 
-    Vectors and tokens as their index holds them, ids and norms included; for a cross-encoder the float32
-    states that it reads with each query.
+    Vectors and tokens as their index holds them, ids and norms included; for a cross-encoder the
+    float32 states that it reads with each query.
     """
     if isinstance(retriever, TwoStageRetriever):
         return stored_bytes(retriever.first) + stored_bytes(retriever.second)
@@ -108,7 +110,8 @@ def scoring_by_size(
     patches: int,
     depth: int,
 ) -> dict[str, np.ndarray]:
-    """Multiply-adds a query for scores, by size of the gallery: what `seconds_by_size` has to follow.
+    """Multiply-adds a query for scores, by size of the gallery: what `seconds_by_size` has to
+    follow.
 
         dual N d      late interaction N L_q L_d d'      cross-encoder N X      two stages N d + D X
 

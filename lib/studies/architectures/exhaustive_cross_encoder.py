@@ -1,6 +1,6 @@
-"""A cross-encoder that reads every image of a gallery, for some captions: what two stages lose against it."""
-
-from __future__ import annotations
+"""A cross-encoder that reads every image of a gallery, for some captions: what two stages lose
+against it.
+"""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -68,7 +68,9 @@ def collect(log: Log = print, progress: Progress = lambda done, of: None) -> Non
 def read_in_parts(
     name: str, n: int, read: Callable[[slice], dict[str, np.ndarray]], log: Log, progress: Progress
 ) -> dict[str, np.ndarray]:
-    """What is read for n captions, `AT_ONCE` at a time; parts kept under that name are not read again."""
+    """What is read for n captions, `AT_ONCE` at a time; parts kept under that name are not read
+    again.
+    """
     paths = {at: cache_dir() / "architectures" / f"{name}-{at}.npz" for at in range(0, n, AT_ONCE)}
     parts, done = [], sum(min(AT_ONCE, n - at) for at, path in paths.items() if path.is_file())
     progress(done, n)
@@ -90,7 +92,9 @@ def exhaustive() -> Run:
 
 
 def reading() -> Reading:
-    """The dual encoder's order of the whole gallery, from stored embeddings, and the logits in that order."""
+    """The dual encoder's order of the whole gallery, from stored embeddings, and the logits in that
+    order.
+    """
     run = _first()
     logits = load_arrays(_path(), rebuild=REBUILD)["logits"].astype(np.float32)
     return Reading(task(), run, np.take_along_axis(logits, run.ids, axis=1), LOGITS)

@@ -1,6 +1,6 @@
-"""How long a query waits, by architecture and size of the gallery. Timing: shown, never compared."""
-
-from __future__ import annotations
+"""How long a query waits, by architecture and size of the gallery. Timing: shown, never
+compared.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,8 +36,8 @@ def galleries(
 ) -> dict[int, dict[str, Retriever]]:
     """Retrievers over galleries of several sizes, by size and architecture.
 
-    The images are encoded once and repeated as often as needed: what a comparison costs does not depend on
-    what is compared.
+    The images are encoded once and repeated as often as needed: what a comparison costs does not
+    depend on what is compared.
 
     Args:
         dual, late, cross: the models.
@@ -90,7 +90,7 @@ def seconds_by_size(
             took = [
                 second
                 for text in texts
-                for second in measure(lambda text=text: retriever.by_text(text, k), repeats=repeats)  # noqa: B023
+                for second in measure(lambda text=text: retriever.by_text(text, k), repeats=repeats)
             ]
             sizes, seconds = found.setdefault(name, ([], []))
             sizes.append(size)
@@ -120,8 +120,8 @@ def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> dict[str
         value, low and high; the ends are NaN for two points, through which a line always goes.
 
     Raises:
-        RetrievalInputError: lists of different lengths, fewer than two different sizes, or numbers that have
-            no logarithm.
+        RetrievalInputError: lists of different lengths, fewer than two different sizes, or numbers
+            that have no logarithm.
     """
     x, y = np.asarray(sizes, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or np.unique(x).size < 2:

@@ -1,6 +1,6 @@
-"""The tables of notebook 09, from committed values and logits: rows as `report.quality` takes them."""
-
-from __future__ import annotations
+"""The tables of notebook 09, from committed values and logits: rows as `report.quality` takes
+them.
+"""
 
 import numpy as np
 
@@ -17,7 +17,9 @@ REREAD = 20
 
 
 def blind_reader() -> list[dict]:
-    """The best R@1 on the hard split that needs no word order, by kind of caption; see `scenes.ceilings`."""
+    """The best R@1 on the hard split that needs no word order, by kind of caption; see
+    `scenes.ceilings`.
+    """
     asked = sample_swappable("test", scenes.N_HARD)
     return [
         {
@@ -33,8 +35,8 @@ def against_baseline(task_name: str) -> list[dict]:
     """R@1 of every system of a task, and what it has on the dual encoder for the same queries.
 
     Returns:
-        Rows system, n_queries, `(value, low, high)` of "R@1 (%)" and of "points on the dual encoder", and
-        "p (Holm)"; None for the dual encoder itself.
+        Rows system, n_queries, `(value, low, high)` of "R@1 (%)" and of "points on the dual
+        encoder", and "p (Holm)"; None for the dual encoder itself.
     """
     rows = []
     for row in committed().query("task == @task_name").to_dict("records"):
@@ -53,7 +55,9 @@ def against_baseline(task_name: str) -> list[dict]:
 
 
 def difference(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[str, float]:
-    """What system a has on system b, in points, on the queries of both: value, low, high, p of sign flips."""
+    """What system a has on system b, in points, on the queries of both: value, low, high, p of sign
+    flips.
+    """
     asked = [system_of(task_name, row).queries for row in (a, b)]
     both, *at = np.intersect1d(*asked, return_indices=True)
     groups = groups_of(test_task(task_name).query_groups, both)
@@ -67,7 +71,9 @@ def difference(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[str,
 
 
 def headline() -> list[dict]:
-    """The committed table for reading: quality in percent with intervals, beside what is paid for it."""
+    """The committed table for reading: quality in percent with intervals, beside what is paid for
+    it.
+    """
     rows = []
     for row in committed().to_dict("records"):
         shown = {"task": row["task"], "system": row["system"], "queries": row["n_queries"]}
@@ -79,7 +85,9 @@ def headline() -> list[dict]:
 
 
 def paid(task_name: str) -> list[dict]:
-    """What each system of a task keeps an item, and computes for a text, an image and a query's scores."""
+    """What each system of a task keeps an item, and computes for a text, an image and a query's
+    scores.
+    """
     million = {
         "text MFLOP": "text_flops",
         "image MFLOP": "image_flops",
@@ -102,8 +110,8 @@ def paid(task_name: str) -> list[dict]:
 def thresholds() -> list[dict]:
     """For how many captions a threshold on the logits returns all that is right and nothing else.
 
-    One of its own can do so if every right image is above every wrong one. One for all captions is the one
-    that does so for the most of them, chosen here with the answers at hand.
+    One of its own can do so if every right image is above every wrong one. One for all captions is
+    the one that does so for the most of them, chosen here with the answers at hand.
 
     Returns:
         Rows threshold, value in percent of the captions.
@@ -111,7 +119,8 @@ def thresholds() -> list[dict]:
     logits, right = _by_item()
     lowest_right = np.where(right, logits, np.inf).min(axis=1)
     highest_wrong = np.where(right, -np.inf, logits).max(axis=1)
-    # Between two right logits nothing changes but for the worse, so that those are all there is to try.
+    # Between two right logits nothing changes but for the worse, so that those are all there is to
+    # try.
     separates = (highest_wrong < lowest_right[:, None]) & (lowest_right[:, None] <= lowest_right)
     return [
         {"threshold": "its own", "value": 100 * float((highest_wrong < lowest_right).mean())},
@@ -123,8 +132,8 @@ def sorted_together() -> list[dict]:
     """The dual encoder's best 20 reread, and what becomes of the list if the scales are mixed.
 
     Returns:
-        Rows list, R@1, R@10, mAP in percent, and the share of the first 20 places held by images that the
-        cross-encoder never saw.
+        Rows list, R@1, R@10, mAP in percent, and the share of the first 20 places held by images
+        that the cross-encoder never saw.
     """
     reading = exhaustive_cross_encoder.reading()
     ids, cosines, logits = reading.run.ids, reading.run.scores, reading.scores

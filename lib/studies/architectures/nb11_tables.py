@@ -1,7 +1,5 @@
 """Depth, mixtures and fusion as rows and curves to show."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,7 +26,8 @@ def depth_curves(
         metric: see `lib.studies.architectures.rerank_depth.values_of`.
 
     Returns:
-        Name to `(depths, values, lows, highs)` in percent, and "ceiling" to `(depths from 1, values)`.
+        Name to `(depths, values, lows, highs)` in percent, and "ceiling" to `(depths from 1,
+        values)`.
 
     Raises:
         RetrievalInputError: no arms, or lists of different first stages.
@@ -64,7 +63,8 @@ def table(
         against: the name of the run to compare with, by the first metric; none when None.
 
     Returns:
-        Rows `run` and each metric; with `against` also `gain` (points, with its 95% interval) and `p`.
+        Rows `run` and each metric; with `against` also `gain` (points, with its 95% interval) and
+        `p`.
     """
     if against is not None:
         check_choice(against, runs, "run")
@@ -79,7 +79,8 @@ def table(
 
 
 def gains(readings: Mapping[str, Reading], weights: Mapping[str, float], depth: int) -> list[dict]:
-    """Second stages beside each other: alone, mixed, and how often they know what the first does not.
+    """Second stages beside each other: alone, mixed, and how often they know what the first does
+    not.
 
     Args:
         readings: name to a reading.
@@ -87,9 +88,9 @@ def gains(readings: Mapping[str, Reading], weights: Mapping[str, float], depth: 
         depth: of the rerank.
 
     Returns:
-        Rows `second stage`; R@1 in percent of the `first` stage, where the second `decides`, and `mixed`;
-        `only second`, the share of queries that it alone has right on top; `gain` of the mixture in points
-        with its interval, and `p`.
+        Rows `second stage`; R@1 in percent of the `first` stage, where the second `decides`, and
+        `mixed`; `only second`, the share of queries that it alone has right on top; `gain` of the
+        mixture in points with its interval, and `p`.
     """
     rows = []
     for name, reading in readings.items():
@@ -141,7 +142,8 @@ def flattery(
 ) -> np.ndarray:
     """What is gained on paper by choosing depth and weight on the queries that are reported.
 
-        best = the setting with the highest R@1 on half of the queries;  R@1(best) there - on the other half
+        best = the setting with the highest R@1 on half of the queries;  R@1(best) there - on the
+        other half
 
     Args:
         reading: of a split.

@@ -1,7 +1,5 @@
 """The systems whose architectures are compared: which models search which task, and how."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,7 +37,8 @@ def one_caption_each(images: np.ndarray) -> np.ndarray:
     return images * scenes.N_CAPTIONS + np.arange(len(images)) % scenes.N_CAPTIONS
 
 
-# What a cross-encoder is asked: captions of every fourth image, and of every scene of the hard split.
+# What a cross-encoder is asked: captions of every fourth image, and of every scene of the hard
+# split.
 SAMPLES = {
     "scenes": one_caption_each(IMAGES),
     "scenes, hard": one_caption_each(np.arange(scenes.N_HARD)),
@@ -63,8 +62,10 @@ class System:
         name: of the architecture.
         models: artifacts, the first stage first.
         depths: of the rerank by a second model; a row of the table each.
-        indexed: whether late interaction compares only candidates of a `TokenIndex`, with 2 bits a dimension.
-        mixed: whether the scores of both stages are mixed, with the weight that was best on validation.
+        indexed: whether late interaction compares only candidates of a `TokenIndex`, with 2 bits a
+            dimension.
+        mixed: whether the scores of both stages are mixed, with the weight that was best on
+            validation.
         queries_at_once: how many are searched before what was found is kept; all when None.
         sampled: whether it is asked with the queries of `SAMPLES` alone.
     """
@@ -145,7 +146,9 @@ def model(name: str) -> Model:
 
 
 def weights_of(names: Sequence[str]) -> str:
-    """The beginnings of the checksums of models, to keep what they said apart from what others say."""
+    """The beginnings of the checksums of models, to keep what they said apart from what others
+    say.
+    """
     sums = [artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX) for name in names]
     return "-".join(
         recorded_digest(path, f"Run: crossmodal train {path.parent.name}")[:8] for path in sums

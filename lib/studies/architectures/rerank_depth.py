@@ -1,4 +1,6 @@
-"""How deep must a second stage read? Quality, ceiling and work by depth, from pairs that are scored once."""
+"""How deep must a second stage read? Quality, ceiling and work by depth, from pairs that are scored
+once.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,13 @@ class Reading:
     Args:
         task: what was asked.
         run: of the first stage, a list for each query of the task.
-        scores: `(n_queries, m)` of the second stage, for the items in the first m places of the run.
+        scores: `(n_queries, m)` of the second stage, for the items in the first m places of the
+            run.
         name: what these scores are.
 
     Raises:
-        RetrievalInputError: a run or scores for another number of queries, or more scores than places.
+        RetrievalInputError: a run or scores for another number of queries, or more scores than
+            places.
     """
 
     task: RetrievalTask
@@ -84,8 +88,8 @@ class Reading:
         if (at < 0).any():
             row, column = np.argwhere(at < 0)[0]
             raise RetrievalInputError(
-                f"item {ids[row, column]} of query {row} has no score; only the first {self.deepest} of each "
-                f"list were read"
+                f"item {ids[row, column]} of query {row} has no score; only the first"
+                f" {self.deepest} of each list were read"
             )
         return np.take_along_axis(self.scores, at, axis=1)
 
@@ -147,8 +151,9 @@ def curve(
         combine: mixes the scores; the second's alone when None.
 
     Returns:
-        Rows `depth`, `value`, `low`, `high` and `ceiling` in percent, and `pairs` that the second stage
-        scores for a query. The ceiling is `recall_ceiling`, which bounds R@K at depths from K.
+        Rows `depth`, `value`, `low`, `high` and `ceiling` in percent, and `pairs` that the second
+        stage scores for a query. The ceiling is `recall_ceiling`, which bounds R@K at depths from
+        K.
     """
     task = reading.task
     ceilings = recall_ceiling(reading.run, task.qrels, depths, hit_grade=task.hit_grade)
@@ -171,7 +176,8 @@ def compare(a: np.ndarray, b: np.ndarray, task: RetrievalTask, name: str = "gain
         name: of the difference in the result.
 
     Returns:
-        `name`: the difference in points with its 95% bootstrap interval, `(value, low, high)`, as tables show
+        `name`: the difference in points with its 95% bootstrap interval, `(value, low, high)`, as
+            tables show
         it; and `p` of the sign-flip test.
     """
     low, high = paired_bootstrap_interval(100 * a, 100 * b, task.query_groups)
@@ -187,7 +193,8 @@ def by_weight(
     scale: str = "z",
     metric: str = "R@1",
 ) -> list[dict]:
-    """A metric for each weight of the second stage, in percent; to choose one on a validation split.
+    """A metric for each weight of the second stage, in percent; to choose one on a validation
+    split.
 
     Returns:
         Rows `weight` and `value`.
@@ -202,7 +209,9 @@ def by_weight(
 
 
 def best_weight(rows: Sequence[dict]) -> float:
-    """The weight with the highest value; of equal ones that in the middle, which has most room for error."""
+    """The weight with the highest value; of equal ones that in the middle, which has most room for
+    error.
+    """
     if not rows:
         raise RetrievalInputError("there are no weights to choose from")
     best = max(row["value"] for row in rows)
@@ -225,8 +234,8 @@ def share_kept(
         metric: see `values_of`.
 
     Returns:
-        Rows `depth`, `value`, `kept` and `work` in percent, `difference` from the exhaustive order in points
-        with its 95% interval, `(value, low, high)`, and `p` of the sign-flip test.
+        Rows `depth`, `value`, `kept` and `work` in percent, `difference` from the exhaustive order
+        in points with its 95% interval, `(value, low, high)`, and `p` of the sign-flip test.
     """
     whole, n_items = values_of(exhaustive, reading.task, metric), len(reading.task.gallery)
     rows = []

@@ -1,10 +1,9 @@
-"""What the second stages of the suite say of the dual encoders' answers: icons, scenes and the hard split.
+"""What the second stages of the suite say of the dual encoders' answers: icons, scenes and the hard
+split.
 
-A cross-encoder reads about a thousand pairs a second, so its logits are stored; late interaction is scored
-when it is asked for. The first stage always compares int8 vectors.
+A cross-encoder reads about a thousand pairs a second, so its logits are stored; late interaction is
+scored when it is asked for. The first stage always compares int8 vectors.
 """
-
-from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
@@ -44,7 +43,9 @@ def hard_task() -> RetrievalTask:
 
 
 def cross_on_hard() -> Reading:
-    """The committed cross-encoder behind the dual encoder, 50 deep, from stored lists and logits."""
+    """The committed cross-encoder behind the dual encoder, 50 deep, from stored lists and
+    logits.
+    """
     stored = load_arrays(_path(HARD), rebuild=REBUILD)
     run = Run.of_one_stage(stored["cosines"], stored["ids"].astype(np.int64), "cosine")
     return Reading(hard_task(), run, stored["logits"].astype(np.float32), LOGITS)
@@ -59,8 +60,8 @@ def read_again(reading: Reading, n_queries: int, depth: int) -> np.ndarray:
         depth: how many items of each.
 
     Returns:
-        `(n_queries, depth)` float32, near the reading's own scores: those are float16, and the last bits of a
-        logit depend on the machine.
+        `(n_queries, depth)` float32, near the reading's own scores: those are float16, and the last
+        bits of a logit depend on the machine.
     """
     model, task = load_model("scenes_cross"), reading.task
     wanted, at = np.unique(reading.run.ids[:n_queries, :depth], return_inverse=True)
@@ -80,7 +81,8 @@ def late_on_icons(split: str) -> Reading:
     """Late interaction over hand-made features behind the dual encoder, `LISTS` deep.
 
     Args:
-        split: "test", whose dual encoder's embeddings are stored, or "validation", whose names are encoded.
+        split: "test", whose dual encoder's embeddings are stored, or "validation", whose names are
+            encoded.
     """
     task, (second, asked) = icons.task(split), _icons_late(split)
     run = _icons_dual(split).search(_icons_queries(task), LISTS)
@@ -117,8 +119,8 @@ def moved_dual_on_icons(first: Reading, pixels: int = MOVED) -> Reading:
 
 
 def collect(log: Log = print, progress: Progress = lambda done, of: None) -> Path:
-    """Writes the stored lists and logits of the hard split, from the committed models; goes on where it
-    stopped."""
+    """Writes the stored lists and logits of the hard split, from the committed models; goes on
+    where it stopped."""
     task, n = hard_task(), len(hard_task().queries)
     log(f"{n} captions x {DEPTH} of {len(task.gallery):,} images, every pair is read")
     models = "scenes", "scenes_cross"

@@ -1,9 +1,8 @@
-"""Dual encoder, late interaction, cross-encoder and two stages on the same queries: quality beside cost.
+"""Dual encoder, late interaction, cross-encoder and two stages on the same queries: quality beside
+cost.
 
 The numbers of `data/artifacts/architectures`: how they are made, kept and read.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
@@ -50,7 +49,9 @@ REBUILD = "Restore it with git, or run: crossmodal bench architectures"
 
 
 def per_query(run: Run, task: RetrievalTask) -> dict[str, np.ndarray]:
-    """What is kept of a run: `rank` of the first right item (uint8), `mAP` and `nDCG@10` (float16)."""
+    """What is kept of a run: `rank` of the first right item (uint8), `mAP` and `nDCG@10`
+    (float16).
+    """
     k = min(10, run.depth)
     found = evaluate(
         run.ranked, task.qrels, ks=[k], metrics=["MAP", "nDCG"], hit_grade=task.hit_grade
@@ -91,7 +92,9 @@ def fill(
 
 
 def collect() -> None:
-    """Writes `data/artifacts/architectures`: values per query, and the table; runs what has not run yet."""
+    """Writes `data/artifacts/architectures`: values per query, and the table; runs what has not run
+    yet.
+    """
     kept, work = {}, {}
     for system in systems():
         parts = [_found(system, rows) for rows in _parts(system)]
@@ -119,7 +122,9 @@ def _parts(system: System) -> list[np.ndarray]:
 
 
 def _found(system: System, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """What `per_query` keeps of each row, and `work`: pairs of the last stage, operations, queries."""
+    """What `per_query` keeps of each row, and `work`: pairs of the last stage, operations,
+    queries.
+    """
     path = _kept(system, rows)
     if path.exists():
         return load_arrays(path)
@@ -134,7 +139,9 @@ def _found(system: System, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _kept(system: System, rows: np.ndarray) -> Path:
-    """In the cache, under the checksums of the models, so that another model's results are not taken."""
+    """In the cache, under the checksums of the models, so that another model's results are not
+    taken.
+    """
     name = f"{system.task}-{system.name}-{weights_of(system.models)}-{rows[0]}-{len(rows)}"
     name = name.replace(", ", "_").replace(" ", "_")
     return cache_dir() / "architectures" / f"{name}.npz"
@@ -149,8 +156,8 @@ def _models(system: System) -> list:
 
 @cache
 def sample_pair(task_name: str) -> tuple[str, np.ndarray]:
-    """The pair that operations are counted on: a query of the task with the median number of words, and an
-    image. Of a caption only the number of pieces matters, of an image nothing."""
+    """The pair that operations are counted on: a query of the task with the median number of words,
+    and an image. Of a caption only the number of pieces matters, of an image nothing."""
     task = test_task(task_name)
     order = np.argsort([len(text.split()) for text in task.queries], kind="stable")
     return task.queries[order[len(order) // 2]], task.gallery[0]
@@ -162,7 +169,9 @@ def _pair(system: System) -> int:
 
 
 def cost_row(system: System) -> dict[str, int | float]:
-    """Counted costs of a system: bytes an item, parameters, operations to encode and to score a pair."""
+    """Counted costs of a system: bytes an item, parameters, operations to encode and to score a
+    pair.
+    """
     encoding = [costs.encoder_flops(made, *sample_pair(system.task)) for made in _models(system)]
     return {
         "bytes_per_item": costs.stored_bytes(retriever(system)),
@@ -222,7 +231,8 @@ def compared(
         groups: `(n_queries,)` clusters of all queries, which sign flips and resamples keep whole.
 
     Returns:
-        `{row: difference, difference_low, difference_high, p, p_holm}`, Holm's correction over the rows.
+        `{row: difference, difference_low, difference_high, p, p_holm}`, Holm's correction over the
+        rows.
     """
     found = {}
     for row, own in values.items():
@@ -244,7 +254,9 @@ def compared(
 
 
 def committed() -> pd.DataFrame:
-    """The committed table, a row for each task and system; shares as fractions, operations and bytes."""
+    """The committed table, a row for each task and system; shares as fractions, operations and
+    bytes.
+    """
     return pd.read_csv(verify(_folder() / "table.csv", rebuild=REBUILD))
 
 

@@ -1,7 +1,5 @@
 """What compressed token vectors cost in quality, and what their candidates leave out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from lib.core.checks import check_choice
@@ -12,7 +10,8 @@ from lib.metrics import Evaluation, evaluate, holm, paired_randomization, recall
 from lib.models.late_interaction import LateInteraction
 from lib.search import DEPTH, LateInteractionRetriever
 
-# Arguments of a `TokenIndex`. Where every item is scored, only residuals need centroids, so others get one.
+# Arguments of a `TokenIndex`. Where every item is scored, only residuals need centroids, so others
+# get one.
 STORAGES = {
     "float32": {"storage": "float32", "n_centroids": 1},
     "int8": {"storage": "int8", "n_centroids": 1},
@@ -42,10 +41,10 @@ def storage_rows(
         storages: arguments of `TokenIndex` by name; `REFERENCE` among them.
 
     Returns:
-        Tidy rows: storage, centroids, bytes_an_item (tokens and the numbers of their centroids), shared_kb
-        (centroids and buckets, once for all items), R@1 and mAP in percent with 95% intervals, p (Holm) of
-        the difference in mAP from `REFERENCE`, queries of a group flipped together; None for `REFERENCE`
-        itself.
+        Tidy rows: storage, centroids, bytes_an_item (tokens and the numbers of their centroids),
+        shared_kb (centroids and buckets, once for all items), R@1 and mAP in percent with 95%
+        intervals, p (Holm) of the difference in mAP from `REFERENCE`, queries of a group flipped
+        together; None for `REFERENCE` itself.
 
     Raises:
         RetrievalInputError: storages without `REFERENCE`.
@@ -86,7 +85,8 @@ def candidate_rows(
     nprobes: Sequence[int],
     k: int = 10,
 ) -> list[dict]:
-    """What candidates by centroids find of what scoring every document finds, and for how much less work.
+    """What candidates by centroids find of what scoring every document finds, and for how much less
+    work.
 
     Args:
         encoder, task, queries: as for `storage_rows`.
@@ -95,8 +95,9 @@ def candidate_rows(
         k: the length of the list that should be found again.
 
     Returns:
-        Tidy rows: nprobe, found (percent of the exhaustive top k that are in the top k of the candidates),
-        R@1 (percent), exhaustive R@1 (percent), scored (percent of all pairs that get an exact MaxSim).
+        Tidy rows: nprobe, found (percent of the exhaustive top k that are in the top k of the
+        candidates), R@1 (percent), exhaustive R@1 (percent), scored (percent of all pairs that get
+        an exact MaxSim).
     """
     everything = LateInteractionRetriever(encoder, index).search(queries, k)
     pairs = len(queries) * index.ntotal

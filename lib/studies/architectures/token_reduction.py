@@ -1,7 +1,5 @@
 """Fewer tokens an item: those that queries look at most often, or one for all."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count
@@ -16,12 +14,13 @@ def wins(queries: Tokens, documents: Tokens) -> np.ndarray:
         w[d, j] = sum over queries q and their tokens i of [argmax_j' <q_i, d_j'> = j]
 
     Args:
-        queries: a sample like those to come, and not those on which the pruned gallery will be judged.
+        queries: a sample like those to come, and not those on which the pruned gallery will be
+            judged.
         documents: the gallery.
 
     Returns:
-        `(n_documents, L_d)` int64, 0 where there is padding; each row adds up to the tokens of the queries.
-        Of equal similarities the first token wins.
+        `(n_documents, L_d)` int64, 0 where there is padding; each row adds up to the tokens of the
+        queries. Of equal similarities the first token wins.
 
     Raises:
         RetrievalInputError: tokens of two dimensions.
@@ -84,6 +83,7 @@ def pooled(tokens: Tokens) -> Tokens:
     lengths = np.linalg.norm(sums, axis=2, keepdims=True)
     if (lengths == 0).any():
         raise RetrievalInputError(
-            f"the tokens of item {int((lengths[:, 0, 0] == 0).argmax())} add up to zero; leave it out"
+            f"the tokens of item {int((lengths[:, 0, 0] == 0).argmax())} add up to zero; leave"
+            " it out"
         )
     return Tokens((sums / lengths).astype(np.float32))

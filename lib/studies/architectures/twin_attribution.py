@@ -1,6 +1,6 @@
-"""The hard split read closely: which twin is taken for the right image, and what every word finds in it."""
-
-from __future__ import annotations
+"""The hard split read closely: which twin is taken for the right image, and what every word finds
+in it.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,8 @@ def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
     n = _n_scenes(len(texts))
     if len(images) != n * len(TWINS):
         raise RetrievalInputError(
-            f"{len(texts)} captions are of {n} scenes, which have {n * len(TWINS)} twins; got {len(images)}"
+            f"{len(texts)} captions are of {n} scenes, which have {n * len(TWINS)} twins; got"
+            f" {len(images)}"
         )
     own = np.arange(len(texts)) // N_CAPTIONS
     best = np.empty((len(TWINS), texts.n_tokens), np.float32)
@@ -100,7 +101,8 @@ def on_background(texts: Tokens, images: Tokens, pictures: np.ndarray) -> np.nda
     n, height, width, channels = np.shape(pictures)
     if n != len(images) or side**2 != images.mask.shape[1] or height % side or width % side:
         raise RetrievalInputError(
-            f"{len(images)} images of {images.mask.shape[1]} patches do not fit pictures {np.shape(pictures)}"
+            f"{len(images)} images of {images.mask.shape[1]} patches do not fit pictures"
+            f" {np.shape(pictures)}"
         )
     tiles = pictures.reshape(n, side, height // side, side, width // side, channels)
     plain = (tiles.max(axis=(2, 4)) == tiles.min(axis=(2, 4))).all(axis=3).reshape(n, side**2)
@@ -113,15 +115,16 @@ def on_background(texts: Tokens, images: Tokens, pictures: np.ndarray) -> np.nda
 def by_word(
     captions: Sequence[str], texts: Tokens, images: Tokens, pictures: np.ndarray
 ) -> list[dict]:
-    """A row per kind of word in `WORDS`, and one for all: what they find, and how often on background.
+    """A row per kind of word in `WORDS`, and one for all: what they find, and how often on
+    background.
 
     Args:
         captions: whose words are one token each, with one more at the end.
         texts, images, pictures: as for `on_background`.
 
     Returns:
-        Tidy rows: words, the mean of `best_similarities` for each of `scenes.TWINS`, on_background in
-        percent.
+        Tidy rows: words, the mean of `best_similarities` for each of `scenes.TWINS`, on_background
+        in percent.
 
     Raises:
         RetrievalInputError: other numbers of words than of tokens.
@@ -129,7 +132,8 @@ def by_word(
     words = np.array([word for caption in captions for word in [*caption.split(), ""]])
     if len(words) != texts.n_tokens:
         raise RetrievalInputError(
-            f"{len(captions)} captions have {len(words)} words and ends, the texts {texts.n_tokens} tokens"
+            f"{len(captions)} captions have {len(words)} words and ends, the texts {texts.n_tokens}"
+            " tokens"
         )
     best, plain = best_similarities(texts, images), on_background(texts, images, pictures)
     rows = []
@@ -145,6 +149,7 @@ def by_word(
 def _n_scenes(n_captions: int) -> int:
     if n_captions == 0 or n_captions % N_CAPTIONS:
         raise RetrievalInputError(
-            f"the hard split asks {N_CAPTIONS} captions a scene; {n_captions} are no multiple of that"
+            f"the hard split asks {N_CAPTIONS} captions a scene; {n_captions} are no multiple of"
+            " that"
         )
     return n_captions // N_CAPTIONS

@@ -1,6 +1,6 @@
-"""Four images that differ in binding and relation alone: which of them does a model take for its caption?"""
-
-from __future__ import annotations
+"""Four images that differ in binding and relation alone: which of them does a model take for its
+caption?
+"""
 
 import numpy as np
 
@@ -33,7 +33,8 @@ def twin_scores(model: Model, task: RetrievalTask) -> np.ndarray:
     owner, n_scenes = task.query_groups, len(task.gallery) // N_TWINS
     if owner is None or len(task.gallery) % N_TWINS or np.max(owner) >= n_scenes:
         raise RetrievalInputError(
-            f"{task.name}, {task.split} split, does not hold {N_TWINS} images a scene; use scenes.hard_task"
+            f"{task.name}, {task.split} split, does not hold {N_TWINS} images a scene; use"
+            " scenes.hard_task"
         )
     ids = owner[:, None] + n_scenes * np.arange(N_TWINS)  # (n_captions, 4)
     if isinstance(model, DualEncoder):
@@ -46,7 +47,9 @@ def twin_scores(model: Model, task: RetrievalTask) -> np.ndarray:
 
 
 def shares(scores: np.ndarray) -> np.ndarray:
-    """How often each twin comes first, `(n_captions, 4)`; those that tie for it get equal shares of it."""
+    """How often each twin comes first, `(n_captions, 4)`; those that tie for it get equal shares of
+    it.
+    """
     first = scores == scores.max(axis=1, keepdims=True)
     return first / first.sum(axis=1, keepdims=True)
 
@@ -77,7 +80,8 @@ def by_kind(scores: dict[str, np.ndarray], kinds: np.ndarray, groups) -> list[di
         groups: scene of each caption.
 
     Returns:
-        Rows kind, n_captions, one `(value, low, high)` for each model, and p of the last against the first.
+        Rows kind, n_captions, one `(value, low, high)` for each model, and p of the last against
+        the first.
     """
     right = {name: 100 * shares(values)[:, 0] for name, values in scores.items()}
     first, *_, last = right

@@ -1,1 +1,3 @@
-"""Contrastive losses compared: what each costs, what it trains, and what the field says about it."""
+"""Contrastive losses compared: what each costs, what it trains, and what the field says about
+it.
+"""

@@ -1,7 +1,5 @@
 """What the field says about each loss, and what the committed trials say about that."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -25,7 +23,8 @@ class Claim:
         loss: the loss it is about.
         says: the claim, short.
         source: where it comes from.
-        measured: what is above 0 if it holds, in words with its unit; R is the hit rate, R@1 or R@10.
+        measured: what is above 0 if it holds, in words with its unit; R is the hit rate, R@1 or
+            R@10.
         values: `(trials, corpus, "R@1" or "R@10") -> that quantity, one per seed`.
         corpora: where there are trials that can decide it.
     """
@@ -149,7 +148,8 @@ CLAIMS = (
 
 
 def judged(frame: pd.DataFrame | None = None) -> list[dict]:
-    """Every claim with the measured quantity in each corpus by both hit rates, and whether the trials agree.
+    """Every claim with the measured quantity in each corpus by both hit rates, and whether the
+    trials agree.
 
     An interval above 0 agrees, one below 0 contradicts, one that holds 0 decides nothing.
 
@@ -157,9 +157,9 @@ def judged(frame: pd.DataFrame | None = None) -> list[dict]:
         frame: trials; the committed ones by default.
 
     Returns:
-        Rows `loss`, `the field says`, `source`, `measured`, one `(value, low, high)` per corpus and hit rate,
-        as "icons, R@1" (None where there are no such trials), and `verdict`: one if both hit rates give the
-        same, else one for each.
+        Rows `loss`, `the field says`, `source`, `measured`, one `(value, low, high)` per corpus and
+        hit rate, as "icons, R@1" (None where there are no such trials), and `verdict`: one if both
+        hit rates give the same, else one for each.
     """
     rows = []
     for claim in CLAIMS:

@@ -1,7 +1,5 @@
 """Hard negatives: the wrong images that a first model ranks highest, appended to every batch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,8 +21,8 @@ def mined(network: nn.Module, pairs: Corpus, ranks: range = range(10)) -> np.nda
     Args:
         network: the first model, trained without hard negatives.
         pairs: a corpus; images of an equal text are right, and never returned.
-        ranks: which of the wrong images, 0 is the one with the highest cosine. Skipping the first few is the
-            usual guard against right images that nobody wrote down.
+        ranks: which of the wrong images, 0 is the one with the highest cosine. Skipping the first
+            few is the usual guard against right images that nobody wrote down.
 
     Returns:
         (n, len(ranks)) positions of images, the hardest first.
@@ -36,8 +34,8 @@ def mined(network: nn.Module, pairs: Corpus, ranks: range = range(10)) -> np.nda
     most = int(copies.max())  # so many right images can stand before a wrong one
     if not len(ranks) or ranks[0] < 0 or ranks[-1] + most >= len(pairs.images):
         raise RetrievalInputError(
-            f"ranks {ranks} of wrong images cannot be had: {len(pairs.images)} images, of which up to {most} "
-            f"are right for one text; give ranks from 0, at least one"
+            f"ranks {ranks} of wrong images cannot be had: {len(pairs.images)} images, of which up"
+            f" to {most} are right for one text; give ranks from 0, at least one"
         )
     texts, images = encoded(network, pairs.images, pairs.texts)
     _, ids = topk_exact(texts, images, k=ranks[-1] + 1 + most)  # (n, k)
@@ -48,11 +46,13 @@ def mined(network: nn.Module, pairs: Corpus, ranks: range = range(10)) -> np.nda
 
 @dataclass(frozen=True)
 class NegativesStream:
-    """The batches of a `PairStream` over the same corpus, with one negative image per pair behind the images.
+    """The batches of a `PairStream` over the same corpus, with one negative image per pair behind
+    the images.
 
     Args:
         pairs: a corpus.
-        negatives: (n, m) positions of images that are wrong for text i; a batch takes one of each row.
+        negatives: (n, m) positions of images that are wrong for text i; a batch takes one of each
+            row.
         batch_size: pairs per step: B texts and 2 B images.
         seed: of the order, and of the choice among the m.
     """
@@ -79,7 +79,9 @@ def _loss(network: nn.Module, images: Tensor, texts: Tensor, positives: Tensor) 
 
 
 def ranking_with_negatives() -> Objective:
-    """MNR as in `lib.training.objectives`, for batches of B texts and B images with their negatives behind them."""
+    """MNR as in `lib.training.objectives`, for batches of B texts and B images with their negatives
+    behind them.
+    """
     return replace(objective("MNR"), loss=_loss)
 
 

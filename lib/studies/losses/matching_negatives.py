@@ -1,7 +1,5 @@
 """Which wrong pairs a cross-encoder is trained on: how many of them are twins."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

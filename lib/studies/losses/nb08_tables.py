@@ -1,7 +1,5 @@
 """The tables of notebook 08, from the committed trials: rows as `report.quality` takes them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 
@@ -62,7 +60,9 @@ def design(frame: pd.DataFrame | None = None) -> list[dict]:
 
 
 def tuned_rates() -> list[dict]:
-    """The tuned peak learning rate of every loss in thousandths, as at a batch of 64, by batch size."""
+    """The tuned peak learning rate of every loss in thousandths, as at a batch of 64, by batch
+    size.
+    """
     rows = []
     for loss in OBJECTIVES:
         row = {"loss": loss}
@@ -96,7 +96,8 @@ def leader(corpus: str, encoders: str, batch_size: int) -> dict:
     """The best loss by its mean, and how far it is ahead of the best loss of another family.
 
     Returns:
-        `loss`, its `family`, the `rival`, and `value`, `low`, `high` of the lead in points, paired by seed.
+        `loss`, its `family`, the `rival`, and `value`, `low`, `high` of the lead in points, paired
+        by seed.
     """
     where = {"corpus": corpus, "encoders": encoders, "batch_size": batch_size}
     rates = {loss: by_seed(loss=loss, **where) for loss in OBJECTIVES}
@@ -108,7 +109,9 @@ def leader(corpus: str, encoders: str, batch_size: int) -> dict:
 
 
 def flattery(encoders: str = "heads") -> list[dict]:
-    """The best setting by one seed: what that seed reports, and what the others find; see `luck`."""
+    """The best setting by one seed: what that seed reports, and what the others find; see
+    `luck`.
+    """
     rows = []
     for corpus in CORPORA:
         found = luck(corpus, encoders)
@@ -142,7 +145,8 @@ def heads_and_full(
     """Mean R@1 of every loss with heads and from scratch, and how far the two orders agree.
 
     Returns:
-        `{loss: (heads, full)}` in percent, Spearman's rank correlation, and its exact p; see `agreement`.
+        `{loss: (heads, full)}` in percent, Spearman's rank correlation, and its exact p; see
+        `agreement`.
     """
     where = {"corpus": corpus, "batch_size": batch_size}
     found = {
@@ -155,7 +159,9 @@ def heads_and_full(
 
 
 def kept_under_noise() -> dict[str, list[tuple[float, float, float]]]:
-    """Share of its R@1 that every loss keeps at each of `NOISE`, in percent with intervals over seeds."""
+    """Share of its R@1 that every loss keeps at each of `NOISE`, in percent with intervals over
+    seeds.
+    """
     return {
         loss: [triple(interval(100 - share_lost(loss, noise=share))) for share in NOISE]
         for loss in OBJECTIVES
@@ -181,7 +187,9 @@ def repeat_rows() -> list[dict]:
 
 
 def collapse_rows() -> list[dict]:
-    """Every loss with full encoders: means over the runs that have cosines, and how many collapsed."""
+    """Every loss with full encoders: means over the runs that have cosines, and how many
+    collapsed.
+    """
     found, rows = collapses("full"), []
     measured = chosen(encoders="full", **WHOLE).dropna(subset=list(COSINES)).groupby("loss")
     for loss in OBJECTIVES:
@@ -194,7 +202,9 @@ def collapse_rows() -> list[dict]:
 
 
 def usual_table() -> list[dict]:
-    """The table of the field (negatives, batch dependency, advantage) with a measurement for each word."""
+    """The table of the field (negatives, batch dependency, advantage) with a measurement for each
+    word.
+    """
     fallen = {row["loss"]: row["collapsed"] for row in collapse_rows()}
     kept, batch = matrices_kept(1024), change_rows()
     rows = []

@@ -1,7 +1,5 @@
 """Bytes that a loss keeps between forward and backward: a count, the same on every machine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -43,8 +41,8 @@ def pairs(batch_size: int, dim: int = 64) -> tuple[Tensor, Tensor]:
 def kept_bytes(loss: Loss, batch_size: int, dim: int = 64) -> int:
     """Bytes of all different tensors that autograd keeps of a loss until its backward pass.
 
-    What the forward pass makes and drops is not in it, so the peak is higher; what is kept grows in the same
-    way, and unlike the peak it can be counted exactly.
+    What the forward pass makes and drops is not in it, so the peak is higher; what is kept grows in
+    the same way, and unlike the peak it can be counted exactly.
 
     Args:
         loss: `(unit queries (B, d), unit keys (B, d)) -> 0-d loss`.

@@ -1,7 +1,5 @@
 """Every loss with the same data, encoders and budget: how well does what it trained retrieve?"""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -31,8 +29,8 @@ COSINES = ("cosine wrong", "cosine images", "cosine texts")
 SIDE = 32  # pixels of what the small full encoders see
 N_SCENES = 14_000  # training scenes, about as many as there are training icons
 N_TEST_SCENES = 1_000
-# In thousandths, per encoders and corpus in the order of the losses: of 0.3, 1 and 3 the best on the
-# validation splits, at some batch sizes (see `trials.rates`).
+# In thousandths, per encoders and corpus in the order of the losses: of 0.3, 1 and 3 the best on
+# the validation splits, at some batch sizes (see `trials.rates`).
 _BEST = {
     ("heads", "icons"): {
         16: (1, 1, 1, 1, 1, 3),
@@ -62,8 +60,8 @@ class Trial:
 
     Args:
         corpus: "icons" or "scenes".
-        encoders: "heads" (two layers per modality on hand-made features) or "full" (a small residual network
-            and a transformer, from scratch).
+        encoders: "heads" (two layers per modality on hand-made features) or "full" (a small
+            residual network and a transformer, from scratch).
         loss: a name of `lib.training.objectives.OBJECTIVES`.
         batch_size: pairs per step.
         seed: of weights, order of the pairs and damage.
@@ -91,7 +89,9 @@ class Trial:
 
 
 def tuned_rate(trial: Trial) -> float:
-    """The best rate on the validation split for the trial's loss, at the tuned batch size nearest to its."""
+    """The best rate on the validation split for the trial's loss, at the tuned batch size nearest
+    to its.
+    """
     check_choice(trial.corpus, CORPORA, "corpus")
     check_choice(trial.encoders, ENCODERS, "encoders")
     by_size = RATES[trial.corpus, trial.encoders, check_choice(trial.loss, OBJECTIVES, "loss")]
@@ -193,7 +193,8 @@ def train(
         split: where the looks are taken; they choose nothing, the last weights are kept.
         points: number of looks, evenly spaced.
         target: an objective of your own instead of the trial's loss.
-        stream: batches of your own instead of the trial's; then its noise, repeats and tell are not read.
+        stream: batches of your own instead of the trial's; then its noise, repeats and tell are not
+            read.
 
     Returns:
         The network, and what was logged: losses every ten steps, hit rates (percent) at every look.
@@ -235,10 +236,11 @@ def run(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
 
 
 def closeness(network: nn.Module, pairs: Corpus) -> dict[str, np.ndarray]:
-    """Measures collapse: mean cosines of a text with its wrong images, of two images, and of two texts.
+    """Measures collapse: mean cosines of a text with its wrong images, of two images, and of two
+    texts.
 
-    A space that uses the whole sphere has all three near 0; in a collapsed one they are near 1. Wrong pairs
-    alone could miss a collapse to one point per modality, hence the other two.
+    A space that uses the whole sphere has all three near 0; in a collapsed one they are near 1.
+    Wrong pairs alone could miss a collapse to one point per modality, hence the other two.
     """
     task = pairs.task
     sides = encoded(network, pairs.task_images, pairs.task_texts)

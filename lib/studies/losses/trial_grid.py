@@ -1,7 +1,5 @@
 """Which trials make the committed comparison of losses, and where their results are kept."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import product
@@ -36,11 +34,12 @@ SETTING = ("corpus", "encoders", "loss", "batch_size", "noise", "repeats", "tell
 
 
 def trials(part: str) -> Iterator[Trial]:
-    """The trials of one part; a seed is finished before the next begins, so that a stopped run is balanced.
+    """The trials of one part; a seed is finished before the next begins, so that a stopped run is
+    balanced.
 
     Args:
-        part: "heads" or "full" (every corpus, loss and batch size), or "damage" (wrong labels and repeated
-            pairs, heads on icons at a batch of 128).
+        part: "heads" or "full" (every corpus, loss and batch size), or "damage" (wrong labels and
+            repeated pairs, heads on icons at a batch of 128).
     """
     check_choice(part, PARTS, "part")
     if part != "damage":
@@ -85,7 +84,9 @@ def _kept(trial: Trial, split: str) -> Path:
 def rates(
     encoders: str, log: Callable[[str], None] = print
 ) -> dict[tuple[str, str, str], dict[int, float]]:
-    """Runs the tuning trials and returns the best rate of each corpus and loss at each batch size."""
+    """Runs the tuning trials and returns the best rate of each corpus and loss at each batch
+    size.
+    """
     scores: dict[tuple[str, str, str], dict[int, tuple[float, float]]] = {}
     for trial in tuning(encoders):
         found = row(trial, result(trial, "validation"))
@@ -95,7 +96,8 @@ def rates(
             by_size.get(trial.batch_size, (0.0, 0.0)), (score, trial.rate)
         )
         log(
-            f"{trial.corpus} {trial.loss} {trial.batch_size} rate {trial.rate:g}: {score:.1f} in all"
+            f"{trial.corpus} {trial.loss} {trial.batch_size} rate {trial.rate:g}: {score:.1f}"
+            " in all"
         )
     return {key: {size: rate for size, (_, rate) in by.items()} for key, by in scores.items()}
 
@@ -105,31 +107,36 @@ def fill(
     log: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
-    """Runs the trials of some parts that have not run yet, into the cache; says what is taken from there."""
+    """Runs the trials of some parts that have not run yet, into the cache; says what is taken from
+    there.
+    """
     every = [(part, trial) for part in parts for trial in trials(part)]
     kept = [(part, trial) for part, trial in every if _kept(trial, "test").exists()]
     for _, trial in kept:
         result(trial)  # a damaged one is told now, not after hours
     if kept:
         log(
-            f"{len(kept)} of {len(every)} trials are kept in {_kept(kept[0][1], 'test').parent} and not run "
-            f"again, whatever code, versions and machine made them; delete that folder to run all"
+            f"{len(kept)} of {len(every)} trials are kept in {_kept(kept[0][1], 'test').parent} and"
+            " not run again, whatever code, versions and machine made them; delete that folder to"
+            " run all"
         )
     progress(len(kept), len(every))
     todo = [pair for pair in every if pair not in kept]
     for done, (part, trial) in enumerate(todo, start=len(kept) + 1):
         result(trial)
         log(
-            f"{part} {done}/{len(every)}: {trial.corpus}, {trial.loss}, {trial.batch_size}, {trial.seed}"
+            f"{part} {done}/{len(every)}: {trial.corpus}, {trial.loss}, {trial.batch_size},"
+            f" {trial.seed}"
         )
         progress(done, len(every))
 
 
 def collect() -> None:
-    """Writes `data/artifacts/losses`, one row per trial, and hits per query; runs what has not run yet.
+    """Writes `data/artifacts/losses`, one row per trial, and hits per query; runs what has not run
+    yet.
 
-    Hits are counted over the seeds, at rank 1 and from text to image, for every setting of "heads" and
-    "full": what paired tests between losses need.
+    Hits are counted over the seeds, at rank 1 and from text to image, for every setting of "heads"
+    and "full": what paired tests between losses need.
     """
     rows, hits = [], {}
     for part in PARTS:
@@ -160,7 +167,9 @@ def committed() -> pd.DataFrame:
 
 
 def seed_averaged_hits(corpus: str, encoders: str, loss: str, batch_size: int) -> np.ndarray:
-    """R@1 from text to image of every query, averaged over the seeds; `(n_queries,)` float64 in [0, 1]."""
+    """R@1 from text to image of every query, averaged over the seeds; `(n_queries,)` float64 in [0,
+    1].
+    """
     stored = load_arrays(_folder() / "hits.npz")
     key = f"{corpus}/{encoders}/{loss}/{batch_size}"
     if key not in stored:

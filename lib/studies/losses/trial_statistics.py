@@ -1,6 +1,6 @@
-"""What the committed trials of the losses say: means over seeds, paired differences, cost of damage."""
-
-from __future__ import annotations
+"""What the committed trials of the losses say: means over seeds, paired differences, cost of
+damage.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +24,9 @@ COLLAPSED = 0.9  # mean cosine of two images, or of two texts; random directions
 
 
 def chosen(frame: pd.DataFrame | None = None, **setting) -> pd.DataFrame:
-    """The trials of a setting, such as `corpus="icons", batch_size=64`; the committed ones by default."""
+    """The trials of a setting, such as `corpus="icons", batch_size=64`; the committed ones by
+    default.
+    """
     frame = committed() if frame is None else frame
     for column, wanted in setting.items():
         frame = frame[frame[check_choice(column, SETTING, "setting")] == wanted]
@@ -34,7 +36,8 @@ def chosen(frame: pd.DataFrame | None = None, **setting) -> pd.DataFrame:
 def interval(values: Sequence[float]) -> dict:
     """Mean over seeds with its 95% interval from Student's t.
 
-        mean +- t_{0.975, n - 1} s / sqrt(n),  s the standard deviation over n seeds, with n - 1 below
+        mean +- t_{0.975, n - 1} s / sqrt(n),  s the standard deviation over n seeds, with n - 1
+        below
 
     The interval speaks of weights, order and damage drawn anew; queries and gallery stay.
 
@@ -45,14 +48,15 @@ def interval(values: Sequence[float]) -> dict:
         `value`, `low`, `high` and `seeds`; a single seed has no interval: NaN.
 
     Raises:
-        RetrievalInputError: no values, or one that is not finite, as where two settings share no seed.
+        RetrievalInputError: no values, or one that is not finite, as where two settings share no
+            seed.
     """
     values = np.asarray(values, dtype=np.float64)
     n = values.size
     if n == 0 or not np.isfinite(values).all():
         raise RetrievalInputError(
-            f"an interval over seeds needs finite numbers, one per seed, got {values.tolist()}; were both "
-            f"settings run with the same seeds?"
+            f"an interval over seeds needs finite numbers, one per seed, got {values.tolist()};"
+            " were both settings run with the same seeds?"
         )
     half = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
     mean = float(values.mean())
@@ -81,19 +85,21 @@ def means(metric: str = METRICS[0], frame: pd.DataFrame | None = None, **setting
 def by_seed(metric: str = METRICS[0], frame: pd.DataFrame | None = None, **setting) -> pd.Series:
     """One hit rate of one setting, seed by seed: what paired differences over seeds are made of.
 
-    Two trials with the same seed saw the same pairs in the same order, so that the luck of the order is in
-    both and cancels.
+    Two trials with the same seed saw the same pairs in the same order, so that the luck of the
+    order is in both and cancels.
 
     Args:
         metric: one of `METRICS`, in percent.
         frame: trials; the committed ones by default.
-        setting: corpus, encoders, loss and batch_size; without noise, repeats or tell nothing is damaged.
+        setting: corpus, encoders, loss and batch_size; without noise, repeats or tell nothing is
+            damaged.
 
     Returns:
         Percent, indexed by seed.
 
     Raises:
-        RetrievalInputError: no such trials, or several of one seed, because the setting leaves a choice.
+        RetrievalInputError: no such trials, or several of one seed, because the setting leaves a
+            choice.
     """
     check_choice(metric, METRICS, "metric")
     found = chosen(frame, **(WHOLE | setting)).set_index("seed")[metric].sort_index()
@@ -114,24 +120,28 @@ def verdict(
 
 @cache
 def test_task(name: str) -> RetrievalTask:
-    """The task from text to image on which all trials were judged; its groups are concepts, or images."""
+    """The task from text to image on which all trials were judged; its groups are concepts, or
+    images.
+    """
     check_choice(name, CORPORA, "corpus")
     return icons.task("test") if name == "icons" else scenes.task("test", n_images=N_TEST_SCENES)
 
 
 def compared(corpus: str, encoders: str, batch_size: int, reference: str = "InfoNCE") -> list[dict]:
-    """Every loss against one of them, on the same queries: R@1 from text to image, averaged over the seeds.
+    """Every loss against one of them, on the same queries: R@1 from text to image, averaged over
+    the seeds.
 
     Args:
         corpus, encoders, batch_size: which trials.
         reference: the loss the others are compared with.
 
     Returns:
-        Rows `loss`, `difference` in points with `low` and `high` (paired bootstrap over concepts or images),
-        `p` (paired randomisation), `holm` (adjusted for the five comparisons) and `n_queries`.
+        Rows `loss`, `difference` in points with `low` and `high` (paired bootstrap over concepts or
+        images), `p` (paired randomisation), `holm` (adjusted for the five comparisons) and
+        `n_queries`.
 
-    Relations: `interval` of a difference of two `by_seed` holds the queries fixed and draws the seeds anew;
-    this holds the seeds fixed and draws the queries anew.
+    Relations: `interval` of a difference of two `by_seed` holds the queries fixed and draws the
+    seeds anew; this holds the seeds fixed and draws the queries anew.
     """
     check_choice(reference, OBJECTIVES, "reference")
     groups = test_task(corpus).query_groups
@@ -168,8 +178,8 @@ def changes(
         setting: corpus and encoders.
 
     Returns:
-        Rows `loss`, `small` and `large` (means in percent), `value`, `low`, `high` (of the paired difference
-        over seeds, in points) and `verdict`.
+        Rows `loss`, `small` and `large` (means in percent), `value`, `low`, `high` (of the paired
+        difference over seeds, in points) and `verdict`.
     """
     rows = []
     for loss in OBJECTIVES:
@@ -220,9 +230,9 @@ def chance(name: str, k: int) -> float:
 def collapses(encoders: str = "full", frame: pd.DataFrame | None = None) -> list[dict]:
     """Counts the collapsed trials of each loss: all images, or all texts, lie in nearly one place.
 
-    Measured by the mean cosine of two images and of two texts of the test split, above `COLLAPSED`. The
-    cosine of wrong pairs is high only where both modalities collapse into the same place. A hit rate near
-    chance does not count: an open space that has learnt little has it too.
+    Measured by the mean cosine of two images and of two texts of the test split, above `COLLAPSED`.
+    The cosine of wrong pairs is high only where both modalities collapse into the same place. A hit
+    rate near chance does not count: an open space that has learnt little has it too.
 
     Args:
         encoders: "full", or "heads" where the trials have cosines.
@@ -254,7 +264,8 @@ def agreement(first: Sequence[float], second: Sequence[float]) -> tuple[float, f
     """Spearman's rank correlation of two lists, and its exact two-sided p-value.
 
         rho = corr(ranks of first, ranks of second)
-        p = share of all orders of the second list with |rho'| >= |rho|;  at least 2 / n! without ties
+        p = share of all orders of the second list with |rho'| >= |rho|;  at least 2 / n! without
+        ties
 
     Args:
         first, second: (n,) numbers of the same things, n from 3 to 8: all n! orders are tried.
@@ -263,14 +274,15 @@ def agreement(first: Sequence[float], second: Sequence[float]) -> tuple[float, f
         rho and p.
 
     Raises:
-        RetrievalInputError: different lengths, fewer than 3 or more than 8, or a list of equal numbers.
+        RetrievalInputError: different lengths, fewer than 3 or more than 8, or a list of equal
+            numbers.
     """
     ranks = [rankdata(values) for values in (first, second)]
     n = len(ranks[0])
     if len(ranks[1]) != n or not 3 <= n <= 8 or min(np.ptp(r) for r in ranks) == 0:
         raise RetrievalInputError(
-            f"agreement needs two lists of 3 to 8 numbers that are not all equal, got {list(first)} and "
-            f"{list(second)}"
+            f"agreement needs two lists of 3 to 8 numbers that are not all equal, got {list(first)}"
+            f" and {list(second)}"
         )
     a, b = (r - r.mean() for r in ranks)
     orders = np.array(list(permutations(b)))  # (n!, n)
@@ -282,7 +294,8 @@ def agreement(first: Sequence[float], second: Sequence[float]) -> tuple[float, f
 def luck(
     name: str, encoders: str, metric: str = METRICS[0], frame: pd.DataFrame | None = None
 ) -> list[dict]:
-    """Pick the best loss and batch size by one seed: how much of its score do the other seeds confirm?
+    """Pick the best loss and batch size by one seed: how much of its score do the other seeds
+    confirm?
 
     Args:
         name: of the corpus.
@@ -290,8 +303,8 @@ def luck(
         metric, frame: as of `by_seed`.
 
     Returns:
-        One row per seed: `seed`, the winner's `loss` and `batch_size`, its hit rate by this seed (`reported`)
-        and on average by all the others (`again`), in percent.
+        One row per seed: `seed`, the winner's `loss` and `batch_size`, its hit rate by this seed
+        (`reported`) and on average by all the others (`again`), in percent.
 
     Raises:
         RetrievalInputError: fewer than two seeds.

@@ -1,7 +1,5 @@
 """Inputs that a few lines describe and that libraries of metrics answer differently."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Where libraries disagree on the same small input: a table of what each of them answers when it is asked."""
-
-from __future__ import annotations
+"""Where libraries disagree on the same small input: a table of what each of them answers when it is
+asked.
+"""
 
 import importlib.metadata
 import re
@@ -18,7 +18,8 @@ from lib.studies.peers.metrics_systems import JOBS
 NOT_OFFERED, NOT_ASKED = "not offered", "cannot be asked"
 NOT_INSTALLED = f"not installed: {INSTALL}"
 
-# By metric: family, cut-off and other options of `evaluate`; the names in trec_eval, ranx and torchmetrics.
+# By metric: family, cut-off and other options of `evaluate`; the names in trec_eval, ranx and
+# torchmetrics.
 METRICS: dict[str, dict] = {
     "nDCG": {
         "ours": ("nDCG", None, {}),
@@ -85,10 +86,11 @@ def table(cases: Sequence[Case] = CASES) -> list[dict]:
     """Asks every library for every case, and writes down the number or the refusal.
 
     Returns:
-        Tidy rows: case, metric, ours (ties against the relevant items) and ours_optimistic (for them), one
-        column per peer, why. A cell is a float, or a text: "refuses: ..." (ours), the exception of a peer,
-        that it does not offer the metric, that the input cannot be written down in it, or that it is not
-        installed. The mean over queries is the library's own where it has one.
+        Tidy rows: case, metric, ours (ties against the relevant items) and ours_optimistic (for
+        them), one column per peer, why. A cell is a float, or a text: "refuses: ..." (ours), the
+        exception of a peer, that it does not offer the metric, that the input cannot be written
+        down in it, or that it is not installed. The mean over queries is the library's own where it
+        has one.
 
     Relations: `as_text` shortens the numbers; `lib.studies.peers.metrics` has what they cost.
     """
@@ -111,7 +113,9 @@ def table(cases: Sequence[Case] = CASES) -> list[dict]:
 
 
 def as_text(rows: Sequence[dict], digits: int = 4) -> list[dict]:
-    """The table for reading: numbers as text, ours as an interval where the order of ties decides."""
+    """The table for reading: numbers as text, ours as an interval where the order of ties
+    decides.
+    """
     shown = []
     for row in rows:
         cells = {
@@ -163,7 +167,8 @@ def _ours(case: Case, ties: str) -> float | None:
     )
     depth = k or max(map(len, case.run.values()))
     longest = max(depth, *map(len, case.run.values()))
-    # A run as an index returns it: -1 where nothing was found, from a gallery that has room for the cut-off.
+    # A run as an index returns it: -1 where nothing was found, from a gallery that has room for the
+    # cut-off.
     documents += [f"filler {i}" for i in range(longest - len(documents))]
     ids, scores = np.full((len(case.run), longest), -1), np.full((len(case.run), longest), -np.inf)
     for row, found in enumerate(case.run.values()):

@@ -1,6 +1,6 @@
-"""Remedies against hubs on the committed models: what each gains, labelled by what it was allowed to see."""
-
-from __future__ import annotations
+"""Remedies against hubs on the committed models: what each gains, labelled by what it was allowed
+to see.
+"""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,8 @@ def bank(corpus: str, n: int = BANK) -> np.ndarray:
 
 
 def runs(queries, gallery, bank, *, beta: float = BETA, depth: int = 10) -> list[LabelledRun]:
-    """The plain ranking, QB-Norm and inverted softmax with a bank, dual softmax over all test queries.
+    """The plain ranking, QB-Norm and inverted softmax with a bank, dual softmax over all test
+    queries.
 
     Args:
         queries, gallery, bank: embeddings, `(n_queries, d)`, `(n_items, d)`, `(n_bank, d)`.

@@ -1,10 +1,9 @@
 """The same rankings before three judges: COCO-5K by its original, CxC and ECCV positives.
 
-The judgements are real and come without images, so the rankings are synthetic: noise, with a bonus for what a
-ranker is supposed to know. They say how metrics move with the judge, not how good any model is.
+The judgements are real and come without images, so the rankings are synthetic: noise, with a bonus
+for what a ranker is supposed to know. They say how metrics move with the judge, not how good any
+model is.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 
@@ -39,8 +38,9 @@ def coverage(coco: CocoJudgements) -> list[dict]:
         known = |pairs of the set and of ECCV| / |pairs of ECCV|
 
     Returns:
-        Rows of direction, judgements, n_queries, positives (mean per query), known (a fraction) and readme:
-        what the authors print for it, None for ECCV itself. Theirs are other numbers than the shares of the
+        Rows of direction, judgements, n_queries, positives (mean per query), known (a fraction) and
+        readme: what the authors print for it, None for ECCV itself. Theirs are other numbers than
+            the shares of the
         pairs they ship; their README does not say how they are weighted.
     """
     rows = []
@@ -64,8 +64,8 @@ def synthetic_ranking(
 ) -> np.ndarray:
     """A ranking of all captions for every image that ECCV judged, by noise and knowledge.
 
-        s_ij = e_ij + own [j is a caption of i that people confirmed] + other [j is a further one they did]
-        e_ij ~ N(0, 1)
+        s_ij = e_ij + own [j is a caption of i that people confirmed] + other [j is a further one
+        they did] e_ij ~ N(0, 1)
 
     Args:
         coco: the judgements.

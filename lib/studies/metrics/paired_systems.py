@@ -1,6 +1,6 @@
-"""Two systems on the same queries: is the difference real? The second system is the first one, truncated."""
-
-from __future__ import annotations
+"""Two systems on the same queries: is the difference real? The second system is the first one,
+truncated.
+"""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,9 @@ from lib.metrics import (
 
 
 def hits_of_cut(queries, gallery, qrels: Qrels, dim: int | None = None) -> np.ndarray:
-    """Hits at 1, `(n_queries,)`, by the cosines of the first `dim` coordinates (all of them when None)."""
+    """Hits at 1, `(n_queries,)`, by the cosines of the first `dim` coordinates (all of them when
+    None).
+    """
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
     dim = queries.shape[1] if dim is None else check_k(dim, queries.shape[1])
     return evaluate_embeddings(queries[:, :dim], gallery[:, :dim], qrels, ks=[1]).per_query["R@1"]
@@ -34,9 +36,9 @@ def compare(a: np.ndarray, b: np.ndarray, groups=None) -> dict:
         groups: `(n_queries,)` clusters; sign flips keep them together, McNemar's test cannot.
 
     Returns:
-        n_queries, n_clusters, difference, p of the sign flips and of McNemar, and `visible`: the smallest
-        difference that a test set of this size shows four times out of five, given how the systems correlate
-        and how much the clusters widen the paired interval.
+        n_queries, n_clusters, difference, p of the sign flips and of McNemar, and `visible`: the
+        smallest difference that a test set of this size shows four times out of five, given how the
+        systems correlate and how much the clusters widen the paired interval.
 
     Raises:
         RetrievalInputError: hits of one system that are all alike, which correlate with nothing.
@@ -66,7 +68,8 @@ def compare(a: np.ndarray, b: np.ndarray, groups=None) -> dict:
 def intervals(a: np.ndarray, b: np.ndarray, groups=None) -> list[dict]:
     """Three intervals of one difference: as if unpaired, paired by query, paired by cluster.
 
-    Unpaired, the variances of both means add up: the half-width is the root of the sum of the squared ones.
+    Unpaired, the variances of both means add up: the half-width is the root of the sum of the
+    squared ones.
 
     Returns:
         Rows of kind, value, low and high, as fractions.

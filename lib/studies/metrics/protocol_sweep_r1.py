@@ -1,7 +1,5 @@
 """One unchanged model, many numbers: every R@1 that its stored embeddings can be reported with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,8 +28,8 @@ def reports(
         n_folds: of the protocol in which each query sees only its fold.
 
     Returns:
-        Rows of protocol, inference, value, low, high, n_queries, n_gallery; the first is the whole gallery,
-        captions asking, any true image right. Shares are fractions.
+        Rows of protocol, inference, value, low, high, n_queries, n_gallery; the first is the whole
+        gallery, captions asking, any true image right. Shares are fractions.
 
     Raises:
         RetrievalInputError: captions that are not a multiple of the images.
@@ -73,7 +71,9 @@ def _hits(queries, gallery, qrels: Qrels) -> np.ndarray:
 
 
 def _folds(queries, gallery, qrels: Qrels, n_folds: int) -> np.ndarray:
-    """Hits of all folds in order; folds are equally large, so that their mean is the mean of means."""
+    """Hits of all folds in order; folds are equally large, so that their mean is the mean of
+    means.
+    """
     folded = evaluate_folds(queries, gallery, qrels, n_folds=n_folds, ks=[1])
     return np.concatenate([fold.per_query["R@1"] for fold in folded.folds])
 

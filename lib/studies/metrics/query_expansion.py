@@ -1,7 +1,5 @@
 """One change to a search, read by many metrics: queries moved towards their first answers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,10 +19,11 @@ SHARES = ("plain", "expanded", "change", "change_low", "change_high", "chance")
 def expanded(queries, gallery, m: int) -> np.ndarray:
     """Moves every query towards the mean of its first m answers.
 
-        q' = q / |q| + 1/m sum_{i <= m} x_i / |x_i|,   x_1, x_2, ... the items nearest to q by cosine
+        q' = q / |q| + 1/m sum_{i <= m} x_i / |x_i|,   x_1, x_2, ... the items nearest to q by
+        cosine
 
-    Nobody says whether these answers are right (pseudo-relevance feedback), so a query that starts well gets
-    better and one that starts wrong is led astray.
+    Nobody says whether these answers are right (pseudo-relevance feedback), so a query that starts
+    well gets better and one that starts wrong is led astray.
 
     Args:
         queries: `(n_queries, d)` embeddings, float or int8.
@@ -37,7 +36,8 @@ def expanded(queries, gallery, m: int) -> np.ndarray:
     Raises:
         RetrievalInputError: what `topk_exact` refuses, or m beyond the gallery.
 
-    Reference: J. Rocchio, Relevance Feedback in Information Retrieval, in The SMART Retrieval System, 1971.
+    Reference: J. Rocchio, Relevance Feedback in Information Retrieval, in The SMART Retrieval
+    System, 1971.
     """
     _, top = topk_exact(queries, gallery, check_k(m, len(gallery)), metric="cosine")
     return to_int8(unit_rows(queries, "queries") + unit_rows(gallery, "gallery")[top].mean(axis=1))
@@ -56,12 +56,13 @@ def table(
     Args:
         corpus, direction: the task, as in `dual_encoders`.
         added: how many answers are added to the query, one block of rows each.
-        metrics: names as `evaluate` gives them, with cut-offs 1, 5 and 10 and `DEPTH` for MRR and MAP.
+        metrics: names as `evaluate` gives them, with cut-offs 1, 5 and 10 and `DEPTH` for MRR and
+            MAP.
         gain: of nDCG.
 
     Returns:
-        Tidy rows in shares: corpus, split, direction, added, metric, plain, expanded, change with its paired
-        95% interval change_low and change_high, chance, n_queries, n_gallery.
+        Tidy rows in shares: corpus, split, direction, added, metric, plain, expanded, change with
+        its paired 95% interval change_low and change_high, chance, n_queries, n_gallery.
 
     Raises:
         RetrievalInputError: an unknown corpus, direction or metric.

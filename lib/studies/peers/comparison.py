@@ -1,6 +1,6 @@
-"""What comparisons with other libraries share: whether one is installed, ratios to it, tables for reading."""
-
-from __future__ import annotations
+"""What comparisons with other libraries share: whether one is installed, ratios to it, tables for
+reading.
+"""
 
 import importlib.util
 from collections.abc import Mapping, Sequence
@@ -31,11 +31,12 @@ class System(Job):
 
 
 def beside_peer(cost: Cost | None, peer: Cost | None) -> dict[str, float | int | None]:
-    """The measured columns of a system, with ratios to its peer; None where one of the two has no cost.
+    """The measured columns of a system, with ratios to its peer; None where one of the two has no
+    cost.
 
     Returns:
-        seconds (median), fastest_s, slowest_s, memory_mb, of_peer_seconds, of_peer_memory, difference (the
-        largest relative one, of the values that both return), repeats.
+        seconds (median), fastest_s, slowest_s, memory_mb, of_peer_seconds, of_peer_memory,
+        difference (the largest relative one, of the values that both return), repeats.
     """
     if cost is None:
         return dict.fromkeys((*MEASURED, *RATIOS, "repeats"))

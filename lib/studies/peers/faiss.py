@@ -1,7 +1,5 @@
 """Seconds of exact search and of building product quantisers, beside faiss as its users call it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,12 +32,13 @@ def table(
     n_queries: int = 1_000,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
-    """Exact search (d = 256) and training and adding of product quantisers (d = 128), ours and faiss's.
+    """Exact search (d = 256) and training and adding of product quantisers (d = 128), ours and
+    faiss's.
 
-    Every row is a process of its own with one thread; seconds are processor time (`measure_alone`). Vectors
-    are random normal, of unit length for the search: no structure helps. faiss is called as its documentation
-    does: `IndexFlatIP`, and the factory strings PQ16 and IVF128,PQ32, which also anneal the codes for a
-    filter that default searches do not use.
+    Every row is a process of its own with one thread; seconds are processor time (`measure_alone`).
+    Vectors are random normal, of unit length for the search: no structure helps. faiss is called as
+    its documentation does: `IndexFlatIP`, and the factory strings PQ16 and IVF128,PQ32, which also
+    anneal the codes for a filter that default searches do not use.
 
     Args:
         repeats: timed runs; a build by factory string takes most of a minute or more.
@@ -48,8 +47,8 @@ def table(
         progress: takes what comes next, how many rows are done, and how many there are.
 
     Returns:
-        Tidy rows: task, system, the columns of `peers.beside_peer` and times_as_fast, its ratio the other
-        way. `difference` compares ids of the search, and recall of the builds.
+        Tidy rows: task, system, the columns of `peers.beside_peer` and times_as_fast, its ratio the
+        other way. `difference` compares ids of the search, and recall of the builds.
     """
     check_count(repeats, "repeats")
     inputs = {"exact search": search_inputs(n_search, n_queries)}

@@ -1,10 +1,9 @@
-"""What this library does through or beside faiss, and what faiss does as its users call it; one thread each.
+"""What this library does through or beside faiss, and what faiss does as its users call it; one
+thread each.
 
-Sizes follow from the dimension d, so that a warm-up on a few columns of the data is short: d / 8 or d / 4
-bytes a code, which is `PQ16` and `IVF128,PQ32` at d = 128.
+Sizes follow from the dimension d, so that a warm-up on a few columns of the data is short: d / 8 or
+d / 4 bytes a code, which is `PQ16` and `IVF128,PQ32` at d = 128.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 

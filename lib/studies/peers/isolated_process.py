@@ -1,6 +1,6 @@
-"""What one job costs, alone in a new process with one thread: seconds and memory, measured alike for all."""
-
-from __future__ import annotations
+"""What one job costs, alone in a new process with one thread: seconds and memory, measured alike
+for all.
+"""
 
 import contextlib
 import ctypes
@@ -60,7 +60,8 @@ class Cost:
 
     Args:
         prepare, run: seconds of processor time of either step, one per repeat.
-        memory: bytes at the peak above what the process held before the first repeat, inputs included.
+        memory: bytes at the peak above what the process held before the first repeat, inputs
+            included.
         values: what `run` returned.
     """
 
@@ -75,7 +76,9 @@ class Cost:
         return [first + second for first, second in zip(self.prepare, self.run, strict=True)]
 
     def row(self) -> dict[str, float]:
-        """The columns of a table: medians, the spread of the total, and the peak in MB (10^6 bytes)."""
+        """The columns of a table: medians, the spread of the total, and the peak in MB (10^6
+        bytes).
+        """
         return {
             "prepare_s": statistics.median(self.prepare),
             "run_s": statistics.median(self.run),
@@ -96,20 +99,22 @@ def measure_alone(
 ) -> Cost:
     """Runs a job in a new process with one thread, so that nothing it meets was left by another.
 
-    The new process loads the arrays, warms up on a small part of them, and only then starts to count. Seconds
-    are processor time: with one thread, what the clock would show if the machine did nothing else, and the
-    same for a library that starts threads all the same. Memory
-    is the peak of the resident set above its level at that moment, because that is the one measure that sees
-    numpy, Python's dictionaries and what C, C++ and compiled code allocate alike; `tracemalloc` would miss
-    the last and slow the second several times. Linux can reset the peak (`/proc/self/clear_refs`); elsewhere
-    it is the growth of the highest level so far, a lower bound.
+    The new process loads the arrays, warms up on a small part of them, and only then starts to
+    count. Seconds are processor time: with one thread, what the clock would show if the machine did
+    nothing else, and the same for a library that starts threads all the same. Memory
+    is the peak of the resident set above its level at that moment, because that is the one measure
+    that sees numpy, Python's dictionaries and what C, C++ and compiled code allocate alike;
+    `tracemalloc` would miss the last and slow the second several times. Linux can reset the peak
+    (`/proc/self/clear_refs`); elsewhere it is the growth of the highest level so far, a lower
+    bound.
 
     Args:
         module: where the job is, for example "lib.studies.peers.metrics_systems".
         key: its name in the `JOBS` of that module.
         arrays: the inputs; written to a temporary folder and read by the new process.
         repeats: timed runs after the warm-up; memory is that of the first.
-        limit_s: longest that one run may take by the clock, start and warm-up once more; none by default.
+        limit_s: longest that one run may take by the clock, start and warm-up once more; none by
+            default.
 
     Returns:
         A `Cost`.
@@ -179,11 +184,12 @@ def measure_alone(
 
 @contextlib.contextmanager
 def keeping(log: Callable[[str], None]) -> Iterator[None]:
-    """Inside, `measure_alone` tells what it measured at once, keeps it, and takes it from there next time.
+    """Inside, `measure_alone` tells what it measured at once, keeps it, and takes it from there
+    next time.
 
-    What is kept is found by the job, its inputs, the repeats, this machine, the versions of all packages and
-    the code of this one, so that nothing is reused after a change. It lies in the cache, under `costs`;
-    delete that folder to measure again.
+    What is kept is found by the job, its inputs, the repeats, this machine, the versions of all
+    packages and the code of this one, so that nothing is reused after a change. It lies in the
+    cache, under `costs`; delete that folder to measure again.
     """
     token = _LOG.set(log)
     try:
@@ -204,7 +210,9 @@ def _kept(module: str, key: str, arrays: Arrays, repeats: int) -> Path:
 
 @cache
 def _here() -> list:
-    """What decides a cost besides its inputs: the machine, the versions of all packages, this code."""
+    """What decides a cost besides its inputs: the machine, the versions of all packages, this
+    code.
+    """
     processor = Path("/proc/cpuinfo")
     models = re.findall(r"^model name.*", processor.read_text(), re.M) if processor.exists() else []
     versions = {f"{one.name} {one.version}" for one in importlib.metadata.distributions()}
@@ -215,7 +223,10 @@ def _here() -> list:
 
 def _line(key: str, job: Job, arrays: Mapping[str, np.ndarray], cost: Cost) -> str:
     shape = " x ".join(f"{size:,}" for size in arrays[job.reads[0]].shape)
-    return f"{key}, {job.reads[0]} {shape}: {statistics.median(cost.totals):.3f} s, {cost.memory / 1e6:,.0f} MB"
+    return (
+        f"{key}, {job.reads[0]} {shape}: {statistics.median(cost.totals):.3f} s,"
+        f" {cost.memory / 1e6:,.0f} MB"
+    )
 
 
 def count_cost(job: Job, arrays: Arrays, repeats: int) -> Cost:

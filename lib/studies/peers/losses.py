@@ -1,6 +1,6 @@
-"""What a contrastive loss costs, forward and backward, here and in the libraries that are used for it."""
-
-from __future__ import annotations
+"""What a contrastive loss costs, forward and backward, here and in the libraries that are used for
+it.
+"""
 
 import math
 import os
@@ -43,29 +43,33 @@ def table(
     seed: int = 0,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
-    """Seconds and peak memory of each loss by each library: one thread, float32, loss and all gradients.
+    """Seconds and peak memory of each loss by each library: one thread, float32, loss and all
+    gradients.
 
-    Every cell of the table is a process of its own. Seconds are processor time (see `measure_alone`): the
-    page faults of large temporaries are in it, waiting for other programs is not. Memory is the peak of the
-    resident set above the inputs; it holds the gradients of both embeddings, 8 B d bytes, which no
-    implementation can do without. Embeddings are random unit vectors: the cost does not depend on them.
+    Every cell of the table is a process of its own. Seconds are processor time (see
+    `measure_alone`): the page faults of large temporaries are in it, waiting for other programs is
+    not. Memory is the peak of the resident set above the inputs; it holds the gradients of both
+    embeddings, 8 B d bytes, which no implementation can do without. Embeddings are random unit
+    vectors: the cost does not depend on them.
 
     Args:
         batch_sizes: B, pairs per batch; measured in ascending order.
         dim: d of the embeddings.
-        repeats: timed runs of each; fewer where they would take longer than `limit_s` together, never none.
-        limit_s: longest that a single run may take. What would take longer by its growth from the size
-            before is left out, and what does take three times as long all the same is stopped.
+        repeats: timed runs of each; fewer where they would take longer than `limit_s` together,
+            never none.
+        limit_s: longest that a single run may take. What would take longer by its growth from the
+            size before is left out, and what does take three times as long all the same is stopped.
         memory_bytes: what a system may need to be tried; by default 80% of what is free now.
         systems: names in `JOBS`; all by default. The peer of each loss is the unit of its ratios.
         seed: of the embeddings.
-        progress: takes what comes next, how many cells of the table are done, and how many there are.
+        progress: takes what comes next, how many cells of the table are done, and how many there
+            are.
 
     Returns:
         Tidy rows: loss, batch_size, dim, system, seconds (median), fastest_s, slowest_s, memory_mb,
-        of_peer_seconds and of_peer_memory (ratios to the peer's in the same run), difference (the largest
-        relative one from the peer, of the values that `systems` returns), threads, repeats, note.
-        Numbers are None where nothing was measured, and the note says why.
+        of_peer_seconds and of_peer_memory (ratios to the peer's in the same run), difference (the
+        largest relative one from the peer, of the values that `systems` returns), threads, repeats,
+        note. Numbers are None where nothing was measured, and the note says why.
 
     Raises:
         RetrievalInputError: an unknown system, or a number out of range.
@@ -122,7 +126,9 @@ def inputs(batch_size: int, dim: int, seed: int = 0) -> Arrays:
 
 
 def free_bytes() -> float:
-    """Memory that a new process could take without swapping, where the system tells; infinite elsewhere."""
+    """Memory that a new process could take without swapping, where the system tells; infinite
+    elsewhere.
+    """
     try:
         with open("/proc/meminfo") as lines:
             return next(
@@ -150,7 +156,10 @@ def _reason_to_skip(
         return f"not installed: {INSTALL}"
     needed = system.bytes_at(size)
     if needed > memory_bytes:
-        return f"left out: it needs about {needed / 1e9:.0f} GB, the limit is {memory_bytes / 1e9:.1f} GB"
+        return (
+            f"left out: it needs about {needed / 1e9:.0f} GB, the limit is"
+            f" {memory_bytes / 1e9:.1f} GB"
+        )
     if expected is not None and expected > limit_s:
         return f"left out: it would take about {expected:.0f} s, the limit is {limit_s:.0f} s"
     return ""

@@ -1,9 +1,8 @@
-"""One contrastive loss by several libraries, each used as its documentation has it, from the same embeddings.
+"""One contrastive loss by several libraries, each used as its documentation has it, from the same
+embeddings.
 
 All imports of a library are inside its system, so that a process which measures one loads no other.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +31,9 @@ class System(comparison.System):
 
 
 def _leaves(arrays: Arrays) -> dict:
-    """The arrays as leaves that ask for a gradient, without a copy; a scale and a bias to be learnt."""
+    """The arrays as leaves that ask for a gradient, without a copy; a scale and a bias to be
+    learnt.
+    """
     import torch
 
     tensors = {name: torch.from_numpy(rows) for name, rows in arrays.items()}
@@ -59,7 +60,9 @@ def _system(forward: Callable[[dict], object], **about) -> System:
 
 
 def _tangential_norm(emb) -> float:
-    """Norm of the gradient along the sphere, of a few rows: peers that normalise have no other part."""
+    """Norm of the gradient along the sphere, of a few rows: peers that normalise have no other
+    part.
+    """
     rows, gradient = emb.detach()[:WARM_UP], emb.grad[:WARM_UP]
     return (gradient - (gradient * rows).sum(dim=1, keepdim=True) * rows).norm().item()
 

@@ -1,6 +1,6 @@
-"""What MaxSim of all queries with all documents costs, here and in the library that is used for it."""
-
-from __future__ import annotations
+"""What MaxSim of all queries with all documents costs, here and in the library that is used for
+it.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -39,11 +39,13 @@ def table(
     seed: int = 0,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
-    """Seconds and peak memory of all scores by each library, without and with padding: one thread, float32.
+    """Seconds and peak memory of all scores by each library, without and with padding: one thread,
+    float32.
 
-    Every row is a process of its own; seconds are processor time (see `measure_alone`). Memory is the peak of
-    the resident set above the inputs, the scores included. Both libraries get the same padded arrays, and the
-    same masks where there is padding. Tokens are random unit vectors: the cost does not depend on them.
+    Every row is a process of its own; seconds are processor time (see `measure_alone`). Memory is
+    the peak of the resident set above the inputs, the scores included. Both libraries get the same
+    padded arrays, and the same masks where there is padding. Tokens are random unit vectors: the
+    cost does not depend on them.
 
     Args:
         n_queries, n_documents: how many of each.
@@ -54,11 +56,11 @@ def table(
         progress: takes what comes next, how many rows are done, and how many there are.
 
     Returns:
-        Tidy rows: tokens, system, seconds (median), fastest_s, slowest_s, gflops (10^9 a second, of the
-        2 T_q T_d d that the tokens which count need), inputs_mb, memory_mb, of_peer_seconds and
-        of_peer_memory (ratios to sentence-transformers in the same run), difference (the largest relative
-        one of mean, lowest and highest score), threads, repeats, note. Numbers are None for a library that
-        is not installed, and the note says how to install it.
+        Tidy rows: tokens, system, seconds (median), fastest_s, slowest_s, gflops (10^9 a second, of
+        the 2 T_q T_d d that the tokens which count need), inputs_mb, memory_mb, of_peer_seconds and
+        of_peer_memory (ratios to sentence-transformers in the same run), difference (the largest
+        relative one of mean, lowest and highest score), threads, repeats, note. Numbers are None
+        for a library that is not installed, and the note says how to install it.
 
     Raises:
         RetrievalInputError: sizes below 1.
@@ -87,7 +89,9 @@ def table(
 
 
 def inputs(n_queries: int, n_documents: int, length: int, dim: int, seed: int = 0) -> Arrays:
-    """Random unit tokens (n, length, dim) float32 of both sides, and bool masks (n, length) of 1 to all."""
+    """Random unit tokens (n, length, dim) float32 of both sides, and bool masks (n, length) of 1 to
+    all.
+    """
     sizes = {"n_queries": n_queries, "n_documents": n_documents, "length": length, "dim": dim}
     for name, size in sizes.items():
         check_count(size, name)

@@ -3,8 +3,6 @@
 All imports of a library are inside its system, so that a process which measures one loads no other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from lib.studies.peers.comparison import System

@@ -1,7 +1,5 @@
 """What ranking metrics cost: five of them by five libraries, and COCO-5K from embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,26 +32,30 @@ def table(
     seed: int = 0,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[dict]:
-    """Seconds and memory of hit rate@10, recall@10, MRR, MAP and nDCG@10 by every library, one thread each.
+    """Seconds and memory of hit rate@10, recall@10, MRR, MAP and nDCG@10 by every library, one
+    thread each.
 
-    Every system starts from the same matrices of scores (no two alike in a row) and of grades (about 1% of
-    the candidates are relevant, graded 1 to 3; at least one per query), in a process of its own. Turning
-    them into what the library takes counts; importing it and compiling it do not. Two of our rows start
-    later, from what an index returns already ranked.
+    Every system starts from the same matrices of scores (no two alike in a row) and of grades
+    (about 1% of the candidates are relevant, graded 1 to 3; at least one per query), in a process
+    of its own. Turning them into what the library takes counts; importing it and compiling it do
+    not. Two of our rows start later, from what an index returns already ranked.
 
     Args:
         n_queries: number of queries.
-        n_candidates: items scored per query, at least 10: the whole gallery, so that all definitions agree.
+        n_candidates: items scored per query, at least 10: the whole gallery, so that all
+            definitions agree.
         repeats: timed runs of each.
-        systems: which of `systems.JOBS`; ours from scores, the unit of the ratio, is always measured.
+        systems: which of `systems.JOBS`; ours from scores, the unit of the ratio, is always
+            measured.
         seed: of scores and grades.
         progress: takes what comes next, how many rows are done, and how many there are.
 
     Returns:
-        Tidy rows: system, takes, n_metrics, prepare_s, run_s, total_s (medians of processor time, see
-        `measure_alone`), fastest_s, slowest_s, memory_mb, times_ours (total over that of ours from scores),
-        difference (largest of the means from ours), n_queries, n_gallery, repeats, note. For a library that
-        is not installed the numbers are None and the note says how to install it.
+        Tidy rows: system, takes, n_metrics, prepare_s, run_s, total_s (medians of processor time,
+        see `measure_alone`), fastest_s, slowest_s, memory_mb, times_ours (total over that of ours
+        from scores), difference (largest of the means from ours), n_queries, n_gallery, repeats,
+        note. For a library that is not installed the numbers are None and the note says how to
+        install it.
 
     Raises:
         RetrievalInputError: an unknown system, or sizes that are too small.
@@ -87,7 +89,9 @@ def table(
 
 
 def compared(cost, ours) -> dict[str, float | int | None]:
-    """The measured columns of one system beside ours; None in all of them where there is no cost."""
+    """The measured columns of one system beside ours; None in all of them where there is no
+    cost.
+    """
     if cost is None:
         return dict.fromkeys(["n_metrics", *ours.row(), "times_ours", "difference"])
     apart = [abs(cost.values[name] - ours.values[name]) for name in METRICS if name in cost.values]
@@ -101,12 +105,16 @@ def compared(cost, ours) -> dict[str, float | int | None]:
 
 
 def as_text(rows: Sequence[dict]) -> list[dict]:
-    """Either table for reading: the columns of `SHOWN` that it has, empty where a library is missing."""
+    """Either table for reading: the columns of `SHOWN` that it has, empty where a library is
+    missing.
+    """
     return comparison.as_text(rows, SHOWN)
 
 
 def inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:
-    """Scores, their ranking, and grades; the scores of a query are 1 to n in some order, so nothing ties."""
+    """Scores, their ranking, and grades; the scores of a query are 1 to n in some order, so nothing
+    ties.
+    """
     n_queries, n_candidates = (
         check_count(n_queries, "n_queries"),
         check_count(n_candidates, "n_candidates"),
@@ -143,9 +151,9 @@ def coco_table(
 ) -> list[dict]:
     """Seconds and memory of R@1/5/10, MRR and median rank from embeddings of the size of COCO-5K.
 
-    Made embeddings: what this costs depends on the sizes, and on the data only through how many items lie
-    within a rounding error of each other. Five captions per image and one more for every 500 images, which
-    are the 25,010 of COCO-5K.
+    Made embeddings: what this costs depends on the sizes, and on the data only through how many
+    items lie within a rounding error of each other. Five captions per image and one more for every
+    500 images, which are the 25,010 of COCO-5K.
 
     Args:
         n_images: 5,000 for COCO-5K; at least 50.
@@ -155,9 +163,9 @@ def coco_table(
         progress: as of `table`.
 
     Returns:
-        Tidy rows, for each direction and for both in one call: direction, n_queries, n_gallery, dim,
-        total_s (median), fastest_s, slowest_s, memory_mb above the embeddings, embeddings_mb, giga_products
-        (multiply-adds of the scores, 10^9), repeats.
+        Tidy rows, for each direction and for both in one call: direction, n_queries, n_gallery,
+        dim, total_s (median), fastest_s, slowest_s, memory_mb above the embeddings, embeddings_mb,
+        giga_products (multiply-adds of the scores, 10^9), repeats.
     """
     arrays = coco_inputs(n_images, dim, seed)
     n_captions = len(arrays["captions"])

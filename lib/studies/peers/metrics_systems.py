@@ -1,6 +1,6 @@
-"""Five metrics by five libraries, each used as its documentation has it, from the same two arrays."""
-
-from __future__ import annotations
+"""Five metrics by five libraries, each used as its documentation has it, from the same two
+arrays.
+"""
 
 from dataclasses import dataclass
 

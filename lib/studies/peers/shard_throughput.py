@@ -1,6 +1,6 @@
-"""Shards of generated pictures streamed through the small scenes model: pictures a second, peak memory."""
-
-from __future__ import annotations
+"""Shards of generated pictures streamed through the small scenes model: pictures a second, peak
+memory.
+"""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -62,10 +62,11 @@ def table(
     """What it costs to embed shards, one of them cut, in a process of its own with one thread.
 
     Returns:
-        One row: shards, links, pairs (encoded), lost (links of the cut shard without a whole sample), damaged
-        (shards), encoded_again (shards that a second pass over the finished ones encodes; 0 is right),
-        seconds (processor time, decoding included), pictures_per_s, memory_mb (10^6 bytes above what the
-        process held when the model was loaded and warm) and peak_mb (of the whole process).
+        One row: shards, links, pairs (encoded), lost (links of the cut shard without a whole
+        sample), damaged (shards), encoded_again (shards that a second pass over the finished ones
+        encodes; 0 is right), seconds (processor time, decoding included), pictures_per_s, memory_mb
+        (10^6 bytes above what the process held when the model was loaded and warm) and peak_mb (of
+        the whole process).
 
     Raises:
         RetrievalInputError: sizes below 1.

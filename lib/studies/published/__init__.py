@@ -1,4 +1,6 @@
-"""The published benchmarks, evaluated: protocols by name, results as files, beside the numbers of papers."""
+"""The published benchmarks, evaluated: protocols by name, results as files, beside the numbers of
+papers.
+"""
 
 from lib.studies.published.evaluation import evaluate_corpus, evaluate_rows
 from lib.studies.published.paired_comparison import compare

@@ -1,6 +1,6 @@
-"""The atlas of benchmarks: what each tests, on how much, whose the files are, and what is wrong with it."""
-
-from __future__ import annotations
+"""The atlas of benchmarks: what each tests, on how much, whose the files are, and what is wrong
+with it.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ from lib.studies.published.leaderboard import half_width
 
 @dataclass(frozen=True)
 class Card:
-    """One benchmark in short; sizes come from its loader, terms from `lib.datasets.download.sources`.
+    """One benchmark in short; sizes come from its loader, terms from
+    `lib.datasets.download.sources`.
 
     Args:
         name: as the command line knows it.
@@ -97,7 +98,9 @@ def cards() -> list[Card]:
 
 
 def sizes(of: list[Card] | None = None) -> list[dict]:
-    """What is asked, of how many; the R@1 of chance and the half interval of an R@1 of 50, in percent."""
+    """What is asked, of how many; the R@1 of chance and the half interval of an R@1 of 50, in
+    percent.
+    """
     rows = []
     for card in cards() if of is None else of:
         row = {"benchmark": card.name, "asks": card.asks, "split": card.split}
@@ -109,7 +112,9 @@ def sizes(of: list[Card] | None = None) -> list[dict]:
 
 
 def caveats(of: list[Card] | None = None) -> list[dict]:
-    """What to know before comparing: terms, files that are gone, flaws, the choice that papers differ in."""
+    """What to know before comparing: terms, files that are gone, flaws, the choice that papers
+    differ in.
+    """
     return [
         {
             "benchmark": c.name,

@@ -1,6 +1,6 @@
-"""A result beside the published numbers of the same model: how far apart, and under which protocol."""
-
-from __future__ import annotations
+"""A result beside the published numbers of the same model: how far apart, and under which
+protocol.
+"""
 
 import math
 from collections.abc import Sequence
@@ -18,13 +18,14 @@ def beside(result: Result, rows: Sequence[PublishedRow] | None = None) -> list[d
         rows: published numbers; the committed table when None.
 
     Returns:
-        Rows of direction, metric, own, low, high (percent or ranks), published, difference (own - published),
-        inside (whether the published number, as it was rounded, lies in the interval; None without one),
-        protocol (differences in words; empty: comparable as far as the source says), remark ("recalled,
-        unchecked" and the like), source. Empty when nothing is published of this model here.
+        Rows of direction, metric, own, low, high (percent or ranks), published, difference (own -
+        published), inside (whether the published number, as it was rounded, lies in the interval;
+        None without one), protocol (differences in words; empty: comparable as far as the source
+        says), remark ("recalled, unchecked" and the like), source. Empty when nothing is published
+        of this model here.
 
-    Relations: an interval of one result says how far another sample of queries might be, so the published
-    number of the same model on the same queries should lie well inside it.
+    Relations: an interval of one result says how far another sample of queries might be, so the
+    published number of the same model on the same queries should lie well inside it.
     """
     rows = table() if rows is None else rows
     benchmark, names = result.protocol.benchmark.split(" ")[0], _names(result)
@@ -66,7 +67,9 @@ def beside(result: Result, rows: Sequence[PublishedRow] | None = None) -> list[d
 
 
 def protocol_differences(row: PublishedRow, result: Result) -> list[str]:
-    """In words, where a published number was measured otherwise; what a source leaves out is not guessed."""
+    """In words, where a published number was measured otherwise; what a source leaves out is not
+    guessed.
+    """
     protocol, part = result.protocol, result.direction(row.direction)
     pairs = {
         "queries": (part.n_queries, row.n_queries),
@@ -91,7 +94,9 @@ def protocol_differences(row: PublishedRow, result: Result) -> list[str]:
 
 
 def _names(result: Result) -> set[tuple[str, str]]:
-    """The names a model may be published under; openai's weights always run with quickgelu, named or not."""
+    """The names a model may be published under; openai's weights always run with quickgelu, named
+    or not.
+    """
     model, tag = result.identity.get("model", ""), result.identity.get("tag", "")
     names = {(model, tag)}
     if tag == "openai":

@@ -1,6 +1,6 @@
-"""What was measured in one direction: values with intervals, and the ranks that they follow from."""
-
-from __future__ import annotations
+"""What was measured in one direction: values with intervals, and the ranks that they follow
+from.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ OF_RANKS = ("MedR", "MeanR")  # in ranks, lower is better; every other metric is
 
 @dataclass(frozen=True)
 class Measured:
-    """One metric: value, ends of the 95% interval (NaN where there is none), and what chance gives."""
+    """One metric: value, ends of the 95% interval (NaN where there is none), and what chance
+    gives.
+    """
 
     value: float
     low: float
@@ -34,7 +36,8 @@ class DirectionResult:
         n_without_relevant: queries left out because nothing is relevant to them.
         tie_share: share of queries whose first rank depends on the order of equal scores.
         values: `{"R@1": Measured, ..., "MRR", "R-precision", "MAP@R", "MedR", "MeanR"}`.
-        first_ranks: `(n_queries,)` rank of the first relevant item, ties against it; infinity beyond the run.
+        first_ranks: `(n_queries,)` rank of the first relevant item, ties against it; infinity
+            beyond the run.
         map_at_r: `(n_queries,)` AP@R of each query.
         queries_checksum: SHA-256 over the ids of the judged queries, in order.
         groups: `(n_queries,)` cluster of each query, None where each is its own.
@@ -69,9 +72,11 @@ class DirectionResult:
         return (self.first_ranks <= k).astype(np.float64)
 
     def check(self, n_folds: int = 1) -> None:
-        """Refuses values out of their range, and those that do not follow from the ranks of the queries.
+        """Refuses values out of their range, and those that do not follow from the ranks of the
+        queries.
 
-        The mean of folds weighs queries by fold, which is not stored: there only the ranges are checked.
+        The mean of folds weighs queries by fold, which is not stored: there only the ranges are
+        checked.
         """
 
         def refuse(what: str) -> None:
@@ -81,14 +86,16 @@ class DirectionResult:
 
         if not (self.n_queries and self.n_gallery and 0 <= self.tie_share <= 1):
             refuse(
-                f"{self.n_queries} queries, {self.n_gallery} items and a tie share of {self.tie_share}"
+                f"{self.n_queries} queries, {self.n_gallery} items and a tie share of"
+                f" {self.tie_share}"
             )
         ranks = self.first_ranks
         inside = (ranks >= 1) & (ranks <= self.n_gallery) & (ranks == np.floor(ranks))
         if not (inside | np.isposinf(ranks)).all():
             query = int(np.argmin(inside | np.isposinf(ranks)))
             refuse(
-                f"first_ranks[{query}] is {ranks[query]}, expected a whole number of 1 to {self.n_gallery}"
+                f"first_ranks[{query}] is {ranks[query]}, expected a whole number of 1 to"
+                f" {self.n_gallery}"
             )
         if not ((self.map_at_r >= 0) & (self.map_at_r <= 1)).all():
             refuse(

@@ -1,7 +1,5 @@
 """Embeddings that the reader computed: a file of rows and ids, put into the order of a corpus."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +15,22 @@ def read_rows(path: str | Path, corpus) -> tuple[np.ndarray, np.ndarray, dict[st
     """Reads the embeddings of both sides of a corpus from an `.npz` file.
 
     Args:
-        path: for each modality of the corpus an array named after it, `image` and `text`, `(n, d)`, and its
-            ids beside it, `image_ids` and `text_ids`, `(n,)` texts in the same order. `media` may stand for
-            the modality that is not text. `bank_text` and the like hold rows of queries that are not tested.
+        path: for each modality of the corpus an array named after it, `image` and `text`, `(n, d)`,
+            and its ids beside it, `image_ids` and `text_ids`, `(n,)` texts in the same order.
+            `media` may stand for the modality that is not text. `bank_text` and the like hold rows
+            of queries that are not tested.
         corpus: what they are embeddings of. Rows come in any order; ids decide.
 
     Returns:
-        `(media_rows, text_rows, banks)`, the first two in the order of the corpus, for `evaluate_rows`.
+        `(media_rows, text_rows, banks)`, the first two in the order of the corpus, for
+        `evaluate_rows`.
 
     Raises:
         MissingFileError: there is no such file.
         DamagedFileError: it is no `.npz` file, or holds objects.
-        RetrievalInputError: an array or ids that are missing, as many rows as ids not, an id that is there
-            twice, or an item of the corpus without a row. Rows of other items are refused too: they say that
-            the file belongs to another corpus or split.
+        RetrievalInputError: an array or ids that are missing, as many rows as ids not, an id that
+            is there twice, or an item of the corpus without a row. Rows of other items are refused
+            too: they say that the file belongs to another corpus or split.
     """
     ids = ids_of(corpus)
     text, media = corpus.directions[0].split("_to_")
@@ -43,8 +43,9 @@ def read_rows(path: str | Path, corpus) -> tuple[np.ndarray, np.ndarray, dict[st
         for name in (given, f"{given}_ids"):
             if name not in arrays:
                 raise RetrievalInputError(
-                    f"{path} has no array {name!r}; of what is needed it has {', '.join(arrays) or 'none'}. "
-                    f"For {corpus.name} it needs {media}, {media}_ids, {text} and {text}_ids"
+                    f"{path} has no array {name!r}; of what is needed it has"
+                    f" {', '.join(arrays) or 'none'}. For {corpus.name} it needs {media},"
+                    f" {media}_ids, {text} and {text}_ids"
                 )
         where = f"{path}, {given}"
         own, of = _ids(arrays[f"{given}_ids"], f"{where}_ids"), as_real_matrix(arrays[given], where)
@@ -58,8 +59,9 @@ def _ids(names: np.ndarray, where: str) -> list[str]:
     if names.ndim != 1 or names.dtype.kind not in "Uiu":
         first = f", the first is {names.flat[0]!r}" if names.size else ""
         raise RetrievalInputError(
-            f"{where}: ids have dtype {names.dtype} and shape {names.shape}{first}; expected texts or whole "
-            f"numbers, one a row, as the corpus has them: ids.astype(str), after ids.astype(int) for numbers"
+            f"{where}: ids have dtype {names.dtype} and shape {names.shape}{first}; expected texts"
+            " or whole numbers, one a row, as the corpus has them: ids.astype(str), after"
+            " ids.astype(int) for numbers"
         )
     return [str(one) for one in names.tolist()]
 
@@ -75,13 +77,14 @@ def _order(names: list[str], wanted: tuple[str, ...], where: str) -> list[int]:
     absent = [name for name in wanted if name not in at]
     if absent:
         raise RetrievalInputError(
-            f"{where}: {len(absent):,} of {len(wanted):,} ids of the corpus have no row, the first is "
-            f"{absent[0]!r}"
+            f"{where}: {len(absent):,} of {len(wanted):,} ids of the corpus have no row, the first"
+            f" is {absent[0]!r}"
         )
     if len(names) > len(wanted):
         known = set(wanted)
         strange = next(name for name in names if name not in known)
         raise RetrievalInputError(
-            f"{where}: {len(names) - len(wanted):,} rows are not of this corpus, the first is {strange!r}"
+            f"{where}: {len(names) - len(wanted):,} rows are not of this corpus, the first is"
+            f" {strange!r}"
         )
     return [at[name] for name in wanted]

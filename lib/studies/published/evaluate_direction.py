@@ -1,6 +1,6 @@
-"""One direction of a benchmark: a gallery or its folds, ranked as they are or with a remedy against hubs."""
-
-from __future__ import annotations
+"""One direction of a benchmark: a gallery or its folds, ranked as they are or with a remedy against
+hubs.
+"""
 
 import json
 from collections.abc import Sequence
@@ -93,7 +93,8 @@ def weighted_by_fold(values: Sequence[np.ndarray]) -> np.ndarray:
 def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float, float]:
     """The interval of a mean of folds: each query weighs what its fold gives it.
 
-    Clusters are resampled over all folds, each in its own gallery. The mean of several medians has none.
+    Clusters are resampled over all folds, each in its own gallery. The mean of several medians has
+    none.
     """
     if metric == "MedR":
         return np.nan, np.nan

@@ -1,6 +1,6 @@
-"""A benchmark from embeddings to a result: both directions, whole or in folds, under a named protocol."""
-
-from __future__ import annotations
+"""A benchmark from embeddings to a result: both directions, whole or in folds, under a named
+protocol.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,8 +28,9 @@ def evaluate_corpus(
     Args:
         encoder: `PretrainedEncoder`, or anything with its `identity` and `encode_*`.
         corpus: `CaptionedMedia`.
-        bank: another `CaptionedMedia` of the same kind, the training split, for `inference="querybank"`. Its
-            texts that also are test queries, capitals and spaces aside, are left out.
+        bank: another `CaptionedMedia` of the same kind, the training split, for
+            `inference="querybank"`. Its texts that also are test queries, capitals and spaces
+            aside, are left out.
         folder: where embeddings are kept; the cache of the project when None.
         chunk: inputs that are encoded and stored together.
         progress: called with the number of inputs as they are done.
@@ -78,19 +79,25 @@ def evaluate_rows(
 ) -> Result:
     """Evaluates embeddings of the two sides of a corpus in both directions.
 
-        R@K, MRR, R-precision, mAP@R, median and mean rank, 95% intervals by item, chance; ties count against
+        R@K, MRR, R-precision, mAP@R, median and mean rank, 95% intervals by item, chance; ties
+        count against
 
     Args:
         media_rows: `(n_items, d)` embeddings of the media, in the order of the corpus.
         text_rows: `(n_texts, d)` embeddings of the texts.
-        corpus: `CaptionedMedia`, or `SoundAndVision`, whose pictures are the "media" and sounds the "texts".
-        ks: cut-offs; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond a gallery are left out.
-        folds: contiguous folds of items, each a gallery of its own, whose mean is reported; 5 gives COCO 1K.
-        first_fold: only the first of the folds, which some papers also call 1K. It is another number.
-        judgements: "original", "cxc" or "eccv", see `judged`. Unjudged queries are left out and counted.
+        corpus: `CaptionedMedia`, or `SoundAndVision`, whose pictures are the "media" and sounds the
+            "texts".
+        ks: cut-offs; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond a gallery are left
+            out.
+        folds: contiguous folds of items, each a gallery of its own, whose mean is reported; 5 gives
+            COCO 1K.
+        first_fold: only the first of the folds, which some papers also call 1K. It is another
+            number.
+        judgements: "original", "cxc" or "eccv", see `judged`. Unjudged queries are left out and
+            counted.
         inference: "inductive"; "querybank" (QB-Norm, needs `banks`); "transductive" (dual softmax).
-        banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a bank are
-            left out of the result.
+        banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a
+            bank are left out of the result.
         beta: inverse temperature of the latter two.
         identity: what the embeddings come from; "prompt" and "precision" go into the protocol.
 
@@ -98,8 +105,8 @@ def evaluate_rows(
         A `Result` with one `DirectionResult` per direction.
 
     Raises:
-        RetrievalInputError: rows that are not one per item or text; options that do not go together; folds
-            of unequal size; a querybank without a bank.
+        RetrievalInputError: rows that are not one per item or text; options that do not go
+            together; folds of unequal size; a querybank without a bank.
 
     Relations: `lib.metrics.evaluate_embeddings` for one direction of one gallery.
     """
@@ -185,8 +192,8 @@ def _checked(rows, modality: str, ids: tuple[str, ...], name: str) -> np.ndarray
     rows = as_embeddings(rows, f"{modality} rows")
     if len(rows) != len(ids):
         raise RetrievalInputError(
-            f"{len(rows)} {modality} rows for {len(ids)} {modality}s of {name}; rows must be in the order of "
-            f"the corpus, one each"
+            f"{len(rows)} {modality} rows for {len(ids)} {modality}s of {name}; rows must be in the"
+            " order of the corpus, one each"
         )
     return rows
 
@@ -196,7 +203,9 @@ def _counts(counts: Sequence[Count]) -> tuple[tuple[str, int, int], ...]:
 
 
 def ids_of(corpus) -> dict[str, tuple[str, ...]]:
-    """The ids of each side of a corpus, by modality; the two sides of `SoundAndVision` share theirs."""
+    """The ids of each side of a corpus, by modality; the two sides of `SoundAndVision` share
+    theirs.
+    """
     if isinstance(corpus, CaptionedMedia):
         return {corpus.modality: corpus.item_ids, "text": corpus.text_ids}
     return dict.fromkeys(corpus.directions[0].split("_to_"), corpus.item_ids)

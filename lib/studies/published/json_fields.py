@@ -19,8 +19,8 @@ class Reader:
         where: file and place, for the messages.
 
     Raises:
-        RetrievalInputError: from every method, naming file and field, when a field is missing or of another
-            kind than asked for; here, when `data` is no object.
+        RetrievalInputError: from every method, naming file and field, when a field is missing or of
+            another kind than asked for; here, when `data` is no object.
     """
 
     def __init__(self, data, where: str) -> None:

@@ -1,6 +1,6 @@
-"""A table of published numbers read as measurements: how far each is from the next, in units of its error."""
-
-from __future__ import annotations
+"""A table of published numbers read as measurements: how far each is from the next, in units of its
+error.
+"""
 
 import math
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ def half_width(percent: float, n_queries: int) -> float:
 
         1.96 sqrt(p (100 - p) / n)
 
-    Five captions of one image are not independent, so that for captions the true half is larger; for two
-    models on the same queries, whose difference is what matters, a paired test is sharper.
+    Five captions of one image are not independent, so that for captions the true half is larger;
+    for two models on the same queries, whose difference is what matters, a paired test is sharper.
 
     Args:
         percent: the share, 0 to 100.
@@ -46,7 +46,9 @@ def half_width(percent: float, n_queries: int) -> float:
 
 
 def where(rows: Sequence[PublishedRow], **columns) -> list[PublishedRow]:
-    """The numbers with these values in these columns: `where(rows, dataset="coco", metric="R@1")`."""
+    """The numbers with these values in these columns: `where(rows, dataset="coco",
+    metric="R@1")`.
+    """
     unknown = set(columns) - set(COLUMNS)
     if unknown:
         raise RetrievalInputError(
@@ -66,24 +68,26 @@ def comparable(rows: Sequence[PublishedRow], like: PublishedRow) -> list[Publish
 
 
 def steps(rows: Sequence[PublishedRow]) -> list[dict]:
-    """A leaderboard, best last: how far each model is ahead of the one before it, beside its half interval.
+    """A leaderboard, best last: how far each model is ahead of the one before it, beside its half
+    interval.
 
     Args:
         rows: of one benchmark, direction and share metric, all with `n_queries`.
 
     Returns:
-        Rows of model, year, value, step (points ahead of the model before; None for the first), half_width,
-        within (whether the step is smaller than the half interval), n_within (models whose value lies within
-        this one's interval, itself left out).
+        Rows of model, year, value, step (points ahead of the model before; None for the first),
+        half_width, within (whether the step is smaller than the half interval), n_within (models
+        whose value lies within this one's interval, itself left out).
 
     Raises:
-        RetrievalInputError: no rows, rows that measure different things, or one without `n_queries`.
+        RetrievalInputError: no rows, rows that measure different things, or one without
+            `n_queries`.
     """
     found = {(row.dataset, row.split, row.direction, row.metric) for row in rows}
     if len(found) != 1 or any(not row.n_queries for row in rows):
         raise RetrievalInputError(
-            f"expected rows of one benchmark, direction and metric that say how many queries were asked, got "
-            f"{len(rows)} rows of {len(found)}"
+            "expected rows of one benchmark, direction and metric that say how many queries were"
+            f" asked, got {len(rows)} rows of {len(found)}"
         )
     ordered = sorted(rows, key=lambda row: (row.value, row.name))
     values = np.array([row.value for row in ordered])
@@ -111,10 +115,12 @@ def against(result: Result, rows: Sequence[PublishedRow]) -> list[dict]:
         rows: numbers of a metric that is a share, in directions that the result has.
 
     Returns:
-        Rows of model, direction, published, ours (percent, with its interval), difference (points), inside
-        (whether the published number lies in our interval), protocol (every stated difference, in words).
+        Rows of model, direction, published, ours (percent, with its interval), difference (points),
+        inside (whether the published number lies in our interval), protocol (every stated
+        difference, in words).
 
-    Relations: `lib.studies.published.compare_with_papers` does it for the printed numbers of the same model.
+    Relations: `lib.studies.published.compare_with_papers` does it for the printed numbers of the
+    same model.
     """
     lines = []
     for row in rows:

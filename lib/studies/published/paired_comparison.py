@@ -1,7 +1,5 @@
 """Two results on the same queries: is the difference more than luck?"""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from lib.core.checks import RetrievalInputError
@@ -22,23 +20,24 @@ def compare(
 
     Args:
         a, b: results on the same queries.
-        allow: columns of `Protocol` that may differ, for example `["prompt", "precision"]`; the rest must
-            agree, since a difference of protocols would pass for one of models.
+        allow: columns of `Protocol` that may differ, for example `["prompt", "precision"]`; the
+            rest must agree, since a difference of protocols would pass for one of models.
         n_resamples: sign vectors of the randomisation test.
         seed: of sign flips and draws.
 
     Returns:
-        Rows of direction, metric ("R@1", "R@5", "R@10", and "MAP@R" where it is not R@1), a, b, difference,
-        low, high (fractions; the 95% paired bootstrap interval), p_value (randomisation), p_holm (of all),
-        and for R@1 only_a, only_b and p_mcnemar (exact; it supposes independent queries, which captions of
-        one image are not), else None; n_queries, n_clusters.
+        Rows of direction, metric ("R@1", "R@5", "R@10", and "MAP@R" where it is not R@1), a, b,
+        difference, low, high (fractions; the 95% paired bootstrap interval), p_value
+        (randomisation), p_holm (of all), and for R@1 only_a, only_b and p_mcnemar (exact; it
+        supposes independent queries, which captions of one image are not), else None; n_queries,
+        n_clusters.
 
     Raises:
-        RetrievalInputError: protocols that differ in what is not allowed, another corpus, other queries, or
-            no direction in common.
+        RetrievalInputError: protocols that differ in what is not allowed, another corpus, other
+            queries, or no direction in common.
 
-    Relations: `lib.metrics.paired_randomization`, `mcnemar_exact`, `holm`. Look at the interval first: a
-    small p says that there is a difference, not that it matters.
+    Relations: `lib.metrics.paired_randomization`, `mcnemar_exact`, `holm`. Look at the interval
+    first: a small p says that there is a difference, not that it matters.
     """
     _check_comparable(a, b, set(allow))
     mine = {part.direction: part for part in a.directions}
@@ -64,21 +63,21 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
     ]
     if differ:
         raise RetrievalInputError(
-            f"the two results follow different protocols: {'; '.join(differ)}. Evaluate both alike, or allow "
-            f"the difference by name: {', '.join(line.split(':')[0] for line in differ)}"
+            f"the two results follow different protocols: {'; '.join(differ)}. Evaluate both alike,"
+            f" or allow the difference by name: {', '.join(line.split(':')[0] for line in differ)}"
         )
     for one in b.directions:
         for other in a.directions:
             if one.direction == other.direction and one.queries_checksum != other.queries_checksum:
                 raise RetrievalInputError(
-                    f"{one.direction}: the two results are on other queries ({other.n_queries}, checksum "
-                    f"{other.queries_checksum[:8]}, and {one.n_queries}, {one.queries_checksum[:8]}); "
-                    f"evaluate both on the same files"
+                    f"{one.direction}: the two results are on other queries ({other.n_queries},"
+                    f" checksum {other.queries_checksum[:8]}, and {one.n_queries},"
+                    f" {one.queries_checksum[:8]}); evaluate both on the same files"
                 )
     if a.corpus_checksum != b.corpus_checksum and not allow:
         raise RetrievalInputError(
-            f"the corpora differ: checksums {a.corpus_checksum[:8]} and {b.corpus_checksum[:8]}; evaluate "
-            f"both on the same files"
+            f"the corpora differ: checksums {a.corpus_checksum[:8]} and {b.corpus_checksum[:8]};"
+            " evaluate both on the same files"
         )
 
 

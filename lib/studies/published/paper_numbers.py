@@ -1,7 +1,5 @@
 """What papers and repositories print: a table in which each number has a source and a protocol."""
 
-from __future__ import annotations
-
 import csv
 import math
 import re
@@ -28,16 +26,18 @@ class PublishedRow:
     """One printed number.
 
     Args:
-        model, pretrained: as open_clip names them where it knows the model; else as printed, without a tag.
+        model, pretrained: as open_clip names them where it knows the model; else as printed,
+            without a tag.
         kind: "zero-shot", or "trained" on the training split of this benchmark.
-        dataset, split, direction, gallery, judgements, inference: as in `Protocol`; inference is empty where
-            the source does not say.
+        dataset, split, direction, gallery, judgements, inference: as in `Protocol`; inference is
+            empty where the source does not say.
         n_queries, n_gallery: None where the source does not say.
         captions, prompt: empty where the source does not say; a prompt of "none" is none.
         metric: "R@1", "MedR", ...; value: percent, or ranks for "MedR" and "MeanR".
         year: of the model's first publication, None where not known for sure.
         source: file of a repository, or paper.
-        verified: "yes" (read in the source), "quoted" (as another repository quotes it), or "recalled".
+        verified: "yes" (read in the source), "quoted" (as another repository quotes it), or
+            "recalled".
         decimals: how many were printed.
     """
 
@@ -92,8 +92,9 @@ def table(source: str | Path | None = None) -> list[PublishedRow]:
 
     Raises:
         MissingFileError: there is no such file.
-        RetrievalInputError: another header, or a line with an unknown direction, metric, kind or protocol, a
-            value out of range, no source, or the same number twice; the message names the line.
+        RetrievalInputError: another header, or a line with an unknown direction, metric, kind or
+            protocol, a value out of range, no source, or the same number twice; the message names
+            the line.
     """
     return list(_read(Path(source) if source else path()))
 

@@ -1,6 +1,6 @@
-"""What decides a score besides the model: the columns without which two numbers are not comparable."""
-
-from __future__ import annotations
+"""What decides a score besides the model: the columns without which two numbers are not
+comparable.
+"""
 
 from dataclasses import asdict, dataclass, fields
 
@@ -21,10 +21,11 @@ class Protocol:
         benchmark: the corpus, `"coco"`; a miniature says so.
         split: `"test"`, `"1k-A"`.
         sizes: `((modality, items), ...)` of the two sides, of one fold where there are folds.
-        captions: which texts were kept: `"all"`, `"first 5"`, `"unique"`; for pairs without texts what is
+        captions: which texts were kept: `"all"`, `"first 5"`, `"unique"`; for pairs without texts
+            what is
             relevant: `"same clip"`, `"labels"`.
-        gallery: `"whole"`, `"mean of folds"` (the papers' COCO 1K), or `"first fold"` (a smaller sample of
-            the same, which is not what papers call 1K).
+        gallery: `"whole"`, `"mean of folds"` (the papers' COCO 1K), or `"first fold"` (a smaller
+            sample of the same, which is not what papers call 1K).
         n_folds: into how many folds the split was cut; 1 for the whole.
         judgements: `"original"`, `"cxc"` or `"eccv"`.
         inference: `"inductive"`, `"querybank"` or `"transductive"`, see `lib.metrics.hubness`.
@@ -85,7 +86,9 @@ class Protocol:
 
 
 def differences(a: Protocol, b: Protocol) -> list[str]:
-    """Every column in which two protocols differ, `"captions: 'all' and 'first 5'"`; empty: comparable."""
+    """Every column in which two protocols differ, `"captions: 'all' and 'first 5'"`; empty:
+    comparable.
+    """
     pairs = (
         (field.name, getattr(a, field.name), getattr(b, field.name)) for field in fields(Protocol)
     )

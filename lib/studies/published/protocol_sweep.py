@@ -1,7 +1,5 @@
 """The same embeddings under every protocol that prints R@1, and under a loader that loses files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,9 +26,10 @@ def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
     """The scenes test in the shape of COCO-5K, with the committed embeddings of the model `scenes`.
 
     Returns:
-        `(corpus, image rows, text rows, truth)`: 5,000 images, five captions each, each relevant to the image
-        that it was written for; int8 rows of 256 dimensions, whose rankings agree on every machine; and
-        `(25000, 5000)` judgements of all images that a caption is true of. Media are positions, not pictures.
+        `(corpus, image rows, text rows, truth)`: 5,000 images, five captions each, each relevant to
+        the image that it was written for; int8 rows of 256 dimensions, whose rankings agree on
+        every machine; and `(25000, 5000)` judgements of all images that a caption is true of. Media
+        are positions, not pictures.
     """
     task = test_task("scenes", "text_to_image")
     text, image = stored("scenes", "text_to_image")
@@ -57,7 +56,8 @@ class Asked:
     Args:
         name: of the protocol, as a table shows it.
         columns: what it decides, the keys of `WHOLE`.
-        parts: `(media rows, text rows, qrels)` of each gallery, qrels of `(texts, media)`; their mean counts.
+        parts: `(media rows, text rows, qrels)` of each gallery, qrels of `(texts, media)`; their
+            mean counts.
         beta: inverse temperature of a dual softmax over the test queries; None for none.
     """
 
@@ -87,18 +87,22 @@ def protocols(
 
     Args:
         corpus: media and texts; every text describes at least one item.
-        media_rows, text_rows: `(n_items, d)` and `(n_texts, d)` embeddings in the order of the corpus.
-        truth: `(n_texts, n_items)` judgements beyond the corpus's own pairs; without, no such protocol.
+        media_rows, text_rows: `(n_items, d)` and `(n_texts, d)` embeddings in the order of the
+            corpus.
+        truth: `(n_texts, n_items)` judgements beyond the corpus's own pairs; without, no such
+            protocol.
         n_folds: contiguous folds of items.
-        beta: of the dual softmax, which is asked on the first fold, beside the same fold without it.
+        beta: of the dual softmax, which is asked on the first fold, beside the same fold without
+            it.
 
     Returns:
-        The whole gallery, the first fold, the mean of the folds, the first caption of each item, its captions
-        averaged to one, equal texts as one, more positives, and help from the other test queries.
+        The whole gallery, the first fold, the mean of the folds, the first caption of each item,
+        its captions averaged to one, equal texts as one, more positives, and help from the other
+        test queries.
 
     Raises:
-        RetrievalInputError: rows that do not fit the corpus, a text that describes nothing, an item without
-            a text, and what `fold_positions` refuses.
+        RetrievalInputError: rows that do not fit the corpus, a text that describes nothing, an item
+            without a text, and what `fold_positions` refuses.
 
     Relations: `lib.studies.metrics.protocol_sweep_r1` does notebook 03's, for five captions each.
     """
@@ -153,8 +157,8 @@ def r1_rows(asked: Sequence[Asked] | Iterator[Asked], modality: str = "image") -
         modality: of the media.
 
     Returns:
-        Rows of protocol, direction, value, low, high (fractions; 95%, texts resampled by their item),
-        n_queries, n_gallery (of the first part), differs_in.
+        Rows of protocol, direction, value, low, high (fractions; 95%, texts resampled by their
+        item), n_queries, n_gallery (of the first part), differs_in.
     """
     rows = []
     for one in asked:
@@ -173,11 +177,12 @@ def r1_rows(asked: Sequence[Asked] | Iterator[Asked], modality: str = "image") -
 
 
 def both_directions(rows: Sequence[dict]) -> list[dict]:
-    """The rows of `r1_rows` as a table: a line per protocol, R@1 in percent with its interval per direction.
+    """The rows of `r1_rows` as a table: a line per protocol, R@1 in percent with its interval per
+    direction.
 
     Returns:
-        Rows of protocol, the two directions as `(value, low, high)`, texts, media (what is asked and searched
-        when texts ask), differs_in.
+        Rows of protocol, the two directions as `(value, low, high)`, texts, media (what is asked
+        and searched when texts ask), differs_in.
     """
     lines: dict[str, dict] = {}
     for row in rows:
@@ -213,7 +218,8 @@ def _apart(groups: Sequence[np.ndarray]) -> np.ndarray:
 def with_lost_media(
     corpus: CaptionedMedia, media_rows, text_rows, shares: Sequence[float], *, seed: int = 0
 ) -> list[dict]:
-    """What R@1 becomes when a loader skips media that are not there, with their texts, and says nothing.
+    """What R@1 becomes when a loader skips media that are not there, with their texts, and says
+    nothing.
 
     Args:
         corpus: media and texts.

@@ -1,6 +1,6 @@
-"""Who says what is relevant, and within which gallery: the captions of a corpus, later judgements, folds."""
-
-from __future__ import annotations
+"""Who says what is relevant, and within which gallery: the captions of a corpus, later judgements,
+folds.
+"""
 
 from dataclasses import replace
 
@@ -28,8 +28,8 @@ def judged(
         judgements: `"original"`, `"cxc"` or `"eccv"`.
 
     Returns:
-        `Qrels` of the shape of the task's, where rows of queries that a set does not judge are empty; and how
-        many of the judged queries and positives are in the corpus.
+        `Qrels` of the shape of the task's, where rows of queries that a set does not judge are
+        empty; and how many of the judged queries and positives are in the corpus.
 
     Raises:
         RetrievalInputError: extended positives of another corpus.
@@ -58,8 +58,8 @@ def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.nd
     """The items and texts of each contiguous fold, `{modality: positions}`.
 
     Raises:
-        RetrievalInputError: no captioned media, folds of unequal size; for the five of COCO also what
-            `lib.datasets.coco_alignment.folds` refuses.
+        RetrievalInputError: no captioned media, folds of unequal size; for the five of COCO also
+            what `lib.datasets.coco_alignment.folds` refuses.
     """
     check_count(n_folds, "folds", least=2)
     if not isinstance(corpus, CaptionedMedia):

@@ -1,4 +1,6 @@
-"""The outcome of an evaluation: values with intervals, per-query ranks, and what they were measured under."""
+"""The outcome of an evaluation: values with intervals, per-query ranks, and what they were measured
+under.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,8 @@ class Result:
 
     Args:
         protocol: the columns that decide what it may be compared with.
-        identity: what decided the embeddings, `PretrainedEncoder.identity`; `{"model": "given"}` and the like
-            for embeddings from elsewhere.
+        identity: what decided the embeddings, `PretrainedEncoder.identity`; `{"model": "given"}`
+            and the like for embeddings from elsewhere.
         corpus_checksum: of the corpus, `CaptionedMedia.checksum`.
         directions: one or both directions.
         library_version: of this package.
@@ -58,7 +60,9 @@ class Result:
 
     @property
     def rsum(self) -> float | None:
-        """R@1 + R@5 + R@10 of both directions in percent, at most 600; None where one of six is missing."""
+        """R@1 + R@5 + R@10 of both directions in percent, at most 600; None where one of six is
+        missing.
+        """
         names = [f"R@{k}" for k in RSUM_KS]
         if len(self.directions) != 2 or any(
             n not in part.values for part in self.directions for n in names
@@ -99,8 +103,9 @@ class Result:
 
         Raises:
             MissingFileError: there is no such file.
-            RetrievalInputError: not a result, another format, a field that is missing or of another kind, a
-                value out of its range, or one that does not follow from the ranks of the queries.
+            RetrievalInputError: not a result, another format, a field that is missing or of another
+                kind, a value out of its range, or one that does not follow from the ranks of the
+                queries.
         """
         path = Path(path)
         if not path.is_file():
@@ -145,8 +150,8 @@ def table(results: Mapping[str, Result] | Sequence[Result]) -> list[dict]:
         results: in the order wanted, or by the name they are to have.
 
     Returns:
-        Rows of model, direction, every metric (fractions; MedR and MeanR in ranks), rsum (percent), and the
-        columns of `Protocol`, sizes as `n_queries` and `n_gallery`.
+        Rows of model, direction, every metric (fractions; MedR and MeanR in ranks), rsum (percent),
+        and the columns of `Protocol`, sizes as `n_queries` and `n_gallery`.
     """
     named = (
         results.items()

@@ -1,7 +1,5 @@
 """Results as rows of text: what the terminal and a report show of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -11,9 +9,11 @@ from lib.studies.published.results import Result
 
 
 def result_as_text(result: Result) -> list[dict[str, str]]:
-    """Every metric of a result with interval and chance, and the published numbers of the model beside it.
+    """Every metric of a result with interval and chance, and the published numbers of the model
+    beside it.
 
-    Several published numbers of one metric make several rows. A number that was only recalled says so.
+    Several published numbers of one metric make several rows. A number that was only recalled says
+    so.
     """
     published: dict[tuple[str, str], list[dict]] = {}
     for row in beside(result):
@@ -35,14 +35,22 @@ def result_as_text(result: Result) -> list[dict[str, str]]:
 
 
 def notes(result: Result) -> list[str]:
-    """What has to stand under the table: sizes, what was left out, ties, rsum, and counts that differ."""
+    """What has to stand under the table: sizes, what was left out, ties, rsum, and counts that
+    differ.
+    """
     lines = [result.protocol.title]
     for part in result.directions:
-        line = f"{part.direction.replace('_', ' ')}: {part.n_queries:,} queries x {part.n_gallery:,} items"
+        line = (
+            f"{part.direction.replace('_', ' ')}: {part.n_queries:,} queries x {part.n_gallery:,}"
+            " items"
+        )
         if part.n_without_relevant:
             line += f"; {part.n_without_relevant:,} queries without a relevant item were left out"
         if part.tie_share:
-            line += f"; {part.tie_share:.2%} of first ranks depend on ties, which count against the model"
+            line += (
+                f"; {part.tie_share:.2%} of first ranks depend on ties, which count against the"
+                " model"
+            )
         lines.append(line)
     protocol = result.protocol
     lines.append(
@@ -71,9 +79,9 @@ def comparison_as_text(rows: Sequence[dict]) -> list[dict[str, str]]:
             "95% interval": f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
             "p": f"{row['p_value']:.3g}",
             "p (Holm)": f"{row['p_holm']:.3g}",
-            "only A, only B": ""
-            if row["only_a"] is None
-            else f"{row['only_a']:,}, {row['only_b']:,}",
+            "only A, only B": (
+                "" if row["only_a"] is None else f"{row['only_a']:,}, {row['only_b']:,}"
+            ),
             "p (McNemar)": "" if row["p_mcnemar"] is None else f"{row['p_mcnemar']:.3g}",
             "queries": f"{row['n_queries']:,}",
             "clusters": f"{row['n_clusters']:,}",

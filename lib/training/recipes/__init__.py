@@ -1,7 +1,5 @@
 """How each committed artifact is made: data, model, loss, plan, and what is measured afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +32,8 @@ def build(
 ) -> Model:
     """Trains one artifact, measures it on its test split and writes model, card and arrays.
 
-    A run that was stopped goes on from its last validation: the state lies in `data/cache/` until it is done.
+    A run that was stopped goes on from its last validation: the state lies in `data/cache/` until
+    it is done.
 
     Args:
         name: a key of `RECIPES`.

@@ -1,7 +1,5 @@
 """What every recipe shares: train, measure, and store model, card and arrays."""
 
-from __future__ import annotations
-
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable

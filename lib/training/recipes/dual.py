@@ -20,15 +20,17 @@ from lib.training.loop import Plan, Stream
 from lib.training.recipes.base import Objective, Recipe
 
 DIMS = (16, 32, 64, 128, 256)
-# The short prefixes are the hardest to train; at equal weights they cost the full embedding much recall.
+# The short prefixes are the hardest to train; at equal weights they cost the full embedding much
+# recall.
 WEIGHTS = (0.1, 0.1, 0.2, 0.4, 1.0)
 
 
 def contrastive(network: nn.Module, batch: Batch, decorrelation: float = 0.0) -> Tensor:
     """CLIP's two-way InfoNCE, every right pair a positive, Matryoshka sizes weighted by `WEIGHTS`.
 
-    `decorrelation` weighs a penalty on coordinates that repeat each other, in both modalities. On icons the
-    space otherwise stays at some nine effective dimensions of 256 and learns several times more slowly.
+    `decorrelation` weighs a penalty on coordinates that repeat each other, in both modalities. On
+    icons the space otherwise stays at some nine effective dimensions of 256 and learns several
+    times more slowly.
     """
     images = network.encode_image(batch.images).float()
     texts = text_features(network, batch.tokens).float()
@@ -54,7 +56,8 @@ class DualRecipe(Recipe):
         tokenizer: () -> Tokenizer.
         stream: (tokenizer, recipe) -> training batches.
         task: (split, direction) -> RetrievalTask.
-        export: encoder -> named int8 arrays to store beside the model; `test_text` and `test_image` at least.
+        export: encoder -> named int8 arrays to store beside the model; `test_text` and `test_image`
+            at least.
     """
 
     decorrelation: float
@@ -152,7 +155,8 @@ def _scenes_config(tokenizer: Tokenizer) -> dict:
         "channels": 3,
         "image_size": scenes.SIZE,
         "dims": list(DIMS),
-        # Attention pooling knows where on the 4 x 4 map it looks; an average forgets what is left of what.
+        # Attention pooling knows where on the 4 x 4 map it looks; an average forgets what is left
+        # of what.
         "vision": {
             "timm_model_name": "cm_resnet_rgb",
             "image_size": scenes.SIZE,

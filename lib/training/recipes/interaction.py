@@ -30,13 +30,17 @@ class InteractionRecipe(Recipe):
 
     Args:
         name: of the artifact.
-        base: artifact of the dual encoder that finds hard negatives and the candidates of a second stage.
+        base: artifact of the dual encoder that finds hard negatives and the candidates of a second
+            stage.
         towers: artifact whose towers it grows from; `base` when empty.
-        kind: a key of `lib.models.trained_models.KINDS`; "dual_encoder" is the control, which sees the same data.
+        kind: a key of `lib.models.trained_models.KINDS`; "dual_encoder" is the control, which sees
+            the same data.
         interaction: see `LateInteraction` and `CrossEncoder`.
         stream: (model at its start, recipe) -> training batches.
-        tasks: split -> the text-to-image tasks it is judged by; the first decides which weights are kept.
-        depth: how many of the dual encoder's answers a cross-encoder rereads; late interaction searches all.
+        tasks: split -> the text-to-image tasks it is judged by; the first decides which weights are
+            kept.
+        depth: how many of the dual encoder's answers a cross-encoder rereads; late interaction
+            searches all.
     """
 
     name: str
@@ -190,7 +194,9 @@ INTERACTION_RECIPES = {
             # It stays as it is: with 14,000 pairs, what is trained again only learns them by heart.
             towers="icons_late",
             kind="cross_encoder",
-            loss="binary cross-entropy, two wrong pairs for each right one, hard by late interaction",
+            loss=(
+                "binary cross-entropy, two wrong pairs for each right one, hard by late interaction"
+            ),
             batch_size=256,
             plan=Plan(
                 steps=800, learning_rate=1e-3, weight_decay=0.3, average=0.99, validate_every=200
@@ -209,9 +215,12 @@ INTERACTION_RECIPES = {
         InteractionRecipe(
             name="scenes_cross",
             kind="cross_encoder",
-            # The dual encoder's own towers never knew direction: from those it learns several times slower.
+            # The dual encoder's own towers never knew direction: from those it learns several times
+            # slower.
             towers="scenes_late",
-            loss="binary cross-entropy, two wrong pairs for each right one, hard by the dual encoder",
+            loss=(
+                "binary cross-entropy, two wrong pairs for each right one, hard by the dual encoder"
+            ),
             plan=Plan(
                 steps=1200, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=200
             ),

@@ -1,7 +1,5 @@
 """The runner: order, progress, failures, pages without network, and outputs stored in place."""
 
-from __future__ import annotations
-
 import html
 import re
 import sys
@@ -32,7 +30,9 @@ report.sentence("It rises to {top}.", top=2)"""
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Two notebooks in a folder: one good and refreshed, one that fails in its second cell; both run once."""
+    """Two notebooks in a folder: one good and refreshed, one that fails in its second cell; both
+    run once.
+    """
     folder = tmp_path_factory.mktemp("notebooks")
     good = [
         new_markdown_cell(FIRST),

@@ -1,6 +1,6 @@
-"""A file server on this machine that can be told to break off, to ignore ranges and to change its files."""
-
-from __future__ import annotations
+"""A file server on this machine that can be told to break off, to ignore ranges and to change its
+files.
+"""
 
 import re
 import threading

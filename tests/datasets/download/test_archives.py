@@ -1,7 +1,5 @@
 """Archives: what is written, and everything that must not be."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import stat

@@ -1,7 +1,5 @@
 """Downloads against a server on this machine: what is asked for, what is kept, what is refused."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json
@@ -19,7 +17,7 @@ from lib.core.files import DamagedFileError, UnwritableFileError, sha256_of
 from lib.datasets.download import downloads
 from lib.datasets.download.downloads import Source, fetch, obtain
 from lib.datasets.download.resumable_http import CHUNK, DownloadError
-from tests.datasets.fetching.ranged_server import ranged_server
+from tests.datasets.download.ranged_server import ranged_server
 
 BODY = np.random.default_rng(0).bytes(500_000)
 OTHER = np.random.default_rng(1).bytes(400_000)

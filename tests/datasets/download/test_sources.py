@@ -1,6 +1,6 @@
-"""Where the files of the benchmarks come from: complete, consistent, and no number without a source."""
-
-from __future__ import annotations
+"""Where the files of the benchmarks come from: complete, consistent, and no number without a
+source.
+"""
 
 import re
 from pathlib import PurePosixPath

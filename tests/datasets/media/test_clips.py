@@ -1,7 +1,5 @@
 """Frames and waveforms: which ones come out, and that files from strangers cannot do harm."""
 
-from __future__ import annotations
-
 import struct
 import wave
 from fractions import Fraction
@@ -20,7 +18,9 @@ from lib.datasets.miniatures.clips import write_clip
 
 @pytest.fixture(scope="module")
 def grey(tmp_path_factory):
-    """A clip of 80 frames at 4 a second in which frame i has the grey value 3 i, and 440 Hz all along."""
+    """A clip of 80 frames at 4 a second in which frame i has the grey value 3 i, and 440 Hz all
+    along.
+    """
     pytest.importorskip("av")
     root = tmp_path_factory.mktemp("clips")
     frames = np.broadcast_to(
@@ -120,7 +120,9 @@ def test_a_file_that_is_missing_cut_or_silent_is_named(grey, tmp_path):
 
 
 def test_numbers_that_no_sound_has_are_damage(tmp_path):
-    """A rate beyond every recorder, samples that are not finite, and a table of 2^31 entries in an mp4."""
+    """A rate beyond every recorder, samples that are not finite, and a table of 2^31 entries in an
+    mp4.
+    """
     pytest.importorskip("av")
 
     def sound(name, rate, samples):
@@ -233,7 +235,9 @@ def test_without_the_package_the_error_says_how_to_get_it(monkeypatch, tmp_path)
 
 
 def write_film(path, first_frame=0, rotation=0, aspect=1, seconds_of_sound=10):
-    """16 frames at 4 a second, frame i of grey 3 i with a white upper left corner, and a longer sound."""
+    """16 frames at 4 a second, frame i of grey 3 i with a white upper left corner, and a longer
+    sound.
+    """
     av = pytest.importorskip("av")
     codec, sound = ("libvpx", "libopus") if path.suffix == ".webm" else ("mpeg4", "aac")
     with av.open(str(path), "w") as container:

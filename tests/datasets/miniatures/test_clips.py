@@ -1,7 +1,5 @@
 """The miniatures with clips: the same each time, whole or not at all, and readable without PyAV."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

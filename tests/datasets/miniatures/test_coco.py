@@ -1,6 +1,6 @@
-"""The miniature of COCO: deterministic, true to the formats, and drawn well enough to be recognised."""
-
-from __future__ import annotations
+"""The miniature of COCO: deterministic, true to the formats, and drawn well enough to be
+recognised.
+"""
 
 import json
 

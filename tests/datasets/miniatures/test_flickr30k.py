@@ -1,7 +1,5 @@
 """The miniature of Flickr30K: deterministic, and true to the formats."""
 
-from __future__ import annotations
-
 import json
 
 from lib.datasets.miniatures import flickr30k as miniature

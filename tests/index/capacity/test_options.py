@@ -1,4 +1,6 @@
-"""The plan for billions: sizes against published ones, machines against numbers worked out by hand."""
+"""The plan for billions: sizes against published ones, machines against numbers worked out by
+hand.
+"""
 
 import math
 

@@ -1,4 +1,6 @@
-"""Every byte formula against what faiss writes; what differs must be a header that does not depend on n."""
+"""Every byte formula against what faiss writes; what differs must be a header that does not depend
+on n.
+"""
 
 import numpy as np
 import pytest
@@ -122,7 +124,8 @@ def test_hnsw_given_its_levels(links):
 
 
 def test_expected_links_are_the_mean_over_drawn_levels():
-    # P(level above the bottom >= l) = M^-l, so M = 4 gives a third of a level a vector, and 4 / 3 more links.
+    # P(level above the bottom >= l) = M^-l, so M = 4 gives a third of a level a vector, and 4 / 3
+    # more links.
     assert sizes.expected_hnsw_links(3000, 4) == pytest.approx(3000 * 8 + 3000 * 4 / 3)
     drawn = 1 + np.floor(-np.log(RNG.random(200_000)) / np.log(4))
     assert sizes.hnsw_links(drawn, 4) == pytest.approx(

@@ -1,7 +1,5 @@
 """The token index against loops and exhaustive MaxSim; its bytes by formula; its files."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from itertools import product
 

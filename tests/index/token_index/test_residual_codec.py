@@ -1,6 +1,6 @@
-"""Residual codes: bits are packed exactly, errors fall with bits, the same seed gives the same codec."""
-
-from __future__ import annotations
+"""Residual codes: bits are packed exactly, errors fall with bits, the same seed gives the same
+codec.
+"""
 
 import numpy as np
 import pytest
@@ -80,7 +80,9 @@ def test_more_bits_never_leave_a_larger_error(seed, n_centroids, spread):
 
 
 def test_what_normal_residuals_leave_is_known():
-    """A bucket's mean explains 2 / pi of a normal variable's square with one bit, 0.8605 with quartiles."""
+    """A bucket's mean explains 2 / pi of a normal variable's square with one bit, 0.8605 with
+    quartiles.
+    """
     rows = np.random.default_rng(0).standard_normal((5000, 16)).astype(np.float32)
     for bits, left in ((1, 1 - 2 / np.pi), (2, 1 - (0.32465**2 + 1.27111**2) / 2)):
         codec = ResidualCodec.around(np.zeros((1, 16), np.float32), rows, bits)

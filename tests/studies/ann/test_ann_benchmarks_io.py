@@ -1,6 +1,6 @@
-"""ann-benchmarks' files: data there and back, results as its own reader finds them, and what does not fit."""
-
-from __future__ import annotations
+"""ann-benchmarks' files: data there and back, results as its own reader finds them, and what does
+not fit.
+"""
 
 import json
 
@@ -13,7 +13,7 @@ from lib.datasets.vector_files import write_vectors
 from lib.index import topk_exact
 from lib.studies.ann import ann_benchmarks_io, harness, recall
 from lib.studies.ann.ground_truth import truth
-from tests.benchmarks.ann.toy import DIM, IVF, N, toy
+from tests.studies.ann.toy import DIM, IVF, N, toy
 
 # ---- data
 

@@ -1,6 +1,6 @@
-"""The committed run is written whole, read back as it was, and what is committed is what the code says."""
-
-from __future__ import annotations
+"""The committed run is written whole, read back as it was, and what is committed is what the code
+says.
+"""
 
 import json
 
@@ -13,7 +13,7 @@ from lib.index import VectorSearchIndex
 from lib.studies.ann import committed_run, result_cache
 from lib.studies.ann.committed_run import Part
 from lib.studies.ann.configs import Config, scaling, standard
-from tests.benchmarks.ann.toy import IVF, toy
+from tests.studies.ann.toy import IVF, toy
 
 PARTS = (
     Part(toy, lambda n, d: [Config("Flat", "Flat"), IVF], remedied=True),
@@ -105,7 +105,9 @@ def test_every_repeat_is_kept(tables):
 
 
 def test_the_best_index_answers_ten_times_as_many_single_queries_as_exact_search(tables):
-    """At 100,000 vectors and recall of 0.95 on image queries; read from the committed run, not timed here."""
+    """At 100,000 vectors and recall of 0.95 on image queries; read from the committed run, not
+    timed here.
+    """
     from lib.studies.ann import speed_tables
 
     every = speed_tables.settings(tables["quality"], tables["timings"])

@@ -1,7 +1,5 @@
 """The grid: sizes by rule, options that the families know, one kind of index per config."""
 
-from __future__ import annotations
-
 import pytest
 
 from lib.core.checks import RetrievalInputError

@@ -1,7 +1,5 @@
 """Corpora for indexes: what is asked, what is right, and that encoding goes on where it stopped."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -100,7 +98,8 @@ def test_icons_are_the_stored_embeddings_and_every_name_has_its_drawing():
     assert np.array_equal(corpus.base, load_embeddings("icons")["all_image"][base])
     judged = corpus.relevant["text"]
     assert (judged.counts >= 1).all() and (judged.grades == icons.SAME_NAME).all()
-    # No concept straddles two splits, so what is right is what the test task says, at other positions.
+    # No concept straddles two splits, so what is right is what the test task says, at other
+    # positions.
     task = icons.task("test").qrels.at_least(icons.SAME_NAME)
     assert np.array_equal(judged.counts, task.counts)
     assert np.array_equal(base[judged.items], every.positions("test")[task.items])
@@ -119,7 +118,9 @@ def test_texts_lie_further_from_the_icons_than_icons_do():
 
 
 class FakeEncoder:
-    """Sees the mean colour of each quarter, and the letters of a caption; counts what it has done."""
+    """Sees the mean colour of each quarter, and the letters of a caption; counts what it has
+    done.
+    """
 
     def __init__(self):
         self.images = 0

@@ -1,7 +1,5 @@
 """The harness: counts that can be checked, exact search as the truth, every repeat kept."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -15,7 +13,7 @@ from lib.metrics import hit_rate_at_k
 from lib.studies.ann import harness
 from lib.studies.ann.configs import Config
 from lib.studies.ann.ground_truth import truth
-from tests.benchmarks.ann.toy import DIM, IVF, N, toy
+from tests.studies.ann.toy import DIM, IVF, N, toy
 
 
 @pytest.mark.parametrize("metric", METRICS)

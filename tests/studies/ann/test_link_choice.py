@@ -1,7 +1,5 @@
 """Two choices of links on the same vectors, read at equal work."""
 
-from __future__ import annotations
-
 from lib.studies.ann import corpora, link_choice
 
 

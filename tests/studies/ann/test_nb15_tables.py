@@ -1,7 +1,5 @@
 """What the tables say, on tables made by hand."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Remedies: each is compared with the plain index, at equal work."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The overhead is measured on one index; how large it is, no test says."""
 
-from __future__ import annotations
-
 import pytest
 
 from lib.core.checks import RetrievalInputError

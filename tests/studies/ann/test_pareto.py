@@ -1,7 +1,5 @@
 """The frontier equals ann-benchmarks' `create_pointset`, written out."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Recall by id and by distance, beside ann-benchmarks' own loops written out."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -56,7 +54,8 @@ def test_distances_count_up_to_the_kth_and_a_thousandth_more():
 
 
 def test_a_tie_at_the_cut_off_counts_by_distance_and_not_by_id():
-    # Items 2 and 3 are equally far; exact search keeps the smaller id, the index returned the other.
+    # Items 2 and 3 are equally far; exact search keeps the smaller id, the index returned the
+    # other.
     assert recall.by_id([[0, 1, 3]], [[0, 1, 2]], 3).tolist() == [2]
     assert recall.by_distance([[0.0, 0.5, 0.7]], [[0.0, 0.5, 0.7]], 3, epsilon=0).tolist() == [3]
 

@@ -1,7 +1,5 @@
 """Curves: recall and work are the index's, and between two settings there is a mixture of both."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

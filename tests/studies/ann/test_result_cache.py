@@ -1,6 +1,6 @@
-"""A stopped run goes on, what was measured otherwise is measured again, and tables are written whole."""
-
-from __future__ import annotations
+"""A stopped run goes on, what was measured otherwise is measured again, and tables are written
+whole.
+"""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import pytest
 
 from lib.studies.ann import harness, result_cache
 from lib.studies.ann.configs import Config
-from tests.benchmarks.ann.toy import IVF, toy
+from tests.studies.ann.toy import IVF, toy
 
 FLAT = Config("Flat", "Flat")
 HOW = {"repeats": 1, "single_queries": 10}

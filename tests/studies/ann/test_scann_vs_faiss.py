@@ -1,6 +1,6 @@
-"""ScaNN beside faiss, and codes at equal bytes: what is compared is equal, and what is missing is said."""
-
-from __future__ import annotations
+"""ScaNN beside faiss, and codes at equal bytes: what is compared is equal, and what is missing is
+said.
+"""
 
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Speed beside quality, and the settings that reach a recall, on tables made by hand."""
 
-from __future__ import annotations
-
 import json
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What a miss costs the end task, and parts of a run measured again, on a small corpus."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from lib.core.checks import RetrievalInputError
 from lib.studies.ann import harness, reproduce, result_cache, task_loss
 from lib.studies.ann.configs import standard
 from lib.studies.ann.corpora import two_cones
-from tests.benchmarks.ann.toy import IVF, toy
+from tests.studies.ann.toy import IVF, toy
 
 
 @pytest.fixture(scope="module")

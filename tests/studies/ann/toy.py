@@ -1,7 +1,5 @@
 """A small corpus with both kinds of queries, an end task and many ties."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.core.qrels import Qrels

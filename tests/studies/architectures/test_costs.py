@@ -1,7 +1,5 @@
 """Counted costs against formulas, and exponents of lines whose exponents are known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -41,8 +39,9 @@ def test_attention_is_counted_and_the_fused_path_comes_back(models):
     cross = models[2]
     n_words = int(cross.read_text([TEXT]).counts[0])
     places = 1 + n_words + 4
-    # Queries, keys, values and the way out: 4 w^2. The hidden layer, four times as wide: 8 w^2. Scores and
-    # their mixture: 2 L w a place. Each a multiply-add, 2 operations; then one row through the last layer.
+    # Queries, keys, values and the way out: 4 w^2. The hidden layer, four times as wide: 8 w^2.
+    # Scores and their mixture: 2 L w a place. Each a multiply-add, 2 operations; then one row
+    # through the last layer.
     layer = 2 * places * (12 * WIDTH**2 + 2 * places * WIDTH)
     assert costs.pair_flops(cross, TEXT, small_images(1)[0]) == LAYERS * layer + 2 * WIDTH
     assert torch.backends.mha.get_fastpath_enabled()

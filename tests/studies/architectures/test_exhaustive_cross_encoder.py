@@ -1,6 +1,6 @@
-"""Every pair read: which captions, that a stopped run goes on, and that two stages keep what they should."""
-
-from __future__ import annotations
+"""Every pair read: which captions, that a stopped run goes on, and that two stages keep what they
+should.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from lib.datasets import scenes
 from lib.search import CrossEncoderRetriever
 from lib.studies.architectures import exhaustive_cross_encoder
 from lib.studies.architectures.registry import IMAGES, N_IMAGES, model
-from tests.retrieval.fakes import TableModel
+from tests.search.fakes import TableModel
 
 LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3) - 5.5
 

@@ -1,6 +1,6 @@
-"""The tables of notebook 09: on logits whose answers are known, and against the committed values."""
-
-from __future__ import annotations
+"""The tables of notebook 09: on logits whose answers are known, and against the committed
+values.
+"""
 
 import numpy as np
 import pytest
@@ -47,8 +47,8 @@ def measured_at_four(keys, ids, qrels=None):
 
 
 def test_a_threshold_of_its_own_can_do_what_one_for_all_cannot(toy):
-    # Right above wrong: caption 0 5 over 1, caption 2 9 over 8; caption 1 has -6 below -2. No threshold lies
-    # above 8 and up to 5, so that one for all serves one caption.
+    # Right above wrong: caption 0 5 over 1, caption 2 9 over 8; caption 1 has -6 below -2. No
+    # threshold lies above 8 and up to 5, so that one for all serves one caption.
     own, common = architecture_tables.thresholds()
     assert own["value"] == pytest.approx(200 / 3) and common["value"] == pytest.approx(100 / 3)
 
@@ -58,7 +58,8 @@ def test_a_floor_keeps_the_list_and_one_sort_does_not(toy):
     assert {key: first[key] for key in ("R@1", "mAP")} == {
         key: floor[key] for key in ("R@1", "mAP")
     }
-    # Reread are images 0 1, 0 1 and 1 2. Caption 1: logits -2, -4, then cosines 0.7, 0.1 of images 2, 3.
+    # Reread are images 0 1, 0 1 and 1 2. Caption 1: logits -2, -4, then cosines 0.7, 0.1 of images
+    # 2, 3.
     assert first["R@1"] == pytest.approx(200 / 3) and mixed["R@1"] == 100
     assert first["unseen in first 20"] == 0
     assert mixed["unseen in first 20"] == pytest.approx(100 * 2 / 6)

@@ -1,7 +1,5 @@
 """Rows and curves over depth, mixtures and fusion, on tables whose order is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -11,13 +9,15 @@ from lib.core.task import RetrievalTask
 from lib.search import Interpolate, TwoStageRetriever, reciprocal_rank_fusion
 from lib.studies.architectures import nb11_tables as rt
 from lib.studies.architectures import rerank_depth as rd
-from tests.retrieval.fakes import TableRetriever
+from tests.search.fakes import TableRetriever
 
 N, M = 40, 6
 
 
 def reading(seed=0, good=0.0, groups=None) -> rd.Reading:
-    """40 queries, query i is right with item i % 6; `good` lifts the second score of the right one."""
+    """40 queries, query i is right with item i % 6; `good` lifts the second score of the right
+    one.
+    """
     rng = np.random.default_rng(seed)
     one, two = rng.normal(size=(2, N, M)).astype(np.float32)
     one = (

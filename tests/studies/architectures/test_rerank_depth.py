@@ -1,7 +1,5 @@
 """Curves over the depth of a second stage, on tables whose order is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.search import Interpolate, Run, TwoStageRetriever
 from lib.studies.architectures import rerank_depth as rd
-from tests.retrieval.fakes import TableRetriever, sorted_by_definition, tables
+from tests.search.fakes import TableRetriever, sorted_by_definition, tables
 
 # The answers of three queries among six items, and what the two stages think of the items.
 ANSWERS = [2, 5, 0]
@@ -32,7 +30,8 @@ def reading(depth=6) -> rd.Reading:
 
 
 def test_every_depth_by_hand():
-    # Ranks of the three answers: 3, 6, 1 at first; query 0 is found from depth 3, query 1 at depth 6.
+    # Ranks of the three answers: 3, 6, 1 at first; query 0 is found from depth 3, query 1 at depth
+    # 6.
     rows = rd.curve(reading(), range(7))
     thirds = [row["value"] * 3 / 100 for row in rows]
     assert thirds == pytest.approx([1, 1, 1, 2, 2, 2, 3])

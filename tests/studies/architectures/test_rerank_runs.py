@@ -1,7 +1,5 @@
 """What is stored about second stages, against the models and what can be known without them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

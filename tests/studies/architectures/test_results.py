@@ -1,6 +1,6 @@
-"""The comparison of architectures: what is kept and resumed, and that the committed numbers are true."""
-
-from __future__ import annotations
+"""The comparison of architectures: what is kept and resumed, and that the committed numbers are
+true.
+"""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from lib.studies import readme_results
 from lib.studies.architectures import exhaustive_cross_encoder, results
 from lib.studies.architectures import registry as architecture_systems
 from lib.studies.architectures.registry import System, encoded, search, systems
-from tests.retrieval.fakes import TableRetriever
+from tests.search.fakes import TableRetriever
 
 TABLE = np.array([[3.0, 2, 1], [1, 2, 3], [2, 3, 1], [1, 2, 3]])
 TASK = RetrievalTask(
@@ -78,7 +78,9 @@ def test_rows_are_compared_with_the_dual_encoder_by_cluster():
 
 @pytest.fixture
 def toy_systems(tmp_path, monkeypatch):
-    """Two systems over a toy task in a data folder of their own; returns the searches that were made."""
+    """Two systems over a toy task in a data folder of their own; returns the searches that were
+    made.
+    """
     asked = []
     made = [
         System("toy", "dual encoder", ("a",)),

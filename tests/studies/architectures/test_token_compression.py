@@ -1,6 +1,6 @@
-"""Tables of what compressed tokens and candidates cost, on documents small enough to know the answer."""
-
-from __future__ import annotations
+"""Tables of what compressed tokens and candidates cost, on documents small enough to know the
+answer.
+"""
 
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Tokens that win, tokens that stay, and one instead of all."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """Reading the hard split: who stands first, by kind, and what words find."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,9 +26,9 @@ def run_of(first) -> Run:
 
 
 def test_first_answers_by_hand():
-    # Two scenes: images 0 and 1, their twins 2..7. The first scene's captions find 0, 0, 2 (places), 4
-    # (colours), 1 (another scene); those of the second 1, 1, 1, 7 (both), 2 (another scene).
-    # Image 2 of another scene is right for the last caption all the same: that is no error.
+    # Two scenes: images 0 and 1, their twins 2..7. The first scene's captions find 0, 0, 2
+    # (places), 4 (colours), 1 (another scene); those of the second 1, 1, 1, 7 (both), 2 (another
+    # scene). Image 2 of another scene is right for the last caption all the same: that is no error.
     right = [1, 1, 0, 0, 0, 1, 1, 1, 0, 1]
     shares = first_answers(run_of([0, 0, 2, 4, 1, 1, 1, 1, 7, 2]), right)
     assert shares == dict(zip(FIRST, [60, 10, 10, 10, 10]))

@@ -1,7 +1,5 @@
 """Which twin comes first: by hand on scores, and by every architecture on its own four images."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

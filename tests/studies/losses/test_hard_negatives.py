@@ -1,6 +1,6 @@
-"""Hard negatives: never right, the hardest first, and in the batch where the loss looks for them."""
-
-from __future__ import annotations
+"""Hard negatives: never right, the hardest first, and in the batch where the loss looks for
+them.
+"""
 
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Where hard negatives fall, on similarities whose softmax is known."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The comparison of losses: equal data and budget, the same run twice, and better than chance."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

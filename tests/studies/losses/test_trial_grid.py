@@ -1,7 +1,5 @@
 """Which trials are run, that none runs twice, and that what is stored is whole."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -1,6 +1,6 @@
-"""What the trials of the losses say: on made-up trials with known answers, and on the committed ones."""
-
-from __future__ import annotations
+"""What the trials of the losses say: on made-up trials with known answers, and on the committed
+ones.
+"""
 
 from itertools import product
 
@@ -24,7 +24,9 @@ HEADS = {"corpus": "icons", "encoders": "heads"}
 
 
 def made_up(level, *, seeds=3, **damage) -> pd.DataFrame:
-    """Trials of every setting with R@1 = level(corpus, encoders, loss, batch size) + the luck of the seed."""
+    """Trials of every setting with R@1 = level(corpus, encoders, loss, batch size) + the luck of
+    the seed.
+    """
     rows = []
     grid = product(CORPORA, ("heads", "full"), OBJECTIVES, SIZES, range(seeds))
     for corpus, encoders, loss, size, seed in grid:
@@ -50,7 +52,8 @@ def rising(corpus, encoders, loss, size):
 
 
 def test_interval_by_hand():
-    # Deviations -3, -3, -3, 9: s = 6, s / sqrt(4) = 3; t has the quantile 3.182446 at 3 degrees of freedom.
+    # Deviations -3, -3, -3, 9: s = 6, s / sqrt(4) = 3; t has the quantile 3.182446 at 3 degrees of
+    # freedom.
     found = trial_statistics.interval([20, 20, 20, 32])
     assert found["value"] == 23 and found["seeds"] == 4
     assert found["high"] - 23 == pytest.approx(3 * 3.182446, rel=1e-6)

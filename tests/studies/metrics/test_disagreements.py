@@ -1,4 +1,6 @@
-"""What each library answers: the values of the table are those that hand calculation and its manual give."""
+"""What each library answers: the values of the table are those that hand calculation and its manual
+give.
+"""
 
 import math
 
@@ -24,7 +26,8 @@ NEGATIVE = "all scores negative, as cosines may be"
 TOP_THREE = "five relevant items, hits at 1 and 3 of the first three"
 REFUSED = "AssertionError: Qrels and Run query ids do not match"
 
-# By (case, metric): ours, then trec_eval, ranx, torchmetrics, scikit-learn. A text is a part of the cell.
+# By (case, metric): ours, then trec_eval, ranx, torchmetrics, scikit-learn. A text is a part of the
+# cell.
 EXPECTED = {
     ("grades 3, 2, 1", "nDCG"): (EXPONENTIAL, LINEAR, LINEAR, LINEAR, LINEAR),
     ("grades 3, 2, 1", "nDCG, gain 2^g - 1"): (EXPONENTIAL, None, EXPONENTIAL, None, None),

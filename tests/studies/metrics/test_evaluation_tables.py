@@ -1,7 +1,5 @@
 """The tables of notebook 03 on embeddings small enough to know what they must say."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,8 @@ from lib.metrics import ndcg_at_k, paired_bootstrap_interval
 from lib.studies import readme_results
 from lib.studies.metrics import query_expansion
 
-# Three items on the circle at 0, 60 and 90 degrees; the query at 20 degrees is nearest to item 0, then 1.
+# Three items on the circle at 0, 60 and 90 degrees; the query at 20 degrees is nearest to item 0,
+# then 1.
 ANGLES = np.radians([0, 60, 90])
 GALLERY = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
 QUERY = np.array([[np.cos(np.radians(20)), np.sin(np.radians(20))]])
@@ -20,7 +19,8 @@ def angle(x):
 
 
 def test_moves_a_query_towards_its_answers():
-    # One answer: halfway from 20 to 0 degrees. Two: their mean has length cos 30 and points to 30 degrees.
+    # One answer: halfway from 20 to 0 degrees. Two: their mean has length cos 30 and points to 30
+    # degrees.
     towards = QUERY[0] + np.cos(np.radians(30)) * np.array(
         [np.cos(np.radians(30)), np.sin(np.radians(30))]
     )

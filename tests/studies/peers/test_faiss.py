@@ -1,7 +1,5 @@
 """What is measured beside faiss gives the same answers; how long it takes is not for a test."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,4 +1,6 @@
-"""What was measured is told at once, kept when the run is stopped, and reused where nothing changed."""
+"""What was measured is told at once, kept when the run is stopped, and reused where nothing
+changed.
+"""
 
 import os
 import signal
@@ -24,7 +26,10 @@ def measured(arrays, repeats=1):
 
 @pytest.mark.slow
 def test_a_killed_bench_has_told_and_kept_its_first_rows(tmp_path):
-    code = "from lib.studies.peers.isolated_process import keeping; from lib.studies.metrics import cost; "
+    code = (
+        "from lib.studies.peers.isolated_process import keeping; from lib.studies.metrics import"
+        " cost; "
+    )
     code += "from lib.cli.output import say\nwith keeping(say): cost.coco_table(50, 2, repeats=1)"
     command = [sys.executable, "-c", code]
     environment = os.environ | {

@@ -1,6 +1,6 @@
-"""The rows of the cost table, and that its systems compute the same; what they took is nobody's business."""
-
-from __future__ import annotations
+"""The rows of the cost table, and that its systems compute the same; what they took is nobody's
+business.
+"""
 
 import pytest
 
@@ -142,7 +142,8 @@ def test_a_system_is_measured_alone():
         "lib.studies.peers.losses_systems", "ours, both, blocked", arrays, repeats=1
     )
     assert cost.values["loss"] == pytest.approx(values_of("ours, both, blocked", arrays)["loss"])
-    # Both gradients are 0.5 MB, two tiles 8 MB, and libraries warm up by some 10 MB; one matrix would be 268.
+    # Both gradients are 0.5 MB, two tiles 8 MB, and libraries warm up by some 10 MB; one matrix
+    # would be 268.
     assert 8e6 < cost.memory < 80e6
 
 

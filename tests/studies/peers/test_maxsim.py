@@ -1,7 +1,5 @@
 """The rows of the MaxSim table, and that both libraries compute the same; not what they took."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -124,7 +124,7 @@ def test_ours_alone_in_a_process():
 def test_coco_in_miniature(monkeypatch):
     here = lambda module, key, arrays, *, repeats: count_cost(
         metric_cost.JOBS[key], arrays, repeats
-    )  # noqa: E731
+    )
     monkeypatch.setattr(metric_cost, "measure_alone", here)
     rows = metric_cost.coco_table(500, 8, repeats=1)
     assert [row["direction"] for row in rows] == ["image_to_text", "text_to_image", "both"]

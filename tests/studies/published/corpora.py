@@ -1,6 +1,6 @@
-"""Small corpora without pictures: what an evaluation needs of a corpus are ids, texts and judgements."""
-
-from __future__ import annotations
+"""Small corpora without pictures: what an evaluation needs of a corpus are ids, texts and
+judgements.
+"""
 
 import numpy as np
 

@@ -1,7 +1,5 @@
 """The reader's own embeddings, sound and vision among them, and how a result is worded."""
 
-from __future__ import annotations
-
 import zipfile
 from dataclasses import replace
 
@@ -13,9 +11,9 @@ from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.completeness import Count
 from lib.datasets.media.clips import AudioFiles, ClipFiles
 from lib.datasets.sound_and_vision import SoundAndVision
-from lib.studies.published import evaluate_rows, paired_comparison, text_tables
+from lib.studies.published import compare, evaluate_rows, text_tables
 from lib.studies.published.embeddings_file import read_rows
-from tests.benchmarks.retrieval.corpora import corpus, rows
+from tests.studies.published.corpora import corpus, rows
 
 TOYS = corpus()
 MEDIA, TEXTS = rows()
@@ -166,6 +164,6 @@ def test_what_is_unknown_is_not_shown_as_a_number():
 
 def test_a_comparison_in_words():
     found = evaluate_rows(MEDIA, TEXTS, TOYS)
-    first = text_tables.comparison_as_text(paired_comparison(found, found, n_resamples=9))[0]
+    first = text_tables.comparison_as_text(compare(found, found, n_resamples=9))[0]
     assert (first["A - B"], first["95% interval"], first["p"]) == ("+0.0", "+0.0 to +0.0", "1")
     assert first["only A, only B"] == "0, 0" and first["clusters"] == "20"

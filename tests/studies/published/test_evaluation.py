@@ -1,7 +1,5 @@
 """Benchmarks from embeddings: by hand, against other people's code, and what must be refused."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -18,7 +16,7 @@ from lib.metrics import (
     qb_norm,
 )
 from lib.studies.published import evaluate_corpus, evaluate_rows
-from tests.benchmarks.retrieval.corpora import DIM, N_ITEMS, OWNER, corpus, rows
+from tests.studies.published.corpora import DIM, N_ITEMS, OWNER, corpus, rows
 
 TOYS = corpus()
 MEDIA, TEXTS = rows()
@@ -33,14 +31,15 @@ def result():
 
 
 def test_two_images_and_three_captions():
-    # Image 0 points along x, image 1 along y. Caption 0 is near its image 0; caption 1 of image 0 is near
-    # image 1, and caption 2 of image 1 near image 0.
+    # Image 0 points along x, image 1 along y. Caption 0 is near its image 0; caption 1 of image 0
+    # is near image 1, and caption 2 of image 1 near image 0.
     media, texts = np.eye(2), np.array([[1, 0.1], [0.5, 0.9], [0.9, 0.3]])
     found = evaluate_rows(media, texts, corpus([0, 0, 1], 2), ks=(1, 2))
     to_text, to_image = found.directions
     assert (to_text.direction, to_image.direction) == ("image_to_text", "text_to_image")
     assert to_text.first_ranks.tolist() == [1, 2] and to_image.first_ranks.tolist() == [1, 2, 2]
-    # Image 0 has R = 2: captions 0 (rank 1), 2, 1 (rank 3): AP@2 = 1/2; image 1 has R = 1 and misses.
+    # Image 0 has R = 2: captions 0 (rank 1), 2, 1 (rank 3): AP@2 = 1/2; image 1 has R = 1 and
+    # misses.
     assert to_text.map_at_r.tolist() == [0.5, 0] and to_image.map_at_r.tolist() == [1, 0, 0]
     assert to_text["R@1"].value == 0.5 and to_image["R@1"].value == pytest.approx(1 / 3)
     assert to_text["MRR"].value == 0.75 and to_image["MedR"].value == 2
@@ -145,7 +144,8 @@ def test_eccv_caption_itself():
     assert found.direction("text_to_image")["MAP@R"].value == pytest.approx(
         theirs["eccv_map_at_r"]["t2i"]
     )
-    # Two of their positives are captions that no gallery holds; they lower their scores of two images.
+    # Two of their positives are captions that no gallery holds; they lower their scores of two
+    # images.
     ours = found.direction("image_to_text")["MAP@R"].value
     assert ours == pytest.approx(theirs["eccv_map_at_r"]["i2t"], abs=2 / 1261)
 

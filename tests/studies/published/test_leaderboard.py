@@ -1,7 +1,5 @@
 """Printed numbers read as measurements, and the atlas of benchmarks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -10,7 +8,7 @@ from lib.core.checks import RetrievalInputError
 from lib.datasets import coco
 from lib.datasets.registry import CORPORA
 from lib.studies.published import benchmark_cards, evaluate_rows, leaderboard, paper_numbers
-from tests.benchmarks.retrieval.corpora import corpus, rows
+from tests.studies.published.corpora import corpus, rows
 
 TABLE = paper_numbers.table()
 LIKE = leaderboard.where(

@@ -1,7 +1,5 @@
 """The committed table of published numbers, and results beside it."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter
@@ -14,7 +12,7 @@ from lib.core.files import MissingFileError, data_dir
 from lib.studies.published import evaluate_rows, paper_numbers
 from lib.studies.published.compare_with_papers import beside
 from lib.studies.published.direction_result import Measured
-from tests.benchmarks.retrieval.corpora import corpus, rows
+from tests.studies.published.corpora import corpus, rows
 
 TABLE = paper_numbers.table()
 

@@ -1,7 +1,5 @@
 """One model under many protocols, and under a loader that loses files."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.qrels import Qrels
 from lib.studies.published import evaluate_rows, protocol_sweep
-from tests.benchmarks.retrieval.corpora import DIM, N_CAPTIONS, N_ITEMS, OWNER, corpus, rows
+from tests.studies.published.corpora import DIM, N_CAPTIONS, N_ITEMS, OWNER, corpus, rows
 
 MEDIA, TEXTS = rows(noise=2.0)
 EACH = len(OWNER)

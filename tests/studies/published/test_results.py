@@ -1,7 +1,5 @@
 """Results as files: what is read back is what was written, and damage is named by its field."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 
@@ -11,7 +9,7 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.files import MissingFileError
 from lib.studies.published import Protocol, Result, differences, evaluate_rows, table
-from tests.benchmarks.retrieval.corpora import corpus, rows
+from tests.studies.published.corpora import corpus, rows
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,6 @@
-"""Models with interaction: they start from the dual encoder's towers, and are stored as measured."""
+"""Models with interaction: they start from the dual encoder's towers, and are stored as
+measured.
+"""
 
 from dataclasses import replace
 

@@ -1,0 +1,133 @@
+"""One store for results: cached while a study runs, committed when it is done."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.core.files import (
+    artifacts_dir,
+    atomic_path,
+    cache_dir,
+    kept_arrays,
+    load_arrays,
+    save_arrays,
+    seal,
+    verify,
+)
+
+Arrays = dict[str, np.ndarray]
+Job = tuple[Mapping | str, Callable[[], Arrays]]
+
+
+class ResultStore:
+    """Store the results of one study.
+
+    Cached results are sealed `.npz` files in the cache folder, one for each key; a damaged or
+    missing one is computed again, and a stopped run continues where it was. Committed results are
+    sealed tables and arrays in `data/artifacts/<name>`; a damaged or missing one is an error that
+    says how to restore it.
+
+    Args:
+        name: the study, and its folder in both places.
+        rebuild: the command that makes the committed files again.
+    """
+
+    def __init__(self, name: str, rebuild: str):
+        self.name = name
+        self.rebuild = f"Restore it with git, or run: {rebuild}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the committed files."""
+        return artifacts_dir() / self.name
+
+    # ---- cached
+
+    def cache_path(self, key: Mapping | str) -> Path:
+        """Name the cached file of a key: readable words, and a digest of the whole key."""
+        label = re.sub(r"[^\w.]+", "_", _words(key)).strip("_")[:60]
+        return cache_dir() / self.name / f"{label}-{_digest(key)[:16]}.npz"
+
+    def cached(self, key: Mapping | str, make: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays of a key from the cache, or make and keep them.
+
+        Args:
+            key: everything that decides the result, as JSON: settings, seeds, versions, checksums.
+            make: computes the arrays where they are missing or damaged.
+        """
+        return kept_arrays(self.cache_path(key), make, _digest(key))
+
+    def run(
+        self,
+        jobs: Iterable[Job],
+        *,
+        log: Callable[[str], None] = print,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Iterator[Arrays]:
+        """Yield the result of each `(key, make)` in order; log those that were in the cache.
+
+        Args:
+            log: receives one line for each result.
+            progress: receives how many of how many are ready, cached ones first.
+        """
+        jobs = list(jobs)
+        was_cached = [self.cache_path(key).is_file() for key, _ in jobs]
+        done = sum(was_cached)
+        progress(done, len(jobs))
+        for (key, make), known in zip(jobs, was_cached, strict=True):
+            arrays = self.cached(key, make)
+            done += not known
+            log(f"{_words(key)}: {'from the cache' if known else 'done'}")
+            progress(done, len(jobs))
+            yield arrays
+
+    # ---- committed
+
+    def save_table(self, file: str, rows: pd.DataFrame | Iterable[Mapping]) -> None:
+        """Write rows as a sealed CSV with six digits."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+        with atomic_path(self.folder / file) as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6g")
+        seal(self.folder / file)
+
+    def table(self, file: str) -> pd.DataFrame:
+        """Read a committed CSV after its checksum was verified."""
+        return pd.read_csv(self.verified(file))
+
+    def save_arrays(self, file: str, *, compressed: bool = False, **arrays: np.ndarray) -> None:
+        """Write named arrays as a sealed `.npz`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_arrays(self.folder / file, compressed=compressed, **arrays)
+
+    def arrays(self, file: str, names: Collection[str] | None = None) -> Arrays:
+        """Read committed arrays, all or some names, after their checksum was verified."""
+        return load_arrays(self.folder / file, names, rebuild=self.rebuild)
+
+    def save_json(self, file: str, value) -> None:
+        """Write a sealed JSON file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(self.folder / file) as temporary:
+            temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        seal(self.folder / file)
+
+    def json(self, file: str):
+        """Read a committed JSON file after its checksum was verified."""
+        return json.loads(self.verified(file).read_text(encoding="utf-8"))
+
+    def verified(self, file: str) -> Path:
+        """Return the path of a committed file after its checksum was verified."""
+        return verify(self.folder / file, rebuild=self.rebuild)
+
+
+def _words(key: Mapping | str) -> str:
+    return key if isinstance(key, str) else ", ".join(map(str, key.values()))
+
+
+def _digest(key: Mapping | str) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,12 @@ from statistics import NormalDist
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
-from lib.metrics.bootstrap import DRAWS_AT_ONCE, cluster_sums, differences_of
+from lib.metrics.bootstrap import (
+    DRAWS_AT_ONCE,
+    cluster_sums,
+    differences_of,
+    paired_bootstrap_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,69 @@ def paired_randomization(
         p_value=(as_extreme + 1) / (n_resamples + 1),
         n_queries=differences.size,
         n_clusters=n_clusters,
+    )
+
+
+@dataclass(frozen=True)
+class SystemComparison:
+    """The difference of two systems on the same queries, with its interval and its p-value.
+
+    Args:
+        mean_a, mean_b: mean of each system over the queries.
+        difference: mean_a - mean_b.
+        low, high: bootstrap interval of the difference; NaN for a single cluster.
+        p_value: two-sided p of the sign-flip test, not corrected for other comparisons.
+        n_queries: number of queries.
+        n_clusters: number of clusters, which are resampled and flipped as a whole.
+    """
+
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    n_queries: int
+    n_clusters: int
+
+
+def compare_systems(
+    values_a,
+    values_b,
+    groups=None,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 9999,
+    seed: int = 0,
+) -> SystemComparison:
+    """Compare two systems query by query: difference, interval and p-value.
+
+    The interval is `paired_bootstrap_interval`, the p-value is `paired_randomization`. Read the
+    interval first: a small p says that there is a difference, not that the difference matters.
+    For several comparisons, adjust the p-values with `holm`.
+
+    Args:
+        values_a, values_b: `(n_queries,)` values of one metric, in the same order of queries.
+        groups: `(n_queries,)` cluster label of each query, for example its image. None: every query
+            is a cluster.
+        level: coverage of the interval, between 0 and 1.
+        n_resamples: number of random sign vectors of the test.
+        seed: seed of the interval and of the test.
+
+    Returns:
+        A `SystemComparison`, in the unit of the values.
+    """
+    test = paired_randomization(values_a, values_b, groups, n_resamples=n_resamples, seed=seed)
+    low, high = paired_bootstrap_interval(values_a, values_b, groups, level=level, seed=seed)
+    return SystemComparison(
+        mean_a=float(real_numbers(values_a, "values_a").mean()),
+        mean_b=float(real_numbers(values_b, "values_b").mean()),
+        difference=test.difference,
+        low=low,
+        high=high,
+        p_value=test.p_value,
+        n_queries=test.n_queries,
+        n_clusters=test.n_clusters,
     )
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 from lib.core.checks import RetrievalInputError
 from lib.metrics import bootstrap_interval, paired_bootstrap_interval, significance
 from lib.metrics.significance import (
+    compare_systems,
     holm,
     mcnemar_exact,
     minimum_detectable_difference,
@@ -23,6 +24,21 @@ from lib.metrics.significance import (
 def hits(rng, n, rates):
     """Hits of two systems that share the difficulty of their queries."""
     return (rng.random(n)[:, None] < np.asarray(rates)).astype(float).T
+
+
+# ---- difference, interval and p in one call
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(200) // 5])
+def test_a_comparison_is_the_interval_and_the_test_of_the_same_seed(groups):
+    a, b = hits(np.random.default_rng(7), 200, [0.5, 0.4])
+    result = compare_systems(a, b, groups, level=0.9, n_resamples=499, seed=3)
+    test = paired_randomization(a, b, groups, n_resamples=499, seed=3)
+    interval = paired_bootstrap_interval(a, b, groups, level=0.9, seed=3)
+    assert (result.mean_a, result.mean_b) == (a.mean(), b.mean())
+    assert (result.low, result.high) == interval
+    assert (result.difference, result.p_value) == (test.difference, test.p_value)
+    assert (result.n_queries, result.n_clusters) == (200, 200 if groups is None else 40)
 
 
 # ---- interval of a difference

@@ -30,7 +30,7 @@ def search(
     from lib.search import icon_retriever, read_drawing
 
     drawing = None if image is None else read_drawing(image)
-    retriever, corpus = icon_retriever(), icons.load()
+    retriever, corpus = icon_retriever(), icons.load_icons()
     hits = retriever.by_text(query, k) if drawing is None else retriever.by_image(drawing, k)
     table = Table("rank", "cosine", "name", "family", "split", title=escape(query or str(image)))
     for hit in hits:

@@ -22,7 +22,7 @@ FOLDERS = ("videos", "Activity_Videos", "")
 _WHERE = ("", "captions/", "annotations/")
 
 
-def load(
+def load_activitynet(
     root: str | Path,
     split: str = "val_1",
     *,

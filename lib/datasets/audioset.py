@@ -30,7 +30,7 @@ CLASSES = "class_labels_indices.csv"
 ONTOLOGY = "ontology.json"
 
 
-def load(
+def load_audioset(
     root: str | Path,
     split: str = "retrieval",
     *,

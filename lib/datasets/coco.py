@@ -17,7 +17,7 @@ from lib.datasets.karpathy import read_images
 from lib.datasets.media.pictures import PictureFiles
 
 __all__ = [
-    "CAPTIONS", "NAME", "PUBLISHED", "SPLITS", "folds", "judgement_counts", "judgements", "load", "tidy",
+    "CAPTIONS", "NAME", "PUBLISHED", "SPLITS", "folds", "judgement_counts", "judgements", "load_coco", "tidy",
     "unique_texts",
 ]  # fmt: skip
 
@@ -54,7 +54,7 @@ _CLIP_BENCHMARK = {
 }
 
 
-def load(
+def load_coco(
     root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
 ) -> CaptionedMedia:
     """MS-COCO captions: the images of one of Karpathy's splits and the texts of one of three

@@ -29,7 +29,7 @@ _KAGGLE_HEADER = ["image_name", "comment_number", "comment"]
 _NUMBER_AND_CAPTION = re.compile(r"([0-4])\s+(\S.*)")
 
 
-def load(
+def load_flickr30k(
     root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
 ) -> CaptionedMedia:
     """Flickr30K: the pictures of a split, each with its five captions.

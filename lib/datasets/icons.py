@@ -191,7 +191,7 @@ def _split_of(key: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def load() -> Icons:
+def load_icons() -> Icons:
     """All icons with their names, groups and splits. The arrays are read-only and shared by all
     callers.
     """
@@ -269,7 +269,7 @@ def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask
         RetrievalInputError: unknown split or direction.
     """
     check_choice(direction, DIRECTIONS, "direction")
-    icons = load()
+    icons = load_icons()
     positions = icons.positions(split)
     if len(positions) == 0:
         raise RetrievalInputError(f"the {split} split holds no icons")

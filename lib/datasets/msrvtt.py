@@ -39,7 +39,7 @@ _PARTS = {
 _WHERE = ("", "msrvtt_data/", "annotation/", "annotations/")
 
 
-def load(
+def load_msrvtt(
     root: str | Path,
     split: str = "1k-A",
     *,

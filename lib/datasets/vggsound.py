@@ -19,7 +19,7 @@ ANNOTATIONS = "vggsound.csv"
 SECONDS = 10  # of every segment
 
 
-def load(
+def load_vggsound(
     root: str | Path,
     split: str = "retrieval",
     *,
@@ -49,7 +49,7 @@ def load(
         DamagedFileError: one that is not whole.
         RetrievalInputError: counts that differ from the published ones, clips that are missing.
 
-    Relations: `audioset.load` has several labels a clip.
+    Relations: `audioset.load_audioset` has several labels a clip.
 
     Reference: Chen et al. 2020, "VGGSound"; Gong et al. 2023, "Contrastive audio-visual masked
     autoencoder".

@@ -68,7 +68,7 @@ def icon_retriever() -> DualEncoderRetriever:
     """All icons of every split, searchable by text or by drawing, from the committed model and
     embeddings.
     """
-    corpus = icons.load()
+    corpus = icons.load_icons()
     vectors = load_embeddings("icons")["all_image"]
     if len(vectors) != len(corpus):
         raise RetrievalInputError(

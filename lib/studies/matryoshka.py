@@ -80,7 +80,9 @@ def controls(dims: Sequence[int] = (16, 32, 64), draws: int = 10) -> list[dict]:
         (value, low, high) over concepts.
     """
     task, (queries, gallery) = test_task("icons", "text_to_image"), stored("icons", "text_to_image")
-    seen = unit_rows(load_embeddings("icons")["all_image"][icons.load().positions("train")], "seen")
+    seen = unit_rows(
+        load_embeddings("icons")["all_image"][icons.load_icons().positions("train")], "seen"
+    )
     d, rng = queries.shape[1], np.random.default_rng(0)
     turns = {"prefix": [np.eye(d)], "PCA": [np.linalg.eigh(np.cov(seen.T))[1][:, ::-1]]}
     turns["random"] = [np.linalg.qr(rng.normal(size=(d, d)))[0] for _ in range(draws)]

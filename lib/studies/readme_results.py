@@ -37,7 +37,7 @@ def stored(corpus: str, direction: str) -> tuple[np.ndarray, np.ndarray]:
 def templates(corpus: str) -> WordTemplates:
     """The word-template baseline, made from the training split; both directions share it."""
     if corpus == "icons":
-        every = icons.load()
+        every = icons.load_icons()
         train = every.positions("train")
         return WordTemplates([icons.phrase_of(every.names[i]) for i in train], every.images[train])
     images, batch = scenes.training_batch(0, 0, TEMPLATE_SCENES)

@@ -27,7 +27,7 @@ class FakeRetriever:
 
     def hits(self, query, k):
         self.asked.append(query)
-        names = icons.load().names
+        names = icons.load_icons().names
         return [
             Hit(rank, 1 - rank / 10, rank * 100, icons.phrase_of(names[rank * 100]))
             for rank in range(1, k + 1)
@@ -106,7 +106,7 @@ def test_usage_errors_are_shown_with_exit_code_2(run, arguments, message):
 def test_search_prints_a_table_and_writes_a_sheet(run, fake, tmp_path):
     code, out, _ = run("search", "red alarm clock", "-k", "3")
     assert code == 0 and fake.asked == ["red alarm clock"]
-    corpus = icons.load()
+    corpus = icons.load_icons()
     for position in (100, 200, 300):
         assert icons.phrase_of(corpus.names[position]) in out and corpus.families[position] in out
     assert "0.900" in out and "contact sheet: hits.png" in out
@@ -116,7 +116,7 @@ def test_search_prints_a_table_and_writes_a_sheet(run, fake, tmp_path):
 
 
 def test_search_by_image_reads_the_drawing(run, fake, tmp_path):
-    image = 255 - icons.load().images[5000]
+    image = 255 - icons.load_icons().images[5000]
     Image.fromarray(image).save(tmp_path / "sketch.png")
     code, out, _ = run("search", "--image", "sketch.png", "-k", "2")
     assert code == 0 and "sketch.png" in out
@@ -154,7 +154,7 @@ def test_mistakes_in_a_search_are_told_before_the_model_loads(run, monkeypatch, 
 
 
 def test_a_missing_artifact_names_the_command(run, monkeypatch, tmp_path):
-    icons.load()
+    icons.load_icons()
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     code, _, err = run("search", "cat")
     assert code == 2 and "crossmodal train icons" in one_line(err)

@@ -39,17 +39,17 @@ def edit(path, change):
 def test_the_whole_miniature_is_read(tmp_path):
     pytest.importorskip("av")
     write_miniature(tmp_path / "mini")
-    corpus = activitynet.load(tmp_path / "mini", n_frames=3, allow_partial=True)
+    corpus = activitynet.load_activitynet(tmp_path / "mini", n_frames=3, allow_partial=True)
     assert [clip.shape for clip in corpus.media] == [(3, 128, 128, 3)] * 11
 
 
 def test_the_paragraph_is_joined_as_published_or_tidied(bare):
     sentences = json.loads((bare / "captions/val_1.json").read_text())["v_scene000000"]["sentences"]
     assert sentences[1].startswith(" ") and sentences[1].endswith(" ")  # the trap
-    published = activitynet.load(bare, allow_partial=True)
+    published = activitynet.load_activitynet(bare, allow_partial=True)
     assert published.texts[0] == sentences[0] + " " + sentences[1] and ".  " in published.texts[0]
     assert published.captions == "paragraph, as published"
-    tidy = activitynet.load(bare, paragraph="tidy", allow_partial=True)
+    tidy = activitynet.load_activitynet(bare, paragraph="tidy", allow_partial=True)
     assert (
         tidy.texts[0] == f"{sentences[0]} {sentences[1].strip()}"
         and tidy.checksum() != published.checksum()
@@ -60,25 +60,34 @@ def test_a_missing_video_is_the_normal_case_and_never_silent(bare):
     with pytest.raises(
         RetrievalInputError, match="found 11 of 12 videos; first missing: videos/scene000011.mp4"
     ):
-        activitynet.load(bare)
-    corpus = activitynet.load(bare, allow_partial=True)
+        activitynet.load_activitynet(bare)
+    corpus = activitynet.load_activitynet(bare, allow_partial=True)
     assert len(corpus.item_ids) == len(corpus.texts) == 11
     assert corpus.missing == ("videos/scene000011.mp4",)
     assert "found 11 of 12 videos" in corpus.describe()
 
 
 def test_files_are_found_with_and_without_the_prefix(bare):
-    names = activitynet.load(bare, allow_partial=True).media.names
+    names = activitynet.load_activitynet(bare, allow_partial=True).media.names
     assert names[0] == "videos/v_scene000000.mp4" and names[1] == "videos/-cene000001.mp4"
     (bare / "videos/-cene000001.mp4").rename(bare / "videos/-cene000001.webm")
-    assert activitynet.load(bare, allow_partial=True).media.names[1] == "videos/-cene000001.webm"
+    assert (
+        activitynet.load_activitynet(bare, allow_partial=True).media.names[1]
+        == "videos/-cene000001.webm"
+    )
 
 
 def test_val_2_lacks_a_video_and_is_told_by_others(bare):
-    one, two = (activitynet.load(bare, split, allow_partial=True) for split in ("val_1", "val_2"))
+    one, two = (
+        activitynet.load_activitynet(bare, split, allow_partial=True)
+        for split in ("val_1", "val_2")
+    )
     assert set(one.item_ids) - set(two.item_ids) == {"v_scene000010"}
     assert not set(one.texts) & set(two.texts)
-    assert activitynet.load(bare, "train").item_ids == ("v_scene000012", "v_scene000013")
+    assert activitynet.load_activitynet(bare, "train").item_ids == (
+        "v_scene000012",
+        "v_scene000013",
+    )
 
 
 def test_wrong_counts_are_refused(bare):
@@ -86,12 +95,12 @@ def test_wrong_counts_are_refused(bare):
     with pytest.raises(
         RetrievalInputError, match="found 12 of 4,917 videos; found 12 of 4,917 captions"
     ):
-        activitynet.load(bare)
+        activitynet.load_activitynet(bare)
     edit(bare / "captions/val_ids.json", lambda ids: ids.remove("v_scene000003"))
     with pytest.raises(
         RetrievalInputError, match="does not list 1 of the videos, the first is 'v_scene000003'"
     ):
-        activitynet.load(bare)
+        activitynet.load_activitynet(bare)
 
 
 @pytest.mark.parametrize("sentences", [[], ["fine", None], "one text"])
@@ -100,7 +109,7 @@ def test_an_entry_without_sentences_is_named(bare, sentences):
         bare / "captions/val_1.json", lambda data: data["v_scene000002"].update(sentences=sentences)
     )
     with pytest.raises(RetrievalInputError, match="video 'v_scene000002'.*'sentences' must be"):
-        activitynet.load(bare)
+        activitynet.load_activitynet(bare)
 
 
 def test_an_id_cannot_lead_out_of_the_root(bare):
@@ -110,20 +119,20 @@ def test_an_id_cannot_lead_out_of_the_root(bare):
         lambda data: data.update({"v_../../x": data.pop("v_scene000002")}),
     )
     with pytest.raises(RetrievalInputError, match="must be a relative path inside"):
-        activitynet.load(bare)
+        activitynet.load_activitynet(bare)
 
 
 def test_damaged_and_missing_files_say_so(bare, tmp_path):
     with pytest.raises(
         MissingFileError, match="has no val_1.json.*crossmodal data download activitynet"
     ):
-        activitynet.load(tmp_path)
+        activitynet.load_activitynet(tmp_path)
     path = bare / "captions/val_1.json"
     path.write_text(path.read_text()[:-5])
     with pytest.raises(DamagedFileError, match="val_1.json is no JSON file"):
-        activitynet.load(bare)
+        activitynet.load_activitynet(bare)
     path.write_text("[]")
     with pytest.raises(RetrievalInputError, match="must be an object of videos, found a list"):
-        activitynet.load(bare)
+        activitynet.load_activitynet(bare)
     with pytest.raises(RetrievalInputError, match="split must be one of 'val_1'"):
-        activitynet.load(bare, "val")
+        activitynet.load_activitynet(bare, "val")

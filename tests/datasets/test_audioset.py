@@ -14,6 +14,7 @@ from lib.datasets.completeness import MINIATURE
 from lib.datasets.media.decoding import available
 from lib.datasets.miniatures import audioset as miniature_of_audioset
 from lib.datasets.miniatures import vggsound as miniature_of_vggsound
+from lib.datasets.registry import CORPORA
 from lib.datasets.segments import five_per_class
 from lib.datasets.sound_and_vision import shared_labels
 from lib.metrics import evaluate_both
@@ -57,7 +58,7 @@ def bare(tmp_path):
 
 
 def test_sound_and_picture_of_a_clip_belong_together(heard):
-    pairs = audioset.load(heard, n_frames=2)
+    pairs = audioset.load_audioset(heard, n_frames=2)
     assert pairs.name == "audioset (miniature)" and len(pairs.item_ids) == 15
     for direction in ("audio_to_video", "video_to_audio"):
         task = pairs.task(direction)
@@ -77,8 +78,8 @@ def test_sound_and_picture_of_a_clip_belong_together(heard):
         len(
             {
                 pairs.checksum(),
-                audioset.load(heard).checksum(),
-                audioset.load(heard, "eval").checksum(),
+                audioset.load_audioset(heard).checksum(),
+                audioset.load_audioset(heard, "eval").checksum(),
             }
         )
         == 3
@@ -86,11 +87,11 @@ def test_sound_and_picture_of_a_clip_belong_together(heard):
 
 
 def test_what_is_drawn_is_five_of_each_class_and_always_the_same(heard):
-    pairs = audioset.load(heard, "eval", n_frames=1)
+    pairs = audioset.load_audioset(heard, "eval", n_frames=1)
     assert len(pairs.item_ids) == 15 and pairs.split == "eval, five per class, seed 0"
-    assert len(audioset.load(heard, "eval", subset="all").item_ids) == 16
-    assert pairs.item_ids == audioset.load(heard, "eval").item_ids
-    assert len(audioset.load(heard, "balanced_train").item_ids) == 3
+    assert len(audioset.load_audioset(heard, "eval", subset="all").item_ids) == 16
+    assert pairs.item_ids == audioset.load_audioset(heard, "eval").item_ids
+    assert len(audioset.load_audioset(heard, "balanced_train").item_ids) == 3
 
 
 def test_relevance_by_label_is_graded_by_what_is_shared():
@@ -109,7 +110,7 @@ def test_relevance_by_a_label_that_all_have_is_refused_where_it_is_too_much(monk
 
 def test_pairs_are_evaluated_from_embeddings_in_both_directions(corpus):
     module, root = corpus
-    pairs = module.load(root, relevance="labels")
+    pairs = CORPORA[module.NAME].load(root, relevance="labels")
     rows = np.random.default_rng(0).normal(size=(len(pairs.item_ids), 8))
     there, back = evaluate_both(rows, rows, pairs.qrels, directions=pairs.directions)
     assert there.mean("R@1") == back.mean("R@1") == 1.0  # each finds itself first
@@ -171,7 +172,7 @@ def test_a_segments_file_that_cannot_be_right(bare, old, new, message):
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(ValueError, match=message):
-        audioset.load(bare, "eval")
+        audioset.load_audioset(bare, "eval")
 
 
 def test_the_ontology_knows_what_a_class_also_is(bare):
@@ -217,30 +218,30 @@ def test_vggsound_has_no_header_and_commas_in_labels(tmp_path):
 def test_vggsound_clips_have_their_own_tones(tmp_path):
     pytest.importorskip("av")
     miniature_of_vggsound.write_miniature(tmp_path / "mini")
-    pairs = vggsound.load(tmp_path / "mini", "test", subset="all", n_frames=1)
+    pairs = vggsound.load_vggsound(tmp_path / "mini", "test", subset="all", n_frames=1)
     assert [np.abs(np.fft.rfft(pairs.sounds[at][:16_000])).argmax() for at in (0, 9)] == [300, 660]
-    assert len(vggsound.load(tmp_path / "mini", "test").item_ids) == 15
+    assert len(vggsound.load_vggsound(tmp_path / "mini", "test").item_ids) == 15
 
 
 def test_the_published_subset_is_found_by_its_ids_alone(corpus):
     module, root = corpus
-    pairs = module.load(root)
+    pairs = CORPORA[module.NAME].load(root)
     assert pairs.split == "retrieval" and len(pairs.item_ids) == 15 and not pairs.missing
     assert all(name.startswith("videos/") for name in pairs.clips.names + pairs.sounds.names)
     (root / "other_5_per_class_for_retrieval.json").write_text("{}")
     with pytest.raises(RetrievalInputError, match="has 2 subsets"):
-        module.load(root)
+        CORPORA[module.NAME].load(root)
 
 
 def test_missing_clips_are_named_and_left_out_only_if_allowed(corpus):
     module, root = corpus
-    gone = module.load(root).item_ids[4]
+    gone = CORPORA[module.NAME].load(root).item_ids[4]
     (root / "videos" / f"{gone}.mp4").unlink()
     with pytest.raises(
         RetrievalInputError, match=f"found 14 of 15 clips; first missing: videos/{gone}.mp4"
     ):
-        module.load(root)
-    pairs = module.load(root, allow_partial=True)
+        CORPORA[module.NAME].load(root)
+    pairs = CORPORA[module.NAME].load(root, allow_partial=True)
     assert pairs.missing == (f"videos/{gone}.mp4",) and gone not in pairs.item_ids
     assert (
         len(pairs.labels) == len(pairs.sounds) == 14 and "found 14 of 15 clips" in pairs.describe()
@@ -253,10 +254,10 @@ def test_wrong_counts_are_refused(corpus):
     (root / MINIATURE).unlink()
     published = module.PUBLISHED["retrieval"]["clips"]
     with pytest.raises(RetrievalInputError, match=f"found 15 of {published:,} clips"):
-        module.load(root)
+        CORPORA[module.NAME].load(root)
     segments = module.PUBLISHED[module.SPLITS[1]]["segments"]
     with pytest.raises(RetrievalInputError, match=f"found 16 of {segments:,} segments; found 3 of"):
-        module.load(root, module.SPLITS[1])
+        CORPORA[module.NAME].load(root, module.SPLITS[1])
 
 
 def test_an_id_cannot_lead_out_of_the_root_and_comes_once(corpus):
@@ -266,31 +267,31 @@ def test_an_id_cannot_lead_out_of_the_root_and_comes_once(corpus):
     data["data"][2]["video_id"] = data["data"][1]["video_id"]
     path.write_text(json.dumps(data))
     with pytest.raises(RetrievalInputError, match="is there twice"):
-        module.load(root)
+        CORPORA[module.NAME].load(root)
     data["data"][2]["video_id"] = "../../../etc/passwd"
     path.write_text(json.dumps(data))
     with pytest.raises(RetrievalInputError, match="must be a relative path inside"):
-        module.load(root)
+        CORPORA[module.NAME].load(root)
 
 
 def test_damaged_and_missing_files_say_so(corpus, tmp_path):
     module, root = corpus
     with pytest.raises(MissingFileError, match=f"crossmodal data download {module.NAME}"):
-        module.load(tmp_path)
+        CORPORA[module.NAME].load(tmp_path)
     with pytest.raises(MissingFileError, match="or has|nor has"):
-        module.load(tmp_path, module.SPLITS[1])
+        CORPORA[module.NAME].load(tmp_path, module.SPLITS[1])
     with pytest.raises(RetrievalInputError, match="no times; trimmed must be True"):
-        module.load(root, trimmed=False)
+        CORPORA[module.NAME].load(root, trimmed=False)
     path = next(root.glob("*5_per_class*.json"))
     path.write_text(path.read_text()[:-9])
     with pytest.raises(DamagedFileError, match="is no JSON file"):
-        module.load(root)
+        CORPORA[module.NAME].load(root)
     path.write_text('{"data": [{"video_id": "a"}]}')
     with pytest.raises(RetrievalInputError, match="entry 0: 'labels' must be str"):
-        module.load(root)
+        CORPORA[module.NAME].load(root)
 
 
 def test_whole_videos_are_read_at_the_times_of_the_file(bare):
-    pairs = audioset.load(bare, "eval", trimmed=False, allow_partial=True)
+    pairs = audioset.load_audioset(bare, "eval", trimmed=False, allow_partial=True)
     assert pairs.clips.segments == pairs.sounds.segments
     assert pairs.clips.segments[pairs.item_ids.index("scene000007")] == (70.0, 80.0)

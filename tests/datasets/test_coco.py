@@ -30,7 +30,7 @@ def root(coco_miniature):
 
 @pytest.fixture(scope="module")
 def corpus(coco_miniature):
-    return coco.load(coco_miniature)
+    return coco.load_coco(coco_miniature)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_published_counts_add_up():
 
 
 def test_the_three_galleries(root):
-    galleries = {captions: coco.load(root, captions=captions) for captions in coco.CAPTIONS}
+    galleries = {captions: coco.load_coco(root, captions=captions) for captions in coco.CAPTIONS}
     sizes = {captions: (len(c.texts), c.qrels.items.size) for captions, c in galleries.items()}
     assert sizes == {"all": (501, 501), "first 5": (500, 500), "unique": (498, 499)}
     assert {c.name for c in galleries.values()} == {"coco (miniature)"}
@@ -73,7 +73,7 @@ def test_the_three_galleries(root):
 
 
 def test_six_captions(corpus, root):
-    first_five = coco.load(root, captions="first 5")
+    first_five = coco.load_coco(root, captions="first 5")
     assert corpus.qrels.T.counts[miniature.SIX_CAPTIONS] == 6
     assert (first_five.qrels.T.counts == 5).all()
     assert set(corpus.text_ids) - set(first_five.text_ids) == {"950000"}
@@ -85,7 +85,7 @@ def test_texts_are_as_typed(corpus):
 
 
 def test_one_text_of_two_images(root, corpus):
-    unique = coco.load(root, captions="unique")
+    unique = coco.load_coco(root, captions="unique")
     (shared,) = np.flatnonzero(unique.qrels.counts == 2)
     assert unique.qrels.row(shared)[0].tolist() == list(miniature.SHARED)
     assert unique.task("text_to_image").query_groups[shared] == miniature.SHARED[0]
@@ -138,20 +138,20 @@ def test_unique_by_hand():
 
 def test_unique_is_published_for_test_only(root):
     with pytest.raises(RetrievalInputError, match="for the test split only, not 'val'"):
-        coco.load(root, "val", captions="unique")
+        coco.load_coco(root, "val", captions="unique")
     with pytest.raises(RetrievalInputError, match="Did you mean 'first 5'"):
-        coco.load(root, captions="first5")
+        coco.load_coco(root, captions="first5")
 
 
 # ---- splits and ids
 
 
 def test_splits(root):
-    sizes = {split: len(coco.load(root, split).item_ids) for split in coco.SPLITS}
+    sizes = {split: len(coco.load_coco(root, split).item_ids) for split in coco.SPLITS}
     assert sizes == {"test": 100, "val": 6, "train": 10, "train_only": 6, "restval": 4}
-    train = coco.load(root, "train")
+    train = coco.load_coco(root, "train")
     assert {name.split("/")[0] for name in train.media.names} == {"train2014", "val2014"}
-    ids = [set(coco.load(root, split).item_ids) for split in ("test", "val", "train")]
+    ids = [set(coco.load_coco(root, split).item_ids) for split in ("test", "val", "train")]
     assert not ids[0] & ids[1] and not ids[0] & ids[2] and not ids[1] & ids[2]
 
 
@@ -160,7 +160,7 @@ def test_ids_are_those_of_coco(root, corpus):
     assert corpus.item_ids[0] == "391895"
     assert corpus.text_ids[:5] == ("770337", "771687", "772707", "776154", "781998")
     assert set(corpus.item_ids) <= {str(image) for image in known.image_ids}
-    first_five = coco.load(root, captions="first 5").text_ids
+    first_five = coco.load_coco(root, captions="first 5").text_ids
     assert set(first_five) <= {str(caption) for caption in known.caption_ids}
 
 
@@ -173,7 +173,7 @@ def test_images_in_a_folder_of_their_own(root, corpus, copy):
     (copy / "images").mkdir()
     shutil.rmtree(copy / "val2014")
     shutil.copytree(root / "val2014", copy / "images" / "val2014")
-    moved = coco.load(copy)
+    moved = coco.load_coco(copy)
     assert moved.media.names[0] == "images/val2014/COCO_val2014_000000391895.jpg"
     assert moved.texts == corpus.texts
 
@@ -189,10 +189,10 @@ def test_clip_benchmark_file(root, copy, captions):
     with pytest.raises(
         RetrievalInputError, match="by a link"
     ):  # a folder outside the root is not followed
-        coco.load(copy)
+        coco.load_coco(copy)
     (copy / "val2014").unlink()
     shutil.copytree(root / "val2014", copy / "val2014")
-    theirs, ours = coco.load(copy, captions=captions), coco.load(root, captions=captions)
+    theirs, ours = coco.load_coco(copy, captions=captions), coco.load_coco(root, captions=captions)
     assert theirs.item_ids == tuple(sorted(ours.item_ids, key=int)) != ours.item_ids
     pairs = [
         {
@@ -208,7 +208,7 @@ def test_clip_benchmark_file(root, copy, captions):
         with pytest.raises(RetrievalInputError, match="not in the order of Karpathy's file"):
             coco.folds(theirs)
     with pytest.raises(MissingFileError, match=r"no dataset_coco\.json"):
-        coco.load(copy, "restval")
+        coco.load_coco(copy, "restval")
 
 
 def test_clip_benchmark_file_with_a_stray_annotation(copy):
@@ -222,7 +222,7 @@ def test_clip_benchmark_file_with_a_stray_annotation(copy):
     with pytest.raises(
         RetrievalInputError, match="annotation 501: image_id 1 is not among the 100 images"
     ):
-        coco.load(copy)
+        coco.load_coco(copy)
 
 
 # ---- what can be wrong
@@ -232,14 +232,14 @@ def test_missing_annotations(tmp_path):
     with pytest.raises(
         MissingFileError, match=r"no dataset_coco\.json .*crossmodal data download coco"
     ):
-        coco.load(tmp_path)
+        coco.load_coco(tmp_path)
 
 
 def test_truncated_annotations(copy):
     path = copy / "dataset_coco.json"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DamagedFileError, match=r"dataset_coco\.json is no JSON file"):
-        coco.load(copy)
+        coco.load_coco(copy)
 
 
 def test_a_miniature_is_not_the_real_thing(copy):
@@ -247,27 +247,27 @@ def test_a_miniature_is_not_the_real_thing(copy):
     with pytest.raises(
         RetrievalInputError, match=r"coco, test split: found 100 of 5,000 images; found 501 of 25,"
     ):
-        coco.load(copy)
+        coco.load_coco(copy)
 
 
 def test_a_caption_too_few(copy):
     edit(copy, lambda data: data["images"][-1]["sentences"].pop())
     with pytest.raises(RetrievalInputError, match="found 500 of 501 captions"):
-        coco.load(copy)
+        coco.load_coco(copy)
 
 
 def test_missing_pictures(root, copy):
     with pytest.raises(
         RetrievalInputError, match="found 0 of 100 images; first missing: val2014/COCO_val2014_"
     ):
-        coco.load(copy)
+        coco.load_coco(copy)
     shutil.copytree(root / "val2014", copy / "val2014", dirs_exist_ok=True)
     (copy / "val2014" / "COCO_val2014_000000391895.jpg").unlink()
     with pytest.raises(
         RetrievalInputError, match=r"99 of 100 images.*`crossmodal data check coco --root DIR`"
     ):
-        coco.load(copy)
-    partial = coco.load(copy, allow_partial=True)
+        coco.load_coco(copy)
+    partial = coco.load_coco(copy, allow_partial=True)
     assert partial.missing == ("val2014/COCO_val2014_000000391895.jpg",)
     assert partial.counts == (Count("images", 99, 100), Count("captions", 496, 501))
     with pytest.raises(RetrievalInputError, match=r"images are missing \(1\), which would move"):
@@ -276,9 +276,9 @@ def test_missing_pictures(root, copy):
 
 def test_a_missing_picture_leaves_the_text_it_shares(root, copy):
     shutil.copytree(root / "val2014", copy / "val2014", dirs_exist_ok=True)
-    whole = coco.load(root, captions="unique")
+    whole = coco.load_coco(root, captions="unique")
     (copy / whole.media.names[miniature.SHARED[0]]).unlink()
-    partial = coco.load(copy, captions="unique", allow_partial=True)
+    partial = coco.load_coco(copy, captions="unique", allow_partial=True)
     # Four of its five texts go; the one that describes another image as well stays, with that
     # image.
     assert partial.counts == (
@@ -291,19 +291,19 @@ def test_a_missing_picture_leaves_the_text_it_shares(root, copy):
 def test_a_name_that_leaves_the_root(copy):
     edit(copy, lambda data: data["images"][-1].update(filename="../../../etc/passwd"))
     with pytest.raises(RetrievalInputError, match="relative path inside"):
-        coco.load(copy, allow_partial=True)
+        coco.load_coco(copy, allow_partial=True)
 
 
 def test_the_file_of_another_corpus(copy):
     edit(copy, lambda data: [image.pop("cocoid") for image in data["images"]])
     with pytest.raises(RetrievalInputError, match="no cocoid or no filepath"):
-        coco.load(copy)
+        coco.load_coco(copy)
 
 
 def test_duplicate_images(copy):
     edit(copy, lambda data: data["images"].append(data["images"][-1]))
     with pytest.raises(RetrievalInputError, match="101 of 100 images"):
-        coco.load(copy)
+        coco.load_coco(copy)
 
 
 # ---- folds
@@ -323,8 +323,8 @@ def test_folds_are_contiguous(corpus):
 
 def test_folds_refuse(root, corpus):
     for other in (
-        coco.load(root, "train"),
-        coco.load(root, captions="unique"),
+        coco.load_coco(root, "train"),
+        coco.load_coco(root, captions="unique"),
         corpus.take_items([0, 1]),
     ):
         with pytest.raises(RetrievalInputError, match="fifths of the whole test split"):
@@ -419,7 +419,7 @@ def test_the_whole_of_coco(root):
 
 def test_judgements_refuse(root, corpus):
     with pytest.raises(RetrievalInputError, match="name captions by id"):
-        coco.judgements(coco.load(root, captions="unique"), "cxc", "text_to_image")
+        coco.judgements(coco.load_coco(root, captions="unique"), "cxc", "text_to_image")
     with pytest.raises(RetrievalInputError, match="judgements must be one of"):
         coco.judgements(corpus, "cxx", "text_to_image")
     with pytest.raises(RetrievalInputError, match="direction must be one of"):

@@ -23,7 +23,7 @@ def root(coco_miniature):
 
 @pytest.fixture(scope="module")
 def corpus(coco_miniature):
-    return coco.load(coco_miniature)
+    return coco.load_coco(coco_miniature)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_pairs_outside_the_corpus_are_counted(root, corpus):
 def test_refuses_other_corpora(root, corpus):
     ratings = cxc.load(root)
     with pytest.raises(RetrievalInputError, match="name captions by id"):
-        cxc.graded_qrels(ratings, coco.load(root, captions="unique"), "text_to_image")
+        cxc.graded_qrels(ratings, coco.load_coco(root, captions="unique"), "text_to_image")
     with pytest.raises(RetrievalInputError, match="direction must be one of"):
         cxc.graded_qrels(ratings, corpus, "text_to_video")
 

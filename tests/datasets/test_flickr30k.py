@@ -35,9 +35,12 @@ def edit(path, old, new):
 
 
 def test_splits(root):
-    sizes = {split: len(flickr30k.load(root, split).texts) for split in ("test", "val", "train")}
+    sizes = {
+        split: len(flickr30k.load_flickr30k(root, split).texts)
+        for split in ("test", "val", "train")
+    }
     assert sizes == {"test": 100, "val": 20, "train": 30}
-    corpus = flickr30k.load(root)
+    corpus = flickr30k.load_flickr30k(root)
     assert corpus.name == "flickr30k (miniature)" and (corpus.qrels.T.counts == 5).all()
     assert corpus.item_ids[0] == "3000000001" and corpus.text_ids[:2] == (
         "3000000001#0",
@@ -58,17 +61,17 @@ def test_published_counts():
 @pytest.mark.parametrize("split", ["test", "val", "train"])
 def test_clip_benchmark_gives_the_same(root, copy, split):
     (copy / flickr30k.KARPATHY).unlink()
-    ours, theirs = flickr30k.load(root, split), flickr30k.load(copy, split)
+    ours, theirs = flickr30k.load_flickr30k(root, split), flickr30k.load_flickr30k(copy, split)
     assert ours.checksum() == theirs.checksum()
 
 
 def test_commas_quotes_and_file_names_in_captions(root):
-    texts = flickr30k.load(root).texts
+    texts = flickr30k.load_flickr30k(root).texts
     for at, words in miniature.TRAPS.items():
         assert texts[5 * at + 4].endswith(words)
     line = next(line for line in (root / CLIP_BENCHMARK).read_text().splitlines() if "sign" in line)
     assert line.endswith('or ""sign"""')  # the file quotes, the loader does not keep the quotes
-    tokens = flickr30k.load(root, captions="tokens").texts
+    tokens = flickr30k.load_flickr30k(root, captions="tokens").texts
     assert tokens[14].endswith(" , here , there .") and tokens[29].endswith(' or " sign " .')
     assert tokens[49].endswith(" , a.jpg , again .")
 
@@ -76,11 +79,11 @@ def test_commas_quotes_and_file_names_in_captions(root):
 def test_token_file_and_its_copy_agree(root, copy):
     (copy / flickr30k.TOKENS).unlink()
     for split in flickr30k.SPLITS:
-        ours = flickr30k.load(root, split, captions="tokens")
+        ours = flickr30k.load_flickr30k(root, split, captions="tokens")
         with pytest.warns(
             UserWarning, match=r"results\.csv, line 161: no bar behind the number 4; mended"
         ):
-            theirs = flickr30k.load(copy, split, captions="tokens")
+            theirs = flickr30k.load_flickr30k(copy, split, captions="tokens")
         assert ours.checksum() == theirs.checksum()
 
 
@@ -94,22 +97,24 @@ def test_only_that_row_is_mended(copy):
         pytest.raises(RetrievalInputError, match="line 8: expected 3 fields"),
     ):
         warnings.simplefilter("error")
-        flickr30k.load(copy, "all", captions="tokens")
+        flickr30k.load_flickr30k(copy, "all", captions="tokens")
 
 
 def test_the_whole_release(root):
-    corpus = flickr30k.load(root, "all", captions="tokens")
+    corpus = flickr30k.load_flickr30k(root, "all", captions="tokens")
     assert len(corpus.item_ids) == 32
-    split = [set(flickr30k.load(root, split).item_ids) for split in ("train", "val", "test")]
+    split = [
+        set(flickr30k.load_flickr30k(root, split).item_ids) for split in ("train", "val", "test")
+    ]
     assert len(set(corpus.item_ids) - set().union(*split)) == 2
     with pytest.raises(RetrievalInputError, match="31,014 of the 31,783 pictures"):
-        flickr30k.load(root, "all")
+        flickr30k.load_flickr30k(root, "all")
 
 
 @pytest.mark.parametrize("folder", flickr30k.FOLDERS)
 def test_folders(copy, folder):
     (copy / miniature.FOLDER).rename(copy / folder)
-    assert flickr30k.load(copy).media.names[0] == f"{folder}/3000000001.jpg"
+    assert flickr30k.load_flickr30k(copy).media.names[0] == f"{folder}/3000000001.jpg"
 
 
 # ---- what can be wrong
@@ -120,16 +125,16 @@ def test_missing_files(root, copy):
     with pytest.raises(
         MissingFileError, match=r"no dataset_flickr30k\.json, which says what is in the split"
     ):
-        flickr30k.load(copy, captions="tokens")
+        flickr30k.load_flickr30k(copy, captions="tokens")
     (copy / CLIP_BENCHMARK).unlink()
     with pytest.raises(
         MissingFileError, match=r"no dataset_flickr30k\.json nor flickr30k_test_karpathy\.txt"
     ):
-        flickr30k.load(copy)
+        flickr30k.load_flickr30k(copy)
     (copy / flickr30k.TOKENS).unlink()
     (copy / "results.csv").unlink()
     with pytest.raises(MissingFileError, match=r"no results_20130124\.token nor results\.csv"):
-        flickr30k.load(copy, "all", captions="tokens")
+        flickr30k.load_flickr30k(copy, "all", captions="tokens")
 
 
 def test_missing_pictures(copy):
@@ -137,8 +142,8 @@ def test_missing_pictures(copy):
     with pytest.raises(
         RetrievalInputError, match=r"19 of 20 images; first missing: flickr30k-images/3000000002"
     ):
-        flickr30k.load(copy)
-    partial = flickr30k.load(copy, allow_partial=True)
+        flickr30k.load_flickr30k(copy)
+    partial = flickr30k.load_flickr30k(copy, allow_partial=True)
     assert partial.counts == (Count("images", 19, 20), Count("captions", 95, 100))
 
 
@@ -147,7 +152,7 @@ def test_a_miniature_is_not_the_real_thing(copy):
     with pytest.raises(
         RetrievalInputError, match="found 20 of 1,000 images; found 100 of 5,000 captions"
     ):
-        flickr30k.load(copy)
+        flickr30k.load_flickr30k(copy)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def test_malformed_releases(copy, name, old, new, message):
         (copy / flickr30k.TOKENS).unlink()
     edit(copy / name, old, new)
     with pytest.raises(RetrievalInputError, match=message):
-        flickr30k.load(copy, "all", captions="tokens", allow_partial=True)
+        flickr30k.load_flickr30k(copy, "all", captions="tokens", allow_partial=True)
 
 
 def test_malformed_copy_of_clip_benchmark(copy):
@@ -178,27 +183,27 @@ def test_malformed_copy_of_clip_benchmark(copy):
     whole = path.read_text()
     path.write_text(whole.replace("image,caption", "file,caption"))
     with pytest.raises(RetrievalInputError, match="expected 'image,caption'"):
-        flickr30k.load(copy)
+        flickr30k.load_flickr30k(copy)
     path.write_text(whole.replace('"', "", 1))  # the commas of that caption are columns now
     with pytest.raises(RetrievalInputError, match=r"line 16: \d columns, expected 2"):
-        flickr30k.load(copy)
+        flickr30k.load_flickr30k(copy)
     path.write_text(whole + '3000000020.jpg,"never closed')
     with pytest.raises(DamagedFileError, match="not whole"):
-        flickr30k.load(copy)
+        flickr30k.load_flickr30k(copy)
 
 
 def test_a_name_that_leaves_the_root(copy):
     path = copy / flickr30k.TOKENS
     path.write_text(path.read_text().replace("1000000001.jpg", "../../../etc/passwd"))
     with pytest.raises(RetrievalInputError, match="relative path inside"):
-        flickr30k.load(copy, "all", captions="tokens", allow_partial=True)
+        flickr30k.load_flickr30k(copy, "all", captions="tokens", allow_partial=True)
 
 
 def test_text_that_is_not_utf8(copy):
     with open(copy / flickr30k.TOKENS, "ab") as stream:
         stream.write(b"1.jpg#0\tcaf\xe9\n")
     with pytest.raises(DamagedFileError, match="not UTF-8"):
-        flickr30k.load(copy, "all", captions="tokens")
+        flickr30k.load_flickr30k(copy, "all", captions="tokens")
 
 
 def test_pictures_of_a_split_without_tokens(copy):
@@ -209,7 +214,7 @@ def test_pictures_of_a_split_without_tokens(copy):
     with pytest.raises(
         RetrievalInputError, match=r"1 of 20 pictures .* have no tokens, first '3000000020\.jpg'"
     ):
-        flickr30k.load(copy, captions="tokens")
+        flickr30k.load_flickr30k(copy, captions="tokens")
 
 
 def test_null_text(copy):
@@ -220,4 +225,4 @@ def test_null_text(copy):
     with pytest.raises(
         RetrievalInputError, match=r"dataset_flickr30k\.json, image 12: 'raw' must be str"
     ):
-        flickr30k.load(copy)
+        flickr30k.load_flickr30k(copy)

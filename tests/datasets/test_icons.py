@@ -18,7 +18,7 @@ from lib.datasets.icons import concept_of, draw_glyph, font_files, head_of, judg
 
 @pytest.fixture(scope="module")
 def corpus():
-    return icons.load()
+    return icons.load_icons()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_images_are_64_x_64_with_ink_that_does_not_touch_the_border(corpus):
 
 
 def test_arrays_are_read_only_and_shared(corpus):
-    assert icons.load() is corpus
+    assert icons.load_icons() is corpus
     for array in (corpus.images, corpus.groups, corpus.splits):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = array[1]

@@ -46,7 +46,7 @@ def edit(path, change):
 
 
 def test_1k_has_one_sentence_a_clip_and_the_same_words_twice(root):
-    corpus = msrvtt.load(root)
+    corpus = msrvtt.load_msrvtt(root)
     assert (corpus.name, corpus.split, corpus.captions) == (
         "msrvtt (miniature)",
         "1k-A",
@@ -61,14 +61,14 @@ def test_1k_has_one_sentence_a_clip_and_the_same_words_twice(root):
 
 
 def test_no_encoder_can_tell_equal_sentences_apart(root):
-    own, shared = msrvtt.load(root), msrvtt.load(root, captions="same words")
+    own, shared = msrvtt.load_msrvtt(root), msrvtt.load_msrvtt(root, captions="same words")
     assert msrvtt.ceiling(own) == 19 / 20 and msrvtt.ceiling(shared) == 1.0
     assert shared.qrels.counts.tolist() == [1] * 18 + [2, 2]
     assert shared.text_ids == own.text_ids  # each sentence stays a query
 
 
 def test_full_has_twenty_sentences_a_clip_and_nineteen_for_one(root):
-    corpus = msrvtt.load(root, "full")
+    corpus = msrvtt.load_msrvtt(root, "full")
     counts = dict(zip(corpus.item_ids, corpus.qrels.T.counts.tolist()))
     assert len(counts) == 22 and counts.pop(SHORT_OF_ONE) == 19 and set(counts.values()) == {20}
     assert corpus.text_ids[:2] == ("video7010#0", "video7010#1")
@@ -78,15 +78,15 @@ def test_full_has_twenty_sentences_a_clip_and_nineteen_for_one(root):
 
 
 def test_training_lists_leave_out_the_test_clips(root):
-    test = set(msrvtt.load(root).item_ids)
+    test = set(msrvtt.load_msrvtt(root).item_ids)
     for split, size in (("train_9k", 4), ("train_7k", 2), ("full_train", 1), ("full_val", 1)):
-        corpus = msrvtt.load(root, split)
+        corpus = msrvtt.load_msrvtt(root, split)
         assert len(corpus.item_ids) == size and not test & set(corpus.item_ids)
 
 
 def test_clips_are_scenes_that_move(root):
     pytest.importorskip("av")
-    clip = msrvtt.load(root, n_frames=4).media[0]
+    clip = msrvtt.load_msrvtt(root, n_frames=4).media[0]
     assert clip.shape == (4, 128, 128, 3) and np.abs(np.diff(clip.astype(int), axis=0)).mean() > 1
 
 
@@ -102,19 +102,19 @@ def test_two_official_files_and_other_folders_give_the_same(root, bare):
         }
         (bare / "annotations" / f"{name}_videodatainfo.json").write_text(json.dumps(part))
     (bare / "videos" / "all").rename(bare / "TestVideo")
-    other = msrvtt.load(bare, "full")
-    assert other.texts == msrvtt.load(root, "full").texts
+    other = msrvtt.load_msrvtt(bare, "full")
+    assert other.texts == msrvtt.load_msrvtt(root, "full").texts
     assert other.media.names[0] == "TestVideo/video7010.mp4"
 
 
 def test_missing_clips_are_named_and_left_out_only_if_allowed(bare):
-    gone = msrvtt.load(bare).item_ids[3]
+    gone = msrvtt.load_msrvtt(bare).item_ids[3]
     (bare / "videos" / "all" / f"{gone}.mp4").unlink()
     with pytest.raises(
         RetrievalInputError, match=rf"found 19 of 20 videos; first missing: .*{gone}.mp4"
     ):
-        msrvtt.load(bare)
-    corpus = msrvtt.load(bare, allow_partial=True)
+        msrvtt.load_msrvtt(bare)
+    corpus = msrvtt.load_msrvtt(bare, allow_partial=True)
     assert corpus.missing == (f"videos/all/{gone}.mp4",) and gone not in corpus.item_ids
     assert len(corpus.texts) == 19 and "found 19 of 20 videos" in corpus.describe()
 
@@ -122,19 +122,19 @@ def test_missing_clips_are_named_and_left_out_only_if_allowed(bare):
 def test_wrong_counts_are_refused(bare):
     (bare / MINIATURE).unlink()  # now it claims to be the real corpus
     with pytest.raises(RetrievalInputError, match="found 19 of 995 distinct sentences"):
-        msrvtt.load(bare)
+        msrvtt.load_msrvtt(bare)
     with pytest.raises(
         RetrievalInputError, match="found 22 of 2,990 videos; found 439 of 59,800 captions"
     ):
-        msrvtt.load(bare, "full")
-    assert len(msrvtt.load(bare, allow_partial=True).texts) == 20
+        msrvtt.load_msrvtt(bare, "full")
+    assert len(msrvtt.load_msrvtt(bare, allow_partial=True).texts) == 20
 
 
 def test_a_test_clip_in_a_training_list_is_a_leak(bare):
     with open(bare / "MSRVTT_train.9k.csv", "a") as stream:
-        stream.write(msrvtt.load(bare).item_ids[0] + "\n")
+        stream.write(msrvtt.load_msrvtt(bare).item_ids[0] + "\n")
     with pytest.raises(RetrievalInputError, match="1 of its videos are in the 1k-A test set"):
-        msrvtt.load(bare, "train_9k")
+        msrvtt.load_msrvtt(bare, "train_9k")
 
 
 def test_sentences_with_commas_and_quotes_survive(bare):
@@ -143,7 +143,7 @@ def test_sentences_with_commas_and_quotes_survive(bare):
     rows[1][3] = 'a man says "hi, you", and waves'
     with path.open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
-    assert msrvtt.load(bare).texts[0] == 'a man says "hi, you", and waves'
+    assert msrvtt.load_msrvtt(bare).texts[0] == 'a man says "hi, you", and waves'
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc/passwd"])
@@ -151,46 +151,46 @@ def test_ids_cannot_lead_out_of_the_root(bare, name):
     path = bare / msrvtt.TEST_1K
     path.write_text(path.read_text().replace("video7015", name))
     with pytest.raises(RetrievalInputError, match="must be a relative path inside|first missing"):
-        msrvtt.load(bare)
+        msrvtt.load_msrvtt(bare)
 
 
 def test_damaged_and_missing_files_say_so(bare, tmp_path):
     with pytest.raises(
         MissingFileError, match=r"has no MSRVTT_JSFUSION_test.csv.*crossmodal data download"
     ):
-        msrvtt.load(tmp_path)
+        msrvtt.load_msrvtt(tmp_path)
     (bare / "MSRVTT_train.7k.csv").unlink()
     with pytest.raises(MissingFileError, match="no MSRVTT_train.7k.csv"):
-        msrvtt.load(bare, "train_7k")
+        msrvtt.load_msrvtt(bare, "train_7k")
     path = bare / "MSRVTT_data.json"
     edit(
         path,
         lambda data: data["sentences"].append({"caption": "x", "video_id": "video1", "sen_id": 1}),
     )
     with pytest.raises(RetrievalInputError, match="video_id 'video1' is not among"):
-        msrvtt.load(bare, "full")
+        msrvtt.load_msrvtt(bare, "full")
     path.write_text(path.read_text()[:-40])
     with pytest.raises(DamagedFileError, match="MSRVTT_data.json is no JSON file"):
-        msrvtt.load(bare, "full")
+        msrvtt.load_msrvtt(bare, "full")
     (bare / msrvtt.TEST_1K).write_text("video_id,sentence\nvideo1,x\n")
     with pytest.raises(RetrievalInputError, match="line 1: 2 columns, expected 4"):
-        msrvtt.load(bare)
+        msrvtt.load_msrvtt(bare)
     (bare / msrvtt.TEST_1K).write_text("ret0,msr1,video1,a man waves\n")
     with pytest.raises(
         RetrievalInputError, match="begins with 'ret0,.*expected 'key,vid_key,video_id,sentence'"
     ):
-        msrvtt.load(bare)
+        msrvtt.load_msrvtt(bare)
 
 
 def test_a_row_too_long_is_named_by_its_line(bare):
     with open(bare / msrvtt.TEST_1K, "a") as stream:
         stream.write("ret20,msr1,video1,a man, waving\n")
     with pytest.raises(RetrievalInputError, match="line 22: 5 columns, expected 4"):
-        msrvtt.load(bare)
+        msrvtt.load_msrvtt(bare)
 
 
 def test_unknown_names_are_refused(bare):
     with pytest.raises(RetrievalInputError, match="split must be one of '1k-A'"):
-        msrvtt.load(bare, "test")
+        msrvtt.load_msrvtt(bare, "test")
     with pytest.raises(RetrievalInputError, match="Did you mean 'same words'"):
-        msrvtt.load(bare, captions="same word")
+        msrvtt.load_msrvtt(bare, captions="same word")

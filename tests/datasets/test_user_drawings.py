@@ -104,7 +104,7 @@ def test_an_icon_comes_back_nearly_as_it_is(read):
         return image.reshape(8, 8, 8, 8).mean(axis=(1, 3)).ravel()
 
     likeness = []
-    for image in icons.load().images[1000::500]:
+    for image in icons.load_icons().images[1000::500]:
         found = read(Image.fromarray(255 - image))
         assert max(np.flatnonzero(found.any(axis=axis)).size for axis in (0, 1)) <= SPAN
         likeness.append(np.corrcoef(blurred(found), blurred(image))[0, 1])
@@ -112,7 +112,7 @@ def test_an_icon_comes_back_nearly_as_it_is(read):
 
 
 def test_the_median_icon_has_the_size_drawings_are_scaled_to():
-    inked = icons.load().images >= FAINT
+    inked = icons.load_icons().images >= FAINT
     spans = []
     for axis in (1, 2):
         used = inked.any(axis=axis)

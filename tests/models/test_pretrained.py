@@ -164,7 +164,7 @@ def test_other_sizes_become_what_the_model_reads(ours):
 
 def test_icons_are_taken_as_they_are_and_drawings_are_turned_into_icons():
     encoder, model = load("icons"), load_model("icons")
-    images = icons.load().images[:5]
+    images = icons.load_icons().images[:5]
     expected = model.encode_image(images)
     for mode in ("L", "RGB"):
         drawn = [Image.fromarray(image).convert(mode) for image in images]

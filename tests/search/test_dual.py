@@ -142,7 +142,7 @@ def test_says_what_its_score_is(encoder, metric, name):
 
 
 def test_icons_are_found_by_their_own_drawing():
-    retriever, corpus = icon_retriever(), icons.load()
+    retriever, corpus = icon_retriever(), icons.load_icons()
     for position in (100, 5000, 16_000):
         hits = retriever.by_image(corpus.images[position], k=5)
         same = [(corpus.images[hit.position] == corpus.images[position]).all() for hit in hits]
@@ -152,18 +152,18 @@ def test_icons_are_found_by_their_own_drawing():
 def test_icons_are_found_by_words():
     hits = icon_retriever().by_text("alarm clock", k=16_546)
     assert len({hit.position for hit in hits}) == 16_546
-    assert hits[0].label == icons.phrase_of(icons.load().names[hits[0].position])
+    assert hits[0].label == icons.phrase_of(icons.load_icons().names[hits[0].position])
 
 
 def test_missing_artifacts_name_the_command(tmp_path, monkeypatch):
-    icons.load()  # from the real cache, not from the empty folder below
+    icons.load_icons()  # from the real cache, not from the empty folder below
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     with pytest.raises(MissingFileError, match="crossmodal train icons"):
         icon_retriever()
 
 
 def test_embeddings_of_another_font_version_are_refused(tmp_path, monkeypatch, encoder):
-    icons.load()
+    icons.load_icons()
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     save_model(encoder, artifacts_dir() / "icons", {})
     save_embeddings("icons", all_image=np.ones((3, 16), np.int8))

@@ -11,7 +11,7 @@ from lib.training.recipes import RECIPES
 
 @pytest.fixture(scope="module")
 def icon_stream():
-    corpus = icons.load()
+    corpus = icons.load_icons()
     tokenizer = Tokenizer.train([icons.phrase_of(name) for name in corpus.names[:300]], 100, 40)
     return IconStream(corpus, tokenizer, batch_size=64, steps=1000, seed=3)
 

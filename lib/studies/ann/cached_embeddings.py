@@ -74,7 +74,7 @@ def icon_names(split: str) -> np.ndarray:
     """int8 rows of the different names of a split, in order of appearance."""
 
     def make() -> Arrays:
-        every = icons.load()
+        every = icons.load_icons()
         names = dict.fromkeys(every.names[i] for i in every.positions(split))
         return {
             "text": to_int8(_model("icons").encode_text([icons.phrase_of(name) for name in names]))

@@ -126,7 +126,7 @@ def icons() -> AnnCorpus:
     Most of the base was seen in training and no query was; every text query has its drawing in the
     base, among eleven times as many others as in the test task.
     """
-    every, arrays = icon_data.load(), load_embeddings("icons")
+    every, arrays = icon_data.load_icons(), load_embeddings("icons")
     base = np.flatnonzero(every.splits != "validation")
     names = list(dict.fromkeys(every.names[i] for i in every.positions("test")))
     judged = icon_data.judge(names, every, base).at_least(icon_data.SAME_NAME)

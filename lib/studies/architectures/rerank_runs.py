@@ -150,7 +150,7 @@ def _icons_dual(split: str) -> DualEncoderRetriever:
     """The dual encoder over the stored embeddings of a split's drawings."""
     encoder = load_model("icons")
     index = VectorSearchIndex(encoder.dim, "Flat", metric="cosine")
-    index.add(load_embeddings("icons")["all_image"][icons.load().positions(split)])
+    index.add(load_embeddings("icons")["all_image"][icons.load_icons().positions(split)])
     return DualEncoderRetriever(encoder, index)
 
 

@@ -117,7 +117,7 @@ def corpus(name: str, encoders: str, split: str = "test") -> Corpus:
     check_choice(name, CORPORA, "corpus")
     check_choice(encoders, ENCODERS, "encoders")
     if name == "icons":
-        every = icons.load()
+        every = icons.load_icons()
         positions = every.positions("train")
         images, texts = (
             every.images[positions],

@@ -34,7 +34,7 @@ def bank_texts(corpus: str, n: int = BANK) -> list[str]:
         RetrievalInputError: another corpus, or more texts than there are.
     """
     if check_choice(corpus, ("icons", "scenes"), "corpus") == "icons":
-        every = icons.load()
+        every = icons.load_icons()
         tested = set(icons.task("test", "text_to_image").queries)
         names = sorted({icons.phrase_of(every.names[i]) for i in every.positions("train")} - tested)
         chosen = np.random.default_rng(0).choice(len(names), check_k(n, len(names)), replace=False)

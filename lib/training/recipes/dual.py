@@ -108,7 +108,7 @@ LOSS = (
 
 
 def _icons_tokenizer() -> Tokenizer:
-    corpus = icons.load()
+    corpus = icons.load_icons()
     return Tokenizer.train(
         [icons.phrase_of(corpus.names[i]) for i in corpus.positions("train")], 6000, 16
     )
@@ -134,7 +134,7 @@ def _icons_config(tokenizer: Tokenizer) -> dict:
 
 
 def _icons_export(encoder: DualEncoder) -> dict:
-    corpus, task = icons.load(), icons.task("test")
+    corpus, task = icons.load_icons(), icons.task("test")
     every = to_int8(encoder.encode_image(corpus.images))
     return {
         "all_image": every,
@@ -186,7 +186,7 @@ DUAL_RECIPES = {
         config=_icons_config,
         tokenizer=_icons_tokenizer,
         stream=lambda tokenizer, recipe: IconStream(
-            icons.load(), tokenizer, recipe.batch_size, recipe.plan.steps, recipe.plan.seed
+            icons.load_icons(), tokenizer, recipe.batch_size, recipe.plan.steps, recipe.plan.seed
         ),
         task=icons.task,
         export=_icons_export,

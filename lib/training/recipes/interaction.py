@@ -122,7 +122,7 @@ def _scene_stream(model: Model, recipe: InteractionRecipe) -> Stream:
 
 def _icon_features(model: Model, recipe: InteractionRecipe) -> Stream:
     """Pairs of features of the training icons; a fresh model takes its scale from them."""
-    corpus = icons.load()
+    corpus = icons.load_icons()
     positions = corpus.positions("train")
     names = [icons.phrase_of(corpus.names[i]) for i in positions]
     images = model.network.images_in(corpus.images[positions])

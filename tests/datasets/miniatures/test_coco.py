@@ -54,7 +54,7 @@ def test_records_have_the_fields_of_the_format(root):
 
 
 def test_pictures_survive_jpeg(root):
-    corpus = coco.load(root)
+    corpus = coco.load_coco(root)
     drawn = render(miniature.drawn()).astype(int)
     read = np.stack([np.asarray(picture) for picture in corpus.media]).astype(int)
     assert (
@@ -67,7 +67,9 @@ def test_folds_hold_twenty_images_and_a_doubtful_caption(root):
     known = coco_judgements.load()
     images = miniature.image_positions()
     assert (np.diff(images) > 0).all() and np.bincount(images // 1000).tolist() == [20] * 5
-    confirmed = coco.judgements(coco.load(root, captions="first 5"), "cxc", "image_to_text").counts
+    confirmed = coco.judgements(
+        coco.load_coco(root, captions="first 5"), "cxc", "image_to_text"
+    ).counts
     assert confirmed.min() < 5
     assert known.image_ids[images[0]] == 391895
 

@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_refused(changes, says):
 
 
 def test_icons_are_the_stored_embeddings_and_every_name_has_its_drawing():
-    corpus, every = corpora.icons(), icons.load()
+    corpus, every = corpora.icons(), icons.load_icons()
     assert {kind: len(rows) for kind, rows in corpus.queries.items()} == {
         "image": 789,
         "text": 1327,

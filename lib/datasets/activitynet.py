@@ -9,7 +9,7 @@ from lib.core.files import MissingFileError
 from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
-from lib.datasets.media.clips import VIDEO_SUFFIXES, ClipFiles, find_names
+from lib.datasets.media.files import VIDEO_SUFFIXES, ClipFiles, find_names
 
 NAME = "activitynet"
 SPLITS = ("val_1", "val_2", "train")

@@ -14,7 +14,7 @@ from lib.datasets.captioned import CaptionedMedia, equal_texts_once
 from lib.datasets.coco_alignment import folds, judgement_counts, judgements
 from lib.datasets.completeness import published_counts
 from lib.datasets.karpathy import read_images
-from lib.datasets.media.pictures import PictureFiles
+from lib.datasets.media.files import PictureFiles
 
 __all__ = [
     "CAPTIONS", "NAME", "PUBLISHED", "SPLITS", "folds", "judgement_counts", "judgements", "load_coco", "tidy",

@@ -43,7 +43,10 @@ def folds(corpus: CaptionedMedia) -> list[CaptionedMedia]:
 
 
 def _check_order(corpus: CaptionedMedia) -> None:
-    known = {str(image): at for at, image in enumerate(coco_judgements.load().image_ids.tolist())}
+    known = {
+        str(image): at
+        for at, image in enumerate(coco_judgements.load_judgements().image_ids.tolist())
+    }
     places = np.array([known.get(image, -1) for image in corpus.item_ids])
     if (places < 0).any():
         raise RetrievalInputError(
@@ -74,7 +77,7 @@ def judgements(corpus: CaptionedMedia, name: str, direction: str) -> Qrels:
             several ids.
 
     Relations: `judgement_counts` says how many positives are in the corpus; without a corpus,
-    `coco_judgements.load().qrels` has the same judgements.
+    `coco_judgements.load_judgements().qrels` has the same judgements.
     """
     return _aligned(corpus, name, direction)[0]
 
@@ -98,7 +101,7 @@ def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, 
         raise RetrievalInputError(
             "the judgements name captions by id; load captions='all' or 'first 5'"
         )
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     all_of_it = known.qrels(name, direction, as_published=True)
     captions = [*known.caption_ids.tolist(), *coco_judgements.UNFINDABLE_CAPTIONS]
     text_at = corpus.positions("text", [str(caption) for caption in captions])

@@ -172,7 +172,7 @@ def _read(folder: Path, name: str) -> dict[int, list[int]]:
 
 
 @lru_cache(maxsize=1)
-def load() -> CocoJudgements:
+def load_judgements() -> CocoJudgements:
     """Reads and checks all seven files; the result is shared by all callers.
 
     Raises:

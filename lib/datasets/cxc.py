@@ -57,7 +57,7 @@ class Ratings:
         return np.floor(self.scores + 0.5).astype(np.int64)
 
 
-def load(root: str | Path, split: str = "test", *, allow_partial: bool = False) -> Ratings:
+def load_ratings(root: str | Path, split: str = "test", *, allow_partial: bool = False) -> Ratings:
     """Reads the ratings of captions and images, which the authors call semantic image-text
     similarity.
 
@@ -128,7 +128,7 @@ def graded_qrels(
         grade = floor(score + 0.5), or 1 where score >= threshold; grade 0 is not stored
 
     Args:
-        ratings: what `load` gave.
+        ratings: what `load_ratings` gave.
         corpus: COCO, the split of the ratings or a part of it, with ids of captions (not
             `"unique"`).
         direction: `"text_to_image"` or `"image_to_text"`.

@@ -14,7 +14,7 @@ from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
 from lib.datasets.csv_files import read_table
 from lib.datasets.karpathy import read_images
-from lib.datasets.media.pictures import PictureFiles
+from lib.datasets.media.files import PictureFiles
 
 NAME = "flickr30k"
 SPLITS = ("test", "val", "train", "all")

@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.datasets.completeness import Count, check_counts, check_media, published_counts
-from lib.datasets.media.clips import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
+from lib.datasets.media.files import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
 from lib.datasets.segments import SUBSETS, Segments, five_per_class, read_subset
 from lib.datasets.sound_and_vision import RELEVANCE, SoundAndVision
 

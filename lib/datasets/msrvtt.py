@@ -13,7 +13,7 @@ from lib.datasets.annotations import Record, captioned, every_text, field_of, fi
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count, check_counts, published_counts
 from lib.datasets.csv_files import read_table
-from lib.datasets.media.clips import VIDEO_SUFFIXES, ClipFiles, find_names
+from lib.datasets.media.files import VIDEO_SUFFIXES, ClipFiles, find_names
 
 NAME = "msrvtt"
 SPLITS = ("1k-A", "full", "full_val", "full_train", "train_9k", "train_7k")

@@ -82,6 +82,6 @@ _ALL = (
     ),
     # Not a benchmark: a training corpus, here for its formats. What it scores is nobody's published
     # number.
-    Corpus(laion.NAME, laion.SPLITS, laion.load, miniature_of_laion.write_miniature),
+    Corpus(laion.NAME, laion.SPLITS, laion.load_laion, miniature_of_laion.write_miniature),
 )
 CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in _ALL}

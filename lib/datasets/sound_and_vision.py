@@ -16,7 +16,7 @@ from lib.core.checks import RetrievalInputError, check_choice, check_distinct
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.datasets.completeness import Count
-from lib.datasets.media.clips import AudioFiles, ClipFiles
+from lib.datasets.media.files import AudioFiles, ClipFiles
 
 DIRECTIONS = ("audio_to_video", "video_to_audio")
 RELEVANCE = ("same clip", "labels")

@@ -13,7 +13,7 @@ from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.completeness import Count
 from lib.datasets.karpathy import read_images
-from lib.datasets.media.pictures import PictureFiles
+from lib.datasets.media.files import PictureFiles
 
 RECORDS = [
     Record("a.png", "1", (("10", "a one"), ("11", "a two"), ("12", "a three"))),

@@ -12,7 +12,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.qrels import Qrels
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
-from lib.datasets.media.pictures import PictureFiles
+from lib.datasets.media.files import PictureFiles
 
 # Three pictures with 2, 1 and 3 texts; the last text describes pictures 0 and 2, one describes
 # nothing.

@@ -14,7 +14,7 @@ from lib.datasets import coco, coco_judgements
 from lib.datasets.annotations import Record
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import MINIATURE, Count
-from lib.datasets.media.pictures import PictureFiles
+from lib.datasets.media.files import PictureFiles
 from lib.datasets.miniatures import coco as miniature
 
 pytestmark = pytest.mark.skipif(
@@ -156,7 +156,7 @@ def test_splits(root):
 
 
 def test_ids_are_those_of_coco(root, corpus):
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     assert corpus.item_ids[0] == "391895"
     assert corpus.text_ids[:5] == ("770337", "771687", "772707", "776154", "781998")
     assert set(corpus.item_ids) <= {str(image) for image in known.image_ids}
@@ -315,7 +315,7 @@ def test_folds_are_contiguous(corpus):
     assert [len(fold.texts) for fold in folds] == [101, 100, 100, 100, 100]
     assert sum((fold.item_ids for fold in folds), ()) == corpus.item_ids
     assert sum((fold.texts for fold in folds), ()) == corpus.texts
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     for number, fold in enumerate(folds):
         images = {str(image) for image in known.image_ids[known.fold(number)[0]]}
         assert set(fold.item_ids) <= images and fold.split == f"test (fold {number + 1} of 5)"
@@ -342,7 +342,7 @@ def test_folds_refuse(root, corpus):
 @pytest.mark.parametrize("direction", coco_judgements.DIRECTIONS)
 def test_judgements_are_those_of_the_package(corpus, name, direction):
     """Cell by cell against the published lists, by id."""
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     published = known.qrels(name, direction)
     image_at = {str(image): at for at, image in enumerate(known.image_ids.tolist())}
     text_at = {str(text): at for at, text in enumerate(known.caption_ids.tolist())}
@@ -389,7 +389,7 @@ def test_the_whole_of_coco(root):
     """With all ids in Karpathy's order, judgements and folds are those of the package, cell for
     cell.
     """
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     ids = [str(image) for image in known.image_ids]
     whole = CaptionedMedia(
         name="coco",

@@ -25,7 +25,7 @@ SETS = [(judgements, direction) for judgements in JUDGEMENTS for direction in DI
 
 @pytest.fixture(scope="module")
 def coco():
-    return coco_judgements.load()
+    return coco_judgements.load_judgements()
 
 
 # ---- what is in it
@@ -40,7 +40,7 @@ def test_ids(coco):
     assert (
         np.intersect1d(coco.image_ids, coco.caption_ids).size == 137
     )  # two id spaces that overlap
-    assert coco_judgements.load() is coco
+    assert coco_judgements.load_judgements() is coco
     with pytest.raises(ValueError, match="read-only"):
         coco.image_ids[0] = 1
 
@@ -161,10 +161,10 @@ def test_unknown_names_list_the_known_ones(coco):
 @needs_package
 def test_reading_imports_nothing(coco):
     sys.modules.pop("eccv_caption", None)
-    coco_judgements.load.cache_clear()
+    coco_judgements.load_judgements.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        coco_judgements.load()
+        coco_judgements.load_judgements()
     assert "eccv_caption" not in sys.modules
 
 
@@ -172,7 +172,7 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(coco_judgements.importlib.util, "find_spec", lambda name: None)
     assert not coco_judgements.available()
     with pytest.raises(MissingFileError, match="pip install eccv-caption==0.1.0"):
-        coco_judgements.load.__wrapped__()
+        coco_judgements.load_judgements.__wrapped__()
 
 
 @needs_package
@@ -184,17 +184,17 @@ def test_damaged_and_missing_files_are_named(monkeypatch, tmp_path):
     with pytest.raises(
         DamagedFileError, match=r"cxc_image_to_caption.json is not the file of release 0.1.0"
     ):
-        coco_judgements.load.__wrapped__()
+        coco_judgements.load_judgements.__wrapped__()
     damaged.unlink()
     with pytest.raises(MissingFileError, match=r"cxc_image_to_caption.json is missing"):
-        coco_judgements.load.__wrapped__()
+        coco_judgements.load_judgements.__wrapped__()
 
 
 @needs_package
 def test_other_counts_than_the_published_are_refused(monkeypatch):
     monkeypatch.setitem(PUBLISHED_COUNTS, ("cxc", "text_to_image"), (24_972, 35_586))
     with pytest.raises(DamagedFileError, match=r"cxc text_to_image has \(24972, 35585\)"):
-        coco_judgements.load.__wrapped__()
+        coco_judgements.load_judgements.__wrapped__()
 
 
 # ---- the authors' own metrics on the same ranking

@@ -33,7 +33,7 @@ def sheet(root, tmp_path):
 
 
 def test_load(root):
-    ratings = cxc.load(root)
+    ratings = cxc.load_ratings(root)
     assert len(ratings) == 539 and ratings.methods.count("c2i_original") == 500
     assert (
         ratings.text_ids[0] == "770337"
@@ -45,7 +45,7 @@ def test_load(root):
         Count("ratings of original pairs", 500, 500),
     )
     assert {5.0, 4.2, 3.0, 2.99, 0.0} <= set(ratings.scores.tolist())
-    assert len(cxc.load(root, "val")) == 5
+    assert len(cxc.load_ratings(root, "val")) == 5
 
 
 def test_published_counts():
@@ -74,13 +74,15 @@ def test_halves_go_up():
 
 @pytest.mark.parametrize("direction", coco_judgements.DIRECTIONS)
 def test_threshold_gives_the_published_positives(root, corpus, direction):
-    qrels, count = cxc.graded_qrels(cxc.load(root), corpus, direction, threshold=cxc.POSITIVE)
+    qrels, count = cxc.graded_qrels(
+        cxc.load_ratings(root), corpus, direction, threshold=cxc.POSITIVE
+    )
     assert qrels == coco.judgements(corpus, "cxc", direction)
     assert count == Count("rated pairs", 539, 539)
 
 
 def test_grades(root, corpus):
-    ratings = cxc.load(root)
+    ratings = cxc.load_ratings(root)
     qrels, _ = cxc.graded_qrels(ratings, corpus, "text_to_image")
     assert qrels.max_grade == 5 and qrels.items.size == (ratings.scores >= 0.5).sum()
     text, item = (
@@ -97,13 +99,15 @@ def test_grades(root, corpus):
 
 def test_pairs_outside_the_corpus_are_counted(root, corpus):
     fold = coco.folds(corpus)[0]
-    qrels, count = cxc.graded_qrels(cxc.load(root), fold, "text_to_image", threshold=cxc.POSITIVE)
+    qrels, count = cxc.graded_qrels(
+        cxc.load_ratings(root), fold, "text_to_image", threshold=cxc.POSITIVE
+    )
     assert qrels == coco.judgements(fold, "cxc", "text_to_image")
     assert 100 <= count.found < count.published == 539
 
 
 def test_refuses_other_corpora(root, corpus):
-    ratings = cxc.load(root)
+    ratings = cxc.load_ratings(root)
     with pytest.raises(RetrievalInputError, match="name captions by id"):
         cxc.graded_qrels(ratings, coco.load_coco(root, captions="unique"), "text_to_image")
     with pytest.raises(RetrievalInputError, match="direction must be one of"):
@@ -111,9 +115,9 @@ def test_refuses_other_corpora(root, corpus):
 
 
 def test_folders(sheet):
-    assert len(cxc.load(sheet.parent)) == len(cxc.load(sheet.parent.parent)) == 539
+    assert len(cxc.load_ratings(sheet.parent)) == len(cxc.load_ratings(sheet.parent.parent)) == 539
     with pytest.raises(MissingFileError, match=r"no sits_test\.csv"):
-        cxc.load(sheet.parent.parent.parent / "nowhere")
+        cxc.load_ratings(sheet.parent.parent.parent / "nowhere")
 
 
 def test_wrong_counts(sheet):
@@ -121,11 +125,11 @@ def test_wrong_counts(sheet):
     with pytest.raises(
         RetrievalInputError, match=r"cxc \(miniature\), test split: found 538 of 539 ratings"
     ):
-        cxc.load(sheet.parent)
-    assert not cxc.load(sheet.parent, allow_partial=True).counts[0].ok
+        cxc.load_ratings(sheet.parent)
+    assert not cxc.load_ratings(sheet.parent, allow_partial=True).counts[0].ok
     (sheet.parent / "miniature.json").unlink()
     with pytest.raises(RetrievalInputError, match="found 538 of 44,833 ratings"):
-        cxc.load(sheet.parent)
+        cxc.load_ratings(sheet.parent)
 
 
 @pytest.mark.parametrize(
@@ -143,13 +147,13 @@ def test_wrong_counts(sheet):
 def test_malformed_rows(sheet, old, new, message):
     sheet.write_text(sheet.read_text().replace(old, new, 1))
     with pytest.raises(RetrievalInputError, match=message):
-        cxc.load(sheet.parent)
+        cxc.load_ratings(sheet.parent)
 
 
 def test_a_pair_rated_twice(sheet, corpus):
     text = sheet.read_text()
     sheet.write_text(text + text.splitlines()[1] + "\n")
-    ratings = cxc.load(sheet.parent, allow_partial=True)
+    ratings = cxc.load_ratings(sheet.parent, allow_partial=True)
     with pytest.raises(RetrievalInputError, match="given twice"):
         cxc.graded_qrels(ratings, corpus, "text_to_image")
 
@@ -157,4 +161,4 @@ def test_a_pair_rated_twice(sheet, corpus):
 def test_not_utf8(sheet):
     sheet.write_bytes(sheet.read_bytes() + b"\xff\xfe")
     with pytest.raises(DamagedFileError, match=r"sits_test\.csv is not whole"):
-        cxc.load(sheet.parent)
+        cxc.load_ratings(sheet.parent)

@@ -70,7 +70,9 @@ class ShardPictures(Sequence):
         return f"ShardPictures({len(self):,} {self.kind} under {self.root})"
 
 
-def load(root: str | Path, split: str = "shards", *, allow_partial: bool = False) -> CaptionedMedia:
+def load_laion(
+    root: str | Path, split: str = "shards", *, allow_partial: bool = False
+) -> CaptionedMedia:
     """Pictures and captions of all shards of a folder: a format lesson, not a benchmark.
 
     LAION is a training corpus: it has no test split, and nobody publishes retrieval scores on it.

@@ -1,1 +1,1 @@
-"""Files of pictures, films and sound, decoded one by one and within limits."""
+"""Decode pictures, clips and sounds, one file at a time and within limits."""

@@ -1,8 +1,7 @@
-"""Frames of one media file, through PyAV (the FFmpeg libraries), the optional extra `video`.
+"""Decode frames and sound of one media file, with PyAV (the FFmpeg libraries, extra `video`).
 
-Files come from strangers. FFmpeg would follow a playlist that is named clip.mp4 to other files and
-to the network, so only the containers below are opened, by the file protocol alone, and pictures
-have a size limit.
+Files come from strangers. FFmpeg would follow a playlist named clip.mp4 to other files and to the
+network. Therefore only the containers below are opened, only local files, with size limits.
 """
 
 import importlib.util
@@ -16,24 +15,31 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_count
 from lib.core.files import DamagedFileError, MissingFileError
 
-CONTAINERS = "mov,matroska,avi,wav,flac,mp3,ogg"  # demuxers; "mov" is mp4 too, "matroska" webm too
+CONTAINERS = "mov,matroska,avi,wav,flac,mp3,ogg"  # demuxers: "mov" reads mp4, "matroska" webm
 MAX_PIXELS = 4096 * 2304  # of one frame
-SLACK = 1.0  # seconds by which a header may promise more than the file holds
-FAR = 10.0  # seconds; without an index, a longer way than this is jumped: encoders set a key frame sooner
+SLACK = 1.0  # seconds by which a header may exceed the content
+# Seconds. Without an index, the reader seeks over longer gaps: most encoders set a key frame
+# within this time.
+FAR = 10.0
+
+RATE = 16_000  # samples per second, as most audio encoders take it
+MAX_RATE = 768_000  # samples per second of a file; no recorder gives more
+MAX_SECONDS = 600.0  # of one waveform
+TAIL = 4096  # samples; longer than any filter of the resampler
 
 
 def available() -> bool:
-    """Whether PyAV is installed."""
+    """Return True if PyAV is installed."""
     return importlib.util.find_spec("av") is not None
 
 
 def require_av():
-    """The module `av`, or an error that says how to get it."""
+    """Import and return PyAV; the error says how to install it."""
     if not available():
         raise RetrievalInputError(
             "video and sound are read by the package av (PyAV), which is not installed. Run: pip"
-            " install 'crossmodal-retrieval[video]'. Annotations, and embeddings that you have,"
-            " need none of it"
+            " install 'crossmodal-retrieval[video]'. Annotations and your own embeddings do not"
+            " need it"
         )
     import av
 
@@ -41,12 +47,11 @@ def require_av():
 
 
 def sample_times(duration: float, n_frames: int) -> np.ndarray:
-    """The middles of `n_frames` equal segments of a clip.
+    """Compute the centres of `n_frames` equal segments of a clip.
 
         t_i = (i + 1/2) duration / n_frames,   i = 0 .. n_frames - 1
 
-    Neither the first frame nor the last, which are often black or a title, and the same on every
-    run.
+    This avoids the first and the last frame, which are often black or a title.
 
     Args:
         duration: seconds, above 0.
@@ -54,9 +59,6 @@ def sample_times(duration: float, n_frames: int) -> np.ndarray:
 
     Returns:
         `(n_frames,)` float64 seconds, ascending.
-
-    Raises:
-        RetrievalInputError: a duration that is not above 0, or no frames.
 
     Reference: L. Wang et al., Temporal Segment Networks, ECCV 2016 (its test-time sampling).
     """
@@ -76,38 +78,34 @@ def read_frames(
     *,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """Read the frames that a viewer sees at `sample_times` of a clip, or of a part of it.
+    """Read the frames on screen at `sample_times` of a clip, or of a part of it.
 
-    Frames are upright (the rotation that a phone writes into the container is applied) and have
-    square pixels (width times the sample aspect ratio). Time runs from the first frame to the end
-    of the picture, however long the sound is. The file is not decoded as a whole: where a key frame
-    lies between one wanted time and the next, reading goes on from there. A clip of fewer frames
-    than `n_frames` shows some of them more than once.
+    Frames are upright (the container's rotation is applied) and have square pixels (width times
+    the sample aspect ratio). Time runs from the first frame to the end of the picture; the length
+    of the sound does not matter. Key frames are used to skip what is not needed. A clip of fewer
+    frames than `n_frames` repeats some.
 
     Args:
         path: a file in one of CONTAINERS.
-        n_frames: how many, at least 1.
-        start, end: seconds from the first frame; the whole clip where None. An end behind the
-            clip's own is cut to it.
+        n_frames: number of frames, at least 1.
+        start, end: seconds from the first frame; None for the whole clip. An end after the clip's
+            own end is cut to it.
         max_pixels: the largest height x width that is decoded.
 
     Returns:
-        `(n_frames, height, width, 3)` uint8 RGB; never fewer frames.
-
-    Raises:
-        MissingFileError: no such file.
-        DamagedFileError: no video in it, not readable, or over a second shorter than its header
-            says.
-        RetrievalInputError: PyAV is missing, a part outside the clip, or frames above `max_pixels`.
+        `(n_frames, height, width, 3)` uint8 RGB.
     """
     check_count(n_frames, "n_frames")
     check_part(start, end)
-    with opened(path, "video") as (container, stream):
+    with open_stream(path, "video") as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height
-        shown_width = max(1, round(width * (stream.sample_aspect_ratio or 1)))
-        _check_size(path, max(width, shown_width) * height, max_pixels)
-        # What the header says need not be what comes: the decoder itself refuses to make room for
-        # more.
+        square_width = max(1, round(width * (stream.sample_aspect_ratio or 1)))
+        n_pixels = max(width, square_width) * height
+        if n_pixels > max_pixels:
+            raise RetrievalInputError(
+                f"{path} has frames of {n_pixels:,} pixels, more than max_pixels = {max_pixels:,}"
+            )
+        # Frames may be larger than the header says: the decoder applies the limit as well.
         stream.codec_context.options = {"max_pixels": str(max_pixels)}
         duration = _duration(container, stream)
         first, last = start or 0.0, min(duration if end is None else end, duration)
@@ -116,18 +114,15 @@ def read_frames(
                 f"{path} lasts {duration:.2f} s; the part from {start} to {end} s is not in it"
             )
         pictures = []
-        for frame, short in _frames_at(
-            container, stream, first + sample_times(last - first, n_frames)
-        ):
-            if frame is None or short > SLACK:
+        times = first + sample_times(last - first, n_frames)
+        for frame, seconds_short in _frames_at(container, stream, times):
+            if frame is None or seconds_short > SLACK:
                 raise DamagedFileError(_ends_early(str(path), duration))
-            # A frame of another size than the stream's keeps it, so that the change is told below.
-            wide = shown_width if (frame.width, frame.height) == (width, height) else frame.width
-            upright = np.rot90(
-                frame.to_ndarray(format="rgb24", width=wide, height=frame.height),
-                round(frame.rotation / 90),
-            )
-            pictures.append(upright)
+            # A frame of another size than the stream keeps its size; the check below reports it.
+            same_size = (frame.width, frame.height) == (width, height)
+            shown_width = square_width if same_size else frame.width
+            pixels = frame.to_ndarray(format="rgb24", width=shown_width, height=frame.height)
+            pictures.append(np.rot90(pixels, round(frame.rotation / 90)))
         if len({picture.shape for picture in pictures}) > 1:
             raise DamagedFileError(
                 f"{path} changes its picture size on the way; frames of one size are needed"
@@ -135,10 +130,48 @@ def read_frames(
         return np.stack(pictures)
 
 
-def check_part(start: float | None, end: float | None) -> None:
-    """Refuses a part of a clip that cannot be one: a negative start, or an end that is not behind
-    it.
+def read_waveform(
+    path: str | Path,
+    rate: int = RATE,
+    start: float | None = None,
+    end: float | None = None,
+    *,
+    max_seconds: float = MAX_SECONDS,
+) -> np.ndarray:
+    """Read the sound of a file as mono (the mean of its channels), resampled to `rate`.
+
+    Args:
+        path: a file in one of CONTAINERS; it may be a video with sound.
+        rate: samples per second of the result.
+        start, end: seconds from the first sample; None for the whole sound. An end after the end
+            of the file is cut to it.
+        max_seconds: the longest part that is decoded.
+
+    Returns:
+        `(n_samples,)` float32, full scale at 1.0.
     """
+    rate = check_count(rate, "rate")
+    check_part(start, end)
+    first = start or 0.0
+    with open_stream(path, "audio") as (container, stream):
+        native_rate = stream.codec_context.sample_rate
+        samples, lead = _native_samples(path, container, stream, first, end, max_seconds)
+    n_samples = None if end is None else round((end - first) * native_rate)
+    skip = max(0, round(first * native_rate) - lead)  # a sound may begin later than the part
+    mono = samples[skip:][:n_samples]
+    if mono.size == 0:
+        raise RetrievalInputError(
+            f"{path} has no sound between {start} and {end} s; it is shorter than that"
+        )
+    if not np.isfinite(mono).all():  # sounds stored as floats may hold anything
+        raise DamagedFileError(
+            f"{path} holds samples that are not finite numbers. Get the file again, or leave it out"
+        )
+    return _resampled(mono, native_rate, rate)
+
+
+def check_part(start: float | None, end: float | None) -> None:
+    """Refuse a part with a negative start, or with an end that is not after the start."""
     first = 0.0 if start is None else start
     if not (np.isfinite(first) and first >= 0 and (end is None or first < end)):
         raise RetrievalInputError(
@@ -147,16 +180,14 @@ def check_part(start: float | None, end: float | None) -> None:
 
 
 @contextmanager
-def opened(path: str | Path, kind: str) -> Iterator:
-    """Open a container and its first stream of that kind; what cannot be read is a
-    DamagedFileError.
-    """
+def open_stream(path: str | Path, kind: str) -> Iterator:
+    """Open a container and its first stream of a kind; unreadable files raise DamagedFileError."""
     av = require_av()
     if not Path(path).is_file():
         raise MissingFileError(f"{path} is missing")
     limits = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
     try:
-        # Titles may be in any encoding, and nobody reads them here.
+        # Titles may be in any encoding, and are not read here.
         with av.open(
             os.path.abspath(path), container_options=limits, metadata_errors="replace"
         ) as container:
@@ -164,22 +195,15 @@ def opened(path: str | Path, kind: str) -> Iterator:
             if not streams:
                 raise DamagedFileError(f"{path} holds no {kind}")
             if streams[0].codec_context is None:
-                raise DamagedFileError(
-                    f"{path} holds {kind} of a codec that is not known here. Convert it"
-                )
+                raise DamagedFileError(f"{path} holds {kind} of an unknown codec. Convert it")
             streams[0].codec_context.thread_count = 1
             yield container, streams[0]
     except (RetrievalInputError, DamagedFileError, MissingFileError):
         raise
-    except (
-        Exception
-    ) as error:  # FFmpeg's errors, and whatever PyAV raises of streams that make no sense
-        if isinstance(error, MemoryError) and not hasattr(
-            error, "errno"
-        ):  # FFmpeg's: a number in the file
-            raise MemoryError(
-                f"{path} takes more memory to decode than there is. Free some"
-            ) from error
+    except Exception as error:  # FFmpeg's errors, and PyAV's for streams that make no sense
+        # FFmpeg also answers "out of memory" to a wrong number in the file; that one has an errno.
+        if isinstance(error, MemoryError) and not hasattr(error, "errno"):
+            raise MemoryError(f"{path} needs more memory than is free. Free some") from error
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DamagedFileError(
             f"{path} cannot be read as {kind}: {text}. It is incomplete, or of a kind "
@@ -187,42 +211,32 @@ def opened(path: str | Path, kind: str) -> Iterator:
         ) from error
 
 
-def _check_size(path: str | Path, size: int, max_pixels: int) -> None:
-    if size > max_pixels:
-        raise RetrievalInputError(
-            f"{path} has frames of {size:,} pixels, more than max_pixels = {max_pixels:,}"
-        )
-
-
-def seconds_into(stream, stamp: int) -> float:
-    """Seconds since the stream's first frame."""
+def _seconds_into(stream, stamp: int) -> float:
+    """Return the seconds since the stream's first frame."""
     return float((stamp - (stream.start_time or 0)) * stream.time_base)
 
 
 def _duration(container, stream) -> float:
-    """Seconds from the first frame of a stream to its end: what the stream says, else what its
-    packets say.
+    """Return the seconds from a stream's first frame to its end, from its header or its packets.
 
-    The duration of a container (all that Matroska states) is that of its longest stream, so it only
-    tells whether the file was cut.
+    The duration of a container (all that Matroska states) is that of its longest stream. It only
+    shows whether the file was cut.
     """
     if stream.duration:
         return float(stream.duration * stream.time_base)
     start = stream.start_time or 0
-    ends = _last_seconds(container, stream, (container.duration or 0) / 1e6)
-    container.seek(start, stream=stream)
-    if stream.index not in ends:
-        raise DamagedFileError(f"{container.name} has an empty {stream.type} stream")
     stated = (container.duration or 0) / 1e6
-    if max(ends.values()) < stated - SLACK:
+    end_by_stream = _end_by_stream(container, stream, stated)
+    container.seek(start, stream=stream)
+    if stream.index not in end_by_stream:
+        raise DamagedFileError(f"{container.name} has an empty {stream.type} stream")
+    if max(end_by_stream.values()) < stated - SLACK:
         raise DamagedFileError(_ends_early(container.name, stated))
-    return ends[stream.index] - float(start * stream.time_base)
+    return end_by_stream[stream.index] - float(start * stream.time_base)
 
 
-def _last_seconds(container, stream, near: float) -> dict[int, float]:
-    """Last second of each stream, by its index, from the packets behind the last key frame of one
-    stream.
-    """
+def _end_by_stream(container, stream, near: float) -> dict[int, float]:
+    """Find the last second of each stream, from the packets after `stream`'s last key frame."""
     for begin in (round(near / stream.time_base), 0):
         container.seek(begin, stream=stream)
         ends: dict[int, float] = {}
@@ -243,42 +257,87 @@ def _ends_early(name: str, seconds: float) -> str:
 
 
 def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:
-    """For each of the ascending times the frame on screen, and by how many seconds the film ended
-    before it.
+    """Yield, for each ascending time, the frame on screen and the seconds since the film's end.
 
-    A frame may stay on screen for long (a slide show); only the end of the film says that nothing
-    follows.
+    A frame may stay on screen for long (a slide show). Only the end of the film says that no
+    other frame follows.
     """
 
     def appears(frame) -> float:
         stamp = frame.dts if frame.pts is None else frame.pts
-        return shown if stamp is None else seconds_into(stream, stamp)
+        return shown_at if stamp is None else _seconds_into(stream, stamp)
 
     decoder = container.decode(stream)
-    held, shown, ahead = None, 0.0, None
+    shown, shown_at, ahead = None, 0.0, None
     for time in times:
-        if _worth_a_jump(stream, shown, time):
+        if _key_frame_between(stream, shown_at, time):
             container.seek(round(time / stream.time_base) + (stream.start_time or 0), stream=stream)
-            decoder, held, ahead = container.decode(stream), None, None
-        # A jump may land late; then the first frame there is the nearest, and the loop ends with
-        # it.
-        while held is None or shown <= time:
+            decoder, shown, ahead = container.decode(stream), None, None
+        # A seek may land after `time`. Then the first frame there is the nearest one.
+        while shown is None or shown_at <= time:
             ahead = ahead or next(decoder, None)
-            if ahead is None or (held is not None and appears(ahead) > time):
+            if ahead is None or (shown is not None and appears(ahead) > time):
                 break
-            held, shown, ahead = ahead, appears(ahead), None
-        yield (
-            held,
-            0.0 if ahead or held is None else time - shown - 1 / float(stream.average_rate or 1),
-        )
+            shown, shown_at, ahead = ahead, appears(ahead), None
+        at_end = ahead is None and shown is not None
+        yield shown, time - shown_at - 1 / float(stream.average_rate or 1) if at_end else 0.0
 
 
-def _worth_a_jump(stream, now: float, time: float) -> bool:
-    """Whether a key frame lies between what is on screen and the wanted time."""
+def _key_frame_between(stream, now: float, time: float) -> bool:
+    """Return True if a key frame lies between two times, which makes a seek worth it."""
     entries = getattr(stream, "index_entries", ())  # older versions of PyAV do not show them
     if not len(entries):
         return time - now > FAR
-    at = entries.search_timestamp(
-        round(time / stream.time_base) + (stream.start_time or 0), backward=True
-    )
-    return at >= 0 and seconds_into(stream, entries[at].timestamp) > now
+    stamp = round(time / stream.time_base) + (stream.start_time or 0)
+    position = entries.search_timestamp(stamp, backward=True)
+    return position >= 0 and _seconds_into(stream, entries[position].timestamp) > now
+
+
+def _native_samples(path, container, stream, first: float, end: float | None, max_seconds: float):
+    """Return mono float32 samples at the file's rate, and the position of the first of them."""
+    rate = stream.codec_context.sample_rate
+    if not 0 < rate <= MAX_RATE:
+        raise DamagedFileError(
+            f"{path} states {rate:,} samples a second; expected 1 to {MAX_RATE:,}. Get it again"
+        )
+    if first > FAR:
+        target = round((first - 1) / stream.time_base) + (stream.start_time or 0)
+        container.seek(target, stream=stream)
+    # Packed floats: reading more than eight planes of a frame ends the process. The resampler
+    # keeps channels and rate.
+    to_float = require_av().AudioResampler(format="flt")
+    blocks, lead, n_samples = [], None, 0
+    last = min(first + max_seconds, np.inf if end is None else end)
+    for frame in container.decode(stream):
+        if lead is None:
+            lead = round(_seconds_into(stream, frame.pts or 0) * rate)
+        for part in to_float.resample(frame):
+            blocks.append(part.to_ndarray().reshape(part.samples, -1).mean(axis=1))
+        n_samples += frame.samples
+        if (lead + n_samples) / rate > last + SLACK:
+            break
+    n_usable = lead + n_samples - first * rate if blocks else 0
+    if min(n_usable, np.inf if end is None else (end - first) * rate) > max_seconds * rate:
+        raise RetrievalInputError(
+            f"{path} has more than max_seconds = {max_seconds:g} s of sound to read; give start"
+            " and end"
+        )
+    if not blocks:
+        raise DamagedFileError(f"{path} has no sample that can be decoded")
+    return np.concatenate(blocks).astype(np.float32, copy=False), lead
+
+
+def _resampled(mono: np.ndarray, native_rate: int, rate: int) -> np.ndarray:
+    """Resample to `round(n rate / native_rate)` samples."""
+    if native_rate == rate:
+        return np.ascontiguousarray(mono)
+    av = require_av()
+    # The filter gives nothing for sounds shorter than itself: silence is added, and cut off below.
+    padded = np.pad(mono, (0, TAIL))
+    block = av.AudioFrame.from_ndarray(padded[None], format="flt", layout="mono")
+    block.sample_rate = native_rate
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+    parts = resampler.resample(block) + resampler.resample(None)
+    samples = np.concatenate([part.to_ndarray()[0] for part in parts])
+    n_samples = max(1, round(mono.size * rate / native_rate))
+    return np.pad(samples[:n_samples], (0, max(0, n_samples - samples.size)))

@@ -1,4 +1,4 @@
-"""Pictures from files: opened one by one, bounded in size, upright, with all their grey levels."""
+"""Open pictures from untrusted files: with size limits, upright, and with all grey levels."""
 
 import io
 from pathlib import Path
@@ -8,17 +8,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.core.checks import RetrievalInputError
 from lib.core.files import DamagedFileError, MissingFileError
-from lib.datasets.media.files import MediaFiles
 
-# 201 MB as RGB. The largest COCO picture has 640 x 640 pixels; a file of a few kB can claim 50,000
-# x 50,000.
+# 201 MB as RGB. The largest COCO picture has 640 x 640 pixels. A file of a few kB can claim
+# 50,000 x 50,000.
 MAX_PIXELS = 1 << 26
-# JPEG and GIF end there. PNG does not, and a row takes memory of its own: 1 x 60,000,000 pixels
+# The limit of JPEG and GIF. PNG has none, and each row needs extra memory: 1 x 60,000,000 pixels
 # took 2 GB.
 MAX_SIDE = 65_535
-# Pillow has parsers for many more, some of which start other programs (EPS runs Ghostscript).
+# Pillow has parsers for many more formats. Some start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-# First bytes of what people also have, and what to do with such a file.
+# Other common formats, recognised by their first bytes: (offset, first bytes, name).
 _OTHERS = (
     (4, (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypmif1", b"ftypmsf1"), "HEIC"),
     (0, (b"\xff\x0a", b"\0\0\0\x0cJXL "), "JPEG XL"),
@@ -37,25 +36,19 @@ def open_picture(
     name: str | None = None,
     mode: str = "RGB",
 ) -> Image.Image:
-    """Open one picture as RGB, after its header has shown that it is not too large.
+    """Open one picture as RGB; the size in its header is checked before anything is decoded.
 
-    The orientation that a camera writes into EXIF is applied. 16 bits a channel are scaled to 8 (v
-    / 257). Of an animation the first frame is read. Transparency is dropped in mode RGB.
+    The EXIF orientation is applied. 16-bit channels are scaled to 8 bits (v / 257). Of an
+    animation, the first frame is read. In mode RGB, transparency is dropped.
 
     Args:
         source: a path, or the bytes of a file (a member of an archive).
         max_pixels: the largest width times height that is decoded.
-        name: what messages call it; the path by itself.
+        name: the name used in error messages; by default the path.
         mode: "RGB", or "RGBA" to keep transparency.
 
     Returns:
         A loaded picture of that mode; no file stays open.
-
-    Raises:
-        MissingFileError: no file at the path.
-        RetrievalInputError: more than `max_pixels` (a decompression bomb) or `MAX_SIDE`, a file
-            that may not be read, or a pipe or a device.
-        DamagedFileError: not a picture, not one of FORMATS, or not decodable.
     """
     shown = name or ("the picture" if isinstance(source, bytes) else str(source))
     stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
@@ -65,100 +58,85 @@ def open_picture(
         )
     try:
         with Image.open(stream, formats=FORMATS) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise RetrievalInputError(
-                    _too_large(shown, f"{width:,} x {height:,} pixels", max_pixels)
-                )
-            if max(width, height) > MAX_SIDE:
-                raise RetrievalInputError(
-                    f"{shown} is too long: {width:,} x {height:,} pixels, at most {MAX_SIDE:,} a"
-                    " side are decoded. Cut it into parts, or leave it out"
-                )
-            eight_bits = _eight_bits(picture, shown)
-            return ImageOps.exif_transpose(eight_bits).convert(mode)
-    except Image.DecompressionBombError as error:  # Pillow's own limit comes first for the largest
+            _check_size(shown, *picture.size, max_pixels)
+            return ImageOps.exif_transpose(_eight_bits(picture, shown)).convert(mode)
+    except Image.DecompressionBombError as error:  # Pillow's own limit, for the largest pictures
         limit = f"more than Pillow's limit of {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
         raise RetrievalInputError(_too_large(shown, limit, max_pixels)) from error
     except FileNotFoundError as error:
         raise MissingFileError(f"{shown} is missing") from error
     except UnidentifiedImageError as error:
-        raise DamagedFileError(_unknown(source, shown)) from error
+        raise DamagedFileError(_unknown_format(source, shown)) from error
     except (RetrievalInputError, DamagedFileError):
         raise
-    except MemoryError as error:  # not called damaged: a file that is whole would be left out
-        raise MemoryError(
-            f"{shown} takes more memory to decode than there is. Free some"
-        ) from error
+    except MemoryError as error:  # not "damaged": users would leave out a good file
+        raise MemoryError(f"{shown} needs more memory than is free. Free some") from error
     except (PermissionError, IsADirectoryError) as error:
         raise RetrievalInputError(
             f"{shown} cannot be opened ({error.strerror}); expected a file you may read"
         ) from error
-    except (
-        Exception
-    ) as error:  # decoders of damaged files raise ValueError, AssertionError, IndexError, ...
+    except Exception as error:  # decoders raise ValueError, AssertionError, IndexError, ...
         text = str(error) or type(error).__name__
         raise DamagedFileError(
             f"{shown} cannot be decoded: {text}. Get the file again, or leave it out"
         ) from error
 
 
-def _eight_bits(picture: Image.Image, shown: str) -> Image.Image:
-    """Scale grey of 16 bits, integers or floats to 8 bits; every other mode stays as it is.
+def _check_size(shown: str, width: int, height: int, max_pixels: int) -> None:
+    size = f"{width:,} x {height:,} pixels"
+    if width * height > max_pixels:
+        raise RetrievalInputError(_too_large(shown, size, max_pixels))
+    if max(width, height) > MAX_SIDE:
+        raise RetrievalInputError(
+            f"{shown} is too long: {size}, at most {MAX_SIDE:,} a side are decoded. Cut it into"
+            " parts, or leave it out"
+        )
 
-    Full scale is 65,535 for 16 bits and for integers (mode I). Floats (mode F) do not say their
-    full scale: it is the smallest of 1, 255 and 65,535 that holds the brightest pixel.
+
+def _too_large(shown: str, size: str, max_pixels: int) -> str:
+    return (
+        f"{shown} is too large: {size}, at most {max_pixels:,} are decoded. Pass a larger"
+        " max_pixels if this size is intended"
+    )
+
+
+def _eight_bits(picture: Image.Image, shown: str) -> Image.Image:
+    """Scale grey of 16 bits, integers or floats to 8 bits; other modes are returned unchanged.
+
+    Full scale is 65,535 for 16 bits and for integers (mode I). Floats (mode F) do not state
+    theirs: it is the smallest of 1, 255 and 65,535 that the brightest pixel does not exceed.
     """
     if not picture.mode.startswith("I") and picture.mode != "F":
         return picture
     pixels = np.asarray(picture, dtype=np.float32)
     low, high = float(pixels.min()), float(pixels.max())
     scales = (1.0, 255.0, 65_535.0) if picture.mode == "F" else (65_535.0,)
-    full = next((scale for scale in scales if high <= scale), None)
-    if full is None or not low >= 0:  # NaN is not >= 0
+    full_scale = next((scale for scale in scales if high <= scale), None)
+    if full_scale is None or not low >= 0:  # NaN is not >= 0
         raise DamagedFileError(
             f"{shown} has grey values from {low:g} to {high:g}; expected 0 to {scales[-1]:g}. "
             "Save it with 8 or 16 bits a channel"
         )
-    grey = Image.fromarray(np.rint(pixels * (255 / full)).astype(np.uint8))
+    grey = Image.fromarray(np.rint(pixels * (255 / full_scale)).astype(np.uint8))
     grey.getexif().update(picture.getexif())
     return grey
 
 
-def _unknown(source: str | Path | bytes, shown: str) -> str:
-    """The message for a file that is in none of FORMATS; names the format where the first bytes
-    tell it.
-    """
+def _unknown_format(source: str | Path | bytes, shown: str) -> str:
+    """Return the message for a file in none of FORMATS; it names the format if that is known."""
     if isinstance(source, bytes):
         head = source[:64]
     else:
         with open(source, "rb") as stream:
             head = stream.read(64)
-    for at, starts, kind in _OTHERS:
-        if head[at:].lstrip().startswith(starts) or head[at:].startswith(starts):
+    for offset, starts, kind in _OTHERS:
+        if head[offset:].lstrip().startswith(starts) or head[offset:].startswith(starts):
             advice = "Save it as JPEG or PNG"
             if kind == "HEIC":
                 advice += " (the package pillow-heif converts it: pip install pillow-heif)"
             return f"{shown} is a {kind} file, which is not read here. {advice}"
-    what = "is empty" if not head else "is not a picture that can be read"
+    problem = "is not a picture that can be read" if head else "is empty"
     return (
-        f"{shown} {what}; expected one of {', '.join(FORMATS)}. Get the file again, or leave it out"
+        f"{shown} {problem}; expected one of {', '.join(FORMATS)}. Get the file again, or leave it"
+        " out"
     )
-
-
-def _too_large(shown: str, size: str, max_pixels: int) -> str:
-    return (
-        f"{shown} is too large: {size}, at most {max_pixels:,} are decoded. Pass a larger"
-        " max_pixels if it is meant to be so large"
-    )
-
-
-class PictureFiles(MediaFiles):
-    """Pictures under one root, by name; `[i]` is one RGB picture, a slice is `PictureFiles`
-    again.
-    """
-
-    kind = "pictures"
-
-    def open(self, path: Path) -> Image.Image:
-        return open_picture(path)

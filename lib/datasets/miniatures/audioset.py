@@ -10,8 +10,7 @@ from lib.core.files import atomic_folder
 from lib.datasets import scenes
 from lib.datasets.audioset import CLASSES, NAME, ONTOLOGY
 from lib.datasets.completeness import write_miniature_card
-from lib.datasets.media.decoding import require_av
-from lib.datasets.media.waveforms import RATE
+from lib.datasets.media.decoding import RATE, require_av
 from lib.datasets.miniatures.clips import tone, write_scene_clip
 from lib.datasets.segments import PER_CLASS
 

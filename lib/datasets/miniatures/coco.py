@@ -54,7 +54,7 @@ def write_miniature(folder: str | Path) -> None:
     Raises:
         MissingFileError: the package `eccv-caption`, which has the ids, is not installed.
     """
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     rows = image_positions()
     five = known.caption_ids.reshape(-1, coco_judgements.CAPTIONS_PER_IMAGE)[rows]
     with atomic_folder(folder) as root:
@@ -88,7 +88,7 @@ def write_miniature(folder: str | Path) -> None:
 def image_positions() -> np.ndarray:
     """`(100,)` positions in COCO's test split: of each 1K fold the first 19 images, and the next
     one that has a caption of its own that CxC does not confirm (there are 29 such captions)."""
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     confirmed = known.qrels("cxc", "text_to_image").grades_of(known.owner[:, None])[:, 0]
     doubtful = np.unique(known.owner[confirmed == 0])
     chosen = []

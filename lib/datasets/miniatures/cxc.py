@@ -32,7 +32,7 @@ def write_ratings(folder: str | Path, images: np.ndarray) -> None:
 
     Relations: the miniature of COCO holds it in its folder `cxc/`.
     """
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     texts = np.flatnonzero(np.isin(known.owner, images))
     owner = known.owner[texts]
     published = known.qrels("cxc", "text_to_image")

@@ -5,7 +5,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.files import MissingFileError
-from lib.datasets.laion import ShardPictures, load, same_captions
+from lib.datasets.laion import ShardPictures, load_laion, same_captions
 from lib.datasets.laion.img2dataset import check_shard
 from lib.datasets.miniatures.laion import TWIN, write_miniature
 from lib.datasets.registry import CORPORA
@@ -72,7 +72,7 @@ def test_the_miniature_is_the_same_bytes_each_time(root, tmp_path):
 
 
 def test_a_folder_of_shards_alone_is_enough(root):
-    corpus = load(root / "shards")
+    corpus = load_laion(root / "shards")
     assert corpus.name == "laion" and len(corpus.item_ids) == 50
 
 
@@ -80,8 +80,8 @@ def test_what_cannot_be_used_is_refused_or_named(root):
     with pytest.raises(
         RetrievalInputError, match=r"found 7 of 16 samples; first missing: 00002\.tar/000020005"
     ):
-        load(root / "damaged")
-    corpus = load(root / "damaged", allow_partial=True)
+        load_laion(root / "damaged")
+    corpus = load_laion(root / "damaged", allow_partial=True)
     assert corpus.item_ids == (*(f"00002000{i}" for i in range(5)), "000030000", "000030009")
     reasons = "\n".join(corpus.missing)
     for what in (
@@ -107,7 +107,7 @@ def test_damage_raises_even_when_no_table_says_what_is_missing(root, tmp_path):
     with pytest.raises(
         RetrievalInputError, match=r"found \d+ of \d+ samples; first missing: 00001\.tar \("
     ):
-        load(tmp_path)
+        load_laion(tmp_path)
 
 
 def test_a_table_that_cannot_be_used_is_named(root, tmp_path):
@@ -116,8 +116,8 @@ def test_a_table_that_cannot_be_used_is_named(root, tmp_path):
     with pytest.raises(
         RetrievalInputError, match=r"00000\.tar \(00000\.parquet is no Parquet file"
     ):
-        load(tmp_path)
-    assert len(load(tmp_path, allow_partial=True).item_ids) == 3
+        load_laion(tmp_path)
+    assert len(load_laion(tmp_path, allow_partial=True).item_ids) == 3
 
 
 def test_a_missing_shard_of_the_miniature_is_noticed(root, tmp_path):
@@ -125,14 +125,14 @@ def test_a_missing_shard_of_the_miniature_is_noticed(root, tmp_path):
     for name in ("miniature.json", "shards/00001.tar", "shards/00001.parquet"):
         (tmp_path / name).write_bytes((root / name).read_bytes())
     with pytest.raises(RetrievalInputError, match="found 47 of 50 samples"):
-        load(tmp_path)
+        load_laion(tmp_path)
 
 
 def test_bad_input(tmp_path):
     with pytest.raises(MissingFileError, match="no shards"):
-        load(tmp_path)
+        load_laion(tmp_path)
     with pytest.raises(RetrievalInputError, match="split must be one of 'shards'"):
-        load(tmp_path, "test")
+        load_laion(tmp_path, "test")
 
 
 def test_captions_that_nearly_all_pictures_share_are_refused_before_they_fill_the_memory():

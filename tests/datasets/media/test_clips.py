@@ -10,9 +10,8 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.media import decoding
-from lib.datasets.media.clips import AudioFiles, ClipFiles, find_names
-from lib.datasets.media.decoding import read_frames, sample_times
-from lib.datasets.media.waveforms import RATE, read_waveform
+from lib.datasets.media.decoding import RATE, read_frames, read_waveform, sample_times
+from lib.datasets.media.files import AudioFiles, ClipFiles, find_names
 from lib.datasets.miniatures.clips import write_clip
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.core.files import DamagedFileError, MissingFileError
-from lib.datasets.media.files import find_damaged
-from lib.datasets.media.pictures import FORMATS, PictureFiles, open_picture
+from lib.datasets.media.files import PictureFiles, find_damaged
+from lib.datasets.media.pictures import FORMATS, open_picture
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -88,7 +88,7 @@ def test_a_lack_of_memory_names_the_picture(root, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr("lib.datasets.media.pictures._eight_bits", without_memory)
-    with pytest.raises(MemoryError, match=r"grey\.png takes more memory"):
+    with pytest.raises(MemoryError, match=r"grey\.png needs more memory"):
         open_picture(root / "grey.png")
 
 

@@ -64,7 +64,7 @@ def test_pictures_survive_jpeg(root):
 
 
 def test_folds_hold_twenty_images_and_a_doubtful_caption(root):
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     images = miniature.image_positions()
     assert (np.diff(images) > 0).all() and np.bincount(images // 1000).tolist() == [20] * 5
     confirmed = coco.judgements(

@@ -170,7 +170,7 @@ def test_captions_must_be_as_many_for_each_image(embeddings):
 @pytest.fixture(scope="module")
 def coco():
     pytest.importorskip("eccv_caption")
-    return coco_judgements.load()
+    return coco_judgements.load_judgements()
 
 
 def test_coverage_is_counted_from_the_pairs(coco):

@@ -9,7 +9,7 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.files import DamagedFileError, MissingFileError
 from lib.datasets.completeness import Count
-from lib.datasets.media.clips import AudioFiles, ClipFiles
+from lib.datasets.media.files import AudioFiles, ClipFiles
 from lib.datasets.sound_and_vision import SoundAndVision
 from lib.studies.published import compare, evaluate_rows, text_tables
 from lib.studies.published.embeddings_file import read_rows

@@ -90,7 +90,7 @@ def test_clip_benchmark(seed):
 def coco(n_images):
     """The first images of COCO-5K as the judgements have it: real ids, made embeddings."""
     pytest.importorskip("eccv_caption")
-    known = coco_judgements.load()
+    known = coco_judgements.load_judgements()
     owner = known.owner[: 5 * n_images]
     found = corpus(
         owner,

@@ -5,7 +5,7 @@ enough.
 import numpy as np
 import pytest
 
-from lib.core.files import artifacts_dir
+from lib.core.paths import artifacts_dir
 from lib.datasets import icons, scenes
 from lib.metrics.geometry import to_int8
 from lib.models.trained_models import CARD, card_text, load_card, load_embeddings, load_model

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 USE = """
 from lib.models.pretrained import load
-from lib.core.files import cache_dir, data_dir
+from lib.core.paths import cache_dir, data_dir
 print(load("scenes").dim, data_dir(), cache_dir())
 """
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from lib.cli import bench, data, encode, eval, info, plan, search, train
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError
+from lib.core.reading import DamagedFileError
 
 # Commands import what they need when they run: `crossmodal --help` should not wait for torch.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

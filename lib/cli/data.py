@@ -14,7 +14,8 @@ import typer
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import console, counted, print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError, atomic_path
+from lib.core.reading import MissingFileError
+from lib.core.writing import atomic_path
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -13,7 +13,8 @@ import typer
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import DamagedFileError, sha256_of
+from lib.core.reading import DamagedFileError
+from lib.core.writing import sha256_of
 
 if TYPE_CHECKING:
     from lib.datasets.captioned import CaptionedMedia

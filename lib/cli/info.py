@@ -8,13 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lib.cli.output import console
-from lib.core.files import (
-    CHECKSUM_SUFFIX,
-    DamagedFileError,
-    MissingFileError,
-    artifacts_dir,
-    verify,
-)
+from lib.core.paths import artifacts_dir
+from lib.core.reading import DamagedFileError, MissingFileError, verify
+from lib.core.writing import CHECKSUM_SUFFIX
 
 SEARCH = ("faiss-cpu", "scann", "h5py")
 PACKAGES = (
@@ -38,7 +34,6 @@ def _version(package: str) -> str:
 
 def info() -> None:
     """Prints versions, threads, BLAS kernels, artifacts and their checksums."""
-    import faiss
     import threadpoolctl
     import torch
 

@@ -330,6 +330,15 @@ def check_choices(values, allowed: Iterable[str], name: str) -> list[str]:
     return [check_choice(value, allowed, name) for value in values]
 
 
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8; JSON can hold unpaired surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
     """Refuses an id that is there twice; says which, where, and in what (`name`)."""
     if len(set(ids)) == len(ids):

@@ -9,16 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.core.files import (
-    artifacts_dir,
-    atomic_path,
-    cache_dir,
-    kept_arrays,
-    load_arrays,
-    save_arrays,
-    seal,
-    verify,
-)
+from lib.core.paths import artifacts_dir, cache_dir
+from lib.core.reading import cached_arrays, load_arrays, verify
+from lib.core.writing import atomic_path, save_arrays, write_checksum
 
 Arrays = dict[str, np.ndarray]
 Job = tuple[Mapping | str, Callable[[], Arrays]]
@@ -60,7 +53,7 @@ class ResultStore:
             key: everything that decides the result, as JSON: settings, seeds, versions, checksums.
             make: computes the arrays where they are missing or damaged.
         """
-        return kept_arrays(self.cache_path(key), make, _digest(key))
+        return cached_arrays(self.cache_path(key), make, _digest(key))
 
     def run(
         self,
@@ -94,7 +87,7 @@ class ResultStore:
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         with atomic_path(self.folder / file) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
-        seal(self.folder / file)
+        write_checksum(self.folder / file)
 
     def table(self, file: str) -> pd.DataFrame:
         """Read a committed CSV after its checksum was verified."""
@@ -114,7 +107,7 @@ class ResultStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.folder / file) as temporary:
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        seal(self.folder / file)
+        write_checksum(self.folder / file)
 
     def json(self, file: str):
         """Read a committed JSON file after its checksum was verified."""

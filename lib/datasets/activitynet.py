@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError, reading
 from lib.core.qrels import Qrels
+from lib.core.reading import MissingFileError, reading
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count, check_counts, check_media
 from lib.datasets.media.files import MediaFiles

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError
+from lib.core.reading import DamagedFileError
 from lib.datasets.annotations import field_of, read_json
 from lib.datasets.csv_files import read_rows, read_table
 from lib.datasets.labelled_clips import load_labelled_clips

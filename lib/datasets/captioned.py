@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, check_choice, check_distinct
-from lib.core.files import is_unicode
+from lib.core.checks import RetrievalInputError, check_choice, check_distinct, is_unicode
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask, entries_at
 from lib.datasets.completeness import Count

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import MissingFileError
 from lib.core.qrels import Qrels
+from lib.core.reading import MissingFileError
 from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.captioned import CaptionedMedia, equal_texts_once
 from lib.datasets.coco_alignment import folds, judgement_counts, judgements

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import DamagedFileError, MissingFileError, sha256_of
 from lib.core.qrels import Qrels
+from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.writing import sha256_of
 
 JUDGEMENTS = ("original", "cxc", "eccv")
 DIRECTIONS = ("image_to_text", "text_to_image")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.core.files import atomic_path
+from lib.core.writing import atomic_path
 
 MINIATURE = "miniature.json"  # a root that holds this file states its own counts
 

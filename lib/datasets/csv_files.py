@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 
 
 def read_rows(

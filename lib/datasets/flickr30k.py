@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.annotations import Record, captioned, every_text, find
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts

@@ -21,8 +21,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import MissingFileError, cache_dir, kept_arrays
+from lib.core.paths import cache_dir
 from lib.core.qrels import Qrels
+from lib.core.reading import MissingFileError, cached_arrays
 from lib.core.task import RetrievalTask
 
 SIZE = 64
@@ -163,7 +164,7 @@ def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
     """
     recipe = json.dumps([rows, SIZE, pillow_version]).encode()
     path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
-    return kept_arrays(path, lambda: {"images": _render(rows)})["images"]
+    return cached_arrays(path, lambda: {"images": _render(rows)})["images"]
 
 
 def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:

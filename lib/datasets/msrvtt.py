@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import MissingFileError
 from lib.core.qrels import Qrels
+from lib.core.reading import MissingFileError
 from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count, check_counts, published_counts

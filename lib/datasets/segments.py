@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.datasets.annotations import field_of, find, read_json
 
 SUBSETS = ("five per class", "all")

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.core.files import DamagedFileError, MissingFileError, atomic_path, reading
+from lib.core.reading import DamagedFileError, MissingFileError, reading
+from lib.core.writing import atomic_path
 
 # Every row of these is its dimension as a 32-bit whole number, then that many values, little
 # endian.

@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError
+from lib.core.reading import DamagedFileError
 from lib.index.base import VectorSearchIndex
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID

@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, row_norms
-from lib.core.files import DamagedFileError
+from lib.core.reading import DamagedFileError
 from lib.index.base import VectorSearchIndex
 from lib.index.capacity import sizes
 from lib.index.exact import Gallery

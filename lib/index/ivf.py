@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError
+from lib.core.reading import DamagedFileError
 from lib.index.capacity import sizes
 from lib.index.faiss_index import (
     FAISS_METRICS,

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.core.files import (
-    DamagedFileError,
-    MissingFileError,
-    atomic_folder,
-    load_arrays,
-    reading,
-    save_arrays,
-    sha256_of,
-)
+from lib.core.reading import DamagedFileError, MissingFileError, load_arrays, reading
+from lib.core.writing import atomic_folder, save_arrays, sha256_of
 
 if TYPE_CHECKING:
     from lib.index.base import VectorSearchIndex

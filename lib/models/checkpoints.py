@@ -14,7 +14,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors import safe_open
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.models.folders import refuse_local, text_tower_files, tokenizer_files
 from lib.models.sources import SUFFIXES, Source, find_source, first_line
 from lib.models.towers import Towers, weights_digest

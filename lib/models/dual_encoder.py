@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from open_clip.model import CustomTextCLIP
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-import lib.models.resnet
 from lib.core.checks import RetrievalInputError, check_count
 from lib.models.tokenizer import Tokenizer
 

@@ -20,7 +20,7 @@ from open_clip.transform import PreprocessCfg
 from timm.models import is_model
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 
 CONFIG = "open_clip_config.json"
 LARGEST = 2**20  # of a number that sizes something; the largest published, a vocabulary, is 901,629

@@ -6,7 +6,7 @@ import open_clip
 import torch
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.core.files import artifacts_dir
+from lib.core.paths import artifacts_dir
 from lib.models.checkpoints import published
 from lib.models.pretrained_encoder import SLOT, PretrainedEncoder
 from lib.models.towers import trained_here

@@ -17,7 +17,7 @@ from open_clip.pretrained import (
 )
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.models.folders import CONFIG, folder_config
 
 # In a folder, in open_clip's order of preference.

@@ -10,15 +10,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lib.core.checks import RetrievalInputError, check_count
-from lib.core.files import (
-    DamagedFileError,
-    artifacts_dir,
-    atomic_path,
-    load_arrays,
-    save_arrays,
-    seal,
-    verify,
-)
+from lib.core.paths import artifacts_dir
+from lib.core.reading import DamagedFileError, load_arrays, verify
+from lib.core.writing import atomic_path, save_arrays, write_checksum
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
@@ -67,7 +61,7 @@ def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> Non
     content = save(tensors, {"config": json.dumps(model.config), "card": json.dumps(card)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(_in_order(content))
-    seal(path)
+    write_checksum(path)
     with atomic_path(folder / CARD) as temporary:
         temporary.write_text(card_text(model.config["name"], card))
 

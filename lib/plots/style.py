@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from lib.core.files import atomic_path
+from lib.core.writing import atomic_path
 
 # Okabe and Ito (2008), ordered by contrast on white; the yellow is left out, it vanishes on a
 # projector.

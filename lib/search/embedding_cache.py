@@ -10,7 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count
-from lib.core.files import atomic_path, cache_dir, kept_arrays, optional_write, reading, sha256_of
+from lib.core.paths import cache_dir
+from lib.core.reading import cached_arrays, reading
+from lib.core.writing import atomic_path, optional_write, sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 2
@@ -110,7 +112,7 @@ def embed(
     parts = []
     for start, stop in _spans(n, chunk):
         name = _name(start, stop)
-        parts.append(kept_arrays(room / name, made(start, stop), f"{room.name}/{name}")["rows"])
+        parts.append(cached_arrays(room / name, made(start, stop), f"{room.name}/{name}")["rows"])
     tell(n)
     return np.concatenate(parts)
 

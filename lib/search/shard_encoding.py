@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count
-from lib.core.files import DamagedFileError, MissingFileError, sweep
+from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.writing import remove_leftovers
 from lib.datasets.laion.img2dataset import SHOWN, Shard
 from lib.datasets.media.pictures import MAX_PIXELS
 from lib.search.shard_files import FileSet, source_of
@@ -132,7 +133,7 @@ def encode_shards(
     for path in paths:
         if not path.is_file():
             raise MissingFileError(f"the shard {path} is missing")
-    sweep(
+    remove_leftovers(
         Path(out)
     )  # where all is done nothing is written, and no writer would clean up behind a killed one
     sets = {path.stem: FileSet(Path(out), path.stem) for path in paths}

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import atomic_path, seal, sha256_of, verify
+from lib.core.reading import verify
+from lib.core.writing import atomic_path, sha256_of, write_checksum
 
 METADATA = pa.schema([("key", pa.string()), ("caption", pa.string()), ("url", pa.string())])
 
@@ -48,7 +49,7 @@ class FileSet:
             temporary.write_text(
                 json.dumps(record | {"files": digests}, indent=1) + "\n", encoding="utf-8"
             )
-        seal(self.record)
+        write_checksum(self.record)
 
     def _read(self) -> dict:
         verify(self.record, rebuild="The shard is encoded again.")

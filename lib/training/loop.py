@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.core.checks import check_count
-from lib.core.files import DamagedFileError, atomic_path, optional_write
+from lib.core.reading import DamagedFileError
+from lib.core.writing import atomic_path, optional_write
 
 
 class Stream(Protocol):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lib.cli import info
-from lib.core.files import save_arrays
+from lib.core.writing import save_arrays
 from lib.datasets import icons
 from lib.index import VectorSearchIndex
 from lib.search import Hit

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from lib.core.files import sha256_of
 from lib.core.qrels import Qrels
+from lib.core.writing import sha256_of
 from lib.datasets import registry
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import MINIATURE, Count, MissingMediaError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.result_store import ResultStore
 
 

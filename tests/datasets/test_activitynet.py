@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import activitynet
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.miniatures.activitynet import MISSING, write_miniature

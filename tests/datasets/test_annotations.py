@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
 from lib.datasets.completeness import Count
 from lib.datasets.karpathy import read_images

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import audioset, sound_and_vision, vggsound
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.media.decoding import available

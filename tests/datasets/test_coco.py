@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
 from lib.core.qrels import Qrels
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import coco, coco_judgements
 from lib.datasets.annotations import Record
 from lib.datasets.captioned import CaptionedMedia

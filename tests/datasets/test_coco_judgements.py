@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import coco_judgements
 from lib.datasets.coco_judgements import DIRECTIONS, JUDGEMENTS, PUBLISHED_COUNTS
 from lib.metrics import average_precision_at_r, evaluate, hit_rate_at_k, map_at_r, r_precision

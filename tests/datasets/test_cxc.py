@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import coco, coco_judgements, cxc
 from lib.datasets.completeness import Count
 

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import flickr30k
 from lib.datasets.completeness import MINIATURE, Count
 from lib.datasets.miniatures import flickr30k as miniature

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.annotations import field_of, read_json
 from lib.datasets.csv_files import read_rows, read_table
 from lib.datasets.laion.filters import Filters

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
 from lib.core.qrels import Qrels
+from lib.core.reading import MissingFileError
 from lib.datasets import icons
 from lib.datasets.icons import concept_of, draw_glyph, font_files, head_of, judge, phrase_of
 

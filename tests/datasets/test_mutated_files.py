@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, read_arrays, save_arrays, verify
+from lib.core.reading import DamagedFileError, read_arrays, verify
+from lib.core.writing import save_arrays
 from lib.datasets.vector_files import read_vectors, write_vectors
 from lib.search.embedding_cache import MANIFEST, stored
 from lib.studies.published import Result, evaluate_rows

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import sha256_of
+from lib.core.writing import sha256_of
 from lib.datasets import scenes
 from lib.datasets.scenes.drawing import place
 from lib.datasets.scenes.language import plan

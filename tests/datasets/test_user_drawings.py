@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.datasets import icons
 from lib.datasets.user_drawings import FAINT, SPAN, read_drawing
 

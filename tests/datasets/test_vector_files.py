@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.vector_files import read_vectors, write_vectors
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError, load_arrays, save_arrays, sha256_of
+from lib.core.reading import DamagedFileError, MissingFileError, load_arrays
+from lib.core.writing import save_arrays, sha256_of
 from lib.index import METRICS, FlatIndex, VectorSearchIndex
 from tests.index.contract import CASES, DIM, N
 from tests.index.oracle import assert_same

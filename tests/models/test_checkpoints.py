@@ -13,7 +13,7 @@ from open_clip import factory, pretrained
 from safetensors.torch import load_file, save_file
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.models.checkpoints import published, tensor_shapes
 from lib.models.folders import CONFIG
 from lib.models.sources import WEIGHTS, find_source

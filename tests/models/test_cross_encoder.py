@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import artifacts_dir
+from lib.core.paths import artifacts_dir
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.late_interaction import LateInteraction
 from lib.models.trained_models import WEIGHTS, load_model, save_model

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.models.checkpoints import published
 from lib.models.folders import CONFIG
 from lib.models.sources import WEIGHTS

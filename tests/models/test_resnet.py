@@ -7,7 +7,6 @@ import pytest
 import timm
 import torch
 
-import lib.models.resnet
 from lib.models.dual_encoder import build_network
 from tests.models.toy import toy_config
 

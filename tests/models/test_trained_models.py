@@ -9,7 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError, seal
+from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.writing import write_checksum
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.late_interaction import LateInteraction
 from lib.models.trained_models import (
@@ -45,7 +46,7 @@ def folder(tmp_path):
 def forge(folder, tensors, metadata):
     """A weights file with a valid checksum and a content of our choice."""
     save_file(tensors, folder / WEIGHTS, metadata)
-    seal(folder / WEIGHTS)
+    write_checksum(folder / WEIGHTS)
 
 
 # ---- round trip
@@ -155,7 +156,7 @@ def test_a_missing_checksum_is_not_trusted(folder):
 
 def test_garbage_with_a_valid_checksum_is_refused(folder):
     (folder / WEIGHTS).write_bytes(b"not a model at all, but sealed" * 10)
-    seal(folder / WEIGHTS)
+    write_checksum(folder / WEIGHTS)
     with pytest.raises(DamagedFileError, match="no model of ours"):
         load_model("toy", folder)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError, artifacts_dir
+from lib.core.paths import artifacts_dir
+from lib.core.reading import MissingFileError
 from lib.datasets import icons
 from lib.index import VectorSearchIndex, topk_exact
 from lib.metrics.geometry import to_int8

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from lib.core import files
+from lib.core import writing
 from lib.core.checks import RetrievalInputError
-from lib.core.files import CHECKSUM_SUFFIX, DamagedFileError
+from lib.core.paths import cache_dir
+from lib.core.reading import DamagedFileError
+from lib.core.writing import CHECKSUM_SUFFIX
 from lib.models.pretrained import load
 from lib.search.embedding_cache import MANIFEST, embed, stored
 from lib.training.loop import Plan, Trainer
@@ -200,7 +202,7 @@ def test_a_damaged_manifest_is_named_and_written_again(tmp_path, content):
 def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(files, "_told", set())
+    monkeypatch.setattr(writing, "_warned_places", set())
     seen = []
 
     class Lengths:
@@ -214,7 +216,7 @@ def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch)
         for _ in range(2):
             rows = embed(Lengths(), ["a", "bb"], "text", corpus_checksum="c", side="texts")
             assert rows.tolist() == [[1, 1], [1, 2]]
-        checkpoint = files.cache_dir() / "train-x.pt"
+        checkpoint = cache_dir() / "train-x.pt"
         plan = Plan(steps=2, validate_every=1)
         stream = SimpleNamespace(batch=lambda step: torch.ones(1, 2))
         trainer = Trainer(

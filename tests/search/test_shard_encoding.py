@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lib.core.checks import RetrievalInputError, unit_rows
-from lib.core.files import MissingFileError, seal
+from lib.core.reading import MissingFileError
+from lib.core.writing import write_checksum
 from lib.datasets import scenes
 from lib.datasets.laion.img2dataset import Shard, shard_paths
 from lib.datasets.miniatures.img2dataset import write_shard, write_tar
@@ -285,7 +286,7 @@ def test_a_record_of_other_contents_is_made_again(shards, tmp_path):
     record = tmp_path / "out" / "record_00000.json"
     for content in ("[]", "{}", "", '{"files": 3}'):
         record.write_text(content)
-        seal(record)
+        write_checksum(record)
         assert encode_shards(MeanColour(), shards[:1], tmp_path / "out").encoded_now == (
             "00000.tar",
         )

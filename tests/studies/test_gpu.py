@@ -10,7 +10,7 @@ import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.studies import gpu
-from tests.cli.conftest import one_line, run
+from tests.cli.conftest import one_line
 
 
 def test_every_case_runs_on_a_cpu(run):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError
+from lib.core.reading import DamagedFileError
 from lib.losses import infonce_loss
 from lib.training import loop
 from lib.training.loop import Plan, Trainer, learning_rate_at, parameter_groups, update_average

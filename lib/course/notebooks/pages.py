@@ -15,7 +15,7 @@ from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from lib.core.files import atomic_path
+from lib.core.writing import atomic_path
 from lib.report import METRICS_MIME, compare_payloads, environment_line
 
 # nbconvert's page without its scripts, and with alternative texts, which it does not read from the

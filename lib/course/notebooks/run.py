@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import atomic_path
+from lib.core.writing import atomic_path
 from lib.course.notebooks.pages import write_page, write_report
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,15 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import (
-    MAX_RATIO,
-    DamagedFileError,
-    MissingFileError,
-    atomic_path,
-    path_inside,
-    reading,
-    relative_name,
-)
+from lib.core.paths import path_inside, relative_name
+from lib.core.reading import MAX_RATIO, DamagedFileError, MissingFileError, reading
+from lib.core.writing import atomic_path
 from lib.datasets.tar_headers import HeaderStream
 
 MAX_BYTES = 64 * 2**30  # the largest archive of the benchmarks, COCO's train2014.zip, holds 13.5 GB

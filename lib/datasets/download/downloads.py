@@ -5,17 +5,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.core.files import (
-    CHECKSUM_SUFFIX,
-    DamagedFileError,
-    atomic_path,
-    only_writer,
-    path_inside,
-    recorded_digest,
-    seal,
-    sha256_of,
-    verify,
-)
+from lib.core.paths import path_inside
+from lib.core.reading import DamagedFileError, recorded_digest, verify
+from lib.core.writing import CHECKSUM_SUFFIX, atomic_path, only_writer, sha256_of, write_checksum
 from lib.datasets.download.archives import unpack
 from lib.datasets.download.resumable_http import DownloadError, Progress, ResumingDownloader
 
@@ -208,7 +200,7 @@ def _present(source: Source, target: Path, sidecar: Path) -> str:
 
 
 def _unverified(target: Path, sidecar: Path) -> str:
-    digest = seal(target)
+    digest = write_checksum(target)
     return (
         f"Unverified, no checksum is published: its SHA-256 {digest[:12]}... is recorded in"
         f" {sidecar.name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import requests
 
-from lib.core.files import atomic_path, naming_write_errors
+from lib.core.writing import atomic_path, explain_write_errors
 
 CHUNK = 2**16  # what a broken connection loses at most: requests hands on whole chunks only
 LONGEST_WAIT_S = 30.0
@@ -162,7 +162,7 @@ class ResumingDownloader:
 
     def _receive(self, url: str, answer: requests.Response, total: int | None) -> None:
         done, limit = self._have(), total if total is not None else self.size
-        with naming_write_errors(self.part), open(self.part, "ab", buffering=0) as out:
+        with explain_write_errors(self.part), open(self.part, "ab", buffering=0) as out:
             for chunk in answer.iter_content(CHUNK):
                 out.write(chunk)
                 done += len(chunk)

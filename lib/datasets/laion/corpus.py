@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import DamagedFileError, path_inside
+from lib.core.paths import path_inside
 from lib.core.qrels import Qrels
+from lib.core.reading import DamagedFileError
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count, check_counts, check_media, published_counts
 from lib.datasets.laion.img2dataset import Shard, shard_paths

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from lib.core.files import DamagedFileError, MissingFileError, path_inside, reading
+from lib.core.paths import path_inside
+from lib.core.reading import DamagedFileError, MissingFileError, reading
 from lib.datasets.laion.shards import MAX_BYTES, Sample, TarReport, TarSamples
 
 SUCCESS = "success"

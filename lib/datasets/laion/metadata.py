@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.core.files import MissingFileError, reading
+from lib.core.reading import MissingFileError, reading
 from lib.datasets.laion.filters import Filters
 
 # Our name -> the names that releases give it, in lower case, and its type. laion2B-en writes

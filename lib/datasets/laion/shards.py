@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from lib.core.checks import RetrievalInputError, check_count
-from lib.core.files import DamagedFileError, MissingFileError, is_unicode, relative_name
+from lib.core.checks import RetrievalInputError, check_count, is_unicode
+from lib.core.paths import relative_name
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.media.pictures import MAX_PIXELS, open_picture
 from lib.datasets.tar_headers import HeaderStream
 

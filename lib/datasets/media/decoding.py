@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 
 CONTAINERS = "mov,matroska,avi,wav,flac,mp3,ogg"  # demuxers: "mov" reads mp4, "matroska" webm
 MAX_PIXELS = 4096 * 2304  # of one frame

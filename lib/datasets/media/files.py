@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 from lib.core.checks import RetrievalInputError, check_count
-from lib.core.files import MissingFileError, path_inside, sha256_of
+from lib.core.paths import path_inside
+from lib.core.reading import MissingFileError
+from lib.core.writing import sha256_of
 from lib.datasets.media.decoding import RATE, check_part, read_frames, read_waveform
 from lib.datasets.media.pictures import open_picture
 

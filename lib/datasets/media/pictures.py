@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 
 # 201 MB as RGB. The largest COCO picture has 640 x 640 pixels. A file of a few kB can claim
 # 50,000 x 50,000.

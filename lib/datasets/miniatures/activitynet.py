@@ -5,7 +5,7 @@ train.
 import json
 from pathlib import Path
 
-from lib.core.files import atomic_folder
+from lib.core.writing import atomic_folder
 from lib.datasets import scenes
 from lib.datasets.activitynet import NAME
 from lib.datasets.completeness import write_miniature_card

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.files import atomic_folder
+from lib.core.writing import atomic_folder
 from lib.datasets import scenes
 from lib.datasets.audioset import CLASSES, NAME, ONTOLOGY
 from lib.datasets.completeness import write_miniature_card

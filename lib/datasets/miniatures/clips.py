@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import atomic_path
+from lib.core.writing import atomic_path
 from lib.datasets.media.decoding import RATE, require_av
 
 FPS = 8  # of the scenes: a clip of 8 frames lasts a second

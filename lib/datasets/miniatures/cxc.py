@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.files import atomic_folder
+from lib.core.writing import atomic_folder
 from lib.datasets import coco_judgements
 from lib.datasets.completeness import write_miniature_card
 from lib.datasets.cxc import HEADER

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from lib.core.files import atomic_folder
+from lib.core.writing import atomic_folder
 from lib.datasets.completeness import write_miniature_card
 from lib.datasets.miniatures.scene_pictures import scenes_with_twins, write_pictures
 from lib.datasets.scenes import captions, sample

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lib.core.files import atomic_path, sha256_of
+from lib.core.writing import atomic_path, sha256_of
 from lib.datasets.laion.img2dataset import SUCCESS
 from lib.datasets.miniatures.scene_pictures import QUALITY
 

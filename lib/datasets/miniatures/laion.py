@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lib.core.files import atomic_folder
+from lib.core.writing import atomic_folder
 from lib.datasets import scenes
 from lib.datasets.completeness import write_miniature_card
 from lib.datasets.laion import NAME, SPLITS

@@ -4,7 +4,7 @@ import csv
 import json
 from pathlib import Path
 
-from lib.core.files import atomic_folder
+from lib.core.writing import atomic_folder
 from lib.datasets import scenes
 from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import require_av

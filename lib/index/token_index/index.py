@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, check_count, unit_rows
-from lib.core.files import DamagedFileError, load_arrays, reading, save_arrays
+from lib.core.reading import DamagedFileError, load_arrays, reading
 from lib.core.token_vectors import Tokens
+from lib.core.writing import save_arrays
 from lib.index.options import MOST_DIMENSIONS, SEED
 from lib.index.saving import REBUILD, check_held, form
 from lib.index.token_index.candidates import Candidates, CentroidLists, spans

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_k
-from lib.core.files import atomic_path
+from lib.core.writing import atomic_path
 from lib.datasets.vector_files import HDF5, open_hdf5, read_vectors
 from lib.studies.ann.cached_embeddings import Progress
 from lib.studies.ann.corpora import BLOCK, AnnCorpus, icons, scenes

@@ -7,8 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from lib.core.files import CHECKSUM_SUFFIX, artifacts_dir, cache_dir, kept_arrays, recorded_digest
+from lib.core.paths import artifacts_dir, cache_dir
 from lib.core.qrels import Qrels
+from lib.core.reading import cached_arrays, recorded_digest
+from lib.core.writing import CHECKSUM_SUFFIX
 from lib.datasets import icons, scenes
 from lib.datasets.scenes.relevance import TRUE
 from lib.metrics.geometry import to_int8
@@ -95,7 +97,7 @@ def captions_in_turn(batch: scenes.SceneBatch) -> list[str]:
 
 def kept(name: str, make: Callable[[], Arrays]) -> Arrays:
     """The arrays of that name from the cache; made, and kept, where they are missing or damaged."""
-    return kept_arrays(cache_dir() / "ann" / f"{name}.npz", make)
+    return cached_arrays(cache_dir() / "ann" / f"{name}.npz", make)
 
 
 def model_digest(name: str) -> str:

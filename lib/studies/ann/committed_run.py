@@ -8,7 +8,8 @@ from functools import partial
 
 import pandas as pd
 
-from lib.core.files import artifacts_dir, verify
+from lib.core.paths import artifacts_dir
+from lib.core.reading import verify
 from lib.studies.ann import corpora, harness, ood_remedies, result_cache
 from lib.studies.ann.configs import Config, scaling, standard
 from lib.studies.ann.corpora import AnnCorpus

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import artifacts_dir, verify
+from lib.core.paths import artifacts_dir
+from lib.core.reading import verify
 from lib.studies.ann.committed_run import REBUILD
 from lib.studies.ann.pareto import frontier
 from lib.studies.ann.recall_vs_work import Curve, K, Point, work_for

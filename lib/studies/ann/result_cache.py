@@ -10,16 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.core.files import (
-    DamagedFileError,
-    MissingFileError,
-    atomic_path,
-    cache_dir,
-    load_arrays,
-    optional_write,
-    save_arrays,
-    seal,
-)
+from lib.core.paths import cache_dir
+from lib.core.reading import DamagedFileError, MissingFileError, load_arrays
+from lib.core.writing import atomic_path, optional_write, save_arrays, write_checksum
 from lib.report.timing import environment
 from lib.studies.ann import harness
 from lib.studies.ann.configs import Config
@@ -96,14 +89,14 @@ def write(folder: Path, found: Iterable[Found]) -> None:
         write_table(folder / f"{name}.csv", table)
     with atomic_path(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment() | {"versions": versions()}, indent=1) + "\n")
-    seal(folder / "environment.json")
+    write_checksum(folder / "environment.json")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Writes a sealed CSV with six digits."""
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
-    seal(path)
+    write_checksum(path)
 
 
 def versions() -> dict[str, str]:

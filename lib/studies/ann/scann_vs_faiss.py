@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import artifacts_dir, atomic_path, seal, verify
+from lib.core.paths import artifacts_dir
+from lib.core.reading import verify
+from lib.core.writing import atomic_path, write_checksum
 from lib.index import VectorSearchIndex
 from lib.index.scann_index import scann_library
 from lib.studies.ann.corpora import AnnCorpus, icons
@@ -99,7 +101,7 @@ def main() -> None:
     rows, _ = side_by_side(icons())
     with atomic_path(_path()) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
-    seal(_path())
+    write_checksum(_path())
 
 
 if __name__ == "__main__":

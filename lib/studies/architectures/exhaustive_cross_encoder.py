@@ -8,14 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.files import (
-    artifacts_dir,
-    cache_dir,
-    kept_arrays,
-    load_arrays,
-    save_arrays,
-)
+from lib.core.paths import artifacts_dir, cache_dir
+from lib.core.reading import cached_arrays, load_arrays
 from lib.core.task import RetrievalTask
+from lib.core.writing import save_arrays
 from lib.index import VectorSearchIndex
 from lib.search import DualEncoderRetriever, Run, Work
 from lib.search.factory import retriever_over
@@ -77,7 +73,7 @@ def read_in_parts(
     for at, path in paths.items():
         now = slice(at, min(at + AT_ONCE, n))
         done += 0 if path.is_file() else now.stop - at
-        parts.append(kept_arrays(path, partial(read, now)))
+        parts.append(cached_arrays(path, partial(read, now)))
         log(f"every pair read: {now.stop} of {n} captions")
         progress(done, n)
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

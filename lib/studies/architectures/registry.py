@@ -7,9 +7,11 @@ from functools import cache
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import CHECKSUM_SUFFIX, artifacts_dir, recorded_digest
+from lib.core.paths import artifacts_dir
+from lib.core.reading import recorded_digest
 from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
+from lib.core.writing import CHECKSUM_SUFFIX
 from lib.datasets import icons, scenes
 from lib.index import TokenIndex
 from lib.models.trained_models import WEIGHTS, Model, load_model

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import unit_rows
-from lib.core.files import artifacts_dir, load_arrays, save_arrays
+from lib.core.paths import artifacts_dir
+from lib.core.reading import load_arrays
 from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
+from lib.core.writing import save_arrays
 from lib.datasets import icons, scenes
 from lib.index import VectorSearchIndex
 from lib.index.exact import topk_exact

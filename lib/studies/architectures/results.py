@@ -11,17 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.core.files import (
-    artifacts_dir,
-    atomic_path,
-    cache_dir,
-    load_arrays,
-    optional_write,
-    save_arrays,
-    seal,
-    verify,
-)
+from lib.core.paths import artifacts_dir, cache_dir
+from lib.core.reading import load_arrays, verify
 from lib.core.task import RetrievalTask
+from lib.core.writing import atomic_path, optional_write, save_arrays, write_checksum
 from lib.metrics import (
     bootstrap_interval,
     evaluate,
@@ -112,7 +105,7 @@ def collect() -> None:
     ]
     with atomic_path(_folder() / "table.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
-    seal(_folder() / "table.csv")
+    write_checksum(_folder() / "table.csv")
 
 
 def _parts(system: System) -> list[np.ndarray]:

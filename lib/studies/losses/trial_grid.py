@@ -9,16 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import (
-    artifacts_dir,
-    atomic_path,
-    cache_dir,
-    load_arrays,
-    optional_write,
-    save_arrays,
-    seal,
-    verify,
-)
+from lib.core.paths import artifacts_dir, cache_dir
+from lib.core.reading import load_arrays, verify
+from lib.core.writing import atomic_path, optional_write, save_arrays, write_checksum
 from lib.studies.losses.train_trial import CORPORA, Trial, row, run
 from lib.training.objectives import OBJECTIVES
 
@@ -151,7 +144,7 @@ def collect() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         pd.DataFrame(rows).drop(columns="pairs").to_csv(temporary, index=False, float_format="%.6g")
-    seal(path)
+    write_checksum(path)
     save_arrays(_folder() / "hits.npz", **hits)
 
 

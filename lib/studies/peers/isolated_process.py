@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.core.files import atomic_path, cache_dir, optional_write, sha256_of
+from lib.core.paths import cache_dir
+from lib.core.writing import atomic_path, optional_write, sha256_of
 
 ONE_THREAD = {
     f"{library}_NUM_THREADS": "1"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_real_matrix
-from lib.core.files import read_arrays
+from lib.core.reading import read_arrays
 from lib.studies.published.evaluation import ids_of
 
 BANK = "bank_"  # before the modality: rows of queries that are not tested

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lib.core.files import sha256_of
 from lib.core.qrels import Qrels
+from lib.core.writing import sha256_of
 from lib.metrics import (
     Cosines,
     Evaluation,

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import MissingFileError, data_dir
+from lib.core.paths import data_dir
+from lib.core.reading import MissingFileError
 from lib.metrics.hubness import INFERENCE
 from lib.studies.published.direction_result import OF_RANKS
 from lib.studies.published.protocol import GALLERIES, JUDGEMENTS

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.files import MissingFileError, atomic_path
+from lib.core.reading import MissingFileError
+from lib.core.writing import atomic_path
 from lib.studies.published.direction_result import DirectionResult, Measured
 from lib.studies.published.json_fields import Reader
 from lib.studies.published.protocol import Protocol

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lib.core.files import artifacts_dir, cache_dir
+from lib.core.paths import artifacts_dir, cache_dir
 from lib.models.trained_models import Model, round_weights, save_embeddings, save_model
 from lib.training.loop import Plan, Stream, Trainer
 

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.download import archives
 from lib.datasets.download.archives import Unpacked, unpack
 from lib.datasets.laion.shards import TarSamples

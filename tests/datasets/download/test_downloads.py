@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, UnwritableFileError, sha256_of
+from lib.core.reading import DamagedFileError
+from lib.core.writing import UnwritableFileError, sha256_of
 from lib.datasets.download import downloads
 from lib.datasets.download.downloads import Source, fetch, obtain
 from lib.datasets.download.resumable_http import CHUNK, DownloadError

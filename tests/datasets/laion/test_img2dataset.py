@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.datasets.laion import img2dataset
 from lib.datasets.laion.img2dataset import Row, Shard, check_shard, shard_paths
 from lib.datasets.miniatures.img2dataset import FAILURES, SCHEMA, cut, write_shard, write_tar

@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.filters import Filters
 from lib.datasets.laion.metadata import COLUMNS, Scan, Step, schema_of
 from lib.datasets.miniatures.laion import JOINED, UPPER, write_miniature

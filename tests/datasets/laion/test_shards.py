@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Sample, TarSamples
 from lib.datasets.miniatures.img2dataset import cut, jpeg, write_tar
 from lib.datasets.miniatures.laion import bomb

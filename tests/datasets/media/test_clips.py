@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.media import decoding
 from lib.datasets.media.decoding import RATE, read_frames, read_waveform, sample_times
 from lib.datasets.media.files import AudioFiles, ClipFiles, find_names

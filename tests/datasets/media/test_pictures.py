@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.media.files import PictureFiles, find_damaged
 from lib.datasets.media.pictures import FORMATS, open_picture
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, load_arrays, save_arrays, sha256_of
+from lib.core.reading import DamagedFileError, load_arrays
 from lib.core.token_vectors import Tokens
+from lib.core.writing import save_arrays, sha256_of
 from lib.index import Candidates, TokenIndex
 from lib.index.token_index import candidates
 from lib.models.maxsim import maxsim, maxsim_pairs

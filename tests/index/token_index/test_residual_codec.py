@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import load_arrays, save_arrays
+from lib.core.reading import load_arrays
+from lib.core.writing import save_arrays
 from lib.index import ResidualCodec
 from lib.index.token_index.residual_codec import (
     BITS,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.core.files import DamagedFileError
+from lib.core.reading import DamagedFileError
 from lib.index import VectorSearchIndex
 from lib.studies.ann import committed_run, result_cache
 from lib.studies.ann.committed_run import Part

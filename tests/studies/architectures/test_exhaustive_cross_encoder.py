@@ -5,7 +5,8 @@ should.
 import numpy as np
 import pytest
 
-from lib.core.files import artifacts_dir, load_arrays
+from lib.core.paths import artifacts_dir
+from lib.core.reading import load_arrays
 from lib.datasets import scenes
 from lib.search import CrossEncoderRetriever
 from lib.studies.architectures import exhaustive_cross_encoder

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lib.core.checks import unit_rows
-from lib.core.files import MissingFileError
 from lib.core.qrels import Qrels
+from lib.core.reading import MissingFileError
 from lib.datasets import icons, scenes
 from lib.metrics.geometry import to_int8
 from lib.models.trained_models import load_model

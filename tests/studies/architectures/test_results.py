@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import artifacts_dir
+from lib.core.paths import artifacts_dir
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens

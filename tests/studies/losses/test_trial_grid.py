@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.studies.losses import train_trial
 from lib.studies.losses import trial_grid as loss_trials
 from lib.studies.losses.train_trial import CORPORA, RATES, Trial

@@ -11,7 +11,8 @@ import torch
 from scipy.stats import spearmanr, ttest_1samp, ttest_rel
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import artifacts_dir, load_arrays
+from lib.core.paths import artifacts_dir
+from lib.core.reading import load_arrays
 from lib.losses import infonce_loss
 from lib.studies.losses import claims, nb08_tables, saved_tensor_bytes, trial_statistics
 from lib.studies.losses import trial_grid as loss_trials

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.completeness import Count
 from lib.datasets.media.files import AudioFiles, ClipFiles
 from lib.datasets.sound_and_vision import SoundAndVision

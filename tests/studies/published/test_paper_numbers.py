@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError, data_dir
+from lib.core.paths import data_dir
+from lib.core.reading import MissingFileError
 from lib.studies.published import evaluate_rows, paper_numbers
 from lib.studies.published.compare_with_papers import beside
 from lib.studies.published.direction_result import Measured

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import MissingFileError
+from lib.core.reading import MissingFileError
 from lib.studies.published import Protocol, Result, differences, evaluate_rows, table
 from tests.studies.published.corpora import corpus, rows
 

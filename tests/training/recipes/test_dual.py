@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lib.core.checks import RetrievalInputError
-from lib.core.files import cache_dir
+from lib.core.paths import cache_dir
 from lib.datasets import scenes
 from lib.losses import decorrelation_loss
 from lib.models.dual_encoder import build_network, text_features

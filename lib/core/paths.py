@@ -1,0 +1,70 @@
+"""Folders of the project, and file names that stay inside a folder."""
+
+import os
+from pathlib import Path
+
+import pooch
+
+from lib.core.checks import RetrievalInputError
+
+PACKAGED = Path(__file__).resolve().parents[1] / "data"  # exists in an installed wheel only
+
+
+def data_dir() -> Path:
+    """Return `$CROSSMODAL_DATA`, or the data folder of the wheel or of the checkout."""
+    override = os.environ.get("CROSSMODAL_DATA")
+    if override:
+        return Path(override)
+    return PACKAGED if PACKAGED.is_dir() else PACKAGED.parent.parent / "data"
+
+
+def artifacts_dir() -> Path:
+    """Return the folder of committed models, embeddings and results."""
+    return data_dir() / "artifacts"
+
+
+def cache_dir() -> Path:
+    """Return `$CROSSMODAL_CACHE`, or the folder for files that can be computed again.
+
+    Without the variable it is `cache/` in the data folder; for an installed wheel it is the cache
+    folder that the system gives to each user.
+    """
+    override = os.environ.get("CROSSMODAL_CACHE")
+    if override:
+        return Path(override)
+    return pooch.os_cache("crossmodal") if data_dir() == PACKAGED else data_dir() / "cache"
+
+
+def relative_name(name: str | Path, root: str | Path) -> str:
+    """Check that a name from a data file stays inside `root`; it is not looked up on disk."""
+    name = str(name)
+    drive = len(name) > 1 and name[1] == ":"  # C:/windows is absolute on Windows
+    leaves = drive or name.startswith("/") or ".." in name.split("/")
+    if not name or leaves or "\\" in name or "\0" in name:
+        raise RetrievalInputError(
+            f"the name {name!r} must be a relative path inside {root}, without '..' and backslashes"
+        )
+    return name
+
+
+def path_inside(root: str | Path, relative: str | Path) -> Path:
+    """Return the path of a name from a data file, which must not lead out of `root`.
+
+    Args:
+        root: the folder that holds the files.
+        relative: the name, for example `"val2014/COCO_val2014_000000391895.jpg"`.
+
+    Returns:
+        `root / relative` with links followed. The file need not exist.
+    """
+    name = relative_name(relative, root)
+    root = Path(root).resolve()
+    path = (root / name).resolve()
+    if path == root:
+        raise RetrievalInputError(f"the name {name!r} is the folder {root} itself, not a file")
+    if not path.is_relative_to(root):
+        raise RetrievalInputError(
+            f"the name {name!r} leads out of {root}, to {path}, by a link. Put the files inside, or"
+            " mount their folder there"
+        )
+    return path

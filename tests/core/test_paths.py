@@ -1,0 +1,43 @@
+import pytest
+
+from lib.core import paths
+from lib.core.checks import RetrievalInputError
+
+
+def test_the_data_folder_can_be_moved(tmp_path, monkeypatch):
+    monkeypatch.delenv("CROSSMODAL_DATA", raising=False)
+    monkeypatch.delenv("CROSSMODAL_CACHE", raising=False)
+    assert paths.data_dir().name == "data" and paths.data_dir().is_absolute()
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    assert (
+        paths.artifacts_dir() == tmp_path / "artifacts" and paths.cache_dir() == tmp_path / "cache"
+    )
+    monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "mine"))
+    assert (
+        paths.artifacts_dir() == tmp_path / "artifacts" and paths.cache_dir() == tmp_path / "mine"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "val2014/a.jpg", "a..b.jpg", "...", "-a--b.mp4", "ünï/a b.jpg"]
+)
+def test_a_name_inside_becomes_a_path(tmp_path, name):
+    assert paths.path_inside(tmp_path, name) == tmp_path.resolve() / name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/etc/passwd", "..", "../a", "a/../../b", "a/..", "C:/windows", "..\\a", "a\0b"]
+)
+def test_a_name_that_could_leave_is_refused(tmp_path, name):
+    with pytest.raises(RetrievalInputError, match="must be a relative path inside"):
+        paths.path_inside(tmp_path, name)
+
+
+def test_a_link_that_leaves_is_refused(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "out").symlink_to(tmp_path)
+    (root / "within").symlink_to(root)
+    assert paths.path_inside(root, "within/a") == root.resolve() / "a"
+    with pytest.raises(RetrievalInputError, match="by a link"):
+        paths.path_inside(root, "out/a")

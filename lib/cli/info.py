@@ -72,4 +72,4 @@ def results() -> None:
     """Prints the results table of the README, as Markdown, from the committed embeddings."""
     from lib.studies import readme_results
 
-    print(readme_results.markdown(readme_results.table()))
+    print(readme_results.readme_markdown(readme_results.readme_table()))

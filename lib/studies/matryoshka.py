@@ -1,4 +1,4 @@
-"""How small can an embedding be? Recall and bytes against the number of coordinates kept."""
+"""Measure recall and bytes against the number of coordinates that are kept of an embedding."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ from lib.models.trained_models import load_embeddings
 from lib.search import evaluate_task
 from lib.studies.losses.train_trial import Trial, encoded, train
 from lib.studies.losses.train_trial import corpus as training_corpus
-from lib.studies.readme_results import stored, test_task
+from lib.studies.readme_results import stored_embeddings, test_task
 from lib.training.objectives import Objective
 
 CUTS = ("first, normalised again", "first, not normalised", "last, normalised again")
 
 
-def shortened(x: np.ndarray, dim: int, cut: str) -> np.ndarray:
-    """Keeps `dim` coordinates of int8 embeddings in one of three ways (`CUTS`).
+def shorten_embeddings(x: np.ndarray, dim: int, cut: str) -> np.ndarray:
+    """Keep `dim` coordinates of int8 embeddings in one of the ways of `CUTS`.
 
-    Normalised again, the integers themselves are enough, since a cosine search divides by their
-    length. Not normalised, rows keep the length their part had in the full unit vector, as float32.
+    Rows that are normalised again stay integers: a cosine search divides by their length. Rows
+    that are not normalised become float32 and keep the length of their part of the unit vector.
     """
     check_choice(cut, CUTS, "cut")
     if cut.startswith("last"):
@@ -31,55 +31,44 @@ def shortened(x: np.ndarray, dim: int, cut: str) -> np.ndarray:
     return np.ascontiguousarray(x[:, :dim] if cut.endswith("again") else unit_rows(x, "x")[:, :dim])
 
 
-def table(
+def matryoshka_table(
     corpus: str,
     direction: str = "text_to_image",
     dims: Sequence[int] = (16, 32, 64, 128, 256),
     cuts: Sequence[str] = CUTS[:1],
     metrics: Sequence[str] = ("R@1", "R@10"),
 ) -> list[dict]:
-    """One row per size, cut and metric.
+    """Evaluate shortened embeddings: one row per size, cut and metric.
 
     Returns:
         Tidy rows: corpus, direction, dim, cut, bytes_float32 and bytes_int8 per item, metric,
         value, low, high, chance, n_queries, n_gallery.
     """
-    task = test_task(corpus, direction)
-    queries, gallery = stored(corpus, direction)
-    rows = []
+    task, sides, rows = test_task(corpus, direction), stored_embeddings(corpus, direction), []
     for cut in cuts:
         metric = "cosine" if cut.endswith("again") else "inner_product"
         for dim in dims:
-            found = evaluate_task(
-                shortened(queries, dim, cut), shortened(gallery, dim, cut), task, metric=metric
-            )
-            rows += [
-                {
-                    "corpus": corpus,
-                    "dim": dim,
-                    "cut": cut,
-                    "bytes_float32": 4 * dim,
-                    "bytes_int8": dim,
-                    **row,
-                }
-                for row in found.rows()
-                if row["metric"] in metrics
-            ]
+            short = (shorten_embeddings(side, dim, cut) for side in sides)
+            about = {"corpus": corpus, "dim": dim, "cut": cut}
+            about |= {"bytes_float32": 4 * dim, "bytes_int8": dim}
+            evaluation = evaluate_task(*short, task, metric=metric)
+            rows += [about | row for row in evaluation.rows() if row["metric"] in metrics]
     return rows
 
 
-def controls(dims: Sequence[int] = (16, 32, 64), draws: int = 10) -> list[dict]:
-    """R@10 on icons of the first d coordinates beside d that anyone can make of any embedding.
+def control_table(dims: Sequence[int] = (16, 32, 64), draws: int = 10) -> list[dict]:
+    """Compare R@10 of the first d coordinates with d that can be made from any embedding (icons).
 
-    PCA takes the d directions in which the training images vary most, for both modalities alike. A
-    random rotation shares the coordinates out; it is drawn `draws` times, and a query counts with
-    its mean. "not normalised" is the prefix compared by dot products.
+    "PCA" keeps the d directions in which the training images vary most. "random" keeps d
+    coordinates after a random rotation, drawn `draws` times; a query counts with its mean.
+    "not normalised" compares the prefix by dot products.
 
     Returns:
-        A row per d, in percent: each way, and the prefix minus every other, paired by query, all as
-        (value, low, high) over concepts.
+        A row per d, in percent: each way, and the prefix minus every other, paired by query. All
+        are (value, low, high) over concepts.
     """
-    task, (queries, gallery) = test_task("icons", "text_to_image"), stored("icons", "text_to_image")
+    task = test_task("icons", "text_to_image")
+    queries, gallery = stored_embeddings("icons", "text_to_image")
     seen = unit_rows(
         load_embeddings("icons")["all_image"][icons.load_icons().positions("train")], "seen"
     )
@@ -94,25 +83,24 @@ def controls(dims: Sequence[int] = (16, 32, 64), draws: int = 10) -> list[dict]:
             )
             for name, every in turns.items()
         }
-        cut = (shortened(side, dim, "first, not normalised") for side in (queries, gallery))
+        cut = (
+            shorten_embeddings(side, dim, "first, not normalised") for side in (queries, gallery)
+        )
         hits["not normalised"] = _hits(*cut, task, "inner_product")
-        row = {"dim": dim} | {name: _percent(found, task) for name, found in hits.items()}
-        for name in [*turns, "not normalised"][1:]:
+        row = {"dim": dim} | {name: _percent(values, task) for name, values in hits.items()}
+        for name in (name for name in hits if name != "prefix"):
             row[f"prefix - {name}"] = _percent(hits["prefix"], task, hits[name])
         rows.append(row)
     return rows
 
 
-def twins(dims: Sequence[int] = (16, 32, 64, 128), seed: int = 0) -> list[dict]:
-    """R@10 on icons of two small models, one trained with the Matryoshka loss and one without, else
-    equal.
+def trained_pair_table(dims: Sequence[int] = (16, 32, 64, 128), seed: int = 0) -> list[dict]:
+    """Compare R@10 on icons of two small models, trained with and without the Matryoshka loss.
 
-    Both are heads on hand-made features with the same weights at the start, batches, steps and
-    rate.
+    Both are heads on hand-made features with the same initial weights, batches, steps and rate.
 
     Returns:
-        A row per d, in percent: first d coordinates of each, and their paired difference, as in
-        `controls`.
+        A row per d, in percent: first d coordinates of each, and their paired difference.
     """
     trial = Trial("icons", "heads", "InfoNCE", batch_size=256, seed=seed, pairs=28_000)
     task, hits = test_task("icons", "text_to_image"), {}
@@ -128,9 +116,8 @@ def twins(dims: Sequence[int] = (16, 32, 64, 128), seed: int = 0) -> list[dict]:
             weights = [1 / len(sizes)] * len(sizes)
             return matryoshka_loss(infonce_loss, images, texts, sizes, weights=weights, **options)
 
-        network, _ = train(
-            trial, split="test", target=Objective(loss, scale=1 / 0.07, learns_scale=True)
-        )
+        target = Objective(loss, scale=1 / 0.07, learns_scale=True)
+        network, _ = train(trial, split="test", target=target)
         texts, images = encoded(network, pairs.task_images, pairs.task_texts)
         hits[name] = {dim: _hits(texts[:, :dim], images[:, :dim], task) for dim in dims}
     return [
@@ -144,9 +131,8 @@ def twins(dims: Sequence[int] = (16, 32, 64, 128), seed: int = 0) -> list[dict]:
 def _hits(
     queries: np.ndarray, gallery: np.ndarray, task: RetrievalTask, metric: str = "cosine"
 ) -> np.ndarray:
-    return evaluate_task(np.float32(queries), np.float32(gallery), task, metric=metric).per_query[
-        "R@10"
-    ]
+    evaluation = evaluate_task(np.float32(queries), np.float32(gallery), task, metric=metric)
+    return evaluation.per_query["R@10"]
 
 
 def _percent(hits: np.ndarray, task: RetrievalTask, other: np.ndarray | None = None) -> tuple:

@@ -1,6 +1,4 @@
-"""The dual encoders beside chance and a baseline that learns nothing, both directions, one tidy
-table.
-"""
+"""Compare the dual encoders with chance and a baseline that learns nothing, in one table."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -16,74 +14,69 @@ from lib.models.word_templates import WordTemplates
 from lib.search import DEPTH, encode_sides, evaluate_task
 
 DIRECTIONS = ("text_to_image", "image_to_text")
+SYSTEMS = ("dual encoder", "word templates")
 TASKS: dict[str, Callable[..., RetrievalTask]] = {"icons": icons.task, "scenes": scenes.task}
 TEMPLATE_SCENES = 10_000
 
 
 @lru_cache(maxsize=4)
 def test_task(corpus: str, direction: str) -> RetrievalTask:
-    """The test task of a corpus; made once per process and shared by the tables."""
+    """Return the test task of "icons" or "scenes"; it is made once a process."""
     return TASKS[check_choice(corpus, TASKS, "corpus")]("test", direction)
 
 
-def stored(corpus: str, direction: str) -> tuple[np.ndarray, np.ndarray]:
-    """The committed int8 embeddings of a test task: queries, gallery."""
+def stored_embeddings(corpus: str, direction: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the committed int8 embeddings of a test task: queries, gallery."""
     arrays = load_embeddings(corpus)
-    sides = [f"test_{modality}" for modality in direction.split("_to_")]
-    return arrays[sides[0]], arrays[sides[1]]
+    queries, gallery = (arrays[f"test_{modality}"] for modality in direction.split("_to_"))
+    return queries, gallery
 
 
 @lru_cache(maxsize=2)
-def templates(corpus: str) -> WordTemplates:
-    """The word-template baseline, made from the training split; both directions share it."""
+def template_baseline(corpus: str) -> WordTemplates:
+    """Make the word-template baseline from the training split."""
     if corpus == "icons":
-        every = icons.load_icons()
-        train = every.positions("train")
-        return WordTemplates([icons.phrase_of(every.names[i]) for i in train], every.images[train])
+        corpus_icons = icons.load_icons()
+        train = corpus_icons.positions("train")
+        phrases = [icons.phrase_of(corpus_icons.names[i]) for i in train]
+        return WordTemplates(phrases, corpus_icons.images[train])
     images, batch = scenes.training_batch(0, 0, TEMPLATE_SCENES)
-    full = np.zeros(TEMPLATE_SCENES, dtype=np.int64)  # caption 0 states everything
-    return WordTemplates(scenes.caption_choice(batch, full), images)
+    full_captions = np.zeros(TEMPLATE_SCENES, dtype=np.int64)  # caption 0 states everything
+    return WordTemplates(scenes.caption_choice(batch, full_captions), images)
 
 
 def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DEPTH) -> Evaluation:
-    """One system on one test task: `"dual encoder"` from its stored embeddings, or `"word
-    templates"`.
-    """
+    """Evaluate one of `SYSTEMS` on one test task; the dual encoder by its stored embeddings."""
     task = test_task(corpus, direction)
-    if check_choice(system, ("dual encoder", "word templates"), "system") == "dual encoder":
-        return evaluate_task(*stored(corpus, direction), task, depth=depth)
-    # Rows are unit or, where no word is known, zero: the inner product is the cosine, and 0 for
-    # those.
-    return evaluate_task(
-        *encode_sides(templates(corpus), task), task, metric="inner_product", depth=depth
-    )
+    if check_choice(system, SYSTEMS, "system") == "dual encoder":
+        return evaluate_task(*stored_embeddings(corpus, direction), task, depth=depth)
+    # Rows have unit length, or are zero where no word is known. The inner product is the cosine
+    # of the former and 0 for the latter.
+    sides = encode_sides(template_baseline(corpus), task)
+    return evaluate_task(*sides, task, metric="inner_product", depth=depth)
 
 
-def table(
+def readme_table(
     corpora: Sequence[str] = ("icons", "scenes"), metrics: Sequence[str] = ("R@1", "R@10")
 ) -> list[dict]:
-    """One row per corpus, direction, system and metric (up to rank 10), with 95% intervals and
-    chance.
+    """Evaluate both systems on every corpus and direction, with 95% intervals and chance.
 
     Returns:
         Tidy rows: corpus, split, direction, system, metric, value, low, high, chance, n_queries,
         n_gallery.
     """
-    rows = []
-    for corpus in corpora:
-        for direction in DIRECTIONS:
-            for system in ("dual encoder", "word templates"):
-                found = evaluate_system(corpus, direction, system, depth=10).rows()
-                rows += [
-                    {"corpus": corpus, "system": system, **row}
-                    for row in found
-                    if row["metric"] in metrics
-                ]
-    return rows
+    return [
+        {"corpus": corpus, "system": system, **row}
+        for corpus in corpora
+        for direction in DIRECTIONS
+        for system in SYSTEMS
+        for row in evaluate_system(corpus, direction, system, depth=10).rows()
+        if row["metric"] in metrics
+    ]
 
 
-def markdown(rows: Sequence[dict]) -> str:
-    """The table as Markdown, one line per corpus, direction and system, in percent."""
+def readme_markdown(rows: Sequence[dict]) -> str:
+    """Format the table as Markdown: a line per corpus, direction and system, in percent."""
     lines = ["| corpus | direction | system | queries x gallery | R@1 | R@10 |", "|" + " --- |" * 6]
     cells: dict[tuple, dict[str, str]] = {}
     for row in rows:

@@ -8,17 +8,25 @@ X = np.array([[3, 4, 0, 12], [0, 0, 5, 0]], dtype=np.int8)  # lengths 13 and 5
 
 
 def test_first_coordinates_keep_their_integers():
-    assert matryoshka.shortened(X, 2, "first, normalised again").tolist() == [[3, 4], [0, 0]]
-    assert matryoshka.shortened(X, 2, "last, normalised again").tolist() == [[0, 12], [5, 0]]
+    assert matryoshka.shorten_embeddings(X, 2, "first, normalised again").tolist() == [
+        [3, 4],
+        [0, 0],
+    ]
+    assert matryoshka.shorten_embeddings(X, 2, "last, normalised again").tolist() == [
+        [0, 12],
+        [5, 0],
+    ]
 
 
 def test_not_normalised_keeps_the_length_of_the_part():
-    short = matryoshka.shortened(X, 2, "first, not normalised")
+    short = matryoshka.shorten_embeddings(X, 2, "first, not normalised")
     np.testing.assert_allclose(short, [[3 / 13, 4 / 13], [0, 0]], rtol=1e-6)
 
 
 def test_all_coordinates_make_every_cut_the_same_ranking():
-    rows = matryoshka.table("icons", dims=(256,), cuts=matryoshka.CUTS, metrics=("R@1", "R@10"))
+    rows = matryoshka.matryoshka_table(
+        "icons", dims=(256,), cuts=matryoshka.CUTS, metrics=("R@1", "R@10")
+    )
     by_cut = {cut: [r["value"] for r in rows if r["cut"] == cut] for cut in matryoshka.CUTS}
     assert by_cut["first, normalised again"] == by_cut["last, normalised again"]
     # float32 instead of integers may order two items a rounding apart the other way
@@ -28,7 +36,7 @@ def test_all_coordinates_make_every_cut_the_same_ranking():
 
 
 def test_bytes_and_sizes():
-    rows = matryoshka.table("icons", dims=(16, 64), metrics=("R@10",))
+    rows = matryoshka.matryoshka_table("icons", dims=(16, 64), metrics=("R@10",))
     assert [(r["dim"], r["bytes_float32"], r["bytes_int8"]) for r in rows] == [
         (16, 64, 16),
         (64, 256, 64),
@@ -38,11 +46,11 @@ def test_bytes_and_sizes():
 
 def test_unknown_cut():
     with pytest.raises(RetrievalInputError, match="first, normalised again"):
-        matryoshka.shortened(X, 2, "middle")
+        matryoshka.shorten_embeddings(X, 2, "middle")
 
 
 def test_controls_pair_the_prefix_with_what_anyone_can_make_of_an_embedding():
-    (row,) = matryoshka.controls(dims=(32,), draws=1)
+    (row,) = matryoshka.control_table(dims=(32,), draws=1)
     assert row["prefix"][0] == pytest.approx(65.0, abs=0.1) and row["PCA"][0] == pytest.approx(
         66.3, abs=0.3
     )
@@ -54,6 +62,6 @@ def test_controls_pair_the_prefix_with_what_anyone_can_make_of_an_embedding():
 
 @pytest.mark.slow
 def test_twins_differ_in_the_loss_alone():
-    rows = matryoshka.twins(dims=(16, 128))
+    rows = matryoshka.trained_pair_table(dims=(16, 128))
     assert [row["dim"] for row in rows] == [16, 128]
     assert rows[0]["with - without"][1] > 0  # the prefix that was trained for finds more

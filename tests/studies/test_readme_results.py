@@ -13,7 +13,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 @pytest.fixture(scope="module")
 def rows():
-    return readme_results.table()
+    return readme_results.readme_table()
 
 
 def value(rows, corpus, system, metric, direction="text_to_image"):
@@ -57,11 +57,11 @@ def test_the_readme_prints_this_table(rows):
     block = re.search(
         r"<!-- results: .*?-->\n(.*?)<!-- end of results -->", README.read_text(), re.S
     )
-    assert block.group(1).strip() == readme_results.markdown(rows)
+    assert block.group(1).strip() == readme_results.readme_markdown(rows)
 
 
 def test_chance_stands_once_per_direction(rows):
-    lines = readme_results.markdown(rows).splitlines()
+    lines = readme_results.readme_markdown(rows).splitlines()
     assert sum("| chance |" in line for line in lines) == 4
     assert len(lines) == 2 + 4 * 3
 
@@ -69,7 +69,7 @@ def test_chance_stands_once_per_direction(rows):
 def test_stored_embeddings_fit_their_task():
     for direction in readme_results.DIRECTIONS:
         task = readme_results.test_task("icons", direction)
-        queries, gallery = readme_results.stored("icons", direction)
+        queries, gallery = readme_results.stored_embeddings("icons", direction)
         assert (len(queries), len(gallery)) == task.qrels.shape and queries.dtype == np.int8
 
 

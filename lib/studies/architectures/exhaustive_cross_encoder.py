@@ -103,7 +103,7 @@ def kept(depths: tuple[int, ...] = (0, 5, 10, 20, 50)) -> list[dict]:
 
 @cache
 def _first() -> Run:
-    texts, images = readme_results.stored("scenes", "text_to_image")
+    texts, images = readme_results.stored_embeddings("scenes", "text_to_image")
     encoder = model("scenes")
     index = VectorSearchIndex(encoder.dim, "Flat", metric="cosine")
     index.add(images[:N_IMAGES])

@@ -27,7 +27,7 @@ from lib.studies import readme_results
 from lib.studies.architectures.exhaustive_cross_encoder import LOGITS, Log, Progress, read_in_parts
 from lib.studies.architectures.registry import weights_of
 from lib.studies.architectures.rerank_depth import Reading, read
-from lib.studies.matryoshka import shortened
+from lib.studies.matryoshka import shorten_embeddings
 
 DEPTH = 50
 LISTS = 200
@@ -100,8 +100,8 @@ def late_alone_on_icons(split: str) -> Run:
 def cut_dual_on_icons(dim: int) -> Run:
     """The dual encoder's first coordinates alone on the test split, `LISTS` long: weak at will."""
     sides = (
-        shortened(side, dim, "first, normalised again")
-        for side in readme_results.stored("icons", T2I)
+        shorten_embeddings(side, dim, "first, normalised again")
+        for side in readme_results.stored_embeddings("icons", T2I)
     )
     return Run.of_one_stage(*topk_exact(*sides, LISTS), f"cosine of {dim} coordinates")
 
@@ -158,7 +158,7 @@ def _icons_dual(split: str) -> DualEncoderRetriever:
 
 def _icons_queries(task: RetrievalTask) -> np.ndarray:
     if task.split == "test":
-        return readme_results.stored("icons", T2I)[0]
+        return readme_results.stored_embeddings("icons", T2I)[0]
     return to_int8(load_model("icons").encode_text(task.queries))
 
 

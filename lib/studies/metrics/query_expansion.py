@@ -10,7 +10,7 @@ from lib.metrics import evaluate, paired_bootstrap_interval
 from lib.metrics.evaluation import FAMILIES
 from lib.metrics.geometry import to_int8
 from lib.search import DEPTH
-from lib.studies.readme_results import stored, test_task
+from lib.studies.readme_results import stored_embeddings, test_task
 
 # Columns of the table to show in percent.
 SHARES = ("plain", "expanded", "change", "change_low", "change_high", "chance")
@@ -71,7 +71,7 @@ def table(
     if not families:
         raise RetrievalInputError("there are no metrics to compare; name some, for example 'R@1'")
     task = test_task(corpus, direction)
-    queries, gallery = stored(corpus, direction)
+    queries, gallery = stored_embeddings(corpus, direction)
 
     def measured(asked):
         run = topk_exact(asked, gallery, DEPTH, metric="cosine")

@@ -17,7 +17,7 @@ from lib.metrics import (
 )
 from lib.studies.published.evaluate_direction import weighted_by_fold
 from lib.studies.published.relevance_sets import fold_positions, within
-from lib.studies.readme_results import stored, test_task
+from lib.studies.readme_results import stored_embeddings, test_task
 
 WHOLE = {"captions": "all", "gallery": "whole", "judgements": "own pairs", "inference": "inductive"}
 
@@ -32,7 +32,7 @@ def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
         are positions, not pictures.
     """
     task = test_task("scenes", "text_to_image")
-    text, image = stored("scenes", "text_to_image")
+    text, image = stored_embeddings("scenes", "text_to_image")
     corpus = CaptionedMedia(
         name="scenes",
         split="test",

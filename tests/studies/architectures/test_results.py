@@ -211,7 +211,7 @@ def test_the_table_follows_from_the_values_per_query():
 
 
 def test_the_dual_encoder_of_the_table_is_the_one_whose_embeddings_are_stored():
-    texts, images = readme_results.stored("scenes", "text_to_image")
+    texts, images = readme_results.stored_embeddings("scenes", "text_to_image")
     n = architecture_systems.N_IMAGES
     run = Run.of_one_stage(
         *topk_exact(texts[: 5 * n], images[:n], architecture_systems.KEPT), "cosine"

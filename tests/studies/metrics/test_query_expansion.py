@@ -36,7 +36,7 @@ def test_length_of_query_and_items_does_not_matter():
 
 
 def test_one_answer_stays_first():
-    queries, gallery = readme_results.stored("icons", "image_to_text")
+    queries, gallery = readme_results.stored_embeddings("icons", "image_to_text")
     first = topk_exact(queries[:200], gallery, 1)[1]
     moved = query_expansion.expanded(queries[:200], gallery, 1)
     assert moved.dtype == np.int8 and moved.shape == (200, queries.shape[1])
@@ -52,7 +52,7 @@ def test_rows_are_what_the_metrics_say():
     assert rows[0]["change"] == 0  # one answer stays first
     task, (queries, gallery) = (
         readme_results.test_task("icons", "image_to_text"),
-        readme_results.stored("icons", "image_to_text"),
+        readme_results.stored_embeddings("icons", "image_to_text"),
     )
     moved = query_expansion.expanded(queries, gallery, 4)
     new, old = (

@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 USE = """
-from lib.models.pretrained import load
+from lib.models.encoder import load_encoder
 from lib.core.paths import cache_dir, data_dir
-print(load("scenes").dim, data_dir(), cache_dir())
+print(load_encoder("scenes").dim, data_dir(), cache_dir())
 """
 
 

@@ -28,7 +28,7 @@ def encode(
     shard.
     """
     from lib.datasets.laion.img2dataset import shard_paths
-    from lib.models.pretrained import load
+    from lib.models.encoder import load_encoder
     from lib.search.shard_encoding import encode_shards
 
     paths = shard_paths(shards)
@@ -38,7 +38,7 @@ def encode(
         "prompt": prompt,
         "batch_size": batch_size,
     }
-    encoder = load(model, pretrained, **settings)
+    encoder = load_encoder(model, pretrained, **settings)
     with progress_bar() as bar:
         row, shards_done = bar.add_task("samples", total=None), counted(bar, "shards")
         report = encode_shards(

@@ -181,14 +181,14 @@ def _encoded(
     how: dict,
 ) -> Result:
     from lib.datasets.captioned import CaptionedMedia
-    from lib.models.pretrained import load
+    from lib.models.encoder import load_encoder
     from lib.studies.published import evaluate_corpus
 
     if not isinstance(corpus, CaptionedMedia):
         raise RetrievalInputError(
             f"no model here encodes sound; evaluate {corpus.name} with --embeddings FILE.npz"
         )
-    encoder = load(model, pretrained, **settings)
+    encoder = load_encoder(model, pretrained, **settings)
     for note in encoder.notes:
         say(note)
 

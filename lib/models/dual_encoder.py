@@ -1,4 +1,4 @@
-"""A dual encoder: one network for images, one for texts, one space for both."""
+"""Dual encoders: one network for images, one for texts, one space for both."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,10 +6,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.model import CustomTextCLIP
+from timm.models import register_model
+from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lib.core.checks import RetrievalInputError, check_count
-from lib.models.tokenizer import Tokenizer
+from lib.models.tokenizer import PAD, Tokenizer
 
 Progress = Callable[[int], None]
 
@@ -188,3 +191,99 @@ def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncode
         )
     fresh.network.eval()
     return fresh
+
+
+def _residual(widths: tuple[int, ...], depths: tuple[int, ...], stem: int) -> ByoModelCfg:
+    """A stem at half resolution, then residual stages that halve it again: 64 -> 32 -> 16 -> 8 ->
+    4...
+    """
+    blocks = tuple(
+        ByoBlockCfg(type="basic", d=depth, c=width, s=2, gs=0, br=1.0)
+        for width, depth in zip(widths, depths, strict=True)
+    )
+    return ByoModelCfg(
+        blocks=blocks, stem_chs=stem, stem_type="3x3", stem_pool="", act_layer="silu"
+    )
+
+
+def _build(cfg: ByoModelCfg, in_chans: int, kwargs: dict, size: int = 64) -> ByobNet:
+    # create_model passes bookkeeping about published weights, which these networks have none of.
+    for unused in ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
+        kwargs.pop(unused, None)
+    kwargs.setdefault("in_chans", in_chans)
+    network = ByobNet(cfg, **kwargs)
+    # open_clip asks a timm trunk for the size of its last map.
+    side = size // 2 ** (1 + len(cfg.blocks))
+    network.default_cfg = {"pool_size": (side, side)}
+    return network
+
+
+@register_model
+def cm_resnet_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """One-channel images (icons): 3.4 million parameters, a 2 x 2 map of 384 channels."""
+    return _build(_residual((48, 96, 192, 384), (1, 1, 2, 1), stem=24), 1, kwargs)
+
+
+@register_model
+def cm_resnet_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """Three-channel images (scenes): 0.7 million parameters, a 4 x 4 map of 192 channels."""
+    return _build(_residual((48, 96, 192), (1, 1, 1), stem=24), 3, kwargs)
+
+
+@register_model
+def cm_resnet_small_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """One-channel images of 32 x 32: 0.3 million parameters, a 2 x 2 map of 128 channels."""
+    return _build(_residual((32, 64, 128), (1, 1, 1), stem=16), 1, kwargs, size=32)
+
+
+@register_model
+def cm_resnet_small_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """Three-channel images of 32 x 32: 0.3 million parameters, a 2 x 2 map of 128 channels."""
+    return _build(_residual((32, 64, 128), (1, 1, 1), stem=16), 3, kwargs, size=32)
+
+
+def image_states(network: CustomTextCLIP, images: Tensor, maps: int = 1) -> Tensor:
+    """The last feature maps of the image tower, patches row by row; with gradient.
+
+    Args:
+        network: whose `visual` is a timm tower.
+        images: (n, channels, H, W), as from `image_tensor`.
+        maps: 1 takes the last map, 2 the one before it, whose patches are a quarter as large.
+
+    Returns:
+        (n, patches, channels).
+    """
+    if maps == 1:
+        states = network.visual.trunk.forward_features(images)
+    else:
+        (states,) = network.visual.trunk.forward_intermediates(
+            images, indices=[-maps], stop_early=True, output_fmt="NCHW", intermediates_only=True
+        )
+    return states.flatten(2).transpose(1, 2)
+
+
+def text_states(network: CustomTextCLIP, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """The text tower's states of every piece, and which of them are no padding; with gradient.
+
+    In a tower with a causal mask a state knows the pieces to its left alone.
+
+    Args:
+        network: see `image_states`.
+        tokens: (n, length) ids, as from `Tokenizer.encode`.
+
+    Returns:
+        (n, length, width) states and (n, length) bool mask.
+    """
+    tower = network.text
+    embedded, causal = tower._embeds(tokens)
+    with sdpa_kernel(SDPBackend.MATH):  # the quicker one for short texts, see `text_features`
+        states = tower.ln_final(tower.transformer(embedded, attn_mask=causal))
+    return states, tokens != PAD
+
+
+def transformer(width: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
+    """Self-attention without a causal mask, normalised before each step."""
+    layer = nn.TransformerEncoderLayer(
+        width, heads, 4 * width, dropout, "gelu", batch_first=True, norm_first=True
+    )
+    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)

@@ -11,9 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.core.token_vectors import Tokens
-from lib.models.dual_encoder import Progress, build_network, device_of, image_tensor, in_chunks
-from lib.models.feature_tokens import FeatureTokens
-from lib.models.token_states import image_states, text_states, transformer
+from lib.models.baselines import FeatureTokens
+from lib.models.dual_encoder import (
+    Progress,
+    build_network,
+    device_of,
+    image_states,
+    image_tensor,
+    in_chunks,
+    text_states,
+    transformer,
+)
 from lib.models.tokenizer import Tokenizer
 
 

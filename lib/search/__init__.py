@@ -9,9 +9,17 @@ cheap one followed by a dear one. A run says whose scores rank it and how much w
 """
 
 from lib.datasets.user_drawings import FAINT, SPAN, read_drawing
-from lib.search.base import Hit, PairScorer, Retriever, encode_side
+from lib.search.base import Hit, PairScorer, Retriever, Run, Work, best_first, encode_side
 from lib.search.cross_encoder import CrossEncoderRetriever
-from lib.search.depth_planner import Plan, QualityCurve, StageCosts, fit_costs, plan_depth
+from lib.search.depth_planner import (
+    DepthPlan,
+    MeasuredCosts,
+    QualityCurve,
+    StageCosts,
+    fit_costs,
+    measure_costs,
+    plan_depth,
+)
 from lib.search.dual import DualEncoderRetriever, icon_retriever
 from lib.search.evaluate_task import (
     DEPTH,
@@ -20,11 +28,11 @@ from lib.search.evaluate_task import (
     evaluate_run,
     evaluate_task,
     recall_ceiling,
+    retriever_over,
+    two_stages_over,
 )
 from lib.search.fusion import reciprocal_rank_fusion
 from lib.search.late_interaction import LateInteractionRetriever
-from lib.search.latency import MeasuredCosts, measure_costs
-from lib.search.runs import Run, Work
 from lib.search.two_stage import Interpolate, StagedQueries, TwoStageRetriever, rerank
 
 __all__ = [
@@ -38,7 +46,7 @@ __all__ = [
     "LateInteractionRetriever",
     "MeasuredCosts",
     "PairScorer",
-    "Plan",
+    "DepthPlan",
     "QualityCurve",
     "Retriever",
     "Run",
@@ -46,6 +54,7 @@ __all__ = [
     "StagedQueries",
     "TwoStageRetriever",
     "Work",
+    "best_first",
     "encode_side",
     "encode_sides",
     "encode_task",
@@ -59,4 +68,6 @@ __all__ = [
     "recall_ceiling",
     "reciprocal_rank_fusion",
     "rerank",
+    "retriever_over",
+    "two_stages_over",
 ]

@@ -8,8 +8,7 @@ from lib.core.checks import RetrievalInputError, check_choice, check_count, chec
 from lib.core.token_vectors import Tokens
 from lib.metrics.runs import as_ranked_ids
 from lib.models.cross_encoder import CrossEncoder
-from lib.search.base import Retriever, check_rows
-from lib.search.runs import Run, Work, best_first
+from lib.search.base import Retriever, Run, Work, best_first, check_rows
 
 QUERIES_AT_ONCE = 64  # whose pairs are listed at one time; the same for a search and for a rerank
 OTHER_SIDE = {"text": "image", "image": "text"}

@@ -1,12 +1,87 @@
-"""How many items to rerank, from what was measured and the time that a query may take."""
+"""Measure the latency of two stages and choose how many items to rerank."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
 
-from lib.core.checks import RetrievalInputError, check_number, real_numbers, whole_numbers
+from lib.core.checks import (
+    RetrievalInputError,
+    check_count,
+    check_k,
+    check_number,
+    real_numbers,
+    whole_numbers,
+)
+from lib.report import measure
+from lib.search.two_stage import TwoStageRetriever
+
+
+class MeasuredCosts(NamedTuple):
+    """Median seconds a query: of the first stage alone, and through both at each depth.
+
+    In the order of `fit_costs`, which takes them as `fit_costs(*measured[:3])`. `repeats` has the
+    seconds behind every median: of the first stage, then of each depth.
+    """
+
+    first_s: float
+    depths: np.ndarray
+    seconds: np.ndarray
+    repeats: list[list[float]]
+
+
+def measure_costs(
+    retriever: TwoStageRetriever,
+    queries: Sequence,
+    depths: Sequence[int],
+    repeats: int = 5,
+    *,
+    modality: str = "text",
+    k: int = 10,
+    batch_size: int = 1,
+) -> MeasuredCosts:
+    """Measures how long a query waits for its answer, encoding included, at several depths.
+
+    Args:
+        retriever: whose own depth does not matter here.
+        queries: texts or images as a user sends them; each batch of them is one request.
+        depths: of the rerank, from 1 to the gallery.
+        repeats: timed requests of every batch at every depth, after one that does not count. Depths
+            take turns, so that a machine that slows down slows them all.
+        modality: of the queries, "text" or "image".
+        k: items asked for.
+        batch_size: queries a request; 1 is what a user waits for, more is what a server sustains.
+
+    Returns:
+        `MeasuredCosts`, medians over batches and repeats, and all repeats.
+
+    Raises:
+        RetrievalInputError: no queries, a depth below 1 or above the gallery.
+    """
+    if len(queries) == 0:
+        raise RetrievalInputError("there are no queries to measure with; give some")
+    depths = np.asarray([check_k(depth, retriever.n_items) for depth in depths])
+    k, batch_size = check_k(k, retriever.n_items), check_count(batch_size, "batch_size")
+    batches = [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
+
+    def first(batch) -> Callable[[], object]:
+        return lambda: retriever.first.search(retriever.first.encode(batch, modality), k)
+
+    def both(batch, depth: int) -> Callable[[], object]:
+        return lambda: retriever.search_depths(retriever.encode(batch, modality), k, [depth])
+
+    seconds: list[list[float]] = [[] for _ in range(1 + depths.size)]
+    for turn in range(check_count(repeats, "repeats")):
+        for batch in batches:
+            requests = [first(batch), *(both(batch, depth) for depth in depths)]
+            for found, request in zip(seconds, requests, strict=True):
+                (took,) = measure(request, repeats=1, warmup=1 if turn == 0 else 0)
+                found.append(took / len(batch))
+    medians = [statistics.median(found) for found in seconds]
+    return MeasuredCosts(medians[0], depths, np.array(medians[1:]), seconds)
 
 
 @dataclass(frozen=True)
@@ -118,7 +193,7 @@ class QualityCurve:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DepthPlan:
     """A depth, and why that one.
 
     Args:
@@ -161,7 +236,7 @@ class Plan:
 
 def plan_depth(
     costs: StageCosts, budget_s: float, curve: QualityCurve, *, tolerance: float = 0.0
-) -> Plan:
+) -> DepthPlan:
     """Picks the smallest depth within a latency budget that is as good as any within it.
 
         affordable = max {D : t(D) <= budget}
@@ -174,7 +249,7 @@ def plan_depth(
         tolerance: quality that is not worth more time, in units of the curve.
 
     Returns:
-        A `Plan`. Depths considered are the measured ones and the affordable one, whose quality is
+        A `DepthPlan`. Depths considered are the measured ones and the affordable one, whose quality is
         on the line between its neighbours.
 
     Raises:
@@ -187,7 +262,7 @@ def plan_depth(
     check_number(tolerance, "tolerance", 0)
     affordable = costs.deepest(budget_s, int(curve.depths[-1]))
     if affordable is None:
-        return Plan(None, None, costs.first_s, None, "first stage", costs, curve, budget_s)
+        return DepthPlan(None, None, costs.first_s, None, "first stage", costs, curve, budget_s)
     options = np.union1d(curve.depths[curve.depths <= affordable], affordable)
     quality = curve.at(options)
     chosen = int(np.argmax(quality >= quality.max() - tolerance))
@@ -197,7 +272,7 @@ def plan_depth(
     else:
         limit = "curve" if depth == curve.depths[-1] else "quality"
     seconds, reached = float(costs.seconds(depth)), float(quality[chosen])
-    return Plan(depth, affordable, seconds, reached, limit, costs, curve, budget_s)
+    return DepthPlan(depth, affordable, seconds, reached, limit, costs, curve, budget_s)
 
 
 def _curve(depths, values, name: str, lowest: int) -> tuple[np.ndarray, np.ndarray]:

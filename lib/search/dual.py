@@ -10,8 +10,7 @@ from lib.index import VectorSearchIndex
 from lib.metrics.geometry import to_int8
 from lib.models.dual_encoder import DualEncoder
 from lib.models.trained_models import load_embeddings, load_model
-from lib.search.base import Retriever, encode_side
-from lib.search.runs import Run, Work
+from lib.search.base import Retriever, Run, Work, encode_side
 
 SCORE_NAMES = {
     "cosine": "cosine",

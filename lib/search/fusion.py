@@ -6,7 +6,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count, check_number, real_numbers
 from lib.metrics.runs import as_ranked_ids
-from lib.search.runs import Run
+from lib.search.base import Run
 
 
 def reciprocal_rank_fusion(

@@ -11,8 +11,7 @@ from lib.index import TokenIndex
 from lib.metrics.runs import as_ranked_ids
 from lib.models.late_interaction import LateInteraction
 from lib.models.maxsim import REDUCTIONS, maxsim, maxsim_pairs
-from lib.search.base import Retriever, check_rows, encode_side
-from lib.search.runs import Run, Work, best_first
+from lib.search.base import Retriever, Run, Work, best_first, check_rows, encode_side
 
 CELLS = 2**22  # queries x items of a block of scores
 ITEMS_AT_ONCE = 4096  # unpacked from an index at one time

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_array, check_choice, check_k, check_number
-from lib.search.base import PairScorer, Retriever
-from lib.search.runs import Run, Work, best_first, check_scores
+from lib.search.base import PairScorer, Retriever, Run, Work, best_first, check_scores
 
 SCALES = ("z", "raw")
 

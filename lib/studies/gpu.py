@@ -22,10 +22,9 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError, check_choice, check_number
 from lib.index import VectorSearchIndex
 from lib.losses import mined_triplet_loss
+from lib.models.encoder import PRECISIONS, PretrainedEncoder
 from lib.models.maxsim import maxsim
-from lib.models.pretrained import PRECISIONS
-from lib.models.pretrained_encoder import PretrainedEncoder
-from lib.models.towers import Towers
+from lib.models.open_clip_loader import Towers
 from lib.report.timing import measure
 from lib.studies.peers import faiss, faiss_systems, maxsim_systems
 from lib.studies.peers import losses_systems as loss_systems

@@ -9,8 +9,8 @@ from lib.core.checks import check_choice
 from lib.core.task import RetrievalTask
 from lib.datasets import icons, scenes
 from lib.metrics import Evaluation
+from lib.models.baselines import WordTemplates
 from lib.models.trained_models import load_embeddings
-from lib.models.word_templates import WordTemplates
 from lib.search import DEPTH, encode_sides, evaluate_task
 
 DIRECTIONS = ("text_to_image", "image_to_text")

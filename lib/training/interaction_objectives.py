@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.losses import infonce_of_logits
+from lib.models.baselines import FeatureTokens
 from lib.models.cross_encoder import CrossEncoderNetwork
 from lib.models.dual_encoder import DualEncoder, text_features
-from lib.models.feature_tokens import FeatureTokens
 from lib.models.late_interaction import LateInteraction, TowerTokens
 from lib.models.maxsim import late_interaction_logits
 from lib.training.batches import Batch

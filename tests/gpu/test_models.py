@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lib.index import TokenIndex
-from lib.models import pretrained
 from lib.models.cross_encoder import CrossEncoder
+from lib.models.encoder import load_encoder
 from lib.models.late_interaction import LateInteraction
 from lib.search import CrossEncoderRetriever, LateInteractionRetriever
 from lib.studies.losses.train_trial import encoded
@@ -186,8 +186,8 @@ def test_published_models(device, precision, tmp_path, monkeypatch):
     folder = write_open_clip(tmp_path / "model")
     pixels = np.random.default_rng(0).integers(0, 256, (9, 40, 32, 3), dtype=np.uint8)
     pictures, texts = [Image.fromarray(x) for x in pixels], ["a red car", "dogs on a beach", "x"]
-    plain = pretrained.load("mine", folder)
-    model = pretrained.load("mine", folder, precision=precision, device=str(device), batch_size=4)
+    plain = load_encoder("mine", folder)
+    model = load_encoder("mine", folder, precision=precision, device=str(device), batch_size=4)
     for name, inputs in (
         ("encode_image", pictures),
         ("encode_text", texts),

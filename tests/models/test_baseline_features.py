@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.models.baseline_features import (
+from lib.models.baselines import (
     GRID,
     ORIENTATIONS,
     gradient_features,

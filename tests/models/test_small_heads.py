@@ -2,7 +2,7 @@
 
 import torch
 
-from lib.models.small_heads import Heads
+from lib.models.baselines import Heads
 
 
 def test_shapes_and_interface_of_a_dual_encoder():

@@ -4,8 +4,7 @@ vector.
 
 import torch
 
-from lib.models.dual_encoder import text_features
-from lib.models.token_states import image_states, text_states
+from lib.models.dual_encoder import image_states, text_features, text_states
 from tests.models.toy import toy_tokens, toy_towers
 
 

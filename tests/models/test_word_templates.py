@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.models.word_templates import WordTemplates
+from lib.models.baselines import WordTemplates
 
 
 def picture(*rows):
@@ -97,7 +97,7 @@ def test_the_same_bits_whatever_the_hash_seed():
     # Summing over a Python set would add in an order that changes from run to run.
     code = """
 import numpy as np, hashlib
-from lib.models.word_templates import WordTemplates
+from lib.models.baselines import WordTemplates
 rng = np.random.default_rng(0)
 words = [f"w{i}" for i in range(40)]
 texts = [" ".join(rng.choice(words, 8)) for _ in range(60)]

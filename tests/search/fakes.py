@@ -4,8 +4,7 @@ import numpy as np
 
 from lib.core.checks import check_k
 from lib.core.token_vectors import Tokens
-from lib.search.base import Retriever
-from lib.search.runs import Run, Work, best_first
+from lib.search.base import Retriever, Run, Work, best_first
 
 
 class TableModel:

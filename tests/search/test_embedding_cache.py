@@ -9,15 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from lib.core import writing
+from lib.core import files
 from lib.core.checks import RetrievalInputError
-from lib.core.paths import cache_dir
 from lib.core.reading import DamagedFileError
 from lib.core.writing import CHECKSUM_SUFFIX
-from lib.models.pretrained import load
+from lib.models.encoder import load_encoder
 from lib.search.embedding_cache import MANIFEST, embed, stored
 from lib.training.loop import Plan, Trainer
-from tests.models.test_pretrained import pictures
+from tests.models.test_encoder import pictures
 from tests.models.toy import write_open_clip
 
 IDENTITY = {"model": "counting", "tag": "a", "transform": "none", "prompt": "{}"}
@@ -159,7 +158,10 @@ def test_the_default_folder_is_in_the_cache(tmp_path, monkeypatch):
 
 def test_a_model_of_the_published_format_end_to_end(tmp_path):
     folder = write_open_clip(tmp_path / "model")
-    plain, prompted = load("mine", folder), load("mine", folder, prompt="a photo of {}")
+    plain, prompted = (
+        load_encoder("mine", folder),
+        load_encoder("mine", folder, prompt="a photo of {}"),
+    )
     options = {"corpus_checksum": "c", "folder": tmp_path / "kept", "chunk": 2}
     for modality, inputs in (("image", pictures()), ("text", ["a dog", "a cat", "a car"])):
         for encoder in (plain, prompted, plain):
@@ -202,7 +204,7 @@ def test_a_damaged_manifest_is_named_and_written_again(tmp_path, content):
 def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(writing, "_warned_places", set())
+    monkeypatch.setattr(files, "_told", set())
     seen = []
 
     class Lengths:
@@ -216,7 +218,7 @@ def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch)
         for _ in range(2):
             rows = embed(Lengths(), ["a", "bb"], "text", corpus_checksum="c", side="texts")
             assert rows.tolist() == [[1, 1], [1, 2]]
-        checkpoint = cache_dir() / "train-x.pt"
+        checkpoint = files.cache_dir() / "train-x.pt"
         plan = Plan(steps=2, validate_every=1)
         stream = SimpleNamespace(batch=lambda step: torch.ones(1, 2))
         trainer = Trainer(

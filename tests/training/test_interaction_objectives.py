@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.models.baseline_features import hashed_parts
+from lib.models.baselines import hashed_parts
 from lib.models.cross_encoder import CrossEncoderNetwork
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction, TowerTokens

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_loss
-from lib.models.small_heads import Heads
+from lib.models.baselines import Heads
 from lib.training.batches import Batch, PairStream
 from lib.training.loop import Plan, Trainer
 from lib.training.objectives import OBJECTIVES, objective

@@ -13,9 +13,7 @@ from lib.core.reading import cached_arrays, load_arrays
 from lib.core.task import RetrievalTask
 from lib.core.writing import save_arrays
 from lib.index import VectorSearchIndex
-from lib.search import DualEncoderRetriever, Run, Work
-from lib.search.factory import retriever_over
-from lib.search.runs import best_first
+from lib.search import DualEncoderRetriever, Run, Work, best_first, retriever_over
 from lib.studies import readme_results
 from lib.studies.architectures.registry import (
     N_IMAGES,

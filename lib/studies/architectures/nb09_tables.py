@@ -8,7 +8,7 @@ from lib.core.qrels import Qrels
 from lib.datasets import scenes
 from lib.datasets.scenes.twins import sample_swappable, twins
 from lib.metrics import evaluate, paired_bootstrap_interval, paired_randomization
-from lib.search.runs import best_first
+from lib.search import best_first
 from lib.studies.architectures import exhaustive_cross_encoder
 from lib.studies.architectures.registry import BASELINE, IMAGES, system_of, test_task
 from lib.studies.architectures.results import committed, committed_values, groups_of

@@ -23,8 +23,9 @@ from lib.search import (
     StagedQueries,
     TwoStageRetriever,
     encode_side,
+    retriever_over,
+    two_stages_over,
 )
-from lib.search.factory import retriever_over, two_stages_over
 from lib.studies.architectures.rerank_depth import Reading, best_weight, by_weight
 
 N_IMAGES = (

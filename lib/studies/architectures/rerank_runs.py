@@ -21,8 +21,14 @@ from lib.index import VectorSearchIndex
 from lib.index.exact import topk_exact
 from lib.metrics.geometry import to_int8
 from lib.models.trained_models import load_embeddings, load_model
-from lib.search import CrossEncoderRetriever, DualEncoderRetriever, LateInteractionRetriever, Run
-from lib.search.factory import retriever_over, two_stages_over
+from lib.search import (
+    CrossEncoderRetriever,
+    DualEncoderRetriever,
+    LateInteractionRetriever,
+    Run,
+    retriever_over,
+    two_stages_over,
+)
 from lib.studies import readme_results
 from lib.studies.architectures.exhaustive_cross_encoder import LOGITS, Log, Progress, read_in_parts
 from lib.studies.architectures.registry import weights_of

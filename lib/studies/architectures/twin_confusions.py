@@ -10,8 +10,7 @@ from lib.datasets import scenes
 from lib.metrics import bootstrap_interval, paired_randomization
 from lib.models.dual_encoder import DualEncoder
 from lib.models.trained_models import Model
-from lib.search import encode_task
-from lib.search.factory import retriever_over
+from lib.search import encode_task, retriever_over
 from lib.studies.architectures.registry import encoded
 
 N_TWINS = len(scenes.TWINS)

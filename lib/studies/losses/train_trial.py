@@ -13,9 +13,8 @@ from lib.core.checks import check_choice
 from lib.core.task import RetrievalTask
 from lib.datasets import icons, scenes
 from lib.metrics import ranks_of_relevant
-from lib.models.baseline_features import gradient_features, hashed_text_features
+from lib.models.baselines import Heads, gradient_features, hashed_text_features
 from lib.models.dual_encoder import build_network, device_of, image_tensor
-from lib.models.small_heads import Heads
 from lib.models.tokenizer import Tokenizer
 from lib.training.batches import PairStream
 from lib.training.loop import History, Plan, Stream, Trainer

@@ -101,9 +101,9 @@ def as_text(rows: Sequence[dict]) -> list[dict]:
 
 
 def _load(arrays: Arrays) -> tuple[Encoder, list[Path]]:
-    from lib.models.pretrained import load  # torch, in the process that measures alone
+    from lib.models.encoder import load_encoder  # torch, in the process that measures alone
 
-    return load(MODEL), [Path(str(path)) for path in arrays["paths"]]
+    return load_encoder(MODEL), [Path(str(path)) for path in arrays["paths"]]
 
 
 def _stream(prepared: tuple[Encoder, list[Path]]) -> dict[str, float]:

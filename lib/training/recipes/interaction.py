@@ -15,8 +15,7 @@ from lib.datasets import icons, scenes
 from lib.metrics import Evaluation
 from lib.models.tokenizer import Tokenizer
 from lib.models.trained_models import KINDS, Model, load_model
-from lib.search import DEPTH, Retriever, evaluate_run
-from lib.search.factory import retriever_over, two_stages_over
+from lib.search import DEPTH, Retriever, evaluate_run, retriever_over, two_stages_over
 from lib.training.batches import PairStream, SceneStream
 from lib.training.interaction_objectives import Matching, late_interaction_loss
 from lib.training.loop import Plan, Stream

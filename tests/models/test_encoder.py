@@ -12,8 +12,7 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets import icons, scenes
-from lib.models.pretrained import load
-from lib.models.pretrained_encoder import MAX_ASPECT, PretrainedEncoder
+from lib.models.encoder import MAX_ASPECT, PretrainedEncoder, load_encoder
 from lib.models.trained_models import load_model
 from tests.models.toy import write_open_clip
 
@@ -40,12 +39,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(folder):
-    return load("mine", folder, batch_size=2)
+    return load_encoder("mine", folder, batch_size=2)
 
 
 @pytest.fixture(scope="module")
 def ours():
-    return load("scenes")
+    return load_encoder("scenes")
 
 
 # ---- against plain open_clip
@@ -66,7 +65,7 @@ def test_rows_are_those_of_open_clip(encoder, folder):
 
 
 def test_a_prompt_is_put_around_every_text(folder, encoder):
-    prompted = load("mine", folder, prompt="a photo of {}, outside")
+    prompted = load_encoder("mine", folder, prompt="a photo of {}, outside")
     expected = encoder.encode_text([f"a photo of {text}, outside" for text in TEXTS])
     np.testing.assert_allclose(prompted.encode_text(TEXTS), expected, atol=2e-6)
     assert (
@@ -80,7 +79,7 @@ def test_a_prompt_is_put_around_every_text(folder, encoder):
     "options", [{"batch_size": 1}, {"batch_size": 100}, {"workers": 3, "batch_size": 2}]
 )
 def test_batches_and_threads_do_not_matter(folder, encoder, options):
-    other = load("mine", folder, **options)
+    other = load_encoder("mine", folder, **options)
     for name, inputs in (("encode_image", pictures(7)), ("encode_text", TEXTS)):
         counts = []
         rows = getattr(other, name)(inputs, progress=counts.append)
@@ -89,7 +88,7 @@ def test_batches_and_threads_do_not_matter(folder, encoder, options):
 
 
 def test_bf16_is_near_and_says_so(folder, encoder):
-    half = load("mine", folder, precision="bf16")
+    half = load_encoder("mine", folder, precision="bf16")
     rows = half.encode_image(pictures())
     assert rows.dtype == np.float32 and half.identity["precision"] == "bf16"
     cosines = (rows * encoder.encode_image(pictures())).sum(axis=1)
@@ -98,7 +97,7 @@ def test_bf16_is_near_and_says_so(folder, encoder):
 
 
 def test_texts_that_are_cut_are_counted(folder):
-    encoder = load("mine", folder, prompt="see {}")
+    encoder = load_encoder("mine", folder, prompt="see {}")
     # 16 ids: begin, "see", 13 words, end. Of one word more the last is lost.
     texts = ["dog", " ".join(["dog"] * 13), " ".join(["dog"] * 14)]
     assert encoder.count_truncated(texts) == 1 and encoder.truncated == 0
@@ -163,7 +162,7 @@ def test_other_sizes_become_what_the_model_reads(ours):
 
 
 def test_icons_are_taken_as_they_are_and_drawings_are_turned_into_icons():
-    encoder, model = load("icons"), load_model("icons")
+    encoder, model = load_encoder("icons"), load_model("icons")
     images = icons.load_icons().images[:5]
     expected = model.encode_image(images)
     for mode in ("L", "RGB"):
@@ -176,7 +175,7 @@ def test_icons_are_taken_as_they_are_and_drawings_are_turned_into_icons():
 
 
 def test_texts_too_long_for_our_tokenizer_are_cut_and_counted():
-    encoder = load("scenes")
+    encoder = load_encoder("scenes")
     texts = ["a red square", "red " * 23, "red " * 24]
     rows = encoder.encode_text(texts)
     np.testing.assert_allclose(rows[2], rows[1], atol=2e-6)
@@ -218,7 +217,7 @@ def test_texts_too_long_for_our_tokenizer_are_cut_and_counted():
 )
 def test_bad_arguments(arguments, options, message):
     with pytest.raises(RetrievalInputError, match=message):
-        load(*arguments, **options)
+        load_encoder(*arguments, **options)
 
 
 @pytest.mark.parametrize(
@@ -291,4 +290,4 @@ def test_an_error_while_reading_ahead_comes_through(folder):
             return super().__getitem__(i)
 
     with pytest.raises(OSError, match="cannot be decoded"):
-        load("mine", folder, workers=2, batch_size=1).encode_image(Files(pictures()))
+        load_encoder("mine", folder, workers=2, batch_size=1).encode_image(Files(pictures()))

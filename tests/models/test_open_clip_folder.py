@@ -14,9 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
-from lib.models.checkpoints import published
-from lib.models.folders import CONFIG
-from lib.models.sources import WEIGHTS
+from lib.models.open_clip_folder import CONFIG
+from lib.models.open_clip_loader import WEIGHTS, published
 from tests.models.toy import PUBLISHED, write_open_clip
 
 CODE = """

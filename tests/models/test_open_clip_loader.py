@@ -14,9 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
-from lib.models.checkpoints import published, tensor_shapes
-from lib.models.folders import CONFIG
-from lib.models.sources import WEIGHTS, find_source
+from lib.models.open_clip_folder import CONFIG
+from lib.models.open_clip_loader import WEIGHTS, find_source, published, tensor_shapes
 from tests.models.toy import PUBLISHED, write_open_clip
 
 
@@ -80,7 +79,7 @@ def test_without_a_network_the_hub_is_not_asked(registered, tmp_path, monkeypatc
 
     monkeypatch.setattr("socket.getaddrinfo", unknown)
     monkeypatch.setattr(
-        "lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked")
+        "lib.models.open_clip_loader.download_pretrained", lambda *_, **__: pytest.fail("asked")
     )
     with pytest.raises(MissingFileError, match="there is no network"):
         published("tiny", "far", tmp_path / "kept")
@@ -95,7 +94,7 @@ def test_an_earlier_download_is_found_without_asking(registered, tmp_path, monke
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"")
     monkeypatch.setattr(
-        "lib.models.sources.download_pretrained", lambda *_, **__: pytest.fail("asked")
+        "lib.models.open_clip_loader.download_pretrained", lambda *_, **__: pytest.fail("asked")
     )
     assert find_source("tiny", "far", tmp_path).weights == kept
 
@@ -129,9 +128,9 @@ def test_tags_that_disagree_on_the_transform_are_told(registered, weights):
 
 def test_every_published_tag_has_a_source_with_the_activation_of_its_maker(monkeypatch):
     monkeypatch.setattr(
-        "lib.models.sources.download_pretrained", lambda stated, cache_dir: "weights.bin"
+        "lib.models.open_clip_loader.download_pretrained", lambda stated, cache_dir: "weights.bin"
     )
-    monkeypatch.setattr("lib.models.sources._check_reachable", lambda address: None)
+    monkeypatch.setattr("lib.models.open_clip_loader._check_reachable", lambda address: None)
     found = {name: find_source(*name, None) for name in open_clip.list_pretrained()}
     assert len(found) > 190 and all(source.config["embed_dim"] for source in found.values())
     for name, quick in {

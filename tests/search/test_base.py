@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
-from lib.search.runs import Run, Work, best_first
+from lib.search.base import Run, Work, best_first
 from tests.search.fakes import sorted_by_definition
 
 ROWS = st.lists(st.integers(-3, 3), min_size=1, max_size=40)

@@ -15,6 +15,7 @@ from lib.core.writing import atomic_path, save_arrays, write_checksum
 
 Arrays = dict[str, np.ndarray]
 Job = tuple[Mapping | str, Callable[[], Arrays]]
+JsonValue = dict | list | str | float | int | bool | None
 
 
 class ResultStore:
@@ -28,16 +29,18 @@ class ResultStore:
     Args:
         name: the study, and its folder in both places.
         rebuild: the command that makes the committed files again.
+        folder: where the committed files are, `data/artifacts/<name>` by default.
     """
 
-    def __init__(self, name: str, rebuild: str):
+    def __init__(self, name: str, rebuild: str, folder: str | Path | None = None):
         self.name = name
         self.rebuild = f"Restore it with git, or run: {rebuild}"
+        self._folder = folder
 
     @property
     def folder(self) -> Path:
         """The folder of the committed files."""
-        return artifacts_dir() / self.name
+        return artifacts_dir() / self.name if self._folder is None else Path(self._folder)
 
     # ---- cached
 
@@ -47,13 +50,18 @@ class ResultStore:
         return cache_dir() / self.name / f"{label}-{_digest(key)[:16]}.npz"
 
     def cached(self, key: Mapping | str, make: Callable[[], Arrays]) -> Arrays:
-        """Return the arrays of a key from the cache, or make and keep them.
+        """Return the arrays of a key from the cache, or make and store them.
 
         Args:
             key: everything that decides the result, as JSON: settings, seeds, versions, checksums.
             make: computes the arrays where they are missing or damaged.
         """
         return cached_arrays(self.cache_path(key), make, _digest(key))
+
+    def cached_json(self, key: Mapping | str, make: Callable[[], JsonValue]) -> JsonValue:
+        """Return a JSON value of a key from the cache, or make and store it."""
+        arrays = self.cached(key, lambda: {"json": np.array(json.dumps(make()))})
+        return json.loads(str(arrays["json"]))
 
     def run(
         self,
@@ -62,7 +70,7 @@ class ResultStore:
         log: Callable[[str], None] = print,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Arrays]:
-        """Yield the result of each `(key, make)` in order; log those that were in the cache.
+        """Yield the result of each `(key, make)` in order, from the cache where it is there.
 
         Args:
             log: receives one line for each result.
@@ -73,9 +81,10 @@ class ResultStore:
         done = sum(was_cached)
         progress(done, len(jobs))
         for (key, make), known in zip(jobs, was_cached, strict=True):
-            arrays = self.cached(key, make)
+            computed = []
+            arrays = self.cached(key, lambda make=make, computed=computed: _mark(make, computed))
             done += not known
-            log(f"{_words(key)}: {'from the cache' if known else 'done'}")
+            log(f"{_words(key)}: {'done' if computed else 'from the cache'}")
             progress(done, len(jobs))
             yield arrays
 
@@ -119,8 +128,17 @@ class ResultStore:
 
 
 def _words(key: Mapping | str) -> str:
-    return key if isinstance(key, str) else ", ".join(map(str, key.values()))
+    """Describe a key: its strings and numbers, without nested values."""
+    if isinstance(key, str):
+        return key
+    return ", ".join(str(value) for value in key.values() if isinstance(value, str | int | float))
 
 
 def _digest(key: Mapping | str) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def _mark(make: Callable[[], Arrays], computed: list) -> Arrays:
+    """Call `make` and leave a mark that it was called."""
+    computed.append(True)
+    return make()

@@ -37,11 +37,22 @@ def test_keys_with_one_label_are_two_results(store):
     assert calls == [1, 2, 3]
 
 
+def test_a_file_name_holds_the_words_of_a_key_without_nested_values(store):
+    path = store.cache_path({"corpus": "icons", "k": 5, "versions": {"numpy": "2.0"}})
+    assert path.name.startswith("icons_5-")
+
+
 def test_a_damaged_result_is_computed_again(store):
-    calls = []
+    calls, lines = [], []
     store.cached("key", counted(calls, 1))
     store.cache_path("key").write_bytes(b"half a file")
-    assert store.cached("key", counted(calls, 2))["value"] == [2]
+    (arrays,) = store.run([("key", counted(calls, 2))], log=lines.append)
+    assert arrays["value"] == [2] and lines == ["key: done"]
+
+
+def test_json_is_computed_once(store):
+    assert store.cached_json("key", lambda: {"seconds": [0.1]}) == {"seconds": [0.1]}
+    assert store.cached_json("key", lambda: pytest.fail("computed again")) == {"seconds": [0.1]}
 
 
 def test_a_stopped_run_continues(store):
@@ -57,6 +68,12 @@ def test_a_stopped_run_continues(store):
     assert calls == [0, 1, 2] and [r["value"][0] for r in results] == [0, 1, 2]
     assert lines[-3:] == ["0: from the cache", "1: from the cache", "2: done"]
     assert steps == [(2, 3), (2, 3), (2, 3), (3, 3)]
+
+
+def test_committed_files_can_be_in_a_folder_of_the_user(tmp_path):
+    store = ResultStore("study", "crossmodal bench study", tmp_path / "out")
+    store.save_table("table.csv", [{"k": 1}])
+    assert (tmp_path / "out" / "table.csv").read_text() == "k\n1\n"
 
 
 def test_committed_files_are_read_back_and_checked(store):

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from lib.core import files
+from lib.core import writing
 from lib.core.checks import RetrievalInputError
+from lib.core.paths import cache_dir
 from lib.core.reading import DamagedFileError
 from lib.core.writing import CHECKSUM_SUFFIX
 from lib.models.encoder import load_encoder
@@ -204,7 +205,7 @@ def test_a_damaged_manifest_is_named_and_written_again(tmp_path, content):
 def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CROSSMODAL_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(files, "_told", set())
+    monkeypatch.setattr(writing, "_warned_places", set())
     seen = []
 
     class Lengths:
@@ -218,7 +219,7 @@ def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch)
         for _ in range(2):
             rows = embed(Lengths(), ["a", "bb"], "text", corpus_checksum="c", side="texts")
             assert rows.tolist() == [[1, 1], [1, 2]]
-        checkpoint = files.cache_dir() / "train-x.pt"
+        checkpoint = cache_dir() / "train-x.pt"
         plan = Plan(steps=2, validate_every=1)
         stream = SimpleNamespace(batch=lambda step: torch.ones(1, 2))
         trainer = Trainer(

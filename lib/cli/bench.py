@@ -123,9 +123,9 @@ def bench_loss_quality(
     if part:
         console.print("a part alone is run but not written: the table is written whole")
     with progress_bar() as bar:
-        trial_grid.fill(parts, log=say, progress=counted(bar, "trials"))
+        trial_grid.run_trials(parts, log=say, progress=counted(bar, "trials"))
     if not part:
-        trial_grid.collect()
+        trial_grid.write_committed()
 
 
 @bench.command("ann")

@@ -70,22 +70,29 @@ class ResultStore:
         log: Callable[[str], None] = print,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[Arrays]:
-        """Yield the result of each `(key, make)` in order, from the cache where it is there.
+        """Yield the result of each `(key, make)` in order; those in the cache are not made again.
 
         Args:
-            log: receives one line for each result.
+            log: receives one line about cached results, and one for each new result.
             progress: receives how many of how many are ready, cached ones first.
         """
         jobs = list(jobs)
         was_cached = [self.cache_path(key).is_file() for key, _ in jobs]
-        done = sum(was_cached)
-        progress(done, len(jobs))
+        done, total = sum(was_cached), len(jobs)
+        if done:
+            folder = cache_dir() / self.name
+            log(
+                f"{done} of {total} results are kept in {folder} from earlier runs, whatever code"
+                " and versions made them; delete that folder to compute all again"
+            )
+        progress(done, total)
         for (key, make), known in zip(jobs, was_cached, strict=True):
             computed = []
             arrays = self.cached(key, lambda make=make, computed=computed: _mark(make, computed))
             done += not known
-            log(f"{_words(key)}: {'done' if computed else 'from the cache'}")
-            progress(done, len(jobs))
+            if computed:  # also where a cached file was damaged
+                log(f"{done}/{total}: {_words(key)}")
+                progress(done, total)
             yield arrays
 
     # ---- committed

@@ -12,7 +12,7 @@ from lib.metrics import bootstrap_interval, paired_bootstrap_interval
 from lib.models.trained_models import load_embeddings
 from lib.search import evaluate_task
 from lib.studies.losses.train_trial import Trial, encoded, train
-from lib.studies.losses.train_trial import corpus as training_corpus
+from lib.studies.losses.train_trial import training_pairs as training_corpus
 from lib.studies.readme_results import stored_embeddings, test_task
 from lib.training.objectives import Objective
 

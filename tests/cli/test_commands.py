@@ -400,10 +400,10 @@ def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatc
     ran, written = [], []
     monkeypatch.setattr(
         trial_grid,
-        "fill",
+        "run_trials",
         lambda parts, log, progress: ran.extend(parts) or log("heads 1/1: icons"),
     )
-    monkeypatch.setattr(trial_grid, "collect", lambda: written.append(True))
+    monkeypatch.setattr(trial_grid, "write_committed", lambda: written.append(True))
     code, out, _ = run("bench", "loss-quality", "--part", "heads")
     assert code == 0 and ran == ["heads"] and not written and "heads 1/1: icons" in out
     assert run("bench", "loss-quality")[0] == 0 and ran[1:] == list(trial_grid.PARTS) and written

@@ -1,3 +1,1 @@
-"""Contrastive losses compared: what each costs, what it trains, and what the field says about
-it.
-"""
+"""Compare contrastive losses: quality by equal budgets, claims of the literature, memory."""

@@ -1,4 +1,4 @@
-"""What the field says about each loss, and what the committed trials say about that."""
+"""Test claims of the literature about each loss on the committed trials."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,16 +17,15 @@ VERDICTS = ("agrees", "contradicts", "not decided")
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the field, as a quantity that it says is above 0.
+    """State a claim as a quantity that is above 0 where it holds.
 
     Args:
-        loss: the loss it is about.
+        loss: the loss of the claim.
         says: the claim, short.
-        source: where it comes from.
-        measured: what is above 0 if it holds, in words with its unit; R is the hit rate, R@1 or
-            R@10.
-        values: `(trials, corpus, "R@1" or "R@10") -> that quantity, one per seed`.
-        corpora: where there are trials that can decide it.
+        source: its source.
+        measured: the quantity in words with its unit; R is the hit rate, R@1 or R@10.
+        values: `(trials, corpus, "R@1" or "R@10") -> the quantity, one number per seed`.
+        corpora: corpora with trials that can decide it.
     """
 
     loss: str
@@ -51,19 +50,19 @@ def _rate(
 
 
 def _gain(better: str, worse: str, *where):
-    """Points by which one loss is ahead of another."""
+    """Return the points by which one loss is ahead of another."""
     return lambda frame, corpus, rate: (
         _rate(frame, corpus, rate, better, *where) - _rate(frame, corpus, rate, worse, *where)
     )
 
 
 def _growth(loss: str, small: int = SMALL, large: int = LARGE):
-    """Points gained from a small batch to a large one."""
+    """Return the points gained from a small batch to a large one."""
     return lambda *where: _rate(*where, loss, large) - _rate(*where, loss, small)
 
 
 def _steadier(steady: str, other: str):
-    """Points by which a loss varies less over all batch sizes that were run than another."""
+    """Return the points by which a loss varies less over all batch sizes than another."""
 
     def reach(where, loss: str) -> pd.Series:
         table = pd.concat([_rate(*where, loss, size) for size in BATCH_SIZES["heads"]], axis=1)
@@ -73,7 +72,7 @@ def _steadier(steady: str, other: str):
 
 
 def _sturdier(sturdy: str, other: str, noise: float = NOISE[-1]):
-    """Percent of its hit rate that a loss keeps under wrong labels where another loses it."""
+    """Return the percent that a loss keeps under wrong labels and another loses."""
 
     def lost(loss: str, frame, rate: str) -> pd.Series:
         return share_lost(loss, f"{rate} text_to_image", frame, noise=noise)
@@ -147,11 +146,8 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def judged(frame: pd.DataFrame | None = None) -> list[dict]:
-    """Every claim with the measured quantity in each corpus by both hit rates, and whether the
-    trials agree.
-
-    An interval above 0 agrees, one below 0 contradicts, one that holds 0 decides nothing.
+def judge_claims(frame: pd.DataFrame | None = None) -> list[dict]:
+    """Judge every claim: an interval above 0 agrees, below 0 contradicts, else nothing is decided.
 
     Args:
         frame: trials; the committed ones by default.
@@ -165,27 +161,24 @@ def judged(frame: pd.DataFrame | None = None) -> list[dict]:
     for claim in CLAIMS:
         row = {"loss": claim.loss, "the field says": claim.says, "source": claim.source}
         row["measured"] = claim.measured
-        verdicts: dict[str, dict[str, str]] = {rate: {} for rate in METRICS}
-        for corpus, rate in product(CORPORA, METRICS):
-            row[f"{corpus}, {rate}"] = (None, None, None)
-            if corpus in claim.corpora:
-                found = interval(claim.values(frame, corpus, rate))
-                row[f"{corpus}, {rate}"] = found["value"], found["low"], found["high"]
-                verdicts[rate][corpus] = verdict(found["low"], found["high"], VERDICTS)
-        by_rate = {rate: together(found) for rate, found in verdicts.items()}
-        same = len(set(by_rate.values())) == 1
-        said = (
-            by_rate[METRICS[0]]
-            if same
-            else "; ".join(f"{rate}: {word}" for rate, word in by_rate.items())
-        )
-        rows.append(row | {"verdict": said})
+        by_rate = {}
+        for rate in METRICS:
+            verdicts = {}
+            for corpus in claim.corpora:
+                measured = interval(claim.values(frame, corpus, rate))
+                row[f"{corpus}, {rate}"] = measured["value"], measured["low"], measured["high"]
+                verdicts[corpus] = verdict(measured["low"], measured["high"], VERDICTS)
+            by_rate[rate] = combine_verdicts(verdicts)
+        cells = {f"{corpus}, {rate}": (None,) * 3 for corpus, rate in product(CORPORA, METRICS)}
+        texts = set(by_rate.values())
+        one = "; ".join(f"{rate}: {text}" for rate, text in by_rate.items())
+        rows.append(row | cells | row | {"verdict": texts.pop() if len(texts) == 1 else one})
     return rows
 
 
-def together(verdicts: dict[str, str]) -> str:
-    """One verdict of those of the corpora: theirs if they are one, else who says what."""
+def combine_verdicts(verdicts: dict[str, str]) -> str:
+    """Combine the verdicts of the corpora: one if they agree, else the decided ones by name."""
     if len(set(verdicts.values())) == 1:
         return next(iter(verdicts.values()))
-    decided = {corpus: said for corpus, said in verdicts.items() if said != VERDICTS[2]}
-    return ", ".join(f"{said} on {corpus}" for corpus, said in decided.items())
+    decided = {corpus: text for corpus, text in verdicts.items() if text != VERDICTS[2]}
+    return ", ".join(f"{text} on {corpus}" for corpus, text in decided.items())

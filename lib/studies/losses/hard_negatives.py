@@ -1,41 +1,43 @@
-"""Hard negatives: the wrong images that a first model ranks highest, appended to every batch."""
+"""Mine hard negatives with a first model, train with them, and count the twins among them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.core.checks import RetrievalInputError
 from lib.index.exact import topk_exact
 from lib.losses import mnr_loss
-from lib.studies.losses.train_trial import Corpus, Trial, corpus, encoded, train
+from lib.models.dual_encoder import DualEncoder, text_features
+from lib.studies.losses.train_trial import TrainingPairs, encoded
 from lib.training.batches import Batch, PairStream
-from lib.training.loop import History
+from lib.training.interaction_objectives import negative_chances
 from lib.training.objectives import Objective, objective
 
 
-def mined(network: nn.Module, pairs: Corpus, ranks: range = range(10)) -> np.ndarray:
-    """The wrong training images that stand at given ranks for each training text.
+def mine_negatives(
+    network: nn.Module, pairs: TrainingPairs, ranks: range = range(10)
+) -> np.ndarray:
+    """Find the wrong training images at given ranks for each training text.
 
     Args:
         network: the first model, trained without hard negatives.
         pairs: a corpus; images of an equal text are right, and never returned.
-        ranks: which of the wrong images, 0 is the one with the highest cosine. Skipping the first
-            few is the usual guard against right images that nobody wrote down.
+        ranks: ranks among the wrong images; 0 has the highest cosine. Skipping the first few is the
+            usual guard against right images that nobody wrote down.
 
     Returns:
         (n, len(ranks)) positions of images, the hardest first.
-
-    Raises:
-        RetrievalInputError: ranks that are empty, or reach further than there are wrong images.
     """
-    _, place, copies = np.unique(pairs.text_ids, return_inverse=True, return_counts=True)
+    _, copies = np.unique(pairs.text_ids, return_counts=True)
     most = int(copies.max())  # so many right images can stand before a wrong one
     if not len(ranks) or ranks[0] < 0 or ranks[-1] + most >= len(pairs.images):
         raise RetrievalInputError(
-            f"ranks {ranks} of wrong images cannot be had: {len(pairs.images)} images, of which up"
-            f" to {most} are right for one text; give ranks from 0, at least one"
+            f"`ranks` must be ranks of wrong images from 0, at least one, got {ranks}. There are"
+            f" {len(pairs.images)} images, of which up to {most} are right for one text"
         )
     texts, images = encoded(network, pairs.images, pairs.texts)
     _, ids = topk_exact(texts, images, k=ranks[-1] + 1 + most)  # (n, k)
@@ -46,18 +48,17 @@ def mined(network: nn.Module, pairs: Corpus, ranks: range = range(10)) -> np.nda
 
 @dataclass(frozen=True)
 class NegativesStream:
-    """The batches of a `PairStream` over the same corpus, with one negative image per pair behind
-    the images.
+    """Append one negative image per pair to the batches of a `PairStream`.
 
     Args:
         pairs: a corpus.
         negatives: (n, m) positions of images that are wrong for text i; a batch takes one of each
             row.
         batch_size: pairs per step: B texts and 2 B images.
-        seed: of the order, and of the choice among the m.
+        seed: seed of the order, and of the choice among the m.
     """
 
-    pairs: Corpus
+    pairs: TrainingPairs
     negatives: np.ndarray
     batch_size: int
     seed: int
@@ -65,11 +66,11 @@ class NegativesStream:
     def batch(self, step: int) -> Batch:
         rows = torch.arange(len(self.pairs.images))
         order = PairStream(rows, rows, self.pairs.text_ids, self.batch_size, self.seed).batch(step)
-        chosen = self.negatives[order.tokens.numpy()]  # (B, m)
-        pick = np.random.default_rng([self.seed, 3, step]).integers(
-            chosen.shape[1], size=len(chosen)
-        )
-        images = torch.cat([order.images, torch.from_numpy(chosen[np.arange(len(chosen)), pick])])
+        candidates = self.negatives[order.tokens.numpy()]  # (B, m)
+        rng = np.random.default_rng([self.seed, 3, step])
+        pick = rng.integers(candidates.shape[1], size=len(candidates))
+        negatives = torch.from_numpy(candidates[np.arange(len(candidates)), pick])
+        images = torch.cat([order.images, negatives])
         return Batch(self.pairs.images[images], self.pairs.texts[order.tokens], order.positives)
 
 
@@ -79,25 +80,35 @@ def _loss(network: nn.Module, images: Tensor, texts: Tensor, positives: Tensor) 
 
 
 def ranking_with_negatives() -> Objective:
-    """MNR as in `lib.training.objectives`, for batches of B texts and B images with their negatives
-    behind them.
-    """
+    """Make the MNR objective for batches of a `NegativesStream`."""
     return replace(objective("MNR"), loss=_loss)
 
 
-def train_with_negatives(
-    trial: Trial, negatives: np.ndarray, *, split: str = "validation", points: int = 1
-) -> tuple[nn.Module, History]:
-    """Trains as `train` does, each batch with one negative image per pair.
+@torch.inference_mode()
+def batch_cosines(dual: DualEncoder, batch: Batch) -> Tensor:
+    """Compute (B, B) cosines of the batch's texts (rows) with its images."""
+    towers = dual.network.eval()
+    images = F.normalize(towers.encode_image(batch.images).float(), dim=1)
+    return F.normalize(text_features(towers, batch.tokens).float(), dim=1) @ images.T
+
+
+def twin_shares(similarities: Tensor, right: Tensor, sharpnesses: Sequence[float]) -> list[dict]:
+    """Compute how often the hard negative of a text is the twin of its image.
 
     Args:
-        trial: what to train; its loss is MNR whatever it says, and nothing is damaged.
-        negatives: (n, m), from `mined` or of your own choice.
-        split, points: as of `train`.
+        similarities: (B, B) of texts with images; image i + B/2 is the twin of image i.
+        right: bool (B, B), the images that each text is true of.
+        sharpnesses: factors on the cosines.
 
     Returns:
-        The network and its history.
+        Rows `sharpness` and `twin`, percent of the draws with everything right masked.
     """
-    pairs = corpus(trial.corpus, trial.encoders, split)
-    stream = NegativesStream(pairs, negatives, trial.batch_size, trial.seed)
-    return train(trial, split=split, points=points, target=ranking_with_negatives(), stream=stream)
+    n = len(similarities)
+    if n % 2:
+        raise RetrievalInputError(f"a batch of twins must be even, got {n} texts")
+    twin = torch.eye(n, dtype=torch.bool).roll(n // 2, dims=1)
+    rows = []
+    for sharpness in sharpnesses:
+        chances = negative_chances(sharpness * similarities, right)
+        rows.append({"sharpness": sharpness, "twin": 100 * chances[twin].sum().item() / n})
+    return rows

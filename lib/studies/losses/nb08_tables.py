@@ -1,4 +1,4 @@
-"""The tables of notebook 08, from the committed trials: rows as `report.quality` takes them."""
+"""Make the tables of notebook 08 from the committed trials, as rows for `report.quality`."""
 
 import numpy as np
 import pandas as pd
@@ -10,41 +10,37 @@ from lib.studies.losses.trial_grid import NOISE, REPEATS
 from lib.studies.losses.trial_statistics import (
     WHOLE,
     agreement,
+    batch_size_changes,
     by_seed,
     chance,
-    changes,
-    chosen,
-    collapses,
-    compared,
+    compare_losses,
+    count_collapses,
     interval,
-    luck,
     means,
+    select_trials,
     share_lost,
     test_task,
     verdict,
+    winner_by_one_seed,
 )
 from lib.training.objectives import OBJECTIVES
 
-FAMILIES = {
-    "InfoNCE": "softmax",
-    "MNR": "softmax",
-    "sigmoid": "sigmoid",
-}  # all others are triplet losses
+FAMILIES = {"InfoNCE": "softmax", "MNR": "softmax", "sigmoid": "sigmoid"}  # the others: triplet
 
 
-def triple(found: dict) -> tuple[float, float, float]:
-    """Value and interval of a row, as one cell of a table."""
-    return found["value"], found["low"], found["high"]
+def triple(row: dict) -> tuple[float, float, float]:
+    """Return value and interval of a row, as one cell of a table."""
+    return row["value"], row["low"], row["high"]
 
 
 def family(loss: str) -> str:
-    """ "softmax", "sigmoid" or "triplet"."""
+    """Name the family of a loss: "softmax", "sigmoid" or "triplet"."""
     return FAMILIES.get(loss, "triplet")
 
 
-def design(frame: pd.DataFrame | None = None) -> list[dict]:
-    """What was run, and on which test splits it was judged."""
-    frame = chosen(frame)
+def design_rows(frame: pd.DataFrame | None = None) -> list[dict]:
+    """List the experiments, and the test splits that judged them."""
+    frame = select_trials(frame)
     damaged = np.where((frame["noise"] > 0) | (frame["repeats"] > 0), "yes", "no")
     rows = []
     for (corpus, encoders, spoilt), trials in frame.groupby(
@@ -59,33 +55,30 @@ def design(frame: pd.DataFrame | None = None) -> list[dict]:
     return rows
 
 
-def tuned_rates() -> list[dict]:
-    """The tuned peak learning rate of every loss in thousandths, as at a batch of 64, by batch
-    size.
-    """
-    rows = []
-    for loss in OBJECTIVES:
-        row = {"loss": loss}
-        for corpus, encoders in (
-            (corpus, encoders) for encoders in ("heads", "full") for corpus in CORPORA
-        ):
-            by_size = RATES[corpus, encoders, loss].items()
-            row[f"{corpus}, {encoders}"] = ", ".join(
-                f"{size}: {1000 * rate:g}" for size, rate in by_size
+def tuned_rate_rows() -> list[dict]:
+    """List the tuned peak learning rates in thousandths, at a batch of 64, by batch size."""
+    columns = [(corpus, encoders) for encoders in ("heads", "full") for corpus in CORPORA]
+    return [
+        {"loss": loss}
+        | {
+            f"{corpus}, {encoders}": ", ".join(
+                f"{size}: {1000 * rate:g}" for size, rate in RATES[corpus, encoders, loss].items()
             )
-        rows.append(row)
-    return rows
+            for corpus, encoders in columns
+        }
+        for loss in OBJECTIVES
+    ]
 
 
-def at_one_size(batch_size: int, encoders: str = "heads") -> list[dict]:
-    """Both directions with intervals over seeds, and the difference from InfoNCE over queries."""
+def one_size_rows(batch_size: int, encoders: str = "heads") -> list[dict]:
+    """Show both directions with intervals over seeds, and the difference from InfoNCE."""
     rows = []
     for corpus in CORPORA:
-        against = {found["loss"]: found for found in compared(corpus, encoders, batch_size)}
-        for found in means(corpus=corpus, encoders=encoders, batch_size=batch_size, **WHOLE):
-            where = {name: found[name] for name in ("corpus", "encoders", "loss", "batch_size")}
-            other = against.get(found["loss"], dict.fromkeys(("difference", "low", "high", "holm")))
-            row = {"corpus": corpus, "loss": found["loss"], "text to image": triple(found)}
+        against = {row["loss"]: row for row in compare_losses(corpus, encoders, batch_size)}
+        for mean in means(corpus=corpus, encoders=encoders, batch_size=batch_size, **WHOLE):
+            where = {name: mean[name] for name in ("corpus", "encoders", "loss", "batch_size")}
+            other = against.get(mean["loss"], dict.fromkeys(("difference", "low", "high", "holm")))
+            row = {"corpus": corpus, "loss": mean["loss"], "text to image": triple(mean)}
             row["image to text"] = triple(interval(by_seed("R@1 image_to_text", **where)))
             row["minus InfoNCE"] = other["difference"], other["low"], other["high"]
             rows.append(row | {"p (Holm)": other["holm"]})
@@ -93,7 +86,7 @@ def at_one_size(batch_size: int, encoders: str = "heads") -> list[dict]:
 
 
 def leader(corpus: str, encoders: str, batch_size: int) -> dict:
-    """The best loss by its mean, and how far it is ahead of the best loss of another family.
+    """Find the best loss by its mean, and its lead over the best loss of another family.
 
     Returns:
         `loss`, its `family`, the `rival`, and `value`, `low`, `high` of the lead in points, paired
@@ -101,67 +94,63 @@ def leader(corpus: str, encoders: str, batch_size: int) -> dict:
     """
     where = {"corpus": corpus, "encoders": encoders, "batch_size": batch_size}
     rates = {loss: by_seed(loss=loss, **where) for loss in OBJECTIVES}
-    first, *others = sorted(rates, key=lambda loss: -rates[loss].mean())
-    rival = next(loss for loss in others if family(loss) != family(first))
-    return {"loss": first, "family": family(first), "rival": rival} | interval(
-        rates[first] - rates[rival]
-    )
+    best, *others = sorted(rates, key=lambda loss: -rates[loss].mean())
+    rival = next(loss for loss in others if family(loss) != family(best))
+    lead = interval(rates[best] - rates[rival])
+    return {"loss": best, "family": family(best), "rival": rival} | lead
 
 
-def flattery(encoders: str = "heads") -> list[dict]:
-    """The best setting by one seed: what that seed reports, and what the others find; see
-    `luck`.
-    """
+def one_seed_rows(encoders: str = "heads") -> list[dict]:
+    """Compare the best setting by one seed with what the other seeds measure for it."""
     rows = []
     for corpus in CORPORA:
-        found = luck(corpus, encoders)
-        row = {"corpus": corpus, "seeds": len(found)}
-        row["different winners"] = len({(one["loss"], one["batch_size"]) for one in found})
-        row["reported (%)"] = float(np.mean([one["reported"] for one in found]))
-        row["by the other seeds (%)"] = float(np.mean([one["again"] for one in found]))
-        too_much = interval([one["reported"] - one["again"] for one in found])
+        winners = pd.DataFrame(winner_by_one_seed(corpus, encoders))
+        row = {"corpus": corpus, "seeds": len(winners)}
+        row["different winners"] = len(winners[["loss", "batch_size"]].drop_duplicates())
+        row["reported (%)"] = float(winners["reported"].mean())
+        row["by the other seeds (%)"] = float(winners["again"].mean())
+        too_much = interval(winners["reported"] - winners["again"])
         rows.append(row | {"too much (points)": triple(too_much)})
     return rows
 
 
-def change_rows(small: int = SMALL, large: int = LARGE, encoders: str = "heads") -> list[dict]:
-    """What a larger batch does to every loss on every corpus; see `changes`."""
+def batch_size_rows(small: int = SMALL, large: int = LARGE, encoders: str = "heads") -> list[dict]:
+    """Show what a larger batch changes for every loss on every corpus."""
     return [
         {
             "corpus": corpus,
-            "loss": found["loss"],
-            f"B = {small}": found["small"],
-            f"B = {large}": found["large"],
+            "loss": row["loss"],
+            f"B = {small}": row["small"],
+            f"B = {large}": row["large"],
+            "change": triple(row),
+            "R@1": row["verdict"],
         }
-        | {"change": triple(found), "R@1": found["verdict"]}
         for corpus in CORPORA
-        for found in changes(small, large, corpus=corpus, encoders=encoders)
+        for row in batch_size_changes(small, large, corpus=corpus, encoders=encoders)
     ]
 
 
 def heads_and_full(
     corpus: str, batch_size: int
 ) -> tuple[dict[str, tuple[float, float]], float, float]:
-    """Mean R@1 of every loss with heads and from scratch, and how far the two orders agree.
+    """Compare the order of the losses with heads and from scratch.
 
     Returns:
-        `{loss: (heads, full)}` in percent, Spearman's rank correlation, and its exact p; see
-        `agreement`.
+        `{loss: (heads, full)}` mean R@1 in percent, Spearman's rank correlation, and its exact p.
     """
     where = {"corpus": corpus, "batch_size": batch_size}
-    found = {
+    rates = {
         loss: tuple(
-            float(by_seed(loss=loss, encoders=e, **where).mean()) for e in ("heads", "full")
+            float(by_seed(loss=loss, encoders=encoders, **where).mean())
+            for encoders in ("heads", "full")
         )
         for loss in OBJECTIVES
     }
-    return found, *agreement(*zip(*found.values(), strict=True))
+    return rates, *agreement(*zip(*rates.values(), strict=True))
 
 
 def kept_under_noise() -> dict[str, list[tuple[float, float, float]]]:
-    """Share of its R@1 that every loss keeps at each of `NOISE`, in percent with intervals over
-    seeds.
-    """
+    """Compute the share of its R@1 that each loss keeps at each of `NOISE`, in percent."""
     return {
         loss: [triple(interval(100 - share_lost(loss, noise=share))) for share in NOISE]
         for loss in OBJECTIVES
@@ -169,56 +158,48 @@ def kept_under_noise() -> dict[str, list[tuple[float, float, float]]]:
 
 
 def repeat_rows() -> list[dict]:
-    """What repeated pairs cost a loss that is told of the copies, and one that is not."""
+    """Show what repeated pairs cost a loss that knows the copies, and one that does not."""
     rows = []
     for loss in OBJECTIVES:
         for share in REPEATS:
             told, untold = (share_lost(loss, repeats=share, tell=tell) for tell in (True, False))
             saved = interval(untold - told)
             words = ("helps", "harms", "not decided" if (untold != told).any() else "no difference")
-            row = {
-                "loss": loss,
-                "repeated": f"{share:.0%}",
-                "lost, untold (%)": triple(interval(untold)),
-            }
+            row = {"loss": loss, "repeated": f"{share:.0%}"}
+            row["lost, untold (%)"] = triple(interval(untold))
             row |= {"lost, told (%)": triple(interval(told)), "saved by telling (%)": triple(saved)}
             rows.append(row | {"telling": verdict(saved["low"], saved["high"], words)})
     return rows
 
 
 def collapse_rows() -> list[dict]:
-    """Every loss with full encoders: means over the runs that have cosines, and how many
-    collapsed.
-    """
-    found, rows = collapses("full"), []
-    measured = chosen(encoders="full", **WHOLE).dropna(subset=list(COSINES)).groupby("loss")
-    for loss in OBJECTIVES:
-        of = measured.get_group(loss)
-        row = {"loss": loss} | {name: float(of[name].mean()) for name in COSINES}
-        fallen = sum(one["collapsed"] for one in found if one["loss"] == loss)
-        row["R@10 (%)"] = float(of["R@10 text_to_image"].mean())
-        rows.append(row | {"collapsed": f"{fallen} of {len(of)}"})
-    return rows
+    """Show mean cosines of every loss with full encoders, and how many runs collapsed."""
+    collapsed = pd.DataFrame(count_collapses("full")).groupby("loss")["collapsed"].sum()
+    trials = select_trials(encoders="full", **WHOLE).dropna(subset=list(COSINES)).groupby("loss")
+    means_by_loss = trials[[*COSINES, "R@10 text_to_image"]].mean()
+    return [
+        {"loss": loss}
+        | {name: float(means_by_loss.at[loss, name]) for name in COSINES}
+        | {"R@10 (%)": float(means_by_loss.at[loss, "R@10 text_to_image"])}
+        | {"collapsed": f"{collapsed[loss]} of {len(trials.get_group(loss))}"}
+        for loss in OBJECTIVES
+    ]
 
 
-def usual_table() -> list[dict]:
-    """The table of the field (negatives, batch dependency, advantage) with a measurement for each
-    word.
-    """
-    fallen = {row["loss"]: row["collapsed"] for row in collapse_rows()}
-    kept, batch = matrices_kept(1024), change_rows()
+def usual_table_rows() -> list[dict]:
+    """Make the usual table (negatives, batch dependency, advantage), measured."""
+    collapsed = {row["loss"]: row["collapsed"] for row in collapse_rows()}
+    matrices, changes = matrices_kept(1024), batch_size_rows()
     rows = []
     for loss, objective in OBJECTIVES.items():
         row = {"loss": loss, "learnt": int(objective.learns_scale) + (objective.bias is not None)}
         for corpus in CORPORA:
-            sizes = means(corpus=corpus, encoders="heads", loss=loss, **WHOLE)
-            row[f"best B, {corpus}"] = max(sizes, key=lambda found: found["value"])["batch_size"]
-        for found in batch:
-            if found["loss"] == loss:
-                row[f"{SMALL} to {LARGE}, {found['corpus']}"] = found["change"]
-        row[f"lost at {NOISE[-1]:.0%} wrong (%)"] = triple(
-            interval(share_lost(loss, noise=NOISE[-1]))
-        )
-        row["collapsed"] = fallen[loss]
-        rows.append(row | {"matrices kept": kept[loss]})
+            by_size = means(corpus=corpus, encoders="heads", loss=loss, **WHOLE)
+            row[f"best B, {corpus}"] = max(by_size, key=lambda mean: mean["value"])["batch_size"]
+        for change in changes:
+            if change["loss"] == loss:
+                row[f"{SMALL} to {LARGE}, {change['corpus']}"] = change["change"]
+        lost = interval(share_lost(loss, noise=NOISE[-1]))
+        row[f"lost at {NOISE[-1]:.0%} wrong (%)"] = triple(lost)
+        rows.append(row | {"collapsed": collapsed[loss], "matrices kept": matrices[loss]})
     return rows

@@ -1,4 +1,4 @@
-"""Bytes that a loss keeps between forward and backward: a count, the same on every machine."""
+"""Count the bytes that a loss keeps between forward and backward."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -32,27 +32,22 @@ WAYS: dict[str, Loss] = {
 
 
 def pairs(batch_size: int, dim: int = 64) -> tuple[Tensor, Tensor]:
-    """Random unit queries and keys, (B, d) each."""
+    """Make random unit queries and keys, (B, d) each."""
     generator = torch.Generator().manual_seed(0)
     query, key = F.normalize(torch.randn(2, batch_size, dim, generator=generator), dim=2)
     return query.clone().requires_grad_(), key.clone().requires_grad_()
 
 
 def kept_bytes(loss: Loss, batch_size: int, dim: int = 64) -> int:
-    """Bytes of all different tensors that autograd keeps of a loss until its backward pass.
+    """Count the bytes of all different tensors that autograd keeps until the backward pass.
 
-    What the forward pass makes and drops is not in it, so the peak is higher; what is kept grows in
-    the same way, and unlike the peak it can be counted exactly.
+    The peak is higher, because the forward pass also makes tensors that it drops; but this can be
+    counted exactly, and grows in the same way. The embeddings are not counted.
 
     Args:
         loss: `(unit queries (B, d), unit keys (B, d)) -> 0-d loss`.
         batch_size: B.
         dim: d.
-
-    Returns:
-        Bytes, the embeddings not counted.
-
-    Relations: `cost.table` measures seconds and the peak of a process.
     """
     query, key = pairs(batch_size, dim)
     known = {tensor.untyped_storage().data_ptr() for tensor in (query, key)}
@@ -60,18 +55,16 @@ def kept_bytes(loss: Loss, batch_size: int, dim: int = 64) -> int:
 
     def keep(tensor: Tensor) -> Tensor:
         if tensor.untyped_storage().data_ptr() not in known:
-            kept[tensor.untyped_storage().data_ptr()] = (
-                tensor  # kept alive, so that no address comes twice
-            )
+            kept[tensor.untyped_storage().data_ptr()] = tensor  # alive: no address comes twice
         return tensor
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         result = loss(query, key)
     size = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    del result  # until here it held what autograd keeps
+    del result  # it held the tensors until here
     return size
 
 
 def matrices_kept(batch_size: int) -> dict[str, float]:
-    """`kept_bytes` of every loss in units of a B x B matrix of float32: bytes / (4 B^2)."""
+    """Return `kept_bytes` of every loss in B x B matrices of float32: bytes / (4 B^2)."""
     return {name: kept_bytes(loss, batch_size) / (4 * batch_size**2) for name, loss in WAYS.items()}

@@ -1,4 +1,4 @@
-"""Every loss with the same data, encoders and budget: how well does what it trained retrieve?"""
+"""Train one loss for a fixed budget of pairs and rank the test split with the result."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -28,8 +28,8 @@ COSINES = ("cosine wrong", "cosine images", "cosine texts")
 SIDE = 32  # pixels of what the small full encoders see
 N_SCENES = 14_000  # training scenes, about as many as there are training icons
 N_TEST_SCENES = 1_000
-# In thousandths, per encoders and corpus in the order of the losses: of 0.3, 1 and 3 the best on
-# the validation splits, at some batch sizes (see `trials.rates`).
+# Tuned peak learning rates in thousandths, one for each loss in the order of OBJECTIVES: the best
+# of 0.3, 1 and 3 on the validation splits (see `trial_grid.tune_rates`).
 _BEST = {
     ("heads", "icons"): {
         16: (1, 1, 1, 1, 1, 3),
@@ -55,7 +55,7 @@ RATES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run.
+    """Describe one training run.
 
     Args:
         corpus: "icons" or "scenes".
@@ -63,10 +63,10 @@ class Trial:
             residual network and a transformer, from scratch).
         loss: a name of `lib.training.objectives.OBJECTIVES`.
         batch_size: pairs per step.
-        seed: of weights, order of the pairs and damage.
-        pairs: how many pairs are seen, whatever the batch size: the budget.
-        noise, repeats, tell: see `PairStream`.
-        rate: peak learning rate, as at a batch of 64; the tuned one by default.
+        seed: seed of weights, order of the pairs and damage.
+        pairs: the budget: pairs that are seen, whatever the batch size.
+        noise, repeats, tell: damage, see `PairStream`.
+        rate: peak learning rate at a batch of 64; the tuned one by default.
     """
 
     corpus: str
@@ -82,15 +82,13 @@ class Trial:
 
     @property
     def learning_rate(self) -> float:
-        """Peak of the schedule. It grows with the root of the batch size, as is usual with Adam."""
+        """Peak of the schedule; grows with the root of the batch size, as is usual with Adam."""
         rate = tuned_rate(self) if self.rate is None else self.rate
         return rate * (self.batch_size / 64) ** 0.5
 
 
 def tuned_rate(trial: Trial) -> float:
-    """The best rate on the validation split for the trial's loss, at the tuned batch size nearest
-    to its.
-    """
+    """Look up the tuned rate of the trial's loss at the nearest tuned batch size."""
     check_choice(trial.corpus, CORPORA, "corpus")
     check_choice(trial.encoders, ENCODERS, "encoders")
     by_size = RATES[trial.corpus, trial.encoders, check_choice(trial.loss, OBJECTIVES, "loss")]
@@ -98,8 +96,8 @@ def tuned_rate(trial: Trial) -> float:
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Training pairs and a task, as one kind of encoders reads them."""
+class TrainingPairs:
+    """Training pairs and a task, in the form that one kind of encoders reads."""
 
     images: Tensor
     texts: Tensor
@@ -111,8 +109,8 @@ class Corpus:
 
 
 @cache
-def corpus(name: str, encoders: str, split: str = "test") -> Corpus:
-    """Reads a corpus for a kind of encoders; `split` is what its task is taken from."""
+def training_pairs(name: str, encoders: str, split: str = "test") -> TrainingPairs:
+    """Read a corpus for a kind of encoders; its task is that of `split`."""
     check_choice(name, CORPORA, "corpus")
     check_choice(encoders, ENCODERS, "encoders")
     if name == "icons":
@@ -125,27 +123,22 @@ def corpus(name: str, encoders: str, split: str = "test") -> Corpus:
         task = icons.task(split)
     else:
         images, batch = scenes.training_batch(1, 0, N_SCENES)
-        which = np.random.default_rng(1).integers(scenes.N_CAPTIONS, size=N_SCENES)
-        texts, task = (
-            scenes.caption_choice(batch, which),
-            scenes.task(split, n_images=N_TEST_SCENES),
-        )
+        choice = np.random.default_rng(1).integers(scenes.N_CAPTIONS, size=N_SCENES)
+        texts = scenes.caption_choice(batch, choice)
+        task = scenes.task(split, n_images=N_TEST_SCENES)
     _, text_ids = np.unique(texts, return_inverse=True)
     if encoders == "heads":
-        sides = [
-            torch.from_numpy(make(side))
-            for make, side in (
-                (gradient_features, images),
-                (hashed_text_features, texts),
-                (gradient_features, task.gallery),
-                (hashed_text_features, task.queries),
-            )
-        ]
-        return Corpus(sides[0], sides[1], text_ids, task, sides[2], sides[3])
+        image_side, task_images = (
+            torch.from_numpy(gradient_features(side)) for side in (images, task.gallery)
+        )
+        text_side, task_texts = (
+            torch.from_numpy(hashed_text_features(side)) for side in (texts, task.queries)
+        )
+        return TrainingPairs(image_side, text_side, text_ids, task, task_images, task_texts)
     tokenizer = RECIPES[name].tokenizer()
     tokens = [torch.from_numpy(tokenizer.encode(list(side))) for side in (texts, task.queries)]
     pixels = [_small(side) for side in (images, task.gallery)]
-    return Corpus(pixels[0], tokens[0], text_ids, task, pixels[1], tokens[1], tokenizer)
+    return TrainingPairs(pixels[0], tokens[0], text_ids, task, pixels[1], tokens[1], tokenizer)
 
 
 def _small(images: np.ndarray) -> Tensor:
@@ -159,7 +152,7 @@ def _small(images: np.ndarray) -> Tensor:
     return torch.cat(chunks).contiguous(memory_format=torch.channels_last)
 
 
-def _network(pairs: Corpus) -> nn.Module:
+def _network(pairs: TrainingPairs) -> nn.Module:
     if pairs.tokenizer is None:
         return Heads(pairs.images, pairs.texts.shape[1])
     channels = pairs.images.shape[1]
@@ -185,20 +178,22 @@ def train(
     target: Objective | None = None,
     stream: Stream | None = None,
 ) -> tuple[nn.Module, History]:
-    """Trains one network and looks at it `points` times on the way, the last time at the end.
+    """Train one network and validate it `points` times, the last time at the end.
 
     Args:
-        trial: what to train.
-        split: where the looks are taken; they choose nothing, the last weights are kept.
-        points: number of looks, evenly spaced.
-        target: an objective of your own instead of the trial's loss.
-        stream: batches of your own instead of the trial's; then its noise, repeats and tell are not
-            read.
+        trial: the setting.
+        split: split of the validations; they choose nothing, the last weights are kept.
+        points: number of validations, evenly spaced.
+        target: an objective instead of the trial's loss.
+        stream: batches instead of the trial's; its noise, repeats and tell are then ignored.
 
     Returns:
-        The network, and what was logged: losses every ten steps, hit rates (percent) at every look.
+        The network, and its history: losses every ten steps, hit rates in percent.
     """
-    pairs, target = corpus(trial.corpus, trial.encoders, split), target or objective(trial.loss)
+    pairs, target = (
+        training_pairs(trial.corpus, trial.encoders, split),
+        target or objective(trial.loss),
+    )
     torch.manual_seed(trial.seed)
     network = _network(pairs)
     target.prepare(network, trial.batch_size)
@@ -211,13 +206,13 @@ def train(
         steps, trial.learning_rate, warmup=steps // 10, weight_decay=0.1, average=0.0,
         validate_every=max(1, steps // points), seed=trial.seed,
     )  # fmt: skip
-    look = None if points == 1 else lambda network: hit_rates(ranks(network, pairs))
-    trainer = Trainer(network, stream, target, plan, validate=look)
+    validate = None if points == 1 else lambda network: hit_rates(ranks(network, pairs))
+    trainer = Trainer(network, stream, target, plan, validate=validate)
     return trainer.run(), trainer.history
 
 
-def ranks(network: nn.Module, pairs: Corpus) -> dict[str, np.ndarray]:
-    """`{direction: (n_queries,) rank of the first right item of the task, ties against it}`."""
+def ranks(network: nn.Module, pairs: TrainingPairs) -> dict[str, np.ndarray]:
+    """Rank the task: `{direction: (n_queries,) rank of the first right item, ties against it}`."""
     texts, images = encoded(network, pairs.task_images, pairs.task_texts)
     judged = pairs.task.qrels.at_least(pairs.task.hit_grade)
     sides = {"text_to_image": (texts, images, judged), "image_to_text": (images, texts, judged.T)}
@@ -227,37 +222,35 @@ def ranks(network: nn.Module, pairs: Corpus) -> dict[str, np.ndarray]:
     }
 
 
-def run(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
-    """Trains one network and returns its `ranks` and `closeness` on a split."""
+def run_trial(trial: Trial, split: str = "test") -> dict[str, np.ndarray]:
+    """Train one network and return its `ranks` and `mean_cosines` on a split."""
     network, _ = train(trial, split=split)
-    pairs = corpus(trial.corpus, trial.encoders, split)
-    return ranks(network, pairs) | closeness(network, pairs)
+    pairs = training_pairs(trial.corpus, trial.encoders, split)
+    return ranks(network, pairs) | mean_cosines(network, pairs)
 
 
-def closeness(network: nn.Module, pairs: Corpus) -> dict[str, np.ndarray]:
-    """Measures collapse: mean cosines of a text with its wrong images, of two images, and of two
-    texts.
+def mean_cosines(network: nn.Module, pairs: TrainingPairs) -> dict[str, np.ndarray]:
+    """Measure collapse: mean cosine of wrong pairs, of two images, and of two texts.
 
-    A space that uses the whole sphere has all three near 0; in a collapsed one they are near 1.
-    Wrong pairs alone could miss a collapse to one point per modality, hence the other two.
+    A space that uses the whole sphere has all three near 0, a collapsed one near 1. Wrong pairs
+    alone would miss a collapse to one point per modality.
     """
     task = pairs.task
-    sides = encoded(network, pairs.task_images, pairs.task_texts)
-    texts, images = (side.astype(np.float64) for side in sides)
+    texts, images = (
+        side.astype(np.float64) for side in encoded(network, pairs.task_images, pairs.task_texts)
+    )
     judged = task.qrels.at_least(task.hit_grade)
     right = (texts[judged.query_index] * images[judged.items]).sum()
-    found = {
-        "wrong": (texts.sum(0) @ images.sum(0) - right)
-        / (len(texts) * len(images) - judged.items.size)
-    }
+    n_wrong = len(texts) * len(images) - judged.items.size
+    cosines = {"wrong": (texts.sum(0) @ images.sum(0) - right) / n_wrong}
     for name, side in (("images", images), ("texts", texts)):
-        found[name] = ((side.sum(0) ** 2).sum() - len(side)) / (len(side) * (len(side) - 1))
-    return {f"cosine {name}": np.array(value) for name, value in found.items()}
+        cosines[name] = ((side.sum(0) ** 2).sum() - len(side)) / (len(side) * (len(side) - 1))
+    return {f"cosine {name}": np.array(value) for name, value in cosines.items()}
 
 
 @torch.inference_mode()
 def encoded(network: nn.Module, images: Tensor, texts: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Unit texts and images of a trained network."""
+    """Encode images and texts: unit rows of the texts, then of the images."""
     network.eval()
     sides = []
     for encode, inputs in ((network.encode_text, texts), (network.encode_image, images)):
@@ -269,7 +262,7 @@ def encoded(network: nn.Module, images: Tensor, texts: Tensor) -> tuple[np.ndarr
 
 
 def hit_rates(ranks: dict[str, np.ndarray]) -> dict[str, float]:
-    """R@1 and R@10 of each direction, in percent."""
+    """Compute R@1 and R@10 of each direction, in percent."""
     return {
         f"R@{k} {direction}": 100 * float(np.mean(first <= k))
         for direction, first in ranks.items()
@@ -278,7 +271,7 @@ def hit_rates(ranks: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def row(trial: Trial, found: dict[str, np.ndarray]) -> dict:
-    """A trial, its hit rates in percent and its mean cosines, from what `run` found."""
-    cosines = {name: float(value) for name, value in found.items() if name in COSINES}
-    return {**asdict(trial), "rate": trial.learning_rate, **hit_rates(found), **cosines}
+def trial_row(trial: Trial, result: dict[str, np.ndarray]) -> dict:
+    """Make the table row of a trial: setting, hit rates in percent, mean cosines."""
+    cosines = {name: float(value) for name, value in result.items() if name in COSINES}
+    return {**asdict(trial), "rate": trial.learning_rate, **hit_rates(result), **cosines}

@@ -9,14 +9,14 @@ import torch
 from lib.core.checks import RetrievalInputError
 from lib.studies.losses.train_trial import (
     Trial,
-    closeness,
-    corpus,
     encoded,
     hit_rates,
+    mean_cosines,
     ranks,
-    row,
-    run,
+    run_trial,
     train,
+    training_pairs,
+    trial_row,
 )
 from lib.training.objectives import objective
 
@@ -33,10 +33,12 @@ def test_a_short_run_is_far_above_chance_and_looked_at_on_the_way(short):
     steps = [look["step"] for look in history.validation]
     assert steps == [10, 20, 30, 40]
     rates = [look["R@10 text_to_image"] for look in history.validation]
-    chance = 100 * 10 / len(corpus("icons", "heads", "validation").task.gallery)
+    chance = 100 * 10 / len(training_pairs("icons", "heads", "validation").task.gallery)
     assert rates[-1] > rates[0] and rates[-1] > 8 * chance
     assert history.loss[0]["loss"] > history.loss[-1]["loss"]
-    assert hit_rates(ranks(network, corpus("icons", "heads", "validation"))) == pytest.approx(
+    assert hit_rates(
+        ranks(network, training_pairs("icons", "heads", "validation"))
+    ) == pytest.approx(
         {name: value for name, value in history.validation[-1].items() if name != "step"}
     )
 
@@ -66,12 +68,12 @@ def test_an_objective_of_ones_own(short):
 
 
 def test_closeness_is_the_mean_over_pairs(short):
-    pairs = corpus("icons", "heads", "validation")
+    pairs = training_pairs("icons", "heads", "validation")
     texts, images = encoded(short[0], pairs.task_images, pairs.task_texts)
     judged = pairs.task.qrels.at_least(pairs.task.hit_grade)
     wrong = np.ones(judged.shape, dtype=bool)
     wrong[judged.query_index, judged.items] = False
-    found = closeness(short[0], pairs)
+    found = mean_cosines(short[0], pairs)
     assert found["cosine wrong"] == pytest.approx((texts @ images.T)[wrong].mean(), abs=1e-5)
     for name, side in (("images", images), ("texts", texts)):
         others = ~np.eye(len(side), dtype=bool)
@@ -80,11 +82,11 @@ def test_closeness_is_the_mean_over_pairs(short):
 
 def test_row_and_ranks_of_a_run():
     trial = replace(SHORT, pairs=640)
-    found = run(trial, "validation")
-    task = corpus("icons", "heads", "validation").task
+    found = run_trial(trial, "validation")
+    task = training_pairs("icons", "heads", "validation").task
     assert found["text_to_image"].shape == (len(task.queries),)
     assert found["image_to_text"].shape == (len(task.gallery),)
-    described = row(trial, found)
+    described = trial_row(trial, found)
     assert described["R@1 text_to_image"] == pytest.approx(
         100 * np.mean(found["text_to_image"] == 1)
     )
@@ -94,7 +96,7 @@ def test_row_and_ranks_of_a_run():
 
 def test_full_encoders_read_pixels_and_tokens_and_train():
     trial = Trial("scenes", "full", "sigmoid", 64, 0, pairs=640, rate=1e-3)
-    pairs = corpus("scenes", "full", "validation")
+    pairs = training_pairs("scenes", "full", "validation")
     assert pairs.images.shape[1:] == (3, 32, 32) and pairs.texts.dtype == torch.int64
     _, history = train(trial)
     assert np.isfinite([entry["loss"] for entry in history.loss]).all()
@@ -110,4 +112,4 @@ def test_full_encoders_read_pixels_and_tokens_and_train():
 )
 def test_unknown_names(change, message):
     with pytest.raises(RetrievalInputError, match=message):
-        run(replace(SHORT, **change), "validation")
+        run_trial(replace(SHORT, **change), "validation")

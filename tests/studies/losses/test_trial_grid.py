@@ -39,7 +39,7 @@ def fake_runs(tmp_path, monkeypatch):
         return {name: rng.integers(1, 20, size) for name, size in sides.items()}
 
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
-    monkeypatch.setattr(loss_trials, "run", run)
+    monkeypatch.setattr(loss_trials, "run_trial", run)
     return done
 
 
@@ -83,7 +83,7 @@ def test_a_stopped_run_is_balanced():
 
 @pytest.mark.parametrize("encoders", ["heads", "full"])
 def test_tuning_tries_every_rate_for_every_loss_with_a_seed_of_its_own(encoders):
-    trials = list(loss_trials.tuning(encoders))
+    trials = list(loss_trials.tuning_trials(encoders))
     tried = Counter((t.corpus, t.loss, t.batch_size) for t in trials)
     assert set(tried.values()) == {len(TUNING_RATES)}
     assert len(tried) == len(CORPORA) * len(OBJECTIVES) * len(TUNED_AT[encoders])
@@ -106,53 +106,54 @@ def test_no_two_trials_share_a_file_of_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     asked = {(trial, "test") for part in PARTS for trial in loss_trials.trials(part)}
     asked |= {
-        (trial, "validation") for name in ("heads", "full") for trial in loss_trials.tuning(name)
+        (trial, "validation")
+        for name in ("heads", "full")
+        for trial in loss_trials.tuning_trials(name)
     }
-    names = {loss_trials._kept(*each).name for each in asked}
-    assert len(names) == len(asked)
-    assert not any(" " in name or "," in name for name in names)
+    paths = {loss_trials.STORE.cache_path(loss_trials._key(*each)) for each in asked}
+    assert len(paths) == len(asked)
 
 
 def test_a_trial_is_run_once_and_then_read(fake_runs):
     trial = Trial("icons", "heads", "triplet, semi-hard", 64, seed=0)
-    first, again = (loss_trials.result(trial) for _ in range(2))
+    first, again = (loss_trials.cached_result(trial) for _ in range(2))
     assert fake_runs == [(trial, "test")]
     assert all(np.array_equal(first[side], again[side]) for side in first)
-    loss_trials.result(trial, "validation")
+    loss_trials.cached_result(trial, "validation")
     assert len(fake_runs) == 2
 
 
 def test_another_rate_is_another_trial(fake_runs):
     for rate in (1e-3, 3e-3):
-        loss_trials.result(Trial("icons", "heads", "MNR", 64, seed=0, rate=rate))
+        loss_trials.cached_result(Trial("icons", "heads", "MNR", 64, seed=0, rate=rate))
     assert len(fake_runs) == 2
 
 
-def test_fill_runs_what_is_missing_and_says_how_far_it_is(fake_runs, few):
+def test_missing_trials_are_run_with_progress(fake_runs, few):
     n = len(CORPORA) * len(OBJECTIVES)
-    said, done = [], []
+    lines, counts = [], []
 
-    def stopped(*counts):
-        done.append(counts)
-        if counts[0] == 2:
+    def stop_after_two(*count):
+        counts.append(count)
+        if count[0] == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        loss_trials.fill(("full",), log=said.append, progress=stopped)
-    assert (
-        said[0].startswith(f"full 1/{n}: ") and len(said) == 2 and done == [(0, n), (1, n), (2, n)]
+        loss_trials.run_trials(("full",), log=lines.append, progress=stop_after_two)
+    assert lines[0].startswith(f"1/{n}: icons, full") and counts == [(0, n), (1, n), (2, n)]
+    loss_trials.run_trials(
+        ("full",), log=lines.append, progress=lambda *count: counts.append(count)
     )
-    loss_trials.fill(("full",), log=said.append, progress=lambda *counts: done.append(counts))
-    assert len(fake_runs) == n and len(said) == n + 1 and f"{n}/{n}" in said[-1]
-    assert f"2 of {n} trials are kept in {loss_trials.cache_dir()}" in said[2]
-    assert done[3:] == [(number, n) for number in range(2, n + 1)]
-    loss_trials.fill(("full",), log=said.append)
-    assert len(fake_runs) == n and said[-1].startswith(f"{n} of {n} trials are kept")
+    assert len(fake_runs) == n and lines[-1].startswith(f"{n}/{n}: ")
+    assert lines[2].startswith(f"2 of {n} results are kept in ")
+    assert counts[3:] == [(number, n) for number in range(2, n + 1)]
+    loss_trials.run_trials(("full",), log=lines.append)
+    assert len(fake_runs) == n and lines[-1].startswith(f"{n} of {n} results are kept")
 
 
 def test_collect_writes_whole_files_that_agree_with_each_other(fake_runs, few, tmp_path):
-    loss_trials.collect()
-    frame = loss_trials.committed()
+    loss_trials.write_committed()
+    frame = loss_trials.committed_trials()
     expected = [trial for part in PARTS for trial in loss_trials.trials(part)]
     assert len(frame) == len(expected) == len(fake_runs)
     assert {path.name for path in (tmp_path / "artifacts" / "losses").iterdir()} == {
@@ -173,9 +174,9 @@ def test_collect_writes_whole_files_that_agree_with_each_other(fake_runs, few, t
 
 
 def test_collect_runs_only_what_is_missing(fake_runs, few_full):
-    loss_trials.fill(("full",), log=lambda line: None)
+    loss_trials.run_trials(("full",), log=lambda line: None)
     n = len(fake_runs)
-    loss_trials.collect()
+    loss_trials.write_committed()
     assert len(fake_runs) == n
 
 
@@ -185,15 +186,15 @@ def test_rates_are_the_best_on_the_validation_split(fake_runs, monkeypatch):
         good = trial.rate == pytest.approx(3e-3 if trial.loss == "MNR" else 1e-3)
         return {side: np.full(5, 1 if good else 50) for side in ("text_to_image", "image_to_text")}
 
-    monkeypatch.setattr(loss_trials, "result", ranks)
-    found = loss_trials.rates("full", log=lambda line: None)
+    monkeypatch.setattr(loss_trials, "cached_result", ranks)
+    found = loss_trials.tune_rates("full", log=lambda line: None)
     assert set(found) == {(name, "full", loss) for name in CORPORA for loss in OBJECTIVES}
     assert found["scenes", "full", "MNR"] == dict.fromkeys(TUNED_AT["full"], 3e-3)
     assert found["icons", "full", "sigmoid"] == dict.fromkeys(TUNED_AT["full"], 1e-3)
 
 
 def test_hits_that_nobody_collected(fake_runs, few_full):
-    loss_trials.collect()
+    loss_trials.write_committed()
     with pytest.raises(
         RetrievalInputError, match=r"no trials of icons/heads/MNR/64; there are icons/full"
     ):
@@ -202,12 +203,12 @@ def test_hits_that_nobody_collected(fake_runs, few_full):
 
 def test_a_missing_or_damaged_file_is_refused(fake_runs, few_full, tmp_path):
     with pytest.raises(MissingFileError, match="loss-quality"):
-        loss_trials.committed()
-    loss_trials.collect()
+        loss_trials.committed_trials()
+    loss_trials.write_committed()
     path = tmp_path / "artifacts" / "losses" / "trials.csv"
     path.write_text(path.read_text().replace("sigmoid", "hinge"))
     with pytest.raises(DamagedFileError, match="trials.csv"):
-        loss_trials.committed()
+        loss_trials.committed_trials()
 
 
 def test_an_unknown_part():
@@ -216,4 +217,6 @@ def test_an_unknown_part():
 
 
 def test_settings_are_columns_of_a_trial():
-    assert set(loss_trials.SETTING) <= {*train_trial.row(Trial("icons", "heads", "MNR", 64, 0), {})}
+    assert set(loss_trials.SETTING) <= {
+        *train_trial.trial_row(Trial("icons", "heads", "MNR", 64, 0), {})
+    }

@@ -116,20 +116,20 @@ def test_what_is_left_open_or_not_there():
     with pytest.raises(RetrievalInputError, match="no trials"):
         trial_statistics.by_seed(frame=frame, loss="MNR", batch_size=1024, **HEADS)
     with pytest.raises(RetrievalInputError, match="batch_size"):
-        trial_statistics.chosen(frame, size=16)
+        trial_statistics.select_trials(frame, size=16)
     with pytest.raises(RetrievalInputError, match="R@1 text_to_image"):
         trial_statistics.means("R@2", frame)
 
 
 def test_changes_are_paired_by_seed():
     # The luck of a seed is in both ends: without noise of its own the change has no spread at all.
-    for row in trial_statistics.changes(16, 256, frame=made_up(rising), **HEADS):
+    for row in trial_statistics.batch_size_changes(16, 256, frame=made_up(rising), **HEADS):
         assert row["value"] == row["low"] == row["high"] == 15 and row["verdict"] == "rises"
         assert row["large"] - row["small"] == 15
     rng = np.random.default_rng(0)
     frame = made_up(rising)
     frame["R@1 text_to_image"] += rng.normal(size=len(frame))
-    row = trial_statistics.changes(16, 256, frame=frame, **HEADS)[0]
+    row = trial_statistics.batch_size_changes(16, 256, frame=frame, **HEADS)[0]
     ends = [
         trial_statistics.by_seed(frame=frame, loss="InfoNCE", batch_size=size, **HEADS)
         for size in (256, 16)
@@ -159,11 +159,11 @@ def test_collapse_is_measured_by_cosines_and_not_by_hits():
         (good, {"wrong": 0.95, "images": 0.95, "texts": 0.95}, 3),
         (hopeless, {"wrong": 0.1, "images": 0.3, "texts": 0.99}, 3),  # one place for each modality
     ):
-        rows = trial_statistics.collapses("full", with_cosines(frame, **cosines))
+        rows = trial_statistics.count_collapses("full", with_cosines(frame, **cosines))
         assert [row["collapsed"] for row in rows] == [expected] * len(rows)
         assert rows[0]["most"] == pytest.approx(max(cosines["images"], cosines["texts"]))
     with pytest.raises(RetrievalInputError, match="heads"):
-        trial_statistics.collapses(
+        trial_statistics.count_collapses(
             "heads", with_cosines(good, wrong=np.nan, images=np.nan, texts=np.nan)
         )
 
@@ -202,17 +202,17 @@ def test_luck_flatters_the_winner_of_equals():
     frame, rng, too_much = made_up(lambda *_: 30.0), np.random.default_rng(0), []
     for _ in range(20):
         frame["R@1 text_to_image"] = 30 + rng.normal(size=len(frame))
-        rows = trial_statistics.luck("icons", "heads", frame=frame)
+        rows = trial_statistics.winner_by_one_seed("icons", "heads", frame=frame)
         too_much += [row["reported"] - row["again"] for row in rows]
     assert [row["seed"] for row in rows] == [0, 1, 2]
-    last = trial_statistics.chosen(frame, **HEADS)
+    last = trial_statistics.select_trials(frame, **HEADS)
     assert rows[1]["reported"] == last[last["seed"] == 1]["R@1 text_to_image"].max()
     assert np.mean(too_much) == pytest.approx(2.04, abs=0.3)  # the expected maximum of 30 normals
 
 
 def test_luck_needs_another_seed():
-    with pytest.raises(RetrievalInputError, match="1 seeds"):
-        trial_statistics.luck("icons", "heads", frame=made_up(rising, seeds=1))
+    with pytest.raises(RetrievalInputError, match="at least 2 seeds, got 1"):
+        trial_statistics.winner_by_one_seed("icons", "heads", frame=made_up(rising, seeds=1))
 
 
 # ---- compared
@@ -232,20 +232,20 @@ def test_compared_finds_the_planted_difference(monkeypatch):
     monkeypatch.setattr(
         trial_statistics, "seed_averaged_hits", lambda c, e, loss, size: hits.get(loss, base)
     )
-    rows = {row["loss"]: row for row in trial_statistics.compared("icons", "heads", 64)}
+    rows = {row["loss"]: row for row in trial_statistics.compare_losses("icons", "heads", 64)}
     assert len(rows) == 5 and rows["MNR"]["n_queries"] == 300
     assert rows["MNR"]["difference"] == pytest.approx(100 * (better - base).mean())
     assert rows["MNR"]["low"] > 0 and rows["MNR"]["holm"] == pytest.approx(5 * rows["MNR"]["p"])
     assert rows["sigmoid"]["difference"] == 0 and rows["sigmoid"]["holm"] == 1
     with pytest.raises(RetrievalInputError, match="InfoNCE"):
-        trial_statistics.compared("icons", "heads", 64, reference="hinge")
+        trial_statistics.compare_losses("icons", "heads", 64, reference="hinge")
 
 
 # ---- claims
 
 
 def claims_of(frame):
-    return {(row["loss"], row["the field says"]): row for row in claims.judged(frame)}
+    return {(row["loss"], row["the field says"]): row for row in claims.judge_claims(frame)}
 
 
 def with_damage(level, kept):
@@ -286,7 +286,7 @@ def test_how_much_a_loss_depends_on_the_batch_is_over_all_sizes():
     )
     row = claims_of(frame)["sigmoid", "depends on the batch less than softmax"]
     assert row["icons, R@1"][0] == 20 and row["verdict"] == "agrees"
-    found = {r["the field says"]: r for r in claims.judged() if r["loss"] == "triplet, all"}
+    found = {r["the field says"]: r for r in claims.judge_claims() if r["loss"] == "triplet, all"}
     value, low, high = found["depends on the batch less than softmax"]["scenes, R@1"]
     assert (value, low, high) == pytest.approx((17.08, 13.04, 21.11), abs=0.01)
 
@@ -308,9 +308,11 @@ def test_who_bears_noise_better():
 
 def test_verdicts_of_two_corpora():
     agrees, contradicts, open_ = claims.VERDICTS
-    assert claims.together({"icons": agrees, "scenes": agrees}) == "agrees"
-    assert claims.together({"icons": open_, "scenes": open_}) == "not decided"
-    assert claims.together({"icons": open_, "scenes": contradicts}) == "contradicts on scenes"
+    assert claims.combine_verdicts({"icons": agrees, "scenes": agrees}) == "agrees"
+    assert claims.combine_verdicts({"icons": open_, "scenes": open_}) == "not decided"
+    assert (
+        claims.combine_verdicts({"icons": open_, "scenes": contradicts}) == "contradicts on scenes"
+    )
 
 
 def test_every_claim_is_about_a_loss_and_can_fail():
@@ -349,7 +351,7 @@ def test_the_same_loss_blocked_or_not():
 
 
 def test_the_committed_trials_are_the_grid_each_once_at_the_tuned_rate():
-    found = loss_trials.committed()
+    found = loss_trials.committed_trials()
     wanted = [trial for part in loss_trials.PARTS for trial in loss_trials.trials(part)]
     columns = [*loss_trials.SETTING, "seed"]
     rows = [tuple(row) for row in found[columns].itertuples(index=False)]
@@ -361,7 +363,7 @@ def test_the_committed_trials_are_the_grid_each_once_at_the_tuned_rate():
 
 
 def test_the_committed_rates_are_percentages_that_nest():
-    found = loss_trials.committed()
+    found = loss_trials.committed_trials()
     for direction in ("text_to_image", "image_to_text"):
         one, ten = found[f"R@1 {direction}"], found[f"R@10 {direction}"]
         assert ((one >= 0) & (one <= ten) & (ten <= 100)).all()
@@ -369,7 +371,7 @@ def test_the_committed_rates_are_percentages_that_nest():
 
 def test_the_committed_hits_are_the_committed_rates():
     stored = load_arrays(artifacts_dir() / "losses" / "hits.npz")
-    whole = trial_statistics.chosen(**trial_statistics.WHOLE).groupby(
+    whole = trial_statistics.select_trials(**trial_statistics.WHOLE).groupby(
         ["corpus", "encoders", "loss", "batch_size"]
     )
     assert set(stored) == {"/".join(map(str, key)) for key, _ in whole}
@@ -385,7 +387,7 @@ def test_the_committed_hits_are_the_committed_rates():
 
 def test_every_claim_of_collapse_is_backed_by_stored_cosines():
     rows = {row["loss"]: row for row in nb08_tables.collapse_rows()}
-    trials = trial_statistics.chosen(encoders="full", **trial_statistics.WHOLE)
+    trials = trial_statistics.select_trials(encoders="full", **trial_statistics.WHOLE)
     assert trials[list(COSINES)].notna().all(axis=None)
     measured = trials.groupby("loss")["R@10 text_to_image"]
     for loss, row in rows.items():
@@ -402,14 +404,18 @@ def test_every_claim_of_collapse_is_backed_by_stored_cosines():
 
 def test_tables_of_the_committed_trials_are_complete():
     n = len(OBJECTIVES)
-    assert sum(row["trials"] for row in nb08_tables.design()) == len(loss_trials.committed())
-    assert len(nb08_tables.tuned_rates()) == len(nb08_tables.usual_table()) == n
-    assert len(nb08_tables.at_one_size(64)) == len(nb08_tables.change_rows()) == n * len(CORPORA)
-    assert [row["corpus"] for row in nb08_tables.flattery()] == list(CORPORA)
+    assert sum(row["trials"] for row in nb08_tables.design_rows()) == len(
+        loss_trials.committed_trials()
+    )
+    assert len(nb08_tables.tuned_rate_rows()) == len(nb08_tables.usual_table_rows()) == n
+    assert (
+        len(nb08_tables.one_size_rows(64)) == len(nb08_tables.batch_size_rows()) == n * len(CORPORA)
+    )
+    assert [row["corpus"] for row in nb08_tables.one_seed_rows()] == list(CORPORA)
     assert all(
         len(found) == len(loss_trials.NOISE) for found in nb08_tables.kept_under_noise().values()
     )
-    assert len(claims.judged()) == len(claims.CLAIMS)
+    assert len(claims.judge_claims()) == len(claims.CLAIMS)
 
 
 def test_what_cannot_be_told_is_the_same_told_or_not():

@@ -47,7 +47,7 @@ def test_a_damaged_result_is_computed_again(store):
     store.cached("key", counted(calls, 1))
     store.cache_path("key").write_bytes(b"half a file")
     (arrays,) = store.run([("key", counted(calls, 2))], log=lines.append)
-    assert arrays["value"] == [2] and lines == ["key: done"]
+    assert arrays["value"] == [2] and lines[1:] == ["1/1: key"]
 
 
 def test_json_is_computed_once(store):

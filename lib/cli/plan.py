@@ -29,25 +29,24 @@ def plan(
     ] = False,
 ) -> None:
     """What an index of billions of vectors takes: bytes, work and machines for every family."""
-    from lib.index.capacity.options import Machine
-    from lib.index.capacity.options import plan as rows_of
+    from lib.index.capacity.machines import Machine, plan_machines, published_sizes
     from lib.studies.ann import capacity_table
 
     if checks:
         print_rows(
-            capacity_table.checks_text(capacity_table.published_checks()),
+            capacity_table.format_size_checks(published_sizes()),
             "byte formulas and published sizes",
         )
         return
     n = capacity_table.whole_number(vectors, "vectors")
     machine = Machine(ram_gb=ram, cores=cores, bandwidth_gb_s=bandwidth, ssd_tb=ssd)
-    rows = rows_of(
+    plans = plan_machines(
         n, dim, recall=recall, qps=qps, machine=machine, replicas=replicas, nprobe=nprobe
     )
     title = (
         f"{n:,} vectors x {dim}, {qps:,g} queries a second, machines of {ram:g} GB and {cores}"
         " cores"
     )
-    print_rows(capacity_table.as_text(rows), title)
-    for line in capacity_table.notes(rows):
+    print_rows(capacity_table.format_machine_plans(plans), title)
+    for line in capacity_table.notes(plans):
         say(line)

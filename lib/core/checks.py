@@ -4,6 +4,7 @@ import difflib
 import math
 import operator
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Real
 
@@ -239,7 +240,9 @@ def check_number(
         range_ = "a finite number" + f" {'above' if above else 'of at least'} {low:g}" * (
             low > -math.inf
         )
-    fits = isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number)
+    # Not math.isfinite, which raises OverflowError for 10**400.
+    fits = isinstance(number, Real) and not isinstance(number, bool)
+    fits = fits and abs(number) <= sys.float_info.max
     if (
         not fits
         or not low <= number <= high

@@ -6,7 +6,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError
 from lib.index.base import VectorSearchIndex
-from lib.index.exact import place_in_row
+from lib.index.pairs import place_in_row
 from lib.index.hnsw import HNSWIndex
 
 

@@ -5,10 +5,10 @@ modality.
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count, check_k
-from lib.index.exact import best_of_pairs, topk_exact
+from lib.index.exact import topk_exact
 from lib.index.exact_scores import prepare
 from lib.index.ivf import check_nprobe
-from lib.index.token_index.candidates import spans
+from lib.index.pairs import best_of_pairs, spans
 
 PAIRS_AT_ONCE = 2**21  # queries x vectors of their lists
 

@@ -207,7 +207,7 @@ def test_neither_blocks_nor_threads_nor_company_change_a_bit(metric):
 
 @every_metric
 @pytest.mark.parametrize(
-    "name, value", [("WAITING_ROOM", 0), ("SETTLE_AGAIN", 1), ("SETTLE_AGAIN", 100)]
+    "name, value", [("LARGEST_QUEUE", 0), ("SETTLE_AGAIN", 1), ("SETTLE_AGAIN", 100)]
 )
 def test_when_survivors_are_scored_changes_nothing(metric, name, value, monkeypatch):
     rng = np.random.default_rng(43)

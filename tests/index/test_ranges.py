@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex, topk_exact
-from lib.index.capacity.options import Machine, plan
+from lib.index.capacity.machines import Machine, plan_machines
 from lib.index.from_scratch.hyperplanes import draw_hyperplanes
 from lib.index.token_index.index import TokenIndex
 from lib.studies.ann.harness import using_threads
@@ -140,6 +140,6 @@ def test_token_indexes_planes_threads_and_plans():
                 if name == "nlist" and value is None:
                     continue
                 given = {"n": 1000, "d": 64, "recall": 0.9, "qps": 1.0, name: value}
-                calls[f"plan {name} = {told}"] = name, lambda given=given: plan(**given)
+                calls[f"plan {name} = {told}"] = name, lambda given=given: plan_machines(**given)
     calls["threads = 100000"] = "threads", lambda: using_threads(100_000).__enter__()
     assert offenders(calls) == []

@@ -1,3 +1,1 @@
-"""Indexes of billions of vectors before they are built: bytes, work, machines, and what was
-published.
-"""
+"""Bytes, work and machines of an index before it is built, and published figures to check them."""

@@ -1,60 +1,51 @@
-"""Published figures of indexes of millions to billions of vectors: sizes to check formulas by, and
-recall.
+"""Plan the machines for an index of billions of vectors, and compare with published figures.
 
-Sizes are compared with `lib.index.capacity.sizes`. Recall is not predicted by anything here: it
-depends on the vectors and on the queries, so it is quoted, with the conditions it was measured
-under.
+Recall is not predicted. It depends on the vectors and on the queries, so it is quoted where
+somebody measured it, with the conditions. Latency and the network between shards are not modelled.
 """
 
-from dataclasses import dataclass
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from lib.core.checks import check_count, check_number
+from lib.core.files import data_dir
 from lib.index.capacity import sizes
+from lib.index.capacity.options import IndexOption, index_options
 
-LOGS = "facebookresearch/faiss wiki, bench_all_ivf_logs-{} (2021)"
-SECTOR = 4096  # bytes that a disk reads at once
-BIG_ANN = "harsha-simhadri/big-ann-benchmarks, NeurIPS 2021, tracks 1 and 2"
-
-
-@dataclass(frozen=True)
-class SizeCheck:
-    """A published size beside the formula's.
-
-    Args:
-        what: the index; model, published: bytes; source: where it was published.
-        rounded: whether it was published as a round "GB", whose unit we have to guess.
-    """
-
-    what: str
-    model: float
-    published: float
-    source: str
-    rounded: bool = False
-
-    @property
-    def ratio(self) -> float:
-        """Model / published."""
-        return self.model / self.published
+COMPARABLE = 10  # recall measured on more than 10 times as many vectors as planned is left out
+INT32 = 2**31  # faiss numbers the nodes of a graph with 32 bits
 
 
 @dataclass(frozen=True)
-class ScanCheck:
-    """Codes that the queries of a faiss log met, all together.
+class Machine:
+    """One machine of a cluster; all are alike.
 
     Args:
-        dataset: of the log; n: vectors; nlist, nprobe: of the inverted file; codes: for 10,000
-            queries.
+        ram_gb: memory that the index may use, 10^9 bytes.
+        cores: processor cores.
+        bandwidth_gb_s: of memory, all cores together.
+        ssd_tb: disk that the index may use, 10^12 bytes.
+        ssd_reads_s: random reads of 4 KiB per second.
+        core_gb_s: 10^9 bytes of vectors that a core compares per second; 17 were measured with
+            exact search.
+        code_gb_s: product codes likewise; 0.7 lies between the two published faiss logs of a
+            billion vectors (32 cores of 2.2 GHz: 73 million codes of 8 bytes per second and core,
+            24 million of 32 bytes).
     """
 
-    dataset: str
-    n: int
-    nlist: int
-    nprobe: int
-    codes: int
+    ram_gb: float = 192
+    cores: int = 16
+    bandwidth_gb_s: float = 100
+    ssd_tb: float = 8
+    ssd_reads_s: float = 500_000
+    core_gb_s: float = 17
+    code_gb_s: float = 0.7
 
-    @property
-    def imbalance(self) -> float:
-        """Codes met over what lists of equal length would have held; 1.09 to 1.36 in these logs."""
-        return self.codes / (10_000 * self.nprobe * self.n / self.nlist)
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            check_number(value, name, 1e-18, 1e18)
 
 
 @dataclass(frozen=True)
@@ -62,11 +53,11 @@ class PublishedRecall:
     """Recall at scale, as published.
 
     Args:
-        kind: the kind of option, as `billions.Option.kind`; code_bytes: of codes, where their size
-            decides.
-        recall: on queries like the base; text_recall: on text queries over images; None where not
-            published.
-        measure: what recall means there; n: vectors; conditions, source: in words.
+        kind, code_bytes: of the index, as in `IndexOption`.
+        recall, text_recall: on queries like the base, and on text queries over images; None where
+            not published.
+        measure: definition of recall in the source.
+        n: vectors.
         ceiling: whether `recall` is the most that any search effort reached; else it is one point
             of a curve.
     """
@@ -82,153 +73,187 @@ class PublishedRecall:
     ceiling: bool = False
 
     def reaches(self, target: float) -> dict[str, bool | None]:
-        """Whether the target is within reach, or out of it, by kind of query; None when neither is
-        shown.
-        """
-        kinds = {"queries like the base": self.recall, "texts": self.text_recall}
+        """Return by kind of query whether the target is reachable; None when it is not known."""
+        recalls = {"queries like the base": self.recall, "texts": self.text_recall}
         beyond = False if self.ceiling else None
         return {
             kind: None if value is None else True if value >= target else beyond
-            for kind, value in kinds.items()
+            for kind, value in recalls.items()
         }
 
 
-def published_checks() -> list[SizeCheck]:
-    """The byte formulas beside sizes that others published.
+@dataclass(frozen=True)
+class MachinePlan:
+    """An index option on machines.
 
-    The faiss logs give sizes to the byte; their indexes hold an HNSW of 32 links over the
-    centroids, 4-bit codes in lists padded to 32, and (OPQ) a rotation to 64 dimensions. Where a
-    source says "GB" its unit is not known, and the one that fits better is taken: 2^30 for
-    autofaiss and the graphs, 10^9 for LAION. The graphs fit vectors of uint8, as SIFT has them.
+    Args:
+        needs: machines by resource, not rounded; the largest decides.
+        machines: whole machines, replicas included.
+        evidence: published recall of this kind of index on a comparable number of vectors, if any.
+        shown: by kind of query, whether the evidence shows that the planned recall is reachable.
     """
-    million, billion = 10**6, 10**9
-    rows = [
-        (
-            "deep1M, OPQ16_64,IVF1024,PQ16x4fs",
-            _ivf_pq(million, 64, 1024, 8, 96, graph=False),
-            16_434_455,
-        ),
-        ("deep1M, OPQ16_64,IVF4096_HNSW32,PQ16x4fs", _ivf_pq(million, 64, 4096, 8, 96), 18_761_292),
-        (
-            "deep10M, OPQ16_64,IVF16384_HNSW32,PQ16x4fs",
-            _ivf_pq(10 * million, 64, 2**14, 8, 96),
-            170_984_396,
-        ),
-        (
-            "bigann10M, OPQ16_64,IVF16384_HNSW32,PQ16x4fs",
-            _ivf_pq(10 * million, 64, 2**14, 8, 128),
-            170_987_980,
-        ),
-        ("deep10M, IVF16384_HNSW32,PQ48x4fs", _ivf_pq(10 * million, 96, 2**14, 24), 337_169_797),
-        (
-            "deep100M, OPQ16_64,IVF1048576_HNSW32,PQ16x4fs",
-            _ivf_pq(billion // 10, 64, 2**20, 8, 96),
-            2_301_974_476,
-        ),
-        (
-            "bigann100M, OPQ16_64,IVF1048576_HNSW32,PQ16x4fs",
-            _ivf_pq(billion // 10, 64, 2**20, 8, 128),
-            2_300_930_252,
-        ),
-        (
-            "deep1B, OPQ16_64,IVF1048576_HNSW32,PQ16x4fsr",
-            _ivf_pq(billion, 64, 2**20, 8, 96),
-            16_700_933_580,
-        ),
-        (
-            "bigann1B, OPQ16_64,IVF1048576_HNSW32,PQ16x4fsr",
-            _ivf_pq(billion, 64, 2**20, 8, 128),
-            16_700_657_356,
-        ),
-    ]
-    checks = [
-        SizeCheck(what, model, size, LOGS.format(what.split(",")[0])) for what, model, size in rows
-    ]
-    laion = 5_850_000_000
-    autofaiss = _ivf_pq(5_550_336_490, 168, 131_072, 24, 768, fast_scan=False)
-    return [
-        *checks,
-        SizeCheck(
-            "LAION-5B, OPQ24_168,IVF131072_HNSW32,PQ24x8", autofaiss, 168 * 2**30,
-            "criteo/autofaiss, docs/distributed/distributed_autofaiss.md: 168GB", rounded=True,
-        ),
-        SizeCheck(
-            "LAION-5B, codes of 128 bytes and ids", laion * (128 + 8), 800e9,
-            "rom1504/laion-prepro, laion5B/index/laion5B_pq128.py: 800G", rounded=True,
-        ),
-        SizeCheck("LAION-5B, 768 x float16", 2 * 768 * laion, 9e12, "LAION-5B, 2022: 9TB", True),
-        SizeCheck(
-            "SIFT1B, DiskANN of degree 128", ssd_graph_bytes(billion, 128, 128, item=1), 636 * 2**30,
-            "Hugging Face, Nanvivi/SIFT1B-DiskANN (2026): 636GB", rounded=True,
-        ),
-        SizeCheck(
-            "SIFT100M, DiskANN of degree 96", ssd_graph_bytes(billion // 10, 128, 96, item=1), 55 * 2**30,
-            "Hugging Face, Nanvivi/SIFT100M-DiskANN (2026): 55GB", rounded=True,
-        ),
-    ]  # fmt: skip
+
+    option: IndexOption
+    needs: dict[str, float] = field(repr=False)
+    machines: int
+    evidence: PublishedRecall | None
+    shown: dict[str, bool | None]
+
+    @property
+    def reaches(self) -> bool | None:
+        """True if the recall is shown for all kinds of queries, False if for one it is too high."""
+        if False in self.shown.values():
+            return False
+        return True if self.shown and all(self.shown.values()) else None
+
+    @property
+    def binds(self) -> str:
+        """The resource that decides the number of machines."""
+        return max(self.needs, key=self.needs.get)
 
 
-SCANS = [
-    ScanCheck("deep1M", 10**6, 2**10, 1, 12_091_320),
-    ScanCheck("deep1M", 10**6, 2**10, 16, 170_819_148),
-    ScanCheck("deep10M", 10**7, 2**14, 1, 7_637_336),
-    ScanCheck("deep10M", 10**7, 2**14, 16, 117_536_490),
-    ScanCheck("deep100M", 10**8, 2**20, 2, 2_572_278),
-    ScanCheck("deep100M", 10**8, 2**20, 16, 20_192_300),
-    ScanCheck("deep1B", 10**9, 2**20, 1, 12_906_801),
-    ScanCheck("deep1B", 10**9, 2**20, 16, 203_598_546),
-    ScanCheck("deep1B", 10**9, 2**20, 64, 793_241_651),
-    ScanCheck("bigann1B", 10**9, 2**20, 1, 11_603_106),
-    ScanCheck("bigann1B", 10**9, 2**20, 64, 716_078_174),
-]  # one efSearch each of those that the logs list
-
-RECALLS = [
-    PublishedRecall("exact", 1.0, 1.0, "recall@10", 0, "by definition", ""),
-    PublishedRecall(
-        "codes", 0.507, None, "share of queries with their nearest vector among ten hits", 1e9,
-        "deep1B, PQ16x4fsr, nprobe 64", LOGS.format("deep1B"), code_bytes=8,
-    ),
-    PublishedRecall(
-        "codes", 0.689, 0.069, "recall@10", 1e9,
-        "deep1B, PQ64x4fsr, at any speed (0.650 at 10,000 queries a second); text2image1B, PQ32, at 10,000",
-        BIG_ANN, code_bytes=32, ceiling=True,
-    ),
-    PublishedRecall(
-        "codes and re-ranking", None, 0.90, "recall@10", 1e7,
-        "text2image10M, ScaNN, 42,854 queries a second on 8 cores",
-        "harsha-simhadri/big-ann-benchmarks, NeurIPS 2023, ongoing leaderboard, OOD track",
-    ),
-    PublishedRecall(
-        "graph on SSD", 0.937, 0.489, "recall@10", 1e9,
-        "deep1B and text2image1B, DiskANN, at 1,500 queries a second", BIG_ANN,
-    ),
-]  # fmt: skip
-
-
-def ssd_graph_bytes(n: int, d: int, degree: int, item: int = 4) -> int:
-    """Bytes of a graph on SSD whose nodes do not cross sectors, as DiskANN lays it out.
-
-        node = item d + 4 + 4 degree;    as many whole nodes a sector as fit, or whole sectors a
-        node
-
-    Reference: Subramanya et al. 2019, "DiskANN", section 3.2.
-    """
-    node = item * d + 4 + 4 * degree
-    if node > SECTOR:
-        return n * -(-node // SECTOR) * SECTOR
-    return -(-n // (SECTOR // node)) * SECTOR
-
-
-def _ivf_pq(
+def plan_machines(
     n: int,
     d: int,
-    nlist: int,
-    code_bytes: int,
-    rotated_from: int = 0,
     *,
-    graph: bool = True,
-    fast_scan: bool = True,
-) -> int:
+    recall: float,
+    qps: float,
+    machine: Machine | None = None,
+    replicas: int = 1,
+    evidence: Sequence[PublishedRecall] | None = None,
+    **settings,
+) -> list[MachinePlan]:
+    """Compute the machines that every index option needs.
+
+        machines = replicas ceil max( bytes / RAM, qps bytes_touched / bandwidth, qps cpu_s / cores,
+        ... )
+
+    Queries come one by one: a batch of exact searches would read the gallery once for all of them.
+    A graph is walked once in each shard.
+
+    Args:
+        n, d: vectors and their length.
+        recall: target, above 0 and at most 1. It is only compared with `evidence`.
+        qps: queries per second.
+        machine: resources of one machine.
+        replicas: whole copies of the index, each able to serve all queries alone.
+        evidence: measured recalls, `published_recalls()` when None; add your own. Recall measured
+            on more than ten times as many vectors is left out.
+        settings: as for `index_options`.
+    """
+    check_number(recall, "recall", 0, 1, above=True)
+    check_number(qps, "qps", 1e-18, 1e18)
+    check_count(replicas, "replicas")
+    machine = machine or Machine()
+    evidence = published_recalls() if evidence is None else evidence
+    evidence = [known for known in evidence if known.n <= COMPARABLE * check_count(n, "n")]
+    plans = []
+    for option in index_options(n, d, **settings):
+        needs = _needs(option, n, qps, machine)
+        index = option.kind, option.code_bytes
+        known = next((one for one in evidence if (one.kind, one.code_bytes) == index), None)
+        machines = replicas * math.ceil(max(needs.values()))
+        shown = known.reaches(recall) if known else {}
+        plans.append(MachinePlan(option, needs, machines, known, shown))
+    return plans
+
+
+def _needs(option: IndexOption, n: int, qps: float, machine: Machine) -> dict[str, float]:
+    """Machines by resource; storage decides the shards, and every shard walks its own graph."""
+    storage = {"memory": option.ram_bytes / (machine.ram_gb * 1e9)}
+    if option.ssd:
+        storage["SSD space"] = option.ssd / (machine.ssd_tb * 1e12)
+    if option.kind == "graph in memory":
+        storage["32-bit positions"] = n / INT32
+    walks = math.ceil(max(storage.values())) if option.walks else 1
+    cpu_s = option.vectors_read / (machine.core_gb_s * 1e9)
+    cpu_s += option.codes_read / (machine.code_gb_s * 1e9)
+    work = {
+        "memory bandwidth": qps * walks * option.bytes_touched / (machine.bandwidth_gb_s * 1e9),
+        "cores": qps * walks * cpu_s / machine.cores,
+    }
+    if option.ssd_reads:
+        work["SSD reads"] = qps * walks * option.ssd_reads / machine.ssd_reads_s
+    return storage | work
+
+
+# ---- published figures
+
+
+@dataclass(frozen=True)
+class SizeCheck:
+    """A published size beside the formula's, both in bytes.
+
+    Args:
+        rounded: whether it was published as a round "GB", with an unknown unit (2^30 or 10^9).
+    """
+
+    index: str
+    formula: int
+    published: float
+    source: str
+    rounded: bool = False
+
+    @property
+    def ratio(self) -> float:
+        return self.formula / self.published
+
+
+def published_sizes() -> list[SizeCheck]:
+    """Compare the byte formulas with sizes that others published.
+
+    The faiss logs give sizes to the byte. Their indexes hold an HNSW of 32 links over the
+    centroids, 4-bit codes in lists padded to 32, and (OPQ) a rotation to 64 dimensions. Where a
+    source says "GB" without a unit, the one that fits better is taken: 2^30 for autofaiss and the
+    graphs, 10^9 for LAION. The graphs fit vectors of uint8, as in SIFT.
+    """
+    return [
+        SizeCheck(
+            row["index"],
+            _formula_bytes(row),
+            float(row["bytes"]),
+            row["source"],
+            row["rounded"] == "yes",
+        )
+        for row in _published_table("index_sizes.csv")
+    ]
+
+
+def published_recalls() -> list[PublishedRecall]:
+    """Read the published recalls of indexes of up to a billion vectors."""
+    return [
+        PublishedRecall(
+            row["kind"],
+            float(row["recall"]) if row["recall"] else None,
+            float(row["text_recall"]) if row["text_recall"] else None,
+            row["measure"],
+            float(row["n"]),
+            row["conditions"],
+            row["source"],
+            int(row["code_bytes"]) if row["code_bytes"] else None,
+            row["ceiling"] == "yes",
+        )
+        for row in _published_table("index_recalls.csv")
+    ]
+
+
+def _published_table(name: str) -> list[dict[str, str]]:
+    with open(data_dir() / "published" / name, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _formula_bytes(row: dict[str, str]) -> int:
+    """Bytes of a row of index_sizes.csv by its formula, from the numbers that the row gives."""
+    numbers = ("n", "d", "nlist", "code_bytes", "rotated_from", "degree", "item")
+    n, d, nlist, code_bytes, rotated_from, degree, item = (int(row[name] or 0) for name in numbers)
+    match row["formula"]:
+        case "flat":
+            return sizes.flat(n, d, item)["vectors"]
+        case "codes and ids":
+            return n * (code_bytes + 8)
+        case "graph on SSD":
+            return sizes.ssd_graph_bytes(n, d, degree, item)
+    fast_scan, graph = row["fast_scan"] == "yes", row["coarse_graph"] == "yes"
     parts = sizes.ivf_pq(n, d, nlist, code_bytes, fast_scan=fast_scan)
     parts |= sizes.coarse_graph(nlist, d) if graph else {}
     return sum(parts.values()) + 4 * rotated_from * d

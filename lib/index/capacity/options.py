@@ -1,151 +1,187 @@
-"""Machines for an index of billions of vectors, and which resource decides how many.
+"""Ways to index n vectors, for n that no machine at hand can hold: bytes, and work per query.
 
-Recall is not predicted: it is quoted where somebody measured it (`lib.index.capacity.machines`),
-else unknown. Nor is latency, or what a network between shards costs.
+Bytes follow from the formulas of `lib.index.capacity.sizes`, which agree with published indexes of
+a billion vectors (`lib.index.capacity.machines`). Work follows from the lists that are probed.
+Recall follows from neither.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from lib.core.checks import RetrievalInputError, check_count
-from lib.index.capacity.billions import Option, options
-from lib.index.capacity.estimates import positive
-from lib.index.capacity.machines import RECALLS, PublishedRecall
+from lib.core.checks import RetrievalInputError, check_count, check_number
+from lib.index.capacity import sizes
+from lib.index.capacity.sizes import SECTOR, ssd_graph_bytes
 
-COMPARABLE = 10  # times as many vectors as planned for: recall measured there says nothing here
-INT32 = 2**31  # faiss numbers the nodes of a graph with 32 bits
-
-
-@dataclass(frozen=True)
-class Machine:
-    """One machine of a cluster; all are alike.
-
-    Args:
-        ram_gb: memory that the index may use, 10^9 bytes.
-        cores: processor cores.
-        bandwidth_gb_s: of memory, all cores together;
-            `lib.studies.ann.capacity_table.measured_bandwidth` measures what one core gets.
-        ssd_tb: disk that the index may use, 10^12 bytes; ssd_reads_s: random reads of 4 KiB a
-            second.
-        core_gb_s: vectors that a core compares a second, 10^9 bytes; 17 were measured with exact
-            search.
-        code_gb_s: product codes likewise; 0.7 lies between the two published faiss logs of a
-            billion vectors (32 cores of 2.2 GHz: 73 million codes of 8 bytes a second and core, 24
-            million of 32 bytes).
-    """
-
-    ram_gb: float = 192
-    cores: int = 16
-    bandwidth_gb_s: float = 100
-    ssd_tb: float = 8
-    ssd_reads_s: float = 500_000
-    core_gb_s: float = 17
-    code_gb_s: float = 0.7
-
-    def __post_init__(self):
-        for name, value in vars(self).items():
-            positive(value, name)
+POINTS_A_CENTROID, ITERATIONS = 64, 10  # of k-means on billions of vectors
+LEAST_POINTS = 39  # per centroid; with fewer faiss warns
+FLAT_COARSE = 2**16  # fewer cells are compared one by one; an HNSW finds the nearest of more
+# Of the lists of deep1B: 793,241,651 codes for 10,000 queries, 64 of 2^20 lists each.
+IMBALANCE = 1.3
+GRAPH_LINKS, SSD_DEGREE, SSD_CODE = 32, 64, 32
+CODE_BYTES, RERANKED_CODE_BYTES = (8, 16, 32, 64, 128), (32, 64)
+RERANKED_PER_HIT = 10
 
 
 @dataclass(frozen=True)
-class Row:
-    """An option on machines.
+class IndexOption:
+    """One way to index the vectors, with its bytes and its work.
 
     Args:
-        needs: machines by resource, not rounded; the largest binds.
-        machines: whole machines, replicas included.
-        evidence: published recall of this kind of option, if there is any for about as many
-            vectors.
-        shown: by kind of query, whether the evidence shows the recall that was asked for to be
-            within reach.
+        name: shown to the user.
+        kind, code_bytes: compared with those of `PublishedRecall`.
+        ram: bytes by part.
+        vectors_read: bytes of whole vectors that a query reads from memory.
+        codes_read: bytes of codes, likewise.
+        ssd: bytes on disk.
+        ssd_reads: of 4 KiB, per query.
+        training_flop: of the k-means that finds the cells.
+        walks: whether it is a graph. Every shard walks its own graph, so work grows with shards.
+        assumes: what the figures assume, in words.
     """
 
-    option: Option
-    needs: dict[str, float] = field(repr=False)
-    machines: int
-    evidence: PublishedRecall | None
-    shown: dict[str, bool | None]
+    name: str
+    kind: str
+    ram: dict[str, int]
+    vectors_read: float
+    codes_read: float = 0.0
+    ssd: int = 0
+    ssd_reads: float = 0.0
+    training_flop: float = 0.0
+    walks: bool = False
+    code_bytes: int | None = None
+    assumes: str = ""
 
     @property
-    def reaches(self) -> bool | None:
-        """True where the recall is shown for all kinds of queries, False where for one it is out of
-        reach.
-        """
-        if False in self.shown.values():
-            return False
-        return True if self.shown and all(self.shown.values()) else None
+    def ram_bytes(self) -> int:
+        return sum(self.ram.values())
 
     @property
-    def binds(self) -> str:
-        """The resource that decides how many machines it takes."""
-        return max(self.needs, key=self.needs.get)
+    def bytes_touched(self) -> float:
+        """Bytes of memory that a query reads; divided by the bandwidth, the least time it takes."""
+        return self.vectors_read + self.codes_read
 
 
-def plan(
+def index_options(
     n: int,
     d: int,
     *,
-    recall: float,
-    qps: float,
-    machine: Machine | None = None,
-    replicas: int = 1,
-    evidence: Sequence[PublishedRecall] = RECALLS,
-    **settings,
-) -> list[Row]:
-    """Machines for every option.
-
-        machines = replicas ceil max( bytes / RAM, qps bytes_touched / bandwidth, qps cpu_s / cores,
-        ... )
-
-    Queries are taken one by one: a batch of exact searches would read the gallery once for all of
-    them. A graph is walked once in each shard.
+    nlist: int | None = None,
+    nprobe: int = 64,
+    ef: int = 128,
+    imbalance: float = IMBALANCE,
+    k: int = 10,
+) -> list[IndexOption]:
+    """List the ways to index n vectors of d dimensions, from exact to smallest.
 
     Args:
         n, d: vectors and their length.
-        recall: asked for, 0 to 1. It decides nothing but what `reaches` says of `evidence`.
-        qps: queries a second.
-        machine: what one machine has.
-        replicas: whole copies of the index, each able to serve all queries alone.
-        evidence: recall that somebody measured, published by default; add your own. What was
-            measured with more than ten times as many vectors is left out.
-        settings: as `options` takes them.
+        nlist: cells of inverted files; `cells_for(n)` when None.
+        nprobe: cells probed by a query; all of them if there are fewer.
+        ef: length of the list of a graph search.
+        imbalance: of the lists, see `predicted_codes_scanned`.
+        k: hits; re-ranking reads ten times as many vectors.
 
-    Raises:
-        RetrievalInputError: what is not positive, or a recall outside 0 to 1.
+    Returns:
+        Only options with codes that divide d.
     """
-    if isinstance(recall, bool) or not isinstance(recall, float | int) or not 0 < recall <= 1:
-        raise RetrievalInputError(f"recall lies above 0 and at most at 1, got {recall!r}")
-    positive(qps, "qps")
-    check_count(replicas, "replicas")
-    machine = machine or Machine()
-    evidence = [known for known in evidence if known.n <= COMPARABLE * check_count(n, "n")]
-    rows = []
-    for option in options(n, d, **settings):
-        needs = _needs(option, n, qps, machine)
-        known = next(
-            (e for e in evidence if (e.kind, e.code_bytes) == (option.kind, option.code_bytes)),
-            None,
+    n, d = check_count(n, "n"), check_count(d, "d")
+    nlist = cells_for(n) if nlist is None else check_count(nlist, "nlist")
+    nprobe = min(check_count(nprobe, "nprobe"), nlist)
+    scanned = predicted_codes_scanned(n, nlist, nprobe, imbalance)
+    coarse = _coarse_bytes_read(nlist, d, nprobe)
+    flop = training_flop(nlist, d, min(n, POINTS_A_CENTROID * nlist))
+    graph = sizes.coarse_graph(nlist, d) if nlist >= FLAT_COARSE else {}
+    visited = check_count(ef, "ef") * 2 * GRAPH_LINKS
+    reranked = RERANKED_PER_HIT * check_count(k, "k")
+    cells = f"nlist {nlist:,}, nprobe {nprobe}"
+    walk = f"{visited:,} distances at most: ef {ef} x {2 * GRAPH_LINKS} links, reads at random"
+    options = [
+        IndexOption("Flat, float32", "exact", sizes.flat(n, d), 4.0 * n * d),
+        IndexOption("Flat, float16", "rounded", sizes.flat(n, d, 2), 2.0 * n * d),
+        IndexOption("Flat, int8", "rounded", sizes.flat(n, d, 1), 1.0 * n * d),
+        IndexOption(
+            f"HNSW, {GRAPH_LINKS} links", "graph in memory", sizes.hnsw(n, d, GRAPH_LINKS),
+            visited * (4.0 * d + 4), walks=True, assumes=walk,
+        ),
+        IndexOption(
+            "IVF, int8", "rounded in cells", sizes.ivf(n, d, nlist, 1) | graph,
+            coarse + scanned * d, training_flop=flop, assumes=cells,
+        ),
+    ]  # fmt: skip
+    options += [
+        IndexOption(
+            f"IVF-PQ, {code_bytes} bytes", "codes",
+            sizes.ivf_pq(n, d, nlist, code_bytes, rotate=True) | graph, coarse,
+            scanned * code_bytes, training_flop=flop, code_bytes=code_bytes, assumes=cells,
         )
-        machines = replicas * math.ceil(max(needs.values()))
-        rows.append(Row(option, needs, machines, known, known.reaches(recall) if known else {}))
-    return rows
+        for code_bytes in CODE_BYTES
+        if d % code_bytes == 0
+    ]  # fmt: skip
+    options += [
+        IndexOption(
+            f"IVF-PQ fast scan, {code_bytes} bytes, re-ranked", "codes and re-ranking",
+            sizes.ivf_pq(n, d, nlist, code_bytes, rotate=True, fast_scan=True) | graph, coarse,
+            scanned * code_bytes, ssd=4 * n * d, ssd_reads=reranked * -(-4 * d // SECTOR),
+            training_flop=flop, assumes=f"{cells}; {reranked} raw vectors read from SSD",
+        )
+        for code_bytes in RERANKED_CODE_BYTES
+        if d % (2 * code_bytes) == 0
+    ]  # fmt: skip
+    if d % SSD_CODE == 0:
+        sectors = -(-(4 * d + 4 + 4 * SSD_DEGREE) // SECTOR)
+        options.append(
+            IndexOption(
+                f"graph on SSD, {SSD_CODE}-byte codes", "graph on SSD", sizes.pq(n, d, SSD_CODE),
+                0.0, float(ef * SSD_DEGREE * SSD_CODE), ssd=ssd_graph_bytes(n, d, SSD_DEGREE),
+                ssd_reads=ef * sectors, walks=True,
+                assumes=f"degree {SSD_DEGREE}; a read for each of {ef} nodes",
+            )
+        )  # fmt: skip
+    return options
 
 
-def _needs(option: Option, n: int, qps: float, machine: Machine) -> dict[str, float]:
-    held = {"memory": option.ram_bytes / (machine.ram_gb * 1e9)}
-    if option.ssd:
-        held["SSD space"] = option.ssd / (machine.ssd_tb * 1e12)
-    if option.kind == "graph in memory":
-        held["32-bit positions"] = n / INT32
-    walked = math.ceil(max(held.values())) if option.walks else 1
-    cpu_s = option.vectors_read / (machine.core_gb_s * 1e9) + option.codes_read / (
-        machine.code_gb_s * 1e9
-    )
-    work = {
-        "memory bandwidth": qps * walked * option.bytes_touched / (machine.bandwidth_gb_s * 1e9),
-        "cores": qps * walked * cpu_s / machine.cores,
-    }
-    if option.ssd_reads:
-        work["SSD reads"] = qps * walked * option.ssd_reads / machine.ssd_reads_s
-    return held | work
+def predicted_codes_scanned(n: int, nlist: int, nprobe: int, imbalance: float = 1.0) -> float:
+    """Predict the codes (or vectors) that a query meets: `nprobe n / nlist imbalance`, n at most.
+
+    A search of an inverted file counts them as `work["codes"]` or `work["distances"]`.
+
+    Args:
+        imbalance: `nlist sum_c n_c^2 / n^2` for n_c vectors in cell c, at least 1: how much longer
+            the list of a random vector is than the mean list. Queries that lie where the base is
+            dense meet long lists; text queries may meet others.
+    """
+    n, nlist = check_count(n, "n"), check_count(nlist, "nlist")
+    if check_count(nprobe, "nprobe") > nlist:
+        raise RetrievalInputError(f"nprobe = {nprobe} is more than the {nlist} cells")
+    return min(n, nprobe * n / nlist * check_number(imbalance, "imbalance", 1e-18, 1e18))
+
+
+def training_flop(
+    nlist: int, d: int, n_train: int | None = None, iterations: int = ITERATIONS
+) -> float:
+    """Count the operations of k-means over all pairs: `2 n_train nlist d iterations`.
+
+    `n_train` is 64 nlist when None, so the cost grows with nlist^2; two-level k-means avoids that.
+    """
+    n_train = POINTS_A_CENTROID * nlist if n_train is None else n_train
+    return 2.0 * n_train * nlist * d * iterations
+
+
+def cells_for(n: int) -> int:
+    """Choose the cells of an inverted file of n vectors: a power of two that n can train.
+
+        below 1M: at most min(4 sqrt(n), n / 39)
+        from 1M: 2^16, from 10M: 2^18, from 100M: 2^20
+
+    Reference: facebookresearch/faiss wiki, "Guidelines to choose an index".
+    """
+    n = check_count(n, "n")
+    for least, nlist in ((10**8, 2**20), (10**7, 2**18), (10**6, 2**16)):
+        if n >= max(least, LEAST_POINTS * nlist):
+            return nlist
+    return 2 ** int(math.log2(max(1, min(4 * math.sqrt(n), n / LEAST_POINTS))))
+
+
+def _coarse_bytes_read(nlist: int, d: int, nprobe: int) -> float:
+    """Bytes of centroids that a query reads: all, or the most in a graph walk with ef = 2 nprobe."""
+    return 4.0 * d * (nlist if nlist < FLAT_COARSE else min(nlist, 2 * nprobe * 2 * GRAPH_LINKS))

@@ -1,4 +1,4 @@
-"""Indexes small enough to read: what faiss and ScaNN do, a page each, for the notebooks.
+"""Indexes small enough to read: the algorithms of faiss and ScaNN in numpy, for the notebooks.
 
-Every one is checked against the library it explains. For work use `lib.index.VectorSearchIndex`.
+Each is tested against the library it explains. For work use `lib.index.VectorSearchIndex`.
 """

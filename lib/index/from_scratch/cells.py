@@ -1,19 +1,57 @@
-"""Cells: k-means cuts the space, a query looks into the few cells whose centres are nearest."""
+"""k-means, inverted lists, and the exact scores that every index from scratch uses."""
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_embeddings, check_count, check_seed
-from lib.index.from_scratch.hits import best_of_pairs, best_of_row, similarities
-from lib.index.token_index.candidates import spans
+from lib.core.checks import (
+    RetrievalInputError,
+    as_embeddings,
+    check_choice,
+    check_count,
+    check_seed,
+)
+from lib.index import pairs
+from lib.index.exact_scores import Vectors, pack, prepare, score_block
+
+METRICS = ("inner_product", "l2")  # for cosine, normalise the rows and use inner_product
+
+
+def similarities(queries, rows, metric: str = "inner_product") -> np.ndarray:
+    """Compute `q.x` or `-|q - x|^2` of every query and row: `(n_queries, n)` float32."""
+    return score_block(*_prepared(queries, rows, metric), metric)
+
+
+def best_of_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k best columns of each row of `(n_queries, n)` scores, as `best_of_pairs` does."""
+    if check_count(k, "k") > scores.shape[1]:
+        raise RetrievalInputError(f"`k` must be at most {scores.shape[1]} (the items), got {k}")
+    keys = pack(np.asarray(scores, np.float32), np.arange(scores.shape[1]))
+    return pairs.hits_of(np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1))
+
+
+def best_of_pairs(
+    queries, rows, query_at, item_at, k: int, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score (query, item) pairs and keep the k best of each query.
+
+    Args:
+        query_at, item_at: `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
+
+    Returns:
+        `(scores, ids)`: float32 and int64 `(n_queries, k)`, best first, of equal scores the
+        smaller id first; -inf and -1 where a query has fewer than k pairs.
+    """
+    query_vectors, items = _prepared(queries, rows, metric)
+    return pairs.best_of_pairs(query_vectors, items, query_at, item_at, check_count(k, "k"), metric)
 
 
 def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarray]:
-    """Lloyd's algorithm: each row goes to its nearest centroid, each centroid to the mean of its
-    rows.
+    """Run Lloyd's algorithm: assign rows to the nearest centroid, then move centroids to the means.
 
         a_i = argmin_c |x_i - m_c|^2        m_c = mean of { x_i : a_i = c }
 
-    Neither step can raise `sum_i |x_i - m_{a_i}|^2`, so it ends; where depends on the start.
+    Neither step can raise `sum_i |x_i - m_{a_i}|^2`, so it converges; to which minimum depends on
+    the start. It equals `faiss.Kmeans` from the same start while no cell is empty: an empty cell
+    keeps its centroid here, faiss splits a full one.
 
     Args:
         rows: `(n, d)`.
@@ -23,12 +61,6 @@ def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarra
     Returns:
         `(centroids, errors)`: `(k, d)` float32, and `(iterations,)` the sum above before each
         update.
-
-    Raises:
-        RetrievalInputError: what is not finite, two different d, or more centroids than rows.
-
-    Relations: equals `faiss.Kmeans` from the same start as long as no cell runs empty; an empty
-    cell keeps its centroid here, faiss splits a full one.
 
     Reference: Lloyd 1982, "Least squares quantization in PCM".
     """
@@ -52,7 +84,7 @@ def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarra
 
 
 def first_centroids(rows, k: int, seed: int = 0) -> np.ndarray:
-    """k different rows drawn at random, `(k, d)`: where k-means may start."""
+    """Draw k different rows at random, `(k, d)`, as a start for k-means."""
     rows = as_embeddings(rows, "rows")
     if check_count(k, "k") > len(rows):
         raise RetrievalInputError(f"cannot draw k = {k} different rows of {len(rows)}")
@@ -60,15 +92,15 @@ def first_centroids(rows, k: int, seed: int = 0) -> np.ndarray:
 
 
 def assign(rows, centroids, metric: str = "l2") -> np.ndarray:
-    """The best centroid of each row under the metric, `(n,)`; the first of equals."""
+    """Find the best centroid of each row, `(n,)`; the first of equals."""
     return similarities(rows, centroids, metric).argmax(axis=1)
 
 
 def inverted_lists(nearest, nlist: int) -> tuple[np.ndarray, np.ndarray]:
-    """Turns "which cell is row i in" around into "which rows are in cell c".
+    """Group rows by cell, from the cell of each row.
 
     Returns:
-        `(members, limits)`: those of cell c are `members[limits[c]:limits[c + 1]]`, ascending.
+        `(members, limits)`: the rows of cell c are `members[limits[c]:limits[c + 1]]`, ascending.
     """
     nearest = np.asarray(nearest)
     if nearest.size and not 0 <= nearest.min() <= nearest.max() < check_count(nlist, "nlist"):
@@ -88,26 +120,24 @@ def search_cells(
     nprobe: int,
     metric: str = "l2",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The k best rows among those in the nprobe best cells of each query.
+    """Find the k best rows among those in the nprobe best cells of each query.
 
-    With nprobe = all cells this is exact search. The work is nprobe lists instead of all rows:
+    With all cells this is exact search. The work is nprobe lists instead of all rows:
 
-        scored(q) = sum over the probed cells of their length  ~  nprobe n / nlist  (more, if cells
-        differ)
+        scored(q) = sum of the lengths of the probed lists  ~  nprobe n / nlist
+
+    (more, if cells differ in size).
 
     Args:
         queries, rows: `(n_queries, d)`, `(n, d)`.
-        centroids: `(nlist, d)`; lists: from `inverted_lists`.
+        centroids: `(nlist, d)`.
+        lists: from `inverted_lists`.
         k, nprobe: hits and cells per query.
         metric: "l2" or "inner_product", for cells and rows alike.
 
     Returns:
-        `(scores, ids, scored)`: `(n_queries, k)` each of the first two, filled with -inf and -1
-        where the cells hold fewer than k, and `(n_queries,)` rows scored.
-
-    Raises:
-        RetrievalInputError: nprobe above the number of cells, k below 1, or what `similarities`
-            refuses.
+        `(scores, ids, scored)`: two arrays `(n_queries, k)` as `best_of_pairs` returns them, and
+        `(n_queries,)` rows that were scored.
 
     Reference: Sivic and Zisserman 2003, "Video Google"; Jegou et al. 2011, section IV.
     """
@@ -116,6 +146,12 @@ def search_cells(
         raise RetrievalInputError(f"nprobe = {nprobe} is more than the {len(centroids)} cells")
     _, cells = best_of_row(similarities(queries, centroids, metric), nprobe)  # (n_queries, nprobe)
     lengths = np.diff(limits)[cells]
-    span, at = spans(limits[cells].ravel(), lengths.ravel())
+    span, at = pairs.spans(limits[cells].ravel(), lengths.ravel())
     hits = best_of_pairs(queries, rows, span // nprobe, members[at], k, metric)
     return *hits, lengths.sum(axis=1)
+
+
+def _prepared(queries, rows, metric: str) -> tuple[Vectors, Vectors]:
+    check_choice(metric, METRICS, "metric")
+    items = prepare(rows, "rows", metric)
+    return prepare(queries, "queries", metric, dim=items.rows.shape[1]), items

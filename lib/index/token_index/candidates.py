@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.core.token_vectors import Tokens
-from lib.index.exact import place_in_row
 from lib.index.exact_scores import pack, prepare, score_block
+from lib.index.pairs import owners, place_in_row, spans
 
 CELLS = 2**21  # similarities held at one time
 
@@ -130,16 +130,3 @@ class CentroidLists:
                 axis=1, dtype=np.float64
             )  # exact but for the last rounding, in any order
         return sums
-
-
-def owners(counts: np.ndarray) -> np.ndarray:
-    """0 as often as the first count says, then 1, and so on."""
-    return np.repeat(np.arange(len(counts)), counts)
-
-
-def spans(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The positions starts[i], starts[i] + 1, ... of every span one after the other, and the i of
-    each.
-    """
-    owner = owners(counts)
-    return owner, starts[owner] + place_in_row(owner, len(counts))

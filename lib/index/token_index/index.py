@@ -15,8 +15,9 @@ from lib.core.reading import DamagedFileError, load_arrays, reading
 from lib.core.token_vectors import Tokens
 from lib.core.writing import save_arrays
 from lib.index.options import MOST_DIMENSIONS, SEED
+from lib.index.pairs import spans
 from lib.index.saving import REBUILD, check_held, form
-from lib.index.token_index.candidates import Candidates, CentroidLists, spans
+from lib.index.token_index.candidates import Candidates, CentroidLists
 from lib.index.token_index.residual_codec import (
     SAMPLE,
     check_bits,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from lib.index import VectorSearchIndex
-from lib.index.from_scratch.hits import best_of_row
+from lib.index.from_scratch.cells import best_of_row
 from lib.index.from_scratch.hyperplanes import draw_frame
 from lib.metrics import paired_bootstrap_interval
 from lib.studies.ann.configs import PQ_NEEDS

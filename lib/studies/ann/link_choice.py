@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.index import topk_exact
 from lib.index.from_scratch.graph import beam_search
-from lib.index.from_scratch.graph_building import SELECTIONS, build, reachable
+from lib.index.from_scratch.graph import SELECTIONS, build_graph, reachable
 from lib.metrics import paired_bootstrap_interval
 from lib.studies.ann.corpora import AnnCorpus
 
@@ -30,7 +30,7 @@ def at_equal_work(
     """
     base = corpus.vectors()
     rows = base[np.random.default_rng(0).permutation(len(base))[:n]]
-    graphs = {select: build(rows, 8, 40, select, "inner_product") for select in SELECTIONS}
+    graphs = {select: build_graph(rows, 8, 40, select, "inner_product") for select in SELECTIONS}
     reach = {
         f"{select}, reachable": 100 * float(reachable(graph, 0).mean())
         for select, graph in graphs.items()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.index.capacity.estimates import predicted_codes_scanned
+from lib.index.capacity.options import predicted_codes_scanned
 from lib.metrics.scaling import power_law
 from lib.studies.ann.capacity_table import bytes_text
 from lib.studies.ann.configs import scaling
@@ -74,7 +74,7 @@ def scaled(quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def written(quality: pd.DataFrame) -> list[dict]:
-    """Bytes by formula beside what each index wrote, in the columns of `billions.checks_text`."""
+    """Bytes by formula beside what each index wrote, in the columns of `capacity_table.format_size_checks`."""
     once = quality.drop_duplicates(["corpus", "n", "config"]).sort_values("n", kind="stable")
     return [
         {

@@ -116,21 +116,19 @@ def test_hnsw_given_its_levels(links):
     for n in (200, 700):
         index.reset()
         index.add(ROWS[:n])
-        n_links = sizes.hnsw_links(faiss.vector_to_array(index.hnsw.levels), links)
-        assert n_links == index.hnsw.neighbors.size()
+        n_links = index.hnsw.neighbors.size()
         remains.add(serialised(index) - sum(sizes.hnsw(n, D, links, n_links).values()))
     (header,) = remains
     assert 0 < header < HEADER
 
 
 def test_expected_links_are_the_mean_over_drawn_levels():
-    # P(level above the bottom >= l) = M^-l, so M = 4 gives a third of a level a vector, and 4 / 3
+    # P(level above the bottom >= l) = M^-l, so M = 4 gives a third of a level per vector, and 4 / 3
     # more links.
-    assert sizes.expected_hnsw_links(3000, 4) == pytest.approx(3000 * 8 + 3000 * 4 / 3)
-    drawn = 1 + np.floor(-np.log(RNG.random(200_000)) / np.log(4))
-    assert sizes.hnsw_links(drawn, 4) == pytest.approx(
-        sizes.expected_hnsw_links(200_000, 4), rel=0.005
-    )
+    expected = sizes.hnsw(3000, D, 4)["links"]
+    assert expected == 4 * (3000 * 8 + 3000 * 4 // 3)
+    levels_above = np.floor(-np.log(RNG.random(200_000)) / np.log(4))
+    assert 4 * (8 + 4 * levels_above.mean()) == pytest.approx(expected / 3000, rel=0.005)
 
 
 def test_the_expected_padding_is_half_a_block_a_list():
@@ -179,7 +177,6 @@ def test_scann_saves_what_the_estimate_counts_and_a_byte_a_block(tmp_path):
         (lambda: sizes.pq(10, 16, 16, fast_scan=True), "32 sub-quantisers"),
         (lambda: sizes.ivf(10, 8, 2, list_sizes=[3, 4]), "sum to n = 10, got .2,. with sum 7"),
         (lambda: sizes.hnsw(10, 8, 1), "links must be at least 2"),
-        (lambda: sizes.hnsw_links([1, 0], 4), "got 0 at 1"),
         (lambda: sizes.lsh(10, 8, 0), "n_bits must be at least 1"),
     ],
 )

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from lib.core.checks import RetrievalInputError
 from lib.index import topk_exact
 from lib.index.from_scratch.graph import beam_search, descend, levels_of
-from lib.index.from_scratch.graph_building import build, reachable
+from lib.index.from_scratch.graph import build_graph, reachable
 from tests.index.clusters import clustered
 
 ROWS, QUERIES = clustered(400, spread=1.5, seed=1), clustered(15, spread=1.5, seed=2)
-GRAPH = build(ROWS, 6)
+GRAPH = build_graph(ROWS, 6)
 LINE = np.arange(6.0)[:, None]
 ALONG = np.array([[1, -1], [0, 2], [1, 3], [2, 4], [3, 5], [4, -1]])
 
@@ -69,7 +69,7 @@ def test_equals_faiss_over_its_own_links(metric, ef):
 
 @pytest.mark.parametrize("select", ["heuristic", "nearest"])
 def test_links_go_both_ways_unless_cut_and_never_to_oneself(select):
-    graph = build(ROWS[:60], 40, select=select)  # 80 places: no list is ever cut
+    graph = build_graph(ROWS[:60], 40, select=select)  # 80 places: no list is ever cut
     linked = np.zeros((60, 60), bool)
     for node, others in enumerate(graph):
         linked[node, others[others >= 0]] = True
@@ -82,15 +82,15 @@ def test_links_go_both_ways_unless_cut_and_never_to_oneself(select):
 def test_the_heuristic_by_hand():
     # The last node, at 0, has 0 and 1 on its right, 2 on its left; 1 is nearer to 0 than to it.
     rows = np.array([[1.0], [1.5], [-1.2], [0.0]])
-    assert sorted(build(rows, 3, select="nearest")[3]) == [-1, -1, -1, 0, 1, 2]
-    assert sorted(build(rows, 3, select="heuristic")[3]) == [-1, -1, -1, -1, 0, 2]
+    assert sorted(build_graph(rows, 3, select="nearest")[3]) == [-1, -1, -1, 0, 1, 2]
+    assert sorted(build_graph(rows, 3, select="heuristic")[3]) == [-1, -1, -1, -1, 0, 2]
 
 
 def test_the_heuristic_keeps_clusters_connected():
     rows = clustered(300, n_clusters=12, spread=0.05, seed=3)
     order = np.argsort((rows @ clustered(1, spread=0.0)[0]), kind="stable")  # cluster after cluster
     heuristic, nearest = (
-        reachable(build(rows, 3, select=select, order=order), order[0]).mean()
+        reachable(build_graph(rows, 3, select=select, order=order), order[0]).mean()
         for select in ("heuristic", "nearest")
     )
     assert heuristic == 1 > nearest
@@ -98,16 +98,22 @@ def test_the_heuristic_keeps_clusters_connected():
 
 def test_inserting_in_another_order_permutes():
     order = np.random.default_rng(0).permutation(100)
-    by_order = build(ROWS[:100], 4, order=order)
-    permuted = build(ROWS[:100][order], 4)
+    by_order = build_graph(ROWS[:100], 4, order=order)
+    permuted = build_graph(ROWS[:100][order], 4)
     assert np.array_equal(np.where(permuted < 0, -1, order[permuted]), by_order[order])
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: beam_search([1.0], LINE, ALONG, 6, 1), "entry must be positions below 6, got 6"),
-        (lambda: beam_search([1.0], LINE, ALONG, -1, 1), "entry must be positions below 6, got -1"),
+        (
+            lambda: beam_search([1.0], LINE, ALONG, 6, 1),
+            "entry must be a position from 0 to 5, got 6",
+        ),
+        (
+            lambda: beam_search([1.0], LINE, ALONG, -1, 1),
+            "entry must be a position from 0 to 5, got -1",
+        ),
         (
             lambda: beam_search([1.0], LINE, ALONG + 1, 0, 1),
             "neighbours must be positions below 6, got 0 to 6",
@@ -115,8 +121,14 @@ def test_inserting_in_another_order_permutes():
         (lambda: beam_search([1.0], LINE, ALONG[:5], 0, 1), "shape .6, degree., got int64 .5, 2."),
         (lambda: beam_search([1.0], LINE, ALONG, 0, 2, k=3), "ef = 2 cannot return k = 3"),
         (lambda: beam_search([1.0, 2.0], LINE, ALONG, 0, 1), "queries has dimension 2, expected 1"),
-        (lambda: build(LINE, 2, select="best"), "select must be one of 'heuristic', 'nearest'"),
-        (lambda: build(LINE, 2, order=[0, 1, 1, 2, 3, 4]), "order must hold each of 0 to 5 once"),
+        (
+            lambda: build_graph(LINE, 2, select="best"),
+            "select must be one of 'heuristic', 'nearest'",
+        ),
+        (
+            lambda: build_graph(LINE, 2, order=[0, 1, 1, 2, 3, 4]),
+            "order must hold each of 0 to 5 once",
+        ),
     ],
 )
 def test_bad_input(call, message):

@@ -112,7 +112,10 @@ def test_an_empty_bucket_finds_nothing():
             "2,. and .3,. bytes differ",
         ),
         (lambda: collision_probability([0.5, 1.5]), "between -1 and 1, got 1.5"),
-        (lambda: bucket_keys(ROWS, np.zeros((1, 63, 16))), "at most 62 bits, got 63"),
+        (
+            lambda: bucket_keys(ROWS, np.zeros((1, 63, 16))),
+            "bits of a bucket must be at most 62, got 63",
+        ),
     ],
 )
 def test_bad_input(call, message):

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.index.from_scratch.anisotropic import (
+from lib.index.from_scratch.product_codes import (
     encode_score_aware,
     exact_parallel_weight,
     parallel_weight,
     score_aware_loss,
 )
-from lib.index.from_scratch.hits import similarities
+from lib.index.from_scratch.cells import similarities
 from lib.index.from_scratch.product_codes import (
     decode,
     encode,
@@ -160,15 +160,15 @@ def test_one_sweep_against_every_combination_of_two_small_codebooks():
     ("call", "message"),
     [
         (lambda: split(ROWS, 5), "5 pieces do not divide d = 16"),
-        (lambda: train_codebooks(ROWS, 4, 257), "n_codes is at most 256, got 257"),
+        (lambda: train_codebooks(ROWS, 4, 257), "n_codes must be at most 256, got 257"),
         (lambda: encode(ROWS[:, :8], BOOKS), "rows has dimension 8, expected 16"),
         (lambda: decode([[0, 0, 0, 16]], BOOKS), "codes are 0 to 15, got 0 to 16"),
         (lambda: decode([[0, 0, 0]], BOOKS), "shape .n, 4., got int64 .1, 3."),
         (lambda: query_tables(QUERIES, BOOKS, "cosine"), "metric must be one of"),
-        (lambda: parallel_weight(1.0, 16), "0 <= t < 1, got 1.0"),
+        (lambda: parallel_weight(1.0, 16), "threshold .* must be between 0 and 1 .*got 1.0"),
         (
             lambda: encode_score_aware(ROWS, BOOKS, -1.0),
-            "eta must be finite and at least 0, got -1.0",
+            "eta must be a finite number of at least 0, got -1.0",
         ),
         (lambda: encode_score_aware(0 * ROWS, BOOKS, 2.0), "rows has only zeros in row 0"),
     ],

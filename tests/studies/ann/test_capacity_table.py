@@ -1,11 +1,10 @@
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.index.capacity.machines import published_checks
-from lib.index.capacity.options import plan
+from lib.index.capacity.machines import plan_machines, published_sizes
 from lib.studies.ann import capacity_table
 
-ROWS = plan(5_850_000_000, 512, recall=0.95, qps=1000)
+ROWS = plan_machines(5_850_000_000, 512, recall=0.95, qps=1000)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def test_bytes_with_three_digits(value, text):
 
 
 def test_cells_of_the_table():
-    table = {row["option"]: row for row in capacity_table.as_text(ROWS)}
+    table = {row["option"]: row for row in capacity_table.format_machine_plans(ROWS)}
     flat, coded, graph = (
         table[name] for name in ("Flat, float32", "IVF-PQ, 32 bytes", "graph on SSD, 32-byte codes")
     )
@@ -50,7 +49,7 @@ def test_cells_of_the_table():
     assert table["IVF-PQ, 64 bytes"]["published recall"] == "unknown"
     easier = {
         row["option"]: row["published recall"]
-        for row in capacity_table.as_text(plan(10**9, 512, recall=0.6, qps=1))
+        for row in capacity_table.format_machine_plans(plan_machines(10**9, 512, recall=0.6, qps=1))
     }
     assert easier["IVF-PQ, 32 bytes"] == (
         "0.689 / 0.069, enough for queries like the base, too little for texts"
@@ -72,9 +71,5 @@ def test_notes_say_what_is_taken_for_granted_and_not_known():
 
 
 def test_checks_as_text():
-    rows = capacity_table.checks_text(published_checks())
+    rows = capacity_table.format_size_checks(published_sizes())
     assert len(rows) == 14 and rows[0]["formula"] == rows[0]["published"] == "16.4 MB"
-
-
-def test_bandwidth_is_a_number_of_this_machine():
-    assert capacity_table.measured_bandwidth(megabytes=8, repeats=2) > 0

@@ -6,8 +6,8 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError
 from lib.index.base import VectorSearchIndex
-from lib.index.pairs import place_in_row
 from lib.index.hnsw import HNSWIndex
+from lib.index.pairs import place_in_row
 
 
 def link_by_queries(index: VectorSearchIndex, neighbours) -> int:

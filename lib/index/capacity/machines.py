@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lib.core.checks import check_count, check_number
-from lib.core.files import data_dir
+from lib.core.paths import data_dir
 from lib.index.capacity import sizes
 from lib.index.capacity.options import IndexOption, index_options
 

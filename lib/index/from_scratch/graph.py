@@ -70,7 +70,7 @@ def descend(
     Reference: Malkov and Yashunin 2018, algorithm 5.
     """
     if check_count(ef, "ef") < check_count(k, "k"):
-        raise RetrievalInputError(f"ef = {ef} cannot return k = {k}; use an ef of at least k")
+        raise RetrievalInputError(f"ef = {ef} cannot return k = {k}; give an ef of at least k")
     # All scores at once is faster here than one by one; the walk reads only those it counts.
     scores = similarities(np.asarray(query)[None], rows, metric)[0]
     levels = [_checked_neighbours(neighbours, len(scores), entry) for neighbours in levels]

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
 from lib.index import topk_exact
-from lib.index.from_scratch.graph import beam_search, descend, levels_of
-from lib.index.from_scratch.graph import build_graph, reachable
+from lib.index.from_scratch.graph import beam_search, build_graph, descend, levels_of, reachable
 from tests.index.clusters import clustered
 
 ROWS, QUERIES = clustered(400, spread=1.5, seed=1), clustered(15, spread=1.5, seed=2)

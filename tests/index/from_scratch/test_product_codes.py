@@ -2,18 +2,16 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.index.from_scratch.product_codes import (
-    encode_score_aware,
-    exact_parallel_weight,
-    parallel_weight,
-    score_aware_loss,
-)
 from lib.index.from_scratch.cells import similarities
 from lib.index.from_scratch.product_codes import (
     decode,
     encode,
+    encode_score_aware,
+    exact_parallel_weight,
     look_up,
+    parallel_weight,
     query_tables,
+    score_aware_loss,
     split,
     symmetric_scores,
     train_codebooks,

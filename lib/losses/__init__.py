@@ -1,11 +1,12 @@
-"""Training losses as pure functions of embeddings. One file each; torch only."""
+"""Training losses as pure functions of embeddings: one file a loss, torch only."""
 
-from lib.losses.collectives import average_gradients, gather_own_first
 from lib.losses.decorrelation import decorrelation_loss
 from lib.losses.distributed import (
+    average_gradients,
     distributed_infonce_loss,
     distributed_mnr_loss,
     distributed_sigmoid_loss,
+    gather_own_first,
 )
 from lib.losses.grad_cache import grad_cache_step
 from lib.losses.infonce import infonce_loss, infonce_of_logits
@@ -16,10 +17,9 @@ from lib.losses.logit_gradients import (
     triplet_cosine_gradient,
 )
 from lib.losses.matryoshka import matryoshka_loss
-from lib.losses.mining import mine_triplets
 from lib.losses.mnr import mnr_loss
 from lib.losses.sigmoid import siglip_bias_for, sigmoid_loss
-from lib.losses.triplet import mined_triplet_loss, triplet_loss
+from lib.losses.triplet import mine_triplets, mined_triplet_loss, triplet_loss
 
 __all__ = [
     "LogitBias",

@@ -1,33 +1,173 @@
-"""The losses over several processes: each keeps its own pairs, all of them are negatives.
+"""Losses over several processes: each holds its own pairs, the negatives are those of all.
 
-Every one of W processes holds b pairs and computes its share of the loss of the full batch of B = W
-b pairs:
+Every one of W processes holds b pairs and computes its share of the loss of the full batch of
+B = W b pairs:
 
     mean over processes of the values    = the loss of the full batch in one process
     mean over processes of the gradients = its gradient, for encoders, temperature and bias alike
 
-The second mean is what DistributedDataParallel takes, and `average_gradients` where it is not used.
-Without a process group W is 1, and each function is the loss it is named after, so one script
-serves both. Check a machine with `torchrun --standalone --nproc_per_node 2 -m
-lib.losses.distributed_check`.
+DistributedDataParallel takes the second mean; without it call `average_gradients`. Without a
+process group W is 1, and each function is the plain loss: one script serves both.
+`lib.losses.distributed_check` checks this on your machine.
 """
 
+from collections.abc import Iterable
+
 import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.losses.collectives import check_same_shape, gather_own_first, pass_on, rank_and_world
 from lib.losses.infonce import DIRECTIONS, infonce_loss
-from lib.losses.inputs import check_finite, check_pairs, check_positive, check_tensor, wide_dtype
+from lib.losses.inputs import (
+    check_finite,
+    check_pairs,
+    check_positive,
+    check_tensor,
+    shape_of,
+    wide_dtype,
+)
 from lib.losses.mnr import mnr_loss
 from lib.losses.sigmoid import pair_sum
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Get the number of this process and of all processes; (0, 1) without a process group."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def _check_same_shape(tensor: Tensor, name: str) -> None:
+    """Refuse a shape that differs between processes, in all of them, so that none is left waiting.
+
+    Collectives of unequal shapes hang or read foreign memory. So the shapes are exchanged first.
+    """
+    rank, world = rank_and_world()
+    gathered = _all_gather(torch.tensor(tensor.shape, device=tensor.device))
+    shapes = [tuple(shape.tolist()) for shape in gathered]
+    if len(set(shapes)) > 1:
+        by_rank = [*shapes[world - rank :], *shapes[: world - rank]]
+        raise RetrievalInputError(
+            f"{name} must have the same shape in every process, got {by_rank} by rank; drop the"
+            " last, incomplete batch"
+        )
+
+
+def _all_gather(tensor: Tensor) -> list[Tensor]:
+    """Gather the tensors of all processes: this one first, then the next rank and so on round."""
+    rank, world = rank_and_world()
+    if world == 1:
+        return [tensor]
+    tensor = tensor.contiguous()
+    pieces = [torch.empty_like(tensor) for _ in range(world)]
+    dist.all_gather(pieces, tensor)
+    return [*pieces[rank:], *pieces[:rank]]
+
+
+class _GatherOwnFirst(torch.autograd.Function):
+    """Gather all rows; backward: sum what all processes computed for the rows of this one."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor) -> Tensor:
+        return torch.cat(_all_gather(rows))  # (W b, ...)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        rank, world = rank_and_world()
+        pieces = list(gradient.contiguous().chunk(world))
+        own_gradient = torch.empty_like(pieces[0])
+        dist.reduce_scatter(own_gradient, [*pieces[world - rank :], *pieces[: world - rank]])
+        return own_gradient
+
+
+def gather_own_first(rows: Tensor) -> Tensor:
+    """Gather the rows of all processes with gradients; those of this process come first.
+
+    So the key of query i stays in row i, and a loss that takes more keys than queries works across
+    processes as it is:
+
+        mined_triplet_loss(query_emb, gather_own_first(key_emb), mining="hard")
+
+    A gather without gradients gives the same loss, but loses the gradients that the queries of
+    other processes have for these keys.
+
+    Args:
+        rows: (b, ...), the same shape in all processes. Half precision becomes float32: gradients
+            are not rounded before they are summed. Integers, such as ids, stay integers.
+
+    Returns:
+        (W b, ...): rows of this process, of the next, and so on round.
+    """
+    check_tensor(rows, "rows", dtype=getattr(rows, "dtype", None))
+    if rows.ndim == 0 or len(rows) == 0:
+        raise RetrievalInputError(f"expected at least one row, got shape {tuple(rows.shape)}")
+    if rows.is_floating_point():
+        rows = rows.to(wide_dtype(rows))
+    if rank_and_world()[1] == 1:
+        return rows
+    _check_same_shape(rows, "rows")
+    return _GatherOwnFirst.apply(rows)
+
+
+class _PassToNext(torch.autograd.Function):
+    """Send rows to the next process and receive from the previous; backward: the reverse."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor) -> Tensor:
+        return _shift(rows, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return _shift(gradient, -1)
+
+
+def _shift(rows: Tensor, step: int) -> Tensor:
+    rank, world = rank_and_world()
+    rows, received = rows.contiguous(), torch.empty_like(rows)
+    send = dist.P2POp(dist.isend, rows, (rank + step) % world)
+    receive = dist.P2POp(dist.irecv, received, (rank - step) % world)
+    for request in dist.batch_isend_irecv([send, receive]):
+        request.wait()
+    return received
+
+
+def pass_to_next(rows: Tensor) -> Tensor:
+    """Send rows to the next process of a ring and return those of the previous, with gradients.
+
+    Args:
+        rows: (b, ...), the same shape in all processes.
+
+    Returns:
+        (b, ...). After W - 1 calls each process has seen the rows of all.
+    """
+    return _PassToNext.apply(rows)
+
+
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Average gradients over processes, for parameters outside of DistributedDataParallel.
+
+    Args:
+        parameters: the same in all processes, in the same order. A missing gradient counts as 0.
+    """
+    _, world = rank_and_world()
+    for parameter in parameters:
+        if world == 1 or not parameter.requires_grad:
+            continue
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        dist.all_reduce(parameter.grad)
+        parameter.grad /= world
 
 
 def _check_ids(ids: Tensor | None, n: int) -> None:
     if ids is not None:
         check_tensor(ids, "ids", dtype=torch.int64)
     if ids is not None and (ids.shape != (n,) or ids.is_floating_point()):
-        raise RetrievalInputError(f"ids must be {n} integers, got {ids.dtype} {tuple(ids.shape)}")
+        raise RetrievalInputError(f"ids must be {n} integers, got {shape_of(ids)}")
 
 
 def distributed_infonce_loss(
@@ -39,29 +179,24 @@ def distributed_infonce_loss(
     ids: Tensor | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """This process's share of `infonce_loss` over the pairs of all processes.
+    """Compute this process's share of `infonce_loss` over the pairs of all processes.
 
-    With own queries i and the keys j of all processes:
+    With the queries i of this process r and the keys j of all processes:
 
         L_r = mean_{i on r} [ log sum_j exp(s_ij) - s_ii ]
+
+    It is open_clip's `ClipLoss` with `local_loss` and `gather_with_grad`. Without these flags the
+    encoders get 1/W of the gradient; with `local_loss` alone its direction is wrong.
 
     Args:
         query_emb: (b, d), unit rows, b >= 2; b is the same in all processes.
         key_emb: (b, d), unit rows; key i belongs to query i.
-        temperature, direction, block_size: as of `infonce_loss`.
-        ids: (b,) integers; pairs with equal ids, wherever they are, are right for each other, and
-            so leave each other's denominator (`same` of `infonce_loss`).
+        temperature, direction, block_size: as in `infonce_loss`.
+        ids: (b,) integers; pairs with equal ids, in any process, are right for each other and
+            leave each other's denominator (`same` in `infonce_loss`).
 
     Returns:
         0-d share; its mean over processes is the loss of the full batch.
-
-    Raises:
-        RetrievalInputError: what `infonce_loss` refuses, and batches that differ in size between
-            processes.
-
-    Relations: open_clip's `ClipLoss` with `local_loss` and `gather_with_grad`: O(b B) logits a
-    process, or O(block_size^2) with blocks. Its default (neither flag) gives encoders 1/W of the
-    gradient and the temperature all of it; `local_loss` alone gives encoders a wrong direction.
 
     Reference: Radford et al. 2021, section 2.5.
     """
@@ -72,8 +207,8 @@ def distributed_infonce_loss(
     sides = {"query_to_key": [(query_emb, key_emb)], "key_to_query": [(key_emb, query_emb)]}
     sides["both"] = sides["query_to_key"] + sides["key_to_query"]
     shares = [
-        infonce_loss(own, gather_own_first(others), temperature, same=same, block_size=block_size)
-        for own, others in sides[direction]
+        infonce_loss(rows, gather_own_first(others), temperature, same=same, block_size=block_size)
+        for rows, others in sides[direction]
     ]
     return sum(shares) / len(shares)
 
@@ -86,31 +221,27 @@ def distributed_mnr_loss(
     *,
     block_size: int | None = None,
 ) -> Tensor:
-    """This process's share of `mnr_loss` over the anchors, positives and negatives of all
-    processes.
+    """Compute this process's share of `mnr_loss` over the rows of all processes.
 
     Args:
         anchor: (b, d), unit rows, b >= 2; b is the same in all processes.
         positive: (b, d), unit rows; row i belongs to anchor i.
-        negatives: (K, d) or (b, K, d), unit rows, of this process; K is the same in all. Every
-            anchor sees those of all processes.
-        scale, block_size: as of `mnr_loss`.
+        negatives: (K, d) or (b, K, d), unit rows; K is the same in all processes. Every anchor
+            sees those of all processes.
+        scale, block_size: as in `mnr_loss`.
 
     Returns:
         0-d share; its mean over processes is the loss of the full batch.
-
-    Raises:
-        RetrievalInputError: what `mnr_loss` refuses, and shapes that differ between processes.
-
-    Relations: without negatives it is `distributed_infonce_loss(anchor, positive, 1 / scale)`.
     """
     check_pairs(anchor, positive, square=True)
     others = gather_own_first(positive)[len(positive) :]  # ((W - 1) b, d)
     if negatives is not None:
         check_tensor(negatives, "negatives")
         if negatives.ndim not in (2, 3) or negatives.shape[-1] != anchor.shape[1]:
-            found = f"{tuple(negatives.shape)} for anchors {tuple(anchor.shape)}"
-            raise RetrievalInputError(f"negatives must be (K, d) or (b, K, d), got {found}")
+            raise RetrievalInputError(
+                f"negatives must be (K, d) or (b, K, d), got {tuple(negatives.shape)} for anchors"
+                f" {tuple(anchor.shape)}"
+            )
         others = torch.cat([others, gather_own_first(negatives.flatten(0, -2))])
     return mnr_loss(anchor, positive, others, scale, block_size=block_size)
 
@@ -124,30 +255,22 @@ def distributed_sigmoid_loss(
     ids: Tensor | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """This process's share of `sigmoid_loss` over the pairs of all processes, keys going round a
-    ring.
+    """Compute this process's share of `sigmoid_loss`; blocks of keys travel round a ring.
 
-        L_r = -1/b sum_{i on r} sum_j log sigmoid(z_ij s_ij),    z_ij = +1 where key j is right for
-        i, else -1
+        L_r = -1/b sum_{i on r} sum_j log sigmoid(z_ij s_ij)
+
+    No process needs a whole row at once: it holds b x b logits at a time, where InfoNCE needs
+    b x B.
 
     Args:
-        query_emb: (b, d), unit rows, b >= 2; b is the same in all processes. Queries stay where
-            they are.
-        key_emb: (b, d), unit rows; key i belongs to query i. Blocks of keys take W - 1 steps to the
-            next process, and their gradients come back the same way.
-        temperature, bias, block_size: as of `sigmoid_loss`.
-        ids: (b,) integers; pairs with equal ids, wherever they are, are right for each other: z =
-            +1.
+        query_emb: (b, d), unit rows, b >= 2; b is the same in all processes. Queries do not travel.
+        key_emb: (b, d), unit rows; key i belongs to query i. They take W - 1 steps to the next
+            process, and their gradients come back the same way.
+        temperature, bias, block_size: as in `sigmoid_loss`.
+        ids: (b,) integers; pairs with equal ids, in any process, are right for each other: z = +1.
 
     Returns:
         0-d share; its mean over processes is the loss of the full batch.
-
-    Raises:
-        RetrievalInputError: what `sigmoid_loss` refuses, and batches that differ in size between
-            processes.
-
-    Relations: the entries of the matrix are independent, so no process needs a row at once: b x b
-    logits at a time where InfoNCE needs b x B.
 
     Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", section 3.3.
     """
@@ -155,17 +278,16 @@ def distributed_sigmoid_loss(
     check_positive(temperature, "temperature")
     check_finite(bias, "bias")
     _check_ids(ids, len(query_emb))
-    check_same_shape(key_emb, "key_emb")
-    keys, labels = key_emb.to(wide_dtype(key_emb)), ids
-    positives, total = None, 0  # none given: the diagonal
+    _check_same_shape(key_emb, "key_emb")
+    keys, key_ids = key_emb.to(wide_dtype(key_emb)), ids
+    positives, total = None, 0  # by default the diagonal
     for step in range(rank_and_world()[1]):
         if step > 0:
-            keys = pass_on(keys)
-            labels = None if ids is None else pass_on(labels)
-            positives = torch.zeros(1, 1, dtype=torch.bool, device=keys.device).expand(
-                len(keys), len(keys)
-            )
+            keys = pass_to_next(keys)
+            key_ids = None if ids is None else pass_to_next(key_ids)
+            nothing = torch.zeros(1, 1, dtype=torch.bool, device=keys.device)
+            positives = nothing.expand(len(keys), len(keys))
         if ids is not None:
-            positives = ids[:, None] == labels  # (b, b)
+            positives = ids[:, None] == key_ids  # (b, b)
         total = total + pair_sum(query_emb, keys, temperature, bias, positives, block_size)
     return total / len(query_emb)

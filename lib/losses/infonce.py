@@ -1,10 +1,10 @@
-"""InfoNCE: pick the right key out of the batch, by softmax over similarities."""
+"""InfoNCE: find the right key in the batch, by a softmax over similarities."""
 
 import torch
 from torch import Tensor
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.losses.blocked_infonce import BlockedInfoNCE
+from lib.losses.blocked import BlockedInfoNCE
 from lib.losses.inputs import (
     as_scalar,
     check_mask,
@@ -21,15 +21,16 @@ DIRECTIONS = ("query_to_key", "key_to_query", "both")
 
 
 def infonce_of_logits(logits: Tensor, positives: Tensor | None = None) -> Tensor:
-    """InfoNCE of finished logits, whoever computed them: mean_i [ lse_j(s_ij) - mean_{p in P_i}
-    s_ip ].
+    """Compute InfoNCE from logits, such as late-interaction scores.
+
+        L = mean_i [ log sum_j exp(s_ij) - mean_{p in P_i} s_ip ]
 
     Args:
-        logits: (B, M), scaled; the transpose looks the other way.
-        positives: bool (B, M), at least one a row; the diagonal when None.
+        logits: (B, M), already divided by the temperature. Give the transpose for the other way.
+        positives: bool (B, M), at least one in each row; the diagonal by default.
 
-    Relations: `infonce_loss` makes the logits from one embedding each, late interaction from
-    several.
+    Returns:
+        0-d loss.
     """
     check_tensor(logits, "logits")
     if (
@@ -59,7 +60,7 @@ def infonce_loss(
     positives: Tensor | None = None,
     block_size: int | None = None,
 ) -> Tensor:
-    """InfoNCE over in-batch negatives; both directions averaged is the CLIP loss.
+    """Compute InfoNCE over in-batch negatives; with `direction="both"` it is the CLIP loss.
 
     With s_ij = <q_i, k_j> / temperature and P_i the keys that are right for query i (by default
     only key i):
@@ -68,28 +69,18 @@ def infonce_loss(
 
     Args:
         query_emb: (B, d), unit rows. Half precision is computed in float32, also under autocast.
-        key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B for "query_to_key"
-            only.
-        temperature: positive and finite; a 0-d tensor where it is learnt.
+        key_emb: (M, d), unit rows; key i belongs to query i. M > B only for "query_to_key".
+        temperature: positive and finite; a 0-d tensor if it is learnt.
         direction: "query_to_key", "key_to_query", or "both" (their mean).
-        same: bool (B, M), true where a key is *also* right for a query: it leaves the denominator,
-            so it is neither pulled nor pushed. The diagonal is kept whatever it says.
-        positives: bool (B, M), true where a key is right: each is pulled equally. Excludes `same`.
-        block_size: rows and columns of a tile; with it the same loss and gradient take
-            O(block_size^2 + B d) memory instead of O(B M). 512 to 1024 suits CPUs.
+        same: bool (B, M), true where a key is *also* right for a query. It leaves the
+            denominator: neither pulled nor pushed. The diagonal always stays.
+        positives: bool (B, M), true where a key is right: each is pulled equally. Not with `same`.
+        block_size: rows and columns of a tile. The same loss and gradient then need
+            O(block_size^2 + B d) memory instead of O(B M), and can be differentiated once only.
+            512 to 1024 suits CPUs.
 
     Returns:
         0-d loss. Random unit embeddings give about log M + var(s) / 2.
-
-    Raises:
-        RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a query (or,
-            looking the other way, a key) without positives, a temperature that is not positive, an
-            unknown direction, a block size below 1, or both masks.
-
-    Relations: one-way it is `mnr_loss` with scale 1 / temperature. As temperature -> 0, temperature
-    * L tends to the hinge on the hardest negative with margin 0. With two pairs a row is softplus
-    of the difference of its logits. A bias on the logits cancels, unlike in `sigmoid_loss`. In
-    blocks it can be differentiated once, not twice.
 
     References: van den Oord et al. 2018; Radford et al. 2021 (both directions); Khosla et al. 2020,
     eq. 2 (several positives, the mean outside the logarithm).
@@ -100,18 +91,10 @@ def infonce_loss(
     by_row, by_column = direction != "key_to_query", direction != "query_to_key"
     _check_masks(same, positives, (len(query_emb), len(key_emb)), by_row, by_column)
     if block_size is not None:
-        check_count(block_size, "block_size")
-        dtype = wide_dtype(query_emb, key_emb)
-        loss = BlockedInfoNCE.apply(
-            query_emb.to(dtype),
-            key_emb.to(dtype),
-            1 / as_scalar(temperature, query_emb.to(dtype)),
-            by_row,
-            by_column,
-            same,
-            positives,
-            block_size,
-        )
+        size = check_count(block_size, "block_size")
+        query, key = (emb.to(wide_dtype(query_emb, key_emb)) for emb in (query_emb, key_emb))
+        scale = 1 / as_scalar(temperature, query)
+        loss = BlockedInfoNCE.apply(query, key, scale, by_row, by_column, same, positives, size)
         return loss * one_if_finite(query_emb, key_emb)
     logits = scaled_cosines(query_emb, key_emb, temperature)  # (B, M)
     if same is not None:

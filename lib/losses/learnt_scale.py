@@ -1,10 +1,7 @@
-"""The two numbers that a contrastive loss can learn: how sharp its logits are, and where they are
-centred.
-"""
-
-from __future__ import annotations
+"""Learnable scale and bias of the logits."""
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -14,23 +11,16 @@ from lib.losses.inputs import check_finite, check_positive
 
 
 class LogitScale(nn.Module):
-    """A learnt scale t = exp(p), the inverse of the temperature.
+    """Learn the scale t = exp(p) of the logits, the inverse of the temperature.
 
-    Learnt in the logarithm, a step changes it by a factor, whether it is 1 or 100. Call `clamp_`
-    after each optimizer step: on data that can be told apart the gradient drives the scale up
-    without end.
+    Learning the logarithm, a step changes the scale by a factor, at 1 as at 100. Call `clamp_`
+    after each optimizer step: on separable data the gradient increases the scale without end.
+    Exempt it from weight decay, which would pull it to 1.
 
     Args:
         init: scale to start from; CLIP starts at 1 / 0.07, SigLIP at 10.
-        max_scale: what `clamp_` allows.
-        learnable: whether it is a parameter; otherwise a buffer, in the state dict all the same.
-
-    Raises:
-        RetrievalInputError: a scale that is not positive, or `init` outside [1, max_scale].
-
-    Relations: give `temperature` to `infonce_loss` and `sigmoid_loss`, `scale()` to `mnr_loss`. Its
-    parameter is 0-d, which `lib.training.loop` exempts from weight decay: decay would pull the
-    scale to 1.
+        max_scale: upper bound of `clamp_`.
+        learnable: whether it is a parameter; otherwise a buffer, also in the state dict.
 
     Reference: Radford et al. 2021, sections 2.4 and 2.5.
     """
@@ -43,8 +33,8 @@ class LogitScale(nn.Module):
         check_positive(max_scale, "max_scale")
         if not 1 <= init <= max_scale:
             raise RetrievalInputError(
-                f"init is {init}, outside [1, {max_scale}], where clamp_ keeps the scale; to start"
-                " from a temperature give init = 1 / temperature"
+                f"init must be in [1, {max_scale}], the range of clamp_, got {init}; to start from"
+                " a temperature give init = 1 / temperature"
             )
         self.max_scale = float(max_scale)
         log_scale = torch.tensor(math.log(init))
@@ -54,19 +44,17 @@ class LogitScale(nn.Module):
             self.register_buffer("log_scale", log_scale)
 
     def forward(self) -> Tensor:
-        """The scale, 0-d, with gradient. No clamp here: beyond its bound the gradient would be 0
-        for good.
-        """
+        """Compute the scale, 0-d. It is not clamped: beyond a bound its gradient would be 0."""
         return self.log_scale.exp()
 
     @property
     def temperature(self) -> Tensor:
-        """1 / scale, 0-d, with gradient."""
+        """Compute 1 / scale, 0-d."""
         return (-self.log_scale).exp()
 
     @torch.no_grad()
-    def clamp_(self) -> LogitScale:
-        """Brings the parameter back into [1, max_scale]; call it after the optimizer's step."""
+    def clamp_(self) -> Self:
+        """Clamp the scale to [1, max_scale]; call it after the optimizer's step."""
         self.log_scale.clamp_(0.0, math.log(self.max_scale))
         return self
 
@@ -75,14 +63,10 @@ class LogitScale(nn.Module):
 
 
 class LogitBias(nn.Module):
-    """A learnt bias b on all logits, for the sigmoid loss; in a softmax it would cancel.
+    """Learn a bias on all logits, for the sigmoid loss; in a softmax it would cancel.
 
     Args:
-        init: bias to start from; SigLIP starts at -10, `siglip_bias_for` gives the prior of a
-            batch.
-
-    Raises:
-        RetrievalInputError: a bias that is not finite.
+        init: bias to start from; SigLIP starts at -10, see `siglip_bias_for`.
 
     Reference: Zhai et al. 2023, section 3.2.
     """
@@ -93,7 +77,6 @@ class LogitBias(nn.Module):
         self.bias = nn.Parameter(torch.tensor(float(init)))
 
     def forward(self) -> Tensor:
-        """The bias, 0-d, with gradient."""
         return self.bias
 
     def extra_repr(self) -> str:

@@ -1,75 +1,62 @@
-"""Which cells of the logit matrix a loss pushes, and how hard: the gradients written out."""
+"""Gradients of the losses on their logits, (B, M): which cells are pulled and which pushed."""
+
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.losses.infonce import DIRECTIONS
+from lib.losses.infonce import DIRECTIONS, infonce_of_logits
 from lib.losses.inputs import (
     check_all_finite,
-    check_margin,
     check_mask,
+    check_not_negative,
     check_tensor,
     count_positives,
+    shape_of,
     wide_dtype,
 )
-from lib.losses.mining import MINING, anchors_as_rows, mined_cells
-from lib.losses.sigmoid import REDUCTIONS
+from lib.losses.sigmoid import LINEAR_FROM, REDUCTIONS, negated_labels
+from lib.losses.triplet import MINING, mined_hinges
 from lib.losses.triplet import REDUCTIONS as TRIPLET_REDUCTIONS
 
 
 def infonce_logit_gradient(
     logits: Tensor, direction: str = "query_to_key", positives: Tensor | None = None
 ) -> Tensor:
-    """The gradient of InfoNCE on its logits: softmax minus target.
+    """Compute the gradient of InfoNCE on its logits: (softmax - target) / B.
 
-        query_to_key:  G_ij = (P_ij - T_ij) / B,  P = softmax over row i
-        key_to_query:  G_ij = (Q_ij - T_ij) / M,  Q = softmax over column j
-        both:          the mean of the two
-
-    T spreads a weight of 1 over the right cells of each row (or column).
+    A negative cell is pulled, a positive one pushed. Each row (or column) sums to 0.
 
     Args:
-        logits: (B, M), cosines / temperature. M may exceed B for "query_to_key" only.
+        logits: (B, M), cosines / temperature. M > B only for "query_to_key".
         direction: as in `infonce_loss`.
         positives: bool (B, M); the diagonal by default.
 
     Returns:
-        (B, M). A step against it pulls where it is negative and pushes where it is positive; each
-        row (or column) sums to 0, so what pulls the right pair together equals what pushes the
-        others apart.
-
-    Raises:
-        RetrievalInputError: logits that are not floating point (B, M) with M >= B >= 2, or M other
-            than B where keys look for queries; a mask of another shape; a row or column without
-            positives; an unknown direction.
-
-    Relations: dL/dq = G k / temperature, dL/dk = G^T q / temperature, dL/dtemperature = -<G,
-    cosines> / temperature^2.
+        (B, M).
 
     Reference: Wang and Liu 2021, "Understanding the Behaviour of Contrastive Loss", section 3.
     """
     check_choice(direction, DIRECTIONS, "direction")
-    logits = _checked(logits, square=direction != "query_to_key")
-    positives = _positives(logits, positives)
-    by_row = by_column = None
-    if direction != "key_to_query":
-        share = positives / count_positives(positives, "query")[:, None]
-        by_row = (logits.softmax(dim=1) - share) / len(logits)
-    if direction != "query_to_key":
-        share = positives / count_positives(positives.T, "key")
-        by_column = (logits.softmax(dim=0) - share) / logits.shape[1]
-    if by_row is None or by_column is None:
-        return by_column if by_row is None else by_row
-    return (by_row + by_column) / 2
+    positives = _checked(logits, "logits", positives, square=direction != "query_to_key")
+
+    def loss(s: Tensor) -> Tensor:
+        sides = []
+        if direction != "key_to_query":
+            sides.append(infonce_of_logits(s, positives))
+        if direction != "query_to_key":
+            sides.append(infonce_of_logits(s.T, positives.T))
+        return sum(sides) / len(sides)
+
+    return _gradient(loss, logits)
 
 
 def sigmoid_logit_gradient(
     logits: Tensor, positives: Tensor | None = None, reduction: str = "per_query"
 ) -> Tensor:
-    """The gradient of the sigmoid loss on its logits.
-
-        G_ij = (sigmoid(s_ij) - [j is right for i]) / B
+    """Compute the gradient of the sigmoid loss on its logits: (sigmoid(s) - positive) / B.
 
     Args:
         logits: (B, M), cosines / temperature + bias.
@@ -77,26 +64,19 @@ def sigmoid_logit_gradient(
         reduction: as in `sigmoid_loss`; "mean" divides by B M.
 
     Returns:
-        (B, M). Nothing couples the cells: a row need not sum to 0.
-
-    Raises:
-        RetrievalInputError: logits that are not floating point (B, M) with M >= B >= 2, a mask of
-            another shape, a query without positives, an unknown reduction.
-
-    Relations: dL/dbias = sum of G, and otherwise as `infonce_logit_gradient`.
-
-    Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
+        (B, M). The cells are independent: a row need not sum to 0.
     """
     check_choice(reduction, REDUCTIONS, "reduction")
-    logits = _checked(logits, square=False)
-    positives = _positives(logits, positives)
+    positives = _checked(logits, "logits", positives)
     count_positives(positives, "query")
-    # sigmoid(s) - 1 = -sigmoid(-s), which keeps its digits where s is large.
-    cells = torch.where(positives, -torch.sigmoid(-logits), torch.sigmoid(logits))
-    return cells / (logits.numel() if reduction == "mean" else len(logits))
+    n = logits.numel() if reduction == "mean" else len(logits)
+
+    def loss(s: Tensor) -> Tensor:
+        return F.softplus(s * negated_labels(s, positives), threshold=LINEAR_FROM).sum() / n
+
+    return _gradient(loss, logits)
 
 
-@torch.no_grad()
 def triplet_cosine_gradient(
     cosines: Tensor,
     margin: float = 0.2,
@@ -106,62 +86,44 @@ def triplet_cosine_gradient(
     same: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The gradient of `mined_triplet_loss` on its cosines: whole pushes, or none.
-
-    With A the mined cells whose hinge is above 0, as 0 and 1, and n what the reduction divides by:
-
-        query_to_key:  G = (A - diag(row sums of A)) / n
-        key_to_query:  the same with A mined by column, and its column sums
-        both:          the two added before n, which counts the triplets of both
+    """Compute the gradient of `mined_triplet_loss` on its cosines: equal pushes, or none.
 
     Args:
-        cosines: (B, M), the right pairs on the diagonal. M may exceed B for "query_to_key" only.
+        cosines: (B, M), the right pairs on the diagonal. M > B only for "query_to_key".
         margin, mining, direction, same, reduction: as in `mined_triplet_loss`.
 
     Returns:
-        (B, M): positive where the loss pushes apart, negative where it pulls together. Its sum is
-        0.
-
-    Raises:
-        RetrievalInputError: cosines that are not floating point (B, M) with M >= B >= 2, or M other
-            than B where keys look for queries; and all that `mine_triplets` refuses.
-
-    Relations: dL/dq = G k, dL/dk = G^T q: there is no temperature in between.
-    `infonce_logit_gradient` weighs each wrong key by its probability; here those that break the
-    margin weigh the same.
+        (B, M): positive where the loss pushes, negative where it pulls. Its sum is 0.
     """
     check_choice(direction, DIRECTIONS, "direction")
     check_choice(reduction, TRIPLET_REDUCTIONS, "reduction")
     check_choice(mining, MINING, "mining")
-    check_margin(margin)
-    cosines = _checked(cosines, square=direction != "query_to_key", name="cosines")
+    check_not_negative(margin, "margin")
+    _checked(cosines, "cosines", None, square=direction != "query_to_key")
     if same is not None:
         check_mask(same, tuple(cosines.shape), "same")
-    gradient, count = torch.zeros_like(cosines), 0
-    for scores, right, side in anchors_as_rows(direction, cosines, same, gradient):
-        triplets = mined_cells(scores, margin, mining, right)
-        active = triplets & (float(margin) + scores - scores.diagonal()[:, None] > 0)
-        side += active  # a view: this writes into `gradient`
-        side.diagonal().sub_(active.sum(dim=1))
-        count = count + torch.count_nonzero(triplets if reduction == "mean" else active)
-    return gradient if reduction == "sum" else gradient / count.clamp(min=1)
+    return _gradient(lambda c: mined_hinges(c, margin, mining, direction, same, reduction), cosines)
 
 
-def _checked(logits: Tensor, *, square: bool, name: str = "logits") -> Tensor:
-    check_tensor(logits, name)
-    n_rows, n_columns = logits.shape if logits.ndim == 2 else (0, 0)
+@torch.enable_grad()
+def _gradient(loss: Callable[[Tensor], Tensor], matrix: Tensor) -> Tensor:
+    matrix = matrix.detach().to(wide_dtype(matrix)).requires_grad_()
+    return torch.autograd.grad(loss(matrix), matrix)[0]
+
+
+def _checked(
+    matrix: Tensor, name: str, positives: Tensor | None, *, square: bool = False
+) -> Tensor:
+    """Check the matrix and return its mask of positives, the diagonal by default."""
+    check_tensor(matrix, name)
+    n_rows, n_columns = matrix.shape if matrix.ndim == 2 else (0, 0)
     if not (2 <= n_rows <= n_columns and (n_rows == n_columns or not square)):
-        wanted = "(B, B)" if square else "(B, M) with M >= B"
+        expected = "(B, B)" if square else "(B, M) with M >= B"
         raise RetrievalInputError(
-            f"{name} must be floating point {wanted} and B >= 2, got {logits.dtype}"
-            f" {tuple(logits.shape)}"
+            f"{name} must be floating point {expected} and B >= 2, got {shape_of(matrix)}"
         )
-    check_all_finite(logits, name)
-    return logits.to(wide_dtype(logits))
-
-
-def _positives(logits: Tensor, positives: Tensor | None) -> Tensor:
+    check_all_finite(matrix, name)
     if positives is None:
-        return torch.eye(*logits.shape, dtype=torch.bool, device=logits.device)
-    check_mask(positives, tuple(logits.shape), "positives")
+        return torch.eye(*matrix.shape, dtype=torch.bool, device=matrix.device)
+    check_mask(positives, tuple(matrix.shape), "positives")
     return positives

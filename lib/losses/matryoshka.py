@@ -1,4 +1,4 @@
-"""Matryoshka training: the first d coordinates must already be a good embedding, for several d."""
+"""Matryoshka training: the first d coordinates are an embedding too, for several d."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -19,29 +19,20 @@ def matryoshka_loss(
     weights: Sequence[float] | None = None,
     **options: object,
 ) -> Tensor:
-    """Sum of one loss over several truncations of the same embeddings.
+    """Compute the weighted sum of one loss over truncated embeddings, each normalised again.
 
         L = sum_k w_k loss(unit(q[:, :d_k]), unit(k[:, :d_k]))
 
-    A truncated unit vector is shorter than 1, so each truncation is normalised again before the
-    loss.
-
     Args:
-        loss: any loss that takes (query_emb, key_emb, **options).
+        loss: any loss with the arguments (query_emb, key_emb, **options).
         query_emb: (B, d); need not be normalised.
         key_emb: (M, d); need not be normalised.
-        dims: sizes to keep, strictly ascending, at most d.
+        dims: the sizes d_k, strictly ascending, at most d.
         weights: one per size; 1 each by default, as in the paper.
-        options: passed on to `loss`.
+        options: more arguments of `loss`.
 
     Returns:
         0-d loss.
-
-    Raises:
-        RetrievalInputError: embeddings that are not (B, d) and (M, d); sizes that are empty, not
-            ascending or above d; another number of weights than of sizes.
-
-    Relations: `dims=[d]` is the loss itself on normalised embeddings.
 
     Reference: Kusupati et al. 2022, "Matryoshka Representation Learning".
     """
@@ -66,5 +57,5 @@ def matryoshka_loss(
     for dim, weight in zip(dims, weights, strict=True):
         query, key = F.normalize(query_emb[:, :dim], dim=1), F.normalize(key_emb[:, :dim], dim=1)
         terms.append(weight * loss(query, key, **options))
-    # A coordinate that no truncation keeps, or that its normalisation hides, must show as well.
+    # Also show a value that is not finite in a coordinate that no truncation uses.
     return sum(terms[1:], terms[0]) * one_if_finite(query_emb, key_emb)

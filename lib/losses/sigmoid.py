@@ -1,4 +1,4 @@
-"""The sigmoid loss of SigLIP: each pair is a yes-or-no question of its own."""
+"""Sigmoid loss of SigLIP: binary classification of every pair."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.losses.blocked_sigmoid import BlockedSigmoid
+from lib.losses.blocked import BlockedSigmoid
 from lib.losses.inputs import (
     as_scalar,
     check_finite,
@@ -26,24 +26,14 @@ LINEAR_FROM = 40
 
 
 def siglip_bias_for(batch_size: int) -> float:
-    """The bias at which an untrained model expects as many right pairs as there are.
+    """Compute the start of the bias that fits a batch size: b = -log(batch_size - 1).
 
-        b = -log(batch_size - 1)
-
-    One cell in `batch_size` is right; at cosine 0 this bias says so, and minimises the loss there.
-    The paper's -10 is that bias for about 22,000 pairs: on a small batch it spends the first steps
-    unlearning it.
+    At cosine 0 the model then expects one right key for each query, and the loss there is
+    smallest. The -10 of the paper fits about 22,000 pairs; a small batch needs many steps to
+    unlearn it.
 
     Args:
-        batch_size: pairs per batch, at least 2; over all devices where they share negatives.
-
-    Returns:
-        The bias, 0 for two pairs.
-
-    Raises:
-        RetrievalInputError: fewer than 2 pairs.
-
-    Relations: `sigmoid_loss` takes it as `bias`, `LogitBias` as its start.
+        batch_size: pairs per batch, at least 2; over all devices if they share negatives.
     """
     if check_count(batch_size, "batch_size") < 2:
         raise RetrievalInputError("a batch of 1 has no negatives, so no bias; use at least 2 pairs")
@@ -60,7 +50,7 @@ def sigmoid_loss(
     reduction: str = "per_query",
     block_size: int | None = None,
 ) -> Tensor:
-    """Binary cross-entropy over all pairs of a batch, without a softmax.
+    """Compute the sigmoid loss: binary cross-entropy over all pairs of a batch, no softmax.
 
     With s_ij = <q_i, k_j> / temperature + bias and z_ij = 1 where key j is right for query i, else
     -1:
@@ -70,27 +60,16 @@ def sigmoid_loss(
     Args:
         query_emb: (B, d), unit rows. Half precision is computed in float32, also under autocast.
         key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B.
-        temperature: positive and finite; a 0-d tensor where it is learnt. The paper starts at 0.1.
-        bias: finite; a 0-d tensor where it is learnt. The paper starts at -10, see
+        temperature: positive and finite; a 0-d tensor if it is learnt. The paper starts at 0.1.
+        bias: finite; a 0-d tensor if it is learnt. The paper starts at -10, see
             `siglip_bias_for`.
         positives: bool (B, M), true where a key is right. By default the diagonal alone.
-        reduction: "per_query" divides the sum by B, as the paper does; "mean" divides it by B M,
-            which makes every gradient M times smaller and the rate of learning depend on the batch.
-        block_size: rows and columns of a tile; with it the same loss and gradient take
-            O(block_size^2 + B d) memory instead of O(B M). 512 to 1024 suits CPUs.
+        reduction: "per_query" divides the sum by B, as the paper does. "mean" divides it by B M:
+            every gradient is M times smaller, and the best learning rate depends on the batch.
+        block_size: as in `infonce_loss`.
 
     Returns:
         0-d loss. At cosine 0 it is softplus(-bias) + (M - 1) softplus(bias).
-
-    Raises:
-        RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a query without
-            positives, a temperature that is not positive, a bias that is not finite, an unknown
-            reduction, a block size below 1.
-
-    Relations: as temperature -> 0 with bias = -m / temperature, temperature * L becomes a hinge on
-    each cosine against one threshold m for all queries, where `infonce_loss` compares within a row
-    only. Each pair stands alone, so another right pair is relabelled, and devices need exchange no
-    normaliser. Blocked, it can be differentiated once.
 
     Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
     """
@@ -113,10 +92,9 @@ def pair_sum(
     positives: Tensor | None,
     block_size: int | None,
 ) -> Tensor:
-    """Sum over all pairs of -log sigmoid(z s) = softplus(-z s); arguments as of `sigmoid_loss`,
-    checked.
+    """Sum -log sigmoid(z s) over all pairs; arguments of `sigmoid_loss`, already checked.
 
-    Here a row may have no positives: these may be keys of another process.
+    A row may have no positives here: the keys may belong to another process.
     """
     if block_size is not None:
         size = check_count(block_size, "block_size")
@@ -126,13 +104,18 @@ def pair_sum(
             query, key, scale, bias, positives, size, torch.is_grad_enabled()
         )
         return total * one_if_finite(query_emb, key_emb)
-    # In place: a large temporary costs more to get from the system than to compute.
     logits = scaled_cosines(query_emb, key_emb, temperature)  # (B, M)
+    # In place: to allocate a large temporary costs more than to compute it.
     logits = logits.add_(as_scalar(bias, logits))
-    against = torch.ones_like(logits)  # -z
+    logits = logits.mul_(negated_labels(logits, positives))
+    return F.softplus(logits, threshold=LINEAR_FROM).sum() * one_if_finite(query_emb, key_emb)
+
+
+def negated_labels(logits: Tensor, positives: Tensor | None) -> Tensor:
+    """Make -z: -1 where a key is right, by default on the diagonal, else 1."""
+    labels = torch.ones_like(logits)
     if positives is None:
-        against.diagonal().neg_()
+        labels.diagonal().neg_()
     else:
-        against.masked_fill_(positives, -1)
-    total = F.softplus(logits.mul_(against), threshold=LINEAR_FROM).sum()
-    return total * one_if_finite(query_emb, key_emb)
+        labels.masked_fill_(positives, -1)
+    return labels

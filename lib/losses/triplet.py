@@ -1,6 +1,4 @@
-"""Triplet losses: the right key must beat the wrong one by a margin, and then nothing more is
-asked.
-"""
+"""Triplet losses, and the mining of their negatives: all, semi-hard, or the hardest."""
 
 import torch
 from torch import Tensor
@@ -8,22 +6,19 @@ from torch import Tensor
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.losses.infonce import DIRECTIONS
 from lib.losses.inputs import (
-    check_margin,
+    check_all_finite,
     check_mask,
+    check_not_negative,
     check_pairs,
     check_tensor,
     cosines,
     one_if_finite,
+    shape_of,
     wide_dtype,
 )
-from lib.losses.mining import MINING, anchors_as_rows, mined_cells
 
+MINING = ("all", "semi_hard", "hard")
 REDUCTIONS = ("mean", "sum", "active")
-
-
-def _reduce(total: Tensor, count: Tensor, reduction: str) -> Tensor:
-    """A batch without triplets costs 0, with a gradient of 0, and not 0 / 0."""
-    return total if reduction == "sum" else total / count.clamp(min=1)
 
 
 def triplet_loss(
@@ -34,47 +29,38 @@ def triplet_loss(
     *,
     reduction: str = "mean",
 ) -> Tensor:
-    """Hinge on the difference of two cosines, for triplets that are given.
+    """Compute the triplet loss, a hinge on the difference of two cosines.
 
         L = mean_i [ margin + <a_i, n_i> - <a_i, p_i> ]_+
+
+    With unit vectors the FaceNet form [ |a - p|^2 - |a - n|^2 + alpha ]_+ is twice this loss for
+    alpha = 2 margin: its alpha of 0.2 is a margin of 0.1 here.
 
     Args:
         anchor: (B, d), unit rows. Half precision is computed in float32, also under autocast.
         positive: (B, d), unit rows; row i is right for anchor i.
         negative: (B, d), unit rows; row i is wrong for anchor i.
-        margin: the difference of cosines beyond which a triplet costs nothing, at least 0.
-        reduction: "mean" over all triplets, "sum", or "active": mean over those that cost
-            something. The value of "active" does not fall as triplets are solved, because they
-            leave the count too.
+        margin: difference of cosines from which a triplet costs nothing, at least 0.
+        reduction: "mean" over all triplets, "sum", or "active": mean over the triplets with a
+            loss above 0. "active" does not fall as triplets are solved: they leave the count too.
 
     Returns:
-        0-d loss, 0 once every triplet keeps the margin: unlike a softmax it then has no gradient at
-        all.
-
-    Raises:
-        RetrievalInputError: three shapes that differ or are not (B, d), integers, no triplets, a
-            margin that is negative or not finite, an unknown reduction.
-
-    Relations: on unit vectors the squared distance is 2 - 2 cos, so FaceNet's form
-    [ |a - p|^2 - |a - n|^2 + alpha ]_+ with alpha = 2 margin is exactly twice this one, and its
-    alpha of 0.2 is a margin of 0.1 here. `mined_triplet_loss` finds the negatives in the batch.
+        0-d loss; 0, without gradient, once every triplet meets the margin.
 
     Reference: Schroff et al. 2015, "FaceNet", eq. 2.
     """
     check_choice(reduction, REDUCTIONS, "reduction")
-    check_margin(margin)
+    check_not_negative(margin, "margin")
     rows = (anchor, positive, negative)
     for name, row in zip(("anchor", "positive", "negative"), rows, strict=True):
         check_tensor(row, name)
-    found = ", ".join(f"{x.dtype} {tuple(x.shape)}".removeprefix("torch.") for x in rows)
     if anchor.ndim != 2 or any(x.shape != anchor.shape for x in rows) or len(anchor) == 0:
         raise RetrievalInputError(
-            f"expected anchor, positive and negative (B, d) with B >= 1, got {found}"
+            f"expected anchor, positive and negative (B, d) with B >= 1, got {shape_of(*rows)}"
         )
     anchor = anchor.to(wide_dtype(*rows))
-    hinges = (
-        float(margin) + (anchor * negative).sum(dim=1) - (anchor * positive).sum(dim=1)
-    ).relu()  # (B,)
+    difference = float(margin) + (anchor * negative).sum(dim=1) - (anchor * positive).sum(dim=1)
+    hinges = difference.relu()  # (B,)
     counted = torch.ones_like(hinges) if reduction == "mean" else hinges
     return _reduce(hinges.sum(), torch.count_nonzero(counted), reduction) * one_if_finite(*rows)
 
@@ -89,39 +75,27 @@ def mined_triplet_loss(
     same: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Triplet loss over negatives of the batch, chosen by `mine_triplets`; hard and summed is
-    VSE++.
+    """Compute the triplet loss over mined negatives of the batch.
 
-    With T the mined cells (i, j), query i against the wrong key j:
+    With T the cells (i, j) that `mine_triplets` marks, query i against the wrong key j:
 
         L = mean_{(i, j) in T} [ margin + c_ij - c_ii ]_+
 
+    VSE++ is `mining="hard", direction="both", reduction="sum"`; VSE is the same with "all".
+
     Args:
         query_emb: (B, d), unit rows. Half precision is computed in float32, also under autocast.
-        key_emb: (M, d), unit rows; key i belongs to query i. M may exceed B for "query_to_key"
-            only.
-        margin: difference of cosines that is asked for, at least 0.
+        key_emb: (M, d), unit rows; key i belongs to query i. M > B only for "query_to_key".
+        margin: required difference of cosines, at least 0.
         mining: "all", "semi_hard" (wrong keys less than a margin below the right one) or "hard"
             (the best wrong key of each row).
         direction: "query_to_key" (queries are anchors), "key_to_query", or "both": the triplets of
-            both directions in one set. A sum over it adds the directions; a mean does not.
+            both directions in one set. A sum adds the directions; a mean does not.
         same: bool (B, M), true where a key is *also* right for a query: never a negative.
-        reduction: "mean" over the mined triplets, "sum", or "active": mean over those that cost
-            something.
+        reduction: as in `triplet_loss`, over the mined triplets.
 
     Returns:
-        0-d loss; 0, with a gradient of 0, where nothing is mined.
-
-    Raises:
-        RetrievalInputError: mismatched shapes, integer tensors, fewer than 2 pairs, a margin that
-            is negative or not finite, an unknown mining, direction or reduction, a mask of another
-            shape or type.
-
-    Relations: VSE++ is `mined_triplet_loss(q, k, 0.2, "hard", direction="both", reduction="sum")`,
-    and its predecessor VSE the same with "all". Per row, temperature * InfoNCE tends to "hard" with
-    margin 0 as the temperature goes to 0. pytorch-metric-learning's `TripletMarginLoss` on cosines
-    is "all" with "active". Only the wrong keys that are mined and break the margin feel a force,
-    all of them the same; InfoNCE weighs each by its softmax probability.
+        0-d loss; 0, with a gradient of 0, if nothing is mined.
 
     References: Kiros et al. 2014 (sum of hinges); Faghri et al. 2018, "VSE++", eq. 6 (max of
     hinges).
@@ -129,17 +103,88 @@ def mined_triplet_loss(
     check_choice(direction, DIRECTIONS, "direction")
     check_choice(reduction, REDUCTIONS, "reduction")
     check_choice(mining, MINING, "mining")
-    check_margin(margin)
+    check_not_negative(margin, "margin")
     check_pairs(query_emb, key_emb, square=direction != "query_to_key")
     matrix = cosines(query_emb, key_emb)  # (B, M)
     if same is not None:
         check_mask(same, tuple(matrix.shape), "same")
+    loss = mined_hinges(matrix, margin, mining, direction, same, reduction)
+    return loss * one_if_finite(query_emb, key_emb)
+
+
+def mined_hinges(
+    matrix: Tensor, margin: float, mining: str, direction: str, same: Tensor | None, reduction: str
+) -> Tensor:
+    """Compute `mined_triplet_loss` from checked cosines (B, M)."""
+    views = []
+    if direction != "key_to_query":
+        views.append((matrix, same))
+    if direction != "query_to_key":
+        views.append((matrix.T, None if same is None else same.T))
     total, count = 0, 0
-    for scores, right in anchors_as_rows(direction, matrix, same):
-        triplets = mined_cells(scores, margin, mining, right)
-        hinges = (
-            (float(margin) + scores - scores.diagonal()[:, None]).relu().masked_fill(~triplets, 0)
-        )
+    for scores, also_right in views:
+        triplets = _mined_cells(scores, margin, mining, also_right)
+        hinges = (float(margin) + scores - scores.diagonal()[:, None]).relu()
+        hinges = hinges.masked_fill(~triplets, 0)
         total = total + hinges.sum()
         count = count + torch.count_nonzero(triplets if reduction == "mean" else hinges)
-    return _reduce(total, count, reduction) * one_if_finite(query_emb, key_emb)
+    return _reduce(total, count, reduction)
+
+
+def _reduce(total: Tensor, count: Tensor, reduction: str) -> Tensor:
+    # Without triplets the loss and its gradient are 0, not 0 / 0.
+    return total if reduction == "sum" else total / count.clamp(min=1)
+
+
+@torch.no_grad()
+def mine_triplets(
+    cosines: Tensor, margin: float = 0.2, mining: str = "all", *, same: Tensor | None = None
+) -> Tensor:
+    """Mark the triplets of a batch: cell (i, j) is (query i, its key i, negative key j).
+
+    With N_i the keys that are wrong for query i (all but key i and those that `same` marks):
+
+        all        j in N_i
+        semi_hard  j in N_i with  c_ii - margin < c_ij < c_ii
+        hard       argmax_{j in N_i} c_ij
+
+    Args:
+        cosines: (B, M), M >= B, the positives on the diagonal. Give the transpose to make keys
+            the anchors.
+        margin: required difference of cosines; used by "semi_hard" only.
+        mining: "all", "semi_hard" or "hard".
+        same: bool (B, M), true where a key is also right for a query, and so never a negative.
+
+    Returns:
+        bool (B, M), false on the diagonal. "hard" marks one cell in each row, the first of equals,
+        whether or not it violates the margin; a row without negatives has none.
+
+    References: Schroff et al. 2015, "FaceNet" (semi-hard); Hermans et al. 2017 (batch-hard).
+    """
+    check_tensor(cosines, "cosines")
+    if cosines.ndim != 2 or not 2 <= len(cosines) <= cosines.shape[1]:
+        raise RetrievalInputError(
+            f"expected floating point cosines (B, M) with M >= B >= 2, got {shape_of(cosines)}"
+        )
+    check_choice(mining, MINING, "mining")
+    check_not_negative(margin, "margin")
+    check_all_finite(cosines, "cosines")
+    if same is not None:
+        check_mask(same, tuple(cosines.shape), "same")
+    return _mined_cells(cosines, margin, mining, same)
+
+
+@torch.no_grad()
+def _mined_cells(cosines: Tensor, margin: float, mining: str, same: Tensor | None) -> Tensor:
+    wrong = torch.ones_like(cosines, dtype=torch.bool)  # (B, M)
+    if same is not None:
+        wrong &= ~same
+    wrong.fill_diagonal_(False)
+    if mining == "all":
+        return wrong
+    positive = cosines.diagonal()[:, None]  # (B, 1)
+    if mining == "semi_hard":
+        return wrong & (cosines < positive) & (cosines > positive - float(margin))
+    hardest = cosines.masked_fill(~wrong, float("-inf")).max(dim=1, keepdim=True).indices
+    # A row of -inf has a maximum too, so a marked cell must also be a negative.
+    return torch.zeros_like(wrong).scatter_(1, hardest, True) & wrong

@@ -15,8 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from lib.core.checks import RetrievalInputError
 from lib.losses import infonce_loss, matryoshka_loss, mnr_loss, sigmoid_loss
-from lib.losses.blocked import LogitTiles, blocks, on_diagonal
-from lib.losses.blocked_sigmoid import _softplus_sums_and_sigmoid_
+from lib.losses.blocked import LogitTiles, _softplus_sums_and_sigmoid_, blocks, on_diagonal
 from tests.losses.batches import pairs
 
 # With 5 queries: single cells, sizes that divide and that do not, the whole batch, and more than

@@ -4,17 +4,12 @@ gathers.
 Three processes, because between two the next and the previous neighbour are the same.
 """
 
-import json
-import multiprocessing
-import os
-import socket
-from datetime import timedelta
-
 import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from open_clip.loss import ClipLoss, SigLipLoss
+from torch import nn
 
 from lib.core.checks import RetrievalInputError
 from lib.losses import (
@@ -28,8 +23,16 @@ from lib.losses import (
     mnr_loss,
     sigmoid_loss,
 )
-from lib.losses.collectives import _shift, pass_on, rank_and_world
-from lib.losses.distributed_check import CASES, differences, full_batch, main, own_rows
+from lib.losses.distributed import _shift, pass_to_next, rank_and_world
+from lib.losses.distributed_check import (
+    CASES,
+    compare_with_one_process,
+    differences,
+    full_batch,
+    main,
+    own_rows,
+    run_processes,
+)
 
 pytestmark = pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(), reason="no gloo here"
@@ -114,11 +117,11 @@ BUGS = {
         ),
         lambda q, k, ids, t, b: infonce_loss(q, k, t, same=ids[:, None] == ids),
     ),
-    "a ring without gradient": (round_the_ring(lambda k: pass_on(k.detach())), full_sigmoid),
+    "a ring without gradient": (round_the_ring(lambda k: pass_to_next(k.detach())), full_sigmoid),
 }
 # The forms with which the bugs are planted, right: what the tests below catch is the bug alone.
 HONEST = {
-    "a ring by hand": (round_the_ring(pass_on), full_sigmoid),
+    "a ring by hand": (round_the_ring(pass_to_next), full_sigmoid),
     "the wrong way back, between two": (round_the_ring(WrongWayBack.apply), full_sigmoid),
 }
 
@@ -146,6 +149,35 @@ def cached_in_chunks():
     found = {"loss": (share / rank_and_world()[1] - expected).abs().item()}
     for (name, parameter), right in zip(towers.named_parameters(), reference.parameters()):
         found[name] = (parameter.grad - right.grad).abs().max().item()
+    return found
+
+
+def wrapped_in_chunks():
+    """GradCache through DistributedDataParallel, one exchange of gradients for each encoder."""
+    towers, batch = full_batch(5)
+    reference, _ = full_batch(5)
+    reference(full_infonce, *batch).backward()
+    exchanges = []
+
+    def count(_, bucket):
+        exchanges.append(bucket.buffer().numel())
+        future = dist.all_reduce(bucket.buffer() / rank_and_world()[1], async_op=True).get_future()
+        return future.then(lambda done: done.value()[0])
+
+    encoders = [nn.parallel.DistributedDataParallel(part) for part in (towers.query, towers.key)]
+    for encoder in encoders:
+        encoder.register_comm_hook(None, count)
+
+    def loss(q, k):
+        q, k = F.normalize(q, dim=1), F.normalize(k, dim=1)
+        return distributed_infonce_loss(q, k, (-towers.log_scale).exp(), direction="both")
+
+    grad_cache_step(encoders, own_rows(batch)[:2], loss, chunk_size=2)
+    average_gradients([towers.log_scale])
+    found = {"exchanges": len(exchanges)}
+    for (name, parameter), right in zip(towers.named_parameters(), reference.parameters()):
+        if name != "bias":
+            found[name] = (parameter.grad - right.grad).abs().max().item()
     return found
 
 
@@ -177,50 +209,30 @@ def collectives():
     return {
         "order": gathered[::2, 0].tolist(),
         "gradient": rows.grad[:, 0].tolist(),
-        "next": pass_on(rows.detach())[0, 0].item(),
+        "next": pass_to_next(rows.detach())[0, 0].item(),
         "half": str(gather_own_first(half).dtype),
         "ids": str(gather_own_first(torch.arange(2)).dtype),
     }
 
 
-def process(rank, world, folder):
-    torch.set_num_threads(1)
-    if "lo" in (name for _, name in socket.if_nameindex()):
-        os.environ.setdefault(
-            "GLOO_SOCKET_IFNAME", "lo"
-        )  # a host name that does not resolve is no obstacle
-    store = f"file://{folder}/store"
-    dist.init_process_group(
-        "gloo", init_method=store, rank=rank, world_size=world, timeout=timedelta(seconds=60)
-    )
+def results_of_a_process():
     found = {
         name: differences(*losses)
         for table in (CASES, PEERS, BUGS, HONEST)
         for name, losses in table.items()
     }
     found |= {"in chunks": cached_in_chunks(), "uneven": uneven(), "collectives": collectives()}
-    with open(f"{folder}/{rank}.json", "w") as file:
-        json.dump(found, file)
-    dist.barrier()
-    dist.destroy_process_group()
+    return found | {"in chunks, wrapped": wrapped_in_chunks()}
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["two", "three"])
-def by_rank(request, tmp_path_factory):
-    """What each of the processes found, one dict a rank."""
-    folder = tmp_path_factory.mktemp("processes")
-    # A fork server imports once for all processes, and, unlike this one, has no threads to lose in
-    # a fork.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    multiprocessing.set_forkserver_preload(["lib.losses.distributed_check", "open_clip.loss"])
-    torch.multiprocessing.start_processes(
-        process, (request.param, str(folder)), nprocs=request.param, start_method=method
-    )
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(request.param)]
+def by_rank(request):
+    """Results of the processes, one dict a rank."""
+    return run_processes(results_of_a_process, request.param)
 
 
 def largest(found):
-    return max(found.values())
+    return max(value for name, value in found.items() if name != "value")
 
 
 # ---- tests
@@ -231,6 +243,25 @@ def test_loss_and_gradient_equal_the_full_batch_in_one_process(by_rank, name):
     for found in by_rank:
         assert "log_scale" in found[name] and "query.weight" in found[name]
         assert largest(found[name]) < 1e-12
+
+
+def test_chunks_through_ddp_exchange_gradients_once(by_rank):
+    for found in by_rank:
+        assert found["in chunks, wrapped"].pop("exchanges") == 2  # query and key encoder
+        assert largest(found["in chunks, wrapped"]) < 1e-12
+
+
+def test_comparison_with_one_process_counts_the_bytes_received():
+    names, world, b, d = ["InfoNCE, query to key", "InfoNCE, both", "sigmoid"], 2, 4, 3
+    rows = compare_with_one_process(names, ranks=world, n_per_process=b, dim=d)
+    assert [row["loss"] for row in rows] == names
+    assert all(max(row["loss_difference"], row["gradient_difference"]) < 1e-12 for row in rows)
+    # One block of float64 keys from each other process, and its gradients back.
+    block = 2 * (world - 1) * b * d * 8
+    assert [row["gathered_bytes"] for row in rows] == [block, 2 * block, 0]
+    assert [row["neighbour_bytes"] for row in rows] == [0, 0, block]
+    with pytest.raises(RetrievalInputError, match="n_per_process must be at least 2, got 1"):
+        compare_with_one_process(n_per_process=1)
 
 
 @pytest.mark.parametrize("name", PEERS)

@@ -2,6 +2,7 @@
 forms.
 """
 
+import contextlib
 import weakref
 
 import pytest
@@ -181,6 +182,70 @@ def test_autocast_keeps_every_gradient():
     torch.testing.assert_close(found, expected)
     assert_gradients_equal(by_chunk, gradients, 1e-2)  # sums of bfloat16 products, in another order
     assert all(gradient.any() for gradient in by_chunk.values())
+
+
+# ---- processes and float16
+
+
+class CountsSyncs(nn.Module):
+    """A module like DistributedDataParallel that counts the passes which exchange gradients."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module, self.syncing, self.log = module, True, []
+
+    @contextlib.contextmanager
+    def no_sync(self):
+        self.syncing = False
+        yield
+        self.syncing = True
+
+    def forward(self, x):
+        out = self.module(x)
+        if torch.is_grad_enabled():
+            syncs = self.syncing
+            out.register_hook(lambda gradient: self.log.append((syncs, self.syncing)))
+        return out
+
+
+def test_gradients_are_exchanged_in_the_last_chunk_only():
+    model, inputs = case()
+    _, expected, _ = one_graph(model, inputs)
+    query, key = CountsSyncs(model.query), CountsSyncs(model.key)
+    model.zero_grad()
+    grad_cache_step([query, key.forward], inputs, model.loss, chunk_size=5)
+    assert_gradients_equal(model.gradients(), expected, 1e-12)
+    # Forward and backward pass of a chunk are in the same state.
+    assert query.log == key.log == [(False, False), (False, False), (True, True)]
+
+
+def test_a_shared_encoder_exchanges_once():
+    tower = CountsSyncs(Tower().double())
+    inputs = [torch.randn(N, 5).double(), torch.randn(N, 5).double()]
+    grad_cache_step([tower, tower], inputs, infonce_loss, chunk_size=6)
+    assert tower.log == [(False, False)] * 3 + [(True, True)]
+    tower.log.clear()
+    fixed = F.normalize(torch.randn(N, 4).double(), dim=1)
+    grad_cache_step([tower, tower], inputs, lambda q, k: infonce_loss(q, fixed), chunk_size=6)
+    assert tower.log == [(False, False), (True, True)]  # only the first has a gradient
+
+
+def test_a_scaler_multiplies_every_gradient_and_not_the_returned_loss():
+    model, inputs = case(dtype=torch.float32)
+    loss, expected, _ = one_graph(model, inputs)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.zero_grad()
+    found = grad_cache_step(
+        [model.query, model.key], inputs, model.loss, chunk_size=5, scaler=scaler
+    )
+    torch.testing.assert_close(found, loss)
+    scaled = {name: 1024 * gradient for name, gradient in expected.items()}
+    assert_gradients_equal(model.gradients(), scaled, 1e-3)
+    scaler.unscale_(optimizer)
+    assert_gradients_equal(model.gradients(), expected, 1e-6)
+    scaler.step(optimizer)
+    scaler.update()
 
 
 # ---- memory

@@ -102,10 +102,10 @@ def test_refuses():
         with pytest.raises(RetrievalInputError, match="init must be positive"):
             LogitScale(wrong)
     with pytest.raises(
-        RetrievalInputError, match=r"init is 0.07, outside \[1, 100.0\].*1 / temperature"
+        RetrievalInputError, match=r"init must be in \[1, 100.0\].*got 0.07.*1 / temperature"
     ):
         LogitScale(0.07)
-    with pytest.raises(RetrievalInputError, match="init is 14"):
+    with pytest.raises(RetrievalInputError, match="range of clamp_, got 14"):
         LogitScale(max_scale=10.0)
     with pytest.raises(RetrievalInputError, match="max_scale must be positive and finite"):
         LogitScale(max_scale=float("inf"))

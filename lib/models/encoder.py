@@ -1,4 +1,4 @@
-"""Encode images, texts and clips with any model: one loader, one encoder."""
+"""Encode images, texts and clips with any model: `load_encoder` and the encoder that it returns."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,58 +12,201 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count, unit_rows
 from lib.core.paths import artifacts_dir
-from lib.models.dual_encoder import Progress
-from lib.models.open_clip_loader import Towers, published, trained_here
-from lib.models.trained_models import WEIGHTS
+from lib.datasets.user_drawings import as_icon
+from lib.models.dual_encoder import DualEncoder, Progress, image_tensor, text_features
+from lib.models.open_clip_loader import Towers, open_clip_towers, weights_digest
+from lib.models.trained_models import WEIGHTS, load_model
 
-SLOT = "{}"  # where a prompt takes the text
-MAX_ASPECT = (
-    64  # longer side over shorter; resizing the shorter side of 30,000 x 1 pixels to 224 takes 6 GB
-)
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+SLOT = "{}"  # the place of the text in a prompt
+MAX_ASPECT = 64  # longer side / shorter side; resizing 30,000 x 1 pixels to 224 would take 6 GB
 
 
-def _within_aspect(picture: Image.Image) -> Image.Image:
-    """Crop the centre of a picture that is longer than MAX_ASPECT times its shorter side."""
-    longest = MAX_ASPECT * min(picture.size)
-    width, height = (min(side, longest) for side in picture.size)
-    left, top = (picture.width - width) // 2, (picture.height - height) // 2
-    return (
-        picture.crop((left, top, left + width, top + height))
-        if picture.size != (width, height)
-        else picture
+def load_encoder(
+    model: str,
+    pretrained: str | Path | None = None,
+    *,
+    precision: str = "fp32",
+    device: str = "cpu",
+    prompt: str = "",
+    batch_size: int = 64,
+    workers: int = 0,
+    cache_dir: str | Path | None = None,
+) -> "PretrainedEncoder":
+    """Load a model with its own image transform and tokenizer, from one of four sources.
+
+        load_encoder("ViT-B-32", "openai")        architecture and tag of open_clip, downloaded once
+        load_encoder("ViT-B-32", "epoch_12.pt")   architecture and your own file of its weights
+        load_encoder("mine", "folder")            folder with open_clip_config.json and
+                                                  open_clip_model.safetensors
+        load_encoder("scenes")                    committed artifact, trained in this project
+
+    Files and folders are data: only tensors and known configuration values are read, no code runs.
+
+    Args:
+        model: an open_clip architecture, any label for a folder, or the name of an artifact.
+        pretrained: a tag, a path, or None for an artifact.
+        precision: `"fp32"`; `"bf16"` or `"fp16"` compute matrix products in that type (autocast).
+            Weights and results stay float32. fp16 needs a GPU.
+        device: `"cpu"`, `"cuda"` or `"cuda:1"`.
+        prompt: a template such as `"a photo of {}"` for every text. Captions need none.
+        batch_size: images, frames or texts per forward pass.
+        workers: threads that read images and clips ahead; 0 reads them between forward passes.
+        cache_dir: open_clip's download folder, instead of the default.
+
+    Returns:
+        A `PretrainedEncoder`. `lib.search.embedding_cache.embed` caches its embeddings.
+    """
+    if ":" in model:
+        raise RetrievalInputError(
+            f"model must be an architecture, a label or an artifact, but {model!r} names a place;"
+            " pass the folder of a downloaded repository as pretrained, and any label as model"
+        )
+    check_choice(precision, PRECISIONS, "precision")
+    target = _checked_device(device, precision)
+    if prompt and prompt.count(SLOT) != 1:
+        raise RetrievalInputError(f"prompt must hold {SLOT} once, for the text; got {prompt!r}")
+    batch_size = check_count(batch_size, "batch_size")
+    workers = check_count(workers, "workers", least=0)
+    if pretrained is None:
+        towers = artifact_towers(_checked_artifact(model))
+    else:
+        towers = open_clip_towers(model, str(pretrained), cache_dir)
+    return PretrainedEncoder(
+        towers,
+        device=target,
+        precision=precision,
+        prompt=prompt,
+        batch_size=batch_size,
+        workers=workers,
     )
 
 
+def _checked_artifact(model: str) -> str:
+    artifacts = sorted(path.parent.name for path in artifacts_dir().glob(f"*/{WEIGHTS}"))
+    architecture = model.replace("/", "-")
+    if model in artifacts:
+        return model
+    if architecture in open_clip.list_models():
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        raise RetrievalInputError(
+            f"{model} is an architecture; pass its weights as pretrained: a path, or one of its"
+            f" {len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
+        )
+    return check_choice(model, [*artifacts, *open_clip.list_models()], "model")
+
+
+def _checked_device(device: str, precision: str) -> torch.device:
+    try:
+        target = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise RetrievalInputError(
+            f"device must be 'cpu', 'cuda' or 'cuda:1'; got {device!r}"
+        ) from error
+    try:
+        torch.zeros(1, device=target).cpu()
+    except Exception as error:  # a backend that is not built in, a missing GPU, 'meta'
+        raise RetrievalInputError(
+            f"device {device!r} is not available: torch sees {torch.cuda.device_count()} GPUs; use"
+            " device='cpu'"
+        ) from error
+    if target.type == "cpu" and precision == "fp16":
+        raise RetrievalInputError(
+            "fp16 on a CPU is slower than fp32 and less exact; use 'bf16' or 'fp32'"
+        )
+    return target
+
+
+def artifact_towers(name: str) -> Towers:
+    """Load the towers of a committed dual encoder.
+
+    A colour model (`"scenes"`) reads the central square of an image. A model of one channel
+    (`"icons"`) reads a drawing, which `lib.datasets.user_drawings.as_icon` turns into an icon; an
+    image that is an icon already (gray, of the model's size, with a black border) stays as it is.
+    A text that is too long is cut and counted, as with published models; `DualEncoder.encode_text`
+    refuses it.
+    """
+    model = load_model(name)
+    if not isinstance(model, DualEncoder):
+        raise RetrievalInputError(
+            f"{name!r} is a {type(model).__name__}, which has no single vector for an image or a"
+            " text; load a dual encoder, for example 'scenes' or 'icons'"
+        )
+    channels, size = model.config["channels"], model.config["image_size"]
+    pixels_of = _square_pixels if channels == 3 else _icon_pixels
+    shown = "central square, bicubic" if channels == 3 else "ink of a drawing, centred"
+    return Towers(
+        network=model.network,
+        dim=model.dim,
+        read=lambda images: image_tensor(
+            np.stack([pixels_of(image, size) for image in images]), channels, size
+        ),
+        tokenize=lambda texts: torch.from_numpy(model.tokenizer.encode(texts, cut=True)),
+        too_long=lambda texts: model.tokenizer.lengths(texts) > model.tokenizer.context_length,
+        image_features=model.network.encode_image,
+        text_features=lambda tokens: text_features(model.network, tokens),
+        identity={
+            "model": name,
+            "tag": "trained here",
+            "transform": f"size {size} x {size}, {shown}, {channels} channels in [0, 1]",
+            "tokenizer": f"byte pairs of the model, context {model.tokenizer.context_length}",
+            "weights_sha256": weights_digest(model.network),
+        },
+    )
+
+
+def _square_pixels(image: Image.Image, size: int) -> np.ndarray:
+    """Return uint8 `(size, size, 3)`; an image of that size keeps its pixels."""
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def _icon_pixels(image: Image.Image, size: int) -> np.ndarray:
+    """Return uint8 `(size, size)`, ink bright on black."""
+    if image.size == (size, size):
+        pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+        gray = pixels if pixels.ndim == 2 else pixels[..., 0]
+        border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+        is_gray = (pixels.reshape(size, size, -1) == gray[..., None]).all()
+        if is_gray and gray.any() and np.median(border) == 0:
+            return gray
+    return as_icon(image)
+
+
 class PretrainedEncoder:
-    """Pictures, texts and clips to unit vectors of one space; made by `lib.models.encoder.load_encoder`.
+    """Encode images, texts and clips as unit vectors of one space; made by `load_encoder`.
 
     Attributes:
-        identity: what decides an embedding: model, tag, transform, tokenizer, prompt, precision,
-            weights_sha256, and activation where it could be another.
-        notes: what a reader of its numbers should know.
-        truncated: how many texts `encode_text` has cut to the context length so far.
+        identity: everything that decides an embedding: model, tag, transform, tokenizer, prompt,
+            precision, weights_sha256, and the activation where an architecture has several.
+        notes: warnings about the loaded weights, for example of an activation that may not fit.
+        truncated: number of texts that `encode_text` has cut to the context length until now.
     """
 
     def __init__(
         self,
         towers: Towers,
-        device: torch.device,
-        dtype: torch.dtype | None,
-        precision: str,
-        prompt: str,
-        batch_size: int,
-        workers: int,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        prompt: str = "",
+        batch_size: int = 64,
+        workers: int = 0,
     ) -> None:
-        self._towers, self._device, self._dtype = towers, device, dtype
+        self._towers, self._device = towers, torch.device(device)
+        self._dtype = PRECISIONS[precision]
         self.prompt, self.batch_size, self.workers = prompt, batch_size, workers
         self.identity = {**towers.identity, "prompt": prompt or SLOT, "precision": precision}
         self.notes = towers.notes
         self.truncated = 0
+        towers.network.to(self._device)
 
     @property
     def dim(self) -> int:
@@ -72,17 +215,15 @@ class PretrainedEncoder:
     def encode_image(
         self, pictures: Sequence[Image.Image], *, progress: Progress | None = None
     ) -> np.ndarray:
-        """Unit embeddings of pictures of any size.
+        """Encode images of any size.
 
         Args:
-            pictures: a list, or files that are opened when their turn comes (`PictureFiles`).
-            progress: called with the number of pictures done after each pass.
+            pictures: a list of PIL images, or files that are opened one batch at a time
+                (`PictureFiles`).
+            progress: called with the number of images after each forward pass.
 
         Returns:
             float32 `(n, dim)`, rows of length 1.
-
-        Raises:
-            RetrievalInputError: an entry that is no picture, or whose embedding has no direction.
         """
         starts = range(0, len(pictures), self.batch_size)
         jobs = (
@@ -91,20 +232,16 @@ class PretrainedEncoder:
         )
         out = np.empty((len(pictures), self.dim), dtype=np.float32)
         for start, batch in zip(starts, self._ahead(jobs), strict=True):
-            rows = self._rows(self._towers.image_features, batch, "pictures", start)
+            rows = self._unit_rows(self._towers.image_features, batch, "pictures", start)
             out[start : start + len(rows)] = rows
             if progress is not None:
                 progress(len(rows))
         return out
 
     def encode_text(self, texts: Sequence[str], *, progress: Progress | None = None) -> np.ndarray:
-        """Unit embeddings of texts, each put into the prompt; result as of `encode_image`.
+        """Encode texts, each inside the prompt; returns float32 `(n, dim)`, rows of length 1.
 
-        Raises:
-            RetrievalInputError: one string instead of a list, or an entry that is no text or blank.
-
-        Relations: a text longer than the context loses its end; `truncated` and `count_truncated`
-        say how many did.
+        A text beyond the context length loses its end; `truncated` counts such texts.
         """
         prompted = self._prompted(texts)
         if not prompted:
@@ -114,9 +251,8 @@ class PretrainedEncoder:
         out = np.empty((len(tokens), self.dim), dtype=np.float32)
         for start in range(0, len(tokens), self.batch_size):
             batch = tokens[start : start + self.batch_size]
-            out[start : start + len(batch)] = self._rows(
-                self._towers.text_features, batch, "texts", start
-            )
+            rows = self._unit_rows(self._towers.text_features, batch, "texts", start)
+            out[start : start + len(batch)] = rows
             if progress is not None:
                 progress(len(batch))
         return out
@@ -124,50 +260,40 @@ class PretrainedEncoder:
     def encode_video(
         self, clips: Sequence[np.ndarray], *, progress: Progress | None = None
     ) -> np.ndarray:
-        """Unit embeddings of clips: the mean direction of their frames.
+        """Encode clips by the mean direction of their frames; their order does not count.
 
             v = sum_t f_t / |f_t|,  then v / |v|
 
         Args:
-            clips: uint8 `(n_frames, height, width, 3)` each, frame counts may differ; a list, or
-                files that are decoded when their turn comes (`ClipFiles`).
-            progress: called with the number of clips done after each pass.
+            clips: uint8 `(n_frames, height, width, 3)` each, with any number of frames; a list, or
+                files that are decoded one at a time (`ClipFiles`).
+            progress: called with the number of finished clips after each forward pass.
 
         Returns:
             float32 `(n, dim)`, rows of length 1.
 
-        Raises:
-            RetrievalInputError: a clip of another shape or dtype, or without a frame.
-
-        Relations: a clip of equal frames gets the vector of that picture. Frames of several clips
-        share a pass. The order of the frames does not count.
-
         Reference: Luo et al. 2021, "CLIP4Clip: An Empirical Study of CLIP for End to End Video Clip
         Retrieval", the parameter-free similarity (meanP).
         """
-        total = np.zeros(
-            (len(clips), self.dim)
-        )  # float64: the sum does not depend on how frames are batched
+        # In float64 the sum does not depend on the batches that the frames are in.
+        total = np.zeros((len(clips), self.dim))
         frames, done = self._frames(clips), 0
         while chunk := list(islice(frames, self.batch_size)):
             owners = np.array([owner for owner, _ in chunk])
-            batch = self._towers.read([_within_aspect(frame) for _, frame in chunk])
-            np.add.at(
-                total, owners, self._rows(self._towers.image_features, batch, "clips", owners)
-            )
+            batch = self._towers.read([_crop_long(frame) for _, frame in chunk])
+            rows = self._unit_rows(self._towers.image_features, batch, "clips", owners)
+            np.add.at(total, owners, rows)
             if progress is not None and owners[-1] > done:
-                progress(int(owners[-1] - done))  # all clips before the last are complete
+                progress(int(owners[-1] - done))  # all clips before the last one are complete
                 done = int(owners[-1])
         if progress is not None and len(clips) > done:
             progress(len(clips) - done)
-        return (
-            unit_rows(total, "the mean of a clip's frames")
-            if len(clips)
-            else total.astype(np.float32)
-        )
+        if not len(clips):
+            return total.astype(np.float32)
+        return unit_rows(total, "the mean of a clip's frames")
 
     def count_truncated(self, texts: Sequence[str]) -> int:
-        """How many texts `encode_text` would cut, prompt included; encodes nothing."""
+        """Count the texts that `encode_text` would cut, prompt included; encodes nothing."""
         prompted = self._prompted(texts)
         return int(self._towers.too_long(prompted).sum()) if prompted else 0
 
@@ -179,7 +305,7 @@ class PretrainedEncoder:
         for i, text in enumerate(texts):
             if not isinstance(text, str) or not text.strip():
                 raise RetrievalInputError(
-                    f"texts[{i}] is {text!r}; expected words. Leave it out of the corpus, with its"
+                    f"texts[{i}] is {text!r}; expected words. Remove it from the corpus, with its"
                     " judgements"
                 )
         return [self.prompt.replace(SLOT, text) if self.prompt else text for text in texts]
@@ -188,28 +314,25 @@ class PretrainedEncoder:
         batch = [pictures[i] for i in range(start, stop)]
         for i, picture in enumerate(batch, start=start):
             if not isinstance(picture, Image.Image):
-                kind = type(picture).__name__
                 raise RetrievalInputError(
-                    f"pictures[{i}] is a {kind}; expected a PIL image, as Image.fromarray makes"
+                    f"pictures[{i}] is a {type(picture).__name__}; expected a PIL image, as"
+                    " Image.fromarray makes"
                 )
-        return self._towers.read([_within_aspect(picture) for picture in batch])
+        return self._towers.read([_crop_long(picture) for picture in batch])
 
     def _frames(self, clips: Sequence[np.ndarray]) -> Iterator[tuple[int, Image.Image]]:
-        for i, clip in enumerate(
-            self._ahead(partial(clips.__getitem__, i) for i in range(len(clips)))
-        ):
+        jobs = (partial(clips.__getitem__, i) for i in range(len(clips)))
+        for i, clip in enumerate(self._ahead(jobs)):
             clip = np.asarray(clip)
             if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[3] != 3 or not clip.size:
                 raise RetrievalInputError(
-                    f"clips[{i}] must be uint8 (n_frames, height, width, 3) with a frame at least; "
-                    f"got {clip.dtype} {clip.shape}"
+                    f"clips[{i}] must be uint8 (n_frames, height, width, 3) with at least one"
+                    f" frame; got {clip.dtype} {clip.shape}"
                 )
             yield from ((i, Image.fromarray(frame)) for frame in clip)
 
     def _ahead(self, jobs: Iterable[Callable[[], Any]]) -> Iterator[Any]:
-        """Results in order, computed by `workers` threads, one job each, before they are asked
-        for.
-        """
+        """Yield the results of jobs in order, while `workers` threads compute the next ones."""
         if not self.workers:
             yield from (job() for job in jobs)
             return
@@ -227,121 +350,30 @@ class PretrainedEncoder:
                     future.cancel()
 
     @torch.inference_mode()
-    def _rows(
-        self, features: Callable, batch: Tensor, what: str, first: int | np.ndarray
+    def _unit_rows(
+        self, features: Callable, batch: Tensor, name: str, first: int | np.ndarray
     ) -> np.ndarray:
-        """Unit rows of one pass; `first` is the index of its first input, or that of each."""
+        """Compute the unit rows of a batch; `first` is the index of its first input, or of each."""
         half = self._dtype is not None
         with torch.autocast(self._device.type, dtype=self._dtype) if half else nullcontext():
             rows = features(batch.to(self._device)).float().cpu().numpy()
         bad = ~np.isfinite(rows).all(axis=1) | ~rows.any(axis=1)
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
-            where = int(first[i]) if isinstance(first, np.ndarray) else first + i
+            index = int(first[i]) if isinstance(first, np.ndarray) else first + i
             kind = "only zeros" if not rows[i].any() else "a value that is not finite"
             raise RetrievalInputError(
-                f"{what}[{where}] got an embedding with {kind}, which has no direction. Look at"
+                f"{name}[{index}] got an embedding with {kind}, which has no direction. Look at"
                 " that input; if it is sound, try precision 'fp32', or another checkpoint"
             )
-        return unit_rows(rows, what)
+        return unit_rows(rows, name)
 
 
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def load_encoder(
-    model: str,
-    pretrained: str | Path | None = None,
-    *,
-    precision: str = "fp32",
-    device: str = "cpu",
-    prompt: str = "",
-    batch_size: int = 64,
-    workers: int = 0,
-    cache_dir: str | Path | None = None,
-) -> PretrainedEncoder:
-    """Loads a model with its own transform and tokenizer.
-
-        load_encoder("ViT-B-32", "openai")             published: architecture and tag of open_clip
-        load_encoder("ViT-B-32", "epoch_12.pt")        the reader's own weights for an architecture
-        load_encoder("mine", "folder")                 open_clip_config.json and open_clip_model.safetensors
-        in it
-        load_encoder("scenes")                         trained here
-
-    Args:
-        model: an open_clip architecture; a label where `pretrained` is a folder; or an artifact of
-            ours.
-        pretrained: a tag, a path, or None for an artifact of ours.
-        precision: `"fp32"`; `"bf16"` or `"fp16"`: matrix products in that type (autocast), weights
-            and results in float32. fp16 is for GPUs.
-        device: `"cpu"`, `"cuda"` or `"cuda:1"`.
-        prompt: `"a photo of {}"`, around every text; none by default, since captions are sentences.
-        batch_size: pictures, frames or texts per forward pass.
-        workers: threads that read pictures and clips ahead of the network; 0 reads them between
-            passes.
-        cache_dir: where open_clip keeps downloads, instead of its usual place.
-
-    Raises:
-        RetrievalInputError: an unknown name or tag (the nearest are named), a checkpoint that could
-            run code or does not fit, a prompt without exactly one `{}`, a device that is not here,
-            fp16 on a CPU.
-        MissingFileError: weights that are neither here nor reachable; the message says where to put
-            them.
-
-    Relations: `lib.search.embedding_cache.embed` keeps what the encoder computes.
-    """
-    if ":" in model:
-        raise RetrievalInputError(
-            f"model {model!r} names a place; pass the folder of a downloaded repository as"
-            " pretrained, and any label as model"
-        )
-    dtype = PRECISIONS[check_choice(precision, PRECISIONS, "precision")]
-    target = _device(device, precision)
-    if prompt and prompt.count(SLOT) != 1:
-        raise RetrievalInputError(
-            f"prompt must hold {SLOT} once, where the text goes; got {prompt!r}"
-        )
-    batch_size = check_count(batch_size, "batch_size")
-    workers = check_count(workers, "workers", least=0)
-    towers = (
-        trained_here(_artifact(model))
-        if pretrained is None
-        else published(model, pretrained, cache_dir)
-    )
-    towers.network.to(target)
-    return PretrainedEncoder(towers, target, dtype, precision, prompt, batch_size, workers)
-
-
-def _artifact(model: str) -> str:
-    ours = sorted(path.parent.name for path in artifacts_dir().glob(f"*/{WEIGHTS}"))
-    if model not in ours and model.replace("/", "-") in open_clip.list_models():
-        tags = open_clip.list_pretrained_tags_by_model(model.replace("/", "-"))
-        raise RetrievalInputError(
-            f"{model} is an architecture; pretrained says with which weights: a path, or one of its"
-            f" {len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
-        )
-    # Of two kinds of names, those of open_clip are many: the error then shows the nearest of both.
-    return (
-        model if model in ours else check_choice(model, [*ours, *open_clip.list_models()], "model")
-    )
-
-
-def _device(device: str, precision: str) -> torch.device:
-    try:
-        target = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise RetrievalInputError(
-            f"device must be 'cpu', 'cuda' or 'cuda:1'; got {device!r}"
-        ) from error
-    try:
-        torch.zeros(1, device=target).cpu()
-    except Exception as error:  # a backend that is not built in, a GPU that is not there, 'meta'
-        raise RetrievalInputError(
-            f"device {device!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use"
-            " device='cpu'"
-        ) from error
-    if target.type == "cpu" and precision == "fp16":
-        raise RetrievalInputError(
-            "fp16 on a CPU is slower than fp32 and less exact; use 'bf16' or 'fp32'"
-        )
-    return target
+def _crop_long(picture: Image.Image) -> Image.Image:
+    """Crop the centre of a picture that is longer than MAX_ASPECT times its shorter side."""
+    longest = MAX_ASPECT * min(picture.size)
+    width, height = (min(side, longest) for side in picture.size)
+    if picture.size == (width, height):
+        return picture
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))

@@ -148,7 +148,8 @@ def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.T
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata()
-            tensors = {key: stream.get_tensor(key) for key in stream.keys()}
+            names = stream.keys()
+            tensors = {name: stream.get_tensor(name) for name in names}
         config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
         found = config["name"]
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:

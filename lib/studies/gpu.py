@@ -274,13 +274,13 @@ def _encoding(sizes: Sizes, where: list[str]) -> Iterator[Case]:
 
                 return run
 
-            def ours(dtype=dtype, device=device, precision=precision) -> Callable[[], object]:
+            def ours(device=device, precision=precision) -> Callable[[], object]:
                 towers = Towers(
                     network.to(device), sizes.model["embed_dim"], lambda _: pixels, None, None,
                     network.encode_image, network.encode_text, {},
                 )  # fmt: skip
                 encoder = PretrainedEncoder(
-                    towers, torch.device(device), dtype, precision, "", sizes.pictures, 0
+                    towers, device=device, precision=precision, batch_size=sizes.pictures
                 )
                 return partial(encoder.encode_image, pictures)
 

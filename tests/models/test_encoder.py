@@ -190,7 +190,7 @@ def test_texts_too_long_for_our_tokenizer_are_cut_and_counted():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        (["scenes_late"], {}, "'scenes_late' is a LateInteraction, which has no one vector"),
+        (["scenes_late"], {}, "'scenes_late' is a LateInteraction, which has no single vector"),
         (["ViT-B-32"], {}, r"ViT-B-32 is an architecture; .* one of its \d+ tags, 'openai', "),
         (
             ["hf-hub:a/b"],
@@ -205,10 +205,10 @@ def test_texts_too_long_for_our_tokenizer_are_cut_and_counted():
         (["scenes"], {"precision": "fp8"}, "precision must be one of 'fp32', 'bf16', 'fp16'"),
         (["scenes"], {"precision": "fp16"}, "fp16 on a CPU is slower than fp32"),
         (["scenes"], {"device": "gpu"}, "device must be 'cpu', 'cuda' or 'cuda:1'; got 'gpu'"),
-        (["scenes"], {"device": "mps:7"}, "device 'mps:7' is not here"),
-        (["scenes"], {"device": "meta"}, "device 'meta' is not here"),
-        (["scenes"], {"device": "xpu"}, "device 'xpu' is not here"),
-        (["scenes"], {"device": "cuda:99"}, "device 'cuda:99' is not here: torch sees"),
+        (["scenes"], {"device": "mps:7"}, "device 'mps:7' is not available"),
+        (["scenes"], {"device": "meta"}, "device 'meta' is not available"),
+        (["scenes"], {"device": "xpu"}, "device 'xpu' is not available"),
+        (["scenes"], {"device": "cuda:99"}, "device 'cuda:99' is not available: torch sees"),
         (["scenes"], {"prompt": "a photo of"}, r"prompt must hold \{\} once"),
         (["scenes"], {"prompt": "{} and {}"}, r"prompt must hold \{\} once"),
         (["scenes"], {"batch_size": 0}, "batch_size must be at least 1"),
@@ -251,7 +251,7 @@ def test_a_row_without_a_direction_is_named(encoder, value, kind):
         return rows
 
     towers = replace(encoder._towers, image_features=spoilt)
-    other = PretrainedEncoder(towers, torch.device("cpu"), None, "fp32", "", 2, 0)
+    other = PretrainedEncoder(towers, batch_size=2)
     with pytest.raises(RetrievalInputError, match=rf"pictures\[3\] got an embedding with .*{kind}"):
         other.encode_image(pictures())
     seen.clear()

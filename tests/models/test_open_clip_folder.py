@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.models.open_clip_folder import CONFIG
-from lib.models.open_clip_loader import WEIGHTS, published
+from lib.models.open_clip_loader import WEIGHTS, open_clip_towers
 from tests.models.toy import PUBLISHED, write_open_clip
 
 CODE = """
@@ -135,7 +135,7 @@ def test_a_config_that_names_code_or_a_place_is_refused(
         folder = _copy(with_vocabulary, tmp_path / name)
         (folder / CONFIG).write_text(text)
         try:
-            published("mine", str(folder))
+            open_clip_towers("mine", str(folder))
             taken.append(name)
         except RetrievalInputError as error:
             if (
@@ -178,7 +178,7 @@ def test_tokenizer_files_that_name_code_or_files_are_refused(with_vocabulary, tm
         folder = _copy(with_vocabulary, tmp_path / name)
         (folder / file).write_text(json.dumps(content))
         try:
-            published("mine", str(folder))
+            open_clip_towers("mine", str(folder))
             taken.append(name)
         except RetrievalInputError as error:
             if file not in str(error):
@@ -191,13 +191,19 @@ def test_tokenizer_files_that_name_code_or_files_are_refused(with_vocabulary, tm
 def test_an_unknown_model_type_with_code_is_not_asked_about(with_vocabulary, tmp_path):
     folder = _copy(with_vocabulary, tmp_path / "evil")
     (folder / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": AUTO_MAP}))
-    assert published("mine", str(folder)).tokenize(["a red car"])[0, :5].tolist() == [2, 4, 5, 6, 3]
+    assert open_clip_towers("mine", str(folder)).tokenize(["a red car"])[0, :5].tolist() == [
+        2,
+        4,
+        5,
+        6,
+        3,
+    ]
     assert not (folder / "ran").exists()
     _write(folder, **_text(hf_model_name="somebody/tower"))
     with pytest.raises(
         RetrievalInputError, match=r"config.json: model_type 'evil' is no text tower of open"
     ):
-        published("mine", str(folder))
+        open_clip_towers("mine", str(folder))
     assert not (folder / "ran").exists()
 
 
@@ -211,7 +217,7 @@ def test_a_text_tower_is_built_from_the_config_in_the_folder(with_vocabulary, tm
     with pytest.raises(
         MissingFileError, match=r"text tower roberta-base is not here; put its config.json"
     ):
-        published("mine", str(folder))
+        open_clip_towers("mine", str(folder))
     code = {"auto_map": {"AutoModel": "evil.Evil"}, "_attn_implementation": "somebody/kernel"}
     (folder / "config.json").write_text(json.dumps({**ROBERTA, **code}))
     (tmp_path / "tower").mkdir()
@@ -220,7 +226,7 @@ def test_a_text_tower_is_built_from_the_config_in_the_folder(with_vocabulary, tm
     built = {**text, "hf_model_name": str(tmp_path / "tower"), "hf_model_pretrained": False}
     network = CustomTextCLIP(16, PUBLISHED["vision_cfg"], built).eval()
     save_file(network.state_dict(), folder / WEIGHTS[0])
-    towers = published("mine", str(folder))
+    towers = open_clip_towers("mine", str(folder))
     ids = towers.tokenize(["a red car", "car"])
     with torch.inference_mode():
         torch.testing.assert_close(towers.text_features(ids), network.encode_text(ids))
@@ -229,7 +235,10 @@ def test_a_text_tower_is_built_from_the_config_in_the_folder(with_vocabulary, tm
 
 def test_a_mark_in_a_caption_is_text(plain, with_vocabulary):
     """A caption that holds the end mark keeps what stands behind it."""
-    simple, through = published("mine", str(plain)), published("mine", str(with_vocabulary))
+    simple, through = (
+        open_clip_towers("mine", str(plain)),
+        open_clip_towers("mine", str(with_vocabulary)),
+    )
     for mark, apart in [
         ("<end_of_text>", "< end_of_text>"),
         ("<END_OF_TEXT>", "< end_of_text>"),

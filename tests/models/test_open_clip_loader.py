@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.models.open_clip_folder import CONFIG
-from lib.models.open_clip_loader import WEIGHTS, find_source, published, tensor_shapes
+from lib.models.open_clip_loader import WEIGHTS, find_source, open_clip_towers, tensor_shapes
 from tests.models.toy import PUBLISHED, write_open_clip
 
 
@@ -60,13 +60,13 @@ def registered(folder, weights, monkeypatch):
 )
 def test_unknown_names_are_told_what_is_near(registered, model, tag, message):
     with pytest.raises(ValueError, match=message):
-        published(model, tag)
+        open_clip_towers(model, tag)
 
 
 def test_weights_that_cannot_be_fetched_are_one_clear_error(registered, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MissingFileError) as caught:
-        published("tiny", "far", tmp_path / "kept")
+        open_clip_towers("tiny", "far", tmp_path / "kept")
     for part in ("of tiny", "'far'", str(tmp_path / "kept"), "somebody/tiny", CONFIG, WEIGHTS[0]):
         assert part in str(caught.value)
 
@@ -82,7 +82,7 @@ def test_without_a_network_the_hub_is_not_asked(registered, tmp_path, monkeypatc
         "lib.models.open_clip_loader.download_pretrained", lambda *_, **__: pytest.fail("asked")
     )
     with pytest.raises(MissingFileError, match="there is no network"):
-        published("tiny", "far", tmp_path / "kept")
+        open_clip_towers("tiny", "far", tmp_path / "kept")
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -100,7 +100,9 @@ def test_an_earlier_download_is_found_without_asking(registered, tmp_path, monke
 
 
 def test_tag_file_and_folder_are_the_same_weights(registered, folder, weights):
-    tag, file, whole = (published("tiny", str(source)) for source in ("plain", weights, folder))
+    tag, file, whole = (
+        open_clip_towers("tiny", str(source)) for source in ("plain", weights, folder)
+    )
     assert len({towers.identity["weights_sha256"] for towers in (tag, file, whole)}) == 1
     assert [towers.identity["tag"] for towers in (tag, file)] == ["plain", WEIGHTS[0]]
     # A file takes the transform on which all tags of its architecture agree; squash is not the
@@ -110,7 +112,9 @@ def test_tag_file_and_folder_are_the_same_weights(registered, folder, weights):
 
 
 def test_the_activation_that_the_weights_were_trained_with_is_used(registered, weights):
-    quick, plain, file = (published("tiny", str(source)) for source in ("quick", "plain", weights))
+    quick, plain, file = (
+        open_clip_towers("tiny", str(source)) for source in ("quick", "plain", weights)
+    )
     pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     expected = open_clip.create_model("tiny", str(weights), force_quick_gelu=True).eval()
     with torch.inference_mode():
@@ -122,7 +126,7 @@ def test_the_activation_that_the_weights_were_trained_with_is_used(registered, w
 
 def test_tags_that_disagree_on_the_transform_are_told(registered, weights):
     registered["plain"]["resize_mode"] = "longest"
-    towers = published("tiny", str(weights))
+    towers = open_clip_towers("tiny", str(weights))
     assert "shortest" in towers.identity["transform"] and "several transforms" in towers.notes[0]
 
 
@@ -163,7 +167,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(registered, tmp_path, write
     path, target = tmp_path / f"weights{suffix}", tmp_path / "created"
     write({"state_dict": {"x": torch.zeros(1)}, "extra": Malicious(target)}, path)
     with pytest.raises(RetrievalInputError, match="could run code"):
-        published("tiny", str(path))
+        open_clip_towers("tiny", str(path))
     assert not target.exists()
 
 
@@ -173,8 +177,10 @@ def test_training_checkpoints_of_torch_are_read(registered, weights, tmp_path, l
     path = tmp_path / "epoch_3.pt"
     torch.save({"epoch": 3, "state_dict": state}, path, _use_new_zipfile_serialization=not legacy)
     assert tensor_shapes(path) == tensor_shapes(weights)
-    found = published("tiny", str(path)).identity
-    assert found["weights_sha256"] == published("tiny", str(weights)).identity["weights_sha256"]
+    found = open_clip_towers("tiny", str(path)).identity
+    assert (
+        found["weights_sha256"] == open_clip_towers("tiny", str(weights)).identity["weights_sha256"]
+    )
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # TorchScript
@@ -186,12 +192,12 @@ def test_other_files_are_refused(registered, weights, tmp_path):
     script.save(str(tmp_path / "script.pt"))
     for name, message in [
         ("a.safetensors", "is not loaded: .* damaged"),
-        ("a.npz", "no checkpoint that is read here: one of .safetensors, .pt"),
+        ("a.npz", "no checkpoint that can be read: its suffix must be one of .safetensors, .pt"),
         ("list.pt", "holds no state_dict"),
         ("script.pt", "is not loaded: .*TorchScript"),
     ]:
         with pytest.raises(RetrievalInputError, match=message):
-            published("tiny", str(tmp_path / name))
+            open_clip_towers("tiny", str(tmp_path / name))
 
 
 def test_weights_of_another_architecture_are_refused(
@@ -200,13 +206,13 @@ def test_weights_of_another_architecture_are_refused(
     deeper = {**PUBLISHED, "text_cfg": {**PUBLISHED["text_cfg"], "layers": 2}}
     monkeypatch.setitem(factory._MODEL_CONFIGS, "deeper", deeper)
     with pytest.raises(RetrievalInputError, match="does not fill deeper: .* Pass the architecture"):
-        published("deeper", str(weights))
+        open_clip_towers("deeper", str(weights))
     larger = {**PUBLISHED, "vision_cfg": {**PUBLISHED["vision_cfg"], "image_size": 64}}
     monkeypatch.setitem(factory._MODEL_CONFIGS, "larger", larger)
     with pytest.raises(
         RetrievalInputError, match=r"shape \(5, 32\), larger \(17, 32\): .* another image size"
     ):
-        published("larger", str(weights))
+        open_clip_towers("larger", str(weights))
 
 
 # ---- folders
@@ -214,11 +220,11 @@ def test_weights_of_another_architecture_are_refused(
 
 def test_folders_say_what_they_lack(folder, tmp_path):
     with pytest.raises(MissingFileError, match=f"holds no {CONFIG}"):
-        published("mine", str(tmp_path))
+        open_clip_towers("mine", str(tmp_path))
     path = tmp_path / CONFIG
     path.write_text((folder / CONFIG).read_text())
     with pytest.raises(MissingFileError, match=f"holds no weights; expected one of {WEIGHTS[0]}"):
-        published("mine", str(tmp_path))
+        open_clip_towers("mine", str(tmp_path))
     for text, message in [
         ("{", "is not read: Expecting property name"),
         ("[]", "expected a JSON object"),
@@ -230,7 +236,7 @@ def test_folders_say_what_they_lack(folder, tmp_path):
     ]:
         path.write_text(text)
         with pytest.raises(RetrievalInputError, match=message):
-            published("mine", str(tmp_path))
+            open_clip_towers("mine", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -255,11 +261,11 @@ def test_a_config_that_no_model_has_is_refused(folder, tmp_path, part, key, valu
     inner.setdefault(part, {})[key] = value
     (tmp_path / CONFIG).write_text(json.dumps(config))
     with pytest.raises(RetrievalInputError, match=message):
-        published("mine", str(tmp_path))
+        open_clip_towers("mine", str(tmp_path))
 
 
 def test_the_name_of_a_folders_model_is_a_label(folder):
-    towers = published("mine", str(folder))
+    towers = open_clip_towers("mine", str(folder))
     assert towers.identity["model"] == "mine" and str(folder) not in str(towers.identity)
     assert towers.dim == 16 and not towers.network.training
 
@@ -271,5 +277,7 @@ def test_other_weights_have_another_digest(folder, weights, tmp_path):
     other.mkdir()
     (other / CONFIG).write_text((folder / CONFIG).read_text())
     save_file(state, other / WEIGHTS[0])
-    digests = [published("mine", str(path)).identity["weights_sha256"] for path in (folder, other)]
+    digests = [
+        open_clip_towers("mine", str(path)).identity["weights_sha256"] for path in (folder, other)
+    ]
     assert digests[0] != digests[1]

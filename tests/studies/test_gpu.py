@@ -10,10 +10,10 @@ import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.studies import gpu
-from tests.cli.conftest import one_line
+from tests.cli.conftest import one_line, run  # noqa: F401
 
 
-def test_every_case_runs_on_a_cpu(run):
+def test_every_case_runs_on_a_cpu(run):  # noqa: F811
     code, out, _ = run("bench", "gpu", "--device", "cpu")
     assert code == 0
     first, _, *lines = out.splitlines()
@@ -73,7 +73,7 @@ def test_what_cannot_be_measured_says_why_and_the_next_case_goes_on(monkeypatch)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_without_a_gpu_one_line_says_what_can_be_run(run):
+def test_without_a_gpu_one_line_says_what_can_be_run(run):  # noqa: F811
     code, _, err = run("bench", "gpu")
     assert code == 2 and "no CUDA device is here" in one_line(err) and "--device cpu" in err
     with pytest.raises(RetrievalInputError, match="--device must be one of"):

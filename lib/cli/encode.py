@@ -27,7 +27,7 @@ def encode(
     """Embeds pictures and captions of shards; says what could not be read, repeats no finished
     shard.
     """
-    from lib.datasets.laion.img2dataset import shard_paths
+    from lib.datasets.laion.shards import shard_paths
     from lib.models.encoder import load_encoder
     from lib.search.shard_encoding import encode_shards
 

@@ -14,7 +14,7 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count
 from lib.core.reading import DamagedFileError, MissingFileError, verify
 from lib.core.writing import atomic_path, remove_leftovers, sha256_of, write_checksum
-from lib.datasets.laion.img2dataset import SHOWN, Shard
+from lib.datasets.laion.shards import SHOWN, Shard
 from lib.datasets.media.pictures import MAX_PIXELS
 
 METADATA = pa.schema([("key", pa.string()), ("caption", pa.string()), ("url", pa.string())])

@@ -13,10 +13,8 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.annotations import field_of, read_json
 from lib.datasets.csv_files import read_rows, read_table
-from lib.datasets.laion.filters import Filters
-from lib.datasets.laion.img2dataset import check_shard
-from lib.datasets.laion.metadata import Scan
-from lib.datasets.laion.shards import TarSamples
+from lib.datasets.laion.metadata import Filters, MetadataScan
+from lib.datasets.laion.shards import TarSamples, check_shard
 from lib.datasets.miniatures.img2dataset import write_tar
 from lib.datasets.registry import CORPORA
 
@@ -126,7 +124,9 @@ CASES = {
     ),
     "parquet": (
         parquet_of,
-        lambda path: list(Scan(path, Filters(min_side=1), columns=["url", "text", "width"])),
+        lambda path: list(
+            MetadataScan(path, Filters(min_side=1), columns=["url", "text", "width"])
+        ),
     ),
 }
 

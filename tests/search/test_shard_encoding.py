@@ -13,7 +13,7 @@ from lib.core.checks import RetrievalInputError, unit_rows
 from lib.core.reading import MissingFileError
 from lib.core.writing import write_checksum
 from lib.datasets import scenes
-from lib.datasets.laion.img2dataset import Shard, shard_paths
+from lib.datasets.laion.shards import Shard, shard_paths
 from lib.datasets.miniatures.img2dataset import write_shard, write_tar
 from lib.datasets.miniatures.laion import write_miniature
 from lib.search.shard_encoding import encode_shards

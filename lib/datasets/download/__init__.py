@@ -1,1 +1,1 @@
-"""Where the files of the published benchmarks come from, and how they get here whole."""
+"""Download and unpack the files of the published benchmarks, with checks."""

@@ -1,4 +1,4 @@
-"""Archives unpacked member by member: no path out of the folder, no links, no bombs."""
+"""Unpack untrusted archives: no path out of the folder, no links or devices, no bombs."""
 
 import bz2
 import fnmatch
@@ -17,21 +17,21 @@ from lib.core.checks import RetrievalInputError
 from lib.core.paths import path_inside, relative_name
 from lib.core.reading import MAX_RATIO, DamagedFileError, MissingFileError, reading
 from lib.core.writing import atomic_path
-from lib.datasets.tar_headers import HeaderStream
+from lib.datasets.tar_files import TarReader
 
-MAX_BYTES = 64 * 2**30  # the largest archive of the benchmarks, COCO's train2014.zip, holds 13.5 GB
-MAX_MEMBERS = 1_000_000  # and 82,784 members
-FREE_BYTES = 2**20  # below this much, no ratio is suspicious
+MAX_BYTES = 64 * 2**30  # the largest archive of the benchmarks, COCO's train2014.zip, has 13.5 GB
+MAX_MEMBERS = 1_000_000  # COCO's train2014.zip has 82,784 members
+FREE_BYTES = 2**20  # up to this size, any compression ratio is allowed
 CHUNK = 2**20
-COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+DECOMPRESSORS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What `unpack` did: files written and left as they were, and the bytes of both together."""
+    """Counts of `unpack`: files written, files that were already complete, bytes of both."""
 
-    written: int
-    kept: int
+    n_written: int
+    n_present: int
     n_bytes: int
 
 
@@ -39,7 +39,7 @@ class Unpacked:
 class _Member:
     name: str
     size: int
-    kind: str  # "file", "folder", or what it is instead
+    kind: str  # "file", "folder", or the reason to refuse it
     open: Callable[[], IO[bytes]]
 
 
@@ -50,59 +50,46 @@ def unpack(
     members: Sequence[str] = (),
     max_bytes: int = MAX_BYTES,
     max_ratio: float = MAX_RATIO,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Unpacked:
-    """Writes the files of a zip or tar archive under `root`, once all of them have been looked at.
+    """Unpack a zip or tar archive under `root`, after a check of all its members.
+
+    A file that exists with the size of its member is kept: an interrupted call can be repeated.
+    Files appear under their names only when they are complete.
 
     Args:
         archive: a `.zip`, or a `.tar` with any compression that the standard library reads.
-        root: the folder that all files go into; it need not exist.
-        members: file names without folders, `"dataset_coco.json"` or with `*`: only these, and
-            without their folders. Empty: everything, in its folders.
-        max_bytes: the most that the members together may take.
-        max_ratio: the most bytes that one byte of the archive may turn into.
+        root: the folder for all files; it need not exist.
+        members: file names without folders, `"dataset_coco.json"` or with `*`: only these are
+            unpacked, without their folders. Empty: everything, in its folders.
+        max_bytes: limit for all members together.
+        max_ratio: limit for the bytes of all members per byte of the archive.
         progress: called with the bytes done and the bytes in all.
-
-    Returns:
-        The counts. A file that is there with the size of its member is kept, so that an interrupted
-        call goes on where it stopped: files appear under their names only when they are whole.
-
-    Raises:
-        MissingFileError: no archive.
-        RetrievalInputError: a member that is absolute, has a `..` part, is a link, a device,
-            encrypted or there twice; more bytes or members than allowed; a name asked for that is
-            not there.
-        DamagedFileError: the archive ends early, or a member's checksum or size is wrong.
     """
     archive, root = Path(archive), Path(root)
     if not archive.is_file():
         raise MissingFileError(f"{archive} is missing; download it first")
     advice = "Delete it and download it again"
-    with reading(archive, "no whole archive", advice), _members(archive) as listed:
-        plan = _plan(listed, archive, root, members, max_bytes, max_ratio)
-        return _write(plan, archive, progress or (lambda done, total: None))
+    with reading(archive, "no whole archive", advice), _listed(archive) as listed:
+        member_by_path = _targets(listed, archive, root, members, max_bytes, max_ratio)
+        return _write(member_by_path, archive, progress)
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[Iterator[_Member]]:
-    """The members of an archive of either kind, in its order."""
+def _listed(archive: Path) -> Iterator[Iterator[_Member]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield (_zip_member(opened, info) for info in opened.infolist())
-    else:
-        with archive.open("rb") as stream:
-            head = stream.read(6)
-        unpacked = next(
-            (opener for magic, opener in COMPRESSED.items() if head.startswith(magic)), open
-        )
-        with unpacked(archive, "rb") as stream:
-            headers = HeaderStream(stream)
-            with tarfile.open(fileobj=headers, mode="r:") as opened:
-                yield _tar_members(opened, headers)
+        return
+    with archive.open("rb") as stream:
+        head = stream.read(6)
+    decompress = next((f for magic, f in DECOMPRESSORS.items() if head.startswith(magic)), open)
+    with decompress(archive, "rb") as stream:
+        yield _tar_members(stream)
 
 
 def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
-    mode = info.external_attr >> 16  # zero in archives that were not made on a Unix
+    mode = info.external_attr >> 16  # 0 in archives that were not made on Unix
     if info.flag_bits & 1:
         kind = "encrypted"
     elif stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -112,109 +99,86 @@ def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     return _Member(info.filename, info.file_size, kind, lambda: opened.open(info))
 
 
-def _tar_members(opened: tarfile.TarFile, headers: HeaderStream) -> Iterator[_Member]:
-    """The members, up to the block of zeros that must end them: without it, some may have been cut
-    away.
-    """
-    for info in opened:
-        headers.check(opened, info)
-        yield _tar_member(opened, info)
-    headers.listing = False
-    opened.fileobj.seek(opened.offset)
-    if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+def _tar_members(stream: IO[bytes]) -> Iterator[_Member]:
+    reader = TarReader(stream)
+    for info in reader:
+        kind = "file" if info.isfile() else "folder" if info.isdir() else "a device"
+        kind = "a link" if info.issym() or info.islnk() else kind
+        yield _Member(info.name, info.size, kind, lambda i=info: reader.archive.extractfile(i))
+    if reader.end_block() != bytes(tarfile.BLOCKSIZE):
         raise EOFError("the mark of the end is missing")
 
 
-def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
-    if info.issym() or info.islnk():
-        kind = "a link"
-    else:
-        kind = "file" if info.isfile() else "folder" if info.isdir() else "a device"
-    return _Member(info.name, info.size, kind, lambda: opened.extractfile(info))
-
-
-def _plan(
+def _targets(
     listed: Iterator[_Member],
     archive: Path,
     root: Path,
-    names: Sequence[str],
+    patterns: Sequence[str],
     max_bytes: int,
     max_ratio: float,
-) -> list[tuple[_Member, Path]]:
-    """Which member goes where; refuses the archive as a whole when one member is not what it should
-    be.
-    """
+) -> dict[Path, _Member]:
+    """Map the path of each file to its member; one bad member refuses the whole archive."""
     limit = min(max_bytes, max(FREE_BYTES, int(max_ratio * archive.stat().st_size)))
-    plan: dict[Path, _Member] = {}
+    targets: dict[Path, _Member] = {}
     total = 0
+
+    def refuse(problem: str) -> None:
+        raise RetrievalInputError(f"{archive}: {problem}. Nothing was unpacked")
+
     for position, member in enumerate(listed):
         relative_name(member.name, root)
+        label = f"member {position}, {member.name!r},"
         if member.kind not in ("file", "folder"):
-            raise RetrievalInputError(
-                f"{archive}: member {position}, {member.name!r}, is {member.kind}; the archive of a"
-                " corpus holds plain files. Nothing was unpacked"
-            )
+            refuse(f"{label} is {member.kind}; the archive of a corpus holds plain files")
         total += member.size
         if total > limit or position >= MAX_MEMBERS:
-            raise RetrievalInputError(
-                f"{archive} holds more than {limit:,} bytes or {MAX_MEMBERS:,} members, which it"
-                f" may not (at most {max_ratio:g} bytes for one of the archive). Nothing was"
-                " unpacked"
+            refuse(
+                f"it holds more than {limit:,} bytes or {MAX_MEMBERS:,} members; the limit is"
+                f" {max_ratio:g} bytes for one of the archive"
             )
-        last = member.name.rsplit("/", 1)[-1]
-        wanted = any(fnmatch.fnmatchcase(last, name) for name in names)
-        if member.kind == "folder" or (names and not wanted):
-            continue
-        path = path_inside(root, last if names else member.name)
-        if path in plan:
-            raise RetrievalInputError(
-                f"{archive}: member {position}, {member.name!r}, is there twice"
-            )
-        plan[path] = member
-    folders = {folder for path in plan for folder in path.parents}
-    mixed = [member.name for path, member in plan.items() if path in folders or path.is_dir()]
-    if mixed:
-        raise RetrievalInputError(
-            f"{archive}: {mixed[0]!r} is a file and a folder. Nothing was unpacked"
-        )
-    absent = [
-        name for name in names if not any(fnmatch.fnmatchcase(path.name, name) for path in plan)
-    ]
+        file_name = member.name.rsplit("/", 1)[-1]
+        chosen = not patterns or any(fnmatch.fnmatchcase(file_name, p) for p in patterns)
+        if member.kind == "file" and chosen:
+            path = path_inside(root, file_name if patterns else member.name)
+            if path in targets:
+                refuse(f"{label} occurs twice")
+            targets[path] = member
+    folders = {folder for path in targets for folder in path.parents}
+    for path, member in targets.items():
+        if path in folders or path.is_dir():
+            refuse(f"{member.name!r} is a file and a folder")
+    names = [path.name for path in targets]
+    absent = [p for p in patterns if not any(fnmatch.fnmatchcase(name, p) for name in names)]
     if absent:
-        raise RetrievalInputError(
-            f"{archive} has no {', '.join(absent)}; is it the archive it should be?"
-        )
-    return [(member, path) for path, member in plan.items()]
+        refuse(f"it has no {', '.join(absent)}; check that it is the right archive")
+    return targets
 
 
 def _write(
-    plan: list[tuple[_Member, Path]], archive: Path, progress: Callable[[int, int], None]
+    member_by_path: dict[Path, _Member], archive: Path, progress: Callable[[int, int], None]
 ) -> Unpacked:
-    total = sum(member.size for member, _ in plan)
-    done = written = 0
-    for member, path in plan:
+    total = sum(member.size for member in member_by_path.values())
+    done = n_written = 0
+    for path, member in member_by_path.items():
         if not (path.is_file() and path.stat().st_size == member.size):
-            with (
-                atomic_path(path) as temporary,
-                open(temporary, "wb") as out,
-                member.open() as stream,
-            ):
-                _copy(stream, out, member, archive)
-            written += 1
+            with atomic_path(path) as temporary, member.open() as stream:
+                _copy(stream, temporary, member, archive)
+            n_written += 1
         done += member.size
         progress(done, total)
-    return Unpacked(written, len(plan) - written, total)
+    return Unpacked(n_written, len(member_by_path) - n_written, total)
 
 
-def _copy(stream: IO[bytes], out: IO[bytes], member: _Member, archive: Path) -> None:
-    """Copies exactly the bytes that the list of the archive promised."""
-    left = member.size
-    while chunk := stream.read(CHUNK):
-        left -= len(chunk)
-        if left < 0:
-            break
-        out.write(chunk)
-    if left:
+def _copy(stream: IO[bytes], path: Path, member: _Member, archive: Path) -> None:
+    """Copy a member; its content must have exactly the size in the archive's list."""
+    n_left = member.size
+    with open(path, "wb") as out:
+        while n_left >= 0 and (chunk := stream.read(CHUNK)):
+            n_left -= len(chunk)
+            if n_left >= 0:
+                out.write(chunk)
+    if n_left:
         raise DamagedFileError(
-            f"{archive}: {member.name!r} is not of the {member.size:,} bytes it is said to be"
+            f"{archive}: the content of {member.name!r} does not have the {member.size:,} bytes"
+            " that its list states"
         )

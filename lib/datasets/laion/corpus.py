@@ -1,12 +1,9 @@
-"""LAION as it lies on a disk: shards of downloaded pictures, one caption each. A lesson, no
-benchmark.
-"""
-
-from __future__ import annotations
+"""Load shards of downloaded LAION pictures as a corpus: a lesson on formats, not a benchmark."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -17,24 +14,21 @@ from lib.core.qrels import Qrels
 from lib.core.reading import DamagedFileError
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count, check_counts, check_media, published_counts
-from lib.datasets.laion.img2dataset import Shard, shard_paths
+from lib.datasets.laion.shards import Shard, shard_paths
 from lib.datasets.media.files import content_digest
 from lib.datasets.media.pictures import open_picture
 
 NAME = "laion"
 SPLITS = ("shards",)
-MAX_JUDGEMENTS = 10**8  # 10,000 pictures of one caption; they take 3 GB while they are made
+MAX_JUDGEMENTS = 10**8  # 10,000 pictures with one caption; building them takes 3 GB
 
 
 class ShardPictures(Sequence):
-    """Pictures inside tar files, read from their place when they are asked for; nothing is
-    unpacked.
+    """Sequence of pictures inside tar files, read from their offsets; nothing is unpacked.
 
     Args:
         root: the folder of the shards.
-        places: `(shard, byte at which the file begins, bytes, name)` of each picture.
-
-    Relations: `PictureFiles` does the same for files of their own.
+        places: `(shard, offset of the file, bytes, name)` of each picture.
     """
 
     kind = "pictures"
@@ -49,7 +43,7 @@ class ShardPictures(Sequence):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, position) -> Image.Image | ShardPictures:
+    def __getitem__(self, position) -> Image.Image | Self:
         if isinstance(position, slice):
             return self.take(range(len(self))[position])
         shard, start, size, name = self.places[position]
@@ -57,12 +51,12 @@ class ShardPictures(Sequence):
             stream.seek(start)
             return open_picture(stream.read(size), name=f"{name} in {shard}")
 
-    def take(self, positions) -> ShardPictures:
-        """The pictures at some positions, in the order given, none read."""
-        return ShardPictures(self.root, [self.places[position] for position in positions])
+    def take(self, positions) -> Self:
+        """Return the pictures at some positions, in the order given; none is read."""
+        return type(self)(self.root, [self.places[position] for position in positions])
 
     def fingerprint(self) -> str:
-        """SHA-256 over the places of the pictures and the bytes of the shards."""
+        """Return the SHA-256 of the places of the pictures and the bytes of the shards."""
         shards = sorted({shard for shard, *_ in self.places})
         digests = [content_digest(path_inside(self.root, shard)) for shard in shards]
         return hashlib.sha256(repr((self.places, shards, digests)).encode()).hexdigest()
@@ -74,35 +68,25 @@ class ShardPictures(Sequence):
 def load_laion(
     root: str | Path, split: str = "shards", *, allow_partial: bool = False
 ) -> CaptionedMedia:
-    """Pictures and captions of all shards of a folder: a format lesson, not a benchmark.
+    """Load pictures and captions from all shards of a folder.
 
-    LAION is a training corpus: it has no test split, and nobody publishes retrieval scores on it.
-    What a model scores here depends on which links still worked on the day of the download.
-
-    A caption is relevant to its own picture and to those that carry the same caption.
+    LAION is a training corpus: it has no test split and no published retrieval scores. A score
+    here depends on which links still worked on the day of the download. A caption is relevant to
+    its own picture and to those with the same caption.
 
     Args:
-        root: what img2dataset wrote (`00000.tar`, `00000.parquet`, ...), or a folder with that in
-            `shards/`.
+        root: output folder of img2dataset (`00000.tar`, `00000.parquet`, ...), or a folder that
+            has these files in `shards/`.
         split: `"shards"`, all of them.
-        allow_partial: leave out samples that cannot be used and list them, with the reason, in
-            `missing`.
+        allow_partial: leave out samples that cannot be used, and list them in `missing`.
 
     Returns:
-        `CaptionedMedia` whose pictures stay in the shards. Each was decoded once to see that it can
-        be.
-
-    Raises:
-        MissingFileError: no shards.
-        RetrievalInputError: fewer samples than the tables list, or damage, unless `allow_partial`.
-
-    Relations: `encode_shards` embeds shards of any size without a list of their samples; `Scan`
-    reads the metadata that the links come from.
+        `CaptionedMedia`; its pictures stay in the shards. Each was decoded once as a check.
     """
     check_choice(split, SPLITS, "split")
     folder = Path(root) / "shards"
     folder = folder if folder.is_dir() else Path(root)
-    places, texts, keys, missing, listed = [], [], [], [], 0
+    places, texts, keys, missing, n_listed = [], [], [], [], 0
     for path in shard_paths(folder):
         shard = Shard(path)
         for sample, _ in shard:
@@ -122,10 +106,8 @@ def load_laion(
         missing += [f"{path.name} ({report.tar.damage})"] if report.tar.damage else []
         missing += [f"{path.name}, member {name!r} ({why})" for name, why in report.tar.refused]
         missing += [f"{path.name} ({problem})" for problem in report.problems]
-        listed += (
-            shard.successes or report.tar.samples
-        )  # without a table, the tar is all that is known
-    label, stated = published_counts(root, NAME, split, {split: {"samples": listed}})
+        n_listed += shard.successes or report.tar.samples  # without a table, only the tar counts
+    label, stated = published_counts(root, NAME, split, {split: {"samples": n_listed}})
     count = Count("samples", len(keys), stated["samples"])
     check_media(count, missing, label, allow_partial)
     check_counts([count], label, allow_partial)
@@ -146,27 +128,25 @@ def load_laion(
 
 
 def same_captions(texts: Sequence[str]) -> Qrels:
-    """Caption i is relevant to picture j, at grade 1, when caption j is the same string.
+    """Judge caption i relevant to picture j, at grade 1, when caption j is the same string.
 
     Args:
         texts: one caption per picture.
 
     Returns:
-        `(n, n)`; the diagonal, and g^2 judgements for every g pictures that share a caption.
-
-    Raises:
-        RetrievalInputError: more than `MAX_JUDGEMENTS`; the message names the caption.
+        `(n, n)` judgements; g pictures that share a caption give g^2 of them.
     """
     _, group = np.unique(np.array(texts, dtype=object), return_inverse=True)  # (n,)
     members = np.argsort(group, kind="stable")  # pictures by group, ascending inside each
     sizes = np.bincount(group)
-    if (sizes**2).sum() > MAX_JUDGEMENTS:
-        most = int(sizes.argmax())
+    n_judgements = (sizes**2).sum()
+    if n_judgements > MAX_JUDGEMENTS:
+        largest = int(sizes.argmax())
+        caption = texts[int(np.argmax(group == largest))]
         raise RetrievalInputError(
-            f"pictures that share a caption give {(sizes**2).sum():,} judgements, at most"
-            f" {MAX_JUDGEMENTS:,} are kept; {sizes[most]:,} have the caption"
-            f" {texts[int(np.argmax(group == most))]!r:.80}, which describes none of them. Leave"
-            " such pictures out of the shards"
+            f"pictures that share a caption give {n_judgements:,} judgements, at most"
+            f" {MAX_JUDGEMENTS:,} are supported; {sizes[largest]:,} have the caption"
+            f" {caption!r:.80}, which describes none of them. Leave such pictures out of the shards"
         )
     starts = np.cumsum(sizes) - sizes
     indptr = np.concatenate([[0], np.cumsum(sizes[group])])

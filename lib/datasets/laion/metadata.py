@@ -1,20 +1,22 @@
-"""LAION's metadata: Parquet files of links and captions, read in batches and filtered aloud."""
+"""LAION's metadata: Parquet files of links and captions, read in batches, filtered and counted."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lib.core.checks import RetrievalInputError, check_choice, check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_choices, check_count
 from lib.core.reading import MissingFileError, reading
-from lib.datasets.laion.filters import Filters
+from lib.core.writing import atomic_path
 
-# Our name -> the names that releases give it, in lower case, and its type. laion2B-en writes
-# SAMPLE_ID, URL, TEXT...; the *-joined files add hash, punsafe and pwatermark; Re-LAION writes url
-# and caption. Some copies hold widths as float64 with NaN, so that everything is cast.
+# Our name -> the names in the releases, in lower case, and the type. laion2B-en has SAMPLE_ID,
+# URL, TEXT...; the *-joined files add hash, punsafe and pwatermark; Re-LAION has url and caption.
+# Some copies store widths as float64 with NaN: therefore every column is cast.
 COLUMNS: dict[str, tuple[tuple[str, ...], pa.DataType]] = {
     "id": (("sample_id",), pa.int64()),
     "url": (("url",), pa.string()),
@@ -29,79 +31,185 @@ COLUMNS: dict[str, tuple[tuple[str, ...], pa.DataType]] = {
     "punsafe": (("punsafe",), pa.float32()),
     "pwatermark": (("pwatermark",), pa.float32()),
 }
-_ADVICE = (
-    "Such a file ends with its table of contents, so that a cut one cannot be read; download it"
-    " again"
-)
+NSFW = ("UNLIKELY", "UNSURE", "NSFW")  # tags in the upper-case releases
+_RANGES = {
+    "max_aspect": (1, math.inf),
+    "max_punsafe": (0, 1),
+    "max_pwatermark": (0, 1),
+    "min_similarity": (-1, 1),
+}
+
+
+class _Rule(NamedTuple):
+    """One filter: its test gives true, false, or null where a column does not state a value."""
+
+    label: str
+    columns: tuple[str, ...]
+    test: Callable[..., pa.Array]
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one filter took away: rows that state another value, and rows that state none."""
+class Filters:
+    """Conditions on rows; None means no condition. A row that does not state a value fails.
 
-    filter: str
+    Args:
+        with_text: the text is present and not blank.
+        with_url: the address is present, on one line and without spaces.
+        min_side: the smallest allowed side (width or height), pixels.
+        min_pixels: the smallest allowed width * height.
+        max_aspect: the largest allowed ratio of longer to shorter side, at least 1.
+        nsfw: allowed tags, of UNLIKELY, UNSURE and NSFW.
+        max_punsafe: the largest allowed probability of an unsafe picture, 0 to 1.
+        max_pwatermark: the largest allowed probability of a watermark, 0 to 1.
+        min_similarity: the smallest allowed cosine of picture and text, by the release's CLIP.
+        languages: allowed codes, for example ("de", "fr").
+    """
+
+    with_text: bool = True
+    with_url: bool = False
+    min_side: int | None = None
+    min_pixels: int | None = None
+    max_aspect: float | None = None
+    nsfw: tuple[str, ...] | None = None
+    max_punsafe: float | None = None
+    max_pwatermark: float | None = None
+    min_similarity: float | None = None
+    languages: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("min_side", "min_pixels"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            valid = value is None or (isinstance(value, int | float) and least <= value <= most)
+            if not valid:
+                raise RetrievalInputError(
+                    f"{name} must be a number from {least} to {most}, got {value!r}"
+                )
+        for name in ("nsfw", "languages"):
+            allowed = getattr(self, name)
+            if allowed is not None and (isinstance(allowed, str) or not allowed):
+                raise RetrievalInputError(
+                    f"{name} must be a list of the allowed values, got {allowed!r}"
+                )
+        check_choices(self.nsfw or (), NSFW, "nsfw tag")
+
+    def rules(self) -> list[_Rule]:
+        """List the conditions, in the order in which they are applied and counted."""
+        sides = ("width", "height")
+        candidates = [
+            (self.with_text or None, "text is not blank", ("text",), _is_written),
+            (self.with_url or None, "url is one word", ("url",), _is_word),
+            (self.min_side, f"shorter side >= {self.min_side}", sides,
+             lambda w, h: pc.greater_equal(_shorter(w, h), self.min_side)),
+            (self.min_pixels, f"pixels >= {self.min_pixels}", sides,
+             lambda w, h: pc.greater_equal(_n_pixels(w, h), self.min_pixels)),
+            (self.max_aspect, f"longer / shorter side <= {self.max_aspect}", sides,
+             lambda w, h: _aspect_fits(w, h, self.max_aspect)),
+            (self.nsfw, f"nsfw in {', '.join(self.nsfw or ())}", ("nsfw",),
+             lambda tags: _is_in(tags, self.nsfw)),
+            (self.max_punsafe, f"punsafe <= {self.max_punsafe}", ("punsafe",),
+             lambda values: _at_most(values, self.max_punsafe)),
+            (self.max_pwatermark, f"pwatermark <= {self.max_pwatermark}", ("pwatermark",),
+             lambda values: _at_most(values, self.max_pwatermark)),
+            (self.min_similarity, f"similarity >= {self.min_similarity}", ("similarity",),
+             lambda values: pc.greater_equal(values, self.min_similarity)),
+            (self.languages, f"language in {', '.join(self.languages or ())}", ("language",),
+             lambda codes: _is_in(codes, self.languages)),
+        ]  # fmt: skip
+        return [_Rule(*rule) for bound, *rule in candidates if bound is not None]
+
+
+def _is_written(texts: pa.Array) -> pa.Array:
+    return pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0)
+
+
+def _is_word(urls: pa.Array) -> pa.Array:
+    return pc.match_substring_regex(urls, "^[^\\x00-\\x20\\x7f]+$")  # fits on a line of a list
+
+
+def _shorter(width: pa.Array, height: pa.Array) -> pa.Array:
+    return pc.min_element_wise(width, height, skip_nulls=False)
+
+
+def _n_pixels(width: pa.Array, height: pa.Array) -> pa.Array:
+    return pc.multiply(width.cast(pa.int64()), height.cast(pa.int64()))
+
+
+def _aspect_fits(width: pa.Array, height: pa.Array, max_aspect: float) -> pa.Array:
+    shorter = _shorter(width, height).cast(pa.float64())
+    longer = pc.max_element_wise(width, height, skip_nulls=False).cast(pa.float64())
+    # A product instead of a quotient: there is no division by a side of 0. Such a side fails.
+    fits = pc.less_equal(longer, pc.multiply(shorter, max_aspect))
+    return pc.and_(fits, pc.greater(shorter, 0))
+
+
+def _at_most(values: pa.Array, bound: float) -> pa.Array:
+    # The bound is float32 as the column is: 0.9 in float64 is below the 0.9 that a file stores.
+    return pc.less_equal(values, pa.scalar(bound, pa.float32()))
+
+
+def _is_in(values: pa.Array, allowed: tuple[str, ...]) -> pa.Array:
+    # `is_in` gives false for null; here null means that the value is not stated.
+    is_in = pc.is_in(values, value_set=pa.array(allowed, pa.string()))
+    return pc.if_else(pc.is_valid(values), is_in, None)
+
+
+@dataclass(frozen=True)
+class FilterStep:
+    """Rows that one filter removed: those that fail it, and those that do not state the value."""
+
+    label: str
     failed: int = 0
     unstated: int = 0
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What became of the rows that were read; every row is in one of the steps or among the kept.
+class FilterReport:
+    """Counts of one pass; every row that was read is in one step or among the kept.
 
     Args:
-        read: rows read so far.
-        steps: what each filter took from those that the filters before it had left.
-        kept: rows left at the end.
+        n_read: rows read so far.
+        steps: rows that each filter removed, of those that the filters before it kept.
+        n_kept: rows that passed all filters.
     """
 
-    read: int
-    steps: tuple[Step, ...]
-    kept: int
+    n_read: int
+    steps: tuple[FilterStep, ...]
+    n_kept: int
 
-    def text(self) -> str:
-        """A line per filter."""
-        lines = [f"{self.read:,} rows read"]
+    def table_rows(self) -> list[dict[str, str]]:
+        """List a row per filter: rows that failed, that do not state the value, and that remain."""
+        n_left = self.n_read
+        rows = [{"filter": "none", "failed": "", "not stated": "", "kept": f"{n_left:,}"}]
         for step in self.steps:
-            unstated = f", {step.unstated:,} that do not state it" if step.unstated else ""
-            lines.append(f"{step.filter}: {step.failed:,} left out{unstated}")
-        return "\n".join([*lines, f"{self.kept:,} rows kept"])
+            n_left -= step.failed + step.unstated
+            counts = (step.label, f"{step.failed:,}", f"{step.unstated:,}", f"{n_left:,}")
+            rows.append(dict(zip(rows[0], counts)))
+        return rows
 
 
-def schema_of(path: str | Path) -> dict[str, str]:
-    """Our name of each known column of a file -> the file's name for it, from the footer alone.
-
-    Raises:
-        MissingFileError: no such file.
-        DamagedFileError: no Parquet, or one that was cut: the footer stands at the end.
-        RetrievalInputError: two columns that mean the same.
-    """
-    return _schema(_open(Path(path)), Path(path))
+def known_columns(path: str | Path) -> dict[str, str]:
+    """Map our name of each known column of a file to the file's own name; reads the footer only."""
+    return _known_columns(_open(Path(path)), Path(path))
 
 
-class Scan:
-    """The rows of metadata files that pass the filters, a batch at a time; a file is never held
-    whole.
+class MetadataScan:
+    """Iterator over rows of metadata files that pass the filters, one batch at a time.
+
+    Iterating gives `pyarrow.RecordBatch`es with our column names, in file order. NaN becomes null.
+    Empty batches are skipped. Each iteration starts a new pass. If a file turns out to be damaged
+    in the middle, the rows before the damage were given.
 
     Args:
         paths: a Parquet file, a folder of them, or a list of files of one release.
-        filters: what a row must state; by default only that there is a text.
-        columns: which of `COLUMNS` to give; by default all that the files have.
-        batch_size: rows read at a time. At most so many are held, decoded.
+        filters: conditions on a row; by default only that it has a text.
+        columns: names from `COLUMNS` to give; by default all that the files have.
+        batch_size: rows read at a time; at most this many are held in memory.
 
     Attributes:
-        kept: a `Kept` of the last pass as far as it went.
-
-    Iterating gives `pyarrow.RecordBatch`es with our column names, in file order; NaN becomes null;
-    batches of which nothing is left are not given. Every `iter` starts a new pass.
-
-    Raises:
-        MissingFileError: a file is not there, or a folder without any.
-        DamagedFileError: no Parquet, or cut; if that shows in the middle, the rows before it were
-            given.
-        RetrievalInputError: a column that is wanted, or that a filter asks about, which a file
-            lacks; a value that is not what the column should hold.
-
-    Relations: `Shard` reads what was downloaded from such links.
+        report: a `FilterReport` of the last pass, up to where it stopped.
     """
 
     def __init__(
@@ -112,71 +220,117 @@ class Scan:
         columns: Sequence[str] | None = None,
         batch_size: int = 65_536,
     ) -> None:
-        self.filters = Filters() if filters is None else filters
+        self.rules = (Filters() if filters is None else filters).rules()
         self.batch_size = check_count(batch_size, "batch_size")
-        self.paths = _files(paths)
-        schemas = [schema_of(path) for path in self.paths]
-        self.columns = tuple(schemas[0] if columns is None else columns)
-        for name in self.columns:
-            check_choice(name, COLUMNS, "column")
-        asked = {column: label for label, columns, _ in self.filters.tests() for column in columns}
+        self.paths = _parquet_files(paths)
+        schemas = [known_columns(path) for path in self.paths]
+        self.columns = tuple(
+            check_choices(schemas[0] if columns is None else columns, COLUMNS, "column")
+        )
+        label_by_column = {column: rule.label for rule in self.rules for column in rule.columns}
+        self._needed = tuple(dict.fromkeys((*self.columns, *label_by_column)))
         for path, schema in zip(self.paths, schemas, strict=True):
-            for column in dict.fromkeys((*self.columns, *asked)):
-                if column not in schema:
-                    why = (
-                        f"the filter {asked[column]!r} asks about it"
-                        if column in asked
-                        else "it is wanted"
-                    )
-                    raise RetrievalInputError(
-                        f"{path} has no column {column!r} and {why}; it has {', '.join(schema)}. "
-                        "Read the files of one release together, and filter by what it states"
-                    )
-        self._needed = tuple(dict.fromkeys((*self.columns, *asked)))
-        self.kept = self._nothing()
+            missing = next((column for column in self._needed if column not in schema), None)
+            if missing is not None:
+                label = label_by_column.get(missing)
+                reason = f"the filter {label!r} reads it" if label else "it was requested"
+                raise RetrievalInputError(
+                    f"{path} has no column {missing!r} and {reason}; it has {', '.join(schema)}. "
+                    "Read the files of one release together, and filter by their columns"
+                )
+        self.report = self._empty_report()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        self.kept = self._nothing()
+        self.report = self._empty_report()
         for path in self.paths:
-            yield from self._file(path)
+            for batch in self._read(path):
+                passed = self._filter(batch)
+                if passed.num_rows:
+                    yield passed.select(list(self.columns))
 
-    def _nothing(self) -> Kept:
-        return Kept(0, tuple(Step(label) for label, _, _ in self.filters.tests()), 0)
+    def _empty_report(self) -> FilterReport:
+        return FilterReport(0, tuple(FilterStep(rule.label) for rule in self.rules), 0)
 
-    def _file(self, path: Path) -> Iterator[pa.RecordBatch]:
-        file, row = _open(path), 0
-        schema = _schema(file, path)
+    def _read(self, path: Path) -> Iterator[pa.RecordBatch]:
+        file, n_read = _open(path), 0
+        schema = _known_columns(file, path)
         names = [schema[column] for column in self._needed]
         batches = file.iter_batches(self.batch_size, columns=names)
         while True:
             advice = "The rows before it were given; download the file again"
-            with reading(path, f"no Parquet file behind row {row:,}", advice):
+            with reading(path, f"no Parquet file behind row {n_read:,}", advice):
                 batch = next(batches, None)
             if batch is None:
                 return
-            rows = [_cast(batch.column(schema[name]), name, path, row) for name in self._needed]
-            row += batch.num_rows
-            passed = self._filter(pa.RecordBatch.from_arrays(rows, names=list(self._needed)))
-            if passed.num_rows:
-                yield passed.select(list(self.columns))
+            arrays = [
+                _cast(batch.column(schema[name]), name, path, n_read) for name in self._needed
+            ]
+            n_read += batch.num_rows
+            yield pa.RecordBatch.from_arrays(arrays, names=list(self._needed))
 
     def _filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        read, steps = batch.num_rows, []
-        for step, (_, columns, test) in zip(self.kept.steps, self.filters.tests(), strict=True):
-            verdict = test(
-                *(batch.column(column) for column in columns)
-            )  # true, false, or null: not stated
-            unstated, before = verdict.null_count, batch.num_rows
+        n_read, steps = batch.num_rows, []
+        for step, rule in zip(self.report.steps, self.rules, strict=True):
+            verdict = rule.test(*(batch.column(column) for column in rule.columns))
+            n_before, unstated = batch.num_rows, verdict.null_count
             batch = batch.filter(verdict, null_selection_behavior="drop")
-            failed = before - batch.num_rows - unstated
+            failed = n_before - batch.num_rows - unstated
             steps.append(
                 replace(step, failed=step.failed + failed, unstated=step.unstated + unstated)
             )
-        self.kept = Kept(self.kept.read + read, tuple(steps), self.kept.kept + batch.num_rows)
+        self.report = FilterReport(
+            self.report.n_read + n_read, tuple(steps), self.report.n_kept + batch.num_rows
+        )
         return batch
 
 
-def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+OUTPUT_SUFFIXES = (".parquet", ".txt")
+
+
+def write_filtered(
+    paths: str | Path | Sequence[str | Path],
+    out: str | Path,
+    filters: Filters,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FilterReport:
+    """Write the rows of metadata files that pass the filters, with our column names.
+
+    Args:
+        paths: a Parquet file, a folder of them, or a list of files of one release.
+        out: a `.parquet` file for all known columns, or a `.txt` file for one URL per line. Both
+            are what img2dataset reads.
+        filters: conditions on a row.
+        progress: called with rows read and rows in all, after each batch that passes rows.
+
+    Returns:
+        The counts of each filter.
+    """
+    out = Path(out)
+    suffix = check_choice(out.suffix.lower(), OUTPUT_SUFFIXES, f"the suffix of {out.name}")
+    if suffix == ".txt":
+        scan = MetadataScan(paths, replace(filters, with_url=True), columns=["url"])
+    else:
+        scan = MetadataScan(paths, filters)
+    if any(path.resolve() == out.resolve() for path in scan.paths):
+        raise RetrievalInputError(f"{out} is one of the files to read. Name another output file")
+    n_rows = sum(_open(path).metadata.num_rows for path in scan.paths)
+    with atomic_path(out) as temporary:
+        if suffix == ".txt":
+            with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+                for batch in scan:
+                    stream.writelines(f"{url}\n" for url in batch.column("url").to_pylist())
+                    progress(scan.report.n_read, n_rows)
+        else:
+            schema = pa.schema([(name, COLUMNS[name][1]) for name in scan.columns])
+            with pq.ParquetWriter(temporary, schema) as writer:
+                for batch in scan:
+                    writer.write_batch(batch)
+                    progress(scan.report.n_read, n_rows)
+    return scan.report
+
+
+def _parquet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     if isinstance(paths, str | Path):
         path = Path(paths)
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
@@ -192,35 +346,37 @@ def _files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 def _open(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise MissingFileError(f"{path} is missing; LAION's metadata are files part-....parquet")
-    with reading(path, "no Parquet file", _ADVICE):
+    advice = "Its table of contents is at its end, so it may be cut. Download it again"
+    with reading(path, "no Parquet file", advice):
         return pq.ParquetFile(path)
 
 
-def _schema(file: pq.ParquetFile, path: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in file.schema_arrow.names:
-        for ours, (names, _) in COLUMNS.items():
-            if name.lower() in names:
-                if ours in found:
-                    raise RetrievalInputError(
-                        f"{path} has {found[ours]!r} and {name!r}, which mean the same; rename or"
-                        " drop one"
-                    )
-                found[ours] = name
-    return found
+def _known_columns(file: pq.ParquetFile, path: Path) -> dict[str, str]:
+    file_names: dict[str, str] = {}
+    for file_name in file.schema_arrow.names:
+        for name, (spellings, _) in COLUMNS.items():
+            if file_name.lower() not in spellings:
+                continue
+            if name in file_names:
+                raise RetrievalInputError(
+                    f"{path} has {file_names[name]!r} and {file_name!r}, which mean the same; "
+                    "rename or drop one"
+                )
+            file_names[name] = file_name
+    return file_names
 
 
-def _cast(column: pa.Array, name: str, path: Path, row: int) -> pa.Array:
+def _cast(column: pa.Array, name: str, path: Path, first_row: int) -> pa.Array:
     kind = COLUMNS[name][1]
     try:
         if pa.types.is_floating(column.type):
             column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
         # float64 similarities and probabilities may lose bits; whole numbers may not.
         cast = pc.cast(column, kind, safe=not pa.types.is_floating(kind))
-        cast.validate(full=True)  # text that is not UTF-8, which would raise where it is used
+        cast.validate(full=True)  # text that is not UTF-8 would raise later, without a file name
         return cast
     except (pa.ArrowException, NotImplementedError) as error:
         raise RetrievalInputError(
-            f"{path}, rows {row:,} to {row + len(column) - 1:,}: the column {name!r} is"
+            f"{path}, rows {first_row:,} to {first_row + len(column) - 1:,}: the column {name!r} is"
             f" {column.type} and cannot be read as {kind}: {error}"
         ) from error

@@ -1,31 +1,41 @@
-"""Shards: tar files whose members, grouped by name, are samples; read as a stream, never unpacked
-to disk.
+"""Shards of img2dataset: a tar of downloaded samples, and a table with a row for every link.
+
+A shard is read as a stream: nothing is unpacked to disk.
 """
 
 import json
 import os
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow.parquet as pq
+import pyarrow.types as pt
 from PIL import Image
 
-from lib.core.checks import RetrievalInputError, check_count, is_unicode
-from lib.core.paths import relative_name
-from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.checks import is_unicode
+from lib.core.paths import path_inside, relative_name
+from lib.core.reading import DamagedFileError, MissingFileError, reading
 from lib.datasets.media.pictures import MAX_PIXELS, open_picture
-from lib.datasets.tar_headers import HeaderStream
+from lib.datasets.tar_files import TarReader
 
-MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures are some 10 kB
-MAX_CAPTION = 1 << 16  # characters; a tokenizer reads all of them before it cuts
-# The key ends at the FIRST dot behind the last slash: "00/12.seg.png" is the part "seg.png" of
+MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures have about 10 kB
+MAX_CAPTION = 1 << 16  # characters; a tokenizer reads all of them before it truncates
+MAX_ROWS = 1_000_000  # of a table, which is held in memory; img2dataset writes 10,000
+SHOWN = 5  # entries of a list of problems that are printed
+SUCCESS = "success"
+# The key ends at the FIRST dot after the last slash: "00/12.seg.png" is the part "seg.png" of
 # "00/12".
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)
 _BOOKKEEPING = re.compile(r"__[^/]*__(?:$|/)")  # webdataset's own notes, which belong to no sample
-_PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")  # what `open_picture` reads
+_PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")  # formats of `open_picture`
+_COLUMNS = ("key", "status", "url", "caption", "error_message")
+_COUNTED = ("failed_to_download", "failed_to_resize")  # statuses with a count in _stats.json
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Sample:
     Args:
         key: the common name of the members, for example `"000000012"`.
         parts: suffix in lower case -> content.
-        offsets: suffix -> byte in the shard at which the content begins.
+        offsets: suffix -> position in the shard of the first byte of the content.
     """
 
     key: str
@@ -44,12 +54,7 @@ class Sample:
 
     @property
     def picture_suffix(self) -> str:
-        """Which part is the picture.
-
-        Raises:
-            DamagedFileError: none is. A dot inside the key is a likely cause: the suffix starts at
-                the first.
-        """
+        """Suffix of the part that is the picture."""
         for suffix in _PICTURES:
             if suffix in self.parts:
                 return suffix
@@ -59,21 +64,12 @@ class Sample:
         )
 
     def picture(self, max_pixels: int = MAX_PIXELS) -> Image.Image:
-        """The picture as RGB; what is none, or has more than `max_pixels`, raises as `open_picture`
-        does.
-        """
-        suffix = self.picture_suffix
-        return open_picture(
-            self.parts[suffix], max_pixels, name=f"the picture of sample {self.key!r}"
-        )
+        """Decode the picture as RGB; errors as in `open_picture`."""
+        content = self.parts[self.picture_suffix]
+        return open_picture(content, max_pixels, name=f"the picture of sample {self.key!r}")
 
     def caption(self) -> str:
-        """The part `txt`, without white space around it.
-
-        Raises:
-            DamagedFileError: there is none, it is blank (img2dataset writes a null caption so),
-                longer than `MAX_CAPTION`, or no UTF-8.
-        """
+        """Return the part `txt`, stripped; a missing, blank or very long one is an error."""
         try:
             text = self.parts["txt"].decode("utf-8-sig").strip()
         except KeyError:
@@ -84,7 +80,7 @@ class Sample:
             raise DamagedFileError(
                 f"the caption of sample {self.key!r} is no UTF-8: {error}"
             ) from error
-        if not text:
+        if not text:  # img2dataset writes a null caption in this way
             raise DamagedFileError(f"the caption of sample {self.key!r} is blank")
         if len(text) > MAX_CAPTION:
             raise DamagedFileError(
@@ -94,11 +90,7 @@ class Sample:
         return text
 
     def notes(self) -> dict:
-        """The part `json`, for example `url`, `status` and `width`; nothing if there is none.
-
-        Raises:
-            DamagedFileError: no JSON object.
-        """
+        """Return the part `json`, for example `url`, `status` and `width`; {} if it is missing."""
         try:
             notes = json.loads(self.parts.get("json", b"{}"))
         except (ValueError, RecursionError) as error:
@@ -112,7 +104,7 @@ class Sample:
         return notes
 
     def url(self) -> str | None:
-        """The note `url`, None where there is none; a DamagedFileError where it is no text."""
+        """Return the note `url`, or None if it is missing."""
         url = self.notes().get("url")
         if url is not None and not (isinstance(url, str) and is_unicode(url)):
             raise DamagedFileError(f"the url of sample {self.key!r} is {url!r:.80}, expected text")
@@ -121,14 +113,13 @@ class Sample:
 
 @dataclass
 class TarReport:
-    """What reading a shard met, up to where it came.
+    """Problems of one pass over a shard, up to where it stopped.
 
     Args:
-        samples: whole samples given.
-        refused: (member, why) for each that was passed over.
+        samples: number of whole samples given.
+        refused: (member, reason) of each member that was skipped.
         cut: keys of samples that the damage left incomplete; they were not given.
-        damage: what is wrong with the file and from which byte on nothing was read; empty when all
-            was read.
+        damage: the damage and its place in the file; empty if the whole file was read.
     """
 
     samples: int = 0
@@ -142,28 +133,22 @@ class TarReport:
 
 
 class TarSamples:
-    """The samples of one shard, one at a time, in file order.
+    """Iterator over the samples of one tar, one at a time, in file order.
 
-    Members that follow each other and share a key make a sample, as in webdataset. Damage does not
-    raise: the samples before it are given, and the report says what is wrong. Of a damaged shard,
-    the last sample counts as whole when it has every part that the one before it had.
+    Consecutive members with the same key make a sample, as in webdataset. Damage does not raise:
+    the samples before it are given, and the report names it. In a damaged shard, the last sample
+    counts as whole if it has every part of the sample before it.
 
-    Passed over, and reported: a name that is absolute or has a `..` part, a link, device or pipe, a
-    name without a key, a part that its sample already has, a key that came before, and what would
-    make a sample larger than `max_bytes`. Folders and webdataset's `__notes__` are passed over
-    without a word.
+    Skipped and reported: absolute names and names with `..`, links, devices, pipes, names without
+    a key, a second part of the same name, a key that occurred before, and parts that make a sample
+    larger than `max_bytes`. Folders and webdataset's `__notes__` are skipped without a report.
 
     Args:
         path: an uncompressed tar file.
-        max_bytes: of the parts of one sample together: what is held in memory.
+        max_bytes: limit for the parts of one sample, which are held in memory.
 
     Attributes:
-        report: a `TarReport` of the last pass, as far as it went.
-
-    Raises:
-        MissingFileError: no such file.
-
-    Relations: `Shard` joins the samples with the table that img2dataset writes beside them.
+        report: a `TarReport` of the last pass, up to where it stopped.
 
     Reference: Aizman, Maltby and Breuel 2019, "High performance I/O for large scale deep learning".
     """
@@ -176,64 +161,67 @@ class TarSamples:
 
     def __iter__(self) -> Iterator[Sample]:
         self.report = report = TarReport()
-        held, parts_before, seen = None, frozenset(), set()
+        sample, parts_before, seen = None, frozenset(), set()
         with self.path.open("rb") as stream:
             for key, suffix, content, offset in self._parts(stream, report):
-                if held is not None and held.key != key:
-                    parts_before = frozenset(held.parts)
+                if sample is not None and sample.key != key:
+                    parts_before = frozenset(sample.parts)
                     report.samples += 1
-                    yield held
-                    held = None
-                if held is None and key not in seen:
+                    yield sample
+                    sample = None
+                if sample is None and key not in seen:
                     seen.add(key)
-                    held = Sample(key, {})
+                    sample = Sample(key, {})
                 if suffix is None:
                     continue
-                if held is None:
-                    report.refused.append(
-                        (f"{key}.{suffix}", "its key came before, in another place")
-                    )
-                elif suffix in held.parts:
-                    report.refused.append((f"{key}.{suffix}", "its sample has such a part already"))
-                elif sum(map(len, held.parts.values())) + len(content) > self.max_bytes:
-                    report.refused.append((f"{key}.{suffix}", _larger(self.max_bytes)))
+                reason = self._reason_to_refuse(sample, suffix, content)
+                if reason:
+                    report.refused.append((f"{key}.{suffix}", reason))
                 else:
-                    held.parts[suffix], held.offsets[suffix] = content, offset
-        if held is None or not (held.parts or report.damage):
+                    sample.parts[suffix], sample.offsets[suffix] = content, offset
+        if sample is None or not (sample.parts or report.damage):
             return
-        if report.damage and not (parts_before and parts_before <= set(held.parts)):
-            report.cut.append(held.key)
+        if report.damage and not (parts_before and parts_before <= set(sample.parts)):
+            report.cut.append(sample.key)
             return
         report.samples += 1
-        yield held
+        yield sample
+
+    def _reason_to_refuse(self, sample: Sample | None, suffix: str, content: bytes) -> str:
+        if sample is None:
+            return "its key came before, in another place"
+        if suffix in sample.parts:
+            return "its sample has such a part already"
+        if sum(map(len, sample.parts.values())) + len(content) > self.max_bytes:
+            return self._too_large()
+        return ""
+
+    def _too_large(self) -> str:
+        return f"with it, its sample is larger than {self.max_bytes:,} bytes"
 
     def _parts(
         self, stream: BinaryIO, report: TarReport
     ) -> Iterator[tuple[str, str | None, bytes, int]]:
-        """Key, suffix, content and place of each member that may be read; suffix None announces a
-        new key.
+        """Yield key, suffix, content and offset of each readable member.
+
+        An entry with suffix None announces each key: the sample before it is whole even if the
+        content of this member is cut.
         """
         last = None
         try:
-            headers = HeaderStream(stream)
-            with tarfile.open(fileobj=headers, mode="r:") as archive:
-                for member in archive:
-                    archive.members = []  # tarfile remembers every member; a stream needs none of them
-                    last = member.name
-                    headers.check(archive, member)
-                    found = self._member(member, report)
-                    if found is not None:
-                        # The key first: what was held is whole, even if this member's content is
-                        # cut.
-                        yield found[0], None, b"", 0
-                        stream.seek(member.offset_data)
-                        content = stream.read(member.size)
-                        if len(content) < member.size:
-                            raise EOFError("unexpected end of data")
-                        yield *found, content, member.offset_data
-                self._check_end(stream, archive.offset, report)
-        # Chains of headers that announce headers end in a RecursionError, odd sparse files in an
-        # IndexError.
+            reader = TarReader(stream)
+            for member in reader:
+                last = member.name
+                name = self._key_and_suffix(member, report)
+                if name is not None:
+                    yield name[0], None, b"", 0
+                    stream.seek(member.offset_data)
+                    content = stream.read(member.size)
+                    if len(content) < member.size:
+                        raise EOFError("unexpected end of data")
+                    yield *name, content, member.offset_data
+            self._check_end(stream, reader, report)
+        # Headers that announce headers end in a RecursionError, odd sparse files in an IndexError.
         except (
             tarfile.TarError,
             OSError,
@@ -245,7 +233,7 @@ class TarSamples:
             where = f"in or behind {last!r}" if last else "at its start"
             report.damage = f"{self.path.name} is damaged {where}: {error}"
 
-    def _member(self, member: tarfile.TarInfo, report: TarReport) -> tuple[str, str] | None:
+    def _key_and_suffix(self, member: tarfile.TarInfo, report: TarReport) -> tuple[str, str] | None:
         if member.isdir() or _BOOKKEEPING.match(member.name):
             return None
         match = _NAME.fullmatch(member.name)
@@ -253,7 +241,7 @@ class TarSamples:
         if not member.isreg() or member.issparse():
             reason = "it is a link, a device, a pipe or sparse; only plain files are read"
         elif member.size > self.max_bytes:
-            reason = _larger(self.max_bytes)
+            reason = self._too_large()
         elif match is None:
             reason = "its name has no key and suffix, as in 000000012.jpg"
         else:
@@ -268,26 +256,206 @@ class TarSamples:
             return None
         return match[1], match[2].lower()
 
-    def _check_end(self, stream: BinaryIO, offset: int, report: TarReport) -> None:
-        # tarfile takes a missing or broken header for the end; the end is a block of zeros, then
-        # zeros only.
-        stream.seek(offset)
-        block = stream.read(tarfile.BLOCKSIZE)
+    def _check_end(self, stream: BinaryIO, reader: TarReader, report: TarReport) -> None:
+        end, offset, name = reader.end_block(), reader.archive.offset, self.path.name
         size = os.fstat(stream.fileno()).st_size
-        if len(block) < tarfile.BLOCKSIZE:
-            report.damage = (
-                f"{self.path.name} ends at byte {size:,} without the mark of an end: it was cut"
-            )
-        elif any(block):
-            report.damage = (
-                f"{self.path.name} has no member's header at byte {offset:,}, where one should be"
-            )
+        if len(end) < tarfile.BLOCKSIZE:
+            report.damage = f"{name} ends at byte {size:,} without the mark of an end: it was cut"
+        elif any(end):
+            report.damage = f"{name} has no member's header at byte {offset:,}, where one should be"
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
-                report.damage = (
-                    f"{self.path.name} has content behind the end at byte {offset:,}, not read"
-                )
+                report.damage = f"{name} has content behind the end at byte {offset:,}, not read"
 
 
-def _larger(limit: int) -> str:
-    return f"with it, its sample is larger than {limit:,} bytes"
+@dataclass(frozen=True)
+class LinkRow:
+    """One row of a shard's table.
+
+    Args:
+        status: `"success"`, `"failed_to_download"` or `"failed_to_resize"`.
+        url, caption: values of the input; None if they were null or not written.
+        error: the reason of a failure.
+    """
+
+    status: str
+    url: str | None = None
+    caption: str | None = None
+    error: str | None = None
+
+
+@dataclass
+class ShardReport:
+    """Differences between tar, table and statistics of one shard, after a whole pass.
+
+    Args:
+        shard: file name of the tar.
+        tar: problems of the tar.
+        statuses: status -> number of rows, of the whole table.
+        without_sample: keys of successful rows without a sample in the tar.
+        without_row: keys of samples without a successful row in the table.
+        problems: a table or statistics that cannot be used, and differences between the two.
+    """
+
+    shard: str
+    tar: TarReport = field(default_factory=TarReport)
+    statuses: dict[str, int] = field(default_factory=dict)
+    without_sample: list[str] = field(default_factory=list)
+    without_row: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.statuses.values())
+
+    @property
+    def ok(self) -> bool:
+        return self.tar.ok and not (self.without_sample or self.without_row or self.problems)
+
+    def text(self) -> str:
+        """Format the counts, then a line for each problem."""
+        failed = [
+            f"{n:,} {status}" for status, n in sorted(self.statuses.items()) if status != SUCCESS
+        ]
+        of = f" of {self.statuses.get(SUCCESS, 0):,}" if self.rows else ""
+        links = f"; {self.rows:,} links" if self.rows else "; no table of the links"
+        links += f", of them {', '.join(failed)}" if failed else ""
+        lines = [f"{self.shard}: found {self.tar.samples:,}{of} samples{links}"]
+        if self.tar.damage:
+            cut = f"; sample {self.tar.cut[0]} is incomplete and left out" if self.tar.cut else ""
+            lines.append(self.tar.damage + cut)
+        lines += [f"refused {name!r}: {reason}" for name, reason in self.tar.refused[:SHOWN]]
+        if len(self.tar.refused) > SHOWN:
+            lines.append(f"refused {len(self.tar.refused) - SHOWN:,} more members")
+        for keys, problem in (
+            (self.without_sample, "downloaded according to the table, not in the tar"),
+            (self.without_row, "in the tar, not downloaded according to the table"),
+        ):
+            if keys:
+                dots = ", ..." if len(keys) > 3 else ""
+                lines.append(f"{len(keys):,} {problem}: {', '.join(keys[:3])}{dots}")
+        return "\n  ".join([*lines, *self.problems])
+
+
+class Shard:
+    """Iterator over `(sample, row)` of one shard: `00000.tar` with `.parquet` and `_stats.json`.
+
+    The tar holds the successes only, the table a row for every link: they are joined by key, never
+    by position. The row is None if the table has none, or lists the link as failed.
+
+    Args:
+        path: the tar.
+        max_bytes: limit of one sample, as in `TarSamples`.
+
+    Attributes:
+        rows: key -> `LinkRow`; empty if the table is missing or cannot be used. The samples are
+            read all the same, and the report says so.
+        report: a `ShardReport` of the last pass. `without_sample` is filled at the end of a pass.
+    """
+
+    def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
+        self.samples = TarSamples(path, max_bytes=max_bytes)
+        self.path = self.samples.path
+        self.problems: list[str] = []
+        # `path_inside` refuses a link that leads out of the folder.
+        table = path_inside(self.path.parent, f"{self.path.stem}.parquet")
+        stats = path_inside(self.path.parent, f"{self.path.stem}_stats.json")
+        self.rows: dict[str, LinkRow] = {}
+        if table.is_file():
+            try:
+                self.rows = _read_rows(table)
+            except DamagedFileError as error:
+                self.problems.append(str(error))
+        if self.rows and stats.is_file():
+            self.problems += _differences(stats, self.statuses)
+        self.report = self._new_report()
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Number of rows of the table by status."""
+        return dict(Counter(row.status for row in self.rows.values()))
+
+    @property
+    def successes(self) -> int:
+        """Number of successful rows: samples that the tar should have."""
+        return self.statuses.get(SUCCESS, 0)
+
+    def _new_report(self) -> ShardReport:
+        return ShardReport(self.path.name, statuses=self.statuses, problems=list(self.problems))
+
+    def __iter__(self) -> Iterator[tuple[Sample, LinkRow | None]]:
+        self.report = report = self._new_report()
+        missing = {key: None for key, row in self.rows.items() if row.status == SUCCESS}
+        for sample in self.samples:
+            report.tar = self.samples.report
+            row = self.rows.get(sample.key)
+            if sample.key in missing:
+                del missing[sample.key]
+            elif self.rows:
+                report.without_row.append(sample.key)
+                row = None
+            yield sample, row
+        report.tar = self.samples.report
+        report.without_sample = list(missing)
+
+
+def shard_paths(root: str | Path) -> list[Path]:
+    """List the tar files of a folder by name; a link that leads out of the folder is refused."""
+    paths = sorted(
+        path for path in Path(root).glob("*.tar") if path_inside(root, path.name).is_file()
+    )
+    if not paths:
+        raise MissingFileError(f"no shards (00000.tar, 00001.tar, ...) in {root}")
+    return paths
+
+
+def check_shard(path: str | Path) -> ShardReport:
+    """Read a shard to its end and compare its files; nothing is decoded."""
+    shard = Shard(path)
+    for _ in shard:
+        pass
+    return shard.report
+
+
+def _read_rows(path: Path) -> dict[str, LinkRow]:
+    with reading(path.name, "no Parquet file of UTF-8 text", "Make it again"):
+        file = pq.ParquetFile(path)
+        n = file.metadata.num_rows
+        if n > MAX_ROWS:
+            raise DamagedFileError(f"{path.name} has {n:,} rows, at most {MAX_ROWS:,} are read")
+        names = [name for name in _COLUMNS if name in file.schema_arrow.names]
+        for name in names:
+            kind = file.schema_arrow.field(name).type
+            kind = kind.value_type if pt.is_dictionary(kind) else kind
+            if not (pt.is_string(kind) or pt.is_large_string(kind) or pt.is_null(kind)):
+                raise DamagedFileError(f"{path.name}: the column {name!r} is {kind}, expected text")
+        columns = file.read(columns=names).to_pydict()
+    for name in ("key", "status"):
+        if name not in columns:
+            raise DamagedFileError(
+                f"{path.name} has no column {name!r}; img2dataset's tables have it"
+            )
+    cells = zip(*(columns.get(name, [None] * n) for name in _COLUMNS), strict=True)
+    rows: dict[str, LinkRow] = {}
+    for position, (key, status, *others) in enumerate(cells):
+        if key in rows or not isinstance(key, str):
+            raise DamagedFileError(
+                f"{path.name}, row {position}: the key {key!r} must be text, and occur once"
+            )
+        rows[key] = LinkRow(str(status), *others)
+    return rows
+
+
+def _differences(path: Path, statuses: dict[str, int]) -> list[str]:
+    """List differences between img2dataset's own counts and the table."""
+    try:
+        stats = json.loads(path.read_bytes())
+        expected = {"count": sum(statuses.values()), "successes": statuses.get(SUCCESS, 0)}
+        expected |= {status: statuses.get(status, 0) for status in _COUNTED}
+        return [
+            f"{path.name} says {stats[name]:,} {name}, the table has {number:,}"
+            for name, number in expected.items()
+            if stats[name] != number
+        ]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return [f"{path.name} cannot be read: {error!r}"]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lib.core.writing import atomic_path, sha256_of
-from lib.datasets.laion.img2dataset import SUCCESS
+from lib.datasets.laion.shards import SUCCESS
 from lib.datasets.miniatures.scene_pictures import QUALITY
 
 SCHEMA = pa.schema(

@@ -67,7 +67,7 @@ def test_wanted_files_come_without_their_folders_and_the_others_not(tmp_path):
     archive = zip_of(tmp_path / "a.zip", files)
     unpack(archive, tmp_path / "root", members=("MSRVTT_data.json", "*.csv"))
     assert found(tmp_path / "root") == {"MSRVTT_data.json": b"{}", "x.9k.csv": b"id"}
-    with pytest.raises(RetrievalInputError, match=r"has no dataset_coco\.json; is it the archive"):
+    with pytest.raises(RetrievalInputError, match=r"has no dataset_coco\.json; check that it is"):
         unpack(archive, tmp_path / "root", members=("dataset_coco.json",))
 
 
@@ -163,7 +163,7 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.txt", b"one")
         archive.writestr("a.txt", b"two")
-    with pytest.raises(RetrievalInputError, match=r"member 1, 'a\.txt', is there twice"):
+    with pytest.raises(RetrievalInputError, match=r"member 1, 'a\.txt', occurs twice"):
         unpack(tmp_path / "a.zip", tmp_path / "root")
 
 

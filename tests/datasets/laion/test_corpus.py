@@ -6,7 +6,7 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.datasets.laion import ShardPictures, load_laion, same_captions
-from lib.datasets.laion.img2dataset import check_shard
+from lib.datasets.laion.shards import check_shard
 from lib.datasets.miniatures.laion import TWIN, write_miniature
 from lib.datasets.registry import CORPORA
 

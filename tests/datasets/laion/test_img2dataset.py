@@ -6,8 +6,8 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
-from lib.datasets.laion import img2dataset
-from lib.datasets.laion.img2dataset import Row, Shard, check_shard, shard_paths
+from lib.datasets.laion import shards as img2dataset
+from lib.datasets.laion.shards import LinkRow, Shard, check_shard, shard_paths
 from lib.datasets.miniatures.img2dataset import FAILURES, SCHEMA, cut, write_shard, write_tar
 
 PICTURES = np.zeros((5, 8, 8, 3), np.uint8)
@@ -27,7 +27,7 @@ def test_three_of_five_links_gave_a_sample(tar):
         f"00000000{i}": (f"caption {i}", f"caption {i}", f"https://example.org/0/{i}.jpg")
         for i in (0, 2, 4)
     }
-    assert shard.rows["000000003"] == Row(
+    assert shard.rows["000000003"] == LinkRow(
         "failed_to_resize", "https://example.org/0/3.jpg", "caption 3", FAILURES["failed_to_resize"]
     )
     assert shard.report.ok and shard.report.rows == 5 and shard.successes == 3
@@ -104,7 +104,7 @@ def test_the_table_has_the_columns_of_img2dataset(tar):
     [
         (
             lambda table: table.take([0, 1, 1]),
-            "row 2: the key '000000001' must be text, and there once",
+            "row 2: the key '000000001' must be text, and occur once",
         ),
         (lambda table: table.drop_columns(["status"]), "no column 'status'"),
         (None, "is no Parquet file"),

@@ -4,8 +4,13 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets.laion.filters import Filters
-from lib.datasets.laion.metadata import COLUMNS, Scan, Step, schema_of
+from lib.datasets.laion.metadata import (
+    COLUMNS,
+    Filters,
+    FilterStep,
+    MetadataScan,
+    known_columns,
+)
 from lib.datasets.miniatures.laion import JOINED, UPPER, write_miniature
 
 
@@ -26,31 +31,31 @@ def parquet(path, **columns):
 
 
 def test_both_schemas_get_the_same_names(root):
-    upper, joined = schema_of(root / UPPER), schema_of(root / JOINED)
+    upper, joined = known_columns(root / UPPER), known_columns(root / JOINED)
     assert upper["id"] == "SAMPLE_ID" and upper["text"] == joined["text"] == "TEXT"
     assert {"hash", "punsafe", "pwatermark", "language"} == joined.keys() - upper.keys()
-    batch = next(iter(Scan(root / JOINED)))
+    batch = next(iter(MetadataScan(root / JOINED)))
     assert batch.schema.names == list(joined)
     assert all(batch.schema.field(name).type == COLUMNS[name][1] for name in joined)
 
 
 def test_relaion_writes_url_and_caption(tmp_path):
     path = parquet(tmp_path / "x.parquet", url=["u"], caption=["c"], other=[1])
-    assert schema_of(path) == {"url": "url", "text": "caption"}
-    assert [batch.to_pylist() for batch in Scan(path)] == [[{"url": "u", "text": "c"}]]
+    assert known_columns(path) == {"url": "url", "text": "caption"}
+    assert [batch.to_pylist() for batch in MetadataScan(path)] == [[{"url": "u", "text": "c"}]]
 
 
 def test_nan_and_floats_become_what_the_column_should_hold(root):
-    scan = Scan(root / UPPER, Filters(with_text=False), columns=["width", "similarity"])
+    scan = MetadataScan(root / UPPER, Filters(with_text=False), columns=["width", "similarity"])
     assert column(scan, "width") == [640, 640, 640, 400, None, 1200, 32, 800, 800, 640]
     assert column(scan, "similarity")[-1] is None
-    assert scan.kept.text() == "10 rows read\n10 rows kept"
+    assert scan.report.text() == "10 rows read\n10 rows kept"
 
 
 def test_null_and_blank_texts_are_counted(root):
-    scan = Scan(root / UPPER)
+    scan = MetadataScan(root / UPPER)
     assert column(scan, "id") == [1, 4, 5, 6, 7, 8, 9, 10]
-    assert scan.kept.steps == (Step("text is not blank", failed=1, unstated=1),)
+    assert scan.report.steps == (FilterStep("text is not blank", failed=1, unstated=1),)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +77,9 @@ def test_null_and_blank_texts_are_counted(root):
     ],
 )
 def test_each_filter_of_the_upper_case_release(root, filters, ids, failed, unstated):
-    scan = Scan(root / UPPER, Filters(with_text=False, **filters))
+    scan = MetadataScan(root / UPPER, Filters(with_text=False, **filters))
     assert column(scan, "id") == ids
-    ((step,), read) = scan.kept.steps, scan.kept.read
+    ((step,), read) = scan.report.steps, scan.report.n_read
     assert (step.failed, step.unstated, read) == (failed, unstated, 10)
 
 
@@ -91,17 +96,19 @@ def test_each_filter_of_the_upper_case_release(root, filters, ids, failed, unsta
     ],
 )
 def test_each_filter_of_the_joined_release(root, filters, hashes):
-    assert column(Scan(root / JOINED, Filters(with_text=False, **filters)), "hash") == hashes
+    assert (
+        column(MetadataScan(root / JOINED, Filters(with_text=False, **filters)), "hash") == hashes
+    )
 
 
 def test_the_report_accounts_for_every_row_whatever_the_batch(root):
     filters = Filters(min_side=64, max_aspect=3, nsfw=("UNLIKELY", "UNSURE"), min_similarity=0.3)
     reports = set()
     for size in (1, 3, 10, 1000):
-        scan = Scan(root / UPPER, filters, batch_size=size)
+        scan = MetadataScan(root / UPPER, filters, batch_size=size)
         assert column(scan, "text") == ["a red car", "fünf Äpfel"]
-        kept = scan.kept
-        assert kept.read == kept.kept + sum(step.failed + step.unstated for step in kept.steps)
+        kept = scan.report
+        assert kept.n_read == kept.kept + sum(step.failed + step.unstated for step in kept.steps)
         reports.add(kept)
     (kept,) = reports
     assert kept.text().splitlines() == [
@@ -116,24 +123,27 @@ def test_the_report_accounts_for_every_row_whatever_the_batch(root):
 
 
 def test_no_more_than_a_batch_is_read_before_it_is_wanted(root):
-    scan = Scan(root / UPPER, Filters(with_text=False), batch_size=2)
+    scan = MetadataScan(root / UPPER, Filters(with_text=False), batch_size=2)
     batches = iter(scan)
-    assert next(batches).num_rows == 2 and scan.kept.read == 2
-    assert next(batches).num_rows == 2 and scan.kept.read == 4
-    assert len(list(scan)) == 5 and scan.kept.read == 10  # a new pass, from the start
+    assert next(batches).num_rows == 2 and scan.report.n_read == 2
+    assert next(batches).num_rows == 2 and scan.report.n_read == 4
+    assert len(list(scan)) == 5 and scan.report.n_read == 10  # a new pass, from the start
 
 
 def test_a_folder_is_its_files_by_name(tmp_path):
     for name in ("b", "a"):
         parquet(tmp_path / f"{name}.parquet", URL=[name], TEXT=[name])
-    assert column(Scan(tmp_path), "url") == ["a", "b"]
-    assert column(Scan([tmp_path / "b.parquet", tmp_path / "a.parquet"]), "url") == ["b", "a"]
+    assert column(MetadataScan(tmp_path), "url") == ["a", "b"]
+    assert column(MetadataScan([tmp_path / "b.parquet", tmp_path / "a.parquet"]), "url") == [
+        "b",
+        "a",
+    ]
 
 
 def test_a_side_of_zero_has_no_shape(tmp_path):
     path = parquet(tmp_path / "x.parquet", WIDTH=[0, 0, 4], HEIGHT=[0, 4, 4])
-    scan = Scan(path, Filters(with_text=False, max_aspect=2))
-    assert column(scan, "width") == [4] and scan.kept.steps[0].failed == 2
+    scan = MetadataScan(path, Filters(with_text=False, max_aspect=2))
+    assert column(scan, "width") == [4] and scan.report.steps[0].failed == 2
 
 
 @pytest.mark.parametrize("keep", [0, 10, 400])
@@ -143,7 +153,7 @@ def test_a_cut_file_is_refused_with_its_name(root, tmp_path, keep):
     with pytest.raises(
         DamagedFileError, match=r"part\.parquet is no Parquet file.*download it again"
     ):
-        Scan(path)
+        MetadataScan(path)
 
 
 def test_damage_in_the_middle_gives_the_rows_before_it(tmp_path):
@@ -154,42 +164,42 @@ def test_damage_in_the_middle_gives_the_rows_before_it(tmp_path):
     start = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
     content[start : start + 200] = b"\xff" * 200
     path.write_bytes(content)
-    scan = Scan(path, batch_size=1000)
+    scan = MetadataScan(path, batch_size=1000)
     with pytest.raises(DamagedFileError, match="no Parquet file behind row 1,000"):
         list(scan)
-    assert scan.kept.read == 1000
+    assert scan.report.n_read == 1000
 
 
 def test_missing_files(tmp_path):
     with pytest.raises(MissingFileError, match=r"nothing\.parquet is missing"):
-        Scan(tmp_path / "nothing.parquet")
+        MetadataScan(tmp_path / "nothing.parquet")
     with pytest.raises(MissingFileError, match="no Parquet files in"):
-        Scan(tmp_path)
+        MetadataScan(tmp_path)
 
 
 def test_columns_that_are_not_there(root):
     with pytest.raises(
-        RetrievalInputError, match="no column 'punsafe' and the filter 'punsafe <= 0.5' asks"
+        RetrievalInputError, match="no column 'punsafe' and the filter 'punsafe <= 0.5' reads it"
     ):
-        Scan(root / UPPER, Filters(max_punsafe=0.5))
-    with pytest.raises(RetrievalInputError, match="no column 'hash' and it is wanted"):
-        Scan(root / UPPER, columns=["hash"])
+        MetadataScan(root / UPPER, Filters(max_punsafe=0.5))
+    with pytest.raises(RetrievalInputError, match="no column 'hash' and it was requested"):
+        MetadataScan(root / UPPER, columns=["hash"])
     with pytest.raises(RetrievalInputError, match="column must be one of"):
-        Scan(root / UPPER, columns=["WIDTH"])
+        MetadataScan(root / UPPER, columns=["WIDTH"])
     with pytest.raises(RetrievalInputError, match="no column 'id'.*files of one release together"):
-        Scan([root / UPPER, root / JOINED])
+        MetadataScan([root / UPPER, root / JOINED])
 
 
 def test_columns_that_hold_something_else(tmp_path):
     words = parquet(tmp_path / "words.parquet", WIDTH=["wide"])
     with pytest.raises(RetrievalInputError, match="'width' is string and cannot be read as int32"):
-        list(Scan(words, Filters(with_text=False)))
+        list(MetadataScan(words, Filters(with_text=False)))
     parts = parquet(tmp_path / "parts.parquet", WIDTH=[1.5])
     with pytest.raises(RetrievalInputError, match="rows 0 to 0.*'width' is double"):
-        list(Scan(parts, Filters(with_text=False)))
+        list(MetadataScan(parts, Filters(with_text=False)))
     twice = parquet(tmp_path / "twice.parquet", TEXT=["a"], caption=["b"])
     with pytest.raises(RetrievalInputError, match="'TEXT' and 'caption', which mean the same"):
-        Scan(twice)
+        MetadataScan(twice)
 
 
 @pytest.mark.parametrize(

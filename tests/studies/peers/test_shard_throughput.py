@@ -1,7 +1,7 @@
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.datasets.laion.img2dataset import check_shard
+from lib.datasets.laion.shards import check_shard
 from lib.studies.peers import shard_throughput
 
 

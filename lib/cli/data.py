@@ -20,7 +20,7 @@ from lib.core.writing import atomic_path
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lib.datasets.download.downloads import Source
+    from lib.datasets.download.sources import RemoteFile
 
 data = typer.Typer(
     no_args_is_help=True, help="The published benchmarks: list, check, download, write small."
@@ -39,13 +39,13 @@ Split = Annotated[
 @data.command("list")
 def list_() -> None:
     """The corpora, their splits, and what of the reported split can be downloaded."""
-    from lib.datasets.download.sources import OFFERS, choose
+    from lib.datasets.download.sources import choose_files, load_sources
     from lib.datasets.registry import CORPORA
 
     rows = []
     for name, corpus in CORPORA.items():
-        offer = OFFERS[name]
-        sizes = [source.size for source in choose(offer, corpus.splits[0])]
+        source = load_sources()[name]
+        sizes = [file.size for file in choose_files(source, corpus.splits[0])]
         rows.append(
             {
                 "corpus": name,
@@ -55,7 +55,7 @@ def list_() -> None:
                     for option, values in corpus.options.items()
                 ),
                 "download": _sizes_text(sizes),
-                "by hand": f"{len(offer.by_hand)} steps" if offer.by_hand else "nothing",
+                "by hand": f"{len(source.by_hand)} steps" if source.by_hand else "nothing",
             }
         )
     print_rows(rows, "published benchmarks")
@@ -205,45 +205,100 @@ def download(
     """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it
     stopped.
     """
-    from lib.datasets.download.sources import OFFERS, choose
+    from lib.datasets.download.sources import choose_files, load_sources
 
     corpus = corpus_named(name)
     split = split_of(corpus, split)
-    offer = OFFERS[name]
-    chosen = choose(offer, split, tuple(file or ()))
-    say(f"terms: {offer.terms}")
-    for source in chosen:
-        say(f"file: {_described(source)}")
-    others = [source.file for source in offer.files if source not in chosen]
+    source = load_sources()[name]
+    chosen = choose_files(source, split, tuple(file or ()))
+    say(f"terms: {source.terms}")
+    for remote in chosen:
+        say(f"file: {_described(remote)}")
+    others = [remote.file for remote in source.files if remote not in chosen]
     if others:
         say(f"not needed for this, to be had with --file: {', '.join(others)}")
     if chosen and not accept_terms:
-        _say_steps(offer.by_hand, name, root)
+        _say_steps(source.by_hand, name, root)
         raise RetrievalInputError(
             "nothing was downloaded yet: read the terms above, then run this again with"
             " --accept-terms"
         )
     if chosen:
         _download(chosen, root)
-    _say_steps(offer.by_hand, name, root)
+    _say_steps(source.by_hand, name, root)
 
 
-def _download(sources: tuple[Source, ...], root: Path) -> None:
+def _download(files: tuple[RemoteFile, ...], root: Path) -> None:
     from lib.datasets.download.downloads import obtain
     from lib.datasets.download.sources import missing_space
 
     root.mkdir(parents=True, exist_ok=True)
-    ahead = tuple(source for source in sources if not (root / source.file).exists())
-    short = missing_space(ahead, shutil.disk_usage(root).free)
+    absent = tuple(file for file in files if not (root / file.file).exists())
+    short = missing_space(absent, shutil.disk_usage(root).free)
     if short:
         raise RetrievalInputError(
             f"{root} needs {_bytes_text(short)} more on its disk; nothing was downloaded"
         )
-    for source in sources:
+    for file in files:
         with _bytes_bar() as bar:
-            lines = obtain(source, root, progress=counted(bar, source.file))
+            lines = obtain(file, root, progress=counted(bar, file.file))
         for line in lines:
             say(line)
+
+
+@data.command("filter")
+def filter_(
+    metadata: Annotated[
+        Path, typer.Argument(help="A Parquet file of LAION's metadata, or a folder of them.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(help="A .parquet file for all columns, or a .txt file for one URL a line."),
+    ],
+    min_similarity: Annotated[
+        float | None, typer.Option(help="Smallest CLIP cosine of picture and text, -1 to 1.")
+    ] = None,
+    min_side: Annotated[
+        int | None, typer.Option(help="Smallest width and height, in pixels.")
+    ] = None,
+    min_pixels: Annotated[int | None, typer.Option(help="Smallest width x height.")] = None,
+    max_aspect: Annotated[
+        float | None, typer.Option(help="Largest ratio of the longer to the shorter side.")
+    ] = None,
+    nsfw: Annotated[
+        list[str] | None,
+        typer.Option(help="Allowed tag: UNLIKELY, UNSURE or NSFW; repeat for more."),
+    ] = None,
+    max_punsafe: Annotated[
+        float | None, typer.Option(help="Largest probability of an unsafe picture, 0 to 1.")
+    ] = None,
+    max_pwatermark: Annotated[
+        float | None, typer.Option(help="Largest probability of a watermark, 0 to 1.")
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="Allowed language, such as en; repeat for more.")
+    ] = None,
+) -> None:
+    """Write the rows of LAION's metadata that pass all filters, and count what each one removes.
+
+    Rows without a text are always removed. A row that does not state a value fails its filter.
+    """
+    from lib.datasets.laion.metadata import Filters, write_filtered
+
+    filters = Filters(
+        min_side=min_side,
+        min_pixels=min_pixels,
+        max_aspect=max_aspect,
+        nsfw=tuple(nsfw) if nsfw else None,
+        max_punsafe=max_punsafe,
+        max_pwatermark=max_pwatermark,
+        min_similarity=min_similarity,
+        languages=tuple(language) if language else None,
+    )
+    with progress_bar() as bar:
+        report = write_filtered(metadata, out, filters, progress=counted(bar, "filtering rows"))
+    print_rows(report.table_rows(), f"rows of {metadata}, filter by filter")
+    say(f"{report.n_kept:,} of {report.n_read:,} rows written to {out}")
 
 
 def _existing(root: Path, name: str) -> None:
@@ -261,11 +316,10 @@ def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
         say(f"{number}. {step.replace('{root}', str(root))}")
 
 
-def _described(source: Source) -> str:
-    checksum = f"SHA-256 {source.sha256[:12]}..." if source.sha256 else "no published checksum"
+def _described(file: RemoteFile) -> str:
+    checksum = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no published checksum"
     return (
-        f"{source.file}, {_sizes_text([source.size])}, {checksum}, from {source.url} (see"
-        f" {source.seen_in})"
+        f"{file.file}, {_sizes_text([file.size])}, {checksum}, from {file.url} (see {file.seen_in})"
     )
 
 

@@ -52,7 +52,7 @@ class TarReader:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._headers = _HeaderStream(stream)
-        self.archive = tarfile.open(fileobj=self._headers, mode="r:")
+        self.archive = tarfile.TarFile(fileobj=self._headers)
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
         for member in self.archive:

@@ -12,13 +12,12 @@ from lib.datasets import registry
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import MINIATURE, Count, MissingMediaError
 from lib.datasets.download import sources
-from lib.datasets.download.downloads import Source
-from lib.datasets.download.sources import Offer
+from lib.datasets.download.sources import CorpusSource, RemoteFile
 from lib.datasets.registry import Corpus
 from tests.cli.conftest import one_line
 from tests.datasets.download.ranged_server import ranged_server
 
-FREE = Offer("Free.", ())
+FREE = CorpusSource("Free.", ())
 
 
 def corpus_of(found, of=20):
@@ -62,9 +61,9 @@ def corpus_of(found, of=20):
 def tiny(monkeypatch):
     """Puts a corpus named tiny, and where it comes from, in the place of the published ones."""
 
-    def put(found=20, offer=FREE):
+    def put(found=20, source=FREE):
         monkeypatch.setattr(registry, "CORPORA", {"tiny": corpus_of(found)})
-        monkeypatch.setattr(sources, "OFFERS", {"tiny": offer})
+        monkeypatch.setattr(sources, "load_sources", lambda: {"tiny": source})
 
     put()
     return put
@@ -140,9 +139,15 @@ def test_fixture_takes_no_folder_that_holds_something_else(run, tiny, tmp_path):
 
 
 def test_download_shows_terms_and_steps_and_waits_for_consent(run, tiny, tmp_path):
-    source = Source("http://127.0.0.1:9/a.csv", "a.csv", "a test", splits=("test",), size=5_000_000)
-    extra = Source("http://127.0.0.1:9/b.csv", "b.csv", "a test", splits=())
-    tiny(offer=Offer("For research only.", (source, extra), ("Put the clips into {root}/clips.",)))
+    source = RemoteFile(
+        "http://127.0.0.1:9/a.csv", "a.csv", "a test", splits=("test",), size=5_000_000
+    )
+    extra = RemoteFile("http://127.0.0.1:9/b.csv", "b.csv", "a test", splits=())
+    tiny(
+        source=CorpusSource(
+            "For research only.", (source, extra), ("Put the clips into {root}/clips.",)
+        )
+    )
     code, out, err = run("data", "download", "tiny", "--root", "here")
     assert code == 2 and "read the terms above" in one_line(err)
     assert out.splitlines() == [
@@ -156,7 +161,7 @@ def test_download_shows_terms_and_steps_and_waits_for_consent(run, tiny, tmp_pat
 
 
 def test_download_of_a_corpus_that_is_given_by_hand_only_is_its_steps(run, tiny, tmp_path):
-    tiny(offer=Offer("Ask first.", (), ("Fill in the form.",)))
+    tiny(source=CorpusSource("Ask first.", (), ("Fill in the form.",)))
     code, out, _ = run("data", "download", "tiny", "--root", "here")
     assert code == 0 and out.splitlines()[:2] == ["terms: Ask first.", "1. Fill in the form."]
     assert not (tmp_path / "here").exists()
@@ -166,11 +171,11 @@ def test_download_brings_the_files_of_a_split_or_those_named(run, tiny, tmp_path
     with ranged_server() as server:
         server.files.update({"a.csv": b"first", "b.csv": b"second", "c.csv": b"third"})
         files = [
-            Source(server.url("a.csv"), "a.csv", "a test", size=5, sha256=sha256_of(b"first")),
-            Source(server.url("b.csv"), "b.csv", "a test", splits=("train",)),
-            Source(server.url("c.csv"), "c.csv", "a test", splits=()),
+            RemoteFile(server.url("a.csv"), "a.csv", "a test", size=5, sha256=sha256_of(b"first")),
+            RemoteFile(server.url("b.csv"), "b.csv", "a test", splits=("train",)),
+            RemoteFile(server.url("c.csv"), "c.csv", "a test", splits=()),
         ]
-        tiny(offer=Offer("Free.", tuple(files)))
+        tiny(source=CorpusSource("Free.", tuple(files)))
         code, out, _ = run("data", "download", "tiny", "--root", "here", "--accept-terms")
         assert code == 0 and "a.csv: downloaded, SHA-256 as published" in out
         assert [path for path, _, _ in server.asked] == ["a.csv"]
@@ -190,15 +195,15 @@ def test_download_brings_the_files_of_a_split_or_those_named(run, tiny, tmp_path
 
 
 def test_download_refuses_what_does_not_fit_on_the_disk(run, tiny):
-    huge = Source("http://127.0.0.1:9/a.zip", "a.zip", "a test", size=10**18, archive=True)
-    tiny(offer=Offer("Free.", (huge,)))
+    huge = RemoteFile("http://127.0.0.1:9/a.zip", "a.zip", "a test", size=10**18)
+    tiny(source=CorpusSource("Free.", (huge,)))
     code, _, err = run("data", "download", "tiny", "--root", "here", "--accept-terms")
     assert code == 2 and "GB more on its disk; nothing was downloaded" in one_line(err)
 
 
 def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
     with ranged_server() as server:
-        tiny(offer=Offer("Free.", (Source(server.url("a.csv"), "a.csv", "a test"),)))
+        tiny(source=CorpusSource("Free.", (RemoteFile(server.url("a.csv"), "a.csv", "a test"),)))
         code, _, err = run("data", "download", "tiny", "--root", "here", "--accept-terms")
     assert code == 2 and "answers 404" in one_line(err)
 
@@ -242,3 +247,24 @@ def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
 def test_mistakes_are_one_line(run, tiny, arguments, message):
     code, _, err = run("data", *arguments)
     assert code == 2 and message in one_line(err)
+
+
+def test_filter_writes_the_rows_that_pass_and_counts_the_others(run, tmp_path):
+    assert run("data", "fixture", "laion", "mini")[0] == 0
+    metadata = next((tmp_path / "mini" / "metadata" / "laion2B-en").glob("*.parquet"))
+    options = ("--min-similarity", "0.3", "--min-side", "64", "--nsfw", "UNLIKELY")
+    code, out, _ = run("data", "filter", str(metadata), "kept.txt", *options)
+    assert code == 0 and "3 of 10 rows written to kept.txt" in out
+    for label in ("text is not blank", "shorter side >= 64", "nsfw in UNLIKELY"):
+        assert label in out
+    assert len((tmp_path / "kept.txt").read_text().splitlines()) == 3
+    folder = str(metadata.parent)
+    for wrong, message in (
+        (("kept.csv",), "suffix of kept.csv must be one of"),
+        (("kept.txt", "--max-punsafe", "0.5"), "has no column 'punsafe' and the filter"),
+        (("kept.txt", "--min-similarity", "2"), "min_similarity must be a number from -1 to 1"),
+        (("kept.txt", "--nsfw", "SAFE"), "nsfw tag must be one of"),
+    ):
+        code, _, err = run("data", "filter", folder, *wrong)
+        assert code == 2 and message in one_line(err), wrong
+    assert run("data", "filter", "nowhere", "kept.txt")[0] == 2

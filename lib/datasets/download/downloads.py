@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lib.core.paths import path_inside
 from lib.core.reading import DamagedFileError, recorded_digest, verify
-from lib.core.writing import CHECKSUM_SUFFIX, atomic_path, only_writer, write_checksum, sha256_of
+from lib.core.writing import CHECKSUM_SUFFIX, atomic_path, only_writer, sha256_of, write_checksum
 from lib.datasets.download.archives import unpack
 from lib.datasets.download.resumable_http import (
     DownloadError,

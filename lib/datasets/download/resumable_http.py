@@ -74,7 +74,7 @@ class ResumableDownload:
                 if idle > self.retries:
                     raise DownloadError(
                         f"{url} broke off {idle} times without a new byte ({error}). {n_bytes:,}"
-                        f" bytes are kept in {self.part.name}; the same command continues from there"
+                        f" bytes are kept in {self.part.name}; the same command continues there"
                     ) from error
                 time.sleep(min(self.wait_s * 2**idle, LONGEST_WAIT_S))
             except requests.RequestException as error:

@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 from PIL import Image
 
-from lib.core.checks import RetrievalInputError, check_count
-from lib.core.checks import is_unicode
+from lib.core.checks import RetrievalInputError, check_count, is_unicode
 from lib.core.paths import path_inside, relative_name
 from lib.core.reading import DamagedFileError, MissingFileError, reading
 from lib.datasets.media.pictures import MAX_PIXELS, open_picture

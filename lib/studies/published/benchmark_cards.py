@@ -5,7 +5,7 @@ with it.
 from dataclasses import dataclass
 
 from lib.datasets import activitynet, audioset, coco, flickr30k, msrvtt, vggsound
-from lib.datasets.download.sources import OFFERS
+from lib.datasets.download.sources import load_sources
 from lib.studies.published.leaderboard import half_width
 
 
@@ -38,7 +38,7 @@ class Card:
     @property
     def terms(self) -> str:
         """Whose terms apply to what: the first sentence of those that a download shows."""
-        return OFFERS[self.name].terms.partition(". ")[0].removesuffix(".")
+        return load_sources()[self.name].terms.partition(". ")[0].removesuffix(".")
 
 
 def cards() -> list[Card]:

@@ -16,8 +16,9 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 from lib.core.writing import UnwritableFileError, sha256_of
 from lib.datasets.download import downloads
-from lib.datasets.download.downloads import Source, fetch, obtain
+from lib.datasets.download.downloads import fetch, obtain
 from lib.datasets.download.resumable_http import CHUNK, DownloadError
+from lib.datasets.download.sources import RemoteFile
 from tests.datasets.download.ranged_server import ranged_server
 
 BODY = np.random.default_rng(0).bytes(500_000)
@@ -33,7 +34,7 @@ def server():
 
 
 def source_of(server, **published):
-    return Source(server.url("corpus.bin"), "corpus.bin", "a test", **published)
+    return RemoteFile(server.url("corpus.bin"), "corpus.bin", "a test", **published)
 
 
 def quickly(source, root, **options):
@@ -89,8 +90,9 @@ def test_a_server_that_is_gone_is_one_error_and_the_part_stays(tmp_path):
 def test_a_killed_process_leaves_a_part_that_the_next_one_completes(server, tmp_path):
     server.pause_s = 0.02  # a second for the whole file
     code = f"""
-from lib.datasets.download.downloads import Source, fetch
-fetch(Source({server.url("corpus.bin")!r}, "corpus.bin", "a test"), {str(tmp_path)!r})
+from lib.datasets.download.downloads import fetch
+from lib.datasets.download.sources import RemoteFile
+fetch(RemoteFile({server.url("corpus.bin")!r}, "corpus.bin", "a test"), {str(tmp_path)!r})
 """
     child = subprocess.Popen([sys.executable, "-c", code])
     part = tmp_path / "corpus.bin.part"
@@ -182,7 +184,7 @@ def test_a_part_that_belongs_to_nothing_known_is_not_continued(server, tmp_path,
 
 def test_another_checksum_is_refused_and_nothing_of_it_stays(server, tmp_path):
     with pytest.raises(
-        DamagedFileError, match=r"has not the SHA-256 0{12}\.\.\. published, and was deleted"
+        DamagedFileError, match=r"does not have the SHA-256 0{12}\.\.\. published; it was deleted"
     ):
         quickly(source_of(server, sha256="0" * 64), tmp_path)
     assert names(tmp_path) == []
@@ -236,7 +238,7 @@ def test_a_server_that_is_busy_is_asked_again_and_one_that_says_no_is_not(server
     server.statuses = [503, 429]
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
     assert len(server.asked) == 3
-    gone = Source(server.url("moved.bin"), "moved.bin", "a test")
+    gone = RemoteFile(server.url("moved.bin"), "moved.bin", "a test")
     with pytest.raises(DownloadError, match=r"answers 404 .*look for moved\.bin on their page"):
         quickly(gone, tmp_path)
     assert len(server.asked) == 4
@@ -244,12 +246,12 @@ def test_a_server_that_is_busy_is_asked_again_and_one_that_says_no_is_not(server
 
 def test_an_address_that_is_none_is_an_error_of_the_download(tmp_path):
     with pytest.raises(DownloadError, match="cannot be read"):
-        quickly(Source("http://", "corpus.bin", "a test"), tmp_path)
+        quickly(RemoteFile("http://", "corpus.bin", "a test"), tmp_path)
 
 
 def test_the_file_of_a_source_stays_under_the_root(server, tmp_path):
     with pytest.raises(RetrievalInputError, match="must be a relative path"):
-        quickly(Source(server.url("corpus.bin"), "../corpus.bin", "a test"), tmp_path)
+        quickly(RemoteFile(server.url("corpus.bin"), "../corpus.bin", "a test"), tmp_path)
 
 
 def test_a_second_process_is_refused_while_the_first_downloads(server, tmp_path):
@@ -311,11 +313,11 @@ def test_stopped_while_its_checksum_is_computed_it_does_not_start_again(
 def test_what_is_not_the_file_is_never_taken_for_it(server, tmp_path, file, body, message):
     server.files[file] = body
     with pytest.raises(DownloadError, match=f"sent {message}"):
-        quickly(Source(server.url(file), file, "a test"), tmp_path)
+        quickly(RemoteFile(server.url(file), file, "a test"), tmp_path)
     assert names(tmp_path) == []
     (tmp_path / file).write_bytes(body)
     with pytest.raises(DamagedFileError, match="It was left alone"):
-        quickly(Source(server.url(file), file, "a test"), tmp_path)
+        quickly(RemoteFile(server.url(file), file, "a test"), tmp_path)
 
 
 def test_a_web_page_by_its_type_is_refused_before_it_is_read(server, tmp_path):
@@ -343,7 +345,7 @@ def test_an_archive_is_unpacked_once_and_may_then_be_deleted(server, tmp_path):
         archive.writestr("val/a.jpg", b"a")
         archive.writestr("val/b.jpg", b"bb")
     server.files["val.zip"] = packed.getvalue()
-    source = Source(server.url("val.zip"), "val.zip", "a test", archive=True)
+    source = RemoteFile(server.url("val.zip"), "val.zip", "a test")
     assert obtain(source, tmp_path)[1].startswith("val.zip: 2 files unpacked, 0 were there")
     assert (tmp_path / "val" / "b.jpg").read_bytes() == b"bb"
     (tmp_path / "val" / "b.jpg").unlink()

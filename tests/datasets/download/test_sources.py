@@ -9,22 +9,23 @@ from urllib.parse import urlsplit
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.datasets.download.sources import OFFERS, choose, missing_space
+from lib.datasets.download.sources import choose_files, load_sources, missing_space
 from lib.datasets.registry import CORPORA
 
-SOURCES = [(name, source) for name, offer in OFFERS.items() for source in offer.files]
+SOURCES_BY_CORPUS = load_sources()
+FILES = [(name, source) for name, source in SOURCES_BY_CORPUS.items() for source in source.files]
 
 
 def test_every_corpus_has_terms_and_a_way_to_it():
-    assert set(CORPORA) <= set(OFFERS)
-    for name, offer in OFFERS.items():
-        assert offer.terms.endswith(".") and (offer.files or offer.by_hand), name
-        for step in offer.by_hand:
+    assert set(CORPORA) <= set(SOURCES_BY_CORPUS)
+    for name, source in SOURCES_BY_CORPUS.items():
+        assert source.terms.endswith(".") and (source.files or source.by_hand), name
+        for step in source.by_hand:
             assert not re.search(r"[{}]", step.replace("{root}", "")), step
 
 
 @pytest.mark.parametrize(
-    "name, source", SOURCES, ids=[f"{name}-{source.file}" for name, source in SOURCES]
+    "name, source", FILES, ids=[f"{name}-{source.file}" for name, source in FILES]
 )
 def test_addresses_names_and_checksums_are_of_their_form(name, source):
     address = urlsplit(source.url)
@@ -33,34 +34,37 @@ def test_addresses_names_and_checksums_are_of_their_form(name, source):
     # Without TLS, only a published checksum says whose bytes arrived.
     assert address.scheme == "https" or (address.scheme == "http" and source.sha256)
     assert source.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", source.sha256)
-    assert source.archive == source.file.endswith((".zip", ".tar", ".tar.gz"))
-    assert source.archive or not source.members
+    assert source.is_archive or not source.members
     if name in CORPORA:
         assert set(source.splits or ()) <= set(CORPORA[name].splits)
 
 
 def test_no_file_is_offered_twice():
-    for offer in OFFERS.values():
-        files = [source.file for source in offer.files]
+    for source in SOURCES_BY_CORPUS.values():
+        files = [source.file for source in source.files]
         assert len(set(files)) == len(files)
 
 
 def test_a_split_gets_what_it_needs_and_extras_come_by_name():
-    coco = OFFERS["coco"]
-    assert [source.file for source in choose(coco, "test")] == [
+    coco = SOURCES_BY_CORPUS["coco"]
+    assert [source.file for source in choose_files(coco, "test")] == [
         "caption_datasets.zip",
         "val2014.zip",
     ]
-    assert "train2014.zip" in [source.file for source in choose(coco, "train")]
-    assert [source.file for source in choose(coco, "test", ("sits_test.csv",))] == ["sits_test.csv"]
+    assert "train2014.zip" in [source.file for source in choose_files(coco, "train")]
+    assert [source.file for source in choose_files(coco, "test", ("sits_test.csv",))] == [
+        "sits_test.csv"
+    ]
     with pytest.raises(
-        RetrievalInputError, match=r"no file is named 'sits\.csv'; offered are caption_datasets"
+        RetrievalInputError, match=r"no file is named 'sits\.csv'; the files are caption_datasets"
     ):
-        choose(coco, "test", ("sits.csv",))
+        choose_files(coco, "test", ("sits.csv",))
 
 
 def test_archives_need_their_space_twice():
-    val, annotations = choose(OFFERS["coco"], "test", ("val2014.zip", "sits_test.csv"))
+    val, annotations = choose_files(
+        SOURCES_BY_CORPUS["coco"], "test", ("val2014.zip", "sits_test.csv")
+    )
     assert annotations.size is None
     assert missing_space((val, annotations), 0) == 2 * 6_645_013_297
     assert missing_space((val,), 10**10) == 2 * 6_645_013_297 - 10**10

@@ -10,6 +10,7 @@ from lib.datasets.laion.metadata import (
     FilterStep,
     MetadataScan,
     known_columns,
+    write_filtered,
 )
 from lib.datasets.miniatures.laion import JOINED, UPPER, write_miniature
 
@@ -49,7 +50,7 @@ def test_nan_and_floats_become_what_the_column_should_hold(root):
     scan = MetadataScan(root / UPPER, Filters(with_text=False), columns=["width", "similarity"])
     assert column(scan, "width") == [640, 640, 640, 400, None, 1200, 32, 800, 800, 640]
     assert column(scan, "similarity")[-1] is None
-    assert scan.report.text() == "10 rows read\n10 rows kept"
+    assert (scan.report.n_read, scan.report.n_kept) == (10, 10)
 
 
 def test_null_and_blank_texts_are_counted(root):
@@ -107,19 +108,49 @@ def test_the_report_accounts_for_every_row_whatever_the_batch(root):
     for size in (1, 3, 10, 1000):
         scan = MetadataScan(root / UPPER, filters, batch_size=size)
         assert column(scan, "text") == ["a red car", "fünf Äpfel"]
-        kept = scan.report
-        assert kept.n_read == kept.kept + sum(step.failed + step.unstated for step in kept.steps)
-        reports.add(kept)
-    (kept,) = reports
-    assert kept.text().splitlines() == [
-        "10 rows read",
-        "text is not blank: 1 left out, 1 that do not state it",
-        "shorter side >= 64: 1 left out, 1 that do not state it",
-        "longer / shorter side <= 3: 1 left out",
-        "nsfw in UNLIKELY, UNSURE: 1 left out, 1 that do not state it",
-        "similarity >= 0.3: 0 left out, 1 that do not state it",
-        "2 rows kept",
+        n_removed = sum(step.failed + step.unstated for step in scan.report.steps)
+        assert scan.report.n_read == scan.report.n_kept + n_removed
+        reports.add(scan.report)
+    (report,) = reports
+    assert [tuple(row.values()) for row in report.table_rows()] == [
+        ("none", "", "", "10"),
+        ("text is not blank", "1", "1", "8"),
+        ("shorter side >= 64", "1", "1", "6"),
+        ("longer / shorter side <= 3", "1", "0", "5"),
+        ("nsfw in UNLIKELY, UNSURE", "1", "1", "3"),
+        ("similarity >= 0.3", "0", "1", "2"),
     ]
+
+
+def test_filtered_rows_are_written_as_parquet_or_as_a_list_of_urls(root, tmp_path):
+    filters = Filters(min_similarity=0.3)
+    done = []
+    report = write_filtered(
+        root / UPPER, tmp_path / "kept.parquet", filters, progress=lambda *n: done.append(n)
+    )
+    kept = pq.read_table(tmp_path / "kept.parquet")
+    assert kept["id"].to_pylist() == [1, 4, 6, 7, 8] and report.n_kept == 5
+    assert kept.schema.names == list(known_columns(root / UPPER)) and done[-1] == (10, 10)
+    assert known_columns(tmp_path / "kept.parquet")["text"] == "text"  # it can be filtered again
+    write_filtered(root / UPPER, tmp_path / "kept.txt", filters)
+    assert (tmp_path / "kept.txt").read_text().splitlines() == kept["url"].to_pylist()
+
+
+def test_a_list_of_urls_has_one_line_for_each(tmp_path):
+    urls = ["https://a", "https://b\nhttps://evil", None, "https://c d", "https://e\u2028"]
+    path = parquet(tmp_path / "x.parquet", URL=urls, TEXT=list("abcde"))
+    report = write_filtered(path, tmp_path / "kept.txt", Filters())
+    assert report.steps[-1] == FilterStep("url is one word", failed=2, unstated=1)
+    lines = (tmp_path / "kept.txt").read_text(encoding="utf-8").split("\n")
+    assert lines == ["https://a", "https://e\u2028", ""]
+
+
+def test_outputs_that_cannot_be_written(root, tmp_path):
+    path = parquet(tmp_path / "x.parquet", URL=["u"], TEXT=["t"])
+    with pytest.raises(RetrievalInputError, match="suffix of kept.csv must be one of '.parquet'"):
+        write_filtered(path, tmp_path / "kept.csv", Filters())
+    with pytest.raises(RetrievalInputError, match="x.parquet is one of the files to read"):
+        write_filtered(tmp_path, path, Filters())
 
 
 def test_no_more_than_a_batch_is_read_before_it_is_wanted(root):
@@ -151,7 +182,7 @@ def test_a_cut_file_is_refused_with_its_name(root, tmp_path, keep):
     path = tmp_path / "part.parquet"
     path.write_bytes((root / UPPER).read_bytes()[:keep])
     with pytest.raises(
-        DamagedFileError, match=r"part\.parquet is no Parquet file.*download it again"
+        DamagedFileError, match=r"part\.parquet is no Parquet file.*Download it again"
     ):
         MetadataScan(path)
 

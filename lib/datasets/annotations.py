@@ -1,11 +1,10 @@
-"""Annotation files of caption benchmarks: read whole or refused, and turned into captioned
-media.
-"""
+"""Annotation files of caption benchmarks: read completely or refused, and made into a corpus."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +22,7 @@ class Record:
 
     Args:
         file: its media file, relative to the root.
-        item_id: what the corpus calls it.
+        item_id: its id in the corpus.
         texts: `(text id, text)` of each description, in file order.
     """
 
@@ -32,98 +31,113 @@ class Record:
     texts: tuple[tuple[str, str], ...]
 
 
-def find(root: str | Path, names: Sequence[str]) -> Path | None:
-    """The first of some files that is under `root`, or None."""
-    return next((path for name in names if (path := Path(root) / name).is_file()), None)
+def find_file(root: str | Path, name: str, folders: Sequence[str] = ()) -> Path | None:
+    """Return the path of a file in the root or else in one of its `folders`, or None."""
+    paths = (Path(root) / folder / name for folder in ("", *folders))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def require_file(root: Path, name: str, folders: Sequence[str], corpus: str) -> Path:
+    """Return the path of an annotation file, as `find_file` does; refuse if there is none."""
+    path = find_file(root, name, folders)
+    if path is None:
+        raise MissingFileError(
+            f"{root} has no {name} (nor has its folder {' or '.join(folders)}). "
+            f"`crossmodal data download {corpus}` says where it comes from"
+        )
+    return path
 
 
 def read_json(path: str | Path):
-    """The content of a JSON file.
-
-    Raises:
-        MissingFileError: it is not there.
-        DamagedFileError: it is no JSON, most often because a download ended early.
-    """
+    """Read a JSON file; a truncated one, most often a download that ended early, is refused."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path} is missing")
     with reading(path, "no JSON file", "Fetch it again"):
-        return json.loads(
-            path.read_bytes()
-        )  # bytes: json takes UTF-8 with and without a BOM, and UTF-16
+        # Bytes: json takes UTF-8 with and without a byte order mark, and UTF-16.
+        return json.loads(path.read_bytes())
 
 
 def field_of(entry, name: str, kind: type | tuple[type, ...], where: str):
-    """`entry[name]` when it is of that kind; otherwise an error that says where the entry
-    stands.
-    """
+    """Return `entry[name]` if it is of that kind; the error says `where` the entry stands."""
     value = entry.get(name) if isinstance(entry, Mapping) else None
     if not isinstance(value, kind) or isinstance(value, bool):
-        names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
-        shown = (
-            repr(value) if isinstance(entry, Mapping) else f"no field, the entry is {entry!r:.60}"
-        )
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        names = " or ".join(allowed.__name__ for allowed in kinds)
+        shown = repr(value)
+        if not isinstance(entry, Mapping):
+            shown = f"no field, the entry is {entry!r:.60}"
         raise RetrievalInputError(f"{where}: {name!r} must be {names}, found {shown:.80}")
     return value
 
 
-def captioned(
+def entries_of(data, name: str, noun: str, path: Path) -> Iterator[tuple[str, object]]:
+    """Yield `(where, entry)` of the list `data[name]`; `where` is for errors about the entry."""
+    for number, entry in enumerate(field_of(data, name, list, str(path))):
+        yield f"{path}, {noun} {number}", entry
+
+
+def every_text(
+    records: Sequence[Record], first: int | None = None
+) -> tuple[list[str], list[str], Qrels]:
+    """Return all texts, or the first few of each item: texts, ids, `(n_texts, n_items)` qrels."""
+    pairs = [(at, *text) for at, record in enumerate(records) for text in record.texts[:first]]
+    owner = np.array([at for at, _, _ in pairs], dtype=np.int64)
+    qrels = Qrels.from_owner(owner, len(records)).T
+    return [text for _, _, text in pairs], [text_id for _, text_id, _ in pairs], qrels
+
+
+def captioned_media(
     records: Sequence[Record],
     root: str | Path,
-    files: Callable[[Path, Sequence[str]], MediaFiles],
+    open_media: Callable[[Path, Sequence[str]], MediaFiles],
     *,
     name: str,
     split: str,
     modality: str,
-    what: str,
     published: Mapping[str, int],
     captions: str,
-    choose: Callable[[Sequence[Record]], tuple[Sequence[str], Sequence[str], Qrels]],
-    allow_partial: bool,
     datasheet: str,
+    choose: Callable[[Sequence[Record]], tuple[list[str], list[str], Qrels]] = every_text,
+    allow_partial: bool = False,
 ) -> CaptionedMedia:
-    """The corpus that records and media files make, checked against what is published.
+    """Make a corpus of records and media files, checked against the published counts.
 
-    Annotations are counted as the file has them; then items whose media are missing are left out
-    with their texts, if that is allowed, before the protocol chooses among the texts of the others.
+    Annotations are counted as the file has them. Then items with missing media are left out with
+    their texts, if that is allowed, and the protocol chooses among the texts of the others.
 
     Args:
         records: in evaluation order.
         root: the folder that all media lie in.
-        files: `PictureFiles`, or what else opens the media.
-        name: the corpus as shown.
-        split: the split as shown.
+        open_media: `PictureFiles`, or another class that opens files by name.
+        name, split: as shown.
         modality: of the media.
-        what: the media in the plural: `"images"`.
-        published: `{what: number}` for the media, `{"captions": number}` for the texts chosen, and
-            whatever else the caller has checked.
+        published: `{"images": number}` (the modality in the plural), `{"captions": number}` for the
+            chosen texts, and possibly `{"judgements": number}`.
         captions: the name of the protocol.
-        choose: records to texts, text ids and judgements `(n_texts, n_items)`; `every_text` takes
-            them all.
-        allow_partial: evaluate what there is.
         datasheet: the section of `data/README.md`.
-
-    Raises:
-        RetrievalInputError: counts that differ, or media that are missing, unless allowed.
+        choose: records to texts, text ids and judgements `(n_texts, n_items)`.
+        allow_partial: evaluate what exists.
     """
+    items = f"{modality}s"
+
+    def counts_of(n_items: int, n_texts: int, n_judgements: int) -> tuple[Count, ...]:
+        numbers = {items: n_items, "captions": n_texts, "judgements": n_judgements}
+        return tuple(Count(k, n, published[k]) for k, n in numbers.items() if k in published)
+
     texts, text_ids, qrels = choose(records)
-    counts = [
-        Count(what, len(records), published[what]),
-        Count("captions", len(texts), published["captions"]),
-    ]
-    if "judgements" in published:
-        counts.append(Count("judgements", qrels.items.size, published["judgements"]))
+    counts = counts_of(len(records), len(texts), qrels.items.size)
     check_counts(counts, f"{name}, {split} split", allow_partial)
-    media = files(Path(root), [record.file for record in records])
+    media = open_media(Path(root), [record.file for record in records])
     present = media.present()
-    missing = tuple(record.file for record, there in zip(records, present) if not there)
+    missing = tuple(record.file for record, exists in zip(records, present) if not exists)
     if missing:
-        check_media(Count(what, int(present.sum()), published[what]), missing, name, allow_partial)
-        records = [record for record, there in zip(records, present) if there]
+        count = Count(items, int(present.sum()), published[items])
+        check_media(count, missing, name, allow_partial)
+        records = [record for record, exists in zip(records, present) if exists]
         media = media.take(np.flatnonzero(present))
         texts, text_ids, qrels = choose(records)
-        found = {what: len(records), "captions": len(texts), "judgements": qrels.items.size}
-        counts = [Count(count.what, found[count.what], count.published) for count in counts]
+        counts = counts_of(len(records), len(texts), qrels.items.size)
     return CaptionedMedia(
         name=name,
         split=split,
@@ -134,17 +148,53 @@ def captioned(
         text_ids=tuple(text_ids),
         qrels=qrels,
         captions=captions,
-        counts=tuple(counts),
+        counts=counts,
         missing=missing,
         datasheet=datasheet,
     )
 
 
-def every_text(
-    records: Sequence[Record], first: int | None = None
-) -> tuple[list[str], list[str], Qrels]:
-    """All texts, or the first few of each item, each judged to describe its own item."""
-    pairs = [(at, *text) for at, record in enumerate(records) for text in record.texts[:first]]
-    owner = np.array([at for at, _, _ in pairs], dtype=np.int64)
-    qrels = Qrels.from_owner(owner, len(records)).T
-    return [text for _, _, text in pairs], [text_id for _, text_id, _ in pairs], qrels
+class Sentence(NamedTuple):
+    """One caption of Karpathy's files: its id, and the words as typed, final spaces included."""
+
+    sentid: int
+    raw: str
+
+
+class KarpathyImage(NamedTuple):
+    """One image of Karpathy's files; `folder` and `cocoid` are empty and None in Flickr30K."""
+
+    filename: str
+    folder: str
+    cocoid: int | None
+    sentences: tuple[Sentence, ...]
+
+
+def read_karpathy(path: str | Path, parts: Collection[str]) -> Iterator[KarpathyImage]:
+    """Read the images of some splits, in file order: that of evaluation and of the 1K folds.
+
+    Args:
+        path: `dataset_coco.json` or `dataset_flickr30k.json`: `{"images": [{"filename", "split",
+            "sentences": [{"raw", "sentid"}, ...], ...}, ...]}`.
+        parts: names of splits.
+
+    Reference: Karpathy and Fei-Fei 2015, "Deep visual-semantic alignments for generating image
+    descriptions".
+    """
+    for where, image in entries_of(read_json(path), "images", "image", Path(path)):
+        if field_of(image, "split", str, where) not in parts:
+            continue
+        sentences = tuple(
+            Sentence(
+                field_of(sentence, "sentid", int, where), field_of(sentence, "raw", str, where)
+            )
+            for sentence in field_of(image, "sentences", list, where)
+        )
+        if not sentences:
+            raise RetrievalInputError(f"{where}: it has no sentences, expected at least one")
+        yield KarpathyImage(
+            filename=field_of(image, "filename", str, where),
+            folder=field_of(image, "filepath", str, where) if "filepath" in image else "",
+            cocoid=field_of(image, "cocoid", int, where) if "cocoid" in image else None,
+            sentences=sentences,
+        )

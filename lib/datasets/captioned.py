@@ -1,4 +1,4 @@
-"""Media and the texts that describe them: the shape that every caption benchmark is loaded into."""
+"""Media and the texts that describe them: every caption benchmark is loaded into this shape."""
 
 from __future__ import annotations
 
@@ -11,34 +11,29 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice, check_distinct, is_unicode
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask, entries_at
-from lib.datasets.completeness import Count
+from lib.datasets.completeness import Count, wrong_counts
 
 MODALITIES = ("image", "video", "audio")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CaptionedMedia:
-    """Media of one modality and the texts that describe them, in evaluation order.
+    """Hold media of one modality and the texts that describe them, in evaluation order.
 
     Args:
-        name: `"coco"`, `"msrvtt"`; a miniature has `" (miniature)"` behind it.
-        split: `"test"`, `"val_1"`; a part of a split is named behind it.
+        name: `"coco"`, `"msrvtt"`; a miniature adds `" (miniature)"`.
+        split: `"test"`, `"val_1"`; a part of a split adds its name.
         modality: `"image"`, `"video"` or `"audio"`.
-        media: one entry per item, decoded when it is asked for (`PictureFiles`, `ClipFiles`).
+        media: one entry per item, decoded on access (`PictureFiles`, `ClipFiles`).
         item_ids: distinct ids of the items.
         texts: the captions or paragraphs, as the files have them.
         text_ids: distinct ids of the texts. An item and a text may have the same id.
         qrels: `(n_texts, n_items)`: texts are the queries; `.T` is the other direction.
         captions: the protocol that chose the texts: `"all"`, `"first 5"`, `"paragraph"`.
-        counts: what was found beside what is published.
-        missing: media files that are not there, relative to the root; their items and texts were
+        counts: numbers found here beside the published ones.
+        missing: media files that do not exist, relative to the root; their items and texts were
             left out.
         datasheet: the section of `data/README.md` that describes the corpus.
-
-    Raises:
-        RetrievalInputError: lengths that do not fit, an id twice, a text that is empty or no text.
-
-    Relations: `task` turns it into queries and gallery; `take_items` makes subsets and folds.
     """
 
     name: str
@@ -58,16 +53,16 @@ class CaptionedMedia:
         check_choice(self.modality, MODALITIES, "modality")
         for field in ("item_ids", "texts", "text_ids", "counts", "missing"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
-        lengths = {"media": len(self.media), "item_ids": len(self.item_ids)}
-        if len(set(lengths.values())) > 1 or len(self.texts) != len(self.text_ids):
+        n_items, n_texts = len(self.item_ids), len(self.texts)
+        if len(self.media) != n_items or len(self.text_ids) != n_texts:
             raise RetrievalInputError(
-                f"{self.name}: {len(self.media)} media have {len(self.item_ids)} ids, "
-                f"{len(self.texts)} texts have {len(self.text_ids)}"
+                f"{self.name}: {len(self.media)} media have {n_items} ids, "
+                f"{n_texts} texts have {len(self.text_ids)}"
             )
-        if self.qrels.shape != (len(self.texts), len(self.item_ids)):
+        if self.qrels.shape != (n_texts, n_items):
             raise RetrievalInputError(
                 f"{self.name}: qrels have shape {self.qrels.shape}, expected (texts, items) = "
-                f"{(len(self.texts), len(self.item_ids))}"
+                f"{(n_texts, n_items)}"
             )
         for kind, ids in (("item", self.item_ids), ("text", self.text_ids)):
             check_distinct(ids, kind, self.name)
@@ -75,8 +70,8 @@ class CaptionedMedia:
             if not isinstance(text, str) or not text.strip() or not is_unicode(text):
                 raise RetrievalInputError(
                     f"{self.name}: text {position} (id {self.text_ids[position]}) is {text!r},"
-                    " expected words. An empty query has no answer: mend the file or leave the"
-                    " text out"
+                    " expected words. An empty query has no answer: correct the file or leave"
+                    " the text out"
                 )
 
     @property
@@ -85,64 +80,54 @@ class CaptionedMedia:
 
     @property
     def owners(self) -> np.ndarray:
-        """`(n_texts,)` position of the first item that each text describes, -1 where there is
-        none.
-        """
+        """`(n_texts,)` position of the first item that each text describes, -1 for none."""
         owners = np.full(len(self.texts), -1)
         described = np.flatnonzero(self.qrels.counts)
         owners[described] = self.qrels.items[self.qrels.indptr[described]]
         return owners
 
     def positions(self, kind: str, ids: Sequence[str]) -> np.ndarray:
-        """`(n,)` where each id stands among the ids of `"item"` or `"text"`, -1 where it does
-        not.
-        """
-        own = {"item": self.item_ids, "text": self.text_ids}[
-            check_choice(kind, ("item", "text"), "kind")
-        ]
-        at = {one: position for position, one in enumerate(own)}
-        return np.array([at.get(one, -1) for one in ids], dtype=np.int64)
+        """Return `(n,)` positions of ids among those of `"item"` or `"text"`, -1 if unknown."""
+        check_choice(kind, ("item", "text"), "kind")
+        corpus_ids = self.item_ids if kind == "item" else self.text_ids
+        position_of = {known: position for position, known in enumerate(corpus_ids)}
+        return np.array([position_of.get(id_, -1) for id_ in ids], dtype=np.int64)
 
     def task(self, direction: str) -> RetrievalTask:
-        """Queries, gallery and judgements of one direction.
+        """Return queries, gallery and judgements of one direction; the media are still files.
+
+        Texts as queries are grouped by the first item that they describe, because intervals
+        resample items; a text that describes none is a group by itself.
 
         Args:
             direction: `f"text_to_{modality}"` or `f"{modality}_to_text"`.
-
-        Returns:
-            A task whose media are still files. Texts as queries are grouped by the first item that
-            they describe, so that intervals resample items; a text that describes none is a group
-            of its own.
         """
-        common = {
-            "name": self.name,
-            "split": self.split,
-            "direction": direction,
-            "datasheet": self.datasheet,
-        }
-        if check_choice(direction, self.directions, "direction") == self.directions[1]:
-            return RetrievalTask(
-                queries=self.media, gallery=self.texts, qrels=self.qrels.T, **common
-            )
-        alone = len(self.item_ids) + np.arange(len(self.texts))
-        groups = np.where(self.owners < 0, alone, self.owners)
+        check_choice(direction, self.directions, "direction")
+        queries, gallery, qrels = self.texts, self.media, self.qrels
+        single = len(self.item_ids) + np.arange(len(self.texts))
+        groups = np.where(self.owners < 0, single, self.owners)
+        if direction == self.directions[1]:
+            queries, gallery, qrels, groups = self.media, self.texts, self.qrels.T, None
         return RetrievalTask(
-            queries=self.texts, gallery=self.media, qrels=self.qrels, query_groups=groups, **common
+            self.name,
+            self.split,
+            direction,
+            queries,
+            gallery,
+            qrels,
+            query_groups=groups,
+            datasheet=self.datasheet,
         )
 
     def take_items(self, index, name_of_part: str = "") -> CaptionedMedia:
-        """Some of the items, with the texts that describe these and no others.
+        """Return some of the items, with the texts that describe these and no others.
+
+        A text that also describes an item outside is left out, since its judgements would be
+        incomplete, and so is one that describes nothing. Texts keep their order.
 
         Args:
             index: item positions, in the order wanted, or a boolean per item.
-            name_of_part: goes behind the split: `"fold 1 of 5"`.
-
-        Returns:
-            The part. Texts keep their order. A text that also describes an item outside is left
-            out, since its judgements would be incomplete, and so is one that describes nothing.
-
-        Raises:
-            RetrievalInputError: no position, one outside the items, or one given twice.
+            name_of_part: added to the split: `"fold 1 of 5"`.
         """
         if not np.size(index):
             raise RetrievalInputError(f"{self.name}: a part needs at least one item")
@@ -163,45 +148,30 @@ class CaptionedMedia:
         )
 
     def without_items(self, positions: Sequence[int]) -> CaptionedMedia:
-        """Leave out items whose media cannot be decoded, with their texts; counts and `missing` say
-        so.
-
-        Args:
-            positions: of the items; at least one item must stay.
-        """
+        """Leave out items whose media cannot be decoded, with their texts."""
         lost = set(positions)
         part = self.take_items([at for at in range(len(self.item_ids)) if at not in lost])
-        found = {"captions": len(part.texts), "judgements": part.qrels.items.size}
-        counts = [
-            (
-                replace(count, found=found.get(count.what, count.found - len(lost)))
-                if count.what in found or count.found == len(self.item_ids)
-                else count
-            )
-            for count in self.counts
-        ]
-        names = tuple(getattr(self.media, "names", self.item_ids)[at] for at in sorted(lost))
-        return replace(part, counts=tuple(counts), missing=(*self.missing, *names))
+        numbers = {"captions": len(part.texts), "judgements": part.qrels.items.size}
+        counts = []
+        for count in self.counts:
+            if count.what in numbers:
+                count = replace(count, found=numbers[count.what])
+            elif count.found == len(self.item_ids):
+                count = replace(count, found=count.found - len(lost))
+            counts.append(count)
+        files = getattr(self.media, "names", self.item_ids)
+        missing = (*self.missing, *(files[at] for at in sorted(lost)))
+        return replace(part, counts=tuple(counts), missing=missing)
 
     def checksum(self) -> str:
-        """SHA-256 over everything that decides an embedding or a score: what a cache is filed
-        under.
-        """
+        """Return the SHA-256 of everything that decides an embedding or a score: a cache key."""
         digest = hashlib.sha256()
-        for part in (
-            self.name,
-            self.split,
-            self.modality,
-            self.captions,
-            self.item_ids,
-            self.text_ids,
-            self.texts,
-        ):
+        facts = (self.name, self.split, self.modality, self.captions)
+        for part in (*facts, self.item_ids, self.text_ids, self.texts):
             for text in [part] if isinstance(part, str) else [str(len(part)), *part]:
                 encoded = text.encode("utf-8", "surrogatepass")
-                digest.update(
-                    f"{len(encoded)}:".encode() + encoded
-                )  # with lengths, no two lists run together
+                # With lengths, no two lists run together.
+                digest.update(f"{len(encoded)}:".encode() + encoded)
         for array in (self.qrels.indptr, self.qrels.items, self.qrels.grades):
             digest.update(array.astype("<i8").tobytes())
         digest.update(self._media_fingerprint().encode())
@@ -217,33 +187,33 @@ class CaptionedMedia:
         return digest.hexdigest()
 
     def describe(self) -> str:
-        """One line: name, split, protocol, sizes, and what is missing."""
+        """Describe the corpus in one line: name, split, protocol, sizes, and what is missing."""
         line = (
             f"{self.name}, {self.split} split, captions: {self.captions}: {len(self.item_ids):,}"
             f" {self.modality} items, {len(self.texts):,} texts, {self.qrels.items.size:,}"
             " judgements"
         )
-        wrong = [count.text() for count in self.counts if not count.ok]
-        return f"{line} ({'; '.join(wrong)})" if wrong else line
+        wrong = wrong_counts(self.counts)
+        return f"{line} ({wrong})" if wrong else line
 
     def __repr__(self) -> str:
         return f"CaptionedMedia({self.describe()})"
 
 
 def equal_texts_once(keys: Sequence[str], qrels: Qrels) -> tuple[np.ndarray, Qrels]:
-    """Texts that read alike as one, relevant to the items of all of them.
+    """Merge equal texts into one that is relevant to the items of all of them.
 
     Args:
-        keys: what decides whether two texts are one, in the order of the texts.
+        keys: one string per text; texts with equal keys are one.
         qrels: `(n_texts, n_items)`.
 
     Returns:
-        `(n_kept,)` positions of the first text of each kind, and `Qrels` `(n_kept, n_items)` of
+        `(n_kept,)` positions of the first text of each key, and `Qrels` `(n_kept, n_items)` of
         grade 1.
     """
-    places: dict[str, int] = {}
-    of_text = np.array([places.setdefault(key, len(places)) for key in keys], dtype=np.int64)
-    _, first = np.unique(of_text, return_index=True)
+    row_of_key: dict[str, int] = {}
+    rows = np.array([row_of_key.setdefault(key, len(row_of_key)) for key in keys], dtype=np.int64)
+    _, first = np.unique(rows, return_index=True)
     # The same words twice for one item are one judgement.
-    pairs = np.unique(np.stack([of_text[qrels.query_index], qrels.items], axis=1), axis=0)
-    return first, Qrels.from_pairs(*pairs.T, shape=(len(places), qrels.n_items))
+    pairs = np.unique(np.stack([rows[qrels.query_index], qrels.items], axis=1), axis=0)
+    return first, Qrels.from_pairs(*pairs.T, shape=(len(row_of_key), qrels.n_items))

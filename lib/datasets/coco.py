@@ -1,31 +1,33 @@
-"""MS-COCO captions in Karpathy's split: 5,000 test images under three galleries, and the 1K
-folds.
-"""
+"""MS-COCO captions in Karpathy's split: three galleries, 1K folds, extended positives."""
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.qrels import Qrels
 from lib.core.reading import MissingFileError
-from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
+from lib.datasets import coco_judgements
+from lib.datasets.annotations import (
+    Record,
+    captioned_media,
+    entries_of,
+    every_text,
+    field_of,
+    find_file,
+    read_json,
+    read_karpathy,
+)
 from lib.datasets.captioned import CaptionedMedia, equal_texts_once
-from lib.datasets.coco_alignment import folds, judgement_counts, judgements
-from lib.datasets.completeness import published_counts
-from lib.datasets.karpathy import read_images
+from lib.datasets.completeness import Count, published_counts
 from lib.datasets.media.files import PictureFiles
-
-__all__ = [
-    "CAPTIONS", "NAME", "PUBLISHED", "SPLITS", "folds", "judgement_counts", "judgements", "load_coco", "tidy",
-    "unique_texts",
-]  # fmt: skip
 
 NAME = "coco"
 CAPTIONS = ("all", "first 5", "unique")
 N_FIRST = 5
-# Split: the splits of Karpathy's file that it stands for. Papers train on 113,287 images: train and
-# restval.
+# Split: its parts in Karpathy's file. Papers train on 113,287 images: train and restval.
 SPLITS = {
     "test": ("test",),
     "val": ("val",),
@@ -45,8 +47,7 @@ PUBLISHED = {
     for split, (images, texts) in _SIZES.items()
 }
 PUBLISHED["test"] |= {"captions, unique": 24_809, "judgements, unique": 24_989}
-KARPATHY = ("dataset_coco.json", "annotations/dataset_coco.json")
-# CLIP_benchmark's files hold the splits that lie in one of COCO's folders.
+# CLIP_benchmark's files exist for the splits that lie in one of COCO's folders.
 _CLIP_BENCHMARK = {
     "test": ("test", "val2014"),
     "val": ("val", "val2014"),
@@ -57,18 +58,15 @@ _CLIP_BENCHMARK = {
 def load_coco(
     root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
 ) -> CaptionedMedia:
-    """MS-COCO captions: the images of one of Karpathy's splits and the texts of one of three
-    galleries.
+    """Load the images of one of Karpathy's splits and the captions of one of three galleries.
 
     Papers that all say "COCO 5K" search three different galleries:
 
-    | captions | texts (test) | who uses it |
+    | captions | texts (test) | used by |
     | --- | --- | --- |
-    | `"all"` | 25,010 | CLIP_benchmark, OpenCLIP, BLIP: ten images have a sixth or seventh caption
-    |
-    | `"first 5"` | 25,000 | VSE++, ECCV Caption: the first five of each image |
-    | `"unique"` | 24,809, of 24,989 judgements | MTEB, M-BEIR: the first five, tidied by `tidy`,
-    distinct |
+    | `"all"` | 25,010; ten images have six or seven | CLIP_benchmark, OpenCLIP, BLIP |
+    | `"first 5"` | 25,000; the first five of each image | VSE++, ECCV Caption |
+    | `"unique"` | 24,809; the first five, distinct after `tidy`; 24,989 judgements | MTEB, M-BEIR |
 
     Args:
         root: holds `dataset_coco.json` (or `annotations/dataset_coco.json`), or CLIP_benchmark's
@@ -76,21 +74,13 @@ def load_coco(
             `images/`).
         split: `"test"`, `"val"`, `"train"` (train and restval, as papers do), `"train_only"`,
             `"restval"`.
-        captions: the gallery. `"unique"` is published for the test split only; its texts are the
-            tidied ones, the texts of the others are as they were typed, spaces at the end included.
-        allow_partial: evaluate what there is, and say so.
+        captions: the gallery. `"unique"` is published for the test split only and has tidied texts;
+            the texts of the others are as they were typed, spaces at the end included.
+        allow_partial: evaluate what exists, and say so.
 
     Returns:
         Ids are COCO's: image ids and caption ids as strings. The order is that of Karpathy's file;
         from a file of CLIP_benchmark it is that of ascending image ids, as CLIP_benchmark reads it.
-
-    Raises:
-        MissingFileError: no annotation file.
-        DamagedFileError: one that is not whole.
-        RetrievalInputError: counts that differ from the published ones, images that are missing, a
-            name that leads out of the root.
-
-    Relations: `folds` makes the five 1K test sets; `judgements` gives extended positives.
 
     Reference: Lin et al. 2014, "Microsoft COCO"; Chen et al. 2015, "Microsoft COCO captions".
     """
@@ -101,38 +91,37 @@ def load_coco(
         raise RetrievalInputError(
             f"captions={captions!r} is published for the test split only, not {split!r}"
         )
-    chosen = {"images": published["images"], "captions": published[f"captions, {captions}"]}
+    expected = {"images": published["images"], "captions": published[f"captions, {captions}"]}
     if captions == "unique":
-        chosen["judgements"] = published["judgements, unique"]
-    choices = {
+        expected["judgements"] = published["judgements, unique"]
+    choose = {
         "all": every_text,
         "first 5": partial(every_text, first=N_FIRST),
         "unique": unique_texts,
     }
-    return captioned(
+    return captioned_media(
         _records(Path(root), split),
         root,
         PictureFiles,
         name=label,
         split=split,
         modality="image",
-        what="images",
-        published=chosen,
+        published=expected,
         captions=captions,
-        choose=choices[captions],
+        datasheet=NAME,
+        choose=choose[captions],
         allow_partial=allow_partial,
-        datasheet="coco",
     )
 
 
 def _records(root: Path, split: str) -> list[Record]:
-    path = find(root, KARPATHY)
+    path = find_file(root, "dataset_coco.json", ("annotations",))
     if path is not None:
         return _karpathy_records(path, root, SPLITS[split])
     if split in _CLIP_BENCHMARK:
         part, folder = _CLIP_BENCHMARK[split]
         name = f"coco_{part}_karpathy.json"
-        path = find(root, (name, f"annotations/{name}"))
+        path = find_file(root, name, ("annotations",))
         if path is not None:
             return _coco_records(path, root, folder)
     raise MissingFileError(
@@ -148,7 +137,7 @@ def _folder(root: Path, folder: str) -> str:
 def _karpathy_records(path: Path, root: Path, parts: Sequence[str]) -> list[Record]:
     folders = {folder: _folder(root, folder) for folder in ("train2014", "val2014")}
     records = []
-    for image in read_images(path, parts):
+    for image in read_karpathy(path, parts):
         if image.cocoid is None or not image.folder:
             raise RetrievalInputError(
                 f"{path}, image {image.filename!r}: it has no cocoid or no filepath. Is it the file"
@@ -161,17 +150,13 @@ def _karpathy_records(path: Path, root: Path, parts: Sequence[str]) -> list[Reco
 
 
 def _coco_records(path: Path, root: Path, folder: str) -> list[Record]:
-    """Images and annotations as COCO has them; captions by id, which is the order of Karpathy's
-    file.
-    """
+    """Records of a file in COCO's format; captions by id, which is the order of Karpathy's file."""
     data, folder = read_json(path), _folder(root, folder)
-    texts: dict[int, list[tuple[int, str]]] = {}
     names: dict[int, str] = {}
-    for number, image in enumerate(field_of(data, "images", list, str(path))):
-        where = f"{path}, image {number}"
+    for where, image in entries_of(data, "images", "image", path):
         names[field_of(image, "id", int, where)] = field_of(image, "file_name", str, where)
-    for number, note in enumerate(field_of(data, "annotations", list, str(path))):
-        where = f"{path}, annotation {number}"
+    texts: dict[int, list[tuple[int, str]]] = {}
+    for where, note in entries_of(data, "annotations", "annotation", path):
         image_id = field_of(note, "image_id", int, where)
         if image_id not in names:
             raise RetrievalInputError(
@@ -190,11 +175,12 @@ def _coco_records(path: Path, root: Path, folder: str) -> list[Record]:
 
 
 def tidy(text: str) -> str:
-    """A caption as M-BEIR and MTEB have it: without spaces and double quotes around it, with a
-    capital letter at the start and, where it ends in none of `.?!`, a full stop.
+    """Tidy a caption as M-BEIR and MTEB do: no outer spaces and quotes, a capital, a full stop.
+
+    The full stop is added where the caption ends in none of `.?!`.
 
     Reference: Wei et al. 2024, "UniIR: training and benchmarking universal multimodal information
-    retrievers", whose authors' code prepares COCO so.
+    retrievers", in the authors' code.
     """
     text = text.replace("\r", "").strip().strip('"')
     if not text:
@@ -203,12 +189,110 @@ def tidy(text: str) -> str:
 
 
 def unique_texts(records: Sequence[Record]) -> tuple[list[str], list[str], Qrels]:
-    """The first five captions of each image, tidied, each string once: it may describe several
-    images.
-
-    The id of a text is that of the first caption that reads so.
-    """
-    texts, text_ids, own = every_text(records, N_FIRST)
+    """Return the first five captions of each image, tidied, each string once with its first id."""
+    texts, text_ids, qrels = every_text(records, N_FIRST)
     tidied = [tidy(text) for text in texts]
-    first, qrels = equal_texts_once(tidied, own)
-    return [tidied[at] for at in first], [text_ids[at] for at in first], qrels
+    first, merged = equal_texts_once(tidied, qrels)
+    return [tidied[at] for at in first], [text_ids[at] for at in first], merged
+
+
+# ---- 1K folds and extended positives
+
+
+def folds(corpus: CaptionedMedia) -> list[CaptionedMedia]:
+    """Split the test split into the five 1K test sets: contiguous blocks in Karpathy's order.
+
+    A metric is computed on each and averaged. The first block alone is a different, higher number.
+
+    Args:
+        corpus: the whole test split with captions `"all"` or `"first 5"`; no 1K protocol has
+            `"unique"`.
+
+    Reference: Faghri et al. 2018, "VSE++".
+    """
+    if corpus.missing:
+        raise RetrievalInputError(
+            f"{corpus.name}: images are missing ({len(corpus.missing):,}), which would move all"
+            " later folds"
+        )
+    n_folds = coco_judgements.N_FOLDS
+    n, remainder = divmod(len(corpus.item_ids), n_folds)
+    if corpus.split != "test" or corpus.captions == "unique" or remainder or not n:
+        raise RetrievalInputError(
+            "the 1K folds are fifths of the whole test split with captions 'all' or 'first 5', got"
+            f" {corpus.describe()}"
+        )
+    _check_order(corpus)
+    return [
+        corpus.take_items(np.arange(fold * n, (fold + 1) * n), f"fold {fold + 1} of {n_folds}")
+        for fold in range(n_folds)
+    ]
+
+
+def _check_order(corpus: CaptionedMedia) -> None:
+    image_ids = coco_judgements.load_judgements().image_ids.tolist()
+    position_of = {str(image): at for at, image in enumerate(image_ids)}
+    positions = np.array([position_of.get(image, -1) for image in corpus.item_ids])
+    if (positions < 0).any():
+        raise RetrievalInputError(
+            f"image {corpus.item_ids[int(np.argmax(positions < 0))]} is not in the test split of"
+            " COCO"
+        )
+    if (np.diff(positions) < 0).any():
+        raise RetrievalInputError(
+            "the images are not in the order of Karpathy's file, so blocks of them are not the 1K"
+            " folds; load the corpus from dataset_coco.json"
+        )
+
+
+def judgements(corpus: CaptionedMedia, name: str, direction: str) -> Qrels:
+    """Return the positives of one set of judgements, aligned to a corpus by image and caption ids.
+
+    Args:
+        corpus: the test split or a part of it, with captions `"all"` or `"first 5"`; a text of
+            `"unique"` stands for several ids.
+        name: `"original"` (the corpus's own), `"cxc"` or `"eccv"`.
+        direction: `"text_to_image"` or `"image_to_text"`.
+
+    Returns:
+        `Qrels` of grade 1. Queries that the set does not judge have empty rows: evaluate with
+        `no_relevant="skip"`. The ten captions that `"all"` has beyond the first five are judged by
+        no set.
+    """
+    return _aligned(corpus, name, direction)[0]
+
+
+def judgement_counts(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Count, ...]:
+    """Count the judged queries and positives of a set that lie in the corpus."""
+    return _aligned(corpus, name, direction)[1]
+
+
+def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, tuple[Count, ...]]:
+    check_choice(name, coco_judgements.JUDGEMENTS, "judgements")
+    to_text = check_choice(direction, corpus.directions, "direction") == "image_to_text"
+    own = corpus.qrels.T if to_text else corpus.qrels
+    if name == "original":
+        return own, _judged(name, own, int((own.counts > 0).sum()), own.items.size)
+    if corpus.captions == "unique":
+        raise RetrievalInputError(
+            "the judgements name captions by id; load captions='all' or 'first 5'"
+        )
+    known = coco_judgements.load_judgements()
+    published = known.qrels(name, direction, as_published=True)
+    caption_ids = [*known.caption_ids.tolist(), *coco_judgements.UNFINDABLE_CAPTIONS]
+    text_at = corpus.positions("text", [str(caption) for caption in caption_ids])
+    item_at = corpus.positions("item", [str(image) for image in known.image_ids.tolist()])
+    query_at, answer_at = (item_at, text_at) if to_text else (text_at, item_at)
+    query, answer = query_at[published.query_index], answer_at[published.items]
+    inside = (query >= 0) & (answer >= 0)
+    qrels = Qrels.from_pairs(query[inside], answer[inside], shape=own.shape)
+    judged_queries = query_at[np.flatnonzero(published.counts)]
+    return qrels, _judged(name, qrels, int((judged_queries >= 0).sum()), int((query >= 0).sum()))
+
+
+def _judged(name: str, qrels: Qrels, n_queries: int, n_positives: int) -> tuple[Count, ...]:
+    """Judged queries and positives with both sides in the corpus, of those with a query in it."""
+    return (
+        Count(f"{name} queries", int((qrels.counts > 0).sum()), n_queries),
+        Count(f"{name} positives", qrels.items.size, n_positives),
+    )

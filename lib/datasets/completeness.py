@@ -1,4 +1,4 @@
-"""What was found beside what is published, so that no corpus shrinks without a word."""
+"""Counts and media files of a corpus against the published ones: a partial corpus is announced."""
 
 from __future__ import annotations
 
@@ -14,14 +14,7 @@ MINIATURE = "miniature.json"  # a root that holds this file states its own count
 
 
 class MissingMediaError(RetrievalInputError):
-    """Media files that the annotations name are not there.
-
-    Args:
-        message: what is missing, and what to do.
-        name: the corpus, as it is shown.
-        count: how many were found, of how many.
-        missing: the names of the others, relative to the root.
-    """
+    """Raise for media files that do not exist: `name`, `count` and `missing` say which."""
 
     def __init__(self, message: str, name: str, count: Count, missing: Sequence[str]) -> None:
         super().__init__(message)
@@ -30,13 +23,7 @@ class MissingMediaError(RetrievalInputError):
 
 @dataclass(frozen=True)
 class Count:
-    """One number of a corpus as found, and as its authors publish it.
-
-    Args:
-        what: the things counted, in the plural: `"clips"`.
-        found: how many there are here.
-        published: how many there should be.
-    """
+    """One number of a corpus: items found here and items published; `what` is a plural noun."""
 
     what: str
     found: int
@@ -47,44 +34,29 @@ class Count:
         return self.found == self.published
 
     def text(self) -> str:
-        """`"found 883 of 975 clips"`."""
+        """Format the count as `"found 883 of 975 clips"`."""
         return f"found {self.found:,} of {self.published:,} {self.what}"
 
 
+def wrong_counts(counts: Sequence[Count]) -> str:
+    """List the counts that differ from the published ones; empty where all agree."""
+    return "; ".join(count.text() for count in counts if not count.ok)
+
+
 def check_counts(counts: Sequence[Count], name: str, allow_partial: bool = False) -> None:
-    """Refuses a corpus whose numbers differ from the published ones.
-
-    Args:
-        counts: what was counted.
-        name: the corpus, and which part of it, for the message.
-        allow_partial: the caller knows, and shows the counts beside every result.
-
-    Raises:
-        RetrievalInputError: some number differs; the message lists every one that does.
-    """
-    wrong = [count.text() for count in counts if not count.ok]
+    """Refuse a corpus with other counts than the published ones, unless that is allowed."""
+    wrong = wrong_counts(counts)
     if wrong and not allow_partial:
         raise RetrievalInputError(
-            f"{name}: {'; '.join(wrong)}. Numbers on another gallery are not comparable with"
-            " published ones. Get the complete files again, or pass allow_partial=True to evaluate"
-            " what there is"
+            f"{name}: {wrong}. Numbers on another gallery are not comparable with published ones."
+            " Get the complete files again, or pass allow_partial=True to evaluate what there is"
         )
 
 
 def check_media(
     count: Count, missing: Sequence[str], name: str, allow_partial: bool = False
 ) -> None:
-    """Refuses a corpus of which media files are missing.
-
-    Args:
-        count: items whose media are there, of those that the annotations name.
-        missing: the names of the others, relative to the root, in evaluation order.
-        name: the corpus.
-        allow_partial: leave out what is missing, with its texts.
-
-    Raises:
-        MissingMediaError: something is missing and `allow_partial` is false, or everything is.
-    """
+    """Refuse a corpus with missing media files, unless that is allowed and some files exist."""
     if not missing or (allow_partial and count.found):
         return
     first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
@@ -101,7 +73,7 @@ def check_media(
 def published_counts(
     root: str | Path, name: str, split: str, published: Mapping[str, Mapping[str, int]]
 ) -> tuple[str, dict[str, int]]:
-    """The counts that a corpus under `root` has to have: the published ones, or a miniature's own.
+    """Return the counts that a corpus must have: the published ones, or those of a miniature.
 
     Args:
         root: the folder of the corpus; a miniature has `miniature.json` in it.
@@ -111,10 +83,6 @@ def published_counts(
 
     Returns:
         The name to show, `"coco"` or `"coco (miniature)"`, and `{what: number}` of the split.
-
-    Raises:
-        RetrievalInputError: an unknown split, or a `miniature.json` that is damaged, of another
-            corpus, or without this split or one of its counts.
     """
     check_choice(split, published, "split")
     path = Path(root) / MINIATURE
@@ -122,10 +90,10 @@ def published_counts(
         return name, dict(published[split])
     try:
         card = json.loads(path.read_bytes())
-        of, stated = card["name"], card["splits"]
-        if of != name:
+        card_name, stated = card["name"], card["splits"]
+        if card_name != name:
             raise RetrievalInputError(
-                f"{path} is of a miniature of {of!r}, expected {name!r}. Check the root"
+                f"{path} is of a miniature of {card_name!r}, expected {name!r}. Check the root"
             )
         counts = {
             what: check_count(stated[split][what], what, least=0) for what in published[split]
@@ -143,11 +111,7 @@ def published_counts(
 def write_miniature_card(
     folder: str | Path, name: str, splits: Mapping[str, Mapping[str, int]]
 ) -> None:
-    """Writes `miniature.json`: the folder holds a miniature of `name` with these counts in each
-    split.
-
-    Relations: `published_counts` reads it.
-    """
+    """Write `miniature.json`: the folder holds a miniature of `name` with these counts."""
     with atomic_path(Path(folder) / MINIATURE) as path:
         path.write_text(
             json.dumps({"name": name, "splits": splits}, indent=1) + "\n", encoding="utf-8"

@@ -9,7 +9,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.qrels import Qrels
 from lib.core.reading import MissingFileError
-from lib.datasets.annotations import find
+from lib.datasets.annotations import find_file
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count, check_counts, published_counts
 from lib.datasets.csv_files import read_table
@@ -19,7 +19,7 @@ SPLITS = ("test", "val")
 PUBLISHED = {"test": {"ratings": 44_833, "ratings of original pairs": 25_000}, "val": {}}
 POSITIVE = 3.0  # the authors count a pair from here on as one that belongs together
 HEADER = ["caption", "image", "agg_score", "sampling_method"]
-FOLDERS = ("", "data/", "cxc/")
+FOLDERS = ("data", "cxc")
 _CAPTION = re.compile(r"COCO_val2014:sentid:(\d+)")
 _IMAGE = re.compile(r"COCO_val2014_0*(\d+)\.jpg")
 
@@ -77,7 +77,7 @@ def load_ratings(root: str | Path, split: str = "test", *, allow_partial: bool =
     Reference: Parekh et al. 2021, "Crisscrossed Captions".
     """
     check_choice(split, SPLITS, "split")
-    path = find(root, [f"{folder}sits_{split}.csv" for folder in FOLDERS])
+    path = find_file(root, f"sits_{split}.csv", FOLDERS)
     if path is None:
         raise MissingFileError(
             f"{root} has no sits_{split}.csv. It is in the folder data/ of the repository "

@@ -1,6 +1,4 @@
-"""Flickr30K: five captions for each of 31,783 pictures, 1,000 of them the test split of
-Karpathy.
-"""
+"""Flickr30K: five captions for each of 31,783 pictures; Karpathy's test split has 1,000 of them."""
 
 import re
 import warnings
@@ -9,11 +7,10 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets.annotations import Record, captioned, every_text, find
+from lib.datasets.annotations import Record, captioned_media, find_file, read_karpathy
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
 from lib.datasets.csv_files import read_table
-from lib.datasets.karpathy import read_images
 from lib.datasets.media.files import PictureFiles
 
 NAME = "flickr30k"
@@ -23,7 +20,7 @@ _IMAGES = {"test": 1_000, "val": 1_014, "train": 29_000, "all": 31_783}
 PUBLISHED = {split: {"images": images, "captions": 5 * images} for split, images in _IMAGES.items()}
 KARPATHY = "dataset_flickr30k.json"
 TOKENS = "results_20130124.token"
-KAGGLE = ("results.csv", "flickr30k_images/results.csv")
+KAGGLE = "results.csv"
 FOLDERS = ("flickr30k-images", "flickr30k_images", "Images", "images")
 _KAGGLE_HEADER = ["image_name", "comment_number", "comment"]
 _NUMBER_AND_CAPTION = re.compile(r"([0-4])\s+(\S.*)")
@@ -32,31 +29,24 @@ _NUMBER_AND_CAPTION = re.compile(r"([0-4])\s+(\S.*)")
 def load_flickr30k(
     root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
 ) -> CaptionedMedia:
-    """Flickr30K: the pictures of a split, each with its five captions.
+    """Load the Flickr30K pictures of a split, each with its five captions.
 
     Args:
         root: holds the pictures in one of `flickr30k-images/`, `flickr30k_images/`, `Images/`,
-            `images/`, and
-            annotations: `dataset_flickr30k.json`, CLIP_benchmark's
-                `flickr30k_<split>_karpathy.txt`, the
-            release's `results_20130124.token`, or the `results.csv` of the copy on Kaggle.
+            `images/`, and annotations: `dataset_flickr30k.json`, CLIP_benchmark's
+            `flickr30k_<split>_karpathy.txt`, the release's `results_20130124.token`, or the
+            `results.csv` of the copy on Kaggle.
         split: one of Karpathy's, or `"all"` 31,783 pictures of the release, of which his file has
             31,014.
         captions: `"all"`, the sentences as they were typed, from Karpathy's file or
-            CLIP_benchmark's; or `"tokens"`, those of the release, in which punctuation stands apart
+            CLIP_benchmark's; or `"tokens"`, those of the release, in which punctuation is separated
             ("a dog , running ."). An encoder may score either differently. The split `"all"` has
             tokens only.
-        allow_partial: evaluate what there is, and say so.
+        allow_partial: evaluate what exists, and say so.
 
     Returns:
-        An item is called by its file name without suffix, its captions `"1000092795#0"` to `"#4"`,
-        whichever file they are from. The order is that of the annotation file.
-
-    Raises:
-        MissingFileError: no file for this split and these captions.
-        DamagedFileError: one that is not whole.
-        RetrievalInputError: a line that is malformed, counts that differ from the published ones,
-            pictures that are missing, a name that leads out of the root.
+        Item ids are file names without suffix, caption ids `"1000092795#0"` to `"#4"`. The order is
+        that of the annotation file.
 
     Reference: Young et al. 2014, "From image descriptions to visual denotations"; Karpathy and
     Fei-Fei 2015.
@@ -72,36 +62,31 @@ def load_flickr30k(
     label, published = published_counts(root, NAME, split, PUBLISHED)
     texts = _typed(root, split) if captions == "all" else _tokens(root, split)
     folder = next((f"{name}/" for name in FOLDERS if (root / name).is_dir()), f"{FOLDERS[0]}/")
-    return captioned(
-        [_record(folder, filename, own) for filename, own in texts.items()],
+    return captioned_media(
+        [_record(folder, filename, sentences) for filename, sentences in texts.items()],
         root,
         PictureFiles,
         name=label,
         split=split,
         modality="image",
-        what="images",
         published=published,
         captions=captions,
-        choose=every_text,
+        datasheet=NAME,
         allow_partial=allow_partial,
-        datasheet="flickr30k",
     )
 
 
-def _record(folder: str, filename: str, texts: list[str]) -> Record:
+def _record(folder: str, filename: str, sentences: list[str]) -> Record:
     item_id = filename.rsplit(".", 1)[0]
-    return Record(
-        folder + filename,
-        item_id,
-        tuple((f"{item_id}#{at}", text) for at, text in enumerate(texts)),
-    )
+    texts = tuple((f"{item_id}#{number}", text) for number, text in enumerate(sentences))
+    return Record(folder + filename, item_id, texts)
 
 
 def _typed(root: Path, split: str) -> dict[str, list[str]]:
     if (root / KARPATHY).is_file():
         return {
             image.filename: [sentence.raw for sentence in image.sentences]
-            for image in read_images(root / KARPATHY, (split,))
+            for image in read_karpathy(root / KARPATHY, (split,))
         }
     path = root / f"flickr30k_{split}_karpathy.txt"
     if not path.is_file():
@@ -115,7 +100,7 @@ def _typed(root: Path, split: str) -> dict[str, list[str]]:
 def _tokens(root: Path, split: str) -> dict[str, list[str]]:
     if (root / TOKENS).is_file():
         texts = _numbered(_token_rows(root / TOKENS), root / TOKENS)
-    elif path := find(root, KAGGLE):
+    elif path := find_file(root, KAGGLE, ("flickr30k_images",)):
         texts = _numbered(_kaggle_rows(path), path)
     else:
         raise _missing(root, f"{TOKENS} nor results.csv")
@@ -123,7 +108,7 @@ def _tokens(root: Path, split: str) -> dict[str, list[str]]:
         return texts
     if not (root / KARPATHY).is_file():
         raise _missing(root, f"{KARPATHY}, which says what is in the split {split!r},")
-    chosen = [image.filename for image in read_images(root / KARPATHY, (split,))]
+    chosen = [image.filename for image in read_karpathy(root / KARPATHY, (split,))]
     without = [filename for filename in chosen if filename not in texts]
     if without:
         raise RetrievalInputError(
@@ -152,7 +137,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _token_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    """`1000092795.jpg#0<TAB>caption`."""
+    """Read lines of the form `1000092795.jpg#0<TAB>caption`."""
     for line, text in enumerate(_lines(path), start=1):
         text = text.rstrip("\r\n")
         if not text:
@@ -167,10 +152,10 @@ def _token_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
 
 
 def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    """`image_name| comment_number| comment`; one row of the copy lacks its second bar, and is
-    mended.
+    """Read lines of the form `image_name| comment_number| comment`.
 
-    Quotes are part of the captions there, and no field is quoted.
+    One row of the copy lacks its second bar and is repaired. Quotes are part of the captions there,
+    and no field is quoted.
     """
     for line, text in enumerate(_lines(path), start=1):
         fields = [field.strip() for field in text.split("|")]
@@ -185,7 +170,7 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
         number_and_caption = _NUMBER_AND_CAPTION.fullmatch(fields[1]) if len(fields) == 2 else None
         if number_and_caption:
             warnings.warn(
-                f"{path}, line {line}: no bar behind the number {number_and_caption[1]}; mended",
+                f"{path}, line {line}: no bar behind the number {number_and_caption[1]}; repaired",
                 stacklevel=2,
             )
             fields[1:] = number_and_caption.groups()
@@ -197,14 +182,15 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
 
 
 def _numbered(rows: Iterable[tuple[int, str, str, str]], path: Path) -> dict[str, list[str]]:
-    """Captions in the order of their numbers; a number that is out of turn is an error."""
+    """Captions of each picture; a number that is not the next one is an error."""
     texts: dict[str, list[str]] = {}
     for line, filename, number, caption in rows:
-        own = texts.setdefault(filename, [])
-        if number != str(len(own)):
+        captions = texts.setdefault(filename, [])
+        if number != str(len(captions)):
             raise RetrievalInputError(
                 f"{path}, line {line}: caption {number!r} of {filename!r}, expected number"
-                f" {len(own)}. A line is missing, repeated or out of order: fetch the file again"
+                f" {len(captions)}. A line is missing, repeated or out of order: fetch the file"
+                " again"
             )
-        own.append(caption)
+        captions.append(caption)
     return texts

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.datasets import activitynet, audioset, coco, flickr30k, laion, msrvtt, vggsound
+from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.miniatures import activitynet as miniature_of_activitynet
 from lib.datasets.miniatures import audioset as miniature_of_audioset
@@ -13,8 +14,6 @@ from lib.datasets.miniatures import flickr30k as miniature_of_flickr30k
 from lib.datasets.miniatures import laion as miniature_of_laion
 from lib.datasets.miniatures import msrvtt as miniature_of_msrvtt
 from lib.datasets.miniatures import vggsound as miniature_of_vggsound
-from lib.datasets.segments import SUBSETS
-from lib.datasets.sound_and_vision import RELEVANCE, SoundAndVision
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Corpus:
 
     name: str
     splits: tuple[str, ...]
-    load: Callable[..., CaptionedMedia | SoundAndVision]
+    load: Callable[..., CaptionedMedia | AudioVideoClips]
     write_miniature: Callable[[str | Path], None]
     options: Mapping[str, tuple] = field(default_factory=dict)
 

@@ -10,9 +10,16 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets.annotations import Record, captioned, every_text, field_of, find, read_json
+from lib.datasets.annotations import (
+    Record,
+    captioned_media,
+    every_text,
+    field_of,
+    find_file,
+    read_json,
+    read_karpathy,
+)
 from lib.datasets.completeness import Count
-from lib.datasets.karpathy import read_images
 from lib.datasets.media.files import PictureFiles
 
 RECORDS = [
@@ -31,14 +38,13 @@ def root(tmp_path_factory):
 
 
 def build(root, records=RECORDS, *, published=(3, 6), choose=every_text, allow_partial=False):
-    return captioned(
+    return captioned_media(
         records,
         root,
         PictureFiles,
         name="toy",
         split="test",
         modality="image",
-        what="images",
         published={"images": published[0], "captions": published[1]},
         captions="all",
         choose=choose,
@@ -102,9 +108,10 @@ def test_duplicate_ids(root):
         build(root, [RECORDS[0], Record("b.png", "2", (("10", "b one"),)), RECORDS[2]])
 
 
-def test_find(root):
-    assert find(root, ["x.png", "b.png", "a.png"]) == root / "b.png"
-    assert find(root, ["x.png"]) is None
+def test_find_file(root):
+    assert find_file(root, "b.png") == root / "b.png"
+    assert find_file(root.parent, "b.png", ["nowhere", root.name]) == root / "b.png"
+    assert find_file(root, "x.png", ["nowhere"]) is None
 
 
 @pytest.mark.parametrize(
@@ -156,13 +163,13 @@ def karpathy(**changes) -> dict:
 def test_karpathy(tmp_path):
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps(karpathy()))
-    (image,) = read_images(path, ("test",))
+    (image,) = read_karpathy(path, ("test",))
     assert image.filename == "1.jpg" and image.folder == "" and image.cocoid is None
     assert image.sentences == ((7, "A. "),)
     path.write_text(json.dumps(karpathy(filepath="val2014", cocoid=5)))
-    (image,) = read_images(path, ("test",))
+    (image,) = read_karpathy(path, ("test",))
     assert image.folder == "val2014" and image.cocoid == 5
-    assert list(read_images(path, ("val", "train"))) == []
+    assert list(read_karpathy(path, ("val", "train"))) == []
 
 
 @pytest.mark.parametrize(
@@ -180,11 +187,11 @@ def test_karpathy_with_wrong_fields(tmp_path, changes, message):
     path = tmp_path / "dataset.json"
     path.write_text(json.dumps(karpathy(**changes)))
     with pytest.raises(RetrievalInputError, match=message):
-        list(read_images(path, ("test",)))
+        list(read_karpathy(path, ("test",)))
 
 
 def test_karpathy_without_images(tmp_path):
     path = tmp_path / "dataset.json"
     path.write_text("[]")
     with pytest.raises(RetrievalInputError, match="'images' must be list"):
-        list(read_images(path, ("test",)))
+        list(read_karpathy(path, ("test",)))

@@ -81,7 +81,7 @@ def test_token_file_and_its_copy_agree(root, copy):
     for split in flickr30k.SPLITS:
         ours = flickr30k.load_flickr30k(root, split, captions="tokens")
         with pytest.warns(
-            UserWarning, match=r"results\.csv, line 161: no bar behind the number 4; mended"
+            UserWarning, match=r"results\.csv, line 161: no bar behind the number 4; repaired"
         ):
             theirs = flickr30k.load_flickr30k(copy, split, captions="tokens")
         assert ours.checksum() == theirs.checksum()

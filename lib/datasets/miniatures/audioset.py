@@ -8,23 +8,16 @@ import numpy as np
 
 from lib.core.writing import atomic_folder
 from lib.datasets import scenes
-from lib.datasets.audioset import CLASSES, NAME, ONTOLOGY
+from lib.datasets.audio_video import PER_CLASS
+from lib.datasets.audioset import CLASSES, NAME
 from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import RATE, require_av
 from lib.datasets.miniatures.clips import tone, write_scene_clip
-from lib.datasets.segments import PER_CLASS
 
 LABELS = {
     "/m/05zppz": "Male speech, man speaking",
     "/t/dd00099": "Boing",
     "/m/02c8p": "Telephone bell ringing",
-}
-TREE = {  # name, children; one class has two parents
-    "/m/0dgw9r": ("Human sounds", ["/m/05zppz"]),
-    "/t/dd00041": ("Sounds of things", ["/m/07cx4", "/t/dd00099"]),
-    "/m/07cx4": ("Telephone", ["/m/02c8p"]),
-    "/m/07pp8cl": ("Alarm", ["/m/02c8p"]),
-    **{mid: (name, []) for mid, name in LABELS.items()},
 }
 N_EVAL, N_TRAIN = 16, 3
 SOUND_APART = 3  # number of the clip that is silent and has a file in audio/
@@ -36,7 +29,6 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
         eval_segments.csv, balanced_train_segments.csv            three comment lines; labels in
         quotes
         class_labels_indices.csv                                  a name with a comma
-        ontology.json                                             a class with two parents
         audioset_eval_5_per_class_for_retrieval_cleaned.json      CAV-MAE's form, with strange paths
         videos/<id>.mp4                                           a scene that drifts, and a pure
         tone
@@ -66,18 +58,6 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
         }
         for at in range(N_EVAL - 1)
     ]
-    tree = [
-        {
-            "id": mid,
-            "name": name,
-            "description": "",
-            "citation_uri": "",
-            "positive_examples": [],
-            "child_ids": children,
-            "restrictions": [],
-        }
-        for mid, (name, children) in TREE.items()
-    ]
     with atomic_folder(folder) as room:
         _write_segments(room / "eval_segments.csv", ids[:N_EVAL], labels[:N_EVAL])
         _write_segments(room / "balanced_train_segments.csv", ids[N_EVAL:], labels[N_EVAL:])
@@ -85,7 +65,6 @@ def write_miniature(folder: str | Path, *, media: bool = True) -> None:
         (room / CLASSES).write_text(
             "\n".join(["index,mid,display_name", *rows]) + "\n", encoding="utf-8"
         )
-        (room / ONTOLOGY).write_text(json.dumps(tree), encoding="utf-8")
         (room / f"audioset_eval_{PER_CLASS}_cleaned.json").write_text(json.dumps({"data": subset}))
         if media:
             _write_media(room, ids)

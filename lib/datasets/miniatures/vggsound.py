@@ -6,10 +6,10 @@ from pathlib import Path
 
 from lib.core.writing import atomic_folder
 from lib.datasets import scenes
+from lib.datasets.audio_video import PER_CLASS
 from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import require_av
 from lib.datasets.miniatures.clips import tone, write_scene_clip
-from lib.datasets.segments import PER_CLASS
 from lib.datasets.vggsound import ANNOTATIONS, NAME
 
 LABELS = ("playing hammond organ", "bird chirping, tweeting", "dog barking")

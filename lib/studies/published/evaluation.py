@@ -85,7 +85,7 @@ def evaluate_rows(
     Args:
         media_rows: `(n_items, d)` embeddings of the media, in the order of the corpus.
         text_rows: `(n_texts, d)` embeddings of the texts.
-        corpus: `CaptionedMedia`, or `SoundAndVision`, whose pictures are the "media" and sounds the
+        corpus: `CaptionedMedia`, or `AudioVideoClips`, whose pictures are the "media" and sounds the
             "texts".
         ks: cut-offs; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond a gallery are left
             out.
@@ -203,7 +203,7 @@ def _counts(counts: Sequence[Count]) -> tuple[tuple[str, int, int], ...]:
 
 
 def ids_of(corpus) -> dict[str, tuple[str, ...]]:
-    """The ids of each side of a corpus, by modality; the two sides of `SoundAndVision` share
+    """The ids of each side of a corpus, by modality; the two sides of `AudioVideoClips` share
     theirs.
     """
     if isinstance(corpus, CaptionedMedia):

@@ -9,7 +9,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
-from lib.datasets import coco_alignment, coco_judgements
+from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
 from lib.studies.published.protocol import JUDGEMENTS
@@ -34,14 +34,14 @@ def judged(
     Raises:
         RetrievalInputError: extended positives of another corpus.
 
-    Relations: `lib.datasets.coco_alignment.judgements`.
+    Relations: `lib.datasets.coco.judgements`.
     """
     if check_choice(judgements, JUDGEMENTS, "judgements") == "original":
         return task.qrels, ()
     if not is_coco(corpus):
         raise RetrievalInputError(f"{judgements} judges the captions of COCO, not {corpus.name}")
     asked = corpus, judgements, task.direction
-    return coco_alignment.judgements(*asked), coco_alignment.judgement_counts(*asked)
+    return coco.judgements(*asked), coco.judgement_counts(*asked)
 
 
 def is_coco(corpus) -> bool:
@@ -59,7 +59,7 @@ def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.nd
 
     Raises:
         RetrievalInputError: no captioned media, folds of unequal size; for the five of COCO also
-            what `lib.datasets.coco_alignment.folds` refuses.
+            what `lib.datasets.coco.folds` refuses.
     """
     check_count(n_folds, "folds", least=2)
     if not isinstance(corpus, CaptionedMedia):
@@ -73,7 +73,7 @@ def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.nd
         corpus, media=range(n_items)
     )  # positions stand for media, which nobody opens here
     if is_coco(corpus) and n_folds == coco_judgements.N_FOLDS:
-        folds = coco_alignment.folds(bare)
+        folds = coco.folds(bare)
     else:
         folds = [bare.take_items(items) for items in np.split(np.arange(n_items), n_folds)]
     text_at = {one: place for place, one in enumerate(corpus.text_ids)}

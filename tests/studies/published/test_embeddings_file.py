@@ -8,9 +8,9 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
+from lib.datasets.audio_video import AudioVideoClips
 from lib.datasets.completeness import Count
 from lib.datasets.media.files import AudioFiles, ClipFiles
-from lib.datasets.sound_and_vision import SoundAndVision
 from lib.studies.published import compare, evaluate_rows, text_tables
 from lib.studies.published.embeddings_file import read_rows
 from tests.studies.published.corpora import corpus, rows
@@ -105,7 +105,7 @@ def test_only_what_is_needed_is_inflated(tmp_path):
 
 def test_sound_and_vision(tmp_path):
     names = [f"videos/c{i}.mp4" for i in range(12)]
-    pairs = SoundAndVision(
+    pairs = AudioVideoClips(
         name="audioset", split="retrieval",
         sounds=AudioFiles(tmp_path, names), clips=ClipFiles(tmp_path, names),
         item_ids=tuple(f"c{i}" for i in range(12)), labels=(("a",),) * 12, relevance="same clip",

@@ -9,14 +9,13 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets import audioset, sound_and_vision, vggsound
+from lib.datasets import audio_video, audioset, vggsound
+from lib.datasets.audio_video import five_per_class, shared_labels
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.media.decoding import available
 from lib.datasets.miniatures import audioset as miniature_of_audioset
 from lib.datasets.miniatures import vggsound as miniature_of_vggsound
 from lib.datasets.registry import CORPORA
-from lib.datasets.segments import five_per_class
-from lib.datasets.sound_and_vision import shared_labels
 from lib.metrics import evaluate_both
 
 MODULES = {
@@ -102,7 +101,7 @@ def test_relevance_by_label_is_graded_by_what_is_shared():
 
 
 def test_relevance_by_a_label_that_all_have_is_refused_where_it_is_too_much(monkeypatch):
-    monkeypatch.setattr(sound_and_vision, "MAX_JUDGEMENTS", 99)
+    monkeypatch.setattr(audio_video, "MAX_JUDGEMENTS", 99)
     assert shared_labels([(MAN,)] * 9).items.size == 81
     with pytest.raises(RetrievalInputError, match="more than 99 pairs of 10 clips share a label"):
         shared_labels([(MAN,)] * 10)
@@ -173,30 +172,6 @@ def test_a_segments_file_that_cannot_be_right(bare, old, new, message):
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(ValueError, match=message):
         audioset.load_audioset(bare, "eval")
-
-
-def test_the_ontology_knows_what_a_class_also_is(bare):
-    ontology = audioset.read_ontology(bare / "ontology.json")
-    assert ontology.ancestors(BELL) == (
-        "/m/07cx4",
-        "/m/07pp8cl",
-        "/t/dd00041",
-    )  # two parents, nearest first
-    assert (
-        ontology.ancestors("/t/dd00041") == ()
-        and ontology.names[MAN] == "Male speech, man speaking"
-    )
-    with pytest.raises(RetrievalInputError, match="no class '/m/0'"):
-        ontology.ancestors("/m/0")
-    circle = audioset.Ontology({"a": "", "b": ""}, {"a": ("b",), "b": ("a",)})
-    assert circle.ancestors("a") == ("b",)
-    entries = json.loads((bare / "ontology.json").read_text())
-    entries[0]["child_ids"] = ["/m/none"]
-    (bare / "ontology.json").write_text(json.dumps(entries))
-    with pytest.raises(
-        RetrievalInputError, match="has the child '/m/none', which is no class of it"
-    ):
-        audioset.read_ontology(bare / "ontology.json")
 
 
 def test_vggsound_has_no_header_and_commas_in_labels(tmp_path):

@@ -1,0 +1,339 @@
+"""Audio-video benchmarks: labelled clips, the subset that is evaluated, audio-to-video tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from lib.core.checks import RetrievalInputError, check_choice, check_count, check_distinct
+from lib.core.qrels import Qrels
+from lib.core.reading import MissingFileError
+from lib.core.task import RetrievalTask
+from lib.datasets.annotations import entries_of, field_of, read_json
+from lib.datasets.completeness import (
+    Count,
+    check_counts,
+    check_media,
+    published_counts,
+    wrong_counts,
+)
+from lib.datasets.media.files import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
+
+DIRECTIONS = ("audio_to_video", "video_to_audio")
+RELEVANCE = ("same clip", "labels")
+FIVE = "five per class"
+SUBSETS = (FIVE, "all")
+RETRIEVAL = "retrieval"  # the split of a published subset, on which papers report
+PER_CLASS = "5_per_class_for_retrieval"  # in the names of the published subset files
+SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a")
+MAX_JUDGEMENTS = 20_000_000  # by label; half a gigabyte while they are computed
+_ROWS = 512  # of the matrix of shared labels at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Labelled parts of videos, in file order.
+
+    Args:
+        ids: distinct name of each clip.
+        stems: possible names of its file, without suffix, the usual spelling first.
+        times: `(start, end)` of each in its video, in seconds; None where the file has no times.
+        labels: the classes of each, at least one, as the corpus names them.
+    """
+
+    ids: tuple[str, ...]
+    stems: tuple[tuple[str, ...], ...]
+    times: tuple[tuple[float, float], ...] | None
+    labels: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, index: Sequence[int]) -> Segments:
+        """Return some of the segments, in the order given."""
+        columns = (self.ids, self.stems, self.times, self.labels)
+        return Segments(*(column and tuple(column[at] for at in index) for column in columns))
+
+
+@dataclass(frozen=True)
+class AudioVideoFormat:
+    """One audio-video corpus: its name, its published counts, and how a split is read.
+
+    Args:
+        name: of the corpus and of its datasheet.
+        published: `{split: {what: number}}`; `"five per class"` is the size of that draw.
+        read_split: reads a split under the root: its segments, and `{what: number}` counted in it.
+    """
+
+    name: str
+    published: Mapping[str, Mapping[str, int]]
+    read_split: Callable[[Path, str], tuple[Segments, dict[str, int]]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AudioVideoClips:
+    """Hold clips as pairs of sound and picture: each is searched with the other.
+
+    Args:
+        name: `"audioset"`; a miniature adds `" (miniature)"`.
+        split: which clips.
+        sounds: the sound of each clip.
+        clips: the picture of each clip, in the same order.
+        item_ids: distinct ids.
+        labels: the classes of each clip.
+        relevance: `"same clip"`, the published protocol: clips of one class then count as errors,
+            by design. `"labels"`: graded by the number of shared labels, see `shared_labels`.
+        counts: numbers found here beside the published ones.
+        missing: files that do not exist; their clips were left out.
+        datasheet: the section of `data/README.md`.
+    """
+
+    name: str
+    split: str
+    sounds: AudioFiles
+    clips: ClipFiles
+    item_ids: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
+    relevance: str
+    counts: tuple[Count, ...]
+    missing: tuple[str, ...] = ()
+    datasheet: str = ""
+
+    directions = DIRECTIONS
+
+    def __post_init__(self) -> None:
+        check_choice(self.relevance, RELEVANCE, "relevance")
+        n = len(self.item_ids)
+        if not n == len(self.sounds) == len(self.clips) == len(self.labels):
+            raise RetrievalInputError(
+                f"{self.name}: {n} ids, {len(self.sounds)} sounds, {len(self.clips)} clips and "
+                f"{len(self.labels)} sets of labels must be equally many"
+            )
+        check_distinct(self.item_ids, "clip", self.name)
+
+    @cached_property
+    def qrels(self) -> Qrels:
+        """`(n, n)`, the same in both directions."""
+        if self.relevance == "labels":
+            return shared_labels(self.labels)
+        return Qrels.from_owner(np.arange(len(self.item_ids)), len(self.item_ids))
+
+    def task(self, direction: str) -> RetrievalTask:
+        """Return queries, gallery and judgements of one direction; the media are still files."""
+        sides = {"audio": self.sounds, "video": self.clips}
+        query, gallery = check_choice(direction, DIRECTIONS, "direction").split("_to_")
+        return RetrievalTask(
+            self.name,
+            self.split,
+            direction,
+            sides[query],
+            sides[gallery],
+            self.qrels,
+            datasheet=self.datasheet,
+        )
+
+    def take_items(self, index: Sequence[int], name_of_part: str = "") -> AudioVideoClips:
+        """Return some of the clips, in the order given."""
+        index = np.arange(len(self.item_ids))[np.asarray(index)].tolist()
+        return replace(
+            self,
+            split=f"{self.split}, {name_of_part}" if name_of_part else self.split,
+            sounds=self.sounds.take(index),
+            clips=self.clips.take(index),
+            item_ids=tuple(self.item_ids[at] for at in index),
+            labels=tuple(self.labels[at] for at in index),
+        )
+
+    def checksum(self) -> str:
+        """Return the SHA-256 of everything that decides an embedding or a score."""
+        prints = (self.sounds.fingerprint(), self.clips.fingerprint())
+        facts = [self.name, self.split, self.relevance, self.item_ids, self.labels, prints]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def describe(self) -> str:
+        """Describe the corpus in one line: name, split, protocol, size, and what is missing."""
+        line = (
+            f"{self.name}, {self.split}: {len(self.item_ids):,} clips with sound, relevant:"
+            f" {self.relevance}"
+        )
+        wrong = wrong_counts(self.counts)
+        return f"{line} ({wrong})" if wrong else line
+
+    def __repr__(self) -> str:
+        return f"AudioVideoClips({self.describe()})"
+
+
+def load_audio_video(
+    root: str | Path,
+    split: str,
+    corpus: AudioVideoFormat,
+    *,
+    subset: str = FIVE,
+    relevance: str = "same clip",
+    trimmed: bool = True,
+    n_frames: int = 10,
+    allow_partial: bool = False,
+) -> AudioVideoClips:
+    """Load the clips of one split, checked against the published counts.
+
+    Args:
+        root: pictures in `videos/`; sounds in `audio/`, else those of the videos.
+        split: `"retrieval"`, the subset that CAV-MAE published, on which papers report; or a set
+            of the corpus.
+        corpus: `audioset.AUDIOSET` or `vggsound.VGGSOUND`.
+        subset: of a set: `"five per class"`, drawn by us from seed 0 and so not the published
+            choice, or `"all"`.
+        relevance: `"same clip"`, or `"labels"` for grades, see `AudioVideoClips`.
+        trimmed: whether the files are the segments; False where they are whole videos.
+        n_frames: frames of each clip.
+        allow_partial: evaluate what exists, and say so.
+    """
+    check_choice(split, corpus.published, "split")
+    check_choice(subset, SUBSETS, "subset")
+    check_choice(relevance, RELEVANCE, "relevance")
+    root = Path(root)
+    name, published = published_counts(root, corpus.name, split, corpus.published)
+    if split == RETRIEVAL:
+        segments, counts, n_clips = read_subset(root, corpus.name), [], published["clips"]
+    else:
+        segments, numbers = corpus.read_split(root, split)
+        counts = [Count(what, number, published[what]) for what, number in numbers.items()]
+        n_clips = len(segments)
+        if subset == FIVE:
+            segments = segments.take(five_per_class(segments.labels))
+            n_clips = published.get(FIVE, len(segments))
+            split = f"{split}, {FIVE}, seed 0"
+    all_counts = [*counts, Count("clips", len(segments), n_clips)]
+    check_counts(all_counts, f"{name}, {split}", allow_partial)
+    if not (trimmed or segments.times):
+        raise RetrievalInputError(
+            f"{name}, {split}: the file names cut clips and no times; trimmed must be True"
+        )
+    sounds, clips = _media_of(segments, root, trimmed, n_frames)
+    present = clips.present()
+    missing = tuple(file for file, exists in zip(clips.names, present) if not exists)
+    clip_count = Count("clips", int(present.sum()), n_clips)
+    check_media(clip_count, missing, name, allow_partial)
+    whole = AudioVideoClips(
+        name=name,
+        split=split,
+        sounds=sounds,
+        clips=clips,
+        item_ids=segments.ids,
+        labels=segments.labels,
+        relevance=relevance,
+        counts=(*counts, clip_count),
+        missing=missing,
+        datasheet=corpus.name,
+    )
+    return whole.take_items(np.flatnonzero(present)) if missing else whole
+
+
+def _media_of(
+    segments: Segments, root: Path, trimmed: bool, n_frames: int
+) -> tuple[AudioFiles, ClipFiles]:
+    """The sound and the picture of each segment; a sound without a file is that of the video."""
+    times = None if trimmed else segments.times
+    videos = find_names(root, segments.stems, ("videos",), VIDEO_SUFFIXES)
+    sounds = find_names(root, segments.stems, ("audio",), SOUND_SUFFIXES)
+    exists = AudioFiles(root, sounds).present()
+    sounds = [sound if own else video for sound, video, own in zip(sounds, videos, exists)]
+    return AudioFiles(root, sounds, times), ClipFiles(root, videos, times, n_frames=n_frames)
+
+
+def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
+    """Compute judgements by class: the grade of two clips is the number of labels they share.
+
+        grade(i, j) = |L_i & L_j|
+
+    Returns:
+        `(n, n)`, symmetric; a clip's grade with itself is the number of its labels.
+    """
+    names = sorted({label for own in labels for label in own})
+    column = {label: at for at, label in enumerate(names)}
+    bears = np.zeros((len(labels), len(names)), dtype=np.float32)  # whole numbers, exact
+    for at, own in enumerate(labels):
+        bears[at, [column[label] for label in own]] = 1
+    cells, n_judgements = [], 0
+    for start in range(0, len(labels), _ROWS):
+        grades = (bears[start : start + _ROWS] @ bears.T).astype(np.int64)
+        rows, columns = np.nonzero(grades)
+        n_judgements += rows.size
+        # A label as common as speech makes the judgements of many clips quadratic.
+        if n_judgements > MAX_JUDGEMENTS:
+            raise RetrievalInputError(
+                f"more than {MAX_JUDGEMENTS:,} pairs of {len(labels):,} clips share a label; take a"
+                " subset, such as five clips per class"
+            )
+        cells.append((rows + start, columns, grades[rows, columns]))
+    return Qrels.from_pairs(
+        *(np.concatenate(part) for part in zip(*cells)), shape=(len(labels), len(labels))
+    )
+
+
+def five_per_class(labels: Sequence[Sequence[str]], n: int = 5, seed: int = 0) -> np.ndarray:
+    """Draw `n` clips of every class, none twice: the usual size of an audio-video test.
+
+    Classes choose in turn, those with the fewest clips first, because common classes would use up
+    the clips of rare ones. Each takes its first `n` clips that are still free, in an order drawn
+    from `seed`; a class with fewer free clips takes those. A clip with several labels is taken for
+    one of them.
+
+    Args:
+        labels: the classes of each clip.
+        n: clips of each class.
+        seed: of the order; the published subsets were drawn by their authors and come as files.
+
+    Returns:
+        `(n_chosen,)` int64 positions, ascending.
+    """
+    n = check_count(n, "n")
+    clips_of: dict[str, list[int]] = {}
+    generator = np.random.Generator(np.random.Philox(key=check_count(seed, "seed", least=0)))
+    for at in generator.permutation(len(labels)).tolist():
+        for label in labels[at]:
+            clips_of.setdefault(label, []).append(at)
+    chosen: set[int] = set()
+    for label in sorted(clips_of, key=lambda name: (len(clips_of[name]), name)):
+        chosen.update([at for at in clips_of[label] if at not in chosen][:n])
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def read_subset(root: Path, corpus: str) -> Segments:
+    """Read a published subset: `{"data": [{"video_id", "labels", ...}]}`, as CAV-MAE has them.
+
+    Its `wav` and `video_path` are paths on the authors' machine and are not used; files are found
+    by `video_id`.
+    """
+    folders = (root, root / "datafiles")
+    paths = sorted(path for folder in folders for path in folder.glob(f"*{PER_CLASS}*.json"))
+    if not paths:
+        raise MissingFileError(
+            f"{root} has no *{PER_CLASS}*.json (nor has {root / 'datafiles'}); `crossmodal data"
+            f" download {corpus}` says where it comes from. For another split a subset is drawn"
+        )
+    if len(paths) > 1:
+        raise RetrievalInputError(
+            f"{root} has {len(paths)} subsets: {', '.join(p.name for p in paths)}; keep one"
+        )
+    ids, labels = [], []
+    for where, entry in entries_of(read_json(paths[0]), "data", "entry", paths[0]):
+        ids.append(field_of(entry, "video_id", str, where))
+        labels.append(split_labels(field_of(entry, "labels", str, where), where))
+    return Segments(tuple(ids), tuple((id_,) for id_ in ids), None, tuple(labels))
+
+
+def split_labels(joined: str, where: str) -> tuple[str, ...]:
+    """Split the labels of one clip at commas; none may be empty, none may come twice."""
+    labels = tuple(joined.split(","))
+    if not all(labels) or len(set(labels)) < len(labels):
+        raise RetrievalInputError(
+            f"{where}: labels must be distinct and not empty, found {joined!r:.80}"
+        )
+    return labels

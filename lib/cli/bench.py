@@ -257,13 +257,15 @@ def bench_gpu(
 @bench.command("architectures")
 def bench_architectures() -> None:
     """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""
-    from lib.studies.architectures import exhaustive_cross_encoder, results
+    from lib.studies.architectures import rerank_runs, results
 
     with progress_bar() as bar:
-        results.fill(say, counted(bar, "searches"))
-        results.collect()
-        exhaustive_cross_encoder.collect(say, counted(bar, "captions read with every image"))
-    print_rows(results.as_text(results.committed()), "architectures, 95% intervals by item")
+        results.run_systems(say, counted(bar, "searches"))
+        results.write_committed()
+        rerank_runs.write_exhaustive_logits(say, counted(bar, "parts of the pairs"))
+    print_rows(
+        results.format_results(results.committed_table()), "architectures, 95% intervals by item"
+    )
 
 
 @bench.command("rerank")
@@ -274,8 +276,8 @@ def bench_rerank() -> None:
     from lib.studies.architectures import rerank_depth, rerank_runs
 
     with progress_bar() as bar:
-        rerank_runs.collect(say, counted(bar, "captions read"))
-    rows = rerank_depth.curve(rerank_runs.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])
+        rerank_runs.write_hard_logits(say, counted(bar, "parts of the pairs"))
+    rows = rerank_depth.depth_rows(rerank_runs.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])
     texts = [
         {
             key: f"{value:.1f}" if isinstance(value, float) else str(value)

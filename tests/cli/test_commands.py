@@ -412,15 +412,15 @@ def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatc
 
 
 def test_bench_architectures_fills_collects_and_prints(run, monkeypatch):
-    from lib.studies.architectures import exhaustive_cross_encoder, results
+    from lib.studies.architectures import rerank_runs, results
 
     done = []
     monkeypatch.setattr(
-        results, "fill", lambda log, progress: log("scenes: dual encoder, part 1 of 1")
+        results, "run_systems", lambda log, progress: log("scenes: dual encoder, part 1 of 1")
     )
-    monkeypatch.setattr(results, "collect", lambda: done.append("table"))
+    monkeypatch.setattr(results, "write_committed", lambda: done.append("table"))
     monkeypatch.setattr(
-        exhaustive_cross_encoder, "collect", lambda log, progress: done.append("sample")
+        rerank_runs, "write_exhaustive_logits", lambda log, progress: done.append("sample")
     )
     code, out, _ = run("bench", "architectures")
     assert code == 0 and done == ["table", "sample"] and "part 1 of 1" in out

@@ -1,3 +1,1 @@
-"""Dual encoders, late interaction, cross-encoders and two stages compared: quality, bytes, work,
-time.
-"""
+"""Compare dual encoders, late interaction, cross-encoders and two stages."""

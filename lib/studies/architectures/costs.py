@@ -1,31 +1,47 @@
-"""What an architecture costs, counted: bytes, parameters, floating-point operations. The same
-everywhere.
-"""
+"""Count bytes, parameters and operations of an architecture, and time its queries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
+from scipy.stats import linregress
+from scipy.stats import t as student
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lib.core.checks import RetrievalInputError, check_count
 from lib.core.token_vectors import Tokens
+from lib.index import VectorSearchIndex
+from lib.metrics.geometry import to_int8
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
 from lib.models.trained_models import Model
-from lib.search import DualEncoderRetriever, Retriever, Run, TwoStageRetriever, encode_side
+from lib.report import measure
+from lib.search import (
+    CrossEncoderRetriever,
+    DualEncoderRetriever,
+    LateInteractionRetriever,
+    Retriever,
+    Run,
+    TwoStageRetriever,
+    encode_side,
+)
+
+SIZES = (250, 500, 1000, 4000, 16_000)
+
+
+# ---- counted, the same on every machine
 
 
 def flops(call: Callable, *inputs) -> int:
-    """Floating-point operations of a call's matrix products and convolutions: 2 for a multiply-add.
+    """Count the operations of a call's matrix products and convolutions: 2 for a multiply-add.
 
     Additions, activations and normalisations, a few percent more, are not counted.
     """
     fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(
-        False
-    )  # fused kernels are opaque to the counter: they count 0
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter sees 0 in fused kernels
     try:
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             call(*inputs)
@@ -35,15 +51,13 @@ def flops(call: Callable, *inputs) -> int:
 
 
 def encoder_flops(model: Model, text: str, image: np.ndarray) -> dict[str, int]:
-    """Operations to encode one text and one image, `{"text": ..., "image": ...}`; a search pays
-    them once.
-    """
-    read = _sides(model)
-    return {"text": flops(read["text"], [text]), "image": flops(read["image"], image[None])}
+    """Count the operations to encode one text and one image: `{"text": ..., "image": ...}`."""
+    encoders = _sides(model)
+    return {"text": flops(encoders["text"], [text]), "image": flops(encoders["image"], image[None])}
 
 
 def pair_flops(model: Model, text: str, image: np.ndarray) -> int:
-    """Operations to score one encoded text with one encoded image.
+    """Count the operations to score one encoded text with one encoded image.
 
     dual encoder      2 d
     late interaction  2 L_q L_d d
@@ -51,20 +65,20 @@ def pair_flops(model: Model, text: str, image: np.ndarray) -> int:
     """
     if isinstance(model, DualEncoder):
         return 2 * model.dim
-    read = _sides(model)
-    query, item = read["text"]([text]), read["image"](image[None])
+    encoders = _sides(model)
+    query, item = encoders["text"]([text]), encoders["image"](image[None])
     if isinstance(model, LateInteraction):
         return 2 * query.n_tokens * item.n_tokens * model.dim
     return flops(model.score, query, item)
 
 
 def parameters(models: Sequence[Model]) -> int:
-    """Weights of all models together."""
+    """Count the weights of all models together."""
     return sum(weight.numel() for model in models for weight in model.network.parameters())
 
 
 def stored_bytes(retriever: Retriever) -> float:
-    """Bytes an item that a retriever keeps between queries, all its stages together.
+    """Count the bytes an item that a retriever keeps between queries, all stages together.
 
     Vectors and tokens as their index holds them, ids and norms included; for a cross-encoder the
     float32 states that it reads with each query.
@@ -74,19 +88,18 @@ def stored_bytes(retriever: Retriever) -> float:
     if isinstance(retriever, DualEncoderRetriever):
         return retriever.index.cost()["total"] / retriever.n_items
     items = retriever.items
-    return (
-        items.nbytes if isinstance(items, Tokens) else items.cost()["total"]
-    ) / retriever.n_items
+    total = items.nbytes if isinstance(items, Tokens) else items.cost()["total"]
+    return total / retriever.n_items
 
 
 def scoring_flops(run: Run, models: Sequence[Model], pair: int) -> float:
-    """Operations a query for all scores behind a run, those of every stage; encoding is left out.
+    """Count the operations a query for all scores behind a run; encoding is left out.
 
         sum over stages:  2 d products,   for a cross-encoder  pair * pairs
 
     Args:
         run: with its work.
-        models: of its stages.
+        models: models of its stages.
         pair: `pair_flops` of the cross-encoder among them, if there is one.
     """
     total = 0
@@ -110,20 +123,19 @@ def scoring_by_size(
     patches: int,
     depth: int,
 ) -> dict[str, np.ndarray]:
-    """Multiply-adds a query for scores, by size of the gallery: what `seconds_by_size` has to
-    follow.
+    """Count multiply-adds a query for scores, by size of the gallery.
 
         dual N d      late interaction N L_q L_d d'      cross-encoder N X      two stages N d + D X
 
     Args:
-        sizes: of the gallery, N.
-        dual, late: whose dimensions d and d' count.
+        sizes: sizes of the gallery, N.
+        dual, late: models with dimensions d and d'.
         pair: `pair_flops` of the cross-encoder, 2 X.
         words, patches: L_q and L_d.
         depth: D.
 
     Returns:
-        `{architecture: (n_sizes,)}`, and "two stages, second alone", which does not know N.
+        `{architecture: (n_sizes,)}`, and "two stages, second alone", which does not depend on N.
     """
     n = np.asarray(sizes, dtype=np.float64)
     second = np.full(n.shape, depth * pair / 2)
@@ -137,9 +149,118 @@ def scoring_by_size(
 
 
 def _sides(model: Model) -> dict[str, Callable]:
+    """Return the functions that encode either side."""
     if isinstance(model, CrossEncoder):
         return {"text": model.read_text, "image": model.read_image}
     return {
         side: lambda inputs, side=side: encode_side(model, inputs, side)
         for side in ("text", "image")
     }
+
+
+# ---- timed: shown, never compared
+
+
+def galleries_by_size(
+    dual: DualEncoder,
+    late: LateInteraction,
+    cross: CrossEncoder,
+    images: np.ndarray,
+    sizes: Sequence[int] = SIZES,
+    *,
+    depth: int = 50,
+) -> dict[int, dict[str, Retriever]]:
+    """Build retrievers over galleries of several sizes, by size and architecture.
+
+    The images are encoded once and repeated: the cost of a comparison does not depend on content.
+    """
+    vectors, tokens = to_int8(dual.encode_image(images)), late.encode_image(images).as_int8()
+    states, galleries = cross.read_image(images), {}
+    for size in sizes:
+        repeated = np.resize(np.arange(len(images)), check_count(size, "size"))
+        index = VectorSearchIndex(dual.dim, "Flat", metric="cosine")
+        index.add(vectors[repeated])
+        first = DualEncoderRetriever(dual, index)
+        read = CrossEncoderRetriever(cross, states.take(repeated))
+        galleries[size] = {
+            "dual encoder": first,
+            "late interaction": LateInteractionRetriever(late, tokens.take(repeated)),
+            "two stages": TwoStageRetriever(first, read, min(depth, size)),
+            "cross-encoder": read,
+        }
+    return galleries
+
+
+def seconds_by_size(
+    galleries: Mapping[int, Mapping[str, Retriever]],
+    texts: Sequence[str],
+    *,
+    k: int = 10,
+    repeats: int = 3,
+    most_pairs: int = 1000,
+) -> dict[str, tuple[list[int], list[list[float]]]]:
+    """Measure the seconds from a text to its k best items, one text at a time.
+
+    Args:
+        galleries: from `galleries_by_size`.
+        texts: each is one request.
+        k: number of items.
+        repeats: rounds over the texts, after a warm-up.
+        most_pairs: a cross-encoder over a larger gallery is left out.
+
+    Returns:
+        `{architecture: (sizes, seconds)}`, of each size the seconds of every text and round.
+    """
+    seconds_by_name: dict[str, tuple[list[int], list[list[float]]]] = {}
+    for size, by_name in galleries.items():
+        for name, retriever in by_name.items():
+            if isinstance(retriever, CrossEncoderRetriever) and size > most_pairs:
+                continue
+            sizes, seconds = seconds_by_name.setdefault(name, ([], []))
+            sizes.append(size)
+            seconds.append(
+                [
+                    second
+                    for text in texts
+                    for second in measure(partial(retriever.by_text, text, k), repeats=repeats)
+                ]
+            )
+    return seconds_by_name
+
+
+def timing_rows(
+    seconds: Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]],
+) -> list[dict]:
+    """Turn the result of `seconds_by_size` into rows of `report.timing`."""
+    return [
+        {"": name, "images": f"{size:,}", "seconds": values}
+        for name, measured in seconds.items()
+        for size, values in zip(*measured, strict=True)
+    ]
+
+
+def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> dict[str, float]:
+    """Fit the exponent p of values = c N^p on logarithms, with its 95% interval.
+
+    Args:
+        sizes: at least two different ones, above 0.
+        values: one a size, above 0.
+
+    Returns:
+        value, low and high; the ends are NaN for two points, through which a line always goes.
+    """
+    x, y = np.asarray(sizes, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape or np.unique(x).size < 2:
+        raise RetrievalInputError(
+            f"sizes {x.tolist()} and values {y.tolist()} give no line; give two sizes"
+        )
+    if not (np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)).all():
+        raise RetrievalInputError(
+            f"sizes {x.tolist()} and values {y.tolist()} must be finite and above 0"
+        )
+    fit = linregress(np.log(x), np.log(y))
+    slope = float(fit.slope)
+    if x.size == 2:
+        return {"value": slope, "low": np.nan, "high": np.nan}
+    half = student.ppf(0.975, x.size - 2) * fit.stderr
+    return {"value": slope, "low": float(slope - half), "high": float(slope + half)}

@@ -1,81 +1,62 @@
-"""The tables of notebook 09, from committed values and logits: rows as `report.quality` takes
-them.
-"""
+"""Make the tables of notebook 09, as rows for `report.quality`."""
 
 import numpy as np
 
 from lib.core.qrels import Qrels
 from lib.datasets import scenes
 from lib.datasets.scenes.twins import sample_swappable, twins
-from lib.metrics import evaluate, paired_bootstrap_interval, paired_randomization
+from lib.metrics import compare_systems, evaluate
 from lib.search import best_first
-from lib.studies.architectures import exhaustive_cross_encoder
+from lib.studies.architectures import rerank_runs
 from lib.studies.architectures.registry import BASELINE, IMAGES, system_of, test_task
-from lib.studies.architectures.results import committed, committed_values, groups_of
+from lib.studies.architectures.results import committed_table, committed_values, groups_of
 
 REREAD = 20
 
 
-def blind_reader() -> list[dict]:
-    """The best R@1 on the hard split that needs no word order, by kind of caption; see
-    `scenes.ceilings`.
-    """
-    asked = sample_swappable("test", scenes.N_HARD)
+def blind_reader_rows() -> list[dict]:
+    """Show the best R@1 on the hard split without word order, by kind of caption."""
+    batch = sample_swappable("test", scenes.N_HARD)
     return [
         {
             "captions": row["kind"],
             "n": row["n_captions"],
             "blind reader (%)": 100 * row["blind_any_true"],
         }
-        for row in scenes.ceilings(asked, twins(asked))
+        for row in scenes.ceilings(batch, twins(batch))
     ]
 
 
-def against_baseline(task_name: str) -> list[dict]:
-    """R@1 of every system of a task, and what it has on the dual encoder for the same queries.
-
-    Returns:
-        Rows system, n_queries, `(value, low, high)` of "R@1 (%)" and of "points on the dual
-        encoder", and "p (Holm)"; None for the dual encoder itself.
-    """
+def baseline_rows(task_name: str) -> list[dict]:
+    """Show R@1 of every system of a task, and its difference from the dual encoder."""
     rows = []
-    for row in committed().query("task == @task_name").to_dict("records"):
+    for row in committed_table().query("task == @task_name").to_dict("records"):
         first = row["system"] == BASELINE
-        more = (None, None, None) if first else _percent_of(row, "difference")
-        rows.append(
-            {
-                "system": row["system"],
-                "queries": row["n_queries"],
-                "R@1 (%)": _percent_of(row, "R@1"),
-                "points on the dual encoder": more,
-                "p (Holm)": None if first else row["p_holm"],
-            }
-        )
+        shown = {"system": row["system"], "queries": row["n_queries"]}
+        shown["R@1 (%)"] = _percent_of(row, "R@1")
+        difference = (None, None, None) if first else _percent_of(row, "difference")
+        shown["points on the dual encoder"] = difference
+        rows.append(shown | {"p (Holm)": None if first else row["p_holm"]})
     return rows
 
 
-def difference(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[str, float]:
-    """What system a has on system b, in points, on the queries of both: value, low, high, p of sign
-    flips.
-    """
-    asked = [system_of(task_name, row).queries for row in (a, b)]
-    both, *at = np.intersect1d(*asked, return_indices=True)
+def compare_rows(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[str, float]:
+    """Compare two rows of the table on the queries of both: value in points, low, high, p."""
+    queries = [system_of(task_name, row).queries for row in (a, b)]
+    both, *places = np.intersect1d(*queries, return_indices=True)
     groups = groups_of(test_task(task_name).query_groups, both)
     first, second = (
-        100 * committed_values(task_name, row)[metric][where]
-        for row, where in zip((a, b), at, strict=True)
+        100 * committed_values(task_name, row)[metric][place]
+        for row, place in zip((a, b), places, strict=True)
     )
-    low, high = paired_bootstrap_interval(first, second, groups)
-    test = paired_randomization(first, second, groups)
-    return {"value": test.difference, "low": low, "high": high, "p": test.p_value}
+    test = compare_systems(first, second, groups)
+    return {"value": test.difference, "low": test.low, "high": test.high, "p": test.p_value}
 
 
-def headline() -> list[dict]:
-    """The committed table for reading: quality in percent with intervals, beside what is paid for
-    it.
-    """
+def headline_rows() -> list[dict]:
+    """Show the committed table: quality in percent with intervals, beside the cost."""
     rows = []
-    for row in committed().to_dict("records"):
+    for row in committed_table().to_dict("records"):
         shown = {"task": row["task"], "system": row["system"], "queries": row["n_queries"]}
         shown |= {f"{metric} (%)": _percent_of(row, metric) for metric in ("R@1", "mAP")}
         shown["p (Holm)"] = None if np.isnan(row["p_holm"]) else row["p_holm"]
@@ -84,43 +65,35 @@ def headline() -> list[dict]:
     return rows
 
 
-def paid(task_name: str) -> list[dict]:
-    """What each system of a task keeps an item, and computes for a text, an image and a query's
-    scores.
-    """
-    million = {
-        "text MFLOP": "text_flops",
-        "image MFLOP": "image_flops",
-        "scoring MFLOP a query": "scoring_flops",
+def cost_rows(task_name: str) -> list[dict]:
+    """Show bytes an item, parameters, and operations of each system of a task."""
+    columns = {"system": "system", "bytes_per_item": "bytes an item", "parameters": "parameters"}
+    flops = {
+        "text_flops": "text MFLOP",
+        "image_flops": "image MFLOP",
+        "scoring_flops": "scoring MFLOP a query",
     }
-    return [
-        {
-            "system": row["system"],
-            "bytes an item": row["bytes_per_item"],
-            "parameters": row["parameters"],
-        }
-        | {name: row[column] / 1e6 for name, column in million.items()}
-        for row in committed().query("task == @task_name").to_dict("records")
-    ]
+    table = committed_table().query("task == @task_name")
+    table = table[[*columns, *flops]].assign(**{name: table[name] / 1e6 for name in flops})
+    return table.rename(columns=columns | flops).to_dict("records")
 
 
-# ---- on the 250 captions whose every pair was read
+# ---- on the 250 captions with a logit for every image
 
 
-def thresholds() -> list[dict]:
-    """For how many captions a threshold on the logits returns all that is right and nothing else.
+def threshold_rows() -> list[dict]:
+    """Compute for how many captions a threshold on the logits returns exactly what is right.
 
-    One of its own can do so if every right image is above every wrong one. One for all captions is
-    the one that does so for the most of them, chosen here with the answers at hand.
+    A caption's own threshold can do so if every right image is above every wrong one. The best one
+    for all does so for the most captions, chosen here with the answers at hand.
 
     Returns:
-        Rows threshold, value in percent of the captions.
+        Rows `threshold`, `value` in percent of the captions.
     """
-    logits, right = _by_item()
+    logits, right = _logits_by_item()
     lowest_right = np.where(right, logits, np.inf).min(axis=1)
     highest_wrong = np.where(right, -np.inf, logits).max(axis=1)
-    # Between two right logits nothing changes but for the worse, so that those are all there is to
-    # try.
+    # The best threshold for all is the lowest right logit of some caption.
     separates = (highest_wrong < lowest_right[:, None]) & (lowest_right[:, None] <= lowest_right)
     return [
         {"threshold": "its own", "value": 100 * float((highest_wrong < lowest_right).mean())},
@@ -128,18 +101,19 @@ def thresholds() -> list[dict]:
     ]
 
 
-def sorted_together() -> list[dict]:
-    """The dual encoder's best 20 reread, and what becomes of the list if the scales are mixed.
+def mixed_scale_rows() -> list[dict]:
+    """Show what happens to a reranked list if logits and cosines are sorted together.
 
     Returns:
-        Rows list, R@1, R@10, mAP in percent, and the share of the first 20 places held by images
-        that the cross-encoder never saw.
+        Rows `list`, R@1, R@10, mAP in percent, and the percentage of the first 20 places with
+        images that the cross-encoder did not read.
     """
-    reading = exhaustive_cross_encoder.reading()
-    ids, cosines, logits = reading.run.ids, reading.run.scores, reading.scores
+    lists = rerank_runs.exhaustive_scores()
+    ids, cosines, logits = lists.run.ids, lists.run.scores, lists.scores
     read = np.arange(ids.shape[1]) < REREAD  # places of the first stage
+    best_list = "reread first, then the rest"
     ranked = {
-        "reread first, then the rest": reading.at(REREAD).ranked,
+        best_list: lists.at(REREAD).ranked,
         "floor of -100 for the rest": _best(np.where(read, logits, cosines - 100), ids),
         "one sort of logits and cosines": _best(np.where(read, logits, cosines), ids),
     }
@@ -148,22 +122,15 @@ def sorted_together() -> list[dict]:
     rows = []
     for name, (keys, order) in ranked.items():
         unseen = ~np.take_along_axis(seen, order[:, :REREAD], axis=1)
-        rows.append(
-            {
-                "list": name,
-                **_percent(_measured(keys, order)),
-                "unseen in first 20": 100 * unseen.mean(),
-            }
-        )
-    keys, order = ranked["reread first, then the rest"]
+        row = {"list": name, **_evaluate_percent(keys, order)}
+        rows.append(row | {"unseen in first 20": 100 * unseen.mean()})
     own = Qrels.from_pairs(np.arange(len(ids)), IMAGES, shape=ids.shape)
-    name = "the first, judged by one image a caption"
-    rows.append({"list": name, **_percent(_measured(keys, order, own)), "unseen in first 20": 0.0})
-    return rows
+    row = {"list": "the first, judged by one image a caption"}
+    row |= _evaluate_percent(*ranked[best_list], own)
+    return [*rows, row | {"unseen in first 20": 0.0}]
 
 
 def _percent_of(row: dict, name: str) -> tuple[float, float, float]:
-    """Value and interval of a row of the table, in percent."""
     return row[name] * 100, row[f"{name}_low"] * 100, row[f"{name}_high"] * 100
 
 
@@ -171,25 +138,20 @@ def _best(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best_first(scores.astype(np.float32), ids, ids.shape[1])
 
 
-def _by_item() -> tuple[np.ndarray, np.ndarray]:
-    """Logits and truth (n_captions, n_images), columns in order of the gallery."""
-    run, task = exhaustive_cross_encoder.exhaustive(), exhaustive_cross_encoder.task()
+def _logits_by_item() -> tuple[np.ndarray, np.ndarray]:
+    """Return logits and truth (n_captions, n_images), columns in order of the gallery."""
+    run, task = rerank_runs.exhaustive_run(), rerank_runs.sampled_task()
     logits = np.empty(run.ids.shape)
     np.put_along_axis(logits, run.ids, run.scores, axis=1)
     every = np.broadcast_to(np.arange(run.ids.shape[1]), run.ids.shape)
     return logits, task.qrels.grades_of(every) >= task.hit_grade
 
 
-def _measured(keys: np.ndarray, ids: np.ndarray, qrels: Qrels | None = None) -> dict[str, float]:
-    task = exhaustive_cross_encoder.task()
-    judged = (task.qrels, task.hit_grade) if qrels is None else (qrels, 1)
-    found = evaluate((keys, ids), judged[0], ks=[1, 10], metrics=["R", "MAP"], hit_grade=judged[1])
-    return {
-        "R@1": found.mean("R@1"),
-        "R@10": found.mean("R@10"),
-        "mAP": found.mean(f"MAP@{ids.shape[1]}"),
-    }
-
-
-def _percent(values: dict[str, float]) -> dict[str, float]:
-    return {name: 100 * value for name, value in values.items()}
+def _evaluate_percent(
+    keys: np.ndarray, ids: np.ndarray, qrels: Qrels | None = None
+) -> dict[str, float]:
+    task = rerank_runs.sampled_task()
+    qrels, hit_grade = (task.qrels, task.hit_grade) if qrels is None else (qrels, 1)
+    result = evaluate((keys, ids), qrels, ks=[1, 10], metrics=["R", "MAP"], hit_grade=hit_grade)
+    names = {"R@1": "R@1", "R@10": "R@10", "mAP": f"MAP@{ids.shape[1]}"}
+    return {name: 100 * result.mean(metric) for name, metric in names.items()}

@@ -1,4 +1,4 @@
-"""The systems whose architectures are compared: which models search which task, and how."""
+"""List the compared systems: models, task, and how they search."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,27 +26,24 @@ from lib.search import (
     retriever_over,
     two_stages_over,
 )
-from lib.studies.architectures.rerank_depth import Reading, best_weight, by_weight
+from lib.studies.architectures.rerank_depth import RerankScores, best_weight, weight_rows
 
-N_IMAGES = (
-    1000  # of the ordinary scenes test; a cross-encoder reads no more than that in reasonable time
-)
+N_IMAGES = 1000  # of the scenes test; a cross-encoder cannot read more pairs in reasonable time
 N_SAMPLED = 250
 IMAGES = np.arange(N_SAMPLED) * (N_IMAGES // N_SAMPLED)
 
 
 def one_caption_each(images: np.ndarray) -> np.ndarray:
-    """Positions of one caption of each image or scene, the five kinds in turn."""
+    """Return the position of one caption of each image or scene, the five kinds in turn."""
     return images * scenes.N_CAPTIONS + np.arange(len(images)) % scenes.N_CAPTIONS
 
 
-# What a cross-encoder is asked: captions of every fourth image, and of every scene of the hard
-# split.
+# Queries of a cross-encoder: captions of every fourth image, and of every scene of the hard split.
 SAMPLES = {
     "scenes": one_caption_each(IMAGES),
     "scenes, hard": one_caption_each(np.arange(scenes.N_HARD)),
 }
-KEPT = 100  # items of a run that is judged
+RUN_DEPTH = 100  # items of a run that is evaluated
 DEPTHS = (20, 50)
 NPROBE = 2
 TASKS: dict[str, Callable[[str], RetrievalTask]] = {
@@ -57,20 +54,18 @@ TASKS: dict[str, Callable[[str], RetrievalTask]] = {
 
 
 @dataclass(frozen=True)
-class System:
-    """One architecture on one task.
+class ArchitectureSystem:
+    """Describe one architecture on one task.
 
     Args:
         task: a key of `TASKS`.
-        name: of the architecture.
+        name: name of the architecture.
         models: artifacts, the first stage first.
-        depths: of the rerank by a second model; a row of the table each.
-        indexed: whether late interaction compares only candidates of a `TokenIndex`, with 2 bits a
-            dimension.
-        mixed: whether the scores of both stages are mixed, with the weight that was best on
-            validation.
-        queries_at_once: how many are searched before what was found is kept; all when None.
-        sampled: whether it is asked with the queries of `SAMPLES` alone.
+        depths: depths of the rerank by a second model; each is a row of the table.
+        indexed: late interaction compares only candidates of a `TokenIndex`, 2 bits a dimension.
+        mixed: the scores of both stages are mixed, with the weight that was best on validation.
+        queries_at_once: queries per cached part; all when None.
+        sampled: only the queries of `SAMPLES` are searched.
     """
 
     task: str
@@ -84,48 +79,47 @@ class System:
 
     @property
     def queries(self) -> np.ndarray:
-        """Positions in its test task of what it is asked."""
+        """Positions of its queries in the test task."""
         return SAMPLES[self.task] if self.sampled else np.arange(len(test_task(self.task).queries))
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Names of the rows it fills."""
+        """Names of its rows in the table."""
         return tuple(f"{self.name}, best {depth}" for depth in self.depths) or (self.name,)
 
 
 BASELINE = "dual encoder"
+CROSS = "dual, then cross-encoder"
 ALL_SYSTEMS = (
     *(
-        System(task, *rest)
+        system
         for task in ("scenes", "scenes, hard")
-        for rest in (
-            (BASELINE, ("scenes",)),
-            ("dual encoder, trained on twins", ("scenes_twins",)),
-            ("late interaction", ("scenes_late",)),
-            ("late interaction, 2-bit index", ("scenes_late",), (), True),
-            (
-                "dual, then cross-encoder",
-                ("scenes", "scenes_cross"),
-                DEPTHS,
-                False,
-                False,
-                50,
-                True,
+        for system in (
+            ArchitectureSystem(task, BASELINE, ("scenes",)),
+            ArchitectureSystem(task, "dual encoder, trained on twins", ("scenes_twins",)),
+            ArchitectureSystem(task, "late interaction", ("scenes_late",)),
+            ArchitectureSystem(
+                task, "late interaction, 2-bit index", ("scenes_late",), indexed=True
+            ),
+            ArchitectureSystem(
+                task, CROSS, ("scenes", "scenes_cross"), DEPTHS, queries_at_once=50, sampled=True
             ),
         )
     ),
-    System("icons", BASELINE, ("icons",)),
-    System("icons", "late interaction", ("icons_late",)),
-    System(
+    ArchitectureSystem("icons", BASELINE, ("icons",)),
+    ArchitectureSystem("icons", "late interaction", ("icons_late",)),
+    ArchitectureSystem(
         "icons", "dual, mixed with late interaction", ("icons", "icons_late"), (50,), mixed=True
     ),
-    System("icons", "dual, then cross-encoder", ("icons", "icons_cross"), (50,)),
-    System("icons", "dual, mixed with cross-encoder", ("icons", "icons_cross"), (50,), mixed=True),
+    ArchitectureSystem("icons", CROSS, ("icons", "icons_cross"), (50,)),
+    ArchitectureSystem(
+        "icons", "dual, mixed with cross-encoder", ("icons", "icons_cross"), (50,), mixed=True
+    ),
 )
 
 
-def systems() -> list[System]:
-    """Those whose models are there."""
+def systems() -> list[ArchitectureSystem]:
+    """List the systems whose models are there."""
     return [
         system
         for system in ALL_SYSTEMS
@@ -133,8 +127,8 @@ def systems() -> list[System]:
     ]
 
 
-def system_of(task: str, row: str) -> System:
-    """The system that fills a row; the error lists what there is."""
+def system_of(task: str, row: str) -> ArchitectureSystem:
+    """Find the system of a row of the table."""
     for system in systems():
         if system.task == task and row in system.rows:
             return system
@@ -144,14 +138,12 @@ def system_of(task: str, row: str) -> System:
 
 @cache
 def model(name: str) -> Model:
-    """A committed model, read once."""
+    """Load a committed model, once."""
     return load_model(name)
 
 
 def weights_of(names: Sequence[str]) -> str:
-    """The beginnings of the checksums of models, to keep what they said apart from what others
-    say.
-    """
+    """Join the beginnings of the checksums of models, as part of a cache key."""
     sums = [artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX) for name in names]
     return "-".join(
         recorded_digest(path, f"Run: crossmodal train {path.parent.name}")[:8] for path in sums
@@ -160,13 +152,13 @@ def weights_of(names: Sequence[str]) -> str:
 
 @cache
 def test_task(name: str) -> RetrievalTask:
-    """The test task of a key of `TASKS`, made once."""
+    """Make the test task of a key of `TASKS`, once."""
     return TASKS[name]("test")
 
 
 @cache
-def retriever(system: System) -> Retriever:
-    """Over the test gallery of the system's task."""
+def retriever(system: ArchitectureSystem) -> Retriever:
+    """Build the retriever of a system over its test gallery."""
     task, models = test_task(system.task), [model(name) for name in system.models]
     if system.indexed:
         index = TokenIndex(models[0].dim, "residual", bits=2)
@@ -181,46 +173,39 @@ def retriever(system: System) -> Retriever:
     return TwoStageRetriever(staged.first, staged.second, staged.depth, combine=Interpolate(weight))
 
 
-def encoded(found: Retriever, queries, modality: str):
-    """Queries as a retriever searches with them; int8 where late interaction keeps int8 tokens.
+def encode_queries(system: Retriever, queries, modality: str):
+    """Encode queries for a retriever; int8 tokens where its items are int8 tokens.
 
-    Then its scores are whole numbers, the same on every machine.
+    Scores of int8 tokens are whole numbers, the same on every machine.
     """
-    if isinstance(found, TwoStageRetriever):
+    if isinstance(system, TwoStageRetriever):
         return StagedQueries(
-            *(encoded(stage, queries, modality) for stage in (found.first, found.second))
+            *(encode_queries(stage, queries, modality) for stage in (system.first, system.second))
         )
-    made = found.encode(queries, modality)
-    whole = isinstance(found, LateInteractionRetriever) and isinstance(found.items, Tokens)
-    return made.as_int8() if whole else made
+    encoded = system.encode(queries, modality)
+    whole = isinstance(system, LateInteractionRetriever) and isinstance(system.items, Tokens)
+    return encoded.as_int8() if whole else encoded
 
 
-def search(system: System, task: RetrievalTask) -> dict[str, Run]:
-    """What a system finds for a task, `test_task` or some of its queries, by name of the row."""
-    found = retriever(system)
-    queries = encoded(found, task.queries, task.query_modality)
-    k = min(KEPT, len(task.gallery))
-    runs = (
-        found.search_depths(queries, k, system.depths)
-        if system.depths
-        else [found.search(queries, k)]
-    )
+def search(system: ArchitectureSystem, task: RetrievalTask) -> dict[str, Run]:
+    """Search a task, `test_task` or some of its queries; return runs by name of the row."""
+    searcher = retriever(system)
+    queries = encode_queries(searcher, task.queries, task.query_modality)
+    k = min(RUN_DEPTH, len(task.gallery))
+    if system.depths:
+        runs = searcher.search_depths(queries, k, system.depths)
+    else:
+        runs = [searcher.search(queries, k)]
     return dict(zip(system.rows, runs, strict=True))
 
 
 @cache
 def mixing_weight(task_name: str, models: tuple[str, str], depth: int) -> float:
-    """The weight of the second stage with the best R@1 on the validation split, see `best_weight`.
-
-    Args:
-        task_name: a key of `TASKS`.
-        models: artifacts of the two stages.
-        depth: of the rerank.
-    """
+    """Choose the weight of the second stage with the best R@1 on the validation split."""
     task = TASKS[task_name]("validation")
     stages = two_stages_over(task, *(model(name) for name in models), depth)
-    queries = encoded(stages, task.queries, task.query_modality)
+    queries = encode_queries(stages, task.queries, task.query_modality)
     run = stages.first.search(queries.first, stages.depth)
     scores = stages.second.score(queries.second, run.ids)
-    reading = Reading(task, run, scores, stages.second.score_names[-1])
-    return best_weight(by_weight(reading, stages.depth))
+    reranking = RerankScores(task, run, scores, stages.second.score_names[-1])
+    return best_weight(weight_rows(reranking, stages.depth))

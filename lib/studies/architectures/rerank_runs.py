@@ -1,162 +1,237 @@
-"""What the second stages of the suite say of the dual encoders' answers: icons, scenes and the hard
-split.
+"""Provide first-stage runs with second-stage scores, for icons, scenes and the hard split.
 
-A cross-encoder reads about a thousand pairs a second, so its logits are stored; late interaction is
-scored when it is asked for. The first stage always compares int8 vectors.
+A cross-encoder reads about a thousand pairs a second, so its logits are committed; late interaction
+is scored on the fly. The first stage always compares int8 vectors.
 """
 
+from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from lib.core.checks import unit_rows
-from lib.core.paths import artifacts_dir
-from lib.core.reading import load_arrays
+from lib.core.result_store import ResultStore
 from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
-from lib.core.writing import save_arrays
 from lib.datasets import icons, scenes
 from lib.index import VectorSearchIndex
 from lib.index.exact import topk_exact
 from lib.metrics.geometry import to_int8
-from lib.models.trained_models import load_embeddings, load_model
+from lib.models.trained_models import load_embeddings
 from lib.search import (
     CrossEncoderRetriever,
     DualEncoderRetriever,
     LateInteractionRetriever,
     Run,
+    Work,
+    best_first,
     retriever_over,
     two_stages_over,
 )
 from lib.studies import readme_results
-from lib.studies.architectures.exhaustive_cross_encoder import LOGITS, Log, Progress, read_in_parts
-from lib.studies.architectures.registry import weights_of
-from lib.studies.architectures.rerank_depth import Reading, read
+from lib.studies.architectures.registry import (
+    N_IMAGES,
+    SAMPLES,
+    model,
+    one_caption_each,
+    test_task,
+    weights_of,
+)
+from lib.studies.architectures.rerank_depth import RerankScores, score_lists, share_kept
 from lib.studies.matryoshka import shorten_embeddings
 
+Log, Progress = Callable[[str], None], Callable[[int, int], None]
+EXHAUSTIVE = ResultStore("architectures", "crossmodal bench architectures")
+HARD = ResultStore("architectures", "crossmodal bench rerank")
+EXHAUSTIVE_FILE, HARD_FILE = "scenes_cross_exhaustive.npz", "scenes_cross_hard.npz"
+LOGITS = "cross-encoder logit"
+CAPTIONS_AT_ONCE = 25
 DEPTH = 50
-LISTS = 200
-MOVED = 2
-HARD = "scenes_cross_hard.npz"
-T2I = "text_to_image"
-REBUILD = "Restore it with git, or make it again with: crossmodal bench rerank"
+LISTS = 200  # length of the lists on icons
+MOVED = 2  # pixels
+
+
+# ---- a cross-encoder that reads every image for 250 captions
+
+
+@cache
+def sampled_task() -> RetrievalTask:
+    """Return the 250 sampled captions of the scenes test with 1,000 images."""
+    return test_task("scenes").take_queries(SAMPLES["scenes"])
+
+
+def write_exhaustive_logits(
+    log: Log = print, progress: Progress = lambda done, total: None
+) -> None:
+    """Read all 250,000 pairs and commit their logits (float16); continue a stopped run."""
+    task = sampled_task()
+    model("scenes_cross")  # raises at once, with advice, where it is missing
+    retriever = cache(lambda: retriever_over(task, model("scenes_cross")))  # only if pairs are left
+
+    def read_part(part: slice) -> dict[str, np.ndarray]:
+        queries = retriever().encode(task.queries[part], "text")
+        every = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
+        return {"logits": retriever().score(queries, every)}
+
+    key = {"pairs": "exhaustive", "weights": weights_of(["scenes_cross"])}
+    arrays = _read_in_parts(EXHAUSTIVE, key, len(task.queries), read_part, log, progress)
+    EXHAUSTIVE.save_arrays(EXHAUSTIVE_FILE, logits=arrays["logits"].astype(np.float16))
+
+
+def _read_in_parts(
+    store: ResultStore,
+    key: dict,
+    n: int,
+    read_part: Callable[[slice], dict[str, np.ndarray]],
+    log: Log,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Read n captions, some at a time; cached parts are not read again."""
+    parts = [slice(at, min(at + CAPTIONS_AT_ONCE, n)) for at in range(0, n, CAPTIONS_AT_ONCE)]
+    jobs = [
+        (key | {"first": part.start, "end": part.stop}, lambda part=part: read_part(part))
+        for part in parts
+    ]
+    results = list(store.run(jobs, log=log, progress=progress))
+    return {name: np.concatenate([part[name] for part in results]) for name in results[0]}
+
+
+def _exhaustive_logits() -> np.ndarray:
+    return EXHAUSTIVE.arrays(EXHAUSTIVE_FILE)["logits"].astype(np.float32)
+
+
+def exhaustive_run() -> Run:
+    """Return the whole gallery in the order of the committed logits."""
+    logits = _exhaustive_logits()
+    every = np.broadcast_to(np.arange(N_IMAGES), logits.shape)
+    work = Work("cross-encoder", logits.size, 0)
+    return Run.of_one_stage(*best_first(logits, every, N_IMAGES), LOGITS, work)
+
+
+def exhaustive_scores() -> RerankScores:
+    """Return the dual encoder's order of the whole gallery, with the logits in that order."""
+    run = _dual_on_sample()
+    logits = np.take_along_axis(_exhaustive_logits(), run.ids, axis=1)
+    return RerankScores(sampled_task(), run, logits, LOGITS)
+
+
+def share_kept_rows(depths: tuple[int, ...] = (0, 5, 10, 20, 50)) -> list[dict]:
+    """Show what two stages keep of the mAP of reading everything, and of its work."""
+    return share_kept(exhaustive_scores(), exhaustive_run(), depths)
+
+
+@cache
+def _dual_on_sample() -> Run:
+    texts, images = readme_results.stored_embeddings("scenes", "text_to_image")
+    encoder = model("scenes")
+    index = VectorSearchIndex(encoder.dim, "Flat", metric="cosine")
+    index.add(images[:N_IMAGES])
+    return DualEncoderRetriever(encoder, index).search(texts[SAMPLES["scenes"]], N_IMAGES)
+
+
+# ---- the hard split of scenes
 
 
 @cache
 def hard_task() -> RetrievalTask:
-    """The hard split of scenes, one caption a scene; the kinds of captions take turns."""
-    whole, scene = scenes.hard_task("test"), np.arange(scenes.N_HARD)
-    return whole.take_queries(scenes.N_CAPTIONS * scene + scene % scenes.N_CAPTIONS)
+    """Return the hard split of scenes, one caption a scene; the kinds of captions take turns."""
+    return scenes.hard_task("test").take_queries(one_caption_each(np.arange(scenes.N_HARD)))
 
 
-def cross_on_hard() -> Reading:
-    """The committed cross-encoder behind the dual encoder, 50 deep, from stored lists and
-    logits.
-    """
-    stored = load_arrays(_path(HARD), rebuild=REBUILD)
+def cross_on_hard() -> RerankScores:
+    """Return the cross-encoder behind the dual encoder, 50 deep, from committed logits."""
+    stored = HARD.arrays(HARD_FILE)
     run = Run.of_one_stage(stored["cosines"], stored["ids"].astype(np.int64), "cosine")
-    return Reading(hard_task(), run, stored["logits"].astype(np.float32), LOGITS)
+    return RerankScores(hard_task(), run, stored["logits"].astype(np.float32), LOGITS)
 
 
-def read_again(reading: Reading, n_queries: int, depth: int) -> np.ndarray:
-    """Logits of the first items of the first queries, by the committed cross-encoder, now.
+def write_hard_logits(log: Log = print, progress: Progress = lambda done, total: None) -> None:
+    """Commit lists and logits of the hard split; continue a stopped run."""
+    task, n = hard_task(), len(hard_task().queries)
+    log(f"{n} captions x {DEPTH} of {len(task.gallery):,} images, every pair is read")
+    models = "scenes", "scenes_cross"
+    retriever = two_stages_over(task, *map(model, models), DEPTH)
 
-    Args:
-        reading: whose lists.
-        n_queries: how many queries, from the first.
-        depth: how many items of each.
+    def read_part(part: slice) -> dict[str, np.ndarray]:
+        lists = score_lists(retriever, task.take_queries(range(n)[part]), depth=DEPTH, k=DEPTH)
+        return {
+            "ids": lists.run.ids.astype(np.uint16),
+            "cosines": lists.run.scores.astype(np.float32),
+            "logits": lists.scores.astype(np.float16),
+        }
+
+    key = {"pairs": "hard", "weights": weights_of(models), "depth": DEPTH, "of": n}
+    HARD.save_arrays(HARD_FILE, **_read_in_parts(HARD, key, n, read_part, log, progress))
+
+
+def read_again(lists: RerankScores, n_queries: int, depth: int) -> np.ndarray:
+    """Compute logits of the first items of the first queries with the committed cross-encoder.
 
     Returns:
-        `(n_queries, depth)` float32, near the reading's own scores: those are float16, and the last
-        bits of a logit depend on the machine.
+        `(n_queries, depth)` float32, near the committed ones: those are float16, and the last bits
+        of a logit depend on the machine.
     """
-    model, task = load_model("scenes_cross"), reading.task
-    wanted, at = np.unique(reading.run.ids[:n_queries, :depth], return_inverse=True)
-    found = CrossEncoderRetriever(model, model.read_image(task.gallery[wanted]))
-    return found.score(found.encode(task.queries[:n_queries], "text"), at.reshape(n_queries, depth))
+    cross, task = model("scenes_cross"), lists.task
+    items, places = np.unique(lists.run.ids[:n_queries, :depth], return_inverse=True)
+    retriever = CrossEncoderRetriever(cross, cross.read_image(task.gallery[items]))
+    queries = retriever.encode(task.queries[:n_queries], "text")
+    return retriever.score(queries, places.reshape(n_queries, depth))
 
 
-def late_on_hard(first: Run) -> Reading:
-    """Late interaction behind the dual encoder, scored now for all items of the run."""
+def late_on_hard(first: Run) -> RerankScores:
+    """Score all items of a run of the hard split by late interaction."""
     task = hard_task()
-    second = retriever_over(task, load_model("scenes_late"))
+    second = retriever_over(task, model("scenes_late"))
     scores = second.score(second.encode(task.queries, "text").as_int8(), first.ids)
-    return Reading(task, first, scores, second.score_names[-1])
+    return RerankScores(task, first, scores, second.score_names[-1])
 
 
-def late_on_icons(split: str) -> Reading:
-    """Late interaction over hand-made features behind the dual encoder, `LISTS` deep.
+# ---- icons
 
-    Args:
-        split: "test", whose dual encoder's embeddings are stored, or "validation", whose names are
-            encoded.
-    """
-    task, (second, asked) = icons.task(split), _icons_late(split)
+
+def late_on_icons(split: str) -> RerankScores:
+    """Return late interaction behind the dual encoder on "test" or "validation", `LISTS` deep."""
+    task, (second, queries) = icons.task(split), _icons_late(split)
     run = _icons_dual(split).search(_icons_queries(task), LISTS)
-    return Reading(task, run, second.score(asked, run.ids), second.score_names[-1])
+    return RerankScores(task, run, second.score(queries, run.ids), second.score_names[-1])
 
 
 def late_alone_on_icons(split: str) -> Run:
-    """The list of the same model without a first stage, `LISTS` long."""
-    second, asked = _icons_late(split)
-    return second.search(asked, LISTS)
+    """Search with late interaction alone, lists of `LISTS`."""
+    second, queries = _icons_late(split)
+    return second.search(queries, LISTS)
 
 
 def cut_dual_on_icons(dim: int) -> Run:
-    """The dual encoder's first coordinates alone on the test split, `LISTS` long: weak at will."""
+    """Search the test split with the first coordinates of the dual encoder: a weak first stage."""
     sides = (
         shorten_embeddings(side, dim, "first, normalised again")
-        for side in readme_results.stored_embeddings("icons", T2I)
+        for side in readme_results.stored_embeddings("icons", "text_to_image")
     )
     return Run.of_one_stage(*topk_exact(*sides, LISTS), f"cosine of {dim} coordinates")
 
 
-def moved_dual_on_icons(first: Reading, pixels: int = MOVED) -> Reading:
-    """The first stage's own model again, on drawings moved to the right: it knows nothing new.
+def moved_dual_on_icons(first: RerankScores, pixels: int = MOVED) -> RerankScores:
+    """Score lists again with the first stage's own model on drawings moved to the right.
 
-    Args:
-        first: any reading of a split of icons, for its lists.
-        pixels: how far; what leaves on the right comes back on the left.
+    A second stage that knows nothing new. What leaves on the right comes back on the left.
     """
-    model, task = load_model("icons"), first.task
-    moved = to_int8(model.encode_image(np.roll(task.gallery, pixels, axis=2)))
+    task = first.task
+    moved = to_int8(model("icons").encode_image(np.roll(task.gallery, pixels, axis=2)))
     cosines = unit_rows(_icons_queries(task), "queries") @ unit_rows(moved, "drawings").T
     scores = np.take_along_axis(cosines, first.run.ids, axis=1)
-    return Reading(task, first.run, scores, f"cosine, drawings moved by {pixels} pixels")
-
-
-def collect(log: Log = print, progress: Progress = lambda done, of: None) -> Path:
-    """Writes the stored lists and logits of the hard split, from the committed models; goes on
-    where it stopped."""
-    task, n = hard_task(), len(hard_task().queries)
-    log(f"{n} captions x {DEPTH} of {len(task.gallery):,} images, every pair is read")
-    models = "scenes", "scenes_cross"
-    retriever = two_stages_over(task, *map(load_model, models), DEPTH)
-
-    def part(now: slice) -> dict[str, np.ndarray]:
-        reading = read(retriever, task.take_queries(range(n)[now]), depth=DEPTH, k=DEPTH)
-        return {
-            "ids": reading.run.ids.astype(np.uint16),
-            "cosines": reading.run.scores.astype(np.float32),
-            "logits": reading.scores.astype(np.float16),
-        }
-
-    name = f"hard-{weights_of(models)}-{DEPTH}-of-{n}"
-    save_arrays(_path(HARD), **read_in_parts(name, n, part, log, progress))
-    return _path(HARD)
+    return RerankScores(task, first.run, scores, f"cosine, drawings moved by {pixels} pixels")
 
 
 @cache
 def _icons_late(split: str) -> tuple[LateInteractionRetriever, Tokens]:
     task = icons.task(split)
-    retriever = retriever_over(task, load_model("icons_late"))
+    retriever = retriever_over(task, model("icons_late"))
     return retriever, retriever.encode(task.queries, "text").as_int8()
 
 
 def _icons_dual(split: str) -> DualEncoderRetriever:
-    """The dual encoder over the stored embeddings of a split's drawings."""
-    encoder = load_model("icons")
+    encoder = model("icons")
     index = VectorSearchIndex(encoder.dim, "Flat", metric="cosine")
     index.add(load_embeddings("icons")["all_image"][icons.load_icons().positions(split)])
     return DualEncoderRetriever(encoder, index)
@@ -164,9 +239,5 @@ def _icons_dual(split: str) -> DualEncoderRetriever:
 
 def _icons_queries(task: RetrievalTask) -> np.ndarray:
     if task.split == "test":
-        return readme_results.stored_embeddings("icons", T2I)[0]
-    return to_int8(load_model("icons").encode_text(task.queries))
-
-
-def _path(name: str) -> Path:
-    return artifacts_dir() / "architectures" / name
+        return readme_results.stored_embeddings("icons", "text_to_image")[0]
+    return to_int8(model("icons").encode_text(task.queries))

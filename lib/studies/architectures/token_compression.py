@@ -1,17 +1,19 @@
-"""What compressed token vectors cost in quality, and what their candidates leave out."""
+"""Measure what fewer bytes and fewer tokens an item cost late interaction in quality."""
 
 from collections.abc import Mapping, Sequence
 
-from lib.core.checks import check_choice
+import numpy as np
+
+from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
 from lib.index import TokenIndex
-from lib.metrics import Evaluation, evaluate, holm, paired_randomization, recall_at_k
+from lib.metrics import Evaluation, compare_systems, evaluate, holm, recall_at_k
 from lib.models.late_interaction import LateInteraction
 from lib.search import DEPTH, LateInteractionRetriever
 
-# Arguments of a `TokenIndex`. Where every item is scored, only residuals need centroids, so others
-# get one.
+CELLS = 2**22  # similarities in memory at one time
+# Arguments of a `TokenIndex`. Every item is scored here; only residuals need centroids.
 STORAGES = {
     "float32": {"storage": "float32", "n_centroids": 1},
     "int8": {"storage": "int8", "n_centroids": 1},
@@ -24,6 +26,9 @@ STORAGES = {
 REFERENCE = "float32"
 
 
+# ---- fewer bytes a token
+
+
 def storage_rows(
     encoder: LateInteraction,
     task: RetrievalTask,
@@ -31,50 +36,37 @@ def storage_rows(
     documents: Tokens,
     storages: Mapping[str, Mapping] = STORAGES,
 ) -> list[dict]:
-    """Bytes and quality of every way to store the gallery's tokens, each scored exhaustively.
+    """Compute bytes and quality of every way to store the gallery's tokens, scored exhaustively.
 
     Args:
-        encoder: the model both sides were made with.
-        task: judges the runs.
-        queries: its queries, float32, whatever the storage.
-        documents: its gallery, float32.
+        encoder: the model of both sides.
+        task: queries, gallery and judgements.
+        queries: tokens of its queries, float32, whatever the storage.
+        documents: tokens of its gallery, float32.
         storages: arguments of `TokenIndex` by name; `REFERENCE` among them.
 
     Returns:
-        Tidy rows: storage, centroids, bytes_an_item (tokens and the numbers of their centroids),
-        shared_kb (centroids and buckets, once for all items), R@1 and mAP in percent with 95%
-        intervals, p (Holm) of the difference in mAP from `REFERENCE`, queries of a group flipped
-        together; None for `REFERENCE` itself.
-
-    Raises:
-        RetrievalInputError: storages without `REFERENCE`.
-
-    Relations: `candidate_rows` asks what searching fewer documents costs.
+        Tidy rows: storage, centroids, bytes_an_item (tokens and ids of their centroids), shared_kb
+        (centroids and buckets, once for all items), R@1 and mAP in percent with 95% intervals, and
+        p (Holm) of the difference in mAP from `REFERENCE`; None for `REFERENCE` itself.
     """
     check_choice(REFERENCE, list(storages), "storage")
-    rows, found = [], {}
-    for name, made in storages.items():
-        index = TokenIndex(documents.dim, **made)
+    rows, results = [], {}
+    for name, options in storages.items():
+        index = TokenIndex(documents.dim, **options)
         index.add(documents)
-        found[name] = result = _judged(LateInteractionRetriever(encoder, index), task, queries)
+        retriever = LateInteractionRetriever(encoder, index)
+        run = retriever.search(queries, min(DEPTH, retriever.n_items))
+        results[name] = result = _evaluate(run, task)
         item, shared = _bytes(index)
-        rows.append(
-            {
-                "storage": name,
-                "centroids": index.n_centroids if index.storage == "residual" else 0,
-                "bytes_an_item": item,
-                "shared_kb": shared / 1e3,
-                "R@1": _percent(result, "R@1"),
-                "mAP": _percent(result, _mean_precision(result)),
-            }
-        )
+        centroids = index.n_centroids if index.storage == "residual" else 0
+        row = {"storage": name, "centroids": centroids, "bytes_an_item": item}
+        row |= {"shared_kb": shared / 1e3, "R@1": _percent(result, "R@1")}
+        rows.append(row | {"mAP": _percent(result, f"MAP@{result.k}")})
     others = [name for name in storages if name != REFERENCE]
-    p = holm([_p_value(found[name], found[REFERENCE]) for name in others]) if others else []
-    adjusted = dict(zip(others, p))
-    return [
-        row | {"p (Holm)": float(adjusted[row["storage"]]) if row["storage"] in adjusted else None}
-        for row in rows
-    ]
+    p_values = [_p_value(results[name], results[REFERENCE]) for name in others]
+    adjusted = dict(zip(others, map(float, holm(p_values)), strict=True)) if others else {}
+    return [row | {"p (Holm)": adjusted.get(row["storage"])} for row in rows]
 
 
 def candidate_rows(
@@ -85,52 +77,40 @@ def candidate_rows(
     nprobes: Sequence[int],
     k: int = 10,
 ) -> list[dict]:
-    """What candidates by centroids find of what scoring every document finds, and for how much less
-    work.
+    """Compute what candidates by centroids find of the exhaustive top k, and for how much work.
 
     Args:
         encoder, task, queries: as for `storage_rows`.
         index: holds the task's gallery.
-        nprobes: centroids that each token of a query asks.
-        k: the length of the list that should be found again.
+        nprobes: centroids that each token of a query visits.
+        k: length of the list.
 
     Returns:
-        Tidy rows: nprobe, found (percent of the exhaustive top k that are in the top k of the
-        candidates), R@1 (percent), exhaustive R@1 (percent), scored (percent of all pairs that get
-        an exact MaxSim).
+        Tidy rows: nprobe, found (percent of the exhaustive top k), R@1 (percent), exhaustive R@1
+        (percent), scored (percent of all pairs that get an exact MaxSim).
     """
-    everything = LateInteractionRetriever(encoder, index).search(queries, k)
+    exhaustive = LateInteractionRetriever(encoder, index).search(queries, k)
     pairs = len(queries) * index.ntotal
     rows = []
     for nprobe in nprobes:
         run = LateInteractionRetriever(encoder, index, nprobe=nprobe).search(queries, k)
-        rows.append(
-            {
-                "nprobe": int(nprobe),
-                "found": 100 * float(recall_at_k(run.ids, everything.ids, k=k).mean()),
-                "R@1": 100 * _evaluated(run, task).mean("R@1"),
-                "exhaustive R@1": 100 * _evaluated(everything, task).mean("R@1"),
-                "scored": 100 * run.work[-1].pairs / pairs,
-            }
-        )
+        row = {"nprobe": int(nprobe)}
+        row["found"] = 100 * float(recall_at_k(run.ids, exhaustive.ids, k=k).mean())
+        row["R@1"] = 100 * _evaluate(run, task).mean("R@1")
+        row["exhaustive R@1"] = 100 * _evaluate(exhaustive, task).mean("R@1")
+        rows.append(row | {"scored": 100 * run.work[-1].pairs / pairs})
     return rows
 
 
-def _judged(
-    retriever: LateInteractionRetriever, task: RetrievalTask, queries: Tokens
-) -> Evaluation:
-    return _evaluated(retriever.search(queries, min(DEPTH, retriever.n_items)), task)
-
-
-def _evaluated(run, task: RetrievalTask) -> Evaluation:
+def _evaluate(run, task: RetrievalTask) -> Evaluation:
     return evaluate(
-        run.ranked, task.qrels, ks=[1], metrics=("R", "MAP"),
-        hit_grade=task.hit_grade, groups=task.query_groups,
-    )  # fmt: skip
-
-
-def _mean_precision(result: Evaluation) -> str:
-    return f"MAP@{result.k}"
+        run.ranked,
+        task.qrels,
+        ks=[1],
+        metrics=("R", "MAP"),
+        hit_grade=task.hit_grade,
+        groups=task.query_groups,
+    )
 
 
 def _percent(result: Evaluation, metric: str) -> tuple[float, float, float]:
@@ -138,13 +118,80 @@ def _percent(result: Evaluation, metric: str) -> tuple[float, float, float]:
 
 
 def _p_value(a: Evaluation, b: Evaluation) -> float:
-    metric = _mean_precision(a)
-    return paired_randomization(a.per_query[metric], b.per_query[metric], a.groups).p_value
+    metric = f"MAP@{a.k}"
+    return compare_systems(a.per_query[metric], b.per_query[metric], a.groups).p_value
 
 
 def _bytes(index: TokenIndex) -> tuple[float, int]:
-    """Of an item, and of what all share; centroids count where decoding needs them."""
+    """Count bytes of an item, and shared bytes; centroids count where decoding needs them."""
     cost = index.cost()
     if index.storage != "residual":
         return cost["tokens"] / index.ntotal, cost["codec"]
     return (cost["tokens"] + cost["centroid_ids"]) / index.ntotal, cost["centroids"] + cost["codec"]
+
+
+# ---- fewer tokens an item
+
+
+def count_wins(queries: Tokens, documents: Tokens) -> np.ndarray:
+    """Count how often each token of a document is its best for a token of a query.
+
+        w[d, j] = sum over queries q and their tokens i of [argmax_j' <q_i, d_j'> = j]
+
+    Args:
+        queries: a sample like those to come, but not those that evaluate the pruned gallery.
+        documents: the gallery.
+
+    Returns:
+        `(n_documents, L_d)` int64, 0 where there is padding; each row adds up to the tokens of the
+        queries. Of equal similarities the first token wins.
+    """
+    if queries.dim != documents.dim:
+        raise RetrievalInputError(
+            f"tokens of queries have dimension {queries.dim}, those of documents {documents.dim}"
+        )
+    query_tokens, length = queries.flat()[0].astype(np.float32).T, documents.mask.shape[1]
+    counts = np.zeros(documents.mask.shape, np.int64)
+    at_once = max(1, CELLS // max(1, length * query_tokens.shape[1]))
+    for start in range(0, len(documents), at_once):
+        part = slice(start, start + at_once)
+        similarities = documents.vectors[part].astype(np.float32) @ query_tokens  # (b, L_d, T)
+        masked = np.where(documents.mask[part, :, None], similarities, -np.inf)
+        best = masked.argmax(axis=1)  # (b, T)
+        cells = best + length * np.arange(len(best))[:, None]
+        counts_of_part = np.bincount(cells.ravel(), minlength=len(best) * length)
+        counts[part] = counts_of_part.reshape(-1, length)
+    return counts
+
+
+def keep_most(tokens: Tokens, counts: np.ndarray, k: int) -> Tokens:
+    """Keep of every item the k tokens with the largest counts, in their order.
+
+    Args:
+        tokens: n items.
+        counts: `(n, L)` numbers, for example `count_wins`; of equal ones the first token stays.
+        k: from 1; an item that has fewer keeps all.
+    """
+    counts = np.asarray(counts)
+    if counts.shape != tokens.mask.shape:
+        raise RetrievalInputError(
+            f"counts must be {tokens.mask.shape}, one a token, got {counts.shape}"
+        )
+    keys = np.where(tokens.mask, -counts.astype(np.float64), np.inf)
+    order = np.argsort(keys, axis=1, kind="stable")
+    places = np.sort(order[:, : check_count(k, "k")], axis=1)
+    mask = np.take_along_axis(tokens.mask, places, axis=1)
+    return Tokens(np.take_along_axis(tokens.vectors, places[:, :, None], axis=1), mask)
+
+
+def mean_pool(tokens: Tokens) -> Tokens:
+    """Replace the tokens of an item by one unit vector: the direction of their mean."""
+    real = np.where(tokens.mask[:, :, None], tokens.vectors.astype(np.float64), 0)
+    sums = real.sum(axis=1, keepdims=True)
+    lengths = np.linalg.norm(sums, axis=2, keepdims=True)
+    if (lengths == 0).any():
+        raise RetrievalInputError(
+            f"the tokens of item {int((lengths[:, 0, 0] == 0).argmax())} add up to zero, which has"
+            " no direction; leave it out"
+        )
+    return Tokens((sums / lengths).astype(np.float32))

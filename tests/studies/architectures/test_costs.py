@@ -12,7 +12,12 @@ from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
 from lib.search import LateInteractionRetriever, Run, TwoStageRetriever, Work
 from lib.studies.architectures import costs
-from lib.studies.architectures.latency import as_rows, fitted_exponent, galleries, seconds_by_size
+from lib.studies.architectures.costs import (
+    fitted_exponent,
+    galleries_by_size,
+    seconds_by_size,
+    timing_rows,
+)
 from tests.models.toy import WORDS, interaction_config, small_images
 
 TEXT, WIDTH, LAYERS = "red car", 16, 1
@@ -27,7 +32,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def made(models):
-    return galleries(*models, small_images(5), (5, 12), depth=3)
+    return galleries_by_size(*models, small_images(5), (5, 12), depth=3)
 
 
 def test_a_matrix_product_is_two_operations_per_multiply_add():
@@ -116,7 +121,9 @@ def test_every_architecture_is_timed_and_large_exhaustive_ones_are_not(made):
     assert {name: sizes for name, (sizes, _) in found.items()} == {
         "dual encoder": [5, 12], "late interaction": [5, 12], "two stages": [5, 12], "cross-encoder": [5],
     }  # fmt: skip
-    assert as_rows({"a": ([5], [[0.1, 0.2]])}) == [{"": "a", "images": "5", "seconds": [0.1, 0.2]}]
+    assert timing_rows({"a": ([5], [[0.1, 0.2]])}) == [
+        {"": "a", "images": "5", "seconds": [0.1, 0.2]}
+    ]
     took = [of_size for _, seconds in found.values() for of_size in seconds]
     assert all(
         len(of_size) == 2 * 3 and min(of_size) > 0 for of_size in took

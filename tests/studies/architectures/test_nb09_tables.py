@@ -9,9 +9,8 @@ from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.datasets import scenes
 from lib.search import Run, Work
-from lib.studies.architectures import exhaustive_cross_encoder, results
-from lib.studies.architectures import nb09_tables as architecture_tables
-from lib.studies.architectures.rerank_depth import Reading
+from lib.studies.architectures import nb09_tables, rerank_runs, results
+from lib.studies.architectures.rerank_depth import RerankScores
 
 LOGITS = np.float32([[5, 1, -3, 0], [-2, -4, -1, -6], [2, 9, 8, -1]])
 COSINES = np.float32([[0.9, 0.8, 0.7, 0.6], [0.9, 0.8, 0.7, 0.1], [0.2, 0.9, 0.8, 0.1]])
@@ -31,30 +30,31 @@ def run_of(scores) -> Run:
 @pytest.fixture
 def toy(monkeypatch):
     first = run_of(COSINES)
-    reading = Reading(TASK, first, np.take_along_axis(LOGITS, first.ids, axis=1), "logit")
-    monkeypatch.setattr(exhaustive_cross_encoder, "task", lambda: TASK)
-    monkeypatch.setattr(exhaustive_cross_encoder, "exhaustive", lambda: run_of(LOGITS))
-    monkeypatch.setattr(exhaustive_cross_encoder, "reading", lambda: reading)
-    monkeypatch.setattr(architecture_tables, "IMAGES", np.array([0, 3, 1]))
-    monkeypatch.setattr(architecture_tables, "REREAD", 2)
-    monkeypatch.setattr(architecture_tables, "_measured", measured_at_four)
+    reading = RerankScores(TASK, first, np.take_along_axis(LOGITS, first.ids, axis=1), "logit")
+    monkeypatch.setattr(rerank_runs, "sampled_task", lambda: TASK)
+    monkeypatch.setattr(rerank_runs, "exhaustive_run", lambda: run_of(LOGITS))
+    monkeypatch.setattr(rerank_runs, "exhaustive_scores", lambda: reading)
+    monkeypatch.setattr(nb09_tables, "IMAGES", np.array([0, 3, 1]))
+    monkeypatch.setattr(nb09_tables, "REREAD", 2)
+    monkeypatch.setattr(nb09_tables, "_evaluate_percent", percent_at_four)
 
 
-def measured_at_four(keys, ids, qrels=None):
+def percent_at_four(keys, ids, qrels=None):
     judged = TASK.qrels if qrels is None else qrels
-    found = architecture_tables.evaluate((keys, ids), judged, ks=[1, 4], metrics=["R", "MAP"])
-    return {"R@1": found.mean("R@1"), "R@10": found.mean("R@4"), "mAP": found.mean("MAP@4")}
+    found = nb09_tables.evaluate((keys, ids), judged, ks=[1, 4], metrics=["R", "MAP"])
+    names = {"R@1": "R@1", "R@10": "R@4", "mAP": "MAP@4"}
+    return {name: 100 * found.mean(metric) for name, metric in names.items()}
 
 
 def test_a_threshold_of_its_own_can_do_what_one_for_all_cannot(toy):
     # Right above wrong: caption 0 5 over 1, caption 2 9 over 8; caption 1 has -6 below -2. No
     # threshold lies above 8 and up to 5, so that one for all serves one caption.
-    own, common = architecture_tables.thresholds()
+    own, common = nb09_tables.threshold_rows()
     assert own["value"] == pytest.approx(200 / 3) and common["value"] == pytest.approx(100 / 3)
 
 
 def test_a_floor_keeps_the_list_and_one_sort_does_not(toy):
-    first, floor, mixed, own = architecture_tables.sorted_together()
+    first, floor, mixed, own = nb09_tables.mixed_scale_rows()
     assert {key: first[key] for key in ("R@1", "mAP")} == {
         key: floor[key] for key in ("R@1", "mAP")
     }
@@ -71,9 +71,9 @@ def test_a_floor_keeps_the_list_and_one_sort_does_not(toy):
 
 
 def test_differences_are_those_of_the_table():
-    table = results.committed().set_index(["task", "system"])
+    table = results.committed_table().set_index(["task", "system"])
     for task in table.index.levels[0]:
-        for row in architecture_tables.against_baseline(task):
+        for row in nb09_tables.baseline_rows(task):
             stored = table.loc[(task, row["system"])]
             assert row["R@1 (%)"][0] == pytest.approx(100 * stored["R@1"], abs=1e-3)
             value, low, high = row["points on the dual encoder"]
@@ -85,14 +85,14 @@ def test_differences_are_those_of_the_table():
                 and low <= value <= high
             )
             assert row["p (Holm)"] == pytest.approx(stored["p_holm"], abs=1e-5)
-            found = architecture_tables.difference(task, row["system"], "dual encoder")
+            found = nb09_tables.compare_rows(task, row["system"], "dual encoder")
             assert (found["value"], found["low"], found["high"]) == pytest.approx(
                 (value, low, high), rel=1e-4
             )
 
 
 def test_a_reader_without_word_order_draws_lots_among_four():
-    rows = architecture_tables.blind_reader()
+    rows = nb09_tables.blind_reader_rows()
     assert [row["captions"] for row in rows] == [*scenes.KINDS, "all"] and rows[-1][
         "n"
     ] == 5 * scenes.N_HARD
@@ -100,8 +100,8 @@ def test_a_reader_without_word_order_draws_lots_among_four():
 
 
 def test_costs_are_those_of_the_table():
-    rows = architecture_tables.paid("scenes")
-    table = results.committed().query("task == 'scenes'")
+    rows = nb09_tables.cost_rows("scenes")
+    table = results.committed_table().query("task == 'scenes'")
     assert [row["scoring MFLOP a query"] for row in rows] == pytest.approx(
         list(table["scoring_flops"] / 1e6)
     )
@@ -110,7 +110,7 @@ def test_costs_are_those_of_the_table():
 
 
 def test_the_headline_holds_every_row():
-    rows, table = architecture_tables.headline(), results.committed()
+    rows, table = nb09_tables.headline_rows(), results.committed_table()
     assert [row["system"] for row in rows] == table["system"].tolist()
     assert all(
         low <= value <= high

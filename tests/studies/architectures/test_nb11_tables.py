@@ -14,7 +14,7 @@ from tests.search.fakes import TableRetriever
 N, M = 40, 6
 
 
-def reading(seed=0, good=0.0, groups=None) -> rd.Reading:
+def reading(seed=0, good=0.0, groups=None) -> rd.RerankScores:
     """40 queries, query i is right with item i % 6; `good` lifts the second score of the right
     one.
     """
@@ -30,7 +30,9 @@ def reading(seed=0, good=0.0, groups=None) -> rd.Reading:
     task = RetrievalTask(
         "toy", "test", "text_to_text", names, names[:M], qrels, query_groups=groups
     )
-    return rd.read(TwoStageRetriever(TableRetriever(one), TableRetriever(two), 2), task, depth=M)
+    return rd.score_lists(
+        TwoStageRetriever(TableRetriever(one), TableRetriever(two), 2), task, depth=M
+    )
 
 
 def test_curves_share_a_ceiling():
@@ -46,7 +48,9 @@ def test_curves_share_a_ceiling():
 
 def test_a_ceiling_belongs_to_one_first_stage():
     other = reading()
-    other = rd.Reading(other.task, rd.rerank(other.run, other.scores, 6, "x"), other.scores, "y")
+    other = rd.RerankScores(
+        other.task, rd.rerank(other.run, other.scores, 6, "x"), other.scores, "y"
+    )
     with pytest.raises(RetrievalInputError, match="one first stage"):
         rt.depth_curves({"a": (reading(), None), "b": (other, None)}, [0, 1])
     with pytest.raises(RetrievalInputError, match="one first stage"):
@@ -56,17 +60,17 @@ def test_a_ceiling_belongs_to_one_first_stage():
 def test_a_table_of_runs():
     both = reading(good=9)
     runs = {"first": both.run, "second": both.at(6)}
-    first, second = rt.table(runs, both.task, metrics=("R@1", "MAP"), against="first")
+    first, second = rt.run_rows(runs, both.task, metrics=("R@1", "MAP"), against="first")
     assert first["gain"] == (0, 0, 0) and first["p"] == 1 and second["R@1"] == second["MAP"] == 100
     assert second["gain"][0] == pytest.approx(100 - first["R@1"]) and second["p"] < 0.01
-    assert set(rt.table(runs, both.task, metrics=("R@3",))[0]) == {"run", "R@3"}
+    assert set(rt.run_rows(runs, both.task, metrics=("R@3",))[0]) == {"run", "R@3"}
     with pytest.raises(RetrievalInputError, match="third"):
-        rt.table(runs, both.task, metrics=("R@1",), against="third")
+        rt.run_rows(runs, both.task, metrics=("R@1",), against="third")
 
 
 def test_gains_by_definition():
     both = reading(good=1)
-    (row,) = rt.gains({"it": both}, {"it": 0.6}, 6)
+    (row,) = rt.gain_rows({"it": both}, {"it": 0.6}, 6)
     first, second = both.values("R@1", 0), both.values("R@1", 6)
     mixed = both.values("R@1", 6, Interpolate(0.6))
     assert row["first"] == 100 * first.mean() and row["decides"] == 100 * second.mean()
@@ -85,14 +89,14 @@ def test_fusion_by_k():
 
 def test_choosing_where_one_reports_flatters():
     noise = reading(seed=3)
-    found = rt.flattery(noise, depths=range(1, 7), draws=100)
+    found = rt.selection_bias(noise, depths=range(1, 7), draws=100)
     assert found.shape == (100,) and found.mean() > 0
-    assert np.array_equal(found, rt.flattery(noise, depths=range(1, 7), draws=100))
+    assert np.array_equal(found, rt.selection_bias(noise, depths=range(1, 7), draws=100))
     # One setting is no choice: the halves differ by luck alone.
-    assert abs(rt.flattery(noise, depths=[6], weights=[0.5], draws=400).mean()) < 2
+    assert abs(rt.selection_bias(noise, depths=[6], weights=[0.5], draws=400).mean()) < 2
 
 
 def test_halves_keep_groups_together():
     groups = np.arange(N) // 20  # two groups: one half each
-    found = rt.flattery(reading(groups=groups), depths=[0], weights=[0.0], draws=20)
+    found = rt.selection_bias(reading(groups=groups), depths=[0], weights=[0.0], draws=20)
     assert len(np.unique(np.abs(found).round(9))) == 1

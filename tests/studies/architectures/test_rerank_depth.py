@@ -24,15 +24,15 @@ def task(groups=None) -> RetrievalTask:
     )
 
 
-def reading(depth=6) -> rd.Reading:
+def reading(depth=6) -> rd.RerankScores:
     retriever = TwoStageRetriever(TableRetriever(FIRST, "cheap"), TableRetriever(SECOND, "dear"), 2)
-    return rd.read(retriever, task(), depth=depth)
+    return rd.score_lists(retriever, task(), depth=depth)
 
 
 def test_every_depth_by_hand():
     # Ranks of the three answers: 3, 6, 1 at first; query 0 is found from depth 3, query 1 at depth
     # 6.
-    rows = rd.curve(reading(), range(7))
+    rows = rd.depth_rows(reading(), range(7))
     thirds = [row["value"] * 3 / 100 for row in rows]
     assert thirds == pytest.approx([1, 1, 1, 2, 2, 2, 3])
     ceilings = [row["ceiling"] * 3 / 100 for row in rows]
@@ -81,7 +81,7 @@ def test_everything_read_keeps_everything():
     qrels = Qrels.from_pairs(np.arange(6), np.arange(6), shape=(6, 9))
     asked = RetrievalTask("toy", "test", "text_to_text", list("012345"), list("012345678"), qrels)
     retriever = TwoStageRetriever(TableRetriever(one), TableRetriever(two), 9)
-    found = rd.read(retriever, asked, depth=9)
+    found = rd.score_lists(retriever, asked, depth=9)
     exhaustive = retriever.second.search(np.arange(6), 9)
     assert found.at(9).ids.tolist() == sorted_by_definition(two).tolist() == exhaustive.ids.tolist()
     first, last = rd.share_kept(found, exhaustive, [0, 9])
@@ -100,12 +100,12 @@ def test_everything_read_keeps_everything():
 
 
 def test_weights():
-    rows = rd.by_weight(reading(), 6, [0, 0.5, 1])
+    rows = rd.weight_rows(reading(), 6, [0, 0.5, 1])
     assert [row["weight"] for row in rows] == [0, 0.5, 1]
     assert rows[0]["value"] == pytest.approx(100 / 3) and rows[2]["value"] == pytest.approx(100)
     half = reading().values("R@1", 6, Interpolate(0.5)).mean()
     assert rows[1]["value"] == pytest.approx(100 * half)
-    raw = rd.by_weight(reading(), 6, [0.5], scale="raw")[0]["value"]
+    raw = rd.weight_rows(reading(), 6, [0.5], scale="raw")[0]["value"]
     assert raw == pytest.approx(100 * reading().values("R@1", 6, Interpolate(0.5, "raw")).mean())
 
 
@@ -123,7 +123,7 @@ def test_compared_by_groups():
         "toy", "test", "text_to_text", list("0123"), ["x"],
         Qrels.from_pairs(np.arange(4), np.zeros(4, int), shape=(4, 1)), query_groups=np.array([7, 7, 8, 9]),
     )  # fmt: skip
-    found = rd.compare(a, b, asked)
+    found = rd.gain_row(a, b, asked)
     value, low, high = found["gain"]
     assert value == pytest.approx(50) and low <= 50 <= high
     assert found["p"] == 1  # a single group differs: turned round, it is as extreme
@@ -133,13 +133,13 @@ def test_bad_input():
     good = reading()
     for wrong, message in (
         (
-            lambda: rd.Reading(task(), good.run.top(2), good.scores, "x"),
+            lambda: rd.RerankScores(task(), good.run.top(2), good.scores, "x"),
             "6 scores a query for lists of 2",
         ),
-        (lambda: rd.Reading(task(), good.run, good.scores[:2], "x"), "3 queries, but a run"),
+        (lambda: rd.RerankScores(task(), good.run, good.scores[:2], "x"), "3 queries, but a run"),
         (lambda: good.values("nDCG@10", 2), 'metric must be "R@1"'),
         (lambda: good.values("R@", 2), 'metric must be "R@1"'),
-        (lambda: rd.curve(good, [7]), "depth 7 is outside"),
+        (lambda: rd.depth_rows(good, [7]), "depth 7 is outside"),
         (lambda: rd.best_weight([]), "no weights"),
     ):
         with pytest.raises(RetrievalInputError, match=message):
@@ -150,4 +150,4 @@ def test_a_run_for_fewer_queries_is_refused():
     good = reading()
     short = Run(good.run.scores[:2], good.run.ids[:2], good.run.stage[:2], good.run.score_names)
     with pytest.raises(RetrievalInputError, match=r"a run of \(2, 6\)"):
-        rd.Reading(task(), short, good.scores, "x")
+        rd.RerankScores(task(), short, good.scores, "x")

@@ -14,9 +14,9 @@ from lib.index.exact import topk_exact
 from lib.metrics import evaluate, holm, paired_bootstrap_interval, paired_randomization
 from lib.search import LateInteractionRetriever, Run, StagedQueries, TwoStageRetriever, Work
 from lib.studies import readme_results
-from lib.studies.architectures import exhaustive_cross_encoder, results
 from lib.studies.architectures import registry as architecture_systems
-from lib.studies.architectures.registry import System, encoded, search, systems
+from lib.studies.architectures import rerank_runs, results
+from lib.studies.architectures.registry import ArchitectureSystem, encode_queries, search, systems
 from tests.search.fakes import TableRetriever
 
 TABLE = np.array([[3.0, 2, 1], [1, 2, 3], [2, 3, 1], [1, 2, 3]])
@@ -34,7 +34,7 @@ def toy_run() -> Run:
 
 def test_what_is_kept_gives_the_metrics_back():
     # Lists 0 1 2; 2 1 0; 1 0 2; 2 1 0: the right items stand at 1, 2, 2, 1.
-    kept = results.per_query(toy_run(), TASK)
+    kept = results.per_query_values(toy_run(), TASK)
     assert kept["rank"].dtype == np.uint8 and kept["rank"].tolist() == [1, 2, 2, 1]
     found = results.metrics_of(kept)
     assert found["R@1"].tolist() == [1, 0, 0, 1] and found["R@10"].tolist() == [1] * 4
@@ -44,7 +44,7 @@ def test_what_is_kept_gives_the_metrics_back():
 
 
 def test_a_right_item_beyond_the_run_has_a_rank_that_is_no_hit():
-    kept = results.per_query(toy_run().top(1), TASK)
+    kept = results.per_query_values(toy_run().top(1), TASK)
     assert kept["rank"].tolist() == [1, 255, 255, 1]
     assert results.metrics_of(kept)["R@10"].tolist() == [1, 0, 0, 1]
 
@@ -59,7 +59,7 @@ def test_rows_are_compared_with_the_dual_encoder_by_cluster():
     few = np.arange(10, 40)
     hits["b"] = hits["b"][few]
     every = {"dual encoder": np.arange(60), "a": np.arange(60), "b": few}
-    found = results.compared(hits, every, groups)
+    found = results.compare_with_baseline(hits, every, groups)
     tests = [
         paired_randomization(hits[name], hits["dual encoder"][every[name]], groups[every[name]])
         for name in "ab"
@@ -70,7 +70,7 @@ def test_rows_are_compared_with_the_dual_encoder_by_cluster():
     ).tolist()
     ends = paired_bootstrap_interval(hits["b"], hits["dual encoder"][few], groups[few])
     assert (found["b"]["difference_low"], found["b"]["difference_high"]) == ends
-    assert results.compared({"dual encoder": hits["dual encoder"]}, every) == {}
+    assert results.compare_with_baseline({"dual encoder": hits["dual encoder"]}, every) == {}
 
 
 # ---- a run that is stopped, on made-up systems
@@ -83,8 +83,8 @@ def toy_systems(tmp_path, monkeypatch):
     """
     asked = []
     made = [
-        System("toy", "dual encoder", ("a",)),
-        System("toy", "two", ("a",), (1, 2), queries_at_once=3),
+        ArchitectureSystem("toy", "dual encoder", ("a",)),
+        ArchitectureSystem("toy", "two", ("a",), (1, 2), queries_at_once=3),
     ]
 
     def found(system, task):
@@ -107,35 +107,35 @@ def toy_systems(tmp_path, monkeypatch):
     monkeypatch.setattr(architecture_systems, "test_task", lambda name: TASK)
     monkeypatch.setattr(results, "search", found)
     monkeypatch.setattr(results, "_models", lambda system: [])
-    monkeypatch.setattr(results, "_pair", lambda system: 10)
+    monkeypatch.setattr(results, "_pair_flops", lambda system: 10)
     monkeypatch.setattr(results, "cost_row", lambda system: {"bytes_per_item": 1.0})
     weights = tmp_path / "artifacts" / "a" / "model.safetensors.sha256"
     weights.parent.mkdir(parents=True)
     weights.write_text(f"{'0' * 64}  model.safetensors\n")
-    results._arrays.cache_clear()
+    results._per_query_arrays.cache_clear()
     results.committed_values.cache_clear()
     yield asked, weights
-    results._arrays.cache_clear()
+    results._per_query_arrays.cache_clear()
     results.committed_values.cache_clear()
 
 
 def test_a_part_that_was_done_is_not_done_again(toy_systems):
     asked, weights = toy_systems
     said, done = [], []
-    results.fill(said.append, lambda *counts: done.append(counts))
+    results.run_systems(said.append, lambda *counts: done.append(counts))
     assert done == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert asked == [("dual encoder", 4), ("two", 3), ("two", 1)]
-    assert said[-1] == "toy: two, part 2 of 2"
-    results.collect()
+    assert said[-1].startswith("3/3: toy, two, ")
+    results.write_committed()
     assert len(asked) == 3
     weights.write_text(f"{'1' * 64}  model.safetensors\n")
-    results.fill(said.append)
+    results.run_systems(said.append)
     assert len(asked) == 6
 
 
 def test_parts_are_joined_and_the_table_read_back(toy_systems):
-    results.collect()
-    table = results.committed()
+    results.write_committed()
+    table = results.committed_table()
     assert table["system"].tolist() == ["dual encoder", "two, best 1", "two, best 2"]
     assert (
         (table["R@1"] == 0.5).all()
@@ -145,7 +145,7 @@ def test_parts_are_joined_and_the_table_read_back(toy_systems):
     assert table["difference"].tolist()[1:] == [0, 0] and np.isnan(table["difference"][0])
     values = results.committed_values("toy", "two, best 2")
     assert values["R@1"].tolist() == [1, 0, 0, 1]
-    shown = results.as_text(table)
+    shown = results.format_results(table)
     assert (
         shown[0]["R@1"].startswith("50.0 [")
         and shown[0]["p (Holm)"] == ""
@@ -165,10 +165,10 @@ def test_queries_of_int8_tokens_are_int8_and_states_are_not(monkeypatch):
             return Tokens(np.linspace(-1, 1, 3)[None, None].repeat(len(queries), axis=0))
 
     late, other = Late(), TableRetriever(TABLE)
-    assert encoded(late, ["a"], "text").vectors.tolist() == [[[-127, 0, 127]]]
+    assert encode_queries(late, ["a"], "text").vectors.tolist() == [[[-127, 0, 127]]]
     two = TwoStageRetriever.__new__(TwoStageRetriever)
     two.first, two.second = other, late
-    both = encoded(two, ["0"], "text")
+    both = encode_queries(two, ["0"], "text")
     assert isinstance(both, StagedQueries) and both.first.tolist() == [0]
     assert both.second.vectors.dtype == np.int8
 
@@ -199,7 +199,7 @@ def test_rows_have_distinct_names_and_unknown_ones_are_listed():
 
 
 def test_the_table_follows_from_the_values_per_query():
-    table = results.committed()
+    table = results.committed_table()
     assert {(system.task, row) for system in systems() for row in system.rows} >= set(
         zip(table["task"], table["system"])
     )
@@ -214,9 +214,11 @@ def test_the_dual_encoder_of_the_table_is_the_one_whose_embeddings_are_stored():
     texts, images = readme_results.stored_embeddings("scenes", "text_to_image")
     n = architecture_systems.N_IMAGES
     run = Run.of_one_stage(
-        *topk_exact(texts[: 5 * n], images[:n], architecture_systems.KEPT), "cosine"
+        *topk_exact(texts[: 5 * n], images[:n], architecture_systems.RUN_DEPTH), "cosine"
     )
-    kept = results.metrics_of(results.per_query(run, architecture_systems.test_task("scenes")))
+    kept = results.metrics_of(
+        results.per_query_values(run, architecture_systems.test_task("scenes"))
+    )
     stored = results.committed_values("scenes", "dual encoder")
     # Encoding again moves a coordinate over a rounding edge here and there.
     assert np.mean(kept["R@1"] == stored["R@1"]) > 0.998
@@ -229,18 +231,18 @@ def test_a_live_search_of_the_hard_split_gives_the_committed_values(row):
     few = np.arange(0, 2500, 13)
     system = architecture_systems.system_of("scenes, hard", row)
     part = architecture_systems.test_task(system.task).take_queries(few)
-    live = results.metrics_of(results.per_query(search(system, part)[row], part))
+    live = results.metrics_of(results.per_query_values(search(system, part)[row], part))
     stored = results.committed_values(system.task, row)
     for metric in ("R@1", "mAP"):
         assert np.mean(live[metric] == stored[metric][few]) > 0.97, metric
 
 
 def test_interaction_binds_and_relates_where_the_dual_encoder_guesses():
-    rows = results.committed().set_index(["task", "system"])["R@1"]["scenes, hard"]
+    rows = results.committed_table().set_index(["task", "system"])["R@1"]["scenes, hard"]
     assert rows["late interaction"] > rows["dual encoder"] + 0.15
 
 
 def test_committed_files_are_small():
     folder = artifacts_dir() / "architectures"
-    own = ("per_query.npz", "table.csv", exhaustive_cross_encoder.FILE)
+    own = ("per_query.npz", "table.csv", rerank_runs.EXHAUSTIVE_FILE)
     assert sum((folder / name).stat().st_size for name in own if (folder / name).exists()) < 0.8e6

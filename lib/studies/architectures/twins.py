@@ -172,7 +172,7 @@ def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
     n = _n_scenes(len(texts))
     if len(images) != n * len(scenes.TWINS):
         raise RetrievalInputError(
-            f"{len(texts)} captions are of {n} scenes, which have {n * len(scenes.TWINS)} twins; got"
+            f"{len(texts)} captions are of {n} scenes with {n * len(scenes.TWINS)} twins; got"
             f" {len(images)}"
         )
     own = np.arange(len(texts)) // scenes.N_CAPTIONS

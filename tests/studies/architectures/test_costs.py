@@ -119,7 +119,8 @@ def test_galleries_repeat_the_images(made):
 def test_every_architecture_is_timed_and_large_exhaustive_ones_are_not(made):
     found = seconds_by_size(made, WORDS[:2], k=3, repeats=3, most_pairs=5)
     assert {name: sizes for name, (sizes, _) in found.items()} == {
-        "dual encoder": [5, 12], "late interaction": [5, 12], "two stages": [5, 12], "cross-encoder": [5],
+        "dual encoder": [5, 12], "late interaction": [5, 12], "two stages": [5, 12],
+        "cross-encoder": [5],
     }  # fmt: skip
     assert timing_rows({"a": ([5], [[0.1, 0.2]])}) == [
         {"": "a", "images": "5", "seconds": [0.1, 0.2]}

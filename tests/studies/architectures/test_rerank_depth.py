@@ -121,7 +121,8 @@ def test_compared_by_groups():
     a, b = np.array([1.0, 1, 1, 0]), np.array([0.0, 0, 1, 0])
     asked = RetrievalTask(
         "toy", "test", "text_to_text", list("0123"), ["x"],
-        Qrels.from_pairs(np.arange(4), np.zeros(4, int), shape=(4, 1)), query_groups=np.array([7, 7, 8, 9]),
+        Qrels.from_pairs(np.arange(4), np.zeros(4, int), shape=(4, 1)),
+        query_groups=np.array([7, 7, 8, 9]),
     )  # fmt: skip
     found = rd.gain_row(a, b, asked)
     value, low, high = found["gain"]

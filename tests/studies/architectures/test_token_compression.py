@@ -69,7 +69,8 @@ def test_every_storage_of_the_table_can_be_built(corpus):
     many = Tokens(np.concatenate([documents.vectors] * 2))  # 64 centroids need as many tokens
     twice = RetrievalTask(
         "toy", "test", "text_to_image", task.queries, [*task.gallery, *task.gallery],
-        Qrels.from_pairs(np.arange(2 * N), np.arange(2 * N) // 2, shape=(2 * N, 2 * N)), task.query_groups,
+        Qrels.from_pairs(np.arange(2 * N), np.arange(2 * N) // 2, shape=(2 * N, 2 * N)),
+        task.query_groups,
     )  # fmt: skip
     rows = storage_rows(ENCODER, twice, queries, many)
     assert [row["storage"] for row in rows] == list(STORAGES)

@@ -1,3 +1,1 @@
-"""Nearest-neighbour indexes measured: the same index asked with images and with texts, work beside
-time.
-"""
+"""Measure nearest-neighbour indexes with image and with text queries: recall, work, time."""

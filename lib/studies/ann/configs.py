@@ -1,4 +1,4 @@
-"""Which indexes are built and with which settings they are asked."""
+"""List the indexes that are built, and the settings they are searched with."""
 
 import importlib.util
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.index import VectorSearchIndex
 from lib.index.ivf import default_nlist
 
-TRAINED_WITH = 2**16  # rows at least, where there are as many: 256 for each of 256 centroids
-PER_LIST = 64  # rows at least for each list
-PQ_NEEDS = 39 * 256  # rows, or the k-means of a codebook of 8 bits follows single vectors
+TRAINING_ROWS = 2**16  # at least, where there are as many: 256 for each of 256 centroids
+ROWS_PER_LIST = 64  # at least
+PQ_NEEDS = 39 * 256  # rows; with fewer the k-means of a codebook of 8 bits follows single vectors
 NPROBES = (1, 2, 4, 8, 16, 32, 64)
 EF_SEARCH = (10, 20, 40, 80, 160)
-FACTORS = (2, 8, 32)  # of k: how many are re-ranked
-RERANK = 8  # of k, where the number of lists varies instead
+FACTORS = (2, 8, 32)  # times k vectors are re-ranked
+RERANK = 8  # times k vectors are re-ranked where the number of lists varies
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,14 @@ class Config:
     """One build of one family, and the settings it is searched with.
 
     Args:
-        name: what tables call it, for example "IVF512".
+        name: name in tables, for example "IVF512".
         index_type: a key of `VectorSearchIndex.families`.
         build: options of the build.
-        search: one mapping of search options per setting, the cheapest first. Where one re-ranks
-            all do, since an index keeps whole vectors or does not.
+        search: one mapping of search options per setting, the cheapest first. All re-rank or none
+            does: an index stores whole vectors or it does not.
         seed: of the build, for families that draw.
         n_train: base vectors to train on, drawn with the seed; all when None or when there are no
             more.
-
-    Raises:
-        RetrievalInputError: an unknown family or option, no setting, or settings of which only some
-            re-rank.
     """
 
     name: str
@@ -63,55 +59,48 @@ class Config:
             )
 
     def make(self, dimension: int, metric: str) -> VectorSearchIndex:
-        """The empty index, with the options of the first setting."""
+        """Make the empty index, with the options of the first setting."""
         family = VectorSearchIndex.families[self.index_type]
         seed = {"seed": self.seed} if "seed" in family.build_known else {}
         return family(dimension, metric=metric, **seed, **self.build, **self.search[0])
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Plain data that says what is built and asked."""
+        """Plain data that identifies build and settings."""
         return asdict(self)
 
 
-def standard(n: int, dimension: int, families: Sequence[str] | None = None) -> list[Config]:
-    """The committed grid: every family in its usual forms, sizes by the rules of thumb for n
-    vectors.
+def standard_configs(n: int, dimension: int, families: Sequence[str] | None = None) -> list[Config]:
+    """List the committed grid: every family in its usual forms, sizes by rules of thumb for n.
 
         nlist = the power of two at or below min(4 sqrt(n), n / 39)        codes of d / 8 bytes
 
+    Product quantisers are left out below 9,984 vectors, which is too few to train on. ScaNN is left
+    out where its package is not installed, unless `families` names it.
+
     Args:
-        n: base vectors.
+        n: number of base vectors.
         dimension: of each.
-        families: which; all when None.
+        families: names of `GRID`; all when None.
 
     Returns:
-        Configs, exact search first. Product quantisers are left out below 9,984 vectors, which is
-        too few to train on; ScaNN, unless it is asked for by name, where the package is not
-        installed.
-
-    Raises:
-        RetrievalInputError: an unknown family.
+        Configs, exact search first.
     """
     n, d = check_count(n, "n"), check_count(dimension, "dimension")
     if families is None:
         families = [name for name in GRID if name != "ScaNN" or importlib.util.find_spec("scann")]
-    wanted = {check_choice(name, GRID, "family") for name in families}
-    return [config for name, make in GRID.items() if name in wanted for config in make(n, d)]
+    families = {check_choice(name, GRID, "family") for name in families}
+    return [config for name, make in GRID.items() if name in families for config in make(n, d)]
 
 
-def scaling(n: int, dimension: int) -> list[Config]:
-    """One config of each kind whose work grows differently with n: a scan, lists, short codes, a
-    graph.
-    """
+def scaling_configs(n: int, dimension: int) -> list[Config]:
+    """List one config of each growth of work with n: a scan, lists, short codes, a graph."""
     n, d = check_count(n, "n"), check_count(dimension, "dimension")
     return [*_flat(n, d)[:1], *_ivf(n, d), *_ivf_pq(n, d)[-1:], *_hnsw(n, d)[:1]]
 
 
 def code_bytes(dimension: int, sub_quantisers: int = 1) -> int | None:
-    """The most bytes up to d / 8 whose sub-quantisers, so many a byte, split d evenly; None if none
-    do.
-    """
+    """Find the most bytes up to d / 8 that split d evenly, with so many sub-quantisers a byte."""
     most = max(1, dimension // 8)
     return next(
         (size for size in range(most, 0, -1) if dimension % (size * sub_quantisers) == 0), None
@@ -119,7 +108,7 @@ def code_bytes(dimension: int, sub_quantisers: int = 1) -> int | None:
 
 
 def _training(n: int, nlist: int = 0) -> int:
-    return min(n, max(TRAINED_WITH, PER_LIST * nlist))
+    return min(n, max(TRAINING_ROWS, ROWS_PER_LIST * nlist))
 
 
 def _probes(nlist: int, **others: Any) -> tuple[dict[str, Any], ...]:
@@ -127,8 +116,7 @@ def _probes(nlist: int, **others: Any) -> tuple[dict[str, Any], ...]:
 
 
 def _flat(n: int, d: int) -> list[Config]:
-    # An inverted file of one list is exact search by the scan of faiss: the faster one for a single
-    # query.
+    # An inverted file of one list is exact search by faiss: the faster one for a single query.
     return [
         Config("Flat", "Flat"),
         Config("IVF1", "IVF", {"nlist": 1}, ({"nprobe": 1},), n_train=min(n, 1000)),

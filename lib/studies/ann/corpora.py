@@ -1,11 +1,9 @@
-"""What the indexes are measured on: a base, queries of two modalities over it, and what is right
-for them.
-"""
+"""Make the corpora that indexes are measured on: a base, queries of two modalities, judgements."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -17,35 +15,46 @@ from lib.core.checks import (
     check_count,
     unit_rows,
 )
+from lib.core.paths import artifacts_dir
 from lib.core.qrels import Qrels
+from lib.core.reading import recorded_digest
+from lib.core.result_store import ResultStore
+from lib.core.writing import CHECKSUM_SUFFIX
 from lib.datasets import icons as icon_data
+from lib.datasets import scenes as scene_data
+from lib.datasets.scenes.relevance import TRUE
 from lib.index import METRICS
-from lib.models.trained_models import load_embeddings
-from lib.studies.ann import cached_embeddings
+from lib.metrics.geometry import to_int8
+from lib.models.dual_encoder import DualEncoder
+from lib.models.trained_models import WEIGHTS, load_embeddings, load_model
 
 BLOCK = 2**16  # rows that become float32 at one time
+CHUNK = 10_000  # images in a cached file: a stopped run loses at most seven seconds on two cores
+N_QUERIES = 1_000
+N_LEARN = 10_000
+BASE_SEED, QUERY_SEED = 0, 1  # of scenes from the split test
+LEARN_SEED = 1  # of scenes from the split train
+STORE = ResultStore("ann", "crossmodal bench ann")
+Progress = Callable[[int], None]
+Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class AnnCorpus:
-    """A base of vectors and named sets of queries over it; the id of a base vector is its position.
+    """A base of vectors and named sets of queries; the id of a base vector is its position.
 
     Args:
-        name: what tables call it.
+        name: name in tables.
         metric: one of `lib.index.METRICS`.
         base: `(n, d)` numbers as they are stored, int8 or memory-mapped as well; `vectors` makes
             float32.
         queries: `{name: (n_queries, d)}`. "image" are drawn as the base is (in distribution),
-            "text" are of the other modality (out of distribution); a corpus of one kind of query
-            has one.
-        learn: `{modality: (m, d)}`, rows that are neither base nor queries: to train on and to tune
-            with. "new_text" are texts that the model, too, has not learnt from.
+            "text" are of the other modality (out of distribution). A corpus of one kind of query
+            has one entry.
+        learn: `{modality: (m, d)}`, rows that are neither base nor queries, for training and
+            tuning. "new_text" are texts that the model was not trained on either.
         relevant: `{name: Qrels (n_queries, n)}` of the end task, for the queries that have one.
-        neighbours: `{name: (ids, distances)}` that came with the data, ann-benchmarks' distances
-            ascending.
-
-    Raises:
-        RetrievalInputError: an unknown metric, another dimension, or judgements of another shape.
+        neighbours: `{name: (ids, distances)}` that came with the data, distances ascending.
     """
 
     name: str
@@ -60,15 +69,11 @@ class AnnCorpus:
         check_choice(self.metric, METRICS, "metric")
         _, dim = as_real_matrix(self.base, "base").shape
         for attribute in ("queries", "learn"):
-            rows = {
-                key: self._ready(
-                    as_real_matrix(value, f"{attribute}[{key!r}]", dim=dim), f"{attribute}[{key!r}]"
-                )
-                for key, value in getattr(self, attribute).items()
-            }
-            object.__setattr__(
-                self, attribute, rows
-            )  # float32 from here on, as the indexes take them
+            rows = {}
+            for key, value in getattr(self, attribute).items():
+                name = f"{attribute}[{key!r}]"
+                rows[key] = self._as_float32(as_real_matrix(value, name, dim=dim), name)
+            object.__setattr__(self, attribute, rows)
         if not self.queries:
             raise RetrievalInputError(f"corpus {self.name!r} has no queries")
         for kind in (*self.relevant, *self.neighbours):
@@ -87,23 +92,17 @@ class AnnCorpus:
         return self.base.shape[1]
 
     def vectors(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Some or all base vectors as the indexes take them: float32, of unit length under
-        cosine.
-        """
-        return self._ready(np.asarray(self.base[rows]), "base")
+        """Return base vectors as float32, of unit length under cosine."""
+        return self._as_float32(np.asarray(self.base[rows]), "base")
 
     def blocks(self, size: int = BLOCK) -> Iterator[np.ndarray]:
-        """All base vectors in order, `size` at a time, so that the float32 base need not fit into
-        memory.
-        """
+        """Yield all base vectors in order, `size` at a time: float32 need not fit into memory."""
         for start in range(0, len(self), check_count(size, "size")):
             yield self.vectors(slice(start, start + size))
 
     @cached_property
     def key(self) -> str:
-        """A digest of everything that decides a measurement: metric, base, queries and
-        judgements.
-        """
+        """Digest of everything that decides a measurement: metric, base, queries, judgements."""
         digest = hashlib.sha256(f"{self.metric} {self.base.dtype} {self.base.shape}".encode())
         for start in range(0, len(self), BLOCK):
             digest.update(np.ascontiguousarray(self.base[start : start + BLOCK]))
@@ -116,52 +115,47 @@ class AnnCorpus:
                     digest.update(np.ascontiguousarray(part))
         return digest.hexdigest()
 
-    def _ready(self, rows: np.ndarray, name: str) -> np.ndarray:
+    def _as_float32(self, rows: np.ndarray, name: str) -> np.ndarray:
         return unit_rows(rows, name) if self.metric == "cosine" else as_embeddings(rows, name)
 
 
 def icons() -> AnnCorpus:
-    """Real icons: images of the splits train and test; images of validation and names of test ask.
+    """Make the corpus of icons from the stored embeddings.
 
-    Most of the base was seen in training and no query was; every text query has its drawing in the
-    base, among eleven times as many others as in the test task.
+    The base has the images of the splits train and test. Queries are images of validation and
+    names of test. The model was trained on most of the base and on no query. Every text query has
+    its drawing in the base, among eleven times as many others as in the test task.
     """
-    every, arrays = icon_data.load_icons(), load_embeddings("icons")
-    base = np.flatnonzero(every.splits != "validation")
-    names = list(dict.fromkeys(every.names[i] for i in every.positions("test")))
-    judged = icon_data.judge(names, every, base).at_least(icon_data.SAME_NAME)
+    corpus, arrays = icon_data.load_icons(), load_embeddings("icons")
+    base = np.flatnonzero(corpus.splits != "validation")
+    names = list(dict.fromkeys(corpus.names[i] for i in corpus.positions("test")))
+    judged = icon_data.judge(names, corpus, base).at_least(icon_data.SAME_NAME)
+    images = arrays["all_image"][corpus.positions("validation")]
     return AnnCorpus(
         "icons",
         "cosine",
         arrays["all_image"][base],
-        {"image": arrays["all_image"][every.positions("validation")], "text": arrays["test_text"]},
-        {
-            "text": cached_embeddings.icon_names("train"),
-            "new_text": cached_embeddings.icon_names("validation"),
-        },
+        {"image": images, "text": arrays["test_text"]},
+        {"text": _icon_names("train"), "new_text": _icon_names("validation")},
         {"text": judged},
     )
 
 
-def scenes(size: int = 100_000, progress: cached_embeddings.Progress | None = None) -> AnnCorpus:
-    """Generated scenes encoded by the trained model: as many as wanted, the first time a minute per
-    100,000.
+def scenes(size: int = 100_000, progress: Progress | None = None) -> AnnCorpus:
+    """Make the corpus of scenes; the trained model encodes them once, a minute per 100,000.
+
+    Queries are the same at every size, which makes sizes comparable.
 
     Args:
-        size: base vectors, at least the 1,000 that the text queries describe.
-        progress: called with the number of images that have become ready, while they are encoded.
-
-    Raises:
-        RetrievalInputError: fewer.
-
-    Relations: queries are the same at every size (`encoded.scene_queries`), so that sizes compare.
+        size: number of base vectors, at least the 1,000 that the text queries describe.
+        progress: called with the number of images that were encoded.
     """
-    if check_count(size, "size") < cached_embeddings.N_QUERIES:
+    if check_count(size, "size") < N_QUERIES:
         raise RetrievalInputError(
-            f"size must be at least {cached_embeddings.N_QUERIES:,}, one per text query, got {size}"
+            f"size must be at least {N_QUERIES:,}, one per text query, got {size}"
         )
-    base, judged = cached_embeddings.scene_images(size, progress)
-    rows = cached_embeddings.scene_queries(progress)
+    base, judged = scene_images(size, progress)
+    rows = _scene_queries(progress)
     return AnnCorpus(
         "scenes",
         "cosine",
@@ -172,43 +166,95 @@ def scenes(size: int = 100_000, progress: cached_embeddings.Progress | None = No
     )
 
 
-def two_cones(n: int, d: int, gap: float, *, n_queries: int = 1_000, seed: int = 0) -> AnnCorpus:
-    """An imitation, to have the modality gap as a dial: images in one cone, texts in another.
+# ---- embeddings, cached as int8
 
-        x = normalise(0.75 m + 0.55 T_z + 0.45 u_sub + 0.25 u),    angle(m_image, m_text) = gap * 90
-        degrees
 
-    with T_z one of 64 topics in a subspace of d / 4 dimensions, topic z drawn with frequency
-    z^-0.7, u_sub noise in that subspace and u noise in all dimensions, each of unit length.
+def scene_images(size: int, progress: Progress | None = None) -> tuple[np.ndarray, Qrels]:
+    """Encode the first `size` images of the test split; a larger cache serves a smaller size.
 
-    Args:
-        n, d: base vectors and their dimension, at least 8.
-        gap: 0 (texts lie where images lie) to 1 (their means are orthogonal).
-        n_queries: of each modality; as many texts to learn from.
-        seed: of everything.
-
-    Raises:
-        RetrievalInputError: `gap` outside 0 to 1, or a dimension below 8.
+    Returns:
+        int8 `(size, d)`, and `Qrels` of shape `(N_QUERIES, size)`: the images that each text query
+        is true of.
     """
-    if not 0 <= gap <= 1 or check_count(d, "d") < 8:
-        raise RetrievalInputError(f"gap must lie in 0..1 and d be at least 8, got {gap} and {d}")
-    rng = np.random.default_rng(seed)
-    directions = np.linalg.qr(rng.standard_normal((d, 2 + d // 4)))[0].T
-    mean, other, subspace = directions[0], directions[1], directions[2:]
-    topics = unit_rows(rng.standard_normal((64, len(subspace))), "topics") @ subspace
-    frequency = np.arange(1, 65) ** -0.7
+    parts = [_scene_chunk(number, progress) for number in range(-(-size // CHUNK))]
+    base = np.concatenate([part["image"] for part in parts])[:size]
+    query, item = (
+        np.concatenate([part[key] for part in parts]) for key in ("true_query", "true_item")
+    )
+    inside = item < size
+    grades = np.full(int(inside.sum()), TRUE)
+    return base, Qrels.from_pairs(query[inside], item[inside], grades, shape=(N_QUERIES, size))
 
-    def draw(count: int, centre: np.ndarray) -> np.ndarray:
-        topic = topics[rng.choice(64, count, p=frequency / frequency.sum())]
-        near = unit_rows(rng.standard_normal((count, len(subspace))), "noise") @ subspace
-        far = unit_rows(rng.standard_normal((count, d)), "noise")
-        return unit_rows(0.75 * centre + 0.55 * topic + 0.45 * near + 0.25 * far, "rows")
 
-    turned = np.cos(gap * np.pi / 2) * mean + np.sin(gap * np.pi / 2) * other
-    base = draw(check_count(n, "n"), mean)
-    queries = {
-        "image": draw(check_count(n_queries, "n_queries"), mean),
-        "text": draw(n_queries, turned),
-    }
-    name = f"two cones, gap {gap:g} (imitation)"
-    return AnnCorpus(name, "cosine", base, queries, {"text": draw(n_queries, turned)})
+def query_scenes() -> scene_data.SceneBatch:
+    """Return the scenes that the text queries describe: the first of every base."""
+    return scene_data.sample("test", N_QUERIES, BASE_SEED)
+
+
+def captions_in_turn(batch: scene_data.SceneBatch) -> list[str]:
+    """Return caption i % 5 of scene i."""
+    return scene_data.caption_choice(batch, np.arange(len(batch)) % scene_data.N_CAPTIONS)
+
+
+def _scene_chunk(number: int, progress: Progress | None) -> Arrays:
+    start = number * CHUNK
+
+    def make() -> Arrays:
+        batch = scene_data.sample("test", CHUNK, BASE_SEED, start=start)
+        rows = _model("scenes").encode_image(scene_data.render(batch), progress=progress)
+        turn = np.arange(N_QUERIES)
+        captions = turn * scene_data.N_CAPTIONS + turn % scene_data.N_CAPTIONS
+        true = scene_data.qrels(query_scenes(), batch).take_queries(captions).at_least(TRUE)
+        return {
+            "image": to_int8(rows),
+            "true_query": true.query_index,
+            "true_item": true.items + start,
+        }
+
+    return STORE.cached(_embedding_key("scenes", f"test {number:05d}"), make)
+
+
+def _scene_queries(progress: Progress | None = None) -> Arrays:
+    """Encode the queries `image` and `text`, and `learn_image` and `learn_text`.
+
+    `image` are images of another stream of the test split. `text` is one caption of each of the
+    first images of the base, the five kinds in turn. Rows to learn from are scenes of the train
+    split, which shares no composition with base and queries.
+    """
+
+    def make() -> Arrays:
+        model, learn = _model("scenes"), scene_data.sample("train", N_LEARN, LEARN_SEED)
+        queries = scene_data.sample("test", N_QUERIES, QUERY_SEED)
+        arrays = {
+            "image": model.encode_image(scene_data.render(queries), progress=progress),
+            "text": model.encode_text(captions_in_turn(query_scenes())),
+            "learn_image": model.encode_image(scene_data.render(learn), progress=progress),
+            "learn_text": model.encode_text(captions_in_turn(learn)),
+        }
+        return {name: to_int8(rows) for name, rows in arrays.items()}
+
+    return STORE.cached(_embedding_key("scenes", "queries"), make)
+
+
+def _icon_names(split: str) -> np.ndarray:
+    """Encode the different names of a split, in order of appearance."""
+
+    def make() -> Arrays:
+        corpus = icon_data.load_icons()
+        names = dict.fromkeys(corpus.names[i] for i in corpus.positions(split))
+        phrases = [icon_data.phrase_of(name) for name in names]
+        return {"text": to_int8(_model("icons").encode_text(phrases))}
+
+    return STORE.cached(_embedding_key("icons", f"{split} names"), make)["text"]
+
+
+def _embedding_key(model: str, part: str) -> dict:
+    """Make the key of cached embeddings: other weights, or other sizes, have another key."""
+    sidecar = artifacts_dir() / model / (WEIGHTS + CHECKSUM_SUFFIX)
+    digest = recorded_digest(sidecar, f"Restore it with git, or run: crossmodal train {model}")
+    return {"model": model, "part": part, "made by": [digest, CHUNK, N_QUERIES, N_LEARN]}
+
+
+@lru_cache(maxsize=2)
+def _model(name: str) -> DualEncoder:
+    return load_model(name)

@@ -1,28 +1,124 @@
-"""One index built once, then asked with every setting and every kind of query."""
+"""Build an index once, and measure every setting with every kind of query; results are cached."""
 
+import importlib.metadata
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
 
 import faiss
 import numpy as np
+import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
 from lib.core.checks import check_count, check_k, check_threads
+from lib.core.result_store import ResultStore
 from lib.index import VectorSearchIndex
+from lib.report.timing import environment
 from lib.studies.ann.configs import Config
-from lib.studies.ann.corpora import AnnCorpus
+from lib.studies.ann.corpora import STORE, AnnCorpus
 from lib.studies.ann.ground_truth import judge, truth
-from lib.studies.ann.records import Found, Measured
-from lib.studies.ann.speed_tables import plain
 
 LEAST_SINGLE = 10  # queries timed one by one, however slow they are
+ABOUT = ("corpus", "n", "config", "family", "search", "queries")  # columns of either table
+ARRAYS = ("ids", "distances", "batch", "single")
+FORMAT = 2  # of what is stored and how it is measured; raise it when either changes
+# Formats of families that have changed since: codes by squared distance.
+FAMILY_FORMATS = {"PQ": 3, "IVF-PQ": 3}
+LIBRARIES = ("faiss-cpu", "scann", "numpy", "torch")
+TABLES = ("quality", "timings")
 Log = Callable[[str], None]
 
 
-def run(
+@dataclass(frozen=True)
+class SettingResult:
+    """Results of one setting for one kind of query.
+
+    Args:
+        row: columns of the quality table.
+        ids: `(n_queries, k)` int64.
+        distances: `(n_queries, k)` float64, recomputed; infinite where nothing was returned.
+        batch: seconds `(repeats,)` of all queries at once.
+        single: seconds `(repeats, n_single)` of queries searched one at a time.
+    """
+
+    row: dict
+    ids: np.ndarray
+    distances: np.ndarray
+    batch: np.ndarray
+    single: np.ndarray
+
+
+@dataclass(frozen=True)
+class ConfigResult:
+    """Results of one config on one corpus.
+
+    Args:
+        settings: one per setting and kind of query, in the order of settings, then of kinds.
+        train_s, add_s: seconds of the one build.
+        threads: of build and search.
+    """
+
+    settings: Sequence[SettingResult]
+    train_s: float
+    add_s: float
+    threads: int
+
+    @property
+    def quality(self) -> list[dict]:
+        """One row per setting and kind of query: the same on every run."""
+        return [setting.row for setting in self.settings]
+
+    @property
+    def timings(self) -> list[dict]:
+        """One row per stage, setting, kind of query and repeat.
+
+        `seconds` is for all `count` vectors ("train" and "add") or queries ("batch" and "single").
+        p50_ms and p99_ms are of single queries.
+        """
+        first = self.settings[0].row
+        build = {key: first[key] for key in ABOUT} | {"search": "", "queries": ""}
+        rows = [
+            build | _stage("train", 0, first["n_train"], self.train_s),
+            build | _stage("add", 0, first["n"], self.add_s),
+        ]
+        for setting in self.settings:
+            about = {key: setting.row[key] for key in ABOUT}
+            for repeat, seconds in enumerate(setting.batch):
+                rows.append(about | _stage("batch", repeat, len(setting.ids), seconds))
+            for repeat, seconds in enumerate(setting.single):
+                p50, p99 = 1e3 * np.quantile(seconds, [0.5, 0.99])
+                row = about | _stage("single", repeat, seconds.size, seconds.sum())
+                rows.append(row | {"p50_ms": p50, "p99_ms": p99})
+        return [row | {"threads": self.threads} for row in rows]
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Pack everything into named arrays, for a cache."""
+        about = {"train_s": self.train_s, "add_s": self.add_s, "threads": self.threads}
+        about["rows"] = self.quality
+        arrays = {"about": np.array(json.dumps(about, default=lambda value: value.item()))}
+        for number, setting in enumerate(self.settings):
+            arrays |= {f"{name}_{number}": getattr(setting, name) for name in ARRAYS}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Unpack what `to_arrays` packed."""
+        about = json.loads(str(arrays["about"]))
+        settings = [
+            SettingResult(row, *(arrays[f"{name}_{number}"] for name in ARRAYS))
+            for number, row in enumerate(about.pop("rows"))
+        ]
+        return cls(settings, **about)
+
+
+# ---- measuring
+
+
+def measure_config(
     corpus: AnnCorpus,
     config: Config,
     k: int = 10,
@@ -32,66 +128,58 @@ def run(
     budget_s: float = 2.0,
     threads: int = 1,
     log: Log = lambda line: None,
-) -> Found:
-    """Builds one index and measures every setting with every kind of query.
+) -> ConfigResult:
+    """Build one index and measure every setting with every kind of query.
 
     A setting is searched once to count (ids, work) and to warm up; then `repeats` times with all
-    queries at once, and as often with a sample of them one at a time. Every repeat is kept.
+    queries at once, and as often with a sample of them one at a time. Every repeat is stored.
 
     Args:
         corpus: base and queries.
-        config: what to build and how to ask.
-        k: neighbours.
+        config: options of build and search.
+        k: number of neighbours.
         repeats: timed passes of either kind.
-        single_queries: queries that are asked one at a time, drawn in a fixed random order.
-        budget_s: seconds that one such pass may take; slow indexes get fewer queries, at least 10.
+        single_queries: queries that are searched one at a time, in a fixed random order.
+        budget_s: seconds that one such pass may take; slow indexes have fewer queries, at least 10.
         threads: of build and search. HNSW is always built with one.
-        log: takes what has been done, a line at a time.
+        log: receives a line for each measurement.
 
     Returns:
-        A `Found`, whose `quality` and `timings` are tidy rows. Work is per query; kinds of work
-        that a family does not do have no column.
-
-    Raises:
-        RetrievalInputError: what the index refuses, or k above the base.
-
-    Relations: `store.result` keeps what was found; `truth.judge` says what the columns of quality
-    are.
+        Quality and timings as tidy rows. Work is per query; kinds of work that a family does not do
+        have no column.
     """
     true = truth(corpus, check_k(k, len(corpus)))
     repeats, most = check_count(repeats, "repeats"), check_count(single_queries, "single_queries")
     with using_threads(threads):
         index, train_s, add_s, n_train = build(corpus, config)
         log(f"{config.name}: built in {train_s + add_s:.1f} s")
-        about = _about(corpus, config, index) | {"n_train": n_train}
-        measured = []
+        about = _build_columns(corpus, config, index) | {"n_train": n_train}
+        results = []
         for setting in config.search:
             index.set_search(**setting)
             for kind, queries in corpus.queries.items():
                 ids = index.search(queries, k)[1]
-                work = {name: done / len(queries) for name, done in index.work.items()}
+                work = {name: total / len(queries) for name, total in index.work.items()}
                 row, distances = judge(corpus, kind, ids, true[kind])
-                asked = {
-                    "search": json.dumps(dict(setting)),
-                    "queries": kind,
-                    "n_queries": len(ids),
-                    "k": k,
-                }
+                search = {"search": json.dumps(dict(setting)), "queries": kind}
+                search |= {"n_queries": len(ids), "k": k}
                 batch = np.array([batch_seconds(index, queries, k) for _ in range(repeats)])
-                some = _sample(index, queries, k, most, budget_s)
-                single = np.array([single_seconds(index, some, k) for _ in range(repeats)])
-                measured.append(Measured(about | asked | row | work, ids, distances, batch, single))
-                setting_text = plain(asked["search"]) or "as it is"
-                log(f"{config.name} {setting_text}, {kind}: recall@{k} {row['recall']:.4f}")
-    return Found(measured, train_s, add_s, threads)
+                sample = _sample(index, queries, k, most, budget_s)
+                single = np.array([single_seconds(index, sample, k) for _ in range(repeats)])
+                row = about | search | row | work
+                results.append(SettingResult(row, ids, distances, batch, single))
+                options = ", ".join(f"{name} {value}" for name, value in setting.items())
+                log(
+                    f"{config.name} {options or 'as it is'}, {kind}: recall@{k} {row['recall']:.4f}"
+                )
+    return ConfigResult(results, train_s, add_s, threads)
 
 
 def build(corpus: AnnCorpus, config: Config) -> tuple[VectorSearchIndex, float, float, int]:
-    """Makes the index of a config over a corpus.
+    """Build the index of a config over a corpus.
 
     Returns:
-        The index, seconds of training and of adding, and the number of vectors that it was trained
-        on.
+        The index, seconds of training and of adding, and the number of training vectors.
     """
     index = config.make(corpus.dim, corpus.metric)
     n_train, train_s, add_s = 0, 0.0, 0.0
@@ -108,16 +196,14 @@ def build(corpus: AnnCorpus, config: Config) -> tuple[VectorSearchIndex, float, 
         index.add(block)
         add_s += time.perf_counter() - start
     start = time.perf_counter()
-    index.finish()  # or the first search would pay for what belongs to the build
+    index.finish()  # else the first search would pay for a part of the build
     add_s += time.perf_counter() - start
     return index, train_s, add_s, n_train
 
 
 @contextmanager
 def using_threads(threads: int) -> Iterator[None]:
-    """Every library that searches uses that many threads inside, and as many as before
-    afterwards.
-    """
+    """Set the threads of every library that searches, and restore them afterwards."""
     check_threads(threads)
     before = torch.get_num_threads(), faiss.omp_get_max_threads()
     with threadpool_limits(limits=threads):
@@ -131,25 +217,80 @@ def using_threads(threads: int) -> Iterator[None]:
 
 
 def batch_seconds(index: VectorSearchIndex, queries: np.ndarray, k: int) -> float:
-    """Seconds of all queries asked at once."""
+    """Time all queries at once, in seconds."""
     start = time.perf_counter()
     index.search(queries, k)
     return time.perf_counter() - start
 
 
 def single_seconds(index: VectorSearchIndex, queries: np.ndarray, k: int) -> np.ndarray:
-    """Seconds `(n_queries,)` of each query asked alone; here the loop is what is measured."""
+    """Time each query alone, `(n_queries,)` seconds; the loop is what is measured."""
     seconds = np.empty(len(queries))
     for at in range(len(queries)):
-        one = queries[at : at + 1]
+        query = queries[at : at + 1]
         start = time.perf_counter()
-        index.search(one, k)
+        index.search(query, k)
         seconds[at] = time.perf_counter() - start
     return seconds
 
 
-def _about(corpus: AnnCorpus, config: Config, index: VectorSearchIndex) -> dict:
-    """The columns that all rows of one build share."""
+# ---- caching and tables
+
+
+def measure_configs(
+    corpus: AnnCorpus,
+    configs: Iterable[Config],
+    k: int = 10,
+    *,
+    log: Log = print,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    **options,
+) -> Iterator[ConfigResult]:
+    """Yield `measure_config` of every config, from the cache where it was measured before."""
+
+    def job(config: Config):
+        form = FAMILY_FORMATS.get(config.index_type, FORMAT)
+        key = {"corpus": corpus.name, "n": len(corpus), "config": config.name, "k": k}
+        key["measured"] = [form, corpus.key, config.identity, options, versions()]
+        return key, lambda: measure_config(corpus, config, k, log=log, **options).to_arrays()
+
+    results = STORE.run([job(config) for config in configs], log=log, progress=progress)
+    yield from map(ConfigResult.from_arrays, results)
+
+
+def result_tables(results: Iterable[ConfigResult]) -> dict[str, pd.DataFrame]:
+    """Make `quality`, a row per setting and kind of query, and `timings`, a row per repeat."""
+    results = list(results)
+    return {
+        name: pd.DataFrame([row for result in results for row in getattr(result, name)])
+        for name in TABLES
+    }
+
+
+def save_results(store: ResultStore, results: Iterable[ConfigResult]) -> None:
+    """Write `quality.csv`, `timings.csv` and the `environment.json` that decided the timings."""
+    for name, table in result_tables(results).items():
+        store.save_table(f"{name}.csv", table)
+    store.save_json("environment.json", environment() | {"versions": versions()})
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide results."""
+    result = {}
+    for name in LIBRARIES:
+        try:
+            result[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            result[name] = "not installed under this name"
+    return result
+
+
+def _stage(stage: str, repeat: int, count: int, seconds: float) -> dict:
+    return {"stage": stage, "repeat": repeat, "count": count, "seconds": seconds}
+
+
+def _build_columns(corpus: AnnCorpus, config: Config, index: VectorSearchIndex) -> dict:
+    """Return the columns that all rows of one build share."""
     parts = index.cost()
     return {
         "corpus": corpus.name,
@@ -168,7 +309,7 @@ def _about(corpus: AnnCorpus, config: Config, index: VectorSearchIndex) -> dict:
 def _sample(
     index: VectorSearchIndex, queries: np.ndarray, k: int, most: int, budget_s: float
 ) -> np.ndarray:
-    """Queries to time one at a time, in a random order: as many as the budget pays for."""
+    """Draw queries to time one at a time, in random order: as many as the budget allows."""
     shuffled = queries[np.random.default_rng(0).permutation(len(queries))[:most]]
-    each = np.median(single_seconds(index, shuffled[:3], k))
-    return shuffled[: max(LEAST_SINGLE, int(budget_s / each))]
+    median = np.median(single_seconds(index, shuffled[:3], k))
+    return shuffled[: max(LEAST_SINGLE, int(budget_s / median))]

@@ -1,4 +1,4 @@
-"""What the tables of a run say: bytes read for a recall, the usual table, what a remedy gains."""
+"""Make the tables of notebook 15 from the committed run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,182 +7,111 @@ import numpy as np
 import pandas as pd
 
 from lib.core.checks import RetrievalInputError
-from lib.core.paths import artifacts_dir
-from lib.core.reading import verify
-from lib.studies.ann.committed_run import REBUILD
-from lib.studies.ann.pareto import frontier
+from lib.index.capacity.options import predicted_codes_scanned
+from lib.metrics.scaling import power_law
+from lib.studies.ann.capacity_table import bytes_text
+from lib.studies.ann.configs import scaling_configs
 from lib.studies.ann.recall_vs_work import Curve, K, Point, work_for
-from lib.studies.ann.speed_tables import EXACT, SETTING, TARGET, effort, plain, reaching
+from lib.studies.ann.speed_tables import (
+    EXACT,
+    SETTING,
+    TARGET,
+    cheapest_reaching,
+    effort,
+    frontier,
+    plain_setting,
+)
 
-ITEM = 4  # bytes of a float32
-# Recalls that are compared, the first that all curves have: the cheapest setting of some is above
-# 0.95.
+FLOAT32_BYTES = 4
+# Recalls to compare at, the first that all curves have. The cheapest setting of some is above 0.95.
 LADDER = (0.95, 0.98, 0.99, 0.995, 0.9, 0.8, 1.0)
 
 
+# ---- bytes read for a recall
+
+
 def bytes_read(quality: pd.DataFrame) -> pd.Series:
-    """Bytes of vectors and codes that a query reads: one measure of work for all families.
+    """Compute the bytes of vectors and codes that a query reads: one measure for all families.
 
         4 d (distances + centroids) + code bytes * codes
 
     Not counted: links of a graph, the rotation of the query, its tables of distances to
-    sub-centroids (under l2 and cosine a part of them for every list of codes that is visited), and
-    hyperplanes, which do not grow with the base. NaN for families that report no work.
-
-    Args:
-        quality: the table of that name.
+    sub-centroids, and hyperplanes, which do not grow with the base. NaN for families that report no
+    work.
     """
-    whole = quality[["distances", "centroids"]].fillna(0).sum(axis=1) * ITEM * quality["dim"]
+    whole = quality[["distances", "centroids"]].fillna(0).sum(axis=1)
     builds = quality["build"].map(json.loads)
     code = builds.map(
         lambda build: build.get("code_bytes", -(-build.get("n_bits", 0) // 8))
     ).astype(float)
-    read = whole + code * quality["codes"].fillna(0)
+    read = whole * FLOAT32_BYTES * quality["dim"] + code * quality["codes"].fillna(0)
     return read.where(quality[["distances", "codes"]].notna().any(axis=1)).astype(float)
 
 
-def curve(rows: pd.DataFrame) -> Curve:
-    """The settings of one index for one kind of query that no other beats: bytes read, and recall.
+def with_known_work(quality: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of families that report their work."""
+    return quality[bytes_read(quality).notna()]
 
-    Args:
-        rows: of the quality table, all of one index and one kind of query.
 
-    Raises:
-        RetrievalInputError: no rows, or an index that reports no work.
-    """
+def recall_curve(rows: pd.DataFrame) -> Curve:
+    """Select the settings of one index that no other beats, for one kind of query, by bytes read."""
     read, recall = bytes_read(rows).to_numpy(), rows["recall"].to_numpy()
     if rows.empty or np.isnan(read).any():
         raise RetrievalInputError(
             "a curve needs rows, and work in each of them; ScaNN reports none"
         )
-    best = frontier(recall, read, higher_y=False)
-    settings = [json.loads(rows["search"].iloc[at]) for at in best]
     return [
-        Point(setting, read[at], np.array([K * recall[at]]))
-        for setting, at in zip(settings, best, strict=True)
+        Point(json.loads(rows["search"].iloc[at]), read[at], np.array([K * recall[at]]))
+        for at in frontier(recall, read, higher_y=False)
     ]
 
 
-def costs(quality: pd.DataFrame, configs: Sequence[str] | None = None) -> list[dict]:
-    """Bytes that the same recall costs image queries and text queries, for every index with a
-    curve.
-
-    Args:
-        quality: the table of that name; configs: names to keep, all when None.
+def cost_ratio_table(quality: pd.DataFrame) -> list[dict]:
+    """Compare the bytes that one recall costs image queries and text queries, by index.
 
     Returns:
         Rows: corpus, n, config, recall (the first of `LADDER` that both kinds have), kB read by
-            either kind,
-        and "text / image". Indexes whose settings share no such recall, and exact search, have no
+        either kind, and "text / image". Indexes without such a recall, and exact search, have no
         row.
     """
-    rows = []
-    for (corpus, n, config), of_one in known_work(quality).groupby(
-        ["corpus", "n", "config"], sort=False
-    ):
-        if config in EXACT or (configs is not None and config not in configs):
-            continue
-        curves = {kind: curve(rows) for kind, rows in of_one.groupby("queries", sort=False)}
-        recall, work = at_common_recall(curves)
+    rows, keys = [], ["corpus", "n", "config"]
+    for index, lines in _approximate(with_known_work(quality)).groupby(keys, sort=False):
+        curves = {kind: recall_curve(some) for kind, some in lines.groupby("queries", sort=False)}
+        recall, work = _at_common_recall(curves)
         if recall is not None:
-            row = {"corpus": corpus, "n": n, "config": config, "recall": recall}
+            row = dict(zip(keys, index, strict=True)) | {"recall": recall}
             row |= {f"{kind}, kB read": read / 1e3 for kind, read in work.items()}
             rows.append(row | {"text / image": work["text"] / work["image"]})
     return rows
 
 
-def twins(
+def family_curves(
     rows: pd.DataFrame, families: Sequence[str]
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """Curves of both kinds of query over one index of each family: kB read, and recall in percent.
-
-    Args:
-        rows: of the quality table, of one corpus and size; families: the first config of each is
-            taken.
-    """
-    series, approximate = {}, rows[~rows["config"].isin(EXACT)]
+    """Return kB read and recall in percent of the first config of each family, by kind of query."""
+    series, rows = {}, _approximate(rows)
     for family in families:
-        of_family = approximate[approximate["family"] == family]
-        of_one = of_family[of_family["config"] == of_family["config"].iloc[0]]
-        for kind, lines in of_one.groupby("queries", sort=False):
-            points = curve(lines)
-            read, recall = (
-                [each.work / 1e3 for each in points],
-                [100 * each.recall for each in points],
-            )
-            series[f"{family}, {kind} queries"] = read, recall
+        lines = rows[rows["family"] == family]
+        lines = lines[lines["config"] == lines["config"].iloc[0]]
+        for kind, some in lines.groupby("queries", sort=False):
+            curve = recall_curve(some)
+            kilobytes = [point.work / 1e3 for point in curve]
+            series[f"{family}, {kind} queries"] = kilobytes, [100 * p.recall for p in curve]
     return series
 
 
-def best(table: pd.DataFrame, target: float = TARGET) -> dict:
-    """The fastest approximate setting that reaches a recall on image queries, and what it gives
-    texts.
+# ---- the usual table, and the fastest index
+
+
+def usual_settings(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
+    """Choose one setting per config: the cheapest with the target on images, else the most exact.
 
     Args:
-        table: what `summary.settings` returned, of one corpus and size.
-        target: recall.
+        table: a `speed_table` of one corpus and size.
+        target: recall on image queries.
 
     Returns:
-        config, setting, `times` (speed over exact search, image queries one at a time), recall on
-        `image` and `text` queries, and `tied`: indexes whose fastest repeat is no slower than its
-        slowest.
-
-    Raises:
-        RetrievalInputError: no approximate index reaches it.
-    """
-    found = reaching(table[~table["config"].isin(EXACT)], target, "image")
-    if found.empty:
-        raise RetrievalInputError(
-            f"no approximate index of the table reaches {target} on image queries"
-        )
-    repeats = table.loc[
-        table["queries"] == "image", ["config", "search", "single_low", "single_high"]
-    ]
-    found = found.merge(repeats, on=["config", "search"])
-    one, others = found.iloc[0], found.iloc[1:]
-    row = {
-        "config": one["config"],
-        "setting": plain(one["search"]),
-        "times": float(one["speed_up"]),
-    }
-    row["tied"] = ", ".join(others["config"][others["single_high"] >= one["single_low"]]) or "none"
-    return row | {kind: float(one[f"recall, {kind}"]) for kind in ("image", "text")}
-
-
-def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Of each family `(settings, 2)`: recall of texts in percent, and R@k less exact search's in
-    points.
-    """
-    some = (rows["queries"] == "text") & ~rows["config"].isin(EXACT) & (rows["recall"] < 1)
-    groups = {}
-    for family, lines in rows[some].groupby("family", sort=False):
-        hit = f"R@{lines['k'].iloc[0]}"
-        change = lines[hit] - lines[f"{hit}_exact"]
-        groups[family] = 100 * np.stack([lines["recall"], change], axis=1)
-    return groups
-
-
-def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str, float]:
-    """Points of R@10 lost for each point of neighbour recall lost, by family, from
-    `end_task_points`.
-
-    A family that nowhere loses `least` points of recall has none: there is too little to divide by.
-    """
-    lost = {family: (both - [100, 0]).sum(axis=0) for family, both in groups.items()}
-    kept = [family for family, both in groups.items() if both[:, 0].min() <= 100 - least]
-    return {family: float(lost[family][1] / lost[family][0]) for family in kept}
-
-
-def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
-    """One setting a config: the cheapest that reaches the target on image queries, else the most
-    exact.
-
-    Args:
-        table: what `summary.settings` returned, of one corpus and size.
-        target: recall.
-
-    Returns:
-        Rows of `table`, both kinds of query of each chosen setting, in the order of configs.
+        Rows of `table`: both kinds of query of each chosen setting, in the order of configs.
     """
     image = table[table["queries"] == "image"]
     reaches = image["recall"] >= target
@@ -190,113 +119,232 @@ def usual(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
     ordered = image.assign(reaches=reaches, better=better).sort_values(
         ["reaches", "better"], ascending=False
     )
-    chosen = ordered.drop_duplicates("config")[SETTING]
-    return table.merge(chosen, on=SETTING, how="inner")
+    return table.merge(ordered.drop_duplicates("config")[SETTING], on=SETTING, how="inner")
 
 
-def usual_quality(chosen: pd.DataFrame) -> list[dict]:
-    """What `usual` chose, for `report.quality`: recall with intervals, work and bytes, a row a
-    config.
-    """
-    chosen, rows = chosen.assign(read=bytes_read(chosen)), []
-    for (_, n, config, _, search), both in chosen.groupby(SETTING, sort=False):
-        first = both.iloc[0]
-        row = {"base": f"{first['corpus']}, {n:,}", "index": config, "setting": plain(search)}
-        for kind, line in both.set_index("queries").iterrows():
-            row[f"recall, {kind}"] = tuple(
-                line[["recall", "recall_low", "recall_high"]].astype(float)
-            )
-        for kind, line in both.set_index("queries").iterrows():
-            row[f"kB read, {kind}"] = None if np.isnan(line["read"]) else line["read"] / 1e3
+def usual_quality_table(chosen: pd.DataFrame) -> list[dict]:
+    """Return recall with intervals, work and bytes of the `usual_settings`, a row per config."""
+    chosen, rows = chosen.assign(kilobytes=bytes_read(chosen) / 1e3), []
+    for _, lines in chosen.groupby(SETTING, sort=False):
+        first, lines = lines.iloc[0], lines.set_index("queries")
+        row = {"base": f"{first['corpus']}, {first['n']:,}", "index": first["config"]}
+        row |= {"setting": plain_setting(first["search"])}
+        for kind, line in lines.iterrows():
+            ends = line[["recall", "recall_low", "recall_high"]]
+            row[f"recall, {kind}"] = tuple(ends.astype(float))
+        for kind, kilobytes in lines["kilobytes"].items():
+            row[f"kB read, {kind}"] = None if np.isnan(kilobytes) else kilobytes
         rows.append(row | {"MB": first["bytes"] / 1e6, "MB serialised": first["serialised"] / 1e6})
     return rows
 
 
-def usual_seconds(chosen: pd.DataFrame, timings: pd.DataFrame) -> list[dict]:
-    """What `usual` chose, for `report.timing`: seconds of the build, and of a query in a batch and
-    alone.
-    """
-    rows, keys = [], ["corpus", "n", "config"]
+def usual_seconds_table(chosen: pd.DataFrame, timings: pd.DataFrame) -> list[dict]:
+    """Return seconds of the `usual_settings`: of the build, and per image query, batch and alone."""
+    keys = ["corpus", "n", "config"]
     images = timings[timings["queries"] == "image"]
-    per_query = images.assign(each=images["seconds"] / images["count"]).groupby(
-        [*keys, "search", "stage"]
-    )["each"]
-    built = timings[timings["stage"].isin(["train", "add"])].groupby(keys)["seconds"].sum()
-    repeats, batch = per_query.apply(list), per_query.median()
+    images = images.assign(per_query=images["seconds"] / images["count"])
+    repeats = images.groupby([*keys, "search", "stage"])["per_query"].apply(list)
+    build = timings[timings["stage"].isin(["train", "add"])].groupby(keys)["seconds"].sum()
+    rows = []
     for row in chosen[chosen["queries"] == "image"].to_dict("records"):
         index = tuple(row[key] for key in keys)
-        asked = (*index, row["search"])
+        batch = np.median(repeats[(*index, row["search"], "batch")])
         rows.append(
             {
                 "base": f"{row['corpus']}, {row['n']:,}",
                 "index": row["config"],
-                "setting": plain(row["search"]),
-                "build (s)": f"{built[index]:,.2f}",
-                "in a batch (ms a query)": f"{1e3 * batch[(*asked, 'batch')]:.3f}",
-                "seconds": repeats[(*asked, "single")],
+                "setting": plain_setting(row["search"]),
+                "build (s)": f"{build[index]:,.2f}",
+                "in a batch (ms a query)": f"{1e3 * batch:.3f}",
+                "seconds": repeats[(*index, row["search"], "single")],
             }
         )
     return rows
 
 
-def gains(remedies: pd.DataFrame, near: float = TARGET) -> list[dict]:
-    """What each remedy gains over the plain index at equal work, where that one has about a given
-    recall.
+def fastest_index(table: pd.DataFrame, target: float = TARGET) -> dict:
+    """Find the fastest approximate setting that reaches a recall on image queries.
 
     Args:
-        remedies: the table of that name.
-        near: recall of the plain index.
+        table: a `speed_table` of one corpus and size.
+        target: recall.
+
+    Returns:
+        config, setting, `times` (speed over exact search, image queries one at a time), recall on
+        `image` and `text` queries, and `tied`: indexes whose fastest repeat is no slower than its
+        slowest.
+    """
+    reached = cheapest_reaching(_approximate(table), target, "image")
+    if reached.empty:
+        raise RetrievalInputError(
+            f"no approximate index of the table reaches {target} on image queries"
+        )
+    images = table[table["queries"] == "image"]
+    repeats = images[["config", "search", "single_low", "single_high"]]
+    reached = reached.merge(repeats, on=["config", "search"])
+    fastest, others = reached.iloc[0], reached.iloc[1:]
+    tied = others["config"][others["single_high"] >= fastest["single_low"]]
+    row = {"config": fastest["config"], "setting": plain_setting(fastest["search"])}
+    row |= {"times": float(fastest["speed_up"]), "tied": ", ".join(tied) or "none"}
+    return row | {kind: float(fastest[f"recall, {kind}"]) for kind in ("image", "text")}
+
+
+# ---- the end task, and remedies
+
+
+def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return `(settings, 2)` of each family: recall of texts in percent, and R@k lost in points."""
+    rows = _approximate(rows)
+    groups = {}
+    texts = rows[(rows["queries"] == "text") & (rows["recall"] < 1)]
+    for family, lines in texts.groupby("family", sort=False):
+        hit_rate = f"R@{lines['k'].iloc[0]}"
+        change = lines[hit_rate] - lines[f"{hit_rate}_exact"]
+        groups[family] = 100 * np.stack([lines["recall"], change], axis=1)
+    return groups
+
+
+def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str, float]:
+    """Divide the R@10 lost by the neighbour recall lost, by family of `end_task_points`.
+
+    Families that nowhere lose `least` points of recall are left out: too little to divide by.
+    """
+    lost = {family: (points - [100, 0]).sum(axis=0) for family, points in groups.items()}
+    return {
+        family: float(lost[family][1] / lost[family][0])
+        for family, points in groups.items()
+        if points[:, 0].min() <= 100 - least
+    }
+
+
+def gain_table(remedies: pd.DataFrame, near: float = TARGET) -> list[dict]:
+    """Return the gain of each remedy at equal work, where the plain index is nearest to a recall.
 
     Returns:
         Rows: corpus, family, remedy, queries, stored, `work` in comparisons, recall of the plain
-            index at
-        that work in percent, `gain` in points with its interval, and what that says: "helps",
+        index at that work in percent, `gain` in points with its interval, and `it`: "helps",
         "harms" or "not decided".
     """
-    compared, rows = remedies.dropna(subset=["gain"]), []
     keys = ["corpus", "family", "remedy", "queries"]
-    for about, lines in compared.groupby(keys, sort=False):
-        before = lines["recall"] - lines["gain"]
-        line = lines.loc[(before - near).abs().idxmin()]
-        low, high = 100 * line["gain_low"], 100 * line["gain_high"]
-        row = dict(zip(keys, about, strict=True)) | {"stored": line["stored"], "work": line["work"]}
-        row |= {
-            "recall, plain": 100 * (line["recall"] - line["gain"]),
-            "gain": (100 * line["gain"], low, high),
-        }
+    compared = remedies.dropna(subset=["gain"])
+    compared = compared.assign(plain=compared["recall"] - compared["gain"])
+    distance = (compared["plain"] - near).abs()
+    nearest = distance.groupby([compared[key] for key in keys], sort=False).idxmin()
+    rows = []
+    for line in compared.loc[nearest].to_dict("records"):
+        gain, low, high = (100 * line[name] for name in ("gain", "gain_low", "gain_high"))
+        row = {key: line[key] for key in (*keys, "stored", "work")}
+        row |= {"recall, plain": 100 * line["plain"], "gain": (gain, low, high)}
         rows.append(row | {"it": "helps" if low > 0 else "harms" if high < 0 else "not decided"})
     return rows
 
 
-def verdicts(gained: Sequence[dict], kind: str = "text") -> str:
-    """What `gains` says about one kind of query, in words: the remedies that help and those that
-    harm.
-    """
-    named: dict[str, list[str]] = {}
-    for row in gained:
+def verdicts(gains: Sequence[dict], kind: str = "text") -> str:
+    """Name the remedies of a `gain_table` that help and those that harm one kind of query."""
+    remedies: dict[str, list[str]] = {}
+    for row in gains:
         if row["queries"] == kind and row["it"] != "not decided":
-            named.setdefault(f"{row['it']} on {row['corpus']}", []).append(row["remedy"])
-    return (
-        "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in named.items())
-        or "nothing is decided"
+            remedies.setdefault(f"{row['it']} on {row['corpus']}", []).append(row["remedy"])
+    lines = [f"{verdict}: {', '.join(names)}" for verdict, names in remedies.items()]
+    return "; ".join(lines) or "nothing is decided"
+
+
+# ---- growth with the base
+
+
+def scaling_table(quality: pd.DataFrame) -> list[dict]:
+    """Fit the growth with the base of the bytes that one recall costs.
+
+    Args:
+        quality: the quality table of one corpus at three sizes or more.
+
+    Returns:
+        Rows: family, queries, recall (the first of `LADDER` that every size has for both kinds of
+        query), `sizes` and `read`, the bytes at each, and `law`, the `PowerLaw` through them.
+        Families without such a recall, or not measured at every size, have no row.
+    """
+    measured, rows = with_known_work(scaling_rows(quality)), []
+    sizes = [int(n) for n in sorted(measured["n"].unique())]
+    for family, lines in measured.groupby("family", sort=False):
+        curves = {key: recall_curve(some) for key, some in lines.groupby(["queries", "n"])}
+        kinds = list(dict.fromkeys(lines["queries"]))
+        recall, read = _at_common_recall(curves)
+        if recall is None or len(curves) < len(kinds) * len(sizes):
+            continue
+        for kind in kinds:
+            read_at = [read[kind, n] for n in sizes]
+            row = {"family": family, "queries": kind, "recall": recall, "sizes": sizes}
+            rows.append(row | {"read": read_at, "law": power_law(sizes, read_at)})
+    return rows
+
+
+def scaling_law_row(row: dict, beyond: int) -> dict:
+    """Format a row of `scaling_table`, with the bytes that its interval allows for a larger base."""
+    law, sizes, read = row["law"], row["sizes"], row["read"]
+    shown = {key: row[key] for key in ("family", "queries", "recall")}
+    shown |= {f"kB, {n:,}": at_n / 1e3 for n, at_n in zip(sizes, read, strict=True)}
+    shown |= {"exponent": (law.exponent, law.low, law.high), "worst fit (%)": 100 * law.worst}
+    low, high = (read[-1] / 1e3 * (beyond / sizes[-1]) ** end for end in (law.low, law.high))
+    return shown | {f"kB, {beyond:,}": f"{low:.1e} to {high:.1e}"}
+
+
+def scaling_rows(quality: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of the configs that are measured at every size, "Flat" among them."""
+    dim = int(quality["dim"].iloc[0])
+    names = {
+        n: {config.name for config in scaling_configs(int(n), dim)} - set(EXACT[1:])
+        for n in set(quality["n"])
+    }
+    return quality[
+        [config in names[n] for n, config in zip(quality["n"], quality["config"], strict=True)]
+    ]
+
+
+def written_bytes_table(quality: pd.DataFrame) -> list[dict]:
+    """Compare bytes by formula with the bytes that each index wrote, as `format_size_checks`."""
+    builds = quality.drop_duplicates(["corpus", "n", "config"]).sort_values("n", kind="stable")
+    return [
+        {
+            "index": f"{line['config']}, {line['n']:,} x {line['dim']}",
+            "formula": bytes_text(line["bytes"]),
+            "published": bytes_text(line["serialised"]),
+            "formula / published": line["bytes"] / line["serialised"],
+            "source": "written by the committed run",
+        }
+        for line in builds.to_dict("records")
+    ]
+
+
+def scanned_lists_table(quality: pd.DataFrame, nprobes: Sequence[int] = (1, 8, 64)) -> list[dict]:
+    """Compare the vectors that a query of an inverted file met with those that lengths predict."""
+    rows = _approximate(quality[quality["family"] == "IVF"])
+    rows = rows.assign(nprobe=[json.loads(search)["nprobe"] for search in rows["search"]])
+    rows = rows[rows["nprobe"].isin(nprobes)]
+    rows = rows.assign(
+        predicted=[
+            predicted_codes_scanned(n, json.loads(build)["nlist"], nprobe, imbalance)
+            for n, build, nprobe, imbalance in zip(
+                rows["n"], rows["build"], rows["nprobe"], rows["imbalance"], strict=True
+            )
+        ]
     )
+    rows = rows.assign(ratio=rows["distances"] / rows["predicted"])
+    index = ["n", "config", "nprobe", "predicted"]
+    wide = rows.pivot(index=index, columns="queries", values="ratio")
+    wide = wide.add_suffix(" / predicted").reset_index()
+    return [
+        {"index": line.pop("config"), "base": f"{line.pop('n'):,}", **line}
+        for line in wide.to_dict("records")
+    ]
 
 
-def measured_on() -> dict:
-    """What decided the seconds of the committed run, for `report.timing`."""
-    return json.loads(
-        verify(artifacts_dir() / "ann" / "environment.json", rebuild=REBUILD).read_text()
-    )
+def _approximate(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[~rows["config"].isin(EXACT)]
 
 
-def known_work(quality: pd.DataFrame) -> pd.DataFrame:
-    """The rows of families that report what they do."""
-    return quality[bytes_read(quality).notna()]
-
-
-def at_common_recall(curves: Mapping) -> tuple[float | None, dict]:
-    """The first recall of the ladder that every curve has, and what it costs on each."""
+def _at_common_recall(curves: Mapping) -> tuple[float | None, dict]:
+    """Find the first recall of the ladder that every curve has, and its cost on each."""
     for recall in LADDER:
-        if all(points[0].recall <= recall <= points[-1].recall for points in curves.values()):
-            return recall, {name: work_for(recall, points) for name, points in curves.items()}
+        if all(curve[0].recall <= recall <= curve[-1].recall for curve in curves.values()):
+            return recall, {name: work_for(recall, curve) for name, curve in curves.items()}
     return None, {}

@@ -1,16 +1,15 @@
-"""Recall against work: one index asked with a row of settings, and what it does between two of
-them.
-"""
+"""Measure recall against work, setting by setting, and compare indexes at equal work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lib.index import VectorSearchIndex
+from lib.index import VectorSearchIndex, topk_exact
+from lib.index.from_scratch.graph import SELECTIONS, beam_search, build_graph, reachable
+from lib.metrics import paired_bootstrap_interval
 from lib.studies.ann.corpora import AnnCorpus
-from lib.studies.ann.ground_truth import truth
-from lib.studies.ann.recall import by_id
+from lib.studies.ann.ground_truth import hits_by_id, truth
 
 K = 10
 
@@ -21,8 +20,8 @@ class Point:
 
     Args:
         search: the setting.
-        work: comparisons with whole vectors a query, centroids included.
-        hits: `(n_queries,)` true neighbours found among K.
+        work: comparisons with whole vectors per query, centroids included.
+        hits: `(n_queries,)` true neighbours among the K returned.
     """
 
     search: Mapping[str, int]
@@ -37,49 +36,49 @@ class Point:
 Curve = list[Point]  # by rising work
 
 
-def measure_both(
+def measure_curves(
     corpus: AnnCorpus, index: VectorSearchIndex, settings: Sequence[Mapping], allowed=None
 ) -> dict[str, Curve]:
-    """`measure` for every kind of query of a corpus, against its exact neighbours."""
+    """Run `measure_curve` for every kind of query of a corpus."""
     true = truth(corpus, K)
     return {
-        kind: measure(index, settings, queries, true[kind].ids, allowed)
+        kind: measure_curve(index, settings, queries, true[kind].ids, allowed)
         for kind, queries in corpus.queries.items()
     }
 
 
-def measure(
+def measure_curve(
     index: VectorSearchIndex,
     settings: Sequence[Mapping],
     queries: np.ndarray,
     true_ids,
     allowed=None,
 ) -> Curve:
-    """Recall and work of an index that compares whole vectors, setting by setting.
+    """Measure recall and work of an index that compares whole vectors.
 
     Args:
-        index: with the base in it; it is left with the last setting.
+        index: an index that holds the base. It keeps the last setting.
         settings: search options, by rising work.
-        queries: `(n_queries, d)`; true_ids: `(n_queries, >= K)` of exact search, among what is
-            allowed.
+        queries: `(n_queries, d)`.
+        true_ids: `(n_queries, >= K)` ids of exact search among what is allowed.
         allowed: as for `VectorSearchIndex.search`.
     """
-    points = []
+    curve = []
     for setting in settings:
         index.set_search(**setting)
         ids = index.search(queries, K, **({} if allowed is None else {"allowed": allowed}))[1]
         work = index.work["distances"] + index.work.get("centroids", 0)
-        points.append(Point(setting, work / len(queries), by_id(ids, true_ids, K)))
-    return points
+        curve.append(Point(setting, work / len(queries), hits_by_id(ids, true_ids, K)))
+    return curve
 
 
-def at_equal_work(work: float, curve: Sequence[Point]) -> np.ndarray | None:
-    """Hits a query, `(n_queries,)`, that the settings of a curve give for so much work a query.
+def hits_at_work(work: float, curve: Sequence[Point]) -> np.ndarray | None:
+    """Return the hits per query, `(n_queries,)`, that a curve reaches for a given work per query.
 
     Between two settings a server would use one for a share of its queries and the other for the
-    rest, so that hits and work are the same mixture of both. None outside the curve.
+    rest: hits and work are the same mixture of both. None outside the curve.
     """
-    works = np.array([each.work for each in curve])
+    works = np.array([point.work for point in curve])
     if not works[0] <= work <= works[-1]:
         return None
     after = min(max(1, int(np.searchsorted(works, work))), len(curve) - 1)
@@ -88,11 +87,11 @@ def at_equal_work(work: float, curve: Sequence[Point]) -> np.ndarray | None:
 
 
 def work_for(recall: float, curve: Sequence[Point]) -> float | None:
-    """The least work a query for a recall, by the same mixture of two settings.
+    """Return the least work per query for a recall, by the same mixture of two settings.
 
-    Where even the cheapest setting finds more, its work; None where no setting finds as much.
+    That of the cheapest setting where it has a higher recall; None where no setting reaches it.
     """
-    recalls = np.maximum.accumulate([each.recall for each in curve])
+    recalls = np.maximum.accumulate([point.recall for point in curve])
     if recall > recalls[-1]:
         return None
     after = int(np.searchsorted(recalls, recall))
@@ -100,3 +99,52 @@ def work_for(recall: float, curve: Sequence[Point]) -> float | None:
         return curve[0].work
     share = (recall - recalls[after - 1]) / (recalls[after] - recalls[after - 1])
     return (1 - share) * curve[after - 1].work + share * curve[after].work
+
+
+def compare_link_choices(
+    corpus: AnnCorpus, n: int = 2_000, efs: Sequence[int] = (10, 20, 40), n_queries: int = 250
+) -> list[dict]:
+    """Compare graphs that link to the nearest with graphs that link by the heuristic.
+
+    Both graphs have one level and hold the same n vectors of the base, inserted in the same order
+    with 8 links each. Their recall is compared where they score equally many vectors per query.
+
+    Returns:
+        A row for each kind of query: the share of vectors reachable from the entry in percent for
+        each choice, compared vectors per query, recall@10 in percent of each choice, and their
+        paired difference (value, low, high).
+    """
+    base = corpus.vectors()
+    rows = base[np.random.default_rng(0).permutation(len(base))[:n]]
+    graphs = {select: build_graph(rows, 8, 40, select, "inner_product") for select in SELECTIONS}
+    shares = {
+        f"{select}, reachable": 100 * float(reachable(graph, 0).mean())
+        for select, graph in graphs.items()
+    }
+    table = []
+    for kind, queries in corpus.queries.items():
+        queries = queries[:n_queries]
+        true = topk_exact(queries, rows, K)[1]
+        curves = {
+            select: [_search_graph(rows, graph, ef, queries, true) for ef in efs]
+            for select, graph in graphs.items()
+        }
+        # Both curves have points at the work of the graph that compares more at the smallest ef.
+        work = max(curve[0].work for curve in curves.values())
+        work = min(work, *(curve[-1].work for curve in curves.values()))
+        recall = {select: 100 / K * hits_at_work(work, curve) for select, curve in curves.items()}
+        gain = recall["heuristic"] - recall["nearest"]
+        ends = paired_bootstrap_interval(recall["heuristic"], recall["nearest"])
+        row = {"queries": kind, **shares, "compared": work}
+        row |= {
+            f"{select}, recall": float(recall[select].mean()) for select in ("nearest", "heuristic")
+        }
+        table.append(row | {"heuristic - nearest": (float(gain.mean()), *map(float, ends))})
+    return table
+
+
+def _search_graph(rows: np.ndarray, graph, ef: int, queries: np.ndarray, true) -> Point:
+    walks = [beam_search(query, rows, graph, 0, ef, K, "inner_product") for query in queries]
+    work = float(np.mean([len(walk.scored) for walk in walks]))
+    hits = [np.isin(walk.ids, ids).sum() for walk, ids in zip(walks, true, strict=True)]
+    return Point({"ef": ef}, work, np.array(hits))

@@ -1,6 +1,4 @@
-"""Quality beside speed: one row per setting, and what a target of recall costs with each kind of
-query.
-"""
+"""Join quality with speed, and choose settings by a target of recall."""
 
 import json
 
@@ -8,22 +6,22 @@ import numpy as np
 import pandas as pd
 
 from lib.core.checks import RetrievalInputError
-from lib.studies.ann.records import ABOUT
+from lib.studies.ann.harness import ABOUT
 
 EXACT = ("Flat", "IVF1")  # configs that compare with everything
 SETTING = ["corpus", "n", "config", "family", "search"]
 TARGET = 0.95
-WORK = ("distances", "codes", "centroids")  # counted, a query
+WORK = ("distances", "codes", "centroids")  # counted, per query
 
 
-def settings(quality: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
-    """The quality table with the speed of every row, medians over repeats.
+def speed_table(quality: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
+    """Add the speed of every row to the quality table, medians over repeats.
 
-        qps = queries / seconds        speed_up = single_qps / that of the faster exact search, same
-        queries
+        qps = queries / seconds
+        speed_up = single_qps / single_qps of the faster exact search, same queries
 
     Args:
-        quality, timings: the tables of `store.tables`.
+        quality, timings: the tables of `harness.result_tables`.
 
     Returns:
         `quality` and the columns single_qps, single_low and single_high (slowest and fastest
@@ -34,7 +32,7 @@ def settings(quality: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     groups = timed.groupby([*ABOUT, "stage"], sort=False)
     rates = groups["qps"].agg(["median", "min", "max"]).unstack("stage")
     latency = groups[["p50_ms", "p99_ms"]].median().unstack("stage")
-    found = pd.DataFrame(
+    speed = pd.DataFrame(
         {
             "single_qps": rates["median", "single"],
             "single_low": rates["min", "single"],
@@ -44,41 +42,32 @@ def settings(quality: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
             "batch_qps": rates["median", "batch"],
         }
     ).reset_index()
-    table = quality.merge(found, on=list(ABOUT), how="left", validate="one_to_one")
+    table = quality.merge(speed, on=list(ABOUT), how="left", validate="one_to_one")
     same = ["corpus", "n", "queries"]
     exact = table[table["config"].isin(EXACT)].groupby(same)["single_qps"].max()
     baseline = exact.reindex(pd.MultiIndex.from_frame(table[same])).to_numpy(np.float64)
     return table.assign(speed_up=table["single_qps"].to_numpy() / baseline)
 
 
-def reaching(
+def cheapest_reaching(
     table: pd.DataFrame, target: float = TARGET, tuned_on: str | None = None
 ) -> pd.DataFrame:
-    """Of each config the cheapest setting that reaches a recall on one kind of query, and its
-    recall on all.
+    """Choose the cheapest setting of each config that reaches a recall on one kind of query.
 
-    Cheapest by `effort`, not by seconds: between two settings of one config, noise of the clock may
-    choose.
+    Cheapest by `effort`, not by seconds: between two settings of one config, noise of the clock
+    could decide. Choices tuned on images and on texts differ by the cost of the cross-modal gap.
 
     Args:
-        table: what `settings` returned, of one corpus and size.
-        target: recall to be reached, above 0 and at most 1.
-        tuned_on: the kind of query that the setting is chosen by; the first of the table when None.
+        table: a `speed_table` of one corpus and size.
+        target: recall to reach, above 0 and at most 1.
+        tuned_on: kind of query that decides; the first of the table when None.
 
     Returns:
         Per config that reaches it: config, family, search, tuned_on, single_qps and speed_up on
-        that kind, bytes, and `recall, <kind>` for every kind. Fastest first; empty where nothing
-        reaches it.
-
-    Raises:
-        RetrievalInputError: several corpora or sizes in the table, a target outside (0, 1], an
-            unknown kind.
-
-    Relations: tuned on images and on texts, the two answers differ by what the cross-modal gap
-    costs.
+        that kind, bytes, and `recall, <kind>` for every kind. Fastest first.
     """
     if not 0 < target <= 1:
-        raise RetrievalInputError(f"target is a recall above 0 and at most 1, got {target}")
+        raise RetrievalInputError(f"target must be a recall above 0 and at most 1, got {target}")
     if len(table[["corpus", "n"]].drop_duplicates()) != 1:
         raise RetrievalInputError(
             "the table must be of one corpus and one size; choose some of its rows"
@@ -99,11 +88,7 @@ def reaching(
 
 
 def effort(table: pd.DataFrame) -> np.ndarray:
-    """What orders the settings of one config: counted work, or the product of its options where
-    none is.
-
-    ScaNN counts no work.
-    """
+    """Order the settings of one config: by counted work, or by the product of options (ScaNN)."""
     options = np.array(
         [np.prod([float(v) for v in json.loads(search).values()]) for search in table["search"]]
     )
@@ -111,55 +96,77 @@ def effort(table: pd.DataFrame) -> np.ndarray:
     return np.where(counted.notna().any(axis=1), counted.sum(axis=1), options)
 
 
-def as_text(table: pd.DataFrame) -> list[dict]:
-    """What `settings` returned for reading: a row per setting, a column of recall and of speed per
-    kind.
+def frontier(x, y, *, higher_x: bool = True, higher_y: bool = True) -> np.ndarray:
+    """Return the positions of the points that no other beats, best y first.
+
+    Definition of ann-benchmarks: sort by y, best first (ties: better x first); keep each point with
+    an x strictly better than all before it. A zero in x or y means "not measured" and is left out.
+
+    Args:
+        x: `(n,)` numbers, for example recall.
+        y: `(n,)` numbers, for example queries per second.
+        higher_x, higher_y: whether more is better.
+
+    Returns:
+        Positions, int64: y worsens and x improves along them.
+
+    Reference: `create_pointset` in erikbern/ann-benchmarks, plotting/utils.py.
     """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise RetrievalInputError(
+            f"x and y must be one number per point, got shapes {x.shape} and {y.shape}"
+        )
+    if (wrong := np.flatnonzero(np.isnan(x) | np.isnan(y))).size:
+        raise RetrievalInputError(
+            f"point {wrong[0]} is ({x[wrong[0]]}, {y[wrong[0]]}); leave it out"
+        )
+    measured = np.flatnonzero((x != 0) & (y != 0))
+    gain_x, gain_y = (1 if higher_x else -1) * x[measured], (1 if higher_y else -1) * y[measured]
+    order = np.lexsort((-gain_x, -gain_y))
+    best_before = np.maximum.accumulate(np.concatenate([[-np.inf], gain_x[order]]))[:-1]
+    return measured[order[gain_x[order] > best_before]]
+
+
+# ---- for reading
+
+
+def format_settings(table: pd.DataFrame) -> list[dict]:
+    """Format a `speed_table`: a row per setting, columns of recall and of speed per kind."""
     kinds = list(dict.fromkeys(table["queries"]))
+    recall_text = "{recall:.3f} [{recall_low:.3f}, {recall_high:.3f}]"
+    speed_text = "{single_qps:,.0f} ({speed_up:.1f}x)"
     rows = []
-    for _, group in table.groupby(SETTING, sort=False):
-        by_kind = {row["queries"]: row for row in group.to_dict("records")}
-        first = next(iter(by_kind.values()))
-        shown = {"config": first["config"], "search": plain(first["search"])}
-        shown["MB"] = f"{first['bytes'] / 1e6:,.1f}"
-        for kind in kinds:
-            row = by_kind[kind]
-            shown[f"recall, {kind}"] = (
-                f"{row['recall']:.3f} [{row['recall_low']:.3f}, {row['recall_high']:.3f}]"
-            )
-        shown["compared a query"] = _work(first)
-        for kind in kinds:
-            row = by_kind[kind]
-            shown[f"q/s, {kind}"] = f"{row['single_qps']:,.0f} ({row['speed_up']:.1f}x)"
-        shown["q/s, batch"] = f"{first['batch_qps']:,.0f}"
-        rows.append(shown)
+    for _, lines in table.groupby(SETTING, sort=False):
+        first, by_kind = lines.iloc[0], lines.set_index("queries").to_dict("index")
+        row = {"config": first["config"], "search": plain_setting(first["search"])}
+        row["MB"] = f"{first['bytes'] / 1e6:,.1f}"
+        row |= {f"recall, {kind}": recall_text.format(**by_kind[kind]) for kind in kinds}
+        counted = first.reindex(WORK).dropna()
+        row["compared a query"] = ", ".join(f"{n:,.0f} {what}" for what, n in counted.items())
+        row |= {f"q/s, {kind}": speed_text.format(**by_kind[kind]) for kind in kinds}
+        rows.append(row | {"q/s, batch": f"{first['batch_qps']:,.0f}"})
     return rows
 
 
-def reaching_as_text(table: pd.DataFrame, target: float = TARGET) -> list[dict]:
-    """`reaching` for every kind of query, for reading; says so where nothing reaches the target."""
+def format_reaching(table: pd.DataFrame, target: float = TARGET) -> list[dict]:
+    """Format `cheapest_reaching` for every kind of query, with a row where nothing reaches it."""
     rows = []
     for kind in dict.fromkeys(table["queries"]):
-        found = reaching(table, target, kind)
-        recalls = [column for column in found if column.startswith("recall, ")]
-        for row in found.to_dict("records"):
-            shown = {"tuned on": kind, "config": row["config"], "search": plain(row["search"])}
-            shown |= {column: f"{row[column]:.3f}" for column in recalls}
-            shown |= {"q/s": f"{row['single_qps']:,.0f}", "speed-up": f"{row['speed_up']:.1f}x"}
-            rows.append(shown)
-        if found.empty:
-            nothing = dict.fromkeys(["search", *recalls, "q/s", "speed-up"], "")
-            rows.append({"tuned on": kind, "config": f"none reaches {target}"} | nothing)
+        chosen = cheapest_reaching(table, target, kind)
+        recalls = [column for column in chosen if column.startswith("recall, ")]
+        for line in chosen.to_dict("records"):
+            row = {"tuned on": kind, "config": line["config"]}
+            row |= {"search": plain_setting(line["search"])}
+            row |= {column: f"{line[column]:.3f}" for column in recalls}
+            row |= {"q/s": f"{line['single_qps']:,.0f}", "speed-up": f"{line['speed_up']:.1f}x"}
+            rows.append(row)
+        if chosen.empty:
+            empty = dict.fromkeys(["search", *recalls, "q/s", "speed-up"], "")
+            rows.append({"tuned on": kind, "config": f"none reaches {target}"} | empty)
     return rows
 
 
-def plain(search: str) -> str:
-    """`'{"nprobe": 4}'` as `nprobe 4`."""
+def plain_setting(search: str) -> str:
+    """Write the setting `'{"nprobe": 4}'` as `nprobe 4`."""
     return search.strip("{}").replace('"', "").replace(":", "")
-
-
-def _work(row: dict) -> str:
-    counted = [(kind, row.get(kind)) for kind in WORK]
-    return ", ".join(
-        f"{count:,.0f} {kind}" for kind, count in counted if count is not None and count == count
-    )

@@ -162,9 +162,10 @@ def bench_ann(
     """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it
     stopped).
     """
+    from lib.core.result_store import ResultStore
     from lib.report.timing import environment_line
-    from lib.studies.ann import ann_benchmarks_io, committed_run, result_cache, speed_tables
-    from lib.studies.ann.configs import standard
+    from lib.studies.ann import ann_benchmarks_io, committed_run, harness, speed_tables
+    from lib.studies.ann.configs import standard_configs
 
     if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
         raise RetrievalInputError(
@@ -187,23 +188,24 @@ def bench_ann(
                 progress=lambda n: bar.advance(row, n),
             )
             wanted = None if families is None else ["Flat", *families]
-            grid = standard(len(data), data.dim, wanted)
-            found = list(
-                result_cache.fill(data, grid, log=say, progress=counted(bar, "indexes"), **how)
+            grid = standard_configs(len(data), data.dim, wanted)
+            measured = harness.measure_configs(
+                data, grid, log=say, progress=counted(bar, "indexes"), **how
             )
-            tables = result_cache.tables(found)
+            results = list(measured)
+            tables = harness.result_tables(results)
             if out is not None:
-                result_cache.write(out, found)
-                for one in found:
-                    ann_benchmarks_io.write_results(out / "results", one)
-    every = speed_tables.settings(tables["quality"], tables["timings"])
+                harness.save_results(ResultStore("ann", "crossmodal bench ann", out), results)
+                for result in results:
+                    ann_benchmarks_io.write_results(out / "results", result)
+    every = speed_tables.speed_table(tables["quality"], tables["timings"])
     for (name, n), rows in every.groupby(["corpus", "n"], sort=False):
         print_rows(
-            speed_tables.as_text(rows),
+            speed_tables.format_settings(rows),
             f"{name}, {n:,} vectors: speed is of single queries, over exact search",
         )
         print_rows(
-            speed_tables.reaching_as_text(rows, target),
+            speed_tables.format_reaching(rows, target),
             f"{name}: the fastest with recall@{k} >= {target}",
         )
     say(environment_line())

@@ -82,8 +82,8 @@ class ResultStore:
         if done:
             folder = cache_dir() / self.name
             log(
-                f"{done} of {total} results are kept in {folder} from earlier runs, whatever code"
-                " and versions made them; delete that folder to compute all again"
+                f"{done} of {total} results are kept in {folder} from earlier runs,"
+                " perhaps with other code; delete that folder to compute all again"
             )
         progress(done, total)
         for (key, make), known in zip(jobs, was_cached, strict=True):

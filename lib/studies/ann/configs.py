@@ -189,5 +189,11 @@ def _scann(n: int, d: int) -> list[Config]:
 
 
 GRID = {
-    "Flat": _flat, "IVF": _ivf, "PQ": _pq, "IVF-PQ": _ivf_pq, "HNSW": _hnsw, "LSH": _lsh, "ScaNN": _scann
-}  # fmt: skip
+    "Flat": _flat,
+    "IVF": _ivf,
+    "PQ": _pq,
+    "IVF-PQ": _ivf_pq,
+    "HNSW": _hnsw,
+    "LSH": _lsh,
+    "ScaNN": _scann,
+}

@@ -17,7 +17,7 @@ RELATIVE_SLACKS = (0.01, 0.1)  # those that ann-benchmarks reports
 
 @dataclass(frozen=True)
 class Truth:
-    """Results of exact search: `(n_queries, k)` ids and distances, and hit rates of the end task."""
+    """Exact search: `(n_queries, k)` ids and distances, and hit rates of the end task."""
 
     ids: np.ndarray
     distances: np.ndarray

@@ -54,7 +54,7 @@ def with_known_work(quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def recall_curve(rows: pd.DataFrame) -> Curve:
-    """Select the settings of one index that no other beats, for one kind of query, by bytes read."""
+    """Select the settings of one index that no other beats, by bytes read."""
     read, recall = bytes_read(rows).to_numpy(), rows["recall"].to_numpy()
     if rows.empty or np.isnan(read).any():
         raise RetrievalInputError(
@@ -139,7 +139,7 @@ def usual_quality_table(chosen: pd.DataFrame) -> list[dict]:
 
 
 def usual_seconds_table(chosen: pd.DataFrame, timings: pd.DataFrame) -> list[dict]:
-    """Return seconds of the `usual_settings`: of the build, and per image query, batch and alone."""
+    """Return seconds of the `usual_settings`: build, and per image query in a batch and alone."""
     keys = ["corpus", "n", "config"]
     images = timings[timings["queries"] == "image"]
     images = images.assign(per_query=images["seconds"] / images["count"])
@@ -279,7 +279,7 @@ def scaling_table(quality: pd.DataFrame) -> list[dict]:
 
 
 def scaling_law_row(row: dict, beyond: int) -> dict:
-    """Format a row of `scaling_table`, with the bytes that its interval allows for a larger base."""
+    """Format a row of `scaling_table`, with the bytes its interval allows for a larger base."""
     law, sizes, read = row["law"], row["sizes"], row["read"]
     shown = {key: row[key] for key in ("family", "queries", "recall")}
     shown |= {f"kB, {n:,}": at_n / 1e3 for n, at_n in zip(sizes, read, strict=True)}

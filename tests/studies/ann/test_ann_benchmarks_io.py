@@ -11,8 +11,8 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.datasets.vector_files import write_vectors
 from lib.index import topk_exact
-from lib.studies.ann import ann_benchmarks_io, harness, recall
-from lib.studies.ann.ground_truth import truth
+from lib.studies.ann import ann_benchmarks_io, harness
+from lib.studies.ann.ground_truth import hits_by_distance, truth
 from tests.studies.ann.toy import DIM, IVF, N, toy
 
 # ---- data
@@ -116,38 +116,41 @@ def test_a_data_file_of_ann_benchmarks_brings_its_queries(tmp_path):
 
 def test_results_are_what_ann_benchmarks_reads(tmp_path):
     corpus = toy()
-    found = harness.run(corpus, IVF, 5, repeats=2)
-    paths = ann_benchmarks_io.write_results(tmp_path, found)
+    result = harness.measure_config(corpus, IVF, 5, repeats=2)
+    paths = ann_benchmarks_io.write_results(tmp_path, result)
     assert len(set(paths)) == 4
     assert {path.relative_to(tmp_path).parts[:3] for path in paths} == {
         ("toy_image", "5", "IVF4-batch"), ("toy_text", "5", "IVF4-batch")
     }  # fmt: skip
-    for path, one in zip(paths, found.measured, strict=True):
+    for path, setting in zip(paths, result.settings, strict=True):
         with h5py.File(path, "r") as archive:
             attributes, arrays = dict(archive.attrs), {name: archive[name][()] for name in archive}
         assert (
             attributes["count"] == 5 and attributes["algo"] == "IVF4" and attributes["batch_mode"]
         )
         assert (
-            attributes["dataset"] == f"toy-{one.row['queries']}"
+            attributes["dataset"] == f"toy-{setting.row['queries']}"
             and attributes["distance"] == "angular"
         )
-        assert attributes["best_search_time"] == one.batch.min() / len(one.ids)
-        assert attributes["dist_comps"] == one.row["distances"] * len(one.ids)
-        assert attributes["run_count"] == 2 and json.loads(one.row["search"])
+        assert attributes["best_search_time"] == setting.batch.min() / len(setting.ids)
+        assert attributes["dist_comps"] == setting.row["distances"] * len(setting.ids)
+        assert attributes["run_count"] == 2 and json.loads(setting.row["search"])
         assert (
-            np.array_equal(arrays["neighbors"], one.ids) and arrays["neighbors"].dtype == np.int32
+            np.array_equal(arrays["neighbors"], setting.ids)
+            and arrays["neighbors"].dtype == np.int32
         )
-        assert arrays["times"].dtype == np.float32 and arrays["times"].shape == (len(one.ids),)
+        assert arrays["times"].dtype == np.float32 and arrays["times"].shape == (len(setting.ids),)
         # Its recall, from the distances of the two files, is our column.
-        true = truth(corpus, 5)[one.row["queries"]].distances
-        counts = recall.by_distance(arrays["distances"].astype(np.float64), true, 5)
-        assert counts.mean() / 5 == one.row["recall_distance"]
+        true = truth(corpus, 5)[setting.row["queries"]].distances
+        counts = hits_by_distance(arrays["distances"].astype(np.float64), true, 5)
+        assert counts.mean() / 5 == setting.row["recall_distance"]
 
 
 def test_what_was_not_found_is_minus_one_and_infinitely_far(tmp_path):
-    found = harness.run(toy(), IVF, 200, repeats=1)  # a quarter of the base holds fewer than 200
-    paths = ann_benchmarks_io.write_results(tmp_path, found)
+    result = harness.measure_config(
+        toy(), IVF, 200, repeats=1
+    )  # a quarter of the base holds fewer than 200
+    paths = ann_benchmarks_io.write_results(tmp_path, result)
     with h5py.File(paths[0], "r") as archive:
         missing = archive["neighbors"][()] == -1
         assert missing.any() and np.array_equal(np.isinf(archive["distances"][()]), missing)

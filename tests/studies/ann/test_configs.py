@@ -4,17 +4,17 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
-from lib.studies.ann.configs import Config, code_bytes, standard
+from lib.studies.ann.configs import Config, code_bytes, standard_configs
 
 
 def test_sizes_follow_the_rules_of_thumb():
-    (config,) = standard(100_000, 256, ["IVF"])
+    (config,) = standard_configs(100_000, 256, ["IVF"])
     assert config.name == "IVF1024" and config.build == {"nlist": 1024}
     assert config.n_train == 65_536 and [setting["nprobe"] for setting in config.search][-1] == 64
-    (small,) = standard(400, 8, ["IVF"])
+    (small,) = standard_configs(400, 8, ["IVF"])
     assert small.build == {"nlist": 8} and small.n_train == 400
     assert max(setting["nprobe"] for setting in small.search) == 8
-    (large,) = standard(10**7, 256, ["IVF"])
+    (large,) = standard_configs(10**7, 256, ["IVF"])
     assert large.n_train == 64 * large.build["nlist"]
 
 
@@ -26,14 +26,14 @@ def test_codes_split_the_dimension_evenly(d, plain, fast):
 
 
 def test_exact_search_comes_first_and_names_are_distinct():
-    configs = standard(100_000, 256)
+    configs = standard_configs(100_000, 256)
     assert [config.name for config in configs[:2]] == ["Flat", "IVF1"]
     names = [config.name for config in configs]
     assert len(set(names)) == len(names)
 
 
 def test_what_cannot_be_trained_is_left_out():
-    small = standard(9_000, 64)
+    small = standard_configs(9_000, 64)
     assert not any("PQ" in config.index_type for config in small)
 
 
@@ -64,4 +64,4 @@ def test_unknown_names_are_refused_before_anything_is_built(arguments, says):
 
 def test_an_unknown_family_is_refused():
     with pytest.raises(RetrievalInputError, match="family must be one of .* Did you mean 'HNSW'"):
-        standard(1000, 8, ["HSNW"])
+        standard_configs(1000, 8, ["HSNW"])

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
+from lib.core.paths import cache_dir
 from lib.core.qrels import Qrels
 from lib.datasets import icons, scenes
 from lib.index import topk_exact
 from lib.models.trained_models import load_embeddings
-from lib.studies.ann import cached_embeddings, corpora
+from lib.studies.ann import corpora
 from lib.studies.ann.corpora import AnnCorpus
 
 
@@ -146,10 +147,10 @@ def fake(tmp_path, monkeypatch):
     weights.write_text(f"{'0123456789abcdef' * 4}  model.safetensors\n")
     encoder = FakeEncoder()
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
-    monkeypatch.setattr(cached_embeddings, "_model", lambda name: encoder)
-    monkeypatch.setattr(cached_embeddings, "CHUNK", 40)
-    monkeypatch.setattr(cached_embeddings, "N_QUERIES", 30)
-    monkeypatch.setattr(cached_embeddings, "N_LEARN", 20)
+    monkeypatch.setattr(corpora, "_model", lambda name: encoder)
+    monkeypatch.setattr(corpora, "CHUNK", 40)
+    monkeypatch.setattr(corpora, "N_QUERIES", 30)
+    monkeypatch.setattr(corpora, "N_LEARN", 20)
     return encoder, weights
 
 
@@ -178,16 +179,13 @@ def test_a_stopped_run_goes_on_and_a_damaged_chunk_is_made_again(fake):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached_embeddings.scene_images(120, stop)
+        corpora.scene_images(120, stop)
     before = encoder.images
-    whole = cached_embeddings.scene_images(120)[0]
+    whole = corpora.scene_images(120)[0]
     assert encoder.images == before + 80
-    chunk = next(cached_embeddings.cache_dir().rglob("*00001.npz"))
+    chunk = next(cache_dir().rglob("*test_00001*.npz"))
     chunk.write_bytes(b"half")
-    assert (
-        np.array_equal(cached_embeddings.scene_images(120)[0], whole)
-        and encoder.images == before + 120
-    )
+    assert np.array_equal(corpora.scene_images(120)[0], whole) and encoder.images == before + 120
 
 
 def test_what_is_right_is_what_the_captions_are_true_of(fake):
@@ -198,14 +196,12 @@ def test_what_is_right_is_what_the_captions_are_true_of(fake):
     assert corpus.relevant["text"] == expected
     assert (corpus.relevant["text"].grades_of(np.arange(30)[:, None]) == 3).all()
     asked = scenes.captions(batch)
-    assert cached_embeddings.captions_in_turn(cached_embeddings.query_scenes()) == [
-        asked[i][i % 5] for i in range(30)
-    ]
+    assert corpora.captions_in_turn(corpora.query_scenes()) == [asked[i][i % 5] for i in range(30)]
 
 
 def test_image_queries_are_not_in_the_base():
-    asked = scenes.sample("test", cached_embeddings.N_QUERIES, cached_embeddings.QUERY_SEED)
-    base = scenes.sample("test", 100_000, cached_embeddings.BASE_SEED)
+    asked = scenes.sample("test", corpora.N_QUERIES, corpora.QUERY_SEED)
+    base = scenes.sample("test", 100_000, corpora.BASE_SEED)
     parts = (
         "shape",
         "colour",
@@ -228,26 +224,3 @@ def test_image_queries_are_not_in_the_base():
 def test_fewer_scenes_than_text_queries_are_refused():
     with pytest.raises(RetrievalInputError, match="size must be at least 1,000.*got 999"):
         corpora.scenes(999)
-
-
-# ---- the imitation
-
-
-def test_the_gap_of_the_imitation_is_a_dial():
-    def nearest(gap):
-        corpus = corpora.two_cones(3_000, 32, gap, n_queries=100)
-        return {
-            kind: topk_exact(rows, corpus.base, 1)[0].mean()
-            for kind, rows in corpus.queries.items()
-        }
-
-    none, half, full = nearest(0), nearest(0.5), nearest(1)
-    assert none["text"] == pytest.approx(none["image"], abs=0.01)
-    assert none["text"] > half["text"] > full["text"]
-    assert none["image"] == pytest.approx(full["image"], abs=0.01)
-
-
-@pytest.mark.parametrize(("d", "gap"), [(32, -0.1), (32, 1.1), (7, 0.5)])
-def test_the_imitation_refuses_what_it_cannot_draw(d, gap):
-    with pytest.raises(RetrievalInputError, match=r"gap must lie in 0..1 and d be at least 8"):
-        corpora.two_cones(100, d, gap)

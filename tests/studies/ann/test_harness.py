@@ -1,5 +1,6 @@
 """The harness: counts that can be checked, exact search as the truth, every repeat kept."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,14 +13,13 @@ from lib.index import METRICS, VectorSearchIndex, topk_exact
 from lib.metrics import hit_rate_at_k
 from lib.studies.ann import harness
 from lib.studies.ann.configs import Config
-from lib.studies.ann.ground_truth import truth
 from tests.studies.ann.toy import DIM, IVF, N, toy
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_exact_search_finds_everything_and_compares_with_everything(metric):
     corpus = toy(metric)
-    found = harness.run(corpus, Config("Flat", "Flat"), 5, repeats=1)
+    found = harness.measure_config(corpus, Config("Flat", "Flat"), 5, repeats=1)
     table = pd.DataFrame(found.quality)
     assert table["queries"].tolist() == ["image", "text"] and (table["family"] == "Flat").all()
     assert (table[["recall", "recall_low", "recall_distance"]] == 1).all(axis=None)
@@ -27,13 +27,13 @@ def test_exact_search_finds_everything_and_compares_with_everything(metric):
         table["rel"] == (1 if metric != "inner_product" else np.inf)
     ).all()  # negative distances have no ratio
     assert (table["R@1"] == table["R@1_exact"]).tolist() == [False, True]  # images have no end task
-    for one, queries in zip(found.measured, corpus.queries.values()):
+    for one, queries in zip(found.settings, corpus.queries.values()):
         assert np.array_equal(one.ids, topk_exact(queries, corpus.vectors(), 5, metric)[1])
 
 
 def test_an_inverted_file_counts_the_lists_it_visits_and_is_exact_when_it_visits_all():
     corpus = toy()
-    found = harness.run(corpus, IVF, 5, repeats=1)
+    found = harness.measure_config(corpus, IVF, 5, repeats=1)
     table = pd.DataFrame(found.quality).set_index(["search", "queries"])
     assert len(table) == 4
     every = table.loc[json.dumps({"nprobe": 4})]
@@ -51,18 +51,18 @@ def test_an_inverted_file_counts_the_lists_it_visits_and_is_exact_when_it_visits
     assert 1 <= table["imbalance"].iloc[0] < 4 and (table["n_train"] == N).all()
     assert json.loads(table["build"].iloc[0]) == {"nlist": 4, "seed": 0}
     assert (table["bytes"] >= 4 * N * DIM).all()
-    ids = found.measured[1].ids
+    ids = found.settings[1].ids
     assert one.loc["text", "R@5"] == hit_rate_at_k(ids, corpus.relevant["text"], 5).mean()
 
 
 def test_quality_is_the_same_on_every_run_and_for_every_number_of_threads():
-    first, second = (harness.run(toy(), IVF, 5, repeats=1, threads=n) for n in (1, 2))
+    first, second = (harness.measure_config(toy(), IVF, 5, repeats=1, threads=n) for n in (1, 2))
     assert str(first.quality) == str(second.quality)
-    assert all(np.array_equal(a.ids, b.ids) for a, b in zip(first.measured, second.measured))
+    assert all(np.array_equal(a.ids, b.ids) for a, b in zip(first.settings, second.settings))
 
 
 def test_every_repeat_is_kept():
-    found = harness.run(toy(), IVF, 5, repeats=3, single_queries=11)
+    found = harness.measure_config(toy(), IVF, 5, repeats=3, single_queries=11)
     table = pd.DataFrame(found.timings)
     assert table["stage"].value_counts().to_dict() == {
         "batch": 12,
@@ -83,8 +83,8 @@ def test_every_repeat_is_kept():
 
 
 def test_a_slow_index_is_asked_fewer_queries_one_at_a_time():
-    found = harness.run(toy(), IVF, 5, repeats=1, budget_s=0)
-    assert {one.single.shape for one in found.measured} == {(1, harness.LEAST_SINGLE)}
+    found = harness.measure_config(toy(), IVF, 5, repeats=1, budget_s=0)
+    assert {one.single.shape for one in found.settings} == {(1, harness.LEAST_SINGLE)}
 
 
 def test_training_reads_a_sample_and_adding_everything_in_blocks(monkeypatch):
@@ -108,16 +108,6 @@ def test_what_an_index_puts_off_is_part_of_its_build(monkeypatch):
     assert finished == [None]
 
 
-def test_neighbours_that_came_with_the_data_are_the_truth():
-    corpus = toy()
-    made_up = np.tile(np.arange(5, dtype=np.int32), (12, 1))
-    given = toy(neighbours={"image": (made_up, np.zeros((12, 5)))})
-    assert np.array_equal(truth(given, 3)["image"].ids, made_up[:, :3])
-    for k in (3, 6):  # there are five for images, none for texts
-        assert np.array_equal(truth(given, k)["text"].ids, truth(corpus, k)["text"].ids)
-    assert np.array_equal(truth(given, 6)["image"].ids, truth(corpus, 6)["image"].ids)
-
-
 def test_threads_are_given_back_even_after_an_error():
     before = torch.get_num_threads()
     with pytest.raises(RuntimeError), harness.using_threads(1):
@@ -137,4 +127,76 @@ def test_threads_are_given_back_even_after_an_error():
 )
 def test_what_cannot_be_measured_is_refused(options, says):
     with pytest.raises(RetrievalInputError, match=says):
-        harness.run(toy(), IVF, **options)
+        harness.measure_config(toy(), IVF, **options)
+
+
+# ---- the cache
+
+FLAT = Config("Flat", "Flat")
+HOW = {"repeats": 1, "single_queries": 10}
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """The configs that were really run, in a data folder of their own."""
+    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
+    done, run = [], harness.measure_config
+
+    def counted(corpus, config, *arguments, **options):
+        done.append(config.name)
+        return run(corpus, config, *arguments, **options)
+
+    monkeypatch.setattr(harness, "measure_config", counted)
+    return done
+
+
+def quiet(line):
+    pass
+
+
+def measured(corpus, config, k, **options):
+    return next(harness.measure_configs(corpus, [config], k, log=quiet, **options))
+
+
+def test_a_stopped_run_goes_on(runs):
+    corpus = toy()
+    going = harness.measure_configs(corpus, [FLAT, IVF], 5, log=quiet, **HOW)
+    first = next(going)
+    going.close()
+    said, done = [], []
+    told = {"log": said.append, "progress": lambda *counts: done.append(counts)}
+    second, other = harness.measure_configs(corpus, [FLAT, IVF], 5, **told, **HOW)
+    assert done == [(1, 2), (2, 2)]  # what was there counts before the clock of the others starts
+    assert runs == ["Flat", "IVF4"] and said[0].startswith("1 of 2 results are kept")
+    assert second.quality == first.quality and second.timings == first.timings
+    for kept, made in zip(second.settings, first.settings, strict=True):
+        assert np.array_equal(kept.ids, made.ids) and np.array_equal(kept.distances, made.distances)
+    assert len(other.settings) == 4
+
+
+def test_what_was_measured_otherwise_is_measured_again(runs):
+    corpus = toy()
+    measured(corpus, FLAT, 5, **HOW)
+    measured(toy(), FLAT, 5, **HOW)
+    assert len(runs) == 1
+    measured(corpus, FLAT, 4, **HOW)
+    measured(corpus, FLAT, 5, **HOW | {"repeats": 2})
+    measured(corpus, dataclasses.replace(FLAT, seed=1), 5, **HOW)
+    measured(toy("l2"), FLAT, 5, **HOW)
+    assert len(runs) == 5
+
+
+def test_a_family_that_has_changed_is_measured_again_and_no_other(runs, monkeypatch):
+    for _ in range(2):
+        for config in (FLAT, IVF):
+            measured(toy(), config, 5, **HOW)
+        monkeypatch.setitem(harness.FAMILY_FORMATS, "IVF", harness.FORMAT + 1)
+    assert runs == ["Flat", "IVF4", "IVF4"]
+
+
+def test_a_damaged_result_is_measured_again(runs, tmp_path):
+    measured(toy(), FLAT, 5, **HOW)
+    (path,) = tmp_path.rglob("toy_400_Flat_5-*.npz")
+    path.write_bytes(b"half")
+    measured(toy(), FLAT, 5, **HOW)
+    assert len(runs) == 2

@@ -9,8 +9,8 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.report import quality as shown
 from lib.report import timing
-from lib.studies.ann import nb15_tables, scaling_with_n
-from lib.studies.ann.configs import scaling
+from lib.studies.ann import nb15_tables
+from lib.studies.ann.configs import scaling_configs
 
 IVF = (
     (1, 0.80, 0.70),
@@ -82,7 +82,7 @@ def test_bytes_read_add_whole_vectors_and_codes(table):
     of = dict(zip(table["config"], read, strict=False))
     assert of["Flat"] == 100 * 4 * 8 and of["IVF4"] == (80 + 4) * 32 and of["PQ2"] == 200
     assert read.iloc[-1] == 20 * 32 + 100 * 2  # 12 bits are two bytes
-    assert np.isnan(of["ScaNN9"]) and nb15_tables.known_work(table)["family"].nunique() == 3
+    assert np.isnan(of["ScaNN9"]) and nb15_tables.with_known_work(table)["family"].nunique() == 3
 
 
 def test_a_curve_is_the_frontier_by_rising_work(table):
@@ -90,27 +90,27 @@ def test_a_curve_is_the_frontier_by_rising_work(table):
         "IVF4", "IVF", {"nprobe": 3}, "text", 0.75, {"nlist": 4}, distances=30.0, centroids=4.0
     )
     rows = table.query("config == 'IVF4' and queries == 'text'")
-    points = nb15_tables.curve(pd.concat([rows, pd.DataFrame([useless])]))
+    points = nb15_tables.recall_curve(pd.concat([rows, pd.DataFrame([useless])]))
     assert [point.search["nprobe"] for point in points] == [1, 2, 4, 8]
     assert points[0].work == 14 * 32 and points[0].recall == pytest.approx(0.7)
     with pytest.raises(RetrievalInputError, match="needs rows"):
-        nb15_tables.curve(rows.iloc[:0])
+        nb15_tables.recall_curve(rows.iloc[:0])
 
 
 def test_costs_compare_at_a_recall_that_both_have(table):
-    rows = nb15_tables.costs(table)
+    rows = nb15_tables.cost_ratio_table(table)
     assert [line["config"] for line in rows] == ["IVF4"]  # PQ2 has one point, ScaNN no work
     assert rows[0]["recall"] == 0.95 and rows[0]["text, kB read"] == pytest.approx(44 * 32 / 1e3)
     image = (24 + (0.95 - 0.90) / (0.96 - 0.90) * 20) * 32 / 1e3
     assert rows[0]["image, kB read"] == pytest.approx(image)
     assert rows[0]["text / image"] == pytest.approx(44 * 32 / 1e3 / image)
     low = table[~table["search"].isin(['{"nprobe": 4}', '{"nprobe": 8}'])]
-    assert nb15_tables.costs(low)[0]["recall"] == 0.8
-    assert nb15_tables.costs(low[low["recall"] != 0.8]) == []
+    assert nb15_tables.cost_ratio_table(low)[0]["recall"] == 0.8
+    assert nb15_tables.cost_ratio_table(low[low["recall"] != 0.8]) == []
 
 
 def test_twins_and_end_task_points(table):
-    series = nb15_tables.twins(table, ("IVF",))
+    series = nb15_tables.family_curves(table, ("IVF",))
     assert list(series) == ["IVF, image queries", "IVF, text queries"]
     assert series["IVF, text queries"][1] == pytest.approx([70, 80, 95, 98])
     points = nb15_tables.end_task_points(table)
@@ -124,14 +124,14 @@ def test_twins_and_end_task_points(table):
 
 
 def test_the_usual_table_takes_the_cheapest_that_is_good_enough(table):
-    chosen = nb15_tables.usual(table)
+    chosen = nb15_tables.usual_settings(table)
     settings = dict(zip(chosen["config"], chosen["search"], strict=True))
     assert settings["IVF4"] == '{"nprobe": 4}' and settings["PQ2"] == "{}" and len(chosen) == 2 * 5
     only_low = table[(table["config"] != "IVF4") | (table["recall"] < 0.95)]
     assert '{"nprobe": 2}' in set(
-        nb15_tables.usual(only_low)["search"]
+        nb15_tables.usual_settings(only_low)["search"]
     )  # none reaches it: the most exact
-    rows = nb15_tables.usual_quality(chosen)
+    rows = nb15_tables.usual_quality_table(chosen)
     assert rows[2]["index"] == "IVF4" and rows[2]["recall, text"] == pytest.approx(
         (0.95, 0.94, 0.96)
     )
@@ -141,7 +141,7 @@ def test_the_usual_table_takes_the_cheapest_that_is_good_enough(table):
 
 def test_seconds_of_the_usual_table(table):
     lines = []
-    for line in nb15_tables.usual(table).to_dict("records"):
+    for line in nb15_tables.usual_settings(table).to_dict("records"):
         about = {key: line[key] for key in ("corpus", "n", "config", "search", "queries")}
         for repeat in (1, 2, 3):
             lines.append(about | {"stage": "single", "count": 10, "seconds": 0.01 * repeat})
@@ -149,20 +149,20 @@ def test_seconds_of_the_usual_table(table):
         built = about | {"search": "", "queries": "", "count": 1}
         if line["queries"] == "image":
             lines += [built | {"stage": stage, "seconds": 0.25} for stage in ("train", "add")]
-    rows = nb15_tables.usual_seconds(nb15_tables.usual(table), pd.DataFrame(lines))
+    rows = nb15_tables.usual_seconds_table(nb15_tables.usual_settings(table), pd.DataFrame(lines))
     assert rows[2]["seconds"] == pytest.approx([0.001, 0.002, 0.003])
     assert rows[2]["build (s)"] == "0.50" and rows[2]["in a batch (ms a query)"] == "0.020"
     assert "IVF4" in repr(timing(rows))
 
 
 def test_the_best_index_and_what_it_gives_texts(table):
-    best = nb15_tables.best(table)
+    best = nb15_tables.fastest_index(table)
     said = {"config": "ScaNN9", "setting": "", "times": 20.0, "image": 0.97, "text": 0.9}
     assert best == said | {"tied": "none"}
     near = table.assign(single_high=20 * table["single_high"])  # a clock that tells nothing apart
-    assert nb15_tables.best(near) == said | {"tied": "IVF4"}
+    assert nb15_tables.fastest_index(near) == said | {"tied": "IVF4"}
     with pytest.raises(RetrievalInputError, match=r"reaches 0\.995"):
-        nb15_tables.best(table, 0.995)
+        nb15_tables.fastest_index(table, 0.995)
 
 
 def test_gains_near_a_recall_and_what_they_say():
@@ -177,7 +177,7 @@ def test_gains_near_a_recall_and_what_they_say():
         about
         | {"remedy": "c", "recall": 0.95, "gain": 0.001, "gain_low": -0.01, "gain_high": 0.01},
     ]
-    found = nb15_tables.gains(pd.DataFrame(rows))
+    found = nb15_tables.gain_table(pd.DataFrame(rows))
     assert [(line["remedy"], line["it"]) for line in found] == [
         ("a", "helps"),
         ("b", "harms"),
@@ -186,7 +186,7 @@ def test_gains_near_a_recall_and_what_they_say():
     assert found[0]["recall, plain"] == pytest.approx(94) and found[0]["gain"] == pytest.approx(
         (2, 1, 3)
     )
-    assert nb15_tables.gains(pd.DataFrame(rows), 0.9)[0]["it"] == "harms"
+    assert nb15_tables.gain_table(pd.DataFrame(rows), 0.9)[0]["it"] == "harms"
     assert nb15_tables.verdicts(found) == "helps on toy: a; harms on toy: b"
     assert nb15_tables.verdicts(found, "image") == "nothing is decided"
 
@@ -195,7 +195,7 @@ def sized(power):
     """A table of the scaling configs whose work grows as the given powers of n."""
     rows = []
     for n in (10_000, 100_000, 1_000_000):
-        for config in scaling(n, 64):
+        for config in scaling_configs(n, 64):
             for kind in ("image", "text"):
                 for recall in (1.0,) if config.index_type == "Flat" else (0.9, 0.96):
                     work = 100.0 * recall * (n / 10_000) ** power[config.index_type]
@@ -225,13 +225,13 @@ def sized(power):
 
 def test_exponents_of_what_a_recall_costs():
     power = {"Flat": 1.0, "IVF": 0.5, "IVF-PQ": 0.75, "HNSW": 0.1}
-    rows = scaling_with_n.scaling_rows(sized(power))
+    rows = nb15_tables.scaling_table(sized(power))
     assert {line["family"] for line in rows} == set(power) and len(rows) == 8
     for line in rows:
         assert line["law"].exponent == pytest.approx(power[line["family"]])
         assert line["recall"] == (1.0 if line["family"] == "Flat" else 0.95)
         assert line["read"][0] == pytest.approx(100 * line["recall"] * 4 * 64)
-    text = scaling_with_n.law_row(rows[0], 10_000_000)
+    text = nb15_tables.scaling_law_row(rows[0], 10_000_000)
     assert (
         text["kB, 10,000"] == pytest.approx(25.6) and text["kB, 10,000,000"] == "2.6e+04 to 2.6e+04"
     )
@@ -240,17 +240,17 @@ def test_exponents_of_what_a_recall_costs():
 
 def test_a_family_that_was_not_measured_at_every_size_has_no_exponent():
     table = sized({"Flat": 1.0, "IVF": 0.5, "IVF-PQ": 0.75, "HNSW": 0.1})
-    rows = scaling_with_n.scaling_rows(table[(table["family"] != "HNSW") | (table["n"] != 100_000)])
+    rows = nb15_tables.scaling_table(table[(table["family"] != "HNSW") | (table["n"] != 100_000)])
     assert {line["family"] for line in rows} == {"Flat", "IVF", "IVF-PQ"}
 
 
 def test_other_configs_of_a_size_are_left_out():
     table = sized({"Flat": 1.0, "IVF": 0.5, "IVF-PQ": 0.75, "HNSW": 0.1})
     more = table.iloc[:2].assign(config="HNSW99")
-    assert len(scaling_with_n.scaled(pd.concat([table, more]))) == len(
+    assert len(nb15_tables.scaling_rows(pd.concat([table, more]))) == len(
         table[table["config"] != "IVF1"]
     )
-    rows = scaling_with_n.written(scaling_with_n.scaled(table))
+    rows = nb15_tables.written_bytes_table(nb15_tables.scaling_rows(table))
     assert (
         len(rows) == 12 and rows[0]["formula / published"] == 1 and rows[0]["formula"] == "1.00 MB"
     )
@@ -263,7 +263,7 @@ def test_vectors_met_beside_what_is_predicted():
         for kind, distances in (("image", 37.5 * nprobe), ("text", 75.0 * nprobe))
     ]
     rows.append(row("IVF1", "IVF", {"nprobe": 1}, "image", 1.0, {"nlist": 1}, distances=100.0))
-    found = scaling_with_n.scanned(pd.DataFrame(rows))
+    found = nb15_tables.scanned_lists_table(pd.DataFrame(rows))
     assert (
         len(found) == 1 and found[0]["predicted"] == 37.5
     )  # one of four lists of 25, half as long again

@@ -8,20 +8,18 @@ import pandas as pd
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.index import topk_exact
-from lib.studies.ann import corpora, ood_remedies
-from lib.studies.ann.ground_truth import exact_ids
-from lib.studies.ann.ood_remedies import K
+from lib.studies.ann import ood_remedies
+from tests.studies.ann.toy import two_cones
 
 
 @pytest.fixture(scope="module")
 def cones():
-    return corpora.two_cones(4000, 16, 1.0, n_queries=60, seed=2)
+    return two_cones(4000, 16, 1.0, n_queries=60, seed=2)
 
 
 @pytest.fixture(scope="module")
 def rows(cones):
-    return pd.DataFrame(ood_remedies.table(cones))
+    return pd.DataFrame(ood_remedies.remedy_table(cones))
 
 
 def test_every_remedy_is_asked_with_both_kinds_of_query(rows):
@@ -57,17 +55,12 @@ def test_a_gain_lies_in_its_interval_and_is_a_difference_of_recalls(rows):
     assert one["gain"] == pytest.approx(expected)
 
 
-def test_exact_ids(cones):
-    ids = exact_ids(cones, cones.learn["text"][:5], K)
-    np.testing.assert_array_equal(ids, topk_exact(cones.learn["text"][:5], cones.vectors(), K)[1])
-
-
 def test_tuning_takes_the_cheapest_setting_that_reaches_the_target(cones):
-    tuned = pd.DataFrame(ood_remedies.tuned(cones, 0.8))
+    tuned = pd.DataFrame(ood_remedies.tuning_table(cones, 0.8))
     assert tuned["chosen_on"].tolist() == ["image queries", "training texts"] * 2
     at = tuned.iloc[0]
     assert at["image_recall"] >= 0.8
-    curve = pd.DataFrame(ood_remedies.table(cones))
+    curve = pd.DataFrame(ood_remedies.remedy_table(cones))
     curve = curve[
         (curve["family"] == "IVF") & (curve["remedy"] == "none") & (curve["queries"] == "image")
     ]
@@ -78,6 +71,6 @@ def test_tuning_takes_the_cheapest_setting_that_reaches_the_target(cones):
 
 def test_what_cannot_be_done(cones):
     with pytest.raises(RetrievalInputError, match="no texts to learn from"):
-        ood_remedies.table(replace(cones, learn={}))
+        ood_remedies.remedy_table(replace(cones, learn={}))
     with pytest.raises(RetrievalInputError, match=r"no setting of IVF reaches 1.1"):
-        ood_remedies.tuned(cones, 1.1)
+        ood_remedies.tuning_table(cones, 1.1)

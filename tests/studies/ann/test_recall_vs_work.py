@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from lib.index import VectorSearchIndex, topk_exact
-from lib.studies.ann import corpora
-from lib.studies.ann.recall_vs_work import K, Point, at_equal_work, measure, measure_both, work_for
+from lib.studies.ann.recall_vs_work import (
+    K,
+    Point,
+    compare_link_choices,
+    hits_at_work,
+    measure_curve,
+    measure_curves,
+    work_for,
+)
+from tests.studies.ann.toy import two_cones
 
 POINTS = [
     Point({"nprobe": 1}, 100.0, np.array([0, 4])),
@@ -19,7 +27,7 @@ POINTS = [
     [(100.0, [0, 4]), (150.0, [5, 4]), (200.0, [10, 4]), (300.0, [10, 6]), (400.0, [10, 8])],
 )
 def test_between_two_settings_queries_are_shared_out(work, hits):
-    np.testing.assert_allclose(at_equal_work(work, POINTS), hits)
+    np.testing.assert_allclose(hits_at_work(work, POINTS), hits)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +35,7 @@ def test_between_two_settings_queries_are_shared_out(work, hits):
 )
 def test_work_for_a_recall_is_the_way_back(recall, work):
     assert work_for(recall, POINTS) == pytest.approx(work)
-    assert at_equal_work(work, POINTS).mean() / K == pytest.approx(recall)
+    assert hits_at_work(work, POINTS).mean() / K == pytest.approx(recall)
 
 
 def test_of_two_settings_of_one_recall_the_cheaper_is_enough():
@@ -37,7 +45,7 @@ def test_of_two_settings_of_one_recall_the_cheaper_is_enough():
 
 
 def test_nothing_is_extrapolated():
-    assert at_equal_work(99.0, POINTS) is None and at_equal_work(401.0, POINTS) is None
+    assert hits_at_work(99.0, POINTS) is None and hits_at_work(401.0, POINTS) is None
     assert work_for(0.91, POINTS) is None and work_for(0.1, POINTS) == 100
 
 
@@ -47,14 +55,14 @@ def test_recall_of_a_point():
 
 @pytest.fixture(scope="module")
 def cones():
-    return corpora.two_cones(2000, 16, 1.0, n_queries=40, seed=2)
+    return two_cones(2000, 16, 1.0, n_queries=40, seed=2)
 
 
 def test_work_counts_whole_vectors_and_centroids(cones):
     index = VectorSearchIndex(16, "IVF", nlist=8)
     index.train(cones.vectors())
     index.add(cones.vectors())
-    both = measure_both(cones, index, [{"nprobe": 1}, {"nprobe": 8}])
+    both = measure_curves(cones, index, [{"nprobe": 1}, {"nprobe": 8}])
     assert set(both) == {"image", "text"}
     for few, all_lists in both.values():
         assert all_lists.recall == 1 and all_lists.work == 2000 + 8
@@ -67,5 +75,19 @@ def test_recall_among_what_is_allowed(cones):
     allowed = np.arange(0, 2000, 40)
     queries = cones.queries["text"]
     true = allowed[topk_exact(queries, cones.vectors(allowed), K)[1]]
-    (point,) = measure(flat, [{}], queries, true, allowed)
+    (point,) = measure_curve(flat, [{}], queries, true, allowed)
     assert point.recall == 1 and point.work == len(allowed)
+
+
+def test_both_graphs_are_read_at_the_same_work():
+    rows = compare_link_choices(
+        two_cones(600, 16, 0.5, n_queries=10), n=200, efs=(10, 40), n_queries=10
+    )
+    assert [row["queries"] for row in rows] == ["image", "text"]
+    for row in rows:
+        gain, low, high = row["heuristic - nearest"]
+        assert (
+            abs(gain - (row["heuristic, recall"] - row["nearest, recall"])) < 1e-9
+            and low <= gain <= high
+        )
+        assert 10 <= row["compared"] <= 200 and 0 < row["nearest, reachable"] <= 100

@@ -8,12 +8,13 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex, topk_exact
 from lib.index.from_scratch import hyperplanes
-from lib.studies.ann import boards, corpora, equal_bytes, scann_vs_faiss
+from lib.studies.ann import corpora, equal_bytes
+from tests.studies.ann.toy import two_cones
 
 
 @pytest.fixture(scope="module")
 def cones():
-    return corpora.two_cones(9_984, 64, 0.5, n_queries=40)
+    return two_cones(9_984, 64, 0.5, n_queries=40)
 
 
 def no_scann():
@@ -39,7 +40,7 @@ def test_codes_of_one_name_take_the_bytes_they_are_said_to_take():
 
 
 def test_reranked_codes_find_no_less(cones):
-    found = equal_bytes.compare(cones, {"LSH": (8,), "PQ": (8,)}, rerank=4)
+    found = equal_bytes.compare_codes(cones, {"LSH": (8,), "PQ": (8,)}, rerank=4)
     assert list(found) == [("LSH", 8, 4), ("LSH", 8, 0), ("PQ", 8, 4), ("PQ", 8, 0)]
     for name in ("LSH", "PQ"):
         for kind in ("image", "text"):
@@ -48,7 +49,7 @@ def test_reranked_codes_find_no_less(cones):
 
 
 def test_a_query_that_keeps_its_numbers_finds_more_with_the_same_bits(cones):
-    found = equal_bytes.compare(cones, {"LSH": (8,), equal_bytes.WHOLE: (8,)})
+    found = equal_bytes.compare_codes(cones, {"LSH": (8,), equal_bytes.WHOLE: (8,)})
     for kind in ("image", "text"):
         assert found[equal_bytes.WHOLE, 8, 0][kind].mean() > found["LSH", 8, 0][kind].mean()
 
@@ -56,45 +57,45 @@ def test_a_query_that_keeps_its_numbers_finds_more_with_the_same_bits(cones):
 def test_product_codes_are_turned_as_lsh_is_by_rotations_that_change_no_distance(cones):
     base = cones.vectors()
     for name in equal_bytes.CODES:
-        turn = equal_bytes._turn(name, base, 8)
+        turn = equal_bytes._rotation(name, base, 8)
         assert np.allclose(turn @ turn.T, np.eye(64), atol=1e-5), name
     assert np.array_equal(
-        equal_bytes._turn("PQ, turned", base, 8), hyperplanes.draw_frame(64, 64).T
+        equal_bytes._rotation("PQ, turned", base, 8), hyperplanes.draw_frame(64, 64).T
     )
-    pieces = np.var(base @ equal_bytes._turn("PQ, dealt", base, 8), axis=0).reshape(16, 4)
+    pieces = np.var(base @ equal_bytes._rotation("PQ, dealt", base, 8), axis=0).reshape(16, 4)
     assert (np.diff(pieces, axis=1) <= 0).all()  # each piece has its share of the large directions
 
 
 def test_the_two_libraries_get_equal_cells_and_codes():
-    family, build, _ = scann_vs_faiss.SYSTEMS["IVF-PQ"]
-    assert family == "IVF-PQ" and build["nlist"] == scann_vs_faiss.CELLS
+    family, build, _ = equal_bytes.SCANN_SYSTEMS["IVF-PQ"]
+    assert family == "IVF-PQ" and build["nlist"] == equal_bytes.CELLS
     for name in ("ScaNN, T = 0", "ScaNN, T = 0.2"):
-        assert scann_vs_faiss.SYSTEMS[name][1]["n_leaves"] == scann_vs_faiss.CELLS
+        assert equal_bytes.SCANN_SYSTEMS[name][1]["n_leaves"] == equal_bytes.CELLS
     # ScaNN's default blocks of two dimensions, half a byte each: 64 bytes of 256 dimensions
     assert build["code_bytes"] * 2 * 2 == 256
-    assert scann_vs_faiss.SYSTEMS["IVF-PQ, dot product"][1] == build | {"metric": "inner_product"}
+    assert equal_bytes.SCANN_SYSTEMS["IVF-PQ, dot product"][1] == build | {
+        "metric": "inner_product"
+    }
 
 
 def test_without_scann_its_rows_are_those_committed(monkeypatch):
-    monkeypatch.setattr(scann_vs_faiss, "scann_library", no_scann)
-    monkeypatch.setattr(scann_vs_faiss, "_measured", lambda corpus, system: [{"system": system}])
-    rows, here = scann_vs_faiss.side_by_side(corpora.icons())
+    monkeypatch.setattr(equal_bytes, "scann_library", no_scann)
+    monkeypatch.setattr(equal_bytes, "_measure_cells", lambda corpus, system: [{"system": system}])
+    rows, here = equal_bytes.compare_scann_with_faiss(corpora.icons())
     assert not here and rows[:2] == [{"system": "IVF-PQ"}, {"system": "IVF-PQ, dot product"}]
-    kept = scann_vs_faiss.committed()
-    assert len(rows) == 2 + kept["system"].str.startswith("ScaNN").sum()
-    assert set(kept["system"]) == set(scann_vs_faiss.SYSTEMS)
+    committed = equal_bytes.committed_scann_table()
+    assert len(rows) == 2 + committed["system"].str.startswith("ScaNN").sum()
+    assert set(committed["system"]) == set(equal_bytes.SCANN_SYSTEMS)
 
 
 def test_without_scann_another_corpus_has_no_rows(monkeypatch, cones):
-    monkeypatch.setattr(scann_vs_faiss, "scann_library", no_scann)
+    monkeypatch.setattr(equal_bytes, "scann_library", no_scann)
     with pytest.raises(RetrievalInputError, match="needs the package scann"):
-        scann_vs_faiss.side_by_side(cones)
+        equal_bytes.compare_scann_with_faiss(cones)
 
 
 def test_the_board_is_in_order_and_says_who_is_closed():
-    rates = [row["qps"] for row in boards.OOD_2023]
-    assert rates == sorted(rates, reverse=True)
-    assert {row["source"] for row in boards.OOD_2023} == {"open", "closed"}
-    assert (
-        len(rates) == 13 and len(boards.OOD_2023_COMMIT) == 40
-    )  # all entries of one state of the file
+    board = equal_bytes.published_ood_board()
+    rates = [row["qps"] for row in board]
+    assert rates == sorted(rates, reverse=True) and len(rates) == 13  # all entries of the file
+    assert {row["source"] for row in board} == {"open", "closed"}

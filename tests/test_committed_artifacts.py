@@ -10,7 +10,7 @@ from lib.datasets import icons, scenes
 from lib.metrics.geometry import to_int8
 from lib.models.trained_models import CARD, card_text, load_card, load_embeddings, load_model
 from lib.search import evaluate_run, evaluate_task
-from lib.training.recipes import INTERACTION_RECIPES
+from lib.training import INTERACTION_RECIPES
 
 TASKS = {"icons": icons.task, "scenes": scenes.task}
 PROMISED = {

@@ -15,7 +15,7 @@ def train(
     """Trains the committed models again (some two hours on one core). Stop and start it as you
     like.
     """
-    from lib.training.recipes import RECIPES, build
+    from lib.training import RECIPES, train_model
 
     if everything == bool(names):
         raise RetrievalInputError(f"name what to train ({', '.join(RECIPES)}) or pass --all")
@@ -24,4 +24,4 @@ def train(
     ]
     with progress_bar() as bar:
         for name in chosen:
-            build(name, log=say, progress=counted(bar, name))
+            train_model(name, log=say, progress=counted(bar, name))

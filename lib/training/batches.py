@@ -1,4 +1,4 @@
-"""Training batches, each a pure function of its step: what the models are shown."""
+"""Training batches, each a pure function of its step."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.core.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError, check_number
 from lib.datasets import icons, scenes
 from lib.models.dual_encoder import image_tensor
 from lib.models.tokenizer import Tokenizer
@@ -15,7 +15,7 @@ from lib.training.augment import restroke, warp
 
 @dataclass(frozen=True)
 class Batch:
-    """Paired images and token rows; `positives[i, j]` is true where text j is right for image i."""
+    """Paired images and texts; `positives[i, j]` is true where text j is right for image i."""
 
     images: Tensor  # (B, channels, H, W), or (B, features)
     tokens: Tensor  # (B, context_length), or (B, features)
@@ -26,8 +26,8 @@ class IconStream:
     """Icons of the training split with their names, in a new order each epoch.
 
     Drawings are warped more and more until 60% of the steps: a gentle start learns fast, a rough
-    end overfits late. From then on a batch holds runs of four drawings whose names begin with the
-    same word, so that the model must tell an account with a check mark from one with a cross. Two
+    end overfits late. From then on a batch holds runs of four drawings with the same first word in
+    their names: the model must tell an account with a check mark from one with a cross. Two
     drawings of a batch that share a name or their pixels are positives of each other.
     """
 
@@ -46,7 +46,7 @@ class IconStream:
         self.head_ids = _first_seen([icons.head_of(name) for name in corpus.names])
 
     def order(self, epoch: int) -> np.ndarray:
-        """Positions of one epoch in the order they are seen."""
+        """Order the training positions of one epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         shuffled = rng.permutation(self.positions)
         if epoch * self.per_epoch < self.HARD_FROM * self.steps:
@@ -74,15 +74,10 @@ class IconStream:
 
 
 class SceneStream:
-    """An endless stream of generated training scenes, one caption each; nothing is ever seen twice.
+    """Endless generated training scenes with one caption each; none comes twice.
 
-    Args:
-        tokenizer: of the captions.
-        batch_size: pairs per step.
-        seed: which stream.
-        twins: whether half of each batch repeats the other half with places or colours exchanged
-            (see `scenes.training_twins`), so that every image has a caption of its own words that
-            is wrong.
+    With `twins`, half of each batch repeats the other half with places or colours exchanged (see
+    `scenes.training_twins`): every image has a wrong caption of the same words.
     """
 
     def __init__(
@@ -98,33 +93,29 @@ class SceneStream:
             scenes.N_CAPTIONS, size=self.batch_size
         )
         chosen = np.arange(self.batch_size) * scenes.N_CAPTIONS + which
-        # A caption may be true of another scene of the batch; the world knows, so that is a
-        # positive too.
-        everyone = np.tile(np.arange(self.batch_size), (self.batch_size, 1))
-        true = (
-            scenes.qrels(batch).at_least(3).take_queries(chosen).grades_of(everyone) > 0
-        )  # (texts, images)
+        # A caption may also be true of another scene of the batch: then that is a positive too.
+        all_images = np.tile(np.arange(self.batch_size), (self.batch_size, 1))
+        true_pairs = scenes.qrels(batch).at_least(3).take_queries(chosen)
+        right = true_pairs.grades_of(all_images) > 0  # (texts, images)
         return Batch(
             image_tensor(images, 3, scenes.SIZE),
             torch.from_numpy(self.tokenizer.encode(scenes.caption_choice(batch, which))),
-            torch.from_numpy(true.T.copy()),
+            torch.from_numpy(right.T.copy()),
         )
 
 
 class PairStream:
-    """Fixed pairs of anything two encoders read, in a new order each epoch; labels and batches can
-    be spoilt.
+    """Fixed pairs in a new order each epoch, with wrong labels or repeated pairs on request.
 
     Args:
-        images: (n, ...) what the image encoder reads: pixels, or features.
-        texts: (n, ...) what the text encoder reads; row i belongs to image i.
-        text_ids: (n,) equal for equal texts, so that a batch knows who else is right.
+        images: (n, ...) inputs of the image encoder: pixels, or features.
+        texts: (n, ...) inputs of the text encoder; row i belongs to image i.
+        text_ids: (n,) equal for equal texts, which are right for each other's images.
         batch_size: pairs per step.
-        seed: of the order and the damage.
-        noise: share of the pairs whose text is swapped with that of another such pair, once and for
-            all.
+        seed: of the order, the noise and the repeats.
+        noise: share of the pairs that exchange their texts, once for the whole run.
         repeats: share of each batch that repeats other rows of it.
-        tell: whether `positives` shows all right pairs, or the diagonal alone.
+        mark_positives: mark all right pairs in `positives`, or the diagonal alone.
     """
 
     def __init__(
@@ -137,20 +128,21 @@ class PairStream:
         *,
         noise: float = 0.0,
         repeats: float = 0.0,
-        tell: bool = True,
+        mark_positives: bool = True,
     ) -> None:
         n = len(images)
         if len(texts) != n or len(text_ids) != n or n < batch_size:
             raise RetrievalInputError(
-                f"{n} images, {len(texts)} texts and {len(text_ids)} ids are no pairs for batches"
-                f" of {batch_size}"
+                f"images, texts and ids must be equally many and at least batch_size ="
+                f" {batch_size}, got {n}, {len(texts)} and {len(text_ids)}"
             )
         self.images, self.texts, self.batch_size, self.seed = images, texts, batch_size, seed
-        self.n_repeated, self.tell = round(_share(repeats, "repeats") * batch_size), tell
+        self.n_repeated = round(check_number(repeats, "repeats", 0, 1, below=True) * batch_size)
+        self.mark_positives = mark_positives
         self.fresh = batch_size - self.n_repeated
         self.per_epoch = n // self.fresh
         rng = np.random.default_rng([seed, 1])
-        swapped = rng.permutation(n)[: round(_share(noise, "noise") * n)]
+        swapped = rng.permutation(n)[: round(check_number(noise, "noise", 0, 1, below=True) * n)]
         self.text_of = np.arange(n)
         self.text_of[swapped] = np.roll(swapped, 1)
         self.text_ids = np.asarray(text_ids)
@@ -159,21 +151,15 @@ class PairStream:
         epoch, at = divmod(step, self.per_epoch)
         order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.images))
         chosen = order[at * self.fresh : (at + 1) * self.fresh]
-        again = np.random.default_rng([self.seed, 2, step]).choice(chosen, self.n_repeated)
-        chosen = np.concatenate([chosen, again])
+        repeated = np.random.default_rng([self.seed, 2, step]).choice(chosen, self.n_repeated)
+        chosen = np.concatenate([chosen, repeated])
         texts = self.text_of[chosen]
         ids = self.text_ids[texts]
-        right = ids[:, None] == ids if self.tell else np.eye(len(ids), dtype=bool)
+        right = ids[:, None] == ids if self.mark_positives else np.eye(len(ids), dtype=bool)
         return Batch(self.images[chosen], self.texts[texts], torch.from_numpy(right))
 
 
-def _share(value: float, name: str) -> float:
-    if not 0 <= value < 1:
-        raise RetrievalInputError(f"{name} is a share from 0 to below 1, got {value}")
-    return value
-
-
 def _first_seen(keys: list) -> np.ndarray:
-    """An id per key, equal for equal keys."""
+    """Number the keys in the order they are first seen; equal keys get equal ids."""
     ids: dict = {}
     return np.array([ids.setdefault(key, len(ids)) for key in keys])

@@ -1,4 +1,4 @@
-"""How the models that let images and texts interact are trained: late interaction, and matching."""
+"""Objectives of late interaction and of cross-encoders."""
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +14,7 @@ from lib.training.batches import Batch
 
 
 def late_interaction_loss(network: TowerTokens | FeatureTokens, batch: Batch) -> Tensor:
-    """Both of FILIP's scores of every pair of a batch, each with InfoNCE over images and over
-    texts.
-
-    Args:
-        network: encodes both sides.
-        batch: images, tokens, and which of them belong together.
+    """Compute InfoNCE of both FILIP scores of every pair, in both directions.
 
     Reference: Yao et al. 2022, "FILIP: Fine-grained interactive language-image pre-training".
     """
@@ -32,8 +27,8 @@ def late_interaction_loss(network: TowerTokens | FeatureTokens, batch: Batch) ->
     return torch.stack(sides).mean()
 
 
-def negative_chances(logits: Tensor, same: Tensor) -> Tensor:
-    """With which probability each wrong column is drawn as the negative of a row.
+def negative_probabilities(logits: Tensor, same: Tensor) -> Tensor:
+    """Compute the probability of each wrong column to be drawn as the negative of a row.
 
         P(j | i) = softmax_j(s_ij) over the j that are not the same as i
 
@@ -46,42 +41,35 @@ def negative_chances(logits: Tensor, same: Tensor) -> Tensor:
 
     Reference: Li et al. 2021, "Align before fuse", hard negatives for image-text matching.
     """
-    chances = logits.masked_fill(same, -torch.inf).softmax(
-        dim=1
-    )  # NaN in rows where nothing is left
-    return torch.where(same.all(dim=1, keepdim=True), 0.0, chances)
+    # A row without any negative is NaN after the softmax.
+    probabilities = logits.masked_fill(same, -torch.inf).softmax(dim=1)
+    return torch.where(same.all(dim=1, keepdim=True), 0.0, probabilities)
 
 
 def sample_negatives(logits: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
-    """One wrong column for every row, likely where its logit is high; see `negative_chances`.
-
-    Args:
-        logits, same: as there.
-        generator: of the draw.
+    """Draw one wrong column for every row by `negative_probabilities`.
 
     Returns:
         int64 (B,) columns, -1 where every column is the same as the row.
     """
     empty = same.all(dim=1)
-    chances = negative_chances(logits, same).masked_fill(empty[:, None], 1.0)
-    # Drawn on the CPU, where the generator is: the same columns whatever the device.
-    drawn = torch.multinomial(chances.cpu(), 1, generator=generator)[:, 0].to(logits.device)
-    return drawn.masked_fill(empty, -1)
+    probabilities = negative_probabilities(logits, same).masked_fill(empty[:, None], 1.0)
+    # Drawn on the CPU, where the generator is: the same columns on every device.
+    drawn = torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0]
+    return drawn.to(logits.device).masked_fill(empty, -1)
 
 
-class Matching:
-    """Binary cross-entropy of a cross-encoder on right pairs and on pairs that a cheaper model
-    confuses.
+class MatchingObjective:
+    """Binary cross-entropy of a cross-encoder on right pairs and hard wrong pairs.
 
     Every right pair (i, i) comes with two wrong ones: its text with a hard image, its image with a
-    hard text, both drawn by `sample_negatives` from the cheaper model's similarities inside the
-    batch.
+    hard text. `sample_negatives` draws both from the similarities of a cheaper model.
 
     Args:
-        cheaper: a dual encoder, or late interaction, that reads the same inputs; it is not trained.
+        cheaper: a dual encoder, or late interaction, with the same inputs; it is not trained.
         sharpness: factor on its similarities; 0 draws negatives evenly, a large one always the
-            hardest. On batches of twins 6 draws the twin a third of the time. At 30 it draws little
-            else, and what is learnt tells twins apart and ranks everything else at random.
+            hardest. On batches of twins 6 draws the twin a third of the time. 30 draws almost only
+            twins: the model learns to tell twins apart and ranks everything else at random.
     """
 
     def __init__(self, cheaper: DualEncoder | LateInteraction, sharpness: float = 6.0) -> None:
@@ -92,17 +80,17 @@ class Matching:
         generator = torch.Generator().manual_seed(torch.randint(2**62, (1,)).item())
         wrong_text = sample_negatives(logits, batch.positives, generator)  # for each image
         wrong_image = sample_negatives(logits.T, batch.positives.T, generator)  # for each text
-        own = torch.arange(len(logits), device=logits.device)
-        text = torch.cat([own, wrong_text[wrong_text >= 0], own[wrong_image >= 0]])
-        image = torch.cat([own, own[wrong_text >= 0], wrong_image[wrong_image >= 0]])
-        read, mask = network.read_text(batch.tokens)
-        scores = network(read[text], mask[text], network.read_image(batch.images)[image])
-        right = torch.arange(len(text), device=text.device) < len(own)
+        pairs = torch.arange(len(logits), device=logits.device)
+        text = torch.cat([pairs, wrong_text[wrong_text >= 0], pairs[wrong_image >= 0]])
+        image = torch.cat([pairs, pairs[wrong_text >= 0], wrong_image[wrong_image >= 0]])
+        states, mask = network.read_text(batch.tokens)
+        scores = network(states[text], mask[text], network.read_image(batch.images)[image])
+        right = torch.arange(len(text), device=text.device) < len(pairs)
         return F.binary_cross_entropy_with_logits(scores, right.float())
 
     @torch.no_grad()
     def _similarities(self, batch: Batch) -> Tensor:
-        """(images, texts): cosines, or the mean over a text's tokens of the best cosine of each."""
+        """Compute (images, texts): cosines, or the mean over a text's tokens of the best cosine."""
         network = self.cheaper.network.eval().to(batch.tokens.device)
         if isinstance(self.cheaper, LateInteraction):
             texts, mask = network.encode_text(batch.tokens)

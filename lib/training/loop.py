@@ -1,4 +1,4 @@
-"""One training loop for every loss and architecture: seeded, resumable, with averaged weights."""
+"""Training loop for every loss and architecture: seeded, resumable, with averaged weights."""
 
 import copy
 import hashlib
@@ -18,30 +18,28 @@ from lib.core.writing import atomic_path, optional_write
 
 
 class Stream(Protocol):
-    """Training batches as a pure function of the step, so that a run can stop and go on
-    anywhere.
-    """
+    """Training batches as a pure function of the step: a run can stop and continue anywhere."""
 
     def batch(self, step: int) -> object: ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how hard to train.
+    """Hyperparameters of a training run.
 
     Args:
         steps: optimizer steps.
         learning_rate: peak; linear warm-up, then half a cosine down to 2% of it.
         warmup: steps of warm-up.
-        weight_decay: AdamW, on matrices and filters only; embeddings, norms, biases and the
+        weight_decay: of AdamW, on matrices and filters only; embeddings, norms, biases and the
             temperature are exempt.
-        average: decay of the exponential moving average of the weights, the one that is evaluated
-            and kept.
+        average: decay of the exponential moving average of the weights. The average is validated
+            and stored.
         clip: largest gradient norm.
-        max_scale: the learnt 1 / temperature is clamped to [1, max_scale] *after* each step; a
-            clamp inside the forward pass would have no gradient beyond the bound and stay there.
+        max_scale: the learnt 1 / temperature is clamped to [1, max_scale] *after* each step. A
+            clamp inside the forward pass has no gradient beyond the bound: it would stay there.
         validate_every: steps between validations.
-        seed: for the initial weights and dropout; streams have their own.
+        seed: of the initial weights (in recipes) and dropout; streams have their own.
     """
 
     steps: int
@@ -61,24 +59,21 @@ class Plan:
 
 @dataclass
 class History:
-    """What a run logged: `loss` rows {step, loss, scale, rate} and `validation` rows {step,
-    ...}.
-    """
+    """Log of a run: `loss` rows {step, loss, scale, rate}, `validation` rows {step, ...}."""
 
     loss: list[dict] = field(default_factory=list)
     validation: list[dict] = field(default_factory=list)
 
 
 def learning_rate_at(step: int, plan: Plan) -> float:
-    """Linear warm-up, then cosine decay to 2% of the peak at the last step."""
+    """Compute the rate: linear warm-up, then cosine decay to 2% of the peak at the last step."""
     ramp = min(1.0, (step + 1) / max(1, plan.warmup))
-    return (
-        plan.learning_rate * ramp * (0.02 + 0.98 * (1 + math.cos(math.pi * step / plan.steps)) / 2)
-    )
+    decay = 0.02 + 0.98 * (1 + math.cos(math.pi * step / plan.steps)) / 2
+    return plan.learning_rate * ramp * decay
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Decay for weights that multiply, none for embeddings, norms, biases and scalars."""
+    """Group parameters: decay for matrices, none for embeddings, norms, biases and scalars."""
     decayed, free = [], []
     for name, parameter in network.named_parameters():
         (decayed if parameter.ndim > 1 and "embedding" not in name else free).append(parameter)
@@ -90,46 +85,40 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """average <- decay * average + (1 - decay) * network; decay starts small, so early weights fade
-    fast.
-    """
+    """Update average <- decay * average + (1 - decay) * network; the decay starts small."""
     decay = min(decay, (1 + step) / (10 + step))
     current = network.state_dict()
-    for name, kept in average.state_dict().items():
-        if kept.is_floating_point():
-            kept.lerp_(current[name], 1 - decay)
+    for name, mean in average.state_dict().items():
+        if mean.is_floating_point():
+            mean.lerp_(current[name], 1 - decay)
         else:
-            kept.copy_(current[name])
+            mean.copy_(current[name])
 
 
 DIGEST = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
 
 
 def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; elsewhere it is emulated, slower than
-    float32.
-    """
-    # Private and newer than the oldest torch we accept; where torch cannot tell, float32 is the
-    # safe answer.
+    """Tell whether this CPU multiplies bfloat16 in hardware; emulation is slower than float32."""
+    # Private, and newer than the oldest torch we accept. Without an answer float32 is safe.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
 class Trainer:
-    """Trains `network` on batches; call `run`, look at `history`, keep `average`.
+    """Train a network on batches; call `run`, read `history`.
 
     Args:
-        network: any module with a `logit_scale` parameter (log of 1 / temperature), or none.
-        stream: `stream.batch(step)` is handed to `objective`.
+        network: any module; a `logit_scale` parameter (log of 1 / temperature) is clamped.
+        stream: `stream.batch(step)` is the batch of `objective`.
         objective: `(network, batch) -> 0-d loss`.
         plan: hyperparameters.
         validate: `(averaged network) -> {name: value}`, called every `plan.validate_every` steps
-            and at the end; `"score"` decides which averaged weights are kept as `best`.
-        checkpoint: where to store the state after each validation, in one file that ends with its
-            own SHA-256; it is resumed from, and one that is damaged, or belongs to another plan,
-            identity or network, is refused.
-        identity: what else makes this run what it is (data, batch size, weights of the loss), plain
-            values; kept in the checkpoint so that a run never goes on as another one.
+            and at the end; `"score"` decides which averaged weights are the `best`.
+        checkpoint: file for the state after each validation, to resume from; it ends with its own
+            SHA-256. A damaged one, or one of another plan, identity or network, is refused.
+        identity: plain values that describe the run (data, batch size, weights of the loss). The
+            checkpoint stores them: no run continues as another one.
         log: called with one line of text per validation.
     """
 
@@ -162,9 +151,7 @@ class Trainer:
             self._resume()
 
     def run(self, progress: Callable[[int], None] = lambda step: None) -> nn.Module:
-        """Trains to the last step and returns the averaged network with the best validated
-        weights.
-        """
+        """Train to the last step; return the averaged network with the best weights."""
         self.network.train()
         while self.step < self.plan.steps:
             self._one_step()
@@ -181,11 +168,10 @@ class Trainer:
         rate = learning_rate_at(self.step, self.plan)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(
-            self.plan.seed * 1_000_003 + self.step
-        )  # dropout and the like, wherever we resume
-        # Outside autocast, which would round its geometry to 3 digits.
-        batch = _moved(self.stream.batch(self.step), self.device)
+        # The same dropout in a resumed run.
+        torch.manual_seed(self.plan.seed * 1_000_003 + self.step)
+        # Outside autocast, which would round the geometry of the images to 3 digits.
+        batch = _to_device(self.stream.batch(self.step), self.device)
         kind = self.device.type
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or fast_bfloat16()):
             loss = self.objective(self.network, batch)
@@ -211,29 +197,24 @@ class Trainer:
             self.history.loss.append(row)
 
     def _checkpoint_and_validate(self) -> None:
-        found = self.validate(self.average) if self.validate is not None else {}
+        results = self.validate(self.average) if self.validate is not None else {}
         self.network.train()
-        score = found.get(
-            "score", self.step
-        )  # without validation the last weights are the best known
+        score = results.get("score", self.step)  # without validation the last weights are best
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
             self.best = copy.deepcopy(self.average.state_dict())
-        self.history.validation.append({"step": self.step, **found})
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
-        self.log(
-            f"step {self.step:6d}/{self.plan.steps}  loss {self.history.loss[-1]['loss']:.3f} "
-            f" {shown}"
-        )
+        self.history.validation.append({"step": self.step, **results})
+        values = "  ".join(f"{name} {value:.4g}" for name, value in results.items())
+        loss = self.history.loss[-1]["loss"]
+        self.log(f"step {self.step:6d}/{self.plan.steps}  loss {loss:.3f}  {values}")
         if self.checkpoint is not None:
             content = io.BytesIO()
             torch.save(self._state(), content)
-            # One file with its checksum: a run killed between two would leave a state that nobody
-            # trusts.
+            digest = hashlib.sha256(content.getbuffer()).digest()
+            # One file with its checksum: a run killed between two files would leave a state that
+            # cannot be trusted.
             with optional_write(), atomic_path(self.checkpoint) as temporary:
-                temporary.write_bytes(
-                    content.getvalue() + hashlib.sha256(content.getbuffer()).digest()
-                )
+                temporary.write_bytes(content.getvalue() + digest)
 
     def _state(self) -> dict:
         return {
@@ -270,39 +251,33 @@ class Trainer:
                 raise DamagedFileError(
                     f"{self.checkpoint} belongs to another plan ({changed}). {restart}"
                 )
-            self.average.load_state_dict(
-                state["best"]
-            )  # all three are of this network, or none is taken
+            self.average.load_state_dict(state["best"])  # refuses the weights of another network
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.network.load_state_dict(state["network"])
-            self.best, self.best_score, self.best_step = (
-                state["best"],
-                float(state["best_score"]),
-                int(state["best_step"]),
-            )
+            self.best = state["best"]
+            self.best_score, self.best_step = float(state["best_score"]), int(state["best_step"])
             self.history = History(**state["history"])
             self.step = min(check_count(state["step"], "step"), self.plan.steps)
         except DamagedFileError:
             raise
-        except Exception as error:  # what torch makes of a file that is no state of this network
+        except Exception as error:  # torch raises many types for the state of another network
             raise DamagedFileError(
                 f"{self.checkpoint} belongs to another network: {error}. {restart}"
             ) from error
         self.log(f"resumed at step {self.step}")
 
 
-def _moved(batch: object, device: torch.device) -> object:
-    """A batch with its tensors on the device, also those in dataclasses, dicts, lists and
-    tuples.
-    """
+def _to_device(batch: object, device: torch.device) -> object:
+    """Move the tensors of a batch, also in dataclasses, dicts, lists and tuples, to the device."""
     if isinstance(batch, Tensor):
         return batch.to(device)
     if is_dataclass(batch):
-        return replace(batch, **{key: _moved(value, device) for key, value in vars(batch).items()})
+        moved = {key: _to_device(value, device) for key, value in vars(batch).items()}
+        return replace(batch, **moved)
     if isinstance(batch, dict):
-        return {key: _moved(value, device) for key, value in batch.items()}
+        return {key: _to_device(value, device) for key, value in batch.items()}
     if isinstance(batch, list | tuple):
-        parts = [_moved(part, device) for part in batch]
+        parts = [_to_device(part, device) for part in batch]
         return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
     return batch

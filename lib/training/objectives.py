@@ -1,4 +1,4 @@
-"""How each loss trains a dual encoder: what is learnt beside the encoders, and where it starts."""
+"""Objectives of dual encoders: each loss with its learnt scale and bias, and where they start."""
 
 import math
 from collections.abc import Callable
@@ -8,10 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib import losses
 from lib.core.checks import check_choice
-from lib.losses import infonce_loss, mined_triplet_loss, mnr_loss, siglip_bias_for, sigmoid_loss
 from lib.models.dual_encoder import text_features
 from lib.training.batches import Batch
+
+MATRYOSHKA_DIMS = (16, 32, 64, 128, 256)
+# At equal weights the short prefixes, the hardest to train, cost the full embedding much recall.
+MATRYOSHKA_WEIGHTS = (0.1, 0.1, 0.2, 0.4, 1.0)
 
 
 @dataclass(frozen=True)
@@ -22,20 +26,18 @@ class Objective:
         loss: `(network, unit images, unit texts, positives) -> 0-d loss`.
         scale: 1 / temperature at the start.
         learns_scale: whether it is trained.
-        bias: batch size -> bias at the start, where the loss has one.
-        forgives: whether it can be told of further right pairs in the batch.
+        bias: batch size -> bias at the start, if the loss has one.
+        takes_positives: whether the loss uses further right pairs in the batch.
     """
 
     loss: Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
     scale: float = 1.0
     learns_scale: bool = False
     bias: Callable[[int], float] | None = None
-    forgives: bool = True
+    takes_positives: bool = True
 
     def prepare(self, network: nn.Module, batch_size: int) -> None:
-        """Sets the network's `logit_scale` (a logarithm) and `logit_bias` to where this loss
-        starts.
-        """
+        """Set the network's `logit_scale` (a logarithm) and `logit_bias` to their start."""
         with torch.no_grad():
             network.logit_scale.fill_(math.log(self.scale)).requires_grad_(self.learns_scale)
             if self.bias is not None:
@@ -43,30 +45,29 @@ class Objective:
             network.logit_bias.requires_grad_(self.bias is not None)
 
     def __call__(self, network: nn.Module, batch: Batch) -> Tensor:
-        """The loss of a batch; texts look for images and images for texts alike, except for MNR."""
+        """Compute the loss of a batch, in both directions; MNR from text to image only."""
         images = F.normalize(network.encode_image(batch.images).float(), dim=1)
         texts = F.normalize(text_features(network, batch.tokens).float(), dim=1)
         return self.loss(network, images, texts, batch.positives)
 
 
 def _infonce(network: nn.Module, images: Tensor, texts: Tensor, positives: Tensor) -> Tensor:
-    return infonce_loss(
-        images, texts, 1 / network.logit_scale.exp(), direction="both", positives=positives
-    )
+    temperature = 1 / network.logit_scale.exp()
+    return losses.infonce_loss(images, texts, temperature, direction="both", positives=positives)
 
 
 def _mnr(network: nn.Module, images: Tensor, texts: Tensor, positives: Tensor) -> Tensor:
-    return mnr_loss(texts, images, scale=network.logit_scale.exp())  # the text is the anchor
+    return losses.mnr_loss(texts, images, scale=network.logit_scale.exp())  # texts are anchors
 
 
 def _sigmoid(network: nn.Module, images: Tensor, texts: Tensor, positives: Tensor) -> Tensor:
-    scale, bias = network.logit_scale.exp(), network.logit_bias
-    return sigmoid_loss(images, texts, 1 / scale, bias, positives=positives)
+    temperature, bias = 1 / network.logit_scale.exp(), network.logit_bias
+    return losses.sigmoid_loss(images, texts, temperature, bias, positives=positives)
 
 
 def _triplet(mining: str, reduction: str) -> Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]:
     def loss(network: nn.Module, images: Tensor, texts: Tensor, positives: Tensor) -> Tensor:
-        return mined_triplet_loss(
+        return losses.mined_triplet_loss(
             images, texts, 0.2, mining, direction="both", same=positives, reduction=reduction
         )
 
@@ -75,8 +76,8 @@ def _triplet(mining: str, reduction: str) -> Callable[[nn.Module, Tensor, Tensor
 
 OBJECTIVES = {
     "InfoNCE": Objective(_infonce, scale=1 / 0.07, learns_scale=True),
-    "MNR": Objective(_mnr, scale=20.0, forgives=False),
-    "sigmoid": Objective(_sigmoid, scale=10.0, learns_scale=True, bias=siglip_bias_for),
+    "MNR": Objective(_mnr, scale=20.0, takes_positives=False),
+    "sigmoid": Objective(_sigmoid, scale=10.0, learns_scale=True, bias=losses.siglip_bias_for),
     "triplet, all": Objective(_triplet("all", "active")),
     "triplet, semi-hard": Objective(_triplet("semi_hard", "active")),
     "triplet, hard": Objective(_triplet("hard", "mean")),
@@ -84,5 +85,26 @@ OBJECTIVES = {
 
 
 def objective(name: str) -> Objective:
-    """The objective of a name; an unknown one is refused with the list of those there are."""
+    """Get the objective of a name in `OBJECTIVES`."""
     return OBJECTIVES[check_choice(name, OBJECTIVES, "loss")]
+
+
+def matryoshka_infonce(network: nn.Module, batch: Batch, decorrelation: float = 0.0) -> Tensor:
+    """Compute two-way InfoNCE with all positives over the Matryoshka sizes, weighted.
+
+    `decorrelation` weighs `decorrelation_loss` of both modalities. Without it the space of the
+    icons stays at some nine effective dimensions of 256 and learns several times more slowly.
+    """
+    images = network.encode_image(batch.images).float()
+    texts = text_features(network, batch.tokens).float()
+    loss = losses.matryoshka_loss(
+        losses.infonce_loss, images, texts, MATRYOSHKA_DIMS,
+        weights=[weight / sum(MATRYOSHKA_WEIGHTS) for weight in MATRYOSHKA_WEIGHTS],
+        temperature=1 / network.logit_scale.exp(),
+        direction="both",
+        positives=batch.positives,
+    )  # fmt: skip
+    if decorrelation:
+        penalty = losses.decorrelation_loss(images) + losses.decorrelation_loss(texts)
+        loss = loss + decorrelation * penalty
+    return loss

@@ -15,7 +15,7 @@ from lib.core.writing import save_arrays
 from lib.datasets import icons
 from lib.index import VectorSearchIndex
 from lib.search import Hit
-from lib.training.recipes import RECIPES
+from lib.training import RECIPES
 from tests.cli.conftest import one_line
 
 
@@ -221,17 +221,17 @@ def test_info_survives_a_package_with_another_name(run, monkeypatch):
 @pytest.fixture
 def builds(monkeypatch):
     """Records what would be trained and reports progress like a real run."""
-    import lib.training.recipes
+    import lib.training
 
     calls = []
 
-    def build(name, *, log, progress, folder=None):
+    def train_model(name, *, log, progress, folder=None):
         calls.append(name)
         for step in (1, 2, 3):
             progress(step, 3)
         log(f"step 3/3 of {name} [ok]")
 
-    monkeypatch.setattr(lib.training.recipes, "build", build)
+    monkeypatch.setattr(lib.training, "train_model", train_model)
     return calls
 
 
@@ -265,23 +265,23 @@ def test_train_refuses_before_it_starts(run, builds, arguments, message):
 
 
 def test_a_diverged_run_is_one_line(run, monkeypatch):
-    import lib.training.recipes
+    import lib.training
 
-    def build(name, **options):
+    def train_model(name, **options):
         raise FloatingPointError("the loss is nan at step 7; lower the rate")
 
-    monkeypatch.setattr(lib.training.recipes, "build", build)
+    monkeypatch.setattr(lib.training, "train_model", train_model)
     code, _, err = run("train", "icons")
     assert code == 2 and "the loss is nan at step 7" in one_line(err)
 
 
 def test_an_interrupted_run_exits_with_130(run, monkeypatch):
-    import lib.training.recipes
+    import lib.training
 
-    def build(name, **options):
+    def train_model(name, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lib.training.recipes, "build", build)
+    monkeypatch.setattr(lib.training, "train_model", train_model)
     assert run("train", "icons")[0] == 130
 
 

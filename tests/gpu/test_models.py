@@ -16,8 +16,8 @@ from lib.models.late_interaction import LateInteraction
 from lib.search import CrossEncoderRetriever, LateInteractionRetriever
 from lib.studies.losses.train_trial import encoded
 from lib.training.batches import Batch
-from lib.training.interaction_objectives import Matching, late_interaction_loss
-from lib.training.loop import Plan, Trainer, _moved
+from lib.training.interaction_objectives import MatchingObjective, late_interaction_loss
+from lib.training.loop import Plan, Trainer, _to_device
 from lib.training.objectives import OBJECTIVES
 from tests.models.toy import (
     WORDS,
@@ -141,13 +141,13 @@ def test_interaction_losses(device):
     late, cross = LateInteraction(config), CrossEncoder(config)
     dual = toy_encoder(vision=config["vision"], image_size=32)
     for cheaper in (None, dual, late):  # the cheaper model is brought to where the batch is
-        loss = late_interaction_loss if cheaper is None else Matching(cheaper)
+        loss = late_interaction_loss if cheaper is None else MatchingObjective(cheaper)
         model = late if cheaper is None else cross
         found = []
         for where in ("cpu", device):
             network = model.network.to(where)
             torch.manual_seed(5)
-            found.append(loss(network, _moved(pair_batch(), torch.device(where))).item())
+            found.append(loss(network, _to_device(pair_batch(), torch.device(where))).item())
         assert found[1] == pytest.approx(found[0], rel=1e-3)
 
 
@@ -162,9 +162,9 @@ class Named(NamedTuple):
     right: list
 
 
-def test_tensors_of_a_batch_are_moved_at_any_depth(device):
+def test_tensors_of_a_batch_are_to_device_at_any_depth(device):
     one, two, three = (torch.full((2,), float(i)) for i in range(3))
-    moved = _moved({"a": Nested((one, [two]), "n"), "b": Named(three, [None, 5])}, device)
+    moved = _to_device({"a": Nested((one, [two]), "n"), "b": Named(three, [None, 5])}, device)
     assert (
         moved["a"].note == "n" and isinstance(moved["b"], Named) and moved["b"].right == [None, 5]
     )
@@ -201,7 +201,7 @@ def test_published_models(device, precision, tmp_path, monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_training_step_in_half_precision(device, dtype):
     """What a reader writes around our losses: autocast, and for fp16 a scaler of gradients."""
-    network, batch = toy_encoder().network.to(device), _moved(pair_batch(size=16), device)
+    network, batch = toy_encoder().network.to(device), _to_device(pair_batch(size=16), device)
     network.logit_bias = nn.Parameter(torch.tensor(0.0, device=device))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     scaler = torch.amp.GradScaler(

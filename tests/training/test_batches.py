@@ -5,8 +5,8 @@ import torch
 from lib.core.checks import RetrievalInputError
 from lib.datasets import icons, scenes
 from lib.models.tokenizer import PAD, Tokenizer
+from lib.training import RECIPES
 from lib.training.batches import IconStream, PairStream, SceneStream
-from lib.training.recipes import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ class TestPairStream:
     def test_repeats_are_copies_from_the_batch_and_may_be_kept_quiet(self):
         told, quiet = (
             self.stream(repeats=0.5).batch(4),
-            self.stream(repeats=0.5, tell=False).batch(4),
+            self.stream(repeats=0.5, mark_positives=False).batch(4),
         )
         assert torch.equal(told.images, quiet.images)
         assert len(set(told.images[:4].ravel().tolist())) == 4
@@ -142,7 +142,7 @@ class TestPairStream:
         [
             ({"noise": 1.0}, "noise"),
             ({"repeats": -0.1}, "repeats"),
-            ({"batch_size": 41}, "no pairs"),
+            ({"batch_size": 41}, "equally many and at least batch_size = 41"),
         ],
     )
     def test_refuses(self, options, message):

@@ -12,9 +12,9 @@ from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction, TowerTokens
 from lib.training.batches import Batch
 from lib.training.interaction_objectives import (
-    Matching,
+    MatchingObjective,
     late_interaction_loss,
-    negative_chances,
+    negative_probabilities,
     sample_negatives,
 )
 from tests.models.toy import WORDS, interaction_config, toy_tokens
@@ -66,7 +66,7 @@ def test_chances_add_up_to_one_or_to_nothing():
     logits = torch.log(torch.tensor([[8.0, 4, 2, 2], [1, 1, 4, 2], [2, 2, 2, 2]]))
     same = torch.tensor([[1, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]]).bool()
     wanted = torch.tensor([[0, 1 / 2, 1 / 4, 1 / 4], [1 / 3, 0, 0, 2 / 3], [0, 0, 0, 0]])
-    torch.testing.assert_close(negative_chances(logits, same), wanted)
+    torch.testing.assert_close(negative_probabilities(logits, same), wanted)
 
 
 def test_negatives_follow_the_softmax_and_never_hit_what_is_the_same():
@@ -98,7 +98,7 @@ class Watched(CrossEncoderNetwork):
 def test_matching_pairs_each_item_with_itself_and_two_wrong_partners():
     torch.manual_seed(0)
     network = Watched(interaction_config()).eval()
-    loss = Matching(DualEncoder(interaction_config()))(network, toy_batch())
+    loss = MatchingObjective(DualEncoder(interaction_config()))(network, toy_batch())
     loss.backward()
     text, image = network.asked
     assert len(text) == len(image) == 9
@@ -117,7 +117,7 @@ def test_an_undecided_matcher_pays_log_two():
     network = CrossEncoderNetwork(interaction_config()).eval()
     for parameter in network.matches[1].parameters():
         torch.nn.init.zeros_(parameter)
-    loss = Matching(DualEncoder(interaction_config()))(network, toy_batch())
+    loss = MatchingObjective(DualEncoder(interaction_config()))(network, toy_batch())
     assert loss.item() == pytest.approx(np.log(2), abs=1e-6)
 
 
@@ -125,13 +125,13 @@ def test_what_is_right_as_well_is_not_taught_as_wrong():
     torch.manual_seed(0)
     network = Watched(interaction_config()).eval()
     everyone = torch.ones(3, 3, dtype=torch.bool)
-    Matching(DualEncoder(interaction_config()))(network, toy_batch(everyone))
+    MatchingObjective(DualEncoder(interaction_config()))(network, toy_batch(everyone))
     assert len(network.asked[0]) == 3
 
 
 def test_negatives_of_a_step_repeat():
     network = CrossEncoderNetwork(interaction_config()).eval()
-    objective = Matching(DualEncoder(interaction_config()), sharpness=0.0)
+    objective = MatchingObjective(DualEncoder(interaction_config()), sharpness=0.0)
     losses = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -163,5 +163,5 @@ def test_late_interaction_finds_negatives_where_there_are_no_towers():
         [(t[m] @ i.T).max(dim=1).values.mean().item() for t, m in zip(texts, mask, strict=True)]
         for i in images
     ]
-    torch.testing.assert_close(Matching(late)._similarities(batch), torch.tensor(expected))
-    assert torch.isfinite(Matching(late)(network, batch))
+    torch.testing.assert_close(MatchingObjective(late)._similarities(batch), torch.tensor(expected))
+    assert torch.isfinite(MatchingObjective(late)(network, batch))

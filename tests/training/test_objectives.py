@@ -88,7 +88,7 @@ def test_whether_further_right_pairs_change_the_loss(name):
     alone = target(network, Batch(images, texts, right)).item()
     right[0, 1:] = True
     told = target(network, Batch(images, texts, right)).item()
-    assert (told != alone) == target.forgives
+    assert (told != alone) == target.takes_positives
 
 
 def test_unknown_loss_lists_the_known():

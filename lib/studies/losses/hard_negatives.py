@@ -14,7 +14,7 @@ from lib.losses import mnr_loss
 from lib.models.dual_encoder import DualEncoder, text_features
 from lib.studies.losses.train_trial import TrainingPairs, encoded
 from lib.training.batches import Batch, PairStream
-from lib.training.interaction_objectives import negative_chances
+from lib.training.interaction_objectives import negative_probabilities
 from lib.training.objectives import Objective, objective
 
 
@@ -109,6 +109,6 @@ def twin_shares(similarities: Tensor, right: Tensor, sharpnesses: Sequence[float
     twin = torch.eye(n, dtype=torch.bool).roll(n // 2, dims=1)
     rows = []
     for sharpness in sharpnesses:
-        chances = negative_chances(sharpness * similarities, right)
+        chances = negative_probabilities(sharpness * similarities, right)
         rows.append({"sharpness": sharpness, "twin": 100 * chances[twin].sum().item() / n})
     return rows

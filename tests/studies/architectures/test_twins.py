@@ -21,7 +21,7 @@ from lib.studies.architectures.twins import (
     on_background,
     word_rows,
 )
-from lib.training.recipes import INTERACTION_RECIPES
+from lib.training import INTERACTION_RECIPES
 
 SCORES = np.array([[3.0, 1, 1, 1], [2, 2, 0, 0], [0, 1, 2, 5]])
 

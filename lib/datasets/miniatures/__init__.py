@@ -1,3 +1,4 @@
-"""Small corpora in the file formats of the published benchmarks, generated for tests and
-notebooks.
+"""Small generated corpora in the file formats of the published benchmarks.
+
+`lib.datasets.registry.CORPORA[name].write_miniature(folder)` writes one.
 """

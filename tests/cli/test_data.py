@@ -1,7 +1,6 @@
 """`crossmodal data`: what it prints, writes, downloads and refuses."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import MINIATURE, Count, MissingMediaError
 from lib.datasets.download import sources
 from lib.datasets.download.sources import CorpusSource, RemoteFile
+from lib.datasets.miniatures.writing import Miniature
 from lib.datasets.registry import Corpus
 from tests.cli.conftest import one_line
 from tests.datasets.download.ranged_server import ranged_server
@@ -46,14 +46,9 @@ def corpus_of(found, of=20):
             lost,
         )
 
-    def write_miniature(folder):
-        folder.mkdir(exist_ok=True)
-        (folder / MINIATURE).write_text(
-            json.dumps({"splits": {"test": {"images": 20, "captions": 100}}})
-        )
-
+    miniature = Miniature({"test": {"images": 20, "captions": 100}})
     return Corpus(
-        "tiny", ("test", "train"), load, write_miniature, {"captions": ("all", "first 5")}
+        "tiny", ("test", "train"), load, lambda root: miniature, {"captions": ("all", "first 5")}
     )
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 
-from lib.datasets.miniatures.laion import write_miniature
+from lib.datasets.registry import CORPORA
 from tests.cli.conftest import one_line
 
 
 def test_encode_writes_embeddings_and_goes_on(run, tmp_path):
-    write_miniature(tmp_path / "mini")
+    CORPORA["laion"].write_miniature(tmp_path / "mini")
     arguments = ("encode", "--shards", "mini/shards", "--model", "scenes", "--out", "out")
     code, out, _ = run(*arguments)
     assert code == 0 and "50 pairs in 2 shards, 2 encoded now; 0 samples left out" in out

@@ -2,12 +2,12 @@
 
 import pytest
 
-from lib.datasets.miniatures import coco as miniature
+from lib.datasets.registry import CORPORA
 
 
 @pytest.fixture(scope="session")
 def coco_miniature(tmp_path_factory):
     """The miniature of COCO, written once; whoever changes it takes a copy."""
     root = tmp_path_factory.mktemp("coco") / "root"
-    miniature.write_miniature(root)
+    CORPORA["coco"].write_miniature(root)
     return root

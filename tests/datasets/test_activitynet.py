@@ -8,7 +8,8 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import activitynet
 from lib.datasets.completeness import MINIATURE
-from lib.datasets.miniatures.activitynet import MISSING, write_miniature
+from lib.datasets.miniatures.clips import MISSING_VIDEO
+from lib.datasets.registry import CORPORA
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def bare(tmp_path):
     them.
     """
     root = tmp_path / "mini"
-    write_miniature(root, media=False)
+    CORPORA["activitynet"].write_miniature(root, media=False)
     (root / "videos").mkdir()
     ids = [
         one
@@ -25,7 +26,7 @@ def bare(tmp_path):
         for one in json.loads((root / f"captions/{name}_ids.json").read_text())
     ]
     for at, video in enumerate(ids):
-        if at != MISSING:
+        if at != MISSING_VIDEO:
             (root / "videos" / f"{video if at % 4 == 0 else video[2:]}.mp4").write_bytes(b"x")
     return root
 
@@ -38,7 +39,7 @@ def edit(path, change):
 
 def test_the_whole_miniature_is_read(tmp_path):
     pytest.importorskip("av")
-    write_miniature(tmp_path / "mini")
+    CORPORA["activitynet"].write_miniature(tmp_path / "mini")
     corpus = activitynet.load_activitynet(tmp_path / "mini", n_frames=3, allow_partial=True)
     assert [clip.shape for clip in corpus.media] == [(3, 128, 128, 3)] * 11
 

@@ -13,16 +13,12 @@ from lib.datasets import audio_video, audioset, vggsound
 from lib.datasets.audio_video import five_per_class, shared_labels
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.media.decoding import available
-from lib.datasets.miniatures import audioset as miniature_of_audioset
-from lib.datasets.miniatures import vggsound as miniature_of_vggsound
+from lib.datasets.miniatures.clips import AUDIOSET_LABELS, SILENT_CLIP
 from lib.datasets.registry import CORPORA
 from lib.metrics import evaluate_both
 
-MODULES = {
-    "audioset": (audioset, miniature_of_audioset),
-    "vggsound": (vggsound, miniature_of_vggsound),
-}
-MAN, BOING, BELL = miniature_of_audioset.LABELS
+MODULES = {"audioset": audioset, "vggsound": vggsound}
+MAN, BOING, BELL = AUDIOSET_LABELS
 
 
 def fake_media(root):
@@ -36,9 +32,8 @@ def fake_media(root):
 @pytest.fixture(params=list(MODULES))
 def corpus(request, tmp_path):
     """A module, and annotations with files of one byte as clips."""
-    module, miniature = MODULES[request.param]
-    miniature.write_miniature(tmp_path / "mini", media=False)
-    return module, fake_media(tmp_path / "mini")
+    CORPORA[request.param].write_miniature(tmp_path / "mini", media=False)
+    return MODULES[request.param], fake_media(tmp_path / "mini")
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +41,13 @@ def heard(tmp_path_factory):
     if not available():
         pytest.skip("needs av")
     root = tmp_path_factory.mktemp("audioset") / "mini"
-    miniature_of_audioset.write_miniature(root)
+    CORPORA["audioset"].write_miniature(root)
     return root
 
 
 @pytest.fixture
 def bare(tmp_path):
-    miniature_of_audioset.write_miniature(tmp_path / "mini", media=False)
+    CORPORA["audioset"].write_miniature(tmp_path / "mini", media=False)
     return fake_media(tmp_path / "mini")
 
 
@@ -66,13 +61,13 @@ def test_sound_and_picture_of_a_clip_belong_together(heard):
     assert pairs.task("audio_to_video").queries is pairs.sounds
     for at in (
         0,
-        miniature_of_audioset.SOUND_APART,
+        SILENT_CLIP,
         7,
     ):  # the second has its sound in a file of its own
         wave = pairs.sounds[at][:16_000]
         assert np.abs(np.fft.rfft(wave)).argmax() == 200 + 50 * at
         assert pairs.clips[at].shape == (2, 128, 128, 3)
-    assert pairs.sounds.names[miniature_of_audioset.SOUND_APART].startswith("audio/")
+    assert pairs.sounds.names[SILENT_CLIP].startswith("audio/")
     assert (
         len(
             {
@@ -175,7 +170,7 @@ def test_a_segments_file_that_cannot_be_right(bare, old, new, message):
 
 
 def test_vggsound_has_no_header_and_commas_in_labels(tmp_path):
-    miniature_of_vggsound.write_miniature(tmp_path / "mini", media=False)
+    CORPORA["vggsound"].write_miniature(tmp_path / "mini", media=False)
     path = tmp_path / "mini" / "vggsound.csv"
     segments = vggsound.read_segments(path, "test")
     assert len(segments) == 16 and segments.labels[1] == ("bird chirping, tweeting",)
@@ -192,7 +187,7 @@ def test_vggsound_has_no_header_and_commas_in_labels(tmp_path):
 
 def test_vggsound_clips_have_their_own_tones(tmp_path):
     pytest.importorskip("av")
-    miniature_of_vggsound.write_miniature(tmp_path / "mini")
+    CORPORA["vggsound"].write_miniature(tmp_path / "mini")
     pairs = vggsound.load_vggsound(tmp_path / "mini", "test", subset="all", n_frames=1)
     assert [np.abs(np.fft.rfft(pairs.sounds[at][:16_000])).argmax() for at in (0, 9)] == [300, 660]
     assert len(vggsound.load_vggsound(tmp_path / "mini", "test").item_ids) == 15

@@ -15,7 +15,7 @@ from lib.datasets.annotations import Record
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import MINIATURE, Count
 from lib.datasets.media.files import PictureFiles
-from lib.datasets.miniatures import coco as miniature
+from lib.datasets.miniatures import images as miniature
 
 pytestmark = pytest.mark.skipif(
     not coco_judgements.available(),

@@ -10,7 +10,8 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import flickr30k
 from lib.datasets.completeness import MINIATURE, Count
-from lib.datasets.miniatures import flickr30k as miniature
+from lib.datasets.miniatures.images import FLICKR_TRAPS
+from lib.datasets.registry import CORPORA
 
 CLIP_BENCHMARK = "flickr30k_test_karpathy.txt"
 
@@ -18,7 +19,7 @@ CLIP_BENCHMARK = "flickr30k_test_karpathy.txt"
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("flickr30k") / "root"
-    miniature.write_miniature(root)
+    CORPORA["flickr30k"].write_miniature(root)
     return root
 
 
@@ -67,7 +68,7 @@ def test_clip_benchmark_gives_the_same(root, copy, split):
 
 def test_commas_quotes_and_file_names_in_captions(root):
     texts = flickr30k.load_flickr30k(root).texts
-    for at, words in miniature.TRAPS.items():
+    for at, words in FLICKR_TRAPS.items():
         assert texts[5 * at + 4].endswith(words)
     line = next(line for line in (root / CLIP_BENCHMARK).read_text().splitlines() if "sign" in line)
     assert line.endswith('or ""sign"""')  # the file quotes, the loader does not keep the quotes
@@ -113,7 +114,7 @@ def test_the_whole_release(root):
 
 @pytest.mark.parametrize("folder", flickr30k.FOLDERS)
 def test_folders(copy, folder):
-    (copy / miniature.FOLDER).rename(copy / folder)
+    (copy / "flickr30k-images").rename(copy / folder)
     assert flickr30k.load_flickr30k(copy).media.names[0] == f"{folder}/3000000001.jpg"
 
 
@@ -138,7 +139,7 @@ def test_missing_files(root, copy):
 
 
 def test_missing_pictures(copy):
-    (copy / miniature.FOLDER / "3000000002.jpg").unlink()
+    (copy / "flickr30k-images" / "3000000002.jpg").unlink()
     with pytest.raises(
         RetrievalInputError, match=r"19 of 20 images; first missing: flickr30k-images/3000000002"
     ):

@@ -15,7 +15,7 @@ from lib.datasets.annotations import field_of, read_json
 from lib.datasets.csv_files import read_rows, read_table
 from lib.datasets.laion.metadata import Filters, MetadataScan
 from lib.datasets.laion.shards import TarSamples, check_shard
-from lib.datasets.miniatures.img2dataset import write_tar
+from lib.datasets.miniatures.laion import write_tar
 from lib.datasets.registry import CORPORA
 
 REFUSED = (RetrievalInputError, DamagedFileError, MissingFileError)

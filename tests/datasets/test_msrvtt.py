@@ -13,13 +13,14 @@ from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import msrvtt
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.media.decoding import available
-from lib.datasets.miniatures.msrvtt import SHORT_OF_ONE, write_miniature
+from lib.datasets.miniatures.clips import SHORT_OF_ONE
+from lib.datasets.registry import CORPORA
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("msrvtt") / "mini"
-    write_miniature(folder, media=available())
+    CORPORA["msrvtt"].write_miniature(folder, media=available())
     if not available():
         fake_media(folder, json.loads((folder / "MSRVTT_data.json").read_text()))
     return folder
@@ -28,7 +29,7 @@ def root(tmp_path_factory):
 @pytest.fixture
 def bare(tmp_path):
     """A copy to break: annotations, and files of one byte as clips."""
-    write_miniature(tmp_path / "mini", media=False)
+    CORPORA["msrvtt"].write_miniature(tmp_path / "mini", media=False)
     fake_media(tmp_path / "mini", json.loads((tmp_path / "mini" / "MSRVTT_data.json").read_text()))
     return tmp_path / "mini"
 

@@ -14,8 +14,8 @@ from lib.core.reading import MissingFileError
 from lib.core.writing import write_checksum
 from lib.datasets import scenes
 from lib.datasets.laion.shards import Shard, shard_paths
-from lib.datasets.miniatures.img2dataset import write_shard, write_tar
-from lib.datasets.miniatures.laion import write_miniature
+from lib.datasets.miniatures.laion import write_shard, write_tar
+from lib.datasets.registry import CORPORA
 from lib.search.shard_encoding import encode_shards
 
 
@@ -42,7 +42,7 @@ class MeanColour:
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
     folder = tmp_path_factory.mktemp("laion") / "mini"
-    write_miniature(folder)
+    CORPORA["laion"].write_miniature(folder)
     return folder
 
 

@@ -71,9 +71,7 @@ def write_msrvtt(root: Path) -> Miniature:
     ]
     info = {"year": "2016", "version": "1.0", "description": "a miniature"}
     info |= {"contributor": "", "data_created": ""}
-    write_json(
-        root / "MSRVTT_data.json", {"info": info, "videos": videos, "sentences": sentences}
-    )
+    write_json(root / "MSRVTT_data.json", {"info": info, "videos": videos, "sentences": sentences})
     in_1k = list(range(len(ids) - N_IN_1K, len(ids)))
     # Not sorted by id, as in the real file; the twins stay last.
     in_1k = in_1k[7:-2] + in_1k[:7] + in_1k[-2:]
@@ -227,9 +225,9 @@ def _audioset_clips(ids: list[str]) -> Iterator[Clip]:
 def write_vggsound(root: Path) -> Miniature:
     """Write three classes, 16 test clips and two of train; two clips come from one video.
 
-        vggsound.csv                                       no header, quoted labels with commas
-        vgg_test_5_per_class_for_retrieval_cleaned.json    CAV-MAE's format, labels as codes
-        videos/<id>_<start as six digits>.mp4              test clips: a moving scene, a pure tone
+    vggsound.csv                                       no header, quoted labels with commas
+    vgg_test_5_per_class_for_retrieval_cleaned.json    CAV-MAE's format, labels as codes
+    videos/<id>_<start as six digits>.mp4              test clips: a moving scene, a pure tone
     """
     n_test, n_train, n_drawn = 16, 2, 15
     ids = [f"{'-' if at == 0 else 's'}ound{max(at, 1):06}" for at in range(n_test + n_train)]

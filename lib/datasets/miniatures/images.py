@@ -54,7 +54,7 @@ _FLICKR_PARTS = {
 }
 _N_FLICKR_FAMILIES = 3  # of twins, in the test split
 # Additions to the last caption of three test pictures: commas, quotes, and the end of a file name.
-_FLICKR_TRAPS = {2: ", here, there", 5: ' or "sign"', 9: ", a.jpg, again"}
+FLICKR_TRAPS = {2: ", here, there", 5: ' or "sign"', 9: ", a.jpg, again"}
 _UNBARRED = 1  # picture of "outside" whose last row in results.csv lacks its second bar
 
 
@@ -256,7 +256,7 @@ def write_flickr30k(root: Path) -> Miniature:
         names = [f"{first_name + number}.jpg" for number in range(n)]
         texts[part] = dict(zip(names, captions(scenes), strict=True))
         write_pictures(scenes, [root / "flickr30k-images" / name for name in names])
-    for at, words in _FLICKR_TRAPS.items():
+    for at, words in FLICKR_TRAPS.items():
         list(texts["test"].values())[at][4] += words
     everything = {name: five for part in texts.values() for name, five in part.items()}
     _write_flickr_release(root, everything, unbarred=list(texts["outside"])[_UNBARRED])

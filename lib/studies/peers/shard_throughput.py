@@ -11,7 +11,7 @@ import numpy as np
 from lib.core.checks import check_count
 from lib.datasets import scenes
 from lib.datasets.laion.shards import Shard
-from lib.datasets.miniatures.img2dataset import cut, write_shard
+from lib.datasets.miniatures.laion import cut, write_shard
 from lib.search.shard_encoding import Encoder, encode_shards
 from lib.studies.peers import comparison
 from lib.studies.peers.isolated_process import Arrays, Job, highest_resident, measure_alone

@@ -7,7 +7,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.datasets.laion import ShardPictures, load_laion, same_captions
 from lib.datasets.laion.shards import check_shard
-from lib.datasets.miniatures.laion import TWIN, write_miniature
+from lib.datasets.miniatures.laion import TWIN
 from lib.datasets.registry import CORPORA
 
 
@@ -59,7 +59,7 @@ def test_pictures_are_read_from_their_place_in_the_shard(corpus):
 
 
 def test_the_miniature_is_the_same_bytes_each_time(root, tmp_path):
-    write_miniature(tmp_path / "again")
+    CORPORA["laion"].write_miniature(tmp_path / "again")
 
     def digests(folder):
         return {

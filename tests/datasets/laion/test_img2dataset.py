@@ -8,7 +8,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.datasets.laion import shards as img2dataset
 from lib.datasets.laion.shards import LinkRow, Shard, check_shard, shard_paths
-from lib.datasets.miniatures.img2dataset import FAILURES, SCHEMA, cut, write_shard, write_tar
+from lib.datasets.miniatures.laion import FAILURES, SCHEMA, cut, write_shard, write_tar
 
 PICTURES = np.zeros((5, 8, 8, 3), np.uint8)
 CAPTIONS = [f"caption {i}" for i in range(5)]

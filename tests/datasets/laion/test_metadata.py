@@ -12,13 +12,14 @@ from lib.datasets.laion.metadata import (
     known_columns,
     write_filtered,
 )
-from lib.datasets.miniatures.laion import JOINED, UPPER, write_miniature
+from lib.datasets.miniatures.laion import JOINED, UPPER
+from lib.datasets.registry import CORPORA
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("laion") / "mini"
-    write_miniature(folder)
+    CORPORA["laion"].write_miniature(folder)
     return folder / "metadata"
 
 

@@ -6,8 +6,8 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Sample, TarSamples
-from lib.datasets.miniatures.img2dataset import cut, jpeg, write_tar
-from lib.datasets.miniatures.laion import bomb
+from lib.datasets.miniatures.laion import bomb, cut, write_tar
+from lib.datasets.miniatures.writing import jpeg_bytes
 
 
 def members(*keys, parts=("jpg", "txt", "json")):
@@ -202,7 +202,7 @@ def test_a_part_twice_and_a_key_that_comes_back_are_refused(tmp_path):
 def test_the_parts_of_a_sample():
     picture = np.full((8, 9, 3), 200, np.uint8)
     sample = Sample(
-        "a", {"txt": b" a grey square\n", "jpg": jpeg(picture), "json": b'{"url": "u"}'}
+        "a", {"txt": b" a grey square\n", "jpg": jpeg_bytes(picture), "json": b'{"url": "u"}'}
     )
     assert sample.caption() == "a grey square" and sample.notes() == {"url": "u"}
     assert sample.picture().size == (9, 8) and sample.picture().mode == "RGB"
@@ -231,7 +231,7 @@ def test_a_picture_that_unpacks_to_gigabytes_is_refused_before_it_does():
     with pytest.raises(RetrievalInputError, match="sample 'k' is too large"):
         Sample("k", {"png": bomb()}).picture()
     with pytest.raises(RetrievalInputError, match="10 x 10 pixels, at most 99"):
-        Sample("k", {"jpg": jpeg(np.zeros((10, 10, 3), np.uint8))}).picture(max_pixels=99)
+        Sample("k", {"jpg": jpeg_bytes(np.zeros((10, 10, 3), np.uint8))}).picture(max_pixels=99)
 
 
 def test_a_caption_without_its_byte_order_mark_and_one_that_is_a_book():

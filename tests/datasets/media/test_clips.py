@@ -12,7 +12,7 @@ from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.media import decoding
 from lib.datasets.media.decoding import RATE, read_frames, read_waveform, sample_times
 from lib.datasets.media.files import AudioFiles, ClipFiles, find_names
-from lib.datasets.miniatures.clips import write_clip
+from lib.datasets.miniatures.writing import write_clip
 
 
 @pytest.fixture(scope="module")

@@ -10,32 +10,30 @@ from lib.datasets import scenes
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.media import decoding
 from lib.datasets.media.decoding import read_frames
-from lib.datasets.miniatures import activitynet, audioset, msrvtt, vggsound
-from lib.datasets.miniatures.clips import write_clip, write_scene_clip
+from lib.datasets.miniatures.writing import Clip, Miniature, write_clip, write_miniature
+from lib.datasets.registry import CORPORA
 
-ALL = pytest.mark.parametrize(
-    "miniature", [activitynet, audioset, msrvtt, vggsound], ids=lambda m: m.NAME
-)
+ALL = pytest.mark.parametrize("name", ["activitynet", "audioset", "msrvtt", "vggsound"])
 
 
 @ALL
-def test_without_pyav_nothing_is_written_but_annotations_can_be(miniature, tmp_path, monkeypatch):
+def test_without_pyav_nothing_is_written_but_annotations_can_be(name, tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "available", lambda: False)
     with pytest.raises(RetrievalInputError, match="PyAV"):
-        miniature.write_miniature(tmp_path / "mini")
+        CORPORA[name].write_miniature(tmp_path / "mini")
     assert not list(tmp_path.iterdir())
-    miniature.write_miniature(tmp_path / "mini", media=False)
-    assert json.loads((tmp_path / "mini" / MINIATURE).read_text())["name"] == miniature.NAME
+    CORPORA[name].write_miniature(tmp_path / "mini", media=False)
+    assert json.loads((tmp_path / "mini" / MINIATURE).read_text())["name"] == name
     assert not list((tmp_path / "mini").rglob("*.mp4"))
 
 
 @ALL
-def test_annotations_are_the_same_each_time(miniature, tmp_path):
-    for name in ("one", "two"):
-        miniature.write_miniature(tmp_path / name, media=False)
+def test_annotations_are_the_same_each_time(name, tmp_path):
+    for folder in ("one", "two"):
+        CORPORA[name].write_miniature(tmp_path / folder, media=False)
     first, second = (
-        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
-        for name in ("one", "two")
+        {path.name: path.read_bytes() for path in (tmp_path / folder).rglob("*") if path.is_file()}
+        for folder in ("one", "two")
     )
     assert first == second and len(first) > 2
 
@@ -43,10 +41,12 @@ def test_annotations_are_the_same_each_time(miniature, tmp_path):
 def test_a_scene_survives_the_codec_and_comes_out_the_same_each_time(tmp_path):
     pytest.importorskip("av")
     clip = scenes.render_clip(scenes.sample("test", 1))[0]
-    for name in ("one.mp4", "two.mp4"):
-        write_scene_clip(tmp_path / name, clip)
-    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
-    frames = read_frames(tmp_path / "one.mp4", len(clip))
+    miniature = Miniature({}, [Clip("a.mp4", clip)])
+    for folder in ("one", "two"):
+        write_miniature(tmp_path / folder, "toy", lambda root: miniature)
+    first, second = tmp_path / "one" / "a.mp4", tmp_path / "two" / "a.mp4"
+    assert first.read_bytes() == second.read_bytes()
+    frames = read_frames(first, len(clip))
     assert np.abs(frames[:, ::2, ::2].astype(int) - clip).mean() < 3  # of 255
 
 

@@ -1,6 +1,4 @@
-"""The miniature of COCO: deterministic, true to the formats, and drawn well enough to be
-recognised.
-"""
+"""The miniatures of COCO and Flickr30K: deterministic, true to the formats, and recognisable."""
 
 import json
 
@@ -8,7 +6,8 @@ import numpy as np
 import pytest
 
 from lib.datasets import coco, coco_judgements
-from lib.datasets.miniatures import coco as miniature
+from lib.datasets.miniatures import images as miniature
+from lib.datasets.registry import CORPORA
 from lib.datasets.scenes import captions, render, swap_colours, swap_relation
 
 pytestmark = pytest.mark.skipif(
@@ -24,8 +23,8 @@ def root(coco_miniature):
 
 def test_writing_twice_gives_the_same_bytes(root, tmp_path):
     again = tmp_path / "coco"
-    miniature.write_miniature(again)
-    miniature.write_miniature(again)  # over an old one, too
+    CORPORA["coco"].write_miniature(again)
+    CORPORA["coco"].write_miniature(again)  # over an old one, too
     files = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
     assert len(files) == 116 + 6
@@ -55,7 +54,7 @@ def test_records_have_the_fields_of_the_format(root):
 
 def test_pictures_survive_jpeg(root):
     corpus = coco.load_coco(root)
-    drawn = render(miniature.drawn()).astype(int)
+    drawn = render(miniature.coco_scenes()).astype(int)
     read = np.stack([np.asarray(picture) for picture in corpus.media]).astype(int)
     assert (
         np.abs(drawn - read).mean() < 2
@@ -65,7 +64,7 @@ def test_pictures_survive_jpeg(root):
 
 def test_folds_hold_twenty_images_and_a_doubtful_caption(root):
     known = coco_judgements.load_judgements()
-    images = miniature.image_positions()
+    images = miniature.coco_positions()
     assert (np.diff(images) > 0).all() and np.bincount(images // 1000).tolist() == [20] * 5
     confirmed = coco.judgements(
         coco.load_coco(root, captions="first 5"), "cxc", "image_to_text"
@@ -75,12 +74,48 @@ def test_folds_hold_twenty_images_and_a_doubtful_caption(root):
 
 
 def test_twins_stand_in_the_same_fold_and_in_another():
-    told = captions(miniature.drawn())
+    texts_by_scene = captions(miniature.coco_scenes())
     for exchange, n_pairs in ((swap_relation, 2 * 7), (swap_colours, 2 * 8)):
-        exchanged = captions(exchange(miniature.drawn()))
+        exchanged = captions(exchange(miniature.coco_scenes()))
         # A scene in one colour is its own twin.
-        pairs = [(at, told.index(texts)) for at, texts in enumerate(exchanged) if texts in told]
+        pairs = [
+            (at, texts_by_scene.index(texts))
+            for at, texts in enumerate(exchanged)
+            if texts in texts_by_scene
+        ]
         twin = {at: other for at, other in pairs if at != other}
         assert len(twin) == 60  # every scene of a family has both twins
         same_fold = [at for at, other in twin.items() if at // 20 == other // 20]
         assert len(same_fold) == 2 * n_pairs and all(abs(twin[at] - at) == 1 for at in same_fold)
+
+
+def test_flickr30k_files(tmp_path):
+    for name in ("one", "two"):
+        CORPORA["flickr30k"].write_miniature(tmp_path / name)
+    files = sorted(
+        path.relative_to(tmp_path / "one")
+        for path in (tmp_path / "one").rglob("*")
+        if path.is_file()
+    )
+    assert len(files) == 32 + 7
+    assert all(
+        (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        for file in files
+    )
+    data = json.loads((tmp_path / "one" / "dataset_flickr30k.json").read_text())
+    for image in data["images"]:
+        assert set(image) == {
+            "sentids",
+            "imgid",
+            "sentences",
+            "split",
+            "filename",
+        }  # no filepath, no cocoid
+    lines = (tmp_path / "one" / "results.csv").read_text().splitlines()
+    assert lines[0] == "image_name| comment_number| comment"
+    assert [line.count("|") for line in lines].count(1) == 1  # the row that lacks its second bar
+
+
+def test_release_tokens():
+    assert miniature.release_tokens("a dog, running") == "a dog , running ."
+    assert miniature.release_tokens('a "sign", photo.jpg, big') == 'a " sign " , photo.jpg , big .'

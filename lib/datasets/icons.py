@@ -1,9 +1,8 @@
-"""Icons: 16,546 real drawings and the names their designers gave them, from the fonts inside
-`qtawesome`.
+"""Icons: 16,546 real drawings with their designers' names, from the fonts inside `qtawesome`.
 
 Seven open icon families ship in that package as TrueType fonts with a JSON map from name to code
-point. The fonts are read by path: importing the package would ask for Qt. Drawings are 64 x 64, one
-channel, 0 = background and 255 = ink. See `data/README.md` for licences, splits and known flaws.
+point. The fonts are read by path, because importing the package needs Qt. Drawings are 64 x 64, one
+channel, 0 = background and 255 = ink. `data/README.md` has licences, splits and known flaws.
 """
 
 import hashlib
@@ -40,29 +39,25 @@ STYLE_WORDS = frozenset(["fill", "outline", "line", "thin", "bold", "light", "va
 SPLITS = ("train", "validation", "test")
 DIRECTIONS = ("text_to_image", "image_to_text")
 SAME_NAME, SAME_CONCEPT, SAME_HEAD = 3, 2, 1  # grades
-# A concept group goes to the split that its hash, in thousandths, falls into.
+# The hash of a concept group, in thousandths, chooses its split.
 TEST_BELOW, VALIDATION_BELOW = 86, 136
 
 
 def concept_of(name: str) -> str:
-    """A name without its style words: `"alarm-light-outline"` and `"alarm-fill"` are both
-    `"alarm"`.
+    """Return a name without its style words: `"alarm-fill"` and `"alarm-light"` are `"alarm"`.
 
     A name made of style words alone (`"bold"`) is its own concept.
     """
-    kept = [word for word in name.split("-") if word not in STYLE_WORDS]
-    return "-".join(kept) if kept else name
+    return "-".join(word for word in name.split("-") if word not in STYLE_WORDS) or name
 
 
 def head_of(name: str) -> str:
-    """The first word of the concept. Designers write the base object first: account-alert,
-    account-cash.
-    """
+    """Return the first word of the concept, the base object: account-alert, account-cash."""
     return concept_of(name).split("-")[0]
 
 
 def phrase_of(name: str) -> str:
-    """A name as a person would type it: `"alarm-light"` -> `"alarm light"`."""
+    """Return a name as a person types it: `"alarm-light"` -> `"alarm light"`."""
     return name.replace("-", " ")
 
 
@@ -74,8 +69,8 @@ class Icons:
         images: uint8 (n, 64, 64), 255 = ink.
         names: the designer's name of each image.
         families: family of each image.
-        groups: int64 (n,). Images that share a concept, or whose pixels are identical, share a
-            group. A group never straddles two splits, so neither a concept nor a drawing leaks.
+        groups: int64 (n,). Images that share a concept, or have identical pixels, share a group.
+            A group lies in one split, so neither a concept nor a drawing leaks.
         splits: split of each image.
     """
 
@@ -89,7 +84,7 @@ class Icons:
         return len(self.names)
 
     def positions(self, split: str) -> np.ndarray:
-        """Positions of a split's images, in order."""
+        """Return the positions of a split's images, in order."""
         return np.flatnonzero(self.splits == check_choice(split, SPLITS, "split"))
 
 
@@ -103,17 +98,17 @@ def _font_folder() -> Path:
 
 
 def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
+    paths = sorted(folder.glob(pattern))
+    if len(paths) != 1:
         raise MissingFileError(
-            f"expected one file {pattern} in qtawesome's fonts, found {len(found)}. "
+            f"expected one file {pattern} in qtawesome's fonts, found {len(paths)}. "
             f"Install the version named in constraints.txt."
         )
-    return found[0]
+    return paths[0]
 
 
 def font_files() -> dict[str, tuple[Path, Path]]:
-    """Family -> (font, name map)."""
+    """Return `{family: (font, name map)}`."""
     folder = _font_folder()
     return {
         family: (_only(folder, f"{stem}-[0-9]*.ttf"), _only(folder, f"{stem}-charmap-*.json"))
@@ -122,11 +117,7 @@ def font_files() -> dict[str, tuple[Path, Path]]:
 
 
 def draw_glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
-    """Draws one character centred in a 64 x 64 square, scaled down if it would touch the border.
-
-    Returns:
-        uint8 (64, 64).
-    """
+    """Draw one character centred in 64 x 64 pixels, smaller if it would touch the border."""
     left, top, right, bottom = font.getbbox(character)
     width, height = right - left, bottom - top
     if max(width, height) > SIZE - 4:
@@ -140,9 +131,7 @@ def draw_glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
 
 
 def _read_catalogue() -> list[tuple[str, str, int]]:
-    """(family, name, code point) of every icon, families in the order above, names in the map's
-    order.
-    """
+    """(family, name, code point) of every icon, in the order of the families and of their maps."""
     rows = []
     for family, (_, charmap) in font_files().items():
         rows += [
@@ -159,9 +148,7 @@ def _render(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
 
 
 def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
-    """Drawn once (some seconds), then read back; drawn again if the cache is damaged or the fonts
-    change.
-    """
+    """Draw the images once (some seconds), and again if the cache is damaged or fonts change."""
     recipe = json.dumps([rows, SIZE, pillow_version]).encode()
     path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
     return cached_arrays(path, lambda: {"images": _render(rows)})["images"]
@@ -172,10 +159,10 @@ def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
     n = len(names)
     concepts: dict[str, int] = {}
     drawings: dict[bytes, int] = {}
-    edges = []
+    edges = []  # to the first image of the same concept, and of the same drawing
     for position, name in enumerate(names):
-        for table, key in ((concepts, concept_of(name)), (drawings, images[position].tobytes())):
-            edges.append((position, table.setdefault(key, position)))
+        edges.append((position, concepts.setdefault(concept_of(name), position)))
+        edges.append((position, drawings.setdefault(images[position].tobytes(), position)))
     a, b = np.array(edges).T
     _, labels = connected_components(
         coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False
@@ -184,7 +171,7 @@ def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 
 def _split_of(key: str) -> str:
-    """A stable split: the same key falls into the same split whatever else the corpus holds."""
+    """Choose the split of a key, the same whatever else the corpus holds."""
     thousandth = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 1000
     if thousandth < TEST_BELOW:
         return "test"
@@ -193,9 +180,7 @@ def _split_of(key: str) -> str:
 
 @lru_cache(maxsize=1)
 def load_icons() -> Icons:
-    """All icons with their names, groups and splits. The arrays are read-only and shared by all
-    callers.
-    """
+    """Load all icons with names, groups and splits; the arrays are shared and read-only."""
     rows = _read_catalogue()
     images = _cached_images(rows)
     names = tuple(name for _, name, _ in rows)
@@ -210,9 +195,9 @@ def load_icons() -> Icons:
 
 
 def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
-    """Grades every (name, image) pair of a split.
+    """Grade every (name, image) pair of a split.
 
-    Grade 3: the image bears the name, or is pixel for pixel a drawing of the gallery that bears it.
+    Grade 3: the image has the name, or its pixels are those of a gallery image that has it.
     Grade 2: same group, that is the same concept in another style or family, or a concept that
     shares a drawing with it. Grade 1: another concept with the same first word.
 
@@ -223,27 +208,24 @@ def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
 
     Returns:
         `Qrels` of shape `(len(names), len(positions))`.
-
-    Raises:
-        RetrievalInputError: a name that no icon bears.
     """
     group_of = dict(zip(icons.names, icons.groups.tolist(), strict=True))
-    own_names = [icons.names[p] for p in positions]
+    gallery_names = [icons.names[p] for p in positions]
     drawings = [icons.images[p].tobytes() for p in positions]
-    bearers: dict[bytes, set[str]] = {}
+    names_of_drawing: dict[bytes, set[str]] = {}
     by_group: dict[int, list[int]] = {}
     by_head: dict[str, list[int]] = {}
-    for item, (position, name) in enumerate(zip(positions, own_names, strict=True)):
-        bearers.setdefault(drawings[item], set()).add(name)
+    for item, (position, name) in enumerate(zip(positions, gallery_names, strict=True)):
+        names_of_drawing.setdefault(drawings[item], set()).add(name)
         by_group.setdefault(int(icons.groups[position]), []).append(item)
         by_head.setdefault(head_of(name), []).append(item)
     queries, items, grades = [], [], []
     for query, name in enumerate(names):
         if name not in group_of:
-            raise RetrievalInputError(f"names[{query}] is {name!r}, which no icon bears")
+            raise RetrievalInputError(f"names[{query}] is {name!r}, which no icon has")
         row = dict.fromkeys(by_head.get(head_of(name), []), SAME_HEAD)
         for item in by_group.get(group_of[name], []):
-            row[item] = SAME_NAME if name in bearers[drawings[item]] else SAME_CONCEPT
+            row[item] = SAME_NAME if name in names_of_drawing[drawings[item]] else SAME_CONCEPT
         queries += [query] * len(row)
         items += row.keys()
         grades += row.values()
@@ -253,21 +235,14 @@ def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
 
 
 def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask:
-    """Names to icons, or icons to names, on one split.
+    """Return the task from names to icons, or from icons to names, on one split.
 
-    A query or item of text is a unique name, written as a phrase; two images that bear the same
-    name are both right for it. `query_groups` is the concept group, the unit the splits and the
-    intervals are made by.
+    Text is a unique name, written as a phrase; two images with the same name are both right for it.
+    Hits are of grade 3. `query_groups` is the concept group, the unit of splits and intervals.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`. No concept and no drawing is in two of them.
         direction: `"text_to_image"` or `"image_to_text"`.
-
-    Returns:
-        A `RetrievalTask` whose hits are images (or names) of grade 3.
-
-    Raises:
-        RetrievalInputError: unknown split or direction.
     """
     check_choice(direction, DIRECTIONS, "direction")
     icons = load_icons()
@@ -279,23 +254,19 @@ def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask
         first_position.setdefault(icons.names[position], int(position))
     names = list(first_position)
     qrels = judge(names, icons, positions)
-    phrases, images = [phrase_of(name) for name in names], icons.images[positions]
-    name_groups = icons.groups[list(first_position.values())]
-    common = {"name": "icons", "split": split, "hit_grade": SAME_NAME, "datasheet": "icons"}
-    if direction == "text_to_image":
-        return RetrievalTask(
-            direction=direction,
-            queries=phrases,
-            gallery=images,
-            qrels=qrels,
-            query_groups=name_groups,
-            **common,
-        )
+    queries, gallery = [phrase_of(name) for name in names], icons.images[positions]
+    groups = icons.groups[list(first_position.values())]
+    if direction == "image_to_text":
+        queries, gallery, qrels = gallery, queries, qrels.T
+        groups = icons.groups[positions]
     return RetrievalTask(
-        direction=direction,
-        queries=images,
-        gallery=phrases,
-        qrels=qrels.T,
-        query_groups=icons.groups[positions],
-        **common,
+        "icons",
+        split,
+        direction,
+        queries,
+        gallery,
+        qrels,
+        query_groups=groups,
+        hit_grade=SAME_NAME,
+        datasheet="icons",
     )

@@ -1,4 +1,4 @@
-"""Any picture as an icon, so that a drawing can be a query."""
+"""Drawings of the user: any picture becomes an icon and can be a query."""
 
 from pathlib import Path
 
@@ -13,44 +13,24 @@ FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
 SPAN = 44  # of 64 pixels; the longer side of the median icon
 
 
-def _ink_of(picture: Image.Image, page: str) -> np.ndarray:
-    """How far each pixel is from the colour of the border, `page` underneath; float32 (height,
-    width).
-    """
-    backed = Image.alpha_composite(Image.new("RGBA", picture.size, page), picture)
-    gray = np.asarray(backed.convert("L"), dtype=np.float32)
-    return np.abs(gray - np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
-
-
 def read_drawing(path: str | Path) -> np.ndarray:
-    """Reads any image file as an icon (see `as_icon`).
-
-    Returns:
-        uint8 (64, 64).
-
-    Raises:
-        ValueError: not there, not a picture, or blank; see `open_picture`.
-    """
-    picture = open_picture(path, mode="RGBA")
-    return as_icon(picture, str(path))
+    """Read any image file as an icon, uint8 (64, 64), see `as_icon`."""
+    return as_icon(open_picture(path, mode="RGBA"), str(path))
 
 
 def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
-    """A picture as an icon: ink bright on black, 64 x 64, centred.
+    """Turn a picture into an icon: ink bright on black, 64 x 64, centred.
 
     Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency
-    counts as page. The strongest stroke becomes 255 after scaling: shrinking a large sketch makes
-    its lines faint.
+    counts as page. The strongest stroke becomes 255 after scaling, because shrinking a large sketch
+    makes its lines faint.
 
     Args:
         picture: of any mode and size.
-        name: what to call it in an error.
+        name: of the picture in an error.
 
     Returns:
         uint8 (64, 64).
-
-    Raises:
-        RetrievalInputError: it is blank.
     """
     picture = picture.convert("RGBA")
     ink = _ink_of(picture, "white")
@@ -58,10 +38,7 @@ def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
         ink = _ink_of(picture, "black")  # white ink on a transparent page
     if ink.max() < FAINT:
         raise RetrievalInputError(f"{name} is blank: no ink stands out from its border")
-    rows, columns = (
-        np.flatnonzero(ink.max(axis=1) >= FAINT),
-        np.flatnonzero(ink.max(axis=0) >= FAINT),
-    )
+    rows, columns = (np.flatnonzero(ink.max(axis=axis) >= FAINT) for axis in (1, 0))
     drawn = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = SPAN / max(drawn.size)
     drawn = drawn.resize(
@@ -72,3 +49,10 @@ def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
     top, left = ((icons.SIZE - length) // 2 for length in pixels.shape)
     icon[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels * (255 / pixels.max())
     return icon
+
+
+def _ink_of(picture: Image.Image, page: str) -> np.ndarray:
+    """Difference of each pixel from the colour of the border, on a page; float32."""
+    backed = Image.alpha_composite(Image.new("RGBA", picture.size, page), picture)
+    gray = np.asarray(backed.convert("L"), dtype=np.float32)
+    return np.abs(gray - np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))

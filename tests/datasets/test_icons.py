@@ -225,7 +225,7 @@ def test_a_small_gallery_by_hand(corpus):
 
 def test_refuses_a_name_nobody_bears(corpus):
     with pytest.raises(
-        RetrievalInputError, match=r"names\[1\] is 'red-alarm-clock', which no icon bears"
+        RetrievalInputError, match=r"names\[1\] is 'red-alarm-clock', which no icon has"
     ):
         judge(["anchor", "red-alarm-clock"], corpus, np.arange(3))
 

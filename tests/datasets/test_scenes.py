@@ -12,10 +12,9 @@ from scipy import ndimage
 from lib.core.checks import RetrievalInputError
 from lib.core.writing import sha256_of
 from lib.datasets import scenes
-from lib.datasets.scenes.drawing import place
+from lib.datasets.scenes.drawing import SPRITE_SIZES, colour_sprites, place
 from lib.datasets.scenes.language import plan
 from lib.datasets.scenes.splits import compositions
-from lib.datasets.scenes.sprites import SPRITE_SIZES, colour_sprites
 
 # The published bytes of the corpus. If one of these changes, every stored embedding and number is
 # void.
@@ -356,17 +355,17 @@ def test_impossible_scenes_are_refused(changes: dict, message: str) -> None:
             lambda: scenes.sample("tset", 5),
             r"split must be one of 'train', .*'test_unseen'.*'test'",
         ),
-        (lambda: scenes.sample("test", 0), r"n must be in 1\.\."),
-        (lambda: scenes.sample("test", 2.0), "n must be an integer, got 2.0"),
-        (lambda: scenes.sample("test", True), "n must be an integer"),
-        (lambda: scenes.sample("test", 1, seed=-1), r"seed must be in 0\.\."),
-        (lambda: scenes.sample("test", 1, seed=2**63), r"seed must be in 0\.\."),
-        (lambda: scenes.sample("test", 1, start=-1), r"start must be in 0\.\."),
-        (lambda: scenes.training_batch(0, -1, 4), r"step must be in 0\.\."),
-        (lambda: scenes.training_batch(0, 0, 0), r"batch_size must be in 1\.\."),
+        (lambda: scenes.sample("test", 0), "n must be at least 1"),
+        (lambda: scenes.sample("test", 2.0), "n must be a whole number, got 2.0"),
+        (lambda: scenes.sample("test", True), "n must be a whole number"),
+        (lambda: scenes.sample("test", 1, seed=-1), "seed must be at least 0"),
+        (lambda: scenes.sample("test", 1, seed=2**63), "seed must be at most"),
+        (lambda: scenes.sample("test", 1, start=-1), "start must be at least 0"),
+        (lambda: scenes.training_batch(0, -1, 4), "step must be at least 0"),
+        (lambda: scenes.training_batch(0, 0, 0), "batch_size must be at least 1"),
         (lambda: scenes.iter_chunks("dev", 5), "split must be one of"),
-        (lambda: scenes.iter_chunks("test", 5, chunk=0), r"chunk must be in 1\.\."),
-        (lambda: scenes.render_clip(one_scene(), n_frames=0), r"n_frames must be in 1\.\.32"),
+        (lambda: scenes.iter_chunks("test", 5, chunk=0), "chunk must be at least 1"),
+        (lambda: scenes.render_clip(one_scene(), n_frames=0), "n_frames must be at least 1, got 0"),
     ],
 )
 def test_bad_numbers_and_names_are_refused(call, message: str) -> None:

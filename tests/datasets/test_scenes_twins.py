@@ -6,7 +6,7 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.datasets.scenes.splits import split_of
-from lib.datasets.scenes.twins import TWINS, can_be_swapped, sample_swappable, training_twins, twins
+from lib.datasets.scenes.tasks import TWINS, can_be_swapped, sample_swappable, training_twins, twins
 
 
 def test_twins_differ_in_binding_or_relation_alone() -> None:
@@ -94,9 +94,9 @@ def test_training_twins_stay_in_training_and_depend_on_their_step_alone() -> Non
     [
         (lambda: scenes.hard_task("tests"), "split must be one of"),
         (lambda: scenes.hard_task("test", "text_to_text"), "direction must be one of"),
-        (lambda: scenes.hard_task(n_scenes=0), "n must be in 1"),
-        (lambda: training_twins(0, 0, 1), "half of the batch size must be in 1"),
-        (lambda: training_twins(0, -1, 2), "step must be in 0"),
+        (lambda: scenes.hard_task(n_scenes=0), "n_scenes must be at least 1"),
+        (lambda: training_twins(0, 0, 1), "half of the batch size must be at least 1"),
+        (lambda: training_twins(0, -1, 2), "step must be at least 0"),
     ],
 )
 def test_refuses(call, message: str) -> None:

@@ -15,8 +15,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.writing import atomic_folder, atomic_path
 from lib.datasets.completeness import write_miniature_card
 from lib.datasets.media.decoding import RATE, require_av
-from lib.datasets.scenes import SceneBatch, concatenate, render, sample
-from lib.datasets.scenes.twins import sample_swappable, twins
+from lib.datasets.scenes import SceneBatch, concatenate, render, sample, sample_swappable, twins
 
 FPS = 8  # frames per second of the clips
 

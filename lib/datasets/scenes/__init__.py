@@ -1,5 +1,4 @@
-"""Scenes: a generated world of coloured shapes, where which caption is true of which image is known
-exactly.
+"""Scenes: a generated world of coloured shapes with exactly known relevance of every caption.
 
 A scene is two groups of objects and a relation between them. `sample` draws scenes of a split,
 `render` turns them into images, `captions` into words, `qrels` judges, and `task` puts the four
@@ -15,10 +14,20 @@ from lib.datasets.scenes.language import (
     clip_captions,
     words,
 )
-from lib.datasets.scenes.relevance import ceilings, qrels, same_words
+from lib.datasets.scenes.relevance import TRUE, ceilings, qrels, same_words
 from lib.datasets.scenes.splits import SPLITS, UNSEEN_PAIRS, sample, split_of
-from lib.datasets.scenes.tasks import DIRECTIONS, iter_chunks, task, training_batch
-from lib.datasets.scenes.twins import N_HARD, TWINS, hard_task, training_twins
+from lib.datasets.scenes.tasks import (
+    DIRECTIONS,
+    N_HARD,
+    TWINS,
+    hard_task,
+    iter_chunks,
+    sample_swappable,
+    task,
+    training_batch,
+    training_twins,
+    twins,
+)
 from lib.datasets.scenes.world import (
     COLOURS,
     COUNTS,
@@ -36,9 +45,10 @@ from lib.datasets.scenes.world import (
 )
 
 __all__ = [
-    "COLOURS", "COUNTS", "DIRECTIONS", "KINDS", "MOTIONS", "N_CAPTIONS", "N_HARD", "RELATIONS", "SHAPES",
-    "SIZE", "SIZES", "SPLITS", "TEXTURES", "TWINS", "UNSEEN_PAIRS", "SceneBatch", "canonical",
-    "caption_choice", "captions", "ceilings", "clip_captions", "composition_key", "concatenate", "hard_task",
-    "iter_chunks", "qrels", "render", "render_clip", "render_sketch", "same_words", "sample", "split_of",
-    "swap_colours", "swap_relation", "task", "training_batch", "training_twins", "words",
+    "COLOURS", "COUNTS", "DIRECTIONS", "KINDS", "MOTIONS", "N_CAPTIONS", "N_HARD", "RELATIONS",
+    "SHAPES", "SIZE", "SIZES", "SPLITS", "TEXTURES", "TRUE", "TWINS", "UNSEEN_PAIRS", "SceneBatch",
+    "canonical", "caption_choice", "captions", "ceilings", "clip_captions", "composition_key",
+    "concatenate", "hard_task", "iter_chunks", "qrels", "render", "render_clip", "render_sketch",
+    "same_words", "sample", "sample_swappable", "split_of", "swap_colours", "swap_relation", "task",
+    "training_batch", "training_twins", "twins", "words",
 ]  # fmt: skip

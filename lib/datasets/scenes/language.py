@@ -12,14 +12,13 @@ import numpy as np
 from lib.core.checks import RetrievalInputError
 from lib.datasets.scenes.world import COLOURS, MOTIONS, SceneBatch, mix64
 
-# What the five captions are for. Every caption states both shapes, colours, counts and the
-# relation.
+# The five captions. Every caption states both shapes, colours, counts and the relation.
 KINDS = (
     "full",  # states everything, group 0 first
     "converse",  # states everything, group 1 first, so the relation word is the opposite one
     "partial size",  # leaves out the size of one group
     "partial texture",  # leaves out the texture of one group
-    "order",  # leaves out all sizes and textures: what is left is binding and relation, carried by word order
+    "order",  # leaves out all sizes and textures: binding and relation are left, in word order
 )
 N_CAPTIONS = len(KINDS)
 
@@ -63,14 +62,14 @@ _MOTION_WORDS = tuple((f"everything moves {m}", f"everything drifts {m}") for m 
 
 @dataclass(frozen=True)
 class CaptionPlan:
-    """What the five captions of n scenes state, and which words they use.
+    """Statements and word choices of the five captions of n scenes.
 
     Args:
         states_size, states_texture: (n, 5, 2) bool, whether a caption states the attribute of the
             group.
         first: (n, 5), the group named first.
         template: (n, 5), position in the list of sentence forms.
-        synonym: (n, 5), a non-negative integer whose bits pick among synonyms.
+        synonym: (n, 5), a non-negative integer; its bits choose synonyms.
     """
 
     states_size: np.ndarray
@@ -81,11 +80,10 @@ class CaptionPlan:
 
 
 def plan(scenes: SceneBatch) -> CaptionPlan:
-    """Decides the captions of scenes; a function of each scene's `wording` alone."""
+    """Plan the captions of scenes, from each scene's `wording` alone."""
     kind = np.arange(N_CAPTIONS)
-    words = mix64(
-        scenes.wording[:, None].astype(np.uint64) * np.uint64(N_CAPTIONS) + kind.astype(np.uint64)
-    )
+    wording = scenes.wording[:, None].astype(np.uint64)
+    words = mix64(wording * np.uint64(N_CAPTIONS) + kind.astype(np.uint64))
 
     def bits(at: int, n_values: int) -> np.ndarray:  # (n, 5), from 16 of the 64 bits
         field = words >> np.uint64(at) & np.uint64(0xFFFF)
@@ -104,7 +102,7 @@ def plan(scenes: SceneBatch) -> CaptionPlan:
 def _noun_phrase(
     shape: int, colour: int, size: int, texture: int, count: int, synonym: int, grouped: bool
 ) -> str:
-    """ "two small striped red circles"; a size or texture of -1 is left out."""
+    """Write a phrase such as "two small red circles"; a size or texture of -1 is left out."""
     adjectives = [_TEXTURE_WORDS[texture][synonym & 1]] if texture >= 0 else []
     # Both "striped red" and "red striped" occur.
     adjectives.insert((synonym >> 1) & len(adjectives), COLOURS[colour])
@@ -118,10 +116,10 @@ def _noun_phrase(
 
 
 def _sentences(scenes: SceneBatch, which: np.ndarray) -> list[list[str]]:
-    """Captions `which` (n, m) of each scene."""
-    told = plan(scenes)
+    """Word the captions `which` (n, m) of each scene."""
+    caption_plan = plan(scenes)
     rows = np.arange(len(scenes))[:, None]
-    first = told.first[rows, which]  # (n, m)
+    first = caption_plan.first[rows, which]  # (n, m)
     order = np.stack([first, 1 - first], axis=-1)  # (n, m, 2): group of {a}, group of {b}
 
     def ordered(values: np.ndarray) -> np.ndarray:
@@ -130,23 +128,18 @@ def _sentences(scenes: SceneBatch, which: np.ndarray) -> list[list[str]]:
     def of_scene(values: np.ndarray) -> np.ndarray:
         return ordered(np.broadcast_to(values[:, None], order.shape))
 
-    size = np.where(ordered(told.states_size[rows, which]), of_scene(scenes.size), -1)
-    texture = np.where(ordered(told.states_texture[rows, which]), of_scene(scenes.texture), -1)
-    template, synonym = told.template[rows, which], told.synonym[rows, which]
+    size = np.where(ordered(caption_plan.states_size[rows, which]), of_scene(scenes.size), -1)
+    texture = np.where(
+        ordered(caption_plan.states_texture[rows, which]), of_scene(scenes.texture), -1
+    )
+    template, synonym = caption_plan.template[rows, which], caption_plan.synonym[rows, which]
     # {b} may be "a pair of", and {a} too where nothing has to agree with it.
     grouped = np.stack(
         [(template < _VERBLESS) & (synonym >> 9 & 1 == 1), synonym >> 10 & 1 == 1], axis=-1
     )
     bits = np.stack([synonym & 15, synonym >> 4 & 15], axis=-1)
-    named = (
-        of_scene(scenes.shape),
-        of_scene(scenes.colour),
-        size,
-        texture,
-        of_scene(scenes.count),
-        bits,
-    )
-    nouns = np.stack(named, axis=-1)  # (n, m, 2, 6)
+    shape, colour, count = (of_scene(x) for x in (scenes.shape, scenes.colour, scenes.count))
+    nouns = np.stack([shape, colour, size, texture, count, bits], axis=-1)  # (n, m, 2, 6)
     sentence = np.stack([template, scenes.relation[:, None] ^ first, synonym >> 8 & 1], axis=-1)
     return [
         [
@@ -173,30 +166,20 @@ def _sentence(template: int, relation: int, synonym: int, a_count: int, a: str, 
 
 
 def captions(scenes: SceneBatch) -> list[list[str]]:
-    """Five captions of each scene, in the order of KINDS, all true of it; at most 21 words, lower
-    case.
+    """Write five captions of each scene, in the order of KINDS: true, lower case, at most 21 words.
 
     Caption 0 states everything; caption 4 gives only shapes, colours, counts and the relation, so
-    that word order carries what it has to say: the same words in another order describe other
-    scenes of the gallery.
+    word order carries its meaning: the same words in another order describe other scenes of the
+    gallery.
 
     Returns:
         n lists of 5 strings.
-
-    Relations:
-        `caption_choice` gives one caption a scene without wording the other four; `clip_captions`
-        adds motion; `qrels` says of which images each caption is true.
     """
     return _sentences(scenes, np.broadcast_to(np.arange(N_CAPTIONS), (len(scenes), N_CAPTIONS)))
 
 
 def caption_choice(scenes: SceneBatch, which: np.ndarray) -> list[str]:
-    """Caption `which[i]` (0 to 4) of each scene i; equals `captions(scenes)[i][which[i]]`, but
-    faster.
-
-    Raises:
-        RetrievalInputError: `which` is not (n,) integers in 0..4.
-    """
+    """Write caption `which[i]` (0 to 4) of each scene i, faster than writing all five."""
     which = np.asarray(which)
     known = which.dtype.kind in "iu" and np.isin(which, range(N_CAPTIONS)).all()
     if which.shape != (len(scenes),) or not known:
@@ -204,21 +187,21 @@ def caption_choice(scenes: SceneBatch, which: np.ndarray) -> list[str]:
             f"which must hold one of 0..{N_CAPTIONS - 1} for each of the {len(scenes)} scenes, "
             f"got {which.dtype} {which.shape} {which[:5]}"
         )
-    return [one for (one,) in _sentences(scenes, which[:, None])]
+    return [text for (text,) in _sentences(scenes, which[:, None])]
 
 
 def clip_captions(scenes: SceneBatch) -> list[list[str]]:
-    """`captions` that end with the motion of `render_clip`, as in "... as everything drifts
-    left".
-    """
+    """Write `captions` that end with the motion of the clip: "... as everything drifts left"."""
     synonym = mix64(scenes.wording) >> np.uint64(63)
     motions = [_MOTION_WORDS[m][int(s)] for m, s in zip(scenes.motion, synonym, strict=True)]
-    told = zip(captions(scenes), motions, strict=True)
-    return [[f"{text} as {motion}" for text in five] for five, motion in told]
+    return [
+        [f"{text} as {motion}" for text in five]
+        for five, motion in zip(captions(scenes), motions, strict=True)
+    ]
 
 
 def words() -> list[str]:
-    """Every word that captions and clip captions can contain, sorted."""
+    """List every word that captions and clip captions can contain, sorted."""
     phrases = ["an is are as", *COLOURS, *_COUNT_WORDS, *_GROUP_WORDS]
     phrases += [*_A_PLACE, *_B_BESIDE_IT, *_B_BESIDE_THEM]
     for table in (_SIZE_WORDS, _TEXTURE_WORDS, _RELATION_WORDS, _MOTION_WORDS, *_SHAPE_WORDS):

@@ -1,8 +1,8 @@
-"""Of which images is a caption true? Exact graded relevance, and what ideal readers can reach.
+"""Exact graded relevance of captions and images, and the best scores that are possible.
 
-Nothing is compared that cannot match: gallery and captions are joined on what has to agree, and
-only the pairs of the join are graded: half a million for 25,000 captions and 5,000 images, instead
-of 125 million.
+Nothing is compared that cannot match: gallery and captions are joined on the attributes that must
+agree, and only the pairs of the join are graded: half a million for 25,000 captions and 5,000
+images, instead of 125 million.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,7 @@ _PAIRS_AT_A_TIME = 1 << 20
 
 
 def _joined(keys: np.ndarray, gallery_keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All (i, j) with keys[i] == gallery_keys[j], in blocks of whole i, ascending in i and in j
-    within i.
-    """
+    """Yield all (i, j) with keys[i] == gallery_keys[j], ascending, in blocks of whole i."""
     order = np.argsort(gallery_keys, kind="stable")
     ranked = gallery_keys[order]
     low, high = np.searchsorted(ranked, keys, "left"), np.searchsorted(ranked, keys, "right")
@@ -37,15 +35,12 @@ def _joined(keys: np.ndarray, gallery_keys: np.ndarray) -> Iterator[tuple[np.nda
 
 
 def _end_to_end(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(
-        [np.zeros(0, dtype=np.int64), *parts]
-    )  # no parts at all where there are no scenes
+    # There are no parts where there are no scenes.
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
 def _by_pair(scenes: SceneBatch, caption_plan: CaptionPlan | None = None):
-    """Scenes with the group of the smaller (shape, colour) pair first, and the plan's columns moved
-    alike.
-    """
+    """Put the group of the smaller (shape, colour) pair first, in scenes and plan."""
     turned = scenes.pair[:, 0] > scenes.pair[:, 1]
     scenes = exchange_groups(scenes, turned)
     if caption_plan is None:
@@ -55,43 +50,39 @@ def _by_pair(scenes: SceneBatch, caption_plan: CaptionPlan | None = None):
 
 
 def qrels(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
-    """Grades every caption of `scenes` against every image of `gallery`, so that no positive is
-    missing.
+    """Grade every caption of `scenes` against every image of `gallery`; no positive is missing.
 
-    - 3: the caption is true of the image: everything it states holds. Its own image, and any other
-      that fits.
+    - 3: the caption is true of the image: everything it states holds, for its own image or others.
     - 2: everything holds but one of the stated sizes, textures or counts.
     - 1: the image shows the two (shape, colour) pairs that the caption names, but the relation
       differs, or more than one of the other details.
-    - 0 (not stored): it shows other objects.
+    - 0 (not stored): the image shows other objects.
 
-    What a caption leaves unsaid cannot make it false.
+    An attribute that the caption leaves out cannot make it false.
 
     Args:
-        scenes: n scenes, whose captions are the queries, five a scene in order.
+        scenes: n scenes; their captions are the queries, five a scene in order.
         gallery: m scenes; None means `scenes` themselves.
 
     Returns:
         Qrels of shape (5 n, m). Query q is caption q % 5 of scene q // 5.
     """
     gallery = scenes if gallery is None else gallery
-    asked, states_size, states_texture = _by_pair(scenes, plan(scenes))
+    told, states_size, states_texture = _by_pair(scenes, plan(scenes))
     shown, _, _ = _by_pair(gallery)
 
     def key(batch: SceneBatch) -> np.ndarray:
         return batch.pair[:, 0].astype(np.int64) * 64 + batch.pair[:, 1]
 
     rows, items, grades = [], [], []
-    for i, j in _joined(key(asked), key(shown)):
+    for i, j in _joined(key(told), key(shown)):
         # Both groups of a pair (i, j) correspond, since the two pairs of a scene differ.
-        wrong = (asked.count[i] != shown.count[j]).sum(axis=1)[:, None]  # (pairs, 1)
-        wrong = wrong + (states_size[i] & (asked.size[i] != shown.size[j])[:, None]).sum(
-            axis=2
-        )  # (pairs, 5)
-        wrong = wrong + (states_texture[i] & (asked.texture[i] != shown.texture[j])[:, None]).sum(
-            axis=2
-        )
-        placed = (asked.relation[i] == shown.relation[j])[:, None]
+        wrong = (told.count[i] != shown.count[j]).sum(axis=1)[:, None]  # (pairs, 1)
+        size_differs = (told.size[i] != shown.size[j])[:, None]
+        texture_differs = (told.texture[i] != shown.texture[j])[:, None]
+        wrong = wrong + (states_size[i] & size_differs).sum(axis=2)  # (pairs, 5)
+        wrong = wrong + (states_texture[i] & texture_differs).sum(axis=2)
+        placed = (told.relation[i] == shown.relation[j])[:, None]
         details = np.where(wrong == 0, TRUE, np.where(wrong == 1, ONE_DETAIL_OFF, SAME_OBJECTS))
         grade = np.where(placed, details, SAME_OBJECTS)  # (pairs, 5)
         rows.append((i[:, None] * N_CAPTIONS + np.arange(N_CAPTIONS)).ravel())
@@ -102,13 +93,13 @@ def qrels(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
 
 
 def _sorted_code(columns: np.ndarray, base: int) -> np.ndarray:
-    """(n, 2) values to one code that forgets their order."""
+    """Code (n, 2) values in one number that forgets their order."""
     columns = np.sort(columns.astype(np.int64), axis=1)
     return columns[:, 0] * base + columns[:, 1]
 
 
 def _tally(values: np.ndarray, states: np.ndarray | None, n_values: int) -> np.ndarray:
-    """How often each value is stated: (n, n_values), or (n, 5, n_values) with a mask (n, 5, 2)."""
+    """Count each stated value: (n, n_values), or (n, 5, n_values) with a mask (n, 5, 2)."""
     hot = values[..., None] == np.arange(n_values)  # (n, 2, n_values)
     if states is None:
         return hot.sum(axis=1)
@@ -116,18 +107,21 @@ def _tally(values: np.ndarray, states: np.ndarray | None, n_values: int) -> np.n
 
 
 def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
-    """The images that a reader blind to word order must take for each caption's: Qrels of grade 1.
+    """Find the images that a reader blind to word order must accept: Qrels of grade 1.
 
     Such a reader sees the multiset of a caption's attribute words: shapes with their number (a
     plural is another word), colours, counts, sizes, textures, and whether the relation is
-    horizontal or vertical, since "left of" told from the other side is "right of". An image is
+    horizontal or vertical, since "left of" becomes "right of" from the other side. An image is
     possible if some assignment of these words to its two groups, in some order, is true of it.
-    Synonyms count as one word; function words say nothing.
+    Synonyms count as one word; function words say nothing. Every image of grade 3 in `qrels` is
+    among them.
 
-    Every image of grade 3 in `qrels` is among them.
+    Args:
+        scenes: n scenes; their captions are the queries.
+        gallery: m scenes; None means `scenes` themselves.
     """
     gallery = scenes if gallery is None else gallery
-    told = plan(scenes)
+    caption_plan = plan(scenes)
 
     def key(batch: SceneBatch) -> np.ndarray:
         nouns = _sorted_code(batch.shape * 2 + (batch.count > 1), 16)
@@ -136,8 +130,8 @@ def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
 
     # (n, 5, n_values) and (m, n_values)
     stated = [
-        _tally(scenes.size, told.states_size, 2),
-        _tally(scenes.texture, told.states_texture, 3),
+        _tally(scenes.size, caption_plan.states_size, 2),
+        _tally(scenes.texture, caption_plan.states_texture, 3),
     ]
     shown = [_tally(gallery.size, None, 2), _tally(gallery.texture, None, 3)]
     rows, items = [], []
@@ -153,7 +147,7 @@ def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
 
 
 def ceilings(scenes: SceneBatch, gallery: SceneBatch | None = None) -> list[dict]:
-    """The best text-to-image R@1 that is possible, for each kind of caption and for all of them.
+    """Compute the best possible text-to-image R@1, by kind of caption and for all of them.
 
     Two ideal readers put all images they cannot tell apart first, in random order. With T the
     number of images the caption is true of and W the number that the reader blind to word order
@@ -165,7 +159,7 @@ def ceilings(scenes: SceneBatch, gallery: SceneBatch | None = None) -> list[dict
         blind reader, any true image     mean(T / W)
 
     Args:
-        scenes: whose captions ask.
+        scenes: their captions are the queries.
         gallery: images searched; must contain the scenes themselves. None means `scenes`. Appending
             `swap_relation(scenes)` costs the full reader little and halves the blind one.
 
@@ -176,8 +170,7 @@ def ceilings(scenes: SceneBatch, gallery: SceneBatch | None = None) -> list[dict
     true = qrels(scenes, gallery).at_least(TRUE).counts.reshape(-1, N_CAPTIONS)  # (n, 5)
     blind = same_words(scenes, gallery).counts.reshape(-1, N_CAPTIONS)
     rows = []
-    everything = slice(None)
-    for kind, columns in [*((kind, k) for k, kind in enumerate(KINDS)), ("all", everything)]:
+    for kind, columns in [*zip(KINDS, range(N_CAPTIONS)), ("all", slice(None))]:
         t, w = true[:, columns], blind[:, columns]
         rows.append(
             {

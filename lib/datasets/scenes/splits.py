@@ -1,22 +1,14 @@
-"""Which scenes belong to which split, and endless reproducible streams of them."""
+"""Splits of the scenes by composition, and endless reproducible streams of scenes."""
 
 from functools import lru_cache
 
 import numpy as np
 
-from lib.core.checks import check_choice
-from lib.datasets.scenes.world import (
-    DOMAIN,
-    SceneBatch,
-    check_integer,
-    composition_key,
-    exchange_groups,
-    mix64,
-)
+from lib.core.checks import check_choice, check_count, check_seed
+from lib.datasets.scenes.world import DOMAIN, SceneBatch, composition_key, exchange_groups, mix64
 
 SPLITS = ("train", "validation", "test", "test_unseen")
-# One held-out (shape, colour) pair for each shape and each colour, seen in the split test_unseen
-# only.
+# One (shape, colour) pair for each shape and each colour occurs in the split test_unseen only.
 UNSEEN_PAIRS = tuple((s, (3 * s + 2) % 8) for s in range(8))
 # Shares of the seen families, in percent: train 80, validation 5, test 15.
 _TRAIN_BELOW, _VALIDATION_BELOW = 80, 85
@@ -24,11 +16,10 @@ _TRAIN_BELOW, _VALIDATION_BELOW = 80, 85
 
 @lru_cache(maxsize=1)
 def compositions() -> dict[str, np.ndarray]:
-    """All 8,064 compositions: `code` (as `composition_key`), `pair` (n, 2), `axis` and `split` (in
-    SPLITS).
+    """Return all 8,064 compositions: `code` (see `composition_key`), `pair`, `axis` and `split`.
 
-    A whole family (the same two shapes and the same two colours in any binding, relation and order)
-    goes to one split by a hash of the family. So a composition of test is new to a trained model,
+    A family is the same two shapes and the same two colours in any binding, relation and order. A
+    hash sends a whole family to one split. A composition of test is then new to a trained model,
     and its swapped bindings and relations are in test with it, where they confuse a model that
     ignores word order.
     """
@@ -50,45 +41,37 @@ def compositions() -> dict[str, np.ndarray]:
 
 
 def split_of(scenes: SceneBatch) -> np.ndarray:
-    """(n,) which split each scene's composition belongs to, as a position in SPLITS."""
+    """Return the split of each scene's composition, (n,) positions in SPLITS."""
     table = compositions()  # its codes ascend
     return table["split"][np.searchsorted(table["code"], composition_key(scenes))]
 
 
 def _below(words: np.ndarray, bits: int, n_values: int) -> np.ndarray:
-    """Words of `bits` random bits to 0..n_values-1: floor(word * n_values / 2^bits)."""
+    """Scale words of `bits` random bits to 0..n_values-1: floor(word * n_values / 2^bits)."""
     return ((words * np.uint64(n_values)) >> np.uint64(bits)).astype(np.int64)
 
 
 def sample(split: str, n: int, seed: int = 0, *, start: int = 0) -> SceneBatch:
-    """Scenes `start` to `start + n - 1` of the endless stream that `split` and `seed` name.
+    """Draw scenes `start` to `start + n - 1` of the endless stream named by `split` and `seed`.
 
-    Scene i is a function of (split, seed, i) alone, so that chunks, batches and resumed runs agree.
-    The compositions are uniform in the split, all other attributes uniform in their domains. The
-    bits are raw words of the counter-based generator Philox, which numpy keeps stable
-    (`Generator.integers` it does not), turned into values by integer arithmetic: a seed gives the
-    same scenes on every machine.
+    Scene i is a function of (split, seed, i) alone, so chunks, batches and resumed runs agree.
+    Compositions are uniform in the split, all other attributes uniform in their domains. The bits
+    are raw words of the counter-based generator Philox, which numpy keeps stable (it does not keep
+    `Generator.integers`), turned into values by integer arithmetic: a seed gives the same scenes on
+    every machine.
 
     Args:
         split: one of SPLITS.
-        n: how many scenes, at least 1.
+        n: number of scenes, at least 1.
         seed: 0 to 2^63 - 1.
         start: number of the first scene, at least 0.
-
-    Raises:
-        RetrievalInputError: an unknown split, or a number outside its range.
-
-    Relations:
-        `training_batch` is `sample("train", batch_size, seed, start=step * batch_size)`, rendered;
-        `iter_chunks` walks a long stream.
 
     Reference:
         Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
     """
     split_code = SPLITS.index(check_choice(split, SPLITS, "split"))
-    n = check_integer(n, "n", 1)
-    seed = check_integer(seed, "seed", 0)
-    start = check_integer(start, "start", 0)
+    n, seed = check_count(n, "n"), check_seed(seed)
+    start = check_count(start, "start", least=0)
     # Two Philox blocks of four 64-bit words for a scene.
     bits = np.random.Philox(key=(split_code << 64) | seed, counter=2 * start)
     words = bits.random_raw(8 * n).reshape(n, 8)
@@ -117,6 +100,5 @@ def sample(split: str, n: int, seed: int = 0, *, start: int = 0) -> SceneBatch:
         motion=draw("motion", 13),
         wording=(words[:, 7] >> np.uint64(1)).astype(np.int64),
     )
-    # The table is canonical; a coin decides which group comes first, or "right of" would never be
-    # first.
+    # The table is canonical; a coin exchanges the groups, or "right of" would never come first.
     return exchange_groups(scenes, small[:, 14] & np.uint64(1) == 1)

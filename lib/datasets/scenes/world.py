@@ -19,12 +19,8 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black"
 SIZES = ("small", "large")
 TEXTURES = ("solid", "striped", "dotted")
 COUNTS = (1, 2, 3)
-RELATIONS = (
-    "left of",
-    "right of",
-    "above",
-    "below",
-)  # r ^ 1 is the converse of r; r // 2 is the axis
+# r ^ 1 is the converse of relation r; r // 2 is its axis.
+RELATIONS = ("left of", "right of", "above", "below")
 MOTIONS = ("left", "right", "up", "down")
 
 N_LAYOUTS, N_JITTERS, N_BACKGROUNDS = 4, 16, 8
@@ -47,26 +43,24 @@ DOMAIN = {
 
 @dataclass(frozen=True, eq=False)
 class SceneBatch:
-    """`n` scenes as integer arrays; the second axis of length 2 is the group.
+    """Hold `n` scenes as integer arrays; the second axis of length 2 is the group.
 
-    The first seven fields are what a scene means, the last four are nuisance: two scenes that
-    differ in them only make the same captions true. All fields are int16 except `wording`.
+    The first six fields and the motion are the meaning of a scene; the last four are nuisance: they
+    change the picture or the words, not which captions are true. All fields are int16 except
+    `wording`. The two groups of a scene must differ in shape or colour: no caption could tell them
+    apart otherwise.
 
     Args:
         shape, colour, size, texture: (n, 2), positions in SHAPES, COLOURS, SIZES, TEXTURES.
         count: (n, 2), number of objects in the group, 1 to 3.
         relation: (n,), group 0 is RELATIONS[relation] group 1.
-        motion: (n,), where the scene drifts in a clip, a position in MOTIONS; a still image does
+        motion: (n,), the drift of the scene in a clip, a position in MOTIONS; a still image does
             not show it.
-        layout: (n, 2), which arrangement of the objects inside the group, 0 to 3.
-        jitter: (n, 2, 2), where the group sits in its free room along and across the relation, in
+        layout: (n, 2), the arrangement of the objects inside the group, 0 to 3.
+        jitter: (n, 2, 2), the place of the group in its free area along and across the relation, in
             sixteenths.
-        background: (n,), which light background, 0 to 7.
-        wording: (n,) int64 >= 0, decides which words the captions use.
-
-    Raises:
-        RetrievalInputError: a field has the wrong shape or a value outside its domain, or the two
-            groups of a scene agree in shape and colour (no caption could tell them apart).
+        background: (n,), one of 8 light backgrounds, 0 to 7.
+        wording: (n,) int64 >= 0, decides the words of the captions.
     """
 
     shape: np.ndarray
@@ -84,24 +78,24 @@ class SceneBatch:
     def __post_init__(self) -> None:
         n = len(np.atleast_1d(np.asarray(self.relation)))
         for name, (entry, n_values, smallest) in DOMAIN.items():
-            given = np.asarray(getattr(self, name))
-            if given.dtype.kind not in "iu" or given.shape != (n, *entry):
+            values = np.asarray(getattr(self, name))
+            largest = n_values - 1 + smallest
+            if values.dtype.kind not in "iu" or values.shape != (n, *entry):
                 raise RetrievalInputError(
                     f"scenes: {name} must hold integers of shape {(n, *entry)}, "
-                    f"got {given.dtype} {given.shape}"
+                    f"got {values.dtype} {values.shape}"
                 )
-            outside = (given < smallest) | (given > n_values - 1 + smallest)
-            if outside.any():
-                row = np.argwhere(outside)[0]
+            outside = np.argwhere((values < smallest) | (values > largest))
+            if len(outside):
                 raise RetrievalInputError(
-                    f"scenes: {name} must lie in {smallest}..{n_values - 1 + smallest}, "
-                    f"got {given[tuple(row)]} in scene {row[0]}"
+                    f"scenes: {name} must lie in {smallest}..{largest}, "
+                    f"got {values[tuple(outside[0])]} in scene {outside[0][0]}"
                 )
             dtype = np.int64 if name == "wording" else np.int16
-            object.__setattr__(self, name, given.astype(dtype, copy=False))
-        pair = self.pair
-        if (pair[:, 0] == pair[:, 1]).any():
-            row = int(np.flatnonzero(pair[:, 0] == pair[:, 1])[0])
+            object.__setattr__(self, name, values.astype(dtype, copy=False))
+        equal = np.flatnonzero(self.pair[:, 0] == self.pair[:, 1])
+        if len(equal):
+            row = int(equal[0])
             raise RetrievalInputError(
                 f"scenes: both groups of scene {row} are {COLOURS[self.colour[row, 0]]} "
                 f"{SHAPES[self.shape[row, 0]]}s; give them another shape or colour"
@@ -111,7 +105,7 @@ class SceneBatch:
         return len(self.relation)
 
     def __getitem__(self, rows) -> SceneBatch:
-        """The scenes at `rows` (a slice, positions or a mask), as a batch."""
+        """Return the scenes at `rows` (a slice, positions or a mask) as a batch."""
         rows = [rows] if isinstance(rows, (int, np.integer)) else rows
         return SceneBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
@@ -125,7 +119,7 @@ class SceneBatch:
 
 
 def concatenate(batches: Iterable[SceneBatch]) -> SceneBatch:
-    """One batch from several, in order."""
+    """Join several batches, in order."""
     batches = list(batches)
     return SceneBatch(
         **{
@@ -136,9 +130,7 @@ def concatenate(batches: Iterable[SceneBatch]) -> SceneBatch:
 
 
 def exchange_groups(scenes: SceneBatch, where: np.ndarray) -> SceneBatch:
-    """The same scenes told from the other group where `where` (n,) is true: A left of B = B right
-    of A.
-    """
+    """Exchange the groups where `where` (n,) is true: A left of B becomes B right of A."""
     where = np.asarray(where, dtype=bool)
     changed = {"relation": scenes.relation ^ where.astype(np.int16)}
     for name, (entry, _, _) in DOMAIN.items():
@@ -150,12 +142,12 @@ def exchange_groups(scenes: SceneBatch, where: np.ndarray) -> SceneBatch:
 
 
 def swap_relation(scenes: SceneBatch) -> SceneBatch:
-    """Hard negatives: the two groups trade places, so "A left of B" becomes "B left of A"."""
+    """Make hard negatives: the two groups trade places, so A left of B becomes B left of A."""
     return replace(scenes, relation=scenes.relation ^ 1)
 
 
 def swap_colours(scenes: SceneBatch) -> SceneBatch:
-    """Hard negatives: the groups trade colours; where the colours are equal, nothing changes.
+    """Make hard negatives: the groups trade colours; equal colours change nothing.
 
     The new (shape, colour) pairs can be held-out ones, so the result may belong to the split
     test_unseen.
@@ -164,38 +156,20 @@ def swap_colours(scenes: SceneBatch) -> SceneBatch:
 
 
 def canonical(scenes: SceneBatch) -> SceneBatch:
-    """The same scenes with the left or upper group first (relation is "left of" or "above")."""
+    """Put the left or upper group of each scene first (relation "left of" or "above")."""
     return exchange_groups(scenes, scenes.relation % 2 == 1)
 
 
 def composition_key(scenes: SceneBatch) -> np.ndarray:
-    """(n,) int64 code of (shape, colour, shape, colour, relation); converse descriptions share one
-    code.
-    """
-    return composition_codes(canonical(scenes))
-
-
-def composition_codes(scenes: SceneBatch) -> np.ndarray:
+    """Return (n,) int64 codes of shapes, colours and relation, equal for converse scenes."""
+    scenes = canonical(scenes)
     pair = scenes.pair.astype(np.int64)
     return (pair[:, 0] * 64 + pair[:, 1]) * 2 + scenes.relation // 2
 
 
 def mix64(x: np.ndarray) -> np.ndarray:
-    """A bijection of 64-bit words whose output bits all depend on all input bits (splitmix64's
-    finaliser).
-    """
+    """Mix 64-bit words: a bijection, each output bit depends on all input bits (splitmix64)."""
     x = np.asarray(x).astype(np.uint64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def check_integer(value: int, name: str, smallest: int, largest: int = 2**63 - 1) -> int:
-    """`value` as an int in `smallest..largest`, or an error that says what was given."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise RetrievalInputError(
-            f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
-        )
-    if not smallest <= value <= largest:
-        raise RetrievalInputError(f"{name} must be in {smallest}..{largest}, got {value}")
-    return int(value)

@@ -22,7 +22,7 @@ from lib.core.result_store import ResultStore
 from lib.core.writing import CHECKSUM_SUFFIX
 from lib.datasets import icons as icon_data
 from lib.datasets import scenes as scene_data
-from lib.datasets.scenes.relevance import TRUE
+from lib.datasets.scenes import TRUE
 from lib.index import METRICS
 from lib.metrics.geometry import to_int8
 from lib.models.dual_encoder import DualEncoder

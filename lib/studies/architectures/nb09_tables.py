@@ -4,7 +4,7 @@ import numpy as np
 
 from lib.core.qrels import Qrels
 from lib.datasets import scenes
-from lib.datasets.scenes.twins import sample_swappable, twins
+from lib.datasets.scenes import sample_swappable, twins
 from lib.metrics import compare_systems, evaluate
 from lib.search import best_first
 from lib.studies.architectures import rerank_runs

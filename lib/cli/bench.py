@@ -52,9 +52,9 @@ def bench_metrics(
     from lib.studies.peers import metrics
 
     if disagreements:
-        peers = metric_disagreements.versions()
+        peers = metric_disagreements.peer_versions()
         title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
-        print_rows(metric_disagreements.as_text(metric_disagreements.table()), title)
+        print_rows(metric_disagreements.format_answers(metric_disagreements.answer_rows()), title)
         return
     with measuring() as progress:
         rows = metrics.table(queries, candidates, repeats=repeats, progress=progress)

@@ -1,3 +1,1 @@
-"""Metrics compared: what libraries answer and what they cost, and how far one model's numbers go
-apart.
-"""
+"""Compare metrics of several libraries, and the numbers of one model under each protocol."""

@@ -1,108 +1,87 @@
-"""Where libraries disagree on the same small input: a table of what each of them answers when it is
-asked.
-"""
+"""Ask libraries of metrics for the same small inputs, and list where they disagree."""
 
 import importlib.metadata
 import re
+import tomllib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
+from lib.core.paths import data_dir
 from lib.metrics import Qrels, average_precision, evaluate
-from lib.studies.metrics.disagreement_cases import CASES, Case
 from lib.studies.peers.comparison import INSTALL
 from lib.studies.peers.metrics_systems import JOBS
 
+FACTS = "metric_disagreements.toml"
 NOT_OFFERED, NOT_ASKED = "not offered", "cannot be asked"
 NOT_INSTALLED = f"not installed: {INSTALL}"
 
-# By metric: family, cut-off and other options of `evaluate`; the names in trec_eval, ranx and
-# torchmetrics.
-METRICS: dict[str, dict] = {
-    "nDCG": {
-        "ours": ("nDCG", None, {}),
-        "trec": "ndcg",
-        "ranx": "ndcg",
-        "torch": ("NormalizedDCG", {}),
-    },
-    "nDCG, gain 2^g - 1": {"ours": ("nDCG", None, {}), "ranx": "ndcg_burges"},
-    "nDCG, gain g": {
-        "ours": ("nDCG", None, {"gain": "linear"}),
-        "trec": "ndcg",
-        "ranx": "ndcg",
-        "torch": ("NormalizedDCG", {}),
-    },
-    "nDCG@10": {
-        "ours": ("nDCG", 10, {}),
-        "trec": "ndcg_cut.10",
-        "ranx": "ndcg@10",
-        "torch": ("NormalizedDCG", {"top_k": 10}),
-    },
-    "recall@10": {
-        "ours": ("recall", 10, {}),
-        "trec": "recall.10",
-        "ranx": "recall@10",
-        "torch": ("Recall", {"top_k": 10}),
-    },
-    "recall@1": {
-        "ours": ("recall", 1, {}),
-        "trec": "recall.1",
-        "ranx": "recall@1",
-        "torch": ("Recall", {"top_k": 1}),
-    },
-    "R@1": {
-        "ours": ("R", 1, {}),
-        "trec": "success.1",
-        "ranx": "hit_rate@1",
-        "torch": ("HitRate", {"top_k": 1}),
-    },
-    "P@10": {
-        "ours": ("P", 10, {}),
-        "trec": "P.10",
-        "ranx": "precision@10",
-        "torch": ("Precision", {"top_k": 10}),
-    },
-    "P@10 of what is there": {"torch": ("Precision", {"top_k": 10, "adaptive_k": True})},
-    "RR": {"ours": ("MRR", None, {}), "trec": "recip_rank", "ranx": "mrr", "torch": ("MRR", {})},
-    "RR from grade 2": {
-        "ours": ("MRR", None, {"hit_grade": 2}),
-        "trec": "recip_rank",
-        "ranx": "mrr-l2",
-    },
-    "AP": {"ours": ("MAP", None, {}), "trec": "map", "ranx": "map", "torch": ("MAP", {})},
-    "AP@3": {
-        "ours": ("MAP", 3, {}),
-        "trec": "map_cut.3",
-        "ranx": "map@3",
-        "torch": ("MAP", {"top_k": 3}),
-    },
-    "AP@3 over min(R, k)": {"ours": ("MAP", 3, {"denominator": "min(R,k)"})},
-}
+
+@dataclass(frozen=True)
+class Case:
+    """Describe one input and one metric of it.
+
+    Args:
+        name: the special property of the input.
+        metric: a key of `metric_names`.
+        qrels: `{query: {document: grade}}`.
+        run: `{query: {document: score}}`, documents in order of insertion.
+        why: the reason of the different answers.
+        not_asked: libraries that cannot represent the input.
+        low_level: call ranx's function on arrays instead of its `Qrels` and `Run`.
+    """
+
+    name: str
+    metric: str
+    qrels: Mapping[str, Mapping[str, int]]
+    run: Mapping[str, Mapping[str, float]]
+    why: str
+    not_asked: tuple[str, ...] = ()
+    low_level: bool = False
 
 
-def table(cases: Sequence[Case] = CASES) -> list[dict]:
-    """Asks every library for every case, and writes down the number or the refusal.
+@cache
+def _facts() -> dict:
+    return tomllib.loads((data_dir() / "published" / FACTS).read_text(encoding="utf-8"))
+
+
+def metric_names() -> dict[str, dict]:
+    """Read, for each metric, the arguments of `evaluate` and the names in other libraries."""
+    return _facts()["metrics"]
+
+
+def cases() -> list[Case]:
+    """Read the cases; a run given as a word ranks its letters, best first."""
+    return [
+        Case(**fields | {"run": {q: _scores(row) for q, row in fields["run"].items()}})
+        for fields in _facts()["cases"]
+    ]
+
+
+def _scores(row: str | Mapping[str, float]) -> Mapping[str, float]:
+    if isinstance(row, Mapping):
+        return row
+    return {document: float(len(row) - place) for place, document in enumerate(row)}
+
+
+def answer_rows(selection: Sequence[Case] | None = None) -> list[dict]:
+    """Ask every library for every case.
 
     Returns:
         Tidy rows: case, metric, ours (ties against the relevant items) and ours_optimistic (for
-        them), one column per peer, why. A cell is a float, or a text: "refuses: ..." (ours), the
-        exception of a peer, that it does not offer the metric, that the input cannot be written
-        down in it, or that it is not installed. The mean over queries is the library's own where it
-        has one.
-
-    Relations: `as_text` shortens the numbers; `lib.studies.peers.metrics` has what they cost.
+        them), one column per peer, why. A cell is a number, or a text: a refusal, the exception of
+        a peer, or that the metric, the input or the library is not available. The mean over queries
+        is the library's own where it has one.
     """
     rows = []
-    for case in cases:
+    for case in cases() if selection is None else selection:
         ours, optimistic = (_answer(_ours, case, ties) for ties in ("pessimistic", "optimistic"))
-        row = {
-            "case": case.name,
-            "metric": case.metric,
-            "ours": ours,
-            "ours_optimistic": optimistic,
-        }
+        row = {"case": case.name, "metric": case.metric}
+        row |= {"ours": ours, "ours_optimistic": optimistic}
         for library, ask in PEERS.items():
             if not JOBS[library].is_installed:
                 row[library] = NOT_INSTALLED
@@ -112,26 +91,23 @@ def table(cases: Sequence[Case] = CASES) -> list[dict]:
     return rows
 
 
-def as_text(rows: Sequence[dict], digits: int = 4) -> list[dict]:
-    """The table for reading: numbers as text, ours as an interval where the order of ties
-    decides.
-    """
-    shown = []
+def format_answers(rows: Sequence[dict], digits: int = 4) -> list[dict]:
+    """Format the rows; ours is an interval where the order of ties decides."""
+    formatted = []
     for row in rows:
         cells = {
             key: f"{cell:.{digits}f}" if isinstance(cell, float) else cell
             for key, cell in row.items()
         }
         best = cells.pop("ours_optimistic")
-        shown.append(
-            cells
-            | {"ours": cells["ours"] if best == cells["ours"] else f"{cells['ours']} to {best}"}
-        )
-    return shown
+        if best != cells["ours"]:
+            cells["ours"] = f"{cells['ours']} to {best}"
+        formatted.append(cells)
+    return formatted
 
 
-def versions() -> dict[str, str]:
-    """The version of every peer that is installed; what they answer depends on it."""
+def peer_versions() -> dict[str, str]:
+    """Return the version of every installed peer; the answers depend on it."""
     return {
         library: importlib.metadata.version(library)
         for library in PEERS
@@ -159,22 +135,22 @@ def _short(error: Exception) -> str:
 
 
 def _ours(case: Case, ties: str) -> float | None:
-    if "ours" not in METRICS[case.metric]:
+    options = dict(metric_names()[case.metric].get("ours", {}))
+    if not options:
         return None
-    family, k, options = METRICS[case.metric]["ours"]
+    family, k = options.pop("family"), options.pop("k", None)
     documents = list(
         dict.fromkeys(d for of in (case.run, case.qrels) for row in of.values() for d in row)
     )
     depth = k or max(map(len, case.run.values()))
     longest = max(depth, *map(len, case.run.values()))
-    # A run as an index returns it: -1 where nothing was found, from a gallery that has room for the
-    # cut-off.
+    # A run as an index returns it, from a gallery with room for the cut-off: -1 is no item.
     documents += [f"filler {i}" for i in range(longest - len(documents))]
     ids, scores = np.full((len(case.run), longest), -1), np.full((len(case.run), longest), -np.inf)
-    for row, found in enumerate(case.run.values()):
-        best_first = sorted(found.items(), key=lambda pair: -pair[1])
-        ids[row, : len(found)] = [documents.index(document) for document, _ in best_first]
-        scores[row, : len(found)] = [score for _, score in best_first]
+    for row, ranking in enumerate(case.run.values()):
+        best_first = sorted(ranking.items(), key=lambda pair: -pair[1])
+        ids[row, : len(ranking)] = [documents.index(document) for document, _ in best_first]
+        scores[row, : len(ranking)] = [score for _, score in best_first]
     judged = {
         q: {d: grade for d, grade in row.items() if grade != 0} for q, row in case.qrels.items()
     }
@@ -192,7 +168,7 @@ def _ours(case: Case, ties: str) -> float | None:
 def _trec_eval(case: Case) -> float | None:
     import pytrec_eval
 
-    name = METRICS[case.metric].get("trec")
+    name = metric_names()[case.metric].get("trec")
     if name is None:
         return None
     level = 2 if case.metric == "RR from grade 2" else 1
@@ -204,12 +180,12 @@ def _trec_eval(case: Case) -> float | None:
 def _ranx(case: Case) -> float | None:
     import ranx
 
-    name = METRICS[case.metric].get("ranx")
+    name = metric_names()[case.metric].get("ranx")
     if name is None:
         return None
     if case.low_level:
         return _ranx_on_arrays(case)
-    # Names of one length, which keep their order: ranx compiles anew for every other length.
+    # Names of one length keep their order; ranx compiles again for every other length.
     qrels, run = (
         {q: {f"{d:>3}": v for d, v in row.items()} for q, row in of.items()}
         for of in (case.qrels, case.run)
@@ -231,9 +207,10 @@ def _torchmetrics(case: Case) -> float | None:
     import torch
     from torchmetrics import retrieval
 
-    if "torch" not in METRICS[case.metric]:
+    options = dict(metric_names()[case.metric].get("torch", {}))
+    if not options:
         return None
-    name, options = METRICS[case.metric]["torch"]
+    name = options.pop("class")
     pairs = [
         (number, score, case.qrels.get(query, {}).get(document, 0))
         for number, (query, row) in enumerate(case.run.items())

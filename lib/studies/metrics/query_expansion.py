@@ -1,4 +1,4 @@
-"""One change to a search, read by many metrics: queries moved towards their first answers."""
+"""Expand queries towards their first answers, and show how each metric changes."""
 
 from collections.abc import Sequence
 
@@ -16,14 +16,14 @@ from lib.studies.readme_results import stored_embeddings, test_task
 SHARES = ("plain", "expanded", "change", "change_low", "change_high", "chance")
 
 
-def expanded(queries, gallery, m: int) -> np.ndarray:
-    """Moves every query towards the mean of its first m answers.
+def expand_queries(queries, gallery, m: int) -> np.ndarray:
+    """Move every query towards the mean of its first m answers.
 
         q' = q / |q| + 1/m sum_{i <= m} x_i / |x_i|,   x_1, x_2, ... the items nearest to q by
         cosine
 
-    Nobody says whether these answers are right (pseudo-relevance feedback), so a query that starts
-    well gets better and one that starts wrong is led astray.
+    The answers may be wrong (pseudo-relevance feedback): a query that starts well gets better, one
+    that starts wrong gets worse.
 
     Args:
         queries: `(n_queries, d)` embeddings, float or int8.
@@ -31,10 +31,7 @@ def expanded(queries, gallery, m: int) -> np.ndarray:
         m: answers added, at most the size of the gallery.
 
     Returns:
-        int8 `(n_queries, d)`, so that the second search is as exact as the first.
-
-    Raises:
-        RetrievalInputError: what `topk_exact` refuses, or m beyond the gallery.
+        int8 `(n_queries, d)`: the second search is as exact as the first.
 
     Reference: J. Rocchio, Relevance Feedback in Information Retrieval, in The SMART Retrieval
     System, 1971.
@@ -43,7 +40,7 @@ def expanded(queries, gallery, m: int) -> np.ndarray:
     return to_int8(unit_rows(queries, "queries") + unit_rows(gallery, "gallery")[top].mean(axis=1))
 
 
-def table(
+def expansion_rows(
     corpus: str,
     direction: str,
     added: Sequence[int] = (3,),
@@ -51,21 +48,17 @@ def table(
     *,
     gain: str = "exponential",
 ) -> list[dict]:
-    """What expansion changes, query by query on a test task with stored embeddings.
+    """Compute what expansion changes on a test task with stored embeddings.
 
     Args:
-        corpus, direction: the task, as in `dual_encoders`.
-        added: how many answers are added to the query, one block of rows each.
-        metrics: names as `evaluate` gives them, with cut-offs 1, 5 and 10 and `DEPTH` for MRR and
-            MAP.
-        gain: of nDCG.
+        corpus, direction: the task, as in `readme_results`.
+        added: numbers of answers added to the query, one block of rows each.
+        metrics: names of `evaluate`, with cut-offs 1, 5 and 10 and `DEPTH` for MRR and MAP.
+        gain: gain of nDCG.
 
     Returns:
         Tidy rows in shares: corpus, split, direction, added, metric, plain, expanded, change with
         its paired 95% interval change_low and change_high, chance, n_queries, n_gallery.
-
-    Raises:
-        RetrievalInputError: an unknown corpus, direction or metric.
     """
     families = dict.fromkeys(name if name in FAMILIES else name.split("@")[0] for name in metrics)
     if not families:
@@ -73,35 +66,21 @@ def table(
     task = test_task(corpus, direction)
     queries, gallery = stored_embeddings(corpus, direction)
 
-    def measured(asked):
-        run = topk_exact(asked, gallery, DEPTH, metric="cosine")
+    def evaluate_queries(vectors):
+        run = topk_exact(vectors, gallery, DEPTH, metric="cosine")
         options = {"hit_grade": task.hit_grade, "groups": task.query_groups, "gain": gain}
         return evaluate(run, task.qrels, ks=(1, 5, 10), metrics=tuple(families), **options)
 
-    plain, rows = measured(queries), []
+    plain, rows = evaluate_queries(queries), []
     for m in added:
-        moved = measured(expanded(queries, gallery, m))
+        moved = evaluate_queries(expand_queries(queries, gallery, m))
         for name in metrics:
-            new, old = (
-                found.per_query[check_choice(name, plain.per_query, "metric")]
-                for found in (moved, plain)
-            )
+            check_choice(name, plain.per_query, "metric")
+            new, old = moved.per_query[name], plain.per_query[name]
             low, high = paired_bootstrap_interval(new, old, task.query_groups)
-            rows.append(
-                {
-                    "corpus": corpus,
-                    "split": task.split,
-                    "direction": direction,
-                    "added": m,
-                    "metric": name,
-                    "plain": plain.mean(name),
-                    "expanded": moved.mean(name),
-                    "change": float((new - old).mean()),
-                    "change_low": low,
-                    "change_high": high,
-                    "chance": plain.chance[name],
-                    "n_queries": plain.n_queries,
-                    "n_gallery": plain.n_gallery,
-                }
-            )
+            row = {"corpus": corpus, "split": task.split, "direction": direction, "added": m}
+            row |= {"metric": name, "plain": plain.mean(name), "expanded": moved.mean(name)}
+            row |= {"change": float((new - old).mean()), "change_low": low, "change_high": high}
+            row |= {"chance": plain.chance[name], "n_queries": plain.n_queries}
+            rows.append(row | {"n_gallery": plain.n_gallery})
     return rows

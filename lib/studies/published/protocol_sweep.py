@@ -104,7 +104,7 @@ def protocols(
         RetrievalInputError: rows that do not fit the corpus, a text that describes nothing, an item
             without a text, and what `fold_positions` refuses.
 
-    Relations: `lib.studies.metrics.protocol_sweep_r1` does notebook 03's, for five captions each.
+
     """
     media, texts = as_embeddings(media_rows, "media rows"), as_embeddings(text_rows, "text rows")
     own = corpus.qrels

@@ -179,5 +179,5 @@ def test_words_are_words_of_captions():
 def test_refuses_what_is_not_the_hard_split():
     with pytest.raises(RetrievalInputError, match="got 7 captions"):
         first_answers(run_of(range(7)), np.ones(7))
-    with pytest.raises(RetrievalInputError, match="have 4 twins; got 3"):
+    with pytest.raises(RetrievalInputError, match="with 4 twins; got 3"):
         best_similarities(Tokens(np.ones((5, 1, 2))), Tokens(np.ones((3, 1, 2))))

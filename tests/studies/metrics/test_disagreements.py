@@ -7,8 +7,14 @@ import math
 import pytest
 
 from lib.studies.metrics import disagreements
-from lib.studies.metrics.disagreement_cases import CASES
-from lib.studies.metrics.disagreements import METRICS, NOT_ASKED, NOT_OFFERED, as_text, table
+from lib.studies.metrics.disagreements import (
+    NOT_ASKED,
+    NOT_OFFERED,
+    answer_rows,
+    cases,
+    format_answers,
+    metric_names,
+)
 from lib.studies.peers import comparison, metrics_systems
 
 TREC, RANX, TORCH, SKLEARN = disagreements.PEERS
@@ -110,7 +116,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def rows():
-    return {(row["case"], row["metric"]): row for row in table()}
+    return {(row["case"], row["metric"]): row for row in answer_rows()}
 
 
 def check(cell, expected):
@@ -123,8 +129,8 @@ def check(cell, expected):
 
 
 def test_every_case_is_a_row_with_an_expectation(rows):
-    assert set(rows) == set(EXPECTED) == {(case.name, case.metric) for case in CASES}
-    assert len(rows) == len(CASES) and all(row["why"] for row in rows.values())
+    assert set(rows) == set(EXPECTED) == {(case.name, case.metric) for case in cases()}
+    assert len(rows) == len(cases()) and all(row["why"] for row in rows.values())
 
 
 def test_ours(rows):
@@ -152,8 +158,8 @@ def test_ties_are_an_interval_in_ours_and_in_nothing_else(rows):
                 )
 
 
-def test_as_text(rows):
-    shown = as_text([rows[FIRST, "AP"], rows["grades 3, 2, 1", "nDCG"]], digits=3)
+def test_format_answers(rows):
+    shown = format_answers([rows[FIRST, "AP"], rows["grades 3, 2, 1", "nDCG"]], digits=3)
     assert [row["ours"] for row in shown] == ["0.333 to 1.000", "0.629"]
     assert all(isinstance(cell, str) for row in shown for cell in row.values())
     assert "ours_optimistic" not in shown[0]
@@ -161,10 +167,10 @@ def test_as_text(rows):
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(comparison.importlib.util, "find_spec", lambda name: None)
-    (row,) = table(CASES[:1])
+    (row,) = answer_rows(cases()[:1])
     assert {row[library] for library in MODULES} == {'not installed: pip install -e ".[oracles]"'}
-    assert row["ours"] == pytest.approx(EXPONENTIAL) and disagreements.versions() == {}
+    assert row["ours"] == pytest.approx(EXPONENTIAL) and disagreements.peer_versions() == {}
 
 
 def test_every_metric_is_used():
-    assert set(METRICS) == {case.metric for case in CASES}
+    assert set(metric_names()) == {case.metric for case in cases()}

@@ -8,7 +8,7 @@ from lib.core.qrels import Qrels
 from lib.datasets import coco_judgements
 from lib.metrics.hubness import INFERENCE
 from lib.studies import readme_results
-from lib.studies.metrics import hub_remedies, judgement_sets, paired_systems, protocol_sweep_r1
+from lib.studies.metrics import evaluation_tables
 
 N, EACH, DIM = 40, 5, 16
 OWNER = np.arange(N * EACH) // EACH
@@ -27,7 +27,9 @@ def embeddings():
 
 def test_remedies_are_compared_with_the_plain_ranking_and_labelled(embeddings):
     text, image, bank = embeddings
-    rows = hub_remedies.rows(hub_remedies.runs(text, image, bank), TRUTH, OWNER)
+    rows = evaluation_tables.hubness_rows(
+        evaluation_tables.hubness_runs(text, image, bank), TRUTH, OWNER
+    )
     assert [row["inference"] for row in rows] == [
         "inductive",
         "querybank",
@@ -50,14 +52,14 @@ def test_a_planted_hub_is_tamed_by_a_bank_of_the_same_kind():
         image[rng.integers(1, N, 400)] + rng.normal(size=(400, DIM)) + common for _ in range(2)
     ]
     image[0] = common  # an item that is nothing else
-    plain, helped, *_ = hub_remedies.runs(asked[0], image, asked[1], depth=5)
+    plain, helped, *_ = evaluation_tables.hubness_runs(asked[0], image, asked[1], depth=5)
     first = [np.mean(run.ids[:, 0] == 0) for run in (plain, helped)]
     assert first[0] > 0.5 and first[1] < first[0] / 2
 
 
 @pytest.mark.parametrize("corpus", ["icons", "scenes"])
 def test_a_bank_holds_no_test_query(corpus):
-    texts = hub_remedies.bank_texts(corpus, 300)
+    texts = evaluation_tables.bank_texts(corpus, 300)
     assert len(texts) == 300 and all(isinstance(text, str) for text in texts)
     if corpus == "icons":
         assert not set(texts) & set(readme_results.test_task(corpus, "text_to_image").queries)
@@ -66,7 +68,7 @@ def test_a_bank_holds_no_test_query(corpus):
 
 def test_an_unknown_bank_is_refused():
     with pytest.raises(RetrievalInputError, match="corpus"):
-        hub_remedies.bank_texts("coco")
+        evaluation_tables.bank_texts("coco")
 
 
 # ---- paired_systems
@@ -74,19 +76,19 @@ def test_an_unknown_bank_is_refused():
 
 def test_a_cut_is_the_embedding_of_its_first_coordinates(embeddings):
     text, image, _ = embeddings
-    whole = paired_systems.hits_of_cut(text, image, TRUTH)
-    assert np.array_equal(whole, paired_systems.hits_of_cut(text, image, TRUTH, DIM))
+    whole = evaluation_tables.hits_of_prefix(text, image, TRUTH)
+    assert np.array_equal(whole, evaluation_tables.hits_of_prefix(text, image, TRUTH, DIM))
     assert np.array_equal(
-        paired_systems.hits_of_cut(text, image, TRUTH, 4),
-        paired_systems.hits_of_cut(text[:, :4], image[:, :4], TRUTH),
+        evaluation_tables.hits_of_prefix(text, image, TRUTH, 4),
+        evaluation_tables.hits_of_prefix(text[:, :4], image[:, :4], TRUTH),
     )
     with pytest.raises(RetrievalInputError, match="17"):
-        paired_systems.hits_of_cut(text, image, TRUTH, DIM + 1)
+        evaluation_tables.hits_of_prefix(text, image, TRUTH, DIM + 1)
 
 
 def test_a_comparison_by_hand():
     a, b = np.array([1, 1, 1, 1, 0, 0, 1, 1.0]), np.array([0, 0, 0, 1, 0, 1, 1, 1.0])
-    found = paired_systems.compare(a, b)
+    found = evaluation_tables.paired_test_row(a, b)
     assert found["difference"] == pytest.approx(2 / 8)
     assert found["p_mcnemar"] == pytest.approx(2 * (1 + 4) / 2**4)  # 3 against 1
     assert found["n_queries"] == found["n_clusters"] == 8
@@ -95,15 +97,17 @@ def test_a_comparison_by_hand():
 def test_duplicated_queries_teach_nothing_new():
     rng = np.random.default_rng(2)
     a, b = (rng.random((2, 300)) < 0.5).astype(float)
-    once = paired_systems.compare(a, b)
-    four = paired_systems.compare(*(np.repeat(x, 4) for x in (a, b)), np.repeat(np.arange(300), 4))
+    once = evaluation_tables.paired_test_row(a, b)
+    four = evaluation_tables.paired_test_row(
+        *(np.repeat(x, 4) for x in (a, b)), np.repeat(np.arange(300), 4)
+    )
     assert four["n_clusters"] == 300 and four["p_flips"] == pytest.approx(once["p_flips"], abs=0.02)
     assert four["visible"] == pytest.approx(once["visible"], rel=0.1)
 
 
 def test_systems_without_variation_are_refused():
     with pytest.raises(RetrievalInputError, match="every query right"):
-        paired_systems.compare(np.ones(5), np.array([1, 0, 1, 1, 0.0]))
+        evaluation_tables.paired_test_row(np.ones(5), np.array([1, 0, 1, 1, 0.0]))
 
 
 def test_pairing_narrows_and_clusters_widen():
@@ -112,7 +116,7 @@ def test_pairing_narrows_and_clusters_widen():
     a, b = (
         np.where(np.repeat(rng.random(200) < 0.05, 5), ~easy, easy).astype(float) for _ in range(2)
     )
-    rows = paired_systems.intervals(a, b, np.repeat(np.arange(200), 5))
+    rows = evaluation_tables.interval_rows(a, b, np.repeat(np.arange(200), 5))
     width = {row["kind"]: row["high"] - row["low"] for row in rows}
     assert width["paired by query"] < width["paired by cluster"] < width["unpaired"]
     assert len({row["value"] for row in rows}) == 1
@@ -121,7 +125,7 @@ def test_pairing_narrows_and_clusters_widen():
 
 def test_holm_never_lowers_a_p_value(embeddings):
     text, image, _ = embeddings
-    rows = paired_systems.against_all(text, image, TRUTH, (12, 8, 4, 2), OWNER)
+    rows = evaluation_tables.prefix_rows(text, image, TRUTH, (12, 8, 4, 2), OWNER)
     assert [row["dim"] for row in rows] == [12, 8, 4, 2]
     assert all(row["p"] <= row["p_holm"] <= 1 for row in rows)
     assert rows[-1]["difference"] > rows[0]["difference"]
@@ -132,8 +136,8 @@ def test_holm_never_lowers_a_p_value(embeddings):
 
 def test_every_protocol_of_one_model(embeddings):
     text, image, bank = embeddings
-    helped = hub_remedies.runs(text, image, bank)[1:]
-    rows = protocol_sweep_r1.reports(text, image, TRUTH, helped, n_folds=4)
+    helped = evaluation_tables.hubness_runs(text, image, bank)[1:]
+    rows = evaluation_tables.protocol_rows(text, image, TRUTH, helped, n_folds=4)
     value = {row["protocol"]: row["value"] for row in rows}
     assert len(value) == len(rows) == 6 + 3
     assert (
@@ -142,7 +146,7 @@ def test_every_protocol_of_one_model(embeddings):
     assert value["4 folds, captions ask"] >= value["captions ask, any true image"]
     assert value["4 folds, images ask"] >= value["images ask"]
     assert value["captions ask, any true image"] == pytest.approx(
-        paired_systems.hits_of_cut(text, image, TRUTH).mean()
+        evaluation_tables.hits_of_prefix(text, image, TRUTH).mean()
     )
     assert [row["inference"] for row in rows[6:]] == ["querybank", "querybank", "transductive"]
     assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
@@ -152,7 +156,7 @@ def test_more_true_images_can_only_help(embeddings):
     text, image, _ = embeddings
     items = (OWNER[:, None] + np.arange(N // 2)) % N  # half of the gallery answers each caption
     queries = np.repeat(np.arange(len(OWNER)), N // 2)
-    rows = protocol_sweep_r1.reports(
+    rows = evaluation_tables.protocol_rows(
         text, image, Qrels.from_pairs(queries, items.ravel(), shape=TRUTH.shape)
     )
     assert rows[0]["value"] > rows[1]["value"]
@@ -161,7 +165,7 @@ def test_more_true_images_can_only_help(embeddings):
 def test_captions_must_be_as_many_for_each_image(embeddings):
     text, image, _ = embeddings
     with pytest.raises(RetrievalInputError, match="199 captions"):
-        protocol_sweep_r1.reports(text[:-1], image, TRUTH)
+        evaluation_tables.protocol_rows(text[:-1], image, TRUTH)
 
 
 # ---- judgement_sets
@@ -174,7 +178,9 @@ def coco():
 
 
 def test_coverage_is_counted_from_the_pairs(coco):
-    rows = {(row["judgements"], row["direction"]): row for row in judgement_sets.coverage(coco)}
+    rows = {
+        (row["judgements"], row["direction"]): row for row in evaluation_tables.coverage_rows(coco)
+    }
     # 6,296 of 22,548 findable pairs, 8,905 of them by CxC; 1,332 and 1,895 of 11,279.
     assert rows["original", "image_to_text"]["known"] == pytest.approx(6296 / 22548)
     assert rows["cxc", "image_to_text"]["known"] == pytest.approx(8905 / 22548)
@@ -189,7 +195,10 @@ def test_coverage_is_counted_from_the_pairs(coco):
 
 def test_what_a_ranker_knows_decides_before_which_judge_it_wins(coco):
     rankers = {"pairs": (5.0, 0.0), "meaning": (4.0, 4.0), "all": (30.0, 30.0)}
-    rows = {(row["judgements"], row["ranker"]): row for row in judgement_sets.rows(coco, rankers)}
+    rows = {
+        (row["judgements"], row["ranker"]): row
+        for row in evaluation_tables.judgement_rows(coco, rankers)
+    }
     r1, deep = "R@1", "MAP@R"
     assert rows["original", "pairs"][r1][0] > rows["original", "meaning"][r1][2]
     assert rows["eccv", "meaning"][deep][0] > rows["eccv", "pairs"][deep][2]

@@ -25,27 +25,27 @@ def test_moves_a_query_towards_its_answers():
         [np.cos(np.radians(30)), np.sin(np.radians(30))]
     )
     for m, middle in ((1, 10), (2, np.degrees(np.arctan2(*towards[::-1])))):
-        assert angle(query_expansion.expanded(QUERY, GALLERY, m))[0] == pytest.approx(
+        assert angle(query_expansion.expand_queries(QUERY, GALLERY, m))[0] == pytest.approx(
             middle, abs=0.5
         )
 
 
 def test_length_of_query_and_items_does_not_matter():
-    same = query_expansion.expanded(7 * QUERY, GALLERY * np.array([[3.0], [1.0], [0.5]]), 2)
-    assert np.array_equal(same, query_expansion.expanded(QUERY, GALLERY, 2))
+    same = query_expansion.expand_queries(7 * QUERY, GALLERY * np.array([[3.0], [1.0], [0.5]]), 2)
+    assert np.array_equal(same, query_expansion.expand_queries(QUERY, GALLERY, 2))
 
 
 def test_one_answer_stays_first():
     queries, gallery = readme_results.stored_embeddings("icons", "image_to_text")
     first = topk_exact(queries[:200], gallery, 1)[1]
-    moved = query_expansion.expanded(queries[:200], gallery, 1)
+    moved = query_expansion.expand_queries(queries[:200], gallery, 1)
     assert moved.dtype == np.int8 and moved.shape == (200, queries.shape[1])
     assert np.array_equal(topk_exact(moved, gallery, 1)[1], first)
 
 
 def test_rows_are_what_the_metrics_say():
     names = ("R@1", "nDCG@10", "MAP@100")
-    rows = query_expansion.table("icons", "image_to_text", (1, 4), names, gain="linear")
+    rows = query_expansion.expansion_rows("icons", "image_to_text", (1, 4), names, gain="linear")
     assert [(row["added"], row["metric"]) for row in rows] == [
         (m, name) for m in (1, 4) for name in names
     ]
@@ -54,7 +54,7 @@ def test_rows_are_what_the_metrics_say():
         readme_results.test_task("icons", "image_to_text"),
         readme_results.stored_embeddings("icons", "image_to_text"),
     )
-    moved = query_expansion.expanded(queries, gallery, 4)
+    moved = query_expansion.expand_queries(queries, gallery, 4)
     new, old = (
         ndcg_at_k(topk_exact(asked, gallery, 10)[1], task.qrels, 10, gain="linear")
         for asked in (moved, queries)
@@ -72,7 +72,7 @@ def test_rows_are_what_the_metrics_say():
 
 def test_the_gain_turns_the_sign():
     (linear,), (exponential,) = (
-        query_expansion.table("icons", "image_to_text", (4,), ("nDCG@10",), gain=gain)
+        query_expansion.expansion_rows("icons", "image_to_text", (4,), ("nDCG@10",), gain=gain)
         for gain in ("linear", "exponential")
     )
     assert linear["change_low"] > 0 > exponential["change"]
@@ -80,8 +80,8 @@ def test_the_gain_turns_the_sign():
 
 def test_bad_input():
     with pytest.raises(RetrievalInputError, match="metric must be one of .*; got 'R@3'"):
-        query_expansion.table("icons", "image_to_text", (1,), ("R@3",))
+        query_expansion.expansion_rows("icons", "image_to_text", (1,), ("R@3",))
     with pytest.raises(RetrievalInputError, match="no metrics"):
-        query_expansion.table("icons", "image_to_text", (1,), ())
+        query_expansion.expansion_rows("icons", "image_to_text", (1,), ())
     with pytest.raises(RetrievalInputError, match="k = 4 is more than the gallery holds"):
-        query_expansion.expanded(QUERY, GALLERY, 4)
+        query_expansion.expand_queries(QUERY, GALLERY, 4)

@@ -14,26 +14,26 @@ from lib.models.tokenizer import words_of
 
 ORIENTATIONS = 8
 GRID = 8
+WORDS = 8  # words of a text with a token vector of their own
+
+
+# ---- features that are not learned
 
 
 def gradient_features(images: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients on an 8 x 8 grid, beside the mean colour of each cell.
+    """Compute histograms of oriented gradients on an 8 x 8 grid, and the mean colour of each cell.
 
     Each pixel votes for the two of eight directions that are nearest to its gradient g, by
 
         [ |g| cos(angle between them) - |g| cos 45 ]_+
 
-    and a cell's entry is the root of its mean vote, so that one bold edge does not drown the thin
-    ones.
+    A cell's entry is the root of its mean vote, which keeps thin edges visible beside a bold one.
 
     Args:
         images: uint8 (n, height, width), or (n, height, width, channels); sides that 8 divides.
 
     Returns:
         float32 (n, 64 * (8 + channels)).
-
-    Raises:
-        RetrievalInputError: another dtype or number of axes, or sides that 8 does not divide.
 
     Reference: N. Dalal, B. Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005.
     """
@@ -47,20 +47,15 @@ def gradient_features(images: np.ndarray) -> np.ndarray:
         raise RetrievalInputError(
             f"images of {images.shape[1:3]} do not divide into {GRID} x {GRID} cells"
         )
-    out = [_gradients(images[start : start + 256]) for start in range(0, len(images), 256)]
     channels = 1 if images.ndim == 3 else images.shape[3]
-    return (
-        np.concatenate(out)
-        if out
-        else np.empty((0, GRID**2 * (ORIENTATIONS + channels)), np.float32)
-    )
+    empty = np.empty((0, GRID**2 * (ORIENTATIONS + channels)), np.float32)
+    batches = [_gradients(images[start : start + 256]) for start in range(0, len(images), 256)]
+    return np.concatenate([empty, *batches])
 
 
 def _gradients(images: np.ndarray) -> np.ndarray:
     pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).float() / 255
-    pixels = (
-        pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    )  # (n, channels, H, W)
+    pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
     gray = F.pad(pixels.mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
     across = gray[..., 1:-1, 2:] - gray[..., 1:-1, :-2]
     down = gray[..., 2:, 1:-1] - gray[..., :-2, 1:-1]
@@ -74,15 +69,14 @@ def _gradients(images: np.ndarray) -> np.ndarray:
 
 
 def hashed_text_features(texts: Sequence[str], dim: int = 2048) -> np.ndarray:
-    """Words, pairs of neighbouring words and letter triples of each text, hashed into a fixed
-    width.
+    """Hash words, pairs of neighbouring words and letter triples of each text into `dim` numbers.
 
-    Every piece goes to one coordinate with one sign, both decided by its CRC-32, and rows have
-    length 1. Letter triples make `clocks` similar to `clock`; pairs tell `left of` from `of left`.
+    Every piece goes to one coordinate with one sign, both decided by its CRC-32. Letter triples
+    make `clocks` similar to `clock`; pairs distinguish `left of` from `of left`.
 
     Args:
-        texts: strings.
-        dim: coordinates.
+        texts: a list of strings.
+        dim: number of coordinates.
 
     Returns:
         float32 (len(texts), dim), unit rows; zero where a text has no letter or digit.
@@ -92,51 +86,48 @@ def hashed_text_features(texts: Sequence[str], dim: int = 2048) -> np.ndarray:
     dim = check_count(dim, "dim")
     _check_texts(texts)
     rows = np.zeros((len(texts), dim), np.float32)
-    known: dict[str, list[tuple[int, int]]] = {}
+    places: dict[str, list[tuple[int, int]]] = {}
     for row, text in zip(rows, texts, strict=True):
         words = words_of(text)
-        for piece in (*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))):
-            if piece not in known:
-                known[piece] = [_place(part, dim) for part in _parts(piece)]
-            for at, sign in known[piece]:
-                row[at] += sign
+        for piece in (*words, *_word_pairs(words)):
+            if piece not in places:
+                places[piece] = [_hash_place(part, dim) for part in _parts(piece)]
+            for coordinate, sign in places[piece]:
+                row[coordinate] += sign
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
 
 def hashed_parts(texts: Sequence[str], dim: int, *, words: int = 8, parts: int = 40) -> np.ndarray:
-    """Coordinates of the pieces that `hashed_text_features` counts, for each text and for each of
-    its words.
+    """Find the coordinates of `hashed_text_features` for each text and for each of its words.
 
     Args:
-        texts: strings.
-        dim: coordinates.
-        words: most words of a text that get a row of their own; the whole has all of them.
-        parts: most pieces of a row; what is longer is cut.
+        texts: a list of strings, each with a letter or digit.
+        dim: number of coordinates.
+        words: largest number of words with a row of their own; the row of the text has all words.
+        parts: largest number of pieces in a row; more are cut.
 
     Returns:
-        int64 (len(texts), 1 + words, parts): row 0 the whole text with its pairs of neighbouring
-        words, row i its word i; 1 + coordinate, and 0 where there is no piece. Unlike in
-        `hashed_text_features` there is no sign: a learnt vector per coordinate has one.
-
-    Raises:
-        RetrievalInputError: not a list of strings, or a text without a letter or digit.
+        int64 (len(texts), 1 + words, parts). Row 0 is the whole text with its pairs of neighbouring
+        words, row i its word i. Entries are 1 + coordinate, and 0 where there is no piece. There is
+        no sign: a learned vector per coordinate has one.
     """
     check_count(dim, "dim")
     _check_texts(texts)
     ids = np.zeros((len(texts), 1 + words, parts), np.int64)
-    known: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for text, (whole, *single) in zip(texts, ids, strict=True):
-        found = words_of(text)
-        if not found:
+        pieces = words_of(text)
+        if not pieces:
             raise RetrievalInputError(f"{text!r} holds no letter or digit. Type at least one word")
-        pairs = [f"{a} {b}" for a, b in zip(found, found[1:], strict=False)]
-        for piece in (*found, *pairs):
-            if piece not in known:
-                known[piece] = [1 + _place(part, dim)[0] for part in _parts(piece)]
-        every = [at for piece in (*found, *pairs) for at in known[piece]][:parts]
-        whole[: len(every)] = every
-        for row, word in zip(single, found, strict=False):
-            row[: len(known[word][:parts])] = known[word][:parts]
+        all_pieces = [*pieces, *_word_pairs(pieces)]
+        for piece in all_pieces:
+            if piece not in places:
+                places[piece] = [1 + _hash_place(part, dim)[0] for part in _parts(piece)]
+        coordinates = [place for piece in all_pieces for place in places[piece]][:parts]
+        whole[: len(coordinates)] = coordinates
+        for row, word in zip(single, pieces, strict=False):
+            coordinates = places[word][:parts]
+            row[: len(coordinates)] = coordinates
     return ids
 
 
@@ -145,41 +136,43 @@ def _check_texts(texts: Sequence[str]) -> None:
         raise RetrievalInputError("texts must be a list of strings")
 
 
+def _word_pairs(words: list[str]) -> list[str]:
+    return [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+
+
 def _parts(piece: str) -> list[str]:
+    """List a word and its letter triples, or a pair of words alone."""
     if " " in piece:
         return [piece]
     bounded = f"<{piece}>"
-    return [
-        piece,
-        *(bounded[i : i + 3] for i in range(len(bounded) - 2) if bounded[i : i + 3] != piece),
-    ]
+    triples = (bounded[i : i + 3] for i in range(len(bounded) - 2))
+    return [piece, *(triple for triple in triples if triple != piece)]
 
 
-def _place(part: str, dim: int) -> tuple[int, int]:
+def _hash_place(part: str, dim: int) -> tuple[int, int]:
+    """Return the coordinate and the sign of a piece."""
     code = zlib.crc32(part.encode())
     return code % dim, 1 if code >> 31 else -1
 
 
+# ---- models on these features
+
+
 class WordTemplates:
-    """Bag-of-words baseline without gradients, encoders or word order.
+    """Match words and images without gradients, encoders or word order.
 
-    Each training word gets a template: the mean of the normalised training images whose text holds
-    it. A query's embedding is the sum of its words' templates, each weighted by log(n_texts /
-    n_texts with it), and scaled to unit length; an image's embedding is the image itself, centred
-    and scaled to unit length.
+    The template of a training word is the mean of the normalised training images with that word in
+    their text. A query's embedding is the sum of its words' templates, each weighted by
+    log(n_texts / n_texts with the word), and scaled to unit length. An image's embedding is the
+    image itself, centred and scaled to unit length.
 
-    A query with only unknown words is the zero vector: everything ties, and it is counted like any
-    other. It has no cosine, so search with `metric="inner_product"`, which is the cosine for all
-    the others.
+    A query of unknown words is the zero vector, and all its scores tie. It has no cosine: search
+    with `metric="inner_product"`, which is the cosine for all others.
 
     Args:
-        texts: one per training image.
+        texts: one text per training image.
         images: uint8 (n, height, width) or (n, height, width, channels).
-        side: images are averaged down to side x side first, which forgives small shifts.
-
-    Raises:
-        RetrievalInputError: no images, another number of texts, or a size that `side` does not
-            divide.
+        side: images are averaged to side x side first, which tolerates small shifts.
     """
 
     def __init__(self, texts: Sequence[str], images: np.ndarray, side: int = 16) -> None:
@@ -201,9 +194,7 @@ class WordTemplates:
         self.dim = pixels.shape[1]
 
     def encode_image(self, images: np.ndarray) -> np.ndarray:
-        """Averaged-down, centred pixels, unit rows (0 if blank); float32 (n, side * side *
-        channels).
-        """
+        """Average and centre pixels: float32 (n, side * side * channels), unit rows, 0 if blank."""
         images = np.asarray(images)
         if images.ndim not in (3, 4):
             raise RetrievalInputError(f"images must have 3 or 4 axes, got shape {images.shape}")
@@ -220,13 +211,10 @@ class WordTemplates:
         return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        """Weighted sum of word templates, scaled to length 1; float32 (n, dim), 0 where no word is
-        known.
-        """
+        """Sum word templates: float32 (n, dim), unit rows, 0 where no word is known."""
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
         for i, text in enumerate(texts):
-            # In the order of the text: the order of a set, and so the last bit of a sum, changes by
-            # run.
+            # In the order of the text: with the order of a set, the last bit would change by run.
             for word in dict.fromkeys(words_of(text)):
                 if word in self.templates:
                     out[i] += self.templates[word]
@@ -234,17 +222,17 @@ class WordTemplates:
 
 
 class Heads(nn.Module):
-    """One two-layer head per modality, from features that stay as they are into one space.
+    """Map frozen features of each modality into one space, by two layers each.
 
-    It has the interface of the dual encoders trained here, so that whatever trains those trains
-    this.
+    It trains in seconds, to compare losses, and has the interface of the dual encoders trained
+    here.
 
     Args:
-        images: (n, image_dim) features of training images; mean and spread of each coordinate are
-            taken from them, once.
-        text_dim: of the text features.
-        dim: of the space.
-        width: of the hidden layers.
+        images: (n, image_dim) features of training images, for the mean and spread of each
+            coordinate.
+        text_dim: dimension of the text features.
+        dim: dimension of the space.
+        width: width of the hidden layers.
         dropout: on the features and the hidden layer of images, in training.
     """
 
@@ -272,51 +260,43 @@ class Heads(nn.Module):
         self.logit_bias = nn.Parameter(torch.tensor(0.0))
 
     def encode_image(self, features: Tensor) -> Tensor:
-        """(n, image_dim) to (n, dim), not normalised."""
+        """Map (n, image_dim) to (n, dim), not normalised."""
         return self.image((features - self.mean) / self.spread)
 
     def encode_text(self, features: Tensor) -> Tensor:
-        """(n, text_dim) to (n, dim), not normalised."""
+        """Map (n, text_dim) to (n, dim), not normalised."""
         return self.text(features)
 
 
-WORDS = 8  # of a text that get a vector of their own
-
-
 class FeatureTokens(nn.Module):
-    """Two layers per modality, from features that stay as they are to several unit vectors an item.
+    """Map frozen features of an item to several unit vectors, by two layers per modality.
 
-        image   slot_k = normalise(W_k dropout(gelu(A x))),           x its gradient features, k =
-        1..patches
-        text    word_w = normalise(B gelu(sum of the vectors of its letter triples / root of their
-        number))
+        image   slot_k = normalise(W_k dropout(gelu(A x))),  x its gradient features
+        text    word_w = normalise(B gelu(sum of the vectors of its letter triples / sqrt(number)))
 
-    The first text vector is that of the whole text, with pairs of neighbouring words, through a
-    last layer of its own. Nothing is shared with the dual encoders trained here, so its mistakes
-    are other ones: that is what a second stage needs.
+    The first text vector is that of the whole text, with pairs of neighbouring words, through its
+    own last layer. Nothing is shared with the dual encoders trained here. Its mistakes are
+    therefore different, which helps a second stage. With one slot and the whole text alone it is
+    `Heads`.
 
     Args:
-        config: with `interaction`: `features` of an image and the coordinates `hashed` of
+        config: with `interaction`: `features` of an image, the coordinates `hashed` of
             `hashed_parts`, `patches` (slots of an image), `width` of the hidden layers (`hidden`
-            where a cross-encoder has a `width` of its own), `dim` and `dropout`.
-
-    Relations: with one slot and the whole text alone it is `Heads`.
+            where a cross-encoder has its own `width`), `dim` and `dropout`.
     """
 
     def __init__(self, config: dict) -> None:
         super().__init__()
-        made = config["interaction"]
-        width, self.dim, self.hashed = (
-            made.get("hidden", made["width"]),
-            made["dim"],
-            made["hashed"],
+        interaction = config["interaction"]
+        width = interaction.get("hidden", interaction["width"])
+        self.dim, self.hashed, self.words = interaction["dim"], interaction["hashed"], WORDS
+        self.register_buffer("mean", torch.zeros(interaction["features"]))
+        self.register_buffer("spread", torch.ones(interaction["features"]))
+        dropout = nn.Dropout(interaction["dropout"])
+        self.image = nn.Sequential(
+            dropout, nn.Linear(interaction["features"], width), nn.GELU(), dropout
         )
-        self.words = WORDS
-        self.register_buffer("mean", torch.zeros(made["features"]))
-        self.register_buffer("spread", torch.ones(made["features"]))
-        dropout = nn.Dropout(made["dropout"])
-        self.image = nn.Sequential(dropout, nn.Linear(made["features"], width), nn.GELU(), dropout)
-        self.slots = nn.Linear(width, made["patches"] * self.dim)
+        self.slots = nn.Linear(width, interaction["patches"] * self.dim)
         self.part_embedding = nn.Embedding(1 + self.hashed, width, padding_idx=0)
         nn.init.normal_(self.part_embedding.weight[1:], std=0.05)
         self.part_bias = nn.Parameter(torch.zeros(width))
@@ -324,27 +304,25 @@ class FeatureTokens(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def images_in(self, images: np.ndarray) -> Tensor:
-        """What `encode_image` reads: (n, features)."""
+        """Convert images to the input of `encode_image`: (n, features)."""
         return torch.from_numpy(gradient_features(images))
 
     def texts_in(self, texts: Sequence[str]) -> np.ndarray:
-        """What `encode_text` reads: see `hashed_parts`."""
+        """Convert texts to the input of `encode_text`: see `hashed_parts`."""
         return hashed_parts(texts, self.hashed, words=self.words)
 
     def fit_scale(self, features: Tensor) -> None:
-        """Takes mean and spread of each coordinate from the features (n, features) of training
-        images.
-        """
+        """Set mean and spread of each coordinate from (n, features) of training images."""
         self.mean.copy_(features.mean(dim=0))
         self.spread.copy_(features.std(dim=0).clamp(min=1e-3))
 
     def encode_image(self, features: Tensor) -> Tensor:
-        """(n, features) to (n, patches, dim) unit vectors."""
+        """Map (n, features) to (n, patches, dim) unit vectors."""
         slots = self.slots(self.image((features - self.mean) / self.spread))
         return F.normalize(slots.float().unflatten(1, (-1, self.dim)), dim=-1)
 
     def encode_text(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, rows, parts) to (n, rows, dim) unit vectors, and (n, rows) which rows hold a word."""
+        """Map (n, rows, parts) to (n, rows, dim) unit vectors, and (n, rows) rows with a word."""
         number = (ids > 0).sum(dim=2, keepdim=True).clamp(min=1)
         hidden = F.gelu(self.part_embedding(ids).sum(dim=2) / number.sqrt() + self.part_bias)
         vectors = torch.cat([self.whole(hidden[:, :1]), self.word(hidden[:, 1:])], dim=1)

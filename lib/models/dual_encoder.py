@@ -1,4 +1,4 @@
-"""Dual encoders: one network for images, one for texts, one space for both."""
+"""Dual encoders: one network for images and one for texts, into one space; their token states."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,84 +17,15 @@ from lib.models.tokenizer import PAD, Tokenizer
 Progress = Callable[[int], None]
 
 
-def image_tensor(images: np.ndarray, channels: int, size: int) -> torch.Tensor:
-    """uint8 images as the network reads them.
-
-    Args:
-        images: uint8 (n, size, size) for one channel, (n, size, size, 3) for three.
-
-    Returns:
-        float32 (n, channels, size, size) in [0, 1], channels last in memory (several times faster
-        on a CPU).
-
-    Raises:
-        RetrievalInputError: another dtype or shape.
-    """
-    images = np.asarray(images)
-    expected = (size, size) if channels == 1 else (size, size, channels)
-    if images.dtype != np.uint8 or images.shape[1:] != expected:
-        one = "; pass a single image as image[None]" if images.shape == expected else ""
-        raise RetrievalInputError(
-            f"images must be uint8 (n, {', '.join(map(str, expected))}), "
-            f"got {images.dtype} {images.shape}{one}"
-        )
-    # torch reads neither mirrored views nor, without a warning, read-only arrays: those are copied.
-    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"]))
-    tensor = tensor.unsqueeze(1) if channels == 1 else tensor.permute(0, 3, 1, 2)
-    return (tensor.float() / 255).contiguous(memory_format=torch.channels_last)
-
-
-def device_of(network: torch.nn.Module) -> torch.device:
-    """Where the weights are, and so where inputs must go."""
-    return next(network.parameters()).device
-
-
-def build_network(config: dict) -> CustomTextCLIP:
-    """The untrained network of a config (see `DualEncoder`); weights follow torch's seed."""
-    tokenizer = Tokenizer.from_dict(config["tokenizer"])
-    text = {
-        **config["text"],
-        "context_length": tokenizer.context_length,
-        "vocab_size": tokenizer.vocab_size,
-    }
-    return CustomTextCLIP(config["embed_dim"], config["vision"], text).to(
-        memory_format=torch.channels_last
-    )
-
-
-def text_features(network: CustomTextCLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """(n, context_length) ids to (n, dim), not normalised; with gradient.
-
-    Captions are short: the plain attention is twice as fast here as the fused one, made for long
-    texts.
-    """
-    with sdpa_kernel(SDPBackend.MATH):
-        return network.encode_text(tokens)
-
-
-def in_chunks(
-    inputs: np.ndarray, batch_size: int, progress: Progress | None = None
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Which rows, and the inputs there, `batch_size` at a time; then tells `progress` how many were
-    done.
-    """
-    check_count(batch_size, "batch_size")
-    for start in range(0, len(inputs), batch_size):
-        chunk = inputs[start : start + batch_size]
-        yield slice(start, start + len(chunk)), chunk
-        if progress is not None:
-            progress(len(chunk))
-
-
 class DualEncoder:
-    """Images and texts to unit vectors of one space; `<image, text>` is their cosine.
+    """Encode images and texts as unit vectors of one space; `<image, text>` is their cosine.
 
     Args:
         config: plain data: `name`, `embed_dim`, `vision` and `text` (open_clip's `vision_cfg` and
-            `text_cfg`), `channels`, `image_size`, `dims` (the Matryoshka truncations it was trained
-            for), `tokenizer` (`Tokenizer.to_dict`). Vocabulary and context length are the
-            tokenizer's.
-        network: with these weights; an untrained one by default.
+            `text_cfg`), `channels`, `image_size`, `dims` (the Matryoshka dimensions that it was
+            trained for), `tokenizer` (`Tokenizer.to_dict`). Vocabulary and context length come from
+            the tokenizer.
+        network: a network with these weights; an untrained one by default.
 
     Attributes:
         network: `open_clip.model.CustomTextCLIP`, in evaluation mode.
@@ -114,28 +45,21 @@ class DualEncoder:
     def encode_image(
         self, images: np.ndarray, *, batch_size: int = 256, progress: Progress | None = None
     ) -> np.ndarray:
-        """Unit embeddings of images.
+        """Encode images.
 
         Args:
-            images: uint8 (n, size, size), or (n, size, size, 3) where the model sees colour.
-            batch_size: images per forward pass.
-            progress: called with the number of images done after each pass.
+            images: uint8 (n, size, size), or (n, size, size, 3) for a colour model.
+            batch_size: images per forward pass. It changes the last bits of a row, which `to_int8`
+                rounds away nearly always.
+            progress: called with the number of images after each forward pass.
 
         Returns:
             float32 (n, dim), rows of length 1.
-
-        Raises:
-            RetrievalInputError: images of another shape or dtype.
-
-        Relations: the batch size moves the last bits of a row, which `to_int8` rounds away nearly
-        always.
         """
-        channels, size = self.config["channels"], self.config["image_size"]
 
-        def features(chunk: np.ndarray) -> torch.Tensor:
-            return self.network.encode_image(
-                image_tensor(chunk, channels, size).to(device_of(self.network))
-            )
+        def features(chunk: np.ndarray) -> Tensor:
+            tensor = image_tensor(chunk, self.config["channels"], self.config["image_size"])
+            return self.network.encode_image(tensor.to(device_of(self.network)))
 
         return self._encode(images, batch_size, progress, features)
 
@@ -143,13 +67,12 @@ class DualEncoder:
     def encode_text(
         self, texts: Sequence[str], *, batch_size: int = 256, progress: Progress | None = None
     ) -> np.ndarray:
-        """Unit embeddings of texts; arguments and result as for `encode_image`.
+        """Encode a list of texts; arguments and result as for `encode_image`.
 
-        Raises:
-            RetrievalInputError: not a list of strings, an empty text, or one that is too long.
+        An empty text, or one beyond the context length, is an error.
         """
 
-        def features(chunk: np.ndarray) -> torch.Tensor:
+        def features(chunk: np.ndarray) -> Tensor:
             return text_features(self.network, torch.from_numpy(chunk).to(device_of(self.network)))
 
         return self._encode(self.tokenizer.encode(texts), batch_size, progress, features)
@@ -164,27 +87,36 @@ class DualEncoder:
         return out
 
 
-def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncoder:
-    """The same architecture with fresh weights: what a space looks like before the first step.
+def build_network(config: dict) -> CustomTextCLIP:
+    """Build the untrained network of a config (see `DualEncoder`); weights follow torch's seed."""
+    tokenizer = Tokenizer.from_dict(config["tokenizer"])
+    text = {
+        **config["text"],
+        "context_length": tokenizer.context_length,
+        "vocab_size": tokenizer.vocab_size,
+    }
+    network = CustomTextCLIP(config["embed_dim"], config["vision"], text)
+    return network.to(memory_format=torch.channels_last)
 
-    Batch normalisation gets its statistics from `images`, as in the first step of training; without
-    any, the signal of a fresh network fades layer by layer until nothing is left to compare.
+
+def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncoder:
+    """Build the same architecture with fresh weights: the space before the first training step.
+
+    Batch normalisation takes its statistics from `images`, as in the first step of training.
+    Without them the signal of a fresh network fades layer by layer.
 
     Args:
-        encoder: whose architecture to copy.
-        seed: of the fresh weights.
+        encoder: the architecture to copy.
+        seed: seed of the fresh weights.
         images: uint8, as for `encode_image`.
     """
-    # no_grad and not inference_mode, in which the weights themselves would be made unfit for
-    # training.
+    # Not inference_mode, which would make the weights unfit for training.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         fresh = DualEncoder(encoder.config)
         for module in fresh.network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.momentum = (
-                    1.0  # keep the statistics of this pass, no mixture with the start values
-                )
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0  # statistics of this pass alone, not of the start values
         fresh.network.train()
         fresh.network.encode_image(
             image_tensor(images, encoder.config["channels"], encoder.config["image_size"])
@@ -193,65 +125,72 @@ def untrained(encoder: DualEncoder, seed: int, images: np.ndarray) -> DualEncode
     return fresh
 
 
-def _residual(widths: tuple[int, ...], depths: tuple[int, ...], stem: int) -> ByoModelCfg:
-    """A stem at half resolution, then residual stages that halve it again: 64 -> 32 -> 16 -> 8 ->
-    4...
+# ---- inputs and features
+
+
+def image_tensor(images: np.ndarray, channels: int, size: int) -> Tensor:
+    """Convert uint8 images to the input of the image tower.
+
+    Args:
+        images: uint8 (n, size, size) for one channel, (n, size, size, 3) for three.
+
+    Returns:
+        float32 (n, channels, size, size) in [0, 1], channels last in memory (several times faster
+        on a CPU).
     """
-    blocks = tuple(
-        ByoBlockCfg(type="basic", d=depth, c=width, s=2, gs=0, br=1.0)
-        for width, depth in zip(widths, depths, strict=True)
-    )
-    return ByoModelCfg(
-        blocks=blocks, stem_chs=stem, stem_type="3x3", stem_pool="", act_layer="silu"
-    )
+    images = np.asarray(images)
+    expected = (size, size) if channels == 1 else (size, size, channels)
+    if images.dtype != np.uint8 or images.shape[1:] != expected:
+        advice = "; pass a single image as image[None]" if images.shape == expected else ""
+        raise RetrievalInputError(
+            f"images must be uint8 (n, {', '.join(map(str, expected))}), "
+            f"got {images.dtype} {images.shape}{advice}"
+        )
+    # torch cannot read mirrored views, and warns of read-only arrays: those are copied.
+    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"]))
+    tensor = tensor.unsqueeze(1) if channels == 1 else tensor.permute(0, 3, 1, 2)
+    return (tensor.float() / 255).contiguous(memory_format=torch.channels_last)
 
 
-def _build(cfg: ByoModelCfg, in_chans: int, kwargs: dict, size: int = 64) -> ByobNet:
-    # create_model passes bookkeeping about published weights, which these networks have none of.
-    for unused in ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
-        kwargs.pop(unused, None)
-    kwargs.setdefault("in_chans", in_chans)
-    network = ByobNet(cfg, **kwargs)
-    # open_clip asks a timm trunk for the size of its last map.
-    side = size // 2 ** (1 + len(cfg.blocks))
-    network.default_cfg = {"pool_size": (side, side)}
-    return network
+def device_of(network: nn.Module) -> torch.device:
+    """Return the device of the weights, where inputs must be too."""
+    return next(network.parameters()).device
 
 
-@register_model
-def cm_resnet_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """One-channel images (icons): 3.4 million parameters, a 2 x 2 map of 384 channels."""
-    return _build(_residual((48, 96, 192, 384), (1, 1, 2, 1), stem=24), 1, kwargs)
+def in_chunks(
+    inputs: np.ndarray, batch_size: int, progress: Progress | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield rows and inputs, `batch_size` at a time; report each finished chunk to `progress`."""
+    check_count(batch_size, "batch_size")
+    for start in range(0, len(inputs), batch_size):
+        chunk = inputs[start : start + batch_size]
+        yield slice(start, start + len(chunk)), chunk
+        if progress is not None:
+            progress(len(chunk))
 
 
-@register_model
-def cm_resnet_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """Three-channel images (scenes): 0.7 million parameters, a 4 x 4 map of 192 channels."""
-    return _build(_residual((48, 96, 192), (1, 1, 1), stem=24), 3, kwargs)
+def text_features(network: CustomTextCLIP, tokens: Tensor) -> Tensor:
+    """Encode ids (n, context_length) as (n, dim), not normalised; with gradient.
+
+    Captions are short: plain attention is twice as fast here as the fused one.
+    """
+    with sdpa_kernel(SDPBackend.MATH):
+        return network.encode_text(tokens)
 
 
-@register_model
-def cm_resnet_small_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """One-channel images of 32 x 32: 0.3 million parameters, a 2 x 2 map of 128 channels."""
-    return _build(_residual((32, 64, 128), (1, 1, 1), stem=16), 1, kwargs, size=32)
-
-
-@register_model
-def cm_resnet_small_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """Three-channel images of 32 x 32: 0.3 million parameters, a 2 x 2 map of 128 channels."""
-    return _build(_residual((32, 64, 128), (1, 1, 1), stem=16), 3, kwargs, size=32)
+# ---- token states: the input of late interaction and cross-encoders
 
 
 def image_states(network: CustomTextCLIP, images: Tensor, maps: int = 1) -> Tensor:
-    """The last feature maps of the image tower, patches row by row; with gradient.
+    """Compute a feature map of the image tower before pooling; with gradient.
 
     Args:
-        network: whose `visual` is a timm tower.
+        network: a network with a timm tower as `visual`.
         images: (n, channels, H, W), as from `image_tensor`.
-        maps: 1 takes the last map, 2 the one before it, whose patches are a quarter as large.
+        maps: 1 for the last map, 2 for the one before it, with patches a quarter as large.
 
     Returns:
-        (n, patches, channels).
+        (n, patches, channels), patches row by row.
     """
     if maps == 1:
         states = network.visual.trunk.forward_features(images)
@@ -263,27 +202,78 @@ def image_states(network: CustomTextCLIP, images: Tensor, maps: int = 1) -> Tens
 
 
 def text_states(network: CustomTextCLIP, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """The text tower's states of every piece, and which of them are no padding; with gradient.
+    """Compute the states of the text tower before pooling, with gradient, and their mask.
 
-    In a tower with a causal mask a state knows the pieces to its left alone.
+    In a tower with a causal mask, a state depends only on the pieces to its left.
 
     Args:
         network: see `image_states`.
         tokens: (n, length) ids, as from `Tokenizer.encode`.
 
     Returns:
-        (n, length, width) states and (n, length) bool mask.
+        (n, length, width) states and (n, length) bool mask, False for padding.
     """
     tower = network.text
     embedded, causal = tower._embeds(tokens)
-    with sdpa_kernel(SDPBackend.MATH):  # the quicker one for short texts, see `text_features`
+    with sdpa_kernel(SDPBackend.MATH):  # as in `text_features`
         states = tower.ln_final(tower.transformer(embedded, attn_mask=causal))
     return states, tokens != PAD
 
 
 def transformer(width: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
-    """Self-attention without a causal mask, normalised before each step."""
+    """Build self-attention without a causal mask, with normalisation before each step."""
     layer = nn.TransformerEncoderLayer(
         width, heads, 4 * width, dropout, "gelu", batch_first=True, norm_first=True
     )
     return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+
+# ---- image towers, registered with timm: open_clip builds one from
+# {"timm_model_name": "cm_resnet_gray"}, exactly as a published one from "convnext_base"
+
+
+def _residual(widths: tuple[int, ...], depths: tuple[int, ...], stem: int) -> ByoModelCfg:
+    """Configure a stem at half resolution and residual stages that halve it: 64 -> 32 -> 16..."""
+    blocks = tuple(
+        ByoBlockCfg(type="basic", d=depth, c=width, s=2, gs=0, br=1.0)
+        for width, depth in zip(widths, depths, strict=True)
+    )
+    return ByoModelCfg(
+        blocks=blocks, stem_chs=stem, stem_type="3x3", stem_pool="", act_layer="silu"
+    )
+
+
+def _build_tower(cfg: ByoModelCfg, in_chans: int, kwargs: dict, size: int = 64) -> ByobNet:
+    # timm's create_model passes settings of published weights, which these networks do not have.
+    for unused in ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
+        kwargs.pop(unused, None)
+    kwargs.setdefault("in_chans", in_chans)
+    network = ByobNet(cfg, **kwargs)
+    # open_clip reads the size of the last map from a timm tower.
+    side = size // 2 ** (1 + len(cfg.blocks))
+    network.default_cfg = {"pool_size": (side, side)}
+    return network
+
+
+@register_model
+def cm_resnet_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """Build the tower of icons: one channel, 3.4 million parameters, a 2 x 2 map of 384."""
+    return _build_tower(_residual((48, 96, 192, 384), (1, 1, 2, 1), stem=24), 1, kwargs)
+
+
+@register_model
+def cm_resnet_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """Build the tower of scenes: three channels, 0.7 million parameters, a 4 x 4 map of 192."""
+    return _build_tower(_residual((48, 96, 192), (1, 1, 1), stem=24), 3, kwargs)
+
+
+@register_model
+def cm_resnet_small_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """Build a tower for 32 x 32, one channel: 0.3 million parameters, a 2 x 2 map of 128."""
+    return _build_tower(_residual((32, 64, 128), (1, 1, 1), stem=16), 1, kwargs, size=32)
+
+
+@register_model
+def cm_resnet_small_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """Build a tower for 32 x 32, three channels: 0.3 million parameters, a 2 x 2 map of 128."""
+    return _build_tower(_residual((32, 64, 128), (1, 1, 1), stem=16), 3, kwargs, size=32)

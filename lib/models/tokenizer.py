@@ -1,6 +1,4 @@
-"""A small byte-pair tokenizer: frequent words become one token, rare and unseen ones a few
-pieces.
-"""
+"""Byte-pair tokenizer: a frequent word becomes one token, a rare or unseen one a few pieces."""
 
 from __future__ import annotations
 
@@ -14,20 +12,17 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_count
 
 PAD, UNKNOWN = 0, 1
-END = (  # marks the last character of a word, so that "car" and the start of "cart" are different pieces
-    "·"
-)
+END = "·"  # marks the last character of a word: "car" differs from the start of "cart"
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words of a text, accents and ligatures folded, split at all but letters and
-    digits.
+    """Split a text into lower-case words of letters and digits; accents and ligatures are folded.
 
     `"Red alarm-clock"` -> `["red", "alarm", "clock"]`.
     """
     folded = unicodedata.normalize("NFKD", text).casefold()
-    kept = "".join(c if c.isalnum() else " " for c in folded if not unicodedata.combining(c))
-    return kept.split()
+    letters = (c for c in folded if not unicodedata.combining(c))
+    return "".join(c if c.isalnum() else " " for c in letters).split()
 
 
 def _characters(word: str) -> tuple[str, ...]:
@@ -47,17 +42,17 @@ def _merge(pieces: tuple[str, ...], left: str, right: str) -> tuple[str, ...]:
 
 
 def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
-    """Byte-pair encoding: repeatedly joins the most frequent pair of neighbouring pieces.
+    """Learn byte-pair encoding: repeatedly join the most frequent pair of neighbouring pieces.
 
-    Ties go to the alphabetically first pair, so the result depends on the texts alone. Stops early
+    Ties go to the alphabetically first pair: the result depends on the texts alone. Learning stops
     when no pair occurs twice.
 
     Args:
-        texts: what to count words in.
-        n_merges: at most this many pairs are joined.
+        texts: training texts.
+        n_merges: largest number of pairs to join.
 
     Returns:
-        The pairs in the order they were joined.
+        The pairs in the order in which they were joined.
 
     Reference: Sennrich, Haddow and Birch 2016, "Neural Machine Translation of Rare Words with
     Subword Units".
@@ -65,9 +60,8 @@ def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
     counts = Counter(word for text in texts for word in words_of(text))
     spelled = {word: _characters(word) for word in counts}
     pairs: Counter[tuple[str, str]] = Counter()
-    holders: dict[
-        tuple[str, str], set[str]
-    ] = {}  # words with that pair: only they change when it merges
+    # Words with each pair: only they change when it merges.
+    holders: dict[tuple[str, str], set[str]] = {}
 
     def count(word: str, sign: int) -> None:
         for pair in itertools.pairwise(spelled[word]):
@@ -87,7 +81,7 @@ def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
             count(word, -1)
             spelled[word] = _merge(spelled[word], *best)
             count(word, +1)
-        pairs = +pairs  # drops what no longer occurs
+        pairs = +pairs  # drops pairs that no longer occur
     return merges
 
 
@@ -111,25 +105,20 @@ def _check_dropout(dropout: float, rng: np.random.Generator | None) -> None:
     if not 0 <= dropout <= 1:
         raise RetrievalInputError(f"dropout must lie between 0 and 1, got {dropout}")
     if dropout and rng is None:
-        raise RetrievalInputError(
-            "dropout needs rng, a numpy Generator, so that the run can be repeated"
-        )
+        raise RetrievalInputError("dropout needs rng, a numpy Generator, for a repeatable run")
 
 
 class Tokenizer:
-    """Texts to rows of token ids: pieces, then EOT, then padding.
+    """Convert texts to rows of token ids: pieces, then EOT, then padding.
 
     open_clip's text tower pools at `argmax` of the ids, that is at the largest id in the row. EOT
-    therefore *must* be the largest id; here it is `vocab_size - 1` by construction. With any other
+    therefore *must* be the largest id; here it is `vocab_size - 1` by construction. With another
     choice the tower would silently pool at some word.
 
     Args:
-        alphabet: single characters the tokenizer can spell with; others become the unknown token.
-        merges: pairs in the order they were learnt (`learn_merges`).
+        alphabet: known single characters; others become the unknown token.
+        merges: pairs in the order in which they were learned (`learn_merges`).
         context_length: ids per row, EOT included; at least 2.
-
-    Relations: `Tokenizer.train` learns both from texts; `to_dict` / `from_dict` store them in a
-    model card.
     """
 
     def __init__(
@@ -155,19 +144,16 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Sequence[str], n_merges: int, context_length: int = 24) -> Tokenizer:
-        """Learns the alphabet and the merges from texts (the training split, never the test
-        names).
-        """
+        """Learn alphabet and merges from texts of the training split."""
         alphabet = sorted({c for text in texts for word in words_of(text) for c in word})
         return cls(alphabet, learn_merges(texts, n_merges), context_length)
 
     def pieces(
         self, word: str, *, dropout: float = 0.0, rng: np.random.Generator | None = None
     ) -> list[str]:
-        """Splits one word, as `words_of` gives it, by applying merges in the order they were
-        learnt.
+        """Split one word of `words_of` by applying the merges in their order.
 
-        With `dropout`, each merge is skipped with that probability, so that training sees rare
+        With `dropout`, each merge is skipped with that probability: training then sees rare
         spellings of frequent words (BPE-dropout, Provilkov, Emelianenko and Voita 2020).
         """
         _check_dropout(dropout, rng)
@@ -199,24 +185,18 @@ class Tokenizer:
         rng: np.random.Generator | None = None,
         cut: bool = False,
     ) -> np.ndarray:
-        """Token ids of each text.
+        """Convert each text to a row of token ids.
 
         Args:
-            texts: the queries or captions.
+            texts: queries or captions, each with a letter or digit.
             dropout: probability of skipping a merge, for training; needs `rng`. Half of the words,
-                chosen at random, keep their usual spelling; so does a text that would not fit the
-                row otherwise.
-            rng: decides the spellings.
-            cut: whether a text that is too long loses its last pieces, as in published tokenizers.
+                chosen at random, keep their usual spelling; a text that would be too long does too.
+            rng: random generator for the spellings.
+            cut: cut a text that is too long, as published tokenizers do, instead of an error.
+                `lengths` tells which texts are too long.
 
         Returns:
             int64 (n_texts, context_length).
-
-        Raises:
-            RetrievalInputError: one string instead of a list; an entry that is not a string or
-                holds no letter or digit; more pieces than fit, unless `cut`.
-
-        Relations: `lengths` says which texts would be cut.
         """
         _check_dropout(dropout, rng)
         rows = np.full((len(texts), self.context_length), PAD, dtype=np.int64)
@@ -235,19 +215,15 @@ class Tokenizer:
         return rows
 
     def lengths(self, texts: Sequence[str]) -> np.ndarray:
-        """Ids that each text needs, the end mark included; int64 (n_texts,).
-
-        Raises:
-            RetrievalInputError: as `encode`, except for long texts.
-        """
-        needed = (
+        """Count the ids of each text without a cut, the end mark included; int64 (n_texts,)."""
+        lengths = (
             sum(len(self._word_ids(word, 0.0, None)) for word in words)
             for words in _words_of_each(texts)
         )
-        return np.fromiter(needed, dtype=np.int64, count=len(texts)) + 1
+        return np.fromiter(lengths, dtype=np.int64, count=len(texts)) + 1
 
     def to_dict(self) -> dict:
-        """What `from_dict` needs, ready for JSON."""
+        """Return plain data for JSON and `from_dict`."""
         return {
             "alphabet": "".join(self.alphabet),
             "merges": [list(pair) for pair in self.merges],
@@ -256,5 +232,5 @@ class Tokenizer:
 
     @classmethod
     def from_dict(cls, stored: dict) -> Tokenizer:
-        """Rebuilds a tokenizer; ids are a function of the stored lists alone."""
+        """Rebuild a tokenizer; its ids depend on the stored lists alone."""
         return cls(list(stored["alphabet"]), stored["merges"], stored["context_length"])

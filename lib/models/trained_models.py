@@ -1,4 +1,4 @@
-"""Trained models on disk: weights, architecture and model card in one sealed safetensors file."""
+"""Save and load trained models: weights, config and card in one sealed safetensors file."""
 
 import copy
 import json
@@ -23,10 +23,8 @@ KINDS: dict[str, type[Model]] = {
     "late_interaction": LateInteraction,
     "cross_encoder": CrossEncoder,
 }
-SHARED = (  # weights that a model with `config["shared"]` takes from the artifact of that name
-    "tokens."
-)
-SCALE = ".scale"  # of the rows of an int8 matrix; no parameter of ours has that name
+SHARED = "tokens."  # prefix of weights that come from the artifact `config["shared"]`
+SCALE = ".scale"  # suffix for the row scales of an int8 matrix; no parameter has this name
 WEIGHTS = "model.safetensors"
 CARD = "card.md"
 EMBEDDINGS = "embeddings.npz"
@@ -37,24 +35,19 @@ def _rebuild(name: str) -> str:
 
 
 def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> None:
-    """Writes weights, config and card.
+    """Write weights, config and card of a model.
 
     Args:
         model: the trained model.
         folder: usually `artifacts_dir() / name`.
-        card: what was measured and how it was trained, as plain JSON values: `data`, `loss`,
-            `plan`, `metrics` (a list of rows)... It is stored inside the weights file and in a
-            readable `card.md`.
-        bits: 16 stores float16; 8 stores matrices and filters as int8 with one scale per row, half
-            the size.
-
-    Raises:
-        RetrievalInputError: a weight that float16 cannot hold (NaN, or beyond 65504), or other
-            bits.
+        card: training and measurements as plain JSON values: `data`, `loss`, `plan`, `metrics` (a
+            list of rows)... Stored inside the weights file and in a readable `card.md`.
+        bits: 16 stores float16. 8 stores matrices and filters as int8 with one scale per row, in
+            half the size. A weight beyond float16 (NaN, or above 65504) is an error.
     """
     folder = Path(folder)
     state = model.network.state_dict()
-    if "shared" in model.config:  # those weights are in their own artifact, and were not trained on
+    if "shared" in model.config:  # these weights are frozen and have their own artifact
         state = {key: value for key, value in state.items() if not key.startswith(SHARED)}
     tensors = _pack(state, bits)
     path = folder / WEIGHTS
@@ -67,16 +60,14 @@ def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> Non
 
 
 def round_weights(network: nn.Module, bits: int) -> nn.Module:
-    """A copy with the weights that `save_model` would store: what should be measured."""
+    """Copy a network with the weights that `save_model` would store, for measurements."""
     rounded = copy.deepcopy(network)
     rounded.load_state_dict(_unpack(_pack(network.state_dict(), bits)))
     return rounded
 
 
 def _pack(state: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """Stored tensors by name: float16, or int8 = round(127 x / row maximum) and the scale of each
-    row.
-    """
+    """Pack weights as float16, or as int8 = round(127 x / row maximum) with row scales."""
     if bits not in (8, 16):
         raise RetrievalInputError(f"bits must be 8 or 16, got {bits!r}")
     tensors = {}
@@ -99,7 +90,7 @@ def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for key, value in tensors.items():
         if key + SCALE in tensors:
             if tensors[key + SCALE].shape != value.shape[:1]:
-                raise RetrievalInputError(f"{key + SCALE} is no number for each row of {key}")
+                raise RetrievalInputError(f"{key + SCALE} must have one number per row of {key}")
             value = value.float() * _per_row(tensors[key + SCALE], value)
         if not key.endswith(SCALE):
             state[key] = value.float() if value.is_floating_point() else value
@@ -111,9 +102,7 @@ def _per_row(scale: Tensor, value: Tensor) -> Tensor:
 
 
 def _in_order(content: bytes) -> bytes:
-    """The same safetensors with a sorted header: the library writes metadata in another order each
-    run.
-    """
+    """Sort the header of safetensors, which the library writes in another order each run."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
@@ -121,72 +110,61 @@ def _in_order(content: bytes) -> bytes:
 
 
 def _check_config(config: dict) -> None:
-    """Refuses sizes and a tokenizer that no weights depend on, so that loading them would not
-    notice.
-    """
+    """Check sizes and the tokenizer, which no weights depend on: loading would not notice."""
     for key in config.keys() & {"embed_dim", "image_size", "channels"}:
         check_count(config[key], key)
     if config.get("channels", 1) not in (1, 3):
         raise RetrievalInputError(f"channels must be 1 or 3, got {config['channels']}")
-    if (seen := config.get("vision", {}).get("image_size")) != config.get("image_size"):
-        raise RetrievalInputError(
-            f"image_size is {config.get('image_size')}, that of the tower {seen}"
-        )
-    words = config.get("tokenizer") or {
-        "alphabet": "",
-        "merges": [],
-    }  # of features: none, they are hashed
-    pairs = words["merges"]
-    if not isinstance(words["alphabet"], str) or not all(
-        list(map(type, pair)) == [str] * 2 for pair in pairs
-    ):
+    size, tower_size = config.get("image_size"), config.get("vision", {}).get("image_size")
+    if size != tower_size:
+        raise RetrievalInputError(f"image_size is {size}, that of the tower {tower_size}")
+    # Models of hashed features have no tokenizer.
+    tokenizer = config.get("tokenizer") or {"alphabet": "", "merges": []}
+    pairs_of_texts = all(list(map(type, pair)) == [str] * 2 for pair in tokenizer["merges"])
+    if not isinstance(tokenizer["alphabet"], str) or not pairs_of_texts:
         raise RetrievalInputError("the tokenizer must be an alphabet and merges of two pieces each")
 
 
-def _open(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, torch.Tensor]]:
+def _read(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, Tensor]]:
+    """Read config, card and packed weights."""
     path = verify((folder or artifacts_dir() / name) / WEIGHTS, rebuild=_rebuild(name))
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata()
-            names = stream.keys()
-            tensors = {name: stream.get_tensor(name) for name in names}
+            keys = stream.keys()
+            tensors = {key: stream.get_tensor(key) for key in keys}
         config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
-        found = config["name"]
+        stored_name = config["name"]
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise DamagedFileError(
             f"{path} is no model of ours ({error!r}). {_rebuild(name)}"
         ) from error
-    if found != name:
+    if stored_name != name:
         raise DamagedFileError(
-            f"{path} holds the model {found!r} instead of {name!r}. {_rebuild(name)}"
+            f"{path} holds the model {stored_name!r} instead of {name!r}. {_rebuild(name)}"
         )
     return config, card, tensors
 
 
 def load_model(name: str, folder: Path | None = None) -> Model:
-    """Loads a trained model by name, after checking its checksum.
+    """Load a model that was trained here, after checking its checksum.
 
     Args:
         name: a folder of `data/artifacts`, for example `"icons"`.
-        folder: where to look instead of `data/artifacts/<name>`.
+        folder: the folder to read instead of `data/artifacts/<name>`.
 
     Returns:
-        A `DualEncoder`, `LateInteraction` or `CrossEncoder`, whichever was stored.
-
-    Raises:
-        MissingFileError: not there; the message names the command that trains it.
-        DamagedFileError: the checksum or the content is wrong; nothing is loaded.
+        A `DualEncoder`, `LateInteraction` or `CrossEncoder`, as stored.
     """
-    config, _, tensors = _open(name, folder)
+    config, _, tensors = _read(name, folder)
     try:
         _check_config(config)
         model, state = KINDS[config.get("kind", "dual_encoder")](config), _unpack(tensors)
         if "shared" in config:
-            lent = load_model(config["shared"]).network.state_dict()
-            state |= {SHARED + key: value for key, value in lent.items()}
+            shared = load_model(config["shared"]).network.state_dict()
+            state |= {SHARED + key: value for key, value in shared.items()}
         model.network.load_state_dict(state)
-    # What a config that is not ours makes of the constructors: a missing key, a tower nobody
-    # registered...
+    # Constructors raise any of these for a config with a missing key, an unknown tower...
     except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
         raise DamagedFileError(
             f"{name!r} does not fit its own config: {error}. {_rebuild(name)}"
@@ -195,20 +173,20 @@ def load_model(name: str, folder: Path | None = None) -> Model:
 
 
 def load_card(name: str, folder: Path | None = None) -> dict:
-    """The model card alone: data, loss, steps, seed, time, metrics."""
-    return _open(name, folder)[1]
+    """Load a model card: data, loss, steps, seed, time, metrics."""
+    return _read(name, folder)[1]
 
 
 def save_embeddings(name: str, folder: Path | None = None, **arrays) -> None:
-    """Stores named arrays, usually from `to_int8`, beside the model they come from, sealed."""
+    """Store named arrays, usually from `to_int8`, beside their model, with a checksum."""
     save_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, compressed=True, **arrays)
 
 
 def load_embeddings(name: str, folder: Path | None = None) -> dict:
-    """Int8 embeddings by name, for example `test_text` (n, d) and `test_image` (m, d).
+    """Load int8 embeddings by name, for example `test_text` (n, d) and `test_image` (m, d).
 
-    A dot product of two int8 rows is an exact integer in float32 (d <= 1024), so every machine gets
-    the same ranking from them, bit for bit.
+    A dot product of two int8 rows is an exact integer in float32 (d <= 1024): every machine gets
+    the same ranking, bit for bit.
     """
     path = (folder or artifacts_dir() / name) / EMBEDDINGS
     arrays = load_arrays(path, rebuild=_rebuild(name))
@@ -223,9 +201,7 @@ def load_embeddings(name: str, folder: Path | None = None) -> dict:
 
 
 def card_text(name: str, card: dict) -> str:
-    """The card as Markdown: one bullet per field, one table of metrics; the history stays in the
-    file.
-    """
+    """Format a card as Markdown: one bullet per field, one table of metrics, no history."""
     lines = [f"# {name}", ""]
     for key, value in card.items():
         if key in ("metrics", "history"):

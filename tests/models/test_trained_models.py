@@ -220,7 +220,7 @@ def test_scales_of_another_shape_are_refused(tmp_path):
         )
     name = next(key for key in tensors if key.endswith(".scale"))
     forge(tmp_path, {**tensors, name: tensors[name][:1].clone()}, metadata)
-    with pytest.raises(DamagedFileError, match="is no number for each row"):
+    with pytest.raises(DamagedFileError, match="must have one number per row"):
         load_model("toy", tmp_path)
 
 

@@ -1,15 +1,15 @@
-"""The command line of the notebook runner."""
+"""Command line of the notebook runner."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
-from lib.course.notebooks.run import NotebookFailed, find, refresh, run_all
+from lib.course.notebooks import NotebookFailed, find_notebooks, refresh_notebooks, run_notebooks
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m lib.course.notebooks", description=__doc__)
     parser.add_argument(
         "command", choices=("run", "refresh"), help="run into --build, or refresh outputs in place"
@@ -25,20 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        if not find(options.notebooks, names):
+        if not find_notebooks(options.notebooks, names):
             print(f"there are no notebooks in {options.notebooks}", file=sys.stderr)
             return 1
         if options.command == "refresh":
-            refresh(options.notebooks, names=names)
+            refresh_notebooks(options.notebooks, names=names)
             return 0
-        runs = run_all(options.notebooks, options.build, names=names)
+        executions = run_notebooks(options.notebooks, options.build, names=names)
     except (NotebookFailed, RetrievalInputError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; the notebooks that had run before are reported", file=sys.stderr)
         return 130
-    return 1 if any(run.error for run in runs) else 0
+    return 1 if any(execution.error for execution in executions) else 0
 
 
 if __name__ == "__main__":

@@ -10,9 +10,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from rich.console import Console
 
 from lib.core.checks import RetrievalInputError
-from lib.course.notebooks import NotebookFailed, execute_in_place, run_all
+from lib.course.notebooks import (
+    NotebookFailed,
+    execute_in_place,
+    find_notebooks,
+    run_notebooks,
+)
 from lib.course.notebooks.__main__ import main
-from lib.course.notebooks.run import find
 
 FIRST = """# First <steps>
 
@@ -60,7 +64,7 @@ def built(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "nonsense")  # of the shell; the kernels do not see it
         execute_in_place(folder / "00_first.ipynb")
-        runs = run_all(folder, folder / "build", console=console)
+        runs = run_notebooks(folder, folder / "build", console=console)
     return folder, runs, console.export_text()
 
 
@@ -139,11 +143,11 @@ def test_report_holds_every_table_and_says_whether_it_agrees(built):
 
 def test_names_select_by_their_beginning(built):
     folder = built[0]
-    assert [path.stem for path in find(folder, ("01",))] == ["01_second"]
+    assert [path.stem for path in find_notebooks(folder, ("01",))] == ["01_second"]
     with pytest.raises(
         RetrievalInputError, match="no notebook begins with '07'; there are: 00_first, 01_second"
     ):
-        find(folder, ("07",))
+        find_notebooks(folder, ("07",))
 
 
 def test_command_line_says_when_there_is_nothing_to_run(tmp_path, capsys):
@@ -183,14 +187,14 @@ def test_bad_files_are_named_and_the_others_run_in_this_interpreter(tmp_path, mo
     nbformat.write(new_notebook(cells=[new_markdown_cell("# Words")]), tmp_path / "01_words.ipynb")
     monkeypatch.setenv("COLUMNS", "400")
     assert main(["run", "--notebooks", str(tmp_path), "--build", str(tmp_path / "build")]) == 1
-    said = capsys.readouterr().out
-    report = (tmp_path / "build" / "report.html").read_text(encoding="utf-8")
+    output = capsys.readouterr().out
+    report = html.unescape((tmp_path / "build" / "report.html").read_text(encoding="utf-8"))
     for name, (_, phrase) in BAD.items():
-        line = next(line for line in said.splitlines() if name in line)
+        line = next(line for line in output.splitlines() if name in line)
         assert "failed, " in line and phrase in line, line
-        assert html.escape(phrase) in report
-    assert re.search(r"01_words: 1 cells, [\d.]+ s, ok", said), said
-    assert re.search(r"09_mark: 1 cells, [\d.]+ s, ok", said), said
+        assert phrase in report
+    assert re.search(r"01_words: 1 cells, [\d.]+ s, ok", output), output
+    assert re.search(r"09_mark: 1 cells, [\d.]+ s, ok", output), output
     assert html.escape(sys.executable) in (tmp_path / "build" / "09_mark.html").read_text(
         encoding="utf-8"
     )
@@ -204,7 +208,7 @@ def test_an_interrupt_is_one_line_and_leaves_a_report(tmp_path, monkeypatch, cap
     def interrupted(*arguments, **options):
         raise AssertionError  # what nbclient raises when it has taken its own kernel down
 
-    monkeypatch.setattr("lib.course.notebooks.run.NotebookClient.execute", interrupted)
+    monkeypatch.setattr("lib.course.notebooks.NotebookClient.execute", interrupted)
     assert main(["run", "--notebooks", str(tmp_path), "--build", str(tmp_path / "build")]) == 130
     assert capsys.readouterr().err.startswith("interrupted; ")
     assert (tmp_path / "build" / "report.html").exists()

@@ -1,6 +1,4 @@
-"""Comma-separated annotation files, read by the csv module: captions and labels hold commas and
-quotes.
-"""
+"""Read comma-separated annotation files, in which captions and labels hold commas and quotes."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,25 +11,19 @@ from lib.core.reading import DamagedFileError, MissingFileError
 
 def read_rows(
     path: str | Path, n_columns: int, *, spaced: bool = False, comments: list[str] | None = None
-) -> Iterator[tuple]:
-    """The rows of a file without a header line, with the number of the line on which each ends.
+) -> Iterator[tuple[int, list[str]]]:
+    """Read the rows of a file without a header line.
 
     Args:
         path: UTF-8 text.
-        n_columns: what every row must have.
-        spaced: a space behind a comma does not belong to the value, so that `id, 0.0, 10.0, "a,b"`
-            has four columns; without it the quotes would be text, and the comma between them a
-            border.
-        comments: lines that begin with `#` before the first row go into this list; None where a row
-            itself may begin so.
+        n_columns: number of columns of every row.
+        spaced: ignore a space after a comma: `id, 0.0, 10.0, "a,b"` then has four columns. If
+            False, the space and the quotes belong to the value, and the comma inside separates.
+        comments: a list that collects the lines before the first row that begin with `#`; None
+            if rows may begin with `#`.
 
     Yields:
-        `(line, row)`, lines from 1.
-
-    Raises:
-        MissingFileError: it is not there.
-        DamagedFileError: it is not UTF-8, or a quote is never closed.
-        RetrievalInputError: a row of another length; the message names the line.
+        `(line, row)`: the number of the line on which the row ends, from 1, and its values.
     """
     path = Path(path)
     if not path.is_file():
@@ -39,7 +31,7 @@ def read_rows(
     line = 0
     with open(path, encoding="utf-8-sig", newline="") as stream:
         try:
-            lines = stream if comments is None else _behind_comments(stream, comments)
+            lines = stream if comments is None else _after_comments(stream, comments)
             reader = csv.reader(lines, skipinitialspace=spaced, strict=True)
             for row in reader:
                 line = reader.line_num + len(comments or ())
@@ -57,22 +49,18 @@ def read_rows(
 
 
 def read_table(path: str | Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a file with a header line, by column name, with their lines.
-
-    Raises:
-        RetrievalInputError: another header; and what `read_rows` raises.
-    """
+    """Read the rows of a file with a header line, as `(line, {column: value})`."""
     rows = read_rows(path, len(header))
-    line, found = next(rows, (0, []))
-    if found != list(header):
+    line, first_row = next(rows, (0, []))
+    if first_row != list(header):
         raise RetrievalInputError(
-            f"{path} begins with {','.join(found)!r:.80}, expected {','.join(header)!r}"
+            f"{path} begins with {','.join(first_row)!r:.80}, expected {','.join(header)!r}"
         )
     for line, row in rows:
         yield line, dict(zip(header, row, strict=True))
 
 
-def _behind_comments(stream: Iterable[str], comments: list[str]) -> Iterator[str]:
+def _after_comments(stream: Iterable[str], comments: list[str]) -> Iterator[str]:
     lines = iter(stream)
     for line in lines:
         if not line.startswith("#"):

@@ -17,7 +17,7 @@ from lib.datasets.csv_files import read_table
 NAME = "cxc"
 SPLITS = ("test", "val")
 PUBLISHED = {"test": {"ratings": 44_833, "ratings of original pairs": 25_000}, "val": {}}
-POSITIVE = 3.0  # the authors count a pair from here on as one that belongs together
+POSITIVE = 3.0  # the authors call a pair positive from this score on
 HEADER = ["caption", "image", "agg_score", "sampling_method"]
 FOLDERS = ("data", "cxc")
 _CAPTION = re.compile(r"COCO_val2014:sentid:(\d+)")
@@ -32,9 +32,8 @@ class Ratings:
         text_ids: COCO caption id of each pair, as in a corpus of `lib.datasets.coco`.
         item_ids: COCO image id of each pair.
         scores: `(n,)` mean ratings from 0 (unrelated) to 5 (describes it).
-        methods: why the pair was rated: `"c2i_original"`, or `"c2i_intrasim"` for pairs found to be
-            similar.
-        counts: what was found beside what is published.
+        methods: reason to rate the pair: `"c2i_original"`, or `"c2i_intrasim"` for similar pairs.
+        counts: numbers in the file beside the published ones.
     """
 
     text_ids: tuple[str, ...]
@@ -48,31 +47,20 @@ class Ratings:
 
     @property
     def grades(self) -> np.ndarray:
-        """`(n,)` whole grades, `floor(score + 0.5)`: halves go up, so each grade but 0 and 5 spans
-        1.
+        """`(n,)` whole grades, `floor(score + 0.5)`: each grade but 0 and 5 covers a range of 1.
 
-        Rounding halves to even would send 2.5 to 2 and 3.5 to 4, and make even grades wider than
-        odd ones.
+        Rounding halves to even (2.5 to 2, 3.5 to 4) would make even grades wider than odd ones.
         """
         return np.floor(self.scores + 0.5).astype(np.int64)
 
 
 def load_ratings(root: str | Path, split: str = "test", *, allow_partial: bool = False) -> Ratings:
-    """Reads the ratings of captions and images, which the authors call semantic image-text
-    similarity.
+    """Load the ratings of captions and images ("semantic image-text similarity").
 
     Args:
-        root: holds `sits_<split>.csv`, itself or in `data/` or `cxc/`.
+        root: the folder with `sits_<split>.csv`, itself or in `data/` or `cxc/`.
         split: `"test"` or `"val"`, both of Karpathy's.
         allow_partial: accept other counts than the published ones.
-
-    Raises:
-        MissingFileError, DamagedFileError: no file, or one that is no CSV.
-        RetrievalInputError: a row that is malformed (with its line), a score outside 0..5, wrong
-            counts.
-
-    Relations: `graded_qrels` aligns them to a corpus. `coco.judgements(corpus, "cxc", ...)` has the
-    positives without scores, from a package that is installed.
 
     Reference: Parekh et al. 2021, "Crisscrossed Captions".
     """
@@ -84,25 +72,15 @@ def load_ratings(root: str | Path, split: str = "test", *, allow_partial: bool =
             f"google-research-datasets/Crisscrossed-Captions"
         )
     label, published = published_counts(path.parent, NAME, split, PUBLISHED)
-    rows = _rows(path)
-    methods = [method for _, _, _, method in rows]
-    found = {"ratings": len(rows), "ratings of original pairs": methods.count("c2i_original")}
-    counts = tuple(Count(what, found[what], number) for what, number in published.items())
+    rows = [_parse_row(row, f"{path}, line {line}") for line, row in read_table(path, HEADER)]
+    text_ids, item_ids, scores, methods = zip(*rows) if rows else ((), (), (), ())
+    numbers = {"ratings": len(rows), "ratings of original pairs": methods.count("c2i_original")}
+    counts = tuple(Count(what, numbers[what], number) for what, number in published.items())
     check_counts(counts, f"{label}, {split} split", allow_partial)
-    return Ratings(
-        tuple(text_id for text_id, _, _, _ in rows),
-        tuple(item_id for _, item_id, _, _ in rows),
-        np.array([score for _, _, score, _ in rows], dtype=np.float64),
-        tuple(methods),
-        counts,
-    )
+    return Ratings(text_ids, item_ids, np.array(scores, dtype=np.float64), methods, counts)
 
 
-def _rows(path: Path) -> list[tuple[str, str, float, str]]:
-    return [_parsed(row, f"{path}, line {line}") for line, row in read_table(path, HEADER)]
-
-
-def _parsed(row: dict[str, str], where: str) -> tuple[str, str, float, str]:
+def _parse_row(row: dict[str, str], where: str) -> tuple[str, str, float, str]:
     text, item = _CAPTION.fullmatch(row["caption"]), _IMAGE.fullmatch(row["image"])
     if not text or not item:
         raise RetrievalInputError(
@@ -123,38 +101,52 @@ def _parsed(row: dict[str, str], where: str) -> tuple[str, str, float, str]:
 def graded_qrels(
     ratings: Ratings, corpus: CaptionedMedia, direction: str, *, threshold: float | None = None
 ) -> tuple[Qrels, Count]:
-    """Ratings as judgements of a corpus.
+    """Align ratings with a corpus, as graded judgements.
 
-        grade = floor(score + 0.5), or 1 where score >= threshold; grade 0 is not stored
+        grade = floor(score + 0.5), or 1 if score >= threshold; grade 0 is not stored
 
     Args:
-        ratings: what `load_ratings` gave.
-        corpus: COCO, the split of the ratings or a part of it, with ids of captions (not
-            `"unique"`).
+        ratings: what `load_ratings` gave, for the split of the corpus.
+        corpus: COCO, or a part of it, with caption ids (not `captions="unique"`).
         direction: `"text_to_image"` or `"image_to_text"`.
-        threshold: None for grades 1 to 5; `POSITIVE` for the yes or no of the authors.
+        threshold: None for grades 1 to 5; `POSITIVE` for the positives of the authors.
 
     Returns:
-        The judgements, and how many of the rated pairs have both ends in the corpus.
-
-    Raises:
-        RetrievalInputError: a direction that the corpus does not have, the gallery `"unique"`, a
-            pair that is rated twice.
-
-    Relations: with `threshold=POSITIVE`, the positives of `coco.judgements(corpus, "cxc",
-    direction)`.
+        The judgements, and the number of rated pairs with caption and image in the corpus.
     """
     to_text = check_choice(direction, corpus.directions, "direction") == "image_to_text"
     if corpus.captions == "unique":
         raise RetrievalInputError(
             "the ratings name captions by id; load captions='all' or 'first 5'"
         )
-    text, item = (
-        corpus.positions("text", ratings.text_ids),
-        corpus.positions("item", ratings.item_ids),
-    )
+    text = corpus.positions("text", ratings.text_ids)
+    item = corpus.positions("item", ratings.item_ids)
     inside = (text >= 0) & (item >= 0)
     grades = ratings.grades if threshold is None else (ratings.scores >= threshold).astype(np.int64)
-    kept = inside & (grades > 0)
-    qrels = Qrels.from_pairs(text[kept], item[kept], grades[kept], shape=corpus.qrels.shape)
+    positive = inside & (grades > 0)
+    qrels = Qrels.from_pairs(
+        text[positive], item[positive], grades[positive], shape=corpus.qrels.shape
+    )
     return qrels.T if to_text else qrels, Count("rated pairs", int(inside.sum()), len(ratings))
+
+
+def load_grades(
+    root: str | Path, corpus: CaptionedMedia, direction: str, *, allow_partial: bool = False
+) -> tuple[Qrels, Count]:
+    """Load the graded judgements of one direction of COCO, by CxC's ratings of its split.
+
+    A query without a rated pair has an empty row. Pairs that nobody rated count as grade 0.
+
+    Args:
+        root: the folder of the corpus, or of the ratings.
+        corpus: COCO's test or val split, or its miniature.
+        direction: `"text_to_image"` or `"image_to_text"`.
+        allow_partial: accept other counts than the published ones.
+
+    Returns:
+        `Qrels` with grades 1 to 5 in the shape of the corpus, and the number of rated pairs in it.
+    """
+    if corpus.name.split(" ")[0] != "coco":
+        raise RetrievalInputError(f"CxC rates captions of COCO, not of {corpus.name}")
+    ratings = load_ratings(root, corpus.split, allow_partial=allow_partial)
+    return graded_qrels(ratings, corpus, direction)

@@ -1,5 +1,6 @@
 """CxC ratings: grades, thresholds, and rows that are wrong."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -95,6 +96,17 @@ def test_grades(root, corpus):
     # An original pair that people rated below 3 keeps its own grade, which is no positive.
     unconfirmed = (ratings.scores < 3) & (np.array(ratings.methods) == "c2i_original")
     assert unconfirmed.sum() >= 5
+
+
+def test_grades_of_a_corpus_in_one_call(root, corpus):
+    qrels, count = cxc.load_grades(root, corpus, "image_to_text")
+    assert qrels == cxc.graded_qrels(cxc.load_ratings(root), corpus, "image_to_text")[0]
+    assert count == Count("rated pairs", 539, 539)
+    train = coco.load_coco(root, "train")
+    with pytest.raises(RetrievalInputError, match="split must be one of 'test', 'val'"):
+        cxc.load_grades(root, train, "image_to_text")
+    with pytest.raises(RetrievalInputError, match="CxC rates captions of COCO, not of flickr30k"):
+        cxc.load_grades(root, dataclasses.replace(corpus, name="flickr30k"), "image_to_text")
 
 
 def test_pairs_outside_the_corpus_are_counted(root, corpus):

@@ -112,7 +112,7 @@ def test_what_is_no_matrix_is_refused(tmp_path, array):
 def test_other_mistakes_are_named(tmp_path):
     with pytest.raises(RetrievalInputError, match=r"suffix of a.csv must be one of"):
         read_vectors(tmp_path / "a.csv")
-    with pytest.raises(MissingFileError, match="is not there"):
+    with pytest.raises(MissingFileError, match="is missing"):
         read_vectors(tmp_path / "a.npy")
     np.save(tmp_path / "a.npy", np.ones((1, 2)))
     with pytest.raises(RetrievalInputError, match="none called 'train'"):

@@ -1,55 +1,66 @@
-"""From a run and its judgements to means with intervals, beside what chance gives."""
+"""Evaluation of runs and embeddings: per-query values, means with intervals, and chance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, check_choice, check_choices, whole_numbers
+from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, check_k
 from lib.core.qrels import Qrels
-from lib.metrics.bootstrap import bootstrap_interval, bootstrap_intervals, bootstrap_median_interval
-from lib.metrics.chance import FAMILIES, chance_of, chance_of_gain, chance_of_ranks, metric_names
-from lib.metrics.graded import GAINS, check_gain, normalised_gain, precision_over_r, precision_sum
-from lib.metrics.ranking import (
-    correct_share,
-    found_share,
-    hits,
-    inverse_first_rank,
-    rank_of_first,
-    share_of_first_r,
+from lib.metrics.intervals import (
+    bootstrap_interval,
+    bootstrap_intervals,
+    bootstrap_median_interval,
+)
+from lib.metrics.ranks import TIES, ranks_of_relevant
+from lib.metrics.registry import (
+    FAMILIES,
+    FIRST_ITEM_ONLY,
+    GAINS,
+    RANK_STATISTICS,
+    MetricNames,
+    PlacedItems,
+    RandomOrder,
+    chance_of_gain,
+    chance_of_names,
+    check_gain,
+    metric_names,
+    normalised_dcg,
+    rank_chance,
 )
 from lib.metrics.runs import (
+    CountedQueries,
     check_deep_enough,
     check_depth,
+    check_judgements,
     checked_run,
+    count_queries,
     grades_in,
     is_tied,
-    keep_queries,
     ties_reordered,
 )
 
 RUN_TIES = ("id", "pessimistic", "optimistic")
-RANKS = {"MedR": np.median, "MeanR": np.mean}  # of the first relevant item; lower is better
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Per-query values of every metric; means and intervals follow from them.
 
-    Beside the metrics that were asked for, `value`, `interval` and `rows` know "MedR" and "MeanR",
-    the median and the mean rank of the first relevant item.
+    `value`, `interval` and `rows` also know "MedR" and "MeanR", the median and the mean rank of the
+    first relevant item, and "MRR" and "MAP" without the depth.
 
     Args:
-        name, split, direction: what was measured, as given to `evaluate`.
+        name, split, direction: of the task, as given to `evaluate`.
         per_query: `{metric: (n_queries,) float64}`.
         queries: `(n_queries,)` position of each value's query in the task (all, unless some were
             skipped).
         n_gallery: items that could be found.
         k: depth of the run.
         hit_grade: the grade from which an item counted as relevant.
-        n_without_relevant: queries to which nothing is relevant; skipped or counted 0, as asked.
+        n_without_relevant: queries without relevant items, skipped or counted 0.
         tie_share: share of queries in which an exact tie of scores touches a cut-off or the first
-            relevant item, so that ids decided; None when the run had no scores.
+            relevant item; None when the run had no scores.
         chance: `{metric: expected value of a random order}`, for MedR its median.
         groups: `(n_queries,)` cluster of each query for the intervals, or None.
         ties: the policy that put equal scores in order.
@@ -79,98 +90,101 @@ class Evaluation:
     def n_queries(self) -> int:
         return self.queries.size
 
+    def _key(self, metric: str, *others: str) -> str:
+        """Return the key of a metric; "MRR" is that of the whole depth."""
+        known = [*self.per_query, *others]
+        if metric in FAMILIES and metric not in known and f"{metric}@{self.k}" in known:
+            metric = f"{metric}@{self.k}"
+        return check_choice(metric, known, "metric")
+
     def mean(self, metric: str) -> float:
-        """The mean of a metric over queries."""
-        return float(self.per_query[check_choice(metric, self.per_query, "metric")].mean())
+        """Return the mean of a metric over queries."""
+        return float(self.per_query[self._key(metric)].mean())
+
+    def value(self, metric: str) -> float:
+        """Return the mean of a metric over queries, or the "MedR" or "MeanR"."""
+        key = self._key(metric, *RANK_STATISTICS)
+        if key in RANK_STATISTICS:
+            return float(RANK_STATISTICS[key](self.first_ranks))
+        return self.mean(key)
 
     def interval(self, metric: str) -> tuple[float, float]:
-        """The 95% bootstrap interval of `value`, by clusters where the task has them.
+        """Return the 95% bootstrap interval of `value`, by clusters where the task has them.
 
         NaN for a "MeanR" that is infinite.
         """
-        check_choice(metric, [*self.per_query, *RANKS], "metric")
-        if metric == "MedR" and metric not in self._intervals:
-            self._intervals[metric] = bootstrap_median_interval(self.first_ranks, self.groups)
-        elif metric == "MeanR" and metric not in self._intervals:
-            known = np.isfinite(self.first_ranks).all()
-            self._intervals[metric] = (
-                bootstrap_interval(self.first_ranks, self.groups) if known else (np.nan, np.nan)
+        key = self._key(metric, *RANK_STATISTICS)
+        if key in self._intervals:
+            return self._intervals[key]
+        if key == "MedR":
+            self._intervals[key] = bootstrap_median_interval(self.first_ranks, self.groups)
+        elif key == "MeanR":
+            finite = np.isfinite(self.first_ranks).all()
+            self._intervals[key] = (
+                bootstrap_interval(self.first_ranks, self.groups) if finite else (np.nan, np.nan)
             )
-        elif metric not in self._intervals:
-            low, high = bootstrap_intervals(
-                np.column_stack(list(self.per_query.values())), self.groups
-            )
-            self._intervals.update(
-                zip(self.per_query, zip(low.tolist(), high.tolist(), strict=True), strict=True)
-            )
-        return self._intervals[metric]
-
-    def value(self, metric: str) -> float:
-        """The mean of a metric over queries, or the "MedR" or "MeanR"."""
-        check_choice(metric, [*self.per_query, *RANKS], "metric")
-        return float(RANKS[metric](self.first_ranks)) if metric in RANKS else self.mean(metric)
+        else:
+            columns = np.column_stack(list(self.per_query.values()))
+            low, high = bootstrap_intervals(columns, self.groups)
+            self._intervals.update(zip(self.per_query, zip(low.tolist(), high.tolist())))
+        return self._intervals[key]
 
     @property
     def median_rank(self) -> float:
-        """The median rank of the first relevant item (MedR), from 1; infinity when it is beyond the
-        run.
-        """
+        """The median rank of the first relevant item (MedR); infinity when it is beyond the run."""
         return self.value("MedR")
 
     @property
     def mean_rank(self) -> float:
-        """The mean rank of the first relevant item, from 1; infinity when one of them is beyond the
-        run.
-        """
+        """The mean rank of the first relevant item; infinity when one of them is beyond the run."""
         return self.value("MeanR")
 
     def rows(self, metrics: Sequence[str] | None = None, *, ties: bool = False) -> list[dict]:
-        """One tidy row per metric, all in `per_query` or those named: value, interval, chance,
-        sizes.
+        """Return one tidy row per metric: value, interval, chance and sizes.
 
-        With `ties` also the policy, the share of tied queries and the value at either extreme, None
-        where the run had no scores.
+        Args:
+            metrics: names; all in `per_query` by default.
+            ties: also the policy, the share of tied queries and the value at either extreme, None
+                where the run had no scores.
         """
         rows = []
         for metric in self.per_query if metrics is None else metrics:
-            low, high = self.interval(metric)
-            rows.append(
-                {
-                    "metric": metric,
-                    "value": self.value(metric),
-                    "low": low,
-                    "high": high,
-                    "chance": self.chance[metric],
-                    "n_queries": self.n_queries,
-                    "n_gallery": self.n_gallery,
-                    "split": self.split,
-                    "direction": self.direction,
-                }
-            )
+            key = self._key(metric, *RANK_STATISTICS)
+            low, high = self.interval(key)
+            row = {
+                "metric": metric,
+                "value": self.value(key),
+                "low": low,
+                "high": high,
+                "chance": self.chance[key],
+                "n_queries": self.n_queries,
+                "n_gallery": self.n_gallery,
+                "split": self.split,
+                "direction": self.direction,
+            }
             if ties:
-                worst, best = self.bounds.get(metric, (None, None))
-                rows[-1] |= {
+                worst, best = self.bounds.get(key, (None, None))
+                row |= {
                     "ties": self.ties,
                     "tie_share": self.tie_share,
                     "pessimistic": worst,
                     "optimistic": best,
                 }
+            rows.append(row)
         return rows
 
     def __repr__(self) -> str:
-        means = ", ".join(
-            f"{metric} {values.mean():.4f}" for metric, values in self.per_query.items()
-        )
-        what = " ".join(part for part in (self.name, self.split, self.direction) if part)
-        return f"Evaluation({what}: {self.n_queries:,} queries x {self.n_gallery:,} items; {means})"
+        means = ", ".join(f"{name} {values.mean():.4f}" for name, values in self.per_query.items())
+        task = " ".join(part for part in (self.name, self.split, self.direction) if part)
+        return f"Evaluation({task}: {self.n_queries:,} queries x {self.n_gallery:,} items; {means})"
 
 
 def evaluate(
     run,
     qrels: Qrels,
     *,
-    ks: Sequence[int] = (1, 5, 10),
     metrics: Sequence[str] = ("R", "recall", "MRR"),
+    ks: Sequence[int] = (1, 5, 10),
     gain: str = "exponential",
     ties: str = "id",
     hit_grade: int = 1,
@@ -180,106 +194,204 @@ def evaluate(
     direction: str = "",
     no_relevant: str = "error",
 ) -> Evaluation:
-    """Measures a run by the families of metrics named, at every cut-off or over the whole depth.
+    """Evaluate a run by metrics named like "nDCG@10", "R@1" and "MRR".
 
     Args:
         run: `(scores, ids)` as an index returns them, or ids alone; both `(n_queries, depth)`, best
-            first, -1 where nothing was returned. Equal scores say nothing about order, so `ties`
-            decides it.
+            first, -1 where nothing was returned.
         qrels: the judgements, shape `(n_queries, n_gallery)`.
-        ks: cut-offs, none deeper than the run.
-        metrics: "R" (hit rate), "recall", "P" (precision) and "nDCG" at every cut-off; "MRR" and
-            "MAP" (over R) to the depth of the run; "R-precision" and "MAP@R", for which it must
-            reach rank R.
+        metrics: "R" (hit rate), "recall", "P" (precision) and "nDCG", "MRR" and "MAP" (over R),
+            with a cut-off, "R@1", or without. "R-precision" and "MAP@R" have the cut-off R, which
+            the run must reach. Without a cut-off the first four are measured at every k of `ks`,
+            MRR and MAP over the whole depth of the run.
+        ks: cut-offs of the names without one.
         gain: of nDCG, "exponential" or "linear". nDCG reads all grades, whatever `hit_grade` is.
-        ties: "id" (what an index returns), or "pessimistic" or "optimistic" for the relevant items;
-            the means of the latter two are always in `Evaluation.bounds`.
+        ties: order of equal scores: "id" (what an index returns), "pessimistic" or "optimistic" for
+            the relevant items. The means of the latter two are always in `Evaluation.bounds`.
         hit_grade: the grade from which an item is relevant.
         groups: `(n_queries,)` cluster of each query, for the intervals.
-        name, split, direction: of the task; they go into the result.
-        no_relevant: what becomes of queries to which nothing is relevant: "error", "skip" (they are
-            left out), or "zero" (they count 0). `Evaluation.n_without_relevant` counts them.
+        name, split, direction: of the task, stored in the result.
+        no_relevant: for queries without relevant items: "error", "skip" (left out), or "zero" (they
+            count 0). `Evaluation.n_without_relevant` counts them.
 
     Returns:
-        An `Evaluation`, with metrics "R@1", ..., "recall@1", ..., "MRR@<depth>" in the order asked
-        for, and by name also "MedR" and "MeanR", which are infinite where they lie beyond the run.
-
-    Raises:
-        RetrievalInputError: what `hit_rate_at_k` refuses; scores that are NaN or rise along a row;
-            a run that is deeper than the gallery; groups of another length; no query left.
-
-    Relations: each metric is the function of `lib.metrics` with its name; `evaluate_embeddings`
-    needs no run and also averages over the orders of ties. Chance is the expectation over all
-    orders of the gallery, for a hit rate with R relevant items among n
-
-        1 - C(n - R, k) / C(n, k)
+        An `Evaluation` with the metrics in the order given, named "R@1", "MRR@<depth>", and also
+        "MedR" and "MeanR". Chance is the expectation over all orders of the gallery, for a hit rate
+        with R relevant items among n: 1 - C(n - R, k) / C(n, k).
     """
     scores, ids = checked_run(run, qrels)
     depth = ids.shape[1]
-    ks = sorted({check_depth(k, depth) for k in whole_numbers(ks, "ks").tolist()})
-    metrics = check_choices(metrics, FAMILIES, "metrics")
-    check_choice(gain, GAINS, "gain")
+    names = metric_names(metrics, ks, depth, check_depth)
+    families = {family for family, _ in names.values()}
     check_choice(ties, RUN_TIES, "ties")
-    if "nDCG" in metrics:
-        check_gain(qrels, gain)
-    asked = keep_queries(qrels, hit_grade, groups, no_relevant)
-    qrels, counts, hit_grade = asked.qrels, asked.counts, asked.hit_grade
-    if asked.kept.size < len(ids):
-        ids = ids[asked.kept]
-        scores = None if scores is None else scores[asked.kept]
-    if {"R-precision", "MAP@R"} & set(metrics):
-        check_deep_enough(counts, depth, qrels.n_items)
-    names = metric_names(metrics, ks, depth)
-    grades = grades_in(ids, qrels)  # (n_queries, depth)
-
-    def measure(grades):
-        relevant = grades >= hit_grade
-        how = {
-            "R": lambda k: hits(relevant, k),
-            "recall": lambda k: found_share(relevant, counts, k),
-            "P": lambda k: correct_share(relevant, k),
-            "nDCG": lambda k: normalised_gain(grades, qrels, k, gain),
-            "MRR": lambda _: inverse_first_rank(relevant),
-            "MAP": lambda _: precision_sum(relevant) / np.maximum(counts, 1),
-            "R-precision": lambda _: share_of_first_r(relevant, counts),
-            "MAP@R": lambda _: precision_over_r(relevant, counts),
-        }
-        return {name: how[family](k) for name, (family, k) in names.items()}
-
-    per_query, tie_share, bounds = measure(grades), None, {}
-    if scores is not None:
-        tie_share = float(is_tied(scores, grades >= hit_grade, ks).mean())
-        extremes = dict(
-            zip(("pessimistic", "optimistic"), ties_reordered(grades, scores), strict=True)
-        )
-        measured = {
-            at: per_query if order is grades else measure(order) for at, order in extremes.items()
-        }
-        bounds = {name: tuple(float(of[name].mean()) for of in measured.values()) for name in names}
-        firsts = [rank_of_first(order >= hit_grade) for order in extremes.values()]
-        bounds |= {name: tuple(float(of(first)) for first in firsts) for name, of in RANKS.items()}
-        if ties != "id":
-            per_query, grades = measured[ties], extremes[ties]
-    elif ties != "id":
+    if ties != "id" and scores is None:
         raise RetrievalInputError(f"ties={ties!r} needs scores: pass the run as (scores, ids)")
-    chance = chance_of(counts, qrels.n_items, ks, depth, metrics=metrics)
-    if "nDCG" in metrics:
-        chance |= {f"nDCG@{k}": chance_of_gain(qrels, k, gain) for k in ks}
-    chance |= chance_of_ranks(counts, qrels.n_items, depth)
+    counted = count_queries(qrels, hit_grade, groups, no_relevant)
+    if counted.positions.size < len(ids):
+        ids = ids[counted.positions]
+        scores = None if scores is None else scores[counted.positions]
+    if any(FAMILIES[family].cut == "R" for family in families):
+        check_deep_enough(counted.counts, depth, qrels.n_items)
+    measure = _measurement(names, counted, gain)
+    grades = grades_in(ids, counted.qrels)  # (n_queries, depth)
+    measured = {"id": measure(PlacedItems.from_grades(grades, counted.qrels.counts))}
+    tie_share = None
+    if scores is not None:
+        cuts = sorted({k for family, k in names.values() if FAMILIES[family].cut != "R"})
+        tie_share = float(is_tied(scores, measured["id"][1], cuts).mean())
+        orders = ties_reordered(grades, scores)
+        for policy, order in zip(("pessimistic", "optimistic"), orders, strict=True):
+            measured[policy] = (
+                measured["id"]
+                if order is grades
+                else measure(PlacedItems.from_grades(order, counted.qrels.counts))
+            )
+    labels = {"name": name, "split": split, "direction": direction}
+    return _evaluation(names, counted, depth, measured, ties, gain, tie_share, labels)
+
+
+def evaluate_embeddings(
+    queries,
+    gallery,
+    qrels: Qrels,
+    *,
+    metrics: Sequence[str] = ("R", "MRR"),
+    ks: Sequence[int] = (1, 5, 10),
+    metric: str = "cosine",
+    gain: str = "exponential",
+    ties: str = "pessimistic",
+    hit_grade: int = 1,
+    groups=None,
+    name: str = "",
+    split: str = "",
+    direction: str = "",
+    no_relevant: str = "error",
+) -> Evaluation:
+    """Evaluate embeddings over the whole gallery, without a run.
+
+    It equals `evaluate` of an exact search over the whole gallery.
+
+    Args:
+        queries: `(n_queries, d)` embeddings.
+        gallery: `(n_items, d)` embeddings.
+        qrels: the judgements, shape `(n_queries, n_items)`.
+        metrics: names as in `evaluate`. Other metrics than "R" and "MRR" need the rank of every
+            relevant item and take longer.
+        ks: cut-offs of the names without one.
+        metric: "cosine" or "inner_product".
+        gain: of nDCG, "exponential" or "linear".
+        ties: "pessimistic", "optimistic", "expected" or "id", see `RelevantRanks`. The default
+            never flatters a model; `Evaluation.bounds` holds both extremes. "expected" is for "R"
+            and "MRR".
+        hit_grade, groups, name, split, direction, no_relevant: as in `evaluate`.
+
+    Returns:
+        An `Evaluation` with the metrics in the order given, and also "MedR" and "MeanR". Its
+        `tie_share` is the share of queries where the first relevant rank depends on the policy.
+    """
+    check_choice(ties, TIES, "ties")
+    queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
+    check_judgements(qrels, len(queries), len(gallery))
+    depth = len(gallery)
+    names = metric_names(metrics, ks, depth, check_k, name_depth=False)
+    families = {family for family, _ in names.values()}
+    needs_all = families - set(FIRST_ITEM_ONLY)
+    if needs_all and ties == "expected":
+        raise RetrievalInputError(
+            f"ties must be one of 'pessimistic', 'optimistic', 'id' for {', '.join(needs_all)}, got"
+            " 'expected'; the expectation is known for R and MRR"
+        )
+    counted = count_queries(qrels, hit_grade, groups, no_relevant)
+    if counted.positions.size < len(queries):
+        queries = queries[counted.positions]
+    ranks = ranks_of_relevant(
+        queries,
+        gallery,
+        counted.qrels if "nDCG" in families else counted.qrels.at_least(counted.hit_grade),
+        metric=metric,
+        which="all" if needs_all else "first",
+        no_relevant="zero",
+    )
+    measure = _measurement(names, counted, gain)
+    policies = ["pessimistic", "optimistic"] + ["id"] * (ties == "id")
+    measured = {policy: measure(ranks.placed_items(policy)) for policy in policies}
+    worst, best = measured["pessimistic"][1], measured["optimistic"][1]
+    if ties == "expected":
+        expected = {"R": ranks.hit_rate_at_k, "MRR": ranks.reciprocal_rank}
+        values = {name: expected[family](k, ties) for name, (family, k) in names.items()}
+        measured[ties] = values, ranks.first_rank(ties)
+    labels = {"name": name, "split": split, "direction": direction}
+    return _evaluation(
+        names, counted, depth, measured, ties, gain, float((worst != best).mean()), labels
+    )
+
+
+# ---- one engine for runs and embeddings
+
+Measured = tuple[dict[str, np.ndarray], np.ndarray]  # {metric: values}, first ranks
+
+
+def _measurement(
+    names: MetricNames, counted: CountedQueries, gain: str
+) -> Callable[[PlacedItems], Measured]:
+    """Return a function from judged items of all grades to the values of all metrics."""
+    qrels = counted.qrels
+    check_choice(gain, GAINS, "gain")
+    if any(family == "nDCG" for family, _ in names.values()):
+        check_gain(qrels, gain)
+
+    def measure(judged: PlacedItems) -> Measured:
+        relevant = judged.at_least(counted.hit_grade, counted.counts)
+        values = {
+            name: normalised_dcg(judged, qrels, k, gain)
+            if family == "nDCG"
+            else FAMILIES[family].kernel(relevant, k)
+            for name, (family, k) in names.items()
+        }
+        return values, relevant.first_rank
+
+    return measure
+
+
+def _evaluation(
+    names: MetricNames,
+    counted: CountedQueries,
+    depth: int,
+    measured: dict[str, Measured],
+    ties: str,
+    gain: str,
+    tie_share: float | None,
+    labels: dict[str, str],
+) -> Evaluation:
+    """Assemble the result from what was measured under each policy for ties."""
+    n_gallery = counted.qrels.n_items
+    order = RandomOrder(counted.counts, n_gallery, depth)
+    chance = chance_of_names(names, order) | {
+        name: chance_of_gain(counted.qrels, k, gain)
+        for name, (family, k) in names.items()
+        if family == "nDCG"
+    }
+    bounds = {}
+    if "pessimistic" in measured:
+        extremes = measured["pessimistic"], measured["optimistic"]
+        bounds = {name: tuple(float(of[name].mean()) for of, _ in extremes) for name in names}
+        bounds |= {
+            name: tuple(float(statistic(ranks)) for _, ranks in extremes)
+            for name, statistic in RANK_STATISTICS.items()
+        }
+    per_query, first_ranks = measured[ties]
     return Evaluation(
-        name=name,
-        split=split,
-        direction=direction,
+        **labels,
         per_query=per_query,
-        queries=asked.kept,
-        n_gallery=qrels.n_items,
+        queries=counted.positions,
+        n_gallery=n_gallery,
         k=depth,
-        hit_grade=hit_grade,
-        n_without_relevant=asked.n_without,
+        hit_grade=counted.hit_grade,
+        n_without_relevant=counted.n_without,
         tie_share=tie_share,
-        chance=chance,
-        groups=asked.groups,
+        chance=chance | rank_chance(order),
+        groups=counted.groups,
         ties=ties,
         bounds=bounds,
-        first_ranks=rank_of_first(grades >= hit_grade),
+        first_ranks=first_ranks,
     )

@@ -17,45 +17,40 @@ INT8_MAX = 127
 DISTANCES = ("one_minus_cosine", "euclidean", "angle")
 
 
-def _pair(x, y) -> tuple[np.ndarray, np.ndarray]:
+def alignment(x, y, alpha: float = 2.0) -> float:
+    """Compute the alignment of pairs: mean of ||x_i - y_i||^alpha. Lower is better, 0 is best.
+
+    With alpha = 2 it is 2 - 2 * mean cosine of the pairs. A collapsed space has perfect alignment;
+    `uniformity` shows that it is collapsed.
+
+    Args:
+        x, y: `(n, d)`, paired row by row; normalised here.
+        alpha: power of the distance, above 0.
+
+    Reference: Wang and Isola 2020, "Understanding Contrastive Representation Learning through
+    Alignment and Uniformity on the Hypersphere".
+    """
     x, y = unit_rows(x, "x"), unit_rows(y, "y")
     if x.shape != y.shape:
         raise RetrievalInputError(
             f"x and y are paired row by row; got shapes {x.shape} and {y.shape}"
         )
-    return x, y
-
-
-def alignment(x, y, alpha: float = 2.0) -> float:
-    """How far apart the two halves of a pair lie: mean of ||x_i - y_i||^alpha. Lower is better, 0
-    at best.
-
-    Args:
-        x, y: (n, d), paired row by row; normalised here.
-
-    Relations: with alpha = 2 it is 2 - 2 * mean cosine of the pairs. `uniformity` is its
-    counterweight: a collapsed space has perfect alignment.
-
-    Reference: Wang and Isola 2020, "Understanding Contrastive Representation Learning through
-    Alignment and Uniformity on the Hypersphere".
-    """
-    x, y = _pair(x, y)
     alpha = check_number(alpha, "alpha", 0, above=True)
     return float(np.mean(np.linalg.norm(x - y, axis=1).astype(np.float64) ** alpha))
 
 
 def uniformity(x, t: float = 2.0, *, block: int = 512) -> float:
-    """How evenly points cover the sphere: log of the mean of exp(-t ||x_i - x_j||^2) over pairs i <
-    j.
+    """Compute how evenly points cover the sphere. Lower is more even.
 
-    0 when all points coincide; about -2t for points spread evenly in many dimensions. Lower is more
-    even.
+        log of the mean of exp(-t ||x_i - x_j||^2) over pairs i < j
 
     Args:
-        x: (n, d), n >= 2; normalised here.
-        t: how quickly far pairs stop counting, 0 < t <= 20 (beyond that exp would vanish in
-            float32).
+        x: `(n, d)`, n >= 2; normalised here.
+        t: weight of the distance, 0 < t <= 20 (beyond that exp would vanish in float32).
         block: rows held at a time; the n x n matrix never exists.
+
+    Returns:
+        0 when all points coincide; about -2t for points spread evenly in many dimensions.
 
     Reference: as for `alignment`.
     """
@@ -75,14 +70,13 @@ def uniformity(x, t: float = 2.0, *, block: int = 512) -> float:
 
 
 def modality_gap(x, y) -> np.ndarray:
-    """The vector from the centre of one modality to the centre of the other: mean(x) - mean(y),
-    unit rows.
+    """Compute the vector between the centres of two modalities: mean(x) - mean(y) of unit rows.
 
     Args:
-        x, y: (n, d) and (m, d); normalised here. They need not be paired.
+        x, y: `(n, d)` and `(m, d)`; normalised here. They need not be paired.
 
     Returns:
-        (d,); its length is the gap, between 0 and 2.
+        `(d,)`; its length is the gap, between 0 and 2.
 
     Reference: Liang et al. 2022, "Mind the Gap".
     """
@@ -92,25 +86,19 @@ def modality_gap(x, y) -> np.ndarray:
 
 
 def effective_rank(x) -> float:
-    """How many directions the points really use: exp of the entropy of the covariance's spectrum, 1
-    to d.
+    """Compute the effective rank: the number of directions that the points use, from 1 to d.
 
-    With p_k the share of the variance along the k-th principal axis:
-
-        erank = exp(-sum_k p_k log p_k)
+        erank = exp(-sum_k p_k log p_k),    p_k: share of the variance along principal axis k
 
     Args:
-        x: (n, d), n >= 2; centred here, not normalised.
-
-    Raises:
-        RetrievalInputError: all points coincide.
+        x: `(n, d)`, n >= 2 and not all equal; centred here, not normalised.
 
     Reference: Roy and Vetterli 2007, "The effective rank", applied to the covariance matrix
     (applied to x itself it would weigh by standard deviations instead of variances).
     """
-    x = as_embeddings(x, "x").astype(np.float64)  # so that equal rows leave exactly 0
+    x = as_embeddings(x, "x").astype(np.float64)  # equal rows then leave exactly 0
     centred = x - x.mean(axis=0)
-    values = np.linalg.eigvalsh(centred.T @ centred)  # rounding leaves some a hair below 0
+    values = np.linalg.eigvalsh(centred.T @ centred)  # rounding leaves some slightly below 0
     values = values[values > 0]
     if len(values) == 0:
         raise RetrievalInputError("all points coincide: they span no direction")
@@ -119,17 +107,14 @@ def effective_rank(x) -> float:
 
 
 def truncate(x, dim: int) -> np.ndarray:
-    """Keeps the first `dim` coordinates and normalises again (Matryoshka truncation).
+    """Keep the first `dim` coordinates and normalise again (Matryoshka truncation).
 
     Args:
-        x: (n, d).
+        x: `(n, d)`.
         dim: 1 to d.
 
     Returns:
-        float32 (n, dim), unit rows.
-
-    Raises:
-        RetrievalInputError: `dim` outside 1 to d, or a row that is 0 in all the coordinates kept.
+        `(n, dim)` float32 unit rows.
     """
     x = as_embeddings(x, "x")
     if check_count(dim, "dim") > x.shape[1]:
@@ -140,24 +125,23 @@ def truncate(x, dim: int) -> np.ndarray:
 def triangle_violations(
     x, n_triples: int, *, distance: str = "one_minus_cosine", seed: int = 0
 ) -> float:
-    """Share of random triples where going via a third point is *shorter* than going straight.
+    """Compute the share of random triples where the way over a third point is the shorter one.
 
-    A metric never lets that happen. d = 1 - cos does; sqrt(2 - 2 cos), the straight line, and
-    arccos, the angle, do not.
+    In a metric that never happens. 1 - cos is no metric; sqrt(2 - 2 cos), the straight line, and
+    arccos, the angle, are.
 
     Args:
-        x: (n, d), n >= 3; normalised here.
-        n_triples: how many (a, b, via) to draw, with replacement.
+        x: `(n, d)`, n >= 3; normalised here.
+        n_triples: number of (a, b, via) to draw, with replacement.
         distance: "one_minus_cosine", "euclidean" or "angle".
+        seed: of the draws.
 
     Returns:
         A share between 0 and 1.
     """
     check_choice(distance, DISTANCES, "distance")
     x = unit_rows(x, "x").astype(np.float64)
-    x /= np.linalg.norm(
-        x, axis=1, keepdims=True
-    )  # unit to the last bit: arccos near 1 is that sensitive
+    x /= np.linalg.norm(x, axis=1, keepdims=True)  # arccos near 1 needs units in float64
     if len(x) < 3:
         raise RetrievalInputError(f"a triple needs 3 points, got {len(x)}")
     n_triples = check_table(check_count(n_triples, "n_triples"), "n_triples")
@@ -169,25 +153,24 @@ def triangle_violations(
             return chord
         if distance == "one_minus_cosine":
             return chord**2 / 2
-        return 2 * np.arctan2(
-            chord, np.linalg.norm(x[i] + x[j], axis=1)
-        )  # arccos(cos), exact at both ends
+        sum_length = np.linalg.norm(x[i] + x[j], axis=1)
+        return 2 * np.arctan2(chord, sum_length)  # arccos(cos), exact at both ends
 
     return float(np.mean(between(a, via) + between(via, b) < between(a, b) - 1e-9))
 
 
 def to_int8(x) -> np.ndarray:
-    """Rounds each row to int8, scaled so that its largest coordinate becomes 127.
+    """Round each row to int8, scaled to a largest coordinate of 127.
 
-    Cosines do not see the scale of a row, so it need not be stored. Dot products of the result are
-    integers below 2^24 for d <= 1024, which float32 holds exactly however it adds them up: every
+    Cosines do not depend on the scale of a row, so it is not stored. Dot products of the result are
+    integers below 2^24 for d <= 1024. float32 holds them exactly in any order of the sum, so every
     machine ranks alike.
 
     Args:
-        x: (n, d), no zero rows.
+        x: `(n, d)`, no zero rows.
 
     Returns:
-        int8 (n, d).
+        `(n, d)` int8.
     """
     x = unit_rows(x, "x")
     return np.rint(x * (INT8_MAX / np.abs(x).max(axis=1, keepdims=True))).astype(np.int8)

@@ -1,40 +1,63 @@
-"""Hubs, the gallery items that are near to everything, and what is done against them at test time.
+"""Hubness: how often the same gallery items are returned, and corrections at test time.
 
-Every remedy here needs more queries than the one that is asked. Where those come from decides what
-its score may be compared with, so each result says so: "inductive" (none), "querybank" (other
-queries, for example training captions), "transductive" (the test queries themselves, which a
-deployed system does not have).
+Every correction here needs more queries than the one that is searched. Their origin decides what
+the result can be compared with, so each result states it: "inductive" (none), "querybank" (other
+queries, for example training captions), "transductive" (all test queries, which a deployed system
+does not have).
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.core.checks import (
     RetrievalInputError,
+    as_embeddings,
+    as_real_matrix,
     check_count,
     check_k,
     check_number,
     check_table,
     real_numbers,
-    whole_numbers,
+    unit_rows,
 )
-from lib.metrics.runs import as_ranked_ids
-from lib.metrics.similarities import Cosines, blocks_of, checked_scores, top_of
+from lib.metrics.runs import as_ranked_ids, check_depth
 
 INFERENCE = ("inductive", "querybank", "transductive")
+CELLS_AT_ONCE = 2**18  # scores held at a time; bounds the memory, not the result
+
+
+class Cosines:
+    """Cosines of queries and gallery as a score matrix that is computed block by block.
+
+    It can be given in place of a `(n_queries, n_items)` array to every function of this module.
+
+    Args:
+        queries: `(n_queries, d)` embeddings.
+        gallery: `(n_items, d)` embeddings.
+    """
+
+    def __init__(self, queries, gallery) -> None:
+        self.gallery = unit_rows(as_embeddings(gallery, "gallery"), "gallery")
+        queries = as_embeddings(queries, "queries", dim=self.gallery.shape[1])
+        self.queries = unit_rows(queries, "queries")
+        self.shape = len(self.queries), len(self.gallery)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Return the scores of some queries, `(stop - start, n_items)` float32."""
+        return self.queries[start:stop] @ self.gallery.T
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelledRun:
-    """A ranking and what it was allowed to see.
+    """A ranking and the queries that it used.
 
     Args:
         scores: `(n_queries, depth)` float64, best first; comparable within a row only.
         ids: `(n_queries, depth)` int64 gallery positions.
-        inference: "inductive", "querybank" or "transductive"; a column of every table that shows
-            the result.
-        method: name and settings, for the same table.
+        inference: "inductive", "querybank" or "transductive"; show it in every table of results.
+        method: name and settings.
     """
 
     scores: np.ndarray
@@ -44,7 +67,7 @@ class LabelledRun:
 
     @property
     def run(self) -> tuple[np.ndarray, np.ndarray]:
-        """`(scores, ids)`, as `evaluate` takes it."""
+        """`(scores, ids)` for `evaluate`."""
         return self.scores, self.ids
 
     def __repr__(self) -> str:
@@ -52,44 +75,36 @@ class LabelledRun:
         return f"LabelledRun({self.method}, {self.inference}: {n_queries:,} queries, {depth} deep)"
 
 
-# ---- measuring
+# ---- measures
 
 
 def k_occurrence(ranked_ids, n_items: int, k: int | None = None) -> np.ndarray:
-    """How many queries have each gallery item among their first k.
+    """Count how many queries have each gallery item among their first k.
 
         N_k(j) = #{i : item j is at rank 1..k for query i}
+
+    Their `skewness` is the usual measure of hubness. An item with count 0 is an anti-hub: no query
+    returns it.
 
     Args:
         ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
             returned.
         n_items: size of the gallery.
-        k: from 1 to `depth`; the whole depth when None.
+        k: from 1 to `depth`; None: the whole depth.
 
     Returns:
         `(n_items,)` int64; the sum is n_queries k when nothing is missing.
-
-    Raises:
-        RetrievalInputError: what `hit_rate_at_k` refuses of a run.
-
-    Relations: `skewness` of it is the usual measure of hubness. An item with count 0 is an
-    anti-hub: whatever is asked, it is not found.
 
     Reference: M. Radovanovic, A. Nanopoulos, M. Ivanovic, Hubs in Space, JMLR 2010.
     """
     n_items = check_table(check_count(n_items, "n_items"), "n_items")
     ids = as_ranked_ids(ranked_ids, n_items)
-    k = ids.shape[1] if k is None else check_count(k, "k")
-    if k > ids.shape[1]:
-        raise RetrievalInputError(
-            f"k = {k} is deeper than the run, which holds {ids.shape[1]} items per query"
-        )
-    found = ids[:, :k]
-    return np.bincount(found[found >= 0], minlength=n_items)
+    ids = ids if k is None else ids[:, : check_depth(k, ids.shape[1])]
+    return np.bincount(ids[ids >= 0], minlength=n_items)
 
 
 def skewness(counts) -> float:
-    """The skewness of a distribution: how long its upper tail is.
+    """Compute the skewness of a distribution: the length of its upper tail.
 
         mean((N - mean N)^3) / mean((N - mean N)^2)^(3/2)
 
@@ -97,11 +112,8 @@ def skewness(counts) -> float:
         counts: `(n_items,)` k-occurrences.
 
     Returns:
-        0 for a symmetric distribution and where all counts are equal; above 1 a few items crowd the
+        0 for a symmetric distribution and where all counts are equal; above 1 a few items fill many
         lists.
-
-    Raises:
-        RetrievalInputError: no counts, or one that is not finite.
     """
     counts = real_numbers(counts, "counts")
     if (counts == counts[0]).all():
@@ -110,154 +122,135 @@ def skewness(counts) -> float:
     return float((deviation**3).mean() / (deviation**2).mean() ** 1.5)
 
 
-def top_hubs(counts, n: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """The items with the largest counts: `(item positions, counts)`, equal counts by position."""
-    counts = whole_numbers(counts, "counts")
-    items = np.argsort(-counts, kind="stable")[: check_k(n, counts.size)]
-    return items, counts[items]
-
-
-# ---- remedies
+# ---- corrections
 
 
 def unadjusted(scores, depth: int = 10) -> LabelledRun:
-    """The ranking by the scores as they are: what every remedy is compared with.
+    """Rank by the scores as they are: the baseline of every correction.
 
     Args:
         scores: `(n_queries, n_items)` numbers or `Cosines`; higher is better.
-        depth: how many items to keep per query.
+        depth: number of items per query.
 
     Returns:
         A `LabelledRun`, "inductive". Equal scores are in order of id.
     """
-    scores = checked_scores(scores, "scores")
-    return _rank(scores, depth, lambda start, block: block, "inductive", "none")
+    scores = _checked_scores(scores, "scores")
+    return _rank(scores, depth, lambda block: block, "inductive", "none")
 
 
 def inverted_softmax(scores, bank=None, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
-    """Divides by how much an item attracts the queries of a bank, so that hubs must earn their
-    place.
+    """Rank by the inverted softmax: divide by how much an item attracts the queries of a bank.
 
         s'_ij = s_ij - 1/beta log sum_b exp(beta t_bj)
         exp(beta s'_ij) = exp(beta s_ij) / sum_b exp(beta t_bj), the published form, ranks the same
 
-    The sum is over bank queries b, one per item j: a fixed handicap of each item. In logarithms
-    nothing overflows, whatever beta is.
+    The sum is over bank queries b, one per item j: a fixed penalty of each item. In logarithms
+    nothing overflows for any beta.
 
     Args:
         scores: `(n_queries, n_items)` similarities s or `Cosines`.
         bank: `(n_bank, n_items)` similarities t of other queries to the same gallery, or `Cosines`.
-            None takes the test queries themselves, as in the original paper.
-        beta: inverse temperature, chosen on validation data.
-        depth: how many items to keep per query.
+            None: the test queries themselves, as in the original paper.
+        beta: inverse temperature, above 0, chosen on validation data.
+        depth: number of items per query.
 
     Returns:
         A `LabelledRun`: "querybank", or "transductive" without a bank.
 
-    Raises:
-        RetrievalInputError: a value that is not finite, galleries of unequal size, a beta that is
-            not above 0, or a bank row that equals a test query's.
-
-    Relations: `qb_norm` does this only where a query's best item is a known hub.
-
     Reference: S. Smith, D. Turban, S. Hamblin, N. Hammerla, Offline Bilingual Word Vectors,
     Orthogonal Transformations and the Inverted Softmax, ICLR 2017.
     """
-    scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
-    bank, inference = (
-        (scores, "transductive") if bank is None else (_checked_bank(bank, scores), "querybank")
-    )
-    handicap = _column_logsumexp(bank, beta) / beta  # (n_items,)
+    scores, beta = _checked_scores(scores, "scores"), _checked_beta(beta)
+    inference = "transductive" if bank is None else "querybank"
+    bank = scores if bank is None else _checked_bank(bank, scores)
+    penalty = _column_logsumexp(bank, beta) / beta  # (n_items,)
     method = f"inverted softmax (beta={beta:g})"
-    return _rank(scores, depth, lambda start, block: block - handicap, inference, method)
+    return _rank(scores, depth, lambda block: block - penalty, inference, method)
 
 
 def qb_norm(scores, bank, *, beta: float = 20.0, k: int = 1, depth: int = 10) -> LabelledRun:
-    """Querybank normalisation with the dynamic inverted softmax: only queries that a hub answers
-    are changed.
+    """Rank by querybank normalisation (QB-Norm) with the dynamic inverted softmax.
 
         A = {items among the first k of any bank query}
         s'_i = inverted softmax of s_i if the best item of query i is in A, else s_i
 
+    Queries with a best item outside A stay as they are. So a bank unlike the test queries does less
+    harm than in `inverted_softmax`, but still some: compare on validation data before use.
+
     Args:
         scores: `(n_queries, n_items)` similarities or `Cosines`.
         bank: `(n_bank, n_items)` similarities of queries that are not tested, for example training
-            captions, to the same gallery, or `Cosines`.
+            captions, to the same gallery, or `Cosines`. It must hold no test query.
         beta: inverse temperature; the paper's 20 suits cosines. Chosen on validation data.
-        k: how many items each bank query activates.
-        depth: how many items to keep per query.
+        k: number of items that each bank query puts into A.
+        depth: number of items per query.
 
     Returns:
         A `LabelledRun`, "querybank".
 
-    Raises:
-        RetrievalInputError: as `inverted_softmax`; the bank must hold none of the test queries.
-
-    Relations: leaves alone each query whose best item no bank query wants, so a bank unlike the
-    test queries does less harm than by `inverted_softmax`. It still does some: compare on
-    validation data before use.
-
     Reference: S. Bogolin, I. Croitoru, H. Jin, Y. Liu, S. Albanie, Cross Modal Retrieval with
     Querybank Normalisation, CVPR 2022.
     """
-    scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
+    scores, beta = _checked_scores(scores, "scores"), _checked_beta(beta)
     bank, k = _checked_bank(bank, scores), check_k(k, scores.shape[1])
     activated = np.zeros(scores.shape[1], bool)
 
     def activate(block: np.ndarray) -> None:
-        activated[top_of(block, k)[1]] = True
+        activated[_top_of(block, k)[1]] = True
 
-    handicap = _column_logsumexp(bank, beta, activate) / beta
+    penalty = _column_logsumexp(bank, beta, activate) / beta
 
-    def adjust(start: int, block: np.ndarray) -> np.ndarray:
+    def adjust(block: np.ndarray) -> np.ndarray:
         hub_first = activated[block.argmax(axis=1)]
-        return block - np.where(hub_first[:, None], handicap, 0.0)
+        return block - np.where(hub_first[:, None], penalty, 0.0)
 
     return _rank(scores, depth, adjust, "querybank", f"QB-Norm (beta={beta:g}, k={k})")
 
 
 def dual_softmax(scores, *, beta: float = 20.0, depth: int = 10) -> LabelledRun:
-    """Weights each score by the share of the item that the query gets when all test queries compete
-    for it.
+    """Rank by the dual softmax: weight each score by the query's share of the item.
 
         s'_ij = s_ij exp(beta s_ij) / sum_i' exp(beta s_i'j)
 
-    The sum is over all test queries i', and it helps because benchmarks ask for each item about
-    once. A system in use knows neither, so its numbers belong in a column of their own, or in none.
+    The sum is over all test queries i'. It helps because benchmarks search for each item about
+    once. A deployed system knows neither, so report its numbers in a column of their own.
 
     Args:
         scores: `(n_queries, n_items)` similarities or `Cosines`. Weights shrink a score towards 0,
-            which raises negative ones: as published, it supposes that what is ranked high is
-            positive.
-        beta: inverse temperature. Very large values leave most weights 0 and their order to the
-            ids.
-        depth: how many items to keep per query.
+            which raises negative ones: the published form supposes positive scores at the top.
+        beta: inverse temperature, above 0. For very large values most weights are 0, and ids decide
+            the order.
+        depth: number of items per query.
 
     Returns:
         A `LabelledRun`, "transductive".
 
-    Raises:
-        RetrievalInputError: a value that is not finite, or a beta that is not above 0.
-
-    Relations: on positive scores, close to `inverted_softmax(scores)` without a bank, to which it
-    adds log(s_ij) / beta.
-
     Reference: X. Cheng et al., Improving Video-Text Retrieval by Multi-Stream Corpus Alignment and
     Dual Softmax Loss, 2021.
     """
-    scores, beta = checked_scores(scores, "scores"), _checked_beta(beta)
+    scores, beta = _checked_scores(scores, "scores"), _checked_beta(beta)
     total = _column_logsumexp(scores, beta)  # (n_items,)
-    method = f"dual softmax (beta={beta:g})"
-    return _rank(
-        scores,
-        depth,
-        lambda start, block: block * np.exp(beta * block - total),
-        "transductive",
-        method,
-    )
+
+    def adjust(block: np.ndarray) -> np.ndarray:
+        return block * np.exp(beta * block - total)
+
+    return _rank(scores, depth, adjust, "transductive", f"dual softmax (beta={beta:g})")
 
 
-# ---- machinery
+# ---- checks and blocks of scores
+
+
+def _checked_scores(scores, name: str):
+    if isinstance(scores, Cosines):
+        return scores
+    array = as_real_matrix(scores, name)
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise RetrievalInputError(
+            f"{name} has the value {array[row, column]} in row {row}, column {column}"
+        )
+    return array
 
 
 def _checked_beta(beta) -> float:
@@ -265,7 +258,7 @@ def _checked_beta(beta) -> float:
 
 
 def _checked_bank(bank, scores):
-    bank = checked_scores(bank, "bank")
+    bank = _checked_scores(bank, "bank")
     if bank.shape[1] != scores.shape[1]:
         raise RetrievalInputError(
             f"the bank was scored against {bank.shape[1]} items, the queries against"
@@ -290,42 +283,74 @@ def _checked_bank(bank, scores):
 
 
 def _fingerprints(rows: np.ndarray) -> np.ndarray:
-    """A 64-bit number per row, the same for equal rows and practically never for others."""
+    """Return a 64-bit number per row, equal for equal rows and practically never for others."""
     weights = np.random.default_rng(0).integers(2**63, size=rows.shape[1], dtype=np.uint64) * 2 + 1
     prints = np.empty(len(rows), np.uint64)
-    for start, block in blocks_of(rows):
+    for start, block in _blocks_of(rows):
         bits = (block + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0: equal numbers have equal bits
-        # The low bits of round numbers are all 0; mixed in, the high ones fill them (as in
-        # SplitMix64).
+        # The low bits of round numbers are all 0; mixing in the high ones fills them (SplitMix64).
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits ^= bits >> np.uint64(27)
-        prints[start : start + len(block)] = (bits * weights).sum(
-            axis=1, dtype=np.uint64
-        )  # modulo 2^64
+        # Sums are modulo 2^64.
+        prints[start : start + len(block)] = (bits * weights).sum(axis=1, dtype=np.uint64)
     return prints
 
 
-def _column_logsumexp(scores, beta: float, see=None) -> np.ndarray:
-    """log sum_i exp(beta s_ij) of each column, `(n_items,)`, in one pass; `see` is shown each
-    block.
-    """
+def _blocks_of(scores) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, float64 scores) of consecutive queries."""
+    n_queries, n_items = scores.shape
+    size = max(1, CELLS_AT_ONCE // n_items)
+    for start in range(0, n_queries, size):
+        stop = min(start + size, n_queries)
+        block = scores.rows(start, stop) if isinstance(scores, Cosines) else scores[start:stop]
+        yield start, block.astype(np.float64)
+
+
+def _column_logsumexp(
+    scores, beta: float, visit: Callable[[np.ndarray], None] | None = None
+) -> np.ndarray:
+    """Return log sum_i exp(beta s_ij) of each column, `(n_items,)`; `visit` gets each block too."""
     highest = np.full(scores.shape[1], -np.inf)
     total = np.zeros(scores.shape[1])
-    for _, block in blocks_of(scores):
+    for _, block in _blocks_of(scores):
         scaled = beta * block
         higher = np.maximum(highest, scaled.max(axis=0))
         total = total * np.exp(highest - higher) + np.exp(scaled - higher).sum(axis=0)
         highest = higher
-        if see is not None:
-            see(block)
+        if visit is not None:
+            visit(block)
     return highest + np.log(total)
 
 
-def _rank(scores, depth: int, adjust, inference: str, method: str) -> LabelledRun:
+def _rank(
+    scores, depth: int, adjust: Callable[[np.ndarray], np.ndarray], inference: str, method: str
+) -> LabelledRun:
     depth = check_k(depth, scores.shape[1])
     best = np.empty((scores.shape[0], depth))
     ids = np.empty((scores.shape[0], depth), np.int64)
-    for start, block in blocks_of(scores):
+    for start, block in _blocks_of(scores):
         rows = slice(start, start + len(block))
-        best[rows], ids[rows] = top_of(adjust(start, block), depth)
+        best[rows], ids[rows] = _top_of(adjust(block), depth)
     return LabelledRun(best, ids, inference, method)
+
+
+def _top_of(block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k highest of each row, best first, ties by position: `(values, positions)`."""
+    n_items = block.shape[1]
+    if k == n_items:
+        ids = np.argsort(-block, axis=1)  # twice as fast as a stable sort, which only ties need
+        values = np.take_along_axis(block, ids, axis=1)
+        tied = (values[:, 1:] == values[:, :-1]).any(axis=1)
+        if tied.any():
+            ids[tied] = np.argsort(-block[tied], axis=1, kind="stable")
+        return values, ids
+    last = np.partition(block, n_items - k, axis=1)[:, n_items - k, None]  # the k-th highest
+    above, level = block > last, block == last
+    # Of the values level with the k-th, take as many of the first positions as fit into k.
+    n_free = k - above.sum(axis=1, keepdims=True)
+    crowded = np.flatnonzero(level.sum(axis=1, keepdims=True) > n_free)
+    level[crowded] &= np.cumsum(level[crowded], axis=1) <= n_free[crowded]
+    ids = np.nonzero(above | level)[1].reshape(len(block), k)  # ascending within a row
+    values = np.take_along_axis(block, ids, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(ids, order, axis=1)

@@ -1,41 +1,51 @@
-"""Ranks of relevant items with their ties kept open, and the metrics that follow under each
-policy.
-"""
+"""Ranks of relevant items from embeddings or scores, with every policy for ties."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from lib.core.checks import check_choice, check_k
+from lib.core.checks import (
+    RetrievalInputError,
+    as_embeddings,
+    as_real_matrix,
+    check_choice,
+    check_count,
+    check_k,
+    unit_rows,
+)
 from lib.core.qrels import Qrels
+from lib.metrics.registry import PlacedItems
+from lib.metrics.runs import check_judgements, queries_without_relevant
 
 TIES = ("pessimistic", "optimistic", "expected", "id")
 CELLS_AT_ONCE = 2**20  # bounds the memory of the expectation over tie orders
+GALLERY_BLOCK = 2048  # with 512 queries one block of scores is 4 MB, small enough to stay in cache
+PAIR_VALUES = 2**20  # of embeddings gathered at a time for products in float64
+CROWDED = 1 / 64  # share of undecided cells from which the block is worth a product in float64
+DECIMALS = 12  # equal vectors can differ behind these, by the order of the sum in float64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RelevantRanks:
-    """How many items score above each relevant one, and how many the same: all that ranks depend
-    on.
+    """Number of items above each relevant item, and with the same score; ranks under each policy.
 
-    Equal scores say nothing about order, so that a model that answers everything alike has no
-    ranking, but every ranking is one of its own. A policy says which one is meant. With b items
-    above, e items (itself included) of the same score and t relevant ones among them, the first
-    relevant rank is
+    Equal scores say nothing about order, so a policy for ties decides it. With b items above, e
+    items (itself included) of the same score and t relevant ones among them, the first relevant
+    rank is
 
-        "pessimistic"  b + 1 + (e - t)            wrong items first: can never flatter
+        "pessimistic"  b + 1 + (e - t)            wrong items first: never flatters a model
         "optimistic"   b + 1                      relevant items first
         "expected"     b + (e + 1) / (t + 1)      the mean over all orders; so are hit rate and MRR
         "id"           b + 1 + the tied items with a smaller gallery position: what an index returns
+
+    `ranks_of_relevant` counts from embeddings, `ranks_in_scores` from scores.
 
     Args:
         qrels: the relevant items that were counted, all or the best-scored of each query.
         above: `(n_judgements,)` items of the gallery with a higher score than this relevant one.
         tied: `(n_judgements,)` items with its score, itself included.
         before: `(n_judgements,)` items with its score and a smaller position.
-
-    Relations: `ranks_of_relevant` counts them from embeddings, `ranks_in_scores` from scores.
 
     Reference: F. McSherry, M. Najork, Computing Information Retrieval Performance Measures
     Efficiently in the Presence of Tied Scores, ECIR 2008.
@@ -50,154 +60,122 @@ class RelevantRanks:
     def n_queries(self) -> int:
         return self.qrels.shape[0]
 
-    @cached_property
-    def _order(self) -> np.ndarray:
-        # By query, then best first, then by id; the first of a query is its first relevant item.
-        return np.lexsort((self.qrels.items, self.above, self.qrels.query_index))
+    def _placed(self, sign: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Order the judgements by query, then best first; ties by grade times `sign`, then by id.
 
-    @cached_property
-    def _groups(self) -> tuple[np.ndarray, np.ndarray]:
-        """For every judgement: the relevant items that share its score, and how many of them come
-        earlier.
+        Returns the order, and for each place the number of relevant items with the same score and
+        of those among them that come earlier.
         """
-        keys = (self.qrels.query_index * (self.qrels.n_items + 1) + self.above)[self._order]
+        query, grades = self.qrels.query_index, sign * self.qrels.grades.astype(np.int32)
+        order = np.lexsort((self.qrels.items, grades, self.above, query))
+        keys = (query * (self.qrels.n_items + 1) + self.above)[order]
         start, stop = np.searchsorted(keys, keys), np.searchsorted(keys, keys, side="right")
-        together, earlier = np.empty((2, keys.size), np.int64)
-        together[self._order], earlier[self._order] = stop - start, np.arange(keys.size) - start
-        return together, earlier
+        return order, stop - start, np.arange(keys.size) - start
 
     @cached_property
-    def _first(self) -> tuple[np.ndarray, np.ndarray]:
-        """Queries that have a relevant item, and the judgement that is their first one."""
+    def _first(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return queries with a relevant item, the first of each, and how many tie with it."""
         queries = np.flatnonzero(self.qrels.counts)
-        return queries, self._order[self.qrels.indptr[queries]]
+        order, together, _ = self._placed()
+        at = self.qrels.indptr[queries]
+        return queries, order[at], together[at]
+
+    def placed_items(self, ties: str = "pessimistic") -> PlacedItems:
+        """Return ranks and grades, best first; "expected" has no single order and is refused.
+
+        Tied relevant items follow each other, after ("pessimistic", low grades first) or before
+        ("optimistic", high grades first) the wrong ones.
+        """
+        check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties")
+        order, rank = self._ordered(ties)
+        grades = self.qrels.grades[order]
+        return PlacedItems(self.qrels.query_index, rank, grades, self.qrels.counts)
+
+    def _ordered(self, ties: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the order of the judgements, best first, and the ranks in that order."""
+        if ties == "id":
+            order, _, _ = self._placed()
+            return order, self.above[order] + self.before[order] + 1
+        order, together, earlier = self._placed(1 if ties == "pessimistic" else -1)
+        wrong = self.tied[order] - together if ties == "pessimistic" else 0
+        return order, self.above[order] + earlier + 1 + wrong
 
     def ranks(self, ties: str = "pessimistic") -> np.ndarray:
-        """The rank of every counted relevant item, `(n_judgements,)` float64, in the order of
-        `qrels`.
+        """Return the rank of every counted item, `(n_judgements,)`, in the order of `qrels`.
 
-        Tied relevant items follow each other, before ("optimistic") or after ("pessimistic") the
-        wrong ones; "expected" is the mean rank of each, b + (e + 1) / 2.
+        "expected" is the mean rank of each item, b + (e + 1) / 2.
         """
-        check_choice(ties, TIES, "ties")
-        together, earlier = self._groups
-        if ties == "id":
-            return self.above + self.before + 1.0
-        if ties == "expected":
+        if check_choice(ties, TIES, "ties") == "expected":
             return self.above + (self.tied + 1) / 2
-        return self.above + earlier + 1.0 + (self.tied - together if ties == "pessimistic" else 0)
+        order, rank = self._ordered(ties)
+        ranks = np.empty(order.size)
+        ranks[order] = rank
+        return ranks
 
     def first_rank(self, ties: str = "pessimistic") -> np.ndarray:
-        """The rank of the first relevant item, `(n_queries,)` float64; infinity where nothing is
-        relevant.
-        """
-        queries, first = self._first
+        """Return the first relevant rank, `(n_queries,)` float64; infinity where there is none."""
+        queries, first, together = self._first
+        check_choice(ties, TIES, "ties")
+        above, tied = self.above[first], self.tied[first]
         ranks = np.full(self.n_queries, np.inf)
-        if check_choice(ties, TIES, "ties") == "expected":
-            ranks[queries] = self.above[first] + (self.tied[first] + 1) / (
-                self._groups[0][first] + 1
-            )
-        else:
-            ranks[queries] = self.ranks(ties)[first]
+        ranks[queries] = {
+            "pessimistic": above + 1 + tied - together,
+            "optimistic": above + 1,
+            "expected": above + (tied + 1) / (together + 1),
+            "id": above + 1 + self.before[first],
+        }[ties]
         return ranks
 
     def hit_rate_at_k(self, k: int, ties: str = "pessimistic") -> np.ndarray:
-        """Hit rate at k, `(n_queries,)` float64; under "expected" the probability of a hit.
+        """Return the hit rate at k, `(n_queries,)` float64; "expected" is the probability of a hit.
 
         P(hit@k) = 1 - C(e - t, k - b) / C(e, k - b);  0 if k <= b,  1 if k - b > e - t
         """
         k = check_k(k, self.qrels.n_items)
-        if check_choice(ties, TIES, "ties") != "expected":
-            return (self.first_rank(ties) <= k).astype(np.float64)
-        return self._expected(lambda rank: (rank <= k).astype(np.float64), k)
+        return self._mean_over_orders(lambda rank: (rank <= k).astype(np.float64), k, ties)
 
     def reciprocal_rank(self, k: int | None = None, ties: str = "pessimistic") -> np.ndarray:
-        """One over the first relevant rank, 0 beyond k; `(n_queries,)` float64, under "expected"
-        its mean.
-        """
+        """Return the reciprocal rank, 0 beyond k, `(n_queries,)`; "expected" is its mean."""
         k = self.qrels.n_items if k is None else check_k(k, self.qrels.n_items)
-        if check_choice(ties, TIES, "ties") != "expected":
-            rank = self.first_rank(ties)
-            return np.where(rank <= k, 1 / rank, 0.0)
-        return self._expected(lambda rank: np.where(rank <= k, 1 / rank, 0.0), k)
-
-    def average_precision_at_r(self, ties: str = "pessimistic") -> np.ndarray:
-        """AP@R, `(n_queries,)` float64: precision at each relevant rank up to R, over R; 0 where R
-        is 0.
-
-            AP@R = 1/R sum_{j : r_j <= R} (relevant items at ranks 1..r_j) / r_j,   R relevant items
-
-        It needs all relevant items counted, not only the first of each query; "expected" is
-        refused.
-        """
-        rank, place, query, within = self._up_to_r(ties)
-        sums = np.bincount(query[within], (place / rank)[within], minlength=self.n_queries)
-        return sums / np.maximum(self.qrels.counts, 1)
-
-    def r_precision(self, ties: str = "pessimistic") -> np.ndarray:
-        """R-precision, `(n_queries,)` float64: the share of the R relevant items at ranks 1..R; as
-        above.
-        """
-        _, _, query, within = self._up_to_r(ties)
-        return np.bincount(query[within], minlength=self.n_queries) / np.maximum(
-            self.qrels.counts, 1
-        )
-
-    def _up_to_r(self, ties: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of every judgement, best first: rank, place among the relevant, query, and whether rank
-        <= R.
-        """
-        rank = self.ranks(
-            check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties")
-        )
-        rank, query = rank[self._order], self.qrels.query_index  # the order keeps queries together
-        place = np.arange(rank.size) - self.qrels.indptr[query] + 1
-        return rank, place, query, rank <= self.qrels.counts[query]
+        return self._mean_over_orders(lambda rank: np.where(rank <= k, 1 / rank, 0.0), k, ties)
 
     def median_rank(self, ties: str = "pessimistic") -> float:
-        """The median over queries of `first_rank`."""
+        """Return the median of `first_rank` over queries."""
         return float(np.median(self.first_rank(ties)))
 
     def mean_rank(self, ties: str = "pessimistic") -> float:
-        """The mean over queries of `first_rank`."""
+        """Return the mean of `first_rank` over queries."""
         return float(np.mean(self.first_rank(ties)))
 
     @property
     def is_tied(self) -> np.ndarray:
         """`(n_queries,)` whether the first relevant item shares its score with a wrong one."""
-        queries, first = self._first
-        tied = np.zeros(self.n_queries, bool)
-        tied[queries] = self.tied[first] > self._groups[0][first]
-        return tied
+        return self.first_rank("optimistic") != self.first_rank("pessimistic")
 
     @property
     def tie_share(self) -> float:
-        """The share of queries whose first relevant rank depends on the policy."""
+        """The share of queries where the first relevant rank depends on the policy."""
         return float(self.is_tied.mean())
 
-    def _expected(self, value, k: int) -> np.ndarray:
-        """Mean of `value(first rank)` over all orders of each query's first tie group, ranks up to
-        k.
-        """
-        queries, first = self._first
-        triples = np.stack([self.above[first], self.tied[first], self._groups[0][first]], axis=1)
-        triples = triples.astype(np.int64)
+    def _mean_over_orders(self, value, k: int, ties: str) -> np.ndarray:
+        """Apply `value` to the first rank; for "expected", average it over all orders of ties."""
+        if check_choice(ties, TIES, "ties") != "expected":
+            return value(self.first_rank(ties))
+        queries, first, together = self._first
+        triples = np.stack([self.above[first], self.tied[first], together], axis=1)
         different, which = np.unique(triples, axis=0, return_inverse=True)
         by_size = np.argsort(different[:, 1], kind="stable")
         expected = np.empty(len(different))
         start = 0
         while start < len(by_size):
             # Rows of similar width together; at least one, however wide.
-            widths = np.minimum(different[by_size[start:], 1], k) * np.arange(
-                1, len(by_size) - start + 1
-            )
-            now = by_size[start : start + max(1, int(np.searchsorted(widths, CELLS_AT_ONCE)))]
+            n_rows = np.arange(1, len(by_size) - start + 1)
+            cells = np.minimum(different[by_size[start:], 1], k) * n_rows
+            now = by_size[start : start + max(1, int(np.searchsorted(cells, CELLS_AT_ONCE)))]
             above, size, relevant = different[now].T[:, :, None]
             drawn = np.arange(min(int(size.max()), k))
             stays = np.maximum(size - relevant - drawn, 0) / np.maximum(size - drawn, 1)
-            none_so_far = np.cumprod(
-                stays, axis=1
-            )  # no relevant item among the first 1, 2, ... of the group
+            none_so_far = np.cumprod(stays, axis=1)  # no relevant item among the first 1, 2, ...
             none_before = np.concatenate([np.ones((now.size, 1)), none_so_far[:, :-1]], axis=1)
             expected[now] = ((none_before - none_so_far) * value(above + drawn + 1.0)).sum(axis=1)
             start += now.size
@@ -210,3 +188,222 @@ class RelevantRanks:
             f"RelevantRanks({self.n_queries:,} queries x {self.qrels.n_items:,} items, "
             f"{self.qrels.items.size:,} ranks, {self.tie_share:.1%} of queries tied)"
         )
+
+
+# ---- counting, without sorting
+
+
+def ranks_of_relevant(
+    queries,
+    gallery,
+    qrels: Qrels,
+    *,
+    metric: str = "cosine",
+    which: str = "all",
+    no_relevant: str = "error",
+    query_block: int = 512,
+) -> RelevantRanks:
+    """Count the ranks of relevant items from embeddings, exactly and without the matrix of scores.
+
+        above(i, j) = |{l : s_il > s_ij}|,   tied(i, j) = |{l : s_il = s_ij}|,   s_ij = <q_i, g_j>
+
+    Products are in float32, where the same two vectors can differ in the last bit between blocks.
+    Scores within the rounding error of a relevant item are decided in float64, and equal means
+    equal up to the rounding of that. Identical items are tied for any block size.
+
+    Args:
+        queries: `(n_queries, d)` embeddings.
+        gallery: `(n_items, d)` embeddings.
+        qrels: the judgements, shape `(n_queries, n_items)`.
+        metric: "cosine" or "inner_product".
+        which: "all" relevant items, or the "first" of each query with those tied to it, which is
+            enough for hit rate, reciprocal rank and the median, and faster where many are relevant.
+        no_relevant: for queries without relevant items: "error", or "zero" (rank infinity).
+        query_block: queries at a time; memory is about 10 bytes x query_block x 2048 items. It does
+            not change the result.
+
+    Returns:
+        `RelevantRanks`, with metrics under each policy for ties.
+    """
+    check_choice(metric, ("cosine", "inner_product"), "metric")
+    check_choice(which, ("all", "first"), "which")
+    check_choice(no_relevant, ("error", "zero"), "no_relevant")
+    query_block = check_count(query_block, "query_block")
+    prepare = unit_rows if metric == "cosine" else as_embeddings
+    queries = prepare(queries, "queries")
+    gallery = prepare(as_embeddings(gallery, "gallery", dim=queries.shape[1]), "gallery")
+    check_judgements(qrels, len(queries), len(gallery))
+    queries_without_relevant(qrels, no_relevant)
+    counter = _Counter(queries, gallery, qrels)
+    if which == "first":
+        counter.keep_best()
+    for start in range(0, len(queries), query_block):
+        for column in range(0, len(gallery), GALLERY_BLOCK):
+            counter.count(slice(start, start + query_block), slice(column, column + GALLERY_BLOCK))
+    return counter.ranks()
+
+
+def ranks_in_scores(scores, qrels: Qrels, *, no_relevant: str = "error") -> RelevantRanks:
+    """Count the ranks of relevant items in a matrix of scores, such as those of a re-ranker.
+
+    Args:
+        scores: `(n_queries, n_items)` finite numbers, higher is better. Equal means equal in this
+            dtype: half precision has more ties than single.
+        qrels: the judgements, of the same shape.
+        no_relevant: for queries without relevant items: "error", or "zero" (rank infinity).
+
+    Returns:
+        `RelevantRanks`, with metrics under each policy for ties.
+    """
+    scores = as_real_matrix(scores, "scores")
+    check_choice(no_relevant, ("error", "zero"), "no_relevant")
+    check_judgements(qrels, *scores.shape)
+    queries_without_relevant(qrels, no_relevant)
+    if not np.isfinite(scores).all():  # NaN is below nothing and would make its query a hit
+        row, column = np.argwhere(~np.isfinite(scores))[0]
+        raise RetrievalInputError(
+            f"scores has {scores[row, column]} in row {row}, column {column}; it has no place in an"
+            " order"
+        )
+    rows = qrels.query_index
+    above, tied, before = np.zeros((3, rows.size), np.int64)
+    at_once = max(1, 2**22 // scores.shape[1])
+    for start in range(0, rows.size, at_once):
+        cells = slice(start, start + at_once)
+        items = qrels.items[cells, None]
+        of_row = scores[rows[cells]]  # (cells, n_items)
+        relevant = np.take_along_axis(of_row, items, axis=1)
+        same = of_row == relevant
+        above[cells], tied[cells] = (of_row > relevant).sum(axis=1), same.sum(axis=1)
+        before[cells] = (same & (np.arange(scores.shape[1]) < items)).sum(axis=1)
+    return RelevantRanks(qrels, above, tied, before)
+
+
+def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 64) -> RelevantRanks:
+    """Count the rank of each item when it is scored by the best of its texts.
+
+        s(i, j) = max over the texts t of item j of cos(x_i, y_t),    rank of j = i among all items
+
+    This is protocol (ii) for videos with many sentences, as in CLIP4Clip for MSVD and VATEX.
+    Protocol (i), `ranks_of_relevant(items, texts, qrels)`, ranks the best own text among all texts:
+    five good texts of one wrong item count as five places there, and as one here. R@1 is the same;
+    R@k here is at least that of (i).
+
+    Args:
+        items: `(n_items, d)` embeddings of videos or images.
+        texts: `(n_texts, d)` embeddings.
+        qrels: `(n_items, n_texts)`; every text belongs to exactly one item, every item has a text.
+        block: items at a time; memory is 8 bytes x (block x n_texts + n_items^2). It does not
+            change the result.
+
+    Returns:
+        `RelevantRanks` over `(n_items, n_items)` judgements, item i to item i.
+
+    Reference: H. Luo et al., CLIP4Clip, Neurocomputing 2022.
+    """
+    block = check_count(block, "block")
+    items = unit_rows(items, "items").astype(np.float64)
+    texts = unit_rows(as_embeddings(texts, "texts", dim=items.shape[1]), "texts")
+    check_judgements(qrels, len(items), len(texts))
+    owners = np.bincount(qrels.items, minlength=len(texts))
+    if (owners != 1).any() or not qrels.counts.all():
+        text, item = int(np.argmax(owners != 1)), int(np.argmin(qrels.counts))
+        text_is_wrong = owners[text] != 1
+        problem = f"text {text} has {owners[text]}" if text_is_wrong else f"item {item} has no text"
+        raise RetrievalInputError(
+            f"every text must belong to one item, and every item must have one; {problem}. Where"
+            " texts are shared, use ranks_of_relevant"
+        )
+    by_owner = texts[qrels.items].astype(np.float64)  # texts of item 0, then of item 1, ...
+    scores = np.empty((len(items), len(items)))
+    for start in range(0, len(items), block):
+        rows = slice(start, start + block)
+        products = items[rows] @ by_owner.T  # (block, n_texts)
+        np.round(products, DECIMALS, out=products)
+        scores[rows] = np.maximum.reduceat(products, qrels.indptr[:-1], axis=1)
+    return ranks_in_scores(scores, Qrels.from_owner(np.arange(len(items)), len(items)))
+
+
+class _Counter:
+    """Counts for every judgement while blocks of scores are computed."""
+
+    def __init__(self, queries: np.ndarray, gallery: np.ndarray, qrels: Qrels) -> None:
+        self.queries, self.gallery = queries, gallery
+        self.query_norms, self.gallery_norms = (
+            np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+            for rows in (queries, gallery)
+        )
+        if self.query_norms.max() * self.gallery_norms.max() > np.finfo(np.float32).max:
+            query, item = self.query_norms.argmax(), self.gallery_norms.argmax()
+            raise RetrievalInputError(
+                f"queries[{query}] and gallery[{item}] are so long that their product overflows"
+                " float32; scale both down, which changes no rank"
+            )
+        self._start(qrels, self._products(qrels.query_index, qrels.items))
+
+    def _start(self, qrels: Qrels, relevant_scores: np.ndarray) -> None:
+        self.qrels, self.relevant_scores = qrels, relevant_scores  # (n_judgements,) float64
+        self.rows = qrels.query_index
+        self.above, self.tied, self.before = np.zeros((3, relevant_scores.size), np.int64)
+
+    def keep_best(self) -> None:
+        """Drop all relevant items but the best of each query and those tied with it."""
+        best = np.full(self.qrels.shape[0], -np.inf)
+        np.maximum.at(best, self.rows, self.relevant_scores)
+        keep = self.relevant_scores >= best[self.rows] - self._same(self.rows, self.qrels.items)
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.qrels.indptr]
+        best_only = Qrels(
+            indptr, self.qrels.items[keep], self.qrels.grades[keep], self.qrels.n_items
+        )
+        self._start(best_only, self.relevant_scores[keep])
+
+    def count(self, rows: slice, columns: slice) -> None:
+        """Add one block of scores to the counts of the judgements of its queries."""
+        block = self.queries[rows] @ self.gallery[columns].T  # (rows, columns) float32
+        starts, counts = self.qrels.indptr[:-1][rows], self.qrels.counts[rows]
+        largest = self.gallery_norms[columns].max()
+        for nth in range(counts.max(initial=0)):  # first relevant item of each query, then second
+            has = np.flatnonzero(counts > nth)
+            scores = block if has.size == len(block) else block[has]
+            self._add(scores, starts[has] + nth, columns, largest)
+
+    def _add(self, scores: np.ndarray, cells: np.ndarray, columns: slice, largest: float) -> None:
+        relevant, rows = self.relevant_scores[cells], self.rows[cells]
+        # |float32 product - exact| <= d 2^-24 |q| |g|; twice that leaves room for higher orders.
+        width = 2 * self.queries.shape[1] * 2.0**-24 * self.query_norms[rows] * largest
+        low = np.nextafter((relevant - width).astype(np.float32), np.float32(-np.inf))[:, None]
+        high = np.nextafter((relevant + width).astype(np.float32), np.float32(np.inf))[:, None]
+        surely_above = scores > high
+        self.above[cells] += np.count_nonzero(surely_above, axis=1)
+        undecided = np.flatnonzero((scores >= low) ^ surely_above)
+        at, column = np.divmod(undecided, scores.shape[1])
+        item = columns.start + column
+        if undecided.size > CROWDED * scores.size:  # a collapsed model: all vectors are close
+            gallery = self.gallery[columns].astype(np.float64)
+            exact = (self.queries[rows].astype(np.float64) @ gallery.T).ravel()[undecided]
+        else:
+            exact = self._products(rows[at], item)
+        difference, same = exact - relevant[at], self._same(rows[at], item)
+        self.above[cells] += np.bincount(at[difference > same], minlength=cells.size)
+        equal = np.abs(difference) <= same
+        at, item = at[equal], item[equal]
+        self.tied[cells] += np.bincount(at, minlength=cells.size)
+        smaller = item < self.qrels.items[cells][at]
+        self.before[cells] += np.bincount(at[smaller], minlength=cells.size)
+
+    def _same(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return how far apart rounding can put two equal float64 products."""
+        rounding = 2 * self.queries.shape[1] * 2.0**-53
+        return rounding * self.query_norms[rows] * self.gallery_norms[items]
+
+    def _products(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        products = np.empty(rows.size)
+        at_once = max(1, PAIR_VALUES // self.queries.shape[1])
+        for start in range(0, rows.size, at_once):
+            some = slice(start, start + at_once)
+            q, g = self.queries[rows[some]], self.gallery[items[some]]
+            products[some] = np.einsum("ij,ij->i", q, g, dtype=np.float64)
+        return products
+
+    def ranks(self) -> RelevantRanks:
+        return RelevantRanks(self.qrels, self.above, self.tied, self.before)

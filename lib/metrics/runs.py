@@ -1,6 +1,4 @@
-"""What a run and its targets may be, and how they meet: the border of the metrics that read ranked
-ids.
-"""
+"""Validation of runs and relevance targets."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -11,21 +9,21 @@ from lib.core.checks import RetrievalInputError, as_array, check_choice, check_c
 from lib.core.qrels import Qrels, check_qrels
 
 TABLE_CELLS = 2**20  # of the lookup of grades: 2 MB, small enough to stay in cache
-SPARSE = (
-    16  # a gallery that many times longer than the lists makes sorting them cheaper than a table
-)
+SPARSE = 16  # from this many items per place of a list, sorting the list is faster than a table
+
+# ---- lists of ids
 
 
 def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
-    """Checks a run: whole numbers of shape `(n_queries, depth)`, no item twice in a row, all in the
-    gallery.
+    """Check a run: whole numbers, no item twice in a row, all in the gallery.
 
     Args:
-        ranked_ids: gallery positions, best first; -1 where nothing was returned.
-        n_items: size of the gallery; not checked against when None.
+        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
+            returned.
+        n_items: size of the gallery; not checked when None.
 
-    Raises:
-        RetrievalInputError: names the row and the id.
+    Returns:
+        `(n_queries, depth)` int64.
     """
     ids = as_array(ranked_ids, "the run")
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
@@ -37,29 +35,26 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
     outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)
     if outside.any():
         row, column = np.argwhere(outside)[0]
-        gallery = (
-            "-1 or more"
-            if n_items is None
-            else f"-1..{n_items - 1} (gallery positions, -1 for no item)"
-        )
+        gallery = "-1 or more"
+        if n_items is not None:
+            gallery = f"-1..{n_items - 1} (gallery positions, -1 for no item)"
         raise RetrievalInputError(
             f"id {ids[row, column]} in row {row} of the run is outside {gallery}"
         )
-    if (twice := _first_repeat(ids)) is not None:
+    if (repeat := _first_repeat(ids)) is not None:
         raise RetrievalInputError(
-            f"id {twice[1]} is twice in row {twice[0]} of the run; a list that repeats an item "
+            f"id {repeat[1]} is twice in row {repeat[0]} of the run; a list that repeats an item "
             "has no defined rank for it"
         )
     return ids
 
 
 def _first_repeat(ids: np.ndarray) -> tuple[int, int] | None:
-    """The first row that holds an item twice, and that item; None if there is none."""
-    width = int(ids.max()) + 2  # the last column is where -1 of the next row leads
+    """Return the first row that holds an item twice, and that item; None if there is none."""
+    width = int(ids.max()) + 2  # -1 of a row marks the last column of the row before
     if ids.shape[1] * SPARSE < width:
         return _first_repeat_by_sorting(ids)
-    # Distinct items mark distinct cells: counting marks takes a fifth of the time of sorting full
-    # lists.
+    # Distinct items mark distinct cells. Counting marks takes a fifth of the time of sorting.
     at_once = max(1, TABLE_CELLS // width)
     marks = np.empty((min(at_once, len(ids)), width), bool)
     for start in range(0, len(ids), at_once):
@@ -74,22 +69,45 @@ def _first_repeat(ids: np.ndarray) -> tuple[int, int] | None:
 
 def _first_repeat_by_sorting(ids: np.ndarray) -> tuple[int, int] | None:
     ordered = np.sort(ids, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if not twice.any():
+    repeated = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if not repeated.any():
         return None
-    row, column = np.argwhere(twice)[0]
+    row, column = np.argwhere(repeated)[0]
     return int(row), int(ordered[row, column])
 
 
+def check_depth(k, depth: int) -> int:
+    """Return a cut-off as `int` when the run is that deep."""
+    k = check_count(k, "k")
+    if k > depth:
+        raise RetrievalInputError(
+            f"k = {k} is deeper than the run, which holds {depth} items per query; search with"
+            f" k={k} or more"
+        )
+    return k
+
+
+def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
+    """Refuse a run that ends before rank R of some query, for metrics with cut-off R."""
+    if depth < min(counts.max(initial=0), n_items):
+        query = int(np.argmax(counts > depth))
+        raise RetrievalInputError(
+            f"query {query} has R = {counts[query]} relevant items, the run holds {depth} items per"
+            f" query; search with k={counts.max()}, or fill up with -1 if nothing more was found"
+        )
+
+
+# ---- targets
+
+
 def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
-    """Brings the forms that targets may take into one.
+    """Turn every form of targets into `Qrels`.
 
     Args:
         targets: `Qrels`; or one list of relevant ids, or `{id: grade}`, per query; or
-            `(n_queries,)` with one id per query; or `{query position: any of these}`, where a query
-            that is not named has none.
-        n_queries: rows of the run that they are for.
-        largest_id: the largest id in it; without `Qrels` nobody says how large the gallery is.
+            `(n_queries,)` with one id per query; or `{query position: any of these}`.
+        n_queries: rows of the run.
+        largest_id: the largest id in the run; other forms than `Qrels` have no gallery size.
     """
     if not isinstance(targets, Qrels):
         rows = _target_rows(targets, n_queries)
@@ -113,7 +131,7 @@ def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
 
 
 def _target_rows(targets, n_queries: int) -> list:
-    """The targets of each query, in order of the queries."""
+    """Return the targets of each query, in order of the queries."""
     if isinstance(targets, Mapping):
         keys = whole_numbers(
             list(targets), "the keys of targets (query positions, see Qrels.from_ids)"
@@ -125,9 +143,8 @@ def _target_rows(targets, n_queries: int) -> list:
                 "For queries with names of their own use Qrels.from_ids"
             )
         return [targets.get(query, ()) for query in range(n_queries)]
-    no_order = isinstance(targets, str | bytes | Set) or hasattr(
-        targets, "iloc"
-    )  # pandas has labels as well
+    # Objects of pandas have labels besides positions, and sets have no order.
+    no_order = isinstance(targets, str | bytes | Set) or hasattr(targets, "iloc")
     if no_order or not np.iterable(targets):
         raise RetrievalInputError(
             "targets must be Qrels, a list with the relevant ids of each query, or {query"
@@ -147,87 +164,21 @@ def _ids_and_grades(row, query: int) -> tuple[Sequence, Sequence]:
     return row, np.ones(len(row), np.int64)
 
 
-def queries_without_relevant(qrels: Qrels, no_relevant: str) -> np.ndarray:
-    """Positions of queries that nothing is relevant to; an error under the policy "error"."""
-    empty = np.flatnonzero(qrels.counts == 0)
-    if empty.size and no_relevant == "error":
-        more = f" (and {empty.size - 1} more queries)" if empty.size > 1 else ""
+def check_judgements(qrels, n_queries: int, n_items: int) -> None:
+    """Refuse anything but `Qrels` of that shape."""
+    check_qrels(qrels)
+    if qrels.shape != (n_queries, n_items):
         raise RetrievalInputError(
-            f"query {empty[0]} has no relevant item{more}, so its metrics are undefined; count it"
-            " as a miss with no_relevant='zero', or leave such queries out of run and targets"
+            f"qrels have shape {qrels.shape} (queries, items), the scores would have"
+            f" {(n_queries, n_items)}; if they are swapped, qrels.T is the other direction"
         )
-    return empty
 
 
-@dataclass(frozen=True, eq=False)
-class KeptQueries:
-    """The queries that an evaluation counts.
-
-    Args:
-        kept: `(n_kept,)` their positions: all, unless those without relevant items were skipped.
-        qrels: their judgements, of every grade.
-        counts: `(n_kept,)` number of items that are relevant to each from `hit_grade`.
-        groups: `(n_kept,)` their clusters, or None.
-        hit_grade: the grade from which an item is relevant.
-        n_without: queries to which nothing is relevant, skipped or not.
-    """
-
-    kept: np.ndarray
-    qrels: Qrels
-    counts: np.ndarray
-    groups: np.ndarray | None
-    hit_grade: int
-    n_without: int
-
-
-def checked_groups(groups, n_queries: int) -> np.ndarray:
-    """The cluster label of every query, `(n_queries,)`."""
-    labels = as_array(groups, "groups")
-    if labels.shape != (n_queries,):
-        raise RetrievalInputError(f"groups have shape {labels.shape} for {n_queries} queries")
-    if labels.dtype.kind not in "biufSU" or (labels.dtype.kind == "f" and np.isnan(labels).any()):
-        raise RetrievalInputError(
-            f"groups must be numbers or texts, none missing, got {labels.dtype}"
-        )
-    return labels
-
-
-def keep_queries(qrels: Qrels, hit_grade: int, groups, no_relevant: str) -> KeptQueries:
-    """Decides which queries count, under the policy "error", "skip" or "zero" for those nothing
-    answers.
-    """
-    check_choice(no_relevant, ("error", "skip", "zero"), "no_relevant")
-    n_queries, hit_grade = qrels.shape[0], check_count(hit_grade, "hit_grade")
-    groups = None if groups is None else checked_groups(groups, n_queries)
-    relevant = qrels.at_least(hit_grade)
-    without = queries_without_relevant(relevant, no_relevant)
-    kept, counts = np.arange(n_queries), relevant.counts
-    if no_relevant == "skip" and without.size:
-        kept = np.flatnonzero(counts)
-        if kept.size == 0:
-            raise RetrievalInputError(
-                "no query has a relevant item, so that skipping them leaves nothing"
-            )
-        qrels, counts = qrels.take_queries(kept), counts[kept]
-        groups = None if groups is None else groups[kept]
-    return KeptQueries(kept, qrels, counts, groups, hit_grade, without.size)
-
-
-def check_depth(k, depth: int) -> int:
-    """Returns a cut-off as `int` when the run is as deep."""
-    k = check_count(k, "k")
-    if k > depth:
-        raise RetrievalInputError(
-            f"k = {k} is deeper than the run, which holds {depth} items per query; search with"
-            f" k={k} or more"
-        )
-    return k
+# ---- grades of a run
 
 
 def judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels]:
-    """Grades of the first k items of every list, `(n_queries, k)` int16, and the targets as
-    `Qrels`.
-    """
+    """Return grades of the first k items, `(n_queries, k)` int16, and the targets as `Qrels`."""
     check_choice(no_relevant, ("error", "zero"), "no_relevant")
     ids = as_ranked_ids(ranked_ids, targets.n_items if isinstance(targets, Qrels) else None)
     qrels = as_targets(targets, len(ids), ids.max())
@@ -237,8 +188,7 @@ def judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels]:
 
 
 def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
-    """`qrels.grades_of` for a checked run, a block of queries at a time: one lookup instead of a
-    search.
+    """Look up grades like `qrels.grades_of`, by a table for a block of queries.
 
     Args:
         ids: `(n_queries, depth)` from `as_ranked_ids`.
@@ -249,7 +199,7 @@ def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
     """
     if qrels.n_items > TABLE_CELLS:
         return qrels.grades_of(ids)
-    width = qrels.n_items + 1  # the last column stays 0: it is where -1 of the next row leads
+    width = qrels.n_items + 1  # the last column stays 0: -1 of the next row reads it
     grades = np.empty(ids.shape, np.int16)
     at_once = max(1, TABLE_CELLS // width)
     table = np.zeros(min(at_once, len(ids)) * width, np.int16)
@@ -261,31 +211,82 @@ def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
         )
         judged = owner * width + qrels.items[cells]
         table[judged] = qrels.grades[cells]
-        np.take(
-            table, np.arange(len(rows))[:, None] * width + rows, out=grades[start : start + at_once]
-        )
+        places = np.arange(len(rows))[:, None] * width + rows
+        np.take(table, places, out=grades[start : start + at_once])
         table[judged] = 0
     return grades
 
 
-def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
-    """Refuses a run that ends before rank R of some query, for metrics whose cut-off is R.
+# ---- queries that count
+
+
+def queries_without_relevant(qrels: Qrels, no_relevant: str) -> np.ndarray:
+    """Return positions of queries without relevant items; an error under the policy "error"."""
+    empty = np.flatnonzero(qrels.counts == 0)
+    if empty.size and no_relevant == "error":
+        more = f" (and {empty.size - 1} more queries)" if empty.size > 1 else ""
+        raise RetrievalInputError(
+            f"query {empty[0]} has no relevant item{more}, so its metrics are undefined; count it"
+            " as a miss with no_relevant='zero', or leave such queries out of run and targets"
+        )
+    return empty
+
+
+@dataclass(frozen=True, eq=False)
+class CountedQueries:
+    """The queries that an evaluation counts.
 
     Args:
-        counts: `(n_queries,)` number of relevant items R.
-        depth: of the run.
-        n_items: size of the gallery; a run that holds all of it is deep enough.
+        positions: `(n,)` all queries, unless those without relevant items were skipped.
+        qrels: their judgements, of every grade.
+        counts: `(n,)` number of items with at least `hit_grade`.
+        groups: `(n,)` their clusters, or None.
+        hit_grade: the grade from which an item is relevant.
+        n_without: queries without relevant items, skipped or not.
     """
-    if depth < min(counts.max(initial=0), n_items):
-        query = int(np.argmax(counts > depth))
+
+    positions: np.ndarray
+    qrels: Qrels
+    counts: np.ndarray
+    groups: np.ndarray | None
+    hit_grade: int
+    n_without: int
+
+
+def count_queries(qrels: Qrels, hit_grade: int, groups, no_relevant: str) -> CountedQueries:
+    """Select queries by the policy "error", "skip" or "zero" for those without relevant items."""
+    check_choice(no_relevant, ("error", "skip", "zero"), "no_relevant")
+    n_queries, hit_grade = qrels.shape[0], check_count(hit_grade, "hit_grade")
+    groups = None if groups is None else checked_groups(groups, n_queries)
+    relevant = qrels.at_least(hit_grade)
+    without = queries_without_relevant(relevant, no_relevant)
+    positions, counts = np.arange(n_queries), relevant.counts
+    if no_relevant == "skip" and without.size:
+        positions = np.flatnonzero(counts)
+        if positions.size == 0:
+            raise RetrievalInputError("no query has a relevant item; skipping them leaves nothing")
+        qrels, counts = qrels.take_queries(positions), counts[positions]
+        groups = None if groups is None else groups[positions]
+    return CountedQueries(positions, qrels, counts, groups, hit_grade, without.size)
+
+
+def checked_groups(groups, n_queries: int) -> np.ndarray:
+    """Return the cluster label of every query, `(n_queries,)`."""
+    labels = as_array(groups, "groups")
+    if labels.shape != (n_queries,):
+        raise RetrievalInputError(f"groups have shape {labels.shape} for {n_queries} queries")
+    if labels.dtype.kind not in "biufSU" or (labels.dtype.kind == "f" and np.isnan(labels).any()):
         raise RetrievalInputError(
-            f"query {query} has R = {counts[query]} relevant items, the run holds {depth} items per"
-            f" query; search with k={counts.max()}, or fill up with -1 if nothing more was found"
+            f"groups must be numbers or texts, none missing, got {labels.dtype}"
         )
+    return labels
+
+
+# ---- runs with scores
 
 
 def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
-    """Scores (or None) and ids of a run that fits the judgements, equal scores in order of id."""
+    """Return scores (or None) and ids of a run that fits the judgements, ties in order of id."""
     scores, ids = run if isinstance(run, tuple) and len(run) == 2 else (None, run)
     check_qrels(qrels)
     n_queries, n_gallery = qrels.shape
@@ -314,16 +315,14 @@ def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def not_falling(scores: np.ndarray) -> np.ndarray:
-    """`(n_queries,)` whether some score of a row is not below the one before it: a tie, if not a
-    mistake.
-    """
+    """Tell for each row, `(n_queries,)`, whether some score is not below the one before it."""
     at_once = max(1, TABLE_CELLS // scores.shape[1])
     blocks = (scores[start : start + at_once] for start in range(0, len(scores), at_once))
     return np.concatenate([~(block[:, 1:] < block[:, :-1]).all(axis=1) for block in blocks])
 
 
 def _ties_by_id(scores: np.ndarray, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The ids with those of equal scores ascending, after a check of the rows that do not fall."""
+    """Order the ids of equal scores, after a check of the rows that do not fall."""
     some, of = scores[rows], ids[rows]
     if np.isnan(some).any():
         row, column = np.argwhere(np.isnan(some))[0]
@@ -338,9 +337,8 @@ def _ties_by_id(scores: np.ndarray, ids: np.ndarray, rows: np.ndarray) -> np.nda
             f"scores of row {rows[row]} rise from {some[row, column]} to {some[row, column + 1]} at"
             f" rank {column + 2}; a run is best first, and distances must be negated"
         )
-    wrong = ((some[:, 1:] == some[:, :-1]) & (of[:, 1:] < of[:, :-1]) & (of[:, 1:] >= 0)).any(
-        axis=1
-    )
+    same = some[:, 1:] == some[:, :-1]
+    wrong = (same & (of[:, 1:] < of[:, :-1]) & (of[:, 1:] >= 0)).any(axis=1)
     if wrong.any():
         order = np.lexsort((of[wrong], -some[wrong]), axis=1)
         ids = ids.copy()
@@ -349,7 +347,7 @@ def _ties_by_id(scores: np.ndarray, ids: np.ndarray, rows: np.ndarray) -> np.nda
 
 
 def ties_reordered(grades: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Grades with those of equal scores ascending, the worst order, and descending, the best."""
+    """Return the grades in the worst order of equal scores, and in the best."""
     rows = not_falling(scores)
     if not rows.any():
         return grades, grades
@@ -362,23 +360,21 @@ def ties_reordered(grades: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
     return orders[0], orders[1]
 
 
-def is_tied(scores: np.ndarray, relevant: np.ndarray, ks: Sequence[int]) -> np.ndarray:
-    """Whether a tie of scores touches a cut-off or the first relevant item of a query;
-    `(n_queries,)`.
+def is_tied(scores: np.ndarray, first_rank: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+    """Tell for each query whether a tie touches a cut-off or the first relevant item.
 
-    What lies beyond the run is not seen: a tie at the last rank shows only if the run is one item
-    deeper.
+    A tie of the last item of the run with the next one is not seen; search one item deeper.
     """
     rows, depth = np.arange(len(scores)), scores.shape[1]
 
-    def same_as_next(
-        column,
-    ) -> np.ndarray:  # (n_queries,); no place is before the first or after the last
+    def same_as_next(column) -> np.ndarray:  # (n_queries,); False before the first and at the last
         here = scores[rows, np.clip(column, 0, depth - 1)]
         after = scores[rows, np.clip(column + 1, 0, depth - 1)]
         return (here == after) & np.isfinite(after) & (column >= 0) & (column < depth - 1)
 
-    first, tied = relevant.argmax(axis=1), np.zeros(len(scores), bool)
+    has_relevant = np.isfinite(first_rank)
+    first = np.where(has_relevant, first_rank, 1).astype(np.int64) - 1
+    tied = has_relevant & (same_as_next(first - 1) | same_as_next(first))
     for k in ks:
         tied |= same_as_next(np.full(len(scores), k - 1))
-    return tied | (relevant.any(axis=1) & (same_as_next(first - 1) | same_as_next(first)))
+    return tied

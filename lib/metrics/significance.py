@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
-from lib.metrics.bootstrap import (
+from lib.metrics.intervals import (
     DRAWS_AT_ONCE,
     cluster_sums,
     differences_of,

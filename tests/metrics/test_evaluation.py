@@ -111,6 +111,62 @@ def test_intervals_resample_clusters():
     )  # sqrt(5) for exact copies
 
 
+# ---- names
+
+
+def test_metrics_are_given_by_name():
+    names = ["nDCG@2", "R@1", "MRR", "MAP@2", "MRR@2", "R@1", "R-precision", "P"]
+    result = evaluate(IDS, QRELS, metrics=names, ks=(3, 1), gain="linear")
+    expected = ["nDCG@2", "R@1", "MRR@3", "MAP@2", "MRR@2", "R-precision", "P@1", "P@3"]
+    assert list(result.per_query) == expected
+    assert result.per_query["MRR@2"].tolist() == [1, 0, 1 / 2]
+    assert result.per_query["MAP@2"].tolist() == metrics.average_precision(IDS, QRELS, 2).tolist()
+    assert result.mean("MRR") == result.value("MRR@3") == result.mean("MRR@3")
+    assert result.interval("MRR") == result.interval("MRR@3")
+    row = result.rows(["MRR"])[0]
+    assert (row["metric"], row["chance"]) == ("MRR", result.chance["MRR@3"])
+
+
+def test_cut_offs_that_no_name_uses_are_not_checked():
+    result = evaluate(
+        (SCORES, IDS), QRELS, metrics=["R@2", "MRR"]
+    )  # the run is 3 deep, ks reach 10
+    assert list(result.per_query) == ["R@2", "MRR@3"]
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("R@10", ("R", 10)), ("MAP@R", ("MAP@R", None)), ("nDCG", ("nDCG", None)), ("P@01", ("P", 1))],
+)
+def test_a_name_is_a_family_and_a_cut_off(name, expected):
+    assert metrics.parse_metric(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("ndcg@20", r"metrics must be one of 'R', .*'nDCG@20'.* Did you mean 'nDCG@20'\?"),
+        ("recal", "Did you mean 'recall'"),
+        ("R@0", "the cut-off in 'R@0' must be at least 1, got 0"),
+        ("R@ten", "metrics must be one of"),
+        ("R@-1", "metrics must be one of"),
+        ("R-precision@5", "metrics must be one of"),
+        ("MAP@R@5", "metrics must be one of"),
+        ("", "metrics must be one of"),
+        (10, "metrics must be one of"),
+        ("R@5", "k = 5 is deeper than the run"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_known_ones(name, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        evaluate(IDS, QRELS, metrics=[name])
+
+
+def test_one_name_alone_is_no_list():
+    with pytest.raises(RetrievalInputError, match=r"write \['R@1'\]"):
+        evaluate(IDS, QRELS, metrics="R@1")
+
+
 # ---- ties
 
 

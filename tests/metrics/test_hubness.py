@@ -10,7 +10,7 @@ from scipy import special, stats
 
 from lib.core.checks import RetrievalInputError, unit_rows
 from lib.core.qrels import Qrels
-from lib.metrics import evaluate, hubness, similarities
+from lib.metrics import evaluate, hubness
 from lib.metrics.hubness import (
     Cosines,
     dual_softmax,
@@ -18,7 +18,6 @@ from lib.metrics.hubness import (
     k_occurrence,
     qb_norm,
     skewness,
-    top_hubs,
     unadjusted,
 )
 
@@ -70,11 +69,6 @@ def test_skewness_by_hand_and_against_scipy():
     assert skewness(counts) == pytest.approx(stats.skew(counts), rel=1e-12)
 
 
-def test_top_hubs_are_sorted_and_ties_go_by_position():
-    items, counts = top_hubs(np.array([3, 9, 0, 9, 4]), 3)
-    assert (items.tolist(), counts.tolist()) == ([1, 3, 4], [9, 9, 4])
-
-
 # ---- remedies by hand and against their formulas
 
 # Item 0 is a hub: near to everything. Query 0 is about it, query 1 about item 1, query 2 about item
@@ -110,7 +104,7 @@ def test_against_the_published_formulas(seed, beta, k, cells_at_once):
     rng = np.random.default_rng(seed)
     scores, bank = rng.random((7, 11)), rng.random((9, 11))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarities, "CELLS_AT_ONCE", cells_at_once)
+        patch.setattr(hubness, "CELLS_AT_ONCE", cells_at_once)
         ours = [
             inverted_softmax(scores, bank, beta=beta, depth=11),
             inverted_softmax(scores, beta=beta, depth=11),
@@ -194,7 +188,7 @@ def test_renaming_items_and_queries_changes_nothing_else():
 def test_equal_scores_are_in_order_of_id(seed, depth, cells_at_once):
     scores = np.random.default_rng(seed).integers(0, 4, (9, 12))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarities, "CELLS_AT_ONCE", cells_at_once)
+        patch.setattr(hubness, "CELLS_AT_ONCE", cells_at_once)
         result = unadjusted(scores, depth)
     np.testing.assert_array_equal(result.ids, order(scores)[:, :depth])
     np.testing.assert_array_equal(result.scores, -np.sort(-scores, axis=1)[:, :depth])
@@ -281,8 +275,6 @@ def test_fingerprints_of_round_numbers_do_not_collide():
         (lambda: k_occurrence([[0, 1]], 4, k=3), "k = 3 is deeper than the run, which holds 2"),
         (lambda: skewness([]), r"at least one number, got float64 \(0,\)"),
         (lambda: skewness([1, np.inf]), r"counts\[1\] is inf"),
-        (lambda: top_hubs([0.5, 1.0]), "a list of whole numbers, got float64"),
-        (lambda: top_hubs([1, 2], 3), "k = 3 is more than the gallery holds"),
         (lambda: unadjusted(np.where(SCORES == 0.7, np.nan, SCORES), 2), "value nan in row 1, column 1"),
         (lambda: unadjusted([0.5, 0.2], 1), r"scores has shape \(2,\)"),
         (lambda: unadjusted(SCORES, 4), "k = 4 is more than the gallery holds"),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lib.core.checks import RetrievalInputError
 from lib.index.capacity.options import predicted_codes_scanned
-from lib.metrics.scaling import power_law
+from lib.metrics.intervals import power_law
 from lib.studies.ann.capacity_table import bytes_text
 from lib.studies.ann.configs import scaling_configs
 from lib.studies.ann.recall_vs_work import Curve, K, Point, work_for

@@ -6,7 +6,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.task import RetrievalTask
-from lib.metrics.bootstrap import clusters_of
+from lib.metrics.intervals import clusters_of
 from lib.search import Interpolate, Run, reciprocal_rank_fusion
 from lib.studies.architectures.rerank_depth import (
     WEIGHTS,

@@ -1,9 +1,10 @@
-"""How sure a mean over queries is: bootstrap intervals that resample clusters of queries.
+"""Bootstrap intervals of means and medians over queries, and intervals of a power law's exponent.
 
-The gallery stays as it is; what another gallery would give is another question.
+The bootstrap resamples clusters of queries; the gallery stays as it is.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,38 +12,30 @@ from lib.core.checks import RetrievalInputError, check_count, check_number, chec
 from lib.metrics.runs import checked_groups
 
 DRAWS_AT_ONCE = 2**20  # bounds the memory; the draws are the same for any value
-MIDDLE_VALUES = (
-    512  # different values around a median, up to which counting by value is the faster way
-)
+MIDDLE_VALUES = 512  # up to this many different values near a median, counting by value is faster
 
 
 def bootstrap_interval(
     values, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean over queries, clusters resampled whole.
+    """Compute the percentile bootstrap interval of a mean over queries, by clusters.
 
         draw G clusters with replacement, m* = sum of their values / number of their queries;
         repeat; [quantile (1 - level) / 2, quantile (1 + level) / 2] of m*
 
-    Captions of one image succeed and fail together, so drawing them one by one would promise too
-    narrow an interval: on COCO captions +-0.56 points by query, +-0.85 by image.
+    Captions of one image succeed and fail together; drawing them one by one gives an interval that
+    is too narrow: on COCO captions +-0.56 points by query, +-0.85 by image.
 
     Args:
         values: `(n_queries,)` per-query values of a metric.
-        groups: `(n_queries,)` cluster label of each query, for example its image; each its own when
-            None.
+        groups: `(n_queries,)` cluster label of each query, for example its image. None: every query
+            is a cluster.
         level: coverage, between 0 and 1.
         n_resamples: how often the clusters are drawn.
         seed: of the draws; the same seed gives the same interval.
 
     Returns:
-        `(low, high)`; both NaN for a single cluster, whose sampling error nobody can know.
-
-    Raises:
-        RetrievalInputError: no values, a value that is not finite, groups of another length, or a
-            level that is not between 0 and 1.
-
-    Relations: `Evaluation.interval` is this for every metric, with the clusters of the task.
+        `(low, high)`; both NaN for a single cluster, which says nothing about the sampling error.
 
     Reference: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
     """
@@ -56,15 +49,13 @@ def bootstrap_interval(
 def bootstrap_intervals(
     values: np.ndarray, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`bootstrap_interval` of several metrics over the same draws: `(n_queries, m)` to two
-    `(m,)`.
-    """
+    """Compute `bootstrap_interval` of each column of `(n_queries, m)` over the same draws."""
     if values.shape[0] == 0:
         raise RetrievalInputError("there are no values, so they have no interval")
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise RetrievalInputError(f"value {values[row, column]} of query {row} is not finite")
-    _check_level(level)
+    check_level(level)
     sums, sizes = cluster_sums(values, groups)
     n_clusters = len(sizes)
     if n_clusters == 1:
@@ -81,42 +72,33 @@ def bootstrap_intervals(
 def bootstrap_median_interval(
     values, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile bootstrap interval of a median over queries, clusters resampled whole.
+    """Compute the percentile bootstrap interval of a median over queries, by clusters.
 
         draw G clusters with replacement, m* = median of the values of their queries; repeat;
         [quantile (1 - level) / 2, quantile (1 + level) / 2] of m*
 
-    The median of ranks moves in steps of a half, so that the interval is an interval of such
-    values, each of which some resample had: nothing is interpolated.
+    The median of ranks moves in steps of a half. Both ends are medians of resamples: nothing is
+    interpolated.
 
     Args:
-        values: `(n_queries,)` ranks; infinity where the rank is only known to be beyond the run.
-        groups: `(n_queries,)` cluster label of each query; each its own when None.
-        level: coverage, between 0 and 1.
-        n_resamples: how often the clusters are drawn.
-        seed: of the draws; they are those of `bootstrap_interval`.
+        values: `(n_queries,)` ranks; infinity where the rank is beyond the run.
+        groups, level, n_resamples, seed: as in `bootstrap_interval`, with the same draws.
 
     Returns:
-        `(low, high)`, perhaps infinite; both NaN for a single cluster.
-
-    Raises:
-        RetrievalInputError: what `bootstrap_interval` refuses, infinity excepted.
-
-    Relations: `Evaluation.interval("MedR")`.
+        `(low, high)`, possibly infinite; both NaN for a single cluster.
 
     Reference: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     values = real_numbers(values, "values", infinite=True)
-    _check_level(level)
+    check_level(level)
     cluster, n_clusters = clusters_of(groups, values.size)
     if n_clusters == 1:
         return np.nan, np.nan
     order = np.argsort(values)
-    ascending, cluster = values[order], cluster[order]
-    drawn = ascending, cluster, n_clusters, n_resamples, seed
-    medians = _medians_near_the_middle(*drawn)
+    arguments = values[order], cluster[order], n_clusters, n_resamples, seed
+    medians = _medians_near_the_middle(*arguments)
     if medians is None:
-        medians = _medians_anywhere(*drawn)
+        medians = _medians_anywhere(*arguments)
     low = np.quantile(medians, (1 - level) / 2, method="lower")
     return float(low), float(np.quantile(medians, (1 + level) / 2, method="higher"))
 
@@ -124,16 +106,12 @@ def bootstrap_median_interval(
 def _medians_anywhere(
     ascending, cluster, n_clusters: int, n_resamples: int, seed: int
 ) -> np.ndarray:
-    """The median of every draw, `(n_resamples,)`, by counting the drawn values up to each."""
+    """Return the median of every draw, by counting the drawn values up to each."""
     medians = []
     for counts in _draws(n_clusters, n_resamples, seed, ascending.size):
-        upto = np.cumsum(
-            counts[:, cluster], axis=1
-        )  # (draws, n_queries) drawn values up to each, ascending
-        middle = (
-            (upto[:, -1:] - 1) // 2,
-            upto[:, -1:] // 2,
-        )  # the same place twice for an odd number
+        upto = np.cumsum(counts[:, cluster], axis=1)  # (draws, n_queries) drawn values up to each
+        n_drawn = upto[:, -1:]
+        middle = (n_drawn - 1) // 2, n_drawn // 2  # the same place twice for an odd number
         lower, upper = (ascending[(upto <= place).sum(axis=1)] for place in middle)
         medians.append((lower + upper) / 2)
     return np.concatenate(medians)
@@ -142,7 +120,7 @@ def _medians_anywhere(
 def _medians_near_the_middle(
     ascending, cluster, n_clusters: int, n_resamples: int, seed: int
 ) -> np.ndarray | None:
-    """The same, looking only at the few different values around the median: ranks repeat.
+    """Return the same from the few different values around the median: two to six times as fast.
 
     The share of a draw below any value varies by at most sqrt(sum of squared cluster sizes) / 2n;
     the window is six times that on either side. None where it holds too many values, or a median
@@ -165,64 +143,51 @@ def _medians_near_the_middle(
     for counts in _draws(n_clusters, n_resamples, seed, n_clusters):
         totals = counts.astype(np.float64) @ upto  # whole numbers, exact
         n_drawn = totals[:, -1:]
-        places = [
-            (totals[:, :-1] <= middle).sum(axis=1) for middle in ((n_drawn - 1) // 2, n_drawn // 2)
-        ]
-        if (
-            min(place.min() for place in places) == 0
-            or max(place.max() for place in places) > values.size
-        ):
+        middle = (n_drawn - 1) // 2, n_drawn // 2
+        places = np.stack([(totals[:, :-1] <= place).sum(axis=1) for place in middle])
+        if places.min() == 0 or places.max() > values.size:
             return None
-        lower, upper = (values[place - 1] for place in places)
+        lower, upper = values[places - 1]
         medians.append((lower + upper) / 2)
     return np.concatenate(medians)
 
 
 def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator[np.ndarray]:
-    """How often each cluster was drawn, `(draws, n_clusters)`, for as many draws as `width` cells
-    each allow.
+    """Yield how often each cluster was drawn, `(draws, n_clusters)`, a block of draws at a time.
 
-    Multinomial counts turn resampling into one product.
+    Counts turn resampling into one matrix product. `width` is the number of cells each draw needs.
     """
     n_resamples = check_count(n_resamples, "n_resamples")
     rng = np.random.default_rng(check_seed(seed))
     at_once = max(1, DRAWS_AT_ONCE // width)
     for start in range(0, n_resamples, at_once):
         now = min(at_once, n_resamples - start)
-        drawn = (
-            rng.integers(n_clusters, size=(now, n_clusters)) + np.arange(now)[:, None] * n_clusters
-        )
+        drawn = rng.integers(n_clusters, size=(now, n_clusters))
+        drawn += np.arange(now)[:, None] * n_clusters
         yield np.bincount(drawn.ravel(), minlength=now * n_clusters).reshape(now, n_clusters)
 
 
-def _check_level(level: float) -> None:
-    check_number(level, "level", 0, 1, above=True, below=True)
+def check_level(level: float) -> float:
+    """Return the coverage of an interval, between 0 and 1."""
+    return check_number(level, "level", 0, 1, above=True, below=True)
 
 
 def paired_bootstrap_interval(
     a, b, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """The bootstrap interval of the difference of two systems' means on the same queries.
+    """Compute the bootstrap interval of the difference of two systems' means on the same queries.
 
         bootstrap_interval(a - b): both systems are always judged on the same resampled clusters
 
-    What makes a query hard is hard for both systems and cancels, so this is far narrower than what
-    the two separate intervals suggest: that those overlap says nothing about the difference.
+    A query that is hard for both systems cancels, so this is far narrower than the two separate
+    intervals suggest: their overlap says nothing about the difference.
 
     Args:
-        a, b: `(n_queries,)` per-query values of one metric for two systems, query by query.
-        groups: `(n_queries,)` cluster label of each query; each its own when None.
-        level: coverage, between 0 and 1.
-        n_resamples: how often the clusters are drawn.
-        seed: of the draws.
+        a, b: `(n_queries,)` values of one metric for two systems, in the same order of queries.
+        groups, level, n_resamples, seed: as in `bootstrap_interval`.
 
     Returns:
         `(low, high)` of mean(a) - mean(b); both NaN for a single cluster.
-
-    Raises:
-        RetrievalInputError: what `bootstrap_interval` refuses, or lengths that differ.
-
-    Relations: the effect and this interval belong beside every p-value of `paired_randomization`.
     """
     return bootstrap_interval(
         differences_of(a, b), groups, level=level, n_resamples=n_resamples, seed=seed
@@ -230,7 +195,7 @@ def paired_bootstrap_interval(
 
 
 def differences_of(a, b) -> np.ndarray:
-    """`(n_queries,)` a - b, after checking that they are finite values of the same queries."""
+    """Return `(n_queries,)` a - b of finite values of the same queries."""
     a, b = real_numbers(a, "a"), real_numbers(b, "b")
     if a.shape != b.shape:
         raise RetrievalInputError(
@@ -241,9 +206,7 @@ def differences_of(a, b) -> np.ndarray:
 
 
 def cluster_sums(values: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
-    """Sums `(n_clusters, m)` and sizes `(n_clusters,)` of the clusters of `(n_queries, m)`
-    values.
-    """
+    """Return the sums `(n_clusters, m)` and sizes `(n_clusters,)` of clusters of rows."""
     if groups is None:
         return values, np.ones(len(values))
     cluster, _ = clusters_of(groups, len(values))
@@ -252,8 +215,77 @@ def cluster_sums(values: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
 
 
 def clusters_of(groups, n_queries: int) -> tuple[np.ndarray, int]:
-    """The cluster of every query, numbered from 0, `(n_queries,)`, and how many there are."""
+    """Return the cluster of every query, numbered from 0, and the number of clusters."""
     if groups is None:
         return np.arange(n_queries), n_queries
     names, cluster = np.unique(checked_groups(groups, n_queries), return_inverse=True)
     return cluster, names.size
+
+
+# ---- growth with size
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """A power law `y ~ coefficient n^exponent`, fitted to points.
+
+    Args:
+        exponent, low, high: of n, with its interval.
+        coefficient: y at n = 1.
+        worst: largest |y / fit - 1| at the given points: how far they are from a power law.
+    """
+
+    exponent: float
+    low: float
+    high: float
+    coefficient: float
+    worst: float
+
+    def __call__(self, n):
+        """Return the fit at n. Beyond the sizes that were fitted it is a guess."""
+        return self.coefficient * np.asarray(n, float) ** self.exponent
+
+
+def power_law(n, y, level: float = 0.95) -> PowerLaw:
+    """Fit a power law by least squares of logarithms.
+
+        log y_i = log a + b log n_i + e_i
+        b +- t se(b),    t of Student with (points - 2) degrees of freedom
+
+    The interval holds for independent, equally spread e_i. A curve that bends is no power law:
+    `worst` is then large, however narrow the interval. Exact search has b = 1, an inverted file
+    with nlist ~ sqrt(n) has 1/2.
+
+    Args:
+        n: `(points,)` sizes, at least three of them different.
+        y: `(points,)` costs, above 0.
+        level: coverage of the interval.
+
+    Returns:
+        A `PowerLaw`.
+    """
+    from scipy import stats  # not needed by any metric, and slow to import
+
+    n, y = real_numbers(n, "n"), real_numbers(y, "y")
+    if n.shape != y.shape:
+        raise RetrievalInputError(
+            f"n and y must be as long as each other, got shapes {n.shape} and {y.shape}"
+        )
+    for name, values in (("n", n), ("y", y)):
+        bad = np.flatnonzero(values <= 0)
+        if bad.size:
+            raise RetrievalInputError(
+                f"{name}[{bad[0]}] = {values[bad[0]]} has no logarithm; give values above 0"
+            )
+    if len(np.unique(n)) < 3:
+        raise RetrievalInputError(
+            f"an interval needs at least 3 different sizes, got {len(np.unique(n))}"
+        )
+    level = check_level(level)
+    log_n, log_y = np.log(n), np.log(y)
+    slope, intercept = np.polyfit(log_n, log_y, 1)
+    residuals = log_y - intercept - slope * log_n
+    variance = (residuals**2).sum() / (len(n) - 2) / ((log_n - log_n.mean()) ** 2).sum()
+    half = stats.t.ppf((1 + level) / 2, len(n) - 2) * np.sqrt(variance)
+    worst = np.abs(np.expm1(residuals)).max()
+    return PowerLaw(*map(float, (slope, slope - half, slope + half, np.exp(intercept), worst)))

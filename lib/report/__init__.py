@@ -1,13 +1,11 @@
-"""How a number is shown, and how it is checked: quality is data, timing is weather.
+"""Report numbers: quality is shown and checked, timing is shown only.
 
-    report.quality(rows, tolerance=0.5)                      a table whose numbers are checked
-    report.sentence("... {x:.1f} ...", x=x, tolerance=0.5)   what a figure shows, as a checked
-    sentence
+    report.quality(rows, tolerance=0.5)                      a table of checked numbers
+    report.sentence("... {x:.1f} ...", x=x, tolerance=0.5)   a checked sentence under a figure
     report.timing({"exact": function})                       seconds, never checked
 
-A notebook's stored output holds the numbers in full precision under `METRICS_MIME`. When nbval runs
-the cell again, `conftest.py` compares those numbers by `compare_payloads` and leaves the rendered
-text alone.
+The stored output of a notebook holds the numbers in full precision under `METRICS_MIME`. When nbval
+runs the cell again, `conftest.py` compares them by `compare_payloads`, and not the rendered text.
 """
 
 from lib.report.payloads import METRICS_MIME, compare_payloads

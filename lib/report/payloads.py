@@ -1,10 +1,8 @@
-"""Payloads: the numbers behind a table or a sentence, safe in JSON, and their comparison within
-tolerance.
+"""Payloads: the numbers behind a table or a sentence in JSON, and their comparison.
 
-A payload is a plain dict that survives a round trip through a notebook file, including one through
-JavaScript, which writes 35.0 as 35. So whether a column holds measurements is not read from the
-types of its values: a column is compared within tolerance when, and only when, the payload gives it
-one.
+A payload is a plain dict that survives a notebook file and JavaScript, which writes 35.0 as 35. So
+the types of values do not tell measurements from counts: a column is compared within a tolerance
+if, and only if, the payload has a tolerance for it.
 """
 
 import math
@@ -15,21 +13,14 @@ from lib.core.checks import RetrievalInputError
 
 METRICS_MIME = "application/vnd.crossmodal.metrics+json"
 
-# JSON has no NaN and no infinity; None is kept for "there is no value here".
+# JSON has no NaN and no infinity; None means "there is no value here".
 NOT_FINITE = ("nan", "inf", "-inf")
 
 
-def plain(value, where: str):
-    """Returns a value that JSON can hold: str, bool, int, float, None; NaN and infinities become
-    words.
-
-    Raises:
-        RetrievalInputError: anything else; `where` says which cell it came from.
-    """
-    if getattr(value, "ndim", None) == 0 and hasattr(
-        value, "item"
-    ):  # numpy scalars, 0-d arrays and tensors
-        value = value.item()
+def plain_value(value, where: str):
+    """Convert a cell to str, bool, int, float or None; NaN and infinities become words."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # numpy scalars, 0-d arrays and tensors
     if value is None or isinstance(value, str | bool):
         return value
     if type(value).__name__ == "NAType":  # pandas.NA
@@ -45,19 +36,14 @@ def plain(value, where: str):
     )
 
 
-def tidy(rows, columns: Sequence[str] | None = None) -> tuple[list[str], list[dict]]:
-    """Returns column names and rows with every column present, from dicts, an evaluation or a
-    DataFrame.
+def tidy_rows(rows, columns: Sequence[str] | None = None) -> tuple[list[str], list[dict]]:
+    """Convert rows to column names and plain dicts with all columns.
 
     Args:
-        rows: list of dicts, an object whose `rows()` gives one, or a pandas DataFrame (a named
-            index becomes columns). A triple `(value, low, high)` in column `x` becomes the columns
-            `x`, `x_low`, `x_high`.
-        columns: which columns to keep, in this order; interval columns follow their value by
-            themselves.
-
-    Raises:
-        RetrievalInputError: no rows, an unknown column, a cell that is no scalar.
+        rows: list of dicts, an object with `rows()`, or a pandas DataFrame (a named index becomes
+            columns). A triple `(value, low, high)` in column `x` becomes the columns `x`, `x_low`,
+            `x_high`.
+        columns: columns to select, in order; interval columns follow their value.
     """
     records, given = [], _records(rows)
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
@@ -71,27 +57,35 @@ def tidy(rows, columns: Sequence[str] | None = None) -> tuple[list[str], list[di
             where = f"row {number}, column {key!r}"
             if isinstance(value, tuple | list) and len(value) == 3:
                 for suffix, part in zip(("", "_low", "_high"), value, strict=True):
-                    record[f"{key}{suffix}"] = plain(part, where)
+                    record[f"{key}{suffix}"] = plain_value(part, where)
             else:
-                record[str(key)] = plain(value, where)
+                record[str(key)] = plain_value(value, where)
         records.append(record)
     if not records:
         raise RetrievalInputError("there are no rows to report")
-    found = list(dict.fromkeys(key for record in records for key in record))
+    names = list(dict.fromkeys(key for record in records for key in record))
     if columns is not None:
-        unknown = [c for c in columns if c not in found]
+        unknown = [c for c in columns if c not in names]
         if unknown:
             raise RetrievalInputError(
-                f"no column {unknown[0]!r}; the rows have {', '.join(map(repr, found))}"
+                f"no column {unknown[0]!r}; the rows have {', '.join(map(repr, names))}"
             )
-        found = list(
-            dict.fromkeys(name for c in columns for name in (c, *(interval_of(c, found) or ())))
-        )
-    return found, [{key: record.get(key) for key in found} for record in records]
+        selected = (name for c in columns for name in (c, *(interval_of(c, names) or ())))
+        names = list(dict.fromkeys(selected))
+    return names, [{key: record.get(key) for key in names} for record in records]
+
+
+def _records(rows) -> Iterable[Mapping]:
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):  # a DataFrame, pandas not imported
+        named = any(name is not None for name in rows.index.names)
+        return (rows.reset_index() if named else rows).to_dict("records")
+    if callable(getattr(rows, "rows", None)):
+        return rows.rows()
+    return [rows] if isinstance(rows, Mapping) else rows
 
 
 def column_names(columns) -> list[str]:
-    """The names of columns as a list; a name alone and what is no name are refused."""
+    """Check a list of column names; a single string is refused."""
     listed = isinstance(columns, Iterable) and not isinstance(columns, str | bytes)
     names = list(columns) if listed else [columns]
     if not listed or not all(isinstance(name, str) for name in names):
@@ -100,27 +94,24 @@ def column_names(columns) -> list[str]:
 
 
 def interval_of(column: str, columns: Iterable[str]) -> tuple[str, str] | None:
-    """Names of the columns that hold the interval of `column`, if both are there."""
+    """Find the columns that hold the interval of `column`."""
     low, high = ("low", "high") if column == "value" else (f"{column}_low", f"{column}_high")
     return (low, high) if low in columns and high in columns else None
 
 
-def tolerances(tolerance, columns: Sequence[str], rows: Sequence[Mapping]) -> dict[str, float]:
-    """Returns the absolute tolerance of every measured column.
+def tolerance_by_column(
+    tolerance, columns: Sequence[str], rows: Sequence[Mapping]
+) -> dict[str, float]:
+    """Resolve the absolute tolerance of every measured column.
 
-    Args:
-        tolerance: one number for every column that holds a float, or `{column: number}`. An
-            interval takes the tolerance of its value unless it has its own; counts are compared
-            exactly unless named.
-
-    Raises:
-        RetrievalInputError: a float column without a tolerance, an unknown or non-numeric column
-            with one, or a tolerance that is no finite number >= 0.
+    `tolerance` is one number for every column with a float, or `{column: number}`. An interval
+    takes the tolerance of its value unless it has its own; counts are compared exactly unless
+    named.
     """
-    measured = [c for c in columns if any(_is_float(row[c]) for row in rows)]
+    measured = [c for c in columns if any(is_float(row[c]) for row in rows)]
     if not isinstance(tolerance, Mapping):
-        return {c: _checked(tolerance, c) for c in measured}
-    given = {str(c): _checked(t, c) for c, t in tolerance.items()}
+        return {c: _checked_tolerance(tolerance, c) for c in measured}
+    given = {str(c): _checked_tolerance(t, c) for c, t in tolerance.items()}
     for column in given:
         if column not in columns:
             raise RetrievalInputError(
@@ -143,71 +134,75 @@ def tolerances(tolerance, columns: Sequence[str], rows: Sequence[Mapping]) -> di
     return {c: given[c] for c in columns if c in given}
 
 
+def _checked_tolerance(tolerance, column) -> float:
+    number = isinstance(tolerance, Real) and not isinstance(tolerance, bool)
+    if not number or not math.isfinite(tolerance) or tolerance < 0:
+        raise RetrievalInputError(
+            f"tolerance of {column!r} must be a finite number >= 0 in the column's units, got"
+            f" {tolerance!r}"
+        )
+    return float(tolerance)
+
+
 def compare_payloads(old: Mapping, new: Mapping) -> list[str]:
-    """Returns what differs between a stored payload and a fresh one; an empty list means that they
-    agree.
+    """Compare a stored payload with a fresh one.
 
-    Columns and values with a tolerance t agree when |new - old| <= t; all others must be equal.
-    Text, row count, row order, column names, titles and the tolerances themselves are compared
-    exactly, so that neither a lost row nor a quietly loosened tolerance passes.
-
-    Args:
-        old: the payload stored in the notebook.
-        new: the payload computed now.
+    Columns and values with a tolerance t agree if |new - old| <= t. All else must be equal: texts,
+    counts, number and order of rows, names of columns, titles, and the tolerances themselves.
+    Neither a lost row nor a loosened tolerance passes.
 
     Returns:
-        One line per difference, naming row and column, the stored value, the value now and the
-        tolerance.
+        One line per difference, with row, column, both values and tolerance; empty if they agree.
     """
-    if old.get("kind") != new.get("kind"):
-        return [f"stored output is a {old.get('kind')!r}, now it is a {new.get('kind')!r}"]
+    kind = old.get("kind")
+    if kind != new.get("kind"):
+        return [f"stored output is a {kind!r}, now it is a {new.get('kind')!r}"]
     differences = [
         f"{field}: stored {old.get(field)!r}, now {new.get(field)!r}"
         for field in ("title", "template")
         if old.get(field) != new.get(field)
     ]
-    if old.get("kind") not in ("quality", "sentence"):
-        return [f"the kind of output is {old.get('kind')!r}, which no comparison knows; refresh it"]
-    parts = ("values", "tolerance") if old["kind"] == "sentence" else ("rows", "tolerance")
+    if kind not in ("quality", "sentence"):
+        return [f"the kind of output is {kind!r}, which no comparison knows; refresh it"]
     lost = [
-        f"the {which} output has no {part!r}"
-        for part in parts
-        for which, payload in (("stored", old), ("new", new))
+        f"the {name} output has no {part!r}"
+        for part in ("values" if kind == "sentence" else "rows", "tolerance")
+        for name, payload in (("stored", old), ("new", new))
         if part not in payload
     ]
     if lost:
         return differences + lost
     differences += _compare_tolerances(old["tolerance"], new["tolerance"])
     limits = {key: limit for key, limit in old["tolerance"].items() if _is_limit(limit)}
-    if old.get("kind") == "sentence":
-        return differences + _compare_values(
-            old.get("values", {}), new.get("values", {}), limits, ""
-        )
-    stored, now = old.get("rows", []), new.get("rows", [])
+    if kind == "sentence":
+        return differences + _compare_values(old["values"], new["values"], limits, "")
+    return differences + _compare_rows(old["rows"], new["rows"], limits)
+
+
+def _compare_rows(stored: Sequence[Mapping], now: Sequence[Mapping], limits: Mapping) -> list[str]:
     if len(stored) != len(now):
-        missing, extra = _unmatched(stored, now), _unmatched(now, stored)
-        names = "".join(
-            f"; {word}: {', '.join(labels)}"
-            for word, labels in (("missing", missing), ("new", extra))
-            if labels
-        )
-        return [*differences, f"stored {len(stored)} rows, now {len(now)}{names}"]
-    if stored and now and (gone := [c for c in stored[0] if c not in now[0]]):
-        differences.append(f"missing columns: {', '.join(gone)}")
-    if stored and now and (added := [c for c in now[0] if c not in stored[0]]):
-        differences.append(f"new columns: {', '.join(added)}")
-    for number, (before, after) in enumerate(zip(stored, now, strict=True)):
+        line = f"stored {len(stored)} rows, now {len(now)}"
+        for word, rows, others in (("missing", stored, now), ("new", now, stored)):
+            known = {row_label(row) for row in others}
+            labels = [label for row in rows if (label := row_label(row)) and label not in known]
+            line += f"; {word}: {', '.join(labels)}" if labels else ""
+        return [line]
+    lines = []
+    if stored and (missing := [c for c in stored[0] if c not in now[0]]):
+        lines.append(f"missing columns: {', '.join(missing)}")
+    if stored and (added := [c for c in now[0] if c not in stored[0]]):
+        lines.append(f"new columns: {', '.join(added)}")
+    for number, (before, after) in enumerate(zip(stored, now, strict=True), start=1):
         shared = [c for c in before if c in after]
         label = row_label(before)
-        where = f"row {number + 1}{f' ({label})' if label else ''}, column "
-        differences += _compare_values(
-            {c: before[c] for c in shared}, {c: after[c] for c in shared}, limits, where
-        )
-    return differences
+        where = f"row {number}{f' ({label})' if label else ''}, column "
+        old, new = ({c: row[c] for c in shared} for row in (before, after))
+        lines += _compare_values(old, new, limits, where)
+    return lines
 
 
 def row_label(row: Mapping) -> str:
-    """What a row is about: its first texts."""
+    """Name a row by its first texts."""
     texts = [v for v in row.values() if isinstance(v, str) and v not in NOT_FINITE]
     return ", ".join(texts[:3])
 
@@ -216,7 +211,7 @@ def _compare_values(old: Mapping, new: Mapping, limits: Mapping, where: str) -> 
     lines = [f"{where}{key!r} is missing" for key in old if key not in new]
     lines += [f"{where}{key!r} is new" for key in new if key not in old]
     for key in (k for k in old if k in new):
-        stored, now = _word(old[key]), _word(new[key])
+        stored, now = _as_word(old[key]), _as_word(new[key])
         place = f"{where}{key!r}: stored {_short(stored)}, now {_short(now)}"
         if key in limits and _is_number(stored) and _is_number(now):
             off, limit = abs(now - stored), limits[key]
@@ -243,42 +238,13 @@ def _compare_tolerances(old: Mapping, new: Mapping) -> list[str]:
     return lines
 
 
-def _word(value):
-    """NaN and infinity as the words that `plain` writes: equal to themselves and to nothing
-    else.
-    """
+def _as_word(value):
+    """Convert NaN and infinity to the words of `plain_value`, which equal themselves."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _unmatched(rows: Sequence[Mapping], others: Sequence[Mapping]) -> list[str]:
-    known = {row_label(row) for row in others}
-    return [label for row in rows if (label := row_label(row)) and label not in known]
-
-
-def _records(rows) -> Iterable[Mapping]:
-    if hasattr(rows, "to_dict") and hasattr(
-        rows, "columns"
-    ):  # a DataFrame, without importing pandas
-        named = any(name is not None for name in rows.index.names)
-        return (rows.reset_index() if named else rows).to_dict("records")
-    if callable(getattr(rows, "rows", None)):
-        return rows.rows()
-    if isinstance(rows, Mapping):
-        return [rows]
-    return rows
-
-
-def _checked(tolerance, column) -> float:
-    number = isinstance(tolerance, Real) and not isinstance(tolerance, bool)
-    if not number or not math.isfinite(tolerance) or tolerance < 0:
-        raise RetrievalInputError(
-            f"tolerance of {column!r} must be a finite number >= 0 in the column's units, got"
-            f" {tolerance!r}"
-        )
-    return float(tolerance)
-
-
-def _is_float(value) -> bool:
+def is_float(value) -> bool:
+    """Tell whether a plain value is a float; the words for NaN and infinity are."""
     return isinstance(value, float) or value in NOT_FINITE
 
 

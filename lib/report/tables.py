@@ -11,12 +11,13 @@ from lib.report.payloads import (
     NOT_FINITE,
     column_names,
     interval_of,
-    plain,
-    tidy,
-    tolerances,
+    is_float,
+    plain_value,
+    tidy_rows,
+    tolerance_by_column,
 )
 
-# Columns that say what was measured; where all rows agree they are said once, under the title.
+# Columns of context. If all rows agree, they stand once under the title.
 CONTEXT = {
     "corpus": "{}",
     "split": "{} split",
@@ -26,9 +27,8 @@ CONTEXT = {
     "n_seeds": "{} seeds",
 }
 MOST_DIGITS = 17  # decimals; a float64 holds no more
-PROSE = 32  # characters of a cell beyond which a column is sentences, not names
-# Metrics that are positions in a ranking, not shares of one.
-RANKS = ("MedR", "MeanR")
+PROSE = 32  # characters; a column with longer cells is prose, and wraps
+RANKS = ("MedR", "MeanR")  # metrics that are positions in a ranking, not shares
 
 
 class Shown(dict):
@@ -53,7 +53,7 @@ def quality(
     digits: int | Mapping[str, int] | None = None,
     columns: Sequence[str] | None = None,
 ) -> Shown:
-    """Shows a table of quality numbers that is checked whenever the notebook runs again.
+    """Show a table of quality numbers that is checked whenever the notebook runs again.
 
     Args:
         rows: list of dicts, a DataFrame, or an object with `rows()` such as an `Evaluation`. Cells
@@ -62,24 +62,17 @@ def quality(
             columns or `{column: number}`. Counts and texts are compared exactly. A good value is
             what one query is worth on a small set, `100 / n_queries` in percent, or the spread over
             seeds where training is involved.
-        title: said above the table and compared exactly.
+        title: shown above the table and compared exactly.
         digits: decimals shown, for all columns or by column; by default three significant digits of
             the largest value. The payload always holds full precision.
-        columns: which columns to show and check, in order; intervals come along with their value.
+        columns: columns to show and check, in order; intervals come along with their value.
 
     Returns:
         A dict with the payload; as the last line of a cell it shows the table.
-
-    Raises:
-        RetrievalInputError: no rows, an unknown column, a cell that is no scalar, a float column
-            without tolerance, a negative tolerance.
-
-    Relations: `percent` scales an evaluation's rows; `sentence` is for figures; `timing` for
-    seconds.
     """
     if title is not None and not isinstance(title, str):
         raise RetrievalInputError(f"title must be a text or None, got {type(title).__name__}")
-    names, records = tidy(rows, columns)
+    names, records = tidy_rows(rows, columns)
     for places in digits.values() if isinstance(digits, Mapping) else [digits]:
         if places is not None and check_count(places, "digits", least=0) > MOST_DIGITS:
             raise RetrievalInputError(f"digits must be at most {MOST_DIGITS}, got {places}")
@@ -87,37 +80,27 @@ def quality(
         "kind": "quality",
         "title": title,
         "rows": records,
-        "tolerance": tolerances(tolerance, names, records),
+        "tolerance": tolerance_by_column(tolerance, names, records),
     }
-    headers, body, context = _layout(names, records, digits)
-    return Shown(
-        payload,
-        _text_table(headers, body, title, context),
-        html_table(headers, body, title, context),
-    )
+    table = *_layout(names, records, digits), title, _context(names, records)
+    return Shown(payload, text_table(*table), html_table(*table))
 
 
 def sentence(
     template: str, *, tolerance: float | Mapping[str, float] | None = None, **values
 ) -> Shown:
-    """Says what a figure shows in one sentence whose numbers are checked whenever the notebook runs
-    again.
+    """Describe a figure in one sentence; its numbers are checked when the notebook runs again.
 
-    It stands under the figure as its caption, is what a screen reader can read, and is the part of
-    the figure that a test can compare.
+    It stands under the figure as its caption, for screen readers and for the tests.
 
     Args:
         template: `str.format` template; every field is one of `values`, every value is used.
         tolerance: for the floats among the values: one number or `{name: number}`; others are
             exact.
-        **values: texts and numbers computed from what was plotted.
+        **values: texts and numbers computed from the plotted data.
 
     Returns:
         A dict with the payload; as the last line of a cell it shows the sentence.
-
-    Raises:
-        RetrievalInputError: a field without a value, a value without a field, a float without
-            tolerance.
     """
     if not isinstance(template, str):
         raise RetrievalInputError(f"template must be a text, got {type(template).__name__}")
@@ -131,54 +114,43 @@ def sentence(
             f"the template uses {sorted(fields)}, the values are {sorted(values)}; they must be the"
             " same"
         )
-    record = {name: plain(value, f"value {name!r}") for name, value in values.items()}
-    floats = [
-        name for name, value in record.items() if isinstance(value, float) or value in NOT_FINITE
-    ]
+    record = {name: plain_value(value, f"value {name!r}") for name, value in values.items()}
+    floats = [name for name, value in record.items() if is_float(value)]
     if floats and tolerance is None:
         raise RetrievalInputError(
             f"{', '.join(floats)}: measured numbers need a tolerance (0 asks for equality)"
         )
-    limits = {} if tolerance is None else tolerances(tolerance, list(record), [record])
+    limits = {} if tolerance is None else tolerance_by_column(tolerance, list(record), [record])
     try:
         text = template.format(**values)
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise RetrievalInputError(f"template {template!r} cannot show {values}: {error}") from error
     payload = {"kind": "sentence", "template": template, "values": record, "tolerance": limits}
-    return Shown(
-        payload,
-        text,
-        f'<p style="font-size:1.1em;max-width:60em;margin:0.4em 0">{html.escape(text)}</p>',
-    )
+    style = "font-size:1.1em;max-width:60em;margin:0.4em 0"
+    return Shown(payload, text, f'<p style="{style}">{html.escape(text)}</p>')
 
 
 def percent(rows, columns: Sequence[str] = ("value", "low", "high", "chance")) -> list[dict]:
-    """Returns rows with their shares times 100, so that tables and tolerances read in percent.
+    """Multiply shares by 100: tables and tolerances then read in percent.
 
     Args:
         rows: list of dicts, or an object with `rows()` such as an `Evaluation`.
-        columns: the columns that hold shares; absent ones and None are left alone. Rows whose
-            `metric` is a rank (MedR, MeanR) are left alone too.
-
-    Raises:
-        RetrievalInputError: a value outside [-1, 1], which is no share (perhaps it is in percent
-            already).
+        columns: the columns of shares; missing ones and None stay. Rows with a rank as `metric`
+            (MedR, MeanR) stay too.
     """
     columns = column_names(columns)
-    names, records = tidy(rows)
-    scaled = []
+    _, records = tidy_rows(rows)
     for number, record in enumerate(records):
-        record = dict(record)
-        if not str(record.get("metric", "")).startswith(RANKS):
-            for column in (c for c in columns if isinstance(record.get(c), int | float)):
-                if not -1 <= record[column] <= 1:
-                    raise RetrievalInputError(
-                        f"row {number}, column {column!r} is {record[column]}, which is no share in"
-                        " [-1, 1]; is it in percent already?"
-                    )
-                record[column] = 100.0 * record[column]
-        scaled.append(record)
-    return scaled
+        if str(record.get("metric", "")).startswith(RANKS):
+            continue
+        for column in (c for c in columns if isinstance(record.get(c), int | float)):
+            if not -1 <= record[column] <= 1:
+                raise RetrievalInputError(
+                    f"row {number}, column {column!r} is {record[column]}, which is no share in"
+                    " [-1, 1]; is it in percent already?"
+                )
+            record[column] = 100.0 * record[column]
+    return records
 
 
 def html_table(
@@ -187,7 +159,7 @@ def html_table(
     title: str | None,
     note: str | None,
 ) -> str:
-    """Returns an HTML table that reads on a projector and to a screen reader: no script, no colour.
+    """Render an HTML table for projectors and screen readers: no script, no colour.
 
     Args:
         headers: `(name, is_number)` per column; numbers are aligned right.
@@ -195,96 +167,91 @@ def html_table(
         title: the table's caption.
         note: a smaller line under the caption.
     """
-    cell = "padding:0.3em 0.9em;text-align:{};"
-    align = [cell.format("right" if number else "left") for _, number in headers]
-    # Numbers stay on one line; sentences wrap, or they would push the columns behind them off the
-    # page.
-    prose = [
-        not number and max((len(row[i]) for row in body), default=0) > PROSE
-        for i, (_, number) in enumerate(headers)
-    ]
-    inside = [
-        f"white-space:normal;min-width:{PROSE // 2}em" if wraps else "white-space:nowrap"
-        for wraps in prose
-    ]
-    head = "".join(
-        f'<th scope="col" style="{style}border-bottom:2px solid'
-        f' currentColor">{html.escape(name)}</th>'
-        for (name, _), style in zip(headers, align, strict=True)
-    )
+    head, styles = [], []
+    for place, (name, is_number) in enumerate(headers):
+        align = f"padding:0.3em 0.9em;text-align:{'right' if is_number else 'left'};"
+        border = "border-bottom:2px solid currentColor"
+        head.append(f'<th scope="col" style="{align}{border}">{html.escape(name)}</th>')
+        # Prose wraps, or it would push the columns behind it off the page. Numbers do not.
+        wraps = not is_number and any(len(row[place]) > PROSE for row in body)
+        space = f"normal;min-width:{PROSE // 2}em" if wraps else "nowrap"
+        styles.append(f"{align}font-variant-numeric:tabular-nums;white-space:{space}")
     lines = []
     for row in body:
-        cells = "".join(
-            f'<td style="{style}font-variant-numeric:tabular-nums;{space}">{html.escape(value)}</td>'
-            for value, style, space in zip(row, align, inside, strict=True)
+        cells = (
+            f'<td style="{style}">{html.escape(cell)}</td>'
+            for cell, style in zip(row, styles, strict=True)
         )
-        lines.append(f"<tr>{cells}</tr>")
-    caption = f"<strong>{html.escape(title)}</strong>" if title else ""
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    parts = [f"<strong>{html.escape(title)}</strong>"] if title else []
     if note:
-        caption += (
-            f'{"<br>" if title else ""}<span style="font-size:0.9em">{html.escape(note)}</span>'
-        )
-    if caption:
-        caption = (
-            f'<caption style="caption-side:top;text-align:left;padding:0.3em 0">{caption}</caption>'
-        )
+        parts.append(f'<span style="font-size:0.9em">{html.escape(note)}</span>')
+    style = "caption-side:top;text-align:left;padding:0.3em 0"
+    caption = f'<caption style="{style}">{"<br>".join(parts)}</caption>' if parts else ""
     return (
         f'<table style="border-collapse:collapse;font-size:1.15em;margin:0.5em 0">{caption}'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
 
 
-def _text_table(headers, body, title, note) -> str:
-    widths = [max(len(name), *(len(row[i]) for row in body)) for i, (name, _) in enumerate(headers)]
+def text_table(
+    headers: Sequence[tuple[str, bool]],
+    body: Sequence[Sequence[str]],
+    title: str | None,
+    note: str | None,
+) -> str:
+    """Render the same table as aligned text."""
+    lines = [[name for name, _ in headers], *body]
+    columns = []
+    for cells, (_, is_number) in zip(zip(*lines, strict=True), headers, strict=True):
+        width = max(map(len, cells))
+        columns.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in cells])
+    table = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    return "\n".join([*(part for part in (title, note) if part), *table])
 
-    def line(cells):
-        padded = (
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, (_, number) in zip(cells, widths, headers, strict=True)
-        )
-        return "  ".join(padded).rstrip()
 
-    top = [part for part in (title, note) if part]
-    return "\n".join([*top, line([name for name, _ in headers]), *(line(row) for row in body)])
-
-
-def _layout(names, records, digits) -> tuple[list[tuple[str, bool]], list[list[str]], str | None]:
-    """Formats every cell, joins values with their intervals, and pulls out what all rows share."""
-    hidden = {part for name in names for part in interval_of(name, names) or ()}
+def _shared_context(names: Sequence[str], records: Sequence[Mapping]) -> list[str]:
+    """List the columns of context in which all rows agree."""
     shared = [c for c in CONTEXT if c in names and len({record[c] for record in records}) == 1]
-    if len(shared) == len(names) - len(hidden):
-        shared = []  # nothing but context: then it is the table
-    said = ((c, records[0][c]) for c in shared if records[0][c] not in (None, ""))
-    note = (
-        ", ".join(CONTEXT[c].format(_number(value, 0).replace("_", " ")) for c, value in said)
-        or None
-    )
+    intervals = {part for name in names for part in interval_of(name, names) or ()}
+    # If nothing but context is left, it is the table.
+    return [] if len(shared) == len(names) - len(intervals) else shared
+
+
+def _context(names: Sequence[str], records: Sequence[Mapping]) -> str | None:
+    """Format what all rows share, for the line under the title."""
+    shared = ((c, records[0][c]) for c in _shared_context(names, records))
+    parts = [
+        CONTEXT[c].format(_number(value, 0).replace("_", " "))
+        for c, value in shared
+        if value not in (None, "")
+    ]
+    return ", ".join(parts) or None
+
+
+def _layout(
+    names: Sequence[str], records: Sequence[Mapping], digits
+) -> tuple[list[tuple[str, bool]], list[list[str]]]:
+    """Format headers and cells; values are joined with their intervals."""
+    hidden = {part for name in names for part in interval_of(name, names) or ()}
+    hidden.update(_shared_context(names, records))
     headers, columns = [], []
-    for name in (n for n in names if n not in hidden and n not in shared):
+    for name in (n for n in names if n not in hidden):
         values = [record[name] for record in records]
         places = digits.get(name) if isinstance(digits, Mapping) else digits
         places = _decimals(values) if places is None else places
         cells = [_number(value, places) for value in values]
-        heading = _heading(name)
+        heading = name.replace("_", " ")
         if interval := interval_of(name, names):
-            low, high = interval
-            cells = [
-                (
-                    f"{cell} [{_number(r[low], places)}, {_number(r[high], places)}]"
-                    if r[low] is not None
-                    else cell
-                )
-                for cell, r in zip(cells, records, strict=True)
-            ]
             heading += " [low, high]"
-        number = all(v is None or not isinstance(v, str) or v in NOT_FINITE for v in values)
-        headers.append((heading, number))
+            for place, record in enumerate(records):
+                low, high = (record[end] for end in interval)
+                if low is not None:
+                    cells[place] += f" [{_number(low, places)}, {_number(high, places)}]"
+        is_number = all(not isinstance(v, str) or v in NOT_FINITE for v in values)
+        headers.append((heading, is_number))
         columns.append(cells)
-    return headers, [list(row) for row in zip(*columns, strict=True)], note
-
-
-def _heading(name: str) -> str:
-    return name.replace("_", " ")
+    return headers, [list(row) for row in zip(*columns, strict=True)]
 
 
 def _number(value, places: int) -> str:
@@ -300,10 +267,8 @@ def _number(value, places: int) -> str:
     return str(value)
 
 
-def _decimals(values) -> int:
-    """Decimals that give the largest value three significant digits, four places at most for small
-    ones.
-    """
+def _decimals(values: Sequence) -> int:
+    """Choose decimals that give the largest value three significant digits, 6 at most."""
     largest = max((abs(v) for v in values if isinstance(v, float)), default=0.0)
     if largest == 0:
         return 1

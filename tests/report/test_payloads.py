@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
 from lib.report import compare_payloads, quality, sentence
-from lib.report.payloads import row_label, tidy, tolerances
+from lib.report.payloads import row_label, tidy_rows, tolerance_by_column
 
 ROWS = [
     {"metric": "R@1", "value": 35.2, "low": 33.1, "high": 37.4, "n_queries": 1316},
@@ -184,30 +184,30 @@ def test_accepts_an_evaluation_and_a_data_frame():
         def rows(self):
             return ROWS
 
-    assert tidy(Evaluation()) == tidy(ROWS) == tidy(pd.DataFrame(ROWS))
+    assert tidy_rows(Evaluation()) == tidy_rows(ROWS) == tidy_rows(pd.DataFrame(ROWS))
     indexed = pd.DataFrame(ROWS).set_index("metric")
-    assert tidy(indexed) == tidy(ROWS)
+    assert tidy_rows(indexed) == tidy_rows(ROWS)
 
 
 def test_triples_become_interval_columns_and_missing_cells_none():
-    names, rows = tidy([{"dim": 16, "R@1": (1.0, 0.5, 1.5)}, {"dim": 32}])
+    names, rows = tidy_rows([{"dim": 16, "R@1": (1.0, 0.5, 1.5)}, {"dim": 32}])
     assert names == ["dim", "R@1", "R@1_low", "R@1_high"]
     assert rows[1] == {"dim": 32, "R@1": None, "R@1_low": None, "R@1_high": None}
 
 
 def test_columns_select_and_order_and_bring_their_intervals():
-    names, _ = tidy(ROWS, columns=["value", "metric"])
+    names, _ = tidy_rows(ROWS, columns=["value", "metric"])
     assert names == ["value", "low", "high", "metric"]
 
 
 def test_intervals_inherit_the_tolerance_of_their_value():
-    names, rows = tidy(ROWS)
-    assert tolerances({"value": 0.3, "high": 0.9}, names, rows) == {
+    names, rows = tidy_rows(ROWS)
+    assert tolerance_by_column({"value": 0.3, "high": 0.9}, names, rows) == {
         "value": 0.3,
         "low": 0.3,
         "high": 0.9,
     }
-    assert tolerances(0.2, names, rows) == {"value": 0.2, "low": 0.2, "high": 0.2}
+    assert tolerance_by_column(0.2, names, rows) == {"value": 0.2, "low": 0.2, "high": 0.2}
 
 
 def test_counts_may_be_given_a_tolerance():

@@ -1,10 +1,8 @@
-"""Every figure of the suite: readable on a projector, in grey, and by eyes that do not tell red
-from green.
+"""Figures of the suite: readable on a projector, in grey, and without telling red from green.
 
 Colour never carries meaning alone: a second series has another marker and another dash too.
 Functions that draw one pair of axes take `ax` to draw into a panel, and return the axes;
-`ax.figure` is the figure. In a notebook the figure stands above the sentence that says what it
-shows:
+`ax.figure` is the figure. In a notebook the figure is above the sentence about it:
 
     plots.curves(...)
     plots.show()
@@ -12,12 +10,10 @@ shows:
 """
 
 from lib.plots.charts import curves, distributions, intervals, scatter
-from lib.plots.codewords import allowed_errors
 from lib.plots.comparisons import paired_differences, published_over_years
-from lib.plots.forces import forces
-from lib.plots.indexes import cells, graph
-from lib.plots.patches import spotlights
-from lib.plots.pictures import contact_sheet, heatmap
+from lib.plots.indexes import allowed_errors, cells, graph
+from lib.plots.matrices import forces, heatmap
+from lib.plots.pictures import contact_sheet, spotlights
 from lib.plots.style import (
     COLOURS,
     DASHES,
@@ -31,26 +27,7 @@ from lib.plots.style import (
 )
 
 __all__ = [
-    "COLOURS",
-    "DASHES",
-    "MARKERS",
-    "STYLE",
-    "allowed_errors",
-    "cells",
-    "contact_sheet",
-    "curves",
-    "distributions",
-    "forces",
-    "graph",
-    "heatmap",
-    "intervals",
-    "one_legend",
-    "paired_differences",
-    "panels",
-    "published_over_years",
-    "save",
-    "scatter",
-    "show",
-    "spotlights",
-    "use_style",
-]
+    "COLOURS", "DASHES", "MARKERS", "STYLE", "allowed_errors", "cells", "contact_sheet", "curves",
+    "distributions", "forces", "graph", "heatmap", "intervals", "one_legend", "paired_differences",
+    "panels", "published_over_years", "save", "scatter", "show", "spotlights", "use_style",
+]  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.style import COLOURS, STYLE, labelled, looks, new_axes, styled
+from lib.plots.style import COLOURS, add_legend, as_points, labelled, looks, new_axes, styled
 
 
 @styled
@@ -23,18 +23,14 @@ def intervals(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows estimates with their intervals, one line each, first on top: a forest plot.
+    """Draw estimates with their intervals, one line each, first on top: a forest plot.
 
     Args:
-        labels: what was measured.
+        labels: one for each estimate.
         values, lows, highs: estimate and ends of its interval; `low <= value <= high`.
         xlabel: the quantity and its unit.
         reference: a vertical line to compare with, named `reference_label`.
-        title: of the axes.
-        ax: axes to draw into.
-
-    Raises:
-        RetrievalInputError: lengths differ, or a value lies outside its interval.
+        title, ax: title of the axes, and axes to draw into.
     """
     values, lows, highs = (np.asarray(v, dtype=float) for v in (values, lows, highs))
     if not len(labels) == len(values) == len(lows) == len(highs):
@@ -58,8 +54,7 @@ def intervals(
     if reference is not None:
         ax.axvline(reference, color="0.35", linestyle="--", linewidth=1.8, label=reference_label)
         # Above the axes: inside, it would lie on an interval sooner or later.
-        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
-        ax.legend(fontsize=STYLE["legend.fontsize"], **place)
+        add_legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     return labelled(ax, xlabel, "", title)
 
 
@@ -76,18 +71,14 @@ def curves(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows lines with markers, each with its interval if it has one, in the order given.
+    """Draw lines with markers, each with its interval if it has one, in the order given.
 
     Args:
         series: name to `(x, y)` or `(x, y, low, high)`.
         xlabel, ylabel: quantities and units.
         xscale, yscale: "linear" or "log"; powers of two on a log axis are written as plain numbers.
-        xticks, yticks: where to put ticks; each is written as a plain number.
-        title: of the axes.
-        ax: axes to draw into.
-
-    Raises:
-        RetrievalInputError: no series, or arrays of different lengths in one of them.
+        xticks, yticks: places of the ticks; each is written as a plain number.
+        title, ax: title of the axes, and axes to draw into.
     """
     if not series:
         raise RetrievalInputError("there are no series to draw")
@@ -108,7 +99,7 @@ def curves(
             axis.set_ticks(ticks, [f"{tick:,.10g}" for tick in ticks])
             axis.minorticks_off()
     if len(series) > 1:
-        ax.legend(fontsize=STYLE["legend.fontsize"])
+        add_legend(ax)
     return labelled(ax, xlabel, ylabel, title)
 
 
@@ -119,26 +110,20 @@ def scatter(
     xlabel: str,
     ylabel: str,
     pairs: tuple[np.ndarray, np.ndarray] | None = None,
-    notes: Mapping[str, Sequence[float]] | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows groups of points in the plane, for example two modalities on one map.
+    """Draw groups of points in the plane, for example two modalities on one map.
 
     Args:
         groups: name to `(n, 2)` points.
-        xlabel, ylabel: what the axes are; a map such as UMAP has no units, so say that.
-        pairs: two `(n, 2)` arrays; row i of one is joined by a thin line to row i of the other.
-        notes: text to the point it is written at.
-        title: of the axes.
-        ax: axes to draw into.
-
-    Raises:
-        RetrievalInputError: points that are not `(n, 2)`, or pairs of different lengths.
+        xlabel, ylabel: meaning of the axes; a map such as UMAP has no units, so say that.
+        pairs: two `(n, 2)` arrays; a thin line joins row i of one to row i of the other.
+        title, ax: title of the axes, and axes to draw into.
     """
     ax = new_axes(ax, (8.0, 6.5))
     if pairs is not None:
-        first, second = (points_of(p, "pairs") for p in pairs)
+        first, second = (as_points(p, "pairs") for p in pairs)
         if len(first) != len(second):
             raise RetrievalInputError(f"pairs join {len(first)} points with {len(second)}")
         lines = mpl.collections.LineCollection(
@@ -146,19 +131,13 @@ def scatter(
         )
         ax.add_collection(lines)
     for (name, points), (colour, marker, _) in zip(groups.items(), looks(), strict=False):
-        points = points_of(points, name)
+        points = as_points(points, name)
         size = float(np.clip(12_000 / max(len(points), 1), 14, 90))  # many points are drawn small
         ax.scatter(
             *points.T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, label=name
         )
-    for text, (x, y) in (notes or {}).items():
-        ax.plot(x, y, marker="o", markersize=14, mfc="none", mec="black", mew=1.8, linestyle="none")
-        ax.annotate(
-            text, (x, y), xytext=(8, 6), textcoords="offset points", fontsize=12,
-            bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.8},
-        )  # fmt: skip
     if len(groups) > 1:
-        ax.legend(fontsize=STYLE["legend.fontsize"], markerscale=1.6)
+        add_legend(ax, markerscale=1.6)
     return labelled(ax, xlabel, ylabel, title)
 
 
@@ -171,7 +150,7 @@ def distributions(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows how the values of each group spread: histograms over common bins, each summing to 100%.
+    """Draw histograms of groups over common bins, each summing to 100%.
 
     Shares, not counts: there are a thousand times more wrong pairs than right ones.
 
@@ -179,11 +158,7 @@ def distributions(
         groups: name to `(n,)` values.
         xlabel: the quantity and its unit.
         bins: number of bins over the common range.
-        title: of the axes.
-        ax: axes to draw into.
-
-    Raises:
-        RetrievalInputError: an empty group or a value that is not finite.
+        title, ax: title of the axes, and axes to draw into.
     """
     arrays = {name: np.asarray(values, dtype=float).ravel() for name, values in groups.items()}
     for name, values in arrays.items():
@@ -202,13 +177,6 @@ def distributions(
             middle, share, color=colour, linestyle=dash, marker=marker, markevery=every, label=name
         )
     if len(arrays) > 1:
-        ax.legend(fontsize=STYLE["legend.fontsize"])
+        add_legend(ax)
     ax.set_ylim(bottom=0)
     return labelled(ax, xlabel, "share of the group (%)", title)
-
-
-def points_of(points, name: str) -> np.ndarray:
-    points = np.asarray(points, dtype=float)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise RetrievalInputError(f"{name} has shape {points.shape}, expected (n, 2)")
-    return points

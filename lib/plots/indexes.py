@@ -1,4 +1,4 @@
-"""Indexes in the plane: what a search looks at before it answers."""
+"""Indexes in the plane: the graph, the cells or the codewords that a search looks at."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.charts import points_of
-from lib.plots.style import COLOURS, STYLE, labelled, looks, new_axes, styled
+from lib.plots.style import COLOURS, add_legend, as_points, labelled, looks, new_axes, styled
 
-GRID = 400  # places a side at which the cell is asked for
+GRID = 400  # places a side at which the nearest centroid is computed
 
 
 @styled
@@ -26,28 +26,28 @@ def graph(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows a graph of points in the plane, and a walk over it if there is one.
+    """Draw a graph of points in the plane, and a walk over it if there is one.
 
     Args:
         points: `(n, 2)`.
         neighbours: `(n, degree)` positions, -1 where a node has fewer. A link both ways is a line,
-            one that leads one way a dashed arrow.
+            a link one way is a dashed arrow.
         query: a point that is no node: a star.
         path: nodes in the order of their visit, numbered from 1; arrows join them, dotted ones
-            where the walk goes back to a node that it had seen from another.
-        marked: name to positions; each group has its colour and marker, and a node is in the last
-            that names it.
-        title: of the axes.
-        ax: axes to draw into.
-
-    Raises:
-        RetrievalInputError: points that are not `(n, 2)`, not a row of neighbours for each, or a
-            position that does not exist.
+            where the walk returns to a node that it had seen from another.
+        marked: name to positions; each group has its colour and marker, and a node belongs to the
+            last group with it.
+        title, ax: title of the axes, and axes to draw into.
     """
-    points, neighbours = points_of(points, "points"), np.asarray(neighbours)
+    points, neighbours = as_points(points, "points"), np.asarray(neighbours)
     marked = {name: np.asarray(nodes, np.int64) for name, nodes in (marked or {}).items()}
     path = np.asarray(path, np.int64)
-    _check(len(points), neighbours, {"path": path, **marked})
+    if neighbours.ndim != 2 or len(neighbours) != len(points):
+        raise RetrievalInputError(
+            f"neighbours have shape {neighbours.shape}, expected ({len(points)}, degree)"
+        )
+    linked_nodes = neighbours[neighbours >= 0]
+    _check_positions(len(points), {"neighbours": linked_nodes, "path": path, **marked})
     ax = new_axes(ax, (7.0, 6.0))
     linked = {(int(a), int(b)) for a, row in enumerate(neighbours) for b in row if b >= 0}
     mutual = [points[[a, b]] for a, b in sorted(linked) if (b, a) in linked and a < b]
@@ -78,14 +78,9 @@ def graph(
             str(step), points[node], (7, 7), textcoords="offset points", fontsize=14, zorder=6
         )
         text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
-    if query is not None:
-        ax.plot(*query, marker="*", markersize=20, color=COLOURS[5], mec="black", linestyle="none",
-                zorder=5, label="query")  # fmt: skip
     ax.grid(False)
     ax.margins(0.06)
-    ax.set_aspect("equal", adjustable="datalim")
-    ax.legend(fontsize=STYLE["legend.fontsize"], loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return labelled(ax, "first coordinate", "second coordinate", title)
+    return _finish(ax, query, title, adjustable="datalim")
 
 
 @styled
@@ -99,25 +94,19 @@ def cells(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Shows cells in the plane, their borders and centres, and which of them a query looks into.
+    """Draw cells in the plane, their borders and centres, and the cells that a query looks into.
 
-    A point belongs to the nearest centroid by distance, whether it is a vector or a place between
-    vectors.
+    A point, or a place between points, belongs to the nearest centroid by distance.
 
     Args:
-        points: `(n, 2)`, small dots; those in cells that are looked into are dark.
+        points: `(n, 2)`, small dots; those in probed cells are dark.
         centroids: `(k, 2)`, crosses.
         query: a star.
-        probed: cells that are looked into: hatched.
+        probed: cells that the query looks into: hatched.
         marked: name to positions of points, framed; each group has its colour and marker.
-        title: of the axes.
-        ax: axes to draw into.
-
-    Raises:
-        RetrievalInputError: points or centroids that are not `(n, 2)`, or a cell or position that
-            does not exist.
+        title, ax: title of the axes, and axes to draw into.
     """
-    points, centroids = points_of(points, "points"), points_of(centroids, "centroids")
+    points, centroids = as_points(points, "points"), as_points(centroids, "centroids")
     marked = {name: np.asarray(nodes, np.int64) for name, nodes in (marked or {}).items()}
     probed = np.asarray(probed, np.int64)
     _check_positions(len(centroids), {"probed": probed})
@@ -147,26 +136,86 @@ def cells(
     for name, (colour, marker, _) in zip(marked, looks(), strict=False):
         frame = {"facecolors": "none", "edgecolors": colour, "linewidths": 2.2}
         ax.scatter(*points[marked[name]].T, s=170, marker=marker, zorder=4, label=name, **frame)
-    if query is not None:
-        ax.plot(*query, marker="*", markersize=20, color=COLOURS[5], mec="black", linestyle="none",
-                zorder=5, label="query")  # fmt: skip
     ax.grid(False)
-    ax.set_aspect("equal", adjustable="box")
-    ax.legend(fontsize=STYLE["legend.fontsize"], loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return _finish(ax, query, title)
+
+
+@styled
+def allowed_errors(
+    vector: Sequence[float],
+    codewords: np.ndarray,
+    chosen: Sequence[int],
+    etas: Sequence[float],
+    *,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a vector, codewords, and the ellipse of errors with the loss of the chosen codeword.
+
+        eta a^2 + b^2 = loss        a along the vector, b across it: an ellipse around the vector
+
+    No codeword lies inside the ellipse of the chosen one, which is flat along the vector when eta
+    is above 1.
+
+    Args:
+        vector: `(2,)`, not zero; an arrow from the origin.
+        codewords: `(n, 2)`.
+        chosen: position of the codeword for each eta.
+        etas: weights of the error along the vector, above 0.
+        title, ax: title of the axes, and axes to draw into.
+    """
+    codewords, vector = as_points(codewords, "codewords"), as_points([vector], "vector")[0]
+    length = float(np.hypot(*vector))
+    if length == 0:
+        raise RetrievalInputError("the vector is zero and has no direction")
+    if len(chosen) != len(etas) or min(etas, default=1) <= 0:
+        raise RetrievalInputError(
+            f"{len(chosen)} chosen codewords need as many etas above 0, got {etas}"
+        )
+    if not all(0 <= at < len(codewords) for at in chosen):
+        raise RetrievalInputError(
+            f"chosen holds {list(chosen)}; positions are 0 to {len(codewords) - 1}"
+        )
+    ax = new_axes(ax, (10.0, 5.0))
+    ax.annotate(
+        "", vector, (0, 0), arrowprops={"arrowstyle": "-|>", "lw": 2.6, "color": "black"}, zorder=4
+    )
+    ax.scatter(*codewords.T, s=70, color="0.6", zorder=2, label="codeword")
+    angle = float(np.degrees(np.arctan2(*vector[::-1])))
+    for at, eta, (colour, marker, dash) in zip(chosen, etas, looks(), strict=False):
+        residual = codewords[at] - vector
+        along = residual @ vector / length
+        loss = eta * along**2 + (residual @ residual - along**2)
+        look = {"edgecolor": colour, "linestyle": dash, "fill": False, "lw": 2.2, "zorder": 3}
+        ax.add_patch(
+            Ellipse(vector, 2 * np.sqrt(loss / eta), 2 * np.sqrt(loss), angle=angle, **look)
+        )
+        look = {"color": colour, "linestyle": dash, "markersize": 13, "zorder": 5}
+        label = f"chosen at eta = {eta:g}, and equal loss"
+        ax.plot(*codewords[at], marker, label=label, **look)
+    ax.plot(0, 0, marker="+", markersize=14, color="black", mew=2, linestyle="none", label="origin")
+    ax.autoscale_view()
+    return _finish(ax, None, title)
+
+
+def _finish(
+    ax: Axes,
+    query: Sequence[float] | None,
+    title: str | None,
+    adjustable: str = "box",
+) -> Axes:
+    """Draw the query as a star, and give the plane equal units, a legend and labels."""
+    if query is not None:
+        star = {"marker": "*", "markersize": 20, "color": COLOURS[5], "mec": "black"}
+        ax.plot(*query, **star, linestyle="none", zorder=5, label="query")
+    ax.set_aspect("equal", adjustable=adjustable)
+    add_legend(ax, beside=True)
     return labelled(ax, "first coordinate", "second coordinate", title)
 
 
 def _nearest(places: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The nearest centroid of places `(..., 2)`."""
+    """Position of the nearest centroid of places `(..., 2)`."""
     return ((places[..., None, :] - centroids) ** 2).sum(axis=-1).argmin(axis=-1)
-
-
-def _check(n: int, neighbours: np.ndarray, positions: Mapping[str, np.ndarray]) -> None:
-    if neighbours.ndim != 2 or len(neighbours) != n:
-        raise RetrievalInputError(
-            f"neighbours have shape {neighbours.shape}, expected ({n}, degree)"
-        )
-    _check_positions(n, {"neighbours": neighbours[neighbours >= 0], **positions})
 
 
 def _check_positions(n: int, positions: Mapping[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures: sheets of images and matrices as colours."""
+"""Pictures: sheets of images, and the patches of an image that match each word."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.style import COLOUR_MAP, COLOURS, STYLE, labelled, new_axes, styled
+from lib.plots.style import COLOURS, styled
+
+DARKEST = 0.85  # opacity of the veil: the picture under it can still be recognised
+NIGHT = (0.04, 0.06, 0.14)
 
 
 @styled
@@ -22,21 +25,15 @@ def contact_sheet(
     title: str | None = None,
     size: float = 1.35,
 ) -> Figure:
-    """Shows images in a grid, in reading order.
+    """Draw images in a grid, in reading order.
 
     Args:
         images: `(height, width)` or `(height, width, 3)` arrays; uint8, or floats in [0, 1].
-        titles: a line under each image; long ones are wrapped and, past two lines, cut.
+        titles: a line under each image; long ones are wrapped and, after two lines, cut.
         columns: images per row.
         marks: which images are right answers: they get a thick frame and a check mark.
         title: of the sheet.
         size: inches per image.
-
-    Returns:
-        The figure.
-
-    Raises:
-        RetrievalInputError: no images, or another number of titles or marks than of images.
     """
     n_images = len(images)
     if n_images == 0:
@@ -68,72 +65,91 @@ def contact_sheet(
 
 
 @styled
-def heatmap(
-    values: np.ndarray,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    *,
-    xlabel: str,
-    ylabel: str,
-    label: str,
-    marks: np.ndarray | None = None,
-    digits: int | None = 2,
-    title: str | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Shows a matrix as colours, with its numbers when they fit and a frame around marked cells.
+def spotlights(
+    images: Sequence[np.ndarray],
+    maps: Sequence[np.ndarray],
+    words: Sequence[Sequence[str]],
+    names: Sequence[str],
+) -> Figure:
+    """Draw each image with its patches, then once for every word: light where the word matches.
+
+    A patch of similarity 1 is clear, one of 0 or less is dark; the scale is the same in all panels.
+    A thick frame marks the most similar patch, its similarity is written under the word.
 
     Args:
-        values: `(n_rows, n_columns)`.
-        rows, columns: names along the axes.
-        xlabel, ylabel, label: what the axes and the colour mean, with units.
-        marks: `(n_rows, n_columns)` booleans, for example the relevant pairs.
-        digits: decimals written in the cells; None writes none, and more than 12 columns get none.
-        title: of the axes.
-        ax: axes to draw into.
-
-    Raises:
-        RetrievalInputError: names or marks that do not fit the matrix.
+        images: one a row, as for `contact_sheet`.
+        maps: one a row, `(n_words, n_patches)` similarities, patches row by row of a square grid.
+        words: one list a row, a word a map.
+        names: of the rows, written over them.
     """
-    values = np.asarray(values)
-    if values.shape != (len(rows), len(columns)):
+    n = len(images)
+    if not n or {len(maps), len(words), len(names)} != {n}:
         raise RetrievalInputError(
-            f"values have shape {values.shape}, the names say {(len(rows), len(columns))}"
+            f"there must be as many images, maps, lists of words and names, at least one; got {n}"
+            f" images, {len(maps)} maps, {len(words)} lists, {len(names)} names"
         )
-    if marks is not None and np.shape(marks) != values.shape:
-        raise RetrievalInputError(f"marks have shape {np.shape(marks)}, values {values.shape}")
-    size = (2.8 + 0.85 * len(columns), 1.8 + 0.55 * len(rows))
-    ax = new_axes(ax, size)
-    picture = ax.imshow(values, cmap=COLOUR_MAP, aspect="auto")
-    ax.grid(False)
-    ax.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(rows)), rows)
-    if digits is not None and len(columns) <= 12:
-        middle = (np.nanmin(values) + np.nanmax(values)) / 2
-        for i, j in np.ndindex(values.shape):
-            ink = "black" if values[i, j] > middle else "white"
-            ax.text(
-                j, i, f"{values[i, j]:.{digits}f}", ha="center", va="center", color=ink, fontsize=12
-            )
-    if marks is not None:
-        for i, j in np.argwhere(marks):
-            frame = plt.Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, ec=COLOURS[1], lw=3)
-            ax.add_patch(frame)
-    bar = ax.figure.colorbar(picture, ax=ax)
-    bar.set_label(label, fontsize=STYLE["axes.labelsize"])
-    bar.ax.tick_params(labelsize=STYLE["ytick.labelsize"])
-    return labelled(ax, xlabel, ylabel, title)
+    maps = [_grids(similarities, len(row_words)) for similarities, row_words in zip(maps, words)]
+    columns = 1 + max(map(len, words))
+    figure, axes = plt.subplots(n, columns, figsize=(1.65 * columns, 2.6 * n), squeeze=False)
+    for row, image, grids, row_words, name in zip(axes, images, maps, words, names):
+        for ax in row:
+            ax.grid(False)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        draw_image(row[0], np.asarray(image))
+        _grid_lines(row[0], np.shape(image), grids.shape[1])
+        row[0].set_title(" ", fontsize=15)  # keeps the height of the name
+        # The name itself runs on over the other panels, so it must not widen its own.
+        row[0].text(0, 1.06, name, fontsize=15, transform=row[0].transAxes, in_layout=False)
+        for ax, grid, word in zip(row[1:], grids, row_words):
+            draw_image(ax, np.asarray(image))
+            _veil(ax, np.shape(image), grid)
+            ax.set_xlabel(f"{word}\n{grid.max():.2f}", fontsize=14, labelpad=3)
+    return figure
+
+
+def _grids(maps: np.ndarray, n_words: int) -> np.ndarray:
+    """Similarities of one row of pictures as `(n_words, side, side)`."""
+    maps = np.asarray(maps, dtype=float)
+    side = math.isqrt(maps.shape[1]) if maps.ndim == 2 else 0
+    if maps.ndim != 2 or len(maps) != n_words or side == 0 or side**2 != maps.shape[1]:
+        raise RetrievalInputError(
+            f"maps must be (n_words, patches of a square grid) for {n_words} words, got"
+            f" {maps.shape}"
+        )
+    return maps.reshape(n_words, side, side)
+
+
+def _veil(ax, shape: tuple[int, ...], grid: np.ndarray) -> None:
+    """Darken the patches of low similarity and frame the most similar one."""
+    height, width = shape[0] / len(grid), shape[1] / len(grid)
+    veil = np.empty((*grid.shape, 4))
+    veil[..., :3] = NIGHT
+    veil[..., 3] = DARKEST * np.clip(1 - grid, 0, 1)
+    extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
+    ax.imshow(veil, extent=extent, interpolation="nearest", aspect="equal")
+    down, across = np.unravel_index(grid.argmax(), grid.shape)
+    corner = across * width - 0.5, down * height - 0.5
+    ax.add_patch(plt.Rectangle(corner, width, height, fill=False, ec="white", lw=6))
+    ax.add_patch(plt.Rectangle(corner, width, height, fill=False, ec=COLOURS[1], lw=3.5))
+    ax.spines[:].set(visible=True, color="0.6", linewidth=0.8)
+
+
+def _grid_lines(ax, shape: tuple[int, ...], side: int) -> None:
+    for i in range(side + 1):
+        ax.axvline(i * shape[1] / side - 0.5, color="0.35", lw=0.9, ls="-", marker="")
+        ax.axhline(i * shape[0] / side - 0.5, color="0.35", lw=0.9, ls="-", marker="")
 
 
 def draw_image(ax: Axes, image: np.ndarray) -> None:
-    """An image as it is, pixels as squares; grey where it has one channel."""
+    """Draw an image with square pixels; grey where it has one channel."""
     image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
     top = 255 if image.dtype == np.uint8 else 1
     ax.imshow(image, cmap="gray", vmin=0, vmax=top, interpolation="nearest", aspect="equal")
 
 
 def _wrapped(text: str, width: int, lines: int = 2) -> str:
-    """At most `lines` lines of about `width` characters, the last one cut with an ellipsis."""
+    """Wrap a text to at most `lines` lines; the last one is cut with an ellipsis."""
     parts = [""]
     for word in text.split():
         joined = f"{parts[-1]} {word}".strip()

@@ -1,4 +1,4 @@
-"""The suite's style, and what every figure shares."""
+"""Style of the suite, and the parts that every figure shares."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -6,18 +6,20 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.legend import Legend
 
+from lib.core.checks import RetrievalInputError
 from lib.core.writing import atomic_path
 
-# Okabe and Ito (2008), ordered by contrast on white; the yellow is left out, it vanishes on a
-# projector.
+# Okabe and Ito (2008), ordered by contrast on white, without yellow: it vanishes on a projector.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
-# Sequential, monotonous in lightness, and the same in grey.
+# Sequential, monotonous in lightness, and equally readable in grey.
 COLOUR_MAP = "cividis"
 
 STYLE = {
@@ -48,27 +50,22 @@ STYLE = {
     "font.family": "DejaVu Sans",
 }
 
-# Decorates every function that draws, so that figures look the same whether or not `use_style` was
-# called.
+# Decorates every function that draws: figures look the same with and without `use_style`.
 styled = mpl.rc_context(STYLE)
 
 
 def use_style() -> None:
-    """Makes the suite's style the default for figures that a notebook draws with matplotlib
-    itself.
-    """
+    """Make the suite's style the default for figures drawn with matplotlib itself."""
     plt.rcParams.update(STYLE)
 
 
 def show() -> None:
-    """Puts the open figures on the page now, so that the sentence after this line stands under
-    them.
-    """
+    """Show the open figures now: a sentence after this line is printed below them."""
     plt.show()
 
 
 def save(figure: Figure | Axes, path: str | Path) -> Path:
-    """Writes a figure as PNG, whole or not at all, closes it, and returns the path."""
+    """Write a figure as PNG, completely or not at all, close it, and return the path."""
     figure = figure.figure if isinstance(figure, Axes) else figure
     with atomic_path(path) as temporary:
         # matplotlib would put its version into the file; without it, equal figures are equal bytes.
@@ -81,18 +78,14 @@ def save(figure: Figure | Axes, path: str | Path) -> Path:
 def panels(
     rows: int = 1, columns: int = 1, *, width: float = 6.0, height: float = 4.6
 ) -> list[Axes]:
-    """Returns `rows * columns` axes of one figure in reading order; a panel is `width` by `height`
-    inches.
-    """
+    """Make `rows * columns` axes of one figure, in reading order; sizes are inches per panel."""
     _, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
     return list(axes.ravel())
 
 
 @styled
 def one_legend(axes: Sequence[Axes]) -> Legend:
-    """Gives panels that show the same series one legend, to the right of them all, in place of
-    their own.
-    """
+    """Replace the legends of panels with the same series by one legend, right of them all."""
     for ax in axes:
         if ax.get_legend() is not None:
             ax.get_legend().remove()
@@ -104,15 +97,14 @@ def one_legend(axes: Sequence[Axes]) -> Legend:
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
+    """Return `ax`, or new axes where it is None."""
     if ax is not None:
         return ax
     return plt.subplots(figsize=size or STYLE["figure.figsize"])[1]
 
 
 def labelled(ax: Axes, xlabel: str, ylabel: str, title: str | None) -> Axes:
-    """Names the axes. Sizes are set on them, since ticks are made later, when the style is not
-    active.
-    """
+    """Label the axes with explicit sizes: ticks are made later, when the style is not active."""
     ax.tick_params(labelsize=STYLE["xtick.labelsize"])
     ax.set_xlabel(xlabel, fontsize=STYLE["axes.labelsize"])
     ax.set_ylabel(ylabel, fontsize=STYLE["axes.labelsize"])
@@ -121,5 +113,35 @@ def labelled(ax: Axes, xlabel: str, ylabel: str, title: str | None) -> Axes:
     return ax
 
 
+def add_legend(ax: Axes, beside: bool = False, **options) -> None:
+    """Add a legend inside the axes, or `beside` them on the right."""
+    if beside:
+        options |= {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    ax.legend(fontsize=STYLE["legend.fontsize"], **options)
+
+
+def add_colour_bar(picture: AxesImage, axes: Axes | list[Axes], label: str) -> None:
+    """Add a colour bar beside the axes."""
+    figure = (axes[0] if isinstance(axes, list) else axes).figure
+    bar = figure.colorbar(picture, ax=axes)
+    bar.set_label(label, fontsize=STYLE["axes.labelsize"])
+    bar.ax.tick_params(labelsize=STYLE["ytick.labelsize"])
+
+
+def frame_cell(ax: Axes, row: int, column: int, colour: str, width: float) -> None:
+    """Frame one cell of a matrix."""
+    corner = (column - 0.46, row - 0.46)
+    ax.add_patch(plt.Rectangle(corner, 0.92, 0.92, fill=False, ec=colour, lw=width))
+
+
+def as_points(points, name: str) -> np.ndarray:
+    """Return points as float `(n, 2)`; other shapes are refused."""
+    points = np.asarray(points, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise RetrievalInputError(f"{name} has shape {points.shape}, expected (n, 2)")
+    return points
+
+
 def looks() -> Iterator[tuple]:
+    """Yield (colour, marker, dash) of one series after the other, endlessly."""
     return itertools.cycle(zip(COLOURS, MARKERS, DASHES, strict=True))

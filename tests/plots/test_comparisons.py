@@ -1,16 +1,10 @@
-"""Figures of benchmark results: every number stands where it belongs, and only comparable ones
-together.
-"""
+"""Figures of benchmark results: numbers at their year and kind, and only comparable ones."""
 
 from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 
 from lib import plots
 from lib.core.checks import RetrievalInputError
@@ -28,17 +22,11 @@ ROWS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def row(year, value, **columns):
     columns = {
-        "dataset": "coco", "split": "test", "direction": "text_to_image", "metric": "R@1", "gallery": "whole",
-        "judgements": "original", "kind": "zero-shot", "verified": "yes", "inference": "inductive",
-        "model": f"m{value}", **columns,
+        "dataset": "coco", "split": "test", "direction": "text_to_image", "metric": "R@1",
+        "gallery": "whole", "judgements": "original", "kind": "zero-shot", "verified": "yes",
+        "inference": "inductive", "model": f"m{value}", **columns,
     }  # fmt: skip
     return SimpleNamespace(year=year, value=value, **columns)
 

@@ -1,20 +1,76 @@
-"""Gradient matrices side by side: which pairs a loss pulls together, which it pushes apart, how
-hard.
-"""
+"""Matrices as colours: similarities, and gradients of a loss."""
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.style import COLOURS, STYLE, labelled, panels, styled
+from lib.plots.style import (
+    COLOUR_MAP,
+    COLOURS,
+    add_colour_bar,
+    frame_cell,
+    labelled,
+    new_axes,
+    panels,
+    styled,
+)
 
-# Purple pulls, orange pushes, white does neither: as far apart in grey and to every kind of colour
-# vision.
+# Purple pulls, orange pushes, white does neither: distinct in grey and to every colour vision.
 FORCE_MAP = "PuOr_r"
-MAX_WRITTEN = 12
+MAX_WRITTEN = 12  # columns of a matrix with numbers in its cells
+
+
+@styled
+def heatmap(
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    xlabel: str,
+    ylabel: str,
+    label: str,
+    marks: np.ndarray | None = None,
+    digits: int | None = 2,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a matrix as colours, with its numbers when they fit and a frame around marked cells.
+
+    Args:
+        values: `(n_rows, n_columns)`.
+        rows, columns: names along the axes.
+        xlabel, ylabel, label: meaning of the axes and of the colour, with units.
+        marks: `(n_rows, n_columns)` booleans, for example the relevant pairs.
+        digits: decimals written in the cells; None writes none, and more than 12 columns get none.
+        title, ax: title of the axes, and axes to draw into.
+    """
+    values = np.asarray(values)
+    if values.shape != (len(rows), len(columns)):
+        raise RetrievalInputError(
+            f"values have shape {values.shape}, the names say {(len(rows), len(columns))}"
+        )
+    if marks is not None and np.shape(marks) != values.shape:
+        raise RetrievalInputError(f"marks have shape {np.shape(marks)}, values {values.shape}")
+    size = (2.8 + 0.85 * len(columns), 1.8 + 0.55 * len(rows))
+    ax = new_axes(ax, size)
+    picture = ax.imshow(values, cmap=COLOUR_MAP, aspect="auto")
+    ax.grid(False)
+    ax.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(rows)), rows)
+    if digits is not None and len(columns) <= MAX_WRITTEN:
+        middle = (np.nanmin(values) + np.nanmax(values)) / 2
+        for i, j in np.ndindex(values.shape):
+            ink = "black" if values[i, j] > middle else "white"
+            text = f"{values[i, j]:.{digits}f}"
+            ax.text(j, i, text, ha="center", va="center", color=ink, fontsize=12)
+    if marks is not None:
+        for i, j in np.argwhere(marks):
+            frame_cell(ax, i, j, COLOURS[1], width=3)
+    add_colour_bar(picture, ax, label)
+    return labelled(ax, xlabel, ylabel, title)
 
 
 @styled
@@ -28,27 +84,18 @@ def forces(
     marks: np.ndarray | None = None,
     digits: int = 3,
     per_line: int = 3,
-    shared: bool = True,
 ) -> Figure:
-    """Shows the gradient of a loss on its logits, one panel per setting: + pushes apart, - pulls
-    together.
+    """Draw the gradient of a loss on its logits, one panel a setting: + pushes apart, - pulls.
+
+    All panels have one colour scale, so sizes can be compared.
 
     Args:
         gradients: title to `(n_rows, n_columns)`, dL/ds or dL/dc, all of one shape.
         rows, columns: names along the axes; positions by default, none for more than 12.
-        xlabel, ylabel: what the axes are.
+        xlabel, ylabel: of the axes.
         marks: `(n_rows, n_columns)` booleans, the right pairs, framed; the diagonal by default.
         digits: decimals in the cells, with their sign; more than 12 columns get none.
         per_line: panels beside one another.
-        shared: whether all panels share one colour scale, so that sizes compare; otherwise each has
-            its own.
-
-    Returns:
-        The figure.
-
-    Raises:
-        RetrievalInputError: no matrices, different shapes, values that are not finite, or names or
-            marks that do not fit.
     """
     arrays = {name: np.asarray(values, dtype=float) for name, values in gradients.items()}
     shapes = {values.shape for values in arrays.values()}
@@ -70,9 +117,8 @@ def forces(
     width = min(per_line, len(arrays))
     lines = -(-len(arrays) // width)
     axes = panels(lines, width, width=max(4.2, 1.0 + 0.95 * min(shape[1], 6)), height=4.4)
-    largest = {name: max(np.abs(values).max(), 1e-30) for name, values in arrays.items()}
+    reach = max(1e-30, *(np.abs(values).max() for values in arrays.values()))
     for ax, (name, values) in zip(axes, arrays.items(), strict=False):
-        reach = max(largest.values()) if shared else largest[name]
         picture = ax.imshow(values, cmap=FORCE_MAP, vmin=-reach, vmax=reach, aspect="auto")
         ax.grid(False)
         ax.set_xticks(range(len(columns)), columns)
@@ -83,16 +129,11 @@ def forces(
                 text = _signed(values[i, j], digits)
                 ax.text(j, i, text, ha="center", va="center", color=ink, fontsize=12)
             for i, j in np.argwhere(marks):
-                corner = (j - 0.46, i - 0.46)
-                frame = mpl.patches.Rectangle(corner, 0.92, 0.92, fill=False, ec=COLOURS[6], lw=2)
-                ax.add_patch(frame)
+                frame_cell(ax, i, j, COLOURS[6], width=2)
         labelled(ax, xlabel, ylabel, name)
     for ax in axes[len(arrays) :]:
         ax.set_axis_off()
-    if shared:
-        bar = axes[0].figure.colorbar(picture, ax=axes)
-        bar.set_label("- pulls together     + pushes apart", fontsize=STYLE["axes.labelsize"])
-        bar.ax.tick_params(labelsize=STYLE["ytick.labelsize"])
+    add_colour_bar(picture, axes, "- pulls together     + pushes apart")
     return axes[0].figure
 
 
@@ -103,6 +144,6 @@ def _names(names: Sequence[str] | None, length: int) -> list[str]:
 
 
 def _signed(value: float, digits: int) -> str:
-    """With its sign, and a bare 0 where nothing is left of it at that many decimals."""
+    """Format a value with its sign, and as a bare 0 where no decimal is left."""
     text = f"{value:+.{digits}f}"
     return "0" if float(text) == 0 else text

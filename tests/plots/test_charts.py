@@ -1,14 +1,9 @@
-"""Figures: readable sizes, no meaning by colour alone, and input that cannot be drawn is
-refused.
-"""
+"""Charts and style: readable sizes, no meaning by colour alone, bad input is refused."""
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -17,12 +12,6 @@ from lib.core.checks import RetrievalInputError
 
 RNG = np.random.default_rng(0)
 X = np.array([16, 32, 64])
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def drawn() -> dict[str, plt.Figure]:
@@ -46,7 +35,6 @@ def drawn() -> dict[str, plt.Figure]:
             {"a": RNG.random((5, 2)), "b": RNG.random((5, 2))},
             xlabel="u",
             ylabel="v",
-            notes={"bell": (0.5, 0.5)},
         ),
         "distributions": plots.distributions(
             {"a": RNG.random(50), "b": RNG.random(90)}, xlabel="cosine"
@@ -112,39 +100,6 @@ def test_draws_into_a_given_panel():
     left, right = plots.panels(1, 2)
     ax = plots.curves({"a": (X, X)}, xlabel="x", ylabel="y", ax=right)
     assert ax is right and left.figure is right.figure and not left.lines
-
-
-def test_contact_sheet_marks_right_answers_in_form_and_word():
-    images = RNG.random((3, 8, 8, 3))
-    figure = plots.contact_sheet(
-        images,
-        ["bell", "bell ring", "a very long name that goes on and on and on"],
-        marks=[1, 0, 0],
-    )
-    first, second, third = figure.axes[:3]
-    assert first.get_xlabel().startswith("✓") and not second.get_xlabel().startswith("✓")
-    assert first.spines["top"].get_linewidth() > second.spines["top"].get_linewidth()
-    assert third.get_xlabel().endswith("…") and third.get_xlabel().count("\n") == 1
-
-
-def test_contact_sheet_shows_bytes_on_their_own_scale():
-    figure = plots.contact_sheet([np.full((4, 4), 128, np.uint8)])
-    assert figure.axes[0].images[0].get_clim() == (0, 255)
-    assert plots.contact_sheet([np.full((4, 4), 0.5)]).axes[0].images[0].get_clim() == (0, 1)
-
-
-def test_heatmap_writes_numbers_and_frames_marks():
-    ax = plots.heatmap(
-        np.array([[0.1, 0.9]]),
-        ["q"],
-        ["a", "b"],
-        xlabel="x",
-        ylabel="y",
-        label="cosine",
-        marks=[[False, True]],
-    )
-    assert [t.get_text() for t in ax.texts] == ["0.10", "0.90"]
-    assert len(ax.patches) == 1
 
 
 def test_distributions_sum_to_a_hundred_percent():

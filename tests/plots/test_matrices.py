@@ -1,10 +1,5 @@
-"""Tests of the pictures of gradients: signs in the cells, one colour scale, right pairs framed."""
+"""Figures of matrices: signs and numbers in the cells, one colour scale, right pairs framed."""
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -12,12 +7,6 @@ from lib import plots
 from lib.core.checks import RetrievalInputError
 
 SMALL = np.array([[-0.5, 0.5], [0.0004, -0.25]])
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_signs_are_written_and_nothing_is_a_bare_zero():
@@ -28,8 +17,6 @@ def test_signs_are_written_and_nothing_is_a_bare_zero():
 def test_panels_share_a_scale_symmetric_about_zero():
     figure = plots.forces({"one": SMALL, "ten": 10 * SMALL})
     assert [ax.images[0].get_clim() for ax in figure.axes[:2]] == [(-5, 5), (-5, 5)]
-    figure = plots.forces({"one": SMALL, "ten": 10 * SMALL}, shared=False)
-    assert [ax.images[0].get_clim() for ax in figure.axes] == [(-0.5, 0.5), (-5, 5)]
 
 
 def test_right_pairs_are_framed_and_the_diagonal_is_the_default():
@@ -53,6 +40,20 @@ def test_a_matrix_of_zeros_is_drawn():
     assert {text.get_text() for text in figure.axes[0].texts} == {"0"}
 
 
+def test_heatmap_writes_numbers_and_frames_marks():
+    ax = plots.heatmap(
+        np.array([[0.1, 0.9]]),
+        ["q"],
+        ["a", "b"],
+        xlabel="x",
+        ylabel="y",
+        label="cosine",
+        marks=[[False, True]],
+    )
+    assert [t.get_text() for t in ax.texts] == ["0.10", "0.90"]
+    assert len(ax.patches) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
@@ -63,6 +64,6 @@ def test_a_matrix_of_zeros_is_drawn():
         ({"gradients": {"a": SMALL}, "marks": [[True]]}, r"marks \(1, 1\)"),
     ],
 )
-def test_refuses(arguments, match):
+def test_bad_gradients_are_refused(arguments, match):
     with pytest.raises(RetrievalInputError, match=match):
         plots.forces(**arguments)

@@ -1,25 +1,14 @@
-"""Word by word over the patches: what is light, what is dark, and who won."""
+"""Figures of pictures: light and dark patches of each word, and sheets of images."""
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
-
 from lib import plots
 from lib.core.checks import RetrievalInputError
-from lib.plots.patches import DARKEST
+from lib.plots.pictures import DARKEST
 
 IMAGE = np.full((8, 8, 3), 100, np.uint8)
 MAP = np.array([[1.0, 0.5, 0.0, -0.7]])  # one word, 2 x 2 patches
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def drawn(maps=MAP, words=("red",), **kwargs):
@@ -30,11 +19,6 @@ def test_it_is_dark_where_similarity_is_low_and_clear_where_it_is_high():
     veil = drawn().axes[1].images[1].get_array()
     assert veil.shape == (2, 2, 4)
     np.testing.assert_allclose(veil[..., 3].ravel(), [0, DARKEST / 2, DARKEST, DARKEST])
-
-
-def test_the_scale_is_what_the_caller_says_in_every_panel():
-    veil = drawn(low=-0.7, high=0.5).axes[1].images[1].get_array()
-    np.testing.assert_allclose(veil[..., 3].ravel(), [0, 0, DARKEST * 0.5 / 1.2, DARKEST])
 
 
 def test_a_frame_stands_on_the_patch_that_won_and_its_similarity_behind_the_word():
@@ -77,6 +61,23 @@ def test_refuses_what_it_cannot_draw(arguments, message):
         plots.spotlights(*arguments)
 
 
-def test_refuses_a_scale_without_extent():
-    with pytest.raises(RetrievalInputError, match="low must be below high, got 1 and 1"):
-        drawn(low=1, high=1)
+# ---- contact sheets
+
+
+def test_contact_sheet_marks_right_answers_in_form_and_word():
+    images = np.random.default_rng(0).random((3, 8, 8, 3))
+    figure = plots.contact_sheet(
+        images,
+        ["bell", "bell ring", "a very long name that goes on and on and on"],
+        marks=[1, 0, 0],
+    )
+    first, second, third = figure.axes[:3]
+    assert first.get_xlabel().startswith("✓") and not second.get_xlabel().startswith("✓")
+    assert first.spines["top"].get_linewidth() > second.spines["top"].get_linewidth()
+    assert third.get_xlabel().endswith("…") and third.get_xlabel().count("\n") == 1
+
+
+def test_contact_sheet_shows_bytes_on_their_own_scale():
+    figure = plots.contact_sheet([np.full((4, 4), 128, np.uint8)])
+    assert figure.axes[0].images[0].get_clim() == (0, 255)
+    assert plots.contact_sheet([np.full((4, 4), 0.5)]).axes[0].images[0].get_clim() == (0, 1)

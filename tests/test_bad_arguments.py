@@ -89,13 +89,13 @@ def cases():
     yield metrics.evaluate, dict(judged, run=(SCORES, IDS), metrics=["R"], gain="linear")
     yield (
         metrics.evaluate_embeddings,
-        dict(judged, queries=X, gallery=Y, metrics=["R"], metric="cosine"),
+        dict(judged, queries=X, gallery=Y, metrics=["R"], metric="cosine", gain="linear"),
     )
     both = dict(queries=X, gallery=Y, qrels=QRELS, ks=[1])
     yield metrics.evaluate_both, dict(both, directions=("a_to_b", "b_to_a"), groups=(None, None))
     yield metrics.evaluate_folds, dict(both, n_folds=2, groups=[0, 1, 2, 3])
     yield metrics.contiguous_folds, dict(qrels=QRELS, n_folds=2)
-    yield metrics.rsum, dict(there=EVALUATION, back=EVALUATION, ks=[1])
+    yield metrics.rsum, dict(forward=EVALUATION, backward=EVALUATION, ks=[1])
     counted = dict(queries=X, gallery=Y, qrels=QRELS, metric="cosine", which="all", query_block=2)
     yield metrics.ranks_of_relevant, dict(counted, no_relevant="error")
     yield metrics.ranks_in_scores, dict(scores=X @ Y.T, qrels=QRELS, no_relevant="error")
@@ -110,13 +110,15 @@ def cases():
         metrics.paired_randomization,
         dict(a=HITS, b=OTHERS, groups=[0, 0, 1, 1], n_resamples=3, seed=1),
     )
+    compared = dict(values_a=HITS, values_b=OTHERS, groups=[0, 0, 1, 1], level=0.9)
+    yield metrics.compare_systems, dict(compared, n_resamples=3, seed=1)
+    yield metrics.parse_metric, dict(name="nDCG@10")
     yield metrics.mcnemar_exact, dict(a=HITS, b=OTHERS)
     yield metrics.holm, dict(p_values=[0.1, 0.2])
     detectable = dict(n_queries=9, p=0.5, correlation=0.1, design_effect=1.0, alpha=0.05, power=0.8)
     yield metrics.minimum_detectable_difference, detectable
     yield metrics.k_occurrence, dict(ranked_ids=IDS, n_items=4, k=1)
     yield metrics.skewness, dict(counts=[1, 2])
-    yield metrics.top_hubs, dict(counts=[1, 2], n=1)
     yield metrics.unadjusted, dict(scores=X @ Y.T, depth=2)
     yield metrics.inverted_softmax, dict(scores=X @ Y.T, bank=Y @ Y.T, beta=2.0, depth=2)
     yield metrics.dual_softmax, dict(scores=X @ Y.T, beta=2.0, depth=2)

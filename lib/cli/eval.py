@@ -92,7 +92,7 @@ def evaluate(
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
         raise RetrievalInputError("--inference querybank and --bank-split go together")
     from lib.studies.published import evaluate_rows
-    from lib.studies.published.embeddings_file import read_rows
+    from lib.studies.published.embeddings_file import read_embeddings
 
     known = corpus_named(name)
     given = [] if captions is None else [f"captions={captions}"]
@@ -107,7 +107,7 @@ def evaluate(
         "beta": beta,
     }
     if embeddings is not None:
-        media, texts, banks = read_rows(embeddings, corpus)
+        media, texts, banks = read_embeddings(embeddings, corpus)
         labels = {"model": model or embeddings.name, "tag": pretrained or ""}
         identity = labels | {
             "prompt": prompt,
@@ -148,13 +148,13 @@ def compare(
         check_choice(plot.suffix.lower(), (".png",), "the suffix of --plot")
     from lib import plots
     from lib.studies.published import Result, text_tables
-    from lib.studies.published import compare as rows_of
+    from lib.studies.published import compare_results as rows_of
 
     first, second = Result.load(a), Result.load(b)
     rows = rows_of(first, second, allow=allow or [])
     say(f"A: {first.name or a.name}; B: {second.name or b.name}; {first.protocol.title}")
     print_rows(
-        text_tables.comparison_as_text(rows),
+        text_tables.format_comparison(rows),
         "percent and points; intervals and p by cluster, McNemar by query",
     )
     if plot is not None:
@@ -243,7 +243,7 @@ def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:
 def _show(result: Result) -> None:
     from lib.studies.published import text_tables
 
-    rows = text_tables.result_as_text(result)
+    rows = text_tables.format_result(result)
     if not any(row["published"] for row in rows):
         rows = [
             {k: row[k] for k in ("direction", "metric", "value", "95% interval", "chance")}
@@ -251,7 +251,7 @@ def _show(result: Result) -> None:
         ]
         say("no published numbers of this model on this benchmark are in the table")
     print_rows(rows, f"{result.name}: percent; median and mean rank in ranks; intervals by item")
-    for line in text_tables.notes(result):
+    for line in text_tables.result_notes(result):
         say(line)
 
 

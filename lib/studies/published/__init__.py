@@ -1,18 +1,16 @@
-"""The published benchmarks, evaluated: protocols by name, results as files, beside the numbers of
-papers.
-"""
+"""Evaluate published benchmarks: protocols by name, results as files, papers beside them."""
 
 from lib.studies.published.evaluation import evaluate_corpus, evaluate_rows
-from lib.studies.published.paired_comparison import compare
-from lib.studies.published.protocol import Protocol, differences
-from lib.studies.published.results import Result, table
+from lib.studies.published.paired_comparison import compare_results
+from lib.studies.published.protocol import Protocol, protocol_differences
+from lib.studies.published.results import Result, result_rows
 
 __all__ = [
     "Protocol",
     "Result",
-    "compare",
-    "differences",
+    "compare_results",
     "evaluate_corpus",
     "evaluate_rows",
-    "table",
+    "protocol_differences",
+    "result_rows",
 ]

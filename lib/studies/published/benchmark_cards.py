@@ -1,6 +1,4 @@
-"""The atlas of benchmarks: what each tests, on how much, whose the files are, and what is wrong
-with it.
-"""
+"""Describe the published benchmarks: task, sizes, terms of the files, known flaws."""
 
 from dataclasses import dataclass
 
@@ -11,18 +9,17 @@ from lib.studies.published.leaderboard import half_width
 
 @dataclass(frozen=True)
 class Card:
-    """One benchmark in short; sizes come from its loader, terms from
-    `lib.datasets.download.sources`.
+    """Describe one benchmark; sizes come from its loader, terms from its download sources.
 
     Args:
-        name: as the command line knows it.
-        asks: what is asked for what.
-        split: what papers report on.
-        n_queries, n_gallery: of the direction in `asks`; None where there is no test set.
-        metrics: what papers print.
-        rot: what is known of files that are gone.
-        flaw: the flaw to know first.
-        remark: which choice of protocol makes two papers differ.
+        name: name on the command line.
+        asks: query and item.
+        split: split that papers report on.
+        n_queries, n_gallery: sizes of the direction in `asks`; None where there is no test set.
+        metrics: metrics that papers print.
+        rot: known missing files.
+        flaw: the most important flaw.
+        remark: the choice of protocol that makes two papers differ.
     """
 
     name: str
@@ -37,12 +34,12 @@ class Card:
 
     @property
     def terms(self) -> str:
-        """Whose terms apply to what: the first sentence of those that a download shows."""
+        """Return the first sentence of the terms that a download shows."""
         return load_sources()[self.name].terms.partition(". ")[0].removesuffix(".")
 
 
 def cards() -> list[Card]:
-    """The seven corpora, images first. LAION is the one that is no benchmark."""
+    """List the seven corpora, images first. LAION is not a benchmark."""
     of_coco, of_flickr = coco.PUBLISHED["test"], flickr30k.PUBLISHED["test"]
     of_msrvtt, of_activitynet = msrvtt.PUBLISHED["1k-A"], activitynet.PUBLISHED["val_1"]
     of_audioset, of_vggsound = audioset.PUBLISHED["retrieval"], vggsound.PUBLISHED["retrieval"]
@@ -66,15 +63,16 @@ def cards() -> list[Card]:
             "msrvtt", "a sentence for its clip, and back", "1k-A",
             of_msrvtt["captions"], of_msrvtt["videos"], "R@1, R@5, R@10, MedR",
             "the page is gone; copies are shared",
-            f"{repeated} sentences repeat another one's words; there is no validation split, so some choose "
-            "the epoch on the test",
+            f"{repeated} sentences repeat another one's words; there is no validation split, so "
+            "some choose the epoch on the test",
             "1k-A, 1k-B or full; with a dual softmax or without",
         ),
         Card(
             "activitynet", "a paragraph for its video, and back", "val_1",
             of_activitynet["captions"], of_activitynet["videos"], "R@1, R@5, R@50, MedR",
             "videos vanish from YouTube; loaders that skip them print higher numbers",
-            "the validation split is the test", "val_1 or val_2: other annotators, a few videos less",
+            "the validation split is the test",
+            "val_1 or val_2: other annotators, a few videos less",
         ),
         Card(
             "audioset", "a sound for its pictures, and back", "five clips per class (CAV-MAE)",
@@ -97,10 +95,8 @@ def cards() -> list[Card]:
     ]  # fmt: skip
 
 
-def sizes(of: list[Card] | None = None) -> list[dict]:
-    """What is asked, of how many; the R@1 of chance and the half interval of an R@1 of 50, in
-    percent.
-    """
+def size_rows(of: list[Card] | None = None) -> list[dict]:
+    """List sizes, the R@1 of chance and the half interval of an R@1 of 50, in percent."""
     rows = []
     for card in cards() if of is None else of:
         row = {"benchmark": card.name, "asks": card.asks, "split": card.split}
@@ -111,10 +107,8 @@ def sizes(of: list[Card] | None = None) -> list[dict]:
     return rows
 
 
-def caveats(of: list[Card] | None = None) -> list[dict]:
-    """What to know before comparing: terms, files that are gone, flaws, the choice that papers
-    differ in.
-    """
+def caveat_rows(of: list[Card] | None = None) -> list[dict]:
+    """List terms, missing files, flaws, and the choice of protocol that papers differ in."""
     return [
         {
             "benchmark": c.name,

@@ -1,4 +1,4 @@
-"""Embeddings that the reader computed: a file of rows and ids, put into the order of a corpus."""
+"""Read a user's embeddings from a file of rows and ids, in the order of a corpus."""
 
 from pathlib import Path
 
@@ -8,29 +8,25 @@ from lib.core.checks import RetrievalInputError, as_real_matrix
 from lib.core.reading import read_arrays
 from lib.studies.published.evaluation import ids_of
 
-BANK = "bank_"  # before the modality: rows of queries that are not tested
+BANK = "bank_"  # prefix of a modality: rows of queries that are not tested
 
 
-def read_rows(path: str | Path, corpus) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Reads the embeddings of both sides of a corpus from an `.npz` file.
+def read_embeddings(
+    path: str | Path, corpus
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Read the embeddings of both sides of a corpus from an `.npz` file.
 
     Args:
-        path: for each modality of the corpus an array named after it, `image` and `text`, `(n, d)`,
-            and its ids beside it, `image_ids` and `text_ids`, `(n,)` texts in the same order.
-            `media` may stand for the modality that is not text. `bank_text` and the like hold rows
-            of queries that are not tested.
-        corpus: what they are embeddings of. Rows come in any order; ids decide.
+        path: for each modality of the corpus an array with its name, `image` and `text`, `(n, d)`,
+            and its ids, `image_ids` and `text_ids`, `(n,)` texts in the same order. `media` may
+            stand for the modality that is not text. `bank_text` and the like hold rows of queries
+            that are not tested.
+        corpus: the corpus. Rows come in any order; ids decide. Rows of other items are refused:
+            the file belongs to another corpus or split.
 
     Returns:
         `(media_rows, text_rows, banks)`, the first two in the order of the corpus, for
         `evaluate_rows`.
-
-    Raises:
-        MissingFileError: there is no such file.
-        DamagedFileError: it is no `.npz` file, or holds objects.
-        RetrievalInputError: an array or ids that are missing, as many rows as ids not, an id that
-            is there twice, or an item of the corpus without a row. Rows of other items are refused
-            too: they say that the file belongs to another corpus or split.
     """
     ids = ids_of(corpus)
     text, media = corpus.directions[0].split("_to_")
@@ -67,7 +63,7 @@ def _ids(names: np.ndarray, where: str) -> list[str]:
 
 
 def _order(names: list[str], wanted: tuple[str, ...], where: str) -> list[int]:
-    """The row of each wanted id."""
+    """Find the row of each wanted id."""
     at: dict[str, int] = {}
     for place, name in enumerate(names):
         if at.setdefault(name, place) != place:

@@ -1,66 +1,73 @@
-"""A benchmark from embeddings to a result: both directions, whole or in folds, under a named
-protocol.
-"""
+"""Evaluate embeddings on a published benchmark: both directions, whole or in folds."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_embeddings, check_choice
+from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, check_count
+from lib.core.qrels import Qrels
+from lib.core.task import RetrievalTask
+from lib.core.writing import sha256_of
+from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
+from lib.metrics import (
+    Cosines,
+    Evaluation,
+    FoldedEvaluation,
+    bootstrap_interval,
+    dual_softmax,
+    evaluate,
+    evaluate_embeddings,
+    qb_norm,
+)
 from lib.metrics.hubness import INFERENCE
-from lib.studies.published.evaluate_direction import evaluate_gallery, summary
-from lib.studies.published.protocol import Protocol
-from lib.studies.published.relevance_sets import fold_positions, judged, within
-from lib.studies.published.results import Result
+from lib.studies.published.protocol import JUDGEMENTS, Protocol
+from lib.studies.published.results import RANK_METRICS, DirectionResult, Measurement, Result
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
-KS = {"activitynet": (1, 5, 10, 50)}  # of the others: 1, 5, 10
+KS = {"activitynet": (1, 5, 10, 50)}  # all other corpora: 1, 5, 10
+FAMILIES = ("R", "MRR", "R-precision", "MAP@R")
+WHOLE_RUN_CELLS = 4 * 10**6  # adjusted rankings are kept whole up to here (96 MB)
+RUN_DEPTH = 100  # beyond that size, they are kept to this depth
 
 
 def evaluate_corpus(
     encoder, corpus, *, bank=None, folder=None, chunk: int = 1024, progress=None, **options
 ) -> Result:
-    """Encodes a corpus, or reads what was encoded before, and evaluates both directions.
+    """Encode a corpus, or read cached embeddings, and evaluate both directions.
 
     Args:
-        encoder: `PretrainedEncoder`, or anything with its `identity` and `encode_*`.
+        encoder: an object with `identity` and `encode_*`, for example `PretrainedEncoder`.
         corpus: `CaptionedMedia`.
         bank: another `CaptionedMedia` of the same kind, the training split, for
-            `inference="querybank"`. Its texts that also are test queries, capitals and spaces
+            `inference="querybank"`. Its texts that are also test queries, capitals and spaces
             aside, are left out.
-        folder: where embeddings are kept; the cache of the project when None.
+        folder: folder of the embeddings; the cache of the project when None.
         chunk: inputs that are encoded and stored together.
         progress: called with the number of inputs as they are done.
-        options: of `evaluate_rows`.
+        options: options of `evaluate_rows`.
 
     Returns:
-        A `Result` that knows model, tag, prompt and precision.
-
-    Raises:
-        RetrievalInputError: what `evaluate_rows` refuses.
+        A `Result` with model, tag, prompt and precision.
     """
     from lib.search.embedding_cache import embed  # rows alone need no encoder
 
-    def rows_of(of) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of media and of texts."""
-        keep = {
-            "corpus_checksum": of.checksum(),
-            "folder": folder,
-            "chunk": chunk,
-            "progress": progress,
-        }
-        media = embed(encoder, of.media, of.modality, side="media", **keep)
-        return media, embed(encoder, of.texts, "text", side="texts", **keep)
+    def embed_sides(captioned) -> tuple[np.ndarray, np.ndarray]:
+        """Embed media and texts."""
+        keep = {"folder": folder, "chunk": chunk, "progress": progress}
+        keep["corpus_checksum"] = captioned.checksum()
+        media = embed(encoder, captioned.media, captioned.modality, side="media", **keep)
+        return media, embed(encoder, captioned.texts, "text", side="texts", **keep)
 
     if bank is not None:
         tested = {_plain(text) for text in corpus.texts}
         other = [place for place, text in enumerate(bank.texts) if _plain(text) not in tested]
-        bank_media, bank_texts = rows_of(bank)
+        bank_media, bank_texts = embed_sides(bank)
         options["banks"] = {"text": bank_texts[other], bank.modality: bank_media}
-    return evaluate_rows(*rows_of(corpus), corpus, identity=encoder.identity, **options)
+    return evaluate_rows(*embed_sides(corpus), corpus, identity=encoder.identity, **options)
 
 
 def evaluate_rows(
@@ -77,7 +84,7 @@ def evaluate_rows(
     beta: float = 20.0,
     identity: Mapping[str, str] | None = None,
 ) -> Result:
-    """Evaluates embeddings of the two sides of a corpus in both directions.
+    """Evaluate embeddings of the two sides of a corpus in both directions.
 
         R@K, MRR, R-precision, mAP@R, median and mean rank, 95% intervals by item, chance; ties
         count against
@@ -85,30 +92,22 @@ def evaluate_rows(
     Args:
         media_rows: `(n_items, d)` embeddings of the media, in the order of the corpus.
         text_rows: `(n_texts, d)` embeddings of the texts.
-        corpus: `CaptionedMedia`, or `AudioVideoClips`, whose pictures are the "media" and sounds the
+        corpus: `CaptionedMedia`, or `AudioVideoClips`, with pictures as "media" and sounds as
             "texts".
         ks: cut-offs; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond a gallery are left
             out.
-        folds: contiguous folds of items, each a gallery of its own, whose mean is reported; 5 gives
+        folds: contiguous folds of items, each a gallery of its own; their mean is reported. 5 gives
             COCO 1K.
-        first_fold: only the first of the folds, which some papers also call 1K. It is another
-            number.
-        judgements: "original", "cxc" or "eccv", see `judged`. Unjudged queries are left out and
-            counted.
+        first_fold: only the first of the folds, which some papers also call 1K: another number.
+        judgements: "original", "cxc" or "eccv". Unjudged queries are left out and counted.
         inference: "inductive"; "querybank" (QB-Norm, needs `banks`); "transductive" (dual softmax).
         banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a
             bank are left out of the result.
         beta: inverse temperature of the latter two.
-        identity: what the embeddings come from; "prompt" and "precision" go into the protocol.
+        identity: source of the embeddings; "prompt" and "precision" go into the protocol.
 
     Returns:
         A `Result` with one `DirectionResult` per direction.
-
-    Raises:
-        RetrievalInputError: rows that are not one per item or text; options that do not go
-            together; folds of unequal size; a querybank without a bank.
-
-    Relations: `lib.metrics.evaluate_embeddings` for one direction of one gallery.
     """
     check_choice(inference, INFERENCE, "inference")
     if (inference == "querybank") != bool(banks):
@@ -120,46 +119,43 @@ def evaluate_rows(
     text, media = corpus.directions[0].split("_to_")
     ids = ids_of(corpus)
     rows = {media: media_rows, text: text_rows}
-    rows = {
-        modality: _checked(of, modality, ids[modality], corpus.name)
-        for modality, of in rows.items()
-    }
+    rows = {side: _checked(rows[side], side, ids[side], corpus.name) for side in rows}
     whole = {modality: np.arange(len(of)) for modality, of in rows.items()}
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
     ks = ks or KS.get(corpus.name.split(" ")[0], (1, 5, 10))
-    directions, found_pairs, methods = [], [], {}
+    directions, judged_counts, methods = [], [], {}
     for direction in reversed(corpus.directions):  # media first, as papers print them
-        asked, found = direction.split("_to_")
-        if banks and asked not in banks:
+        query_side, gallery_side = direction.split("_to_")
+        if banks and query_side not in banks:
             continue
         task = corpus.task(direction)
-        qrels, judged_counts = judged(corpus, task, judgements)
-        found_pairs += [
-            replace(count, what=f"{count.what}, {direction}") for count in judged_counts
-        ]
-        evaluations = []
+        qrels, counts = judged_qrels(corpus, task, judgements)
+        judged_counts += [replace(count, what=f"{count.what}, {direction}") for count in counts]
+        evaluations, query_ids = [], []
         for part in parts:
+            queries, items = part[query_side], part[gallery_side]
             options = {
-                "ks": [k for k in ks if k <= part[found].size],
-                "groups": None if task.query_groups is None else task.query_groups[part[asked]],
+                "ks": [k for k in ks if k <= items.size],
+                "groups": None if task.query_groups is None else task.query_groups[queries],
                 "name": corpus.name,
                 "split": corpus.split,
                 "direction": direction,
                 "no_relevant": "skip",
             }
-            queries, gallery = rows[asked][part[asked]], rows[found][part[found]]
-            own = within(qrels, part[asked], part[found]) if folds else qrels
-            bank = banks[asked] if banks else None
             evaluation, method = evaluate_gallery(
-                queries, gallery, own, inference, bank, beta, options
+                rows[query_side][queries],
+                rows[gallery_side][items],
+                select_qrels(qrels, queries, items) if folds else qrels,
+                inference,
+                banks[query_side] if banks else None,
+                beta,
+                options,
             )
             evaluations.append(evaluation)
-            methods[method] = None  # a set in order: the banks of two directions may differ in size
-        query_ids = [
-            ids[asked][p] for part, e in zip(parts, evaluations) for p in part[asked][e.queries]
-        ]
-        directions.append(summary(evaluations, query_ids))
+            query_ids += [ids[query_side][p] for p in queries[evaluation.queries]]
+            methods[method] = None  # an ordered set: two directions may have banks of two sizes
+        directions.append(summarise(evaluations, query_ids))
     if not directions:
         raise RetrievalInputError(
             f"banks are of {', '.join(banks)}, the corpus has {text} and {media}"
@@ -178,13 +174,13 @@ def evaluate_rows(
         prompt="" if identity.get("prompt") in (None, NO_PROMPT) else identity["prompt"],
         precision=identity.get("precision", "fp32"),
         counts=_counts(corpus.counts),
-        judged_counts=_counts(found_pairs),
+        judged_counts=_counts(judged_counts),
     )
     return Result(protocol, identity, corpus.checksum(), tuple(directions))
 
 
 def _plain(text: str) -> str:
-    """What tokenizers make no difference of: a text without capitals and runs of spaces."""
+    """Drop capitals and runs of spaces, which tokenizers ignore."""
     return " ".join(text.casefold().split())
 
 
@@ -203,9 +199,144 @@ def _counts(counts: Sequence[Count]) -> tuple[tuple[str, int, int], ...]:
 
 
 def ids_of(corpus) -> dict[str, tuple[str, ...]]:
-    """The ids of each side of a corpus, by modality; the two sides of `AudioVideoClips` share
-    theirs.
-    """
+    """Return the ids of each side of a corpus, by modality."""
     if isinstance(corpus, CaptionedMedia):
         return {corpus.modality: corpus.item_ids, "text": corpus.text_ids}
     return dict.fromkeys(corpus.directions[0].split("_to_"), corpus.item_ids)
+
+
+# ---- one direction
+
+
+def evaluate_gallery(
+    queries, gallery, qrels: Qrels, inference: str, bank, beta: float, options: dict
+) -> tuple[Evaluation, str]:
+    """Evaluate one gallery in one direction; return the method against hubs too."""
+    if inference == "inductive":
+        return evaluate_embeddings(queries, gallery, qrels, metrics=FAMILIES, **options), "none"
+    n_items, deepest = len(gallery), max(max(options["ks"]), qrels.counts.max(initial=1))
+    whole = len(queries) * n_items <= WHOLE_RUN_CELLS
+    depth = n_items if whole else min(n_items, max(RUN_DEPTH, deepest))
+    scores = Cosines(queries, gallery)
+    if inference == "querybank":
+        run = qb_norm(scores, Cosines(bank, gallery), beta=beta, depth=depth)
+        run = replace(run, method=f"{run.method}, bank of {len(bank):,}")
+    else:
+        run = dual_softmax(scores, beta=beta, depth=depth)
+    result = evaluate(run.run, qrels, metrics=FAMILIES, ties="pessimistic", **options)
+    names = {f"MRR@{n_items}": "MRR"}  # over the whole gallery it needs no depth in its name
+    return replace(
+        result,
+        per_query={names.get(name, name): values for name, values in result.per_query.items()},
+        chance={names.get(name, name): value for name, value in result.chance.items()},
+    ), run.method
+
+
+def summarise(evaluations: Sequence[Evaluation], query_ids: Sequence[str]) -> DirectionResult:
+    """Combine the folds of one direction; a single fold is the whole."""
+    first, folded = evaluations[0], FoldedEvaluation(tuple(evaluations))
+    groups = None if first.groups is None else np.concatenate([e.groups for e in evaluations])
+    values = {}
+    for metric in (*first.per_query, *RANK_METRICS):
+        low, high = (
+            first.interval(metric)
+            if len(evaluations) == 1
+            else _fold_interval(folded, metric, groups)
+        )
+        chance = float(np.mean([e.chance[metric] for e in evaluations]))
+        values[metric] = Measurement(folded.value(metric), low, high, chance)
+    n_queries = np.array([e.n_queries for e in evaluations])
+    return DirectionResult(
+        direction=first.direction,
+        n_queries=int(n_queries.sum()),
+        n_gallery=first.n_gallery,
+        n_without_relevant=sum(e.n_without_relevant for e in evaluations),
+        tie_share=float(np.average([e.tie_share for e in evaluations], weights=n_queries)),
+        values=values,
+        first_ranks=np.concatenate([e.first_ranks for e in evaluations]),
+        map_at_r=np.concatenate([e.per_query["MAP@R"] for e in evaluations]),
+        queries_checksum=sha256_of(json.dumps(list(query_ids)).encode()),
+        groups=groups,
+    )
+
+
+def weighted_by_fold(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Weight the values of all queries: their mean becomes the mean of the folds' means.
+
+    mean over folds f of mean over its n_f queries = mean over all n queries of x n / (F n_f)
+    """
+    n = sum(of.size for of in values)
+    return np.concatenate([of * (n / (len(values) * of.size)) for of in values])
+
+
+def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float, float]:
+    """Compute the interval of a mean of folds; the mean of several medians has none.
+
+    Clusters are resampled over all folds, each in its own gallery.
+    """
+    if metric == "MedR":
+        return np.nan, np.nan
+    weighted = weighted_by_fold(
+        [e.first_ranks if metric == "MeanR" else e.per_query[metric] for e in folded.folds]
+    )
+    return bootstrap_interval(weighted, groups) if np.isfinite(weighted).all() else (np.nan, np.nan)
+
+
+# ---- judgements and folds
+
+
+def judged_qrels(
+    corpus, task: RetrievalTask, judgements: str = "original"
+) -> tuple[Qrels, tuple[Count, ...]]:
+    """Return the judgements of one direction: a corpus's own pairs, or extended positives.
+
+    Args:
+        corpus: the corpus of the task; for extended positives, the test split of COCO.
+        task: task of the direction.
+        judgements: `"original"`, `"cxc"` or `"eccv"`.
+
+    Returns:
+        `Qrels` of the shape of the task's, with empty rows for unjudged queries; and how many of
+        the judged queries and positives are in the corpus.
+    """
+    if check_choice(judgements, JUDGEMENTS, "judgements") == "original":
+        return task.qrels, ()
+    if not is_coco(corpus):
+        raise RetrievalInputError(f"{judgements} judges the captions of COCO, not {corpus.name}")
+    arguments = corpus, judgements, task.direction
+    return coco.judgements(*arguments), coco.judgement_counts(*arguments)
+
+
+def is_coco(corpus) -> bool:
+    """Tell whether a corpus is COCO or its miniature."""
+    return isinstance(corpus, CaptionedMedia) and corpus.name.split(" ")[0] == "coco"
+
+
+def select_qrels(qrels: Qrels, rows: np.ndarray, columns: np.ndarray) -> Qrels:
+    """Select the judgements between some queries and some items, in their positions."""
+    return qrels.take_queries(rows).T.take_queries(columns).T
+
+
+def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.ndarray]]:
+    """Return the items and texts of each contiguous fold, `{modality: positions}`."""
+    check_count(n_folds, "folds", least=2)
+    if not isinstance(corpus, CaptionedMedia):
+        raise RetrievalInputError(f"folds are of captioned media; {corpus.name} is evaluated whole")
+    n_items = len(corpus.item_ids)
+    if n_items % n_folds:
+        raise RetrievalInputError(
+            f"{n_items} items of {corpus.name} do not make {n_folds} equal folds"
+        )
+    bare = replace(corpus, media=range(n_items))  # positions stand for media
+    if is_coco(corpus) and n_folds == coco_judgements.N_FOLDS:
+        folds = coco.folds(bare)
+    else:
+        folds = [bare.take_items(items) for items in np.split(np.arange(n_items), n_folds)]
+    text_at = {one: place for place, one in enumerate(corpus.text_ids)}
+    return [
+        {
+            corpus.modality: np.asarray(fold.media),
+            "text": np.array([text_at[one] for one in fold.text_ids], np.int64),
+        }
+        for fold in folds
+    ]

@@ -1,8 +1,7 @@
-"""Fields of a JSON file read one by one, so that an error names the field."""
-
-from __future__ import annotations
+"""Read the fields of a JSON file one by one, with errors that name the field."""
 
 from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 
@@ -11,16 +10,12 @@ from lib.core.checks import RetrievalInputError
 LIMIT = 2**63  # what int64 holds; no count or rank comes near it
 
 
-class Reader:
-    """The fields of one JSON object; each question checks the kind of what is there.
+class JsonFields:
+    """Read the fields of one JSON object, each checked for its kind.
 
     Args:
-        data: what `json.loads` gave.
+        data: the result of `json.loads`.
         where: file and place, for the messages.
-
-    Raises:
-        RetrievalInputError: from every method, naming file and field, when a field is missing or of
-            another kind than asked for; here, when `data` is no object.
     """
 
     def __init__(self, data, where: str) -> None:
@@ -29,7 +24,7 @@ class Reader:
         self.data, self.where = data, where
 
     def has(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """Tell whether the field is there and not null."""
         return self.data.get(name) is not None
 
     def _of(self, name: str, kind, what: str):
@@ -57,7 +52,7 @@ class Reader:
         return value
 
     def number(self, name: str, missing: float | None = None) -> float:
-        """A number; `missing` stands for null, which is refused without it."""
+        """Read a number; `missing` stands for null, which is refused without it."""
         if missing is not None and name in self.data and self.data[name] is None:
             return missing
         value = self._of(name, int | float, "a number")
@@ -66,7 +61,7 @@ class Reader:
         return float(value)
 
     def texts(self, name: str) -> dict[str, str]:
-        """An object whose values are texts."""
+        """Read an object of texts."""
         found = self._of(name, dict, "named texts")
         for key, value in found.items():
             if not isinstance(value, str):
@@ -74,7 +69,7 @@ class Reader:
         return found
 
     def array(self, name: str, missing: float | None = None, dtype=np.float64) -> np.ndarray:
-        """A list of numbers; `missing` stands for each null."""
+        """Read a list of numbers; `missing` stands for each null."""
         values = self._of(name, list, "a list of numbers")
         for position, value in enumerate(values):
             kinds = int | float if dtype == np.float64 else int
@@ -85,7 +80,7 @@ class Reader:
         return np.array([missing if value is None else value for value in values], dtype)
 
     def tuples(self, name: str, kinds: tuple[type, ...]) -> tuple[tuple, ...]:
-        """A list of lists with values of those kinds."""
+        """Read a list of lists with values of those kinds."""
         rows = self._of(name, list, "a list")
         for position, row in enumerate(rows):
             fits = isinstance(row, list) and len(row) == len(kinds)
@@ -98,13 +93,13 @@ class Reader:
                 )
         return tuple(tuple(row) for row in rows)
 
-    def inside(self, name: str) -> Reader:
-        return Reader(self._of(name, dict, "named fields"), f"{self.where}: {name}")
+    def inside(self, name: str) -> Self:
+        return JsonFields(self._of(name, dict, "named fields"), f"{self.where}: {name}")
 
-    def each(self, name: str) -> Iterator[Reader]:
+    def each(self, name: str) -> Iterator[Self]:
         for position, one in enumerate(self._of(name, list, "a list")):
-            yield Reader(one, f"{self.where}: {name}[{position}]")
+            yield JsonFields(one, f"{self.where}: {name}[{position}]")
 
-    def by_name(self, name: str) -> Iterator[tuple[str, Reader]]:
+    def by_name(self, name: str) -> Iterator[tuple[str, Self]]:
         for key, one in self._of(name, dict, "named fields").items():
-            yield key, Reader(one, f"{self.where}: {name}.{key}")
+            yield key, JsonFields(one, f"{self.where}: {name}.{key}")

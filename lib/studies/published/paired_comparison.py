@@ -1,29 +1,27 @@
-"""Two results on the same queries: is the difference more than luck?"""
+"""Compare two results on the same queries by paired tests."""
 
 from collections.abc import Iterable
 
 from lib.core.checks import RetrievalInputError
-from lib.metrics import holm, mcnemar_exact, paired_bootstrap_interval, paired_randomization
-from lib.studies.published.direction_result import DirectionResult
-from lib.studies.published.protocol import Protocol, differences
-from lib.studies.published.results import Result
+from lib.metrics import compare_systems, holm, mcnemar_exact
+from lib.studies.published.protocol import Protocol, protocol_differences
+from lib.studies.published.results import DirectionResult, Result
 
 KS = (1, 5, 10)
 
 
-def compare(
+def compare_results(
     a: Result, b: Result, *, allow: Iterable[str] = (), n_resamples: int = 9999, seed: int = 0
 ) -> list[dict]:
-    """Compares two systems query by query in every direction that both have.
+    """Compare two systems query by query in every direction that both have.
 
         difference = mean(a) - mean(b);   sign flips and bootstrap draws take whole clusters (items)
 
     Args:
         a, b: results on the same queries.
-        allow: columns of `Protocol` that may differ, for example `["prompt", "precision"]`; the
-            rest must agree, since a difference of protocols would pass for one of models.
+        allow: columns of `Protocol` that may differ, for example `["prompt", "precision"]`.
         n_resamples: sign vectors of the randomisation test.
-        seed: of sign flips and draws.
+        seed: seed of sign flips and draws.
 
     Returns:
         Rows of direction, metric ("R@1", "R@5", "R@10", and "MAP@R" where it is not R@1), a, b,
@@ -31,13 +29,6 @@ def compare(
         (randomisation), p_holm (of all), and for R@1 only_a, only_b and p_mcnemar (exact; it
         supposes independent queries, which captions of one image are not), else None; n_queries,
         n_clusters.
-
-    Raises:
-        RetrievalInputError: protocols that differ in what is not allowed, another corpus, other
-            queries, or no direction in common.
-
-    Relations: `lib.metrics.paired_randomization`, `mcnemar_exact`, `holm`. Look at the interval
-    first: a small p says that there is a difference, not that it matters.
     """
     _check_comparable(a, b, set(allow))
     mine = {part.direction: part for part in a.directions}
@@ -59,7 +50,9 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
             f"no column of the protocol is named {', '.join(sorted(unknown))}"
         )
     differ = [
-        line for line in differences(a.protocol, b.protocol) if line.split(":")[0] not in allow
+        line
+        for line in protocol_differences(a.protocol, b.protocol)
+        if line.split(":")[0] not in allow
     ]
     if differ:
         raise RetrievalInputError(
@@ -90,31 +83,16 @@ def _compare_direction(
         if f"R@{k}" in a.values and f"R@{k}" in b.values
     }
     if any((part.map_at_r != part.hits(1)).any() for part in (a, b)):
-        measured["MAP@R"] = (
-            a.map_at_r,
-            b.map_at_r,
-        )  # with one relevant item each it is R@1 under another name
+        # With one relevant item for each query MAP@R is R@1 under another name.
+        measured["MAP@R"] = (a.map_at_r, b.map_at_r)
     rows = []
     for metric, (mine, other) in measured.items():
-        test = paired_randomization(mine, other, a.groups, n_resamples=n_resamples, seed=seed)
-        low, high = paired_bootstrap_interval(mine, other, a.groups, seed=seed)
-        split = mcnemar_exact(mine, other) if metric == "R@1" else None
-        rows.append(
-            {
-                "direction": a.direction,
-                "metric": metric,
-                "a": float(mine.mean()),
-                "b": float(other.mean()),
-                "difference": test.difference,
-                "low": low,
-                "high": high,
-                "p_value": test.p_value,
-                "p_holm": None,
-                "only_a": split and split.only_a,
-                "only_b": split and split.only_b,
-                "p_mcnemar": split and split.p_value,
-                "n_queries": test.n_queries,
-                "n_clusters": test.n_clusters,
-            }
-        )
+        test = compare_systems(mine, other, a.groups, n_resamples=n_resamples, seed=seed)
+        mcnemar = mcnemar_exact(mine, other) if metric == "R@1" else None
+        row = {"direction": a.direction, "metric": metric, "a": test.mean_a, "b": test.mean_b}
+        row |= {"difference": test.difference, "low": test.low, "high": test.high}
+        row |= {"p_value": test.p_value, "p_holm": None}
+        row |= {"only_a": mcnemar and mcnemar.only_a, "only_b": mcnemar and mcnemar.only_b}
+        row |= {"p_mcnemar": mcnemar and mcnemar.p_value}
+        rows.append(row | {"n_queries": test.n_queries, "n_clusters": test.n_clusters})
     return rows

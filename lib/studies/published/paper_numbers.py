@@ -1,8 +1,9 @@
-"""What papers and repositories print: a table in which each number has a source and a protocol."""
+"""Read the published numbers of papers, and compare a result with those of the same model."""
 
 import csv
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +12,8 @@ from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import data_dir
 from lib.core.reading import MissingFileError
 from lib.metrics.hubness import INFERENCE
-from lib.studies.published.direction_result import OF_RANKS
 from lib.studies.published.protocol import GALLERIES, JUDGEMENTS
+from lib.studies.published.results import RANK_METRICS, Result
 
 VERIFIED = {"yes": "", "quoted": "as quoted elsewhere", "recalled": "recalled, unchecked"}
 KINDS = ("zero-shot", "trained")
@@ -24,22 +25,20 @@ FIRST_YEAR, LAST_YEAR = 2010, 2030
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One printed number.
+    """Hold one published number; text columns are empty where the source does not say.
 
     Args:
-        model, pretrained: as open_clip names them where it knows the model; else as printed,
-            without a tag.
+        model, pretrained: names of open_clip where it knows the model; else as printed.
         kind: "zero-shot", or "trained" on the training split of this benchmark.
-        dataset, split, direction, gallery, judgements, inference: as in `Protocol`; inference is
-            empty where the source does not say.
+        dataset, split, direction, gallery, captions, judgements, prompt, inference: as in
+            `Protocol`; a prompt of "none" is none.
         n_queries, n_gallery: None where the source does not say.
-        captions, prompt: empty where the source does not say; a prompt of "none" is none.
-        metric: "R@1", "MedR", ...; value: percent, or ranks for "MedR" and "MeanR".
-        year: of the model's first publication, None where not known for sure.
+        metric: "R@1", "MedR", ...
+        value: percent, or ranks for "MedR" and "MeanR".
+        year: year of the model's first publication, None where not known for sure.
         source: file of a repository, or paper.
-        verified: "yes" (read in the source), "quoted" (as another repository quotes it), or
-            "recalled".
-        decimals: how many were printed.
+        verified: "yes" (read in the source), "quoted" (by another repository), or "recalled".
+        decimals: number of printed decimals.
     """
 
     model: str
@@ -64,12 +63,12 @@ class PublishedRow:
 
     @property
     def name(self) -> str:
-        """Model and tag."""
+        """Join model and tag."""
         return " ".join(part for part in (self.model, self.pretrained) if part)
 
     @property
     def remark(self) -> str:
-        """What has to stand beside the number when it was not read in its source; else empty."""
+        """Say how the number is known, if it was not read in its source."""
         return VERIFIED[self.verified]
 
 
@@ -77,27 +76,22 @@ COLUMNS = tuple(field.name for field in fields(PublishedRow) if field.name != "d
 KEY = tuple(name for name in COLUMNS if name not in ("value", "year", "source", "verified", "kind"))
 
 
-def path() -> Path:
-    """Where the committed table is."""
+def published_path() -> Path:
+    """Return the path of the committed table."""
     return data_dir() / "published" / "results.csv"
 
 
-def table(source: str | Path | None = None) -> list[PublishedRow]:
-    """Every published number, checked.
+def published_numbers(source: str | Path | None = None) -> list[PublishedRow]:
+    """Read and check every published number.
 
     Args:
         source: a CSV file with the columns `COLUMNS`; the committed one when None.
 
     Returns:
-        Rows in the order of the file.
-
-    Raises:
-        MissingFileError: there is no such file.
-        RetrievalInputError: another header, or a line with an unknown direction, metric, kind or
-            protocol, a value out of range, no source, or the same number twice; the message names
-            the line.
+        Rows in the order of the file. An error names the line: an unknown direction, metric, kind
+        or protocol, a value out of range, no source, or the same number twice.
     """
-    return list(_read(Path(source) if source else path()))
+    return list(_read(Path(source) if source else published_path()))
 
 
 @lru_cache(maxsize=2)
@@ -143,9 +137,9 @@ def _row(cells: dict[str, str], where: str) -> PublishedRow:
     for name, pattern in (("direction", DIRECTION), ("metric", METRIC)):
         found = pattern.fullmatch(cells[name])
         if not found or (name == "direction" and found[1] == found[2]):
-            raise RetrievalInputError(f"{where}: {name} {cells[name]!r} is none that is known")
+            raise RetrievalInputError(f"{where}: {name} {cells[name]!r} is not known")
     value = _number(cells["value"], "value", where)
-    lowest, highest = (1, math.inf) if cells["metric"] in OF_RANKS else (0, 100)
+    lowest, highest = (1, math.inf) if cells["metric"] in RANK_METRICS else (0, 100)
     if not lowest <= value <= highest or math.isinf(value):
         raise RetrievalInputError(
             f"{where}: {cells['metric']} is {value}, expected {lowest} to {highest}"
@@ -162,10 +156,84 @@ def _number(text: str, name: str, where: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise RetrievalInputError(f"{where}: {name} {text!r} is no number") from None
+        raise RetrievalInputError(f"{where}: {name} {text!r} is not a number") from None
 
 
 def _whole(text: str, name: str, where: str) -> int | None:
     if text and not (text.isdecimal() and int(text)):
-        raise RetrievalInputError(f"{where}: {name} {text!r} is no whole number of at least 1")
+        raise RetrievalInputError(f"{where}: {name} {text!r} must be a whole number of at least 1")
     return int(text) if text else None
+
+
+# ---- beside a result
+
+
+def beside_rows(result: Result, rows: Sequence[PublishedRow] | None = None) -> list[dict]:
+    """Put the published numbers of the same model on the same benchmark beside a result.
+
+    Args:
+        result: a result with `model` and `tag` in its identity.
+        rows: published numbers; the committed table when None.
+
+    Returns:
+        Rows of direction, metric, own, low, high (percent or ranks), published, difference (own -
+        published), inside (whether the published number, as it was rounded, lies in the interval;
+        None without one), protocol (differences in words; empty: comparable as far as the source
+        says), remark ("recalled, unchecked" and the like), source. Empty when no number of this
+        model is published.
+    """
+    rows = published_numbers() if rows is None else rows
+    benchmark, names = result.protocol.benchmark.split(" ")[0], _names(result)
+    parts = {part.direction: part for part in result.directions}
+    lines = []
+    for row in rows:
+        same = (row.dataset, row.split) == (benchmark, result.protocol.split.split(",")[0])
+        if not same or (row.model, row.pretrained) not in names or row.direction not in parts:
+            continue
+        known = row.metric in parts[row.direction].values
+        if row.judgements != result.protocol.judgements or not known:
+            continue
+        measured = parts[row.direction][row.metric]
+        scale = 1 if row.metric in RANK_METRICS else 100
+        own, low, high = (
+            scale * number for number in (measured.value, measured.low, measured.high)
+        )
+        rounding = 0.5 * 10.0**-row.decimals
+        inside = None if math.isnan(low) else low - rounding <= row.value <= high + rounding
+        line = {"direction": row.direction, "metric": row.metric}
+        line |= {"own": own, "low": low, "high": high, "published": row.value}
+        line |= {"difference": own - row.value, "inside": inside}
+        line["protocol"] = paper_differences(row, result)
+        lines.append(line | {"remark": row.remark, "source": row.source})
+    return lines
+
+
+def paper_differences(row: PublishedRow, result: Result) -> list[str]:
+    """List in words how a published number was measured otherwise, as far as its source says."""
+    protocol, part = result.protocol, result.direction(row.direction)
+    pairs = {
+        "queries": (part.n_queries, row.n_queries),
+        "gallery items": (part.n_gallery, row.n_gallery),
+        "gallery": (protocol.gallery, row.gallery),
+        "captions": (protocol.captions, row.captions),
+        "judgements": (protocol.judgements, row.judgements),
+        "prompt": (protocol.prompt or "none", row.prompt),
+        "inference": (protocol.inference, row.inference),
+    }
+    differences = [
+        f"{what}: {here} here, {there} there"
+        for what, (here, there) in pairs.items()
+        if there and here != there
+    ]
+    if protocol.benchmark != row.dataset:
+        differences.insert(0, f"{protocol.benchmark} here")
+    return differences
+
+
+def _names(result: Result) -> set[tuple[str, str]]:
+    """Return the possible published names; openai's weights always run with quickgelu."""
+    model, tag = result.identity.get("model", ""), result.identity.get("tag", "")
+    names = {(model, tag)}
+    if tag == "openai":
+        names |= {(model.removesuffix("-quickgelu"), tag)}
+    return names

@@ -1,6 +1,4 @@
-"""What decides a score besides the model: the columns without which two numbers are not
-comparable.
-"""
+"""Describe the protocol of an evaluation: the columns that make two numbers comparable."""
 
 from dataclasses import asdict, dataclass, fields
 
@@ -15,30 +13,24 @@ PLURAL = {"audio": "sounds"}
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a benchmark was asked, in the words of the columns of a results table.
+    """Describe an evaluation in the columns of a results table.
 
     Args:
         benchmark: the corpus, `"coco"`; a miniature says so.
         split: `"test"`, `"1k-A"`.
         sizes: `((modality, items), ...)` of the two sides, of one fold where there are folds.
-        captions: which texts were kept: `"all"`, `"first 5"`, `"unique"`; for pairs without texts
-            what is
-            relevant: `"same clip"`, `"labels"`.
+        captions: texts that were kept: `"all"`, `"first 5"`, `"unique"`; for pairs without texts
+            the relevance: `"same clip"`, `"labels"`.
         gallery: `"whole"`, `"mean of folds"` (the papers' COCO 1K), or `"first fold"` (a smaller
-            sample of the same, which is not what papers call 1K).
-        n_folds: into how many folds the split was cut; 1 for the whole.
+            sample, which is not what papers call 1K).
+        n_folds: number of folds; 1 for the whole.
         judgements: `"original"`, `"cxc"` or `"eccv"`.
         inference: `"inductive"`, `"querybank"` or `"transductive"`, see `lib.metrics.hubness`.
-        method: the remedy against hubs with its settings, or `"none"`.
-        prompt: what was put around the texts, `"a photo of {}"`; empty for none.
-        precision: of the encoder, `"fp32"`.
+        method: the method against hubs with its settings, or `"none"`.
+        prompt: template around the texts, `"a photo of {}"`; empty for none.
+        precision: precision of the encoder, `"fp32"`.
         counts: `((what, found, published), ...)` of the corpus.
         judged_counts: the same of the queries and positives of extended judgements.
-
-    Raises:
-        RetrievalInputError: a gallery, judgements or inference that are none of those.
-
-    Relations: `differences` says in which columns two results differ.
     """
 
     benchmark: str
@@ -67,7 +59,7 @@ class Protocol:
 
     @property
     def title(self) -> str:
-        """Corpus, split, sizes, captions and gallery, in one line."""
+        """Name corpus, split, sizes, captions and gallery, in one line."""
         sizes = " x ".join(
             f"{n:,} {PLURAL.get(modality, modality + 's')}" for modality, n in self.sizes
         )
@@ -77,27 +69,27 @@ class Protocol:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that is published was found."""
+        """Tell whether everything that is published was found."""
         return all(found == published for _, found, published in self.counts)
 
     def columns(self) -> dict:
-        """The fields by name, ready for JSON."""
+        """Return the fields by name, ready for JSON."""
         return asdict(self)
 
 
-def differences(a: Protocol, b: Protocol) -> list[str]:
-    """Every column in which two protocols differ, `"captions: 'all' and 'first 5'"`; empty:
-    comparable.
-    """
+def protocol_differences(a: Protocol, b: Protocol) -> list[str]:
+    """List the columns in which two protocols differ, `"captions: 'all' and 'first 5'"`."""
     pairs = (
         (field.name, getattr(a, field.name), getattr(b, field.name)) for field in fields(Protocol)
     )
     return [
-        f"{name}: {_said(mine)} and {_said(other)}" for name, mine, other in pairs if mine != other
+        f"{name}: {_as_words(mine)} and {_as_words(other)}"
+        for name, mine, other in pairs
+        if mine != other
     ]
 
 
-def _said(value) -> str:
+def _as_words(value) -> str:
     if isinstance(value, tuple):
         return " ".join(" ".join(map(str, part)) for part in value) or "none"
     return repr(value)

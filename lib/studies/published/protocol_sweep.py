@@ -1,4 +1,4 @@
-"""The same embeddings under every protocol that prints R@1, and under a loader that loses files."""
+"""Evaluate the same embeddings under every protocol of R@1, and with lost files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,21 +15,19 @@ from lib.metrics import (
     evaluate_embeddings,
     hit_rate_at_k,
 )
-from lib.studies.published.evaluate_direction import weighted_by_fold
-from lib.studies.published.relevance_sets import fold_positions, within
+from lib.studies.published.evaluation import fold_positions, select_qrels, weighted_by_fold
 from lib.studies.readme_results import stored_embeddings, test_task
 
 WHOLE = {"captions": "all", "gallery": "whole", "judgements": "own pairs", "inference": "inductive"}
 
 
 def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
-    """The scenes test in the shape of COCO-5K, with the committed embeddings of the model `scenes`.
+    """Return the scenes test in the shape of COCO-5K, with the committed embeddings.
 
     Returns:
         `(corpus, image rows, text rows, truth)`: 5,000 images, five captions each, each relevant to
-        the image that it was written for; int8 rows of 256 dimensions, whose rankings agree on
-        every machine; and `(25000, 5000)` judgements of all images that a caption is true of. Media
-        are positions, not pictures.
+        its own image; int8 rows of 256 dimensions; and `(25000, 5000)` judgements of all images
+        that a caption is true of. Media are positions, not pictures.
     """
     task = test_task("scenes", "text_to_image")
     text, image = stored_embeddings("scenes", "text_to_image")
@@ -50,12 +48,12 @@ def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Asked:
-    """What one protocol asks of one model.
+class ProtocolInputs:
+    """Hold the inputs of one protocol.
 
     Args:
-        name: of the protocol, as a table shows it.
-        columns: what it decides, the keys of `WHOLE`.
+        name: name of the protocol in a table.
+        columns: the columns it decides, the keys of `WHOLE`.
         parts: `(media rows, text rows, qrels)` of each gallery, qrels of `(texts, media)`; their
             mean counts.
         beta: inverse temperature of a dual softmax over the test queries; None for none.
@@ -68,7 +66,7 @@ class Asked:
 
     @property
     def differs_in(self) -> str:
-        """The columns in which it departs from the whole gallery with all captions, in words."""
+        """List the columns that differ from the whole gallery with all captions, in words."""
         return ", ".join(
             f"{name}: {value}" for name, value in self.columns.items() if value != WHOLE[name]
         )
@@ -82,29 +80,16 @@ def protocols(
     *,
     n_folds: int = 5,
     beta: float = 20.0,
-) -> Iterator[Asked]:
-    """Everything that is printed as "R@1" of one model, from its embeddings.
+) -> Iterator[ProtocolInputs]:
+    """Yield the inputs of every protocol that is printed as "R@1".
 
     Args:
         corpus: media and texts; every text describes at least one item.
         media_rows, text_rows: `(n_items, d)` and `(n_texts, d)` embeddings in the order of the
             corpus.
-        truth: `(n_texts, n_items)` judgements beyond the corpus's own pairs; without, no such
-            protocol.
+        truth: `(n_texts, n_items)` judgements beyond the corpus's own pairs, if there are any.
         n_folds: contiguous folds of items.
-        beta: of the dual softmax, which is asked on the first fold, beside the same fold without
-            it.
-
-    Returns:
-        The whole gallery, the first fold, the mean of the folds, the first caption of each item,
-        its captions averaged to one, equal texts as one, more positives, and help from the other
-        test queries.
-
-    Raises:
-        RetrievalInputError: rows that do not fit the corpus, a text that describes nothing, an item
-            without a text, and what `fold_positions` refuses.
-
-
+        beta: inverse temperature of the dual softmax on the first fold.
     """
     media, texts = as_embeddings(media_rows, "media rows"), as_embeddings(text_rows, "text rows")
     own = corpus.qrels
@@ -117,72 +102,72 @@ def protocols(
         raise RetrievalInputError(
             f"{corpus.name}: every text must describe an item, every item have a text"
         )
-    yield Asked("whole gallery", WHOLE, ((media, texts, own),))
+    yield ProtocolInputs("whole gallery", WHOLE, ((media, texts, own),))
     folds = tuple(
         (
             media[of[corpus.modality]],
             texts[of["text"]],
-            within(own, of["text"], of[corpus.modality]),
+            select_qrels(own, of["text"], of[corpus.modality]),
         )
         for of in fold_positions(corpus, n_folds)
     )
     first = {**WHOLE, "gallery": f"first of {n_folds} folds"}
-    yield Asked("first fold only", first, folds[:1])
-    yield Asked(f"mean of {n_folds} folds", {**WHOLE, "gallery": f"mean of {n_folds} folds"}, folds)
+    yield ProtocolInputs("first fold only", first, folds[:1])
+    yield ProtocolInputs(
+        f"mean of {n_folds} folds", {**WHOLE, "gallery": f"mean of {n_folds} folds"}, folds
+    )
     by_item = own.T
     firsts = by_item.items[by_item.indptr[:-1]]  # (n_items,)
     one_each = media, texts[firsts], own.take_queries(firsts)
-    yield Asked("first caption only", {**WHOLE, "captions": "first of each"}, (one_each,))
+    yield ProtocolInputs("first caption only", {**WHOLE, "captions": "first of each"}, (one_each,))
     directions = unit_rows(texts, "text rows")[by_item.items]
     together = np.add.reduceat(directions, by_item.indptr[:-1], axis=0)  # (n_items, d)
     averaged = media, together, Qrels.from_owner(np.arange(len(media)), len(media))
-    yield Asked("captions averaged", {**WHOLE, "captions": "mean of each"}, (averaged,))
+    yield ProtocolInputs("captions averaged", {**WHOLE, "captions": "mean of each"}, (averaged,))
     kept, merged = equal_texts_once(corpus.texts, own)
-    yield Asked(
+    yield ProtocolInputs(
         "equal captions once", {**WHOLE, "captions": "unique"}, ((media, texts[kept], merged),)
     )
     if truth is not None:
-        yield Asked(
+        yield ProtocolInputs(
             "every true pair", {**WHOLE, "judgements": "every true pair"}, ((media, texts, truth),)
         )
     helped = {**first, "inference": "transductive"}
-    yield Asked("first fold, dual softmax", helped, folds[:1], beta)
+    yield ProtocolInputs("first fold, dual softmax", helped, folds[:1], beta)
 
 
-def r1_rows(asked: Sequence[Asked] | Iterator[Asked], modality: str = "image") -> list[dict]:
-    """R@1 in both directions under each protocol, ties against the model.
-
-    Args:
-        asked: of `protocols`.
-        modality: of the media.
+def r1_rows(
+    protocols: Sequence[ProtocolInputs] | Iterator[ProtocolInputs], modality: str = "image"
+) -> list[dict]:
+    """Compute R@1 in both directions under each protocol, ties against the model.
 
     Returns:
         Rows of protocol, direction, value, low, high (fractions; 95%, texts resampled by their
         item), n_queries, n_gallery (of the first part), differs_in.
     """
     rows = []
-    for one in asked:
+    for protocol in protocols:
         for direction in (f"{modality}_to_text", f"text_to_{modality}"):
-            found = [_hits(part, direction.endswith("to_text"), one.beta) for part in one.parts]
-            hits, groups = (
-                weighted_by_fold([hits for hits, _ in found]),
-                _apart([of for _, of in found]),
+            to_text = direction.endswith("to_text")
+            hits, groups = zip(
+                *(_hits(part, to_text, protocol.beta) for part in protocol.parts), strict=True
             )
-            low, high = bootstrap_interval(hits, groups)
-            gallery = one.parts[0][1 if direction.endswith("to_text") else 0]
-            row = {"protocol": one.name, "direction": direction, "value": float(hits.mean())}
-            row |= {"low": low, "high": high, "n_queries": hits.size, "n_gallery": len(gallery)}
-            rows.append(row | {"differs_in": one.differs_in})
+            weighted = weighted_by_fold(hits)
+            low, high = bootstrap_interval(weighted, _disjoint(groups))
+            gallery = protocol.parts[0][1 if to_text else 0]
+            row = {"protocol": protocol.name, "direction": direction}
+            row |= {"value": float(weighted.mean()), "low": low, "high": high}
+            row |= {"n_queries": weighted.size, "n_gallery": len(gallery)}
+            rows.append(row | {"differs_in": protocol.differs_in})
     return rows
 
 
 def both_directions(rows: Sequence[dict]) -> list[dict]:
-    """The rows of `r1_rows` as a table: a line per protocol, R@1 in percent with its interval per
-    direction.
+    """Arrange the rows of `r1_rows`: a line per protocol, R@1 in percent per direction.
 
     Returns:
-        Rows of protocol, the two directions as `(value, low, high)`, texts, media (what is asked
-        and searched when texts ask), differs_in.
+        Rows of protocol, the two directions as `(value, low, high)`, texts, media (numbers of
+        queries and items from text to media), differs_in.
     """
     lines: dict[str, dict] = {}
     for row in rows:
@@ -196,36 +181,33 @@ def both_directions(rows: Sequence[dict]) -> list[dict]:
 
 def _hits(part, to_text: bool, beta: float | None) -> tuple[np.ndarray, np.ndarray]:
     media, texts, qrels = part
-    groups = (
-        np.arange(len(media)) if to_text else qrels.items[qrels.indptr[:-1]]
-    )  # the first item of a text
+    # A text belongs to the cluster of its first item.
+    groups = np.arange(len(media)) if to_text else qrels.items[qrels.indptr[:-1]]
     queries, gallery = (media, texts) if to_text else (texts, media)
     qrels = qrels.T if to_text else qrels
     if beta is None:
-        return evaluate_embeddings(queries, gallery, qrels, ks=[1], metrics=("R",)).per_query[
-            "R@1"
-        ], groups
+        result = evaluate_embeddings(queries, gallery, qrels, ks=[1], metrics=("R",))
+        return result.per_query["R@1"], groups
     run = dual_softmax(Cosines(queries, gallery), beta=beta, depth=1)
     return hit_rate_at_k(run.ids, qrels, 1), groups
 
 
-def _apart(groups: Sequence[np.ndarray]) -> np.ndarray:
-    """The clusters of all parts, numbered so that no two parts share one."""
+def _disjoint(groups: Sequence[np.ndarray]) -> np.ndarray:
+    """Number the clusters of all parts without overlap."""
     starts = np.cumsum([0] + [of.max() + 1 for of in groups])
     return np.concatenate([of + start for of, start in zip(groups, starts)])
 
 
-def with_lost_media(
+def lost_media_rows(
     corpus: CaptionedMedia, media_rows, text_rows, shares: Sequence[float], *, seed: int = 0
 ) -> list[dict]:
-    """What R@1 becomes when a loader skips media that are not there, with their texts, and says
-    nothing.
+    """Compute R@1 for a loader that silently skips missing media with their texts.
 
     Args:
         corpus: media and texts.
         media_rows, text_rows: embeddings in the order of the corpus.
-        shares: of the media that are lost, each below 1; a larger loss contains the smaller ones.
-        seed: which are lost first.
+        shares: shares of lost media, each below 1; a larger loss contains the smaller ones.
+        seed: seed of the order of loss.
 
     Returns:
         Rows of lost (fraction), direction, value, low, high, n_queries, n_gallery.
@@ -243,6 +225,6 @@ def with_lost_media(
             texts[corpus.positions("text", kept.text_ids)],
             kept.qrels,
         )
-        asked = Asked("", WHOLE, (part,))
-        rows += [{"lost": share, **row} for row in r1_rows([asked], corpus.modality)]
+        inputs = ProtocolInputs("", WHOLE, (part,))
+        rows += [{"lost": share, **row} for row in r1_rows([inputs], corpus.modality)]
     return [{name: value for name, value in row.items() if name != "differs_in"} for row in rows]

@@ -1,8 +1,4 @@
-"""The outcome of an evaluation: values with intervals, per-query ranks, and what they were measured
-under.
-"""
-
-from __future__ import annotations
+"""Hold, save and load the result of an evaluation: values, per-query ranks, protocol."""
 
 import importlib.metadata
 import json
@@ -10,40 +6,159 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import MissingFileError
 from lib.core.writing import atomic_path
-from lib.studies.published.direction_result import DirectionResult, Measured
-from lib.studies.published.json_fields import Reader
+from lib.studies.published.json_fields import JsonFields
 from lib.studies.published.protocol import Protocol
 
 FORMAT = 1
 RSUM_KS = (1, 5, 10)
-NESTED = ("sizes", "counts", "judged_counts")  # columns of a protocol that a flat table leaves out
+NESTED = ("sizes", "counts", "judged_counts")  # protocol columns that a flat table leaves out
+SLACK = 1e-6  # relative error of values that were rounded on their way into a file
+RANK_METRICS = ("MedR", "MeanR")  # in ranks, lower is better; every other metric is a fraction
 
 
 def library_version() -> str:
-    """The version of this package, `"unknown"` in a checkout that is not installed."""
+    """Return the version of this package, `"unknown"` if it is not installed."""
     try:
         return importlib.metadata.version("crossmodal-retrieval")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """Hold one metric: value, 95% interval (NaN where there is none), and chance."""
+
+    value: float
+    low: float
+    high: float
+    chance: float
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Result:
-    """A model on a benchmark under a protocol.
+class DirectionResult:
+    """Hold the metrics of one direction, and the per-query values that paired tests need.
 
     Args:
-        protocol: the columns that decide what it may be compared with.
-        identity: what decided the embeddings, `PretrainedEncoder.identity`; `{"model": "given"}`
-            and the like for embeddings from elsewhere.
-        corpus_checksum: of the corpus, `CaptionedMedia.checksum`.
+        direction: `"text_to_image"`.
+        n_queries, n_gallery: judged queries, and items of the gallery (of the first fold).
+        n_without_relevant: queries left out because nothing is relevant to them.
+        tie_share: share of queries whose first rank depends on the order of equal scores.
+        values: `{"R@1": Measurement, ..., "MRR", "R-precision", "MAP@R", "MedR", "MeanR"}`.
+        first_ranks: `(n_queries,)` rank of the first relevant item, ties against it; infinity
+            beyond the run.
+        map_at_r: `(n_queries,)` AP@R of each query.
+        queries_checksum: SHA-256 over the ids of the judged queries, in order.
+        groups: `(n_queries,)` cluster of each query, None where each is its own.
+    """
+
+    direction: str
+    n_queries: int
+    n_gallery: int
+    n_without_relevant: int
+    tie_share: float
+    values: dict[str, Measurement]
+    first_ranks: np.ndarray
+    map_at_r: np.ndarray
+    queries_checksum: str
+    groups: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {"first_ranks": self.first_ranks.size, "map_at_r": self.map_at_r.size}
+        if self.groups is not None:
+            sizes["groups"] = self.groups.size
+        for name, size in sizes.items():
+            if size != self.n_queries:
+                raise RetrievalInputError(
+                    f"{self.direction}: {name} has {size} entries for {self.n_queries} queries"
+                )
+
+    def __getitem__(self, metric: str) -> Measurement:
+        return self.values[check_choice(metric, self.values, "metric")]
+
+    def hits(self, k: int) -> np.ndarray:
+        """Return `(n_queries,)` float64, 1 where the first relevant item is at rank k or better."""
+        return (self.first_ranks <= k).astype(np.float64)
+
+    def check(self, n_folds: int = 1) -> None:
+        """Refuse values out of range, or that do not follow from the ranks of the queries.
+
+        A mean of folds weighs queries by fold, which is not stored: only ranges are checked then.
+        """
+
+        def refuse(what: str) -> None:
+            raise RetrievalInputError(
+                f"{self.direction}: {what}. The file was changed; evaluate again"
+            )
+
+        if not (self.n_queries and self.n_gallery and 0 <= self.tie_share <= 1):
+            refuse(
+                f"{self.n_queries} queries, {self.n_gallery} items and a tie share of"
+                f" {self.tie_share}"
+            )
+        ranks = self.first_ranks
+        inside = (ranks >= 1) & (ranks <= self.n_gallery) & (ranks == np.floor(ranks))
+        if not (inside | np.isposinf(ranks)).all():
+            query = int(np.argmin(inside | np.isposinf(ranks)))
+            refuse(
+                f"first_ranks[{query}] is {ranks[query]}, expected a whole number of 1 to"
+                f" {self.n_gallery}"
+            )
+        if not ((self.map_at_r >= 0) & (self.map_at_r <= 1)).all():
+            refuse(
+                f"map_at_r lies in {self.map_at_r.min()} to {self.map_at_r.max()}, expected 0 to 1"
+            )
+        for name, measurement in self.values.items():
+            least, most = (1, self.n_gallery) if name in RANK_METRICS else (0, 1)
+            for what, value in vars(measurement).items():
+                unknown = (
+                    math.isnan(value)
+                    if what in ("low", "high")
+                    else math.isinf(value) and name in RANK_METRICS
+                )
+                if not (unknown or least - SLACK <= value <= most * (1 + SLACK)):
+                    refuse(f"{what} of {name} is {value}, expected {least} to {most}")
+            if not math.isnan(measurement.low) and not measurement.low - SLACK <= measurement.high:
+                refuse(f"the interval of {name} is {measurement.low} to {measurement.high}")
+            follows = self._mean_of(name)
+            if (
+                n_folds == 1
+                and follows is not None
+                and not np.isclose(measurement.value, follows, rtol=SLACK, atol=SLACK)
+            ):
+                refuse(
+                    f"{name} is {measurement.value}, but the ranks of its queries give {follows}"
+                )
+
+    def _mean_of(self, metric: str) -> float | None:
+        """Compute a metric from the per-query values; None where they do not decide it."""
+        if metric in RANK_METRICS:
+            return float((np.median if metric == "MedR" else np.mean)(self.first_ranks))
+        if metric.startswith("R@"):
+            return float(self.hits(int(metric[2:])).mean()) if metric[2:].isdecimal() else None
+        return {
+            "MRR": float((1 / self.first_ranks).mean()),
+            "MAP@R": float(self.map_at_r.mean()),
+        }.get(metric)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """Hold the result of a model on a benchmark under a protocol.
+
+    Args:
+        protocol: the columns that decide which results are comparable.
+        identity: source of the embeddings, `PretrainedEncoder.identity`; `{"model": "given"}` and
+            the like for embeddings from elsewhere.
+        corpus_checksum: `CaptionedMedia.checksum`.
         directions: one or both directions.
-        library_version: of this package.
+        library_version: version of this package.
     """
 
     protocol: Protocol
@@ -61,9 +176,7 @@ class Result:
 
     @property
     def rsum(self) -> float | None:
-        """R@1 + R@5 + R@10 of both directions in percent, at most 600; None where one of six is
-        missing.
-        """
+        """R@1 + R@5 + R@10 of both directions in percent; None where one of six is missing."""
         names = [f"R@{k}" for k in RSUM_KS]
         if len(self.directions) != 2 or any(
             n not in part.values for part in self.directions for n in names
@@ -72,12 +185,12 @@ class Result:
         return 100 * sum(part[name].value for part in self.directions for name in names)
 
     def direction(self, name: str) -> DirectionResult:
-        """The part of one direction."""
+        """Return the part of one direction."""
         parts = {part.direction: part for part in self.directions}
         return parts[check_choice(name, parts, "direction")]
 
     def rows(self) -> list[dict]:
-        """One tidy row per direction and metric, fractions as fractions, ranks as ranks."""
+        """Make one tidy row per direction and metric; shares are fractions, ranks are ranks."""
         return [
             {
                 "direction": part.direction,
@@ -91,7 +204,7 @@ class Result:
         ]
 
     def save(self, path: str | Path) -> Path:
-        """Writes the result as JSON, whole or not at all."""
+        """Write the result as JSON, atomically."""
         with atomic_path(path) as temporary:
             temporary.write_text(
                 json.dumps(_as_json(self), allow_nan=False) + "\n", encoding="utf-8"
@@ -99,15 +212,8 @@ class Result:
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Result:
-        """Reads what `save` wrote.
-
-        Raises:
-            MissingFileError: there is no such file.
-            RetrievalInputError: not a result, another format, a field that is missing or of another
-                kind, a value out of its range, or one that does not follow from the ranks of the
-                queries.
-        """
+    def load(cls, path: str | Path) -> Self:
+        """Read and check a file of `save`: format, fields, ranges, and values against ranks."""
         path = Path(path)
         if not path.is_file():
             raise MissingFileError(
@@ -119,7 +225,7 @@ class Result:
             raise RetrievalInputError(
                 f"{path} is not JSON ({error}); run the evaluation again"
             ) from error
-        reader = Reader(data, str(path))
+        reader = JsonFields(data, str(path))
         if (found := reader.integer("format")) != FORMAT:
             raise RetrievalInputError(
                 f"{path} has format {found}, expected {FORMAT}; run the evaluation again"
@@ -144,11 +250,11 @@ class Result:
         return f"Result({self.name or 'embeddings'} on {self.protocol.title}: {r1})"
 
 
-def table(results: Mapping[str, Result] | Sequence[Result]) -> list[dict]:
-    """One row per result and direction with its protocol columns, for comparing and for CSV.
+def result_rows(results: Mapping[str, Result] | Sequence[Result]) -> list[dict]:
+    """Make one row per result and direction with its protocol columns, for comparing and for CSV.
 
     Args:
-        results: in the order wanted, or by the name they are to have.
+        results: results in order, or by name.
 
     Returns:
         Rows of model, direction, every metric (fractions; MedR and MeanR in ranks), rsum (percent),
@@ -214,17 +320,8 @@ def _as_json(result: Result) -> dict:
     return head | {"rsum": result.rsum, "directions": parts}
 
 
-def _protocol(reader: Reader) -> Protocol:
-    texts = (
-        "benchmark",
-        "split",
-        "captions",
-        "gallery",
-        "judgements",
-        "inference",
-        "method",
-        "prompt",
-    )
+def _protocol(reader: JsonFields) -> Protocol:
+    texts = ("benchmark", "split", "captions", "gallery", "judgements", "inference")
     sizes = reader.tuples("sizes", (str, int))
     if len(sizes) != 2:
         raise RetrievalInputError(
@@ -232,7 +329,7 @@ def _protocol(reader: Reader) -> Protocol:
         )
     try:
         return Protocol(
-            **{name: reader.text(name) for name in (*texts, "precision")},
+            **{name: reader.text(name) for name in (*texts, "method", "prompt", "precision")},
             sizes=sizes,
             n_folds=reader.integer("n_folds"),
             counts=reader.tuples("counts", (str, int, int)),
@@ -242,17 +339,17 @@ def _protocol(reader: Reader) -> Protocol:
         raise _placed(error, reader) from error
 
 
-def _placed(error: RetrievalInputError, reader: Reader) -> RetrievalInputError:
-    """The error with the file and place in front, where it does not say them."""
+def _placed(error: RetrievalInputError, reader: JsonFields) -> RetrievalInputError:
+    """Prefix an error with file and place, where it does not name them."""
     return error if reader.where in str(error) else RetrievalInputError(f"{reader.where}: {error}")
 
 
-def _direction(reader: Reader, n_folds: int) -> DirectionResult:
+def _direction(reader: JsonFields, n_folds: int) -> DirectionResult:
     values = {}
     for name, of in reader.by_name("values"):
         value = of.number("value", missing=math.inf)  # a rank beyond the run
         low, high = (of.number(end, missing=math.nan) for end in ("low", "high"))
-        values[name] = Measured(value, low, high, of.number("chance", missing=math.inf))
+        values[name] = Measurement(value, low, high, of.number("chance", missing=math.inf))
     try:
         found = DirectionResult(
             direction=reader.text("direction"),

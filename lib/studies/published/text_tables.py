@@ -1,22 +1,19 @@
-"""Results as rows of text: what the terminal and a report show of them."""
+"""Format results and comparisons as rows of text."""
 
 import math
 from collections.abc import Sequence
 
-from lib.studies.published.compare_with_papers import beside
-from lib.studies.published.direction_result import OF_RANKS, Measured
-from lib.studies.published.results import Result
+from lib.studies.published.paper_numbers import beside_rows
+from lib.studies.published.results import RANK_METRICS, Measurement, Result
 
 
-def result_as_text(result: Result) -> list[dict[str, str]]:
-    """Every metric of a result with interval and chance, and the published numbers of the model
-    beside it.
+def format_result(result: Result) -> list[dict[str, str]]:
+    """Format every metric with interval, chance, and the published numbers of the model.
 
-    Several published numbers of one metric make several rows. A number that was only recalled says
-    so.
+    Several published numbers of one metric make several rows.
     """
     published: dict[tuple[str, str], list[dict]] = {}
-    for row in beside(result):
+    for row in beside_rows(result):
         published.setdefault((row["direction"], row["metric"]), []).append(row)
     rows = []
     for part in result.directions:
@@ -24,20 +21,18 @@ def result_as_text(result: Result) -> list[dict[str, str]]:
             own = {
                 "direction": part.direction.replace("_", " "),
                 "metric": metric,
-                "value": _of(metric, measured.value),
+                "value": _format_value(metric, measured.value),
                 "95% interval": _interval(metric, measured),
-                "chance": _of(metric, measured.chance),
+                "chance": _format_value(metric, measured.chance),
             }
             for other in published.get((part.direction, metric), [None]):
-                rows.append(own | _beside_as_text(metric, other))
+                rows.append(own | _format_published(metric, other))
                 own = {**own, "value": "", "95% interval": "", "chance": ""}
     return rows
 
 
-def notes(result: Result) -> list[str]:
-    """What has to stand under the table: sizes, what was left out, ties, rsum, and counts that
-    differ.
-    """
+def result_notes(result: Result) -> list[str]:
+    """List the notes under the table: sizes, omissions, ties, rsum, and counts that differ."""
     lines = [result.protocol.title]
     for part in result.directions:
         line = (
@@ -67,8 +62,8 @@ def notes(result: Result) -> list[str]:
     return lines
 
 
-def comparison_as_text(rows: Sequence[dict]) -> list[dict[str, str]]:
-    """Rows of `compare` for reading: percent and points, p-values to three digits."""
+def format_comparison(rows: Sequence[dict]) -> list[dict[str, str]]:
+    """Format rows of `compare_results`: percent and points, p-values to three digits."""
     return [
         {
             "direction": row["direction"].replace("_", " "),
@@ -90,7 +85,7 @@ def comparison_as_text(rows: Sequence[dict]) -> list[dict[str, str]]:
     ]
 
 
-def _beside_as_text(metric: str, row: dict | None) -> dict[str, str]:
+def _format_published(metric: str, row: dict | None) -> dict[str, str]:
     if row is None:
         return dict.fromkeys(("published", "difference", "inside", "protocol there", "source"), "")
     shown = f"{row['published']:g}" + (f" ({row['remark']})" if row["remark"] else "")
@@ -103,13 +98,13 @@ def _beside_as_text(metric: str, row: dict | None) -> dict[str, str]:
     }
 
 
-def _of(metric: str, value: float) -> str:
+def _format_value(metric: str, value: float) -> str:
     if math.isinf(value):
         return "beyond the run"
-    return f"{value:,.1f}" if metric in OF_RANKS else f"{100 * value:.1f}"
+    return f"{value:,.1f}" if metric in RANK_METRICS else f"{100 * value:.1f}"
 
 
-def _interval(metric: str, measured: Measured) -> str:
+def _interval(metric: str, measured: Measurement) -> str:
     if math.isnan(measured.low):
         return ""
-    return f"{_of(metric, measured.low)} to {_of(metric, measured.high)}"
+    return f"{_format_value(metric, measured.low)} to {_format_value(metric, measured.high)}"

@@ -11,8 +11,8 @@ from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.audio_video import AudioVideoClips
 from lib.datasets.completeness import Count
 from lib.datasets.media.files import AudioFiles, ClipFiles
-from lib.studies.published import compare, evaluate_rows, text_tables
-from lib.studies.published.embeddings_file import read_rows
+from lib.studies.published import compare_results, evaluate_rows, text_tables
+from lib.studies.published.embeddings_file import read_embeddings
 from tests.studies.published.corpora import corpus, rows
 
 TOYS = corpus()
@@ -35,10 +35,10 @@ def test_ids_decide_the_order(tmp_path):
         "text_ids": np.array(TOYS.text_ids)[order],
         "bank_text": TEXTS[:3] + 1,
     }
-    media, texts, banks = read_rows(written(tmp_path, **shuffled), TOYS)
+    media, texts, banks = read_embeddings(written(tmp_path, **shuffled), TOYS)
     assert (media == MEDIA).all() and (texts == TEXTS).all() and banks["text"].shape == (3, 8)
     named_media = {"image": None, "image_ids": None, "media": MEDIA, "media_ids": TOYS.item_ids}
-    assert (read_rows(written(tmp_path, **named_media), TOYS)[0] == MEDIA).all()
+    assert (read_embeddings(written(tmp_path, **named_media), TOYS)[0] == MEDIA).all()
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def test_ids_decide_the_order(tmp_path):
 )
 def test_rows_that_do_not_fit_are_named(tmp_path, changes, message):
     with pytest.raises(RetrievalInputError, match=message):
-        read_rows(written(tmp_path, **changes), TOYS)
+        read_embeddings(written(tmp_path, **changes), TOYS)
 
 
 def test_files_that_are_none(tmp_path):
     with pytest.raises(MissingFileError, match=r"np\.savez"):
-        read_rows(tmp_path / "none.npz", TOYS)
+        read_embeddings(tmp_path / "none.npz", TOYS)
     path = tmp_path / "text.npz"
     path.write_text("not an archive")
     with pytest.raises(DamagedFileError, match="no .npz file of plain arrays"):
-        read_rows(path, TOYS)
+        read_embeddings(path, TOYS)
     np.savez(path, **ARRAYS | {"text": np.array([{"code": 1}], dtype=object)})
     with pytest.raises(DamagedFileError, match="no .npz file of plain arrays"):
-        read_rows(path, TOYS)  # objects would have to be unpickled
+        read_embeddings(path, TOYS)  # objects would have to be unpickled
     np.save(tmp_path / "rows.npy", MEDIA)
     with pytest.raises(DamagedFileError, match="rows.npy is no .npz file"):
-        read_rows(tmp_path / "rows.npy", TOYS)
+        read_embeddings(tmp_path / "rows.npy", TOYS)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_files_that_are_none(tmp_path):
 )
 def test_ids_of_another_kind_are_shown_as_what_they_are(tmp_path, ids, message):
     with pytest.raises(RetrievalInputError, match=f"rows.npz, image_ids: .*{message}"):
-        read_rows(written(tmp_path, image_ids=ids), TOYS)
+        read_embeddings(written(tmp_path, image_ids=ids), TOYS)
 
 
 def test_only_what_is_needed_is_inflated(tmp_path):
@@ -100,7 +100,7 @@ def test_only_what_is_needed_is_inflated(tmp_path):
     path = written(tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("unused.npy", b"\x93NUMPY and nothing that can be read")
-    assert (read_rows(path, TOYS)[0] == MEDIA).all()
+    assert (read_embeddings(path, TOYS)[0] == MEDIA).all()
 
 
 def test_sound_and_vision(tmp_path):
@@ -120,7 +120,7 @@ def test_sound_and_vision(tmp_path):
         audio=video[::-1],
         audio_ids=pairs.item_ids[::-1],
     )
-    media, sounds, _ = read_rows(path, pairs)
+    media, sounds, _ = read_embeddings(path, pairs)
     found = evaluate_rows(media, sounds, pairs)
     assert [part.direction for part in found.directions] == ["video_to_audio", "audio_to_video"]
     assert all(part["R@1"].value == 1 for part in found.directions)
@@ -129,8 +129,9 @@ def test_sound_and_vision(tmp_path):
         RetrievalInputError, match="folds are of captioned media; audioset is evaluated whole"
     ):
         evaluate_rows(media, sounds, pairs, folds=2)
-    assert "found 12 of 1,725 clips: not comparable with published numbers" in text_tables.notes(
-        found
+    assert (
+        "found 12 of 1,725 clips: not comparable with published numbers"
+        in text_tables.result_notes(found)
     )
 
 
@@ -141,7 +142,7 @@ def test_recalled_numbers_say_so_wherever_they_are_shown():
     )  # fmt: skip
     shown = [
         row
-        for row in text_tables.result_as_text(found)
+        for row in text_tables.format_result(found)
         if row["metric"] == "R@1" and row["published"]
     ]
     assert {row["published"] for row in shown} == {
@@ -152,18 +153,18 @@ def test_recalled_numbers_say_so_wherever_they_are_shown():
 
 def test_what_is_unknown_is_not_shown_as_a_number():
     found = evaluate_rows(MEDIA, TEXTS, TOYS, ks=(1,), folds=4)
-    by_metric = {row["metric"]: row for row in text_tables.result_as_text(found)}
+    by_metric = {row["metric"]: row for row in text_tables.format_result(found)}
     assert by_metric["MedR"]["95% interval"] == "" and by_metric["R@1"]["95% interval"]
     part = found.directions[0]
     beyond = replace(part["MeanR"], value=np.inf)
     cut = replace(found, directions=(replace(part, values=part.values | {"MeanR": beyond}),))
-    assert {row["metric"]: row for row in text_tables.result_as_text(cut)}["MeanR"][
+    assert {row["metric"]: row for row in text_tables.format_result(cut)}["MeanR"][
         "value"
     ] == "beyond the run"
 
 
 def test_a_comparison_in_words():
     found = evaluate_rows(MEDIA, TEXTS, TOYS)
-    first = text_tables.comparison_as_text(compare(found, found, n_resamples=9))[0]
+    first = text_tables.format_comparison(compare_results(found, found, n_resamples=9))[0]
     assert (first["A - B"], first["95% interval"], first["p"]) == ("+0.0", "+0.0 to +0.0", "1")
     assert first["only A, only B"] == "0, 0" and first["clusters"] == "20"

@@ -214,8 +214,8 @@ def test_transductive_and_querybank_results_say_so():
 
 
 def test_an_adjusted_ranking_of_a_large_gallery_is_cut(monkeypatch):
-    monkeypatch.setattr("lib.studies.published.evaluate_direction.WHOLE_RUN_CELLS", 100)
-    monkeypatch.setattr("lib.studies.published.evaluate_direction.RUN_DEPTH", 10)
+    monkeypatch.setattr("lib.studies.published.evaluation.WHOLE_RUN_CELLS", 100)
+    monkeypatch.setattr("lib.studies.published.evaluation.RUN_DEPTH", 10)
     noise = np.random.default_rng(1).normal(size=(OWNER.size, DIM))
     found = evaluate_rows(MEDIA, noise, TOYS, inference="transductive")
     part = found.direction("text_to_image")

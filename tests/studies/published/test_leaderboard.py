@@ -10,8 +10,8 @@ from lib.datasets.registry import CORPORA
 from lib.studies.published import benchmark_cards, evaluate_rows, leaderboard, paper_numbers
 from tests.studies.published.corpora import corpus, rows
 
-TABLE = paper_numbers.table()
-LIKE = leaderboard.where(
+TABLE = paper_numbers.published_numbers()
+LIKE = leaderboard.select_numbers(
     TABLE, model="ViT-B-32", pretrained="openai", dataset="coco", metric="R@1", n_queries=25_010
 )[0]
 
@@ -35,7 +35,7 @@ def test_half_of_an_interval():
 
 
 def test_steps_by_hand():
-    found = leaderboard.steps([row(50.0), row(40.0), row(50.5), row(40.1)])
+    found = leaderboard.step_rows([row(50.0), row(40.0), row(50.5), row(40.1)])
     assert [line["value"] for line in found] == [40.0, 40.1, 50.0, 50.5]
     assert found[0]["step"] is None and not found[0]["within"]
     assert [line["step"] for line in found[1:]] == pytest.approx([0.1, 9.9, 0.5])
@@ -50,8 +50,8 @@ def test_steps_by_hand():
 
 def test_steps_need_one_measurement():
     for wrong in ([], [row(1.0), replace(row(2.0), metric="R@5")], [row(1.0, n_queries=None)]):
-        with pytest.raises(RetrievalInputError, match="how many queries were asked"):
-            leaderboard.steps(wrong)
+        with pytest.raises(RetrievalInputError, match="the number of queries"):
+            leaderboard.step_rows(wrong)
 
 
 # ---- which may stand side by side
@@ -59,11 +59,13 @@ def test_steps_need_one_measurement():
 
 def test_silence_is_no_agreement():
     silent, other, same = row(1.0, n_queries=None), row(2.0, prompt="a photo of {}"), row(3.0)
-    assert leaderboard.comparable([silent, other, same, row(4.0, kind="trained")], LIKE) == [same]
+    assert leaderboard.comparable_numbers(
+        [silent, other, same, row(4.0, kind="trained")], LIKE
+    ) == [same]
 
 
 def test_what_the_table_has_of_one_protocol():
-    found = leaderboard.comparable(TABLE, LIKE)
+    found = leaderboard.comparable_numbers(TABLE, LIKE)
     assert LIKE in found and {line.n_queries for line in found} == {
         coco.PUBLISHED["test"]["captions, all"]
     }
@@ -72,11 +74,11 @@ def test_what_the_table_has_of_one_protocol():
 
 def test_columns_by_name():
     assert (
-        leaderboard.where(TABLE, metric="R@1", value=58.4, dataset="coco")[0].model
+        leaderboard.select_numbers(TABLE, metric="R@1", value=58.4, dataset="coco")[0].model
         == "ViT-L-14-336"
     )
     with pytest.raises(RetrievalInputError, match="no column is named modle"):
-        leaderboard.where(TABLE, modle="ViT-B-32")
+        leaderboard.select_numbers(TABLE, modle="ViT-B-32")
 
 
 # ---- a result beside them
@@ -86,12 +88,12 @@ def test_a_result_beside_printed_numbers():
     media, texts = rows(noise=0.1)
     result = evaluate_rows(media, texts, corpus())
     own = 100 * result.direction("text_to_image")["R@1"].value
-    line, far = leaderboard.against(result, [row(own), row(0.0)])
+    line, far = leaderboard.against_rows(result, [row(own), row(0.0)])
     assert line["ours"][0] == own and line["difference"] == 0 and line["inside"]
     assert far["difference"] == own and not far["inside"]
     assert "toys here" in line["protocol"] and "25010 there" in line["protocol"]
     with pytest.raises(RetrievalInputError, match="direction"):
-        leaderboard.against(result, [row(1.0, direction="text_to_video")])
+        leaderboard.against_rows(result, [row(1.0, direction="text_to_video")])
 
 
 # ---- atlas
@@ -105,7 +107,7 @@ def test_the_atlas_has_every_corpus_once():
 
 
 def test_sizes_are_those_that_loaders_check():
-    lines = {line["benchmark"]: line for line in benchmark_cards.sizes()}
+    lines = {line["benchmark"]: line for line in benchmark_cards.size_rows()}
     assert (lines["coco"]["queries"], lines["coco"]["gallery"]) == (25_010, 5_000)
     assert lines["coco"]["chance"] == pytest.approx(0.02)
     assert lines["msrvtt"]["half_interval"] == pytest.approx(leaderboard.half_width(50, 1000))
@@ -113,6 +115,6 @@ def test_sizes_are_those_that_loaders_check():
 
 
 def test_caveats_say_whose_terms_apply():
-    assert {line["benchmark"]: line for line in benchmark_cards.caveats()}["vggsound"][
+    assert {line["benchmark"]: line for line in benchmark_cards.caveat_rows()}["vggsound"][
         "terms"
     ].startswith("Labels: CC BY")

@@ -9,7 +9,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.metrics import holm, mcnemar_exact, paired_bootstrap_interval, paired_randomization
-from lib.studies.published import compare, evaluate_rows
+from lib.studies.published import compare_results, evaluate_rows
 from tests.studies.published.corpora import OWNER, corpus, rows
 
 TOYS = corpus()
@@ -24,7 +24,7 @@ def systems():
 
 def test_rows_are_the_paired_tests(systems):
     a, b = systems
-    found = compare(a, b, n_resamples=499)
+    found = compare_results(a, b, n_resamples=499)
     assert [(row["direction"], row["metric"]) for row in found] == [
         *(("image_to_text", metric) for metric in ("R@1", "R@5", "R@10", "MAP@R")),
         *(
@@ -51,7 +51,7 @@ def test_rows_are_the_paired_tests(systems):
 
 
 def test_a_system_equals_itself(systems):
-    for row in compare(systems[0], systems[0], n_resamples=99):
+    for row in compare_results(systems[0], systems[0], n_resamples=99):
         assert (row["difference"], row["low"], row["high"], row["p_value"], row["p_holm"]) == (
             0,
             0,
@@ -63,11 +63,13 @@ def test_a_system_equals_itself(systems):
 
 def test_one_direction_is_enough(systems):
     a, b = systems
-    assert {row["direction"] for row in compare(a, replace(b, directions=b.directions[:1]))} == {
-        "image_to_text"
-    }
+    assert {
+        row["direction"] for row in compare_results(a, replace(b, directions=b.directions[:1]))
+    } == {"image_to_text"}
     with pytest.raises(RetrievalInputError, match="no direction is in both"):
-        compare(replace(a, directions=a.directions[1:]), replace(b, directions=b.directions[:1]))
+        compare_results(
+            replace(a, directions=a.directions[1:]), replace(b, directions=b.directions[:1])
+        )
 
 
 def test_other_protocols_are_refused_unless_named(systems):
@@ -76,12 +78,12 @@ def test_other_protocols_are_refused_unless_named(systems):
     with pytest.raises(
         RetrievalInputError, match=r"prompt: '' and 'a photo of \{\}'; precision.*allow"
     ):
-        compare(a, prompted)
+        compare_results(a, prompted)
     with pytest.raises(RetrievalInputError, match="precision: 'fp32' and 'fp16'"):
-        compare(a, prompted, allow=["prompt"])
-    assert compare(a, prompted, allow=["prompt", "precision"], n_resamples=9)
+        compare_results(a, prompted, allow=["prompt"])
+    assert compare_results(a, prompted, allow=["prompt", "precision"], n_resamples=9)
     with pytest.raises(RetrievalInputError, match="no column of the protocol is named promt"):
-        compare(a, prompted, allow=["promt"])
+        compare_results(a, prompted, allow=["promt"])
 
 
 def test_other_queries_are_refused(systems):
@@ -90,6 +92,6 @@ def test_other_queries_are_refused(systems):
     with pytest.raises(
         RetrievalInputError, match="text_to_image: the two results are on other queries"
     ):
-        compare(a, other)
+        compare_results(a, other)
     with pytest.raises(RetrievalInputError, match="the corpora differ"):
-        compare(a, replace(b, corpus_checksum="0" * 64))
+        compare_results(a, replace(b, corpus_checksum="0" * 64))

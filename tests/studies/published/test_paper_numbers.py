@@ -11,11 +11,11 @@ from lib.core.checks import RetrievalInputError
 from lib.core.paths import data_dir
 from lib.core.reading import MissingFileError
 from lib.studies.published import evaluate_rows, paper_numbers
-from lib.studies.published.compare_with_papers import beside
-from lib.studies.published.direction_result import Measured
+from lib.studies.published.paper_numbers import beside_rows
+from lib.studies.published.results import Measurement
 from tests.studies.published.corpora import corpus, rows
 
-TABLE = paper_numbers.table()
+TABLE = paper_numbers.published_numbers()
 
 
 def values(model, pretrained, direction, **columns):
@@ -95,15 +95,15 @@ def test_names_are_those_of_open_clip():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"direction": "t2i"}, "line 2: direction 't2i' is none that is known"),
+        ({"direction": "t2i"}, "line 2: direction 't2i' is not known"),
         ({"direction": "text_to_text"}, "line 2: direction"),
         ({"metric": "recall@1"}, "line 2: metric 'recall@1'"),
         ({"value": "130"}, r"line 2: R@1 is 130.0, expected 0 to 100"),
         ({"value": "nan"}, "line 2: R@1 is nan"),
         ({"metric": "MedR", "value": "0"}, "MedR is 0.0, expected 1 to inf"),
-        ({"value": "5O.1"}, "line 2: value '5O.1' is no number"),
+        ({"value": "5O.1"}, "line 2: value '5O.1' is not a number"),
         ({"year": "21"}, "line 2: year 21 is outside"),
-        ({"n_queries": "5k"}, "line 2: n_queries '5k' is no whole number"),
+        ({"n_queries": "5k"}, "line 2: n_queries '5k' must be a whole number"),
         ({"source": " "}, "line 2: source is empty"),
         ({"verified": "maybe"}, "line 2: verified must be one of 'yes', 'quoted', 'recalled'"),
         ({"inference": "dsl"}, "line 2: inference must be one of"),
@@ -112,23 +112,23 @@ def test_names_are_those_of_open_clip():
 )
 def test_a_wrong_line_is_named(tmp_path, change, message):
     with pytest.raises(RetrievalInputError, match=message):
-        paper_numbers.table(_file(tmp_path, [change]))
+        paper_numbers.published_numbers(_file(tmp_path, [change]))
 
 
 def test_a_file_that_is_not_the_table(tmp_path):
     with pytest.raises(RetrievalInputError, match="line 3 repeats line 2: ViT-B-32 openai, R@1"):
-        paper_numbers.table(_file(tmp_path, [{}, {"value": "51"}]))
+        paper_numbers.published_numbers(_file(tmp_path, [{}, {"value": "51"}]))
     path = tmp_path / "other.csv"
     path.write_text("model,value\n")
     with pytest.raises(
         RetrievalInputError, match="the header is model,value, expected model,pretrained"
     ):
-        paper_numbers.table(path)
+        paper_numbers.published_numbers(path)
     path.write_text(",".join(paper_numbers.COLUMNS) + "\nViT-B-32,openai\n")
     with pytest.raises(RetrievalInputError, match="line 2 has 2 cells, expected 18"):
-        paper_numbers.table(path)
+        paper_numbers.published_numbers(path)
     with pytest.raises(MissingFileError, match="Restore it with git"):
-        paper_numbers.table(tmp_path / "none.csv")
+        paper_numbers.published_numbers(tmp_path / "none.csv")
 
 
 def _file(folder, changes):
@@ -152,7 +152,7 @@ def result():
         corpus(name="coco"),
         identity={"model": "ViT-B-32-quickgelu", "tag": "openai", "prompt": "{}"},
     )
-    as_published = Measured(0.5, 0.48, 0.52, 0.0)
+    as_published = Measurement(0.5, 0.48, 0.52, 0.0)
     for part in found.directions:
         part.values["R@1"] = as_published
     return found
@@ -160,7 +160,7 @@ def result():
 
 def test_the_published_number_and_whether_it_is_inside(result):
     rows = [row for row in TABLE if "open_clip" in row.source]
-    to_text, to_image = (row for row in beside(result, rows) if row["metric"] == "R@1")
+    to_text, to_image = (row for row in beside_rows(result, rows) if row["metric"] == "R@1")
     assert (to_text["published"], to_text["inside"]) == (50.12, True)
     assert to_text["own"] == 50 and to_text["difference"] == pytest.approx(-0.12)
     assert (to_image["published"], to_image["inside"]) == (30.44, False)
@@ -175,31 +175,31 @@ def test_protocols_are_compared_as_far_as_sources_say(result):
     other = replace(
         result, protocol=replace(result.protocol, prompt="a photo of {}", captions="first 5")
     )
-    found = {row["source"]: row["protocol"] for row in beside(other) if row["metric"] == "R@1"}
+    found = {row["source"]: row["protocol"] for row in beside_rows(other) if row["metric"] == "R@1"}
     open_clip = found["mlfoundations/open_clip docs/openclip_retrieval_results.csv"]
     assert "captions: first 5 here, all there" in open_clip
     assert "prompt: a photo of {} here, none there" in open_clip
     assert not any(
         "captions" in line for line in found["ioanacroi/qb-norm README"]
     )  # which does not say
-    bank = [line for row in beside(result) for line in row["protocol"] if "inference" in line]
+    bank = [line for row in beside_rows(result) for line in row["protocol"] if "inference" in line]
     assert bank == ["inference: inductive here, querybank there"]
 
 
 def test_a_miniature_is_not_the_benchmark(result):
     small = replace(result, protocol=replace(result.protocol, benchmark="coco (miniature)"))
-    assert all(row["protocol"][0] == "coco (miniature) here" for row in beside(small))
+    assert all(row["protocol"][0] == "coco (miniature) here" for row in beside_rows(small))
 
 
 def test_an_interval_that_is_missing_says_nothing(result):
     part = result.directions[0]
-    alone = replace(part, values={**part.values, "R@1": Measured(0.5, math.nan, math.nan, 0.0)})
-    found = beside(replace(result, directions=(alone,)))
+    alone = replace(part, values={**part.values, "R@1": Measurement(0.5, math.nan, math.nan, 0.0)})
+    found = beside_rows(replace(result, directions=(alone,)))
     assert {row["inside"] for row in found if row["metric"] == "R@1"} == {None}
 
 
 def test_a_model_that_nobody_published(result):
-    assert beside(replace(result, identity={"model": "mine"})) == []
+    assert beside_rows(replace(result, identity={"model": "mine"})) == []
 
 
 def test_the_datasheet_counts_what_is_there():

@@ -14,14 +14,14 @@ MEDIA, TEXTS = rows(noise=2.0)
 EACH = len(OWNER)
 
 
-def table(of=None, media=MEDIA, texts=TEXTS, truth=None, **options):
+def result_rows(of=None, media=MEDIA, texts=TEXTS, truth=None, **options):
     asked = protocol_sweep.protocols(corpus() if of is None else of, media, texts, truth, **options)
     return {(row["protocol"], row["direction"]): row for row in protocol_sweep.r1_rows(asked)}
 
 
 @pytest.fixture(scope="module")
 def found():
-    return table()
+    return result_rows()
 
 
 def test_what_evaluate_rows_says_too(found):
@@ -61,7 +61,7 @@ def test_averaged_captions_are_mean_directions():
     media = np.eye(3)[[0, 1]]
     texts = np.array([[1, 0.2, 0], [0, 5, 0.1], [0, 4, 4]])  # the long text counts as one vote
     of = corpus([0, 0, 1], 2)
-    row = table(of, media, texts, n_folds=2)["captions averaged", "text_to_image"]
+    row = result_rows(of, media, texts, n_folds=2)["captions averaged", "text_to_image"]
     assert (row["value"], row["n_queries"]) == (
         0.5,
         2,
@@ -71,7 +71,7 @@ def test_averaged_captions_are_mean_directions():
 def test_equal_captions_are_one_text_with_two_answers():
     media, texts = np.eye(4, DIM), np.eye(4, DIM)[[0, 1, 2, 2]]
     of = replace(corpus([0, 1, 2, 3], 4), texts=("a", "b", "same", "same"))
-    got = table(of, media, texts, n_folds=2)
+    got = result_rows(of, media, texts, n_folds=2)
     assert (
         got["whole gallery", "text_to_image"]["value"] == 0.75
     )  # one of the two has the wrong image
@@ -84,7 +84,7 @@ def test_more_truth_can_only_help(found):
     extra = np.stack(
         [np.repeat(np.arange(EACH), 2), np.stack([OWNER, (OWNER + 1) % N_ITEMS], 1).ravel()]
     )
-    got = table(truth=Qrels.from_pairs(*extra, shape=(EACH, N_ITEMS)))
+    got = result_rows(truth=Qrels.from_pairs(*extra, shape=(EACH, N_ITEMS)))
     for direction in ("image_to_text", "text_to_image"):
         more = got["every true pair", direction]
         assert more["value"] >= found["whole gallery", direction]["value"]
@@ -107,7 +107,7 @@ def test_differences_in_words(found):
 
 
 def test_lost_media_take_their_texts_along():
-    lost = protocol_sweep.with_lost_media(corpus(), MEDIA, TEXTS, [0, 0.5])
+    lost = protocol_sweep.lost_media_rows(corpus(), MEDIA, TEXTS, [0, 0.5])
     sizes = [(row["direction"], row["n_queries"], row["n_gallery"]) for row in lost]
     assert sizes[:2] == [("image_to_text", N_ITEMS, EACH), ("text_to_image", EACH, N_ITEMS)]
     assert sizes[2][1] == sizes[3][2] == N_ITEMS // 2
@@ -136,9 +136,9 @@ def test_scenes_have_the_shape_of_coco():
 )
 def test_what_does_not_fit(change, message):
     with pytest.raises(RetrievalInputError, match=message):
-        table(**change)
+        result_rows(**change)
 
 
 def test_a_share_below_one():
     with pytest.raises(RetrievalInputError, match=r"in \[0, 1\), got 1"):
-        protocol_sweep.with_lost_media(corpus(), MEDIA, TEXTS, [1])
+        protocol_sweep.lost_media_rows(corpus(), MEDIA, TEXTS, [1])

@@ -8,7 +8,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
-from lib.studies.published import Protocol, Result, differences, evaluate_rows, table
+from lib.studies.published import Protocol, Result, evaluate_rows, protocol_differences, result_rows
 from tests.studies.published.corpora import corpus, rows
 
 
@@ -53,22 +53,22 @@ def test_what_is_read_is_what_was_written(result, written):
 
 
 def test_one_row_per_direction_with_its_protocol(result):
-    to_text, to_image = table([result])
+    to_text, to_image = result_rows([result])
     assert (to_text["model"], to_text["direction"]) == ("toy one", "image_to_text")
     assert to_text["R@1"] == result.directions[0]["R@1"].value and to_text["rsum"] == result.rsum
     assert (to_image["n_queries"], to_image["n_gallery"], to_image["captions"]) == (108, 20, "all")
     assert to_text["prompt"] == "" and to_text["complete"]
-    assert table({"mine": result})[0]["model"] == "mine"
+    assert result_rows({"mine": result})[0]["model"] == "mine"
     assert {row["metric"] for row in result.rows()} >= {"R@1", "MAP@R", "MedR"}
 
 
 def test_protocols_that_differ_say_where(result):
     mine = result.protocol
-    assert differences(mine, mine) == []
+    assert protocol_differences(mine, mine) == []
     other = replace(
         mine, captions="first 5", precision="fp16", sizes=(("image", 20), ("text", 100))
     )
-    assert differences(mine, other) == [
+    assert protocol_differences(mine, other) == [
         "sizes: image 20 text 108 and image 20 text 100",
         "captions: 'all' and 'first 5'",
         "precision: 'fp32' and 'fp16'",

@@ -1,4 +1,4 @@
-"""Read and write files of vectors: .npy, .fvecs, .bvecs, .ivecs and HDF5; nothing is executed."""
+"""Read files of vectors: .npy, .fvecs, .bvecs, .ivecs and HDF5; nothing is executed."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,6 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.core.reading import DamagedFileError, MissingFileError, reading
-from lib.core.writing import atomic_path
 
 # Each row is its dimension as a little-endian 32-bit integer, then that many values.
 ROW_FORMATS = {".fvecs": np.dtype("<f4"), ".ivecs": np.dtype("<i4"), ".bvecs": np.dtype("u1")}
@@ -48,34 +47,6 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
     if suffix in HDF5:
         return _read_hdf5(path, name, rows)
     return _read_npy(path)[rows]
-
-
-def write_vectors(path: str | Path, vectors) -> None:
-    """Write vectors as .fvecs, .ivecs or .bvecs, atomically.
-
-    Args:
-        path: a file with one of these suffixes.
-        vectors: `(n, d)` numbers that the format can hold; only .fvecs rounds, to float32.
-    """
-    path = Path(path)
-    kind = ROW_FORMATS[check_choice(path.suffix.lower(), ROW_FORMATS, f"the suffix of {path.name}")]
-    vectors = np.asarray(vectors)
-    _check_matrix(vectors.shape, vectors.dtype, "vectors")
-    with np.errstate(invalid="ignore", over="ignore"):
-        stored = vectors.astype(kind)
-    if kind.kind == "f":  # rounding is allowed, overflow is not
-        changed = np.isfinite(stored) != np.isfinite(vectors)
-    else:
-        changed = stored != vectors
-    wrong_rows = np.flatnonzero(changed.any(axis=1))
-    if wrong_rows.size:
-        raise RetrievalInputError(
-            f"row {wrong_rows[0]} of vectors has a value that {path.suffix} cannot hold"
-        )
-    rows = np.empty(len(stored), [("dimension", "<i4"), ("values", kind, (stored.shape[1],))])
-    rows["dimension"], rows["values"] = stored.shape[1], stored
-    with atomic_path(path) as temporary:
-        rows.tofile(temporary)
 
 
 def _read_row_format(path: Path, kind: np.dtype) -> np.ndarray:

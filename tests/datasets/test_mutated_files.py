@@ -11,9 +11,10 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, read_arrays, verify
 from lib.core.writing import save_arrays
-from lib.datasets.vector_files import read_vectors, write_vectors
+from lib.datasets.vector_files import read_vectors
 from lib.search.embedding_cache import MANIFEST, stored
 from lib.studies.published import Result, evaluate_rows
+from tests.datasets.vector_rows import write_rows
 from tests.studies.published.corpora import corpus, rows
 
 X = np.arange(60, dtype=np.float32).reshape(12, 5)
@@ -59,7 +60,7 @@ def offenders(path, whole: bytes, read, n: int) -> set[str]:
 @pytest.mark.parametrize("suffix", [".npy", ".fvecs", ".bvecs", ".ivecs"])
 def test_vectors(tmp_path, suffix):
     path = tmp_path / f"mutant{suffix}"
-    np.save(path, X) if suffix == ".npy" else write_vectors(path, X)
+    np.save(path, X) if suffix == ".npy" else write_rows(path, X)
     assert (
         offenders(path, path.read_bytes(), lambda p: np.asarray(read_vectors(p)).max(), 1000)
         == set()

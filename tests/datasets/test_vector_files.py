@@ -1,6 +1,4 @@
-"""Files of vectors: what is written is read back, from the disk, and what is damaged is refused by
-row.
-"""
+"""Files of vectors: read from the disk, and refused by row where they are damaged."""
 
 import io
 import struct
@@ -14,7 +12,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets.vector_files import read_vectors, write_vectors
+from lib.datasets.vector_files import read_vectors
+from tests.datasets.vector_rows import write_rows
 
 
 def test_fvecs_is_dimension_then_values_of_every_row(tmp_path):
@@ -22,14 +21,14 @@ def test_fvecs_is_dimension_then_values_of_every_row(tmp_path):
     path.write_bytes(struct.pack("<i2f", 2, 1.5, -2.0) + struct.pack("<i2f", 2, 0.25, 8.0))
     found = read_vectors(path)
     assert found.tolist() == [[1.5, -2.0], [0.25, 8.0]] and found.dtype == np.float32
-    write_vectors(tmp_path / "b.fvecs", found)
+    write_rows(tmp_path / "b.fvecs", found)
     assert (tmp_path / "b.fvecs").read_bytes() == path.read_bytes()
 
 
 def test_bvecs_are_bytes_and_ivecs_whole_numbers(tmp_path):
     (tmp_path / "a.bvecs").write_bytes(struct.pack("<i3B", 3, 0, 7, 255) * 2)
     assert read_vectors(tmp_path / "a.bvecs").tolist() == [[0, 7, 255]] * 2
-    write_vectors(tmp_path / "a.ivecs", [[1, -5], [2**31 - 1, 0]])
+    write_rows(tmp_path / "a.ivecs", [[1, -5], [2**31 - 1, 0]])
     assert read_vectors(tmp_path / "a.ivecs").tolist() == [[1, -5], [2**31 - 1, 0]]
 
 
@@ -37,7 +36,7 @@ def test_bvecs_are_bytes_and_ivecs_whole_numbers(tmp_path):
 @given(arrays(np.int32, array_shapes(min_dims=2, max_dims=2, max_side=6)))
 def test_what_is_written_is_read_back(tmp_path_factory, vectors):
     path = tmp_path_factory.mktemp("vectors") / "a.ivecs"
-    write_vectors(path, vectors)
+    write_rows(path, vectors)
     assert np.array_equal(read_vectors(path), vectors)
 
 
@@ -45,7 +44,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, vectors):
 @given(st.integers(1, 9))
 def test_a_limit_takes_the_first_rows(tmp_path_factory, limit):
     path = tmp_path_factory.mktemp("vectors") / "a.fvecs"
-    write_vectors(path, np.arange(12.0).reshape(6, 2))
+    write_rows(path, np.arange(12.0).reshape(6, 2))
     assert (
         read_vectors(path, limit=limit).tolist() == np.arange(12.0).reshape(6, 2)[:limit].tolist()
     )
@@ -54,7 +53,7 @@ def test_a_limit_takes_the_first_rows(tmp_path_factory, limit):
 def test_rows_stay_on_the_disk(tmp_path):
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.save(tmp_path / "a.npy", x)
-    write_vectors(tmp_path / "a.fvecs", x)
+    write_rows(tmp_path / "a.fvecs", x)
     with h5py.File(tmp_path / "a.hdf5", "w") as archive:
         archive["train"] = x
         archive.create_dataset("packed", data=x, compression="gzip")
@@ -130,16 +129,6 @@ def test_other_mistakes_are_named(tmp_path):
         read_vectors(tmp_path / "b.h5", "trian")
 
 
-@pytest.mark.parametrize(
-    ("name", "vectors"),
-    [("a.bvecs", [[1], [256]]), ("a.ivecs", [[1.0], [0.5]]), ("a.fvecs", [[1.0], [1e300]])],
-)
-def test_values_that_do_not_fit_are_not_written(tmp_path, name, vectors):
-    with pytest.raises(RetrievalInputError, match="row 1 of vectors has a value that"):
-        write_vectors(tmp_path / name, vectors)
-    assert not (tmp_path / name).exists()
-
-
 def stored_as(archive, name, kind, x):
     """`x` in a number type of HDF5 that numpy has no name for."""
     made = h5py.h5d.create(archive.id, name.encode(), kind, h5py.h5s.create_simple(x.shape))
@@ -181,7 +170,8 @@ def test_hdf5_arrays_of_other_files_and_never_written_ones_are_refused(tmp_path)
         archive.create_dataset("huge", (10**7, 512), "f4", chunks=(1000, 512), compression="gzip")
     for name, message in [
         ("link", "must be one of"), ("nowhere", "must be one of"), ("raw", "lies in other files"),
-        ("virtual", "lies in other files"), ("unwritten", "never written"), ("huge", "never written"),
+        ("virtual", "lies in other files"), ("unwritten", "not written completely"),
+        ("huge", "not written completely"),
     ]:  # fmt: skip
         with pytest.raises((RetrievalInputError, DamagedFileError), match=message):
             read_vectors(path, name)

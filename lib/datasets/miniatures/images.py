@@ -146,18 +146,17 @@ def _coco_images(
             "imgid": 0,
             "split": split,
             "sentences": [
-                {
-                    "tokens": raw.lower().replace(".", "").split(),
-                    "raw": raw,
-                    "imgid": 0,
-                    "sentid": sentence_id,
-                }
+                _sentence(raw, raw.lower().replace(".", "").split(), sentence_id, image_number=0)
                 for sentence_id, raw in zip(sentence_ids, sentences, strict=True)
             ],
             "cocoid": image_id,
         }
         for image_id, sentence_ids, sentences in zip(image_ids, text_ids, texts, strict=True)
     ]
+
+
+def _sentence(raw: str, tokens: list[str], sentence_id: int, image_number: int) -> dict:
+    return {"tokens": tokens, "raw": raw, "imgid": image_number, "sentid": sentence_id}
 
 
 def _coco_path(image: dict) -> str:
@@ -282,12 +281,7 @@ def _karpathy_flickr30k(texts: dict[str, dict[str, list[str]]]) -> dict:
             "sentids": list(range(5 * number, 5 * number + 5)),
             "imgid": number,
             "sentences": [
-                {
-                    "tokens": re.findall(r"\w+", raw.lower()),
-                    "raw": raw,
-                    "imgid": number,
-                    "sentid": sentence_id,
-                }
+                _sentence(raw, re.findall(r"\w+", raw.lower()), sentence_id, number)
                 for sentence_id, raw in enumerate(five, start=5 * number)
             ],
             "split": split,

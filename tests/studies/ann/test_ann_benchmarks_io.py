@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.datasets.vector_files import write_vectors
 from lib.index import topk_exact
 from lib.studies.ann import ann_benchmarks_io, harness
 from lib.studies.ann.ground_truth import hits_by_distance, truth
+from tests.datasets.vector_rows import write_rows
 from tests.studies.ann.toy import DIM, IVF, N, toy
 
 # ---- data
@@ -92,7 +92,7 @@ def test_inner_product_has_no_name_there(tmp_path):
 
 def test_a_file_of_vectors_is_asked_with_its_last_rows(tmp_path):
     x = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
-    write_vectors(tmp_path / "mine.fvecs", x)
+    write_rows(tmp_path / "mine.fvecs", x)
     corpus = ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", metric="l2")
     assert corpus.name == "mine, last 4 held out"
     assert np.array_equal(corpus.vectors(), x[:36]) and np.array_equal(

@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lib.core.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.datasets.scenes import relevance
 from lib.datasets.scenes.language import plan
+from tests.datasets.scenes.examples import one_scene
 
 OPPOSITE = {0: 1, 1: 0, 2: 3, 3: 2}
 
@@ -133,18 +133,8 @@ def test_same_words_equals_a_double_loop() -> None:
 
 def test_a_worked_example() -> None:
     # Two large solid red circles left of a small striped blue square, and six images.
-    def scene(**changes):
-        values = {
-            "shape": [[0, 1]], "colour": [[0, 4]], "size": [[1, 0]], "texture": [[0, 1]], "count": [[2, 1]],
-            "relation": [0], "motion": [0], "layout": [[0, 0]], "jitter": [[[8, 8], [8, 8]]],
-            "background": [0], "wording": [0],
-        }  # fmt: skip
-        return scenes.SceneBatch(
-            **{name: np.array(value) for name, value in (values | changes).items()}
-        )
-
-    asked = scene()
-    told_again = scene(  # a small striped blue square right of two large solid red circles
+    asked = one_scene()
+    told_again = one_scene(  # a small striped blue square right of two large solid red circles
         shape=[[1, 0]],
         colour=[[4, 0]],
         size=[[0, 1]],
@@ -156,8 +146,8 @@ def test_a_worked_example() -> None:
         [
             asked,
             told_again,
-            scene(count=[[3, 1]]),  # one detail off
-            scene(size=[[0, 1]]),  # both sizes off
+            one_scene(count=[[3, 1]]),  # one detail off
+            one_scene(size=[[0, 1]]),  # both sizes off
             scenes.swap_relation(asked),  # other relation
             scenes.swap_colours(asked),  # blue circles and a red square: other objects
         ]
@@ -210,48 +200,3 @@ def test_ceilings_of_the_published_test_set() -> None:
     # Every image now has a twin that a reader without word order cannot tell from it.
     assert all(row["blind_own_image"] <= 0.5 for row in with_twins.values())
     assert with_twins["full"]["own_image"] > 0.98
-
-
-# ---- tasks
-
-
-def test_both_directions_of_the_test_split() -> None:
-    there, back = scenes.task("test"), scenes.task("test", "image_to_text")
-    assert there.name == "scenes" and there.hit_grade == 3 and there.qrels.max_grade == 3
-    assert there.gallery.shape == (5000, 64, 64, 3) and there.gallery.dtype == np.uint8
-    assert len(there.queries) == 25_000 and there.queries == back.gallery
-    assert there.qrels.shape == (25_000, 5000) and back.qrels == there.qrels.T
-    assert (
-        np.array_equal(there.query_groups, np.repeat(np.arange(5000), 5))
-        and back.query_groups is None
-    )
-    assert there.queries[:5] == scenes.captions(scenes.sample("test", 1))[0]
-    assert (back.qrels.at_least(3).counts >= 5).all()
-
-
-def test_a_smaller_task_is_the_beginning_of_a_larger_one() -> None:
-    small, large = scenes.task("validation", n_images=30), scenes.task("validation")
-    assert len(large.gallery) == 1000
-    assert (
-        np.array_equal(small.gallery, large.gallery[:30]) and small.queries == large.queries[:150]
-    )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            {"split": "dev"},
-            "split must be one of 'train', 'validation', 'test', 'test_unseen'; got 'dev'",
-        ),
-        (
-            {"direction": "text_to_clip"},
-            "direction must be one of 'text_to_image', 'image_to_text'",
-        ),
-        ({"n_images": 0}, "n_images must be at least 1"),
-        ({"n_images": "5000"}, "n_images must be a whole number, got '5000'"),
-    ],
-)
-def test_bad_tasks_are_refused(arguments: dict, message: str) -> None:
-    with pytest.raises(RetrievalInputError, match=message):
-        scenes.task(**arguments)

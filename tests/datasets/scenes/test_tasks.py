@@ -1,4 +1,4 @@
-"""The hard split: what its twins share, what tells them apart, and who can."""
+"""Tasks of both directions, the hard split of twins, and training streams."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,61 @@ from lib.core.checks import RetrievalInputError
 from lib.datasets import scenes
 from lib.datasets.scenes.splits import split_of
 from lib.datasets.scenes.tasks import TWINS, can_be_swapped, sample_swappable, training_twins, twins
+from tests.datasets.scenes.examples import equal
+
+
+def test_both_directions_of_the_test_split() -> None:
+    there, back = scenes.task("test"), scenes.task("test", "image_to_text")
+    assert there.name == "scenes" and there.hit_grade == 3 and there.qrels.max_grade == 3
+    assert there.gallery.shape == (5000, 64, 64, 3) and there.gallery.dtype == np.uint8
+    assert len(there.queries) == 25_000 and there.queries == back.gallery
+    assert there.qrels.shape == (25_000, 5000) and back.qrels == there.qrels.T
+    assert (
+        np.array_equal(there.query_groups, np.repeat(np.arange(5000), 5))
+        and back.query_groups is None
+    )
+    assert there.queries[:5] == scenes.captions(scenes.sample("test", 1))[0]
+    assert (back.qrels.at_least(3).counts >= 5).all()
+
+
+def test_a_smaller_task_is_the_beginning_of_a_larger_one() -> None:
+    small, large = scenes.task("validation", n_images=30), scenes.task("validation")
+    assert len(large.gallery) == 1000
+    assert (
+        np.array_equal(small.gallery, large.gallery[:30]) and small.queries == large.queries[:150]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"split": "dev"},
+            "split must be one of 'train', 'validation', 'test', 'test_unseen'; got 'dev'",
+        ),
+        (
+            {"direction": "text_to_clip"},
+            "direction must be one of 'text_to_image', 'image_to_text'",
+        ),
+        ({"n_images": 0}, "n_images must be at least 1"),
+        ({"n_images": "5000"}, "n_images must be a whole number, got '5000'"),
+    ],
+)
+def test_bad_tasks_are_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(RetrievalInputError, match=message):
+        scenes.task(**arguments)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 20, 99])
+def test_chunks_are_the_whole(chunk: int) -> None:
+    pieces = list(scenes.iter_chunks("validation", 20, chunk=chunk, seed=1))
+    assert [len(batch) for _, batch in pieces][:-1] == [chunk] * (len(pieces) - 1)
+    whole = scenes.sample("validation", 20, seed=1)
+    assert equal(scenes.concatenate(batch for _, batch in pieces), whole)
+    assert np.array_equal(np.concatenate([images for images, _ in pieces]), scenes.render(whole))
+
+
+# ---- twins
 
 
 def test_twins_differ_in_binding_or_relation_alone() -> None:

@@ -16,21 +16,22 @@ from lib.datasets import scenes
 from lib.datasets.scenes.language import plan
 
 SINGULAR = {
-    "circle": "circle", "disc": "circle", "square": "square", "triangle": "triangle", "diamond": "diamond",
-    "rhombus": "diamond", "star": "star", "cross": "cross", "plus": "cross", "heart": "heart", "moon": "moon",
-    "crescent": "moon",
+    "circle": "circle", "disc": "circle", "square": "square", "triangle": "triangle",
+    "diamond": "diamond", "rhombus": "diamond", "star": "star", "cross": "cross", "plus": "cross",
+    "heart": "heart", "moon": "moon", "crescent": "moon",
 }  # fmt: skip
 PLURAL = {word + ("es" if word.endswith("s") else "s"): shape for word, shape in SINGULAR.items()}
 SIZE = {"small": "small", "little": "small", "large": "large", "big": "large"}
 TEXTURE = {
-    "solid": "solid", "plain": "solid", "striped": "striped", "stripy": "striped", "dotted": "dotted",
-    "spotted": "dotted",
+    "solid": "solid", "plain": "solid", "striped": "striped", "stripy": "striped",
+    "dotted": "dotted", "spotted": "dotted",
 }  # fmt: skip
 NUMBER = {"a": 1, "an": 1, "one": 1, "two": 2, "a pair of": 2, "three": 3, "a trio of": 3}
 NOUNS = "|".join([*PLURAL, *SINGULAR])
 NOUN = rf"(?:(?:a pair of|a trio of|an?|one|two|three) (?:\w+ ){{1,3}}?(?:{NOUNS}))"
 RELATION = {
-    "to the left of": "left of", "left of": "left of", "to the right of": "right of", "right of": "right of",
+    "to the left of": "left of", "left of": "left of",
+    "to the right of": "right of", "right of": "right of",
     "above": "above", "over": "above", "below": "below", "under": "below",
 }  # fmt: skip
 CONVERSE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}

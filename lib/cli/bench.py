@@ -76,10 +76,17 @@ def bench_losses(
     dim: Annotated[int, typer.Option(help="Coordinates of an embedding.")] = 512,
     repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 5,
     limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
+    ranks: Annotated[
+        int, typer.Option(min=0, help="Check the losses over so many gloo processes instead.")
+    ] = 0,
 ) -> None:
     """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
     from lib.studies.peers import losses
 
+    if ranks:
+        rows = losses.distributed_check_table(ranks, *(batch_size or [])[:1], dim=dim)
+        print_rows(rows, f"{ranks} processes beside one with the whole batch, d = {dim}, float64")
+        return
     sizes = batch_size or losses.BATCH_SIZES
     with measuring() as progress:
         rows = losses.table(sizes, dim=dim, repeats=repeats, limit_s=limit, progress=progress)

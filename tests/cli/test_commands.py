@@ -355,6 +355,26 @@ def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
     assert len(asked) == 2 * len(JOBS) and asked[0] == ("open_clip ClipLoss", (16, 8), 2)
 
 
+def test_bench_losses_over_processes_equal_one_process(run, monkeypatch):
+    from lib.losses import distributed_check
+
+    rows = [
+        {"loss": "sigmoid", "loss_difference": 2e-16, "gradient_difference": 0.0}
+        | {"gathered_bytes": 0, "neighbour_bytes": 131072}
+    ]
+    calls = []
+
+    def compare(**options):
+        calls.append(options)
+        return rows
+
+    monkeypatch.setattr(distributed_check, "compare_with_one_process", compare)
+    monkeypatch.setenv("COLUMNS", "220")
+    code, out, _ = run("bench", "losses", "--ranks", "2", "--batch-size", "128", "--dim", "64")
+    assert code == 0 and "2 processes beside one" in out and "2e-16" in out and "131.1" in out
+    assert calls == [{"ranks": 2, "n_per_process": 64, "dim": 64}]
+
+
 def test_bench_maxsim_prints_a_row_per_library_and_kind_of_input(run, monkeypatch):
     from lib.studies.peers import maxsim
     from lib.studies.peers.comparison import System

@@ -145,6 +145,23 @@ def as_text(rows: Sequence[dict]) -> list[dict]:
     return comparison.as_text(rows, SHOWN)
 
 
+def distributed_check_table(ranks: int, batch_size: int = 256, *, dim: int = 64) -> list[dict]:
+    """Format how far losses over gloo processes are from the full batch, and what they exchange."""
+    from lib.losses.distributed_check import compare_with_one_process  # torch, of no use above
+
+    size = {"n_per_process": batch_size // ranks, "dim": dim}
+    return [
+        {
+            "loss": row["loss"],
+            "loss differs by": f"{row['loss_difference']:.0e}",
+            "gradient differs by": f"{row['gradient_difference']:.0e}",
+            "kB gathered by a process": f"{row['gathered_bytes'] / 1e3:,.1f}",
+            "kB from its neighbour": f"{row['neighbour_bytes'] / 1e3:,.1f}",
+        }
+        for row in compare_with_one_process(ranks=ranks, **size)
+    ]
+
+
 def _expected_seconds(system: System, size: int, before: tuple[int, float] | None) -> float | None:
     return None if before is None else before[1] * (size / before[0]) ** system.growth
 

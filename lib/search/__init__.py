@@ -14,7 +14,6 @@ from lib.search.cross_encoder import CrossEncoderRetriever
 from lib.search.depth_planner import (
     DepthPlan,
     MeasuredCosts,
-    QualityCurve,
     StageCosts,
     fit_costs,
     measure_costs,
@@ -47,7 +46,6 @@ __all__ = [
     "MeasuredCosts",
     "PairScorer",
     "DepthPlan",
-    "QualityCurve",
     "Retriever",
     "Run",
     "StageCosts",

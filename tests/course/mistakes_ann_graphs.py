@@ -112,8 +112,8 @@ MISTAKES = {
     "graph.greedy": [
         (one_step_early, "stops one step early"),
         (climbing(np.less, min), "higher"),
-        (climbing(np.greater_equal), "the same neighbours are read for ever"),
-        (plain_with_memory, "it walks over a plain"),
+        (climbing(np.greater_equal), "the same neighbours are read again and again"),
+        (plain_with_memory, "it moves between equal nodes"),
         (first_better, "takes the first better neighbour"),
         (over_the_hill, "went downhill"),
         (lambda *given: greedy_path(*given)[1:], "the entry is missing"),

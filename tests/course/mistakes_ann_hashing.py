@@ -119,7 +119,7 @@ MISTAKES = {
     ],
     "lsh.anisotropic": [
         (loss(combine=lambda along, whole, eta: eta * along**2 + whole), "counted twice"),
-        (loss(lambda residual, rows, _: (residual * rows).sum(axis=1)), "losses are"),
+        (loss(lambda residual, rows, _: (residual * rows).sum(axis=1)), "with eta = 5 it returns"),
         (
             loss(combine=lambda along, whole, eta: along**2 + eta * (whole - along**2)),
             "eta weighs the part across",

@@ -142,10 +142,10 @@ MISTAKES = {
     "lists.recall": [
         (per_place, "counts three times"),
         (whole_lists, "below k"),
-        (per_found, "who finds two and stops"),
-        (answered_alone, "found nothing is left out"),
+        (per_found, "two hits and nothing else"),
+        (answered_alone, "without a hit is left out"),
         (summed, "the sum over the queries"),
-        (nothing_is_found, "Nothing cannot be found"),
+        (nothing_is_found, "so it is no hit"),
     ],
     "lists.tune": [
         (lambda n, learn, test, k, t: choose(n, test, test, k, t), "chose on the test queries"),

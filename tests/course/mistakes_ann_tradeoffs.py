@@ -131,7 +131,7 @@ MISTAKES = {
         (sweeping(ties=1), "setting 6 is on it"),
         (beaten_in_both, "settings 1 and 6 are on it"),
         (of_the_worst, "the frontier of the worst"),
-        (lambda recall, speed: [int(np.argmax(recall))], "By hand it is"),
+        (lambda recall, speed: [int(np.argmax(recall))], "expected [0, 2, 3, 5]"),
     ],
     "tradeoffs.by_distance": [
         (by_id, "no neighbour by id"),
@@ -151,7 +151,7 @@ MISTAKES = {
         (benchmark(warm=False), "the first call is among the timed ones"),
         (benchmark(centre=np.mean), "it is the mean"),
         (benchmark(centre=min), "it is the fastest query"),
-        (benchmark(recall=itself_too), "every query finds itself"),
+        (benchmark(recall=itself_too), "every query counts itself"),
         (benchmark(recall=k_only), "Ask for one more"),
         (benchmark(recall=first_column), "It need not stand first"),
         (benchmark(recall=by_k_and_one), "it divides by k + 1"),
@@ -163,7 +163,7 @@ MISTAKES = {
         (fitting(fixed=False), "Centroids take"),
         (fitting(equal=False), "equal is enough"),
         (fitting(pick=min), "the smallest code is returned"),
-        (fitting(none=0), "Say so with -1"),
+        (fitting(none=0), "it is not -1"),
         (lambda *given: codes_that_fit(*given) / 1e9, "for a million vectors it returns"),
     ],
 }

@@ -159,7 +159,7 @@ MISTAKES = {
         (as_printed, "belongs to another clip"),
         (by_name_only, "may have several captions"),
         (silent, "makes the loss visible"),
-        (never_refuses, "it goes on"),
+        (never_refuses, "it raises no error"),
         (says_nothing, "how many were found of how many"),
         (sorted_pairs, "in another order"),
     ],

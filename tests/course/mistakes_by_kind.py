@@ -402,7 +402,7 @@ MISTAKES = {
     "triplet.hinge": [
         (
             lambda r, w, m: np.where(w == r, 0, np.maximum(m + w - r, 0)).mean(),
-            "by hand it is 0.125",
+            "expected 0.125",
         )
     ],
     "triplet.batch": [(batch_without_equals, "exactly as high as the right one costs nothing")],
@@ -513,7 +513,7 @@ MISTAKES = {
     ],
     "benchmarks.mean_of_folds": [(folds_by_product, "with 1 taken from every score")],
     "benchmarks.load_clips": [(missing_by_caption, "Clips are missing, not captions")],
-    "benchmarks.side_by_side": [(zero_is_silence, "0 or False counts as silence")],
+    "benchmarks.side_by_side": [(zero_is_silence, "0 or False counts as unstated")],
 }
 # Right answers that read or give a mask as zeros and ones.
 WITH_INTEGER_MASKS = {

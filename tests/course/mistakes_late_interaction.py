@@ -86,7 +86,7 @@ MISTAKES = {
         (lambda q, d: (q @ d.T).min(axis=1).sum(), "its worst patch"),
         (lambda q, d: (q * d[: len(q)]).sum(), "word i was compared with patch i"),
         (lambda q, d: maxsim_of(unit(q), unit(d)), "the vectors were normalised"),
-        (lambda q, d: np.maximum(q @ d.T, 0).max(axis=1).sum(), "not their dot product"),
+        (lambda q, d: np.maximum(q @ d.T, 0).max(axis=1).sum(), "with one word and one patch"),
         (lambda q, d: (q @ d.T).max(axis=1), "2 values"),
     ],
     "late.padded": [
@@ -98,7 +98,7 @@ MISTAKES = {
         ),
         (
             lambda q, d, m: np.maximum(filled_with(-np.inf)(q, d, m), 0),
-            "document 2 scores 0, alone and without padding it scores -1.2",
+            "0.0, 1.76], expected [1.76, 0.2, -1.2",
         ),
         (lambda q, d, m: maxsim_padded(q, d, m) / len(q), "the mean over the words"),
         (first_tokens, "the first tokens are taken"),
@@ -120,7 +120,7 @@ MISTAKES = {
     "late.prune": [
         (by_wins, "by their wins"),
         (by_sum, "similarities were added or compared"),
-        (seldom, "those that seldom win"),
+        (seldom, "the patches with the fewest wins"),
         (last_of_equals, "the later one stays"),
         (only_winners, "has shape (1,)"),
         (lambda q, d, k: wins(q, d), "has shape (4,)"),

@@ -174,7 +174,7 @@ MISTAKES = {
         (at_equal_steps, "Steps are not the budget"),
         (lambda curves: {name: c["hits"][-1] for name, c in curves.items()}, "at its own end"),
         (lambda curves: {name: max(c["hits"]) for name, c in curves.items()}, "at its best look"),
-        (best_up_to_budget, "Whoever looks more often"),
+        (best_up_to_budget, "More looks give a higher best look"),
         (lambda curves: {name: c["hits"][0] for name, c in curves.items()}, "at the first look"),
         (nearest_look, "The nearest look may lie beyond"),
         (only_exact_looks, "it raised ValueError"),

@@ -162,9 +162,9 @@ MISTAKES = {
         (lambda ranked, relevant: 1 / max(ranks(ranked, relevant)), "the last relevant item"),
         (lambda ranked, relevant: np.mean([1 / r for r in ranks(ranked, relevant)]), "it averages"),
         (lambda ranked, relevant: sum(1 / r for r in ranks(ranked, relevant)), "it adds up"),
-        (with_index, "happens all the time"),
+        (with_index, "happens often"),
         (with_argmax, "a perfect 1"),
-        (behind_the_end, "Nothing found is worth 0"),
+        (behind_the_end, "A list without a relevant item is worth 0"),
         (nothing_said, "returned None for one of the cases"),
         (smallest_id, "Any relevant item will do"),
         (every_item, "the result has 5 values"),
@@ -183,8 +183,8 @@ MISTAKES = {
         (writes_into_the_list, "changed its input"),
     ],
     "metrics.ndcg": [
-        (both_bugs, "every wrong item is paid for"),
-        (variant(gain=lambda g: 2.0 ** (g - 1)), "every wrong item is paid for"),
+        (both_bugs, "every wrong item gets a gain"),
+        (variant(gain=lambda g: 2.0 ** (g - 1)), "every wrong item gets a gain"),
         (variant(ideal=lambda ranked, every: sorted(ranked, reverse=True)), "missed two of three"),
         (variant(gain=float), "the gain is linear"),
         (variant(discount=float), "divided by the rank"),
@@ -198,7 +198,10 @@ MISTAKES = {
         (lambda n, r, k: k * r / n, "the expected number of relevant items"),
         (lambda n, r, k: 1 - (1 - r / n) ** k, "drawn with replacement"),
         (lambda n, r, k: math.comb(n - r, k) / math.comb(n, k), "the chance of a miss"),
-        (lambda n, r, k: math.comb(r, k) / math.comb(n, k) if k > 1 else r / n, "all are found"),
+        (
+            lambda n, r, k: math.comb(r, k) / math.comb(n, k) if k > 1 else r / n,
+            "both are in the list",
+        ),
         (
             lambda n, r, k: r * math.comb(n - r, k - 1) / math.comb(n, k),
             "the chance of exactly one",
@@ -208,6 +211,6 @@ MISTAKES = {
             "the share of relevant",
         ),
         (lambda n, r, k: min(0.4 + 0.3 * (k > 1), 1), "Two items are wrong"),
-        (with_factorials, "fit into no float"),
+        (with_factorials, "too large for a float"),
     ],
 }

@@ -129,7 +129,7 @@ MISTAKES = {
         (choosing(fits=lambda seconds, budget: seconds > 0), "it takes 11 ms of a budget of 3 ms"),
         (choosing(lambda a, b, c, d: a + c * d), "the fixed cost of the second stage is forgotten"),
         (choosing(lambda a, b, c, d: a + b + c * d), "the first stage alone pays"),
-        (choosing(lambda a, b, c, d: (d > 0) * b + c * d), "first stage's 2 ms come before all"),
+        (choosing(lambda a, b, c, d: (d > 0) * b + c * d), "also pays the first stage's 2 ms"),
         (choosing(fits=np.less), "takes the budget exactly is refused"),
         (choosing(pick=lambda d, q: d[np.flatnonzero(q == q.max())[-1]]), "depth 20 is no better"),
         (
@@ -140,7 +140,7 @@ MISTAKES = {
             choosing(pick=lambda d, q: q.max() if d.size > 3 else d[q.argmax()]),
             "that is the quality",
         ),
-        (anything_rather_than_nothing, "it claims that something fits"),
+        (anything_rather_than_nothing, "and nothing fits"),
     ],
     "two_stage.fuse": [
         (fused(lambda k, rank: 1 / (60 + rank)), "use it, and not a constant"),
@@ -161,6 +161,6 @@ MISTAKES = {
         (lambda first, second: np.argsort(-second, axis=1), "order is lost"),
         (lambda first, second: np.argsort(-first, axis=1), "the order of the cosines"),
         (floored(lambda first: first - 100), "works until a logit falls below"),
-        (lambda first, second: np.argsort(first, axis=1), "the first list is"),
+        (lambda first, second: np.argsort(first, axis=1), "for the first list"),
     ],
 }

@@ -8,14 +8,14 @@ import pytest
 from lib import course
 from lib.core.checks import RetrievalInputError
 from lib.course import engine, predictions
-from lib.course.engine import Exercise, Wrong, as_array, as_number, call
+from lib.course.cases import Exercise, Wrong, as_array, as_number, call
 
 
 @pytest.fixture(autouse=True)
 def fresh_state(monkeypatch):
     monkeypatch.setattr(engine, "_HINTS_SHOWN", {})
     monkeypatch.setattr(predictions, "_PREDICTIONS", {})
-    monkeypatch.setattr(engine, "_EXERCISES", dict(engine._EXERCISES))
+    monkeypatch.setattr(engine, "_EXERCISES", course.all_exercises())
 
 
 def double(function):
@@ -36,7 +36,7 @@ def doubling():
             "test.double",
             "Return twice x.",
             (double, negative),
-            ("Add it to itself.", "Two times."),
+            "- Add it to itself.\n- Two times.",
             "Good.",
         )
     )
@@ -132,7 +132,7 @@ def never_ends_and_catches(x):
         (lambda x: [[1, 2], [3]], "cannot be read as an array"),
         (lambda x: np.float16(2.001 * x), "has half precision, three digits"),
         (lambda x: Odd(), "What is wrong:"),
-        (lambda x: Leaves(), "the result cannot be looked at: it raised SystemExit: 3"),
+        (lambda x: Leaves(), "the result cannot be read: it raised SystemExit: 3"),
         (lambda x: Unnamed(), "What is wrong:"),
     ],
 )
@@ -165,7 +165,7 @@ def test_what_the_function_prints_is_cut(doubling, capsys):
 
     assert course.check(doubling, flood)
     printed = said(capsys)
-    assert len(printed) < engine.MOST_PRINTED + 200
+    assert len(printed) < engine.MAX_PRINTED + 200
     assert "is cut here" in printed and "OK test.double" in printed
 
 
@@ -207,8 +207,8 @@ def test_a_name_is_registered_once(doubling):
 
 def test_every_exercise_is_complete():
     for exercise in course.all_exercises().values():
-        assert len(exercise.hints) >= 2 and len(exercise.stages) >= 2
-        for text in (exercise.statement, exercise.insight, *exercise.hints):
+        assert len(exercise.hint_list) >= 2 and len(exercise.checks) >= 2
+        for text in (exercise.task, exercise.insight, *exercise.hint_list):
             assert text.strip().endswith((".", "?", "!")), text
 
 
@@ -267,5 +267,5 @@ def test_predictions_refuse():
 )
 def test_arrays_are_judged_from_the_outside_in(result, kind, phrase):
     with pytest.raises(Wrong) as caught:
-        as_array(result, shape=(1, 2), kind=kind, meaning="one row")
+        as_array(result, (1, 2), kind=kind, meaning="one row")
     assert phrase in caught.value.what

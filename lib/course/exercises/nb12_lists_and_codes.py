@@ -1,135 +1,87 @@
-"""Exercises of notebook 12 on how the indexes work: cells to visit, scores from tables."""
+"""Exercises of notebook 12: cells to visit, scores from tables, recall, a choice of nprobe."""
 
 import numpy as np
 
-from lib.course.engine import Exercise, Wrong, as_array, call, is_same, object_to_mistakes
+from lib.course.cases import Case, Exercise, Shape, call, expect
 
 # ---- lists.cells: by cosine the first query sees 0.95, 0.89, 0.45, -0.95 of cells 3, 0, 1, 2; by
 # dot product cell 1, which is ten long, comes first; by distance it comes last.
 
 QUERIES = np.array([[1.0, 2.0], [0.2, 0.1]])
 CENTROIDS = np.array([[0.0, 0.5], [10.0, 0.0], [-1.0, -1.0], [1.0, 1.0]])
-VISITED = [[3, 0, 1], [3, 1, 0]]
-CELLS = "the cells of each query, (n_queries, nprobe)"
+VISITED = np.array([[3, 0, 1], [3, 1, 0]])
+STEEP = np.array([[0.1, 1.0]])
 
-
-def _visited(function, queries, centroids, nprobe) -> list[list[int]]:
-    result = call(function, queries, centroids, nprobe)
-    if nprobe > 1 and np.shape(result) == (len(queries),):
-        raise Wrong(
-            "it returns one cell per query",
-            "That is nprobe = 1. A query visits nprobe cells, the best first.",
-        )
-    return as_array(result, shape=(len(queries), nprobe), kind="integers", meaning=CELLS).tolist()
-
-
-def _cells_by_cosine(function) -> None:
-    found = _visited(function, QUERIES, CENTROIDS, 3)
-    mistakes = [
+cells = Exercise(
+    "lists.cells",
+    """Return the cells that each query visits, (n_queries, nprobe), best first: queries (n_queries,
+    d), centroids (nlist, d) of any length and nprobe in. The best have the highest cosine; of
+    equals the smaller number comes first.""",
+    (
+        Case((QUERIES, CENTROIDS, 3), VISITED, mistakes={
+            "it returns one cell per query"
+            " | That is nprobe = 1. A query visits nprobe cells, the best first.": Shape((2,)),
+            "a long centroid wins whatever its direction | That is the order of dot products. Under"
+            " cosine only directions count: what needs length 1?": [[1, 3, 0], [1, 3, 0]],
+            "a long centroid is far away whatever its direction | That is the order of Euclidean"
+            " distances. It agrees with cosine once all lengths are 1.": [[3, 0, 2], [0, 3, 2]],
+            "the worst cells come first | The highest cosine first: which way does your sort run?":
+                [[2, 1, 0], [2, 0, 1]],
+            "the cells are sorted by their number"
+            " | The right cells, in order of their cosine, best first.": [[0, 1, 3], [0, 1, 3]],
+        }, otherwise="Cosines of the first query with cells 0 to 3: 0.89, 0.45, -0.95, 0.95.",
+            given="with nprobe = 3", meaning="the cells of each query, (n_queries, nprobe)"),
         (
-            [[1, 3, 0], [1, 3, 0]],
-            (
-                "a long centroid wins whatever its direction",
-                (
-                    "That is the order of dot products. Under cosine only directions count: what"
-                    " needs length 1?"
-                ),
-            ),
+            Case((STEEP, np.array([[0.0, 2.0], [3.0, 0.0], [0.0, 1.0]]), 3), np.array([[0, 2, 1]]),
+                mistakes={
+                "of two cells with equal cosine the larger number comes first | A reversed sort"
+                " reverses the equals too. Sort by the negative, and keep equals in order.":
+                    [[2, 0, 1]],
+            }, otherwise="Cells 0 and 2 point the same way; 1 does not.",
+                given="with all three cells"),
+            Case((STEEP, np.tile([[2.0, 0.0], [0.0, 2.0]], (20, 1)), 20), np.arange(1, 40, 2)[None],
+                "with 40 cells equal cosines come in no fixed order | Not every sort keeps equal"
+                " items in the order they had; the word for one that does is 'stable'."),
         ),
         (
-            [[3, 0, 2], [0, 3, 2]],
-            (
-                "the far end of a long centroid is taken for another direction",
-                (
-                    "That is the order of Euclidean distances. It agrees with cosine once all"
-                    " lengths are 1."
-                ),
-            ),
+            Case((QUERIES, CENTROIDS, 1), np.array([[3], [3]]),
+                "Cell 3 is the best of both queries.", given="with nprobe = 1"),
+            Case((QUERIES, 1e-3 * CENTROIDS, 3), VISITED,
+                "a thousandth of the centroids gives other cells | Divide by the length, small as"
+                " it is."),
         ),
-        (
-            [[2, 1, 0], [2, 0, 1]],
-            (
-                "the worst cells come first",
-                "The highest cosine first: which way does your sort run?",
-            ),
-        ),
-        (
-            [[0, 1, 3], [0, 1, 3]],
-            (
-                "the cells are sorted by their number",
-                "The right cells, in order of their cosine, best first.",
-            ),
-        ),
-    ]
-    object_to_mistakes(found, mistakes)
-    if found != VISITED:
-        raise Wrong(
-            f"with nprobe = 3 it returns {found}",
-            "Cosines of the first query with cells 0 to 3: 0.89, 0.45, -0.95, 0.95.",
-        )
-
-
-def _cells_ties(function) -> None:
-    found = _visited(
-        function, np.array([[0.1, 1.0]]), np.array([[0.0, 2.0], [3.0, 0.0], [0.0, 1.0]]), 3
-    )
-    if found == [[2, 0, 1]]:
-        raise Wrong(
-            "of two cells with equal cosine the larger number comes first",
-            "A sort turned around turns equals around too. Sort by the negative, and keep equals in"
-            " order.",
-        )
-    if found != [[0, 2, 1]]:
-        raise Wrong(
-            f"with all three cells it returns {found}",
-            "Cells 0 and 2 point the same way; 1 does not.",
-        )
-    many = np.tile([[2.0, 0.0], [0.0, 2.0]], (20, 1))
-    if _visited(function, np.array([[0.1, 1.0]]), many, 20) != [list(range(1, 40, 2))]:
-        raise Wrong(
-            "with 40 cells equal cosines come in no fixed order",
-            "Not every sort keeps equal items in the order they had; the word for one that does is"
-            " 'stable'.",
-        )
-
-
-def _cells_one(function) -> None:
-    found = _visited(function, QUERIES, CENTROIDS, 1)
-    if found != [[3], [3]]:
-        raise Wrong(f"with nprobe = 1 it returns {found}", "Cell 3 is the best of both queries.")
-    if _visited(function, QUERIES, 1e-3 * CENTROIDS, 3) != VISITED:
-        raise Wrong(
-            "a thousandth of the centroids gives other cells",
-            "Divide by the length, small as it is.",
-        )
-
+    ),
+    """
+    - Which of the two sides must be brought to length 1 for the order to be right?
+    - Divide every centroid by its length, take all dot products at once, sort each row.
+    - Sort the negative scores with a sort that is stable, and keep the first nprobe columns.
+    """,
+    "The coarse search is a tiny exact search, and has all its traps: metric, direction, ties.",
+)  # fmt: skip
 
 # ---- lists.adc: two pieces of two numbers, three centroids each. Tables of the first query: 1, 4,
-# -3 and 1, -1, 2; of the second: -1, 0, 1 and 14, -2, 12.
+# -3 and 1, -1, 2; of the second: -1, 0, 1 and 14, -2, 12. Then three pieces, two centroids, two
+# numbers.
 
-ASKED = np.array([[1.0, 2.0, 0.0, 1.0], [-1.0, 0.0, 4.0, 2.0]])
+WHOLE = np.array([[1.0, 2.0, 0.0, 1.0], [-1.0, 0.0, 4.0, 2.0]])
 BOOKS = np.array([[[1.0, 0.0], [0.0, 2.0], [-1.0, -1.0]], [[3.0, 1.0], [0.0, -1.0], [2.0, 2.0]]])
 CODES = np.array([[0, 2], [1, 0], [2, 1], [1, 1]])
 SCORES = np.array([[3.0, 5.0, -4.0, 3.0], [11.0, 14.0, -1.0, -2.0]])
-BETWEEN_CODES = np.array([[-2.0, 3.0, -1.0, 5.0], [7.0, 8.0, 1.0, -3.0]])
-CODES_SWAPPED = np.array([[-2.0, 0.0, 6.0, 3.0], [15.0, -3.0, 12.0, -2.0]])
-EVERY_OTHER = np.array([[7.0, 7.0, -2.0, -1.0], [3.0, 10.0, -5.0, 6.0]])
 SQUARED = np.array([[9.0, 10.0, 17.0, 5.0], [8.0, 7.0, 26.0, 30.0]])
-TABLES = np.array([[[1.0, 4.0, -3.0], [1.0, -1.0, 2.0]], [[-1.0, 0.0, 1.0], [14.0, -2.0, 12.0]]])
+OTHER_BOOKS = np.arange(12.0).reshape(3, 2, 2)
+NOT_ADDED = (
+    "the parts of each score are not added{} | A dot product is the sum of those of the pieces."
+)
 
 
 class _Books(np.ndarray):
-    """Codebooks that notice when the centroids of more vectors than there are centroids are
-    read.
-    """
+    """Codebooks that notice when more centroids are read than there are."""
 
     given, decoded = np.empty(0), 0
 
     def __getitem__(self, key):
         read = super().__getitem__(key)
-        if np.may_share_memory(
-            self, _Books.given
-        ):  # of the codebooks, not of what was made from them
+        if np.may_share_memory(self, _Books.given):  # not an array computed from the codebooks
             _Books.decoded += np.size(read) > self.size
         return read
 
@@ -138,111 +90,163 @@ class _Books(np.ndarray):
         return _Books.given
 
 
-def _adc_scores(function) -> None:
-    result = call(function, ASKED, BOOKS, CODES)
-    if np.shape(result) in ((2, 2, 4), (2, 4, 2)):
-        raise Wrong(
-            "the parts of each score are not added",
-            "A dot product is the sum of those of the pieces.",
-        )
-    if is_same(result, TABLES):
-        raise Wrong(
-            "these are the tables", "Look up in them what the codes of each vector name, and add."
-        )
-    meaning = "a score for each query and each vector, (n_queries, n)"
-    found = as_array(result, shape=(2, 4), kind="numbers", meaning=meaning)
-    mistakes = [
-        (
-            BETWEEN_CODES,
-            (
-                "the query has been rounded too",
-                (
-                    "Asymmetric: the stored vectors are codes, the query stays as it is. Rounding"
-                    " it loses recall and saves nothing."
-                ),
-            ),
-        ),
-        (
-            CODES_SWAPPED,
-            (
-                "the codes are read in another order of pieces",
-                "Column j of the codes names a centroid of codebook j, and only of that one.",
-            ),
-        ),
-        (
-            EVERY_OTHER,
-            (
-                "a piece holds every other number of the query",
-                "Pieces are runs of neighbouring numbers: the first d / m, then the next.",
-            ),
-        ),
-        (SCORES / 2, ("it is the mean over the pieces", "The dot product is their sum.")),
-        (-SCORES, ("the sign is turned", "A dot product as it is: higher is nearer.")),
-        (SQUARED, ("these are squared distances", "Asked for is the dot product, piece by piece.")),
-        (
-            -SQUARED,
-            ("these are squared distances", "Asked for is the dot product, piece by piece."),
-        ),
-    ]
-    object_to_mistakes(found, mistakes)
-    if not is_same(found, SCORES):
-        raise Wrong(
-            f"the first query's scores are {found[0].tolist()}",
-            "Its first table holds 1, 4, -3 and its second 1, -1, 2; the first vector has codes 0"
-            " and 2.",
-        )
-
-
-def _adc_other_shape(function) -> None:
-    books = np.arange(12.0).reshape(3, 2, 2)  # three pieces, two centroids, two numbers
-    result = call(function, np.ones((1, 6)), books, np.array([[1, 0, 1], [0, 0, 0]]))
-    meaning = "a score for each query and each vector, (n_queries, n)"
-    found = as_array(result, shape=(1, 2), kind="numbers", meaning=meaning)
-    if not is_same(found, [[35.0, 27.0]]):
-        raise Wrong(
-            f"with three pieces of two numbers it returns {found.tolist()}",
-            "Read m and d / m from the codebooks: nothing says that there are two pieces or three"
-            " centroids.",
-        )
+def _looks_up(function) -> None:
     _Books.decoded = 0
-    call(function, np.ones((1, 6)), books.view(_Books), np.tile([[1, 0, 1]], (50, 1)))
-    if _Books.decoded:
-        raise Wrong(
-            "every vector was decoded before it was multiplied",
-            "That costs d multiplications a vector. Multiply queries and codebooks once, then"
-            " look up.",
-        )
+    call(function, np.ones((1, 6)), OTHER_BOOKS.view(_Books), np.tile([[1, 0, 1]], (50, 1)))
+    expect(
+        not _Books.decoded,
+        "every vector was decoded before it was multiplied | That costs d multiplications a vector."
+        " Multiply queries and codebooks once, then look up.",
+    )
 
 
-EXERCISES = (
-    Exercise(
-        "lists.cells",
-        "Return the cells that each query visits, (n_queries, nprobe), best first: queries"
-        " (n_queries, d), centroids (nlist, d) of any length and nprobe in. The best have the"
-        " highest cosine; of equals the smaller number comes first.",
-        (_cells_by_cosine, _cells_ties, _cells_one),
+adc = Exercise(
+    "lists.adc",
+    """Return the dot products (n_queries, n) of whole queries (n_queries, d) with vectors known by
+    their codes (n, m), from codebooks (m, n_codes, d / m), by way of one table per piece.""",
+    (
+        Case((WHOLE, BOOKS, CODES), SCORES, mistakes={
+            NOT_ADDED.format(""): Shape((2, 2, 4)),
+            NOT_ADDED.format(": the last axis holds them"): Shape((2, 4, 2)),
+            "these are the tables | Look up in them the entries of the codes of each vector, and"
+            " add.": [[[1, 4, -3], [1, -1, 2]], [[-1, 0, 1], [14, -2, 12]]],
+            "the query has been rounded too | Asymmetric: the stored vectors are codes, the query"
+            " stays as it is. Rounding it loses recall and saves nothing.":
+                [[-2, 3, -1, 5], [7, 8, 1, -3]],
+            "the codes are read in another order of pieces | Column j of the codes names a centroid"
+            " of codebook j, and only of that one.": [[-2, 0, 6, 3], [15, -3, 12, -2]],
+            "a piece holds every other number of the query | Pieces are runs of neighbouring"
+            " numbers: the first d / m, then the next.": [[7, 7, -2, -1], [3, 10, -5, 6]],
+            "it is the mean over the pieces | The dot product is their sum.": SCORES / 2,
+            "the sign is turned | A dot product as it is: higher is nearer.": -SCORES,
+            "these are squared distances | Return the dot product, piece by piece.": SQUARED,
+            "these are negative squared distances | Return the dot product, piece by piece.":
+                -SQUARED,
+        }, otherwise="The first query's first table holds 1, 4, -3 and its second 1, -1, 2; the"
+            " first vector has codes 0 and 2.",
+            meaning="a score for each query and each vector, (n_queries, n)"),
         (
-            "Which of the two sides must be brought to length 1 for the order to be right?",
-            "Divide every centroid by its length, take all dot products at once, sort each row.",
-            (
-                "Sort the negative scores with a sort that is stable, and keep the first nprobe"
-                " columns."
-            ),
+            Case((np.ones((1, 6)), OTHER_BOOKS, np.array([[1, 0, 1], [0, 0, 0]])),
+                np.array([[35.0, 27.0]]),
+                "Read m and d / m from the codebooks: the numbers of pieces and centroids differ.",
+                given="with three pieces of two numbers"),
+            _looks_up,
         ),
-        "The coarse search is a tiny exact search, and inherits all its traps: metric, direction,"
-        " ties.",
     ),
-    Exercise(
-        "lists.adc",
-        "Return the dot products (n_queries, n) of whole queries (n_queries, d) with vectors known"
-        " by their codes (n, m), from codebooks (m, n_codes, d / m), by way of one table per"
-        " piece.",
-        (_adc_scores, _adc_other_shape),
-        (
-            "Cut the queries into m runs of d / m numbers, as the codebooks say.",
-            "Table j is the dot products of the queries' run j with all centroids of codebook j.",
-            "Column j of the codes says which entry of table j each vector takes; add over j.",
-        ),
-        "d multiplications a vector have become m look-ups, and the tables are made once a query.",
-    ),
+    """
+    - Cut the queries into m runs of d / m numbers, as the codebooks say.
+    - Table j is the dot products of the queries' run j with all centroids of codebook j.
+    - Column j of the codes says which entry of table j each vector takes; add over j.
+    """,
+    "d multiplications a vector have become m look-ups, and the tables are made once a query.",
+)  # fmt: skip
+
+# ---- lists.recall: hits 2, 1 and 0 of 3, so 1 / 3. By the length of the answers 2 / 2, 1 / 3 and
+# 0.
+
+FOUND = np.array([[5, 3, -1, -1], [2, 2, 2, 7], [-1, -1, -1, -1]])
+TRUE = np.array([[3, 5, 9, 4], [2, 8, 6, 7], [1, 0, 4, 5]])
+BELOW_K = (
+    "what stands below k counts too{} | The true neighbours are the first k, and so is the answer."
 )
+FIRST = (
+    " | With k = 1 only the first returned id and the first true neighbour count, and they differ."
+)
+
+recall = Exercise(
+    "lists.recall",
+    """Return recall@k, one number: found ids (n_queries, >= k), -1 where nothing was found, true
+    ids (n_queries, >= k) and k in. The share of the first k true neighbours that are among the
+    first k found, each counted once, averaged over all queries.""",
+    (
+        (
+            Case((FOUND[1:2], TRUE[1:2], 3), 1 / 3, mistakes={
+                "an id that is returned three times counts three times"
+                " | One of the three true neighbours was returned. Count which true ids were"
+                " returned, not which places match.": 1.0,
+                BELOW_K.format(", as a hit"): 2 / 3,
+                BELOW_K.format(", and k with it"): 1 / 2,
+            }, otherwise="One of three, whatever is repeated.", given="for one hit of three",
+                meaning="the recall, one number"),
+            Case((np.array([[5, 3]]), np.array([[3, 9]]), 1), 0.0,
+                f"what was found below k counts too{FIRST}"),
+            Case((np.array([[5, 9]]), np.array([[3, 5]]), 1), 0.0,
+                f"true neighbours below k count too{FIRST}"),
+        ),
+        (
+            Case((FOUND[:1], TRUE[:1], 3), 2 / 3, mistakes={
+                "two hits and nothing else give a recall of 1 | That divides by the number of"
+                " answers. Divide by k: empty places are misses.": 1.0,
+            }, otherwise="Two of three; -1 is no id.", given="for two hits of three"),
+            Case((FOUND, TRUE, 3), 1 / 3, mistakes={
+                "the query without a hit is left out"
+                " | It is the worst of the three. The mean is over all queries.": 1 / 2,
+                "it is the sum over the queries | Return the mean over all queries.": 1.0,
+            }, otherwise="Hits 2, 1 and 0 of 3 each.", given="for three queries"),
+        ),
+        (
+            Case((np.array([[4, -1]]), np.array([[4, -1]]), 2), 1 / 2, mistakes={
+                "an empty place counts as a hit where the truth has an empty place too"
+                " | -1 means that there is no item, so it is no hit.": 1.0,
+            }, otherwise="One hit of k = 2.", given="with -1 in the truth"),
+            Case((np.array([[0]]), np.array([[0]]), 1), 1.0,
+                "id 0 is not found | Item 0 is an item like any other: only -1 means no item."),
+        ),
+    ),
+    """
+    - Check for each true neighbour whether it was returned, not for each answer whether it is true.
+    - The denominator is k, whatever came back.
+    - Mark a match only where the id is not -1, check whether any place matches, add up, divide by
+      k.
+    """,
+    "If you divide by what came back, an index that answers little looks best. If you count"
+    " repeats, so does one that repeats its answers.",
+)  # fmt: skip
+
+# ---- lists.tune: recalls on the learn queries 1/2, 3/4, 7/8, 7/8, 15/16; on the test 1/4, 1/2,
+# 5/8, 3/4, 1.
+
+NPROBES = np.array([1, 4, 8, 16, 32])
+# Hits of k = 4, by setting and query.
+LEARN = np.array([[2, 2, 2, 2], [4, 2, 3, 3], [4, 3, 4, 3], [3, 4, 3, 4], [4, 4, 4, 3]])
+TEST = np.array([[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 2, 2], [3, 3, 3, 3], [4, 4, 4, 4]])
+
+tune = Exercise(
+    "lists.tune",
+    """Return nprobe and the recall on test, two numbers: nprobes (s,) ascending, hits on the learn
+    queries (s, n_learn), hits on the test queries (s, n_test), k and a target in. Choose the
+    smallest nprobe whose recall on the learn queries is at least the target, the largest if none
+    is.""",
+    (
+        Case((NPROBES, LEARN, TEST, 4, 0.75), (4, 0.5), mistakes={
+            "it chose on the test queries | Then the test is no test. The learn queries choose.":
+                (16, 0.75),
+            "it reports the learn queries' recall"
+            " | They chose, so it is too high. Report the test.": (4, 0.75),
+            "it returns the place in the list | Return nprobe itself, not where it stands.":
+                (1, 0.5),
+            "a recall that equals the target is refused | At least the target.": (8, 0.625),
+            "the best is taken, not the cheapest that is enough"
+            " | The smallest nprobe that reaches it.": (32, 1.0),
+            "the recall is in neighbours | Divide the hits by k.": (4, 2.0),
+        }, otherwise="Learn recalls are 0.5, 0.75, 0.875 and more.", given="for a target of 0.75",
+            meaning="nprobe and the recall on test"),
+        (
+            Case((NPROBES, LEARN, TEST, 4, 0.8), (8, 0.625),
+                "nprobe 8 is the first with 0.875; test: 0.625.", given="for a target of 0.8"),
+            Case((NPROBES, LEARN, TEST, 4, 0.95), (32, 1.0),
+                "Then the largest nprobe is what there is: 32, and its recall on test.",
+                given="for a target that nothing reaches"),
+            Case((NPROBES, LEARN[[0, 2, 1, 3, 4]], TEST, 4, 0.8), (4, 0.5),
+                "where 4 reaches the target and 8 does not, it does not choose 4 | Recall need not"
+                " rise with nprobe: the smallest that reaches it, whatever comes after it."),
+        ),
+    ),
+    """
+    - Recall of a setting: mean hits over its queries, divided by k.
+    - Which settings reach the target on the learn queries? The first of them, or the last setting.
+    - The choice is made then. Only now look at that row of the test hits.
+    """,
+    "The target must hold on queries that made no choice. If they are of another modality than"
+    " those that chose, it often does not.",
+)  # fmt: skip

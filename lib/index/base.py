@@ -1,47 +1,135 @@
-"""The one interface to every index family: make it by name, train, add, remove, search, save,
-load.
-"""
+"""The interface of all index families: make one by name, train, add, remove, search, save, load."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, check_choice, check_count, check_k, check_switch
-from lib.index.exact_scores import METRICS
-from lib.index.family import Family
+from lib.core.checks import (
+    RetrievalInputError,
+    check_choice,
+    check_count,
+    check_k,
+    check_number,
+    check_switch,
+)
+from lib.core.reading import DamagedFileError, MissingFileError, load_arrays, reading
+from lib.core.writing import atomic_folder, save_arrays, sha256_of
+from lib.index.exact_scores import METRICS, prepare
 from lib.index.gpu import check_gpu
 from lib.index.ids import NO_ID, IdMap
-from lib.index.options import MOST_DIMENSIONS, checked
-from lib.index.saving import load_index, save_index, serialised_bytes
+
+MOST_DIMENSIONS = 2**15  # a rotation of as many takes 4 GB
+FORMAT = 2  # of a saved index; other formats are refused
+HEADER = "index.npz"
+ROWS = "rows.npy"  # whole vectors, in families that keep them outside the library that searches
+REBUILD = "Build the index again and save it."
+Bodies = Mapping[str, Callable[[BinaryIO], object]]  # file name -> function that writes the file
 
 
-class VectorSearchIndex(Family):
-    """Vectors with ids, and the k best of them for a query.
+class Option(NamedTuple):
+    """Default of an option, and the check `(value, name) -> value` of other values."""
 
-    `VectorSearchIndex(256, "IVF", nlist=128)` makes an index of the named family. Scores are best
-    first and higher is better under every metric; equal scores are ordered by the smaller id.
+    default: Any
+    check: Callable[[Any, str], Any]
+
+
+def whole(default: int | None, least: int = 1, most: int = 2**31 - 1) -> Option:
+    """Make an option for a whole number; a default of None is allowed and chosen by size."""
+
+    def check(value, name: str) -> int | None:
+        if value is None and default is None:
+            return None
+        return check_count(value, name, least=least, most=most)
+
+    return Option(default, check)
+
+
+def switch(default: bool) -> Option:
+    """Make an option for True or False."""
+    return Option(default, check_switch)
+
+
+def real(default: float, low: float, high: float) -> Option:
+    """Make an option for a number from `low` up to, but not including, `high`."""
+    return Option(default, partial(check_number, low=low, high=high, below=True))
+
+
+SEED = whole(0, least=0)
+
+
+class TooFewVectorsError(RetrievalInputError):
+    """There are fewer vectors than an index needs for its training."""
+
+
+class SearchResult(tuple):
+    """Scores and ids of a search, with the work that it took: `scores, ids = result`.
+
+    Args:
+        scores: `(n_queries, k)` float32, best first; -inf where there is no hit.
+        ids: `(n_queries, k)` int64; -1 where there is no hit.
+        work: counts for all queries of this search together, the same on every machine:
+            `distances` to whole vectors, re-ranking included; `codes` of compressed vectors;
+            `centroids` that queries were compared with; `lists` that were visited. Only counts
+            that apply to the family.
+    """
+
+    work: dict[str, int]
+
+    def __new__(cls, scores: np.ndarray, ids: np.ndarray, work: dict[str, int]) -> SearchResult:
+        result = super().__new__(cls, (scores, ids))
+        result.work = work
+        return result
+
+    def __getnewargs__(self) -> tuple:
+        return (*self, self.work)
+
+    @property
+    def scores(self) -> np.ndarray:
+        return self[0]
+
+    @property
+    def ids(self) -> np.ndarray:
+        return self[1]
+
+
+class VectorSearchIndex(ABC):
+    """Store vectors with ids and find the k best of them for a query.
+
+        index = VectorSearchIndex(dimension=512, index_type="IVF")
+        index.add(database_embeddings)
+        scores, ids = index.search(query_embeddings, k=10)
+
+    Scores are best first and higher is better under every metric; equal scores are ordered by the
+    smaller id. A family derives from this class, sets `index_type`, and implements the methods at
+    the end.
 
     Args:
         dimension: length of every vector.
         index_type: name of the family, a key of `VectorSearchIndex.families`; "Flat" is exact
             search.
-        metric: "cosine", "inner_product" or "l2" (whose score is the negative squared distance).
+        metric: "cosine", "inner_product" or "l2" (the score is the negative squared distance).
         use_gpu: whether searches run on a GPU, for families that can.
         options: of the family; `build_known` and `search_known` list them with their defaults.
-
-    Raises:
-        RetrievalInputError: unknown family, metric or option, a value out of its range, a dimension
-            below 1, or a GPU where there is none.
-
-    Relations: a family derives from this class, names itself in `index_type`, and implements the
-    methods of `lib.index.family`; what users may get wrong is checked here, once.
     """
 
     families: ClassVar[dict[str, type[VectorSearchIndex]]] = {}
+
+    index_type: ClassVar[str]
+    needs_training: ClassVar[bool] = False
+    can_remove: bool = True  # of the family; a single index can be less able
+    can_filter: bool = True
+    can_use_gpu: ClassVar[bool] = False
+    build_known: ClassVar[dict[str, Option]] = {}
+    search_known: ClassVar[dict[str, Option]] = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -66,77 +154,54 @@ class VectorSearchIndex(Family):
                 f"{type(self).__name__} has type {self.index_type!r}, not {index_type!r}"
             )
         known = self.build_known | self.search_known
-        options = checked(options, known, f"index type {self.index_type!r}")
-        self._given = set(options)
-        defaults = {name: option.default for name, option in known.items()}
-        self._options = defaults | options
+        options = _check_options(options, known, f"index type {self.index_type!r}")
+        self._given = set(options)  # names of the options that the user chose
+        self._options = {name: option.default for name, option in known.items()} | options
         self.dimension = check_count(dimension, "dimension", most=MOST_DIMENSIONS)
         self.metric = check_choice(metric, METRICS, "metric")
         self.use_gpu = check_switch(use_gpu, "use_gpu")
         if self.use_gpu:
-            self._need(self.can_use_gpu, "can_use_gpu", "runs on the CPU only")
+            self._need("can_use_gpu", "runs on the CPU only")
             check_gpu()
         self.is_trained = not self.needs_training
         self.memory_mapped = False
-        self._work: dict[str, int] = {}
         self._ids = IdMap()
         self._set_up()
 
     @property
     def ntotal(self) -> int:
-        """How many vectors the index holds."""
+        """Number of vectors in the index."""
         return len(self._ids)
 
     @property
     def build_options(self) -> dict[str, Any]:
-        """What the index was built with; options that were None show what was chosen once it is
-        trained.
-        """
+        """Build options in effect; those that were None have a value after training."""
         return {name: self._options[name] for name in self.build_known}
 
     @property
     def search_options(self) -> dict[str, Any]:
-        """What searches use now."""
+        """Search options in effect."""
         return {name: self._options[name] for name in self.search_known}
 
-    @property
-    def work(self) -> dict[str, int]:
-        """What the last search did for all its queries together; counted, the same on every
-        machine.
-
-        `distances` to whole vectors, those of re-ranking included; `codes` of compressed vectors
-        that were scanned; `centroids` that queries were compared with; `lists` that were visited.
-        Only what applies.
-        """
-        return dict(self._work)
-
     def set_search(self, **options) -> None:
-        """Changes what searches use from now on; nothing changes when one of the options is
-        refused.
-
-        Raises:
-            RetrievalInputError: not a search option of the family, or out of its range.
-        """
+        """Change search options of later searches: all of them, or none when one is refused."""
         for name in options:
             if name in self.build_known:
                 raise RetrievalInputError(
                     f"{name} is fixed when the index is built; make another index"
                 )
-        options = checked(
-            options, self.search_known, f"the search of index type {self.index_type!r}"
-        )
+        family = f"the search of index type {self.index_type!r}"
+        options = _check_options(options, self.search_known, family)
         self._check_search(options)
         self._options |= options
 
     def train(self, vectors) -> None:
-        """Learns from vectors like those to come. Families without training return at once.
+        """Train centroids and codebooks on a sample; families without training return at once.
+
+        It is optional: `add` trains an untrained index on the first vectors.
 
         Args:
-            vectors: `(n, dimension)` numbers. Families sample for themselves what they do not need.
-
-        Raises:
-            RetrievalInputError: too few vectors for what is to be learnt (with the number needed),
-                an index that holds vectors already, or what `add` refuses about vectors.
+            vectors: `(n, dimension)` numbers; a large sample is reduced by the family.
         """
         if not self.needs_training:
             return
@@ -149,139 +214,306 @@ class VectorSearchIndex(Family):
         self.is_trained = True
 
     def add(self, vectors, ids=None) -> None:
-        """Adds vectors; all of them, or none when one is refused.
+        """Add vectors: all of them, or none when one is refused.
+
+        An index that needs training and has none is trained on these vectors first; later calls do
+        not train again.
 
         Args:
-            vectors: `(n, dimension)` numbers; Flat keeps int8 as it is, the others make float32 of
-                it.
+            vectors: `(n, dimension)` numbers; Flat keeps int8 as it is, other families and types
+                use float32.
             ids: `(n,)` distinct whole numbers that are not in the index; the next positions when
                 None.
-
-        Raises:
-            RetrievalInputError: an index that is not trained but must be, wrong dimension, a value
-                that is not finite, a zero row under cosine, ids that are not one whole number per
-                vector, -1 or an id twice.
         """
+        self._check_can_change()
+        rows = self._prepare(vectors, "vectors", own=True)
+        new_ids = self._ids.new(ids, len(rows))
+        if not len(new_ids):
+            return
         if not self.is_trained:
-            raise RetrievalInputError(
-                f"index type {self.index_type!r} learns first: call train before add"
-            )
-        self._check_grows()
-        checked = self._prepare(vectors, "vectors", own=True)
-        new = self._ids.new(ids, len(checked))
-        if len(new):
-            self._add(checked, new)
-            self._ids.append(new)
+            try:
+                self._train(rows)
+            except TooFewVectorsError as error:
+                raise TooFewVectorsError(
+                    f"{error}, or call train with a larger sample before add"
+                ) from None
+            self.is_trained = True
+        self._add(rows, new_ids)
+        self._ids.append(new_ids)
 
     def finish(self) -> None:
-        """Does now what the first search would do before it can answer, so that it can be timed
-        apart.
+        """Do the remaining work of building now instead of in the first search, to time it apart.
 
-        ScaNN learns and builds; Flat, and families that keep whole vectors, join what was added in
-        parts.
+        ScaNN trains and builds; Flat, and families that keep whole vectors, join their parts.
         """
         if self.ntotal:
             self._finish()
 
     def remove(self, ids) -> None:
-        """Removes vectors; all of them, or none when an id is not held.
-
-        Raises:
-            RetrievalInputError: an id that is not held, or a family that cannot remove.
-        """
-        otherwise = "cannot remove vectors; build it again without them, or search with allowed"
-        self._need(self.can_remove, "can_remove", otherwise)
-        self._check_grows()
+        """Remove vectors by id: all of them, or none when an id is not in the index."""
+        advice = "cannot remove vectors; build it again without them, or search with allowed"
+        self._need("can_remove", advice)
+        self._check_can_change()
         positions = self._ids.positions(ids, "ids")
         if positions.size:
             self._remove(positions)
             self._ids.remove(positions)
 
-    def search(self, queries, k: int, allowed=None) -> tuple[np.ndarray, np.ndarray]:
-        """Finds the k best vectors for every query.
+    def search(self, queries, k: int, allowed=None) -> SearchResult:
+        """Find the k best vectors for every query.
 
         Args:
             queries: `(n_queries, dimension)` numbers.
             k: hits per query, from 1 to `ntotal`.
-            allowed: `(m,)` ids that may be found; all when None.
+            allowed: `(m,)` ids to which the search is restricted; all when None.
 
         Returns:
-            `(scores, ids)`: float32 and int64, both `(n_queries, k)`, best first. Where fewer than
-            k are found, which approximate families and `allowed` can lead to, -inf and -1 fill up.
-
-        Raises:
-            RetrievalInputError: an empty index, wrong dimension, a value that is not finite, a zero
-                row under cosine, `k` below 1 or above `ntotal`, ids in `allowed` that are not held,
-                or a family that cannot restrict its search.
+            `SearchResult`: unpacks as `scores, ids`, both `(n_queries, k)`, best first. Approximate
+            families and `allowed` can give fewer than k hits; the rest is -inf and -1.
         """
         if self.ntotal == 0:
             raise RetrievalInputError("the index is empty: add vectors before searching")
-        asked = self._prepare(queries, "queries")
+        vectors = self._prepare(queries, "queries")
         k = check_k(k, self.ntotal)
         positions = None
         if allowed is not None:
-            self._need(self.can_filter, "can_filter", "cannot restrict a search to allowed ids")
+            self._need("can_filter", "cannot restrict a search to allowed ids")
             positions = self._ids.positions(allowed, "allowed")
-        if len(asked) == 0 or (positions is not None and positions.size == 0):
-            self._work = {}
-            return np.full((len(asked), k), -np.inf, np.float32), np.full((len(asked), k), NO_ID)
-        return self._search(asked, k, positions)
+        if len(vectors) == 0 or (positions is not None and positions.size == 0):
+            shape = len(vectors), k
+            return SearchResult(np.full(shape, -np.inf, np.float32), np.full(shape, NO_ID), {})
+        return self._search(vectors, k, positions)
 
     def cost(self) -> dict[str, int]:
-        """Bytes by what they are spent on, the same on every machine.
+        """Count bytes by part, the same on every machine.
 
-        Parts come from the formulas of `lib.index.capacity.sizes`, with `id_map`, which is what it
-        takes to translate between positions and ids (nothing while they agree), and `total`.
-        `serialised` is what saving the index writes besides its header, counted while it is
-        written.
+        The parts come from the formulas of `lib.index.capacity.sizes`, with `id_map`, the
+        translation between positions and ids (nothing while they agree), and `total`. `serialised`
+        is what `save` writes without its header.
         """
         parts = self._sizes() | {"id_map": self._ids.nbytes}
-        return {**parts, "total": sum(parts.values()), "serialised": serialised_bytes(self)}
+        stream = _HashingStream()
+        for write in self._bodies().values():
+            write(stream)
+        serialised = stream.size + sum(array.nbytes for array in self._state().values())
+        return {**parts, "total": sum(parts.values()), "serialised": serialised}
 
     def save(self, folder: str | os.PathLike) -> str:
-        """Writes the index to a folder, whole or not at all; returns the SHA-256 of its header.
-
-        Raises:
-            RetrievalInputError: an index that is not trained, or a folder of something else.
-        """
-        return save_index(self, Path(folder))
+        """Write the index to a folder, atomically; return the SHA-256 of its header."""
+        folder = Path(folder)
+        if not self.is_trained:
+            raise RetrievalInputError(
+                "the index has learnt nothing that could be saved: call train or add first"
+            )
+        if folder.exists() and not (folder / HEADER).is_file():
+            raise RetrievalInputError(
+                f"{folder} exists and is no saved index; choose another name or remove it"
+            )
+        with atomic_folder(folder, ours=_files_of_index(folder)) as temporary:
+            digests = {}
+            for name, write in self._bodies().items():
+                with open(temporary / name, "wb") as file:
+                    stream = _HashingStream(file)
+                    write(stream)
+                digests[name] = stream.sha256.hexdigest()
+            header = {
+                "format": FORMAT,
+                "index_type": self.index_type,
+                "dimension": self.dimension,
+                "metric": self.metric,
+                "options": self._options,
+                "n": self.ntotal,
+                "bodies": digests,
+            }
+            text = np.array(json.dumps(header))
+            return save_arrays(temporary / HEADER, header=text, **self._state())
 
     @classmethod
     def load(
         cls, folder: str | os.PathLike, memory_map: bool = False, use_gpu: bool = False
     ) -> VectorSearchIndex:
-        """Reads what `save` wrote, whatever its family.
+        """Read an index that `save` wrote, of any family, after checking every byte.
 
         Args:
-            folder: the one that was given to `save`.
-            memory_map: whether vectors, codes, links and lists stay in the file, of which the
-                system reads what searches touch. Such an index cannot grow or shrink. Codes of a
-                fast scan and all of ScaNN are read into memory in any case. Every byte is read
-                once, for its checksum.
+            folder: the folder of `save`.
+            memory_map: whether vectors, codes, links and lists stay in the file, and the system
+                reads only what searches use. Such an index cannot change. Codes of a fast scan and
+                all of ScaNN are read into memory in any case.
             use_gpu: as for a new index.
-
-        Raises:
-            DamagedFileError: a file differs from its checksum.
-            MissingFileError: a file is not there.
-            RetrievalInputError: not an index, another format, or another family than the class that
-                is asked.
         """
-        return load_index(cls, Path(folder), check_switch(memory_map, "memory_map"), use_gpu)
-
-    def _need(self, able: bool, ability: str, otherwise: str) -> None:
-        if not able:
-            types = ", ".join(
-                name for name, family in self.families.items() if getattr(family, ability)
+        folder, memory_map = Path(folder), check_switch(memory_map, "memory_map")
+        arrays = load_arrays(folder / HEADER, rebuild=REBUILD)
+        with reading(folder / HEADER, "no header of an index", REBUILD):
+            header = json.loads(str(arrays["header"])) if "header" in arrays else {}
+            if header.get("format") != FORMAT:
+                raise RetrievalInputError(
+                    f"{folder} does not hold a vector index of format {FORMAT}"
+                )
+            index_type = check_choice(header["index_type"], cls.families, "index_type of the file")
+            family = cls.families[index_type]
+            if not issubclass(family, cls):
+                raise RetrievalInputError(
+                    f"{folder} holds a {family.index_type!r} index, not {cls.index_type!r}"
+                )
+            for name, digest in header["bodies"].items():
+                _verify(folder / name, digest)
+            index = family(
+                header["dimension"], metric=header["metric"], use_gpu=use_gpu, **header["options"]
             )
-            raise RetrievalInputError(f"{self._name} {otherwise}. Types that can: {types}")
+            n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
+        ids = arrays.get("ids")
+        if ids is not None and (
+            ids.shape != (n,) or ids.dtype != np.int64 or len(np.unique(ids)) < n
+        ):
+            raise DamagedFileError(
+                f"{folder} has ids {ids.dtype} {ids.shape}, expected {n} distinct ones. {REBUILD}"
+            )
+        with reading(folder, f"no {family.index_type} index", REBUILD):
+            index._restore(folder, arrays, n, memory_map)
+        return index
 
-    def _check_grows(self) -> None:
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"{name}(dimension={self.dimension}, metric={self.metric!r}, ntotal={self.ntotal:,})"
+
+    def _need(self, ability: str, advice: str) -> None:
+        if not getattr(self, ability):
+            able = [name for name, family in self.families.items() if getattr(family, ability)]
+            raise RetrievalInputError(f"{self._name} {advice}. Types that can: {', '.join(able)}")
+
+    def _check_can_change(self) -> None:
         if self.memory_mapped:
             raise RetrievalInputError(
                 "a memory-mapped index cannot change; load it with memory_map = False to add,"
                 " remove or link"
             )
 
-    def __repr__(self) -> str:
-        name = type(self).__name__
-        return f"{name}(dimension={self.dimension}, metric={self.metric!r}, ntotal={self.ntotal:,})"
+    # ---- implemented by families; arguments are checked, positions ascend, each once
+
+    @property
+    def _name(self) -> str:
+        """Name of the family for messages, with options that make this index less able."""
+        on_gpu = " on a GPU" if self.use_gpu and self.can_use_gpu else ""
+        return f"index type {self.index_type!r}{on_gpu}"
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """Make the parts of an empty index."""
+
+    def _prepare(self, x, name: str, own: bool = False):
+        """Check vectors or queries and convert them to what the other methods take."""
+        return prepare(x, name, self.metric, dim=self.dimension, allow_empty=True, own=own)
+
+    def _check_search(self, options: dict[str, Any]) -> None:  # noqa: B027
+        """Refuse search options that this index cannot have, for reasons beyond their ranges."""
+
+    def _finish(self) -> None:  # noqa: B027
+        """Do the work of `finish`; called again and again."""
+
+    def _train(self, vectors) -> None:
+        raise NotImplementedError  # by families with needs_training
+
+    @abstractmethod
+    def _add(self, vectors, ids: np.ndarray) -> None: ...
+
+    def _remove(self, positions: np.ndarray) -> None:
+        raise NotImplementedError  # by families with can_remove
+
+    @abstractmethod
+    def _search(self, queries, k: int, positions: np.ndarray | None) -> SearchResult: ...
+
+    @abstractmethod
+    def _sizes(self) -> dict[str, int]:
+        """Apply the formula of `lib.index.capacity.sizes` to the vectors in the index."""
+
+    @abstractmethod
+    def _bodies(self) -> Bodies:
+        """Return the files to save besides the header."""
+
+    def _state(self) -> dict[str, np.ndarray]:
+        """Return the small arrays to save in the header."""
+        return {} if self._ids.counted else {"ids": self._ids.array}
+
+    def _restore(self, folder: Path, arrays: dict, n: int, memory_map: bool) -> None:
+        self._restore_body(folder, arrays, n, memory_map)
+        self._ids = IdMap(n, arrays.get("ids"))
+        self.is_trained, self.memory_mapped = True, memory_map
+
+    @abstractmethod
+    def _restore_body(self, folder: Path, arrays: dict, n: int, memory_map: bool) -> None: ...
+
+
+def _check_options(
+    options: Mapping[str, Any], known: Mapping[str, Option], family: str
+) -> dict[str, Any]:
+    for name in options:
+        if not known:
+            raise RetrievalInputError(f"{family} has no option {name!r}; it takes none")
+        check_choice(name, known, f"an option of {family}")
+    return {name: known[name].check(value, name) for name, value in options.items()}
+
+
+# ---- files of a saved index
+
+
+class _HashingStream:
+    """A stream that counts what is written to it, and hashes and writes it to a file if any."""
+
+    def __init__(self, file: BinaryIO | None = None) -> None:
+        self.size, self.sha256, self.file = 0, hashlib.sha256(), file
+
+    def write(self, content) -> int:
+        size = memoryview(content).nbytes
+        self.size += size
+        if self.file is not None:
+            self.sha256.update(content)
+            self.file.write(content)
+        return size
+
+
+def _files_of_index(folder: Path) -> Collection[str]:
+    """Names of the files that the header in a folder lists; none where it cannot be read."""
+    try:
+        return json.loads(str(load_arrays(folder / HEADER, ["header"])["header"]))["bodies"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def _verify(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise MissingFileError(f"{path} is missing. {REBUILD}")
+    digest = sha256_of(path)
+    if digest != expected:
+        raise DamagedFileError(
+            f"{path} is damaged: its SHA-256 is {digest[:12]}..., {HEADER} says"
+            f" {expected[:12]}.... {REBUILD}"
+        )
+
+
+def check_fits(
+    path: str | os.PathLike, actual: Mapping[str, object], expected: Mapping[str, object]
+) -> None:
+    """Refuse the parts of a saved index that do not belong together: the first that differs."""
+    for name, value in actual.items():
+        if value != expected[name]:
+            raise DamagedFileError(
+                f"{path} does not fit together: {name} is {value}, expected {expected[name]}."
+                f" {REBUILD}"
+            )
+
+
+def array_writer(array: np.ndarray) -> Callable[[BinaryIO], object]:
+    """Return a function that writes an array in numpy's format, a piece at a time."""
+    return lambda stream: np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def read_array(path: Path, memory_map: bool) -> np.ndarray:
+    """Read the array of a file, or map the file into memory."""
+    # Mode "c" gives a writable array, which torch needs, and keeps the file as it is.
+    with reading(path, "no .npy file of plain numbers", REBUILD):
+        return np.load(path, mmap_mode="c" if memory_map else None, allow_pickle=False)
+
+
+def shape_text(array: np.ndarray) -> str:
+    """Format dtype and shape for `check_fits`: "float32 (3, 4)"."""
+    return f"{array.dtype} {array.shape}"

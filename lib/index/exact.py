@@ -8,8 +8,17 @@ import numpy as np
 
 from lib.core.checks import check_choice, check_count, check_k
 from lib.index.exact_filters import FloatFilter, Int8Filter, int8_products_are_fast
-from lib.index.exact_scores import METRICS, Vectors, pack, prepare, score_block, unpack
-from lib.index.pairs import NO_HIT, keys_of_pairs, place_in_row
+from lib.index.exact_scores import (
+    METRICS,
+    NO_HIT,
+    Vectors,
+    keys_of_pairs,
+    pack,
+    prepare,
+    score_block,
+    unpack,
+)
+from lib.index.ids import place_in_row
 
 CELLS = 2**20  # queries x items of a block: 4 MiB of products, which stay in the cache
 LARGEST_QUERY_BLOCK = 1024

@@ -1,8 +1,8 @@
-"""What a score is, to the last bit, whatever blocks, threads or library computed it.
+"""Scores defined to the last bit, and hits sorted by them, whatever blocks, threads or BLAS.
 
 A score is a sum over dimensions, and a float32 matrix product adds in an order that depends on the
 processor, on the BLAS and on where in a block a row stands. Two equal gallery rows can then get
-scores that differ in the last bit, so that "ties go to the smaller id" means nothing. Here a score
+scores that differ in the last bit, and "equal scores are ordered by id" means nothing. Here a score
 is *defined*: the products in float64 (exact for float32 and int8 factors), added pairwise in a
 fixed order, rounded once to float32. Every step is elementwise IEEE arithmetic, so the bits are the
 same everywhere, and equal rows have equal scores.
@@ -16,11 +16,13 @@ import numpy as np
 import torch
 
 from lib.core.checks import RetrievalInputError, as_embeddings, as_real_matrix, row_norms, unit_rows
+from lib.index.ids import NO_ID, place_in_row
 
 METRICS = ("cosine", "inner_product", "l2")
 TERMS_AT_ONCE = 2**15  # float64 products at one time: 256 KiB, which stay in the second-level cache
 FLOAT64_ROUNDOFF = 2.0**-53
 LARGEST_NORM = 1e18
+NO_HIT = np.iinfo(np.int64).max  # a key that sorts after every hit
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,7 @@ class Vectors:
         return np.ones(len(self)) if self.divide else self.lengths
 
     def as_float32(self) -> torch.Tensor:
-        """The rows as float32, divided by their norms where the metric divides: for approximate
-        products.
-        """
+        """Rows as float32, divided by their norms where the metric divides; for rough products."""
         rows = torch.from_numpy(self.rows).float()
         return rows / torch.from_numpy(self.lengths[:, None]).float() if self.divide else rows
 
@@ -66,19 +66,16 @@ def prepare(
     allow_empty: bool = False,
     own: bool = False,
 ) -> Vectors:
-    """Checks embeddings at the border and brings them into the form that `metric` needs.
+    """Check embeddings and bring them into the form that `metric` needs.
 
     Args:
-        x: `(n, d)`; int8 stays int8, everything else becomes float32, of unit length under cosine.
-        name: what the caller calls it.
+        x: `(n, d)`; int8 stays int8, other types become float32, of unit length under cosine. A
+            row of zeros under cosine is refused, and a norm above 1e18: its square overflows.
+        name: of the argument, for messages.
         metric: one of `METRICS`.
-        dim: the `d` that is expected, if one is.
-        allow_empty: whether `n == 0` is meaningful here.
-        own: whether the rows must not share memory with `x`, whose owner may write to it later.
-
-    Raises:
-        RetrievalInputError: not a finite real matrix of that dimension, a zero row under cosine, or
-            a norm above 1e18, whose square no float32 holds.
+        dim: the expected `d`, if known.
+        allow_empty: whether `n == 0` is allowed.
+        own: whether the rows must not share memory with `x`, because they are kept.
     """
     matrix = as_real_matrix(x, name, dim=dim, allow_empty=allow_empty)
     divide = metric == "cosine" and matrix.dtype == np.int8
@@ -100,14 +97,17 @@ def prepare(
     return Vectors(rows, lengths, divide)
 
 
-def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str) -> np.ndarray:
-    """Scores single (query, item) pairs.
+# ---- scores
 
-        inner product  sum_j q_j x_j        cosine  the same over unit rows        l2  -sum_j (q_j -
-        x_j)^2
+
+def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str) -> np.ndarray:
+    """Score single (query, item) pairs.
+
+        inner_product  sum_j q_j x_j        cosine  the same over unit rows
+        l2  -sum_j (q_j - x_j)^2
 
     Args:
-        queries, items: what `prepare` returned, for the same metric.
+        queries, items: results of `prepare` for the same metric.
         query_at, item_at: `(n_pairs,)` row positions.
         metric: one of `METRICS`; under each of them higher is better.
 
@@ -118,17 +118,14 @@ def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str
     query_rows = queries.rows.astype(np.float64)
     sums = np.empty(len(query_at))
     at_once = max(1, TERMS_AT_ONCE // dim)
-    # Buffers that are used again: asking the system for fresh pages takes longer than the
-    # arithmetic.
-    gathered, q, x = (
-        np.empty((at_once, dim), dtype) for dtype in (items.rows.dtype, np.float64, np.float64)
-    )
+    # Buffers are reused: fresh pages from the system take longer than the arithmetic.
+    gathered = np.empty((at_once, dim), items.rows.dtype)
+    q, x = np.empty((at_once, dim)), np.empty((at_once, dim))
     for start in range(0, len(query_at), at_once):
         now = slice(start, start + at_once)
         n = len(query_at[now])
-        items.rows.take(
-            item_at[now], axis=0, out=gathered[:n], mode="clip"
-        )  # "raise" would copy once more
+        # mode "clip", because "raise" would copy once more.
+        items.rows.take(item_at[now], axis=0, out=gathered[:n], mode="clip")
         query_rows.take(query_at[now], axis=0, out=q[:n], mode="clip")
         x[:n] = gathered[:n]
         if metric == "l2":
@@ -140,12 +137,7 @@ def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str
 
 
 def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
-    """Scores every query against every item, bit for bit as `score_pairs` does, at the speed of a
-    product.
-
-    Returns:
-        `(n_queries, n_items)` float32.
-    """
+    """Score all pairs, `(n_queries, n_items)` float32, bit for bit as `score_pairs`, but faster."""
     q, x = (torch.from_numpy(side.rows).double() for side in (queries, items))
     sums = torch.mm(q, x.T).numpy()  # (n_queries, n_items) float64
     squares = queries.lengths[:, None] ** 2, items.lengths[None, :] ** 2
@@ -153,8 +145,7 @@ def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
         sums = 2 * sums - squares[0] - squares[1]
         magnitude = _largest_magnitude(queries.lengths[:, None], items.lengths[None, :], metric)
     else:
-        # Tighter than |q||x|, and it pays: features that share no dimension give 0 without any
-        # doubt.
+        # Tighter than |q||x|: features without a shared dimension give 0 without any doubt.
         magnitude = torch.mm(q.abs_(), x.abs_().T).numpy()
     return _rounded(sums, magnitude, queries, items, *np.indices(sums.shape, sparse=True), metric)
 
@@ -162,23 +153,19 @@ def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
 def score_by_definition(
     queries: Vectors, items: Vectors, query_at, item_at, metric: str
 ) -> np.ndarray:
-    """Float64 sums `(n_pairs,)` added in the order that defines a score, before division and
-    rounding.
-    """
+    """Add float64 sums `(n_pairs,)` in the order that defines a score, before the division."""
     sums = np.empty(len(query_at))
     at_once = max(1, TERMS_AT_ONCE // items.rows.shape[1])
     for start in range(0, len(query_at), at_once):
         now = slice(start, start + at_once)
-        q, x = (
-            queries.rows[query_at[now]].astype(np.float64),
-            items.rows[item_at[now]].astype(np.float64),
-        )
+        q = queries.rows[query_at[now]].astype(np.float64)
+        x = items.rows[item_at[now]].astype(np.float64)
         sums[now] = add_in_halves(-((q - x) ** 2) if metric == "l2" else q * x)
     return sums
 
 
 def add_in_halves(terms: np.ndarray) -> np.ndarray:
-    """Adds the columns of `(n, d)`: the first half to the last, until one is left; `(n,)`."""
+    """Add the columns of `(n, d)`: the first half to the last, until one is left; `(n,)`."""
     while (width := terms.shape[1]) > 1:
         half = width // 2
         middle = terms[:, half : width - half]  # one column where the width is odd, else none
@@ -186,33 +173,8 @@ def add_in_halves(terms: np.ndarray) -> np.ndarray:
     return terms[:, 0]
 
 
-def descending(scores: np.ndarray) -> np.ndarray:
-    """int64 numbers within +-2**31 that ascend as float32 scores descend, equal where scores are
-    equal.
-    """
-    bits = (scores + np.float32(0)).view(np.int32)  # -0.0 + 0.0 = 0.0: the two zeros are one score
-    ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the patterns of negative floats run backwards
-    return (~ascending).astype(np.int64)
-
-
-def pack(scores: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """One int64 per hit that sorts ascending as hits do: higher score first, then smaller rank.
-
-    Args:
-        scores: float32.
-        ranks: whole numbers from 0 to 2**32 - 1 that decide between equal scores.
-    """
-    return descending(scores) << 32 | ranks
-
-
-def unpack(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The `(scores, ranks)` that `pack` was given."""
-    ascending = ~(keys >> 32).astype(np.int32)
-    return (ascending ^ ((ascending >> 31) & 0x7FFFFFFF)).view(np.float32), keys & 0xFFFFFFFF
-
-
 def _rounded(sums, magnitude, queries, items, query_at, item_at, metric) -> np.ndarray:
-    """Rounds float64 sums that were added in any order to the float32 that the defined order gives.
+    """Round float64 sums of any order to the float32 that the defined order gives.
 
     Two sums of the same terms t_j differ by at most `2 gamma_d sum_j |t_j|`. Where both ends of
     that interval round to the same float32 the order cannot matter; the few other pairs are added
@@ -237,5 +199,66 @@ def _rounded(sums, magnitude, queries, items, query_at, item_at, metric) -> np.n
 def _largest_magnitude(
     query_lengths: np.ndarray, item_lengths: np.ndarray, metric: str
 ) -> np.ndarray:
-    """A bound on the sum of the absolute terms of a score, by Cauchy and Schwarz."""
+    """Bound the sum of the absolute terms of a score, by Cauchy and Schwarz."""
     return (query_lengths + item_lengths) ** 2 if metric == "l2" else query_lengths * item_lengths
+
+
+# ---- sort keys: hits in order
+
+
+def pack(scores: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Make one int64 key per hit that sorts ascending: higher score first, then smaller rank.
+
+    Args:
+        scores: float32.
+        ranks: whole numbers from 0 to 2**32 - 1 that order equal scores.
+    """
+    return descending(scores) << 32 | ranks
+
+
+def unpack(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recover `(scores, ranks)` from the keys of `pack`."""
+    ascending = ~(keys >> 32).astype(np.int32)
+    return (ascending ^ ((ascending >> 31) & 0x7FFFFFFF)).view(np.float32), keys & 0xFFFFFFFF
+
+
+def descending(scores: np.ndarray) -> np.ndarray:
+    """Map float32 scores to int64 numbers within +-2**31 that ascend as the scores descend."""
+    bits = (scores + np.float32(0)).view(np.int32)  # -0.0 + 0.0 = 0.0: the two zeros are one score
+    ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the patterns of negative floats run backwards
+    return (~ascending).astype(np.int64)
+
+
+def keys_of_pairs(
+    queries: Vectors,
+    items: Vectors,
+    query_at: np.ndarray,
+    item_at: np.ndarray,
+    ranks: np.ndarray,
+    metric: str,
+) -> np.ndarray:
+    """Score pairs and return their keys, a row per query, filled up with `NO_HIT`.
+
+    Args:
+        query_at, item_at: `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
+        ranks: `(n_pairs,)` whole numbers below 2**32 that order equal scores.
+    """
+    place = place_in_row(query_at, len(queries))
+    keys = np.full((len(queries), place.max(initial=-1) + 1), NO_HIT)
+    keys[query_at, place] = pack(score_pairs(queries, items, query_at, item_at, metric), ranks)
+    return keys
+
+
+def best_of_pairs(
+    queries: Vectors, items: Vectors, query_at: np.ndarray, item_at: np.ndarray, k: int, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `(scores, positions)` of the k best pairs of each query, as `hits_of` does."""
+    keys = np.sort(keys_of_pairs(queries, items, query_at, item_at, item_at, metric), axis=1)[:, :k]
+    return hits_of(np.pad(keys, ((0, 0), (0, k - keys.shape[1])), constant_values=NO_HIT))
+
+
+def hits_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `(scores, ranks)` of sorted keys, with -inf and -1 where there is no hit."""
+    scores, ranks = unpack(keys)
+    missing = keys == NO_HIT
+    return np.where(missing, np.float32(-np.inf), scores), np.where(missing, NO_ID, ranks)

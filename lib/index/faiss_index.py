@@ -1,10 +1,9 @@
-"""What the index families have in common that faiss computes: metric, threads, order of hits,
-ids.
-"""
+"""Common code of the index families that faiss computes: metric, threads, order of hits, counts."""
 
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,77 +11,74 @@ import faiss
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lib.core.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError, as_real_matrix, unit_rows
 from lib.core.reading import DamagedFileError
-from lib.index.base import VectorSearchIndex
+from lib.index.base import (
+    REBUILD,
+    Bodies,
+    SearchResult,
+    TooFewVectorsError,
+    VectorSearchIndex,
+    check_fits,
+)
+from lib.index.exact_scores import prepare
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
-from lib.index.rerank_vectors import float_rows
-from lib.index.saving import REBUILD, Bodies, check_held
 
 FAISS_METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit rows
     "inner_product": faiss.METRIC_INNER_PRODUCT,
     "l2": faiss.METRIC_L2,
 }
-POINTS_PER_CENTROID = (
-    39  # fewer, and k-means follows single vectors; faiss warns below the same number
-)
+POINTS_PER_CENTROID = 39  # with fewer k-means follows single vectors; faiss warns below it
 SAMPLE_PER_CENTROID = 256  # more hardly move a centroid
 ITERATIONS = 10  # of k-means over whole vectors
+SAFE_SQUARES = 1e-30, 1e30  # squared norms that float32 sums without losing digits
 BODY = "index.faiss"
+COUNTERS = threading.Lock()  # faiss counts work for the whole process
 
 
 class FaissIndex(VectorSearchIndex):
-    """An index whose vectors faiss holds, as float32 and of unit length under cosine.
+    """An index with vectors in faiss, as float32 and of unit length under cosine.
 
-    faiss objects are made by their constructors with the metric written out: the constructors
-    default to squared distances, whatever the quantiser, and the factory strings switch on training
-    that no search uses. Training runs in one thread, so that it gives the same index on every
-    machine of a kind.
-
-    Relations: a family implements `_make`, `_parameters`, `_count_work` and `_sizes`.
+    faiss objects are made by their constructors with an explicit metric: the default is squared
+    distances, whatever the quantiser, and the factory strings switch on training that no search
+    uses. Training runs in one thread and gives the same index on every machine of a kind.
     """
 
     _types: ClassVar[tuple[type, ...]]  # of what `_make` makes, without a rotation before it
+    _faiss_counts: ClassVar[bool] = False  # whether `_count_work` reads the counters of faiss
 
     @property
     def _compared_by(self) -> str:
-        """The metric by which faiss compares what it holds; families of codes may choose
-        another.
-        """
+        """The metric by which faiss compares; families of codes can choose another one."""
         return self.metric
 
     def _set_up(self) -> None:
         self._faiss: faiss.Index | None = None if self.needs_training else self._made(0)
         self._copy: faiss.Index | None = None  # on the GPU, where searches run there
-        self.can_filter = (
-            self.can_filter and not self.use_gpu
-        )  # faiss's GPU code takes no selectors
+        if self.use_gpu:
+            self.can_filter = False  # the GPU code of faiss takes no selectors
 
     @abstractmethod
     def _make(self, n_train: int) -> faiss.Index:
-        """The empty faiss index; where it learns, from that many vectors."""
+        """Make the empty faiss index, for training on that many vectors."""
 
     @abstractmethod
-    def _parameters(
-        self, selector: faiss.IDSelector | None, k: int
-    ) -> faiss.SearchParameters | None:
-        """The search options, as faiss takes them."""
-
-    def _inner(self) -> faiss.Index:
-        """The index itself, without what turns vectors before it."""
-        return self._faiss
-
-    def _structure(self) -> dict[str, Any]:
-        """Options that the faiss index shows, to compare a file with its header."""
-        return {}
+    def _parameters(self, selector: faiss.IDSelector | None, k: int) -> faiss.SearchParameters:
+        """Convert the search options for faiss; None where there are none."""
 
     @abstractmethod
     def _count_work(self, n_queries: int, n_allowed: int | None) -> dict[str, int]:
-        """The work of the search that has just been done, from what faiss counted since
-        `reset_counters`.
-        """
+        """Return the work of a search, by formula or from the counters of faiss."""
+
+    def _inner(self) -> faiss.Index:
+        """Return the index without a rotation before it."""
+        return self._faiss
+
+    def _structure(self) -> dict[str, Any]:
+        """Read options from the faiss index, to compare a file with its header."""
+        return {}
 
     def _made(self, n_train: int) -> faiss.Index:
         index = self._make(n_train)
@@ -106,31 +102,34 @@ class FaissIndex(VectorSearchIndex):
         self._copy = None
 
     def _remove(self, positions: np.ndarray) -> None:
-        self._faiss.remove_ids(faiss.IDSelectorBatch(positions))  # those behind move up, as ours do
+        self._faiss.remove_ids(faiss.IDSelectorBatch(positions))  # later ones move up, as in IdMap
         self._copy = None
 
-    def _search(
-        self, queries: np.ndarray, k: int, positions: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        scores, labels = self._hits(queries, k, positions)
-        return best_first(self._similarities(scores), self._ids_of(labels))
+    def _search(self, queries: np.ndarray, k: int, positions: np.ndarray | None) -> SearchResult:
+        distances, labels, work = self._hits(queries, k, positions)
+        hits = best_first(self._similarities(distances), self._ids_of(labels))
+        return SearchResult(*hits, work)
 
     def _similarities(self, distances: np.ndarray) -> np.ndarray:
-        """Scores of which higher is better, from what faiss calls distances."""
+        """Convert what faiss calls distances to scores of which higher is better."""
         return np.subtract(0, distances, out=distances) if self.metric == "l2" else distances
 
     def _hits(
         self, queries: np.ndarray, k: int, positions: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Scores and labels as faiss gives them; notes the work."""
+    ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+        """Return distances and labels as faiss gives them, and the work."""
         selector = None if positions is None else self._selector(positions)
-        reset_counters()
-        found = self._searched().search(queries, k, params=self._parameters(selector, k))
-        self._work = self._count_work(len(queries), None if positions is None else positions.size)
-        return found
+        n_allowed = None if positions is None else positions.size
+        index, parameters = self._searched(), self._parameters(selector, k)
+        with COUNTERS if self._faiss_counts else nullcontext():
+            if self._faiss_counts:
+                faiss.cvar.indexIVF_stats.reset()
+                faiss.cvar.hnsw_stats.reset()
+            distances, labels = index.search(queries, k, params=parameters)
+            return distances, labels, self._count_work(len(queries), n_allowed)
 
     def _searched(self) -> faiss.Index:
-        """The faiss index, or its copy on the GPU, made again after vectors came or went."""
+        """Return the faiss index, or its copy on the GPU, which is made again after changes."""
         if not self.use_gpu:
             return self._faiss
         if self._copy is None:
@@ -138,37 +137,30 @@ class FaissIndex(VectorSearchIndex):
         return self._copy
 
     def _ids_of(self, labels: np.ndarray) -> np.ndarray:
-        """The ids of what faiss found: it knows positions."""
+        """Convert labels to ids; here the labels are positions."""
         return self._ids.at(labels)
 
     def _positions_of(self, labels: np.ndarray) -> np.ndarray:
-        """The positions of what faiss found."""
         return labels
 
     def _selector(self, positions: np.ndarray) -> faiss.IDSelector:
-        """Of positions: a bit each."""
         allowed = np.zeros(self.ntotal, bool)
         allowed[positions] = True
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
     def _bodies(self) -> Bodies:
-        return {
-            BODY: lambda stream: faiss.write_index(
-                self._faiss, faiss.PyCallbackIOWriter(stream.write)
-            )
-        }
+        def write(stream) -> None:
+            faiss.write_index(self._faiss, faiss.PyCallbackIOWriter(stream.write))
 
-    def _restore_body(
-        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
-    ) -> None:
-        self._faiss = faiss.read_index(
-            str(folder / BODY), faiss.IO_FLAG_MMAP_IFC if memory_map else 0
-        )
+        return {BODY: write}
+
+    def _restore_body(self, folder: Path, arrays: dict, n: int, memory_map: bool) -> None:
+        flags = faiss.IO_FLAG_MMAP_IFC if memory_map else 0
+        self._faiss = faiss.read_index(str(folder / BODY), flags)
         if not isinstance(self._inner(), self._types):
             raise DamagedFileError(f"{folder / BODY} holds no {self.index_type} index. {REBUILD}")
-        found = {"dimension": self._faiss.d, **self._structure()}
-        check_held(folder, found, {"dimension": self.dimension, **self._options})
-        check_held(folder, {"n": self._faiss.ntotal}, {"n": n})
+        actual = {"dimension": self._faiss.d, "n": self._faiss.ntotal, **self._structure()}
+        check_fits(folder, actual, {"dimension": self.dimension, "n": n, **self._options})
         try:
             self._check(self._faiss)
         except RuntimeError as error:  # codes under cosine were once compared by dot product
@@ -178,45 +170,73 @@ class FaissIndex(VectorSearchIndex):
             ) from error
 
 
-def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hits as `VectorSearchIndex.search` returns them, from those of faiss, which come best first.
+def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.ndarray:
+    """Check embeddings for a library that takes float32 only.
 
-    Rows in which neighbours are equal, which is rare for whole vectors and common for short codes,
-    are sorted again by id. In place.
+    Args:
+        x: `(n, dim)` numbers.
+        name: of the argument, for messages.
+        metric: one of `lib.index.METRICS`; rows get unit length under cosine.
+        own: whether the rows must not share memory with `x`.
+
+    Returns:
+        `(n, dim)` float32; unit rows can differ from those of `prepare` in the last bits.
+    """
+    matrix = as_real_matrix(x, name, dim=dim, allow_empty=True)
+    with np.errstate(over="ignore"):
+        rows = np.ascontiguousarray(matrix, np.float32)
+    squares = np.einsum("ij,ij->i", rows, rows)
+    # Searches do not wait for the checks in float64, which only unusual rows need. NaN fails every
+    # comparison.
+    low, high = SAFE_SQUARES
+    ordinary = bool(len(rows) and low < squares.min() and squares.max() < high)
+    if metric == "cosine":
+        return rows * (1 / np.sqrt(squares))[:, None] if ordinary else unit_rows(matrix, name)
+    if not ordinary:
+        vectors = prepare(matrix, name, metric, allow_empty=True, own=own)
+        return vectors.rows.astype(np.float32, copy=False)
+    return rows.copy() if own and np.may_share_memory(rows, matrix) else rows
+
+
+def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Order the ties of hits from faiss by id, and write -inf where there is no hit, in place.
+
+    Only rows with equal neighbours are sorted again: rare for whole vectors, common for short
+    codes.
 
     Args:
         scores: `(n_queries, k)` float32, falling within a row.
-        ids: `(n_queries, k)` int64, -1 at the end of a row where nothing was found.
+        ids: `(n_queries, k)` int64, -1 at the end of a row without more hits.
     """
     if (ids[:, -1] == NO_ID).any():
         scores[ids == NO_ID] = -np.inf
     tied = np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1))
     if tied.size:
-        # Of what is not there all ids are -1 already, so that its order among itself does not
-        # matter.
         order = np.lexsort((ids[tied], -scores[tied]), axis=-1)
         ids[tied] = np.take_along_axis(ids[tied], order, axis=1)
     return scores, ids
 
 
-def check_points(found: int, centroids: int, what: str, remedy: str) -> None:
-    """Refuses to train on fewer than 39 vectors a centroid."""
+def check_points(n_vectors: int, centroids: int, what: str, advice: str) -> None:
+    """Refuse to train on fewer than 39 vectors a centroid."""
     needed = POINTS_PER_CENTROID * centroids
-    if found < needed:
-        raise RetrievalInputError(
+    if n_vectors < needed:
+        raise TooFewVectorsError(
             f"{what} needs at least {POINTS_PER_CENTROID} x {centroids} = {needed} vectors to train"
-            f" on, got {found}. Give more, or {remedy}"
+            f" on, got {n_vectors}. Give more, or {advice}"
         )
 
 
-def check_at_most(value: int, most: int, name: str, of: str) -> None:
-    """Refuses to visit more of something than there is."""
+def check_at_most(value: int, most: int, name: str, what: str) -> None:
+    """Refuse to visit more lists or leaves than there are."""
     if value > most:
-        raise RetrievalInputError(f"{name} = {value} is more than the {of}; ask for at most {most}")
+        raise RetrievalInputError(
+            f"{name} = {value} is more than the {what}; ask for at most {most}"
+        )
 
 
 def check_metric(index: faiss.Index, metric: str) -> None:
-    """Refuses a faiss index that, or whose quantiser, compares by another metric than it should."""
+    """Refuse a faiss index with another metric, in itself or in its quantiser."""
     index = faiss.downcast_index(index)
     if index.metric_type != FAISS_METRICS[metric]:
         raise RuntimeError(
@@ -234,11 +254,9 @@ def set_k_means(
     iterations: int = ITERATIONS,
     spherical: bool = False,
 ) -> None:
-    """Writes out what k-means does: iterations, sample, seed, and whether centroids have unit
-    length.
-    """
+    """Set all parameters of k-means; `spherical` gives centroids unit length."""
     parameters.niter = iterations
-    parameters.min_points_per_centroid = POINTS_PER_CENTROID
+    parameters.min_points_per_centroid = 1  # `check_points` has refused too few
     parameters.max_points_per_centroid = SAMPLE_PER_CENTROID
     parameters.seed = seed
     parameters.spherical = spherical
@@ -246,9 +264,7 @@ def set_k_means(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Runs faiss, and the BLAS that it calls, in one thread, and gives the others back
-    afterwards.
-    """
+    """Run faiss and its BLAS in one thread, and restore the number of threads afterwards."""
     threads = faiss.omp_get_max_threads()
     with threadpool_limits(limits=1):
         faiss.omp_set_num_threads(1)
@@ -260,10 +276,10 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def matrix_products() -> Iterator[None]:
-    """Lets faiss compare many vectors at once by a matrix product, however short they are.
+    """Make faiss compare many vectors by a matrix product, however short they are.
 
-    By itself it takes them one by one as long as all together have fewer than 128,000 numbers, and
-    k-means of pieces of 8 numbers then takes seven times as long.
+    By default it does so only from 128,000 numbers on; k-means of pieces of 8 numbers then takes
+    seven times as long.
     """
     before = faiss.cvar.distance_compute_blas_threshold
     faiss.cvar.distance_compute_blas_threshold = 1
@@ -274,14 +290,6 @@ def matrix_products() -> Iterator[None]:
 
 
 def codes_of(index: faiss.IndexFlatCodes) -> np.ndarray:
-    """The codes of an index that keeps them in a row, `(n, code_size)` uint8, without copying
-    them.
-    """
+    """Return the codes of an index, `(n, code_size)` uint8, without a copy."""
     codes = faiss.rev_swig_ptr(index.codes.data(), index.ntotal * index.code_size)
     return codes.reshape(index.ntotal, index.code_size)
-
-
-def reset_counters() -> None:
-    """faiss counts for the whole process: from here on, only what comes next."""
-    faiss.cvar.indexIVF_stats.reset()
-    faiss.cvar.hnsw_stats.reset()

@@ -8,11 +8,7 @@ from lib.core.checks import RetrievalInputError
 
 
 def check_gpu() -> None:
-    """Refuses to go on where faiss cannot use a GPU, and says what is missing.
-
-    Raises:
-        RetrievalInputError: a faiss without GPU code, or no GPU that it sees.
-    """
+    """Refuse a faiss without GPU code, or without a visible GPU."""
     if not hasattr(faiss, "StandardGpuResources"):
         raise RetrievalInputError(
             f"use_gpu = True needs a faiss with GPU code; faiss {faiss.__version__} as installed"
@@ -27,11 +23,11 @@ def check_gpu() -> None:
 
 
 def on_gpu(index: faiss.Index) -> faiss.Index:
-    """A copy of the index on the first GPU."""
+    """Copy the index to the first GPU."""
     return faiss.index_cpu_to_gpu(_resources(), 0, index)
 
 
 @cache
 def _resources():
-    """Scratch memory of the GPU, which all indexes share and which must outlive them."""
+    """Scratch memory of the GPU, shared by all indexes; it must outlive them."""
     return faiss.StandardGpuResources()

@@ -1,40 +1,36 @@
-"""The hierarchical navigable small world: a graph of neighbours that a query walks along."""
+"""The hierarchical navigable small world: a graph of neighbours that a search walks along."""
 
 import faiss
 import numpy as np
 
+from lib.index.base import SEED, whole
 from lib.index.capacity import sizes
 from lib.index.faiss_index import FAISS_METRICS, FaissIndex, one_thread
-from lib.index.options import SEED, whole
 
 MOST_LINKS, MOST_EF = 1024, 2**20  # 8 kB of links a vector, 12 MB of list
-EF_SEARCH = 64  # without a choice, and with no more hits to find
+EF_SEARCH = 64  # the default, unless k is larger
 
 
 class HNSWIndex(FaissIndex):
-    """A best-first walk over a graph whose upper levels are sparse.
+    """Search best-first over a graph with sparse upper levels.
 
     A vector is linked to up to 2 M others at the bottom and M at each level above it that it
-    reaches, which it does with probability M^-l. A query descends greedily to the bottom, then
-    keeps the `ef_search` best seen and follows the links of the best not yet followed, until none
-    of them can improve the list.
+    reaches, with probability M^-l for level l. A search descends greedily to the bottom, then keeps
+    the `ef_search` best vectors seen and follows the links of the best one not yet followed, until
+    none of them can improve the list.
+
+    Nothing is trained, so vectors of any kind can follow. A vector cannot be removed, because paths
+    to others lead through it: build again, or search with `allowed`, which also walks over other
+    vectors and returns fewer than k hits when little is allowed. Under inner_product hardly
+    anything links to short vectors, and no `ef_search` finds some of them.
 
     Args:
         links: M.
         ef_construction: length of that list while a vector looks for its neighbours.
-        seed: of the levels. Vectors are added by one thread, so that the graph is the same every
-            time.
-        ef_search: length of the list for queries; max(64, k) when None. A walk with a number below
-            k opens no more vectors than that: less work, less recall, and far below k fewer than k
-            hits, filled up with -inf and -1. A walk can fall short of k at any number where parts
-            of the graph are not linked.
-
-    Under inner_product hardly anything links to short vectors, and no `ef_search` finds some of
-    them.
-
-    Relations: nothing is trained, so vectors of any kind may follow. A vector cannot be removed,
-    since paths to others lead through it: build again, or search with `allowed`, which walks over
-    what it may not find and so returns fewer than k hits when little is allowed.
+        seed: of the levels. Vectors are added by one thread: the graph is the same every time.
+        ef_search: length of the list for queries; max(64, k) when None. A search with a number
+            below k opens no more vectors than that: less work, less recall, and far below k fewer
+            than k hits. Any number can give fewer than k where parts of the graph are not linked.
 
     Reference: Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search
     using Hierarchical Navigable Small World graphs".
@@ -42,6 +38,7 @@ class HNSWIndex(FaissIndex):
 
     index_type = "HNSW"
     _types = (faiss.IndexHNSWFlat,)
+    _faiss_counts = True
     can_remove = False
     build_known = {
         "links": whole(16, least=2, most=MOST_LINKS),
@@ -52,36 +49,34 @@ class HNSWIndex(FaissIndex):
 
     @property
     def bottom_links(self) -> np.ndarray:
-        """`(ntotal, 2 M)` int64, a copy: positions each vector is linked to at the bottom, -1 in
-        free places.
+        """`(ntotal, 2 M)` int64 positions that each vector links to at the bottom, -1 where free.
 
-        Links may be set; free places must come last in a row.
+        A copy. Links can be set; free places must come last in a row.
         """
         return self._links()[self._bottom()].astype(np.int64)
 
     @bottom_links.setter
     def bottom_links(self, links: np.ndarray) -> None:
-        self._check_grows()
+        self._check_can_change()
         places = self._links()
         places[self._bottom()] = links
         faiss.copy_array_to_vector(places, self._faiss.hnsw.neighbors)
 
     def positions_of(self, ids: np.ndarray) -> np.ndarray:
-        """The position of each id, -1 where it is not held; any shape."""
+        """Return the position of each id, -1 where it is not in the index; any shape."""
         return self._ids.find(np.asarray(ids))
 
     def _links(self) -> np.ndarray:
         return faiss.vector_to_array(self._faiss.hnsw.neighbors)
 
     def _bottom(self) -> np.ndarray:
-        """Where in all links, which are stored one vector after the other, the bottom ones are."""
+        """Places of the bottom links among all links, which are stored vector by vector."""
         starts = faiss.vector_to_array(self._faiss.hnsw.offsets)[:-1].astype(np.int64)
         return starts[:, None] + np.arange(self._faiss.hnsw.nb_neighbors(0))
 
     def _make(self, n_train: int) -> faiss.Index:
-        index = faiss.IndexHNSWFlat(
-            self.dimension, self._options["links"], FAISS_METRICS[self.metric]
-        )
+        metric = FAISS_METRICS[self.metric]
+        index = faiss.IndexHNSWFlat(self.dimension, self._options["links"], metric)
         index.hnsw.efConstruction = self._options["ef_construction"]
         index.hnsw.rng = faiss.RandomGenerator(self._options["seed"])
         return index

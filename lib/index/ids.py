@@ -1,10 +1,10 @@
-"""Which id belongs to which position of an index."""
+"""Ids and positions of vectors, and positions of ranges in a flat array."""
 
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
 
-NO_ID = -1  # stands for "nothing was found", so no vector may be called that
+NO_ID = -1  # means "no hit" in results, so it cannot be the id of a vector
 
 
 class IdMap:
@@ -14,7 +14,7 @@ class IdMap:
     look-up 16 more, sorted.
 
     Args:
-        n: how many there are.
+        n: number of ids.
         ids: `(n,)` int64, distinct; 0 to n - 1 when None.
     """
 
@@ -37,19 +37,13 @@ class IdMap:
 
     @property
     def nbytes(self) -> int:
-        """What is stored."""
         return 0 if self._ids is None else self._ids.nbytes
 
     def new(self, ids, n: int) -> np.ndarray:
-        """The ids of `n` further vectors as int64: those given, or the next positions when None.
-
-        Raises:
-            RetrievalInputError: not one whole number a vector, an id twice, -1, or an id that is
-                taken.
-        """
+        """Check the ids of `n` further vectors, the next positions when None; return int64."""
         if ids is None and self.counted:
             return np.arange(len(self), len(self) + n)
-        new = as_ids(np.arange(len(self), len(self) + n) if ids is None else ids, n)
+        new = _as_ids(np.arange(len(self), len(self) + n) if ids is None else ids, n)
         values, counts = np.unique(new, return_counts=True)
         if values.size < n:
             raise RetrievalInputError(f"id {values[counts > 1][0]} is given twice")
@@ -66,43 +60,38 @@ class IdMap:
         return new
 
     def append(self, ids: np.ndarray) -> None:
-        """Takes in what `new` returned, once the vectors are in."""
+        """Append ids that `new` returned, after the vectors were added."""
         after = self._n + len(ids)
         if not (self.counted and (ids == np.arange(self._n, after)).all()):
             self._ids = np.concatenate([self.array, ids])
         self._n, self._sorted = after, None
 
     def remove(self, positions: np.ndarray) -> None:
-        """Forgets the ids at sorted positions; those behind them move up."""
+        """Remove the ids at sorted positions; those behind them move up."""
         after = self._n - len(positions)
-        still_counts = after == 0 or (self.counted and (positions >= after).all())
-        self._ids = None if still_counts else np.delete(self.array, positions)
+        still_counted = after == 0 or (self.counted and (positions >= after).all())
+        self._ids = None if still_counted else np.delete(self.array, positions)
         self._n, self._sorted = after, None
 
     def positions(self, ids, name: str) -> np.ndarray:
-        """Sorted distinct positions `(m,)` of ids that the index must hold.
-
-        Raises:
-            RetrievalInputError: not a one-dimensional array of whole numbers, or an id that is not
-                held.
-        """
+        """Return the sorted distinct positions `(m,)` of ids that must be in the index."""
         array = np.asarray(ids)
         if array.ndim != 1:
             raise RetrievalInputError(
                 f"{name} must be a one-dimensional array of ids, got {array.shape}"
             )
-        array = np.unique(as_ids(array, array.size, name))
-        found = self.find(array)
-        if (found == NO_ID).any():
-            missing = array[found == NO_ID]
+        array = np.unique(_as_ids(array, array.size, name))
+        positions = self.find(array)
+        missing = array[positions == NO_ID]
+        if missing.size:
             raise RetrievalInputError(
                 f"{name} has {missing.size} ids that are not in the index, the first is"
                 f" {missing[0]}; the index holds {len(self)} vectors"
             )
-        return np.sort(found)
+        return np.sort(positions)
 
     def find(self, ids: np.ndarray) -> np.ndarray:
-        """The position of each id, -1 where it is not held; any shape."""
+        """Return the position of each id, -1 where it is not in the index; any shape."""
         if self.counted:
             return np.where((ids >= 0) & (ids < len(self)), ids, NO_ID)
         if self._sorted is None:
@@ -113,14 +102,13 @@ class IdMap:
         return np.where(ascending[place] == ids, order[place], NO_ID)
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """The id at each position, -1 where that is -1; any shape."""
+        """Return the id at each position, -1 where that is -1; any shape."""
         if self.counted:
             return positions
         return np.where(positions == NO_ID, NO_ID, self.array[positions])
 
 
-def as_ids(ids, n: int, name: str = "ids") -> np.ndarray:
-    """`(n,)` int64 of what must be `n` whole numbers."""
+def _as_ids(ids, n: int, name: str = "ids") -> np.ndarray:
     array = np.asarray(ids)
     if array.shape != (n,) or (n and array.dtype.kind not in "iu"):
         raise RetrievalInputError(
@@ -129,3 +117,20 @@ def as_ids(ids, n: int, name: str = "ids") -> np.ndarray:
     if array.dtype == np.uint64 and n and array.max() > np.iinfo(np.int64).max:
         raise RetrievalInputError(f"id {array.max()} does not fit into int64")
     return array.astype(np.int64)
+
+
+def owners(counts: np.ndarray) -> np.ndarray:
+    """Repeat the number of each group as often as its count: [2, 1] gives [0, 0, 1]."""
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def place_in_row(row: np.ndarray, n_rows: int) -> np.ndarray:
+    """Count 0, 1, 2, ... within each row, for row numbers in ascending order."""
+    counts = np.bincount(row, minlength=n_rows)
+    return np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def spans(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """List the positions starts[i], starts[i] + 1, ... of all ranges, after the i of each."""
+    owner = owners(counts)
+    return owner, starts[owner] + place_in_row(owner, len(counts))

@@ -1,4 +1,4 @@
-"""The inverted file: vectors in the cells of k-means, and a query that visits a few of them."""
+"""The inverted file: vectors in the cells of k-means, of which a query visits a few."""
 
 import math
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
+from lib.index.base import HEADER, REBUILD, SEED, whole
 from lib.index.capacity import sizes
 from lib.index.faiss_index import (
     FAISS_METRICS,
@@ -18,18 +19,17 @@ from lib.index.faiss_index import (
     check_points,
     set_k_means,
 )
-from lib.index.options import SEED, whole
-from lib.index.saving import HEADER, REBUILD
 
 LISTS_PER_ROOT = 4  # cells for each square root of n, as a rule of thumb
 
 
 class InvertedFile(FaissIndex):
-    """What every inverted file does, whatever its lists hold; faiss holds the ids in the lists."""
+    """Common code of inverted files of whole vectors and of codes; faiss keeps ids in the lists."""
 
     needs_training = True
     can_use_gpu = True
     search_known = {"nprobe": whole(8)}
+    _faiss_counts = True
 
     @property
     def list_sizes(self) -> np.ndarray:
@@ -39,35 +39,36 @@ class InvertedFile(FaissIndex):
 
     @property
     def centroids(self) -> np.ndarray:
-        """`(nlist, d)` float32, in the space of the lists: turned, where codes are."""
-        return faiss.downcast_index(self._inverted().quantizer).reconstruct_n(
-            0, self._inverted().nlist
-        )
+        """`(nlist, d)` float32, in the space of the lists, which is rotated with `rotate`."""
+        inverted = self._inverted()
+        return faiss.downcast_index(inverted.quantizer).reconstruct_n(0, inverted.nlist)
 
     @property
     def imbalance(self) -> float:
-        """How much longer the list of a random vector is than if all were equal: nlist sum_i (n_i /
-        n)^2.
-        """
+        """Length of the list of a random vector over the mean length: nlist sum_i (n_i / n)^2."""
         return float(self._inverted().invlists.imbalance_factor())
 
     def _inverted(self) -> faiss.IndexIVF:
         if self._faiss is None:
-            raise RetrievalInputError("there are no lists before the index is trained: call train")
+            raise RetrievalInputError(
+                "there are no lists before the index is trained: call train or add"
+            )
         return faiss.extract_index_ivf(self._faiss)
 
     def _structure(self) -> dict[str, Any]:
         return {**super()._structure(), "nlist": self._inverted().nlist}
 
     def _quantiser(self) -> faiss.Index:
-        """Exact search over centroids, by the metric of what the lists hold."""
+        """Make exact search over centroids, by the metric of the lists."""
         flat = faiss.IndexFlatL2 if self._compared_by == "l2" else faiss.IndexFlatIP
         return flat(self.dimension)
 
     def _choose_lists(self, n_train: int) -> int:
-        """nlist, chosen by size where it was not given, and with the training vectors it needs."""
-        nlist = self._options["nlist"] or default_nlist(n_train)
-        check_points(n_train, nlist, f"IVF with nlist = {nlist}", "choose a smaller nlist")
+        """Return nlist: as given if there are enough training vectors, or chosen by size."""
+        chosen = self._options["nlist"]
+        nlist = chosen or default_nlist(n_train)
+        if chosen or not n_train:  # one list, the choice for few vectors, needs no 39 of them
+            check_points(n_train, nlist, f"IVF with nlist = {nlist}", "choose a smaller nlist")
         return nlist
 
     def _train(self, vectors: np.ndarray) -> None:
@@ -90,14 +91,12 @@ class InvertedFile(FaissIndex):
         self._faiss.remove_ids(faiss.IDSelectorBatch(self._ids.at(positions)))
         self._copy = None
 
-    def _restore(
-        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
-    ) -> None:
+    def _restore(self, folder: Path, arrays: dict, n: int, memory_map: bool) -> None:
         super()._restore(folder, arrays, n, memory_map)
         lists = self._inverted().invlists
         ids = (faiss.rev_swig_ptr(lists.get_ids(i), lists.list_size(i)) for i in range(lists.nlist))
         # By their sum, modulo 2^64: a comparison one by one would have to sort them all.
-        if (sum(int(each.sum()) for each in ids) - int(self._ids.array.sum())) % 2**64:
+        if (sum(int(part.sum()) for part in ids) - int(self._ids.array.sum())) % 2**64:
             raise DamagedFileError(
                 f"{folder} does not fit together: the lists hold other ids than {HEADER}. {REBUILD}"
             )
@@ -123,32 +122,27 @@ class InvertedFile(FaissIndex):
             "centroids": n_queries * self._options["nlist"],
             "lists": n_queries * self._options["nprobe"],
         }
-        return (
-            coarse if self.use_gpu else {kind: faiss.cvar.indexIVF_stats.ndis, **coarse}
-        )  # a GPU counts none
+        if self.use_gpu:  # a GPU does not count the rest
+            return coarse
+        return {kind: faiss.cvar.indexIVF_stats.ndis, **coarse}
 
 
 class IVFIndex(InvertedFile):
-    """Exact comparison with the vectors of a few cells.
+    """Compare queries exactly with the vectors of a few cells.
 
-        cell(x) = argmax_c s(x, c)        hits of q = best k of { x : cell(x) among the nprobe best
-        of q }
+        cell(x) = argmax_c s(x, c)
+        hits of q = best k of { x : cell(x) among the nprobe best of q }
 
     A query costs nlist comparisons with centroids and about n nprobe / nlist with vectors, more
-    where cells are unequal (`imbalance`). Scores are exact; what is in no visited cell is not
-    found. Where those cells hold fewer than k vectors, -inf and -1 fill up.
+    where cells are unequal (`imbalance`). Scores are exact; vectors in other cells are not found.
+    Where the visited cells hold fewer than k vectors, the rest is -inf and -1. Under cosine and
+    inner_product centroids have unit length, because long ones would attract too many vectors.
 
     Args:
         nlist: cells; the power of two at or below min(4 sqrt(n), n / 39) for n training vectors
-            when None.
+            when None. A given nlist needs 39 training vectors a cell.
         seed: of k-means.
         nprobe: cells that a query visits; all of them make it exact search.
-
-    Raises:
-        RetrievalInputError: fewer than 39 training vectors a cell, or nprobe above nlist.
-
-    Relations: "IVF-PQ" is the same with codes in the lists. Under cosine and inner_product
-    centroids have unit length, or long ones would attract what has no business there.
 
     Reference: Sivic and Zisserman 2003, "Video Google"; Jegou, Douze and Schmid 2011, "Product
     Quantization for Nearest Neighbor Search", section IV.
@@ -159,9 +153,8 @@ class IVFIndex(InvertedFile):
     build_known = {"nlist": whole(None), "seed": SEED}
 
     def _make(self, n_train: int) -> faiss.Index:
-        quantiser = self._quantiser()
-        nlist = self._choose_lists(n_train)
-        index = faiss.IndexIVFFlat(quantiser, self.dimension, nlist, FAISS_METRICS[self.metric])
+        nlist, metric = self._choose_lists(n_train), FAISS_METRICS[self.metric]
+        index = faiss.IndexIVFFlat(self._quantiser(), self.dimension, nlist, metric)
         set_k_means(index.cp, self._options["seed"], spherical=self.metric != "l2")
         return index
 
@@ -171,17 +164,16 @@ class IVFIndex(InvertedFile):
     def _sizes(self) -> dict[str, int]:
         if self._faiss is None:
             return {}
-        return sizes.ivf(
-            self.ntotal, self.dimension, self._options["nlist"], list_sizes=self.list_sizes
-        )
+        nlist = self._options["nlist"]
+        return sizes.ivf(self.ntotal, self.dimension, nlist, list_sizes=self.list_sizes)
 
 
 def default_nlist(n_train: int) -> int:
-    """The power of two at or below min(4 sqrt(n), n / 39), at least 1."""
+    """Return the power of two at or below min(4 sqrt(n), n / 39), at least 1."""
     most = min(LISTS_PER_ROOT * math.sqrt(n_train), n_train / POINTS_PER_CENTROID)
     return 2 ** int(math.log2(max(1, most)))
 
 
 def check_nprobe(nprobe: int, nlist: int) -> None:
-    """Refuses to visit more lists than there are."""
+    """Refuse to visit more lists than there are."""
     check_at_most(nprobe, nlist, "nprobe", "lists")

@@ -1,6 +1,4 @@
-"""ScaNN: cells, 4-bit codes that spare the direction of the query, and re-ranking, by Google's
-library.
-"""
+"""ScaNN: cells, score-aware 4-bit codes, and re-ranking, by Google's library."""
 
 import os
 import re
@@ -17,53 +15,56 @@ import faiss
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.index.base import VectorSearchIndex
+from lib.index.base import (
+    Bodies,
+    SearchResult,
+    VectorSearchIndex,
+    check_fits,
+    read_array,
+    real,
+    shape_text,
+    whole,
+)
 from lib.index.capacity import sizes
-from lib.index.faiss_index import best_first, check_at_most, check_points
+from lib.index.faiss_index import (
+    POINTS_PER_CENTROID,
+    best_first,
+    check_at_most,
+    check_points,
+    float_rows,
+)
 from lib.index.ids import NO_ID
-from lib.index.options import real, whole
-from lib.index.rerank_vectors import float_rows
-from lib.index.saving import Bodies, check_held, form, read_array
 
 CENTROIDS = 16  # of a block: codes of 4 bits
 MEASURES = {"cosine": "dot_product", "inner_product": "dot_product", "l2": "squared_l2"}
-CONFIGURED = {
-    "dot_product": "DotProduct",
-    "squared_l2": "SquaredL2",
-}  # the same, as a saved index names them
+SAVED_MEASURES = {"dot_product": "DotProduct", "squared_l2": "SquaredL2"}  # names in a saved index
 NPY = re.compile(r'asset_path: "([^"]*\.npy)"')
 ASSETS = "scann_assets.pbtxt"
-SAMPLE = 100_000  # vectors that k-means of cells and of blocks looks at; the library's own default
+SAMPLE = 100_000  # vectors for k-means of cells and of blocks; the library's own default
 
 
 class ScaNNIndex(VectorSearchIndex):
-    """A scan over score-aware codes in a few cells, then whole vectors for the best of them.
+    """Scan score-aware codes in a few cells, then score the best again by whole vectors.
 
-        code of x = argmin over codewords c of  h |r parallel to x|^2 + |r orthogonal to x|^2,   r =
-        x - c
+        code of x = argmin over codewords c of  h |r parallel to x|^2 + |r orthogonal to x|^2
+        with r = x - c
 
-    Queries whose score with x is high are nearly parallel to x, so an error along x changes those
-    scores most; h > 1 grows with the threshold, and at 0 this is product quantisation.
+    Queries with a high score are nearly parallel to x, so an error along x changes those scores
+    most; h > 1 grows with the threshold, and at 0 this is product quantisation.
 
-    It learns from the very vectors it holds, when `finish` is called or when it is first searched
-    or saved, and takes no others afterwards. The library counts no work and takes no seed: built
-    twice in a process with one thread it gives the same hits, but in another process others, so its
-    recall is known only up to that spread. It is always built in one thread.
+    It is trained on the very vectors it holds, in `finish` or in the first search or save, and
+    takes no others afterwards. The library counts no work and takes no seed: built twice in one
+    process it gives the same hits, in another process others, so its recall is known only up to
+    that spread. It is always built in one thread. The nearest index in faiss is "IVF-PQ" with
+    fast_scan and rerank; its codes weigh errors in all directions alike.
 
     Args:
-        n_leaves: cells; the square root of n when None, or n / 39 where that is less.
+        n_leaves: cells; when None the square root of n, or n / 39 where that is less.
         dims_per_block: dimensions that share a code of 4 bits.
         anisotropic_threshold: cosine of the angle within which queries count, from 0 up to 1.
         leaves_to_search: cells that a query visits.
-        rerank: k times this many are scored again by whole vectors; at 0 none are, and none are
-            kept, which is settled when the index is made.
-
-    Raises:
-        RetrievalInputError: the package is not there, vectors after the index was built, fewer than
-            39 of them a cell or than 39 x 16.
-
-    Relations: the nearest in faiss is "IVF-PQ" with fast_scan and rerank, whose codes weigh errors
-    in all directions alike.
+        rerank: k times this many hits are scored again; at 0 none are, and no whole vectors are
+            kept, which is fixed when the index is made.
 
     Reference: Guo et al. 2020, "Accelerating Large-Scale Inference with Anisotropic Vector
     Quantization".
@@ -81,7 +82,7 @@ class ScaNNIndex(VectorSearchIndex):
 
     def _set_up(self) -> None:
         self._library = scann_library()
-        self._parts: list[np.ndarray] = []  # what was added, until the library takes it over
+        self._parts: list[np.ndarray] = []  # added vectors, until the library takes them over
         self._searcher: Any = None
 
     def _prepare(self, x, name: str, own: bool = False) -> np.ndarray:
@@ -95,10 +96,11 @@ class ScaNNIndex(VectorSearchIndex):
                 " another index"
             )
         if self._searcher is not None and "leaves_to_search" in options:
-            check_at_most(
-                options["leaves_to_search"], self._options["n_leaves"], "leaves_to_search", "leaves"
-            )
+            self._check_leaves(options["leaves_to_search"], self._options["n_leaves"])
         self._given |= options.keys()
+
+    def _check_leaves(self, leaves_to_search: int, n_leaves: int) -> None:
+        check_at_most(leaves_to_search, n_leaves, "leaves_to_search", "leaves")
 
     def _add(self, vectors: np.ndarray, ids: np.ndarray) -> None:
         if self._searcher is not None:
@@ -112,12 +114,11 @@ class ScaNNIndex(VectorSearchIndex):
         if self._searcher is not None:
             return
         n, options = self.ntotal, self._options
-        leaves = options["n_leaves"] or max(1, min(round(n**0.5), n // 39))
-        check_points(
-            n, max(leaves, CENTROIDS), f"ScaNN with n_leaves = {leaves}", "choose fewer leaves"
-        )
+        leaves = options["n_leaves"] or max(1, min(round(n**0.5), n // POINTS_PER_CENTROID))
+        advice = "choose fewer leaves" if leaves > CENTROIDS else "use index type 'Flat'"
+        check_points(n, max(leaves, CENTROIDS), f"ScaNN with n_leaves = {leaves}", advice)
         if "leaves_to_search" in self._given:
-            check_at_most(options["leaves_to_search"], leaves, "leaves_to_search", "leaves")
+            self._check_leaves(options["leaves_to_search"], leaves)
         options |= {
             "n_leaves": leaves,
             "leaves_to_search": min(options["leaves_to_search"], leaves),
@@ -132,11 +133,8 @@ class ScaNNIndex(VectorSearchIndex):
             self._searcher = builder.build()
         self._parts = []
 
-    def _search(
-        self, queries: np.ndarray, k: int, positions: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _search(self, queries: np.ndarray, k: int, positions: np.ndarray | None) -> SearchResult:
         self._finish()
-        self._work = {}
         factor, leaves = self._options["rerank"], self._options["leaves_to_search"]
         candidates = min(k * factor, self.ntotal) if factor else None
         threads = faiss.omp_get_max_threads()
@@ -145,20 +143,19 @@ class ScaNNIndex(VectorSearchIndex):
             search = self._searcher.search_batched_parallel
         else:
             search = self._searcher.search_batched
-        found, distances = search(queries, k, candidates, leaves)
-        # Where it finds fewer than k it says item 0 at a distance that is not a number.
-        positions = np.where(np.isnan(distances), NO_ID, found.astype(np.int64))
-        return best_first(-distances if self.metric == "l2" else distances, self._ids.at(positions))
+        items, distances = search(queries, k, candidates, leaves)
+        # Where ScaNN finds fewer than k it returns item 0 at a distance of NaN.
+        positions = np.where(np.isnan(distances), NO_ID, items.astype(np.int64))
+        scores = -distances if self.metric == "l2" else distances
+        return SearchResult(*best_first(scores, self._ids.at(positions)), {})
 
     def _sizes(self) -> dict[str, int]:
         if self.ntotal == 0:
             return {}
         self._finish()
-        names = "n_leaves", "dims_per_block", "rerank"
-        n_leaves, dims_per_block, rerank = (self._options[name] for name in names)
-        return sizes.scann(
-            self.ntotal, self.dimension, n_leaves, dims_per_block, rerank=bool(rerank)
-        )
+        leaves, dims_per_block = self._options["n_leaves"], self._options["dims_per_block"]
+        rerank = bool(self._options["rerank"])
+        return sizes.scann(self.ntotal, self.dimension, leaves, dims_per_block, rerank=rerank)
 
     def _bodies(self) -> Bodies:
         if self.ntotal == 0:
@@ -166,51 +163,41 @@ class ScaNNIndex(VectorSearchIndex):
                 "a ScaNN index without vectors has nothing to save: add some first"
             )
         self._finish()
-        room = tempfile.TemporaryDirectory()  # goes when the last of the writers below does
+        folder = tempfile.TemporaryDirectory()  # deleted with the last of the writers below
         with silent():
-            self._searcher.serialize(room.name, relative_path=True)
-        return {name: partial(_copy, room, name) for name in sorted(os.listdir(room.name))}
+            self._searcher.serialize(folder.name, relative_path=True)
+        return {name: partial(_copy, folder, name) for name in sorted(os.listdir(folder.name))}
 
-    def _restore_body(
-        self, folder: Path, arrays: dict[str, np.ndarray], n: int, memory_map: bool
-    ) -> None:
-        assets, blocks = (
-            (folder / ASSETS).read_text(),
-            -(-self.dimension // self._options["dims_per_block"]),
-        )
+    def _restore_body(self, folder: Path, arrays: dict, n: int, memory_map: bool) -> None:
+        assets = (folder / ASSETS).read_text()
+        blocks = -(-self.dimension // self._options["dims_per_block"])
         expected = {
             "hashed_dataset.npy": f"uint8 {(n, blocks)}",
             "datapoint_to_token.npy": f"int32 {(n,)}",
         }
         if self._options["rerank"]:
             expected["dataset.npy"] = f"float32 {(n, self.dimension)}"
-        check_held(folder, {"files": sorted(NPY.findall(assets))}, {"files": sorted(expected)})
-        check_held(
-            folder, {name: form(read_array(folder / name, True)) for name in expected}, expected
-        )
+        check_fits(folder, {"files": sorted(NPY.findall(assets))}, {"files": sorted(expected)})
+        actual = {name: shape_text(read_array(folder / name, True)) for name in expected}
+        check_fits(folder, actual, expected)
         # Not the library's own loader, which would unpickle a file of that folder.
-        library = self._library
         with silent():
-            searcher = library.scann_pybind.ScannNumpy(str(folder), assets)
-        self._searcher = library.ScannSearcher(searcher)
-        made = self._searcher.config()
-        found = {
+            searcher = self._library.scann_pybind.ScannNumpy(str(folder), assets)
+        self._searcher = self._library.ScannSearcher(searcher)
+        config = self._searcher.config()
+        actual = {
             "n": self._searcher.size(),
-            "dimension": int(re.search(r"input_dim: (\d+)", made)[1]),
-            "metric": re.search(r'distance_measure: "(.*?)Distance"', made)[1],
-            "n_leaves": int(re.search(r"num_children: (\d+)", made)[1]),
+            "dimension": int(re.search(r"input_dim: (\d+)", config)[1]),
+            "metric": re.search(r'distance_measure: "(.*?)Distance"', config)[1],
+            "n_leaves": int(re.search(r"num_children: (\d+)", config)[1]),
         }
-        metric = CONFIGURED[MEASURES[self.metric]]
+        metric = SAVED_MEASURES[MEASURES[self.metric]]
         expected = {"n": n, "dimension": self.dimension, "metric": metric, **self._options}
-        check_held(folder, found, expected)
+        check_fits(folder, actual, expected)
 
 
 def scann_library() -> ModuleType:
-    """The part of the scann package that works without TensorFlow.
-
-    Raises:
-        RetrievalInputError: it is not installed.
-    """
+    """Import the part of the scann package that works without TensorFlow."""
     try:
         from scann.scann_ops.py import scann_ops_pybind
     except ImportError as error:
@@ -224,20 +211,20 @@ def scann_library() -> ModuleType:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Drops what C++ logs to stderr; Python's exceptions still say what went wrong."""
+    """Drop what C++ logs to stderr; errors still come as Python exceptions."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(devnull)
+        os.close(stderr)
 
 
-def _copy(room: tempfile.TemporaryDirectory, name: str, stream: BinaryIO) -> None:
-    with open(Path(room.name) / name, "rb") as file:
+def _copy(folder: tempfile.TemporaryDirectory, name: str, stream: BinaryIO) -> None:
+    with open(Path(folder.name) / name, "rb") as file:
         while piece := file.read(2**20):
             stream.write(piece)

@@ -51,16 +51,18 @@ class DualEncoderRetriever(Retriever):
         return to_int8(encode_side(self.encoder, queries, modality))
 
     def search(self, queries: np.ndarray, k: int) -> Run:
-        scores, ids = self.index.search(queries, k)
-        return Run.of_one_stage(scores, ids, self.score_names[0], *self._work(len(ids)))
+        scores, ids = result = self.index.search(queries, k)
+        work = _run_work(result.work, len(ids))
+        return Run.of_one_stage(scores, ids, self.score_names[0], *work)
 
-    def _work(self, n_queries: int) -> tuple[Work, ...]:
-        done = self.index.work
-        if n_queries and not done:
-            return ()
-        distances = done.get("distances", 0)
-        pairs = done.get("codes", distances)  # vectors that score again were pairs as codes already
-        return (Work("dual encoder", pairs, distances + done.get("centroids", 0)),)
+
+def _run_work(counts: dict[str, int], n_queries: int) -> tuple[Work, ...]:
+    """Convert the counts of an index to the work of a run; none where the index counts nothing."""
+    if n_queries and not counts:
+        return ()
+    distances = counts.get("distances", 0)
+    pairs = counts.get("codes", distances)  # re-ranked vectors were pairs as codes already
+    return (Work("dual encoder", pairs, distances + counts.get("centroids", 0)),)
 
 
 def icon_retriever() -> DualEncoderRetriever:

@@ -118,7 +118,7 @@ class LateInteractionRetriever(Retriever):
         return Run.of_one_stage(scores, ids, "MaxSim", work)
 
     def _search_candidates(self, queries: Tokens, k: int) -> Run:
-        asked = self.items.candidates(queries, self.nprobe, self.max_candidates).table()
+        asked = self.items.candidates(queries, self.nprobe, self.max_candidates).padded_ids()
         table = np.pad(asked, ((0, 0), (0, max(0, k - asked.shape[1]))), constant_values=-1)
         scores, ids = best_first(self._score(queries, table), table, k)
         named = Work(

@@ -1,15 +1,20 @@
 """What holds for every index family; a new one is held to it by a line in tests.index.contract."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, VectorSearchIndex, topk_exact
-from lib.index.saving import HEADER
+from lib.index.base import HEADER
+from tests.index.clusters import clustered
 from tests.index.contract import BASE, CASES, DIM, LEARN, QUERIES, Case, N, every_case, searched
 from tests.index.oracle import assert_same
 
 metrics = pytest.mark.parametrize("metric", METRICS)
+QUERIES_32 = clustered(20, dim=32, seed=3)
 WITHIN = {"rtol": 2e-6, "atol": 2e-6}
 
 
@@ -153,7 +158,8 @@ def test_where_fewer_are_allowed_than_asked_for_the_rest_is_empty(case):
     assert (np.sort(ids[:, :2], axis=1) == [5, 11]).all()
     assert (ids[:, 2:] == -1).all() and (scores[:, 2:] == -np.inf).all()
     scores, ids = index.search(QUERIES, 5, [])
-    assert (ids == -1).all() and (scores == -np.inf).all() and index.work == {}
+    assert (ids == -1).all() and (scores == -np.inf).all()
+    assert index.search(QUERIES, 5, []).work == {}
 
 
 # ---- remove
@@ -209,12 +215,12 @@ def test_what_is_saved_comes_back_in_memory_and_mapped(case, metric, own, tmp_pa
     )
     index.save(tmp_path / "a")
     expected = index.search(QUERIES, 7)
-    work = index.work
     for memory_map in (False, True):
         again = VectorSearchIndex.load(tmp_path / "a", memory_map=memory_map)
         assert type(again) is type(index) and again.memory_mapped == memory_map
-        assert_same(again.search(QUERIES, 7), expected)
-        assert again.work == work and again.cost() == index.cost()
+        result = again.search(QUERIES, 7)
+        assert_same(result, expected)
+        assert result.work == expected.work and again.cost() == index.cost()
         assert (
             again.build_options == index.build_options
             and again.search_options == index.search_options
@@ -244,15 +250,106 @@ def test_bytes_by_formula_are_bytes_in_the_file(case, metric):
 @every_case
 def test_work_is_counted_and_repeats(case):
     index = searched(case, "cosine")
-    index.search(QUERIES, 4)
-    work = index.work
+    work = index.search(QUERIES, 4).work
     assert work.keys() <= {"distances", "codes", "centroids", "lists"}
     assert all(type(value) is int and value > 0 for value in work.values())
     assert bool(work) == (case.index_type != "ScaNN")
-    index.search(QUERIES, 4)
-    assert index.work == work
-    index.search(np.concatenate([QUERIES, QUERIES]), 4)
-    assert index.work == {name: 2 * value for name, value in work.items()}
+    assert index.search(QUERIES, 4).work == work
+    twice = index.search(np.concatenate([QUERIES, QUERIES]), 4).work
+    assert twice == {name: 2 * value for name, value in work.items()}
+
+
+@every_case
+def test_searches_in_two_threads_count_their_own_work(case):
+    index = searched(case, "cosine")
+    batches = [QUERIES[:n] for n in range(1, 21)] * 3
+    expected = [index.search(batch, 4) for batch in batches]
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda batch: index.search(batch, 4), batches))
+    for result, alone in zip(results, expected, strict=True):
+        assert result.work == alone.work
+        assert_same(result, alone)
+
+
+def test_a_result_is_two_arrays_with_the_work_beside_them():
+    result = Case("Flat").filled().search(QUERIES, 3)
+    scores, ids = result
+    assert scores is result.scores is result[0] and ids is result.ids is result[1]
+    again = pickle.loads(pickle.dumps(result))
+    assert_same(again, result)
+    assert again.work == result.work == {"distances": 20 * N}
+
+
+# ---- the lines of the textbook
+
+
+@pytest.mark.parametrize("index_type", VectorSearchIndex.families)
+def test_the_lines_of_the_textbook_run_as_printed(index_type):
+    if index_type == "ScaNN":
+        pytest.importorskip("scann")
+    database_embeddings, query_embeddings = clustered(10_000, dim=32), QUERIES_32
+    index = VectorSearchIndex(dimension=32, index_type=index_type)
+    index.add(database_embeddings)
+    scores, ids = index.search(query_embeddings, k=10)
+    assert scores.shape == ids.shape == (20, 10) and index.is_trained
+    other = VectorSearchIndex(metric="cosine", index_type=index_type, dimension=32)
+    other.train(database_embeddings)
+    other.add(vectors=database_embeddings)
+    if index_type != "ScaNN":  # it takes no seed
+        assert_same(other.search(k=10, queries=query_embeddings), (scores, ids))
+
+
+def test_adding_trains_once():
+    vectors = clustered(2000)
+    index, other = VectorSearchIndex(16, "IVF"), VectorSearchIndex(16, "IVF")
+    index.add(vectors[:1000])
+    other.train(vectors[:1000])
+    centroids = index.centroids
+    np.testing.assert_array_equal(centroids, other.centroids)
+    index.add(vectors[1000:])
+    np.testing.assert_array_equal(index.centroids, centroids)
+    assert index.ntotal == 2000 and index.build_options["nlist"] == 16
+
+
+@pytest.mark.parametrize("n", [1, 38])
+def test_one_list_holds_few_vectors(n, capfd):
+    for index_type in ("Flat", "IVF", "HNSW", "LSH"):
+        index = VectorSearchIndex(dimension=16, index_type=index_type)
+        index.add(BASE[:n])
+        assert sorted(index.search(QUERIES[:1], n).ids[0]) == list(range(n))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "n", "message"),
+    [
+        ({"index_type": "IVF", "nlist": 8}, 300, "39 x 8 = 312 .*got 300.*choose a smaller nlist"),
+        ({"index_type": "PQ", "code_bytes": 4}, 900, "39 x 256 = 9984 .*got 900.*fast_scan = True"),
+        (
+            {"index_type": "IVF-PQ", "code_bytes": 4, "fast_scan": True},
+            600,
+            "39 x 16 = 624 .*got 600.*use index type 'Flat'",
+        ),
+    ],
+)
+def test_too_few_vectors_to_learn_from(options, n, message):
+    index = VectorSearchIndex(16, **options)
+    with pytest.raises(RetrievalInputError, match=message + ".*call train with a larger sample"):
+        index.add(BASE[:n])
+    assert not index.is_trained and index.ntotal == 0
+    index.train(LEARN)
+    index.add(BASE[:n])
+    assert index.ntotal == n
+
+
+def test_ids_are_checked_before_training():
+    index = VectorSearchIndex(16, "IVF")
+    with pytest.raises(RetrievalInputError, match="id 1 is given twice"):
+        index.add(BASE[:2], [1, 1])
+    index.add(BASE[:0])
+    assert not index.is_trained
+    with pytest.raises(RetrievalInputError, match="needs at least 39 x 1"):
+        index.train(BASE[:0])
 
 
 # ---- bad input
@@ -327,12 +424,10 @@ def test_families_that_learn_do_so_first_and_once(case):
     if not index.needs_training:
         index.train("nothing is read")
         return
-    with pytest.raises(RetrievalInputError, match="learns first: call train before add"):
-        index.add(BASE)
-    with pytest.raises(
-        RetrievalInputError, match=r"needs at least 39 x \d+ = \d+ vectors to train on, got 38"
-    ):
-        index.train(LEARN[:38])
+    needs = r"needs at least 39 x \d+ = \d+ vectors to train on, got 38"
+    for learn in (index.train, index.add):
+        with pytest.raises(RetrievalInputError, match=needs):
+            learn(LEARN[:38])
     assert not index.is_trained and index.ntotal == 0
     index = searched(case, "cosine")
     with pytest.raises(

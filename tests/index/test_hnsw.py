@@ -28,8 +28,9 @@ def test_recall_and_work_grow_with_the_list():
     hits, distances = [], []
     for ef_search in (10, 20, 40, 80, 160, 1500):
         index.set_search(ef_search=ef_search)
-        hits.append((index.search(QUERIES, 10)[1][:, :, None] == truth[:, None]).sum())
-        distances.append(index.work["distances"])
+        result = index.search(QUERIES, 10)
+        hits.append((result.ids[:, :, None] == truth[:, None]).sum())
+        distances.append(result.work["distances"])
     assert all(later >= earlier - SLACK for earlier, later in zip(hits, hits[1:]))
     assert hits[0] < hits[-1] and hits[-1] > 590
     assert distances == sorted(distances) and distances[0] < 60 * 1500 / 3
@@ -73,8 +74,9 @@ def test_options_reach_faiss():
 def test_what_is_filtered_out_is_still_walked_over():
     index = filled()
     allowed = np.arange(0, 1500, 2)
-    assert np.isin(index.search(QUERIES, 5, allowed)[1], allowed).all()
-    assert index.work["distances"] > 60 * 16
+    result = index.search(QUERIES, 5, allowed)
+    assert np.isin(result.ids, allowed).all()
+    assert result.work["distances"] > 60 * 16
 
 
 def test_a_graph_needs_two_links():

@@ -38,14 +38,11 @@ def test_all_lists_are_exact_search_and_more_lists_find_more(metric):
     recalls, distances = [], []
     for nprobe in (1, 2, 4, 8, 16, 32, 64):
         index.set_search(nprobe=nprobe)
-        ids = index.search(QUERIES, 10)[1]
-        recalls.append((ids[:, :, None] == truth[:, None]).sum())
-        distances.append(index.work["distances"])
-        assert index.work == {
-            "distances": distances[-1],
-            "centroids": 50 * 64,
-            "lists": 50 * nprobe,
-        }
+        result = index.search(QUERIES, 10)
+        recalls.append((result.ids[:, :, None] == truth[:, None]).sum())
+        distances.append(result.work["distances"])
+        coarse = {"centroids": 50 * 64, "lists": 50 * nprobe}
+        assert result.work == {"distances": distances[-1], **coarse}
     assert (
         recalls == sorted(recalls) and recalls[0] < 500 == recalls[-1]
     )  # never fewer, without any slack
@@ -54,10 +51,10 @@ def test_all_lists_are_exact_search_and_more_lists_find_more(metric):
 
 def test_distances_are_the_lengths_of_the_visited_lists():
     index = filled(nlist=16, nprobe=3)
-    index.search(QUERIES, 10)
+    work = index.search(QUERIES, 10).work
     centroids = faiss.downcast_index(index._faiss.quantizer).reconstruct_n(0, 16)
     visited = topk_exact(QUERIES, centroids, 3, "inner_product")[1]
-    assert index.work["distances"] == index.list_sizes[visited].sum()
+    assert work["distances"] == index.list_sizes[visited].sum()
     assert index.list_sizes.sum() == 4000
     assert index.imbalance == pytest.approx(16 * ((index.list_sizes / 4000) ** 2).sum())
 
@@ -120,7 +117,7 @@ def test_more_lists_than_there_are():
     with pytest.raises(RetrievalInputError, match="nprobe = 8 is more than the lists"):
         filled(nlist=4, nprobe=8)  # asked for, so not
     with pytest.raises(RetrievalInputError, match="no lists before the index is trained"):
-        IVFIndex(16).list_sizes
+        _ = IVFIndex(16).list_sizes
     later = VectorSearchIndex(16, "IVF", nlist=4)
     later.set_search(nprobe=9)
     with pytest.raises(RetrievalInputError, match="nprobe = 9 is more than the lists"):

@@ -29,11 +29,11 @@ def test_bits_and_scores_by_hand():
     np.testing.assert_array_equal(bits, signs(BASE, planes))
     different = (signs(QUERIES, planes)[:, None] != signs(BASE, planes)[None]).sum(-1)  # (q, n)
     order = np.argsort(different, axis=1, kind="stable")
-    scores, ids = index.search(QUERIES, 600)
+    scores, ids = result = index.search(QUERIES, 600)
     np.testing.assert_array_equal(ids, order)
     nearest = np.take_along_axis(different, order, 1)
     np.testing.assert_allclose(scores, np.cos(np.pi * nearest / 40), atol=1e-6)
-    assert index.work == {"codes": 20 * 600}
+    assert result.work == {"codes": 20 * 600}
 
 
 def test_without_rotation_the_bits_are_signs_of_coordinates():

@@ -31,7 +31,7 @@ def recall(index, k=10, queries=QUERIES):
 @pytest.mark.parametrize("metric", METRICS)
 def test_scores_are_table_lookups(metric):
     index = filled(metric, code_bytes=4)
-    scores, ids = index.search(QUERIES, 20)
+    scores, ids = result = index.search(QUERIES, 20)
     codes = codes_of(index._faiss)  # (n, 4)
     centroids = faiss.vector_to_array(index._faiss.pq.centroids).reshape(4, 256, 4)
     pieces = (unit_rows(QUERIES, "q") if metric == "cosine" else QUERIES).reshape(
@@ -49,7 +49,7 @@ def test_scores_are_table_lookups(metric):
     ]
     np.testing.assert_allclose(np.take_along_axis(by_hand, order, 1), scores, atol=2e-5)
     np.testing.assert_allclose(np.take_along_axis(by_hand, ids, 1), scores, atol=1e-5)
-    assert index.work == {"codes": 30 * 2000}
+    assert result.work == {"codes": 30 * 2000}
 
 
 def test_codes_are_nearest_centroids():
@@ -62,7 +62,7 @@ def test_codes_are_nearest_centroids():
 @pytest.mark.parametrize("metric", METRICS)
 def test_codes_in_lists_are_those_of_differences(metric):
     index = filled(metric, index_type="IVF-PQ", code_bytes=4, nlist=8, nprobe=8)
-    scores, ids = index.search(QUERIES, 10)
+    scores, ids = result = index.search(QUERIES, 10)
     index._faiss.make_direct_map()
     decoded = index._faiss.reconstruct_n(0, len(BASE))  # centroid of the cell + decoded code
     asked, rows = (unit_rows(x, "x") if metric == "cosine" else x for x in (QUERIES, BASE))
@@ -70,7 +70,7 @@ def test_codes_in_lists_are_those_of_differences(metric):
     np.testing.assert_allclose(
         scores, 1 + expected / 2 if metric == "cosine" else expected, atol=2e-5
     )
-    assert index.work == {"codes": 30 * 2000, "centroids": 30 * 8, "lists": 30 * 8}
+    assert result.work == {"codes": 30 * 2000, "centroids": 30 * 8, "lists": 30 * 8}
     assert ((decoded - rows) ** 2).sum() < ((rows - rows.mean(0)) ** 2).sum() / 4
 
 
@@ -172,7 +172,7 @@ def test_recall_grows_with_bytes_lists_and_reranking():
         index.set_search(rerank=factor)
         by_factor.append(recall(index))
         exact = {"distances": 30 * min(10 * factor, 2000)} if factor else {}
-        assert index.work == {"codes": 30 * 2000, **exact}
+        assert index.search(QUERIES, 10).work == {"codes": 30 * 2000, **exact}
     # Codes alone and re-ranking of the same ten find the same; then never fewer.
     assert by_factor[0] == by_factor[1] and by_factor == sorted(by_factor) and by_factor[-1] == 1
     lists = filled(

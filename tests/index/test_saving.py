@@ -175,7 +175,7 @@ def test_every_family_overwrites_its_own_and_keeps_what_others_put_beside_it(tmp
 
 def test_nothing_is_saved_before_training(tmp_path):
     with pytest.raises(
-        RetrievalInputError, match="learnt nothing that could be saved: call train first"
+        RetrievalInputError, match="learnt nothing that could be saved: call train or add"
     ):
         VectorSearchIndex(16, "IVF").save(tmp_path / "a")
 

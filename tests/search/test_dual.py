@@ -10,7 +10,7 @@ from lib.datasets import icons
 from lib.index import VectorSearchIndex, topk_exact
 from lib.metrics.geometry import to_int8
 from lib.models.trained_models import save_embeddings, save_model
-from lib.search import DualEncoderRetriever, Work, icon_retriever
+from lib.search import DualEncoderRetriever, Work, dual, icon_retriever
 from tests.models.toy import WORDS, toy_encoder, toy_images
 
 TEXTS = [*WORDS, "red clock", "blue arrow", "left"]
@@ -117,12 +117,13 @@ def test_the_work_is_what_the_index_counted(encoder, index_type, options, pairs,
     index.train(items)
     index.add(items)
     retriever = DualEncoderRetriever(encoder, index)
-    (work,) = retriever.search(retriever.encode(TEXTS, "text"), k=4).work
+    queries = retriever.encode(TEXTS, "text")
+    (work,) = retriever.search(queries, k=4).work
     if pairs is None:
-        pairs = products = index.work["distances"]
+        pairs = products = index.search(queries, 4).work["distances"]
     assert work == Work("dual encoder", pairs, products)
-    index._work = {}  # as ScaNN leaves it
-    assert retriever._work(7) == () and retriever._work(0) == (Work("dual encoder", 0, 0),)
+    assert dual._run_work({}, 7) == ()  # ScaNN counts nothing
+    assert dual._run_work({}, 0) == (Work("dual encoder", 0, 0),)
 
 
 def test_without_labels_an_item_is_called_by_its_position(encoder):

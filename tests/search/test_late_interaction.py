@@ -135,7 +135,7 @@ def test_candidates_alone_are_scored_and_counted(nonzero):
     retriever = indexed(items, nprobe=1, max_candidates=8)
     run, offered = (
         retriever.search(queries, k=12),
-        retriever.items.candidates(queries, 1, 8).table(),
+        retriever.items.candidates(queries, 1, 8).padded_ids(),
     )
     scores = plain(queries, items)
     for row, candidates in enumerate(offered):

@@ -183,5 +183,5 @@ def cells_for(n: int) -> int:
 
 
 def _coarse_bytes_read(nlist: int, d: int, nprobe: int) -> float:
-    """Bytes of centroids that a query reads: all, or the most in a graph walk with ef = 2 nprobe."""
+    """Count the bytes of centroids that a query reads: all, or those of a walk with ef 2 nprobe."""
     return 4.0 * d * (nlist if nlist < FLAT_COARSE else min(nlist, 2 * nprobe * 2 * GRAPH_LINKS))

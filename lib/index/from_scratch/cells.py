@@ -9,8 +9,9 @@ from lib.core.checks import (
     check_count,
     check_seed,
 )
-from lib.index import pairs
+from lib.index import exact_scores
 from lib.index.exact_scores import Vectors, pack, prepare, score_block
+from lib.index.ids import spans
 
 METRICS = ("inner_product", "l2")  # for cosine, normalise the rows and use inner_product
 
@@ -25,7 +26,7 @@ def best_of_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     if check_count(k, "k") > scores.shape[1]:
         raise RetrievalInputError(f"`k` must be at most {scores.shape[1]} (the items), got {k}")
     keys = pack(np.asarray(scores, np.float32), np.arange(scores.shape[1]))
-    return pairs.hits_of(np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1))
+    return exact_scores.hits_of(np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1))
 
 
 def best_of_pairs(
@@ -41,7 +42,9 @@ def best_of_pairs(
         smaller id first; -inf and -1 where a query has fewer than k pairs.
     """
     query_vectors, items = _prepared(queries, rows, metric)
-    return pairs.best_of_pairs(query_vectors, items, query_at, item_at, check_count(k, "k"), metric)
+    return exact_scores.best_of_pairs(
+        query_vectors, items, query_at, item_at, check_count(k, "k"), metric
+    )
 
 
 def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +149,7 @@ def search_cells(
         raise RetrievalInputError(f"nprobe = {nprobe} is more than the {len(centroids)} cells")
     _, cells = best_of_row(similarities(queries, centroids, metric), nprobe)  # (n_queries, nprobe)
     lengths = np.diff(limits)[cells]
-    span, at = pairs.spans(limits[cells].ravel(), lengths.ravel())
+    span, at = spans(limits[cells].ravel(), lengths.ravel())
     hits = best_of_pairs(queries, rows, span // nprobe, members[at], k, metric)
     return *hits, lengths.sum(axis=1)
 

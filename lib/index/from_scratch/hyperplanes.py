@@ -4,7 +4,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count, check_seed
 from lib.index.from_scratch.cells import best_of_pairs
-from lib.index.pairs import spans
+from lib.index.ids import spans
 
 
 def draw_hyperplanes(d: int, n_bits: int, seed: int = 0) -> np.ndarray:

@@ -1,3 +1,6 @@
-"""The index of token vectors: how it stores them, and the documents it picks for an exact
-MaxSim.
-"""
+"""Index of token vectors: compressed storage, and candidate documents for an exact MaxSim."""
+
+from lib.index.token_index.candidates import Candidates
+from lib.index.token_index.index import TokenIndex
+
+__all__ = ["Candidates", "TokenIndex"]

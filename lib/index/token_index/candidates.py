@@ -1,6 +1,4 @@
-"""Candidates for late interaction: the documents that share centroids with the tokens of a
-query.
-"""
+"""Candidates for late interaction: documents that share centroids with the tokens of a query."""
 
 from dataclasses import dataclass
 
@@ -8,9 +6,9 @@ import numpy as np
 
 from lib.core.token_vectors import Tokens
 from lib.index.exact_scores import pack, prepare, score_block
-from lib.index.pairs import owners, place_in_row, spans
+from lib.index.ids import owners, place_in_row, spans
 
-CELLS = 2**21  # similarities held at one time
+CELLS = 2**21  # similarities in memory at one time
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,15 @@ class Candidates:
         """`(n_queries,)` documents of each query."""
         return np.diff(self.offsets)
 
-    def table(self) -> np.ndarray:
-        """The ids as `(n_queries, most)` int64, rows filled up with -1: what `maxsim_pairs`
-        takes.
-        """
-        table = np.full((len(self), self.counts.max(initial=0)), -1)
-        table[np.arange(table.shape[1]) < self.counts[:, None]] = self.ids
-        return table
+    def padded_ids(self) -> np.ndarray:
+        """Return the ids as `(n_queries, most)` int64, filled up with -1, for `maxsim_pairs`."""
+        padded = np.full((len(self), self.counts.max(initial=0)), -1)
+        padded[np.arange(padded.shape[1]) < self.counts[:, None]] = self.ids
+        return padded
 
 
 class CentroidLists:
-    """For each centroid the documents with a token there, for each document the centroids of its
-    tokens.
+    """Inverted lists: the documents with a token at each centroid, the centroids of each document.
 
     Args:
         centroids: `(k, d)` float32.
@@ -61,12 +56,11 @@ class CentroidLists:
         n, k = len(counts), len(centroids)
         centroid, document = np.divmod(np.unique(nearest.astype(np.int64) * n + owners(counts)), n)
         self.documents = document.astype(np.int32)  # each once in a list, ascending
-        self.limits = np.searchsorted(
-            centroid, np.arange(k + 1)
-        )  # lists: documents[limits[c]:limits[c + 1]]
+        # The list of centroid c is documents[limits[c]:limits[c + 1]].
+        self.limits = np.searchsorted(centroid, np.arange(k + 1))
 
     def candidates(self, queries: Tokens, nprobe: int, most: int | None) -> Candidates:
-        """What `TokenIndex.candidates` returns, a block of queries at a time."""
+        """Find candidates block by block, for `TokenIndex.candidates`."""
         size = max(1, CELLS // (queries.mask.shape[1] * len(self.centroids)))
         starts = range(0, max(1, len(queries)), size)
         blocks = [
@@ -80,53 +74,46 @@ class CentroidLists:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         tokens, owner = queries.flat()
         n, k, n_queries = len(self.counts), len(self.centroids), len(queries)
-        asked = prepare(tokens, "queries", "inner_product", allow_empty=True)
-        similarities = score_block(
-            asked, self.centroids, "inner_product"
-        )  # (T, k), to the bit anywhere
-        # Centroids that any token of a query asks, then the documents in any of their lists, each
-        # once.
-        best = (
-            np.partition(pack(similarities, np.arange(k)), nprobe - 1, axis=1)[:, :nprobe]
-            & 0xFFFFFFFF
-        )
-        query, centroid = np.divmod(np.unique(owner[:, None] * k + best), k)
+        vectors = prepare(tokens, "queries", "inner_product", allow_empty=True)
+        # (T, k), the same bits on every machine
+        similarities = score_block(vectors, self.centroids, "inner_product")
+        keys = pack(similarities, np.arange(k))
+        probed = np.partition(keys, nprobe - 1, axis=1)[:, :nprobe] & 0xFFFFFFFF
+        # Centroids of any token of a query, then the documents in any of their lists, each once.
+        query, centroid = np.divmod(np.unique(owner[:, None] * k + probed), k)
         begins = self.limits[centroid]
         pair, at = spans(begins, self.limits[centroid + 1] - begins)
         query, document = np.divmod(np.unique(query[pair] * n + self.documents[at]), n)
-        scores = self._by_centroids(similarities, queries.counts, query, document)
+        scores = self._approximate_maxsim(similarities, queries.counts, query, document)
         if most is not None:
             order = np.lexsort((pack(scores, document), query))  # best first within a query
-            keep = np.sort(order[place_in_row(query[order], n_queries) < most])
-            query, document, scores = query[keep], document[keep], scores[keep]
+            best = np.sort(order[place_in_row(query[order], n_queries) < most])
+            query, document, scores = query[best], document[best], scores[best]
         return np.bincount(query, minlength=n_queries), document, scores
 
-    def _by_centroids(
+    def _approximate_maxsim(
         self,
         similarities: np.ndarray,
         query_counts: np.ndarray,
         query: np.ndarray,
         document: np.ndarray,
     ) -> np.ndarray:
-        """sum_i max_j <q_i, c(d_j)> of pairs, `(n_pairs,)` float32."""
+        """Compute sum_i max_j <q_i, c(d_j)> of pairs, `(n_pairs,)` float32."""
         k, longest = len(self.centroids), query_counts.max(initial=1)
         owner = owners(query_counts)
-        table = np.zeros(
-            (len(query_counts), k, longest), np.float32
-        )  # 0 where a query has no more tokens
+        # A row for each query and centroid; 0 where a query has no more tokens.
+        table = np.zeros((len(query_counts), k, longest), np.float32)
         table[owner, :, place_in_row(owner, len(query_counts))] = similarities
-        table = table.reshape(-1, longest)  # a row for each query and centroid
+        table = table.reshape(-1, longest)
         sums = np.empty(len(query), np.float32)
         size = max(1, CELLS // (longest * self.counts.max()))
         for start in range(0, len(query), size):
             now = slice(start, start + size)
             counts = self.counts[document[now]]
             pair, at = spans(self.starts[document[now]], counts)
-            rows = table.take(
-                query[now][pair] * k + self.nearest[at], axis=0
-            )  # (tokens of documents, longest)
-            best = np.maximum.reduceat(rows, np.cumsum(counts) - counts, axis=0)  # (pairs, longest)
-            sums[now] = best.sum(
-                axis=1, dtype=np.float64
-            )  # exact but for the last rounding, in any order
+            # (tokens of documents, longest), then (pairs, longest)
+            rows = table.take(query[now][pair] * k + self.nearest[at], axis=0)
+            best = np.maximum.reduceat(rows, np.cumsum(counts) - counts, axis=0)
+            # In float64 the sum is the same in any order, but for the last rounding.
+            sums[now] = best.sum(axis=1, dtype=np.float64)
         return sums

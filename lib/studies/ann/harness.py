@@ -158,8 +158,8 @@ def measure_config(
         for setting in config.search:
             index.set_search(**setting)
             for kind, queries in corpus.queries.items():
-                ids = index.search(queries, k)[1]
-                work = {name: total / len(queries) for name, total in index.work.items()}
+                _, ids = result = index.search(queries, k)
+                work = {name: total / len(queries) for name, total in result.work.items()}
                 row, distances = judge(corpus, kind, ids, true[kind])
                 search = {"search": json.dumps(dict(setting)), "queries": kind}
                 search |= {"n_queries": len(ids), "k": k}

@@ -66,9 +66,9 @@ def measure_curve(
     curve = []
     for setting in settings:
         index.set_search(**setting)
-        ids = index.search(queries, K, **({} if allowed is None else {"allowed": allowed}))[1]
-        work = index.work["distances"] + index.work.get("centroids", 0)
-        curve.append(Point(setting, work / len(queries), hits_by_id(ids, true_ids, K)))
+        result = index.search(queries, K, **({} if allowed is None else {"allowed": allowed}))
+        work = result.work["distances"] + result.work.get("centroids", 0)
+        curve.append(Point(setting, work / len(queries), hits_by_id(result.ids, true_ids, K)))
     return curve
 
 

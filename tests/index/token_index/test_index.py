@@ -78,9 +78,9 @@ def test_by_hand():
         np.array([[1, 1], [1, 0]], bool),
     )
     found = index.candidates(query, 1)
-    assert found.table().tolist() == [[0, 1], [0, 2]] and found.offsets.tolist() == [0, 2, 4]
+    assert found.padded_ids().tolist() == [[0, 1], [0, 2]] and found.offsets.tolist() == [0, 2, 4]
     assert found.scores.tolist() == pytest.approx([1.8, 1.8, 2, 2])
-    assert index.candidates(query, 2).table().tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert index.candidates(query, 2).padded_ids().tolist() == [[0, 1, 2], [0, 1, 2]]
     cut = index.candidates(query, 2, max_candidates=1)
     assert cut.ids.tolist() == [0, 0]  # of equal scores the smaller id stays
 
@@ -89,12 +89,12 @@ def test_by_hand():
 def test_all_centroids_find_every_document_and_the_same_best(storage):
     index = filled(storage)
     found = index.candidates(QUERIES, 16)
-    assert (found.table() == np.arange(60)).all()
+    assert (found.padded_ids() == np.arange(60)).all()
     exact = maxsim(*torch_sides(QUERIES, DOCUMENTS))
     kept = index.documents(np.arange(60))
     queries = QUERIES.as_int8() if storage == "int8" else QUERIES
     pairs = maxsim_pairs(
-        *(sides := torch_sides(queries, kept))[:2], torch.from_numpy(found.table()), *sides[2:]
+        *(sides := torch_sides(queries, kept))[:2], torch.from_numpy(found.padded_ids()), *sides[2:]
     )
     if storage == "float32":
         assert torch.allclose(pairs, exact, atol=1e-6)
@@ -108,7 +108,7 @@ def test_few_candidates_hold_nearly_all_of_the_best():
     index, queries = filled(tokens=tokens, n_centroids=64), tokens.take(np.arange(0, 400, 8))
     found = index.candidates(queries, 2, max_candidates=40)
     best = maxsim(*torch_sides(queries, tokens)).topk(5, dim=1).indices.numpy()
-    held = (best[:, :, None] == found.table()[:, None]).any(axis=2)
+    held = (best[:, :, None] == found.padded_ids()[:, None]).any(axis=2)
     assert found.counts.max() <= 40 and held.mean() > 0.9 and held[:, 0].all()
 
 
@@ -291,13 +291,13 @@ def test_parts_of_a_file_that_do_not_fit_together_are_refused_though_the_checksu
 
 def test_no_queries_and_queries_without_candidates():
     none = filled().candidates(QUERIES.take(slice(0)), 2)
-    assert (len(none), none.offsets.tolist(), none.table().shape) == (0, [0], (0, 0))
+    assert (len(none), none.offsets.tolist(), none.padded_ids().shape) == (0, [0], (0, 0))
     index = TokenIndex(16, "float32", n_centroids=16)
     index.train(DOCUMENTS)
     index.add(Tokens(index._centroids[None, :1].copy()))  # one document at one centroid
     far = Tokens(-index._centroids[None, :1])
     assert index.candidates(far, 1).counts.tolist() == [0]
-    assert Candidates(np.array([0, 0, 1]), np.array([4]), np.ones(1)).table().tolist() == [
+    assert Candidates(np.array([0, 0, 1]), np.array([4]), np.ones(1)).padded_ids().tolist() == [
         [-1],
         [4],
     ]

@@ -1,6 +1,4 @@
-"""Residual codes: bits are packed exactly, errors fall with bits, the same seed gives the same
-codec.
-"""
+"""Residual codes: bits are packed exactly, errors fall with bits, the seed decides."""
 
 import numpy as np
 import pytest
@@ -8,38 +6,44 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
-from lib.core.reading import load_arrays
-from lib.core.writing import save_arrays
-from lib.index import ResidualCodec
-from lib.index.token_index.residual_codec import (
+from lib.index.token_index.storage import (
     BITS,
-    Codes,
+    ResidualStorage,
     nearest_centroids,
     pack_bits,
-    packed_bytes,
     sample,
     train_centroids,
     unpack_bits,
 )
 from tests.index.clusters import clustered, unit
 
-# two dimensions, two centroids, one bit: all by hand
-BY_HAND = ResidualCodec(np.eye(2, dtype=np.float32), np.float32([0]), np.float32([-0.25, 0.25]))
+# Two dimensions, two centroids, one bit.
+BY_HAND = ResidualStorage(np.eye(2, dtype=np.float32), np.float32([0]), np.float32([-0.25, 0.25]))
+
+
+def trained(rows, centroids, bits=2):
+    return ResidualStorage.train(rows, rows, centroids, bits)
+
+
+def coded(storage, rows):
+    nearest = nearest_centroids(rows, storage.centroids)
+    return storage.encode(rows, rows, nearest), nearest
 
 
 def test_one_vector_by_hand():
-    codes = BY_HAND.encode([[6, 8], [8, 6]])  # (0.6, 0.8) less (0, 1) is (0.6, -0.2): above, below
-    assert codes.centroids.tolist() == [1, 0] and codes.packed.tolist() == [[0b01], [0b10]]
-    assert BY_HAND.decode(codes).tolist() == [
+    # (0.6, 0.8) less (0, 1) is (0.6, -0.2): above, below
+    packed, nearest = coded(BY_HAND, np.float32([[0.6, 0.8], [0.8, 0.6]]))
+    assert nearest.tolist() == [1, 0] and packed.tolist() == [[0b01], [0b10]]
+    assert BY_HAND.decode(packed, nearest).tolist() == [
         pytest.approx([0.25 / np.sqrt(0.625), 0.75 / np.sqrt(0.625)]),
         pytest.approx([0.75 / np.sqrt(0.625), 0.25 / np.sqrt(0.625)]),
     ]
-    assert (BY_HAND.dim, BY_HAND.bits, BY_HAND.bytes_per_vector, codes.nbytes) == (2, 1, 2, 4)
+    assert (BY_HAND.bits, BY_HAND.token_bytes(2)) == (1, 1)
 
 
 def test_a_residual_at_the_limit_belongs_below_it():
-    codec = ResidualCodec(np.eye(2, dtype=np.float32), np.float32([0]), np.float32([-1, 1]))
-    assert codec.encode([[1, 0]]).packed.tolist() == [[0]]
+    storage = ResidualStorage(np.eye(2, dtype=np.float32), np.float32([0]), np.float32([-1, 1]))
+    assert coded(storage, np.float32([[1, 0]]))[0].tolist() == [[0]]
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -57,7 +61,7 @@ def test_the_first_dimension_has_the_lowest_bits():
 def test_packing_is_exact_for_every_dimension(bits, dim, n, seed):
     levels = np.random.default_rng(seed).integers(2**bits, size=(n, dim)).astype(np.uint8)
     packed = pack_bits(levels, bits)
-    assert packed.shape == (n, packed_bytes(dim, bits)) and packed.dtype == np.uint8
+    assert packed.shape == (n, -(-dim * bits // 8)) and packed.dtype == np.uint8
     assert (unpack_bits(packed, bits, dim) == levels).all()
 
 
@@ -69,11 +73,11 @@ def test_more_bits_never_leave_a_larger_error(seed, n_centroids, spread):
     nearest = nearest_centroids(rows, centroids)
     errors, cosines = [((rows - centroids[nearest]) ** 2).sum(axis=1).mean()], []
     for bits in BITS:
-        codec = ResidualCodec.around(centroids, rows, bits)
-        codes = codec.encode(rows)
-        sums = centroids[codes.centroids] + codec.values[unpack_bits(codes.packed, bits, codec.dim)]
+        storage = trained(rows, centroids, bits)
+        packed = storage.encode(rows, rows, nearest)
+        sums = centroids[nearest] + storage.values[unpack_bits(packed, bits, 16)]
         errors.append(((rows - sums) ** 2).sum(axis=1).mean())
-        decoded = codec.decode(codes)
+        decoded = storage.decode(packed, nearest)
         assert np.linalg.norm(decoded, axis=1) == pytest.approx(1, abs=1e-6)
         cosines.append((rows * decoded).sum(axis=1).mean())
     assert errors == sorted(errors, reverse=True)
@@ -81,50 +85,46 @@ def test_more_bits_never_leave_a_larger_error(seed, n_centroids, spread):
 
 
 def test_what_normal_residuals_leave_is_known():
-    """A bucket's mean explains 2 / pi of a normal variable's square with one bit, 0.8605 with
-    quartiles.
-    """
+    """A bucket's mean explains 2 / pi of a normal square with one bit, 0.8605 with quartiles."""
     rows = np.random.default_rng(0).standard_normal((5000, 16)).astype(np.float32)
     for bits, left in ((1, 1 - 2 / np.pi), (2, 1 - (0.32465**2 + 1.27111**2) / 2)):
-        codec = ResidualCodec.around(np.zeros((1, 16), np.float32), rows, bits)
-        packed = codec.encode_residuals(rows, np.zeros(5000, np.uint8))
-        errors = rows - codec.values[unpack_bits(packed, bits, 16)]
+        storage = trained(rows, np.zeros((1, 16), np.float32), bits)
+        packed = storage.encode(rows, rows, np.zeros(5000, np.uint8))
+        errors = rows - storage.values[unpack_bits(packed, bits, 16)]
         assert (errors**2).mean() == pytest.approx(left, rel=0.02)
 
 
 def test_vectors_that_were_not_trained_on_are_nearly_as_good():
     rows, others = clustered(4000), clustered(1000, seed=5)
-    codec = ResidualCodec.train(rows, 20)
-    seen, unseen = ((codec.decode(codec.encode(x)) * x).sum(axis=1).mean() for x in (rows, others))
+    storage = trained(rows, train_centroids(rows, 20, 0))
+    seen, unseen = (
+        (storage.decode(*coded(storage, x)) * x).sum(axis=1).mean() for x in (rows, others)
+    )
     assert unseen == pytest.approx(seen, abs=0.002) and unseen > 0.97
-    assert codec.bytes_per_vector == 4 + 1
 
 
-def test_vectors_that_are_centroids_and_buckets_that_nothing_fell_into():
+def test_vectors_that_are_centroids_and_empty_buckets():
     rows = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0)  # all residuals are 0
-    codec = ResidualCodec.around(rows[::4], rows, 2)
-    assert (codec.values == 0).all()
-    assert (codec.decode(codec.encode(rows)) == rows).all()
+    storage = trained(rows, rows[::4])
+    assert (storage.values == 0).all()
+    assert (storage.decode(*coded(storage, rows)) == rows).all()
 
 
 def test_values_are_the_means_of_their_buckets():
     rows = clustered(300, seed=3)
     centroids = train_centroids(rows, 8, 0)
-    codec = ResidualCodec.around(centroids, rows, 2)
+    storage = trained(rows, centroids)
     residuals = rows - centroids[nearest_centroids(rows, centroids)]
-    buckets = np.searchsorted(codec.cutoffs, residuals, side="left")
+    buckets = np.searchsorted(storage.cutoffs, residuals, side="left")
     assert np.abs(np.bincount(buckets.ravel()) / residuals.size - 0.25).max() < 0.001
     expected = [residuals[buckets == bucket].mean(dtype=np.float64) for bucket in range(4)]
-    assert codec.values == pytest.approx(expected, abs=1e-6)
+    assert storage.values == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_seed_decides_and_scale_does_not_matter():
+def test_the_seed_decides():
     rows = clustered(500)
-    first, again, other = (ResidualCodec.train(rows, 8, seed=seed) for seed in (1, 1, 2))
-    assert all((first.state()[name] == again.state()[name]).all() for name in first.state())
-    assert (first.centroids != other.centroids).any()
-    one, ten = first.encode(rows), first.encode(16 * rows)
-    assert (one.centroids == ten.centroids).all() and (one.packed == ten.packed).all()
+    first, again, other = (train_centroids(rows, 8, seed) for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
 
 
 def test_the_nearest_centroid_is_the_first_of_equals():
@@ -142,33 +142,15 @@ def test_a_sample_keeps_order_and_has_no_row_twice():
     assert len(drawn) == 30 and (np.diff(drawn) > 0).all() and sample(rows, 100, 0) is rows
 
 
-def test_the_state_is_all_there_is(tmp_path):
-    rows = clustered(300)
-    codec = ResidualCodec.train(rows, 8, 2)
-    save_arrays(tmp_path / "codec.npz", **codec.state())
-    loaded = ResidualCodec(**load_arrays(tmp_path / "codec.npz"))
-    codes = codec.encode(rows)
-    assert (loaded.encode(rows).packed == codes.packed).all()
-    assert (loaded.decode(codes) == codec.decode(codes)).all()
-
-
-def test_nothing_is_coded_as_nothing():
-    codes = BY_HAND.encode(np.zeros((0, 2)))
-    assert len(codes) == codes.nbytes == 0 and BY_HAND.decode(codes).shape == (0, 2)
-    assert isinstance(codes, Codes)
+def test_no_vectors():
+    nothing = np.zeros((0, 2), np.float32)
+    packed, nearest = coded(BY_HAND, nothing)
+    assert len(packed) == len(nearest) == 0 and BY_HAND.decode(packed, nearest).shape == (0, 2)
 
 
 def test_refuses():
     rows = clustered(10)
     with pytest.raises(RetrievalInputError, match="11 centroids need at least as many .* got 10"):
-        ResidualCodec.train(rows, 11)
-    with pytest.raises(
-        RetrievalInputError, match="bits must be 1, 2 or 4, which fill bytes, got 3"
-    ):
-        ResidualCodec.train(rows, 2, 3)
-    with pytest.raises(RetrievalInputError, match="n_centroids must be at least 1, got 0"):
-        ResidualCodec.train(rows, 0)
-    with pytest.raises(RetrievalInputError, match="vectors has only zeros in row 1"):
-        ResidualCodec.train(np.eye(2)[[0, 1]] * [[1.0], [0.0]], 1)
-    with pytest.raises(RetrievalInputError, match="vectors has dimension 3, expected 2"):
-        BY_HAND.encode(np.ones((1, 3)))
+        train_centroids(rows, 11, 0)
+    with pytest.raises(RetrievalInputError, match="bits must be 1, 2 or 4, which fill bytes.*3"):
+        trained(rows, rows[:2], 3)

@@ -1,12 +1,13 @@
-"""Rows as float32 libraries take them, and exact scores of chosen ones."""
+"""Rows for float32 libraries, and exact scores of chosen candidates."""
 
 import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.index import METRICS
+from lib.index.compressed import RawVectors
 from lib.index.exact_scores import prepare
-from lib.index.rerank_vectors import RawVectors, float_rows, number_of
+from lib.index.faiss_index import float_rows
 
 rng = np.random.default_rng(0)
 ROWS = rng.standard_normal((40, 8))
@@ -71,6 +72,5 @@ def test_candidates_are_scored_and_ordered_by_hand():
     assert positions.tolist() == [[3, 2, 1], [0, 3, -1]] and scores[0].tolist() == [4, 3, 2]
     scores, positions = raw.best(queries, candidates, 2, "l2")
     assert positions.tolist() == [[0, 1], [0, 3]] and scores.tolist() == [[-1, -2], [0, -17]]
-    assert number_of(candidates) == 6
     raw.remove(np.array([0, 2]))
     assert raw.rows.tolist() == [[0, 2], [0, 4]]

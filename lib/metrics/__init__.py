@@ -60,6 +60,14 @@ from lib.metrics.significance import (
     minimum_detectable_difference,
     paired_randomization,
 )
+from lib.metrics.trec import (
+    TrecData,
+    load_trec,
+    read_trec_qrels,
+    read_trec_run,
+    write_trec_qrels,
+    write_trec_run,
+)
 
 __all__ = [
     "Cosines",
@@ -71,6 +79,7 @@ __all__ = [
     "Qrels",
     "RelevantRanks",
     "SystemComparison",
+    "TrecData",
     "average_precision",
     "average_precision_at_r",
     "bootstrap_interval",
@@ -89,6 +98,7 @@ __all__ = [
     "holm",
     "inverted_softmax",
     "k_occurrence",
+    "load_trec",
     "map_at_r",
     "mcnemar_exact",
     "mean_average_precision",
@@ -106,9 +116,13 @@ __all__ = [
     "ranks_by_best_text",
     "ranks_in_scores",
     "ranks_of_relevant",
+    "read_trec_qrels",
+    "read_trec_run",
     "recall_at_k",
     "reciprocal_rank",
     "rsum",
     "skewness",
     "unadjusted",
+    "write_trec_qrels",
+    "write_trec_run",
 ]

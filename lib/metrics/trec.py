@@ -1,0 +1,257 @@
+"""TREC files: reading and writing of runs and of relevance judgements (qrels).
+
+run    `query Q0 document rank score tag`     the rank is ignored, as in trec_eval
+qrels  `query 0 document grade`               grades below 1 mean not relevant
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lib.core.checks import RetrievalInputError, as_array, check_count, check_distinct
+from lib.core.qrels import Qrels, check_qrels
+from lib.core.reading import DamagedFileError, MissingFileError, reading
+from lib.core.writing import atomic_path
+from lib.metrics.runs import as_ranked_ids
+
+RUN_COLUMNS = "query Q0 document rank score tag"
+QRELS_COLUMNS = "query 0 document grade"
+
+
+@dataclass(frozen=True, eq=False)
+class TrecData:
+    """A run and its judgements as arrays, ready for `evaluate`.
+
+    Args:
+        run: `(scores, ids)`, both `(n_queries, depth)`; -1 and -infinity where a list has ended.
+        qrels: the judgements, shape `(n_queries, n_items)`.
+        query_ids, item_ids: id of every query and of every item.
+    """
+
+    run: tuple[np.ndarray, np.ndarray]
+    qrels: Qrels
+    query_ids: list
+    item_ids: list
+
+
+def read_trec_run(path: str | Path) -> dict[str, dict[str, float]]:
+    """Read a TREC run file: `{query: {document: score}}`, as pytrec_eval and ranx take it."""
+
+    def score_of(text: str) -> float:
+        score = float(text)
+        if not math.isfinite(score):
+            raise ValueError
+        return score
+
+    return _read(path, RUN_COLUMNS, "score", "a finite number", score_of)
+
+
+def read_trec_qrels(path: str | Path) -> dict[str, dict[str, int]]:
+    """Read a TREC qrels file: `{query: {document: grade}}`, all grades as they are in the file."""
+    return _read(path, QRELS_COLUMNS, "grade", "a whole number", int)
+
+
+def load_trec(
+    run_path: str | Path,
+    qrels_path: str | Path,
+    *,
+    query_ids: Sequence | None = None,
+    item_ids: Sequence | None = None,
+    depth: int | None = None,
+    complete: bool = False,
+) -> TrecData:
+    """Load a run file and a qrels file into arrays for `evaluate`, with the order of trec_eval.
+
+    trec_eval sorts each list by score in single precision, and equal scores by document id, z
+    before a. It gives 0 to a query without relevant documents (`no_relevant="zero"`).
+
+    Args:
+        run_path, qrels_path: the two files.
+        query_ids: ids of the queries in the order of your arrays, text or numbers. None: the
+            queries of the qrels file that are in the run file, in the order of the qrels file.
+        item_ids: ids of the gallery in the order of your arrays. None: all documents of both files,
+            z before a, which makes the tie rule "id" of `evaluate` that of trec_eval. With ids of
+            your own, give `evaluate` the ids of the run alone to keep the order of trec_eval.
+        depth: length of the lists; None: that of the longest. Longer lists are cut.
+        complete: also count the judged queries that the run file lacks, as `trec_eval -c`.
+
+    Returns:
+        A `TrecData`. Queries that the run file lacks have empty lists.
+    """
+    run, judged = read_trec_run(run_path), read_trec_qrels(qrels_path)
+    if query_ids is None:
+        query_ids = [query for query in judged if complete or query in run]
+        if not query_ids:
+            raise RetrievalInputError(
+                f"no query of {qrels_path} is in {run_path}; do both files use the same query ids?"
+            )
+    if item_ids is None:
+        documents = {document for of in (run, judged) for row in of.values() for document in row}
+        item_ids = sorted(documents, reverse=True)
+    queries, items = _texts(query_ids, "query"), _texts(item_ids, "item")
+    position = {item: at for at, item in enumerate(items)}
+    known = set(queries)
+    relevant = {
+        query: {document: grade for document, grade in row.items() if grade > 0}
+        for query, row in judged.items()
+        if query in known
+    }
+    lists = [_ranked(run.get(query, {}), query, position, run_path) for query in queries]
+    longest = max(1, *(len(ids) for ids, _ in lists))
+    depth = longest if depth is None else check_count(depth, "depth")
+    ids = np.full((len(lists), depth), -1)
+    scores = np.full((len(lists), depth), -np.inf, np.float32)
+    for row, (row_ids, row_scores) in enumerate(lists):
+        n = min(len(row_ids), depth)
+        ids[row, :n], scores[row, :n] = row_ids[:n], row_scores[:n]
+    qrels = Qrels.from_ids(relevant, queries, items)
+    return TrecData((scores, ids), qrels, list(query_ids), list(item_ids))
+
+
+def write_trec_run(
+    path: str | Path,
+    run,
+    query_ids: Sequence | None = None,
+    item_ids: Sequence | None = None,
+    *,
+    tag: str = "run",
+) -> None:
+    """Write a run as a TREC run file, atomically.
+
+    Args:
+        path: the file.
+        run: `(scores, ids)`, or ids alone, both `(n_queries, depth)`, -1 where nothing was
+            returned. Ids alone get the scores depth, ..., 1. Other tools then keep this order;
+            equal scores they sort by document id.
+        query_ids, item_ids: id of every query and of every item, text without spaces or numbers;
+            their positions when None.
+        tag: name of the run, the last column.
+    """
+    scores, ids = run if isinstance(run, tuple) and len(run) == 2 else (None, run)
+    ids = as_ranked_ids(ids, None if item_ids is None else len(item_ids))
+    if scores is None:
+        scores = np.broadcast_to(np.arange(ids.shape[1], 0, -1), ids.shape)
+    scores = as_array(scores, "scores")
+    if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
+        raise RetrievalInputError(
+            f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}"
+        )
+    if not np.isfinite(scores[ids >= 0]).all():
+        row, column = np.argwhere(~np.isfinite(scores) & (ids >= 0))[0]
+        raise RetrievalInputError(
+            f"the score in row {row}, column {column} is {scores[row, column]}; TREC files hold"
+            " finite numbers"
+        )
+    queries = _texts(query_ids, "query", len(ids))
+    items = _texts(item_ids, "item", int(ids.max()) + 1)
+    (tag,) = _texts([tag], "tag")
+    _write(
+        path,
+        (
+            f"{queries[row]} Q0 {items[item]} {rank} {score} {tag}\n"
+            for row in range(len(ids))
+            for rank, (item, score) in enumerate(zip(ids[row].tolist(), scores[row].tolist()), 1)
+            if item >= 0
+        ),
+    )
+
+
+def write_trec_qrels(
+    path: str | Path,
+    qrels: Qrels,
+    query_ids: Sequence | None = None,
+    item_ids: Sequence | None = None,
+) -> None:
+    """Write judgements as a TREC qrels file, atomically.
+
+    Args:
+        path: the file.
+        qrels: the judgements. A query without any has no line in the file.
+        query_ids, item_ids: as in `write_trec_run`.
+    """
+    check_qrels(qrels)
+    queries = _texts(query_ids, "query", qrels.shape[0])
+    items = _texts(item_ids, "item", qrels.shape[1])
+    cells = zip(qrels.query_index.tolist(), qrels.items.tolist(), qrels.grades.tolist())
+    _write(path, (f"{queries[query]} 0 {items[item]} {grade}\n" for query, item, grade in cells))
+
+
+def _read(
+    path: str | Path, columns: str, value_name: str, expected: str, parse: Callable[[str], float]
+) -> dict[str, dict]:
+    """Read `{query: {document: value}}`; an error names the line and what was expected there."""
+    path, names = Path(path), columns.split()
+    if not path.is_file():
+        raise MissingFileError(f"{path} is missing; each of its lines must be '{columns}'")
+    rows: dict[str, dict] = {}
+    with (
+        reading(path, "no TREC file", f"Each line must be '{columns}'"),
+        open(path, encoding="utf-8-sig") as lines,
+    ):
+        for number, line in enumerate(lines, 1):
+            fields = line.split()
+            if not fields:
+                continue
+            if len(fields) != len(names):
+                raise DamagedFileError(
+                    f"{path}, line {number}: expected {len(names)} columns '{columns}', got"
+                    f" {len(fields)}: {line.strip()[:100]!r}"
+                )
+            query, document, text = fields[0], fields[2], fields[names.index(value_name)]
+            row = rows.setdefault(query, {})
+            if document in row:
+                raise DamagedFileError(
+                    f"{path}, line {number}: document {document!r} is there twice for query"
+                    f" {query!r}; leave one of the lines out"
+                )
+            try:
+                row[document] = parse(text)
+            except ValueError as error:
+                raise DamagedFileError(
+                    f"{path}, line {number}: the {value_name} must be {expected}, got {text!r}"
+                ) from error
+    if not rows:
+        raise DamagedFileError(f"{path} is empty; each of its lines must be '{columns}'")
+    return rows
+
+
+def _ranked(
+    row: Mapping[str, float], query: str, position: Mapping[str, int], path: str | Path
+) -> tuple[list[int], list[float]]:
+    """Return positions and scores of one list, best first, in the order of trec_eval."""
+    documents, scores = list(row), np.array(list(row.values()), np.float32).tolist()
+    best_first = sorted(zip(scores, documents), reverse=True)
+    unknown = next((document for _, document in best_first if document not in position), None)
+    if unknown is not None:
+        raise RetrievalInputError(
+            f"document {unknown!r}, returned for query {query!r} in {path}, is not among the"
+            f" {len(position)} item ids"
+        )
+    return [position[document] for _, document in best_first], [score for score, _ in best_first]
+
+
+def _texts(ids: Sequence | None, kind: str, least: int = 1) -> list[str]:
+    """Return ids as distinct texts without spaces; positions when `ids` is None."""
+    if ids is None:
+        return [str(position) for position in range(least)]
+    if isinstance(ids, str | bytes) or getattr(ids, "ndim", 1) != 1:
+        raise RetrievalInputError(f"{kind}_ids must be a list of ids, got {ids!r}")
+    texts = [str(one) for one in ids]
+    if len(texts) < least:
+        raise RetrievalInputError(f"{kind}_ids must hold at least {least} ids, got {len(texts)}")
+    for position, text in enumerate(texts):
+        if text.split() != [text]:
+            raise RetrievalInputError(
+                f"{kind} id {text!r} at position {position} is empty or has a space in it, which"
+                " separates the columns of a TREC file"
+            )
+    check_distinct(texts, kind, f"{kind}_ids")
+    return texts
+
+
+def _write(path: str | Path, lines: Iterator[str]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        stream.writelines(lines)

@@ -26,9 +26,9 @@ def measuring() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for measurements, which are told as they come and kept; it takes the next one and its
     number.
     """
-    from lib.studies.peers.isolated_process import keeping
+    from lib.studies.peers.harness import cached_costs
 
-    with progress_bar() as bar, keeping(say):
+    with progress_bar() as bar, cached_costs(say):
         row = bar.add_task("each in a process of its own, one thread", total=None)
         yield lambda what, done, total: bar.update(
             row, description=what, completed=done, total=total
@@ -50,6 +50,7 @@ def bench_metrics(
     """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
     from lib.studies.metrics import disagreements as metric_disagreements
     from lib.studies.peers import metrics
+    from lib.studies.peers.harness import format_costs
 
     if disagreements:
         peers = metric_disagreements.peer_versions()
@@ -57,14 +58,17 @@ def bench_metrics(
         print_rows(metric_disagreements.format_answers(metric_disagreements.answer_rows()), title)
         return
     with measuring() as progress:
-        rows = metrics.table(queries, candidates, repeats=repeats, progress=progress)
+        rows = metrics.metric_cost_table(queries, candidates, repeats=repeats, progress=progress)
     print_rows(
-        metrics.as_text(rows),
+        format_costs(rows, metrics.SHOWN),
         f"{queries:,} queries x {candidates:,} items, one thread, processor time",
     )
     with measuring() as progress:
-        rows = metrics.coco_table(repeats=repeats, progress=progress)
-    print_rows(metrics.as_text(rows), "COCO-5K from embeddings, one thread, processor time")
+        rows = metrics.coco_cost_table(repeats=repeats, progress=progress)
+    print_rows(
+        format_costs(rows, metrics.COCO_SHOWN),
+        "COCO-5K from embeddings, one thread, processor time",
+    )
 
 
 @bench.command("losses")
@@ -82,6 +86,7 @@ def bench_losses(
 ) -> None:
     """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
     from lib.studies.peers import losses
+    from lib.studies.peers.harness import format_costs
 
     if ranks:
         rows = losses.distributed_check_table(ranks, *(batch_size or [])[:1], dim=dim)
@@ -89,8 +94,10 @@ def bench_losses(
         return
     sizes = batch_size or losses.BATCH_SIZES
     with measuring() as progress:
-        rows = losses.table(sizes, dim=dim, repeats=repeats, limit_s=limit, progress=progress)
-    print_rows(losses.as_text(rows), f"d = {dim}, float32, one thread, processor time")
+        rows = losses.loss_cost_table(
+            sizes, dim=dim, repeats=repeats, limit_s=limit, progress=progress
+        )
+    print_rows(format_costs(rows, losses.SHOWN), f"d = {dim}, float32, one thread, processor time")
 
 
 @bench.command("maxsim")
@@ -103,16 +110,17 @@ def bench_maxsim(
 ) -> None:
     """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
     from lib.studies.peers import maxsim
+    from lib.studies.peers.harness import format_costs
 
     with measuring() as progress:
-        rows = maxsim.table(
+        rows = maxsim.maxsim_cost_table(
             queries, documents, length=length, dim=dim, repeats=repeats, progress=progress
         )
     title = (
         f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one"
         " thread"
     )
-    print_rows(maxsim.as_text(rows), f"{title}, processor time")
+    print_rows(format_costs(rows, maxsim.SHOWN), f"{title}, processor time")
 
 
 @bench.command("loss-quality")
@@ -226,11 +234,13 @@ def bench_faiss(
     anneal).
     """
     from lib.studies.peers import faiss
+    from lib.studies.peers.harness import format_costs
 
     with measuring() as progress:
-        rows = faiss.table(repeats=repeats, progress=progress)
+        rows = faiss.faiss_cost_table(repeats=repeats, progress=progress)
     print_rows(
-        faiss.as_text(rows), "search 100,000 x 256, build 20,000 x 128, one thread, processor time"
+        format_costs(rows, faiss.SHOWN),
+        "search 100,000 x 256, build 20,000 x 128, one thread, processor time",
     )
 
 

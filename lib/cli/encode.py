@@ -67,10 +67,11 @@ def bench_shards(
 ) -> None:
     """Shards streamed through the scenes model: pictures a second and peak memory."""
     from lib.studies.peers import shard_throughput
+    from lib.studies.peers.harness import format_costs
 
     with console.status("") as status:
-        rows = shard_throughput.table(shards, pictures, progress=status.update)
+        rows = shard_throughput.shard_throughput_table(shards, pictures, progress=status.update)
     print_rows(
-        shard_throughput.as_text(rows),
+        format_costs(rows, shard_throughput.SHOWN),
         "shards of 64 x 64 JPEGs, model scenes, one thread, processor time",
     )

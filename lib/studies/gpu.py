@@ -26,10 +26,9 @@ from lib.models.encoder import PRECISIONS, PretrainedEncoder
 from lib.models.maxsim import maxsim
 from lib.models.open_clip_loader import Towers
 from lib.report.timing import measure
-from lib.studies.peers import faiss, faiss_systems, maxsim_systems
-from lib.studies.peers import losses_systems as loss_systems
-from lib.studies.peers.comparison import INSTALL
-from lib.studies.peers.losses import free_bytes, inputs
+from lib.studies.peers import faiss, losses
+from lib.studies.peers import maxsim as maxsim_peer
+from lib.studies.peers.harness import NOT_INSTALLED
 
 DEVICES = ("cuda", "cpu")
 BUDGET_S = 330.0  # of everything; with the start of the command it stays under six minutes
@@ -147,8 +146,8 @@ def rows(device: str, sizes: Sizes, *, budget_s: float = BUDGET_S) -> Iterator[d
 def _measured(case: Case, repeats: int, stop: float) -> dict:
     """Median, fastest and slowest of a case, or why there are none."""
     if case.library is not None and find_spec(case.library) is None:
-        return {"note": f"not installed: {INSTALL}"}
-    if case.device == "cpu" and case.bytes_needed > 0.8 * free_bytes():
+        return {"note": NOT_INSTALLED}
+    if case.device == "cpu" and case.bytes_needed > 0.8 * losses.free_bytes():
         return {"note": f"left out: it needs about {case.bytes_needed / 1e9:.0f} GB"}
     on_gpu = torch.device(case.device).type == "cuda"
     wait = torch.cuda.synchronize if on_gpu else lambda: None
@@ -193,16 +192,12 @@ def _triplet(x: dict) -> torch.Tensor:
 
 
 def _losses(size: int, where: list[str]) -> Iterator[Case]:
-    arrays = inputs(size, 512)
-    triplet = loss_systems._system(
-        _triplet, loss="triplet, hardest", bytes_at=lambda n: 40.0 * n * n
-    )
-    jobs = {
-        name: job for name, job in loss_systems.JOBS.items() if job.loss != loss_systems.ONE_WAY
-    }
+    arrays = losses.loss_inputs(size, 512)
+    triplet = losses.loss_job(_triplet, loss="triplet, hardest", bytes_at=lambda n: 40.0 * n * n)
+    jobs = {name: job for name, job in losses.JOBS.items() if job.loss != losses.ONE_WAY}
     for device in where:
         for name, job in {**jobs, "ours, triplet": triplet}.items():
-            is_peer = name in loss_systems.PEER.values()
+            is_peer = name in losses.PEER.values()
             if not is_peer and not name.startswith("ours"):
                 continue
             yield Case(
@@ -233,13 +228,13 @@ def _maxsim(sizes: Sizes, where: list[str]) -> Iterator[Case]:
         rng.standard_normal((n, length, dim), dtype=np.float32) for n in (n_queries, n_documents)
     ]
     systems = {
-        maxsim_systems.PEER: maxsim_systems._sentence_transformers,
+        maxsim_peer.PEER: maxsim_peer.score_peer,
         "ours, tiles of 1 MiB": maxsim,
         "ours, tiles of 256 MiB": partial(maxsim, block_bytes=LARGE_TILE),
     }
     for device in where:
         for name, score in systems.items():
-            is_peer = name == maxsim_systems.PEER
+            is_peer = name == maxsim_peer.PEER
 
             def prepare(score=score, device=device) -> Callable[[], object]:
                 return partial(score, *(torch.from_numpy(side).to(device) for side in sides))
@@ -292,18 +287,18 @@ def _search(sizes: Sizes, where: list[str]) -> Iterator[Case]:
     n_queries, n_items, dim = sizes.search
     arrays = faiss.search_inputs(n_items, n_queries, dim)
     task = f"exact search, {n_queries:,} x {n_items:,} x {dim}"
-    for system in (faiss_systems.FAISS, faiss_systems.OURS):
-        job = faiss_systems.JOBS[f"exact search, {system}"]
+    for system in (faiss.FAISS, faiss.OURS):
+        job = faiss.JOBS[f"exact search, {system}"]
 
         def prepare(job=job) -> Callable[[], object]:
             return partial(job.run, job.prepare(arrays))
 
-        yield Case(task, system, "cpu", prepare, system == faiss_systems.FAISS)
+        yield Case(task, system, "cpu", prepare, system == faiss.FAISS)
 
     def on_gpu() -> Callable[[], object]:
         index = VectorSearchIndex(dim, "Flat", metric="inner_product", use_gpu=True)
         index.add(arrays["base"])
-        return partial(index.search, arrays["queries"], faiss_systems.K)
+        return partial(index.search, arrays["queries"], faiss.K)
 
     for device in where:
         yield Case(
@@ -330,7 +325,7 @@ def _topk(arrays: dict, device: str) -> Callable[[], object]:
 
     def run() -> object:
         parts = torch.from_numpy(arrays["queries"]).to(device).split(250)
-        return [(part @ base.T).topk(faiss_systems.K, dim=1).indices.cpu() for part in parts]
+        return [(part @ base.T).topk(faiss.K, dim=1).indices.cpu() for part in parts]
 
     return run
 

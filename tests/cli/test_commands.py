@@ -299,28 +299,38 @@ def test_errors_of_other_rooms_keep_their_brackets(run, monkeypatch):
 # ---- bench
 
 
-def test_bench_metrics_prints_both_tables(run, monkeypatch):
-    from lib.studies.peers import metrics as cost
-    from lib.studies.peers.isolated_process import Cost
-    from lib.studies.peers.metrics_systems import JOBS, METRICS
+@pytest.fixture
+def measured(monkeypatch):
+    """Make up costs; list their jobs, shapes of the first input, and repeats."""
+    from lib.studies.peers import harness
 
-    asked = []
+    jobs = []
 
-    def measured(module, key, arrays, *, repeats):
-        asked.append((key, len(next(iter(arrays.values()))), repeats))
-        return Cost([0.25] * repeats, [1.0] * repeats, 12_000_000, dict.fromkeys(METRICS, 0.5))
+    def measure(module, key, arrays, *, repeats, limit_s):
+        jobs.append((key, next(iter(arrays.values()), np.zeros(0)).shape, repeats))
+        names = ("R@10", "recall@10", "MRR", "MAP", "nDCG@10", "loss", "mean", "recall")
+        seconds = 2.0 if key.startswith("ours") or key.endswith("ours") else 8.0
+        values = dict.fromkeys(names, 0.5)
+        return harness.Cost([0.25] * repeats, [seconds] * repeats, 12_000_000, values)
 
-    monkeypatch.setattr(cost, "measure_alone", measured)
-    monkeypatch.setattr(
-        cost, "coco_inputs", lambda *_: {"images": np.zeros(2), "captions": np.zeros(10)}
-    )
+    monkeypatch.setattr(harness, "measure_alone", measure)
+    monkeypatch.setattr(harness.Job, "is_installed", True)
     monkeypatch.setenv("COLUMNS", "220")
+    return jobs
+
+
+def test_bench_metrics_prints_both_tables(run, monkeypatch, measured):
+    from lib.studies.peers import metrics
+
+    sides = {"images": np.zeros(2), "captions": np.zeros(10)}
+    monkeypatch.setattr(metrics, "coco_inputs", lambda *_: sides)
     code, out, _ = run(
         "bench", "metrics", "--queries", "30", "--candidates", "20", "--repeats", "2"
     )
     assert code == 0 and "30 queries x 20 items" in out and "COCO-5K" in out
-    assert all(name in out for name in JOBS) and "1.250" in out
-    assert asked[0] == ("ours, from scores", 30, 2) and asked[-1] == ("both", 2, 2)
+    assert all(name in out for name in metrics.SYSTEMS) and "2.250" in out
+    assert measured[0] == ("ours, from scores", (30, 20), 2)
+    assert measured[-1] == ("COCO-5K from embeddings, both", (2,), 2)
 
 
 def test_bench_disagreements_prints_what_ours_says(run, monkeypatch):
@@ -334,25 +344,14 @@ def test_bench_disagreements_prints_what_ours_says(run, monkeypatch):
     )
 
 
-def test_bench_losses_prints_a_row_per_system_and_size(run, monkeypatch):
-    from lib.studies.peers import losses as cost
-    from lib.studies.peers.isolated_process import Cost
-    from lib.studies.peers.losses_systems import JOBS, System
+def test_bench_losses_prints_a_row_per_system_and_size(run, measured):
+    from lib.studies.peers.losses import JOBS
 
-    asked = []
-
-    def measured(module, key, arrays, *, repeats, limit_s):
-        asked.append((key, arrays["query"].shape, repeats))
-        return Cost([0.0] * repeats, [0.125] * repeats, 12_000_000, {"loss": 1.0})
-
-    monkeypatch.setattr(cost, "measure_alone", measured)
-    monkeypatch.setattr(System, "is_installed", True)
-    monkeypatch.setenv("COLUMNS", "220")
     sizes = ("--batch-size", "32", "--batch-size", "16")
-    code, out, _ = run("bench", "losses", *sizes, "--dim", "8", "--repeats", "2", "--limit", "9")
+    code, out, _ = run("bench", "losses", *sizes, "--dim", "8", "--repeats", "2", "--limit", "99")
     assert code == 0 and "d = 8, float32, one thread" in out
-    assert all(name in out for name in JOBS) and "0.125" in out
-    assert len(asked) == 2 * len(JOBS) and asked[0] == ("open_clip ClipLoss", (16, 8), 2)
+    assert all(name in out for name in JOBS) and "8.000" in out
+    assert len(measured) == 2 * len(JOBS) and measured[0][:2] == ("open_clip ClipLoss", (16, 8))
 
 
 def test_bench_losses_over_processes_equal_one_process(run, monkeypatch):
@@ -375,36 +374,18 @@ def test_bench_losses_over_processes_equal_one_process(run, monkeypatch):
     assert calls == [{"ranks": 2, "n_per_process": 64, "dim": 64}]
 
 
-def test_bench_maxsim_prints_a_row_per_library_and_kind_of_input(run, monkeypatch):
-    from lib.studies.peers import maxsim
-    from lib.studies.peers.comparison import System
-    from lib.studies.peers.isolated_process import Cost
-
-    asked = []
-
-    def measured(module, key, arrays, *, repeats):
-        asked.append((arrays["query"].shape, arrays["document"].shape, repeats))
-        return Cost(
-            [0.0] * repeats,
-            [2.0 if key.startswith("ours") else 8.0] * repeats,
-            10**6,
-            {"mean": 1.0},
-        )
-
-    monkeypatch.setattr(maxsim, "measure_alone", measured)
-    monkeypatch.setattr(System, "is_installed", True)
-    monkeypatch.setenv("COLUMNS", "220")
+def test_bench_maxsim_prints_a_row_per_library_and_kind_of_input(run, measured):
     sizes = ("--queries", "3", "--documents", "4", "--length", "5", "--dim", "6", "--repeats", "2")
     code, out, _ = run("bench", "maxsim", *sizes)
     assert code == 0 and "3 queries x 4 documents, 5 tokens of 6 x float32" in out
     assert "all tokens count" in out and "half is padding" in out and "0.25" in out
-    assert asked == 4 * [((3, 5, 6), (4, 5, 6), 2)]
+    assert [job[1:] for job in measured] == 4 * [((3, 5, 6), 2)]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--candidates", "9"], "n_candidates is 9; metrics at 10 need at least 10"),
+        (["--candidates", "9"], "n_candidates must be at least 10 for metrics at 10, got 9"),
         (["--queries", "0"], "n_queries must be at least 1"),
         (["--queries", "5", "--candidates", "12", "--repeats", "0"], "repeats must be at least 1"),
     ],
@@ -460,40 +441,40 @@ def test_steps_of_many_minutes_have_a_time_left():
     assert bar.tasks[0].time_remaining == 8 * 700
 
 
-def test_measurements_are_counted_on_a_bar_that_ends_full(monkeypatch):
+def test_measurements_are_counted_on_a_bar_that_ends_full(monkeypatch, measured):
     import io
 
     from rich.console import Console
 
     from lib.cli import output
     from lib.cli.bench import measuring
-    from lib.studies.peers import faiss, maxsim
-    from lib.studies.peers import losses as loss_cost
-    from lib.studies.peers import metrics as metric_cost
-    from lib.studies.peers.isolated_process import Cost
+    from lib.studies.peers import faiss, losses, maxsim, metrics
 
-    cost = Cost([0.0], [1.0], 10**6, dict.fromkeys([*metric_cost.METRICS, "mean", "loss"], 1.0))
     sides = {"images": np.zeros(2), "captions": np.zeros(10)}
-    for module in (faiss, maxsim, loss_cost, metric_cost):
-        monkeypatch.setattr(module, "measure_alone", lambda *args, **options: cost)
-    monkeypatch.setattr(metric_cost, "coco_inputs", lambda *_: sides)
+    monkeypatch.setattr(metrics, "coco_inputs", lambda *_: sides)
     for name in ("search_inputs", "build_inputs"):
         monkeypatch.setattr(faiss, name, lambda n, n_queries: {})
     tables = {
-        "6/6": lambda tell: faiss.table(progress=tell),
-        "4/4": lambda tell: maxsim.table(2, 2, length=2, dim=2, progress=tell),
-        f"{2 * len(loss_cost.JOBS)}/": lambda tell: loss_cost.table([2, 4], dim=2, progress=tell),
-        f"{len(metric_cost.SYSTEMS)}/": lambda tell: metric_cost.table(5, 12, progress=tell),
-        "3/3": lambda tell: metric_cost.coco_table(progress=tell),
+        "6/6": lambda progress: faiss.faiss_cost_table(progress=progress),
+        "4/4": lambda progress: maxsim.maxsim_cost_table(2, 2, length=2, dim=2, progress=progress),
+        f"{2 * len(losses.JOBS)}/": lambda progress: losses.loss_cost_table(
+            [2, 4], dim=2, progress=progress
+        ),
+        f"{len(metrics.SYSTEMS)}/": lambda progress: metrics.metric_cost_table(
+            5, 12, progress=progress
+        ),
+        "3/3": lambda progress: metrics.coco_cost_table(progress=progress),
     }
-    for full, table in tables.items():
+    for full, make_table in tables.items():
         terminal = Console(file=io.StringIO(), force_terminal=True, width=120)
         monkeypatch.setattr(output, "console", terminal)
-        seen = []
+        steps = []
         with measuring() as progress:
-            table(lambda *step, seen=seen, progress=progress: seen.append(step) or progress(*step))
-        done = [step[1] for step in seen]
-        assert done == sorted(done) and done[0] == 0 and all(step[1] < step[2] for step in seen)
+            make_table(
+                lambda *step, steps=steps, progress=progress: steps.append(step) or progress(*step)
+            )
+        done = [step[1] for step in steps]
+        assert done == list(range(steps[0][2]))
         assert full in terminal.file.getvalue()
 
 
@@ -542,28 +523,14 @@ def test_plans_that_cannot_be_are_one_line(run, arguments, message):
 # ---- bench ann
 
 
-def test_bench_faiss_says_how_many_times_as_fast(run, monkeypatch):
+def test_bench_faiss_says_how_many_times_as_fast(run, monkeypatch, measured):
     from lib.studies.peers import faiss
-    from lib.studies.peers.isolated_process import Cost
 
-    asked = []
-
-    def measured(module, key, arrays, *, repeats):
-        asked.append((key, repeats))
-        return Cost(
-            [0.0] * repeats,
-            [2.0 if key.endswith("ours") else 8.0] * repeats,
-            10**6,
-            {"recall": 1.0},
-        )
-
-    monkeypatch.setattr(faiss, "measure_alone", measured)
-    monkeypatch.setattr(faiss, "search_inputs", lambda n, n_queries: {})
-    monkeypatch.setattr(faiss, "build_inputs", lambda n, n_queries: {})
-    monkeypatch.setenv("COLUMNS", "220")
+    for name in ("search_inputs", "build_inputs"):
+        monkeypatch.setattr(faiss, name, lambda n, n_queries: {})
     code, out, _ = run("bench", "faiss", "--repeats", "2")
     assert code == 0 and "exact search" in out and "IVF-PQ build" in out and "4.0" in out
-    assert len(asked) == 6 and all(repeats == 2 for _, repeats in asked)
+    assert len(measured) == 6 and all(job[2] == 2 for job in measured)
 
 
 @pytest.fixture
@@ -576,7 +543,9 @@ def small_grid(monkeypatch, tmp_path):
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(configs, "GRID", grid)
     monkeypatch.setattr(
-        committed_run, "PARTS", [committed_run.Part(toy, configs.standard_configs, has_remedies=True)]
+        committed_run,
+        "PARTS",
+        [committed_run.Part(toy, configs.standard_configs, has_remedies=True)],
     )
     monkeypatch.setattr(
         committed_run, "REMEDIES", {"remedies": lambda corpus: [{"corpus": corpus.name}]}

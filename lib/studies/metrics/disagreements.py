@@ -13,12 +13,11 @@ import numpy as np
 from lib.core.checks import RetrievalInputError
 from lib.core.paths import data_dir
 from lib.metrics import Qrels, average_precision, evaluate
-from lib.studies.peers.comparison import INSTALL
-from lib.studies.peers.metrics_systems import JOBS
+from lib.studies.peers.harness import NOT_INSTALLED
+from lib.studies.peers.metrics import JOBS
 
 FACTS = "metric_disagreements.toml"
 NOT_OFFERED, NOT_ASKED = "not offered", "cannot be asked"
-NOT_INSTALLED = f"not installed: {INSTALL}"
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,35 @@
-"""Seconds of exact search and of building product quantisers, beside faiss as its users call it."""
+"""Measure exact search and the training of product quantisers, ours and faiss's.
 
-from collections.abc import Callable, Sequence
+Sizes follow from the dimension d, which makes a warm-up on a few columns short: codes have d / 8 or
+d / 4 bytes, which is `PQ16` and `IVF128,PQ32` at d = 128.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from lib.core.checks import check_count
-from lib.index import topk_exact
-from lib.studies.peers import comparison
-from lib.studies.peers.faiss_systems import FAISS, OURS, K
-from lib.studies.peers.isolated_process import Arrays, measure_alone
+from lib.studies.peers.harness import Arrays, CostTable, Job, Progress, random_unit_rows
 
-SYSTEMS_MODULE = "lib.studies.peers.faiss_systems"
-SHOWN = {
-    "task": "{}",
-    "system": "{}",
-    "seconds": "{:.2f}",
-    "fastest_s": "{:.2f}",
-    "slowest_s": "{:.2f}",
-    "of_peer_seconds": "{:.3f}",
-    "times_as_fast": "{:.1f}",
-    "difference": "{:.0e}",
-    "repeats": "{}",
-}
+K, NLIST, NPROBE = 10, 128, 16
+SEED = 1234  # of k-means in faiss; with another one recall would differ by chance
+OURS, FAISS = "ours", "faiss"
+SHOWN = (
+    "task system seconds:.2f fastest_s:.2f slowest_s:.2f of_peer_seconds:.3f times_as_fast:.1f"
+    " difference:.0e repeats"
+)
 
 
-def table(
+def faiss_cost_table(
     *,
     repeats: int = 3,
     n_search: int = 100_000,
     n_build: int = 20_000,
     n_queries: int = 1_000,
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+    progress: Progress = lambda key, done, total: None,
 ) -> list[dict]:
-    """Exact search (d = 256) and training and adding of product quantisers (d = 128), ours and
-    faiss's.
+    """Measure exact search (d = 256) and training and adding of product quantisers (d = 128).
 
-    Every row is a process of its own with one thread; seconds are processor time (`measure_alone`).
     Vectors are random normal, of unit length for the search: no structure helps. faiss is called as
     its documentation does: `IndexFlatIP`, and the factory strings PQ16 and IVF128,PQ32, which also
     anneal the codes for a filter that default searches do not use.
@@ -44,47 +38,125 @@ def table(
         repeats: timed runs; a build by factory string takes most of a minute or more.
         n_search, n_build: vectors.
         n_queries: of the search; a tenth of them judge the builds.
-        progress: takes what comes next, how many rows are done, and how many there are.
+        progress: as for `CostTable`.
 
     Returns:
-        Tidy rows: task, system, the columns of `peers.beside_peer` and times_as_fast, its ratio the
-        other way. `difference` compares ids of the search, and recall of the builds.
+        Rows of `CostTable` with task, system and times_as_fast. `difference` compares ids of the
+        search, and recall of the builds.
     """
     check_count(repeats, "repeats")
     inputs = {"exact search": search_inputs(n_search, n_queries)}
     inputs["PQ build"] = inputs["IVF-PQ build"] = build_inputs(n_build, max(1, n_queries // 10))
-    rows = []
+    table = CostTable(__name__, len(JOBS), progress)
     for task, arrays in inputs.items():
-        costs = {}
         for system in (FAISS, OURS):
-            progress(f"{task}, {system}", len(rows) + len(costs), 2 * len(inputs))
-            costs[system] = measure_alone(
-                SYSTEMS_MODULE, f"{task}, {system}", arrays, repeats=repeats
+            columns = {"task": task, "system": system}
+            row = table.measure(
+                f"{task}, {system}", arrays, columns, peer=f"{task}, {FAISS}", repeats=repeats
             )
-        for system, cost in costs.items():
-            row = comparison.beside_peer(cost, costs[FAISS])
             row["times_as_fast"] = 1 / row["of_peer_seconds"]
-            rows.append({"task": task, "system": system} | row | {"threads": 1})
-    return rows
+    return table.rows
 
 
 def search_inputs(n: int, n_queries: int, dim: int = 256, seed: int = 0) -> Arrays:
-    """Random unit vectors, float32."""
+    """Draw unit vectors, float32."""
     rng = np.random.default_rng(seed)
-    arrays = {"base": (n, dim), "queries": (n_queries, dim)}
-    arrays = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in arrays.items()}
-    return {
-        name: rows / np.linalg.norm(rows, axis=1, keepdims=True) for name, rows in arrays.items()
-    }
+    return {"base": random_unit_rows(rng, n, dim), "queries": random_unit_rows(rng, n_queries, dim)}
 
 
 def build_inputs(n: int, n_queries: int, dim: int = 128, seed: int = 0) -> Arrays:
-    """Random normal vectors, float32, and the true neighbours of the queries."""
+    """Draw normal vectors, float32, and find the true neighbours of the queries."""
+    from lib.index import topk_exact
+
     rng = np.random.default_rng(seed)
     base, queries = (rng.standard_normal((rows, dim), dtype=np.float32) for rows in (n, n_queries))
     return {"base": base, "queries": queries, "true": topk_exact(queries, base, K, "l2")[1]}
 
 
-def as_text(rows: Sequence[dict]) -> list[dict]:
-    """The table for reading."""
-    return comparison.as_text(rows, SHOWN)
+def _exact_ours(arrays: Arrays):
+    from lib.index import VectorSearchIndex
+
+    index = VectorSearchIndex(arrays["base"].shape[1], "Flat", metric="inner_product")
+    index.add(arrays["base"])
+    index.search(arrays["queries"], K)  # prepares once for all searches
+    return index, arrays["queries"]
+
+
+def _exact_faiss(arrays: Arrays):
+    import faiss
+
+    index = faiss.IndexFlatIP(arrays["base"].shape[1])
+    index.add(arrays["base"])
+    return index, arrays["queries"]
+
+
+def _search(prepared) -> dict[str, float]:
+    index, queries = prepared
+    ids = index.search(queries, K)[1]
+    return {"ids": float((ids * np.arange(1, K + 1)).sum()), "first": float(ids[:, 0].sum())}
+
+
+def _build(make: Callable[[int], object]) -> Callable[[Arrays], dict[str, float]]:
+    def run(arrays: Arrays) -> dict[str, float]:
+        index = make(arrays["base"].shape[1])
+        index.train(arrays["base"])
+        index.add(arrays["base"])
+        if hasattr(index, "nprobe"):  # faiss; ours has it from the start
+            index.nprobe = NPROBE
+        ids = index.search(arrays["queries"], K)[1]
+        return {"recall": float((ids[:, :, None] == arrays["true"][:, None, :]).any(axis=2).mean())}
+
+    return run
+
+
+def _pq_ours(d: int):
+    from lib.index import VectorSearchIndex
+
+    return VectorSearchIndex(d, "PQ", metric="l2", code_bytes=d // 8, seed=SEED)
+
+
+def _ivf_pq_ours(d: int):
+    from lib.index import VectorSearchIndex
+
+    options = {"nlist": NLIST, "code_bytes": d // 4, "nprobe": NPROBE, "seed": SEED}
+    return VectorSearchIndex(d, "IVF-PQ", metric="l2", **options)
+
+
+def _pq_faiss(d: int):
+    import faiss
+
+    return faiss.index_factory(d, f"PQ{d // 8}")
+
+
+def _ivf_pq_faiss(d: int):
+    import faiss
+
+    return faiss.index_factory(d, f"IVF{NLIST},PQ{d // 4}")
+
+
+def _few_rows(arrays: Arrays) -> Arrays:
+    return {name: array[:2048].copy() for name, array in arrays.items()}
+
+
+def _few_columns(arrays: Arrays) -> Arrays:
+    return {
+        name: array if name == "true" else array[:, :8].copy() for name, array in arrays.items()
+    }
+
+
+def _search_job(prepare: Callable[[Arrays], object]) -> Job:
+    return Job(prepare, _search, _few_rows, ("base", "queries"))
+
+
+def _build_job(make: Callable[[int], object]) -> Job:
+    return Job(dict, _build(make), _few_columns, ("base", "queries", "true"))
+
+
+JOBS = {
+    f"exact search, {OURS}": _search_job(_exact_ours),
+    f"exact search, {FAISS}": _search_job(_exact_faiss),
+    f"PQ build, {OURS}": _build_job(_pq_ours),
+    f"PQ build, {FAISS}": _build_job(_pq_faiss),
+    f"IVF-PQ build, {OURS}": _build_job(_ivf_pq_ours),
+    f"IVF-PQ build, {FAISS}": _build_job(_ivf_pq_faiss),
+}

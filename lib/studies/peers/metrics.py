@@ -1,127 +1,132 @@
-"""What ranking metrics cost: five of them by five libraries, and COCO-5K from embeddings."""
+"""Measure the cost of ranking metrics: five of them by five libraries, and COCO-5K by ours.
+
+Each library is used as its documentation says, from the same two arrays.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.metrics import Qrels, evaluate_both, evaluate_embeddings
-from lib.studies.peers import comparison
-from lib.studies.peers.isolated_process import Arrays, Job, measure_alone
-from lib.studies.peers.metrics_systems import BASELINE, METRICS, K
-from lib.studies.peers.metrics_systems import JOBS as SYSTEMS
+from lib.core.checks import RetrievalInputError, check_choices, check_count
+from lib.metrics import Qrels, evaluate, evaluate_both, evaluate_embeddings
+from lib.metrics.hubness import unadjusted
+from lib.studies.peers.harness import Arrays, CostTable, Job, Progress
 
+# nDCG with the linear gain, the only one that all of them have.
+METRICS = ("R@10", "recall@10", "MRR", "MAP", "nDCG@10")
+FAMILIES = ("R", "recall", "MRR", "MAP", "nDCG")
+K = 10
+WARM_UP = 20  # queries
+WARM_UP_IMAGES = 50
 RELEVANT_SHARE = 0.01
-SHOWN = dict.fromkeys(("system", "takes", "direction", "n_metrics"), "{}") | {
-    "n_queries": "{:,}",
-    "n_gallery": "{:,}",
-    **dict.fromkeys(("prepare_s", "run_s", "total_s", "fastest_s", "slowest_s"), "{:.3f}"),
-    "memory_mb": "{:,.0f}",
-    "times_ours": "{:.1f}",
-    "note": "{}",
-}
-SYSTEMS_MODULE, THIS_MODULE = "lib.studies.peers.metrics_systems", "lib.studies.peers.metrics"
+COCO_SHOWN = (
+    "direction n_queries:, n_gallery:, total_s:.3f fastest_s:.3f slowest_s:.3f memory_mb:,.0f"
+)
+SHOWN = (
+    "system takes n_metrics n_queries:, n_gallery:, prepare_s:.3f run_s:.3f total_s:.3f"
+    " fastest_s:.3f slowest_s:.3f memory_mb:,.0f times_ours:.1f note"
+)
 
 
-def table(
+@dataclass(frozen=True)
+class MetricJob(Job):
+    """A way to compute the metrics; `takes` describes the input that `prepare` makes."""
+
+    takes: str = ""
+
+
+def metric_cost_table(
     n_queries: int = 10_000,
     n_candidates: int = 1_000,
     *,
     repeats: int = 3,
-    systems: Sequence[str] = tuple(SYSTEMS),
+    systems: Sequence[str] | None = None,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
+    progress: Progress = lambda key, done, total: None,
 ) -> list[dict]:
-    """Seconds and memory of hit rate@10, recall@10, MRR, MAP and nDCG@10 by every library, one
-    thread each.
+    """Measure hit rate@10, recall@10, MRR, MAP and nDCG@10 by every library.
 
     Every system starts from the same matrices of scores (no two alike in a row) and of grades
-    (about 1% of the candidates are relevant, graded 1 to 3; at least one per query), in a process
-    of its own. Turning them into what the library takes counts; importing it and compiling it do
-    not. Two of our rows start later, from what an index returns already ranked.
+    (about 1% of the candidates are relevant, graded 1 to 3; at least one per query). Seconds
+    include the conversion to the input of the library, but not its import and compilation. Two of
+    our rows start later, from what an index returns already ranked.
 
     Args:
         n_queries: number of queries.
-        n_candidates: items scored per query, at least 10: the whole gallery, so that all
-            definitions agree.
+        n_candidates: items scored per query, at least 10: the whole gallery, where all definitions
+            agree.
         repeats: timed runs of each.
-        systems: which of `systems.JOBS`; ours from scores, the unit of the ratio, is always
-            measured.
-        seed: of scores and grades.
-        progress: takes what comes next, how many rows are done, and how many there are.
+        systems: names in `SYSTEMS`, all by default. Ours from scores is always measured.
+        seed: seed of scores and grades.
+        progress: as for `CostTable`.
 
     Returns:
-        Tidy rows: system, takes, n_metrics, prepare_s, run_s, total_s (medians of processor time,
-        see `measure_alone`), fastest_s, slowest_s, memory_mb, times_ours (total over that of ours
-        from scores), difference (largest of the means from ours), n_queries, n_gallery, repeats,
-        note. For a library that is not installed the numbers are None and the note says how to
-        install it.
-
-    Raises:
-        RetrievalInputError: an unknown system, or sizes that are too small.
+        Rows of `CostTable` with system, takes, n_metrics, total_s, times_ours (total over that of
+        ours from scores), n_queries, n_gallery.
     """
-    chosen = [check_choice(name, SYSTEMS, "system") for name in systems]
-    arrays = inputs(n_queries, n_candidates, seed)
-    names, rows = dict.fromkeys([BASELINE, *chosen]), []
-    progress(BASELINE, 0, len(names))
-    ours = measure_alone(SYSTEMS_MODULE, BASELINE, arrays, repeats=repeats)
+    chosen = list(SYSTEMS) if systems is None else check_choices(systems, SYSTEMS, "system")
+    arrays = metric_inputs(n_queries, n_candidates, seed)
+    names = list(dict.fromkeys([BASELINE, *chosen]))
+    table = CostTable(__name__, len(names), progress, with_prepare=True)
     for name in names:
-        system = SYSTEMS[name]
-        progress(name, max(1, len(rows)), len(names))
-        cost = None
-        if system.is_installed:
-            cost = (
-                ours
-                if name == BASELINE
-                else measure_alone(SYSTEMS_MODULE, name, arrays, repeats=repeats)
-            )
-        rows.append(
-            {"system": name, "takes": system.takes}
-            | compared(cost, ours)
-            | {
-                "n_queries": len(arrays["scores"]),
-                "n_gallery": arrays["scores"].shape[1],
-                "repeats": repeats,
-            }
-            | {"note": system.note if cost else f"not installed: {comparison.INSTALL}"}
-        )
-    return rows
+        columns = {"system": name, "takes": SYSTEMS[name].takes}
+        columns |= {"n_queries": n_queries, "n_gallery": n_candidates}
+        row = table.measure(name, arrays, columns, peer=BASELINE, repeats=repeats)
+        cost = table.costs[name]
+        row |= {"total_s": row["seconds"], "times_ours": row["of_peer_seconds"]}
+        row["n_metrics"] = None if cost is None else len(cost.values)
+    return table.rows
 
 
-def compared(cost, ours) -> dict[str, float | int | None]:
-    """The measured columns of one system beside ours; None in all of them where there is no
-    cost.
+def coco_cost_table(
+    n_images: int = 5_000,
+    dim: int = 512,
+    *,
+    repeats: int = 3,
+    seed: int = 0,
+    progress: Progress = lambda key, done, total: None,
+) -> list[dict]:
+    """Measure R@1/5/10, MRR and median rank from embeddings of the size of COCO-5K.
+
+    The embeddings are random: the cost depends on the data only through how many items lie within a
+    rounding error of each other. Five captions per image and one more for every 500 images are the
+    25,010 of COCO-5K.
+
+    Args:
+        n_images: 5,000 for COCO-5K; at least 50.
+        dim: of the embeddings.
+        repeats: timed runs of each.
+        seed: seed of the embeddings.
+        progress: as for `CostTable`.
+
+    Returns:
+        Rows of `CostTable`, for each direction and for both in one call, with direction, n_queries,
+        n_gallery, dim, total_s, embeddings_mb, giga_products (multiply-adds of the scores, 10^9).
     """
-    if cost is None:
-        return dict.fromkeys(["n_metrics", *ours.row(), "times_ours", "difference"])
-    apart = [abs(cost.values[name] - ours.values[name]) for name in METRICS if name in cost.values]
-    row = cost.row()
-    return {
-        "n_metrics": len(apart),
-        **row,
-        "times_ours": row["total_s"] / ours.row()["total_s"],
-        "difference": max(apart),
-    }
+    arrays = coco_inputs(n_images, dim, seed)
+    n_captions = len(arrays["captions"])
+    sizes = {"image_to_text": (n_images, n_captions), "text_to_image": (n_captions, n_images)}
+    sizes["both"] = (n_images + n_captions, n_images + n_captions)
+    embeddings_mb = (arrays["images"].nbytes + arrays["captions"].nbytes) / 1e6
+    products = n_images * n_captions * dim / 1e9
+    table = CostTable(__name__, len(COCO_JOBS), progress, with_prepare=True)
+    for direction, (queries, gallery) in sizes.items():
+        columns = {"direction": direction, "n_queries": queries, "n_gallery": gallery, "dim": dim}
+        columns |= {"embeddings_mb": embeddings_mb}
+        columns |= {"giga_products": products * (2 if direction == "both" else 1)}
+        row = table.measure(COCO + direction, arrays, columns, repeats=repeats)
+        row["total_s"] = row["seconds"]
+    return table.rows
 
 
-def as_text(rows: Sequence[dict]) -> list[dict]:
-    """Either table for reading: the columns of `SHOWN` that it has, empty where a library is
-    missing.
-    """
-    return comparison.as_text(rows, SHOWN)
-
-
-def inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:
-    """Scores, their ranking, and grades; the scores of a query are 1 to n in some order, so nothing
-    ties.
-    """
-    n_queries, n_candidates = (
-        check_count(n_queries, "n_queries"),
-        check_count(n_candidates, "n_candidates"),
-    )
+def metric_inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:
+    """Draw scores and grades; the scores of a query are 1 to n in some order, without ties."""
+    n_queries = check_count(n_queries, "n_queries")
+    n_candidates = check_count(n_candidates, "n_candidates")
     if n_candidates < K:
         raise RetrievalInputError(
-            f"n_candidates is {n_candidates}; metrics at {K} need at least {K}"
+            f"n_candidates must be at least {K} for metrics at {K}, got {n_candidates}"
         )
     rng = np.random.default_rng(seed)
     in_order = np.arange(1, n_candidates + 1, dtype=np.float32)
@@ -130,74 +135,14 @@ def inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:
     relevant[np.arange(n_queries), rng.integers(n_candidates, size=n_queries)] = True
     grades = rng.integers(1, 4, scores.shape, dtype=np.int8) * relevant
     ids = np.argsort(-scores, axis=1)
-    return {
-        "scores": scores,
-        "grades": grades,
-        "ids": ids,
-        "ranked": np.take_along_axis(scores, ids, axis=1),
-    }
-
-
-# ---- COCO-5K from embeddings
-
-
-def coco_table(
-    n_images: int = 5_000,
-    dim: int = 512,
-    *,
-    repeats: int = 3,
-    seed: int = 0,
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None,
-) -> list[dict]:
-    """Seconds and memory of R@1/5/10, MRR and median rank from embeddings of the size of COCO-5K.
-
-    Made embeddings: what this costs depends on the sizes, and on the data only through how many
-    items lie within a rounding error of each other. Five captions per image and one more for every
-    500 images, which are the 25,010 of COCO-5K.
-
-    Args:
-        n_images: 5,000 for COCO-5K; at least 50.
-        dim: of the embeddings.
-        repeats: timed runs of each.
-        seed: of the embeddings.
-        progress: as of `table`.
-
-    Returns:
-        Tidy rows, for each direction and for both in one call: direction, n_queries, n_gallery,
-        dim, total_s (median), fastest_s, slowest_s, memory_mb above the embeddings, embeddings_mb,
-        giga_products (multiply-adds of the scores, 10^9), repeats.
-    """
-    arrays = coco_inputs(n_images, dim, seed)
-    n_captions = len(arrays["captions"])
-    sizes = {"image_to_text": (n_images, n_captions), "text_to_image": (n_captions, n_images)}
-    rows = []
-    for direction in JOBS:
-        progress(f"COCO-5K from embeddings, {direction}", len(rows), len(JOBS))
-        cost = measure_alone(THIS_MODULE, direction, arrays, repeats=repeats).row()
-        asked, found = sizes.get(direction, (n_images + n_captions,) * 2)
-        rows.append(
-            {"direction": direction, "n_queries": asked, "n_gallery": found, "dim": dim}
-            | {name: cost[name] for name in ("total_s", "fastest_s", "slowest_s", "memory_mb")}
-            | {
-                "embeddings_mb": sum(arrays[name].nbytes for name in ("images", "captions")) / 1e6,
-                "giga_products": n_images
-                * n_captions
-                * dim
-                * (1 if direction in sizes else 2)
-                / 1e9,
-                "repeats": repeats,
-            }
-        )
-    return rows
+    ranked = np.take_along_axis(scores, ids, axis=1)
+    return {"scores": scores, "grades": grades, "ids": ids, "ranked": ranked}
 
 
 def coco_inputs(n_images: int, dim: int, seed: int = 0) -> Arrays:
-    """Unit embeddings of images, of captions near their image, and the image of each caption."""
-    n_images, dim = check_count(n_images, "n_images"), check_count(dim, "dim")
-    if n_images < WARM_UP_IMAGES:
-        raise RetrievalInputError(
-            f"n_images is {n_images}; the warm-up needs at least {WARM_UP_IMAGES}"
-        )
+    """Draw unit embeddings of images and of captions near them, and the image of each caption."""
+    n_images = check_count(n_images, "n_images", least=WARM_UP_IMAGES)
+    dim = check_count(dim, "dim")
     rng = np.random.default_rng(seed)
     owner = np.sort(np.concatenate([np.arange(n_images * 5) // 5, np.arange(n_images // 500)]))
     images = rng.standard_normal((n_images, dim), dtype=np.float32)
@@ -208,25 +153,39 @@ def coco_inputs(n_images: int, dim: int, seed: int = 0) -> Arrays:
     return {"images": images, "captions": captions, "owner": owner}
 
 
-WARM_UP_IMAGES = 50
+# ---- ours
 
 
-def _first_images(arrays: Arrays) -> Arrays:
-    inside = arrays["owner"] < WARM_UP_IMAGES
-    images = arrays["images"][:WARM_UP_IMAGES]
+def grades_to_qrels(grades: np.ndarray) -> Qrels:
+    """Turn a matrix of grades, `(n_queries, n_candidates)`, into judgements."""
+    queries, items = np.nonzero(grades)
+    return Qrels.from_pairs(queries, items, grades[queries, items], shape=grades.shape)
+
+
+def _first_queries(arrays: Arrays) -> Arrays:
+    return {name: array[:WARM_UP] for name, array in arrays.items()}
+
+
+def _by_evaluate(run_and_qrels) -> dict[str, float]:
+    run, qrels = run_and_qrels
+    result = evaluate(run, qrels, ks=(K,), metrics=FAMILIES, gain="linear")
     return {
-        "images": images,
-        "captions": arrays["captions"][inside],
-        "owner": arrays["owner"][inside],
+        name.replace(f"@{result.k}", "") if name[0] == "M" else name: result.mean(name)
+        for name in result.per_query
     }
 
 
-def _judged(arrays: Arrays):
+def _from_scores(arrays: Arrays):
+    ranked = unadjusted(arrays["scores"], depth=arrays["scores"].shape[1])
+    return ranked.run, grades_to_qrels(arrays["grades"])
+
+
+def _coco_judged(arrays: Arrays):
     qrels = Qrels.from_owner(arrays["owner"], len(arrays["images"]))
     return arrays["images"], arrays["captions"], qrels
 
 
-def _summary(*evaluations) -> dict[str, float]:
+def _coco_summary(*evaluations) -> dict[str, float]:
     names = ("R@1", "R@5", "R@10", "MRR", "MedR")
     return {
         f"{result.direction} {name}": result.value(name) for result in evaluations for name in names
@@ -234,21 +193,181 @@ def _summary(*evaluations) -> dict[str, float]:
 
 
 def _image_to_text(judged) -> dict[str, float]:
-    return _summary(evaluate_embeddings(*judged, direction="image_to_text"))
+    return _coco_summary(evaluate_embeddings(*judged, direction="image_to_text"))
 
 
 def _text_to_image(judged) -> dict[str, float]:
     images, captions, qrels = judged
-    return _summary(evaluate_embeddings(captions, images, qrels.T, direction="text_to_image"))
+    return _coco_summary(evaluate_embeddings(captions, images, qrels.T, direction="text_to_image"))
 
 
 def _both(judged) -> dict[str, float]:
-    return _summary(*evaluate_both(*judged))
+    return _coco_summary(*evaluate_both(*judged))
 
 
-COCO_READS = ("images", "captions", "owner")
-JOBS = {
-    "image_to_text": Job(_judged, _image_to_text, _first_images, COCO_READS),
-    "text_to_image": Job(_judged, _text_to_image, _first_images, COCO_READS),
-    "both": Job(_judged, _both, _first_images, COCO_READS),
+def _first_images(arrays: Arrays) -> Arrays:
+    inside = arrays["owner"] < WARM_UP_IMAGES
+    return {
+        "images": arrays["images"][:WARM_UP_IMAGES],
+        "captions": arrays["captions"][inside],
+        "owner": arrays["owner"][inside],
+    }
+
+
+# ---- peers
+
+
+def grades_to_dictionaries(arrays: Arrays) -> tuple[dict, dict]:
+    """Make qrels and run for trec_eval and ranx: `{query: {document: grade or score}}`."""
+    scores, grades = arrays["scores"], arrays["grades"]
+    # Names of one length: ranx compiles again for every length.
+    queries = [f"q{i:07}" for i in range(len(scores))]
+    documents = [f"d{j:07}" for j in range(scores.shape[1])]
+    run = {
+        query: dict(zip(documents, row, strict=True))
+        for query, row in zip(queries, scores.tolist(), strict=True)
+    }
+    qrels: dict[str, dict[str, int]] = {query: {} for query in queries}
+    cells = np.nonzero(grades)
+    for query, document, grade in zip(
+        *(axis.tolist() for axis in cells), grades[cells].tolist(), strict=True
+    ):
+        qrels[queries[query]][documents[document]] = grade
+    return qrels, run
+
+
+def _trec_eval(qrels_and_run) -> dict[str, float]:
+    import pytrec_eval
+
+    qrels, run = qrels_and_run
+    measures = {"success.10", "recall.10", "recip_rank", "map", "ndcg_cut.10"}
+    per_query = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(run)
+    names = ("success_10", "recall_10", "recip_rank", "map", "ndcg_cut_10")
+    means = (float(np.mean([values[name] for values in per_query.values()])) for name in names)
+    return dict(zip(METRICS, means, strict=True))
+
+
+def _ranx_objects(arrays: Arrays):
+    import ranx
+
+    qrels, run = grades_to_dictionaries(arrays)
+    return ranx.Qrels(qrels), ranx.Run(run)
+
+
+def _ranx(qrels_and_run) -> dict[str, float]:
+    import ranx
+
+    names = ["hit_rate@10", "recall@10", "mrr", "map", "ndcg@10"]
+    means = ranx.evaluate(*qrels_and_run, names)
+    return {metric: float(means[name]) for metric, name in zip(METRICS, names, strict=True)}
+
+
+def _flat_tensors(arrays: Arrays):
+    import torch
+
+    scores = torch.from_numpy(arrays["scores"])
+    queries = torch.arange(len(scores)).repeat_interleave(scores.shape[1])
+    return scores.flatten(), torch.from_numpy(arrays["grades"]).long().flatten(), queries
+
+
+def _torchmetrics(tensors) -> dict[str, float]:
+    from torchmetrics import MetricCollection, retrieval
+
+    scores, grades, queries = tensors
+    binary = MetricCollection(
+        {
+            "R@10": retrieval.RetrievalHitRate(top_k=K),
+            "recall@10": retrieval.RetrievalRecall(top_k=K),
+            "MRR": retrieval.RetrievalMRR(),
+            "MAP": retrieval.RetrievalMAP(),
+        }
+    )
+    graded = retrieval.RetrievalNormalizedDCG(top_k=K)
+    binary.update(scores, grades > 0, indexes=queries)
+    graded.update(scores, grades, indexes=queries)
+    values = binary.compute() | {"nDCG@10": graded.compute()}
+    return {name: float(values[name]) for name in METRICS}
+
+
+def _scikit_learn(arrays: Arrays) -> dict[str, float]:
+    from sklearn.metrics import label_ranking_average_precision_score, ndcg_score
+
+    scores, grades = arrays["scores"], arrays["grades"]
+    return {
+        "MAP": float(label_ranking_average_precision_score(grades > 0, scores)),
+        "nDCG@10": float(ndcg_score(grades, scores, k=K, ignore_ties=True)),
+    }
+
+
+def _same(arrays: Arrays) -> Arrays:
+    return arrays
+
+
+def _job(
+    prepare: Callable, run: Callable, takes: str, note: str, library: str | None = None,
+    reads: tuple[str, ...] = ("scores", "grades"),
+) -> MetricJob:  # fmt: skip
+    return MetricJob(prepare, run, _first_queries, reads, library, note, takes)
+
+
+BASELINE = "ours, from scores"
+SYSTEMS = {
+    BASELINE: _job(
+        _from_scores,
+        _by_evaluate,
+        "matrix of scores",
+        "ranks every row; the ratio is to this row, which starts where the peers start",
+    ),
+    "ours, from a run": _job(
+        lambda arrays: ((arrays["ranked"], arrays["ids"]), grades_to_qrels(arrays["grades"])),
+        _by_evaluate,
+        "scores and ids, best first",
+        "as an index returns them; with tie share and bounds",
+        reads=("ranked", "ids", "grades"),
+    ),
+    "ours, from ranked ids": _job(
+        lambda arrays: (arrays["ids"], grades_to_qrels(arrays["grades"])),
+        _by_evaluate,
+        "ids, best first",
+        "without scores nothing is known of ties",
+        reads=("ids", "grades"),
+    ),
+    "pytrec-eval-terrier": _job(
+        grades_to_dictionaries,
+        _trec_eval,
+        "dictionaries",
+        "prepare: building the dictionaries",
+        "pytrec_eval",
+    ),
+    "ranx": _job(
+        _ranx_objects,
+        _ranx,
+        "Qrels and Run",
+        "prepare: dictionaries, then Qrels and Run; compiled before the clock starts",
+        "ranx",
+    ),
+    "torchmetrics": _job(
+        _flat_tensors,
+        _torchmetrics,
+        "flat tensors",
+        "scores must be above 0: it discards what is not",
+        "torchmetrics",
+    ),
+    "scikit-learn": _job(
+        _same,
+        _scikit_learn,
+        "matrix of scores",
+        "has two of the five; no hit rate, recall at k or reciprocal rank",
+        "sklearn",
+    ),
 }
+COCO = "COCO-5K from embeddings, "
+COCO_JOBS = {
+    COCO + direction: Job(_coco_judged, run, _first_images, ("images", "captions", "owner"))
+    for direction, run in (
+        ("image_to_text", _image_to_text),
+        ("text_to_image", _text_to_image),
+        ("both", _both),
+    )
+}
+JOBS = SYSTEMS | COCO_JOBS

@@ -1,9 +1,7 @@
-"""Shards of generated pictures streamed through the small scenes model: pictures a second, peak
-memory.
-"""
+"""Measure the streaming of shards of pictures through the small scenes model."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,91 +11,57 @@ from lib.datasets import scenes
 from lib.datasets.laion.shards import Shard
 from lib.datasets.miniatures.laion import cut, write_shard
 from lib.search.shard_encoding import Encoder, encode_shards
-from lib.studies.peers import comparison
-from lib.studies.peers.isolated_process import Arrays, Job, highest_resident, measure_alone
+from lib.studies.peers.harness import Arrays, Job, highest_resident, measure_alone
 
 MODEL = "scenes"
-SHOWN = {
-    "shards": "{}",
-    "links": "{:,}",
-    "pairs": "{:,}",
-    "lost": "{:,}",
-    "damaged": "{}",
-    "encoded_again": "{}",
-    "seconds": "{:.1f}",
-    "pictures_per_s": "{:,.0f}",
-    "memory_mb": "{:,.0f}",
-    "peak_mb": "{:,.0f}",
-}
+SHOWN = (
+    "shards links:, pairs:, lost:, damaged encoded_again seconds:.1f pictures_per_s:,.0f"
+    " memory_mb:,.0f peak_mb:,.0f"
+)
 
 
 def write_shards(folder: str | Path, n_shards: int = 10, per_shard: int = 1_000) -> list[Path]:
-    """Shards of test scenes with their full captions; the one in the middle ends halfway.
-
-    Args:
-        folder: where to.
-        n_shards: at least 1.
-        per_shard: links of each, all of them downloaded.
-
-    Returns:
-        The tar files.
-    """
+    """Write shards of test scenes with their full captions; the middle one ends halfway."""
     n_shards, per_shard = check_count(n_shards, "n_shards"), check_count(per_shard, "per_shard")
     chunks = scenes.iter_chunks("test", n_shards * per_shard, chunk=per_shard)
     paths = [
-        write_shard(folder, number, pictures, [five[0] for five in scenes.captions(drawn)])
-        for number, (pictures, drawn) in enumerate(chunks)
+        write_shard(folder, number, pictures, [five[0] for five in scenes.captions(batch)])
+        for number, (pictures, batch) in enumerate(chunks)
     ]
     middle = paths[n_shards // 2]
     cut(middle, middle.stat().st_size // 2)
     return paths
 
 
-def table(
+def shard_throughput_table(
     n_shards: int = 10,
     per_shard: int = 1_000,
     *,
-    progress: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> list[dict]:
-    """What it costs to embed shards, one of them cut, in a process of its own with one thread.
+    """Measure the embedding of shards, one of them cut, in a new process with one thread.
 
     Returns:
         One row: shards, links, pairs (encoded), lost (links of the cut shard without a whole
         sample), damaged (shards), encoded_again (shards that a second pass over the finished ones
         encodes; 0 is right), seconds (processor time, decoding included), pictures_per_s, memory_mb
-        (10^6 bytes above what the process held when the model was loaded and warm) and peak_mb (of
-        the whole process).
-
-    Raises:
-        RetrievalInputError: sizes below 1.
+        (10^6 bytes above the process with the model loaded and warm) and peak_mb (of the whole
+        process).
     """
     with tempfile.TemporaryDirectory() as folder:
         progress("writing shards")
         paths = write_shards(folder, n_shards, per_shard)
         links = sum(Shard(path).successes for path in paths)
         progress("streaming them in a process of its own, one thread")
-        cost = measure_alone(
-            __name__, "stream", {"paths": np.array([str(path) for path in paths])}, repeats=1
-        )
-    values = {name: round(value) for name, value in cost.values.items()}
-    row = {
-        "shards": len(paths),
-        "links": links,
-        "pairs": values["pairs"],
-        "lost": links - values["pairs"],
-    }
-    row |= {
-        "damaged": values["damaged"],
-        "encoded_again": values["encoded_again"],
-        "seconds": cost.run[0],
-    }
-    row["pictures_per_s"] = values["pairs"] / cost.run[0]
-    return [row | {"memory_mb": cost.memory / 1e6, "peak_mb": cost.values["peak_bytes"] / 1e6}]
-
-
-def as_text(rows: Sequence[dict]) -> list[dict]:
-    """The table for reading."""
-    return comparison.as_text(rows, SHOWN)
+        arrays = {"paths": np.array([str(path) for path in paths])}
+        cost = measure_alone(__name__, "stream", arrays, repeats=1)
+    pairs, damaged, encoded_again, peak = (
+        round(cost.values[name]) for name in ("pairs", "damaged", "encoded_again", "peak_bytes")
+    )
+    row = {"shards": len(paths), "links": links, "pairs": pairs, "lost": links - pairs}
+    row |= {"damaged": damaged, "encoded_again": encoded_again, "seconds": cost.run[0]}
+    row |= {"pictures_per_s": pairs / cost.run[0]}
+    return [row | {"memory_mb": cost.memory / 1e6, "peak_mb": peak / 1e6}]
 
 
 def _load(arrays: Arrays) -> tuple[Encoder, list[Path]]:
@@ -119,11 +83,4 @@ def _stream(prepared: tuple[Encoder, list[Path]]) -> dict[str, float]:
     }
 
 
-JOBS = {
-    "stream": Job(
-        prepare=_load,
-        run=_stream,
-        small=lambda arrays: {"paths": arrays["paths"][:1]},
-        reads=("paths",),
-    )
-}
+JOBS = {"stream": Job(_load, _stream, lambda arrays: {"paths": arrays["paths"][:1]}, ("paths",))}

@@ -15,10 +15,11 @@ from lib.studies.metrics.disagreements import (
     format_answers,
     metric_names,
 )
-from lib.studies.peers import comparison, metrics_systems
+from lib.studies.peers import harness
+from lib.studies.peers.metrics import JOBS
 
 TREC, RANX, TORCH, SKLEARN = disagreements.PEERS
-MODULES = {library: metrics_systems.JOBS[library].library for library in disagreements.PEERS}
+MODULES = {library: JOBS[library].library for library in disagreements.PEERS}
 DCG = 3 + 2 / math.log2(3) + 1 / 2  # of grades 3, 2, 1 in their best order, linear gain
 LINEAR = (1 + 2 / math.log2(3) + 3 / math.log2(5)) / DCG
 EXPONENTIAL = (1 + 3 / math.log2(3) + 7 / math.log2(5)) / (7 + 3 / math.log2(3) + 1 / 2)
@@ -166,7 +167,7 @@ def test_format_answers(rows):
 
 
 def test_a_missing_library_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(comparison.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(harness.importlib.util, "find_spec", lambda name: None)
     (row,) = answer_rows(cases()[:1])
     assert {row[library] for library in MODULES} == {'not installed: pip install -e ".[oracles]"'}
     assert row["ours"] == pytest.approx(EXPONENTIAL) and disagreements.peer_versions() == {}

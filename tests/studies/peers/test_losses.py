@@ -5,10 +5,10 @@ business.
 import pytest
 
 from lib.core.checks import RetrievalInputError
+from lib.studies.peers import harness
 from lib.studies.peers import losses as loss_cost
-from lib.studies.peers import losses_systems
-from lib.studies.peers.isolated_process import Cost, measure_alone
-from lib.studies.peers.losses_systems import BOTH, JOBS, ONE_WAY, PEER, SIGMOID
+from lib.studies.peers.harness import Cost, Job, measure_alone
+from lib.studies.peers.losses import BOTH, JOBS, ONE_WAY, PEER, SIGMOID
 
 GB = 10**9
 
@@ -22,7 +22,7 @@ def values_of(name, arrays):
 
 @pytest.mark.parametrize("name", [name for name in JOBS if name not in PEER.values()])
 def test_a_system_computes_what_its_peer_computes(name):
-    arrays = loss_cost.inputs(100, 16)
+    arrays = loss_cost.loss_inputs(100, 16)
     found, expected = values_of(name, arrays), values_of(PEER[JOBS[name].loss], arrays)
     shared = found.keys() & expected.keys()
     assert shared >= {"loss", "query", "key"}
@@ -31,7 +31,7 @@ def test_a_system_computes_what_its_peer_computes(name):
 
 
 def test_inputs_are_unit_rows_that_the_gradients_do_not_overwrite():
-    arrays = loss_cost.inputs(8, 4)
+    arrays = loss_cost.loss_inputs(8, 4)
     assert {name: rows.shape for name, rows in arrays.items()} == {"query": (8, 4), "key": (8, 4)}
     assert (arrays["query"] ** 2).sum(axis=1) == pytest.approx(1, abs=1e-6)
     before = arrays["query"].copy()
@@ -59,9 +59,9 @@ def made_up(seconds_at, memory_at):
 def table(monkeypatch):
     def run(sizes, *, seconds_at=lambda key, size: 1.0, memory_at=lambda key, size: GB, **options):
         measure, calls = made_up(seconds_at, memory_at)
-        monkeypatch.setattr(loss_cost, "measure_alone", measure)
-        monkeypatch.setattr(losses_systems.System, "is_installed", True)
-        rows = loss_cost.table(sizes, dim=2, memory_bytes=10 * GB, **options)
+        monkeypatch.setattr(harness, "measure_alone", measure)
+        monkeypatch.setattr(Job, "is_installed", True)
+        rows = loss_cost.loss_cost_table(sizes, dim=2, memory_bytes=10 * GB, **options)
         return {(row["system"], row["batch_size"]): row for row in rows}, calls
 
     return run
@@ -115,20 +115,6 @@ def test_what_would_take_too_long_is_left_out_and_repeats_shrink_before_that(tab
     assert note == "left out: it would take about 16 s, the limit is 10 s"
 
 
-def test_what_is_stopped_or_not_installed_has_a_row(table, monkeypatch):
-    def stopped(*arguments, **options):
-        raise TimeoutError("it was stopped after 3 s")
-
-    rows, _ = table([16])
-    monkeypatch.setattr(loss_cost, "measure_alone", stopped)
-    (row,) = loss_cost.table([16], dim=2, systems=["ours, both"])
-    assert row["note"] == "it was stopped after 3 s" and row["repeats"] is None
-    monkeypatch.setattr(losses_systems.System, "is_installed", False)
-    (row,) = loss_cost.table([16], dim=2, systems=["ours, both"])
-    assert row["note"].startswith("not installed: pip install")
-    assert loss_cost.as_text([row])[0]["seconds"] == ""
-
-
 def test_free_memory_is_known_or_without_limit():
     assert loss_cost.free_bytes() > 10**6
 
@@ -137,35 +123,22 @@ def test_free_memory_is_known_or_without_limit():
 
 
 def test_a_system_is_measured_alone():
-    arrays = loss_cost.inputs(8192, 8)
-    cost = measure_alone(
-        "lib.studies.peers.losses_systems", "ours, both, blocked", arrays, repeats=1
-    )
+    arrays = loss_cost.loss_inputs(8192, 8)
+    cost = measure_alone("lib.studies.peers.losses", "ours, both, blocked", arrays, repeats=1)
     assert cost.values["loss"] == pytest.approx(values_of("ours, both, blocked", arrays)["loss"])
     # Both gradients are 0.5 MB, two tiles 8 MB, and libraries warm up by some 10 MB; one matrix
     # would be 268.
     assert 8e6 < cost.memory < 80e6
 
 
-def test_a_process_that_takes_too_long_is_stopped():
-    with pytest.raises(TimeoutError, match="ours, both was stopped after 0 s"):
-        measure_alone(
-            "lib.studies.peers.losses_systems",
-            "ours, both",
-            loss_cost.inputs(64, 4),
-            repeats=1,
-            limit_s=0.01,
-        )
-
-
 def test_refuses():
     with pytest.raises(RetrievalInputError, match="system must be one of .*got 'ours'"):
-        loss_cost.table([16], systems=["ours"])
+        loss_cost.loss_cost_table([16], systems=["ours"])
     with pytest.raises(RetrievalInputError, match="batch size must be at least 1"):
-        loss_cost.table([0])
+        loss_cost.loss_cost_table([0])
     for options in ({"dim": 0}, {"dim": -1}, {"dim": 10**9}):
         with pytest.raises(RetrievalInputError, match="dim must be at (least 1|most 65,536)"):
-            loss_cost.table([16], **options)
+            loss_cost.loss_cost_table([16], **options)
     for limit in (0, -1, float("nan"), float("inf")):
         with pytest.raises(RetrievalInputError, match="limit_s must be a finite number above 0"):
-            loss_cost.table([16], limit_s=limit)
+            loss_cost.loss_cost_table([16], limit_s=limit)

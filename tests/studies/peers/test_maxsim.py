@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.studies.peers import maxsim
-from lib.studies.peers.comparison import System
-from lib.studies.peers.isolated_process import Cost, measure_alone
-from lib.studies.peers.maxsim_systems import INPUTS, JOBS
+from lib.studies.peers import harness, maxsim
+from lib.studies.peers.harness import Cost, Job, format_costs, measure_alone
+from lib.studies.peers.maxsim import INPUTS, JOBS
 
 
 def values_of(name, arrays):
@@ -19,7 +18,7 @@ def values_of(name, arrays):
 
 @pytest.mark.parametrize("kind", INPUTS)
 def test_both_libraries_compute_the_same(kind):
-    arrays = maxsim.inputs(7, 9, 5, 8)
+    arrays = maxsim.maxsim_inputs(7, 9, 5, 8)
     ours, theirs = (
         values_of(f"{library}, {kind}", arrays) for library in ("ours", "sentence-transformers")
     )
@@ -27,7 +26,7 @@ def test_both_libraries_compute_the_same(kind):
 
 
 def test_inputs_are_unit_tokens_and_every_item_has_one():
-    arrays = maxsim.inputs(50, 3, 4, 2)
+    arrays = maxsim.maxsim_inputs(50, 3, 4, 2)
     assert arrays["query"].shape == (50, 4, 2) and arrays["document_mask"].shape == (3, 4)
     assert np.linalg.norm(arrays["query"], axis=2) == pytest.approx(1, abs=1e-6)
     counts = arrays["query_mask"].sum(axis=1)
@@ -38,18 +37,18 @@ def test_inputs_are_unit_tokens_and_every_item_has_one():
 @pytest.fixture
 def rows(monkeypatch):
     def run(**options):
-        def measure(module, key, arrays, *, repeats):
+        def measure(module, key, arrays, *, repeats, limit_s):
             seconds = 4.0 if key.startswith("sentence") else 1.0
             return Cost([0.0] * repeats, [seconds] * repeats, int(seconds * 10**8), {"mean": 2.0})
 
-        monkeypatch.setattr(maxsim, "measure_alone", measure)
-        return maxsim.table(6, 10, length=4, dim=8, **options)
+        monkeypatch.setattr(harness, "measure_alone", measure)
+        return maxsim.maxsim_cost_table(6, 10, length=4, dim=8, **options)
 
     return run
 
 
 def test_ratios_are_to_the_peer_of_the_same_inputs(rows, monkeypatch):
-    monkeypatch.setattr(System, "is_installed", True)
+    monkeypatch.setattr(Job, "is_installed", True)
     said = []
     found = rows(progress=lambda *step: said.append(step))
     assert [(row["tokens"], row["system"]) for row in found] == [
@@ -72,37 +71,35 @@ def test_ratios_are_to_the_peer_of_the_same_inputs(rows, monkeypatch):
     )
     assert ours["gflops"] == 2 * 8 * (6 * 4) * (10 * 4) / 1e9
     assert ours["inputs_mb"] == 4 * 8 * 4 * (6 + 10) / 1e6
-    padded = maxsim.inputs(6, 10, 4, 8)
+    padded = maxsim.maxsim_inputs(6, 10, 4, 8)
     counts = padded["query_mask"].sum() * padded["document_mask"].sum()
     assert found[3]["gflops"] == pytest.approx(2 * 8 * counts / 1e9)
     assert found[3]["inputs_mb"] == pytest.approx(ours["inputs_mb"] + 16 * 4 / 1e6)
 
 
 def test_a_library_that_is_missing_has_a_row_and_no_ratios(rows, monkeypatch):
-    monkeypatch.setattr(System, "is_installed", property(lambda system: system.library is None))
+    monkeypatch.setattr(Job, "is_installed", property(lambda job: job.library is None))
     found = rows(repeats=1)
     assert found[0]["seconds"] is None and found[0]["note"].startswith("not installed: pip install")
     assert found[1]["seconds"] == 1.0 and found[1]["of_peer_seconds"] is None
-    assert maxsim.as_text(found)[0]["gflops"] == ""
+    assert format_costs(found, maxsim.SHOWN)[0]["gflops"] == ""
 
 
 def test_refuses_sizes_that_measure_nothing(rows):
     with pytest.raises(RetrievalInputError, match="repeats must be at least 1, got 0"):
         rows(repeats=0)
     with pytest.raises(RetrievalInputError, match="length must be at least 1, got 0"):
-        maxsim.inputs(1, 1, 0, 1)
+        maxsim.maxsim_inputs(1, 1, 0, 1)
     with pytest.raises(RetrievalInputError, match="n_documents must be at least 1, got 0"):
-        maxsim.inputs(1, 0, 1, 1)
+        maxsim.maxsim_inputs(1, 0, 1, 1)
 
 
 # ---- in a process of its own
 
 
 def test_memory_is_that_of_a_tile_not_of_all_similarities():
-    arrays = maxsim.inputs(128, 512, 32, 8)
-    cost = measure_alone(
-        "lib.studies.peers.maxsim_systems", "ours, all tokens count", arrays, repeats=1
-    )
+    arrays = maxsim.maxsim_inputs(128, 512, 32, 8)
+    cost = measure_alone("lib.studies.peers.maxsim", "ours, all tokens count", arrays, repeats=1)
     assert cost.values == pytest.approx(values_of("ours, all tokens count", arrays), rel=1e-6)
     # All similarities would be 268 MB; a tile is 1 MB, and libraries warm up by some 10 MB.
     assert cost.memory < 60e6

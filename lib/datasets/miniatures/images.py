@@ -105,8 +105,10 @@ def write_coco(root: Path) -> Miniature:
 
 
 def coco_positions() -> np.ndarray:
-    """Choose `(100,)` positions in COCO's test split: of each 1K fold the first 19 images, and the
-    next one with a caption of its own that CxC does not confirm (there are 29 such captions).
+    """Choose `(100,)` positions in COCO's test split, 20 in each 1K fold.
+
+    These are the first 19 images of the fold, and the next one with a caption of its own that CxC
+    does not confirm (there are 29 such captions).
     """
     judgements = coco_judgements.load_judgements()
     own_image = judgements.owner[:, None]

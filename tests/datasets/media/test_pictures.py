@@ -11,7 +11,6 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets.media.files import PictureFiles, find_damaged
 from lib.datasets.media.pictures import FORMATS, open_picture
 
 
@@ -108,51 +107,6 @@ def test_damage(root):
         open_picture(root / "none.jpg")
 
 
-def test_sequence(root):
-    files = PictureFiles(root, ["a/red.png", "grey.png", "gone.png"])
-    assert len(files) == 3 and files[0].size == (4, 3) and files[-2].size == (2, 2)
-    assert files.present().tolist() == [True, True, False]
-    part = files[1:]
-    assert isinstance(part, PictureFiles) and part.names == ("grey.png", "gone.png")
-    assert files.take([2, 0]).names == ("gone.png", "a/red.png")
-    with pytest.raises(MissingFileError, match=r"gone\.png is missing \(item 2 of 3"):
-        files[2]
-    with pytest.raises(IndexError):
-        files[3]
-    assert [picture.size for picture in files[:2]] == [(4, 3), (2, 2)]
-
-
-def test_empty_file_is_not_present(root):
-    (root / "empty.jpg").touch()
-    assert not PictureFiles(root, ["empty.jpg"]).present().any()
-
-
-def test_fingerprint(root):
-    names = ["a/red.png", "grey.png"]
-    before = PictureFiles(root, names).fingerprint()
-    assert before == PictureFiles(root, names).fingerprint()
-    assert before != PictureFiles(root, names[::-1]).fingerprint()
-    with open(root / "grey.png", "ab") as stream:
-        stream.write(b"\0")
-    assert before != PictureFiles(root, names).fingerprint()
-
-
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../x", ""])
-def test_names_stay_inside(root, name):
-    with pytest.raises(RetrievalInputError):
-        PictureFiles(root, [name])[0]
-    with pytest.raises(RetrievalInputError):
-        PictureFiles(root, [name]).present()
-
-
-def test_link_that_leaves(root, tmp_path_factory):
-    outside = tmp_path_factory.mktemp("outside") / "secret.png"
-    Image.new("RGB", (1, 1)).save(outside)
-    (root / "link.png").symlink_to(outside)
-    with pytest.raises(RetrievalInputError, match="link"):
-        PictureFiles(root, ["link.png"])[0]
-
-
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of odd tags
 def test_whatever_a_decoder_raises_the_picture_is_damaged():
     """Pillow raises ValueError, AssertionError, SyntaxError and more for these."""
@@ -247,21 +201,3 @@ def test_other_formats_are_named_with_advice():
 def test_a_folder_is_no_picture(root):
     with pytest.raises(RetrievalInputError, match="a cannot be opened"):
         open_picture(root / "a")
-
-
-def test_damaged_files_are_listed_with_their_reasons(root):
-    (root / "cut.png").write_bytes((root / "a" / "red.png").read_bytes()[:50])
-    seen = []
-    damaged = find_damaged(PictureFiles(root, ["grey.png", "cut.png", "a/red.png"]), seen.append)
-    assert list(damaged) == [1] and "cut.png cannot be decoded" in damaged[1] and seen == [1, 1, 1]
-
-
-def test_another_picture_of_equal_size_and_time_is_another_fingerprint(tmp_path):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"one picture")
-    before, stat = PictureFiles(tmp_path, ["a.png"]).fingerprint(), path.stat()
-    other = tmp_path / "b.png"
-    other.write_bytes(b"the other 1")
-    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    other.replace(path)
-    assert PictureFiles(tmp_path, ["a.png"]).fingerprint() != before

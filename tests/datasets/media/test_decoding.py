@@ -11,7 +11,6 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.media import decoding
 from lib.datasets.media.decoding import RATE, read_frames, read_waveform, sample_times
-from lib.datasets.media.files import AudioFiles, ClipFiles, find_names
 from lib.datasets.miniatures.writing import write_clip
 
 
@@ -179,52 +178,6 @@ def test_a_playlist_under_the_name_of_a_clip_is_not_followed(grey, text):
     (grey / "list.mp4").write_text(text)
     with pytest.raises(DamagedFileError, match="of a kind other than mov"):
         read_frames(grey / "list.mp4")
-
-
-def test_files_are_read_when_asked_for_and_stay_inside_the_root(grey):
-    clips = ClipFiles(grey, ["grey.mp4", "short.mp4", "gone.mp4"], n_frames=3)
-    assert len(clips) == 3 and clips[0].shape == (3, 32, 48, 3) and len(clips[-3]) == 3
-    assert clips.present().tolist() == [True, True, False]
-    assert clips[1:].names == ("short.mp4", "gone.mp4") and clips[1:].n_frames == 3
-    with pytest.raises(MissingFileError, match="gone.mp4"):
-        clips[2]
-    (grey / "link.mp4").symlink_to("/etc/hostname")
-    for name in ("../grey.mp4", "/etc/passwd", "link.mp4"):
-        with pytest.raises(RetrievalInputError, match="the name"):
-            ClipFiles(grey, [name])[0]
-
-
-def test_parts_of_one_file_go_with_their_names(grey):
-    clips = ClipFiles(grey, ["grey.mp4"] * 3, [(0, 4), (4, 8), (8, 12)], n_frames=1)
-    assert [shown(clip) for clip in clips.take([2, 0])] == [[40], [8]]
-    assert AudioFiles(grey, ["grey.mp4"], [(1, 1.5)], rate=4_000)[0].shape == (2_000,)
-    with pytest.raises(RetrievalInputError, match="1 names have 2 segments"):
-        ClipFiles(grey, ["grey.mp4"], [(0, 1), (1, 2)])
-
-
-def test_a_fingerprint_knows_names_parts_and_settings(grey):
-    plain = ClipFiles(grey, ["grey.mp4"], n_frames=3)
-    assert plain.fingerprint() == ClipFiles(grey, ["grey.mp4"], n_frames=3).fingerprint()
-    others = [
-        ClipFiles(grey, ["grey.mp4"], n_frames=4),
-        ClipFiles(grey, ["short.mp4"], n_frames=3),
-        ClipFiles(grey, ["grey.mp4"], [(0, 20)], n_frames=3),
-        AudioFiles(grey, ["grey.mp4"]),
-    ]
-    assert len({files.fingerprint() for files in (plain, *others)}) == 5
-
-
-def test_names_are_found_in_the_first_layout_that_has_them(tmp_path):
-    for name in ("videos/all/a.mp4", "videos/b.webm", "videos/a.mp4", "other/-c.mp4"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    found = find_names(
-        tmp_path,
-        ["a", "b", ("c", "-c"), "d"],
-        ["videos/all", "videos", "other", "none"],
-        [".mp4", ".webm"],
-    )
-    assert found == ["videos/all/a.mp4", "videos/b.webm", "other/-c.mp4", "videos/all/d.mp4"]
 
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch, tmp_path):

@@ -1,3 +1,1 @@
-"""Corpora, one module each, that give `RetrievalTask`s; nothing is imported until it is asked
-for.
-"""
+"""Corpora that load as retrieval tasks, one module each; import the module you need."""

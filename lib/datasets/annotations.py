@@ -18,13 +18,7 @@ from lib.datasets.media.files import MediaFiles
 
 @dataclass(frozen=True)
 class Record:
-    """One item of an annotation file with its texts.
-
-    Args:
-        file: its media file, relative to the root.
-        item_id: its id in the corpus.
-        texts: `(text id, text)` of each description, in file order.
-    """
+    """One item of an annotation file: media file, id, and `(text id, text)` of each description."""
 
     file: str
     item_id: str

@@ -80,18 +80,14 @@ class AudioVideoFormat:
 class AudioVideoClips:
     """Hold clips as pairs of sound and picture: each is searched with the other.
 
+    The other fields mean the same as those of `CaptionedMedia`.
+
     Args:
-        name: `"audioset"`; a miniature adds `" (miniature)"`.
-        split: which clips.
-        sounds: the sound of each clip.
-        clips: the picture of each clip, in the same order.
-        item_ids: distinct ids.
+        sounds, clips: the sound and the picture of each clip, in one order.
+        item_ids: distinct ids of the clips.
         labels: the classes of each clip.
         relevance: `"same clip"`, the published protocol: clips of one class then count as errors,
             by design. `"labels"`: graded by the number of shared labels, see `shared_labels`.
-        counts: numbers found here beside the published ones.
-        missing: files that do not exist; their clips were left out.
-        datasheet: the section of `data/README.md`.
     """
 
     name: str
@@ -242,8 +238,8 @@ def _media_of(
     times = None if trimmed else segments.times
     videos = find_names(root, segments.stems, ("videos",), VIDEO_SUFFIXES)
     sounds = find_names(root, segments.stems, ("audio",), SOUND_SUFFIXES)
-    exists = AudioFiles(root, sounds).present()
-    sounds = [sound if own else video for sound, video, own in zip(sounds, videos, exists)]
+    present = AudioFiles(root, sounds).present()
+    sounds = [sound if exists else video for sound, video, exists in zip(sounds, videos, present)]
     return AudioFiles(root, sounds, times), ClipFiles(root, videos, times, n_frames=n_frames)
 
 
@@ -255,14 +251,14 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
     Returns:
         `(n, n)`, symmetric; a clip's grade with itself is the number of its labels.
     """
-    names = sorted({label for own in labels for label in own})
+    names = sorted({label for clip_labels in labels for label in clip_labels})
     column = {label: at for at, label in enumerate(names)}
-    bears = np.zeros((len(labels), len(names)), dtype=np.float32)  # whole numbers, exact
-    for at, own in enumerate(labels):
-        bears[at, [column[label] for label in own]] = 1
+    has_label = np.zeros((len(labels), len(names)), dtype=np.float32)  # sums of ones are exact
+    for clip, clip_labels in enumerate(labels):
+        has_label[clip, [column[label] for label in clip_labels]] = 1
     cells, n_judgements = [], 0
     for start in range(0, len(labels), _ROWS):
-        grades = (bears[start : start + _ROWS] @ bears.T).astype(np.int64)
+        grades = (has_label[start : start + _ROWS] @ has_label.T).astype(np.int64)
         rows, columns = np.nonzero(grades)
         n_judgements += rows.size
         # A label as common as speech makes the judgements of many clips quadratic.

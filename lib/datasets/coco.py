@@ -270,9 +270,10 @@ def judgement_counts(corpus: CaptionedMedia, name: str, direction: str) -> tuple
 def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, tuple[Count, ...]]:
     check_choice(name, coco_judgements.JUDGEMENTS, "judgements")
     to_text = check_choice(direction, corpus.directions, "direction") == "image_to_text"
-    own = corpus.qrels.T if to_text else corpus.qrels
+    original = corpus.qrels.T if to_text else corpus.qrels
     if name == "original":
-        return own, _judged(name, own, int((own.counts > 0).sum()), own.items.size)
+        n_queries = int((original.counts > 0).sum())
+        return original, _judged(name, original, n_queries, original.items.size)
     if corpus.captions == "unique":
         raise RetrievalInputError(
             "the judgements name captions by id; load captions='all' or 'first 5'"
@@ -285,7 +286,7 @@ def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, 
     query_at, answer_at = (item_at, text_at) if to_text else (text_at, item_at)
     query, answer = query_at[published.query_index], answer_at[published.items]
     inside = (query >= 0) & (answer >= 0)
-    qrels = Qrels.from_pairs(query[inside], answer[inside], shape=own.shape)
+    qrels = Qrels.from_pairs(query[inside], answer[inside], shape=original.shape)
     judged_queries = query_at[np.flatnonzero(published.counts)]
     return qrels, _judged(name, qrels, int((judged_queries >= 0).sum()), int((query >= 0).sum()))
 

@@ -73,7 +73,7 @@ def graph(
             look |= {"linestyle": ":", "lw": 1.4, "connectionstyle": "arc3,rad=0.25"}
         ax.annotate("", points[end], points[start], arrowprops=look, zorder=4)
     for step, node in enumerate(path, start=1):
-        # Beside the node, and outlined, so that it can be read over lines.
+        # Beside the node, with an outline: it can be read over lines.
         text = ax.annotate(
             str(step), points[node], (7, 7), textcoords="offset points", fontsize=14, zorder=6
         )

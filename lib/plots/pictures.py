@@ -99,7 +99,7 @@ def spotlights(
         draw_image(row[0], np.asarray(image))
         _grid_lines(row[0], np.shape(image), grids.shape[1])
         row[0].set_title(" ", fontsize=15)  # keeps the height of the name
-        # The name itself runs on over the other panels, so it must not widen its own.
+        # The name is written across all panels of the row and must not widen the first.
         row[0].text(0, 1.06, name, fontsize=15, transform=row[0].transAxes, in_layout=False)
         for ax, grid, word in zip(row[1:], grids, row_words):
             draw_image(ax, np.asarray(image))

@@ -68,21 +68,21 @@ def qrels(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
         Qrels of shape (5 n, m). Query q is caption q % 5 of scene q // 5.
     """
     gallery = scenes if gallery is None else gallery
-    told, states_size, states_texture = _by_pair(scenes, plan(scenes))
-    shown, _, _ = _by_pair(gallery)
+    queries, states_size, states_texture = _by_pair(scenes, plan(scenes))
+    images, _, _ = _by_pair(gallery)
 
     def key(batch: SceneBatch) -> np.ndarray:
         return batch.pair[:, 0].astype(np.int64) * 64 + batch.pair[:, 1]
 
     rows, items, grades = [], [], []
-    for i, j in _joined(key(told), key(shown)):
+    for i, j in _joined(key(queries), key(images)):
         # Both groups of a pair (i, j) correspond, since the two pairs of a scene differ.
-        wrong = (told.count[i] != shown.count[j]).sum(axis=1)[:, None]  # (pairs, 1)
-        size_differs = (told.size[i] != shown.size[j])[:, None]
-        texture_differs = (told.texture[i] != shown.texture[j])[:, None]
+        wrong = (queries.count[i] != images.count[j]).sum(axis=1)[:, None]  # (pairs, 1)
+        size_differs = (queries.size[i] != images.size[j])[:, None]
+        texture_differs = (queries.texture[i] != images.texture[j])[:, None]
         wrong = wrong + (states_size[i] & size_differs).sum(axis=2)  # (pairs, 5)
         wrong = wrong + (states_texture[i] & texture_differs).sum(axis=2)
-        placed = (told.relation[i] == shown.relation[j])[:, None]
+        placed = (queries.relation[i] == images.relation[j])[:, None]
         details = np.where(wrong == 0, TRUE, np.where(wrong == 1, ONE_DETAIL_OFF, SAME_OBJECTS))
         grade = np.where(placed, details, SAME_OBJECTS)  # (pairs, 5)
         rows.append((i[:, None] * N_CAPTIONS + np.arange(N_CAPTIONS)).ravel())
@@ -133,11 +133,11 @@ def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
         _tally(scenes.size, caption_plan.states_size, 2),
         _tally(scenes.texture, caption_plan.states_texture, 3),
     ]
-    shown = [_tally(gallery.size, None, 2), _tally(gallery.texture, None, 3)]
+    visible = [_tally(gallery.size, None, 2), _tally(gallery.texture, None, 3)]
     rows, items = [], []
     for i, j in _joined(key(scenes), key(gallery)):
         possible = np.ones((len(i), N_CAPTIONS), dtype=bool)
-        for need, have in zip(stated, shown, strict=True):
+        for need, have in zip(stated, visible, strict=True):
             possible &= (need[i] <= have[j][:, None]).all(axis=2)
         pair, caption = np.nonzero(possible)
         rows.append(i[pair] * N_CAPTIONS + caption)

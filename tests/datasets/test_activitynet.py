@@ -14,9 +14,7 @@ from lib.datasets.registry import CORPORA
 
 @pytest.fixture
 def bare(tmp_path):
-    """Annotations, and files of one byte as videos, under the names that the miniature gives
-    them.
-    """
+    """Annotations, and videos of one byte under the names that the miniature gives them."""
     root = tmp_path / "mini"
     CORPORA["activitynet"].write_miniature(root, media=False)
     (root / "videos").mkdir()

@@ -1,6 +1,4 @@
-"""Records: damaged files, fields of the wrong kind, and a corpus whose parts are counted and
-found.
-"""
+"""Annotation files: damaged ones, fields of the wrong kind, and counted records."""
 
 import json
 from functools import partial

@@ -1,6 +1,4 @@
-"""AudioSet and VGGSound: their odd files, the draw of five per class, and pairs of sound and
-picture.
-"""
+"""AudioSet and VGGSound: their files, the draw of five per class, pairs of sound and picture."""
 
 import json
 
@@ -59,11 +57,8 @@ def test_sound_and_picture_of_a_clip_belong_together(heard):
         assert task.direction == direction and task.qrels.shape == (15, 15)
         assert (task.qrels.items == np.arange(15)).all()
     assert pairs.task("audio_to_video").queries is pairs.sounds
-    for at in (
-        0,
-        SILENT_CLIP,
-        7,
-    ):  # the second has its sound in a file of its own
+    # The second has its sound in a file of its own.
+    for at in (0, SILENT_CLIP, 7):
         wave = pairs.sounds[at][:16_000]
         assert np.abs(np.fft.rfft(wave)).argmax() == 200 + 50 * at
         assert pairs.clips[at].shape == (2, 128, 128, 3)

@@ -1,6 +1,4 @@
-"""Captioned media: tasks of both directions, parts, what is missing, and a checksum that sees
-everything.
-"""
+"""Captioned media: tasks of both directions, parts, missing media, and the checksum."""
 
 from dataclasses import replace
 
@@ -112,9 +110,8 @@ def test_checksum_sees_everything(corpus):
     ]
     sums = [corpus.checksum(), *(replace(corpus, **change).checksum() for change in changes)]
     assert len(set(sums)) == len(sums)
-    assert (
-        replace(corpus, datasheet="elsewhere").checksum() == corpus.checksum()
-    )  # decides no embedding
+    # Decides no embedding.
+    assert replace(corpus, datasheet="elsewhere").checksum() == corpus.checksum()
 
 
 def test_checksum_of_decoded_media(corpus):

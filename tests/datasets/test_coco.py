@@ -93,9 +93,8 @@ def test_one_text_of_two_images(root, corpus):
         unique.text_ids[shared]
         == corpus.text_ids[int(corpus.qrels.T.row(miniature.SHARED[0])[0][-1])]
     )
-    assert (
-        unique.qrels.T.counts[miniature.REPEATED] == 4
-    )  # two captions that read the same when tidied
+    # Two captions that read the same when tidied.
+    assert unique.qrels.T.counts[miniature.REPEATED] == 4
 
 
 @pytest.mark.parametrize(
@@ -124,14 +123,8 @@ def test_unique_by_hand():
         ),
     ]
     texts, text_ids, qrels = coco.unique_texts(records)
-    assert texts == [
-        "A dog.",
-        "A cat.",
-        "A cow.",
-        "X.",
-        "Y.",
-        "Z.",
-    ]  # the sixth caption is not among five
+    # The sixth caption is not among five.
+    assert texts == ["A dog.", "A cat.", "A cow.", "X.", "Y.", "Z."]
     assert text_ids == ["10", "12", "20", "22", "23", "24"]
     assert [qrels.row(text)[0].tolist() for text in range(6)] == [[0], [0, 1], [1], [1], [1], [1]]
 
@@ -186,9 +179,8 @@ def test_clip_benchmark_file(root, copy, captions):
     (copy / "dataset_coco.json").unlink()
     shutil.rmtree(copy / "val2014")
     (copy / "val2014").symlink_to(root / "val2014")
-    with pytest.raises(
-        RetrievalInputError, match="by a link"
-    ):  # a folder outside the root is not followed
+    # A folder outside the root is not followed.
+    with pytest.raises(RetrievalInputError, match="by a link"):
         coco.load_coco(copy)
     (copy / "val2014").unlink()
     shutil.copytree(root / "val2014", copy / "val2014")
@@ -386,9 +378,7 @@ def test_judgements_of_a_fold(corpus):
 
 
 def test_the_whole_of_coco(root):
-    """With all ids in Karpathy's order, judgements and folds are those of the package, cell for
-    cell.
-    """
+    """With all ids in Karpathy's order, judgements and folds equal those of the package."""
     known = coco_judgements.load_judgements()
     ids = [str(image) for image in known.image_ids]
     whole = CaptionedMedia(

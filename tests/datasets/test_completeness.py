@@ -44,9 +44,8 @@ def test_check_media():
         check_media(Count("clips", 1, 5), missing, "vgg")
     check_media(Count("clips", 1, 5), missing, "vgg", allow_partial=True)
     check_media(Count("clips", 5, 5), (), "vgg")
-    with pytest.raises(
-        RetrievalInputError, match="Check the root"
-    ):  # nothing to evaluate, whatever is allowed
+    # Nothing to evaluate, whatever is allowed.
+    with pytest.raises(RetrievalInputError, match="Check the root"):
         check_media(Count("clips", 0, 4), missing, "vgg", allow_partial=True)
 
 

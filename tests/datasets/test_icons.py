@@ -1,6 +1,4 @@
-"""Icons: how many, what leaks (nothing), what counts as right, and what happens to a damaged
-cache.
-"""
+"""Icons: counts, splits without leaks, grades, and a damaged cache."""
 
 import json
 from collections import Counter
@@ -126,9 +124,8 @@ def test_groups_are_the_closure_of_same_concept_and_same_drawing(corpus):
 
 
 def test_the_largest_group_is_a_handful(corpus):
-    assert (
-        np.bincount(corpus.groups).max() < 30
-    )  # identical drawings do not chain into one huge group
+    # Identical drawings do not chain into one huge group.
+    assert np.bincount(corpus.groups).max() < 30
 
 
 def test_a_key_falls_into_the_same_split_for_ever():
@@ -164,12 +161,8 @@ def grade(task, query, name, family, corpus):
     [
         ("anchor", "anchor", "phosphor", 3),
         ("anchor", "anchor", "material", 3),  # the same name in another family
-        (
-            "anchor",
-            "anchor-fill",
-            "phosphor",
-            3,
-        ),  # another name for pixel for pixel the same drawing
+        # Another name for pixel for pixel the same drawing.
+        ("anchor", "anchor-fill", "phosphor", 3),
         ("anchor", "anchor-thin", "phosphor", 2),  # the same concept in another style
         ("anchor thin", "anchor", "phosphor", 2),
         ("anchor", "anchor-simple", "phosphor", 1),  # another concept with the same first word

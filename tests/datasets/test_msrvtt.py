@@ -1,6 +1,4 @@
-"""MSR-VTT: 1k-A with its repeated sentence, the ragged full set, lists, layouts, and what is
-refused.
-"""
+"""MSR-VTT: 1k-A with its repeated sentence, the full set, lists, layouts and bad input."""
 
 import csv
 import json

@@ -36,10 +36,8 @@ def flag(read):
 def test_a_drawing_is_cropped_scaled_and_centred(flag):
     assert flag.shape == (64, 64) and flag.dtype == np.uint8 and flag.max() == 255
     rows, columns = np.flatnonzero(flag.any(axis=1)), np.flatnonzero(flag.any(axis=0))
-    assert (rows[0], rows[-1]) == (
-        10,
-        53,
-    )  # 44 pixels high, as the median icon, in the middle of 64
+    # 44 pixels high, as the median icon, in the middle of 64.
+    assert (rows[0], rows[-1]) == (10, 53)
     assert columns[-1] - columns[0] + 1 == round(44 * 61 / 81)
     assert flag[14, 40] == 255 and flag[50, 40] == 0  # the cloth is at the top and to the right
 

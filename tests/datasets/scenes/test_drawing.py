@@ -22,9 +22,7 @@ CLIPS_SHA256 = "e3d7f7b763587c2b8bca69e1d65a66e22ea2d14a63415a492b8887e98a46e833
 
 @pytest.fixture(scope="module")
 def every_layout() -> scenes.SceneBatch:
-    """All sizes, counts, layouts and relations of both groups, with the jitter at its ends in every
-    way.
-    """
+    """All sizes, counts, layouts and relations of both groups, with extreme jitter."""
     half = list(product(range(2), range(1, 4), range(4)))
     rows = [(a, b, relation) for a, b in product(half, half) for relation in range(4)]
     groups = np.array([(a, b) for a, b, _ in rows])  # (n, 2, 3)
@@ -57,9 +55,8 @@ def test_a_seed_gives_the_published_bytes() -> None:
 def test_pictures_show_the_right_number_of_separate_objects(
     every_layout: scenes.SceneBatch,
 ) -> None:
-    for rows in np.array_split(np.arange(len(every_layout)), 4)[
-        ::3
-    ]:  # half of 2,304 scenes is plenty
+    # Half of 2,304 scenes is plenty.
+    for rows in np.array_split(np.arange(len(every_layout)), 4)[::3]:
         batch = every_layout[rows]
         images = scenes.render(batch)
         ground = images[:, :1, :1]
@@ -86,9 +83,8 @@ def test_the_relation_is_unambiguous(every_layout: scenes.SceneBatch) -> None:
     batch = scenes.canonical(every_layout)
     objects = place(batch)
     side = np.array(SPRITE_SIZES)[objects.size]
-    corners = np.full(
-        (len(batch), 2, 2, 2), [[[999, 999], [-999, -999]]]
-    )  # scene, group, (low, high), (x, y)
+    # Scene, group, (low, high), (x, y).
+    corners = np.full((len(batch), 2, 2, 2), [[[999, 999], [-999, -999]]])
     np.minimum.at(
         corners[:, :, 0], (objects.scene, objects.group), np.stack([objects.x, objects.y], 1)
     )
@@ -168,8 +164,7 @@ def test_clips_drift_as_their_scene_says() -> None:
     steps = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
     for clip, motion, ground in zip(clips, batch.motion, still[:, 0, 0], strict=True):
         dy, dx = steps[scenes.MOTIONS[motion]]
-        moved = np.roll(
-            clip[4], (dy, dx), axis=(0, 1)
-        )  # the border of the still is empty, so nothing wraps
+        # The border of the still is empty, so nothing wraps.
+        moved = np.roll(clip[4], (dy, dx), axis=(0, 1))
         assert (clip[4][[0, -1]] == ground).all() and np.array_equal(clip[5], moved)
     assert scenes.render_clip(batch[:2], n_frames=1).shape[1] == 1

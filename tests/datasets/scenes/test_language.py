@@ -68,9 +68,7 @@ def parse_noun(phrase: str) -> dict:
 
 
 def parse(text: str) -> tuple[dict, str, dict, bool]:
-    """(first group, relation of it to the second, second group, whether a verb or pronoun agrees
-    with it).
-    """
+    """(first group, its relation to the second, second group, whether a word agrees with it)."""
     for pattern in (
         rf"(?:(?P<there>there) (?P<is>is|are) )?(?P<a>{NOUN}) {REL} (?P<b>{NOUN})",
         rf"(?P<a>{NOUN}) (?P<is>is|are) {REL} (?P<b>{NOUN})",

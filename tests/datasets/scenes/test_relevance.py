@@ -15,9 +15,7 @@ OPPOSITE = {0: 1, 1: 0, 2: 3, 3: 2}
 
 
 def crowded(n: int, seed: int) -> scenes.SceneBatch:
-    """Scenes that share objects: few compositions, and every attribute the same in half of the
-    groups.
-    """
+    """Scenes of few compositions that share half of their attributes."""
     pool = scenes.sample("test", 12, seed)
     rng = np.random.default_rng(seed)
     batch = scenes.sample("test", n, seed + 1)
@@ -41,9 +39,7 @@ def groups_of(batch: scenes.SceneBatch) -> list[list[dict]]:
 
 
 def double_loop(judge, asked: scenes.SceneBatch, gallery: scenes.SceneBatch) -> np.ndarray:
-    """judge(what a caption states, its scene's groups and relation, an image's groups and
-    relation).
-    """
+    """Judge every caption of `asked` against every image of `gallery`."""
     told = plan(asked)
     mine, others = groups_of(asked), groups_of(gallery)
     sizes, textures = told.states_size.tolist(), told.states_texture.tolist()
@@ -81,9 +77,7 @@ def slow_grade(states: dict, mine: list[dict], relation: int, other: list[dict],
 
 
 def slow_bag(states: dict, mine: list[dict], relation: int, other: list[dict], shown: int) -> bool:
-    """Deals the words of each kind out to the two groups in every way, as a reader blind to order
-    must.
-    """
+    """Assign the words of each kind to the two groups in every way."""
     if relation // 2 != shown // 2:
         return False
     for noun, colour, size, texture, count in product(((0, 1), (1, 0)), repeat=5):

@@ -263,11 +263,13 @@ def bench_gpu(
 
     start, sizes, passed = time.monotonic(), gpu.sizes_for(device), True
     if device == "cuda":
-        passed = gpu.run_tests(say, limit_s=min(gpu.TESTS_S, budget))
+        passed = gpu.run_gpu_tests(say, limit_s=min(gpu.TESTS_S, budget))
     say(gpu.device_line(device))
     say(environment_line())
-    for row in gpu.rows(device, sizes, budget_s=max(0.0, budget - (time.monotonic() - start))):
-        say(gpu.as_line(row))
+    for row in gpu.measure_cases(
+        device, sizes, budget_s=max(0.0, budget - (time.monotonic() - start))
+    ):
+        say(gpu.format_case_line(row))
     if not passed:
         say("tests marked gpu failed: see above")
         raise typer.Exit(1)

@@ -610,7 +610,7 @@ def test_bench_ann_without_a_corpus_writes_the_committed_tables(run, small_grid,
         (["--corpus", "icons", "--size", "10"], "icons comes with its own size"),
         (["--corpus", "scenes", "--metric", "l2"], "scenes comes with its own metric"),
         (["--corpus", "scenes", "--size", "10"], "size must be at least 1,000"),
-        (["--corpus", "missing.npy"], "missing.npy is not there"),
+        (["--corpus", "missing.npy"], "missing.npy is missing"),
         (["--corpus", "icons", "--family", "IFV"], "family must be one of"),
     ],
 )

@@ -6,8 +6,8 @@ from lib.studies import gpu
 
 
 def test_every_case_runs(device):
-    rows = list(gpu.rows(str(device), gpu.tiny()))
-    failed = [gpu.as_line(row) for row in rows if "note" in row]
+    rows = list(gpu.measure_cases(str(device), gpu.tiny_sizes()))
+    failed = [gpu.format_case_line(row) for row in rows if "note" in row]
     if not hasattr(faiss, "StandardGpuResources"):
         assert "use_gpu = True needs a faiss with GPU code" in failed.pop()
     assert failed == []

@@ -1,34 +1,32 @@
-"""What is accepted at the border of the package; everything inside may then assume it."""
+"""Validation of the arguments of public functions; the code inside may then rely on them."""
 
 import difflib
 import math
 import operator
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Real
 
 import numpy as np
 
 LARGEST_INT64 = 2**63 - 1
-LARGEST_TABLE = 2**30  # cells of a table that has one for each number from 0; 8 GiB of int64
-LISTED = 24  # names that an error spells out; a longer list would hide the rest of the message
+LARGEST_TABLE = 2**30  # cells of a table with one cell for each number from 0; 8 GiB of int64
+LISTED = 24  # names that an error lists; a longer list would hide the rest of the message
 
 
 class RetrievalInputError(ValueError):
     """An input that cannot be right; the message names the value, where it is, and what to do."""
 
 
+# ---- arrays
+
+
 def as_array(x, name: str) -> np.ndarray:
-    """Returns numbers, labels or flags as a numpy array in the dtype they came in: the one way into
-    numpy.
+    """Return numbers, labels or flags as a numpy array of their dtype.
 
     A torch tensor may need a gradient, be on any device, or hold bfloat16, which becomes float32.
-
-    Raises:
-        RetrievalInputError: what numpy would read as something else than was meant: a masked array
-            whose mask hides values, a sparse matrix, a mapping (its keys), a set (any order), text,
-            an iterator, rows of unequal lengths.
+    Refused is what numpy would misread: masks that hide values, sparse matrices, mappings, sets,
+    text, iterators, rows of unequal lengths.
     """
     if isinstance(x, list | tuple):
         kinds = set(map(type, x))
@@ -47,17 +45,7 @@ def as_array(x, name: str) -> np.ndarray:
             " as a list or by numpy"
         )
     elif hasattr(x, "detach"):
-        if getattr(x, "is_sparse", False) or "strided" not in str(x.layout):
-            raise RetrievalInputError(
-                f"{name} is a sparse tensor ({x.layout}); give {name}.to_dense()"
-            )
-        if x.device.type == "meta":
-            raise RetrievalInputError(f"{name} is on the meta device, where tensors hold no values")
-        x = x.detach().cpu()
-        x = (
-            x.float() if "float" in str(x.dtype) and x.element_size() < 4 else x
-        )  # numpy has no bfloat16
-        return x.resolve_conj().resolve_neg().numpy()
+        return _from_tensor(x, name)
     try:
         return np.asarray(x)
     except (ValueError, TypeError, OverflowError) as error:  # nested lists of unequal lengths
@@ -66,10 +54,19 @@ def as_array(x, name: str) -> np.ndarray:
         ) from error
 
 
+def _from_tensor(x, name: str) -> np.ndarray:
+    if getattr(x, "is_sparse", False) or "strided" not in str(x.layout):
+        raise RetrievalInputError(f"{name} is a sparse tensor ({x.layout}); give {name}.to_dense()")
+    if x.device.type == "meta":
+        raise RetrievalInputError(f"{name} is on the meta device, where tensors hold no values")
+    x = x.detach().cpu()
+    if "float" in str(x.dtype) and x.element_size() < 4:  # numpy has no bfloat16
+        x = x.float()
+    return x.resolve_conj().resolve_neg().numpy()
+
+
 def whole_numbers(x, name: str, ndim: int = 1) -> np.ndarray:
-    """Returns `x` as int64 with that many axes, such as ids; floats and what overflows are
-    refused.
-    """
+    """Return whole numbers, such as ids, as int64 with that many axes; refuse floats."""
     array = as_array(x, name)
     if array.ndim != ndim or (array.size and array.dtype.kind not in "iu"):
         axes = {1: "a list of whole numbers", 2: "rows of whole numbers"}[ndim]
@@ -80,9 +77,7 @@ def whole_numbers(x, name: str, ndim: int = 1) -> np.ndarray:
 
 
 def real_numbers(x, name: str, *, infinite: bool = False) -> np.ndarray:
-    """Returns `x` as `(n,)` float64 without NaN, n >= 1; flags count 0 and 1, infinity only if
-    asked for.
-    """
+    """Return at least one number or flag as `(n,)` float64, finite unless `infinite`, never NaN."""
     array = as_array(x, name)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "biuf":
         raise RetrievalInputError(
@@ -96,61 +91,46 @@ def real_numbers(x, name: str, *, infinite: bool = False) -> np.ndarray:
 
 
 def as_embeddings(x, name: str, *, dim: int | None = None, allow_empty: bool = False) -> np.ndarray:
-    """Returns `x` as finite, C-contiguous float32 rows; what already is one is not copied.
+    """Return embeddings as finite, C-contiguous float32 rows, without a copy where they are.
 
     Args:
         x: `(n, d)` numbers: a numpy array, a torch tensor on any device, or nested lists.
-        name: what the caller calls it; every message starts with it.
-        dim: the `d` that is expected, if one is.
-        allow_empty: whether `n == 0` is meaningful here.
+        name: name of the argument, for messages.
+        dim: the expected d, if any.
+        allow_empty: whether n may be 0.
 
     Returns:
         `(n, d)` float32.
-
-    Raises:
-        RetrievalInputError: not real numbers, not two-dimensional, another `d`, empty, or a value
-            that is NaN, infinite, or too large for float32 (the message gives row, column and
-            value).
     """
     array = as_real_matrix(x, name, dim=dim, allow_empty=allow_empty)
     with np.errstate(over="ignore", invalid="ignore"):
         rows = np.ascontiguousarray(array, dtype=np.float32)
-        # A sum over anything non-finite is non-finite, so one cheap pass clears nearly every input.
+        # A sum over anything non-finite is non-finite: one fast pass clears nearly every input.
         suspicious = not np.isfinite(rows.sum())
     if suspicious:
-        finite = np.isfinite(rows)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            raise RetrievalInputError(
-                f"{name} has the value {array[row, column]} in row {row}, column {column}; every"
-                " value must be finite in float32. Find where it comes from: dropping the row"
-                " would shift all later ids"
-            )
+        check_finite(
+            array,
+            name,
+            "every value must be finite in float32. Find where it comes from: dropping the row"
+            " would shift all later ids",
+            finite=np.isfinite(rows),
+        )
     return rows
 
 
 def as_real_matrix(
     x, name: str, *, dim: int | None = None, allow_empty: bool = False
 ) -> np.ndarray:
-    """Returns `x` as a two-dimensional numpy array of integers or floats, in the dtype it came in.
-
-    Raises:
-        RetrievalInputError: not real numbers, not two-dimensional, another `d` than `dim`, or
-            empty.
-    """
+    """Return `(n, d)` integers or floats as a numpy array of their dtype."""
     array = as_array(x, name)
     if array.dtype.kind not in "iuf":
         raise RetrievalInputError(
             f"{name} has dtype {array.dtype}; embeddings are real numbers, float32 or int8 at best"
         )
-    if array.ndim == 1:
-        raise RetrievalInputError(
-            f"{name} has shape {array.shape}; expected two axes (rows, dimension). "
-            f"For a single vector pass it as {name}[None, :]"
-        )
     if array.ndim != 2:
+        advice = f". For a single vector pass it as {name}[None, :]" if array.ndim == 1 else ""
         raise RetrievalInputError(
-            f"{name} has shape {array.shape}; expected two axes (rows, dimension)"
+            f"{name} has shape {array.shape}; expected two axes (rows, dimension){advice}"
         )
     if dim is not None and array.shape[1] != dim:
         raise RetrievalInputError(
@@ -161,8 +141,28 @@ def as_real_matrix(
     return array
 
 
+def check_finite(
+    array: np.ndarray, name: str, advice: str, *, finite: np.ndarray | None = None
+) -> None:
+    """Refuse values that are not finite; the error names the first one and its place.
+
+    Args:
+        array: numbers with one to three axes.
+        name, advice: for the message `"<name> has the value <v> in row <r>, column <c>; <advice>"`.
+        finite: what counts as finite, of the same shape; computed when None.
+    """
+    finite = np.isfinite(array) if finite is None else finite
+    if not finite.all():
+        place = np.argwhere(~finite)[0]
+        axes = {1: ("row",), 2: ("row", "column"), 3: ("item", "token", "column")}[array.ndim]
+        where = ", ".join(f"{axis} {at}" for axis, at in zip(axes, place))
+        raise RetrievalInputError(
+            f"{name} has the value {array[tuple(place)]} in {where}; {advice}"
+        )
+
+
 def unit_rows(x, name: str) -> np.ndarray:
-    """Returns the rows divided by their Euclidean norm, so that a dot product is a cosine.
+    """Divide rows by their Euclidean norm; dot products are then cosines.
 
         y_i = x_i / sqrt(sum_j x_ij^2)
 
@@ -170,26 +170,20 @@ def unit_rows(x, name: str) -> np.ndarray:
     not depend on the order in which a processor adds.
 
     Args:
-        x: `(n, d)` embeddings.
-        name: what the caller calls them.
+        x: `(n, d)` embeddings without a row of zeros.
+        name: name of the argument, for messages.
 
     Returns:
         `(n, d)` float32.
-
-    Raises:
-        RetrievalInputError: what `as_embeddings` refuses, or a row of zeros, which has no
-            direction.
     """
     rows = as_embeddings(x, name, allow_empty=True)
     norms = row_norms(rows, name)
-    # Divided in float64, stored in float32 as it goes: no float64 copy of the whole matrix.
+    # Divide in float64 and store float32 at once: no float64 copy of the whole matrix.
     return np.divide(rows, norms[:, None], out=np.empty_like(rows))
 
 
 def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.ndarray:
-    """Euclidean norms `(n,)` in float64 of checked rows; a row of zeros is an error that names its
-    index.
-    """
+    """Return Euclidean norms `(n,)` in float64 of checked rows; a row of zeros is an error."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     if not (allow_zero or norms.all()):
         row = int(np.flatnonzero(norms == 0)[0])
@@ -200,8 +194,11 @@ def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.nd
     return norms
 
 
+# ---- numbers and switches
+
+
 def check_count(value, name: str, *, least: int = 1, most: int = LARGEST_INT64) -> int:
-    """Returns a whole number from `least` to `most` as `int`; bools and floats are refused."""
+    """Return a whole number from `least` to `most` as `int`; bools and floats are refused."""
     try:
         count = operator.index(value)
     except TypeError:
@@ -211,8 +208,8 @@ def check_count(value, name: str, *, least: int = 1, most: int = LARGEST_INT64) 
     if count < least:
         raise RetrievalInputError(f"{name} must be at least {least}, got {count}")
     if count > most:
-        told = f"{count:,}" if count < 2**64 else f"a number of {count.bit_length()} bits"
-        raise RetrievalInputError(f"{name} must be at most {most:,}, got {told}")
+        shown = f"{count:,}" if count < 2**64 else f"a number of {count.bit_length()} bits"
+        raise RetrievalInputError(f"{name} must be at most {most:,}, got {shown}")
     return count
 
 
@@ -225,43 +222,36 @@ def check_number(
     above: bool = False,
     below: bool = False,
 ) -> float:
-    """Returns a finite number from `low` to `high` as `float`; `above` and `below` leave out the
-    ends.
-    """
+    """Return a finite number from `low` to `high`; `above` and `below` exclude the ends."""
     number = value
-    if getattr(value, "ndim", None) == 0 and hasattr(
-        value, "item"
-    ):  # numpy scalars, 0-d arrays and tensors
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy scalar, 0-d tensor
         number = value.item()
-    outside = [f"not {end:g}" for end, left_out in ((low, above), (high, below)) if left_out]
-    if high < math.inf:
-        range_ = f"between {low:g} and {high:g}" + f" ({', '.join(outside)})" * bool(outside)
-    else:
-        range_ = "a finite number" + f" {'above' if above else 'of at least'} {low:g}" * (
-            low > -math.inf
-        )
-    # Not math.isfinite, which raises OverflowError for 10**400.
-    fits = isinstance(number, Real) and not isinstance(number, bool)
-    fits = fits and abs(number) <= sys.float_info.max
-    if (
-        not fits
-        or not low <= number <= high
-        or (above and number == low)
-        or (below and number == high)
-    ):
-        raise RetrievalInputError(f"{name} must be {range_}, got {value!r}")
+    fits = (
+        isinstance(number, Real)
+        and not isinstance(number, bool)
+        and math.isfinite(number)
+        and (low < number if above else low <= number)
+        and (number < high if below else number <= high)
+    )
+    if not fits:
+        if high < math.inf:
+            ends = [f"not {end:g}" for end, excluded in ((low, above), (high, below)) if excluded]
+            expected = f"between {low:g} and {high:g}" + (f" ({', '.join(ends)})" if ends else "")
+        else:
+            expected = "a finite number"
+            if low > -math.inf:
+                expected += f" {'above' if above else 'of at least'} {low:g}"
+        raise RetrievalInputError(f"{name} must be {expected}, got {value!r}")
     return float(number)
 
 
 def check_seed(seed, name: str = "seed") -> int:
-    """Returns a seed from 0 to 2^63 - 1 as `int`."""
+    """Return a seed from 0 to 2^63 - 1 as `int`."""
     return check_count(seed, name, least=0)
 
 
 def check_table(size: int, name: str) -> int:
-    """Refuses a table of one cell for each number below `size` that no memory holds; returns
-    `size`.
-    """
+    """Return the size of a table with one cell for each number below it, if memory can hold it."""
     if size > LARGEST_TABLE:
         raise RetrievalInputError(
             f"{name} = {size} asks for a table of {size * 8 / 2**30:,.0f} GiB. Positions are"
@@ -271,23 +261,19 @@ def check_table(size: int, name: str) -> int:
 
 
 def check_threads(value, name: str = "threads") -> int:
-    """Returns a number of threads, at most one for each processor: a library asked for 100,000
-    dies.
-    """
+    """Return a number of threads, at most one for each processor: 100,000 would crash a library."""
     return check_count(value, name, most=os.cpu_count() or 1)
 
 
 def check_switch(value, name: str) -> bool:
-    """Returns True or False as `bool`; "no" and 0 are refused, since they read as something
-    else.
-    """
+    """Return True or False as `bool`; "no" and 0 are refused, because "no" is true in Python."""
     if not isinstance(value, bool | np.bool_):
         raise RetrievalInputError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def check_k(k, n_gallery: int) -> int:
-    """Returns `k` as `int` when `1 <= k <= n_gallery`."""
+    """Return `k` as `int` when `1 <= k <= n_gallery`."""
     k = check_count(k, "k")
     if k > n_gallery:
         raise RetrievalInputError(
@@ -296,41 +282,48 @@ def check_k(k, n_gallery: int) -> int:
     return k
 
 
-def check_choice(value, allowed: Iterable[str], name: str) -> str:
-    """Returns `value` when it is one of `allowed`; the error lists them and guesses what was meant.
+# ---- names and ids
 
-    Of more than `LISTED` names it tells how many there are, and the nearest.
-    """
+
+def check_choice(value, allowed: Iterable[str], name: str) -> str:
+    """Return `value` when it is one of `allowed`; the error lists them and suggests the nearest."""
     allowed = list(allowed)
     if isinstance(value, str) and value in allowed:
         return value
-    known = {name.lower(): name for name in allowed}
+    known = {choice.lower(): choice for choice in allowed}
     close = difflib.get_close_matches(str(value).lower(), known, n=5, cutoff=0.0)
     listed = ", ".join(map(repr, allowed))
     if len(allowed) > LISTED:
-        listed = (
-            f"{len(allowed)} names, the nearest are"
-            f" {', '.join(repr(known[name]) for name in close)}"
-        )
-    similar = (
-        difflib.get_close_matches(value.lower(), close, n=1, cutoff=0.5)
-        if isinstance(value, str)
-        else []
-    )
-    hint = f" Did you mean {known[similar[0]]!r}?" if similar else ""
+        nearest = ", ".join(repr(known[choice]) for choice in close)
+        listed = f"{len(allowed)} names, the nearest are {nearest}"
+    hint = ""
+    if isinstance(value, str):
+        similar = difflib.get_close_matches(value.lower(), close, n=1, cutoff=0.5)
+        hint = f" Did you mean {known[similar[0]]!r}?" if similar else ""
     raise RetrievalInputError(f"{name} must be one of {listed}; got {value!r}.{hint}")
 
 
 def check_choices(values, allowed: Iterable[str], name: str) -> list[str]:
-    """Returns a list of names, each `check_choice`; a name alone is refused: its letters are no
-    list.
-    """
+    """Return a list of names, each checked by `check_choice`; one text alone is refused."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RetrievalInputError(
             f"{name} must be a list of names, got {values!r}; write [{values!r}]"
         )
     allowed = list(allowed)
     return [check_choice(value, allowed, name) for value in values]
+
+
+def check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
+    """Refuse an id that occurs twice in `name`; the error gives both positions."""
+    if len(set(ids)) == len(ids):
+        return
+    positions: dict[str, int] = {}
+    for position, text in enumerate(ids):
+        if positions.setdefault(text, position) != position:
+            raise RetrievalInputError(
+                f"{name}: {kind} id {text!r} is there twice, at {positions[text]} and {position}; "
+                "ids must be distinct"
+            )
 
 
 def is_unicode(text: str) -> bool:
@@ -340,16 +333,3 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
-    """Refuses an id that is there twice; says which, where, and in what (`name`)."""
-    if len(set(ids)) == len(ids):
-        return
-    seen: dict[str, int] = {}
-    for position, one in enumerate(ids):
-        if seen.setdefault(one, position) != position:
-            raise RetrievalInputError(
-                f"{name}: {kind} id {one!r} is there twice, at {seen[one]} and {position}; "
-                "ids must be distinct"
-            )

@@ -1,4 +1,4 @@
-"""Which gallery items answer which query, and how well: graded relevance as a sparse matrix."""
+"""Relevance judgements (qrels): graded relevance of items to queries as a sparse matrix."""
 
 from __future__ import annotations
 
@@ -15,24 +15,18 @@ MAX_GRADE = int(np.iinfo(np.int16).max)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Qrels:
-    """Graded relevance judgements in compressed sparse rows (CSR); what is not stored has grade 0.
+    """Graded relevance judgements in compressed sparse rows (CSR); other cells have grade 0.
 
     Row `i` holds `items[indptr[i]:indptr[i + 1]]`, ascending, with `grades` beside them. Both axes
-    are positions: query `i` is the `i`-th query, item `j` the `j`-th of the gallery. Nothing is
-    assumed about a diagonal, so five captions per image or an item with no query are ordinary
-    cases. Arrays are read-only.
+    are positions: query `i` is the `i`-th query, item `j` the `j`-th of the gallery. No diagonal is
+    assumed: five captions per image or an item without a query are ordinary cases. Arrays are
+    read-only. `from_owner`, `from_pairs` and `from_ids` build one; `.T` is the other direction.
 
     Args:
         indptr: `(n_queries + 1,)` int64 row boundaries.
         items: `(n_judgements,)` int64 item positions, strictly ascending within a row.
         grades: `(n_judgements,)` int16, at least 1.
         n_items: size of the gallery.
-
-    Raises:
-        RetrievalInputError: boundaries, order, ranges or grades that break the above.
-
-    Relations: `from_owner`, `from_pairs` and `from_ids` build one from what a corpus gives; `.T` is
-    the other direction of the same judgements; `at_least` turns grades into yes or no.
     """
 
     indptr: np.ndarray
@@ -41,16 +35,12 @@ class Qrels:
     n_items: int
 
     def __post_init__(self) -> None:
-        given = {
+        arrays = {
             name: whole_numbers(getattr(self, name), name) for name in ("indptr", "items", "grades")
         }
-        indptr, items, grades = given.values()
-        if (
-            indptr.size == 0
-            or indptr[0] != 0
-            or indptr[-1] != items.size
-            or (np.diff(indptr) < 0).any()
-        ):
+        indptr, items, grades = arrays.values()
+        ends = indptr.size and indptr[0] == 0 and indptr[-1] == items.size
+        if not ends or (np.diff(indptr) < 0).any():
             raise RetrievalInputError(
                 f"indptr must ascend from 0 to len(items) = {items.size}, got {indptr}"
             )
@@ -59,8 +49,8 @@ class Qrels:
         object.__setattr__(self, "n_items", check_count(self.n_items, "n_items", least=0))
         _check_range(items, self.n_items, "item")
         _check_grades(grades)
-        for (name, array), dtype in zip(given.items(), (np.int64, np.int64, np.int16), strict=True):
-            array = array.astype(dtype)  # a copy: nobody else can write to it
+        for (name, array), dtype in zip(arrays.items(), (np.int64, np.int64, np.int16)):
+            array = array.astype(dtype)  # a copy, which no caller can write to
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         queries = self.query_index
@@ -76,43 +66,30 @@ class Qrels:
 
     @classmethod
     def from_owner(cls, owner, n_queries: int, grade: int = 1) -> Qrels:
-        """Item `j` answers exactly query `owner[j]`: five captions per image, frames of a clip.
+        """Build judgements where item `j` answers exactly query `owner[j]`, as captions of images.
 
         Args:
             owner: `(n_items,)` query position of each item.
-            n_queries: number of queries; one that owns nothing gets an empty row.
+            n_queries: number of queries; one without items gets an empty row.
             grade: the grade of every judgement.
         """
         owner = whole_numbers(owner, "owner")
-        items = np.arange(owner.size)
-        return cls.from_pairs(
-            owner,
-            items,
-            np.full(owner.size, check_count(grade, "grade")),
-            shape=(n_queries, owner.size),
-        )
+        grades = np.full(owner.size, check_count(grade, "grade"))
+        return cls.from_pairs(owner, np.arange(owner.size), grades, shape=(n_queries, owner.size))
 
     @classmethod
     def from_pairs(cls, query_index, item_index, grades=None, *, shape: tuple[int, int]) -> Qrels:
-        """From one (query, item) pair per judgement, in any order.
+        """Build judgements from distinct (query, item) pairs in any order.
 
         Args:
             query_index: `(n_judgements,)` query positions.
             item_index: `(n_judgements,)` item positions.
-            grades: `(n_judgements,)` whole numbers from 1, or None for all 1.
+            grades: `(n_judgements,)` whole numbers from 1 to 32767, or None for all 1.
             shape: `(n_queries, n_items)`.
-
-        Raises:
-            RetrievalInputError: unequal lengths, a position outside `shape`, a grade outside
-                1..32767, or the same pair twice.
         """
-        queries, items = (
-            whole_numbers(query_index, "query_index"),
-            whole_numbers(item_index, "item_index"),
-        )
-        grades = (
-            np.ones(queries.size, np.int64) if grades is None else whole_numbers(grades, "grades")
-        )
+        queries = whole_numbers(query_index, "query_index")
+        items = whole_numbers(item_index, "item_index")
+        grades = np.ones(queries.size, int) if grades is None else whole_numbers(grades, "grades")
         if not queries.size == items.size == grades.size:
             raise RetrievalInputError(
                 "query_index, item_index and grades must be equally long, "
@@ -120,16 +97,16 @@ class Qrels:
             )
         if not isinstance(shape, tuple | list) or len(shape) != 2:
             raise RetrievalInputError(f"shape must be (n_queries, n_items), got {shape!r}")
-        sizes = zip(shape, ("n_queries", "n_items"), strict=True)
-        n_queries, n_items = (check_count(size, f"shape: {name}", least=0) for size, name in sizes)
+        n_queries = check_count(shape[0], "shape: n_queries", least=0)
+        n_items = check_count(shape[1], "shape: n_items", least=0)
         check_table(n_queries, "n_queries")
         _check_range(queries, n_queries, "query")
         _check_range(items, n_items, "item")
         _check_grades(grades)
         order = np.lexsort((items, queries))
-        twice = np.flatnonzero((np.diff(items[order]) == 0) & (np.diff(queries[order]) == 0))
-        if twice.size:
-            at = order[twice[0] + 1]
+        repeats = np.flatnonzero((np.diff(items[order]) == 0) & (np.diff(queries[order]) == 0))
+        if repeats.size:
+            at = order[repeats[0] + 1]
             raise RetrievalInputError(
                 f"the pair (query {queries[at]}, item {items[at]}) is given twice, again at"
                 f" position {at}"
@@ -139,16 +116,13 @@ class Qrels:
 
     @classmethod
     def from_ids(cls, judgements: Mapping, query_ids: Sequence, item_ids: Sequence) -> Qrels:
-        """From judgements between named queries and items, the form of TREC files and of COCO.
+        """Build judgements from names of queries and items, as in TREC files and COCO.
 
         Args:
             judgements: `{query id: {item id: grade}}` or `{query id: [item id, ...]}` (grade 1).
                 Queries that are not mentioned get an empty row.
             query_ids: name of each query, in the order of the query embeddings.
             item_ids: name of each item, in the order of the gallery.
-
-        Raises:
-            RetrievalInputError: an id that is not in the lists, or that is there twice.
         """
         if not isinstance(judgements, Mapping):
             raise RetrievalInputError(
@@ -166,10 +140,8 @@ class Qrels:
                     f"judgements of query {query!r} must be a list of item ids or {{item id:"
                     f" grade}}, got {answers!r}"
                 )
-            graded = (
-                answers.items() if isinstance(answers, Mapping) else ((item, 1) for item in answers)
-            )
-            for item, grade in graded:
+            mapping = isinstance(answers, Mapping)
+            for item, grade in answers.items() if mapping else ((item, 1) for item in answers):
                 if item not in item_at:
                     raise RetrievalInputError(
                         f"item {item!r}, judged for query {query!r}, is not among the"
@@ -202,24 +174,22 @@ class Qrels:
 
     @cached_property
     def _cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """The different items, and for each judgement a key by which one binary search finds any
-        cell.
+        """Return the different items, and a key of each judgement for binary search.
 
-        A key counts the different items, not the gallery: query * n_items would overflow for large
-        ids.
+        A key counts the different items, not the gallery: query * n_items can overflow.
         """
         different, column = np.unique(self.items, return_inverse=True)
         return different, self.query_index * different.size + column
 
     def row(self, query: int) -> tuple[np.ndarray, np.ndarray]:
-        """Item positions and grades of one query."""
+        """Return item positions and grades of one query."""
         if not 0 <= check_count(query, "query", least=0) < self.shape[0]:
             raise RetrievalInputError(f"query {query} is outside 0..{self.shape[0] - 1}")
         cells = slice(self.indptr[query], self.indptr[query + 1])
         return self.items[cells], self.grades[cells]
 
     def grades_of(self, ranked_ids) -> np.ndarray:
-        """Looks up the grade of every ranked item.
+        """Look up the grade of every ranked item.
 
         Args:
             ranked_ids: `(n_queries, k)` item positions; -1 stands for "no item".
@@ -239,27 +209,24 @@ class Qrels:
         column = np.minimum(np.searchsorted(different, ids), different.size - 1)  # (n_queries, k)
         wanted = np.arange(self.shape[0])[:, None] * different.size + column
         at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-        return np.where(
-            (keys[at] == wanted) & (different[column] == ids), self.grades[at], np.int16(0)
-        )
+        judged = (keys[at] == wanted) & (different[column] == ids)
+        return np.where(judged, self.grades[at], np.int16(0))
 
     # ---- deriving
 
     @property
     def T(self) -> Qrels:
-        """The other direction: items ask, queries are found, grades stay."""
+        """The other direction: items become queries, with the same grades."""
         return Qrels.from_pairs(self.items, self.query_index, self.grades, shape=self.shape[::-1])
 
     def at_least(self, min_grade: int) -> Qrels:
-        """Keeps judgements of `min_grade` or more, at the grade they have; rows may become
-        empty.
-        """
+        """Keep judgements of `min_grade` or more, with their grades; rows may become empty."""
         keep = self.grades >= check_count(min_grade, "min_grade", least=0)
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr]
         return Qrels(indptr, self.items[keep], self.grades[keep], self.n_items)
 
     def take_queries(self, index) -> Qrels:
-        """The rows of some queries, in the order given (positions, or a boolean per query)."""
+        """Take the rows of some queries in this order (positions, or a boolean per query)."""
         index = as_array(index, "index")
         if index.dtype == bool and index.shape == self.counts.shape:
             index = np.flatnonzero(index)
@@ -273,14 +240,8 @@ class Qrels:
     def __eq__(self, other) -> bool:
         if not isinstance(other, Qrels):
             return NotImplemented
-        pairs = (
-            (self.indptr, other.indptr),
-            (self.items, other.items),
-            (self.grades, other.grades),
-        )
-        return self.n_items == other.n_items and all(
-            np.array_equal(mine, theirs) for mine, theirs in pairs
-        )
+        names = ("indptr", "items", "grades", "n_items")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
     __hash__ = None
 
@@ -293,7 +254,7 @@ class Qrels:
 
 
 def check_qrels(qrels) -> None:
-    """Refuses anything but `Qrels`."""
+    """Refuse anything but `Qrels`."""
     if not isinstance(qrels, Qrels):
         raise RetrievalInputError(
             f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs"

@@ -32,7 +32,7 @@ class MissingFileError(FileNotFoundError, ValueError):
 
 @contextmanager
 def reading(path: str | Path, problem: str, advice: str) -> Iterator[None]:
-    """Turn any error of a reader into a DamagedFileError `"<path> is <problem>: <why>. <advice>"`."""
+    """Turn any error of a reader into DamagedFileError `"<path> is <problem>: <why>. <advice>"`."""
     try:
         yield
     except (

@@ -1,4 +1,4 @@
-"""A retrieval task: what is asked, what is searched, and which answers are right."""
+"""A retrieval task: queries, gallery, and the relevant items of each query."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from lib.core.qrels import Qrels, check_qrels
 
 
 def entries_at(entries: Sequence, positions) -> Sequence:
-    """Some entries of a list, an array or a sequence of files, in the order given; no file is
-    decoded.
-    """
+    """Take entries of a list, an array or a sequence of files in this order; decode no file."""
     if isinstance(entries, np.ndarray):
         return entries[positions]
     if hasattr(entries, "take"):
@@ -29,8 +27,7 @@ class RetrievalTask:
     Args:
         name: corpus, for example `"icons"`.
         split: `"train"`, `"validation"`, `"test"` or a split the corpus documents.
-        direction: `"<query modality>_to_<gallery modality>"`, for example `"text_to_image"`. A
-            direction is named by what you search *with*, then by what you get.
+        direction: `"<query modality>_to_<gallery modality>"`, for example `"text_to_image"`.
         queries: one entry per query: a list of strings or an array whose first axis is the query.
         gallery: one entry per item that can be found.
         qrels: shape `(n_queries, n_gallery)`. Relevance comes from ids, never from the diagonal.
@@ -82,17 +79,15 @@ class RetrievalTask:
         return self.direction.split("_to_")[1]
 
     def take_queries(self, index) -> RetrievalTask:
-        """The same task for some of its queries, in the order given (positions, or a boolean per
-        query).
-        """
-        qrels = self.qrels.take_queries(index)  # refuses positions that are none
+        """Take some queries of the task in this order (positions, or a boolean per query)."""
+        qrels = self.qrels.take_queries(index)  # refuses invalid positions
         rows = np.arange(len(self.queries))[as_array(index, "index")]
         queries = entries_at(self.queries, rows)
         groups = None if self.query_groups is None else np.asarray(self.query_groups)[rows]
         return replace(self, queries=queries, qrels=qrels, query_groups=groups)
 
     def describe(self) -> str:
-        """One line: name, split, direction, sizes, judgements."""
+        """Describe the task in one line: name, split, direction, sizes, judgements."""
         return (
             f"{self.name}, {self.split} split, {self.query_modality} to {self.gallery_modality}: "
             f"{len(self.queries):,} queries, {len(self.gallery):,} items, "

@@ -1,6 +1,4 @@
-"""Items that are several vectors each, words of a text or patches of an image, and which of them
-count.
-"""
+"""Items of several vectors each, such as the words of a text or the patches of an image."""
 
 from __future__ import annotations
 
@@ -9,28 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_array, check_number, whole_numbers
+from lib.core.checks import (
+    RetrievalInputError,
+    as_array,
+    check_finite,
+    check_number,
+    whole_numbers,
+)
 
 INT8_MAX = 127
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tokens:
-    """Token vectors of n items, padded to the longest.
+    """Token vectors of n items, padded to the longest item.
+
+    `lib.models.maxsim` scores them, `lib.index.TokenIndex` stores them.
 
     Args:
-        vectors: `(n, L, d)` floats, which become float32, or int8. What padding holds has no
-            meaning, but it must be finite. An array that is contiguous float32 or int8 already is
-            not copied.
-        mask: `(n, L)` bool, True where a token counts; the tokens that count may stand anywhere.
-            All count when None.
-
-    Raises:
-        RetrievalInputError: other shapes or dtypes, a value that is not finite, or an item without
-            a token.
-
-    Relations: `lib.models.maxsim` scores them, `lib.index.TokenIndex` stores them;
-    `Tokens.from_flat` is the inverse of `flat` where tokens count from the start of each item.
+        vectors: `(n, L, d)` floats, which become float32, or int8; all finite, padding too. A
+            contiguous float32 or int8 array is not copied.
+        mask: `(n, L)` bool, True where a token counts, at any position; at least one in each item.
+            None: all count.
     """
 
     vectors: np.ndarray
@@ -38,12 +36,11 @@ class Tokens:
 
     def __post_init__(self) -> None:
         vectors = _checked_vectors(as_array(self.vectors, "vectors"))
-        mask = (
-            np.ones(vectors.shape[:2], bool) if self.mask is None else as_array(self.mask, "mask")
-        )
-        if mask.dtype != bool or mask.shape != vectors.shape[:2]:
+        shape = vectors.shape[:2]
+        mask = np.ones(shape, bool) if self.mask is None else as_array(self.mask, "mask")
+        if mask.dtype != bool or mask.shape != shape:
             raise RetrievalInputError(
-                f"mask must be bool {vectors.shape[:2]}, one a token, got {mask.dtype} {mask.shape}"
+                f"mask must be bool {shape}, one a token, got {mask.dtype} {mask.shape}"
             )
         _refuse_empty(mask.any(axis=1))
         object.__setattr__(self, "vectors", vectors)
@@ -51,10 +48,10 @@ class Tokens:
 
     @classmethod
     def from_flat(cls, vectors: np.ndarray, counts: np.ndarray) -> Tokens:
-        """From one token after the other.
+        """Build tokens from one token after the other; the inverse of `flat`.
 
         Args:
-            vectors: `(T, d)`, those of item 0 first.
+            vectors: `(T, d)`, the tokens of item 0 first.
             counts: `(n,)` tokens of each item, at least 1; they add up to T.
         """
         counts = whole_numbers(counts, "counts")
@@ -72,26 +69,21 @@ class Tokens:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Tokens]) -> Tokens:
-        """The items of several, in order, padded with zeros to the longest of them all."""
-        if not isinstance(parts, list | tuple) or not all(
-            isinstance(part, Tokens) for part in parts
-        ):
+        """Join the items of several parts in order, padded with zeros to the longest item."""
+        is_list = isinstance(parts, list | tuple)
+        if not is_list or not all(isinstance(part, Tokens) for part in parts):
             raise RetrievalInputError(f"parts must be a list of Tokens, got {type(parts).__name__}")
         if not parts:
             raise RetrievalInputError("nothing to concatenate: give at least one Tokens")
-        kinds = {(part.dim, part.vectors.dtype) for part in parts}
+        kinds = {f"{part.vectors.dtype} of dimension {part.dim}" for part in parts}
         if len(kinds) > 1:
-            found = " and ".join(
-                f"{dtype} of dimension {dim}" for dim, dtype in sorted(kinds, key=str)
-            )
             raise RetrievalInputError(
-                f"tokens of one dimension and dtype can be concatenated, got {found}"
+                "tokens of one dimension and dtype can be concatenated, got"
+                f" {' and '.join(sorted(kinds))}"
             )
         shape = sum(map(len, parts)), max(part.mask.shape[1] for part in parts)
-        vectors, mask = (
-            np.zeros((*shape, parts[0].dim), parts[0].vectors.dtype),
-            np.zeros(shape, bool),
-        )
+        vectors = np.zeros((*shape, parts[0].dim), parts[0].vectors.dtype)
+        mask = np.zeros(shape, bool)
         start = 0
         for part in parts:
             here = slice(start, start + len(part)), slice(part.mask.shape[1])
@@ -108,7 +100,7 @@ class Tokens:
 
     @property
     def counts(self) -> np.ndarray:
-        """`(n,)` tokens that count, of each item."""
+        """`(n,)` number of tokens that count in each item."""
         return self.mask.sum(axis=1)
 
     @property
@@ -117,37 +109,31 @@ class Tokens:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tokens that count: n_tokens d times 4 (int8: 1). Padding need not be
-        stored.
-        """
+        """Bytes of the tokens that count: n_tokens d times 4 (int8: 1), without padding."""
         return self.n_tokens * self.dim * self.vectors.itemsize
 
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
-        """The tokens that count, in order: vectors `(T, d)` and the item `(T,)` each belongs to."""
+        """Return the tokens that count, in order: vectors `(T, d)` and the item `(T,)` of each."""
         return self.vectors[self.mask], np.repeat(np.arange(len(self)), self.counts)
 
     def take(self, rows: slice | Sequence[int] | np.ndarray) -> Tokens:
-        """The items at these positions, in this order."""
+        """Take the items at these positions, in this order."""
         return Tokens(self.vectors[rows], self.mask[rows])
 
     def as_int8(self, largest: float | None = None) -> Tokens:
-        """Rounds coordinates to whole numbers from -127 to 127, with one scale for all tokens.
+        """Round coordinates to whole numbers from -127 to 127, with one scale for all tokens.
 
             x -> round(127 x / largest), cut off at 127
 
-        MaxSim compares the tokens of an item with each other, so they must share a scale: one of
-        its own for each token, as `lib.metrics.geometry.to_int8` gives whole embeddings, would
-        change which token wins.
+        MaxSim compares the tokens of an item with each other, so they must share a scale. A scale
+        for each token, as in `lib.metrics.geometry.to_int8`, would change which token is best.
 
         Args:
-            largest: the coordinate that becomes 127; the largest here when None.
+            largest: the coordinate that becomes 127, above 0; None: the largest of these tokens.
 
         Returns:
             `Tokens` of int8. Their dot products are whole numbers below 2^24 for d <= 1024, exact
-            in float32 in whatever order they are added.
-
-        Raises:
-            RetrievalInputError: `largest` is not a positive, finite number.
+            in float32 in any order of the sum.
         """
         if largest is None:
             largest = float(np.abs(self.flat()[0]).max(initial=0))
@@ -162,12 +148,7 @@ class Tokens:
 
 
 def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
-    """Whole numbers from -127 to 127, round(127 x / largest) cut off at the ends, as int8 of the
-    same shape.
-
-    Raises:
-        RetrievalInputError: `largest` is not a positive, finite number.
-    """
+    """Round numbers to int8: round(127 x / largest), cut off at -127 and 127."""
     check_number(largest, "largest", 0, above=True)
     x = as_array(x, "x")
     if x.dtype.kind not in "iuf":
@@ -184,28 +165,25 @@ def _refuse_empty(has_tokens: np.ndarray) -> None:
 
 
 def _checked_vectors(vectors: np.ndarray) -> np.ndarray:
-    """`(n, L, d)` contiguous and finite, float32 or int8."""
+    """Return `(n, L, d)` contiguous and finite vectors, float32 or int8."""
     if vectors.ndim != 3 or 0 in vectors.shape[1:]:
         raise RetrievalInputError(
             "vectors must have three axes (items, tokens, dimension), the last two not empty, "
             f"got {vectors.shape}"
         )
-    if vectors.dtype.kind != "f" and vectors.dtype != np.int8:
-        raise RetrievalInputError(f"vectors must be floats or int8, got {vectors.dtype}")
     if vectors.dtype == np.int8:
         return np.ascontiguousarray(vectors)
+    if vectors.dtype.kind != "f":
+        raise RetrievalInputError(f"vectors must be floats or int8, got {vectors.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
-        given, vectors = vectors, np.ascontiguousarray(vectors, np.float32)
-        # A sum over anything that is not finite is not finite: one cheap pass clears nearly every
-        # input.
-        suspicious = not np.isfinite(vectors.sum())
+        floats = np.ascontiguousarray(vectors, np.float32)
+        # A sum over anything non-finite is non-finite: one fast pass clears nearly every input.
+        suspicious = not np.isfinite(floats.sum())
     if suspicious:
-        finite = np.isfinite(vectors)
-        if not finite.all():
-            item, token, column = np.argwhere(~finite)[0]
-            raise RetrievalInputError(
-                f"vectors have the value {given[item, token, column]} in item {item}, token"
-                f" {token}, column {column}; every value must be finite in float32, padding too."
-                " Find where it comes from"
-            )
-    return vectors
+        check_finite(
+            vectors,
+            "vectors",
+            "every value must be finite in float32, padding too. Find where it comes from",
+            finite=np.isfinite(floats),
+        )
+    return floats

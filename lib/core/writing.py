@@ -98,7 +98,7 @@ def atomic_folder(path: str | Path, *, ours: Collection[str] = ()) -> Iterator[P
 
 @contextmanager
 def _workspace(path: Path) -> Iterator[Path]:
-    """Make a locked folder beside `path` for the file that will replace it; remove it at the end."""
+    """Make a locked folder beside `path` for the new file or folder; remove it at the end."""
     parent = path.parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def _new_workspace(parent: Path) -> tuple[Path, IO[bytes]]:
     while True:
         workspace = Path(tempfile.mkdtemp(dir=parent, prefix=WORKSPACE_PREFIX))
         with suppress(FileNotFoundError):  # another process has just removed it as a leftover
-            lock = open(workspace / "lock", "wb")
+            lock = open(workspace / "lock", "wb")  # noqa: SIM115
             with suppress(OSError):  # a disk without locks: no process removes leftovers there
                 _lock(lock, wait=True)
             if os.fstat(lock.fileno()).st_nlink:

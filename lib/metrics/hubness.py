@@ -16,6 +16,7 @@ from lib.core.checks import (
     as_embeddings,
     as_real_matrix,
     check_count,
+    check_finite,
     check_k,
     check_number,
     check_table,
@@ -245,11 +246,7 @@ def _checked_scores(scores, name: str):
     if isinstance(scores, Cosines):
         return scores
     array = as_real_matrix(scores, name)
-    if not np.isfinite(array).all():
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise RetrievalInputError(
-            f"{name} has the value {array[row, column]} in row {row}, column {column}"
-        )
+    check_finite(array, name, "it has no place in an order")
     return array
 
 

@@ -11,6 +11,7 @@ from lib.core.checks import (
     as_real_matrix,
     check_choice,
     check_count,
+    check_finite,
     check_k,
     unit_rows,
 )
@@ -259,12 +260,7 @@ def ranks_in_scores(scores, qrels: Qrels, *, no_relevant: str = "error") -> Rele
     check_choice(no_relevant, ("error", "zero"), "no_relevant")
     check_judgements(qrels, *scores.shape)
     queries_without_relevant(qrels, no_relevant)
-    if not np.isfinite(scores).all():  # NaN is below nothing and would make its query a hit
-        row, column = np.argwhere(~np.isfinite(scores))[0]
-        raise RetrievalInputError(
-            f"scores has {scores[row, column]} in row {row}, column {column}; it has no place in an"
-            " order"
-        )
+    check_finite(scores, "scores", "it has no place in an order")  # NaN would make a hit
     rows = qrels.query_index
     above, tied, before = np.zeros((3, rows.size), np.int64)
     at_once = max(1, 2**22 // scores.shape[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_array, check_count, check_distinct
+from lib.core.checks import RetrievalInputError, as_array, check_count, check_distinct, check_finite
 from lib.core.qrels import Qrels, check_qrels
 from lib.core.reading import DamagedFileError, MissingFileError, reading
 from lib.core.writing import atomic_path
@@ -139,12 +139,8 @@ def write_trec_run(
         raise RetrievalInputError(
             f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}"
         )
-    if not np.isfinite(scores[ids >= 0]).all():
-        row, column = np.argwhere(~np.isfinite(scores) & (ids >= 0))[0]
-        raise RetrievalInputError(
-            f"the score in row {row}, column {column} is {scores[row, column]}; TREC files hold"
-            " finite numbers"
-        )
+    finite = np.isfinite(scores) | (ids < 0)
+    check_finite(scores, "scores", "TREC files hold finite numbers", finite=finite)
     queries = _texts(query_ids, "query", len(ids))
     items = _texts(item_ids, "item", int(ids.max()) + 1)
     (tag,) = _texts([tag], "tag")

@@ -199,7 +199,7 @@ def test_wide_tie_groups_are_handled_in_pieces(monkeypatch):
 def test_a_nan_is_never_a_hit():
     scores = np.eye(3)
     scores[1, 2] = np.nan
-    with pytest.raises(RetrievalInputError, match="scores has nan in row 1, column 2"):
+    with pytest.raises(RetrievalInputError, match="scores has the value nan in row 1, column 2"):
         ranks_in_scores(scores, Qrels.from_owner([0, 1, 2], 3))
 
 

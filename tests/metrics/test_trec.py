@@ -201,7 +201,7 @@ def test_missing_and_unrelated_files_are_named(files, tmp_path):
         (([[0, 1]],), {"query_ids": "q"}, "query_ids must be a list of ids, got 'q'"),
         (([[0, 1]],), {"tag": "my run"}, "tag id 'my run'"),
         ((([[1.0]], [[0, 1]]),), {}, r"scores are float64 \(1, 1\), ids have shape \(1, 2\)"),
-        ((([[1.0, np.nan]], [[0, 1]]),), {}, "the score in row 0, column 1 is nan"),
+        ((([[1.0, np.nan]], [[0, 1]]),), {}, "scores has the value nan in row 0, column 1"),
     ],
 )
 def test_bad_runs_are_not_written(tmp_path, arguments, options, message):

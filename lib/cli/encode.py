@@ -50,7 +50,7 @@ def encode(
             shards_done=shards_done,
             log=say,
         )
-    say(report.text())
+    say(report.describe())
     if not report.rows:
         raise RetrievalInputError(
             f"nothing was encoded: {shards} holds no readable picture with a caption; {out}"

@@ -1,14 +1,15 @@
-"""Search as a user sees it: a query goes in, a ranked list of items comes out.
+"""Search with retrievers: a query goes in, a ranked list of items comes out.
 
     queries = retriever.encode(task.queries, task.query_modality)
     run = retriever.search(queries, k=100)
     evaluate_run(run, task)
 
-Four retrievers share that form: one vector an item, one a token, a network for each pair, or a
-cheap one followed by a dear one. A run says whose scores rank it and how much work they took.
+There are four retrievers: one vector per item, one vector per token, a network for each pair, or a
+cheap retriever followed by an expensive one. A run names the scores that rank it and counts their
+work.
 """
 
-from lib.datasets.user_drawings import FAINT, SPAN, read_drawing
+from lib.datasets.user_drawings import read_drawing
 from lib.search.base import Hit, PairScorer, Retriever, Run, Work, best_first, encode_side
 from lib.search.cross_encoder import CrossEncoderRetriever
 from lib.search.depth_planner import (
@@ -36,16 +37,14 @@ from lib.search.two_stage import Interpolate, StagedQueries, TwoStageRetriever, 
 
 __all__ = [
     "DEPTH",
-    "FAINT",
-    "SPAN",
     "CrossEncoderRetriever",
+    "DepthPlan",
     "DualEncoderRetriever",
     "Hit",
     "Interpolate",
     "LateInteractionRetriever",
     "MeasuredCosts",
     "PairScorer",
-    "DepthPlan",
     "Retriever",
     "Run",
     "StageCosts",

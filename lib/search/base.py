@@ -1,4 +1,4 @@
-"""Retrievers, and the runs that they return."""
+"""Retrievers (encode queries, then search) and the runs that they return."""
 
 from __future__ import annotations
 
@@ -13,14 +13,84 @@ from lib.core.checks import RetrievalInputError, as_array, check_choice, check_k
 
 
 @dataclass(frozen=True)
+class Hit:
+    """One answer: `rank` from 1, `score`, `position` in the gallery, `label`, name of the score."""
+
+    rank: int
+    score: float
+    position: int
+    label: str
+    scored_by: str = "cosine"
+
+
+class Retriever(ABC):
+    """Search a gallery; architectures differ in how they encode and score a query.
+
+    Args:
+        n_items: size of the gallery; ids are positions in it.
+        labels: a name for each item; its position when None.
+        score_names: the names of the scores of its stages.
+    """
+
+    def __init__(
+        self, n_items: int, labels: Sequence[str] | None, score_names: tuple[str, ...]
+    ) -> None:
+        if labels is not None and len(labels) != n_items:
+            raise RetrievalInputError(f"the gallery holds {n_items} items for {len(labels)} labels")
+        self.n_items, self.labels, self.score_names = n_items, labels, score_names
+
+    @abstractmethod
+    def encode(self, queries: Sequence, modality: str) -> Any:
+        """Encode texts or images (`modality`) for `search`, once per query."""
+
+    @abstractmethod
+    def search(self, queries: Any, k: int) -> Run:
+        """Find the k best items of every encoded query; equal scores by the smaller id."""
+
+    def by_text(self, query: str, k: int = 10) -> list[Hit]:
+        """Find the k best items for a text."""
+        return self._hits(self.search(self.encode([query], "text"), k))
+
+    def by_image(self, image: np.ndarray, k: int = 10) -> list[Hit]:
+        """Find the k best items for one uint8 image, as the encoder takes it without batch axis."""
+        return self._hits(self.search(self.encode(np.asarray(image)[None], "image"), k))
+
+    def _hits(self, run: Run) -> list[Hit]:
+        rows = zip(run.scores[0].tolist(), run.ids[0].tolist(), run.stage[0].tolist(), strict=True)
+        label = str if self.labels is None else self.labels.__getitem__
+        return [
+            Hit(rank, score, item, label(item), run.score_names[stage - 1])
+            for rank, (score, item, stage) in enumerate(rows, start=1)
+            if item >= 0
+        ]
+
+
+class PairScorer(Protocol):
+    """Score given pairs of a query and an item, as a second stage does.
+
+    `CrossEncoderRetriever` and `LateInteractionRetriever` are retrievers that score pairs.
+    """
+
+    n_items: int
+    score_names: tuple[str, ...]
+
+    def encode(self, queries: Sequence, modality: str) -> Any: ...
+
+    def score(self, queries: Any, ids: np.ndarray) -> np.ndarray:
+        """Score the items `ids` (n_queries, m) of each encoded query; -inf where an id is -1."""
+
+    def work(self, queries: Any, ids: np.ndarray) -> Work:
+        """Count the work of `score` for the same arguments."""
+
+
+@dataclass(frozen=True)
 class Work:
-    """What one scorer did for a whole run; counted, not timed, so the same on every machine.
+    """Work of one scorer for a whole run: counted, not timed, and the same on every machine.
 
     Args:
         scorer: its name.
-        pairs: (query, item) pairs that it scored.
-        products: inner products of vectors that this took; 0 where a network reads the pair
-            instead.
+        pairs: number of scored (query, item) pairs.
+        products: number of inner products of vectors; 0 where a network reads the pair instead.
     """
 
     scorer: str
@@ -30,22 +100,19 @@ class Work:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """Ranked items of every query, best first, and which score put each where it is.
+    """Ranked items of every query, best first, and the score that ranks each of them.
 
     Args:
-        scores: `(n_queries, k)` float; within a row, those of one stage fall. Scores of two stages
-            are two scales and do not compare. -inf where no item was found.
-        ids: `(n_queries, k)` int64 gallery positions; -1 where no item was found, at the end of a
+        scores: `(n_queries, k)` float; within a row, scores of one stage fall. Scores of two stages
+            have two scales and cannot be compared. -inf where there is no item.
+        ids: `(n_queries, k)` int64 gallery positions; -1 where there is no item, at the end of a
             row.
-        stage: `(n_queries, k)` int8, the stage whose score it is, from 1; 0 where no item was
-            found. Later stages stand before earlier ones.
-        score_names: what the scores of stage 1, 2, ... are.
-        work: what was done to get it, a piece per scorer.
+        stage: `(n_queries, k)` int8, the stage of the score, from 1; 0 where there is no item.
+            Later stages come before earlier ones.
+        score_names: names of the scores of stage 1, 2, ...
+        work: the work of each scorer.
 
-    Raises:
-        RetrievalInputError: arrays of different shapes, or a stage without a name.
-
-    Relations: `ranked` is what `lib.metrics` takes.
+    `ranked` is the form that `lib.metrics` takes.
     """
 
     scores: np.ndarray
@@ -71,7 +138,7 @@ class Run:
 
     @classmethod
     def of_one_stage(cls, scores: np.ndarray, ids: np.ndarray, name: str, *work: Work) -> Run:
-        """A run in which every score is of one kind."""
+        """Make a run with scores of one kind."""
         return cls(scores, ids, (ids >= 0).astype(np.int8), (name,), work)
 
     def __len__(self) -> int:
@@ -83,65 +150,61 @@ class Run:
 
     @property
     def ranked(self) -> tuple[np.ndarray, np.ndarray]:
-        """`(keys, ids)` for `lib.metrics.evaluate`, both `(n_queries, k)`.
+        """Return `(keys, ids)` for `lib.metrics.evaluate`, both `(n_queries, k)`.
 
-        Keys are the scores of a single stage. Where two stages meet, scores may rise from one to
-        the other; there, minus the number of falls so far stands for them: it ties where two
-        neighbours of one stage tie, and says nothing else.
+        Keys are the scores of a single stage. Where two stages meet, scores can rise from one to
+        the other. Keys then count down, and tie only where two neighbours of one stage tie.
         """
         if (self.stage[:, :1] == self.stage).all():
             return self.scores, self.ids
         keys = np.zeros(self.ids.shape)
-        tied = (self.scores[:, 1:] == self.scores[:, :-1]) & (
-            self.stage[:, 1:] == self.stage[:, :-1]
-        )
+        same_stage = self.stage[:, 1:] == self.stage[:, :-1]
+        tied = (self.scores[:, 1:] == self.scores[:, :-1]) & same_stage
         np.cumsum(~tied, axis=1, out=keys[:, 1:])
         return -keys, self.ids
 
     def top(self, k: int) -> Run:
-        """The first k of every list; the work stays what it was."""
+        """Keep the first k items of every list; the work stays the same."""
         k = check_k(k, self.depth)
         return replace(
             self, scores=self.scores[:, :k], ids=self.ids[:, :k], stage=self.stage[:, :k]
         )
 
     def describe(self) -> str:
-        """One line: sizes, whose scores rank in which order, and the work."""
+        """Describe sizes, the scores in their order, and the work, in one line."""
         present = np.unique(self.stage[self.stage > 0])[::-1]
         by = ", below that by ".join(self.score_names[stage - 1] for stage in present) or "nothing"
         done = "; ".join(
             f"{w.scorer}: {w.pairs:,} pairs, {w.products:,} products" for w in self.work
         )
-        return f"{len(self):,} queries x {self.depth:,} items, ranked by {by}" + (
-            f" ({done})" if done else ""
-        )
+        text = f"{len(self):,} queries x {self.depth:,} items, ranked by {by}"
+        return f"{text} ({done})" if done else text
 
     def __repr__(self) -> str:
         return f"Run({self.describe()})"
 
 
 def best_first(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Orders the scored items of every query and keeps the k best; equal scores by the smaller id.
+    """Sort the scored items of every query and keep the k best; equal scores by the smaller id.
 
     Args:
-        scores: `(n_queries, n)` floats, compared in their own precision; read only where there is
-            an item.
+        scores: `(n_queries, n)` finite floats, compared in their own precision; ignored where there
+            is no item.
         ids: `(n_queries, n)` gallery positions, -1 for no item.
         k: at most n.
 
     Returns:
-        `(scores, ids)`, both `(n_queries, k)`; where there are fewer items, -inf and -1 at the end.
-
-    Raises:
-        RetrievalInputError: a score of an item that is not finite (with query and item).
+        `(scores, ids)`, both `(n_queries, k)`, with -inf and -1 at the end where there are fewer
+        items.
     """
     check_scores(scores, ids)
     falling = np.where(ids >= 0, -scores, np.inf)  # (n_queries, n)
     if 2 * k < ids.shape[1]:
-        last = np.partition(falling, k - 1, axis=1)[:, k - 1 : k]  # what ties with the k-th is kept
-        kept = falling <= last
-        width = kept.sum(axis=1).max(initial=k)
-        places = np.argsort(~kept, axis=1, kind="stable")[:, :width]
+        # Items that tie with the k-th are sorted too.
+        kth = np.partition(falling, k - 1, axis=1)[:, k - 1 : k]
+        candidates = falling <= kth
+        width = candidates.sum(axis=1).max(initial=k)
+        places = np.argsort(~candidates, axis=1, kind="stable")[:, :width]
         falling, ids = (np.take_along_axis(array, places, axis=1) for array in (falling, ids))
     order = np.lexsort((ids, falling), axis=1)[:, :k]
     falling, ids = (np.take_along_axis(array, order, axis=1) for array in (falling, ids))
@@ -149,110 +212,23 @@ def best_first(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray,
 
 
 def check_scores(scores: np.ndarray, ids: np.ndarray) -> None:
-    """Refuses a score of an item that is not finite, with its query and item."""
+    """Refuse a score of an item that is not finite."""
     broken = (ids >= 0) & ~np.isfinite(scores)
     if broken.any():
         row, column = np.argwhere(broken)[0]
         raise RetrievalInputError(
             f"the score of query {row} and item {ids[row, column]} is {scores[row, column]}; a"
-            " score must be finite to have a place in an order. Look at what the model was given"
-            " there"
+            " score must be finite to be ranked. Look at the input of the model there"
         )
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One answer: `rank` from 1, `score`, `position` in the gallery, what it is called there, whose
-    score.
-    """
-
-    rank: int
-    score: float
-    position: int
-    label: str
-    scored_by: str = "cosine"
-
-
-class Retriever(ABC):
-    """A gallery that can be searched; architectures differ in what a query becomes and how it is
-    scored.
-
-    Args:
-        n_items: size of the gallery; ids are positions in it.
-        labels: what to call each item; its position when None.
-        score_names: what the scores of its stages are.
-
-    Raises:
-        RetrievalInputError: not one label per item.
-    """
-
-    def __init__(
-        self, n_items: int, labels: Sequence[str] | None, score_names: tuple[str, ...]
-    ) -> None:
-        if labels is not None and len(labels) != n_items:
-            raise RetrievalInputError(f"the gallery holds {n_items} items for {len(labels)} labels")
-        self.n_items, self.labels, self.score_names = n_items, labels, score_names
-
-    @abstractmethod
-    def encode(self, queries: Sequence, modality: str) -> Any:
-        """What `search` takes, computed once per query: `queries` are texts or images, as
-        `modality` says.
-        """
-
-    @abstractmethod
-    def search(self, queries: Any, k: int) -> Run:
-        """The k best items of every encoded query, best first, equal scores by the smaller id.
-
-        Raises:
-            RetrievalInputError: k below 1 or above the gallery.
-        """
-
-    def by_text(self, query: str, k: int = 10) -> list[Hit]:
-        """The k best items for a text. An empty text raises RetrievalInputError."""
-        return self._hits(self.search(self.encode([query], "text"), k))
-
-    def by_image(self, image: np.ndarray, k: int = 10) -> list[Hit]:
-        """The k best items for an image, uint8 as the encoder takes it, without the batch axis."""
-        return self._hits(self.search(self.encode(np.asarray(image)[None], "image"), k))
-
-    def _hits(self, run: Run) -> list[Hit]:
-        rows = zip(run.scores[0].tolist(), run.ids[0].tolist(), run.stage[0].tolist(), strict=True)
-        label = str if self.labels is None else self.labels.__getitem__
-        return [
-            Hit(rank, score, item, label(item), run.score_names[stage - 1])
-            for rank, (score, item, stage) in enumerate(rows, start=1)
-            if item >= 0
-        ]
-
-
-class PairScorer(Protocol):
-    """What can be a second stage: scores given pairs of a query and an item of the first one's
-    gallery.
-
-    `CrossEncoderRetriever` and `LateInteractionRetriever` are both: retrievers that score pairs.
-    """
-
-    n_items: int
-    score_names: tuple[str, ...]
-
-    def encode(self, queries: Sequence, modality: str) -> Any: ...
-
-    def score(self, queries: Any, ids: np.ndarray) -> np.ndarray:
-        """Float32 scores of the items `ids` (n_queries, m) of each encoded query; -inf where an id
-        is -1.
-        """
-
-    def work(self, queries: Any, ids: np.ndarray) -> Work:
-        """What `score` does for the same arguments."""
+def check_rows(queries, ids: np.ndarray) -> None:
+    """Refuse candidates that are not one list per query."""
+    if len(queries) != len(ids):
+        raise RetrievalInputError(f"there are {len(queries)} queries and candidates for {len(ids)}")
 
 
 def encode_side(encoder, inputs: Sequence, modality: str):
-    """Texts or images by the encoder's method for them, `encode_text` or `encode_image`."""
+    """Encode texts or images with the method of an encoder for `modality`, "text" or "image"."""
     encode = {"text": encoder.encode_text, "image": encoder.encode_image}
     return encode[check_choice(modality, encode, "modality")](inputs)
-
-
-def check_rows(queries, ids: np.ndarray) -> None:
-    """Refuses candidates that are not one list per query."""
-    if len(queries) != len(ids):
-        raise RetrievalInputError(f"there are {len(queries)} queries and candidates for {len(ids)}")

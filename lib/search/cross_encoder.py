@@ -10,30 +10,26 @@ from lib.metrics.runs import as_ranked_ids
 from lib.models.cross_encoder import CrossEncoder
 from lib.search.base import Retriever, Run, Work, best_first, check_rows
 
-QUERIES_AT_ONCE = 64  # whose pairs are listed at one time; the same for a search and for a rerank
+QUERIES_AT_ONCE = 64  # the same for a search and for a rerank
 OTHER_SIDE = {"text": "image", "image": "text"}
 
 
 class CrossEncoderRetriever(Retriever):
-    """Scores query and item with one network that sees both.
+    """Score query and item with one network that reads both.
 
         s(q, d) = h([q; d])
 
+    `search` scores every pair, which is too slow for a large gallery; `TwoStageRetriever` scores
+    only the best items of a cheap first stage. Both read pairs in order of id: reranking the whole
+    gallery gives the logits of `search` to the last bit.
+
     Args:
         encoder: the cross-encoder.
-        items: the gallery as `encoder.read_image` or `encoder.read_text` returned it.
-        item_modality: "image" or "text", what the gallery holds; queries are of the other kind.
-        labels: what to call each item; its position when None.
-        pairs_at_once: pairs handed to the encoder in one call; it bounds the memory and moves the
-            last bits of a logit.
-
-    Raises:
-        RetrievalInputError: an unknown modality, labels that do not fit, queries of the gallery's
-            modality.
-
-    Relations: `search` scores every pair, which no large gallery can afford; `TwoStageRetriever`
-    has `score` read only the best of a cheap first stage. Pairs are read in order of id in both, so
-    that reranking the whole gallery gives the logits of `search` to the last bit.
+        items: the gallery, as `encoder.read_image` or `encoder.read_text` returned it.
+        item_modality: modality of the gallery, "image" or "text"; queries have the other one.
+        labels: a name for each item; its position when None.
+        pairs_at_once: pairs per call of the encoder. It bounds the memory and changes the last bits
+            of a logit.
     """
 
     def __init__(
@@ -51,30 +47,28 @@ class CrossEncoderRetriever(Retriever):
         self.pairs_at_once = check_count(pairs_at_once, "pairs_at_once")
 
     def encode(self, queries: Sequence, modality: str) -> Tokens:
-        """What the network reads of the queries, once for all the items they will meet."""
+        """Compute the states of the queries, once for all items."""
         if check_choice(modality, OTHER_SIDE, "modality") == self.item_modality:
             raise RetrievalInputError(
                 f"the gallery holds {modality}s and the cross-encoder reads a text with an image; "
-                f"ask with a {OTHER_SIDE[modality]}, or search with a dual encoder"
+                f"search with a {OTHER_SIDE[modality]}, or use a dual encoder"
             )
-        return (
-            self.encoder.read_text(queries)
-            if modality == "text"
-            else self.encoder.read_image(queries)
-        )
+        read = self.encoder.read_text if modality == "text" else self.encoder.read_image
+        return read(queries)
 
     def search(self, queries: Tokens, k: int) -> Run:
         k, n = check_k(k, self.n_items), len(queries)
         scores, ids = np.empty((n, k), np.float32), np.empty((n, k), np.int64)
         for start in range(0, n, QUERIES_AT_ONCE):
             rows = np.arange(start, min(start + QUERIES_AT_ONCE, n))
-            every = np.broadcast_to(np.arange(self.n_items), (rows.size, self.n_items))
-            scores[rows], ids[rows] = best_first(self._score(queries, rows, every), every, k)
-        pairs = n * self.n_items
-        return Run.of_one_stage(scores, ids, self.score_names[0], Work("cross-encoder", pairs, 0))
+            all_items = np.broadcast_to(np.arange(self.n_items), (rows.size, self.n_items))
+            logits = self._score(queries, rows, all_items)
+            scores[rows], ids[rows] = best_first(logits, all_items, k)
+        work = Work("cross-encoder", n * self.n_items, 0)
+        return Run.of_one_stage(scores, ids, self.score_names[0], work)
 
     def score(self, queries: Tokens, ids: np.ndarray) -> np.ndarray:
-        """Logits of given pairs.
+        """Compute the logits of given pairs.
 
         Args:
             queries: from `encode`.
@@ -95,7 +89,7 @@ class CrossEncoderRetriever(Retriever):
         return Work("cross-encoder", int(np.count_nonzero(ids >= 0)), 0)
 
     def _score(self, queries: Tokens, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Logits of the queries `rows` with their items `ids` (n_rows, m), read in order of id."""
+        """Compute logits of the queries `rows` with their items (n_rows, m), in order of id."""
         order = np.argsort(ids, axis=1)
         row, place = np.nonzero(np.take_along_axis(ids, order, axis=1) >= 0)
         column = order[row, place]
@@ -103,9 +97,11 @@ class CrossEncoderRetriever(Retriever):
         logits = np.empty(row.size, np.float32)
         for start in range(0, row.size, self.pairs_at_once):
             now = slice(start, start + self.pairs_at_once)
-            asked, found = queries.take(query[now]), self.items.take(item[now])
-            sides = (asked, found) if self.item_modality == "image" else (found, asked)
-            logits[now] = self.encoder.score(*sides)
+            query_states, item_states = queries.take(query[now]), self.items.take(item[now])
+            if self.item_modality == "image":
+                logits[now] = self.encoder.score(query_states, item_states)
+            else:
+                logits[now] = self.encoder.score(item_states, query_states)
         scores = np.full(ids.shape, -np.inf, np.float32)
         scores[row, column] = logits
         return scores

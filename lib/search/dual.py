@@ -20,20 +20,18 @@ SCORE_NAMES = {
 
 
 class DualEncoderRetriever(Retriever):
-    """Encodes a query and searches an index of encoded items.
+    """Encode a query and search an index of encoded items.
 
         s(q, d) = <f(q), g(d)>
 
-    Args:
-        encoder: the dual encoder both sides were made with.
-        index: holds one vector per item, ids are gallery positions.
-        labels: what to call each item; its position when None.
+    Queries are rounded to int8 like the stored items. A ranking then depends on integers alone, and
+    machines differ only where a coordinate is on a rounding edge. `search` also takes stored int8
+    queries.
 
-    Relations: queries are rounded to int8 like the stored items, so a ranking depends on the
-    query's embedding only through integers: machines differ only where a coordinate sits on a
-    rounding edge. `search` takes stored int8 queries as they are. Its work is what the index
-    counted: a pair for each vector or code that was scored, a product for each vector and each
-    centroid; none where the index counts nothing.
+    Args:
+        encoder: the dual encoder of both sides.
+        index: one vector per item, with gallery positions as ids.
+        labels: a name for each item; its position when None.
     """
 
     def __init__(
@@ -47,28 +45,21 @@ class DualEncoderRetriever(Retriever):
         self.encoder, self.index = encoder, index
 
     def encode(self, queries: Sequence, modality: str) -> np.ndarray:
-        """Int8 embeddings (n_queries, dim) of texts or images."""
+        """Encode texts or images as int8 (n_queries, dim)."""
         return to_int8(encode_side(self.encoder, queries, modality))
 
     def search(self, queries: np.ndarray, k: int) -> Run:
-        scores, ids = result = self.index.search(queries, k)
-        work = _run_work(result.work, len(ids))
-        return Run.of_one_stage(scores, ids, self.score_names[0], *work)
-
-
-def _run_work(counts: dict[str, int], n_queries: int) -> tuple[Work, ...]:
-    """Convert the counts of an index to the work of a run; none where the index counts nothing."""
-    if n_queries and not counts:
-        return ()
-    distances = counts.get("distances", 0)
-    pairs = counts.get("codes", distances)  # re-ranked vectors were pairs as codes already
-    return (Work("dual encoder", pairs, distances + counts.get("centroids", 0)),)
+        result = self.index.search(queries, k)
+        work, counts = (), result.work
+        if counts or not len(queries):
+            distances = counts.get("distances", 0)
+            pairs = counts.get("codes", distances)  # reranked vectors were counted as codes already
+            work = (Work("dual encoder", pairs, distances + counts.get("centroids", 0)),)
+        return Run.of_one_stage(result.scores, result.ids, self.score_names[0], *work)
 
 
 def icon_retriever() -> DualEncoderRetriever:
-    """All icons of every split, searchable by text or by drawing, from the committed model and
-    embeddings.
-    """
+    """Make a retriever over all icons from the committed model and embeddings."""
     corpus = icons.load_icons()
     vectors = load_embeddings("icons")["all_image"]
     if len(vectors) != len(corpus):

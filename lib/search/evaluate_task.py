@@ -22,21 +22,46 @@ from lib.search.dual import DualEncoderRetriever
 from lib.search.late_interaction import LateInteractionRetriever
 from lib.search.two_stage import TwoStageRetriever
 
-DEPTH = 100  # items kept per query when a task is evaluated
+DEPTH = 100  # ranked items per query in an evaluation
 
 
 def encode_sides(
     encoder: DualEncoder | WordTemplates, task: RetrievalTask
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 embeddings of a task's queries (n_queries, dim) and gallery (n_gallery, dim)."""
+    """Encode a task's queries (n_queries, dim) and gallery (n_gallery, dim) as float32."""
     queries = encode_side(encoder, task.queries, task.query_modality)
     return queries, encode_side(encoder, task.gallery, task.gallery_modality)
 
 
 def encode_task(encoder: DualEncoder, task: RetrievalTask) -> tuple[np.ndarray, np.ndarray]:
-    """Int8 embeddings of a task's queries (n_queries, dim) and gallery (n_gallery, dim)."""
+    """Encode a task's queries (n_queries, dim) and gallery (n_gallery, dim) as int8."""
     queries, gallery = encode_sides(encoder, task)
     return to_int8(queries), to_int8(gallery)
+
+
+def retriever_over(task: RetrievalTask, model: Model) -> Retriever:
+    """Make the retriever of a model over a task's gallery.
+
+    A dual encoder gets exact search over int8 vectors, late interaction int8 tokens, and a
+    cross-encoder the states that it reads with each query.
+    """
+    gallery, modality = task.gallery, task.gallery_modality
+    if isinstance(model, LateInteraction):
+        return LateInteractionRetriever(model, encode_side(model, gallery, modality).as_int8())
+    if isinstance(model, CrossEncoder):
+        read = model.read_text if modality == "text" else model.read_image
+        return CrossEncoderRetriever(model, read(gallery), modality)
+    index = VectorSearchIndex(model.dim, "Flat", metric="cosine")
+    index.add(to_int8(encode_side(model, gallery, modality)))
+    return DualEncoderRetriever(model, index)
+
+
+def two_stages_over(
+    task: RetrievalTask, first: Model, second: Model, depth: int
+) -> TwoStageRetriever:
+    """Make a retriever that reranks the `depth` best items of `first` (at most all) by `second`."""
+    stages = [retriever_over(task, model) for model in (first, second)]
+    return TwoStageRetriever(*stages, min(depth, len(task.gallery)))
 
 
 def evaluate_task(
@@ -48,65 +73,61 @@ def evaluate_task(
     depth: int = DEPTH,
     ks: Sequence[int] = (1, 5, 10),
 ) -> Evaluation:
-    """Exact search with a task's embeddings, judged by its qrels.
+    """Search exactly with a task's embeddings and compute metrics by its qrels.
 
     Args:
         queries: (n_queries, d) float32 or int8.
         gallery: (n_gallery, d).
-        task: says what is right, from which grade on, and which queries belong together.
+        task: gives qrels, the grade of a hit, and the groups of queries.
         metric: "cosine", "inner_product" or "l2".
-        depth: items kept per query; metrics below that rank count as 0.
+        depth: ranked items per query; lower ranks count as 0.
         ks: cut-offs; those beyond the depth or the gallery are left out.
     """
-    return evaluate_run(
-        topk_exact(queries, gallery, min(depth, len(gallery)), metric=metric), task, ks=ks
-    )
+    run = topk_exact(queries, gallery, min(depth, len(gallery)), metric=metric)
+    return evaluate_run(run, task, ks=ks)
 
 
 def evaluate_run(
     run: Run | tuple[np.ndarray, np.ndarray], task: RetrievalTask, *, ks: Sequence[int] = (1, 5, 10)
 ) -> Evaluation:
-    """A run over a task's queries and gallery, judged by its qrels.
+    """Compute metrics of a run over a task's queries and gallery, by its qrels.
 
     Args:
-        run: of any retriever, or `(scores, ids)`; metrics below its depth count as 0.
-        task: says what is right, from which grade on, and which queries belong together.
+        run: of any retriever, or `(scores, ids)`; ranks below its depth count as 0.
+        task: gives qrels, the grade of a hit, and the groups of queries.
         ks: cut-offs; those beyond the depth of the run are left out.
     """
     run = run.ranked if isinstance(run, Run) else run
     return evaluate(
-        run, task.qrels, ks=[k for k in ks if k <= run[1].shape[1]],
-        hit_grade=task.hit_grade, groups=task.query_groups,
-        name=task.name, split=task.split, direction=task.direction,
-    )  # fmt: skip
+        run,
+        task.qrels,
+        ks=[k for k in ks if k <= run[1].shape[1]],
+        hit_grade=task.hit_grade,
+        groups=task.query_groups,
+        name=task.name,
+        split=task.split,
+        direction=task.direction,
+    )
 
 
 def recall_ceiling(
     run: Run, qrels: Qrels, depths: Sequence[int], *, hit_grade: int = 1, no_relevant: str = "error"
 ) -> np.ndarray:
-    """The share of queries whose answer a first stage hands to the second: no reranking can pass
-    it.
+    """Compute the upper bound of R@K after reranking: queries with an answer in the first D items.
 
         ceiling(D) = 1/n sum_i [rank of the first relevant item of query i <= D]
 
     Args:
         run: of the first stage.
         qrels: judgements of the same queries and gallery.
-        depths: how many items are handed on; from 0, where the ceiling is 0, to the depth of the
-            run.
-        hit_grade: the grade from which an item counts as an answer.
-        no_relevant: what a query without answers is: "error", or "zero" for one that no depth
-            finds.
+        depths: numbers of reranked items, from 0 (ceiling 0) to the depth of the run.
+        hit_grade: smallest grade of an answer.
+        no_relevant: for a query without answers: "error", or "zero" (found at no depth).
 
     Returns:
-        `(n_depths,)` float64 in [0, 1], not falling with depth. The first K <= D of a reranked
-        list come from the D items handed on, so that ceiling(D) bounds its R@K.
-
-    Raises:
-        RetrievalInputError: a depth below 0 or beyond the run; what `lib.metrics.first_rank`
-            refuses.
-
-    Relations: R@D of the first stage, by `lib.metrics.hit_rate_at_k`.
+        `(n_depths,)` float64 in [0, 1], not falling with depth. It is R@D of the first stage
+        (`lib.metrics.hit_rate_at_k`). The first K <= D of a reranked list come from these D items,
+        which bounds its R@K.
     """
     check_qrels(qrels)
     if not isinstance(run, Run):
@@ -121,32 +142,3 @@ def recall_ceiling(
         )
     first = first_rank(run.ids, qrels.at_least(hit_grade), no_relevant=no_relevant)
     return (first[:, None] <= depths).mean(axis=0)
-
-
-def retriever_over(task: RetrievalTask, model: Model) -> Retriever:
-    """Reads a task's gallery once with a model and returns the retriever that searches it.
-
-    Args:
-        task: whose gallery.
-        model: a dual encoder gets exact search over int8 vectors, late interaction int8 tokens, a
-            cross-encoder the states that it reads with each query.
-    """
-    if isinstance(model, LateInteraction):
-        tokens = encode_side(model, task.gallery, task.gallery_modality)
-        return LateInteractionRetriever(model, tokens.as_int8())
-    if isinstance(model, CrossEncoder):
-        read = model.read_text if task.gallery_modality == "text" else model.read_image
-        return CrossEncoderRetriever(model, read(task.gallery), task.gallery_modality)
-    index = VectorSearchIndex(model.dim, "Flat", metric="cosine")
-    index.add(to_int8(encode_side(model, task.gallery, task.gallery_modality)))
-    return DualEncoderRetriever(model, index)
-
-
-def two_stages_over(
-    task: RetrievalTask, first: Model, second: Model, depth: int
-) -> TwoStageRetriever:
-    """`retriever_over` for both, and the second rereads the `depth` best of the first (at most
-    all).
-    """
-    stages = [retriever_over(task, model) for model in (first, second)]
-    return TwoStageRetriever(*stages, min(depth, len(task.gallery)))

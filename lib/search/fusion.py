@@ -1,4 +1,4 @@
-"""One list from several, by ranks alone."""
+"""Fuse ranked lists by ranks alone."""
 
 from collections.abc import Sequence
 
@@ -16,29 +16,21 @@ def reciprocal_rank_fusion(
     weights: Sequence[float] | None = None,
     depth: int | None = None,
 ) -> Run:
-    """Merges ranked lists of the same queries, whatever scales their scores have.
+    """Merge ranked lists of the same queries, whatever the scales of their scores.
 
-        s(i, d) = sum_r w_r / (k + rank_r(i, d)),   0 where run r does not hold d;  ranks count from
-        1
+        s(i, d) = sum_r w_r / (k + rank_r(i, d)),   0 where run r does not hold d; ranks from 1
 
     Args:
         runs: each a `Run`, `(scores, ids)` or ids `(n_queries, depth)`, best first, -1 for no item;
-            their depths may differ.
-        k: from 0; the larger it is, the less the first places stand out. 60 in the paper.
-        weights: one positive number a run; 1 each when None.
-        depth: items to keep; all that occur when None, and never more.
+            depths can differ.
+        k: from 0; a large k makes the first places less important. 60 in the paper.
+        weights: one positive number per run; 1 each when None.
+        depth: largest number of items per query; all when None.
 
     Returns:
         A `Run` with float64 scores; equal scores by the smaller id, and sums of equal parts are
-        equal to the last bit. Lists are as wide as the longest union, the others end in -1. Its
-        work is that of all runs.
-
-    Raises:
-        RetrievalInputError: no runs, runs of different queries, an item twice in a list, or k or
-            weights that are negative or not finite.
-
-    Relations: it never looks at scores, so nothing needs to be on one scale; `Interpolate` mixes
-    scores.
+        equal to the last bit. Lists are as wide as the longest union; others end in -1. Its work is
+        that of all runs.
 
     Reference: G. Cormack, C. Clarke, S. Buettcher, Reciprocal Rank Fusion Outperforms Condorcet and
     Individual Rank Learning Methods, SIGIR 2009.
@@ -49,37 +41,36 @@ def reciprocal_rank_fusion(
     lists = [as_ranked_ids(_ids_of(run)) for run in runs]
     sizes = [len(ids) for ids in lists]
     if len(set(sizes)) > 1:
-        raise RetrievalInputError(f"runs must be for the same queries, theirs are {sizes}")
+        raise RetrievalInputError(f"runs must be for the same queries, got {sizes} queries")
     weights = np.ones(len(lists)) if weights is None else real_numbers(weights, "weights")
     if weights.shape != (len(lists),) or not (weights > 0).all():
         raise RetrievalInputError(
-            f"weights must be {len(lists)} positive numbers, one a run, got {weights}"
+            f"weights must be {len(lists)} positive numbers, one per run, got {weights}"
         )
     k = check_number(k, "k", 0)
 
     ids = np.concatenate(lists, axis=1)  # (n_queries, total depth)
-    parts = [w / (k + np.arange(1, of.shape[1] + 1)) for w, of in zip(weights, lists, strict=True)]
+    parts = [
+        weight / (k + np.arange(1, ranked.shape[1] + 1))
+        for weight, ranked in zip(weights, lists, strict=True)
+    ]
     parts = np.broadcast_to(np.concatenate(parts), ids.shape)
-    # Sorted within an item as well: the same parts, in whichever runs, then add up to the same
-    # bits.
+    # Sorted within an item too: equal parts then add up to the same bits in any order of the runs.
     order = np.lexsort((parts, ids), axis=1)
     ids, parts = (np.take_along_axis(array, order, axis=1) for array in (ids, parts))
     starts = np.ones(ids.shape, bool)
     starts[:, 1:] = ids[:, 1:] != ids[:, :-1]
-    sums = np.add.reduceat(parts.ravel(), np.flatnonzero(starts))
     scores = np.full(ids.shape, -np.inf)
-    scores[starts] = sums
+    scores[starts] = np.add.reduceat(parts.ravel(), np.flatnonzero(starts))
     items = np.where(starts, ids, -1)
     scores[items < 0] = -np.inf
 
     order = np.lexsort((items, -scores), axis=1)
     width = max(1, int((items >= 0).sum(axis=1).max()))
-    keep = order[:, : width if depth is None else min(check_count(depth, "depth"), width)]
-    scores, items = (np.take_along_axis(array, keep, axis=1) for array in (scores, items))
-    given = [run for run in runs if isinstance(run, Run)]
-    return Run.of_one_stage(
-        scores, items, "reciprocal rank", *(work for run in given for work in run.work)
-    )
+    order = order[:, : width if depth is None else min(check_count(depth, "depth"), width)]
+    scores, items = (np.take_along_axis(array, order, axis=1) for array in (scores, items))
+    work = [work for run in runs if isinstance(run, Run) for work in run.work]
+    return Run.of_one_stage(scores, items, "reciprocal rank", *work)
 
 
 def _ids_of(run) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Encode the shards of a large corpus, a batch at a time, and resume after a stop."""
+"""Encode the shards of a large corpus, one batch at a time, and continue after a stop."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,89 +20,11 @@ from lib.datasets.media.pictures import MAX_PIXELS
 METADATA = pa.schema([("key", pa.string()), ("caption", pa.string()), ("url", pa.string())])
 
 
-def source_of(path: Path) -> dict:
-    """What tells a shard from another: name, size, time, SHA-256."""
-    stat = path.stat()
-    return {
-        "shard": path.name,
-        "bytes": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "sha256": sha256_of(path),
-    }
-
-
-class FileSet:
-    """The four files of one shard in the folder of results; the record is written last and
-    sealed.
-    """
-
-    def __init__(self, out: Path, stem: str) -> None:
-        self.images, self.texts = out / f"img_emb_{stem}.npy", out / f"text_emb_{stem}.npy"
-        self.metadata, self.record = out / f"metadata_{stem}.parquet", out / f"record_{stem}.json"
-
-    def write(self, images: np.ndarray, texts: np.ndarray, rows: list[dict], record: dict) -> None:
-        """Writes arrays, rows and record, each whole or not at all."""
-        for path, array in ((self.images, images), (self.texts, texts)):
-            with atomic_path(path) as temporary:
-                np.save(temporary, array, allow_pickle=False)
-        with atomic_path(self.metadata) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, METADATA), temporary)
-        digests = {path.name: sha256_of(path) for path in (self.images, self.texts, self.metadata)}
-        with atomic_path(self.record) as temporary:
-            temporary.write_text(
-                json.dumps(record | {"files": digests}, indent=1) + "\n", encoding="utf-8"
-            )
-        write_checksum(self.record)
-
-    def _read(self) -> dict:
-        verify(self.record, rebuild="The shard is encoded again.")
-        return json.loads(self.record.read_text(encoding="utf-8"))
-
-    def check_encoder(self, identity: Mapping[str, str]) -> None:
-        """Refuses a record that was made by another encoder."""
-        try:
-            theirs = self._read()["encoder"]
-        except (OSError, ValueError, LookupError, TypeError):
-            return
-        ours = dict(identity)
-        for field in sorted(ours.keys() | theirs.keys()):
-            if ours.get(field) != theirs.get(field):
-                raise RetrievalInputError(
-                    f"{self.record} is of another encoder: its {field} is {theirs.get(field)!r},"
-                    f" this one's is {ours.get(field)!r}. Choose another folder, or delete that one"
-                )
-
-    def finished(self, path: Path) -> tuple[dict | None, str]:
-        """The record if everything it names is as it says; otherwise None, and why if there was
-        one.
-        """
-        if not self.record.exists():
-            return None, ""
-        try:
-            record = self._read()
-            for name, digest in record["files"].items():
-                if sha256_of(self.record.with_name(name)) != digest:
-                    return None, f"{name} is damaged"
-            stat = path.stat()
-            same = (record["bytes"], record["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
-            if not (same or record["sha256"] == sha256_of(path)):
-                return None, "the shard changed"
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-        ) as error:  # a record of other contents, too
-            return None, f"{self.record.name} cannot be used: {error}"
-        return record, ""
-
-
 class Encoder(Protocol):
-    """What is needed of a model; `lib.models.encoder.load_encoder` gives such."""
+    """An encoder of images and texts, as `lib.models.encoder.load_encoder` returns."""
 
     dim: int
-    identity: Mapping[str, str]  # what decides an embedding
+    identity: Mapping[str, str]  # everything that decides an embedding
 
     def encode_image(self, pictures: Sequence[Image.Image]) -> np.ndarray: ...
 
@@ -111,13 +33,13 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What became of one shard.
+    """The result of one shard.
 
     Args:
         shard: file name of the tar.
-        rows: samples that have an embedding of picture and of text.
-        left_out: (key, why) of samples that were read but could not be used.
-        problems: what is wrong with the shard's files, in words; empty if nothing is.
+        rows: samples with an embedding of image and text.
+        left_out: (key, reason) of samples that could not be used.
+        problems: problems of the shard's files, in words; empty if there are none.
         encoded_now: False when an earlier run had finished it.
     """
 
@@ -127,19 +49,26 @@ class ShardResult:
     problems: str
     encoded_now: bool
 
-    def text(self) -> str:
-        """A line, and one more for everything that is wrong."""
+    @classmethod
+    def of_record(cls, record: dict, encoded_now: bool) -> "ShardResult":
+        left_out = tuple((key, reason) for key, reason in record["left_out"])
+        return cls(record["shard"], record["rows"], left_out, record["problems"], encoded_now)
+
+    def describe(self) -> str:
+        """Describe the shard in one line, and each problem in one more."""
         state = "encoded" if self.encoded_now else "finished before"
         lines = [f"{self.shard}: {state}, {self.rows:,} pairs, {len(self.left_out):,} left out"]
-        lines += [f"  left out {key}: {why}" for key, why in self.left_out[:SHOWN]]
+        lines += [f"  left out {key}: {reason}" for key, reason in self.left_out[:SHOWN]]
         if len(self.left_out) > SHOWN:
             lines.append(f"  left out {len(self.left_out) - SHOWN:,} more; the record names them")
-        return "\n".join([*lines, *([f"  {self.problems}"] if self.problems else [])])
+        if self.problems:
+            lines.append(f"  {self.problems}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class EncodingReport:
-    """The results of all shards, in the order given."""
+    """The results of all shards, in their order."""
 
     shards: tuple[ShardResult, ...]
 
@@ -149,11 +78,11 @@ class EncodingReport:
 
     @property
     def encoded_now(self) -> tuple[str, ...]:
-        """Names of the shards that this run encoded; the others were finished."""
+        """Names of the shards that this run encoded; the others were finished before."""
         return tuple(result.shard for result in self.shards if result.encoded_now)
 
-    def text(self) -> str:
-        """One line."""
+    def describe(self) -> str:
+        """Describe all shards in one line."""
         left_out = sum(len(result.left_out) for result in self.shards)
         damaged = sum(bool(result.problems) for result in self.shards)
         return (
@@ -170,55 +99,46 @@ def encode_shards(
     batch_size: int = 64,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int], None] = lambda n: None,
-    shards_done: Callable[[int, int], None] = lambda done, of: None,
+    shards_done: Callable[[int, int], None] = lambda done, total: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> EncodingReport:
-    """Embeds pictures and captions of shards, in the files that clip-retrieval writes, one set per
-    shard.
+    """Encode images and captions of shards into the files that clip-retrieval writes.
 
         out/img_emb_00000.npy        float16 (n, dim)
-        out/text_emb_00000.npy       float16 (n, dim), in step
-        out/metadata_00000.parquet   key, caption, url, in step
-        out/record_00000.json        what was encoded with what; written last, sealed
+        out/text_emb_00000.npy       float16 (n, dim), in the same order
+        out/metadata_00000.parquet   key, caption, url, in the same order
+        out/record_00000.json        shard and encoder; written last, sealed
 
-    A shard is finished when its record is there. A run that was killed goes on with the first shard
-    that has none. Memory: a batch of pictures, the table of a shard, and its embeddings in float16.
+    A shard with a record is finished; a stopped run continues with the first shard without one. A
+    finished shard is encoded again if it changed (another size or time, and another SHA-256), or if
+    one of its files is damaged or missing. Records of another encoder are an error: rows of two
+    spaces in one folder would be compared with each other.
 
-    A finished shard is encoded again when it changed (another size or time, and another SHA-256),
-    or when a file of its set is damaged or missing. Records of another encoder are refused: rows of
-    two spaces in one folder would be compared with each other.
+    Memory: a batch of images, the table of a shard, and its embeddings in float16. For a corpus
+    that is evaluated, `embedding_cache.embed` is simpler.
 
     Args:
-        encoder: gives unit rows for pictures and for texts.
+        encoder: gives unit rows for images and for texts.
         shards: tar files with different names.
         out: folder of the results.
-        batch_size: samples read, decoded and encoded together.
-        max_pixels: a larger picture is left out, and reported.
-        progress: called with the number of samples encoded after each batch.
-        shards_done: called with how many of how many shards are done, before the first that is
+        batch_size: samples to read, decode and encode together.
+        max_pixels: a larger image is left out, and reported.
+        progress: called with the number of samples after each batch.
+        shards_done: called with the numbers of finished and of all shards, before the first that is
             encoded and after each.
-        log: takes the lines of each shard when it is done.
+        log: receives the lines of each finished shard.
 
     Returns:
-        `EncodingReport`. Damaged shards give their whole samples, and say what is wrong.
-
-    Raises:
-        MissingFileError: a shard is not there.
-        RetrievalInputError: two shards of one name, records of another encoder, a batch that the
-            encoder refuses (the message names shard and keys).
-
-    Relations: `Shard` says which samples there are. `embedding_cache.embed` keeps embeddings of a
-    corpus that is evaluated; this is for corpora of which not even the list of samples fits.
+        `EncodingReport`. Damaged shards give their undamaged samples, and report the problems.
     """
     check_count(batch_size, "batch_size")
     paths = [Path(path) for path in shards]
     for path in paths:
         if not path.is_file():
             raise MissingFileError(f"the shard {path} is missing")
-    remove_leftovers(
-        Path(out)
-    )  # where all is done nothing is written, and no writer would clean up behind a killed one
-    sets = {path.stem: FileSet(Path(out), path.stem) for path in paths}
+    # If all shards are finished, no writer would remove the leftovers of a killed one.
+    remove_leftovers(Path(out))
+    sets = {path.stem: ShardFiles(Path(out), path.stem) for path in paths}
     if len(sets) < len(paths):
         raise RetrievalInputError(
             "two shards have one file name; encode their folders to different places"
@@ -228,64 +148,56 @@ def encode_shards(
     results = []
     for number, path in enumerate(paths):
         files = sets[path.stem]
-        record, reason = files.finished(path)
-        if record is None:
+        record, reason = files.finished_record(path)
+        encoded_now = record is None
+        if encoded_now:
             if reason:
                 log(f"{path.name}: encoding again, {reason}")
             shards_done(number, len(paths))
-            record = _encode(encoder, path, files, batch_size, max_pixels, progress)
-            results.append(_result(record, encoded_now=True))
-        else:
-            results.append(_result(record, encoded_now=False))
-        log(results[-1].text())
+            record = _encode_shard(encoder, path, files, batch_size, max_pixels, progress)
+        results.append(ShardResult.of_record(record, encoded_now))
+        log(results[-1].describe())
     shards_done(len(paths), len(paths))
     return EncodingReport(tuple(results))
 
 
-def _result(record: dict, encoded_now: bool) -> ShardResult:
-    left_out = tuple((key, why) for key, why in record["left_out"])
-    return ShardResult(record["shard"], record["rows"], left_out, record["problems"], encoded_now)
-
-
-def _encode(
+def _encode_shard(
     encoder: Encoder,
     path: Path,
-    files: FileSet,
+    files: "ShardFiles",
     batch_size: int,
     max_pixels: int,
     progress: Callable[[int], None],
 ) -> dict:
+    source = shard_source(path)  # before reading, to notice a file that changes meanwhile
     shard = Shard(path)
-    images, texts, rows, left_out = [], [], [], []
-    source = source_of(
-        path
-    )  # before it is read: a file that changes meanwhile is seen to have changed
+    empty = np.empty((0, encoder.dim), np.float16)
+    images, texts, rows, left_out = [empty], [empty], [], []
     for batch in _batches(shard, batch_size, max_pixels, left_out):
         pictures, described = [picture for _, picture in batch], [row for row, _ in batch]
         try:
-            images.append(_half(encoder.encode_image(pictures), encoder.dim, len(batch)))
+            images.append(_half_rows(encoder.encode_image(pictures), encoder.dim, len(batch)))
             captions = [row["caption"] for row in described]
-            texts.append(_half(encoder.encode_text(captions), encoder.dim, len(batch)))
+            texts.append(_half_rows(encoder.encode_text(captions), encoder.dim, len(batch)))
         except RetrievalInputError as error:
             first, last = described[0]["key"], described[-1]["key"]
             raise RetrievalInputError(f"{path.name}, samples {first} to {last}: {error}") from error
         rows += described
         progress(len(batch))
-    nothing = np.empty((0, encoder.dim), np.float16)
     record = source | {
         "encoder": dict(encoder.identity),
         "rows": len(rows),
         "left_out": left_out,
         "problems": "" if shard.report.ok else shard.report.text(),
     }
-    files.write(np.concatenate([nothing, *images]), np.concatenate([nothing, *texts]), rows, record)
+    files.write(np.concatenate(images), np.concatenate(texts), rows, record)
     return record
 
 
 def _batches(
     shard: Shard, batch_size: int, max_pixels: int, left_out: list[tuple[str, str]]
 ) -> Iterator[list[tuple[dict, Image.Image]]]:
-    """Rows of the metadata with their pictures; what cannot be used goes to `left_out`."""
+    """Yield rows of the metadata with their images; unusable samples go to `left_out`."""
     batch = []
     for sample, row in shard:
         try:
@@ -301,8 +213,76 @@ def _batches(
         yield batch
 
 
-def _half(rows: np.ndarray, dim: int, n: int) -> np.ndarray:
+def _half_rows(rows: np.ndarray, dim: int, n: int) -> np.ndarray:
     rows = as_embeddings(rows, "the encoder's rows", dim=dim)
     if len(rows) != n:
         raise RetrievalInputError(f"the encoder gave {len(rows)} rows for {n} inputs")
     return rows.astype(np.float16)
+
+
+def shard_source(path: Path) -> dict:
+    """Return what identifies a shard: name, size, time, SHA-256."""
+    stat = path.stat()
+    return {
+        "shard": path.name,
+        "bytes": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "sha256": sha256_of(path),
+    }
+
+
+class ShardFiles:
+    """Write and check the four files of one shard; the record comes last and is sealed."""
+
+    def __init__(self, out: Path, stem: str) -> None:
+        self.images, self.texts = out / f"img_emb_{stem}.npy", out / f"text_emb_{stem}.npy"
+        self.metadata, self.record = out / f"metadata_{stem}.parquet", out / f"record_{stem}.json"
+
+    def write(self, images: np.ndarray, texts: np.ndarray, rows: list[dict], record: dict) -> None:
+        """Write arrays, rows and record, each whole or not at all."""
+        for path, array in ((self.images, images), (self.texts, texts)):
+            with atomic_path(path) as temporary:
+                np.save(temporary, array, allow_pickle=False)
+        with atomic_path(self.metadata) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, METADATA), temporary)
+        digests = {path.name: sha256_of(path) for path in (self.images, self.texts, self.metadata)}
+        text = json.dumps(record | {"files": digests}, indent=1) + "\n"
+        with atomic_path(self.record) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        write_checksum(self.record)
+
+    def _read_record(self) -> dict:
+        verify(self.record, rebuild="The shard is encoded again.")
+        return json.loads(self.record.read_text(encoding="utf-8"))
+
+    def check_encoder(self, identity: Mapping[str, str]) -> None:
+        """Refuse a record of another encoder."""
+        try:
+            recorded = self._read_record()["encoder"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return
+        for field in sorted(identity.keys() | recorded.keys()):
+            if identity.get(field) != recorded.get(field):
+                raise RetrievalInputError(
+                    f"{self.record} is of another encoder: its {field} is {recorded.get(field)!r},"
+                    f" this one's is {identity.get(field)!r}. Choose another folder, or delete that"
+                    " one"
+                )
+
+    def finished_record(self, path: Path) -> tuple[dict | None, str]:
+        """Return the record if all its files are intact; otherwise None and the reason, if any."""
+        if not self.record.exists():
+            return None, ""
+        try:
+            record = self._read_record()
+            for name, digest in record["files"].items():
+                if sha256_of(self.record.with_name(name)) != digest:
+                    return None, f"{name} is damaged"
+            stat = path.stat()
+            same = (record["bytes"], record["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
+            if not (same or record["sha256"] == sha256_of(path)):
+                return None, "the shard changed"
+        # A record of other contents raises any of these.
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            return None, f"{self.record.name} cannot be used: {error}"
+        return record, ""

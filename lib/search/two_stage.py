@@ -1,4 +1,4 @@
-"""A cheap search hands its best items to a scorer that reads them properly."""
+"""Search with a cheap retriever and rerank its best items with an expensive scorer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,28 +7,25 @@ from typing import Any
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_array, check_choice, check_k, check_number
-from lib.search.base import PairScorer, Retriever, Run, Work, best_first, check_scores
+from lib.search.base import PairScorer, Retriever, Run, best_first, check_scores
 
 SCALES = ("z", "raw")
 
 
 @dataclass(frozen=True)
 class Interpolate:
-    """The one way to mix the scores of two stages.
+    """Mix the scores of two stages with a weight w.
 
-        z    w (s2 - mean s2) / sd s2 + (1 - w) (s1 - mean s1) / sd s1      over the query's
-        candidates raw  w s2 + (1 - w) s1
+        z    w (s2 - mean s2) / sd s2 + (1 - w) (s1 - mean s1) / sd s1
+        raw  w s2 + (1 - w) s1
+
+    Mean and sd are over the query's candidates. BLIP's "matching logit plus cosine" ranks as
+    `Interpolate(0.5, "raw")`, in which the score with the wider range decides.
 
     Args:
         weight: w of the second stage, 0 to 1.
-        scale: "z", where the weight does not depend on the units of either score (a score that is
-            equal for all candidates counts 0), or "raw", where it does.
-
-    Raises:
-        RetrievalInputError: a weight outside 0 to 1, another scale.
-
-    Relations: BLIP's "matching logit plus cosine" orders as `Interpolate(0.5, "raw")`, in which the
-    score with the wider range decides.
+        scale: "z" does not depend on the units of the scores (a score that is equal for all
+            candidates counts 0); "raw" does.
 
     Reference: Li et al. 2022, "BLIP", evaluation code of image-text retrieval.
     """
@@ -40,56 +37,48 @@ class Interpolate:
         check_choice(self.scale, SCALES, "scale")
         check_number(self.weight, "weight", 0, 1)
 
-    def __call__(self, first: np.ndarray, second: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """Mixed scores `(n_queries, depth)` of candidates; what is not `found` (bool) has no part
-        in it.
-        """
-        first, second = (self._scaled(scores, found) for scores in (first, second))
+    def __call__(self, first: np.ndarray, second: np.ndarray, is_item: np.ndarray) -> np.ndarray:
+        """Mix scores `(n_queries, depth)` of candidates; entries that are no item are ignored."""
+        first, second = (self._scaled(scores, is_item) for scores in (first, second))
         return self.weight * second + (1 - self.weight) * first
 
     def name(self, first: str, second: str) -> str:
         first, second = (f"z({name})" if self.scale == "z" else name for name in (first, second))
         return f"{self.weight:g} {second} + {1 - self.weight:g} {first}"
 
-    def _scaled(self, scores: np.ndarray, found: np.ndarray) -> np.ndarray:
-        scores = np.where(found, scores, 0).astype(np.float64)
+    def _scaled(self, scores: np.ndarray, is_item: np.ndarray) -> np.ndarray:
+        scores = np.where(is_item, scores, 0).astype(np.float64)
         if self.scale == "raw":
             return scores
-        n = np.maximum(found.sum(axis=1, keepdims=True), 1)
-        centred = np.where(found, scores - scores.sum(axis=1, keepdims=True) / n, 0)
+        n = np.maximum(is_item.sum(axis=1, keepdims=True), 1)
+        centred = np.where(is_item, scores - scores.sum(axis=1, keepdims=True) / n, 0)
         spread = np.sqrt((centred**2).sum(axis=1, keepdims=True) / n)
-        # Equal scores leave rounding errors about their mean, which no weight should make
-        # differences of; and where nothing was found there is nothing to divide.
-        level = np.where(found, scores, -np.inf).max(axis=1) <= np.where(found, scores, np.inf).min(
-            axis=1
-        )
-        return np.where(level[:, None], 0, centred / np.where(level[:, None], 1, spread))
+        # Equal scores leave rounding errors around their mean, which must not be amplified; and
+        # without a candidate there is nothing to divide.
+        highest = np.where(is_item, scores, -np.inf).max(axis=1, keepdims=True)
+        lowest = np.where(is_item, scores, np.inf).min(axis=1, keepdims=True)
+        level = highest <= lowest
+        return np.where(level, 0, centred / np.where(level, 1, spread))
 
 
 def rerank(
     run: Run, scores: np.ndarray, depth: int, name: str, *, combine: Interpolate | None = None
 ) -> Run:
-    """Reorders the first `depth` items of every list by another score; below them nothing moves.
+    """Sort the first `depth` items of every list by another score; items below do not move.
 
         list'(i) = sort of list(i)[:depth] by s2, then list(i)[depth:]
 
+    `recall_ceiling(run, qrels, [depth])` is the upper bound of its recall.
+
     Args:
         run: of the first stage.
-        scores: `(n_queries, m)` of the items in the first m places of the run, m at least `depth`.
-        depth: 0 to the depth of the run; 0 leaves everything as it was.
-        name: what the new scores are.
-        combine: mixes the scores of both stages for the reranked items; only the second's count
-            when None.
+        scores: `(n_queries, m)` of the first m items of the run, m at least `depth`.
+        depth: 0 (nothing changes) to the depth of the run.
+        name: name of the new scores.
+        combine: mixes the scores of both stages for the reranked items; the second alone if None.
 
     Returns:
-        A `Run` of the same items with one stage more. Equal new scores are ordered by the smaller
-        id.
-
-    Raises:
-        RetrievalInputError: a depth or scores that do not fit the run, a score that is not finite,
-            or a mixture with first scores that come from two stages already.
-
-    Relations: the ceiling of what it can find is `recall_ceiling(run, qrels, [depth])`.
+        A `Run` of the same items with one more stage. Equal new scores by the smaller id.
     """
     if not isinstance(run, Run):
         raise RetrievalInputError(
@@ -99,29 +88,23 @@ def rerank(
     if combine is not None and not isinstance(combine, Interpolate):
         raise RetrievalInputError(f"combine must be Interpolate(weight) or None, got {combine!r}")
     scores = as_array(scores, "scores")
-    if (
-        scores.dtype.kind not in "iuf"
-        or scores.ndim != 2
-        or len(scores) != len(run)
-        or scores.shape[1] < depth
-    ):
+    numeric = scores.dtype.kind in "iuf" and scores.ndim == 2
+    if not numeric or len(scores) != len(run) or scores.shape[1] < depth:
         raise RetrievalInputError(
             f"scores are {scores.dtype} {scores.shape} for a run of {run.ids.shape} and depth"
             f" {depth}"
         )
     head, ids = scores[:, :depth], run.ids[:, :depth]
     if combine is not None and depth:
-        found, stages = ids >= 0, np.unique(run.stage[:, :depth][ids >= 0])
+        is_item, stages = ids >= 0, np.unique(run.stage[:, :depth][ids >= 0])
         if stages.size > 1:
             raise RetrievalInputError(
                 f"the first {depth} items have scores of {stages.size} stages, which share no"
                 " scale; rerank at most as many as the last of them did, or leave combine=None"
             )
         name = combine.name(run.score_names[stages.max(initial=1) - 1], name)
-        check_scores(
-            head, ids
-        )  # a mean over candidates would carry one bad score to all the others
-        head = np.where(found, combine(run.scores[:, :depth], head, found), -np.inf)
+        check_scores(head, ids)  # the mean would spread one bad score to all candidates
+        head = np.where(is_item, combine(run.scores[:, :depth], head, is_item), -np.inf)
     head, ids = best_first(head, ids, depth)
     stage = np.where(ids >= 0, len(run.score_names) + 1, 0)
     return Run(
@@ -135,7 +118,7 @@ def rerank(
 
 @dataclass(frozen=True, eq=False)
 class StagedQueries:
-    """The same queries as each stage encodes them."""
+    """The same queries, encoded for each stage."""
 
     first: Any
     second: Any
@@ -145,18 +128,15 @@ class StagedQueries:
 
 
 class TwoStageRetriever(Retriever):
-    """Searches with one retriever and reranks the best of what it finds with another's scores.
+    """Search with one retriever and rerank its best items with the scores of another.
+
+    A `TwoStageRetriever` can be the first stage of another one, for a cascade.
 
     Args:
         first: searches the whole gallery.
         second: scores pairs over the same gallery, for example `CrossEncoderRetriever`.
-        depth: items that the second stage reads for each query, 0 to the size of the gallery.
+        depth: items per query to rerank, 0 to the size of the gallery.
         combine: see `rerank`.
-
-    Raises:
-        RetrievalInputError: two galleries of different sizes, or a depth outside them.
-
-    Relations: a `TwoStageRetriever` can be the first of another one, for a cascade.
     """
 
     def __init__(
@@ -184,35 +164,32 @@ class TwoStageRetriever(Retriever):
         )
 
     def search(self, queries: StagedQueries, k: int) -> Run:
-        """The k best; what lies below the depth keeps the first stage's order and scores."""
+        """Find the k best items; below the depth, order and scores are those of the first stage."""
         return self.search_depths(queries, k, [self.depth])[0]
 
     def search_depths(self, queries: StagedQueries, k: int, depths: Sequence[int]) -> list[Run]:
-        """What `search` would answer at several depths, with every pair scored once.
+        """Search at several depths, and score every pair once.
 
         Returns:
-            A `Run` for each depth, each with the work that it would take alone.
+            A `Run` for each depth, with the work that this depth takes alone.
         """
         k, depths = check_k(k, self.n_items), [check_depth(depth, self.n_items) for depth in depths]
         deepest = max(depths, default=0)
         run = self.first.search(queries.first, max(k, deepest))
-        read = run.ids[:, :deepest]
-        scores = (
-            self.second.score(queries.second, read)
-            if deepest
-            else np.empty((len(run), 0), np.float32)
-        )
+        scores = np.empty((len(run), 0), np.float32)
+        if deepest:
+            scores = self.second.score(queries.second, run.ids[:, :deepest])
         return [self._reranked(run, scores, depth, queries.second).top(k) for depth in depths]
 
     def _reranked(self, run: Run, scores: np.ndarray, depth: int, queries: Any) -> Run:
         if depth == 0:
             return run
         ranked = rerank(run, scores, depth, self.second.score_names[-1], combine=self.combine)
-        work: Work = self.second.work(queries, run.ids[:, :depth])
+        work = self.second.work(queries, run.ids[:, :depth])
         return Run(ranked.scores, ranked.ids, ranked.stage, ranked.score_names, (*run.work, work))
 
 
 def check_depth(depth, largest: int) -> int:
-    """Returns a depth of reranking as `int` when it lies in 0 to `largest`."""
+    """Return a depth of reranking as `int` when it is in 0 to `largest`."""
     whole = isinstance(depth, int | np.integer) and not isinstance(depth, bool)
     return 0 if whole and depth == 0 else check_k(depth, largest)

@@ -12,7 +12,6 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, read_arrays, verify
 from lib.core.writing import save_arrays
 from lib.datasets.vector_files import read_vectors
-from lib.search.embedding_cache import MANIFEST, stored
 from lib.studies.published import Result, evaluate_rows
 from tests.datasets.vector_rows import write_rows
 from tests.studies.published.corpora import corpus, rows
@@ -94,10 +93,3 @@ def test_checksum(tmp_path):
     sidecar = tmp_path / "mutant.npz.sha256"
     read = lambda _: verify(path, rebuild="Make it again.")
     assert offenders(sidecar, sidecar.read_bytes(), read, 1000) == set()
-
-
-def test_manifest(tmp_path):
-    path = tmp_path / "0" / MANIFEST
-    path.parent.mkdir()
-    whole = b'{"about": "rows", "format": 2, "identity": {"model": "m"}, "n": 100, "chunk": 32}'
-    assert offenders(path, whole, lambda _: stored(tmp_path), 1000) == set()

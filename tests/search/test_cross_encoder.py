@@ -68,7 +68,7 @@ def test_bad_input():
     for wrong, message in (
         (
             lambda: retriever.encode(np.arange(2), "image"),
-            "gallery holds images .* ask with a text",
+            "gallery holds images .* search with a text",
         ),
         (
             lambda: retriever.encode(["0"], "sound"),

@@ -12,10 +12,9 @@ from torch import nn
 from lib.core import writing
 from lib.core.checks import RetrievalInputError
 from lib.core.paths import cache_dir
-from lib.core.reading import DamagedFileError
 from lib.core.writing import CHECKSUM_SUFFIX
 from lib.models.encoder import load_encoder
-from lib.search.embedding_cache import MANIFEST, embed, stored
+from lib.search.embedding_cache import MANIFEST, embed
 from lib.training.loop import Plan, Trainer
 from tests.models.test_encoder import pictures
 from tests.models.toy import write_open_clip
@@ -109,24 +108,12 @@ def test_a_damaged_chunk_is_made_again(tmp_path, damage):
     assert again.seen == NUMBERS[32:64] and path.read_bytes() == content
 
 
-def test_what_is_there_is_listed_in_words(tmp_path):
-    assert stored(tmp_path) == []
+def test_a_manifest_describes_the_files(tmp_path):
     embedded(Counting(), tmp_path)
-    with pytest.raises(RuntimeError):
-        embedded(Counting(fails_at=70, prompt="a {}"), tmp_path)
-    found = {one["identity"]["prompt"]: one for one in stored(tmp_path)}
-    assert {prompt: (one["rows"], one["n"]) for prompt, one in found.items()} == {
-        "{}": (100, 100),
-        "a {}": (64, 100),
-    }
-    whole = found["{}"]
-    assert whole["bytes"] == sum(path.stat().st_size for path in whole["folder"].glob("*.npz"))
-    manifest = json.loads((whole["folder"] / MANIFEST).read_text())
+    (path,) = tmp_path.glob(f"*/{MANIFEST}")
+    manifest = json.loads(path.read_text())
     assert manifest["about"] == "float32 embeddings of 100 inputs: image, side media"
     assert manifest["identity"] == IDENTITY and manifest["corpus_checksum"] == "c1"
-    (whole["folder"] / MANIFEST).write_text("{")
-    with pytest.raises(DamagedFileError, match="Delete its folder"):
-        stored(tmp_path)
 
 
 def test_bad_input(tmp_path):
@@ -154,7 +141,7 @@ def test_bad_input(tmp_path):
 def test_the_default_folder_is_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     embedded(Counting(), None)
-    assert len(chunk_files(tmp_path / "cache" / "embeddings")) == 4 and len(stored()) == 1
+    assert len(chunk_files(tmp_path / "cache" / "embeddings")) == 4
 
 
 def test_a_model_of_the_published_format_end_to_end(tmp_path):
@@ -171,7 +158,7 @@ def test_a_model_of_the_published_format_end_to_end(tmp_path):
                 encoder.encode_image(inputs) if modality == "image" else encoder.encode_text(inputs)
             )
             np.testing.assert_allclose(rows, direct, atol=2e-6)
-    assert len(stored(tmp_path / "kept")) == 4
+    assert len(list((tmp_path / "kept").iterdir())) == 4
 
 
 def test_chunks_that_changed_places_are_made_again(tmp_path):
@@ -186,20 +173,14 @@ def test_chunks_that_changed_places_are_made_again(tmp_path):
     assert again.seen == NUMBERS[:64]
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{}", b"[" * 100_000, b"\xff", b'{"n": 1e400, "chunk": 0}']
-)
-def test_a_damaged_manifest_is_named_and_written_again(tmp_path, content):
+def test_a_damaged_manifest_is_written_again(tmp_path):
     embedded(Counting(), tmp_path)
     (path,) = tmp_path.glob(f"*/{MANIFEST}")
     whole = path.read_bytes()
-    path.write_bytes(content)
-    with pytest.raises(
-        DamagedFileError, match="manifest.json is no manifest of embeddings.*Delete its folder"
-    ):
-        stored(tmp_path)
-    embedded(Counting(), tmp_path)
-    assert path.read_bytes() == whole
+    for content in (b"", b"{}", b"\xff"):
+        path.write_bytes(content)
+        embedded(Counting(), tmp_path)
+        assert path.read_bytes() == whole
 
 
 def test_every_cache_goes_on_where_nothing_can_be_written(tmp_path, monkeypatch):

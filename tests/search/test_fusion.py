@@ -121,7 +121,7 @@ def test_bad_input():
         (lambda: reciprocal_rank_fusion([]), "no runs to fuse"),
         (
             lambda: reciprocal_rank_fusion([ids, np.array([[0], [1]])]),
-            r"same queries, theirs are \[1, 2\]",
+            r"same queries, got \[1, 2\] queries",
         ),
         (lambda: reciprocal_rank_fusion([np.array([[2, 2]])]), "id 2 is twice in row 0"),
         (lambda: reciprocal_rank_fusion([np.array([[0.5]])]), "whole numbers"),

@@ -92,7 +92,7 @@ def test_damaged_shards_give_what_is_whole_and_say_what_is_not(mini, tmp_path):
     assert (traps.rows, len(traps.left_out)) == (2, 4)
     assert [key for key, _ in traps.left_out] == [f"00003000{i}" for i in (1, 2, 3, 8)]
     assert "too large" in traps.left_out[2][1] and traps.problems.count("refused") == 4
-    assert report.text() == (
+    assert report.describe() == (
         "7 pairs in 2 shards, 2 encoded now; 4 samples left out, 2 shards with problems"
     )
     assert "left out 000030002: the caption of sample '000030002' is blank" in lines[1]

@@ -36,17 +36,8 @@ LIMIT_S = 3.0  # of the repeats of one measurement; one is always made
 LONGEST_S = 10.0  # of one run; what would take longer, by its growth, is left out
 CPU_SHARE = 0.5  # of the time; after it the CPU is left out, to leave time for the GPU
 LARGE_TILE = 2**28  # bytes of similarities; the default of MaxSim fits the cache of a CPU core
-PYTEST = [
-    sys.executable,
-    "-m",
-    "pytest",
-    "-qrs",
-    "-p",
-    "no:cacheprovider",
-    "-m",
-    "gpu",
-    "tests/gpu",
-]
+PYTEST_OPTIONS = ("-qrs", "-p", "no:cacheprovider", "-m", "gpu", "tests/gpu")
+PYTEST = [sys.executable, "-m", "pytest", *PYTEST_OPTIONS]
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[[], object]
 

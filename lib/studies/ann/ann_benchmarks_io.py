@@ -7,17 +7,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, check_choice, check_k
+from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.writing import atomic_path
 from lib.datasets.vector_files import HDF5, open_hdf5, read_vectors
-from lib.studies.ann.corpora import BLOCK, AnnCorpus, Progress, icons, scenes
-from lib.studies.ann.ground_truth import truth
+from lib.studies.ann.corpora import AnnCorpus, Progress, icons, scenes
 from lib.studies.ann.harness import ConfigResult, SettingResult
 
 DISTANCES = {"angular": "cosine", "euclidean": "l2"}  # names of ann-benchmarks, and ours
 METRICS = {ours: theirs for theirs, ours in DISTANCES.items()}
 CORPORA = ("icons", "scenes")
-N_NEIGHBOURS = 100  # in its data files
 HELD_OUT = 1_000
 
 
@@ -29,10 +27,10 @@ def open_corpus(
     metric: str | None = None,
     progress: Progress | None = None,
 ) -> AnnCorpus:
-    """Open a corpus by its name, or from a file.
+    """Open "icons", "scenes", or the path of a file that `from_file` reads.
 
     Args:
-        name: "icons", "scenes" or the path of a file that `from_file` reads.
+        name: name or path.
         size: number of base vectors; 100,000 scenes and whole files when None. Icons have one size.
         queries, metric: of a file, as for `from_file`.
         progress: called with the number of scenes that were encoded.
@@ -62,8 +60,8 @@ def from_file(
     Args:
         path: base vectors, a file that `read_vectors` reads. A data file of ann-benchmarks (HDF5
             with the arrays `train` and `test`) has its own queries, metric and neighbours.
-        queries: file of query vectors. Without it the last rows of the file become the queries
-            instead of base vectors: 1,000, or a tenth of a small file. The name says so.
+        queries: file of query vectors. Without it the last rows of the file are the queries and no
+            base vectors: 1,000, or a tenth of a small file.
         metric: of the comparison; cosine when None, unless the file says.
         limit: number of rows of the file to use.
     """
@@ -91,14 +89,9 @@ def from_file(
 
 
 def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = None) -> AnnCorpus:
-    """Read a data file of ann-benchmarks.
+    """Read a data file of ann-benchmarks (HDF5) and give its queries the name `kind`.
 
-    Args:
-        path: HDF5 with the attribute `distance` and the arrays `train`, `test`, `neighbors`,
-            `distances`.
-        kind: name of its queries, for example "text".
-        limit: number of base vectors to use, from the first. The stored neighbours are those of
-            the whole base and are left out where it is smaller.
+    With a `limit` of base vectors the stored neighbours, those of the whole base, are left out.
 
     Reference: erikbern/ann-benchmarks, ann_benchmarks/datasets.py (`write_output`).
     """
@@ -125,29 +118,13 @@ def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = No
     return AnnCorpus(path.stem, metric, base, {kind: queries}, neighbours=neighbours)
 
 
-def write_dataset(path: str | Path, corpus: AnnCorpus, kind: str, k: int = N_NEIGHBOURS) -> None:
-    """Write base, one kind of queries and their k exact neighbours as a data file."""
-    check_choice(kind, corpus.queries, "kind")
-    distance = METRICS[check_choice(corpus.metric, METRICS, "metric that ann-benchmarks knows")]
-    true = truth(corpus, check_k(k, len(corpus)))[kind]
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as archive:
-        archive.attrs.update(type="dense", distance=distance, point_type="float")
-        archive.attrs["dimension"] = corpus.dim
-        train = archive.create_dataset("train", (len(corpus), corpus.dim), np.float32)
-        for number, block in enumerate(corpus.blocks()):
-            train[number * BLOCK : number * BLOCK + len(block)] = block
-        archive.create_dataset("test", data=corpus.queries[kind])
-        archive.create_dataset("neighbors", data=true.ids)
-        archive.create_dataset("distances", data=true.distances)
-
-
 def write_results(folder: str | Path, result: ConfigResult) -> list[Path]:
     """Write result files of batch mode, which the plots of ann-benchmarks read.
 
         <folder>/<corpus>-<kind>/<k>/<config>-batch/<setting>.hdf5
 
-    `neighbors` is filled up with -1 and `distances` with infinity. `times` holds, as in its own
-    batch mode, the seconds of the fastest pass divided by the queries, for every query.
+    Missing neighbours are -1, their distances infinity. As in its own batch mode, `times` holds for
+    every query the seconds of the fastest pass divided by the queries.
 
     Reference: erikbern/ann-benchmarks, ann_benchmarks/results.py (`store_results`) and runner.py.
     """

@@ -43,13 +43,8 @@ def collect(
 ) -> dict[str, pd.DataFrame]:
     """Write `data/artifacts/ann`; measure what is not in the cache (an hour on one core).
 
-    Args:
-        log: receives a line at a time.
-        progress: receives how many of how many indexes of the current corpus are done.
-        options: arguments of `harness.measure_config`.
-
-    Returns:
-        The tables, as `committed_tables` reads them.
+    `progress` receives how many indexes of the current corpus are done, and how many there are;
+    `options` are those of `harness.measure_config`.
     """
     results, rows = [], {name: [] for name in REMEDIES}
     for part in PARTS:
@@ -67,12 +62,7 @@ def collect(
 
 
 def committed_tables() -> dict[str, pd.DataFrame]:
-    """Read the committed tables by name.
-
-    Returns:
-        `quality` and `timings` (columns: `ground_truth.judge`, `harness.ConfigResult`), `remedies`
-        and `tuning` (`ood_remedies`).
-    """
+    """Read the committed tables by name: quality, timings, remedies and tuning."""
     # Builds have neither setting nor queries; pandas reads the empty cells as missing.
     empty = {"search": "", "queries": ""}
     return {name: STORE.table(f"{name}.csv").fillna(empty) for name in TABLES}
@@ -86,12 +76,7 @@ def committed_environment() -> dict:
 def compare_rebuilt(
     corpus: AnnCorpus, quality: pd.DataFrame, families: Sequence[str] = ("IVF", "HNSW")
 ) -> tuple[dict[str, VectorSearchIndex], list[dict]]:
-    """Build the first index of some families again, and compare recall and work with the table.
-
-    Args:
-        corpus: a corpus of the run.
-        quality: the committed table.
-        families: families that compare whole vectors.
+    """Build the first index of some families again and compare it with the committed table.
 
     Returns:
         The indexes by the names of their configs, and rows: index, queries, settings, `recall`, the

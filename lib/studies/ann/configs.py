@@ -24,13 +24,12 @@ class Config:
 
     Args:
         name: name in tables, for example "IVF512".
-        index_type: a key of `VectorSearchIndex.families`.
+        index_type: name of an index family.
         build: options of the build.
         search: one mapping of search options per setting, the cheapest first. All re-rank or none
             does: an index stores whole vectors or it does not.
         seed: of the build, for families that draw.
-        n_train: base vectors to train on, drawn with the seed; all when None or when there are no
-            more.
+        n_train: base vectors to train on, drawn with the seed; None for all.
     """
 
     name: str
@@ -71,20 +70,12 @@ class Config:
 
 
 def standard_configs(n: int, dimension: int, families: Sequence[str] | None = None) -> list[Config]:
-    """List the committed grid: every family in its usual forms, sizes by rules of thumb for n.
+    """List the committed grid: every family in its usual forms, exact search first.
 
         nlist = the power of two at or below min(4 sqrt(n), n / 39)        codes of d / 8 bytes
 
     Product quantisers are left out below 9,984 vectors, which is too few to train on. ScaNN is left
     out where its package is not installed, unless `families` names it.
-
-    Args:
-        n: number of base vectors.
-        dimension: of each.
-        families: names of `GRID`; all when None.
-
-    Returns:
-        Configs, exact search first.
     """
     n, d = check_count(n, "n"), check_count(dimension, "dimension")
     if families is None:

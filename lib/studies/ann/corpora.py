@@ -122,9 +122,9 @@ class AnnCorpus:
 def icons() -> AnnCorpus:
     """Make the corpus of icons from the stored embeddings.
 
-    The base has the images of the splits train and test. Queries are images of validation and
-    names of test. The model was trained on most of the base and on no query. Every text query has
-    its drawing in the base, among eleven times as many others as in the test task.
+    The base has the images of train and test, queries are images of validation and names of test.
+    The model was trained on most of the base and on no query. Every name has its drawing in the
+    base.
     """
     corpus, arrays = icon_data.load_icons(), load_embeddings("icons")
     base = np.flatnonzero(corpus.splits != "validation")
@@ -145,10 +145,6 @@ def scenes(size: int = 100_000, progress: Progress | None = None) -> AnnCorpus:
     """Make the corpus of scenes; the trained model encodes them once, a minute per 100,000.
 
     Queries are the same at every size, which makes sizes comparable.
-
-    Args:
-        size: number of base vectors, at least the 1,000 that the text queries describe.
-        progress: called with the number of images that were encoded.
     """
     if check_count(size, "size") < N_QUERIES:
         raise RetrievalInputError(
@@ -170,12 +166,7 @@ def scenes(size: int = 100_000, progress: Progress | None = None) -> AnnCorpus:
 
 
 def scene_images(size: int, progress: Progress | None = None) -> tuple[np.ndarray, Qrels]:
-    """Encode the first `size` images of the test split; a larger cache serves a smaller size.
-
-    Returns:
-        int8 `(size, d)`, and `Qrels` of shape `(N_QUERIES, size)`: the images that each text query
-        is true of.
-    """
+    """Encode the first images of the test split, and list those that each text query is true of."""
     parts = [_scene_chunk(number, progress) for number in range(-(-size // CHUNK))]
     base = np.concatenate([part["image"] for part in parts])[:size]
     query, item = (
@@ -217,9 +208,9 @@ def _scene_chunk(number: int, progress: Progress | None) -> Arrays:
 def _scene_queries(progress: Progress | None = None) -> Arrays:
     """Encode the queries `image` and `text`, and `learn_image` and `learn_text`.
 
-    `image` are images of another stream of the test split. `text` is one caption of each of the
-    first images of the base, the five kinds in turn. Rows to learn from are scenes of the train
-    split, which shares no composition with base and queries.
+    `image` are images of another stream of the test split, `text` is one caption of each of the
+    first images of the base. Rows to learn from are of the train split, which shares no composition
+    with base and queries.
     """
 
     def make() -> Arrays:

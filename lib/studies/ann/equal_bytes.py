@@ -80,12 +80,12 @@ def compare_codes(
 
     Args:
         corpus: the corpus that is searched.
-        sizes: bytes per vector for every name of `CODES`, and `WHOLE`, to measure.
+        sizes: bytes per vector for each of `CODES` and `WHOLE` to measure.
         rerank: k times this many are scored again by whole vectors; not for `WHOLE`.
         n_train: the first vectors of the base, which families that train are trained on.
 
     Returns:
-        Name, bytes and re-rank factor (`rerank` and 0) to the `recall_shares`.
+        `recall_shares` by name, bytes and re-rank factor (`rerank` and 0).
     """
     results, base = {}, corpus.vectors()
     for name, size in ((name, size) for name, wanted in sizes.items() for size in wanted):
@@ -148,8 +148,7 @@ def compare_scann_with_faiss(corpus: AnnCorpus) -> tuple[list[dict], bool]:
 
     Returns:
         Rows: system, rerank, visited, and recall in percent by kind of query; and whether ScaNN was
-        measured. Where its package is not installed, the rows of ScaNN are the committed ones,
-        which are of icons.
+        measured. Where its package is not installed, its rows are the committed ones (icons).
     """
     try:
         scann_library()

@@ -26,11 +26,7 @@ class Truth:
 
 @lru_cache(maxsize=4)
 def truth(corpus: AnnCorpus, k: int) -> dict[str, Truth]:
-    """Return the exact neighbours by kind of query.
-
-    Neighbours that came with the corpus are used where they are enough. The others are searched by
-    `topk_exact` over float32 blocks of the base. Results are cached for the corpus object.
-    """
+    """Return the exact neighbours by kind of query, of the corpus itself where it has enough."""
     stored = {kind: ids for kind, (ids, _) in corpus.neighbours.items() if ids.shape[1] >= k}
     if corpus.queries.keys() - stored.keys():
         flat = _exact_index(corpus)
@@ -48,19 +44,12 @@ def exact_ids(corpus: AnnCorpus, queries: np.ndarray, k: int) -> np.ndarray:
 
 
 def judge(corpus: AnnCorpus, kind: str, ids: np.ndarray, true: Truth) -> tuple[dict, np.ndarray]:
-    """Compare returned ids with the exact ones.
-
-    Args:
-        corpus: the corpus that was searched.
-        kind: kind of the queries.
-        ids: `(n_queries, k)` returned ids, -1 where nothing was returned.
-        true: the exact answer to the same queries, as deep.
+    """Compare returned ids `(n_queries, k)`, -1 where nothing was returned, with the exact ones.
 
     Returns:
-        Columns, shares of k averaged over queries: `recall` by id with its 95% interval over
-        queries, `recall_distance` and the `epsilon` columns as ann-benchmarks counts, `rel`, and
-        R@1 and R@k of the end task beside those of exact search. And the `(n_queries, k)` distances
-        of the returned ids.
+        Columns, shares of k averaged over queries: `recall` by id with its 95% interval,
+        `recall_distance` and the `epsilon` columns as ann-benchmarks counts, `rel`, and R@1 and R@k
+        of the end task beside those of exact search. And the `(n_queries, k)` distances of the ids.
     """
     k = ids.shape[1]
     distances = _corpus_distances(corpus, kind, ids)
@@ -83,8 +72,7 @@ def recall_by_query_source(
 ) -> dict[str, float]:
     """Compare recall@k in percent of queries drawn from the base with that of new queries.
 
-    Returns:
-        "base, itself counted", "base, itself left out", and "new images", "new texts" and so on.
+    The keys are "base, itself counted", "base, itself left out", "new images", "new texts".
     """
     own_ids = np.sort(np.random.default_rng(seed).choice(len(corpus), n_queries, replace=False))
     queries = corpus.vectors(own_ids)
@@ -123,8 +111,7 @@ def hits_by_id(run_ids, true_ids, k: int) -> np.ndarray:
         k: number of neighbours.
 
     Returns:
-        `(n_queries,)` int64 from 0 to k. Sum counts before dividing: `mean(h / k)` loses the last
-        bit.
+        `(n_queries,)` int64 from 0 to k.
     """
     run, true = _first_columns(run_ids, true_ids, k, "iu", "ids")
     is_true = (run[:, :, None] == true[:, None, :]).any(axis=2)  # (n_queries, k)
@@ -137,14 +124,10 @@ def hits_by_distance(run_distances, true_distances, k: int, slack: float = SLACK
         h_q = |{j <= k : run_qj <= true_qk + slack}|,    recall@k = mean(h) / k
 
     Args:
-        run_distances: `(n_queries, >= k)` from `recomputed_distances`, which gives infinity to -1
-            and to repeats: they never count.
+        run_distances: `(n_queries, >= k)`; infinite for -1 and for repeats, which never count.
         true_distances: `(n_queries, >= k)`, ascending.
         k: number of neighbours.
         slack: in units of the distance.
-
-    Returns:
-        `(n_queries,)` int64 from 0 to k.
 
     Reference: `knn_threshold` and `get_recall_values` in erikbern/ann-benchmarks,
     plotting/metrics.py.
@@ -174,15 +157,8 @@ def recomputed_distances(queries, items, ids, metric: str) -> np.ndarray:
 
         cosine  1 - cos(q, x)        l2  |q - x|        inner_product  -q.x
 
-    Args:
-        queries: `(n_queries, d)`.
-        items: `(n_queries * k, d)` rows of the base that belong to `ids`; any finite row that is
-            not zero where the id is -1.
-        ids: `(n_queries, k)`.
-        metric: one of `lib.index.METRICS`.
-
-    Returns:
-        `(n_queries, k)` float64; infinite where the id is -1 or a repeat in its row.
+    `items` are the `(n_queries * k, d)` rows of the base that belong to `ids` `(n_queries, k)`; any
+    finite row but zero where the id is -1. The distance is infinite for -1 and for repeats.
     """
     ids = np.asarray(ids)
     queries, items = prepare(queries, "queries", metric), prepare(items, "items", metric)

@@ -74,10 +74,9 @@ class ConfigResult:
 
     @property
     def timings(self) -> list[dict]:
-        """One row per stage, setting, kind of query and repeat.
+        """One row per stage, setting, kind of query and repeat; `seconds` is for `count` of them.
 
-        `seconds` is for all `count` vectors ("train" and "add") or queries ("batch" and "single").
-        p50_ms and p99_ms are of single queries.
+        Stages: "train" and "add" (vectors), "batch" and "single" (queries, with p50_ms and p99_ms).
         """
         first = self.settings[0].row
         build = {key: first[key] for key in ABOUT} | {"search": "", "queries": ""}
@@ -132,7 +131,8 @@ def measure_config(
     """Build one index and measure every setting with every kind of query.
 
     A setting is searched once to count (ids, work) and to warm up; then `repeats` times with all
-    queries at once, and as often with a sample of them one at a time. Every repeat is stored.
+    queries at once, and as often with a sample of them one at a time. Every repeat is stored. Work
+    is per query; kinds of work that a family does not do have no column.
 
     Args:
         corpus: base and queries.
@@ -143,10 +143,6 @@ def measure_config(
         budget_s: seconds that one such pass may take; slow indexes have fewer queries, at least 10.
         threads: of build and search. HNSW is always built with one.
         log: receives a line for each measurement.
-
-    Returns:
-        Quality and timings as tidy rows. Work is per query; kinds of work that a family does not do
-        have no column.
     """
     true = truth(corpus, check_k(k, len(corpus)))
     repeats, most = check_count(repeats, "repeats"), check_count(single_queries, "single_queries")
@@ -176,11 +172,7 @@ def measure_config(
 
 
 def build(corpus: AnnCorpus, config: Config) -> tuple[VectorSearchIndex, float, float, int]:
-    """Build the index of a config over a corpus.
-
-    Returns:
-        The index, seconds of training and of adding, and the number of training vectors.
-    """
+    """Build the index of a config; return it, seconds of training and adding, training vectors."""
     index = config.make(corpus.dim, corpus.metric)
     n_train, train_s, add_s = 0, 0.0, 0.0
     if index.needs_training:

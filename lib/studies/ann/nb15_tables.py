@@ -36,8 +36,7 @@ def bytes_read(quality: pd.DataFrame) -> pd.Series:
         4 d (distances + centroids) + code bytes * codes
 
     Not counted: links of a graph, the rotation of the query, its tables of distances to
-    sub-centroids, and hyperplanes, which do not grow with the base. NaN for families that report no
-    work.
+    sub-centroids, and hyperplanes, which do not grow with the base. NaN where no work is known.
     """
     whole = quality[["distances", "centroids"]].fillna(0).sum(axis=1)
     builds = quality["build"].map(json.loads)
@@ -67,12 +66,10 @@ def recall_curve(rows: pd.DataFrame) -> Curve:
 
 
 def cost_ratio_table(quality: pd.DataFrame) -> list[dict]:
-    """Compare the bytes that one recall costs image queries and text queries, by index.
+    """Compare the kB that one recall costs image queries and text queries, by index.
 
-    Returns:
-        Rows: corpus, n, config, recall (the first of `LADDER` that both kinds have), kB read by
-        either kind, and "text / image". Indexes without such a recall, and exact search, have no
-        row.
+    The recall is the first of `LADDER` that both kinds have. Indexes without such a recall, and
+    exact search, have no row.
     """
     rows, keys = [], ["corpus", "n", "config"]
     for index, lines in _approximate(with_known_work(quality)).groupby(keys, sort=False):
@@ -106,12 +103,7 @@ def family_curves(
 def usual_settings(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
     """Choose one setting per config: the cheapest with the target on images, else the most exact.
 
-    Args:
-        table: a `speed_table` of one corpus and size.
-        target: recall on image queries.
-
-    Returns:
-        Rows of `table`: both kinds of query of each chosen setting, in the order of configs.
+    `table` is a `speed_table` of one corpus and size. Its rows of both kinds of query are returned.
     """
     image = table[table["queries"] == "image"]
     reaches = image["recall"] >= target
@@ -165,14 +157,8 @@ def usual_seconds_table(chosen: pd.DataFrame, timings: pd.DataFrame) -> list[dic
 def fastest_index(table: pd.DataFrame, target: float = TARGET) -> dict:
     """Find the fastest approximate setting that reaches a recall on image queries.
 
-    Args:
-        table: a `speed_table` of one corpus and size.
-        target: recall.
-
-    Returns:
-        config, setting, `times` (speed over exact search, image queries one at a time), recall on
-        `image` and `text` queries, and `tied`: indexes whose fastest repeat is no slower than its
-        slowest.
+    `times` is its speed over exact search, image queries one at a time. `tied` names the indexes
+    with a fastest repeat that is no slower than its slowest. `image` and `text` are its recalls.
     """
     reached = cheapest_reaching(_approximate(table), target, "image")
     if reached.empty:
@@ -205,10 +191,7 @@ def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str, float]:
-    """Divide the R@10 lost by the neighbour recall lost, by family of `end_task_points`.
-
-    Families that nowhere lose `least` points of recall are left out: too little to divide by.
-    """
+    """Divide the R@10 lost by the neighbour recall lost, by family that loses `least` points."""
     lost = {family: (points - [100, 0]).sum(axis=0) for family, points in groups.items()}
     return {
         family: float(lost[family][1] / lost[family][0])
@@ -220,10 +203,9 @@ def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str
 def gain_table(remedies: pd.DataFrame, near: float = TARGET) -> list[dict]:
     """Return the gain of each remedy at equal work, where the plain index is nearest to a recall.
 
-    Returns:
-        Rows: corpus, family, remedy, queries, stored, `work` in comparisons, recall of the plain
-        index at that work in percent, `gain` in points with its interval, and `it`: "helps",
-        "harms" or "not decided".
+    Rows: corpus, family, remedy, queries, stored, `work` in comparisons, recall of the plain index
+    at that work in percent, `gain` in points with its interval, and `it`: "helps", "harms" or "not
+    decided".
     """
     keys = ["corpus", "family", "remedy", "queries"]
     compared = remedies.dropna(subset=["gain"])
@@ -253,15 +235,11 @@ def verdicts(gains: Sequence[dict], kind: str = "text") -> str:
 
 
 def scaling_table(quality: pd.DataFrame) -> list[dict]:
-    """Fit the growth with the base of the bytes that one recall costs.
+    """Fit the growth with the base of the bytes that one recall costs, on three sizes or more.
 
-    Args:
-        quality: the quality table of one corpus at three sizes or more.
-
-    Returns:
-        Rows: family, queries, recall (the first of `LADDER` that every size has for both kinds of
-        query), `sizes` and `read`, the bytes at each, and `law`, the `PowerLaw` through them.
-        Families without such a recall, or not measured at every size, have no row.
+    Rows: family, queries, recall (the first of `LADDER` that every size has for both kinds of
+    query), `sizes` and `read`, the bytes at each, and `law`, the `PowerLaw` through them. Families
+    without such a recall, or not measured at every size, have no row.
     """
     measured, rows = with_known_work(scaling_rows(quality)), []
     sizes = [int(n) for n in sorted(measured["n"].unique())]

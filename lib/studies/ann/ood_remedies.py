@@ -30,17 +30,10 @@ Measured = tuple[str, dict[str, Curve], float]  # remedy, curves by kind, stored
 def remedy_table(corpus: AnnCorpus, log: Callable[[str], None] = lambda line: None) -> list[dict]:
     """Measure recall of every remedy by setting, and its gain over the plain index at equal work.
 
-    - "mixed training": k-means of the coarse quantiser is trained on texts too, at most a tenth, or
-      all.
-    - "copies by texts": neighbours of training texts are copied into their lists
-      (`QueryAwareLists`).
-    - "texts as nodes": training texts are nodes of the graph; searches cross but do not return
-      them.
+    - "mixed training": k-means of the coarse quantiser is trained on texts too, a tenth or all.
+    - "copies by texts": neighbours of training texts are copied into their lists.
+    - "texts as nodes": training texts are nodes of the graph; searches do not return them.
     - "links by texts": neighbours of one training text are linked (`link_by_queries`).
-
-    Args:
-        corpus: a corpus with texts to learn from.
-        log: receives a line at a time.
 
     Returns:
         Rows: corpus, family, remedy ("none" is the plain index), queries, search, work, recall with
@@ -72,15 +65,8 @@ def tuning_table(corpus: AnnCorpus, target: float = 0.95) -> list[dict]:
     """Choose the cheapest setting that reaches a recall, on image queries or on texts.
 
     Training pulls the training texts of a model towards their images, closer than new texts. An
-    index that is tuned on them is tuned for easier queries.
-
-    Args:
-        corpus: a corpus with texts to learn from.
-        target: recall at K.
-
-    Returns:
-        Rows: corpus, family, chosen_on, search, and recall and work of that setting on both kinds
-        of test query.
+    index that is tuned on them is tuned for easier queries. Rows: corpus, family, chosen_on,
+    search, and recall and work of that setting on both kinds of test query.
     """
     samples = {"training texts": _learn_texts(corpus)}
     if "new_text" in corpus.learn:

@@ -54,14 +54,9 @@ def measure_curve(
     true_ids,
     allowed=None,
 ) -> Curve:
-    """Measure recall and work of an index that compares whole vectors.
+    """Measure recall and work of an index that compares whole vectors, setting by setting.
 
-    Args:
-        index: an index that holds the base. It keeps the last setting.
-        settings: search options, by rising work.
-        queries: `(n_queries, d)`.
-        true_ids: `(n_queries, >= K)` ids of exact search among what is allowed.
-        allowed: as for `VectorSearchIndex.search`.
+    The index keeps the last setting. `true_ids` are exact, `(n_queries, >= K)`, of what is allowed.
     """
     curve = []
     for setting in settings:
@@ -73,10 +68,10 @@ def measure_curve(
 
 
 def hits_at_work(work: float, curve: Sequence[Point]) -> np.ndarray | None:
-    """Return the hits per query, `(n_queries,)`, that a curve reaches for a given work per query.
+    """Return the hits per query, `(n_queries,)`, at a given work per query; None outside the curve.
 
     Between two settings a server would use one for a share of its queries and the other for the
-    rest: hits and work are the same mixture of both. None outside the curve.
+    rest: hits and work are the same mixture of both.
     """
     works = np.array([point.work for point in curve])
     if not works[0] <= work <= works[-1]:
@@ -108,11 +103,7 @@ def compare_link_choices(
 
     Both graphs have one level and hold the same n vectors of the base, inserted in the same order
     with 8 links each. Their recall is compared where they score equally many vectors per query.
-
-    Returns:
-        A row for each kind of query: the share of vectors reachable from the entry in percent for
-        each choice, compared vectors per query, recall@10 in percent of each choice, and their
-        paired difference (value, low, high).
+    Rows are in percent, the paired difference is (value, low, high).
     """
     base = corpus.vectors()
     rows = base[np.random.default_rng(0).permutation(len(base))[:n]]

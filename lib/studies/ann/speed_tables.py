@@ -20,12 +20,8 @@ def speed_table(quality: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
         qps = queries / seconds
         speed_up = single_qps / single_qps of the faster exact search, same queries
 
-    Args:
-        quality, timings: the tables of `harness.result_tables`.
-
-    Returns:
-        `quality` and the columns single_qps, single_low and single_high (slowest and fastest
-        repeat), p50_ms, p99_ms, batch_qps, and speed_up (NaN where exact search was not run).
+    Added columns: single_qps, single_low and single_high (slowest and fastest repeat), p50_ms,
+    p99_ms, batch_qps, and speed_up (NaN where exact search was not run).
     """
     timed = timings[timings["stage"].isin(["single", "batch"])].copy()
     timed["qps"] = timed["count"] / timed["seconds"]
@@ -63,8 +59,8 @@ def cheapest_reaching(
         tuned_on: kind of query that decides; the first of the table when None.
 
     Returns:
-        Per config that reaches it: config, family, search, tuned_on, single_qps and speed_up on
-        that kind, bytes, and `recall, <kind>` for every kind. Fastest first.
+        config, family, search, tuned_on, single_qps and speed_up on that kind, bytes, and
+        `recall, <kind>` for every kind. Fastest first.
     """
     if not 0 < target <= 1:
         raise RetrievalInputError(f"target must be a recall above 0 and at most 1, got {target}")
@@ -99,16 +95,12 @@ def effort(table: pd.DataFrame) -> np.ndarray:
 def frontier(x, y, *, higher_x: bool = True, higher_y: bool = True) -> np.ndarray:
     """Return the positions of the points that no other beats, best y first.
 
-    Definition of ann-benchmarks: sort by y, best first (ties: better x first); keep each point with
-    an x strictly better than all before it. A zero in x or y means "not measured" and is left out.
+    Sort by y, best first (ties: better x first); keep each point with an x strictly better than all
+    before it. A zero in x or y means "not measured" and is left out.
 
     Args:
-        x: `(n,)` numbers, for example recall.
-        y: `(n,)` numbers, for example queries per second.
+        x, y: `(n,)` numbers, for example recall and queries per second.
         higher_x, higher_y: whether more is better.
-
-    Returns:
-        Positions, int64: y worsens and x improves along them.
 
     Reference: `create_pointset` in erikbern/ann-benchmarks, plotting/utils.py.
     """

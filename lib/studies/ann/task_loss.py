@@ -24,18 +24,10 @@ def task_loss_table(
 
     A missed neighbour costs a hit only if it was the one relevant item among the first k.
 
-    Args:
-        corpus: a corpus with judgements for that kind of query.
-        index: an index that holds the base. It keeps the last setting.
-        settings: search options.
-        kind: kind of the queries.
-        k: number of neighbours, and depth of the end task.
-
     Returns:
         Rows: setting, recall of neighbours with its interval, `missed` neighbours of all queries
         together and `relevant` ones among them, `R@k` in percent, `change` in points with its
-        paired interval, and `p` of the paired randomisation test, adjusted by Holm's method for the
-        number of settings.
+        paired interval, and `p` of the paired randomisation test, adjusted by Holm's method.
     """
     judged = corpus.relevant[check_choice(kind, corpus.relevant, "queries with judgements")]
     if not settings:

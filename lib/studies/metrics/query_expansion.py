@@ -7,8 +7,8 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice, check_k, unit_rows
 from lib.index.exact import topk_exact
 from lib.metrics import evaluate, paired_bootstrap_interval
-from lib.metrics.registry import FAMILIES
 from lib.metrics.geometry import to_int8
+from lib.metrics.registry import FAMILIES
 from lib.search import DEPTH
 from lib.studies.readme_results import stored_embeddings, test_task
 

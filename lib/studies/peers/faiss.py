@@ -32,17 +32,9 @@ def faiss_cost_table(
 
     Vectors are random normal, of unit length for the search: no structure helps. faiss is called as
     its documentation does: `IndexFlatIP`, and the factory strings PQ16 and IVF128,PQ32, which also
-    anneal the codes for a filter that default searches do not use.
-
-    Args:
-        repeats: timed runs; a build by factory string takes most of a minute or more.
-        n_search, n_build: vectors.
-        n_queries: of the search; a tenth of them judge the builds.
-        progress: as for `CostTable`.
-
-    Returns:
-        Rows of `CostTable` with task, system and times_as_fast. `difference` compares ids of the
-        search, and recall of the builds.
+    anneal the codes for a filter that default searches do not use, most of a minute or more. A
+    tenth of the queries judge the builds. `difference` compares ids of the search, and recall of
+    the builds.
     """
     check_count(repeats, "repeats")
     inputs = {"exact search": search_inputs(n_search, n_queries)}

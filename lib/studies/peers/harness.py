@@ -98,11 +98,8 @@ class Cost:
 class CostTable:
     """Measure the jobs of a module and collect a row for each, with ratios to its peer.
 
-    Args:
-        module: module of the `JOBS`, for example `lib.studies.peers.metrics`.
-        n_rows: number of rows that will come, for `progress`.
-        progress: receives the next row, how many are done, and how many there are.
-        with_prepare: whether seconds include the step `prepare`.
+    Seconds include the step `prepare` if `with_prepare`. `progress` receives the next row, how many
+    are done, and `n_rows`.
     """
 
     def __init__(self, module: str, n_rows: int, progress: Progress, *, with_prepare: bool = False):
@@ -122,18 +119,10 @@ class CostTable:
         limit_s: float | None = None,
         left_out: str = "",
     ) -> dict:
-        """Measure one job and add its row.
+        """Measure one job on `arrays` and add its row, which begins with `columns`.
 
-        Args:
-            key: name of the job.
-            arrays: its inputs.
-            columns: columns of the row that come before the costs.
-            peer: job that the ratios are to; it is measured before, on the same arrays.
-            repeats, limit_s: as for `measure_alone`.
-            left_out: reason not to measure it, for the note of the row.
-
-        Returns:
-            The row. Numbers are None where nothing was measured, and `note` says why.
+        `peer` is the job that the ratios are to; it is measured before. `left_out` is a reason to
+        measure nothing. Then numbers are None, and the column `note` says why.
         """
         job = importlib.import_module(self.module).JOBS[key]
         self.progress(key, len(self.rows), self.n_rows)
@@ -155,10 +144,8 @@ class CostTable:
 def compare_costs(cost: Cost | None, peer: Cost | None, with_prepare: bool = False) -> dict:
     """Return the columns of a cost, with ratios to its peer; None where there is no cost.
 
-    Returns:
-        prepare_s, run_s, seconds, fastest_s, slowest_s (medians, and the spread of `seconds`),
-        memory_mb, of_peer_seconds, of_peer_memory (None where the memory of the peer is too little
-        to measure), difference (the largest relative one of the values that both return), repeats.
+    seconds is a median, fastest_s and slowest_s its spread. of_peer_memory is None where the memory
+    of the peer is too little to measure. difference is the largest relative one of shared values.
     """
     measured = ("prepare_s", "run_s", "seconds", "fastest_s", "slowest_s", "memory_mb")
     if cost is None:
@@ -210,10 +197,10 @@ def measure_alone(
     The new process loads the arrays, warms up on a small part of them, and then starts to count.
     Seconds are processor time: with one thread it is the time on the clock of an idle machine, and
     it is fair to a library that starts threads all the same. Memory is the peak of the resident set
-    above its level at that moment. Only this measure counts numpy, Python's dictionaries and what
-    C, C++ and compiled code allocate; `tracemalloc` misses the last and slows down the second.
-    Linux can reset the peak (`/proc/self/clear_refs`); elsewhere memory is the growth of the
-    highest level so far, a lower bound.
+    above its level at that moment, inputs included. Only this measure counts numpy, Python's
+    dictionaries and what C, C++ and compiled code allocate; `tracemalloc` misses the last and slows
+    down the second. Linux can reset the peak (`/proc/self/clear_refs`); elsewhere memory is the
+    growth of the highest level so far, a lower bound.
 
     Args:
         module: module of the job.

@@ -55,17 +55,13 @@ def loss_cost_table(
     Args:
         batch_sizes: B, pairs per batch; measured in ascending order.
         dim: d of the embeddings.
-        repeats: timed runs of each; fewer where they would take longer than `limit_s` together, at
-            least one.
+        repeats: timed runs of each; fewer where they would take longer than `limit_s` together.
         limit_s: longest that a single run may take. A size that would take longer, by the growth
             from the size before, is left out; a run of three times as long is stopped.
         memory_bytes: need up to which a system is tried; by default 80% of what is free now.
         systems: names in `JOBS`; all by default. The peer of each loss is the unit of its ratios.
         seed: seed of the embeddings.
         progress: as for `CostTable`.
-
-    Returns:
-        Rows of `CostTable` with loss, batch_size, dim and system.
     """
     chosen = list(JOBS) if systems is None else check_choices(systems, JOBS, "system")
     sizes = sorted({check_count(size, "batch size") for size in batch_sizes})

@@ -29,19 +29,9 @@ def maxsim_cost_table(
     """Measure seconds and peak memory of all scores, float32, without and with padding.
 
     Memory includes the scores. Both libraries have the same padded arrays, and the same masks where
-    there is padding. Tokens are random unit vectors: the cost does not depend on them.
-
-    Args:
-        n_queries, n_documents: number of each.
-        length: tokens of each item; with padding 1 to `length` of them count, as likely each.
-        dim: of a token.
-        repeats: timed runs of each.
-        seed: seed of the tokens.
-        progress: as for `CostTable`.
-
-    Returns:
-        Rows of `CostTable` with tokens, system, gflops (10^9 a second, of the 2 T_q T_d d that the
-        tokens which count need) and inputs_mb.
+    there is padding: 1 to `length` tokens of an item count, as likely each. Tokens are random unit
+    vectors: the cost does not depend on them. gflops are 10^9 a second, of the 2 T_q T_d d that the
+    tokens which count need.
     """
     check_count(repeats, "repeats")
     arrays = maxsim_inputs(n_queries, n_documents, length, dim, seed)

@@ -57,13 +57,10 @@ def metric_cost_table(
         n_candidates: items scored per query, at least 10: the whole gallery, where all definitions
             agree.
         repeats: timed runs of each.
-        systems: names in `SYSTEMS`, all by default. Ours from scores is always measured.
+        systems: names in `SYSTEMS`, all by default. Ours from scores, the unit of `times_ours`, is
+            always measured.
         seed: seed of scores and grades.
         progress: as for `CostTable`.
-
-    Returns:
-        Rows of `CostTable` with system, takes, n_metrics, total_s, times_ours (total over that of
-        ours from scores), n_queries, n_gallery.
     """
     chosen = list(SYSTEMS) if systems is None else check_choices(systems, SYSTEMS, "system")
     arrays = metric_inputs(n_queries, n_candidates, seed)
@@ -91,18 +88,8 @@ def coco_cost_table(
 
     The embeddings are random: the cost depends on the data only through how many items lie within a
     rounding error of each other. Five captions per image and one more for every 500 images are the
-    25,010 of COCO-5K.
-
-    Args:
-        n_images: 5,000 for COCO-5K; at least 50.
-        dim: of the embeddings.
-        repeats: timed runs of each.
-        seed: seed of the embeddings.
-        progress: as for `CostTable`.
-
-    Returns:
-        Rows of `CostTable`, for each direction and for both in one call, with direction, n_queries,
-        n_gallery, dim, total_s, embeddings_mb, giga_products (multiply-adds of the scores, 10^9).
+    25,010 of COCO-5K. Rows are of each direction and of both in one call; giga_products are 10^9
+    multiply-adds of the scores.
     """
     arrays = coco_inputs(n_images, dim, seed)
     n_captions = len(arrays["captions"])

@@ -8,9 +8,10 @@ from lib.core.paths import artifacts_dir
 from lib.core.reading import MissingFileError
 from lib.datasets import icons
 from lib.index import VectorSearchIndex, topk_exact
+from lib.index.base import SearchResult
 from lib.metrics.geometry import to_int8
 from lib.models.trained_models import save_embeddings, save_model
-from lib.search import DualEncoderRetriever, Work, dual, icon_retriever
+from lib.search import DualEncoderRetriever, Work, icon_retriever
 from tests.models.toy import WORDS, toy_encoder, toy_images
 
 TEXTS = [*WORDS, "red clock", "blue arrow", "left"]
@@ -122,8 +123,14 @@ def test_the_work_is_what_the_index_counted(encoder, index_type, options, pairs,
     if pairs is None:
         pairs = products = index.search(queries, 4).work["distances"]
     assert work == Work("dual encoder", pairs, products)
-    assert dual._run_work({}, 7) == ()  # ScaNN counts nothing
-    assert dual._run_work({}, 0) == (Work("dual encoder", 0, 0),)
+
+
+def test_an_index_that_counts_nothing_gives_no_work(encoder, monkeypatch):
+    retriever = retriever_of(encoder, encoder.encode_text(TEXTS), None)
+    queries = retriever.encode(TEXTS, "text")
+    result = SearchResult(*retriever.index.search(queries, 2), work={})  # as of ScaNN
+    monkeypatch.setattr(retriever.index, "search", lambda queries, k: result)
+    assert retriever.search(queries, 2).work == ()
 
 
 def test_without_labels_an_item_is_called_by_its_position(encoder):

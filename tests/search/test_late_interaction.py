@@ -175,7 +175,10 @@ def test_bad_input(sides):
             lambda: LateInteractionRetriever(Dimension(), items, nprobe=2),
             "put them into a TokenIndex",
         ),
-        (lambda: indexed(items, max_candidates=5), "max_candidates = 5 limits the candidates of nprobe"),
+        (
+            lambda: indexed(items, max_candidates=5),
+            "max_candidates = 5 limits the candidates of nprobe",
+        ),
         (lambda: retriever.search(wide, 3), "dimension 8"),
         (lambda: retriever.search(queries, 41), "k = 41"),
         (lambda: retriever.score(queries, np.zeros((3, 1), int)), "5 queries and candidates for 3"),

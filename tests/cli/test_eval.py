@@ -41,9 +41,9 @@ def rows(coco_root, tmp_path_factory):
 
 
 def test_own_embeddings_beside_the_published_numbers(run, coco_root, rows):
-    labels = ["--model", "ViT-B-32", "--pretrained", "openai"]
+    labels = ["--model", "ViT-B-32", "--pretrained", "openai", "--out", "a.json"]
     code, out, _ = run(
-        "eval", "coco", "--root", str(coco_root), "--embeddings", str(rows), *labels, "--out", "a.json"
+        "eval", "coco", "--root", str(coco_root), "--embeddings", str(rows), *labels
     )  # fmt: skip
     assert code == 0 and "coco (miniature) test: 100 images x 501 texts, captions: all" in out
     assert (

@@ -108,7 +108,7 @@ def test_shared_tokens_come_from_their_own_artifact(tmp_path, monkeypatch):
             value, load_model("lender").network.state_dict()[key], rtol=0, atol=0
         )
     with safe_open(artifacts_dir() / "borrower" / WEIGHTS, framework="pt") as stored:
-        assert not any(key.startswith("tokens.") for key in stored.keys())
+        assert not any(key.startswith("tokens.") for key in list(stored.keys()))
 
 
 def test_refuses(model, sides):

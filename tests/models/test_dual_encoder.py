@@ -1,22 +1,24 @@
-"""The dual encoder: unit rows, whatever the batch; uint8 images of the right shape, lists of
-texts.
-"""
+"""Dual encoders, their image towers and their token states."""
 
 import warnings
 
 import numpy as np
+import open_clip
 import pytest
+import timm
 import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.models.dual_encoder import (
     DualEncoder,
     build_network,
+    image_states,
     image_tensor,
     text_features,
+    text_states,
     untrained,
 )
-from tests.models.toy import WORDS, toy_config, toy_encoder, toy_images
+from tests.models.toy import WORDS, toy_config, toy_encoder, toy_images, toy_tokens, toy_towers
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +216,96 @@ def test_refuses_bad_images(encoder):
 def test_refuses_bad_batch_sizes(encoder, batch_size):
     with pytest.raises(RetrievalInputError, match="batch_size must be"):
         encoder.encode_text(WORDS, batch_size=batch_size)
+
+
+# ---- token states
+
+
+def test_patches_are_the_last_maps_row_by_row():
+    network = toy_towers().eval()
+    images = torch.rand(3, 3, 32, 32)
+    last, before = image_states(network, images), image_states(network, images, maps=2)
+    assert last.shape == (3, 4, 128) and before.shape == (3, 16, 64)
+    torch.testing.assert_close(
+        last[:, 1], network.visual.trunk.forward_features(images)[:, :, 0, 1]
+    )
+
+
+def test_the_pooled_image_is_made_from_these_states():
+    network = toy_towers().eval()
+    images = torch.rand(3, 3, 32, 32)
+    pooled = network.visual.head(image_states(network, images).mean(dim=1))
+    torch.testing.assert_close(pooled, network.encode_image(images))
+
+
+def test_the_text_vector_is_the_projected_state_of_the_last_piece():
+    network, (tokens, n_pieces) = toy_towers().eval(), toy_tokens()
+    states, mask = text_states(network, tokens)
+    assert mask.sum(dim=1).tolist() == n_pieces
+    last = states[torch.arange(len(tokens)), mask.sum(dim=1) - 1]
+    torch.testing.assert_close(last @ network.text.text_projection, text_features(network, tokens))
+
+
+def test_gradients_reach_both_towers():
+    network, (tokens, _) = toy_towers(), toy_tokens()
+    (
+        text_states(network, tokens)[0].sum()
+        + image_states(network, torch.rand(2, 3, 32, 32)).sum()
+    ).backward()
+    assert network.text.token_embedding.weight.grad.abs().sum() > 0
+    assert next(network.visual.trunk.parameters()).grad is not None
+
+
+# ---- image towers
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "size", "shape"),
+    [
+        ("cm_resnet_gray", 1, 64, (2, 384, 2, 2)),
+        ("cm_resnet_gray", 1, 48, (2, 384, 2, 2)),
+        ("cm_resnet_rgb", 3, 64, (2, 192, 4, 4)),
+        ("cm_resnet_rgb", 3, 48, (2, 192, 3, 3)),
+        ("cm_resnet_small_gray", 1, 32, (2, 128, 2, 2)),
+        ("cm_resnet_small_rgb", 3, 32, (2, 128, 2, 2)),
+    ],
+)
+def test_last_map_for_both_sizes_used_in_training(name, channels, size, shape):
+    tower = timm.create_model(name, num_classes=0).eval()
+    with torch.no_grad():
+        assert tower.forward_features(torch.rand(2, channels, size, size)).shape == shape
+    if size == (32 if "small" in name else 64):
+        assert tower.default_cfg["pool_size"] == shape[2:]
+
+
+@pytest.mark.parametrize(("name", "channels"), [("cm_resnet_gray", 1), ("cm_resnet_rgb", 3)])
+def test_open_clip_builds_it_from_a_plain_dict(name, channels):
+    vision = {"timm_model_name": name, "image_size": 64, "timm_proj": "linear"}
+    network = build_network(toy_config(channels, 64, vision=vision)).eval()
+    assert isinstance(network, open_clip.CustomTextCLIP)
+    with torch.no_grad():
+        assert network.encode_image(torch.rand(2, channels, 64, 64)).shape == (2, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("cm_resnet_gray", 3.4),
+        ("cm_resnet_rgb", 0.7),
+        ("cm_resnet_small_gray", 0.3),
+        ("cm_resnet_small_rgb", 0.3),
+    ],
+)
+def test_number_of_parameters_is_what_the_docstring_says(name, millions):
+    tower = timm.create_model(name, num_classes=0)
+    assert round(sum(p.numel() for p in tower.parameters()) / 1e6, 1) == millions
+
+
+def test_an_asked_for_number_of_channels_wins():
+    tower = timm.create_model("cm_resnet_gray", num_classes=0, in_chans=2)
+    assert tower.stem.conv.weight.shape[1] == 2

@@ -28,7 +28,8 @@ class EvilConfig(BertConfig): model_type = "evil"
 AUTO_MAP = {"AutoTokenizer": ["evil.Evil", "evil.Evil"], "AutoConfig": "evil.EvilConfig"}
 ROBERTA = {
     "model_type": "roberta", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1,
-    "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 40, "pad_token_id": 1,
+    "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 40,
+    "pad_token_id": 1,
 }  # fmt: skip
 
 

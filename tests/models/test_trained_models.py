@@ -214,10 +214,8 @@ def test_a_config_that_does_not_fit_the_weights_is_refused(folder, change):
 def test_scales_of_another_shape_are_refused(tmp_path):
     save_model(toy_encoder(), tmp_path, MODEL_CARD, bits=8)
     with safe_open(tmp_path / WEIGHTS, "pt") as stream:
-        tensors, metadata = (
-            {key: stream.get_tensor(key) for key in stream.keys()},
-            stream.metadata(),
-        )
+        keys, metadata = stream.keys(), stream.metadata()
+        tensors = {key: stream.get_tensor(key) for key in keys}
     name = next(key for key in tensors if key.endswith(".scale"))
     forge(tmp_path, {**tensors, name: tensors[name][:1].clone()}, metadata)
     with pytest.raises(DamagedFileError, match="must have one number per row"):

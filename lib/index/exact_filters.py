@@ -1,16 +1,14 @@
-"""Cheap products that say, with a proof, which items cannot be among the best.
+"""Fast rough products that prove which items cannot be among the best.
 
-A filter multiplies queries and a gallery block in low precision and knows a bound on its own error:
+A filter multiplies queries and a gallery block in low precision, with a bound on its own error:
 
-    |unit * product + offset - score| <= error         for every item, one (unit, offset, error) per
-    query
+    |unit * product + offset - score| <= error         one (unit, offset, error) per query
 
-An item whose product is too low by more than the error can be dropped unseen; what is left is
-scored exactly. The answer is the same as without the filter, only the work differs.
+An item whose product is too low by more than the error is dropped; the rest is scored exactly. The
+result is the same as without the filter, only the work differs.
 
 Reference: R. Weber, H.-J. Schek, S. Blott, "A Quantitative Analysis and Performance Study for
-Similarity-Search Methods in High-Dimensional Spaces", VLDB 1998 (the VA-file: filter by a bound,
-then refine).
+Similarity-Search Methods in High-Dimensional Spaces", VLDB 1998 (the VA-file).
 """
 
 from collections.abc import Callable
@@ -31,13 +29,13 @@ UNDERFLOW = 2.0**-126
 
 
 class Probe:
-    """A filter aimed at a batch of queries.
+    """A filter prepared for a batch of queries.
 
     Args:
         product: `product(start, stop, out)` writes the `(stop - start, n_queries)` products of a
             block.
         dtype: of the products, torch.float32 or torch.int32.
-        unit, offset, error: `(n_queries,)` float64, see the module.
+        unit, offset, error: `(n_queries,)` float64, as in the formula of the module.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class Probe:
     def survivors(
         self, start: int, stop: int, k: int, floor: np.ndarray
     ) -> tuple[np.ndarray, ...] | None:
-        """Finds the items of a block whose score may reach a floor.
+        """Find the items of a block with a score that may reach a floor.
 
         Args:
             start, stop: the block.
@@ -65,16 +63,15 @@ class Probe:
             floor: `(n_queries,)` float64, a score that k items are known to reach, or -inf.
 
         Returns:
-            `(query, item, bound)`, each `(n_survivors,)`: positions, and a score that the item
-            cannot exceed. None when so many survive that filtering is not worth its while.
+            `(query, item, bound)`, each `(n_survivors,)`: positions, and an upper bound of the
+            score. None when so many survive that the filter does not pay.
         """
         cells, tops = self._tiles(start, stop)
         n_tiles, n_queries = tops.shape
         if n_tiles >= k and np.isneginf(floor).all():
-            per = max(1, n_tiles // (GROUPS * k))
             # Tiles are disjoint, so k tops are the products of k items: a floor for the first
-            # block. The k best of the tops of a few groups of tiles are nearly as high, and found
-            # in less time.
+            # block. The k best of the tops of groups of tiles are nearly as high, and found faster.
+            per = max(1, n_tiles // (GROUPS * k))
             groups = tops[: n_tiles - n_tiles % per].reshape(-1, per, n_queries).max(axis=1)
             kth = np.partition(groups, len(groups) - k, axis=0)[len(groups) - k]  # (n_queries,)
             floor = kth * self.unit + self.offset - self.error
@@ -93,9 +90,7 @@ class Probe:
         return query, item, bound
 
     def _tiles(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """The products of a block, flat, and the largest of every `TILE` items, `(n_tiles,
-        n_queries)`.
-        """
+        """Return the products of a block, flat, and the largest per tile, `(n_tiles, n_queries)`."""
         length, n_queries = stop - start, len(self.unit)
         n_tiles = -(-length // TILE)
         if self._products is None or self._products.shape[0] < n_tiles * TILE:
@@ -108,7 +103,7 @@ class Probe:
         return products.view(-1).numpy(), tops.numpy()
 
     def _cut(self, floor: np.ndarray) -> np.ndarray:
-        """The product below which an item cannot reach the floor, rounded down."""
+        """Return the product below which an item cannot reach the floor, rounded down."""
         cut = (floor - self.offset - self.error) / self.unit
         if self.dtype == torch.int32:
             return np.clip(np.floor(cut), self.padding + 1, 2**31 - 1).astype(np.int32)
@@ -117,7 +112,7 @@ class Probe:
 
 
 class FloatFilter:
-    """The float32 matrix product; it serves every metric and needs nothing prepared.
+    """Filter by the float32 matrix product, for every metric and without preparation.
 
         error <= gamma_d |q||x|,    gamma_d = d u / (1 - d u),    u = 2^-24
 
@@ -127,28 +122,25 @@ class FloatFilter:
     def __init__(self, items: Vectors, metric: str):
         self.items, self.metric = items, metric
         self.longest = items.scored_lengths.max(initial=0.0)
-        self.halves = (
-            torch.from_numpy(items.lengths[:, None] ** 2 / 2).float() if metric == "l2" else None
-        )
-        self.inverse = (
-            torch.from_numpy(1 / items.lengths[:, None]).float() if items.divide else None
-        )
+        self.halves = self.inverse = None
+        if metric == "l2":
+            self.halves = torch.from_numpy(items.lengths[:, None] ** 2 / 2).float()
+        if items.divide:
+            self.inverse = torch.from_numpy(1 / items.lengths[:, None]).float()
 
     def aim(self, queries: Vectors) -> Probe:
         q = queries.as_float32().T  # (d, n_queries)
         lengths = queries.scored_lengths
         rows = torch.from_numpy(self.items.rows)
-        step = len(rows) if rows.dtype == torch.float32 else max(1, FLOATS_AT_ONCE // q.shape[0])
-        floats = (
-            torch.empty(min(step, len(rows)), q.shape[0]) if rows.dtype != torch.float32 else None
-        )
+        step, floats = len(rows), None
+        if rows.dtype != torch.float32:  # int8: their products are exact up to d = 1024
+            step = max(1, FLOATS_AT_ONCE // q.shape[0])
+            floats = torch.empty(min(step, len(rows)), q.shape[0])
 
         def product(start: int, stop: int, out: torch.Tensor) -> None:
             for first in range(start, stop, step):
                 part = rows[first : min(first + step, stop)]
-                if (
-                    floats is not None
-                ):  # int8: their products are exact integers in float32 up to d = 1024
+                if floats is not None:
                     part = floats[: len(part)].copy_(part)
                 torch.mm(part, q, out=out[first - start : first - start + len(part)])
             if self.halves is not None:
@@ -168,8 +160,7 @@ class FloatFilter:
 
 
 class Int8Filter:
-    """An int8 product of centred codes, four times as fast as float32 where the processor
-    multiplies int8.
+    """Filter by an int8 product of centred codes: four times as fast with native int8 products.
 
     Rows are x = c + s a + e with the gallery mean c, one step s for all, int8 codes a and a
     remainder e that is measured; queries are q = t b + f. Then q.x = q.c + s t a.b + q.e + f.(s a),
@@ -177,7 +168,7 @@ class Int8Filter:
 
         |q.x - (q.c + s t a.b)| <= |q| max|e| + |f| max|s a|
 
-    Centring matters: embeddings of one modality share a large mean, which would eat most of the 8
+    Centring matters: embeddings of one modality share a large mean, which would use most of the 8
     bits.
 
     Args:
@@ -202,9 +193,8 @@ class Int8Filter:
             self.remainder = max(self.remainder, float(centred.sub_(codes).norm(dim=1).max()))
         # The lines above round too: centring by u |x - c|, and each norm by gamma_d of itself.
         growth = 1 + (rows.shape[1] + 8) * FLOAT32_ROUNDOFF
-        self.remainder = self.remainder * growth + 4 * FLOAT32_ROUNDOFF * (
-            self.reach + self.remainder
-        )
+        rounding = 4 * FLOAT32_ROUNDOFF * (self.reach + self.remainder)
+        self.remainder = self.remainder * growth + rounding
         self.reach *= growth
 
     def aim(self, queries: Vectors) -> Probe:
@@ -216,9 +206,8 @@ class Int8Filter:
         codes = codes.to(torch.int8).T
         lengths = rows.norm(dim=1).numpy()
         error = lengths * self.remainder + lost * self.reach
-        error = (
-            1.000001 * error + 2 * FLOAT32_ROUNDOFF * lengths * self.longest
-        )  # the score is rounded too
+        rounding = 2 * FLOAT32_ROUNDOFF * lengths * self.longest  # of the score
+        error = 1.000001 * error + rounding
 
         def product(start: int, stop: int, out: torch.Tensor) -> None:
             torch._int_mm(self.codes[start:stop], codes, out=out)
@@ -228,31 +217,27 @@ class Int8Filter:
 
 
 def float32_products_may_be_coarse() -> bool:
-    """Whether someone has allowed torch to round the factors of float32 products, to bfloat16 at
-    worst.
-    """
+    """Return whether torch may round the factors of float32 products, to bfloat16 at worst."""
     try:
         return torch.get_float32_matmul_precision() != "highest"
-    except RuntimeError:  # torch refuses to answer once the newer, per-backend setting was used
+    except RuntimeError:  # torch does not answer once the newer, per-backend setting was used
         return True
 
 
 @cache
 def int8_products_are_fast() -> bool:
-    """Whether this processor multiplies int8 natively and torch's int8 product is exact on it.
+    """Return whether this processor multiplies int8 natively, with an exact product in torch.
 
-    Older instruction sets add pairs of products with 16-bit saturation, so the claim is tried on
-    the largest values before it is believed.
+    Older instruction sets add pairs of products with 16-bit saturation, so the largest values are
+    tried.
     """
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    if not (capabilities.get("avx512_vnni") or capabilities.get("avx_vnni")) or not hasattr(
-        torch, "_int_mm"
-    ):
+    native = capabilities.get("avx512_vnni") or capabilities.get("avx_vnni")
+    if not native or not hasattr(torch, "_int_mm"):
         return False
     signs = torch.tensor([127, -127, 127, 127], dtype=torch.int8).repeat(64, 16)  # (64, 64)
     try:
-        return torch.equal(
-            torch._int_mm(signs, signs.T), (signs.double() @ signs.double().T).to(torch.int32)
-        )
+        exact = (signs.double() @ signs.double().T).to(torch.int32)
+        return torch.equal(torch._int_mm(signs, signs.T), exact)
     except RuntimeError:
         return False

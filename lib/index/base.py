@@ -7,7 +7,6 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 
@@ -18,7 +17,6 @@ from lib.core.checks import (
     check_choice,
     check_count,
     check_k,
-    check_number,
     check_switch,
 )
 from lib.core.reading import DamagedFileError, MissingFileError, load_arrays, reading
@@ -56,11 +54,6 @@ def whole(default: int | None, least: int = 1, most: int = 2**31 - 1) -> Option:
 def switch(default: bool) -> Option:
     """Make an option for True or False."""
     return Option(default, check_switch)
-
-
-def real(default: float, low: float, high: float) -> Option:
-    """Make an option for a number from `low` up to, but not including, `high`."""
-    return Option(default, partial(check_number, low=low, high=high, below=True))
 
 
 SEED = whole(0, least=0)

@@ -25,18 +25,13 @@ RERANK = {"rerank": whole(0, least=0)}
 
 
 class RawVectors:
-    """Whole vectors by position, to score chosen ones exactly.
-
-    Args:
-        rows: `(n, d)` float32, C-contiguous.
-    """
+    """Whole vectors by position, `(n, d)` float32, to score chosen ones exactly."""
 
     def __init__(self, rows: np.ndarray) -> None:
         self._parts = [rows]  # joined when they are needed, not at every `append`
 
     @property
     def rows(self) -> np.ndarray:
-        """`(n, d)` float32."""
         if len(self._parts) > 1:
             self._parts = [np.concatenate(self._parts)]
         return self._parts[0]
@@ -50,15 +45,10 @@ class RawVectors:
     def best(
         self, queries: np.ndarray, candidates: np.ndarray, k: int, metric: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Find the k best of the candidates of every query by whole vectors.
+        """Find scores and positions `(n_queries, k)` of the best candidates by whole vectors.
 
-        Args:
-            queries: `(n_queries, d)` float32, of unit length under cosine, like the rows.
-            candidates: `(n_queries, m)` int64 positions, -1 for none, m at least k.
-
-        Returns:
-            `(scores, positions)`, float32 and int64, both `(n_queries, k)`, best first; position
-            -1, with any score, at the end of a row that had fewer candidates.
+        Candidates are `(n_queries, m >= k)` int64 positions, -1 for none; so are the results, with
+        any score, where a row has fewer than k candidates.
         """
         n_queries, m = candidates.shape
         rows = self.rows

@@ -79,12 +79,8 @@ def topk_exact(
 class Gallery:
     """Items prepared for exact search under one metric.
 
-    Args:
-        items: result of `prepare` for `metric`.
-        metric: one of `METRICS`.
-        ranks: `(n_items,)` distinct whole numbers below 2**32 that order equal scores; positions
-            when None.
-        quantise_for: number of queries, over all searches, from which int8 codes are used.
+    Equal scores are ordered by `ranks`, `(n_items,)` distinct whole numbers below 2**32, or by
+    position. int8 codes are used from `quantise_for` queries on, counted over all searches.
     """
 
     def __init__(

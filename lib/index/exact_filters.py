@@ -31,11 +31,8 @@ UNDERFLOW = 2.0**-126
 class Probe:
     """A filter prepared for a batch of queries.
 
-    Args:
-        product: `product(start, stop, out)` writes the `(stop - start, n_queries)` products of a
-            block.
-        dtype: of the products, torch.float32 or torch.int32.
-        unit, offset, error: `(n_queries,)` float64, as in the formula of the module.
+    `product(start, stop, out)` writes the `(stop - start, n_queries)` products of a block, float32
+    or int32; unit, offset and error are `(n_queries,)` float64, as in the formula of the module.
     """
 
     def __init__(
@@ -55,16 +52,10 @@ class Probe:
     def survivors(
         self, start: int, stop: int, k: int, floor: np.ndarray
     ) -> tuple[np.ndarray, ...] | None:
-        """Find the items of a block with a score that may reach a floor.
+        """Find the items of a block that may reach a floor, a score that k items reach, or -inf.
 
-        Args:
-            start, stop: the block.
-            k: number of items that must reach a floor.
-            floor: `(n_queries,)` float64, a score that k items are known to reach, or -inf.
-
-        Returns:
-            `(query, item, bound)`, each `(n_survivors,)`: positions, and an upper bound of the
-            score. None when so many survive that the filter does not pay.
+        Returns `(query, item, bound)`, each `(n_survivors,)`: positions, and an upper bound of the
+        score. None when so many survive that the filter does not pay.
         """
         cells, tops = self._tiles(start, stop)
         n_tiles, n_queries = tops.shape
@@ -90,7 +81,7 @@ class Probe:
         return query, item, bound
 
     def _tiles(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the products of a block, flat, and the largest per tile, `(n_tiles, n_queries)`."""
+        """Return the products of a block, flat, and the largest of each tile and query."""
         length, n_queries = stop - start, len(self.unit)
         n_tiles = -(-length // TILE)
         if self._products is None or self._products.shape[0] < n_tiles * TILE:
@@ -169,10 +160,7 @@ class Int8Filter:
         |q.x - (q.c + s t a.b)| <= |q| max|e| + |f| max|s a|
 
     Centring matters: embeddings of one modality share a large mean, which would use most of the 8
-    bits.
-
-    Args:
-        items: float32 rows, under cosine or inner product.
+    bits. Rows are float32, under cosine or inner product.
     """
 
     def __init__(self, items: Vectors):

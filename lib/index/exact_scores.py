@@ -27,18 +27,11 @@ NO_HIT = np.iinfo(np.int64).max  # a key that sorts after every hit
 
 @dataclass(frozen=True)
 class Vectors:
-    """Rows that are ready to be scored under one metric.
+    """Rows that are ready to be scored under one metric."""
 
-    Args:
-        rows: `(n, d)` float32, of unit length under cosine, or int8 as they were given.
-        lengths: `(n,)` float64 Euclidean norms of `rows`.
-        divide: whether the metric still has to divide by `lengths` (cosine of int8 rows, which stay
-            integers).
-    """
-
-    rows: np.ndarray
-    lengths: np.ndarray
-    divide: bool = False
+    rows: np.ndarray  # (n, d) float32, of unit length under cosine, or int8 as they were given
+    lengths: np.ndarray  # (n,) float64 Euclidean norms of `rows`
+    divide: bool = False  # by `lengths`, in the score: under cosine, for int8 rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,16 +59,11 @@ def prepare(
     allow_empty: bool = False,
     own: bool = False,
 ) -> Vectors:
-    """Check embeddings and bring them into the form that `metric` needs.
+    """Check embeddings `(n, d)` and bring them into the form that `metric` needs.
 
-    Args:
-        x: `(n, d)`; int8 stays int8, other types become float32, of unit length under cosine. A
-            row of zeros under cosine is refused, and a norm above 1e18: its square overflows.
-        name: of the argument, for messages.
-        metric: one of `METRICS`.
-        dim: the expected `d`, if known.
-        allow_empty: whether `n == 0` is allowed.
-        own: whether the rows must not share memory with `x`, because they are kept.
+    int8 stays int8; other types become float32, of unit length under cosine. A row of zeros under
+    cosine is refused, and a norm above 1e18: its square overflows. With `own` the rows share no
+    memory with `x`.
     """
     matrix = as_real_matrix(x, name, dim=dim, allow_empty=allow_empty)
     divide = metric == "cosine" and matrix.dtype == np.int8
@@ -101,18 +89,10 @@ def prepare(
 
 
 def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str) -> np.ndarray:
-    """Score single (query, item) pairs.
+    """Score (query, item) pairs, `(n_pairs,)` float32, from their row positions `(n_pairs,)`.
 
-        inner_product  sum_j q_j x_j        cosine  the same over unit rows
-        l2  -sum_j (q_j - x_j)^2
-
-    Args:
-        queries, items: results of `prepare` for the same metric.
-        query_at, item_at: `(n_pairs,)` row positions.
-        metric: one of `METRICS`; under each of them higher is better.
-
-    Returns:
-        `(n_pairs,)` float32.
+    inner_product  sum_j q_j x_j        cosine  the same over unit rows
+    l2  -sum_j (q_j - x_j)^2
     """
     dim = items.rows.shape[1]
     query_rows = queries.rows.astype(np.float64)
@@ -207,11 +187,9 @@ def _largest_magnitude(
 
 
 def pack(scores: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Make one int64 key per hit that sorts ascending: higher score first, then smaller rank.
+    """Make an int64 key per hit that sorts ascending: higher float32 score, then smaller rank.
 
-    Args:
-        scores: float32.
-        ranks: whole numbers from 0 to 2**32 - 1 that order equal scores.
+    Ranks are whole numbers below 2**32.
     """
     return descending(scores) << 32 | ranks
 
@@ -239,9 +217,7 @@ def keys_of_pairs(
 ) -> np.ndarray:
     """Score pairs and return their keys, a row per query, filled up with `NO_HIT`.
 
-    Args:
-        query_at, item_at: `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
-        ranks: `(n_pairs,)` whole numbers below 2**32 that order equal scores.
+    Pairs are `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
     """
     place = place_in_row(query_at, len(queries))
     keys = np.full((len(queries), place.max(initial=-1) + 1), NO_HIT)

@@ -171,16 +171,9 @@ class FaissIndex(VectorSearchIndex):
 
 
 def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.ndarray:
-    """Check embeddings for a library that takes float32 only.
+    """Check embeddings for a library that takes float32 only; see `prepare`.
 
-    Args:
-        x: `(n, dim)` numbers.
-        name: of the argument, for messages.
-        metric: one of `lib.index.METRICS`; rows get unit length under cosine.
-        own: whether the rows must not share memory with `x`.
-
-    Returns:
-        `(n, dim)` float32; unit rows can differ from those of `prepare` in the last bits.
+    Unit rows can differ from those of `prepare` in the last bits.
     """
     matrix = as_real_matrix(x, name, dim=dim, allow_empty=True)
     with np.errstate(over="ignore"):
@@ -201,12 +194,8 @@ def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.nda
 def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Order the ties of hits from faiss by id, and write -inf where there is no hit, in place.
 
-    Only rows with equal neighbours are sorted again: rare for whole vectors, common for short
-    codes.
-
-    Args:
-        scores: `(n_queries, k)` float32, falling within a row.
-        ids: `(n_queries, k)` int64, -1 at the end of a row without more hits.
+    Scores fall within a row; ids are -1 at the end of a row without more hits. Only rows with equal
+    neighbours are sorted again: rare for whole vectors, common for short codes.
     """
     if (ids[:, -1] == NO_ID).any():
         scores[ids == NO_ID] = -np.inf

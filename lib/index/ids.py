@@ -12,10 +12,6 @@ class IdMap:
 
     Nothing is stored while the ids are 0, 1, 2, ...; otherwise 8 bytes an id, and at the first
     look-up 16 more, sorted.
-
-    Args:
-        n: number of ids.
-        ids: `(n,)` int64, distinct; 0 to n - 1 when None.
     """
 
     def __init__(self, n: int = 0, ids: np.ndarray | None = None) -> None:

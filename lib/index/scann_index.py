@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 import faiss
 import numpy as np
 
-from lib.core.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError, check_number
 from lib.index.base import (
     Bodies,
+    Option,
     SearchResult,
     VectorSearchIndex,
     check_fits,
     read_array,
-    real,
     shape_text,
     whole,
 )
@@ -76,7 +76,7 @@ class ScaNNIndex(VectorSearchIndex):
     build_known = {
         "n_leaves": whole(None),
         "dims_per_block": whole(2),
-        "anisotropic_threshold": real(0.2, 0.0, 1.0),
+        "anisotropic_threshold": Option(0.2, partial(check_number, low=0, high=1, below=True)),
     }
     search_known = {"leaves_to_search": whole(8), "rerank": whole(10, least=0)}
 

@@ -50,27 +50,17 @@ class Machine:
 
 @dataclass(frozen=True)
 class PublishedRecall:
-    """Recall at scale, as published.
+    """Recall at scale, as published."""
 
-    Args:
-        kind, code_bytes: of the index, as in `IndexOption`.
-        recall, text_recall: on queries like the base, and on text queries over images; None where
-            not published.
-        measure: definition of recall in the source.
-        n: vectors.
-        ceiling: whether `recall` is the most that any search effort reached; else it is one point
-            of a curve.
-    """
-
-    kind: str
-    recall: float | None
-    text_recall: float | None
-    measure: str
-    n: float
+    kind: str  # of the index, as in `IndexOption`, like code_bytes
+    recall: float | None  # on queries like the base; None where not published
+    text_recall: float | None  # on text queries over images
+    measure: str  # definition of recall in the source
+    n: float  # vectors
     conditions: str
     source: str
     code_bytes: int | None = None
-    ceiling: bool = False
+    ceiling: bool = False  # the most that any search effort reached, not one point of a curve
 
     def reaches(self, target: float) -> dict[str, bool | None]:
         """Return by kind of query whether the target is reachable; None when it is not known."""
@@ -84,20 +74,13 @@ class PublishedRecall:
 
 @dataclass(frozen=True)
 class MachinePlan:
-    """An index option on machines.
-
-    Args:
-        needs: machines by resource, not rounded; the largest decides.
-        machines: whole machines, replicas included.
-        evidence: published recall of this kind of index on a comparable number of vectors, if any.
-        shown: by kind of query, whether the evidence shows that the planned recall is reachable.
-    """
+    """An index option on machines."""
 
     option: IndexOption
-    needs: dict[str, float] = field(repr=False)
-    machines: int
-    evidence: PublishedRecall | None
-    shown: dict[str, bool | None]
+    needs: dict[str, float] = field(repr=False)  # machines by resource; the largest decides
+    machines: int  # whole ones, replicas included
+    evidence: PublishedRecall | None  # for this kind of index and as many vectors
+    shown: dict[str, bool | None]  # by kind of query: whether the evidence reaches the target
 
     @property
     def reaches(self) -> bool | None:
@@ -182,17 +165,13 @@ def _needs(option: IndexOption, n: int, qps: float, machine: Machine) -> dict[st
 
 @dataclass(frozen=True)
 class SizeCheck:
-    """A published size beside the formula's, both in bytes.
-
-    Args:
-        rounded: whether it was published as a round "GB", with an unknown unit (2^30 or 10^9).
-    """
+    """A published size beside the formula's, both in bytes."""
 
     index: str
     formula: int
     published: float
     source: str
-    rounded: bool = False
+    rounded: bool = False  # published as a round "GB" of an unknown unit, 2^30 or 10^9
 
     @property
     def ratio(self) -> float:
@@ -214,7 +193,7 @@ def published_sizes() -> list[SizeCheck]:
             float(row["bytes"]),
             row["source"],
             row["rounded"] == "yes",
-        )
+        )  # fmt: skip
         for row in _published_table("index_sizes.csv")
     ]
 
@@ -224,17 +203,21 @@ def published_recalls() -> list[PublishedRecall]:
     return [
         PublishedRecall(
             row["kind"],
-            float(row["recall"]) if row["recall"] else None,
-            float(row["text_recall"]) if row["text_recall"] else None,
+            _number(row["recall"]),
+            _number(row["text_recall"]),
             row["measure"],
             float(row["n"]),
             row["conditions"],
             row["source"],
-            int(row["code_bytes"]) if row["code_bytes"] else None,
+            _number(row["code_bytes"]),
             row["ceiling"] == "yes",
-        )
+        )  # fmt: skip
         for row in _published_table("index_recalls.csv")
     ]
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def _published_table(name: str) -> list[dict[str, str]]:

@@ -24,32 +24,19 @@ RERANKED_PER_HIT = 10
 
 @dataclass(frozen=True)
 class IndexOption:
-    """One way to index the vectors, with its bytes and its work.
-
-    Args:
-        name: shown to the user.
-        kind, code_bytes: compared with those of `PublishedRecall`.
-        ram: bytes by part.
-        vectors_read: bytes of whole vectors that a query reads from memory.
-        codes_read: bytes of codes, likewise.
-        ssd: bytes on disk.
-        ssd_reads: of 4 KiB, per query.
-        training_flop: of the k-means that finds the cells.
-        walks: whether it is a graph. Every shard walks its own graph, so work grows with shards.
-        assumes: what the figures assume, in words.
-    """
+    """One way to index the vectors, with its bytes and its work."""
 
     name: str
-    kind: str
-    ram: dict[str, int]
-    vectors_read: float
-    codes_read: float = 0.0
-    ssd: int = 0
-    ssd_reads: float = 0.0
-    training_flop: float = 0.0
-    walks: bool = False
+    kind: str  # compared with `PublishedRecall.kind`, like code_bytes
+    ram: dict[str, int]  # bytes by part
+    vectors_read: float  # bytes of whole vectors that a query reads from memory
+    codes_read: float = 0.0  # bytes of codes, likewise
+    ssd: int = 0  # bytes
+    ssd_reads: float = 0.0  # of 4 KiB, per query
+    training_flop: float = 0.0  # of the k-means that finds the cells
+    walks: bool = False  # a graph, which every shard walks for itself
     code_bytes: int | None = None
-    assumes: str = ""
+    assumes: str = ""  # the assumptions of the figures, in words
 
     @property
     def ram_bytes(self) -> int:

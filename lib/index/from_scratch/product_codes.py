@@ -80,15 +80,6 @@ def look_up(tables: np.ndarray, codes) -> np.ndarray:
     return scores
 
 
-def symmetric_scores(query_codes, codes, codebooks: np.ndarray, metric: str = "l2") -> np.ndarray:
-    """Score codes against codes, `(n_queries, n)`: the query is rounded too, so errors are larger.
-
-    The scores depend on the query through its code only, so one table `(m, n_codes, n_codes)`
-    would serve all queries.
-    """
-    return look_up(query_tables(decode(query_codes, codebooks), codebooks, metric), codes)
-
-
 # ---- score-aware (anisotropic) quantisation
 
 

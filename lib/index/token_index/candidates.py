@@ -43,10 +43,8 @@ class Candidates:
 class CentroidLists:
     """Inverted lists: the documents with a token at each centroid, the centroids of each document.
 
-    Args:
-        centroids: `(k, d)` float32.
-        nearest: `(T,)` unsigned, the centroid of each token, those of document 0 first.
-        counts: `(n,)` int64, tokens of each document.
+    `nearest` is the centroid of each token, `(T,)`, those of document 0 first; `counts` the number
+    of tokens of each document, `(n,)`.
     """
 
     def __init__(self, centroids: np.ndarray, nearest: np.ndarray, counts: np.ndarray) -> None:

@@ -13,7 +13,6 @@ from lib.index.from_scratch.product_codes import (
     query_tables,
     score_aware_loss,
     split,
-    symmetric_scores,
     train_codebooks,
 )
 from tests.index.clusters import clustered
@@ -75,20 +74,6 @@ def test_equal_codes_where_a_code_is_a_byte():
     index.add(ROWS)
     theirs = faiss.vector_to_array(index.codes).reshape(800, 4)
     assert np.array_equal(theirs, encode(ROWS, np.repeat(BOOKS, 16, axis=1)))
-
-
-def test_rounding_the_query_as_well_costs_accuracy():
-    exact = similarities(QUERIES, ROWS, "l2")
-    one = look_up(query_tables(QUERIES, BOOKS), CODES) - exact
-    both = symmetric_scores(encode(QUERIES, BOOKS), CODES, BOOKS) - exact
-    assert np.square(one).mean() < np.square(both).mean()
-
-
-@pytest.mark.parametrize("metric", ["l2", "inner_product"])
-def test_symmetric_scores_are_between_decoded_vectors(metric):
-    codes = encode(QUERIES, BOOKS)
-    expected = similarities(decode(codes, BOOKS), decode(CODES, BOOKS), metric)
-    np.testing.assert_allclose(symmetric_scores(codes, CODES, BOOKS, metric), expected, atol=1e-6)
 
 
 def test_the_exact_weight_is_the_ratio_of_the_integrals_and_one_without_a_threshold():

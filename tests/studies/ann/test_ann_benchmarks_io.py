@@ -94,8 +94,10 @@ def test_a_file_of_vectors_is_asked_with_its_last_rows(tmp_path):
     assert np.array_equal(corpus.vectors(), x[:36]) and np.array_equal(
         corpus.queries["held out"], x[36:]
     )
-    np.save(tmp_path / "asked.npy", x[:3])
-    corpus = ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", tmp_path / "asked.npy", limit=30)
+    np.save(tmp_path / "queries.npy", x[:3])
+    corpus = ann_benchmarks_io.from_file(
+        tmp_path / "mine.fvecs", tmp_path / "queries.npy", limit=30
+    )
     assert corpus.name == "mine" and len(corpus) == 30 and len(corpus.queries["queries"]) == 3
     with pytest.raises(RetrievalInputError, match="has one row"):
         ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", limit=1)

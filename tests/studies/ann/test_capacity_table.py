@@ -61,13 +61,13 @@ def test_cells_of_the_table():
 
 def test_notes_say_what_is_taken_for_granted_and_not_known():
     notes = "\n".join(capacity_table.notes(ROWS))
-    for said in (
+    for text in (
         "published to the byte",
         "nprobe 64: IVF, int8; IVF-PQ, 8 bytes",
         "not predicted",
         "latency",
     ):
-        assert said in notes
+        assert text in notes
 
 
 def test_checks_as_text():

@@ -29,14 +29,14 @@ def test_all_tables_are_written_and_read_back(tmp_path, monkeypatch):
         committed_run, "REMEDIES", {"remedies": lambda corpus: [{"corpus": corpus.name, "n": 1}]}
     )
     monkeypatch.setattr(committed_run, "TABLES", (*harness.TABLES, "remedies"))
-    said: list[str] = []
-    read = committed_run.collect(said.append, repeats=1, single_queries=10, k=5)
+    lines: list[str] = []
+    read = committed_run.collect(lines.append, repeats=1, single_queries=10, k=5)
     assert read["quality"].groupby("metric").size().to_dict() == {"cosine": 6, "l2": 4}
     assert read["remedies"].to_dict("records") == [{"corpus": "toy", "n": 1}]
     assert (read["timings"].query("stage == 'train'")[["search", "queries"]] == "").all(axis=None)
-    again = committed_run.collect(said.append, repeats=1, single_queries=10, k=5)
+    again = committed_run.collect(lines.append, repeats=1, single_queries=10, k=5)
     pd.testing.assert_frame_equal(read["quality"], again["quality"])
-    assert sum("results are kept in" in line for line in said) == 2
+    assert sum("results are kept in" in line for line in lines) == 2
     (tmp_path / "artifacts" / "ann" / "quality.csv").write_text("corpus\n")
     with pytest.raises(DamagedFileError, match="crossmodal bench ann"):
         committed_run.committed_tables()
@@ -96,7 +96,7 @@ def test_more_search_finds_more(tables):
         assert (np.diff(rows["recall"]) >= -slack).all()
 
 
-def test_every_repeat_is_kept(tables):
+def test_every_repeat_is_stored(tables):
     timed = (
         tables["timings"]
         .query("stage == 'single'")

@@ -1,4 +1,4 @@
-"""Corpora for indexes: what is asked, what is right, and that encoding goes on where it stopped."""
+"""Corpora for indexes: queries, judgements, and an encoding that goes on where it stopped."""
 
 import numpy as np
 import pytest
@@ -195,30 +195,22 @@ def test_what_is_right_is_what_the_captions_are_true_of(fake):
     expected = scenes.qrels(batch[np.arange(30)], batch).take_queries(one_each).at_least(3)
     assert corpus.relevant["text"] == expected
     assert (corpus.relevant["text"].grades_of(np.arange(30)[:, None]) == 3).all()
-    asked = scenes.captions(batch)
-    assert corpora.captions_in_turn(corpora.query_scenes()) == [asked[i][i % 5] for i in range(30)]
+    captions = scenes.captions(batch)
+    in_turn = [captions[i][i % 5] for i in range(30)]
+    assert corpora.captions_in_turn(corpora.query_scenes()) == in_turn
 
 
 def test_image_queries_are_not_in_the_base():
-    asked = scenes.sample("test", corpora.N_QUERIES, corpora.QUERY_SEED)
+    queries = scenes.sample("test", corpora.N_QUERIES, corpora.QUERY_SEED)
     base = scenes.sample("test", 100_000, corpora.BASE_SEED)
-    parts = (
-        "shape",
-        "colour",
-        "relation",
-        "size",
-        "texture",
-        "count",
-        "layout",
-        "jitter",
-        "background",
-    )
+    parts = ("shape", "colour", "relation", "size", "texture", "count")
+    parts += ("layout", "jitter", "background")
 
     def rows(batch):
         columns = [np.asarray(getattr(batch, part)).reshape(len(batch), -1) for part in parts]
         return {row.tobytes() for row in np.concatenate(columns, axis=1).astype(np.int64)}
 
-    assert not rows(asked) & rows(base)
+    assert not rows(queries) & rows(base)
 
 
 def test_fewer_scenes_than_text_queries_are_refused():

@@ -1,6 +1,4 @@
-"""ScaNN beside faiss, and codes at equal bytes: what is compared is equal, and what is missing is
-said.
-"""
+"""ScaNN beside faiss, codes at equal bytes: sizes are equal, and missing libraries are named."""
 
 import numpy as np
 import pytest
@@ -40,18 +38,18 @@ def test_codes_of_one_name_take_the_bytes_they_are_said_to_take():
 
 
 def test_reranked_codes_find_no_less(cones):
-    found = equal_bytes.compare_codes(cones, {"LSH": (8,), "PQ": (8,)}, rerank=4)
-    assert list(found) == [("LSH", 8, 4), ("LSH", 8, 0), ("PQ", 8, 4), ("PQ", 8, 0)]
+    results = equal_bytes.compare_codes(cones, {"LSH": (8,), "PQ": (8,)}, rerank=4)
+    assert list(results) == [("LSH", 8, 4), ("LSH", 8, 0), ("PQ", 8, 4), ("PQ", 8, 0)]
     for name in ("LSH", "PQ"):
         for kind in ("image", "text"):
-            assert found[name, 8, 4][kind].shape == (40,)
-            assert found[name, 8, 4][kind].mean() > found[name, 8, 0][kind].mean()
+            assert results[name, 8, 4][kind].shape == (40,)
+            assert results[name, 8, 4][kind].mean() > results[name, 8, 0][kind].mean()
 
 
 def test_a_query_that_keeps_its_numbers_finds_more_with_the_same_bits(cones):
-    found = equal_bytes.compare_codes(cones, {"LSH": (8,), equal_bytes.WHOLE: (8,)})
+    results = equal_bytes.compare_codes(cones, {"LSH": (8,), equal_bytes.WHOLE: (8,)})
     for kind in ("image", "text"):
-        assert found[equal_bytes.WHOLE, 8, 0][kind].mean() > found["LSH", 8, 0][kind].mean()
+        assert results[equal_bytes.WHOLE, 8, 0][kind].mean() > results["LSH", 8, 0][kind].mean()
 
 
 def test_product_codes_are_turned_as_lsh_is_by_rotations_that_change_no_distance(cones):

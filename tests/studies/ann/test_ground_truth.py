@@ -72,8 +72,8 @@ def test_distances_are_computed_again_and_repeats_are_infinitely_far():
     rows = items[np.maximum(ids, 0).ravel()]
     expected = {"cosine": [0, 0.4], "l2": [0, np.sqrt(20)], "inner_product": [-25, -3]}
     for metric, distances in expected.items():
-        found = ground_truth.recomputed_distances(queries, rows, ids, metric)
-        np.testing.assert_allclose(found, [[*distances, INF, INF]], atol=1e-7)
+        result = ground_truth.recomputed_distances(queries, rows, ids, metric)
+        np.testing.assert_allclose(result, [[*distances, INF, INF]], atol=1e-7)
 
 
 def test_relative_error():
@@ -125,12 +125,12 @@ def test_exact_search_has_full_recall_and_a_worse_answer_less(metric):
         ground_truth.hits_by_distance(true, true, 8) == 8
     ).all()
     worse = np.where(rng.random(ids.shape) < 0.5, rng.integers(-1, 60, ids.shape), ids)
-    found = ground_truth.recomputed_distances(
+    result = ground_truth.recomputed_distances(
         queries, items[np.maximum(worse, 0).ravel()], worse, metric
     )
     by_id, by_distance = (
         ground_truth.hits_by_id(worse, ids, 8),
-        ground_truth.hits_by_distance(found, true, 8),
+        ground_truth.hits_by_distance(result, true, 8),
     )
     assert (by_id <= by_distance).all() and by_distance.sum() < 160
     sets = [
@@ -168,8 +168,8 @@ def test_who_finds_itself_finds_more():
     corpus = two_cones(2000, 16, 1.0, n_queries=50)
     index = harness.build(corpus, standard_configs(2000, 16, ["IVF"])[-1])[0]
     index.set_search(nprobe=1)
-    found = ground_truth.recall_by_query_source(corpus, index, 200)
-    assert list(found) == [
+    result = ground_truth.recall_by_query_source(corpus, index, 200)
+    assert list(result) == [
         "base, itself counted",
         "base, itself left out",
         "new images",
@@ -177,9 +177,9 @@ def test_who_finds_itself_finds_more():
     ]
     assert (
         100
-        > found["base, itself counted"]
-        > found["base, itself left out"]
-        > found["new texts"]
+        > result["base, itself counted"]
+        > result["base, itself left out"]
+        > result["new texts"]
         > 0
     )
     index.set_search(nprobe=index.build_options["nlist"])

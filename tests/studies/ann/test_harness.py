@@ -1,4 +1,4 @@
-"""The harness: counts that can be checked, exact search as the truth, every repeat kept."""
+"""The harness: counts that can be checked, exact search as the truth, every repeat stored."""
 
 import dataclasses
 import json
@@ -19,22 +19,22 @@ from tests.studies.ann.toy import DIM, IVF, N, toy
 @pytest.mark.parametrize("metric", METRICS)
 def test_exact_search_finds_everything_and_compares_with_everything(metric):
     corpus = toy(metric)
-    found = harness.measure_config(corpus, Config("Flat", "Flat"), 5, repeats=1)
-    table = pd.DataFrame(found.quality)
+    result = harness.measure_config(corpus, Config("Flat", "Flat"), 5, repeats=1)
+    table = pd.DataFrame(result.quality)
     assert table["queries"].tolist() == ["image", "text"] and (table["family"] == "Flat").all()
     assert (table[["recall", "recall_low", "recall_distance"]] == 1).all(axis=None)
     assert (
         table["rel"] == (1 if metric != "inner_product" else np.inf)
     ).all()  # negative distances have no ratio
     assert (table["R@1"] == table["R@1_exact"]).tolist() == [False, True]  # images have no end task
-    for one, queries in zip(found.settings, corpus.queries.values()):
-        assert np.array_equal(one.ids, topk_exact(queries, corpus.vectors(), 5, metric)[1])
+    for setting, queries in zip(result.settings, corpus.queries.values()):
+        assert np.array_equal(setting.ids, topk_exact(queries, corpus.vectors(), 5, metric)[1])
 
 
 def test_an_inverted_file_counts_the_lists_it_visits_and_is_exact_when_it_visits_all():
     corpus = toy()
-    found = harness.measure_config(corpus, IVF, 5, repeats=1)
-    table = pd.DataFrame(found.quality).set_index(["search", "queries"])
+    result = harness.measure_config(corpus, IVF, 5, repeats=1)
+    table = pd.DataFrame(result.quality).set_index(["search", "queries"])
     assert len(table) == 4
     every = table.loc[json.dumps({"nprobe": 4})]
     assert (
@@ -51,7 +51,7 @@ def test_an_inverted_file_counts_the_lists_it_visits_and_is_exact_when_it_visits
     assert 1 <= table["imbalance"].iloc[0] < 4 and (table["n_train"] == N).all()
     assert json.loads(table["build"].iloc[0]) == {"nlist": 4, "seed": 0}
     assert (table["bytes"] >= 4 * N * DIM).all()
-    ids = found.settings[1].ids
+    ids = result.settings[1].ids
     assert one.loc["text", "R@5"] == hit_rate_at_k(ids, corpus.relevant["text"], 5).mean()
 
 
@@ -61,9 +61,9 @@ def test_quality_is_the_same_on_every_run_and_for_every_number_of_threads():
     assert all(np.array_equal(a.ids, b.ids) for a, b in zip(first.settings, second.settings))
 
 
-def test_every_repeat_is_kept():
-    found = harness.measure_config(toy(), IVF, 5, repeats=3, single_queries=11)
-    table = pd.DataFrame(found.timings)
+def test_every_repeat_is_stored():
+    result = harness.measure_config(toy(), IVF, 5, repeats=3, single_queries=11)
+    table = pd.DataFrame(result.timings)
     assert table["stage"].value_counts().to_dict() == {
         "batch": 12,
         "single": 12,
@@ -83,8 +83,8 @@ def test_every_repeat_is_kept():
 
 
 def test_a_slow_index_is_asked_fewer_queries_one_at_a_time():
-    found = harness.measure_config(toy(), IVF, 5, repeats=1, budget_s=0)
-    assert {one.single.shape for one in found.settings} == {(1, harness.LEAST_SINGLE)}
+    result = harness.measure_config(toy(), IVF, 5, repeats=1, budget_s=0)
+    assert {setting.single.shape for setting in result.settings} == {(1, harness.LEAST_SINGLE)}
 
 
 def test_training_reads_a_sample_and_adding_everything_in_blocks(monkeypatch):
@@ -163,14 +163,16 @@ def test_a_stopped_run_goes_on(runs):
     going = harness.measure_configs(corpus, [FLAT, IVF], 5, log=quiet, **HOW)
     first = next(going)
     going.close()
-    said, done = [], []
-    told = {"log": said.append, "progress": lambda *counts: done.append(counts)}
-    second, other = harness.measure_configs(corpus, [FLAT, IVF], 5, **told, **HOW)
+    lines, done = [], []
+    reports = {"log": lines.append, "progress": lambda *counts: done.append(counts)}
+    second, other = harness.measure_configs(corpus, [FLAT, IVF], 5, **reports, **HOW)
     assert done == [(1, 2), (2, 2)]  # what was there counts before the clock of the others starts
-    assert runs == ["Flat", "IVF4"] and said[0].startswith("1 of 2 results are kept")
+    assert runs == ["Flat", "IVF4"] and lines[0].startswith("1 of 2 results are kept")
     assert second.quality == first.quality and second.timings == first.timings
-    for kept, made in zip(second.settings, first.settings, strict=True):
-        assert np.array_equal(kept.ids, made.ids) and np.array_equal(kept.distances, made.distances)
+    for cached, made in zip(second.settings, first.settings, strict=True):
+        assert np.array_equal(cached.ids, made.ids) and np.array_equal(
+            cached.distances, made.distances
+        )
     assert len(other.settings) == 4
 
 

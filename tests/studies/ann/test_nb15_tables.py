@@ -12,41 +12,24 @@ from lib.report import timing
 from lib.studies.ann import nb15_tables
 from lib.studies.ann.configs import scaling_configs
 
-IVF = (
-    (1, 0.80, 0.70),
-    (2, 0.90, 0.80),
-    (4, 0.96, 0.95),
-    (8, 0.99, 0.98),
-)  # nprobe, recall of image and text
+# nprobe, recall of image and of text queries
+IVF = ((1, 0.80, 0.70), (2, 0.90, 0.80), (4, 0.96, 0.95), (8, 0.99, 0.98))
 SPEED = {"Flat": 10.0, "IVF1": 20.0, "IVF4": 100.0, "PQ2": 50.0, "ScaNN9": 400.0}
 
 
 def row(config, family, search, kind, recall, build=None, **work):
-    about = {
-        "corpus": "toy",
-        "n": 100,
-        "dim": 8,
-        "config": config,
-        "family": family,
-        "queries": kind,
-        "k": 10,
-    }
-    about |= {"search": json.dumps(search), "build": json.dumps(build or {}), "imbalance": 1.5}
-    ends = {
-        "recall_low": recall - 0.01,
-        "recall_high": recall + 0.01,
-        "bytes": 4000,
-        "serialised": 4096,
-    }
-    end_task = {
-        "R@10": 0.5 * recall if kind == "text" else None,
-        "R@10_exact": 0.5 if kind == "text" else None,
-    }
     qps = SPEED[config] / search.get("nprobe", 1)
+    about = {"corpus": "toy", "n": 100, "dim": 8, "config": config, "family": family}
+    about |= {"queries": kind, "k": 10, "search": json.dumps(search), "imbalance": 1.5}
+    about |= {"build": json.dumps(build or {}), "bytes": 4000, "serialised": 4096}
+    ends = {"recall": recall, "recall_low": recall - 0.01, "recall_high": recall + 0.01}
+    end_task = {"R@10": None, "R@10_exact": None}
+    if kind == "text":
+        end_task = {"R@10": 0.5 * recall, "R@10_exact": 0.5}
     speed = {"single_qps": qps, "single_low": 0.9 * qps, "single_high": 1.1 * qps}
     speed["speed_up"] = SPEED[config] / 20
-    none = dict.fromkeys(("distances", "codes", "centroids"))
-    return about | ends | end_task | speed | none | {"recall": recall} | work
+    no_work = dict.fromkeys(("distances", "codes", "centroids"))
+    return about | ends | end_task | speed | no_work | work
 
 
 @pytest.fixture
@@ -157,70 +140,48 @@ def test_seconds_of_the_usual_table(table):
 
 def test_the_best_index_and_what_it_gives_texts(table):
     best = nb15_tables.fastest_index(table)
-    said = {"config": "ScaNN9", "setting": "", "times": 20.0, "image": 0.97, "text": 0.9}
-    assert best == said | {"tied": "none"}
+    expected = {"config": "ScaNN9", "setting": "", "times": 20.0, "image": 0.97, "text": 0.9}
+    assert best == expected | {"tied": "none"}
     near = table.assign(single_high=20 * table["single_high"])  # a clock that tells nothing apart
-    assert nb15_tables.fastest_index(near) == said | {"tied": "IVF4"}
+    assert nb15_tables.fastest_index(near) == expected | {"tied": "IVF4"}
     with pytest.raises(RetrievalInputError, match=r"reaches 0\.995"):
         nb15_tables.fastest_index(table, 0.995)
 
 
-def test_gains_near_a_recall_and_what_they_say():
-    about = {"corpus": "toy", "family": "IVF", "queries": "text", "stored": 1.0, "work": 5.0}
-    rows = [
-        about
-        | {"remedy": "none", "recall": 0.95, "gain": None, "gain_low": None, "gain_high": None},
-        about | {"remedy": "a", "recall": 0.80, "gain": -0.1, "gain_low": -0.2, "gain_high": -0.05},
-        about | {"remedy": "a", "recall": 0.96, "gain": 0.02, "gain_low": 0.01, "gain_high": 0.03},
-        about
-        | {"remedy": "b", "recall": 0.90, "gain": -0.04, "gain_low": -0.05, "gain_high": -0.01},
-        about
-        | {"remedy": "c", "recall": 0.95, "gain": 0.001, "gain_low": -0.01, "gain_high": 0.01},
-    ]
-    found = nb15_tables.gain_table(pd.DataFrame(rows))
-    assert [(line["remedy"], line["it"]) for line in found] == [
-        ("a", "helps"),
-        ("b", "harms"),
-        ("c", "not decided"),
-    ]
-    assert found[0]["recall, plain"] == pytest.approx(94) and found[0]["gain"] == pytest.approx(
-        (2, 1, 3)
+def test_gains_near_a_recall_and_their_verdicts():
+    columns = ("remedy", "recall", "gain", "gain_low", "gain_high")
+    values = (
+        ("none", 0.95, None, None, None),
+        ("a", 0.80, -0.1, -0.2, -0.05),
+        ("a", 0.96, 0.02, 0.01, 0.03),
+        ("b", 0.90, -0.04, -0.05, -0.01),
+        ("c", 0.95, 0.001, -0.01, 0.01),
     )
-    assert nb15_tables.gain_table(pd.DataFrame(rows), 0.9)[0]["it"] == "harms"
-    assert nb15_tables.verdicts(found) == "helps on toy: a; harms on toy: b"
-    assert nb15_tables.verdicts(found, "image") == "nothing is decided"
+    remedies = pd.DataFrame(values, columns=columns)
+    remedies = remedies.assign(corpus="toy", family="IVF", queries="text", stored=1.0, work=5.0)
+    rows = nb15_tables.gain_table(remedies)
+    verdicts = [(row["remedy"], row["it"]) for row in rows]
+    assert verdicts == [("a", "helps"), ("b", "harms"), ("c", "not decided")]
+    assert rows[0]["recall, plain"] == pytest.approx(94)
+    assert rows[0]["gain"] == pytest.approx((2, 1, 3))
+    assert nb15_tables.gain_table(remedies, 0.9)[0]["it"] == "harms"
+    assert nb15_tables.verdicts(rows) == "helps on toy: a; harms on toy: b"
+    assert nb15_tables.verdicts(rows, "image") == "nothing is decided"
 
 
 def sized(power):
-    """A table of the scaling configs whose work grows as the given powers of n."""
+    """Make a table of the scaling configs with work that grows as the given powers of n."""
     rows = []
     for n in (10_000, 100_000, 1_000_000):
         for config in scaling_configs(n, 64):
             for kind in ("image", "text"):
                 for recall in (1.0,) if config.index_type == "Flat" else (0.9, 0.96):
                     work = 100.0 * recall * (n / 10_000) ** power[config.index_type]
-                    build = dict(config.build) | {"code_bytes": 8}
-                    line = {
-                        "corpus": "toy",
-                        "n": n,
-                        "dim": 64,
-                        "config": config.name,
-                        "queries": kind,
-                        "recall": recall,
-                    }
-                    line |= {
-                        "family": config.index_type,
-                        "search": json.dumps({"nprobe": 1}),
-                        "imbalance": 1.0,
-                    }
-                    line |= {
-                        "build": json.dumps(build),
-                        "bytes": 1e6,
-                        "serialised": 1e6,
-                        "distances": work,
-                    }
-                    rows.append(line | {"codes": None, "centroids": None})
-    return pd.DataFrame(rows)
+                    row = {"n": n, "config": config.name, "family": config.index_type}
+                    row |= {"build": json.dumps(dict(config.build) | {"code_bytes": 8})}
+                    rows.append(row | {"queries": kind, "recall": recall, "distances": work})
+    table = pd.DataFrame(rows).assign(corpus="toy", dim=64, bytes=1e6, serialised=1e6)
+    return table.assign(search='{"nprobe": 1}', imbalance=1.0, codes=None, centroids=None)
 
 
 def test_exponents_of_what_a_recall_costs():
@@ -263,8 +224,8 @@ def test_vectors_met_beside_what_is_predicted():
         for kind, distances in (("image", 37.5 * nprobe), ("text", 75.0 * nprobe))
     ]
     rows.append(row("IVF1", "IVF", {"nprobe": 1}, "image", 1.0, {"nlist": 1}, distances=100.0))
-    found = nb15_tables.scanned_lists_table(pd.DataFrame(rows))
+    rows = nb15_tables.scanned_lists_table(pd.DataFrame(rows))
     assert (
-        len(found) == 1 and found[0]["predicted"] == 37.5
+        len(rows) == 1 and rows[0]["predicted"] == 37.5
     )  # one of four lists of 25, half as long again
-    assert found[0]["image / predicted"] == 1 and found[0]["text / predicted"] == 2
+    assert rows[0]["image / predicted"] == 1 and rows[0]["text / predicted"] == 2

@@ -32,7 +32,7 @@ RANKS = ("MedR", "MeanR")  # metrics that are positions in a ranking, not shares
 
 
 class Shown(dict):
-    """A payload that a notebook renders; a dict for everything else."""
+    """Payload that a notebook renders; a dict for everything else."""
 
     def __init__(self, payload: Mapping, text: str, markup: str) -> None:
         super().__init__(payload)

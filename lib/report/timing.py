@@ -15,7 +15,7 @@ from lib.report.tables import html_table, text_table
 
 
 class Timing:
-    """A rendered table of timings with its numbers in `.rows`; no check reads them."""
+    """Rendered table of timings with its numbers in `.rows`; no check reads them."""
 
     def __init__(self, rows: list[dict], text: str, markup: str) -> None:
         self.rows, self.text, self.markup = rows, text, markup

@@ -1,6 +1,7 @@
 """Recipes of the committed models, and the door to train them again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -55,38 +56,8 @@ def train_model(
 
 def _icons_tokenizer() -> Tokenizer:
     corpus = icons.load_icons()
-    return Tokenizer.train(
-        [icons.phrase_of(corpus.names[i]) for i in corpus.positions("train")], 6000, 16
-    )
-
-
-def _icons_config(tokenizer: Tokenizer) -> dict:
-    return {
-        "name": "icons",
-        "embed_dim": 256,
-        "channels": 1,
-        "image_size": icons.SIZE,
-        "dims": list(MATRYOSHKA_DIMS),
-        "vision": {
-            "timm_model_name": "cm_resnet_gray",
-            "image_size": icons.SIZE,
-            "timm_proj": "linear",
-            "timm_drop": 0.1,
-            "timm_drop_path": 0.05,
-        },
-        "text": {"width": 192, "heads": 4, "layers": 2},
-        "tokenizer": tokenizer.to_dict(),
-    }
-
-
-def _icons_export(encoder: DualEncoder) -> dict:
-    corpus, task = icons.load_icons(), icons.task("test")
-    every = to_int8(encoder.encode_image(corpus.images))
-    return {
-        "all_image": every,
-        "test_image": every[corpus.positions("test")],
-        "test_text": to_int8(encoder.encode_text(task.queries)),
-    }
+    names = [icons.phrase_of(corpus.names[i]) for i in corpus.positions("train")]
+    return Tokenizer.train(names, 6000, 16)
 
 
 def _scenes_tokenizer() -> Tokenizer:
@@ -94,23 +65,29 @@ def _scenes_tokenizer() -> Tokenizer:
     return Tokenizer.train(scenes.words() * 2, 10_000, 24)
 
 
-def _scenes_config(tokenizer: Tokenizer) -> dict:
+def _config(name: str, channels: int, size: int, vision: dict, text: dict) -> Callable:
+    def config(tokenizer: Tokenizer) -> dict:
+        return {
+            "name": name,
+            "embed_dim": 256,
+            "channels": channels,
+            "image_size": size,
+            "dims": list(MATRYOSHKA_DIMS),
+            "vision": {**vision, "image_size": size},
+            "text": text,
+            "tokenizer": tokenizer.to_dict(),
+        }
+
+    return config
+
+
+def _icons_export(encoder: DualEncoder) -> dict:
+    corpus, task = icons.load_icons(), icons.task("test")
+    images = to_int8(encoder.encode_image(corpus.images))
     return {
-        "name": "scenes",
-        "embed_dim": 256,
-        "channels": 3,
-        "image_size": scenes.SIZE,
-        "dims": list(MATRYOSHKA_DIMS),
-        # Attention pooling knows where on the 4 x 4 map it looks; an average forgets what is left
-        # of what.
-        "vision": {
-            "timm_model_name": "cm_resnet_rgb",
-            "image_size": scenes.SIZE,
-            "timm_pool": "abs_attn",
-            "timm_proj": "",
-        },
-        "text": {"width": 128, "heads": 4, "layers": 3},
-        "tokenizer": tokenizer.to_dict(),
+        "all_image": images,
+        "test_image": images[corpus.positions("test")],
+        "test_text": to_int8(encoder.encode_text(task.queries)),
     }
 
 
@@ -126,11 +103,20 @@ DUAL_RECIPES = {
         batch_size=128,
         bits=8,  # 5 MB instead of 10, at the same R@1 within two queries in a thousand
         decorrelation=0.03,
-        plan=Plan(
-            steps=4440, learning_rate=2e-3, weight_decay=0.3, max_scale=50.0, validate_every=222
-        ),
-        config=_icons_config,
+        plan=Plan(4440, 2e-3, weight_decay=0.3, max_scale=50.0, validate_every=222),
         tokenizer=_icons_tokenizer,
+        config=_config(
+            "icons",
+            channels=1,
+            size=icons.SIZE,
+            vision={
+                "timm_model_name": "cm_resnet_gray",
+                "timm_proj": "linear",
+                "timm_drop": 0.1,
+                "timm_drop_path": 0.05,
+            },
+            text={"width": 192, "heads": 4, "layers": 2},
+        ),
         stream=lambda tokenizer, recipe: IconStream(
             icons.load_icons(), tokenizer, recipe.batch_size, recipe.plan.steps, recipe.plan.seed
         ),
@@ -142,11 +128,17 @@ DUAL_RECIPES = {
         loss=MATRYOSHKA_LOSS,
         batch_size=256,
         decorrelation=0.0,
-        plan=Plan(
-            steps=1000, learning_rate=2e-3, weight_decay=0.1, average=0.995, validate_every=100
-        ),
-        config=_scenes_config,
+        plan=Plan(1000, 2e-3, weight_decay=0.1, average=0.995, validate_every=100),
         tokenizer=_scenes_tokenizer,
+        config=_config(
+            "scenes",
+            channels=3,
+            size=scenes.SIZE,
+            # Attention pooling knows its position on the 4 x 4 map; an average loses left and
+            # right.
+            vision={"timm_model_name": "cm_resnet_rgb", "timm_pool": "abs_attn", "timm_proj": ""},
+            text={"width": 128, "heads": 4, "layers": 3},
+        ),
         stream=lambda tokenizer, recipe: SceneStream(
             tokenizer, recipe.batch_size, recipe.plan.seed
         ),
@@ -160,19 +152,19 @@ DUAL_RECIPES = {
 
 
 def _scene_tasks(split: str, n_validation: int = 100) -> list[RetrievalTask]:
-    """The hard split decides; the usual one is reported beside it."""
+    """Make the tasks: the hard split decides, the usual one is reported beside it."""
     n = n_validation if split == "validation" else scenes.N_HARD
     return [scenes.hard_task(split, n_scenes=n), scenes.task(split, n_images=2 * n)]
 
 
 def _scene_stream(model: Model, recipe: InteractionRecipe) -> Stream:
-    # Another seed than the dual encoder's stream, so that these scenes are new to its towers too.
+    # Not the seed of the dual encoder's stream: these scenes are new to its towers too.
     tokenizer = Tokenizer.from_dict(model.config["tokenizer"])
     return SceneStream(tokenizer, recipe.batch_size, recipe.plan.seed + 1, twins=True)
 
 
 def _icon_features(model: Model, recipe: InteractionRecipe) -> Stream:
-    """Pairs of features of the training icons; a fresh model takes its scale from them."""
+    """Make pairs of features of the training icons; fit the scale of a fresh model to them."""
     corpus = icons.load_icons()
     positions = corpus.positions("train")
     names = [icons.phrase_of(corpus.names[i]) for i in positions]
@@ -184,6 +176,8 @@ def _icon_features(model: Model, recipe: InteractionRecipe) -> Stream:
     return PairStream(images, texts, same_name, recipe.batch_size, recipe.plan.seed)
 
 
+FILIP_LOSS = "two-way InfoNCE of both FILIP scores, learnt temperature, several positives"
+MATCHING_LOSS = "binary cross-entropy, two wrong pairs for each right one, hard by"
 SCENES = {
     "data": "scenes, endless train stream, half of each batch twins of the other half",
     "base": "scenes",
@@ -192,14 +186,18 @@ SCENES = {
     "tasks": _scene_tasks,
 }
 SCENE_PATCHES = {
-    "maps": 1,
-    "patches": 16,
-    "image_width": 192,
-    "width": 128,
-    "heads": 4,
-    "dropout": 0.0,
+    "maps": 1, "patches": 16, "image_width": 192, "width": 128, "heads": 4, "dropout": 0.0
+}  # fmt: skip
+SCENE_PLAN = Plan(800, 1e-3, weight_decay=0.1, average=0.99, validate_every=100)
+ICONS = {
+    "data": "icons, train split, hand-made features of drawings and names",
+    "base": "icons",
+    "batch_size": 256,
+    "stream": _icon_features,
+    "tasks": lambda split: [icons.task(split)],
 }
 ICON_FEATURES = {"reads": "features", "features": 64 * 9, "hashed": 4096, "patches": 8, "dim": 128}
+ICON_PLAN = Plan(2200, 2e-3, weight_decay=0.3, average=0.99, validate_every=220)
 
 INTERACTION_RECIPES = {
     recipe.name: recipe
@@ -207,10 +205,8 @@ INTERACTION_RECIPES = {
         InteractionRecipe(
             name="scenes_late",
             kind="late_interaction",
-            loss="two-way InfoNCE of both FILIP scores, learnt temperature, several positives",
-            plan=Plan(
-                steps=800, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=100
-            ),
+            loss=FILIP_LOSS,
+            plan=SCENE_PLAN,
             interaction={**SCENE_PATCHES, "layers": 1, "dim": 64},
             **SCENES,
         ),
@@ -218,40 +214,25 @@ INTERACTION_RECIPES = {
             name="scenes_twins",
             kind="dual_encoder",
             loss=MATRYOSHKA_LOSS,
-            plan=Plan(
-                steps=800, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=100
-            ),
+            plan=SCENE_PLAN,
             interaction={},
             **SCENES,
         ),
         InteractionRecipe(
             name="icons_late",
-            data="icons, train split, hand-made features of drawings and names",
-            base="icons",
             kind="late_interaction",
-            loss="two-way InfoNCE of both FILIP scores, learnt temperature, several positives",
-            batch_size=256,
-            plan=Plan(
-                steps=2200, learning_rate=2e-3, weight_decay=0.3, average=0.99, validate_every=220
-            ),
+            loss=FILIP_LOSS,
+            plan=ICON_PLAN,
             interaction={**ICON_FEATURES, "width": 256, "dropout": 0.3},
-            stream=_icon_features,
-            tasks=lambda split: [icons.task(split)],
+            **ICONS,
         ),
         InteractionRecipe(
             name="icons_cross",
-            data="icons, train split, hand-made features of drawings and names",
-            base="icons",
-            # It stays as it is: with 14,000 pairs, what is trained again only learns them by heart.
-            towers="icons_late",
             kind="cross_encoder",
-            loss=(
-                "binary cross-entropy, two wrong pairs for each right one, hard by late interaction"
-            ),
-            batch_size=256,
-            plan=Plan(
-                steps=800, learning_rate=1e-3, weight_decay=0.3, average=0.99, validate_every=200
-            ),
+            # Not trained further: with 14,000 pairs it would learn them by heart.
+            towers="icons_late",
+            loss=f"{MATCHING_LOSS} late interaction",
+            plan=replace(ICON_PLAN, steps=800, learning_rate=1e-3, validate_every=200),
             interaction={
                 **ICON_FEATURES,
                 "hidden": 256,
@@ -260,21 +241,16 @@ INTERACTION_RECIPES = {
                 "heads": 4,
                 "layers": 2,
             },
-            stream=_icon_features,
-            tasks=lambda split: [icons.task(split)],
+            **ICONS,
         ),
         InteractionRecipe(
             name="scenes_cross",
             kind="cross_encoder",
-            # The dual encoder's own towers never knew direction: from those it learns several times
-            # slower.
+            # The dual encoder's own towers do not know direction: learning from them is several
+            # times slower.
             towers="scenes_late",
-            loss=(
-                "binary cross-entropy, two wrong pairs for each right one, hard by the dual encoder"
-            ),
-            plan=Plan(
-                steps=1200, learning_rate=1e-3, weight_decay=0.1, average=0.99, validate_every=200
-            ),
+            loss=f"{MATCHING_LOSS} the dual encoder",
+            plan=replace(SCENE_PLAN, steps=1200, validate_every=200),
             interaction={**SCENE_PATCHES, "layers": 2},
             depth=20,
             **{**SCENES, "tasks": partial(_scene_tasks, n_validation=50)},

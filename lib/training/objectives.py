@@ -20,7 +20,7 @@ MATRYOSHKA_WEIGHTS = (0.1, 0.1, 0.2, 0.4, 1.0)
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss as it is used in training, with the defaults of its paper.
+    """Loss with its settings in training: the defaults of its paper.
 
     Args:
         loss: `(network, unit images, unit texts, positives) -> 0-d loss`.

@@ -121,7 +121,7 @@ class Recipe(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class DualRecipe(Recipe):
-    """A dual encoder from fresh weights.
+    """Recipe of a dual encoder from fresh weights.
 
     Args:
         decorrelation: weight of the penalty on repeated coordinates, see `matryoshka_infonce`.
@@ -172,7 +172,7 @@ class DualRecipe(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class InteractionRecipe(Recipe):
-    """A model with interaction. Its towers, if any, start as those of a committed dual encoder.
+    """Recipe of a model with interaction; its towers start from a committed dual encoder.
 
     Args:
         name: of the artifact.

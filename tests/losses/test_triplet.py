@@ -327,7 +327,7 @@ def test_a_known_copy_costs_nothing_and_an_unknown_one_the_whole_margin():
 @pytest.mark.parametrize("mining", MINING)
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_gradcheck_and_the_closed_form(mining, direction, reduction):
+def test_gradcheck_and_the_gradient_on_the_cosines(mining, direction, reduction):
     query, key = (x.requires_grad_() for x in noisy_pairs(8))
     same = torch.rand(8, 8, generator=torch.Generator().manual_seed(1)) < 0.2
     options = dict(direction=direction, same=same, reduction=reduction)
@@ -344,7 +344,7 @@ def test_gradcheck_and_the_closed_form(mining, direction, reduction):
     torch.testing.assert_close(key.grad, cells.T @ query.detach())
 
 
-def test_the_closed_form_worked_by_hand():
+def test_the_gradient_on_the_cosines_worked_by_hand():
     # Row 0 breaks the margin once, row 1 twice, row 2 not at all: each breach pushes one cell,
     # pulls one.
     cosines = torch.tensor([[0.5, 0.4, 0.0], [0.6, 0.5, 0.45], [0.0, 0.1, 0.9]])
@@ -536,7 +536,7 @@ def test_refuses_bad_pairs_and_masks():
             )
 
 
-def test_the_closed_form_refuses_what_the_loss_refuses():
+def test_the_gradient_on_the_cosines_refuses_what_the_loss_refuses():
     cosines = torch.rand(3, 4)
     with pytest.raises(
         RetrievalInputError, match=r"cosines must be floating point \(B, B\).*\(3, 4\)"

@@ -34,19 +34,12 @@ CELLS, RERANK = 128, 10
 VISITED_CELLS = (1, 2, 4, 8, 16)
 # Two dimensions for a code of 4 bits, as in the blocks of ScaNN.
 IVF_PQ = {"nlist": CELLS, "code_bytes": 64, "fast_scan": True}
+SCANN = {"n_leaves": CELLS, "anisotropic_threshold": 0.0}
 SCANN_SYSTEMS = {  # family, build options, and the search option that counts visited cells
     "IVF-PQ": ("IVF-PQ", IVF_PQ, "nprobe"),
     "IVF-PQ, dot product": ("IVF-PQ", IVF_PQ | {"metric": "inner_product"}, "nprobe"),
-    "ScaNN, T = 0": (
-        "ScaNN",
-        {"n_leaves": CELLS, "anisotropic_threshold": 0.0},
-        "leaves_to_search",
-    ),
-    "ScaNN, T = 0.2": (
-        "ScaNN",
-        {"n_leaves": CELLS, "anisotropic_threshold": 0.2},
-        "leaves_to_search",
-    ),
+    "ScaNN, T = 0": ("ScaNN", SCANN, "leaves_to_search"),
+    "ScaNN, T = 0.2": ("ScaNN", SCANN | {"anisotropic_threshold": 0.2}, "leaves_to_search"),
 }
 # Once re-ranked, the two codes of one library agree.
 NOT_RERANKED = ("ScaNN, T = 0", "IVF-PQ, dot product")
@@ -93,10 +86,8 @@ def compare_codes(
             results[name, size, 0] = recall_shares(corpus, _search_signs(base, size))
             continue
         family, build = CODES[name]
-        options, turn = build(size), _rotation(name, base, size)
-        index = VectorSearchIndex(
-            corpus.dim, family, metric=corpus.metric, rerank=rerank, **options
-        )
+        options, turn = build(size) | {"rerank": rerank}, _rotation(name, base, size)
+        index = VectorSearchIndex(corpus.dim, family, metric=corpus.metric, **options)
         index.train(base[:n_train] @ turn)
         index.add(base @ turn)
         for factor in (rerank, 0):

@@ -108,9 +108,8 @@ def usual_settings(table: pd.DataFrame, target: float = TARGET) -> pd.DataFrame:
     image = table[table["queries"] == "image"]
     reaches = image["recall"] >= target
     better = np.where(reaches, -effort(image), image["recall"])
-    ordered = image.assign(reaches=reaches, better=better).sort_values(
-        ["reaches", "better"], ascending=False
-    )
+    ordered = image.assign(reaches=reaches, better=better)
+    ordered = ordered.sort_values(["reaches", "better"], ascending=False)
     return table.merge(ordered.drop_duplicates("config")[SETTING], on=SETTING, how="inner")
 
 

@@ -101,29 +101,28 @@ def _build(make: Callable[[int], object]) -> Callable[[Arrays], dict[str, float]
     return run
 
 
-def _pq_ours(d: int):
-    from lib.index import VectorSearchIndex
+def _our_index(family: str, dims_per_byte: int, **options) -> Callable[[int], object]:
+    def make(d: int):
+        from lib.index import VectorSearchIndex
 
-    return VectorSearchIndex(d, "PQ", metric="l2", code_bytes=d // 8, seed=SEED)
+        codes = {"code_bytes": d // dims_per_byte, "seed": SEED}
+        return VectorSearchIndex(d, family, metric="l2", **codes, **options)
 
-
-def _ivf_pq_ours(d: int):
-    from lib.index import VectorSearchIndex
-
-    options = {"nlist": NLIST, "code_bytes": d // 4, "nprobe": NPROBE, "seed": SEED}
-    return VectorSearchIndex(d, "IVF-PQ", metric="l2", **options)
+    return make
 
 
-def _pq_faiss(d: int):
-    import faiss
+def _faiss_index(prefix: str, dims_per_byte: int) -> Callable[[int], object]:
+    def make(d: int):
+        import faiss
 
-    return faiss.index_factory(d, f"PQ{d // 8}")
+        return faiss.index_factory(d, f"{prefix}{d // dims_per_byte}")
+
+    return make
 
 
-def _ivf_pq_faiss(d: int):
-    import faiss
-
-    return faiss.index_factory(d, f"IVF{NLIST},PQ{d // 4}")
+_pq_ours, _pq_faiss = _our_index("PQ", 8), _faiss_index("PQ", 8)
+_ivf_pq_ours = _our_index("IVF-PQ", 4, nlist=NLIST, nprobe=NPROBE)
+_ivf_pq_faiss = _faiss_index(f"IVF{NLIST},PQ", 4)
 
 
 def _few_rows(arrays: Arrays) -> Arrays:

@@ -36,7 +36,7 @@ ONE_THREAD = {
     for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "RAYON", "NUMEXPR")
 } | {"VECLIB_MAXIMUM_THREADS": "1"}
 STATUS, RESET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-STORE = ResultStore("costs", "the bench again")
+STORE = ResultStore("costs", "crossmodal bench")
 NOT_INSTALLED = 'not installed: pip install -e ".[oracles]"'
 RATIOS = ("of_peer_seconds", "of_peer_memory", "difference")
 Arrays = dict[str, np.ndarray]
@@ -77,7 +77,7 @@ class Cost:
 
     Args:
         prepare, run: seconds of processor time of either step, one per repeat.
-        memory: bytes at the peak above the level before the first repeat, inputs included.
+        memory: bytes at the peak above the level before the first repeat.
         values: numbers that `run` returned.
     """
 
@@ -197,7 +197,7 @@ def measure_alone(
     The new process loads the arrays, warms up on a small part of them, and then starts to count.
     Seconds are processor time: with one thread it is the time on the clock of an idle machine, and
     it is fair to a library that starts threads all the same. Memory is the peak of the resident set
-    above its level at that moment, inputs included. Only this measure counts numpy, Python's
+    above its level at that moment, with what `prepare` makes. Only this measure counts numpy, Python's
     dictionaries and what C, C++ and compiled code allocate; `tracemalloc` misses the last and slows
     down the second. Linux can reset the peak (`/proc/self/clear_refs`); elsewhere memory is the
     growth of the highest level so far, a lower bound.

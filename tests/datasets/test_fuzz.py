@@ -14,7 +14,7 @@ from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.annotations import field_of, read_json
 from lib.datasets.csv_files import read_rows, read_table
 from lib.datasets.laion.metadata import Filters, MetadataScan
-from lib.datasets.laion.shards import TarSamples, check_shard
+from lib.datasets.laion.shards import Shard, check_shard
 from lib.datasets.miniatures.laion import write_tar
 from lib.datasets.registry import CORPORA
 
@@ -102,7 +102,7 @@ def csv_of(path):
 
 
 def read_tar(path):
-    for sample in TarSamples(path):
+    for sample, _ in Shard(path):
         for read in (sample.caption, sample.url):
             try:
                 read()

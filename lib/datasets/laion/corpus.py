@@ -103,10 +103,10 @@ def load_laion(
             keys.append(sample.key)
         report = shard.report
         missing += [f"{path.name}/{key} (not in the tar)" for key in report.without_sample]
-        missing += [f"{path.name} ({report.tar.damage})"] if report.tar.damage else []
-        missing += [f"{path.name}, member {name!r} ({why})" for name, why in report.tar.refused]
+        missing += [f"{path.name} ({report.damage})"] if report.damage else []
+        missing += [f"{path.name}, member {name!r} ({why})" for name, why in report.refused]
         missing += [f"{path.name} ({problem})" for problem in report.problems]
-        n_listed += shard.successes or report.tar.samples  # without a table, only the tar counts
+        n_listed += shard.successes or report.samples  # without a table, only the tar counts
     label, stated = published_counts(root, NAME, split, {split: {"samples": n_listed}})
     count = Count("samples", len(keys), stated["samples"])
     check_media(count, missing, label, allow_partial)

@@ -110,32 +110,91 @@ class Sample:
         return url
 
 
+@dataclass(frozen=True)
+class LinkRow:
+    """One row of a shard's table.
+
+    Args:
+        status: `"success"`, `"failed_to_download"` or `"failed_to_resize"`.
+        url, caption: values of the input; None if they were null or not written.
+        error: the reason of a failure.
+    """
+
+    status: str
+    url: str | None = None
+    caption: str | None = None
+    error: str | None = None
+
+
 @dataclass
-class TarReport:
+class ShardReport:
     """Problems of one pass over a shard, up to where it stopped.
 
     Args:
+        shard: file name of the tar.
+        statuses: status -> number of rows, of the whole table.
         samples: number of whole samples given.
-        refused: (member, reason) of each member that was skipped.
-        cut: keys of samples that the damage left incomplete; they were not given.
-        damage: the damage and its place in the file; empty if the whole file was read.
+        refused: (member, reason) of each member of the tar that was skipped.
+        cut: keys of samples that damage left incomplete; they were not given.
+        damage: the damage of the tar and its place; empty if the whole file was read.
+        without_sample: keys of successful rows without a sample; filled at the end of a pass.
+        without_row: keys of samples without a successful row in the table.
+        problems: a table or statistics that cannot be used, and differences between the two.
     """
 
+    shard: str
+    statuses: dict[str, int] = field(default_factory=dict)
     samples: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
     damage: str = ""
+    without_sample: list[str] = field(default_factory=list)
+    without_row: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.statuses.values())
 
     @property
     def ok(self) -> bool:
-        return not (self.refused or self.damage)
+        mismatches = self.without_sample or self.without_row or self.problems
+        return not (self.refused or self.damage or mismatches)
+
+    def text(self) -> str:
+        """Format the counts, then a line for each problem."""
+        failed = [
+            f"{n:,} {status}" for status, n in sorted(self.statuses.items()) if status != SUCCESS
+        ]
+        of = f" of {self.statuses.get(SUCCESS, 0):,}" if self.rows else ""
+        links = f"; {self.rows:,} links" if self.rows else "; no table of the links"
+        links += f", of them {', '.join(failed)}" if failed else ""
+        lines = [f"{self.shard}: found {self.samples:,}{of} samples{links}"]
+        if self.damage:
+            cut = f"; sample {self.cut[0]} is incomplete and left out" if self.cut else ""
+            lines.append(self.damage + cut)
+        lines += [f"refused {name!r}: {reason}" for name, reason in self.refused[:SHOWN]]
+        if len(self.refused) > SHOWN:
+            lines.append(f"refused {len(self.refused) - SHOWN:,} more members")
+        for keys, problem in (
+            (self.without_sample, "downloaded according to the table, not in the tar"),
+            (self.without_row, "in the tar, not downloaded according to the table"),
+        ):
+            if keys:
+                dots = ", ..." if len(keys) > 3 else ""
+                lines.append(f"{len(keys):,} {problem}: {', '.join(keys[:3])}{dots}")
+        return "\n  ".join([*lines, *self.problems])
 
 
-class TarSamples:
-    """Iterator over the samples of one tar, one at a time, in file order.
+class Shard:
+    """Iterator over `(sample, row)` of one shard: `00000.tar` with `.parquet` and `_stats.json`.
+
+    The tar holds the successes only, the table a row for every link: they are joined by key, never
+    by position. The row is None if the table has none, or lists the link as failed. Without a
+    usable table the samples are read all the same.
 
     Consecutive members with the same key make a sample, as in webdataset. Damage does not raise:
-    the samples before it are given, and the report names it. In a damaged shard, the last sample
+    the samples before it are given, and the report names it. In a damaged tar, the last sample
     counts as whole if it has every part of the sample before it.
 
     Skipped and reported: absolute names and names with `..`, links, devices, pipes, names without
@@ -147,7 +206,8 @@ class TarSamples:
         max_bytes: limit for the parts of one sample, which are held in memory.
 
     Attributes:
-        report: a `TarReport` of the last pass, up to where it stopped.
+        rows: key -> `LinkRow`; empty if the table is missing or cannot be used.
+        report: a `ShardReport` of the last pass.
 
     Reference: Aizman, Maltby and Breuel 2019, "High performance I/O for large scale deep learning".
     """
@@ -156,16 +216,54 @@ class TarSamples:
         self.path, self.max_bytes = Path(path), check_count(max_bytes, "max_bytes")
         if not self.path.is_file():
             raise MissingFileError(f"the shard {self.path} is missing")
-        self.report = TarReport()
+        self.problems: list[str] = []
+        # `path_inside` refuses a link that leads out of the folder.
+        table = path_inside(self.path.parent, f"{self.path.stem}.parquet")
+        stats = path_inside(self.path.parent, f"{self.path.stem}_stats.json")
+        self.rows: dict[str, LinkRow] = {}
+        if table.is_file():
+            try:
+                self.rows = _read_rows(table)
+            except DamagedFileError as error:
+                self.problems.append(str(error))
+        if self.rows and stats.is_file():
+            self.problems += _differences(stats, self.statuses)
+        self.report = self._new_report()
 
-    def __iter__(self) -> Iterator[Sample]:
-        self.report = report = TarReport()
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Number of rows of the table by status."""
+        return dict(Counter(row.status for row in self.rows.values()))
+
+    @property
+    def successes(self) -> int:
+        """Number of successful rows: samples that the tar should have."""
+        return self.statuses.get(SUCCESS, 0)
+
+    def _new_report(self) -> ShardReport:
+        return ShardReport(self.path.name, self.statuses, problems=list(self.problems))
+
+    def __iter__(self) -> Iterator[tuple[Sample, LinkRow | None]]:
+        self.report = report = self._new_report()
+        missing = {key: None for key, row in self.rows.items() if row.status == SUCCESS}
+        for sample in self._samples(report):
+            report.samples += 1
+            row = self.rows.get(sample.key)
+            if sample.key in missing:
+                del missing[sample.key]
+            elif self.rows:
+                report.without_row.append(sample.key)
+                row = None
+            yield sample, row
+        report.without_sample = list(missing)
+
+    def _samples(self, report: ShardReport) -> Iterator[Sample]:
+        """Yield the whole samples of the tar, in file order."""
         sample, parts_before, seen = None, frozenset(), set()
         with self.path.open("rb") as stream:
             for key, suffix, content, offset in self._parts(stream, report):
                 if sample is not None and sample.key != key:
                     parts_before = frozenset(sample.parts)
-                    report.samples += 1
                     yield sample
                     sample = None
                 if sample is None and key not in seen:
@@ -183,7 +281,6 @@ class TarSamples:
         if report.damage and not (parts_before and parts_before <= set(sample.parts)):
             report.cut.append(sample.key)
             return
-        report.samples += 1
         yield sample
 
     def _reason_to_refuse(self, sample: Sample | None, suffix: str, content: bytes) -> str:
@@ -199,7 +296,7 @@ class TarSamples:
         return f"with it, its sample is larger than {self.max_bytes:,} bytes"
 
     def _parts(
-        self, stream: BinaryIO, report: TarReport
+        self, stream: BinaryIO, report: ShardReport
     ) -> Iterator[tuple[str, str | None, bytes, int]]:
         """Yield key, suffix, content and offset of each readable member.
 
@@ -232,7 +329,9 @@ class TarSamples:
             where = f"in or behind {last!r}" if last else "at its start"
             report.damage = f"{self.path.name} is damaged {where}: {error}"
 
-    def _key_and_suffix(self, member: tarfile.TarInfo, report: TarReport) -> tuple[str, str] | None:
+    def _key_and_suffix(
+        self, member: tarfile.TarInfo, report: ShardReport
+    ) -> tuple[str, str] | None:
         if member.isdir() or _BOOKKEEPING.match(member.name):
             return None
         match = _NAME.fullmatch(member.name)
@@ -255,7 +354,7 @@ class TarSamples:
             return None
         return match[1], match[2].lower()
 
-    def _check_end(self, stream: BinaryIO, reader: TarReader, report: TarReport) -> None:
+    def _check_end(self, stream: BinaryIO, reader: TarReader, report: ShardReport) -> None:
         end, offset, name = reader.end_block(), reader.archive.offset, self.path.name
         size = os.fstat(stream.fileno()).st_size
         if len(end) < tarfile.BLOCKSIZE:
@@ -265,137 +364,6 @@ class TarSamples:
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
                 report.damage = f"{name} has content behind the end at byte {offset:,}, not read"
-
-
-@dataclass(frozen=True)
-class LinkRow:
-    """One row of a shard's table.
-
-    Args:
-        status: `"success"`, `"failed_to_download"` or `"failed_to_resize"`.
-        url, caption: values of the input; None if they were null or not written.
-        error: the reason of a failure.
-    """
-
-    status: str
-    url: str | None = None
-    caption: str | None = None
-    error: str | None = None
-
-
-@dataclass
-class ShardReport:
-    """Differences between tar, table and statistics of one shard, after a whole pass.
-
-    Args:
-        shard: file name of the tar.
-        tar: problems of the tar.
-        statuses: status -> number of rows, of the whole table.
-        without_sample: keys of successful rows without a sample in the tar.
-        without_row: keys of samples without a successful row in the table.
-        problems: a table or statistics that cannot be used, and differences between the two.
-    """
-
-    shard: str
-    tar: TarReport = field(default_factory=TarReport)
-    statuses: dict[str, int] = field(default_factory=dict)
-    without_sample: list[str] = field(default_factory=list)
-    without_row: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        return sum(self.statuses.values())
-
-    @property
-    def ok(self) -> bool:
-        return self.tar.ok and not (self.without_sample or self.without_row or self.problems)
-
-    def text(self) -> str:
-        """Format the counts, then a line for each problem."""
-        failed = [
-            f"{n:,} {status}" for status, n in sorted(self.statuses.items()) if status != SUCCESS
-        ]
-        of = f" of {self.statuses.get(SUCCESS, 0):,}" if self.rows else ""
-        links = f"; {self.rows:,} links" if self.rows else "; no table of the links"
-        links += f", of them {', '.join(failed)}" if failed else ""
-        lines = [f"{self.shard}: found {self.tar.samples:,}{of} samples{links}"]
-        if self.tar.damage:
-            cut = f"; sample {self.tar.cut[0]} is incomplete and left out" if self.tar.cut else ""
-            lines.append(self.tar.damage + cut)
-        lines += [f"refused {name!r}: {reason}" for name, reason in self.tar.refused[:SHOWN]]
-        if len(self.tar.refused) > SHOWN:
-            lines.append(f"refused {len(self.tar.refused) - SHOWN:,} more members")
-        for keys, problem in (
-            (self.without_sample, "downloaded according to the table, not in the tar"),
-            (self.without_row, "in the tar, not downloaded according to the table"),
-        ):
-            if keys:
-                dots = ", ..." if len(keys) > 3 else ""
-                lines.append(f"{len(keys):,} {problem}: {', '.join(keys[:3])}{dots}")
-        return "\n  ".join([*lines, *self.problems])
-
-
-class Shard:
-    """Iterator over `(sample, row)` of one shard: `00000.tar` with `.parquet` and `_stats.json`.
-
-    The tar holds the successes only, the table a row for every link: they are joined by key, never
-    by position. The row is None if the table has none, or lists the link as failed.
-
-    Args:
-        path: the tar.
-        max_bytes: limit of one sample, as in `TarSamples`.
-
-    Attributes:
-        rows: key -> `LinkRow`; empty if the table is missing or cannot be used. The samples are
-            read all the same, and the report says so.
-        report: a `ShardReport` of the last pass. `without_sample` is filled at the end of a pass.
-    """
-
-    def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
-        self.samples = TarSamples(path, max_bytes=max_bytes)
-        self.path = self.samples.path
-        self.problems: list[str] = []
-        # `path_inside` refuses a link that leads out of the folder.
-        table = path_inside(self.path.parent, f"{self.path.stem}.parquet")
-        stats = path_inside(self.path.parent, f"{self.path.stem}_stats.json")
-        self.rows: dict[str, LinkRow] = {}
-        if table.is_file():
-            try:
-                self.rows = _read_rows(table)
-            except DamagedFileError as error:
-                self.problems.append(str(error))
-        if self.rows and stats.is_file():
-            self.problems += _differences(stats, self.statuses)
-        self.report = self._new_report()
-
-    @property
-    def statuses(self) -> dict[str, int]:
-        """Number of rows of the table by status."""
-        return dict(Counter(row.status for row in self.rows.values()))
-
-    @property
-    def successes(self) -> int:
-        """Number of successful rows: samples that the tar should have."""
-        return self.statuses.get(SUCCESS, 0)
-
-    def _new_report(self) -> ShardReport:
-        return ShardReport(self.path.name, statuses=self.statuses, problems=list(self.problems))
-
-    def __iter__(self) -> Iterator[tuple[Sample, LinkRow | None]]:
-        self.report = report = self._new_report()
-        missing = {key: None for key, row in self.rows.items() if row.status == SUCCESS}
-        for sample in self.samples:
-            report.tar = self.samples.report
-            row = self.rows.get(sample.key)
-            if sample.key in missing:
-                del missing[sample.key]
-            elif self.rows:
-                report.without_row.append(sample.key)
-                row = None
-            yield sample, row
-        report.tar = self.samples.report
-        report.without_sample = list(missing)
 
 
 def shard_paths(root: str | Path) -> list[Path]:

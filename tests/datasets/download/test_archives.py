@@ -12,7 +12,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.download import archives
 from lib.datasets.download.archives import Unpacked, unpack
-from lib.datasets.laion.shards import TarSamples
+from lib.datasets.laion.shards import Shard
 
 FILES = {"val/a.jpg": b"first", "val/deep/b.jpg": b"second one", "dataset.json": b"{}"}
 
@@ -240,5 +240,5 @@ def test_hostile_headers_end_at_once(tmp_path, content, compress):
     path.write_bytes(compress(content))
     with pytest.raises((DamagedFileError, RetrievalInputError), match=r"a\.tar"):
         unpack(path, tmp_path / "root")
-    reader = TarSamples(path)
+    reader = Shard(path)
     assert list(reader) == [] and reader.report.damage

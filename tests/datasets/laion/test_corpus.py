@@ -103,7 +103,7 @@ def test_what_cannot_be_used_is_refused_or_named(root):
 def test_damage_raises_even_when_no_table_says_what_is_missing(root, tmp_path):
     content = (root / "shards" / "00001.tar").read_bytes()
     (tmp_path / "00001.tar").write_bytes(content[: len(content) // 2 // 512 * 512])
-    assert check_shard(tmp_path / "00001.tar").tar.damage
+    assert check_shard(tmp_path / "00001.tar").damage
     with pytest.raises(
         RetrievalInputError, match=r"found \d+ of \d+ samples; first missing: 00001\.tar \("
     ):

@@ -14,7 +14,6 @@ from lib.datasets.laion.shards import (
     LinkRow,
     Sample,
     Shard,
-    TarSamples,
     check_shard,
     shard_paths,
 )
@@ -42,7 +41,7 @@ def write(path, content):
 
 
 def keys(samples):
-    return [sample.key for sample in samples]
+    return [sample.key for sample, _ in samples]
 
 
 def test_members_that_share_a_name_up_to_the_first_dot_are_a_sample(tmp_path):
@@ -53,8 +52,8 @@ def test_members_that_share_a_name_up_to_the_first_dot_are_a_sample(tmp_path):
         ("00/a.seg.json", b"4"),
         ("b.c/d.e", b"5"),
     ]
-    reader = TarSamples(write(tmp_path, content))
-    found = {sample.key: sample.parts for sample in reader}
+    reader = Shard(write(tmp_path, content))
+    found = {sample.key: sample.parts for sample, _ in reader}
     assert found == {
         "a": {"jpg": b"1", "txt": b"2"},
         "00/a": {"seg.png": b"3", "seg.json": b"4"},
@@ -76,21 +75,21 @@ def test_samples_are_those_of_webdataset(tmp_path):
         | {"": sample["__key__"]}
         for sample in webdataset.WebDataset(str(path), shardshuffle=False, empty_check=False)
     ]
-    assert [sample.parts | {"": sample.key} for sample in TarSamples(path)] == theirs
+    assert [sample.parts | {"": sample.key} for sample, _ in Shard(path)] == theirs
     assert len(theirs) == 5
 
 
 def test_offsets_say_where_the_content_is(tmp_path):
     path = write(tmp_path, members("a", "b" * 150))  # a long name takes a header of its own
     content = path.read_bytes()
-    for sample in TarSamples(path):
+    for sample, _ in Shard(path):
         for suffix, part in sample.parts.items():
             assert content[sample.offsets[suffix] :].startswith(part)
 
 
 def test_a_pass_can_be_repeated_and_left_early(tmp_path):
-    reader = TarSamples(write(tmp_path, members("a", "b", "c")))
-    assert next(iter(reader)).key == "a" and reader.report.samples == 1
+    reader = Shard(write(tmp_path, members("a", "b", "c")))
+    assert next(iter(reader))[0].key == "a" and reader.report.samples == 1
     assert keys(reader) == keys(reader) == ["a", "b", "c"] and reader.report.samples == 3
 
 
@@ -101,13 +100,13 @@ def test_a_cut_shard_gives_its_whole_samples_and_says_so(tmp_path, end):
     assert len(whole) == 10240
     last = len(members("a", "b", "c")) * 1024  # a header and a block of content each
     path.write_bytes(whole[:end])
-    reader = TarSamples(path)
+    reader = Shard(path)
     found = list(reader)
     # A sample is whole when the next one begins, or when it has the parts of the one before it.
     begun, full = end // 512 * 512 - 512, sum(end >= n * 3 * 1024 for n in (1, 2, 3))
     expected = ["a", "b", "c"][:full] if begun >= 3 * 1024 else []
     assert keys(found) == expected
-    assert all(len(sample.parts) == 3 for sample in found)
+    assert all(len(sample.parts) == 3 for sample, _ in found)
     assert bool(reader.report.damage) == (end < last + 512)
     assert not set(reader.report.cut) & set(expected)
 
@@ -115,7 +114,7 @@ def test_a_cut_shard_gives_its_whole_samples_and_says_so(tmp_path, end):
 def test_the_only_sample_of_a_cut_shard_is_not_trusted(tmp_path):
     path = write(tmp_path, members("a"))
     path.write_bytes(path.read_bytes()[: 3 * 1024])
-    reader = TarSamples(path)
+    reader = Shard(path)
     assert keys(reader) == [] and reader.report.cut == ["a"]
     assert "ends at byte 3,072 without the mark of an end" in reader.report.damage
 
@@ -125,11 +124,11 @@ def test_a_broken_header_and_content_behind_the_end_are_damage(tmp_path):
     whole = bytearray(path.read_bytes())
     broken = bytes(whole[: 6 * 1024]) + b"x" * 512 + bytes(whole[6 * 1024 + 512 :])
     path.write_bytes(broken)
-    reader = TarSamples(path)
+    reader = Shard(path)
     assert keys(reader) == ["a", "b"]
     assert "no member's header at byte 6,144" in reader.report.damage
     path.write_bytes(bytes(whole) + bytes(whole))  # two shards put together: tar reads the first
-    reader = TarSamples(path)
+    reader = Shard(path)
     assert keys(reader) == ["a", "b", "c"]
     assert "content behind the end at byte 9,216" in reader.report.damage
 
@@ -138,7 +137,7 @@ def test_a_broken_header_and_content_behind_the_end_are_damage(tmp_path):
 def test_what_is_no_tar_is_damage_too(tmp_path, content):
     path = tmp_path / "00000.tar"
     path.write_bytes(content)
-    reader = TarSamples(path)
+    reader = Shard(path)
     assert keys(reader) == [] and "00000.tar is damaged at its start" in reader.report.damage
 
 
@@ -165,7 +164,7 @@ def header(name, kind=tarfile.REGTYPE, target=""):
     ],
 )
 def test_hostile_members_are_refused_and_the_rest_is_read(tmp_path, member, reason):
-    reader = TarSamples(write(tmp_path, [*members("good"), (member, b""), *members("next")]))
+    reader = Shard(write(tmp_path, [*members("good"), (member, b""), *members("next")]))
     assert keys(reader) == ["good", "next"]
     ((name, why),) = reader.report.refused
     assert name == member.name and reason in why
@@ -182,7 +181,7 @@ def test_headers_that_ask_for_much_memory_are_damage(tmp_path, kind):
     for evil in (chain, long.tobuf(tarfile.USTAR_FORMAT) + b"1" * long.size):
         path = write(tmp_path, members("a", "b"))
         path.write_bytes(path.read_bytes()[: 6 * 1024] + evil)
-        reader = TarSamples(path)
+        reader = Shard(path)
         assert keys(reader) == ["a", "b"]
         assert "in or behind 'b.json'" in reader.report.damage
         assert "bytes of header" in reader.report.damage or evil is chain
@@ -190,7 +189,7 @@ def test_headers_that_ask_for_much_memory_are_damage(tmp_path, kind):
 
 def test_a_member_larger_than_the_limit_is_passed_over_unread(tmp_path):
     content = [*members("a"), ("b.jpg", b"x" * (3 << 20)), *members("c")]
-    reader = TarSamples(write(tmp_path, content), max_bytes=1 << 20)
+    reader = Shard(write(tmp_path, content), max_bytes=1 << 20)
     assert keys(reader) == ["a", "c"] and [name for name, _ in reader.report.refused] == ["b.jpg"]
     assert not reader.report.damage
 
@@ -202,16 +201,16 @@ def test_a_sample_larger_than_the_limit_loses_the_part_that_breaks_it(tmp_path):
         ("b.jpg", b"x" * 101),
         ("c.jpg", b"x" * 100),
     ]
-    reader = TarSamples(write(tmp_path, content), max_bytes=100)
-    assert {sample.key: list(sample.parts) for sample in reader} == {"a": ["jpg"], "c": ["jpg"]}
+    reader = Shard(write(tmp_path, content), max_bytes=100)
+    assert {sample.key: list(sample.parts) for sample, _ in reader} == {"a": ["jpg"], "c": ["jpg"]}
     assert [name for name, _ in reader.report.refused] == ["a.txt", "b.jpg"]
     assert "larger than 100 bytes" in reader.report.refused[0][1]
 
 
 def test_a_part_twice_and_a_key_that_comes_back_are_refused(tmp_path):
     content = [("a.jpg", b"1"), ("a.jpg", b"2"), ("b.jpg", b"3"), ("a.txt", b"4"), ("c.jpg", b"5")]
-    reader = TarSamples(write(tmp_path, content))
-    assert {sample.key: sample.parts for sample in reader} == {
+    reader = Shard(write(tmp_path, content))
+    assert {sample.key: sample.parts for sample, _ in reader} == {
         "a": {"jpg": b"1"},
         "b": {"jpg": b"3"},
         "c": {"jpg": b"5"},
@@ -265,9 +264,9 @@ def test_a_caption_without_its_byte_order_mark_and_one_that_is_a_book():
 
 def test_a_missing_shard_and_a_bad_limit(tmp_path):
     with pytest.raises(MissingFileError, match=r"the shard .*nowhere\.tar is missing"):
-        TarSamples(tmp_path / "nowhere.tar")
+        Shard(tmp_path / "nowhere.tar")
     with pytest.raises(RetrievalInputError, match="max_bytes"):
-        TarSamples(write(tmp_path, members("a")), max_bytes=0)
+        Shard(write(tmp_path, members("a")), max_bytes=0)
 
 
 def test_cut_keeps_the_first_bytes(tmp_path):
@@ -332,7 +331,7 @@ def test_rows_without_samples_and_samples_without_rows(tar):
 def test_a_cut_shard_is_told_by_its_table(tar):
     cut(tar, next(iter(Shard(tar)))[0].offsets["json"] + 2000)  # in the second sample
     report = check_shard(tar)
-    assert report.tar.damage and report.tar.samples == 1 and len(report.without_sample) == 2
+    assert report.damage and report.samples == 1 and len(report.without_sample) == 2
     assert "found 1 of 3 samples" in report.text() and "is incomplete and left out" in report.text()
 
 
@@ -395,7 +394,7 @@ def test_a_long_list_of_refusals_is_cut_for_reading(tmp_path):
     report = check_shard(
         write_tar(tmp_path / "00000.tar", [(f"../{i}.jpg", b"") for i in range(7)])
     )
-    assert len(report.tar.refused) == 7 and report.text().count("refused '") == 5
+    assert len(report.refused) == 7 and report.text().count("refused '") == 5
     assert "refused 2 more members" in report.text()
 
 

@@ -8,9 +8,9 @@ from lib.studies.peers.harness import format_costs
 
 def test_the_shard_in_the_middle_is_cut(tmp_path):
     reports = [check_shard(path) for path in shard_throughput.write_shards(tmp_path, 3, 20)]
-    whole, half, last = (report.tar.samples for report in reports)
+    whole, half, last = (report.samples for report in reports)
     assert whole == last == 20 and 8 <= half <= 12
-    assert [bool(report.tar.damage) for report in reports] == [False, True, False]
+    assert [bool(report.damage) for report in reports] == [False, True, False]
     assert sum(report.rows for report in reports) == 60
 
 

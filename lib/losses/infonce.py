@@ -20,33 +20,47 @@ from lib.losses.inputs import (
 DIRECTIONS = ("query_to_key", "key_to_query", "both")
 
 
-def infonce_of_logits(logits: Tensor, positives: Tensor | None = None) -> Tensor:
+def infonce_of_logits(
+    logits: Tensor, positives: Tensor | None = None, *, direction: str = "query_to_key"
+) -> Tensor:
     """Compute InfoNCE from logits, such as late-interaction scores.
 
         L = mean_i [ log sum_j exp(s_ij) - mean_{p in P_i} s_ip ]
 
     Args:
-        logits: (B, M), already divided by the temperature. Give the transpose for the other way.
-        positives: bool (B, M), at least one in each row; the diagonal by default.
+        logits: (B, M), already divided by the temperature.
+        positives: bool (B, M), at least one in each row (or column); the diagonal by default.
+        direction: "query_to_key" (softmax over rows), "key_to_query" (columns), or "both".
 
     Returns:
         0-d loss.
     """
+    check_choice(direction, DIRECTIONS, "direction")
     check_tensor(logits, "logits")
-    if (
-        logits.ndim != 2
-        or 0 in logits.shape
-        or (positives is None and len(logits) > logits.shape[1])
-    ):
-        raise RetrievalInputError(
-            f"logits must be (B, M) with M >= B >= 1, got {tuple(logits.shape)}"
-        )
+    if logits.ndim != 2 or 0 in logits.shape:
+        raise RetrievalInputError(f"logits must be (B, M), got {tuple(logits.shape)}")
+    if positives is not None:
+        check_mask(positives, tuple(logits.shape), "positives")
+    sides = []
+    if direction != "key_to_query":
+        sides.append(_infonce_of_rows(logits, positives, "query"))
+    if direction != "query_to_key":
+        transposed = None if positives is None else positives.T
+        sides.append(_infonce_of_rows(logits.T, transposed, "key"))
+    return sum(sides) / len(sides)
+
+
+def _infonce_of_rows(logits: Tensor, positives: Tensor | None, side: str) -> Tensor:
     normaliser = logits.logsumexp(dim=1)  # (B,)
     if positives is None:
+        if len(logits) > logits.shape[1]:
+            raise RetrievalInputError(
+                f"without positives every {side} needs its own column or row, got"
+                f" {tuple(logits.shape)} logits"
+            )
         return (normaliser - logits.diagonal()).mean() * one_if_finite(normaliser)
-    check_mask(positives, tuple(logits.shape), "positives")
-    count_positives(positives, "query")
-    loss = (normaliser - (logits * positives).sum(dim=1) / positives.sum(dim=1)).mean()
+    counts = count_positives(positives, side)
+    loss = (normaliser - (logits * positives).sum(dim=1) / counts).mean()
     return loss * one_if_finite(normaliser)
 
 
@@ -100,12 +114,8 @@ def infonce_loss(
     if same is not None:
         diagonal = torch.eye(*logits.shape, dtype=torch.bool, device=logits.device)
         logits = logits.masked_fill(same & ~diagonal, float("-inf"))
-    sides = []
-    if by_row:
-        sides.append(infonce_of_logits(logits, positives))
-    if by_column:
-        sides.append(infonce_of_logits(logits.T, None if positives is None else positives.T))
-    return sum(sides) / len(sides) * one_if_finite(query_emb, key_emb)
+    loss = infonce_of_logits(logits, positives, direction=direction)
+    return loss * one_if_finite(query_emb, key_emb)
 
 
 def _check_masks(

@@ -41,16 +41,7 @@ def infonce_logit_gradient(
     """
     check_choice(direction, DIRECTIONS, "direction")
     positives = _checked(logits, "logits", positives, square=direction != "query_to_key")
-
-    def loss(s: Tensor) -> Tensor:
-        sides = []
-        if direction != "key_to_query":
-            sides.append(infonce_of_logits(s, positives))
-        if direction != "query_to_key":
-            sides.append(infonce_of_logits(s.T, positives.T))
-        return sum(sides) / len(sides)
-
-    return _gradient(loss, logits)
+    return _gradient(lambda s: infonce_of_logits(s, positives, direction=direction), logits)
 
 
 def sigmoid_logit_gradient(

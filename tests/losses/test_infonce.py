@@ -421,3 +421,19 @@ def test_a_side_without_positives_is_named():
         infonce_loss(query, key, positives=positives, direction=BOTH)
     with pytest.raises(RetrievalInputError, match="nothing as right for query 2"):
         infonce_loss(query, key, positives=positives.T)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_directions_of_finished_logits(masked):
+    logits = torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    positives = (torch.eye(4) + torch.eye(4).roll(1, 0)).bool() if masked else None
+    transposed = None if positives is None else positives.T
+    rows = infonce_of_logits(logits, positives)
+    columns = infonce_of_logits(logits.T, transposed)
+    assert infonce_of_logits(logits, positives, direction="key_to_query") == columns
+    both = infonce_of_logits(logits, positives, direction="both")
+    torch.testing.assert_close(both, (rows + columns) / 2)
+    with pytest.raises(RetrievalInputError, match="'both'; got 'columns'"):
+        infonce_of_logits(logits, direction="columns")
+    with pytest.raises(RetrievalInputError, match=r"every key needs its own .* \(4, 3\) logits"):
+        infonce_of_logits(logits[:3], direction="key_to_query")

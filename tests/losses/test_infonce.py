@@ -16,7 +16,7 @@ from open_clip.loss import ClipLoss
 from scipy.special import logsumexp
 
 from lib.core.checks import RetrievalInputError
-from lib.losses import infonce_loss
+from lib.losses import infonce_loss, infonce_of_logits
 from tests.losses.batches import gradients, mask, pairs
 
 BOTH = "both"

@@ -1,4 +1,4 @@
-"""Predictions made before a result is seen, and what is said about them afterwards."""
+"""Predictions that a student makes before a result is shown, and the comparison afterwards."""
 
 import string
 from collections.abc import Sequence
@@ -10,17 +10,13 @@ _PREDICTIONS: dict[str, tuple[list[str], str | None]] = {}
 
 
 def predict(key: str, question: str, options: Sequence[str], yours: str | None = None) -> None:
-    """Asks for a prediction before the result is seen, and keeps it for `reveal`.
+    """Print a question with its options and store the student's prediction for `reveal`.
 
     Args:
-        key: names the question.
+        key: name of the question.
         question: what will be measured.
         options: possible outcomes, two to six.
-        yours: the reader's letter, "a", "b", ...; None for no prediction yet.
-
-    Raises:
-        RetrievalInputError: fewer than two options, more than six, or a letter that is none of
-            them.
+        yours: the student's letter, "a", "b", ...; None for no prediction yet.
     """
     if not 2 <= len(options) <= 6:
         raise RetrievalInputError(f"a prediction needs 2 to 6 options, got {len(options)}")
@@ -29,7 +25,7 @@ def predict(key: str, question: str, options: Sequence[str], yours: str | None =
     for letter, option in zip(letters, options, strict=True):
         print(f"  {letter}) {option}")
     if yours is not None:
-        yours = check_choice(str(yours).strip().rstrip(")").lower(), letters, "yours")
+        yours = _letter(yours, letters, "yours")
         print(f"Your prediction: {yours}) {options[letters.index(yours)]}")
     else:
         print(
@@ -39,28 +35,23 @@ def predict(key: str, question: str, options: Sequence[str], yours: str | None =
 
 
 def reveal(key: str, observed: str, because: str = "") -> None:
-    """Prints what was observed, and whether the prediction was right.
+    """Print the observed option, and whether the prediction was right.
 
     Args:
-        key: the question's name in `predict`.
-        observed: the right option: its letter, or its text. Compute it from the result, so that it
-            cannot contradict the measurement.
-        because: why, in a sentence; keep measured numbers in `report.sentence`, where they are
-            checked.
-
-    Raises:
-        RetrievalInputError: the question was not asked, or `observed` is none of its options.
+        key: name of the question in `predict`.
+        observed: the right option, its letter or its text; compute it from the result.
+        because: the reason in a sentence; measured numbers belong in `report.sentence`.
     """
     if key not in _PREDICTIONS:
-        asked = ", ".join(map(repr, _PREDICTIONS)) or "none so far"
+        known = ", ".join(map(repr, _PREDICTIONS)) or "none so far"
         raise RetrievalInputError(
-            f"no prediction {key!r} (asked: {asked}); run the cell with course.predict first"
+            f"no prediction {key!r} (asked: {known}); run the cell with course.predict first"
         )
     options, yours = _PREDICTIONS[key]
     letters = string.ascii_lowercase[: len(options)]
     if observed in options:
         observed = letters[options.index(observed)]
-    observed = check_choice(str(observed).strip().rstrip(")").lower(), letters, "observed")
+    observed = _letter(observed, letters, "observed")
     print(f"Observed: {observed}) {options[letters.index(observed)]}")
     if yours is None:
         print(
@@ -73,3 +64,7 @@ def reveal(key: str, observed: str, because: str = "") -> None:
         print(f"You predicted {yours}) {options[letters.index(yours)]}.")
     if because:
         print(wrapped(f"Why: {because}"))
+
+
+def _letter(text: str, letters: str, name: str) -> str:
+    return check_choice(str(text).strip().rstrip(")").lower(), letters, name)

@@ -138,17 +138,19 @@ def raising(error):
 itself: list = []
 itself.append(itself)
 RESULTS = [
-    np.nan, np.inf, 10**400, -(10**6), 1e300, 1j, True, "x", "", b"x", "\ud800", ..., int, len, np, object(),
-    [], (), {}, set(), [[1, 2], [3]], [[[1], [2, 3]], 4], [None], [{}], ["a", 1], range(3), iter([]),
-    itself, {"a": itself}, Hostile(), [Hostile()], memoryview(b"ab"), Fraction(1, 7),
-    np.zeros((0, 3)), np.zeros((2, 0)), np.zeros((1,) * 20), np.array([[1, 2], [3]], dtype=object),
-    np.array("2020-01-01", "M8[D]"), np.zeros(2, "i4,f4"), torch.zeros(0, 3), torch.zeros(2, device="meta"),
-    pd.DataFrame({"a": ["x"]}), pd.Series([1, None], dtype="Int64"),
+    np.nan, np.inf, 10**400, -(10**6), 1e300, 1j, True, "x", "", b"x", "\ud800", ..., int, len,
+    np, object(), [], (), {}, set(), [[1, 2], [3]], [[[1], [2, 3]], 4], [None], [{}], ["a", 1],
+    range(3), iter([]), itself, {"a": itself}, Hostile(), [Hostile()], memoryview(b"ab"),
+    Fraction(1, 7), np.zeros((0, 3)), np.zeros((2, 0)), np.zeros((1,) * 20),
+    np.array([[1, 2], [3]], dtype=object), np.array("2020-01-01", "M8[D]"), np.zeros(2, "i4,f4"),
+    torch.zeros(0, 3), torch.zeros(2, device="meta"), pd.DataFrame({"a": ["x"]}),
+    pd.Series([1, None], dtype="Int64"),
 ]  # fmt: skip
 ERRORS = [
-    ValueError("\ud800"), KeyError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), StopIteration(),
-    RecursionError("deep"), MemoryError(), AssertionError(), ExceptionGroup("two", [ValueError(), OSError()]),
-    Mute(), UserWarning("w"), BaseException("b"), NotImplementedError(), ValueError("long " * 10_000),
+    ValueError("\ud800"), KeyError(), SystemExit(3), KeyboardInterrupt(), GeneratorExit(),
+    StopIteration(), RecursionError("deep"), MemoryError(), AssertionError(),
+    ExceptionGroup("two", [ValueError(), OSError()]), Mute(), UserWarning("w"), BaseException("b"),
+    NotImplementedError(), ValueError("long " * 10_000),
 ]  # fmt: skip
 
 

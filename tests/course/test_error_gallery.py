@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.course import error_gallery, wrong_metrics
+from lib.course import error_gallery, wrong_code
 from lib.course.error_gallery import EXHIBITS, FAMILIES
 
 LOG3 = np.log2(3)
@@ -95,10 +95,10 @@ def test_agrees_with_the_library_where_the_error_does_not_show(name):
     )
 
 
-def test_rows_of_a_family_and_of_all():
-    every = error_gallery.rows()
+def test_error_rows_of_a_family_and_of_all():
+    every = error_gallery.error_rows()
     assert [row["error"] for row in every] == list(EXHIBITS)
-    assert sum(len(error_gallery.rows(family)) for family in FAMILIES) == len(every)
+    assert sum(len(error_gallery.error_rows(family)) for family in FAMILIES) == len(every)
     assert list(every[0]) == ["error", "wrong", "right", "what gives it away"]
     refused = next(row for row in every if row["error"] == "NaN is a hit")
     assert refused["right"] is None and refused["what gives it away"].endswith(
@@ -108,17 +108,18 @@ def test_rows_of_a_family_and_of_all():
 
 def test_an_unknown_family_is_refused():
     with pytest.raises(RetrievalInputError, match="family.*rank"):
-        error_gallery.rows("rank")
+        error_gallery.error_rows("rank")
 
 
 def test_every_wrong_function_says_where_it_is_seen():
     functions = [
-        f for name, f in inspect.getmembers(wrong_metrics, inspect.isfunction) if name[0] != "_"
+        f for name, f in inspect.getmembers(wrong_code, inspect.isfunction) if name[0] != "_"
     ]
     for function in functions:
         assert "Seen in:" in function.__doc__, function.__name__
-    shown = {exhibit.wrong for exhibit in EXHIBITS.values()} | set(wrong_metrics.R1_WAYS.values())
-    assert shown == set(functions)
+    shown = {exhibit.wrong for exhibit in EXHIBITS.values()} | set(wrong_code.R1_WAYS.values())
+    maxsim = {wrong_code.zero_for_padding, wrong_code.maximum_from_zero}
+    assert shown | maxsim | {wrong_code.filip_never_turned} == set(functions)
 
 
 # Row 0 is a clean hit, row 1 ties with a wrong item on file later, row 2 with one on file earlier.
@@ -136,7 +137,7 @@ THREE = np.array([[3.0, 1.0, 2.0], [0.0, 3.0, 3.0], [3.0, 0.0, 3.0]])
     ],
 )
 def test_ways_to_r1(way, tied, broken):
-    r1 = wrong_metrics.R1_WAYS[way]
+    r1 = wrong_code.R1_WAYS[way]
     assert r1(THREE) == pytest.approx(tied)
     # Rows 0 and 1 are NaN, row 2 is a clean hit.
     assert r1(np.array([[np.nan] * 3, [np.nan] * 3, [0.0, 1.0, 3.0]])) == pytest.approx(broken)
@@ -144,4 +145,4 @@ def test_ways_to_r1(way, tied, broken):
 
 def test_all_ways_agree_where_nothing_is_tied():
     scores = np.random.default_rng(0).normal(size=(40, 40)) + 2 * np.eye(40)
-    assert len({r1(scores) for r1 in wrong_metrics.R1_WAYS.values()}) == 1
+    assert len({r1(scores) for r1 in wrong_code.R1_WAYS.values()}) == 1

@@ -326,7 +326,7 @@ def describe(value) -> str:
         kind = f" of {kinds[value.dtype.kind]}" if value.dtype.kind in kinds else ""
         return f"an array{kind} of shape {value.shape}"
     try:
-        text = repr(value)
+        text = f"{{{', '.join(sorted(map(repr, value)))}}}" if type(value) is set else repr(value)
     except Exception:  # a class of the student's
         text = ""
     return text if 0 < len(text) <= 40 and " at 0x" not in text else f"a {type(value).__name__}"

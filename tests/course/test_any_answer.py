@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lib import course
-from tests.course.mistakes_by_kind import WITH_INTEGER_MASKS
+from tests.course import reference_answers as right_answers
 from tests.course.reference_answers import ANSWERS
 
 
@@ -230,6 +230,32 @@ def test_check_ends_in_a_verdict_whatever_the_answer_does(capsys):
                 offenders.append(f"{exercise}, {name}: said in {len(verdict.message)} characters")
         capsys.readouterr()
     assert not offenders, f"{len(offenders)} offenders:\n" + "\n".join(offenders)
+
+
+# Right answers that read or give a mask as zeros and ones.
+WITH_INTEGER_MASKS = {
+    "triplet.semi_hard": lambda cosines, margin: right_answers.semi_hard(cosines, margin).astype(
+        np.uint8
+    ),
+    "triplet.max_of_hinges": lambda c, same, margin: right_answers.max_of_hinges(
+        c, same.astype(int), margin
+    ),
+    "mnr.mine": lambda cosines, known, k: right_answers.mine_hard_negatives(
+        cosines, known.astype(int), k
+    ),
+    "sigmoid.gradient": lambda logits, z: right_answers.sigmoid_logit_gradient(
+        logits, z.astype(int)
+    ),
+    "sigmoid.loss": lambda logits, z: right_answers.sigmoid_loss(logits, z.astype(int)),
+    "late.padded": lambda query, documents, mask: right_answers.maxsim_padded(
+        query, documents, mask.astype(int)
+    ),
+    "cross.negatives": lambda logits, same: right_answers.hard_negative_chances(
+        logits, same.astype(int)
+    ),
+    "traps.mcnemar": lambda a, b: right_answers.mcnemar(a.astype(bool), b.astype(bool)),
+    "lsh.signature": lambda rows, normals: right_answers.signature(rows, normals).astype(bool),
+}
 
 
 def test_masks_may_be_zeros_and_ones(capsys):

@@ -1,6 +1,4 @@
-"""Typical wrong answers to the exercises of notebook 08, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 08, with a phrase of their messages."""
 
 import numpy as np
 
@@ -142,6 +140,17 @@ def runs_of_neighbours(values, groups):
     return np.add.reduceat(values, starts)
 
 
+def interval_from(n, of_none=False):
+    def function(values, quantile):
+        if len(values) < n and not (of_none and not len(values)):
+            raise ValueError
+        half = quantile * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) else np.nan
+        mean = np.mean(values) if len(values) else np.nan
+        return mean, mean - half, mean + half
+
+    return function
+
+
 MISTAKES = {
     "shootout.interval": [
         (median_centred, "which is the median"),
@@ -158,6 +167,8 @@ MISTAKES = {
         (around(lambda v, q: q * sd(v) ** 2 / len(v)), "variance was taken for the deviation"),
         (around(lambda v, q: 1.96 * sd(v) / np.sqrt(len(v))), "1.96 stands"),
         (with_zero_width, "One seed says nothing about the spread"),
+        (interval_from(3), "it raised ValueError"),
+        (interval_from(2, of_none=True), "no seed at all"),
     ],
     "shootout.select": [
         (by_test, "best on the test split"),

@@ -1,7 +1,6 @@
-"""Typical wrong answers to the exercises of notebook 03, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 03, with a phrase of their messages."""
 
+import math
 from math import comb, erfc, sqrt
 
 import numpy as np
@@ -184,6 +183,28 @@ def nothing_is_zero(a, b):
     return min(1, 2 * tail(i + j, min(i, j))) if i + j else 0.0
 
 
+def refusing(is_broken):
+    def function(scores, correct):
+        if is_broken(scores, correct):
+            raise ValueError
+        own = np.take_along_axis(scores, correct[:, None], axis=1)
+        return ((scores >= own).sum(axis=1) == 1).mean()
+
+    return function
+
+
+def mcnemar_in_64_bits(a, b):
+    n, least = int((a != b).sum()), int(min((a > b).sum(), (b > a).sum()))
+    ways = sum(math.comb(n, i) for i in range(least + 1))
+    with np.errstate(all="ignore"):
+        return min(1.0, 2 * ways / np.int64(2) ** np.int64(n))
+
+
+def by_product(scores, owner):
+    own = owner == np.arange(len(scores))[:, None]
+    return ((scores * own).max(axis=1) > (scores * ~own).max(axis=1)).mean()
+
+
 MISTAKES = {
     "traps.pessimistic_r1": [
         (optimistic, "optimistic: a tie must count against"),
@@ -196,6 +217,12 @@ MISTAKES = {
         (half_for_ties, "tied queries count half"),
         (diagonal, "not the row number"),
         (nan_is_a_miss, "NaN compares as False"),
+        (refusing(lambda s, _: np.isnan(s).all(axis=1).any()), "a single NaN, at a wrong item,"),
+        (
+            refusing(lambda s, c: np.isnan(np.take_along_axis(s, c[:, None], axis=1)).any()),
+            "a single NaN, at a wrong item,",
+        ),
+        (refusing(lambda s, _: not np.isfinite(s).all()), "it raised ValueError"),
     ],
     "traps.sign_flip": [
         (no_one_added, "The data are one more reordering"),
@@ -214,6 +241,7 @@ MISTAKES = {
         (neighbours, "captions are neighbours"),
         (captions_ask, "that of image 2 belongs to image 0"),
         (number_of_images, "Return a share"),
+        (by_product, "All scores are negative here"),
     ],
     "traps.mcnemar": [
         (one_tail, "twice the smaller tail"),
@@ -224,5 +252,6 @@ MISTAKES = {
         (larger_count, "up to the smaller of the two"),
         (not_capped, "a probability stops at 1"),
         (nothing_is_zero, "no coin is tossed"),
+        (mcnemar_in_64_bits, "does not fit into 64 bits"),
     ],
 }

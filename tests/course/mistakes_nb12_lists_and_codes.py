@@ -1,8 +1,9 @@
-"""Typical mistakes of notebook 12, each with the phrase that it should be told."""
+"""Typical wrong answers to the exercises of notebook 12, with a phrase of their messages."""
 
 import numpy as np
 
 from tests.course.reference_answers import ANSWERS
+from tests.course.sorts import stable, unstable
 
 scores_from_tables, choose = ANSWERS["lists.adc"], ANSWERS["lists.tune"]
 
@@ -111,6 +112,43 @@ def first_or_nothing(nprobes, learn, test, k, target):
     return nprobes[at], test[at].mean() / k
 
 
+def first_of_unequal(queries, centroids, nprobe):
+    return unstable(
+        queries @ (centroids / np.sqrt((centroids**2).sum(axis=1, keepdims=True))).T, nprobe
+    )
+
+
+def uncut(found_at, true_at):
+    def function(found, true, k):
+        found, true = found[:, : k if found_at else None], true[:, : k if true_at else None]
+        same = (found[:, :, None] == true[:, None]).any(axis=1)
+        return (same & (true >= 0)).sum(axis=1).mean() / k
+
+    return function
+
+
+def decoded(queries, books, codes):
+    return queries @ np.concatenate([books[j][codes[:, j]] for j in range(len(books))], axis=1).T
+
+
+def nprobe_before_the_last_miss(nprobes, learn, test, k, target):
+    reached = learn.mean(axis=1) / k >= target
+    at = len(nprobes) - 1
+    while at > 0 and reached[at - 1]:
+        at -= 1
+    return nprobes[at], test[at].mean() / k
+
+
+def cells_by_guarded_length(queries, centroids, nprobe):
+    lengths = np.maximum(np.sqrt((centroids**2).sum(axis=1, keepdims=True)), 0.5)
+    return stable(queries @ (centroids / lengths).T, nprobe)
+
+
+def recall_above_zero(found, true, k):
+    same = (found[:, :k, None] == true[:, None, :k]).any(axis=1) & (true[:, :k] > 0)
+    return same.sum(axis=1).mean() / k
+
+
 MISTAKES = {
     "lists.cells": [
         (sorted_cells(lambda q, c: q @ c.T), "a long centroid wins"),
@@ -125,6 +163,8 @@ MISTAKES = {
         (lambda q, c, p: cosine(q, c).argmax(axis=1), "one cell per query"),
         (lambda q, c, p: -np.sort(-cosine(q, c), axis=1)[:, :p], "expected integers"),
         (lambda q, c, p: sorted_cells(cosine)(q, c, p).T, "It is the transpose"),
+        (first_of_unequal, "with 40 cells equal cosines come in no fixed order"),
+        (cells_by_guarded_length, "a thousandth of the centroids"),
     ],
     "lists.adc": [
         (lambda q, b, c: scores_from_tables(rounded(q, b), b, c), "the query has been rounded too"),
@@ -138,6 +178,7 @@ MISTAKES = {
         (lambda q, b, c: -squared(q, b, c), "squared distances"),
         (two_pieces_of_two, "with three pieces of two numbers"),
         (lambda q, b, c: scores_from_tables(q, b, c).T, "It is the transpose"),
+        (decoded, "every vector was decoded"),
     ],
     "lists.recall": [
         (per_place, "counts three times"),
@@ -146,6 +187,9 @@ MISTAKES = {
         (answered_alone, "without a hit is left out"),
         (summed, "the sum over the queries"),
         (nothing_is_found, "so it is no hit"),
+        (uncut(False, True), "what was found below k"),
+        (uncut(True, False), "true neighbours below k"),
+        (recall_above_zero, "id 0 is not found"),
     ],
     "lists.tune": [
         (lambda n, learn, test, k, t: choose(n, test, test, k, t), "chose on the test queries"),
@@ -161,5 +205,6 @@ MISTAKES = {
             "in neighbours",
         ),
         (first_or_nothing, "a target that nothing reaches"),
+        (nprobe_before_the_last_miss, "where 4 reaches the target and 8 does not"),
     ],
 }

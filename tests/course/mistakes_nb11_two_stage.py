@@ -1,8 +1,10 @@
-"""Typical wrong answers to the exercises of notebook 11, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 11, with a phrase of their messages."""
 
 import numpy as np
+
+from tests.course import reference_answers as right
+from tests.course.reference_answers import fuse
+from tests.course.sorts import stable, unstable
 
 
 def sorted_by(ids, scores):
@@ -112,6 +114,82 @@ def floored(floor):
     )
 
 
+def order_above(floor):
+    return lambda first, second: np.argsort(
+        -np.where(np.isneginf(second), first + floor, second), axis=1
+    )
+
+
+def from_zero(runs, k):
+    scores = {}
+    for run in runs:
+        for rank, item in enumerate(run):
+            scores[item] = scores.get(item, 0) + (1 / (k + rank) if k + rank else np.inf)
+    return sorted(scores, key=lambda item: (-scores[item], item))
+
+
+def reranked_by(order):
+    def function(ids, scores, depth):
+        heads = [
+            row[:depth][order(s[:depth], row[:depth])] for row, s in zip(ids, scores, strict=True)
+        ]
+        return np.concatenate(
+            [np.array(heads).reshape(len(ids), depth), ids[:, depth:]], axis=1
+        ).astype(int)
+
+    return function
+
+
+def by_id_if_few(scores, ids):
+    return np.lexsort((ids, -scores)) if len(ids) < 17 else unstable(scores[None], len(ids))[0]
+
+
+def with_a_floor(ids, scores, depth):
+    place = np.arange(ids.shape[1])
+    key = np.where(place < depth, scores, -1e3 - place)
+    return np.take_along_axis(ids, np.lexsort((ids, -key), axis=1), axis=1)
+
+
+def depth_zero_below(first, fixed, pair, budget, depths, quality):
+    cost = np.where(depths > 0, first + fixed + pair * depths, first)
+    fits = np.flatnonzero(np.where(depths > 0, cost <= budget, cost < budget))
+    return depths[fits][np.argmax(quality[fits])] if fits.size else -1
+
+
+def fused_and_rounded(runs, k):
+    scores = {}
+    for run in runs:
+        for rank, item in enumerate(run, start=1):
+            scores[item] = scores.get(item, 0) + 1 / (k + rank)
+    return sorted(scores, key=lambda item: (-round(scores[item], 4), item))
+
+
+def fused_with_last(runs, k):
+    assert all(run[-1] >= 0 for run in runs)
+    return right.fuse(runs, k)
+
+
+def sorted_twice(first, second):
+    """By score, then by whether it was read, with a sort that mixes up equal keys."""
+    unread = np.isneginf(second)
+    order = np.argsort(-np.where(unread, first, second), axis=1, kind="stable")
+    read = ~np.take_along_axis(unread, order, axis=1)
+    return np.take_along_axis(order, unstable(read * 1.0, read.shape[1]), axis=1)
+
+
+def below_the_lowest(first, second):
+    low = np.where(np.isneginf(second), np.inf, second).min(axis=1, keepdims=True)
+    return stable(np.where(np.isneginf(second), low - 2 + first, second), first.shape[1])
+
+
+def depth_above_zero(first, fixed, pair, budget, depths, quality):
+    chosen, most = -1, 0.0
+    for depth, reached in zip(depths, quality, strict=True):
+        if first + (fixed + pair * depth if depth else 0) <= budget and reached > most:
+            chosen, most = depth, reached
+    return chosen
+
+
 MISTAKES = {
     "two_stage.rerank": [
         (lambda ids, scores, depth: sorted_by(ids, scores), "items below the depth moved up"),
@@ -123,6 +201,12 @@ MISTAKES = {
         (order_of_the_first_query, "Sort each query by its own scores"),
         (from_the_end, "with the whole list as depth"),
         (head_alone, "has shape (2, 3)"),
+        (reranked_by(by_id_if_few), "with 40 items, depth 30"),
+        (
+            reranked_by(lambda scores, ids: np.argsort(1e-9 * ids - scores)),
+            "with 40 items, depth 30",
+        ),
+        (with_a_floor, "with 40 items, depth 30"),
     ],
     "two_stage.depth": [
         (choosing(pick=lambda d, q: d[-1]), "the deepest is taken"),
@@ -141,6 +225,8 @@ MISTAKES = {
             "that is the quality",
         ),
         (anything_rather_than_nothing, "and nothing fits"),
+        (depth_zero_below, "with 2 ms it does not return 0"),
+        (depth_above_zero, "where all qualities are 0"),
     ],
     "two_stage.fuse": [
         (fused(lambda k, rank: 1 / (60 + rank)), "use it, and not a constant"),
@@ -153,6 +239,10 @@ MISTAKES = {
         (overlap, "the union, not the overlap"),
         (scores_of, "it returns the scores"),
         (cut_to_the_shortest, "lists of lengths 1, 4 and 1"),
+        (from_zero, "ranks count from 0"),
+        (lambda runs, k: fuse(runs, k - 1), "ranks count from 0"),
+        (fused_and_rounded, "nearly equal"),
+        (fused_with_last, "it raised IndexError"),
     ],
     "two_stage.order": [
         (floored(lambda first: first), "sorted together"),
@@ -162,5 +252,8 @@ MISTAKES = {
         (lambda first, second: np.argsort(-first, axis=1), "the order of the cosines"),
         (floored(lambda first: first - 100), "works until a logit falls below"),
         (lambda first, second: np.argsort(first, axis=1), "for the first list"),
+        *[(order_above(floor), "works until a logit falls below") for floor in (-1e6, -1e9)],
+        (sorted_twice, "of 40 items"),
+        (below_the_lowest, "with logits of -2e30"),
     ],
 }

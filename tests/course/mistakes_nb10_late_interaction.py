@@ -1,10 +1,9 @@
-"""Typical wrong answers to the exercises of notebook 10, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 10, with a phrase of their messages."""
 
 import numpy as np
 
 from tests.course.reference_answers import filip_loss, keep_most_won, maxsim_of, maxsim_padded
+from tests.course.sorts import stable, unstable
 
 
 def unit(x):
@@ -77,6 +76,37 @@ def only_winners(queries, document, k):
     )
 
 
+def counted(minlength, sort):
+    def function(queries, document, k):
+        wins = np.bincount((queries @ document.T).argmax(axis=1), minlength=minlength(document))
+        return np.sort(sort(wins[None], k)[0])
+
+    return function
+
+
+def floored(floor):
+    def padded(query, documents, mask):
+        similarities = query @ documents.transpose(0, 2, 1)
+        return np.where(mask[:, None], similarities, floor).max(axis=2).sum(axis=1)
+
+    return padded
+
+
+def shifted_by_one_maximum(x):
+    x = x - x.max()
+    with np.errstate(all="ignore"):
+        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
+def tied_patches_added(query, document):
+    similarities = query @ document.T
+    return (similarities * (similarities == similarities.max(axis=1, keepdims=True))).sum()
+
+
+def mask_subtracted(query, documents, mask):
+    return (query @ documents.transpose(0, 2, 1) - 1e15 * ~mask[:, None]).max(axis=2).sum(axis=1)
+
+
 MISTAKES = {
     "late.maxsim": [
         (lambda q, d: maxsim_of(q, d) / len(q), "the mean over the words"),
@@ -88,6 +118,8 @@ MISTAKES = {
         (lambda q, d: maxsim_of(unit(q), unit(d)), "the vectors were normalised"),
         (lambda q, d: np.maximum(q @ d.T, 0).max(axis=1).sum(), "with one word and one patch"),
         (lambda q, d: (q @ d.T).max(axis=1), "2 values"),
+        (tied_patches_added, "every word and every patch twice"),
+        (lambda q, d: sum(set((q @ d.T).max(axis=1))), "every word and every patch twice"),
     ],
     "late.padded": [
         (filled_with(0), "scores 0 instead of something negative"),
@@ -105,6 +137,8 @@ MISTAKES = {
         (filled_with(-99.0), "a number that looked small enough"),
         (into_its_input, "it changed its input"),
         (by_infinity, "not finite"),
+        *[(floored(floor), "looked small enough") for floor in (-1e4, -1e9)],
+        (mask_subtracted, "a similarity of -1e30"),
     ],
     "late.filip": [
         (lambda t, i: filip_loss(t, i.T), "no image chooses among texts"),
@@ -116,6 +150,13 @@ MISTAKES = {
         (lambda t, i: cross_entropy(t), "only texts choose"),
         (lambda t, i: cross_entropy(i.T), "only images choose"),
         (overflowing, "e to the 1000 is infinite"),
+        (
+            lambda a, b: (
+                -(np.diag(shifted_by_one_maximum(a)) + np.diag(shifted_by_one_maximum(b.T))).mean()
+                / 2
+            ),
+            "with logits of 1000",
+        ),
     ],
     "late.prune": [
         (by_wins, "by their wins"),
@@ -124,5 +165,7 @@ MISTAKES = {
         (last_of_equals, "the later one stays"),
         (only_winners, "has shape (1,)"),
         (lambda q, d, k: wins(q, d), "has shape (4,)"),
+        (counted(len, unstable), "with 40 patches"),
+        (counted(lambda document: 0, stable), "the last patch never wins"),
     ],
 }

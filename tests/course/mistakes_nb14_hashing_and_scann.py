@@ -1,8 +1,8 @@
-"""Typical wrong answers to the exercises of notebook 14, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 14, with a phrase of their messages."""
 
 import numpy as np
+
+from tests.course import reference_answers as right
 
 
 def sides(question=lambda products: products >= 0):
@@ -70,6 +70,28 @@ def onto_the_code(residual, rows, decoded):
     return (residual * decoded).sum(axis=1) / np.linalg.norm(decoded, axis=1)
 
 
+def median_then_projected(queries, base, normals):
+    cuts = np.median(base, axis=0) @ normals.T
+    return ((queries @ normals.T >= cuts)[:, None] != (base @ normals.T >= cuts)).sum(axis=2)
+
+
+def middle_taken(at):
+    def function(queries, base, normals):
+        projected = base @ normals.T
+        cuts = np.sort(projected, axis=0)[at(len(base))]
+        return ((queries @ normals.T >= cuts)[:, None] != (projected >= cuts)).sum(axis=2)
+
+    return function
+
+
+def loss_by_angle(vectors, decoded, eta):
+    residual = vectors - decoded
+    squared = (residual**2).sum(axis=1)
+    with np.errstate(all="ignore"):
+        cosine = (residual * vectors).sum(axis=1) / np.sqrt(squared * (vectors**2).sum(axis=1))
+    return squared * (1 + (eta - 1) * cosine**2)
+
+
 MISTAKES = {
     "lsh.signature": [
         (sides(np.sign), "a side is -1"),
@@ -91,6 +113,8 @@ MISTAKES = {
             ),
             "depend on the rows beside it",
         ),
+        (lambda rows, normals: (np.sign(rows @ normals.T) + 1) / 2, "gives one half"),
+        (lambda rows, normals: rows @ normals.T > 0, "exactly 0 gives the bit 0"),
     ],
     "lsh.tables": [
         (curve(lambda cosine: (1 + cosine) / 2), "linear in the cosine"),
@@ -107,6 +131,14 @@ MISTAKES = {
         ),
         (curve(joined=lambda p, bits, tables: p ** (bits * tables)), "all tables must agree"),
         (curve(joined=lambda p, bits, tables: tables * p**bits), "chances of tables are added"),
+        (
+            lambda cosines, bits, tables: right.shared_bucket(np.abs(cosines), bits, tables),
+            "of -0.5 and -1",
+        ),
+        (
+            lambda cosines, bits, tables: right.shared_bucket(cosines.clip(0), bits, tables),
+            "of -0.5 and -1",
+        ),
     ],
     "lsh.thresholds": [
         (differing(own_mean, base_mean), "depends on the queries beside it"),
@@ -116,6 +148,9 @@ MISTAKES = {
         (differing(count=np.equal), "equal bits are counted"),
         (differing(of_queries=zero), "the queries at 0"),
         (differing(of_base=zero), "the base at 0"),
+        (median_then_projected, "the projection of a median is another number"),
+        (middle_taken(lambda n: n // 2), "a base of 0, 1, 3 and 4"),
+        (middle_taken(lambda n: (n - 1) // 2), "a base of 0, 1, 3 and 4"),
     ],
     "lsh.anisotropic": [
         (loss(combine=lambda along, whole, eta: eta * along**2 + whole), "counted twice"),
@@ -132,5 +167,6 @@ MISTAKES = {
             "eta is squared",
         ),
         (loss(combine=lambda along, whole, eta: whole - along**2), "only the part across"),
+        (loss_by_angle, "codes without any error"),
     ],
 }

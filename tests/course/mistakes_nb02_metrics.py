@@ -1,11 +1,10 @@
-"""Typical wrong answers to the exercises of notebook 02, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 02, with a phrase of their messages."""
 
 import math
 
 import numpy as np
 
+from tests.course import reference_answers as right
 from tests.course.reference_answers import average_precision
 
 
@@ -151,6 +150,28 @@ def with_factorials(n, r, k):
     return 1 - math.factorial(n - r) / math.factorial(n - r - k) / orders
 
 
+def ndcg_with_nan(ranked, every, k):
+    def dcg(grades):
+        gain = 2.0 ** np.array(grades[:k]) - 1
+        return (gain / np.log2(np.arange(len(gain)) + 2)).sum()
+
+    return dcg(ranked) / dcg(sorted(every, reverse=True))
+
+
+def precision_above(found_floor, right_floor):
+    def function(ranked, relevant):
+        hit = (ranked[:, :, None] == relevant[:, None, :]).any(axis=2) & (ranked > found_floor)
+        precision = hit.cumsum(axis=1) / np.arange(1, hit.shape[1] + 1)
+        return (precision * hit).sum(axis=1) / (relevant > right_floor).sum(axis=1)
+
+    return function
+
+
+def first_of_hits(ranked, relevant):
+    hits = np.array([item in relevant for item in ranked])
+    return 1 / (hits.argmax() + 1) if hits[hits.argmax()] else 0.0
+
+
 MISTAKES = {
     "metrics.reciprocal_rank": [
         (from_zero, "as if it came first"),
@@ -168,6 +189,8 @@ MISTAKES = {
         (nothing_said, "returned None for one of the cases"),
         (smallest_id, "Any relevant item will do"),
         (every_item, "the result has 5 values"),
+        (lambda ids, few: right.reciprocal_rank(ids[:-1], few), "The last rank"),
+        (first_of_hits, "No relevant item is in this list"),
     ],
     "metrics.average_precision": [
         (with_padding, "Padding is not an id"),
@@ -181,6 +204,8 @@ MISTAKES = {
         (mean_over_queries, "has shape ()"),
         (ranks_from_zero, "not finite"),
         (writes_into_the_list, "changed its input"),
+        (precision_above(0, -1), "Item 0 is an item like any other"),
+        (precision_above(-1, 0), "Item 0 is an item like any other"),
     ],
     "metrics.ndcg": [
         (both_bugs, "every wrong item gets a gain"),
@@ -193,6 +218,8 @@ MISTAKES = {
         (variant(discount=math.log2), "raised ZeroDivisionError"),
         (cut(lambda k: 10, lambda k: k), "Only the first k places"),
         (cut(lambda k: k, lambda k: 10), "has k places too"),
+        (ndcg_with_nan, "a query that has no relevant item"),
+        (lambda found, every, k: max(every) and right.ndcg(found, every, k), "no relevant item"),
     ],
     "metrics.chance": [
         (lambda n, r, k: k * r / n, "the expected number of relevant items"),
@@ -212,5 +239,10 @@ MISTAKES = {
         ),
         (lambda n, r, k: min(0.4 + 0.3 * (k > 1), 1), "Two items are wrong"),
         (with_factorials, "too large for a float"),
+        (
+            lambda n, r, k: 1.0 if k >= n - r else right.chance_hit_rate(n, r, k),
+            "just the two wrong items",
+        ),
+        (lambda n, r, k: right.chance_hit_rate(n, max(r, 1), k), "Nothing is relevant"),
     ],
 }

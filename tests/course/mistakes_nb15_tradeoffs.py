@@ -1,9 +1,10 @@
-"""Typical wrong answers to the exercises of notebook 15, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 15, with a phrase of their messages."""
+
+import math
 
 import numpy as np
 
+from tests.course import reference_answers as right
 from tests.course.reference_answers import (
     codes_that_fit,
     found_by_distance,
@@ -124,6 +125,62 @@ def fitting(ids=8, fixed=True, sizes=None, equal=True, none=-1, pick=max):
     return function
 
 
+def fastest_first(recall, speed):
+    """Sorted by speed alone: of equal ones, whichever is listed first comes first."""
+    kept = []
+    for at in np.argsort(-speed, kind="stable"):
+        if not kept or recall[at] > recall[kept[-1]]:
+            kept.append(int(at))
+    return kept
+
+
+def frontier_above_zero(recall, speed):
+    best, kept = 0.0, []
+    for at in sorted(range(len(recall)), key=lambda i: (-speed[i], -recall[i])):
+        if recall[at] > best:
+            kept.append(at)
+            best = recall[at]
+    return kept
+
+
+def found_below(run, distances, slack):
+    hits, k = 0, run.shape[1]
+    for ids, far in zip(run, distances, strict=True):
+        kth = np.sort(far)[k - 1]
+        hits += sum(far[item] < kth + slack or far[item] <= kth for item in set(ids) - {-1})
+    return hits / (k * len(run))
+
+
+def found_by_those_that_found(run, distances, slack):
+    some = (run >= 0).any(axis=1)
+    return right.found_by_distance(run[some], distances[some], slack)
+
+
+def codes_between(low, high, whole=math.floor):
+    def function(n, d, nlist, ram):
+        left = whole((ram - 8 * n - 4 * nlist * d - 8 * nlist - 4 * 256 * d) / n)
+        return next((size for size in range(min(left, high(d)), low - 1, -1) if d % size == 0), -1)
+
+    return function
+
+
+def benchmark_of_zero(cut_found, cut_true, middle=np.median):
+    def function(search, queries, own, true, k, clock):
+        search(queries[:1], k + 1)
+        seconds, hits = [], 0
+        for at in range(len(queries)):
+            start = clock()
+            found = search(queries[at : at + 1], k + 1)[0]
+            seconds.append(clock() - start)
+            found, wanted = ([item for item in ids if item != own[at]] for ids in (found, true[at]))
+            hits += len(
+                set(found[: k if cut_found else None]) & set(wanted[: k if cut_true else None])
+            )
+        return middle(seconds), hits / (k * len(queries))
+
+    return function
+
+
 MISTAKES = {
     "tradeoffs.frontier": [
         (lambda *given: frontier_of(*given)[::-1], "the most accurate comes first"),
@@ -132,6 +189,8 @@ MISTAKES = {
         (beaten_in_both, "settings 1 and 6 are on it"),
         (of_the_worst, "the frontier of the worst"),
         (lambda recall, speed: [int(np.argmax(recall))], "expected [0, 2, 3, 5]"),
+        (fastest_first, "of two equally fast settings"),
+        (frontier_above_zero, "with a recall of 0, is missing"),
     ],
     "tradeoffs.by_distance": [
         (by_id, "no neighbour by id"),
@@ -144,6 +203,8 @@ MISTAKES = {
         (near(once=False), "counted twice"),
         (near(threshold=lambda kth, slack: max(kth + slack, kth * (1 + slack))), "the slack grows"),
         (lambda *given: -found_by_distance(*given), "2 of 3"),
+        (found_below, "exactly there still counts"),
+        (found_by_those_that_found, "one of two queries found nothing"),
     ],
     "tradeoffs.honest": [
         (benchmark(alone=False), "those of a batch, divided"),
@@ -155,6 +216,12 @@ MISTAKES = {
         (benchmark(recall=k_only), "Ask for one more"),
         (benchmark(recall=first_column), "It need not stand first"),
         (benchmark(recall=by_k_and_one), "it divides by k + 1"),
+        (benchmark_of_zero(False, True), "in one list only, [1, 2, 3]"),
+        (benchmark_of_zero(True, False), "in one list only, [1, 7, 3]"),
+        (
+            benchmark_of_zero(True, True, lambda seconds: sorted(seconds)[len(seconds) // 2]),
+            "between the two",
+        ),
     ],
     "tradeoffs.codes": [
         (fitting(ids=0), "the ids were forgotten"),
@@ -165,5 +232,8 @@ MISTAKES = {
         (fitting(pick=min), "the smallest code is returned"),
         (fitting(none=0), "it is not -1"),
         (lambda *given: codes_that_fit(*given) / 1e9, "for a million vectors it returns"),
+        (codes_between(2, lambda d: d), "with 1 bytes a code"),
+        (codes_between(1, lambda d: d - 1), "with 64 bytes a code"),
+        (codes_between(1, lambda d: d, round), "one byte too little"),
     ],
 }

@@ -1,8 +1,9 @@
-"""Typical wrong answers to the exercises of notebook 16, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 16, with a phrase of their messages."""
 
 import numpy as np
+
+from tests.course import reference_answers as right
+from tests.course.reference_answers import best_rank
 
 # ---- benchmarks.best_rank
 
@@ -124,11 +125,11 @@ def silence_agrees(mine, theirs):
 
 
 def near_is_equal(mine, theirs):
-    differ, unknown = right(mine, theirs)
+    differ, unknown = columns(mine, theirs)
     return [name for name in differ if not isinstance(mine[name], int)], unknown
 
 
-def right(mine, theirs):
+def columns(mine, theirs):
     names = sorted({*mine, *theirs})
     unknown = [name for name in names if mine.get(name) is None or theirs.get(name) is None]
     return [name for name in names if name not in unknown and mine[name] != theirs[name]], unknown
@@ -140,6 +141,51 @@ def empty_is_silence(mine, theirs):
     return [name for name in names if name not in unknown and mine[name] != theirs[name]], unknown
 
 
+def own_ties_counted(scores, owner):
+    own = owner == np.arange(len(scores))[:, None]
+    best = np.where(own, scores, -np.inf).max(axis=1, keepdims=True)
+    return (scores >= best).sum(axis=1)
+
+
+def mean_own(scores, owner):
+    own = owner == np.arange(len(scores))[:, None]
+    mean = np.where(own, scores, 0).sum(axis=1, keepdims=True) / own.sum(axis=1, keepdims=True)
+    return 1 + ((scores >= mean) & ~own).sum(axis=1)
+
+
+def best_rank_filled(fill):
+    def function(scores, owner):
+        own = owner == np.arange(len(scores))[:, None]
+        best = np.where(own, scores, fill).max(axis=1, keepdims=True)
+        return 1 + ((scores >= best) & ~own).sum(axis=1)
+
+    return function
+
+
+def folds_by_product(scores, owner, n_folds):
+    size = scores.shape[1] // n_folds
+    inside = np.arange(scores.shape[1]) // size == (owner // size)[:, None]
+    hits = (scores * inside).argmax(axis=1) == owner
+    return np.mean([hits[owner // size == fold].mean() for fold in range(n_folds)])
+
+
+def missing_by_caption(rows, on_disk, allow_partial):
+    pairs, names = right.load_clips(rows, on_disk, allow_partial)
+    return pairs, [name for name, _ in rows if name in names]
+
+
+def zero_is_silence(mine, theirs):
+    def silent(protocol, name):
+        value = protocol.get(name)
+        return value is None or (not value and value != "")
+
+    names = sorted({*mine, *theirs})
+    left_open = [name for name in names if silent(mine, name) or silent(theirs, name)]
+    return [
+        name for name in names if name not in left_open and mine[name] != theirs[name]
+    ], left_open
+
+
 MISTAKES = {
     "benchmarks.best_rank": [
         (ties_for, "the tie of image 1 counts for it"),
@@ -147,6 +193,11 @@ MISTAKES = {
         (worst_own, "rank of its worst own caption"),
         (first_own, "rank of its first own caption"),
         (together, "in another order"),
+        (own_ties_counted, "own two captions tie"),
+        (mean_own, "the rank of the mean of its own"),
+        (lambda scores, owner: best_rank(scores, owner) - 1, "ranks start at 0"),
+        (best_rank_filled(0.0), "above its own score"),
+        (best_rank_filled(-1e9), "above its own score"),
     ],
     "benchmarks.mean_of_folds": [
         (whole, "R@1 on the whole gallery"),
@@ -154,6 +205,7 @@ MISTAKES = {
         (pooled, "share of all captions, whatever their fold"),
         (sum_of_folds, "sum of the folds"),
         (count_of_hits, "not a percentage or a count"),
+        (folds_by_product, "with 1 taken from every score"),
     ],
     "benchmarks.load_clips": [
         (as_printed, "belongs to another clip"),
@@ -162,6 +214,7 @@ MISTAKES = {
         (never_refuses, "it raises no error"),
         (says_nothing, "how many were found of how many"),
         (sorted_pairs, "in another order"),
+        (missing_by_caption, "Clips are missing, not captions"),
     ],
     "benchmarks.side_by_side": [
         (common_only, "only one of the two has are dropped"),
@@ -169,5 +222,6 @@ MISTAKES = {
         (silence_agrees, "counts as the same"),
         (near_is_equal, "pass as one gallery"),
         (empty_is_silence, "does not agree with itself"),
+        (zero_is_silence, "0 or False counts as unstated"),
     ],
 }

@@ -1,8 +1,8 @@
-"""Typical wrong answers to the exercises of notebook 01, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 01, with a phrase of their messages."""
 
 import numpy as np
+
+from tests.course import reference_answers as right
 
 
 def unit(x):
@@ -145,6 +145,12 @@ def first_three_rows(vectors, names, a, b, c, k):
     return ranked(vectors, names, unit(vectors) @ unit(va - vb + vc), (a, b, c), k)
 
 
+def refusing_short_rows(x):
+    if (np.linalg.norm(x, axis=1) < 1e-3).any():
+        raise ValueError
+    return right.normalise(x)
+
+
 MISTAKES = {
     "space.normalise": [
         (refusing(lambda x: x / np.linalg.norm(x)), "One norm was taken over everything"),
@@ -158,6 +164,7 @@ MISTAKES = {
         (zero_stays_zero, "it raises no error and returns"),
         (wrong_error, "raises KeyError"),
         (mutates, "changed its input"),
+        (refusing_short_rows, "a row of length 5e-6"),
     ],
     "space.modality_gap": [
         (gap_of_raw_vectors, "rows were not normalised"),

@@ -1,6 +1,4 @@
-"""Typical wrong answers to the exercises of notebook 09, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 09, with a phrase of their messages."""
 
 import numpy as np
 
@@ -56,6 +54,30 @@ def unshifted(logits, same):
     return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
 
 
+def shifted_by_all(logits, same):
+    weights = np.where(same, 0.0, np.exp(logits - logits.max(axis=1, keepdims=True)))
+    total = weights.sum(axis=1, keepdims=True)
+    return weights / np.where(total > 0, total, 1.0)
+
+
+def drawn_after(prepare):
+    def function(logits, same):
+        weights = np.exp(prepare(logits, same)) * ~same
+        total = weights.sum(axis=1, keepdims=True)
+        return weights / np.where(total > 0, total, 1.0)
+
+    return function
+
+
+def less_one_maximum(logits, same):
+    return np.where(same, -np.inf, logits) - logits[~same].max()
+
+
+def less_floored_maximum(logits, same):
+    floored = np.where(same, -100.0, logits)
+    return floored - floored.max(axis=1, keepdims=True)
+
+
 MISTAKES = {
     "cross.probability": [
         (lambda logits: 1 - match_probability(logits), "probability of no match"),
@@ -85,5 +107,8 @@ MISTAKES = {
         (nothing_left, "row 2 is NaN"),
         (even_where_nothing_is_left, "has no wrong column and does not get zeros"),
         (unshifted, "900 more on every logit"),
+        (shifted_by_all, "beside a right column with a logit of 1,000"),
+        (drawn_after(less_one_maximum), "900 less"),
+        (drawn_after(less_floored_maximum), "900 less"),
     ],
 }

@@ -1,8 +1,8 @@
-"""Typical wrong answers to the exercises of notebook 05, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 05, with a phrase of their messages."""
 
 import numpy as np
+
+from tests.course.reference_answers import semi_hard
 
 
 def relu(x):
@@ -114,6 +114,34 @@ def infinite_without_negatives(cosines, same, margin):
     )
 
 
+def right_of(cosines):
+    return np.diagonal(cosines)[:, None]
+
+
+def off_diagonal(cosines):
+    return ~np.eye(len(cosines), dtype=bool)
+
+
+def batch_without_equals(cosines, margin):
+    own = np.diagonal(cosines)[:, None]
+    costs = np.maximum(margin + cosines - own, 0)[cosines != own]
+    return costs.sum() / (len(cosines) * (len(cosines) - 1))
+
+
+def filled_with_minus_one(cosines, same, margin):
+    wrong = np.where(same, -1.0, cosines)
+    worst = np.concatenate([wrong.max(axis=1), wrong.max(axis=0)])
+    return np.maximum(margin + worst - np.tile(np.diagonal(cosines), 2), 0).sum()
+
+
+def all_of_the_worst(cosines, same, margin):
+    total, wrong = 0.0, np.where(same, -np.inf, cosines)
+    for scores in (wrong, wrong.T):
+        worst = (scores == scores.max(axis=1, keepdims=True)) & np.isfinite(scores)
+        total += np.maximum(margin + scores - np.diagonal(cosines)[:, None], 0)[worst].sum()
+    return total
+
+
 MISTAKES = {
     "triplet.hinge": [
         (lambda r, w, m: relu(m + r - w).mean(), "asks the wrong key to win"),
@@ -127,6 +155,10 @@ MISTAKES = {
         (lambda r, w, m: relu(w - r - m).mean(), "you took it away"),
         (lambda r, w, m: (relu(m + w - r) ** 2).mean(), "the costs are squared"),
         (lambda r, w, m: relu(m + 2 * w - 2 * r).mean(), "counts double"),
+        (
+            lambda r, w, m: np.where(w == r, 0, np.maximum(m + w - r, 0)).mean(),
+            "expected 0.125",
+        ),
     ],
     "triplet.semi_hard": [
         (by_column, "right score of its column"),
@@ -141,6 +173,13 @@ MISTAKES = {
         (lambda c, m: np.where(band(c, m), c, 0), "expected booleans"),
         (lambda c, m: np.argwhere(band(c, m)), "expected booleans"),
         (lambda c, m: others(c), "is marked: its cosine"),
+        (
+            lambda c, m: (c <= right_of(c)) & (c > right_of(c) - m) & off_diagonal(c),
+            "exactly as high as",
+        ),
+        (lambda c, m: (c < right_of(c)) & (c >= right_of(c) - m), "exactly the margin below"),
+        (lambda c, m: semi_hard(c, m) * 2, "expected booleans"),
+        (lambda c, m: np.where(semi_hard(c, m / 2), 1, 0), "half the width"),
     ],
     "triplet.batch": [
         (given, "the code you were given"),
@@ -151,6 +190,7 @@ MISTAKES = {
         (own_counted, "always costs the margin"),
         (diagonal_as_zeros, "divided by 9"),
         (lambda c, m: relu(m + c - own(c))[others(c)].sum(), "sum of all costs"),
+        (batch_without_equals, "exactly as high as the right one costs nothing"),
     ],
     "triplet.max_of_hinges": [
         (lambda c, s, m: sum(side.mean() for side in sides(c, s, m)), "mean over the pairs"),
@@ -163,5 +203,7 @@ MISTAKES = {
         (nothing_excluded, "are not left out"),
         (multiplied_by_zero, "with cosine 0"),
         (infinite_without_negatives, "No negatives, no cost"),
+        (filled_with_minus_one, "everything is right for everything"),
+        (all_of_the_worst, "of equally bad negatives all are counted"),
     ],
 }

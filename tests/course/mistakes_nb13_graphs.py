@@ -1,9 +1,8 @@
-"""Typical wrong answers to the exercises of notebook 13, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 13, with a phrase of their messages."""
 
 import numpy as np
 
+from tests.course import reference_answers as right
 from tests.course.reference_answers import beam_of, filtered_hits, greedy_path
 
 
@@ -108,6 +107,58 @@ def tuning(lower=1.96, at=0, divide=True, root=True, none=-1):
     return function
 
 
+def tuned(error, reaches=np.greater_equal):
+    def function(efs, hits, k, target):
+        recall = hits / k
+        enough = np.flatnonzero(reaches(recall.mean(axis=1) - 1.96 * error(recall, k), target))
+        return efs[enough[0]] if enough.size else -1
+
+    return function
+
+
+def over_queries(ddof):
+    return lambda recall, k: recall.std(axis=1, ddof=ddof) / np.sqrt(recall.shape[1])
+
+
+def of_single_hits(recall, k):
+    mean = recall.mean(axis=1)
+    return np.sqrt(mean * (1 - mean) / (k * recall.shape[1]))
+
+
+def filtered_unless_none(search, n, allowed, k):
+    hits = right.filtered_hits(search, n, allowed, k)
+    return hits or [min(range(n))]
+
+
+def asked_for_k_first(search, n, allowed, k):
+    hits = [item for item in search(k) if item in allowed]
+    return hits if len(hits) >= k else right.filtered_hits(search, n, allowed, k)
+
+
+def ef_before_the_last_miss(efs, hits, k, target):
+    at = [
+        right.surely_reaching(efs[i : i + 1], hits[i : i + 1], k, target) for i in range(len(efs))
+    ]
+    enough = [i for i in range(len(efs)) if -1 not in at[i:]]
+    return efs[enough[0]] if enough else -1
+
+
+def walk_from_zero(scores, neighbours, entry):
+    path = [entry]
+    while True:
+        best, most = None, 0.0
+        for node in neighbours[path[-1]]:
+            if scores[node] > most:
+                best, most = node, scores[node]
+        if best is None or most <= scores[path[-1]]:
+            return path
+        path.append(best)
+
+
+def beam_from_zero(scores, neighbours, entry, ef):
+    return [node for node in right.beam_of(scores, neighbours, entry, ef) if scores[node] > 0]
+
+
 MISTAKES = {
     "graph.greedy": [
         (one_step_early, "stops one step early"),
@@ -119,6 +170,7 @@ MISTAKES = {
         (lambda *given: greedy_path(*given)[1:], "the entry is missing"),
         (lambda *given: greedy_path(*given)[-1:], "only the end is returned"),
         (lambda scores, neighbours, entry: [int(np.argmax(scores))], "that is exact search"),
+        (walk_from_zero, "with 1 taken from every score"),
     ],
     "graph.beam": [
         (walking(stop="best"), "the *worst* of ef remembered"),
@@ -126,6 +178,7 @@ MISTAKES = {
         (greedy_alone, "it does not open the best node it knows"),
         (exact, "which is exact search"),
         (lambda *given: beam_of(*given)[::-1], "the best comes last"),
+        (beam_from_zero, "with 1 taken from every score"),
     ],
     "graph.filtered": [
         (asking(1), "Filtering k hits leaves what is left of k"),
@@ -133,6 +186,8 @@ MISTAKES = {
         (padded, "an item that is not allowed is returned"),
         (uncut, "Cut after the k-th"),
         (never_above_k, "return what there is"),
+        (filtered_unless_none, "nothing is allowed"),
+        (asked_for_k_first, "k = 50 is more than the 40 items"),
     ],
     "graph.tune": [
         (tuning(lower=0), "the mean reaches 0.88"),
@@ -141,5 +196,9 @@ MISTAKES = {
         (tuning(root=False), "a smaller ef is enough"),
         (lambda efs, *rest: tuning()(np.arange(len(efs)), *rest), "the place in the list"),
         (tuning(none=80), "Return -1 when none does"),
+        (tuned(over_queries(0)), "Divide the sum of squares by n - 1"),
+        (tuned(of_single_hits), "that of single hits"),
+        (tuned(over_queries(1), np.greater), "a lower end that equals the target is refused"),
+        (ef_before_the_last_miss, "where 20 is enough and 40 is not"),
     ],
 }

@@ -1,10 +1,9 @@
-"""Typical wrong answers to the exercises of notebook 06, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 06, with a phrase of their messages."""
 
 import numpy as np
 
 from tests.course.reference_answers import mine_hard_negatives, mnr_with_negatives, ranking_loss
+from tests.course.sorts import stable, unstable
 
 
 def shares(cosines, scale, axis=1):
@@ -110,6 +109,48 @@ def one_less(cosines, right, k):
     return mine_hard_negatives(cosines, right, k + 1)[:, 1:]
 
 
+def overflowing_negatives(anchor, positive, negatives, scale):
+    keys = np.concatenate([positive, negatives.reshape(-1, positive.shape[1])])
+    weights = np.exp(scale * anchor @ keys.T)
+    return -np.log(np.diagonal(weights) / weights.sum(axis=1)).mean()
+
+
+def overflowing_gradient(cosines, scale):
+    weights = np.exp(scale * cosines)
+    return (
+        scale
+        * (weights / weights.sum(axis=1, keepdims=True) - np.eye(*cosines.shape))
+        / len(cosines)
+    )
+
+
+def shifted_by_one_maximum(x):
+    x = x - x.max()
+    with np.errstate(all="ignore"):
+        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
+def ranking_of(log_softmax):
+    return lambda cosines, scale: -np.diagonal(log_softmax(scale * cosines)).mean()
+
+
+def ranking_gradient_of(log_softmax):
+    def function(cosines, scale):
+        return (
+            scale * (np.exp(log_softmax(scale * cosines)) - np.eye(*cosines.shape)) / len(cosines)
+        )
+
+    return function
+
+
+def with_negatives_of(log_softmax):
+    def function(anchor, positive, negatives, scale):
+        keys = np.concatenate([positive, negatives.reshape(-1, positive.shape[1])])
+        return -np.diagonal(log_softmax(scale * anchor @ keys.T)).mean()
+
+    return function
+
+
 MISTAKES = {
     "mnr.loss": [
         (lambda c, s: len(c) * ranking_loss(c, s), "the sum over the anchors"),
@@ -128,6 +169,7 @@ MISTAKES = {
         (lambda c, s: -np.log(own(shares(c, s))), "it returns a loss per anchor"),
         (overflowing, "infinite or NaN"),
         (clipped, "with scale 2000"),
+        (ranking_of(shifted_by_one_maximum), "the loss is infinite or NaN"),
     ],
     "mnr.gradient": [
         (lambda c, s: s * force(c, s)[:, : len(c)] / len(c), "expected (3, 4)"),
@@ -141,6 +183,8 @@ MISTAKES = {
         (lambda c, s: s * shares(c, s) / len(c), "nothing is pulled"),
         (by_column, "the rows sum to"),
         (lambda c, s: s * force(c, 1) / len(c), "row 0 is"),
+        (overflowing_gradient, "at scale 2000"),
+        (ranking_gradient_of(shifted_by_one_maximum), "at scale 2000 row 1"),
     ],
     "mnr.hard_negatives": [
         (negatives_first(1), "taught to pick a hard negative"),
@@ -152,6 +196,8 @@ MISTAKES = {
         (lambda a, p, n, s: len(a) * mnr_with_negatives(a, p, n, s), "the sum over the anchors"),
         (lambda a, p, n, s: mnr_with_negatives(a, p, n, 1), "the scale is missing"),
         (first_negative, "only the first is used"),
+        (overflowing_negatives, "infinite or NaN"),
+        (with_negatives_of(shifted_by_one_maximum), "the loss is infinite or NaN"),
     ],
     "mnr.mine": [
         (lambda c, right, k: order(c)[:, :k], "right keys are returned"),
@@ -162,5 +208,7 @@ MISTAKES = {
         (one_less, "for three queries row 0 is"),
         (lambda c, right, k: np.sort(c, axis=1)[:, :k], "expected integers"),
         (lambda c, right, k: np.zeros((len(c), k), dtype=int), "the same key twice"),
+        (lambda c, right, k: unstable(np.where(right, -np.inf, c), k), "in no fixed order"),
+        (lambda c, right, k: stable(np.where(right, -1.0, c), k), "has the lowest cosine, -1"),
     ],
 }

@@ -1,8 +1,8 @@
-"""Typical wrong answers to the exercises of notebook 04, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 04, with a phrase of their messages."""
 
 import numpy as np
+
+from tests.course import reference_answers as right
 
 
 def log_softmax(x, axis=1):
@@ -192,6 +192,73 @@ def of_everything(blocks):
     return np.log(sum(np.exp(block).sum() for block in blocks))
 
 
+def shifted_by_one_maximum(x):
+    x = x - x.max()
+    with np.errstate(all="ignore"):
+        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
+def naive(x):
+    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
+def loss_of(log_softmax):
+    return lambda logits: (
+        -(np.diag(log_softmax(logits)) + np.diag(log_softmax(logits.T))).mean() / 2
+    )
+
+
+def gradient_of(log_softmax):
+    def function(logits):
+        both = np.exp(log_softmax(logits)) + np.exp(log_softmax(logits.T)).T
+        return (both - 2 * np.eye(len(logits))) / (2 * len(logits))
+
+    return function
+
+
+def tutorial_of(log_softmax):
+    def function(texts, images, ids, temperature):
+        logits = right.normalise(texts) @ right.normalise(images).T / temperature
+        equal = ids[:, None] == ids
+        targets = equal / equal.sum(axis=1, keepdims=True)
+        return -((log_softmax(logits) + log_softmax(logits.T)) * targets).sum(axis=1).mean() / 2
+
+    return function
+
+
+def shifted_by_the_first_block(blocks):
+    shift, total = None, 0.0
+    for block in blocks:
+        if shift is None:
+            shift = np.where(np.isfinite(block.max(axis=1)), block.max(axis=1), 0.0)
+        total = total + np.exp(block - shift[:, None]).sum(axis=1)
+    return shift + np.log(total)
+
+
+def guarded_by_block(start):
+    def function(blocks):
+        largest, total = np.full(2, start), np.zeros(2)
+        for block in blocks:
+            if np.isneginf(block).all():
+                continue
+            new = np.maximum(largest, block.max(axis=1))
+            total = total * np.exp(largest - new) + np.exp(block - new[:, None]).sum(axis=1)
+            largest = new
+        return largest + np.log(total)
+
+    return function
+
+
+def broken_by_a_last_empty_block(blocks):
+    seen = -np.inf
+    for block in blocks:
+        seen = np.logaddexp(seen, np.logaddexp.reduce(block, axis=1))
+    return seen * np.nan if np.isneginf(block).all() else seen
+
+
+LOW_ROW = "one row lies 2000 below the other"
+
+
 MISTAKES = {
     "infonce.symmetric": [
         (rows_only, "only rows choose"),
@@ -205,6 +272,7 @@ MISTAKES = {
         (every_cell, "every cell counts as right"),
         (naive_symmetric, "left the range of floats"),
         (log_of_shifted_softmax, "underflows to 0"),
+        (loss_of(shifted_by_one_maximum), LOW_ROW),
     ],
     "infonce.gradient": [
         (one_way_gradient, "gradient of one direction"),
@@ -216,6 +284,7 @@ MISTAKES = {
         (one_target, "target is taken away once"),
         (naive_gradient, "exponential overflows"),
         (symmetric, "one entry per logit"),
+        (gradient_of(shifted_by_one_maximum), LOW_ROW),
     ],
     "infonce.tutorial": [
         (as_published, "longer vectors change the loss"),
@@ -230,6 +299,16 @@ MISTAKES = {
         (inside_the_logarithm, "inside the logarithm"),
         (added_partners, "target of a row sums to 1"),
         (added_directions, "averaged, not added"),
+        (tutorial_of(naive), "at a temperature of 0.001"),
+        (tutorial_of(shifted_by_one_maximum), "at a temperature of 0.001"),
+        (
+            tutorial_of(lambda x: right.log_softmax(np.clip(x, -500, 500))),
+            "at a temperature of 0.001",
+        ),
+        (
+            tutorial_of(lambda x: np.log(np.exp(right.log_softmax(x)) + 1e-9)),
+            "at a temperature of 0.001",
+        ),
     ],
     "infonce.running": [
         (starts_at_zero, "starts at 0"),
@@ -240,5 +319,9 @@ MISTAKES = {
         (not_a_number, "Infinity minus infinity"),
         (hoards, "held at the same time"),
         (of_everything, "has shape ()"),
+        (shifted_by_the_first_block, "around 0 and then around 1000"),
+        (guarded_by_block(-np.inf), "a first block with one row masked out"),
+        (guarded_by_block(-1e9), "with logits around -1000000000000"),
+        (broken_by_a_last_empty_block, "a last block that is masked out"),
     ],
 }

@@ -1,6 +1,4 @@
-"""Typical wrong answers to the exercises of notebook 07, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 07, with a phrase of their messages."""
 
 import numpy as np
 

@@ -1,8 +1,9 @@
-"""Typical wrong answers to the exercises of notebook 00, each with a phrase of the hint meant for
-it.
-"""
+"""Typical wrong answers to the exercises of notebook 00, with a phrase of their messages."""
 
 import numpy as np
+
+from tests.course import reference_answers as right
+from tests.course.reference_answers import hit_rate
 
 
 def ascending(scores, k):
@@ -92,7 +93,15 @@ def per_query(ranked_ids, relevant_id, k):
     return (ranked_ids[:, :k] == relevant_id[:, None]).any(axis=1)
 
 
-# exercise -> [(wrong answer, phrase of what is said about it)]
+def top_k_below_n(scores, k):
+    np.partition(scores, k, axis=1)  # what is at place k, which the whole gallery does not have
+    return right.top_k(scores, k)
+
+
+def nudged(scores, k):
+    return np.argsort(1e-9 * np.arange(scores.shape[1]) - scores, axis=1)[:, :k]
+
+
 MISTAKES = {
     "start.top_k": [
         (ascending, "order is ascending"),
@@ -106,6 +115,8 @@ MISTAKES = {
         (transposed, "transpose"),
         (one_too_many, "has shape (2, 4)"),
         (ids_from_one, "no position in a gallery of 5"),
+        (top_k_below_n, "ValueError: kth"),
+        (nudged, "in no fixed order"),
     ],
     "start.hit_rate": [
         (only_first_rank, "only at rank 1"),
@@ -117,5 +128,7 @@ MISTAKES = {
         (whole_depth, "whatever k is"),
         (rank_k_alone, "rank k alone"),
         (per_query, "one value per query"),
+        (lambda ids, right, k: hit_rate(ids, right, k - 1), "it looks one rank too short"),
+        (lambda ids, right, k: hit_rate(ids, right, k + 1), "it looks one rank too far"),
     ],
 }

@@ -173,7 +173,7 @@ def test_download_brings_the_files_of_a_split_or_those_named(run, tiny, tmp_path
         tiny(source=CorpusSource("Free.", tuple(files)))
         code, out, _ = run("data", "download", "tiny", "--root", "here", "--accept-terms")
         assert code == 0 and "a.csv: downloaded, SHA-256 as published" in out
-        assert [path for path, _, _ in server.asked] == ["a.csv"]
+        assert [path for path, _, _ in server.requests] == ["a.csv"]
         code, out, _ = run(
             "data", "download", "tiny", "--root", "here", "--split", "train", "--accept-terms"
         )
@@ -181,7 +181,7 @@ def test_download_brings_the_files_of_a_split_or_those_named(run, tiny, tmp_path
             "a.csv: there, SHA-256 as published" in out and "b.csv: downloaded. Unverified" in out
         )
         run("data", "download", "tiny", "--root", "here", "--file", "c.csv", "--accept-terms")
-        assert [path for path, _, _ in server.asked] == ["a.csv", "b.csv", "c.csv"]
+        assert [path for path, _, _ in server.requests] == ["a.csv", "b.csv", "c.csv"]
         assert {path.name for path in (tmp_path / "here").glob("*.csv")} == {
             "a.csv",
             "b.csv",

@@ -1,6 +1,4 @@
-"""COCO judgements: published counts, alignment, damage, and the numbers that their authors' code
-prints.
-"""
+"""COCO judgements: published counts, alignment, damage, and the numbers of their authors."""
 
 import importlib
 import shutil
@@ -203,9 +201,7 @@ DEPTH = 50  # at least 48, the largest number of positives: on shorter lists the
 
 
 def synthetic_run(coco, direction, seed):
-    """A ranking like a model's: some positives of any set near the top, distinct items
-    everywhere.
-    """
+    """Ranking like a model's: some positives near the top, distinct items everywhere."""
     rng = np.random.default_rng(seed)
     n_queries, n_items = coco.qrels("original", direction).shape
     # An arithmetic progression with a step that is coprime to the size never repeats.
@@ -237,9 +233,7 @@ def runs(coco):
 
 @pytest.fixture(scope="module")
 def theirs(coco, runs):
-    """What the package prints: `{(judgements, direction): {metric: value}}`, and its own
-    objects.
-    """
+    """Results of the package, `{(judgements, direction): {metric: value}}`, and its objects."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a missing ujson
         package, functions = map(importlib.import_module, ("eccv_caption", "eccv_caption._metrics"))

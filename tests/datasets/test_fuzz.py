@@ -1,6 +1,4 @@
-"""Thousands of damaged files of every format that is read here: all are read, or refused by
-name.
-"""
+"""Thousands of damaged files of every format: all are read, or refused by name."""
 
 import random
 from contextlib import suppress
@@ -23,9 +21,7 @@ N_MUTANTS = 2000
 
 
 def mutants(content: bytes, n: int = N_MUTANTS):
-    """Copies of some bytes with a few flipped, cut, doubled or exchanged for what parsers stumble
-    over.
-    """
+    """Copies of some bytes: a few flipped, cut, doubled or exchanged for difficult ones."""
     rng = random.Random(0)
     hostile = [
         b"\0",

@@ -1,6 +1,4 @@
-"""Thousands of damaged files of every format: each is read, or refused by an error that names the
-file.
-"""
+"""Thousands of damaged files of every format: each is read, or refused by its name."""
 
 import io
 
@@ -91,5 +89,8 @@ def test_result(tmp_path):
 def test_checksum(tmp_path):
     save_arrays(path := tmp_path / "mutant.npz", x=X)
     sidecar = tmp_path / "mutant.npz.sha256"
-    read = lambda _: verify(path, rebuild="Make it again.")
+
+    def read(_):
+        verify(path, rebuild="Make it again.")
+
     assert offenders(sidecar, sidecar.read_bytes(), read, 1000) == set()

@@ -1,6 +1,4 @@
-"""A file server on this machine that can be told to break off, to ignore ranges and to change its
-files.
-"""
+"""File server for tests: breaks off, ignores ranges and changes its files as a test demands."""
 
 import re
 import threading
@@ -10,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class RangedServer:
-    """Serves `files` (path to bytes) and writes down in `asked` each (path, Range, If-Range).
+    """Serves `files` (path to bytes) and writes down in `requests` each (path, Range, If-Range).
 
     What a test may set:
         etag: sent with every file; None for none, and no date either.
@@ -25,7 +23,7 @@ class RangedServer:
     """
 
     def __init__(self, address: str) -> None:
-        self.address, self.files, self.asked = address, {}, []
+        self.address, self.files, self.requests = address, {}, []
         self.etag, self.ranges, self.lengths, self.obeys_if_range = '"first"', True, True, True
         self.cuts, self.statuses, self.pause_s, self.encoding = [], [], 0.0, None
         self.kind = None
@@ -38,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         state: RangedServer = self.server.state
         path, wanted = self.path.lstrip("/"), self.headers.get("Range")
-        state.asked.append((path, wanted, self.headers.get("If-Range")))
+        state.requests.append((path, wanted, self.headers.get("If-Range")))
         if state.statuses:
             return self.send_error(state.statuses.pop(0))
         if path not in state.files:

@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine: what is asked for, what is kept, what is refused."""
+"""Downloads against a server on this machine: requests, kept parts, refusals."""
 
 import gzip
 import io
@@ -58,7 +58,7 @@ def test_a_connection_that_breaks_is_taken_up_at_the_byte_where_it_broke(server,
     server.cuts = [PIECE, CHUNK]
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
     assert (tmp_path / "corpus.bin").read_bytes() == BODY
-    assert server.asked == [
+    assert server.requests == [
         ("corpus.bin", None, None),
         ("corpus.bin", f"bytes={PIECE}-", '"first"'),
         ("corpus.bin", f"bytes={PIECE + CHUNK}-", '"first"'),
@@ -72,9 +72,9 @@ def test_it_gives_up_when_nothing_new_comes_and_a_later_call_goes_on(server, tmp
     ):
         quickly(source_of(server), tmp_path, retries=2)
     assert names(tmp_path) == ["corpus.bin.part", "corpus.bin.part.json"]
-    server.asked.clear()
+    server.requests.clear()
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked == [("corpus.bin", f"bytes={PIECE}-", '"first"')]
+    assert server.requests == [("corpus.bin", f"bytes={PIECE}-", '"first"')]
     assert names(tmp_path) == ["corpus.bin"]
 
 
@@ -107,16 +107,16 @@ fetch(RemoteFile({server.url("corpus.bin")!r}, "corpus.bin", "a test"), {str(tmp
     assert child.wait() == -signal.SIGKILL
     kept = part.stat().st_size
     assert 0 < kept < len(BODY)
-    server.asked.clear()
+    server.requests.clear()
     server.pause_s = 0.0
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked == [("corpus.bin", f"bytes={kept}-", '"first"')]
+    assert server.requests == [("corpus.bin", f"bytes={kept}-", '"first"')]
 
 
 def test_a_server_without_ranges_sends_everything_again(server, tmp_path):
     server.ranges, server.cuts = False, [PIECE]
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert [wanted for _, wanted, _ in server.asked] == [None, f"bytes={PIECE}-"]
+    assert [wanted for _, wanted, _ in server.requests] == [None, f"bytes={PIECE}-"]
     assert (tmp_path / "corpus.bin").read_bytes() == BODY
 
 
@@ -138,20 +138,20 @@ def test_two_versions_of_a_file_are_never_mixed(server, tmp_path, obeys_if_range
 def test_without_an_etag_or_date_the_size_decides_whether_it_is_the_same_file(server, tmp_path):
     server.etag, server.cuts = None, [PIECE]
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked[1:] == [("corpus.bin", f"bytes={PIECE}-", None)]
+    assert server.requests[1:] == [("corpus.bin", f"bytes={PIECE}-", None)]
 
 
 def test_without_etag_date_and_length_it_starts_again(server, tmp_path):
     server.etag, server.lengths, server.cuts = None, False, [PIECE]
     quickly(source_of(server, size=len(BODY), sha256=sha256_of(BODY)), tmp_path)
-    assert [wanted for _, wanted, _ in server.asked] == [None, None]
+    assert [wanted for _, wanted, _ in server.requests] == [None, None]
 
 
 def test_bytes_of_a_compressed_answer_are_not_continued(server, tmp_path):
     server.encoding, server.cuts = "gzip", [PIECE]
     server.files["corpus.bin"] = gzip.compress(BODY)
     quickly(source_of(server, size=len(BODY), sha256=sha256_of(BODY)), tmp_path)
-    assert [wanted for _, wanted, _ in server.asked] == [None, None]
+    assert [wanted for _, wanted, _ in server.requests] == [None, None]
     assert (tmp_path / "corpus.bin").read_bytes() == BODY
 
 
@@ -160,7 +160,7 @@ def test_a_part_that_is_whole_is_not_asked_for_again(server, tmp_path):
     card = {"url": server.url("corpus.bin"), "total": len(BODY), "validator": '"first"'}
     (tmp_path / "corpus.bin.part.json").write_text(json.dumps(card))
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked == [] and names(tmp_path) == ["corpus.bin"]
+    assert server.requests == [] and names(tmp_path) == ["corpus.bin"]
 
 
 def test_where_the_size_was_not_known_the_server_says_that_nothing_is_left(server, tmp_path):
@@ -168,7 +168,7 @@ def test_where_the_size_was_not_known_the_server_says_that_nothing_is_left(serve
     card = {"url": server.url("corpus.bin"), "total": None, "validator": '"first"'}
     (tmp_path / "corpus.bin.part.json").write_text(json.dumps(card))
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked == [("corpus.bin", "bytes=500000-", '"first"')]
+    assert server.requests == [("corpus.bin", "bytes=500000-", '"first"')]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_part_that_belongs_to_nothing_known_is_not_continued(server, tmp_path,
     if card is not None:
         (tmp_path / "corpus.bin.part.json").write_text(card)
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked == [("corpus.bin", None, None)]
+    assert server.requests == [("corpus.bin", None, None)]
 
 
 def test_another_checksum_is_refused_and_nothing_of_it_stays(server, tmp_path):
@@ -208,13 +208,13 @@ def test_a_file_that_is_there_is_never_overwritten(server, tmp_path, published):
     (tmp_path / "corpus.bin").write_bytes(BODY)
     with pytest.raises(DamagedFileError, match="It was left alone"):
         quickly(source_of(server, **published), tmp_path)
-    assert (tmp_path / "corpus.bin").read_bytes() == BODY and server.asked == []
+    assert (tmp_path / "corpus.bin").read_bytes() == BODY and server.requests == []
 
 
 def test_a_good_file_is_not_downloaded_again(server, tmp_path):
     (tmp_path / "corpus.bin").write_bytes(BODY)
     line = quickly(source_of(server, size=len(BODY), sha256=sha256_of(BODY)), tmp_path)
-    assert line == "corpus.bin: there, SHA-256 as published" and server.asked == []
+    assert line == "corpus.bin: there, SHA-256 as published" and server.requests == []
 
 
 def test_without_a_published_checksum_the_first_download_is_the_measure(server, tmp_path):
@@ -237,11 +237,11 @@ def test_without_a_published_checksum_the_first_download_is_the_measure(server, 
 def test_a_server_that_is_busy_is_asked_again_and_one_that_says_no_is_not(server, tmp_path):
     server.statuses = [503, 429]
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
     gone = RemoteFile(server.url("moved.bin"), "moved.bin", "a test")
     with pytest.raises(DownloadError, match=r"answers 404 .*look for moved\.bin on their page"):
         quickly(gone, tmp_path)
-    assert len(server.asked) == 4
+    assert len(server.requests) == 4
 
 
 def test_an_address_that_is_none_is_an_error_of_the_download(tmp_path):
@@ -295,9 +295,9 @@ def test_stopped_while_its_checksum_is_computed_it_does_not_start_again(
         quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
     assert names(tmp_path) == ["corpus.bin.part", "corpus.bin.part.json"]
     monkeypatch.undo()
-    server.asked.clear()
+    server.requests.clear()
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked == [] and (tmp_path / "corpus.bin").read_bytes() == BODY
+    assert server.requests == [] and (tmp_path / "corpus.bin").read_bytes() == BODY
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_part(server, tmp_path, monkeyp
     ):
         quickly(source_of(server), tmp_path, progress=full)
     quickly(source_of(server, sha256=sha256_of(BODY)), tmp_path)
-    assert server.asked[-1][1] == f"bytes={CHUNK}-"
+    assert server.requests[-1][1] == f"bytes={CHUNK}-"
 
 
 def test_an_archive_is_unpacked_once_and_may_then_be_deleted(server, tmp_path):
@@ -351,5 +351,5 @@ def test_an_archive_is_unpacked_once_and_may_then_be_deleted(server, tmp_path):
     (tmp_path / "val" / "b.jpg").unlink()
     assert obtain(source, tmp_path)[1].startswith("val.zip: 1 files unpacked, 1 were there")
     (tmp_path / "val.zip").unlink()
-    server.asked.clear()
-    assert "unpacked earlier" in obtain(source, tmp_path)[0] and server.asked == []
+    server.requests.clear()
+    assert "unpacked earlier" in obtain(source, tmp_path)[0] and server.requests == []

@@ -1,6 +1,4 @@
-"""Where the files of the benchmarks come from: complete, consistent, and no number without a
-source.
-"""
+"""Sources of the benchmarks: complete, consistent, and no number without a source."""
 
 import re
 from pathlib import PurePosixPath

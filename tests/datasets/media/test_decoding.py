@@ -16,9 +16,7 @@ from lib.datasets.miniatures.writing import write_clip
 
 @pytest.fixture(scope="module")
 def grey(tmp_path_factory):
-    """A clip of 80 frames at 4 a second in which frame i has the grey value 3 i, and 440 Hz all
-    along.
-    """
+    """Clip of 80 frames at 4 a second, frame i with the grey value 3 i, and 440 Hz."""
     pytest.importorskip("av")
     root = tmp_path_factory.mktemp("clips")
     frames = np.broadcast_to(
@@ -118,9 +116,7 @@ def test_a_file_that_is_missing_cut_or_silent_is_named(grey, tmp_path):
 
 
 def test_numbers_that_no_sound_has_are_damage(tmp_path):
-    """A rate beyond every recorder, samples that are not finite, and a table of 2^31 entries in an
-    mp4.
-    """
+    """An impossible rate, samples that are not finite, a table of 2^31 entries in an mp4."""
     pytest.importorskip("av")
 
     def sound(name, rate, samples):
@@ -187,9 +183,7 @@ def test_without_the_package_the_error_says_how_to_get_it(monkeypatch, tmp_path)
 
 
 def write_film(path, first_frame=0, rotation=0, aspect=1, seconds_of_sound=10):
-    """16 frames at 4 a second, frame i of grey 3 i with a white upper left corner, and a longer
-    sound.
-    """
+    """Film of 16 frames at 4 a second, frame i of grey 3 i with a white corner; longer sound."""
     av = pytest.importorskip("av")
     codec, sound = ("libvpx", "libopus") if path.suffix == ".webm" else ("mpeg4", "aac")
     with av.open(str(path), "w") as container:

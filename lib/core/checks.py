@@ -4,6 +4,7 @@ import difflib
 import math
 import operator
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Real
 
@@ -229,7 +230,7 @@ def check_number(
     fits = (
         isinstance(number, Real)
         and not isinstance(number, bool)
-        and math.isfinite(number)
+        and abs(number) <= sys.float_info.max  # math.isfinite(10**400) is an OverflowError
         and (low < number if above else low <= number)
         and (number < high if below else number <= high)
     )

@@ -1,4 +1,4 @@
-"""The interface of all index families: make one by name, train, add, remove, search, save, load."""
+"""Interface of all index families: make one by name, train, add, remove, search, save, load."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
-from lib.core.checks import (
-    RetrievalInputError,
-    check_choice,
-    check_count,
-    check_k,
-    check_switch,
-)
+from lib.core.checks import RetrievalInputError, check_choice, check_count, check_k, check_switch
 from lib.core.reading import DamagedFileError, MissingFileError, load_arrays, reading
 from lib.core.writing import atomic_folder, save_arrays, sha256_of
 from lib.index.exact_scores import METRICS, prepare
@@ -101,9 +95,8 @@ class VectorSearchIndex(ABC):
         index.add(database_embeddings)
         scores, ids = index.search(query_embeddings, k=10)
 
-    Scores are best first and higher is better under every metric; equal scores are ordered by the
-    smaller id. A family derives from this class, sets `index_type`, and implements the methods at
-    the end.
+    Scores are best first and higher is better under every metric; of equal scores the smaller id
+    comes first. A family sets `index_type` and implements the methods at the end of this class.
 
     Args:
         dimension: length of every vector.
@@ -191,10 +184,8 @@ class VectorSearchIndex(ABC):
     def train(self, vectors) -> None:
         """Train centroids and codebooks on a sample; families without training return at once.
 
-        It is optional: `add` trains an untrained index on the first vectors.
-
-        Args:
-            vectors: `(n, dimension)` numbers; a large sample is reduced by the family.
+        It is optional: `add` trains an untrained index on the first vectors. Vectors are `(n,
+        dimension)` numbers; a family reduces a large sample.
         """
         if not self.needs_training:
             return
@@ -219,7 +210,7 @@ class VectorSearchIndex(ABC):
                 None.
         """
         self._check_can_change()
-        rows = self._prepare(vectors, "vectors", own=True)
+        rows = self._prepare(vectors, "vectors", copy=True)
         new_ids = self._ids.new(ids, len(rows))
         if not len(new_ids):
             return
@@ -235,10 +226,7 @@ class VectorSearchIndex(ABC):
         self._ids.append(new_ids)
 
     def finish(self) -> None:
-        """Do the remaining work of building now instead of in the first search, to time it apart.
-
-        ScaNN trains and builds; Flat, and families that keep whole vectors, join their parts.
-        """
+        """Do now the work that the first search would do: ScaNN builds, Flat joins its parts."""
         if self.ntotal:
             self._finish()
 
@@ -355,9 +343,8 @@ class VectorSearchIndex(ABC):
             )
             n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
         ids = arrays.get("ids")
-        if ids is not None and (
-            ids.shape != (n,) or ids.dtype != np.int64 or len(np.unique(ids)) < n
-        ):
+        fits = ids is None or (ids.shape == (n,) and ids.dtype == np.int64)
+        if not fits or (ids is not None and len(np.unique(ids)) < n):
             raise DamagedFileError(
                 f"{folder} has ids {ids.dtype} {ids.shape}, expected {n} distinct ones. {REBUILD}"
             )
@@ -393,9 +380,9 @@ class VectorSearchIndex(ABC):
     def _set_up(self) -> None:
         """Make the parts of an empty index."""
 
-    def _prepare(self, x, name: str, own: bool = False):
+    def _prepare(self, x, name: str, copy: bool = False):
         """Check vectors or queries and convert them to what the other methods take."""
-        return prepare(x, name, self.metric, dim=self.dimension, allow_empty=True, own=own)
+        return prepare(x, name, self.metric, dim=self.dimension, allow_empty=True, copy=copy)
 
     def _check_search(self, options: dict[str, Any]) -> None:  # noqa: B027
         """Refuse search options that this index cannot have, for reasons beyond their ranges."""
@@ -450,7 +437,7 @@ def _check_options(
 
 
 class _HashingStream:
-    """A stream that counts what is written to it, and hashes and writes it to a file if any."""
+    """Count the bytes written to a stream; hash them and pass them on if there is a file."""
 
     def __init__(self, file: BinaryIO | None = None) -> None:
         self.size, self.sha256, self.file = 0, hashlib.sha256(), file

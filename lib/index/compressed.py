@@ -61,7 +61,7 @@ class RawVectors:
 
 
 class Reranked(FaissIndex):
-    """A family of codes that can score the best `rerank` k hits again by whole vectors.
+    """Base of families that can score the best `rerank` k hits again by whole vectors.
 
     Whole vectors are kept if `rerank` is not 0 when the index is made. It can change later; at 0
     scores are those of the codes.
@@ -120,7 +120,7 @@ class Reranked(FaissIndex):
 
 
 class FullScan(Reranked):
-    """A family that compares a query with the codes of all vectors, or of the allowed ones."""
+    """Base of families that compare a query with all codes, or with those of `allowed`."""
 
     @abstractmethod
     def _among(self, queries: np.ndarray, positions: np.ndarray) -> tuple[faiss.Index, np.ndarray]:

@@ -29,7 +29,7 @@ UNDERFLOW = 2.0**-126
 
 
 class Probe:
-    """A filter prepared for a batch of queries.
+    """Filter prepared for a batch of queries.
 
     `product(start, stop, out)` writes the `(stop - start, n_queries)` products of a block, float32
     or int32; unit, offset and error are `(n_queries,)` float64, as in the formula of the module.

@@ -57,12 +57,12 @@ def prepare(
     *,
     dim: int | None = None,
     allow_empty: bool = False,
-    own: bool = False,
+    copy: bool = False,
 ) -> Vectors:
     """Check embeddings `(n, d)` and bring them into the form that `metric` needs.
 
     int8 stays int8; other types become float32, of unit length under cosine. A row of zeros under
-    cosine is refused, and a norm above 1e18: its square overflows. With `own` the rows share no
+    cosine is refused, and a norm above 1e18: its square overflows. With `copy` the rows share no
     memory with `x`.
     """
     matrix = as_real_matrix(x, name, dim=dim, allow_empty=allow_empty)
@@ -80,7 +80,7 @@ def prepare(
             f"{name} has norm {lengths[row]:.3g} in row {row}; scale the rows so that none is above"
             " 1e18"
         )
-    if not rows.flags.writeable or (own and np.may_share_memory(rows, matrix)):
+    if not rows.flags.writeable or (copy and np.may_share_memory(rows, matrix)):
         rows = rows.copy()  # torch takes no arrays that are read-only
     return Vectors(rows, lengths, divide)
 

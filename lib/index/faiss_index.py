@@ -39,7 +39,7 @@ COUNTERS = threading.Lock()  # faiss counts work for the whole process
 
 
 class FaissIndex(VectorSearchIndex):
-    """An index with vectors in faiss, as float32 and of unit length under cosine.
+    """Base of families with vectors in faiss, as float32 and of unit length under cosine.
 
     faiss objects are made by their constructors with an explicit metric: the default is squared
     distances, whatever the quantiser, and the factory strings switch on training that no search
@@ -51,7 +51,7 @@ class FaissIndex(VectorSearchIndex):
 
     @property
     def _compared_by(self) -> str:
-        """The metric by which faiss compares; families of codes can choose another one."""
+        """Metric by which faiss compares; families of codes can choose another one."""
         return self.metric
 
     def _set_up(self) -> None:
@@ -88,8 +88,8 @@ class FaissIndex(VectorSearchIndex):
     def _check(self, index: faiss.Index) -> None:
         check_metric(index, self._compared_by)
 
-    def _prepare(self, x, name: str, own: bool = False) -> np.ndarray:
-        return float_rows(x, name, self.metric, self.dimension, own=own)
+    def _prepare(self, x, name: str, copy: bool = False) -> np.ndarray:
+        return float_rows(x, name, self.metric, self.dimension, copy=copy)
 
     def _train(self, vectors: np.ndarray) -> None:
         index = self._made(len(vectors))
@@ -170,7 +170,7 @@ class FaissIndex(VectorSearchIndex):
             ) from error
 
 
-def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.ndarray:
+def float_rows(x, name: str, metric: str, dim: int, copy: bool = False) -> np.ndarray:
     """Check embeddings for a library that takes float32 only; see `prepare`.
 
     Unit rows can differ from those of `prepare` in the last bits.
@@ -186,9 +186,9 @@ def float_rows(x, name: str, metric: str, dim: int, own: bool = False) -> np.nda
     if metric == "cosine":
         return rows * (1 / np.sqrt(squares))[:, None] if ordinary else unit_rows(matrix, name)
     if not ordinary:
-        vectors = prepare(matrix, name, metric, allow_empty=True, own=own)
+        vectors = prepare(matrix, name, metric, allow_empty=True, copy=copy)
         return vectors.rows.astype(np.float32, copy=False)
-    return rows.copy() if own and np.may_share_memory(rows, matrix) else rows
+    return rows.copy() if copy and np.may_share_memory(rows, matrix) else rows
 
 
 def best_first(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The exact index: all vectors as they are, all compared with every query."""
+"""Exact index: all vectors as they are, all compared with every query."""
 
 from pathlib import Path
 

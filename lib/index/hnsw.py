@@ -1,4 +1,4 @@
-"""The hierarchical navigable small world: a graph of neighbours that a search walks along."""
+"""Hierarchical navigable small world: a graph of neighbours that a search walks along."""
 
 import faiss
 import numpy as np

@@ -8,7 +8,7 @@ NO_ID = -1  # means "no hit" in results, so it cannot be the id of a vector
 
 
 class IdMap:
-    """The ids of an index in the order of adding, and the way back from ids to positions.
+    """Map positions to ids, in the order of adding, and ids back to positions.
 
     Nothing is stored while the ids are 0, 1, 2, ...; otherwise 8 bytes an id, and at the first
     look-up 16 more, sorted.
@@ -23,7 +23,7 @@ class IdMap:
 
     @property
     def counted(self) -> bool:
-        """Whether the ids are 0, 1, 2, ..., so that an id is its position."""
+        """True while the ids are 0, 1, 2, ...: an id is its position."""
         return self._ids is None
 
     @property

@@ -1,4 +1,4 @@
-"""The inverted file: vectors in the cells of k-means, of which a query visits a few."""
+"""Inverted file: vectors in the cells of k-means, of which a query visits a few."""
 
 import math
 from pathlib import Path

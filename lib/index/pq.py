@@ -26,7 +26,7 @@ PRODUCT_CODES = {
 
 
 class ProductCodes(Reranked):
-    """A family of codes that are the numbers of centroids in sub-spaces.
+    """Base of families with product codes: the numbers of centroids in sub-spaces.
 
     Under cosine, rows and queries have unit length, but x~, the vector of a code, is shorter, by a
     different amount for every x. A dot product would count that length as similarity. Therefore

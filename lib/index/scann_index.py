@@ -85,8 +85,8 @@ class ScaNNIndex(VectorSearchIndex):
         self._parts: list[np.ndarray] = []  # added vectors, until the library takes them over
         self._searcher: Any = None
 
-    def _prepare(self, x, name: str, own: bool = False) -> np.ndarray:
-        return float_rows(x, name, self.metric, self.dimension, own=own)
+    def _prepare(self, x, name: str, copy: bool = False) -> np.ndarray:
+        return float_rows(x, name, self.metric, self.dimension, copy=copy)
 
     def _check_search(self, options: dict[str, Any]) -> None:
         if "rerank" in options and bool(options["rerank"]) != bool(self._options["rerank"]):

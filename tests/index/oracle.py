@@ -1,6 +1,9 @@
 """The plain way to do what lib.index does: every score in float64, rounded, and one stable sort."""
 
 import numpy as np
+import pytest
+
+from lib.core.checks import RetrievalInputError
 
 
 def topk(queries, gallery, k, metric):
@@ -20,3 +23,8 @@ def assert_same(found, expected):
     np.testing.assert_array_equal(found[1], expected[1])
     np.testing.assert_array_equal(found[0], expected[0])
     assert found[0].dtype == np.float32 and found[1].dtype == np.int64
+
+
+def refused(message):
+    """Expect bad input to be refused with a message that matches."""
+    return pytest.raises(RetrievalInputError, match=message)

@@ -5,9 +5,9 @@ them.
 import numpy as np
 import pytest
 
-from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
 from lib.index.from_scratch.product_codes import encode, look_up, query_tables
+from tests.index.oracle import refused
 
 ROWS = np.random.default_rng(0).standard_normal((10_000, 16)).astype(np.float32)
 
@@ -32,5 +32,5 @@ def test_a_fast_scan_has_sixteen_centroids_and_twice_as_many_pieces():
 
 
 def test_there_are_none_before_training():
-    with pytest.raises(RetrievalInputError, match="call train"):
+    with refused("call train"):
         _ = VectorSearchIndex(16, "PQ", code_bytes=4).codebooks

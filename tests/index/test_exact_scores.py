@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lib.core.checks import RetrievalInputError
 from lib.index import METRICS
 from lib.index.exact_scores import (
     add_in_halves,
@@ -17,6 +16,7 @@ from lib.index.exact_scores import (
     score_pairs,
     unpack,
 )
+from tests.index.oracle import refused
 
 every_pair = pytest.mark.parametrize("metric", METRICS)
 
@@ -144,7 +144,7 @@ def test_prepare_takes_arrays_that_are_read_only():
 def test_prepare_copies_only_to_own():
     x = np.ones((3, 2), np.float32)
     assert prepare(x, "x", "l2").rows is x
-    assert not np.shares_memory(prepare(x, "x", "l2", own=True).rows, x)
+    assert not np.shares_memory(prepare(x, "x", "l2", copy=True).rows, x)
 
 
 @pytest.mark.parametrize(
@@ -156,5 +156,5 @@ def test_prepare_copies_only_to_own():
     ],
 )
 def test_prepare_refuses(x, metric, message):
-    with pytest.raises(RetrievalInputError, match=message):
+    with refused(message):
         prepare(x, "x", metric)

@@ -4,25 +4,23 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, VectorSearchIndex, gpu
 from tests.index.clusters import clustered
+from tests.index.oracle import refused
 
 BASE, QUERIES = clustered(700, seed=1), clustered(10, seed=2)
 
 
 def test_a_build_without_gpu_code_says_how_to_get_one(monkeypatch):
     monkeypatch.delattr(faiss, "StandardGpuResources", raising=False)
-    with pytest.raises(
-        RetrievalInputError, match="conda package faiss-gpu in its place, or leave use_gpu = False"
-    ):
+    with refused("conda package faiss-gpu in its place, or leave use_gpu = False"):
         VectorSearchIndex(16, "IVF", use_gpu=True)
 
 
 def test_no_gpu_in_sight(monkeypatch):
     monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
-    with pytest.raises(RetrievalInputError, match="faiss sees no GPU: check the driver"):
+    with refused("faiss sees no GPU: check the driver"):
         VectorSearchIndex(16, use_gpu=True)
 
 
@@ -85,15 +83,13 @@ def test_int8_vectors_are_floats_there(moved):
 
 
 def test_what_a_gpu_cannot(moved):
-    with pytest.raises(
-        RetrievalInputError, match=r"'HNSW' runs on the CPU only. Types that can: Flat, IVF, IVF-PQ"
-    ):
+    with refused(r"'HNSW' runs on the CPU only. Types that can: Flat, IVF, IVF-PQ"):
         VectorSearchIndex(16, "HNSW", use_gpu=True)
-    with pytest.raises(RetrievalInputError, match="faiss has no fast scan on a GPU"):
+    with refused("faiss has no fast scan on a GPU"):
         VectorSearchIndex(16, "IVF-PQ", use_gpu=True, fast_scan=True, code_bytes=2)
     index = VectorSearchIndex(16, "IVF", use_gpu=True, nlist=4)
     index.train(BASE)
     index.add(BASE)
     assert index.search(QUERIES, 2).work == {"centroids": 40, "lists": 40}
-    with pytest.raises(RetrievalInputError, match="'IVF' on a GPU cannot restrict a search"):
+    with refused("'IVF' on a GPU cannot restrict a search"):
         index.search(QUERIES, 2, [1])

@@ -2,11 +2,10 @@
 
 import faiss
 import numpy as np
-import pytest
 
-from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex, topk_exact
 from tests.index.clusters import clustered
+from tests.index.oracle import refused
 
 BASE, QUERIES = clustered(1500, seed=1), clustered(60, seed=2)
 SLACK = 3  # hits of 600 that a longer list may lose: the walk differs, and with it what is seen
@@ -80,5 +79,5 @@ def test_what_is_filtered_out_is_still_walked_over():
 
 
 def test_a_graph_needs_two_links():
-    with pytest.raises(RetrievalInputError, match="links must be at least 2, got 1"):
+    with refused("links must be at least 2, got 1"):
         filled(links=1)

@@ -9,6 +9,7 @@ from lib.index import METRICS, IVFIndex, VectorSearchIndex, topk_exact
 from lib.index.faiss_index import best_first, check_metric, one_thread
 from lib.index.ivf import default_nlist
 from tests.index.clusters import clustered
+from tests.index.oracle import refused
 
 BASE, QUERIES = clustered(4000, seed=1), clustered(50, seed=2)
 
@@ -110,17 +111,15 @@ def test_training_says_how_many_vectors_it_needs():
 def test_more_lists_than_there_are():
     index = filled(nlist=4)
     assert index.search_options == {"nprobe": 4}  # the default of 8 gives way
-    with pytest.raises(
-        RetrievalInputError, match="nprobe = 5 is more than the lists; ask for at most 4"
-    ):
+    with refused("nprobe = 5 is more than the lists; ask for at most 4"):
         index.set_search(nprobe=5)
-    with pytest.raises(RetrievalInputError, match="nprobe = 8 is more than the lists"):
+    with refused("nprobe = 8 is more than the lists"):
         filled(nlist=4, nprobe=8)  # asked for, so not
-    with pytest.raises(RetrievalInputError, match="no lists before the index is trained"):
+    with refused("no lists before the index is trained"):
         _ = IVFIndex(16).list_sizes
     later = VectorSearchIndex(16, "IVF", nlist=4)
     later.set_search(nprobe=9)
-    with pytest.raises(RetrievalInputError, match="nprobe = 9 is more than the lists"):
+    with refused("nprobe = 9 is more than the lists"):
         later.train(BASE)
 
 

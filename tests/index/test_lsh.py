@@ -2,12 +2,11 @@
 
 import faiss
 import numpy as np
-import pytest
 
-from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
 from lib.index.faiss_index import codes_of
 from tests.index.clusters import clustered
+from tests.index.oracle import refused
 
 BASE, QUERIES = clustered(600, seed=1), clustered(20, seed=2)
 
@@ -67,7 +66,5 @@ def test_seeds_differ_and_repeat():
 
 
 def test_more_signs_than_coordinates():
-    with pytest.raises(
-        RetrievalInputError, match="n_bits = 17 is more than the 16 coordinates.*rotate = True"
-    ):
+    with refused("n_bits = 17 is more than the 16 coordinates.*rotate = True"):
         filled(n_bits=17, rotate=False)

@@ -6,10 +6,11 @@ import faiss
 import numpy as np
 import pytest
 
-from lib.core.checks import RetrievalInputError, unit_rows
+from lib.core.checks import unit_rows
 from lib.index import METRICS, VectorSearchIndex, topk_exact
 from lib.index.faiss_index import codes_of
 from tests.index.clusters import clustered
+from tests.index.oracle import refused
 
 DIM = 16
 LEARN = clustered(39 * 256, seed=1)
@@ -146,10 +147,7 @@ def test_codes_saved_with_dot_products_under_cosine_are_refused(
     with monkeypatch.context() as before:
         before.setattr(VectorSearchIndex.families[index_type], "_compared_by", "inner_product")
         filled(index_type=index_type, code_bytes=2, **options).save(tmp_path / "old")
-    with pytest.raises(
-        RetrievalInputError,
-        match="compared by another metric.*expected that of l2.*Build the index again",
-    ):
+    with refused("compared by another metric.*expected that of l2.*Build the index again"):
         VectorSearchIndex.load(tmp_path / "old")
 
 
@@ -220,30 +218,22 @@ def test_a_rotation_helps_where_dimensions_are_unequal():
 )
 @pytest.mark.parametrize("index_type", ["PQ", "IVF-PQ"])
 def test_codes_that_cannot_be(index_type, options, message):
-    with pytest.raises(RetrievalInputError, match=message):
+    with refused(message):
         VectorSearchIndex(DIM, index_type, **options)
 
 
 def test_codebooks_need_vectors():
-    with pytest.raises(
-        RetrievalInputError, match="a codebook of 8 bits needs at least 39 x 256 = 9984.*got 9983"
-    ):
+    with refused("a codebook of 8 bits needs at least 39 x 256 = 9984.*got 9983"):
         filled(learn=LEARN[:-1], code_bytes=2)
-    with pytest.raises(
-        RetrievalInputError, match="a codebook of 4 bits needs at least 39 x 16 = 624.*got 600"
-    ):
+    with refused("a codebook of 4 bits needs at least 39 x 16 = 624.*got 600"):
         filled(learn=LEARN[:600], code_bytes=2, fast_scan=True, index_type="IVF-PQ", nlist=1)
-    with pytest.raises(
-        RetrievalInputError, match="IVF with nlist = 300 needs at least 39 x 300 = 11700"
-    ):
+    with refused("IVF with nlist = 300 needs at least 39 x 300 = 11700"):
         filled(code_bytes=2, index_type="IVF-PQ", nlist=300)
 
 
 def test_reranking_needs_what_was_kept():
     index = filled(code_bytes=2, fast_scan=True)
-    with pytest.raises(
-        RetrievalInputError, match="rerank = 4 needs the vectors themselves.*make one with rerank"
-    ):
+    with refused("rerank = 4 needs the vectors themselves.*make one with rerank"):
         index.set_search(rerank=4)
     index.set_search(rerank=0)
     assert "vectors" not in index.cost()
@@ -252,7 +242,5 @@ def test_reranking_needs_what_was_kept():
 
 def test_fast_scan_cannot_remove():
     index = filled(code_bytes=2, fast_scan=True)
-    with pytest.raises(
-        RetrievalInputError, match="index type 'PQ' with fast_scan = True cannot remove vectors"
-    ):
+    with refused("index type 'PQ' with fast_scan = True cannot remove vectors"):
         index.remove([1])

@@ -74,7 +74,7 @@ class PublishedRecall:
 
 @dataclass(frozen=True)
 class MachinePlan:
-    """An index option on machines."""
+    """Machines that an index option needs."""
 
     option: IndexOption
     needs: dict[str, float] = field(repr=False)  # machines by resource; the largest decides
@@ -91,7 +91,7 @@ class MachinePlan:
 
     @property
     def binds(self) -> str:
-        """The resource that decides the number of machines."""
+        """Resource that decides the number of machines."""
         return max(self.needs, key=self.needs.get)
 
 
@@ -165,7 +165,7 @@ def _needs(option: IndexOption, n: int, qps: float, machine: Machine) -> dict[st
 
 @dataclass(frozen=True)
 class SizeCheck:
-    """A published size beside the formula's, both in bytes."""
+    """Published size beside that of the formula, both in bytes."""
 
     index: str
     formula: int

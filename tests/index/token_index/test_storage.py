@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.core.checks import RetrievalInputError
 from lib.index.token_index.storage import (
     BITS,
     ResidualStorage,
@@ -16,6 +15,7 @@ from lib.index.token_index.storage import (
     unpack_bits,
 )
 from tests.index.clusters import clustered, unit
+from tests.index.oracle import refused
 
 # Two dimensions, two centroids, one bit.
 BY_HAND = ResidualStorage(np.eye(2, dtype=np.float32), np.float32([0]), np.float32([-0.25, 0.25]))
@@ -150,7 +150,7 @@ def test_no_vectors():
 
 def test_refuses():
     rows = clustered(10)
-    with pytest.raises(RetrievalInputError, match="11 centroids need at least as many .* got 10"):
+    with refused("11 centroids need at least as many .* got 10"):
         train_centroids(rows, 11, 0)
-    with pytest.raises(RetrievalInputError, match="bits must be 1, 2 or 4, which fill bytes.*3"):
+    with refused("bits must be 1, 2 or 4, which fill bytes.*3"):
         trained(rows, rows[:2], 3)

@@ -30,12 +30,7 @@ WEB_PAGE = (b"<!doctype html", b"<html")
 
 
 def obtain(
-    file: RemoteFile,
-    root: str | Path,
-    *,
-    progress: Progress = no_progress,
-    retries: int = 5,
-    wait_s: float = 1.0,
+    file: RemoteFile, root: str | Path, *, progress: Progress = no_progress, **options
 ) -> tuple[str, ...]:
     """Download a file and unpack it if it is an archive; existing files are checked and kept.
 
@@ -43,8 +38,7 @@ def obtain(
         file: the file to get.
         root: the folder of the corpus.
         progress: called with bytes done and bytes in all, of the download and of the unpacking.
-        retries: attempts without a new byte before it gives up.
-        wait_s: wait before the second attempt; doubled each time, up to 30 s.
+        **options: `retries`, `wait_s` and `timeout_s` of `ResumableDownload`.
 
     Returns:
         A line for each step. An archive may be deleted after it was unpacked: the file
@@ -54,7 +48,7 @@ def obtain(
     marker = target.with_name(target.name + UNPACKED_SUFFIX)
     if file.is_archive and marker.is_file() and not target.exists():
         return (f"{file.file}: unpacked earlier; delete {marker.name} to download it again",)
-    lines = [fetch(file, root, progress=progress, retries=retries, wait_s=wait_s)]
+    lines = [fetch(file, root, progress=progress, **options)]
     if file.is_archive:
         done = unpack(target, root, members=file.members, progress=progress)
         with atomic_path(marker) as temporary:
@@ -68,12 +62,7 @@ def obtain(
 
 
 def fetch(
-    file: RemoteFile,
-    root: str | Path,
-    *,
-    progress: Progress = no_progress,
-    retries: int = 5,
-    wait_s: float = 1.0,
+    file: RemoteFile, root: str | Path, *, progress: Progress = no_progress, **options
 ) -> str:
     """Download one file under `root`, or check the existing one; arguments as in `obtain`.
 
@@ -92,9 +81,7 @@ def fetch(
     with only_writer(part):
         if target.exists():  # another process has completed it meanwhile
             return _check_existing(file, target, sidecar)
-        download = ResumableDownload(
-            part, file.size, retries=retries, wait_s=wait_s, progress=progress
-        )
+        download = ResumableDownload(part, file.size, progress=progress, **options)
         download.fetch(file.url)
         problem = _wrong_content(file.file, part)
         if problem:

@@ -197,10 +197,10 @@ def measure_alone(
     The new process loads the arrays, warms up on a small part of them, and then starts to count.
     Seconds are processor time: with one thread it is the time on the clock of an idle machine, and
     it is fair to a library that starts threads all the same. Memory is the peak of the resident set
-    above its level at that moment, with what `prepare` makes. Only this measure counts numpy, Python's
-    dictionaries and what C, C++ and compiled code allocate; `tracemalloc` misses the last and slows
-    down the second. Linux can reset the peak (`/proc/self/clear_refs`); elsewhere memory is the
-    growth of the highest level so far, a lower bound.
+    above its level at that moment, with what `prepare` makes. Only this measure counts numpy,
+    Python's dictionaries and what C, C++ and compiled code allocate; `tracemalloc` misses the last
+    and slows down the second. Linux can reset the peak (`/proc/self/clear_refs`); elsewhere memory
+    is the growth of the highest level so far, a lower bound.
 
     Args:
         module: module of the job.

@@ -241,7 +241,7 @@ class VectorSearchIndex(ABC):
             self._ids.remove(positions)
 
     def search(self, queries, k: int, allowed=None) -> SearchResult:
-        """Find the k best vectors for every query.
+        """Find the k best vectors for every query; several threads can search at once.
 
         Args:
             queries: `(n_queries, dimension)` numbers.

@@ -35,7 +35,8 @@ SAMPLE_PER_CENTROID = 256  # more hardly move a centroid
 ITERATIONS = 10  # of k-means over whole vectors
 SAFE_SQUARES = 1e-30, 1e30  # squared norms that float32 sums without losing digits
 BODY = "index.faiss"
-COUNTERS = threading.Lock()  # faiss counts work for the whole process
+# faiss counts work for the whole process, so searches that read its counters run one at a time.
+COUNTERS = threading.Lock()
 
 
 class FaissIndex(VectorSearchIndex):

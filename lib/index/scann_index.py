@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -40,6 +41,7 @@ MEASURES = {"cosine": "dot_product", "inner_product": "dot_product", "l2": "squa
 SAVED_MEASURES = {"dot_product": "DotProduct", "squared_l2": "SquaredL2"}  # names in a saved index
 NPY = re.compile(r'asset_path: "([^"]*\.npy)"')
 ASSETS = "scann_assets.pbtxt"
+BUILDING = threading.Lock()  # two first searches of one index must not both build it
 SAMPLE = 100_000  # vectors for k-means of cells and of blocks; the library's own default
 
 
@@ -111,8 +113,11 @@ class ScaNNIndex(VectorSearchIndex):
         self._parts.append(vectors)
 
     def _finish(self) -> None:
-        if self._searcher is not None:
-            return
+        with BUILDING:
+            if self._searcher is None:
+                self._build()
+
+    def _build(self) -> None:
         n, options = self.ntotal, self._options
         leaves = options["n_leaves"] or max(1, min(round(n**0.5), n // POINTS_PER_CENTROID))
         advice = "choose fewer leaves" if leaves > CENTROIDS else "use index type 'Flat'"

@@ -178,9 +178,11 @@ def _quantiser(
     bits = BITS[bool(fast_scan)]
     sub_quantisers = check_count(code_bytes, "code_bytes") * 8 // bits
     if d % sub_quantisers:
+        fitting = [n for n in range(1, min(code_bytes, d) + 1) if d % (n * 8 // bits) == 0]
+        advice = f"code_bytes = {fitting[-1]}" if fitting else "fast_scan = False"
         raise RetrievalInputError(
             f"{code_bytes} bytes of {bits}-bit codes are {sub_quantisers} sub-quantisers, which do"
-            f" not divide d = {d}; choose code_bytes so that they do"
+            f" not divide d = {d}; choose for example {advice}"
         )
     rotation = {"rotation": 4 * d * d} if rotate else {}
     return {"codebooks": 4 * 2**bits * d, **rotation, **(flat(n, d) if rerank else {})}

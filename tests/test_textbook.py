@@ -67,11 +67,26 @@ def test_bad_relevances_are_refused(relevances, message):
         ndcg_at_k(PREDICTIONS, relevances, 2)
 
 
-@pytest.mark.parametrize("index_type", ["Flat", "IVF", "PQ", "IVF-PQ", "HNSW", "LSH"])
-def test_an_index_as_printed(index_type):
-    database_embeddings = unit_rows(3000, 512).numpy()
+@pytest.mark.parametrize(
+    ("index_type", "n", "dimension"),
+    [
+        ("Flat", 1000, 512),
+        ("IVF", 3000, 512),
+        ("HNSW", 1000, 512),
+        ("LSH", 1000, 512),
+        ("PQ", 10_000, 32),
+        ("IVF-PQ", 10_000, 32),
+    ],
+)
+def test_an_index_as_printed(index_type, n, dimension):
+    database_embeddings = unit_rows(n, dimension).numpy()
     query_embeddings = database_embeddings[:5]
-    index = VectorSearchIndex(dimension=512, index_type=index_type)
+    index = VectorSearchIndex(dimension=dimension, index_type=index_type)
     index.add(database_embeddings)
     _, ids = index.search(query_embeddings, k=10)
     assert ids.shape == (5, 10) and (ids[:, 0] == np.arange(5)).mean() >= 0.8
+
+
+def test_an_index_that_cannot_learn_from_so_little_says_how_many_it_needs():
+    with pytest.raises(RetrievalInputError, match="at least .* vectors .* got 50"):
+        VectorSearchIndex(dimension=32, index_type="PQ").add(unit_rows(50, 32).numpy())

@@ -77,13 +77,14 @@ gradient = Exercise(
                 [[0.25, 0.375, 0.125], [0.375, 0.25, 0.375]],
             "each row sums to 0, as under a softmax"
             " | Here each cell is independent of the others: use the sigmoid of each.":
-                lambda found: np.allclose(found.sum(axis=1), 0) and found.any(),
+                lambda gradients: np.allclose(gradients.sum(axis=1), 0) and gradients.any(),
         }, otherwise="The logits 0, log 3, -log 3 of row 0 have sigmoids 1/2, 3/4, 1/4. The first"
             " key is right; divide by two queries.",
             meaning="one gradient per logit: queries by keys"),
         Case((HUGE, EYE), np.array([[0.0, 0.0], [0.0, -0.5]]), mistakes={
             "logits of 1000 give NaN | e to the 1000 is infinite, and infinity over infinity is"
-            " NaN: write the sigmoid in another form.": lambda found: not np.isfinite(found).all(),
+            " NaN: write the sigmoid in another form.":
+                lambda gradients: not np.isfinite(gradients).all(),
         }, otherwise="logits of 1000 give wrong gradients | A sigmoid is 0 or 1 there.",
             finite=False),
     ),

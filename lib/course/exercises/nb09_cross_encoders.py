@@ -33,7 +33,7 @@ probability = Exercise(
         Case((LARGE,), np.array([1 / (1 + np.exp(-1)), 1, 0]), mistakes={
             "logits of 1,000 and more give NaN or infinity | An exponential overflowed. Only the"
             " difference counts: shift both so that no exponent is above 0.":
-                lambda found: not np.isfinite(found).all(),
+                lambda chances: not np.isfinite(chances).all(),
         }, otherwise="Logits of 1,000 and 1,001 must give the same as 0 and 1: 0.7311. Add the same"
             " number to both logits, and nothing may change. Clipping changes it.",
             given="for logits of 1,000 and more", finite=False),
@@ -106,7 +106,7 @@ def _rows(weights: np.ndarray, axis: int = 1) -> np.ndarray:
 
 def _first_two(wrong: np.ndarray):
     """Return a test whether the rows that have a wrong column are those of a mistake."""
-    return lambda found: np.allclose(found[:2], wrong[:2])
+    return lambda chances: np.allclose(chances[:2], wrong[:2])
 
 
 negatives = Exercise(
@@ -117,7 +117,7 @@ negatives = Exercise(
     (
         Case((LOGITS, SAME), DRAWN, mistakes={
             f"row 2 is NaN: every column is right for it, so nothing is left to draw{NOTHING_LEFT}":
-                lambda found: not np.isfinite(found[2]).all(),
+                lambda chances: not np.isfinite(chances[2]).all(),
             "only the diagonal is masked: column 2 is right for row 1 as well, and is drawn most of"
             " all | The mask says which columns are right. A false negative is the hardest one"
             " there is.": _first_two(_rows(OFF_DIAGONAL)),

@@ -128,7 +128,7 @@ filip = Exercise(
     - Its columns are the queries. Turn the matrix before the same cross-entropy.
     - The logarithm of a sum of exponentials stays finite if the largest logit is taken out first.
     """,
-    "A loss with the wrong axis still falls in training; only a worked number tells.",
+    "A loss with the wrong axis still falls in training; only a number worked by hand shows it.",
 )  # fmt: skip
 
 # ---- late.prune: wins are 1, 2, 3, 0. Added up, the similarities are 7, 2.3, -7, 0.465.
@@ -149,10 +149,10 @@ prune = Exercise(
             "the right patches, but sorted by their wins | Patches keep the order in which they"
             " stand in the image: ascending positions.": [2, 1],
             "the patches with the fewest wins are kept | Keep the patches with the most wins.":
-                lambda kept: {0, 3} == set(kept),
+                lambda patches: {0, 3} == set(patches),
             "similarities were added or compared, wins were not counted | Patch 0 fits one word so"
             " well that a sum favours it. Count how many words each patch wins.":
-                lambda kept: 0 in kept,
+                lambda patches: 0 in patches,
         }, otherwise="The wins are 1, 2, 3 and 0. Which two are the most?",
             meaning="positions of patches, ascending"),
         (

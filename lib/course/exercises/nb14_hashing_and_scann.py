@@ -13,14 +13,14 @@ BITS = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 1]])
 
 def _bits(result):
     """Return booleans and whole floats, which a sign gives, as integers."""
-    found = np.asarray(result)
-    if found.dtype.kind == "f" and (found == 0.5).any():
+    bits = np.asarray(result)
+    if bits.dtype.kind == "f" and (bits == 0.5).any():
         raise Wrong(
             "a product of exactly 0 gives one half"
             " | A sign has three values and a bit has two. Compare: is the product at least 0?"
         )
-    whole = found.dtype.kind == "f" and (found == found.round()).all()
-    return found.astype(int) if found.dtype == bool or whole else found
+    whole = bits.dtype.kind == "f" and (bits == bits.round()).all()
+    return bits.astype(int) if bits.dtype == bool or whole else bits
 
 
 def _row_by_row(function) -> np.ndarray:

@@ -164,9 +164,9 @@ def _measure(function, n_queries: int = 5) -> np.ndarray:
         now[0] += CALL + (ALONE[which] - CALL).sum() + (FIRST if now[0] == 0.0 else 0.0)
         return RUN[which, :depth]
 
-    asked = NUMBERS[:n_queries], OWN[:n_queries], TRUE[:n_queries]
+    base = NUMBERS[:n_queries], OWN[:n_queries], TRUE[:n_queries]
     return as_array(
-        call(function, search, *asked, 2, lambda: now[0]),
+        call(function, search, *base, 2, lambda: now[0]),
         (2,),
         meaning="two numbers, seconds and recall",
     )
@@ -174,13 +174,13 @@ def _measure(function, n_queries: int = 5) -> np.ndarray:
 
 def _own_id_in_one_list(function) -> None:
     # The own id, 7, is missing from one of the two lists, which then must be cut at k.
-    for found, true in (([1, 2, 3], [3, 4, 7]), ([1, 7, 3], [4, 5, 3])):
+    for run, true in (([1, 2, 3], [3, 4, 7]), ([1, 7, 3], [4, 5, 3])):
         given = np.zeros((1, 1)), np.array([7]), np.array([true]), 2, lambda: 0.0
-        _, recall = call(function, lambda _, depth, ids=found: np.array([ids[:depth]]), *given)
-        right = len({*found[: 2 + (7 in found)]} & {*true[: 2 + (7 in true)]} - {7}) / 2
+        _, recall = call(function, lambda _, depth, ids=run: np.array([ids[:depth]]), *given)
+        right = len({*run[: 2 + (7 in run)]} & {*true[: 2 + (7 in true)]} - {7}) / 2
         expect(
             is_same(recall, right),
-            f"where own id 7 is in one list only, {found} against {true}, recall is {recall:.2f}"
+            f"where own id 7 is in one list only, {run} against {true}, recall is {recall:.2f}"
             " | Keep k ids on both sides, whether the own one was among them or not.",
         )
 

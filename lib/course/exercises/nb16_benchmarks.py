@@ -82,8 +82,8 @@ FOLD_SCORES = _fold_scores()
 
 mean_of_folds = Exercise(
     "benchmarks.mean_of_folds",
-    """Return the mean over folds of R@1, captions asking: scores (n_captions, n_images), owner
-    (n_captions,), and the number of folds; folds are equal runs of neighbouring images.""",
+    """Return the mean over folds of R@1, with captions as queries: scores (n_captions, n_images),
+    owner (n_captions,), and the number of folds; folds are equal runs of neighbouring images.""",
     (
         Case((FOLD_SCORES, OWNER, 2), FOLDED, mistakes={
             "it is R@1 on the whole gallery"

@@ -1,4 +1,4 @@
-"""Small batches for the tests of the losses, and what they do with them."""
+"""Small batches and helpers for the tests of the losses."""
 
 import torch
 import torch.nn.functional as F
@@ -14,19 +14,19 @@ def pairs(n_queries=4, n_keys=None, dim=3, seed=0, dtype=torch.float64):
 
 
 def gradients(loss, *inputs):
-    """The loss, and its gradient with respect to each input."""
+    """Compute a loss and its gradient with respect to each input."""
     inputs = [x.detach().clone().requires_grad_() for x in inputs]
     value = loss(*inputs)
     return value.detach(), *torch.autograd.grad(value, inputs)
 
 
 def mask(*rows):
-    """A boolean tensor from rows of 0 and 1."""
+    """Make a boolean tensor from rows of 0 and 1."""
     return torch.tensor(rows, dtype=torch.bool)
 
 
 def mined_by_hand(row, i, margin, mining, same=None):
-    """The wrong keys that are mined for query i from its cosines, one comparison at a time."""
+    """List the mined wrong keys of query i, one comparison at a time."""
     wrong = [j for j in range(len(row)) if j != i and not (same is not None and same[i][j])]
     if mining == "semi_hard":
         wrong = [j for j in wrong if row[i] - margin < row[j] < row[i]]

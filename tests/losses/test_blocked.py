@@ -1,6 +1,4 @@
-"""Tiles: the same loss and gradient as the whole matrix, for every block size, and no matrix
-anywhere.
-"""
+"""Blocked losses equal those of the whole matrix, for every block size, without any matrix."""
 
 import math
 
@@ -28,9 +26,7 @@ MASKED += [(*case, masked) for case in SIGMOID for masked in ("plain", "positive
 
 
 def marked(n_queries, n_keys, seed=0):
-    """A mask that is not symmetric; the diagonal is in it, so each row and column of a square has
-    one.
-    """
+    """Make a mask that is not symmetric and includes the diagonal."""
     cells = torch.rand(n_queries, n_keys, generator=torch.Generator().manual_seed(seed)) < 0.3
     return cells | torch.eye(n_queries, n_keys, dtype=torch.bool)
 

@@ -1,5 +1,4 @@
-"""Losses over two and three gloo processes against one process with the full batch; and the wrong
-gathers.
+"""Losses over two and three gloo processes equal the full batch in one; wrong gathers do not.
 
 Three processes, because between two the next and the previous neighbour are the same.
 """
@@ -203,7 +202,7 @@ def collectives():
     rank, world = rank_and_world()
     rows = torch.full((2, 1), float(rank), requires_grad=True)
     gathered = gather_own_first(rows)
-    # Process r asks 10 r + j of the row at place j; a row gets what is asked of it from everywhere.
+    # In process r the gradient of the row at place j is 10 r + j; each row gets the sum.
     (gathered[:, 0] * (10.0 * rank + torch.arange(2 * world))).sum().backward()
     half = torch.ones(2, 1, dtype=torch.bfloat16)
     return {
@@ -301,8 +300,8 @@ def test_gathered_rows_come_own_first_and_their_gradients_go_home(by_rank):
     for rank, found in enumerate(by_rank):
         assert found["collectives"]["order"] == [(rank + step) % world for step in range(world)]
         # At process s the rows of process r stand at place 2 ((r - s) mod W).
-        asked = sum(10 * s + 2 * ((rank - s) % world) for s in range(world))
-        assert found["collectives"]["gradient"] == [asked, asked + world]
+        gradient = sum(10 * s + 2 * ((rank - s) % world) for s in range(world))
+        assert found["collectives"]["gradient"] == [gradient, gradient + world]
         assert found["collectives"]["next"] == (rank - 1) % world
         assert found["collectives"]["half"] == "torch.float32"
         assert found["collectives"]["ids"] == "torch.int64"

@@ -1,6 +1,4 @@
-"""A chunked step against the same batch in one graph: gradients, dropout, memory; and the wrong
-forms.
-"""
+"""Gradient caching equals one graph over the whole batch; wrong forms are caught."""
 
 import contextlib
 import weakref
@@ -29,7 +27,7 @@ class Tower(nn.Module):
 
 
 class Pair(nn.Module):
-    """Two towers and a learnt temperature, in float64 unless told otherwise."""
+    """Two towers and a learnt temperature, in float64 by default."""
 
     def __init__(self, dropout=0.0, dtype=torch.float64):
         super().__init__()
@@ -188,7 +186,7 @@ def test_autocast_keeps_every_gradient():
 
 
 class CountsSyncs(nn.Module):
-    """A module like DistributedDataParallel that counts the passes which exchange gradients."""
+    """Module like DistributedDataParallel that logs which passes exchange gradients."""
 
     def __init__(self, module):
         super().__init__()
@@ -252,7 +250,7 @@ def test_a_scaler_multiplies_every_gradient_and_not_the_returned_loss():
 
 
 class Saved:
-    """What autograd keeps of a forward pass, in a wrapper that can be watched."""
+    """Wrapper of a saved tensor that a weak reference can watch."""
 
     def __init__(self, tensor):
         self.tensor = tensor
@@ -298,7 +296,7 @@ def test_the_loss_sees_the_whole_batch_once():
 
 
 def accumulate(model, inputs, chunk_size):
-    """The averaged losses of small batches."""
+    """Average the losses of small batches."""
     parts = list(zip(*(batch.split(chunk_size) for batch in inputs)))
     for query, key in parts:
         (model.loss(model.query(query), model.key(key)) / len(parts)).backward()

@@ -24,7 +24,7 @@ DIRECTIONS = ("query_to_key", "key_to_query", BOTH)
 
 
 def by_hand(query, key, temperature, same=None, positives=None):
-    """The formula of the docstring, one number at a time."""
+    """Compute the formula of the docstring, one number at a time."""
     total = 0.0
     for i in range(len(query)):
         right = [i] if positives is None else [j for j in range(len(key)) if positives[i][j]]
@@ -276,7 +276,7 @@ def test_a_masked_key_gets_no_gradient():
 
 
 def tutorial(query, key, temperature=1.0, normalised=True, target_of_columns="rows"):
-    """A widely copied CLIP loss: soft targets from the similarities within each side."""
+    """Compute a widely copied CLIP loss: soft targets from the similarities within each side."""
     if not normalised:
         query, key = 16 * query, 16 * key  # LayerNorm(256) leaves rows of length 16
     logits = key @ query.T / temperature

@@ -1,6 +1,4 @@
-"""The learnt scale and bias: where they start, how they move, and why the clamp is not in
-forward.
-"""
+"""Learnt scale and bias: start, steps, and the clamp after the step."""
 
 import math
 
@@ -42,7 +40,7 @@ def test_clamps_in_place_when_told_and_only_then():
 
 
 class ClampedInForward(LogitScale):
-    """The bug: beyond the bound the gradient is 0, so the parameter never comes back."""
+    """Planted bug: beyond the bound the gradient is 0, so the parameter never comes back."""
 
     def forward(self):
         return self.log_scale.exp().clamp(max=self.max_scale)
@@ -50,7 +48,7 @@ class ClampedInForward(LogitScale):
 
 @pytest.mark.parametrize(("kind", "returns"), [(LogitScale, True), (ClampedInForward, False)])
 def test_a_scale_beyond_its_bound_comes_back_when_the_data_ask_for_less(kind, returns):
-    # Random pairs cannot be told apart, so the best scale is small.
+    # Random pairs cannot be separated, so the best scale is small.
     generator = torch.Generator().manual_seed(0)
     query, key = (F.normalize(torch.randn(32, 8, generator=generator), dim=1) for _ in range(2))
     scale = kind(init=99.0)

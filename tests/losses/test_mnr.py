@@ -1,6 +1,4 @@
-"""MNR is InfoNCE in one direction; here against sentence-transformers, a loop, and the wrong
-versions.
-"""
+"""MNR equals one-way InfoNCE, a loop, and sentence-transformers; wrong forms are caught."""
 
 import math
 

@@ -1,6 +1,4 @@
-"""No loss hides a value that is not finite: each raises or returns NaN, whatever it mines, masks or
-tiles.
-"""
+"""No loss hides a value that is not finite: each raises or returns NaN."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -98,9 +96,7 @@ def pair_losses() -> Iterator[tuple[str, int, Callable]]:
 
 
 def logit_losses() -> Iterator[tuple[str, Callable]]:
-    """What reads a matrix of logits or cosines; minus infinity is a masked logit for InfoNCE
-    alone.
-    """
+    """Yield functions of logits or cosines; only InfoNCE takes -inf, as a masked logit."""
     for mining, kind in product(("all", "semi_hard", "hard"), KINDS):
         yield f"mine {mining}", partial(losses.mine_triplets, mining=mining)
         yield (

@@ -1,6 +1,4 @@
-"""The sigmoid loss against a double loop, SigLIP's own code, its prior, its limit; and the wrong
-versions.
-"""
+"""Sigmoid loss against a double loop, SigLIP's code, its prior and limit; planted bugs."""
 
 import math
 
@@ -18,7 +16,7 @@ from tests.losses.batches import gradients, mask, pairs
 
 
 def by_hand(query, key, temperature, bias, positives=None):
-    """The formula of the docstring, one number at a time."""
+    """Compute the formula of the docstring, one number at a time."""
     total = 0.0
     for i in range(len(query)):
         for j in range(len(key)):

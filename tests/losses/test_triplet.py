@@ -1,4 +1,4 @@
-"""Triplet losses against loops, peers, their own derivative; and the famous wrong versions."""
+"""Triplet losses and mining against loops, peers and gradcheck; wrong forms are caught."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""Payloads: what they accept, what survives a round trip, and what counts as a difference."""
+"""Payloads: accepted cells, round trips through JSON, and differences."""
 
 import copy
 import json
@@ -91,8 +91,8 @@ def test_title_tolerance_and_kind_are_part_of_the_payload():
         payload(tolerance={"value": 9.0, "low": 0.5, "high": 0.5}),
     )
     assert "tolerance of 'value': stored 0.5, now 9.0" in line
-    said = dict(sentence("{x}", x=1))
-    assert compare_payloads(payload(), said) == [
+    other = dict(sentence("{x}", x=1))
+    assert compare_payloads(payload(), other) == [
         "stored output is a 'quality', now it is a 'sentence'"
     ]
 

@@ -1,4 +1,4 @@
-"""What a table and a sentence look like, as text and as HTML."""
+"""Tables and sentences as text and as HTML."""
 
 import re
 
@@ -111,17 +111,17 @@ def test_interval_cells_without_an_interval_show_the_value_alone():
 
 
 def test_sentence_shows_its_text_and_carries_its_values():
-    said = sentence(
+    shown = sentence(
         "Recall rises from {a:.1f}% to {b:.1f}% at {n:,} items.",
         a=1.24,
         b=35.25,
         n=1416,
         tolerance=0.5,
     )
-    assert repr(said) == "Recall rises from 1.2% to 35.2% at 1,416 items."
-    assert said["values"] == {"a": 1.24, "b": 35.25, "n": 1416}
-    assert said["tolerance"] == {"a": 0.5, "b": 0.5}
-    assert "<script" not in said.markup and "1,416 items" in said.markup
+    assert repr(shown) == "Recall rises from 1.2% to 35.2% at 1,416 items."
+    assert shown["values"] == {"a": 1.24, "b": 35.25, "n": 1416}
+    assert shown["tolerance"] == {"a": 0.5, "b": 0.5}
+    assert "<script" not in shown.markup and "1,416 items" in shown.markup
 
 
 def test_sentence_without_floats_needs_no_tolerance():

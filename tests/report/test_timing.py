@@ -1,4 +1,4 @@
-"""Tables of seconds: what they state, not how long anything takes."""
+"""Tables of seconds: their content, not the seconds."""
 
 import pytest
 

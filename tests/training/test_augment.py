@@ -15,7 +15,7 @@ def generator(seed=0):
 
 
 def arrow_left(n=1, size=64):
-    """A bar with a head on its left end."""
+    """Draw a bar with a head on its left end."""
     image = torch.zeros(n, 1, size, size)
     middle = size // 2
     image[..., middle - 2 : middle + 2, 14 : size - 14] = 1

@@ -126,15 +126,15 @@ class TestPairStream:
             assert batch.positives.diagonal().all(), "the trainer believes the labels"
 
     def test_repeats_are_copies_from_the_batch_and_may_be_kept_quiet(self):
-        told, quiet = (
+        marked, diagonal = (
             self.stream(repeats=0.5).batch(4),
             self.stream(repeats=0.5, mark_positives=False).batch(4),
         )
-        assert torch.equal(told.images, quiet.images)
-        assert len(set(told.images[:4].ravel().tolist())) == 4
-        assert set(told.images[4:].ravel().tolist()) <= set(told.images[:4].ravel().tolist())
-        assert told.positives.sum() >= 8 + 2 * 4 and torch.equal(
-            quiet.positives, torch.eye(8, dtype=torch.bool)
+        assert torch.equal(marked.images, diagonal.images)
+        assert len(set(marked.images[:4].ravel().tolist())) == 4
+        assert set(marked.images[4:].ravel().tolist()) <= set(marked.images[:4].ravel().tolist())
+        assert marked.positives.sum() >= 8 + 2 * 4 and torch.equal(
+            diagonal.positives, torch.eye(8, dtype=torch.bool)
         )
 
     @pytest.mark.parametrize(

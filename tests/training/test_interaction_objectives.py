@@ -1,6 +1,4 @@
-"""Objectives of models with interaction: by hand, by their limits, and by what they must never
-teach.
-"""
+"""Objectives of late interaction and cross-encoders, by hand and at their limits."""
 
 import numpy as np
 import pytest
@@ -88,10 +86,10 @@ def test_a_row_without_a_wrong_column_has_no_negative():
 
 
 class Watched(CrossEncoderNetwork):
-    """Remembers which states it was asked to pair."""
+    """Remember the paired states."""
 
     def forward(self, text, mask, image):
-        self.asked = (text, image)
+        self.paired = (text, image)
         return super().forward(text, mask, image)
 
 
@@ -100,7 +98,7 @@ def test_matching_pairs_each_item_with_itself_and_two_wrong_partners():
     network = Watched(interaction_config()).eval()
     loss = MatchingObjective(DualEncoder(interaction_config()))(network, toy_batch())
     loss.backward()
-    text, image = network.asked
+    text, image = network.paired
     assert len(text) == len(image) == 9
     own_text, own_image = text[:3], image[:3]
     assert not any(
@@ -126,7 +124,7 @@ def test_what_is_right_as_well_is_not_taught_as_wrong():
     network = Watched(interaction_config()).eval()
     everyone = torch.ones(3, 3, dtype=torch.bool)
     MatchingObjective(DualEncoder(interaction_config()))(network, toy_batch(everyone))
-    assert len(network.asked[0]) == 3
+    assert len(network.paired[0]) == 3
 
 
 def test_negatives_of_a_step_repeat():

@@ -1,4 +1,4 @@
-"""The training loop: it learns, stops and goes on bit for bit, and refuses what it cannot trust."""
+"""Training loop: it learns, resumes bit for bit, and refuses damaged checkpoints."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ PLAN = Plan(steps=24, learning_rate=0.02, warmup=4, validate_every=8, average=0.
 
 @pytest.fixture(autouse=True)
 def float32(monkeypatch):
-    """The same arithmetic on every machine; the one test about autocast turns it on by itself."""
+    """Use float32 on every machine; the test of autocast turns bfloat16 on by itself."""
     monkeypatch.setattr(loop, "fast_bfloat16", lambda: False)
 
 

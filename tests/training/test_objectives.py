@@ -1,4 +1,4 @@
-"""Every objective trains, starts where its paper starts, and says what it cannot be told."""
+"""Every objective trains, starts as in its paper, and uses positives if it can."""
 
 import math
 
@@ -87,8 +87,8 @@ def test_whether_further_right_pairs_change_the_loss(name):
     right = torch.eye(16, dtype=torch.bool)
     alone = target(network, Batch(images, texts, right)).item()
     right[0, 1:] = True
-    told = target(network, Batch(images, texts, right)).item()
-    assert (told != alone) == target.takes_positives
+    with_positives = target(network, Batch(images, texts, right)).item()
+    assert (with_positives != alone) == target.takes_positives
 
 
 def test_unknown_loss_lists_the_known():

@@ -1,4 +1,4 @@
-"""The runner: order, progress, failures, pages without network, and outputs stored in place."""
+"""Notebook runner: order, progress, failures, offline pages, and outputs stored in place."""
 
 import html
 import re

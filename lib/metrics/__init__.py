@@ -49,7 +49,7 @@ from lib.metrics.ranks import (
     ranks_in_scores,
     ranks_of_relevant,
 )
-from lib.metrics.registry import chance_of, chance_of_ranks, parse_metric
+from lib.metrics.registry import chance_of, parse_metric
 from lib.metrics.significance import (
     McNemar,
     PairedTest,
@@ -85,7 +85,6 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_median_interval",
     "chance_of",
-    "chance_of_ranks",
     "compare_systems",
     "contiguous_folds",
     "dual_softmax",

@@ -88,30 +88,15 @@ class RelevantRanks:
         ("optimistic", high grades first) the wrong ones.
         """
         check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties")
-        order, rank = self._ordered(ties)
+        order, together, earlier = self._placed({"pessimistic": 1, "optimistic": -1, "id": 0}[ties])
+        extra = {
+            "pessimistic": earlier + self.tied[order] - together,
+            "optimistic": earlier,
+            "id": self.before[order],
+        }
+        rank = self.above[order] + 1 + extra[ties]
         grades = self.qrels.grades[order]
         return PlacedItems(self.qrels.query_index, rank, grades, self.qrels.counts)
-
-    def _ordered(self, ties: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the order of the judgements, best first, and the ranks in that order."""
-        if ties == "id":
-            order, _, _ = self._placed()
-            return order, self.above[order] + self.before[order] + 1
-        order, together, earlier = self._placed(1 if ties == "pessimistic" else -1)
-        wrong = self.tied[order] - together if ties == "pessimistic" else 0
-        return order, self.above[order] + earlier + 1 + wrong
-
-    def ranks(self, ties: str = "pessimistic") -> np.ndarray:
-        """Return the rank of every counted item, `(n_judgements,)`, in the order of `qrels`.
-
-        "expected" is the mean rank of each item, b + (e + 1) / 2.
-        """
-        if check_choice(ties, TIES, "ties") == "expected":
-            return self.above + (self.tied + 1) / 2
-        order, rank = self._ordered(ties)
-        ranks = np.empty(order.size)
-        ranks[order] = rank
-        return ranks
 
     def first_rank(self, ties: str = "pessimistic") -> np.ndarray:
         """Return the first relevant rank, `(n_queries,)` float64; infinity where there is none."""
@@ -140,23 +125,10 @@ class RelevantRanks:
         k = self.qrels.n_items if k is None else check_k(k, self.qrels.n_items)
         return self._mean_over_orders(lambda rank: np.where(rank <= k, 1 / rank, 0.0), k, ties)
 
-    def median_rank(self, ties: str = "pessimistic") -> float:
-        """Return the median of `first_rank` over queries."""
-        return float(np.median(self.first_rank(ties)))
-
-    def mean_rank(self, ties: str = "pessimistic") -> float:
-        """Return the mean of `first_rank` over queries."""
-        return float(np.mean(self.first_rank(ties)))
-
-    @property
-    def is_tied(self) -> np.ndarray:
-        """`(n_queries,)` whether the first relevant item shares its score with a wrong one."""
-        return self.first_rank("optimistic") != self.first_rank("pessimistic")
-
     @property
     def tie_share(self) -> float:
         """The share of queries where the first relevant rank depends on the policy."""
-        return float(self.is_tied.mean())
+        return float((self.first_rank("optimistic") != self.first_rank("pessimistic")).mean())
 
     def _mean_over_orders(self, value, k: int, ties: str) -> np.ndarray:
         """Apply `value` to the first rank; for "expected", average it over all orders of ties."""

@@ -319,23 +319,12 @@ def chance_of_names(names: MetricNames, order: RandomOrder) -> dict[str, float]:
     return {name: float(order.shares @ of(order, k)) for name, (of, k) in chances.items() if of}
 
 
-def chance_of_ranks(counts: np.ndarray, n_gallery: int, depth: int) -> dict[str, float]:
-    """Compute the median and mean first relevant rank when the order of the gallery is random.
-
-        MedR   the i at which P[r <= i] = 1 - S_i, averaged over queries, passes 1/2
-        MeanR  mean of (n + 1) / (R + 1)
-
-    Args:
-        counts, n_gallery, depth: as in `chance_of`.
-
-    Returns:
-        `{"MedR": ..., "MeanR": ...}`; infinity for a value that depends on ranks beyond the run.
-    """
-    return rank_chance(RandomOrder(counts, n_gallery, depth))
-
-
 def rank_chance(order: RandomOrder) -> dict[str, float]:
-    """Return `chance_of_ranks` of a random order."""
+    """Return the expected "MedR" and "MeanR", infinite where they depend on ranks beyond the depth.
+
+    MedR   the i at which P[r <= i] = 1 - S_i, averaged over queries, passes 1/2
+    MeanR  mean of (n + 1) / (R + 1)
+    """
     n, depth = order.n, order.depth
     found = order.shares @ (1 - order.no_hit)  # (depth + 1,) P[first relevant rank <= 0, 1, ...]
     # Where P[r <= i] is exactly 1/2 the median is halfway to the next rank, as in np.median.

@@ -1,6 +1,4 @@
-"""Is one system better than another? Paired tests on the same queries, many of them, how small is
-visible.
-"""
+"""Paired tests of two systems on the same queries, and correction for several comparisons."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,13 +17,13 @@ from lib.metrics.intervals import (
 
 @dataclass(frozen=True)
 class PairedTest:
-    """How surprising a difference between two systems would be if neither were better.
+    """Result of `paired_randomization`.
 
     Args:
         difference: mean(a) - mean(b) over queries.
         p_value: two-sided; never 0.
-        n_queries: queries both systems answered.
-        n_clusters: units that were flipped together.
+        n_queries: number of queries.
+        n_clusters: number of clusters, which are flipped as a whole.
     """
 
     difference: float
@@ -37,30 +35,24 @@ class PairedTest:
 def paired_randomization(
     a, b, groups=None, *, n_resamples: int = 9999, seed: int = 0
 ) -> PairedTest:
-    """Two-sided sign-flip test of the mean difference of two systems on the same queries.
+    """Compute the two-sided sign-flip test of the mean difference of two systems.
 
         T = |sum_g d_g|,  d_g = sum of a - b over the queries of cluster g
-        T* = |sum_g s_g d_g|, s_g = +1 or -1 by a fair coin;   p = (#{T* >= T} + 1) / (n_resamples +
-        1)
+        T* = |sum_g s_g d_g|, s_g = +1 or -1 by a fair coin
+        p = (#{T* >= T} + 1) / (n_resamples + 1)
 
-    If neither system is better, swapping their names on a query is as likely as not; that is all
-    the test supposes. Captions of one image succeed and fail together, so their names are swapped
-    together. The +1 counts the data as one of its own reorderings, which keeps p valid and above 0.
+    The test supposes only that, if neither system is better, exchanging their names on a query is
+    as likely as not. Captions of one image succeed and fail together, so their names are exchanged
+    together. The +1 counts the data as one of its own reorderings: p is valid and above 0.
 
     Args:
-        a, b: `(n_queries,)` per-query values of one metric for two systems, query by query.
-        groups: `(n_queries,)` cluster label of each query; each its own when None.
+        a, b: `(n_queries,)` values of one metric for two systems, in the same order of queries.
+        groups: `(n_queries,)` cluster label of each query. None: every query is a cluster.
         n_resamples: number m of sign vectors; the smallest possible p is 1 / (m + 1).
         seed: of the coins; the same seed gives the same p.
 
     Returns:
-        A `PairedTest`. p is 1 when no cluster differs.
-
-    Raises:
-        RetrievalInputError: no values, a value that is not finite, or lengths that differ.
-
-    Relations: without clusters and on hits of 0 or 1 it estimates the p of `mcnemar_exact`. With
-    several comparisons, correct by `holm`.
+        A `PairedTest`. p is 1 when no cluster differs. For several comparisons, adjust by `holm`.
 
     Reference: M. Smucker, J. Allan, B. Carterette, A Comparison of Statistical Significance Tests
     for Information Retrieval Evaluation, CIKM 2007; B. Phipson, G. Smyth, 2010, for the +1.
@@ -69,9 +61,8 @@ def paired_randomization(
     n_resamples = check_count(n_resamples, "n_resamples")
     sums, _ = cluster_sums(differences[:, None], groups)
     n_clusters = len(sums)
-    weights = sums[sums[:, 0] != 0, 0]  # a cluster without difference is the same either way up
-    # Sums in another order differ in their last bits; a tie with the observed value must still
-    # count.
+    weights = sums[sums[:, 0] != 0, 0]  # the others do not change the sum
+    # Sums in another order differ in their last bits; a tie with the observed sum must count.
     observed = abs(weights.sum()) - 1e-12 * np.abs(weights).sum()
     rng = np.random.default_rng(check_seed(seed))
     n_words = -(-weights.size // 64)
@@ -158,10 +149,10 @@ def compare_systems(
 
 @dataclass(frozen=True)
 class McNemar:
-    """Queries on which exactly one of two systems was right, and how surprising that split is.
+    """Result of `mcnemar_exact`.
 
     Args:
-        only_a, only_b: queries that only the first, or only the second, got right.
+        only_a, only_b: number of queries that only the first, or only the second, got right.
         p_value: two-sided.
     """
 
@@ -171,23 +162,18 @@ class McNemar:
 
 
 def mcnemar_exact(a, b) -> McNemar:
-    """McNemar's exact test of two systems' hits on the same queries.
+    """Compute McNemar's exact test of two systems' hits on the same independent queries.
 
         p = min(1, 2 P[X <= min(only_a, only_b)]),  X ~ Binomial(only_a + only_b, 1/2)
 
-    Queries that both get right, or both wrong, say nothing about which is better and drop out.
+    Queries that both get right, or both wrong, drop out. Captions of one image are not independent:
+    use `paired_randomization` with the images as groups.
 
     Args:
-        a, b: `(n_queries,)` hits, 0 or 1 (or booleans), query by query.
+        a, b: `(n_queries,)` hits, 0 or 1 (or booleans), in the same order of queries.
 
     Returns:
         A `McNemar`. The probability is a ratio of whole numbers, rounded once.
-
-    Raises:
-        RetrievalInputError: no values, lengths that differ, or a value that is neither 0 nor 1.
-
-    Relations: supposes independent queries. For five captions per image, which are not, use
-    `paired_randomization` with the images as groups.
 
     Reference: Q. McNemar, Note on the sampling error of the difference between correlated
     proportions, Psychometrika 1947.
@@ -210,25 +196,19 @@ def mcnemar_exact(a, b) -> McNemar:
 
 
 def holm(p_values) -> np.ndarray:
-    """Adjusts p-values for being several, so that any error among them keeps the level.
+    """Adjust p-values for several comparisons by Holm's method.
 
         sort ascending p_(1) <= ... <= p_(m);  q_(i) = max over j <= i of min(1, (m - j + 1) p_(j))
 
-    Of twenty systems that are all equal to the baseline, one differs at p < 0.05 on average.
-    Whoever calls only q < 0.05 a difference errs anywhere with a probability of at most 0.05,
-    however the tests depend on each other.
+    Of twenty systems that equal the baseline, one differs at p < 0.05 on average. Calling only
+    q < 0.05 a difference errs anywhere with a probability of at most 0.05, however the tests depend
+    on each other.
 
     Args:
-        p_values: `(m,)` p-values of one family: all comparisons that were made, not only those
-            reported.
+        p_values: `(m,)` p-values of all comparisons that were made, not only of those reported.
 
     Returns:
-        `(m,)` adjusted p-values, in the order given.
-
-    Raises:
-        RetrievalInputError: no values, or one outside 0..1.
-
-    Relations: never larger than Bonferroni's m p, never smaller than p.
+        `(m,)` adjusted p-values in the same order, from p to Bonferroni's m p.
 
     Reference: S. Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J.
     Statistics 1979.
@@ -254,33 +234,28 @@ def minimum_detectable_difference(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> float:
-    """The smallest true difference of two hit rates that a test set of this size can be trusted to
-    show.
+    """Compute the smallest true difference of two hit rates that a test set of this size shows.
 
-        delta = (z_{1 - alpha/2} + z_power) sqrt(2 p (1 - p) (1 - correlation) design_effect /
-        n_queries)
+        delta = (z_{1 - alpha/2} + z_power) sqrt(2 p (1 - p) (1 - correlation) design_effect / n)
 
-    Ask it before a comparison: a smaller difference will usually not come out significant, and one
-    that does is exaggerated. 1,000 queries at 43% see 6.2 points between two papers' runs, and 2.8
-    points between two systems compared query by query whose hits correlate at 0.8.
+    Compute it before a comparison: a smaller difference is usually not significant, and one that is
+    significant is exaggerated. 1,000 queries at 43% show 6.2 points between two papers' runs, and
+    2.8 points between two systems compared query by query with hits that correlate at 0.8.
 
     Args:
-        n_queries: size of the test set.
-        p: the hit rate, between 0 and 1 and neither.
+        n_queries: size n of the test set.
+        p: the hit rate, between 0 and 1, both excluded.
         correlation: of the two systems' hits over queries, in [0, 1); 0 also when they are not
             compared query by query, for example against a printed number.
-        design_effect: how much clusters inflate the variance, 1 + (m - 1) rho for clusters of m
-            queries with correlation rho; the squared ratio of the clustered to the plain bootstrap
-            interval estimates it (about (0.85 / 0.56)^2 = 2.3 for COCO captions).
+        design_effect: factor by which clusters increase the variance, 1 + (m - 1) rho for clusters
+            of m queries with correlation rho. The squared ratio of the clustered to the plain
+            bootstrap interval estimates it (about (0.85 / 0.56)^2 = 2.3 for COCO captions).
         alpha: two-sided level of the test.
         power: probability of a significant result when the difference is delta.
 
     Returns:
-        delta as a fraction, by the normal approximation. More than max(p, 1 - p) means: no
-        difference at all.
-
-    Raises:
-        RetrievalInputError: an argument outside its range.
+        delta as a fraction, by the normal approximation. More than max(p, 1 - p): no difference can
+        be shown.
 
     Reference: D. Card et al., With Little Power Comes Great Responsibility, EMNLP 2020.
     """

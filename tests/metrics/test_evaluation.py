@@ -13,11 +13,11 @@ from lib.metrics import (
     bootstrap_interval,
     bootstrap_median_interval,
     chance_of,
-    chance_of_ranks,
     evaluate,
     hit_rate_at_k,
     recall_at_k,
 )
+from lib.metrics.registry import RandomOrder, rank_chance
 
 # Three queries over four items; query 2 has two answers, of which item 0 is graded 3.
 QRELS = Qrels.from_pairs([0, 1, 2, 2], [0, 1, 0, 3], [2, 1, 3, 1], shape=(3, 4))
@@ -422,10 +422,13 @@ def test_a_rank_beyond_the_run_is_infinite_and_so_is_what_depends_on_it():
     assert result.value("MeanR") == np.inf and np.isnan(result.interval("MeanR")).all()
 
 
-def test_chance_of_ranks_of_a_whole_gallery():
-    assert chance_of_ranks(np.array([1]), 1000, 1000) == {"MedR": 500.5, "MeanR": 500.5}
-    assert chance_of_ranks(np.array([5]), 1000, 1000)["MeanR"] == pytest.approx(1001 / 6)
-    assert chance_of_ranks(np.array([1, 0]), 4, 4) == {"MedR": np.inf, "MeanR": np.inf}
+@pytest.mark.parametrize(
+    "counts, n, median, mean",
+    [([1], 1000, 500.5, 500.5), ([5], 1000, 130, 1001 / 6), ([1, 0], 4, np.inf, np.inf)],
+)
+def test_chance_of_ranks_of_a_whole_gallery(counts, n, median, mean):
+    chance = rank_chance(RandomOrder(counts, n, n))
+    assert chance == {"MedR": median, "MeanR": pytest.approx(mean)}
 
 
 # ---- bad input

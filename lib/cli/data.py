@@ -297,7 +297,7 @@ def filter_(
     )
     with progress_bar() as bar:
         report = write_filtered(metadata, out, filters, progress=counted(bar, "filtering rows"))
-    print_rows(report.table_rows(), f"rows of {metadata}, filter by filter")
+    print_rows(report.table_rows(), "rows kept by each filter")
     say(f"{report.n_kept:,} of {report.n_read:,} rows written to {out}")
 
 

@@ -1,4 +1,4 @@
-"""The `crossmodal` command, a file for each part of it."""
+"""The `crossmodal` command, one file per subcommand."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ from lib.cli import bench, data, encode, eval, info, plan, search, train
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 
-# Commands import what they need when they run: `crossmodal --help` should not wait for torch.
+# Commands import their modules when they run: `crossmodal --help` must not wait for torch.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def describe() -> None:
-    """Cross-modal retrieval, measured: search, inspect and train what the notebooks teach."""
+    """Search, train, evaluate and measure cross-modal retrieval, as in the notebooks."""
 
 
 for command in (
@@ -36,11 +36,9 @@ app.add_typer(data.data, name="data")
 
 
 def main() -> None:
-    """Entry point: what the user can mend is one line on stderr and exit code 2, not a
-    traceback.
-    """
-    os.environ["MPLBACKEND"] = "Agg"  # figures are files here, whatever the shell asks for
-    for stream in (sys.stdout, sys.stderr):  # a name of a file may hold what a terminal cannot show
+    """Run the command; an error of the user is one line on stderr and exit code 2."""
+    os.environ["MPLBACKEND"] = "Agg"  # figures are files here
+    for stream in (sys.stdout, sys.stderr):  # file names can hold bytes that no terminal shows
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -1,7 +1,8 @@
-"""`crossmodal bench`: this library beside others, on this machine."""
+"""`crossmodal bench`: measure this library and others on this machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,58 +17,59 @@ from lib.core.checks import (
     check_threads,
 )
 
-bench = typer.Typer(
-    no_args_is_help=True, help="Measures this library beside others, on this machine."
-)
+bench = typer.Typer(no_args_is_help=True, help="Measure this library and others on this machine.")
+Repeats = Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")]
 
 
 @contextmanager
 def measuring() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for measurements, which are told as they come and kept; it takes the next one and its
-    number.
-    """
+    """Show a bar of measurements, which are cached; the function takes name, done and total."""
     from lib.studies.peers.harness import cached_costs
 
     with progress_bar() as bar, cached_costs(say):
         row = bar.add_task("each in a process of its own, one thread", total=None)
-        yield lambda what, done, total: bar.update(
-            row, description=what, completed=done, total=total
+        yield lambda name, done, total: bar.update(
+            row, description=name, completed=done, total=total
         )
         bar.update(row, completed=bar.tasks[0].total)
 
 
+def print_costs(measure: Callable, columns: Sequence[str], title: str) -> None:
+    """Measure the rows of a cost table and print some of its columns."""
+    from lib.studies.peers.harness import format_costs
+
+    with measuring() as progress:
+        rows = measure(progress=progress)
+    print_rows(format_costs(rows, columns), f"{title}, one thread, processor time")
+
+
 @bench.command("metrics")
 def bench_metrics(
-    queries: Annotated[int, typer.Option(help="How many queries.")] = 10_000,
-    candidates: Annotated[int, typer.Option(help="How many scored items each has.")] = 1_000,
-    repeats: Annotated[
-        int, typer.Option(help="Timed runs of each library; medians are printed.")
-    ] = 3,
+    queries: Annotated[int, typer.Option(help="Number of queries.")] = 10_000,
+    candidates: Annotated[int, typer.Option(help="Scored items per query.")] = 1_000,
+    repeats: Repeats = 3,
     disagreements: Annotated[
-        bool, typer.Option("--disagreements", help="What they answer instead of what they cost.")
+        bool, typer.Option("--disagreements", help="Compare their answers instead of their costs.")
     ] = False,
 ) -> None:
-    """Ranking metrics by five libraries: seconds and memory, or where their answers differ."""
+    """Measure ranking metrics of five libraries (seconds, memory), or compare their answers."""
     from lib.studies.metrics import disagreements as metric_disagreements
     from lib.studies.peers import metrics
-    from lib.studies.peers.harness import format_costs
 
     if disagreements:
         peers = metric_disagreements.peer_versions()
         title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
         print_rows(metric_disagreements.format_answers(metric_disagreements.answer_rows()), title)
         return
-    with measuring() as progress:
-        rows = metrics.metric_cost_table(queries, candidates, repeats=repeats, progress=progress)
-    print_rows(
-        format_costs(rows, metrics.SHOWN),
-        f"{queries:,} queries x {candidates:,} items, one thread, processor time",
+    print_costs(
+        partial(metrics.metric_cost_table, queries, candidates, repeats=repeats),
+        metrics.SHOWN,
+        f"{queries:,} queries x {candidates:,} items",
     )
-    with measuring() as progress:
-        rows = metrics.coco_cost_table(repeats=repeats, progress=progress)
-    print_rows(
-        format_costs(rows, metrics.COCO_SHOWN),
-        "COCO-5K from embeddings, one thread, processor time",
+    print_costs(
+        partial(metrics.coco_cost_table, repeats=repeats),
+        metrics.COCO_SHOWN,
+        "COCO-5K from embeddings",
     )
 
 
@@ -75,52 +77,76 @@ def bench_metrics(
 def bench_losses(
     batch_size: Annotated[
         list[int] | None,
-        typer.Option(min=2, help="Pairs per batch; give several. 1k to 32k by default."),
+        typer.Option(min=2, help="Pairs per batch, repeat for more. 1k to 32k by default."),
     ] = None,
-    dim: Annotated[int, typer.Option(help="Coordinates of an embedding.")] = 512,
-    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 5,
-    limit: Annotated[float, typer.Option(help="Seconds that one run may take.")] = 120.0,
+    dim: Annotated[int, typer.Option(help="Dimension of an embedding.")] = 512,
+    repeats: Repeats = 5,
+    limit: Annotated[float, typer.Option(help="Largest seconds of one run.")] = 120.0,
     ranks: Annotated[
-        int, typer.Option(min=0, help="Check the losses over so many gloo processes instead.")
+        int, typer.Option(min=0, help="Check the losses over this many gloo processes instead.")
     ] = 0,
 ) -> None:
-    """Contrastive losses by four libraries, forward and backward: seconds and peak memory."""
+    """Measure contrastive losses of four libraries, forward and backward: seconds, peak memory."""
     from lib.studies.peers import losses
-    from lib.studies.peers.harness import format_costs
 
     if ranks:
         rows = losses.distributed_check_table(ranks, *(batch_size or [])[:1], dim=dim)
         print_rows(rows, f"{ranks} processes beside one with the whole batch, d = {dim}, float64")
         return
     sizes = batch_size or losses.BATCH_SIZES
-    with measuring() as progress:
-        rows = losses.loss_cost_table(
-            sizes, dim=dim, repeats=repeats, limit_s=limit, progress=progress
-        )
-    print_rows(format_costs(rows, losses.SHOWN), f"d = {dim}, float32, one thread, processor time")
+    print_costs(
+        partial(losses.loss_cost_table, sizes, dim=dim, repeats=repeats, limit_s=limit),
+        losses.SHOWN,
+        f"d = {dim}, float32",
+    )
 
 
 @bench.command("maxsim")
 def bench_maxsim(
-    queries: Annotated[int, typer.Option(help="Queries.")] = 1_000,
-    documents: Annotated[int, typer.Option(help="Documents.")] = 10_000,
+    queries: Annotated[int, typer.Option(help="Number of queries.")] = 1_000,
+    documents: Annotated[int, typer.Option(help="Number of documents.")] = 10_000,
     length: Annotated[int, typer.Option(help="Tokens of each.")] = 32,
-    dim: Annotated[int, typer.Option(help="Coordinates of a token.")] = 128,
-    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
+    dim: Annotated[int, typer.Option(help="Dimension of a token.")] = 128,
+    repeats: Repeats = 3,
 ) -> None:
-    """Late-interaction scores, ours and sentence-transformers': seconds and peak memory."""
+    """Measure late-interaction scores, ours and sentence-transformers': seconds, peak memory."""
     from lib.studies.peers import maxsim
+
+    options = {"length": length, "dim": dim, "repeats": repeats}
+    print_costs(
+        partial(maxsim.maxsim_cost_table, queries, documents, **options),
+        maxsim.SHOWN,
+        f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32",
+    )
+
+
+@bench.command("faiss")
+def bench_faiss(repeats: Repeats = 3) -> None:
+    """Measure exact search and training of product quantisers, ours and faiss's (ten minutes)."""
+    from lib.studies.peers import faiss
+
+    print_costs(
+        partial(faiss.faiss_cost_table, repeats=repeats),
+        faiss.SHOWN,
+        "search 100,000 x 256, build 20,000 x 128",
+    )
+
+
+@bench.command("shards")
+def bench_shards(
+    shards: Annotated[int, typer.Option(help="Number of shards; the middle one is cut.")] = 10,
+    pictures: Annotated[int, typer.Option(help="Images per shard.")] = 1_000,
+) -> None:
+    """Measure the encoding of shards by the scenes model: images per second, peak memory."""
+    from lib.studies.peers import shard_throughput
     from lib.studies.peers.harness import format_costs
 
-    with measuring() as progress:
-        rows = maxsim.maxsim_cost_table(
-            queries, documents, length=length, dim=dim, repeats=repeats, progress=progress
-        )
-    title = (
-        f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32, one"
-        " thread"
+    with console.status("") as status:
+        rows = shard_throughput.shard_throughput_table(shards, pictures, progress=status.update)
+    print_rows(
+        format_costs(rows, shard_throughput.SHOWN),
+        "shards of 64 x 64 JPEGs, model scenes, one thread, processor time",
     )
-    print_rows(format_costs(rows, maxsim.SHOWN), f"{title}, processor time")
 
 
 @bench.command("loss-quality")
@@ -129,9 +155,7 @@ def bench_loss_quality(
         list[str] | None, typer.Option(help="heads, full or damage; all by default.")
     ] = None,
 ) -> None:
-    """Trains every loss with equal budgets and writes the comparison (hours; goes on where it
-    stopped).
-    """
+    """Train every loss with equal budgets and write the table (hours; a stopped run continues)."""
     from lib.studies.losses import trial_grid
 
     parts = [check_choice(name, trial_grid.PARTS, "part") for name in part or trial_grid.PARTS]
@@ -148,9 +172,7 @@ def bench_ann(
     corpus: Annotated[
         str | None,
         typer.Option(
-            help=(
-                "icons, scenes or a file of vectors. Without it both, and the tables are committed."
-            )
+            help="icons, scenes or a file of vectors; by default both, for the committed tables."
         ),
     ] = None,
     size: Annotated[
@@ -160,23 +182,21 @@ def bench_ann(
         Path | None, typer.Option(help="File of queries for a file of vectors.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="Of a file: cosine, inner_product or l2.")
+        str | None, typer.Option(help="Metric of a file: cosine, inner_product or l2.")
     ] = None,
     families: Annotated[
         list[str] | None,
         typer.Option("--family", "--families", help="Index types; all by default."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Neighbours.")] = 10,
-    threads: Annotated[int, typer.Option(help="Of build and search.")] = 1,
-    repeats: Annotated[int, typer.Option(help="Timed passes; every one is kept.")] = 3,
-    target: Annotated[float, typer.Option(help="Recall that settings are chosen for.")] = 0.95,
+    k: Annotated[int, typer.Option("-k", help="Number of neighbours.")] = 10,
+    threads: Annotated[int, typer.Option(help="Threads of build and search.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Timed passes; all are stored.")] = 3,
+    target: Annotated[float, typer.Option(help="Recall for the choice of settings.")] = 0.95,
     out: Annotated[
         Path | None, typer.Option(help="Folder for tables and ann-benchmarks files.")
     ] = None,
 ) -> None:
-    """Indexes asked with images and with texts: recall, work, bytes, speed (goes on where it
-    stopped).
-    """
+    """Measure indexes with image and text queries: recall, work, bytes, speed (can be resumed)."""
     from lib.core.result_store import ResultStore
     from lib.report.timing import environment_line
     from lib.studies.ann import ann_benchmarks_io, committed_run, harness, speed_tables
@@ -186,13 +206,13 @@ def bench_ann(
         raise RetrievalInputError(
             "name the --corpus; without one the committed tables are written whole"
         )
-    # Before the work, which may take hours: what is too large for a corpus is told when it is read.
-    how = {"k": check_count(k, "k"), "repeats": check_count(repeats, "repeats")}
-    how["threads"] = check_threads(threads)
+    # Checked before the work, which can take hours.
+    settings = {"k": check_count(k, "k"), "repeats": check_count(repeats, "repeats")}
+    settings["threads"] = check_threads(threads)
     check_number(target, "target", 0, 1, above=True)
     with progress_bar() as bar:
         if corpus is None:
-            tables = committed_run.collect(say, counted(bar, "indexes of a corpus"), **how)
+            tables = committed_run.collect(say, counted(bar, "indexes of a corpus"), **settings)
         else:
             row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
             data = ann_benchmarks_io.open_corpus(
@@ -202,10 +222,10 @@ def bench_ann(
                 metric=metric,
                 progress=lambda n: bar.advance(row, n),
             )
-            wanted = None if families is None else ["Flat", *families]
-            grid = standard_configs(len(data), data.dim, wanted)
+            chosen = None if families is None else ["Flat", *families]
+            grid = standard_configs(len(data), data.dim, chosen)
             measured = harness.measure_configs(
-                data, grid, log=say, progress=counted(bar, "indexes"), **how
+                data, grid, log=say, progress=counted(bar, "indexes"), **settings
             )
             results = list(measured)
             tables = harness.result_tables(results)
@@ -213,8 +233,8 @@ def bench_ann(
                 harness.save_results(ResultStore("ann", "crossmodal bench ann", out), results)
                 for result in results:
                     ann_benchmarks_io.write_results(out / "results", result)
-    every = speed_tables.speed_table(tables["quality"], tables["timings"])
-    for (name, n), rows in every.groupby(["corpus", "n"], sort=False):
+    table = speed_tables.speed_table(tables["quality"], tables["timings"])
+    for (name, n), rows in table.groupby(["corpus", "n"], sort=False):
         print_rows(
             speed_tables.format_settings(rows),
             f"{name}, {n:,} vectors: speed is of single queries, over exact search",
@@ -226,36 +246,16 @@ def bench_ann(
     say(environment_line())
 
 
-@bench.command("faiss")
-def bench_faiss(
-    repeats: Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")] = 3,
-) -> None:
-    """Exact search and building of product quantisers, ours and faiss's (ten minutes: its strings
-    anneal).
-    """
-    from lib.studies.peers import faiss
-    from lib.studies.peers.harness import format_costs
-
-    with measuring() as progress:
-        rows = faiss.faiss_cost_table(repeats=repeats, progress=progress)
-    print_rows(
-        format_costs(rows, faiss.SHOWN),
-        "search 100,000 x 256, build 20,000 x 128, one thread, processor time",
-    )
-
-
 @bench.command("gpu")
 def bench_gpu(
     device: Annotated[
         str, typer.Option(help="cuda; cpu runs the same code at tiny sizes.")
     ] = "cuda",
     budget: Annotated[
-        float, typer.Option(help="Seconds of all; what is not begun by then is left out.")
+        float, typer.Option(help="Total seconds; cases that did not start by then are left out.")
     ] = 330.0,
 ) -> None:
-    """Tests marked gpu, then losses, MaxSim, encoding and exact search on a GPU, the CPU and by
-    peers.
-    """
+    """Run the tests marked gpu, then measure losses, MaxSim, encoding and search on GPU and CPU."""
     import time
 
     from lib.report.timing import environment_line
@@ -266,9 +266,8 @@ def bench_gpu(
         passed = gpu.run_gpu_tests(say, limit_s=min(gpu.TESTS_S, budget))
     say(gpu.device_line(device))
     say(environment_line())
-    for row in gpu.measure_cases(
-        device, sizes, budget_s=max(0.0, budget - (time.monotonic() - start))
-    ):
+    remaining_s = max(0.0, budget - (time.monotonic() - start))
+    for row in gpu.measure_cases(device, sizes, budget_s=remaining_s):
         say(gpu.format_case_line(row))
     if not passed:
         say("tests marked gpu failed: see above")
@@ -277,7 +276,7 @@ def bench_gpu(
 
 @bench.command("architectures")
 def bench_architectures() -> None:
-    """Quality and cost of every architecture, written (half an hour; goes on where it stopped)."""
+    """Write quality and cost of every architecture (half an hour; a stopped run continues)."""
     from lib.studies.architectures import rerank_runs, results
 
     with progress_bar() as bar:
@@ -291,9 +290,7 @@ def bench_architectures() -> None:
 
 @bench.command("rerank")
 def bench_rerank() -> None:
-    """The cross-encoder reads the dual encoder's answers on the hard split; writes its logits (a
-    minute).
-    """
+    """Rerank the dual encoder's answers of the hard split by the cross-encoder; write logits."""
     from lib.studies.architectures import rerank_depth, rerank_runs
 
     with progress_bar() as bar:

@@ -1,6 +1,4 @@
-"""`crossmodal data`: the published benchmarks on a disk: what there is, what is missing, how to get
-it.
-"""
+"""`crossmodal data`: list, check and download published benchmarks; write miniatures; filter."""
 
 from __future__ import annotations
 
@@ -23,22 +21,18 @@ if TYPE_CHECKING:
     from lib.datasets.download.sources import RemoteFile
 
 data = typer.Typer(
-    no_args_is_help=True, help="The published benchmarks: list, check, download, write small."
+    no_args_is_help=True, help="List, check and download published benchmarks; filter metadata."
 )
 
-SHOWN = 10  # missing files named on the terminal; --missing writes all
+SHOWN = 10  # missing files on the terminal; --missing writes all
 Name = Annotated[str, typer.Argument(help="A corpus; `crossmodal data list` shows them.")]
-Root = Annotated[
-    Path, typer.Option("--root", help="The folder that holds the corpus, or shall hold it.")
-]
-Split = Annotated[
-    str | None, typer.Option(help="The split; the one that papers report, if none is given.")
-]
+Root = Annotated[Path, typer.Option("--root", help="Folder of the corpus.")]
+Split = Annotated[str | None, typer.Option(help="Split; by default the one that papers report.")]
 
 
 @data.command("list")
 def list_() -> None:
-    """The corpora, their splits, and what of the reported split can be downloaded."""
+    """List the corpora, their splits, and the downloads of the reported split."""
     from lib.datasets.download.sources import choose_files, load_sources
     from lib.datasets.registry import CORPORA
 
@@ -59,10 +53,7 @@ def list_() -> None:
             }
         )
     print_rows(rows, "published benchmarks")
-    say(
-        "`crossmodal data download NAME --root DIR` shows the terms and the steps, and downloads"
-        " nothing yet"
-    )
+    say("`crossmodal data download NAME --root DIR` shows terms and steps before any download")
 
 
 @data.command()
@@ -72,35 +63,29 @@ def check(
     split: Split = None,
     option: Options = None,
     missing: Annotated[
-        Path | None, typer.Option(help="Write the names of all missing media here.")
+        Path | None, typer.Option(help="Write the names of all missing media to this file.")
     ] = None,
     decode: Annotated[
-        bool,
-        typer.Option(
-            "--decode", help="Decode every file that is there, and list those that are damaged."
-        ),
+        bool, typer.Option("--decode", help="Decode every file, and list the damaged ones.")
     ] = False,
 ) -> None:
-    """Counts what is under a folder beside what is published; exit code 1 where something is
-    missing.
+    """Compare a folder with the published counts; exit code 1 where something is missing.
 
-    A file that is there may still be damaged: --decode reads them all.
+    Without --decode, damaged files are not noticed.
     """
     from lib.datasets.completeness import MissingMediaError
 
     corpus = corpus_named(name)
     split = split_of(corpus, split)
     options = protocol_options(corpus, option)
-    _existing(root, name)
+    _check_root(root, name)
     damaged: dict[str, str] = {}
     try:
         loaded = corpus.load(root, split, allow_partial=True, **options)
         label, counts, lost = loaded.name, loaded.counts, loaded.missing
         if decode:
-            damaged = _damaged(loaded)
-    except (
-        MissingMediaError
-    ) as error:  # nothing at all was found, so nothing is left to be evaluated
+            damaged = _find_damaged(loaded)
+    except MissingMediaError as error:  # no media at all
         label, counts, lost = error.name, (error.count,), error.missing
     rows = [
         {
@@ -116,9 +101,7 @@ def check(
         with atomic_path(missing) as temporary:
             temporary.write_text("".join(f"{file}\n" for file in lost), encoding="utf-8")
     if lost:
-        where = (
-            "--missing FILE writes all of them" if missing is None else f"all of them in {missing}"
-        )
+        where = "--missing FILE writes all" if missing is None else f"all of them in {missing}"
         say(f"{len(lost):,} missing ({where}):")
         for file in lost[:SHOWN]:
             say(f"  {file}")
@@ -129,16 +112,13 @@ def check(
         for file, reason in damaged.items():
             say(f"  {file}: {reason}")
     if lost or damaged or not all(count.ok for count in counts):
-        say(
-            "scores on this folder are scores on another gallery: not comparable with published"
-            " ones"
-        )
+        say("scores on this folder are not comparable with published ones: the gallery differs")
         raise typer.Exit(1)
     say("complete" if decode else "complete; --decode also looks for damaged files")
 
 
-def _damaged(corpus) -> dict[str, str]:
-    """Decodes all media of a corpus; the reason of each file that cannot be read, by its name."""
+def _find_damaged(corpus) -> dict[str, str]:
+    """Decode all media of a corpus; return names of unreadable files, and the reasons."""
     from lib.datasets.media.files import find_damaged
 
     sides = [corpus.media] if hasattr(corpus, "media") else [corpus.clips, corpus.sounds]
@@ -158,12 +138,10 @@ def _damaged(corpus) -> dict[str, str]:
 def fixture(
     name: Name,
     folder: Annotated[
-        Path, typer.Argument(help="Where to write it: a new or empty folder, or a miniature.")
+        Path, typer.Argument(help="Target: a new or empty folder, or an older miniature.")
     ],
 ) -> None:
-    """Writes a small corpus in the format of a published one, which everything else here can
-    read.
-    """
+    """Write a miniature: a small generated corpus in the format of a published one."""
     from lib.datasets.completeness import MINIATURE
 
     corpus = corpus_named(name)
@@ -193,18 +171,13 @@ def download(
     split: Split = None,
     file: Annotated[
         list[str] | None,
-        typer.Option(help="Only this file, which may be an extra; repeat for more."),
+        typer.Option(help="Download only this file, also an extra one; repeat for more."),
     ] = None,
     accept_terms: Annotated[
-        bool,
-        typer.Option(
-            "--accept-terms", help="You have read the terms shown, and download under them."
-        ),
+        bool, typer.Option("--accept-terms", help="Accept the terms that were shown.")
     ] = False,
 ) -> None:
-    """Shows terms, files and steps by hand; downloads with --accept-terms, going on where it
-    stopped.
-    """
+    """Show terms, files and manual steps; download with --accept-terms (can be resumed)."""
     from lib.datasets.download.sources import choose_files, load_sources
 
     corpus = corpus_named(name)
@@ -216,7 +189,7 @@ def download(
         say(f"file: {_described(remote)}")
     others = [remote.file for remote in source.files if remote not in chosen]
     if others:
-        say(f"not needed for this, to be had with --file: {', '.join(others)}")
+        say(f"not needed here, available with --file: {', '.join(others)}")
     if chosen and not accept_terms:
         _say_steps(source.by_hand, name, root)
         raise RetrievalInputError(
@@ -301,7 +274,7 @@ def filter_(
     say(f"{report.n_kept:,} of {report.n_read:,} rows written to {out}")
 
 
-def _existing(root: Path, name: str) -> None:
+def _check_root(root: Path, name: str) -> None:
     if not root.is_dir():
         raise MissingFileError(
             f"{root} is no folder; `crossmodal data download {name} --root {root}` says how to fill"
@@ -310,7 +283,7 @@ def _existing(root: Path, name: str) -> None:
 
 
 def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
-    """The steps by hand, numbered, and the check that ends them."""
+    """Print the manual steps, numbered, and the check that ends them."""
     last = f"Check what is there: crossmodal data check {name} --root {root}"
     for number, step in enumerate((*steps, last), start=1):
         say(f"{number}. {step.replace('{root}', str(root))}")
@@ -328,16 +301,14 @@ def _bytes_text(number: int) -> str:
 
 
 def _sizes_text(sizes: list[int | None]) -> str:
-    """`"6.6 GB and 1 file of unknown size"`."""
+    """Format sizes, such as "6.6 GB and 1 file of unknown size"."""
     known = [size for size in sizes if size is not None]
-    unknown = len(sizes) - len(known)
+    n_unknown = len(sizes) - len(known)
     parts = [_bytes_text(sum(known))] if known else []
-    if unknown:
-        parts.append(
-            f"{unknown} file{'s' if unknown > 1 else ''} of unknown size"
-            if len(sizes) > 1
-            else "unknown"
-        )
+    if n_unknown and len(sizes) == 1:
+        parts.append("unknown")
+    elif n_unknown:
+        parts.append(f"{n_unknown} file{'s' if n_unknown > 1 else ''} of unknown size")
     return " and ".join(parts) or "nothing"
 
 

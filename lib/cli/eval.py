@@ -1,6 +1,4 @@
-"""`crossmodal eval` and `crossmodal compare`: a model on a published benchmark, two models on the
-same.
-"""
+"""`crossmodal eval` and `crossmodal compare`: evaluate models on published benchmarks."""
 
 from __future__ import annotations
 
@@ -10,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lib.cli.options import Options, corpus_named, protocol_options, split_of
+from lib.cli.options import (
+    BatchSize,
+    Device,
+    Options,
+    Precision,
+    Pretrained,
+    Prompt,
+    corpus_named,
+    protocol_options,
+    split_of,
+)
 from lib.cli.output import print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import DamagedFileError
@@ -24,134 +32,157 @@ if TYPE_CHECKING:
 
 def evaluate(
     name: Annotated[str, typer.Argument(help="A benchmark; `crossmodal data list` shows them.")],
-    root: Annotated[Path, typer.Option("--root", help="The folder that holds it.")],
+    root: Annotated[Path, typer.Option("--root", help="Folder of the benchmark.")],
     model: Annotated[
         str | None,
         typer.Option(
-            help="An architecture of open_clip, scenes, or icons; a label beside --embeddings."
+            help="An architecture of open_clip, scenes, or icons; a label for your own results."
         ),
     ] = None,
-    pretrained: Annotated[
-        str | None, typer.Option(help="A tag of open_clip, or a checkpoint.")
-    ] = None,
+    pretrained: Pretrained = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help=(
-                "Your own rows instead: .npz with image, image_ids, text, text_ids (or video,"
-                " audio)."
-            )
+            help="Use your rows: .npz with image, image_ids, text, text_ids (or video, audio)."
         ),
     ] = None,
+    trec_run: Annotated[
+        Path | None,
+        typer.Option(help="Use your TREC run file, with the ids of the benchmark."),
+    ] = None,
+    direction: Annotated[
+        str | None,
+        typer.Option(help="Direction of --trec-run, such as text_to_image; the ids usually tell."),
+    ] = None,
     split: Annotated[
-        str | None, typer.Option(help="The one that papers report, if none is given.")
+        str | None, typer.Option(help="Split; by default the one that papers report.")
     ] = None,
-    captions: Annotated[
-        str | None, typer.Option(help='Which texts, for example "first 5".')
-    ] = None,
+    captions: Annotated[str | None, typer.Option(help='Captions, such as "first 5".')] = None,
     option: Options = None,
+    metrics: Annotated[
+        str | None, typer.Option(help='Metrics by name, such as "nDCG@10,R@1,MRR,MedR".')
+    ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=1, help="Mean of so many folds; 5 is the papers' COCO 1K.")
+        int | None, typer.Option(min=1, help="Report the mean of folds; 5 is the papers' COCO 1K.")
     ] = None,
     first_fold: Annotated[
-        bool, typer.Option("--first-fold", help="Only the first fold: another number.")
+        bool, typer.Option("--first-fold", help="Use only the first fold: another number.")
     ] = False,
     judgements: Annotated[
-        str, typer.Option(help="original, or for COCO cxc or eccv.")
+        str, typer.Option(help="original; for COCO also cxc, eccv, or cxc-grades (with nDCG).")
     ] = "original",
     inference: Annotated[
-        str, typer.Option(help="inductive, querybank (needs a bank) or transductive.")
+        str, typer.Option(help="inductive, querybank (needs --bank-split) or transductive.")
     ] = "inductive",
     bank_split: Annotated[
-        str | None, typer.Option(help="The split whose queries are the bank.")
+        str | None, typer.Option(help="Split whose queries are the bank of querybank.")
     ] = None,
     beta: Annotated[
         float, typer.Option(help="Inverse temperature of querybank and transductive.")
     ] = 20.0,
-    prompt: Annotated[str, typer.Option(help='Around every text: "a photo of {}".')] = "",
-    precision: Annotated[str, typer.Option(help="fp32, bf16, or fp16 on a GPU.")] = "fp32",
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    batch_size: Annotated[int, typer.Option(help="Inputs of a forward pass.")] = 64,
+    prompt: Prompt = "",
+    precision: Precision = "fp32",
+    device: Device = "cpu",
+    batch_size: BatchSize = 64,
     cache: Annotated[
-        Path | None, typer.Option(help="Where embeddings are kept; data/cache by default.")
+        Path | None, typer.Option(help="Folder of cached embeddings; data/cache by default.")
     ] = None,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Evaluate what there is; the result says so.")
+        bool, typer.Option("--allow-partial", help="Leave out missing media; the result says so.")
     ] = False,
+    write_trec: Annotated[
+        Path | None, typer.Option(help="Write runs and judgements as TREC files to this folder.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The result, a JSON file; named after model and corpus.")
+        Path | None, typer.Option(help="JSON file of the result; named after model and benchmark.")
     ] = None,
 ) -> None:
-    """Evaluates a model on a benchmark in both directions, beside the numbers that were published
-    of it.
-    """
-    if model is None and embeddings is None:
-        raise RetrievalInputError("give --model (with --pretrained), or --embeddings FILE.npz")
+    """Evaluate a model on a benchmark, beside the published numbers of the model."""
+    if model is None and embeddings is None and trec_run is None:
+        raise RetrievalInputError(
+            "give --model (with --pretrained), --embeddings FILE.npz, or --trec-run FILE"
+        )
+    if embeddings is not None and trec_run is not None:
+        raise RetrievalInputError("give either --embeddings or --trec-run")
     if out is not None:
         check_choice(out.suffix.lower(), (".json",), "the suffix of --out")
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
         raise RetrievalInputError("--inference querybank and --bank-split go together")
-    from lib.studies.published import evaluate_rows
-    from lib.studies.published.embeddings_file import read_embeddings
+    from lib.studies.published import evaluate_ranking, evaluate_rows
+    from lib.studies.published.embeddings_file import read_embeddings, read_run
+    from lib.studies.published.evaluation import chosen_metrics
 
     known = corpus_named(name)
     given = [] if captions is None else [f"captions={captions}"]
     options = protocol_options(known, [*given, *(option or [])])
+    chosen = None if metrics is None else [metric.strip() for metric in metrics.split(",")]
+    protocol = {"metrics": chosen, "judgements": judgements, "ratings_root": root}
+    chosen_metrics(chosen)  # before the work: refuses unknown names
     corpus = _load(known, root, split, options, allow_partial)
     say(corpus.describe())
-    how = {
-        "folds": folds,
-        "first_fold": first_fold,
-        "judgements": judgements,
-        "inference": inference,
-        "beta": beta,
+    identity = {
+        "model": model or (embeddings or trec_run or root).name,
+        "tag": pretrained or "",
+        "prompt": prompt,
+        "precision": precision,
     }
-    if embeddings is not None:
-        media, texts, banks = read_embeddings(embeddings, corpus)
-        labels = {"model": model or embeddings.name, "tag": pretrained or ""}
-        identity = labels | {
-            "prompt": prompt,
-            "precision": precision,
-            "embeddings": sha256_of(embeddings),
-        }
-        result = evaluate_rows(media, texts, corpus, banks=banks or None, identity=identity, **how)
+    if trec_run is not None:
+        if write_trec or folds or first_fold or inference != "inductive":
+            raise RetrievalInputError(
+                "--trec-run is evaluated as it is: leave out folds, --inference and --write-trec"
+            )
+        identity["run"] = sha256_of(trec_run)
+        direction, run = read_run(trec_run, corpus, direction)
+        result = evaluate_ranking(run, direction, corpus, identity=identity, **protocol)
     else:
-        settings = {
-            "precision": precision,
-            "device": device,
-            "prompt": prompt,
-            "batch_size": batch_size,
+        protocol |= {
+            "folds": folds,
+            "first_fold": first_fold,
+            "inference": inference,
+            "beta": beta,
+            "trec_folder": write_trec,
         }
-        bank = (
-            None if bank_split is None else _load(known, root, bank_split, options, allow_partial)
-        )
-        result = _encoded(corpus, bank, model, pretrained, settings, cache, allow_partial, how)
-    _show(result)
+        if embeddings is not None:
+            media, texts, banks = read_embeddings(embeddings, corpus)
+            identity["embeddings"] = sha256_of(embeddings)
+            result = evaluate_rows(
+                media, texts, corpus, banks=banks or None, identity=identity, **protocol
+            )
+        else:
+            settings = {
+                "precision": precision,
+                "device": device,
+                "prompt": prompt,
+                "batch_size": batch_size,
+            }
+            bank = None
+            if bank_split is not None:
+                bank = _load(known, root, bank_split, options, allow_partial)
+            encoder = _load_encoder(corpus, model, pretrained, settings)
+            result = _evaluate_model(encoder, corpus, bank, cache, allow_partial, protocol)
+    _show_result(result)
+    if write_trec is not None:
+        say(f"TREC files written to {write_trec}")
     path = result.save(out or Path(_file_name(result)))
     say(f"written to {path}")
 
 
 def compare(
-    a: Annotated[
-        Path, typer.Argument(help="Result of the first system, as `crossmodal eval` writes it.")
-    ],
+    a: Annotated[Path, typer.Argument(help="Result of the first system, of `crossmodal eval`.")],
     b: Annotated[Path, typer.Argument(help="Result of the second, on the same queries.")],
     allow: Annotated[
         list[str] | None, typer.Option(help="A protocol column that may differ: prompt.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="The differences as a PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the differences as a PNG.")] = None,
 ) -> None:
-    """Compares two results query by query: differences with intervals, paired tests, Holm's
-    correction.
-    """
+    """Compare two results query by query: differences, intervals, paired tests with Holm."""
     if plot is not None:
         check_choice(plot.suffix.lower(), (".png",), "the suffix of --plot")
     from lib import plots
-    from lib.studies.published import Result, text_tables
-    from lib.studies.published import compare_results as rows_of
+    from lib.studies.published import Result, compare_results, text_tables
 
     first, second = Result.load(a), Result.load(b)
-    rows = rows_of(first, second, allow=allow or [])
+    rows = compare_results(first, second, allow=allow or [])
     say(f"A: {first.name or a.name}; B: {second.name or b.name}; {first.protocol.title}")
     print_rows(
         text_tables.format_comparison(rows),
@@ -170,19 +201,9 @@ def _load(
     return corpus.load(root, split_of(corpus, split), allow_partial=allow_partial, **options)
 
 
-def _encoded(
-    corpus,
-    bank,
-    model: str,
-    pretrained: str | None,
-    settings: dict,
-    cache,
-    allow_partial: bool,
-    how: dict,
-) -> Result:
+def _load_encoder(corpus, model: str, pretrained: str | None, settings: dict):
     from lib.datasets.captioned import CaptionedMedia
     from lib.models.encoder import load_encoder
-    from lib.studies.published import evaluate_corpus
 
     if not isinstance(corpus, CaptionedMedia):
         raise RetrievalInputError(
@@ -191,9 +212,17 @@ def _encoded(
     encoder = load_encoder(model, pretrained, **settings)
     for note in encoder.notes:
         say(note)
+    return encoder
+
+
+def _evaluate_model(
+    encoder, corpus, bank, cache: Path | None, allow_partial: bool, protocol: dict
+) -> Result:
+    from lib.studies.published import evaluate_corpus
 
     def evaluated(corpus, bank) -> Result:
-        n = sum(len(of.media) + len(of.texts) for of in (corpus, bank) if of is not None)
+        sides = [side for side in (corpus, bank) if side is not None]
+        n = sum(len(side.media) + len(side.texts) for side in sides)
         with progress_bar() as bar:
             row = bar.add_task("embeddings", total=n)
             return evaluate_corpus(
@@ -202,7 +231,7 @@ def _encoded(
                 bank=bank,
                 folder=cache,
                 progress=lambda done: bar.advance(row, done),
-                **how,
+                **protocol,
             )
 
     try:
@@ -216,20 +245,20 @@ def _encoded(
         if not allow_partial:
             raise
         before, (corpus, bank) = (corpus, bank), (_decodable(corpus), bank and _decodable(bank))
-        if (corpus, bank) == before:  # nothing is damaged, so the error is about something else
+        if (corpus, bank) == before:  # nothing is damaged: the error has another reason
             raise
         say(corpus.describe())
         result = evaluated(corpus, bank)
-    if cut := encoder.count_truncated(corpus.texts):
+    if n_cut := encoder.count_truncated(corpus.texts):
         say(
-            f"{cut:,} of {len(corpus.texts):,} texts are longer than the model reads: their ends"
-            " were cut"
+            f"{n_cut:,} of {len(corpus.texts):,} texts are too long for the model: their ends were"
+            " cut"
         )
     return result
 
 
 def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:
-    """The corpus without the items whose media are damaged, each of which is named."""
+    """Leave out the items with damaged media, and name each."""
     from lib.datasets.media.files import find_damaged
 
     with progress_bar() as bar:
@@ -240,16 +269,14 @@ def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:
     return corpus.without_items(list(damaged)) if damaged else corpus
 
 
-def _show(result: Result) -> None:
+def _show_result(result: Result) -> None:
     from lib.studies.published import text_tables
 
     rows = text_tables.format_result(result)
     if not any(row["published"] for row in rows):
-        rows = [
-            {k: row[k] for k in ("direction", "metric", "value", "95% interval", "chance")}
-            for row in rows
-        ]
-        say("no published numbers of this model on this benchmark are in the table")
+        columns = ("direction", "metric", "value", "95% interval", "chance")
+        rows = [{key: row[key] for key in columns} for row in rows]
+        say("the table has no published numbers of this model on this benchmark")
     print_rows(rows, f"{result.name}: percent; median and mean rank in ranks; intervals by item")
     for line in text_tables.result_notes(result):
         say(line)

@@ -1,4 +1,4 @@
-"""`crossmodal info` and `crossmodal results`: what is installed here, and what was measured."""
+"""`crossmodal info` and `crossmodal results`: the installation, and the results of the README."""
 
 import importlib.metadata
 import platform
@@ -33,7 +33,7 @@ def _version(package: str) -> str:
 
 
 def info() -> None:
-    """Prints versions, threads, BLAS kernels, artifacts and their checksums."""
+    """Print versions, threads, BLAS kernels, artifacts and their checksums."""
     import threadpoolctl
     import torch
 
@@ -69,7 +69,7 @@ def info() -> None:
 
 
 def results() -> None:
-    """Prints the results table of the README, as Markdown, from the committed embeddings."""
+    """Print the results table of the README, as Markdown, from the committed embeddings."""
     from lib.studies import readme_results
 
     print(readme_results.readme_markdown(readme_results.readme_table()))

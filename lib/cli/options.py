@@ -1,4 +1,4 @@
-"""A corpus, its split and its protocols as the command takes them: `--option captions=tokens`."""
+"""Options that several commands share: models, a corpus, its split and its protocol."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ Options = Annotated[
         help="A protocol as NAME=VALUE; `crossmodal data list` shows them. Repeat for more.",
     ),
 ]
+Pretrained = Annotated[
+    str | None, typer.Option(help="Weights: a tag of open_clip, a checkpoint, or a folder.")
+]
+Prompt = Annotated[str, typer.Option(help='Template for every text: "a photo of {}".')]
+Precision = Annotated[str, typer.Option(help="fp32, bf16, or fp16 on a GPU.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+BatchSize = Annotated[int, typer.Option(help="Inputs per forward pass.")]
 
 
 def corpus_named(name: str) -> Corpus:
-    """The corpus that the user names."""
+    """Return the corpus with this name."""
     from lib.datasets.registry import CORPORA
 
     return CORPORA[check_choice(name, CORPORA, "the corpus")]
 
 
 def split_of(corpus: Corpus, split: str | None) -> str:
-    """The split that the user names, or the one that papers report."""
+    """Return the split of the user, or the one that papers report."""
     return check_choice(corpus.splits[0] if split is None else split, corpus.splits, "--split")
 
 
 def protocol_options(corpus: Corpus, given: Sequence[str] | None) -> dict:
-    """The keyword arguments of `corpus.load` that `NAME=VALUE` texts stand for.
-
-    Raises:
-        RetrievalInputError: no `=`, a name or a value that the corpus does not know, a name twice.
-    """
+    """Convert `NAME=VALUE` texts to keyword arguments of `corpus.load`."""
     options: dict = {}
     for text in given or ():
         name, equals, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""How the command shows things: one console, tables of texts, a bar for long work."""
+"""Output of the command: one console, tables of texts, a progress bar."""
 
 import os
 import sys
@@ -16,43 +16,41 @@ from rich.progress import (
 )
 from rich.table import Table
 
-# A pipe or a file has no width of its own: wide enough that the tables of the benchmarks keep their
-# columns.
-PIPE_WIDTH = 200
-SLOWEST_STEP_S = 3600  # rich forgets older steps, and from one step alone no time left can be told
+PIPE_WIDTH = 200  # a pipe or a file has no width; this is enough for the widest table
+SLOWEST_STEP_S = 3600  # rich forgets older steps, and needs two to estimate the time left
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
 
 
 def say(line: str) -> None:
-    """A line as it is: no markup, no colours, not wrapped."""
+    """Print a line without markup, colours or wrapping."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def progress_bar() -> Progress:
-    """A bar with counts and times; its console prints between its redrawings."""
+    """Make a progress bar with counts and times; the console can print while it is shown."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     times = TimeElapsedColumn(), TimeRemainingColumn()
     return Progress(*columns, *times, console=console, speed_estimate_period=SLOWEST_STEP_S)
 
 
 def counted(bar: Progress, description: str) -> Callable[[int, int], None]:
-    """A row of the bar, told how many steps of how many are done."""
+    """Add a row to the bar; the returned function takes the numbers of done and of all steps."""
     row = bar.add_task(description, total=None)
     return lambda done, total: bar.update(row, completed=done, total=total)
 
 
 def print_rows(rows: list[dict], title: str) -> None:
-    """Rows of texts as a table, a column per key; what was said of the same subject is not said
-    again.
-    """
+    """Print rows of texts as a table; equal first cells and reasons are printed once."""
     first = next(iter(rows[0]))
     table = Table(*rows[0], title=escape(title))
-    before: dict[str, str] = {}
+    previous: dict[str, str] = {}
     for row in rows:
-        again = row[first] == before.get(first)
-        if not again:
+        same_subject = row[first] == previous.get(first)
+        if not same_subject:
             table.add_section()
-        said = [key for key in (first, "why") if again and row.get(key) == before.get(key)]
-        table.add_row(*("" if key in said else escape(cell) for key, cell in row.items()))
-        before = row
+        hidden = [
+            key for key in (first, "why") if same_subject and row.get(key) == previous.get(key)
+        ]
+        table.add_row(*("" if key in hidden else escape(cell) for key, cell in row.items()))
+        previous = row
     console.print(table)

@@ -1,4 +1,4 @@
-"""`crossmodal plan`: what an index of billions takes."""
+"""`crossmodal plan`: plan the machines of an index of billions of vectors."""
 
 from typing import Annotated
 
@@ -8,27 +8,24 @@ from lib.cli.output import print_rows, say
 
 
 def plan(
-    vectors: Annotated[str, typer.Option(help="How many, for example 5.85e9.")] = "5.85e9",
-    dim: Annotated[int, typer.Option(help="Coordinates of a vector.")] = 512,
-    recall: Annotated[
-        float, typer.Option(help="Recall wanted, compared with published figures.")
-    ] = 0.95,
-    qps: Annotated[float, typer.Option(help="Queries a second.")] = 1000.0,
+    vectors: Annotated[str, typer.Option(help="Number of vectors, such as 5.85e9.")] = "5.85e9",
+    dim: Annotated[int, typer.Option(help="Dimension of a vector.")] = 512,
+    recall: Annotated[float, typer.Option(help="Recall, compared with published figures.")] = 0.95,
+    qps: Annotated[float, typer.Option(help="Queries per second.")] = 1000.0,
     ram: Annotated[float, typer.Option(help="Memory of a machine for the index, GB.")] = 192.0,
     cores: Annotated[int, typer.Option(help="Cores of a machine.")] = 16,
     bandwidth: Annotated[float, typer.Option(help="Memory bandwidth of a machine, GB/s.")] = 100.0,
     ssd: Annotated[float, typer.Option(help="Disk of a machine for the index, TB.")] = 8.0,
     replicas: Annotated[
-        int, typer.Option(help="Copies of the index, each able to serve alone.")
+        int, typer.Option(help="Copies of the index, each on its own machines.")
     ] = 1,
-    nprobe: Annotated[
-        int, typer.Option(help="Cells of an inverted file that a query looks into.")
-    ] = 64,
+    nprobe: Annotated[int, typer.Option(help="Visited cells of an inverted file per query.")] = 64,
     checks: Annotated[
-        bool, typer.Option("--checks", help="The byte formulas beside published sizes instead.")
+        bool,
+        typer.Option("--checks", help="Compare byte formulas with published sizes."),
     ] = False,
 ) -> None:
-    """What an index of billions of vectors takes: bytes, work and machines for every family."""
+    """Plan an index of billions of vectors: bytes, work and machines for every family."""
     from lib.index.capacity.machines import Machine, plan_machines, published_sizes
     from lib.studies.ann import capacity_table
 

@@ -1,4 +1,4 @@
-"""`crossmodal search`: icons by words or by a drawing."""
+"""`crossmodal search`: search icons by words or by a drawing."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +13,15 @@ from lib.core.checks import RetrievalInputError, check_choice
 
 def search(
     query: Annotated[
-        str | None, typer.Argument(help='In quotes, for example "alarm clock".')
+        str | None, typer.Argument(help='Words in quotes, such as "alarm clock".')
     ] = None,
     image: Annotated[
         Path | None, typer.Option(help="Search by a drawing instead of words.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many icons to return.")] = 12,
-    out: Annotated[Path, typer.Option(help="Contact sheet to write, a PNG.")] = Path("hits.png"),
+    k: Annotated[int, typer.Option("-k", help="Number of icons.")] = 12,
+    out: Annotated[Path, typer.Option(help="PNG file of the contact sheet.")] = Path("hits.png"),
 ) -> None:
-    """Finds icons by words or by a drawing; prints a table and writes a contact sheet."""
+    """Search icons by words or by a drawing; print a table and write a contact sheet."""
     if (query is None) == (image is None):
         raise RetrievalInputError("give either words or --image FILE")
     check_choice(out.suffix.lower(), (".png",), "the suffix of --out")

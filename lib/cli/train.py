@@ -1,4 +1,4 @@
-"""`crossmodal train`: the committed models, made again."""
+"""`crossmodal train`: train the committed models again."""
 
 from typing import Annotated
 
@@ -9,12 +9,10 @@ from lib.core.checks import RetrievalInputError, check_choice
 
 
 def train(
-    names: Annotated[list[str] | None, typer.Argument(help="Artifacts to rebuild.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Rebuild every artifact.")] = False,
+    names: Annotated[list[str] | None, typer.Argument(help="Artifacts to train.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Train every artifact.")] = False,
 ) -> None:
-    """Trains the committed models again (some two hours on one core). Stop and start it as you
-    like.
-    """
+    """Train the committed models again (two hours on one core). A stopped run continues."""
     from lib.training import RECIPES, train_model
 
     if everything == bool(names):

@@ -63,6 +63,7 @@ from lib.metrics.significance import (
 from lib.metrics.trec import (
     TrecData,
     load_trec,
+    load_trec_run,
     read_trec_qrels,
     read_trec_run,
     write_trec_qrels,
@@ -98,6 +99,7 @@ __all__ = [
     "inverted_softmax",
     "k_occurrence",
     "load_trec",
+    "load_trec_run",
     "map_at_r",
     "mcnemar_exact",
     "mean_average_precision",

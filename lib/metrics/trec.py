@@ -92,23 +92,35 @@ def load_trec(
         documents = {document for of in (run, judged) for row in of.values() for document in row}
         item_ids = sorted(documents, reverse=True)
     queries, items = _texts(query_ids, "query"), _texts(item_ids, "item")
-    position = {item: at for at, item in enumerate(items)}
     known = set(queries)
     relevant = {
         query: {document: grade for document, grade in row.items() if grade > 0}
         for query, row in judged.items()
         if query in known
     }
-    lists = [_ranked(run.get(query, {}), query, position, run_path) for query in queries]
-    longest = max(1, *(len(ids) for ids, _ in lists))
-    depth = longest if depth is None else check_count(depth, "depth")
-    ids = np.full((len(lists), depth), -1)
-    scores = np.full((len(lists), depth), -np.inf, np.float32)
-    for row, (row_ids, row_scores) in enumerate(lists):
-        n = min(len(row_ids), depth)
-        ids[row, :n], scores[row, :n] = row_ids[:n], row_scores[:n]
+    arrays = _run_arrays(run, queries, items, run_path, depth)
     qrels = Qrels.from_ids(relevant, queries, items)
-    return TrecData((scores, ids), qrels, list(query_ids), list(item_ids))
+    return TrecData(arrays, qrels, list(query_ids), list(item_ids))
+
+
+def load_trec_run(
+    path: str | Path, query_ids: Sequence, item_ids: Sequence, *, depth: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Load a run file into `(scores, ids)` for `evaluate`, in the order of your queries and items.
+
+    Lists are sorted as by trec_eval. Queries that the run file lacks have empty lists.
+
+    Args:
+        path: the file; other queries than yours in it are left out.
+        query_ids: ids of the queries in the order of your arrays, text or numbers.
+        item_ids: ids of the gallery in the order of your arrays.
+        depth: length of the lists; None: that of the longest. Longer lists are cut.
+
+    Returns:
+        `(scores, ids)`, both `(n_queries, depth)`; -infinity and -1 where a list has ended.
+    """
+    queries, items = _texts(query_ids, "query"), _texts(item_ids, "item")
+    return _run_arrays(read_trec_run(path), queries, items, path, depth)
 
 
 def write_trec_run(
@@ -212,6 +224,26 @@ def _read(
     if not rows:
         raise DamagedFileError(f"{path} is empty; each of its lines must be '{columns}'")
     return rows
+
+
+def _run_arrays(
+    run: Mapping[str, Mapping[str, float]],
+    queries: Sequence[str],
+    items: Sequence[str],
+    path: str | Path,
+    depth: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lists of `queries` as `(scores, ids)`, best first."""
+    position = {item: at for at, item in enumerate(items)}
+    lists = [_ranked(run.get(query, {}), query, position, path) for query in queries]
+    longest = max(1, *(len(ids) for ids, _ in lists))
+    depth = longest if depth is None else check_count(depth, "depth")
+    ids = np.full((len(lists), depth), -1)
+    scores = np.full((len(lists), depth), -np.inf, np.float32)
+    for row, (row_ids, row_scores) in enumerate(lists):
+        n = min(len(row_ids), depth)
+        ids[row, :n], scores[row, :n] = row_ids[:n], row_scores[:n]
+    return scores, ids
 
 
 def _ranked(

@@ -510,8 +510,8 @@ def test_plan_shows_how_its_formulas_were_checked(run, monkeypatch):
             ["--vectors", "many"],
             "vectors must be a whole number up to 1e18, such as 1000000 or 5.85e9, got",
         ),
-        (["--recall", "95"], "recall lies above 0 and at most at 1, got 95.0"),
-        (["--ram", "0"], "ram_gb must be a finite number above 0, got 0.0"),
+        (["--recall", "95"], "recall must be between 0 and 1 (not 0), got 95.0"),
+        (["--ram", "0"], "ram_gb must be between 1e-18 and 1e+18, got 0.0"),
         (["--dim", "0"], "d must be at least 1, got 0"),
     ],
 )

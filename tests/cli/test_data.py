@@ -148,7 +148,7 @@ def test_download_shows_terms_and_steps_and_waits_for_consent(run, tiny, tmp_pat
     assert out.splitlines() == [
         "terms: For research only.",
         "file: a.csv, 5.0 MB, no published checksum, from http://127.0.0.1:9/a.csv (see a test)",
-        "not needed for this, to be had with --file: b.csv",
+        "not needed here, available with --file: b.csv",
         "1. Put the clips into here/clips.",
         "2. Check what is there: crossmodal data check tiny --root here",
     ]

@@ -181,3 +181,49 @@ def test_a_damaged_picture_is_listed_and_left_out_by_name(run, tmp_path):
         (what, (found, of)) for what, found, of in Result.load("damaged.json").protocol.counts
     )
     assert counts["images"] == (98, 100)
+
+
+def test_metrics_by_name(run, coco_root, rows):
+    call = ["eval", "coco", "--root", str(coco_root), "--embeddings", str(rows), "--metrics"]
+    code, out, _ = run(*call, "nDCG@10, R@1,MRR,MedR", "--out", "a.json")
+    assert code == 0 and "nDCG@10" in out
+    for part in Result.load("a.json").directions:
+        assert list(part.values) == ["nDCG@10", "R@1", "MRR", "MedR"]
+    code, _, err = run(*call, "nDGC@10")
+    assert code == 2 and "Did you mean 'nDCG@10'?" in one_line(err)
+
+
+def test_ratings_of_cxc_are_grades(run, coco_root, rows):
+    call = ["eval", "coco", "--root", str(coco_root), "--embeddings", str(rows), "--out", "g.json"]
+    code, out, _ = run(*call, "--judgements", "cxc-grades")
+    assert code == 0 and "judgements cxc-grades" in out
+    result = Result.load("g.json")
+    graded = {part.direction: part["nDCG@10"].value for part in result.directions}
+    assert set(graded) == {"image_to_text", "text_to_image"}
+    assert all(0 < value < 1 for value in graded.values())
+
+
+def test_trec_files_there_and_back(run, coco_root, rows):
+    call = ["eval", "coco", "--root", str(coco_root)]
+    code, out, _ = run(*call, "--embeddings", str(rows), "--write-trec", "t", "--out", "rows.json")
+    assert code == 0 and "TREC files written to t" in out
+    from_rows = Result.load("rows.json")
+    for direction in ("text_to_image", "image_to_text"):
+        trec = ["--trec-run", f"t/{direction}.run", "--model", "mine", "--out", "run.json"]
+        code, out, _ = run(*call, *trec)
+        assert code == 0, out
+        (part,) = Result.load("run.json").directions
+        assert part.direction == direction
+        for metric in ("R@1", "R@10", "MAP@R", "MedR"):
+            assert part[metric].value == pytest.approx(from_rows.direction(direction)[metric].value)
+    wrong = ["--trec-run", "t/text_to_image.run"]
+    for more, message in (
+        (["--direction", "image_to_text"], "not all query ids are image ids"),
+        (["--split", "val"], "its query ids fit neither side of coco"),
+        (["--folds", "5"], "leave out folds"),
+        (["--embeddings", str(rows)], "either --embeddings or --trec-run"),
+    ):
+        code, _, err = run(*call, *wrong, *more)
+        assert code == 2 and message in one_line(err), err
+    judged = run(*call, "--embeddings", str(rows), "--write-trec", "t", "--folds", "5")
+    assert judged[0] == 2 and "TREC files are of the whole gallery" in one_line(judged[2])

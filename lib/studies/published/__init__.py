@@ -1,6 +1,6 @@
 """Evaluate published benchmarks: protocols by name, results as files, papers beside them."""
 
-from lib.studies.published.evaluation import evaluate_corpus, evaluate_rows
+from lib.studies.published.evaluation import evaluate_corpus, evaluate_ranking, evaluate_rows
 from lib.studies.published.paired_comparison import compare_results
 from lib.studies.published.protocol import Protocol, protocol_differences
 from lib.studies.published.results import Result, result_rows
@@ -11,6 +11,7 @@ __all__ = [
     "compare_results",
     "evaluate_corpus",
     "evaluate_rows",
+    "evaluate_ranking",
     "protocol_differences",
     "result_rows",
 ]

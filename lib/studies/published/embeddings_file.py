@@ -1,11 +1,12 @@
-"""Read a user's embeddings from a file of rows and ids, in the order of a corpus."""
+"""Read a user's embeddings or TREC run, in the order of a corpus."""
 
 from pathlib import Path
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_real_matrix
+from lib.core.checks import RetrievalInputError, as_real_matrix, check_choice
 from lib.core.reading import read_arrays
+from lib.metrics import load_trec_run, read_trec_run
 from lib.studies.published.evaluation import ids_of
 
 BANK = "bank_"  # prefix of a modality: rows of queries that are not tested
@@ -49,6 +50,36 @@ def read_embeddings(
             raise RetrievalInputError(f"{where}: {len(of)} rows have {len(own)} ids")
         rows[modality] = of[_order(own, ids[modality], where)]
     return rows[media], rows[text], {m: arrays[name] for m, name in banks.items() if name in arrays}
+
+
+def read_run(
+    path: str | Path, corpus, direction: str | None = None
+) -> tuple[str, tuple[np.ndarray, np.ndarray]]:
+    """Read a TREC run file with the ids of a corpus.
+
+    Args:
+        path: the file; queries that it lacks have empty lists.
+        corpus: the corpus.
+        direction: None where the ids tell it: all queries are texts, or all are media.
+
+    Returns:
+        The direction, and `(scores, ids)` in the order of the corpus, for `evaluate_ranking`.
+    """
+    ids = ids_of(corpus)
+    queries = set(read_trec_run(path))
+    fitting = [name for name in corpus.directions if queries <= set(ids[name.split("_to_")[0]])]
+    if direction is None and len(fitting) != 1:
+        raise RetrievalInputError(
+            f"{path}: its query ids fit {' and '.join(fitting) or 'neither side'} of {corpus.name};"
+            f" {'say which direction it is' if fitting else 'use the ids of the corpus'}"
+        )
+    direction = direction or fitting[0]
+    if check_choice(direction, corpus.directions, "direction") not in fitting:
+        raise RetrievalInputError(
+            f"{path}: not all query ids are {direction.split('_to_')[0]} ids of {corpus.name}"
+        )
+    query_side, gallery_side = direction.split("_to_")
+    return direction, load_trec_run(path, ids[query_side], ids[gallery_side])
 
 
 def _ids(names: np.ndarray, where: str) -> list[str]:

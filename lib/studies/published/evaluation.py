@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, ch
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.core.writing import sha256_of
-from lib.datasets import coco, coco_judgements
+from lib.datasets import coco, coco_judgements, cxc
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
 from lib.metrics import (
@@ -21,7 +22,10 @@ from lib.metrics import (
     dual_softmax,
     evaluate,
     evaluate_embeddings,
+    parse_metric,
     qb_norm,
+    write_trec_qrels,
+    write_trec_run,
 )
 from lib.metrics.hubness import INFERENCE
 from lib.studies.published.protocol import JUDGEMENTS, Protocol
@@ -29,9 +33,11 @@ from lib.studies.published.results import RANK_METRICS, DirectionResult, Measure
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
 KS = {"activitynet": (1, 5, 10, 50)}  # all other corpora: 1, 5, 10
-FAMILIES = ("R", "MRR", "R-precision", "MAP@R")
+METRICS = ("R", "MRR", "R-precision", "MAP@R", *RANK_METRICS)
+GRADED_METRICS = ("nDCG", *METRICS)
+CXC_HIT_GRADE = 3  # the authors call a rating of 3 and more, of 5, a match
 WHOLE_RUN_CELLS = 4 * 10**6  # adjusted rankings are kept whole up to here (96 MB)
-RUN_DEPTH = 100  # beyond that size, they are kept to this depth
+RUN_DEPTH = 100  # beyond that size, they are kept to this depth; TREC files too
 
 
 def evaluate_corpus(
@@ -75,36 +81,44 @@ def evaluate_rows(
     text_rows,
     corpus,
     *,
+    metrics: Sequence[str] | None = None,
     ks: Sequence[int] | None = None,
     folds: int | None = None,
     first_fold: bool = False,
     judgements: str = "original",
+    ratings_root: str | Path | None = None,
     inference: str = "inductive",
     banks: Mapping[str, np.ndarray] | None = None,
     beta: float = 20.0,
     identity: Mapping[str, str] | None = None,
+    trec_folder: str | Path | None = None,
 ) -> Result:
     """Evaluate embeddings of the two sides of a corpus in both directions.
 
-        R@K, MRR, R-precision, mAP@R, median and mean rank, 95% intervals by item, chance; ties
-        count against
+        R@K, MRR, R-precision, mAP@R, median and mean rank (or `metrics`), 95% intervals by item,
+        chance; ties count against
 
     Args:
         media_rows: `(n_items, d)` embeddings of the media, in the order of the corpus.
         text_rows: `(n_texts, d)` embeddings of the texts.
         corpus: `CaptionedMedia`, or `AudioVideoClips`, with pictures as "media" and sounds as
             "texts".
-        ks: cut-offs; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond a gallery are left
-            out.
+        metrics: names such as "nDCG@10", "R@1", "MRR" and "MedR", instead of the usual ones.
+        ks: cut-offs of names without one; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond
+            a gallery are left out.
         folds: contiguous folds of items, each a gallery of its own; their mean is reported. 5 gives
             COCO 1K.
         first_fold: only the first of the folds, which some papers also call 1K: another number.
-        judgements: "original", "cxc" or "eccv". Unjudged queries are left out and counted.
+        judgements: "original", "cxc" or "eccv" (extended positives), or "cxc-grades": ratings of 1
+            to 5, with nDCG; the other metrics call 3 and more relevant. Unjudged queries are left
+            out and counted.
+        ratings_root: folder of the corpus with CxC's ratings, for "cxc-grades".
         inference: "inductive"; "querybank" (QB-Norm, needs `banks`); "transductive" (dual softmax).
         banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a
             bank are left out of the result.
         beta: inverse temperature of the latter two.
         identity: source of the embeddings; "prompt" and "precision" go into the protocol.
+        trec_folder: writes the best 100 items of every query, and the judgements, as TREC files.
 
     Returns:
         A `Result` with one `DirectionResult` per direction.
@@ -116,6 +130,9 @@ def evaluate_rows(
         )
     if first_fold and folds is None:
         raise RetrievalInputError("first_fold needs the number of folds, for example folds=5")
+    if trec_folder and (folds or inference != "inductive"):
+        raise RetrievalInputError("TREC files are of the whole gallery, with inductive inference")
+    metrics = chosen_metrics(metrics, judgements)
     text, media = corpus.directions[0].split("_to_")
     ids = ids_of(corpus)
     rows = {media: media_rows, text: text_rows}
@@ -123,26 +140,29 @@ def evaluate_rows(
     whole = {modality: np.arange(len(of)) for modality, of in rows.items()}
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
-    ks = ks or KS.get(corpus.name.split(" ")[0], (1, 5, 10))
+    ks = ks or default_ks(corpus)
     directions, judged_counts, methods = [], [], {}
     for direction in reversed(corpus.directions):  # media first, as papers print them
         query_side, gallery_side = direction.split("_to_")
         if banks and query_side not in banks:
             continue
         task = corpus.task(direction)
-        qrels, counts = judged_qrels(corpus, task, judgements)
-        judged_counts += [replace(count, what=f"{count.what}, {direction}") for count in counts]
+        qrels, counts = judged_qrels(corpus, task, judgements, ratings_root)
+        judged_counts += counts
+        if trec_folder:
+            write_trec_files(
+                Path(trec_folder) / direction,
+                (rows[query_side], rows[gallery_side]),
+                (ids[query_side], ids[gallery_side]),
+                qrels,
+            )
         evaluations, query_ids = [], []
         for part in parts:
             queries, items = part[query_side], part[gallery_side]
-            options = {
-                "ks": [k for k in ks if k <= items.size],
-                "groups": None if task.query_groups is None else task.query_groups[queries],
-                "name": corpus.name,
-                "split": corpus.split,
-                "direction": direction,
-                "no_relevant": "skip",
-            }
+            options = _evaluation_options(corpus, task, metrics, judgements)
+            options["ks"] = [k for k in ks if k <= items.size]
+            if task.query_groups is not None:
+                options["groups"] = task.query_groups[queries]
             evaluation, method = evaluate_gallery(
                 rows[query_side][queries],
                 rows[gallery_side][items],
@@ -155,26 +175,119 @@ def evaluate_rows(
             evaluations.append(evaluation)
             query_ids += [ids[query_side][p] for p in queries[evaluation.queries]]
             methods[method] = None  # an ordered set: two directions may have banks of two sizes
-        directions.append(summarise(evaluations, query_ids))
+        directions.append(summarise(evaluations, query_ids, metrics))
     if not directions:
         raise RetrievalInputError(
             f"banks are of {', '.join(banks)}, the corpus has {text} and {media}"
         )
-    identity = dict(identity or {"model": "given embeddings"})
-    protocol = Protocol(
-        benchmark=corpus.name,
-        split=corpus.split,
+    return _result(
+        corpus,
+        identity or {"model": "given embeddings"},
+        directions,
         sizes=tuple((modality, parts[0][modality].size) for modality in (media, text)),
-        captions=corpus.captions if isinstance(corpus, CaptionedMedia) else corpus.relevance,
         gallery="first fold" if first_fold else "mean of folds" if folds else "whole",
         n_folds=folds or 1,
         judgements=judgements,
         inference=inference,
         method="; ".join(methods),
+        judged_counts=_counts(judged_counts),
+    )
+
+
+def write_trec_files(stem: Path, rows: tuple, ids: tuple, qrels: Qrels) -> None:
+    """Write the best items of every query as `<stem>.run`, and the judgements as `<stem>.qrels`."""
+    from lib.index.exact import topk_exact  # the evaluation itself needs no index
+
+    queries, gallery = rows
+    run = topk_exact(queries, gallery, min(RUN_DEPTH, len(gallery)))
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    write_trec_run(stem.with_suffix(".run"), run, *ids)
+    write_trec_qrels(stem.with_suffix(".qrels"), qrels, *ids)
+
+
+def evaluate_ranking(
+    run: tuple[np.ndarray, np.ndarray],
+    direction: str,
+    corpus,
+    *,
+    metrics: Sequence[str] | None = None,
+    judgements: str = "original",
+    ratings_root: str | Path | None = None,
+    identity: Mapping[str, str] | None = None,
+) -> Result:
+    """Evaluate a run of one direction over the whole gallery of a corpus.
+
+    Args:
+        run: `(scores, ids)`, both `(n_queries, depth)`, for example of `read_run`. Ranks beyond its
+            depth count as not found, and "MRR" is named with the depth.
+        direction: `"text_to_image"` or `"image_to_text"`.
+        corpus, metrics, judgements, ratings_root, identity: as for `evaluate_rows`.
+
+    Returns:
+        A `Result` with one `DirectionResult`.
+    """
+    metrics, depth = chosen_metrics(metrics, judgements), run[1].shape[1]
+    task = corpus.task(check_choice(direction, corpus.directions, "direction"))
+    qrels, counts = judged_qrels(corpus, task, judgements, ratings_root)
+    options = _evaluation_options(corpus, task, metrics, judgements)
+    ks = [k for k in default_ks(corpus) if k <= depth]
+    evaluation = evaluate(run, qrels, ties="pessimistic", ks=ks, **options)
+    ids, (text, media) = ids_of(corpus), corpus.directions[0].split("_to_")
+    query_ids = [ids[direction.split("_to_")[0]][query] for query in evaluation.queries]
+    return _result(
+        corpus,
+        identity or {"model": "given run"},
+        [summarise([evaluation], query_ids, metrics)],
+        sizes=tuple((modality, len(ids[modality])) for modality in (media, text)),
+        judgements=judgements,
+        judged_counts=_counts(counts),
+    )
+
+
+def chosen_metrics(metrics: Sequence[str] | None, judgements: str = "original") -> tuple[str, ...]:
+    """Return checked names of metrics, or those that are usual for the judgements."""
+    if metrics is None:
+        return GRADED_METRICS if judgements == "cxc-grades" else METRICS
+    for name in metrics:
+        if name not in RANK_METRICS:
+            parse_metric(name)
+    return tuple(metrics)
+
+
+def default_ks(corpus) -> tuple[int, ...]:
+    """Return the cut-offs that papers report for a corpus."""
+    return KS.get(corpus.name.split(" ")[0], (1, 5, 10))
+
+
+def _evaluation_options(
+    corpus, task: RetrievalTask, metrics: Sequence[str], judgements: str
+) -> dict:
+    """Return the arguments of `lib.metrics.evaluate` for a direction; MAP@R is always computed."""
+    measured = [name for name in metrics if name not in RANK_METRICS]
+    return {
+        "metrics": list(dict.fromkeys([*measured, "MAP@R"])),
+        "hit_grade": CXC_HIT_GRADE if judgements == "cxc-grades" else 1,
+        "groups": task.query_groups,
+        "name": corpus.name,
+        "split": corpus.split,
+        "direction": task.direction,
+        "no_relevant": "skip",
+    }
+
+
+def _result(
+    corpus, identity: Mapping[str, str], directions: Sequence[DirectionResult], **columns
+) -> Result:
+    """Make a result; `columns` are those of the protocol that the corpus does not decide."""
+    identity = dict(identity)
+    protocol = Protocol(
+        benchmark=corpus.name,
+        split=corpus.split,
+        captions=corpus.captions if isinstance(corpus, CaptionedMedia) else corpus.relevance,
         prompt="" if identity.get("prompt") in (None, NO_PROMPT) else identity["prompt"],
         precision=identity.get("precision", "fp32"),
         counts=_counts(corpus.counts),
-        judged_counts=_counts(judged_counts),
+        **columns,
     )
     return Result(protocol, identity, corpus.checksum(), tuple(directions))
 
@@ -213,8 +326,9 @@ def evaluate_gallery(
 ) -> tuple[Evaluation, str]:
     """Evaluate one gallery in one direction; return the method against hubs too."""
     if inference == "inductive":
-        return evaluate_embeddings(queries, gallery, qrels, metrics=FAMILIES, **options), "none"
-    n_items, deepest = len(gallery), max(max(options["ks"]), qrels.counts.max(initial=1))
+        return evaluate_embeddings(queries, gallery, qrels, **options), "none"
+    cuts = [parse_metric(name)[1] or 1 for name in options["metrics"]]
+    n_items, deepest = len(gallery), max(*options["ks"], *cuts, qrels.counts.max(initial=1))
     whole = len(queries) * n_items <= WHOLE_RUN_CELLS
     depth = n_items if whole else min(n_items, max(RUN_DEPTH, deepest))
     scores = Cosines(queries, gallery)
@@ -223,7 +337,7 @@ def evaluate_gallery(
         run = replace(run, method=f"{run.method}, bank of {len(bank):,}")
     else:
         run = dual_softmax(scores, beta=beta, depth=depth)
-    result = evaluate(run.run, qrels, metrics=FAMILIES, ties="pessimistic", **options)
+    result = evaluate(run.run, qrels, ties="pessimistic", **options)
     names = {f"MRR@{n_items}": "MRR"}  # over the whole gallery it needs no depth in its name
     return replace(
         result,
@@ -232,12 +346,15 @@ def evaluate_gallery(
     ), run.method
 
 
-def summarise(evaluations: Sequence[Evaluation], query_ids: Sequence[str]) -> DirectionResult:
+def summarise(
+    evaluations: Sequence[Evaluation], query_ids: Sequence[str], metrics: Sequence[str] = METRICS
+) -> DirectionResult:
     """Combine the folds of one direction; a single fold is the whole."""
     first, folded = evaluations[0], FoldedEvaluation(tuple(evaluations))
     groups = None if first.groups is None else np.concatenate([e.groups for e in evaluations])
     values = {}
-    for metric in (*first.per_query, *RANK_METRICS):
+    measured = [name for name in first.per_query if name != "MAP@R" or name in metrics]
+    for metric in (*measured, *(name for name in RANK_METRICS if name in metrics)):
         low, high = (
             first.interval(metric)
             if len(evaluations) == 1
@@ -286,25 +403,36 @@ def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float
 
 
 def judged_qrels(
-    corpus, task: RetrievalTask, judgements: str = "original"
-) -> tuple[Qrels, tuple[Count, ...]]:
+    corpus,
+    task: RetrievalTask,
+    judgements: str = "original",
+    ratings_root: str | Path | None = None,
+) -> tuple[Qrels, list[Count]]:
     """Return the judgements of one direction: a corpus's own pairs, or extended positives.
 
     Args:
         corpus: the corpus of the task; for extended positives, the test split of COCO.
         task: task of the direction.
-        judgements: `"original"`, `"cxc"` or `"eccv"`.
+        judgements: `"original"`, `"cxc"`, `"eccv"` or `"cxc-grades"`.
+        ratings_root: folder with CxC's ratings, for `"cxc-grades"`.
 
     Returns:
         `Qrels` of the shape of the task's, with empty rows for unjudged queries; and how many of
         the judged queries and positives are in the corpus.
     """
     if check_choice(judgements, JUDGEMENTS, "judgements") == "original":
-        return task.qrels, ()
+        return task.qrels, []
     if not is_coco(corpus):
         raise RetrievalInputError(f"{judgements} judges the captions of COCO, not {corpus.name}")
-    arguments = corpus, judgements, task.direction
-    return coco.judgements(*arguments), coco.judgement_counts(*arguments)
+    if judgements == "cxc-grades":
+        if ratings_root is None:
+            raise RetrievalInputError("cxc-grades needs ratings_root, the folder of the ratings")
+        qrels, count = cxc.load_grades(ratings_root, corpus, task.direction)
+        counts = [count]
+    else:
+        arguments = corpus, judgements, task.direction
+        qrels, counts = coco.judgements(*arguments), coco.judgement_counts(*arguments)
+    return qrels, [replace(count, what=f"{count.what}, {task.direction}") for count in counts]
 
 
 def is_coco(corpus) -> bool:

@@ -6,7 +6,7 @@ from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.metrics.hubness import INFERENCE
 
 GALLERIES = ("whole", "mean of folds", "first fold")
-JUDGEMENTS = ("original", "cxc", "eccv")
+JUDGEMENTS = ("original", "cxc", "eccv", "cxc-grades")
 
 PLURAL = {"audio": "sounds"}
 
@@ -24,7 +24,7 @@ class Protocol:
         gallery: `"whole"`, `"mean of folds"` (the papers' COCO 1K), or `"first fold"` (a smaller
             sample, which is not what papers call 1K).
         n_folds: number of folds; 1 for the whole.
-        judgements: `"original"`, `"cxc"` or `"eccv"`.
+        judgements: `"original"`, `"cxc"` or `"eccv"` (extended positives), or `"cxc-grades"`.
         inference: `"inductive"`, `"querybank"` or `"transductive"`, see `lib.metrics.hubness`.
         method: the method against hubs with its settings, or `"none"`.
         prompt: template around the texts, `"a photo of {}"`; empty for none.

@@ -246,8 +246,12 @@ class Result:
         )
 
     def __repr__(self) -> str:
-        r1 = ", ".join(f"{part.direction} R@1 {part['R@1'].value:.1%}" for part in self.directions)
-        return f"Result({self.name or 'embeddings'} on {self.protocol.title}: {r1})"
+        firsts = ", ".join(
+            f"{part.direction} {metric} {measured.value:.1%}"
+            for part in self.directions
+            for metric, measured in list(part.values.items())[:1]
+        )
+        return f"Result({self.name or 'embeddings'} on {self.protocol.title}: {firsts})"
 
 
 def result_rows(results: Mapping[str, Result] | Sequence[Result]) -> list[dict]:

@@ -103,7 +103,7 @@ def test_only_what_is_needed_is_inflated(tmp_path):
     assert (read_embeddings(path, TOYS)[0] == MEDIA).all()
 
 
-def test_sound_and_vision(tmp_path):
+def test_audio_video_clips(tmp_path):
     names = [f"videos/c{i}.mp4" for i in range(12)]
     pairs = AudioVideoClips(
         name="audioset", split="retrieval",

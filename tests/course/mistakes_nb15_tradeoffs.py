@@ -164,7 +164,7 @@ def codes_between(low, high, whole=math.floor):
     return function
 
 
-def benchmark_of_zero(cut_found, cut_true, middle=np.median):
+def benchmark_with_uncut_lists(cut_found, cut_true, middle=np.median):
     def function(search, queries, own, true, k, clock):
         search(queries[:1], k + 1)
         seconds, hits = [], 0
@@ -216,10 +216,12 @@ MISTAKES = {
         (benchmark(recall=k_only), "Ask for one more"),
         (benchmark(recall=first_column), "It need not stand first"),
         (benchmark(recall=by_k_and_one), "it divides by k + 1"),
-        (benchmark_of_zero(False, True), "in one list only, [1, 2, 3]"),
-        (benchmark_of_zero(True, False), "in one list only, [1, 7, 3]"),
+        (benchmark_with_uncut_lists(False, True), "in one list only, [1, 2, 3]"),
+        (benchmark_with_uncut_lists(True, False), "in one list only, [1, 7, 3]"),
         (
-            benchmark_of_zero(True, True, lambda seconds: sorted(seconds)[len(seconds) // 2]),
+            benchmark_with_uncut_lists(
+                True, True, lambda seconds: sorted(seconds)[len(seconds) // 2]
+            ),
             "between the two",
         ),
     ],

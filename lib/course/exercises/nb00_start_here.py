@@ -72,12 +72,10 @@ top_k = Exercise(
         (Case((TIED, 4), TIED_BEST_FIRST[:, :4], TIES), Case((TIED, 5), TIED_BEST_FIRST, TIES)),
         _top_k_of_many_ties,
     ),
-    """
-    - You want positions, not values: which numpy function gives the order, not the sorted array?
+    """- You want positions, not values: which numpy function gives the order, not the sorted array?
     - That function sorts upwards. Reversing the result also reverses the ties; changing the sign of
       what is sorted does not.
-    - Ask for a stable kind of sort, along the gallery axis, and keep the first k columns.
-    """,
+    - Ask for a stable kind of sort, along the gallery axis, and keep the first k columns.""",
     "A ranking is only reproducible once ties have a rule; here it is the smaller id.",
 )  # fmt: skip
 
@@ -128,11 +126,9 @@ hit_rate = Exercise(
         Case((np.array([[5, 3, 8]]), np.array([8]), 3), 1.0,
             "Compare each query's row with that query's own id. How do the two shapes broadcast?"),
     ),
-    """
-    - For one query the answer is yes or no. Begin there.
+    """- For one query the answer is yes or no. Begin there.
     - Compare the first k columns with the relevant ids, each row with its own id; the ids need a
       second axis to line up with the rows.
-    - A query is a hit if any of its k comparisons is true; the rate is the mean of the hits.
-    """,
+    - A query is a hit if any of its k comparisons is true; the rate is the mean of the hits.""",
     "This is what papers print as R@K when every query has one right answer.",
 )  # fmt: skip

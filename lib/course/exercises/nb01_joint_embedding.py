@@ -39,11 +39,9 @@ normalise = Exercise(
             "Short is not zero: it has a direction.", given="for a row of length 5e-6",
             if_raises="Short is not zero: it has a direction."),
     ),
-    """
-    - Length of a row: square the entries, add them up along the row, take the root.
+    """- Length of a row: square the entries, add them up along the row, take the root.
     - The lengths have shape (n,). To divide rows by them they need a second axis of size 1.
-    - Look at the lengths before dividing: if any is zero, raise.
-    """,
+    - Look at the lengths before dividing: if any is zero, raise.""",
     "On the unit sphere a dot product is a cosine, and ranking by it is ranking by distance.",
 )  # fmt: skip
 
@@ -89,11 +87,9 @@ modality_gap = Exercise(
         Case((IMAGES[:1], TEXTS[:1]), np.array([-0.4, 0.8]),
             "One image and one text: their unit rows are (0.6, 0.8) and (1, 0)."),
     ),
-    """
-    - Three steps: normalise the rows of both, take both means, subtract.
+    """- Three steps: normalise the rows of both, take both means, subtract.
     - The mean is over items, so it has d entries; n and m may differ.
-    - Images minus texts. Do not normalise anything after the means.
-    """,
+    - Images minus texts. Do not normalise anything after the means.""",
     "Its length is the width of the gap: 0 if the two clouds share a centre, at most 2.",
 )  # fmt: skip
 
@@ -132,11 +128,9 @@ truncate = Exercise(
         Case((LONG, 3), LONG,
             "with dim equal to the dimension the rows changed | Then there is nothing to cut."),
     ),
-    """
-    - Two steps: cut, then repair what the cut broke.
+    """- Two steps: cut, then repair what the cut broke.
     - The cut is a slice along the coordinates, the second axis.
-    - The repair is the function of the first exercise of this notebook.
-    """,
+    - The repair is the function of the first exercise of this notebook.""",
     "Without the second step long remainders would win searches just for being long.",
 )  # fmt: skip
 
@@ -202,10 +196,8 @@ analogy = Exercise(
             "Look each name up; do not rely on its position.",
             given="with the rows in another order", read=_names),
     ),
-    """
-    - Find the three rows by name, then build the target vector.
+    """- Find the three rows by name, then build the target vector.
     - Score all rows by cosine: unit rows times the unit target. Then sort, best first.
-    - Go down the sorted names, skip a, b and c, and stop when you have k.
-    """,
+    - Go down the sorted names, skip a, b and c, and stop when you have k.""",
     "The exclusion does much of the work: without it, a itself is usually the nearest.",
 )  # fmt: skip

@@ -39,11 +39,9 @@ reciprocal_rank = Exercise(
             "Any relevant item will do. Go along the ranking, not along the relevant items."),
         Case(([5, 6, 1], {1}), 1 / 3, "The last rank counts too."),
     ),
-    """
-    - Go along the ranking from the top and count the steps.
+    """- Go along the ranking from the top and count the steps.
     - The first step is rank 1. At the first relevant item you know the answer.
-    - If you reach the end, the answer is 0.
-    """,
+    - If you reach the end, the answer is 0.""",
     "It reads the top of the list and nothing else: of five right answers, four are ignored.",
 )  # fmt: skip
 
@@ -85,12 +83,11 @@ average_precision = Exercise(
         Case((np.array([[0, 9]]), np.array([[0, 4]])), np.array([1 / 2]),
             "Item 0 is an item like any other: only -1 is padding."),
     ),
-    """
-    - First a table of True and False, (n, depth): is the item at this rank relevant to this query?
+    """- First a table of True and False, (n, depth): is the item at this rank relevant to this
+      query?
     - A running count along each row, divided by the rank, is the precision at every rank.
     - Keep it where an item is relevant, add up each row, divide by R of that row. Mind -1 twice: in
-      the comparison and in R.
-    """,
+      the comparison and in R.""",
     "With R = 1 it is the reciprocal rank. With more, every relevant item counts, early ones more.",
 )  # fmt: skip
 
@@ -137,12 +134,10 @@ ndcg = Exercise(
             ),
         ),
     ),
-    """
-    - Try two lists with a known value: one has nothing relevant, one has missed most of it.
+    """- Try two lists with a known value: one has nothing relevant, one has missed most of it.
     - There are two mistakes. One is in the gain, one is in where the ideal list comes from.
     - The ideal: all grades of the query, highest first, at most k of them, with the same gain and
-      discount.
-    """,
+      discount.""",
     "Both mistakes flatter. A list in the best order gets 1 from this code, whatever it missed.",
 )  # fmt: skip
 
@@ -181,10 +176,8 @@ chance = Exercise(
         ),
         Case((25_000, 5, 10), 0.0019985604, LARGE, finite=False, if_raises=LARGE),
     ),
-    """
-    - The opposite is easier: all k places hold wrong items.
+    """- The opposite is easier: all k places hold wrong items.
     - How many ways are there to choose k of all items, and how many to choose k of the wrong ones?
-    - One minus the ratio of the two counts.
-    """,
+    - One minus the ratio of the two counts.""",
     "This is the chance column: averaged over queries, each with its own R.",
 )  # fmt: skip

@@ -61,11 +61,9 @@ pessimistic_r1 = Exercise(
         Case((MASKED, CORRECT), 3 / 7, "Minus infinity is a score, below all others.",
             given="with two scores of minus infinity"),
     ),
-    """
-    - First get the score of each query's right item, one number per row.
+    """- First get the score of each query's right item, one number per row.
     - Count, per row, the scores that are at least as high. The right item is always one of them.
-    - A hit is a row where that count is 1. And refuse NaN before any comparison.
-    """,
+    - A hit is a row where that count is 1. And refuse NaN before any comparison.""",
     "Whatever order an index puts equal scores in, it cannot do worse than this number.",
 )  # fmt: skip
 
@@ -102,11 +100,9 @@ sign_flip = Exercise(
         }, otherwise="Two equal systems: every flip is as extreme as the observed sum, so p = 1.",
             given="for two equal systems"),
     ),
-    """
-    - The unit is the difference of the two systems on one query: a - b.
+    """- The unit is the difference of the two systems on one query: a - b.
     - Each row of signs gives one sum of flipped differences. That is one matrix product.
-    - Compare absolute sums with the absolute observed sum, at least as large; then the two +1.
-    """,
+    - Compare absolute sums with the absolute observed sum, at least as large; then the two +1.""",
     "The smallest p you can report is 1 / (m + 1): more flips give a finer p, never certainty.",
 )  # fmt: skip
 
@@ -154,11 +150,9 @@ own_caption = Exercise(
                 " 0."),
         ),
     ),
-    """
-    - Find the best caption of each image: a position among all captions.
+    """- Find the best caption of each image: a position among all captions.
     - Look up in `owner` which image that caption belongs to.
-    - The share of images for which the answer is the image itself. No 5 appears anywhere.
-    """,
+    - The share of images for which the answer is the image itself. No 5 appears anywhere.""",
     "Without the assumption the code is shorter: ids are simpler than positions.",
 )  # fmt: skip
 
@@ -201,11 +195,9 @@ mcnemar = Exercise(
         Case((WINS, WINS), 1.0, "Two systems that never differ: no coin is tossed, and p is 1.",
             finite=False),
     ),
-    """
-    - Two counts are all you need: queries only a gets right, queries only b gets right.
+    """- Two counts are all you need: queries only a gets right, queries only b gets right.
     - Of n coins, the ways to see exactly i heads are the binomial coefficient of n over i.
-    - Add the ways from 0 to the smaller count, double, divide by 2 to the n, and stop at 1.
-    """,
+    - Add the ways from 0 to the smaller count, double, divide by 2 to the n, and stop at 1.""",
     "Only six of the ten queries counted: what both systems get right or wrong carries no"
     " evidence.",
 )  # fmt: skip

@@ -67,11 +67,10 @@ symmetric = Exercise(
                 given="where one row lies 2000 below the other", finite=False),
         ),
     ),
-    """
-    - A row's loss is the log of the sum of its exponentials, minus the right logit.
+    """- A row's loss is the log of the sum of its exponentials, minus the right logit.
     - The other direction is the same function of the transposed matrix.
-    - Take the largest logit of the row away before the exponential, and add it after the logarithm.
-    """,
+    - Take the largest logit of the row away before the exponential, and add it after the
+      logarithm.""",
     "At random it is log B, which is why losses of different batch sizes do not compare.",
 )  # fmt: skip
 
@@ -114,11 +113,9 @@ gradient = Exercise(
                 given="where one row lies 2000 below the other", finite=False),
         ),
     ),
-    """
-    - For one direction it is softmax minus target, divided by B.
+    """- For one direction it is softmax minus target, divided by B.
     - The second direction normalises each column instead of each row.
-    - Average the two. Each of them takes one identity matrix away.
-    """,
+    - Average the two. Each of them takes one identity matrix away.""",
     "It sums to 0: what pulls the right pairs together equals what pushes the others apart.",
 )  # fmt: skip
 
@@ -187,12 +184,10 @@ tutorial = Exercise(
             " of each row away first, and use logarithms to the end.",
             given="at a temperature of 0.001", finite=False),
     ),
-    """
-    - Three things are wrong: lengths, the place of the temperature, and where targets come from.
+    """- Three things are wrong: lengths, the place of the temperature, and where targets come from.
     - Targets: 1 where the ids are equal, 0 elsewhere, each row divided by its sum.
     - The loss of a row is minus the sum of target times log softmax. For the other direction,
-      transpose the logits; the targets of the columns must sum to 1 as well.
-    """,
+      transpose the logits; the targets of the columns must sum to 1 as well.""",
     "The target comes from what is known, never from the embeddings that are being trained.",
 )  # fmt: skip
 
@@ -296,12 +291,10 @@ running = Exercise(
         ),
         _one_at_a_time,
     ),
-    """
-    - Carry one number per row, the log-sum-exp of everything so far, and start where nothing was
+    """- Carry one number per row, the log-sum-exp of everything so far, and start where nothing was
       seen.
     - Two log-sum-exps merge into the log of the sum of their exponentials.
     - Write the merge as the larger one plus the log of (1 + exp of minus their distance); mind two
-      that are both minus infinity.
-    """,
+      that are both minus infinity.""",
     "This is all that block_size does in the forward pass, for rows and columns alike.",
 )  # fmt: skip

@@ -52,11 +52,9 @@ hinge = Exercise(
                 " which costs the margin."),
         ),
     ),
-    """
-    - One triplet costs what is missing to a lead of `margin`, and nothing if nothing is missing.
+    """- One triplet costs what is missing to a lead of `margin`, and nothing if nothing is missing.
     - What is missing: margin plus the wrong cosine minus the right one.
-    - Cut every cost off at 0, then average over all triplets, solved ones included.
-    """,
+    - Cut every cost off at 0, then average over all triplets, solved ones included.""",
     "Cosines and distances have opposite signs: say which you hold before you write a hinge.",
 )  # fmt: skip
 
@@ -128,12 +126,10 @@ semi_hard = Exercise(
                 " the band."),
         ),
     ),
-    """
-    - Two conditions joined by 'and': below the right cosine; above the right cosine less the
+    """- Two conditions joined by 'and': below the right cosine; above the right cosine less the
       margin.
     - The right cosines are the diagonal, one per row, so they need shape (B, 1).
-    - With strict comparisons the diagonal is out without further work.
-    """,
+    - With strict comparisons the diagonal is out without further work.""",
     "They still cost something and have not overtaken the right key.",
 )  # fmt: skip
 
@@ -179,11 +175,9 @@ batch = Exercise(
             }, otherwise="Each of these triplets costs the margin."),
         ),
     ),
-    """
-    - Try it on a perfect batch: ones on the diagonal, zeros elsewhere. What should it cost?
+    """- Try it on a perfect batch: ones on the diagonal, zeros elsewhere. What should it cost?
     - Which right score does the cell in row 0, column 1 meet? Print the difference and look.
-    - The diagonal is no triplet: leave it out of the sum, and out of the count.
-    """,
+    - The diagonal is no triplet: leave it out of the sum, and out of the count.""",
     "None of the three faults raises an error. A case worked by hand finds them in a minute.",
 )  # fmt: skip
 
@@ -234,11 +228,9 @@ max_of_hinges = Exercise(
             "No negatives, no cost: 0. The value in an excluded cell must not reach the sum.",
             given="for a batch in which everything is right for everything", finite=False),
     ),
-    """
-    - The hinge of the worst negative is the largest hinge, so a maximum along one axis does it.
+    """- The hinge of the worst negative is the largest hinge, so a maximum along one axis does it.
     - What `same` marks must lose every maximum: put something there that is lower than any cosine.
-    - Rows and columns share the diagonal but not the worst negative; do the transpose too.
-    """,
+    - Rows and columns share the diagonal but not the worst negative; do the transpose too.""",
     "A pair pushes two negatives at most. If one of them is right after all, half of the push goes"
     " the wrong way, which is what `same` is for.",
 )  # fmt: skip

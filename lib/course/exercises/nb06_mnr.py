@@ -63,14 +63,12 @@ loss = Exercise(
             otherwise="At such a scale a row costs 2000 times the distance of its right key to the"
             " best one: 0 and 0.4.", given="with scale 2000", finite=False),
     ),
-    """
-    - Logits first: scale times cosine. Then, in each row, the share of the right key in the sum of
-      the exponentials.
+    """- Logits first: scale times cosine. Then, in each row, the share of the right key in the sum
+      of the exponentials.
     - Minus the logarithm of that share, averaged over the rows: the log of the sum of exponentials
       minus the right logit.
     - For large scales: subtract the row's maximum inside the exponential and add it back outside
-      the logarithm.
-    """,
+      the logarithm.""",
     "With more keys than anchors nothing changes but the sum, which is all that hard negatives are"
     " to this loss.",
 )  # fmt: skip
@@ -108,11 +106,9 @@ gradient = Exercise(
             "An exponential overflowed: take the largest logit of each row away first; it cancels.",
             given="at scale 2000", finite=False),
     ),
-    """
-    - On the logits it is softmax minus target, divided by the number of anchors.
+    """- On the logits it is softmax minus target, divided by the number of anchors.
     - The target is 1 in column i of row i, also when there are more columns than rows.
-    - From logits to cosines: multiply by the scale.
-    """,
+    - From logits to cosines: multiply by the scale.""",
     "Rows sum to 0, columns need not: nothing balances the anchors of a key. That is the direction"
     " the loss leaves out.",
 )  # fmt: skip
@@ -177,12 +173,10 @@ hard_negatives = Exercise(
                 " the best one: 0.4 in both.", given="with scale 2000", finite=False),
         ),
     ),
-    """
-    - There are two bugs. One is in what stands in which column, one is in a number.
+    """- There are two bugs. One is in what stands in which column, one is in a number.
     - Count on a batch of two: which column holds the positive of anchor 0, and which one is it
       judged by?
-    - The scale may be on the anchors or on the logits, not on both.
-    """,
+    - The scale may be on the anchors or on the logits, not on both.""",
     "Both versions train without an error, and the loss falls. The first learns to retrieve the"
     " hard negative.",
 )  # fmt: skip
@@ -248,10 +242,8 @@ mine = Exercise(
             _mine_in_order,
         ),
     ),
-    """
-    - Take the right keys out, then rank what is left.
+    """- Take the right keys out, then rank what is left.
     - A right key gets a score that nothing else can have: minus infinity, in a copy.
-    - Sort stably, from high to low, and keep the first k columns.
-    """,
+    - Sort stably, from high to low, and keep the first k columns.""",
     "A mask is only as good as the judgements: what is right and not marked is mined first.",
 )  # fmt: skip

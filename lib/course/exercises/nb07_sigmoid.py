@@ -37,11 +37,10 @@ prior = Exercise(
                 " positive."),
         ),
     ),
-    """
-    - With all cosines 0 every logit is the bias, and its sigmoid is the probability of each pair.
+    """- With all cosines 0 every logit is the bias, and its sigmoid is the probability of each
+      pair.
     - That probability should be n_right / n_keys. Which logit has that sigmoid?
-    - The inverse of the sigmoid is the natural logarithm of the odds, right ones to wrong ones.
-    """,
+    - The inverse of the sigmoid is the natural logarithm of the odds, right ones to wrong ones.""",
     "With one right key it is minus log(B - 1). Five captions a picture raise it by about log 5.",
 )  # fmt: skip
 
@@ -88,12 +87,10 @@ gradient = Exercise(
         }, otherwise="logits of 1000 give wrong gradients | A sigmoid is 0 or 1 there.",
             finite=False),
     ),
-    """
-    - No loop and no softmax: each cell by itself.
+    """- No loop and no softmax: each cell by itself.
     - The sigmoid of the logit, less 1 where the pair is right.
     - Divide by the number of queries. For huge logits, write the sigmoid in a form whose
-      exponential cannot become infinite.
-    """,
+      exponential cannot become infinite.""",
     "Multiply it by the keys and the scale, and you have the gradient on the queries.",
 )  # fmt: skip
 
@@ -145,12 +142,10 @@ loss = Exercise(
             given="for one right pair at a logit of -1000, and logits of 1000 and -1000 elsewhere,",
             finite=False),
     ),
-    """
-    - Print z. Which two values should it have?
+    """- Print z. Which two values should it have?
     - The paper divides by the number of queries, not by the number of pairs.
     - Minus the logarithm of a sigmoid of x is the logarithm of 1 + e to the -x. numpy has a
-      function that adds in the logarithm.
-    """,
+      function that adds in the logarithm.""",
     "The loss with labels of 0 falls too: while right pairs rise, and all others with them.",
 )  # fmt: skip
 
@@ -186,11 +181,9 @@ in_gallery = Exercise(
             "A probability of 0 or 1 stays. Odds of 1 are infinite: multiply the fraction out, and"
             " no odds are needed.", given="for probabilities 0 and 1", finite=False),
     ),
-    """
-    - Bayes' rule: posterior odds are prior odds times what the pair itself says, and that stays.
+    """- Bayes' rule: posterior odds are prior odds times what the pair itself says, and that stays.
     - The prior odds are one to the number of all others, before and after.
     - Scale p / (1 - p) by (batch_size - 1) / (gallery_size - 1) and turn it back into a
-      probability.
-    """,
+      probability.""",
     "It moves every score by the same amount in log-odds, so no ranking changes.",
 )  # fmt: skip

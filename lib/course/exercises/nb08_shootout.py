@@ -51,12 +51,10 @@ interval = Exercise(
                 "Fewer than two values: a ValueError, for one and for none."),
         ),
     ),
-    """
-    - Mean first; then how far the seeds lie from it; then how far their mean may lie from the
+    """- Mean first; then how far the seeds lie from it; then how far their mean may lie from the
       truth.
     - s squared is the sum of squared deviations over n - 1.
-    - Half width: the quantile times s, over the root of n. Before all that, count the values.
-    """,
+    - Half width: the quantile times s, over the root of n. Before all that, count the values.""",
     "With two seeds the quantile is 12.7, with five 2.8: the third seed helps most.",
 )  # fmt: skip
 
@@ -97,11 +95,9 @@ error = Exercise(
             "Take the difference query by query before anything else: what is hard for both must"
             " cancel.", given="for two equal losses"),
     ),
-    """
-    - Subtract, average over the seeds, and take the mean away: one number per query.
+    """- Subtract, average over the seeds, and take the mean away: one number per query.
     - Add these numbers up within each group; the label says which group a query is in.
-    - Square the sums, add them, take the root, divide by the number of queries.
-    """,
+    - Square the sums, add them, take the root, divide by the number of queries.""",
     "Five captions of one image are nearer to one query than to five. Without groups p is too low.",
 )  # fmt: skip
 
@@ -144,11 +140,9 @@ select = Exercise(
             "The choice must not move when the test scores do; the reported score must.",
             given="with other test scores"),
     ),
-    """
-    - Two means per setting, one from each split.
+    """- Two means per setting, one from each split.
     - Only the validation means decide.
-    - The position of the largest validation mean; then read the test mean at that position.
-    """,
+    - The position of the largest validation mean; then read the test mean at that position.""",
     "The score by which you choose is too high because of the choice; the other one is not.",
 )  # fmt: skip
 
@@ -209,10 +203,8 @@ budget = Exercise(
             " one before it.", given="with looks at different numbers of pairs",
             read=_hit_rates(RAGGED)),
     ),
-    """
-    - Turn the steps of each arm into pairs seen.
+    """- Turn the steps of each arm into pairs seen.
     - The budget is the smallest of the arms' last numbers of pairs.
-    - For each arm: the last look whose pairs are at most the budget. No maximum over scores.
-    """,
+    - For each arm: the last look whose pairs are at most the budget. No maximum over scores.""",
     "At equal steps the larger batch has seen more data, and wins by that alone.",
 )  # fmt: skip

@@ -38,11 +38,9 @@ probability = Exercise(
             " number to both logits, and nothing may change. Clipping changes it.",
             given="for logits of 1,000 and more", finite=False),
     ),
-    """
-    - Each pair is a question with two answers. Which logits compete?
+    """- Each pair is a question with two answers. Which logits compete?
     - Softmax over the two classes; with two classes it is the logistic function of a difference.
-    - Take the larger of the two logits away from both before you exponentiate.
-    """,
+    - Take the larger of the two logits away from both before you exponentiate.""",
     "To rank the candidates of one query, this and the difference of the logits are as good; the"
     " logit of the match alone is not.",
 )  # fmt: skip
@@ -78,11 +76,9 @@ interaction = Exercise(
             "Take away the best f and the best g together, not one of them.",
             given="for scores that are a sum f(query) + g(item)"),
     ),
-    """
-    - The best term of a query is the mean of its row, once the items' terms are gone.
+    """- The best term of a query is the mean of its row, once the items' terms are gone.
     - Take away row means and column means. What did you take away twice?
-    - Scores minus row mean minus column mean plus the mean of all.
-    """,
+    - Scores minus row mean minus column mean plus the mean of all.""",
     "A term per query never changes an order, a term per item changes all orders alike. What"
     " answers a query is in what is left.",
 )  # fmt: skip
@@ -145,13 +141,11 @@ negatives = Exercise(
                 finite=False),
         ),
     ),
-    """
-    - Three things are wrong: what is masked, when it is masked, and what happens to a row without a
-      wrong column.
+    """- Three things are wrong: what is masked, when it is masked, and what happens to a row
+      without a wrong column.
     - Masked columns must be gone before the sum is taken.
     - Mask, shift each row by the largest logit that is left, exponentiate, then divide by the sum
-      where there is one.
-    """,
+      where there is one.""",
     "Negatives are hard because the model gives them a high score. So is everything that is right"
     " and not marked as right.",
 )  # fmt: skip

@@ -36,10 +36,8 @@ maxsim = Exercise(
                 " twice.", given="with every word and every patch twice"),
         ),
     ),
-    """
-    - One matrix of all similarities, words by patches. What do you do with a row of it?
-    - The largest of each row, then their sum.
-    """,
+    """- One matrix of all similarities, words by patches. What do you do with a row of it?
+    - The largest of each row, then their sum.""",
     "With one word and one patch only a dot product is left: the dual encoder.",
 )  # fmt: skip
 
@@ -81,12 +79,10 @@ padded = Exercise(
             "Padding got a number that looked small enough. There is one that is below all others.",
             given="for a similarity of -1e30"),
     ),
-    """
-    - Similarities of all documents at once have three axes: documents, words, patches.
+    """- Similarities of all documents at once have three axes: documents, words, patches.
     - Before the maximum over patches, padding must become something that no similarity can be
       below.
-    - That is minus infinity, put in the place of the similarity, not multiplied with it.
-    """,
+    - That is minus infinity, put in the place of the similarity, not multiplied with it.""",
     "Test it so: the same document alone and padded, with similarities that are all negative.",
 )  # fmt: skip
 
@@ -123,11 +119,10 @@ filip = Exercise(
             "e to the 1000 is infinite. Take the largest logit of each query away before, and add"
             " it after the logarithm.", given="with logits of 1000", finite=False),
     ),
-    """
-    - Which axis of image_to_text holds the candidates of one image?
+    """- Which axis of image_to_text holds the candidates of one image?
     - Its columns are the queries. Turn the matrix before the same cross-entropy.
-    - The logarithm of a sum of exponentials stays finite if the largest logit is taken out first.
-    """,
+    - The logarithm of a sum of exponentials stays finite if the largest logit is taken out
+      first.""",
     "A loss with the wrong axis still falls in training; only a number worked by hand shows it.",
 )  # fmt: skip
 
@@ -172,10 +167,8 @@ prune = Exercise(
                 given="where the last patch never wins, and all four are to be kept,"),
         ),
     ),
-    """
-    - Which patch wins for each query token? That is a list of T positions.
+    """- Which patch wins for each query token? That is a list of T positions.
     - Count how often each position occurs, and do not forget those that never do.
-    - Order by falling count with a stable sort, take k, and put those in ascending order.
-    """,
+    - Order by falling count with a stable sort, take k, and put those in ascending order.""",
     "The tokens to count wins with are a choice made on other queries than those you report.",
 )  # fmt: skip

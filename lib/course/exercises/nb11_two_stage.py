@@ -58,11 +58,9 @@ rerank = Exercise(
             " stays last however low a score is: one sort by score and id, of the first `depth`"
             " places alone."),
     ),
-    """
-    - Cut the list in two at the depth, sort one part, join them again.
+    """- Cut the list in two at the depth, sort one part, join them again.
     - Two keys decide: minus the score, and where that is equal the id.
-    - lexsort sorts by several keys, the last one first; it gives places, so read the ids there.
-    """,
+    - lexsort sorts by several keys, the last one first; it gives places, so read the ids there.""",
     "The recall ceiling comes from the tail: no right answer moves up from there.",
 )  # fmt: skip
 
@@ -120,11 +118,9 @@ depth = Exercise(
                 " return -1."),
         ),
     ),
-    """
-    - Write down what each depth costs, then keep those within the budget.
+    """- Write down what each depth costs, then keep those within the budget.
     - Depth 0 is a case of its own: the second stage is never started.
-    - Of several equal maxima argmax gives the first, which is the smallest depth.
-    """,
+    - Of several equal maxima argmax gives the first, which is the smallest depth.""",
     "The budget says what you may spend, the curve what you get for it.",
 )  # fmt: skip
 
@@ -184,11 +180,9 @@ fuse = Exercise(
                 " rounding."),
         ),
     ),
-    """
-    - A dict from id to score, filled list by list.
+    """- A dict from id to score, filled list by list.
     - Ranks count from 1, and an item that is new starts from 0.
-    - Sort by the pair of minus the score and the id.
-    """,
+    - Sort by the pair of minus the score and the id.""",
     "No score was read: nothing had to be on one scale, and nothing was learnt from scores.",
 )  # fmt: skip
 
@@ -234,10 +228,8 @@ order = Exercise(
                 " stable sort. And a query may have nothing that was read, or everything."),
         ),
     ),
-    """
-    - Two scales never meet in one sort key.
+    """- Two scales never meet in one sort key.
     - An item has two keys: whether it was read, and the score of the stage that read it last.
-    - Sort by both: lexsort takes the deciding key last, and small comes first.
-    """,
+    - Sort by both: lexsort takes the deciding key last, and small comes first.""",
     "Run.stage is that first key: a run says of each place which stage gave its score.",
 )  # fmt: skip

@@ -51,11 +51,9 @@ cells = Exercise(
                 " it is."),
         ),
     ),
-    """
-    - Which of the two sides must be brought to length 1 for the order to be right?
+    """- Which of the two sides must be brought to length 1 for the order to be right?
     - Divide every centroid by its length, take all dot products at once, sort each row.
-    - Sort the negative scores with a sort that is stable, and keep the first nprobe columns.
-    """,
+    - Sort the negative scores with a sort that is stable, and keep the first nprobe columns.""",
     "The coarse search is a tiny exact search, and has all its traps: metric, direction, ties.",
 )  # fmt: skip
 
@@ -133,11 +131,9 @@ adc = Exercise(
             _looks_up,
         ),
     ),
-    """
-    - Cut the queries into m runs of d / m numbers, as the codebooks say.
+    """- Cut the queries into m runs of d / m numbers, as the codebooks say.
     - Table j is the dot products of the queries' run j with all centroids of codebook j.
-    - Column j of the codes says which entry of table j each vector takes; add over j.
-    """,
+    - Column j of the codes says which entry of table j each vector takes; add over j.""",
     "d multiplications a vector have become m look-ups, and the tables are made once a query.",
 )  # fmt: skip
 
@@ -193,12 +189,11 @@ recall = Exercise(
                 "id 0 is not found | Item 0 is an item like any other: only -1 means no item."),
         ),
     ),
-    """
-    - Check for each true neighbour whether it was returned, not for each answer whether it is true.
+    """- Check for each true neighbour whether it was returned, not for each answer whether it is
+      true.
     - The denominator is k, whatever came back.
     - Mark a match only where the id is not -1, check whether any place matches, add up, divide by
-      k.
-    """,
+      k.""",
     "If you divide by what came back, an index that answers little looks best. If you count"
     " repeats, so does one that repeats its answers.",
 )  # fmt: skip
@@ -242,11 +237,9 @@ tune = Exercise(
                 " rise with nprobe: the smallest that reaches it, whatever comes after it."),
         ),
     ),
-    """
-    - Recall of a setting: mean hits over its queries, divided by k.
+    """- Recall of a setting: mean hits over its queries, divided by k.
     - Which settings reach the target on the learn queries? The first of them, or the last setting.
-    - The choice is made then. Only now look at that row of the test hits.
-    """,
+    - The choice is made then. Only now look at that row of the test hits.""",
     "The target must hold on queries that made no choice. If they are of another modality than"
     " those that chose, it often does not.",
 )  # fmt: skip

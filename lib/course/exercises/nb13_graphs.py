@@ -61,11 +61,9 @@ greedy = Exercise(
                 " good"),
         ),
     ),
-    """
-    - A loop that ends when no neighbour is better than the present node.
+    """- A loop that ends when no neighbour is better than the present node.
     - The best neighbour is a maximum over the neighbours alone, by score.
-    - Compare it with the present node: strictly better, or the walk may never end.
-    """,
+    - Compare it with the present node: strictly better, or the walk may never end.""",
     "It ends in the first local maximum, and cannot know that there is a higher one.",
 )  # fmt: skip
 
@@ -128,11 +126,10 @@ beam = Exercise(
                 given="with ef above the number of nodes"),
         ),
     ),
-    """
-    - Two collections: what waits to be opened, and the ef best so far; and a set of what was seen.
+    """- Two collections: what waits to be opened, and the ef best so far; and a set of what was
+      seen.
     - A new node goes into both when fewer than ef are remembered or it beats the worst of them.
-    - Only then drop the worst remembered. Two heaps do it; sorted lists are good enough here.
-    """,
+    - Only then drop the worst remembered. Two heaps do it; sorted lists are good enough here.""",
     "With a larger ef a walk follows a bad node longer: ef better nodes must be known before it is"
     " given up.",
 )  # fmt: skip
@@ -180,11 +177,9 @@ filtered = Exercise(
                 given="with k above the number of items"),
         ),
     ),
-    """
-    - How many of k hits are left depends on the filter, not on k.
+    """- How many of k hits are left depends on the filter, not on k.
     - Ask for twice as many each time, never for more than n.
-    - Stop when k allowed ones are there, or when n were requested.
-    """,
+    - Stop when k allowed ones are there, or when n were requested.""",
     "The rarer the allowed items, the more of the index is read: below some share, search them"
     " alone and exactly.",
 )  # fmt: skip
@@ -235,10 +230,8 @@ tune = Exercise(
                 " share alone? Take the spread over queries as it is."),
         ),
     ),
-    """
-    - Divide hits by k, then average over queries, not over settings.
+    """- Divide hits by k, then average over queries, not over settings.
     - The standard error is the standard deviation over the root of the number of queries.
-    - Of the settings that pass, the first is the smallest.
-    """,
+    - Of the settings that pass, the first is the smallest.""",
     "And choose it on queries like those to come: recall on other ones is another number.",
 )  # fmt: skip

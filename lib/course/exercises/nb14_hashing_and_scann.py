@@ -51,11 +51,9 @@ signature = Exercise(
             "a row's bits depend on the rows beside it | A query comes alone. Use nothing of the"
             " other rows: no mean, no median."),
     ),
-    """
-    - All products at once are one matrix product.
+    """- All products at once are one matrix product.
     - Which of the two arrays must be transposed so that (n, d) meets (d, b)?
-    - A comparison gives the bit; a sign would give three values.
-    """,
+    - A comparison gives the bit; a sign would give three values.""",
     "The length of a vector is gone: twice the row has the same bits. Under inner product that"
     " loses something, under cosine nothing.",
 )  # fmt: skip
@@ -103,11 +101,9 @@ tables = Exercise(
         }, otherwise="For cosine 0.5 a table hits with chance 4/9, so three all miss with chance"
             " (5/9) to the third.", given="with 2 bits and 3 tables"),
     ),
-    """
-    - First the chance of one plane, from the angle.
+    """- First the chance of one plane, from the angle.
     - All bits of a table: a product of equal chances.
-    - At least one table: one minus the chance that every table misses.
-    """,
+    - At least one table: one minus the chance that every table misses.""",
     "Bits move the step of the curve to the right, tables to the left; both make it steeper."
     " Neither can tell 0.65 from 0.6.",
 )  # fmt: skip
@@ -162,11 +158,9 @@ thresholds = Exercise(
                 " 2.", given="for a base of 0, 1, 3 and 4 and a query of 2.5"),
         ),
     ),
-    """
-    - Where does the buggy function look at more than one query at a time?
+    """- Where does the buggy function look at more than one query at a time?
     - Project both sides, and take one number per plane from the base's projections.
-    - Bits (n_queries, 1, b) against bits (1, n, b), and count where they differ.
-    """,
+    - Bits (n_queries, 1, b) against bits (1, n, b), and count where they differ.""",
     "Base and queries share one code only if they share every number that makes it.",
 )  # fmt: skip
 
@@ -212,11 +206,9 @@ anisotropic = Exercise(
                 " length.", given="for codes without any error", finite=False),
         ),
     ),
-    """
-    - The part along the vector is the product of r with the vector at length 1.
+    """- The part along the vector is the product of r with the vector at length 1.
     - The square of what is left is the square of r minus the square of that part.
-    - So the loss is the squared error, plus (eta - 1) times the squared parallel part.
-    """,
+    - So the loss is the squared error, plus (eta - 1) times the squared parallel part.""",
     "A query with a high score points in the direction of the vector, so the first part changes its"
     " score fully and the second hardly.",
 )  # fmt: skip

@@ -57,11 +57,9 @@ frontier = Exercise(
             _frontier_of_60,
         ),
     ),
-    """
-    - Go through the settings from the fastest to the slowest.
+    """- Go through the settings from the fastest to the slowest.
     - A slower one is worth something only if it has more recall than all the faster ones.
-    - Of equally fast ones, look at the one with the most recall first.
-    """,
+    - Of equally fast ones, look at the one with the most recall first.""",
     "All other settings are a waste, whatever recall you need.",
 )  # fmt: skip
 
@@ -127,11 +125,9 @@ by_distance = Exercise(
             Case((np.array([[0, 3]]), EDGE, 0.5), 0.5, AT_MOST),
         ),
     ),
-    """
-    - The threshold is one number per query: its k-th smallest distance, plus the slack.
+    """- The threshold is one number per query: its k-th smallest distance, plus the slack.
     - Look up the distance of each returned id; treat -1 before you use it as a position.
-    - A set per query removes repeats. Divide by k, whatever is left.
-    """,
+    - A set per query removes repeats. Divide by k, whatever is left.""",
     "It forgives ties, as it should, and near misses, as far as the slack reaches in your units.",
 )  # fmt: skip
 
@@ -221,11 +217,9 @@ honest = Exercise(
             _own_id_in_one_list,
         ),
     ),
-    """
-    - Three things are wrong with the seconds and the recall together; change one at a time.
+    """- Three things are wrong with the seconds and the recall together; change one at a time.
     - A search before the clock starts, then one clock reading before and after each single query.
-    - Ask for k + 1. Drop the own id wherever it stands, on both sides, and keep k.
-    """,
+    - Ask for k + 1. Drop the own id wherever it stands, on both sides, and keep k.""",
     "Throughput of a batch and latency of a query are two quantities; a query that lies in the base"
     " is an easy one even if its own hit is not counted.",
 )  # fmt: skip
@@ -268,11 +262,9 @@ codes = Exercise(
                 "where not even one byte a vector fits, it is not -1 | Return -1 there."),
         ),
     ),
-    """
-    - Subtract what does not depend on the code, then divide by n.
+    """- Subtract what does not depend on the code, then divide by n.
     - Only divisors of d are possible.
-    - Of those that fit, the largest; if there is none, -1.
-    """,
+    - Of those that fit, the largest; if there is none, -1.""",
     "Bytes can be planned on paper. The recall of such codes has to be measured, with queries like"
     " those to come.",
 )  # fmt: skip

@@ -50,11 +50,9 @@ best_rank = Exercise(
                 " score.", given="with scores of -2e30 and less"),
         ),
     ),
-    """
-    - First the best own score of each image, then how many captions of others reach it.
+    """- First the best own score of each image, then how many captions of others reach it.
     - A table of true and false, image by caption, says which image each caption belongs to.
-    - Put minus infinity where a caption is not its own, and take the largest of each row.
-    """,
+    - Put minus infinity where a caption is not its own, and take the largest of each row.""",
     "No number of captions is built in, so six captions, or seven, change nothing.",
 )  # fmt: skip
 
@@ -108,11 +106,9 @@ mean_of_folds = Exercise(
                 given="with one fold"),
         ),
     ),
-    """
-    - The fold of an image is its position divided by the images of a fold, rounded down.
+    """- The fold of an image is its position divided by the images of a fold, rounded down.
     - A caption is in the fold of its image; within the fold, only those columns compete.
-    - R@1 of each fold first; then the plain mean of these.
-    """,
+    - R@1 of each fold first; then the plain mean of these.""",
     "With ragged captions the mean of means is not the mean over captions, and papers print the"
     " former.",
 )  # fmt: skip
@@ -187,11 +183,10 @@ load_clips = Exercise(
         ),
         _says_how_many,
     ),
-    """
-    - What decides which clips belong to the benchmark, and in which order: the file, or the folder?
+    """- What decides which clips belong to the benchmark, and in which order: the file, or the
+      folder?
     - Go through the rows; check for each whether its name is on disk.
-    - Count distinct names, found and listed, and refuse before anything is returned.
-    """,
+    - Count distinct names, found and listed, and refuse before anything is returned.""",
     "The three errors are silent: the numbers they give look like results.",
 )  # fmt: skip
 
@@ -239,10 +234,9 @@ side_by_side = Exercise(
                 " known: left open.", read=COLUMNS),
         ),
     ),
-    """
-    - There are three answers per column: equal, different, and not known.
+    """- There are three answers per column: equal, different, and not known.
     - Look at the columns of both dicts together, not at those of one.
-    - First check whether one side leaves it open; only then compare. An empty text is a statement.
-    """,
+    - First check whether one side leaves it open; only then compare. An empty text is a
+      statement.""",
     "If equal and unknown look alike in a table, numbers of two protocols stand side by side.",
 )  # fmt: skip

@@ -23,9 +23,8 @@ except ImportError:  # Windows has other locks; leftovers of killed writers stay
     fcntl = None
 
 CHECKSUM_SUFFIX = ".sha256"
-WORKSPACE_PREFIX = (
-    ".crossmodal-"  # of folders in which files are written before they get their name
-)
+# Files are written in folders with this prefix before they get their name.
+WORKSPACE_PREFIX = ".crossmodal-"
 PICK_A_PLACE = "choose another place"
 ADVICE = {
     errno.ENOSPC: f"Its disk is full: free space on it, or {PICK_A_PLACE}",

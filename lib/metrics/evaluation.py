@@ -7,38 +7,10 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, check_k
 from lib.core.qrels import Qrels
-from lib.metrics.intervals import (
-    bootstrap_interval,
-    bootstrap_intervals,
-    bootstrap_median_interval,
-)
+from lib.metrics import intervals, registry, runs
 from lib.metrics.ranks import TIES, ranks_of_relevant
-from lib.metrics.registry import (
-    FAMILIES,
-    FIRST_ITEM_ONLY,
-    GAINS,
-    RANK_STATISTICS,
-    MetricNames,
-    PlacedItems,
-    RandomOrder,
-    chance_of_gain,
-    chance_of_names,
-    check_gain,
-    metric_names,
-    normalised_dcg,
-    rank_chance,
-)
-from lib.metrics.runs import (
-    CountedQueries,
-    check_deep_enough,
-    check_depth,
-    check_judgements,
-    checked_run,
-    count_queries,
-    grades_in,
-    is_tied,
-    ties_reordered,
-)
+from lib.metrics.registry import FAMILIES, RANK_STATISTICS, MetricNames, PlacedItems
+from lib.metrics.runs import CountedQueries
 
 RUN_TIES = ("id", "pessimistic", "optimistic")
 
@@ -114,18 +86,18 @@ class Evaluation:
         NaN for a "MeanR" that is infinite.
         """
         key = self._key(metric, *RANK_STATISTICS)
+        ranks, groups = self.first_ranks, self.groups
         if key in self._intervals:
             return self._intervals[key]
         if key == "MedR":
-            self._intervals[key] = bootstrap_median_interval(self.first_ranks, self.groups)
+            self._intervals[key] = intervals.bootstrap_median_interval(ranks, groups)
+        elif key == "MeanR" and not np.isfinite(ranks).all():
+            self._intervals[key] = np.nan, np.nan
         elif key == "MeanR":
-            finite = np.isfinite(self.first_ranks).all()
-            self._intervals[key] = (
-                bootstrap_interval(self.first_ranks, self.groups) if finite else (np.nan, np.nan)
-            )
+            self._intervals[key] = intervals.bootstrap_interval(ranks, groups)
         else:
             columns = np.column_stack(list(self.per_query.values()))
-            low, high = bootstrap_intervals(columns, self.groups)
+            low, high = intervals.bootstrap_intervals(columns, groups)
             self._intervals.update(zip(self.per_query, zip(low.tolist(), high.tolist())))
         return self._intervals[key]
 
@@ -219,27 +191,27 @@ def evaluate(
         "MedR" and "MeanR". Chance is the expectation over all orders of the gallery, for a hit rate
         with R relevant items among n: 1 - C(n - R, k) / C(n, k).
     """
-    scores, ids = checked_run(run, qrels)
+    scores, ids = runs.checked_run(run, qrels)
     depth = ids.shape[1]
-    names = metric_names(metrics, ks, depth, check_depth)
+    names = registry.metric_names(metrics, ks, depth, runs.check_depth)
     families = {family for family, _ in names.values()}
     check_choice(ties, RUN_TIES, "ties")
     if ties != "id" and scores is None:
         raise RetrievalInputError(f"ties={ties!r} needs scores: pass the run as (scores, ids)")
-    counted = count_queries(qrels, hit_grade, groups, no_relevant)
+    counted = runs.count_queries(qrels, hit_grade, groups, no_relevant)
     if counted.positions.size < len(ids):
         ids = ids[counted.positions]
         scores = None if scores is None else scores[counted.positions]
     if any(FAMILIES[family].cut == "R" for family in families):
-        check_deep_enough(counted.counts, depth, qrels.n_items)
+        runs.check_deep_enough(counted.counts, depth, qrels.n_items)
     measure = _measurement(names, counted, gain)
-    grades = grades_in(ids, counted.qrels)  # (n_queries, depth)
+    grades = runs.grades_in(ids, counted.qrels)  # (n_queries, depth)
     measured = {"id": measure(PlacedItems.from_grades(grades, counted.qrels.counts))}
     tie_share = None
     if scores is not None:
         cuts = sorted({k for family, k in names.values() if FAMILIES[family].cut != "R"})
-        tie_share = float(is_tied(scores, measured["id"][1], cuts).mean())
-        orders = ties_reordered(grades, scores)
+        tie_share = float(runs.is_tied(scores, measured["id"][1], cuts).mean())
+        orders = runs.ties_reordered(grades, scores)
         for policy, order in zip(("pessimistic", "optimistic"), orders, strict=True):
             measured[policy] = (
                 measured["id"]
@@ -291,17 +263,17 @@ def evaluate_embeddings(
     """
     check_choice(ties, TIES, "ties")
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
-    check_judgements(qrels, len(queries), len(gallery))
+    runs.check_judgements(qrels, len(queries), len(gallery))
     depth = len(gallery)
-    names = metric_names(metrics, ks, depth, check_k, name_depth=False)
+    names = registry.metric_names(metrics, ks, depth, check_k, name_depth=False)
     families = {family for family, _ in names.values()}
-    needs_all = families - set(FIRST_ITEM_ONLY)
+    needs_all = families - set(registry.FIRST_ITEM_ONLY)
     if needs_all and ties == "expected":
         raise RetrievalInputError(
             f"ties must be one of 'pessimistic', 'optimistic', 'id' for {', '.join(needs_all)}, got"
             " 'expected'; the expectation is known for R and MRR"
         )
-    counted = count_queries(qrels, hit_grade, groups, no_relevant)
+    counted = runs.count_queries(qrels, hit_grade, groups, no_relevant)
     if counted.positions.size < len(queries):
         queries = queries[counted.positions]
     ranks = ranks_of_relevant(
@@ -336,14 +308,14 @@ def _measurement(
 ) -> Callable[[PlacedItems], Measured]:
     """Return a function from judged items of all grades to the values of all metrics."""
     qrels = counted.qrels
-    check_choice(gain, GAINS, "gain")
+    check_choice(gain, registry.GAINS, "gain")
     if any(family == "nDCG" for family, _ in names.values()):
-        check_gain(qrels, gain)
+        registry.check_gain(qrels, gain)
 
     def measure(judged: PlacedItems) -> Measured:
         relevant = judged.at_least(counted.hit_grade, counted.counts)
         values = {
-            name: normalised_dcg(judged, qrels, k, gain)
+            name: registry.normalised_dcg(judged, qrels, k, gain)
             if family == "nDCG"
             else FAMILIES[family].kernel(relevant, k)
             for name, (family, k) in names.items()
@@ -365,9 +337,9 @@ def _evaluation(
 ) -> Evaluation:
     """Assemble the result from what was measured under each policy for ties."""
     n_gallery = counted.qrels.n_items
-    order = RandomOrder(counted.counts, n_gallery, depth)
-    chance = chance_of_names(names, order) | {
-        name: chance_of_gain(counted.qrels, k, gain)
+    order = registry.RandomOrder(counted.counts, n_gallery, depth)
+    chance = registry.chance_of_names(names, order) | {
+        name: registry.chance_of_gain(counted.qrels, k, gain)
         for name, (family, k) in names.items()
         if family == "nDCG"
     }
@@ -389,7 +361,7 @@ def _evaluation(
         hit_grade=counted.hit_grade,
         n_without_relevant=counted.n_without,
         tie_share=tie_share,
-        chance=chance | rank_chance(order),
+        chance=chance | registry.rank_chance(order),
         groups=counted.groups,
         ties=ties,
         bounds=bounds,

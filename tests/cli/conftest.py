@@ -1,6 +1,4 @@
-"""What the tests of the command share: a call as the shell makes it, and what an error looks
-like.
-"""
+"""Helpers of the command's tests: a call as in a shell, and the form of an error."""
 
 import sys
 
@@ -12,7 +10,7 @@ from lib.cli import output
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Runs the command as the shell would, in an empty folder: (exit code, stdout, stderr)."""
+    """Run the command as in a shell, in an empty folder; return (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")  # of help and errors
     monkeypatch.setattr(

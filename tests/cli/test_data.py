@@ -1,4 +1,4 @@
-"""`crossmodal data`: what it prints, writes, downloads and refuses."""
+"""`crossmodal data`: output, files, downloads and refusals."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ FREE = CorpusSource("Free.", ())
 
 
 def corpus_of(found, of=20):
-    """A corpus of `of` pictures of which `found` are there, without a file."""
+    """Make a corpus of `of` images of which `found` exist, without a file."""
     lost = tuple(f"val/{number:02d}.jpg" for number in range(found, of))
     count = Count("images", found, of)
 
@@ -54,7 +54,7 @@ def corpus_of(found, of=20):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Puts a corpus named tiny, and where it comes from, in the place of the published ones."""
+    """Replace the published corpora and their sources by one named tiny."""
 
     def put(found=20, source=FREE):
         monkeypatch.setattr(registry, "CORPORA", {"tiny": corpus_of(found)})

@@ -1,6 +1,4 @@
-"""`crossmodal eval` and `crossmodal compare` on miniatures, with a model and with the reader's own
-rows.
-"""
+"""`crossmodal eval` and `crossmodal compare` on miniatures: models, own embeddings, TREC runs."""
 
 import re
 
@@ -23,7 +21,7 @@ def coco_root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(coco_root, tmp_path_factory):
-    """Made embeddings of the miniature, in an order of their own."""
+    """Make embeddings of the miniature, in another order."""
     corpus = CORPORA["coco"].load(coco_root)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(len(corpus.item_ids), 16))

@@ -1,6 +1,4 @@
-"""Every command that takes a file is given wrong ones of every kind: one clear line, exit code
-2.
-"""
+"""Every command that takes a file gets wrong ones of every kind: one line, exit code 2."""
 
 import io
 import os
@@ -32,7 +30,7 @@ def contents() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory):
-    """Paths with a suffix: damaged, a folder, missing, of a name that is no UTF-8."""
+    """Make paths with a suffix: damaged, a folder, missing, with a name that is not UTF-8."""
     root = tmp_path_factory.mktemp("wrong")
 
     def paths(suffix: str) -> list[str]:

@@ -23,7 +23,7 @@ from lib.models.baselines import (
 
 
 def ramp(axis: int, falls: bool = False) -> np.ndarray:
-    """An image that gets 2 brighter from each pixel to the next along one axis, or darker."""
+    """Make an image that gets 2 brighter (or darker) from pixel to pixel along one axis."""
     values = np.arange(64, dtype=np.uint8) * 2
     values = values[::-1] if falls else values
     return np.broadcast_to(values if axis == 1 else values[:, None], (64, 64)).copy()

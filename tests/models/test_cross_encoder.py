@@ -1,4 +1,4 @@
-"""One score per pair: blind to padding and to batch mates, and dependent on both sides together."""
+"""Cross-encoders: scores depend on both sides, and not on padding or on the rest of the batch."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Encoders end to end: published format from a local folder, ours from the artifacts, and plain
-open_clip.
-"""
+"""Encoders end to end, compared with plain open_clip and with our own encoders."""
 
 from dataclasses import replace
 
@@ -20,7 +18,7 @@ TEXTS = ["A red car.", "two dogs on a beach", "it's {} o'clock", "ein Bär"]
 
 
 def pictures(n: int = 5, seed: int = 0) -> list[Image.Image]:
-    """Of several sizes and modes."""
+    """Make images of several sizes and modes."""
     rng = np.random.default_rng(seed)
     sizes = [(32, 32), (60, 40), (20, 50), (33, 31), (64, 64)]
     made = [
@@ -260,9 +258,7 @@ def test_a_row_without_a_direction_is_named(encoder, value, kind):
 
 
 def test_a_very_long_picture_is_cut_to_its_centre_before_it_is_resized(encoder, monkeypatch):
-    """Resizing the shorter side of 30,000 x 1 pixels to 224 would make an image of 6.7 million
-    columns.
-    """
+    """Without the crop, 30,000 x 1 pixels would become 6.7 million columns."""
     sizes, read = [], encoder._towers.read
     towers = replace(
         encoder._towers, read=lambda batch: sizes.extend(p.size for p in batch) or read(batch)

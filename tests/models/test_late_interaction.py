@@ -1,4 +1,4 @@
-"""Token vectors: unit length, blind to padding and to batch mates, in the shape search wants."""
+"""Token vectors: unit length, independent of padding and of the rest of the batch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""MaxSim against loops, a peer and finite differences; padding, negative scores, what is empty."""
+"""MaxSim against loops, a peer and finite differences; padding, negative scores, empty inputs."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ REDUCTIONS = ("sum", "mean")
 
 
 def side(n, length, dim=4, seed=0, dtype=torch.float32, holes=True):
-    """Unit tokens, garbage where the mask is False; at least one token an item, anywhere."""
+    """Make unit tokens, with garbage where the mask is False, and at least one token per item."""
     generator = torch.Generator().manual_seed(seed)
     vectors = F.normalize(
         torch.randn(n, length, dim, generator=generator, dtype=torch.float64), dim=2
@@ -28,7 +28,7 @@ def side(n, length, dim=4, seed=0, dtype=torch.float32, holes=True):
 
 
 def by_loop(query, document, query_mask=None, document_mask=None, reduce="sum"):
-    """The definition, one token at a time."""
+    """Compute MaxSim by its definition, one token at a time."""
     scores, every = [], [slice(None)]
     for q, q_counts in zip(query, every * len(query) if query_mask is None else query_mask):
         tokens, row = q[q_counts], []

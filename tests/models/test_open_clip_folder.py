@@ -1,6 +1,4 @@
-"""A folder of somebody else's model: nothing in it runs, asks, reads other files or reaches a
-server.
-"""
+"""A model's folder from elsewhere: nothing runs, and no other file or server is read."""
 
 import json
 import shutil
@@ -40,7 +38,7 @@ def plain(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def with_vocabulary(plain, tmp_path_factory):
-    """A folder whose tokenizer comes through transformers."""
+    """Write a folder with a tokenizer of transformers."""
     folder = tmp_path_factory.mktemp("folders") / "bert"
     shutil.copytree(plain, folder)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "red", "car", "[", "]", "sep"]
@@ -63,7 +61,7 @@ def with_vocabulary(plain, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def a_person_who_says_yes(monkeypatch):
-    """A terminal that answers y, and a network that must not be asked."""
+    """Answer every question with y, and fail on every use of the network."""
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
@@ -235,7 +233,7 @@ def test_a_text_tower_is_built_from_the_config_in_the_folder(with_vocabulary, tm
 
 
 def test_a_mark_in_a_caption_is_text(plain, with_vocabulary):
-    """A caption that holds the end mark keeps what stands behind it."""
+    """A caption with an end mark keeps the words behind the mark."""
     simple, through = (
         open_clip_towers("mine", str(plain)),
         open_clip_towers("mine", str(with_vocabulary)),

@@ -1,6 +1,4 @@
-"""Which file a name means, what is refused in it, and the facts that are stated about what was
-loaded.
-"""
+"""Loading of open_clip models: names, files, refusals, and facts about the loaded weights."""
 
 import json
 import pickle
@@ -31,7 +29,7 @@ def weights(folder):
 
 @pytest.fixture
 def registered(folder, weights, monkeypatch):
-    """An architecture `tiny` with two tags, as open_clip registers its own."""
+    """Register an architecture `tiny` with tags, as open_clip does."""
     monkeypatch.setitem(factory._MODEL_CONFIGS, "tiny", PUBLISHED)
     stated = {
         "quick": {"file": str(weights), "quick_gelu": True, "resize_mode": "squash"},

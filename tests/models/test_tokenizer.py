@@ -1,4 +1,4 @@
-"""The tokenizer: which words, which pieces, which ids, and where open_clip's text tower looks."""
+"""The tokenizer: words, pieces, ids, and the position that open_clip's text tower reads."""
 
 import json
 from collections import Counter
@@ -28,7 +28,7 @@ LETTERS = st.text("abcdeglortwx", min_size=1, max_size=8)
 
 
 def learn_merges_by_hand(texts, n_merges):
-    """Sennrich's algorithm, recounting everything after each merge."""
+    """Run Sennrich's algorithm and count everything again after each merge."""
     counts = Counter(word for text in texts for word in words_of(text))
     spelled = {word: [*word[:-1], word[-1] + END] for word in counts}
     merges = []

@@ -1,4 +1,4 @@
-"""Models on disk: whole and ours, or refused by name with the command that mends it."""
+"""Trained models on disk: they load whole, or an error names the command that restores them."""
 
 import json
 
@@ -44,7 +44,7 @@ def folder(tmp_path):
 
 
 def forge(folder, tensors, metadata):
-    """A weights file with a valid checksum and a content of our choice."""
+    """Write a weights file with a valid checksum and any content."""
     save_file(tensors, folder / WEIGHTS, metadata)
     write_checksum(folder / WEIGHTS)
 

@@ -30,9 +30,7 @@ def toy_config(channels: int = 1, size: int = 16, **changes) -> dict:
 
 
 def toy_encoder(seed: int = 0, **changes) -> DualEncoder:
-    """Colour images of 16 x 16, since open_clip's own vision transformer always reads three
-    channels.
-    """
+    """Build a colour encoder for 16 x 16; open_clip's vision transformer reads three channels."""
     torch.manual_seed(seed)
     return DualEncoder(toy_config(channels=3, **changes))
 
@@ -42,9 +40,7 @@ def toy_images(n: int = 7, seed: int = 0) -> np.ndarray:
 
 
 def interaction_config(**changes) -> dict:
-    """A toy whose image tower has a 2 x 2 map of 128 channels; `interaction` for either kind of
-    model.
-    """
+    """Make a config with a 2 x 2 map of 128 channels and `interaction` for both kinds of model."""
     interaction = {
         "maps": 1, "patches": 4, "image_width": 128,
         "width": 16, "heads": 2, "layers": 1, "dim": 8, "dropout": 0.0,
@@ -60,7 +56,7 @@ def toy_towers(seed: int = 0) -> CustomTextCLIP:
 
 
 def toy_tokens() -> tuple[torch.Tensor, list[int]]:
-    """Ids of texts of different lengths, and how many pieces each has, the end mark included."""
+    """Make ids of texts of different lengths, and their numbers of pieces with the end mark."""
     tokenizer = Tokenizer.from_dict(toy_config()["tokenizer"])
     texts = ["car", "red car", "blue alarm"]
     counts = [1 + sum(len(tokenizer.pieces(word)) for word in text.split()) for text in texts]
@@ -79,9 +75,7 @@ PUBLISHED = {
 
 
 def write_open_clip(folder: Path, *, seed: int = 0, **changes) -> Path:
-    """A folder as open_clip's hub repositories are: a model of random weights for 32 x 32
-    pixels.
-    """
+    """Write a folder as in open_clip's hub repositories: random weights for 32 x 32 pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model_cfg": {**PUBLISHED, **changes}, "preprocess_cfg": {"resize_mode": "squash"}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""Models and retrievers whose scores are a table, so that every order is known beforehand."""
+"""Models and retrievers with scores from a table: the right order is known in advance."""
 
 import numpy as np
 
@@ -8,9 +8,7 @@ from lib.search.base import Retriever, Run, Work, best_first
 
 
 class TableModel:
-    """A cross-encoder that looks up `table[text, image]`: a text is its row in digits, an image a
-    column.
-    """
+    """Look up `table[text, image]`: a text is its row in digits, an image its column."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.table, self.calls = np.asarray(table, np.float32), []
@@ -28,9 +26,7 @@ class TableModel:
 
 
 class TableRetriever(Retriever):
-    """Searches and scores by `table[query, item]`; -inf there means that the item is never
-    found.
-    """
+    """Search and score by `table[query, item]`; an item at -inf is never found."""
 
     def __init__(self, table: np.ndarray, name: str = "table", labels=None) -> None:
         self.table = np.asarray(table, np.float32)
@@ -53,11 +49,11 @@ class TableRetriever(Retriever):
 
 
 def tables(n_queries: int = 6, n_items: int = 9, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Two score tables with many ties: few levels for many items."""
+    """Make two score tables with many ties: few levels for many items."""
     rng = np.random.default_rng(seed)
     return tuple(rng.integers(-5, 5, size=(2, n_queries, n_items)).astype(np.float32))
 
 
 def sorted_by_definition(scores: np.ndarray) -> np.ndarray:
-    """Ids of every row by a stable sort: best first, equal scores by the smaller id."""
+    """Sort ids of every row, best first, equal scores by the smaller id."""
     return np.argsort(-np.asarray(scores), axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""Runs: order, ties, stages, and what may not be one."""
+"""Runs: order, ties, stages, and refused input."""
 
 import numpy as np
 import pytest

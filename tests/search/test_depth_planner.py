@@ -1,4 +1,4 @@
-"""Latencies on a clock that only a fake moves; plans from given costs and budgets on the edge."""
+"""Latencies on a fake clock; plans from given costs, also with budgets on the edge."""
 
 import sys
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ SECONDS = st.floats(0, 1)
 
 
 class Slow(TableRetriever):
-    """Moves the clock by 10 a search and 1 a query; as a scorer by 4 a call and 0.5 a pair."""
+    """Move the clock: 10 a search, 1 a query; as a scorer 4 a call, 0.5 a pair."""
 
     now = 0.0
 

@@ -1,4 +1,4 @@
-"""Search by one vector an item: a query in, ranked items out."""
+"""Search by one vector per item."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The embedding cache: nothing is encoded twice, nothing is taken that was made otherwise."""
+"""The embedding cache: nothing is encoded twice, and no entry of other inputs is used."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ IDENTITY = {"model": "counting", "tag": "a", "transform": "none", "prompt": "{}"
 
 
 class Counting:
-    """Embeds a number i as (i, 1), and remembers which it was asked for."""
+    """Encode a number i as (i, 1), and record the inputs."""
 
     def __init__(self, fails_at: int | None = None, **identity) -> None:
         self.identity = {**IDENTITY, **identity}

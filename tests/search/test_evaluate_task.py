@@ -1,4 +1,4 @@
-"""A task's embeddings, a run judged by its qrels, and what a first stage leaves to find."""
+"""Embeddings of a task, metrics of a run by its qrels, and the recall ceiling of a first stage."""
 
 import numpy as np
 import pytest

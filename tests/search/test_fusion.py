@@ -1,4 +1,4 @@
-"""Reciprocal-rank fusion: by hand, as the plain loop, and as ranx has it."""
+"""Reciprocal-rank fusion: by hand, against a plain loop, and against ranx."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from lib.search import Run, Work, reciprocal_rank_fusion
 
 @st.composite
 def several_runs(draw):
-    """Up to four runs over 12 items, of different depths, some with fewer items than places."""
+    """Make up to four runs over 12 items, of different depths, some not full."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     n_queries = draw(st.integers(1, 4))
     runs = []
@@ -23,7 +23,7 @@ def several_runs(draw):
 
 
 def by_definition(runs, k, weights):
-    """`{item: score}` for every query, added with no rounding to speak of."""
+    """Add up `{item: score}` for every query without rounding."""
     fused = [{} for _ in runs[0]]
     for ids, weight in zip(runs, weights, strict=True):
         for query, row in enumerate(ids):
@@ -34,7 +34,7 @@ def by_definition(runs, k, weights):
 
 
 def listed(run, query):
-    """The (item, score) of a query in order of rank."""
+    """List the (item, score) pairs of a query by rank."""
     pairs = zip(run.ids[query].tolist(), run.scores[query].tolist(), strict=True)
     return [pair for pair in pairs if pair[0] >= 0]
 

@@ -1,4 +1,4 @@
-"""Search by token vectors against the plain loop, and as a second stage."""
+"""Search by token vectors against a plain loop, and as a second stage."""
 
 import numpy as np
 import pytest
@@ -16,15 +16,13 @@ TEXTS = [*WORDS, "red clock", "left"]
 
 
 class Dimension:
-    """Stands for a model where only its dimension is asked."""
+    """Stand in for a model of this dimension."""
 
     dim, device = 4, "cpu"
 
 
 def ragged(n: int, seed: int, longest: int = 5) -> Tokens:
-    """Tokens of small whole numbers, so that every order of adding gives the same score; with
-    ties.
-    """
+    """Make tokens of small whole numbers with ties: every order of adding gives the same score."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, longest + 1, size=n)
     return Tokens(
@@ -112,7 +110,7 @@ def indexed(items, **options):
 
 @pytest.fixture(scope="module")
 def nonzero():
-    """Documents without a token of zeros, which has no nearest centroid, and queries."""
+    """Make documents without a zero token, which has no nearest centroid, and queries."""
     items = ragged(60, 2)
     vectors = items.vectors.copy()
     vectors[(vectors == 0).all(axis=2)] = 1

@@ -20,7 +20,7 @@ from lib.search.shard_encoding import encode_shards
 
 
 class MeanColour:
-    """Pictures become their mean colour, texts a count of letters; keeps what it was asked for."""
+    """Encode images as their mean colour, texts as counts of letters; record the inputs."""
 
     dim = 3
 
@@ -48,7 +48,7 @@ def mini(tmp_path_factory):
 
 @pytest.fixture
 def shards(tmp_path):
-    """Three shards of four pictures."""
+    """Write three shards of four images."""
     drawn = scenes.sample("test", 12)
     pictures, captions = scenes.render(drawn), [five[0] for five in scenes.captions(drawn)]
     parts = [slice(4 * i, 4 * i + 4) for i in range(3)]
@@ -144,7 +144,7 @@ def test_a_shard_that_changed_and_files_that_broke_are_encoded_again(shards, tmp
 
 
 def _until_killed(shards, out, reached):
-    """In another process: stops in the middle of the third shard, and waits there for its end."""
+    """Stop in the middle of the third shard, and wait there to be killed."""
 
     class Slow(MeanColour):
         def encode_text(self, texts):
@@ -241,9 +241,7 @@ def test_bad_input(shards, tmp_path):
 
 
 def spoilt_json(tar, notes):
-    """The shard with other contents in the json of its samples, in order; it has no table any
-    more.
-    """
+    """Rewrite a shard with other contents in the json of its samples, without a table."""
     with tarfile.open(tar) as archive:
         members = [(one.name, archive.extractfile(one).read()) for one in archive]
     spoilt = iter(notes)

@@ -1,6 +1,4 @@
-"""Two stages: the head is the second's, the rest the first's, and nothing is mixed without being
-asked.
-"""
+"""Two stages: the second ranks the head, the first the rest; scores mix only on request."""
 
 import numpy as np
 import pytest
@@ -35,7 +33,7 @@ def searched(retriever, k):
 
 
 def by_definition(one, two, depth, k):
-    """Ids and stages, query by query."""
+    """List ids and stages, query by query."""
     rows = []
     for first, second in zip(one, two, strict=True):
         ranked = sorted_by_definition(first[None])[0]

@@ -157,6 +157,8 @@ def cases():
     yield losses.mine_triplets, dict(cosines=Q @ K.T, margin=0.2, mining="hard", same=mask)
     yield losses.triplet_loss, dict(anchor=Q, positive=K, negative=K, margin=0.2, reduction="mean")
     yield losses.mnr_loss, dict(anchor=Q, positive=K, negatives=K, scale=2.0, block_size=2)
+    weighted = dict(directions=["query_to_key", "key_to_key"], hardness=5.0, hardness_on="hard")
+    yield losses.mnr_loss, dict(anchor=Q, positive=K, negatives=K, scale=2.0, **weighted)
     yield (
         losses.distributed_infonce_loss,
         dict(pair, temperature=0.1, ids=torch.arange(4), block_size=2),
@@ -178,7 +180,7 @@ def cases():
     yield losses.LogitScale, dict(init=2.0, max_scale=9.0)
     yield losses.LogitBias, dict(init=2.0)
     cached = dict(encoders=[torch.nn.Identity()] * 2, inputs=[Q, K], loss_fn=losses.infonce_loss)
-    yield losses.grad_cache_step, dict(cached, chunk_size=2)
+    yield losses.grad_cache_step, dict(cached, chunk_size=2, scaler=torch.amp.GradScaler("cpu"))
     tokens = dict(query=TEXTS, document=PICTURES, reduce="sum", block_bytes=2**20)
     masks = dict(query_mask=TEXTS[:, :, 0] > -9, document_mask=PICTURES[:, :, 0] > -9)
     yield maxsim, dict(tokens, **masks)

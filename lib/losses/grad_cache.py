@@ -58,6 +58,8 @@ def grad_cache_step(
     _check(encoders, inputs)
     if not callable(loss_fn):
         raise RetrievalInputError(f"loss_fn must be a function of the embeddings, got {loss_fn!r}")
+    if scaler is not None and not callable(getattr(scaler, "scale", None)):
+        raise RetrievalInputError(f"scaler must be a torch.amp.GradScaler or None, got {scaler!r}")
     chunk_size = check_count(chunk_size, "chunk_size")
     chunks = [_chunks(batch, chunk_size) for batch in inputs]
     embeddings, states = _embed_without_graph(encoders, chunks)

@@ -212,7 +212,7 @@ MISTAKES = {
         (choosing(pick=lambda d, q: d[-1]), "the deepest is taken"),
         (choosing(fits=lambda seconds, budget: seconds > 0), "it takes 11 ms of a budget of 3 ms"),
         (choosing(lambda a, b, c, d: a + c * d), "the fixed cost of the second stage is forgotten"),
-        (choosing(lambda a, b, c, d: a + b + c * d), "the first stage alone pays"),
+        (choosing(lambda a, b, c, d: a + b + c * d), "alone has the fixed cost"),
         (choosing(lambda a, b, c, d: (d > 0) * b + c * d), "also pays the first stage's 2 ms"),
         (choosing(fits=np.less), "takes the budget exactly is refused"),
         (choosing(pick=lambda d, q: d[np.flatnonzero(q == q.max())[-1]]), "depth 20 is no better"),

@@ -46,7 +46,7 @@ hinge = Exercise(
                 "when every triplet keeps the margin it returns NaN | You divide by the number of"
                 " triplets that cost something, and there are none. Divide by all.":
                     lambda cost: np.isnan(cost),
-            }, otherwise="Every triplet keeps the margin, so no one costs anything.", finite=False),
+            }, otherwise="Every triplet keeps the margin, so the cost is 0.", finite=False),
             Case((np.array([0.5, 0.5]), np.array([0.25, 0.5]), 0.25), 0.125,
                 "The first keeps the margin exactly, which costs nothing; the second is a tie,"
                 " which costs the margin."),
@@ -68,13 +68,11 @@ EYE = np.eye(4, dtype=bool)
 BAND = np.array([[0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1], [0, 1, 1, 0]], dtype=bool)
 ABOVE = SCORES == 0.8
 FAR = ~(BAND | EYE | ABOVE)
-WIDE = BAND | FAR & np.array(
-    [[True], [False], [False], [True]]
-)  # at a margin of 0.6, 0.45 and 0.3 are above 0.7 - 0.6
+# At a margin of 0.6 the keys of rows 0 and 3 are all in the band: 0.45 and 0.3 are above 0.7 - 0.6.
+WIDE = BAND | FAR & np.array([[True], [False], [False], [True]])
 CELLS = "One cell per pair of a query and a key: true where the key is a semi-hard negative."
 STRICT = " | Both comparisons are strict."
-# Key 1 is exactly as high as the right key 0, key 2 exactly the margin below it, key 3 inside the
-# band.
+# Key 1 is exactly as high as the right key 0, key 2 exactly the margin below, key 3 in the band.
 EDGES = np.array([[0.5, 0.5, 0.25, 0.375], *np.eye(4)[1:]])
 
 ONE_CELL = {

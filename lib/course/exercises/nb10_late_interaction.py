@@ -27,8 +27,8 @@ maxsim = Exercise(
             " for the second.", meaning="one number, the score"),
         (
             Case((np.array([[2.0, -1.0]]), np.array([[0.5, 3.0]])), -2.0, mistakes={
-                "the vectors were normalised | Take them as they come: whoever wants cosines"
-                " normalises before.": -2 / np.sqrt(5 * 9.25),
+                "the vectors were normalised | Take them as they come: for cosines normalise before"
+                " the call.": -2 / np.sqrt(5 * 9.25),
             }, otherwise="A maximum over one number is that number, negative or not. A dual encoder"
                 " is this case: a dot product.", given="with one word and one patch"),
             Case((np.tile(QUERY, (2, 1)), np.tile(DOCUMENT, (2, 1))), 3.52,

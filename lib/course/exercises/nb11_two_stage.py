@@ -83,7 +83,7 @@ depth = Exercise(
             f"it takes 16 ms{FITS_FIRST}": 20,
             "the fixed cost of the second stage is forgotten"
             " | Depth 2 costs 2 + 4 + 2 x 0.5 = 7 ms.": 2,
-            "the first stage alone pays for a second one"
+            "the first stage alone has the fixed cost of the second"
             " | Depth 0 does not start the second stage: it costs 2 ms, not 6.": -1,
         }, otherwise="Only the first stage alone, depth 0, fits into 3 ms.", given="with 3 ms",
             meaning="one depth, or -1"),

@@ -134,7 +134,7 @@ BREAKS = {
     "timeit": (lambda nb: nb.cells[5].update(source="%timeit f()"), "not checkable"),
     "tqdm": (lambda nb: nb.cells[5].update(source="from tqdm import tqdm"), "not checkable"),
     "class": (lambda nb: nb.cells[5].update(source="class A:\n    pass"), "defines a class"),
-    "long": (lambda nb: nb.cells[5].update(source="\n".join(["x = 1"] * 16)), "16 lines of code"),
+    "long": (lambda nb: nb.cells[5].update(source="\n".join(["x = 1"] * 29)), "29 lines of code"),
     "figure": (lambda nb: nb.cells[3].update(outputs=[]), "figure without report.sentence"),
     "untagged timing": (lambda nb: nb.cells[4].metadata.clear(), "not tagged nbval-ignore-output"),
     "untagged clock": (lambda nb: nb.cells[5].update(source="t = perf_counter()"), "not tagged"),
@@ -166,7 +166,7 @@ BREAKS = {
     ),
     "too few": (lambda nb: nb.update(cells=nb.cells[:10]), "10 cells"),
     "too many": (
-        lambda nb: nb.cells.extend(new_markdown_cell("x") for _ in range(40)),
+        lambda nb: nb.cells.extend(new_markdown_cell("x") for _ in range(90)),
         "cells; between",
     ),
     "too big": (

@@ -132,12 +132,16 @@ class _RandomState:
     """Random generators of the CPU and of the devices of some tensors, as they are now."""
 
     def __init__(self, batch: EncoderInput) -> None:
+        tensors = _tensors(batch)
         self.cpu = torch.get_rng_state()
-        self.devices = get_device_states(*_tensors(batch))
+        self.devices = get_device_states(*tensors)
+        # Named, because torch's default can be changed by any other code of the process.
+        self.device_type = next((x.device.type for x in tensors if x.device.type != "cpu"), "cpu")
 
     def restore(self) -> None:
         torch.set_rng_state(self.cpu)
-        set_device_states(*self.devices)
+        if self.device_type != "cpu":
+            set_device_states(*self.devices, device_type=self.device_type)
 
 
 def _tensors(batch: EncoderInput) -> list[Tensor]:

@@ -1,0 +1,1 @@
+"""Models: `encoder.load_encoder` loads any model, `trained_models.load_model` our artifacts."""

@@ -236,7 +236,7 @@ def test_bench_ann_refuses_numbers_before_the_work(run, option, value, message, 
 def test_bench_ann_measures_a_file_and_writes_what_it_found(run, small_grid, tmp_path):
     rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
     np.save(tmp_path / "mine.npy", rows)
-    asked = [
+    call = [
         "--corpus",
         "mine.npy",
         "--families",
@@ -248,13 +248,13 @@ def test_bench_ann_measures_a_file_and_writes_what_it_found(run, small_grid, tmp
         "--metric",
         "l2",
     ]
-    code, out, _ = run("bench", "ann", *asked, "--out", "found", "--target", "0.99")
+    code, out, _ = run("bench", "ann", *call, "--out", "found", "--target", "0.99")
     assert code == 0 and "mine, last 30 held out, 270 vectors" in out and "recall@5 >= 0.99" in out
     assert "nprobe 4" in out and "cores" in out
     written = {path.name for path in (tmp_path / "found").iterdir()}
     assert {"quality.csv", "timings.csv", "environment.json", "results"} <= written
     assert len(list((tmp_path / "found" / "results").rglob("*.hdf5"))) == 3
-    again = run("bench", "ann", *asked)[1]
+    again = run("bench", "ann", *call)[1]
     assert "2 of 2 results are kept" in again
 
 

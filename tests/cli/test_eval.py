@@ -25,14 +25,14 @@ def rows(coco_root, tmp_path_factory):
     corpus = CORPORA["coco"].load(coco_root)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(len(corpus.item_ids), 16))
-    own = {
+    embeddings = {
         "image": images,
         "text": images[corpus.owners] + rng.normal(size=(len(corpus.texts), 16)),
     }
     arrays = {}
     for modality, ids in ids_of(corpus).items():
         order = rng.permutation(len(ids))
-        arrays |= {modality: own[modality][order], f"{modality}_ids": np.array(ids)[order]}
+        arrays |= {modality: embeddings[modality][order], f"{modality}_ids": np.array(ids)[order]}
     path = tmp_path_factory.mktemp("rows") / "mine.npz"
     np.savez(path, **arrays)
     return path

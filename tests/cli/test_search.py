@@ -13,10 +13,10 @@ class FakeRetriever:
     """Answer without a model, and record the queries."""
 
     def __init__(self):
-        self.asked = []
+        self.queries = []
 
     def hits(self, query, k):
-        self.asked.append(query)
+        self.queries.append(query)
         names = icons.load_icons().names
         return [
             Hit(rank, 1 - rank / 10, rank * 100, icons.phrase_of(names[rank * 100]))
@@ -37,7 +37,7 @@ def fake(monkeypatch):
 
 def test_search_prints_a_table_and_writes_a_sheet(run, fake, tmp_path):
     code, out, _ = run("search", "red alarm clock", "-k", "3")
-    assert code == 0 and fake.asked == ["red alarm clock"]
+    assert code == 0 and fake.queries == ["red alarm clock"]
     corpus = icons.load_icons()
     for position in (100, 200, 300):
         assert icons.phrase_of(corpus.names[position]) in out and corpus.families[position] in out
@@ -52,7 +52,7 @@ def test_search_by_image_reads_the_drawing(run, fake, tmp_path):
     Image.fromarray(image).save(tmp_path / "sketch.png")
     code, out, _ = run("search", "--image", "sketch.png", "-k", "2")
     assert code == 0 and "sketch.png" in out
-    assert fake.asked[0].shape == (64, 64) and fake.asked[0].dtype == np.uint8
+    assert fake.queries[0].shape == (64, 64) and fake.queries[0].dtype == np.uint8
 
 
 def test_a_query_with_brackets_is_printed_as_it_is(run, fake):

@@ -51,18 +51,18 @@ def wrong(tmp_path_factory):
 
 
 def offenders(run, calls) -> list[str]:
-    found = []
+    offences = []
     for call in calls:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 code, _, err = run(*call)
         except BaseException as error:  # pytest's own, where no exit came
-            found.append(f"{call}: {error!r}")
+            offences.append(f"{call}: {error!r}")
             continue
         if code != 2 or not err.startswith("error: ") or err.count("\n") != 1:
-            found.append(f"{call}: {code}, {err}")
-    return found
+            offences.append(f"{call}: {code}, {err}")
+    return offences
 
 
 def test_wrong_files(run, wrong):

@@ -155,11 +155,11 @@ def test_images_are_averaged_down_per_channel():
         [100, 200],
         [100, 200],
     ]  # a mean of 150 in the first block of the first channel
-    found = WordTemplates(["x"], image, side=2).encode_image(image)
+    embeddings = WordTemplates(["x"], image, side=2).encode_image(image)
     flat = np.zeros(8)
     flat[0] = 150
     flat -= flat.mean()
-    np.testing.assert_allclose(found[0], flat / np.linalg.norm(flat), atol=1e-6)
+    np.testing.assert_allclose(embeddings[0], flat / np.linalg.norm(flat), atol=1e-6)
 
 
 def test_brightness_and_contrast_do_not_matter(baseline):
@@ -174,11 +174,11 @@ def test_texts_by_hand(baseline):
     mean = (UNIT_LEFT + UNIT_TOP) / 2
     expected = math.log(3 / 2) * mean + math.log(3) * UNIT_TOP
     expected /= np.linalg.norm(expected)
-    found = baseline.encode_text(["Top, left bar!", "left", "bar", "zebra"])
-    np.testing.assert_allclose(found[0], expected, atol=1e-6)
-    np.testing.assert_allclose(found[1], mean / np.linalg.norm(mean), atol=1e-6)
-    np.testing.assert_array_equal(found[2:], 0)
-    assert found.dtype == np.float32
+    embeddings = baseline.encode_text(["Top, left bar!", "left", "bar", "zebra"])
+    np.testing.assert_allclose(embeddings[0], expected, atol=1e-6)
+    np.testing.assert_allclose(embeddings[1], mean / np.linalg.norm(mean), atol=1e-6)
+    np.testing.assert_array_equal(embeddings[2:], 0)
+    assert embeddings.dtype == np.float32
 
 
 def test_a_word_said_twice_counts_once(baseline):

@@ -31,9 +31,9 @@ def encoder():
 
 def test_image_tensor_by_hand():
     gray = np.array([[[0, 51], [102, 255]]], dtype=np.uint8)
-    found = image_tensor(gray, 1, 2)
-    assert found.dtype == torch.float32 and found.shape == (1, 1, 2, 2)
-    torch.testing.assert_close(found[0, 0], torch.tensor([[0.0, 0.2], [0.4, 1.0]]))
+    tensor = image_tensor(gray, 1, 2)
+    assert tensor.dtype == torch.float32 and tensor.shape == (1, 1, 2, 2)
+    torch.testing.assert_close(tensor[0, 0], torch.tensor([[0.0, 0.2], [0.4, 1.0]]))
     colour = np.zeros((1, 2, 2, 3), dtype=np.uint8)
     colour[0, 1, 0] = [255, 0, 51]
     torch.testing.assert_close(

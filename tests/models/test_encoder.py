@@ -55,8 +55,8 @@ def test_rows_are_those_of_open_clip(encoder, folder):
         pixels = torch.stack([transform(picture.convert("RGB")) for picture in pictures()])
         expected = [model.eval().encode_image(pixels, normalize=True)]
         expected.append(model.encode_text(tokenizer(TEXTS), normalize=True))
-    found = [encoder.encode_image(pictures()), encoder.encode_text(TEXTS)]
-    for rows, oracle in zip(found, expected, strict=True):
+    results = [encoder.encode_image(pictures()), encoder.encode_text(TEXTS)]
+    for rows, oracle in zip(results, expected, strict=True):
         assert rows.dtype == np.float32 and rows.shape[1] == encoder.dim == 16
         np.testing.assert_allclose(rows, oracle.numpy(), atol=2e-6)
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
@@ -112,17 +112,17 @@ def test_a_clip_is_the_mean_direction_of_its_frames(encoder):
     rng = np.random.default_rng(0)
     clips = [rng.integers(0, 256, (length, 40, 30, 3), dtype=np.uint8) for length in (3, 1, 4)]
     counts = []
-    found = encoder.encode_video(clips, progress=counts.append)
+    results = encoder.encode_video(clips, progress=counts.append)
     assert counts == [
         1,
         1,
         1,
     ]  # two frames a pass: the first clip is complete when the second has begun
-    for row, clip in zip(found, clips, strict=True):
+    for row, clip in zip(results, clips, strict=True):
         mean = encoder.encode_image([Image.fromarray(frame) for frame in clip]).mean(axis=0)
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=2e-6)
     still = np.repeat(clips[1], 5, axis=0)
-    np.testing.assert_allclose(encoder.encode_video([still, still[:1]])[0], found[1], atol=2e-6)
+    np.testing.assert_allclose(encoder.encode_video([still, still[:1]])[0], results[1], atol=2e-6)
 
 
 @pytest.mark.parametrize(

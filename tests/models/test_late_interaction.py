@@ -85,8 +85,8 @@ def test_a_word_vector_by_hand(of_features):
     ids[0, 1, :2] = torch.tensor([7, 9])
     summed = (network.part_embedding.weight[7] + network.part_embedding.weight[9]) / 2**0.5
     expected = network.word(torch.nn.functional.gelu(summed + network.part_bias))
-    found, mask = network.encode_text(ids)
-    torch.testing.assert_close(found[0, 1], expected / expected.norm())
+    vectors, mask = network.encode_text(ids)
+    torch.testing.assert_close(vectors[0, 1], expected / expected.norm())
     assert mask.tolist() == [[False, True]]
 
 

@@ -70,14 +70,14 @@ def test_it_is_the_loop_whatever_the_tiles(sizes, holes, reduce, block_bytes, se
     query, query_mask = side(*sizes[:2], seed=seed, holes=holes[0])
     document, document_mask = side(*sizes[2:], seed=seed + 1, holes=holes[1])
     sides = query, document, query_mask, document_mask
-    found = maxsim(*sides, reduce=reduce, block_bytes=block_bytes)
-    assert found.numpy() == pytest.approx(by_loop(*sides, reduce=reduce).numpy(), abs=2e-6)
+    scores = maxsim(*sides, reduce=reduce, block_bytes=block_bytes)
+    assert scores.numpy() == pytest.approx(by_loop(*sides, reduce=reduce).numpy(), abs=2e-6)
     # every document as a candidate of every query, in another order
     candidates = torch.randperm(len(document)).repeat(len(query), 1)
     pairs = maxsim_pairs(
         query, document, candidates, *sides[2:], reduce=reduce, block_bytes=block_bytes
     )
-    assert pairs.numpy() == pytest.approx(found.gather(1, candidates).numpy(), abs=2e-6)
+    assert pairs.numpy() == pytest.approx(scores.gather(1, candidates).numpy(), abs=2e-6)
 
 
 @pytest.mark.parametrize("filler", [0.0, 1e6, float("nan"), float("inf")])
@@ -95,8 +95,8 @@ def test_padding_changes_nothing_whatever_it_holds(filler):
     query_mask = torch.tensor([False] + [True] * 4 + [False] * 2).repeat(3, 1)
     for reduce in REDUCTIONS:
         alone = maxsim(query, document, reduce=reduce)
-        found = maxsim(more, padded, query_mask, document_mask, reduce=reduce)
-        assert (found - alone).abs().max() < 1e-6
+        scores = maxsim(more, padded, query_mask, document_mask, reduce=reduce)
+        assert (scores - alone).abs().max() < 1e-6
         every = torch.arange(3).repeat(3, 1)
         pairs = maxsim_pairs(more, padded, every, query_mask, document_mask, reduce=reduce)
         assert (pairs - alone).abs().max() < 1e-6
@@ -164,8 +164,8 @@ def test_it_is_what_sentence_transformers_computes(reduce):
     peer = pytest.importorskip("sentence_transformers").util
     query, query_mask = side(9, 5, 16, seed=4)
     document, document_mask = side(11, 7, 16, seed=5)
-    theirs = peer.maxsim if reduce == "sum" else peer.mean_maxsim
-    expected = theirs(query, document, query_mask, document_mask)
+    peer_maxsim = peer.maxsim if reduce == "sum" else peer.mean_maxsim
+    expected = peer_maxsim(query, document, query_mask, document_mask)
     assert torch.allclose(
         maxsim(query, document, query_mask, document_mask, reduce=reduce), expected, atol=1e-5
     )

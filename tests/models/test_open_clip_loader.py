@@ -85,16 +85,16 @@ def test_without_a_network_the_hub_is_not_asked(registered, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_an_earlier_download_is_found_without_asking(registered, tmp_path, monkeypatch, name):
-    room = tmp_path / "models--somebody--tiny"
-    (room / "refs").mkdir(parents=True)
-    (room / "refs" / "main").write_text("abc")
-    kept = room / "snapshots" / "abc" / name
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"")
+    repository = tmp_path / "models--somebody--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    cached = repository / "snapshots" / "abc" / name
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"")
     monkeypatch.setattr(
         "lib.models.open_clip_loader.download_pretrained", lambda *_, **__: pytest.fail("asked")
     )
-    assert find_source("tiny", "far", tmp_path).weights == kept
+    assert find_source("tiny", "far", tmp_path).weights == cached
 
 
 def test_tag_file_and_folder_are_the_same_weights(registered, folder, weights):
@@ -133,16 +133,16 @@ def test_every_published_tag_has_a_source_with_the_activation_of_its_maker(monke
         "lib.models.open_clip_loader.download_pretrained", lambda stated, cache_dir: "weights.bin"
     )
     monkeypatch.setattr("lib.models.open_clip_loader._check_reachable", lambda address: None)
-    found = {name: find_source(*name, None) for name in open_clip.list_pretrained()}
-    assert len(found) > 190 and all(source.config["embed_dim"] for source in found.values())
+    loaded = {name: find_source(*name, None) for name in open_clip.list_pretrained()}
+    assert len(loaded) > 190 and all(source.config["embed_dim"] for source in loaded.values())
     for name, quick in {
         ("ViT-B-32", "openai"): True,
         ("ViT-B-32", "laion2b_s34b_b79k"): False,
         ("ViT-L-14", "dfn2b"): True,
         ("roberta-ViT-B-32", "laion2b_s12b_b32k"): True,  # said by the architecture alone
     }.items():
-        assert found[name].quick_gelu is quick
-    assert found["ViT-B-16-SigLIP", "webli"].transform["resize_mode"] == "squash"
+        assert loaded[name].quick_gelu is quick
+    assert loaded["ViT-B-16-SigLIP", "webli"].transform["resize_mode"] == "squash"
     assert find_source("ViT-B/32", "openai", None).model == "ViT-B-32"
 
 
@@ -175,9 +175,10 @@ def test_training_checkpoints_of_torch_are_read(registered, weights, tmp_path, l
     path = tmp_path / "epoch_3.pt"
     torch.save({"epoch": 3, "state_dict": state}, path, _use_new_zipfile_serialization=not legacy)
     assert tensor_shapes(path) == tensor_shapes(weights)
-    found = open_clip_towers("tiny", str(path)).identity
+    loaded = open_clip_towers("tiny", str(path)).identity
     assert (
-        found["weights_sha256"] == open_clip_towers("tiny", str(weights)).identity["weights_sha256"]
+        loaded["weights_sha256"]
+        == open_clip_towers("tiny", str(weights)).identity["weights_sha256"]
     )
 
 

@@ -16,16 +16,18 @@ ROWS = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
 @given(ROWS, st.data())
 def test_best_first_is_a_stable_sort_cut_off(row, data):
     scores, k = np.float32([row]), data.draw(st.integers(1, len(row)))
-    found, ids = best_first(scores, np.arange(len(row))[None], k)
+    sorted_scores, ids = best_first(scores, np.arange(len(row))[None], k)
     expected = sorted_by_definition(scores)[:, :k]
     np.testing.assert_array_equal(ids, expected)
-    np.testing.assert_array_equal(found, np.take_along_axis(scores, expected, axis=1))
+    np.testing.assert_array_equal(sorted_scores, np.take_along_axis(scores, expected, axis=1))
 
 
 def test_missing_items_come_last_whatever_stands_in_their_place():
     scores, ids = np.float32([[np.nan, 1, 9, -2]]), np.array([[-1, 7, -1, 4]])
-    found, order = best_first(scores, ids, 4)
-    assert order.tolist() == [[7, 4, -1, -1]] and found.tolist() == [[1, -2, -np.inf, -np.inf]]
+    sorted_scores, order = best_first(scores, ids, 4)
+    assert order.tolist() == [[7, 4, -1, -1]] and sorted_scores.tolist() == [
+        [1, -2, -np.inf, -np.inf]
+    ]
 
 
 def test_negative_zero_ties_with_zero():

@@ -163,11 +163,11 @@ def test_a_model_of_the_published_format_end_to_end(tmp_path):
 
 def test_chunks_that_changed_places_are_made_again(tmp_path):
     rows = embedded(Counting(), tmp_path)
-    one, other = chunk_files(tmp_path)[:2]
-    for mine, theirs in ((one, other), *([Path(f"{p}{CHECKSUM_SUFFIX}") for p in (one, other)],)):
-        content = mine.read_bytes()
-        mine.write_bytes(theirs.read_bytes())
-        theirs.write_bytes(content)
+    chunks = chunk_files(tmp_path)[:2]
+    for first, second in (chunks, [Path(f"{chunk}{CHECKSUM_SUFFIX}") for chunk in chunks]):
+        content = first.read_bytes()
+        first.write_bytes(second.read_bytes())
+        second.write_bytes(content)
     again = Counting()
     np.testing.assert_array_equal(embedded(again, tmp_path), rows)
     assert again.seen == NUMBERS[:64]

@@ -29,8 +29,8 @@ def test_encodes_both_sides_of_a_task(encoder):
         (task_of(WORDS, images, "text_to_image"), (texts, pixels)),
         (task_of(images, WORDS, "image_to_text"), (pixels, texts)),
     ):
-        for found, rows in zip(encode_task(encoder, task), expected, strict=True):
-            np.testing.assert_array_equal(found, rows)
+        for result, rows in zip(encode_task(encoder, task), expected, strict=True):
+            np.testing.assert_array_equal(result, rows)
 
 
 def test_refuses_a_modality_the_encoder_does_not_read(encoder):
@@ -64,10 +64,10 @@ def test_a_run_is_judged_as_its_ids_are():
     scores, ids = np.float32([[3, 2, 2], [1, 0, -1]]), np.array([[0, 1, 2], [2, 1, 0]])
     run = Run.of_one_stage(scores, ids, "cosine")
     options = {"ks": (1,), "name": "toy", "split": "test", "direction": "text_to_text"}
-    found, expected = evaluate_run(run, task), evaluate((scores, ids), task.qrels, **options)
-    assert found.rows() == evaluate_run((scores, ids), task).rows()
-    assert found.mean("R@1") == expected.mean("R@1") == 0.5
-    assert "R@5" not in found.per_query  # the run is 3 deep
+    result, expected = evaluate_run(run, task), evaluate((scores, ids), task.qrels, **options)
+    assert result.rows() == evaluate_run((scores, ids), task).rows()
+    assert result.mean("R@1") == expected.mean("R@1") == 0.5
+    assert "R@5" not in result.per_query  # the run is 3 deep
 
 
 def test_scores_that_rise_where_two_stages_meet_do_not_stop_the_metrics():

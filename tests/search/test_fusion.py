@@ -17,8 +17,8 @@ def several_runs(draw):
     runs = []
     for depth in draw(st.lists(st.integers(1, 12), min_size=1, max_size=4)):
         ids = rng.permuted(np.tile(np.arange(12), (n_queries, 1)), axis=1)[:, :depth]
-        found = rng.integers(0, depth + 1, size=(n_queries, 1))
-        runs.append(np.where(np.arange(depth) < found, ids, -1))
+        n_found = rng.integers(0, depth + 1, size=(n_queries, 1))
+        runs.append(np.where(np.arange(depth) < n_found, ids, -1))
     return runs
 
 
@@ -108,10 +108,10 @@ def test_oracle_ranx():
         }
 
     options = {"method": "rrf", "params": {"k": 60}, "norm": None}
-    theirs = ranx.fuse([ranx.Run(named(ids)) for ids in runs], **options)
+    peer = ranx.fuse([ranx.Run(named(ids)) for ids in runs], **options)
     ours = reciprocal_rank_fusion(runs)
     for query in range(8):
-        expected = {int(name[1:]): score for name, score in theirs[f"q{query}"].items()}
+        expected = {int(name[1:]): score for name, score in peer[f"q{query}"].items()}
         assert dict(listed(ours, query)) == pytest.approx(expected)
 
 

@@ -68,10 +68,10 @@ def test_scores_given_pairs_and_counts_their_products(sides):
     queries, items = sides
     retriever = LateInteractionRetriever(Dimension(), items)
     ids = np.array([[3, 39, -1], [0, 1, 2], [5, -1, -1], [7, 8, 9], [9, 8, 7]])
-    found, expected = retriever.score(queries, ids), plain(queries, items)
+    scores, expected = retriever.score(queries, ids), plain(queries, items)
     for row, column in np.argwhere(ids >= 0):
-        assert found[row, column] == expected[row, ids[row, column]]
-    assert (found[ids < 0] == -np.inf).all()
+        assert scores[row, column] == expected[row, ids[row, column]]
+    assert (scores[ids < 0] == -np.inf).all()
     products = sum(
         int(queries.counts[row] * items.counts[ids[row, column]])
         for row, column in np.argwhere(ids >= 0)

@@ -52,8 +52,12 @@ def test_head_by_the_second_tail_by_the_first(depth, k):
     ids, stage = by_definition(one, two, depth, k)
     np.testing.assert_array_equal(run.ids, ids)
     np.testing.assert_array_equal(run.stage, stage)
-    own = np.where(stage == 2, np.take_along_axis(two, ids, 1), np.take_along_axis(one, ids, 1))
-    np.testing.assert_array_equal(run.scores, own)  # each its own stage's, never a mixture
+    expected_scores = np.where(
+        stage == 2, np.take_along_axis(two, ids, 1), np.take_along_axis(one, ids, 1)
+    )
+    np.testing.assert_array_equal(
+        run.scores, expected_scores
+    )  # each its own stage's, never a mixture
 
 
 def test_the_whole_gallery_reranked_is_the_exhaustive_second_stage():

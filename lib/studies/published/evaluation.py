@@ -35,7 +35,7 @@ NO_PROMPT = "{}"  # a template with nothing but the place of the text
 KS = {"activitynet": (1, 5, 10, 50)}  # all other corpora: 1, 5, 10
 METRICS = ("R", "MRR", "R-precision", "MAP@R", *RANK_METRICS)
 GRADED_METRICS = ("nDCG", *METRICS)
-CXC_HIT_GRADE = 3  # the authors call a rating of 3 and more, of 5, a match
+CXC_HIT_GRADE = 3  # a rating of 2.5 and more; the authors call 3 and more, of 5, a match
 WHOLE_RUN_CELLS = 4 * 10**6  # adjusted rankings are kept whole up to here (96 MB)
 RUN_DEPTH = 100  # beyond that size, they are kept to this depth; TREC files too
 
@@ -110,8 +110,8 @@ def evaluate_rows(
             COCO 1K.
         first_fold: only the first of the folds, which some papers also call 1K: another number.
         judgements: "original", "cxc" or "eccv" (extended positives), or "cxc-grades": ratings of 1
-            to 5, with nDCG; the other metrics call 3 and more relevant. Unjudged queries are left
-            out and counted.
+            to 5, with nDCG; other metrics call 3 and more relevant. Unjudged queries are left out and
+            counted.
         ratings_root: folder of the corpus with CxC's ratings, for "cxc-grades".
         inference: "inductive"; "querybank" (QB-Norm, needs `banks`); "transductive" (dual softmax).
         banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a

@@ -110,8 +110,8 @@ def evaluate_rows(
             COCO 1K.
         first_fold: only the first of the folds, which some papers also call 1K: another number.
         judgements: "original", "cxc" or "eccv" (extended positives), or "cxc-grades": ratings of 1
-            to 5, with nDCG; other metrics call 3 and more relevant. Unjudged queries are left out and
-            counted.
+            to 5, with nDCG; other metrics call 3 and more relevant. Unjudged queries are left out
+            and counted.
         ratings_root: folder of the corpus with CxC's ratings, for "cxc-grades".
         inference: "inductive"; "querybank" (QB-Norm, needs `banks`); "transductive" (dual softmax).
         banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a

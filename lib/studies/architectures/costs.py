@@ -36,10 +36,7 @@ SIZES = (250, 500, 1000, 4000, 16_000)
 
 
 def flops(call: Callable, *inputs) -> int:
-    """Count the operations of a call's matrix products and convolutions: 2 for a multiply-add.
-
-    Additions, activations and normalisations, a few percent more, are not counted.
-    """
+    """Count the operations of matrix products and convolutions in a call: 2 for a multiply-add."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the counter sees 0 in fused kernels
     try:
@@ -78,29 +75,21 @@ def parameters(models: Sequence[Model]) -> int:
 
 
 def stored_bytes(retriever: Retriever) -> float:
-    """Count the bytes an item that a retriever keeps between queries, all stages together.
-
-    Vectors and tokens as their index holds them, ids and norms included; for a cross-encoder the
-    float32 states that it reads with each query.
-    """
+    """Count the bytes per item that all stages of a retriever keep between queries."""
     if isinstance(retriever, TwoStageRetriever):
         return stored_bytes(retriever.first) + stored_bytes(retriever.second)
     if isinstance(retriever, DualEncoderRetriever):
         return retriever.index.cost()["total"] / retriever.n_items
     items = retriever.items
+    # A cross-encoder's items are the float32 states that it reads with each query.
     total = items.nbytes if isinstance(items, Tokens) else items.cost()["total"]
     return total / retriever.n_items
 
 
 def scoring_flops(run: Run, models: Sequence[Model], pair: int) -> float:
-    """Count the operations a query for all scores behind a run; encoding is left out.
+    """Count the operations per query for all scores of a run; encoding is left out.
 
-        sum over stages:  2 d products,   for a cross-encoder  pair * pairs
-
-    Args:
-        run: with its work.
-        models: models of its stages.
-        pair: `pair_flops` of the cross-encoder among them, if there is one.
+    sum over stages:  2 d products,   for a cross-encoder  pair * pairs
     """
     total = 0
     for work in run.work:
@@ -123,19 +112,16 @@ def scoring_by_size(
     patches: int,
     depth: int,
 ) -> dict[str, np.ndarray]:
-    """Count multiply-adds a query for scores, by size of the gallery.
+    """Count the multiply-adds per query for scores, by gallery size N and architecture.
 
         dual N d      late interaction N L_q L_d d'      cross-encoder N X      two stages N d + D X
 
     Args:
-        sizes: sizes of the gallery, N.
+        sizes: gallery sizes N.
         dual, late: models with dimensions d and d'.
         pair: `pair_flops` of the cross-encoder, 2 X.
         words, patches: L_q and L_d.
         depth: D.
-
-    Returns:
-        `{architecture: (n_sizes,)}`, and "two stages, second alone", which does not depend on N.
     """
     n = np.asarray(sizes, dtype=np.float64)
     second = np.full(n.shape, depth * pair / 2)
@@ -170,7 +156,7 @@ def galleries_by_size(
     *,
     depth: int = 50,
 ) -> dict[int, dict[str, Retriever]]:
-    """Build retrievers over galleries of several sizes, by size and architecture.
+    """Build retrievers by gallery size and architecture.
 
     The images are encoded once and repeated: the cost of a comparison does not depend on content.
     """
@@ -181,12 +167,12 @@ def galleries_by_size(
         index = VectorSearchIndex(dual.dim, "Flat", metric="cosine")
         index.add(vectors[repeated])
         first = DualEncoderRetriever(dual, index)
-        read = CrossEncoderRetriever(cross, states.take(repeated))
+        second = CrossEncoderRetriever(cross, states.take(repeated))
         galleries[size] = {
             "dual encoder": first,
             "late interaction": LateInteractionRetriever(late, tokens.take(repeated)),
-            "two stages": TwoStageRetriever(first, read, min(depth, size)),
-            "cross-encoder": read,
+            "two stages": TwoStageRetriever(first, second, min(depth, size)),
+            "cross-encoder": second,
         }
     return galleries
 
@@ -199,17 +185,14 @@ def seconds_by_size(
     repeats: int = 3,
     most_pairs: int = 1000,
 ) -> dict[str, tuple[list[int], list[list[float]]]]:
-    """Measure the seconds from a text to its k best items, one text at a time.
+    """Measure the seconds from a text to its k best items: `{architecture: (sizes, seconds)}`.
 
     Args:
-        galleries: from `galleries_by_size`.
-        texts: each is one request.
+        galleries: result of `galleries_by_size`.
+        texts: requests, searched one at a time.
         k: number of items.
         repeats: rounds over the texts, after a warm-up.
-        most_pairs: a cross-encoder over a larger gallery is left out.
-
-    Returns:
-        `{architecture: (sizes, seconds)}`, of each size the seconds of every text and round.
+        most_pairs: largest gallery that a cross-encoder reads.
     """
     seconds_by_name: dict[str, tuple[list[int], list[list[float]]]] = {}
     for size, by_name in galleries.items():
@@ -218,20 +201,15 @@ def seconds_by_size(
                 continue
             sizes, seconds = seconds_by_name.setdefault(name, ([], []))
             sizes.append(size)
-            seconds.append(
-                [
-                    second
-                    for text in texts
-                    for second in measure(partial(retriever.by_text, text, k), repeats=repeats)
-                ]
-            )
+            searches = [partial(retriever.by_text, text, k) for text in texts]
+            seconds.append([s for search in searches for s in measure(search, repeats=repeats)])
     return seconds_by_name
 
 
 def timing_rows(
     seconds: Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]],
 ) -> list[dict]:
-    """Turn the result of `seconds_by_size` into rows of `report.timing`."""
+    """Convert the result of `seconds_by_size` to rows for `report.timing`."""
     return [
         {"": name, "images": f"{size:,}", "seconds": values}
         for name, measured in seconds.items()
@@ -240,23 +218,16 @@ def timing_rows(
 
 
 def fitted_exponent(sizes: Sequence[float], values: Sequence[float]) -> dict[str, float]:
-    """Fit the exponent p of values = c N^p on logarithms, with its 95% interval.
-
-    Args:
-        sizes: at least two different ones, above 0.
-        values: one a size, above 0.
-
-    Returns:
-        value, low and high; the ends are NaN for two points, through which a line always goes.
-    """
+    """Fit p of values = c N^p on logarithms: value, low, high (95%; NaN for two points)."""
     x, y = np.asarray(sizes, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or np.unique(x).size < 2:
         raise RetrievalInputError(
-            f"sizes {x.tolist()} and values {y.tolist()} give no line; give two sizes"
+            f"`sizes` must hold two different sizes, one per value, got {x.tolist()} and values"
+            f" {y.tolist()}"
         )
     if not (np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)).all():
         raise RetrievalInputError(
-            f"sizes {x.tolist()} and values {y.tolist()} must be finite and above 0"
+            f"sizes and values must be finite and above 0, got {x.tolist()} and {y.tolist()}"
         )
     fit = linregress(np.log(x), np.log(y))
     slope = float(fit.slope)

@@ -31,25 +31,25 @@ def baseline_rows(task_name: str) -> list[dict]:
     """Show R@1 of every system of a task, and its difference from the dual encoder."""
     rows = []
     for row in committed_table().query("task == @task_name").to_dict("records"):
-        first = row["system"] == BASELINE
+        is_baseline = row["system"] == BASELINE
         shown = {"system": row["system"], "queries": row["n_queries"]}
         shown["R@1 (%)"] = _percent_of(row, "R@1")
-        difference = (None, None, None) if first else _percent_of(row, "difference")
+        difference = (None, None, None) if is_baseline else _percent_of(row, "difference")
         shown["points on the dual encoder"] = difference
-        rows.append(shown | {"p (Holm)": None if first else row["p_holm"]})
+        rows.append(shown | {"p (Holm)": None if is_baseline else row["p_holm"]})
     return rows
 
 
 def compare_rows(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[str, float]:
-    """Compare two rows of the table on the queries of both: value in points, low, high, p."""
+    """Compare two rows of the table on their common queries: value, low, high (points), p."""
     queries = [system_of(task_name, row).queries for row in (a, b)]
     both, *places = np.intersect1d(*queries, return_indices=True)
     groups = groups_of(test_task(task_name).query_groups, both)
-    first, second = (
+    hits_a, hits_b = (
         100 * committed_values(task_name, row)[metric][place]
         for row, place in zip((a, b), places, strict=True)
     )
-    test = compare_systems(first, second, groups)
+    test = compare_systems(hits_a, hits_b, groups)
     return {"value": test.difference, "low": test.low, "high": test.high, "p": test.p_value}
 
 
@@ -82,18 +82,11 @@ def cost_rows(task_name: str) -> list[dict]:
 
 
 def threshold_rows() -> list[dict]:
-    """Compute for how many captions a threshold on the logits returns exactly what is right.
-
-    A caption's own threshold can do so if every right image is above every wrong one. The best one
-    for all does so for the most captions, chosen here with the answers at hand.
-
-    Returns:
-        Rows `threshold`, `value` in percent of the captions.
-    """
+    """Compute the percentage of captions that a threshold on logits answers exactly right."""
     logits, right = _logits_by_item()
     lowest_right = np.where(right, logits, np.inf).min(axis=1)
     highest_wrong = np.where(right, -np.inf, logits).max(axis=1)
-    # The best threshold for all is the lowest right logit of some caption.
+    # The best threshold for all, chosen with the answers at hand, is one of `lowest_right`.
     separates = (highest_wrong < lowest_right[:, None]) & (lowest_right[:, None] <= lowest_right)
     return [
         {"threshold": "its own", "value": 100 * float((highest_wrong < lowest_right).mean())},
@@ -102,12 +95,7 @@ def threshold_rows() -> list[dict]:
 
 
 def mixed_scale_rows() -> list[dict]:
-    """Show what happens to a reranked list if logits and cosines are sorted together.
-
-    Returns:
-        Rows `list`, R@1, R@10, mAP in percent, and the percentage of the first 20 places with
-        images that the cross-encoder did not read.
-    """
+    """Evaluate reranked lists that sort logits and cosines together, in percent."""
     lists = rerank_runs.exhaustive_scores()
     ids, cosines, logits = lists.run.ids, lists.run.scores, lists.scores
     read = np.arange(ids.shape[1]) < REREAD  # places of the first stage
@@ -124,9 +112,9 @@ def mixed_scale_rows() -> list[dict]:
         unseen = ~np.take_along_axis(seen, order[:, :REREAD], axis=1)
         row = {"list": name, **_evaluate_percent(keys, order)}
         rows.append(row | {"unseen in first 20": 100 * unseen.mean()})
-    own = Qrels.from_pairs(np.arange(len(ids)), IMAGES, shape=ids.shape)
+    one_image = Qrels.from_pairs(np.arange(len(ids)), IMAGES, shape=ids.shape)
     row = {"list": "the first, judged by one image a caption"}
-    row |= _evaluate_percent(*ranked[best_list], own)
+    row |= _evaluate_percent(*ranked[best_list], one_image)
     return [*rows, row | {"unseen in first 20": 0.0}]
 
 
@@ -143,8 +131,8 @@ def _logits_by_item() -> tuple[np.ndarray, np.ndarray]:
     run, task = rerank_runs.exhaustive_run(), rerank_runs.sampled_task()
     logits = np.empty(run.ids.shape)
     np.put_along_axis(logits, run.ids, run.scores, axis=1)
-    every = np.broadcast_to(np.arange(run.ids.shape[1]), run.ids.shape)
-    return logits, task.qrels.grades_of(every) >= task.hit_grade
+    items = np.broadcast_to(np.arange(run.ids.shape[1]), run.ids.shape)
+    return logits, task.qrels.grades_of(items) >= task.hit_grade
 
 
 def _evaluate_percent(

@@ -24,17 +24,7 @@ def depth_curves(
     depths: Sequence[int],
     metric: str = "R@1",
 ) -> dict[str, tuple]:
-    """Compute curves over the depth for `lib.plots.curves`, and their common ceiling.
-
-    Args:
-        arms: name to scores and how to mix them; all of one first stage.
-        depths: from 0.
-        metric: see `values_of`.
-
-    Returns:
-        Name to `(depths, values, lows, highs)` in percent, and "ceiling" to `(depths from 1,
-        values)`.
-    """
+    """Compute `{name: (depths, values, lows, highs)}` in percent, and their common "ceiling"."""
     runs = [lists.run.ids for lists, _ in arms.values()]
     if not runs or any(not np.array_equal(runs[0], run) for run in runs):
         raise RetrievalInputError(
@@ -45,8 +35,8 @@ def depth_curves(
         rows = depth_rows(lists, depths, metric, combine)
         columns = ("depth", "value", "low", "high")
         series[name] = tuple([row[column] for row in rows] for column in columns)
-    above = [(row["depth"], row["ceiling"]) for row in rows if row["depth"] > 0]
-    return {**series, "ceiling": tuple(zip(*above, strict=True))}
+    ceiling = [(row["depth"], row["ceiling"]) for row in rows if row["depth"] > 0]
+    return {**series, "ceiling": tuple(zip(*ceiling, strict=True))}
 
 
 def run_rows(
@@ -56,13 +46,7 @@ def run_rows(
     metrics: Sequence[str] = METRICS,
     against: str | None = None,
 ) -> list[dict]:
-    """Evaluate runs, and compare them with one of them.
-
-    Args:
-        runs: name to a run of the task's queries.
-        task: the judgements.
-        metrics: see `values_of`.
-        against: the name of the run to compare with, by the first metric; none when None.
+    """Evaluate runs in percent, and compare them with one of them by the first metric.
 
     Returns:
         Rows `run` and each metric in percent; with `against` also `gain` (points, with its 95%
@@ -83,17 +67,12 @@ def run_rows(
 def gain_rows(
     lists_by_name: Mapping[str, RerankScores], weights: Mapping[str, float], depth: int
 ) -> list[dict]:
-    """Compare second stages: alone, mixed, and how often only they are right.
+    """Compare second stages at one depth by R@1 in percent: alone, mixed, and right alone.
 
     Args:
-        lists_by_name: second stages by name.
-        weights: name to the weight of its second stage, scale "z".
+        lists_by_name: scores by second stage.
+        weights: weight of each second stage in the mixture, scale "z".
         depth: depth of the rerank.
-
-    Returns:
-        Rows `second stage`; R@1 in percent of the `first` stage, where the second `decides`, and
-        `mixed`; `only second`, the percentage of queries that it alone has right on top; `gain` of
-        the mixture in points with its interval, and `p`.
     """
     rows = []
     for name, lists in lists_by_name.items():
@@ -113,18 +92,7 @@ def fusion_curves(
     metric: str = "R@1",
     depth: int | None = None,
 ) -> dict[str, tuple]:
-    """Compute curves of reciprocal rank fusion by its k, for `lib.plots.curves`.
-
-    Args:
-        groups: name to the runs that are fused with equal weights.
-        task: the judgements.
-        ks: values of k.
-        metric: see `values_of`.
-        depth: length of the fused list; all when None.
-
-    Returns:
-        Name to `(ks, values in percent)`.
-    """
+    """Compute curves of reciprocal rank fusion by k: `{name: (ks, values in percent)}`."""
     series = {}
     for name, runs in groups.items():
         fused = (reciprocal_rank_fusion(runs, k=k, depth=depth) for k in ks)
@@ -143,8 +111,8 @@ def selection_bias(
 ) -> np.ndarray:
     """Measure the false gain of choosing depth and weight on the reported queries.
 
-        best = the setting with the highest R@1 on half of the queries;  R@1(best) there - on the
-        other half
+        best = the setting with the highest R@1 on half of the queries
+        gain = R@1(best) on that half - R@1(best) on the other half
 
     Args:
         lists: scores of a split.

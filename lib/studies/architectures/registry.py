@@ -55,36 +55,25 @@ TASKS: dict[str, Callable[[str], RetrievalTask]] = {
 
 @dataclass(frozen=True)
 class ArchitectureSystem:
-    """Describe one architecture on one task.
+    """Describe one architecture on one task."""
 
-    Args:
-        task: a key of `TASKS`.
-        name: name of the architecture.
-        models: artifacts, the first stage first.
-        depths: depths of the rerank by a second model; each is a row of the table.
-        indexed: late interaction compares only candidates of a `TokenIndex`, 2 bits a dimension.
-        mixed: the scores of both stages are mixed, with the weight that was best on validation.
-        queries_at_once: queries per cached part; all when None.
-        sampled: only the queries of `SAMPLES` are searched.
-    """
-
-    task: str
+    task: str  # a key of `TASKS`
     name: str
-    models: tuple[str, ...]
-    depths: tuple[int, ...] = ()
-    indexed: bool = False
-    mixed: bool = False
-    queries_at_once: int | None = None
-    sampled: bool = False
+    models: tuple[str, ...]  # artifacts, the first stage first
+    depths: tuple[int, ...] = ()  # of the rerank by a second model, each a row of the table
+    indexed: bool = False  # late interaction over candidates of a 2-bit `TokenIndex`
+    mixed: bool = False  # mix the scores of both stages by the best weight on validation
+    queries_at_once: int | None = None  # queries per cached part
+    sampled: bool = False  # search only the queries of `SAMPLES`
 
     @property
     def queries(self) -> np.ndarray:
-        """Positions of its queries in the test task."""
+        """Return the positions of its queries in the test task."""
         return SAMPLES[self.task] if self.sampled else np.arange(len(test_task(self.task).queries))
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Names of its rows in the table."""
+        """Return the names of its rows in the table."""
         return tuple(f"{self.name}, best {depth}" for depth in self.depths) or (self.name,)
 
 
@@ -119,7 +108,7 @@ ALL_SYSTEMS = (
 
 
 def systems() -> list[ArchitectureSystem]:
-    """List the systems whose models are there."""
+    """List the systems with all models on disk."""
     return [
         system
         for system in ALL_SYSTEMS
@@ -133,7 +122,9 @@ def system_of(task: str, row: str) -> ArchitectureSystem:
         if system.task == task and row in system.rows:
             return system
     known = "; ".join(f"{system.task}: {row}" for system in systems() for row in system.rows)
-    raise RetrievalInputError(f"no system {row!r} for {task!r}; there are {known}")
+    raise RetrievalInputError(
+        f"`row` must be a system of its task, got {row!r} of {task!r}; known: {known}"
+    )
 
 
 @cache
@@ -143,11 +134,14 @@ def model(name: str) -> Model:
 
 
 def weights_of(names: Sequence[str]) -> str:
-    """Join the beginnings of the checksums of models, as part of a cache key."""
-    sums = [artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX) for name in names]
-    return "-".join(
-        recorded_digest(path, f"Run: crossmodal train {path.parent.name}")[:8] for path in sums
-    )
+    """Join the first digits of the models' checksums, as part of a cache key."""
+    digests = [
+        recorded_digest(
+            artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX), f"Run: crossmodal train {name}"
+        )
+        for name in names
+    ]
+    return "-".join(digest[:8] for digest in digests)
 
 
 @cache
@@ -174,17 +168,14 @@ def retriever(system: ArchitectureSystem) -> Retriever:
 
 
 def encode_queries(system: Retriever, queries, modality: str):
-    """Encode queries for a retriever; int8 tokens where its items are int8 tokens.
-
-    Scores of int8 tokens are whole numbers, the same on every machine.
-    """
+    """Encode queries for a retriever; int8 tokens where its items are int8 tokens."""
     if isinstance(system, TwoStageRetriever):
-        return StagedQueries(
-            *(encode_queries(stage, queries, modality) for stage in (system.first, system.second))
-        )
+        stages = system.first, system.second
+        return StagedQueries(*(encode_queries(stage, queries, modality) for stage in stages))
     encoded = system.encode(queries, modality)
-    whole = isinstance(system, LateInteractionRetriever) and isinstance(system.items, Tokens)
-    return encoded.as_int8() if whole else encoded
+    # Scores of int8 tokens are whole numbers, the same on every machine.
+    int8 = isinstance(system, LateInteractionRetriever) and isinstance(system.items, Tokens)
+    return encoded.as_int8() if int8 else encoded
 
 
 def search(system: ArchitectureSystem, task: RetrievalTask) -> dict[str, Run]:

@@ -18,36 +18,31 @@ WEIGHTS = tuple(np.arange(11) / 10)
 
 @dataclass(frozen=True, eq=False)
 class RerankScores:
-    """Hold the lists of a first stage and the second stage's scores of their first items.
+    """Hold the lists of a first stage and the second stage's scores of their first m items.
 
     Any depth, and any mixture of both scores, follows from it without a model.
-
-    Args:
-        task: queries, gallery and judgements.
-        run: run of the first stage, a list for each query of the task.
-        scores: `(n_queries, m)` of the second stage, for the first m places of the run.
-        name: name of these scores.
     """
 
     task: RetrievalTask
-    run: Run
-    scores: np.ndarray
-    name: str
+    run: Run  # of the first stage, one list per query
+    scores: np.ndarray  # (n_queries, m) of the second stage, for the first m places of the run
+    name: str  # of these scores
 
     def __post_init__(self) -> None:
         n = len(self.task.queries)
         if len(self.run) != n or self.scores.ndim != 2 or len(self.scores) != n:
             raise RetrievalInputError(
-                f"{n} queries, but a run of {self.run.ids.shape} and scores of {self.scores.shape}"
+                f"run and scores must have {n} rows, one per query, got {self.run.ids.shape} and"
+                f" {self.scores.shape}"
             )
         if self.deepest > self.run.depth:
             raise RetrievalInputError(
-                f"{self.deepest} scores a query for lists of {self.run.depth}"
+                f"`scores` must be at most {self.run.depth} per query, got {self.deepest}"
             )
 
     @property
     def deepest(self) -> int:
-        """The largest depth at which it can rerank."""
+        """Return the largest depth of a rerank."""
         return self.scores.shape[1]
 
     def at(self, depth: int, combine: Interpolate | None = None) -> Run:
@@ -59,25 +54,18 @@ class RerankScores:
         return values_of(self.at(depth, combine), self.task, metric)
 
     def scores_of(self, ids: np.ndarray) -> np.ndarray:
-        """Look up the second stage's scores of items in another order, for a third stage.
-
-        Args:
-            ids: `(n_queries, m)` gallery positions, all among those that were scored.
-
-        Returns:
-            `(n_queries, m)`.
-        """
+        """Look up the second stage's scores of items, `(n_queries, m)`, for a third stage."""
         scored, rows = self.run.ids[:, : self.deepest], np.arange(len(ids))[:, None]
         place = np.full((len(ids), len(self.task.gallery)), -1)
         place[rows, scored] = np.arange(self.deepest)
-        at = place[rows, ids]
-        if (at < 0).any():
-            row, column = np.argwhere(at < 0)[0]
+        columns = place[rows, ids]
+        if (columns < 0).any():
+            row, column = np.argwhere(columns < 0)[0]
             raise RetrievalInputError(
                 f"item {ids[row, column]} of query {row} has no score; only the first"
-                f" {self.deepest} of each list were read"
+                f" {self.deepest} of each list have one"
             )
-        return np.take_along_axis(self.scores, at, axis=1)
+        return np.take_along_axis(self.scores, columns, axis=1)
 
     def take_queries(self, index: Sequence[int]) -> Self:
         """Select some of the queries."""
@@ -89,14 +77,7 @@ class RerankScores:
 def score_lists(
     retriever: TwoStageRetriever, task: RetrievalTask, *, depth: int, k: int | None = None
 ) -> RerankScores:
-    """Search with the first stage and score its best items with the second, once.
-
-    Args:
-        retriever: over the gallery of the task; its own depth does not matter here.
-        task: queries and gallery.
-        depth: items that the second stage scores for each query.
-        k: length of the lists; the whole gallery when None.
-    """
+    """Search with the first stage and score its best `depth` items with the second, once."""
     queries = retriever.encode(task.queries, task.query_modality)
     run = retriever.first.search(queries.first, retriever.n_items if k is None else k)
     scores = retriever.second.score(queries.second, run.ids[:, :depth])
@@ -121,16 +102,9 @@ def depth_rows(
 ) -> list[dict]:
     """Compute a metric, its ceiling and the work, by depth.
 
-    Args:
-        lists: scores of both stages.
-        depths: from 0, the first stage alone.
-        metric: a metric.
-        combine: mixes the scores; the second's alone when None.
-
     Returns:
         Rows `depth`, `value`, `low`, `high` and `ceiling` in percent, and `pairs` that the second
-        stage scores for a query. The ceiling is `recall_ceiling`, which bounds R@K at depths from
-        K.
+        stage scores per query. The ceiling is `recall_ceiling`, which bounds R@K at depths from K.
     """
     task = lists.task
     ceilings = recall_ceiling(lists.run, task.qrels, depths, hit_grade=task.hit_grade)
@@ -145,11 +119,7 @@ def depth_rows(
 
 
 def gain_row(a: np.ndarray, b: np.ndarray, task: RetrievalTask, name: str = "gain") -> dict:
-    """Compare the per-query values of two systems, in points.
-
-    Returns:
-        `name`: the difference with its 95% interval, `(value, low, high)`; and `p`.
-    """
+    """Compare per-query values in points: `{name: (value, low, high), "p": ...}`."""
     test = compare_systems(a, b, task.query_groups)
     return {name: (100 * test.difference, 100 * test.low, 100 * test.high), "p": test.p_value}
 
@@ -184,20 +154,14 @@ def best_weight(rows: Sequence[dict]) -> float:
 def share_kept(
     lists: RerankScores, exhaustive: Run, depths: Sequence[int], metric: str = "MAP"
 ) -> list[dict]:
-    """Compute the share of quality and of work that two stages keep of reading everything.
+    """Compute the share of quality and of work of two stages against scoring every pair.
 
         kept(D) = mean of the metric at depth D / mean when every pair is scored
         work(D) = D / n_items
 
-    Args:
-        lists: of the same task and second stage as `exhaustive`.
-        exhaustive: the second stage's order of the whole gallery.
-        depths: depths of the rerank.
-        metric: a metric.
-
     Returns:
         Rows `depth`, `value`, `kept` and `work` in percent, `difference` from the exhaustive order
-        in points with its 95% interval, `(value, low, high)`, and `p`.
+        in points, `(value, low, high)`, and `p`.
     """
     whole, n_items = values_of(exhaustive, lists.task, metric), len(lists.task.gallery)
     rows = []

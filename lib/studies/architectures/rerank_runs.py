@@ -63,15 +63,15 @@ def sampled_task() -> RetrievalTask:
 def write_exhaustive_logits(
     log: Log = print, progress: Progress = lambda done, total: None
 ) -> None:
-    """Read all 250,000 pairs and commit their logits (float16); continue a stopped run."""
+    """Score all 250,000 pairs and commit their logits (float16); continue a stopped run."""
     task = sampled_task()
     model("scenes_cross")  # raises at once, with advice, where it is missing
     retriever = cache(lambda: retriever_over(task, model("scenes_cross")))  # only if pairs are left
 
     def read_part(part: slice) -> dict[str, np.ndarray]:
         queries = retriever().encode(task.queries[part], "text")
-        every = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
-        return {"logits": retriever().score(queries, every)}
+        items = np.broadcast_to(np.arange(N_IMAGES), (len(queries), N_IMAGES))
+        return {"logits": retriever().score(queries, items)}
 
     key = {"pairs": "exhaustive", "weights": weights_of(["scenes_cross"])}
     arrays = _read_in_parts(EXHAUSTIVE, key, len(task.queries), read_part, log, progress)
@@ -86,7 +86,7 @@ def _read_in_parts(
     log: Log,
     progress: Progress,
 ) -> dict[str, np.ndarray]:
-    """Read n captions, some at a time; cached parts are not read again."""
+    """Score n captions, some at a time; cached parts are not scored again."""
     parts = [slice(at, min(at + CAPTIONS_AT_ONCE, n)) for at in range(0, n, CAPTIONS_AT_ONCE)]
     jobs = [
         (key | {"first": part.start, "end": part.stop}, lambda part=part: read_part(part))
@@ -103,9 +103,9 @@ def _exhaustive_logits() -> np.ndarray:
 def exhaustive_run() -> Run:
     """Return the whole gallery in the order of the committed logits."""
     logits = _exhaustive_logits()
-    every = np.broadcast_to(np.arange(N_IMAGES), logits.shape)
+    items = np.broadcast_to(np.arange(N_IMAGES), logits.shape)
     work = Work("cross-encoder", logits.size, 0)
-    return Run.of_one_stage(*best_first(logits, every, N_IMAGES), LOGITS, work)
+    return Run.of_one_stage(*best_first(logits, items, N_IMAGES), LOGITS, work)
 
 
 def exhaustive_scores() -> RerankScores:
@@ -116,7 +116,7 @@ def exhaustive_scores() -> RerankScores:
 
 
 def share_kept_rows(depths: tuple[int, ...] = (0, 5, 10, 20, 50)) -> list[dict]:
-    """Show what two stages keep of the mAP of reading everything, and of its work."""
+    """Show quality (mAP) and work of two stages against scoring every pair."""
     return share_kept(exhaustive_scores(), exhaustive_run(), depths)
 
 
@@ -148,7 +148,7 @@ def cross_on_hard() -> RerankScores:
 def write_hard_logits(log: Log = print, progress: Progress = lambda done, total: None) -> None:
     """Commit lists and logits of the hard split; continue a stopped run."""
     task, n = hard_task(), len(hard_task().queries)
-    log(f"{n} captions x {DEPTH} of {len(task.gallery):,} images, every pair is read")
+    log(f"{n} captions x {DEPTH} of {len(task.gallery):,} images, every pair is scored")
     models = "scenes", "scenes_cross"
     retriever = two_stages_over(task, *map(model, models), DEPTH)
 
@@ -165,11 +165,9 @@ def write_hard_logits(log: Log = print, progress: Progress = lambda done, total:
 
 
 def read_again(lists: RerankScores, n_queries: int, depth: int) -> np.ndarray:
-    """Compute logits of the first items of the first queries with the committed cross-encoder.
+    """Compute the first logits of the first queries again with the committed cross-encoder.
 
-    Returns:
-        `(n_queries, depth)` float32, near the committed ones: those are float16, and the last bits
-        of a logit depend on the machine.
+    They are near the committed ones, which are float16; last bits depend on the machine.
     """
     cross, task = model("scenes_cross"), lists.task
     items, places = np.unique(lists.run.ids[:n_queries, :depth], return_inverse=True)
@@ -212,11 +210,8 @@ def cut_dual_on_icons(dim: int) -> Run:
 
 
 def moved_dual_on_icons(first: RerankScores, pixels: int = MOVED) -> RerankScores:
-    """Score lists again with the first stage's own model on drawings moved to the right.
-
-    A second stage that knows nothing new. What leaves on the right comes back on the left.
-    """
-    task = first.task
+    """Score lists again with the first stage's own model on drawings moved to the right."""
+    task = first.task  # a second stage without new information; pixels wrap around
     moved = to_int8(model("icons").encode_image(np.roll(task.gallery, pixels, axis=2)))
     cosines = unit_rows(_icons_queries(task), "queries") @ unit_rows(moved, "drawings").T
     scores = np.take_along_axis(cosines, first.run.ids, axis=1)

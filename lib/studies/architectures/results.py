@@ -59,7 +59,7 @@ def run_systems(
     log: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Search with every system whose models are there; what was done before is in the cache."""
+    """Search with every system; cached parts are not searched again."""
     for _ in STORE.run(_jobs(), log=log, progress=progress):
         pass
 
@@ -114,10 +114,7 @@ def _models(system: ArchitectureSystem) -> list:
 
 @cache
 def sample_pair(task_name: str) -> tuple[str, np.ndarray]:
-    """Return the pair that operations are counted on: a caption of median length, and an image.
-
-    The operations depend on the number of pieces of a caption, and on nothing of an image.
-    """
+    """Return a caption of median length and an image: the pair on which operations are counted."""
     task = test_task(task_name)
     order = np.argsort([len(text.split()) for text in task.queries], kind="stable")
     return task.queries[order[len(order) // 2]], task.gallery[0]
@@ -171,22 +168,12 @@ def groups_of(groups: np.ndarray | None, queries: np.ndarray) -> np.ndarray | No
 def compare_with_baseline(
     values: dict[str, np.ndarray], queries: dict[str, np.ndarray], groups: np.ndarray | None = None
 ) -> dict[str, dict[str, float]]:
-    """Compare every row with the dual encoder on the queries of the row.
-
-    Args:
-        values: per-query values by row; those of the dual encoder are for all queries.
-        queries: positions of the queries of each row.
-        groups: `(n_queries,)` clusters of all queries.
-
-    Returns:
-        `{row: difference, difference_low, difference_high, p, p_holm}`, Holm's correction over the
-        rows.
-    """
+    """Compare every row with the dual encoder on the row's queries; Holm's correction over rows."""
     rows = {}
-    for row, own in values.items():
+    for row, row_values in values.items():
         if row != BASELINE:
             base, clusters = values[BASELINE][queries[row]], groups_of(groups, queries[row])
-            test = compare_systems(own, base, clusters)
+            test = compare_systems(row_values, base, clusters)
             ends = {"difference_low": test.low, "difference_high": test.high}
             rows[row] = {"difference": test.difference, **ends, "p": test.p_value}
     adjusted = holm([test["p"] for test in rows.values()]) if rows else []

@@ -39,16 +39,14 @@ def storage_rows(
     """Compute bytes and quality of every way to store the gallery's tokens, scored exhaustively.
 
     Args:
-        encoder: the model of both sides.
+        encoder: model of both sides.
         task: queries, gallery and judgements.
-        queries: tokens of its queries, float32, whatever the storage.
-        documents: tokens of its gallery, float32.
+        queries, documents: float32 tokens of both sides, whatever the storage.
         storages: arguments of `TokenIndex` by name; `REFERENCE` among them.
 
     Returns:
-        Tidy rows: storage, centroids, bytes_an_item (tokens and ids of their centroids), shared_kb
-        (centroids and buckets, once for all items), R@1 and mAP in percent with 95% intervals, and
-        p (Holm) of the difference in mAP from `REFERENCE`; None for `REFERENCE` itself.
+        Rows `storage`, `centroids`, `bytes_an_item`, `shared_kb`, R@1 and mAP in percent with 95%
+        intervals, and p (Holm) of the difference in mAP from `REFERENCE`.
     """
     check_choice(REFERENCE, list(storages), "storage")
     rows, results = [], {}
@@ -139,16 +137,16 @@ def count_wins(queries: Tokens, documents: Tokens) -> np.ndarray:
         w[d, j] = sum over queries q and their tokens i of [argmax_j' <q_i, d_j'> = j]
 
     Args:
-        queries: a sample like those to come, but not those that evaluate the pruned gallery.
+        queries: a sample like the queries to come, but not those that evaluate the pruned gallery.
         documents: the gallery.
 
     Returns:
-        `(n_documents, L_d)` int64, 0 where there is padding; each row adds up to the tokens of the
-        queries. Of equal similarities the first token wins.
+        `(n_documents, L_d)` int64, 0 where there is padding; the first token wins ties.
     """
     if queries.dim != documents.dim:
         raise RetrievalInputError(
-            f"tokens of queries have dimension {queries.dim}, those of documents {documents.dim}"
+            f"tokens must have one dimension, got {queries.dim} of queries and {documents.dim} of"
+            " documents"
         )
     query_tokens, length = queries.flat()[0].astype(np.float32).T, documents.mask.shape[1]
     counts = np.zeros(documents.mask.shape, np.int64)
@@ -165,13 +163,7 @@ def count_wins(queries: Tokens, documents: Tokens) -> np.ndarray:
 
 
 def keep_most(tokens: Tokens, counts: np.ndarray, k: int) -> Tokens:
-    """Keep of every item the k tokens with the largest counts, in their order.
-
-    Args:
-        tokens: n items.
-        counts: `(n, L)` numbers, for example `count_wins`; of equal ones the first token stays.
-        k: from 1; an item that has fewer keeps all.
-    """
+    """Keep of every item the k tokens with the largest `(n, L)` counts, in their order."""
     counts = np.asarray(counts)
     if counts.shape != tokens.mask.shape:
         raise RetrievalInputError(

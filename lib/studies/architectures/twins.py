@@ -1,4 +1,4 @@
-"""Analyse the hard split: which twin a model takes, and what each word finds in it."""
+"""Analyse the hard split: the twin that a model ranks first, and the best patch of each word."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,22 +33,18 @@ WORDS = {
 
 
 def twin_scores(model: Model, task: RetrievalTask) -> np.ndarray:
-    """Score every caption with the four twins of its scene, and with no other image.
-
-    Args:
-        model: any architecture. Vectors and tokens are rounded to int8, as elsewhere.
-        task: a `scenes.hard_task`, text to image.
+    """Score every caption of `scenes.hard_task` with the four twins of its scene only.
 
     Returns:
         `(n_captions, 4)` in the order of `scenes.TWINS`; column 0 is the right image.
     """
-    owner, n_scenes = task.query_groups, len(task.gallery) // N_TWINS
-    if owner is None or len(task.gallery) % N_TWINS or np.max(owner) >= n_scenes:
+    scene, n_scenes = task.query_groups, len(task.gallery) // N_TWINS
+    if scene is None or len(task.gallery) % N_TWINS or np.max(scene) >= n_scenes:
         raise RetrievalInputError(
-            f"{task.name}, {task.split} split, does not hold {N_TWINS} images a scene; use"
+            f"`task` must hold {N_TWINS} images per scene, got {task.name}, {task.split} split. Use"
             " scenes.hard_task"
         )
-    ids = owner[:, None] + n_scenes * np.arange(N_TWINS)  # (n_captions, 4)
+    ids = scene[:, None] + n_scenes * np.arange(N_TWINS)  # (n_captions, 4)
     if isinstance(model, DualEncoder):
         texts, images = (side.astype(np.float64) for side in encode_task(model, task))
         images /= np.linalg.norm(images, axis=1, keepdims=True)
@@ -65,15 +61,7 @@ def first_shares(scores: np.ndarray) -> np.ndarray:
 
 
 def choice_rows(scores: np.ndarray, groups) -> list[dict]:
-    """Compute the percentage of captions for which each twin comes first.
-
-    Args:
-        scores: from `twin_scores`.
-        groups: `(n_captions,)` scene of each caption, for the intervals.
-
-    Returns:
-        Rows `exchanged` (one of `scenes.TWINS`), `value`, `low`, `high`.
-    """
+    """Compute the percentage of captions for which each twin comes first, with intervals."""
     rows = []
     for name, taken in zip(scenes.TWINS, 100 * first_shares(scores).T, strict=True):
         low, high = bootstrap_interval(taken, groups)
@@ -88,22 +76,17 @@ def choice_rows_by_kind(scores: dict[str, np.ndarray], kinds: np.ndarray, groups
         scores: `twin_scores` by name of the model; the last is tested against the first.
         kinds: `(n_captions,)` position in `scenes.KINDS`.
         groups: scene of each caption.
-
-    Returns:
-        Rows `kind`, `n_captions`, one `(value, low, high)` for each model, and `p`.
     """
     right = {name: 100 * first_shares(values)[:, 0] for name, values in scores.items()}
     first, *_, last = right
     rows = []
     for number, kind in enumerate(scenes.KINDS):
-        here = kinds == number
-        row: dict = {"kind": kind, "n_captions": int(here.sum())}
+        of_kind = kinds == number
+        row: dict = {"kind": kind, "n_captions": int(of_kind.sum())}
         for name, values in right.items():
-            row[name] = (
-                float(values[here].mean()),
-                *bootstrap_interval(values[here], groups[here]),
-            )
-        test = compare_systems(right[last][here], right[first][here], groups[here])
+            interval = bootstrap_interval(values[of_kind], groups[of_kind])
+            row[name] = (float(values[of_kind].mean()), *interval)
+        test = compare_systems(right[last][of_kind], right[first][of_kind], groups[of_kind])
         rows.append(row | {"p": test.p_value})
     return rows
 
@@ -111,13 +94,7 @@ def choice_rows_by_kind(scores: dict[str, np.ndarray], kinds: np.ndarray, groups
 def twin_pictures(
     task: RetrievalTask, scores: dict[str, np.ndarray], caption: int
 ) -> tuple[list[np.ndarray], list[str]]:
-    """Return the four images of a caption and the models that rank each first.
-
-    Args:
-        task: see `twin_scores`.
-        scores: `twin_scores` by name of the model.
-        caption: position in the task.
-    """
+    """Return the four images of a caption and the models that rank each first."""
     n_scenes = len(task.gallery) // N_TWINS
     ids = task.query_groups[caption] + n_scenes * np.arange(N_TWINS)
     first = {name: first_shares(values[[caption]])[0] > 0 for name, values in scores.items()}
@@ -131,17 +108,14 @@ def twin_pictures(
 
 
 def first_answers(run: Run, right: np.ndarray) -> dict[str, float]:
-    """Count the kinds of first answers, in percent of the captions, by the names in `FIRST`.
-
-    Args:
-        run: over the queries and the gallery of `scenes.hard_task`, text to image.
-        right: R@1 of each query, 1 where the caption is true of the image, its own or another.
-    """
-    own = np.arange(len(run)) // scenes.N_CAPTIONS
+    """Count the kinds of first answers by the names in `FIRST`, in percent of the captions."""
+    own_scene = np.arange(len(run)) // scenes.N_CAPTIONS
     twin, scene = np.divmod(run.ids[:, 0], _n_scenes(len(run)))
     wrong = np.asarray(right) == 0
-    twins = [np.mean(wrong & (scene == own) & (twin == i)) for i in range(1, len(scenes.TWINS))]
-    shares = [np.mean(~wrong), *twins, np.mean(wrong & (scene != own))]
+    twins = [
+        np.mean(wrong & (scene == own_scene) & (twin == i)) for i in range(1, len(scenes.TWINS))
+    ]
+    shares = [np.mean(~wrong), *twins, np.mean(wrong & (scene != own_scene))]
     return {name: 100 * float(share) for name, share in zip(FIRST, shares, strict=True)}
 
 
@@ -150,8 +124,8 @@ def kind_rows(results: Mapping[str, Evaluation], metric: str = "R@1") -> list[di
     return [
         {"caption": kind}
         | {
-            name: 100 * float(of.per_query[metric][i :: scenes.N_CAPTIONS].mean())
-            for name, of in results.items()
+            name: 100 * float(result.per_query[metric][i :: scenes.N_CAPTIONS].mean())
+            for name, result in results.items()
         }
         for i, kind in enumerate(scenes.KINDS)
     ]
@@ -162,10 +136,6 @@ def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
 
         b[t, i] = max over patches p of twin t of <word i, p>
 
-    Args:
-        texts: the queries of `scenes.hard_task`, text to image, as float32 tokens.
-        images: its gallery, likewise.
-
     Returns:
         `(4, T)` float32 in the order of `scenes.TWINS`, for the T tokens of `texts.flat()`.
     """
@@ -175,10 +145,10 @@ def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
             f"{len(texts)} captions are of {n} scenes with {n * len(scenes.TWINS)} twins; got"
             f" {len(images)}"
         )
-    own = np.arange(len(texts)) // scenes.N_CAPTIONS
+    scene = np.arange(len(texts)) // scenes.N_CAPTIONS
     best = np.empty((len(scenes.TWINS), texts.n_tokens), np.float32)
     for twin in range(len(scenes.TWINS)):
-        shown = images.take(own + twin * n)
+        shown = images.take(scene + twin * n)
         similarities = np.einsum("qid,qjd->qij", texts.vectors, shown.vectors, optimize=True)
         similarities = np.where(shown.mask[:, None], similarities, -np.inf)
         best[twin] = similarities.max(axis=2)[texts.mask]
@@ -186,15 +156,7 @@ def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
 
 
 def on_background(texts: Tokens, images: Tokens, pictures: np.ndarray) -> np.ndarray:
-    """Find the words whose best patch, in their own image, shows only background.
-
-    Args:
-        texts, images: as for `best_similarities`; patches of a square grid, row by row.
-        pictures: `(n_images, H, W, channels)`, the encoded images.
-
-    Returns:
-        `(T,)` bool for the tokens of `texts.flat()`.
-    """
+    """Mark the words with a best patch of background in their own image: `(T,)` bool."""
     side = math.isqrt(images.mask.shape[1])
     n, height, width, channels = np.shape(pictures)
     if n != len(images) or side**2 != images.mask.shape[1] or height % side or width % side:
@@ -204,25 +166,16 @@ def on_background(texts: Tokens, images: Tokens, pictures: np.ndarray) -> np.nda
         )
     tiles = pictures.reshape(n, side, height // side, side, width // side, channels)
     plain = (tiles.max(axis=(2, 4)) == tiles.min(axis=(2, 4))).all(axis=3).reshape(n, side**2)
-    own = np.arange(len(texts)) // scenes.N_CAPTIONS
-    similarities = np.einsum("qid,qjd->qij", texts.vectors, images.vectors[own], optimize=True)
+    scene = np.arange(len(texts)) // scenes.N_CAPTIONS
+    similarities = np.einsum("qid,qjd->qij", texts.vectors, images.vectors[scene], optimize=True)
     winners = similarities.argmax(axis=2)  # (n_texts, L)
-    return np.take_along_axis(plain[own], winners, axis=1)[texts.mask]
+    return np.take_along_axis(plain[scene], winners, axis=1)[texts.mask]
 
 
 def word_rows(
     captions: Sequence[str], texts: Tokens, images: Tokens, pictures: np.ndarray
 ) -> list[dict]:
-    """Average what each kind of word finds, and how often its best patch is background.
-
-    Args:
-        captions: each word is one token, with one more at the end.
-        texts, images, pictures: as for `on_background`.
-
-    Returns:
-        Tidy rows: words, the mean of `best_similarities` for each of `scenes.TWINS`, on_background
-        in percent.
-    """
+    """Average `best_similarities` per kind of word, with the percentage on background."""
     words = np.array([word for caption in captions for word in [*caption.split(), ""]])
     if len(words) != texts.n_tokens:
         raise RetrievalInputError(

@@ -17,23 +17,15 @@ VERDICTS = ("agrees", "contradicts", "not decided")
 
 @dataclass(frozen=True)
 class Claim:
-    """State a claim as a quantity that is above 0 where it holds.
-
-    Args:
-        loss: the loss of the claim.
-        says: the claim, short.
-        source: its source.
-        measured: the quantity in words with its unit; R is the hit rate, R@1 or R@10.
-        values: `(trials, corpus, "R@1" or "R@10") -> the quantity, one number per seed`.
-        corpora: corpora with trials that can decide it.
-    """
+    """State a claim as a quantity that is above 0 where it holds."""
 
     loss: str
     says: str
     source: str
-    measured: str
+    measured: str  # the quantity in words with its unit; R is the hit rate, R@1 or R@10
+    # (trials, corpus, "R@1" or "R@10") -> the quantity, one number per seed
     values: Callable[[pd.DataFrame | None, str, str], pd.Series]
-    corpora: tuple[str, ...] = CORPORA
+    corpora: tuple[str, ...] = CORPORA  # corpora with trials that can decide it
 
 
 def _rate(
@@ -43,10 +35,10 @@ def _rate(
     loss: str,
     batch_size: int,
     encoders: str = "heads",
-    way: str = "",
+    direction: str = "text_to_image",
 ):
     where = {"corpus": corpus, "encoders": encoders, "loss": loss, "batch_size": batch_size}
-    return by_seed(f"{rate} {way or 'text_to_image'}", frame, **where)
+    return by_seed(f"{rate} {direction}", frame, **where)
 
 
 def _gain(better: str, worse: str, *where):
@@ -147,15 +139,11 @@ CLAIMS = (
 
 
 def judge_claims(frame: pd.DataFrame | None = None) -> list[dict]:
-    """Judge every claim: an interval above 0 agrees, below 0 contradicts, else nothing is decided.
-
-    Args:
-        frame: trials; the committed ones by default.
+    """Judge every claim: an interval above 0 agrees, below 0 contradicts, else it is not decided.
 
     Returns:
         Rows `loss`, `the field says`, `source`, `measured`, one `(value, low, high)` per corpus and
-        hit rate, as "icons, R@1" (None where there are no such trials), and `verdict`: one if both
-        hit rates give the same, else one for each.
+        hit rate (None without such trials), and `verdict`: one if both hit rates agree, else both.
     """
     rows = []
     for claim in CLAIMS:
@@ -170,9 +158,10 @@ def judge_claims(frame: pd.DataFrame | None = None) -> list[dict]:
                 verdicts[corpus] = verdict(measured["low"], measured["high"], VERDICTS)
             by_rate[rate] = combine_verdicts(verdicts)
         cells = {f"{corpus}, {rate}": (None,) * 3 for corpus, rate in product(CORPORA, METRICS)}
-        texts = set(by_rate.values())
-        one = "; ".join(f"{rate}: {text}" for rate, text in by_rate.items())
-        rows.append(row | cells | row | {"verdict": texts.pop() if len(texts) == 1 else one})
+        verdict_text = "; ".join(f"{rate}: {text}" for rate, text in by_rate.items())
+        if len(set(by_rate.values())) == 1:
+            verdict_text = by_rate[METRICS[0]]
+        rows.append(row | cells | row | {"verdict": verdict_text})
     return rows
 
 

@@ -23,11 +23,12 @@ def mine_negatives(
 ) -> np.ndarray:
     """Find the wrong training images at given ranks for each training text.
 
+    Skipping the first few ranks is the usual guard against right images without a label.
+
     Args:
-        network: the first model, trained without hard negatives.
-        pairs: a corpus; images of an equal text are right, and never returned.
-        ranks: ranks among the wrong images; 0 has the highest cosine. Skipping the first few is the
-            usual guard against right images that nobody wrote down.
+        network: first model, trained without hard negatives.
+        pairs: corpus; images of an equal text are right, and never returned.
+        ranks: ranks among the wrong images; 0 has the highest cosine.
 
     Returns:
         (n, len(ranks)) positions of images, the hardest first.
@@ -48,20 +49,12 @@ def mine_negatives(
 
 @dataclass(frozen=True)
 class NegativesStream:
-    """Append one negative image per pair to the batches of a `PairStream`.
-
-    Args:
-        pairs: a corpus.
-        negatives: (n, m) positions of images that are wrong for text i; a batch takes one of each
-            row.
-        batch_size: pairs per step: B texts and 2 B images.
-        seed: seed of the order, and of the choice among the m.
-    """
+    """Append one negative image per pair to the batches of a `PairStream`."""
 
     pairs: TrainingPairs
-    negatives: np.ndarray
-    batch_size: int
-    seed: int
+    negatives: np.ndarray  # (n, m) wrong images of each text; a batch takes one of each row
+    batch_size: int  # B texts and 2 B images
+    seed: int  # of the order, and of the choice among the m
 
     def batch(self, step: int) -> Batch:
         rows = torch.arange(len(self.pairs.images))
@@ -109,6 +102,6 @@ def twin_shares(similarities: Tensor, right: Tensor, sharpnesses: Sequence[float
     twin = torch.eye(n, dtype=torch.bool).roll(n // 2, dims=1)
     rows = []
     for sharpness in sharpnesses:
-        chances = negative_probabilities(sharpness * similarities, right)
-        rows.append({"sharpness": sharpness, "twin": 100 * chances[twin].sum().item() / n})
+        probabilities = negative_probabilities(sharpness * similarities, right)
+        rows.append({"sharpness": sharpness, "twin": 100 * probabilities[twin].sum().item() / n})
     return rows

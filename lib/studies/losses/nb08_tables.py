@@ -39,14 +39,12 @@ def family(loss: str) -> str:
 
 
 def design_rows(frame: pd.DataFrame | None = None) -> list[dict]:
-    """List the experiments, and the test splits that judged them."""
+    """List the experiments and their test splits."""
     frame = select_trials(frame)
     damaged = np.where((frame["noise"] > 0) | (frame["repeats"] > 0), "yes", "no")
-    rows = []
-    for (corpus, encoders, spoilt), trials in frame.groupby(
-        ["corpus", "encoders", damaged], sort=False
-    ):
-        row = {"corpus": corpus, "encoders": encoders, "damaged": spoilt, "trials": len(trials)}
+    keys, rows = ["corpus", "encoders", damaged], []
+    for (corpus, encoders, damage), trials in frame.groupby(keys, sort=False):
+        row = {"corpus": corpus, "encoders": encoders, "damaged": damage, "trials": len(trials)}
         row |= {"losses": trials["loss"].nunique(), "seeds": trials["seed"].nunique()}
         row["batch sizes"] = " ".join(str(size) for size in sorted(trials["batch_size"].unique()))
         task = test_task(corpus)
@@ -89,8 +87,7 @@ def leader(corpus: str, encoders: str, batch_size: int) -> dict:
     """Find the best loss by its mean, and its lead over the best loss of another family.
 
     Returns:
-        `loss`, its `family`, the `rival`, and `value`, `low`, `high` of the lead in points, paired
-        by seed.
+        `loss`, `family`, `rival`, and `value`, `low`, `high` of the lead in points, paired by seed.
     """
     where = {"corpus": corpus, "encoders": encoders, "batch_size": batch_size}
     rates = {loss: by_seed(loss=loss, **where) for loss in OBJECTIVES}
@@ -101,7 +98,7 @@ def leader(corpus: str, encoders: str, batch_size: int) -> dict:
 
 
 def one_seed_rows(encoders: str = "heads") -> list[dict]:
-    """Compare the best setting by one seed with what the other seeds measure for it."""
+    """Compare R@1 of the best setting by one seed with R@1 by the other seeds."""
     rows = []
     for corpus in CORPORA:
         winners = pd.DataFrame(winner_by_one_seed(corpus, encoders))
@@ -115,7 +112,7 @@ def one_seed_rows(encoders: str = "heads") -> list[dict]:
 
 
 def batch_size_rows(small: int = SMALL, large: int = LARGE, encoders: str = "heads") -> list[dict]:
-    """Show what a larger batch changes for every loss on every corpus."""
+    """Show R@1 and its change by a larger batch for every loss on every corpus."""
     return [
         {
             "corpus": corpus,
@@ -133,11 +130,7 @@ def batch_size_rows(small: int = SMALL, large: int = LARGE, encoders: str = "hea
 def heads_and_full(
     corpus: str, batch_size: int
 ) -> tuple[dict[str, tuple[float, float]], float, float]:
-    """Compare the order of the losses with heads and from scratch.
-
-    Returns:
-        `{loss: (heads, full)}` mean R@1 in percent, Spearman's rank correlation, and its exact p.
-    """
+    """Compare mean R@1 with heads and from scratch: `{loss: (heads, full)}` (%), rho, exact p."""
     where = {"corpus": corpus, "batch_size": batch_size}
     rates = {
         loss: tuple(
@@ -158,16 +151,22 @@ def kept_under_noise() -> dict[str, list[tuple[float, float, float]]]:
 
 
 def repeat_rows() -> list[dict]:
-    """Show what repeated pairs cost a loss that knows the copies, and one that does not."""
+    """Show the R@1 that repeated pairs cost a loss with and without known copies."""
     rows = []
     for loss in OBJECTIVES:
         for share in REPEATS:
-            told, untold = (share_lost(loss, repeats=share, tell=tell) for tell in (True, False))
-            saved = interval(untold - told)
-            words = ("helps", "harms", "not decided" if (untold != told).any() else "no difference")
+            marked, unmarked = (
+                share_lost(loss, repeats=share, tell=tell) for tell in (True, False)
+            )
+            saved = interval(unmarked - marked)
+            differs = (unmarked != marked).any()
+            words = ("helps", "harms", "not decided" if differs else "no difference")
             row = {"loss": loss, "repeated": f"{share:.0%}"}
-            row["lost, untold (%)"] = triple(interval(untold))
-            row |= {"lost, told (%)": triple(interval(told)), "saved by telling (%)": triple(saved)}
+            row["lost, untold (%)"] = triple(interval(unmarked))
+            row |= {
+                "lost, told (%)": triple(interval(marked)),
+                "saved by telling (%)": triple(saved),
+            }
             rows.append(row | {"telling": verdict(saved["low"], saved["high"], words)})
     return rows
 

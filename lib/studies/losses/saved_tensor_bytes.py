@@ -1,6 +1,7 @@
 """Count the bytes that a loss keeps between forward and backward."""
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -24,10 +25,8 @@ def _plain(objective: Objective) -> Loss:
 
 WAYS: dict[str, Loss] = {
     **{name: _plain(objective) for name, objective in OBJECTIVES.items()},
-    "InfoNCE, blocked": lambda query, key: infonce_loss(
-        query, key, direction="both", block_size=BLOCK
-    ),
-    "sigmoid, blocked": lambda query, key: sigmoid_loss(query, key, block_size=BLOCK),
+    "InfoNCE, blocked": partial(infonce_loss, direction="both", block_size=BLOCK),
+    "sigmoid, blocked": partial(sigmoid_loss, block_size=BLOCK),
 }
 
 
@@ -41,26 +40,21 @@ def pairs(batch_size: int, dim: int = 64) -> tuple[Tensor, Tensor]:
 def kept_bytes(loss: Loss, batch_size: int, dim: int = 64) -> int:
     """Count the bytes of all different tensors that autograd keeps until the backward pass.
 
-    The peak is higher, because the forward pass also makes tensors that it drops; but this can be
-    counted exactly, and grows in the same way. The embeddings are not counted.
-
-    Args:
-        loss: `(unit queries (B, d), unit keys (B, d)) -> 0-d loss`.
-        batch_size: B.
-        dim: d.
+    The embeddings are not counted. The peak is higher, because the forward pass also makes
+    tensors that it drops; but this count is exact, and grows in the same way.
     """
     query, key = pairs(batch_size, dim)
     known = {tensor.untyped_storage().data_ptr() for tensor in (query, key)}
-    kept: dict[int, Tensor] = {}
+    saved: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         if tensor.untyped_storage().data_ptr() not in known:
-            kept[tensor.untyped_storage().data_ptr()] = tensor  # alive: no address comes twice
+            saved[tensor.untyped_storage().data_ptr()] = tensor  # alive: no address comes twice
         return tensor
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         result = loss(query, key)
-    size = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    size = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
     del result  # it held the tensors until here
     return size
 

@@ -55,34 +55,24 @@ RATES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """Describe one training run.
+    """Describe one training run."""
 
-    Args:
-        corpus: "icons" or "scenes".
-        encoders: "heads" (two layers per modality on hand-made features) or "full" (a small
-            residual network and a transformer, from scratch).
-        loss: a name of `lib.training.objectives.OBJECTIVES`.
-        batch_size: pairs per step.
-        seed: seed of weights, order of the pairs and damage.
-        pairs: the budget: pairs that are seen, whatever the batch size.
-        noise, repeats, tell: damage, see `PairStream`.
-        rate: peak learning rate at a batch of 64; the tuned one by default.
-    """
-
-    corpus: str
+    corpus: str  # one of `CORPORA`
+    # "heads": two layers per modality on hand-made features; "full": a small residual network and
+    # a transformer, from scratch.
     encoders: str
-    loss: str
+    loss: str  # one of `lib.training.objectives.OBJECTIVES`
     batch_size: int
-    seed: int
-    pairs: int = 28_000
-    noise: float = 0.0
+    seed: int  # of weights, order of the pairs and damage
+    pairs: int = 28_000  # budget: pairs that are seen, whatever the batch size
+    noise: float = 0.0  # damage, as in `PairStream`
     repeats: float = 0.0
     tell: bool = True
-    rate: float | None = None
+    rate: float | None = None  # peak learning rate at a batch of 64; the tuned one by default
 
     @property
     def learning_rate(self) -> float:
-        """Peak of the schedule; grows with the root of the batch size, as is usual with Adam."""
+        """Return the peak of the schedule: the rate times sqrt(B / 64), as usual with Adam."""
         rate = tuned_rate(self) if self.rate is None else self.rate
         return rate * (self.batch_size / 64) ** 0.5
 
@@ -97,7 +87,7 @@ def tuned_rate(trial: Trial) -> float:
 
 @dataclass(frozen=True)
 class TrainingPairs:
-    """Training pairs and a task, in the form that one kind of encoders reads."""
+    """Hold training pairs and a task, in the form that one kind of encoders reads."""
 
     images: Tensor
     texts: Tensor
@@ -114,12 +104,10 @@ def training_pairs(name: str, encoders: str, split: str = "test") -> TrainingPai
     check_choice(name, CORPORA, "corpus")
     check_choice(encoders, ENCODERS, "encoders")
     if name == "icons":
-        every = icons.load_icons()
-        positions = every.positions("train")
-        images, texts = (
-            every.images[positions],
-            [icons.phrase_of(every.names[i]) for i in positions],
-        )
+        all_icons = icons.load_icons()
+        positions = all_icons.positions("train")
+        images = all_icons.images[positions]
+        texts = [icons.phrase_of(all_icons.names[i]) for i in positions]
         task = icons.task(split)
     else:
         images, batch = scenes.training_batch(1, 0, N_SCENES)
@@ -144,9 +132,7 @@ def training_pairs(name: str, encoders: str, split: str = "test") -> TrainingPai
 def _small(images: np.ndarray) -> Tensor:
     channels = 1 if images.ndim == 3 else 3
     chunks = [
-        F.interpolate(
-            image_tensor(chunk, channels, images.shape[1]), size=(SIDE, SIDE), mode="area"
-        )
+        F.interpolate(image_tensor(chunk, channels, images.shape[1]), (SIDE, SIDE), mode="area")
         for chunk in np.array_split(images, max(1, len(images) // 1024))
     ]
     return torch.cat(chunks).contiguous(memory_format=torch.channels_last)
@@ -178,22 +164,20 @@ def train(
     target: Objective | None = None,
     stream: Stream | None = None,
 ) -> tuple[nn.Module, History]:
-    """Train one network and validate it `points` times, the last time at the end.
+    """Train one network and validate it `points` times, evenly spaced, the last time at the end.
 
     Args:
         trial: the setting.
         split: split of the validations; they choose nothing, the last weights are kept.
-        points: number of validations, evenly spaced.
+        points: number of validations.
         target: an objective instead of the trial's loss.
         stream: batches instead of the trial's; its noise, repeats and tell are then ignored.
 
     Returns:
         The network, and its history: losses every ten steps, hit rates in percent.
     """
-    pairs, target = (
-        training_pairs(trial.corpus, trial.encoders, split),
-        target or objective(trial.loss),
-    )
+    pairs = training_pairs(trial.corpus, trial.encoders, split)
+    target = target or objective(trial.loss)
     torch.manual_seed(trial.seed)
     network = _network(pairs)
     target.prepare(network, trial.batch_size)
@@ -255,9 +239,8 @@ def encoded(network: nn.Module, images: Tensor, texts: Tensor) -> tuple[np.ndarr
     sides = []
     for encode, inputs in ((network.encode_text, texts), (network.encode_image, images)):
         chunks = inputs.to(device_of(network)).split(512)
-        sides.append(
-            torch.cat([F.normalize(encode(chunk), dim=1) for chunk in chunks]).cpu().numpy()
-        )
+        rows = torch.cat([F.normalize(encode(chunk), dim=1) for chunk in chunks])
+        sides.append(rows.cpu().numpy())
     return sides[0], sides[1]
 
 

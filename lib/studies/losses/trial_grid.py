@@ -25,14 +25,9 @@ SETTING = ("corpus", "encoders", "loss", "batch_size", "noise", "repeats", "tell
 
 
 def trials(part: str) -> Iterator[Trial]:
-    """Yield the trials of a part, seed by seed, which keeps a stopped run balanced.
-
-    Args:
-        part: "heads" or "full" (every corpus, loss and batch size), or "damage" (wrong labels and
-            repeated pairs, heads on icons at a batch of 128).
-    """
+    """Yield the trials of a part, seed by seed: a stopped run stays balanced."""
     check_choice(part, PARTS, "part")
-    if part != "damage":
+    if part != "damage":  # every corpus, loss and batch size
         grid = product(range(SEEDS[part]), BATCH_SIZES[part], CORPORA, OBJECTIVES)
         yield from (Trial(name, part, loss, size, seed) for seed, size, name, loss in grid)
         return
@@ -81,7 +76,7 @@ def run_trials(
     log: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Run the trials of some parts that have not run yet, into the cache."""
+    """Run the trials of some parts into the cache; cached ones are not run again."""
     jobs = [
         (_key(trial, "test"), lambda trial=trial: run_trial(trial))
         for part in parts
@@ -92,10 +87,9 @@ def run_trials(
 
 
 def write_committed() -> None:
-    """Write `data/artifacts/losses`: one row per trial, and hits per query; run what is missing.
+    """Write `data/artifacts/losses`: one row per trial, and hits per query; run missing trials.
 
-    Hits are counted over the seeds, at rank 1 and from text to image, for every setting of "heads"
-    and "full": paired tests between losses need them.
+    Hits at rank 1 from text to image are summed over the seeds for paired tests between losses.
     """
     rows, hits = [], {}
     for part in PARTS:
@@ -120,7 +114,7 @@ def seed_averaged_hits(corpus: str, encoders: str, loss: str, batch_size: int) -
     hits = STORE.arrays("hits.npz")
     key = f"{corpus}/{encoders}/{loss}/{batch_size}"
     if key not in hits:
-        raise RetrievalInputError(f"no trials of {key}; there are {', '.join(sorted(hits))}")
+        raise RetrievalInputError(f"no trials of {key}; known: {', '.join(sorted(hits))}")
     setting = dict(corpus=corpus, encoders=encoders, loss=loss, batch_size=batch_size)
     setting |= {"noise": 0, "repeats": 0}
     frame = committed_trials()

@@ -39,9 +39,6 @@ def interval(values: Sequence[float]) -> dict:
 
     The interval covers weights, order and damage drawn anew; queries and gallery stay.
 
-    Args:
-        values: one number per seed.
-
     Returns:
         `value`, `low`, `high` and `seeds`; a single seed has no interval: NaN.
     """
@@ -70,8 +67,8 @@ def means(metric: str = METRICS[0], frame: pd.DataFrame | None = None, **setting
 def by_seed(metric: str = METRICS[0], frame: pd.DataFrame | None = None, **setting) -> pd.Series:
     """Return one hit rate of one setting, in percent, indexed by seed.
 
-    Two trials of one seed saw the same pairs in the same order; in a difference paired by seed
-    that luck cancels. Without noise, repeats or tell in the setting, nothing is damaged.
+    Two trials of one seed saw the same pairs in the same order: a paired difference cancels that
+    part. Without noise, repeats or tell in the setting, nothing is damaged.
     """
     check_choice(metric, METRICS, "metric")
     rates = select_trials(frame, **(WHOLE | setting)).set_index("seed")[metric].sort_index()
@@ -86,7 +83,7 @@ def by_seed(metric: str = METRICS[0], frame: pd.DataFrame | None = None, **setti
 def verdict(
     low: float, high: float, words: Sequence[str] = ("rises", "falls", "not decided")
 ) -> str:
-    """Say the sign that an interval shows: above 0, below 0, or not decided."""
+    """Describe the sign of an interval: above 0, below 0, or not decided."""
     return words[0] if low > 0 else words[1] if high < 0 else words[2]
 
 
@@ -102,8 +99,8 @@ def compare_losses(
 ) -> list[dict]:
     """Compare every loss with a reference by R@1 from text to image, averaged over the seeds.
 
-    This holds the seeds and draws the queries anew; `interval` of a difference of two `by_seed`
-    holds the queries and draws the seeds anew.
+    The seeds are fixed and the queries drawn anew; `interval` of a difference of two `by_seed`
+    fixes the queries and draws the seeds anew.
 
     Returns:
         Rows `loss`, `difference` in points with `low` and `high` (paired bootstrap over concepts or
@@ -152,7 +149,7 @@ def share_lost(
     batch_size: int = 128,
     **damage,
 ) -> pd.Series:
-    """Compute what damage takes from a hit rate, in percent of the undamaged rate of that seed.
+    """Compute the loss of a hit rate by damage, in percent of the undamaged rate of each seed.
 
     A share, not points: a low rate cannot lose many points. `damage` is noise, repeats or tell.
     """
@@ -169,11 +166,9 @@ def chance(name: str, k: int) -> float:
 
 
 def count_collapses(encoders: str = "full", frame: pd.DataFrame | None = None) -> list[dict]:
-    """Count the collapsed trials of each loss: all images, or all texts, in nearly one place.
+    """Count the collapsed trials of each loss: mean cosine of all images, or all texts, too high.
 
-    The measure is the mean cosine of two images and of two texts of the test split, above
-    `COLLAPSED`. A hit rate near chance does not count: an open space that has learnt little has it
-    too.
+    A hit rate near chance does not count: an open space after little training has it too.
 
     Returns:
         Rows `corpus`, `loss`, `batch_size`, `collapsed`, `seeds` measured, their mean `COSINES` and
@@ -194,15 +189,8 @@ def count_collapses(encoders: str = "full", frame: pd.DataFrame | None = None) -
 def agreement(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
     """Compute Spearman's rank correlation of two lists and its exact two-sided p-value.
 
-        rho = corr(ranks of first, ranks of second)
-        p = share of all orders of the second list with |rho'| >= |rho|;  at least 2 / n! without
-        ties
-
-    Args:
-        first, second: (n,) numbers of the same things, n from 3 to 8: all n! orders are tried.
-
-    Returns:
-        rho and p.
+    rho = corr(ranks of first, ranks of second)
+    p = share of all n! orders of the second list with |rho'| >= |rho|,  n from 3 to 8
     """
     ranks = [rankdata(values) for values in (first, second)]
     n = len(ranks[0])
@@ -224,14 +212,14 @@ def winner_by_one_seed(
     """Choose the best loss and batch size by one seed, and score it by the other seeds.
 
     Returns:
-        One row per seed: `seed`, the winner's `loss` and `batch_size`, its hit rate by this seed
-        (`reported`) and on average by all the others (`again`), in percent.
+        Rows `seed`, `loss` and `batch_size` of the winner, its hit rate in percent by this seed
+        (`reported`) and on average by all the others (`again`).
     """
     trials = select_trials(frame, corpus=name, encoders=encoders, **WHOLE)
     grid = trials.pivot(index=["loss", "batch_size"], columns="seed", values=metric)
     if grid.shape[1] < 2:
         raise RetrievalInputError(
-            f"there must be at least 2 seeds, got {grid.shape[1]}; luck shows only beside another"
+            f"there must be at least 2 seeds, got {grid.shape[1]}; the others score the winner"
         )
     rows = []
     for seed in grid.columns:

@@ -21,7 +21,7 @@ NOT_OFFERED, NOT_ASKED = "not offered", "cannot be asked"
 
 
 @dataclass(frozen=True)
-class Case:
+class DisagreementCase:
     """Describe one input and one metric of it.
 
     Args:
@@ -53,10 +53,10 @@ def metric_names() -> dict[str, dict]:
     return _facts()["metrics"]
 
 
-def cases() -> list[Case]:
+def cases() -> list[DisagreementCase]:
     """Read the cases; a run given as a word ranks its letters, best first."""
     return [
-        Case(**fields | {"run": {q: _scores(row) for q, row in fields["run"].items()}})
+        DisagreementCase(**fields | {"run": {q: _scores(row) for q, row in fields["run"].items()}})
         for fields in _facts()["cases"]
     ]
 
@@ -67,7 +67,7 @@ def _scores(row: str | Mapping[str, float]) -> Mapping[str, float]:
     return {document: float(len(row) - place) for place, document in enumerate(row)}
 
 
-def answer_rows(selection: Sequence[Case] | None = None) -> list[dict]:
+def answer_rows(selection: Sequence[DisagreementCase] | None = None) -> list[dict]:
     """Ask every library for every case.
 
     Returns:
@@ -133,7 +133,7 @@ def _short(error: Exception) -> str:
 # ---- ours
 
 
-def _ours(case: Case, ties: str) -> float | None:
+def _ours(case: DisagreementCase, ties: str) -> float | None:
     options = dict(metric_names()[case.metric].get("ours", {}))
     if not options:
         return None
@@ -164,7 +164,7 @@ def _ours(case: Case, ties: str) -> float | None:
 # ---- peers
 
 
-def _trec_eval(case: Case) -> float | None:
+def _trec_eval(case: DisagreementCase) -> float | None:
     import pytrec_eval
 
     name = metric_names()[case.metric].get("trec")
@@ -176,7 +176,7 @@ def _trec_eval(case: Case) -> float | None:
     return np.mean([values[name.replace(".", "_")] for values in found.values()])
 
 
-def _ranx(case: Case) -> float | None:
+def _ranx(case: DisagreementCase) -> float | None:
     import ranx
 
     name = metric_names()[case.metric].get("ranx")
@@ -192,7 +192,7 @@ def _ranx(case: Case) -> float | None:
     return ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), name)
 
 
-def _ranx_on_arrays(case: Case) -> float:
+def _ranx_on_arrays(case: DisagreementCase) -> float:
     from ranx.metrics import ndcg
 
     (judged,), (found,) = case.qrels.values(), case.run.values()
@@ -202,7 +202,7 @@ def _ranx_on_arrays(case: Case) -> float:
     return ndcg(grades, ranked, 0, 1)[0]
 
 
-def _torchmetrics(case: Case) -> float | None:
+def _torchmetrics(case: DisagreementCase) -> float | None:
     import torch
     from torchmetrics import retrieval
 
@@ -222,7 +222,7 @@ def _torchmetrics(case: Case) -> float | None:
     return metric(scores, grades if name == "NormalizedDCG" else grades > 0, indexes=queries)
 
 
-def _scikit_learn(case: Case) -> float | None:
+def _scikit_learn(case: DisagreementCase) -> float | None:
     from sklearn.metrics import average_precision_score, ndcg_score
 
     if case.metric not in ("nDCG", "nDCG, gain g", "nDCG@10", "AP"):
@@ -240,7 +240,7 @@ def _scikit_learn(case: Case) -> float | None:
     return np.mean(values)
 
 
-PEERS: dict[str, Callable[[Case], float | None]] = {
+PEERS: dict[str, Callable[[DisagreementCase], float | None]] = {
     "pytrec-eval-terrier": _trec_eval,
     "ranx": _ranx,
     "torchmetrics": _torchmetrics,

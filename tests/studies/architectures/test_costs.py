@@ -149,8 +149,8 @@ def test_the_exponent_is_the_slope_on_logarithms():
 @pytest.mark.parametrize(
     ("sizes", "values", "message"),
     [
-        ([1, 2], [1], "give no line"),
-        ([2, 2], [1, 2], "give two sizes"),
+        ([1, 2], [1], "two different sizes"),
+        ([2, 2], [1, 2], "two different sizes"),
         ([1, 2], [0, 1], "finite and above 0"),
         ([1, 2], [np.nan, 1], "finite and above 0"),
     ],

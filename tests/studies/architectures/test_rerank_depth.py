@@ -135,9 +135,9 @@ def test_bad_input():
     for wrong, message in (
         (
             lambda: rd.RerankScores(task(), good.run.top(2), good.scores, "x"),
-            "6 scores a query for lists of 2",
+            "at most 2 per query, got 6",
         ),
-        (lambda: rd.RerankScores(task(), good.run, good.scores[:2], "x"), "3 queries, but a run"),
+        (lambda: rd.RerankScores(task(), good.run, good.scores[:2], "x"), "must have 3 rows"),
         (lambda: good.values("nDCG@10", 2), 'metric must be "R@1"'),
         (lambda: good.values("R@", 2), 'metric must be "R@1"'),
         (lambda: rd.depth_rows(good, [7]), "depth 7 is outside"),
@@ -150,5 +150,5 @@ def test_bad_input():
 def test_a_run_for_fewer_queries_is_refused():
     good = reading()
     short = Run(good.run.scores[:2], good.run.ids[:2], good.run.stage[:2], good.run.score_names)
-    with pytest.raises(RetrievalInputError, match=r"a run of \(2, 6\)"):
+    with pytest.raises(RetrievalInputError, match=r"got \(2, 6\)"):
         rd.RerankScores(task(), short, good.scores, "x")

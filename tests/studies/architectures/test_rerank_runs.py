@@ -104,7 +104,7 @@ def test_hard_logits_can_be_written_again(tmp_path, monkeypatch):
         rr.write_hard_logits(lines.append, stop_after_one)
     rr.write_hard_logits(lines.append, lambda *count: counts.append(count))
     assert counts == [(1, 2), (2, 2)]
-    assert lines[0] == "4 captions x 3 of 30 images, every pair is read"
+    assert lines[0] == "4 captions x 3 of 30 images, every pair is scored"
     again = rr.cross_on_hard()
     assert again.scores.shape == (4, 3)
     assert np.allclose(rr.read_again(again, 4, 3), again.scores, atol=0.05)

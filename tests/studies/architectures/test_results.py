@@ -190,7 +190,7 @@ def test_rows_have_distinct_names_and_unknown_ones_are_listed():
     ]
     assert len(rows) == len(set(rows))
     with pytest.raises(
-        RetrievalInputError, match="no system 'colbert' for 'icons'; there are .*dual encoder"
+        RetrievalInputError, match="got 'colbert' of 'icons'; known: .*dual encoder"
     ):
         architecture_systems.system_of("icons", "colbert")
 

@@ -172,7 +172,7 @@ def test_int8_tokens_are_pooled_without_overflow():
     [
         (
             lambda t: count_wins(t, random_tokens(0, 2, 3, dim=4)),
-            "dimension 3, those of documents 4",
+            "got 3 of queries and 4 of documents",
         ),
         (lambda t: keep_most(t, np.ones((2, 9)), 1), r"counts must be \(2, 3\).*got \(2, 9\)"),
         (lambda t: keep_most(t, np.ones((2, 3)), 0), "k"),

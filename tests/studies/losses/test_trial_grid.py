@@ -196,7 +196,7 @@ def test_rates_are_the_best_on_the_validation_split(fake_runs, monkeypatch):
 def test_hits_that_nobody_collected(fake_runs, few_full):
     loss_trials.write_committed()
     with pytest.raises(
-        RetrievalInputError, match=r"no trials of icons/heads/MNR/64; there are icons/full"
+        RetrievalInputError, match=r"no trials of icons/heads/MNR/64; known: icons/full"
     ):
         loss_trials.seed_averaged_hits("icons", "heads", "MNR", 64)
 

@@ -1,4 +1,4 @@
-"""Ask libraries of metrics for the same small inputs, and list where they disagree."""
+"""Compare the answers of metric libraries on the same small inputs."""
 
 import importlib.metadata
 import re
@@ -22,25 +22,15 @@ NOT_OFFERED, NOT_ASKED = "not offered", "cannot be asked"
 
 @dataclass(frozen=True)
 class DisagreementCase:
-    """Describe one input and one metric of it.
+    """Describe one input and one metric of it."""
 
-    Args:
-        name: the special property of the input.
-        metric: a key of `metric_names`.
-        qrels: `{query: {document: grade}}`.
-        run: `{query: {document: score}}`, documents in order of insertion.
-        why: the reason of the different answers.
-        not_asked: libraries that cannot represent the input.
-        low_level: call ranx's function on arrays instead of its `Qrels` and `Run`.
-    """
-
-    name: str
-    metric: str
-    qrels: Mapping[str, Mapping[str, int]]
-    run: Mapping[str, Mapping[str, float]]
-    why: str
-    not_asked: tuple[str, ...] = ()
-    low_level: bool = False
+    name: str  # special property of the input
+    metric: str  # a key of `metric_names`
+    qrels: Mapping[str, Mapping[str, int]]  # {query: {document: grade}}
+    run: Mapping[str, Mapping[str, float]]  # {query: {document: score}}, in order of insertion
+    why: str  # reason of the different answers
+    not_asked: tuple[str, ...] = ()  # libraries that cannot represent the input
+    low_level: bool = False  # call ranx's function on arrays instead of its `Qrels` and `Run`
 
 
 @cache
@@ -49,7 +39,7 @@ def _facts() -> dict:
 
 
 def metric_names() -> dict[str, dict]:
-    """Read, for each metric, the arguments of `evaluate` and the names in other libraries."""
+    """Read the arguments of `evaluate` and the names in other libraries for each metric."""
     return _facts()["metrics"]
 
 
@@ -68,24 +58,23 @@ def _scores(row: str | Mapping[str, float]) -> Mapping[str, float]:
 
 
 def answer_rows(selection: Sequence[DisagreementCase] | None = None) -> list[dict]:
-    """Ask every library for every case.
+    """Compute every case with every library.
 
     Returns:
-        Tidy rows: case, metric, ours (ties against the relevant items) and ours_optimistic (for
-        them), one column per peer, why. A cell is a number, or a text: a refusal, the exception of
-        a peer, or that the metric, the input or the library is not available. The mean over queries
-        is the library's own where it has one.
+        Rows `case`, `metric`, `ours` (ties against the relevant items), `ours_optimistic` (ties for
+        them), one column per peer, `why`. A cell is a number, or a text: a refusal, a peer's
+        exception, or that metric, input or library is not available.
     """
     rows = []
     for case in cases() if selection is None else selection:
         ours, optimistic = (_answer(_ours, case, ties) for ties in ("pessimistic", "optimistic"))
         row = {"case": case.name, "metric": case.metric}
         row |= {"ours": ours, "ours_optimistic": optimistic}
-        for library, ask in PEERS.items():
+        for library, compute in PEERS.items():
             if not JOBS[library].is_installed:
                 row[library] = NOT_INSTALLED
             else:
-                row[library] = NOT_ASKED if library in case.not_asked else _answer(ask, case)
+                row[library] = NOT_ASKED if library in case.not_asked else _answer(compute, case)
         rows.append(row | {"why": case.why})
     return rows
 
@@ -106,7 +95,7 @@ def format_answers(rows: Sequence[dict], digits: int = 4) -> list[dict]:
 
 
 def peer_versions() -> dict[str, str]:
-    """Return the version of every installed peer; the answers depend on it."""
+    """Return the version of every installed peer."""
     return {
         library: importlib.metadata.version(library)
         for library in PEERS
@@ -114,11 +103,11 @@ def peer_versions() -> dict[str, str]:
     }
 
 
-def _answer(ask: Callable, *arguments) -> float | str:
+def _answer(compute: Callable, *arguments) -> float | str:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            value = ask(*arguments)
+            value = compute(*arguments)
         except RetrievalInputError as error:
             return f"refuses: {_short(error)}"
         except Exception as error:  # whatever a peer raises is its answer
@@ -138,9 +127,8 @@ def _ours(case: DisagreementCase, ties: str) -> float | None:
     if not options:
         return None
     family, k = options.pop("family"), options.pop("k", None)
-    documents = list(
-        dict.fromkeys(d for of in (case.run, case.qrels) for row in of.values() for d in row)
-    )
+    rankings = [*case.run.values(), *case.qrels.values()]
+    documents = list(dict.fromkeys(document for row in rankings for document in row))
     depth = k or max(map(len, case.run.values()))
     longest = max(depth, *map(len, case.run.values()))
     # A run as an index returns it, from a gallery with room for the cut-off: -1 is no item.
@@ -172,8 +160,8 @@ def _trec_eval(case: DisagreementCase) -> float | None:
         return None
     level = 2 if case.metric == "RR from grade 2" else 1
     evaluator = pytrec_eval.RelevanceEvaluator(case.qrels, {name}, relevance_level=level)
-    found = evaluator.evaluate(case.run)
-    return np.mean([values[name.replace(".", "_")] for values in found.values()])
+    results = evaluator.evaluate(case.run)
+    return np.mean([values[name.replace(".", "_")] for values in results.values()])
 
 
 def _ranx(case: DisagreementCase) -> float | None:
@@ -186,8 +174,8 @@ def _ranx(case: DisagreementCase) -> float | None:
         return _ranx_on_arrays(case)
     # Names of one length keep their order; ranx compiles again for every other length.
     qrels, run = (
-        {q: {f"{d:>3}": v for d, v in row.items()} for q, row in of.items()}
-        for of in (case.qrels, case.run)
+        {q: {f"{d:>3}": value for d, value in row.items()} for q, row in values.items()}
+        for values in (case.qrels, case.run)
     )
     return ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), name)
 
@@ -195,10 +183,10 @@ def _ranx(case: DisagreementCase) -> float | None:
 def _ranx_on_arrays(case: DisagreementCase) -> float:
     from ranx.metrics import ndcg
 
-    (judged,), (found,) = case.qrels.values(), case.run.values()
-    documents = list(found)
+    (judged,), (scores,) = case.qrels.values(), case.run.values()
+    documents = list(scores)
     grades = np.array([[[documents.index(d), grade] for d, grade in judged.items()]], dtype=float)
-    ranked = np.array([[[documents.index(d), score] for d, score in found.items()]], dtype=float)
+    ranked = np.array([[[documents.index(d), score] for d, score in scores.items()]], dtype=float)
     return ndcg(grades, ranked, 0, 1)[0]
 
 
@@ -227,16 +215,14 @@ def _scikit_learn(case: DisagreementCase) -> float | None:
 
     if case.metric not in ("nDCG", "nDCG, gain g", "nDCG@10", "AP"):
         return None
-    values = []
+    values, k = [], 10 if case.metric == "nDCG@10" else None
     for query, row in case.run.items():
         grades = np.array([case.qrels.get(query, {}).get(document, 0) for document in row])
         scores = np.array(list(row.values()))
         if case.metric == "AP":
             values.append(average_precision_score(grades > 0, scores))
         else:
-            values.append(
-                ndcg_score([grades], [scores], k=10 if case.metric == "nDCG@10" else None)
-            )
+            values.append(ndcg_score([grades], [scores], k=k))
     return np.mean(values)
 
 

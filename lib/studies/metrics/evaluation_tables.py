@@ -40,9 +40,10 @@ BETA = 20.0  # as published, not tuned: the result of copying it
 def bank_texts(corpus: str, n: int = BANK) -> list[str]:
     """Return texts that are not tested: training names of icons, or validation captions."""
     if check_choice(corpus, ("icons", "scenes"), "corpus") == "icons":
-        every = icons.load_icons()
+        all_icons = icons.load_icons()
         tested = set(icons.task("test", "text_to_image").queries)
-        names = sorted({icons.phrase_of(every.names[i]) for i in every.positions("train")} - tested)
+        train = (all_icons.names[i] for i in all_icons.positions("train"))
+        names = sorted({icons.phrase_of(name) for name in train} - tested)
         chosen = np.random.default_rng(0).choice(len(names), check_k(n, len(names)), replace=False)
         return [names[i] for i in chosen]
     batch = scenes.sample("validation", -(-n // scenes.N_CAPTIONS), 0)
@@ -57,18 +58,12 @@ def bank_embeddings(corpus: str, n: int = BANK) -> np.ndarray:
 def hubness_runs(
     queries, gallery, bank, *, beta: float = BETA, depth: int = 10
 ) -> list[LabelledRun]:
-    """Rank plainly, by QB-Norm and inverted softmax with a bank, and by dual softmax.
-
-    Args:
-        queries, gallery, bank: embeddings, `(n_queries, d)`, `(n_items, d)`, `(n_bank, d)`.
-        beta: inverse temperature of all methods.
-        depth: items kept per query.
-    """
-    scores, others = Cosines(queries, gallery), Cosines(bank, gallery)
+    """Rank plainly, by QB-Norm and inverted softmax with a bank, and by dual softmax."""
+    scores, bank_scores = Cosines(queries, gallery), Cosines(bank, gallery)
     return [
         unadjusted(scores, depth),
-        qb_norm(scores, others, beta=beta, depth=depth),
-        inverted_softmax(scores, others, beta=beta, depth=depth),
+        qb_norm(scores, bank_scores, beta=beta, depth=depth),
+        inverted_softmax(scores, bank_scores, beta=beta, depth=depth),
         dual_softmax(scores, beta=beta, depth=depth),
     ]
 
@@ -76,14 +71,9 @@ def hubness_runs(
 def hubness_rows(runs: Sequence[LabelledRun], qrels: Qrels, groups=None) -> list[dict]:
     """Compute R@1 of each run, its change against the first run, and skewness.
 
-    Args:
-        runs: from `hubness_runs`.
-        qrels: the judgements, without grades that are no hits.
-        groups: `(n_queries,)` clusters for the intervals.
-
     Returns:
-        Tidy rows: remedy, inference, R@1, change (a triple, of None for the first), skewness of the
-        k-occurrence at full depth, n_queries, n_gallery. Shares are fractions.
+        Rows `remedy`, `inference`, `R@1`, `change` (a triple, of None for the first), `skewness` of
+        the k-occurrence, `n_queries`, `n_gallery`. Shares are fractions.
     """
     hits = [hit_rate_at_k(run.ids, qrels, 1) for run in runs]
     rows = []
@@ -121,14 +111,12 @@ def judged_by_all(coco: CocoJudgements, direction: str) -> dict[str, Qrels]:
 
 
 def coverage_rows(coco: CocoJudgements) -> list[dict]:
-    """Compute how much of what people confirmed each set knows.
+    """Compute the share of ECCV's confirmed pairs in each set of judgements.
 
         known = |pairs of the set and of ECCV| / |pairs of ECCV|
 
-    Returns:
-        Rows of direction, judgements, n_queries, positives (mean per query), known (a fraction) and
-        readme: the number that the authors print, None for ECCV itself. Theirs differ from the
-        shares of the pairs they ship; their README does not say how they are weighted.
+    `readme` is the number of the authors, None for ECCV itself. It differs from the share of the
+    pairs that they ship; their README does not state the weights.
     """
     rows = []
     for direction in DIRECTIONS:
@@ -175,16 +163,7 @@ def synthetic_ranking(
 def judgement_rows(
     coco: CocoJudgements, rankers: Mapping[str, tuple[float, float]] = RANKERS
 ) -> list[dict]:
-    """Evaluate every ranker by every set of judgements, images to captions.
-
-    Args:
-        coco: the judgements.
-        rankers: name to `(own, other)` of `synthetic_ranking`.
-
-    Returns:
-        Rows of judgements, ranker, n_queries, n_gallery, and R@1, R-precision and MAP@R as triples
-        (value, low, high) of fractions.
-    """
+    """Evaluate every ranker `(own, other)` by every set of judgements, images to captions."""
     runs = {name: synthetic_ranking(coco, *knowledge) for name, knowledge in rankers.items()}
     rows = []
     for judge, qrels in judged_by_all(coco, "image_to_text").items():
@@ -209,18 +188,14 @@ def hits_of_prefix(queries, gallery, qrels: Qrels, dim: int | None = None) -> np
 def paired_test_row(a: np.ndarray, b: np.ndarray, groups=None) -> dict:
     """Compare two systems by their hits: sign flips, McNemar's test, and the power of the test set.
 
-    Args:
-        a, b: `(n_queries,)` hits, 0 or 1.
-        groups: `(n_queries,)` clusters; sign flips keep them together, McNemar's test cannot.
-
-    Returns:
-        n_queries, n_clusters, difference, p_flips, p_mcnemar, and `visible`: the smallest
-        difference that a test set of this size shows four times out of five, given the correlation
-        of the systems and the effect of the clusters on the paired interval.
+    Sign flips keep the clusters `groups` together, McNemar's test cannot. `visible` is the smallest
+    difference that a test set of this size shows four times out of five, given the correlation of
+    the systems and the effect of the clusters on the paired interval.
     """
     if min(np.ptp(a), np.ptp(b)) == 0:
         raise RetrievalInputError(
-            "one of the two systems gets every query right, or none, and correlates with nothing"
+            "hits must differ between queries, got a system with all queries right, or none: it has"
+            " no correlation"
         )
     test = compare_systems(a, b, groups)
     by_query = np.ptp(paired_bootstrap_interval(a, b))
@@ -241,15 +216,9 @@ def paired_test_row(a: np.ndarray, b: np.ndarray, groups=None) -> dict:
 
 
 def interval_rows(a: np.ndarray, b: np.ndarray, groups=None) -> list[dict]:
-    """Compute three intervals of one difference: unpaired, paired by query, paired by cluster.
-
-    Unpaired, the variances of both means add up: the half-width is the root of the sum of the
-    squared half-widths.
-
-    Returns:
-        Rows of kind, value, low and high, as fractions.
-    """
+    """Compute the interval of a difference: unpaired, paired by query, and by cluster."""
     value = float(np.mean(a) - np.mean(b))
+    # Unpaired, the variances of both means add up, and so do the squared half-widths.
     half = float(np.hypot(*(np.ptp(bootstrap_interval(hits, groups)) / 2 for hits in (a, b))))
     ends = {
         "unpaired": (value - half, value + half),
@@ -263,11 +232,7 @@ def interval_rows(a: np.ndarray, b: np.ndarray, groups=None) -> list[dict]:
 
 
 def prefix_rows(queries, gallery, qrels: Qrels, dims: Sequence[int], groups=None) -> list[dict]:
-    """Compare the whole embedding with several prefixes, before and after Holm's correction.
-
-    Returns:
-        Rows of dim, difference (all coordinates minus `dim` of them), p and p_holm.
-    """
+    """Compare the whole embedding with several prefixes, before and after Holm's correction."""
     whole = hits_of_prefix(queries, gallery, qrels)
     tests = [
         compare_systems(whole, hits_of_prefix(queries, gallery, qrels, dim), groups) for dim in dims
@@ -292,15 +257,15 @@ def protocol_rows(
         image: `(n_images, d)` embeddings.
         truth: all images that each caption is true of.
         remedies: rankings of the same task by other methods.
-        n_folds: folds of the protocol in which each query sees only its fold.
+        n_folds: folds of the protocol with one small gallery per fold.
 
     Returns:
-        Rows of protocol, inference, value, low, high, n_queries, n_gallery; the first is the whole
-        gallery, captions to images, any true image right. Shares are fractions.
+        Rows `protocol`, `inference`, `value`, `low`, `high` (fractions), `n_queries`, `n_gallery`.
     """
     if len(text) % len(image):
         raise RetrievalInputError(
-            f"{len(text)} captions are not the same number for each of {len(image)} images"
+            f"`text` must hold the same number of captions per image, got {len(text)} captions of"
+            f" {len(image)} images"
         )
     each = len(text) // len(image)
     owner = np.arange(len(text)) // each

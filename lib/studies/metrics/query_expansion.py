@@ -19,11 +19,10 @@ SHARES = ("plain", "expanded", "change", "change_low", "change_high", "chance")
 def expand_queries(queries, gallery, m: int) -> np.ndarray:
     """Move every query towards the mean of its first m answers.
 
-        q' = q / |q| + 1/m sum_{i <= m} x_i / |x_i|,   x_1, x_2, ... the items nearest to q by
-        cosine
+        q' = q / |q| + 1/m sum_{i <= m} x_i / |x_i|,   x_1, x_2, ... nearest to q by cosine
 
-    The answers may be wrong (pseudo-relevance feedback): a query that starts well gets better, one
-    that starts wrong gets worse.
+    The answers may be wrong (pseudo-relevance feedback): a query with good answers improves, one
+    with wrong answers gets worse.
 
     Args:
         queries: `(n_queries, d)` embeddings, float or int8.
@@ -48,7 +47,7 @@ def expansion_rows(
     *,
     gain: str = "exponential",
 ) -> list[dict]:
-    """Compute what expansion changes on a test task with stored embeddings.
+    """Compute the change of metrics by expansion on a test task with stored embeddings.
 
     Args:
         corpus, direction: the task, as in `readme_results`.
@@ -57,12 +56,14 @@ def expansion_rows(
         gain: gain of nDCG.
 
     Returns:
-        Tidy rows in shares: corpus, split, direction, added, metric, plain, expanded, change with
-        its paired 95% interval change_low and change_high, chance, n_queries, n_gallery.
+        Rows of shares: `metric`, `plain`, `expanded`, `change` with its paired 95% interval
+        `change_low` and `change_high`, `chance`, and the task.
     """
     families = dict.fromkeys(name if name in FAMILIES else name.split("@")[0] for name in metrics)
     if not families:
-        raise RetrievalInputError("there are no metrics to compare; name some, for example 'R@1'")
+        raise RetrievalInputError(
+            "`metrics` must hold at least one name, for example 'R@1', got none"
+        )
     task = test_task(corpus, direction)
     queries, gallery = stored_embeddings(corpus, direction)
 

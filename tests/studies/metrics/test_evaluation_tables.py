@@ -106,7 +106,7 @@ def test_duplicated_queries_teach_nothing_new():
 
 
 def test_systems_without_variation_are_refused():
-    with pytest.raises(RetrievalInputError, match="every query right"):
+    with pytest.raises(RetrievalInputError, match="all queries right"):
         evaluation_tables.paired_test_row(np.ones(5), np.array([1, 0, 1, 1, 0.0]))
 
 

@@ -81,7 +81,7 @@ def test_the_gain_turns_the_sign():
 def test_bad_input():
     with pytest.raises(RetrievalInputError, match="metric must be one of .*; got 'R@3'"):
         query_expansion.expansion_rows("icons", "image_to_text", (1,), ("R@3",))
-    with pytest.raises(RetrievalInputError, match="no metrics"):
+    with pytest.raises(RetrievalInputError, match="at least one name"):
         query_expansion.expansion_rows("icons", "image_to_text", (1,), ())
     with pytest.raises(RetrievalInputError, match="k = 4 is more than the gallery holds"):
         query_expansion.expand_queries(QUERY, GALLERY, 4)

@@ -9,7 +9,7 @@ from lib.core.reading import read_arrays
 from lib.metrics import load_trec_run, read_trec_run
 from lib.studies.published.evaluation import ids_of
 
-BANK = "bank_"  # prefix of a modality: rows of queries that are not tested
+BANK = "bank_"  # prefix of a modality: queries that are not tested
 
 
 def read_embeddings(
@@ -18,12 +18,10 @@ def read_embeddings(
     """Read the embeddings of both sides of a corpus from an `.npz` file.
 
     Args:
-        path: for each modality of the corpus an array with its name, `image` and `text`, `(n, d)`,
-            and its ids, `image_ids` and `text_ids`, `(n,)` texts in the same order. `media` may
-            stand for the modality that is not text. `bank_text` and the like hold rows of queries
-            that are not tested.
-        corpus: the corpus. Rows come in any order; ids decide. Rows of other items are refused:
-            the file belongs to another corpus or split.
+        path: file with an array per modality of the corpus, such as `image` and `text`, `(n, d)`,
+            and its ids, `image_ids` and `text_ids`, `(n,)` in the same order. `media` may stand for
+            the modality that is not text. `bank_text` and the like hold untested queries.
+        corpus: the corpus. Rows come in any order; rows of other items are refused.
 
     Returns:
         `(media_rows, text_rows, banks)`, the first two in the order of the corpus, for
@@ -36,19 +34,19 @@ def read_embeddings(
     arrays = read_arrays(path, [*names, *banks.values()], advice="np.savez writes such a file")
     rows = {}
     for modality in (media, text):
-        given = "media" if modality == media and modality not in arrays else modality
-        for name in (given, f"{given}_ids"):
+        stem = "media" if modality == media and modality not in arrays else modality
+        for name in (stem, f"{stem}_ids"):
             if name not in arrays:
                 raise RetrievalInputError(
-                    f"{path} has no array {name!r}; of what is needed it has"
-                    f" {', '.join(arrays) or 'none'}. For {corpus.name} it needs {media},"
-                    f" {media}_ids, {text} and {text}_ids"
+                    f"{path} has no array {name!r}. {corpus.name} needs {media}, {media}_ids,"
+                    f" {text} and {text}_ids; the file has {', '.join(arrays) or 'none'} of them"
                 )
-        where = f"{path}, {given}"
-        own, of = _ids(arrays[f"{given}_ids"], f"{where}_ids"), as_real_matrix(arrays[given], where)
-        if len(of) != len(own):
-            raise RetrievalInputError(f"{where}: {len(of)} rows have {len(own)} ids")
-        rows[modality] = of[_order(own, ids[modality], where)]
+        where = f"{path}, {stem}"
+        row_ids = _ids(arrays[f"{stem}_ids"], f"{where}_ids")
+        matrix = as_real_matrix(arrays[stem], where)
+        if len(matrix) != len(row_ids):
+            raise RetrievalInputError(f"{where}: {len(matrix)} rows have {len(row_ids)} ids")
+        rows[modality] = matrix[_order(row_ids, ids[modality], where)]
     return rows[media], rows[text], {m: arrays[name] for m, name in banks.items() if name in arrays}
 
 
@@ -60,7 +58,7 @@ def read_run(
     Args:
         path: the file; queries that it lacks have empty lists.
         corpus: the corpus.
-        direction: None where the ids tell it: all queries are texts, or all are media.
+        direction: needed only where the ids fit both directions.
 
     Returns:
         The direction, and `(scores, ids)` in the order of the corpus, for `evaluate_ranking`.
@@ -71,7 +69,7 @@ def read_run(
     if direction is None and len(fitting) != 1:
         raise RetrievalInputError(
             f"{path}: its query ids fit {' and '.join(fitting) or 'neither side'} of {corpus.name};"
-            f" {'say which direction it is' if fitting else 'use the ids of the corpus'}"
+            f" {'give the direction' if fitting else 'use the ids of the corpus'}"
         )
     direction = direction or fitting[0]
     if check_choice(direction, corpus.directions, "direction") not in fitting:
@@ -90,28 +88,27 @@ def _ids(names: np.ndarray, where: str) -> list[str]:
             " or whole numbers, one a row, as the corpus has them: ids.astype(str), after"
             " ids.astype(int) for numbers"
         )
-    return [str(one) for one in names.tolist()]
+    return [str(name) for name in names.tolist()]
 
 
-def _order(names: list[str], wanted: tuple[str, ...], where: str) -> list[int]:
-    """Find the row of each wanted id."""
-    at: dict[str, int] = {}
-    for place, name in enumerate(names):
-        if at.setdefault(name, place) != place:
+def _order(names: list[str], corpus_ids: tuple[str, ...], where: str) -> list[int]:
+    """Find the row of each id of the corpus."""
+    row_of: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if row_of.setdefault(name, row) != row:
             raise RetrievalInputError(
-                f"{where}: id {name!r} is there twice, rows {at[name]} and {place}"
+                f"{where}: id {name!r} occurs twice, in rows {row_of[name]} and {row}"
             )
-    absent = [name for name in wanted if name not in at]
+    absent = [name for name in corpus_ids if name not in row_of]
     if absent:
         raise RetrievalInputError(
-            f"{where}: {len(absent):,} of {len(wanted):,} ids of the corpus have no row, the first"
-            f" is {absent[0]!r}"
+            f"{where}: {len(absent):,} of {len(corpus_ids):,} ids of the corpus have no row, the"
+            f" first is {absent[0]!r}"
         )
-    if len(names) > len(wanted):
-        known = set(wanted)
-        strange = next(name for name in names if name not in known)
+    foreign = list(row_of.keys() - set(corpus_ids))
+    if foreign:
         raise RetrievalInputError(
-            f"{where}: {len(names) - len(wanted):,} rows are not of this corpus, the first is"
-            f" {strange!r}"
+            f"{where}: {len(foreign):,} rows are not of this corpus, the first is"
+            f" {min(foreign, key=row_of.get)!r}"
         )
-    return [at[name] for name in wanted]
+    return [row_of[name] for name in corpus_ids]

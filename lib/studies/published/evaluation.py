@@ -46,14 +46,13 @@ def evaluate_corpus(
     """Encode a corpus, or read cached embeddings, and evaluate both directions.
 
     Args:
-        encoder: an object with `identity` and `encode_*`, for example `PretrainedEncoder`.
+        encoder: object with `identity` and `encode_*`, for example `PretrainedEncoder`.
         corpus: `CaptionedMedia`.
         bank: another `CaptionedMedia` of the same kind, the training split, for
-            `inference="querybank"`. Its texts that are also test queries, capitals and spaces
-            aside, are left out.
+            `inference="querybank"`. Texts that are also test queries are left out.
         folder: folder of the embeddings; the cache of the project when None.
         chunk: inputs that are encoded and stored together.
-        progress: called with the number of inputs as they are done.
+        progress: function that gets the number of encoded inputs.
         options: options of `evaluate_rows`.
 
     Returns:
@@ -62,17 +61,16 @@ def evaluate_corpus(
     from lib.search.embedding_cache import embed  # rows alone need no encoder
 
     def embed_sides(captioned) -> tuple[np.ndarray, np.ndarray]:
-        """Embed media and texts."""
-        keep = {"folder": folder, "chunk": chunk, "progress": progress}
-        keep["corpus_checksum"] = captioned.checksum()
-        media = embed(encoder, captioned.media, captioned.modality, side="media", **keep)
-        return media, embed(encoder, captioned.texts, "text", side="texts", **keep)
+        settings = {"folder": folder, "chunk": chunk, "progress": progress}
+        settings["corpus_checksum"] = captioned.checksum()
+        media = embed(encoder, captioned.media, captioned.modality, side="media", **settings)
+        return media, embed(encoder, captioned.texts, "text", side="texts", **settings)
 
     if bank is not None:
         tested = {_plain(text) for text in corpus.texts}
-        other = [place for place, text in enumerate(bank.texts) if _plain(text) not in tested]
+        untested = [i for i, text in enumerate(bank.texts) if _plain(text) not in tested]
         bank_media, bank_texts = embed_sides(bank)
-        options["banks"] = {"text": bank_texts[other], bank.modality: bank_media}
+        options["banks"] = {"text": bank_texts[untested], bank.modality: bank_media}
     return evaluate_rows(*embed_sides(corpus), corpus, identity=encoder.identity, **options)
 
 
@@ -137,7 +135,7 @@ def evaluate_rows(
     ids = ids_of(corpus)
     rows = {media: media_rows, text: text_rows}
     rows = {side: _checked(rows[side], side, ids[side], corpus.name) for side in rows}
-    whole = {modality: np.arange(len(of)) for modality, of in rows.items()}
+    whole = {modality: np.arange(len(side)) for modality, side in rows.items()}
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
     ks = ks or default_ks(corpus)
@@ -293,7 +291,7 @@ def _result(
 
 
 def _plain(text: str) -> str:
-    """Drop capitals and runs of spaces, which tokenizers ignore."""
+    """Drop capitals and repeated spaces; tokenizers ignore both."""
     return " ".join(text.casefold().split())
 
 
@@ -355,11 +353,10 @@ def summarise(
     values = {}
     measured = [name for name in first.per_query if name != "MAP@R" or name in metrics]
     for metric in (*measured, *(name for name in RANK_METRICS if name in metrics)):
-        low, high = (
-            first.interval(metric)
-            if len(evaluations) == 1
-            else _fold_interval(folded, metric, groups)
-        )
+        if len(evaluations) == 1:
+            low, high = first.interval(metric)
+        else:
+            low, high = _fold_interval(folded, metric, groups)
         chance = float(np.mean([e.chance[metric] for e in evaluations]))
         values[metric] = Measurement(folded.value(metric), low, high, chance)
     n_queries = np.array([e.n_queries for e in evaluations])
@@ -382,15 +379,12 @@ def weighted_by_fold(values: Sequence[np.ndarray]) -> np.ndarray:
 
     mean over folds f of mean over its n_f queries = mean over all n queries of x n / (F n_f)
     """
-    n = sum(of.size for of in values)
-    return np.concatenate([of * (n / (len(values) * of.size)) for of in values])
+    n = sum(fold.size for fold in values)
+    return np.concatenate([fold * (n / (len(values) * fold.size)) for fold in values])
 
 
 def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float, float]:
-    """Compute the interval of a mean of folds; the mean of several medians has none.
-
-    Clusters are resampled over all folds, each in its own gallery.
-    """
+    """Compute the interval of a mean of folds by clusters of all folds; NaN for several medians."""
     if metric == "MedR":
         return np.nan, np.nan
     weighted = weighted_by_fold(
@@ -408,17 +402,17 @@ def judged_qrels(
     judgements: str = "original",
     ratings_root: str | Path | None = None,
 ) -> tuple[Qrels, list[Count]]:
-    """Return the judgements of one direction: a corpus's own pairs, or extended positives.
+    """Return the judgements of one direction: the corpus's pairs, or extended positives of COCO.
 
     Args:
-        corpus: the corpus of the task; for extended positives, the test split of COCO.
+        corpus: corpus of the task.
         task: task of the direction.
         judgements: `"original"`, `"cxc"`, `"eccv"` or `"cxc-grades"`.
         ratings_root: folder with CxC's ratings, for `"cxc-grades"`.
 
     Returns:
-        `Qrels` of the shape of the task's, with empty rows for unjudged queries; and how many of
-        the judged queries and positives are in the corpus.
+        `Qrels` of the shape of the task's, with empty rows for unjudged queries, and the counts of
+        judged queries and positives in the corpus.
     """
     if check_choice(judgements, JUDGEMENTS, "judgements") == "original":
         return task.qrels, []
@@ -449,22 +443,22 @@ def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.nd
     """Return the items and texts of each contiguous fold, `{modality: positions}`."""
     check_count(n_folds, "folds", least=2)
     if not isinstance(corpus, CaptionedMedia):
-        raise RetrievalInputError(f"folds are of captioned media; {corpus.name} is evaluated whole")
+        raise RetrievalInputError(f"folds need captioned media; {corpus.name} is evaluated whole")
     n_items = len(corpus.item_ids)
     if n_items % n_folds:
         raise RetrievalInputError(
-            f"{n_items} items of {corpus.name} do not make {n_folds} equal folds"
+            f"`folds` must divide the {n_items} items of {corpus.name}, got {n_folds}"
         )
     bare = replace(corpus, media=range(n_items))  # positions stand for media
     if is_coco(corpus) and n_folds == coco_judgements.N_FOLDS:
         folds = coco.folds(bare)
     else:
         folds = [bare.take_items(items) for items in np.split(np.arange(n_items), n_folds)]
-    text_at = {one: place for place, one in enumerate(corpus.text_ids)}
+    text_at = {name: place for place, name in enumerate(corpus.text_ids)}
     return [
         {
             corpus.modality: np.asarray(fold.media),
-            "text": np.array([text_at[one] for one in fold.text_ids], np.int64),
+            "text": np.array([text_at[name] for name in fold.text_ids], np.int64),
         }
         for fold in folds
     ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError
 
-LIMIT = 2**63  # what int64 holds; no count or rank comes near it
+LIMIT = 2**63  # the range of int64; counts and ranks are far below
 
 
 class JsonFields:
@@ -24,29 +24,29 @@ class JsonFields:
         self.data, self.where = data, where
 
     def has(self, name: str) -> bool:
-        """Tell whether the field is there and not null."""
+        """Tell whether the field exists and is not null."""
         return self.data.get(name) is not None
 
-    def _of(self, name: str, kind, what: str):
+    def _read(self, name: str, kind, expected: str):
         if name not in self.data:
             raise RetrievalInputError(
                 f"{self.where}: field {name!r} is missing; run the evaluation again"
             )
         value = self.data[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise self._wrong(name, value, what)
+            raise self._wrong(name, value, expected)
         return value
 
-    def _wrong(self, name: str, value, what: str) -> RetrievalInputError:
+    def _wrong(self, name: str, value, expected: str) -> RetrievalInputError:
         return RetrievalInputError(
-            f"{self.where}: field {name!r} is {str(value)[:60]!r}, expected {what}"
+            f"{self.where}: field {name!r} is {str(value)[:60]!r}, expected {expected}"
         )
 
     def text(self, name: str) -> str:
-        return self._of(name, str, "a text")
+        return self._read(name, str, "a text")
 
     def integer(self, name: str) -> int:
-        value = self._of(name, int, "a whole number")
+        value = self._read(name, int, "a whole number")
         if not 0 <= value < LIMIT:
             raise self._wrong(name, value, "a whole number of at least 0, below 2^63")
         return value
@@ -55,22 +55,22 @@ class JsonFields:
         """Read a number; `missing` stands for null, which is refused without it."""
         if missing is not None and name in self.data and self.data[name] is None:
             return missing
-        value = self._of(name, int | float, "a number")
+        value = self._read(name, int | float, "a number")
         if not -LIMIT < value < LIMIT:  # refuses NaN and infinity as well, which JSON does not have
             raise self._wrong(name, value, "a number")
         return float(value)
 
     def texts(self, name: str) -> dict[str, str]:
         """Read an object of texts."""
-        found = self._of(name, dict, "named texts")
-        for key, value in found.items():
+        texts = self._read(name, dict, "named texts")
+        for key, value in texts.items():
             if not isinstance(value, str):
                 raise self._wrong(f"{name}.{key}", value, "a text")
-        return found
+        return texts
 
     def array(self, name: str, missing: float | None = None, dtype=np.float64) -> np.ndarray:
         """Read a list of numbers; `missing` stands for each null."""
-        values = self._of(name, list, "a list of numbers")
+        values = self._read(name, list, "a list of numbers")
         for position, value in enumerate(values):
             kinds = int | float if dtype == np.float64 else int
             if isinstance(value, kinds) and not isinstance(value, bool) and -LIMIT < value < LIMIT:
@@ -81,7 +81,7 @@ class JsonFields:
 
     def tuples(self, name: str, kinds: tuple[type, ...]) -> tuple[tuple, ...]:
         """Read a list of lists with values of those kinds."""
-        rows = self._of(name, list, "a list")
+        rows = self._read(name, list, "a list")
         for position, row in enumerate(rows):
             fits = isinstance(row, list) and len(row) == len(kinds)
             if not fits or not all(
@@ -94,12 +94,12 @@ class JsonFields:
         return tuple(tuple(row) for row in rows)
 
     def inside(self, name: str) -> Self:
-        return JsonFields(self._of(name, dict, "named fields"), f"{self.where}: {name}")
+        return JsonFields(self._read(name, dict, "named fields"), f"{self.where}: {name}")
 
     def each(self, name: str) -> Iterator[Self]:
-        for position, one in enumerate(self._of(name, list, "a list")):
-            yield JsonFields(one, f"{self.where}: {name}[{position}]")
+        for position, item in enumerate(self._read(name, list, "a list")):
+            yield JsonFields(item, f"{self.where}: {name}[{position}]")
 
     def by_name(self, name: str) -> Iterator[tuple[str, Self]]:
-        for key, one in self._of(name, dict, "named fields").items():
-            yield key, JsonFields(one, f"{self.where}: {name}.{key}")
+        for key, item in self._read(name, dict, "named fields").items():
+            yield key, JsonFields(item, f"{self.where}: {name}.{key}")

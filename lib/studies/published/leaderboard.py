@@ -17,20 +17,16 @@ PROTOCOL = (
 
 
 def half_width(percent: float, n_queries: int) -> float:
-    """Compute half of the 95% interval of a share of independent queries, in points.
+    """Compute half of the 95% interval of a share (percent) of independent queries, in points.
 
         1.96 sqrt(p (100 - p) / n)
 
-    Five captions of one image are not independent: for captions the true half is larger. For two
-    models on the same queries a paired test is sharper.
-
-    Args:
-        percent: the share, 0 to 100.
-        n_queries: number of queries.
+    Captions of one image are not independent: their half-width is larger. For two models on the
+    same queries a paired test is sharper.
     """
     if not 0 <= percent <= 100 or n_queries < 1:
         raise RetrievalInputError(
-            f"expected a percentage and a count, got {percent} of {n_queries} queries"
+            f"`percent` must be 0 to 100 of at least 1 query, got {percent} of {n_queries}"
         )
     return Z * math.sqrt(percent * (100 - percent) / n_queries)
 
@@ -48,10 +44,7 @@ def select_numbers(rows: Sequence[PublishedRow], **columns) -> list[PublishedRow
 
 
 def comparable_numbers(rows: Sequence[PublishedRow], like: PublishedRow) -> list[PublishedRow]:
-    """Select the numbers of the kind of `like` with the same stated protocol in every column.
-
-    A source that does not state its protocol does not agree.
-    """
+    """Select the numbers with the same stated protocol as `like`; an unstated column differs."""
     return select_numbers(rows, **{name: getattr(like, name) for name in PROTOCOL})
 
 
@@ -62,39 +55,35 @@ def step_rows(rows: Sequence[PublishedRow]) -> list[dict]:
         rows: numbers of one benchmark, direction and share metric, all with `n_queries`.
 
     Returns:
-        Rows of model, year, value, step (points ahead of the model before; None for the first),
-        half_width, within (whether the step is smaller than the half interval), n_within (number of
-        other models with a value within this one's interval).
+        Rows `model`, `year`, `value`, `step` (points ahead of the model before), `half_width`,
+        `within` (the step is smaller than the half interval), `n_within` (other models with a value
+        within this interval).
     """
-    found = {(row.dataset, row.split, row.direction, row.metric) for row in rows}
-    if len(found) != 1 or any(not row.n_queries for row in rows):
+    tables = {(row.dataset, row.split, row.direction, row.metric) for row in rows}
+    if len(tables) != 1 or any(not row.n_queries for row in rows):
         raise RetrievalInputError(
             "`rows` must be of one benchmark, direction and metric with the number of queries,"
-            f" got {len(rows)} rows of {len(found)}"
+            f" got {len(rows)} rows of {len(tables)}"
         )
     ordered = sorted(rows, key=lambda row: (row.value, row.name))
     values = np.array([row.value for row in ordered])
-    out = []
+    steps = []
     for at, row in enumerate(ordered):
         half = half_width(row.value, row.n_queries)
         step = float(values[at] - values[at - 1]) if at else None
         near = int((np.abs(values - row.value) <= half).sum()) - 1
         line = {"model": row.name, "year": row.year, "value": row.value}
         line |= {"step": step, "half_width": half}
-        out.append(line | {"within": step is not None and step < half, "n_within": near})
-    return out
+        steps.append(line | {"within": step is not None and step < half, "n_within": near})
+    return steps
 
 
 def against_rows(result: Result, rows: Sequence[PublishedRow]) -> list[dict]:
     """Compare a result with published shares of any models.
 
-    Args:
-        result: result of a model.
-        rows: numbers of a metric that is a share, in directions of the result.
-
     Returns:
-        Rows of model, direction, published, ours (percent, with its interval), difference (points),
-        inside (whether the published number lies in our interval), protocol (every stated
+        Rows `model`, `direction`, `published`, `ours` (percent, with its interval), `difference`
+        (points), `inside` (the published number lies in our interval), `protocol` (every stated
         difference, in words).
     """
     lines = []

@@ -24,23 +24,24 @@ def compare_results(
         seed: seed of sign flips and draws.
 
     Returns:
-        Rows of direction, metric ("R@1", "R@5", "R@10", and "MAP@R" where it is not R@1), a, b,
-        difference, low, high (fractions; the 95% paired bootstrap interval), p_value
-        (randomisation), p_holm (of all), and for R@1 only_a, only_b and p_mcnemar (exact; it
-        supposes independent queries, which captions of one image are not), else None; n_queries,
-        n_clusters.
+        Rows `direction`, `metric` (R@1, R@5, R@10, and MAP@R where it is not R@1), `a`, `b`,
+        `difference`, `low`, `high` (fractions; 95%), `p_value` (randomisation), `p_holm` (of all),
+        `n_queries`, `n_clusters`, and for R@1 `only_a`, `only_b` and `p_mcnemar` (exact; it assumes
+        independent queries, but captions of one image are not).
     """
     _check_comparable(a, b, set(allow))
-    mine = {part.direction: part for part in a.directions}
-    pairs = [(mine[part.direction], part) for part in b.directions if part.direction in mine]
+    pairs = _common_directions(a, b)
     if not pairs:
-        raise RetrievalInputError(f"no direction is in both: {', '.join(mine)} and others")
-    rows = [
-        row for one, other in pairs for row in _compare_direction(one, other, n_resamples, seed)
-    ]
+        raise RetrievalInputError("no direction is in both results; evaluate both alike")
+    rows = [row for pair in pairs for row in _compare_direction(*pair, n_resamples, seed)]
     for row, adjusted in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = float(adjusted)
     return rows
+
+
+def _common_directions(a: Result, b: Result) -> list[tuple[DirectionResult, DirectionResult]]:
+    parts = {part.direction: part for part in a.directions}
+    return [(parts[part.direction], part) for part in b.directions if part.direction in parts]
 
 
 def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
@@ -49,24 +50,20 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
         raise RetrievalInputError(
             f"no column of the protocol is named {', '.join(sorted(unknown))}"
         )
-    differ = [
-        line
-        for line in protocol_differences(a.protocol, b.protocol)
-        if line.split(":")[0] not in allow
-    ]
-    if differ:
+    lines = protocol_differences(a.protocol, b.protocol)
+    differences = {name: line for line in lines if (name := line.split(":")[0]) not in allow}
+    if differences:
         raise RetrievalInputError(
-            f"the two results follow different protocols: {'; '.join(differ)}. Evaluate both alike,"
-            f" or allow the difference by name: {', '.join(line.split(':')[0] for line in differ)}"
+            f"the two results follow different protocols: {'; '.join(differences.values())}."
+            f" Evaluate both alike, or allow the difference by name: {', '.join(differences)}"
         )
-    for one in b.directions:
-        for other in a.directions:
-            if one.direction == other.direction and one.queries_checksum != other.queries_checksum:
-                raise RetrievalInputError(
-                    f"{one.direction}: the two results are on other queries ({other.n_queries},"
-                    f" checksum {other.queries_checksum[:8]}, and {one.n_queries},"
-                    f" {one.queries_checksum[:8]}); evaluate both on the same files"
-                )
+    for of_a, of_b in _common_directions(a, b):
+        if of_a.queries_checksum != of_b.queries_checksum:
+            raise RetrievalInputError(
+                f"{of_a.direction}: the queries differ: {of_a.n_queries} with checksum"
+                f" {of_a.queries_checksum[:8]} and {of_b.n_queries} with"
+                f" {of_b.queries_checksum[:8]}; evaluate both on the same files"
+            )
     if a.corpus_checksum != b.corpus_checksum and not allow:
         raise RetrievalInputError(
             f"the corpora differ: checksums {a.corpus_checksum[:8]} and {b.corpus_checksum[:8]};"
@@ -86,9 +83,9 @@ def _compare_direction(
         # With one relevant item for each query MAP@R is R@1 under another name.
         measured["MAP@R"] = (a.map_at_r, b.map_at_r)
     rows = []
-    for metric, (mine, other) in measured.items():
-        test = compare_systems(mine, other, a.groups, n_resamples=n_resamples, seed=seed)
-        mcnemar = mcnemar_exact(mine, other) if metric == "R@1" else None
+    for metric, (values_a, values_b) in measured.items():
+        test = compare_systems(values_a, values_b, a.groups, n_resamples=n_resamples, seed=seed)
+        mcnemar = mcnemar_exact(values_a, values_b) if metric == "R@1" else None
         row = {"direction": a.direction, "metric": metric, "a": test.mean_a, "b": test.mean_b}
         row |= {"difference": test.difference, "low": test.low, "high": test.high}
         row |= {"p_value": test.p_value, "p_holm": None}

@@ -25,41 +25,27 @@ FIRST_YEAR, LAST_YEAR = 2010, 2030
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """Hold one published number; text columns are empty where the source does not say.
+    """Hold one published number; text columns are empty where the source does not state them."""
 
-    Args:
-        model, pretrained: names of open_clip where it knows the model; else as printed.
-        kind: "zero-shot", or "trained" on the training split of this benchmark.
-        dataset, split, direction, gallery, captions, judgements, prompt, inference: as in
-            `Protocol`; a prompt of "none" is none.
-        n_queries, n_gallery: None where the source does not say.
-        metric: "R@1", "MedR", ...
-        value: percent, or ranks for "MedR" and "MeanR".
-        year: year of the model's first publication, None where not known for sure.
-        source: file of a repository, or paper.
-        verified: "yes" (read in the source), "quoted" (by another repository), or "recalled".
-        decimals: number of printed decimals.
-    """
-
-    model: str
+    model: str  # model and tag of open_clip where it knows the model; else as printed
     pretrained: str
-    kind: str
-    dataset: str
+    kind: str  # "zero-shot", or "trained" on the training split of this benchmark
+    dataset: str  # this and the next columns as in `Protocol`
     split: str
     direction: str
     gallery: str
-    n_queries: int | None
+    n_queries: int | None  # None where the source does not state it
     n_gallery: int | None
     captions: str
     judgements: str
-    prompt: str
+    prompt: str  # "none" is none
     inference: str
     metric: str
-    value: float
-    year: int | None
-    source: str
-    verified: str
-    decimals: int = 0
+    value: float  # percent, or ranks for "MedR" and "MeanR"
+    year: int | None  # of the model's first publication, if known for sure
+    source: str  # file of a repository, or paper
+    verified: str  # "yes" (read in the source), "quoted" (by another repository), or "recalled"
+    decimals: int = 0  # printed decimals
 
     @property
     def name(self) -> str:
@@ -68,7 +54,7 @@ class PublishedRow:
 
     @property
     def remark(self) -> str:
-        """Say how the number is known, if it was not read in its source."""
+        """Describe the source of the number, if it was not read in its paper."""
         return VERIFIED[self.verified]
 
 
@@ -82,15 +68,7 @@ def published_path() -> Path:
 
 
 def published_numbers(source: str | Path | None = None) -> list[PublishedRow]:
-    """Read and check every published number.
-
-    Args:
-        source: a CSV file with the columns `COLUMNS`; the committed one when None.
-
-    Returns:
-        Rows in the order of the file. An error names the line: an unknown direction, metric, kind
-        or protocol, a value out of range, no source, or the same number twice.
-    """
+    """Read and check every published number of a CSV file, by default the committed one."""
     return list(_read(Path(source) if source else published_path()))
 
 
@@ -135,8 +113,8 @@ def _row(cells: dict[str, str], where: str) -> PublishedRow:
         if not cells[name].strip():
             raise RetrievalInputError(f"{where}: {name} is empty; every number needs one")
     for name, pattern in (("direction", DIRECTION), ("metric", METRIC)):
-        found = pattern.fullmatch(cells[name])
-        if not found or (name == "direction" and found[1] == found[2]):
+        match = pattern.fullmatch(cells[name])
+        if not match or (name == "direction" and match[1] == match[2]):
             raise RetrievalInputError(f"{where}: {name} {cells[name]!r} is not known")
     value = _number(cells["value"], "value", where)
     lowest, highest = (1, math.inf) if cells["metric"] in RANK_METRICS else (0, 100)
@@ -176,40 +154,38 @@ def beside_rows(result: Result, rows: Sequence[PublishedRow] | None = None) -> l
         rows: published numbers; the committed table when None.
 
     Returns:
-        Rows of direction, metric, own, low, high (percent or ranks), published, difference (own -
-        published), inside (whether the published number, as it was rounded, lies in the interval;
-        None without one), protocol (differences in words; empty: comparable as far as the source
-        says), remark ("recalled, unchecked" and the like), source. Empty when no number of this
-        model is published.
+        Rows `direction`, `metric`, `own`, `low`, `high` (percent or ranks), `published`,
+        `difference` (own - published), `inside` (the published number, as rounded, lies in the
+        interval; None without one), `protocol` (stated differences in words), `remark` ("recalled,
+        unchecked" and the like), `source`.
     """
     rows = published_numbers() if rows is None else rows
-    benchmark, names = result.protocol.benchmark.split(" ")[0], _names(result)
+    protocol, names = result.protocol, _names(result)
+    benchmark, split = protocol.benchmark.split(" ")[0], protocol.split.split(",")[0]
     parts = {part.direction: part for part in result.directions}
     lines = []
     for row in rows:
-        same = (row.dataset, row.split) == (benchmark, result.protocol.split.split(",")[0])
-        if not same or (row.model, row.pretrained) not in names or row.direction not in parts:
+        if (row.dataset, row.split) != (benchmark, split) or row.direction not in parts:
             continue
-        known = row.metric in parts[row.direction].values
-        if row.judgements != result.protocol.judgements or not known:
+        if (row.model, row.pretrained) not in names or row.judgements != protocol.judgements:
+            continue
+        if row.metric not in parts[row.direction].values:
             continue
         measured = parts[row.direction][row.metric]
         scale = 1 if row.metric in RANK_METRICS else 100
-        own, low, high = (
-            scale * number for number in (measured.value, measured.low, measured.high)
-        )
+        value, low, high = (scale * getattr(measured, end) for end in ("value", "low", "high"))
         rounding = 0.5 * 10.0**-row.decimals
         inside = None if math.isnan(low) else low - rounding <= row.value <= high + rounding
         line = {"direction": row.direction, "metric": row.metric}
-        line |= {"own": own, "low": low, "high": high, "published": row.value}
-        line |= {"difference": own - row.value, "inside": inside}
+        line |= {"own": value, "low": low, "high": high, "published": row.value}
+        line |= {"difference": value - row.value, "inside": inside}
         line["protocol"] = paper_differences(row, result)
         lines.append(line | {"remark": row.remark, "source": row.source})
     return lines
 
 
 def paper_differences(row: PublishedRow, result: Result) -> list[str]:
-    """List in words how a published number was measured otherwise, as far as its source says."""
+    """List in words the stated differences of a published number's protocol."""
     protocol, part = result.protocol, result.direction(row.direction)
     pairs = {
         "queries": (part.n_queries, row.n_queries),
@@ -221,9 +197,9 @@ def paper_differences(row: PublishedRow, result: Result) -> list[str]:
         "inference": (protocol.inference, row.inference),
     }
     differences = [
-        f"{what}: {here} here, {there} there"
-        for what, (here, there) in pairs.items()
-        if there and here != there
+        f"{name}: {ours} here, {theirs} there"
+        for name, (ours, theirs) in pairs.items()
+        if theirs and ours != theirs
     ]
     if protocol.benchmark != row.dataset:
         differences.insert(0, f"{protocol.benchmark} here")

@@ -13,39 +13,22 @@ PLURAL = {"audio": "sounds"}
 
 @dataclass(frozen=True)
 class Protocol:
-    """Describe an evaluation in the columns of a results table.
+    """Describe an evaluation in the columns of a results table."""
 
-    Args:
-        benchmark: the corpus, `"coco"`; a miniature says so.
-        split: `"test"`, `"1k-A"`.
-        sizes: `((modality, items), ...)` of the two sides, of one fold where there are folds.
-        captions: texts that were kept: `"all"`, `"first 5"`, `"unique"`; for pairs without texts
-            the relevance: `"same clip"`, `"labels"`.
-        gallery: `"whole"`, `"mean of folds"` (the papers' COCO 1K), or `"first fold"` (a smaller
-            sample, which is not what papers call 1K).
-        n_folds: number of folds; 1 for the whole.
-        judgements: `"original"`, `"cxc"` or `"eccv"` (extended positives), or `"cxc-grades"`.
-        inference: `"inductive"`, `"querybank"` or `"transductive"`, see `lib.metrics.hubness`.
-        method: the method against hubs with its settings, or `"none"`.
-        prompt: template around the texts, `"a photo of {}"`; empty for none.
-        precision: precision of the encoder, `"fp32"`.
-        counts: `((what, found, published), ...)` of the corpus.
-        judged_counts: the same of the queries and positives of extended judgements.
-    """
-
-    benchmark: str
+    benchmark: str  # name of the corpus, "coco"; a miniature has its own name
     split: str
-    sizes: tuple[tuple[str, int], tuple[str, int]]
-    captions: str = "all"
+    sizes: tuple[tuple[str, int], tuple[str, int]]  # (modality, items) of both sides of a fold
+    captions: str = "all"  # or "first 5", "unique"; without texts "same clip", "labels"
+    # "mean of folds" is the papers' COCO 1K; "first fold" is a smaller sample.
     gallery: str = "whole"
     n_folds: int = 1
-    judgements: str = "original"
-    inference: str = "inductive"
-    method: str = "none"
-    prompt: str = ""
-    precision: str = "fp32"
-    counts: tuple[tuple[str, int, int], ...] = ()
-    judged_counts: tuple[tuple[str, int, int], ...] = ()
+    judgements: str = "original"  # or "cxc", "eccv" (extended positives), "cxc-grades"
+    inference: str = "inductive"  # or "querybank", "transductive", see `lib.metrics.hubness`
+    method: str = "none"  # method against hubs with its settings
+    prompt: str = ""  # template around the texts, "a photo of {}"
+    precision: str = "fp32"  # of the encoder
+    counts: tuple[tuple[str, int, int], ...] = ()  # (name, found, published) of the corpus
+    judged_counts: tuple[tuple[str, int, int], ...] = ()  # the same of extended judgements
 
     def __post_init__(self) -> None:
         check_choice(self.gallery, GALLERIES, "gallery")
@@ -69,8 +52,8 @@ class Protocol:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether everything that is published was found."""
-        return all(found == published for _, found, published in self.counts)
+        """Tell whether the corpus has all published items."""
+        return all(n_items == published for _, n_items, published in self.counts)
 
     def columns(self) -> dict:
         """Return the fields by name, ready for JSON."""
@@ -83,9 +66,9 @@ def protocol_differences(a: Protocol, b: Protocol) -> list[str]:
         (field.name, getattr(a, field.name), getattr(b, field.name)) for field in fields(Protocol)
     )
     return [
-        f"{name}: {_as_words(mine)} and {_as_words(other)}"
-        for name, mine, other in pairs
-        if mine != other
+        f"{name}: {_as_words(value_a)} and {_as_words(value_b)}"
+        for name, value_a, value_b in pairs
+        if value_a != value_b
     ]
 
 

@@ -25,9 +25,9 @@ def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
     """Return the scenes test in the shape of COCO-5K, with the committed embeddings.
 
     Returns:
-        `(corpus, image rows, text rows, truth)`: 5,000 images, five captions each, each relevant to
-        its own image; int8 rows of 256 dimensions; and `(25000, 5000)` judgements of all images
-        that a caption is true of. Media are positions, not pictures.
+        `(corpus, image rows, text rows, truth)`: 5,000 images, five captions each; int8 rows of 256
+        dimensions; and `(25000, 5000)` judgements of all true pairs. Media are
+        positions, not pictures.
     """
     task = test_task("scenes", "text_to_image")
     text, image = stored_embeddings("scenes", "text_to_image")
@@ -49,20 +49,13 @@ def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ProtocolInputs:
-    """Hold the inputs of one protocol.
-
-    Args:
-        name: name of the protocol in a table.
-        columns: the columns it decides, the keys of `WHOLE`.
-        parts: `(media rows, text rows, qrels)` of each gallery, qrels of `(texts, media)`; their
-            mean counts.
-        beta: inverse temperature of a dual softmax over the test queries; None for none.
-    """
+    """Hold the inputs of one protocol."""
 
     name: str
-    columns: dict[str, str]
+    columns: dict[str, str]  # the keys of `WHOLE`
+    # (media rows, text rows, (texts, media) qrels) of each gallery; their mean counts
     parts: tuple[tuple[np.ndarray, np.ndarray, Qrels], ...]
-    beta: float | None = None
+    beta: float | None = None  # inverse temperature of a dual softmax over the test queries
 
     @property
     def differs_in(self) -> str:
@@ -92,48 +85,44 @@ def protocols(
         beta: inverse temperature of the dual softmax on the first fold.
     """
     media, texts = as_embeddings(media_rows, "media rows"), as_embeddings(text_rows, "text rows")
-    own = corpus.qrels
-    for what, rows, ids in (("media", media, corpus.item_ids), ("text", texts, corpus.text_ids)):
+    qrels, by_item = corpus.qrels, corpus.qrels.T
+    for side, rows, ids in (("media", media, corpus.item_ids), ("text", texts, corpus.text_ids)):
         if len(rows) != len(ids):
             raise RetrievalInputError(
-                f"{len(rows)} {what} rows for {len(ids)} ids of {corpus.name}"
+                f"{len(rows)} {side} rows for {len(ids)} ids of {corpus.name}"
             )
-    if not own.counts.all() or not own.T.counts.all():
+    if not qrels.counts.all() or not by_item.counts.all():
         raise RetrievalInputError(
-            f"{corpus.name}: every text must describe an item, every item have a text"
+            f"{corpus.name}: every text must describe an item, every item must have a text"
         )
-    yield ProtocolInputs("whole gallery", WHOLE, ((media, texts, own),))
+    yield ProtocolInputs("whole gallery", WHOLE, ((media, texts, qrels),))
+    positions = [(fold[corpus.modality], fold["text"]) for fold in fold_positions(corpus, n_folds)]
     folds = tuple(
-        (
-            media[of[corpus.modality]],
-            texts[of["text"]],
-            select_qrels(own, of["text"], of[corpus.modality]),
-        )
-        for of in fold_positions(corpus, n_folds)
+        (media[items], texts[captions], select_qrels(qrels, captions, items))
+        for items, captions in positions
     )
     first = {**WHOLE, "gallery": f"first of {n_folds} folds"}
     yield ProtocolInputs("first fold only", first, folds[:1])
     yield ProtocolInputs(
         f"mean of {n_folds} folds", {**WHOLE, "gallery": f"mean of {n_folds} folds"}, folds
     )
-    by_item = own.T
     firsts = by_item.items[by_item.indptr[:-1]]  # (n_items,)
-    one_each = media, texts[firsts], own.take_queries(firsts)
+    one_each = media, texts[firsts], qrels.take_queries(firsts)
     yield ProtocolInputs("first caption only", {**WHOLE, "captions": "first of each"}, (one_each,))
     directions = unit_rows(texts, "text rows")[by_item.items]
     together = np.add.reduceat(directions, by_item.indptr[:-1], axis=0)  # (n_items, d)
     averaged = media, together, Qrels.from_owner(np.arange(len(media)), len(media))
     yield ProtocolInputs("captions averaged", {**WHOLE, "captions": "mean of each"}, (averaged,))
-    kept, merged = equal_texts_once(corpus.texts, own)
+    unique, merged = equal_texts_once(corpus.texts, qrels)
     yield ProtocolInputs(
-        "equal captions once", {**WHOLE, "captions": "unique"}, ((media, texts[kept], merged),)
+        "equal captions once", {**WHOLE, "captions": "unique"}, ((media, texts[unique], merged),)
     )
     if truth is not None:
         yield ProtocolInputs(
             "every true pair", {**WHOLE, "judgements": "every true pair"}, ((media, texts, truth),)
         )
-    helped = {**first, "inference": "transductive"}
-    yield ProtocolInputs("first fold, dual softmax", helped, folds[:1], beta)
+    adjusted = {**first, "inference": "transductive"}
+    yield ProtocolInputs("first fold, dual softmax", adjusted, folds[:1], beta)
 
 
 def r1_rows(
@@ -142,8 +131,8 @@ def r1_rows(
     """Compute R@1 in both directions under each protocol, ties against the model.
 
     Returns:
-        Rows of protocol, direction, value, low, high (fractions; 95%, texts resampled by their
-        item), n_queries, n_gallery (of the first part), differs_in.
+        Rows `protocol`, `direction`, `value`, `low`, `high` (fractions; 95%, texts resampled by
+        their item), `n_queries`, `n_gallery` (of the first part), `differs_in`.
     """
     rows = []
     for protocol in protocols:
@@ -163,12 +152,7 @@ def r1_rows(
 
 
 def both_directions(rows: Sequence[dict]) -> list[dict]:
-    """Arrange the rows of `r1_rows`: a line per protocol, R@1 in percent per direction.
-
-    Returns:
-        Rows of protocol, the two directions as `(value, low, high)`, texts, media (numbers of
-        queries and items from text to media), differs_in.
-    """
+    """Arrange the rows of `r1_rows`: one row per protocol, R@1 in percent per direction."""
     lines: dict[str, dict] = {}
     for row in rows:
         line = lines.setdefault(row["protocol"], {"protocol": row["protocol"]})
@@ -194,8 +178,8 @@ def _hits(part, to_text: bool, beta: float | None) -> tuple[np.ndarray, np.ndarr
 
 def _disjoint(groups: Sequence[np.ndarray]) -> np.ndarray:
     """Number the clusters of all parts without overlap."""
-    starts = np.cumsum([0] + [of.max() + 1 for of in groups])
-    return np.concatenate([of + start for of, start in zip(groups, starts)])
+    starts = np.cumsum([0] + [part.max() + 1 for part in groups])
+    return np.concatenate([part + start for part, start in zip(groups, starts)])
 
 
 def lost_media_rows(
@@ -210,7 +194,7 @@ def lost_media_rows(
         seed: seed of the order of loss.
 
     Returns:
-        Rows of lost (fraction), direction, value, low, high, n_queries, n_gallery.
+        Rows `lost` (fraction), `direction`, `value`, `low`, `high`, `n_queries`, `n_gallery`.
     """
     order = np.random.default_rng(seed).permutation(len(corpus.item_ids))
     bare = replace(corpus, media=range(len(order)))
@@ -218,13 +202,10 @@ def lost_media_rows(
     rows = []
     for share in shares:
         if not 0 <= share < 1:
-            raise RetrievalInputError(f"the share that is lost must be in [0, 1), got {share}")
-        kept = bare.take_items(np.sort(order[round(share * len(order)) :]))
-        part = (
-            media[np.asarray(kept.media)],
-            texts[corpus.positions("text", kept.text_ids)],
-            kept.qrels,
-        )
+            raise RetrievalInputError(f"`shares` must be in [0, 1), got {share}")
+        remaining = bare.take_items(np.sort(order[round(share * len(order)) :]))
+        remaining_texts = texts[corpus.positions("text", remaining.text_ids)]
+        part = media[np.asarray(remaining.media)], remaining_texts, remaining.qrels
         inputs = ProtocolInputs("", WHOLE, (part,))
         rows += [{"lost": share, **row} for row in r1_rows([inputs], corpus.modality)]
     return [{name: value for name, value in row.items() if name != "differs_in"} for row in rows]

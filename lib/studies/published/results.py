@@ -43,31 +43,18 @@ class Measurement:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DirectionResult:
-    """Hold the metrics of one direction, and the per-query values that paired tests need.
-
-    Args:
-        direction: `"text_to_image"`.
-        n_queries, n_gallery: judged queries, and items of the gallery (of the first fold).
-        n_without_relevant: queries left out because nothing is relevant to them.
-        tie_share: share of queries whose first rank depends on the order of equal scores.
-        values: `{"R@1": Measurement, ..., "MRR", "R-precision", "MAP@R", "MedR", "MeanR"}`.
-        first_ranks: `(n_queries,)` rank of the first relevant item, ties against it; infinity
-            beyond the run.
-        map_at_r: `(n_queries,)` AP@R of each query.
-        queries_checksum: SHA-256 over the ids of the judged queries, in order.
-        groups: `(n_queries,)` cluster of each query, None where each is its own.
-    """
+    """Hold the metrics of one direction, and the per-query values that paired tests need."""
 
     direction: str
-    n_queries: int
-    n_gallery: int
-    n_without_relevant: int
-    tie_share: float
-    values: dict[str, Measurement]
-    first_ranks: np.ndarray
-    map_at_r: np.ndarray
-    queries_checksum: str
-    groups: np.ndarray | None = None
+    n_queries: int  # judged queries
+    n_gallery: int  # items of the gallery, of the first fold
+    n_without_relevant: int  # queries that are left out because nothing is relevant to them
+    tie_share: float  # share of queries with a first rank that depends on the order of ties
+    values: dict[str, Measurement]  # by metric
+    first_ranks: np.ndarray  # (n_queries,) first relevant rank, ties against it; inf if not found
+    map_at_r: np.ndarray  # (n_queries,) AP@R
+    queries_checksum: str  # SHA-256 over the ids of the judged queries, in order
+    groups: np.ndarray | None = None  # (n_queries,) clusters; None where each is its own
 
     def __post_init__(self) -> None:
         sizes = {"first_ranks": self.first_ranks.size, "map_at_r": self.map_at_r.size}
@@ -89,7 +76,7 @@ class DirectionResult:
     def check(self, n_folds: int = 1) -> None:
         """Refuse values out of range, or that do not follow from the ranks of the queries.
 
-        A mean of folds weighs queries by fold, which is not stored: only ranges are checked then.
+        A mean of folds needs weights that are not stored: only ranges are checked then.
         """
 
         def refuse(what: str) -> None:
@@ -98,43 +85,34 @@ class DirectionResult:
             )
 
         if not (self.n_queries and self.n_gallery and 0 <= self.tie_share <= 1):
-            refuse(
-                f"{self.n_queries} queries, {self.n_gallery} items and a tie share of"
-                f" {self.tie_share}"
-            )
+            counts = f"{self.n_queries} queries, {self.n_gallery} items"
+            refuse(f"{counts} and a tie share of {self.tie_share}")
         ranks = self.first_ranks
-        inside = (ranks >= 1) & (ranks <= self.n_gallery) & (ranks == np.floor(ranks))
-        if not (inside | np.isposinf(ranks)).all():
-            query = int(np.argmin(inside | np.isposinf(ranks)))
-            refuse(
-                f"first_ranks[{query}] is {ranks[query]}, expected a whole number of 1 to"
-                f" {self.n_gallery}"
-            )
+        whole = (ranks >= 1) & (ranks <= self.n_gallery) & (ranks == np.floor(ranks))
+        valid = whole | np.isposinf(ranks)
+        if not valid.all():
+            query = int(np.argmin(valid))
+            expected = f"a whole number of 1 to {self.n_gallery}"
+            refuse(f"first_ranks[{query}] is {ranks[query]}, expected {expected}")
         if not ((self.map_at_r >= 0) & (self.map_at_r <= 1)).all():
-            refuse(
-                f"map_at_r lies in {self.map_at_r.min()} to {self.map_at_r.max()}, expected 0 to 1"
-            )
+            low, high = self.map_at_r.min(), self.map_at_r.max()
+            refuse(f"map_at_r lies in {low} to {high}, expected 0 to 1")
         for name, measurement in self.values.items():
             least, most = (1, self.n_gallery) if name in RANK_METRICS else (0, 1)
-            for what, value in vars(measurement).items():
-                unknown = (
-                    math.isnan(value)
-                    if what in ("low", "high")
-                    else math.isinf(value) and name in RANK_METRICS
-                )
+            for field_name, value in vars(measurement).items():
+                if field_name in ("low", "high"):
+                    unknown = math.isnan(value)
+                else:
+                    unknown = math.isinf(value) and name in RANK_METRICS
                 if not (unknown or least - SLACK <= value <= most * (1 + SLACK)):
-                    refuse(f"{what} of {name} is {value}, expected {least} to {most}")
+                    refuse(f"{field_name} of {name} is {value}, expected {least} to {most}")
             if not math.isnan(measurement.low) and not measurement.low - SLACK <= measurement.high:
                 refuse(f"the interval of {name} is {measurement.low} to {measurement.high}")
-            follows = self._mean_of(name)
-            if (
-                n_folds == 1
-                and follows is not None
-                and not np.isclose(measurement.value, follows, rtol=SLACK, atol=SLACK)
-            ):
-                refuse(
-                    f"{name} is {measurement.value}, but the ranks of its queries give {follows}"
-                )
+            value, mean = measurement.value, self._mean_of(name)
+            if n_folds > 1 or mean is None:
+                continue
+            if not np.isclose(value, mean, rtol=SLACK, atol=SLACK):
+                refuse(f"{name} is {value}, but the ranks of its queries give {mean}")
 
     def _mean_of(self, metric: str) -> float | None:
         """Compute a metric from the per-query values; None where they do not decide it."""
@@ -150,33 +128,23 @@ class DirectionResult:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """Hold the result of a model on a benchmark under a protocol.
-
-    Args:
-        protocol: the columns that decide which results are comparable.
-        identity: source of the embeddings, `PretrainedEncoder.identity`; `{"model": "given"}` and
-            the like for embeddings from elsewhere.
-        corpus_checksum: `CaptionedMedia.checksum`.
-        directions: one or both directions.
-        library_version: version of this package.
-    """
+    """Hold the result of a model on a benchmark under a protocol."""
 
     protocol: Protocol
-    identity: dict[str, str]
+    identity: dict[str, str]  # source of the embeddings, as `PretrainedEncoder.identity`
     corpus_checksum: str
-    directions: tuple[DirectionResult, ...]
+    directions: tuple[DirectionResult, ...]  # one or both
     library_version: str = field(default_factory=library_version)
 
     @property
     def name(self) -> str:
-        """Model and tag, as a table shows them."""
-        return " ".join(
-            part for part in (self.identity.get("model"), self.identity.get("tag")) if part
-        )
+        """Return model and tag."""
+        parts = self.identity.get("model"), self.identity.get("tag")
+        return " ".join(part for part in parts if part)
 
     @property
     def rsum(self) -> float | None:
-        """R@1 + R@5 + R@10 of both directions in percent; None where one of six is missing."""
+        """Return R@1 + R@5 + R@10 of both directions in percent; None without all six."""
         names = [f"R@{k}" for k in RSUM_KS]
         if len(self.directions) != 2 or any(
             n not in part.values for part in self.directions for n in names
@@ -205,10 +173,9 @@ class Result:
 
     def save(self, path: str | Path) -> Path:
         """Write the result as JSON, atomically."""
+        text = json.dumps(_as_json(self), allow_nan=False) + "\n"
         with atomic_path(path) as temporary:
-            temporary.write_text(
-                json.dumps(_as_json(self), allow_nan=False) + "\n", encoding="utf-8"
-            )
+            temporary.write_text(text, encoding="utf-8")
         return Path(path)
 
     @classmethod
@@ -226,9 +193,9 @@ class Result:
                 f"{path} is not JSON ({error}); run the evaluation again"
             ) from error
         reader = JsonFields(data, str(path))
-        if (found := reader.integer("format")) != FORMAT:
+        if (file_format := reader.integer("format")) != FORMAT:
             raise RetrievalInputError(
-                f"{path} has format {found}, expected {FORMAT}; run the evaluation again"
+                f"{path} has format {file_format}, expected {FORMAT}; run the evaluation again"
             )
         protocol = _protocol(reader.inside("protocol"))
         directions = tuple(_direction(part, protocol.n_folds) for part in reader.each("directions"))
@@ -255,37 +222,22 @@ class Result:
 
 
 def result_rows(results: Mapping[str, Result] | Sequence[Result]) -> list[dict]:
-    """Make one row per result and direction with its protocol columns, for comparing and for CSV.
-
-    Args:
-        results: results in order, or by name.
-
-    Returns:
-        Rows of model, direction, every metric (fractions; MedR and MeanR in ranks), rsum (percent),
-        and the columns of `Protocol`, sizes as `n_queries` and `n_gallery`.
-    """
-    named = (
-        results.items()
-        if isinstance(results, Mapping)
-        else [(result.name, result) for result in results]
-    )
+    """Make one row per result and direction with its protocol columns, for a table or CSV."""
+    by_name = isinstance(results, Mapping)
+    named = results.items() if by_name else [(result.name, result) for result in results]
     rows = []
     for name, result in named:
         columns = {k: v for k, v in result.protocol.columns().items() if k not in NESTED}
         for part in result.directions:
-            values = {metric: measured.value for metric, measured in part.values.items()}
-            sizes = {"n_queries": part.n_queries, "n_gallery": part.n_gallery}
-            row = (
-                {"model": name, "direction": part.direction}
-                | values
-                | {"rsum": result.rsum}
-                | sizes
-            )
+            row = {"model": name, "direction": part.direction}
+            row |= {metric: measured.value for metric, measured in part.values.items()}
+            row |= {"rsum": result.rsum}
+            row |= {"n_queries": part.n_queries, "n_gallery": part.n_gallery}
             rows.append(row | columns | {"complete": result.protocol.is_complete})
     return rows
 
 
-# ---- JSON: what is not finite is null
+# ---- JSON: a number that is not finite is null
 
 
 def _number(value: float) -> float | None:
@@ -350,12 +302,12 @@ def _placed(error: RetrievalInputError, reader: JsonFields) -> RetrievalInputErr
 
 def _direction(reader: JsonFields, n_folds: int) -> DirectionResult:
     values = {}
-    for name, of in reader.by_name("values"):
-        value = of.number("value", missing=math.inf)  # a rank beyond the run
-        low, high = (of.number(end, missing=math.nan) for end in ("low", "high"))
-        values[name] = Measurement(value, low, high, of.number("chance", missing=math.inf))
+    for name, numbers in reader.by_name("values"):
+        value = numbers.number("value", missing=math.inf)  # a rank beyond the run
+        low, high = (numbers.number(end, missing=math.nan) for end in ("low", "high"))
+        values[name] = Measurement(value, low, high, numbers.number("chance", missing=math.inf))
     try:
-        found = DirectionResult(
+        direction = DirectionResult(
             direction=reader.text("direction"),
             n_queries=reader.integer("n_queries"),
             n_gallery=reader.integer("n_gallery"),
@@ -367,7 +319,7 @@ def _direction(reader: JsonFields, n_folds: int) -> DirectionResult:
             queries_checksum=reader.text("queries_checksum"),
             groups=reader.array("groups", dtype=np.int64) if reader.has("groups") else None,
         )
-        found.check(n_folds)
+        direction.check(n_folds)
     except RetrievalInputError as error:
         raise _placed(error, reader) from error
-    return found
+    return direction

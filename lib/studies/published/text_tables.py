@@ -8,17 +8,14 @@ from lib.studies.published.results import RANK_METRICS, Measurement, Result
 
 
 def format_result(result: Result) -> list[dict[str, str]]:
-    """Format every metric with interval, chance, and the published numbers of the model.
-
-    Several published numbers of one metric make several rows.
-    """
+    """Format every metric with interval, chance, and published numbers, one row per such number."""
     published: dict[tuple[str, str], list[dict]] = {}
     for row in beside_rows(result):
         published.setdefault((row["direction"], row["metric"]), []).append(row)
     rows = []
     for part in result.directions:
         for metric, measured in part.values.items():
-            own = {
+            cells = {
                 "direction": part.direction.replace("_", " "),
                 "metric": metric,
                 "value": _format_value(metric, measured.value),
@@ -26,8 +23,8 @@ def format_result(result: Result) -> list[dict[str, str]]:
                 "chance": _format_value(metric, measured.chance),
             }
             for other in published.get((part.direction, metric), [None]):
-                rows.append(own | _format_published(metric, other))
-                own = {**own, "value": "", "95% interval": "", "chance": ""}
+                rows.append(cells | _format_published(other))
+                cells = {**cells, "value": "", "95% interval": "", "chance": ""}
     return rows
 
 
@@ -35,17 +32,13 @@ def result_notes(result: Result) -> list[str]:
     """List the notes under the table: sizes, omissions, ties, rsum, and counts that differ."""
     lines = [result.protocol.title]
     for part in result.directions:
-        line = (
-            f"{part.direction.replace('_', ' ')}: {part.n_queries:,} queries x {part.n_gallery:,}"
-            " items"
-        )
+        sizes = f"{part.n_queries:,} queries x {part.n_gallery:,} items"
+        line = f"{part.direction.replace('_', ' ')}: {sizes}"
         if part.n_without_relevant:
             line += f"; {part.n_without_relevant:,} queries without a relevant item were left out"
         if part.tie_share:
-            line += (
-                f"; {part.tie_share:.2%} of first ranks depend on ties, which count against the"
-                " model"
-            )
+            line += f"; {part.tie_share:.2%} of first ranks depend on ties,"
+            line += " which count against the model"
         lines.append(line)
     protocol = result.protocol
     lines.append(
@@ -58,7 +51,11 @@ def result_notes(result: Result) -> list[str]:
         (protocol.counts, ": not comparable with published numbers"),
         (protocol.judged_counts, ""),
     ):
-        lines += [f"found {n:,} of {of:,} {what}{verdict}" for what, n, of in counts if n != of]
+        lines += [
+            f"found {n:,} of {published:,} {name}{verdict}"
+            for name, n, published in counts
+            if n != published
+        ]
     return lines
 
 
@@ -85,7 +82,7 @@ def format_comparison(rows: Sequence[dict]) -> list[dict[str, str]]:
     ]
 
 
-def _format_published(metric: str, row: dict | None) -> dict[str, str]:
+def _format_published(row: dict | None) -> dict[str, str]:
     if row is None:
         return dict.fromkeys(("published", "difference", "inside", "protocol there", "source"), "")
     shown = f"{row['published']:g}" + (f" ({row['remark']})" if row["remark"] else "")

@@ -46,11 +46,11 @@ def test_ids_decide_the_order(tmp_path):
     [
         (
             {"text": None},
-            "has no array 'text'; of what is needed it has image, image_ids, text_ids",
+            "has no array 'text'.*the file has image, image_ids, text_ids",
         ),
         ({"image_ids": None}, "has no array 'image_ids'"),
         ({"text": TEXTS[:-1]}, "text: 107 rows have 108 ids"),
-        ({"image_ids": ["i0"] * 20}, "id 'i0' is there twice, rows 0 and 1"),
+        ({"image_ids": ["i0"] * 20}, "id 'i0' occurs twice, in rows 0 and 1"),
         (
             {"image": MEDIA[:-1], "image_ids": TOYS.item_ids[:-1]},
             "1 of 20 ids of the corpus have no row.*'i19'",
@@ -126,7 +126,7 @@ def test_audio_video_clips(tmp_path):
     assert all(part["R@1"].value == 1 for part in found.directions)
     assert found.protocol.title == "audioset retrieval: 12 videos x 12 sounds, captions: same clip"
     with pytest.raises(
-        RetrievalInputError, match="folds are of captioned media; audioset is evaluated whole"
+        RetrievalInputError, match="folds need captioned media; audioset is evaluated whole"
     ):
         evaluate_rows(media, sounds, pairs, folds=2)
     assert (

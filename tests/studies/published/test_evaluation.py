@@ -294,7 +294,7 @@ class _Lower(Encoder):
         ({"texts": TEXTS[:-1]}, {}, r"107 text rows for 108 texts of toys"),
         ({"texts": TEXTS * np.nan}, {}, "text rows has the value nan in row 0"),
         ({"texts": TEXTS[:, :-1]}, {}, "dimension"),
-        ({}, {"folds": 3}, "20 items of toys do not make 3 equal folds"),
+        ({}, {"folds": 3}, "must divide the 20 items of toys, got 3"),
         ({}, {"folds": 1}, "folds must be at least 2"),
         ({}, {"first_fold": True}, "first_fold needs the number of folds"),
         ({}, {"judgements": "eccv"}, "eccv judges the captions of COCO, not toys"),

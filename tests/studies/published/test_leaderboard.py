@@ -1,11 +1,11 @@
-"""Printed numbers read as measurements, and the atlas of benchmarks."""
+"""Printed numbers read as measurements, and the cards of benchmarks."""
 
 from dataclasses import replace
 
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.datasets import coco
+from lib.datasets import activitynet, audioset, coco, flickr30k, msrvtt, vggsound
 from lib.datasets.registry import CORPORA
 from lib.studies.published import benchmark_cards, evaluate_rows, leaderboard, paper_numbers
 from tests.studies.published.corpora import corpus, rows
@@ -30,7 +30,7 @@ def test_half_of_an_interval():
     assert leaderboard.half_width(43, 1000) == pytest.approx(3.07, abs=5e-3)  # MSR-VTT 1k-A
     assert leaderboard.half_width(100, 10) == 0
     for percent, n in ((101, 10), (-1, 10), (50, 0)):
-        with pytest.raises(RetrievalInputError, match="expected a percentage and a count"):
+        with pytest.raises(RetrievalInputError, match="must be 0 to 100 of at least 1 query"):
             leaderboard.half_width(percent, n)
 
 
@@ -96,22 +96,37 @@ def test_a_result_beside_printed_numbers():
         leaderboard.against_rows(result, [row(1.0, direction="text_to_video")])
 
 
-# ---- atlas
+# ---- benchmark cards
 
 
-def test_the_atlas_has_every_corpus_once():
-    assert sorted(card.name for card in benchmark_cards.cards()) == sorted(CORPORA)
-    assert all(
-        card.terms and card.flaw and card.rot and card.remark for card in benchmark_cards.cards()
-    )
+def test_cards_hold_every_corpus_once_with_all_texts():
+    cards = benchmark_cards.load_cards()
+    assert sorted(card["name"] for card in cards) == sorted(CORPORA)
+    assert all(card["terms"] and card["flaw"] and card["files"] for card in cards)
+    assert all(card["say_which"] for card in cards)
 
 
 def test_sizes_are_those_that_loaders_check():
+    coco_counts, msrvtt_counts = coco.PUBLISHED["test"], msrvtt.PUBLISHED["1k-A"]
+    sizes = {
+        "coco": (coco_counts["captions, all"], coco_counts["images"]),
+        "flickr30k": (flickr30k.PUBLISHED["test"]["captions"], 1000),
+        "msrvtt": (msrvtt_counts["captions"], msrvtt_counts["videos"]),
+        "activitynet": (activitynet.PUBLISHED["val_1"]["captions"],) * 2,
+        "audioset": (audioset.PUBLISHED["retrieval"]["clips"],) * 2,
+        "vggsound": (vggsound.PUBLISHED["retrieval"]["clips"],) * 2,
+        "laion": (None, None),
+    }
     lines = {line["benchmark"]: line for line in benchmark_cards.size_rows()}
-    assert (lines["coco"]["queries"], lines["coco"]["gallery"]) == (25_010, 5_000)
+    assert {name: (line["queries"], line["gallery"]) for name, line in lines.items()} == sizes
+    cards = {card["name"]: card for card in benchmark_cards.load_cards()}
+    for kept in ("all", "first 5", "unique"):
+        assert f"{coco_counts[f'captions, {kept}']:,}" in cards["coco"]["say_which"]
+    repeated = msrvtt_counts["captions"] - msrvtt_counts["distinct sentences"]
+    assert cards["msrvtt"]["flaw"].startswith(f"{repeated} sentences repeat")
     assert lines["coco"]["chance"] == pytest.approx(0.02)
     assert lines["msrvtt"]["half_interval"] == pytest.approx(leaderboard.half_width(50, 1000))
-    assert lines["laion"]["queries"] is None and lines["laion"]["chance"] is None
+    assert lines["laion"]["chance"] is None
 
 
 def test_caveats_say_whose_terms_apply():

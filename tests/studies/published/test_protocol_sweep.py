@@ -130,7 +130,7 @@ def test_scenes_have_the_shape_of_coco():
         ({"texts": TEXTS[1:]}, f"{EACH - 1} text rows for {EACH} ids"),
         (
             {"of": corpus(qrels=Qrels.from_owner(np.full(EACH, 3), N_ITEMS).T)},
-            "every item have a text",
+            "every item must have a text",
         ),
     ],
 )

@@ -104,6 +104,10 @@ def evaluate(
         )
     if embeddings is not None and trec_run is not None:
         raise RetrievalInputError("give either --embeddings or --trec-run")
+    if direction is not None and trec_run is None:
+        raise RetrievalInputError(
+            "--direction is of --trec-run; other results have both directions, leave it out"
+        )
     if out is not None:
         check_choice(out.suffix.lower(), (".json",), "the suffix of --out")
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
@@ -131,8 +135,8 @@ def evaluate(
             raise RetrievalInputError(
                 "--trec-run is evaluated as it is: leave out folds, --inference and --write-trec"
             )
-        identity["run"] = sha256_of(trec_run)
         direction, run = read_run(trec_run, corpus, direction)
+        identity["run"] = sha256_of(trec_run)
         result = evaluate_ranking(run, direction, corpus, identity=identity, **protocol)
     else:
         protocol |= {

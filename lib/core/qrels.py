@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -281,8 +281,11 @@ def _check_grades(grades: np.ndarray) -> None:
 
 def _positions(ids: Sequence, kind: str) -> dict:
     positions: dict = {}
-    if not isinstance(ids, Iterable) or getattr(ids, "ndim", 1) != 1:
-        raise RetrievalInputError(f"{kind}_ids must be a list of names, got {type(ids).__name__}")
+    unordered = isinstance(ids, str | bytes | Set) or not isinstance(ids, Iterable)
+    if unordered or getattr(ids, "ndim", 1) != 1:
+        raise RetrievalInputError(
+            f"{kind}_ids must be a list of names in order, got {type(ids).__name__}"
+        )
     for position, name in enumerate(ids):
         if not isinstance(name, Hashable):
             raise RetrievalInputError(f"{kind}_ids[{position}] is {name!r}, which cannot be a name")

@@ -65,7 +65,12 @@ class Evaluation:
     def _key(self, metric: str, *others: str) -> str:
         """Return the key of a metric; "MRR" is that of the whole depth."""
         known = [*self.per_query, *others]
-        if metric in FAMILIES and metric not in known and f"{metric}@{self.k}" in known:
+        if (
+            isinstance(metric, str)
+            and metric in FAMILIES
+            and metric not in known
+            and f"{metric}@{self.k}" in known
+        ):
             metric = f"{metric}@{self.k}"
         return check_choice(metric, known, "metric")
 

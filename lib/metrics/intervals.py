@@ -194,15 +194,16 @@ def paired_bootstrap_interval(
     )
 
 
-def differences_of(a, b) -> np.ndarray:
-    """Return `(n_queries,)` a - b of finite values of the same queries."""
-    a, b = real_numbers(a, "a"), real_numbers(b, "b")
+def differences_of(a, b, names: tuple[str, str] = ("a", "b")) -> np.ndarray:
+    """Return `(n_queries,)` a - b of finite values of the same queries; `names` for errors."""
+    a, b = real_numbers(a, names[0]), real_numbers(b, names[1])
     if a.shape != b.shape:
         raise RetrievalInputError(
-            f"a and b must be one number per query of the same queries, got shapes {a.shape} and"
-            f" {b.shape}"
+            f"{' and '.join(names)} must be one number per query of the same queries, got shapes"
+            f" {a.shape} and {b.shape}"
         )
-    return a - b
+    with np.errstate(over="ignore"):
+        return real_numbers(a - b, " - ".join(names))  # 1e308 - -1e308 is infinite
 
 
 def cluster_sums(values: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:

@@ -335,6 +335,7 @@ def ndcg_at_k(
     Reference: K. Jarvelin, J. Kekalainen, Cumulated Gain-Based Evaluation of IR Techniques, TOIS
     2002.
     """
-    grades, qrels = judge(ranked_ids, targets, check_count(k, "k"), no_relevant)
+    k = check_count(k, "k")
+    grades, qrels = judge(ranked_ids, targets, k, no_relevant)
     check_gain(qrels, gain)
     return normalised_dcg(PlacedItems.from_grades(grades, qrels.counts), qrels, k, gain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -223,6 +224,7 @@ FAMILIES = {
     "MAP@R": Family(_average_precision_at_r, lambda order, k: order.precision_sum(order.r), "R"),
 }
 FIRST_ITEM_ONLY = ("R", "MRR")  # families that need no relevant item but the first
+_CUT = re.compile("[0-9]{1,18}")  # `int` also reads other alphabets, and refuses 5,000 digits
 MetricNames = dict[str, tuple[str, int]]  # name in the result: (family, cut-off)
 
 
@@ -240,9 +242,10 @@ def parse_metric(name: str) -> tuple[str, int | None]:
         family, _, cut = name.rpartition("@")
         if name in FAMILIES:
             return name, None
-        if family in FAMILIES and FAMILIES[family].cut != "R" and cut.isdecimal():
+        takes_cut = family in FAMILIES and FAMILIES[family].cut != "R"
+        if takes_cut and _CUT.fullmatch(cut):
             return family, check_count(int(cut), f"the cut-off in {name!r}")
-    shown = cut if isinstance(name, str) and cut.isdecimal() else "10"
+    shown = cut if isinstance(name, str) and _CUT.fullmatch(cut) else "10"
     with_cut = [f"{family}@{shown}" for family, kind in FAMILIES.items() if kind.cut != "R"]
     check_choice(name, [*FAMILIES, *with_cut], "metrics")
     raise AssertionError(name)  # a known name was parsed above

@@ -133,6 +133,7 @@ def compare_systems(
     Returns:
         A `SystemComparison`, in the unit of the values.
     """
+    differences_of(values_a, values_b, ("values_a", "values_b"))  # errors with these names
     test = paired_randomization(values_a, values_b, groups, n_resamples=n_resamples, seed=seed)
     low, high = paired_bootstrap_interval(values_a, values_b, groups, level=level, seed=seed)
     return SystemComparison(

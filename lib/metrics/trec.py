@@ -5,14 +5,24 @@ qrels  `query 0 document grade`               grades below 1 mean not relevant
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_array, check_count, check_distinct, check_finite
-from lib.core.qrels import Qrels, check_qrels
+from lib.core.checks import (
+    LARGEST_TABLE,
+    RetrievalInputError,
+    as_array,
+    check_count,
+    check_distinct,
+    check_finite,
+    check_switch,
+    is_unicode,
+)
+from lib.core.qrels import MAX_GRADE, Qrels, check_qrels
 from lib.core.reading import DamagedFileError, MissingFileError, reading
 from lib.core.writing import atomic_path
 from lib.metrics.runs import as_ranked_ids
@@ -40,18 +50,12 @@ class TrecData:
 def read_trec_run(path: str | Path) -> dict[str, dict[str, float]]:
     """Read a TREC run file: `{query: {document: score}}`, as pytrec_eval and ranx take it."""
 
-    def score_of(text: str) -> float:
-        score = float(text)
-        if not math.isfinite(score):
-            raise ValueError
-        return score
-
-    return _read(path, RUN_COLUMNS, "score", "a finite number", score_of)
+    return _read(path, RUN_COLUMNS, "score", "a finite number", _score_of)
 
 
 def read_trec_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     """Read a TREC qrels file: `{query: {document: grade}}`, all grades as they are in the file."""
-    return _read(path, QRELS_COLUMNS, "grade", "a whole number", int)
+    return _read(path, QRELS_COLUMNS, "grade", f"a whole number up to {MAX_GRADE}", _grade_of)
 
 
 def load_trec(
@@ -81,6 +85,7 @@ def load_trec(
     Returns:
         A `TrecData`. Queries that the run file lacks have empty lists.
     """
+    complete = check_switch(complete, "complete")
     run, judged = read_trec_run(run_path), read_trec_qrels(qrels_path)
     if query_ids is None:
         query_ids = [query for query in judged if complete or query in run]
@@ -135,15 +140,23 @@ def write_trec_run(
 
     Args:
         path: the file.
-        run: `(scores, ids)`, or ids alone, both `(n_queries, depth)`, -1 where nothing was
-            returned. Ids alone get the scores depth, ..., 1. Other tools then keep this order;
-            equal scores they sort by document id.
+        run: `(scores, ids)`, best first, or ids alone, both `(n_queries, depth)`, -1 behind the
+            last item of a list. Ids alone get the scores depth, ..., 1. Other tools then keep this
+            order; equal scores they sort by document id.
         query_ids, item_ids: id of every query and of every item, text without spaces or numbers;
             their positions when None.
         tag: name of the run, the last column.
     """
     scores, ids = run if isinstance(run, tuple) and len(run) == 2 else (None, run)
-    ids = as_ranked_ids(ids, None if item_ids is None else len(item_ids))
+    items = None if item_ids is None else _texts(item_ids, "item")
+    ids = as_ranked_ids(ids, None if items is None else len(items))
+    gaps = (ids[:, :-1] < 0) & (ids[:, 1:] >= 0)
+    if gaps.any():
+        row, column = np.argwhere(gaps)[0]
+        raise RetrievalInputError(
+            f"row {row} of the run has no item at rank {column + 1}, but one behind it; a TREC file"
+            " has no empty ranks, so the item would move up"
+        )
     if scores is None:
         scores = np.broadcast_to(np.arange(ids.shape[1], 0, -1), ids.shape)
     scores = as_array(scores, "scores")
@@ -153,8 +166,15 @@ def write_trec_run(
         )
     finite = np.isfinite(scores) | (ids < 0)
     check_finite(scores, "scores", "TREC files hold finite numbers", finite=finite)
+    rises = (scores[:, 1:] > scores[:, :-1]) & (ids[:, 1:] >= 0)
+    if rises.any():
+        row, column = np.argwhere(rises)[0]
+        raise RetrievalInputError(
+            f"scores of row {row} rise from {scores[row, column]} to {scores[row, column + 1]} at"
+            f" rank {column + 2}; a run is best first, and distances must be negated"
+        )
     queries = _texts(query_ids, "query", len(ids))
-    items = _texts(item_ids, "item", int(ids.max()) + 1)
+    items = _texts(None, "item", int(ids.max()) + 1) if items is None else items
     (tag,) = _texts([tag], "tag")
     _write(
         path,
@@ -237,7 +257,8 @@ def _run_arrays(
     position = {item: at for at, item in enumerate(items)}
     lists = [_ranked(run.get(query, {}), query, position, path) for query in queries]
     longest = max(1, *(len(ids) for ids, _ in lists))
-    depth = longest if depth is None else check_count(depth, "depth")
+    most = max(longest, LARGEST_TABLE // len(lists))
+    depth = longest if depth is None else check_count(depth, "depth", most=most)
     ids = np.full((len(lists), depth), -1)
     scores = np.full((len(lists), depth), -np.inf, np.float32)
     for row, (row_ids, row_scores) in enumerate(lists):
@@ -250,7 +271,9 @@ def _ranked(
     row: Mapping[str, float], query: str, position: Mapping[str, int], path: str | Path
 ) -> tuple[list[int], list[float]]:
     """Return positions and scores of one list, best first, in the order of trec_eval."""
-    documents, scores = list(row), np.array(list(row.values()), np.float32).tolist()
+    documents = list(row)
+    with np.errstate(over="ignore"):  # beyond float32 trec_eval has infinite scores, all equal
+        scores = np.array(list(row.values()), np.float32).tolist()
     best_first = sorted(zip(scores, documents), reverse=True)
     unknown = next((document for _, document in best_first if document not in position), None)
     if unknown is not None:
@@ -265,9 +288,10 @@ def _texts(ids: Sequence | None, kind: str, least: int = 1) -> list[str]:
     """Return ids as distinct texts without spaces; positions when `ids` is None."""
     if ids is None:
         return [str(position) for position in range(least)]
-    if isinstance(ids, str | bytes) or getattr(ids, "ndim", 1) != 1:
-        raise RetrievalInputError(f"{kind}_ids must be a list of ids, got {ids!r}")
-    texts = [str(one) for one in ids]
+    unordered = isinstance(ids, str | bytes | Set | Iterator) or not isinstance(ids, Iterable)
+    if unordered or getattr(ids, "ndim", 1) != 1:
+        raise RetrievalInputError(f"{kind}_ids must be a list of ids in order, got {ids!r}")
+    texts = [_text_of(name, kind) for name in (ids.tolist() if hasattr(ids, "tolist") else ids)]
     if len(texts) < least:
         raise RetrievalInputError(f"{kind}_ids must hold at least {least} ids, got {len(texts)}")
     for position, text in enumerate(texts):
@@ -278,6 +302,36 @@ def _texts(ids: Sequence | None, kind: str, least: int = 1) -> list[str]:
             )
     check_distinct(texts, kind, f"{kind}_ids")
     return texts
+
+
+def _text_of(name, kind: str) -> str:
+    if isinstance(name, bool) or not isinstance(name, str | Integral):
+        raise RetrievalInputError(
+            f"{kind} id {name!r} must be a text or a whole number, as in the files"
+        )
+    text = str(name)
+    if not is_unicode(text) or text.startswith("\ufeff"):  # readers take U+FEFF for a BOM
+        raise RetrievalInputError(f"{kind} id {text!r} cannot be written in a UTF-8 file")
+    return text
+
+
+def _score_of(text: str) -> float:
+    score = float(text)
+    if not math.isfinite(score) or not _is_plain(text):
+        raise ValueError
+    return score
+
+
+def _grade_of(text: str) -> int:
+    grade = int(text)
+    if grade > MAX_GRADE or not _is_plain(text):
+        raise ValueError
+    return grade
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether it is a number for trec_eval too: Python also knows 1_000 and other digits."""
+    return text.isascii() and "_" not in text
 
 
 def _write(path: str | Path, lines: Iterator[str]) -> None:

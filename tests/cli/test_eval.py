@@ -223,5 +223,13 @@ def test_trec_files_there_and_back(run, coco_root, rows):
     ):
         code, _, err = run(*call, *wrong, *more)
         assert code == 2 and message in one_line(err), err
+    own = ["--embeddings", str(rows)]
+    for more, message in (
+        (["--trec-run", "absent"], "absent is missing; each of its lines must be"),
+        ([*own, "--direction", "text_to_image"], "--direction is of --trec-run"),
+        ([*own, "--write-trec", "rows.json"], "image_to_text.run cannot be written"),
+    ):
+        code, _, err = run(*call, *more)
+        assert code == 2 and message in one_line(err), err
     judged = run(*call, "--embeddings", str(rows), "--write-trec", "t", "--folds", "5")
     assert judged[0] == 2 and "TREC files are of the whole gallery" in one_line(judged[2])

@@ -161,6 +161,12 @@ def test_an_id_listed_twice_has_no_position():
         Qrels.from_ids({}, ["a"], ["x", "y", "x"])
 
 
+@pytest.mark.parametrize("names", [{"x", "y"}, "xy", 3])
+def test_ids_without_an_order_are_refused(names):
+    with pytest.raises(RetrievalInputError, match="item_ids must be a list of names in order"):
+        Qrels.from_ids({}, ["a"], names)
+
+
 @pytest.mark.parametrize(
     "fields, message",
     [

@@ -150,6 +150,8 @@ def test_a_name_is_a_family_and_a_cut_off(name, expected):
         ("R@0", "the cut-off in 'R@0' must be at least 1, got 0"),
         ("R@ten", "metrics must be one of"),
         ("R@-1", "metrics must be one of"),
+        ("R@" + "9" * 5_000, "metrics must be one of"),
+        ("R@\u0663", "metrics must be one of"),
         ("R-precision@5", "metrics must be one of"),
         ("MAP@R@5", "metrics must be one of"),
         ("", "metrics must be one of"),
@@ -477,3 +479,5 @@ def test_unknown_metrics_list_the_known(ask):
         RetrievalInputError, match="metric must be one of 'R@1', .* got 'r@1'. Did you mean 'R@1'"
     ):
         getattr(evaluate(IDS, QRELS, ks=(1,)), ask)("r@1")
+    with pytest.raises(RetrievalInputError, match=r"metric must be one of .* got \['R@1'\]"):
+        getattr(evaluate(IDS, QRELS, ks=(1,)), ask)(["R@1"])

@@ -41,6 +41,20 @@ def test_a_comparison_is_the_interval_and_the_test_of_the_same_seed(groups):
     assert (result.n_queries, result.n_clusters) == (200, 200 if groups is None else 40)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "a, b, message",
+    [
+        ([1, np.nan], [1, 2], r"values_a\[1\] is nan"),
+        ([1, 2], [1], "values_a and values_b must be one number per query"),
+        ([1e308, 0], [-1e308, 0], "values_a - values_b.* is inf"),
+    ],
+)
+def test_bad_values_of_a_comparison_are_named(a, b, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        compare_systems(a, b)
+
+
 # ---- interval of a difference
 
 

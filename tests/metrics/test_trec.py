@@ -170,7 +170,11 @@ def test_files_mean_the_same_to_trec_eval(tmp_path, seed):
         (read_trec_run, "q Q0 d 1 2 a\nq Q0 d 2 1 a\n", "line 2: document 'd' is there twice"),
         (read_trec_run, " \n", "is empty; each of its lines must be 'query Q0"),
         (read_trec_run, b"\xff\xfeq Q0", "is no TREC file.*Each line must be"),
-        (read_trec_qrels, "q1 0 d1 1.5\n", "line 1: the grade must be a whole number, got '1.5'"),
+        (read_trec_run, "q1 Q0 d1 1 1_000 r\n", "line 1: the score must be .* got '1_000'"),
+        (read_trec_qrels, "q1 0 d1 1.5\n", "line 1: the grade must be a whole number .* '1.5'"),
+        (read_trec_qrels, "q1 0 d1 1_0\n", "line 1: the grade must be a whole number .* '1_0'"),
+        (read_trec_qrels, "q1 0 d1 \u0663\n", "line 1: the grade must be a whole number .* got"),
+        (read_trec_qrels, "q1 0 d1 40000\n", "line 1: .* up to 32767, got .40000."),
         (read_trec_qrels, "q1 0 d1 1\nq1 d1 1\n", "line 2: expected 4 columns .* got 3: 'q1 d1 1'"),
         (read_trec_qrels, "q1 0 d1 1\nq1 0 d1 0\n", "line 2: document 'd1' is there twice"),
     ],
@@ -180,6 +184,29 @@ def test_bad_lines_are_named(tmp_path, reader, content, message):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DamagedFileError, match=message):
         reader(path)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"query_ids": {"q1", "q2"}}, "query_ids must be a list of ids in order"),
+        ({"query_ids": (query for query in ["q1"])}, "query_ids must be a list of ids in order"),
+        ({"query_ids": 3}, "query_ids must be a list of ids in order, got 3"),
+        ({"query_ids": [None]}, "query id None must be a text or a whole number"),
+        ({"complete": "no"}, "complete must be True or False"),
+        ({"depth": 10**12}, "depth must be at most"),
+    ],
+)
+def test_options_of_loading_are_named(files, options, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        load_trec(*files, **options)
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_beyond_single_precision_are_equal_as_in_trec_eval(files):
+    files[0].write_text("q1 Q0 d1 1 2e39 r\nq1 Q0 d2 2 1e39 r\nq1 Q0 d5 3 1 r\n")
+    data = load_trec(*files)
+    assert [data.item_ids[item] for item in data.run[1][0]] == ["d2", "d1", "d5"]
 
 
 def test_missing_and_unrelated_files_are_named(files, tmp_path):
@@ -198,7 +225,14 @@ def test_missing_and_unrelated_files_are_named(files, tmp_path):
         (([[0, 1]],), {"item_ids": ["a", "a"]}, "item id 'a' is there twice"),
         (([[0, 2]],), {"item_ids": ["a", "b"]}, "id 2 in row 0 of the run is outside"),
         (([[0], [1]],), {"query_ids": ["a"]}, "query_ids must hold at least 2 ids, got 1"),
-        (([[0, 1]],), {"query_ids": "q"}, "query_ids must be a list of ids, got 'q'"),
+        (([[0, 1]],), {"query_ids": "q"}, "query_ids must be a list of ids in order, got 'q'"),
+        (([[0, 1]],), {"query_ids": {"q"}}, "query_ids must be a list of ids in order, got {'q'}"),
+        (([[0, 1]],), {"item_ids": iter("ab")}, "item_ids must be a list of ids in order, got <"),
+        (([[0, 1]],), {"item_ids": [1.0, 2.0]}, "item id 1.0 must be a text or a whole number"),
+        (([[0, 1]],), {"item_ids": ["a", "\ud800"]}, "cannot be written in a UTF-8 file"),
+        (([[0, 1]],), {"query_ids": ["\ufeffq"]}, "cannot be written in a UTF-8 file"),
+        (([[-1, 1]],), {}, "row 0 of the run has no item at rank 1"),
+        ((([[1.0, 2.0]], [[0, 1]]),), {}, "scores of row 0 rise from 1.0 to 2.0 at rank 2"),
         (([[0, 1]],), {"tag": "my run"}, "tag id 'my run'"),
         ((([[1.0]], [[0, 1]]),), {}, r"scores are float64 \(1, 1\), ids have shape \(1, 2\)"),
         ((([[1.0, np.nan]], [[0, 1]]),), {}, "scores has the value nan in row 0, column 1"),

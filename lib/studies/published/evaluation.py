@@ -198,7 +198,6 @@ def write_trec_files(stem: Path, rows: tuple, ids: tuple, qrels: Qrels) -> None:
 
     queries, gallery = rows
     run = topk_exact(queries, gallery, min(RUN_DEPTH, len(gallery)))
-    stem.parent.mkdir(parents=True, exist_ok=True)
     write_trec_run(stem.with_suffix(".run"), run, *ids)
     write_trec_qrels(stem.with_suffix(".qrels"), qrels, *ids)
 

@@ -11,6 +11,7 @@ from lib.cli import bench, data, encode, eval, info, plan, search, train
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 
+USER_ERRORS = (RetrievalInputError, DamagedFileError, OSError, FloatingPointError, MemoryError)
 # Commands import their modules when they run: `crossmodal --help` must not wait for torch.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -20,16 +21,9 @@ def describe() -> None:
     """Search, train, evaluate and measure cross-modal retrieval, as in the notebooks."""
 
 
-for command in (
-    search.search,
-    info.info,
-    info.results,
-    plan.plan,
-    train.train,
-    encode.encode,
-    eval.compare,
-):
+for command in (search.search, info.info, info.results, plan.plan, train.train, encode.encode):
     app.command()(command)
+app.command()(eval.compare)
 app.command("eval")(eval.evaluate)
 app.add_typer(bench.bench, name="bench")
 app.add_typer(data.data, name="data")
@@ -43,15 +37,8 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except (
-        RetrievalInputError,
-        DamagedFileError,
-        OSError,
-        FloatingPointError,
-        MemoryError,
-    ) as error:
-        message = (
-            f"[bold red]error:[/] {escape(' '.join((str(error) or type(error).__name__).split()))}"
-        )
+    except USER_ERRORS as error:
+        text = " ".join((str(error) or type(error).__name__).split())
+        message = f"[bold red]error:[/] {escape(text)}"
         Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error

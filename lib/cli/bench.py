@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from lib.cli.output import console, counted, print_rows, progress_bar, say
 from lib.core.checks import (
@@ -18,7 +19,7 @@ from lib.core.checks import (
 )
 
 bench = typer.Typer(no_args_is_help=True, help="Measure this library and others on this machine.")
-Repeats = Annotated[int, typer.Option(help="Timed runs of each; medians are printed.")]
+Repeats = Annotated[int, Option(help="Timed runs of each; medians are printed.")]
 
 
 @contextmanager
@@ -45,11 +46,11 @@ def print_costs(measure: Callable, columns: Sequence[str], title: str) -> None:
 
 @bench.command("metrics")
 def bench_metrics(
-    queries: Annotated[int, typer.Option(help="Number of queries.")] = 10_000,
-    candidates: Annotated[int, typer.Option(help="Scored items per query.")] = 1_000,
+    queries: Annotated[int, Option(help="Number of queries.")] = 10_000,
+    candidates: Annotated[int, Option(help="Scored items per query.")] = 1_000,
     repeats: Repeats = 3,
     disagreements: Annotated[
-        bool, typer.Option("--disagreements", help="Compare their answers instead of their costs.")
+        bool, Option("--disagreements", help="Compare answers instead of costs.")
     ] = False,
 ) -> None:
     """Measure ranking metrics of five libraries (seconds, memory), or compare their answers."""
@@ -77,13 +78,13 @@ def bench_metrics(
 def bench_losses(
     batch_size: Annotated[
         list[int] | None,
-        typer.Option(min=2, help="Pairs per batch, repeat for more. 1k to 32k by default."),
+        Option(min=2, help="Pairs per batch; repeat for more. 1k to 32k by default."),
     ] = None,
-    dim: Annotated[int, typer.Option(help="Dimension of an embedding.")] = 512,
+    dim: Annotated[int, Option(help="Dimension of an embedding.")] = 512,
     repeats: Repeats = 5,
-    limit: Annotated[float, typer.Option(help="Largest seconds of one run.")] = 120.0,
+    limit: Annotated[float, Option(help="Largest seconds of one run.")] = 120.0,
     ranks: Annotated[
-        int, typer.Option(min=0, help="Check the losses over this many gloo processes instead.")
+        int, Option(min=0, help="Only check the losses over this many gloo processes.")
     ] = 0,
 ) -> None:
     """Measure contrastive losses of four libraries, forward and backward: seconds, peak memory."""
@@ -103,10 +104,10 @@ def bench_losses(
 
 @bench.command("maxsim")
 def bench_maxsim(
-    queries: Annotated[int, typer.Option(help="Number of queries.")] = 1_000,
-    documents: Annotated[int, typer.Option(help="Number of documents.")] = 10_000,
-    length: Annotated[int, typer.Option(help="Tokens of each.")] = 32,
-    dim: Annotated[int, typer.Option(help="Dimension of a token.")] = 128,
+    queries: Annotated[int, Option(help="Number of queries.")] = 1_000,
+    documents: Annotated[int, Option(help="Number of documents.")] = 10_000,
+    length: Annotated[int, Option(help="Tokens of each.")] = 32,
+    dim: Annotated[int, Option(help="Dimension of a token.")] = 128,
     repeats: Repeats = 3,
 ) -> None:
     """Measure late-interaction scores, ours and sentence-transformers': seconds, peak memory."""
@@ -134,8 +135,8 @@ def bench_faiss(repeats: Repeats = 3) -> None:
 
 @bench.command("shards")
 def bench_shards(
-    shards: Annotated[int, typer.Option(help="Number of shards; the middle one is cut.")] = 10,
-    pictures: Annotated[int, typer.Option(help="Images per shard.")] = 1_000,
+    shards: Annotated[int, Option(help="Number of shards; the middle one is cut.")] = 10,
+    pictures: Annotated[int, Option(help="Images per shard.")] = 1_000,
 ) -> None:
     """Measure the encoding of shards by the scenes model: images per second, peak memory."""
     from lib.studies.peers import shard_throughput
@@ -151,16 +152,14 @@ def bench_shards(
 
 @bench.command("loss-quality")
 def bench_loss_quality(
-    part: Annotated[
-        list[str] | None, typer.Option(help="heads, full or damage; all by default.")
-    ] = None,
+    part: Annotated[list[str] | None, Option(help="heads, full or damage; all by default.")] = None,
 ) -> None:
     """Train every loss with equal budgets and write the table (hours; a stopped run continues)."""
     from lib.studies.losses import trial_grid
 
     parts = [check_choice(name, trial_grid.PARTS, "part") for name in part or trial_grid.PARTS]
     if part:
-        console.print("a part alone is run but not written: the table is written whole")
+        console.print("these trials are only cached: the table is written when all parts run")
     with progress_bar() as bar:
         trial_grid.run_trials(parts, log=say, progress=counted(bar, "trials"))
     if not part:
@@ -171,30 +170,23 @@ def bench_loss_quality(
 def bench_ann(
     corpus: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="icons, scenes or a file of vectors; by default both, for the committed tables."
         ),
     ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Base vectors; 100,000 scenes by default.")
-    ] = None,
-    queries: Annotated[
-        Path | None, typer.Option(help="File of queries for a file of vectors.")
-    ] = None,
+    size: Annotated[int | None, Option(help="Base vectors; 100,000 scenes by default.")] = None,
+    queries: Annotated[Path | None, Option(help="File of queries for a file of vectors.")] = None,
     metric: Annotated[
-        str | None, typer.Option(help="Metric of a file: cosine, inner_product or l2.")
+        str | None, Option(help="Metric of a file: cosine, inner_product or l2.")
     ] = None,
     families: Annotated[
-        list[str] | None,
-        typer.Option("--family", "--families", help="Index types; all by default."),
+        list[str] | None, Option("--family", "--families", help="Index types; all by default.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Number of neighbours.")] = 10,
-    threads: Annotated[int, typer.Option(help="Threads of build and search.")] = 1,
-    repeats: Annotated[int, typer.Option(help="Timed passes; all are stored.")] = 3,
-    target: Annotated[float, typer.Option(help="Recall for the choice of settings.")] = 0.95,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for tables and ann-benchmarks files.")
-    ] = None,
+    k: Annotated[int, Option("-k", help="Number of neighbours.")] = 10,
+    threads: Annotated[int, Option(help="Threads of build and search.")] = 1,
+    repeats: Annotated[int, Option(help="Timed passes; all are stored.")] = 3,
+    target: Annotated[float, Option(help="Recall for the choice of settings.")] = 0.95,
+    out: Annotated[Path | None, Option(help="Folder for tables and ann-benchmarks files.")] = None,
 ) -> None:
     """Measure indexes with image and text queries: recall, work, bytes, speed (can be resumed)."""
     from lib.core.result_store import ResultStore
@@ -204,7 +196,7 @@ def bench_ann(
 
     if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
         raise RetrievalInputError(
-            "name the --corpus; without one the committed tables are written whole"
+            "give --corpus with these options; without it the committed tables are written whole"
         )
     # Checked before the work, which can take hours.
     settings = {"k": check_count(k, "k"), "repeats": check_count(repeats, "repeats")}
@@ -215,19 +207,13 @@ def bench_ann(
             tables = committed_run.collect(say, counted(bar, "indexes of a corpus"), **settings)
         else:
             row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
-            data = ann_benchmarks_io.open_corpus(
-                corpus,
-                size=size,
-                queries=queries,
-                metric=metric,
-                progress=lambda n: bar.advance(row, n),
-            )
+            options = {"size": size, "queries": queries, "metric": metric}
+            options["progress"] = lambda n: bar.advance(row, n)
+            data = ann_benchmarks_io.open_corpus(corpus, **options)
             chosen = None if families is None else ["Flat", *families]
             grid = standard_configs(len(data), data.dim, chosen)
-            measured = harness.measure_configs(
-                data, grid, log=say, progress=counted(bar, "indexes"), **settings
-            )
-            results = list(measured)
+            settings |= {"log": say, "progress": counted(bar, "indexes")}
+            results = list(harness.measure_configs(data, grid, **settings))
             tables = harness.result_tables(results)
             if out is not None:
                 harness.save_results(ResultStore("ann", "crossmodal bench ann", out), results)
@@ -235,25 +221,17 @@ def bench_ann(
                     ann_benchmarks_io.write_results(out / "results", result)
     table = speed_tables.speed_table(tables["quality"], tables["timings"])
     for (name, n), rows in table.groupby(["corpus", "n"], sort=False):
-        print_rows(
-            speed_tables.format_settings(rows),
-            f"{name}, {n:,} vectors: speed is of single queries, over exact search",
-        )
-        print_rows(
-            speed_tables.format_reaching(rows, target),
-            f"{name}: the fastest with recall@{k} >= {target}",
-        )
+        title = f"{name}, {n:,} vectors: speed of single queries, relative to exact search"
+        print_rows(speed_tables.format_settings(rows), title)
+        title = f"{name}: the fastest with recall@{k} >= {target}"
+        print_rows(speed_tables.format_reaching(rows, target), title)
     say(environment_line())
 
 
 @bench.command("gpu")
 def bench_gpu(
-    device: Annotated[
-        str, typer.Option(help="cuda; cpu runs the same code at tiny sizes.")
-    ] = "cuda",
-    budget: Annotated[
-        float, typer.Option(help="Total seconds; cases that did not start by then are left out.")
-    ] = 330.0,
+    device: Annotated[str, Option(help="cuda; cpu runs the same code at tiny sizes.")] = "cuda",
+    budget: Annotated[float, Option(help="Total seconds; later cases are left out.")] = 330.0,
 ) -> None:
     """Run the tests marked gpu, then measure losses, MaxSim, encoding and search on GPU and CPU."""
     import time
@@ -296,11 +274,10 @@ def bench_rerank() -> None:
     with progress_bar() as bar:
         rerank_runs.write_hard_logits(say, counted(bar, "parts of the pairs"))
     rows = rerank_depth.depth_rows(rerank_runs.cross_on_hard(), [0, 1, 2, 5, 10, 20, 50])
-    texts = [
-        {
-            key: f"{value:.1f}" if isinstance(value, float) else str(value)
-            for key, value in row.items()
-        }
+    formatted = [
+        {key: f"{x:.1f}" if isinstance(x, float) else str(x) for key, x in row.items()}
         for row in rows
     ]
-    print_rows(texts, "R@1 in percent on the hard split, by depth of the cross-encoder's rerank")
+    print_rows(
+        formatted, "R@1 in percent on the hard split, by depth of the cross-encoder's rerank"
+    )

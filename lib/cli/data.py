@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import console, counted, print_rows, progress_bar, say
@@ -25,9 +26,9 @@ data = typer.Typer(
 )
 
 SHOWN = 10  # missing files on the terminal; --missing writes all
-Name = Annotated[str, typer.Argument(help="A corpus; `crossmodal data list` shows them.")]
-Root = Annotated[Path, typer.Option("--root", help="Folder of the corpus.")]
-Split = Annotated[str | None, typer.Option(help="Split; by default the one that papers report.")]
+Name = Annotated[str, Argument(help="A corpus; `crossmodal data list` shows them.")]
+Root = Annotated[Path, Option("--root", help="Folder of the corpus.")]
+Split = Annotated[str | None, Option(help="Split; by default the one that papers report.")]
 
 
 @data.command("list")
@@ -40,17 +41,11 @@ def list_() -> None:
     for name, corpus in CORPORA.items():
         source = load_sources()[name]
         sizes = [file.size for file in choose_files(source, corpus.splits[0])]
+        options = [f"{key}: {', '.join(map(str, corpus.options[key]))}" for key in corpus.options]
+        row = {"corpus": name, "splits (the first is reported)": ", ".join(corpus.splits)}
+        row |= {"protocol options": "; ".join(options), "download": _sizes_text(sizes)}
         rows.append(
-            {
-                "corpus": name,
-                "splits (the first is reported)": ", ".join(corpus.splits),
-                "protocol options": "; ".join(
-                    f"{option}: {', '.join(map(str, values))}"
-                    for option, values in corpus.options.items()
-                ),
-                "download": _sizes_text(sizes),
-                "by hand": f"{len(source.by_hand)} steps" if source.by_hand else "nothing",
-            }
+            row | {"by hand": f"{len(source.by_hand)} steps" if source.by_hand else "nothing"}
         )
     print_rows(rows, "published benchmarks")
     say("`crossmodal data download NAME --root DIR` shows terms and steps before any download")
@@ -63,15 +58,15 @@ def check(
     split: Split = None,
     option: Options = None,
     missing: Annotated[
-        Path | None, typer.Option(help="Write the names of all missing media to this file.")
+        Path | None, Option(help="Write the names of all missing media to this file.")
     ] = None,
     decode: Annotated[
-        bool, typer.Option("--decode", help="Decode every file, and list the damaged ones.")
+        bool, Option("--decode", help="Decode every file, and list the damaged ones.")
     ] = False,
 ) -> None:
     """Compare a folder with the published counts; exit code 1 where something is missing.
 
-    Without --decode, damaged files are not noticed.
+    Only --decode finds damaged files.
     """
     from lib.datasets.completeness import MissingMediaError
 
@@ -82,11 +77,11 @@ def check(
     damaged: dict[str, str] = {}
     try:
         loaded = corpus.load(root, split, allow_partial=True, **options)
-        label, counts, lost = loaded.name, loaded.counts, loaded.missing
+        label, counts, absent = loaded.name, loaded.counts, loaded.missing
         if decode:
             damaged = _find_damaged(loaded)
     except MissingMediaError as error:  # no media at all
-        label, counts, lost = error.name, (error.count,), error.missing
+        label, counts, absent = error.name, (error.count,), error.missing
     rows = [
         {
             "what": count.what,
@@ -99,19 +94,19 @@ def check(
     print_rows(rows, f"{label}, {split} split")
     if missing is not None:
         with atomic_path(missing) as temporary:
-            temporary.write_text("".join(f"{file}\n" for file in lost), encoding="utf-8")
-    if lost:
+            temporary.write_text("".join(f"{file}\n" for file in absent), encoding="utf-8")
+    if absent:
         where = "--missing FILE writes all" if missing is None else f"all of them in {missing}"
-        say(f"{len(lost):,} missing ({where}):")
-        for file in lost[:SHOWN]:
+        say(f"{len(absent):,} missing ({where}):")
+        for file in absent[:SHOWN]:
             say(f"  {file}")
-        if len(lost) > SHOWN:
-            say(f"  ... and {len(lost) - SHOWN:,} more")
+        if len(absent) > SHOWN:
+            say(f"  ... and {len(absent) - SHOWN:,} more")
     if damaged:
         say(f"{len(damaged):,} damaged (`crossmodal eval --allow-partial` leaves them out):")
         for file, reason in damaged.items():
             say(f"  {file}: {reason}")
-    if lost or damaged or not all(count.ok for count in counts):
+    if absent or damaged or not all(count.ok for count in counts):
         say("scores on this folder are not comparable with published ones: the gallery differs")
         raise typer.Exit(1)
     say("complete" if decode else "complete; --decode also looks for damaged files")
@@ -137,28 +132,23 @@ def _find_damaged(corpus) -> dict[str, str]:
 @data.command()
 def fixture(
     name: Name,
-    folder: Annotated[
-        Path, typer.Argument(help="Target: a new or empty folder, or an older miniature.")
-    ],
+    folder: Annotated[Path, Argument(help="Target: a new or empty folder, or an older miniature.")],
 ) -> None:
     """Write a miniature: a small generated corpus in the format of a published one."""
     from lib.datasets.completeness import MINIATURE
 
     corpus = corpus_named(name)
-    taken = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
-    if taken and not (folder / MINIATURE).is_file():
+    in_use = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    if in_use and not (folder / MINIATURE).is_file():
         raise RetrievalInputError(
             f"{folder} is not empty and holds no {MINIATURE}; a miniature replaces its folder. Name"
             " a new one"
         )
     corpus.write_miniature(folder)
-    stated = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
+    splits = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
     rows = [
-        {
-            "split": split,
-            "counts": "; ".join(f"{number:,} {what}" for what, number in counts.items()),
-        }
-        for split, counts in stated.items()
+        {"split": split, "counts": "; ".join(f"{n:,} {name}" for name, n in counts.items())}
+        for split, counts in splits.items()
     ]
     print_rows(rows, f"{name} (miniature)")
     say(f"written to {folder}")
@@ -171,10 +161,10 @@ def download(
     split: Split = None,
     file: Annotated[
         list[str] | None,
-        typer.Option(help="Download only this file, also an extra one; repeat for more."),
+        Option(help="Download only this file, also an extra one; repeat for more."),
     ] = None,
     accept_terms: Annotated[
-        bool, typer.Option("--accept-terms", help="Accept the terms that were shown.")
+        bool, Option("--accept-terms", help="Accept the terms that were shown.")
     ] = False,
 ) -> None:
     """Show terms, files and manual steps; download with --accept-terms (can be resumed)."""
@@ -186,7 +176,7 @@ def download(
     chosen = choose_files(source, split, tuple(file or ()))
     say(f"terms: {source.terms}")
     for remote in chosen:
-        say(f"file: {_described(remote)}")
+        say(f"file: {_file_text(remote)}")
     others = [remote.file for remote in source.files if remote not in chosen]
     if others:
         say(f"not needed here, available with --file: {', '.join(others)}")
@@ -222,39 +212,35 @@ def _download(files: tuple[RemoteFile, ...], root: Path) -> None:
 @data.command("filter")
 def filter_(
     metadata: Annotated[
-        Path, typer.Argument(help="A Parquet file of LAION's metadata, or a folder of them.")
+        Path, Argument(help="A Parquet file of LAION's metadata, or a folder of them.")
     ],
     out: Annotated[
-        Path,
-        typer.Argument(help="A .parquet file for all columns, or a .txt file for one URL a line."),
+        Path, Argument(help="A .parquet file for all columns, or a .txt file for one URL a line.")
     ],
     min_similarity: Annotated[
-        float | None, typer.Option(help="Smallest CLIP cosine of picture and text, -1 to 1.")
+        float | None, Option(help="Smallest CLIP cosine of picture and text, -1 to 1.")
     ] = None,
-    min_side: Annotated[
-        int | None, typer.Option(help="Smallest width and height, in pixels.")
-    ] = None,
-    min_pixels: Annotated[int | None, typer.Option(help="Smallest width x height.")] = None,
+    min_side: Annotated[int | None, Option(help="Smallest width and height, in pixels.")] = None,
+    min_pixels: Annotated[int | None, Option(help="Smallest width x height.")] = None,
     max_aspect: Annotated[
-        float | None, typer.Option(help="Largest ratio of the longer to the shorter side.")
+        float | None, Option(help="Largest ratio of the longer to the shorter side.")
     ] = None,
     nsfw: Annotated[
-        list[str] | None,
-        typer.Option(help="Allowed tag: UNLIKELY, UNSURE or NSFW; repeat for more."),
+        list[str] | None, Option(help="Allowed tag: UNLIKELY, UNSURE or NSFW; repeat for more.")
     ] = None,
     max_punsafe: Annotated[
-        float | None, typer.Option(help="Largest probability of an unsafe picture, 0 to 1.")
+        float | None, Option(help="Largest probability of an unsafe picture, 0 to 1.")
     ] = None,
     max_pwatermark: Annotated[
-        float | None, typer.Option(help="Largest probability of a watermark, 0 to 1.")
+        float | None, Option(help="Largest probability of a watermark, 0 to 1.")
     ] = None,
     language: Annotated[
-        list[str] | None, typer.Option(help="Allowed language, such as en; repeat for more.")
+        list[str] | None, Option(help="Allowed language, such as en; repeat for more.")
     ] = None,
 ) -> None:
-    """Write the rows of LAION's metadata that pass all filters, and count what each one removes.
+    """Write the rows of LAION's metadata that pass all filters, and count the removed ones.
 
-    Rows without a text are always removed. A row that does not state a value fails its filter.
+    Rows without a text are always removed. A row without a value fails its filter.
     """
     from lib.datasets.laion.metadata import Filters, write_filtered
 
@@ -277,23 +263,22 @@ def filter_(
 def _check_root(root: Path, name: str) -> None:
     if not root.is_dir():
         raise MissingFileError(
-            f"{root} is no folder; `crossmodal data download {name} --root {root}` says how to fill"
-            f" one, `crossmodal data fixture {name} {root}` writes a miniature"
+            f"{root} is not a folder; `crossmodal data download {name} --root {root}` shows how to"
+            f" fill it, `crossmodal data fixture {name} {root}` writes a miniature"
         )
 
 
 def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
     """Print the manual steps, numbered, and the check that ends them."""
-    last = f"Check what is there: crossmodal data check {name} --root {root}"
+    last = f"Check the folder: crossmodal data check {name} --root {root}"
     for number, step in enumerate((*steps, last), start=1):
         say(f"{number}. {step.replace('{root}', str(root))}")
 
 
-def _described(file: RemoteFile) -> str:
+def _file_text(file: RemoteFile) -> str:
     checksum = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no published checksum"
-    return (
-        f"{file.file}, {_sizes_text([file.size])}, {checksum}, from {file.url} (see {file.seen_in})"
-    )
+    size = _sizes_text([file.size])
+    return f"{file.file}, {size}, {checksum}, from {file.url} (see {file.seen_in})"
 
 
 def _bytes_text(number: int) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from lib.cli.options import BatchSize, Device, Precision, Pretrained, Prompt
 from lib.cli.output import counted, progress_bar, say
@@ -11,11 +11,9 @@ from lib.core.checks import RetrievalInputError
 
 
 def encode(
-    shards: Annotated[
-        Path, typer.Option(help="Folder with 00000.tar, ... as img2dataset writes them.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the embeddings; a second run continues.")],
-    model: Annotated[str, typer.Option(help="An architecture of open_clip, scenes, or icons.")],
+    shards: Annotated[Path, Option(help="Folder with 00000.tar, ... as img2dataset writes them.")],
+    out: Annotated[Path, Option(help="Folder of the embeddings; a second run continues.")],
+    model: Annotated[str, Option(help="An architecture of open_clip, scenes, or icons.")],
     pretrained: Pretrained = None,
     precision: Precision = "fp32",
     device: Device = "cpu",
@@ -28,13 +26,8 @@ def encode(
     from lib.search.shard_encoding import encode_shards
 
     paths = shard_paths(shards)
-    settings = {
-        "precision": precision,
-        "device": device,
-        "prompt": prompt,
-        "batch_size": batch_size,
-    }
-    encoder = load_encoder(model, pretrained, **settings)
+    settings = {"precision": precision, "device": device, "prompt": prompt}
+    encoder = load_encoder(model, pretrained, batch_size=batch_size, **settings)
     with progress_bar() as bar:
         row, shards_done = bar.add_task("samples", total=None), counted(bar, "shards")
         report = encode_shards(
@@ -49,7 +42,8 @@ def encode(
     say(report.describe())
     if not report.rows:
         raise RetrievalInputError(
-            f"nothing was encoded: {shards} holds no readable image with a caption; {out} says why"
+            f"nothing was encoded: {shards} holds no readable image with a caption; the reasons are"
+            f" in {out}"
         )
     if encoder.truncated:
         say(f"{encoder.truncated:,} captions are too long for the model: their ends were cut")

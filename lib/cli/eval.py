@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from lib.cli.options import (
     BatchSize,
@@ -31,70 +31,67 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    name: Annotated[str, typer.Argument(help="A benchmark; `crossmodal data list` shows them.")],
-    root: Annotated[Path, typer.Option("--root", help="Folder of the benchmark.")],
+    name: Annotated[str, Argument(help="A benchmark; `crossmodal data list` shows them.")],
+    root: Annotated[Path, Option("--root", help="Folder of the benchmark.")],
     model: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="An architecture of open_clip, scenes, or icons; a label for your own results."
         ),
     ] = None,
     pretrained: Pretrained = None,
     embeddings: Annotated[
         Path | None,
-        typer.Option(
-            help="Use your rows: .npz with image, image_ids, text, text_ids (or video, audio)."
-        ),
+        Option(help="Use your rows: .npz with image, image_ids, text, text_ids (or video, audio)."),
     ] = None,
     trec_run: Annotated[
-        Path | None,
-        typer.Option(help="Use your TREC run file, with the ids of the benchmark."),
+        Path | None, Option(help="Use your TREC run file, with the ids of the benchmark.")
     ] = None,
     direction: Annotated[
         str | None,
-        typer.Option(help="Direction of --trec-run, such as text_to_image; the ids usually tell."),
+        Option(help="Direction of --trec-run, such as text_to_image; the ids usually tell."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Split; by default the one that papers report.")
+        str | None, Option(help="Split; by default the one that papers report.")
     ] = None,
-    captions: Annotated[str | None, typer.Option(help='Captions, such as "first 5".')] = None,
+    captions: Annotated[str | None, Option(help='Captions, such as "first 5".')] = None,
     option: Options = None,
     metrics: Annotated[
-        str | None, typer.Option(help='Metrics by name, such as "nDCG@10,R@1,MRR,MedR".')
+        str | None, Option(help='Metrics by name, such as "nDCG@10,R@1,MRR,MedR".')
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=1, help="Report the mean of folds; 5 is the papers' COCO 1K.")
+        int | None, Option(min=1, help="Report the mean of folds; 5 is the papers' COCO 1K.")
     ] = None,
     first_fold: Annotated[
-        bool, typer.Option("--first-fold", help="Use only the first fold: another number.")
+        bool, Option("--first-fold", help="Use only the first fold: another number.")
     ] = False,
     judgements: Annotated[
-        str, typer.Option(help="original; for COCO also cxc, eccv, or cxc-grades (with nDCG).")
+        str, Option(help="original; for COCO also cxc, eccv, or cxc-grades (with nDCG).")
     ] = "original",
     inference: Annotated[
-        str, typer.Option(help="inductive, querybank (needs --bank-split) or transductive.")
+        str, Option(help="inductive, querybank (needs --bank-split) or transductive.")
     ] = "inductive",
     bank_split: Annotated[
-        str | None, typer.Option(help="Split whose queries are the bank of querybank.")
+        str | None, Option(help="Split of the queries for the bank of querybank.")
     ] = None,
     beta: Annotated[
-        float, typer.Option(help="Inverse temperature of querybank and transductive.")
+        float, Option(help="Inverse temperature of querybank and transductive.")
     ] = 20.0,
     prompt: Prompt = "",
     precision: Precision = "fp32",
     device: Device = "cpu",
     batch_size: BatchSize = 64,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder of cached embeddings; data/cache by default.")
+        Path | None, Option(help="Folder of cached embeddings; data/cache by default.")
     ] = None,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Leave out missing media; the result says so.")
+        bool, Option("--allow-partial", help="Leave out missing media; the result says so.")
     ] = False,
     write_trec: Annotated[
-        Path | None, typer.Option(help="Write runs and judgements as TREC files to this folder.")
+        Path | None, Option(help="Write runs and judgements as TREC files to this folder.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="JSON file of the result; named after model and benchmark.")
+        Path | None, Option(help="JSON file of the result; named after model and benchmark.")
     ] = None,
 ) -> None:
     """Evaluate a model on a benchmark, beside the published numbers of the model."""
@@ -116,52 +113,38 @@ def evaluate(
     from lib.studies.published.embeddings_file import read_embeddings, read_run
     from lib.studies.published.evaluation import chosen_metrics
 
-    known = corpus_named(name)
-    given = [] if captions is None else [f"captions={captions}"]
-    options = protocol_options(known, [*given, *(option or [])])
+    benchmark = corpus_named(name)
+    captions_option = [] if captions is None else [f"captions={captions}"]
+    options = protocol_options(benchmark, [*captions_option, *(option or [])])
     chosen = None if metrics is None else [metric.strip() for metric in metrics.split(",")]
     protocol = {"metrics": chosen, "judgements": judgements, "ratings_root": root}
     chosen_metrics(chosen)  # before the work: refuses unknown names
-    corpus = _load(known, root, split, options, allow_partial)
+    corpus = _load(benchmark, root, split, options, allow_partial)
     say(corpus.describe())
-    identity = {
-        "model": model or (embeddings or trec_run or root).name,
-        "tag": pretrained or "",
-        "prompt": prompt,
-        "precision": precision,
-    }
+    identity = {"model": model or (embeddings or trec_run or root).name, "tag": pretrained or ""}
+    identity |= {"prompt": prompt, "precision": precision}
     if trec_run is not None:
         if write_trec or folds or first_fold or inference != "inductive":
             raise RetrievalInputError(
-                "--trec-run is evaluated as it is: leave out folds, --inference and --write-trec"
+                "--trec-run excludes folds, --inference and --write-trec; leave them out"
             )
         direction, run = read_run(trec_run, corpus, direction)
         identity["run"] = sha256_of(trec_run)
         result = evaluate_ranking(run, direction, corpus, identity=identity, **protocol)
     else:
-        protocol |= {
-            "folds": folds,
-            "first_fold": first_fold,
-            "inference": inference,
-            "beta": beta,
-            "trec_folder": write_trec,
-        }
+        protocol |= {"folds": folds, "first_fold": first_fold, "inference": inference}
+        protocol |= {"beta": beta, "trec_folder": write_trec}
         if embeddings is not None:
             media, texts, banks = read_embeddings(embeddings, corpus)
             identity["embeddings"] = sha256_of(embeddings)
-            result = evaluate_rows(
-                media, texts, corpus, banks=banks or None, identity=identity, **protocol
-            )
+            protocol |= {"banks": banks or None, "identity": identity}
+            result = evaluate_rows(media, texts, corpus, **protocol)
         else:
-            settings = {
-                "precision": precision,
-                "device": device,
-                "prompt": prompt,
-                "batch_size": batch_size,
-            }
+            settings = {"precision": precision, "device": device, "prompt": prompt}
+            settings["batch_size"] = batch_size
             bank = None
             if bank_split is not None:
-                bank = _load(known, root, bank_split, options, allow_partial)
+                bank = _load(benchmark, root, bank_split, options, allow_partial)
             encoder = _load_encoder(corpus, model, pretrained, settings)
             result = _evaluate_model(encoder, corpus, bank, cache, allow_partial, protocol)
     _show_result(result)
@@ -172,12 +155,12 @@ def evaluate(
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Result of the first system, of `crossmodal eval`.")],
-    b: Annotated[Path, typer.Argument(help="Result of the second, on the same queries.")],
+    a: Annotated[Path, Argument(help="Result of the first system, of `crossmodal eval`.")],
+    b: Annotated[Path, Argument(help="Result of the second, on the same queries.")],
     allow: Annotated[
-        list[str] | None, typer.Option(help="A protocol column that may differ: prompt.")
+        list[str] | None, Option(help="A protocol column that may differ: prompt.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the differences as a PNG.")] = None,
+    plot: Annotated[Path | None, Option(help="Draw the differences as a PNG.")] = None,
 ) -> None:
     """Compare two results query by query: differences, intervals, paired tests with Holm."""
     if plot is not None:
@@ -224,22 +207,16 @@ def _evaluate_model(
 ) -> Result:
     from lib.studies.published import evaluate_corpus
 
-    def evaluated(corpus, bank) -> Result:
-        sides = [side for side in (corpus, bank) if side is not None]
-        n = sum(len(side.media) + len(side.texts) for side in sides)
+    def evaluate_with_bar(corpus, bank) -> Result:
+        corpora = [each for each in (corpus, bank) if each is not None]
+        n = sum(len(each.media) + len(each.texts) for each in corpora)
         with progress_bar() as bar:
             row = bar.add_task("embeddings", total=n)
-            return evaluate_corpus(
-                encoder,
-                corpus,
-                bank=bank,
-                folder=cache,
-                progress=lambda done: bar.advance(row, done),
-                **protocol,
-            )
+            options = protocol | {"progress": lambda done: bar.advance(row, done)}
+            return evaluate_corpus(encoder, corpus, bank=bank, folder=cache, **options)
 
     try:
-        result = evaluated(corpus, bank)
+        result = evaluate_with_bar(corpus, bank)
     except ValueError as error:
         if isinstance(error, DamagedFileError) and not allow_partial:
             raise DamagedFileError(
@@ -252,12 +229,10 @@ def _evaluate_model(
         if (corpus, bank) == before:  # nothing is damaged: the error has another reason
             raise
         say(corpus.describe())
-        result = evaluated(corpus, bank)
+        result = evaluate_with_bar(corpus, bank)
     if n_cut := encoder.count_truncated(corpus.texts):
-        say(
-            f"{n_cut:,} of {len(corpus.texts):,} texts are too long for the model: their ends were"
-            " cut"
-        )
+        cut = f"{n_cut:,} of {len(corpus.texts):,} texts"
+        say(f"{cut} are too long for the model: their ends were cut")
     return result
 
 

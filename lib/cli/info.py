@@ -13,16 +13,8 @@ from lib.core.reading import DamagedFileError, MissingFileError, verify
 from lib.core.writing import CHECKSUM_SUFFIX
 
 SEARCH = ("faiss-cpu", "scann", "h5py")
-PACKAGES = (
-    "torch",
-    "open_clip_torch",
-    "timm",
-    *SEARCH,
-    "numpy",
-    "pillow",
-    "qtawesome",
-    "umap-learn",
-)
+PACKAGES = ("torch", "open_clip_torch", "timm", *SEARCH)
+PACKAGES += ("numpy", "pillow", "qtawesome", "umap-learn")
 
 
 def _version(package: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from lib.core.checks import RetrievalInputError, check_choice
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 Options = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--option",
         help="A protocol as NAME=VALUE; `crossmodal data list` shows them. Repeat for more.",
     ),
 ]
 Pretrained = Annotated[
-    str | None, typer.Option(help="Weights: a tag of open_clip, a checkpoint, or a folder.")
+    str | None, Option(help="Weights: a tag of open_clip, a checkpoint, or a folder.")
 ]
-Prompt = Annotated[str, typer.Option(help='Template for every text: "a photo of {}".')]
-Precision = Annotated[str, typer.Option(help="fp32, bf16, or fp16 on a GPU.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
-BatchSize = Annotated[int, typer.Option(help="Inputs per forward pass.")]
+Prompt = Annotated[str, Option(help='Template for every text: "a photo of {}".')]
+Precision = Annotated[str, Option(help="fp32, bf16, or fp16 on a GPU.")]
+Device = Annotated[str, Option(help="cpu or cuda.")]
+BatchSize = Annotated[int, Option(help="Inputs per forward pass.")]
 
 
 def corpus_named(name: str) -> Corpus:
@@ -40,14 +40,14 @@ def split_of(corpus: Corpus, split: str | None) -> str:
     return check_choice(corpus.splits[0] if split is None else split, corpus.splits, "--split")
 
 
-def protocol_options(corpus: Corpus, given: Sequence[str] | None) -> dict:
+def protocol_options(corpus: Corpus, texts: Sequence[str] | None) -> dict:
     """Convert `NAME=VALUE` texts to keyword arguments of `corpus.load`."""
     options: dict = {}
-    for text in given or ():
+    for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals:
             raise RetrievalInputError(
-                f"--option {text!r} must be NAME=VALUE, for example captions=all"
+                f"--option must be NAME=VALUE, for example captions=all, got {text!r}"
             )
         if not corpus.options:
             raise RetrievalInputError(f"{corpus.name} has no options, got --option {text!r}")

@@ -3,23 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.markup import escape
 from rich.table import Table
+from typer import Argument, Option
 
 from lib.cli.output import console, say
 from lib.core.checks import RetrievalInputError, check_choice
 
 
 def search(
-    query: Annotated[
-        str | None, typer.Argument(help='Words in quotes, such as "alarm clock".')
-    ] = None,
-    image: Annotated[
-        Path | None, typer.Option(help="Search by a drawing instead of words.")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", help="Number of icons.")] = 12,
-    out: Annotated[Path, typer.Option(help="PNG file of the contact sheet.")] = Path("hits.png"),
+    query: Annotated[str | None, Argument(help='Words in quotes, such as "alarm clock".')] = None,
+    image: Annotated[Path | None, Option(help="Search by a drawing instead of words.")] = None,
+    k: Annotated[int, Option("-k", help="Number of icons.")] = 12,
+    out: Annotated[Path, Option(help="PNG file of the contact sheet.")] = Path("hits.png"),
 ) -> None:
     """Search icons by words or by a drawing; print a table and write a contact sheet."""
     if (query is None) == (image is None):

@@ -1,7 +1,7 @@
-"""Payloads: the numbers behind a table or a sentence in JSON, and their comparison.
+"""Store the numbers behind a table or a sentence as JSON, and compare two payloads.
 
-A payload is a plain dict that survives a notebook file and JavaScript, which writes 35.0 as 35. So
-the types of values do not tell measurements from counts: a column is compared within a tolerance
+A payload is a plain dict that survives a notebook file and JavaScript, which writes 35.0 as 35.
+The types of values do not tell measurements from counts: a column is compared within a tolerance
 if, and only if, the payload has a tolerance for it.
 """
 
@@ -45,11 +45,11 @@ def tidy_rows(rows, columns: Sequence[str] | None = None) -> tuple[list[str], li
             `x_high`.
         columns: columns to select, in order; interval columns follow their value.
     """
-    records, given = [], _records(rows)
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    records, mappings = [], _records(rows)
+    if isinstance(mappings, str | bytes) or not isinstance(mappings, Iterable):
         raise RetrievalInputError(f"rows must be a list of dicts, got {type(rows).__name__}")
     columns = None if columns is None else column_names(columns)
-    for number, row in enumerate(given):
+    for number, row in enumerate(mappings):
         if not isinstance(row, Mapping):
             raise RetrievalInputError(f"row {number} must be a dict, got {type(row).__name__}")
         record = {}
@@ -111,8 +111,8 @@ def tolerance_by_column(
     measured = [c for c in columns if any(is_float(row[c]) for row in rows)]
     if not isinstance(tolerance, Mapping):
         return {c: _checked_tolerance(tolerance, c) for c in measured}
-    given = {str(c): _checked_tolerance(t, c) for c, t in tolerance.items()}
-    for column in given:
+    limits = {str(c): _checked_tolerance(t, c) for c, t in tolerance.items()}
+    for column in limits:
         if column not in columns:
             raise RetrievalInputError(
                 f"tolerance names {column!r}; the columns are {', '.join(columns)}"
@@ -123,15 +123,15 @@ def tolerance_by_column(
             )
     for column in columns:
         for companion in interval_of(column, columns) or ():
-            if column in given:
-                given.setdefault(companion, given[column])
+            if column in limits:
+                limits.setdefault(companion, limits[column])
     for column in measured:
-        if column not in given:
+        if column not in limits:
             raise RetrievalInputError(
                 f"column {column!r} holds measured numbers but has no tolerance; add it to"
                 " `tolerance` (0 asks for exact equality)"
             )
-    return {c: given[c] for c in columns if c in given}
+    return {c: limits[c] for c in columns if c in limits}
 
 
 def _checked_tolerance(tolerance, column) -> float:
@@ -149,7 +149,6 @@ def compare_payloads(old: Mapping, new: Mapping) -> list[str]:
 
     Columns and values with a tolerance t agree if |new - old| <= t. All else must be equal: texts,
     counts, number and order of rows, names of columns, titles, and the tolerances themselves.
-    Neither a lost row nor a loosened tolerance passes.
 
     Returns:
         One line per difference, with row, column, both values and tolerance; empty if they agree.
@@ -164,14 +163,14 @@ def compare_payloads(old: Mapping, new: Mapping) -> list[str]:
     ]
     if kind not in ("quality", "sentence"):
         return [f"the kind of output is {kind!r}, which no comparison knows; refresh it"]
-    lost = [
+    absent = [
         f"the {name} output has no {part!r}"
         for part in ("values" if kind == "sentence" else "rows", "tolerance")
         for name, payload in (("stored", old), ("new", new))
         if part not in payload
     ]
-    if lost:
-        return differences + lost
+    if absent:
+        return differences + absent
     differences += _compare_tolerances(old["tolerance"], new["tolerance"])
     limits = {key: limit for key, limit in old["tolerance"].items() if _is_limit(limit)}
     if kind == "sentence":

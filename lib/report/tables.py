@@ -1,4 +1,4 @@
-"""Tables and sentences that carry their own numbers."""
+"""Show tables and sentences with their numbers."""
 
 import html
 import math
@@ -58,14 +58,14 @@ def quality(
     Args:
         rows: list of dicts, a DataFrame, or an object with `rows()` such as an `Evaluation`. Cells
             are texts, numbers, None, or triples `(value, low, high)`.
-        tolerance: how far a number may move, in the units of its column: one number for all float
+        tolerance: largest change of a number, in the units of its column: one number for all float
             columns or `{column: number}`. Counts and texts are compared exactly. A good value is
-            what one query is worth on a small set, `100 / n_queries` in percent, or the spread over
-            seeds where training is involved.
-        title: shown above the table and compared exactly.
+            the effect of one query on a small set, `100 / n_queries` in percent, or the spread over
+            seeds of a training.
+        title: title above the table, compared exactly.
         digits: decimals shown, for all columns or by column; by default three significant digits of
             the largest value. The payload always holds full precision.
-        columns: columns to show and check, in order; intervals come along with their value.
+        columns: columns shown, in order; interval columns follow their value.
 
     Returns:
         A dict with the payload; as the last line of a cell it shows the table.

@@ -1,4 +1,4 @@
-"""Timings: shown with everything that decides them, and never compared."""
+"""Show timings with their environment; they are never compared."""
 
 import os
 import platform

@@ -267,7 +267,7 @@ def test_bench_ann_without_a_corpus_writes_the_committed_tables(run, small_grid,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--size", "1000"], "name the --corpus"),
+        (["--size", "1000"], "give --corpus with these options"),
         (["--corpus", "icon"], "corpus, where it is no file, must be one of 'icons', 'scenes'"),
         (["--corpus", "icons", "--size", "10"], "icons comes with its own size"),
         (["--corpus", "scenes", "--metric", "l2"], "scenes comes with its own metric"),

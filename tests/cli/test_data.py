@@ -150,7 +150,7 @@ def test_download_shows_terms_and_steps_and_waits_for_consent(run, tiny, tmp_pat
         "file: a.csv, 5.0 MB, no published checksum, from http://127.0.0.1:9/a.csv (see a test)",
         "not needed here, available with --file: b.csv",
         "1. Put the clips into here/clips.",
-        "2. Check what is there: crossmodal data check tiny --root here",
+        "2. Check the folder: crossmodal data check tiny --root here",
     ]
     assert not (tmp_path / "here").exists()
 
@@ -216,7 +216,7 @@ def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
         ),
         (
             ["check", "tiny", "--root", "nowhere"],
-            "nowhere is no folder; `crossmodal data download tiny",
+            "nowhere is not a folder; `crossmodal data download tiny",
         ),
         (
             ["check", "tiny", "--root", ".", "--option", "captions"],

@@ -218,7 +218,7 @@ def test_trec_files_there_and_back(run, coco_root, rows):
     for more, message in (
         (["--direction", "image_to_text"], "not all query ids are image ids"),
         (["--split", "val"], "its query ids fit neither side of coco"),
-        (["--folds", "5"], "leave out folds"),
+        (["--folds", "5"], "excludes folds"),
         (["--embeddings", str(rows)], "either --embeddings or --trec-run"),
     ):
         code, _, err = run(*call, *wrong, *more)

@@ -91,6 +91,8 @@ def bench_losses(
     from lib.studies.peers import losses
 
     if ranks:
+        if batch_size and len(batch_size) > 1:
+            raise RetrievalInputError("--ranks takes one --batch-size; run it once for each")
         rows = losses.distributed_check_table(ranks, *(batch_size or [])[:1], dim=dim)
         print_rows(rows, f"{ranks} processes beside one with the whole batch, d = {dim}, float64")
         return

@@ -1,7 +1,7 @@
 """Reading of files: checksums, arrays, and errors that name the file and what to do."""
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -148,6 +148,10 @@ def cached_arrays(path: str | Path, make: Callable[[], dict], key: str | None = 
     except (MissingFileError, DamagedFileError):
         pass
     arrays = make()
+    if not isinstance(arrays, Mapping) or (key is not None and "key" in arrays):
+        raise RetrievalInputError(
+            f"results for {path} must be {{name: array}}, none of them 'key', got {arrays!r:.100}"
+        )
     with optional_write():
         save_arrays(path, **arrays, **({} if key is None else {"key": np.array(key)}))
     return arrays

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lib.core.checks import RetrievalInputError
 from lib.core.paths import artifacts_dir, cache_dir
-from lib.core.reading import cached_arrays, load_arrays, verify
+from lib.core.reading import cached_arrays, load_arrays, reading, verify
 from lib.core.writing import atomic_path, save_arrays, write_checksum
 
 Arrays = dict[str, np.ndarray]
@@ -46,8 +47,9 @@ class ResultStore:
 
     def cache_path(self, key: Mapping | str) -> Path:
         """Name the cached file of a key: readable words, and a digest of the whole key."""
-        label = re.sub(r"[^\w.]+", "_", _words(key)).strip("_")[:60]
-        return cache_dir() / self.name / f"{label}-{_digest(key)[:16]}.npz"
+        digest = _digest(key)[:16]  # checks the key
+        label = re.sub(r"[^A-Za-z0-9_.]+", "_", _words(key)).strip("_")[:60]
+        return cache_dir() / self.name / f"{label}-{digest}.npz"
 
     def cached(self, key: Mapping | str, make: Callable[[], Arrays]) -> Arrays:
         """Return the arrays of a key from the cache, or make and store them.
@@ -60,7 +62,11 @@ class ResultStore:
 
     def cached_json(self, key: Mapping | str, make: Callable[[], JsonValue]) -> JsonValue:
         """Return a JSON value of a key from the cache, or make and store it."""
-        arrays = self.cached(key, lambda: {"json": np.array(json.dumps(make()))})
+        arrays = self.cached(key, lambda: {"json": np.array(_json_text(make(), "a result"))})
+        if "json" not in arrays:
+            raise RetrievalInputError(
+                f"{self.cache_path(key)} holds arrays, not JSON; give JSON another key"
+            )
         return json.loads(str(arrays["json"]))
 
     def run(
@@ -107,7 +113,8 @@ class ResultStore:
 
     def table(self, file: str) -> pd.DataFrame:
         """Read a committed CSV after its checksum was verified."""
-        return pd.read_csv(self.verified(file))
+        with reading(self.folder / file, "no CSV table", self.rebuild):
+            return pd.read_csv(self.verified(file))
 
     def save_arrays(self, file: str, *, compressed: bool = False, **arrays: np.ndarray) -> None:
         """Write named arrays as a sealed `.npz`."""
@@ -122,12 +129,13 @@ class ResultStore:
         """Write a sealed JSON file."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.folder / file) as temporary:
-            temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(_json_text(value, file, indent=1) + "\n", encoding="utf-8")
         write_checksum(self.folder / file)
 
     def json(self, file: str):
         """Read a committed JSON file after its checksum was verified."""
-        return json.loads(self.verified(file).read_text(encoding="utf-8"))
+        with reading(self.folder / file, "no JSON", self.rebuild):
+            return json.loads(self.verified(file).read_text(encoding="utf-8"))
 
     def verified(self, file: str) -> Path:
         """Return the path of a committed file after its checksum was verified."""
@@ -142,7 +150,26 @@ def _words(key: Mapping | str) -> str:
 
 
 def _digest(key: Mapping | str) -> str:
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    if not isinstance(key, dict | str):
+        raise RetrievalInputError(f"the key of a result must be a dict or a text, got {key!r}")
+    numbers = [name for name in key if not isinstance(name, str)]
+    if numbers:  # JSON writes 1 and "1" alike: two keys would share one result
+        raise RetrievalInputError(
+            f"the key of a result has the name {numbers[0]!r}; names must be texts"
+        )
+    return hashlib.sha256(
+        _json_text(key, "the key of a result", sort_keys=True).encode()
+    ).hexdigest()
+
+
+def _json_text(value: JsonValue, name: str, **options) -> str:
+    try:
+        return json.dumps(value, **options)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RetrievalInputError(
+            f"{name} must be JSON (texts, numbers, lists, dicts): {error}. Convert the values of"
+            " numpy by item() or tolist(), paths by str()"
+        ) from error
 
 
 def _mark(make: Callable[[], Arrays], computed: list) -> Arrays:

@@ -290,6 +290,21 @@ def save_arrays(path: str | Path, *, compressed: bool = False, **arrays: np.ndar
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"save_arrays writes .npz files, got {path.name!r}")
+    for name, array in arrays.items():
+        _check_plain(array, name, path)
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
         (np.savez_compressed if compressed else np.savez)(stream, **arrays)
     return write_checksum(path)
+
+
+def _check_plain(array, name: str, path: Path) -> None:
+    """Refuse what an `.npz` would hold as pickled objects, which are never read back."""
+    try:
+        kind = np.asanyarray(array).dtype
+    except ValueError as error:  # lists of unequal lengths
+        raise RetrievalInputError(f"{path.name}: {name!r} is not an array: {error}") from error
+    if kind.hasobject or name in ("file", "allow_pickle"):
+        raise RetrievalInputError(
+            f"{path.name}: the array {name!r} has dtype {kind}; arrays must hold numbers or texts,"
+            " and be named neither 'file' nor 'allow_pickle', which np.savez takes itself"
+        )

@@ -38,6 +38,8 @@ from lib.losses.mnr import mnr_loss
 from lib.losses.sigmoid import sigmoid_loss
 from lib.losses.triplet import mined_triplet_loss
 
+MOST_RANKS = 64  # on one machine: each process takes 300 MB
+MOST_DIMENSIONS = 2**12  # the encoders are square: 134 MB of float64 each
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 """Loss of query embeddings, key embeddings, ids, temperature and bias."""
 
@@ -109,9 +111,9 @@ def compare_with_one_process(
     """
     names = check_choices(losses, CASES, "losses")
     sizes = {"n_per_process": check_count(n_per_process, "n_per_process", least=2)}
-    sizes["dim"] = check_count(dim, "dim")
+    sizes["dim"] = check_count(dim, "dim", most=MOST_DIMENSIONS)
     work = partial(_compare_cases, names, **sizes)
-    return run_processes(work, check_count(ranks, "ranks"))[0]
+    return run_processes(work, check_count(ranks, "ranks", most=MOST_RANKS))[0]
 
 
 def _compare_cases(names: Sequence[str], **sizes: int) -> list[dict]:

@@ -58,7 +58,7 @@ def grad_cache_step(
     _check(encoders, inputs)
     if not callable(loss_fn):
         raise RetrievalInputError(f"loss_fn must be a function of the embeddings, got {loss_fn!r}")
-    if scaler is not None and not callable(getattr(scaler, "scale", None)):
+    if isinstance(scaler, type) or not (scaler is None or hasattr(scaler, "scale")):
         raise RetrievalInputError(f"scaler must be a torch.amp.GradScaler or None, got {scaler!r}")
     chunk_size = check_count(chunk_size, "chunk_size")
     chunks = [_chunks(batch, chunk_size) for batch in inputs]
@@ -68,6 +68,11 @@ def grad_cache_step(
         if not isinstance(loss, Tensor) or loss.ndim != 0:
             got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise RetrievalInputError(f"loss_fn must return a 0-d tensor, got {got}")
+        if not loss.requires_grad:
+            raise RetrievalInputError(
+                "loss_fn must return a loss with a gradient: compute it from the embeddings,"
+                " without detach, numpy or inference mode"
+            )
         (loss if scaler is None else scaler.scale(loss)).backward()
     after = _RandomState(inputs)  # the loss may have drawn numbers too
     with_gradient = [i for i, emb in enumerate(embeddings) if emb.grad is not None]
@@ -99,6 +104,11 @@ def _embed_without_graph(
                 raise RetrievalInputError(
                     f"an encoder must return (rows, d), got {tuple(embedded[-1].shape)} for {rows}"
                     " rows"
+                )
+            if embedded[-1].shape[1] != embedded[0].shape[1]:
+                raise RetrievalInputError(
+                    f"an encoder must return one dimension for all chunks, got"
+                    f" {embedded[0].shape[1]} and {embedded[-1].shape[1]}; pad to a fixed length"
                 )
         embeddings.append(torch.cat(embedded).requires_grad_())  # (B, d)
         states.append(before)
@@ -160,7 +170,8 @@ def _rows(batch: EncoderInput, rows: slice) -> EncoderInput:
         return batch[rows]
     if isinstance(batch, Mapping):
         return {name: _rows(part, rows) for name, part in batch.items()}
-    return type(batch)(_rows(part, rows) for part in batch)
+    parts = [_rows(part, rows) for part in batch]
+    return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)  # named tuple
 
 
 def _chunks(batch: EncoderInput, chunk_size: int) -> list[EncoderInput]:

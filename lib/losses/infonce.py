@@ -60,7 +60,8 @@ def _infonce_of_rows(logits: Tensor, positives: Tensor | None, side: str) -> Ten
             )
         return (normaliser - logits.diagonal()).mean() * one_if_finite(normaliser)
     counts = count_positives(positives, side)
-    loss = (normaliser - (logits * positives).sum(dim=1) / counts).mean()
+    # Not a product with the mask: 0 times a logit of -inf, a masked pair, would be NaN.
+    loss = (normaliser - logits.masked_fill(~positives, 0).sum(dim=1) / counts).mean()
     return loss * one_if_finite(normaliser)
 
 

@@ -23,6 +23,8 @@ def check_tensor(value, name: str, *, dtype: torch.dtype | None = None) -> None:
         raise RetrievalInputError(f"{name} is on the meta device, where tensors hold no values")
     if dtype is None and not value.is_floating_point():
         raise RetrievalInputError(f"{name} must be floating point, got {shape_of(value)}")
+    if dtype is None and value.element_size() < 2:  # torch does not compute in 8 bits
+        raise RetrievalInputError(f"{name} is {value.dtype}; give {name}.float()")
 
 
 def shape_of(*tensors: Tensor) -> str:
@@ -77,6 +79,8 @@ def _one_number(value: float | Tensor, name: str) -> float:
             raise RetrievalInputError(f"{name} must be one number, got shape {tuple(value.shape)}")
         value = value.detach()  # torch warns where a value with gradient is read as a float
     try:
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise RetrievalInputError(f"{name} must be a number, got {value!r}") from error
@@ -96,11 +100,12 @@ def check_positive(value: float | Tensor, name: str) -> None:
         raise RetrievalInputError(f"{name} must be positive and finite, got {number}")
 
 
-def check_not_negative(value: float, name: str) -> None:
-    """Refuse anything but one finite number of at least 0, such as a margin."""
+def check_not_negative(value: float, name: str) -> float:
+    """Return one finite number of at least 0, such as a margin, as `float`."""
     number = _one_number(value, name)
     if not 0 <= number < math.inf:
         raise RetrievalInputError(f"{name} must be at least 0 and finite, got {number}")
+    return number
 
 
 def check_mask(mask: Tensor, shape: tuple[int, int], name: str) -> None:

@@ -71,7 +71,7 @@ def mnr_loss(
     """
     check_pairs(anchor, positive, square=True)
     check_positive(scale, "scale")
-    check_not_negative(hardness, "hardness")
+    hardness = check_not_negative(hardness, "hardness")
     check_choice(hardness_on, HARDNESS_ON, "hardness_on")
     directions = check_choices(directions, DIRECTIONS, "directions")
     if "query_to_key" not in directions or len(set(directions)) < len(directions):
@@ -92,7 +92,7 @@ def mnr_loss(
     if hardness:
         weighted = {"all": torch.ones_like(is_own), "in_batch": ~is_own, "hard": is_own.clone()}
         weighted = weighted[hardness_on].fill_diagonal_(False)
-        logits[0] = logits[0] + float(hardness) * similarity.detach() * weighted
+        logits[0] = logits[0] + hardness * similarity.detach() * weighted
     if "key_to_query" in directions:
         logits.append(scale * cosines(positive, anchor))
     # Masked after scaling: the gradient of the scale would be NaN where a similarity is -inf.

@@ -81,6 +81,21 @@ def test_bench_losses_over_processes_equal_one_process(run, monkeypatch):
     assert calls == [{"ranks": 2, "n_per_process": 64, "dim": 64}]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["2", "--batch-size", "5"], "a batch of 5 pairs cannot be shared equally by 2"),
+        (["2", "--batch-size", "4", "--batch-size", "8"], "--ranks takes one --batch-size"),
+        (["2", "--dim", "100000000"], "dim must be at most 4,096"),
+        (["100"], "ranks must be at most 64"),
+        (["3", "--batch-size", "3"], "n_per_process must be at least 2"),
+    ],
+)
+def test_processes_that_cannot_share_a_batch_are_refused(run, arguments, message):
+    code, _, err = run("bench", "losses", "--ranks", *arguments)
+    assert code == 2 and message in one_line(err), err
+
+
 def test_bench_maxsim_prints_a_row_per_library_and_kind_of_input(run, measured):
     sizes = ("--queries", "3", "--documents", "4", "--length", "5", "--dim", "6", "--repeats", "2")
     code, out, _ = run("bench", "maxsim", *sizes)

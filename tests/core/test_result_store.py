@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.result_store import ResultStore
 
@@ -53,6 +54,60 @@ def test_a_damaged_result_is_computed_again(store):
 def test_json_is_computed_once(store):
     assert store.cached_json("key", lambda: {"seconds": [0.1]}) == {"seconds": [0.1]}
     assert store.cached_json("key", lambda: pytest.fail("computed again")) == {"seconds": [0.1]}
+
+
+@pytest.mark.parametrize(
+    "key, message",
+    [
+        ({"k": np.int64(3)}, "the key of a result must be JSON .* by item"),
+        ({"k": {1, 2}}, "the key of a result must be JSON"),
+        ({1: 2}, "the key of a result has the name 1; names must be texts"),
+        (["k"], "must be a dict or a text"),
+        (None, "must be a dict or a text, got None"),
+    ],
+)
+def test_keys_that_are_no_json_are_refused_before_the_work(store, key, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        store.cached(key, lambda: pytest.fail("computed"))
+
+
+@pytest.mark.parametrize("key", ["\U00020000" * 80, "\ud800", "a\0b/../c\n", ""])
+def test_any_text_is_a_key(store, key):
+    calls = []
+    for _ in range(2):
+        store.cached(key, counted(calls, 1))
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    "result, message",
+    [
+        (None, "must be {name: array}.* got None"),
+        ({"key": np.zeros(1)}, "none of them 'key'"),
+        ({"file": np.zeros(1)}, "be named neither 'file'"),
+        ({"a": np.array([object()])}, "the array 'a' has dtype object"),
+        ({"a": [[1], [1, 2]]}, "'a' is not an array"),
+    ],
+)
+def test_results_that_could_not_be_read_back_are_refused(store, result, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        store.cached("key", lambda: result)
+
+
+def test_json_that_cannot_be_is_named(store):
+    with pytest.raises(RetrievalInputError, match="a result must be JSON"):
+        store.cached_json("key", lambda: np.int64(1))
+    store.cached("arrays", counted([], 1))
+    with pytest.raises(RetrievalInputError, match="holds arrays, not JSON"):
+        store.cached_json("arrays", lambda: 1)
+
+
+def test_committed_files_of_another_kind_are_named(store):
+    store.save_arrays("a.npz", a=np.zeros(2))
+    store.save_table("none.csv", [])
+    for read, file in ((store.table, "a.npz"), (store.table, "none.csv"), (store.json, "a.npz")):
+        with pytest.raises(DamagedFileError, match=f"{file} is no .*crossmodal bench study"):
+            read(file)
 
 
 def test_a_stopped_run_continues(store):

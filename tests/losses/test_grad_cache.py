@@ -2,6 +2,7 @@
 
 import contextlib
 import weakref
+from collections import namedtuple
 
 import pytest
 import torch
@@ -144,6 +145,23 @@ def test_inputs_may_be_dicts_and_tuples_and_differ_in_rows():
     model.zero_grad()
     grad_cache_step(encoders, [{"x": query}, (more, ones)], loss, chunk_size=5)
     assert_gradients_equal(model.gradients(), expected, 1e-12)
+
+
+def test_a_named_tuple_of_tensors_is_an_input():
+    Batch = namedtuple("Batch", ["words", "mask"])
+    model, (query, _) = case()
+    batch = Batch(query, torch.ones(len(query), 1))
+    sums = []
+    for chunk_size in (4, len(query)):
+        model.zero_grad()
+        grad_cache_step(
+            [lambda part: model.query(part.words) * part.mask],
+            [batch],
+            torch.sum,
+            chunk_size=chunk_size,
+        )
+        sums.append([weight.grad.clone() for weight in model.query.parameters()])
+    torch.testing.assert_close(*sums)
 
 
 def test_a_frozen_encoder_stays_frozen():
@@ -384,6 +402,11 @@ def test_refuses():
         RetrievalInputError, match=r"loss_fn must return a 0-d tensor, got \(12, 4\)"
     ):
         grad_cache_step(towers, [query, key], lambda q, k: q * k, chunk_size=4)
+    for without_gradient in (lambda q, k: (q * k).sum().detach(), lambda q, k: torch.tensor(1.0)):
+        with pytest.raises(RetrievalInputError, match="must return a loss with a gradient"):
+            grad_cache_step(towers, [query, key], without_gradient, chunk_size=4)
+    with pytest.raises(RetrievalInputError, match="one dimension for all chunks, got 4 and 2"):
+        grad_cache_step([lambda x: x[:, : len(x)]], [query[:6]], torch.sum, chunk_size=4)
 
 
 def test_refuses_batch_norm_in_training_mode():

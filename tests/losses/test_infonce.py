@@ -437,3 +437,15 @@ def test_directions_of_finished_logits(masked):
         infonce_of_logits(logits, direction="columns")
     with pytest.raises(RetrievalInputError, match=r"every key needs its own .* \(4, 3\) logits"):
         infonce_of_logits(logits[:3], direction="key_to_query")
+
+
+def test_a_masked_logit_leaves_the_loss_with_positives_too():
+    logits = torch.randn(3, 4, dtype=torch.float64)
+    logits[0, 2] = -torch.inf
+    logits.requires_grad_()
+    plain = infonce_of_logits(logits)
+    marked = infonce_of_logits(logits, torch.eye(3, 4, dtype=torch.bool))
+    gradients = [torch.autograd.grad(loss, logits)[0] for loss in (plain, marked)]
+    torch.testing.assert_close(marked, plain)
+    torch.testing.assert_close(*gradients)
+    assert plain.isfinite() and gradients[0].isfinite().all() and gradients[0][0, 2] == 0

@@ -60,6 +60,8 @@ def test_numbers(check):
         (float("inf"), "finite, got inf"),
         (torch.ones(2), r"one number, got shape \(2,\)"),
         ("wide", "a number, got 'wide'"),
+        ("0.2", "a number, got '0.2'"),
+        (True, "a number, got True"),
     ]:
         with pytest.raises(RetrievalInputError, match=f"margin must be .*{message}"):
             check(wrong, "margin")
@@ -73,6 +75,12 @@ def test_signs():
     for wrong in (0.0, -1.0):
         with pytest.raises(RetrievalInputError, match=f"positive and finite, got {wrong}"):
             check_positive(wrong, "temperature")
+
+
+def test_eight_bits_are_refused():
+    rows = torch.ones(2, 3).to(torch.float8_e4m3fn)
+    with pytest.raises(RetrievalInputError, match=r"query_emb is torch.float8_e4m3fn; give"):
+        check_pairs(rows, rows)
 
 
 def test_masks():

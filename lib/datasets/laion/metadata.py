@@ -1,7 +1,7 @@
 """LAION's metadata: Parquet files of links and captions, read in batches, filtered and counted."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lib.core.checks import RetrievalInputError, check_choice, check_choices, check_count
+from lib.core.checks import (
+    RetrievalInputError,
+    check_choice,
+    check_choices,
+    check_count,
+    check_switch,
+)
 from lib.core.reading import MissingFileError, reading
 from lib.core.writing import atomic_path
 
@@ -77,19 +83,22 @@ class Filters:
     languages: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("with_text", "with_url"):
+            check_switch(getattr(self, name), name)
         for name in ("min_side", "min_pixels"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name)
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            valid = value is None or (isinstance(value, int | float) and least <= value <= most)
-            if not valid:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and least <= value <= most):
                 raise RetrievalInputError(
                     f"{name} must be a number from {least} to {most}, got {value!r}"
                 )
         for name in ("nsfw", "languages"):
             allowed = getattr(self, name)
-            if allowed is not None and (isinstance(allowed, str) or not allowed):
+            texts = isinstance(allowed, Collection) and all(isinstance(tag, str) for tag in allowed)
+            if allowed is not None and (isinstance(allowed, str) or not (texts and allowed)):
                 raise RetrievalInputError(
                     f"{name} must be a list of the allowed values, got {allowed!r}"
                 )
@@ -234,8 +243,9 @@ class MetadataScan:
             if missing is not None:
                 label = label_by_column.get(missing)
                 reason = f"the filter {label!r} reads it" if label else "it was requested"
+                columns = ", ".join(schema) or "no column of LAION"
                 raise RetrievalInputError(
-                    f"{path} has no column {missing!r} and {reason}; it has {', '.join(schema)}. "
+                    f"{path} has no column {missing!r} and {reason}; it has {columns}. "
                     "Read the files of one release together, and filter by their columns"
                 )
         self.report = self._empty_report()

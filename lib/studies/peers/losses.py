@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.core.checks import check_choices, check_count, check_number
+from lib.core.checks import RetrievalInputError, check_choices, check_count, check_number
 from lib.studies.peers.harness import Arrays, CostTable, Job, Progress, random_unit_rows
 
 BATCH_SIZES = (1024, 2048, 4096, 8192, 16384, 32768)
@@ -135,11 +135,25 @@ def loss_job(forward: Callable[[dict], object], **about) -> LossJob:
     return LossJob(_leaves, run, _first_pairs, ("query", "key"), **about)
 
 
-def distributed_check_table(ranks: int, batch_size: int = 256, *, dim: int = 64) -> list[dict]:
-    """Format how far losses over gloo processes are from the full batch, and what they exchange."""
+def distributed_check_table(
+    ranks: int, batch_size: int | None = None, *, dim: int = 64
+) -> list[dict]:
+    """Format how far losses over gloo processes are from the full batch, and what they exchange.
+
+    Args:
+        ranks: processes to start.
+        batch_size: pairs of all processes together, a multiple of `ranks`; about 256 by default.
+        dim: coordinates of an embedding.
+    """
     from lib.losses.distributed_check import compare_with_one_process  # torch, of no use above
 
-    size = {"n_per_process": batch_size // ranks, "dim": dim}
+    ranks = check_count(ranks, "ranks")
+    if batch_size is not None and batch_size % ranks:
+        raise RetrievalInputError(
+            f"a batch of {batch_size} pairs cannot be shared equally by {ranks} processes; give a"
+            f" multiple of {ranks}"
+        )
+    size = {"n_per_process": (batch_size or 256) // ranks, "dim": dim}
     return [
         {
             "loss": row["loss"],

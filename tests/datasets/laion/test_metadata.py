@@ -244,7 +244,11 @@ def test_columns_that_hold_something_else(tmp_path):
         ({"min_similarity": "high"}, "min_similarity must be a number from -1 to 1"),
         ({"nsfw": "UNLIKELY"}, "nsfw must be a list"),
         ({"nsfw": ("SAFE",)}, "nsfw tag must be one of 'UNLIKELY', 'UNSURE', 'NSFW'"),
+        ({"min_similarity": True}, "min_similarity must be a number from -1 to 1, got True"),
         ({"languages": ()}, "languages must be a list"),
+        ({"languages": (1,)}, "languages must be a list"),
+        ({"languages": 5}, "languages must be a list"),
+        ({"with_text": "no"}, "with_text must be True or False"),
     ],
 )
 def test_filters_outside_their_range(wrong, message):

@@ -10,13 +10,8 @@ import typer
 from typer import Option
 
 from lib.cli.output import console, counted, print_rows, progress_bar, say
-from lib.core.checks import (
-    RetrievalInputError,
-    check_choice,
-    check_count,
-    check_number,
-    check_threads,
-)
+from lib.core import checks
+from lib.core.checks import RetrievalInputError, check_choice
 
 bench = typer.Typer(no_args_is_help=True, help="Measure this library and others on this machine.")
 Repeats = Annotated[int, Option(help="Timed runs of each; medians are printed.")]
@@ -62,16 +57,10 @@ def bench_metrics(
         title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
         print_rows(metric_disagreements.format_answers(metric_disagreements.answer_rows()), title)
         return
-    print_costs(
-        partial(metrics.metric_cost_table, queries, candidates, repeats=repeats),
-        metrics.SHOWN,
-        f"{queries:,} queries x {candidates:,} items",
-    )
-    print_costs(
-        partial(metrics.coco_cost_table, repeats=repeats),
-        metrics.COCO_SHOWN,
-        "COCO-5K from embeddings",
-    )
+    measure = partial(metrics.metric_cost_table, queries, candidates, repeats=repeats)
+    print_costs(measure, metrics.SHOWN, f"{queries:,} queries x {candidates:,} items")
+    measure = partial(metrics.coco_cost_table, repeats=repeats)
+    print_costs(measure, metrics.COCO_SHOWN, "COCO-5K from embeddings")
 
 
 @bench.command("losses")
@@ -96,12 +85,9 @@ def bench_losses(
         rows = losses.distributed_check_table(ranks, *(batch_size or [])[:1], dim=dim)
         print_rows(rows, f"{ranks} processes beside one with the whole batch, d = {dim}, float64")
         return
-    sizes = batch_size or losses.BATCH_SIZES
-    print_costs(
-        partial(losses.loss_cost_table, sizes, dim=dim, repeats=repeats, limit_s=limit),
-        losses.SHOWN,
-        f"d = {dim}, float32",
-    )
+    options = {"dim": dim, "repeats": repeats, "limit_s": limit}
+    measure = partial(losses.loss_cost_table, batch_size or losses.BATCH_SIZES, **options)
+    print_costs(measure, losses.SHOWN, f"d = {dim}, float32")
 
 
 @bench.command("maxsim")
@@ -116,11 +102,9 @@ def bench_maxsim(
     from lib.studies.peers import maxsim
 
     options = {"length": length, "dim": dim, "repeats": repeats}
-    print_costs(
-        partial(maxsim.maxsim_cost_table, queries, documents, **options),
-        maxsim.SHOWN,
-        f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32",
-    )
+    measure = partial(maxsim.maxsim_cost_table, queries, documents, **options)
+    sizes = f"{queries:,} queries x {documents:,} documents, {length} tokens of {dim} x float32"
+    print_costs(measure, maxsim.SHOWN, sizes)
 
 
 @bench.command("faiss")
@@ -128,11 +112,8 @@ def bench_faiss(repeats: Repeats = 3) -> None:
     """Measure exact search and training of product quantisers, ours and faiss's (ten minutes)."""
     from lib.studies.peers import faiss
 
-    print_costs(
-        partial(faiss.faiss_cost_table, repeats=repeats),
-        faiss.SHOWN,
-        "search 100,000 x 256, build 20,000 x 128",
-    )
+    measure = partial(faiss.faiss_cost_table, repeats=repeats)
+    print_costs(measure, faiss.SHOWN, "search 100,000 x 256, build 20,000 x 128")
 
 
 @bench.command("shards")
@@ -146,10 +127,8 @@ def bench_shards(
 
     with console.status("") as status:
         rows = shard_throughput.shard_throughput_table(shards, pictures, progress=status.update)
-    print_rows(
-        format_costs(rows, shard_throughput.SHOWN),
-        "shards of 64 x 64 JPEGs, model scenes, one thread, processor time",
-    )
+    title = "shards of 64 x 64 JPEGs, model scenes, one thread, processor time"
+    print_rows(format_costs(rows, shard_throughput.SHOWN), title)
 
 
 @bench.command("loss-quality")
@@ -201,9 +180,9 @@ def bench_ann(
             "give --corpus with these options; without it the committed tables are written whole"
         )
     # Checked before the work, which can take hours.
-    settings = {"k": check_count(k, "k"), "repeats": check_count(repeats, "repeats")}
-    settings["threads"] = check_threads(threads)
-    check_number(target, "target", 0, 1, above=True)
+    settings = {"k": checks.check_count(k, "k"), "repeats": checks.check_count(repeats, "repeats")}
+    settings["threads"] = checks.check_threads(threads)
+    checks.check_number(target, "target", 0, 1, above=True)
     with progress_bar() as bar:
         if corpus is None:
             tables = committed_run.collect(say, counted(bar, "indexes of a corpus"), **settings)
@@ -263,9 +242,8 @@ def bench_architectures() -> None:
         results.run_systems(say, counted(bar, "searches"))
         results.write_committed()
         rerank_runs.write_exhaustive_logits(say, counted(bar, "parts of the pairs"))
-    print_rows(
-        results.format_results(results.committed_table()), "architectures, 95% intervals by item"
-    )
+    rows = results.format_results(results.committed_table())
+    print_rows(rows, "architectures, 95% intervals by item")
 
 
 @bench.command("rerank")
@@ -280,6 +258,5 @@ def bench_rerank() -> None:
         {key: f"{x:.1f}" if isinstance(x, float) else str(x) for key, x in row.items()}
         for row in rows
     ]
-    print_rows(
-        formatted, "R@1 in percent on the hard split, by depth of the cross-encoder's rerank"
-    )
+    title = "R@1 in percent on the hard split, by depth of the cross-encoder's rerank"
+    print_rows(formatted, title)

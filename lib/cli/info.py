@@ -36,9 +36,8 @@ def info() -> None:
     console.print(versions)
 
     pools = Table("library", "kernel", "threads", "version", title="threads and kernels")
-    pools.add_row(
-        "torch intra-op", torch.backends.cpu.get_cpu_capability(), str(torch.get_num_threads()), ""
-    )
+    kernel, threads = torch.backends.cpu.get_cpu_capability(), str(torch.get_num_threads())
+    pools.add_row("torch intra-op", kernel, threads, "")
     for pool in threadpoolctl.threadpool_info():
         library = f"{pool['internal_api']} ({Path(pool['filepath']).parent.name})"
         kernel, version = pool.get("architecture") or "", pool.get("version") or ""
@@ -55,9 +54,8 @@ def info() -> None:
             state, size = type(error).__name__, ""
         digest = sidecar.read_bytes()[:12].decode("ascii", "replace") if sidecar.is_file() else ""
         files.add_row(escape(str(path.relative_to(artifacts_dir()))), size, escape(digest), state)
-    console.print(
-        files if files.row_count else f"no artifacts in {artifacts_dir()}; crossmodal train --all"
-    )
+    nothing = f"no artifacts in {artifacts_dir()}; crossmodal train --all"
+    console.print(files if files.row_count else nothing)
 
 
 def results() -> None:

@@ -178,11 +178,9 @@ def html_table(
         styles.append(f"{align}font-variant-numeric:tabular-nums;white-space:{space}")
     lines = []
     for row in body:
-        cells = (
-            f'<td style="{style}">{html.escape(cell)}</td>'
-            for cell, style in zip(row, styles, strict=True)
-        )
-        lines.append(f"<tr>{''.join(cells)}</tr>")
+        cells = zip(styles, map(html.escape, row), strict=True)
+        tags = "".join(f'<td style="{style}">{cell}</td>' for style, cell in cells)
+        lines.append(f"<tr>{tags}</tr>")
     parts = [f"<strong>{html.escape(title)}</strong>"] if title else []
     if note:
         parts.append(f'<span style="font-size:0.9em">{html.escape(note)}</span>')

@@ -5,7 +5,7 @@ is scored on the fly. The first stage always compares int8 vectors.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -88,10 +88,8 @@ def _read_in_parts(
 ) -> dict[str, np.ndarray]:
     """Score n captions, some at a time; cached parts are not scored again."""
     parts = [slice(at, min(at + CAPTIONS_AT_ONCE, n)) for at in range(0, n, CAPTIONS_AT_ONCE)]
-    jobs = [
-        (key | {"first": part.start, "end": part.stop}, lambda part=part: read_part(part))
-        for part in parts
-    ]
+    keys = [key | {"first": part.start, "end": part.stop} for part in parts]
+    jobs = [(key, partial(read_part, part)) for key, part in zip(keys, parts, strict=True)]
     results = list(store.run(jobs, log=log, progress=progress))
     return {name: np.concatenate([part[name] for part in results]) for name in results[0]}
 

@@ -32,9 +32,8 @@ BEYOND = 255  # the stored rank of a first right item that is not in the run
 def per_query_values(run: Run, task: RetrievalTask) -> dict[str, np.ndarray]:
     """Compute the stored values: `rank` of the first right item (uint8), `mAP`, `nDCG@10`."""
     k = min(10, run.depth)
-    result = evaluate(
-        run.ranked, task.qrels, ks=[k], metrics=["MAP", "nDCG"], hit_grade=task.hit_grade
-    )
+    options = {"metrics": ["MAP", "nDCG"], "hit_grade": task.hit_grade}
+    result = evaluate(run.ranked, task.qrels, ks=[k], **options)
     return {
         "rank": np.minimum(result.first_ranks, BEYOND).astype(np.uint8),
         "mAP": result.per_query[f"MAP@{run.depth}"].astype(np.float16),
@@ -177,10 +176,9 @@ def compare_with_baseline(
             ends = {"difference_low": test.low, "difference_high": test.high}
             rows[row] = {"difference": test.difference, **ends, "p": test.p_value}
     adjusted = holm([test["p"] for test in rows.values()]) if rows else []
-    return {
-        row: test | {"p_holm": float(p)}
-        for (row, test), p in zip(rows.items(), adjusted, strict=True)
-    }
+    for test, p in zip(rows.values(), adjusted, strict=True):
+        test["p_holm"] = float(p)
+    return rows
 
 
 # ---- reading

@@ -112,9 +112,7 @@ def first_answers(run: Run, right: np.ndarray) -> dict[str, float]:
     own_scene = np.arange(len(run)) // scenes.N_CAPTIONS
     twin, scene = np.divmod(run.ids[:, 0], _n_scenes(len(run)))
     wrong = np.asarray(right) == 0
-    twins = [
-        np.mean(wrong & (scene == own_scene) & (twin == i)) for i in range(1, len(scenes.TWINS))
-    ]
+    twins = [np.mean(wrong & (scene == own_scene) & (twin == i)) for i in range(1, N_TWINS)]
     shares = [np.mean(~wrong), *twins, np.mean(wrong & (scene != own_scene))]
     return {name: 100 * float(share) for name, share in zip(FIRST, shares, strict=True)}
 
@@ -140,14 +138,13 @@ def best_similarities(texts: Tokens, images: Tokens) -> np.ndarray:
         `(4, T)` float32 in the order of `scenes.TWINS`, for the T tokens of `texts.flat()`.
     """
     n = _n_scenes(len(texts))
-    if len(images) != n * len(scenes.TWINS):
+    if len(images) != n * N_TWINS:
         raise RetrievalInputError(
-            f"{len(texts)} captions are of {n} scenes with {n * len(scenes.TWINS)} twins; got"
-            f" {len(images)}"
+            f"{len(texts)} captions are of {n} scenes with {n * N_TWINS} twins; got {len(images)}"
         )
     scene = np.arange(len(texts)) // scenes.N_CAPTIONS
-    best = np.empty((len(scenes.TWINS), texts.n_tokens), np.float32)
-    for twin in range(len(scenes.TWINS)):
+    best = np.empty((N_TWINS, texts.n_tokens), np.float32)
+    for twin in range(N_TWINS):
         shown = images.take(scene + twin * n)
         similarities = np.einsum("qid,qjd->qij", texts.vectors, shown.vectors, optimize=True)
         similarities = np.where(shown.mask[:, None], similarities, -np.inf)

@@ -198,7 +198,7 @@ def usual_table_rows() -> list[dict]:
         for change in changes:
             if change["loss"] == loss:
                 row[f"{SMALL} to {LARGE}, {change['corpus']}"] = change["change"]
-        lost = interval(share_lost(loss, noise=NOISE[-1]))
-        row[f"lost at {NOISE[-1]:.0%} wrong (%)"] = triple(lost)
+        by_noise = interval(share_lost(loss, noise=NOISE[-1]))
+        row[f"lost at {NOISE[-1]:.0%} wrong (%)"] = triple(by_noise)
         rows.append(row | {"collapsed": collapsed[loss], "matrices kept": matrices[loss]})
     return rows

@@ -115,17 +115,15 @@ def training_pairs(name: str, encoders: str, split: str = "test") -> TrainingPai
         texts = scenes.caption_choice(batch, choice)
         task = scenes.task(split, n_images=N_TEST_SCENES)
     _, text_ids = np.unique(texts, return_inverse=True)
+    image_sides, text_sides = (images, task.gallery), (texts, task.queries)
     if encoders == "heads":
-        image_side, task_images = (
-            torch.from_numpy(gradient_features(side)) for side in (images, task.gallery)
-        )
-        text_side, task_texts = (
-            torch.from_numpy(hashed_text_features(side)) for side in (texts, task.queries)
-        )
-        return TrainingPairs(image_side, text_side, text_ids, task, task_images, task_texts)
-    tokenizer = RECIPES[name].tokenizer()
-    tokens = [torch.from_numpy(tokenizer.encode(list(side))) for side in (texts, task.queries)]
-    pixels = [_small(side) for side in (images, task.gallery)]
+        tokenizer = None
+        pixels = [torch.from_numpy(gradient_features(side)) for side in image_sides]
+        tokens = [torch.from_numpy(hashed_text_features(side)) for side in text_sides]
+    else:
+        tokenizer = RECIPES[name].tokenizer()
+        pixels = [_small(side) for side in image_sides]
+        tokens = [torch.from_numpy(tokenizer.encode(list(side))) for side in text_sides]
     return TrainingPairs(pixels[0], tokens[0], text_ids, task, pixels[1], tokens[1], tokenizer)
 
 
@@ -220,9 +218,8 @@ def mean_cosines(network: nn.Module, pairs: TrainingPairs) -> dict[str, np.ndarr
     alone would miss a collapse to one point per modality.
     """
     task = pairs.task
-    texts, images = (
-        side.astype(np.float64) for side in encoded(network, pairs.task_images, pairs.task_texts)
-    )
+    sides = encoded(network, pairs.task_images, pairs.task_texts)
+    texts, images = (side.astype(np.float64) for side in sides)
     judged = task.qrels.at_least(task.hit_grade)
     right = (texts[judged.query_index] * images[judged.items]).sum()
     n_wrong = len(texts) * len(images) - judged.items.size

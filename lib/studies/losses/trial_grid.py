@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -77,11 +78,8 @@ def run_trials(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Run the trials of some parts into the cache; cached ones are not run again."""
-    jobs = [
-        (_key(trial, "test"), lambda trial=trial: run_trial(trial))
-        for part in parts
-        for trial in trials(part)
-    ]
+    chosen = (trial for part in parts for trial in trials(part))
+    jobs = [(_key(trial, "test"), partial(run_trial, trial)) for trial in chosen]
     for _ in STORE.run(jobs, log=log, progress=progress):
         pass
 

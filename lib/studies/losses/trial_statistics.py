@@ -132,9 +132,8 @@ def batch_size_changes(
     """
     rows = []
     for loss in OBJECTIVES:
-        first, last = (
-            by_seed(metric, frame, loss=loss, batch_size=size, **setting) for size in (small, large)
-        )
+        where = setting | {"loss": loss}
+        first, last = (by_seed(metric, frame, batch_size=n, **where) for n in (small, large))
         change = interval(last - first)
         row = {"loss": loss, "small": float(first.mean()), "large": float(last.mean())}
         rows.append(row | change | {"verdict": verdict(change["low"], change["high"])})

@@ -96,11 +96,8 @@ def format_answers(rows: Sequence[dict], digits: int = 4) -> list[dict]:
 
 def peer_versions() -> dict[str, str]:
     """Return the version of every installed peer."""
-    return {
-        library: importlib.metadata.version(library)
-        for library in PEERS
-        if JOBS[library].is_installed
-    }
+    installed = [library for library in PEERS if JOBS[library].is_installed]
+    return {library: importlib.metadata.version(library) for library in installed}
 
 
 def _answer(compute: Callable, *arguments) -> float | str:

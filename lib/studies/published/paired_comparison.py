@@ -74,11 +74,8 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
 def _compare_direction(
     a: DirectionResult, b: DirectionResult, n_resamples: int, seed: int
 ) -> list[dict]:
-    measured = {
-        f"R@{k}": (a.hits(k), b.hits(k))
-        for k in KS
-        if f"R@{k}" in a.values and f"R@{k}" in b.values
-    }
+    ks = [k for k in KS if f"R@{k}" in a.values and f"R@{k}" in b.values]
+    measured = {f"R@{k}": (a.hits(k), b.hits(k)) for k in ks}
     if any((part.map_at_r != part.hits(1)).any() for part in (a, b)):
         # With one relevant item for each query MAP@R is R@1 under another name.
         measured["MAP@R"] = (a.map_at_r, b.map_at_r)

@@ -62,13 +62,11 @@ class Protocol:
 
 def protocol_differences(a: Protocol, b: Protocol) -> list[str]:
     """List the columns in which two protocols differ, `"captions: 'all' and 'first 5'"`."""
-    pairs = (
-        (field.name, getattr(a, field.name), getattr(b, field.name)) for field in fields(Protocol)
-    )
+    names = [field.name for field in fields(Protocol)]
     return [
-        f"{name}: {_as_words(value_a)} and {_as_words(value_b)}"
-        for name, value_a, value_b in pairs
-        if value_a != value_b
+        f"{name}: {_as_words(getattr(a, name))} and {_as_words(getattr(b, name))}"
+        for name in names
+        if getattr(a, name) != getattr(b, name)
     ]
 
 

@@ -103,9 +103,8 @@ def protocols(
     )
     first = {**WHOLE, "gallery": f"first of {n_folds} folds"}
     yield ProtocolInputs("first fold only", first, folds[:1])
-    yield ProtocolInputs(
-        f"mean of {n_folds} folds", {**WHOLE, "gallery": f"mean of {n_folds} folds"}, folds
-    )
+    name = f"mean of {n_folds} folds"
+    yield ProtocolInputs(name, {**WHOLE, "gallery": name}, folds)
     firsts = by_item.items[by_item.indptr[:-1]]  # (n_items,)
     one_each = media, texts[firsts], qrels.take_queries(firsts)
     yield ProtocolInputs("first caption only", {**WHOLE, "captions": "first of each"}, (one_each,))
@@ -114,13 +113,11 @@ def protocols(
     averaged = media, together, Qrels.from_owner(np.arange(len(media)), len(media))
     yield ProtocolInputs("captions averaged", {**WHOLE, "captions": "mean of each"}, (averaged,))
     unique, merged = equal_texts_once(corpus.texts, qrels)
-    yield ProtocolInputs(
-        "equal captions once", {**WHOLE, "captions": "unique"}, ((media, texts[unique], merged),)
-    )
+    once = media, texts[unique], merged
+    yield ProtocolInputs("equal captions once", {**WHOLE, "captions": "unique"}, (once,))
     if truth is not None:
-        yield ProtocolInputs(
-            "every true pair", {**WHOLE, "judgements": "every true pair"}, ((media, texts, truth),)
-        )
+        name = "every true pair"
+        yield ProtocolInputs(name, {**WHOLE, "judgements": name}, ((media, texts, truth),))
     adjusted = {**first, "inference": "transductive"}
     yield ProtocolInputs("first fold, dual softmax", adjusted, folds[:1], beta)
 
@@ -138,9 +135,8 @@ def r1_rows(
     for protocol in protocols:
         for direction in (f"{modality}_to_text", f"text_to_{modality}"):
             to_text = direction.endswith("to_text")
-            hits, groups = zip(
-                *(_hits(part, to_text, protocol.beta) for part in protocol.parts), strict=True
-            )
+            hits_of_parts = [_hits(part, to_text, protocol.beta) for part in protocol.parts]
+            hits, groups = zip(*hits_of_parts, strict=True)
             weighted = weighted_by_fold(hits)
             low, high = bootstrap_interval(weighted, _disjoint(groups))
             gallery = protocol.parts[0][1 if to_text else 0]

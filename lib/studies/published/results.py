@@ -18,6 +18,7 @@ from lib.studies.published.protocol import Protocol
 
 FORMAT = 1
 RSUM_KS = (1, 5, 10)
+INTEGERS = ("n_queries", "n_gallery", "n_without_relevant")  # fields of a direction
 NESTED = ("sizes", "counts", "judged_counts")  # protocol columns that a flat table leaves out
 SLACK = 1e-6  # relative error of values that were rounded on their way into a file
 RANK_METRICS = ("MedR", "MeanR")  # in ranks, lower is better; every other metric is a fraction
@@ -120,10 +121,8 @@ class DirectionResult:
             return float((np.median if metric == "MedR" else np.mean)(self.first_ranks))
         if metric.startswith("R@"):
             return float(self.hits(int(metric[2:])).mean()) if metric[2:].isdecimal() else None
-        return {
-            "MRR": float((1 / self.first_ranks).mean()),
-            "MAP@R": float(self.map_at_r.mean()),
-        }.get(metric)
+        means = {"MRR": (1 / self.first_ranks).mean(), "MAP@R": self.map_at_r.mean()}
+        return float(means[metric]) if metric in means else None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -250,10 +249,7 @@ def _number(value: float) -> float | None:
 def _as_json(result: Result) -> dict:
     parts = [
         {
-            "direction": part.direction,
-            "n_queries": part.n_queries,
-            "n_gallery": part.n_gallery,
-            "n_without_relevant": part.n_without_relevant,
+            **{name: getattr(part, name) for name in ("direction", *INTEGERS)},
             "tie_share": _number(part.tie_share),
             "values": {
                 name: {key: _number(value) for key, value in vars(measured).items()}
@@ -309,9 +305,7 @@ def _direction(reader: JsonFields, n_folds: int) -> DirectionResult:
     try:
         direction = DirectionResult(
             direction=reader.text("direction"),
-            n_queries=reader.integer("n_queries"),
-            n_gallery=reader.integer("n_gallery"),
-            n_without_relevant=reader.integer("n_without_relevant"),
+            **{name: reader.integer(name) for name in INTEGERS},
             tie_share=reader.number("tie_share"),
             values=values,
             first_ranks=reader.array("first_ranks", missing=math.inf),

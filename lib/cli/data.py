@@ -44,9 +44,8 @@ def list_() -> None:
         options = [f"{key}: {', '.join(map(str, corpus.options[key]))}" for key in corpus.options]
         row = {"corpus": name, "splits (the first is reported)": ", ".join(corpus.splits)}
         row |= {"protocol options": "; ".join(options), "download": _sizes_text(sizes)}
-        rows.append(
-            row | {"by hand": f"{len(source.by_hand)} steps" if source.by_hand else "nothing"}
-        )
+        row["by hand"] = f"{len(source.by_hand)} steps" if source.by_hand else "nothing"
+        rows.append(row)
     print_rows(rows, "published benchmarks")
     say("`crossmodal data download NAME --root DIR` shows terms and steps before any download")
 
@@ -82,15 +81,10 @@ def check(
             damaged = _find_damaged(loaded)
     except MissingMediaError as error:  # no media at all
         label, counts, absent = error.name, (error.count,), error.missing
-    rows = [
-        {
-            "what": count.what,
-            "found": f"{count.found:,}",
-            "published": f"{count.published:,}",
-            "": "ok" if count.ok else "differs",
-        }
-        for count in counts
-    ]
+    rows = []
+    for count in counts:
+        row = {"what": count.what, "found": f"{count.found:,}", "published": f"{count.published:,}"}
+        rows.append(row | {"": "ok" if count.ok else "differs"})
     print_rows(rows, f"{label}, {split} split")
     if missing is not None:
         with atomic_path(missing) as temporary:
@@ -298,14 +292,9 @@ def _sizes_text(sizes: list[int | None]) -> str:
 
 
 def _bytes_bar() -> Progress:
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress
 
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    return Progress(*columns, TimeRemainingColumn(), console=console)
+    columns = progress.TextColumn("{task.description}"), progress.BarColumn()
+    rates = progress.DownloadColumn(), progress.TransferSpeedColumn()
+    times = progress.TimeRemainingColumn()
+    return progress.Progress(*columns, *rates, times, console=console)

@@ -113,32 +113,25 @@ def one_seed_rows(encoders: str = "heads") -> list[dict]:
 
 def batch_size_rows(small: int = SMALL, large: int = LARGE, encoders: str = "heads") -> list[dict]:
     """Show R@1 and its change by a larger batch for every loss on every corpus."""
-    return [
-        {
-            "corpus": corpus,
-            "loss": row["loss"],
-            f"B = {small}": row["small"],
-            f"B = {large}": row["large"],
-            "change": triple(row),
-            "R@1": row["verdict"],
-        }
-        for corpus in CORPORA
-        for row in batch_size_changes(small, large, corpus=corpus, encoders=encoders)
-    ]
+    rows = []
+    for corpus in CORPORA:
+        for change in batch_size_changes(small, large, corpus=corpus, encoders=encoders):
+            row = {"corpus": corpus, "loss": change["loss"]}
+            row |= {f"B = {small}": change["small"], f"B = {large}": change["large"]}
+            rows.append(row | {"change": triple(change), "R@1": change["verdict"]})
+    return rows
 
 
 def heads_and_full(
     corpus: str, batch_size: int
 ) -> tuple[dict[str, tuple[float, float]], float, float]:
     """Compare mean R@1 with heads and from scratch: `{loss: (heads, full)}` (%), rho, exact p."""
-    where = {"corpus": corpus, "batch_size": batch_size}
-    rates = {
-        loss: tuple(
-            float(by_seed(loss=loss, encoders=encoders, **where).mean())
-            for encoders in ("heads", "full")
-        )
-        for loss in OBJECTIVES
-    }
+
+    def mean_rate(loss: str, encoders: str) -> float:
+        where = {"corpus": corpus, "batch_size": batch_size, "encoders": encoders}
+        return float(by_seed(loss=loss, **where).mean())
+
+    rates = {loss: (mean_rate(loss, "heads"), mean_rate(loss, "full")) for loss in OBJECTIVES}
     return rates, *agreement(*zip(*rates.values(), strict=True))
 
 
@@ -155,9 +148,8 @@ def repeat_rows() -> list[dict]:
     rows = []
     for loss in OBJECTIVES:
         for share in REPEATS:
-            marked, unmarked = (
-                share_lost(loss, repeats=share, tell=tell) for tell in (True, False)
-            )
+            marked = share_lost(loss, repeats=share, tell=True)
+            unmarked = share_lost(loss, repeats=share, tell=False)
             saved = interval(unmarked - marked)
             differs = (unmarked != marked).any()
             words = ("helps", "harms", "not decided" if differs else "no difference")

@@ -205,14 +205,9 @@ def paired_test_row(a: np.ndarray, b: np.ndarray, groups=None) -> dict:
         correlation=max(0.0, float(np.corrcoef(a, b)[0, 1])),
         design_effect=((test.high - test.low) / by_query) ** 2 if by_query > 0 else 1.0,
     )
-    return {
-        "n_queries": test.n_queries,
-        "n_clusters": test.n_clusters,
-        "difference": test.difference,
-        "p_flips": test.p_value,
-        "p_mcnemar": mcnemar_exact(a, b).p_value,
-        "visible": visible,
-    }
+    row = {"n_queries": test.n_queries, "n_clusters": test.n_clusters}
+    row |= {"difference": test.difference, "p_flips": test.p_value}
+    return row | {"p_mcnemar": mcnemar_exact(a, b).p_value, "visible": visible}
 
 
 def interval_rows(a: np.ndarray, b: np.ndarray, groups=None) -> list[dict]:
@@ -234,9 +229,8 @@ def interval_rows(a: np.ndarray, b: np.ndarray, groups=None) -> list[dict]:
 def prefix_rows(queries, gallery, qrels: Qrels, dims: Sequence[int], groups=None) -> list[dict]:
     """Compare the whole embedding with several prefixes, before and after Holm's correction."""
     whole = hits_of_prefix(queries, gallery, qrels)
-    tests = [
-        compare_systems(whole, hits_of_prefix(queries, gallery, qrels, dim), groups) for dim in dims
-    ]
+    prefixes = (hits_of_prefix(queries, gallery, qrels, dim) for dim in dims)
+    tests = [compare_systems(whole, hits, groups) for hits in prefixes]
     adjusted = holm([test.p_value for test in tests]).tolist()
     return [
         {"dim": dim, "difference": test.difference, "p": test.p_value, "p_holm": p}

@@ -38,9 +38,8 @@ def select_numbers(rows: Sequence[PublishedRow], **columns) -> list[PublishedRow
         raise RetrievalInputError(
             f"no column is named {', '.join(sorted(unknown))}; known: {COLUMNS}"
         )
-    return [
-        row for row in rows if all(getattr(row, name) == value for name, value in columns.items())
-    ]
+    wanted = columns.items()
+    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted)]
 
 
 def comparable_numbers(rows: Sequence[PublishedRow], like: PublishedRow) -> list[PublishedRow]:

@@ -144,12 +144,10 @@ class Result:
     @property
     def rsum(self) -> float | None:
         """Return R@1 + R@5 + R@10 of both directions in percent; None without all six."""
-        names = [f"R@{k}" for k in RSUM_KS]
-        if len(self.directions) != 2 or any(
-            n not in part.values for part in self.directions for n in names
-        ):
+        cells = [(part, f"R@{k}") for part in self.directions for k in RSUM_KS]
+        if len(self.directions) != 2 or any(name not in part.values for part, name in cells):
             return None
-        return 100 * sum(part[name].value for part in self.directions for name in names)
+        return 100 * sum(part[name].value for part, name in cells)
 
     def direction(self, name: str) -> DirectionResult:
         """Return the part of one direction."""
@@ -158,17 +156,13 @@ class Result:
 
     def rows(self) -> list[dict]:
         """Make one tidy row per direction and metric; shares are fractions, ranks are ranks."""
-        return [
-            {
-                "direction": part.direction,
-                "metric": metric,
-                **vars(measured),
-                "n_queries": part.n_queries,
-                "n_gallery": part.n_gallery,
-            }
-            for part in self.directions
-            for metric, measured in part.values.items()
-        ]
+        rows = []
+        for part in self.directions:
+            sizes = {"n_queries": part.n_queries, "n_gallery": part.n_gallery}
+            for metric, measured in part.values.items():
+                row = {"direction": part.direction, "metric": metric}
+                rows.append(row | vars(measured) | sizes)
+        return rows
 
     def save(self, path: str | Path) -> Path:
         """Write the result as JSON, atomically."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -123,7 +124,7 @@ class Filters:
             (self.max_pwatermark, f"pwatermark <= {self.max_pwatermark}", ("pwatermark",),
              lambda values: _at_most(values, self.max_pwatermark)),
             (self.min_similarity, f"similarity >= {self.min_similarity}", ("similarity",),
-             lambda values: pc.greater_equal(values, self.min_similarity)),
+             lambda values: _at_least(values, self.min_similarity)),
             (self.languages, f"language in {', '.join(self.languages or ())}", ("language",),
              lambda codes: _is_in(codes, self.languages)),
         ]  # fmt: skip
@@ -152,6 +153,11 @@ def _aspect_fits(width: pa.Array, height: pa.Array, max_aspect: float) -> pa.Arr
     # A product instead of a quotient: there is no division by a side of 0. Such a side fails.
     fits = pc.less_equal(longer, pc.multiply(shorter, max_aspect))
     return pc.and_(fits, pc.greater(shorter, 0))
+
+
+def _at_least(values: pa.Array, bound: float) -> pa.Array:
+    # A file may store float32, where 0.35 is below the 0.35 of float64.
+    return pc.greater_equal(values, min(bound, float(np.float32(bound))))
 
 
 def _at_most(values: pa.Array, bound: float) -> pa.Array:

@@ -254,3 +254,11 @@ def test_columns_that_hold_something_else(tmp_path):
 def test_filters_outside_their_range(wrong, message):
     with pytest.raises(RetrievalInputError, match=message):
         Filters(**wrong)
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_a_similarity_at_the_bound_passes_in_any_precision(tmp_path, kind):
+    path = parquet(tmp_path / "rows.parquet", similarity=pa.array([0.3, 0.35, 0.3499], kind))
+    for bound, n_kept in ((0.3, 3), (0.35, 1)):
+        scan = MetadataScan(path, Filters(with_text=False, min_similarity=bound))
+        assert sum(batch.num_rows for batch in scan) == n_kept

@@ -36,23 +36,19 @@ def as_array(x, name: str) -> np.ndarray:
     elif isinstance(x, np.ma.MaskedArray):
         if np.ma.is_masked(x):
             raise RetrievalInputError(
-                f"{name} is a masked array with {np.ma.count_masked(x)} hidden values, which"
-                f" nothing here can leave out. Drop them yourself, or give {name}.data if they"
-                " count"
+                f"{name} must not hide values, got a masked array with {np.ma.count_masked(x)}"
+                f" hidden. Drop them, or pass {name}.data to use them"
             )
     elif isinstance(x, str | bytes | Mapping | Set | Iterator) or hasattr(x, "tocsr"):
         raise RetrievalInputError(
-            f"{name} must be an array or a list, got {type(x).__name__}; give its values in order,"
-            " as a list or by numpy"
+            f"{name} must be an array or a list, got {type(x).__name__}; pass its values in order"
         )
     elif hasattr(x, "detach"):
         return _from_tensor(x, name)
     try:
         return np.asarray(x)
     except (ValueError, TypeError, OverflowError) as error:  # nested lists of unequal lengths
-        raise RetrievalInputError(
-            f"{name} is not a matrix or a list of numbers: {error}"
-        ) from error
+        raise RetrievalInputError(f"{name} must be an array of numbers: {error}") from error
 
 
 def _from_tensor(x, name: str) -> np.ndarray:
@@ -81,9 +77,8 @@ def real_numbers(x, name: str, *, infinite: bool = False) -> np.ndarray:
     """Return at least one number or flag as `(n,)` float64, finite unless `infinite`, never NaN."""
     array = as_array(x, name)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "biuf":
-        raise RetrievalInputError(
-            f"{name} must be a list of at least one number, got {array.dtype} {array.shape}"
-        )
+        got = f"{array.dtype} {array.shape}"
+        raise RetrievalInputError(f"{name} must be a list of at least one number, got {got}")
     array = array.astype(np.float64)
     wrong = np.flatnonzero(np.isnan(array) if infinite else ~np.isfinite(array))
     if wrong.size:
@@ -109,13 +104,8 @@ def as_embeddings(x, name: str, *, dim: int | None = None, allow_empty: bool = F
         # A sum over anything non-finite is non-finite: one fast pass clears nearly every input.
         suspicious = not np.isfinite(rows.sum())
     if suspicious:
-        check_finite(
-            array,
-            name,
-            "every value must be finite in float32. Find where it comes from: dropping the row"
-            " would shift all later ids",
-            finite=np.isfinite(rows),
-        )
+        advice = "values must be finite in float32. Find its source: without the row, ids shift"
+        check_finite(array, name, advice, finite=np.isfinite(rows))
     return rows
 
 
@@ -126,16 +116,15 @@ def as_real_matrix(
     array = as_array(x, name)
     if array.dtype.kind not in "iuf":
         raise RetrievalInputError(
-            f"{name} has dtype {array.dtype}; embeddings are real numbers, float32 or int8 at best"
+            f"{name} must be real numbers, such as float32, got {array.dtype}"
         )
     if array.ndim != 2:
         advice = f". For a single vector pass it as {name}[None, :]" if array.ndim == 1 else ""
-        raise RetrievalInputError(
-            f"{name} has shape {array.shape}; expected two axes (rows, dimension){advice}"
-        )
+        shape = f"{array.shape}{advice}"
+        raise RetrievalInputError(f"{name} must have shape (rows, dimension), got {shape}")
     if dim is not None and array.shape[1] != dim:
         raise RetrievalInputError(
-            f"{name} has dimension {array.shape[1]}, expected {dim} (its shape is {array.shape})"
+            f"{name} must have dimension {dim}, got {array.shape[1]} (its shape is {array.shape})"
         )
     if array.shape[1] == 0 or (array.shape[0] == 0 and not allow_empty):
         raise RetrievalInputError(f"{name} is empty: its shape is {array.shape}")
@@ -157,9 +146,8 @@ def check_finite(
         place = np.argwhere(~finite)[0]
         axes = {1: ("row",), 2: ("row", "column"), 3: ("item", "token", "column")}[array.ndim]
         where = ", ".join(f"{axis} {at}" for axis, at in zip(axes, place))
-        raise RetrievalInputError(
-            f"{name} has the value {array[tuple(place)]} in {where}; {advice}"
-        )
+        value = array[tuple(place)]
+        raise RetrievalInputError(f"{name} has the value {value} in {where}; {advice}")
 
 
 def unit_rows(x, name: str) -> np.ndarray:
@@ -189,8 +177,8 @@ def row_norms(rows: np.ndarray, name: str, *, allow_zero: bool = False) -> np.nd
     if not (allow_zero or norms.all()):
         row = int(np.flatnonzero(norms == 0)[0])
         raise RetrievalInputError(
-            f"{name} has only zeros in row {row}, which has no direction and so no cosine with"
-            " anything. Check what was encoded there, or use metric='inner_product'"
+            f"{name} has only zeros in row {row}, and a cosine needs a direction. Check what was"
+            " encoded there, or use metric='inner_product'"
         )
     return norms
 
@@ -255,8 +243,8 @@ def check_table(size: int, name: str) -> int:
     """Return the size of a table with one cell for each number below it, if memory can hold it."""
     if size > LARGEST_TABLE:
         raise RetrievalInputError(
-            f"{name} = {size} asks for a table of {size * 8 / 2**30:,.0f} GiB. Positions are"
-            " counted from 0 without gaps: number your ids by np.unique(ids, return_inverse=True)"
+            f"{name} = {size} needs a table of {size * 8 / 2**30:,.0f} GiB. Number your ids from 0"
+            " without gaps, by np.unique(ids, return_inverse=True)"
         )
     return size
 
@@ -277,9 +265,7 @@ def check_k(k, n_gallery: int) -> int:
     """Return `k` as `int` when `1 <= k <= n_gallery`."""
     k = check_count(k, "k")
     if k > n_gallery:
-        raise RetrievalInputError(
-            f"k = {k} is more than the gallery holds; ask for k <= {n_gallery}"
-        )
+        raise RetrievalInputError(f"k must be between 1 and {n_gallery} (the gallery), got {k}")
     return k
 
 
@@ -307,9 +293,7 @@ def check_choice(value, allowed: Iterable[str], name: str) -> str:
 def check_choices(values, allowed: Iterable[str], name: str) -> list[str]:
     """Return a list of names, each checked by `check_choice`; one text alone is refused."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise RetrievalInputError(
-            f"{name} must be a list of names, got {values!r}; write [{values!r}]"
-        )
+        raise RetrievalInputError(f"{name} must be a list of names, got {values!r}")
     allowed = list(allowed)
     return [check_choice(value, allowed, name) for value in values]
 
@@ -321,14 +305,12 @@ def check_distinct(ids: Sequence[str], kind: str, name: str) -> None:
     positions: dict[str, int] = {}
     for position, text in enumerate(ids):
         if positions.setdefault(text, position) != position:
-            raise RetrievalInputError(
-                f"{name}: {kind} id {text!r} is there twice, at {positions[text]} and {position}; "
-                "ids must be distinct"
-            )
+            places = f"{positions[text]} and {position}"
+            raise RetrievalInputError(f"{name}: {kind} ids must differ, got {text!r} at {places}")
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written as UTF-8; JSON can hold unpaired surrogates."""
+    """Return True if a text can be written as UTF-8; JSON can hold unpaired surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -35,15 +35,13 @@ class Qrels:
     n_items: int
 
     def __post_init__(self) -> None:
-        arrays = {
-            name: whole_numbers(getattr(self, name), name) for name in ("indptr", "items", "grades")
-        }
+        names = ("indptr", "items", "grades")
+        arrays = {name: whole_numbers(getattr(self, name), name) for name in names}
         indptr, items, grades = arrays.values()
         ends = indptr.size and indptr[0] == 0 and indptr[-1] == items.size
         if not ends or (np.diff(indptr) < 0).any():
-            raise RetrievalInputError(
-                f"indptr must ascend from 0 to len(items) = {items.size}, got {indptr}"
-            )
+            limits = f"0 to {items.size} (the items)"
+            raise RetrievalInputError(f"indptr must ascend from {limits}, got {indptr}")
         if items.size != grades.size:
             raise RetrievalInputError(f"{items.size} items have {grades.size} grades")
         object.__setattr__(self, "n_items", check_count(self.n_items, "n_items", least=0))
@@ -107,10 +105,8 @@ class Qrels:
         repeats = np.flatnonzero((np.diff(items[order]) == 0) & (np.diff(queries[order]) == 0))
         if repeats.size:
             at = order[repeats[0] + 1]
-            raise RetrievalInputError(
-                f"the pair (query {queries[at]}, item {items[at]}) is given twice, again at"
-                f" position {at}"
-            )
+            pair = f"(query {queries[at]}, item {items[at]})"
+            raise RetrievalInputError(f"pairs must be distinct, got {pair} again at position {at}")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(queries, minlength=n_queries))])
         return cls(indptr, items[order], grades[order], n_items)
 
@@ -132,9 +128,8 @@ class Qrels:
         triples = []
         for query, answers in judgements.items():
             if query not in query_at:
-                raise RetrievalInputError(
-                    f"judged query {query!r} is not one of {len(query_at)} query ids"
-                )
+                n = len(query_at)
+                raise RetrievalInputError(f"judged query {query!r} is not one of {n} query ids")
             if isinstance(answers, str | bytes) or not isinstance(answers, Iterable):
                 raise RetrievalInputError(
                     f"judgements of query {query!r} must be a list of item ids or {{item id:"
@@ -143,10 +138,8 @@ class Qrels:
             mapping = isinstance(answers, Mapping)
             for item, grade in answers.items() if mapping else ((item, 1) for item in answers):
                 if item not in item_at:
-                    raise RetrievalInputError(
-                        f"item {item!r}, judged for query {query!r}, is not among the"
-                        f" {len(item_at)} item ids"
-                    )
+                    pair = f"item {item!r}, judged for query {query!r},"
+                    raise RetrievalInputError(f"{pair} is not one of {len(item_at)} item ids")
                 triples.append((query_at[query], item_at[item], grade))
         columns = list(zip(*triples, strict=True)) or [[], [], []]
         return cls.from_pairs(*columns, shape=(len(query_at), len(item_at)))
@@ -199,9 +192,8 @@ class Qrels:
         """
         ids = whole_numbers(ranked_ids, "ranked ids", ndim=2)
         if ids.shape[0] != self.shape[0]:
-            raise RetrievalInputError(
-                f"ranked ids must have shape ({self.shape[0]}, k), got {ids.shape}"
-            )
+            n = self.shape[0]
+            raise RetrievalInputError(f"ranked ids must have shape ({n}, k), got {ids.shape}")
         _check_range(ids, self.n_items, "ranked item", lowest=-1)
         if self.items.size == 0:
             return np.zeros(ids.shape, np.int16)
@@ -256,18 +248,15 @@ class Qrels:
 def check_qrels(qrels) -> None:
     """Refuse anything but `Qrels`."""
     if not isinstance(qrels, Qrels):
-        raise RetrievalInputError(
-            f"qrels must be Qrels, got {type(qrels).__name__}; see Qrels.from_pairs"
-        )
+        raise RetrievalInputError(f"qrels must be Qrels, got {type(qrels).__name__}")
 
 
 def _check_range(values: np.ndarray, size: int, kind: str, lowest: int = 0) -> None:
     if values.size and (values.min() < lowest or values.max() >= size):
         at = np.unravel_index(np.argmax((values < lowest) | (values >= size)), values.shape)
         where = at[0] if len(at) == 1 else tuple(int(i) for i in at)
-        raise RetrievalInputError(
-            f"{kind} {values[at]} at position {where} is outside {lowest}..{size - 1}"
-        )
+        cell = f"{kind} {values[at]} at position {where}"
+        raise RetrievalInputError(f"{cell} is outside {lowest}..{size - 1}")
 
 
 def _check_grades(grades: np.ndarray) -> None:
@@ -290,7 +279,6 @@ def _positions(ids: Sequence, kind: str) -> dict:
         if not isinstance(name, Hashable):
             raise RetrievalInputError(f"{kind}_ids[{position}] is {name!r}, which cannot be a name")
         if positions.setdefault(name, position) != position:
-            raise RetrievalInputError(
-                f"{kind} id {name!r} is there twice: {positions[name]} and {position}"
-            )
+            places = f"{positions[name]} and {position}"
+            raise RetrievalInputError(f"{kind} ids must be distinct, got {name!r} at {places}")
     return positions

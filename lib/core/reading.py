@@ -55,9 +55,8 @@ def recorded_digest(sidecar: str | Path, rebuild: str) -> str:
         raise MissingFileError(f"{sidecar} is missing. {rebuild}")
     digest = sidecar.read_bytes()[:64].decode("ascii", "replace")
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise DamagedFileError(
-            f"{sidecar} is damaged: it holds no SHA-256 but {digest[:20]!r}. {rebuild}"
-        )
+        start = f"{digest[:20]!r}"
+        raise DamagedFileError(f"{sidecar} must hold a SHA-256, got {start}. {rebuild}")
     return digest
 
 
@@ -76,10 +75,8 @@ def verify(path: str | Path, *, rebuild: str) -> Path:
         raise MissingFileError(f"{path} is missing. {rebuild}")
     expected, digest = recorded_digest(sidecar, rebuild), sha256_of(path)
     if digest != expected:
-        raise DamagedFileError(
-            f"{path} is damaged: its SHA-256 is {digest[:12]}..., "
-            f"{sidecar.name} says {expected[:12]}.... {rebuild}"
-        )
+        digests = f"{digest[:12]}..., {sidecar.name} says {expected[:12]}..."
+        raise DamagedFileError(f"{path} is damaged: its SHA-256 is {digests}. {rebuild}")
     return path
 
 
@@ -117,9 +114,8 @@ def read_arrays(
         np.load(path, allow_pickle=False) as archive,
     ):
         chosen = set(archive.files) if names is None else set(archive.files) & set(names)
-        sizes = {
-            info.filename.removesuffix(".npy"): info.file_size for info in archive.zip.infolist()
-        }
+        entries = archive.zip.infolist()
+        sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in entries}
         size = sum(sizes[name] for name in chosen)
         most = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
         if size > most or len(sizes) > MAX_ARRAYS:

@@ -51,24 +51,21 @@ class RetrievalTask:
         check_qrels(self.qrels)
         if not isinstance(self.direction, str) or self.direction.count("_to_") != 1:
             raise RetrievalInputError(
-                "direction must look like 'text_to_image' (query modality, '_to_', gallery"
-                f" modality), got {self.direction!r}"
+                "direction must be '<query modality>_to_<gallery modality>', such as"
+                f" 'text_to_image', got {self.direction!r}"
             )
         for name in ("queries", "gallery"):
             if not hasattr(getattr(self, name), "__len__"):
-                raise RetrievalInputError(
-                    f"{name} must be a list or an array, got {getattr(self, name)!r}"
-                )
+                got = f"{getattr(self, name)!r}"
+                raise RetrievalInputError(f"{name} must be a list or an array, got {got}")
         sizes = (len(self.queries), len(self.gallery))
         if self.qrels.shape != sizes:
-            raise RetrievalInputError(
-                f"qrels have shape {self.qrels.shape}, queries and gallery have {sizes}"
-            )
+            shape = self.qrels.shape
+            raise RetrievalInputError(f"qrels must have shape {sizes} (the task), got {shape}")
         groups = None if self.query_groups is None else as_array(self.query_groups, "query_groups")
         if groups is not None and groups.shape[:1] != sizes[:1]:
-            raise RetrievalInputError(
-                f"query_groups has {groups.size} entries for {len(self.queries)} queries"
-            )
+            n = len(self.queries)
+            raise RetrievalInputError(f"query_groups must have {n} entries, got {groups.size}")
 
     @property
     def query_modality(self) -> str:

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.core.checks import (
-    RetrievalInputError,
-    as_array,
-    check_finite,
-    check_number,
-    whole_numbers,
-)
+from lib.core.checks import RetrievalInputError, as_array, check_finite, check_number, whole_numbers
 
 INT8_MAX = 127
 
@@ -39,9 +33,8 @@ class Tokens:
         shape = vectors.shape[:2]
         mask = np.ones(shape, bool) if self.mask is None else as_array(self.mask, "mask")
         if mask.dtype != bool or mask.shape != shape:
-            raise RetrievalInputError(
-                f"mask must be bool {shape}, one a token, got {mask.dtype} {mask.shape}"
-            )
+            got = f"{mask.dtype} {mask.shape}"
+            raise RetrievalInputError(f"mask must be bool {shape}, one a token, got {got}")
         _refuse_empty(mask.any(axis=1))
         object.__setattr__(self, "vectors", vectors)
         object.__setattr__(self, "mask", mask)
@@ -58,10 +51,8 @@ class Tokens:
         _refuse_empty(counts > 0)
         vectors = as_array(vectors, "vectors")
         if vectors.ndim != 2 or counts.sum() != len(vectors):
-            raise RetrievalInputError(
-                f"counts add up to {counts.sum():.0f}, so vectors must have as many rows; got"
-                f" {vectors.shape}"
-            )
+            n = f"{counts.sum():.0f} rows (the sum of counts)"
+            raise RetrievalInputError(f"vectors must have {n}, got {vectors.shape}")
         mask = np.arange(counts.max(initial=1)) < counts[:, None]
         padded = np.zeros((*mask.shape, vectors.shape[1]), vectors.dtype)
         padded[mask] = vectors
@@ -74,13 +65,11 @@ class Tokens:
         if not is_list or not all(isinstance(part, Tokens) for part in parts):
             raise RetrievalInputError(f"parts must be a list of Tokens, got {type(parts).__name__}")
         if not parts:
-            raise RetrievalInputError("nothing to concatenate: give at least one Tokens")
+            raise RetrievalInputError("parts must hold at least one Tokens, got none")
         kinds = {f"{part.vectors.dtype} of dimension {part.dim}" for part in parts}
         if len(kinds) > 1:
-            raise RetrievalInputError(
-                "tokens of one dimension and dtype can be concatenated, got"
-                f" {' and '.join(sorted(kinds))}"
-            )
+            got = " and ".join(sorted(kinds))
+            raise RetrievalInputError(f"parts must have one dimension and dtype, got {got}")
         shape = sum(map(len, parts)), max(part.mask.shape[1] for part in parts)
         vectors = np.zeros((*shape, parts[0].dim), parts[0].vectors.dtype)
         mask = np.zeros(shape, bool)
@@ -141,10 +130,8 @@ class Tokens:
 
     def __repr__(self) -> str:
         n, length, dim = self.vectors.shape
-        return (
-            f"Tokens({n:,} items, {self.n_tokens:,} tokens in {length} columns, {dim} x"
-            f" {self.vectors.dtype})"
-        )
+        sizes = f"{n:,} items, {self.n_tokens:,} tokens in {length} columns"
+        return f"Tokens({sizes}, {dim} x {self.vectors.dtype})"
 
 
 def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
@@ -159,18 +146,16 @@ def round_to_int8(x: np.ndarray, largest: float) -> np.ndarray:
 def _refuse_empty(has_tokens: np.ndarray) -> None:
     if not has_tokens.all():
         raise RetrievalInputError(
-            f"item {int(has_tokens.argmin())} has no token, and a maximum over nothing has no"
-            " value. Leave it out, or give it one token that stands for an empty item"
+            f"every item must have a token, got none in item {int(has_tokens.argmin())}. Leave it"
+            " out, or give it one token that stands for an empty item"
         )
 
 
 def _checked_vectors(vectors: np.ndarray) -> np.ndarray:
     """Return `(n, L, d)` contiguous and finite vectors, float32 or int8."""
     if vectors.ndim != 3 or 0 in vectors.shape[1:]:
-        raise RetrievalInputError(
-            "vectors must have three axes (items, tokens, dimension), the last two not empty, "
-            f"got {vectors.shape}"
-        )
+        expected = "(items, tokens, dimension), the last two not empty"
+        raise RetrievalInputError(f"vectors must have shape {expected}, got {vectors.shape}")
     if vectors.dtype == np.int8:
         return np.ascontiguousarray(vectors)
     if vectors.dtype.kind != "f":
@@ -180,10 +165,6 @@ def _checked_vectors(vectors: np.ndarray) -> np.ndarray:
         # A sum over anything non-finite is non-finite: one fast pass clears nearly every input.
         suspicious = not np.isfinite(floats.sum())
     if suspicious:
-        check_finite(
-            vectors,
-            "vectors",
-            "every value must be finite in float32, padding too. Find where it comes from",
-            finite=np.isfinite(floats),
-        )
+        advice = "values must be finite in float32, padding too. Find its source"
+        check_finite(vectors, "vectors", advice, finite=np.isfinite(floats))
     return floats

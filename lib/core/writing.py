@@ -166,9 +166,8 @@ def only_writer(path: Path) -> Iterator[None]:
         except OSError as error:  # any other error number: a disk without locks
             busy = error.errno in (errno.EWOULDBLOCK, errno.EACCES)
         if busy:
-            raise UnwritableFileError(
-                f"{path} is being written by another process; run this again when it ends"
-            )
+            advice = "run this again when it ends"
+            raise UnwritableFileError(f"{path} is being written by another process; {advice}")
         try:
             yield
         finally:

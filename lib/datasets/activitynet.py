@@ -5,14 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.datasets.annotations import (
-    Record,
-    captioned_media,
-    field_of,
-    find_file,
-    read_json,
-    require_file,
-)
+from lib.datasets import annotations
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
 from lib.datasets.media.files import VIDEO_SUFFIXES, ClipFiles, find_names
@@ -34,12 +27,12 @@ def load_activitynet(
     n_frames: int = 64,
     allow_partial: bool = False,
 ) -> CaptionedMedia:
-    """Load ActivityNet Captions as paragraph-to-video retrieval: one query a video.
+    """Load ActivityNet Captions for paragraph-to-video retrieval: one query per video.
 
         query = " ".join(sentences)
 
-    Sentences other than the first begin with a space in the files, so the published query has two
-    spaces between sentences. Most tokenizers ignore them; `paragraph="tidy"` has one.
+    In the files, sentences other than the first begin with a space. So the published query has two
+    spaces between sentences, which most tokenizers ignore; `paragraph="tidy"` has one.
 
     Args:
         root: holds `val_1.json`, `val_2.json`, `train.json` (or has them in `captions/` or
@@ -48,10 +41,9 @@ def load_activitynet(
         split: `"val_1"`, on which papers report; `"val_2"`, the same videos but 32, described by
             other people; `"train"`.
         paragraph: `"as published"` or `"tidy"`.
-        n_frames: frames of each video; CLIP4Clip takes 64, one a second.
-        allow_partial: evaluate the videos that exist, and say how many. Videos leave YouTube, and
-            published code skips those it does not find, which shrinks the gallery and raises its
-            R@K. The result carries both numbers.
+        n_frames: frames per video; CLIP4Clip takes 64, one per second.
+        allow_partial: evaluate the videos that exist. Some left YouTube; published code skips them,
+            which shrinks the gallery and raises R@K. The result states both numbers.
 
     Returns:
         Item ids and text ids are the file's (`"v_uqiMw7tQ1Cc"`), in file order. `val_ids.json` or
@@ -67,8 +59,12 @@ def load_activitynet(
     paragraphs = _paragraphs(root, split, tidy=paragraph == "tidy")
     stems = [(video.removeprefix("v_"), video) for video in paragraphs]
     names = find_names(root, stems, FOLDERS, VIDEO_SUFFIXES)
-    return captioned_media(
-        [Record(file, id_, ((id_, text),)) for file, (id_, text) in zip(names, paragraphs.items())],
+    records = [
+        annotations.Record(file, id_, ((id_, text),))
+        for file, (id_, text) in zip(names, paragraphs.items())
+    ]
+    return annotations.captioned_media(
+        records,
         root,
         partial(ClipFiles, n_frames=n_frames),
         name=label,
@@ -83,20 +79,16 @@ def load_activitynet(
 
 def _paragraphs(root: Path, split: str, *, tidy: bool) -> dict[str, str]:
     """`{video id: paragraph}` in file order."""
-    path = require_file(root, f"{split}.json", _ANNOTATIONS, NAME)
-    data = read_json(path)
+    path = annotations.require_file(root, f"{split}.json", _ANNOTATIONS, NAME)
+    data = annotations.read_json(path)
     if not isinstance(data, Mapping):
-        raise RetrievalInputError(
-            f"{path} must be an object of videos, found a {type(data).__name__}"
-        )
+        raise RetrievalInputError(f"{path} must be an object of videos, got {type(data).__name__}")
     paragraphs = {}
     for video, entry in data.items():
         where = f"{path}, video {video!r}"
-        sentences = field_of(entry, "sentences", list, where)
+        sentences = annotations.field_of(entry, "sentences", list, where)
         if not sentences or not all(isinstance(sentence, str) for sentence in sentences):
-            raise RetrievalInputError(
-                f"{where}: 'sentences' must be a list of texts, found {sentences!r:.80}"
-            )
+            raise RetrievalInputError(f"{where}: sentences must be texts, got {sentences!r:.80}")
         if tidy:
             sentences = [sentence.strip() for sentence in sentences]
         paragraphs[video] = " ".join(sentences)
@@ -105,15 +97,15 @@ def _paragraphs(root: Path, split: str, *, tidy: bool) -> dict[str, str]:
 
 
 def _check_listed(videos: Collection[str], root: Path, name: str) -> None:
-    path = find_file(root, name, _ANNOTATIONS)
+    path = annotations.find_file(root, name, _ANNOTATIONS)
     if path is None:
         return
-    listed = read_json(path)
+    listed = annotations.read_json(path)
     if not isinstance(listed, list):
-        raise RetrievalInputError(f"{path} must be a list of ids, found a {type(listed).__name__}")
+        raise RetrievalInputError(f"{path} must be a list of ids, got {type(listed).__name__}")
     others = sorted(set(videos) - {video for video in listed if isinstance(video, str)})
     if others:
         raise RetrievalInputError(
-            f"{path} does not list {len(others):,} of the videos, the first is {others[0]!r}; the"
-            " files are of different releases"
+            f"{path} does not list {len(others):,} videos, the first is {others[0]!r}; both files"
+            " must be of one release"
         )

@@ -1,4 +1,4 @@
-"""Annotation files of caption benchmarks: read completely or refused, and made into a corpus."""
+"""Read annotation files of caption benchmarks completely, and build a corpus from them."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,36 +32,34 @@ def find_file(root: str | Path, name: str, folders: Sequence[str] = ()) -> Path 
 
 
 def require_file(root: Path, name: str, folders: Sequence[str], corpus: str) -> Path:
-    """Return the path of an annotation file, as `find_file` does; refuse if there is none."""
+    """Return the path of an annotation file, as `find_file` does; a missing one is an error."""
     path = find_file(root, name, folders)
     if path is None:
         raise MissingFileError(
-            f"{root} has no {name} (nor has its folder {' or '.join(folders)}). "
-            f"`crossmodal data download {corpus}` says where it comes from"
+            f"{root} does not have {name}, itself or in {' or '.join(folders)}. "
+            f"`crossmodal data download {corpus}` shows its source"
         )
     return path
 
 
 def read_json(path: str | Path):
-    """Read a JSON file; a truncated one, most often a download that ended early, is refused."""
+    """Read a JSON file; a truncated one is an error."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path} is missing")
-    with reading(path, "no JSON file", "Fetch it again"):
+    with reading(path, "not a JSON file", "Fetch it again"):
         # Bytes: json takes UTF-8 with and without a byte order mark, and UTF-16.
         return json.loads(path.read_bytes())
 
 
 def field_of(entry, name: str, kind: type | tuple[type, ...], where: str):
-    """Return `entry[name]` if it is of that kind; the error says `where` the entry stands."""
+    """Return `entry[name]` after a check of its type; `where` names the entry in the error."""
     value = entry.get(name) if isinstance(entry, Mapping) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         names = " or ".join(allowed.__name__ for allowed in kinds)
-        shown = repr(value)
-        if not isinstance(entry, Mapping):
-            shown = f"no field, the entry is {entry!r:.60}"
-        raise RetrievalInputError(f"{where}: {name!r} must be {names}, found {shown:.80}")
+        shown = repr(value) if isinstance(entry, Mapping) else f"the entry {entry!r:.60}"
+        raise RetrievalInputError(f"{where}: {name!r} must be {names}, got {shown:.80}")
     return value
 
 
@@ -95,16 +93,15 @@ def captioned_media(
     choose: Callable[[Sequence[Record]], tuple[list[str], list[str], Qrels]] = every_text,
     allow_partial: bool = False,
 ) -> CaptionedMedia:
-    """Make a corpus of records and media files, checked against the published counts.
+    """Build a corpus from records and media files, checked against the published counts.
 
-    Annotations are counted as the file has them. Then items with missing media are left out with
-    their texts, if that is allowed, and the protocol chooses among the texts of the others.
+    Annotations are counted as the file has them. With `allow_partial`, items with missing media are
+    then left out with their texts, and the protocol chooses among the other texts.
 
     Args:
         records: in evaluation order.
-        root: the folder that all media lie in.
+        root: the folder of all media.
         open_media: `PictureFiles`, or another class that opens files by name.
-        name, split: as shown.
         modality: of the media.
         published: `{"images": number}` (the modality in the plural), `{"captions": number}` for the
             chosen texts, and possibly `{"judgements": number}`.
@@ -156,7 +153,7 @@ class Sentence(NamedTuple):
 
 
 class KarpathyImage(NamedTuple):
-    """One image of Karpathy's files; `folder` and `cocoid` are empty and None in Flickr30K."""
+    """One image of Karpathy's files; in Flickr30K, `folder` is empty and `cocoid` is None."""
 
     filename: str
     folder: str
@@ -165,7 +162,7 @@ class KarpathyImage(NamedTuple):
 
 
 def read_karpathy(path: str | Path, parts: Collection[str]) -> Iterator[KarpathyImage]:
-    """Read the images of some splits, in file order: that of evaluation and of the 1K folds.
+    """Read the images of some splits in file order, the order of evaluation and of the 1K folds.
 
     Args:
         path: `dataset_coco.json` or `dataset_flickr30k.json`: `{"images": [{"filename", "split",
@@ -178,14 +175,13 @@ def read_karpathy(path: str | Path, parts: Collection[str]) -> Iterator[Karpathy
     for where, image in entries_of(read_json(path), "images", "image", Path(path)):
         if field_of(image, "split", str, where) not in parts:
             continue
+        entries = field_of(image, "sentences", list, where)
         sentences = tuple(
-            Sentence(
-                field_of(sentence, "sentid", int, where), field_of(sentence, "raw", str, where)
-            )
-            for sentence in field_of(image, "sentences", list, where)
+            Sentence(field_of(entry, "sentid", int, where), field_of(entry, "raw", str, where))
+            for entry in entries
         )
         if not sentences:
-            raise RetrievalInputError(f"{where}: it has no sentences, expected at least one")
+            raise RetrievalInputError(f"{where}: it must have at least one sentence, got none")
         yield KarpathyImage(
             filename=field_of(image, "filename", str, where),
             folder=field_of(image, "filepath", str, where) if "filepath" in image else "",

@@ -15,14 +15,8 @@ from lib.core.checks import RetrievalInputError, check_choice, check_count, chec
 from lib.core.qrels import Qrels
 from lib.core.reading import MissingFileError
 from lib.core.task import RetrievalTask
+from lib.datasets import completeness
 from lib.datasets.annotations import entries_of, field_of, read_json
-from lib.datasets.completeness import (
-    Count,
-    check_counts,
-    check_media,
-    published_counts,
-    wrong_counts,
-)
 from lib.datasets.media.files import VIDEO_SUFFIXES, AudioFiles, ClipFiles, find_names
 
 DIRECTIONS = ("audio_to_video", "video_to_audio")
@@ -41,10 +35,10 @@ class Segments:
     """Labelled parts of videos, in file order.
 
     Args:
-        ids: distinct name of each clip.
+        ids: distinct id of each clip.
         stems: possible names of its file, without suffix, the usual spelling first.
-        times: `(start, end)` of each in its video, in seconds; None where the file has no times.
-        labels: the classes of each, at least one, as the corpus names them.
+        times: `(start, end)` in its video, in seconds; None where the file states no times.
+        labels: the classes of each clip, at least one.
     """
 
     ids: tuple[str, ...]
@@ -63,10 +57,9 @@ class Segments:
 
 @dataclass(frozen=True)
 class AudioVideoFormat:
-    """One audio-video corpus: its name, its published counts, and how a split is read.
+    """Format of one audio-video corpus.
 
     Args:
-        name: of the corpus and of its datasheet.
         published: `{split: {what: number}}`; `"five per class"` is the size of that draw.
         read_split: reads a split under the root: its segments, and `{what: number}` counted in it.
     """
@@ -80,14 +73,13 @@ class AudioVideoFormat:
 class AudioVideoClips:
     """Hold clips as pairs of sound and picture: each is searched with the other.
 
-    The other fields mean the same as those of `CaptionedMedia`.
+    Other fields mean the same as in `CaptionedMedia`.
 
     Args:
         sounds, clips: the sound and the picture of each clip, in one order.
-        item_ids: distinct ids of the clips.
         labels: the classes of each clip.
-        relevance: `"same clip"`, the published protocol: clips of one class then count as errors,
-            by design. `"labels"`: graded by the number of shared labels, see `shared_labels`.
+        relevance: `"same clip"`, the published protocol, which counts other clips of the class as
+            errors. `"labels"`: graded by the number of shared labels, see `shared_labels`.
     """
 
     name: str
@@ -97,7 +89,7 @@ class AudioVideoClips:
     item_ids: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
     relevance: str
-    counts: tuple[Count, ...]
+    counts: tuple[completeness.Count, ...]
     missing: tuple[str, ...] = ()
     datasheet: str = ""
 
@@ -108,8 +100,8 @@ class AudioVideoClips:
         n = len(self.item_ids)
         if not n == len(self.sounds) == len(self.clips) == len(self.labels):
             raise RetrievalInputError(
-                f"{self.name}: {n} ids, {len(self.sounds)} sounds, {len(self.clips)} clips and "
-                f"{len(self.labels)} sets of labels must be equally many"
+                f"{self.name}: ids, sounds, clips and labels must be equally many, got "
+                f"{n}, {len(self.sounds)}, {len(self.clips)} and {len(self.labels)}"
             )
         check_distinct(self.item_ids, "clip", self.name)
 
@@ -124,15 +116,9 @@ class AudioVideoClips:
         """Return queries, gallery and judgements of one direction; the media are still files."""
         sides = {"audio": self.sounds, "video": self.clips}
         query, gallery = check_choice(direction, DIRECTIONS, "direction").split("_to_")
-        return RetrievalTask(
-            self.name,
-            self.split,
-            direction,
-            sides[query],
-            sides[gallery],
-            self.qrels,
-            datasheet=self.datasheet,
-        )
+        labels = {"name": self.name, "split": self.split, "datasheet": self.datasheet}
+        sides = {"queries": sides[query], "gallery": sides[gallery]}
+        return RetrievalTask(direction=direction, qrels=self.qrels, **sides, **labels)
 
     def take_items(self, index: Sequence[int], name_of_part: str = "") -> AudioVideoClips:
         """Return some of the clips, in the order given."""
@@ -154,11 +140,9 @@ class AudioVideoClips:
 
     def describe(self) -> str:
         """Describe the corpus in one line: name, split, protocol, size, and what is missing."""
-        line = (
-            f"{self.name}, {self.split}: {len(self.item_ids):,} clips with sound, relevant:"
-            f" {self.relevance}"
-        )
-        wrong = wrong_counts(self.counts)
+        numbers = f"{len(self.item_ids):,} clips with sound, relevant: {self.relevance}"
+        line = f"{self.name}, {self.split}: {numbers}"
+        wrong = completeness.wrong_counts(self.counts)
         return f"{line} ({wrong})" if wrong else line
 
     def __repr__(self) -> str:
@@ -180,42 +164,38 @@ def load_audio_video(
 
     Args:
         root: pictures in `videos/`; sounds in `audio/`, else those of the videos.
-        split: `"retrieval"`, the subset that CAV-MAE published, on which papers report; or a set
-            of the corpus.
-        corpus: `audioset.AUDIOSET` or `vggsound.VGGSOUND`.
-        subset: of a set: `"five per class"`, drawn by us from seed 0 and so not the published
-            choice, or `"all"`.
+        split: `"retrieval"`, the subset of CAV-MAE, on which papers report; or a set of the corpus.
+        subset: of a set: `"all"`, or `"five per class"`, drawn from seed 0 and not the published
+            choice.
         relevance: `"same clip"`, or `"labels"` for grades, see `AudioVideoClips`.
-        trimmed: whether the files are the segments; False where they are whole videos.
-        n_frames: frames of each clip.
-        allow_partial: evaluate what exists, and say so.
+        trimmed: True if the files are the segments; False if they are whole videos.
+        n_frames: frames per clip.
+        allow_partial: evaluate what exists.
     """
     check_choice(split, corpus.published, "split")
     check_choice(subset, SUBSETS, "subset")
     check_choice(relevance, RELEVANCE, "relevance")
     root = Path(root)
-    name, published = published_counts(root, corpus.name, split, corpus.published)
+    name, published = completeness.published_counts(root, corpus.name, split, corpus.published)
     if split == RETRIEVAL:
         segments, counts, n_clips = read_subset(root, corpus.name), [], published["clips"]
     else:
         segments, numbers = corpus.read_split(root, split)
-        counts = [Count(what, number, published[what]) for what, number in numbers.items()]
+        counts = [completeness.Count(what, n, published[what]) for what, n in numbers.items()]
         n_clips = len(segments)
         if subset == FIVE:
             segments = segments.take(five_per_class(segments.labels))
             n_clips = published.get(FIVE, len(segments))
             split = f"{split}, {FIVE}, seed 0"
-    all_counts = [*counts, Count("clips", len(segments), n_clips)]
-    check_counts(all_counts, f"{name}, {split}", allow_partial)
+    all_counts = [*counts, completeness.Count("clips", len(segments), n_clips)]
+    completeness.check_counts(all_counts, f"{name}, {split}", allow_partial)
     if not (trimmed or segments.times):
-        raise RetrievalInputError(
-            f"{name}, {split}: the file names cut clips and no times; trimmed must be True"
-        )
+        raise RetrievalInputError(f"{name}, {split}: the clips have no times; trimmed must be True")
     sounds, clips = _media_of(segments, root, trimmed, n_frames)
     present = clips.present()
     missing = tuple(file for file, exists in zip(clips.names, present) if not exists)
-    clip_count = Count("clips", int(present.sum()), n_clips)
-    check_media(clip_count, missing, name, allow_partial)
+    clip_count = completeness.Count("clips", int(present.sum()), n_clips)
+    completeness.check_media(clip_count, missing, name, allow_partial)
     whole = AudioVideoClips(
         name=name,
         split=split,
@@ -249,7 +229,7 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
         grade(i, j) = |L_i & L_j|
 
     Returns:
-        `(n, n)`, symmetric; a clip's grade with itself is the number of its labels.
+        `(n, n)`, symmetric.
     """
     names = sorted({label for clip_labels in labels for label in clip_labels})
     column = {label: at for at, label in enumerate(names)}
@@ -264,27 +244,25 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
         # A label as common as speech makes the judgements of many clips quadratic.
         if n_judgements > MAX_JUDGEMENTS:
             raise RetrievalInputError(
-                f"more than {MAX_JUDGEMENTS:,} pairs of {len(labels):,} clips share a label; take a"
-                " subset, such as five clips per class"
+                f"{len(labels):,} clips have more than {MAX_JUDGEMENTS:,} pairs with a shared"
+                " label; take a subset, such as five clips per class"
             )
         cells.append((rows + start, columns, grades[rows, columns]))
-    return Qrels.from_pairs(
-        *(np.concatenate(part) for part in zip(*cells)), shape=(len(labels), len(labels))
-    )
+    rows, items, grades = (np.concatenate(part) for part in zip(*cells))
+    return Qrels.from_pairs(rows, items, grades, shape=(len(labels), len(labels)))
 
 
 def five_per_class(labels: Sequence[Sequence[str]], n: int = 5, seed: int = 0) -> np.ndarray:
-    """Draw `n` clips of every class, none twice: the usual size of an audio-video test.
+    """Draw `n` clips per class, none twice: the usual size of an audio-video test.
 
-    Classes choose in turn, those with the fewest clips first, because common classes would use up
-    the clips of rare ones. Each takes its first `n` clips that are still free, in an order drawn
-    from `seed`; a class with fewer free clips takes those. A clip with several labels is taken for
-    one of them.
+    Classes with the fewest clips choose first, because common classes would use up the clips of
+    rare ones. Each takes its first `n` free clips in an order drawn from `seed`, or all where fewer
+    are free. A clip with several labels is taken for one of them.
 
     Args:
         labels: the classes of each clip.
-        n: clips of each class.
-        seed: of the order; the published subsets were drawn by their authors and come as files.
+        n: clips per class.
+        seed: of the order.
 
     Returns:
         `(n_chosen,)` int64 positions, ascending.
@@ -302,22 +280,20 @@ def five_per_class(labels: Sequence[Sequence[str]], n: int = 5, seed: int = 0) -
 
 
 def read_subset(root: Path, corpus: str) -> Segments:
-    """Read a published subset: `{"data": [{"video_id", "labels", ...}]}`, as CAV-MAE has them.
+    """Read a published subset of CAV-MAE: `{"data": [{"video_id", "labels", ...}]}`.
 
-    Its `wav` and `video_path` are paths on the authors' machine and are not used; files are found
-    by `video_id`.
+    Its `wav` and `video_path` are paths on the authors' machine; files are found by `video_id`.
     """
     folders = (root, root / "datafiles")
     paths = sorted(path for folder in folders for path in folder.glob(f"*{PER_CLASS}*.json"))
     if not paths:
         raise MissingFileError(
-            f"{root} has no *{PER_CLASS}*.json (nor has {root / 'datafiles'}); `crossmodal data"
-            f" download {corpus}` says where it comes from. For another split a subset is drawn"
+            f"{root} does not have *{PER_CLASS}*.json, itself or in datafiles. `crossmodal data"
+            f" download {corpus}` shows its source. For another split a subset is drawn"
         )
     if len(paths) > 1:
-        raise RetrievalInputError(
-            f"{root} has {len(paths)} subsets: {', '.join(p.name for p in paths)}; keep one"
-        )
+        names = ", ".join(path.name for path in paths)
+        raise RetrievalInputError(f"{root} must have one subset, got {len(paths)}: {names}")
     ids, labels = [], []
     for where, entry in entries_of(read_json(paths[0]), "data", "entry", paths[0]):
         ids.append(field_of(entry, "video_id", str, where))
@@ -326,10 +302,8 @@ def read_subset(root: Path, corpus: str) -> Segments:
 
 
 def split_labels(joined: str, where: str) -> tuple[str, ...]:
-    """Split the labels of one clip at commas; none may be empty, none may come twice."""
+    """Split the labels of one clip at commas; an empty or repeated label is an error."""
     labels = tuple(joined.split(","))
     if not all(labels) or len(set(labels)) < len(labels):
-        raise RetrievalInputError(
-            f"{where}: labels must be distinct and not empty, found {joined!r:.80}"
-        )
+        raise RetrievalInputError(f"{where}: labels must differ, none empty, got {joined!r:.80}")
     return labels

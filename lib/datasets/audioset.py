@@ -57,10 +57,8 @@ def _read_split(root: Path, split: str) -> tuple[Segments, dict[str, int]]:
 def read_segments(path: str | Path, classes: Mapping[str, str] | None = None) -> Segments:
     """Read a segments file: comment lines, then `YTID, start_seconds, end_seconds, "label,label"`.
 
-    Args:
-        path: `eval_segments.csv` or a file like it. Its second line counts ids, segments, labels
-            and positive labels; the rows must agree with it.
-        classes: `{mid: name}`; an unknown label is refused.
+    The second line counts ids, segments, labels and positive labels, and the rows must agree. A
+    label that is not in `classes`, `{mid: name}`, is an error.
     """
     comments: list[str] = []
     ids, stems, times, labels = [], [], [], []
@@ -89,7 +87,7 @@ def read_segments(path: str | Path, classes: Mapping[str, str] | None = None) ->
         if key in stated and int(stated[key]) != number
     ]
     if wrong:
-        raise DamagedFileError(f"{path} says {'; '.join(wrong)}. It is not whole: fetch it again")
+        raise DamagedFileError(f"{path} is incomplete: {'; '.join(wrong)}. Fetch it again")
     return Segments(tuple(ids), tuple(stems), tuple(times), tuple(labels))
 
 
@@ -99,9 +97,7 @@ def _times(start: str, end: str, where: str) -> tuple[float, float]:
     except ValueError:
         first = last = math.nan
     if not (0 <= first < last < math.inf):
-        raise RetrievalInputError(
-            f"{where}: {start!r} to {end!r} must be seconds, the start before the end"
-        )
+        raise RetrievalInputError(f"{where}: times must be seconds that ascend, got {start}, {end}")
     return first, last
 
 
@@ -111,8 +107,7 @@ def read_classes(path: str | Path) -> dict[str, str]:
     for line, row in read_table(path, ("index", "mid", "display_name")):
         if row["index"] != str(len(classes)) or row["mid"] in classes:
             raise RetrievalInputError(
-                f"{path}, line {line}: expected index {len(classes)} and a new mid, found"
-                f" {row!r:.80}"
+                f"{path}, line {line}: expected index {len(classes)} and a new mid, got {row!r:.80}"
             )
         classes[row["mid"]] = row["display_name"]
     return classes

@@ -1,4 +1,4 @@
-"""Media and the texts that describe them: every caption benchmark is loaded into this shape."""
+"""Media and the texts that describe them: the form into which every caption benchmark is loaded."""
 
 from __future__ import annotations
 
@@ -60,18 +60,15 @@ class CaptionedMedia:
                 f"{n_texts} texts have {len(self.text_ids)}"
             )
         if self.qrels.shape != (n_texts, n_items):
-            raise RetrievalInputError(
-                f"{self.name}: qrels have shape {self.qrels.shape}, expected (texts, items) = "
-                f"{(n_texts, n_items)}"
-            )
+            shapes = f"{(n_texts, n_items)} (texts, items), got {self.qrels.shape}"
+            raise RetrievalInputError(f"{self.name}: qrels must have shape {shapes}")
         for kind, ids in (("item", self.item_ids), ("text", self.text_ids)):
             check_distinct(ids, kind, self.name)
         for position, text in enumerate(self.texts):
             if not isinstance(text, str) or not text.strip() or not is_unicode(text):
                 raise RetrievalInputError(
-                    f"{self.name}: text {position} (id {self.text_ids[position]}) is {text!r},"
-                    " expected words. An empty query has no answer: correct the file or leave"
-                    " the text out"
+                    f"{self.name}: text {position} (id {self.text_ids[position]}) must be words,"
+                    f" got {text!r}. Correct the file or leave the text out"
                 )
 
     @property
@@ -94,13 +91,10 @@ class CaptionedMedia:
         return np.array([position_of.get(id_, -1) for id_ in ids], dtype=np.int64)
 
     def task(self, direction: str) -> RetrievalTask:
-        """Return queries, gallery and judgements of one direction; the media are still files.
+        """Return queries, gallery and judgements of one of `directions`; no file is decoded.
 
         Texts as queries are grouped by the first item that they describe, because intervals
         resample items; a text that describes none is a group by itself.
-
-        Args:
-            direction: `f"text_to_{modality}"` or `f"{modality}_to_text"`.
         """
         check_choice(direction, self.directions, "direction")
         queries, gallery, qrels = self.texts, self.media, self.qrels
@@ -108,16 +102,9 @@ class CaptionedMedia:
         groups = np.where(self.owners < 0, single, self.owners)
         if direction == self.directions[1]:
             queries, gallery, qrels, groups = self.media, self.texts, self.qrels.T, None
-        return RetrievalTask(
-            self.name,
-            self.split,
-            direction,
-            queries,
-            gallery,
-            qrels,
-            query_groups=groups,
-            datasheet=self.datasheet,
-        )
+        labels = {"name": self.name, "split": self.split, "datasheet": self.datasheet}
+        sides = {"queries": queries, "gallery": gallery, "query_groups": groups}
+        return RetrievalTask(direction=direction, qrels=qrels, **sides, **labels)
 
     def take_items(self, index, name_of_part: str = "") -> CaptionedMedia:
         """Return some of the items, with the texts that describe these and no others.
@@ -126,11 +113,11 @@ class CaptionedMedia:
         incomplete, and so is one that describes nothing. Texts keep their order.
 
         Args:
-            index: item positions, in the order wanted, or a boolean per item.
+            index: item positions in the new order, or a boolean per item.
             name_of_part: added to the split: `"fold 1 of 5"`.
         """
         if not np.size(index):
-            raise RetrievalInputError(f"{self.name}: a part needs at least one item")
+            raise RetrievalInputError(f"{self.name}: a part must have at least one item, got none")
         by_item = self.qrels.T.take_queries(index)  # refuses positions that are none
         items = np.arange(len(self.item_ids))[np.asarray(index)]
         inside = np.bincount(by_item.items, minlength=len(self.texts))
@@ -164,7 +151,7 @@ class CaptionedMedia:
         return replace(part, counts=tuple(counts), missing=missing)
 
     def checksum(self) -> str:
-        """Return the SHA-256 of everything that decides an embedding or a score: a cache key."""
+        """Return the SHA-256 of everything that an embedding or a score depends on."""
         digest = hashlib.sha256()
         facts = (self.name, self.split, self.modality, self.captions)
         for part in (*facts, self.item_ids, self.text_ids, self.texts):
@@ -188,11 +175,9 @@ class CaptionedMedia:
 
     def describe(self) -> str:
         """Describe the corpus in one line: name, split, protocol, sizes, and what is missing."""
-        line = (
-            f"{self.name}, {self.split} split, captions: {self.captions}: {len(self.item_ids):,}"
-            f" {self.modality} items, {len(self.texts):,} texts, {self.qrels.items.size:,}"
-            " judgements"
-        )
+        n_items, n_texts, n_judgements = *self.qrels.shape[::-1], self.qrels.items.size
+        sizes = f"{n_items:,} {self.modality} items, {n_texts:,} texts, {n_judgements:,} judgements"
+        line = f"{self.name}, {self.split} split, captions: {self.captions}: {sizes}"
         wrong = wrong_counts(self.counts)
         return f"{line} ({wrong})" if wrong else line
 
@@ -204,12 +189,11 @@ def equal_texts_once(keys: Sequence[str], qrels: Qrels) -> tuple[np.ndarray, Qre
     """Merge equal texts into one that is relevant to the items of all of them.
 
     Args:
-        keys: one string per text; texts with equal keys are one.
+        keys: one string per text; texts with equal keys are merged.
         qrels: `(n_texts, n_items)`.
 
     Returns:
-        `(n_kept,)` positions of the first text of each key, and `Qrels` `(n_kept, n_items)` of
-        grade 1.
+        `(n,)` positions of the first text of each key, and `Qrels` `(n, n_items)` of grade 1.
     """
     row_of_key: dict[str, int] = {}
     rows = np.array([row_of_key.setdefault(key, len(row_of_key)) for key in keys], dtype=np.int64)

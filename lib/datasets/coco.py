@@ -74,13 +74,13 @@ def load_coco(
             `images/`).
         split: `"test"`, `"val"`, `"train"` (train and restval, as papers do), `"train_only"`,
             `"restval"`.
-        captions: the gallery. `"unique"` is published for the test split only and has tidied texts;
-            the texts of the others are as they were typed, spaces at the end included.
-        allow_partial: evaluate what exists, and say so.
+        captions: the gallery. `"unique"` has tidied texts, for the test split only; the texts of
+            the others are as typed, with spaces at the end.
+        allow_partial: evaluate what exists.
 
     Returns:
-        Ids are COCO's: image ids and caption ids as strings. The order is that of Karpathy's file;
-        from a file of CLIP_benchmark it is that of ascending image ids, as CLIP_benchmark reads it.
+        Ids are COCO's, as strings. The order is that of Karpathy's file; from a file of
+        CLIP_benchmark it is that of ascending image ids, as there.
 
     Reference: Lin et al. 2014, "Microsoft COCO"; Chen et al. 2015, "Microsoft COCO captions".
     """
@@ -88,9 +88,7 @@ def load_coco(
     check_choice(captions, CAPTIONS, "captions")
     label, published = published_counts(root, NAME, split, PUBLISHED)
     if f"captions, {captions}" not in published:
-        raise RetrievalInputError(
-            f"captions={captions!r} is published for the test split only, not {split!r}"
-        )
+        raise RetrievalInputError(f"split must be 'test' for captions {captions!r}, got {split!r}")
     expected = {"images": published["images"], "captions": published[f"captions, {captions}"]}
     if captions == "unique":
         expected["judgements"] = published["judgements, unique"]
@@ -125,8 +123,8 @@ def _records(root: Path, split: str) -> list[Record]:
         if path is not None:
             return _coco_records(path, root, folder)
     raise MissingFileError(
-        f"{root} has no dataset_coco.json (nor has {root}/annotations). "
-        f"`crossmodal data download {NAME}` says where it comes from"
+        f"{root} does not have dataset_coco.json, itself or in annotations. "
+        f"`crossmodal data download {NAME}` shows its source"
     )
 
 
@@ -140,8 +138,8 @@ def _karpathy_records(path: Path, root: Path, parts: Sequence[str]) -> list[Reco
     for image in read_karpathy(path, parts):
         if image.cocoid is None or not image.folder:
             raise RetrievalInputError(
-                f"{path}, image {image.filename!r}: it has no cocoid or no filepath. Is it the file"
-                " of another corpus? dataset_coco.json has both"
+                f"{path}, image {image.filename!r}: cocoid or filepath is missing. Pass COCO's"
+                " dataset_coco.json, which has both"
             )
         texts = tuple((str(sentence.sentid), sentence.raw) for sentence in image.sentences)
         folder = folders.get(image.folder, image.folder)
@@ -159,9 +157,8 @@ def _coco_records(path: Path, root: Path, folder: str) -> list[Record]:
     for where, note in entries_of(data, "annotations", "annotation", path):
         image_id = field_of(note, "image_id", int, where)
         if image_id not in names:
-            raise RetrievalInputError(
-                f"{where}: image_id {image_id} is not among the {len(names):,} images"
-            )
+            n = len(names)
+            raise RetrievalInputError(f"{where}: image_id {image_id} is not in the {n:,} images")
         pair = (field_of(note, "id", int, where), field_of(note, "caption", str, where))
         texts.setdefault(image_id, []).append(pair)
     return [
@@ -177,7 +174,7 @@ def _coco_records(path: Path, root: Path, folder: str) -> list[Record]:
 def tidy(text: str) -> str:
     """Tidy a caption as M-BEIR and MTEB do: no outer spaces and quotes, a capital, a full stop.
 
-    The full stop is added where the caption ends in none of `.?!`.
+    A caption that ends in `?` or `!` gets no full stop.
 
     Reference: Wei et al. 2024, "UniIR: training and benchmarking universal multimodal information
     retrievers", in the authors' code.
@@ -202,29 +199,28 @@ def unique_texts(records: Sequence[Record]) -> tuple[list[str], list[str], Qrels
 def folds(corpus: CaptionedMedia) -> list[CaptionedMedia]:
     """Split the test split into the five 1K test sets: contiguous blocks in Karpathy's order.
 
-    A metric is computed on each and averaged. The first block alone is a different, higher number.
+    A metric is computed on each and averaged. The first block alone gives a higher number.
 
     Args:
-        corpus: the whole test split with captions `"all"` or `"first 5"`; no 1K protocol has
-            `"unique"`.
+        corpus: the whole test split with captions `"all"` or `"first 5"`.
 
     Reference: Faghri et al. 2018, "VSE++".
     """
     if corpus.missing:
+        n = len(corpus.missing)
         raise RetrievalInputError(
-            f"{corpus.name}: images are missing ({len(corpus.missing):,}), which would move all"
-            " later folds"
+            f"{corpus.name}: folds need all images, got {n:,} missing; later folds would move"
         )
     n_folds = coco_judgements.N_FOLDS
-    n, remainder = divmod(len(corpus.item_ids), n_folds)
-    if corpus.split != "test" or corpus.captions == "unique" or remainder or not n:
+    size, remainder = divmod(len(corpus.item_ids), n_folds)
+    if corpus.split != "test" or corpus.captions == "unique" or remainder or not size:
         raise RetrievalInputError(
-            "the 1K folds are fifths of the whole test split with captions 'all' or 'first 5', got"
+            "the corpus must be the whole test split with captions 'all' or 'first 5', got"
             f" {corpus.describe()}"
         )
     _check_order(corpus)
     return [
-        corpus.take_items(np.arange(fold * n, (fold + 1) * n), f"fold {fold + 1} of {n_folds}")
+        corpus.take_items(fold * size + np.arange(size), f"fold {fold + 1} of {n_folds}")
         for fold in range(n_folds)
     ]
 
@@ -234,14 +230,12 @@ def _check_order(corpus: CaptionedMedia) -> None:
     position_of = {str(image): at for at, image in enumerate(image_ids)}
     positions = np.array([position_of.get(image, -1) for image in corpus.item_ids])
     if (positions < 0).any():
-        raise RetrievalInputError(
-            f"image {corpus.item_ids[int(np.argmax(positions < 0))]} is not in the test split of"
-            " COCO"
-        )
+        image = corpus.item_ids[int(np.argmax(positions < 0))]
+        raise RetrievalInputError(f"image {image} is not in the test split of COCO")
     if (np.diff(positions) < 0).any():
         raise RetrievalInputError(
-            "the images are not in the order of Karpathy's file, so blocks of them are not the 1K"
-            " folds; load the corpus from dataset_coco.json"
+            "images must be in the order of Karpathy's file, because the 1K folds are blocks of it;"
+            " load the corpus from dataset_coco.json"
         )
 
 
@@ -256,8 +250,7 @@ def judgements(corpus: CaptionedMedia, name: str, direction: str) -> Qrels:
 
     Returns:
         `Qrels` of grade 1. Queries that the set does not judge have empty rows: evaluate with
-        `no_relevant="skip"`. The ten captions that `"all"` has beyond the first five are judged by
-        no set.
+        `no_relevant="skip"`. No set judges the ten captions of `"all"` beyond the first five.
     """
     return _aligned(corpus, name, direction)[0]
 
@@ -275,9 +268,7 @@ def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, 
         n_queries = int((original.counts > 0).sum())
         return original, _judged(name, original, n_queries, original.items.size)
     if corpus.captions == "unique":
-        raise RetrievalInputError(
-            "the judgements name captions by id; load captions='all' or 'first 5'"
-        )
+        raise RetrievalInputError("captions must be 'all' or 'first 5' (with ids), got 'unique'")
     known = coco_judgements.load_judgements()
     published = known.qrels(name, direction, as_published=True)
     caption_ids = [*known.caption_ids.tolist(), *coco_judgements.UNFINDABLE_CAPTIONS]

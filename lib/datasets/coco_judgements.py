@@ -146,16 +146,14 @@ def load_judgements() -> CocoJudgements:
     folder = data_folder()
     caption_ids = np.load(_verified(folder, "coco_test_ids.npy"), allow_pickle=False)
     owners = _read_lists(folder, "original_caption_to_image.json")
-    image_ids = np.array(
-        [owners[caption][0] for caption in caption_ids[::CAPTIONS_PER_IMAGE].tolist()]
-    )
+    captions = caption_ids[::CAPTIONS_PER_IMAGE].tolist()
+    image_ids = np.array([owners[caption][0] for caption in captions])
     ids = {"image": image_ids.tolist(), "caption": caption_ids.tolist()}
     positives = {}
     for judgements in JUDGEMENTS:
         for direction in DIRECTIONS:
-            query, item = (
-                ("image", "caption") if direction == "image_to_text" else ("caption", "image")
-            )
+            sides = ("image", "caption")
+            query, item = sides if direction == "image_to_text" else sides[::-1]
             lists = _read_lists(folder, f"{judgements}_{query}_to_{item}.json")
             gallery = ids[item]
             if (judgements, direction) == ("eccv", "image_to_text"):

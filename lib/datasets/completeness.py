@@ -14,7 +14,7 @@ MINIATURE = "miniature.json"  # a root that holds this file states its own count
 
 
 class MissingMediaError(RetrievalInputError):
-    """Raise for media files that do not exist: `name`, `count` and `missing` say which."""
+    """Report media files that do not exist, in `name`, `count` and `missing`."""
 
     def __init__(self, message: str, name: str, count: Count, missing: Sequence[str]) -> None:
         super().__init__(message)
@@ -73,16 +73,10 @@ def check_media(
 def published_counts(
     root: str | Path, name: str, split: str, published: Mapping[str, Mapping[str, int]]
 ) -> tuple[str, dict[str, int]]:
-    """Return the counts that a corpus must have: the published ones, or those of a miniature.
+    """Return the name to show and the counts `{what: number}` that a split must have.
 
-    Args:
-        root: the folder of the corpus; a miniature has `miniature.json` in it.
-        name: the corpus.
-        split: a split of `published`.
-        published: `{split: {what: number}}`, as the authors give them.
-
-    Returns:
-        The name to show, `"coco"` or `"coco (miniature)"`, and `{what: number}` of the split.
+    A root with `miniature.json` states its own counts, and `" (miniature)"` is added to the name;
+    otherwise they are `published[split]`.
     """
     check_choice(split, published, "split")
     path = Path(root) / MINIATURE
@@ -95,9 +89,8 @@ def published_counts(
             raise RetrievalInputError(
                 f"{path} is of a miniature of {card_name!r}, expected {name!r}. Check the root"
             )
-        counts = {
-            what: check_count(stated[split][what], what, least=0) for what in published[split]
-        }
+        numbers = stated[split]
+        counts = {what: check_count(numbers[what], what, least=0) for what in published[split]}
     except RetrievalInputError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:  # bad JSON is a ValueError
@@ -113,6 +106,5 @@ def write_miniature_card(
 ) -> None:
     """Write `miniature.json`: the folder holds a miniature of `name` with these counts."""
     with atomic_path(Path(folder) / MINIATURE) as path:
-        path.write_text(
-            json.dumps({"name": name, "splits": splits}, indent=1) + "\n", encoding="utf-8"
-        )
+        content = json.dumps({"name": name, "splits": splits}, indent=1)
+        path.write_text(content + "\n", encoding="utf-8")

@@ -12,18 +12,13 @@ from lib.core.reading import DamagedFileError, MissingFileError
 def read_rows(
     path: str | Path, n_columns: int, *, spaced: bool = False, comments: list[str] | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """Read the rows of a file without a header line.
+    """Yield `(line, values)` of a UTF-8 file without a header line; lines count from 1.
 
     Args:
-        path: UTF-8 text.
         n_columns: number of columns of every row.
-        spaced: ignore a space after a comma: `id, 0.0, 10.0, "a,b"` then has four columns. If
-            False, the space and the quotes belong to the value, and the comma inside separates.
+        spaced: ignore a space after a comma, as in `id, 0.0, 10.0, "a,b"` (four columns).
         comments: a list that collects the lines before the first row that begin with `#`; None
             if rows may begin with `#`.
-
-    Yields:
-        `(line, row)`: the number of the line on which the row ends, from 1, and its values.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,16 +31,14 @@ def read_rows(
             for row in reader:
                 line = reader.line_num + len(comments or ())
                 if row and len(row) != n_columns:
-                    raise RetrievalInputError(
-                        f"{path}, line {line}: {len(row)} columns, expected {n_columns}:"
-                        f" {row!r:.120}"
-                    )
+                    place = f"{path}, line {line}"
+                    place = f"{path}, line {line}: expected {n_columns} columns"
+                    raise RetrievalInputError(f"{place}, got {row!r:.120}")
                 if row:
                     yield line, row
         except (csv.Error, UnicodeDecodeError) as error:
-            raise DamagedFileError(
-                f"{path} is not whole behind line {line}: {error}. Fetch it again"
-            ) from error
+            place = f"{path}, behind line {line}"
+            raise DamagedFileError(f"{place}: {error}. Fetch the file again") from error
 
 
 def read_table(path: str | Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -53,9 +46,8 @@ def read_table(path: str | Path, header: Sequence[str]) -> Iterator[tuple[int, d
     rows = read_rows(path, len(header))
     line, first_row = next(rows, (0, []))
     if first_row != list(header):
-        raise RetrievalInputError(
-            f"{path} begins with {','.join(first_row)!r:.80}, expected {','.join(header)!r}"
-        )
+        begins = ",".join(first_row)
+        raise RetrievalInputError(f"{path} must begin {','.join(header)!r}, got {begins!r:.80}")
     for line, row in rows:
         yield line, dict(zip(header, row, strict=True))
 

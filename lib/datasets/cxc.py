@@ -29,8 +29,7 @@ class Ratings:
     """Rated pairs of a caption and an image, in file order.
 
     Args:
-        text_ids: COCO caption id of each pair, as in a corpus of `lib.datasets.coco`.
-        item_ids: COCO image id of each pair.
+        text_ids, item_ids: COCO caption id and image id of each pair, as in `lib.datasets.coco`.
         scores: `(n,)` mean ratings from 0 (unrelated) to 5 (describes it).
         methods: reason to rate the pair: `"c2i_original"`, or `"c2i_intrasim"` for similar pairs.
         counts: numbers in the file beside the published ones.
@@ -47,22 +46,14 @@ class Ratings:
 
     @property
     def grades(self) -> np.ndarray:
-        """`(n,)` whole grades, `floor(score + 0.5)`: each grade but 0 and 5 covers a range of 1.
-
-        Rounding halves to even (2.5 to 2, 3.5 to 4) would make even grades wider than odd ones.
-        """
+        """`(n,)` whole grades, `floor(score + 0.5)`; rounding to even would make ranges unequal."""
         return np.floor(self.scores + 0.5).astype(np.int64)
 
 
 def load_ratings(root: str | Path, split: str = "test", *, allow_partial: bool = False) -> Ratings:
-    """Load the ratings of captions and images ("semantic image-text similarity").
+    """Load the ratings of `sits_<split>.csv` in the root, its `data/` or its `cxc/`.
 
-    Args:
-        root: the folder with `sits_<split>.csv`, itself or in `data/` or `cxc/`.
-        split: `"test"` or `"val"`, both of Karpathy's.
-        allow_partial: accept other counts than the published ones.
-
-    Reference: Parekh et al. 2021, "Crisscrossed Captions".
+    Reference: Parekh et al. 2021, "Crisscrossed Captions" (semantic image-text similarity).
     """
     check_choice(split, SPLITS, "split")
     path = find_file(root, f"sits_{split}.csv", FOLDERS)
@@ -92,9 +83,7 @@ def _parse_row(row: dict[str, str], where: str) -> tuple[str, str, float, str]:
     except ValueError:
         score = np.nan
     if not 0 <= score <= 5:
-        raise RetrievalInputError(
-            f"{where}: agg_score must be a number from 0 to 5, found {row['agg_score']!r}"
-        )
+        raise RetrievalInputError(f"{where}: agg_score must be 0 to 5, got {row['agg_score']!r}")
     return text[1], item[1], score, row["sampling_method"]
 
 
@@ -116,26 +105,21 @@ def graded_qrels(
     """
     to_text = check_choice(direction, corpus.directions, "direction") == "image_to_text"
     if corpus.captions == "unique":
-        raise RetrievalInputError(
-            "the ratings name captions by id; load captions='all' or 'first 5'"
-        )
+        raise RetrievalInputError("captions must be 'all' or 'first 5' (with ids), got 'unique'")
     text = corpus.positions("text", ratings.text_ids)
     item = corpus.positions("item", ratings.item_ids)
     inside = (text >= 0) & (item >= 0)
     grades = ratings.grades if threshold is None else (ratings.scores >= threshold).astype(np.int64)
     positive = inside & (grades > 0)
-    qrels = Qrels.from_pairs(
-        text[positive], item[positive], grades[positive], shape=corpus.qrels.shape
-    )
+    pairs = text[positive], item[positive], grades[positive]
+    qrels = Qrels.from_pairs(*pairs, shape=corpus.qrels.shape)
     return qrels.T if to_text else qrels, Count("rated pairs", int(inside.sum()), len(ratings))
 
 
 def load_grades(
     root: str | Path, corpus: CaptionedMedia, direction: str, *, allow_partial: bool = False
 ) -> tuple[Qrels, Count]:
-    """Load the graded judgements of one direction of COCO, by CxC's ratings of its split.
-
-    A query without a rated pair has an empty row. Pairs that nobody rated count as grade 0.
+    """Load the graded judgements of one direction of COCO, from the CxC ratings of its split.
 
     Args:
         root: the folder of the corpus, or of the ratings.
@@ -145,6 +129,7 @@ def load_grades(
 
     Returns:
         `Qrels` with grades 1 to 5 in the shape of the corpus, and the number of rated pairs in it.
+        A query without a rated pair has an empty row; other unrated pairs have grade 0.
     """
     if corpus.name.split(" ")[0] != "coco":
         raise RetrievalInputError(f"CxC rates captions of COCO, not of {corpus.name}")

@@ -55,8 +55,7 @@ def load_flickr30k(
     check_choice(captions, CAPTIONS, "captions")
     if split == "all" and captions != "tokens":
         raise RetrievalInputError(
-            "Karpathy's file has 31,014 of the 31,783 pictures; load the split 'all' with"
-            " captions='tokens'"
+            f"captions must be 'tokens' for split 'all' (other files are smaller), got {captions!r}"
         )
     root = Path(root)
     label, published = published_counts(root, NAME, split, PUBLISHED)
@@ -90,7 +89,7 @@ def _typed(root: Path, split: str) -> dict[str, list[str]]:
         }
     path = root / f"flickr30k_{split}_karpathy.txt"
     if not path.is_file():
-        raise _missing(root, f"{KARPATHY} nor {path.name}")
+        raise _missing(root, f"{KARPATHY} or {path.name}")
     texts: dict[str, list[str]] = {}
     for _, row in read_table(path, ("image", "caption")):
         texts.setdefault(row["image"], []).append(row["caption"])
@@ -103,26 +102,22 @@ def _tokens(root: Path, split: str) -> dict[str, list[str]]:
     elif path := find_file(root, KAGGLE, ("flickr30k_images",)):
         texts = _numbered(_kaggle_rows(path), path)
     else:
-        raise _missing(root, f"{TOKENS} nor results.csv")
+        raise _missing(root, f"{TOKENS} or results.csv")
     if split == "all":
         return texts
     if not (root / KARPATHY).is_file():
-        raise _missing(root, f"{KARPATHY}, which says what is in the split {split!r},")
+        raise _missing(root, f"{KARPATHY} (the list of the split {split!r})")
     chosen = [image.filename for image in read_karpathy(root / KARPATHY, (split,))]
     without = [filename for filename in chosen if filename not in texts]
     if without:
-        raise RetrievalInputError(
-            f"{len(without):,} of {len(chosen):,} pictures of the split {split!r} have no tokens, "
-            f"first {without[0]!r}. Fetch the file again"
-        )
+        n = f"{len(without):,} of {len(chosen):,}"
+        raise RetrievalInputError(f"{n} pictures lack tokens, first {without[0]!r}. Fetch it again")
     return {filename: texts[filename] for filename in chosen}
 
 
 def _missing(root: Path, what: str) -> MissingFileError:
-    return MissingFileError(
-        f"{root} has no {what} for these captions. `crossmodal data download {NAME}` says where it"
-        " comes from"
-    )
+    advice = f"`crossmodal data download {NAME}` shows its source"
+    return MissingFileError(f"{root} does not have {what} for these captions. {advice}")
 
 
 # ---- rows of the release and its copy: (line, picture, number, caption)
@@ -145,9 +140,8 @@ def _token_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
         name, tab, caption = text.partition("\t")
         filename, mark, number = name.rpartition("#")
         if not tab or not mark:
-            raise RetrievalInputError(
-                f"{path}, line {line}: expected 'name.jpg#0<TAB>caption', found {text!r:.80}"
-            )
+            where, expected = f"{path}, line {line}", "'name.jpg#0<TAB>caption'"
+            raise RetrievalInputError(f"{where}: expected {expected}, got {text!r:.80}")
         yield line, filename, number, caption
 
 
@@ -161,9 +155,8 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
         fields = [field.strip() for field in text.split("|")]
         if line == 1:
             if fields != _KAGGLE_HEADER:
-                raise RetrievalInputError(
-                    f"{path} must start with {'| '.join(_KAGGLE_HEADER)!r}, found {text!r:.80}"
-                )
+                header = "| ".join(_KAGGLE_HEADER)
+                raise RetrievalInputError(f"{path} must start with {header!r}, got {text!r:.80}")
             continue
         if fields == [""]:
             continue
@@ -175,9 +168,8 @@ def _kaggle_rows(path: Path) -> Iterator[tuple[int, str, str, str]]:
             )
             fields[1:] = number_and_caption.groups()
         if len(fields) != 3:
-            raise RetrievalInputError(
-                f"{path}, line {line}: expected 3 fields between bars, found {text!r:.80}"
-            )
+            where = f"{path}, line {line}"
+            raise RetrievalInputError(f"{where}: expected 3 fields between bars, got {text!r:.80}")
         yield line, *fields
 
 

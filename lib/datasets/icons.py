@@ -44,10 +44,7 @@ TEST_BELOW, VALIDATION_BELOW = 86, 136
 
 
 def concept_of(name: str) -> str:
-    """Return a name without its style words: `"alarm-fill"` and `"alarm-light"` are `"alarm"`.
-
-    A name made of style words alone (`"bold"`) is its own concept.
-    """
+    """Return a name without its style words: `"alarm-fill"` and `"alarm-light"` are `"alarm"`."""
     return "-".join(word for word in name.split("-") if word not in STYLE_WORDS) or name
 
 
@@ -91,9 +88,7 @@ class Icons:
 def _font_folder() -> Path:
     spec = importlib.util.find_spec("qtawesome")
     if spec is None or spec.origin is None:
-        raise MissingFileError(
-            "The package qtawesome is not installed; it carries the icons. Run: make run"
-        )
+        raise MissingFileError("qtawesome, the source of the icons, is missing. Run: make run")
     return Path(spec.origin).parent / "fonts"
 
 
@@ -134,16 +129,14 @@ def _read_catalogue() -> list[tuple[str, str, int]]:
     """(family, name, code point) of every icon, in the order of the families and of their maps."""
     rows = []
     for family, (_, charmap) in font_files().items():
-        rows += [
-            (family, name, int(code, 16)) for name, code in json.loads(charmap.read_text()).items()
-        ]
+        codes = json.loads(charmap.read_text())
+        rows += [(family, name, int(code, 16)) for name, code in codes.items()]
     return rows
 
 
 def _render(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
-    fonts = {
-        family: ImageFont.truetype(str(path), 52) for family, (path, _) in font_files().items()
-    }
+    paths = font_files().items()
+    fonts = {family: ImageFont.truetype(str(path), 52) for family, (path, _) in paths}
     return np.stack([draw_glyph(fonts[family], chr(code)) for family, _, code in rows])
 
 
@@ -164,9 +157,8 @@ def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
         edges.append((position, concepts.setdefault(concept_of(name), position)))
         edges.append((position, drawings.setdefault(images[position].tobytes(), position)))
     a, b = np.array(edges).T
-    _, labels = connected_components(
-        coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False
-    )
+    edges = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
+    _, labels = connected_components(edges, directed=False)
     return labels.astype(np.int64)
 
 
@@ -237,11 +229,11 @@ def judge(names: Sequence[str], icons: Icons, positions: np.ndarray) -> Qrels:
 def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask:
     """Return the task from names to icons, or from icons to names, on one split.
 
-    Text is a unique name, written as a phrase; two images with the same name are both right for it.
-    Hits are of grade 3. `query_groups` is the concept group, the unit of splits and intervals.
+    A text is a unique name, written as a phrase; all images with this name are hits (grade 3).
+    `query_groups` is the concept group, the unit of splits and intervals.
 
     Args:
-        split: `"train"`, `"validation"` or `"test"`. No concept and no drawing is in two of them.
+        split: `"train"`, `"validation"` or `"test"`, without shared concepts and drawings.
         direction: `"text_to_image"` or `"image_to_text"`.
     """
     check_choice(direction, DIRECTIONS, "direction")
@@ -259,14 +251,6 @@ def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask
     if direction == "image_to_text":
         queries, gallery, qrels = gallery, queries, qrels.T
         groups = icons.groups[positions]
-    return RetrievalTask(
-        "icons",
-        split,
-        direction,
-        queries,
-        gallery,
-        qrels,
-        query_groups=groups,
-        hit_grade=SAME_NAME,
-        datasheet="icons",
-    )
+    labels = {"name": "icons", "datasheet": "icons", "hit_grade": SAME_NAME}
+    sides = {"queries": queries, "gallery": gallery, "query_groups": groups}
+    return RetrievalTask(split=split, direction=direction, qrels=qrels, **sides, **labels)

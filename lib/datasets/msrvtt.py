@@ -124,12 +124,8 @@ def _described(root: Path, split: str) -> list[Record]:
         chosen = [row["video_id"] for _, row in read_table(path, ("video_id",))]
         _check_known(chosen, videos, path)
         _check_disjoint(chosen, root, path)
-    return [
-        Record(
-            "", video, tuple((f"{video}#{at}", text) for at, text in enumerate(sentences[video]))
-        )
-        for video in chosen
-    ]
+    texts = {v: tuple((f"{v}#{at}", text) for at, text in enumerate(sentences[v])) for v in chosen}
+    return [Record("", video, texts[video]) for video in chosen]
 
 
 def _read(root: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -144,14 +140,13 @@ def _read(root: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
         for where, entry in entries_of(data, "videos", "video", path):
             video = field_of(entry, "video_id", str, where)
             if video in videos:
-                raise RetrievalInputError(f"{where}: {video!r} is there twice")
+                raise RetrievalInputError(f"{where}: ids must be distinct, got {video!r} twice")
             videos[video], sentences[video] = field_of(entry, "split", str, where), []
         for where, entry in entries_of(data, "sentences", "sentence", path):
             video = field_of(entry, "video_id", str, where)
             if video not in videos:
-                raise RetrievalInputError(
-                    f"{where}: video_id {video!r} is not among the {len(videos):,} videos"
-                )
+                n = len(videos)
+                raise RetrievalInputError(f"{where}: {video!r} is not one of the {n:,} videos")
             sentences[video].append(field_of(entry, "caption", str, where))
     return videos, sentences
 
@@ -160,8 +155,8 @@ def _check_known(chosen: Iterable[str], videos: dict[str, str], path: Path) -> N
     unknown = [video for video in chosen if video not in videos]
     if unknown:
         raise RetrievalInputError(
-            f"{path}: {len(unknown):,} of its videos have no annotation, the first is"
-            f" {unknown[0]!r}. The list needs {ALL_IN_ONE}, or both of {' and '.join(OFFICIAL)}"
+            f"{path}: {len(unknown):,} of its videos lack an annotation, the first is"
+            f" {unknown[0]!r}. Provide {ALL_IN_ONE}, or both of {' and '.join(OFFICIAL)}"
         )
 
 

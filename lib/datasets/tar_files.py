@@ -22,9 +22,7 @@ class _HeaderStream:
         if self.unlimited:
             return self.stream.read(size)
         if size > MAX_HEADER or self.n_left < 0:
-            raise tarfile.ReadError(
-                f"more than {MAX_HEADER:,} bytes of header, or {MAX_HEADERS:,} in a row"
-            )
+            raise tarfile.ReadError(f"headers of more than {MAX_HEADER:,} bytes, or too many")
         content = self.stream.read(size)
         self.n_left -= len(content)
         self.n_empty = 0 if content else self.n_empty + 1
@@ -42,12 +40,10 @@ class _HeaderStream:
 
 
 class TarReader:
-    """Reader of the members of an uncompressed tar stream, in file order.
+    """Read the members of an uncompressed tar stream, in file order.
 
     Iterating gives `tarfile.TarInfo`s; damage raises `tarfile.TarError` or what tarfile raises.
-
-    Attributes:
-        archive: the `tarfile.TarFile`; after the last member its `offset` is that of the end.
+    After the last member, `archive.offset` is the position of the end.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -65,9 +61,6 @@ class TarReader:
         self._headers.unlimited = True
 
     def end_block(self) -> bytes:
-        """Read the block after the last member: in a whole archive, BLOCKSIZE zeros.
-
-        tarfile takes a missing or broken header for the end.
-        """
+        """Read the block after the last member: zeros, unless a header is missing or broken."""
         self._headers.seek(self.archive.offset)
         return self._headers.read(tarfile.BLOCKSIZE)

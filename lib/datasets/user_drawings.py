@@ -19,18 +19,11 @@ def read_drawing(path: str | Path) -> np.ndarray:
 
 
 def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
-    """Turn a picture into an icon: ink bright on black, 64 x 64, centred.
+    """Turn any picture into an icon: ink bright on black, uint8 (64, 64), centred.
 
-    Ink is what differs from the border, so a dark drawing on a light page is inverted; transparency
-    counts as page. The strongest stroke becomes 255 after scaling, because shrinking a large sketch
-    makes its lines faint.
-
-    Args:
-        picture: of any mode and size.
-        name: of the picture in an error.
-
-    Returns:
-        uint8 (64, 64).
+    Ink differs from the border: a dark drawing on a light page is inverted, and transparency counts
+    as page. The strongest stroke becomes 255 after scaling, because shrinking a large sketch makes
+    its lines faint. `name` is shown in errors.
     """
     picture = picture.convert("RGBA")
     ink = _ink_of(picture, "white")
@@ -41,9 +34,8 @@ def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
     rows, columns = (np.flatnonzero(ink.max(axis=axis) >= FAINT) for axis in (1, 0))
     drawn = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = SPAN / max(drawn.size)
-    drawn = drawn.resize(
-        [max(1, round(length * scale)) for length in drawn.size], Image.Resampling.BILINEAR
-    )
+    size = [max(1, round(length * scale)) for length in drawn.size]
+    drawn = drawn.resize(size, Image.Resampling.BILINEAR)
     pixels = np.asarray(drawn)
     icon = np.zeros((icons.SIZE, icons.SIZE), dtype=np.uint8)
     top, left = ((icons.SIZE - length) // 2 for length in pixels.shape)

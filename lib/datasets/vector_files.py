@@ -52,14 +52,10 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
 def _read_row_format(path: Path, kind: np.dtype) -> np.ndarray:
     size = path.stat().st_size
     if size < 4:
-        raise RetrievalInputError(
-            f"{path.name} has {size} bytes, less than the dimension of one row"
-        )
+        raise RetrievalInputError(f"{path.name} has {size} bytes, fewer than one row must have")
     d = int(np.fromfile(path, "<i4", count=1)[0])
     if d < 1:
-        raise RetrievalInputError(
-            f"{path.name} has dimension {d} in row 0; is it a {path.suffix} file?"
-        )
+        raise RetrievalInputError(f"{path.name}, row 0: dimension must be at least 1, got {d}")
     width = 4 + d * kind.itemsize
     n, n_extra = divmod(size, width)
     if n:
@@ -72,9 +68,8 @@ def _read_row_format(path: Path, kind: np.dtype) -> np.ndarray:
                 f" as in row 0: the file is damaged or no {path.suffix} file"
             )
     if n_extra:
-        raise RetrievalInputError(
-            f"{path.name} ends within row {n}: {n_extra} bytes of {width}. Copy it again"
-        )
+        extra = f"{n_extra} bytes of {width}"
+        raise RetrievalInputError(f"{path.name} ends within row {n}: {extra}. Copy it again")
     values = np.memmap(path, [("dimension", "<i4"), ("values", kind, (d,))], mode="r", shape=(n,))
     return values["values"]
 
@@ -89,10 +84,8 @@ def _read_npy(path: Path) -> np.ndarray:
     _check_matrix(shape, dtype, path.name)
     size, expected_size = path.stat().st_size - start, math.prod(shape) * dtype.itemsize
     if size != expected_size:
-        raise DamagedFileError(
-            f"{path} has {size:,} bytes of values; its header, {dtype} {shape}, says"
-            f" {expected_size:,}. {AGAIN}"
-        )
+        sizes = f"{expected_size:,} bytes of {dtype} {shape}, got {size:,}"
+        raise DamagedFileError(f"{path} must have {sizes}. {AGAIN}")
     order = "F" if columns_first else "C"
     return np.memmap(path, dtype, mode="r", offset=start, shape=shape, order=order)
 
@@ -114,21 +107,16 @@ def _read_hdf5(path: Path, name: str | None, rows: slice) -> np.ndarray:
             and isinstance(archive[key], h5py.Dataset)
         ]
         if name is None and len(names) != 1:
-            raise RetrievalInputError(
-                f"{path.name} holds {', '.join(names) or 'no array'}; name the one to read"
-            )
+            arrays = ", ".join(names) or "no array"
+            raise RetrievalInputError(f"{path.name} holds {arrays}; name the one to read")
         name = check_choice(name or names[0], names, f"the array of {path.name}")
         array = archive[name]
         if array.external or array.is_virtual:
-            raise RetrievalInputError(
-                f"{name} in {path.name} lies in other files, which are not opened; copy it into one"
-                " file"
-            )
+            advice = "which are not opened; copy it into one file"
+            raise RetrievalInputError(f"{name} in {path.name} lies in other files, {advice}")
         _check_matrix(array.shape, array.dtype, f"{name} in {path.name}")
-        size, stored_size = (
-            math.prod(array.shape) * array.dtype.itemsize,
-            array.id.get_storage_size(),
-        )
+        size = math.prod(array.shape) * array.dtype.itemsize
+        stored_size = array.id.get_storage_size()
         if size > MAX_COMPRESSION * stored_size:
             raise DamagedFileError(
                 f"{name} in {path} should have {size:,} bytes and {stored_size:,} are stored: it"
@@ -145,7 +133,5 @@ def _read_hdf5(path: Path, name: str | None, rows: slice) -> np.ndarray:
 
 def _check_matrix(shape: tuple[int, ...] | None, dtype: np.dtype, name: str) -> None:
     if shape is None or len(shape) != 2 or min(shape) < 1 or dtype.kind not in "iuf":
-        raise RetrievalInputError(
-            f"{name} has dtype {dtype} and shape {shape}; expected real numbers of shape (n, d),"
-            " neither 0"
-        )
+        expected = "real numbers of shape (n, d), neither 0"
+        raise RetrievalInputError(f"{name} must be {expected}, got {dtype} {shape}")

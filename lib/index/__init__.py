@@ -11,21 +11,3 @@ from lib.index.ood import QueryAwareLists, link_by_queries
 from lib.index.pq import IVFPQIndex, PQIndex
 from lib.index.scann_index import ScaNNIndex
 from lib.index.token_index import Candidates, TokenIndex
-
-__all__ = [
-    "METRICS",
-    "Candidates",
-    "FlatIndex",
-    "HNSWIndex",
-    "IVFIndex",
-    "IVFPQIndex",
-    "LSHIndex",
-    "PQIndex",
-    "QueryAwareLists",
-    "ScaNNIndex",
-    "SearchResult",
-    "TokenIndex",
-    "VectorSearchIndex",
-    "link_by_queries",
-    "topk_exact",
-]

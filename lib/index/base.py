@@ -58,15 +58,13 @@ class TooFewVectorsError(RetrievalInputError):
 
 
 class SearchResult(tuple):
-    """Scores and ids of a search, with the work that it took: `scores, ids = result`.
+    """Scores and ids of a search, with its work: `scores, ids = result`.
 
     Args:
         scores: `(n_queries, k)` float32, best first; -inf where there is no hit.
         ids: `(n_queries, k)` int64; -1 where there is no hit.
-        work: counts for all queries of this search together, the same on every machine:
-            `distances` to whole vectors, re-ranking included; `codes` of compressed vectors;
-            `centroids` that queries were compared with; `lists` that were visited. Only counts
-            that apply to the family.
+        work: counts for all queries together, the same on every machine: `distances` to whole
+            vectors, `codes`, `centroids` compared and `lists` visited, as far as they apply.
     """
 
     work: dict[str, int]
@@ -136,9 +134,8 @@ class VectorSearchIndex(ABC):
         **options,
     ):
         if index_type not in (None, self.index_type):
-            raise RetrievalInputError(
-                f"{type(self).__name__} has type {self.index_type!r}, not {index_type!r}"
-            )
+            expected = f"{self.index_type!r} for {type(self).__name__}"
+            raise RetrievalInputError(f"index_type must be {expected}, got {index_type!r}")
         known = self.build_known | self.search_known
         options = _check_options(options, known, f"index type {self.index_type!r}")
         self._given = set(options)  # names of the options that the user chose
@@ -173,41 +170,33 @@ class VectorSearchIndex(ABC):
         """Change search options of later searches: all of them, or none when one is refused."""
         for name in options:
             if name in self.build_known:
-                raise RetrievalInputError(
-                    f"{name} is fixed when the index is built; make another index"
-                )
+                raise RetrievalInputError(f"{name} is a build option; make another index")
         family = f"the search of index type {self.index_type!r}"
         options = _check_options(options, self.search_known, family)
         self._check_search(options)
         self._options |= options
 
     def train(self, vectors) -> None:
-        """Train centroids and codebooks on a sample; families without training return at once.
+        """Train centroids and codebooks on `(n, dimension)` vectors, if the family needs it.
 
-        It is optional: `add` trains an untrained index on the first vectors. Vectors are `(n,
-        dimension)` numbers; a family reduces a large sample.
+        It is optional: `add` trains an untrained index on the first vectors. Large samples are
+        reduced.
         """
         if not self.needs_training:
             return
         if self.ntotal:
-            raise RetrievalInputError(
-                f"the index holds {self.ntotal} vectors, coded by what it has learnt; train a"
-                " new one"
-            )
+            raise RetrievalInputError(f"the index holds {self.ntotal} vectors; train a new one")
         self._train(self._prepare(vectors, "vectors"))
         self.is_trained = True
 
     def add(self, vectors, ids=None) -> None:
         """Add vectors: all of them, or none when one is refused.
 
-        An index that needs training and has none is trained on these vectors first; later calls do
-        not train again.
+        An untrained index that needs training is trained on these vectors first.
 
         Args:
-            vectors: `(n, dimension)` numbers; Flat keeps int8 as it is, other families and types
-                use float32.
-            ids: `(n,)` distinct whole numbers that are not in the index; the next positions when
-                None.
+            vectors: `(n, dimension)` numbers; Flat stores int8 as it is, all else becomes float32.
+            ids: `(n,)` distinct new whole numbers; the next positions when None.
         """
         self._check_can_change()
         rows = self._prepare(vectors, "vectors", copy=True)
@@ -218,9 +207,7 @@ class VectorSearchIndex(ABC):
             try:
                 self._train(rows)
             except TooFewVectorsError as error:
-                raise TooFewVectorsError(
-                    f"{error}, or call train with a larger sample before add"
-                ) from None
+                raise TooFewVectorsError(f"{error}, or train on a larger sample first") from None
             self.is_trained = True
         self._add(rows, new_ids)
         self._ids.append(new_ids)
@@ -268,9 +255,8 @@ class VectorSearchIndex(ABC):
     def cost(self) -> dict[str, int]:
         """Count bytes by part, the same on every machine.
 
-        The parts come from the formulas of `lib.index.capacity.sizes`, with `id_map`, the
-        translation between positions and ids (nothing while they agree), and `total`. `serialised`
-        is what `save` writes without its header.
+        The parts come from the formulas of `lib.index.capacity.sizes`, with `id_map` (positions to
+        ids) and `total`. `serialised` is the size of the saved files without the header.
         """
         parts = self._sizes() | {"id_map": self._ids.nbytes}
         stream = _HashingStream()
@@ -283,13 +269,9 @@ class VectorSearchIndex(ABC):
         """Write the index to a folder, atomically; return the SHA-256 of its header."""
         folder = Path(folder)
         if not self.is_trained:
-            raise RetrievalInputError(
-                "the index has learnt nothing that could be saved: call train or add first"
-            )
+            raise RetrievalInputError("the index is untrained: call train or add before save")
         if folder.exists() and not (folder / HEADER).is_file():
-            raise RetrievalInputError(
-                f"{folder} exists and is no saved index; choose another name or remove it"
-            )
+            raise RetrievalInputError(f"{folder} exists and is not a saved index; choose another")
         with atomic_folder(folder, ours=_files_of_index(folder)) as temporary:
             digests = {}
             for name, write in self._bodies().items():
@@ -317,9 +299,9 @@ class VectorSearchIndex(ABC):
 
         Args:
             folder: the folder of `save`.
-            memory_map: whether vectors, codes, links and lists stay in the file, and the system
-                reads only what searches use. Such an index cannot change. Codes of a fast scan and
-                all of ScaNN are read into memory in any case.
+            memory_map: read vectors, codes, links and lists from the file when a search needs them.
+                Such an index cannot change. Codes of a fast scan and all of ScaNN are always in
+                memory.
             use_gpu: as for a new index.
         """
         folder, memory_map = Path(folder), check_switch(memory_map, "memory_map")
@@ -327,20 +309,16 @@ class VectorSearchIndex(ABC):
         with reading(folder / HEADER, "no header of an index", REBUILD):
             header = json.loads(str(arrays["header"])) if "header" in arrays else {}
             if header.get("format") != FORMAT:
-                raise RetrievalInputError(
-                    f"{folder} does not hold a vector index of format {FORMAT}"
-                )
+                raise RetrievalInputError(f"{folder} is not a vector index of format {FORMAT}")
             index_type = check_choice(header["index_type"], cls.families, "index_type of the file")
             family = cls.families[index_type]
             if not issubclass(family, cls):
-                raise RetrievalInputError(
-                    f"{folder} holds a {family.index_type!r} index, not {cls.index_type!r}"
-                )
+                got = f"{index_type!r}, expected {cls.index_type!r}"
+                raise RetrievalInputError(f"{folder} has type {got}")
             for name, digest in header["bodies"].items():
                 _verify(folder / name, digest)
-            index = family(
-                header["dimension"], metric=header["metric"], use_gpu=use_gpu, **header["options"]
-            )
+            options = {"metric": header["metric"], "use_gpu": use_gpu, **header["options"]}
+            index = family(header["dimension"], **options)
             n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
         ids = arrays.get("ids")
         fits = ids is None or (ids.shape == (n,) and ids.dtype == np.int64)
@@ -363,10 +341,8 @@ class VectorSearchIndex(ABC):
 
     def _check_can_change(self) -> None:
         if self.memory_mapped:
-            raise RetrievalInputError(
-                "a memory-mapped index cannot change; load it with memory_map = False to add,"
-                " remove or link"
-            )
+            advice = "load it with memory_map = False to add, remove or link"
+            raise RetrievalInputError(f"a memory-mapped index cannot change; {advice}")
 
     # ---- implemented by families; arguments are checked, positions ascend, each once
 
@@ -464,10 +440,8 @@ def _verify(path: Path, expected: str) -> None:
         raise MissingFileError(f"{path} is missing. {REBUILD}")
     digest = sha256_of(path)
     if digest != expected:
-        raise DamagedFileError(
-            f"{path} is damaged: its SHA-256 is {digest[:12]}..., {HEADER} says"
-            f" {expected[:12]}.... {REBUILD}"
-        )
+        digests = f"{digest[:12]}..., {HEADER} says {expected[:12]}..."
+        raise DamagedFileError(f"{path} is damaged: its SHA-256 is {digests}. {REBUILD}")
 
 
 def check_fits(
@@ -476,10 +450,8 @@ def check_fits(
     """Refuse the parts of a saved index that do not belong together: the first that differs."""
     for name, value in actual.items():
         if value != expected[name]:
-            raise DamagedFileError(
-                f"{path} does not fit together: {name} is {value}, expected {expected[name]}."
-                f" {REBUILD}"
-            )
+            problem = f"{name} is {value}, expected {expected[name]}"
+            raise DamagedFileError(f"{path} does not fit together: {problem}. {REBUILD}")
 
 
 def array_writer(array: np.ndarray) -> Callable[[BinaryIO], object]:

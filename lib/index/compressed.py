@@ -47,8 +47,7 @@ class RawVectors:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Find scores and positions `(n_queries, k)` of the best candidates by whole vectors.
 
-        Candidates are `(n_queries, m >= k)` int64 positions, -1 for none; so are the results, with
-        any score, where a row has fewer than k candidates.
+        Candidates are `(n_queries, m >= k)` int64 positions, -1 for none, like the results.
         """
         n_queries, m = candidates.shape
         rows = self.rows
@@ -63,8 +62,8 @@ class RawVectors:
 class Reranked(FaissIndex):
     """Base of families that can score the best `rerank` k hits again by whole vectors.
 
-    Whole vectors are kept if `rerank` is not 0 when the index is made. It can change later; at 0
-    scores are those of the codes.
+    Whole vectors are stored if `rerank` is not 0 when the index is made; at 0 scores are those of
+    the codes.
     """
 
     def _set_up(self) -> None:
@@ -124,10 +123,7 @@ class FullScan(Reranked):
 
     @abstractmethod
     def _among(self, queries: np.ndarray, positions: np.ndarray) -> tuple[faiss.Index, np.ndarray]:
-        """Make an index of the codes at some positions, and the queries for it.
-
-        It is needed because the full scans of faiss take no selectors.
-        """
+        """Make an index of codes at some positions, and its queries; faiss takes no selectors."""
 
     def _hits(
         self, queries: np.ndarray, k: int, positions: np.ndarray | None

@@ -80,7 +80,7 @@ class Gallery:
     """Items prepared for exact search under one metric.
 
     Equal scores are ordered by `ranks`, `(n_items,)` distinct whole numbers below 2**32, or by
-    position. int8 codes are used from `quantise_for` queries on, counted over all searches.
+    position. int8 codes are used after `quantise_for` queries, over all searches.
     """
 
     def __init__(
@@ -166,8 +166,8 @@ class Gallery:
 class _BatchSearch:
     """State of one batch of queries on its way through the gallery.
 
-    `best` holds the keys of the k best hits scored so far, `floor` the score that k items are known
-    to reach, and the queue holds items with a bound above the floor that are not yet scored.
+    `best` holds the keys of the k best hits, `floor` a score that k items reach, and the queue the
+    items with a bound above the floor that are not yet scored.
     """
 
     def __init__(self, gallery: Gallery, queries: Vectors, k: int):

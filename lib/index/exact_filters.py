@@ -54,8 +54,8 @@ class Probe:
     ) -> tuple[np.ndarray, ...] | None:
         """Find the items of a block that may reach a floor, a score that k items reach, or -inf.
 
-        Returns `(query, item, bound)`, each `(n_survivors,)`: positions, and an upper bound of the
-        score. None when so many survive that the filter does not pay.
+        Returns `(query, item, bound)`, each `(n_survivors,)`, with an upper bound of the score;
+        None when so many survive that the filter does not pay.
         """
         cells, tops = self._tiles(start, stop)
         n_tiles, n_queries = tops.shape
@@ -216,8 +216,7 @@ def float32_products_may_be_coarse() -> bool:
 def int8_products_are_fast() -> bool:
     """Return whether this processor multiplies int8 natively, with an exact product in torch.
 
-    Older instruction sets add pairs of products with 16-bit saturation, so the largest values are
-    tried.
+    Older processors saturate sums of two products at 16 bits, so the largest values are tried.
     """
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     native = capabilities.get("avx512_vnni") or capabilities.get("avx_vnni")

@@ -76,10 +76,8 @@ def prepare(
     lengths = row_norms(rows, name, allow_zero=metric != "cosine")
     if lengths.max(initial=0.0) > LARGEST_NORM:
         row = int(lengths.argmax())
-        raise RetrievalInputError(
-            f"{name} has norm {lengths[row]:.3g} in row {row}; scale the rows so that none is above"
-            " 1e18"
-        )
+        norm = f"{lengths[row]:.3g} in row {row}"
+        raise RetrievalInputError(f"{name} must have norms up to 1e18, got {norm}; scale the rows")
     if not rows.flags.writeable or (copy and np.may_share_memory(rows, matrix)):
         rows = rows.copy()  # torch takes no arrays that are read-only
     return Vectors(rows, lengths, divide)
@@ -170,8 +168,8 @@ def _rounded(sums, magnitude, queries, items, query_at, item_at, metric) -> np.n
     scores = ((sums - radius) / divisor).astype(np.float32)
     doubtful = np.nonzero(scores != ((sums + radius) / divisor).astype(np.float32))
     if doubtful[0].size:
-        every = np.broadcast_arrays(query_at, item_at, divisor, sums)[:3]
-        query, item, divisor = (array[doubtful] for array in every)
+        arrays = np.broadcast_arrays(query_at, item_at, divisor, sums)[:3]
+        query, item, divisor = (array[doubtful] for array in arrays)
         scores[doubtful] = score_by_definition(queries, items, query, item, metric) / divisor
     return scores
 
@@ -215,10 +213,7 @@ def keys_of_pairs(
     ranks: np.ndarray,
     metric: str,
 ) -> np.ndarray:
-    """Score pairs and return their keys, a row per query, filled up with `NO_HIT`.
-
-    Pairs are `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
-    """
+    """Score pairs, ascending in `query_at`; return their keys, a row per query with `NO_HIT`."""
     place = place_in_row(query_at, len(queries))
     keys = np.full((len(queries), place.max(initial=-1) + 1), NO_HIT)
     keys[query_at, place] = pack(score_pairs(queries, items, query_at, item_at, metric), ranks)

@@ -42,9 +42,9 @@ COUNTERS = threading.Lock()
 class FaissIndex(VectorSearchIndex):
     """Base of families with vectors in faiss, as float32 and of unit length under cosine.
 
-    faiss objects are made by their constructors with an explicit metric: the default is squared
-    distances, whatever the quantiser, and the factory strings switch on training that no search
-    uses. Training runs in one thread and gives the same index on every machine of a kind.
+    faiss objects are made with an explicit metric: the default is squared distances, and the
+    factory strings switch on training that no search uses. Training runs in one thread and gives
+    the same index on every machine of a kind.
     """
 
     _types: ClassVar[tuple[type, ...]]  # of what `_make` makes, without a rotation before it
@@ -165,17 +165,12 @@ class FaissIndex(VectorSearchIndex):
         try:
             self._check(self._faiss)
         except RuntimeError as error:  # codes under cosine were once compared by dot product
-            raise RetrievalInputError(
-                f"{folder} was saved by a version that compared by another metric: {error}."
-                f" {REBUILD}"
-            ) from error
+            problem = f"was saved by a version that compared by another metric: {error}"
+            raise RetrievalInputError(f"{folder} {problem}. {REBUILD}") from error
 
 
 def float_rows(x, name: str, metric: str, dim: int, copy: bool = False) -> np.ndarray:
-    """Check embeddings for a library that takes float32 only; see `prepare`.
-
-    Unit rows can differ from those of `prepare` in the last bits.
-    """
+    """Check embeddings for a library of float32 only; last bits can differ from `prepare`."""
     matrix = as_real_matrix(x, name, dim=dim, allow_empty=True)
     with np.errstate(over="ignore"):
         rows = np.ascontiguousarray(matrix, np.float32)
@@ -220,18 +215,15 @@ def check_points(n_vectors: int, centroids: int, what: str, advice: str) -> None
 def check_at_most(value: int, most: int, name: str, what: str) -> None:
     """Refuse to visit more lists or leaves than there are."""
     if value > most:
-        raise RetrievalInputError(
-            f"{name} = {value} is more than the {what}; ask for at most {most}"
-        )
+        raise RetrievalInputError(f"{name} must be at most {most} (the {what}), got {value}")
 
 
 def check_metric(index: faiss.Index, metric: str) -> None:
     """Refuse a faiss index with another metric, in itself or in its quantiser."""
     index = faiss.downcast_index(index)
     if index.metric_type != FAISS_METRICS[metric]:
-        raise RuntimeError(
-            f"{type(index).__name__} has metric {index.metric_type}, expected that of {metric}"
-        )
+        metrics = f"metric {FAISS_METRICS[metric]} ({metric}), got {index.metric_type}"
+        raise RuntimeError(f"{type(index).__name__} must have {metrics}")
     for part in ("index", "quantizer"):
         if getattr(index, part, None) is not None:
             check_metric(getattr(index, part), metric)
@@ -268,8 +260,8 @@ def one_thread() -> Iterator[None]:
 def matrix_products() -> Iterator[None]:
     """Make faiss compare many vectors by a matrix product, however short they are.
 
-    By default it does so only from 128,000 numbers on; k-means of pieces of 8 numbers then takes
-    seven times as long.
+    By default it does so from 128,000 numbers on; k-means of 8 numbers then takes seven times as
+    long.
     """
     before = faiss.cvar.distance_compute_blas_threshold
     faiss.cvar.distance_compute_blas_threshold = 1

@@ -28,13 +28,12 @@ from lib.index.ids import NO_ID
 
 
 class FlatIndex(VectorSearchIndex):
-    """Search exactly over vectors that are prepared once.
+    """Search exactly over vectors prepared once; `topk_exact` does the same without an index.
 
-    Float vectors are stored as float32, of unit length under cosine: a search is a plain product.
-    int8 vectors stay int8: their products are exact integers, and under cosine the norms divide
-    afterwards. The first `add` decides which of the two the index holds. Large batches of queries
-    use int8 codes of float vectors to skip most of the work; the result is the same
-    (`lib.index.exact_filters`). `topk_exact` is the same search without an index.
+    Float vectors are stored as float32, of unit length under cosine. int8 vectors stay int8: their
+    products are exact integers, and under cosine the norms divide afterwards. The first `add`
+    decides the type. Large batches of queries use int8 codes of float vectors to skip most of the
+    work; the result is the same (`lib.index.exact_filters`).
 
     On a GPU faiss computes the scores in float32: the last bits differ, and ties at the cut-off go
     to any of the tied vectors. Searches with `allowed` stay on the CPU.
@@ -49,10 +48,7 @@ class FlatIndex(VectorSearchIndex):
         self._copy: faiss.Index | None = None  # on the GPU
 
     def _sizes(self) -> dict[str, int]:
-        """Count vectors, 8 n of norms and 8 n of the order of ties.
-
-        The int8 codes that some processors use for large batches are not counted: n d bytes more.
-        """
+        """Count vectors, 8 n of norms and 8 n of the order of ties, without int8 codes."""
         item = self._parts[0].rows.itemsize if self._parts else 4
         vectors = sizes.flat(self.ntotal, self.dimension, item)
         return {**vectors, "norms": 8 * self.ntotal, "ids": 8 * self.ntotal}

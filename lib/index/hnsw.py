@@ -14,23 +14,21 @@ EF_SEARCH = 64  # the default, unless k is larger
 class HNSWIndex(FaissIndex):
     """Search best-first over a graph with sparse upper levels.
 
-    A vector is linked to up to 2 M others at the bottom and M at each level above it that it
-    reaches, with probability M^-l for level l. A search descends greedily to the bottom, then keeps
-    the `ef_search` best vectors seen and follows the links of the best one not yet followed, until
-    none of them can improve the list.
+    A vector is linked to up to 2 M others at the bottom and M at each level above, which it reaches
+    with probability M^-l for level l. A search descends greedily to the bottom, then follows the
+    links of the best vector not yet followed, with a list of the `ef_search` best seen, until none
+    can improve the list.
 
-    Nothing is trained, so vectors of any kind can follow. A vector cannot be removed, because paths
-    to others lead through it: build again, or search with `allowed`, which also walks over other
-    vectors and returns fewer than k hits when little is allowed. Under inner_product hardly
-    anything links to short vectors, and no `ef_search` finds some of them.
+    There is no training, so vectors of any kind can follow. A vector cannot be removed, because
+    paths to others lead through it: build again, or search with `allowed`, which returns fewer than
+    k hits when little is allowed. Under inner_product few links lead to short vectors.
 
     Args:
         links: M.
-        ef_construction: length of that list while a vector looks for its neighbours.
-        seed: of the levels. Vectors are added by one thread: the graph is the same every time.
-        ef_search: length of the list for queries; max(64, k) when None. A search with a number
-            below k opens no more vectors than that: less work, less recall, and far below k fewer
-            than k hits. Any number can give fewer than k where parts of the graph are not linked.
+        ef_construction: length of that list during `add`.
+        seed: of the levels. One thread adds vectors: the graph is the same every time.
+        ef_search: length of the list for queries; max(64, k) when None. Below k it gives less
+            recall and possibly fewer than k hits.
 
     Reference: Malkov and Yashunin 2018, "Efficient and robust approximate nearest neighbor search
     using Hierarchical Navigable Small World graphs".
@@ -49,10 +47,7 @@ class HNSWIndex(FaissIndex):
 
     @property
     def bottom_links(self) -> np.ndarray:
-        """`(ntotal, 2 M)` int64 positions that each vector links to at the bottom, -1 where free.
-
-        A copy. Links can be set; free places must come last in a row.
-        """
+        """`(ntotal, 2 M)` int64 copy of the bottom links, -1 where free; can be set."""
         return self._links()[self._bottom()].astype(np.int64)
 
     @bottom_links.setter

@@ -10,8 +10,7 @@ NO_ID = -1  # means "no hit" in results, so it cannot be the id of a vector
 class IdMap:
     """Map positions to ids, in the order of adding, and ids back to positions.
 
-    Nothing is stored while the ids are 0, 1, 2, ...; otherwise 8 bytes an id, and at the first
-    look-up 16 more, sorted.
+    Nothing is stored while ids are 0, 1, 2, ...; else 8 bytes an id, and 16 at the first look-up.
     """
 
     def __init__(self, n: int = 0, ids: np.ndarray | None = None) -> None:
@@ -44,15 +43,12 @@ class IdMap:
         if values.size < n:
             raise RetrievalInputError(f"id {values[counts > 1][0]} is given twice")
         if NO_ID in values:
-            raise RetrievalInputError(
-                f"id {NO_ID} stands for no hit in results; give that vector another"
-            )
+            raise RetrievalInputError(f"id {NO_ID} means no hit in results; choose another id")
         taken = np.intersect1d(values, self.array, assume_unique=True)
         if taken.size:
             hint = "; the index has ids of your own or lost some, so pass ids for these too"
-            raise RetrievalInputError(
-                f"id {taken[0]} is in the index already{hint if ids is None else ''}"
-            )
+            hint = hint if ids is None else ""
+            raise RetrievalInputError(f"id {taken[0]} is in the index already{hint}")
         return new
 
     def append(self, ids: np.ndarray) -> None:
@@ -73,9 +69,7 @@ class IdMap:
         """Return the sorted distinct positions `(m,)` of ids that must be in the index."""
         array = np.asarray(ids)
         if array.ndim != 1:
-            raise RetrievalInputError(
-                f"{name} must be a one-dimensional array of ids, got {array.shape}"
-            )
+            raise RetrievalInputError(f"{name} must be a list of ids, got shape {array.shape}")
         array = np.unique(_as_ids(array, array.size, name))
         positions = self.find(array)
         missing = array[positions == NO_ID]

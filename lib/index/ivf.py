@@ -50,9 +50,7 @@ class InvertedFile(FaissIndex):
 
     def _inverted(self) -> faiss.IndexIVF:
         if self._faiss is None:
-            raise RetrievalInputError(
-                "there are no lists before the index is trained: call train or add"
-            )
+            raise RetrievalInputError("the index is untrained and has no lists: call train or add")
         return faiss.extract_index_ivf(self._faiss)
 
     def _structure(self) -> dict[str, Any]:
@@ -118,10 +116,8 @@ class InvertedFile(FaissIndex):
 
     def _scan_work(self, n_queries: int, kind: str) -> dict[str, int]:
         # Lists by formula: for codes in blocks the count of faiss depends on the number of threads.
-        coarse = {
-            "centroids": n_queries * self._options["nlist"],
-            "lists": n_queries * self._options["nprobe"],
-        }
+        n_lists, nprobe = self._options["nlist"], self._options["nprobe"]
+        coarse = {"centroids": n_queries * n_lists, "lists": n_queries * nprobe}
         if self.use_gpu:  # a GPU does not count the rest
             return coarse
         return {kind: faiss.cvar.indexIVF_stats.ndis, **coarse}
@@ -134,9 +130,9 @@ class IVFIndex(InvertedFile):
         hits of q = best k of { x : cell(x) among the nprobe best of q }
 
     A query costs nlist comparisons with centroids and about n nprobe / nlist with vectors, more
-    where cells are unequal (`imbalance`). Scores are exact; vectors in other cells are not found.
-    Where the visited cells hold fewer than k vectors, the rest is -inf and -1. Under cosine and
-    inner_product centroids have unit length, because long ones would attract too many vectors.
+    where cells are unequal (`imbalance`). Scores are exact; vectors in other cells are not
+    returned. Under cosine and inner_product centroids have unit length, because long ones would
+    attract too many vectors.
 
     Args:
         nlist: cells; the power of two at or below min(4 sqrt(n), n / 39) for n training vectors

@@ -19,17 +19,16 @@ class LSHIndex(FullScan):
 
         s~(q, x) = cos(pi h / n_bits),     h = #{ i : b_i(q) != b_i(x) }
 
-    Scores estimate the cosine, **whatever the metric is**: signs keep the direction of a vector and
-    nothing of its length. Under inner_product and l2 this finds near directions; re-ranking gives
-    them their scores. Codes are compared with all n, unlike hash tables, which look into few
-    buckets and need many tables for the same recall (`lib.index.from_scratch.hyperplanes`).
+    Scores estimate the cosine, **under every metric**: signs keep the direction of a vector, not
+    its length. Re-ranking gives the scores of inner_product and l2. Codes are compared with all n;
+    hash tables read few buckets instead (`lib.index.from_scratch.hyperplanes`).
 
     Args:
         n_bits: hyperplanes, a bit of code each.
         rotate: random orthogonal hyperplanes, or a tight frame where n_bits exceeds the dimension;
             False takes the signs of the first n_bits coordinates. Making them takes n_bits^3 steps.
         seed: of the hyperplanes.
-        rerank: k times this many hits are scored again by whole vectors, which are kept for it; 0
+        rerank: k times this many hits are scored again by whole vectors, which are then stored; 0
             for neither.
 
     Reference: Charikar 2002, "Similarity Estimation Techniques from Rounding Algorithms".

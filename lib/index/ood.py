@@ -38,9 +38,7 @@ def link_by_queries(index: VectorSearchIndex, neighbours) -> int:
     Cross-Modal Approximate Nearest Neighbor Search", which builds the whole graph from such pairs.
     """
     if not isinstance(index, HNSWIndex):
-        raise RetrievalInputError(
-            f"only an index of type 'HNSW' has links, this is {index.index_type!r}"
-        )
+        raise RetrievalInputError(f"index must be of type 'HNSW', got {index.index_type!r}")
     neighbours = np.asarray(neighbours)
     if neighbours.ndim != 2 or neighbours.shape[1] < 2 or neighbours.dtype.kind not in "iu":
         raise RetrievalInputError(
@@ -49,10 +47,8 @@ def link_by_queries(index: VectorSearchIndex, neighbours) -> int:
     at = index.positions_of(neighbours)
     if (at < 0).any():
         row, column = np.argwhere(at < 0)[0]
-        raise RetrievalInputError(
-            f"neighbours has id {neighbours[row, column]} in row {row}, column {column}, which is"
-            " not in the index"
-        )
+        cell = f"neighbours[{row}, {column}] is {neighbours[row, column]}"
+        raise RetrievalInputError(f"{cell}, an id that is not in the index")
     n, links = index.ntotal, index.bottom_links  # (n, 2 M), -1 where a place is free
     first, other = np.repeat(at[:, 0], at.shape[1] - 1), at[:, 1:].ravel()
     both_ways = np.concatenate([first * n + other, other * n + first])
@@ -100,16 +96,14 @@ class QueryAwareLists:
         neighbours, n = np.asarray(neighbours), len(self.vectors)
         is_matrix = neighbours.ndim == 2 and len(neighbours) == len(queries)
         if not is_matrix or neighbours.dtype.kind not in "iu":
-            raise RetrievalInputError(
-                f"neighbours must be ({len(queries)}, k) positions, got {neighbours.dtype}"
-                f" {neighbours.shape}"
-            )
+            got = f"{neighbours.dtype} {neighbours.shape}"
+            raise RetrievalInputError(f"neighbours must be ({len(queries)}, k) integers, got {got}")
         outside = (neighbours < 0) | (neighbours >= n)
         if outside.any():
             row, column = np.argwhere(outside)[0]
-            raise RetrievalInputError(
-                f"neighbours[{row}, {column}] is {neighbours[row, column]}, not among {n} vectors"
-            )
+            cell = f"neighbours[{row}, {column}]"
+            item = neighbours[row, column]
+            raise RetrievalInputError(f"{cell} must be below {n} (the vectors), got {item}")
         members = self._nearest(self.vectors.rows, 1).ravel() * n + np.arange(n)
         copies = np.empty(0, np.int64)
         if len(queries):

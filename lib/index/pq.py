@@ -28,13 +28,13 @@ PRODUCT_CODES = {
 class ProductCodes(Reranked):
     """Base of families with product codes: the numbers of centroids in sub-spaces.
 
-    Under cosine, rows and queries have unit length, but x~, the vector of a code, is shorter, by a
-    different amount for every x. A dot product would count that length as similarity. Therefore
-    codes are compared by the squared distance, and scores are
+    Under cosine, queries and rows have unit length, but x~, the vector of a code, is shorter by a
+    different amount for every x. Codes are therefore compared by the squared distance, and scores
+    are
 
         1 - |q - x~|^2 / 2 = q . x~ + (1 - |x~|^2) / 2
 
-    which is the cosine of q and x~ only where |x~| = 1; otherwise it estimates that of q and x.
+    which estimates the cosine of q and x.
     """
 
     needs_training = True
@@ -62,15 +62,12 @@ class ProductCodes(Reranked):
 
     @property
     def codebooks(self) -> np.ndarray:
-        """`(M, n_codes, d / M)` float32 centroids of each piece, in the space of the codes.
+        """`(M, n_codes, d / M)` float32 centroids of each piece, after the rotation.
 
-        With `rotate` that space is rotated; in "IVF-PQ" it holds differences from the centroid of a
-        cell.
+        In "IVF-PQ" they are of differences from the centroid of a cell.
         """
         if self._faiss is None:
-            raise RetrievalInputError(
-                "there are no codebooks before the index is trained: call train or add"
-            )
+            raise RetrievalInputError("the index is untrained (no codebooks): call train or add")
         pq = self._inner().pq
         return faiss.vector_to_array(pq.centroids).reshape(pq.M, pq.ksub, pq.dsub)
 
@@ -126,25 +123,20 @@ class PQIndex(FullScan, ProductCodes):
 
         x = (x_1, ..., x_M)   code_m = argmin_j |x_m - c_mj|   s~(q, x) = sum_m s(q_m, c_m code_m)
 
-    Each query makes a table of s(q_m, c_mj), then a vector costs M look-ups. Scores are those of
-    the decoded vectors, and near vectors with equal codes tie; `rerank` corrects the order of the
-    best. Under cosine s is the negative squared distance of unit rows, and a score is 1 + s~ / 2:
-    an estimate of the cosine.
+    Each query makes a table of s(q_m, c_mj), then a vector costs M look-ups. Vectors with equal
+    codes tie; `rerank` corrects the order of the best. Under cosine s is the negative squared
+    distance of unit rows, and a score is 1 + s~ / 2: an estimate of the cosine. Training needs 39 x
+    256 vectors, with fast_scan 39 x 16.
 
     Args:
         code_bytes: bytes a vector; M, with 256 centroids each. With fast_scan M is twice that, with
             16. M must divide the dimension.
-        rotate: whether a rotation is learnt first that makes the sub-spaces easier to quantise
-            (OPQ). It starts from a fixed rotation of faiss; `seed` is of k-means.
-        fast_scan: tables of 16 entries, rounded to 8 bits, which fit into registers: several times
-            as fast, and less exact. Such an index cannot remove.
+        rotate: learn a rotation first that makes the sub-spaces easier to quantise (OPQ).
+        fast_scan: tables of 16 entries, rounded to 8 bits, in registers: several times as fast,
+            and less exact. Such an index cannot remove.
         seed: of k-means.
-        rerank: k times this many hits are scored again by whole vectors, which are kept for it; 0
+        rerank: k times this many hits are scored again by whole vectors, which are then stored; 0
             for neither.
-
-    Training needs 39 x 256 vectors, with fast_scan 39 x 16. The factory strings of faiss train the
-    same codebooks and then spend most of the time on an order of centroids that no search here
-    uses.
 
     Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search"; Ge
     et al. 2013, "Optimized Product Quantization"; Andre, Kermarrec and Le Scouarnec 2015, "Cache
@@ -193,15 +185,13 @@ class IVFPQIndex(ProductCodes, InvertedFile):
         code of x - c_cell(x), where c is the centroid of its cell
         s~(q, x) = s(q, c + decoded code)
 
-    The code is of the difference from the centroid, which is smaller than the vector and loses
-    less. A query costs nlist comparisons with centroids and about n nprobe / nlist look-ups in
-    codes. Under cosine scores are 1 - |q - x~|^2 / 2, as of "PQ"; centroids have unit length, and
-    then distances and dot products choose the same cells.
+    The difference from the centroid is smaller than the vector, so its code loses less. A query
+    costs nlist comparisons with centroids and about n nprobe / nlist look-ups. Under cosine,
+    centroids have unit length and scores are as of "PQ".
 
     Under l2 and cosine a query adds the M x 256 numbers of a cell (M x 16 with fast_scan) to its
-    own table in every cell that it visits: short lists take up to twice as long as under
-    inner_product, and batches of a fast scan longer. Those numbers, nlist x M x 256 floats, stay in
-    memory, are made again when the index is loaded, and are not counted by `cost`.
+    own table in every visited cell: short lists take up to twice as long as under inner_product.
+    These nlist x M x 256 floats are computed at load and not counted by `cost`.
 
     Args:
         nlist, nprobe: as of "IVF".
@@ -219,9 +209,7 @@ class IVFPQIndex(ProductCodes, InvertedFile):
     def _set_up(self) -> None:
         super()._set_up()
         if self.use_gpu and self._options["fast_scan"]:
-            raise RetrievalInputError(
-                "faiss has no fast scan on a GPU; use fast_scan = False there"
-            )
+            raise RetrievalInputError("fast_scan must be False on a GPU, got True")
 
     def _make(self, n_train: int) -> faiss.Index:
         nlist = self._choose_lists(n_train)

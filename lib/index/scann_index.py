@@ -54,19 +54,18 @@ class ScaNNIndex(VectorSearchIndex):
     Queries with a high score are nearly parallel to x, so an error along x changes those scores
     most; h > 1 grows with the threshold, and at 0 this is product quantisation.
 
-    It is trained on the very vectors it holds, in `finish` or in the first search or save, and
-    takes no others afterwards. The library counts no work and takes no seed: built twice in one
-    process it gives the same hits, in another process others, so its recall is known only up to
-    that spread. It is always built in one thread. The nearest index in faiss is "IVF-PQ" with
-    fast_scan and rerank; its codes weigh errors in all directions alike.
+    It is trained on the vectors it holds, in `finish` or in the first search or save, and takes no
+    others afterwards. The library counts no work and takes no seed: another process gives other
+    hits, so recall has a spread. It is built in one thread. The nearest index in faiss is "IVF-PQ"
+    with fast_scan and rerank.
 
     Args:
         n_leaves: cells; when None the square root of n, or n / 39 where that is less.
         dims_per_block: dimensions that share a code of 4 bits.
         anisotropic_threshold: cosine of the angle within which queries count, from 0 up to 1.
         leaves_to_search: cells that a query visits.
-        rerank: k times this many hits are scored again; at 0 none are, and no whole vectors are
-            kept, which is fixed when the index is made.
+        rerank: k times this many hits are scored again; 0 stores no whole vectors, and this choice
+            is fixed when the index is made.
 
     Reference: Guo et al. 2020, "Accelerating Large-Scale Inference with Anisotropic Vector
     Quantization".
@@ -124,10 +123,8 @@ class ScaNNIndex(VectorSearchIndex):
         check_points(n, max(leaves, CENTROIDS), f"ScaNN with n_leaves = {leaves}", advice)
         if "leaves_to_search" in self._given:
             self._check_leaves(options["leaves_to_search"], leaves)
-        options |= {
-            "n_leaves": leaves,
-            "leaves_to_search": min(options["leaves_to_search"], leaves),
-        }
+        nprobe = min(options["leaves_to_search"], leaves)
+        options |= {"n_leaves": leaves, "leaves_to_search": nprobe}
         rows = np.concatenate(self._parts)
         builder = self._library.builder(rows, 1, MEASURES[self.metric]).set_n_training_threads(1)
         builder.tree(leaves, options["leaves_to_search"], training_sample_size=min(n, SAMPLE))
@@ -164,9 +161,7 @@ class ScaNNIndex(VectorSearchIndex):
 
     def _bodies(self) -> Bodies:
         if self.ntotal == 0:
-            raise RetrievalInputError(
-                "a ScaNN index without vectors has nothing to save: add some first"
-            )
+            raise RetrievalInputError("the index is empty: add vectors before save")
         self._finish()
         folder = tempfile.TemporaryDirectory()  # deleted with the last of the writers below
         with silent():

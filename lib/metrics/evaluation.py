@@ -141,12 +141,8 @@ class Evaluation:
             }
             if ties:
                 worst, best = self.bounds.get(key, (None, None))
-                row |= {
-                    "ties": self.ties,
-                    "tie_share": self.tie_share,
-                    "pessimistic": worst,
-                    "optimistic": best,
-                }
+                row |= {"ties": self.ties, "tie_share": self.tie_share}
+                row |= {"pessimistic": worst, "optimistic": best}
             rows.append(row)
         return rows
 
@@ -298,9 +294,8 @@ def evaluate_embeddings(
         values = {name: expected[family](k, ties) for name, (family, k) in names.items()}
         measured[ties] = values, ranks.first_rank(ties)
     labels = {"name": name, "split": split, "direction": direction}
-    return _evaluation(
-        names, counted, depth, measured, ties, gain, float((worst != best).mean()), labels
-    )
+    tie_share = float((worst != best).mean())
+    return _evaluation(names, counted, depth, measured, ties, gain, tie_share, labels)
 
 
 # ---- one engine for runs and embeddings

@@ -32,9 +32,7 @@ def alignment(x, y, alpha: float = 2.0) -> float:
     """
     x, y = unit_rows(x, "x"), unit_rows(y, "y")
     if x.shape != y.shape:
-        raise RetrievalInputError(
-            f"x and y are paired row by row; got shapes {x.shape} and {y.shape}"
-        )
+        raise RetrievalInputError(f"x and y must have one shape, got {x.shape} and {y.shape}")
     alpha = check_number(alpha, "alpha", 0, above=True)
     return float(np.mean(np.linalg.norm(x - y, axis=1).astype(np.float64) ** alpha))
 

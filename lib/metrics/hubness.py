@@ -263,9 +263,7 @@ def _checked_bank(bank, scores):
         )
     lazy = isinstance(bank, Cosines), isinstance(scores, Cosines)
     if all(lazy) and not np.array_equal(bank.gallery, scores.gallery):
-        raise RetrievalInputError(
-            "the bank was made with other gallery embeddings than the queries"
-        )
+        raise RetrievalInputError("bank and scores must have one gallery, got two")
     if lazy[0] == lazy[1]:
         rows = (bank.queries, scores.queries) if lazy[0] else (bank, scores)
         _, of_bank, of_scores = np.intersect1d(*map(_fingerprints, rows), return_indices=True)

@@ -40,9 +40,8 @@ def bootstrap_interval(
     Reference: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13.
     """
     values = real_numbers(values, "values")
-    low, high = bootstrap_intervals(
-        values[:, None], groups, level=level, n_resamples=n_resamples, seed=seed
-    )
+    options = {"level": level, "n_resamples": n_resamples, "seed": seed}
+    low, high = bootstrap_intervals(values[:, None], groups, **options)
     return float(low[0]), float(high[0])
 
 
@@ -122,9 +121,8 @@ def _medians_near_the_middle(
 ) -> np.ndarray | None:
     """Return the same from the few different values around the median: two to six times as fast.
 
-    The share of a draw below any value varies by at most sqrt(sum of squared cluster sizes) / 2n;
-    the window is six times that on either side. None where it holds too many values, or a median
-    lies outside it.
+    The window is six standard deviations wide on either side. None where it holds too many values,
+    or a median lies outside it.
     """
     n = ascending.size
     sizes = np.bincount(cluster, minlength=n_clusters)
@@ -153,10 +151,7 @@ def _medians_near_the_middle(
 
 
 def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator[np.ndarray]:
-    """Yield how often each cluster was drawn, `(draws, n_clusters)`, a block of draws at a time.
-
-    Counts turn resampling into one matrix product. `width` is the number of cells each draw needs.
-    """
+    """Yield how often each cluster was drawn, `(draws, n_clusters)`; a draw needs `width` cells."""
     n_resamples = check_count(n_resamples, "n_resamples")
     rng = np.random.default_rng(check_seed(seed))
     at_once = max(1, DRAWS_AT_ONCE // width)
@@ -189,19 +184,17 @@ def paired_bootstrap_interval(
     Returns:
         `(low, high)` of mean(a) - mean(b); both NaN for a single cluster.
     """
-    return bootstrap_interval(
-        differences_of(a, b), groups, level=level, n_resamples=n_resamples, seed=seed
-    )
+    options = {"level": level, "n_resamples": n_resamples, "seed": seed}
+    return bootstrap_interval(differences_of(a, b), groups, **options)
 
 
 def differences_of(a, b, names: tuple[str, str] = ("a", "b")) -> np.ndarray:
     """Return `(n_queries,)` a - b of finite values of the same queries; `names` for errors."""
     a, b = real_numbers(a, names[0]), real_numbers(b, names[1])
     if a.shape != b.shape:
-        raise RetrievalInputError(
-            f"{' and '.join(names)} must be one number per query of the same queries, got shapes"
-            f" {a.shape} and {b.shape}"
-        )
+        shapes = f"{a.shape} and {b.shape}"
+        both = " and ".join(names)
+        raise RetrievalInputError(f"{both} must be values of the same queries, got {shapes}")
     with np.errstate(over="ignore"):
         return real_numbers(a - b, " - ".join(names))  # 1e308 - -1e308 is infinite
 
@@ -269,19 +262,15 @@ def power_law(n, y, level: float = 0.95) -> PowerLaw:
 
     n, y = real_numbers(n, "n"), real_numbers(y, "y")
     if n.shape != y.shape:
-        raise RetrievalInputError(
-            f"n and y must be as long as each other, got shapes {n.shape} and {y.shape}"
-        )
+        raise RetrievalInputError(f"n and y must have one shape, got {n.shape} and {y.shape}")
     for name, values in (("n", n), ("y", y)):
         bad = np.flatnonzero(values <= 0)
         if bad.size:
-            raise RetrievalInputError(
-                f"{name}[{bad[0]}] = {values[bad[0]]} has no logarithm; give values above 0"
-            )
+            cell = f"{name}[{bad[0]}]"
+            raise RetrievalInputError(f"{cell} must be above 0 (logarithm), got {values[bad[0]]}")
     if len(np.unique(n)) < 3:
-        raise RetrievalInputError(
-            f"an interval needs at least 3 different sizes, got {len(np.unique(n))}"
-        )
+        n_sizes = len(np.unique(n))
+        raise RetrievalInputError(f"n must have at least 3 different sizes, got {n_sizes}")
     level = check_level(level)
     log_n, log_y = np.log(n), np.log(y)
     slope, intercept = np.polyfit(log_n, log_y, 1)

@@ -37,15 +37,10 @@ def evaluate_both(
     if not isinstance(directions, tuple | list) or len(set(map(str, directions))) != 2:
         raise RetrievalInputError(f"directions must be two different names, got {directions!r}")
     if not isinstance(groups, tuple | list) or len(groups) != 2:
-        raise RetrievalInputError(
-            f"groups must be two, of the queries of each direction, got {groups!r}"
-        )
-    forward = evaluate_embeddings(
-        queries, gallery, qrels, direction=directions[0], groups=groups[0], **options
-    )
-    backward = evaluate_embeddings(
-        gallery, queries, qrels.T, direction=directions[1], groups=groups[1], **options
-    )
+        raise RetrievalInputError(f"groups must be two, one per direction, got {groups!r}")
+    first, second = ({"direction": d, "groups": g} for d, g in zip(directions, groups))
+    forward = evaluate_embeddings(queries, gallery, qrels, **first, **options)
+    backward = evaluate_embeddings(gallery, queries, qrels.T, **second, **options)
     return forward, backward
 
 

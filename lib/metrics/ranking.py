@@ -263,9 +263,8 @@ def mean_average_precision(
     Returns:
         A float in [0, 1].
     """
-    values = average_precision(
-        ranked_ids, targets, k, denominator=denominator, no_relevant=no_relevant
-    )
+    options = {"denominator": denominator, "no_relevant": no_relevant}
+    values = average_precision(ranked_ids, targets, k, **options)
     return float(values.mean())
 
 
@@ -306,12 +305,7 @@ def map_at_r(ranked_ids, targets: Targets, *, no_relevant: str = "error") -> flo
 
 
 def ndcg_at_k(
-    ranked_ids,
-    targets: Targets,
-    k: int,
-    *,
-    gain: str = "exponential",
-    no_relevant: str = "error",
+    ranked_ids, targets: Targets, k: int, *, gain: str = "exponential", no_relevant: str = "error"
 ) -> np.ndarray:
     """Compute nDCG@k per query: discounted gain over that of the best order of all judged items.
 

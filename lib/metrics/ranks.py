@@ -64,8 +64,8 @@ class RelevantRanks:
     def _placed(self, sign: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Order the judgements by query, then best first; ties by grade times `sign`, then by id.
 
-        Returns the order, and for each place the number of relevant items with the same score and
-        of those among them that come earlier.
+        Returns the order, and for each place the relevant items of its score, all and the earlier
+        ones.
         """
         query, grades = self.qrels.query_index, sign * self.qrels.grades.astype(np.int32)
         order = np.lexsort((self.qrels.items, grades, self.above, query))
@@ -84,8 +84,7 @@ class RelevantRanks:
     def placed_items(self, ties: str = "pessimistic") -> PlacedItems:
         """Return ranks and grades, best first; "expected" has no single order and is refused.
 
-        Tied relevant items follow each other, after ("pessimistic", low grades first) or before
-        ("optimistic", high grades first) the wrong ones.
+        Tied relevant items come after the wrong ones ("pessimistic", low grades first) or before.
         """
         check_choice(ties, [policy for policy in TIES if policy != "expected"], "ties")
         order, together, earlier = self._placed({"pessimistic": 1, "optimistic": -1, "id": 0}[ties])
@@ -320,9 +319,8 @@ class _Counter:
         np.maximum.at(best, self.rows, self.relevant_scores)
         keep = self.relevant_scores >= best[self.rows] - self._same(self.rows, self.qrels.items)
         indptr = np.concatenate([[0], np.cumsum(keep)])[self.qrels.indptr]
-        best_only = Qrels(
-            indptr, self.qrels.items[keep], self.qrels.grades[keep], self.qrels.n_items
-        )
+        items, grades = self.qrels.items[keep], self.qrels.grades[keep]
+        best_only = Qrels(indptr, items, grades, self.qrels.n_items)
         self._start(best_only, self.relevant_scores[keep])
 
     def count(self, rows: slice, columns: slice) -> None:

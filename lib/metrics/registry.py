@@ -30,11 +30,8 @@ RANK_STATISTICS = {"MedR": np.median, "MeanR": np.mean}  # of the first relevant
 class PlacedItems:
     """Ranks and grades of the judged items in each list, by query and then by rank.
 
-    Args:
-        query: `(m,)` query positions, ascending.
-        rank: `(m,)` ranks from 1, ascending within a query.
-        grade: `(m,)` grades.
-        counts: `(n_queries,)` number of relevant items R, in the list or not.
+    `query`, `rank` (from 1) and `grade` are `(m,)`; `counts` `(n_queries,)` is the number of
+    relevant items R, in the list or not.
     """
 
     query: np.ndarray
@@ -94,9 +91,8 @@ def gain_of(grades: np.ndarray, gain: str) -> np.ndarray:
 
 
 def _dcg(placed: PlacedItems, k: int, gain: str) -> np.ndarray:
-    return placed.sum_where(
-        placed.rank <= k, gain_of(placed.grade, gain) / np.log2(placed.rank + 1.0)
-    )
+    gains = gain_of(placed.grade, gain) / np.log2(placed.rank + 1.0)
+    return placed.sum_where(placed.rank <= k, gains)
 
 
 def ideal_dcg(qrels: Qrels, k: int, gain: str) -> np.ndarray:
@@ -130,10 +126,8 @@ def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
 class RandomOrder:
     """Probabilities of a random order of the gallery, for every different R in `counts`.
 
-    Args:
-        counts: `(n_queries,)` number of relevant items R of each query.
-        n_gallery: size n of the gallery.
-        depth: number of ranks that are needed.
+    `counts` `(n_queries,)` is the number of relevant items R, `n_gallery` the size n, `depth` the
+    number of ranks.
     """
 
     def __init__(self, counts, n_gallery: int, depth: int) -> None:
@@ -270,9 +264,7 @@ def metric_names(
         name_depth: whether "MRR" is named "MRR@<depth>".
     """
     if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise RetrievalInputError(
-            f"metrics must be a list of names, got {metrics!r}; write [{metrics!r}]"
-        )
+        raise RetrievalInputError(f"metrics must be a list of names, got {metrics!r}")
     names: MetricNames = {}
     for family, k in map(parse_metric, metrics):
         cut = FAMILIES[family].cut
@@ -325,14 +317,14 @@ def chance_of_names(names: MetricNames, order: RandomOrder) -> dict[str, float]:
 def rank_chance(order: RandomOrder) -> dict[str, float]:
     """Return the expected "MedR" and "MeanR", infinite where they depend on ranks beyond the depth.
 
-    MedR   the i at which P[r <= i] = 1 - S_i, averaged over queries, passes 1/2
-    MeanR  mean of (n + 1) / (R + 1)
+    MedR is the i at which 1 - S_i passes 1/2, averaged over queries; MeanR the mean of (n+1)/(R+1).
     """
     n, depth = order.n, order.depth
-    found = order.shares @ (1 - order.no_hit)  # (depth + 1,) P[first relevant rank <= 0, 1, ...]
+    hit_by_rank = order.shares @ (1 - order.no_hit)  # (depth + 1,) P[first rank <= 0, 1, ...]
     # Where P[r <= i] is exactly 1/2 the median is halfway to the next rank, as in np.median.
-    places = np.searchsorted(found, 0.5 - 1e-12), np.searchsorted(found, 0.5 + 1e-12, side="right")
-    median = np.mean([place if place <= depth else np.inf for place in places])
+    low = np.searchsorted(hit_by_rank, 0.5 - 1e-12)
+    high = np.searchsorted(hit_by_rank, 0.5 + 1e-12, side="right")
+    median = np.mean([rank if rank <= depth else np.inf for rank in (low, high)])
     all_within = order.r.min() > 0 and depth > n - order.r.min()
     mean = order.shares @ ((n + 1) / (order.r + 1)) if all_within else np.inf
     return {"MedR": float(median), "MeanR": float(mean)}

@@ -15,22 +15,11 @@ SPARSE = 16  # from this many items per place of a list, sorting the list is fas
 
 
 def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
-    """Check a run: whole numbers, no item twice in a row, all in the gallery.
-
-    Args:
-        ranked_ids: `(n_queries, depth)` gallery positions, best first; -1 where nothing was
-            returned.
-        n_items: size of the gallery; not checked when None.
-
-    Returns:
-        `(n_queries, depth)` int64.
-    """
+    """Check a run and return int64: whole numbers, no item twice in a row, all below `n_items`."""
     ids = as_array(ranked_ids, "the run")
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
-        raise RetrievalInputError(
-            f"a run must be whole numbers of shape (n_queries, depth), neither 0, got {ids.dtype}"
-            f" {ids.shape}"
-        )
+        expected = "whole numbers of shape (n_queries, depth), neither 0"
+        raise RetrievalInputError(f"a run must be {expected}, got {ids.dtype} {ids.shape}")
     ids = whole_numbers(ids, "the run", ndim=2)
     outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)
     if outside.any():
@@ -38,9 +27,8 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
         gallery = "-1 or more"
         if n_items is not None:
             gallery = f"-1..{n_items - 1} (gallery positions, -1 for no item)"
-        raise RetrievalInputError(
-            f"id {ids[row, column]} in row {row} of the run is outside {gallery}"
-        )
+        cell = f"id {ids[row, column]} in row {row} of the run"
+        raise RetrievalInputError(f"{cell} is outside {gallery}")
     if (repeat := _first_repeat(ids)) is not None:
         raise RetrievalInputError(
             f"id {repeat[1]} is twice in row {repeat[0]} of the run; a list that repeats an item "
@@ -80,10 +68,8 @@ def check_depth(k, depth: int) -> int:
     """Return a cut-off as `int` when the run is that deep."""
     k = check_count(k, "k")
     if k > depth:
-        raise RetrievalInputError(
-            f"k = {k} is deeper than the run, which holds {depth} items per query; search with"
-            f" k={k} or more"
-        )
+        advice = f"search with k={k} or more"
+        raise RetrievalInputError(f"k must be at most {depth} (the run), got {k}; {advice}")
     return k
 
 
@@ -101,14 +87,7 @@ def check_deep_enough(counts: np.ndarray, depth: int, n_items: int) -> None:
 
 
 def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
-    """Turn every form of targets into `Qrels`.
-
-    Args:
-        targets: `Qrels`; or one list of relevant ids, or `{id: grade}`, per query; or
-            `(n_queries,)` with one id per query; or `{query position: any of these}`.
-        n_queries: rows of the run.
-        largest_id: the largest id in the run; other forms than `Qrels` have no gallery size.
-    """
+    """Turn every form of targets of the metrics into `Qrels`; `largest_id` is that of the run."""
     if not isinstance(targets, Qrels):
         rows = _target_rows(targets, n_queries)
         parts = [(i, *_ids_and_grades(row, i)) for i, row in enumerate(rows) if np.iterable(row)]
@@ -124,18 +103,16 @@ def as_targets(targets, n_queries: int, largest_id: int) -> Qrels:
         n_items = 1 + max(int(largest_id), int(items.max(initial=0)))
         targets = Qrels.from_pairs(queries, items, grades, shape=(len(rows), n_items))
     if targets.shape[0] != n_queries:
-        raise RetrievalInputError(
-            f"targets are for {targets.shape[0]} queries, the run has {n_queries} rows"
-        )
+        n = targets.shape[0]
+        raise RetrievalInputError(f"targets must be for {n_queries} queries (the run), got {n}")
     return targets
 
 
 def _target_rows(targets, n_queries: int) -> list:
     """Return the targets of each query, in order of the queries."""
     if isinstance(targets, Mapping):
-        keys = whole_numbers(
-            list(targets), "the keys of targets (query positions, see Qrels.from_ids)"
-        )
+        name = "the keys of targets (query positions, see Qrels.from_ids)"
+        keys = whole_numbers(list(targets), name)
         if keys.size and not 0 <= keys.min() <= keys.max() < n_queries:
             wrong = keys[(keys < 0) | (keys >= n_queries)][0]
             raise RetrievalInputError(
@@ -188,15 +165,7 @@ def judge(ranked_ids, targets, k, no_relevant: str) -> tuple[np.ndarray, Qrels]:
 
 
 def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
-    """Look up grades like `qrels.grades_of`, by a table for a block of queries.
-
-    Args:
-        ids: `(n_queries, depth)` from `as_ranked_ids`.
-        qrels: the judgements.
-
-    Returns:
-        `(n_queries, depth)` int16, 0 where an item is not relevant.
-    """
+    """Look up grades like `qrels.grades_of`, by a table for a block of queries: int16 as `ids`."""
     if qrels.n_items > TABLE_CELLS:
         return qrels.grades_of(ids)
     width = qrels.n_items + 1  # the last column stays 0: -1 of the next row reads it
@@ -206,9 +175,8 @@ def grades_in(ids: np.ndarray, qrels: Qrels) -> np.ndarray:
     for start in range(0, len(ids), at_once):
         rows = ids[start : start + at_once]
         cells = slice(qrels.indptr[start], qrels.indptr[start + len(rows)])
-        owner = np.repeat(
-            np.arange(len(rows)), np.diff(qrels.indptr[start : start + len(rows) + 1])
-        )
+        counts = np.diff(qrels.indptr[start : start + len(rows) + 1])
+        owner = np.repeat(np.arange(len(rows)), counts)
         judged = owner * width + qrels.items[cells]
         table[judged] = qrels.grades[cells]
         places = np.arange(len(rows))[:, None] * width + rows
@@ -241,7 +209,6 @@ class CountedQueries:
         qrels: their judgements, of every grade.
         counts: `(n,)` number of items with at least `hit_grade`.
         groups: `(n,)` their clusters, or None.
-        hit_grade: the grade from which an item is relevant.
         n_without: queries without relevant items, skipped or not.
     """
 
@@ -276,9 +243,7 @@ def checked_groups(groups, n_queries: int) -> np.ndarray:
     if labels.shape != (n_queries,):
         raise RetrievalInputError(f"groups have shape {labels.shape} for {n_queries} queries")
     if labels.dtype.kind not in "biufSU" or (labels.dtype.kind == "f" and np.isnan(labels).any()):
-        raise RetrievalInputError(
-            f"groups must be numbers or texts, none missing, got {labels.dtype}"
-        )
+        raise RetrievalInputError(f"groups must be numbers or texts, got {labels.dtype}")
     return labels
 
 
@@ -292,20 +257,16 @@ def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
     n_queries, n_gallery = qrels.shape
     ids = as_ranked_ids(ids, n_gallery)
     if len(ids) != n_queries:
-        raise RetrievalInputError(
-            f"the run has {len(ids)} rows, the qrels have {n_queries} queries"
-        )
+        raise RetrievalInputError(f"the run must have {n_queries} rows (qrels), got {len(ids)}")
     if ids.shape[1] > n_gallery:
-        raise RetrievalInputError(
-            f"the run is {ids.shape[1]} deep, the gallery holds {n_gallery} items"
-        )
+        depth = ids.shape[1]
+        raise RetrievalInputError(f"the run must be at most {n_gallery} deep, got {depth}")
     if scores is None:
         return None, ids
     scores = as_array(scores, "scores")
     if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
-        raise RetrievalInputError(
-            f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}"
-        )
+        got = f"{scores.dtype} {scores.shape}"
+        raise RetrievalInputError(f"scores must be numbers of shape {ids.shape}, got {got}")
     if scores.dtype.kind != "f":
         scores = scores.astype(np.float64)
     if ids.min() < 0:
@@ -315,7 +276,7 @@ def checked_run(run, qrels: Qrels) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def not_falling(scores: np.ndarray) -> np.ndarray:
-    """Tell for each row, `(n_queries,)`, whether some score is not below the one before it."""
+    """Return for each row, `(n_queries,)`, whether some score is not below the one before it."""
     at_once = max(1, TABLE_CELLS // scores.shape[1])
     blocks = (scores[start : start + at_once] for start in range(0, len(scores), at_once))
     return np.concatenate([~(block[:, 1:] < block[:, :-1]).all(axis=1) for block in blocks])
@@ -323,26 +284,25 @@ def not_falling(scores: np.ndarray) -> np.ndarray:
 
 def _ties_by_id(scores: np.ndarray, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Order the ids of equal scores, after a check of the rows that do not fall."""
-    some, of = scores[rows], ids[rows]
-    if np.isnan(some).any():
-        row, column = np.argwhere(np.isnan(some))[0]
-        raise RetrievalInputError(
-            f"the score in row {rows[row]} at rank {column + 1} is NaN, which has no place in an"
-            " order"
-        )
-    rises = some[:, 1:] > some[:, :-1]
+    row_scores, row_ids = scores[rows], ids[rows]
+    if np.isnan(row_scores).any():
+        row, column = np.argwhere(np.isnan(row_scores))[0]
+        cell = f"row {rows[row]} at rank {column + 1}"
+        raise RetrievalInputError(f"scores must be numbers, got NaN in {cell}")
+    rises = row_scores[:, 1:] > row_scores[:, :-1]
     if rises.any():
         row, column = np.argwhere(rises)[0]
         raise RetrievalInputError(
-            f"scores of row {rows[row]} rise from {some[row, column]} to {some[row, column + 1]} at"
-            f" rank {column + 2}; a run is best first, and distances must be negated"
+            f"scores must be best first, but row {rows[row]} rises from {row_scores[row, column]}"
+            f" to {row_scores[row, column + 1]} at rank {column + 2}; negate distances"
         )
-    same = some[:, 1:] == some[:, :-1]
-    wrong = (same & (of[:, 1:] < of[:, :-1]) & (of[:, 1:] >= 0)).any(axis=1)
+    same = row_scores[:, 1:] == row_scores[:, :-1]
+    falls = (row_ids[:, 1:] < row_ids[:, :-1]) & (row_ids[:, 1:] >= 0)
+    wrong = (same & falls).any(axis=1)
     if wrong.any():
-        order = np.lexsort((of[wrong], -some[wrong]), axis=1)
+        order = np.lexsort((row_ids[wrong], -row_scores[wrong]), axis=1)
         ids = ids.copy()
-        ids[rows[wrong]] = np.take_along_axis(of[wrong], order, axis=1)
+        ids[rows[wrong]] = np.take_along_axis(row_ids[wrong], order, axis=1)
     return ids
 
 
@@ -361,10 +321,7 @@ def ties_reordered(grades: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, 
 
 
 def is_tied(scores: np.ndarray, first_rank: np.ndarray, ks: Sequence[int]) -> np.ndarray:
-    """Tell for each query whether a tie touches a cut-off or the first relevant item.
-
-    A tie of the last item of the run with the next one is not seen; search one item deeper.
-    """
+    """Return for each query whether a tie touches a cut-off or the first relevant item."""
     rows, depth = np.arange(len(scores)), scores.shape[1]
 
     def same_as_next(column) -> np.ndarray:  # (n_queries,); False before the first and at the last

@@ -17,14 +17,7 @@ from lib.metrics.intervals import (
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Result of `paired_randomization`.
-
-    Args:
-        difference: mean(a) - mean(b) over queries.
-        p_value: two-sided; never 0.
-        n_queries: number of queries.
-        n_clusters: number of clusters, which are flipped as a whole.
-    """
+    """Result of `paired_randomization`; p is two-sided, clusters are flipped as a whole."""
 
     difference: float
     p_value: float
@@ -71,9 +64,8 @@ def paired_randomization(
     for start in range(0, n_resamples, at_once):
         now = min(at_once, n_resamples - start)
         words = rng.integers(2**64, size=(now, n_words), dtype=np.uint64).astype("<u8")
-        heads = np.unpackbits(
-            words.view(np.uint8), axis=1, count=weights.size
-        )  # (now, n_clusters), 0 or 1
+        # (now, n_clusters), 0 or 1
+        heads = np.unpackbits(words.view(np.uint8), axis=1, count=weights.size)
         flipped = 2 * (heads.astype(np.float64) @ weights) - weights.sum()
         as_extreme += int((np.abs(flipped) >= observed).sum())
     return PairedTest(
@@ -88,13 +80,8 @@ def paired_randomization(
 class SystemComparison:
     """The difference of two systems on the same queries, with its interval and its p-value.
 
-    Args:
-        mean_a, mean_b: mean of each system over the queries.
-        difference: mean_a - mean_b.
-        low, high: bootstrap interval of the difference; NaN for a single cluster.
-        p_value: two-sided p of the sign-flip test, not corrected for other comparisons.
-        n_queries: number of queries.
-        n_clusters: number of clusters, which are resampled and flipped as a whole.
+    `low` and `high` are NaN for a single cluster. `p_value` is the two-sided p of the sign-flip
+    test, not corrected for other comparisons.
     """
 
     mean_a: float
@@ -108,13 +95,7 @@ class SystemComparison:
 
 
 def compare_systems(
-    values_a,
-    values_b,
-    groups=None,
-    *,
-    level: float = 0.95,
-    n_resamples: int = 9999,
-    seed: int = 0,
+    values_a, values_b, groups=None, *, level: float = 0.95, n_resamples: int = 9999, seed: int = 0
 ) -> SystemComparison:
     """Compare two systems query by query: difference, interval and p-value.
 
@@ -150,12 +131,7 @@ def compare_systems(
 
 @dataclass(frozen=True)
 class McNemar:
-    """Result of `mcnemar_exact`.
-
-    Args:
-        only_a, only_b: number of queries that only the first, or only the second, got right.
-        p_value: two-sided.
-    """
+    """Result of `mcnemar_exact`; `only_a` counts queries that only the first system got right."""
 
     only_a: int
     only_b: int
@@ -217,9 +193,8 @@ def holm(p_values) -> np.ndarray:
     p = real_numbers(p_values, "p_values")
     wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if wrong.size:
-        raise RetrievalInputError(
-            f"p_values[{wrong[0]}] is {p[wrong[0]]}, which is not between 0 and 1"
-        )
+        cell = f"p_values[{wrong[0]}]"
+        raise RetrievalInputError(f"{cell} must be between 0 and 1, got {p[wrong[0]]}")
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, np.arange(p.size, 0, -1) * p[order]))

@@ -35,10 +35,8 @@ QRELS_COLUMNS = "query 0 document grade"
 class TrecData:
     """A run and its judgements as arrays, ready for `evaluate`.
 
-    Args:
-        run: `(scores, ids)`, both `(n_queries, depth)`; -1 and -infinity where a list has ended.
-        qrels: the judgements, shape `(n_queries, n_items)`.
-        query_ids, item_ids: id of every query and of every item.
+    `run` is `(scores, ids)`, both `(n_queries, depth)`, with -1 and -infinity where a list has
+    ended.
     """
 
     run: tuple[np.ndarray, np.ndarray]
@@ -161,9 +159,8 @@ def write_trec_run(
         scores = np.broadcast_to(np.arange(ids.shape[1], 0, -1), ids.shape)
     scores = as_array(scores, "scores")
     if scores.shape != ids.shape or scores.dtype.kind not in "iuf":
-        raise RetrievalInputError(
-            f"scores are {scores.dtype} {scores.shape}, ids have shape {ids.shape}"
-        )
+        got = f"{scores.dtype} {scores.shape}"
+        raise RetrievalInputError(f"scores must be numbers of shape {ids.shape}, got {got}")
     finite = np.isfinite(scores) | (ids < 0)
     check_finite(scores, "scores", "TREC files hold finite numbers", finite=finite)
     rises = (scores[:, 1:] > scores[:, :-1]) & (ids[:, 1:] >= 0)
@@ -176,15 +173,13 @@ def write_trec_run(
     queries = _texts(query_ids, "query", len(ids))
     items = _texts(None, "item", int(ids.max()) + 1) if items is None else items
     (tag,) = _texts([tag], "tag")
-    _write(
-        path,
-        (
-            f"{queries[row]} Q0 {items[item]} {rank} {score} {tag}\n"
-            for row in range(len(ids))
-            for rank, (item, score) in enumerate(zip(ids[row].tolist(), scores[row].tolist()), 1)
-            if item >= 0
-        ),
+    lines = (
+        f"{queries[row]} Q0 {items[item]} {rank} {score} {tag}\n"
+        for row in range(len(ids))
+        for rank, (item, score) in enumerate(zip(ids[row].tolist(), scores[row].tolist()), 1)
+        if item >= 0
     )
+    _write(path, lines)
 
 
 def write_trec_qrels(

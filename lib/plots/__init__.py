@@ -25,9 +25,3 @@ from lib.plots.style import (
     show,
     use_style,
 )
-
-__all__ = [
-    "COLOURS", "DASHES", "MARKERS", "STYLE", "allowed_errors", "cells", "contact_sheet", "curves",
-    "distributions", "forces", "graph", "heatmap", "intervals", "one_legend", "paired_differences",
-    "panels", "published_over_years", "save", "scatter", "show", "spotlights", "use_style",
-]  # fmt: skip

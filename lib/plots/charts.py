@@ -40,9 +40,8 @@ def intervals(
     outside = np.flatnonzero((lows > values) | (values > highs))
     if outside.size:
         i = int(outside[0])
-        raise RetrievalInputError(
-            f"{labels[i]!r}: {values[i]} is outside its interval [{lows[i]}, {highs[i]}]"
-        )
+        interval = f"its interval [{lows[i]}, {highs[i]}]"
+        raise RetrievalInputError(f"{labels[i]!r} must be in {interval}, got {values[i]}")
     ax = new_axes(ax, (9.0, 1.6 + 0.55 * len(labels)))
     places = np.arange(len(labels))[::-1]
     ax.errorbar(
@@ -126,16 +125,14 @@ def scatter(
         first, second = (as_points(p, "pairs") for p in pairs)
         if len(first) != len(second):
             raise RetrievalInputError(f"pairs join {len(first)} points with {len(second)}")
-        lines = mpl.collections.LineCollection(
-            np.stack([first, second], axis=1), colors="0.6", linewidths=0.7
-        )
+        segments = np.stack([first, second], axis=1)
+        lines = mpl.collections.LineCollection(segments, colors="0.6", linewidths=0.7)
         ax.add_collection(lines)
     for (name, points), (colour, marker, _) in zip(groups.items(), looks(), strict=False):
         points = as_points(points, name)
         size = float(np.clip(12_000 / max(len(points), 1), 14, 90))  # many points are drawn small
-        ax.scatter(
-            *points.T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0, label=name
-        )
+        look = {"color": colour, "marker": marker, "alpha": 0.75, "linewidths": 0}
+        ax.scatter(*points.T, s=size, label=name, **look)
     if len(groups) > 1:
         add_legend(ax, markerscale=1.6)
     return labelled(ax, xlabel, ylabel, title)
@@ -163,19 +160,16 @@ def distributions(
     arrays = {name: np.asarray(values, dtype=float).ravel() for name, values in groups.items()}
     for name, values in arrays.items():
         if values.size == 0 or not np.isfinite(values).all():
-            raise RetrievalInputError(
-                f"group {name!r} is empty or holds values that are not finite"
-            )
+            raise RetrievalInputError(f"group {name!r} must hold finite values, at least one")
     ax = new_axes(ax)
     edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), bins=bins)
     for (name, values), (colour, marker, dash) in zip(arrays.items(), looks(), strict=False):
         share = 100 * np.histogram(values, edges)[0] / len(values)
         ax.stairs(share, edges, fill=True, color=colour, alpha=0.2)
         middle = (edges[:-1] + edges[1:]) / 2
-        every = max(1, bins // 12)
-        ax.plot(
-            middle, share, color=colour, linestyle=dash, marker=marker, markevery=every, label=name
-        )
+
+        look = {"color": colour, "linestyle": dash, "marker": marker}
+        ax.plot(middle, share, markevery=max(1, bins // 12), label=name, **look)
     if len(arrays) > 1:
         add_legend(ax)
     ax.set_ylim(bottom=0)

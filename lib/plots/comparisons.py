@@ -34,21 +34,12 @@ def paired_differences(
     """
     if not rows:
         raise RetrievalInputError("there are no differences to draw")
-    values, lows, highs = (
-        [100 * row[name] for row in rows] for name in ("difference", "low", "high")
-    )
+    columns = ("difference", "low", "high")
+    values, lows, highs = ([100 * row[name] for row in rows] for name in columns)
     labels = [f"{row['direction'].replace('_', ' ')}, {row['metric']}" for row in rows]
-    return intervals(
-        labels,
-        values,
-        lows,
-        highs,
-        xlabel=f"{names[0]} - {names[1]} (points, 95% interval)",
-        reference=0,
-        reference_label="no difference",
-        title=title,
-        ax=ax,
-    )
+    xlabel = f"{names[0]} - {names[1]} (points, 95% interval)"
+    line = {"reference": 0, "reference_label": "no difference"}
+    return intervals(labels, values, lows, highs, xlabel=xlabel, title=title, ax=ax, **line)
 
 
 @styled
@@ -74,18 +65,15 @@ def published_over_years(
         name_best: write the name of the best model of each year beside it.
         title, ax: title of the axes, and axes to draw into.
     """
-    dated = sorted(
-        (row for row in rows if row.year is not None), key=lambda row: (row.year, row.model)
-    )
+    dated = [row for row in rows if row.year is not None]
+    dated.sort(key=lambda row: (row.year, row.model))
     if not dated:
         raise RetrievalInputError("there are no published numbers with a year to draw")
     for name in SAME:
         values = sorted({getattr(row, name) for row in dated})
         if len(values) > 1:
-            raise RetrievalInputError(
-                f"{name} is {' and '.join(map(repr, values[:3]))}: not comparable; draw one of them"
-                " at a time"
-            )
+            got = " and ".join(map(repr, values[:3]))
+            raise RetrievalInputError(f"{name} must be the same in all rows, got {got}")
     ax = new_axes(ax, (10.0, 5.6))
     x, y = _side_by_side([row.year for row in dated]), np.array([row.value for row in dated])
     kinds = np.array([_kind(row) for row in dated])

@@ -43,17 +43,15 @@ def graph(
     marked = {name: np.asarray(nodes, np.int64) for name, nodes in (marked or {}).items()}
     path = np.asarray(path, np.int64)
     if neighbours.ndim != 2 or len(neighbours) != len(points):
-        raise RetrievalInputError(
-            f"neighbours have shape {neighbours.shape}, expected ({len(points)}, degree)"
-        )
+        shape = f"({len(points)}, degree)"
+        raise RetrievalInputError(f"neighbours must have shape {shape}, got {neighbours.shape}")
     linked_nodes = neighbours[neighbours >= 0]
     _check_positions(len(points), {"neighbours": linked_nodes, "path": path, **marked})
     ax = new_axes(ax, (7.0, 6.0))
     linked = {(int(a), int(b)) for a, row in enumerate(neighbours) for b in row if b >= 0}
     mutual = [points[[a, b]] for a, b in sorted(linked) if (b, a) in linked and a < b]
-    ax.add_collection(
-        mpl.collections.LineCollection(mutual, colors="0.7", linewidths=1.4, zorder=1)
-    )
+    lines = mpl.collections.LineCollection(mutual, colors="0.7", linewidths=1.4, zorder=1)
+    ax.add_collection(lines)
     for a, b in sorted(linked):
         if (b, a) not in linked:
             look = {"arrowstyle": "-|>", "color": "0.7", "lw": 1.2, "linestyle": "--", "shrinkB": 5}
@@ -64,9 +62,8 @@ def graph(
     if (group < 0).any():
         ax.scatter(*points[group < 0].T, s=55, color="0.6", zorder=2, label="node")
     for number, (name, (colour, marker, _)) in enumerate(zip(marked, looks(), strict=False)):
-        ax.scatter(
-            *points[group == number].T, s=95, color=colour, marker=marker, zorder=3, label=name
-        )
+        nodes = points[group == number]
+        ax.scatter(*nodes.T, s=95, color=colour, marker=marker, zorder=3, label=name)
     for start, end in itertools.pairwise(path):
         look = {"arrowstyle": "-|>", "color": COLOURS[6], "shrinkA": 6, "shrinkB": 7, "lw": 2.2}
         if (start, end) not in linked:
@@ -74,9 +71,8 @@ def graph(
         ax.annotate("", points[end], points[start], arrowprops=look, zorder=4)
     for step, node in enumerate(path, start=1):
         # Beside the node, with an outline: it can be read over lines.
-        text = ax.annotate(
-            str(step), points[node], (7, 7), textcoords="offset points", fontsize=14, zorder=6
-        )
+        style = {"textcoords": "offset points", "fontsize": 14, "zorder": 6}
+        text = ax.annotate(str(step), points[node], (7, 7), **style)
         text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
     ax.grid(False)
     ax.margins(0.06)
@@ -127,12 +123,10 @@ def cells(
     seen = np.isin(_nearest(points, centroids), probed)
     ax.scatter(*points[~seen].T, s=22, color="0.6", linewidths=0, zorder=2, label="vector")
     if seen.any():
-        ax.scatter(
-            *points[seen].T, s=26, color="black", linewidths=0, zorder=2, label="vector looked at"
-        )
-    ax.scatter(
-        *centroids.T, s=110, marker="P", color=COLOURS[2], ec="white", zorder=3, label="centroid"
-    )
+        look = {"color": "black", "linewidths": 0, "zorder": 2}
+        ax.scatter(*points[seen].T, s=26, label="vector looked at", **look)
+    look = {"marker": "P", "color": COLOURS[2], "ec": "white"}
+    ax.scatter(*centroids.T, s=110, zorder=3, label="centroid", **look)
     for name, (colour, marker, _) in zip(marked, looks(), strict=False):
         frame = {"facecolors": "none", "edgecolors": colour, "linewidths": 2.2}
         ax.scatter(*points[marked[name]].T, s=170, marker=marker, zorder=4, label=name, **frame)
@@ -169,17 +163,13 @@ def allowed_errors(
     if length == 0:
         raise RetrievalInputError("the vector is zero and has no direction")
     if len(chosen) != len(etas) or min(etas, default=1) <= 0:
-        raise RetrievalInputError(
-            f"{len(chosen)} chosen codewords need as many etas above 0, got {etas}"
-        )
+        raise RetrievalInputError(f"etas must be {len(chosen)} numbers above 0, got {etas}")
     if not all(0 <= at < len(codewords) for at in chosen):
-        raise RetrievalInputError(
-            f"chosen holds {list(chosen)}; positions are 0 to {len(codewords) - 1}"
-        )
+        last = len(codewords) - 1
+        raise RetrievalInputError(f"chosen must be positions 0 to {last}, got {list(chosen)}")
     ax = new_axes(ax, (10.0, 5.0))
-    ax.annotate(
-        "", vector, (0, 0), arrowprops={"arrowstyle": "-|>", "lw": 2.6, "color": "black"}, zorder=4
-    )
+    arrow = {"arrowstyle": "-|>", "lw": 2.6, "color": "black"}
+    ax.annotate("", vector, (0, 0), arrowprops=arrow, zorder=4)
     ax.scatter(*codewords.T, s=70, color="0.6", zorder=2, label="codeword")
     angle = float(np.degrees(np.arctan2(*vector[::-1])))
     for at, eta, (colour, marker, dash) in zip(chosen, etas, looks(), strict=False):
@@ -187,9 +177,8 @@ def allowed_errors(
         along = residual @ vector / length
         loss = eta * along**2 + (residual @ residual - along**2)
         look = {"edgecolor": colour, "linestyle": dash, "fill": False, "lw": 2.2, "zorder": 3}
-        ax.add_patch(
-            Ellipse(vector, 2 * np.sqrt(loss / eta), 2 * np.sqrt(loss), angle=angle, **look)
-        )
+        width, height = 2 * np.sqrt(loss / eta), 2 * np.sqrt(loss)
+        ax.add_patch(Ellipse(vector, width, height, angle=angle, **look))
         look = {"color": colour, "linestyle": dash, "markersize": 13, "zorder": 5}
         label = f"chosen at eta = {eta:g}, and equal loss"
         ax.plot(*codewords[at], marker, label=label, **look)
@@ -199,10 +188,7 @@ def allowed_errors(
 
 
 def _finish(
-    ax: Axes,
-    query: Sequence[float] | None,
-    title: str | None,
-    adjustable: str = "box",
+    ax: Axes, query: Sequence[float] | None, title: str | None, adjustable: str = "box"
 ) -> Axes:
     """Draw the query as a star, and give the plane equal units, a legend and labels."""
     if query is not None:

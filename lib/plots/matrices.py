@@ -49,9 +49,8 @@ def heatmap(
     """
     values = np.asarray(values)
     if values.shape != (len(rows), len(columns)):
-        raise RetrievalInputError(
-            f"values have shape {values.shape}, the names say {(len(rows), len(columns))}"
-        )
+        shape = (len(rows), len(columns))
+        raise RetrievalInputError(f"values must have shape {shape} (names), got {values.shape}")
     if marks is not None and np.shape(marks) != values.shape:
         raise RetrievalInputError(f"marks have shape {np.shape(marks)}, values {values.shape}")
     size = (2.8 + 0.85 * len(columns), 1.8 + 0.55 * len(rows))
@@ -104,16 +103,12 @@ def forces(
     shape = shapes.pop()
     for name, values in arrays.items():
         if not np.isfinite(values).all():
-            raise RetrievalInputError(
-                f"{name!r} holds values that are not finite, which cannot be drawn"
-            )
+            raise RetrievalInputError(f"{name!r} must hold finite values")
     marks = np.eye(*shape, dtype=bool) if marks is None else np.asarray(marks)
     rows, columns = _names(rows, shape[0]), _names(columns, shape[1])
     if (len(rows) or shape[0], len(columns) or shape[1]) != shape or marks.shape != shape:
-        raise RetrievalInputError(
-            f"the matrices have shape {shape}, the names say {(len(rows), len(columns))}, marks"
-            f" {marks.shape}"
-        )
+        got = f"{(len(rows), len(columns))} and {marks.shape}"
+        raise RetrievalInputError(f"names and marks must have shape {shape}, got {got}")
     width = min(per_line, len(arrays))
     lines = -(-len(arrays) // width)
     axes = panels(lines, width, width=max(4.2, 1.0 + 0.95 * min(shape[1], 6)), height=4.4)

@@ -84,10 +84,8 @@ def spotlights(
     """
     n = len(images)
     if not n or {len(maps), len(words), len(names)} != {n}:
-        raise RetrievalInputError(
-            f"there must be as many images, maps, lists of words and names, at least one; got {n}"
-            f" images, {len(maps)} maps, {len(words)} lists, {len(names)} names"
-        )
+        got = f"{n}, {len(maps)}, {len(words)} and {len(names)}"
+        raise RetrievalInputError(f"images, maps, words, names must be equally many, got {got}")
     maps = [_grids(similarities, len(row_words)) for similarities, row_words in zip(maps, words)]
     columns = 1 + max(map(len, words))
     figure, axes = plt.subplots(n, columns, figsize=(1.65 * columns, 2.6 * n), squeeze=False)
@@ -113,10 +111,8 @@ def _grids(maps: np.ndarray, n_words: int) -> np.ndarray:
     maps = np.asarray(maps, dtype=float)
     side = math.isqrt(maps.shape[1]) if maps.ndim == 2 else 0
     if maps.ndim != 2 or len(maps) != n_words or side == 0 or side**2 != maps.shape[1]:
-        raise RetrievalInputError(
-            f"maps must be (n_words, patches of a square grid) for {n_words} words, got"
-            f" {maps.shape}"
-        )
+        expected = f"({n_words}, patches of a square grid)"
+        raise RetrievalInputError(f"maps must have shape {expected}, got {maps.shape}")
     return maps.reshape(n_words, side, side)
 
 

@@ -91,9 +91,8 @@ def one_legend(axes: Sequence[Axes]) -> Legend:
             ax.get_legend().remove()
     handles, names = axes[0].get_legend_handles_labels()
     # Outside: over the data of one panel, it would hide some of it sooner or later.
-    return axes[0].figure.legend(
-        handles, names, loc="outside right upper", fontsize=STYLE["legend.fontsize"]
-    )
+    options = {"loc": "outside right upper", "fontsize": STYLE["legend.fontsize"]}
+    return axes[0].figure.legend(handles, names, **options)
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:

@@ -40,24 +40,22 @@ def test_it_cannot_be_changed():
 
 @pytest.mark.parametrize("direction", ["text", "text2image", "text_to_image_to_text", ""])
 def test_a_direction_has_two_ends(direction):
-    with pytest.raises(
-        RetrievalInputError, match=f"must look like 'text_to_image'.*got '{direction}'"
-    ):
+    with pytest.raises(RetrievalInputError, match=f"such as 'text_to_image'.*got '{direction}'"):
         make(direction=direction)
 
 
 def test_sizes_must_agree():
     with pytest.raises(
-        RetrievalInputError, match=r"qrels have shape \(2, 3\), queries and gallery have \(1, 3\)"
+        RetrievalInputError, match=r"qrels must have shape \(1, 3\) .* got \(2, 3\)"
     ):
         make(queries=["a red square"])
-    with pytest.raises(RetrievalInputError, match=r"\(2, 3\), queries and gallery have \(2, 4\)"):
+    with pytest.raises(RetrievalInputError, match=r"\(2, 4\) .* got \(2, 3\)"):
         make(gallery=np.zeros((4, 8, 8, 3), np.uint8))
 
 
 def test_every_query_has_a_group():
     assert make(query_groups=np.array([0, 0])).query_groups.tolist() == [0, 0]
-    with pytest.raises(RetrievalInputError, match="query_groups has 3 entries for 2 queries"):
+    with pytest.raises(RetrievalInputError, match="query_groups must have 2 entries, got 3"):
         make(query_groups=np.arange(3))
 
 

@@ -82,7 +82,7 @@ def test_int8_is_within_half_a_step(seed):
 @pytest.mark.parametrize(
     ("vectors", "mask", "message"),
     [
-        (np.zeros((2, 3)), None, r"three axes .* got \(2, 3\)"),
+        (np.zeros((2, 3)), None, r"\(items, tokens, dimension\).* got \(2, 3\)"),
         (np.zeros((2, 0, 3)), None, r"not empty, got \(2, 0, 3\)"),
         (np.zeros((2, 3, 4), int), None, "floats or int8, got int64"),
         (
@@ -91,7 +91,7 @@ def test_int8_is_within_half_a_step(seed):
             r"mask must be bool \(2, 3\).*got bool \(2, 4\)",
         ),
         (np.zeros((2, 3, 4)), np.ones((2, 3)), "got float64"),
-        (np.zeros((2, 1, 4)), np.array([[True], [False]]), "item 1 has no token"),
+        (np.zeros((2, 1, 4)), np.array([[True], [False]]), "got none in item 1"),
         (np.full((1, 2, 2), [[0, 1], [0, np.nan]]), None, "value nan in item 0, token 1, column 1"),
         (np.full((1, 1, 1), 1e39), None, r"value 1e\+39 in item 0, token 0, column 0"),
     ],
@@ -103,9 +103,9 @@ def test_refuses(vectors, mask, message):
 
 def test_refuses_parts_that_do_not_fit():
     tokens = Tokens(VECTORS, MASK)
-    with pytest.raises(RetrievalInputError, match="item 1 has no token"):
+    with pytest.raises(RetrievalInputError, match="got none in item 1"):
         Tokens.from_flat(np.zeros((2, 2)), np.array([2, 0]))
-    with pytest.raises(RetrievalInputError, match=r"counts add up to 3.*got \(2, 2\)"):
+    with pytest.raises(RetrievalInputError, match=r"3 rows .the sum of counts.*got \(2, 2\)"):
         Tokens.from_flat(np.zeros((2, 2)), np.array([2, 1]))
     with pytest.raises(
         RetrievalInputError, match="counts must be a list of whole numbers, got float64"

@@ -97,7 +97,7 @@ def test_wrong_counts_are_refused(bare):
         activitynet.load_activitynet(bare)
     edit(bare / "captions/val_ids.json", lambda ids: ids.remove("v_scene000003"))
     with pytest.raises(
-        RetrievalInputError, match="does not list 1 of the videos, the first is 'v_scene000003'"
+        RetrievalInputError, match="does not list 1 videos, the first is 'v_scene000003'"
     ):
         activitynet.load_activitynet(bare)
 
@@ -107,7 +107,7 @@ def test_an_entry_without_sentences_is_named(bare, sentences):
     edit(
         bare / "captions/val_1.json", lambda data: data["v_scene000002"].update(sentences=sentences)
     )
-    with pytest.raises(RetrievalInputError, match="video 'v_scene000002'.*'sentences' must be"):
+    with pytest.raises(RetrievalInputError, match="video 'v_scene000002'.*sentences.? must be"):
         activitynet.load_activitynet(bare)
 
 
@@ -123,15 +123,15 @@ def test_an_id_cannot_lead_out_of_the_root(bare):
 
 def test_damaged_and_missing_files_say_so(bare, tmp_path):
     with pytest.raises(
-        MissingFileError, match="has no val_1.json.*crossmodal data download activitynet"
+        MissingFileError, match="does not have val_1.json.*crossmodal data download activitynet"
     ):
         activitynet.load_activitynet(tmp_path)
     path = bare / "captions/val_1.json"
     path.write_text(path.read_text()[:-5])
-    with pytest.raises(DamagedFileError, match="val_1.json is no JSON file"):
+    with pytest.raises(DamagedFileError, match="val_1.json is not a JSON file"):
         activitynet.load_activitynet(bare)
     path.write_text("[]")
-    with pytest.raises(RetrievalInputError, match="must be an object of videos, found a list"):
+    with pytest.raises(RetrievalInputError, match="must be an object of videos, got list"):
         activitynet.load_activitynet(bare)
     with pytest.raises(RetrievalInputError, match="split must be one of 'val_1'"):
         activitynet.load_activitynet(bare, "val")

@@ -100,9 +100,9 @@ def test_a_name_that_leaves_the_root(root, file):
 
 
 def test_duplicate_ids(root):
-    with pytest.raises(RetrievalInputError, match="item id '1' is there twice"):
+    with pytest.raises(RetrievalInputError, match="item ids must differ, got '1'"):
         build(root, [RECORDS[0], Record("b.png", "1", RECORDS[1].texts), RECORDS[2]])
-    with pytest.raises(RetrievalInputError, match="text id '10' is there twice"):
+    with pytest.raises(RetrievalInputError, match="text ids must differ, got '10'"):
         build(root, [RECORDS[0], Record("b.png", "2", (("10", "b one"),)), RECORDS[2]])
 
 
@@ -117,7 +117,7 @@ def test_find_file(root):
 )
 def test_truncated_json(tmp_path, content):
     (tmp_path / "dataset.json").write_bytes(content)
-    with pytest.raises(DamagedFileError, match=r"dataset\.json is no JSON file.*Fetch it again"):
+    with pytest.raises(DamagedFileError, match=r"dataset\.json is not a JSON file.*Fetch it again"):
         read_json(tmp_path / "dataset.json")
     with pytest.raises(MissingFileError, match=r"none\.json is missing"):
         read_json(tmp_path / "none.json")
@@ -131,11 +131,11 @@ def test_json_with_and_without_a_byte_order_mark(tmp_path, encoding):
 
 def test_field_of():
     assert field_of({"id": 3}, "id", int, "x.json, image 4") == 3
-    with pytest.raises(RetrievalInputError, match="x.json, image 4: 'id' must be int, found '3'"):
+    with pytest.raises(RetrievalInputError, match="x.json, image 4: 'id' must be int, got '3'"):
         field_of({"id": "3"}, "id", int, "x.json, image 4")
-    with pytest.raises(RetrievalInputError, match="'id' must be int or float, found None"):
+    with pytest.raises(RetrievalInputError, match="'id' must be int or float, got None"):
         field_of({}, "id", (int, float), "x")
-    with pytest.raises(RetrievalInputError, match="'id' must be int, found True"):
+    with pytest.raises(RetrievalInputError, match="'id' must be int, got True"):
         field_of({"id": True}, "id", int, "x")
     with pytest.raises(RetrievalInputError, match=r"no field, the entry is \[1\]"):
         field_of([1], "id", int, "x")
@@ -173,11 +173,11 @@ def test_karpathy(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"filename": 3}, "image 0: 'filename' must be str, found 3"),
-        ({"split": None}, "'split' must be str, found None"),
-        ({"sentences": []}, "image 0: it has no sentences"),
-        ({"sentence": {"raw": None}}, "'raw' must be str, found None"),
-        ({"sentence": {"sentid": "7"}}, "'sentid' must be int, found '7'"),
+        ({"filename": 3}, "image 0: 'filename' must be str, got 3"),
+        ({"split": None}, "'split' must be str, got None"),
+        ({"sentences": []}, "image 0: .* at least one sentence"),
+        ({"sentence": {"raw": None}}, "'raw' must be str, got None"),
+        ({"sentence": {"sentid": "7"}}, "'sentid' must be int, got '7'"),
         ({"cocoid": "5"}, "'cocoid' must be int"),
     ],
 )

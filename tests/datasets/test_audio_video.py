@@ -93,7 +93,7 @@ def test_relevance_by_label_is_graded_by_what_is_shared():
 def test_relevance_by_a_label_that_all_have_is_refused_where_it_is_too_much(monkeypatch):
     monkeypatch.setattr(audio_video, "MAX_JUDGEMENTS", 99)
     assert shared_labels([(MAN,)] * 9).items.size == 81
-    with pytest.raises(RetrievalInputError, match="more than 99 pairs of 10 clips share a label"):
+    with pytest.raises(RetrievalInputError, match="10 clips have more than 99 pairs"):
         shared_labels([(MAN,)] * 10)
 
 
@@ -134,24 +134,24 @@ def test_segments_are_read_with_ids_quotes_and_header(bare):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("num_segs=16", "num_segs=17", r"says num_segs=17 and has 16"),
+        ("num_segs=16", "num_segs=17", r"num_segs=17 and has 16"),
         (
             "num_positive_labels=20",
             "num_positive_labels=21",
-            "says num_positive_labels=21 and has 20",
+            "num_positive_labels=21 and has 20",
         ),
         (
             f', "{BOING}"',
             ', "/m/unknown"',
             "line 5: the label '/m/unknown' is not in class_labels_indices.csv",
         ),
-        ("10.000, 20.000", "10.000, 9.000", "line 5: '10.000' to '9.000' must be seconds"),
-        ("10.000, 20.000", "ten, 20.000", "line 5: 'ten' to '20.000' must be seconds"),
-        (f'"{BOING}"', f'"{BOING},{BOING}"', "line 5: labels must be distinct"),
+        ("10.000, 20.000", "10.000, 9.000", "line 5: times must be seconds .* got 10.000, 9.000"),
+        ("10.000, 20.000", "ten, 20.000", "line 5: times must be seconds .* got ten, 20.000"),
+        (f'"{BOING}"', f'"{BOING},{BOING}"', "line 5: labels must differ"),
         (
             f'"{MAN},{BOING}"',
             f"{MAN},{BOING}",
-            "line 4: 5 columns, expected 4",
+            "line 4: expected 4 columns",
         ),  # the quotes are the trap
     ],
 )
@@ -194,7 +194,7 @@ def test_the_published_subset_is_found_by_its_ids_alone(corpus):
     assert pairs.split == "retrieval" and len(pairs.item_ids) == 15 and not pairs.missing
     assert all(name.startswith("videos/") for name in pairs.clips.names + pairs.sounds.names)
     (root / "other_5_per_class_for_retrieval.json").write_text("{}")
-    with pytest.raises(RetrievalInputError, match="has 2 subsets"):
+    with pytest.raises(RetrievalInputError, match="one subset, got 2"):
         CORPORA[module.NAME].load(root)
 
 
@@ -231,7 +231,7 @@ def test_an_id_cannot_lead_out_of_the_root_and_comes_once(corpus):
     data = json.loads(path.read_text())
     data["data"][2]["video_id"] = data["data"][1]["video_id"]
     path.write_text(json.dumps(data))
-    with pytest.raises(RetrievalInputError, match="is there twice"):
+    with pytest.raises(RetrievalInputError, match="ids must differ"):
         CORPORA[module.NAME].load(root)
     data["data"][2]["video_id"] = "../../../etc/passwd"
     path.write_text(json.dumps(data))
@@ -243,13 +243,13 @@ def test_damaged_and_missing_files_say_so(corpus, tmp_path):
     module, root = corpus
     with pytest.raises(MissingFileError, match=f"crossmodal data download {module.NAME}"):
         CORPORA[module.NAME].load(tmp_path)
-    with pytest.raises(MissingFileError, match="or has|nor has"):
+    with pytest.raises(MissingFileError, match="does not have"):
         CORPORA[module.NAME].load(tmp_path, module.SPLITS[1])
     with pytest.raises(RetrievalInputError, match="no times; trimmed must be True"):
         CORPORA[module.NAME].load(root, trimmed=False)
     path = next(root.glob("*5_per_class*.json"))
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(DamagedFileError, match="is no JSON file"):
+    with pytest.raises(DamagedFileError, match="is not a JSON file"):
         CORPORA[module.NAME].load(root)
     path.write_text('{"data": [{"video_id": "a"}]}')
     with pytest.raises(RetrievalInputError, match="entry 0: 'labels' must be str"):

@@ -83,12 +83,12 @@ def test_take_items_refuses(corpus, index):
     [
         ({"item_ids": ("7", "8")}, "3 media have 2 ids"),
         ({"text_ids": ("1",)}, "6 texts have 1"),
-        ({"item_ids": ("7", "8", "7")}, "item id '7' is there twice, at 0 and 2"),
-        ({"text_ids": ("1", "2", "3", "4", "2", "6")}, "text id '2' is there twice, at 1 and 4"),
-        ({"texts": ("a", "b", " ", "c", "d", "e")}, r"text 2 \(id 12\) is ' '"),
-        ({"texts": ("a", "b", None, "c", "d", "e")}, r"text 2 \(id 12\) is None"),
+        ({"item_ids": ("7", "8", "7")}, "item ids must differ, got '7' at 0 and 2"),
+        ({"text_ids": ("1", "2", "3", "4", "2", "6")}, "text ids must differ, got '2' at 1 and 4"),
+        ({"texts": ("a", "b", " ", "c", "d", "e")}, r"text 2 \(id 12\) must be words, got ' '"),
+        ({"texts": ("a", "b", None, "c", "d", "e")}, r"text 2 \(id 12\) must be words, got None"),
         ({"modality": "smell"}, "modality must be one of"),
-        ({"qrels": Qrels.from_pairs([0], [0], shape=(3, 6))}, r"shape \(3, 6\), expected"),
+        ({"qrels": Qrels.from_pairs([0], [0], shape=(3, 6))}, r"shape \(6, 3\) .* got \(3, 6\)"),
     ],
 )
 def test_bad_fields(corpus, change, message):

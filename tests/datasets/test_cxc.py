@@ -120,7 +120,7 @@ def test_pairs_outside_the_corpus_are_counted(root, corpus):
 
 def test_refuses_other_corpora(root, corpus):
     ratings = cxc.load_ratings(root)
-    with pytest.raises(RetrievalInputError, match="name captions by id"):
+    with pytest.raises(RetrievalInputError, match="got 'unique'"):
         cxc.graded_qrels(ratings, coco.load_coco(root, captions="unique"), "text_to_image")
     with pytest.raises(RetrievalInputError, match="direction must be one of"):
         cxc.graded_qrels(ratings, corpus, "text_to_video")
@@ -147,11 +147,11 @@ def test_wrong_counts(sheet):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("agg_score", "score", "expected 'caption,image,agg_score,sampling_method'"),
-        (",5.0,", ",5.1,", r"line 2: agg_score must be a number from 0 to 5, found '5\.1'"),
-        (",5.0,", ",nan,", "line 2: agg_score .* found 'nan'"),
-        (",5.0,", ",,", "line 2: agg_score .* found ''"),
-        (",5.0,", ",", "line 2: 3 columns, expected 4"),
+        ("agg_score", "score", "begin 'caption,image,agg_score,sampling_method'"),
+        (",5.0,", ",5.1,", r"line 2: agg_score must be 0 to 5, got '5\.1'"),
+        (",5.0,", ",nan,", "line 2: agg_score .* got 'nan'"),
+        (",5.0,", ",,", "line 2: agg_score .* got ''"),
+        (",5.0,", ",", "line 2: expected 4 columns"),
         ("sentid:770337", "sentid:x", "line 2: expected 'COCO_val2014:sentid:<id>'"),
         ("COCO_val2014_000000391895.jpg", "../391895.jpg", "line 2: expected"),
     ],
@@ -166,11 +166,11 @@ def test_a_pair_rated_twice(sheet, corpus):
     text = sheet.read_text()
     sheet.write_text(text + text.splitlines()[1] + "\n")
     ratings = cxc.load_ratings(sheet.parent, allow_partial=True)
-    with pytest.raises(RetrievalInputError, match="given twice"):
+    with pytest.raises(RetrievalInputError, match="must be distinct"):
         cxc.graded_qrels(ratings, corpus, "text_to_image")
 
 
 def test_not_utf8(sheet):
     sheet.write_bytes(sheet.read_bytes() + b"\xff\xfe")
-    with pytest.raises(DamagedFileError, match=r"sits_test\.csv is not whole"):
+    with pytest.raises(DamagedFileError, match=r"sits_test\.csv, behind line"):
         cxc.load_ratings(sheet.parent)

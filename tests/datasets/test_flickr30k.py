@@ -108,7 +108,7 @@ def test_the_whole_release(root):
         set(flickr30k.load_flickr30k(root, split).item_ids) for split in ("train", "val", "test")
     ]
     assert len(set(corpus.item_ids) - set().union(*split)) == 2
-    with pytest.raises(RetrievalInputError, match="31,014 of the 31,783 pictures"):
+    with pytest.raises(RetrievalInputError, match="captions must be 'tokens'"):
         flickr30k.load_flickr30k(root, "all")
 
 
@@ -123,13 +123,11 @@ def test_folders(copy, folder):
 
 def test_missing_files(root, copy):
     (copy / flickr30k.KARPATHY).unlink()
-    with pytest.raises(
-        MissingFileError, match=r"no dataset_flickr30k\.json, which says what is in the split"
-    ):
+    with pytest.raises(MissingFileError, match=r"not have dataset_flickr30k\.json"):
         flickr30k.load_flickr30k(copy, captions="tokens")
     (copy / CLIP_BENCHMARK).unlink()
     with pytest.raises(
-        MissingFileError, match=r"no dataset_flickr30k\.json nor flickr30k_test_karpathy\.txt"
+        MissingFileError, match=r"not have dataset_flickr30k\.json or flickr30k_test_karpathy\.txt"
     ):
         flickr30k.load_flickr30k(copy)
     (copy / flickr30k.TOKENS).unlink()
@@ -183,10 +181,10 @@ def test_malformed_copy_of_clip_benchmark(copy):
     path = copy / CLIP_BENCHMARK
     whole = path.read_text()
     path.write_text(whole.replace("image,caption", "file,caption"))
-    with pytest.raises(RetrievalInputError, match="expected 'image,caption'"):
+    with pytest.raises(RetrievalInputError, match="must begin 'image,caption'"):
         flickr30k.load_flickr30k(copy)
     path.write_text(whole.replace('"', "", 1))  # the commas of that caption are columns now
-    with pytest.raises(RetrievalInputError, match=r"line 16: \d columns, expected 2"):
+    with pytest.raises(RetrievalInputError, match=r"line 16: expected 2 columns"):
         flickr30k.load_flickr30k(copy)
     path.write_text(whole + '3000000020.jpg,"never closed')
     with pytest.raises(DamagedFileError, match="not whole"):
@@ -213,7 +211,7 @@ def test_pictures_of_a_split_without_tokens(copy):
         "".join(line for line in path.read_text().splitlines(True) if "3000000020" not in line)
     )
     with pytest.raises(
-        RetrievalInputError, match=r"1 of 20 pictures .* have no tokens, first '3000000020\.jpg'"
+        RetrievalInputError, match=r"1 of 20 pictures lack tokens, first '3000000020\.jpg'"
     ):
         flickr30k.load_flickr30k(copy, captions="tokens")
 

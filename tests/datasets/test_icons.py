@@ -348,7 +348,7 @@ def test_other_icons_or_another_pillow_are_another_cache(few, monkeypatch):
 
 def test_missing_package_and_missing_font_say_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(icons.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingFileError, match="qtawesome is not installed.*make run"):
+    with pytest.raises(MissingFileError, match="qtawesome.*is missing.*make run"):
         font_files()
     monkeypatch.setattr(icons, "_font_folder", lambda: tmp_path)
     with pytest.raises(

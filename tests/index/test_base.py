@@ -329,7 +329,7 @@ def test_one_list_holds_few_vectors(n, capfd):
 )
 def test_too_few_vectors_to_learn_from(options, n, message):
     index = VectorSearchIndex(16, **options)
-    with refused(message + ".*call train with a larger sample"):
+    with refused(message + ".*train on a larger sample"):
         index.add(BASE[:n])
     assert not index.is_trained and index.ntotal == 0
     index.train(LEARN)
@@ -352,13 +352,13 @@ def test_ids_are_checked_before_training():
 
 ASKED = [
     (QUERIES, 0, None, "k must be at least 1"),
-    (QUERIES, N + 1, None, f"k = {N + 1} is more than the gallery holds; ask for k <= {N}"),
-    (QUERIES[:, :5], 3, None, "queries has dimension 5, expected 16"),
+    (QUERIES, N + 1, None, f"k must be between 1 and {N}"),
+    (QUERIES[:, :5], 3, None, "queries must have dimension 16, got 5"),
     (QUERIES * np.nan, 3, None, "queries has the value nan in row 0, column 0"),
     (QUERIES * 0, 3, None, "queries has only zeros in row 0"),
     (QUERIES, 3, [0, N], f"allowed has 1 ids that are not in the index, the first is {N}"),
     (QUERIES, 3, [0.5], "allowed must be 1 whole numbers.*got float64"),
-    (QUERIES, 3, [[1]], r"allowed must be a one-dimensional array of ids, got \(1, 1\)"),
+    (QUERIES, 3, [[1]], r"allowed must be a list of ids, got shape \(1, 1\)"),
 ]
 
 
@@ -379,12 +379,12 @@ def test_asking_nothing_gives_nothing(case):
 
 
 ADDED = [
-    (BASE[:2, :8], None, "vectors has dimension 8, expected 16"),
+    (BASE[:2, :8], None, "vectors must have dimension 16, got 8"),
     (BASE[:2] * [[1], [np.inf]], None, "vectors has the value .*inf.* in row 1, column 0"),
     (BASE[:2] * 0, None, "vectors has only zeros in row 0"),
     (BASE[:2], [1, 1], "id 1 is given twice"),
     (BASE[:2], [5, 3], "id 3 is in the index already$"),
-    (BASE[:2], [5, -1], "id -1 stands for no hit in results"),
+    (BASE[:2], [5, -1], "id -1 means no hit in results"),
     (BASE[:2], [5], r"ids must be 2 whole numbers.*got int64 \(1,\)"),
     (BASE[:4], None, "id 3 is in the index already; the index has ids of your own"),
 ]
@@ -423,7 +423,7 @@ def test_families_that_learn_do_so_first_and_once(case):
             learn(LEARN[:38])
     assert not index.is_trained and index.ntotal == 0
     index = searched(case, "cosine")
-    with refused(f"the index holds {N} vectors, coded by what it has learnt"):
+    with refused(f"the index holds {N} vectors; train a new one"):
         index.train(LEARN)
 
 
@@ -435,7 +435,7 @@ def test_options_are_known_checked_and_said(case):
     assert None not in index.build_options.values() and (index.finish() is None)
     before = index.search_options
     for name in index.build_known:
-        with refused(f"{name} is fixed when the index is built"):
+        with refused(f"{name} is a build option"):
             index.set_search(**{name: 1})
     with refused("no option 'speed'; it takes none|an option of the search of"):
         index.set_search(speed=1)

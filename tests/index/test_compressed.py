@@ -57,9 +57,9 @@ def test_rows_that_cannot_be_scored():
     with refused("x has only zeros in row 5"):
         float_rows(rows, "x", "cosine", 8)
     assert float_rows(rows, "x", "l2", 8)[5].tolist() == [0] * 8
-    with refused("scale the rows so that none is above 1e18"):
+    with refused("norms up to 1e18"):
         float_rows(ROWS * 1e19, "x", "inner_product", 8)
-    with refused("dimension 8, expected 9"):
+    with refused("dimension 9, got 8"):
         float_rows(ROWS, "x", "l2", 9)
 
 

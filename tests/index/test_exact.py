@@ -301,9 +301,9 @@ def test_the_full_matrix_never_exists(monkeypatch):
     "change, message",
     [
         ({"k": 0}, "k must be at least 1, got 0"),
-        ({"k": 6}, "k = 6 is more than the gallery holds; ask for k <= 5"),
+        ({"k": 6}, "k must be between 1 and 5"),
         ({"k": 2.0}, "k must be a whole number"),
-        ({"queries": np.ones((2, 4))}, "queries has dimension 4, expected 3"),
+        ({"queries": np.ones((2, 4))}, "queries must have dimension 3, got 4"),
         ({"queries": np.ones(3)}, r"queries\[None, :\]"),
         ({"queries": [[1, np.nan, 0]]}, "queries has the value nan in row 0, column 1"),
         (

@@ -152,7 +152,7 @@ def test_prepare_copies_only_to_own():
     [
         ([[1, 0], [0, 0]], "cosine", "x has only zeros in row 1"),
         (np.array([[1, 0], [0, 0]], np.int8), "cosine", "x has only zeros in row 1"),
-        ([[1, 0], [3e18, 0]], "l2", r"x has norm 3e\+18 in row 1; scale the rows"),
+        ([[1, 0], [3e18, 0]], "l2", r"got 3e\+18 in row 1; scale the rows"),
     ],
 )
 def test_prepare_refuses(x, metric, message):

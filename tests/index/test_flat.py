@@ -106,7 +106,7 @@ def test_an_index_that_cannot_be(arguments, options, message):
 @pytest.mark.parametrize(
     "vectors, ids, message",
     [
-        (GALLERY[:, :8], None, "vectors has dimension 8, expected 16"),
+        (GALLERY[:, :8], None, "vectors must have dimension 16, got 8"),
         (GALLERY[0], None, r"vectors\[None, :\]"),
         (WITH_NAN, None, "vectors has the value nan in row 4, column 2"),
         (np.zeros((2, 16)), None, "vectors has only zeros in row 0"),
@@ -139,8 +139,8 @@ def test_adding_what_is_wrong_adds_nothing(vectors, ids, message):
     "queries, k, message",
     [
         (QUERIES, 0, "k must be at least 1"),
-        (QUERIES, 301, "k = 301 is more than the gallery holds; ask for k <= 300"),
-        (QUERIES[:, :5], 3, "queries has dimension 5, expected 16"),
+        (QUERIES, 301, "k must be between 1 and 300"),
+        (QUERIES[:, :5], 3, "queries must have dimension 16, got 5"),
         (QUERIES * np.inf, 3, "queries has the value .*inf in row 0, column 0"),
         (QUERIES * 0, 3, "queries has only zeros in row 0"),
     ],

@@ -85,7 +85,7 @@ def test_int8_vectors_are_floats_there(moved):
 def test_what_a_gpu_cannot(moved):
     with refused(r"'HNSW' runs on the CPU only. Types that can: Flat, IVF, IVF-PQ"):
         VectorSearchIndex(16, "HNSW", use_gpu=True)
-    with refused("faiss has no fast scan on a GPU"):
+    with refused("fast_scan must be False on a GPU"):
         VectorSearchIndex(16, "IVF-PQ", use_gpu=True, fast_scan=True, code_bytes=2)
     index = VectorSearchIndex(16, "IVF", use_gpu=True, nlist=4)
     index.train(BASE)

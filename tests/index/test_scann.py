@@ -70,9 +70,9 @@ def test_leaves_are_chosen_by_size_and_defaults_give_way(filled):
     index = filled(vectors=BASE[:700])  # 700 / 39 = 17.9 is below the root, 26.5
     index.finish()
     assert index.build_options["n_leaves"] == 17
-    with refused("leaves_to_search = 18 is more than the leaves; .*at most 17"):
+    with refused("leaves_to_search must be at most 17 .* got 18"):
         index.set_search(leaves_to_search=18)
-    with refused("leaves_to_search = 9 is more than the leaves"):
+    with refused("leaves_to_search must be at most 4"):
         filled(n_leaves=4, leaves_to_search=9).finish()
 
 
@@ -113,7 +113,7 @@ def test_what_is_built_takes_no_more(filled, tmp_path):
     with refused("this ScaNN index is built.*Add everything before"):
         index.add(BASE[:1])
     assert index.ntotal == 1610
-    with refused("without vectors has nothing to save"):
+    with refused("the index is empty: add vectors before save"):
         filled(vectors=BASE[:0]).save(tmp_path / "a")
 
 

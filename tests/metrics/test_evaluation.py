@@ -156,7 +156,7 @@ def test_a_name_is_a_family_and_a_cut_off(name, expected):
         ("MAP@R@5", "metrics must be one of"),
         ("", "metrics must be one of"),
         (10, "metrics must be one of"),
-        ("R@5", "k = 5 is deeper than the run"),
+        ("R@5", "k must be at most 3 \(the run\), got 5"),
     ],
 )
 def test_unknown_names_are_refused_with_the_known_ones(name, message):
@@ -165,7 +165,7 @@ def test_unknown_names_are_refused_with_the_known_ones(name, message):
 
 
 def test_one_name_alone_is_no_list():
-    with pytest.raises(RetrievalInputError, match=r"write \['R@1'\]"):
+    with pytest.raises(RetrievalInputError, match=r"list of names, got 'R@1'"):
         evaluate(IDS, QRELS, metrics="R@1")
 
 
@@ -439,20 +439,24 @@ def test_chance_of_ranks_of_a_whole_gallery(counts, n, median, mean):
 @pytest.mark.parametrize(
     "run, options, message",
     [
-        (IDS, {"ks": (1, 4)}, "k = 4 is deeper than the run, which holds 3 items per query"),
+        (IDS, {"ks": (1, 4)}, "k must be at most 3 \(the run\), got 4"),
         (IDS, {"ks": (0,)}, "k must be at least 1"),
-        (IDS[:2], {}, "the run has 2 rows, the qrels have 3 queries"),
+        (IDS[:2], {}, "the run must have 3 rows \(qrels\), got 2"),
         (IDS + 2, {}, r"id 4 in row 0 of the run is outside -1\.\.3"),
         (np.zeros((3, 2), int), {}, "id 0 is twice in row 0"),
-        (np.array([[0, 1, 2, 3, -1]] * 3), {}, "the run is 5 deep, the gallery holds 4 items"),
+        (np.array([[0, 1, 2, 3, -1]] * 3), {}, "the run must be at most 4 deep, got 5"),
         (
             (SCORES[:, ::-1], IDS),
             {},
-            r"scores of row 0 rise from 7\.0 to 8\.0 at rank 2.*distances must be negated",
+            r"row 0 rises from 7\.0 to 8\.0 at rank 2; negate distances",
         ),
-        ((SCORES * np.array([[1], [np.nan], [1]]), IDS), {}, "the score in row 1 at rank 1 is NaN"),
-        ((SCORES[:, :2], IDS), {}, r"scores are float64 \(3, 2\), ids have shape \(3, 3\)"),
-        ((SCORES.astype(str), IDS), {}, "scores are <U"),
+        ((SCORES * np.array([[1], [np.nan], [1]]), IDS), {}, "got NaN in row 1 at rank 1"),
+        (
+            (SCORES[:, :2], IDS),
+            {},
+            r"scores must be numbers of shape \(3, 3\), got float64 \(3, 2\)",
+        ),
+        ((SCORES.astype(str), IDS), {}, "scores must be numbers .* got <U"),
         (IDS, {"groups": [0, 1]}, r"groups have shape \(2,\) for 3 queries"),
         (IDS, {"hit_grade": 0}, "hit_grade must be at least 1"),
         (IDS, {"metrics": ("R", "ndcg")}, "metrics must be one of .* Did you mean 'nDCG'"),

@@ -292,7 +292,7 @@ def test_a_difference_of_that_size_is_found_four_times_out_of_five(shared_share)
 @pytest.mark.parametrize(
     "a, b, message",
     [
-        ([1, 0], [1], r"same queries, got shapes \(2,\) and \(1,\)"),
+        ([1, 0], [1], r"same queries, got \(2,\) and \(1,\)"),
         ([[1, 0]], [[1, 0]], r"a must be a list of at least one number"),
         ([], [], "a must be a list of at least one number"),
         ([1, np.nan], [0, 1], r"a\[1\] is nan, which is not finite"),
@@ -316,7 +316,7 @@ def test_bad_pairs_are_named(function, a, b, message):
         (lambda: paired_randomization([1], [0], n_resamples=0), "n_resamples must be at least 1"),
         (lambda: holm([]), "at least one number"),
         (lambda: holm([[0.1]]), r"got float64 \(1, 1\)"),
-        (lambda: holm([0.1, 1.5]), r"p_values\[1\] is 1.5, which is not between 0 and 1"),
+        (lambda: holm([0.1, 1.5]), r"p_values\[1\] must be between 0 and 1, got 1.5"),
         (lambda: holm([np.nan]), r"p_values\[0\] is nan"),
         (lambda: minimum_detectable_difference(0, 0.5), "n_queries must be at least 1"),
         (

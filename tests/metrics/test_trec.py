@@ -222,7 +222,7 @@ def test_missing_and_unrelated_files_are_named(files, tmp_path):
     [
         (([[0, 0]],), {}, "id 0 is twice in row 0"),
         (([[0, 1]],), {"item_ids": ["a b", "c"]}, "item id 'a b' at position 0 .* space"),
-        (([[0, 1]],), {"item_ids": ["a", "a"]}, "item id 'a' is there twice"),
+        (([[0, 1]],), {"item_ids": ["a", "a"]}, "item ids must differ, got 'a'"),
         (([[0, 2]],), {"item_ids": ["a", "b"]}, "id 2 in row 0 of the run is outside"),
         (([[0], [1]],), {"query_ids": ["a"]}, "query_ids must hold at least 2 ids, got 1"),
         (([[0, 1]],), {"query_ids": "q"}, "query_ids must be a list of ids in order, got 'q'"),
@@ -234,7 +234,11 @@ def test_missing_and_unrelated_files_are_named(files, tmp_path):
         (([[-1, 1]],), {}, "row 0 of the run has no item at rank 1"),
         ((([[1.0, 2.0]], [[0, 1]]),), {}, "scores of row 0 rise from 1.0 to 2.0 at rank 2"),
         (([[0, 1]],), {"tag": "my run"}, "tag id 'my run'"),
-        ((([[1.0]], [[0, 1]]),), {}, r"scores are float64 \(1, 1\), ids have shape \(1, 2\)"),
+        (
+            (([[1.0]], [[0, 1]]),),
+            {},
+            r"scores must be numbers of shape \(1, 2\), got float64 \(1, 1\)",
+        ),
         ((([[1.0, np.nan]], [[0, 1]]),), {}, "scores has the value nan in row 0, column 1"),
     ],
 )

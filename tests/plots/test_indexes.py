@@ -48,7 +48,7 @@ def test_a_walk_is_numbered_and_a_node_is_in_the_last_group_that_names_it():
         (lambda: plots.graph(SQUARE[:, :1], RING), "points has shape .4, 1., expected .n, 2."),
         (
             lambda: plots.graph(SQUARE, RING[:3]),
-            "neighbours have shape .3, 2., expected .4, degree.",
+            "neighbours must have shape .4, degree., got .3, 2.",
         ),
         (lambda: plots.graph(SQUARE, RING + 1), "neighbours holds positions 0 to 4 of 4 points"),
         (lambda: plots.graph(SQUARE, RING, path=[0, 4]), "path holds positions 0 to 4"),
@@ -118,9 +118,9 @@ def test_an_ellipse_goes_through_the_chosen_codeword_and_is_flat_along_the_vecto
     ("call", "message"),
     [
         (lambda: plots.allowed_errors((0.0, 0.0), BOOK, [0], [1]), "zero and has no direction"),
-        (lambda: plots.allowed_errors((1.0, 0.0), BOOK, [3], [1]), "positions are 0 to 2"),
-        (lambda: plots.allowed_errors((1.0, 0.0), BOOK, [0, 1], [1]), "as many etas"),
-        (lambda: plots.allowed_errors((1.0, 0.0), BOOK, [0], [0]), "etas above 0"),
+        (lambda: plots.allowed_errors((1.0, 0.0), BOOK, [3], [1]), "positions 0 to 2"),
+        (lambda: plots.allowed_errors((1.0, 0.0), BOOK, [0, 1], [1]), "etas must be 2 numbers"),
+        (lambda: plots.allowed_errors((1.0, 0.0), BOOK, [0], [0]), "numbers above 0"),
         (lambda: plots.allowed_errors((1.0, 0.0), BOOK[:, :1], [0], [1]), "codewords has shape"),
     ],
 )

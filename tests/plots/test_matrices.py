@@ -59,9 +59,9 @@ def test_heatmap_writes_numbers_and_frames_marks():
     [
         ({"gradients": {}}, "got none"),
         ({"gradients": {"a": SMALL, "b": np.zeros((3, 3))}}, "matrices of one shape"),
-        ({"gradients": {"a": [[np.nan]]}}, "'a' holds values that are not finite"),
-        ({"gradients": {"a": SMALL}, "rows": ["x"]}, r"the names say \(1, 2\)"),
-        ({"gradients": {"a": SMALL}, "marks": [[True]]}, r"marks \(1, 1\)"),
+        ({"gradients": {"a": [[np.nan]]}}, "'a' must hold finite values"),
+        ({"gradients": {"a": SMALL}, "rows": ["x"]}, r"got \(1, 2\)"),
+        ({"gradients": {"a": SMALL}, "marks": [[True]]}, r"and \(1, 1\)"),
     ],
 )
 def test_bad_gradients_are_refused(arguments, match):

@@ -49,10 +49,10 @@ def test_a_long_name_does_not_widen_the_panel_it_stands_over():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([], [], [], []), "at least one; got 0 images"),
-        (([IMAGE], [MAP, MAP], [["a"]], ["1"]), "2 maps"),
-        (([IMAGE], [MAP[:, :3]], [["a"]], ["1"]), r"square grid\) for 1 words, got \(1, 3\)"),
-        (([IMAGE], [MAP], [["a", "b"]], ["1"]), "for 2 words"),
+        (([], [], [], []), "equally many, got 0, 0"),
+        (([IMAGE], [MAP, MAP], [["a"]], ["1"]), "got 1, 2"),
+        (([IMAGE], [MAP[:, :3]], [["a"]], ["1"]), r"square grid\), got \(1, 3\)"),
+        (([IMAGE], [MAP], [["a", "b"]], ["1"]), "shape \(2, patches"),
         (([IMAGE], [MAP[0]], [["a"]], ["1"]), r"got \(4,\)"),
     ],
 )

@@ -54,17 +54,17 @@ def unpack(
 ) -> Unpacked:
     """Unpack a zip or tar archive under `root`, after a check of all its members.
 
-    A file that exists with the size of its member is kept: an interrupted call can be repeated.
-    Files appear under their names only when they are complete.
+    A file with the size of its member is kept, so an interrupted call can be repeated. Files appear
+    under their names only when they are complete.
 
     Args:
         archive: a `.zip`, or a `.tar` with any compression that the standard library reads.
-        root: the folder for all files; it need not exist.
+        root: the folder for all files.
         members: file names without folders, `"dataset_coco.json"` or with `*`: only these are
-            unpacked, without their folders. Empty: everything, in its folders.
+            unpacked, without their folders. Empty: all, in their folders.
         max_bytes: limit for all members together.
         max_ratio: limit for the bytes of all members per byte of the archive.
-        progress: called with the bytes done and the bytes in all.
+        progress: called with the bytes done and the total bytes.
     """
     archive, root = Path(archive), Path(root)
     if not archive.is_file():

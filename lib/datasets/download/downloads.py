@@ -37,12 +37,12 @@ def obtain(
     Args:
         file: the file to get.
         root: the folder of the corpus.
-        progress: called with bytes done and bytes in all, of the download and of the unpacking.
+        progress: called with bytes done and total bytes, for the download and for the unpacking.
         **options: `retries`, `wait_s` and `timeout_s` of `ResumableDownload`.
 
     Returns:
-        A line for each step. An archive may be deleted after it was unpacked: the file
-        `<file>.unpacked` records that.
+        A line for each step. After unpacking, `<file>.unpacked` records that the archive can be
+        deleted.
     """
     target = path_inside(root, file.file)
     marker = target.with_name(target.name + UNPACKED_SUFFIX)
@@ -64,13 +64,10 @@ def obtain(
 def fetch(
     file: RemoteFile, root: str | Path, *, progress: Progress = no_progress, **options
 ) -> str:
-    """Download one file under `root`, or check the existing one; arguments as in `obtain`.
+    """Download one file under `root`, or check the existing one; return a line about it.
 
     Without a published checksum, the SHA-256 of the first download is recorded in `<file>.sha256`,
-    and later downloads are compared with it.
-
-    Returns:
-        A line on the file and its checksum.
+    and later downloads are compared with it. Arguments are as in `obtain`.
     """
     target = path_inside(root, file.file)
     sidecar = target.with_name(target.name + CHECKSUM_SUFFIX)
@@ -86,9 +83,7 @@ def fetch(
         problem = _wrong_content(file.file, part)
         if problem:
             download.forget()
-            raise DownloadError(
-                f"{file.url} sent {problem}, which was deleted. Open the address in a browser"
-            )
+            raise DownloadError(f"{file.url} sent {problem}, now deleted. Open it in a browser")
         digest, origin = file.sha256, "published"
         if digest is None and sidecar.is_file():
             digest = recorded_digest(sidecar, "Delete it, so that this download is recorded anew.")
@@ -128,14 +123,11 @@ def _check_existing(file: RemoteFile, target: Path, sidecar: Path) -> str:
     advice = "It was left alone: move it away to download it again."
     size = target.stat().st_size
     if file.size is not None and size != file.size:
-        raise DamagedFileError(
-            f"{target} has {size:,} bytes, the published one {file.size:,}. {advice}"
-        )
+        raise DamagedFileError(f"{target} must have {file.size:,} bytes, got {size:,}. {advice}")
     if file.sha256:
         if sha256_of(target) != file.sha256:
-            raise DamagedFileError(
-                f"{target} does not have the published SHA-256 {file.sha256[:12]}.... {advice}"
-            )
+            sha256 = f"the published SHA-256 {file.sha256[:12]}..."
+            raise DamagedFileError(f"{target} does not have {sha256}. {advice}")
         return f"{file.file}: there, SHA-256 as published"
     if sidecar.is_file():
         verify(target, rebuild=advice)
@@ -148,7 +140,5 @@ def _check_existing(file: RemoteFile, target: Path, sidecar: Path) -> str:
 
 def _record_digest(target: Path, sidecar: Path) -> str:
     digest = write_checksum(target)
-    return (
-        f"Unverified, no checksum is published: its SHA-256 {digest[:12]}... is recorded in"
-        f" {sidecar.name}"
-    )
+    digest = f"its SHA-256 {digest[:12]}... is recorded in {sidecar.name}"
+    return f"Unverified, no checksum is published: {digest}"

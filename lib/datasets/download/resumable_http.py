@@ -34,16 +34,14 @@ class ResumableDownload:
     """Download that keeps the bytes in `<file>.part` and requests the rest.
 
     `<file>.part.json` records the address, the total size and the ETag or date of these bytes. If
-    the server ignores ranges, or its file has changed, the download starts again. If the server
-    states no length, the end of its answer is the end of the file.
+    the server ignores ranges, or its file has changed, the download starts again.
 
     Args:
-        part: the file that collects the bytes.
         size: the published size; if the server offers another one, nothing is read.
         retries: attempts without a new byte before it gives up.
         wait_s: wait before the second attempt, doubled each time.
         timeout_s: the longest silence of the server.
-        progress: called with bytes done and bytes in all.
+        progress: called with bytes done and total bytes.
     """
 
     def __init__(
@@ -82,9 +80,7 @@ class ResumableDownload:
         n_bytes = self._n_bytes()
         if self.size not in (None, n_bytes):
             self.forget()
-            raise DownloadError(
-                f"{url} gave {n_bytes:,} bytes, the published file has {self.size:,}"
-            )
+            raise DownloadError(f"{url} must give {self.size:,} bytes, got {n_bytes:,}")
         card = json.loads(self.card.read_text())
         self._write_card(card | {"total": n_bytes})  # the server may not have stated it
 
@@ -136,9 +132,8 @@ class ResumableDownload:
         if answer.status_code == 416:
             return total is not None and total == self._n_bytes()
         match = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
-        same_file = card["total"] in (None, total) and (
-            card["validator"] in (None, _validator(answer))
-        )
+        same_version = card["validator"] in (None, _validator(answer))
+        same_file = same_version and card["total"] in (None, total)
         return bool(match) and match[1] == str(self._n_bytes()) and same_file
 
     def _check_answer(self, url: str, answer: requests.Response, total: int | None) -> None:
@@ -157,9 +152,7 @@ class ResumableDownload:
                 " have to sign in or to accept terms"
             )
         if self.size is not None and total not in (None, self.size):
-            raise DownloadError(
-                f"{url} offers {total:,} bytes, the published file has {self.size:,}"
-            )
+            raise DownloadError(f"{url} must offer {self.size:,} bytes, got {total:,}")
 
     def _write_card(self, card: dict) -> None:
         with atomic_path(self.card) as temporary:

@@ -14,12 +14,10 @@ class RemoteFile:
     """One file of a corpus at its publisher's address.
 
     Args:
-        url: the address.
         file: the name under the root of the corpus; zip and tar files are unpacked there.
-        seen_in: where the address, and size and checksum if there are any, were found.
+        seen_in: the source of the address, the size and the checksum.
         splits: the splits that need it; None for all of them, empty for an extra.
-        size: bytes, if published.
-        sha256: hex digest, if published.
+        size, sha256: in bytes and as hex digest, if published.
         members: of an archive, the file names that are unpacked; empty for all of them.
     """
 
@@ -41,9 +39,8 @@ class CorpusSource:
     """Files and conditions of one corpus.
 
     Args:
-        terms: whose terms apply to which part; shown before anything is downloaded.
-        files: the files that can be downloaded.
-        by_hand: steps that no program can do; `{root}` stands for the folder of the corpus.
+        terms: the owner and the terms of each part; shown before a download.
+        by_hand: manual steps; `{root}` stands for the folder of the corpus.
     """
 
     terms: str
@@ -77,18 +74,12 @@ def choose_files(
     file_by_name = {file.file: file for file in source.files}
     unknown = [name for name in names if name not in file_by_name]
     if unknown:
-        raise RetrievalInputError(
-            f"no file is named {unknown[0]!r}; the files are {', '.join(file_by_name)}"
-        )
+        names = ", ".join(file_by_name)
+        raise RetrievalInputError(f"file names must be among {names}, got {unknown[0]!r}")
     return tuple(file_by_name[name] for name in names)
 
 
 def missing_space(files: tuple[RemoteFile, ...], free: int) -> int:
-    """Compute the bytes that a disk lacks for some files; an archive counts twice.
-
-    Args:
-        files: the files to download; those of unknown size count 0.
-        free: bytes free on the disk.
-    """
+    """Compute the bytes that a disk with `free` bytes lacks for files; an archive counts twice."""
     needed = sum((file.size or 0) * (2 if file.is_archive else 1) for file in files)
     return max(0, needed - free)

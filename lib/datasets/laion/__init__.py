@@ -1,5 +1,3 @@
 """LAION: metadata in Parquet, shards of downloaded pictures, and the corpus that they make."""
 
 from lib.datasets.laion.corpus import NAME, SPLITS, ShardPictures, load_laion, same_captions
-
-__all__ = ["NAME", "SPLITS", "ShardPictures", "load_laion", "same_captions"]

@@ -26,9 +26,7 @@ MAX_JUDGEMENTS = 10**8  # 10,000 pictures with one caption; building them takes 
 class ShardPictures(Sequence):
     """Sequence of pictures inside tar files, read from their offsets; nothing is unpacked.
 
-    Args:
-        root: the folder of the shards.
-        places: `(shard, offset of the file, bytes, name)` of each picture.
+    `places` has `(shard, offset of the file, bytes, name)` of each picture.
     """
 
     kind = "pictures"
@@ -70,15 +68,15 @@ def load_laion(
 ) -> CaptionedMedia:
     """Load pictures and captions from all shards of a folder.
 
-    LAION is a training corpus: it has no test split and no published retrieval scores. A score
-    here depends on which links still worked on the day of the download. A caption is relevant to
-    its own picture and to those with the same caption.
+    LAION is a training corpus without a test split and published retrieval scores. A score here
+    depends on the links that worked on the day of the download. A caption is relevant to its own
+    picture and to those with the same caption.
 
     Args:
         root: output folder of img2dataset (`00000.tar`, `00000.parquet`, ...), or a folder that
             has these files in `shards/`.
         split: `"shards"`, all of them.
-        allow_partial: leave out samples that cannot be used, and list them in `missing`.
+        allow_partial: leave out unusable samples, and list them in `missing`.
 
     Returns:
         `CaptionedMedia`; its pictures stay in the shards. Each was decoded once as a check.
@@ -128,14 +126,7 @@ def load_laion(
 
 
 def same_captions(texts: Sequence[str]) -> Qrels:
-    """Judge caption i relevant to picture j, at grade 1, when caption j is the same string.
-
-    Args:
-        texts: one caption per picture.
-
-    Returns:
-        `(n, n)` judgements; g pictures that share a caption give g^2 of them.
-    """
+    """Judge pairs of equal captions relevant, at grade 1: `(n, n)` from n captions."""
     _, group = np.unique(np.array(texts, dtype=object), return_inverse=True)  # (n,)
     members = np.argsort(group, kind="stable")  # pictures by group, ascending inside each
     sizes = np.bincount(group)
@@ -144,9 +135,9 @@ def same_captions(texts: Sequence[str]) -> Qrels:
         largest = int(sizes.argmax())
         caption = texts[int(np.argmax(group == largest))]
         raise RetrievalInputError(
-            f"pictures that share a caption give {n_judgements:,} judgements, at most"
-            f" {MAX_JUDGEMENTS:,} are supported; {sizes[largest]:,} have the caption"
-            f" {caption!r:.80}, which describes none of them. Leave such pictures out of the shards"
+            f"equal captions must give at most {MAX_JUDGEMENTS:,} judgements, got"
+            f" {n_judgements:,}; {sizes[largest]:,} pictures have the caption {caption!r:.80}."
+            " Leave such pictures out of the shards"
         )
     starts = np.cumsum(sizes) - sizes
     indptr = np.concatenate([[0], np.cumsum(sizes[group])])

@@ -62,13 +62,13 @@ class Filters:
     Args:
         with_text: the text is present and not blank.
         with_url: the address is present, on one line and without spaces.
-        min_side: the smallest allowed side (width or height), pixels.
-        min_pixels: the smallest allowed width * height.
-        max_aspect: the largest allowed ratio of longer to shorter side, at least 1.
+        min_side: smallest width and height, pixels.
+        min_pixels: smallest width * height.
+        max_aspect: largest ratio of longer to shorter side, at least 1.
         nsfw: allowed tags, of UNLIKELY, UNSURE and NSFW.
-        max_punsafe: the largest allowed probability of an unsafe picture, 0 to 1.
-        max_pwatermark: the largest allowed probability of a watermark, 0 to 1.
-        min_similarity: the smallest allowed cosine of picture and text, by the release's CLIP.
+        max_punsafe: largest probability of an unsafe picture, 0 to 1.
+        max_pwatermark: largest probability of a watermark, 0 to 1.
+        min_similarity: smallest cosine of picture and text, by the release's CLIP.
         languages: allowed codes, for example ("de", "fr").
     """
 
@@ -93,16 +93,13 @@ class Filters:
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and least <= value <= most):
-                raise RetrievalInputError(
-                    f"{name} must be a number from {least} to {most}, got {value!r}"
-                )
+                expected = f"a number from {least} to {most}"
+                raise RetrievalInputError(f"{name} must be {expected}, got {value!r}")
         for name in ("nsfw", "languages"):
             allowed = getattr(self, name)
             texts = isinstance(allowed, Collection) and all(isinstance(tag, str) for tag in allowed)
             if allowed is not None and (isinstance(allowed, str) or not (texts and allowed)):
-                raise RetrievalInputError(
-                    f"{name} must be a list of the allowed values, got {allowed!r}"
-                )
+                raise RetrievalInputError(f"{name} must be a list of values, got {allowed!r}")
         check_choices(self.nsfw or (), NSFW, "nsfw tag")
 
     def rules(self) -> list[_Rule]:
@@ -182,11 +179,11 @@ class FilterStep:
 
 @dataclass(frozen=True)
 class FilterReport:
-    """Counts of one pass; every row that was read is in one step or among the kept.
+    """Counts of one pass.
 
     Args:
         n_read: rows read so far.
-        steps: rows that each filter removed, of those that the filters before it kept.
+        steps: rows that each filter removed, of those that passed the filters before it.
         n_kept: rows that passed all filters.
     """
 
@@ -213,15 +210,14 @@ def known_columns(path: str | Path) -> dict[str, str]:
 class MetadataScan:
     """Iterator over rows of metadata files that pass the filters, one batch at a time.
 
-    Iterating gives `pyarrow.RecordBatch`es with our column names, in file order. NaN becomes null.
-    Empty batches are skipped. Each iteration starts a new pass. If a file turns out to be damaged
-    in the middle, the rows before the damage were given.
+    Iterating gives `pyarrow.RecordBatch`es with our column names, in file order, none empty. NaN
+    becomes null. Each iteration starts a new pass. Rows before damage in a file are given.
 
     Args:
         paths: a Parquet file, a folder of them, or a list of files of one release.
         filters: conditions on a row; by default only that it has a text.
-        columns: names from `COLUMNS` to give; by default all that the files have.
-        batch_size: rows read at a time; at most this many are held in memory.
+        columns: names from `COLUMNS`; by default all that the files have.
+        batch_size: rows read at a time, which bounds the memory.
 
     Attributes:
         report: a `FilterReport` of the last pass, up to where it stopped.
@@ -239,9 +235,8 @@ class MetadataScan:
         self.batch_size = check_count(batch_size, "batch_size")
         self.paths = _parquet_files(paths)
         schemas = [known_columns(path) for path in self.paths]
-        self.columns = tuple(
-            check_choices(schemas[0] if columns is None else columns, COLUMNS, "column")
-        )
+        names = schemas[0] if columns is None else columns
+        self.columns = tuple(check_choices(names, COLUMNS, "column"))
         label_by_column = {column: rule.label for rule in self.rules for column in rule.columns}
         self._needed = tuple(dict.fromkeys((*self.columns, *label_by_column)))
         for path, schema in zip(self.paths, schemas, strict=True):
@@ -251,7 +246,7 @@ class MetadataScan:
                 reason = f"the filter {label!r} reads it" if label else "it was requested"
                 columns = ", ".join(schema) or "no column of LAION"
                 raise RetrievalInputError(
-                    f"{path} has no column {missing!r} and {reason}; it has {columns}. "
+                    f"{path} must have a column {missing!r} ({reason}), got {columns}. "
                     "Read the files of one release together, and filter by their columns"
                 )
         self.report = self._empty_report()
@@ -274,13 +269,12 @@ class MetadataScan:
         batches = file.iter_batches(self.batch_size, columns=names)
         while True:
             advice = "The rows before it were given; download the file again"
-            with reading(path, f"no Parquet file behind row {n_read:,}", advice):
+            with reading(path, f"damaged behind row {n_read:,}", advice):
                 batch = next(batches, None)
             if batch is None:
                 return
-            arrays = [
-                _cast(batch.column(schema[name]), name, path, n_read) for name in self._needed
-            ]
+            columns = {name: batch.column(schema[name]) for name in self._needed}
+            arrays = [_cast(column, name, path, n_read) for name, column in columns.items()]
             n_read += batch.num_rows
             yield pa.RecordBatch.from_arrays(arrays, names=list(self._needed))
 
@@ -291,12 +285,10 @@ class MetadataScan:
             n_before, unstated = batch.num_rows, verdict.null_count
             batch = batch.filter(verdict, null_selection_behavior="drop")
             failed = n_before - batch.num_rows - unstated
-            steps.append(
-                replace(step, failed=step.failed + failed, unstated=step.unstated + unstated)
-            )
-        self.report = FilterReport(
-            self.report.n_read + n_read, tuple(steps), self.report.n_kept + batch.num_rows
-        )
+            counts = {"failed": step.failed + failed, "unstated": step.unstated + unstated}
+            steps.append(replace(step, **counts))
+        total, n_kept = self.report.n_read + n_read, self.report.n_kept + batch.num_rows
+        self.report = FilterReport(total, tuple(steps), n_kept)
         return batch
 
 
@@ -353,17 +345,15 @@ def _parquet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     else:
         files = [Path(path) for path in paths]
     if not files:
-        raise MissingFileError(
-            f"no Parquet files in {paths}; LAION's metadata are files part-....parquet"
-        )
+        raise MissingFileError(f"no Parquet files (part-....parquet) in {paths}")
     return files
 
 
 def _open(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise MissingFileError(f"{path} is missing; LAION's metadata are files part-....parquet")
-    advice = "Its table of contents is at its end, so it may be cut. Download it again"
-    with reading(path, "no Parquet file", advice):
+    advice = "Its table of contents, at the end, is missing or damaged. Download it again"
+    with reading(path, "not a Parquet file", advice):
         return pq.ParquetFile(path)
 
 
@@ -374,10 +364,8 @@ def _known_columns(file: pq.ParquetFile, path: Path) -> dict[str, str]:
             if file_name.lower() not in spellings:
                 continue
             if name in file_names:
-                raise RetrievalInputError(
-                    f"{path} has {file_names[name]!r} and {file_name!r}, which mean the same; "
-                    "rename or drop one"
-                )
+                names = f"{file_names[name]!r} and {file_name!r}"
+                raise RetrievalInputError(f"{path} has equal columns, {names}; rename or drop one")
             file_names[name] = file_name
     return file_names
 

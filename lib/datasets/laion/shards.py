@@ -33,18 +33,16 @@ SUCCESS = "success"
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)
 _BOOKKEEPING = re.compile(r"__[^/]*__(?:$|/)")  # webdataset's own notes, which belong to no sample
 _PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")  # formats of `open_picture`
+TAR_ERRORS = (tarfile.TarError, OSError, EOFError, ValueError, LookupError)
 _COLUMNS = ("key", "status", "url", "caption", "error_message")
 _COUNTED = ("failed_to_download", "failed_to_resize")  # statuses with a count in _stats.json
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The parts of one sample, as bytes.
+    """The parts of one sample: its key, `"000000012"`, and suffix in lower case -> content.
 
-    Args:
-        key: the common name of the members, for example `"000000012"`.
-        parts: suffix in lower case -> content.
-        offsets: suffix -> position in the shard of the first byte of the content.
+    `offsets` has the position of the first byte of each content in the shard.
     """
 
     key: str
@@ -58,8 +56,8 @@ class Sample:
             if suffix in self.parts:
                 return suffix
         raise DamagedFileError(
-            f"sample {self.key!r} has no picture, its parts are {', '.join(self.parts)}; a picture"
-            f" would be one of {', '.join(_PICTURES)}, and a key may have no dot"
+            f"sample {self.key!r} must have a picture ({', '.join(_PICTURES)}), got"
+            f" {', '.join(self.parts)}; a key must not have a dot"
         )
 
     def picture(self, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -72,20 +70,14 @@ class Sample:
         try:
             text = self.parts["txt"].decode("utf-8-sig").strip()
         except KeyError:
-            raise DamagedFileError(
-                f"sample {self.key!r} has no caption: no member {self.key}.txt"
-            ) from None
+            raise DamagedFileError(f"sample {self.key!r} lacks a caption, {self.key}.txt") from None
         except UnicodeDecodeError as error:
-            raise DamagedFileError(
-                f"the caption of sample {self.key!r} is no UTF-8: {error}"
-            ) from error
+            raise DamagedFileError(f"{self.key}.txt is not UTF-8: {error}") from error
         if not text:  # img2dataset writes a null caption in this way
             raise DamagedFileError(f"the caption of sample {self.key!r} is blank")
         if len(text) > MAX_CAPTION:
-            raise DamagedFileError(
-                f"the caption of sample {self.key!r} has {len(text):,} characters, more than"
-                f" {MAX_CAPTION:,}"
-            )
+            most = f"at most {MAX_CAPTION:,} characters, got {len(text):,}"
+            raise DamagedFileError(f"the caption of sample {self.key!r} must have {most}")
         return text
 
     def notes(self) -> dict:
@@ -93,13 +85,9 @@ class Sample:
         try:
             notes = json.loads(self.parts.get("json", b"{}"))
         except (ValueError, RecursionError) as error:
-            raise DamagedFileError(
-                f"the json of sample {self.key!r} cannot be read: {error}"
-            ) from error
+            raise DamagedFileError(f"{self.key}.json cannot be read: {error}") from error
         if not isinstance(notes, dict):
-            raise DamagedFileError(
-                f"the json of sample {self.key!r} is no object but {notes!r:.40}"
-            )
+            raise DamagedFileError(f"the json of {self.key!r} must be an object, got {notes!r:.40}")
         return notes
 
     def url(self) -> str | None:
@@ -112,12 +100,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class LinkRow:
-    """One row of a shard's table.
+    """One row of a shard's table: `"success"`, `"failed_to_download"` or `"failed_to_resize"`.
 
-    Args:
-        status: `"success"`, `"failed_to_download"` or `"failed_to_resize"`.
-        url, caption: values of the input; None if they were null or not written.
-        error: the reason of a failure.
+    `url` and `caption` are None if they were null or not written; `error` is the failure.
     """
 
     status: str
@@ -131,7 +116,6 @@ class ShardReport:
     """Problems of one pass over a shard, up to where it stopped.
 
     Args:
-        shard: file name of the tar.
         statuses: status -> number of rows, of the whole table.
         samples: number of whole samples given.
         refused: (member, reason) of each member of the tar that was skipped.
@@ -139,7 +123,7 @@ class ShardReport:
         damage: the damage of the tar and its place; empty if the whole file was read.
         without_sample: keys of successful rows without a sample; filled at the end of a pass.
         without_row: keys of samples without a successful row in the table.
-        problems: a table or statistics that cannot be used, and differences between the two.
+        problems: an unusable table or statistics, and differences between the two.
     """
 
     shard: str
@@ -163,9 +147,8 @@ class ShardReport:
 
     def text(self) -> str:
         """Format the counts, then a line for each problem."""
-        failed = [
-            f"{n:,} {status}" for status, n in sorted(self.statuses.items()) if status != SUCCESS
-        ]
+        counts = sorted(self.statuses.items())
+        failed = [f"{n:,} {status}" for status, n in counts if status != SUCCESS]
         of = f" of {self.statuses.get(SUCCESS, 0):,}" if self.rows else ""
         links = f"; {self.rows:,} links" if self.rows else "; no table of the links"
         links += f", of them {', '.join(failed)}" if failed else ""
@@ -318,14 +301,7 @@ class Shard:
                     yield *name, content, member.offset_data
             self._check_end(stream, reader, report)
         # Headers that announce headers end in a RecursionError, odd sparse files in an IndexError.
-        except (
-            tarfile.TarError,
-            OSError,
-            EOFError,
-            ValueError,
-            LookupError,
-            RecursionError,
-        ) as error:
+        except (*TAR_ERRORS, RecursionError) as error:
             where = f"in or behind {last!r}" if last else "at its start"
             report.damage = f"{self.path.name} is damaged {where}: {error}"
 
@@ -341,14 +317,14 @@ class Shard:
         elif member.size > self.max_bytes:
             reason = self._too_large()
         elif match is None:
-            reason = "its name has no key and suffix, as in 000000012.jpg"
+            reason = "its name lacks a key and a suffix, as in 000000012.jpg"
         else:
             try:
                 relative_name(member.name, "the shard")
             except RetrievalInputError as error:
                 reason = str(error)
             if not is_unicode(member.name):
-                reason = "its name is no UTF-8"
+                reason = "its name is not UTF-8"
         if reason:
             report.refused.append((member.name, reason))
             return None
@@ -360,7 +336,7 @@ class Shard:
         if len(end) < tarfile.BLOCKSIZE:
             report.damage = f"{name} ends at byte {size:,} without the mark of an end: it was cut"
         elif any(end):
-            report.damage = f"{name} has no member's header at byte {offset:,}, where one should be"
+            report.damage = f"{name} lacks a member's header at byte {offset:,}"
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
                 report.damage = f"{name} has content behind the end at byte {offset:,}, not read"
@@ -368,9 +344,8 @@ class Shard:
 
 def shard_paths(root: str | Path) -> list[Path]:
     """List the tar files of a folder by name; a link that leads out of the folder is refused."""
-    paths = sorted(
-        path for path in Path(root).glob("*.tar") if path_inside(root, path.name).is_file()
-    )
+    names = sorted(path.name for path in Path(root).glob("*.tar"))
+    paths = [Path(root) / name for name in names if path_inside(root, name).is_file()]
     if not paths:
         raise MissingFileError(f"no shards (00000.tar, 00001.tar, ...) in {root}")
     return paths
@@ -399,16 +374,13 @@ def _read_rows(path: Path) -> dict[str, LinkRow]:
         columns = file.read(columns=names).to_pydict()
     for name in ("key", "status"):
         if name not in columns:
-            raise DamagedFileError(
-                f"{path.name} has no column {name!r}; img2dataset's tables have it"
-            )
+            raise DamagedFileError(f"{path.name} must have a column {name!r}, as img2dataset's")
     cells = zip(*(columns.get(name, [None] * n) for name in _COLUMNS), strict=True)
     rows: dict[str, LinkRow] = {}
     for position, (key, status, *others) in enumerate(cells):
         if key in rows or not isinstance(key, str):
-            raise DamagedFileError(
-                f"{path.name}, row {position}: the key {key!r} must be text, and occur once"
-            )
+            where = f"{path.name}, row {position}"
+            raise DamagedFileError(f"{where}: keys must be distinct texts, got {key!r}")
         rows[key] = LinkRow(str(status), *others)
     return rows
 

@@ -37,9 +37,8 @@ def require_av():
     """Import and return PyAV; the error says how to install it."""
     if not available():
         raise RetrievalInputError(
-            "video and sound are read by the package av (PyAV), which is not installed. Run: pip"
-            " install 'crossmodal-retrieval[video]'. Annotations and your own embeddings do not"
-            " need it"
+            "video and sound need the package av (PyAV). Run: pip install"
+            " 'crossmodal-retrieval[video]'. Annotations and your own embeddings do not need it"
         )
     import av
 
@@ -47,26 +46,17 @@ def require_av():
 
 
 def sample_times(duration: float, n_frames: int) -> np.ndarray:
-    """Compute the centres of `n_frames` equal segments of a clip.
+    """Compute the centres of `n_frames` equal segments of a clip: `(n_frames,)` float64 seconds.
 
         t_i = (i + 1/2) duration / n_frames,   i = 0 .. n_frames - 1
 
     This avoids the first and the last frame, which are often black or a title.
 
-    Args:
-        duration: seconds, above 0.
-        n_frames: at least 1.
-
-    Returns:
-        `(n_frames,)` float64 seconds, ascending.
-
     Reference: L. Wang et al., Temporal Segment Networks, ECCV 2016 (its test-time sampling).
     """
     n_frames = check_count(n_frames, "n_frames")
     if not (np.isfinite(duration) and duration > 0):
-        raise RetrievalInputError(
-            f"duration must be a finite number of seconds above 0, got {duration!r}"
-        )
+        raise RetrievalInputError(f"duration must be finite and above 0 s, got {duration!r}")
     return (np.arange(n_frames) + 0.5) * (duration / n_frames)
 
 
@@ -81,9 +71,8 @@ def read_frames(
     """Read the frames on screen at `sample_times` of a clip, or of a part of it.
 
     Frames are upright (the container's rotation is applied) and have square pixels (width times
-    the sample aspect ratio). Time runs from the first frame to the end of the picture; the length
-    of the sound does not matter. Key frames are used to skip what is not needed. A clip of fewer
-    frames than `n_frames` repeats some.
+    the sample aspect ratio). Time runs from the first frame to the end of the picture, whatever the
+    length of the sound. A clip of fewer frames than `n_frames` repeats some.
 
     Args:
         path: a file in one of CONTAINERS.
@@ -124,9 +113,8 @@ def read_frames(
             pixels = frame.to_ndarray(format="rgb24", width=shown_width, height=frame.height)
             pictures.append(np.rot90(pixels, round(frame.rotation / 90)))
         if len({picture.shape for picture in pictures}) > 1:
-            raise DamagedFileError(
-                f"{path} changes its picture size on the way; frames of one size are needed"
-            )
+            sizes = sorted({picture.shape[1::-1] for picture in pictures})
+            raise DamagedFileError(f"{path}: frames must have one size, got {sizes}")
         return np.stack(pictures)
 
 
@@ -160,9 +148,7 @@ def read_waveform(
     skip = max(0, round(first * native_rate) - lead)  # a sound may begin later than the part
     mono = samples[skip:][:n_samples]
     if mono.size == 0:
-        raise RetrievalInputError(
-            f"{path} has no sound between {start} and {end} s; it is shorter than that"
-        )
+        raise RetrievalInputError(f"{path} has no sound between {start} and {end} s")
     if not np.isfinite(mono).all():  # sounds stored as floats may hold anything
         raise DamagedFileError(
             f"{path} holds samples that are not finite numbers. Get the file again, or leave it out"
@@ -250,10 +236,8 @@ def _end_by_stream(container, stream, near: float) -> dict[int, float]:
 
 
 def _ends_early(name: str, seconds: float) -> str:
-    return (
-        f"{name} has no frame in its last seconds, though its header says that it lasts"
-        f" {seconds:.2f} s. Get the file again, or leave it out"
-    )
+    advice = "Get the file again, or leave it out"
+    return f"{name} ends before the {seconds:.2f} s of its header. {advice}"
 
 
 def _frames_at(container, stream, times: np.ndarray) -> Iterator[tuple]:
@@ -297,9 +281,8 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
     """Return mono float32 samples at the file's rate, and the position of the first of them."""
     rate = stream.codec_context.sample_rate
     if not 0 < rate <= MAX_RATE:
-        raise DamagedFileError(
-            f"{path} states {rate:,} samples a second; expected 1 to {MAX_RATE:,}. Get it again"
-        )
+        expected = f"1 to {MAX_RATE:,} samples a second"
+        raise DamagedFileError(f"{path} must have {expected}, got {rate:,}. Get it again")
     if first > FAR:
         target = round((first - 1) / stream.time_base) + (stream.start_time or 0)
         container.seek(target, stream=stream)
@@ -318,10 +301,8 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
             break
     n_usable = lead + n_samples - first * rate if blocks else 0
     if min(n_usable, np.inf if end is None else (end - first) * rate) > max_seconds * rate:
-        raise RetrievalInputError(
-            f"{path} has more than max_seconds = {max_seconds:g} s of sound to read; give start"
-            " and end"
-        )
+        most = f"at most max_seconds = {max_seconds:g} s"
+        raise RetrievalInputError(f"the sound of {path} must be {most}; give start and end")
     if not blocks:
         raise DamagedFileError(f"{path} has no sample that can be decoded")
     return np.concatenate(blocks).astype(np.float32, copy=False), lead

@@ -23,9 +23,7 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
 class MediaFiles(Sequence):
     """Sequence of files under one root, in evaluation order: `[i]` decodes one, a slice none.
 
-    Args:
-        root: the folder that every file must lie in.
-        names: paths relative to `root`, as the annotations write them.
+    `names` are paths relative to `root`, as the annotations write them.
     """
 
     kind = "files"
@@ -49,9 +47,8 @@ class MediaFiles(Sequence):
             return self.take(range(len(self))[position])
         path = self.path(position)
         if not path.is_file():
-            raise MissingFileError(
-                f"{path} is missing (item {position} of {len(self):,} {self.kind})"
-            )
+            item = f"item {position} of {len(self):,} {self.kind}"
+            raise MissingFileError(f"{path} is missing ({item})")
         return self.read(position)
 
     def take(self, positions) -> Self:
@@ -124,8 +121,7 @@ class ClipFiles(_TimedFiles):
     """Sequence of clips: `[i]` is uint8 `(n_frames, height, width, 3)`, see `read_frames`.
 
     Args:
-        root: the folder that every file must lie in.
-        names: paths relative to `root`; a name may occur several times, with different segments.
+        names: paths relative to `root`; a name can occur again with another segment.
         segments: `(start, end)` of each entry in seconds, or None for whole files.
         n_frames: frames per clip, at the centres of equal segments.
     """
@@ -153,11 +149,7 @@ class ClipFiles(_TimedFiles):
 class AudioFiles(_TimedFiles):
     """Sequence of waveforms: `[i]` is mono float32 `(n_samples,)`, see `read_waveform`.
 
-    Args:
-        root: the folder that every file must lie in.
-        names: paths relative to `root`; of a video, the sound is read.
-        segments: `(start, end)` of each entry in seconds, or None for whole files.
-        rate: samples per second.
+    `rate` is in samples per second; `names` and `segments` are as in `ClipFiles`.
     """
 
     kind = "sounds"
@@ -204,13 +196,12 @@ def find_names(
     The first folder wins, then the first spelling, then the first suffix.
 
     Args:
-        root: the folder of the corpus.
         stems: file names without suffix; a tuple holds several spellings of one name.
         folders: folders relative to `root`; missing ones are skipped.
         suffixes: suffixes with the dot.
 
     Returns:
-        The path of each file relative to `root`. For a file that is missing, its preferred path.
+        The path of each file relative to `root`. For a missing file, its preferred path.
     """
     entries = {}
     for folder in folders:
@@ -231,14 +222,9 @@ def find_names(
 
 
 def find_damaged(media: Sequence, progress: Callable[[int], None] | None = None) -> dict[int, str]:
-    """Decode every entry of a media sequence and report those that fail.
+    """Decode every entry of a media sequence; return `{position: reason}` of those that fail.
 
-    Args:
-        media: `PictureFiles`, `ClipFiles`, `AudioFiles`, or the pictures of shards.
-        progress: called with 1 after each entry.
-
-    Returns:
-        `{position: reason}` of the entries that cannot be read.
+    `progress` is called with 1 after each entry.
     """
     reasons = {}
     for position in range(len(media)):

@@ -44,18 +44,13 @@ def open_picture(
     Args:
         source: a path, or the bytes of a file (a member of an archive).
         max_pixels: the largest width times height that is decoded.
-        name: the name used in error messages; by default the path.
+        name: of the picture in errors; by default the path.
         mode: "RGB", or "RGBA" to keep transparency.
-
-    Returns:
-        A loaded picture of that mode; no file stays open.
     """
     shown = name or ("the picture" if isinstance(source, bytes) else str(source))
     stream = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
     if isinstance(stream, Path) and stream.exists() and not (stream.is_file() or stream.is_dir()):
-        raise RetrievalInputError(
-            f"{shown} is a pipe or a device; expected a file. Save its content first"
-        )
+        raise RetrievalInputError(f"{shown} must be a file, got a pipe or a device")
     try:
         with Image.open(stream, formats=FORMATS) as picture:
             _check_size(shown, *picture.size, max_pixels)
@@ -77,9 +72,8 @@ def open_picture(
         ) from error
     except Exception as error:  # decoders raise ValueError, AssertionError, IndexError, ...
         text = str(error) or type(error).__name__
-        raise DamagedFileError(
-            f"{shown} cannot be decoded: {text}. Get the file again, or leave it out"
-        ) from error
+        advice = "Get the file again, or leave it out"
+        raise DamagedFileError(f"{shown} cannot be decoded: {text}. {advice}") from error
 
 
 def _check_size(shown: str, width: int, height: int, max_pixels: int) -> None:
@@ -88,16 +82,14 @@ def _check_size(shown: str, width: int, height: int, max_pixels: int) -> None:
         raise RetrievalInputError(_too_large(shown, size, max_pixels))
     if max(width, height) > MAX_SIDE:
         raise RetrievalInputError(
-            f"{shown} is too long: {size}, at most {MAX_SIDE:,} a side are decoded. Cut it into"
+            f"{shown} must have sides of at most {MAX_SIDE:,} pixels, got {size}. Cut it into"
             " parts, or leave it out"
         )
 
 
 def _too_large(shown: str, size: str, max_pixels: int) -> str:
-    return (
-        f"{shown} is too large: {size}, at most {max_pixels:,} are decoded. Pass a larger"
-        " max_pixels if this size is intended"
-    )
+    advice = "Pass a larger max_pixels if this size is intended"
+    return f"{shown} is too large: {size}, at most {max_pixels:,} are decoded. {advice}"
 
 
 def _eight_bits(picture: Image.Image, shown: str) -> Image.Image:
@@ -136,7 +128,5 @@ def _unknown_format(source: str | Path | bytes, shown: str) -> str:
                 advice += " (the package pillow-heif converts it: pip install pillow-heif)"
             return f"{shown} is a {kind} file, which is not read here. {advice}"
     problem = "is not a picture that can be read" if head else "is empty"
-    return (
-        f"{shown} {problem}; expected one of {', '.join(FORMATS)}. Get the file again, or leave it"
-        " out"
-    )
+    expected = f"expected one of {', '.join(FORMATS)}"
+    return f"{shown} {problem}; {expected}. Get the file again, or leave it out"

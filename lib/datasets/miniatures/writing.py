@@ -22,12 +22,9 @@ FPS = 8  # frames per second of the clips
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip or sound of a miniature.
+    """One clip or sound of a miniature; `path` is relative to the root, .wav for a sound alone.
 
-    Args:
-        path: the file, relative to the root: .mp4, or .wav for a sound alone.
-        frames: `(n, height, width, 3)` uint8, or None for a sound alone.
-        waveform: `(n_samples,)` float32 at `RATE`, or None for a silent clip.
+    `frames` are `(n, height, width, 3)` uint8, `waveform` is `(n_samples,)` float32 at `RATE`.
     """
 
     path: str
@@ -44,17 +41,11 @@ class Miniature:
 
 
 def write_miniature(
-    folder: str | Path,
-    name: str,
-    write_files: Callable[[Path], Miniature],
-    *,
-    media: bool = True,
+    folder: str | Path, name: str, write_files: Callable[[Path], Miniature], *, media: bool = True
 ) -> None:
-    """Write a miniature as a whole, or nothing.
+    """Write a miniature as a whole, or nothing; an existing folder is replaced.
 
     Args:
-        folder: replaced as a whole if it exists.
-        name: the corpus.
         write_files: writes annotations and pictures under a root, and returns the rest.
         media: write the clips, which needs PyAV; False for all other files.
     """
@@ -87,11 +78,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 def scenes_with_twins(n_families: int, n_others: int, *, seed: int, start: int) -> SceneBatch:
     """Draw test scenes: families of four twins, which trained models confuse, then others.
 
-    Args:
-        n_families: number of families; the first of each family comes first, then the second ones.
-        n_others: number of single scenes.
-        seed: random stream of the families; numbers of the course use 0.
-        start: position of the first single scene in stream 0.
+    The first scene of each family comes first, then the second ones. `seed` is the random stream of
+    the families (numbers of the course use 0); `start` is the first single scene in stream 0.
     """
     families = twins(sample_swappable("test", n_families, seed))
     return concatenate([families, sample("test", n_others, start=start)])
@@ -119,25 +107,18 @@ def tone(hertz: float, seconds: float) -> np.ndarray:
 
 
 def write_clip(
-    path: str | Path,
-    frames: np.ndarray,
-    fps: int = FPS,
-    waveform: np.ndarray | None = None,
+    path: str | Path, frames: np.ndarray, fps: int = FPS, waveform: np.ndarray | None = None
 ) -> None:
     """Write a clip as mp4 (H.264, or MPEG-4 if that encoder is missing; AAC). Both lose detail.
 
-    Args:
-        path: ends in `.mp4`.
-        frames: `(n, height, width, 3)` uint8, height and width even.
-        fps: frames per second.
-        waveform: `(n_samples,)` float32 in -1..1 at `RATE`, or None for a silent clip.
+    `frames` are `(n, height, width, 3)` uint8 of even size, `waveform` is `(n_samples,)` float32 in
+    -1..1 at `RATE`, or None for a silent clip.
     """
     av = require_av()
     frames = np.asarray(frames)
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not len(frames):
-        raise RetrievalInputError(
-            f"frames must be uint8 (n, height, width, 3), got {frames.dtype} {frames.shape}"
-        )
+        expected, got = "uint8 (n, height, width, 3)", f"{frames.dtype} {frames.shape}"
+        raise RetrievalInputError(f"frames must be {expected}, got {got}")
     if frames.shape[1] % 2 or frames.shape[2] % 2:
         raise RetrievalInputError(f"height and width must be even, got {frames.shape[1:3]}")
     h264 = "libx264" in av.codecs_available

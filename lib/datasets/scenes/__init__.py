@@ -43,12 +43,3 @@ from lib.datasets.scenes.world import (
     swap_colours,
     swap_relation,
 )
-
-__all__ = [
-    "COLOURS", "COUNTS", "DIRECTIONS", "KINDS", "MOTIONS", "N_CAPTIONS", "N_HARD", "RELATIONS",
-    "SHAPES", "SIZE", "SIZES", "SPLITS", "TEXTURES", "TRUE", "TWINS", "UNSEEN_PAIRS", "SceneBatch",
-    "canonical", "caption_choice", "captions", "ceilings", "clip_captions", "composition_key",
-    "concatenate", "hard_task", "iter_chunks", "qrels", "render", "render_clip", "render_sketch",
-    "same_words", "sample", "sample_swappable", "split_of", "swap_colours", "swap_relation", "task",
-    "training_batch", "training_twins", "twins", "words",
-]  # fmt: skip

@@ -262,9 +262,8 @@ def _paste(
     for which, table in enumerate(sprites):
         scene, group, _, x, y = (column[objects.size == which] for column in objects)
         side = table.shape[-1]
-        windows = np.lib.stride_tricks.sliding_window_view(
-            canvas, (side, side), axis=(1, 2), writeable=True
-        )
+        view = np.lib.stride_tricks.sliding_window_view
+        windows = view(canvas, (side, side), axis=(1, 2), writeable=True)
         # Windows of different objects are disjoint, so the order of these writes is free.
         windows[scene, y, x] = table[codes[scene, group]]
 

@@ -65,8 +65,7 @@ class CaptionPlan:
     """Statements and word choices of the five captions of n scenes.
 
     Args:
-        states_size, states_texture: (n, 5, 2) bool, whether a caption states the attribute of the
-            group.
+        states_size, states_texture: (n, 5, 2) bool: a caption states the attribute of the group.
         first: (n, 5), the group named first.
         template: (n, 5), position in the list of sentence forms.
         synonym: (n, 5), a non-negative integer; its bits choose synonyms.
@@ -129,14 +128,12 @@ def _sentences(scenes: SceneBatch, which: np.ndarray) -> list[list[str]]:
         return ordered(np.broadcast_to(values[:, None], order.shape))
 
     size = np.where(ordered(caption_plan.states_size[rows, which]), of_scene(scenes.size), -1)
-    texture = np.where(
-        ordered(caption_plan.states_texture[rows, which]), of_scene(scenes.texture), -1
-    )
+    states_texture = ordered(caption_plan.states_texture[rows, which])
+    texture = np.where(states_texture, of_scene(scenes.texture), -1)
     template, synonym = caption_plan.template[rows, which], caption_plan.synonym[rows, which]
     # {b} may be "a pair of", and {a} too where nothing has to agree with it.
-    grouped = np.stack(
-        [(template < _VERBLESS) & (synonym >> 9 & 1 == 1), synonym >> 10 & 1 == 1], axis=-1
-    )
+    a_grouped = (template < _VERBLESS) & (synonym >> 9 & 1 == 1)
+    grouped = np.stack([a_grouped, synonym >> 10 & 1 == 1], axis=-1)
     bits = np.stack([synonym & 15, synonym >> 4 & 15], axis=-1)
     shape, colour, count = (of_scene(x) for x in (scenes.shape, scenes.colour, scenes.count))
     nouns = np.stack([shape, colour, size, texture, count, bits], axis=-1)  # (n, m, 2, 6)

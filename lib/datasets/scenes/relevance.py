@@ -110,11 +110,9 @@ def same_words(scenes: SceneBatch, gallery: SceneBatch | None = None) -> Qrels:
     """Find the images that a reader blind to word order must accept: Qrels of grade 1.
 
     Such a reader sees the multiset of a caption's attribute words: shapes with their number (a
-    plural is another word), colours, counts, sizes, textures, and whether the relation is
-    horizontal or vertical, since "left of" becomes "right of" from the other side. An image is
-    possible if some assignment of these words to its two groups, in some order, is true of it.
-    Synonyms count as one word; function words say nothing. Every image of grade 3 in `qrels` is
-    among them.
+    plural is another word), colours, counts, sizes, textures, and the axis of the relation. An
+    image is possible if some assignment of these words to its two groups, in some order, is true
+    of it. Synonyms count as one word. Every image of grade 3 in `qrels` is possible.
 
     Args:
         scenes: n scenes; their captions are the queries.

@@ -32,12 +32,8 @@ def compositions() -> dict[str, np.ndarray]:
     split = np.where(percent < _TRAIN_BELOW, 0, np.where(percent < _VALIDATION_BELOW, 1, 2))
     unseen = np.isin(pair, [s * 8 + c for s, c in UNSEEN_PAIRS]).any(axis=1)
     split[unseen] = 3
-    return {
-        "code": (pair[:, 0] * 64 + pair[:, 1]) * 2 + axis,
-        "pair": pair,
-        "axis": axis,
-        "split": split,
-    }
+    code = (pair[:, 0] * 64 + pair[:, 1]) * 2 + axis
+    return {"code": code, "pair": pair, "axis": axis, "split": split}
 
 
 def split_of(scenes: SceneBatch) -> np.ndarray:

@@ -110,8 +110,7 @@ def hard_task(
 def can_be_swapped(scenes: SceneBatch) -> np.ndarray:
     """Test whether all four of `twins` differ and belong to the scene's own split, (n,) bool.
 
-    Colours must differ, or exchanging them changes nothing; shapes must differ, or it changes as
-    much as exchanging places. Exchanged colours may make one of the held-out (shape, colour) pairs.
+    Equal colours or shapes make twins equal; exchanged colours can make a held-out pair.
     """
     shape, colour = scenes.shape, scenes.colour
     differ = (shape[:, 0] != shape[:, 1]) & (colour[:, 0] != colour[:, 1])
@@ -124,9 +123,8 @@ def twins(scenes: SceneBatch) -> SceneBatch:
     Size, texture, count, layout and background are equal. Each word of a caption is true of all
     four; only the order of the words tells which colour belongs to which shape, and the places.
     """
-    return concatenate(
-        [pair for base in (scenes, swap_colours(scenes)) for pair in (base, swap_relation(base))]
-    )
+    bases = scenes, swap_colours(scenes)
+    return concatenate([batch for base in bases for batch in (base, swap_relation(base))])
 
 
 def sample_swappable(split: str, n: int, seed: int = 0) -> SceneBatch:
@@ -164,9 +162,8 @@ def training_batch(seed: int, step: int, batch_size: int) -> tuple[np.ndarray, S
 def training_twins(seed: int, step: int, batch_size: int) -> tuple[np.ndarray, SceneBatch]:
     """Draw batch `step` of an endless stream; its second half are twins of the first.
 
-    Scene i + batch_size / 2 is scene i with places or colours exchanged, at random; where colours
-    cannot be exchanged within the training split, places. Arguments and results are those of
-    `training_batch`; the batch size is even.
+    Scene i + batch_size / 2 is scene i with places or colours exchanged, at random; places where
+    colours would leave the training split. `training_batch` explains arguments and results.
     """
     half = check_count(batch_size // 2, "half of the batch size")
     scenes = sample("train", half, seed, start=check_count(step, "step", least=0) * half)

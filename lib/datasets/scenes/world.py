@@ -81,10 +81,8 @@ class SceneBatch:
             values = np.asarray(getattr(self, name))
             largest = n_values - 1 + smallest
             if values.dtype.kind not in "iu" or values.shape != (n, *entry):
-                raise RetrievalInputError(
-                    f"scenes: {name} must hold integers of shape {(n, *entry)}, "
-                    f"got {values.dtype} {values.shape}"
-                )
+                shapes = f"{(n, *entry)}, got {values.dtype} {values.shape}"
+                raise RetrievalInputError(f"scenes: {name} must hold integers of shape {shapes}")
             outside = np.argwhere((values < smallest) | (values > largest))
             if len(outside):
                 raise RetrievalInputError(
@@ -121,12 +119,8 @@ class SceneBatch:
 def concatenate(batches: Iterable[SceneBatch]) -> SceneBatch:
     """Join several batches, in order."""
     batches = list(batches)
-    return SceneBatch(
-        **{
-            f.name: np.concatenate([getattr(b, f.name) for b in batches])
-            for f in fields(SceneBatch)
-        }
-    )
+    names = [field.name for field in fields(SceneBatch)]
+    return SceneBatch(**{n: np.concatenate([getattr(b, n) for b in batches]) for n in names})
 
 
 def exchange_groups(scenes: SceneBatch, where: np.ndarray) -> SceneBatch:

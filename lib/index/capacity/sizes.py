@@ -195,9 +195,7 @@ def _inverted_file(n, d, nlist, list_sizes) -> dict[str, int]:
     if list_sizes is not None:
         sizes = np.asarray(list_sizes)
         if sizes.shape != (nlist,) or sizes.sum() != n:
-            raise RetrievalInputError(
-                f"list_sizes must be {nlist} numbers that sum to n = {n}, "
-                f"got {sizes.shape} with sum {sizes.sum()}"
-            )
+            got = f"{sizes.shape} with sum {sizes.sum()}"
+            raise RetrievalInputError(f"list_sizes must be {nlist} numbers of sum {n}, got {got}")
         lists = min(lists, 16 * int((sizes > 0).sum()))
     return {"ids": 8 * n, "centroids": 4 * nlist * d, "lists": lists}

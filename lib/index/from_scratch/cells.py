@@ -32,19 +32,14 @@ def best_of_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def best_of_pairs(
     queries, rows, query_at, item_at, k: int, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Score (query, item) pairs and keep the k best of each query.
+    """Score (query, item) pairs, ascending in `query_at`, and return the k best of each query.
 
-    Args:
-        query_at, item_at: `(n_pairs,)` positions, ascending in `query_at`, no pair twice.
-
-    Returns:
-        `(scores, ids)`: float32 and int64 `(n_queries, k)`, best first, of equal scores the
-        smaller id first; -inf and -1 where a query has fewer than k pairs.
+    Returns `(scores, ids)`: float32 and int64 `(n_queries, k)`, best first, of equal scores the
+    smaller id first; -inf and -1 where a query has fewer than k pairs.
     """
     query_vectors, items = _prepared(queries, rows, metric)
-    return exact_scores.best_of_pairs(
-        query_vectors, items, query_at, item_at, check_count(k, "k"), metric
-    )
+    check_count(k, "k")
+    return exact_scores.best_of_pairs(query_vectors, items, query_at, item_at, k, metric)
 
 
 def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarray]:
@@ -70,9 +65,8 @@ def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarra
     rows = as_embeddings(rows, "rows")
     centroids = as_embeddings(centroids, "centroids", dim=rows.shape[1])
     if len(centroids) > len(rows):
-        raise RetrievalInputError(
-            f"{len(centroids)} centroids need at least as many rows, got {len(rows)}"
-        )
+        n, k = len(rows), len(centroids)
+        raise RetrievalInputError(f"rows must be at least {k} (one per centroid), got {n}")
     errors = np.empty(check_count(iterations, "iterations"))
     for iteration in range(iterations):
         scores = similarities(rows, centroids, "l2")  # (n, k), minus the squared distances
@@ -107,9 +101,8 @@ def inverted_lists(nearest, nlist: int) -> tuple[np.ndarray, np.ndarray]:
     """
     nearest = np.asarray(nearest)
     if nearest.size and not 0 <= nearest.min() <= nearest.max() < check_count(nlist, "nlist"):
-        raise RetrievalInputError(
-            f"cells are 0 to {nlist - 1}, got {nearest.min()} to {nearest.max()}"
-        )
+        cells = f"{nearest.min()} to {nearest.max()}"
+        raise RetrievalInputError(f"cells must be 0 to {nlist - 1}, got {cells}")
     members = np.argsort(nearest, kind="stable")
     return members, np.searchsorted(nearest[members], np.arange(nlist + 1))
 

@@ -201,10 +201,8 @@ def _selected(
 def _checked_neighbours(neighbours, n: int, entry) -> np.ndarray:
     neighbours = np.asarray(neighbours)
     if neighbours.ndim != 2 or len(neighbours) != n or neighbours.dtype.kind not in "iu":
-        raise RetrievalInputError(
-            f"neighbours must be whole numbers of shape ({n}, degree), "
-            f"got {neighbours.dtype} {neighbours.shape}"
-        )
+        got = f"{neighbours.dtype} {neighbours.shape}"
+        raise RetrievalInputError(f"neighbours must be integers ({n}, degree), got {got}")
     if not 0 <= entry < n:
         raise RetrievalInputError(f"entry must be a position from 0 to {n - 1}, got {entry}")
     low, high = neighbours.min(), neighbours.max()

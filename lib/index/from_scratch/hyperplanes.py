@@ -33,9 +33,8 @@ def signatures(rows, hyperplanes: np.ndarray) -> np.ndarray:
 def hamming(queries: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Count the bits that differ, `(n_queries, n)` int64."""
     if queries.shape[1:] != codes.shape[1:]:
-        raise RetrievalInputError(
-            f"signatures of {queries.shape[1:]} and {codes.shape[1:]} bytes differ"
-        )
+        n_bytes = queries.shape[1:], codes.shape[1:]
+        raise RetrievalInputError(f"signatures must have one length, got {n_bytes} bytes")
     distances = np.zeros((len(queries), len(codes)), np.int64)
     for byte in range(codes.shape[1]):
         distances += np.bitwise_count(queries[:, None, byte] ^ codes[None, :, byte])
@@ -56,9 +55,7 @@ def collision_probability(cosine):
     cosine = np.asarray(cosine, float)
     outside = ~(np.abs(cosine) <= 1)
     if outside.any():
-        raise RetrievalInputError(
-            f"a cosine must be between -1 and 1, got {cosine[outside].flat[0]}"
-        )
+        raise RetrievalInputError(f"cosine must be between -1 and 1, got {cosine[outside][0]}")
     return 1 - np.arccos(cosine) / np.pi
 
 
@@ -75,11 +72,7 @@ def hit_probability(cosine, bits: int, tables: int):
 
 
 def bucket_keys(rows, hyperplanes: np.ndarray) -> np.ndarray:
-    """Compute the bucket of each row in each table, its bits as a number: `(n, tables)` int64.
-
-    Args:
-        hyperplanes: `(tables, bits, d)`, at most 62 bits a table.
-    """
+    """Compute the bucket of each row in each table `(tables, bits, d)`: `(n, tables)` int64."""
     tables, bits, d = hyperplanes.shape
     check_count(bits, "bits of a bucket", most=62)
     rows = as_embeddings(rows, "rows", dim=d)

@@ -18,25 +18,20 @@ def split(rows, m: int) -> np.ndarray:
     """Cut each row into m pieces: `(m, n, d / m)`."""
     rows = as_embeddings(rows, "rows")
     if rows.shape[1] % check_count(m, "m"):
-        raise RetrievalInputError(
-            f"{m} pieces do not divide d = {rows.shape[1]}; choose an m that does"
-        )
+        raise RetrievalInputError(f"m must divide d = {rows.shape[1]}, got {m}")
     return np.ascontiguousarray(rows.reshape(len(rows), m, -1).transpose(1, 0, 2))
 
 
 def train_codebooks(
     rows, m: int, n_codes: int = 256, iterations: int = 25, seed: int = 0
 ) -> np.ndarray:
-    """Run k-means in each piece of the space: `(m, n_codes, d / m)` float32.
-
-    m codebooks of 256 centroids stand for 256^m points of the space, and a code takes m bytes.
+    """Run k-means in each piece of the space: `(m, n_codes, d / m)` float32; a code takes m bytes.
 
     Reference: Jegou, Douze and Schmid 2011, "Product Quantization for Nearest Neighbor Search".
     """
     check_count(n_codes, "n_codes", most=256)  # a code is one byte
-    return np.stack(
-        [kmeans(x, first_centroids(x, n_codes, seed), iterations)[0] for x in split(rows, m)]
-    )
+    starts = [(piece, first_centroids(piece, n_codes, seed)) for piece in split(rows, m)]
+    return np.stack([kmeans(piece, start, iterations)[0] for piece, start in starts])
 
 
 def encode(rows, codebooks: np.ndarray) -> np.ndarray:
@@ -168,13 +163,11 @@ def _dimension(codebooks: np.ndarray) -> int:
 def _checked_codes(codes, m: int, n_codes: int) -> np.ndarray:
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.shape[1] != m or codes.dtype.kind not in "iu":
-        raise RetrievalInputError(
-            f"codes must be whole numbers of shape (n, {m}), got {codes.dtype} {codes.shape}"
-        )
+        expected = f"whole numbers of shape (n, {m})"
+        raise RetrievalInputError(f"codes must be {expected}, got {codes.dtype} {codes.shape}")
     if codes.size and not 0 <= codes.min() <= codes.max() < n_codes:
-        raise RetrievalInputError(
-            f"codes are 0 to {n_codes - 1}, got {codes.min()} to {codes.max()}"
-        )
+        limits = f"{codes.min()} to {codes.max()}"
+        raise RetrievalInputError(f"codes must be 0 to {n_codes - 1}, got {limits}")
     return codes
 
 

@@ -2,5 +2,3 @@
 
 from lib.index.token_index.candidates import Candidates
 from lib.index.token_index.index import TokenIndex
-
-__all__ = ["Candidates", "TokenIndex"]

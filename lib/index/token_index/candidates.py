@@ -43,8 +43,7 @@ class Candidates:
 class CentroidLists:
     """Inverted lists: the documents with a token at each centroid, the centroids of each document.
 
-    `nearest` is the centroid of each token, `(T,)`, those of document 0 first; `counts` the number
-    of tokens of each document, `(n,)`.
+    `nearest` is the centroid of each token `(T,)`, by document; `counts` the tokens of each `(n,)`.
     """
 
     def __init__(self, centroids: np.ndarray, nearest: np.ndarray, counts: np.ndarray) -> None:
@@ -61,9 +60,8 @@ class CentroidLists:
         """Find candidates block by block, for `TokenIndex.candidates`."""
         size = max(1, CELLS // (queries.mask.shape[1] * len(self.centroids)))
         starts = range(0, max(1, len(queries)), size)
-        blocks = [
-            self._block(queries.take(slice(start, start + size)), nprobe, most) for start in starts
-        ]
+        batches = [queries.take(slice(start, start + size)) for start in starts]
+        blocks = [self._block(batch, nprobe, most) for batch in batches]
         counts, ids, scores = (np.concatenate(parts) for parts in zip(*blocks))
         return Candidates(np.concatenate([[0], np.cumsum(counts)]), ids, scores)
 

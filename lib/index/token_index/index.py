@@ -136,14 +136,10 @@ class TokenIndex:
         """
         self._flat(queries)
         if self.ntotal == 0:
-            raise RetrievalInputError(
-                "the index is empty: add documents before asking for candidates"
-            )
+            raise RetrievalInputError("the index is empty: add documents before a search")
         if check_count(nprobe, "nprobe") > len(self._centroids):
-            raise RetrievalInputError(
-                f"nprobe = {nprobe} is more than the centroids; ask for at most"
-                f" {len(self._centroids)}"
-            )
+            n = len(self._centroids)
+            raise RetrievalInputError(f"nprobe must be at most {n} (the centroids), got {nprobe}")
         most = None if max_candidates is None else check_count(max_candidates, "max_candidates")
         return self._joined().candidates(queries, nprobe, most)
 
@@ -158,15 +154,12 @@ class TokenIndex:
         """
         ids = np.asarray(ids)
         if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-            raise RetrievalInputError(
-                f"ids must be a list of whole numbers, got {ids.dtype} {ids.shape}"
-            )
+            got = f"{ids.dtype} {ids.shape}"
+            raise RetrievalInputError(f"ids must be a list of whole numbers, got {got}")
         outside = (ids < 0) | (ids >= self.ntotal)
         if outside.any():
-            raise RetrievalInputError(
-                f"there is no document {ids[outside][0]}: the index holds {self.ntotal}, counted"
-                " from 0"
-            )
+            most = self.ntotal - 1
+            raise RetrievalInputError(f"ids must be 0 to {most}, got {ids[outside][0]}")
         if self.ntotal == 0:
             return Tokens(np.zeros((0, 1, self.dimension), np.float32))
         ids, lists = ids.astype(np.int64), self._joined()
@@ -241,9 +234,8 @@ class TokenIndex:
     def _flat(self, tokens: Tokens) -> np.ndarray:
         """Return the tokens without padding, `(T, d)`, after a check of d."""
         if tokens.dim != self.dimension:
-            raise RetrievalInputError(
-                f"tokens have dimension {tokens.dim}, expected {self.dimension}"
-            )
+            dims = f"{self.dimension}, got {tokens.dim}"
+            raise RetrievalInputError(f"tokens must have dimension {dims}")
         return tokens.flat()[0]
 
     def _joined(self) -> CentroidLists:

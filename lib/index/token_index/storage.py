@@ -27,10 +27,7 @@ ITERATIONS = 10  # of k-means
 
 
 class Float32Storage:
-    """Store unit vectors, 4 d bytes each; the other storages override these methods.
-
-    `nearest` are the centroids of tokens, which the index stores in any case.
-    """
+    """Store unit vectors, 4 d bytes each; `nearest` are the centroids of tokens."""
 
     dtype: ClassVar[np.dtype] = np.dtype(np.float32)  # of what `encode` returns
 
@@ -66,9 +63,8 @@ class Float32Storage:
 class Int8Storage(Float32Storage):
     """Store whole numbers from -127 to 127 with one scale for all tokens, d bytes each.
 
-    Args:
-        largest: coordinate of a unit vector that becomes 127; 0 where tokens came as int8 and stay
-            as they are. The two cannot be mixed: their scores would not compare.
+    `largest` is the coordinate of a unit vector that becomes 127, or 0 where all tokens come as
+    int8.
     """
 
     largest: float
@@ -108,10 +104,9 @@ class ResidualStorage(Float32Storage):
         v ~ normalise(c + r),    c the centroid of the largest <v, c>
         r_j  the value of the bucket of v_j - c_j
 
-    Buckets are the same for all dimensions. Their limits are quantiles of all the residuals of a
-    sample: each holds as many. The value of a bucket is the mean of its residuals, which minimises
-    the squared error of c + r. More bits split the same buckets, so on the sample that error cannot
-    grow. (ColBERTv2 gives each bucket its median.)
+    All dimensions have the same buckets, with quantiles of the residuals of a sample as limits. The
+    value of a bucket is the mean of its residuals, which minimises the squared error of c + r.
+    (ColBERTv2 takes the median.)
 
     Args:
         centroids: `(k, d)` float32.
@@ -152,10 +147,8 @@ class ResidualStorage(Float32Storage):
         parts = np.split(residuals, np.searchsorted(residuals, cutoffs, side="right"))
         # Where many residuals are equal a bucket can be empty; any value will do there.
         limits = np.concatenate([cutoffs, cutoffs[-1:]])
-        values = [
-            part.mean(dtype=np.float64) if part.size else limit
-            for part, limit in zip(parts, limits)
-        ]
+        pairs = zip(parts, limits)
+        values = [part.mean(dtype=np.float64) if part.size else limit for part, limit in pairs]
         return cls(centroids, cutoffs, np.array(values, np.float32))
 
     def encode(self, tokens, rows, nearest) -> np.ndarray:
@@ -181,9 +174,7 @@ class ResidualStorage(Float32Storage):
     def restore(cls, state, centroids) -> ResidualStorage:
         storage = cls(centroids, state["cutoffs"], state["values"])
         if storage.bits != state["bits"]:
-            raise RetrievalInputError(
-                f"bits is {state['bits']}, but there are {2**storage.bits} buckets"
-            )
+            raise RetrievalInputError(f"bits must be {storage.bits}, got {state['bits']}")
         return storage
 
 

@@ -54,7 +54,7 @@ def test_a_split_gets_what_it_needs_and_extras_come_by_name():
         "sits_test.csv"
     ]
     with pytest.raises(
-        RetrievalInputError, match=r"no file is named 'sits\.csv'; the files are caption_datasets"
+        RetrievalInputError, match=r"must be among caption_datasets.*got 'sits\.csv'"
     ):
         choose_files(coco, "test", ("sits.csv",))
 

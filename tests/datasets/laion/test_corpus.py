@@ -87,7 +87,7 @@ def test_what_cannot_be_used_is_refused_or_named(root):
     for what in (
         "00002.tar/000020005 (not in the tar)",
         "00002.tar is damaged in or behind '000020005.jpg'",
-        "00003.tar/000030001 (sample '000030001' has no caption",
+        "00003.tar/000030001 (sample '000030001' lacks a caption",
         "00003.tar/000030002 (the caption of sample '000030002' is blank",
         "00003.tar/000030003 (the picture of sample '000030003' is too large",
         "00003.tar/000030008 (the picture of sample '000030008' cannot be decoded",

@@ -160,7 +160,7 @@ def header(name, kind=tarfile.REGTYPE, target=""):
         (header("evil.jpg", tarfile.FIFOTYPE), "a pipe"),
         (header("nosuffix"), "no key and suffix"),
         (header(".hidden"), "no key and suffix"),
-        (header("evil\udcff.jpg"), "no UTF-8"),
+        (header("evil\udcff.jpg"), "not UTF-8"),
     ],
 )
 def test_hostile_members_are_refused_and_the_rest_is_read(tmp_path, member, reason):
@@ -184,7 +184,7 @@ def test_headers_that_ask_for_much_memory_are_damage(tmp_path, kind):
         reader = Shard(path)
         assert keys(reader) == ["a", "b"]
         assert "in or behind 'b.json'" in reader.report.damage
-        assert "bytes of header" in reader.report.damage or evil is chain
+        assert "headers of more than" in reader.report.damage or evil is chain
 
 
 def test_a_member_larger_than_the_limit_is_passed_over_unread(tmp_path):
@@ -234,14 +234,14 @@ def test_the_parts_of_a_sample():
 @pytest.mark.parametrize(
     ("parts", "read", "message"),
     [
-        ({"v2.jpg": b""}, "picture", "no picture, its parts are v2.jpg.*no dot"),
+        ({"v2.jpg": b""}, "picture", "got v2.jpg.*not have a dot"),
         ({"jpg": b"no picture"}, "picture", "picture of sample 'k' is not a picture"),
-        ({}, "caption", "no member k.txt"),
+        ({}, "caption", "lacks a caption, k.txt"),
         ({"txt": b" \n"}, "caption", "sample 'k' is blank"),
-        ({"txt": b"\xff"}, "caption", "no UTF-8"),
-        ({"json": b"{"}, "notes", "json of sample 'k' cannot be read"),
-        ({"json": b"[" * 100_000}, "notes", "json of sample 'k' cannot be read"),
-        ({"json": b"[1]"}, "notes", r"no object but \[1\]"),
+        ({"txt": b"\xff"}, "caption", "not UTF-8"),
+        ({"json": b"{"}, "notes", "k.json cannot be read"),
+        ({"json": b"[" * 100_000}, "notes", "k.json cannot be read"),
+        ({"json": b"[1]"}, "notes", r"must be an object, got \[1\]"),
     ],
 )
 def test_parts_that_cannot_be_read(parts, read, message):
@@ -368,9 +368,9 @@ def test_the_table_has_the_columns_of_img2dataset(tar):
     [
         (
             lambda table: table.take([0, 1, 1]),
-            "row 2: the key '000000001' must be text, and occur once",
+            "row 2: keys must be distinct texts, got '000000001'",
         ),
-        (lambda table: table.drop_columns(["status"]), "no column 'status'"),
+        (lambda table: table.drop_columns(["status"]), "must have a column 'status'"),
         (None, "is no Parquet file"),
     ],
 )

@@ -78,7 +78,7 @@ def test_a_picture_of_endless_sides_is_refused(root, size):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_a_pipe_is_not_waited_for(root):
     os.mkfifo(root / "pipe.png")
-    with pytest.raises(RetrievalInputError, match=r"pipe\.png is a pipe or a device"):
+    with pytest.raises(RetrievalInputError, match=r"pipe\.png must be a file"):
         open_picture(root / "pipe.png")
 
 

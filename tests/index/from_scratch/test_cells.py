@@ -97,11 +97,11 @@ def test_too_few_rows_in_the_cells_are_filled_up():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: kmeans(ROWS[:3], ROWS[:4]), "4 centroids need at least as many rows, got 3"),
-        (lambda: kmeans(ROWS, ROWS[:4, :2]), "centroids has dimension 2, expected 16"),
+        (lambda: kmeans(ROWS[:3], ROWS[:4]), "rows must be at least 4 .* got 3"),
+        (lambda: kmeans(ROWS, ROWS[:4, :2]), "centroids must have dimension 16, got 2"),
         (lambda: kmeans(ROWS, ROWS[:4], 0), "iterations must be at least 1"),
         (lambda: first_centroids(ROWS, 601), "cannot draw k = 601 different rows of 600"),
-        (lambda: inverted_lists([0, 5], 5), "cells are 0 to 4, got 0 to 5"),
+        (lambda: inverted_lists([0, 5], 5), "cells must be 0 to 4, got 0 to 5"),
         (
             lambda: search_cells(QUERIES, ROWS, CENTROIDS, LISTS, 5, 13),
             "nprobe = 13 is more than the 12 cells",

@@ -117,9 +117,15 @@ def test_inserting_in_another_order_permutes():
             lambda: beam_search([1.0], LINE, ALONG + 1, 0, 1),
             "neighbours must be positions below 6, got 0 to 6",
         ),
-        (lambda: beam_search([1.0], LINE, ALONG[:5], 0, 1), "shape .6, degree., got int64 .5, 2."),
+        (
+            lambda: beam_search([1.0], LINE, ALONG[:5], 0, 1),
+            "integers .6, degree., got int64 .5, 2.",
+        ),
         (lambda: beam_search([1.0], LINE, ALONG, 0, 2, k=3), "ef = 2 cannot return k = 3"),
-        (lambda: beam_search([1.0, 2.0], LINE, ALONG, 0, 1), "queries has dimension 2, expected 1"),
+        (
+            lambda: beam_search([1.0, 2.0], LINE, ALONG, 0, 1),
+            "queries must have dimension 1, got 2",
+        ),
         (
             lambda: build_graph(LINE, 2, select="best"),
             "select must be one of 'heuristic', 'nearest'",

@@ -106,10 +106,10 @@ def test_an_empty_bucket_finds_nothing():
     ("call", "message"),
     [
         (lambda: draw_hyperplanes(8, 0), "n_bits must be at least 1"),
-        (lambda: signatures(ROWS, draw_hyperplanes(8, 4)), "rows has dimension 16, expected 8"),
+        (lambda: signatures(ROWS, draw_hyperplanes(8, 4)), "rows must have dimension 8, got 16"),
         (
             lambda: hamming(np.zeros((1, 2), np.uint8), np.zeros((1, 3), np.uint8)),
-            "2,. and .3,. bytes differ",
+            "one length, got ..2,., .3,.. bytes",
         ),
         (lambda: collision_probability([0.5, 1.5]), "between -1 and 1, got 1.5"),
         (

@@ -142,10 +142,10 @@ def test_one_sweep_against_every_combination_of_two_small_codebooks():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: split(ROWS, 5), "5 pieces do not divide d = 16"),
+        (lambda: split(ROWS, 5), "m must divide d = 16, got 5"),
         (lambda: train_codebooks(ROWS, 4, 257), "n_codes must be at most 256, got 257"),
-        (lambda: encode(ROWS[:, :8], BOOKS), "rows has dimension 8, expected 16"),
-        (lambda: decode([[0, 0, 0, 16]], BOOKS), "codes are 0 to 15, got 0 to 16"),
+        (lambda: encode(ROWS[:, :8], BOOKS), "rows must have dimension 16, got 8"),
+        (lambda: decode([[0, 0, 0, 16]], BOOKS), "codes must be 0 to 15, got 0 to 16"),
         (lambda: decode([[0, 0, 0]], BOOKS), "shape .n, 4., got int64 .1, 3."),
         (lambda: query_tables(QUERIES, BOOKS, "cosine"), "metric must be one of"),
         (lambda: parallel_weight(1.0, 16), "threshold .* must be between 0 and 1 .*got 1.0"),

@@ -316,7 +316,7 @@ def test_refuses():
         (lambda: TokenIndex(16, n_centroids=0), "n_centroids must be at least 1"),
         (
             lambda: TokenIndex(16).candidates(QUERIES),
-            "the index is empty: add documents before asking",
+            "the index is empty: add documents before a search",
         ),
         (
             lambda: TokenIndex(16).save("nowhere.npz"),
@@ -326,7 +326,7 @@ def test_refuses():
             lambda: TokenIndex(16, n_centroids=500).add(DOCUMENTS),
             "500 centroids need at least as many",
         ),
-        (lambda: TokenIndex(8).add(DOCUMENTS), "tokens have dimension 16, expected 8"),
+        (lambda: TokenIndex(8).add(DOCUMENTS), "tokens must have dimension 8, got 16"),
         (lambda: index.add(Tokens(np.zeros((1, 1, 16)))), "tokens has only zeros in row 0"),
         (lambda: index.train(DOCUMENTS), "the index holds 60 documents, coded by its centroids"),
         (

@@ -67,9 +67,9 @@ def test_the_key_follows_what_decides_a_measurement():
     [
         ({"metric": "dot"}, "metric must be one of"),
         ({"queries": {}}, "'toy' has no queries"),
-        ({"queries": {"text": np.ones((2, 5))}}, r"queries\['text'\] has dimension 5, expected 4"),
+        ({"queries": {"text": np.ones((2, 5))}}, r"queries\['text'\] must have dimension 4, got 5"),
         ({"queries": {"text": np.zeros((2, 4))}}, r"queries\['text'\] has only zeros in row 0"),
-        ({"learn": {"text": np.ones((2, 3))}}, r"learn\['text'\] has dimension 3, expected 4"),
+        ({"learn": {"text": np.ones((2, 3))}}, r"learn\['text'\] must have dimension 4, got 3"),
         (
             {"relevant": {"text": Qrels.from_pairs([0], [1], shape=(3, 9))}},
             "must be one of 'image'; got 'text'",

@@ -59,7 +59,7 @@ def test_ids_decide_the_order(tmp_path):
             {"image": MEDIA[[*range(20), 0]], "image_ids": [*TOYS.item_ids, "x"]},
             "1 rows are not of this.*'x'",
         ),
-        ({"image": MEDIA[0]}, "expected two axes"),
+        ({"image": MEDIA[0]}, "rows, dimension"),
     ],
 )
 def test_rows_that_do_not_fit_are_named(tmp_path, changes, message):

@@ -236,7 +236,7 @@ def test_a_publisher_that_has_moved_its_file_is_one_line(run, tiny):
         ),
         (["fixture", "tinny", "here"], "the corpus must be one of"),
         (["download", "tinny", "--root", "here"], "the corpus must be one of"),
-        (["download", "tiny", "--root", "here", "--file", "x"], "no file is named 'x'"),
+        (["download", "tiny", "--root", "here", "--file", "x"], "got 'x'"),
     ],
 )
 def test_mistakes_are_one_line(run, tiny, arguments, message):
@@ -256,7 +256,7 @@ def test_filter_writes_the_rows_that_pass_and_counts_the_others(run, tmp_path):
     folder = str(metadata.parent)
     for wrong, message in (
         (("kept.csv",), "suffix of kept.csv must be one of"),
-        (("kept.txt", "--max-punsafe", "0.5"), "has no column 'punsafe' and the filter"),
+        (("kept.txt", "--max-punsafe", "0.5"), "must have a column 'punsafe'"),
         (("kept.txt", "--min-similarity", "2"), "min_similarity must be a number from -1 to 1"),
         (("kept.txt", "--nsfw", "SAFE"), "nsfw tag must be one of"),
     ):

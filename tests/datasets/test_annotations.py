@@ -137,7 +137,7 @@ def test_field_of():
         field_of({}, "id", (int, float), "x")
     with pytest.raises(RetrievalInputError, match="'id' must be int, got True"):
         field_of({"id": True}, "id", int, "x")
-    with pytest.raises(RetrievalInputError, match=r"no field, the entry is \[1\]"):
+    with pytest.raises(RetrievalInputError, match=r"got the entry \[1\]"):
         field_of([1], "id", int, "x")
 
 

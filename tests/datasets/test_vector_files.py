@@ -183,8 +183,8 @@ def test_npy_files_that_are_cut_or_something_else(tmp_path):
     whole = stream.getvalue()
     np.savez(stream := io.BytesIO(), image=np.ones((3, 4)))
     for content, message in [
-        (b"", "no .npy file"), (whole[:20], "no .npy file"), (whole[:-8], "has 88 bytes of values"),
-        (whole + b"more", "has 100 bytes of values"), (stream.getvalue(), "no .npy file"),
+        (b"", "no .npy file"), (whole[:20], "no .npy file"), (whole[:-8], "got 88"),
+        (whole + b"more", "got 100"), (stream.getvalue(), "no .npy file"),
         (whole.replace(b"(3, 4)", b"(3,-4)"), "expected real numbers"),
     ]:  # fmt: skip
         path.write_bytes(content)

@@ -331,16 +331,16 @@ def test_refuses():
         (lambda: index.train(DOCUMENTS), "the index holds 60 documents, coded by its centroids"),
         (
             lambda: index.candidates(Tokens(clustered(4, dim=8)[None])),
-            "tokens have dimension 8, expected 16",
+            "tokens must have dimension 16, got 8",
         ),
         (
             lambda: index.candidates(QUERIES, 17),
-            "nprobe = 17 is more than the centroids; ask for at most 16",
+            "nprobe must be at most 16",
         ),
         (lambda: index.candidates(QUERIES, 0), "nprobe must be at least 1"),
         (lambda: index.candidates(QUERIES, 1, 0), "max_candidates must be at least 1"),
-        (lambda: index.documents([0, 60]), "there is no document 60: the index holds 60"),
-        (lambda: index.documents([-1]), "there is no document -1"),
+        (lambda: index.documents([0, 60]), "ids must be 0 to 59, got 60"),
+        (lambda: index.documents([-1]), "got -1"),
         (
             lambda: index.documents([0.0]),
             r"ids must be a list of whole numbers, got float64 \(1,\)",

@@ -63,7 +63,7 @@ EXPECTED = {
         0.5,
     ),
     ("a judged query that is not in the run", "AP"): (
-        "refuses: the run has 1 rows, the qrels have 2 queries",
+        "refuses: the run must have 2 rows (qrels), got 1",
         1,
         REFUSED,
         NOT_ASKED,
@@ -91,7 +91,7 @@ EXPECTED = {
         "ValueError",
     ),
     ("the score of a wrong item is NaN", "AP"): (
-        "refuses: the score in row 0 at rank 2 is NaN",
+        "refuses: scores must be numbers, got NaN in row 0 at rank 2",
         ...,
         ...,
         ...,

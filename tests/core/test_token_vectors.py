@@ -113,7 +113,7 @@ def test_refuses_parts_that_do_not_fit():
         Tokens.from_flat(np.zeros((2, 2)), np.array([2.0]))
     with pytest.raises(RetrievalInputError, match="float32 of dimension 2 and int8 of dimension 2"):
         Tokens.concatenate([tokens, tokens.as_int8()])
-    with pytest.raises(RetrievalInputError, match="nothing to concatenate"):
+    with pytest.raises(RetrievalInputError, match="at least one Tokens"):
         Tokens.concatenate([])
     with pytest.raises(RetrievalInputError, match="largest must be a finite number above 0, got 0"):
         Tokens(np.zeros((1, 1, 1))).as_int8()

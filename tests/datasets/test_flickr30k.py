@@ -132,7 +132,7 @@ def test_missing_files(root, copy):
         flickr30k.load_flickr30k(copy)
     (copy / flickr30k.TOKENS).unlink()
     (copy / "results.csv").unlink()
-    with pytest.raises(MissingFileError, match=r"no results_20130124\.token nor results\.csv"):
+    with pytest.raises(MissingFileError, match=r"not have results_20130124\.token or results\.csv"):
         flickr30k.load_flickr30k(copy, "all", captions="tokens")
 
 
@@ -187,7 +187,7 @@ def test_malformed_copy_of_clip_benchmark(copy):
     with pytest.raises(RetrievalInputError, match=r"line 16: expected 2 columns"):
         flickr30k.load_flickr30k(copy)
     path.write_text(whole + '3000000020.jpg,"never closed')
-    with pytest.raises(DamagedFileError, match="not whole"):
+    with pytest.raises(DamagedFileError, match="Fetch the file again"):
         flickr30k.load_flickr30k(copy)
 
 

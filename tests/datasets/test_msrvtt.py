@@ -163,7 +163,7 @@ def test_damaged_and_missing_files_say_so(bare, tmp_path):
         path,
         lambda data: data["sentences"].append({"caption": "x", "video_id": "video1", "sen_id": 1}),
     )
-    with pytest.raises(RetrievalInputError, match="video_id 'video1' is not among"):
+    with pytest.raises(RetrievalInputError, match="'video1' is not one of"):
         msrvtt.load_msrvtt(bare, "full")
     path.write_text(path.read_text()[:-40])
     with pytest.raises(DamagedFileError, match="MSRVTT_data.json is not a JSON file"):

@@ -115,7 +115,7 @@ def test_more_lists_than_there_are():
         index.set_search(nprobe=5)
     with refused("nprobe must be at most 4"):
         filled(nlist=4, nprobe=8)  # asked for, so not
-    with refused("no lists before the index is trained"):
+    with refused("untrained and has no lists"):
         _ = IVFIndex(16).list_sizes
     later = VectorSearchIndex(16, "IVF", nlist=4)
     later.set_search(nprobe=9)

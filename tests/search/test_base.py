@@ -54,7 +54,7 @@ def test_top_keeps_the_work_and_describe_says_it_all():
         "(dual encoder: 1,000 pairs, 1,000 products; cross-encoder: 1 pairs, 0 products)"
     )
     assert run.top(1).describe().startswith("1 queries x 1 items, ranked by logit (")
-    with pytest.raises(RetrievalInputError, match="k = 4 is more"):
+    with pytest.raises(RetrievalInputError, match="k must be between 1 and 3"):
         run.top(4)
 
 

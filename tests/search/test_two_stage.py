@@ -204,7 +204,7 @@ def test_refuses_stages_that_do_not_fit():
     first, second = TableRetriever(one), TableRetriever(two[:, :5])
     for wrong, message in (
         (lambda: TwoStageRetriever(first, second, 3), "searches 9 items, the second scores 5"),
-        (lambda: both(10), "k = 10 is more"),
+        (lambda: both(10), "k must be between 1 and 9"),
         (lambda: both(-1), "at least 1"),
         (lambda: both(2.0), "whole number"),
         (lambda: both(False), "whole number"),

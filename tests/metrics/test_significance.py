@@ -46,7 +46,7 @@ def test_a_comparison_is_the_interval_and_the_test_of_the_same_seed(groups):
     "a, b, message",
     [
         ([1, np.nan], [1, 2], r"values_a\[1\] is nan"),
-        ([1, 2], [1], "values_a and values_b must be one number per query"),
+        ([1, 2], [1], "values_a and values_b must be values of the same queries"),
         ([1e308, 0], [-1e308, 0], "values_a - values_b.* is inf"),
     ],
 )

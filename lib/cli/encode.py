@@ -30,15 +30,8 @@ def encode(
     encoder = load_encoder(model, pretrained, batch_size=batch_size, **settings)
     with progress_bar() as bar:
         row, shards_done = bar.add_task("samples", total=None), counted(bar, "shards")
-        report = encode_shards(
-            encoder,
-            paths,
-            out,
-            batch_size=batch_size,
-            progress=lambda n: bar.advance(row, n),
-            shards_done=shards_done,
-            log=say,
-        )
+        options = {"progress": lambda n: bar.advance(row, n), "shards_done": shards_done}
+        report = encode_shards(encoder, paths, out, batch_size=batch_size, log=say, **options)
     say(report.describe())
     if not report.rows:
         raise RetrievalInputError(

@@ -129,7 +129,7 @@ def tolerance_by_column(
         if column not in limits:
             raise RetrievalInputError(
                 f"column {column!r} holds measured numbers but has no tolerance; add it to"
-                " `tolerance` (0 asks for exact equality)"
+                " `tolerance` (0 for exact equality)"
             )
     return {c: limits[c] for c in columns if c in limits}
 

@@ -118,7 +118,7 @@ def sentence(
     floats = [name for name, value in record.items() if is_float(value)]
     if floats and tolerance is None:
         raise RetrievalInputError(
-            f"{', '.join(floats)}: measured numbers need a tolerance (0 asks for equality)"
+            f"{', '.join(floats)}: measured numbers need a tolerance (0 for equality)"
         )
     limits = {} if tolerance is None else tolerance_by_column(tolerance, list(record), [record])
     try:

@@ -135,12 +135,10 @@ def model(name: str) -> Model:
 
 def weights_of(names: Sequence[str]) -> str:
     """Join the first digits of the models' checksums, as part of a cache key."""
-    digests = [
-        recorded_digest(
-            artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX), f"Run: crossmodal train {name}"
-        )
-        for name in names
-    ]
+    digests = []
+    for name in names:
+        path = artifacts_dir() / name / (WEIGHTS + CHECKSUM_SUFFIX)
+        digests.append(recorded_digest(path, f"Run: crossmodal train {name}"))
     return "-".join(digest[:8] for digest in digests)
 
 

@@ -133,13 +133,11 @@ def weight_rows(
     metric: str = "R@1",
 ) -> list[dict]:
     """Compute a metric in percent for each weight of the second stage: rows `weight`, `value`."""
-    return [
-        {
-            "weight": float(weight),
-            "value": 100 * float(lists.values(metric, depth, Interpolate(weight, scale)).mean()),
-        }
-        for weight in weights
-    ]
+    rows = []
+    for weight in weights:
+        values = lists.values(metric, depth, Interpolate(weight, scale))
+        rows.append({"weight": float(weight), "value": 100 * float(values.mean())})
+    return rows
 
 
 def best_weight(rows: Sequence[dict]) -> float:

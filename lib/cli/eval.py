@@ -129,6 +129,9 @@ def evaluate(
                 "--trec-run excludes folds, --inference and --write-trec; leave them out"
             )
         direction, run = read_run(trec_run, corpus, direction)
+        n_absent = int((run[1][:, 0] < 0).sum())
+        if n_absent:
+            say(f"{n_absent:,} of {len(run[1]):,} queries are not in {trec_run}: nothing was found")
         identity["run"] = sha256_of(trec_run)
         result = evaluate_ranking(run, direction, corpus, identity=identity, **protocol)
     else:
@@ -175,6 +178,12 @@ def compare(
         text_tables.format_comparison(rows),
         "percent and points; intervals and p by cluster, McNemar by query",
     )
+    compared = {row["metric"] for row in rows}
+    others = {name for part in first.directions for name in part.values} - compared - {"MAP@R"}
+    if others:
+        say(
+            f"not tested: {', '.join(sorted(others))}; results store queries for R@K and MAP@R only"
+        )
     if plot is not None:
         names = (first.name, second.name) if first.name != second.name else (a.name, b.name)
         title = f"{first.protocol.benchmark} {first.protocol.split}"

@@ -237,7 +237,8 @@ def distributed_mnr_loss(
     others = gather_own_first(positive)[len(positive) :]  # ((W - 1) b, d)
     if negatives is not None:
         check_tensor(negatives, "negatives")
-        if negatives.ndim not in (2, 3) or negatives.shape[-1] != anchor.shape[1]:
+        per_anchor = negatives.ndim == 3 and len(negatives) == len(anchor)
+        if not (negatives.ndim == 2 or per_anchor) or negatives.shape[-1] != anchor.shape[1]:
             raise RetrievalInputError(
                 f"negatives must be (K, d) or (b, K, d), got {tuple(negatives.shape)} for anchors"
                 f" {tuple(anchor.shape)}"

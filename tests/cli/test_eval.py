@@ -223,6 +223,15 @@ def test_trec_files_there_and_back(run, coco_root, rows):
     ):
         code, _, err = run(*call, *wrong, *more)
         assert code == 2 and message in one_line(err), err
+    with open("t/image_to_text.run") as lines:  # each image has five captions or more
+        first_ranks = [line for line in lines if line.split()[3] == "1"]
+    with open("first.run", "w") as stream:
+        stream.writelines(first_ranks[:-3])
+    shallow = ["--trec-run", "first.run", "--metrics", "R@1,MedR", "--out", "first.json"]
+    code, out, err = run(*call, *shallow)
+    assert code == 0 and "3 of 100 queries are not in first.run" in out, err
+    code, out, _ = run("compare", "first.json", "first.json")
+    assert code == 0 and "not tested: MedR" in out
     own = ["--embeddings", str(rows)]
     for more, message in (
         (["--trec-run", "absent"], "absent is missing; each of its lines must be"),

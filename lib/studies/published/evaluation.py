@@ -228,6 +228,7 @@ def evaluate_ranking(
     qrels, counts = judged_qrels(corpus, task, judgements, ratings_root)
     options = _evaluation_options(corpus, task, metrics, judgements)
     ks = [k for k in default_ks(corpus) if k <= depth]
+    run = _filled_up(run, int(qrels.at_least(options["hit_grade"]).counts.max(initial=0)))
     evaluation = evaluate(run, qrels, ties="pessimistic", ks=ks, **options)
     ids, (text, media) = ids_of(corpus), corpus.directions[0].split("_to_")
     query_ids = [ids[direction.split("_to_")[0]][query] for query in evaluation.queries]
@@ -238,6 +239,17 @@ def evaluate_ranking(
         sizes=tuple((modality, len(ids[modality])) for modality in (media, text)),
         judgements=judgements,
         judged_counts=_counts(counts),
+    )
+
+
+def _filled_up(run: tuple[np.ndarray, np.ndarray], depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Append "nothing was returned" up to a depth, which MAP@R needs."""
+    scores, ids = run
+    missing = ((0, 0), (0, max(depth - ids.shape[1], 0)))
+    scores = scores.astype(np.result_type(scores, np.float32), copy=False)  # -inf is a float
+    return (
+        np.pad(scores, missing, constant_values=-np.inf),
+        np.pad(ids, missing, constant_values=-1),
     )
 
 

@@ -34,6 +34,11 @@ def compare_results(
     if not pairs:
         raise RetrievalInputError("no direction is in both results; evaluate both alike")
     rows = [row for pair in pairs for row in _compare_direction(*pair, n_resamples, seed)]
+    if not rows:
+        raise RetrievalInputError(
+            "the two results have none of R@1, R@5, R@10 and MAP@R in common; evaluate both with"
+            " one of these metrics"
+        )
     for row, adjusted in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = float(adjusted)
     return rows

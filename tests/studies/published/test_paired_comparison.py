@@ -72,6 +72,14 @@ def test_one_direction_is_enough(systems):
         )
 
 
+def test_results_without_a_metric_that_is_tested_are_refused(systems):
+    (part,) = systems[0].directions[:1]
+    ranks = replace(part, values={"MedR": part.values["MedR"]}, map_at_r=part.hits(1))
+    result = replace(systems[0], directions=(ranks,))
+    with pytest.raises(RetrievalInputError, match="none of R@1, R@5, R@10 and MAP@R in common"):
+        compare_results(result, result)
+
+
 def test_other_protocols_are_refused_unless_named(systems):
     a, b = systems
     prompted = replace(b, protocol=replace(b.protocol, prompt="a photo of {}", precision="fp16"))

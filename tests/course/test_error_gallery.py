@@ -55,7 +55,7 @@ def test_wrong_and_right(name):
 
 
 def test_refusals_name_what_is_refused():
-    assert "k = 10" in EXHIBITS["k above the gallery"].refusal
+    assert "got 10" in EXHIBITS["k above the gallery"].refusal
     assert "id 0 is twice" in EXHIBITS["an item counted twice"].refusal
     assert "scores has the value nan in row 0, column 0" in EXHIBITS["NaN is a hit"].refusal
     assert EXHIBITS["AP over k"].refusal is None

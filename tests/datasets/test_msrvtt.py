@@ -173,7 +173,7 @@ def test_damaged_and_missing_files_say_so(bare, tmp_path):
         msrvtt.load_msrvtt(bare)
     (bare / msrvtt.TEST_1K).write_text("ret0,msr1,video1,a man waves\n")
     with pytest.raises(
-        RetrievalInputError, match="begins with 'ret0,.*expected 'key,vid_key,video_id,sentence'"
+        RetrievalInputError, match="begin 'key,vid_key,video_id,sentence', got 'ret0,"
     ):
         msrvtt.load_msrvtt(bare)
 

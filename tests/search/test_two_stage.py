@@ -209,7 +209,7 @@ def test_refuses_stages_that_do_not_fit():
         (lambda: both(2.0), "whole number"),
         (lambda: both(False), "whole number"),
         (lambda: searched(both(3), 0), "k must be at least 1"),
-        (lambda: searched(both(3), 10), "k = 10"),
+        (lambda: searched(both(3), 10), "k must be between 1 and 9"),
         (lambda: Interpolate(1.5), "weight must be between 0 and 1, got 1.5"),
         (lambda: Interpolate(float("nan")), "weight must be between 0 and 1, got nan"),
         (lambda: Interpolate(0.5, "rank"), "scale must be one of 'z', 'raw'"),

@@ -95,8 +95,8 @@ def _checked_artifact(model: str) -> str:
     if architecture in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         raise RetrievalInputError(
-            f"{model} is an architecture; pass its weights as pretrained: a path, or one of its"
-            f" {len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
+            f"{model} is an architecture without weights. Name them with --pretrained (in Python:"
+            f" pretrained=...): a path, or one of its {len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
         )
     return check_choice(model, [*artifacts, *open_clip.list_models()], "model")
 

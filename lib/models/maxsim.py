@@ -177,8 +177,8 @@ class TokenRows:
         self.counts = mask.sum(dim=1)  # (n,)
         if (self.counts == 0).any():
             raise RetrievalInputError(
-                f"{name} {int(self.counts.argmin())} has no token, and a maximum over nothing has"
-                " no value; leave it out"
+                f"{name} {int(self.counts.argmin())} has no tokens: its MaxSim is undefined."
+                " Leave it out"
             )
         self.vectors, self.mask = vectors, mask
         self.is_full = bool(mask.all())

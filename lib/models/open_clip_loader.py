@@ -112,8 +112,8 @@ def open_clip_towers(model: str, pretrained: str, cache_dir: str | Path | None =
         transform = image_transform_v2(settings, is_train=False)
     except Exception as error:  # open_clip asserts that it knows a mode
         raise RetrievalInputError(
-            f"{source.model}: preprocess_cfg {stated} is none that open_clip knows. Correct it in"
-            " the config"
+            f"{source.model}: preprocess_cfg must be one that open_clip supports, got {stated}."
+            " Correct it in the config"
         ) from error
     length = tokenizer.context_length
 

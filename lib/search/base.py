@@ -225,7 +225,9 @@ def check_scores(scores: np.ndarray, ids: np.ndarray) -> None:
 def check_rows(queries, ids: np.ndarray) -> None:
     """Refuse candidates that are not one list per query."""
     if len(queries) != len(ids):
-        raise RetrievalInputError(f"there are {len(queries)} queries and candidates for {len(ids)}")
+        raise RetrievalInputError(
+            f"candidates must have one row for each of {len(queries)} queries, got {len(ids)} rows"
+        )
 
 
 def encode_side(encoder, inputs: Sequence, modality: str):

@@ -99,8 +99,8 @@ def rerank(
         is_item, stages = ids >= 0, np.unique(run.stage[:, :depth][ids >= 0])
         if stages.size > 1:
             raise RetrievalInputError(
-                f"the first {depth} items have scores of {stages.size} stages, which share no"
-                " scale; rerank at most as many as the last of them did, or leave combine=None"
+                f"the first {depth} items have scores of {stages.size} stages, which cannot be"
+                " mixed. Use a depth of at most that of the last rerank, or combine=None"
             )
         name = combine.name(run.score_names[stages.max(initial=1) - 1], name)
         check_scores(head, ids)  # the mean would spread one bad score to all candidates

@@ -1,1 +1,1 @@
-"""Benchmarks: each file turns models and corpora into one tidy table."""
+"""Run experiments with committed tables, one folder a question."""

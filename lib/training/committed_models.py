@@ -229,7 +229,7 @@ INTERACTION_RECIPES = {
         InteractionRecipe(
             name="icons_cross",
             kind="cross_encoder",
-            # Not trained further: with 14,000 pairs it would learn them by heart.
+            # Not trained further: with 14,000 pairs it would overfit.
             towers="icons_late",
             loss=f"{MATCHING_LOSS} late interaction",
             plan=replace(ICON_PLAN, steps=800, learning_rate=1e-3, validate_every=200),
@@ -246,8 +246,8 @@ INTERACTION_RECIPES = {
         InteractionRecipe(
             name="scenes_cross",
             kind="cross_encoder",
-            # The dual encoder's own towers do not know direction: learning from them is several
-            # times slower.
+            # The states of the dual encoder's own towers do not encode left and right: training from
+            # them is several times slower.
             towers="scenes_late",
             loss=f"{MATCHING_LOSS} the dual encoder",
             plan=replace(SCENE_PLAN, steps=1200, validate_every=200),

@@ -77,7 +77,7 @@ def test_bad_input():
         (lambda: retriever.search(queries, 10), "k must be between 1 and "),
         (lambda: retriever.score(queries, np.array([[0], [9]])), "id 9 in row 1"),
         (lambda: retriever.score(queries, np.array([[0, 0], [1, 2]])), "id 0 is twice in row 0"),
-        (lambda: retriever.score(queries, np.array([[0]])), "2 queries and candidates for 1"),
+        (lambda: retriever.score(queries, np.array([[0]])), "each of 2 queries, got 1 rows"),
         (lambda: retriever_of(tables()[0], labels=["a"]), "9 items for 1 labels"),
         (lambda: retriever_of(tables()[0], pairs_at_once=0), "pairs_at_once must be at least 1"),
     ):

@@ -173,7 +173,7 @@ def any_of(*answers) -> Callable[[Any], bool]:
 
 
 def is_same(answer, expected) -> bool:
-    """Whether an answer has the shape of the expected one and its values, to four digits."""
+    """Tell whether an answer has the shape and, to four digits, the values of the expected one."""
     try:
         if isinstance(expected, Shape):
             return np.shape(answer) == expected

@@ -178,7 +178,7 @@ def test_bad_input(sides):
             "max_candidates = 5 limits the candidates of nprobe",
         ),
         (lambda: retriever.search(wide, 3), "dimension 8"),
-        (lambda: retriever.search(queries, 41), "k = 41"),
+        (lambda: retriever.search(queries, 41), "k must be between 1 and 40"),
         (lambda: retriever.score(queries, np.zeros((3, 1), int)), "each of 5 queries, got 3 rows"),
         (lambda: retriever.score(queries, np.full((5, 1), 40)), "id 40 in row 0"),
     ):

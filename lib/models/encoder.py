@@ -94,9 +94,10 @@ def _checked_artifact(model: str) -> str:
         return model
     if architecture in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(architecture)
+        shown = ", ".join(map(repr, tags[:6])) + ("..." if len(tags) > 6 else "")
         raise RetrievalInputError(
             f"{model} is an architecture without weights. Name them with --pretrained (in Python:"
-            f" pretrained=...): a path, or one of its {len(tags)} tags, {', '.join(map(repr, tags[:6]))}{'...' if len(tags) > 6 else ''}"
+            f" pretrained=...): a path, or one of its {len(tags)} tags, {shown}"
         )
     return check_choice(model, [*artifacts, *open_clip.list_models()], "model")
 

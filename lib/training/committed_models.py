@@ -246,8 +246,8 @@ INTERACTION_RECIPES = {
         InteractionRecipe(
             name="scenes_cross",
             kind="cross_encoder",
-            # The states of the dual encoder's own towers do not encode left and right: training from
-            # them is several times slower.
+            # The states of the dual encoder's own towers do not encode left and right: training
+            # from them is several times slower.
             towers="scenes_late",
             loss=f"{MATCHING_LOSS} the dual encoder",
             plan=replace(SCENE_PLAN, steps=1200, validate_every=200),

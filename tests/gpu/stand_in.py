@@ -93,8 +93,9 @@ def _register():
     module = SimpleNamespace(
         is_available=lambda: True, is_initialized=lambda: True, _is_in_bad_fork=lambda: False,
         device_count=lambda: 1, current_device=lambda: 0, manual_seed_all=lambda seed: None,
-        device=lambda which: nullcontext(), get_amp_supported_dtype=lambda: [torch.bfloat16, torch.float16],
-        get_rng_state=lambda *which: torch.get_rng_state(), set_rng_state=lambda state, *which: None,
+        device=lambda which: nullcontext(), get_rng_state=lambda *which: torch.get_rng_state(),
+        get_amp_supported_dtype=lambda: [torch.bfloat16, torch.float16],
+        set_rng_state=lambda state, *which: None,
     )  # fmt: skip
     backend_registration._setup_privateuseone_for_python_backend(NAME, module)
     library = torch.library.Library("_", "IMPL")

@@ -60,8 +60,8 @@ def _infonce_of_rows(logits: Tensor, positives: Tensor | None, side: str) -> Ten
             )
         return (normaliser - logits.diagonal()).mean() * one_if_finite(normaliser)
     counts = count_positives(positives, side)
-    # `where` keeps one mask for the backward pass, `masked_fill` of its opposite keeps two. A product
-    # with the mask would be NaN for a logit of -inf, a masked pair.
+    # `where` keeps one mask for the backward pass, `masked_fill` two. A product with the mask
+    # would be NaN for a logit of -inf, a masked pair.
     right = torch.where(positives, logits, 0).sum(dim=1)
     loss = (normaliser - right / counts).mean()
     return loss * one_if_finite(normaliser)

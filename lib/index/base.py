@@ -337,7 +337,9 @@ class VectorSearchIndex(ABC):
     def _need(self, ability: str, advice: str) -> None:
         if not getattr(self, ability):
             able = [name for name, family in self.families.items() if getattr(family, ability)]
-            raise RetrievalInputError(f"{self._name} {advice}. Types that can: {', '.join(able)}")
+            raise RetrievalInputError(
+                f"{self._name} {advice}. Types that can: {', '.join(sorted(able))}"
+            )
 
     def _check_can_change(self) -> None:
         if self.memory_mapped:

@@ -133,5 +133,5 @@ def _read_hdf5(path: Path, name: str | None, rows: slice) -> np.ndarray:
 
 def _check_matrix(shape: tuple[int, ...] | None, dtype: np.dtype, name: str) -> None:
     if shape is None or len(shape) != 2 or min(shape) < 1 or dtype.kind not in "iuf":
-        expected = "real numbers of shape (n, d), neither 0"
+        expected = "real numbers of shape (n, d), at least one of each"
         raise RetrievalInputError(f"{name} must be {expected}, got {dtype} {shape}")

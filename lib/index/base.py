@@ -252,7 +252,7 @@ class VectorSearchIndex(ABC):
             return SearchResult(np.full(shape, -np.inf, np.float32), np.full(shape, NO_ID), {})
         return self._search(vectors, k, positions)
 
-    def cost(self) -> dict[str, int]:
+    def bytes_by_part(self) -> dict[str, int]:
         """Count bytes by part, the same on every machine.
 
         The parts come from the formulas of `lib.index.capacity.sizes`, with `id_map` (positions to

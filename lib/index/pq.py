@@ -191,7 +191,7 @@ class IVFPQIndex(ProductCodes, InvertedFile):
 
     Under l2 and cosine a query adds the M x 256 numbers of a cell (M x 16 with fast_scan) to its
     own table in every visited cell: short lists take up to twice as long as under inner_product.
-    These nlist x M x 256 floats are computed at load and not counted by `cost`.
+    These nlist x M x 256 floats are computed at load and not counted by `bytes_by_part`.
 
     Args:
         nlist, nprobe: as of "IVF".

@@ -20,6 +20,7 @@ from lib.metrics.intervals import (
     bootstrap_median_interval,
     paired_bootstrap_interval,
 )
+from lib.metrics.kernels import chance_of, parse_metric
 from lib.metrics.protocols import (
     FoldedEvaluation,
     contiguous_folds,
@@ -44,7 +45,6 @@ from lib.metrics.ranking import (
     reciprocal_rank,
 )
 from lib.metrics.ranks import RelevantRanks, ranks_by_best_text, ranks_in_scores, ranks_of_relevant
-from lib.metrics.registry import chance_of, parse_metric
 from lib.metrics.significance import (
     McNemar,
     PairedTest,

@@ -7,9 +7,9 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, check_k
 from lib.core.qrels import Qrels
-from lib.metrics import intervals, registry, runs
+from lib.metrics import intervals, kernels, runs
+from lib.metrics.kernels import FAMILIES, RANK_STATISTICS, MetricNames, PlacedItems
 from lib.metrics.ranks import TIES, ranks_of_relevant
-from lib.metrics.registry import FAMILIES, RANK_STATISTICS, MetricNames, PlacedItems
 from lib.metrics.runs import CountedQueries
 
 RUN_TIES = ("id", "pessimistic", "optimistic")
@@ -194,7 +194,7 @@ def evaluate(
     """
     scores, ids = runs.checked_run(run, qrels)
     depth = ids.shape[1]
-    names = registry.metric_names(metrics, ks, depth, runs.check_depth)
+    names = kernels.metric_names(metrics, ks, depth, runs.check_depth)
     families = {family for family, _ in names.values()}
     check_choice(ties, RUN_TIES, "ties")
     if ties != "id" and scores is None:
@@ -266,9 +266,9 @@ def evaluate_embeddings(
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
     runs.check_judgements(qrels, len(queries), len(gallery))
     depth = len(gallery)
-    names = registry.metric_names(metrics, ks, depth, check_k, name_depth=False)
+    names = kernels.metric_names(metrics, ks, depth, check_k, name_depth=False)
     families = {family for family, _ in names.values()}
-    needs_all = families - set(registry.FIRST_ITEM_ONLY)
+    needs_all = families - set(kernels.FIRST_ITEM_ONLY)
     if needs_all and ties == "expected":
         raise RetrievalInputError(
             f"ties must be one of 'pessimistic', 'optimistic', 'id' for {', '.join(needs_all)}, got"
@@ -308,14 +308,14 @@ def _measurement(
 ) -> Callable[[PlacedItems], Measured]:
     """Return a function from judged items of all grades to the values of all metrics."""
     qrels = counted.qrels
-    check_choice(gain, registry.GAINS, "gain")
+    check_choice(gain, kernels.GAINS, "gain")
     if any(family == "nDCG" for family, _ in names.values()):
-        registry.check_gain(qrels, gain)
+        kernels.check_gain(qrels, gain)
 
     def measure(judged: PlacedItems) -> Measured:
         relevant = judged.at_least(counted.hit_grade, counted.counts)
         values = {
-            name: registry.normalised_dcg(judged, qrels, k, gain)
+            name: kernels.normalised_dcg(judged, qrels, k, gain)
             if family == "nDCG"
             else FAMILIES[family].kernel(relevant, k)
             for name, (family, k) in names.items()
@@ -337,9 +337,9 @@ def _evaluation(
 ) -> Evaluation:
     """Assemble the result from what was measured under each policy for ties."""
     n_gallery = counted.qrels.n_items
-    order = registry.RandomOrder(counted.counts, n_gallery, depth)
-    chance = registry.chance_of_names(names, order) | {
-        name: registry.chance_of_gain(counted.qrels, k, gain)
+    order = kernels.RandomOrder(counted.counts, n_gallery, depth)
+    chance = kernels.chance_of_names(names, order) | {
+        name: kernels.chance_of_gain(counted.qrels, k, gain)
         for name, (family, k) in names.items()
         if family == "nDCG"
     }
@@ -361,7 +361,7 @@ def _evaluation(
         hit_grade=counted.hit_grade,
         n_without_relevant=counted.n_without,
         tie_share=tie_share,
-        chance=chance | registry.rank_chance(order),
+        chance=chance | kernels.rank_chance(order),
         groups=counted.groups,
         ties=ties,
         bounds=bounds,

@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.core.checks import check_choice, check_count
 from lib.core.qrels import Qrels
-from lib.metrics.registry import FAMILIES, PlacedItems, check_gain, normalised_dcg
+from lib.metrics.kernels import FAMILIES, PlacedItems, check_gain, normalised_dcg
 from lib.metrics.runs import check_deep_enough, judge
 
 DENOMINATORS = ("relevant", "min(R,k)", "hits")

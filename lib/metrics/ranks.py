@@ -16,7 +16,7 @@ from lib.core.checks import (
     unit_rows,
 )
 from lib.core.qrels import Qrels
-from lib.metrics.registry import PlacedItems
+from lib.metrics.kernels import PlacedItems
 from lib.metrics.runs import check_judgements, queries_without_relevant
 
 TIES = ("pessimistic", "optimistic", "expected", "id")

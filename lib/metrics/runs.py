@@ -18,7 +18,7 @@ def as_ranked_ids(ranked_ids, n_items: int | None = None) -> np.ndarray:
     """Check a run and return int64: whole numbers, no item twice in a row, all below `n_items`."""
     ids = as_array(ranked_ids, "the run")
     if ids.ndim != 2 or ids.dtype.kind not in "iu" or 0 in ids.shape:
-        expected = "whole numbers of shape (n_queries, depth), neither 0"
+        expected = "whole numbers of shape (n_queries, depth), at least one of each"
         raise RetrievalInputError(f"a run must be {expected}, got {ids.dtype} {ids.shape}")
     ids = whole_numbers(ids, "the run", ndim=2)
     outside = ids < -1 if n_items is None else (ids < -1) | (ids >= n_items)

@@ -13,7 +13,7 @@ from lib.models.trained_models import load_embeddings
 from lib.search import evaluate_task
 from lib.studies.losses.train_trial import Trial, encoded, train
 from lib.studies.losses.train_trial import training_pairs as training_corpus
-from lib.studies.readme_results import stored_embeddings, test_task
+from lib.studies.readme_results import load_test_task, stored_embeddings
 from lib.training.objectives import Objective
 
 CUTS = ("first, normalised again", "first, not normalised", "last, normalised again")
@@ -44,7 +44,7 @@ def matryoshka_table(
         Tidy rows: corpus, direction, dim, cut, bytes_float32 and bytes_int8 per item, metric,
         value, low, high, chance, n_queries, n_gallery.
     """
-    task, sides, rows = test_task(corpus, direction), stored_embeddings(corpus, direction), []
+    task, sides, rows = load_test_task(corpus, direction), stored_embeddings(corpus, direction), []
     for cut in cuts:
         metric = "cosine" if cut.endswith("again") else "inner_product"
         for dim in dims:
@@ -67,7 +67,7 @@ def control_table(dims: Sequence[int] = (16, 32, 64), draws: int = 10) -> list[d
         A row per d, in percent: each way, and the prefix minus every other, paired by query. All
         are (value, low, high) over concepts.
     """
-    task = test_task("icons", "text_to_image")
+    task = load_test_task("icons", "text_to_image")
     queries, gallery = stored_embeddings("icons", "text_to_image")
     seen = unit_rows(
         load_embeddings("icons")["all_image"][icons.load_icons().positions("train")], "seen"
@@ -103,7 +103,7 @@ def trained_pair_table(dims: Sequence[int] = (16, 32, 64, 128), seed: int = 0) -
         A row per d, in percent: first d coordinates of each, and their paired difference.
     """
     trial = Trial("icons", "heads", "InfoNCE", batch_size=256, seed=seed, pairs=28_000)
-    task, hits = test_task("icons", "text_to_image"), {}
+    task, hits = load_test_task("icons", "text_to_image"), {}
     pairs = training_corpus("icons", "heads", "test")
     for name, sizes in {"with": dims, "without": dims[-1:]}.items():
 

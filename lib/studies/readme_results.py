@@ -20,7 +20,7 @@ TEMPLATE_SCENES = 10_000
 
 
 @lru_cache(maxsize=4)
-def test_task(corpus: str, direction: str) -> RetrievalTask:
+def load_test_task(corpus: str, direction: str) -> RetrievalTask:
     """Return the test task of "icons" or "scenes"; it is made once a process."""
     return TASKS[check_choice(corpus, TASKS, "corpus")]("test", direction)
 
@@ -47,7 +47,7 @@ def template_baseline(corpus: str) -> WordTemplates:
 
 def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DEPTH) -> Evaluation:
     """Evaluate one of `SYSTEMS` on one test task; the dual encoder by its stored embeddings."""
-    task = test_task(corpus, direction)
+    task = load_test_task(corpus, direction)
     if check_choice(system, SYSTEMS, "system") == "dual encoder":
         return evaluate_task(*stored_embeddings(corpus, direction), task, depth=depth)
     # Rows have unit length, or are zero where no word is known. The inner product is the cosine

@@ -1,9 +1,9 @@
 """Train encoders: batches, objectives, one loop, and the recipes of the committed models."""
 
 from lib.training.batches import Batch, IconStream, PairStream, SceneStream
-from lib.training.committed_models import INTERACTION_RECIPES, RECIPES, train_model
 from lib.training.loop import History, Plan, Trainer
 from lib.training.objectives import OBJECTIVES, Objective, objective
+from lib.training.recipes import INTERACTION_RECIPES, RECIPES, train_model
 
 __all__ = [
     "INTERACTION_RECIPES",

@@ -1,258 +1,262 @@
-"""Recipes: how a model is trained, measured, and stored with its card."""
+"""Recipes of the committed models, and the door to train them again."""
 
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor, nn
 
-from lib.core.paths import artifacts_dir, cache_dir
+from lib.core.checks import check_choice
 from lib.core.task import RetrievalTask
-from lib.metrics import Evaluation
+from lib.datasets import icons, scenes
+from lib.metrics.geometry import to_int8
 from lib.models.dual_encoder import DualEncoder
 from lib.models.tokenizer import Tokenizer
-from lib.models.trained_models import (
-    KINDS,
-    Model,
-    load_model,
-    round_weights,
-    save_embeddings,
-    save_model,
+from lib.models.trained_models import Model
+from lib.search import encode_task
+from lib.training.batches import IconStream, PairStream, SceneStream
+from lib.training.loop import Plan, Stream
+from lib.training.objectives import MATRYOSHKA_DIMS, MATRYOSHKA_WEIGHTS
+from lib.training.recipe import DualRecipe, InteractionRecipe, Recipe
+
+MATRYOSHKA_LOSS = (
+    "two-way InfoNCE, learnt temperature, several positives, Matryoshka"
+    f" {MATRYOSHKA_DIMS} weighted {MATRYOSHKA_WEIGHTS}"
 )
-from lib.search import (
-    DEPTH,
-    Retriever,
-    encode_task,
-    evaluate_run,
-    evaluate_task,
-    retriever_over,
-    two_stages_over,
-)
-from lib.training.interaction_objectives import MatchingObjective, late_interaction_loss
-from lib.training.loop import Plan, Stream, Trainer
-from lib.training.objectives import matryoshka_infonce
-
-Loss = Callable[[nn.Module, object], Tensor]
-"""(network, batch) -> 0-d loss."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe(ABC):
-    """Everything that makes one artifact; `data` and `loss` are texts of the model card."""
+def train_model(
+    name: str,
+    *,
+    log: Callable[[str], None] = print,
+    progress: Callable[[int, int], None] = lambda step, steps: None,
+    folder: Path | None = None,
+) -> Model:
+    """Train one committed model again, measure it on its test split, and write it with its card.
 
-    data: str
-    loss: str
-    batch_size: int
-    plan: Plan
-    bits: int = 16  # of a stored weight, see `save_model`
+    A stopped run continues from its last validation, stored in `data/cache/`.
 
-    @property
-    def identity(self) -> dict[str, object]:
-        """Describe the run for its checkpoint, besides the plan."""
-        return {"data": self.data, "loss": self.loss, "batch_size": self.batch_size}
+    Args:
+        name: a key of `RECIPES`.
+        log: called with one line per validation.
+        progress: called with the step and the number of steps.
+        folder: where to write; `data/artifacts/<name>` by default.
 
-    @abstractmethod
-    def start(self) -> tuple[Model, Stream]:
-        """Make the model before the first step, weights from torch's seed, and its batches."""
+    Returns:
+        The trained model, its weights rounded as they are stored.
+    """
+    recipe = RECIPES[check_choice(name, RECIPES, "artifact")]
+    return recipe.build(name, log=log, progress=progress, folder=folder)
 
-    @abstractmethod
-    def objective(self) -> Loss:
-        """Get the training loss."""
 
-    @abstractmethod
-    def validation(self) -> Callable[[Model], dict[str, float]]:
-        """Get the function that validates a model; "score" decides which weights are kept."""
+# ---- dual encoders
 
-    @abstractmethod
-    def measure(self, model: Model) -> tuple[list[dict], dict]:
-        """Measure on the test split: rows of the card, and arrays to store beside the model."""
 
-    def build(
-        self,
-        name: str,
-        *,
-        log: Callable[[str], None] = print,
-        progress: Callable[[int, int], None] = lambda step, steps: None,
-        folder: Path | None = None,
-    ) -> Model:
-        """Train, measure and store the artifact; see `lib.training.train_model`."""
-        started = time.monotonic()
-        torch.manual_seed(self.plan.seed)
-        model, stream = self.start()
-        validate = self.validation()
-        checkpoint = cache_dir() / f"train-{name}.pt"
-        trainer = Trainer(
-            model.network,
-            stream,
-            self.objective(),
-            self.plan,
-            validate=lambda network: validate(type(model)(model.config, network)),
-            checkpoint=checkpoint,
-            identity=self.identity,
-            log=log,
-        )
-        network = trainer.run(lambda step: progress(step, self.plan.steps))
-        model = type(model)(model.config, round_weights(network, self.bits))
-        rows, arrays = self.measure(model)
-        card = {
-            **self.identity,
-            "plan": asdict(self.plan),
-            "kept_step": trainer.best_step,
-            "minutes_last_run": round((time.monotonic() - started) / 60, 1),
-            "torch": torch.__version__.split("+")[0],
-            "threads": torch.get_num_threads(),
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "bits": self.bits,
-            "history": asdict(trainer.history),
-            "metrics": rows,
+def _icons_tokenizer() -> Tokenizer:
+    corpus = icons.load_icons()
+    names = [icons.phrase_of(corpus.names[i]) for i in corpus.positions("train")]
+    return Tokenizer.train(names, 6000, 16)
+
+
+def _scenes_tokenizer() -> Tokenizer:
+    # The world has 77 words. Given twice, every word is merged to the end: one token each.
+    return Tokenizer.train(scenes.words() * 2, 10_000, 24)
+
+
+def _config(name: str, channels: int, size: int, vision: dict, text: dict) -> Callable:
+    def config(tokenizer: Tokenizer) -> dict:
+        return {
+            "name": name,
+            "embed_dim": 256,
+            "channels": channels,
+            "image_size": size,
+            "dims": list(MATRYOSHKA_DIMS),
+            "vision": {**vision, "image_size": size},
+            "text": text,
+            "tokenizer": tokenizer.to_dict(),
         }
-        folder = folder or artifacts_dir() / name
-        save_model(model, folder, card, bits=self.bits)
-        if arrays:
-            save_embeddings(name, folder, **arrays)
-        for leftover in cache_dir().glob(checkpoint.name + "*"):
-            leftover.unlink()
-        return model
+
+    return config
 
 
-@dataclass(frozen=True, kw_only=True)
-class DualRecipe(Recipe):
-    """Recipe of a dual encoder from fresh weights.
-
-    Args:
-        decorrelation: weight of the penalty on repeated coordinates, see `matryoshka_infonce`.
-        config: tokenizer -> config of the `DualEncoder`.
-        tokenizer: () -> Tokenizer.
-        stream: (tokenizer, recipe) -> training batches.
-        task: (split, direction) -> RetrievalTask.
-        export: encoder -> int8 arrays to store beside the model; `test_text` and `test_image` at
-            least.
-    """
-
-    decorrelation: float
-    config: Callable[[Tokenizer], dict]
-    tokenizer: Callable[[], Tokenizer]
-    stream: Callable[[Tokenizer, "DualRecipe"], Stream]
-    task: Callable[..., RetrievalTask]
-    export: Callable[[DualEncoder], dict]
-
-    @property
-    def identity(self) -> dict[str, object]:
-        return {**super().identity, "decorrelation": self.decorrelation}
-
-    def start(self) -> tuple[DualEncoder, Stream]:
-        tokenizer = self.tokenizer()
-        return DualEncoder(self.config(tokenizer)), self.stream(tokenizer, self)
-
-    def objective(self) -> Loss:
-        return partial(matryoshka_infonce, decorrelation=self.decorrelation)
-
-    def validation(self) -> Callable[[DualEncoder], dict[str, float]]:
-        task = self.task("validation", "text_to_image")
-
-        def validate(encoder: DualEncoder) -> dict[str, float]:
-            report = evaluate_task(*encode_task(encoder, task), task)
-            results = {name: report.mean(name) for name in ("R@1", "R@10")}
-            # Both ends of the list count; R@1 alone is noisy on some 700 queries.
-            return {**results, "score": results["R@1"] + results["R@10"]}
-
-        return validate
-
-    def measure(self, encoder: DualEncoder) -> tuple[list[dict], dict]:
-        arrays, rows = self.export(encoder), []
-        text, image = arrays["test_text"], arrays["test_image"]
-        rows += evaluate_task(text, image, self.task("test", "text_to_image")).rows()
-        rows += evaluate_task(image, text, self.task("test", "image_to_text")).rows()
-        return rows, arrays
+def _icons_export(encoder: DualEncoder) -> dict:
+    corpus, task = icons.load_icons(), icons.task("test")
+    images = to_int8(encoder.encode_image(corpus.images))
+    return {
+        "all_image": images,
+        "test_image": images[corpus.positions("test")],
+        "test_text": to_int8(encoder.encode_text(task.queries)),
+    }
 
 
-@dataclass(frozen=True, kw_only=True)
-class InteractionRecipe(Recipe):
-    """Recipe of a model with interaction; its towers start from a committed dual encoder.
-
-    Args:
-        name: of the artifact.
-        base: artifact of the dual encoder that finds hard negatives, and the candidates of a second
-            stage.
-        towers: artifact with the towers to start from; `base` by default.
-        kind: a key of `lib.models.trained_models.KINDS`; "dual_encoder" is the control with the
-            same data.
-        interaction: see `LateInteraction` and `CrossEncoder`.
-        stream: (model at its start, recipe) -> training batches.
-        tasks: split -> its text-to-image tasks; the first decides which weights are kept.
-        depth: how many results of the dual encoder a cross-encoder reranks; late interaction
-            searches the whole gallery.
-    """
-
-    name: str
-    base: str
-    towers: str = ""
-    kind: str
-    interaction: dict
-    stream: Callable[[Model, "InteractionRecipe"], Stream]
-    tasks: Callable[[str], list[RetrievalTask]]
-    depth: int = 50
-    bits: int = 8
-
-    @property
-    def identity(self) -> dict[str, object]:
-        return {**super().identity, "base": self.base, "towers": self.towers or self.base}
-
-    @property
-    def reads_features(self) -> bool:
-        return self.interaction.get("reads") == "features"
-
-    def start(self) -> tuple[Model, Stream]:
-        source = load_model(self.towers or self.base)
-        config = {"name": self.name, "kind": self.kind, "interaction": self.interaction}
-        if self.reads_features:
-            shared = {"shared": self.towers} if self.towers else {}
-            model = KINDS[self.kind]({**config, **shared})
-            if shared:
-                model.network.tokens.load_state_dict(source.network.state_dict())
-        else:
-            model = KINDS[self.kind]({**source.config, **config})
-            _towers(model).load_state_dict(_towers(source).state_dict())
-        return model, self.stream(model, self)
-
-    def objective(self) -> Loss:
-        if self.kind == "cross_encoder":
-            # The dual encoder cannot read features.
-            return MatchingObjective(load_model(self.towers if self.reads_features else self.base))
-        return late_interaction_loss if self.kind == "late_interaction" else matryoshka_infonce
-
-    def retriever(self, model: Model, task: RetrievalTask) -> Retriever:
-        """Make a retriever over a task's gallery; a cross-encoder reranks the dual encoder."""
-        if self.kind == "cross_encoder":
-            return two_stages_over(task, load_model(self.base), model, self.depth)
-        return retriever_over(task, model)
-
-    def validation(self) -> Callable[[Model], dict[str, float]]:
-        tasks = self.tasks("validation")
-
-        def validate(model: Model) -> dict[str, float]:
-            results = {
-                f"R@1 {task.split}": self._evaluate(model, task).mean("R@1") for task in tasks
-            }
-            return {**results, "score": next(iter(results.values()))}
-
-        return validate
-
-    def measure(self, model: Model) -> tuple[list[dict], dict]:
-        rows = []
-        for task in self.tasks("test"):
-            rows += self._evaluate(model, task).rows()
-        return rows, {}
-
-    def _evaluate(self, model: Model, task: RetrievalTask) -> Evaluation:
-        retriever = self.retriever(model, task)
-        queries = retriever.encode(task.queries, task.query_modality)
-        return evaluate_run(retriever.search(queries, min(DEPTH, len(task.gallery))), task)
+def _scenes_export(encoder: DualEncoder) -> dict:
+    text, image = encode_task(encoder, scenes.task("test"))
+    return {"test_text": text, "test_image": image}
 
 
-def _towers(model: Model) -> nn.Module:
-    return getattr(model.network, "towers", model.network)
+DUAL_RECIPES = {
+    "icons": DualRecipe(
+        data="icons, train split",
+        loss=MATRYOSHKA_LOSS,
+        batch_size=128,
+        bits=8,  # 5 MB instead of 10, at the same R@1 within two queries in a thousand
+        decorrelation=0.03,
+        plan=Plan(4440, 2e-3, weight_decay=0.3, max_scale=50.0, validate_every=222),
+        tokenizer=_icons_tokenizer,
+        config=_config(
+            "icons",
+            channels=1,
+            size=icons.SIZE,
+            vision={
+                "timm_model_name": "cm_resnet_gray",
+                "timm_proj": "linear",
+                "timm_drop": 0.1,
+                "timm_drop_path": 0.05,
+            },
+            text={"width": 192, "heads": 4, "layers": 2},
+        ),
+        stream=lambda tokenizer, recipe: IconStream(
+            icons.load_icons(), tokenizer, recipe.batch_size, recipe.plan.steps, recipe.plan.seed
+        ),
+        task=icons.task,
+        export=_icons_export,
+    ),
+    "scenes": DualRecipe(
+        data="scenes, endless train stream, one of five captions at random",
+        loss=MATRYOSHKA_LOSS,
+        batch_size=256,
+        decorrelation=0.0,
+        plan=Plan(1000, 2e-3, weight_decay=0.1, average=0.995, validate_every=100),
+        tokenizer=_scenes_tokenizer,
+        config=_config(
+            "scenes",
+            channels=3,
+            size=scenes.SIZE,
+            # Attention pooling knows its position on the 4 x 4 map; an average loses left and
+            # right.
+            vision={"timm_model_name": "cm_resnet_rgb", "timm_pool": "abs_attn", "timm_proj": ""},
+            text={"width": 128, "heads": 4, "layers": 3},
+        ),
+        stream=lambda tokenizer, recipe: SceneStream(
+            tokenizer, recipe.batch_size, recipe.plan.seed
+        ),
+        task=scenes.task,
+        export=_scenes_export,
+    ),
+}
+
+
+# ---- models with interaction
+
+
+def _scene_tasks(split: str, n_validation: int = 100) -> list[RetrievalTask]:
+    """Make the tasks: the hard split decides, the usual one is reported beside it."""
+    n = n_validation if split == "validation" else scenes.N_HARD
+    return [scenes.hard_task(split, n_scenes=n), scenes.task(split, n_images=2 * n)]
+
+
+def _scene_stream(model: Model, recipe: InteractionRecipe) -> Stream:
+    # Not the seed of the dual encoder's stream: these scenes are new to its towers too.
+    tokenizer = Tokenizer.from_dict(model.config["tokenizer"])
+    return SceneStream(tokenizer, recipe.batch_size, recipe.plan.seed + 1, twins=True)
+
+
+def _icon_features(model: Model, recipe: InteractionRecipe) -> Stream:
+    """Make pairs of features of the training icons; fit the scale of a fresh model to them."""
+    corpus = icons.load_icons()
+    positions = corpus.positions("train")
+    names = [icons.phrase_of(corpus.names[i]) for i in positions]
+    images = model.network.images_in(corpus.images[positions])
+    if "shared" not in model.config:
+        model.network.fit_scale(images)
+    _, same_name = np.unique(names, return_inverse=True)
+    texts = torch.from_numpy(model.network.texts_in(names))
+    return PairStream(images, texts, same_name, recipe.batch_size, recipe.plan.seed)
+
+
+FILIP_LOSS = "two-way InfoNCE of both FILIP scores, learnt temperature, several positives"
+MATCHING_LOSS = "binary cross-entropy, two wrong pairs for each right one, hard by"
+SCENES = {
+    "data": "scenes, endless train stream, half of each batch twins of the other half",
+    "base": "scenes",
+    "batch_size": 128,
+    "stream": _scene_stream,
+    "tasks": _scene_tasks,
+}
+SCENE_PATCHES = {
+    "maps": 1, "patches": 16, "image_width": 192, "width": 128, "heads": 4, "dropout": 0.0
+}  # fmt: skip
+SCENE_PLAN = Plan(800, 1e-3, weight_decay=0.1, average=0.99, validate_every=100)
+ICONS = {
+    "data": "icons, train split, hand-made features of drawings and names",
+    "base": "icons",
+    "batch_size": 256,
+    "stream": _icon_features,
+    "tasks": lambda split: [icons.task(split)],
+}
+ICON_FEATURES = {"reads": "features", "features": 64 * 9, "hashed": 4096, "patches": 8, "dim": 128}
+ICON_PLAN = Plan(2200, 2e-3, weight_decay=0.3, average=0.99, validate_every=220)
+
+INTERACTION_RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        InteractionRecipe(
+            name="scenes_late",
+            kind="late_interaction",
+            loss=FILIP_LOSS,
+            plan=SCENE_PLAN,
+            interaction={**SCENE_PATCHES, "layers": 1, "dim": 64},
+            **SCENES,
+        ),
+        InteractionRecipe(
+            name="scenes_twins",
+            kind="dual_encoder",
+            loss=MATRYOSHKA_LOSS,
+            plan=SCENE_PLAN,
+            interaction={},
+            **SCENES,
+        ),
+        InteractionRecipe(
+            name="icons_late",
+            kind="late_interaction",
+            loss=FILIP_LOSS,
+            plan=ICON_PLAN,
+            interaction={**ICON_FEATURES, "width": 256, "dropout": 0.3},
+            **ICONS,
+        ),
+        InteractionRecipe(
+            name="icons_cross",
+            kind="cross_encoder",
+            # Not trained further: with 14,000 pairs it would overfit.
+            towers="icons_late",
+            loss=f"{MATCHING_LOSS} late interaction",
+            plan=replace(ICON_PLAN, steps=800, learning_rate=1e-3, validate_every=200),
+            interaction={
+                **ICON_FEATURES,
+                "hidden": 256,
+                "dropout": 0.1,
+                "width": 128,
+                "heads": 4,
+                "layers": 2,
+            },
+            **ICONS,
+        ),
+        InteractionRecipe(
+            name="scenes_cross",
+            kind="cross_encoder",
+            # The states of the dual encoder's own towers do not encode left and right: training
+            # from them is several times slower.
+            towers="scenes_late",
+            loss=f"{MATCHING_LOSS} the dual encoder",
+            plan=replace(SCENE_PLAN, steps=1200, validate_every=200),
+            interaction={**SCENE_PATCHES, "layers": 2},
+            depth=20,
+            **{**SCENES, "tasks": partial(_scene_tasks, n_validation=50)},
+        ),
+    )
+}
+
+# A model with interaction starts from a dual encoder, so dual encoders come first.
+RECIPES: dict[str, Recipe] = {**DUAL_RECIPES, **INTERACTION_RECIPES}

@@ -125,7 +125,7 @@ def test_k_within_the_gallery(k):
     [
         (0, "k must be at least 1, got 0"),
         (-3, "k must be at least 1, got -3"),
-        (8, "k must be between 1 and 7 \(the gallery\), got 8"),
+        (8, r"k must be between 1 and 7 \(the gallery\), got 8"),
         (True, "k must be a whole number, got True"),
         (np.True_, "k must be a whole number"),
         (2.0, "k must be a whole number, got 2.0"),

@@ -215,7 +215,7 @@ def test_what_is_saved_comes_back_in_memory_and_mapped(case, metric, own, tmp_pa
         assert type(again) is type(index) and again.memory_mapped == memory_map
         result = again.search(QUERIES, 7)
         assert_same(result, expected)
-        assert result.work == expected.work and again.cost() == index.cost()
+        assert result.work == expected.work and again.bytes_by_part() == index.bytes_by_part()
         assert (
             again.build_options == index.build_options
             and again.search_options == index.search_options
@@ -230,16 +230,16 @@ def test_what_is_saved_comes_back_in_memory_and_mapped(case, metric, own, tmp_pa
 def test_bytes_by_formula_are_bytes_in_the_file(case, metric):
     """Up to a header of less than 1 kB, the order of ties of Flat, and ScaNN's own layout."""
     index = searched(case, metric)
-    cost = index.cost()
+    cost = index.bytes_by_part()
     assert cost["total"] == sum(cost.values()) - cost["total"] - cost["serialised"]
     assert all(type(value) is int for value in cost.values())
     remade = cost["ids"] if case.index_type == "Flat" else 0
     if case.index_type != "ScaNN":
         assert 0 <= cost["serialised"] - (cost["total"] - remade) < 1000
     own = case.filled(metric, ids=np.arange(N) + 1)
-    assert own.cost()["id_map"] == 8 * N
+    assert own.bytes_by_part()["id_map"] == 8 * N
     if case.repeats:
-        assert own.cost()["serialised"] == cost["serialised"] + 8 * N
+        assert own.bytes_by_part()["serialised"] == cost["serialised"] + 8 * N
 
 
 @every_case

@@ -79,10 +79,10 @@ def test_cost_is_a_formula():
     parts = {"vectors": 19200, "norms": 2400, "ids": 2400, "id_map": 0, "total": 24000}
     # Not in the file: the order of ties, which is made again; in it: 128 bytes that say what the
     # array is.
-    assert filled().cost() == {**parts, "serialised": 24000 - 2400 + 128}
-    assert filled(ids=np.arange(1, 301)).cost()["id_map"] == 2400
-    assert filled(vectors=np.ones((10, 16), np.int8)).cost()["vectors"] == 160
-    assert VectorSearchIndex(16).cost()["total"] == 0
+    assert filled().bytes_by_part() == {**parts, "serialised": 24000 - 2400 + 128}
+    assert filled(ids=np.arange(1, 301)).bytes_by_part()["id_map"] == 2400
+    assert filled(vectors=np.ones((10, 16), np.int8)).bytes_by_part()["vectors"] == 160
+    assert VectorSearchIndex(16).bytes_by_part()["total"] == 0
 
 
 # ---- bad input

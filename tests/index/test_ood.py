@@ -33,7 +33,7 @@ def test_what_one_query_wants_is_linked_both_ways():
 
 def test_links_are_added_and_none_is_lost_or_doubled():
     index, vectors = graph()
-    before, size = linked(index), index.cost()
+    before, size = linked(index), index.bytes_by_part()
     queries = np.random.default_rng(6).standard_normal((200, 6)) + 0.5
     added = link_by_queries(index, topk_exact(queries, vectors, 8, "l2")[1])
     after = linked(index)
@@ -42,7 +42,7 @@ def test_links_are_added_and_none_is_lost_or_doubled():
     assert (np.diff((index.bottom_links < 0).astype(int), axis=1) >= 0).all(), (
         "free places come last"
     )
-    assert index.cost() == size
+    assert index.bytes_by_part() == size
     assert link_by_queries(index, topk_exact(queries, vectors, 8, "l2")[1]) <= added
 
 
@@ -85,8 +85,8 @@ def test_what_more_queries_want_comes_first():
         ([[1]], r"\(n_queries, k >= 2\)"),
         ([1, 2], r"\(n_queries, k >= 2\)"),
         ([[0.5, 1.0]], "float64"),
-        ([[0, 400]], "neighbours\[0, 1\] is 400"),
-        ([[0, 1], [-1, 2]], "neighbours\[1, 0\] is -1"),
+        ([[0, 400]], r"neighbours\[0, 1\] is 400"),
+        ([[0, 1], [-1, 2]], r"neighbours\[1, 0\] is -1"),
     ],
 )
 def test_bad_neighbours_of_a_graph(neighbours, message):

@@ -236,8 +236,10 @@ def test_reranking_needs_what_was_kept():
     with refused("rerank = 4 needs the vectors themselves.*make one with rerank"):
         index.set_search(rerank=4)
     index.set_search(rerank=0)
-    assert "vectors" not in index.cost()
-    assert filled(code_bytes=2, fast_scan=True, rerank=3).cost()["vectors"] == 2000 * DIM * 4
+    assert "vectors" not in index.bytes_by_part()
+    assert (
+        filled(code_bytes=2, fast_scan=True, rerank=3).bytes_by_part()["vectors"] == 2000 * DIM * 4
+    )
 
 
 def test_fast_scan_cannot_remove():

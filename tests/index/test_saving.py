@@ -33,7 +33,11 @@ def test_an_exact_index_comes_back(tmp_path, metric, dtype, memory_map):
     index = filled(metric, (GALLERY * 40).astype(dtype), np.arange(300)[::-1] * 3)
     index.save(tmp_path / "icons")
     again = VectorSearchIndex.load(tmp_path / "icons", memory_map=memory_map)
-    assert type(again) is FlatIndex and repr(again) == repr(index) and again.cost() == index.cost()
+    assert (
+        type(again) is FlatIndex
+        and repr(again) == repr(index)
+        and again.bytes_by_part() == index.bytes_by_part()
+    )
     queries = (QUERIES * 40).astype(dtype)
     assert_same(again.search(queries, 8), index.search(queries, 8))
     assert FlatIndex.load(str(tmp_path / "icons")).ntotal == 300
@@ -74,7 +78,7 @@ def test_vectors_kept_for_reranking_come_back_though_it_is_switched_off(tmp_path
     index.set_search(rerank=0)
     index.save(tmp_path / "a")
     again = VectorSearchIndex.load(tmp_path / "a")
-    assert again.search_options == {"rerank": 0} and again.cost() == index.cost()
+    assert again.search_options == {"rerank": 0} and again.bytes_by_part() == index.bytes_by_part()
     again.set_search(rerank=300)
     np.testing.assert_array_equal(again.search(QUERIES, 300)[1], filled().search(QUERIES, 300)[1])
 

@@ -128,7 +128,7 @@ def test_whether_whole_vectors_are_kept_is_settled(filled):
     for made, wanted in ((0, 5), (5, 0)):
         with refused(f"rerank = {wanted}, but this index was made with {made}"):
             filled(rerank=made).set_search(rerank=wanted)
-    assert "vectors" not in filled(rerank=0).cost()
+    assert "vectors" not in filled(rerank=0).bytes_by_part()
 
 
 @pytest.mark.parametrize("threshold", [1.0, -0.1, "0.2", True])

@@ -17,7 +17,7 @@ from lib.metrics import (
     hit_rate_at_k,
     recall_at_k,
 )
-from lib.metrics.registry import RandomOrder, rank_chance
+from lib.metrics.kernels import RandomOrder, rank_chance
 
 # Three queries over four items; query 2 has two answers, of which item 0 is graded 3.
 QRELS = Qrels.from_pairs([0, 1, 2, 2], [0, 1, 0, 3], [2, 1, 3, 1], shape=(3, 4))
@@ -156,7 +156,7 @@ def test_a_name_is_a_family_and_a_cut_off(name, expected):
         ("MAP@R@5", "metrics must be one of"),
         ("", "metrics must be one of"),
         (10, "metrics must be one of"),
-        ("R@5", "k must be at most 3 \(the run\), got 5"),
+        ("R@5", r"k must be at most 3 \(the run\), got 5"),
     ],
 )
 def test_unknown_names_are_refused_with_the_known_ones(name, message):
@@ -439,9 +439,9 @@ def test_chance_of_ranks_of_a_whole_gallery(counts, n, median, mean):
 @pytest.mark.parametrize(
     "run, options, message",
     [
-        (IDS, {"ks": (1, 4)}, "k must be at most 3 \(the run\), got 4"),
+        (IDS, {"ks": (1, 4)}, r"k must be at most 3 \(the run\), got 4"),
         (IDS, {"ks": (0,)}, "k must be at least 1"),
-        (IDS[:2], {}, "the run must have 3 rows \(qrels\), got 2"),
+        (IDS[:2], {}, r"the run must have 3 rows \(qrels\), got 2"),
         (IDS + 2, {}, r"id 4 in row 0 of the run is outside -1\.\.3"),
         (np.zeros((3, 2), int), {}, "id 0 is twice in row 0"),
         (np.array([[0, 1, 2, 3, -1]] * 3), {}, "the run must be at most 4 deep, got 5"),

@@ -15,7 +15,7 @@ from lib.metrics import (
     ranks_of_relevant,
 )
 from lib.metrics import ranks as ranks_module
-from lib.metrics.registry import FAMILIES
+from lib.metrics.kernels import FAMILIES
 
 TIES = ("pessimistic", "optimistic", "expected", "id")
 
@@ -215,7 +215,7 @@ def test_a_nan_is_never_a_hit():
             {},
             r"qrels have shape \(2, 3\).*would have \(3, 2\); if they are swapped, qrels\.T",
         ),
-        (np.zeros(3), {}, "\(rows, dimension\)"),
+        (np.zeros(3), {}, r"\(rows, dimension\)"),
         (np.zeros((2, 3), complex), {}, "got complex128"),
         (np.zeros((2, 3)), {"no_relevant": "skip"}, "no_relevant must be one of"),
         (np.zeros((2, 3)), {}, "query 0 has no relevant item"),

@@ -52,7 +52,7 @@ def test_a_long_name_does_not_widen_the_panel_it_stands_over():
         (([], [], [], []), "equally many, got 0, 0"),
         (([IMAGE], [MAP, MAP], [["a"]], ["1"]), "got 1, 2"),
         (([IMAGE], [MAP[:, :3]], [["a"]], ["1"]), r"square grid\), got \(1, 3\)"),
-        (([IMAGE], [MAP], [["a", "b"]], ["1"]), "shape \(2, patches"),
+        (([IMAGE], [MAP], [["a", "b"]], ["1"]), r"shape \(2, patches"),
         (([IMAGE], [MAP[0]], [["a"]], ["1"]), r"got \(4,\)"),
     ],
 )

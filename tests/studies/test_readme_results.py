@@ -68,13 +68,13 @@ def test_chance_stands_once_per_direction(rows):
 
 def test_stored_embeddings_fit_their_task():
     for direction in readme_results.DIRECTIONS:
-        task = readme_results.test_task("icons", direction)
+        task = readme_results.load_test_task("icons", direction)
         queries, gallery = readme_results.stored_embeddings("icons", direction)
         assert (len(queries), len(gallery)) == task.qrels.shape and queries.dtype == np.int8
 
 
 def test_unknown_names_are_listed():
     with pytest.raises(RetrievalInputError, match="icons"):
-        readme_results.test_task("icon", "text_to_image")
+        readme_results.load_test_task("icon", "text_to_image")
     with pytest.raises(RetrievalInputError, match="word templates"):
         readme_results.evaluate_system("icons", "text_to_image", "templates")

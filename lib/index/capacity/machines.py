@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lib.core.checks import check_count, check_number
 from lib.core.paths import data_dir
 from lib.index.capacity import sizes
-from lib.index.capacity.options import IndexOption, index_options
+from lib.index.capacity.index_choices import IndexChoice, index_choices
 
 COMPARABLE = 10  # recall measured on more than 10 times as many vectors as planned is left out
 INT32 = 2**31  # faiss numbers the nodes of a graph with 32 bits
@@ -52,7 +52,7 @@ class Machine:
 class PublishedRecall:
     """Recall at scale, as published."""
 
-    kind: str  # of the index, as in `IndexOption`, like code_bytes
+    kind: str  # of the index, as in `IndexChoice`, like code_bytes
     recall: float | None  # on queries like the base; None where not published
     text_recall: float | None  # on text queries over images
     measure: str  # definition of recall in the source
@@ -76,7 +76,7 @@ class PublishedRecall:
 class MachinePlan:
     """Machines that an index option needs."""
 
-    option: IndexOption
+    option: IndexChoice
     needs: dict[str, float] = field(repr=False)  # machines by resource; the largest decides
     machines: int  # whole ones, replicas included
     evidence: PublishedRecall | None  # for this kind of index and as many vectors
@@ -122,7 +122,7 @@ def plan_machines(
         replicas: whole copies of the index, each able to serve all queries alone.
         evidence: measured recalls, `published_recalls()` when None; add your own. Recall measured
             on more than ten times as many vectors is left out.
-        settings: as for `index_options`.
+        settings: as for `index_choices`.
     """
     check_number(recall, "recall", 0, 1, above=True)
     check_number(qps, "qps", 1e-18, 1e18)
@@ -131,7 +131,7 @@ def plan_machines(
     evidence = published_recalls() if evidence is None else evidence
     evidence = [known for known in evidence if known.n <= COMPARABLE * check_count(n, "n")]
     plans = []
-    for option in index_options(n, d, **settings):
+    for option in index_choices(n, d, **settings):
         needs = _needs(option, n, qps, machine)
         index = option.kind, option.code_bytes
         known = next((one for one in evidence if (one.kind, one.code_bytes) == index), None)
@@ -141,7 +141,7 @@ def plan_machines(
     return plans
 
 
-def _needs(option: IndexOption, n: int, qps: float, machine: Machine) -> dict[str, float]:
+def _needs(option: IndexChoice, n: int, qps: float, machine: Machine) -> dict[str, float]:
     """Machines by resource; storage decides the shards, and every shard walks its own graph."""
     storage = {"memory": option.ram_bytes / (machine.ram_gb * 1e9)}
     if option.ssd:

@@ -168,7 +168,7 @@ class TokenIndex:
         rows = self._storage.decode(self._stored[0][at], self._nearest[0][at])
         return Tokens.from_flat(rows, counts)
 
-    def cost(self) -> dict[str, int]:
+    def bytes_by_part(self) -> dict[str, int]:
         """Count bytes by part, with their total, for n documents of T tokens and k centroids.
 
         tokens T times 4 d, d or ceil(d bits / 8); centroid_ids T times 1, 2 or 4; centroids 4 k d;

@@ -283,7 +283,7 @@ def _stage(stage: str, repeat: int, count: int, seconds: float) -> dict:
 
 def _build_columns(corpus: AnnCorpus, config: Config, index: VectorSearchIndex) -> dict:
     """Return the columns that all rows of one build share."""
-    parts = index.cost()
+    parts = index.bytes_by_part()
     return {
         "corpus": corpus.name,
         "n": len(corpus),

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.core.checks import RetrievalInputError
-from lib.index.capacity.options import predicted_codes_scanned
+from lib.index.capacity.index_choices import predicted_codes_scanned
 from lib.metrics.intervals import power_law
 from lib.studies.ann.capacity_table import bytes_text
 from lib.studies.ann.configs import scaling_configs

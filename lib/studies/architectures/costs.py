@@ -79,10 +79,10 @@ def stored_bytes(retriever: Retriever) -> float:
     if isinstance(retriever, TwoStageRetriever):
         return stored_bytes(retriever.first) + stored_bytes(retriever.second)
     if isinstance(retriever, DualEncoderRetriever):
-        return retriever.index.cost()["total"] / retriever.n_items
+        return retriever.index.bytes_by_part()["total"] / retriever.n_items
     items = retriever.items
     # A cross-encoder's items are the float32 states that it reads with each query.
-    total = items.nbytes if isinstance(items, Tokens) else items.cost()["total"]
+    total = items.nbytes if isinstance(items, Tokens) else items.bytes_by_part()["total"]
     return total / retriever.n_items
 
 

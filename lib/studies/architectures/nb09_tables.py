@@ -8,8 +8,8 @@ from lib.datasets.scenes import sample_swappable, twins
 from lib.metrics import compare_systems, evaluate
 from lib.search import best_first
 from lib.studies.architectures import rerank_runs
-from lib.studies.architectures.registry import BASELINE, IMAGES, system_of, test_task
 from lib.studies.architectures.results import committed_table, committed_values, groups_of
+from lib.studies.architectures.systems import BASELINE, IMAGES, load_test_task, system_of
 
 REREAD = 20
 
@@ -41,7 +41,7 @@ def compare_rows(task_name: str, a: str, b: str, metric: str = "R@1") -> dict[st
     """Compare two rows of the table on their common queries: value, low, high (points), p."""
     queries = [system_of(task_name, row).queries for row in (a, b)]
     both, *places = np.intersect1d(*queries, return_indices=True)
-    groups = groups_of(test_task(task_name).query_groups, both)
+    groups = groups_of(load_test_task(task_name).query_groups, both)
     hits_a, hits_b = (
         100 * committed_values(task_name, row)[metric][place]
         for row, place in zip((a, b), places, strict=True)

@@ -29,15 +29,15 @@ from lib.search import (
     two_stages_over,
 )
 from lib.studies import readme_results
-from lib.studies.architectures.registry import (
+from lib.studies.architectures.rerank_depth import RerankScores, score_lists, share_kept
+from lib.studies.architectures.systems import (
     N_IMAGES,
     SAMPLES,
+    load_test_task,
     model,
     one_caption_each,
-    test_task,
     weights_of,
 )
-from lib.studies.architectures.rerank_depth import RerankScores, score_lists, share_kept
 from lib.studies.matryoshka import shorten_embeddings
 
 Log, Progress = Callable[[str], None], Callable[[int, int], None]
@@ -57,7 +57,7 @@ MOVED = 2  # pixels
 @cache
 def sampled_task() -> RetrievalTask:
     """Return the 250 sampled captions of the scenes test with 1,000 images."""
-    return test_task("scenes").take_queries(SAMPLES["scenes"])
+    return load_test_task("scenes").take_queries(SAMPLES["scenes"])
 
 
 def write_exhaustive_logits(

@@ -11,15 +11,15 @@ from lib.core.task import RetrievalTask
 from lib.metrics import bootstrap_interval, compare_systems, evaluate, holm
 from lib.search import Run
 from lib.studies.architectures import costs
-from lib.studies.architectures.registry import (
+from lib.studies.architectures.systems import (
     BASELINE,
     ArchitectureSystem,
+    load_test_task,
     model,
     retriever,
     search,
     system_of,
     systems,
-    test_task,
     weights_of,
 )
 
@@ -95,7 +95,7 @@ def _jobs_of(system: ArchitectureSystem) -> Iterator[tuple[dict, Callable]]:
 
 def _search_part(system: ArchitectureSystem, part: np.ndarray) -> dict[str, np.ndarray]:
     """Return the stored values of each row, and `work`: pairs, operations, queries."""
-    task, arrays = test_task(system.task).take_queries(part), {}
+    task, arrays = load_test_task(system.task).take_queries(part), {}
     for row, run in search(system, task).items():
         values = per_query_values(run, task)
         arrays |= {f"{row}/{name}": array for name, array in values.items()}
@@ -114,7 +114,7 @@ def _models(system: ArchitectureSystem) -> list:
 @cache
 def sample_pair(task_name: str) -> tuple[str, np.ndarray]:
     """Return a caption of median length and an image: the pair on which operations are counted."""
-    task = test_task(task_name)
+    task = load_test_task(task_name)
     order = np.argsort([len(text.split()) for text in task.queries], kind="stable")
     return task.queries[order[len(order) // 2]], task.gallery[0]
 
@@ -137,7 +137,7 @@ def cost_row(system: ArchitectureSystem) -> dict[str, int | float]:
 
 
 def _rows_of(task_name: str, values: dict, work: dict) -> list[dict]:
-    task = test_task(task_name)
+    task = load_test_task(task_name)
     names = [row for name, row in work if name == task_name]
     queries = {row: system_of(task_name, row).queries for row in names}
     metrics = {row: _metrics_of_row(values, task_name, row) for row in names}

@@ -122,7 +122,7 @@ def _p_value(a: Evaluation, b: Evaluation) -> float:
 
 def _bytes(index: TokenIndex) -> tuple[float, int]:
     """Count bytes of an item, and shared bytes; centroids count where decoding needs them."""
-    cost = index.cost()
+    cost = index.bytes_by_part()
     if index.storage != "residual":
         return cost["tokens"] / index.ntotal, cost["codec"]
     return (cost["tokens"] + cost["centroid_ids"]) / index.ntotal, cost["centroids"] + cost["codec"]

@@ -13,7 +13,7 @@ from lib.metrics import Evaluation, bootstrap_interval, compare_systems
 from lib.models.dual_encoder import DualEncoder
 from lib.models.trained_models import Model
 from lib.search import Run, encode_task, retriever_over
-from lib.studies.architectures.registry import encode_queries
+from lib.studies.architectures.systems import encode_queries
 
 N_TWINS = len(scenes.TWINS)
 FIRST = ("a right one", *(f"twin: {what}" for what in scenes.TWINS[1:]), "wrong: another scene")

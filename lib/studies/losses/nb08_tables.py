@@ -16,10 +16,10 @@ from lib.studies.losses.trial_statistics import (
     compare_losses,
     count_collapses,
     interval,
+    load_test_task,
     means,
     select_trials,
     share_lost,
-    test_task,
     verdict,
     winner_by_one_seed,
 )
@@ -47,7 +47,7 @@ def design_rows(frame: pd.DataFrame | None = None) -> list[dict]:
         row = {"corpus": corpus, "encoders": encoders, "damaged": damage, "trials": len(trials)}
         row |= {"losses": trials["loss"].nunique(), "seeds": trials["seed"].nunique()}
         row["batch sizes"] = " ".join(str(size) for size in sorted(trials["batch_size"].unique()))
-        task = test_task(corpus)
+        task = load_test_task(corpus)
         row |= {"queries": len(task.queries), "gallery": len(task.gallery)}
         rows.append(row | {"R@1 of chance (%)": chance(corpus, 1)})
     return rows

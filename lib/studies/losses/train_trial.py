@@ -17,9 +17,9 @@ from lib.models.baselines import Heads, gradient_features, hashed_text_features
 from lib.models.dual_encoder import build_network, device_of, image_tensor
 from lib.models.tokenizer import Tokenizer
 from lib.training.batches import PairStream
-from lib.training.committed_models import RECIPES
 from lib.training.loop import History, Plan, Stream, Trainer
 from lib.training.objectives import OBJECTIVES, Objective, objective
+from lib.training.recipes import RECIPES
 
 CORPORA = ("icons", "scenes")
 ENCODERS = ("heads", "full")

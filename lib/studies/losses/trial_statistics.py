@@ -88,7 +88,7 @@ def verdict(
 
 
 @cache
-def test_task(name: str) -> RetrievalTask:
+def load_test_task(name: str) -> RetrievalTask:
     """Return the text-to-image task of all trials; its groups are concepts, or images."""
     check_choice(name, CORPORA, "corpus")
     return icons.task("test") if name == "icons" else scenes.task("test", n_images=N_TEST_SCENES)
@@ -107,7 +107,7 @@ def compare_losses(
         images), `p` (paired randomisation), `holm` (adjusted for all rows) and `n_queries`.
     """
     check_choice(reference, OBJECTIVES, "reference")
-    groups = test_task(corpus).query_groups
+    groups = load_test_task(corpus).query_groups
     base = 100 * seed_averaged_hits(corpus, encoders, reference, batch_size)
     rows = []
     for loss in OBJECTIVES:
@@ -159,7 +159,7 @@ def share_lost(
 
 def chance(name: str, k: int) -> float:
     """Compute R@k from text to image of a random order of the gallery, in percent."""
-    task = test_task(name)
+    task = load_test_task(name)
     counts = task.qrels.at_least(task.hit_grade).counts
     return 100 * chance_of(counts, len(task.gallery), [k], k)[f"R@{k}"]
 

@@ -8,9 +8,9 @@ from lib.core.checks import RetrievalInputError, check_choice, check_k, unit_row
 from lib.index.exact import topk_exact
 from lib.metrics import evaluate, paired_bootstrap_interval
 from lib.metrics.geometry import to_int8
-from lib.metrics.registry import FAMILIES
+from lib.metrics.kernels import FAMILIES
 from lib.search import DEPTH
-from lib.studies.readme_results import stored_embeddings, test_task
+from lib.studies.readme_results import load_test_task, stored_embeddings
 
 # Columns of the table to show in percent.
 SHARES = ("plain", "expanded", "change", "change_low", "change_high", "chance")
@@ -64,7 +64,7 @@ def expansion_rows(
         raise RetrievalInputError(
             "`metrics` must hold at least one name, for example 'R@1', got none"
         )
-    task = test_task(corpus, direction)
+    task = load_test_task(corpus, direction)
     queries, gallery = stored_embeddings(corpus, direction)
 
     def evaluate_queries(vectors):

@@ -16,7 +16,7 @@ from lib.metrics import (
     hit_rate_at_k,
 )
 from lib.studies.published.evaluation import fold_positions, select_qrels, weighted_by_fold
-from lib.studies.readme_results import stored_embeddings, test_task
+from lib.studies.readme_results import load_test_task, stored_embeddings
 
 WHOLE = {"captions": "all", "gallery": "whole", "judgements": "own pairs", "inference": "inductive"}
 
@@ -29,7 +29,7 @@ def stored_scenes() -> tuple[CaptionedMedia, np.ndarray, np.ndarray, Qrels]:
         dimensions; and `(25000, 5000)` judgements of all true pairs. Media are
         positions, not pictures.
     """
-    task = test_task("scenes", "text_to_image")
+    task = load_test_task("scenes", "text_to_image")
     text, image = stored_embeddings("scenes", "text_to_image")
     corpus = CaptionedMedia(
         name="scenes",

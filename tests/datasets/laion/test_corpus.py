@@ -137,6 +137,6 @@ def test_bad_input(tmp_path):
 
 def test_captions_that_nearly_all_pictures_share_are_refused_before_they_fill_the_memory():
     with pytest.raises(
-        RetrievalInputError, match="give 400,000,001 .* 20,000 have the caption 'pic'"
+        RetrievalInputError, match="got 400,000,001; 20,000 pictures have the caption 'pic'"
     ):
         same_captions(["other", *["pic"] * 20_000])

@@ -126,7 +126,7 @@ def test_a_broken_header_and_content_behind_the_end_are_damage(tmp_path):
     path.write_bytes(broken)
     reader = Shard(path)
     assert keys(reader) == ["a", "b"]
-    assert "no member's header at byte 6,144" in reader.report.damage
+    assert "lacks a member's header at byte 6,144" in reader.report.damage
     path.write_bytes(bytes(whole) + bytes(whole))  # two shards put together: tar reads the first
     reader = Shard(path)
     assert keys(reader) == ["a", "b", "c"]
@@ -158,8 +158,8 @@ def header(name, kind=tarfile.REGTYPE, target=""):
         (header("evil.jpg", tarfile.LNKTYPE, "good.jpg"), "a link"),
         (header("evil.jpg", tarfile.CHRTYPE), "a device"),
         (header("evil.jpg", tarfile.FIFOTYPE), "a pipe"),
-        (header("nosuffix"), "no key and suffix"),
-        (header(".hidden"), "no key and suffix"),
+        (header("nosuffix"), "lacks a key and a suffix"),
+        (header(".hidden"), "lacks a key and a suffix"),
         (header("evil\udcff.jpg"), "not UTF-8"),
     ],
 )

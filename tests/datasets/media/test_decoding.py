@@ -162,7 +162,7 @@ def test_a_slide_show_is_held_and_a_film_that_ends_early_is_damaged(tmp_path):
     (tmp_path / "cut.mkv").write_bytes(
         data[: data.rindex(b"\x1f\x43\xb6\x75")]
     )  # without the last cluster
-    with pytest.raises(DamagedFileError, match="no frame in its last seconds.*lasts 15.25 s"):
+    with pytest.raises(DamagedFileError, match="ends before the 15.25 s of its header"):
         read_frames(tmp_path / "cut.mkv", 4)
 
 

@@ -172,7 +172,10 @@ def test_scann_saves_what_the_estimate_counts_and_a_byte_a_block(tmp_path):
         (lambda: sizes.flat(5.85e9, 8), "n must be a whole number"),
         (lambda: sizes.pq(10, 16, 5), "5 sub-quantisers, which do not divide d = 16"),
         (lambda: sizes.pq(10, 16, 16, fast_scan=True), "32 sub-quantisers"),
-        (lambda: sizes.ivf(10, 8, 2, list_sizes=[3, 4]), "sum to n = 10, got .2,. with sum 7"),
+        (
+            lambda: sizes.ivf(10, 8, 2, list_sizes=[3, 4]),
+            "2 numbers of sum 10, got .2,. with sum 7",
+        ),
         (lambda: sizes.hnsw(10, 8, 1), "links must be at least 2"),
         (lambda: sizes.lsh(10, 8, 0), "n_bits must be at least 1"),
     ],

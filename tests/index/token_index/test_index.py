@@ -159,7 +159,7 @@ def test_adding_in_parts_is_adding_at_once(storage):
     first, second = index.candidates(QUERIES, 2), whole.candidates(QUERIES, 2)
     assert (first.ids == second.ids).all() and (first.scores == second.scores).all()
     assert (index.documents([3, 50]).vectors == whole.documents([3, 50]).vectors).all()
-    assert index.cost() == whole.cost()
+    assert index.bytes_by_part() == whole.bytes_by_part()
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_cost_is_what_the_arrays_take(storage, token_bytes, codec):
         "counts": 8 * 60,
         "codec": codec,
     }
-    assert index.cost() == {**expected, "total": sum(expected.values())}
-    assert TokenIndex(16, storage).cost()["total"] == 0
+    assert index.bytes_by_part() == {**expected, "total": sum(expected.values())}
+    assert TokenIndex(16, storage).bytes_by_part()["total"] == 0
 
 
 def test_centroids_by_the_rule_of_plaid():
@@ -201,7 +201,7 @@ def test_a_saved_index_is_the_same_index(storage, tmp_path):
     loaded = TokenIndex.load(path)
     assert (
         repr(loaded) == repr(index)
-        and loaded.cost() == index.cost()
+        and loaded.bytes_by_part() == index.bytes_by_part()
         and loaded.save(path) == digest
     )
     ours, theirs = index.candidates(QUERIES, 3, 9), loaded.candidates(QUERIES, 3, 9)

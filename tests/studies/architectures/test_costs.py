@@ -78,7 +78,7 @@ def test_bytes_are_those_of_what_is_kept(models, made):
     index = TokenIndex(late.dim, "residual", bits=2, n_centroids=2)
     index.add(late.encode_image(small_images(5)))
     found = costs.stored_bytes(LateInteractionRetriever(late, index, nprobe=1))
-    assert found == index.cost()["total"] / 5
+    assert found == index.bytes_by_part()["total"] / 5
 
 
 def test_scores_of_all_stages_are_added(models):

@@ -15,8 +15,8 @@ from lib.models.trained_models import load_model
 from lib.search import CrossEncoderRetriever, Interpolate
 from lib.studies import readme_results
 from lib.studies.architectures import rerank_runs as rr
-from lib.studies.architectures.registry import IMAGES, N_IMAGES, N_SAMPLED, model
 from lib.studies.architectures.rerank_depth import values_of
+from lib.studies.architectures.systems import IMAGES, N_IMAGES, N_SAMPLED, model
 from tests.search.fakes import TableModel
 
 LOGITS = np.arange(12, dtype=np.float32).reshape(4, 3) - 5.5

@@ -14,9 +14,9 @@ from lib.index.exact import topk_exact
 from lib.metrics import evaluate, holm, paired_bootstrap_interval, paired_randomization
 from lib.search import LateInteractionRetriever, Run, StagedQueries, TwoStageRetriever, Work
 from lib.studies import readme_results
-from lib.studies.architectures import registry as architecture_systems
 from lib.studies.architectures import rerank_runs, results
-from lib.studies.architectures.registry import ArchitectureSystem, encode_queries, search, systems
+from lib.studies.architectures import systems as architecture_systems
+from lib.studies.architectures.systems import ArchitectureSystem, encode_queries, search, systems
 from tests.search.fakes import TableRetriever
 
 TABLE = np.array([[3.0, 2, 1], [1, 2, 3], [2, 3, 1], [1, 2, 3]])
@@ -103,8 +103,8 @@ def toy_systems(tmp_path, monkeypatch):
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     monkeypatch.setattr(results, "systems", lambda: made)
     monkeypatch.setattr(results, "system_of", lambda task, row: made[0])
-    monkeypatch.setattr(results, "test_task", lambda name: TASK)
-    monkeypatch.setattr(architecture_systems, "test_task", lambda name: TASK)
+    monkeypatch.setattr(results, "load_test_task", lambda name: TASK)
+    monkeypatch.setattr(architecture_systems, "load_test_task", lambda name: TASK)
     monkeypatch.setattr(results, "search", found)
     monkeypatch.setattr(results, "_models", lambda system: [])
     monkeypatch.setattr(results, "_pair_flops", lambda system: 10)
@@ -217,7 +217,7 @@ def test_the_dual_encoder_of_the_table_is_the_one_whose_embeddings_are_stored():
         *topk_exact(texts[: 5 * n], images[:n], architecture_systems.RUN_DEPTH), "cosine"
     )
     kept = results.metrics_of(
-        results.per_query_values(run, architecture_systems.test_task("scenes"))
+        results.per_query_values(run, architecture_systems.load_test_task("scenes"))
     )
     stored = results.committed_values("scenes", "dual encoder")
     # Encoding again moves a coordinate over a rounding edge here and there.
@@ -230,7 +230,7 @@ def test_the_dual_encoder_of_the_table_is_the_one_whose_embeddings_are_stored():
 def test_a_live_search_of_the_hard_split_gives_the_committed_values(row):
     few = np.arange(0, 2500, 13)
     system = architecture_systems.system_of("scenes, hard", row)
-    part = architecture_systems.test_task(system.task).take_queries(few)
+    part = architecture_systems.load_test_task(system.task).take_queries(few)
     live = results.metrics_of(results.per_query_values(search(system, part)[row], part))
     stored = results.committed_values(system.task, row)
     for metric in ("R@1", "mAP"):

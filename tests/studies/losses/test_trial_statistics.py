@@ -169,13 +169,13 @@ def test_collapse_is_measured_by_cosines_and_not_by_hits():
 
 
 def test_chance_is_that_of_the_task():
-    task = trial_statistics.test_task("scenes")
+    task = trial_statistics.load_test_task("scenes")
     assert len(task.gallery) == 1000 and len(task.queries) == 5000
     assert trial_statistics.chance("scenes", 10) == pytest.approx(
         1.0, abs=0.1
     )  # few captions fit a second image
     with pytest.raises(RetrievalInputError, match="scenes"):
-        trial_statistics.test_task("coco")
+        trial_statistics.load_test_task("coco")
 
 
 # ---- agreement and luck
@@ -227,7 +227,7 @@ def test_compared_finds_the_planted_difference(monkeypatch):
     class Task:
         query_groups = groups
 
-    monkeypatch.setattr(trial_statistics, "test_task", lambda name: Task)
+    monkeypatch.setattr(trial_statistics, "load_test_task", lambda name: Task)
     hits = {"MNR": better}
     monkeypatch.setattr(
         trial_statistics, "seed_averaged_hits", lambda c, e, loss, size: hits.get(loss, base)
@@ -378,7 +378,7 @@ def test_the_committed_hits_are_the_committed_rates():
     for key, trials in whole:
         counts = stored["/".join(map(str, key))]
         assert counts.shape == (
-            len(trial_statistics.test_task(key[0]).queries),
+            len(trial_statistics.load_test_task(key[0]).queries),
         ) and counts.max() <= len(trials)
         share = 100 * counts.mean() / len(trials)
         assert share == pytest.approx(trials["R@1 text_to_image"].mean(), abs=1e-3)

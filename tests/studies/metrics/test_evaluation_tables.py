@@ -62,7 +62,7 @@ def test_a_bank_holds_no_test_query(corpus):
     texts = evaluation_tables.bank_texts(corpus, 300)
     assert len(texts) == 300 and all(isinstance(text, str) for text in texts)
     if corpus == "icons":
-        assert not set(texts) & set(readme_results.test_task(corpus, "text_to_image").queries)
+        assert not set(texts) & set(readme_results.load_test_task(corpus, "text_to_image").queries)
         assert len(set(texts)) == 300
 
 

@@ -51,7 +51,7 @@ def test_rows_are_what_the_metrics_say():
     ]
     assert rows[0]["change"] == 0  # one answer stays first
     task, (queries, gallery) = (
-        readme_results.test_task("icons", "image_to_text"),
+        readme_results.load_test_task("icons", "image_to_text"),
         readme_results.stored_embeddings("icons", "image_to_text"),
     )
     moved = query_expansion.expand_queries(queries, gallery, 4)

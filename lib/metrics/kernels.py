@@ -164,7 +164,7 @@ class RandomOrder:
 
 
 @dataclass(frozen=True)
-class Family:
+class MetricFamily:
     """One metric for any cut-off.
 
     Args:
@@ -202,20 +202,22 @@ def _average_precision_at_r(relevant: PlacedItems, k: int) -> np.ndarray:
 
 
 FAMILIES = {
-    "R": Family(
+    "R": MetricFamily(
         lambda relevant, k: (relevant.first_rank <= k).astype(np.float64),
         lambda order, k: 1 - order.no_hit[:, k],
     ),
-    "recall": Family(_recall, lambda order, k: k / order.n * (order.r > 0)),
-    "P": Family(
+    "recall": MetricFamily(_recall, lambda order, k: k / order.n * (order.r > 0)),
+    "P": MetricFamily(
         lambda relevant, k: relevant.sum_where(relevant.rank <= k) / k,
         lambda order, k: order.r / order.n,
     ),
-    "nDCG": Family(None, None),
-    "MRR": Family(_reciprocal_rank, RandomOrder.reciprocal_rank, "depth"),
-    "MAP": Family(_average_precision, RandomOrder.precision_sum, "depth"),
-    "R-precision": Family(_r_precision, lambda order, k: order.r / order.n, "R"),
-    "MAP@R": Family(_average_precision_at_r, lambda order, k: order.precision_sum(order.r), "R"),
+    "nDCG": MetricFamily(None, None),
+    "MRR": MetricFamily(_reciprocal_rank, RandomOrder.reciprocal_rank, "depth"),
+    "MAP": MetricFamily(_average_precision, RandomOrder.precision_sum, "depth"),
+    "R-precision": MetricFamily(_r_precision, lambda order, k: order.r / order.n, "R"),
+    "MAP@R": MetricFamily(
+        _average_precision_at_r, lambda order, k: order.precision_sum(order.r), "R"
+    ),
 }
 FIRST_ITEM_ONLY = ("R", "MRR")  # families that need no relevant item but the first
 _CUT = re.compile("[0-9]{1,18}")  # `int` also reads other alphabets, and refuses 5,000 digits

@@ -13,7 +13,8 @@ from lib.losses import decorrelation_loss
 from lib.models.dual_encoder import build_network, text_features
 from lib.models.trained_models import KINDS, load_card, load_embeddings, load_model
 from lib.search import encode_task
-from lib.training import INTERACTION_RECIPES, RECIPES, Plan, SceneStream, recipes, train_model
+from lib.training import INTERACTION_RECIPES, RECIPES, Plan, SceneStream, train_model
+from lib.training import recipe as recipe_module
 from lib.training.objectives import matryoshka_infonce
 
 EVERY = [pytest.param(recipe, id=name) for name, recipe in INTERACTION_RECIPES.items()]
@@ -95,7 +96,7 @@ def test_training_starts_from_the_dual_encoder_or_from_features(recipe):
 @pytest.mark.parametrize("name", ["scenes_twins", "scenes_late", "scenes_cross"])
 def test_build_stores_what_it_measured(name, tmp_path, monkeypatch):
     # A training run may be using the real cache.
-    monkeypatch.setattr(recipes, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(recipe_module, "cache_dir", lambda: tmp_path)
     recipe = replace(
         INTERACTION_RECIPES[name],
         batch_size=8,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lib.index.capacity.options import (
+from lib.index.capacity.index_choices import (
     cells_for,
-    index_options,
+    index_choices,
     predicted_codes_scanned,
     training_flop,
 )
@@ -15,16 +15,16 @@ N, D = 5_850_000_000, 512
 
 
 def test_an_inverted_file_reads_its_share_of_the_codes_and_centroids():
-    options = index_options(N, D, nprobe=64, nlist=2**17, imbalance=1.0)
+    options = index_choices(N, D, nprobe=64, nlist=2**17, imbalance=1.0)
     option = next(option for option in options if option.name == "IVF-PQ, 64 bytes")
     assert option.codes_read == 64 * N / 2**17 * 64 == pytest.approx(183e6, rel=0.002)
     assert option.vectors_read == 2 * 64 * 64 * 4 * D  # the most in a walk among the centroids
-    small = next(option for option in index_options(10_000, D, nprobe=2) if option.kind == "codes")
+    small = next(option for option in index_choices(10_000, D, nprobe=2) if option.kind == "codes")
     assert small.vectors_read == 256 * 4 * D and "coarse graph" not in small.ram
 
 
 def test_codes_that_do_not_divide_d_are_left_out():
-    names = [option.name for option in index_options(1000, 6)]
+    names = [option.name for option in index_choices(1000, 6)]
     assert "Flat, float32" in names and not any("PQ" in name or "SSD" in name for name in names)
 
 
@@ -64,7 +64,7 @@ def test_cells():
         (lambda: predicted_codes_scanned(10, 4, 5), "nprobe = 5 is more than the 4 cells"),
         (lambda: predicted_codes_scanned(10, 4, 1, 0.0), "imbalance must be between .*got 0.0"),
         (lambda: cells_for(0), "n must be at least 1"),
-        (lambda: index_options(N, D, nprobe=0), "nprobe must be at least 1"),
+        (lambda: index_choices(N, D, nprobe=0), "nprobe must be at least 1"),
     ],
 )
 def test_bad_input(call, message):

@@ -23,7 +23,7 @@ RERANKED_PER_HIT = 10
 
 
 @dataclass(frozen=True)
-class IndexOption:
+class IndexChoice:
     """One way to index the vectors, with its bytes and its work."""
 
     name: str
@@ -48,7 +48,7 @@ class IndexOption:
         return self.vectors_read + self.codes_read
 
 
-def index_options(
+def index_choices(
     n: int,
     d: int,
     *,
@@ -57,7 +57,7 @@ def index_options(
     ef: int = 128,
     imbalance: float = IMBALANCE,
     k: int = 10,
-) -> list[IndexOption]:
+) -> list[IndexChoice]:
     """List the ways to index n vectors of d dimensions, from exact to smallest.
 
     Args:
@@ -83,20 +83,20 @@ def index_options(
     cells = f"nlist {nlist:,}, nprobe {nprobe}"
     walk = f"{visited:,} distances at most: ef {ef} x {2 * GRAPH_LINKS} links, reads at random"
     options = [
-        IndexOption("Flat, float32", "exact", sizes.flat(n, d), 4.0 * n * d),
-        IndexOption("Flat, float16", "rounded", sizes.flat(n, d, 2), 2.0 * n * d),
-        IndexOption("Flat, int8", "rounded", sizes.flat(n, d, 1), 1.0 * n * d),
-        IndexOption(
+        IndexChoice("Flat, float32", "exact", sizes.flat(n, d), 4.0 * n * d),
+        IndexChoice("Flat, float16", "rounded", sizes.flat(n, d, 2), 2.0 * n * d),
+        IndexChoice("Flat, int8", "rounded", sizes.flat(n, d, 1), 1.0 * n * d),
+        IndexChoice(
             f"HNSW, {GRAPH_LINKS} links", "graph in memory", sizes.hnsw(n, d, GRAPH_LINKS),
             visited * (4.0 * d + 4), walks=True, assumes=walk,
         ),
-        IndexOption(
+        IndexChoice(
             "IVF, int8", "rounded in cells", sizes.ivf(n, d, nlist, 1) | graph,
             coarse + scanned * d, training_flop=flop, assumes=cells,
         ),
     ]  # fmt: skip
     options += [
-        IndexOption(
+        IndexChoice(
             f"IVF-PQ, {code_bytes} bytes", "codes",
             sizes.ivf_pq(n, d, nlist, code_bytes, rotate=True) | graph, coarse,
             scanned * code_bytes, training_flop=flop, code_bytes=code_bytes, assumes=cells,
@@ -105,7 +105,7 @@ def index_options(
         if d % code_bytes == 0
     ]  # fmt: skip
     options += [
-        IndexOption(
+        IndexChoice(
             f"IVF-PQ fast scan, {code_bytes} bytes, re-ranked", "codes and re-ranking",
             sizes.ivf_pq(n, d, nlist, code_bytes, rotate=True, fast_scan=True) | graph, coarse,
             scanned * code_bytes, ssd=4 * n * d, ssd_reads=reranked * -(-4 * d // SECTOR),
@@ -117,7 +117,7 @@ def index_options(
     if d % SSD_CODE == 0:
         sectors = -(-(4 * d + 4 + 4 * SSD_DEGREE) // SECTOR)
         options.append(
-            IndexOption(
+            IndexChoice(
                 f"graph on SSD, {SSD_CODE}-byte codes", "graph on SSD", sizes.pq(n, d, SSD_CODE),
                 0.0, float(ef * SSD_DEGREE * SSD_CODE), ssd=ssd_graph_bytes(n, d, SSD_DEGREE),
                 ssd_reads=ef * sectors, walks=True,

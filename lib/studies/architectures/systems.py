@@ -69,7 +69,11 @@ class ArchitectureSystem:
     @property
     def queries(self) -> np.ndarray:
         """Return the positions of its queries in the test task."""
-        return SAMPLES[self.task] if self.sampled else np.arange(len(test_task(self.task).queries))
+        return (
+            SAMPLES[self.task]
+            if self.sampled
+            else np.arange(len(load_test_task(self.task).queries))
+        )
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -143,7 +147,7 @@ def weights_of(names: Sequence[str]) -> str:
 
 
 @cache
-def test_task(name: str) -> RetrievalTask:
+def load_test_task(name: str) -> RetrievalTask:
     """Make the test task of a key of `TASKS`, once."""
     return TASKS[name]("test")
 
@@ -151,7 +155,7 @@ def test_task(name: str) -> RetrievalTask:
 @cache
 def retriever(system: ArchitectureSystem) -> Retriever:
     """Build the retriever of a system over its test gallery."""
-    task, models = test_task(system.task), [model(name) for name in system.models]
+    task, models = load_test_task(system.task), [model(name) for name in system.models]
     if system.indexed:
         index = TokenIndex(models[0].dim, "residual", bits=2)
         index.add(encode_side(models[0], task.gallery, task.gallery_modality))
@@ -177,7 +181,7 @@ def encode_queries(system: Retriever, queries, modality: str):
 
 
 def search(system: ArchitectureSystem, task: RetrievalTask) -> dict[str, Run]:
-    """Search a task, `test_task` or some of its queries; return runs by name of the row."""
+    """Search a task, `load_test_task` or some of its queries; return runs by name of the row."""
     searcher = retriever(system)
     queries = encode_queries(searcher, task.queries, task.query_modality)
     k = min(RUN_DEPTH, len(task.gallery))

@@ -8,7 +8,7 @@ from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
 from lib.index import TokenIndex
-from lib.metrics import Evaluation, compare_systems, evaluate, holm, recall_at_k
+from lib.metrics import Evaluation, evaluate, holm, paired_randomization, recall_at_k
 from lib.models.late_interaction import LateInteraction
 from lib.search import DEPTH, LateInteractionRetriever
 
@@ -117,7 +117,7 @@ def _percent(result: Evaluation, metric: str) -> tuple[float, float, float]:
 
 def _p_value(a: Evaluation, b: Evaluation) -> float:
     metric = f"MAP@{a.k}"
-    return compare_systems(a.per_query[metric], b.per_query[metric], a.groups).p_value
+    return paired_randomization(a.per_query[metric], b.per_query[metric], a.groups).p_value
 
 
 def _bytes(index: TokenIndex) -> tuple[float, int]:

@@ -9,7 +9,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
 from lib.datasets import scenes
-from lib.metrics import Evaluation, bootstrap_interval, compare_systems
+from lib.metrics import Evaluation, bootstrap_interval, paired_randomization
 from lib.models.dual_encoder import DualEncoder
 from lib.models.trained_models import Model
 from lib.search import Run, encode_task, retriever_over
@@ -86,7 +86,7 @@ def choice_rows_by_kind(scores: dict[str, np.ndarray], kinds: np.ndarray, groups
         for name, values in right.items():
             interval = bootstrap_interval(values[of_kind], groups[of_kind])
             row[name] = (float(values[of_kind].mean()), *interval)
-        test = compare_systems(right[last][of_kind], right[first][of_kind], groups[of_kind])
+        test = paired_randomization(right[last][of_kind], right[first][of_kind], groups[of_kind])
         rows.append(row | {"p": test.p_value})
     return rows
 

@@ -24,6 +24,7 @@ from lib.metrics import (
     mcnemar_exact,
     minimum_detectable_difference,
     paired_bootstrap_interval,
+    paired_randomization,
     qb_norm,
     skewness,
     unadjusted,
@@ -230,7 +231,7 @@ def prefix_rows(queries, gallery, qrels: Qrels, dims: Sequence[int], groups=None
     """Compare the whole embedding with several prefixes, before and after Holm's correction."""
     whole = hits_of_prefix(queries, gallery, qrels)
     prefixes = (hits_of_prefix(queries, gallery, qrels, dim) for dim in dims)
-    tests = [compare_systems(whole, hits, groups) for hits in prefixes]
+    tests = [paired_randomization(whole, hits, groups) for hits in prefixes]
     adjusted = holm([test.p_value for test in tests]).tolist()
     return [
         {"dim": dim, "difference": test.difference, "p": test.p_value, "p_holm": p}

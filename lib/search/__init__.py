@@ -4,13 +4,14 @@
     run = retriever.search(queries, k=100)
     evaluate_run(run, task)
 
-There are four retrievers: one vector per item, one vector per token, a network for each pair, or a
-cheap retriever followed by an expensive one. A run names the scores that rank it and counts their
+There are five retrievers: one vector per item, one vector per token, a network for each pair, a
+cheap retriever followed by an expensive one, and BM25 over texts as the lexical baseline. A run names the scores that rank it and counts their
 work.
 """
 
 from lib.datasets.user_drawings import read_drawing
 from lib.search.base import Hit, PairScorer, Retriever, Run, Work, best_first, encode_side
+from lib.search.bm25 import BM25Retriever
 from lib.search.cross_encoder import CrossEncoderRetriever
 from lib.search.depth_planner import (
     DepthPlan,
@@ -37,6 +38,7 @@ from lib.search.two_stage import Interpolate, StagedQueries, TwoStageRetriever, 
 
 __all__ = [
     "DEPTH",
+    "BM25Retriever",
     "CrossEncoderRetriever",
     "DepthPlan",
     "DualEncoderRetriever",

@@ -88,19 +88,25 @@ def evaluate_task(
 
 
 def evaluate_run(
-    run: Run | tuple[np.ndarray, np.ndarray], task: RetrievalTask, *, ks: Sequence[int] = (1, 5, 10)
+    run: Run | tuple[np.ndarray, np.ndarray],
+    task: RetrievalTask,
+    *,
+    metrics: Sequence[str] = ("R", "recall", "MRR"),
+    ks: Sequence[int] = (1, 5, 10),
 ) -> Evaluation:
     """Compute metrics of a run over a task's queries and gallery, by its qrels.
 
     Args:
         run: of any retriever, or `(scores, ids)`; ranks below its depth count as 0.
         task: gives qrels, the grade of a hit, and the groups of queries.
-        ks: cut-offs; those beyond the depth of the run are left out.
+        metrics: names as in `lib.metrics.evaluate`.
+        ks: cut-offs of the names without one; those beyond the depth of the run are left out.
     """
     run = run.ranked if isinstance(run, Run) else run
     return evaluate(
         run,
         task.qrels,
+        metrics=metrics,
         ks=[k for k in ks if k <= run[1].shape[1]],
         hit_grade=task.hit_grade,
         groups=task.query_groups,

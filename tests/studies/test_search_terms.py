@@ -1,0 +1,89 @@
+"""Search terms: lexical search and the committed encoder on one test set."""
+
+import numpy as np
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.models.trained_models import load_model
+from lib.search import evaluate_run
+from lib.search.bm25 import BM25Retriever
+from lib.studies import search_terms
+
+
+@pytest.fixture(scope="module")
+def rows():
+    encoder = load_model("icons")
+    runs = [(system, search_terms.lexical_run(system)) for system in search_terms.LEXICAL]
+    return search_terms.terms_table([*runs, ("icons", search_terms.encoder_run(encoder))])
+
+
+def value(rows, system, terms="all terms", metric="nDCG@10"):
+    (row,) = (r for r in rows if (r["system"], r["terms"], r["metric"]) == (system, terms, metric))
+    return row["value"]
+
+
+def test_one_row_per_system_kind_and_metric(rows):
+    assert len(rows) == 4 * 3 * 2
+    for row in rows:
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+        assert row["n_gallery"] == 140 and 0.03 < row["chance"] < 0.11
+
+
+def test_words_alone_find_no_term_that_is_in_no_name(rows):
+    assert value(rows, "BM25, words", "not in a name") == 0
+    assert value(rows, "BM25, letter triples", "not in a name") > 0.05
+
+
+def test_the_value_of_each_system(rows):
+    # 627 terms, 140 icons; the notes of data/README.md
+    measured = [round(100 * value(rows, system), 1) for system in search_terms.LEXICAL]
+    assert measured == [11.2, 11.6, 18.5]
+    assert 100 * value(rows, "icons") == pytest.approx(15.9, abs=0.3)
+
+
+def test_usual_k1_and_b_are_as_good_as_the_best_on_validation():
+    task, names = (
+        search_terms.load_terms_task("validation"),
+        search_terms.gallery_names("validation"),
+    )
+    for system, tokens_of in search_terms.LEXICAL.items():
+        usual = search_terms.evaluate_terms(
+            search_terms.lexical_run(system, "validation"), "validation"
+        )
+        for k1 in (0.0, 0.4, 2.0):
+            for b in (0.0, 0.5, 1.0):
+                retriever = BM25Retriever(names, k1=k1, b=b, tokens_of=tokens_of)
+                run = retriever.search(retriever.encode(task.queries), 10)
+                other = evaluate_run(run, task, metrics=["nDCG@10"])
+                assert other.value("nDCG@10") <= usual.value("nDCG@10") + 0.001
+
+
+class ColourEncoder:
+    """Encode an image by its mean colour and any text as white."""
+
+    def encode_text(self, texts):
+        return np.tile(np.float32([1, 1, 1]), (len(texts), 1))
+
+    def encode_image(self, images):
+        assert images.shape[1:] == (64, 64, 3)
+        return images.mean(axis=(1, 2)).astype(np.float32) + 1
+
+
+def test_a_colour_encoder_gets_colour_pictures():
+    run = search_terms.encoder_run(
+        ColourEncoder(),
+        "validation",
+        pictures_of=lambda gray: np.repeat(gray[..., None], 3, axis=3),
+    )
+    assert run[1].shape == (452, 10)
+    with pytest.raises(AssertionError):
+        search_terms.encoder_run(ColourEncoder(), "validation")
+
+
+def test_unknown_names_are_listed():
+    with pytest.raises(RetrievalInputError, match="BM25, words"):
+        search_terms.lexical_run("BM25")
+    with pytest.raises(RetrievalInputError, match="not in a name"):
+        search_terms.evaluate_terms(search_terms.lexical_run(), terms="all")
+    with pytest.raises(RetrievalInputError, match="with terms"):
+        search_terms.gallery_names("test", "all")

@@ -5,8 +5,8 @@
     evaluate_run(run, task)
 
 There are five retrievers: one vector per item, one vector per token, a network for each pair, a
-cheap retriever followed by an expensive one, and BM25 over texts as the lexical baseline. A run names the scores that rank it and counts their
-work.
+cheap retriever followed by an expensive one, and BM25 over texts as the lexical baseline. A run
+names the scores that rank it and counts their work.
 """
 
 from lib.datasets.user_drawings import read_drawing

@@ -8,7 +8,7 @@ channel, 0 = background and 255 = ink. `data/README.md` has licences, splits and
 import hashlib
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -147,27 +147,41 @@ def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
     return cached_arrays(path, lambda: {"images": _render(rows)})["images"]
 
 
-def _groups(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Connected components of: same concept, or same pixels. Labels follow first appearance."""
-    n = len(names)
-    concepts: dict[str, int] = {}
-    drawings: dict[bytes, int] = {}
-    edges = []  # to the first image of the same concept, and of the same drawing
-    for position, name in enumerate(names):
-        edges.append((position, concepts.setdefault(concept_of(name), position)))
-        edges.append((position, drawings.setdefault(images[position].tobytes(), position)))
+def group_by_keys(keys: Iterable[Iterable[Hashable]]) -> np.ndarray:
+    """Group items that share a key, directly or by way of others.
+
+    Args:
+        keys: the keys of each item, at least one.
+
+    Returns:
+        int64 (n,) group of each item, numbered by first appearance.
+    """
+    first: dict[Hashable, int] = {}  # the first item of each key
+    edges = [(item, first.setdefault(key, item)) for item, own in enumerate(keys) for key in own]
     a, b = np.array(edges).T
-    edges = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
-    _, labels = connected_components(edges, directed=False)
-    return labels.astype(np.int64)
+    edges = coo_array((np.ones(len(a)), (a, b)), shape=(a.max() + 1,) * 2)
+    return connected_components(edges, directed=False)[1].astype(np.int64)
 
 
-def _split_of(key: str) -> str:
-    """Choose the split of a key, the same whatever else the corpus holds."""
-    thousandth = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 1000
+def thousandth_of(key: str) -> int:
+    """Compute a number from 0 to 999 by the hash of a key, the same whatever the corpus holds."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 1000
+
+
+def split_of(key: str) -> str:
+    """Choose the split of a concept group by the thousandth of its key."""
+    thousandth = thousandth_of(key)
     if thousandth < TEST_BELOW:
         return "test"
     return "validation" if thousandth < VALIDATION_BELOW else "train"
+
+
+def group_keys(names: Sequence[str], groups: np.ndarray) -> dict[int, str]:
+    """Return the alphabetically first concept of each group, which stands for it in hashes."""
+    keys: dict[int, str] = {}
+    for group, name in zip(groups.tolist(), names, strict=True):
+        keys[group] = min(keys.get(group, "~"), concept_of(name))
+    return keys
 
 
 @lru_cache(maxsize=1)
@@ -176,11 +190,11 @@ def load_icons() -> Icons:
     rows = _read_catalogue()
     images = _cached_images(rows)
     names = tuple(name for _, name, _ in rows)
-    groups = _groups(images, names)
-    keys: dict[int, str] = {}  # the alphabetically first concept names the group
-    for group, name in zip(groups.tolist(), names, strict=True):
-        keys[group] = min(keys.get(group, "~"), concept_of(name))
-    splits = np.array([_split_of(keys[group]) for group in groups.tolist()])
+    # A group shares concepts or pixels.
+    drawings = [image.tobytes() for image in images]
+    groups = group_by_keys(zip(map(concept_of, names), drawings, strict=True))
+    keys = group_keys(names, groups)
+    splits = np.array([split_of(keys[group]) for group in groups.tolist()])
     for array in (images, groups, splits):
         array.setflags(write=False)
     return Icons(images, names, tuple(family for family, _, _ in rows), groups, splits)
@@ -236,9 +250,13 @@ def task(split: str = "test", direction: str = "text_to_image") -> RetrievalTask
         split: `"train"`, `"validation"` or `"test"`, without shared concepts and drawings.
         direction: `"text_to_image"` or `"image_to_text"`.
     """
+    return names_task(load_icons().positions(split), split, direction)
+
+
+def names_task(positions: np.ndarray, split: str, direction: str) -> RetrievalTask:
+    """Return the task between these icons and their names; see `task`."""
     check_choice(direction, DIRECTIONS, "direction")
     icons = load_icons()
-    positions = icons.positions(split)
     if len(positions) == 0:
         raise RetrievalInputError(f"the {split} split holds no icons")
     first_position: dict[str, int] = {}

@@ -222,10 +222,24 @@ def text_states(network: CustomTextCLIP, tokens: Tensor) -> tuple[Tensor, Tensor
 
 def transformer(width: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
     """Build self-attention without a causal mask, with normalisation before each step."""
-    layer = nn.TransformerEncoderLayer(
+    layer = _EncoderLayer(
         width, heads, 4 * width, dropout, "gelu", batch_first=True, norm_first=True
     )
     return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+
+class _EncoderLayer(nn.TransformerEncoderLayer):
+    """A layer with the exact GELU on every device.
+
+    On a GPU torch's fused layer, which runs in evaluation mode, takes the tanh form of GELU.
+    Training and the CPU take the exact one, and scores would differ from theirs by up to 0.001.
+    """
+
+    def forward(self, src: Tensor, *args, **options) -> Tensor:
+        """Compute the layer; other arguments as for `nn.TransformerEncoderLayer`."""
+        # 2 lets torch take its fused layer with GELU, 0 does not.
+        self.activation_relu_or_gelu = 2 if src.device.type == "cpu" else 0
+        return super().forward(src, *args, **options)
 
 
 # ---- image towers, registered with timm: open_clip builds one from

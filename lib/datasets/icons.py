@@ -8,7 +8,7 @@ channel, 0 = background and 255 = ink. `data/README.md` has licences, splits and
 import hashlib
 import importlib.util
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL import __version__ as pillow_version
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import cache_dir
 from lib.core.qrels import Qrels
 from lib.core.reading import MissingFileError, cached_arrays
 from lib.core.task import RetrievalTask
+from lib.datasets.concept_splits import SPLITS, group_by_keys, split_of
 
 SIZE = 64
 FAMILIES = {  # family: the stem its font and name map start with
@@ -36,11 +35,8 @@ FAMILIES = {  # family: the stem its font and name map start with
     "remix": "remixicon",
 }
 STYLE_WORDS = frozenset(["fill", "outline", "line", "thin", "bold", "light", "variant"])
-SPLITS = ("train", "validation", "test")
 DIRECTIONS = ("text_to_image", "image_to_text")
 SAME_NAME, SAME_CONCEPT, SAME_HEAD = 3, 2, 1  # grades
-# The hash of a concept group, in thousandths, chooses its split.
-TEST_BELOW, VALIDATION_BELOW = 86, 136
 
 
 def concept_of(name: str) -> str:
@@ -145,35 +141,6 @@ def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
     recipe = json.dumps([rows, SIZE, pillow_version]).encode()
     path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
     return cached_arrays(path, lambda: {"images": _render(rows)})["images"]
-
-
-def group_by_keys(keys: Iterable[Iterable[Hashable]]) -> np.ndarray:
-    """Group items that share a key, directly or by way of others.
-
-    Args:
-        keys: the keys of each item, at least one.
-
-    Returns:
-        int64 (n,) group of each item, numbered by first appearance.
-    """
-    first: dict[Hashable, int] = {}  # the first item of each key
-    edges = [(item, first.setdefault(key, item)) for item, own in enumerate(keys) for key in own]
-    a, b = np.array(edges).T
-    edges = coo_array((np.ones(len(a)), (a, b)), shape=(a.max() + 1,) * 2)
-    return connected_components(edges, directed=False)[1].astype(np.int64)
-
-
-def thousandth_of(key: str) -> int:
-    """Compute a number from 0 to 999 by the hash of a key, the same whatever the corpus holds."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 1000
-
-
-def split_of(key: str) -> str:
-    """Choose the split of a concept group by the thousandth of its key."""
-    thousandth = thousandth_of(key)
-    if thousandth < TEST_BELOW:
-        return "test"
-    return "validation" if thousandth < VALIDATION_BELOW else "train"
 
 
 def group_keys(names: Sequence[str], groups: np.ndarray) -> dict[int, str]:

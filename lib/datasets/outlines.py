@@ -16,6 +16,7 @@ SAMPLES = 4  # points per pixel and axis
 RULES = ("nonzero", "evenodd")
 CAPS = ("butt", "round", "square")
 JOINS = ("miter", "round", "bevel")
+MOST_DASHES = 1000  # repetitions of a pattern along one line
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 SMOOTH_TURN = np.cos(np.deg2rad(15))  # a smaller turn is a point of a curve: no disc is needed
 
@@ -163,6 +164,11 @@ def _dashed(line: Line, dashes: tuple[float, ...]) -> list[Line]:
     lengths = dashes * (1 + len(dashes) % 2)
     points = np.vstack([line.points, line.points[:1]]) if line.closed else line.points
     distance = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    if distance[-1] > MOST_DASHES * sum(lengths):
+        raise RetrievalInputError(
+            f"dashes must cut a line of length {distance[-1]:.4g} at most {MOST_DASHES:,} times,"
+            f" got {dashes}"
+        )
     pieces, start, dash = [], 0.0, 0
     while start < distance[-1]:
         end = min(start + lengths[dash % len(lengths)], distance[-1])

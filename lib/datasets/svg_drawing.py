@@ -2,12 +2,13 @@
 
 Read: `path`, `circle`, `ellipse`, `rect`, `line`, `polyline`, `polygon`, groups, transforms, flat
 colours, strokes, opacity of a shape, fill rules. Refused: style sheets, gradients, clipping, masks,
-filters, text, links to other files. `outlines.py` turns lines into pixels.
+filters, text, opacity of a group. `outlines.py` turns lines into pixels.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,11 +16,13 @@ from fontTools.pens.basePen import BasePen
 from fontTools.svgLib.path import parse_path
 from PIL import ImageColor
 
-from lib.core.reading import DamagedFileError, reading
+from lib.core.checks import check_count
+from lib.core.reading import DamagedFileError, MissingFileError, reading
 from lib.datasets.outlines import Line, Pen, count_coverage, ring_edges, stroke_rings
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 FLATNESS = 0.02  # largest distance of a flattened curve from the curve, in units of the view box
+LARGEST = 1e6  # coordinate
 ADVICE = "Install the version of its package that constraints.txt names."
 INHERITED = {
     "fill": "black",
@@ -53,7 +56,7 @@ IDENTITY = np.eye(3)
 
 
 @dataclass(frozen=True)
-class Shape:
+class PaintedShape:
     """One element of a drawing, in the units of the view box.
 
     Args:
@@ -69,7 +72,7 @@ class Shape:
 class Drawing:
     """A parsed file: its shapes, bottom first, and the box that it shows."""
 
-    shapes: tuple[Shape, ...]
+    shapes: tuple[PaintedShape, ...]
     view_box: tuple[float, float, float, float]  # x, y, width, height
 
 
@@ -166,13 +169,16 @@ def _path_data(tag: str, attributes: dict[str, str]) -> str:
         rx = value("rx", value("ry"))
         ry = value("ry", rx)
         rx, ry = min(rx, width / 2), min(ry, height / 2)
-        return _rounded_rect(value("x"), value("y"), width, height, rx, ry) if width * height else ""
+        return (
+            _rounded_rect(value("x"), value("y"), width, height, rx, ry) if width * height else ""
+        )
     rx, ry = (value("r"),) * 2 if tag == "circle" else (value("rx"), value("ry"))
     cx, cy = value("cx"), value("cy")
     if rx * ry == 0:
         return ""
-    arc = f"A{rx},{ry},0,0,1"
-    return f"M{cx + rx},{cy}{arc},{cx},{cy + ry}{arc},{cx - rx},{cy}{arc},{cx},{cy - ry}{arc},{cx + rx},{cy}Z"
+    quarters = ((cx, cy + ry), (cx - rx, cy), (cx, cy - ry), (cx + rx, cy))
+    arcs = [f"A{rx},{ry},0,0,1,{x},{y}" for x, y in quarters]
+    return f"M{cx + rx},{cy}{''.join(arcs)}Z"
 
 
 def _colour(text: str) -> tuple[float, float, float] | None:
@@ -235,7 +241,7 @@ def _collect(element, group: str, style: dict[str, str], matrix: np.ndarray, sha
     if tag not in ("g", "svg"):
         layers = _layers(tag, attributes, style, matrix)
         if layers:
-            shapes.append(Shape(group, layers))
+            shapes.append(PaintedShape(group, layers))
         return
     if float(attributes.get("opacity", 1)) != 1:
         raise ValueError("opacity of a group cannot be drawn")
@@ -263,14 +269,25 @@ def parse_drawing(text: str, name: str = "the drawing") -> Drawing:
         box = tuple(_numbers(root.get("viewBox", "")))
         if len(box) != 4 or min(box[2:]) <= 0:
             raise ValueError(f"viewBox must hold x, y, width, height, got {root.get('viewBox')!r}")
-        shapes: list[Shape] = []
+        shapes: list[PaintedShape] = []
         _collect(root, "", INHERITED, IDENTITY, shapes)
-        if not all(np.isfinite(edges).all() for s in shapes for edges, *_ in s.layers):
-            raise ValueError("a coordinate is not finite")
+        for shape in shapes:
+            for edges, *_ in shape.layers:
+                if not (np.abs(edges) <= LARGEST).all():  # refuses nan too
+                    raise ValueError(f"a coordinate is not a number up to {LARGEST:,.0f}")
         return Drawing(tuple(shapes), box)
 
 
-def paint(drawing: Drawing, size: int, groups: Sequence[str] | None = None) -> np.ndarray:
+def read_drawing(path: str | Path) -> Drawing:
+    """Read an SVG file as shapes, see `parse_drawing`."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} is missing. {ADVICE}")
+    with reading(path, "no drawing that can be read", ADVICE):
+        return parse_drawing(path.read_text(encoding="utf-8"), str(path))
+
+
+def paint_drawing(drawing: Drawing, size: int, groups: Sequence[str] | None = None) -> np.ndarray:
     """Paint shapes on white.
 
     Args:
@@ -281,6 +298,7 @@ def paint(drawing: Drawing, size: int, groups: Sequence[str] | None = None) -> n
     Returns:
         uint8 (size, size, 3).
     """
+    size = check_count(size, "size")
     x, y, width, height = drawing.view_box
     canvas = np.ones((size, size, 3), dtype=np.float32)
     for shape in drawing.shapes:

@@ -128,25 +128,6 @@ def test_the_largest_group_is_a_handful(corpus):
     assert np.bincount(corpus.groups).max() < 30
 
 
-def test_items_that_share_a_key_are_one_group_also_by_way_of_others():
-    keys = [["cat"], ["dog", "pet"], ["cat", "kitten"], ["tree"], ["pet", "kitten"], ["tree"]]
-    assert icons.group_by_keys(keys).tolist() == [0, 0, 0, 1, 0, 1]
-    assert icons.group_by_keys(keys[:4]).tolist() == [0, 1, 0, 2]  # numbered as they appear
-
-
-def test_a_key_falls_into_the_same_split_for_ever():
-    keys = ("alarm", "eye", "zebra", "abacus")
-    assert [icons.split_of(key) for key in keys] == ["train", "test", "train", "train"]
-
-
-def test_shares_of_the_splits_are_what_the_thresholds_say():
-    shares = Counter(icons.split_of(f"key-{i}") for i in range(20_000))
-    assert shares["test"] / 20_000 == pytest.approx(icons.TEST_BELOW / 1000, abs=0.01)
-    assert shares["validation"] / 20_000 == pytest.approx(
-        (icons.VALIDATION_BELOW - icons.TEST_BELOW) / 1000, abs=0.01
-    )
-
-
 # ---- grades
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lib.core.checks import RetrievalInputError
 from lib.core.token_vectors import Tokens
+from lib.models.attention import transformer
 from lib.models.baselines import FeatureTokens
 from lib.models.dual_encoder import (
     Progress,
@@ -17,7 +18,6 @@ from lib.models.dual_encoder import (
     image_tensor,
     in_chunks,
     text_states,
-    transformer,
 )
 from lib.models.late_interaction import image_tokens, text_tokens
 from lib.models.tokenizer import Tokenizer

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lib.core.checks import RetrievalInputError, check_count
+from lib.models.published_tokenizer import PublishedTokenizer
+from lib.models.text_tower import PublishedTextTower
 from lib.models.tokenizer import PAD, Tokenizer
 
 Progress = Callable[[int], None]
@@ -23,8 +25,10 @@ class DualEncoder:
     Args:
         config: plain data: `name`, `embed_dim`, `vision` and `text` (open_clip's `vision_cfg` and
             `text_cfg`), `channels`, `image_size`, `dims` (the Matryoshka dimensions that it was
-            trained for), `tokenizer` (`Tokenizer.to_dict`). Vocabulary and context length come from
-            the tokenizer.
+            trained for), `tokenizer` (`to_dict` of a tokenizer). Vocabulary and context length come
+            from the tokenizer. With `hf_model_name` in it, `text` holds the arguments of a
+            `PublishedTextTower`; its frozen weights and its vocabulary are read with the first
+            text, so that images are encoded without them.
         network: a network with these weights; an untrained one by default.
 
     Attributes:
@@ -34,7 +38,7 @@ class DualEncoder:
 
     def __init__(self, config: dict, network: CustomTextCLIP | None = None) -> None:
         self.config = config
-        self.tokenizer = Tokenizer.from_dict(config["tokenizer"])
+        self.tokenizer = build_tokenizer(config["tokenizer"])
         self.network = (build_network(config) if network is None else network).eval()
 
     @property
@@ -87,15 +91,25 @@ class DualEncoder:
         return out
 
 
+def build_tokenizer(stored: dict) -> Tokenizer | PublishedTokenizer:
+    """Rebuild a tokenizer from its `to_dict`."""
+    published = "published" in stored
+    return PublishedTokenizer(**stored) if published else Tokenizer.from_dict(stored)
+
+
 def build_network(config: dict) -> CustomTextCLIP:
     """Build the untrained network of a config (see `DualEncoder`); weights follow torch's seed."""
-    tokenizer = Tokenizer.from_dict(config["tokenizer"])
-    text = {
-        **config["text"],
-        "context_length": tokenizer.context_length,
-        "vocab_size": tokenizer.vocab_size,
-    }
-    network = CustomTextCLIP(config["embed_dim"], config["vision"], text)
+    tokenizer, text = build_tokenizer(config["tokenizer"]), config["text"]
+    length = tokenizer.context_length
+    published = "hf_model_name" in text
+    # open_clip would build a transformer of its own for each network: a tiny tower stands in
+    # until the published one takes its place.
+    own = {"width": 8, "heads": 1, "layers": 1} if published else text
+    sizes = {"context_length": length, "vocab_size": 2 if published else tokenizer.vocab_size}
+    network = CustomTextCLIP(config["embed_dim"], config["vision"], {**own, **sizes})
+    if published:
+        network.text = PublishedTextTower(config["embed_dim"], length, **text)
+        network.vocab_size = network.text.vocab_size
     return network.to(memory_format=torch.channels_last)
 
 
@@ -218,28 +232,6 @@ def text_states(network: CustomTextCLIP, tokens: Tensor) -> tuple[Tensor, Tensor
     with sdpa_kernel(SDPBackend.MATH):  # as in `text_features`
         states = tower.ln_final(tower.transformer(embedded, attn_mask=causal))
     return states, tokens != PAD
-
-
-def transformer(width: int, heads: int, layers: int, dropout: float) -> nn.TransformerEncoder:
-    """Build self-attention without a causal mask, with normalisation before each step."""
-    layer = _EncoderLayer(
-        width, heads, 4 * width, dropout, "gelu", batch_first=True, norm_first=True
-    )
-    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-
-
-class _EncoderLayer(nn.TransformerEncoderLayer):
-    """A layer with the exact GELU on every device.
-
-    On a GPU torch's fused layer, which runs in evaluation mode, takes the tanh form of GELU.
-    Training and the CPU take the exact one, and scores would differ from theirs by up to 0.001.
-    """
-
-    def forward(self, src: Tensor, *args, **options) -> Tensor:
-        """Compute the layer; other arguments as for `nn.TransformerEncoderLayer`."""
-        # 2 lets torch take its fused layer with GELU, 0 does not.
-        self.activation_relu_or_gelu = 2 if src.device.type == "cpu" else 0
-        return super().forward(src, *args, **options)
 
 
 # ---- image towers, registered with timm: open_clip builds one from

@@ -139,6 +139,11 @@ def artifact_towers(name: str) -> Towers:
             " text; load a dual encoder, for example 'scenes' or 'icons'"
         )
     channels, size = model.config["channels"], model.config["image_size"]
+    length, text = model.tokenizer.context_length, model.config["text"]
+    pieces, frozen = "byte pairs of the model", {}
+    if "hf_model_name" in text:
+        pieces = f"pieces of {text['hf_model_name']}"
+        frozen = {"text_tower_sha256": text["sha256"]}
     pixels_of = _square_pixels if channels == 3 else _icon_pixels
     shown = "central square, bicubic" if channels == 3 else "ink of a drawing, centred"
     return Towers(
@@ -148,15 +153,16 @@ def artifact_towers(name: str) -> Towers:
             np.stack([pixels_of(image, size) for image in images]), channels, size
         ),
         tokenize=lambda texts: torch.from_numpy(model.tokenizer.encode(texts, cut=True)),
-        too_long=lambda texts: model.tokenizer.lengths(texts) > model.tokenizer.context_length,
+        too_long=lambda texts: model.tokenizer.lengths(texts) > length,
         image_features=model.network.encode_image,
         text_features=lambda tokens: text_features(model.network, tokens),
         identity={
             "model": name,
             "tag": "trained here",
             "transform": f"size {size} x {size}, {shown}, {channels} channels in [0, 1]",
-            "tokenizer": f"byte pairs of the model, context {model.tokenizer.context_length}",
+            "tokenizer": f"{pieces}, context {length}",
             "weights_sha256": weights_digest(model.network),
+            **frozen,
         },
     )
 

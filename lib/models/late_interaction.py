@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.core.token_vectors import Tokens
+from lib.models.attention import transformer
 from lib.models.baselines import FeatureTokens
 from lib.models.dual_encoder import (
     Progress,
@@ -18,7 +19,6 @@ from lib.models.dual_encoder import (
     image_tensor,
     in_chunks,
     text_states,
-    transformer,
 )
 from lib.models.tokenizer import Tokenizer
 

@@ -85,7 +85,8 @@ def learn_merges(texts: Iterable[str], n_merges: int) -> list[tuple[str, str]]:
     return merges
 
 
-def _words_of_each(texts: Sequence[str]) -> Iterator[list[str]]:
+def words_of_each(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the words of each text; refuse what is no list of texts with a letter or digit."""
     if isinstance(texts, str):
         raise RetrievalInputError(
             f"texts must be a list, got one string {texts[:60]!r}; pass [text]"
@@ -99,6 +100,14 @@ def _words_of_each(texts: Sequence[str]) -> Iterator[list[str]]:
                 f"texts[{i}] is {text[:60]!r}: it holds no letter or digit. Type at least one word"
             )
         yield words
+
+
+def refuse_long_text(texts: Sequence[str], i: int, n_ids: int, context_length: int) -> None:
+    """Raise the error of a text that is longer than a model reads."""
+    raise RetrievalInputError(
+        f"texts[{i}] is too long: {n_ids} pieces, the model reads {context_length}."
+        f" Shorten {texts[i][:60]!r}"
+    )
 
 
 def _check_dropout(dropout: float, rng: np.random.Generator | None) -> None:
@@ -200,15 +209,12 @@ class Tokenizer:
         """
         _check_dropout(dropout, rng)
         rows = np.full((len(texts), self.context_length), PAD, dtype=np.int64)
-        for i, words in enumerate(_words_of_each(texts)):
+        for i, words in enumerate(words_of_each(texts)):
             ids = [id_ for word in words for id_ in self._word_ids(word, dropout, rng)]
             if dropout and len(ids) >= self.context_length:
                 ids = [id_ for word in words for id_ in self._word_ids(word, 0.0, None)]
             if len(ids) >= self.context_length and not cut:
-                raise RetrievalInputError(
-                    f"texts[{i}] is too long: {len(ids)} pieces, the model reads"
-                    f" {self.context_length - 1}. Shorten {texts[i][:60]!r}"
-                )
+                refuse_long_text(texts, i, len(ids), self.context_length - 1)
             ids = ids[: self.context_length - 1]
             rows[i, : len(ids)] = ids
             rows[i, len(ids)] = self.eot
@@ -218,7 +224,7 @@ class Tokenizer:
         """Count the ids of each text without a cut, the end mark included; int64 (n_texts,)."""
         lengths = (
             sum(len(self._word_ids(word, 0.0, None)) for word in words)
-            for words in _words_of_each(texts)
+            for words in words_of_each(texts)
         )
         return np.fromiter(lengths, dtype=np.int64, count=len(texts)) + 1
 

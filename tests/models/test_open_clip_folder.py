@@ -29,6 +29,7 @@ ROBERTA = {
     "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 40,
     "pad_token_id": 1,
 }  # fmt: skip
+BERT = {**ROBERTA, "model_type": "bert", "pad_token_id": 0}
 
 
 @pytest.fixture(scope="module")
@@ -206,11 +207,22 @@ def test_an_unknown_model_type_with_code_is_not_asked_about(with_vocabulary, tmp
     assert not (folder / "ran").exists()
 
 
-def test_a_text_tower_is_built_from_the_config_in_the_folder(with_vocabulary, tmp_path):
-    folder = _copy(with_vocabulary, tmp_path / "roberta")
+@pytest.mark.parametrize(
+    ("config", "pooler", "projection"),
+    [
+        (ROBERTA, "mean_pooler", "linear"),
+        (ROBERTA, "cls_last_hidden_state_pooler", "mlp"),
+        (BERT, "cls_pooler", "mlp"),
+        (BERT, "mean_pooler", None),
+    ],
+)
+def test_a_text_tower_is_built_from_the_config_in_the_folder(
+    with_vocabulary, tmp_path, config, pooler, projection
+):
+    folder = _copy(with_vocabulary, tmp_path / "tuned")
     text = {
         "hf_model_name": "roberta-base", "hf_tokenizer_name": "roberta-base", "context_length": 16,
-        "hf_pooler_type": "mean_pooler", "hf_proj_type": "linear",
+        "hf_pooler_type": pooler, "hf_proj_type": projection,
     }  # fmt: skip
     _write(folder, text_cfg=text)
     with pytest.raises(
@@ -218,9 +230,9 @@ def test_a_text_tower_is_built_from_the_config_in_the_folder(with_vocabulary, tm
     ):
         open_clip_towers("mine", str(folder))
     code = {"auto_map": {"AutoModel": "evil.Evil"}, "_attn_implementation": "somebody/kernel"}
-    (folder / "config.json").write_text(json.dumps({**ROBERTA, **code}))
+    (folder / "config.json").write_text(json.dumps({**config, **code}))
     (tmp_path / "tower").mkdir()
-    (tmp_path / "tower" / "config.json").write_text(json.dumps(ROBERTA))
+    (tmp_path / "tower" / "config.json").write_text(json.dumps(config))
     torch.manual_seed(0)
     built = {**text, "hf_model_name": str(tmp_path / "tower"), "hf_model_pretrained": False}
     network = CustomTextCLIP(16, PUBLISHED["vision_cfg"], built).eval()

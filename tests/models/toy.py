@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import open_clip
+import tokenizers
 import torch
 from open_clip.model import CustomTextCLIP
 from safetensors.torch import save_file
+from transformers import BertConfig, BertModel
 
+from lib.core.writing import sha256_of
 from lib.models.dual_encoder import DualEncoder, build_network
 from lib.models.tokenizer import Tokenizer
 
@@ -83,3 +86,59 @@ def write_open_clip(folder: Path, *, seed: int = 0, **changes) -> Path:
     network = open_clip.CLIP(**config["model_cfg"])
     save_file(network.state_dict(), folder / "open_clip_model.safetensors")
     return folder
+
+
+TINY_TOWER = {
+    "model_type": "bert", "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 12,
+    "pad_token_id": 0,
+}  # fmt: skip
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "car", "blue", "clock", "##s", "[", "]", "sep"]
+
+
+def write_vocabulary(folder: Path) -> None:
+    """Write a WordPiece `tokenizer.json` that pads and cuts, as that of a sentence transformer."""
+    vocabulary = {piece: i for i, piece in enumerate(PIECES)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = tokenizers.processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.add_special_tokens(PIECES[:4])
+    tokenizer.enable_padding(length=10)
+    tokenizer.enable_truncation(10)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def write_published_tower(root: Path) -> Path:
+    """Write a package `tiny_tower` with random weights, and the facts that name it `tiny/tower`.
+
+    `root` is then a data folder and a place of packages. Importing the package is an error.
+    """
+    files = root / "tiny_tower" / "model"
+    files.mkdir(parents=True)
+    (root / "tiny_tower" / "__init__.py").write_text("raise RuntimeError('code of a package ran')")
+    write_vocabulary(files)
+    torch.manual_seed(7)
+    values = {key: value for key, value in TINY_TOWER.items() if key != "model_type"}
+    save_file(BertModel(BertConfig(**values)).state_dict(), files / "model.safetensors")
+    sums = {path.name: sha256_of(path) for path in sorted(files.iterdir())}
+    tables = {"": {"package": "tiny_tower", "folder": "model", "install": "tiny-tower==1.0",
+                   "licence": "none", "reference": "none"},
+              ".sha256": sums, ".config": TINY_TOWER}  # fmt: skip
+    lines = [
+        f'["tiny/tower"{part}]\n' + "".join(f'"{k}" = {json.dumps(v)}\n' for k, v in table.items())
+        for part, table in tables.items()
+    ]
+    (root / "published").mkdir()
+    (root / "published" / "text_towers.toml").write_text("\n".join(lines))
+    return files
+
+
+def tower_config(files: Path, length: int = 10, **changes) -> dict:
+    """Make the config of a toy dual encoder on the tower of `write_published_tower`."""
+    text = {
+        "hf_model_name": "tiny/tower", "sha256": sha256_of(files / "model.safetensors"),
+        "width": 8, "heads": 2, "layers": 1, **changes,
+    }  # fmt: skip
+    tokenizer = {"published": "tiny/tower", "context_length": length}
+    return toy_config(channels=3, text=text, tokenizer=tokenizer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from lib.core.checks import check_choice
+from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import data_dir
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.writing import sha256_of
@@ -66,11 +66,22 @@ class PublishedTower:
         return Path(path) if isinstance(path, str) else None
 
 
-def published_tower(name: str) -> PublishedTower:
-    """Read the facts of a text tower from `data/published/text_towers.toml`."""
+def published_tower(name: str, sha256: str | None = None) -> PublishedTower:
+    """Read the facts of a text tower from `data/published/text_towers.toml`.
+
+    Args:
+        name: repository on the Hugging Face hub.
+        sha256: of the weights that a head was trained on; others are refused.
+    """
     path = data_dir() / "published" / "text_towers.toml"
     towers = tomllib.loads(path.read_text(encoding="utf-8"))
-    return PublishedTower(name=name, **towers[check_choice(name, towers, "hf_model_name")])
+    tower = PublishedTower(name=name, **towers[check_choice(name, towers, "hf_model_name")])
+    if sha256 not in (None, tower.sha256[WEIGHTS]):
+        raise RetrievalInputError(
+            f"sha256 of {name} must be {tower.sha256[WEIGHTS]}, got {sha256}: the head was trained"
+            " on other weights. Train it again"
+        )
+    return tower
 
 
 @cache

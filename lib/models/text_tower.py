@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
-from lib.core.checks import RetrievalInputError, check_count
+from lib.core.checks import check_count
 from lib.models.attention import StatesPooler
 from lib.models.published_weights import WEIGHTS, PublishedTower, published_tower
 
@@ -81,12 +81,7 @@ class PublishedTextTower(HFTextEncoder):
         **head,
     ) -> None:
         nn.Module.__init__(self)  # that of HFTextEncoder would make a transformer of its own
-        published = published_tower(hf_model_name)
-        if published.sha256[WEIGHTS] != sha256:
-            raise RetrievalInputError(
-                f"sha256 of {hf_model_name} must be {published.sha256[WEIGHTS]}, got {sha256}: the"
-                " head was trained on other weights"
-            )
+        published = published_tower(hf_model_name, sha256)
         self.name, self.output_dim, self.output_tokens = hf_model_name, output_dim, False
         self.config = _transformer_config(published)
         self.context_length, self.vocab_size = context_length, self.config.vocab_size

@@ -4,18 +4,44 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from lib.core.checks import RetrievalInputError, check_count
-from lib.core.paths import artifacts_dir
-from lib.core.reading import DamagedFileError, load_arrays, verify
-from lib.core.writing import atomic_path, save_arrays, write_checksum
+from lib.core.reading import DamagedFileError
+from lib.core.writing import atomic_path, write_checksum
+from lib.models.artifact_files import (
+    CARD,
+    EMBEDDINGS,
+    SCALE,
+    WEIGHTS,
+    load_card,
+    load_embeddings,
+    read_artifact,
+    rebuild_advice,
+    save_embeddings,
+    unpacked,
+)
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
+
+__all__ = [
+    "CARD",
+    "EMBEDDINGS",
+    "KINDS",
+    "WEIGHTS",
+    "Model",
+    "card_text",
+    "load_card",
+    "load_embeddings",
+    "load_model",
+    "round_weights",
+    "save_embeddings",
+    "save_model",
+]
 
 Model = DualEncoder | LateInteraction | CrossEncoder
 KINDS: dict[str, type[Model]] = {
@@ -24,14 +50,6 @@ KINDS: dict[str, type[Model]] = {
     "cross_encoder": CrossEncoder,
 }
 SHARED = "tokens."  # prefix of weights that come from the artifact `config["shared"]`
-SCALE = ".scale"  # suffix for the row scales of an int8 matrix; no parameter has this name
-WEIGHTS = "model.safetensors"
-CARD = "card.md"
-EMBEDDINGS = "embeddings.npz"
-
-
-def _rebuild(name: str) -> str:
-    return f"Restore it with git, or train it again with: crossmodal train {name}"
 
 
 def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> None:
@@ -62,7 +80,8 @@ def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> Non
 def round_weights(network: nn.Module, bits: int) -> nn.Module:
     """Copy a network with the weights that `save_model` would store, for measurements."""
     rounded = copy.deepcopy(network)
-    rounded.load_state_dict(_unpack(_pack(network.state_dict(), bits)))
+    packed = _pack(network.state_dict(), bits)
+    rounded.load_state_dict(_state({key: value.cpu().numpy() for key, value in packed.items()}))
     return rounded
 
 
@@ -85,16 +104,8 @@ def _pack(state: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     return tensors
 
 
-def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    state = {}
-    for key, value in tensors.items():
-        if key + SCALE in tensors:
-            if tensors[key + SCALE].shape != value.shape[:1]:
-                raise RetrievalInputError(f"{key + SCALE} must have one number per row of {key}")
-            value = value.float() * _per_row(tensors[key + SCALE], value)
-        if not key.endswith(SCALE):
-            state[key] = value.float() if value.is_floating_point() else value
-    return state
+def _state(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    return {key: torch.from_numpy(value) for key, value in unpacked(arrays).items()}
 
 
 def _per_row(scale: Tensor, value: Tensor) -> Tensor:
@@ -127,27 +138,6 @@ def _check_config(config: dict) -> None:
         raise RetrievalInputError("the tokenizer must be an alphabet and merges of two pieces each")
 
 
-def _read(name: str, folder: Path | None) -> tuple[dict, dict, dict[str, Tensor]]:
-    """Read config, card and packed weights."""
-    path = verify((folder or artifacts_dir() / name) / WEIGHTS, rebuild=_rebuild(name))
-    try:
-        with safe_open(path, framework="pt") as stream:
-            metadata = stream.metadata()
-            keys = stream.keys()
-            tensors = {key: stream.get_tensor(key) for key in keys}
-        config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
-        stored_name = config["name"]
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise DamagedFileError(
-            f"{path} is no model of ours ({error!r}). {_rebuild(name)}"
-        ) from error
-    if stored_name != name:
-        raise DamagedFileError(
-            f"{path} holds the model {stored_name!r} instead of {name!r}. {_rebuild(name)}"
-        )
-    return config, card, tensors
-
-
 def load_model(name: str, folder: Path | None = None) -> Model:
     """Load a model that was trained here, after checking its checksum.
 
@@ -158,10 +148,10 @@ def load_model(name: str, folder: Path | None = None) -> Model:
     Returns:
         A `DualEncoder`, `LateInteraction` or `CrossEncoder`, as stored.
     """
-    config, _, tensors = _read(name, folder)
+    config, _, arrays = read_artifact(name, folder)
     try:
         _check_config(config)
-        model, state = KINDS[config.get("kind", "dual_encoder")](config), _unpack(tensors)
+        model, state = KINDS[config.get("kind", "dual_encoder")](config), _state(arrays)
         if "shared" in config:
             shared = load_model(config["shared"]).network.state_dict()
             state |= {SHARED + key: value for key, value in shared.items()}
@@ -169,37 +159,9 @@ def load_model(name: str, folder: Path | None = None) -> Model:
     # Constructors raise any of these for a config with a missing key, an unknown tower...
     except (RuntimeError, LookupError, TypeError, ValueError, AssertionError) as error:
         raise DamagedFileError(
-            f"{name!r} does not fit its own config: {error}. {_rebuild(name)}"
+            f"{name!r} does not fit its own config: {error}. {rebuild_advice(name)}"
         ) from error
     return model
-
-
-def load_card(name: str, folder: Path | None = None) -> dict:
-    """Load a model card: data, loss, steps, seed, time, metrics."""
-    return _read(name, folder)[1]
-
-
-def save_embeddings(name: str, folder: Path | None = None, **arrays) -> None:
-    """Store named arrays, usually from `to_int8`, beside their model, with a checksum."""
-    save_arrays((folder or artifacts_dir() / name) / EMBEDDINGS, compressed=True, **arrays)
-
-
-def load_embeddings(name: str, folder: Path | None = None) -> dict:
-    """Load int8 embeddings by name, for example `test_text` (n, d) and `test_image` (m, d).
-
-    A dot product of two int8 rows is an exact integer in float32 (d <= 1024): every machine gets
-    the same ranking, bit for bit.
-    """
-    path = (folder or artifacts_dir() / name) / EMBEDDINGS
-    arrays = load_arrays(path, rebuild=_rebuild(name))
-    kinds = {(value.dtype.name, *value.shape[1:]) for value in arrays.values()}
-    if len(kinds) != 1 or len(kind := kinds.pop()) != 2 or kind[0] != "int8" or not kind[1]:
-        shapes = ", ".join(f"{key} {value.dtype} {value.shape}" for key, value in arrays.items())
-        raise DamagedFileError(
-            f"{path} holds {shapes or 'nothing'}, expected int8 (rows, dim) of one dim."
-            f" {_rebuild(name)}"
-        )
-    return arrays
 
 
 def card_text(name: str, card: dict) -> str:

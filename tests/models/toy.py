@@ -91,7 +91,7 @@ def write_open_clip(folder: Path, *, seed: int = 0, **changes) -> Path:
 TINY_TOWER = {
     "model_type": "bert", "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2,
     "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 12,
-    "pad_token_id": 0,
+    "pad_token_id": 0, "layer_norm_eps": 1e-12, "hidden_act": "gelu",
 }  # fmt: skip
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "car", "blue", "clock", "##s", "[", "]", "sep"]
 

@@ -7,66 +7,39 @@
 There are five retrievers: one vector per item, one vector per token, a network for each pair, a
 cheap retriever followed by an expensive one, and BM25 over texts as the lexical baseline. A run
 names the scores that rank it and counts their work.
+
+Each name is imported when it is first used: a search for words by `lib.models.numpy_text` needs
+neither torch nor faiss, whose imports take seconds and most of the memory.
 """
 
-from lib.datasets.user_drawings import read_drawing
-from lib.search.base import Hit, PairScorer, Retriever, Run, Work, best_first, encode_side
-from lib.search.bm25 import BM25Retriever
-from lib.search.cross_encoder import CrossEncoderRetriever
-from lib.search.depth_planner import (
-    DepthPlan,
-    MeasuredCosts,
-    StageCosts,
-    fit_costs,
-    measure_costs,
-    plan_depth,
-)
-from lib.search.dual import DualEncoderRetriever, icon_retriever
-from lib.search.evaluate_task import (
-    DEPTH,
-    encode_sides,
-    encode_task,
-    evaluate_run,
-    evaluate_task,
-    recall_ceiling,
-    retriever_over,
-    two_stages_over,
-)
-from lib.search.fusion import reciprocal_rank_fusion
-from lib.search.late_interaction import LateInteractionRetriever
-from lib.search.two_stage import Interpolate, StagedQueries, TwoStageRetriever, rerank
+from importlib import import_module
 
-__all__ = [
-    "DEPTH",
-    "BM25Retriever",
-    "CrossEncoderRetriever",
-    "DepthPlan",
-    "DualEncoderRetriever",
-    "Hit",
-    "Interpolate",
-    "LateInteractionRetriever",
-    "MeasuredCosts",
-    "PairScorer",
-    "Retriever",
-    "Run",
-    "StageCosts",
-    "StagedQueries",
-    "TwoStageRetriever",
-    "Work",
-    "best_first",
-    "encode_side",
-    "encode_sides",
-    "encode_task",
-    "evaluate_run",
-    "evaluate_task",
-    "fit_costs",
-    "icon_retriever",
-    "measure_costs",
-    "plan_depth",
-    "read_drawing",
-    "recall_ceiling",
-    "reciprocal_rank_fusion",
-    "rerank",
-    "retriever_over",
-    "two_stages_over",
-]
+_NAMES = {
+    "lib.datasets.user_drawings": ("read_drawing",),
+    "lib.search.base": (
+        "Hit", "PairScorer", "Retriever", "Run", "Work", "best_first", "encode_side",
+    ),
+    "lib.search.bm25": ("BM25Retriever",),
+    "lib.search.cross_encoder": ("CrossEncoderRetriever",),
+    "lib.search.depth_planner": (
+        "DepthPlan", "MeasuredCosts", "StageCosts", "fit_costs", "measure_costs", "plan_depth",
+    ),
+    "lib.search.dual": ("DualEncoderRetriever", "icon_retriever"),
+    "lib.search.evaluation": (
+        "DEPTH", "encode_sides", "encode_task", "evaluate_run", "evaluate_task", "recall_ceiling",
+        "retriever_over", "two_stages_over",
+    ),
+    "lib.search.fusion": ("reciprocal_rank_fusion",),
+    "lib.search.late_interaction": ("LateInteractionRetriever",),
+    "lib.search.two_stage": ("Interpolate", "StagedQueries", "TwoStageRetriever", "rerank"),
+}  # fmt: skip
+_PLACES = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(_PLACES[name]), name)
+    return value

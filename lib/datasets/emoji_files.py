@@ -107,7 +107,7 @@ def _english_names(entry: Mapping) -> list[str]:
 
 
 def read_entries() -> list[EmojiEntry]:
-    """Read all pictures that have a name, in the order of their codes.
+    """Read all pictures that have a name, in the order of their files.
 
     Left out: pictures of one skin tone (the yellow one stands for all), parts of emoji (hair and
     skin as such), and symbols of OpenMoji that the package `emoji` does not name.

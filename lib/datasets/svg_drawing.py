@@ -16,9 +16,9 @@ from fontTools.pens.basePen import BasePen
 from fontTools.svgLib.path import parse_path
 from PIL import ImageColor
 
-from lib.core.checks import check_count
+from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.core.reading import DamagedFileError, MissingFileError, reading
-from lib.datasets.outlines import Line, Pen, count_coverage, ring_edges, stroke_rings
+from lib.datasets.outlines import RULES, Line, Pen, count_coverage, ring_edges, stroke_rings
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 FLATNESS = 0.02  # largest distance of a flattened curve from the curve, in units of the view box
@@ -201,6 +201,7 @@ def _layers(tag: str, attributes: dict[str, str], style: dict[str, str], matrix:
     pen = _FlatPen(scale)
     parse_path(_path_data(tag, attributes), pen)
     layers = []
+    check_choice(style["fill-rule"], RULES, "fill-rule")
     fill, stroke = _colour(style["fill"]), _colour(style["stroke"])
     alpha = opacity * float(style["fill-opacity"])
     if fill is not None and alpha > 0:
@@ -270,7 +271,10 @@ def parse_drawing(text: str, name: str = "the drawing") -> Drawing:
         if len(box) != 4 or min(box[2:]) <= 0:
             raise ValueError(f"viewBox must hold x, y, width, height, got {root.get('viewBox')!r}")
         shapes: list[PaintedShape] = []
-        _collect(root, "", INHERITED, IDENTITY, shapes)
+        try:
+            _collect(root, "", INHERITED, IDENTITY, shapes)
+        except RetrievalInputError as error:  # of a stroke; it does not name the file
+            raise ValueError(str(error)) from error
         for shape in shapes:
             for edges, *_ in shape.layers:
                 if not (np.abs(edges) <= LARGEST).all():  # refuses nan too
@@ -307,6 +311,6 @@ def paint_drawing(drawing: Drawing, size: int, groups: Sequence[str] | None = No
         for edges, rule, colour, opacity in shape.layers:
             scaled = (edges - [x, y, x, y]) * (size / max(width, height))
             box, coverage = count_coverage(scaled, size, rule)
-            alpha = (coverage * np.float32(opacity))[..., None]
+            alpha = (coverage * np.float32(min(opacity, 1)))[..., None]
             canvas[box] += alpha * (np.array(colour, np.float32) - canvas[box])
     return np.rint(canvas * 255).astype(np.uint8)

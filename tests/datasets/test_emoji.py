@@ -1,5 +1,6 @@
 """Emoji: groups, splits without leaks here and against icons, grades, languages, tasks."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.qrels import Qrels
-from lib.datasets import emoji, icons
-from lib.datasets.concept_splits import SPLITS, concept_spellings
+from lib.datasets import emoji, icon_terms, icons
+from lib.datasets.concept_splits import SPLITS, concept_spellings, singular_of
 from lib.datasets.emoji_files import EmojiEntry, read_entries
 
 
@@ -193,6 +194,32 @@ def test_concepts_set_aside_are_icons_of_several_splits(corpus, texts, icon_spli
     assert corpus.splits[at(corpus, "paperclip")] == "aside"
     for split in SPLITS:
         assert at(corpus, "paperclip") not in corpus.positions(split)
+
+
+def parts_of(text):
+    """The words of a text, and every shorter run of them."""
+    words = tuple(map(singular_of, re.findall(r"[^\W_]+", text.lower().replace("'", ""))))
+    runs = {words[i:j] for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
+    return words, runs - {words}
+
+
+def test_softer_overlaps_are_those_of_the_datasheet(corpus, texts):
+    test, train = corpus.positions("test"), corpus.positions("train")
+    concepts = {"train": set(), "test": set(), "validation": set()}
+    of_icons = icons.load_icons()
+    for name, split in zip(of_icons.names, of_icons.splits.tolist(), strict=True):
+        concepts[split].add(parts_of(icons.phrase_of(icons.concept_of(name)))[0])
+    names = corpus.names["en"]
+    assert sum(bool(parts_of(names[i])[1] & concepts["train"]) for i in test) == 67
+    in_training = set().union(*(parts_of(text)[1] for i in train for text in texts[i]))
+    assert (len(concepts["test"] & in_training), len(concepts["test"])) == (30, 709)
+    terms = icon_terms.load_terms()
+    trained = {term for i in of_icons.positions("train") for term in terms[i]}
+    searched = set().union(*map(spellings, trained))
+    assert sum(any(spellings(text) & searched for text in texts[i]) for i in test) == 38
+    known = {word for i in train for word in parts_of(names[i])[0]}
+    unseen = [i for i in test if not known.issuperset(parts_of(names[i])[0])]
+    assert len(unseen) == 120
 
 
 def entry(code, name, aliases=()):

@@ -160,18 +160,17 @@ def _joins(points: np.ndarray, closed: bool, pen: Pen, detail: int) -> list[np.n
 
 
 def _dashed(line: Line, dashes: tuple[float, ...]) -> list[Line]:
-    """Cut a line into its dashes; an odd list of lengths is repeated once, as in SVG."""
-    lengths = dashes * (1 + len(dashes) % 2)
+    """Cut a line into its dashes: lengths that are drawn and left out in turn, again and again."""
     points = np.vstack([line.points, line.points[:1]]) if line.closed else line.points
     distance = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    if distance[-1] > MOST_DASHES * sum(lengths):
+    if distance[-1] > MOST_DASHES * sum(dashes):
         raise RetrievalInputError(
             f"dashes must cut a line of length {distance[-1]:.4g} at most {MOST_DASHES:,} times,"
             f" got {dashes}"
         )
     pieces, start, dash = [], 0.0, 0
     while start < distance[-1]:
-        end = min(start + lengths[dash % len(lengths)], distance[-1])
+        end = min(start + dashes[dash % len(dashes)], distance[-1])
         if dash % 2 == 0:
             inner = points[(distance > start) & (distance < end)]
             ends = [[np.interp(at, distance, axis) for axis in points.T] for at in (start, end)]

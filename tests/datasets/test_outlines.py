@@ -136,6 +136,17 @@ def test_joins_of_a_right_angle(join, corner, turn):
     assert stroke(points, Pen(2, "butt", join)).sum() == pytest.approx(19 + corner, abs=0.13)
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize("join", ["miter", "bevel", "round"])
+def test_what_overlaps_is_united_not_cut_out(join, turn):
+    corner = np.array([[3, 8], [8, 8], [8, 8 + 5 * turn]], dtype=float)
+    across = np.array([[8.5, 1], [8.5, 15]])
+    pen = Pen(2, "butt", join)
+    picture = coverage_of(stroke_rings([Line(corner), Line(across)], pen))
+    both = np.maximum(*(coverage_of(stroke_rings([Line(p)], pen)) for p in (corner, across)))
+    assert (picture >= both - 1e-6).all()
+
+
 def test_a_miter_above_its_limit_becomes_a_bevel():
     points = [[3, 8], [10, 8], [3, 9]]  # a turn of about 172 degrees
     beveled = stroke(points, Pen(2, "butt", "bevel"))

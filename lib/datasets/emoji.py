@@ -298,10 +298,25 @@ def task(
         style: `"color"`, or `"line"`: drawings whose lines tell them from every other concept.
         size: width and height of the pictures in pixels, 64 or 96.
     """
+    positions = load_emoji(size).positions(split, style)
+    choices = {"language": language, "captions": captions, "style": style}
+    return names_task(positions, split, direction, size=size, **choices)
+
+
+def names_task(
+    positions: np.ndarray,
+    split: str,
+    direction: str,
+    *,
+    language: str = "en",
+    captions: str = "names",
+    style: str = "color",
+    size: int = 64,
+) -> RetrievalTask:
+    """Return the task between these emoji and their texts; see `task`."""
     check_choice(direction, DIRECTIONS, "direction")
     emoji = load_emoji(size)
     texts = emoji.texts(language, captions)
-    positions = emoji.positions(split, style)
     positions = positions[[bool(texts[position]) for position in positions]]
     first_position: dict[str, int] = {}
     for position in positions.tolist():

@@ -183,13 +183,18 @@ def in_chunks(
             progress(len(chunk))
 
 
-def text_features(network: CustomTextCLIP, tokens: Tensor) -> Tensor:
-    """Encode ids (n, context_length) as (n, dim), not normalised; with gradient.
+def text_features(network: CustomTextCLIP, texts: Tensor | tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Encode texts as (n, dim), not normalised; with gradient.
 
     Captions are short: plain attention is twice as fast here as the fused one.
+
+    Args:
+        texts: ids (n, context_length), or frozen states from `TextStates.batch`.
     """
     with sdpa_kernel(SDPBackend.MATH):
-        return network.encode_text(tokens)
+        if isinstance(texts, tuple):
+            return network.text.features_of_states(*texts)
+        return network.encode_text(texts)
 
 
 # ---- token states: the input of late interaction and cross-encoders
@@ -271,6 +276,21 @@ def cm_resnet_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
 def cm_resnet_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
     """Build the tower of scenes: three channels, 0.7 million parameters, a 4 x 4 map of 192."""
     return _build_tower(_residual((48, 96, 192), (1, 1, 1), stem=24), 3, kwargs)
+
+
+@register_model
+def cm_resnet_on_white(pretrained: bool = False, **kwargs: object) -> ByobNet:
+    """Build the tower of pictures: as that of icons, with three channels and white paper."""
+    network = _build_tower(_residual((48, 96, 192, 384), (1, 1, 2, 1), stem=24), 3, kwargs)
+    network.stem = nn.Sequential(_Negative(), network.stem)
+    return network
+
+
+class _Negative(nn.Module):
+    """Turn white paper to 0, the padding of convolutions: else each border is an edge."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 1 - images
 
 
 @register_model

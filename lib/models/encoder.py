@@ -68,7 +68,7 @@ def load_encoder(
             " pass the folder of a downloaded repository as pretrained, and any label as model"
         )
     check_choice(precision, PRECISIONS, "precision")
-    target = _checked_device(device, precision)
+    target = check_device(device, precision)
     if prompt and prompt.count(SLOT) != 1:
         raise RetrievalInputError(f"prompt must hold {SLOT} once, for the text; got {prompt!r}")
     batch_size = check_count(batch_size, "batch_size")
@@ -102,7 +102,8 @@ def _checked_artifact(model: str) -> str:
     return check_choice(model, [*artifacts, *open_clip.list_models()], "model")
 
 
-def _checked_device(device: str, precision: str) -> torch.device:
+def check_device(device: str, precision: str = "fp32") -> torch.device:
+    """Return a device that torch can use here; refuse fp16 on a CPU."""
     try:
         target = torch.device(device)
     except (RuntimeError, TypeError) as error:

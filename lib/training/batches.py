@@ -1,5 +1,6 @@
 """Training batches, each a pure function of its step."""
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,32 +19,38 @@ class Batch:
     """Paired images and texts; `positives[i, j]` is true where text j is right for image i."""
 
     images: Tensor  # (B, channels, H, W), or (B, features)
-    tokens: Tensor  # (B, context_length), or (B, features)
+    # (B, context_length), or (B, features), or the states of a frozen tower, see `TextStates.batch`
+    tokens: Tensor | tuple[Tensor, Tensor, Tensor]
     positives: Tensor  # bool (B, B)
 
 
-class IconStream:
-    """Icons of the training split with their names, in a new order each epoch.
+class DrawingOrder:
+    """Order of training drawings: new each epoch, with hard negatives and rougher warps later.
 
     Drawings are warped more and more until 60% of the steps: a gentle start learns fast, a rough
-    end overfits late. From then on a batch holds runs of four drawings with the same first word in
-    their names: the model must tell an account with a check mark from one with a cross. Two
-    drawings of a batch that share a name or their pixels are positives of each other.
+    end overfits late. From then on a batch holds runs of four drawings with the same head, the
+    first word of a name: the model must tell an account with a check mark from one with a cross.
+
+    Args:
+        positions: int (n,), the training drawings in their corpus.
+        heads: int, the head of every drawing of the corpus.
+        batch_size, steps, seed: of the training.
     """
 
     RUN = 4
     HARD_FROM = 0.6
 
     def __init__(
-        self, corpus: icons.Icons, tokenizer: Tokenizer, batch_size: int, steps: int, seed: int
+        self, positions: np.ndarray, heads: np.ndarray, batch_size: int, steps: int, seed: int
     ) -> None:
-        self.corpus, self.tokenizer = corpus, tokenizer
+        if len(positions) < batch_size:
+            raise RetrievalInputError(
+                f"batch_size must be at most {len(positions)}, the training drawings, got"
+                f" {batch_size}"
+            )
+        self.positions, self.head_ids = positions, heads
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
-        self.positions = corpus.positions("train")
-        self.per_epoch = len(self.positions) // batch_size
-        self.name_ids = _first_seen(corpus.names)
-        self.drawing_ids = _first_seen([image.tobytes() for image in corpus.images])
-        self.head_ids = _first_seen([icons.head_of(name) for name in corpus.names])
+        self.per_epoch = len(positions) // batch_size
 
     def order(self, epoch: int) -> np.ndarray:
         """Order the training positions of one epoch."""
@@ -58,14 +65,44 @@ class IconStream:
         run = np.cumsum(place % self.RUN == 0) - 1  # each head is cut into runs of at most RUN
         return by_head[np.argsort(rng.permutation(run[-1] + 1)[run], kind="stable")]
 
-    def batch(self, step: int) -> Batch:
+    def draw(self, step: int) -> tuple[np.ndarray, np.random.Generator, torch.Generator]:
+        """Return the positions of a step, and the random numbers of its texts and its images."""
         epoch, at = divmod(step, self.per_epoch)
         chosen = self.order(epoch)[at * self.batch_size : (at + 1) * self.batch_size]
         rng = np.random.default_rng([self.seed, epoch, at])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        return chosen, rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+    def bend(self, images: Tensor, step: int, generator: torch.Generator) -> Tensor:
+        """Warp and restroke images (n, channels, H, W) with bright ink as roughly as a step asks.
+
+        Returns:
+            The images in channels-last memory.
+        """
         strength = 0.4 + 0.6 * min(1.0, step / (self.HARD_FROM * self.steps))
-        images = warp(image_tensor(self.corpus.images[chosen], 1, icons.SIZE), strength, generator)
-        images = restroke(images, 0.6, generator).contiguous(memory_format=torch.channels_last)
+        images = restroke(warp(images, strength, generator), 0.6, generator)
+        return images.contiguous(memory_format=torch.channels_last)
+
+
+class IconStream:
+    """Icons of the training split with their names, ordered and warped by `DrawingOrder`.
+
+    Two drawings of a batch that share a name or their pixels are positives of each other.
+    """
+
+    def __init__(
+        self, corpus: icons.Icons, tokenizer: Tokenizer, batch_size: int, steps: int, seed: int
+    ) -> None:
+        self.corpus, self.tokenizer = corpus, tokenizer
+        heads = number_keys(map(icons.head_of, corpus.names))
+        positions = corpus.positions("train")
+        self.drawings = DrawingOrder(positions, heads, batch_size, steps, seed)
+        self.name_ids = number_keys(corpus.names)
+        self.drawing_ids = number_keys(image.tobytes() for image in corpus.images)
+
+    def batch(self, step: int) -> Batch:
+        chosen, rng, generator = self.drawings.draw(step)
+        images = image_tensor(self.corpus.images[chosen], 1, icons.SIZE)
+        images = self.drawings.bend(images, step, generator)
         phrases = [icons.phrase_of(self.corpus.names[i]) for i in chosen]
         tokens = torch.from_numpy(self.tokenizer.encode(phrases, dropout=0.1, rng=rng))
         names, drawings = self.name_ids[chosen], self.drawing_ids[chosen]
@@ -159,7 +196,7 @@ class PairStream:
         return Batch(self.images[chosen], self.texts[texts], torch.from_numpy(right))
 
 
-def _first_seen(keys: list) -> np.ndarray:
-    """Number the keys in the order they are first seen; equal keys get equal ids."""
+def number_keys(keys: Iterable[Hashable]) -> np.ndarray:
+    """Number keys in the order they are first seen: int64 (n,), equal for equal keys."""
     ids: dict = {}
     return np.array([ids.setdefault(key, len(ids)) for key in keys])

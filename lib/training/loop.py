@@ -5,6 +5,7 @@ import hashlib
 import io
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -95,6 +96,27 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
             mean.copy_(current[name])
 
 
+class BatchesAhead:
+    """Make the batches of the next steps in threads while a GPU computes.
+
+    Args:
+        stream: its batches depend on the step alone, so that threads do not change them.
+        steps: number of steps; no batch is made beyond.
+        threads: threads, and batches that are made ahead.
+    """
+
+    def __init__(self, stream: Stream, steps: int, threads: int = 4) -> None:
+        self.stream, self.steps, self.threads = stream, steps, threads
+        self.pool = ThreadPoolExecutor(threads)
+        self.waiting: dict[int, Future] = {}
+
+    def batch(self, step: int) -> object:
+        for ahead in range(step, min(step + self.threads + 1, self.steps)):
+            if ahead not in self.waiting:
+                self.waiting[ahead] = self.pool.submit(self.stream.batch, ahead)
+        return self.waiting.pop(step).result()
+
+
 DIGEST = hashlib.sha256().digest_size  # bytes at the end of a checkpoint
 
 
@@ -138,6 +160,8 @@ class Trainer:
         self.network, self.stream, self.objective, self.plan = network, stream, objective, plan
         self.validate, self.checkpoint, self.log = validate, checkpoint, log
         self.device = next(network.parameters()).device
+        if self.device.type != "cpu":
+            self.stream = BatchesAhead(stream, plan.steps)
         self.average = copy.deepcopy(network).eval()
         self.best = copy.deepcopy(network.state_dict())
         self.best_score = -math.inf

@@ -14,6 +14,7 @@ from lib.core.paths import artifacts_dir, cache_dir
 from lib.core.task import RetrievalTask
 from lib.metrics import Evaluation
 from lib.models.dual_encoder import DualEncoder
+from lib.models.encoder import check_device
 from lib.models.tokenizer import Tokenizer
 from lib.models.trained_models import (
     KINDS,
@@ -78,11 +79,14 @@ class Recipe(ABC):
         log: Callable[[str], None] = print,
         progress: Callable[[int, int], None] = lambda step, steps: None,
         folder: Path | None = None,
+        device: str = "cpu",
     ) -> Model:
         """Train, measure and store the artifact; see `lib.training.train_model`."""
+        target = check_device(device)
         started = time.monotonic()
         torch.manual_seed(self.plan.seed)
         model, stream = self.start()
+        model.network.to(target)
         validate = self.validation()
         checkpoint = cache_dir() / f"train-{name}.pt"
         trainer = Trainer(
@@ -96,7 +100,7 @@ class Recipe(ABC):
             log=log,
         )
         network = trainer.run(lambda step: progress(step, self.plan.steps))
-        model = type(model)(model.config, round_weights(network, self.bits))
+        model = type(model)(model.config, round_weights(network.cpu(), self.bits))
         rows, arrays = self.measure(model)
         card = {
             **self.identity,
@@ -104,6 +108,7 @@ class Recipe(ABC):
             "kept_step": trainer.best_step,
             "minutes_last_run": round((time.monotonic() - started) / 60, 1),
             "torch": torch.__version__.split("+")[0],
+            "device": target.type if target.type == "cpu" else torch.cuda.get_device_name(target),
             "threads": torch.get_num_threads(),
             "parameters": sum(p.numel() for p in network.parameters()),
             "bits": self.bits,

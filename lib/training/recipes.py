@@ -10,17 +10,23 @@ import torch
 
 from lib.core.checks import check_choice
 from lib.core.task import RetrievalTask
-from lib.datasets import icons, scenes
+from lib.datasets import icons, pictures, scenes
 from lib.metrics.geometry import to_int8
 from lib.models.dual_encoder import DualEncoder
+from lib.models.published_tokenizer import PublishedTokenizer
+from lib.models.published_weights import WEIGHTS, published_tower
+from lib.models.text_tower import frozen_states
 from lib.models.tokenizer import Tokenizer
 from lib.models.trained_models import Model
 from lib.search import encode_task
 from lib.training.batches import IconStream, PairStream, SceneStream
 from lib.training.loop import Plan, Stream
 from lib.training.objectives import MATRYOSHKA_DIMS, MATRYOSHKA_WEIGHTS
+from lib.training.picture_batches import PictureStream
+from lib.training.picture_recipe import PictureRecipe, picture_embeddings
 from lib.training.recipe import DualRecipe, InteractionRecipe, Recipe
 
+TEXT_TOWER = "sentence-transformers/all-MiniLM-L6-v2"
 MATRYOSHKA_LOSS = (
     "two-way InfoNCE, learnt temperature, several positives, Matryoshka"
     f" {MATRYOSHKA_DIMS} weighted {MATRYOSHKA_WEIGHTS}"
@@ -33,6 +39,7 @@ def train_model(
     log: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda step, steps: None,
     folder: Path | None = None,
+    device: str = "cpu",
 ) -> Model:
     """Train one committed model again, measure it on its test split, and write it with its card.
 
@@ -43,12 +50,13 @@ def train_model(
         log: called with one line per validation.
         progress: called with the step and the number of steps.
         folder: where to write; `data/artifacts/<name>` by default.
+        device: where to train, such as `"cuda"`. Measurements are made on the CPU.
 
     Returns:
         The trained model, its weights rounded as they are stored.
     """
     recipe = RECIPES[check_choice(name, RECIPES, "artifact")]
-    return recipe.build(name, log=log, progress=progress, folder=folder)
+    return recipe.build(name, log=log, progress=progress, folder=folder, device=device)
 
 
 # ---- dual encoders
@@ -79,6 +87,39 @@ def _config(name: str, channels: int, size: int, vision: dict, text: dict) -> Ca
         }
 
     return config
+
+
+def _pictures_config(tokenizer: PublishedTokenizer) -> dict:
+    make = _config(
+        "pictures",
+        channels=3,
+        size=pictures.SIZE,
+        vision={
+            "timm_model_name": "cm_resnet_on_white",
+            "timm_proj": "linear",
+            "timm_drop": 0.1,
+            "timm_drop_path": 0.05,
+        },
+        text={
+            "hf_model_name": TEXT_TOWER,
+            "sha256": published_tower(TEXT_TOWER).sha256[WEIGHTS],
+            "width": 256,
+            "heads": 4,
+            "layers": 2,
+            "dropout": 0.1,
+        },
+    )
+    return make(tokenizer)
+
+
+def _pictures_stream(tokenizer: PublishedTokenizer, recipe: DualRecipe) -> PictureStream:
+    return PictureStream(
+        pictures.load_pictures(),
+        lambda texts: frozen_states(TEXT_TOWER, tokenizer.encode(texts, cut=True)),
+        recipe.batch_size,
+        recipe.plan.steps,
+        recipe.plan.seed,
+    )
 
 
 def _icons_export(encoder: DualEncoder) -> dict:
@@ -144,6 +185,19 @@ DUAL_RECIPES = {
         ),
         task=scenes.task,
         export=_scenes_export,
+    ),
+    "pictures": PictureRecipe(
+        data="pictures, train split: icons, emoji in colour and as lines, with further captions",
+        loss=MATRYOSHKA_LOSS,
+        batch_size=256,
+        bits=8,
+        decorrelation=0.03,
+        plan=Plan(4000, 2e-3, weight_decay=0.3, max_scale=50.0, validate_every=400),
+        tokenizer=lambda: PublishedTokenizer(TEXT_TOWER, 32),
+        config=_pictures_config,
+        stream=_pictures_stream,
+        task=partial(pictures.task, source="icons"),
+        export=picture_embeddings,
     ),
 }
 

@@ -13,7 +13,8 @@ def builds(monkeypatch):
 
     calls = []
 
-    def train_model(name, *, log, progress, folder=None):
+    def train_model(name, *, log, progress, device):
+        assert device == "cpu"
         calls.append(name)
         for step in (1, 2, 3):
             progress(step, 3)

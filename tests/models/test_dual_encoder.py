@@ -269,6 +269,7 @@ def seed():
     [
         ("cm_resnet_gray", 1, 64, (2, 384, 2, 2)),
         ("cm_resnet_gray", 1, 48, (2, 384, 2, 2)),
+        ("cm_resnet_on_white", 3, 64, (2, 384, 2, 2)),
         ("cm_resnet_rgb", 3, 64, (2, 192, 4, 4)),
         ("cm_resnet_rgb", 3, 48, (2, 192, 3, 3)),
         ("cm_resnet_small_gray", 1, 32, (2, 128, 2, 2)),
@@ -296,6 +297,7 @@ def test_open_clip_builds_it_from_a_plain_dict(name, channels):
     ("name", "millions"),
     [
         ("cm_resnet_gray", 3.4),
+        ("cm_resnet_on_white", 3.4),
         ("cm_resnet_rgb", 0.7),
         ("cm_resnet_small_gray", 0.3),
         ("cm_resnet_small_rgb", 0.3),
@@ -309,3 +311,13 @@ def test_number_of_parameters_is_what_the_docstring_says(name, millions):
 def test_an_asked_for_number_of_channels_wins():
     tower = timm.create_model("cm_resnet_gray", num_classes=0, in_chans=2)
     assert tower.stem.conv.weight.shape[1] == 2
+
+
+def test_white_paper_has_no_edge_at_its_border():
+    white = torch.ones(1, 3, 64, 64)
+    stems = {}
+    for name in ("cm_resnet_on_white", "cm_resnet_rgb"):
+        with torch.no_grad():
+            stems[name] = timm.create_model(name, num_classes=0).eval().stem(white)
+    spread = {name: states.std(dim=(2, 3)).max().item() for name, states in stems.items()}
+    assert spread["cm_resnet_on_white"] == 0 < spread["cm_resnet_rgb"]

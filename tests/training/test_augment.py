@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from lib.training.augment import restroke, warp
+from lib.training.augment import colour_drawings, restroke, warp
 
 
 def generator(seed=0):
@@ -146,3 +146,27 @@ def test_restroke_keeps_shape_and_range():
     images = torch.rand(6, 1, 17, 23, generator=generator())
     found = restroke(images, 1.0, generator())
     assert found.shape == images.shape and found.min() >= 0 and found.max() <= 1
+
+
+def test_restroke_treats_channels_alike():
+    image = torch.rand(5, 1, 12, 12, generator=generator())
+    three = restroke(image.expand(-1, 3, -1, -1), 1.0, generator(3))
+    assert torch.equal(three, restroke(image, 1.0, generator(3)).expand(-1, 3, -1, -1))
+
+
+def test_restroke_is_the_extreme_of_the_neighbourhood():
+    images = torch.rand(40, 2, 9, 11, generator=generator())
+    found = restroke(images, 1.0, generator(5))
+    amount = torch.rand(40, generator=generator(5)) * 2 - 1
+    dilated = torch.nn.functional.max_pool2d(images, 3, stride=1, padding=1)
+    eroded = -torch.nn.functional.max_pool2d(-images, 3, stride=1, padding=1)
+    for i, a in enumerate(amount.tolist()):
+        target, share = (dilated, a) if a > 0 else (eroded, -0.6 * a)
+        torch.testing.assert_close(found[i], images[i].lerp(target[i], share))
+
+
+def test_colour_drawings_by_hand():
+    drawings = torch.tensor([[[[0.0, 0.5, 1.0]]]])
+    found = colour_drawings(drawings, torch.tensor([[1.0, 0, 0]]), torch.tensor([[1.0, 1, 0.5]]))
+    expected = [[[1.0, 1.0, 1.0]], [[1.0, 0.5, 0.0]], [[0.5, 0.25, 0.0]]]
+    assert found.tolist() == [expected]

@@ -47,7 +47,7 @@ def test_every_image_has_its_own_text_as_a_positive(request, which):
 
 @pytest.mark.parametrize("epoch", [0, 999])
 def test_an_epoch_shows_each_training_icon_once_and_no_other(icon_stream, epoch):
-    order = icon_stream.order(epoch)
+    order = icon_stream.drawings.order(epoch)
     assert sorted(order.tolist()) == icon_stream.corpus.positions("train").tolist()
 
 
@@ -55,7 +55,7 @@ def test_late_epochs_come_in_runs_of_one_first_word(icon_stream):
     corpus = icon_stream.corpus
     shares = []
     for epoch in (0, 999):
-        heads = [icons.head_of(corpus.names[i]) for i in icon_stream.order(epoch)]
+        heads = [icons.head_of(corpus.names[i]) for i in icon_stream.drawings.order(epoch)]
         shares.append(np.mean([a == b for a, b in zip(heads, heads[1:], strict=False)]))
     assert shares[0] < 0.05 < 0.4 < shares[1]
 
@@ -63,8 +63,8 @@ def test_late_epochs_come_in_runs_of_one_first_word(icon_stream):
 def test_icons_that_share_a_name_or_their_pixels_are_positives(icon_stream):
     corpus = icon_stream.corpus
     for step in (0, 900):
-        epoch, at = divmod(step, icon_stream.per_epoch)
-        chosen = icon_stream.order(epoch)[at * 64 : (at + 1) * 64]
+        epoch, at = divmod(step, icon_stream.drawings.per_epoch)
+        chosen = icon_stream.drawings.order(epoch)[at * 64 : (at + 1) * 64]
         expected = [
             [
                 corpus.names[a] == corpus.names[b] or (corpus.images[a] == corpus.images[b]).all()

@@ -14,7 +14,14 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 from lib.losses import infonce_loss
 from lib.training import loop
-from lib.training.loop import Plan, Trainer, learning_rate_at, parameter_groups, update_average
+from lib.training.loop import (
+    BatchesAhead,
+    Plan,
+    Trainer,
+    learning_rate_at,
+    parameter_groups,
+    update_average,
+)
 
 PLAN = Plan(steps=24, learning_rate=0.02, warmup=4, validate_every=8, average=0.9)
 
@@ -417,3 +424,31 @@ def test_bfloat16_is_probed_without_private_functions_being_there(monkeypatch):
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, probe, raising=False)
     assert loop.fast_bfloat16() is False
+
+
+def test_batches_made_ahead_are_those_of_their_steps():
+    made = []
+
+    class Recorded(Pairs):
+        def batch(self, step):
+            made.append(step)
+            return super().batch(step)
+
+    ahead = BatchesAhead(Recorded(), steps=12, threads=3)
+    for step in range(2, 12):  # from the step of a resumed run to the last one
+        for found, expected in zip(ahead.batch(step), Pairs().batch(step), strict=True):
+            assert torch.equal(found, expected)
+    assert sorted(made) == list(range(2, 12))  # each once, none beyond the end
+
+
+def test_an_error_in_a_batch_made_ahead_stops_the_run():
+    class Broken(Pairs):
+        def batch(self, step):
+            if step == 3:
+                raise ValueError("no step 3")
+            return super().batch(step)
+
+    ahead = BatchesAhead(Broken(), steps=10)
+    assert [len(ahead.batch(step)) for step in range(3)] == [2, 2, 2]
+    with pytest.raises(ValueError, match="no step 3"):
+        ahead.batch(3)

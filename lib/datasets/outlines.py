@@ -143,7 +143,7 @@ def _joins(points: np.ndarray, closed: bool, pen: Pen, detail: int) -> list[np.n
     wedges = np.stack([points, a, b], axis=1)
     wedges = np.where((turn > 0)[:, None, None], wedges, wedges[:, ::-1])
     sharp = cosine < SMOOTH_TURN
-    shapes = [wedges]
+    shapes = [wedges[np.abs(turn) > 1e-9]]  # without area it would count points on it at random
     if pen.join == "round":
         shapes.append(_discs(points[sharp], radius, detail))
     if pen.join == "miter":

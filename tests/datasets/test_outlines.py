@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
@@ -188,6 +188,7 @@ def test_dashes_go_around_a_closed_line():
 
 
 @given(corners, st.floats(0.5, 5), st.booleans())
+@example(np.array([[12.5, 5.5], [9.5, 2.5], [12.5, 5.5]]), 3.5, False)  # turns back
 @settings(max_examples=60, deadline=None)
 def test_a_round_stroke_is_all_within_half_its_width(points, width, closed):
     pen = Pen(width, "round", "round")

@@ -6,12 +6,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.model import CustomTextCLIP
-from timm.models import register_model
-from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lib.core.checks import RetrievalInputError, check_count
+from lib.models import image_towers  # noqa: F401  registers the towers with timm
 from lib.models.published_tokenizer import PublishedTokenizer
 from lib.models.text_tower import PublishedTextTower
 from lib.models.tokenizer import PAD, Tokenizer
@@ -237,69 +236,3 @@ def text_states(network: CustomTextCLIP, tokens: Tensor) -> tuple[Tensor, Tensor
     with sdpa_kernel(SDPBackend.MATH):  # as in `text_features`
         states = tower.ln_final(tower.transformer(embedded, attn_mask=causal))
     return states, tokens != PAD
-
-
-# ---- image towers, registered with timm: open_clip builds one from
-# {"timm_model_name": "cm_resnet_gray"}, exactly as a published one from "convnext_base"
-
-
-def _residual(widths: tuple[int, ...], depths: tuple[int, ...], stem: int) -> ByoModelCfg:
-    """Configure a stem at half resolution and residual stages that halve it: 64 -> 32 -> 16..."""
-    blocks = tuple(
-        ByoBlockCfg(type="basic", d=depth, c=width, s=2, gs=0, br=1.0)
-        for width, depth in zip(widths, depths, strict=True)
-    )
-    return ByoModelCfg(
-        blocks=blocks, stem_chs=stem, stem_type="3x3", stem_pool="", act_layer="silu"
-    )
-
-
-def _build_tower(cfg: ByoModelCfg, in_chans: int, kwargs: dict, size: int = 64) -> ByobNet:
-    # timm's create_model passes settings of published weights, which these networks do not have.
-    for unused in ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
-        kwargs.pop(unused, None)
-    kwargs.setdefault("in_chans", in_chans)
-    network = ByobNet(cfg, **kwargs)
-    # open_clip reads the size of the last map from a timm tower.
-    side = size // 2 ** (1 + len(cfg.blocks))
-    network.default_cfg = {"pool_size": (side, side)}
-    return network
-
-
-@register_model
-def cm_resnet_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """Build the tower of icons: one channel, 3.4 million parameters, a 2 x 2 map of 384."""
-    return _build_tower(_residual((48, 96, 192, 384), (1, 1, 2, 1), stem=24), 1, kwargs)
-
-
-@register_model
-def cm_resnet_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """Build the tower of scenes: three channels, 0.7 million parameters, a 4 x 4 map of 192."""
-    return _build_tower(_residual((48, 96, 192), (1, 1, 1), stem=24), 3, kwargs)
-
-
-@register_model
-def cm_resnet_on_white(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """Build the tower of pictures: as that of icons, with three channels and white paper."""
-    network = _build_tower(_residual((48, 96, 192, 384), (1, 1, 2, 1), stem=24), 3, kwargs)
-    network.stem = nn.Sequential(_Negative(), network.stem)
-    return network
-
-
-class _Negative(nn.Module):
-    """Turn white paper to 0, the padding of convolutions: else each border is an edge."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return 1 - images
-
-
-@register_model
-def cm_resnet_small_gray(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """Build a tower for 32 x 32, one channel: 0.3 million parameters, a 2 x 2 map of 128."""
-    return _build_tower(_residual((32, 64, 128), (1, 1, 1), stem=16), 1, kwargs, size=32)
-
-
-@register_model
-def cm_resnet_small_rgb(pretrained: bool = False, **kwargs: object) -> ByobNet:
-    """Build a tower for 32 x 32, three channels: 0.3 million parameters, a 2 x 2 map of 128."""
-    return _build_tower(_residual((32, 64, 128), (1, 1, 1), stem=16), 3, kwargs, size=32)

@@ -187,12 +187,13 @@ DUAL_RECIPES = {
         export=_scenes_export,
     ),
     "pictures": PictureRecipe(
-        data="pictures, train split: icons, emoji in colour and as lines, with further captions",
+        data="pictures, train split: icons, emoji in colour and as lines, with further captions,"
+        " and drawings of nine further icon families",
         loss=MATRYOSHKA_LOSS,
         batch_size=256,
         bits=8,
         decorrelation=0.03,
-        plan=Plan(4000, 2e-3, weight_decay=0.3, max_scale=50.0, validate_every=400),
+        plan=Plan(4800, 2e-3, weight_decay=0.3, max_scale=50.0, validate_every=480, seed=1),
         tokenizer=lambda: PublishedTokenizer(TEXT_TOWER, 32),
         config=_pictures_config,
         stream=_pictures_stream,

@@ -1,5 +1,6 @@
 """Every loss on a device in float32, forward and gradients, against the CPU in float64."""
 
+from copy import deepcopy
 from functools import partial
 from itertools import product
 
@@ -129,9 +130,8 @@ def test_gradient_caching(device):
     inputs = [torch.randn(B, D, dtype=torch.float64) for _ in encoders]
 
     def grads(where, step):
-        moved = [encoder.to(where) for encoder in encoders]
-        for encoder in moved:
-            encoder.zero_grad(set_to_none=True)
+        # Copies: a module that moves takes along the gradients that were read from it.
+        moved = [deepcopy(encoder).to(where) for encoder in encoders]
         loss = step(moved, [x.to(where) for x in inputs])
         return [
             loss.detach().cpu(),

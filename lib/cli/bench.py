@@ -260,3 +260,18 @@ def bench_rerank() -> None:
     ]
     title = "R@1 in percent on the hard split, by depth of the cross-encoder's rerank"
     print_rows(formatted, title)
+
+
+@bench.command("everyday")
+def bench_everyday(
+    out: Annotated[Path, Option(help="PNG file of the sheet of pictures.")] = Path("everyday.png"),
+) -> None:
+    """Judge forty everyday queries by the tags of pictures, before and after, and draw a sheet."""
+    check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
+    from lib.plots import save
+    from lib.studies import everyday_queries
+
+    print_rows(everyday_queries.format_systems(), "everyday queries, percent, 95% intervals")
+    print_rows(everyday_queries.format_queries(), "rank of the first right picture")
+    save(everyday_queries.queries_sheet(), out)
+    say(f"sheet of pictures: {out}")

@@ -59,7 +59,9 @@ def info() -> None:
 
 
 def results() -> None:
-    """Print the results table of the README, as Markdown, from the committed embeddings."""
+    """Print the results tables of the README, as Markdown, from the committed embeddings."""
     from lib.studies import readme_results
 
     print(readme_results.readme_markdown(readme_results.readme_table()))
+    print()
+    print(readme_results.harder_queries_markdown(readme_results.harder_queries_table()))

@@ -65,6 +65,71 @@ def contact_sheet(
 
 
 @styled
+def side_by_side(
+    left: Sequence[Sequence[np.ndarray]],
+    right: Sequence[Sequence[np.ndarray]],
+    queries: Sequence[str],
+    headings: tuple[str, str],
+    *,
+    marks: tuple[np.ndarray, np.ndarray] | None = None,
+    note: str | None = None,
+) -> Figure:
+    """Draw what two searches found: a row per query, its text, and the pictures of both.
+
+    Args:
+        left, right: for each query k images as for `contact_sheet`, best first.
+        queries: the text of each row.
+        headings: over the pictures of each side.
+        marks: for each side bool (n_queries, k), the right answers: they get a thick frame and a
+            check mark.
+        note: a line under the sheet, such as the credit of the pictures.
+    """
+    n, k = len(queries), len(left[0]) if len(left) else 0
+    if not n or not k or {len(left), len(right)} != {n}:
+        raise RetrievalInputError(
+            f"left, right and queries must be equally many, at least one, with a picture each; got"
+            f" {len(left)}, {len(right)} and {n}"
+        )
+    starts = 2.4, 2.8 + k  # the text takes 2.4 pictures' widths, the sides are 0.4 apart
+    width, inch = starts[1] + k, 11 / (starts[1] + k)
+    figure, ax = plt.subplots(figsize=(11, inch * (n + 0.9)), layout="none")
+    figure.subplots_adjust(0, 0, 1, 1)
+    ax.axis("off")
+    ax.grid(False)
+    for side, (start, rows) in enumerate(zip(starts, (left, right))):
+        ax.text(start, -0.12, headings[side], fontsize=14, weight="bold", va="bottom")
+        for row, images in enumerate(rows):
+            for column, image in enumerate(images):
+                is_right = marks is not None and bool(marks[side][row][column])
+                _draw_small(ax, np.asarray(image), start + column, row, is_right)
+    for row, query in enumerate(queries):
+        text = _wrapped(query, width=20, lines=3)
+        ax.text(0.05, row + 0.5, text, fontsize=13, va="center", clip_on=False)
+    if note:
+        ax.text(width, n + 0.12, note, fontsize=11, ha="right", va="top")
+    ax.set(xlim=(0, width + 0.05), ylim=(n + 0.4, -0.5), aspect="equal")
+    return figure
+
+
+def _draw_small(ax, image: np.ndarray, x: float, y: float, is_right: bool) -> None:
+    """Draw an image into the unit square at (x, y), framed, with a check mark if it is right."""
+    inset = 0.05
+    image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+    extent = (x + inset, x + 1 - inset, y + 1 - inset, y + inset)
+    top = 255 if image.dtype == np.uint8 else 1
+    ax.imshow(image, cmap="gray", vmin=0, vmax=top, extent=extent, interpolation="antialiased")
+    line = {"ec": COLOURS[2], "lw": 3} if is_right else {"ec": "0.75", "lw": 0.8}
+    size = 1 - 2 * inset
+    ax.add_patch(plt.Rectangle((x + inset, y + inset), size, size, fill=False, **line))
+    if is_right:
+        box = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+        ax.text(
+            x + 0.92, y + 0.1, "✓", fontsize=12, color=COLOURS[2], weight="bold", ha="right",
+            va="top", bbox=box,
+        )  # fmt: skip
+
+
+@styled
 def spotlights(
     images: Sequence[np.ndarray],
     maps: Sequence[np.ndarray],

@@ -1,4 +1,4 @@
-"""Compare the dual encoders with chance and a baseline that learns nothing, in one table."""
+"""Compare the trained models with chance and with baselines, in the tables of the README."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -12,9 +12,16 @@ from lib.metrics import Evaluation
 from lib.models.baselines import WordTemplates
 from lib.models.trained_models import load_embeddings
 from lib.search import DEPTH, encode_sides, evaluate_task
+from lib.studies import picture_results
 
 DIRECTIONS = ("text_to_image", "image_to_text")
 SYSTEMS = ("dual encoder", "word templates")
+NEWER = "pictures"  # a model with a pretrained text tower, trained on icons and emoji
+SYSTEMS_OF = {
+    "icons": (SYSTEMS[0], NEWER, SYSTEMS[1]),
+    **{name: (NEWER,) for name in picture_results.SETS if name != "icons"},
+    "scenes": SYSTEMS,
+}
 TASKS: dict[str, Callable[..., RetrievalTask]] = {"icons": icons.task, "scenes": scenes.task}
 TEMPLATE_SCENES = 10_000
 
@@ -46,9 +53,12 @@ def template_baseline(corpus: str) -> WordTemplates:
 
 
 def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DEPTH) -> Evaluation:
-    """Evaluate one of `SYSTEMS` on one test task; the dual encoder by its stored embeddings."""
+    """Evaluate a system of `SYSTEMS_OF` on one test task; trained ones by stored embeddings."""
+    systems = SYSTEMS_OF[check_choice(corpus, SYSTEMS_OF, "corpus")]
+    if check_choice(system, systems, "system") == NEWER:
+        return picture_results.evaluate_set(corpus, direction, depth=depth)
     task = load_test_task(corpus, direction)
-    if check_choice(system, SYSTEMS, "system") == "dual encoder":
+    if system == "dual encoder":
         return evaluate_task(*stored_embeddings(corpus, direction), task, depth=depth)
     # Rows have unit length, or are zero where no word is known. The inner product is the cosine
     # of the former and 0 for the latter.
@@ -57,35 +67,65 @@ def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DE
 
 
 def readme_table(
-    corpora: Sequence[str] = ("icons", "scenes"), metrics: Sequence[str] = ("R@1", "R@10")
+    corpora: Sequence[str] = tuple(SYSTEMS_OF), metrics: Sequence[str] = ("R@1", "R@10")
 ) -> list[dict]:
-    """Evaluate both systems on every corpus and direction, with 95% intervals and chance.
+    """Evaluate the systems of every corpus and direction, with 95% intervals and chance.
 
     Returns:
         Tidy rows: corpus, split, direction, system, metric, value, low, high, chance, n_queries,
         n_gallery.
     """
     return [
-        {"corpus": corpus, "system": system, **row}
+        {**row, "corpus": corpus, "system": system}
         for corpus in corpora
         for direction in DIRECTIONS
-        for system in SYSTEMS
+        for system in SYSTEMS_OF[corpus]
         for row in evaluate_system(corpus, direction, system, depth=10).rows()
         if row["metric"] in metrics
     ]
 
 
+def harder_queries_table() -> list[dict]:
+    """Evaluate queries that a search by words cannot answer: search terms, names of new words.
+
+    Returns:
+        Tidy rows: queries (their kind), system, metric, value, low, high, chance, n_queries,
+        n_gallery.
+    """
+    new = picture_results.new_word_rows()
+    return [
+        *({"queries": "search terms", **row} for row in picture_results.terms_rows()),
+        *({"queries": f"a word new to the {row['seen']}", **row} for row in new),
+    ]
+
+
 def readme_markdown(rows: Sequence[dict]) -> str:
     """Format the table as Markdown: a line per corpus, direction and system, in percent."""
-    lines = ["| corpus | direction | system | queries x gallery | R@1 | R@10 |", "|" + " --- |" * 6]
+    labelled = [{**row, "direction": row["direction"].replace("_", " ")} for row in rows]
+    lines = _markdown_lines(labelled, ("corpus", "direction"), ("R@1", "R@10"))
+    return "\n".join([*lines[:2], *sorted(lines[2:], key=lambda line: line.split(" | ")[:2])])
+
+
+def harder_queries_markdown(rows: Sequence[dict]) -> str:
+    """Format `harder_queries_table` as Markdown: a line per kind of queries and system."""
+    return "\n".join(_markdown_lines(rows, ("queries",), ("nDCG@10", "R@10")))
+
+
+def _markdown_lines(
+    rows: Sequence[dict], about: Sequence[str], metrics: Sequence[str]
+) -> list[str]:
+    """Lines of a table: for each label a line per system, and one of chance after the first."""
+    head = [*about, "system", "queries x gallery", *metrics]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     cells: dict[tuple, dict[str, str]] = {}
     for row in rows:
-        sizes = f"{row['n_queries']:,} x {row['n_gallery']:,}"
-        key = (row["corpus"], row["direction"].replace("_", " "), row["system"], sizes)
+        label = *(row[name] for name in about), row["system"]
+        key = *label, f"{row['n_queries']:,} x {row['n_gallery']:,}"
         value, low, high = (100 * row[part] for part in ("value", "low", "high"))
         cells.setdefault(key, {})[row["metric"]] = f"{value:.1f} [{low:.1f}, {high:.1f}]"
-        chance = (*key[:2], "chance", sizes)
+        chance = *label[:-1], "chance", key[-1]
         cells.setdefault(chance, {})[row["metric"]] = f"{100 * row['chance']:.2f}"
-    for key in sorted(cells, key=lambda key: key[:2]):
-        lines.append("| " + " | ".join([*key, cells[key]["R@1"], cells[key]["R@10"]]) + " |")
-    return "\n".join(lines)
+    for key, values in cells.items():
+        shown = [values.get(metric, "") for metric in metrics]
+        lines.append("| " + " | ".join([*key, *shown]) + " |")
+    return lines

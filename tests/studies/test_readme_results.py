@@ -24,10 +24,21 @@ def value(rows, corpus, system, metric, direction="text_to_image"):
 
 
 def test_one_row_per_corpus_direction_system_and_metric(rows):
-    assert len(rows) == 2 * 2 * 2 * 2
+    assert len(rows) == (3 + 1 + 1 + 2) * 2 * 2  # icons, test_b, emoji, scenes
     for row in rows:
         assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
-        assert row["split"] == "test" and row["n_queries"] > 0
+        split = "test_b" if row["corpus"] == "icons, test_b" else "test"
+        assert row["split"] == split and row["n_queries"] > 0
+
+
+def test_pictures_beats_the_dual_encoder_in_both_directions(rows):
+    for direction in readme_results.DIRECTIONS:
+        newer, older = (
+            value(rows, "icons", system, "R@10", direction)
+            for system in ("pictures", "dual encoder")
+        )
+        assert newer["low"] > older["high"]
+        assert (newer["n_queries"], newer["n_gallery"]) == (older["n_queries"], older["n_gallery"])
 
 
 @pytest.mark.parametrize("corpus", ["icons", "scenes"])
@@ -54,16 +65,24 @@ def test_the_model_card_says_what_the_embeddings_give(rows, corpus):
 
 
 def test_the_readme_prints_this_table(rows):
-    block = re.search(
-        r"<!-- results: .*?-->\n(.*?)<!-- end of results -->", README.read_text(), re.S
-    )
-    assert block.group(1).strip() == readme_results.readme_markdown(rows)
+    assert printed("results") == readme_results.readme_markdown(rows)
+
+
+def printed(name):
+    pattern = f"<!-- {name}: .*?-->\n(.*?)<!-- end of {name} -->"
+    return re.search(pattern, README.read_text(), re.S).group(1).strip()
+
+
+def test_the_readme_prints_the_table_of_harder_queries():
+    rows = readme_results.harder_queries_table()
+    assert printed("harder queries") == readme_results.harder_queries_markdown(rows)
 
 
 def test_chance_stands_once_per_direction(rows):
     lines = readme_results.readme_markdown(rows).splitlines()
-    assert sum("| chance |" in line for line in lines) == 4
-    assert len(lines) == 2 + 4 * 3
+    assert sum("| chance |" in line for line in lines) == 8
+    assert len(lines) == 2 + 8 + (3 + 1 + 1 + 2) * 2
+    assert lines[2:] == sorted(lines[2:], key=lambda line: line.split(" | ")[:2])
 
 
 def test_stored_embeddings_fit_their_task():

@@ -1,7 +1,7 @@
-"""`crossmodal search`: search icons by words or by a drawing."""
+"""`crossmodal search`: search icons and emoji by words or by a picture."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from rich.markup import escape
 from rich.table import Table
@@ -10,29 +10,86 @@ from typer import Argument, Option
 from lib.cli.output import console, say
 from lib.core.checks import RetrievalInputError, check_choice
 
+if TYPE_CHECKING:
+    from lib.search.pictures import PictureHit, PictureRetriever
+
+PER_CONCEPT = 2  # pictures of one concept that are shown
+COLUMNS, INCHES, PIXELS, POINTS = 6, 1.9, 180, 16  # of the contact sheet, a picture and its name
+ON_SHEET = 48  # pictures, eight rows
+
 
 def search(
     query: Annotated[str | None, Argument(help='Words in quotes, such as "alarm clock".')] = None,
-    image: Annotated[Path | None, Option(help="Search by a drawing instead of words.")] = None,
-    k: Annotated[int, Option("-k", help="Number of icons.")] = 12,
+    image: Annotated[Path | None, Option(help="Search by a picture of a symbol instead.")] = None,
+    k: Annotated[int, Option("-k", help="Number of pictures.")] = 12,
+    sources: Annotated[
+        list[str] | None, Option("--in", help="icons or emoji; both by default.")
+    ] = None,
+    unseen: Annotated[
+        bool, Option("--unseen", help="Search only concepts that training never saw.")
+    ] = False,
+    every: Annotated[
+        bool, Option("--all", help=f"Show more than {PER_CONCEPT} pictures of one concept.")
+    ] = False,
     out: Annotated[Path, Option(help="PNG file of the contact sheet.")] = Path("hits.png"),
 ) -> None:
-    """Search icons by words or by a drawing; print a table and write a contact sheet."""
+    """Search icons and emoji by words or by a picture; print a table, write a contact sheet."""
     if (query is None) == (image is None):
         raise RetrievalInputError("give either words or --image FILE")
     check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
-    from lib.datasets import icons
-    from lib.plots import contact_sheet, save
-    from lib.search import icon_retriever, read_drawing
+    from lib.datasets.picture_gallery import UNSEEN
+    from lib.datasets.pictures import GALLERIES
 
-    drawing = None if image is None else read_drawing(image)
-    retriever, corpus = icon_retriever(), icons.load_icons()
-    hits = retriever.by_text(query, k) if drawing is None else retriever.by_image(drawing, k)
-    table = Table("rank", "cosine", "name", "family", "split", title=escape(query or str(image)))
+    chosen = [part.strip() for text in sources or GALLERIES for part in text.split(",")]
+    for part in chosen:
+        check_choice(part, GALLERIES, "--in")
+    from lib.search import picture_retriever, read_picture
+
+    picture = None if image is None else read_picture(image)
+    retriever = picture_retriever(chosen, UNSEEN if unseen else None)
+    per_concept = None if every else PER_CONCEPT
+    if picture is None:
+        hits = retriever.by_text(query, k, per_concept=per_concept)
+        asked = " ".join(query.split())
+        for line in warnings_about(retriever, query):
+            say(line)
+    else:
+        hits, asked = retriever.by_image(picture, k, per_concept=per_concept), str(image)
+    print_hits(hits, asked)
+    write_sheet(retriever, hits, asked, out)
+
+
+def warnings_about(retriever: "PictureRetriever", query: str) -> list[str]:
+    """Return a line for each reason to doubt the hits of a query."""
+    n_pieces, most = retriever.count_pieces(query)
+    if n_pieces <= most:
+        return []
+    return [f"the query is long: {n_pieces} pieces of words; the model reads the first {most}"]
+
+
+def print_hits(hits: list["PictureHit"], asked: str) -> None:
+    """Print hits as a table, and how many of them the model was trained on."""
+    table = Table("rank", "cosine", "name", "from", "split", title=escape(asked))
     for hit in hits:
-        family, split = corpus.families[hit.position], str(corpus.splits[hit.position])
-        table.add_row(str(hit.rank), f"{hit.score:.3f}", hit.label, family, split)
+        cells = f"{hit.score:.3f}", escape(hit.label), hit.family, hit.split
+        table.add_row(str(hit.rank), *cells)
     console.print(table)
-    drawings = [255 - corpus.images[hit.position] for hit in hits]  # ink dark, as on paper
-    save(contact_sheet(drawings, [hit.label for hit in hits]), out)
-    say(f"contact sheet: {out}")
+    n_trained = sum(hit.split == "train" for hit in hits)
+    line = f"The model was trained on {n_trained} of these {len(hits)} pictures"
+    say(f"{line}; --unseen leaves them out." if n_trained else f"{line}.")
+
+
+def write_sheet(
+    retriever: "PictureRetriever", hits: list["PictureHit"], asked: str, out: Path
+) -> None:
+    """Draw the first hits on one sheet, and name the artists who ask for it."""
+    from lib.datasets.picture_gallery import EMOJI_NOTICE
+    from lib.plots import contact_sheet, save
+
+    hits = hits[:ON_SHEET]
+    drawn = retriever.gallery.pixels([hit.position for hit in hits], PIXELS)
+    notice = EMOJI_NOTICE if any(hit.source == "emoji" for hit in hits) else None
+    layout = {"columns": COLUMNS, "size": INCHES, "font_size": POINTS}
+    names = [hit.label for hit in hits]
+    save(contact_sheet(drawn, names, title=asked, note=notice, **layout), out)
+    say(f"contact sheet: {out}" + (f" ({notice})" if notice else ""))

@@ -72,6 +72,12 @@ def drawing_paths() -> list[Path]:
     return paths
 
 
+def paths_of(codes: Sequence[str]) -> list[Path]:
+    """Return the files of some emoji, in the order of their codes."""
+    path_of = {path.stem: path for path in drawing_paths()}
+    return [path_of[code] for code in codes]
+
+
 def _read_names() -> dict[str, dict]:
     """`{language: {symbol: entry}}`; the entry is a name, in English a dict with the aliases."""
     folder = _package_folder("emoji") / "unicode_codes"
@@ -157,8 +163,7 @@ def cached_pictures(codes: Sequence[str], size: int) -> dict[str, np.ndarray]:
     Returns:
         `color`, uint8 (n, size, size, 3), and `line`, uint8 (n, size, size).
     """
-    path_of = {path.stem: path for path in drawing_paths()}
-    paths = [path_of[code] for code in codes]
+    paths = paths_of(codes)
     recipe = hashlib.sha256(np.__version__.encode())
     for path in (Path(outlines.__file__), Path(svg_drawing.__file__), *paths):
         recipe.update(path.name.encode() + path.read_bytes())

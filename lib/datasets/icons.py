@@ -107,22 +107,23 @@ def font_files() -> dict[str, tuple[Path, Path]]:
     }
 
 
-def draw_glyph(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
-    """Draw one character centred in 64 x 64 pixels, smaller if it would touch the border."""
+def draw_glyph(font: ImageFont.FreeTypeFont, character: str, size: int = SIZE) -> np.ndarray:
+    """Draw one character centred in a square, smaller if it would touch the border."""
     left, top, right, bottom = font.getbbox(character)
     width, height = right - left, bottom - top
-    if max(width, height) > SIZE - 4:
-        font = font.font_variant(size=max(1, int(font.size * (SIZE - 4) / max(width, height))))
+    longest = size - 4 * size // SIZE
+    if max(width, height) > longest:
+        font = font.font_variant(size=max(1, int(font.size * longest / max(width, height))))
         left, top, right, bottom = font.getbbox(character)
         width, height = right - left, bottom - top
-    canvas = Image.new("L", (SIZE, SIZE), 0)
-    origin = ((SIZE - width) // 2 - left, (SIZE - height) // 2 - top)
+    canvas = Image.new("L", (size, size), 0)
+    origin = ((size - width) // 2 - left, (size - height) // 2 - top)
     ImageDraw.Draw(canvas).text(origin, character, fill=255, font=font)
     return np.asarray(canvas)
 
 
-def _read_catalogue() -> list[tuple[str, str, int]]:
-    """(family, name, code point) of every icon, in the order of the families and of their maps."""
+def read_catalogue() -> list[tuple[str, str, int]]:
+    """Read (family, name, code point) of every icon, by family and in the order of its map."""
     rows = []
     for family, (_, charmap) in font_files().items():
         codes = json.loads(charmap.read_text())
@@ -130,17 +131,19 @@ def _read_catalogue() -> list[tuple[str, str, int]]:
     return rows
 
 
-def _render(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
+def draw_icons(rows: Sequence[tuple[str, str, int]], size: int = SIZE) -> np.ndarray:
+    """Draw icons of the catalogue, uint8 (n, size, size), 255 = ink."""
     paths = font_files().items()
-    fonts = {family: ImageFont.truetype(str(path), 52) for family, (path, _) in paths}
-    return np.stack([draw_glyph(fonts[family], chr(code)) for family, _, code in rows])
+    em = 52 * size // SIZE
+    fonts = {family: ImageFont.truetype(str(path), em) for family, (path, _) in paths}
+    return np.stack([draw_glyph(fonts[family], chr(code), size) for family, _, code in rows])
 
 
 def _cached_images(rows: Sequence[tuple[str, str, int]]) -> np.ndarray:
     """Draw the images once (some seconds), and again if the cache is damaged or fonts change."""
     recipe = json.dumps([rows, SIZE, pillow_version]).encode()
     path = cache_dir() / f"icons-{hashlib.sha256(recipe).hexdigest()[:12]}.npz"
-    return cached_arrays(path, lambda: {"images": _render(rows)})["images"]
+    return cached_arrays(path, lambda: {"images": draw_icons(rows)})["images"]
 
 
 def group_keys(names: Sequence[str], groups: np.ndarray) -> dict[int, str]:
@@ -154,7 +157,7 @@ def group_keys(names: Sequence[str], groups: np.ndarray) -> dict[int, str]:
 @lru_cache(maxsize=1)
 def load_icons() -> Icons:
     """Load all icons with names, groups and splits; the arrays are shared and read-only."""
-    rows = _read_catalogue()
+    rows = read_catalogue()
     images = _cached_images(rows)
     names = tuple(name for _, name, _ in rows)
     # A group shares concepts or pixels.

@@ -1,4 +1,4 @@
-"""Drawings of the user: any picture becomes an icon and can be a query."""
+"""Drawings of the user: any picture becomes an icon, or a picture in colour, and can be a query."""
 
 from pathlib import Path
 
@@ -11,11 +11,32 @@ from lib.datasets.media.pictures import open_picture
 
 FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
 SPAN = 44  # of 64 pixels; the longer side of the median icon
+COLOUR_SPAN = 54  # of 64 pixels; the longer side of the median emoji
+COLOURFUL = 60  # of 255, difference of the channels of a pixel in colour
+COLOUR_SHARE = 0.02  # of the ink in colour, for the picture to be one in colour
 
 
 def read_drawing(path: str | Path) -> np.ndarray:
     """Read any image file as an icon, uint8 (64, 64), see `as_icon`."""
     return as_icon(open_picture(path, mode="RGBA"), str(path))
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """Read any image file as a query of the model `pictures`, uint8 (64, 64, 3) on white.
+
+    A picture in colour keeps its colours and is centred; one without is drawn as an icon, dark ink
+    on white, see `as_icon`.
+    """
+    picture = open_picture(path, mode="RGBA")
+    page = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    pixels = np.asarray(page, dtype=np.int16)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    ink = np.abs(pixels - np.median(border, axis=0)).max(axis=2) >= FAINT
+    colourful = np.ptp(pixels, axis=2) >= COLOURFUL
+    if (colourful & ink).sum() <= COLOUR_SHARE * ink.sum():
+        return np.repeat(255 - as_icon(picture, str(path))[..., None], 3, axis=2)
+    drawn = _scaled(page.crop(_box_of(ink)), COLOUR_SPAN)
+    return np.asarray(_centred(drawn, Image.new("RGB", (icons.SIZE, icons.SIZE), "white")))
 
 
 def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
@@ -31,16 +52,28 @@ def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
         ink = _ink_of(picture, "black")  # white ink on a transparent page
     if ink.max() < FAINT:
         raise RetrievalInputError(f"{name} is blank: no ink stands out from its border")
-    rows, columns = (np.flatnonzero(ink.max(axis=axis) >= FAINT) for axis in (1, 0))
-    drawn = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    scale = SPAN / max(drawn.size)
+    pixels = np.asarray(_scaled(Image.fromarray(ink).crop(_box_of(ink >= FAINT)), SPAN))
+    drawn = Image.fromarray((pixels * (255 / pixels.max())).astype(np.uint8))
+    return np.asarray(_centred(drawn, Image.new("L", (icons.SIZE, icons.SIZE))))
+
+
+def _box_of(ink: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the true pixels."""
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _scaled(drawn: Image.Image, span: int) -> Image.Image:
+    """Scale a drawing so that its longer side has `span` pixels."""
+    scale = span / max(drawn.size)
     size = [max(1, round(length * scale)) for length in drawn.size]
-    drawn = drawn.resize(size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(drawn)
-    icon = np.zeros((icons.SIZE, icons.SIZE), dtype=np.uint8)
-    top, left = ((icons.SIZE - length) // 2 for length in pixels.shape)
-    icon[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels * (255 / pixels.max())
-    return icon
+    return drawn.resize(size, Image.Resampling.BILINEAR)
+
+
+def _centred(drawn: Image.Image, page: Image.Image) -> Image.Image:
+    """Put a drawing in the middle of a page."""
+    page.paste(drawn, [(whole - part) // 2 for whole, part in zip(page.size, drawn.size)])
+    return page
 
 
 def _ink_of(picture: Image.Image, page: str) -> np.ndarray:

@@ -65,10 +65,13 @@ class NumpyTextEncoder:
         self.dim, self._head, self._state = config["embed_dim"], text, transposed(state)
         self.tokenizer = PublishedTokenizer(**config["tokenizer"])
 
-    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        """Encode texts one by one; returns float32 (n, dim), rows of length 1."""
+    def encode_text(self, texts: Sequence[str], *, cut: bool = False) -> np.ndarray:
+        """Encode texts one by one; returns float32 (n, dim), rows of length 1.
+
+        A text that is longer than the model reads is an error, or with `cut` it loses its end.
+        """
         rows = np.empty((len(texts), self.dim), np.float32)
-        for i, ids in enumerate(self.tokenizer.encode(texts)):
+        for i, ids in enumerate(self.tokenizer.encode(texts, cut=cut)):
             n_pieces = np.count_nonzero(ids != self.tower.config["pad_token_id"])
             rows[i] = self._features(*self.states(ids[:n_pieces]))
         return unit_rows(rows, "texts") if len(rows) else rows

@@ -7,9 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.style import COLOURS, styled
+from lib.plots.style import COLOURS, STYLE, styled
 
 DARKEST = 0.85  # opacity of the veil: the picture under it can still be recognised
 NIGHT = (0.04, 0.06, 0.14)
@@ -23,7 +24,9 @@ def contact_sheet(
     columns: int = 8,
     marks: Sequence[bool] | None = None,
     title: str | None = None,
+    note: str | None = None,
     size: float = 1.35,
+    font_size: float = 12,
 ) -> Figure:
     """Draw images in a grid, in reading order.
 
@@ -32,8 +35,10 @@ def contact_sheet(
         titles: a line under each image; long ones are wrapped and, after two lines, cut.
         columns: images per row.
         marks: which images are right answers: they get a thick frame and a check mark.
-        title: of the sheet.
+        title: of the sheet, on one line; a long one is cut.
+        note: a line under the images, such as who drew them.
         size: inches per image.
+        font_size: of the titles of the images, in points.
     """
     n_images = len(images)
     if n_images == 0:
@@ -43,7 +48,9 @@ def contact_sheet(
             raise RetrievalInputError(f"{len(values)} {name} for {n_images} images")
     columns = min(columns, n_images)
     rows = math.ceil(n_images / columns)
-    line_height = 0.55 if titles is not None else 0.1  # inches for two lines of text
+    # Inches for two lines of text; a character is 0.6 times as wide as high.
+    line_height = 0.55 * font_size / 12 if titles is not None else 0.1
+    width = round(size * 120 / font_size)
     figure, axes = plt.subplots(
         rows, columns, figsize=(size * columns, (size + line_height) * rows + 0.4), squeeze=False
     )
@@ -58,9 +65,13 @@ def contact_sheet(
         ax.spines[:].set(color=COLOURS[2] if right else "0.75", linewidth=4 if right else 0.8)
         if titles is not None:
             text = ("✓ " if right else "") + str(titles[place])
-            ax.set_xlabel(_wrapped(text, width=round(size * 10)), fontsize=12, labelpad=4)
+            label = _wrapped(_drawable(text), width)
+            ax.set_xlabel(label, fontsize=font_size, labelpad=4, parse_math=False)
     if title:
-        figure.suptitle(title)
+        shown = _wrapped(_drawable(title), columns * width * 2 // 3, lines=1)
+        figure.suptitle(shown, fontsize=font_size + 4, parse_math=False)
+    if note:
+        figure.supxlabel(note, fontsize=12, x=0.99, ha="right")
     return figure
 
 
@@ -207,6 +218,12 @@ def draw_image(ax: Axes, image: np.ndarray) -> None:
     image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
     top = 255 if image.dtype == np.uint8 else 1
     ax.imshow(image, cmap="gray", vmin=0, vmax=top, interpolation="nearest", aspect="equal")
+
+
+def _drawable(text: str) -> str:
+    """Replace the characters that the font of the figures lacks, such as emoji, by a box."""
+    known = get_font(findfont(STYLE["font.family"])).get_charmap()
+    return "".join(c if c.isspace() or ord(c) in known else "\u25a1" for c in text)
 
 
 def _wrapped(text: str, width: int, lines: int = 2) -> str:

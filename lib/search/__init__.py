@@ -6,7 +6,8 @@
 
 There are five retrievers: one vector per item, one vector per token, a network for each pair, a
 cheap retriever followed by an expensive one, and BM25 over texts as the lexical baseline. A run
-names the scores that rank it and counts their work.
+names the scores that rank it and counts their work. `picture_retriever()` searches all icons and
+emoji with the committed model `pictures`.
 
 Each name is imported when it is first used: a search for words by `lib.models.numpy_text` needs
 neither torch nor faiss, whose imports take seconds and most of the memory.
@@ -15,7 +16,7 @@ neither torch nor faiss, whose imports take seconds and most of the memory.
 from importlib import import_module
 
 _NAMES = {
-    "lib.datasets.user_drawings": ("read_drawing",),
+    "lib.datasets.user_drawings": ("read_drawing", "read_picture"),
     "lib.search.base": (
         "Hit", "PairScorer", "Retriever", "Run", "Work", "best_first", "encode_side",
     ),
@@ -31,6 +32,7 @@ _NAMES = {
     ),
     "lib.search.fusion": ("reciprocal_rank_fusion",),
     "lib.search.late_interaction": ("LateInteractionRetriever",),
+    "lib.search.pictures": ("PictureHit", "PictureRetriever", "picture_retriever"),
     "lib.search.two_stage": ("Interpolate", "StagedQueries", "TwoStageRetriever", "rerank"),
 }  # fmt: skip
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
+from lib.core.paths import artifacts_dir
 from lib.core.task import RetrievalTask
 from lib.datasets import icon_terms, pictures
 from lib.datasets.icons import DIRECTIONS
+from lib.datasets.picture_gallery import store_gallery
 from lib.index.exact import topk_exact
 from lib.metrics import Evaluation
 from lib.metrics.geometry import to_int8
@@ -84,6 +87,12 @@ class PictureRecipe(DualRecipe):
     """
 
     sets: Callable[[str], list[PictureSet]] = picture_sets
+
+    def build(self, name: str, *, folder: Path | None = None, **options) -> DualEncoder:
+        """Train, measure and store the artifact, with the concepts and splits of its pictures."""
+        model = super().build(name, folder=folder, **options)
+        store_gallery(folder or artifacts_dir() / name)
+        return model
 
     def validation(self) -> Callable[[DualEncoder], dict[str, float]]:
         tasks = [(part, part.task("text_to_image")) for part in self.sets("validation")]

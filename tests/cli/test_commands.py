@@ -67,7 +67,7 @@ def test_errors_of_other_rooms_keep_their_brackets(run, monkeypatch):
     def fail():
         VectorSearchIndex(3, "[bold]")
 
-    monkeypatch.setattr(lib.search, "icon_retriever", fail)
+    monkeypatch.setattr(lib.search, "picture_retriever", lambda *given: fail())
     code, _, err = run("search", "cat")
     assert code == 2 and "[bold]" in one_line(err)
 

@@ -4,26 +4,47 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.datasets import icons
-from lib.search import Hit
+from lib.cli import search
+from lib.datasets import pictures
+from lib.datasets.picture_gallery import EMOJI_NOTICE, UNSEEN, load_gallery
+from lib.search import PictureHit
 from tests.cli.conftest import one_line
+
+N_ICONS = 16_546
 
 
 class FakeRetriever:
     """Answer without a model, and record the queries."""
 
     def __init__(self):
-        self.queries = []
+        self.queries, self.made, self.options, self.first = [], [], [], 0
+        self.gallery = load_gallery()
 
-    def hits(self, query, k):
+    def make(self, *arguments):
+        self.made.append(arguments)
+        return self
+
+    def hits(self, query, k, **options):
         self.queries.append(query)
-        names = icons.load_icons().names
+        self.options.append(options)
+        places = [self.first + 10 * i for i in range(k)]
         return [
-            Hit(rank, 1 - rank / 10, rank * 100, icons.phrase_of(names[rank * 100]))
-            for rank in range(1, k + 1)
+            PictureHit(
+                rank,
+                1 - rank / 10,
+                place,
+                self.gallery.names[place],
+                source=str(self.gallery.sources[place]),
+                family=self.gallery.family(place),
+                split=str(self.gallery.splits[place]),
+            )
+            for rank, place in enumerate(places, start=1)
         ]
 
     by_text = by_image = hits
+
+    def count_pieces(self, query):
+        return len(query.split()) + 2, 32
 
 
 @pytest.fixture
@@ -31,33 +52,84 @@ def fake(monkeypatch):
     import lib.search
 
     retriever = FakeRetriever()
-    monkeypatch.setattr(lib.search, "icon_retriever", lambda: retriever)
+    monkeypatch.setattr(lib.search, "picture_retriever", retriever.make)
     return retriever
 
 
 def test_search_prints_a_table_and_writes_a_sheet(run, fake, tmp_path):
     code, out, _ = run("search", "red alarm clock", "-k", "3")
     assert code == 0 and fake.queries == ["red alarm clock"]
-    corpus = icons.load_icons()
-    for position in (100, 200, 300):
-        assert icons.phrase_of(corpus.names[position]) in out and corpus.families[position] in out
-    assert "0.900" in out and "contact sheet: hits.png" in out
+    for position in (0, 10, 20):
+        assert fake.gallery.names[position] in out and fake.gallery.family(position) in out
+    n_trained = sum(fake.gallery.splits[position] == "train" for position in (0, 10, 20))
+    assert f"trained on {n_trained} of these 3 pictures" in out
+    assert "0.900" in out and out.endswith("contact sheet: hits.png\n")
     with Image.open(tmp_path / "hits.png") as sheet:
         assert sheet.format == "PNG" and sheet.width > 200
     assert [path.name for path in tmp_path.iterdir()] == ["hits.png"]  # no temporary file is left
 
 
-def test_search_by_image_reads_the_drawing(run, fake, tmp_path):
-    image = 255 - icons.load_icons().images[5000]
-    Image.fromarray(image).save(tmp_path / "sketch.png")
-    code, out, _ = run("search", "--image", "sketch.png", "-k", "2")
-    assert code == 0 and "sketch.png" in out
-    assert fake.queries[0].shape == (64, 64) and fake.queries[0].dtype == np.uint8
+def test_emoji_are_in_colour_and_credited(run, fake, tmp_path):
+    fake.first = N_ICONS + 300
+    code, out, _ = run("search", "sea", "-k", "4")
+    assert code == 0 and out.count(EMOJI_NOTICE) == 1 and "openmoji" in out
+    with Image.open(tmp_path / "hits.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"), dtype=int)
+    assert (np.ptp(pixels, axis=2) > 60).mean() > 0.01
 
 
-def test_a_query_with_brackets_is_printed_as_it_is(run, fake):
-    code, out, _ = run("search", "[/red] [bold]", "-k", "1")
-    assert code == 0 and "[/red] [bold]" in out
+@pytest.mark.parametrize(
+    ("options", "made"),
+    [
+        ([], (["icons", "emoji"], None)),
+        (["--in", "emoji"], (["emoji"], None)),
+        (["--in", "emoji, icons"], (["emoji", "icons"], None)),
+        (["--in", "emoji", "--in", "icons", "--unseen"], (["emoji", "icons"], UNSEEN)),
+    ],
+)
+def test_options_choose_the_pictures(run, fake, options, made):
+    assert run("search", "cat", "-k", "1", *options)[0] == 0
+    assert fake.made == [made]
+
+
+def test_every_drawing_of_a_concept_is_shown_on_demand(run, fake):
+    run("search", "cat", "-k", "1")
+    run("search", "cat", "-k", "1", "--all")
+    assert fake.options == [{"per_concept": 2}, {"per_concept": None}]
+
+
+def test_search_by_image_reads_a_drawing_or_colours(run, fake, tmp_path):
+    drawing, picture = fake.gallery.pixels([5000, N_ICONS + 300])
+    Image.fromarray(drawing).save(tmp_path / "sketch.png")
+    Image.fromarray(picture).save(tmp_path / "colour.png")
+    for name in ("sketch.png", "colour.png"):
+        code, out, _ = run("search", "--image", name, "-k", "2")
+        assert code == 0 and name in out
+    grey, colour = fake.queries
+    assert grey.shape == colour.shape == (64, 64, 3) and grey.dtype == np.uint8
+    assert not np.ptp(grey, axis=2).any() and (np.ptp(colour, axis=2) > 60).any()
+
+
+@pytest.mark.parametrize("query", ["[/red] [bold]", "$x_$ \\frac{", "\u23f0 \u65e5\u672c"])
+def test_any_query_is_printed_as_it_is(run, fake, query):
+    code, out, _ = run("search", query, "-k", "1")
+    assert code == 0 and query in out
+
+
+def test_lines_are_joined_and_a_long_query_is_told(run, fake):
+    code, out, err = run("search", "red\nheart " + "word " * 50, "-k", "1")
+    assert code == 0 and "red heart word" in " ".join(out.split())
+    assert "54 pieces of words; the model reads the first 32" in out and err == ""
+
+
+def test_a_sheet_has_room_for_some_hits_only(run, fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(search, "ON_SHEET", 6)  # one row
+    heights = []
+    for k in (6, 7):
+        run("search", "cat", "-k", str(k))
+        with Image.open(tmp_path / "hits.png") as sheet:
+            heights.append(sheet.height)
+    assert heights[0] == heights[1]
 
 
 @pytest.mark.parametrize("name", ["sheets/today.png", "hits.PNG"])
@@ -73,6 +145,7 @@ def test_out_chooses_folder_and_name(run, fake, tmp_path, name):
         (["search", "cat", "--image", "x.png"], "give either words or --image FILE"),
         (["search", "--image", "none.png"], "none.png is missing"),
         (["search", "--image", "."], ". cannot be opened (Is a directory)"),
+        (["search", "cat", "--in", "tunes"], "--in must be one of 'icons', 'emoji'"),
         (["search", "cat", "--out", "hits"], "the suffix of --out must be one of '.png'; got ''"),
         (["search", "cat", "--out", "hits.webm"], "got '.webm'"),
     ],
@@ -80,16 +153,15 @@ def test_out_chooses_folder_and_name(run, fake, tmp_path, name):
 def test_mistakes_in_a_search_are_told_before_the_model_loads(run, monkeypatch, arguments, message):
     import lib.search
 
-    monkeypatch.setattr(lib.search, "icon_retriever", lambda: pytest.fail("loaded the model"))
+    monkeypatch.setattr(lib.search, "picture_retriever", lambda *_: pytest.fail("loaded the model"))
     code, out, err = run(*arguments)
     assert code == 2 and out == "" and message in one_line(err)
 
 
 def test_a_missing_artifact_names_the_command(run, monkeypatch, tmp_path):
-    icons.load_icons()
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
     code, _, err = run("search", "cat")
-    assert code == 2 and "crossmodal train icons" in one_line(err)
+    assert code == 2 and "crossmodal train pictures" in one_line(err)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(run, fake, tmp_path):
@@ -101,7 +173,10 @@ def test_a_folder_that_cannot_be_written_is_one_line(run, fake, tmp_path):
 def test_search_end_to_end(run, tmp_path):
     code, out, _ = run("search", "alarm clock", "-k", "5")
     assert code == 0 and (tmp_path / "hits.png").stat().st_size > 5000
-    assert sum(split in out for split in icons.SPLITS) >= 1
+    assert "alarm clock" in out.split("split", 1)[1] and EMOJI_NOTICE in out
+    code, out, _ = run("search", "alarm clock", "-k", "5", "--unseen")
+    assert code == 0 and "trained on 0 of these 5 pictures.\n" in out
+    assert sum(out.count(split) for split in pictures.SPLITS[1:]) >= 5
 
 
 @pytest.mark.parametrize(
@@ -109,7 +184,7 @@ def test_search_end_to_end(run, tmp_path):
     [
         (["", "-k", "3"], "no letter or digit"),
         (["cat", "-k", "0"], "k must be at least 1"),
-        (["cat", "-k", "99999"], "16546"),
+        (["cat", "-k", "99999"], "18460"),
     ],
 )
 def test_bad_queries_and_depths_are_one_line(run, arguments, message):

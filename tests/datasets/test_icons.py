@@ -283,14 +283,14 @@ def test_a_glyph_that_would_touch_the_border_is_scaled_down(font):
 def few(monkeypatch, tmp_path):
     """Five icons, cached in a folder of their own; counts how often they are drawn."""
     monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
-    drawn, render = [], icons._render
+    drawn, render = [], icons.draw_icons
 
     def counted(rows):
         drawn.append(len(rows))
         return render(rows)
 
-    monkeypatch.setattr(icons, "_render", counted)
-    rows = icons._read_catalogue()[:5]
+    monkeypatch.setattr(icons, "draw_icons", counted)
+    rows = icons.read_catalogue()[:5]
     return rows, drawn, tmp_path / "cache"
 
 

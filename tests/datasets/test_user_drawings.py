@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.datasets import icons
-from lib.datasets.user_drawings import FAINT, SPAN, read_drawing
+from lib.datasets.user_drawings import FAINT, SPAN, read_drawing, read_picture
 
 
 def sketch(page, ink, size=(200, 120), mode="RGB"):
@@ -154,3 +154,38 @@ def test_orientation_and_sixteen_bits_give_the_same_icon(read, flag):
     assert np.abs(read(turned, exif=exif).astype(int) - flag).max() <= 1
     deep = np.asarray(sketch("white", "black", mode="L"), dtype=np.uint16) * 257
     assert np.abs(read(Image.fromarray(deep)).astype(int) - flag).max() <= 1
+
+
+# ---- pictures in colour
+
+
+def read_coloured(tmp_path, picture):
+    picture.save(tmp_path / "picture.png")
+    return read_picture(tmp_path / "picture.png")
+
+
+def test_a_drawing_becomes_dark_ink_on_white(tmp_path, read):
+    drawing = sketch("white", "black")
+    picture = read_coloured(tmp_path, drawing)
+    np.testing.assert_array_equal(picture, np.repeat(255 - read(drawing)[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(("mode", "page"), [("RGB", "white"), ("RGBA", (0, 0, 0, 0))])
+def test_colours_stay_and_the_picture_is_centred(tmp_path, mode, page):
+    picture = read_coloured(tmp_path, sketch(page, (255, 0, 0), mode=mode))
+    assert picture.shape == (64, 64, 3) and picture.dtype == np.uint8
+    red = (picture[..., 0] > 200) & (picture[..., 1] < 60) & (picture[..., 2] < 60)
+    rows = np.flatnonzero(red.any(axis=1))
+    assert (rows[0], rows[-1]) == (5, 58)  # 54 pixels high, as the median emoji
+    assert (picture[0] == 255).all() and (picture[:, 0] == 255).all()
+
+
+def test_a_speck_of_colour_makes_no_colour_picture(tmp_path):
+    drawing = sketch("white", "black")
+    drawing.putpixel((70, 30), (255, 0, 0))
+    assert not np.ptp(read_coloured(tmp_path, drawing), axis=2).any()
+
+
+def test_a_blank_picture_is_refused(tmp_path):
+    with pytest.raises(RetrievalInputError, match="is blank"):
+        read_coloured(tmp_path, Image.new("RGB", (30, 20), (200, 30, 30)))

@@ -104,3 +104,31 @@ def test_side_by_side_refuses_sides_of_another_length():
         plots.side_by_side(images, images * 2, ["bell"], ("a", "b"))
     with pytest.raises(RetrievalInputError, match="got 0, 0 and 0"):
         plots.side_by_side([], [], [], ("a", "b"))
+
+
+def test_contact_sheet_shows_any_text_as_it_is():
+    """No formula is read out of dollars, and no warning is printed for a missing character."""
+    names = ["$x_$", "\u65e5\u672c \u00e9\u0436"]
+    title = "\\frac{ $a^$ \U0001f334 " + "long " * 40
+    figure = plots.contact_sheet(
+        [np.zeros((4, 4), np.uint8)] * 2, names, title=title, note="by somebody"
+    )
+    figure.draw_without_rendering()
+    first, second = (ax.get_xlabel() for ax in figure.axes)
+    assert first == "$x_$" and second == "\u25a1\u25a1 \u00e9\u0436"
+    assert (
+        figure.get_suptitle().startswith("\\frac{ $a^$ \u25a1")
+        and "\n" not in figure.get_suptitle()
+    )
+    assert figure.get_suptitle().endswith("\u2026") and figure.get_supxlabel() == "by somebody"
+
+
+def test_larger_names_are_wrapped_earlier():
+    image, name = np.zeros((4, 4), np.uint8), "clock counter clockwise"
+    small, large = (
+        plots.contact_sheet([image], [name], size=2, font_size=points).axes[0].xaxis.label
+        for points in (12, 18)
+    )
+    assert small.get_fontsize() == 12 and large.get_fontsize() == 18
+    assert small.get_text() == "clock counter\nclockwise"
+    assert large.get_text() == "clock counter\nclockwise"

@@ -18,8 +18,9 @@ from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import data_dir
 from lib.core.qrels import Qrels
 from lib.datasets import emoji, icon_terms, icons, pictures
-from lib.datasets.concept_splits import SPLITS, singular_of
+from lib.datasets.concept_splits import singular_of
 from lib.datasets.csv_files import read_table
+from lib.datasets.picture_gallery import EMOJI_NOTICE, UNSEEN
 from lib.index.exact import topk_exact
 from lib.metrics import Evaluation, evaluate
 from lib.metrics.geometry import to_int8
@@ -31,7 +32,6 @@ HEADER = ("query", "language", "kind", "tags")
 SUBGROUP = "subgroup:"  # begins a tag that is a subgroup of Unicode
 METRICS = ("R@1", "R@5", "R@12", "P@5")
 NAME = "everyday queries"
-CREDIT = "Emoji: OpenMoji, CC BY-SA 4.0"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class System:
     splits: tuple[str, ...] | None = None
 
 
-UNSEEN = (*SPLITS[1:], pictures.TEST_B)
 SYSTEMS = {
     "before: icons": System("icons", ("icons",)),
     "after: icons": System("pictures", ("icons",)),
@@ -264,4 +263,6 @@ def queries_sheet(
     pixels = [[pictures.load_pictures().pixels(own) for own in found] for found in sides]
     marks = [np.take_along_axis(right, found, axis=1) for found in sides]
     coloured = any("emoji" in SYSTEMS[system].sources for system in systems)
-    return side_by_side(*pixels, chosen, systems, marks=marks, note=CREDIT if coloured else None)
+    return side_by_side(
+        *pixels, chosen, systems, marks=marks, note=EMOJI_NOTICE if coloured else None
+    )

@@ -43,11 +43,33 @@ def labels(hits):
         ("snowy mountain", "snow-capped mountain"),
         ("green apple", "green apple"),
         ("broken heart", "broken heart"),
+        ("sun behind clouds", "sun behind cloud"),
+        ("glass of red wine", "wine glass"),
+        ("person riding a bike", "person biking"),
         ("\U0001f334", "palm tree"),
     ],
 )
 def test_everyday_words_find_their_picture(retriever, query, wanted):
     assert wanted in labels(retriever.by_text(query, 3))
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("smiling cat", {"cat"}),
+        ("thunderstorm", {"thunderstorms", "bolt", "lightning", "rain", "rainy", "hail"}),
+        ("laughing face", {"laugh", "grin"}),
+    ],
+)
+def test_most_of_a_sheet_fits_the_examples_of_the_readme(retriever, query, words):
+    hits = retriever.by_text(query, 12, per_concept=2)
+    assert sum(bool(words & set(hit.label.split())) for hit in hits) >= 7
+
+
+def test_unseen_pictures_are_found_too(retriever):
+    hits = picture_retriever(split=UNSEEN).by_text("laughing face", 4, per_concept=2)
+    assert all(hit.is_unseen for hit in hits)
+    assert sum("laugh" in hit.label for hit in hits) >= 3
 
 
 def test_words_can_ask_for_a_colour(retriever):

@@ -103,7 +103,9 @@ def test_the_sheet_shows_both_searches():
     figure = everyday_queries.queries_sheet(["thunderstorm", "broken heart"], k=3)
     (ax,) = figure.axes
     words = [text.get_text() for text in ax.texts]
-    assert {"thunderstorm", "broken heart", "before: icons", everyday_queries.CREDIT} <= set(words)
+    assert {"thunderstorm", "broken heart", "before: icons", everyday_queries.EMOJI_NOTICE} <= set(
+        words
+    )
     assert len(ax.images) == 2 * 2 * 3
     with pytest.raises(RetrievalInputError, match="thunderstorm"):
         everyday_queries.queries_sheet(["thunder"])

@@ -51,20 +51,12 @@ def search(
     if picture is None:
         hits = retriever.by_text(query, k, per_concept=per_concept)
         asked = " ".join(query.split())
-        for line in warnings_about(retriever, query):
+        for line in retriever.doubts_about(query):
             say(line)
     else:
         hits, asked = retriever.by_image(picture, k, per_concept=per_concept), str(image)
     print_hits(hits, asked)
     write_sheet(retriever, hits, asked, out)
-
-
-def warnings_about(retriever: "PictureRetriever", query: str) -> list[str]:
-    """Return a line for each reason to doubt the hits of a query."""
-    n_pieces, most = retriever.count_pieces(query)
-    if n_pieces <= most:
-        return []
-    return [f"the query is long: {n_pieces} pieces of words; the model reads the first {most}"]
 
 
 def print_hits(hits: list["PictureHit"], asked: str) -> None:

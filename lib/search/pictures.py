@@ -104,11 +104,14 @@ class PictureRetriever(Retriever):
         texts = [self.gallery.spell_emoji(q) if isinstance(q, str) else q for q in queries]
         return to_int8(self.text_encoder.encode_text(texts, cut=True))
 
-    def count_pieces(self, query: str) -> tuple[int, int]:
-        """Count the pieces of a text, and how many the model reads."""
+    def doubts_about(self, query: str) -> list[str]:
+        """Return a sentence for each reason to doubt the hits of a text: its length."""
         tokenizer = self.text_encoder.tokenizer
-        pieces = tokenizer.lengths([self.gallery.spell_emoji(query)])
-        return int(pieces[0]), tokenizer.context_length
+        n_pieces = int(tokenizer.lengths([self.gallery.spell_emoji(query)])[0])
+        if n_pieces <= tokenizer.context_length:
+            return []
+        read = f"the model reads the first {tokenizer.context_length}"
+        return [f"The query is long: {n_pieces} pieces of words, {read}."]
 
     def search(self, queries: np.ndarray, k: int) -> Run:
         """Find the k best pictures of every query, int8 (n_queries, dim), among `positions`."""

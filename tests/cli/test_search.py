@@ -43,8 +43,8 @@ class FakeRetriever:
 
     by_text = by_image = hits
 
-    def count_pieces(self, query):
-        return len(query.split()) + 2, 32
+    def doubts_about(self, query):
+        return [f"{len(query.split())} words are many."] if len(query.split()) > 20 else []
 
 
 @pytest.fixture
@@ -116,10 +116,10 @@ def test_any_query_is_printed_as_it_is(run, fake, query):
     assert code == 0 and query in out
 
 
-def test_lines_are_joined_and_a_long_query_is_told(run, fake):
+def test_lines_are_joined_and_doubts_stand_above_the_table(run, fake):
     code, out, err = run("search", "red\nheart " + "word " * 50, "-k", "1")
-    assert code == 0 and "red heart word" in " ".join(out.split())
-    assert "54 pieces of words; the model reads the first 32" in out and err == ""
+    assert code == 0 and err == ""
+    assert out.startswith("52 words are many.\n") and "red heart word" in out
 
 
 def test_a_sheet_has_room_for_some_hits_only(run, fake, monkeypatch, tmp_path):

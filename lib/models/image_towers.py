@@ -25,18 +25,19 @@ class GradientFeatures(nn.Module):
 
     Args:
         width: number of features.
-        dropout: on the histogram and on the features, in training.
+        dropout: on the histogram, in training.
+        later_dropout: on the features.
 
     Reference: N. Dalal, B. Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005.
     """
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, later_dropout: float) -> None:
         super().__init__()
         bins = GRID * GRID * ORIENTATIONS
         self.register_buffer("mean", torch.zeros(bins))
         self.register_buffer("spread", torch.ones(bins))
         self.layers = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(bins, width), nn.GELU(), nn.Dropout(dropout)
+            nn.Dropout(dropout), nn.Linear(bins, width), nn.GELU(), nn.Dropout(later_dropout)
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -121,7 +122,8 @@ class _ResnetWithGradients(ByobNet):
 
     def __init__(self, cfg: ByoModelCfg, **kwargs: object) -> None:
         super().__init__(cfg, **kwargs)
-        self.gradients = GradientFeatures(512, dropout=0.3)
+        # With the 0.1 of the head, 0.3 of the features are dropped in all.
+        self.gradients = GradientFeatures(512, dropout=0.3, later_dropout=1 - 0.7 / 0.9)
         self.num_features += 512
 
     def forward(self, images: Tensor) -> Tensor:

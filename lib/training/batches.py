@@ -1,6 +1,7 @@
 """Training batches, each a pure function of its step."""
 
-from collections.abc import Hashable, Iterable
+import math
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,29 +36,50 @@ class DrawingOrder:
         positions: int (n,), the training drawings in their corpus.
         heads: int, the head of every drawing of the corpus.
         batch_size, steps, seed: of the training.
+        finish: random numbers -> the positions of one epoch from 60% of the steps on, always
+            equally many; by default `positions`.
     """
 
     RUN = 4
     HARD_FROM = 0.6
 
     def __init__(
-        self, positions: np.ndarray, heads: np.ndarray, batch_size: int, steps: int, seed: int
+        self,
+        positions: np.ndarray,
+        heads: np.ndarray,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        *,
+        finish: Callable[[np.random.Generator], np.ndarray] | None = None,
     ) -> None:
-        if len(positions) < batch_size:
+        self.finish = finish or (lambda rng: positions)
+        n_finishing = len(self.finish(np.random.default_rng(seed)))
+        smallest = min(len(positions), n_finishing)
+        if smallest < batch_size:
             raise RetrievalInputError(
-                f"batch_size must be at most {len(positions)}, the training drawings, got"
-                f" {batch_size}"
+                f"batch_size must be at most {smallest}, the training drawings, got {batch_size}"
             )
         self.positions, self.head_ids = positions, heads
         self.batch_size, self.steps, self.seed = batch_size, steps, seed
         self.per_epoch = len(positions) // batch_size
+        self.hard_epoch = math.ceil(self.HARD_FROM * steps / self.per_epoch)  # the first one
+        self.per_hard_epoch = n_finishing // batch_size
+
+    def place_of(self, step: int) -> tuple[int, int]:
+        """Return the epoch of a step, and which of its batches the step takes."""
+        late = step - self.hard_epoch * self.per_epoch
+        if late < 0:
+            return divmod(step, self.per_epoch)
+        epoch, at = divmod(late, self.per_hard_epoch)
+        return self.hard_epoch + epoch, at
 
     def order(self, epoch: int) -> np.ndarray:
         """Order the training positions of one epoch."""
         rng = np.random.default_rng([self.seed, epoch])
-        shuffled = rng.permutation(self.positions)
-        if epoch * self.per_epoch < self.HARD_FROM * self.steps:
-            return shuffled
+        if epoch < self.hard_epoch:
+            return rng.permutation(self.positions)
+        shuffled = rng.permutation(self.finish(rng))
         by_head = shuffled[np.argsort(self.head_ids[shuffled], kind="stable")]
         heads = self.head_ids[by_head]
         starts = np.flatnonzero(np.r_[True, heads[1:] != heads[:-1]])
@@ -67,7 +89,7 @@ class DrawingOrder:
 
     def draw(self, step: int) -> tuple[np.ndarray, np.random.Generator, torch.Generator]:
         """Return the positions of a step, and the random numbers of its texts and its images."""
-        epoch, at = divmod(step, self.per_epoch)
+        epoch, at = self.place_of(step)
         chosen = self.order(epoch)[at * self.batch_size : (at + 1) * self.batch_size]
         rng = np.random.default_rng([self.seed, epoch, at])
         return chosen, rng, torch.Generator().manual_seed(int(rng.integers(2**62)))

@@ -34,6 +34,8 @@ FURTHER_CAPTIONS = 0.3  # share of the captions that are not a name, where a pic
 INKED_CAPTIONS = 0.1  # share of the drawings in an ink that the caption names
 FREE_INKS, FREE_PAPERS = 0.3, 0.15  # shares of the drawings in any other dark ink, on light paper
 PIECE_DROPOUT = 0.1  # share of the pieces of a caption that are masked
+FINISHING_SHARE = 0.15  # of the further icons, in an epoch of the last 40% of the steps
+EMOJI_COPIES = 2  # of each coloured emoji then, beside itself: they are few
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,9 @@ class PictureStream:
     pixels of its own picture; one with a colour only for drawings in that ink, while a coloured
     drawing may be called by its plain name.
 
+    Further icons take part as any drawing until 60% of the steps; then only some of them, others in
+    each epoch, and each emoji in colour comes three times: the end belongs to what is searched.
+
     Args:
         corpus: the pictures.
         encode_states: texts -> frozen states, called once.
@@ -133,7 +138,17 @@ class PictureStream:
     ) -> None:
         positions = corpus.positions("train") if positions is None else positions
         self.corpus = corpus
-        self.order = DrawingOrder(positions, number_keys(corpus.heads), batch_size, steps, seed)
+        further = positions[corpus.sources[positions] == pictures.FURTHER]
+        usual = positions[corpus.sources[positions] != pictures.FURTHER]
+        repeated = usual[corpus.sources[usual] == "emoji"]
+        n_further = int(FINISHING_SHARE * len(further))
+
+        def finish(rng: np.random.Generator) -> np.ndarray:
+            some = rng.permutation(further)[:n_further]
+            return np.concatenate([usual, some, *[repeated] * EMOJI_COPIES])
+
+        heads = number_keys(corpus.heads)
+        self.order = DrawingOrder(positions, heads, batch_size, steps, seed, finish=finish)
         self.captions = number_captions(corpus, positions, seed)
         self.states = encode_states(self.captions.texts)
         self.pixel_ids = np.full(len(corpus), -1)

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from lib.core.paths import artifacts_dir
 from lib.core.task import RetrievalTask
@@ -15,8 +17,10 @@ from lib.datasets.picture_gallery import store_gallery
 from lib.index.exact import topk_exact
 from lib.metrics import Evaluation
 from lib.metrics.geometry import to_int8
-from lib.models.dual_encoder import DualEncoder
+from lib.models.dual_encoder import DualEncoder, image_tensor
+from lib.models.image_towers import GradientFeatures
 from lib.search import DEPTH, encode_task, evaluate_run
+from lib.training.picture_batches import PictureStream
 from lib.training.recipe import DualRecipe
 
 NAMES = ("R", "recall", "MRR")  # metrics of tasks from names
@@ -88,6 +92,12 @@ class PictureRecipe(DualRecipe):
 
     sets: Callable[[str], list[PictureSet]] = picture_sets
 
+    def start(self) -> tuple[DualEncoder, PictureStream]:
+        encoder, stream = super().start()
+        gradients = encoder.network.visual.trunk.gradients
+        gradients.fit_scale(_histograms(stream.corpus, stream.order.positions))
+        return encoder, stream
+
     def build(self, name: str, *, folder: Path | None = None, **options) -> DualEncoder:
         """Train, measure and store the artifact, with the concepts and splits of its pictures."""
         model = super().build(name, folder=folder, **options)
@@ -118,6 +128,13 @@ class PictureRecipe(DualRecipe):
                 report = _evaluate(queries, gallery, task, part.metrics)
                 rows += [{"corpus": task.name, **row} for row in report.rows()]
         return rows, arrays
+
+
+def _histograms(corpus: pictures.Pictures, positions: np.ndarray, chunk: int = 512) -> Tensor:
+    """Compute the histograms of gradients of some pictures as they are, without warps or inks."""
+    parts = [positions[start : start + chunk] for start in range(0, len(positions), chunk)]
+    images = (image_tensor(corpus.pixels(part), 3, pictures.SIZE) for part in parts)
+    return torch.cat([GradientFeatures.histograms(part) for part in images])
 
 
 def _evaluate(

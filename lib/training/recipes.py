@@ -114,7 +114,7 @@ def _pictures_config(tokenizer: PublishedTokenizer) -> dict:
 
 def _pictures_stream(tokenizer: PublishedTokenizer, recipe: DualRecipe) -> PictureStream:
     return PictureStream(
-        pictures.load_pictures(),
+        pictures.load_training_pictures(),
         lambda texts: frozen_states(TEXT_TOWER, tokenizer.encode(texts, cut=True)),
         recipe.batch_size,
         recipe.plan.steps,

@@ -8,9 +8,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets import emoji, icon_terms, icons, pictures
-from lib.datasets.pictures import GALLERIES, LINES, SOURCES, SPLITS, TEST_B
-
-HELD_OUT = SPLITS[1:]
+from lib.datasets.pictures import GALLERIES, HELD_OUT, LINES, SPLITS, STORED, TEST_B
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,7 @@ def test_counts_of_the_datasheet(corpus):
 
 def test_pictures_of_a_source_are_those_of_its_corpus(corpus):
     drawn, coloured = icons.load_icons(), emoji.load_emoji()
-    places = {source: corpus.places[corpus.sources == source] for source in SOURCES}
+    places = {source: corpus.places[corpus.sources == source] for source in STORED}
     np.testing.assert_array_equal(places["icons"], np.arange(len(drawn)))
     np.testing.assert_array_equal(places["emoji"], np.arange(len(coloured)))
     np.testing.assert_array_equal(places[LINES], np.flatnonzero(coloured.telling))
@@ -68,7 +66,7 @@ def test_captions_are_the_name_then_the_terms_or_aliases(corpus):
 
 def test_pixels_are_dark_ink_on_white(corpus):
     drawn, coloured = icons.load_icons(), emoji.load_emoji()
-    first = {source: int(corpus.positions(sources=[source])[3]) for source in SOURCES}
+    first = {source: int(corpus.positions(sources=[source])[3]) for source in STORED}
     chosen = np.array([first["emoji"], first[LINES], first["icons"], first["emoji"]])
     found = corpus.pixels(chosen)
     assert found.shape == (4, 64, 64, 3) and found.dtype == np.uint8
@@ -108,7 +106,7 @@ def test_a_group_lies_in_one_split_and_joins_both_corpora(corpus):
     used = corpus.splits != pictures.ASIDE
     pairs = set(zip(corpus.groups[used].tolist(), corpus.splits[used].tolist(), strict=True))
     assert len(pairs) == len(set(corpus.groups[used].tolist()))
-    groups = {source: set(corpus.groups[corpus.sources == source]) for source in SOURCES}
+    groups = {source: set(corpus.groups[corpus.sources == source]) for source in STORED}
     assert len(groups["icons"] & groups["emoji"]) > 300
     assert groups[LINES] <= groups["emoji"]
 

@@ -6,7 +6,7 @@ from lib.core.checks import RetrievalInputError
 from lib.datasets import icons, scenes
 from lib.models.tokenizer import PAD, Tokenizer
 from lib.training import RECIPES
-from lib.training.batches import IconStream, PairStream, SceneStream
+from lib.training.batches import DrawingOrder, IconStream, PairStream, SceneStream
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,31 @@ def test_late_epochs_come_in_runs_of_one_first_word(icon_stream):
         heads = [icons.head_of(corpus.names[i]) for i in icon_stream.drawings.order(epoch)]
         shares.append(np.mean([a == b for a, b in zip(heads, heads[1:], strict=False)]))
     assert shares[0] < 0.05 < 0.4 < shares[1]
+
+
+def test_the_last_epochs_have_positions_of_their_own():
+    """23 drawings in batches of 4: epochs of 5 steps; from step 60 on 9 drawings: of 2 steps."""
+
+    def finish(rng):
+        return np.concatenate([rng.permutation(23)[:7], [100, 100]])
+
+    order = DrawingOrder(np.arange(23), np.arange(101) // 3, 4, steps=96, seed=0, finish=finish)
+    assert [order.place_of(step) for step in (0, 4, 5, 59, 60, 61, 62, 95)] == [
+        (0, 0), (0, 4), (1, 0), (11, 4), (12, 0), (12, 1), (13, 0), (29, 1)
+    ]  # fmt: skip
+    seen = set()
+    for epoch in (0, 11):
+        assert sorted(order.order(epoch).tolist()) == list(range(23))
+    for epoch in (12, 13, 29):
+        found = order.order(epoch).tolist()
+        assert found.count(100) == 2 and len(set(found)) == 8
+        assert found == order.order(epoch).tolist()
+        seen.add(tuple(sorted(found)))
+    assert len(seen) == 3
+    steps = [order.draw(step)[0].tolist() for step in (60, 61)]
+    assert [*steps[0], *steps[1]] == order.order(12)[:8].tolist()
+    with pytest.raises(RetrievalInputError, match="batch_size must be at most 9, .* got 10"):
+        DrawingOrder(np.arange(23), np.arange(101), 10, steps=96, seed=0, finish=finish)
 
 
 def test_icons_that_share_a_name_or_their_pixels_are_positives(icon_stream):

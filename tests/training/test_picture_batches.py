@@ -1,11 +1,14 @@
 """Batches of `pictures`: captions, colours, right pairs and frozen states."""
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from lib.core.checks import RetrievalInputError
-from lib.datasets import pictures
+from lib.datasets import further_icons, icons, pictures
 from lib.models.text_tower import TextStates
 from lib.training import picture_batches
 from lib.training.picture_batches import INKS, PLAIN, PictureStream, number_captions
@@ -191,6 +194,50 @@ def test_captions_are_numbered_once_and_colours_come_last(corpus, positions):
             inks = [list(INKS)[ink] for ink in table.inks[row]]
             assert len(set(inks)) == len(inks)
             assert [table.texts[i] for i in table.inked[row]] == [f"{ink} {name}" for ink in inks]
+
+
+@pytest.fixture(scope="module")
+def with_further(corpus):
+    """Some icons stand in for further icons, so that no package of the extra 'train' is needed."""
+    train = {source: corpus.positions("train", [source]) for source in pictures.STORED}
+    sources = corpus.sources.astype("<U13")
+    sources[train["icons"][:200]] = pictures.FURTHER
+    stand_in = further_icons.FurtherIcons(icons.load_icons().images, (), ())
+    chosen = [train["icons"][:300], train["emoji"][:40], train[pictures.LINES][:20]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(further_icons, "load_further_icons", lambda: stand_in)
+        yield replace(corpus, sources=sources), np.concatenate(chosen)
+
+
+def test_further_icons_are_few_at_the_end_and_emoji_come_three_times(with_further):
+    changed, positions = with_further
+    stream = PictureStream(changed, numbered_states, 16, 400, seed=0, positions=positions)
+    first, *late = (stream.order.order(epoch) for epoch in (0, 30, 31))
+    assert sorted(first.tolist()) == sorted(positions.tolist())
+    drawn = []
+    for order in late:
+        counts = Counter(order.tolist())
+        further = {p for p in counts if changed.sources[p] == pictures.FURTHER}
+        assert len(further) == 30  # 15% of 200
+        assert all(
+            counts[p] == (0 if p not in counts else 3 if changed.sources[p] == "emoji" else 1)
+            for p in positions
+        )
+        assert len(counts) == 30 + 160
+        drawn.append(further)
+    assert drawn[0] != drawn[1]
+    batch = stream.batch(399)
+    assert batch.positives.diagonal().all() and torch.equal(batch.images, stream.batch(399).images)
+
+
+def test_further_icons_are_drawings_with_a_name(with_further):
+    changed, positions = with_further
+    further = positions[changed.sources[positions] == pictures.FURTHER]
+    stream = PictureStream(changed, numbered_states, 16, 400, seed=0, positions=further)
+    assert (stream.captions.inked[stream.captions.names[further]] >= 0).all()
+    images = stream.batch(0).images
+    white = (images == 1).all(dim=1).flatten(1).float().mean(dim=1)
+    assert white.median() > 0.5  # ink on white paper, most of which stays
 
 
 def test_refuses_a_batch_larger_than_the_pictures(corpus, positions):

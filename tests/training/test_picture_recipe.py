@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.datasets import emoji, icon_terms, icons, pictures
+from lib.core.reading import MissingFileError
+from lib.datasets import emoji, further_icons, icon_terms, icons, pictures
 from lib.metrics.geometry import to_int8
 from lib.models.text_tower import frozen_states
 from lib.models.trained_models import load_card, load_embeddings, load_model
@@ -45,7 +46,7 @@ def tiny(monkeypatch, tmp_path):
 
     def stream(tokenizer, recipe):
         corpus = pictures.load_pictures()
-        train = [corpus.positions("train", [source])[:30] for source in pictures.SOURCES]
+        train = [corpus.positions("train", [source])[:30] for source in pictures.STORED]
         return PictureStream(
             corpus,
             lambda texts: frozen_states(TEXT_TOWER, tokenizer.encode(texts, cut=True)),
@@ -120,6 +121,30 @@ def test_build_trains_measures_and_stores(tiny):
         row = measured[task.name, task.split, "text_to_image", "R@10"]
         assert row["value"] == pytest.approx(found.mean("R@10"), abs=1e-12)
     assert not list(folder.parent.glob("train-*"))
+
+
+def test_the_scale_of_the_gradients_is_that_of_the_training_pictures(tiny):
+    recipe = RECIPES["pictures"]
+    encoder, stream = recipe.start()
+    pixels = stream.corpus.pixels(stream.order.positions)
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+    gradients = encoder.network.visual.trunk.gradients
+    expected = gradients.histograms(images)
+    assert len(expected) == 90
+    torch.testing.assert_close(gradients.mean, expected.mean(dim=0), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        gradients.spread, expected.std(dim=0).clamp(min=1e-3), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_without_the_further_icons_the_training_says_what_is_missing(monkeypatch):
+    def missing():
+        raise MissingFileError("iconipy is missing")
+
+    monkeypatch.setattr(further_icons, "load_further_icons", missing)
+    pictures.load_training_pictures.cache_clear()
+    with pytest.raises(MissingFileError, match="iconipy is missing"):
+        RECIPES["pictures"].start()
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(tiny):

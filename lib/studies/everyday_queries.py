@@ -17,10 +17,12 @@ from matplotlib.figure import Figure
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import data_dir
 from lib.core.qrels import Qrels
-from lib.datasets import emoji, icon_terms, icons, pictures
+from lib.datasets import icon_terms
 from lib.datasets.concept_splits import singular_of
 from lib.datasets.csv_files import read_table
-from lib.datasets.picture_gallery import EMOJI_NOTICE, UNSEEN
+from lib.datasets.icons import phrase_of
+from lib.datasets.picture_gallery import EMOJI_NOTICE, UNSEEN, load_gallery
+from lib.datasets.pictures import GALLERIES
 from lib.index.exact import topk_exact
 from lib.metrics import Evaluation, evaluate
 from lib.metrics.geometry import to_int8
@@ -32,6 +34,7 @@ HEADER = ("query", "language", "kind", "tags")
 SUBGROUP = "subgroup:"  # begins a tag that is a subgroup of Unicode
 METRICS = ("R@1", "R@5", "R@12", "P@5")
 NAME = "everyday queries"
+PIXELS = 128  # of a picture on the sheet
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class System:
 SYSTEMS = {
     "before: icons": System("icons", ("icons",)),
     "after: icons": System("pictures", ("icons",)),
-    "after: icons and emoji": System("pictures", pictures.GALLERIES),
-    "after: unseen pictures": System("pictures", pictures.GALLERIES, UNSEEN),
+    "after: icons and emoji": System("pictures", GALLERIES),
+    "after: unseen pictures": System("pictures", GALLERIES, UNSEEN),
 }
 BEFORE, AFTER = "before: icons", "after: icons and emoji"
 
@@ -122,13 +125,12 @@ def picture_texts() -> list[tuple[tuple[frozenset[str], ...], str]]:
     Icons have their name and search terms. Emoji have their English name and aliases: the names in
     other languages say the same, and could match an English tag by accident ("pain" is bread).
     """
-    drawn, coloured = icons.load_icons(), emoji.load_emoji()
-    found = []
-    for name, terms in zip(drawn.names, icon_terms.load_terms(), strict=True):
-        found.append((tuple(map(tag_words, (name, *terms))), ""))
-    names, aliases = coloured.names["en"], coloured.aliases
-    for name, others, group in zip(names, aliases, coloured.subgroups, strict=True):
-        found.append((tuple(map(tag_words, (name, *others))), group.split(", ")[1]))
+    gallery, found = load_gallery(), []
+    for (_, name, _), terms in zip(gallery.icon_rows, icon_terms.load_terms(), strict=True):
+        found.append((tuple(map(tag_words, (phrase_of(name), *terms))), ""))
+    for entry in gallery.entries:
+        texts = entry.names["en"], *entry.aliases
+        found.append((tuple(map(tag_words, texts)), entry.subgroup[1]))
     return found
 
 
@@ -158,11 +160,7 @@ def query_embeddings(model: str) -> np.ndarray:
 def searched_positions(system: str) -> np.ndarray:
     """Return the positions in `lib.datasets.pictures` that an entry of `SYSTEMS` searches."""
     chosen = SYSTEMS[check_choice(system, SYSTEMS, "system")]
-    corpus = pictures.load_pictures()
-    positions = corpus.positions(sources=chosen.sources)
-    if chosen.splits is None:
-        return positions
-    return positions[np.isin(corpus.splits[positions], chosen.splits)]
+    return load_gallery().positions(chosen.splits, chosen.sources)
 
 
 def ranked_pictures(system: str, k: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -259,8 +257,8 @@ def queries_sheet(
     chosen = known if chosen is None else chosen
     rows = [known.index(check_choice(query, known, "query")) for query in chosen]
     sides = [ranked_pictures(system, k)[1][rows] for system in systems]  # each (n, k)
-    right = judgements()[rows]
-    pixels = [[pictures.load_pictures().pixels(own) for own in found] for found in sides]
+    right, gallery = judgements()[rows], load_gallery()
+    pixels = [[gallery.pixels(own, PIXELS) for own in found] for found in sides]
     marks = [np.take_along_axis(right, found, axis=1) for found in sides]
     coloured = any("emoji" in SYSTEMS[system].sources for system in systems)
     return side_by_side(

@@ -7,6 +7,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets import pictures
+from lib.datasets.picture_gallery import EMOJI_NOTICE
 from lib.studies import everyday_queries
 from lib.studies.everyday_queries import mark_right, tag_words
 
@@ -103,9 +104,7 @@ def test_the_sheet_shows_both_searches():
     figure = everyday_queries.queries_sheet(["thunderstorm", "broken heart"], k=3)
     (ax,) = figure.axes
     words = [text.get_text() for text in ax.texts]
-    assert {"thunderstorm", "broken heart", "before: icons", everyday_queries.EMOJI_NOTICE} <= set(
-        words
-    )
+    assert {"thunderstorm", "broken heart", "before: icons", EMOJI_NOTICE} <= set(words)
     assert len(ax.images) == 2 * 2 * 3
     with pytest.raises(RetrievalInputError, match="thunderstorm"):
         everyday_queries.queries_sheet(["thunder"])

@@ -152,7 +152,7 @@ class PictureStream:
         self.captions = number_captions(corpus, positions, seed)
         self.states = encode_states(self.captions.texts)
         self.pixel_ids = np.full(len(corpus), -1)
-        self.pixel_ids[positions] = number_keys(_pixel_digests(corpus, positions))
+        self.pixel_ids[positions] = number_pixels(corpus, positions)
 
     def batch(self, step: int) -> Batch:
         chosen, rng, generator = self.order.draw(step)
@@ -203,6 +203,11 @@ def _draw_colours(inks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     ink = np.where(inks[:, None] == PLAIN, free, named.clip(0, 1))
     paper = 1 - rng.uniform(0, 0.25, (n, 3)) * (rng.random((n, 1)) < FREE_PAPERS)  # else white
     return ink.astype(np.float32), paper.astype(np.float32)
+
+
+def number_pixels(corpus: pictures.Pictures, positions: np.ndarray) -> np.ndarray:
+    """Number the pictures at some positions, equal pixels alike."""
+    return number_keys(_pixel_digests(corpus, positions))
 
 
 def _pixel_digests(corpus: pictures.Pictures, positions: np.ndarray) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Recipe of `pictures`: one model for icons, emoji and search terms, on a frozen text tower."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,13 @@ from lib.metrics import Evaluation
 from lib.metrics.geometry import to_int8
 from lib.models.dual_encoder import DualEncoder, image_tensor
 from lib.models.image_towers import GradientFeatures
+from lib.models.published_tokenizer import PublishedTokenizer
+from lib.models.text_tower import TextStates
 from lib.search import DEPTH, encode_task, evaluate_run
+from lib.training.loop import Plan
 from lib.training.picture_batches import PictureStream
 from lib.training.recipe import DualRecipe
+from lib.training.sentence_tuning import tune_on_sentences
 
 NAMES = ("R", "recall", "MRR")  # metrics of tasks from names
 TERMS = ("nDCG@10", "R@10", "recall@10")
@@ -88,8 +92,15 @@ class PictureRecipe(DualRecipe):
     The names of icons decide which weights are kept; other sets are shown beside them. Stored are
     the embeddings of all icons and coloured emoji, `all_image`, and of the texts of each test set,
     `<key>_text` (see `PictureSet`).
+
+    Args:
+        states: tokenizer -> function from texts to frozen states.
+        tuning: of the head on sentences, after the training; none without a plan.
+        sets: split -> its sets.
     """
 
+    states: Callable[[PublishedTokenizer], Callable[[Sequence[str]], TextStates]] | None = None
+    tuning: Plan | None = None
     sets: Callable[[str], list[PictureSet]] = picture_sets
 
     def start(self) -> tuple[DualEncoder, PictureStream]:
@@ -97,6 +108,20 @@ class PictureRecipe(DualRecipe):
         gradients = encoder.network.visual.trunk.gradients
         gradients.fit_scale(_histograms(stream.corpus, stream.order.positions))
         return encoder, stream
+
+    def finish(
+        self, model: DualEncoder, checkpoint: Path, log: Callable[[str], None]
+    ) -> DualEncoder:
+        if self.tuning is None:
+            return model
+        return tune_on_sentences(
+            model,
+            pictures.load_training_pictures(),
+            self.states(model.tokenizer),
+            self.tuning,
+            checkpoint=checkpoint.with_name(checkpoint.name + ".sentences"),
+            log=log,
+        )
 
     def build(self, name: str, *, folder: Path | None = None, **options) -> DualEncoder:
         """Train, measure and store the artifact, with the concepts and splits of its pictures."""

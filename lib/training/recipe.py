@@ -72,6 +72,16 @@ class Recipe(ABC):
     def measure(self, model: Model) -> tuple[list[dict], dict]:
         """Measure on the test split: rows of the card, and arrays to store beside the model."""
 
+    def finish(self, model: Model, checkpoint: Path, log: Callable[[str], None]) -> Model:
+        """Change a trained model before it is stored; most recipes do not.
+
+        Args:
+            model: the trained model, on the CPU.
+            checkpoint: of the training; a file for more begins with its name.
+            log: called with one line per validation.
+        """
+        return model
+
     def build(
         self,
         name: str,
@@ -100,7 +110,8 @@ class Recipe(ABC):
             log=log,
         )
         network = trainer.run(lambda step: progress(step, self.plan.steps))
-        model = type(model)(model.config, round_weights(network.cpu(), self.bits))
+        model = self.finish(type(model)(model.config, network.cpu()), checkpoint, log)
+        model = type(model)(model.config, round_weights(model.network, self.bits))
         rows, arrays = self.measure(model)
         card = {
             **self.identity,

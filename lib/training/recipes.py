@@ -1,6 +1,6 @@
 """Recipes of the committed models, and the door to train them again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from lib.metrics.geometry import to_int8
 from lib.models.dual_encoder import DualEncoder
 from lib.models.published_tokenizer import PublishedTokenizer
 from lib.models.published_weights import WEIGHTS, published_tower
-from lib.models.text_tower import frozen_states
+from lib.models.text_tower import TextStates, frozen_states
 from lib.models.tokenizer import Tokenizer
 from lib.models.trained_models import Model
 from lib.search import encode_task
@@ -112,10 +112,14 @@ def _pictures_config(tokenizer: PublishedTokenizer) -> dict:
     return make(tokenizer)
 
 
+def _picture_states(tokenizer: PublishedTokenizer) -> Callable[[Sequence[str]], TextStates]:
+    return lambda texts: frozen_states(TEXT_TOWER, tokenizer.encode(texts, cut=True))
+
+
 def _pictures_stream(tokenizer: PublishedTokenizer, recipe: DualRecipe) -> PictureStream:
     return PictureStream(
         pictures.load_training_pictures(),
-        lambda texts: frozen_states(TEXT_TOWER, tokenizer.encode(texts, cut=True)),
+        recipe.states(tokenizer),
         recipe.batch_size,
         recipe.plan.steps,
         recipe.plan.seed,
@@ -197,6 +201,8 @@ DUAL_RECIPES = {
         tokenizer=lambda: PublishedTokenizer(TEXT_TOWER, 32),
         config=_pictures_config,
         stream=_pictures_stream,
+        states=_picture_states,
+        tuning=Plan(400, 3e-4, warmup=50, weight_decay=0.1, average=0.99, seed=1),
         task=partial(pictures.task, source="icons"),
         export=picture_embeddings,
     ),

@@ -75,6 +75,7 @@ def tiny(monkeypatch, tmp_path):
         plan=Plan(steps=4, validate_every=2),
         stream=stream,
         sets=tiny_sets,
+        tuning=None,
         export=export,
     )
     monkeypatch.setitem(RECIPES, "pictures", small)

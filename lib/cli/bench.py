@@ -275,3 +275,19 @@ def bench_everyday(
     print_rows(everyday_queries.format_queries(), "rank of the first right picture")
     save(everyday_queries.queries_sheet(), out)
     say(f"sheet of pictures: {out}")
+
+
+@bench.command("familiarity")
+def bench_familiarity(
+    collect: Annotated[
+        bool, Option("--collect", help="Collect the off-topic sentences of installed packages too.")
+    ] = False,
+) -> None:
+    """Calibrate when a query is unknown and write its tables (minutes; a stopped run continues)."""
+    from lib.studies.familiarity import off_topic, scores
+
+    if collect:
+        off_topic.write_off_topic()
+    scores.write_committed(say)
+    for file, title in scores.TABLES.items():
+        print_rows(scores.format_shares(off_topic.STORE.table(file)), title)

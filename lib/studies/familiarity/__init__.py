@@ -1,0 +1,1 @@
+"""Choose and calibrate the score that tells unknown queries from real ones."""

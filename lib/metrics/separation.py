@@ -1,4 +1,4 @@
-"""How well a score separates two sets: the area under the ROC curve with an interval."""
+"""Compute how well a score separates two sets: the area under the ROC curve, with an interval."""
 
 import numpy as np
 

@@ -110,18 +110,18 @@ class Familiarity:
         return self.score < self.least
 
     @property
-    def message(self) -> str:
-        """Return what to tell the user; empty for a known query of known words."""
-        named = ", ".join(self.unknown_words)
-        parts = []
+    def sentences(self) -> list[str]:
+        """Return what to tell the user; nothing for a known query of known words."""
+        told = []
         if self.is_unknown:
-            parts.append(
+            told.append(
                 f'No picture is close to "{" ".join(self.query.split())}": its familiarity is'
                 f" {self.score:.2f}; {self.exceed:.0%} of real queries reach {self.least:.2f}."
             )
-        if named:
-            parts.append(f"Unknown word{'s' * (len(self.unknown_words) > 1)}: {named}.")
-        return " ".join(parts)
+        if self.unknown_words:
+            plural = "s" if len(self.unknown_words) > 1 else ""
+            told.append(f"Unknown word{plural}: {', '.join(self.unknown_words)}.")
+        return told
 
 
 def words_in(text: str) -> list[str]:

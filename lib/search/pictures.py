@@ -6,7 +6,7 @@ A search by words needs numpy alone: neither torch nor faiss is imported, and no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from lib.datasets.pictures import GALLERIES, NAME
 from lib.metrics.geometry import to_int8
 from lib.models.artifact_files import load_embeddings, rebuild_advice
 from lib.models.numpy_text import NumpyTextEncoder, load_text_encoder
+from lib.models.tokenizer import words_of
 from lib.search.base import Hit, Retriever, Run, Work, best_first
+from lib.search.familiarity import measure_familiarity
 
 BLOCK = 64  # queries scored at one time
 
@@ -105,13 +107,26 @@ class PictureRetriever(Retriever):
         return to_int8(self.text_encoder.encode_text(texts, cut=True))
 
     def doubts_about(self, query: str) -> list[str]:
-        """Return a sentence for each reason to doubt the hits of a text: its length."""
-        tokenizer = self.text_encoder.tokenizer
-        n_pieces = int(tokenizer.lengths([self.gallery.spell_emoji(query)])[0])
-        if n_pieces <= tokenizer.context_length:
-            return []
-        read = f"the model reads the first {tokenizer.context_length}"
-        return [f"The query is long: {n_pieces} pieces of words, {read}."]
+        """Return a sentence for each reason to doubt the hits of a text.
+
+        It is long, or it is far from the captions of all pictures or has unknown words, and no
+        picture has its words for a name.
+        """
+        tokenizer, text = self.text_encoder.tokenizer, self.gallery.spell_emoji(query)
+        n_pieces, doubts = int(tokenizer.lengths([text])[0]), []
+        if n_pieces > tokenizer.context_length:
+            read = f"the model reads the first {tokenizer.context_length}"
+            doubts.append(f"The query is long: {n_pieces} pieces of words, {read}.")
+        (judged,) = measure_familiarity([text], self.text_encoder)
+        if judged.sentences and not self._is_named(text):
+            doubts += replace(judged, query=query).sentences
+        return doubts
+
+    def _is_named(self, text: str) -> bool:
+        """Return whether the name of one picture has all words of a text."""
+        words = set(words_of(text))
+        names = (self.gallery.names[position] for position in self.positions.tolist())
+        return any(words <= set(words_of(name)) for name in names)
 
     def search(self, queries: np.ndarray, k: int) -> Run:
         """Find the k best pictures of every query, int8 (n_queries, dim), among `positions`."""

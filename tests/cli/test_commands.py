@@ -12,7 +12,7 @@ from tests.cli.conftest import one_line
 COMMANDS = (
     *("search", "train", "info", "results", "plan", "encode", "eval", "compare"),
     *("bench metrics", "bench losses", "bench maxsim", "bench loss-quality", "bench architectures"),
-    *("bench rerank", "bench ann", "bench faiss", "bench shards", "bench gpu"),
+    *("bench rerank", "bench ann", "bench faiss", "bench shards", "bench gpu", "bench familiarity"),
     *("data list", "data check", "data fixture", "data download", "data filter"),
 )
 

@@ -13,6 +13,7 @@ from lib.datasets import picture_gallery
 from lib.datasets.picture_gallery import UNSEEN
 from lib.index import topk_exact
 from lib.search import Work, picture_retriever
+from lib.search.familiarity import measure_familiarity
 from lib.search.pictures import PictureRetriever
 
 N_ICONS = 16_546
@@ -212,10 +213,22 @@ def test_any_text_is_answered(retriever, query):
 
 
 def test_a_long_query_is_told(retriever):
-    for query in ("alarm clock", "\u23f0", "word " * 30):  # 30 pieces and two marks
+    for query in ("alarm clock", "\u23f0", "clock " * 30):  # 30 pieces and two marks
         assert not retriever.doubts_about(query)
-    (doubt,) = retriever.doubts_about("word " * 100)
+    (doubt,) = retriever.doubts_about("clock " * 100)
     assert doubt == "The query is long: 102 pieces of words, the model reads the first 32."
+
+
+def test_an_unknown_query_is_told_with_its_words(retriever):
+    far, named = retriever.doubts_about("xyzzy  qwrt")
+    assert far.startswith('No picture is close to "xyzzy qwrt"')
+    assert named == "Unknown words: xyzzy, qwrt."
+
+
+def test_words_that_name_a_picture_are_not_doubted(retriever):
+    (judged,) = measure_familiarity(["eiffel tower"], retriever.text_encoder)
+    assert judged.is_unknown and "eiffel tower" in " ".join(retriever.gallery.names)
+    assert not retriever.doubts_about("Eiffel Tower")
 
 
 @pytest.mark.parametrize("query", ["", "  \n", "?!", "\u200d"])

@@ -1,0 +1,90 @@
+"""The committed tables and scale of familiarity, and the fit behind them."""
+
+import numpy as np
+import pytest
+
+from lib.search.familiarity import familiarity_scores, load_scale, logistic
+from lib.studies.familiarity import scores
+from lib.studies.familiarity.query_sets import UNKNOWN, load_query_sets
+
+
+@pytest.fixture(scope="module")
+def separation():
+    return scores.STORE.table("separation.csv")
+
+
+def auroc_of(table, score, against, split="validation"):
+    rows = table[(table.score == score) & (table.against == against) & (table.split == split)]
+    return rows.auroc.item()
+
+
+def test_all_scores_are_compared_on_validation_and_one_on_test(separation):
+    validation = separation[separation.split == "validation"]
+    assert {*scores.SINGLE, *scores.COMBINED} < set(validation.score)
+    whole = separation[~separation.score.str.contains("single words")]
+    assert set(whole[whole.split == "test"].score) == {scores.CHOSEN}
+    assert ((separation.low <= separation.auroc) & (separation.auroc <= separation.high)).all()
+
+
+def test_the_chosen_score_is_near_the_best_on_validation(separation):
+    for against in UNKNOWN:
+        values = [auroc_of(separation, s, against) for s in (*scores.SINGLE, *scores.COMBINED)]
+        assert auroc_of(separation, scores.CHOSEN, against) > max(values) - 0.03
+
+
+def test_what_is_promised_on_test(separation):
+    promised = dict(zip(UNKNOWN, (0.98, 0.93, 0.84), strict=True))
+    for against, least in promised.items():
+        assert auroc_of(separation, scores.CHOSEN, against, "test") > least
+        assert auroc_of(separation, scores.CHOSEN, against) > auroc_of(
+            separation, "best cosine", against
+        )
+
+
+def test_the_threshold_lets_its_share_of_validation_queries_pass():
+    table = scores.STORE.table("flagged.csv")
+    rows = table[(table.split == "validation") & table.kind.isin(scores.REAL)]
+    missed = (rows.share * rows.n).sum() / rows.n.sum()
+    assert missed == pytest.approx(1 - load_scale().exceed, abs=0.002)
+
+
+def test_languages_are_reported_with_what_is_found():
+    table = scores.STORE.table("languages.csv")
+    assert set(table.language) == set(scores.LANGUAGES)
+    english = table[table.language == "en"].share.max()
+    assert english < 0.15 and (table[table.language != "en"].share < 1).all()
+
+
+def test_stored_shares_are_measured_again_on_a_sample():
+    sets, scale = load_query_sets("test"), load_scale()
+    table = scores.STORE.table("flagged.csv").query("split == 'test'").set_index("kind")
+    for kind in ("names", "strings"):
+        texts = [sets.texts[i] for i in np.flatnonzero(sets.kinds == kind)[::10]]
+        share = (familiarity_scores(texts, scores.encoder(), scale) < scale.least).mean()
+        assert share == pytest.approx(table.share[kind], abs=0.15)
+
+
+def test_main_directions_by_hand():
+    rows = np.array([[3.0, 0, 0], [0, 2, 0], [0, 0, 1], [-3, 0, 0]])
+    assert np.abs(scores.main_directions(rows, 2)) == pytest.approx(np.eye(3)[:, :2])
+
+
+def test_the_logistic_fit_finds_the_weights_of_its_data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (20_000, 2)) * [1, 3] + [5, 0]
+    is_real = rng.random(len(x)) < logistic(x, (1.0, -0.5, -5.0))
+    assert scores.fit_logistic(x, is_real) == pytest.approx([1, -0.5, -5], rel=0.08)
+
+
+def test_the_fit_does_not_depend_on_the_size_of_a_class():
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(1, 1, (300, 1)), rng.normal(-1, 1, (300, 1))])
+    is_real = np.arange(600) < 300
+    twice = np.concatenate([x, x[300:]]), np.concatenate([is_real, is_real[300:]])
+    # The ridge is relative to the standard deviation, which moves a little.
+    assert scores.fit_logistic(*twice) == pytest.approx(scores.fit_logistic(x, is_real), abs=0.02)
+
+
+def test_rows_are_shown_in_percent():
+    table = scores.pd.DataFrame([{"kind": "a", "share": 0.123, "n": 5}])
+    assert scores.format_shares(table) == [{"kind": "a", "share": "12.3", "n": "5"}]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
@@ -17,6 +17,7 @@ def test_a_case_by_hand():
     assert auroc([2, 3], [0, 1]) == 1 and auroc([0, 1], [2, 3]) == 0
 
 
+@settings(deadline=None)
 @given(scores, scores)
 def test_it_is_the_mean_over_pairs(positives, negatives):
     pairs = [(p > n) + (p == n) / 2 for p in positives for n in negatives]
@@ -24,6 +25,7 @@ def test_it_is_the_mean_over_pairs(positives, negatives):
     assert auroc(negatives, positives) == pytest.approx(1 - np.mean(pairs))
 
 
+@settings(deadline=None)
 @given(scores, scores)
 def test_the_interval_holds_the_value(positives, negatives):
     low, high = auroc_interval(positives, negatives)

@@ -147,6 +147,16 @@ def bench_loss_quality(
         trial_grid.write_committed()
 
 
+@bench.command("locked-text")
+def bench_locked_text() -> None:
+    """Train locked, unlocked and fresh text towers; write the table (ten minutes)."""
+    from lib.studies import locked_text
+
+    with progress_bar() as bar:
+        results = locked_text.run_trials(log=say, progress=counted(bar, "trials"))
+    locked_text.write_committed(results)
+
+
 @bench.command("ann")
 def bench_ann(
     corpus: Annotated[

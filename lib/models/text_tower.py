@@ -90,10 +90,11 @@ class PublishedTextTower(HFTextEncoder):
         n_layers = self.config.num_hidden_layers
         check_count(unlocked_layers, "unlocked_layers", least=0, most=n_layers + 1)
         if unlocked_layers:
-            self.unlocked = _new_encoder(published).transformer
+            # Its own pooling layer, which is not used, stays locked too.
+            self.unlocked = _new_encoder(published).transformer.requires_grad_(False)
             blocks = [self.unlocked.embeddings, *self.unlocked.encoder.layer]
-            for block in blocks[: len(blocks) - unlocked_layers]:
-                block.requires_grad_(False)
+            for block in blocks[len(blocks) - unlocked_layers :]:
+                block.requires_grad_(True)
 
     @property
     def transformer(self) -> nn.Module:

@@ -73,14 +73,26 @@ def learning_rate_at(step: int, plan: Plan) -> float:
     return plan.learning_rate * ramp * decay
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Group parameters: decay for matrices, none for embeddings, norms, biases and scalars."""
-    decayed, free = [], []
+def parameter_groups(
+    network: nn.Module, weight_decay: float, rate_factors: Mapping[str, float] | None = None
+) -> list[dict]:
+    """Group parameters: decay for matrices, none for embeddings, norms, biases and scalars.
+
+    Args:
+        network: any module.
+        weight_decay: of matrices and filters.
+        rate_factors: prefix of parameter names -> factor on their learning rate, 1 for others; the
+            first prefix that fits counts.
+    """
+    factors = rate_factors or {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
     for name, parameter in network.named_parameters():
-        (decayed if parameter.ndim > 1 and "embedding" not in name else free).append(parameter)
+        decays = parameter.ndim > 1 and "embedding" not in name
+        factor = next((f for prefix, f in factors.items() if name.startswith(prefix)), 1.0)
+        groups.setdefault((factor, decays), []).append(parameter)
     return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": free, "weight_decay": 0.0},
+        {"params": parameters, "weight_decay": weight_decay * decays, "rate_factor": factor}
+        for (factor, decays), parameters in groups.items()
     ]
 
 
@@ -141,6 +153,7 @@ class Trainer:
             SHA-256. A damaged one, or one of another plan, identity or network, is refused.
         identity: plain values that describe the run (data, batch size, weights of the loss). The
             checkpoint stores them: no run continues as another one.
+        rate_factors: see `parameter_groups`; a pretrained part is trained at a lower rate.
         log: called with one line of text per validation.
     """
 
@@ -154,6 +167,7 @@ class Trainer:
         validate: Callable[[nn.Module], dict] | None = None,
         checkpoint: Path | None = None,
         identity: Mapping[str, object] | None = None,
+        rate_factors: Mapping[str, float] | None = None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.identity = {**asdict(plan), **(identity or {})}
@@ -167,7 +181,7 @@ class Trainer:
         self.best_score = -math.inf
         self.best_step = 0
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(network, plan.weight_decay), betas=(0.9, 0.98)
+            parameter_groups(network, plan.weight_decay, rate_factors), betas=(0.9, 0.98)
         )
         self.history = History()
         self.step = 0
@@ -191,7 +205,7 @@ class Trainer:
     def _one_step(self) -> None:
         rate = learning_rate_at(self.step, self.plan)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_factor", 1.0)
         # The same dropout in a resumed run.
         torch.manual_seed(self.plan.seed * 1_000_003 + self.step)
         # Outside autocast, which would round the geometry of the images to 3 digits.

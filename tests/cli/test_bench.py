@@ -134,6 +134,18 @@ def test_bench_loss_quality_runs_parts_and_writes_only_the_whole(run, monkeypatc
     assert code == 2 and "heads" in err
 
 
+def test_bench_locked_text_runs_and_writes(run, monkeypatch):
+    from lib.studies import locked_text
+
+    written = []
+    monkeypatch.setattr(
+        locked_text, "run_trials", lambda log, progress: log("1/12: locked") or ["a result"]
+    )
+    monkeypatch.setattr(locked_text, "write_committed", written.append)
+    code, out, _ = run("bench", "locked-text")
+    assert code == 0 and "1/12: locked" in out and written == [["a result"]]
+
+
 def test_bench_architectures_fills_collects_and_prints(run, monkeypatch):
     from lib.studies.architectures import rerank_runs, results
 

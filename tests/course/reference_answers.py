@@ -413,6 +413,28 @@ def side_by_side(mine, theirs):
     ], left_open
 
 
+def mean_of_pieces(states, mask):
+    counted = np.where(mask[:, :, None], states, 0)
+    return counted.sum(axis=1) / mask.sum(axis=1)[:, None]
+
+
+def attention_pooled(states, query, mask):
+    scores = np.where(mask, states @ query, -np.inf)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights = powers / powers.sum(axis=1, keepdims=True)
+    return (weights[:, :, None] * states).sum(axis=1)
+
+
+def unlocked_names(names, n_layers, unlocked):
+    kept = []
+    for name in names:
+        parts = name.split(".")
+        in_layer = parts[:2] == ["tower", "layer"]
+        if parts[0] != "tower" or (in_layer and int(parts[2]) >= n_layers - unlocked):
+            kept.append(name)
+    return kept
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -479,4 +501,7 @@ ANSWERS = {
     "benchmarks.mean_of_folds": mean_of_folds,
     "benchmarks.load_clips": load_clips,
     "benchmarks.side_by_side": side_by_side,
+    "text.mean": mean_of_pieces,
+    "text.pool": attention_pooled,
+    "text.unlock": unlocked_names,
 }

@@ -113,6 +113,31 @@ def test_decay_is_for_matrices_and_filters_only():
     assert len(decayed["params"]) + len(free["params"]) == len(names)
 
 
+def test_a_pretrained_part_is_trained_at_its_own_rate():
+    module = nn.ModuleDict({"tower": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    groups = parameter_groups(module, 0.3, {"tower.": 0.25})
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    found = {
+        names[id(p)]: (group["rate_factor"], group["weight_decay"])
+        for group in groups
+        for p in group["params"]
+    }
+    assert found == {
+        "tower.weight": (0.25, 0.3),
+        "tower.bias": (0.25, 0.0),
+        "head.weight": (1.0, 0.3),
+        "head.bias": (1.0, 0.0),
+    }
+
+
+def test_a_factor_of_0_locks_a_part():
+    towers = network()
+    before = {name: p.detach().clone() for name, p in towers.named_parameters()}
+    Trainer(towers, Pairs(), objective, PLAN, rate_factors={"right.": 0.0}).run()
+    moved = {name for name, p in towers.named_parameters() if not torch.equal(before[name], p)}
+    assert {"right.weight", "right.bias"} == before.keys() - moved
+
+
 def test_average_by_hand():
     kept, current = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     with torch.no_grad():

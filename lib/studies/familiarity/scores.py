@@ -7,6 +7,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from lib.core.paths import artifacts_dir
+from lib.core.writing import sha256_of
 from lib.datasets import emoji, pictures
 from lib.metrics.intervals import bootstrap_interval
 from lib.metrics.separation import auroc, auroc_interval
@@ -23,6 +25,7 @@ from lib.search.familiarity import (
     sentence_vectors,
     split_words,
 )
+from lib.studies.everyday_queries import read_queries
 from lib.studies.familiarity.off_topic import STORE
 from lib.studies.familiarity.query_sets import (
     REAL,
@@ -89,8 +92,7 @@ def vectors_of(texts: Sequence[str], name: str, side: str = "sentence") -> np.nd
     key["tower"] = encoder().tower.sha256[WEIGHTS]
     if side == "sentence":
         return STORE.cached(key, lambda: {side: sentence_vectors(encoder(), texts)})[side]
-    # The head changes whenever the model is trained.
-    key["pictures"] = order_of(load_embeddings(MODEL)["all_image"].tobytes().hex())
+    key["model"] = sha256_of(artifacts_dir() / MODEL / WEIGHTS)  # its head changes in a training
     return STORE.cached(key, lambda: {side: encoder().encode_text(texts)})[side]
 
 
@@ -240,6 +242,18 @@ def flagged_rows(split: str, scale: FamiliarityScale) -> list[dict]:
     return rows
 
 
+def everyday_rows(scale: FamiliarityScale) -> list[dict]:
+    """Return the share of the everyday queries that are unknown, English and others apart."""
+    queries = read_queries()
+    unknown = familiarity_of([q.query for q in queries], "everyday", scale) < scale.least
+    english = np.array([query.language == "en" for query in queries])
+    kinds = {"everyday, English": english, "everyday, German and Spanish": ~english}
+    return [
+        share_row(unknown[own], np.arange(own.sum()), {"split": "test", "of": "queries", "kind": k})
+        for k, own in kinds.items()
+    ]
+
+
 def language_rows(split: str, scale: FamiliarityScale) -> list[dict]:
     """Return by language the share of emoji names that are unknown, and R@10 of both parts."""
     corpus = emoji.load_emoji()
@@ -281,6 +295,7 @@ def write_committed(log: Log = print) -> None:
         rows.append({**labels, "auroc": auroc(real, made_up), "low": low, "high": high, **n})
     STORE.save_table("separation.csv", rows)
     shares = [row for split in ("validation", "test") for row in flagged_rows(split, scale)]
+    shares += everyday_rows(scale)
     STORE.save_table("flagged.csv", shares)
     STORE.save_table(
         "languages.csv",

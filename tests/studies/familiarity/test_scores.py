@@ -92,3 +92,11 @@ def test_the_fit_does_not_depend_on_the_size_of_a_class():
 def test_rows_are_shown_in_percent():
     table = scores.pd.DataFrame([{"kind": "a", "share": 0.123, "n": 5}])
     assert scores.format_shares(table) == [{"kind": "a", "share": "12.3", "n": "5"}]
+
+
+def test_everyday_queries_are_counted_as_they_are():
+    table = scores.STORE.table("flagged.csv").set_index("kind")
+    found = {row["kind"]: row["share"] for row in scores.everyday_rows(load_scale())}
+    assert len(found) == 2
+    for kind, share in found.items():
+        assert share == pytest.approx(table.share[kind], abs=0.07)

@@ -56,7 +56,8 @@ def search(
     else:
         hits, asked = retriever.by_image(picture, k, per_concept=per_concept), str(image)
     print_hits(hits, asked)
-    write_sheet(retriever, hits, asked, out)
+    # The font of figures has no emoji.
+    write_sheet(retriever, hits, retriever.gallery.spell_emoji(asked), out)
 
 
 def print_hits(hits: list["PictureHit"], asked: str) -> None:

@@ -115,8 +115,9 @@ class Familiarity:
         told = []
         if self.is_unknown:
             told.append(
-                f'No picture is close to "{" ".join(self.query.split())}": its familiarity is'
-                f" {self.score:.2f}; {self.exceed:.0%} of real queries reach {self.least:.2f}."
+                f'Perhaps no picture is close to "{" ".join(self.query.split())}": its'
+                f" familiarity is {self.score:.2f}; {self.exceed:.0%} of the validation queries"
+                f" reach {self.least:.2f}."
             )
         if self.unknown_words:
             plural = "s" if len(self.unknown_words) > 1 else ""

@@ -124,9 +124,17 @@ class PictureRetriever(Retriever):
 
     def _is_named(self, text: str) -> bool:
         """Return whether the name of one picture has all words of a text."""
-        words = set(words_of(text))
-        names = (self.gallery.names[position] for position in self.positions.tolist())
-        return any(words <= set(words_of(name)) for name in names)
+        bearers = [self._bearers.get(word, set()) for word in set(words_of(text))]
+        return not bearers or bool(set.intersection(*bearers))
+
+    @cached_property
+    def _bearers(self) -> dict[str, set[int]]:
+        """Positions of the pictures whose name holds a word, by word."""
+        bearers: dict[str, set[int]] = {}
+        for position in self.positions.tolist():
+            for word in words_of(self.gallery.names[position]):
+                bearers.setdefault(word, set()).add(position)
+        return bearers
 
     def search(self, queries: np.ndarray, k: int) -> Run:
         """Find the k best pictures of every query, int8 (n_queries, dim), among `positions`."""

@@ -51,8 +51,8 @@ def test_strings_without_meaning_are_unknown_and_their_words_are_named(encoder):
     (found,) = measure_familiarity(["xyzzy  qwrt"], encoder)
     assert found.is_unknown and found.unknown_words == ("xyzzy", "qwrt")
     far, named = found.sentences
-    assert far.startswith('No picture is close to "xyzzy qwrt": its familiarity is 0.')
-    assert far.endswith(f"95% of real queries reach {load_scale().least:.2f}.")
+    assert far.startswith('Perhaps no picture is close to "xyzzy qwrt": its familiarity is 0.')
+    assert far.endswith(f"95% of the validation queries reach {load_scale().least:.2f}.")
     assert named == "Unknown words: xyzzy, qwrt."
 
 
@@ -143,7 +143,7 @@ def test_any_text_with_a_word_is_judged(text):
 def test_the_message_is_empty_for_known_words():
     assert not Familiarity("a", 0.5, 0.4, 0.95, ()).sentences
     (line,) = Familiarity("a b", 0.3, 0.4, 0.95, ()).sentences
-    assert "familiarity is 0.30; 95% of real queries reach 0.40" in line
+    assert "familiarity is 0.30; 95% of the validation queries reach 0.40" in line
 
 
 # ---- the stored scale

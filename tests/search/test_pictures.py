@@ -221,7 +221,7 @@ def test_a_long_query_is_told(retriever):
 
 def test_an_unknown_query_is_told_with_its_words(retriever):
     far, named = retriever.doubts_about("xyzzy  qwrt")
-    assert far.startswith('No picture is close to "xyzzy qwrt"')
+    assert far.startswith('Perhaps no picture is close to "xyzzy qwrt"')
     assert named == "Unknown words: xyzzy, qwrt."
 
 

@@ -65,7 +65,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class TextTrial:
     """Describe one training run; every setting sees the same pairs in the same order."""
 
     setting: str  # a key of `SETTINGS`
@@ -75,9 +75,9 @@ class Trial:
     rate: float = 2e-3
 
 
-def trials(steps: int = Trial.steps) -> Iterator[Trial]:
+def trials(steps: int = TextTrial.steps) -> Iterator[TextTrial]:
     """Yield all trials, seed by seed."""
-    return (Trial(name, seed, steps) for seed, name in product(range(SEEDS), SETTINGS))
+    return (TextTrial(name, seed, steps) for seed, name in product(range(SEEDS), SETTINGS))
 
 
 # ---- one trial
@@ -118,7 +118,7 @@ def build_towers(setting: str) -> Heads:
         text |= {"unlocked_layers": chosen.unlocked_layers}
     config = RECIPES["icons"].config(_tokenizer(chosen.published))
     network.text = build_network({**config, "embed_dim": DIM, "text": text}).text
-    objective(LOSS).prepare(network, Trial.batch_size)
+    objective(LOSS).prepare(network, TextTrial.batch_size)
     return network
 
 
@@ -143,7 +143,7 @@ class NamesStream:
         )
 
 
-def _stream(trial: Trial) -> NamesStream:
+def _stream(trial: TextTrial) -> NamesStream:
     chosen, (texts, rows) = SETTINGS[trial.setting], _training_texts()
     if chosen.published and not chosen.unlocked_layers:
         read = _states().batch
@@ -156,7 +156,7 @@ def _stream(trial: Trial) -> NamesStream:
     return NamesStream(order, _pairs().images, read)
 
 
-def run_trial(trial: Trial) -> dict[str, np.ndarray]:
+def run_trial(trial: TextTrial) -> dict[str, np.ndarray]:
     """Train one network; return the rank of the first right icon of each validation name.
 
     Returns:
@@ -188,17 +188,17 @@ def run_trial(trial: Trial) -> dict[str, np.ndarray]:
 
 
 def run_trials(
-    steps: int = Trial.steps,
+    steps: int = TextTrial.steps,
     log: Callable[[str], None] = print,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[tuple[Trial, dict[str, np.ndarray]]]:
+) -> list[tuple[TextTrial, dict[str, np.ndarray]]]:
     """Run all trials; cached ones are not run again."""
     chosen = list(trials(steps))
     jobs = [(asdict(trial), partial(run_trial, trial)) for trial in chosen]
     return list(zip(chosen, STORE.run(jobs, log=log, progress=progress), strict=True))
 
 
-def write_committed(results: list[tuple[Trial, dict[str, np.ndarray]]]) -> None:
+def write_committed(results: list[tuple[TextTrial, dict[str, np.ndarray]]]) -> None:
     """Write `data/artifacts/locked_text`: a row per trial, and the ranks of every name."""
     trained = {
         setting: sum(p.numel() for p in build_towers(setting).parameters() if p.requires_grad)

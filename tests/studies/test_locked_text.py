@@ -6,7 +6,7 @@ import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.studies import locked_text
-from lib.studies.locked_text import SEEDS, SETTINGS, NamesStream, Trial
+from lib.studies.locked_text import SEEDS, SETTINGS, NamesStream, TextTrial
 from lib.training.batches import PairStream
 
 LAYER = 1_774_464  # parameters of a layer of MiniLM: 12 d^2 + 13 d, with d = 384
@@ -64,7 +64,7 @@ def test_names_come_with_their_own_images():
 
 def test_every_setting_reads_the_same_pairs():
     first, second = (
-        locked_text._stream(Trial(setting, seed=1, batch_size=8)).batch(3)
+        locked_text._stream(TextTrial(setting, seed=1, batch_size=8)).batch(3)
         for setting in ("from scratch", "2 layers unlocked")
     )
     assert torch.equal(first.images, second.images)
@@ -72,7 +72,7 @@ def test_every_setting_reads_the_same_pairs():
 
 
 def test_runs_a_short_trial():
-    result = locked_text.run_trial(Trial("from scratch", seed=0, steps=2, batch_size=8))
+    result = locked_text.run_trial(TextTrial("from scratch", seed=0, steps=2, batch_size=8))
     task = locked_text.validation_task()
     assert result["ranks"].shape == (len(task.queries),)
     assert result["ranks"].min() >= 1 and result["ranks"].max() <= len(task.gallery)

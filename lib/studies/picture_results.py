@@ -20,7 +20,7 @@ SETS = {
     "icons, test_b": (pictures.TEST_B, "icons"),
     "emoji": ("test", "emoji"),
 }
-SEEN_TEXTS = ("names of icons", "texts of pictures")  # what a new word is compared with
+SEEN_TEXTS = ("names of icons", "texts of icons and emoji")  # what a new word is compared with
 
 
 @lru_cache(maxsize=8)
@@ -58,7 +58,7 @@ def terms_rows() -> list[dict]:
     runs = [("pictures", terms_run())]
     lexical = ("BM25, words", "BM25, letter triples")
     runs += [(f"{system} of names", search_terms.lexical_run(system)) for system in lexical]
-    return search_terms.terms_table(runs, kinds=("all terms",))
+    return search_terms.terms_table(runs, kinds=("all terms", "not in training"))
 
 
 def names_with_new_words(seen: str = SEEN_TEXTS[0]) -> np.ndarray:

@@ -86,7 +86,7 @@ def readme_table(
 
 
 def harder_queries_table() -> list[dict]:
-    """Evaluate queries that a search by words cannot answer: search terms, names of new words.
+    """Evaluate harder queries: search terms, names with words that are new.
 
     Returns:
         Tidy rows: queries (their kind), system, metric, value, low, high, chance, n_queries,
@@ -94,7 +94,10 @@ def harder_queries_table() -> list[dict]:
     """
     new = picture_results.new_word_rows()
     return [
-        *({"queries": "search terms", **row} for row in picture_results.terms_rows()),
+        *(
+            {"queries": f"search terms, {row['terms']}", **row}
+            for row in sorted(picture_results.terms_rows(), key=lambda row: row["terms"])
+        ),
         *({"queries": f"a word new to the {row['seen']}", **row} for row in new),
     ]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PER_CONCEPT = 2  # pictures of one concept that are shown
 COLUMNS, INCHES, PIXELS, POINTS = 6, 1.9, 180, 16  # of the contact sheet, a picture and its name
 ON_SHEET = 48  # pictures, eight rows
+SHOWN = 100  # characters of a query
 
 
 def search(
@@ -50,14 +51,21 @@ def search(
     per_concept = None if every else PER_CONCEPT
     if picture is None:
         hits = retriever.by_text(query, k, per_concept=per_concept)
-        asked = " ".join(query.split())
-        for line in retriever.doubts_about(query):
-            say(line)
+        asked = shown(query)
+        for line in (*retriever.doubts_about(query), retriever.missed_name(query, hits)):
+            if line:
+                say(shown(line, 4 * SHOWN))
     else:
-        hits, asked = retriever.by_image(picture, k, per_concept=per_concept), str(image)
+        hits, asked = retriever.by_image(picture, k, per_concept=per_concept), shown(str(image))
     print_hits(hits, asked)
     # The font of figures has no emoji.
     write_sheet(retriever, hits, retriever.gallery.spell_emoji(asked), out)
+
+
+def shown(text: str, most: int = SHOWN) -> str:
+    """Return a text for the terminal: no control characters, and cut where it is long."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def print_hits(hits: list["PictureHit"], asked: str) -> None:

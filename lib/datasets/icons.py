@@ -20,7 +20,7 @@ from PIL import __version__ as pillow_version
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import cache_dir
 from lib.core.qrels import Qrels
-from lib.core.reading import MissingFileError, cached_arrays
+from lib.core.reading import MissingFileError, cached_arrays, reading
 from lib.core.task import RetrievalTask
 from lib.datasets.concept_splits import SPLITS, group_by_keys, split_of
 
@@ -126,8 +126,9 @@ def read_catalogue() -> list[tuple[str, str, int]]:
     """Read (family, name, code point) of every icon, by family and in the order of its map."""
     rows = []
     for family, (_, charmap) in font_files().items():
-        codes = json.loads(charmap.read_text())
-        rows += [(family, name, int(code, 16)) for name, code in codes.items()]
+        with reading(charmap, "no map of icon names", "Install qtawesome again"):
+            codes = json.loads(charmap.read_text())
+            rows += [(family, name, int(code, 16)) for name, code in codes.items()]
     return rows
 
 

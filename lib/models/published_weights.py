@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import data_dir
-from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.reading import DamagedFileError, MissingFileError, reading
 from lib.core.writing import sha256_of
 
 WEIGHTS = "model.safetensors"
@@ -74,8 +74,10 @@ def published_tower(name: str, sha256: str | None = None) -> PublishedTower:
         sha256: of the weights that a head was trained on; others are refused.
     """
     path = data_dir() / "published" / "text_towers.toml"
-    towers = tomllib.loads(path.read_text(encoding="utf-8"))
-    tower = PublishedTower(name=name, **towers[check_choice(name, towers, "hf_model_name")])
+    with reading(path, "no list of text towers", "Restore it with git"):
+        towers = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = {key: PublishedTower(name=key, **facts) for key, facts in towers.items()}
+    tower = entries[check_choice(name, entries, "hf_model_name")]
     if sha256 not in (None, tower.sha256[WEIGHTS]):
         raise RetrievalInputError(
             f"sha256 of {name} must be {tower.sha256[WEIGHTS]}, got {sha256}: the head was trained"

@@ -24,6 +24,7 @@ from lib.search.base import Hit, Retriever, Run, Work, best_first
 from lib.search.familiarity import measure_familiarity
 
 BLOCK = 64  # queries scored at one time
+ARTICLES = frozenset(["a", "an", "the", "my", "some"])  # words that name nothing
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,20 @@ class PictureRetriever(Retriever):
 
     def _is_named(self, text: str) -> bool:
         """Return whether the name of one picture has all words of a text."""
-        bearers = [self._bearers.get(word, set()) for word in set(words_of(text))]
+        words = set(words_of(text)) - ARTICLES
+        bearers = [self._bearers.get(word, set()) for word in words]
         return not bearers or bool(set.intersection(*bearers))
+
+    def missed_name(self, query: str, hits: Sequence[Hit]) -> str:
+        """Return a sentence where a picture has the query for its name and is no hit, or ""."""
+        words = words_of(self.gallery.spell_emoji(query))
+        wanted = [word for word in words if word not in ARTICLES]
+        bearers = [self._bearers.get(word, set()) for word in wanted]
+        named = set.intersection(*bearers) if bearers else set()
+        missed = [p for p in sorted(named) if words_of(self.gallery.names[p]) == wanted]
+        if not missed or {hit.position for hit in hits} & set(missed):
+            return ""
+        return f'There is a picture named "{self.gallery.names[missed[0]]}"; it is not among these.'
 
     @cached_property
     def _bearers(self) -> dict[str, set[int]]:

@@ -46,6 +46,9 @@ class FakeRetriever:
     def doubts_about(self, query):
         return [f"{len(query.split())} words are many."] if len(query.split()) > 20 else []
 
+    def missed_name(self, query, hits):
+        return f"{query} is missed." if query.startswith("penguin") else ""
+
 
 @pytest.fixture
 def fake(monkeypatch):
@@ -120,6 +123,17 @@ def test_lines_are_joined_and_doubts_stand_above_the_table(run, fake):
     code, out, err = run("search", "red\nheart " + "word " * 50, "-k", "1")
     assert code == 0 and err == ""
     assert out.startswith("52 words are many.\n") and "red heart word" in out
+
+
+def test_a_picture_of_that_name_that_is_no_hit_is_told(run, fake):
+    _, out, _ = run("search", "penguin", "-k", "1")
+    assert out.startswith("penguin is missed.\n")
+
+
+def test_control_characters_and_long_texts_do_not_reach_the_terminal(run, fake):
+    code, out, _ = run("search", "\x1b[31mdog \u202e\x9b" + "x" * 100_000, "-k", "1")
+    assert code == 0 and "[31mdog" in out and len(out) < 2_000
+    assert not set(out) & set("\x1b\x9b\u202e")
 
 
 def test_a_sheet_has_room_for_some_hits_only(run, fake, monkeypatch, tmp_path):

@@ -90,6 +90,13 @@ def test_other_bytes_in_the_package_are_not_replaced_silently(files, tmp_path):
         published_tower("tiny/tower").file(WEIGHTS)
 
 
+@pytest.mark.parametrize("content", [b"[[[", b"\xff", b'["tiny"]\nconfig = 3\n'])
+def test_a_damaged_list_of_towers_says_how_to_restore_it(files, tmp_path, content):
+    (tmp_path / "site" / "published" / "text_towers.toml").write_bytes(content)
+    with pytest.raises(DamagedFileError, match="no list of text towers.*Restore it with git"):
+        published_tower("tiny")
+
+
 def test_without_the_package_the_hubs_cache_serves(hub):
     for name in (WEIGHTS, VOCABULARY):
         assert published_tower("tiny/tower").file(name) == hub / name

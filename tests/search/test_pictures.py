@@ -229,6 +229,15 @@ def test_words_that_name_a_picture_are_not_doubted(retriever):
     (judged,) = measure_familiarity(["eiffel tower"], retriever.text_encoder)
     assert judged.is_unknown and "eiffel tower" in " ".join(retriever.gallery.names)
     assert not retriever.doubts_about("Eiffel Tower")
+    assert not retriever.doubts_about("an Eiffel Tower")
+
+
+def test_a_missed_name_is_told(retriever):
+    hits = retriever.by_text("alarm clock", 12)
+    assert retriever.missed_name("an alarm clock", hits) == ""
+    told = retriever.missed_name("Alarm clock", hits[-1:])
+    assert told == 'There is a picture named "alarm clock"; it is not among these.'
+    assert retriever.missed_name("xyzzy", hits) == retriever.missed_name("the", hits) == ""
 
 
 @pytest.mark.parametrize("query", ["", "  \n", "?!", "\u200d"])

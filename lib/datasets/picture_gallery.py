@@ -26,7 +26,7 @@ ADVICE = "Restore it with git, or make it again with: crossmodal train pictures"
 EMOJI_FAMILY = "openmoji"
 EMOJI_NOTICE = "Emoji: OpenMoji, CC BY-SA 4.0"
 STORED_SPLITS = (*pictures.SPLITS, pictures.ASIDE)
-UNSEEN = ("validation", "test", pictures.TEST_B)  # no picture of these concepts was trained on
+UNSEEN = pictures.HELD_OUT  # no picture of these concepts was trained on
 
 
 @dataclass(frozen=True)

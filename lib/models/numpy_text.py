@@ -64,6 +64,7 @@ class NumpyTextEncoder:
             )
         self.dim, self._head, self._state = config["embed_dim"], text, transposed(state)
         self.tokenizer = PublishedTokenizer(**config["tokenizer"])
+        self._latest = b"", (np.empty(0), np.empty(0))  # ids and states of the text before
 
     def encode_text(self, texts: Sequence[str], *, cut: bool = False) -> np.ndarray:
         """Encode texts one by one; returns float32 (n, dim), rows of length 1.
@@ -92,7 +93,19 @@ class NumpyTextEncoder:
         return np.concatenate([words[i : i + 1] for i in ids.tolist()])
 
     def states(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute word embeddings and last states of one text, each (n_pieces, width)."""
+        """Compute word embeddings and last states of one text, each (n_pieces, width), read-only.
+
+        The latest ones are kept: a search and the doubts about it ask for those of one text.
+        """
+        key = ids.tobytes()
+        if key != self._latest[0]:
+            states = self._compute_states(ids)
+            for array in states:
+                array.setflags(write=False)
+            self._latest = key, states
+        return self._latest[1]
+
+    def _compute_states(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         w, config = self._bert, self.tower.config
         heads, epsilon = config["num_attention_heads"], config["layer_norm_eps"]
         x = self._word_embeddings(ids) + w["embeddings.token_type_embeddings.weight"][0]

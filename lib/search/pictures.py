@@ -27,6 +27,11 @@ BLOCK = 64  # queries scored at one time
 ARTICLES = frozenset(["a", "an", "the", "my", "some"])  # words that name nothing
 
 
+def content_words(text: str) -> list[str]:
+    """Return the words of a text, in order, without those that name nothing."""
+    return [word for word in words_of(text) if word not in ARTICLES]
+
+
 @dataclass(frozen=True)
 class PictureHit(Hit):
     """One picture found; `position` is that in `lib.datasets.pictures`.
@@ -125,20 +130,21 @@ class PictureRetriever(Retriever):
 
     def _is_named(self, text: str) -> bool:
         """Return whether the name of one picture has all words of a text."""
-        words = set(words_of(text)) - ARTICLES
-        bearers = [self._bearers.get(word, set()) for word in words]
-        return not bearers or bool(set.intersection(*bearers))
+        words = content_words(text)
+        return not words or bool(self._bearers_of(words))
 
     def missed_name(self, query: str, hits: Sequence[Hit]) -> str:
         """Return a sentence where a picture has the query for its name and is no hit, or ""."""
-        words = words_of(self.gallery.spell_emoji(query))
-        wanted = [word for word in words if word not in ARTICLES]
-        bearers = [self._bearers.get(word, set()) for word in wanted]
-        named = set.intersection(*bearers) if bearers else set()
-        missed = [p for p in sorted(named) if words_of(self.gallery.names[p]) == wanted]
+        words = content_words(self.gallery.spell_emoji(query))
+        named = sorted(self._bearers_of(words))
+        missed = [p for p in named if words_of(self.gallery.names[p]) == words]
         if not missed or {hit.position for hit in hits} & set(missed):
             return ""
         return f'There is a picture named "{self.gallery.names[missed[0]]}"; it is not among these.'
+
+    def _bearers_of(self, words: Sequence[str]) -> set[int]:
+        """Positions of the pictures whose name holds all words; none for no words."""
+        return set.intersection(*(self._bearers.get(w, set()) for w in words)) if words else set()
 
     @cached_property
     def _bearers(self) -> dict[str, set[int]]:

@@ -66,7 +66,8 @@ def names_with_new_words(seen: str = SEEN_TEXTS[0]) -> np.ndarray:
 
     Args:
         seen: `"names of icons"`, the training names that the older model saw, or `"texts of
-            pictures"`, the names and captions of every training picture of `lib.datasets.pictures`.
+            icons and emoji"`, the names and captions of their training pictures. Further icon
+            families are not counted: their packages are needed for training alone.
 
     Returns:
         bool (n_names,), aligned with the queries of the test task of icons.

@@ -27,6 +27,8 @@ from lib.training.picture_recipe import PictureRecipe, picture_embeddings
 from lib.training.recipe import DualRecipe, InteractionRecipe, Recipe
 
 TEXT_TOWER = "sentence-transformers/all-MiniLM-L6-v2"
+# Of an image tower for drawings, whose training split is small.
+DRAWINGS = {"timm_proj": "linear", "timm_drop": 0.1, "timm_drop_path": 0.05}
 MATRYOSHKA_LOSS = (
     "two-way InfoNCE, learnt temperature, several positives, Matryoshka"
     f" {MATRYOSHKA_DIMS} weighted {MATRYOSHKA_WEIGHTS}"
@@ -94,12 +96,7 @@ def _pictures_config(tokenizer: PublishedTokenizer) -> dict:
         "pictures",
         channels=3,
         size=pictures.SIZE,
-        vision={
-            "timm_model_name": "cm_resnet_on_white",
-            "timm_proj": "linear",
-            "timm_drop": 0.1,
-            "timm_drop_path": 0.05,
-        },
+        vision={"timm_model_name": "cm_resnet_on_white", **DRAWINGS},
         text={
             "hf_model_name": TEXT_TOWER,
             "sha256": published_tower(TEXT_TOWER).sha256[WEIGHTS],
@@ -154,12 +151,7 @@ DUAL_RECIPES = {
             "icons",
             channels=1,
             size=icons.SIZE,
-            vision={
-                "timm_model_name": "cm_resnet_gray",
-                "timm_proj": "linear",
-                "timm_drop": 0.1,
-                "timm_drop_path": 0.05,
-            },
+            vision={"timm_model_name": "cm_resnet_gray", **DRAWINGS},
             text={"width": 192, "heads": 4, "layers": 2},
         ),
         stream=lambda tokenizer, recipe: IconStream(

@@ -64,7 +64,7 @@ def write_captions(
     corpus: pictures.Pictures, positions: np.ndarray, seed: int
 ) -> tuple[list[CaptionKinds], list[str]]:
     """Write the texts of some pictures; return the text ids of each picture, and the texts."""
-    rng, templates, names = np.random.default_rng([seed, 2]), load_sentences(), None
+    rng, templates = np.random.default_rng([seed, 2]), load_sentences()
     ids: dict[str, int] = {}
 
     def number(texts: Sequence[str]) -> tuple[int, ...]:
@@ -82,8 +82,7 @@ def write_captions(
             sentences.append(f"{first} {rng.choice(JOINTS)} {second}")
         translations = []
         if corpus.sources[position] == "emoji":
-            names = emoji.load_emoji().names if names is None else names
-            place = corpus.places[position]
+            names, place = emoji.load_emoji().names, corpus.places[position]
             translations = [names[language][place] for language in LANGUAGES]
         kinds.append(CaptionKinds(*map(number, (captions, sentences, translations))))
     return kinds, list(ids)

@@ -14,7 +14,7 @@ from lib.models.dual_encoder import DualEncoder
 from lib.models.numpy_text import load_text_encoder
 from lib.models.published_weights import WEIGHTS, published_tower
 from lib.models.trained_models import load_model, save_model
-from tests.models.toy import tower_config, toy_config, toy_encoder, write_published_tower
+from tests.models.toy import install_published_tower, tower_config, toy_config, toy_encoder
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 TEXTS = ["red car", "a blue clock", "cars", "red red red blue clocks"]
@@ -22,11 +22,7 @@ TEXTS = ["red car", "a blue clock", "cars", "red red red blue clocks"]
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    files = write_published_tower(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    return files
+    return install_published_tower(tmp_path, monkeypatch, tmp_path / "hub")
 
 
 def saved(config: dict, folder, bits: int = 16):

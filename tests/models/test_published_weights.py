@@ -12,7 +12,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.writing import sha256_of
 from lib.models.published_weights import VOCABULARY, WEIGHTS, published_tower
-from tests.models.toy import write_published_tower
+from tests.models.toy import install_published_tower
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -20,10 +20,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """Write a tiny tower as an installed package; any use of the network fails."""
-    files = write_published_tower(tmp_path / "site")
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path / "site"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    files = install_published_tower(tmp_path / "site", monkeypatch, tmp_path / "hub")
 
     def reached(*_, **__):
         pytest.fail("a server was asked")

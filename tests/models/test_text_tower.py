@@ -18,7 +18,7 @@ from lib.models.published_tokenizer import PublishedTokenizer
 from lib.models.published_weights import WEIGHTS, published_tower
 from lib.models.text_tower import frozen_states, published_text_encoder
 from lib.models.trained_models import load_model, save_embeddings, save_model
-from tests.models.toy import tower_config, toy_images, write_published_tower
+from tests.models.toy import install_published_tower, tower_config, toy_images
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 TEXTS = ["red car", "a blue clock", "cars", "red red red blue clocks"]
@@ -26,10 +26,7 @@ TEXTS = ["red car", "a blue clock", "cars", "red red red blue clocks"]
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    files = write_published_tower(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("CROSSMODAL_DATA", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    files = install_published_tower(tmp_path, monkeypatch, tmp_path / "hub")
     text_tower._shared_encoder.cache_clear()
     yield files
     text_tower._shared_encoder.cache_clear()

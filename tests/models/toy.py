@@ -134,6 +134,15 @@ def write_published_tower(root: Path) -> Path:
     return files
 
 
+def install_published_tower(root: Path, monkeypatch, hub: Path) -> Path:
+    """Write the tower, make it the only one that is found, and let `hub` be the hub's cache."""
+    files = write_published_tower(root)
+    monkeypatch.syspath_prepend(root)
+    monkeypatch.setenv("CROSSMODAL_DATA", str(root))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    return files
+
+
 def tower_config(files: Path, length: int = 10, **changes) -> dict:
     """Make the config of a toy dual encoder on the tower of `write_published_tower`."""
     text = {

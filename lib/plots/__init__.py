@@ -14,6 +14,9 @@ from lib.plots.comparisons import paired_differences, published_over_years
 from lib.plots.indexes import allowed_errors, cells, graph
 from lib.plots.matrices import forces, heatmap
 from lib.plots.pictures import contact_sheet, side_by_side, spotlights
+from lib.plots.result_grids import result_grid
+from lib.plots.schematics.architectures import two_towers
+from lib.plots.schematics.canvas import description
 from lib.plots.style import (
     COLOURS,
     DASHES,

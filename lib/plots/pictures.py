@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.style import COLOURS, STYLE, styled
+from lib.plots.lettering import drawable
+from lib.plots.style import COLOURS, styled
 
 DARKEST = 0.85  # opacity of the veil: the picture under it can still be recognised
 NIGHT = (0.04, 0.06, 0.14)
@@ -65,10 +65,10 @@ def contact_sheet(
         ax.spines[:].set(color=COLOURS[2] if right else "0.75", linewidth=4 if right else 0.8)
         if titles is not None:
             text = ("✓ " if right else "") + str(titles[place])
-            label = _wrapped(_drawable(text), width)
+            label = _wrapped(drawable(text), width)
             ax.set_xlabel(label, fontsize=font_size, labelpad=4, parse_math=False)
     if title:
-        shown = _wrapped(_drawable(title), columns * width * 2 // 3, lines=1)
+        shown = _wrapped(drawable(title), columns * width * 2 // 3, lines=1)
         figure.suptitle(shown, fontsize=font_size + 4, parse_math=False)
     if note:
         figure.supxlabel(note, fontsize=12, x=0.99, ha="right")
@@ -125,7 +125,7 @@ def side_by_side(
 def _draw_small(ax, image: np.ndarray, x: float, y: float, is_right: bool) -> None:
     """Draw an image into the unit square at (x, y), framed, with a check mark if it is right."""
     inset = 0.05
-    image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+    image = dark_on_white(image)
     extent = (x + inset, x + 1 - inset, y + 1 - inset, y + inset)
     top = 255 if image.dtype == np.uint8 else 1
     ax.imshow(image, cmap="gray", vmin=0, vmax=top, extent=extent, interpolation="antialiased")
@@ -213,17 +213,34 @@ def _grid_lines(ax, shape: tuple[int, ...], side: int) -> None:
         ax.axhline(i * shape[0] / side - 0.5, color="0.35", lw=0.9, ls="-", marker="")
 
 
-def draw_image(ax: Axes, image: np.ndarray) -> None:
-    """Draw an image with square pixels; grey where it has one channel."""
+def dark_on_white(image: np.ndarray) -> np.ndarray:
+    """Return a picture as it is printed: a grey one with a dark border is ink, and is inverted.
+
+    Args:
+        image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`; uint8, or floats in
+            [0, 1]. Icons are stored as 255 = ink; they are drawn dark on white.
+    """
+    image = np.asarray(image)
     image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+    if (
+        image.ndim not in (2, 3)
+        or (image.ndim == 3 and image.shape[-1] not in (3, 4))
+        or not image.size
+    ):
+        shape = "(height, width) or (height, width, 3)"
+        raise RetrievalInputError(f"image must have shape {shape}, got {image.shape}")
+    top = 255 if image.dtype == np.uint8 else 1
+    if image.ndim == 2:
+        border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+        return top - image if np.median(border) < top / 2 else image
+    return image
+
+
+def draw_image(ax: Axes, image: np.ndarray) -> None:
+    """Draw an image with square pixels; a grey one dark on white."""
+    image = dark_on_white(image)
     top = 255 if image.dtype == np.uint8 else 1
     ax.imshow(image, cmap="gray", vmin=0, vmax=top, interpolation="nearest", aspect="equal")
-
-
-def _drawable(text: str) -> str:
-    """Replace the characters that the font of the figures lacks, such as emoji, by a box."""
-    known = get_font(findfont(STYLE["font.family"])).get_charmap()
-    return "".join(c if c.isspace() or ord(c) in known else "\u25a1" for c in text)
 
 
 def _wrapped(text: str, width: int, lines: int = 2) -> str:

@@ -58,6 +58,8 @@ def terms_rows() -> list[dict]:
     runs = [("pictures", terms_run())]
     lexical = ("BM25, words", "BM25, letter triples")
     runs += [(f"{system} of names", search_terms.lexical_run(system)) for system in lexical]
+    expanded = f"{lexical[0]} of names and training captions"
+    runs.append((expanded, search_terms.expanded_run()))
     return search_terms.terms_table(runs, kinds=("all terms", "not in training"))
 
 

@@ -44,6 +44,9 @@ def test_terms_are_compared_with_lexical_search():
     }
     assert values["pictures"] > 2 * values["BM25, words of names"]
     assert round(100 * values["BM25, words of names"], 1) == 11.2
+    assert values["BM25, words of names and training captions"] == pytest.approx(
+        search_terms.evaluate_terms(search_terms.expanded_run()).mean("nDCG@10"), abs=1e-12
+    )
 
 
 def test_names_with_new_words():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
+from lib.models.tokenizer import words_of
 from lib.models.trained_models import load_model
 from lib.search import evaluate_run
 from lib.search.bm25 import BM25Retriever
@@ -56,6 +57,60 @@ def test_usual_k1_and_b_are_as_good_as_the_best_on_validation():
                 run = retriever.search(retriever.encode(task.queries), 10)
                 other = evaluate_run(run, task, metrics=["nDCG@10"])
                 assert other.value("nDCG@10") <= usual.value("nDCG@10") + 0.001
+
+
+# ---- names with training captions
+
+
+def test_a_name_gets_the_captions_of_pictures_that_share_a_word_by_hand():
+    captions = [
+        ("alarm bell", "ring", "time"),
+        ("alarm", "time"),
+        ("clock", "hour"),
+        ("bell clock",),
+        ("sun", "day"),
+    ]
+    assert search_terms.expand_names(["alarm clock", "moon", "clock-clock"], captions) == [
+        "alarm clock ring time time hour",  # "time" twice: two pictures named "alarm" bear it
+        "moon",
+        "clock-clock hour",  # a word that stands twice in the name adds its captions once
+    ]
+    assert search_terms.expand_names(["alarm"], []) == ["alarm"]
+
+
+def test_training_captions_are_what_the_model_learns():
+    captions = search_terms.training_captions()
+    corpus = search_terms.pictures.load_pictures()
+    held_out = {corpus.captions[p][0] for p in corpus.positions("test", ["icons"]).tolist()}
+    assert len(captions) > 13_000 and not held_out & {text for own in captions for text in own}
+
+
+def test_training_captions_help_with_terms_that_training_has():
+    expanded = [("expanded", search_terms.expanded_run())]
+    names = [("names", search_terms.lexical_run())]
+    rows = search_terms.terms_table([*expanded, *names])
+    gain = {
+        kind: value(rows, "expanded", kind) - value(rows, "names", kind)
+        for kind in ("all terms", "not in training")
+    }
+    assert gain["all terms"] > 3 * gain["not in training"] > 0
+
+
+def test_bm25s_ranks_the_expanded_names_with_the_same_scores():
+    bm25s = pytest.importorskip("bm25s", reason="bm25s is optional")
+    documents = search_terms.expand_names(
+        search_terms.gallery_names(), search_terms.training_captions()
+    )
+    peer = bm25s.BM25(k1=1.2, b=0.75, method="lucene")
+    peer.index([words_of(text) for text in documents], show_progress=False)
+    _, ids = search_terms.expanded_run()
+    for query, found in zip(search_terms.load_terms_task().queries, ids, strict=True):
+        known = [word for word in words_of(query) if word in peer.vocab_dict]
+        expected = peer.get_scores(known) if known else np.zeros(len(documents))
+        found = found[found >= 0]
+        assert len(found) == min(10, np.count_nonzero(expected))
+        best = np.sort(expected)[::-1][: len(found)]
+        np.testing.assert_allclose(expected[found], best, rtol=1e-5)
 
 
 class ColourEncoder:

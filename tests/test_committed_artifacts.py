@@ -8,7 +8,8 @@ import pytest
 from lib.core.paths import artifacts_dir
 from lib.datasets import icons, scenes
 from lib.metrics.geometry import to_int8
-from lib.models.trained_models import CARD, card_text, load_card, load_embeddings, load_model
+from lib.models.artifact_files import CARD, load_card, load_embeddings
+from lib.models.trained_models import card_text, load_model
 from lib.search import evaluate_run, evaluate_task
 from lib.training import INTERACTION_RECIPES
 

@@ -18,9 +18,10 @@ from torch import Tensor
 from lib.core.checks import RetrievalInputError, check_choice, check_count, unit_rows
 from lib.core.paths import artifacts_dir
 from lib.datasets.user_drawings import as_icon
+from lib.models.artifact_files import WEIGHTS
 from lib.models.dual_encoder import DualEncoder, Progress, image_tensor, text_features
 from lib.models.open_clip_loader import Towers, open_clip_towers, weights_digest
-from lib.models.trained_models import WEIGHTS, load_model
+from lib.models.trained_models import load_model
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 SLOT = "{}"  # the place of the text in a prompt

@@ -14,34 +14,15 @@ from lib.core.reading import DamagedFileError
 from lib.core.writing import atomic_path, write_checksum
 from lib.models.artifact_files import (
     CARD,
-    EMBEDDINGS,
     SCALE,
     WEIGHTS,
-    load_card,
-    load_embeddings,
     read_artifact,
     rebuild_advice,
-    save_embeddings,
     unpacked,
 )
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
-
-__all__ = [
-    "CARD",
-    "EMBEDDINGS",
-    "KINDS",
-    "WEIGHTS",
-    "Model",
-    "card_text",
-    "load_card",
-    "load_embeddings",
-    "load_model",
-    "round_weights",
-    "save_embeddings",
-    "save_model",
-]
 
 Model = DualEncoder | LateInteraction | CrossEncoder
 KINDS: dict[str, type[Model]] = {

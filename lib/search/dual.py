@@ -8,8 +8,9 @@ from lib.core.checks import RetrievalInputError
 from lib.datasets import icons
 from lib.index import VectorSearchIndex
 from lib.metrics.geometry import to_int8
+from lib.models.artifact_files import load_embeddings
 from lib.models.dual_encoder import DualEncoder
-from lib.models.trained_models import load_embeddings, load_model
+from lib.models.trained_models import load_model
 from lib.search.base import Retriever, Run, Work, encode_side
 
 SCORE_NAMES = {

@@ -9,7 +9,7 @@ from lib.core.task import RetrievalTask
 from lib.datasets import icons
 from lib.losses import infonce_loss, matryoshka_loss
 from lib.metrics import bootstrap_interval, paired_bootstrap_interval
-from lib.models.trained_models import load_embeddings
+from lib.models.artifact_files import load_embeddings
 from lib.search import evaluate_task
 from lib.studies.losses.train_trial import Trial, encoded, train
 from lib.studies.losses.train_trial import training_pairs as training_corpus

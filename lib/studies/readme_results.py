@@ -9,8 +9,8 @@ from lib.core.checks import check_choice
 from lib.core.task import RetrievalTask
 from lib.datasets import icons, scenes
 from lib.metrics import Evaluation
+from lib.models.artifact_files import load_embeddings
 from lib.models.baselines import WordTemplates
-from lib.models.trained_models import load_embeddings
 from lib.search import DEPTH, encode_sides, evaluate_task
 from lib.studies import picture_results
 

@@ -13,17 +13,11 @@ from torch import Tensor, nn
 from lib.core.paths import artifacts_dir, cache_dir
 from lib.core.task import RetrievalTask
 from lib.metrics import Evaluation
+from lib.models.artifact_files import save_embeddings
 from lib.models.dual_encoder import DualEncoder
 from lib.models.encoder import check_device
 from lib.models.tokenizer import Tokenizer
-from lib.models.trained_models import (
-    KINDS,
-    Model,
-    load_model,
-    round_weights,
-    save_embeddings,
-    save_model,
-)
+from lib.models.trained_models import KINDS, Model, load_model, round_weights, save_model
 from lib.search import (
     DEPTH,
     Retriever,

@@ -7,9 +7,10 @@ from safetensors import safe_open
 
 from lib.core.checks import RetrievalInputError
 from lib.core.paths import artifacts_dir
+from lib.models.artifact_files import WEIGHTS
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.late_interaction import LateInteraction
-from lib.models.trained_models import WEIGHTS, load_model, save_model
+from lib.models.trained_models import load_model, save_model
 from tests.models.toy import WORDS, interaction_config, small_images
 
 

@@ -12,12 +12,13 @@ from safetensors import safe_open
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.models import text_tower
+from lib.models.artifact_files import save_embeddings
 from lib.models.dual_encoder import DualEncoder, text_features, untrained
 from lib.models.encoder import artifact_towers
 from lib.models.published_tokenizer import PublishedTokenizer
 from lib.models.published_weights import WEIGHTS, published_tower
 from lib.models.text_tower import frozen_states, published_text_encoder
-from lib.models.trained_models import load_model, save_embeddings, save_model
+from lib.models.trained_models import load_model, save_model
 from tests.models.toy import install_published_tower, tower_config, toy_images
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"

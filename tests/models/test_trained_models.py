@@ -11,21 +11,17 @@ from safetensors.torch import save_file
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.writing import write_checksum
-from lib.models.cross_encoder import CrossEncoder
-from lib.models.late_interaction import LateInteraction
-from lib.models.trained_models import (
+from lib.models.artifact_files import (
     CARD,
     EMBEDDINGS,
-    KINDS,
     WEIGHTS,
-    card_text,
     load_card,
     load_embeddings,
-    load_model,
-    round_weights,
     save_embeddings,
-    save_model,
 )
+from lib.models.cross_encoder import CrossEncoder
+from lib.models.late_interaction import LateInteraction
+from lib.models.trained_models import KINDS, card_text, load_model, round_weights, save_model
 from tests.models.toy import WORDS, interaction_config, toy_config, toy_encoder, toy_images
 
 ROW = {"metric": "R@1", "value": 0.5, "low": 0.25, "high": 0.75, "n_queries": 8}

@@ -10,7 +10,8 @@ from lib.datasets import icons
 from lib.index import VectorSearchIndex, topk_exact
 from lib.index.base import SearchResult
 from lib.metrics.geometry import to_int8
-from lib.models.trained_models import save_embeddings, save_model
+from lib.models.artifact_files import save_embeddings
+from lib.models.trained_models import save_model
 from lib.search import DualEncoderRetriever, Work, icon_retriever
 from tests.models.toy import WORDS, toy_encoder, toy_images
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.models.trained_models import load_card
+from lib.models.artifact_files import load_card
 from lib.studies import readme_results
 
 README = Path(__file__).resolve().parents[2] / "README.md"

@@ -10,8 +10,9 @@ import torch
 from lib.core.reading import MissingFileError
 from lib.datasets import emoji, further_icons, icon_terms, icons, pictures
 from lib.metrics.geometry import to_int8
+from lib.models.artifact_files import load_card, load_embeddings
 from lib.models.text_tower import frozen_states
-from lib.models.trained_models import load_card, load_embeddings, load_model
+from lib.models.trained_models import load_model
 from lib.search import evaluate_task
 from lib.training import RECIPES, Plan, train_model
 from lib.training import recipe as recipe_module

@@ -10,8 +10,9 @@ from lib.core.checks import RetrievalInputError
 from lib.core.paths import cache_dir
 from lib.datasets import scenes
 from lib.losses import decorrelation_loss
+from lib.models.artifact_files import load_card, load_embeddings
 from lib.models.dual_encoder import build_network, text_features
-from lib.models.trained_models import KINDS, load_card, load_embeddings, load_model
+from lib.models.trained_models import KINDS, load_model
 from lib.search import encode_task
 from lib.training import INTERACTION_RECIPES, RECIPES, Plan, SceneStream, train_model
 from lib.training import recipe as recipe_module

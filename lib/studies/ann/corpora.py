@@ -25,8 +25,9 @@ from lib.datasets import scenes as scene_data
 from lib.datasets.scenes import TRUE
 from lib.index import METRICS
 from lib.metrics.geometry import to_int8
+from lib.models.artifact_files import WEIGHTS, load_embeddings
 from lib.models.dual_encoder import DualEncoder
-from lib.models.trained_models import WEIGHTS, load_embeddings, load_model
+from lib.models.trained_models import load_model
 
 BLOCK = 2**16  # rows that become float32 at one time
 CHUNK = 10_000  # images in a cached file: a stopped run loses at most seven seconds on two cores

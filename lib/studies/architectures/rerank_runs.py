@@ -17,7 +17,7 @@ from lib.datasets import icons, scenes
 from lib.index import VectorSearchIndex
 from lib.index.exact import topk_exact
 from lib.metrics.geometry import to_int8
-from lib.models.trained_models import load_embeddings
+from lib.models.artifact_files import load_embeddings
 from lib.search import (
     CrossEncoderRetriever,
     DualEncoderRetriever,

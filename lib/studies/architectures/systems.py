@@ -14,7 +14,8 @@ from lib.core.token_vectors import Tokens
 from lib.core.writing import CHECKSUM_SUFFIX
 from lib.datasets import icons, scenes
 from lib.index import TokenIndex
-from lib.models.trained_models import WEIGHTS, Model, load_model
+from lib.models.artifact_files import WEIGHTS
+from lib.models.trained_models import Model, load_model
 from lib.search import (
     Interpolate,
     LateInteractionRetriever,

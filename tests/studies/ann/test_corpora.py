@@ -8,7 +8,7 @@ from lib.core.paths import cache_dir
 from lib.core.qrels import Qrels
 from lib.datasets import icons, scenes
 from lib.index import topk_exact
-from lib.models.trained_models import load_embeddings
+from lib.models.artifact_files import load_embeddings
 from lib.studies.ann import corpora
 from lib.studies.ann.corpora import AnnCorpus
 

@@ -1,6 +1,7 @@
 """Search icons and emoji together, by words or by a picture, with the model `pictures`.
 
-A search by words needs numpy alone: neither torch nor faiss is imported, and no picture is drawn.
+A search needs numpy alone: neither torch nor faiss is imported. For words no picture is drawn, and
+for a picture no text tower is read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lib.datasets.picture_gallery import UNSEEN, PictureGallery, load_gallery
 from lib.datasets.pictures import GALLERIES, NAME
 from lib.metrics.geometry import to_int8
 from lib.models.artifact_files import load_embeddings, rebuild_advice
+from lib.models.numpy_image import NumpyImageEncoder, load_image_encoder
 from lib.models.numpy_text import NumpyTextEncoder, load_text_encoder
 from lib.models.tokenizer import words_of
 from lib.search.base import Hit, Retriever, Run, Work, best_first
@@ -94,11 +96,9 @@ class PictureRetriever(Retriever):
         return load_text_encoder(NAME, self.folder)
 
     @cached_property
-    def image_encoder(self):
-        """Load the image tower, and torch, when the first picture comes."""
-        from lib.models.trained_models import load_model
-
-        return load_model(NAME, self.folder)
+    def image_encoder(self) -> NumpyImageEncoder:
+        """Load the image tower when the first picture comes."""
+        return load_image_encoder(NAME, self.folder)
 
     def encode(self, queries: Sequence, modality: str) -> np.ndarray:
         """Encode texts, or uint8 (n, 64, 64, 3) pictures on white, as int8 (n_queries, dim).

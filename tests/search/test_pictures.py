@@ -294,14 +294,16 @@ def cut(*_, **__):
 socket.socket.connect = socket.getaddrinfo = cut
 from lib.search import picture_retriever
 retriever = picture_retriever()
+drawn = retriever.gallery.pixels([5000])
+seen = retriever.by_image(drawn[0], 3)
+print([hit.label for hit in seen], drawn.shape, "text_encoder" in vars(retriever))
 hits = retriever.by_text("alarm clock", 3)
-drawn = retriever.gallery.pixels([hit.position for hit in hits])
-heavy = {"torch", "faiss", "transformers", "open_clip", "numba"} & set(sys.modules)
-print([hit.label for hit in hits], drawn.shape, sorted(heavy))
+heavy = {"torch", "faiss", "transformers", "open_clip", "timm", "numba"} & set(sys.modules)
+print([hit.label for hit in hits], sorted(heavy))
 """
 
 
-def test_words_are_searched_without_torch_network_and_cache(retriever, tmp_path):
+def test_words_and_pictures_are_searched_without_torch_network_and_cache(retriever, tmp_path):
     cache = tmp_path / "cache"
     done = subprocess.run(
         [sys.executable, "-c", ALONE],
@@ -309,6 +311,8 @@ def test_words_are_searched_without_torch_network_and_cache(retriever, tmp_path)
         capture_output=True,
         text=True,
     )
+    seen = labels(retriever.by_image(retriever.gallery.pixels([5000])[0], 3))
     found = labels(retriever.by_text("alarm clock", 3))
-    assert done.stdout.strip() == f"{found} (3, 64, 64, 3) []", done.stderr[-500:]
+    expected = [f"{seen} (1, 64, 64, 3) False", f"{found} []"]
+    assert done.stdout.splitlines() == expected, done.stderr[-500:]
     assert not cache.exists()

@@ -1,0 +1,139 @@
+"""Encode pictures with numpy alone: the image tower of `pictures` without torch.
+
+As `lib.models.numpy_text` for queries of words: importing torch and open_clip takes seconds and
+hundreds of megabytes. The result is that of `DualEncoder.encode_image` up to float rounding.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+from lib.core.checks import RetrievalInputError, unit_rows
+from lib.models.artifact_files import read_artifact, unpacked
+from lib.models.numpy_text import ADVICE, Weights, gelu
+
+TOWER = "visual."  # prefix of the image tower's weights in an artifact
+KIND = "cm_resnet_on_white"  # of `lib.models.image_towers`
+EPSILON = np.float32(1e-5)  # of batch normalisation
+GRID, ORIENTATIONS = 8, 9  # of the gradients, as in the tower
+
+
+def load_image_encoder(name: str, folder: Path | None = None) -> "NumpyImageEncoder":
+    """Load the image side of a trained dual encoder; its text tower is not read.
+
+    Args:
+        name: a folder of `data/artifacts`.
+        folder: the folder to read instead.
+    """
+    config, _, arrays = read_artifact(name, folder)
+    own = {key: value for key, value in arrays.items() if key.startswith(TOWER)}
+    state = {key.removeprefix(TOWER): value for key, value in unpacked(own).items()}
+    return NumpyImageEncoder(config, state)
+
+
+class NumpyImageEncoder:
+    """Encode pictures as unit vectors: a residual network, gradient features and a projection.
+
+    Args:
+        config: that of a `DualEncoder` with the tower `KIND`.
+        state: float32 weights of the tower, by the names of torch.
+
+    Attributes:
+        dim: dimension of the embeddings.
+    """
+
+    def __init__(self, config: dict, state: Weights) -> None:
+        kind = config["vision"].get("timm_model_name")
+        if kind != KIND:
+            raise RetrievalInputError(
+                f"the image tower of {config['name']!r} must be {KIND}, got {kind!r}. {ADVICE}"
+            )
+        self.dim, self.size, self._state = config["embed_dim"], config["image_size"], state
+        names = (name.split(".")[2:4] for name in state if name.startswith("trunk.stages."))
+        self._blocks = sorted({(int(stage), int(block)) for stage, block in names})
+
+    def encode_image(self, images: Sequence | np.ndarray) -> np.ndarray:
+        """Encode uint8 pictures (n, size, size, 3) on white; float32 (n, dim), rows of length 1."""
+        images = np.asarray(images)
+        expected = self.size, self.size, 3
+        if images.dtype != np.uint8 or images.shape[1:] != expected:
+            raise RetrievalInputError(
+                f"images must be uint8 (n, {', '.join(map(str, expected))}),"
+                f" got {images.dtype} {images.shape}"
+            )
+        rows = np.empty((len(images), self.dim), np.float32)
+        for i, image in enumerate(images):
+            pixels = image.astype(np.float32) / 255
+            features = np.concatenate([self._filtered(pixels), self._gradients(pixels)])
+            rows[i] = self._state["head.proj.weight"] @ features
+        return unit_rows(rows, "images") if len(rows) else rows
+
+    def _filtered(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute the mean of the last map of the residual network."""
+        w = self._state
+        x = silu(convolve(1 - pixels, w, "trunk.stem.1", stride=2))  # white is 0, as the padding
+        for stage, block in self._blocks:
+            at, stride = f"trunk.stages.{stage}.{block}.", 1 if block else 2
+            inner = silu(convolve(x, w, f"{at}conv1_kxk", stride))
+            through = convolve(x, w, f"{at}shortcut", stride) if stride > 1 else x
+            x = silu(convolve(inner, w, f"{at}conv2_kxk") + through)
+        return x.mean(axis=(0, 1))
+
+    def _gradients(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute the features of the layer on the histograms of gradients."""
+        w, at = self._state, "trunk.gradients."
+        scaled = (histograms(pixels) - w[f"{at}mean"]) / w[f"{at}spread"]
+        return gelu(w[f"{at}layers.1.weight"] @ scaled + w[f"{at}layers.1.bias"])
+
+
+# ---- the parts of the tower
+
+
+def convolve(x: np.ndarray, weights: Weights, name: str, stride: int = 1) -> np.ndarray:
+    """Compute a convolution with zeros around x, and the batch normalisation behind it.
+
+    Args:
+        x: (height, width, inputs).
+        weights: `<name>.conv.weight` (outputs, inputs, k, k) and four arrays `<name>.bn...`.
+        name: of the layer.
+        stride: step between the places of the filters.
+
+    Returns:
+        (height / stride, width / stride, outputs).
+    """
+    filters = weights[f"{name}.conv.weight"]
+    k = filters.shape[2]
+    x = np.pad(x, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(0, 1))
+    windows = windows[::stride, ::stride]  # (height, width, inputs, k, k)
+    x = np.tensordot(windows, filters, axes=((2, 3, 4), (1, 2, 3)))
+    mean, variance, gain, bias = (
+        weights[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    return (x - mean) / np.sqrt(variance + EPSILON) * gain + bias
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    """Compute x times the logistic function of x."""
+    return x * expit(x)
+
+
+def histograms(pixels: np.ndarray) -> np.ndarray:
+    """Compute the roots of histograms of gradients in 8 x 8 cells, (9 * 8 * 8,); see the tower."""
+    gray = pixels.mean(axis=2)
+    across, down = np.zeros_like(gray), np.zeros_like(gray)
+    across[:, 1:-1] = gray[:, 2:] - gray[:, :-2]
+    down[1:-1] = gray[2:] - gray[:-2]
+    length = np.sqrt(across**2 + down**2 + np.float32(1e-12))
+    place = np.arctan2(down, across) % np.float32(np.pi) / np.float32(np.pi) * ORIENTATIONS
+    low = np.floor(place).astype(int)
+    share = place - low
+    votes = np.zeros((ORIENTATIONS, *gray.shape), np.float32)
+    rows, columns = np.indices(gray.shape)
+    np.add.at(votes, (low % ORIENTATIONS, rows, columns), length * (1 - share))
+    np.add.at(votes, ((low + 1) % ORIENTATIONS, rows, columns), length * share)
+    side = len(gray) // GRID
+    cells = votes.reshape(ORIENTATIONS, GRID, side, GRID, side).mean(axis=(2, 4)).ravel()
+    return np.sqrt(cells / max(np.linalg.norm(cells), 1e-6))

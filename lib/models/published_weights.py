@@ -8,11 +8,12 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import data_dir
-from lib.core.reading import DamagedFileError, MissingFileError, reading
+from lib.core.reading import DamagedFileError, MissingFileError, reading, verify
 from lib.core.writing import sha256_of
 
 WEIGHTS = "model.safetensors"
 VOCABULARY = "tokenizer.json"
+ADVICE = "Restore it with git"
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,14 @@ class PublishedTower:
 
 
 def published_tower(name: str, sha256: str | None = None) -> PublishedTower:
-    """Read the facts of a text tower from `data/published/text_towers.toml`.
+    """Read the facts of a text tower from `data/published/text_towers.toml`, which is sealed.
 
     Args:
         name: repository on the Hugging Face hub.
         sha256: of the weights that a head was trained on; others are refused.
     """
-    path = data_dir() / "published" / "text_towers.toml"
-    with reading(path, "no list of text towers", "Restore it with git"):
+    path = verify(data_dir() / "published" / "text_towers.toml", rebuild=ADVICE)
+    with reading(path, "no list of text towers", ADVICE):
         towers = tomllib.loads(path.read_text(encoding="utf-8"))
         entries = {key: PublishedTower(name=key, **facts) for key, facts in towers.items()}
     tower = entries[check_choice(name, entries, "hf_model_name")]

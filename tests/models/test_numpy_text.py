@@ -9,6 +9,7 @@ import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.writing import write_checksum
 from lib.models import numpy_text as parts
 from lib.models.dual_encoder import DualEncoder
 from lib.models.numpy_text import load_text_encoder
@@ -152,6 +153,7 @@ def test_refuses_another_family(files, tmp_path):
     folder = saved(tower_config(files), tmp_path / "toy")
     facts = tmp_path / "published" / "text_towers.toml"
     facts.write_text(facts.read_text().replace('"gelu"', '"relu"'))
+    write_checksum(facts)
     with pytest.raises(RetrievalInputError, match=r"must be a BERT with gelu, got .*'relu'"):
         load_text_encoder("toy", folder)
 

@@ -10,7 +10,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.core.writing import sha256_of
+from lib.core.writing import sha256_of, write_checksum
 from lib.models.published_weights import VOCABULARY, WEIGHTS, published_tower
 from tests.models.toy import install_published_tower
 
@@ -89,9 +89,26 @@ def test_other_bytes_in_the_package_are_not_replaced_silently(files, tmp_path):
 
 @pytest.mark.parametrize("content", [b"[[[", b"\xff", b'["tiny"]\nconfig = 3\n'])
 def test_a_damaged_list_of_towers_says_how_to_restore_it(files, tmp_path, content):
-    (tmp_path / "site" / "published" / "text_towers.toml").write_bytes(content)
+    path = tmp_path / "site" / "published" / "text_towers.toml"
+    path.write_bytes(content)
+    write_checksum(path)
     with pytest.raises(DamagedFileError, match="no list of text towers.*Restore it with git"):
         published_tower("tiny")
+
+
+def test_a_list_with_another_sum_is_not_read(files, tmp_path):
+    """Else other weights would pass as soon as their sum stands in the list."""
+    path = tmp_path / "site" / "published" / "text_towers.toml"
+    (files / WEIGHTS).write_bytes(b"other")
+    text, sum_now = path.read_text(), published_tower("tiny/tower").sha256[WEIGHTS]
+    path.write_text(text.replace(sum_now, sha256_of(b"other")))
+    with pytest.raises(DamagedFileError, match="text_towers.toml is damaged.*Restore it with git"):
+        published_tower("tiny/tower")
+    path.write_text(text)
+    assert published_tower("tiny/tower").sha256[WEIGHTS] == sum_now
+    path.with_name("text_towers.toml.sha256").unlink()
+    with pytest.raises(MissingFileError, match="text_towers.toml.sha256 is missing"):
+        published_tower("tiny/tower")
 
 
 def test_without_the_package_the_hubs_cache_serves(hub):

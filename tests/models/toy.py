@@ -11,7 +11,7 @@ from open_clip.model import CustomTextCLIP
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from lib.core.writing import sha256_of
+from lib.core.writing import sha256_of, write_checksum
 from lib.models.dual_encoder import DualEncoder, build_network
 from lib.models.tokenizer import Tokenizer
 
@@ -130,7 +130,9 @@ def write_published_tower(root: Path) -> Path:
         for part, table in tables.items()
     ]
     (root / "published").mkdir()
-    (root / "published" / "text_towers.toml").write_text("\n".join(lines))
+    path = root / "published" / "text_towers.toml"
+    path.write_text("\n".join(lines))
+    write_checksum(path)
     return files
 
 

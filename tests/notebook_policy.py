@@ -24,8 +24,22 @@ NOTEBOOKS = ROOT / "notebooks"
 SOLUTIONS = NOTEBOOKS / "solutions"
 
 HEADER_FIELDS = ("Question", "You will be able to", "Before", "Minutes", "Headline")
+# Notebooks that keep the rules of a student's cell and of a folded cell: one stem a line.
+REWRITTEN = frozenset(
+    [
+        # "NN_topic",
+    ]
+)
 CELLS = (20, 90)
 MAX_CODE_LINES = 28
+REWRITTEN_CELLS = (20, 140)
+STUDENT_LINES = 12  # neither blank nor comment
+STUDENT_LINES_OF_ONE_DEFINITION = 24
+STUDENT_WIDTH = 80
+FOLDED_WIDTH = 100
+PLOT_LINES = 3
+TABLE_ROWS = 8
+FOLDED = "hide-input"
 MAX_OUTPUT_BYTES = 2_000_000
 IGNORED = "nbval-ignore-output"
 
@@ -44,24 +58,34 @@ def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
-def violations(notebook, *, exercises: Collection[str], solved: Collection[str]) -> list[str]:
+def violations(
+    notebook,
+    *,
+    exercises: Collection[str],
+    solved: Collection[str],
+    rewritten: bool = False,
+) -> list[str]:
     """Everything a taught notebook breaks.
 
     Args:
         notebook: the notebook, executed.
         exercises: names that `course.check` knows.
         solved: names that the solutions notebook of the same name solves.
+        rewritten: whether its cells are a student's cells and folded cells.
     """
     found = _common(notebook)
     if any("does not parse" in line for line in found):
         return found
     found += [*_header(notebook), *_figures(notebook), *_exercises(notebook, exercises, solved)]
-    if not CELLS[0] <= len(notebook.cells) <= CELLS[1]:
-        found.append(f"{len(notebook.cells)} cells; between {CELLS[0]} and {CELLS[1]} are allowed")
+    least, most = REWRITTEN_CELLS if rewritten else CELLS
+    if not least <= len(notebook.cells) <= most:
+        found.append(f"{len(notebook.cells)} cells; between {least} and {most} are allowed")
     if not any(
         payload["kind"] == "quality" for _, cell in code(notebook) for payload in payloads(cell)
     ):
         found.append("no cell reports quality: use report.quality at least once")
+    if rewritten:
+        return [*found, *_kinds_of_cells(notebook), *_long_tables(notebook)]
     for number, cell in code(notebook):
         lines = [line for line in cell.source.splitlines() if line.strip()]
         if len(lines) > MAX_CODE_LINES:
@@ -272,6 +296,126 @@ def _exercises(notebook, exercises: Collection[str], solved: Collection[str]) ->
                     )
                 elif verb == "check" and key not in solved:
                     yield f"cell {number}: {key!r} is not solved in notebooks/solutions"
+
+
+def is_folded(cell) -> bool:
+    """Whether JupyterLab and the HTML page hide a cell's source."""
+    return bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
+
+
+def _kinds_of_cells(notebook) -> Iterator[str]:
+    """The rules of a student's cell and of a folded cell."""
+    letters: set[str] = set()  # of the formulas so far
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            letters |= formula_letters(cell.source)
+        elif cell.cell_type == "code":
+            rules = _folded_cell(cell) if is_folded(cell) else _students_cell(cell, letters)
+            yield from (f"cell {number}: {what}" for what in (*_every_cell(cell), *rules))
+
+
+def _every_cell(cell) -> Iterator[str]:
+    if is_folded(cell) != (FOLDED in tags(cell)):
+        yield f"a folded cell has jupyter.source_hidden and the tag {FOLDED}; this has one of them"
+    width = FOLDED_WIDTH if is_folded(cell) else STUDENT_WIDTH
+    longest = max(map(len, cell.source.splitlines()), default=0)
+    if longest > width:
+        yield f"a line of {longest} characters, at most {width}"
+    if mark := re.search(r"#\s*(fmt: (skip|off)|noqa)", cell.source):
+        yield f"holds {mark[0]!r}; lay the code out so that it needs none"
+
+
+def _folded_cell(cell) -> Iterator[str]:
+    lines = [line for line in cell.source.splitlines() if line.strip()]
+    if len(lines) > MAX_CODE_LINES:
+        yield f"{len(lines)} lines of code, at most {MAX_CODE_LINES}; move some to lib"
+    if any(isinstance(node, ast.ClassDef) for node in ast.walk(parsed(cell))):
+        yield "a folded cell defines a class; show it, or move it to lib"
+
+
+def _students_cell(cell, letters: Collection[str]) -> Iterator[str]:
+    tree = parsed(cell)
+    n_lines, most = code_lines(cell), STUDENT_LINES
+    parts = [part for part in tree.body if not _is_check(part)]
+    if len(parts) == 1 and isinstance(parts[0], ast.ClassDef | ast.FunctionDef):
+        most = STUDENT_LINES_OF_ONE_DEFINITION
+    if n_lines > most:
+        yield f"{n_lines} lines of code, at most {most} in a student's cell; split it"
+    plots = 0
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assert():
+                yield "asserts; fold the cell"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="report"), attr=name)):
+                yield f"calls report.{name}; fold the cell"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="plots"), attr=name)):
+                plots += name != "show"
+                if node.end_lineno - node.lineno >= PLOT_LINES:
+                    yield f"plots.{name} takes more than {PLOT_LINES} lines; fold the cell"
+            case ast.keyword(arg="tolerance") | ast.Name(id="tolerance"):
+                yield "names a tolerance; fold the cell"
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                if sorted(map(ast.unparse, names)) != sorted(map(ast.unparse, values)):
+                    yield f"assigns {ast.unparse(node.targets[0])} in one line; use one line each"
+        if isinstance(node, COMPREHENSIONS) and any(
+            isinstance(inner, COMPREHENSIONS) for inner in ast.walk(node) if inner is not node
+        ):
+            yield "a comprehension in a comprehension; write a loop, or name the inner one"
+    if plots > 1:
+        yield f"{plots} calls of plots, at most one; fold the cell"
+    for name in sorted(short_names(tree)):
+        if name.lower() not in letters and name != "_":
+            yield f"the name {name!r} stands in no formula above; use a word"
+
+
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def code_lines(cell) -> int:
+    """The lines of a cell that are neither blank nor comment."""
+    lines = map(str.strip, cell.source.splitlines())
+    return sum(1 for line in lines if line and not line.startswith("#"))
+
+
+def short_names(tree: ast.AST) -> set[str]:
+    """The names of one letter that code gives to something."""
+    names = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                names.add(name)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.alias(name=module, asname=name):
+                names.add(name or module)
+    return {name for name in names if len(name) == 1}
+
+
+def formula_letters(markdown: str) -> set[str]:
+    """The letters of a cell's formulas, in lower case; words of `\\text` and commands left out."""
+    letters = set()
+    for formula in re.findall(r"\$\$.+?\$\$|\$[^$]+\$", markdown, flags=re.DOTALL):
+        words = r"\\(text|mathrm|operatorname\*?|textrm|mathit)\s*\{[^}]*\}|\\[A-Za-z]+"
+        letters |= set(re.sub(words, " ", formula).lower())
+    return {letter for letter in letters if letter.isalpha()}
+
+
+def _is_check(part: ast.stmt) -> bool:
+    return isinstance(part, ast.Expr) and (_course_call(part.value) or ("", ""))[0] == "check"
+
+
+def _long_tables(notebook) -> Iterator[str]:
+    """Tables of more rows than a page shows at a glance, before the appendix."""
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown" and re.search(r"^#+ .*Appendix", cell.source, re.MULTILINE):
+            return
+        for payload in payloads(cell) if cell.cell_type == "code" else []:
+            n_rows = len(payload.get("rows", []))
+            if n_rows > TABLE_ROWS:
+                yield (
+                    f"cell {number}: a table of {n_rows} rows, at most {TABLE_ROWS}; show those"
+                    " that answer the question, and put the rest under a heading Appendix"
+                )
 
 
 def _course_call(node) -> tuple[str, str] | None:

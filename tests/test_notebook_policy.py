@@ -8,7 +8,9 @@ from lib import course, report
 from tests.notebook_policy import (
     HEADER_FIELDS,
     NOTEBOOKS,
+    REWRITTEN,
     SOLUTIONS,
+    formula_letters,
     read,
     solution_cells,
     solution_violations,
@@ -23,7 +25,12 @@ SOLVED = sorted(SOLUTIONS.glob("*.ipynb"))
 def test_notebook(path):
     twin = SOLUTIONS / path.name
     solved = [name for name, _ in solution_cells(read(twin))] if twin.exists() else []
-    found = violations(read(path), exercises=course.all_exercises(), solved=solved)
+    found = violations(
+        read(path),
+        exercises=course.all_exercises(),
+        solved=solved,
+        rewritten=path.stem in REWRITTEN,
+    )
     assert not found, "\n".join([path.name, *found])
 
 
@@ -32,6 +39,10 @@ def test_solutions(path):
     found = solution_violations(read(path), exercises=course.all_exercises())
     assert not found, "\n".join([path.name, *found])
     assert (NOTEBOOKS / path.name).exists(), f"{path.name} solves a notebook that does not exist"
+
+
+def test_rewritten_notebooks_exist():
+    assert {path.stem for path in TAUGHT} >= REWRITTEN
 
 
 @pytest.mark.skipif(not TAUGHT, reason="there are no notebooks yet")
@@ -192,3 +203,101 @@ def test_solution_notebooks_name_registered_exercises():
     lines = solution_violations(new_notebook(cells=[cell]), exercises={"start.top_k"})
     assert any("no registered exercise" in line for line in lines)
     assert any("solution:" in line for line in solution_violations(new_notebook(), exercises=set()))
+
+
+# ---- the rules of a student's cell and of a folded cell
+
+FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+TIMED = {"jupyter": {"source_hidden": True}, "tags": ["hide-input", "nbval-ignore-output"]}
+
+
+def rewritten_notebook() -> nbformat.NotebookNode:
+    """The good notebook, its checks and figures folded, with the formula of the letters s and k."""
+    notebook = good_notebook()
+    for place, metadata in ((1, FOLDED), (2, FOLDED), (3, FOLDED), (4, TIMED)):
+        notebook.cells[place].metadata = nbformat.from_dict(metadata)
+    notebook.cells[0].source += "\n\n$$s_k = \\mathrm{best}_k \\cdot \\tau$$"
+    return notebook
+
+
+def found_in_rewritten(notebook) -> list[str]:
+    names = ("start.top_k", "start.hit_rate")
+    return violations(notebook, exercises=names, solved=names, rewritten=True)
+
+
+STUDENT, FOLD = 5, 1  # positions of a student's cell and of a folded one
+LONG_TABLE = report.quality([{"metric": "R@1", "value": i} for i in range(9)], tolerance=0)
+CHECK = '\ncourse.check("start.top_k", top_k)'
+METHOD = "class Index:\n" + "\n".join(f"    value_{i} = {i}" for i in range(23))
+# what is tried -> (cell, source, phrase; None where it is allowed)
+CELLS_OF_REWRITTEN = {
+    "a class of 24 lines": (STUDENT, METHOD, None),
+    "a function and its check, 24 lines": (
+        STUDENT,
+        METHOD.replace("class Index", "def top_k()").rpartition("\n")[0] + CHECK,
+        None,
+    ),
+    "a long definition": (STUDENT, METHOD + "\n    last = 1", "25 lines of code, at most 24"),
+    "12 lines": (STUDENT, "# why\n\n" + "\n".join(["value = 1"] * 12), None),
+    "13 lines": (STUDENT, "\n".join(["value = 1"] * 13), "13 lines of code, at most 12"),
+    "80 characters": (STUDENT, f"text = '{'x' * 71}'", None),
+    "81 characters": (STUDENT, f"text = '{'x' * 72}'", "a line of 81 characters, at most 80"),
+    "quality": (STUDENT, "report.quality(rows)", "calls report.quality; fold"),
+    "tolerance": (STUDENT, "check_all(rows, tolerance=1)", "names a tolerance"),
+    "assert": (STUDENT, "assert value == 1", "asserts; fold"),
+    "one plot": (STUDENT, "plots.curves(series)\nplots.show()", None),
+    "two plots": (STUDENT, "plots.curves(one)\nplots.bars(two)", "2 calls of plots"),
+    "a long plot": (STUDENT, "plots.curves(\n    1,\n    2,\n)", "plots.curves takes more than 3"),
+    "fmt": (STUDENT, "rows = [1]  # fmt: skip", "holds '# fmt: skip'"),
+    "noqa": (FOLD, "rows = [1]  # noqa: E501", "holds '# noqa'"),
+    "golf": (STUDENT, "first, second = 1, 2", "assigns (first, second) in one line"),
+    "a swap": (STUDENT, "first, second = second, first", None),
+    "unpacking": (STUDENT, "first, second = best_two(scores)", None),
+    "a letter of the formula": (STUDENT, "k = 1\nfor s in scores:\n    k += s", None),
+    "another letter": (STUDENT, "q = 1", "the name 'q' stands in no formula"),
+    "a letter of a loop": (STUDENT, "ranks = [x for x in scores]", "the name 'x'"),
+    "a letter of a word": (STUDENT, "b = 1", "the name 'b'"),
+    "an argument": (STUDENT, "distance = lambda x: x", "the name 'x'"),
+    "a nested comprehension": (STUDENT, "rows = [[0 for _ in row] for row in rows]", "a compr"),
+    "a long folded cell": (FOLD, "\n".join(["value = 1"] * 29), "29 lines of code, at most 28"),
+    "28 folded lines": (FOLD, "\n".join(["x, y = 1, 2"] * 28), None),
+    "100 folded characters": (FOLD, f"text = '{'x' * 92}'", "101 characters, at most 100"),
+    "a folded class": (FOLD, "class Index:\n    pass", "a folded cell defines a class"),
+}
+
+
+@pytest.mark.parametrize("name", CELLS_OF_REWRITTEN)
+def test_rules_of_a_cell(name):
+    place, source, phrase = CELLS_OF_REWRITTEN[name]
+    notebook = rewritten_notebook()
+    notebook.cells[6].source = "pass"  # it reveals what the student's cell asks
+    notebook.cells[place].source = source
+    lines = found_in_rewritten(notebook)
+    assert (lines == []) if phrase is None else any(phrase in line for line in lines), lines
+
+
+def test_a_folded_cell_is_folded_everywhere():
+    for key in ("jupyter", "tags"):
+        notebook = rewritten_notebook()
+        del notebook.cells[FOLD].metadata[key]
+        assert any("has one of them" in line for line in found_in_rewritten(notebook))
+
+
+def test_long_tables_stand_in_the_appendix():
+    notebook = rewritten_notebook()
+    notebook.cells[FOLD].outputs = [shown(LONG_TABLE)]
+    assert any("a table of 9 rows" in line for line in found_in_rewritten(notebook))
+    notebook.cells[0].source += "\n\n## Appendix: all rows"
+    assert found_in_rewritten(notebook) == []
+
+
+def test_a_rewritten_notebook_may_be_longer():
+    for n_more, phrases in ((118, []), (119, ["141 cells; between 20 and 140 are allowed"])):
+        notebook = rewritten_notebook()
+        notebook.cells.extend(new_markdown_cell("more") for _ in range(n_more))
+        assert found_in_rewritten(notebook) == phrases
+
+
+def test_letters_of_formulas():
+    text = r"Prose x. $\mathrm{R@}K = \sum_i g_{ij}$ and $$\text{if } \tau > 0$$"
+    assert formula_letters(text) == {"k", "i", "g", "j"}

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lib.core.checks import RetrievalInputError
 from lib.core.writing import atomic_path
-from lib.course.notebooks.pages import write_page, write_report
+from lib.course.notebooks.pages import title_of, write_page, write_report
 
 ROOT = Path(__file__).resolve().parents[3]
 CELL_TIMEOUT_S = 600
@@ -33,6 +33,8 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+# Of a cell: its tags, and `jupyter.source_hidden` of a folded one.
+CELL_METADATA = ("tags", "jupyter")
 
 
 class NotebookFailed(RuntimeError):
@@ -130,8 +132,8 @@ def execute_in_place(path: str | Path, on_cell: Callable[[], None] | None = None
     notebook = execution.fresh
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        kept = {key: value for key, value in cell.metadata.items() if key in CELL_METADATA}
+        cell.metadata = nbformat.from_dict(kept)
     nbformat.validate(notebook)
     with atomic_path(execution.path) as temporary:
         temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
@@ -160,7 +162,7 @@ def run_notebooks(
     console = console or Console()
     build = Path(build_dir)
     build.mkdir(parents=True, exist_ok=True)
-    pages = {path.stem for path in paths}
+    pages = {path.stem: _title_in_file(path) for path in paths}
     executions = []
     try:
         for execution in _with_progress(paths, console, execute_notebook):
@@ -226,6 +228,13 @@ def _kernel_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
     paths = [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
     return {"HF_HUB_OFFLINE": "1", **environment, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _title_in_file(path: Path) -> str:
+    try:
+        return title_of(read_notebook(path), path.stem)
+    except NotebookFailed:  # `execute_notebook` reports the reason
+        return path.stem
 
 
 def _failed(cell: nbformat.NotebookNode) -> bool:

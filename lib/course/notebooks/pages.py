@@ -4,8 +4,9 @@ import html
 import itertools
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from jinja2 import DictLoader, Environment, pass_context
@@ -16,19 +17,68 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from lib.core.writing import atomic_path
 from lib.report import METRICS_MIME, compare_payloads, environment_line
 
-# nbconvert's page without its scripts, and with alternative texts, which it does not read from the
-# metadata.
+# nbconvert's page without its scripts; with alternative texts, which it does not read from the
+# metadata; the source of a folded cell behind a click; and links to the other pages.
 PAGE = """
 {%- extends 'index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock html_head_js -%}
 {%- block html_head_js_mathjax -%}{%- endblock html_head_js_mathjax -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock html_head_js_mermaidjs -%}
+{%- block html_head_css -%}
+<style>
+main { max-width: 1100px; margin: 0 auto; }
+/* 70 digits are as wide as 80 letters of a text. */
+.jp-RenderedMarkdown :is(p, ul, ol, blockquote) { max-width: 70ch; }
+.jp-RenderedHTML { overflow-x: auto; }
+details.folded summary, nav.course { font-family: var(--jp-content-font-family); }
+details.folded summary { padding-left: 70px; font-size: 13px; }
+nav.course { max-width: 56em; margin: 1em 70px; font-size: 14px; line-height: 1.6; }
+nav.course .steps { display: flex; justify-content: space-between; gap: 2em; }
+nav.course ul { columns: 2; list-style: none; padding-left: 1.2em; margin: 0.3em 0; }
+nav.course li.deeper { padding-left: 1.5em; }
+</style>
+{%- endblock html_head_css -%}
+{%- block input_group -%}
+{%- if cell.metadata.get("jupyter", {}).get("source_hidden") -%}
+<details class="folded"><summary>Show the code</summary>
+{{ super() }}
+</details>
+{%- else -%}
+{{ super() }}
+{%- endif -%}
+{%- endblock input_group -%}
 {%- block data_png scoped -%}
 <div class="jp-RenderedImage jp-OutputArea-output">
 <img alt="{{ output | get_metadata('alt', 'image/png') | escape_html }}"
  src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}">
 </div>
 {%- endblock data_png -%}
+"""
+STEPS = """
+{%- set stems = pages | list -%}
+{%- set at = stems.index(stem) -%}
+<p class="steps">
+<span>{% if at > 0 %}<a rel="prev" href="{{ stems[at - 1] }}.html">
+\u2190 {{ pages[stems[at - 1]] }}</a>{% endif %}</span>
+<span>{% if at + 1 < stems | length %}<a rel="next" href="{{ stems[at + 1] }}.html">
+{{ pages[stems[at + 1]] }} \u2192</a>{% endif %}</span>
+</p>
+"""
+TOP = f"""<nav class="course" aria-label="Course">{STEPS}
+<details><summary>The course</summary><ul>
+{{% for name, title in pages.items() -%}}
+<li>{{% if name == stem %}}<b aria-current="page">{{{{ title }}}}</b>
+{{%- else %}}<a href="{{{{ name }}}}.html">{{{{ title }}}}</a>{{% endif %}}</li>
+{{% endfor -%}}
+</ul></details>
+<details open><summary>On this page</summary><ul>
+{{% for level, name, text in headings -%}}
+<li{{% if level > 2 %}} class="deeper"{{% endif %}}>
+<a href="#{{{{ name }}}}">{{{{ text }}}}</a></li>
+{{% endfor -%}}
+</ul></details></nav>
+"""
+BOTTOM = f"""<nav class="course" aria-label="Next page">{STEPS}</nav>
 """
 REPORT = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -81,7 +131,20 @@ ENVIRONMENTS = {"aligned": "align*", "gathered": "align*", "equation": "align*"}
 
 
 class _Renderer(IPythonRenderer):
-    """Markdown to HTML with formulas as MathML."""
+    """Markdown to HTML with formulas as MathML; it lists the headings below the title."""
+
+    def __init__(self, headings: list | None = None, **options) -> None:
+        super().__init__(**options)
+        self.headings = [] if headings is None else headings
+
+    def heading(self, text: str, level: int, **attributes) -> str:
+        plain = html.unescape(re.sub(r"<[^>]+>", "", text)).strip()
+        name = quote(plain.replace(" ", "-"), safe="?/:@!$&'()*+,;=")  # as JupyterLab names it
+        if level in (2, 3):
+            self.headings.append((level, name, plain))
+        # nbconvert's own headings lose formulas: their MathML gets a prefix.
+        link = f'<a class="anchor-link" href="#{html.escape(name)}">\u00b6</a>'
+        return f'<h{level} id="{html.escape(name)}">{text}{link}</h{level}>\n'
 
     def inline_math(self, body: str) -> str:
         return mathml(body, "inline")
@@ -99,11 +162,13 @@ class OfflineExporter(HTMLExporter):
     def __init__(self, **options) -> None:
         options.setdefault("extra_loaders", [DictLoader({"offline.html.j2": PAGE})])
         super().__init__(template_file="offline.html.j2", embed_images=True, **options)
+        self.headings: list[tuple[int, str, str]] = []  # (level, id, text) of the last page
 
     @pass_context
     def markdown2html(self, context, source):
         cell = context.get("cell", {})
         renderer = _Renderer(
+            self.headings,
             escape=False,
             attachments=cell.get("attachments", {}),
             embed_images=self.embed_images,
@@ -136,16 +201,29 @@ def unconverted_formulas(markdown: str) -> list[str]:
     return [html.unescape(source) for source in sources]
 
 
-def write_page(execution, path: Path, pages: Collection[str]) -> Path:
-    """Write an executed notebook as one HTML file; links to the stems in `pages` lead there."""
+def write_page(execution, path: Path, pages: Mapping[str, str]) -> Path:
+    """Write an executed notebook as one HTML file that leads to the other pages.
+
+    Args:
+        execution: of the notebook.
+        path: of the page.
+        pages: title of each page of the course by its stem, in order.
+    """
+    stem = execution.path.stem
     notebook = nbformat.from_dict(execution.fresh)
-    notebook.metadata["title"] = title_of(notebook, execution.path.stem)
+    notebook.metadata["title"] = title_of(notebook, stem)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _linked(cell.source, pages)
     _describe_figures(notebook)
-    resources = {"metadata": {"name": execution.path.stem, "path": str(execution.path.parent)}}
-    page, _ = OfflineExporter().from_notebook_node(notebook, resources)
+    resources = {"metadata": {"name": stem, "path": str(execution.path.parent)}}
+    exporter = OfflineExporter()
+    page, _ = exporter.from_notebook_node(notebook, resources)
+    contents = {"stem": stem, "pages": pages, "headings": exporter.headings}
+    jinja = Environment(autoescape=True)
+    page = page.replace("<main>", "<main>" + jinja.from_string(TOP).render(contents), 1)
+    before, end, after = page.rpartition("</main>")
+    page = before + jinja.from_string(BOTTOM).render(contents) + end + after
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path

@@ -31,6 +31,8 @@ _ = plt.plot([1, 2])
 plt.show()
 report.sentence("It rises to {top}.", top=2)"""
 
+FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
@@ -47,7 +49,8 @@ def built(tmp_path_factory):
         new_code_cell(
             "report.quality([{'metric': 'R@1', 'value': 35.25}], tolerance=0.5, title='Icons')"
         ),
-        new_code_cell(FIGURE, metadata={"collapsed": True}),
+        new_code_cell(FIGURE, metadata={"collapsed": True, **FOLDED}),
+        new_markdown_cell("## The *end* of $d$"),
     ]
     bad = [
         new_markdown_cell("# Second"),
@@ -81,7 +84,7 @@ def test_runs_in_order_and_goes_on_after_a_failure(built):
 
 def test_shows_progress_and_where_the_report_is(built):
     _, _, text = built
-    assert re.search(r"\[1/2\] 00_first: 4 cells, [\d.]+ s, ok", text)
+    assert re.search(r"\[1/2\] 00_first: 5 cells, [\d.]+ s, ok", text)
     assert "[2/2] 01_second: 4 cells" in text and "failed, cell 2" in text
     assert "report.html" in text
 
@@ -96,7 +99,8 @@ def test_refresh_stores_outputs_without_traces_of_the_machine(built):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == [1, 2, 3]
     assert code[0].outputs == [{"output_type": "stream", "name": "stdout", "text": "a\nb\n"}]
-    assert code[0].metadata == {"tags": ["setup"]} and code[2].metadata == {}
+    assert code[0].metadata == {"tags": ["setup"]} and code[1].metadata == {}
+    assert code[2].metadata == FOLDED
     assert notebook.metadata.language_info == {"name": "python"}
 
 
@@ -118,13 +122,29 @@ def test_pages_need_no_network_and_no_script(built, name):
 
 def test_formulas_are_mathml_and_money_is_not(built):
     text = page(built, "00_first.html")
-    assert text.count("<math") == 2 and 'display="block"' in text
+    assert text.count("<math") == 3 and 'display="block"' in text
     assert "$5" in text and "\\cos" not in text
 
 
 def test_links_lead_to_pages_only_where_there_are_pages(built):
     text = page(built, "00_first.html")
     assert 'href="01_second.html#there"' in text and "https://example.org/x.ipynb" in text
+
+
+def test_the_source_of_a_folded_cell_is_behind_a_click_and_its_output_is_not(built):
+    text = page(built, "00_first.html")
+    folds = re.findall(r'<details class="folded">.*?</details>', text, flags=re.DOTALL)
+    assert len(folds) == 1 and folds[0].count("<summary>Show the code</summary>") == 1
+    assert "pyplot" in folds[0] and "<img" not in folds[0] and "It rises to 2." not in folds[0]
+
+
+def test_pages_lead_to_each_other_and_to_their_headings(built):
+    first, second = page(built, "00_first.html"), page(built, "01_second.html")
+    assert '<a rel="next" href="01_second.html">' in first and 'rel="prev"' not in first
+    assert '<a rel="prev" href="00_first.html">' in second and 'rel="next"' not in second
+    assert '<b aria-current="page">First &lt;steps&gt;</b>' in first
+    target = re.search(r'<a href="#([^"]+)">The end of d</a></li>', first)[1]
+    assert f'<h2 id="{target}">' in first
 
 
 def test_figures_are_described_by_their_sentence(built):

@@ -17,6 +17,7 @@ from lib.plots.pictures import contact_sheet, side_by_side, spotlights
 from lib.plots.result_grids import result_grid
 from lib.plots.schematics.architectures import two_towers
 from lib.plots.schematics.canvas import description
+from lib.plots.schematics.force_lines import force_lines
 from lib.plots.style import (
     COLOURS,
     DASHES,

@@ -7,7 +7,17 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.style import COLOURS, add_legend, as_points, labelled, looks, new_axes, styled
+from lib.plots.style import (
+    COLOURS,
+    MOST_NAMED,
+    add_legend,
+    as_points,
+    labelled,
+    looks,
+    name_lines,
+    new_axes,
+    styled,
+)
 
 
 @styled
@@ -72,6 +82,8 @@ def curves(
 ) -> Axes:
     """Draw lines with markers, each with its interval if it has one, in the order given.
 
+    Up to four lines are named beside their last point, more in a legend.
+
     Args:
         series: name to `(x, y)` or `(x, y, low, high)`.
         xlabel, ylabel: quantities and units.
@@ -97,7 +109,9 @@ def curves(
         if ticks is not None:
             axis.set_ticks(ticks, [f"{tick:,.10g}" for tick in ticks])
             axis.minorticks_off()
-    if len(series) > 1:
+    if 1 < len(series) <= MOST_NAMED:
+        name_lines(ax)
+    elif len(series) > 1:
         add_legend(ax)
     return labelled(ax, xlabel, ylabel, title)
 

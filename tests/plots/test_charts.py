@@ -1,5 +1,7 @@
 """Charts and style: readable sizes, no meaning by colour alone, bad input is refused."""
 
+import itertools
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -180,13 +182,30 @@ def test_refuses(draw, match):
         draw()
 
 
+def test_few_lines_are_named_beside_their_ends_and_apart():
+    series = {"all": (X, X), "semi-hard": (X, 1.001 * X), "hard": (X, 1.002 * X)}
+    ax = plots.curves(series, xlabel="step", ylabel="R@10 (%)")
+    assert [text.get_text() for text in ax.texts] == list(series) and ax.get_legend() is None
+    colours = [line.get_color() for line in ax.lines]
+    assert [text.get_color() for text in ax.texts] == colours
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent().shrunk(1, 0.9) for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert max(box.x1 for box in boxes) <= ax.figure.bbox.width
+
+
+def test_five_lines_have_a_legend():
+    ax = plots.curves({str(i): (X, i * X) for i in range(5)}, xlabel="step", ylabel="R@10 (%)")
+    assert len(ax.get_legend().get_texts()) == 5 and not ax.texts
+
+
 def test_one_legend_stands_beside_the_panels_and_hides_nothing():
     axes = plots.panels(1, 2)
     for ax in axes:
         plots.curves({"a": (X, X), "b": (X, 2 * X)}, xlabel="dimension", ylabel="R@1 (%)", ax=ax)
     legend = plots.one_legend(axes)
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
-    assert all(ax.get_legend() is None for ax in axes)
+    assert all(ax.get_legend() is None and not ax.texts for ax in axes)
     axes[0].figure.canvas.draw()
     left = legend.get_window_extent().x0
     assert all(ax.get_window_extent().x1 < left for ax in axes)

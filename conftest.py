@@ -2,7 +2,8 @@
 
 A cell that shows `report.quality` or `report.sentence` stores its numbers under `METRICS_MIME`.
 Such output is compared by that payload alone, within the tolerance stored in it; rendered text and
-HTML are left aside. All other outputs of the cell go to nbval, which wants them equal. Of figures
+HTML are left aside. What `course.predict` and `course.reveal` show is compared by its text, as if
+it had been printed. All other outputs of the cell go to nbval, which wants them equal. Of figures
 only their number is compared, since pixels depend on the font renderer; what a figure shows is
 checked by the sentence under it.
 """
@@ -10,6 +11,9 @@ checked by the sentence under it.
 import os
 from pathlib import Path
 
+from nbformat.v4 import new_output
+
+from lib.course.predictions import PREDICTION_MIME
 from lib.report import METRICS_MIME, compare_payloads
 
 ROOT = Path(__file__).parent
@@ -85,8 +89,10 @@ def payload_differences(stored: list[dict], now: list[dict]) -> list[str]:
 
 def others(outputs) -> list[dict]:
     """The outputs without payloads; a figure becomes a word, so that a lost or a new one is
-    noticed.
+    noticed, and a prediction becomes printed text.
     """
+    from nbval.plugin import coalesce_streams
+
     kept = []
     for output in outputs:
         data = output.get("data", {})
@@ -94,5 +100,7 @@ def others(outputs) -> list[dict]:
             continue
         if "image/png" in data:
             output = type(output)({**output, "data": {"text/plain": "a figure"}})
+        if PREDICTION_MIME in data:
+            output = new_output("stream", name="stdout", text=data["text/plain"] + "\n")
         kept.append(output)
-    return kept
+    return coalesce_streams(kept)

@@ -1,7 +1,8 @@
 """Exercises that check the student's own answer, and predictions made before a result is shown.
 
     course.predict("gap", "Which gap is wider?", ["trained", "untrained"], yours=None)
-    course.reveal("gap", observed="b", because="...")
+    course.reveal("gap", observed="b", because={"a": "...", "b": "..."})
+    course.tally()                          how many predictions were right
     course.check("start.top_k", top_k)      what is wrong with this answer, and a hint for it
     course.hint("start.top_k")              the next hint
 
@@ -9,6 +10,16 @@ The exercises of notebook NN are in `exercises/nbNN_*.py`.
 """
 
 from lib.course.engine import Exercise, Verdict, all_exercises, check, hint, register
-from lib.course.predictions import predict, reveal
+from lib.course.predictions import predict, reveal, tally
 
-__all__ = ["Exercise", "Verdict", "all_exercises", "check", "hint", "predict", "register", "reveal"]
+__all__ = [
+    "Exercise",
+    "Verdict",
+    "all_exercises",
+    "check",
+    "hint",
+    "predict",
+    "register",
+    "reveal",
+    "tally",
+]

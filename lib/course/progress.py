@@ -1,0 +1,75 @@
+"""The progress of a student: predictions and passed exercises, kept beside the working copies.
+
+The file `progress.json` marks a folder of working copies. Where the current folder holds none, as
+for the stored notebooks and in tests, nothing is read or written.
+"""
+
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from lib.core.writing import UnwritableFileError, atomic_path, only_writer
+
+PROGRESS = "progress.json"
+SECTIONS = ("predictions", "exercises")
+WAIT_S = 2.0  # for another notebook that writes its progress
+
+
+def progress_file() -> Path | None:
+    """Return the progress file of the current folder, or None outside of working copies."""
+    path = Path.cwd() / PROGRESS
+    return path if path.is_file() else None
+
+
+def read_progress(path: Path) -> dict[str, dict[str, dict]]:
+    """Read the records of a progress file: `{"predictions": {...}, "exercises": {...}}`.
+
+    A damaged file is kept under another name, and the progress begins again.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8") or "{}")
+        sections = {name: found.get(name, {}) for name in SECTIONS}
+        records = [record for section in sections.values() for record in section.values()]
+        if not all(isinstance(record, dict) for record in records):
+            raise ValueError
+    except FileNotFoundError:
+        return {name: {} for name in SECTIONS}
+    except (ValueError, AttributeError, RecursionError):  # no JSON, no UTF-8, or another structure
+        kept = unused_name(path.with_name("progress.damaged.json"))
+        with suppress(OSError):
+            path.rename(kept)
+            path.write_text("{}", encoding="utf-8")
+            print(f"{path.name} was damaged. It is kept as {kept.name}; your progress begins anew.")
+        return {name: {} for name in SECTIONS}
+    return sections
+
+
+def keep_progress(section: str, name: str, record: dict) -> None:
+    """Keep a record in the progress file of the current folder, where there is one."""
+    path = progress_file()
+    if path is None:
+        return
+    path = path.resolve()  # a link stays a link
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            with only_writer(path):
+                progress = read_progress(path)
+                progress[section][name] = record
+                with atomic_path(path) as temporary:
+                    text = json.dumps(progress, indent=1, ensure_ascii=False)
+                    temporary.write_text(text + "\n", encoding="utf-8")
+            return
+        except UnwritableFileError as error:
+            busy = error.errno is None and time.monotonic() < deadline
+            if not busy:
+                print(f"Your progress is not kept: {error}")
+                return
+            time.sleep(0.05)
+
+
+def unused_name(path: Path) -> Path:
+    """Return the path, or the path with the first free number: `x-2.json`."""
+    names = [path, *(path.with_stem(f"{path.stem}-{number}") for number in range(2, 1000))]
+    return next(name for name in names if not name.exists() and not name.is_symlink())

@@ -71,8 +71,15 @@ notebooks: $(STAMP)  ## re-run the notebooks and their solutions, compare every 
 	@$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 -p no:cacheprovider \
 	    $(PYTEST_ARGS) $(NOTEBOOKS)
 
-lab: $(STAMP)  ## open JupyterLab at notebook 00
-	@$(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks/00_start_here.ipynb
+LAB = $(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+lab: export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+lab: $(STAMP)  ## open JupyterLab with your working copies in work/ (SOLVED=1: the executed notebooks)
+ifdef SOLVED
+	@$(LAB) notebooks/00_start_here.ipynb
+else
+	@$(BIN)/crossmodal course new
+	@$(LAB) work/00_start_here.ipynb
+endif
 
 # The extra `train`: packages of which only the drawings are read, so what they require is not installed.
 DRAWINGS = $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['train'])"

@@ -6,6 +6,7 @@ for the stored notebooks and in tests, nothing is read or written.
 
 import json
 import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,25 +49,41 @@ def read_progress(path: Path) -> dict[str, dict[str, dict]]:
 def keep_progress(section: str, name: str, record: dict) -> None:
     """Keep a record in the progress file of the current folder, where there is one."""
     path = progress_file()
-    if path is None:
-        return
+    if path is not None:
+        try:
+            _change(path, lambda progress: progress[section].update({name: record}))
+        except UnwritableFileError as error:
+            print(f"Your progress is not kept: {error}")
+
+
+def drop_progress(path: Path, predictions: Collection[str], exercises: Collection[str]) -> None:
+    """Forget predictions and exercises in a progress file."""
+
+    def drop(progress: dict) -> None:
+        for section, names in zip(SECTIONS, (predictions, exercises), strict=True):
+            for name in names:
+                progress[section].pop(name, None)
+
+    _change(path, drop)
+
+
+def _change(path: Path, change: Callable[[dict], None]) -> None:
+    """Change a progress file, one process at a time."""
     path = path.resolve()  # a link stays a link
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
             with only_writer(path):
                 progress = read_progress(path)
-                progress[section][name] = record
+                change(progress)
                 with atomic_path(path) as temporary:
                     text = json.dumps(progress, indent=1, ensure_ascii=False)
                     temporary.write_text(text + "\n", encoding="utf-8")
             return
         except UnwritableFileError as error:
-            busy = error.errno is None and time.monotonic() < deadline
-            if not busy:
-                print(f"Your progress is not kept: {error}")
-                return
-            time.sleep(0.05)
+            if error.errno is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)  # another notebook writes
 
 
 def unused_name(path: Path) -> Path:

@@ -14,6 +14,7 @@ COMMANDS = (
     *("bench metrics", "bench losses", "bench maxsim", "bench loss-quality", "bench architectures"),
     *("bench rerank", "bench ann", "bench faiss", "bench shards", "bench gpu", "bench familiarity"),
     "bench locked-text",
+    *("course new", "course status", "course reset"),
     *("data list", "data check", "data fixture", "data download", "data filter"),
 )
 

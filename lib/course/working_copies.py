@@ -1,0 +1,255 @@
+"""Working copies of the notebooks: a student predicts, fills in and runs there.
+
+A copy holds no output from the first prediction on, so that no answer is told before the question.
+A copy that exists is never written again: `reset_copy` moves it to another name first. The metadata
+of a copy hold the version of the course that it was made from.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.core.checks import RetrievalInputError
+from lib.core.reading import MissingFileError, reading
+from lib.core.writing import atomic_path
+from lib.course.progress import PROGRESS, drop_progress, read_progress, unused_name
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+WORK = ROOT / "work"
+METADATA = "crossmodal"  # of a copy: {"version": ...}
+PREDICTS = re.compile(r"\bcourse\.predict\(\s*[\"']([^\"']+)[\"']")
+CHECKS = re.compile(r"\bcourse\.check\(\s*[\"']([^\"']+)[\"']")
+LINK = re.compile(r"(\]\()([^)#\s]+)")
+ADVICE = "`crossmodal course reset {}` keeps it under another name and makes a new copy"
+
+
+@dataclass(frozen=True)
+class CopyStatus:
+    """The state of one notebook in a folder of working copies.
+
+    Attributes:
+        name: stem of the notebook.
+        state: "no copy", "new", "started" or "damaged".
+        newer: whether the course holds a newer version than the copy.
+        asked: number of predictions in the notebook.
+        made: of them, those that the student made.
+        right: of them, those that were measured and right.
+        exercises: number of exercises in the notebook.
+        passed: of them, those that passed.
+        problem: the reason why a copy is damaged.
+    """
+
+    name: str
+    state: str
+    newer: bool
+    asked: int
+    made: int
+    right: int
+    exercises: int
+    passed: int
+    problem: str = ""
+
+
+def make_copies(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> tuple[list[str], list[str]]:
+    """Copy the notebooks that a folder lacks; what exists there stays as it is.
+
+    Args:
+        work: the folder, made if needed.
+        notebooks: the executed notebooks of the course.
+
+    Returns:
+        Names of the notebooks that were copied, and of those that were there.
+    """
+    paths = _course(work, notebooks)
+    made, kept = [], []
+    for path in paths:
+        if os.path.lexists(work / path.name):
+            kept.append(path.stem)
+        else:
+            _write_copy(path, work)
+            made.append(path.stem)
+    marker = work / PROGRESS
+    if not os.path.lexists(marker):
+        with atomic_path(marker) as temporary:
+            temporary.write_text("{}\n", encoding="utf-8")
+    return made, kept
+
+
+def copy_status(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> list[CopyStatus]:
+    """Tell for each notebook of the course whether its copy is started, and its progress."""
+    paths = _course(work, notebooks)
+    marker = work / PROGRESS
+    progress = read_progress(marker) if marker.is_file() else {"predictions": {}, "exercises": {}}
+    return [_status(path, work / path.name, progress) for path in paths]
+
+
+def reset_copy(
+    name: str, work: Path = WORK, notebooks: Path = NOTEBOOKS
+) -> tuple[str, Path | None]:
+    """Move a copy to another name, forget its predictions, and make a new copy.
+
+    Args:
+        name: beginning of the name of one notebook, for example "04".
+        work: folder of the working copies.
+        notebooks: the executed notebooks of the course.
+
+    Returns:
+        The name of the notebook, and where its old copy is now; None where there was none.
+    """
+    paths = _course(work, notebooks)
+    chosen = [path for path in paths if name and path.stem.startswith(name)]
+    if len(chosen) != 1:
+        known = ", ".join(path.stem for path in paths)
+        raise RetrievalInputError(
+            f"name must be the beginning of one notebook, got {name!r}; there are: {known}"
+        )
+    path = chosen[0]
+    copy, backup = work / path.name, None
+    if os.path.lexists(copy):
+        backup = unused_name(work / f"{path.stem}.old.ipynb")
+        copy.rename(backup)
+    predictions, exercises = _questions(path)
+    drop_progress(work / PROGRESS, predictions, exercises)
+    _write_copy(path, work)
+    return path.stem, backup
+
+
+def working_copy(notebook: dict, links: Path, work: Path, names: Sequence[str] = ()) -> dict:
+    """Make a copy of a notebook without outputs from the first prediction on.
+
+    Args:
+        notebook: the executed notebook, as JSON.
+        links: folder from which its relative links start.
+        work: folder of the copy.
+        names: file names that stand beside the copy; links to them stay.
+    """
+    cells, told = [], True
+    for cell in notebook["cells"]:
+        source = _source(cell)
+        cell = dict(cell)
+        if cell["cell_type"] == "code":
+            told = told and not PREDICTS.search(source)
+            if not told:
+                cell["outputs"], cell["execution_count"] = [], None
+        else:
+            cell["source"] = _linked(source, links, work, names)
+        cells.append(cell)
+    metadata = {**notebook.get("metadata", {}), METADATA: {"version": _version(notebook)}}
+    return {**notebook, "cells": cells, "metadata": metadata}
+
+
+def _course(work: Path, notebooks: Path) -> list[Path]:
+    """List the notebooks of the course; refuse to work in their folder."""
+    paths = sorted(notebooks.glob("*.ipynb"))
+    if not paths:
+        raise MissingFileError(
+            f"{notebooks} holds no notebooks. They come with the repository, not with the package:"
+            " run this in a checkout"
+        )
+    if work.resolve() == notebooks.resolve():
+        raise RetrievalInputError(
+            f"work must be another folder than the notebooks of the course, got {work}"
+        )
+    return paths
+
+
+def _write_copy(path: Path, work: Path) -> None:
+    notebook = _read(path, "Restore it with git")
+    names = [other.name for other in path.parent.glob("*.ipynb")]
+    copy = working_copy(notebook, path.parent, work, names)
+    with atomic_path(work / path.name) as temporary:
+        text = json.dumps(copy, indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _read(path: Path, advice: str) -> dict:
+    """Read a notebook of any minor version as JSON, as an editor saved it."""
+    with reading(path, "no notebook", advice):
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] not in ("code", "markdown", "raw"):
+                raise ValueError(f"a cell of type {cell['cell_type']!r}")
+            _source(cell)
+    return notebook
+
+
+def _source(cell: dict) -> str:
+    """Join the source of a cell, which a file holds as a text or as a list of lines."""
+    source = cell["source"]
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _version(notebook: dict) -> str:
+    """Hash the cells of a notebook without their outputs."""
+    cells = [[cell["cell_type"], _source(cell)] for cell in notebook["cells"]]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
+
+
+def _linked(source: str, links: Path, work: Path, names: Sequence[str]) -> str:
+    """Let the relative links of a text start from another folder."""
+
+    def link(match: re.Match) -> str:
+        target = match[2]
+        file = links / target
+        if target.removeprefix("./") in names or ":" in target or not file.exists():
+            return match[0]
+        return match[1] + Path(os.path.relpath(file, work)).as_posix()
+
+    return LINK.sub(link, source)
+
+
+def _questions(path: Path) -> tuple[list[str], list[str]]:
+    """List the predictions and the exercises of a notebook of the course."""
+    cells = _read(path, "Restore it with git")["cells"]
+    text = "\n".join(_source(cell) for cell in cells if cell["cell_type"] == "code")
+    return list(dict.fromkeys(PREDICTS.findall(text))), list(dict.fromkeys(CHECKS.findall(text)))
+
+
+def _status(path: Path, copy: Path, progress: dict) -> CopyStatus:
+    asked, exercises = _questions(path)
+    records = [progress["predictions"].get(key, {}) for key in asked]
+    made = [record for record in records if record.get("answer")]
+    right = [record for record in made if record["answer"] == record.get("observed")]
+    passed = [name for name in exercises if progress["exercises"].get(name, {}).get("passed")]
+    state, newer, problem = "no copy", False, ""
+    if os.path.lexists(copy):
+        try:
+            state, newer = _compare(path, copy)
+        except ValueError as error:  # of `reading`
+            state, problem = "damaged", str(error)
+    if state == "new" and (made or passed):
+        state = "started"
+    counts = len(asked), len(made), len(right), len(exercises), len(passed)
+    return CopyStatus(path.stem, state, newer, *counts, problem)
+
+
+def _compare(path: Path, copy: Path) -> tuple[str, bool]:
+    """Compare a copy with what it was made from, and with the course."""
+    theirs = _read(copy, ADVICE.format(path.stem[:2]).capitalize())
+    ours = _read(path, "Restore it with git")
+    metadata = theirs.get("metadata")
+    mark = metadata.get(METADATA) if isinstance(metadata, dict) else None
+    made_from = mark.get("version") if isinstance(mark, dict) else None
+    names = [other.name for other in path.parent.glob("*.ipynb")]
+    fresh = working_copy(ours, path.parent, copy.parent, names)
+    if made_from == _version(ours):
+        same = _version(theirs) == _version(fresh)
+    else:
+        same = False  # an older version is not kept, so nothing tells what the student changed
+    return ("new" if same and not _executed(theirs) else "started"), made_from != _version(ours)
+
+
+def _executed(notebook: dict) -> bool:
+    """Tell whether a cell from the first prediction on was run."""
+    told = True
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            told = told and not PREDICTS.search(_source(cell))
+            if not told and cell.get("execution_count"):
+                return True
+    return False

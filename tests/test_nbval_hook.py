@@ -12,6 +12,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from lib import report
+from lib.course.predictions import PREDICTION_MIME
 
 ROOT = Path(__file__).resolve().parent.parent
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
@@ -59,10 +60,27 @@ def printed(text: str, name: str = "stdout") -> list:
     return [new_output("stream", name=name, text=text)]
 
 
+ASKED = "course.predict('q', 'Which?', ['x', 'y'])"
+ASKED_TEXT = (
+    "Which?\n  a) x\n  b) y\nYour prediction: none yet."
+    ' Set yours="a", or another letter, and run the cell again.\n'
+)
+MEASURED = "course.reveal('q', 'a', 'It is.')"
+MEASURED_TEXT = (
+    'Observed: a) x\nYou made no prediction: set yours="a", or another letter, in'
+    " course.predict, and run both again.\nWhy: It is.\n"
+)
+
+
+def shown_prediction(text: str) -> list:
+    data = {"text/plain": text.rstrip("\n"), "text/html": "<p>older</p>", PREDICTION_MIME: {}}
+    return [new_output("display_data", data=data)]
+
+
 # what is tried -> (source, stored outputs, whether nbval must accept them, phrase of the report if
 # not)
 CASES = {
-    "setup": ("from lib import report", [], True, ""),
+    "setup": ("from lib import course, report", [], True, ""),
     "same numbers": (QUALITY, quality(), True, ""),
     "moved less than the tolerance": (QUALITY, quality(value=35.7), True, ""),
     "moved more than the tolerance": (
@@ -110,6 +128,25 @@ CASES = {
         "mismatch 'stdout'",
     ),
     "plain text": ("print('a')", printed("b\n"), False, "mismatch 'stdout'"),
+    "a prediction": (
+        f"{ASKED}\n{MEASURED}",
+        printed(f"{ASKED_TEXT}{MEASURED_TEXT}"),
+        True,
+        "",
+    ),
+    "a prediction with another markup": (ASKED, shown_prediction(ASKED_TEXT), True, ""),
+    "a prediction beside printed text and a payload": (
+        f"print('a')\n{ASKED}\n{MEASURED}\n{QUALITY}",
+        printed(f"a\n{ASKED_TEXT}") + shown_prediction(MEASURED_TEXT) + quality(),
+        True,
+        "",
+    ),
+    "another outcome": (
+        MEASURED,
+        shown_prediction(MEASURED_TEXT.replace("a) x", "b) y")),
+        False,
+        "mismatch 'stdout'",
+    ),
     "stderr": (
         "import sys\nprint('w', file=sys.stderr)",
         printed("old warning", "stderr"),

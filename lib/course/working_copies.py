@@ -73,10 +73,7 @@ def make_copies(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> tuple[list[st
         else:
             _write_copy(path, work)
             made.append(path.stem)
-    marker = work / PROGRESS
-    if not os.path.lexists(marker):
-        with atomic_path(marker) as temporary:
-            temporary.write_text("{}\n", encoding="utf-8")
+    _write_marker(work)
     return made, kept
 
 
@@ -113,9 +110,10 @@ def reset_copy(
     if os.path.lexists(copy):
         backup = unused_name(work / f"{path.stem}.old.ipynb")
         copy.rename(backup)
-    predictions, exercises = _questions(path)
-    drop_progress(work / PROGRESS, predictions, exercises)
+    if (work / PROGRESS).is_file():
+        drop_progress(work / PROGRESS, *_questions(path))
     _write_copy(path, work)
+    _write_marker(work)
     return path.stem, backup
 
 
@@ -165,6 +163,12 @@ def _write_copy(path: Path, work: Path) -> None:
     with atomic_path(work / path.name) as temporary:
         text = json.dumps(copy, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _write_marker(work: Path) -> None:
+    if not os.path.lexists(work / PROGRESS):
+        with atomic_path(work / PROGRESS) as temporary:
+            temporary.write_text("{}\n", encoding="utf-8")
 
 
 def _read(path: Path, advice: str) -> dict:

@@ -15,9 +15,18 @@ from lib.plots.indexes import allowed_errors, cells, graph
 from lib.plots.matrices import forces, heatmap
 from lib.plots.pictures import contact_sheet, side_by_side, spotlights
 from lib.plots.result_grids import result_grid
-from lib.plots.schematics.architectures import two_towers
+from lib.plots.schematics.architectures import (
+    cross_encoder,
+    late_interaction,
+    two_stages,
+    two_towers,
+)
 from lib.plots.schematics.canvas import description
+from lib.plots.schematics.decisions import flow_chart
 from lib.plots.schematics.force_lines import force_lines
+from lib.plots.schematics.learning import batch_matrix, forces_on_circle, triplet
+from lib.plots.schematics.lists import hyperplanes, probed_cells, product_codes
+from lib.plots.schematics.walks import hnsw_levels
 from lib.plots.style import (
     COLOURS,
     DASHES,

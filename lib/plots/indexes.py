@@ -111,16 +111,8 @@ def cells(
     everything = np.concatenate([points, centroids, *([] if query is None else [[query]])])
     low, high = everything.min(axis=0), everything.max(axis=0)
     margin = 0.06 * (high - low)
-    x, y = np.linspace(low - margin, high + margin, GRID).T
-    places = np.stack(np.meshgrid(x, y), axis=-1)  # (GRID, GRID, 2)
-    owner = _nearest(places, centroids)
-    for cell in range(len(centroids)):
-        ax.contour(x, y, owner == cell, [0.5], colors="0.35", linewidths=1.1, zorder=1)
-    if probed.size:
-        mask = np.isin(owner, probed).astype(float)
-        with mpl.rc_context({"hatch.color": "0.8"}):
-            ax.contourf(x, y, mask, [0.5, 1.5], colors=["0.93"], hatches=["//"], zorder=0)
-    seen = np.isin(_nearest(points, centroids), probed)
+    draw_borders(ax, centroids, probed, low - margin, high + margin, "0.93", "//")
+    seen = np.isin(nearest_centroids(points, centroids), probed)
     ax.scatter(*points[~seen].T, s=22, color="0.6", linewidths=0, zorder=2, label="vector")
     if seen.any():
         look = {"color": "black", "linewidths": 0, "zorder": 2}
@@ -199,8 +191,23 @@ def _finish(
     return labelled(ax, "first coordinate", "second coordinate", title)
 
 
-def _nearest(places: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Position of the nearest centroid of places `(..., 2)`."""
+def draw_borders(
+    ax: Axes, centroids: np.ndarray, probed: np.ndarray, low, high, colour, hatch: str | None = None
+) -> None:
+    """Draw the borders of cells between two corners, and fill the probed ones."""
+    x, y = np.linspace(low, high, GRID).T
+    places = np.stack(np.meshgrid(x, y), axis=-1)  # (GRID, GRID, 2)
+    owner = nearest_centroids(places, centroids)
+    for cell in range(len(centroids)):
+        ax.contour(x, y, owner == cell, [0.5], colors="0.35", linewidths=1.1, zorder=1)
+    if probed.size:
+        mask = np.isin(owner, probed).astype(float)
+        with mpl.rc_context({"hatch.color": "0.8"}):
+            ax.contourf(x, y, mask, [0.5, 1.5], colors=[colour], hatches=[hatch], zorder=0)
+
+
+def nearest_centroids(places: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """Return the position of the nearest centroid of places `(..., 2)`."""
     return ((places[..., None, :] - centroids) ** 2).sum(axis=-1).argmin(axis=-1)
 
 

@@ -129,7 +129,7 @@ def strip(
     y: float,
     values: Sequence[float] | int,
     role: str,
-    cell: float = 0.24,
+    cell_size: float = 0.24,
     upright: bool = True,
 ) -> float:
     """Draw a vector as a strip of cells around (x, y), the darker the larger; return its length.
@@ -143,16 +143,23 @@ def strip(
         if values.ndim != 1 or not values.size or not np.isfinite(values).all():
             raise RetrievalInputError(f"a vector must be finite numbers (d,), got {values.shape}")
         shades = 0.08 + 0.82 * np.abs(values) / max(np.abs(values).max(), 1e-12)
-    length = cell * len(shades)
+    length = cell_size * len(shades)
     for at, shade in enumerate(shades):
-        along = length / 2 - (at + 1) * cell if upright else at * cell - length / 2
-        corner = (x - cell / 2, y + along) if upright else (x + along, y - cell / 2)
-        look = {"fc": tint(role, float(shade)), "ec": "white", "lw": 1.2, "zorder": 2}
-        ax.add_patch(plt.Rectangle(corner, cell, cell, **look))
-    corner = (x - cell / 2, y - length / 2) if upright else (x - length / 2, y - cell / 2)
-    size = (cell, length) if upright else (length, cell)
+        along = length / 2 - (at + 0.5) * cell_size
+        place = (x, y + along) if upright else (x - along, y)
+        cell(ax, *place, cell_size, cell_size, tint(role, float(shade)), line=1.2)
+    size = (cell_size, length) if upright else (length, cell_size)
+    corner = x - size[0] / 2, y - size[1] / 2
     ax.add_patch(plt.Rectangle(corner, *size, fill=False, ec=colour_of(role), lw=1.8, zorder=3))
     return length
+
+
+def cell(
+    ax: Axes, x: float, y: float, width: float, height: float, colour, line: float = 2.0
+) -> None:
+    """Draw a cell of a matrix around (x, y), parted from its neighbours by white lines."""
+    corner = x - width / 2, y - height / 2
+    ax.add_patch(plt.Rectangle(corner, width, height, fc=colour, ec="white", lw=line, zorder=2))
 
 
 def fitting_size(text: str, width: float, largest: float = BIG, smallest: float = SMALL) -> float:

@@ -38,3 +38,4 @@ from lib.plots.style import (
     show,
     use_style,
 )
+from lib.plots.thumbnails import add_thumbnails

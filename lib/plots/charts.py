@@ -7,14 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lib.core.checks import RetrievalInputError
+from lib.plots.line_names import MOST_NAMED, name_lines
 from lib.plots.style import (
     COLOURS,
-    MOST_NAMED,
     add_legend,
     as_points,
     labelled,
     looks,
-    name_lines,
     new_axes,
     styled,
 )
@@ -82,7 +81,7 @@ def curves(
 ) -> Axes:
     """Draw lines with markers, each with its interval if it has one, in the order given.
 
-    Up to four lines are named beside their last point, more in a legend.
+    Up to four lines are named right of the axes, at their last point, more in a legend.
 
     Args:
         series: name to `(x, y)` or `(x, y, low, high)`.
@@ -93,7 +92,7 @@ def curves(
     """
     if not series:
         raise RetrievalInputError("there are no series to draw")
-    ax = new_axes(ax)
+    ax, lines = new_axes(ax), []
     for (name, arrays), (colour, marker, dash) in zip(series.items(), looks(), strict=False):
         x, y, *band = (np.asarray(a, dtype=float) for a in arrays)
         if len({len(a) for a in (x, y, *band)}) != 1 or len(band) not in (0, 2):
@@ -101,7 +100,7 @@ def curves(
             raise RetrievalInputError(
                 f"series {name!r} needs (x, y) or (x, y, low, high) of one length; it has {lengths}"
             )
-        ax.plot(x, y, color=colour, marker=marker, linestyle=dash, label=name)
+        lines += ax.plot(x, y, color=colour, marker=marker, linestyle=dash, label=name)
         if band:
             ax.fill_between(x, *band, color=colour, alpha=0.18, linewidth=0)
     ax.set(xscale=xscale, yscale=yscale)
@@ -110,7 +109,7 @@ def curves(
             axis.set_ticks(ticks, [f"{tick:,.10g}" for tick in ticks])
             axis.minorticks_off()
     if 1 < len(series) <= MOST_NAMED:
-        name_lines(ax)
+        name_lines(ax, lines)
     elif len(series) > 1:
         add_legend(ax)
     return labelled(ax, xlabel, ylabel, title)

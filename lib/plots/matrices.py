@@ -17,6 +17,7 @@ from lib.plots.style import (
     panels,
     styled,
 )
+from lib.plots.thumbnails import name_ticks
 
 # Purple pulls, orange pushes, white does neither: distinct in grey and to every colour vision.
 FORCE_MAP = "PuOr_r"
@@ -26,8 +27,8 @@ MAX_WRITTEN = 12  # columns of a matrix with numbers in its cells
 @styled
 def heatmap(
     values: np.ndarray,
-    rows: Sequence[str],
-    columns: Sequence[str],
+    rows: Sequence[str | np.ndarray],
+    columns: Sequence[str | np.ndarray],
     *,
     xlabel: str,
     ylabel: str,
@@ -41,7 +42,7 @@ def heatmap(
 
     Args:
         values: `(n_rows, n_columns)`.
-        rows, columns: names along the axes.
+        rows, columns: names along the axes, or pictures, `(height, width)` or `(height, width, 3)`.
         xlabel, ylabel, label: meaning of the axes and of the colour, with units.
         marks: `(n_rows, n_columns)` booleans, for example the relevant pairs.
         digits: decimals written in the cells; None writes none, and more than 12 columns get none.
@@ -57,8 +58,8 @@ def heatmap(
     ax = new_axes(ax, size)
     picture = ax.imshow(values, cmap=COLOUR_MAP, aspect="auto")
     ax.grid(False)
-    ax.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(rows)), rows)
+    name_ticks(ax, columns, "x", rotation=35, ha="right", rotation_mode="anchor")
+    name_ticks(ax, rows, "y")
     if digits is not None and len(columns) <= MAX_WRITTEN:
         middle = (np.nanmin(values) + np.nanmax(values)) / 2
         for i, j in np.ndindex(values.shape):
@@ -76,8 +77,8 @@ def heatmap(
 def forces(
     gradients: Mapping[str, np.ndarray],
     *,
-    rows: Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
+    rows: Sequence[str | np.ndarray] | None = None,
+    columns: Sequence[str | np.ndarray] | None = None,
     xlabel: str = "keys",
     ylabel: str = "queries",
     marks: np.ndarray | None = None,
@@ -90,7 +91,7 @@ def forces(
 
     Args:
         gradients: title to `(n_rows, n_columns)`, dL/ds or dL/dc, all of one shape.
-        rows, columns: names along the axes; positions by default, none for more than 12.
+        rows, columns: names or pictures along the axes; positions by default, none above 12.
         xlabel, ylabel: of the axes.
         marks: `(n_rows, n_columns)` booleans, the right pairs, framed; the diagonal by default.
         digits: decimals in the cells, with their sign; more than 12 columns get none.
@@ -116,8 +117,8 @@ def forces(
     for ax, (name, values) in zip(axes, arrays.items(), strict=False):
         picture = ax.imshow(values, cmap=FORCE_MAP, vmin=-reach, vmax=reach, aspect="auto")
         ax.grid(False)
-        ax.set_xticks(range(len(columns)), columns)
-        ax.set_yticks(range(len(rows)), rows)
+        name_ticks(ax, columns, "x")
+        name_ticks(ax, rows, "y")
         if shape[1] <= MAX_WRITTEN:
             for i, j in np.ndindex(shape):
                 ink = "white" if abs(values[i, j]) > 0.6 * reach else "black"
@@ -132,9 +133,9 @@ def forces(
     return axes[0].figure
 
 
-def _names(names: Sequence[str] | None, length: int) -> list[str]:
+def _names(names: Sequence[str | np.ndarray] | None, length: int) -> list:
     if names is not None:
-        return [str(name) for name in names]
+        return list(names)
     return [str(i) for i in range(length)] if length <= MAX_WRITTEN else []
 
 

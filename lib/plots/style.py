@@ -50,8 +50,7 @@ STYLE = {
     "font.family": "DejaVu Sans",
 }
 
-MOST_NAMED = 4  # lines that are named beside their ends; more get a legend
-LINE_NAME = "name of a line"
+LINE_NAME = "name of a line"  # marks the texts that name lines beside their ends
 
 # Decorates every function that draws: figures look the same with and without `use_style`.
 styled = mpl.rc_context(STYLE)
@@ -122,26 +121,6 @@ def add_legend(ax: Axes, beside: bool = False, **options) -> None:
     if beside:
         options |= {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     ax.legend(fontsize=STYLE["legend.fontsize"], **options)
-
-
-def name_lines(ax: Axes) -> None:
-    """Write the name of each line beside its last point, in its colour, instead of a legend."""
-    size = STYLE["legend.fontsize"]
-    height = ax.get_position().height * ax.figure.get_size_inches()[1] * 72  # in points
-    ends = [line.get_xydata()[-1] for line in ax.lines]
-    ax.autoscale_view()  # transData would use the limits of before the lines were drawn
-    places = ax.transAxes.inverted().transform(ax.transData.transform(ends))[:, 1] * height
-    wanted = places.copy()
-    order = np.argsort(places, kind="stable")
-    for below, above in itertools.pairwise(order):  # names stand at least a line apart
-        wanted[above] = max(wanted[above], wanted[below] + 1.3 * size)
-    wanted -= (wanted - places).mean()
-    for line, end, shift in zip(ax.lines, ends, wanted - places, strict=True):
-        ax.annotate(
-            line.get_label(), end, (10, shift), textcoords="offset points", fontsize=size,
-            color=line.get_color(), va="center", annotation_clip=False, gid=LINE_NAME,
-            parse_math=False,
-        )  # fmt: skip
 
 
 def add_colour_bar(picture: AxesImage, axes: Axes | list[Axes], label: str) -> None:

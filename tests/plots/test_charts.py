@@ -189,7 +189,7 @@ def test_few_lines_are_named_beside_their_ends_and_apart():
     colours = [line.get_color() for line in ax.lines]
     assert [text.get_color() for text in ax.texts] == colours
     ax.figure.draw_without_rendering()
-    boxes = [text.get_window_extent().shrunk(1, 0.9) for text in ax.texts]
+    boxes = [mpl.text.Text.get_window_extent(text).shrunk(1, 0.9) for text in ax.texts]
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
     assert max(box.x1 for box in boxes) <= ax.figure.bbox.width
 

@@ -39,6 +39,39 @@ EMOJI_COPIES = 2  # of each coloured emoji then, beside itself: they are few
 
 
 @dataclass(frozen=True)
+class RightPairs:
+    """Tell which texts are right for which pictures.
+
+    A text is right for the pictures that bear it, and for those that share the name or the pixels
+    of the picture it was drawn for.
+
+    Args:
+        names: int64 (n_pictures,), text of each picture's name.
+        pixels: int64 (n_pictures,), the same number for the same pixels.
+        borne: bool (n_pictures, n_texts), sparse: the further texts of each picture.
+    """
+
+    names: np.ndarray
+    pixels: np.ndarray
+    borne: csr_array
+
+    def among(self, chosen: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """Find the right pairs of a batch, bool (B, B), where text j was drawn for picture j."""
+        names, pixels = self.names[chosen], self.pixels[chosen]
+        right = self.borne[chosen][:, texts].toarray()
+        right |= (names[:, None] == texts) | (names[:, None] == names)
+        return right | (pixels[:, None] == pixels)
+
+
+def mark_texts(pairs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> csr_array:
+    """Mark pairs of a picture and its text, each once, in a sparse bool table of this shape."""
+    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    table = csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=shape)
+    table.sum_duplicates()
+    return table
+
+
+@dataclass(frozen=True)
 class CaptionTable:
     """Captions of the training pictures, each text once; those with a colour come last.
 
@@ -98,10 +131,7 @@ def number_captions(corpus: pictures.Pictures, positions: np.ndarray, seed: int)
         row: [ids.setdefault(f"{colours[ink]} {name}", len(ids)) for ink in inks[row]]
         for name, row in drawn.items()
     }
-    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    shape = len(corpus), len(ids)
-    others = csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=shape)
-    others.sum_duplicates()
+    others = mark_texts(pairs, (len(corpus), len(ids)))
     none = [-1] * INKS_PER_NAME
     columns = [np.array([of.get(row, none) for row in range(len(ids))]) for of in (inks, inked)]
     return CaptionTable(tuple(ids), names, corpus.is_drawing, others, *columns)
@@ -112,9 +142,8 @@ class PictureStream:
 
     The caption is the picture's name or, in three of ten cases, another one. Some drawings take an
     ink that their caption names ("red alarm clock"), others any dark ink, or a light paper. A
-    caption is right for another picture of the batch that bears it, or that shares the name or the
-    pixels of its own picture; one with a colour only for drawings in that ink, while a coloured
-    drawing may be called by its plain name.
+    caption is right for other pictures of the batch as `RightPairs` says; one with a colour only
+    for drawings in that ink, while a coloured drawing may be called by its plain name.
 
     Further icons take part as any drawing until 60% of the steps; then only some of them, others in
     each epoch, and each emoji in colour comes three times: the end belongs to what is searched.
@@ -151,8 +180,9 @@ class PictureStream:
         self.order = DrawingOrder(positions, heads, batch_size, steps, seed, finish=finish)
         self.captions = number_captions(corpus, positions, seed)
         self.states = encode_states(self.captions.texts)
-        self.pixel_ids = np.full(len(corpus), -1)
-        self.pixel_ids[positions] = number_pixels(corpus, positions)
+        pixels = np.full(len(corpus), -1)
+        pixels[positions] = number_pixels(corpus, positions)
+        self.right = RightPairs(self.captions.names, pixels, self.captions.others)
 
     def batch(self, step: int) -> Batch:
         chosen, rng, generator = self.order.draw(step)
@@ -161,8 +191,8 @@ class PictureStream:
         words, contexts, mask = self.states.batch(texts)
         dropped = torch.rand(mask.shape, generator=generator) < PIECE_DROPOUT
         dropped[:, 0] = False  # a caption keeps its first mark
-        positives = torch.from_numpy(self._right_pairs(chosen, plain, inks))
-        return Batch(images, (words, contexts, mask & ~dropped), positives)
+        right = self.right.among(chosen, plain) & ((inks == PLAIN) | (inks[:, None] == inks))
+        return Batch(images, (words, contexts, mask & ~dropped), torch.from_numpy(right))
 
     def _draw_images(
         self,
@@ -184,14 +214,6 @@ class PictureStream:
             coloured = image_tensor(pixels[~drawn], 3, pictures.SIZE)
             images[~drawn] = 1 - self.order.bend(coloured, step, generator)
         return images
-
-    def _right_pairs(self, chosen: np.ndarray, plain: np.ndarray, inks: np.ndarray) -> np.ndarray:
-        """Find the captions, without colours `plain`, that are right for each picture."""
-        names, pixels = self.captions.names[chosen], self.pixel_ids[chosen]
-        right = self.captions.others[chosen][:, plain].toarray()
-        right |= (names[:, None] == plain) | (names[:, None] == names)
-        right |= pixels[:, None] == pixels
-        return right & ((inks == PLAIN) | (inks[:, None] == inks))
 
 
 def _draw_colours(inks: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

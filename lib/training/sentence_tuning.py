@@ -24,7 +24,7 @@ from lib.models.text_tower import TextStates
 from lib.training.augment import warp
 from lib.training.batches import Batch
 from lib.training.loop import Plan, Trainer
-from lib.training.picture_batches import number_pixels
+from lib.training.picture_batches import RightPairs, mark_texts, number_pixels
 
 SLOT = "{}"
 LANGUAGES = ("de", "es", "fr", "it", "pt")
@@ -49,6 +49,11 @@ class CaptionKinds:
     captions: tuple[int, ...]
     sentences: tuple[int, ...]
     translations: tuple[int, ...]
+
+    @property
+    def texts(self) -> tuple[int, ...]:
+        """Return all texts of the picture."""
+        return (*self.captions, *self.sentences, *self.translations)
 
     def draw(self, rng: np.random.Generator) -> int:
         """Draw one text."""
@@ -91,8 +96,7 @@ def write_captions(
 class SentenceStream:
     """Batches of fixed image embeddings and the frozen states of a text for each.
 
-    A text is also right for another picture of the batch that bears it, and for those with the same
-    name or the same pixels.
+    A text is right for other pictures of the batch too, as `RightPairs` says.
 
     Args:
         corpus: the pictures.
@@ -114,9 +118,10 @@ class SentenceStream:
         self.views, self.seed = views, seed
         self.kinds, texts = write_captions(corpus, positions, seed)
         self.states = encode_states(texts)
-        self.bears = [{*kind.captions, *kind.sentences, *kind.translations} for kind in self.kinds]
-        self.names = np.array([kind.captions[0] for kind in self.kinds])
-        self.pixels = number_pixels(corpus, positions)
+        pairs = [(row, text) for row, kind in enumerate(self.kinds) for text in kind.texts]
+        names = np.array([kind.captions[0] for kind in self.kinds])
+        borne = mark_texts(pairs, (len(positions), len(texts)))
+        self.right = RightPairs(names, number_pixels(corpus, positions), borne)
         sources = corpus.sources[positions]
         rows = {source: np.flatnonzero(sources == source) for source in SHARES}
         wanted = {source: int(share * batch_size) for source, share in SHARES.items()}
@@ -126,9 +131,7 @@ class SentenceStream:
         rng = np.random.default_rng([self.seed, 3, step])
         rows = np.concatenate([rng.choice(part, size, replace=False) for part, size in self.parts])
         texts = np.array([self.kinds[row].draw(rng) for row in rows])
-        right = np.array([[text in self.bears[row] for text in texts] for row in rows])
-        right |= self.names[rows][:, None] == self.names[rows]
-        right |= self.pixels[rows][:, None] == self.pixels[rows]
+        right = self.right.among(rows, texts)
         view = self.views[rng.integers(len(self.views))]
         return Batch(view[rows], self.states.batch(texts), torch.from_numpy(right))
 

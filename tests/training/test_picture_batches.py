@@ -11,7 +11,14 @@ from lib.core.checks import RetrievalInputError
 from lib.datasets import further_icons, icons, pictures
 from lib.models.text_tower import TextStates
 from lib.training import picture_batches
-from lib.training.picture_batches import INKS, PLAIN, PictureStream, number_captions
+from lib.training.picture_batches import (
+    INKS,
+    PLAIN,
+    PictureStream,
+    RightPairs,
+    mark_texts,
+    number_captions,
+)
 
 B = 64
 LATE = 900  # a step of runs of one head
@@ -114,6 +121,23 @@ def test_right_pairs_by_their_rule(stream, corpus):
                 assert bool(batch.positives[i, j]) == expected, (own[i], texts[j])
                 found += expected and i != j
     assert found > 20
+
+
+def test_right_pairs_of_four_pictures_by_hand():
+    # Names 0, 0, 1, 2; picture 2 has also text 3, picture 3 has text 4; 1 and 3 share pixels.
+    borne = mark_texts([(2, 3), (3, 4), (3, 4)], (4, 5))
+    right = RightPairs(np.array([0, 0, 1, 2]), np.array([5, 6, 7, 6]), borne)
+    drawn_by_name = right.among(np.arange(4), np.array([0, 0, 1, 2]))
+    same_name, same_pixels = [(0, 1), (1, 0)], [(1, 3), (3, 1)]
+    own = [(i, i) for i in range(4)]
+    assert set(zip(*np.nonzero(drawn_by_name))) == {*own, *same_name, *same_pixels}
+    # Pictures 3 and 2, with texts 4 and 3: each bears its own alone.
+    assert right.among(np.array([3, 2]), np.array([4, 3])).tolist() == [
+        [True, False],
+        [False, True],
+    ]
+    # Picture 0 was drawn with text 3, which picture 2 bears, and picture 2 with text 0.
+    assert right.among(np.array([0, 2]), np.array([3, 0])).tolist() == [[True, True], [True, True]]
 
 
 def test_a_drawing_takes_the_ink_of_its_caption(stream, corpus):

@@ -75,6 +75,37 @@ def test_batches_depend_on_seed_and_step_alone(some, model):
     assert len(one.images) == len(one.tokens[2]) == 12 + 2
 
 
+class TextNumbers:
+    """Stand in for frozen states: the tokens of a batch are the numbers of its texts."""
+
+    def batch(self, texts):
+        return texts.tolist()
+
+
+def test_right_pairs_by_their_rule(some):
+    """Compare with the rule, written as loops, on pictures that share names and texts."""
+    corpus, positions = some
+    stream = SentenceStream(
+        corpus,
+        positions,
+        torch.arange(len(positions))[None, :, None],  # a view that tells the row
+        lambda texts: TextNumbers(),
+        200,
+        seed=1,
+    )
+    batch = stream.batch(0)
+    rows, texts = batch.images[:, 0].long().tolist(), batch.tokens
+    pixels = corpus.pixels(positions)
+    kinds = stream.kinds
+    for i, row in enumerate(rows):
+        for j, (other, text) in enumerate(zip(rows, texts, strict=True)):
+            expected = (
+                text in kinds[row].texts or kinds[row].captions[0] == kinds[other].captions[0]
+            )
+            expected |= bool((pixels[row] == pixels[other]).all())
+            assert bool(batch.positives[i, j]) == expected
+
+
 def test_only_the_head_changes_and_is_mixed_with_the_one_before(some, model):
     corpus, positions = some
     before = {key: value.clone() for key, value in model.network.state_dict().items()}

@@ -287,6 +287,24 @@ def bench_everyday(
     say(f"sheet of pictures: {out}")
 
 
+@bench.command("near-equal")
+def bench_near_equal(
+    out: Annotated[Path, Option(help="PNG file of pairs next to the threshold.")] = Path(
+        "near_equal.png"
+    ),
+) -> None:
+    """Evaluate test names with and without a nearly equal training icon; draw pairs (a minute)."""
+    check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
+    from lib.plots import save
+    from lib.studies import near_equal
+
+    rows = near_equal.near_equal_rows()
+    print_rows(near_equal.format_rows(rows), "icons, text to image, percent, 95% intervals")
+    say(near_equal.sentence_of(rows, near_equal.count_shared_words()))
+    save(near_equal.pairs_sheet(), out)
+    say(f"pairs: {out}")
+
+
 @bench.command("familiarity")
 def bench_familiarity(
     collect: Annotated[

@@ -63,6 +63,15 @@ def terms_rows() -> list[dict]:
     return search_terms.terms_table(runs, kinds=("all terms", "not in training"))
 
 
+def both_models() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the committed int8 embeddings of names and icons of the test split, by model."""
+    older = load_embeddings("icons")
+    return {
+        "dual encoder": (older["test_text"], older["test_image"]),
+        "pictures": set_embeddings("icons"),
+    }
+
+
 def names_with_new_words(seen: str = SEEN_TEXTS[0]) -> np.ndarray:
     """Find the test names of icons that hold a word which no training text holds.
 
@@ -92,12 +101,7 @@ def new_word_rows(metrics: tuple[str, ...] = ("R@1", "R@10")) -> list[dict]:
     Returns:
         Tidy rows: seen, system, and those of `lib.metrics.Evaluation`.
     """
-    older = load_embeddings("icons")
-    sides = {
-        "dual encoder": (older["test_text"], older["test_image"]),
-        "pictures": set_embeddings("icons"),
-    }
-    task, rows = load_set_task("icons"), []
+    sides, task, rows = both_models(), load_set_task("icons"), []
     for seen in SEEN_TEXTS:
         kept = np.flatnonzero(names_with_new_words(seen))
         for system, (queries, gallery) in sides.items():

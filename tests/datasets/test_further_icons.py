@@ -18,6 +18,7 @@ from lib.datasets.further_icons import (
     PACKAGES,
     FontFamily,
     clean_names,
+    closest_drawings,
     draw_tabler,
     held_out_drawings,
     held_out_names,
@@ -121,6 +122,16 @@ def test_a_drawing_is_held_out_if_it_nearly_equals_one():
     images = np.stack([ring(20), ring(20) // 2, noisy.astype(np.uint8), ring(14), ring(28)])
     assert held_out_drawings(images, held_out).tolist() == [True, True, True, False, False]
     assert not held_out_drawings(images, held_out[:0]).any()
+
+
+def test_the_closest_drawing_is_found_in_parts():
+    others = np.stack([ring(20), ring(8), ring(14)])
+    images = np.concatenate([np.repeat(others[[1]], 2050, axis=0), others[[2, 0]] // 2])
+    correlations, which = closest_drawings(images, others)
+    assert which.tolist() == [1] * 2050 + [2, 0]
+    assert correlations == pytest.approx(np.ones(len(images)), abs=0.01)
+    assert closest_drawings(images[:2], others[:0])[1].tolist() == [-1, -1]
+    assert closest_drawings(images[:0], others)[0].shape == (0,)
 
 
 def test_the_threshold_is_the_correlation_of_means():

@@ -52,6 +52,12 @@ def template_baseline(corpus: str) -> WordTemplates:
     return WordTemplates(scenes.caption_choice(batch, full_captions), images)
 
 
+@lru_cache(maxsize=2)
+def template_sides(corpus: str) -> tuple[np.ndarray, np.ndarray]:
+    """Encode texts and images of a test task with the baseline, once for both directions."""
+    return encode_sides(template_baseline(corpus), load_test_task(corpus, "text_to_image"))
+
+
 def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DEPTH) -> Evaluation:
     """Evaluate a system of `SYSTEMS_OF` on one test task; trained ones by stored embeddings."""
     systems = SYSTEMS_OF[check_choice(corpus, SYSTEMS_OF, "corpus")]
@@ -62,7 +68,8 @@ def evaluate_system(corpus: str, direction: str, system: str, *, depth: int = DE
         return evaluate_task(*stored_embeddings(corpus, direction), task, depth=depth)
     # Rows have unit length, or are zero where no word is known. The inner product is the cosine
     # of the former and 0 for the latter.
-    sides = encode_sides(template_baseline(corpus), task)
+    texts, images = template_sides(corpus)
+    sides = (texts, images) if direction == "text_to_image" else (images, texts)
     return evaluate_task(*sides, task, metric="inner_product", depth=depth)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,7 @@ def train_model(
 # ---- dual encoders
 
 
+@cache
 def _icons_tokenizer() -> Tokenizer:
     corpus = icons.load_icons()
     names = [icons.phrase_of(corpus.names[i]) for i in corpus.positions("train")]

@@ -94,7 +94,6 @@ def test_takes_runs_in_every_form_and_adds_up_their_work():
     )
 
 
-@pytest.mark.slow  # ranx compiles for a minute
 def test_oracle_ranx():
     ranx = pytest.importorskip("ranx", reason="ranx is optional")
     rng = np.random.default_rng(3)

@@ -7,6 +7,7 @@ import torch
 from lib.core.checks import RetrievalInputError
 from lib.studies import locked_text
 from lib.studies.locked_text import SEEDS, SETTINGS, NamesStream, TextTrial
+from lib.studies.losses import train_trial
 from lib.training.batches import PairStream
 
 LAYER = 1_774_464  # parameters of a layer of MiniLM: 12 d^2 + 13 d, with d = 384
@@ -18,6 +19,20 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def random_features():
+    """Put random rows in the place of the features of all images, which take seconds."""
+    task = locked_text.validation_task()
+    dim = train_trial.gradient_features(task.gallery[:1]).shape[1]
+    images = torch.rand(len(locked_text._training_texts()[1]), dim)
+    pairs = train_trial.TrainingPairs(
+        images, None, None, task, task_images=torch.rand(len(task.gallery), dim), task_texts=None
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locked_text, "_pairs", lambda: pairs)
+        yield
 
 
 def trained(setting):

@@ -1,5 +1,6 @@
 """The recipe of `pictures`: trained, measured and stored as a whole; a killed run goes on."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -22,11 +23,15 @@ from lib.training.recipes import TEXT_TOWER
 
 
 def tiny_sets(split):
-    """The sets of a split with a handful of pictures each."""
+    """The sets of a split with a handful of pictures or terms each."""
     made = []
     for whole in picture_sets(split)[::2]:  # icons and terms, or icons and emoji
         if whole.key.startswith("terms"):
-            made.append(whole)
+
+            def few(direction, whole=whole):
+                return whole.task(direction).take_queries(np.arange(12))
+
+            made.append(replace(whole, task=few))
             continue
         positions = whole.positions[:12]
         places = pictures.load_pictures().places[positions]
@@ -40,10 +45,9 @@ def tiny_sets(split):
     return made
 
 
-@pytest.fixture
-def tiny(monkeypatch, tmp_path):
-    """Make the recipe small and its artifact temporary; return how to train it with a seed."""
-    monkeypatch.setattr(recipe_module, "cache_dir", lambda: tmp_path)
+@contextmanager
+def tiny_recipe(cache):
+    """Make the recipe small, with its checkpoint in a folder; yield how to train it."""
 
     def stream(tokenizer, recipe):
         corpus = pictures.load_pictures()
@@ -79,8 +83,24 @@ def tiny(monkeypatch, tmp_path):
         tuning=None,
         export=export,
     )
-    monkeypatch.setitem(RECIPES, "pictures", small)
-    return partial(train_model, "pictures", folder=tmp_path / "pictures"), tmp_path / "pictures"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe_module, "cache_dir", lambda: cache)
+        patch.setitem(RECIPES, "pictures", small)
+        yield partial(train_model, "pictures", folder=cache / "pictures")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    with tiny_recipe(tmp_path) as train:
+        yield train
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Train the small recipe once: its encoder, the lines of its log, its folder."""
+    cache, lines = tmp_path_factory.mktemp("built"), []
+    with tiny_recipe(cache) as train:
+        return train(log=lines.append), lines, cache / "pictures"
 
 
 def test_sets_fit_their_pictures():
@@ -99,10 +119,8 @@ def test_sets_fit_their_pictures():
     assert list(picture_sets("test")[-1].task("text_to_image").queries) == list(terms.queries)
 
 
-def test_build_trains_measures_and_stores(tiny):
-    train, folder = tiny
-    lines = []
-    built = train(log=lines.append)
+def test_build_trains_measures_and_stores(built):
+    encoder, lines, folder = built
     assert len(lines) == 2 and "icons R@10" in lines[0] and "terms nDCG@10" in lines[0]
     card, arrays = load_card("pictures", folder), load_embeddings("pictures", folder)
     assert card["device"] == "cpu" and card["plan"]["steps"] == 4
@@ -110,7 +128,7 @@ def test_build_trains_measures_and_stores(tiny):
     measured = {tuple(row[column] for column in columns): row for row in card["metrics"]}
     assert ("icons", "test", "image_to_text", "R@1") in measured
     loaded = load_model("pictures", folder)
-    for key, value in built.network.state_dict().items():
+    for key, value in encoder.network.state_dict().items():
         torch.testing.assert_close(loaded.network.state_dict()[key], value, rtol=0, atol=0)
     assert not any(
         "transformer" in key and "attend" not in key for key in loaded.network.state_dict()
@@ -149,19 +167,18 @@ def test_without_the_further_icons_the_training_says_what_is_missing(monkeypatch
         RECIPES["pictures"].start()
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(tiny):
-    train, folder = tiny
-    whole = train(log=lambda line: None).network.state_dict()
+def test_a_killed_run_goes_on_to_the_same_weights(built, tiny, tmp_path):
+    whole = built[0].network.state_dict()
 
     def kill(step, steps):
         if step == 3:  # between two checkpoints
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(log=lambda line: None, progress=kill)
-    assert list(folder.parent.glob("train-pictures.pt"))
+        tiny(log=lambda line: None, progress=kill)
+    assert list(tmp_path.glob("train-pictures.pt"))
     lines = []
-    again = train(log=lines.append).network.state_dict()
+    again = tiny(log=lines.append).network.state_dict()
     assert lines[0] == "resumed at step 2"
     for key, value in whole.items():
         torch.testing.assert_close(again[key], value, rtol=0, atol=0)

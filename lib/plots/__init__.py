@@ -7,6 +7,12 @@ Functions that draw one pair of axes take `ax` to draw into a panel, and return 
     plots.curves(...)
     plots.show()
     report.sentence(...)
+
+A schematic figure (`lib.plots.schematics`) brings its sentence with it:
+
+    figure = plots.two_towers("alarm clock", picture)
+    plots.show()
+    report.sentence("{says}", says=plots.description(figure))
 """
 
 from lib.plots.charts import curves, distributions, intervals, scatter

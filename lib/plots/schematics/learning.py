@@ -123,7 +123,7 @@ def triplet(
         d_ap: distance from anchor to positive, above 0.
         d_an: distance from anchor to the negative, or up to 4 of them.
         margin: above 0; the ring reaches from d_ap to d_ap + margin.
-        anchor, positive, negatives: pictures or names, shown beside the points.
+        anchor, positive, negatives: pictures, shown beside the points, or names, beside the losses.
     """
     far = [float(d) for d in np.atleast_1d(d_an)]
     if not 1 <= len(far) <= 4 or min(far) <= 0 or not np.isfinite(far).all():
@@ -153,7 +153,8 @@ def triplet(
         item = None if negatives is None else negatives[at]
         _place_point(ax, centre, centre + d * unit * _turn(angle), label, "wrong", item)
     _place_point(ax, centre, centre, "a", "text", anchor)
-    parts = _write_losses(ax, d_ap, far, margin, labels)
+    parts = _write_losses(ax, d_ap, far, margin, labels, negatives)
+    _write_key(ax, 2.5 - 0.5 * len(far), anchor, positive)
     return described(
         figure,
         f"A triplet with d(a, p) = {d_ap:.2f} and margin {margin:.2f}: the ring reaches from"
@@ -166,7 +167,7 @@ def _turn(angle: float) -> np.ndarray:
 
 
 def _place_point(ax: Axes, anchor, place, label: str, role: str, item) -> None:
-    """Draw a point with its letter, a line from the anchor, and its picture or name."""
+    """Draw a point with its letter, a line from the anchor, and its picture if it has one."""
     look = {"color": colour_of(role), "lw": 2, "ls": "-", "marker": "", "zorder": 2}
     ax.plot(*np.stack([anchor, place]).T, **look)
     ax.add_patch(Circle(place, 0.21, fc=colour_of(role), ec="white", lw=1.5, zorder=5))
@@ -175,19 +176,19 @@ def _place_point(ax: Axes, anchor, place, label: str, role: str, item) -> None:
     length = float(np.hypot(*offset))
     # The picture of a point lies beyond it, that of the anchor where no line is.
     outward = offset / length if length else np.array([-0.6, -0.8])
-    if isinstance(item, str) and role == "score":
-        outward = np.array([-0.2, 0.98])  # above the positive there is room for a long name
-    if item is not None:
-        _name_beside(ax, place, outward, item, role, SMALL, 1.15)
+    if item is not None and not isinstance(item, str):
+        tile(ax, item, *(place + 0.54 * outward), 0.56, role, 1.8)
 
 
-def _write_losses(ax: Axes, d_ap: float, far: Sequence[float], margin: float, labels) -> list[str]:
+def _write_losses(
+    ax: Axes, d_ap: float, far: Sequence[float], margin: float, labels, negatives
+) -> list[str]:
     """Write the loss of each negative beside the circles, and return sentences about them."""
     x, parts = 5.95, []
     y = 2.8 + 0.5 * len(far)
     write(ax, x, y + 0.35, "loss = max(0, d(a, p) - d(a, n) + margin)", NORMAL, ha="left",
           weight="bold")  # fmt: skip
-    for label, d in zip(labels, far, strict=True):
+    for at, (label, d) in enumerate(zip(labels, far, strict=True)):
         kind = (
             "hard: nearer than the positive" if d < d_ap
             else "semi-hard: in the margin ring" if d < d_ap + margin
@@ -198,10 +199,23 @@ def _write_losses(ax: Axes, d_ap: float, far: Sequence[float], margin: float, la
         write(ax, x + 0.2, y - 0.45, label, NORMAL, color="white", weight="bold", zorder=6)
         sum_of = f"{d_ap:.2f} - {d:.2f} + {margin:.2f}"
         write(ax, x + 0.55, y - 0.3, f"max(0, {sum_of}) = {loss:.2f}", NORMAL, ha="left")
-        write(ax, x + 0.55, y - 0.6, kind, SMALL, ha="left", color=GREY)
+        name = None if negatives is None else negatives[at]
+        said = wrap_text(f"{name}, {kind}" if isinstance(name, str) else kind, 4.2, SMALL, 1)
+        write(ax, x + 0.55, y - 0.6, said, SMALL, ha="left", color=GREY)
         parts.append(f"{label} at {d:.2f} is {kind.replace(':', ',')}, loss {loss:.2f}.")
         y -= 1.0
     return parts
+
+
+def _write_key(ax: Axes, y: float, anchor, positive) -> None:
+    """Name the anchor and the positive under the losses, where they are texts."""
+    x = 5.95
+    for letter, role, item in (("a", "text", anchor), ("p", "score", positive)):
+        if isinstance(item, str):
+            ax.add_patch(Circle((x + 0.2, y), 0.21, fc=colour_of(role), ec="white", zorder=5))
+            write(ax, x + 0.2, y, letter, NORMAL, color="white", weight="bold", zorder=6)
+            write(ax, x + 0.55, y, wrap_text(item, 1.7, SMALL, 1), SMALL, ha="left")
+            x += 2.4
 
 
 @styled
@@ -287,16 +301,14 @@ def _crowded(items: np.ndarray) -> list[bool]:
     return moved.tolist()
 
 
-def _name_beside(
-    ax: Axes, place, direction, name, role: str, size: float = NORMAL, room: float = 1.5
-) -> None:
+def _name_beside(ax: Axes, place, direction, name, role: str) -> None:
     """Write a name, or draw a picture, beside a place, in a direction from it."""
     if not isinstance(name, str):
         tile(ax, name, *(place + 0.54 * direction), 0.56, role, 1.8)
         return
     x, y = place + np.array([0.28, 0.36]) * direction
     side = "left" if direction[0] > 0.35 else "right" if direction[0] < -0.35 else "center"
-    write(ax, x, y, wrap_text(name, room, size, 1), size, ha=side, color=colour_of(role))
+    write(ax, x, y, wrap_text(name, 1.5, NORMAL, 1), NORMAL, ha=side, color=colour_of(role))
 
 
 def _write_forces(ax: Axes, strengths: np.ndarray, right, names, query_name: str) -> None:

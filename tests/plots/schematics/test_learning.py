@@ -91,6 +91,11 @@ def test_pictures_and_names_of_a_triplet_stay_inside(n, items, check_lettering):
         assert left >= 0 and bottom >= 0 and right <= 10.8 and top <= 5.6
 
 
+def test_names_of_a_triplet_stand_beside_its_losses():
+    figure = plots.triplet(0.4, 0.5, 0.2, anchor="bell", positive="ring", negatives=["sun"])
+    assert {"bell", "ring", "sun, semi-hard: in the margin ring"} <= set(texts(figure))
+
+
 @pytest.mark.parametrize("names", [NAMES, [IMAGE] * 4])
 def test_forces_are_drawn_in_their_direction(names, check_lettering):
     query, items = turn(60)[0], turn(95, 40, 10, 200)

@@ -1,5 +1,5 @@
-"""The committed data goes into the wheel as `lib/data`; everything else stands in
-pyproject.toml.
+"""The committed data goes into the wheel as `lib/data`, the scripts of interactive figures beside
+their Python files; everything else stands in pyproject.toml.
 """
 
 from setuptools import find_packages, setup
@@ -7,5 +7,8 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["lib", "lib.*"]), "lib.data"],
     package_dir={"lib.data": "data"},
-    package_data={"lib.data": ["README.md", "artifacts/*/*", "published/*"]},
+    package_data={
+        "lib.data": ["README.md", "artifacts/*/*", "published/*"],
+        "lib.course.explorables": ["*.js", "*.css"],
+    },
 )

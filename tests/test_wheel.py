@@ -1,4 +1,4 @@
-"""`pip install .` without `-e`: the wheel holds the committed data, and works from any folder."""
+"""`pip install .` without `-e`: the wheel holds data and scripts, and works elsewhere."""
 
 import os
 import shutil
@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from lib.course.explorables import PIECES
 
 ROOT = Path(__file__).resolve().parent.parent
 USE = """
@@ -39,6 +41,8 @@ def test_the_wheel_holds_the_data_and_works_elsewhere(tmp_path):
         if path.is_file()
     }
     assert wanted and wanted <= held
+    scripts = {f"course/explorables/{name}.js" for name in ("parts", *PIECES)}
+    assert scripts | {"course/explorables/parts.css"} <= held
     assert not [name for name in held if "cache/" in name or name.startswith("tests")]
 
     subprocess.run(

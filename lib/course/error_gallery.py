@@ -2,8 +2,10 @@
 
 error_gallery.error_rows("ranks")     one row per exhibit of a family, with both values
 error_gallery.EXHIBITS                {name: Exhibit}
+error_gallery.ROUNDS[0].suspects      a round of the game: which error printed this number?
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +43,17 @@ class Exhibit:
         return float(self.wrong(*self.case)), right
 
     @property
+    def input(self) -> str:
+        """The arguments of the case as text: `ranked [2, 7, 8], relevant [0, 1, 2], k 1`."""
+        names = inspect.signature(self.wrong).parameters
+        return ", ".join(f"{name} {_as_text(value)}" for name, value in zip(names, self.case))
+
+    @property
+    def deed(self) -> str:
+        """What the wrong function does: its docstring up to "Seen in"."""
+        return (self.wrong.__doc__ or "").split(" Seen in:")[0].rstrip(".")
+
+    @property
     def refusal(self) -> str | None:
         """The library's error message for an input that it refuses, else None."""
         try:
@@ -51,7 +64,7 @@ class Exhibit:
 
 
 def error_rows(family: str | None = None) -> list[dict]:
-    """Return tidy rows of one family or of all: the error, both values, the clue."""
+    """Return tidy rows of one family or of all: the error, its input, both values, the clue."""
     if family is not None:
         check_choice(family, FAMILIES, "family")
     rows = []
@@ -59,10 +72,55 @@ def error_rows(family: str | None = None) -> list[dict]:
         if family in (None, exhibit.family):
             wrong, right = exhibit.outcome()
             clue = exhibit.clue if right is not None else f"{exhibit.clue} (the library refuses)"
-            rows.append(
-                {"error": exhibit.name, "wrong": wrong, "right": right, "what gives it away": clue}
-            )
+            row = {"error": exhibit.name, "input": exhibit.input, "wrong": wrong, "right": right}
+            rows.append(row | {"what gives it away": clue})
     return rows
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of the game: which of some errors printed a number?
+
+    Args:
+        culprit: the name of the exhibit that printed it.
+        others: names of exhibits with functions of the same arguments.
+    """
+
+    culprit: str
+    others: tuple[str, ...]
+
+    @property
+    def input(self) -> str:
+        """The arguments, as text."""
+        return EXHIBITS[self.culprit].input
+
+    @property
+    def printed(self) -> float:
+        """The value of the wrong code."""
+        return EXHIBITS[self.culprit].outcome()[0]
+
+    @property
+    def right(self) -> float | None:
+        """The value of the library."""
+        return EXHIBITS[self.culprit].outcome()[1]
+
+    @property
+    def suspects(self) -> dict[str, Exhibit]:
+        """What each suspect does, in a sentence, and its exhibit; in alphabetical order."""
+        exhibits = (EXHIBITS[name] for name in (self.culprit, *self.others))
+        return dict(sorted((exhibit.deed, exhibit) for exhibit in exhibits))
+
+    def rows(self) -> list[dict]:
+        """Return what each suspect prints for the arguments of the round."""
+        case = EXHIBITS[self.culprit].case
+        return [
+            {"suspect": deed, "prints": float(exhibit.wrong(*case))}
+            for deed, exhibit in self.suspects.items()
+        ]
+
+
+def _as_text(value) -> str:
+    return str(value.tolist() if isinstance(value, np.ndarray) else value)
 
 
 def _for_one_list(metric: Callable) -> Callable[..., float]:
@@ -195,3 +253,11 @@ EXHIBITS = {
     for family, exhibits in _EXHIBITS_BY_FAMILY.items()
     for fields in exhibits
 }
+ROUNDS = (
+    Round("AP over the hits", ("AP from sets", "AP over k", "hit rate called recall")),
+    Round(
+        "linear gain, exponential name",
+        ("ideal over the list", "gain 2^(g-1), or 2^g", "discount from rank 0"),
+    ),
+    Round("ties grow the denominator", ("ties are wins", "columns for rows")),
+)

@@ -7,7 +7,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.course import error_gallery, wrong_code
-from lib.course.error_gallery import EXHIBITS, FAMILIES
+from lib.course.error_gallery import EXHIBITS, FAMILIES, ROUNDS
 
 LOG3 = np.log2(3)
 # name: (wrong, right), None where the library refuses.
@@ -99,11 +99,27 @@ def test_error_rows_of_a_family_and_of_all():
     every = error_gallery.error_rows()
     assert [row["error"] for row in every] == list(EXHIBITS)
     assert sum(len(error_gallery.error_rows(family)) for family in FAMILIES) == len(every)
-    assert list(every[0]) == ["error", "wrong", "right", "what gives it away"]
+    assert list(every[0]) == ["error", "input", "wrong", "right", "what gives it away"]
+    assert every[0]["input"] == "ranked [2, 7, 8], relevant [0, 1, 2, 3, 4], k 1"
     refused = next(row for row in every if row["error"] == "NaN is a hit")
     assert refused["right"] is None and refused["what gives it away"].endswith(
         "(the library refuses)"
     )
+
+
+@pytest.mark.parametrize("game", ROUNDS, ids=lambda game: game.culprit)
+def test_a_round_has_one_suspect_that_prints_the_number(game):
+    culprit = EXHIBITS[game.culprit]
+    assert (game.printed, game.right) == culprit.outcome() and game.input == culprit.input
+    rows = game.rows()
+    guilty = [row["suspect"] for row in rows if row["prints"] == pytest.approx(game.printed)]
+    assert guilty == [culprit.deed]
+    assert list(game.suspects) == sorted(row["suspect"] for row in rows)
+    assert len(rows) == 1 + len(game.others) and game.printed != pytest.approx(game.right)
+
+
+def test_a_suspect_is_described_by_what_it_does():
+    assert EXHIBITS["AP over k"].deed == "Divide by k, above the number of relevant items"
 
 
 def test_an_unknown_family_is_refused():

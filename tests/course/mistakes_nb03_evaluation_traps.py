@@ -4,6 +4,7 @@ import math
 from math import comb, erfc, sqrt
 
 import numpy as np
+from scipy.stats import binomtest
 
 # ---- traps.pessimistic_r1
 
@@ -183,6 +184,11 @@ def nothing_is_zero(a, b):
     return min(1, 2 * tail(i + j, min(i, j))) if i + j else 0.0
 
 
+def without_a_guard(a, b):
+    only_a, only_b = counts(a, b)
+    return binomtest(only_a, only_a + only_b).pvalue  # raises where no query differs
+
+
 def refusing(is_broken):
     def function(scores, correct):
         if is_broken(scores, correct):
@@ -253,5 +259,6 @@ MISTAKES = {
         (not_capped, "a probability stops at 1"),
         (nothing_is_zero, "no coin is tossed"),
         (mcnemar_in_64_bits, "does not fit into 64 bits"),
+        (without_a_guard, "no coin is tossed, and p is 1"),
     ],
 }

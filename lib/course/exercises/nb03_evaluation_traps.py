@@ -161,6 +161,7 @@ own_caption = Exercise(
 WINS = np.array([1, 1, 1, 1, 1, 0, 1, 1, 0, 1])
 LOSSES = np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 1])
 HITS_42 = (np.arange(100) < 42).astype(int)
+NO_COIN = "No query tells the two systems apart, so no coin is tossed, and p is 1."
 EVEN = "Twice the tail up to 2 of 4 heads is 22/16: a probability stops at 1."
 
 mcnemar = Exercise(
@@ -192,8 +193,8 @@ mcnemar = Exercise(
                 "42 wins against 58: 2 to the 100 does not fit into 64 bits. Python's whole numbers"
                 " have no limit.", finite=False),
         ),
-        Case((WINS, WINS), 1.0, "Two systems that never differ: no coin is tossed, and p is 1.",
-            finite=False),
+        Case((WINS, WINS), 1.0, NO_COIN, given="for two systems that never differ",
+            finite=False, if_raises=NO_COIN),
     ),
     """- Two counts are all you need: queries only a gets right, queries only b gets right.
     - Of n coins, the ways to see exactly i heads are the binomial coefficient of n over i.

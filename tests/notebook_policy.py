@@ -27,7 +27,8 @@ HEADER_FIELDS = ("Question", "You will be able to", "Before", "Minutes", "Headli
 # Notebooks that keep the rules of a student's cell and of a folded cell: one stem a line.
 REWRITTEN = frozenset(
     [
-        # "NN_topic",
+        "02_metrics",
+        "03_evaluation_traps",
     ]
 )
 CELLS = (20, 90)

@@ -6,6 +6,7 @@ error_gallery.ROUNDS[0].suspects      a round of the game: which error printed t
 """
 
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -120,7 +121,18 @@ class Round:
 
 
 def _as_text(value) -> str:
-    return str(value.tolist() if isinstance(value, np.ndarray) else value)
+    """Write an argument: a matrix row by row, four or more equal values in a row as `1 x4`."""
+    if np.ndim(value) == 0 or isinstance(value, dict):
+        return str(value)
+    if np.ndim(value) == 2 and isinstance(value, np.ndarray):
+        return "[" + "; ".join(_as_text(row)[1:-1] for row in value) + "]"
+    if np.ndim(value) == 2:
+        return str(value)
+    parts = []
+    for each, run in itertools.groupby(f"{number:g}" for number in value):
+        n = len(list(run))
+        parts += [f"{each} x{n}"] if n > 3 else [each] * n
+    return f"[{', '.join(parts)}]"
 
 
 def _for_one_list(metric: Callable) -> Callable[..., float]:
@@ -190,17 +202,17 @@ _ONE_WAY = np.array([[0.9, 0.1, 0.2], [0.8, 0.5, 0.1], [0.7, 0.3, 0.6]])
 _EXHIBITS_BY_FAMILY = {
     "what is counted": [
         ("hit rate called recall", wrong_code.recall_that_is_hit_rate, _recall,
-         ([2, 7, 8], [0, 1, 2, 3, 4], 1), "above the ceiling min(k, R) / R of any recall"),
+         ([2, 7, 8], [0, 1, 2, 3, 4], 1), "it is above min(k, R) / R, the highest recall"),
         ("k above the gallery", wrong_code.hit_rate_in_what_there_is, _hit_rate,
          ([3, 1, 2, 0], [0], 10), "chance is 100%"),
         ("precision over the list's length", wrong_code.precision_over_what_there_is,
-         _padded_precision, ([0, 5], [0], 10), "rises when the system returns less"),
+         _padded_precision, ([0, 5], [0], 10), "it rises when the system returns fewer items"),
         ("an item counted twice", wrong_code.precision_with_repeats, _precision,
          ([0, 0, 0], [0, 1, 2], 3), "one right answer, repeated, is a perfect list"),
         ("AP from sets", wrong_code.average_precision_of_sets, _ap,
-         ([5, 6, 0], [0], 3), "the list backwards scores the same"),
+         ([5, 6, 0], [0], 3), "a reversed list gets the same value"),
         ("AP over the hits", wrong_code.average_precision_over_hits, _ap,
-         ([0, 8, 1], [0, 1, 2, 3, 4], 3), "finding one more can lower it"),
+         ([0, 8, 1], [0, 1, 2, 3, 4], 3), "one more item found can lower it"),
         ("AP over k", wrong_code.average_precision_over_k, _ap,
          (list(range(10)), [0], 10), "a perfect list does not reach 1"),
     ],
@@ -212,29 +224,29 @@ _EXHIBITS_BY_FAMILY = {
         ("ranks from 0, cut-off from 1", wrong_code.hit_rate_from_zero, _hit_rate,
          ([5, 0], [0], 1), "R@1 equals what should be R@2"),
         ("the lower middle as median", wrong_code.median_rank_below_middle, _median_rank,
-         ([1, 2, 4, 10],), "never ends in .5, whatever the data"),
+         ([1, 2, 4, 10],), "it never ends in .5"),
     ],
     "gain": [
         ("ideal over the list", wrong_code.ndcg_of_what_was_found, _ndcg,
          ([0, 3], {0: 1, 1: 1, 2: 1}, 10), "1.0 although two of three are missing"),
         ("linear gain, exponential name", wrong_code.ndcg_exponential_in_name, _ndcg,
-         ([2, 1, 3, 0], {0: 3, 1: 2, 2: 1}, 4), "only grades above 1 show it: test with some"),
+         ([2, 1, 3, 0], {0: 3, 1: 2, 2: 1}, 4), "it shows only with grades above 1"),
         ("gain 2^(g-1), or 2^g", wrong_code.ndcg_of_shifted_exponent, _ndcg,
          ([1, 2], {0: 1}, 2), "a list of wrong items scores above 0"),
         ("discount from rank 0", wrong_code.ndcg_from_rank_zero, _ndcg,
-         ([0, 1], {0: 1}, 2), "infinity divided by infinity"),
+         ([0, 1], {0: 1}, 2), "it is NaN: infinity divided by infinity"),
     ],
     "scores": [
         ("ties are wins", wrong_code.r1_counting_above, _r1_of_diagonal,
-         (np.zeros((4, 4)),), "a model that says the same to everything is perfect"),
+         (np.zeros((4, 4)),), "a constant model gets 1"),
         ("ties grow the denominator", wrong_code.r1_sorted_equals_diagonal, _r1_of_diagonal,
          (_TIED,), "more ranks than queries"),
         ("NaN is a hit", wrong_code.r1_counting_above, _r1_of_diagonal,
-         (_BROKEN,), "broken queries beat working ones"),
+         (_BROKEN,), "queries with NaN count as hits"),
         ("negative is irrelevant", wrong_code.average_precision_of_positives, _ap_of_scores,
          ([-0.1, -0.2, -0.3, -0.4], [0, 2]), "adding 1 to every score changes it"),
         ("columns for rows", wrong_code.r1_of_columns, _r1_of_diagonal,
-         (_ONE_WAY,), "it is the other direction's number"),
+         (_ONE_WAY,), "it is the number of the other direction"),
     ],
     "whose answer": [
         ("the diagonal, shuffled", wrong_code.r1_on_the_diagonal, _r1_by_ids,

@@ -14,7 +14,7 @@ Ids = Sequence[int]
 
 
 def recall_that_is_hit_rate(ranked: Ids, relevant: Ids, k: int) -> float:
-    """Count any one relevant item as all of them. Seen in: most cross-modal papers, as R@K."""
+    """Return 1 if any relevant item is found. Seen in: most cross-modal papers, as R@K."""
     return float(any(item in relevant for item in ranked[:k]))
 
 
@@ -35,18 +35,18 @@ def precision_with_repeats(ranked: Ids, relevant: Ids, k: int) -> float:
 
 
 def average_precision_of_sets(ranked: Ids, relevant: Ids, k: int) -> float:
-    """Use sets, which have no order, for a metric of order. Seen in: recommender tutorials."""
+    """Count the hits and ignore their order. Seen in: recommender tutorials."""
     return len(set(ranked[:k]) & set(relevant)) / len(relevant)
 
 
 def average_precision_over_hits(ranked: Ids, relevant: Ids, k: int) -> float:
-    """Divide by the number of hits: a missing item costs nothing. Seen in: torchmetrics."""
+    """Divide by the number of items found. Seen in: torchmetrics."""
     ranks = [rank for rank, item in enumerate(ranked[:k], start=1) if item in relevant]
     return float(np.mean([(i + 1) / rank for i, rank in enumerate(ranks)])) if ranks else 0.0
 
 
 def average_precision_over_k(ranked: Ids, relevant: Ids, k: int) -> float:
-    """Divide by k, above the number of relevant items. Seen in: recommender tutorials."""
+    """Divide by k, even if fewer items are relevant. Seen in: recommender tutorials."""
     ranks = [rank for rank, item in enumerate(ranked[:k], start=1) if item in relevant]
     return sum((i + 1) / rank for i, rank in enumerate(ranks)) / k
 
@@ -81,18 +81,18 @@ def median_rank_below_middle(ranks: Ids) -> float:
 
 
 def ndcg_of_what_was_found(ranked: Ids, grades: Mapping[int, int], k: int) -> float:
-    """Sort the retrieved list as the ideal. Seen in: torchmetrics and scikit-learn on lists."""
+    """Take the returned list, sorted, as the ideal. Seen in: torchmetrics, scikit-learn."""
     reached = [grades.get(item, 0) for item in ranked[:k]]
     return _dcg(np.exp2(reached) - 1) / _dcg(np.exp2(sorted(reached, reverse=True)) - 1)
 
 
 def ndcg_exponential_in_name(ranked: Ids, grades: Mapping[int, int], k: int) -> float:
-    """Say 2^g - 1 and sum g, the same for grades of 0 and 1. Seen in: papers that cite Burges."""
+    """Sum the grades g where the text says 2^g - 1. Seen in: papers that cite Burges."""
     return _ndcg(ranked, grades, k, lambda g: g)
 
 
 def ndcg_of_shifted_exponent(ranked: Ids, grades: Mapping[int, int], k: int) -> float:
-    """Give wrong items the gain 2^(g - 1); 2^g has the same ratio. Seen in: docstrings."""
+    """Use the gain 2^(g - 1), which is not 0 for wrong items. Seen in: docstrings."""
     return _ndcg(ranked, grades, k, lambda g: 2.0 ** (g - 1))
 
 
@@ -120,7 +120,7 @@ def _ndcg(ranked, grades, k, gain) -> float:
 
 
 def r1_counting_above(scores: np.ndarray) -> float:
-    """Count ties, and NaN, as below the right item: optimistic. Seen in: frozen-in-time."""
+    """Count equal scores, and NaN, as below the right item. Seen in: frozen-in-time."""
     return float((np.sum(scores > np.diag(scores)[:, None], axis=1) == 0).mean())
 
 
@@ -143,7 +143,7 @@ def r1_argsort_negated(scores: np.ndarray) -> float:
 
 
 def r1_sorted_equals_diagonal(scores: np.ndarray) -> float:
-    """Add an entry for each tied item, drop one for NaN. Seen in: CLIP4Clip, CAV-MAE."""
+    """Count every tied item as a rank of its own. Seen in: CLIP4Clip, CAV-MAE."""
     places = np.where(np.sort(-scores, axis=1) + np.diag(scores)[:, None] == 0)[1]
     return float((places == 0).sum() / len(places)) if len(places) else np.nan
 
@@ -158,7 +158,7 @@ R1_WAYS = {
 
 
 def r1_of_columns(scores: np.ndarray) -> float:
-    """Report R@1 of the gallery as that of the queries. Seen in: tables with swapped directions."""
+    """Take the best query of each item. Seen in: tables with swapped directions."""
     return float((scores.argmax(axis=0) == np.arange(scores.shape[1])).mean())
 
 

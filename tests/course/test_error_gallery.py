@@ -119,7 +119,15 @@ def test_a_round_has_one_suspect_that_prints_the_number(game):
 
 
 def test_a_suspect_is_described_by_what_it_does():
-    assert EXHIBITS["AP over k"].deed == "Divide by k, above the number of relevant items"
+    assert EXHIBITS["AP over k"].deed == "Divide by k, even if fewer items are relevant"
+
+
+def test_inputs_are_written_in_one_line():
+    inputs = {row["error"]: row["input"] for row in error_gallery.error_rows()}
+    assert inputs["NaN is a hit"] == "scores [nan, nan; 0.2, 0.9]"
+    assert inputs["p without the +1"] == "differences [1 x20], n_resamples 99"
+    assert inputs["missing answers dropped"] == "ranked [[0, 5], [5, 6]], relevant [0, 1]"
+    assert max(map(len, inputs.values())) < 120
 
 
 def test_an_unknown_family_is_refused():

@@ -51,7 +51,7 @@ class Exhibit:
 
     @property
     def deed(self) -> str:
-        """What the wrong function does: its docstring up to "Seen in"."""
+        """The error in a sentence: the docstring of the wrong function up to "Seen in"."""
         return (self.wrong.__doc__ or "").split(" Seen in:")[0].rstrip(".")
 
     @property
@@ -107,7 +107,7 @@ class Round:
 
     @property
     def suspects(self) -> dict[str, Exhibit]:
-        """What each suspect does, in a sentence, and its exhibit; in alphabetical order."""
+        """The exhibit of each suspect by its error in a sentence, in alphabetical order."""
         exhibits = (EXHIBITS[name] for name in (self.culprit, *self.others))
         return dict(sorted((exhibit.deed, exhibit) for exhibit in exhibits))
 

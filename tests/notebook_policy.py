@@ -27,6 +27,7 @@ HEADER_FIELDS = ("Question", "You will be able to", "Before", "Minutes", "Headli
 # Notebooks that keep the rules of a student's cell and of a folded cell: one stem a line.
 REWRITTEN = frozenset(
     [
+        "00_start_here",
         "02_metrics",
         "03_evaluation_traps",
     ]

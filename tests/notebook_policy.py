@@ -30,6 +30,7 @@ REWRITTEN = frozenset(
         "00_start_here",
         "02_metrics",
         "03_evaluation_traps",
+        "18_build_a_retriever",
     ]
 )
 CELLS = (20, 90)

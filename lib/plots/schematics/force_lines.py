@@ -81,7 +81,7 @@ def force_lines(
             corner = (own - wide[at] * inches, base + 0.05)
             size = wide[at] * inches, heights[at] - 0.15
             ax.add_patch(plt.Rectangle(corner, *size, fc=tint("wrong", 0.16), ec="none", zorder=0))
-            if wide[at] * inches > 0.7:
+            if gradients is None and wide[at] * inches > 0.7:
                 write(ax, own - wide[at] * inches / 2, base + 0.14, "margin", SMALL, color=GREY)
         ax.plot([own, own], [base + 0.05, base + heights[at] - 0.1], color=colour_of("score"),
                 lw=1.8, ls="--", marker="", zorder=1)  # fmt: skip

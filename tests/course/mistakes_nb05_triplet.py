@@ -144,7 +144,7 @@ def all_of_the_worst(cosines, same, margin):
 
 MISTAKES = {
     "triplet.hinge": [
-        (lambda r, w, m: relu(m + r - w).mean(), "asks the wrong key to win"),
+        (lambda r, w, m: relu(m + r - w).mean(), "asks the wrong item to win"),
         (lambda r, w, m: (m + w - r).mean(), "Cut each cost off at 0"),
         (lambda r, w, m: relu((m + w - r).mean()), "Cut each cost off at 0"),
         (lambda r, w, m: relu(m + w - r) if len(r) == 4 else 0, "a cost per triplet"),
@@ -162,11 +162,11 @@ MISTAKES = {
     ],
     "triplet.semi_hard": [
         (by_column, "right score of its column"),
-        (own_key_too, "its own key as a negative"),
+        (own_key_too, "its own item as a negative"),
         (all_active, "beats the right one"),
-        (lambda c, m: c > own(c) - m, "own keys and hard negatives"),
+        (lambda c, m: c > own(c) - m, "own items and hard negatives"),
         (lambda c, m: c < own(c), "far below the right one"),
-        (best_of_band, "keeps one wrong key only"),
+        (best_of_band, "keeps one wrong item only"),
         (lambda c, m: band(c, m / 2), "half the width"),
         (lambda c, m: c > own(c), "above the right one"),
         (lambda c, m: band(c, 0.2), "Use the margin that is given"),

@@ -56,25 +56,25 @@ def judged(logits, columns):
 
 
 def negatives_first(power):
-    def loss(anchor, positive, negatives, scale):
-        keys = np.concatenate([negatives.reshape(-1, positive.shape[1]), positive])
-        return judged(scale**power * anchor @ keys.T, np.arange(len(anchor)))
+    def loss(query, positive, negatives, scale):
+        items = np.concatenate([negatives.reshape(-1, positive.shape[1]), positive])
+        return judged(scale**power * query @ items.T, np.arange(len(query)))
 
     return loss
 
 
-def own_negatives(anchor, positive, negatives, scale):
-    mine = np.einsum("id,ikd->ik", anchor, negatives)
-    return ranking_loss(np.concatenate([anchor @ positive.T, mine], axis=1), scale)
+def own_negatives(query, positive, negatives, scale):
+    mine = np.einsum("id,ikd->ik", query, negatives)
+    return ranking_loss(np.concatenate([query @ positive.T, mine], axis=1), scale)
 
 
-def alternating(anchor, positive, negatives, scale):
-    keys = np.concatenate([positive[:, None], negatives], axis=1).reshape(-1, positive.shape[1])
-    return ranking_loss(anchor @ keys.T, scale)
+def alternating(query, positive, negatives, scale):
+    items = np.concatenate([positive[:, None], negatives], axis=1).reshape(-1, positive.shape[1])
+    return ranking_loss(query @ items.T, scale)
 
 
-def first_negative(anchor, positive, negatives, scale):
-    return mnr_with_negatives(anchor, positive, negatives[:, :1], scale)
+def first_negative(query, positive, negatives, scale):
+    return mnr_with_negatives(query, positive, negatives[:, :1], scale)
 
 
 def order(scores):
@@ -109,9 +109,9 @@ def one_less(cosines, right, k):
     return mine_hard_negatives(cosines, right, k + 1)[:, 1:]
 
 
-def overflowing_negatives(anchor, positive, negatives, scale):
-    keys = np.concatenate([positive, negatives.reshape(-1, positive.shape[1])])
-    weights = np.exp(scale * anchor @ keys.T)
+def overflowing_negatives(query, positive, negatives, scale):
+    items = np.concatenate([positive, negatives.reshape(-1, positive.shape[1])])
+    weights = np.exp(scale * query @ items.T)
     return -np.log(np.diagonal(weights) / weights.sum(axis=1)).mean()
 
 
@@ -144,29 +144,29 @@ def ranking_gradient_of(log_softmax):
 
 
 def with_negatives_of(log_softmax):
-    def function(anchor, positive, negatives, scale):
-        keys = np.concatenate([positive, negatives.reshape(-1, positive.shape[1])])
-        return -np.diagonal(log_softmax(scale * anchor @ keys.T)).mean()
+    def function(query, positive, negatives, scale):
+        items = np.concatenate([positive, negatives.reshape(-1, positive.shape[1])])
+        return -np.diagonal(log_softmax(scale * query @ items.T)).mean()
 
     return function
 
 
 MISTAKES = {
     "mnr.loss": [
-        (lambda c, s: len(c) * ranking_loss(c, s), "the sum over the anchors"),
+        (lambda c, s: len(c) * ranking_loss(c, s), "the sum over the queries"),
         (lambda c, s: ranking_loss(c, s) / np.log(2), "the logarithm is base 2"),
         (lambda c, s: -ranking_loss(c, s), "the sign is turned"),
         (lambda c, s: ranking_loss(c[:, : len(c)], s), "the last column is ignored"),
-        (by_columns, "keys pick an anchor"),
+        (by_columns, "items pick a query"),
         (both_ways, "both directions"),
-        (without_itself, "the right key is missing from the sum"),
+        (without_itself, "the right item is missing from the sum"),
         (lambda c, s: ranking_loss(c, 1 / s), "divided by the scale"),
         (lambda c, s: ranking_loss(c, 1), "the scale is missing"),
         (lambda c, s: ranking_loss(c, s * s), "the scale is applied twice"),
         (lambda c, s: -np.log(own(shares(c, s)).mean()), "averaged before the logarithm"),
         (lambda c, s: -np.log(shares(c, s)).mean(), "the mean runs over all cells"),
-        (lambda c, s: -np.log(shares(c, s).max(axis=1)).mean(), "the best key of each row"),
-        (lambda c, s: -np.log(own(shares(c, s))), "it returns a loss per anchor"),
+        (lambda c, s: -np.log(shares(c, s).max(axis=1)).mean(), "the best item of each row"),
+        (lambda c, s: -np.log(own(shares(c, s))), "it returns a loss per query"),
         (overflowing, "infinite or NaN"),
         (clipped, "with scale 2000"),
         (ranking_of(shifted_by_one_maximum), "the loss is infinite or NaN"),
@@ -178,7 +178,7 @@ MISTAKES = {
         (lambda c, s: force(c, s) / len(c), "the gradient on the logits"),
         (force, "share minus target and no more"),
         (lambda c, s: s * force(c, s) / c.size, "the number of cells"),
-        (lambda c, s: s * force(c, s) / c.shape[1], "the number of keys"),
+        (lambda c, s: s * force(c, s) / c.shape[1], "the number of items"),
         (lambda c, s: force(c, s) / s / len(c), "divided by the scale"),
         (lambda c, s: s * shares(c, s) / len(c), "nothing is pulled"),
         (by_column, "the rows sum to"),
@@ -193,21 +193,21 @@ MISTAKES = {
         (own_negatives, "its own hard negative only"),
         (lambda a, p, n, s: ranking_loss(a @ p.T, s), "the hard negatives are ignored"),
         (alternating, "positives and negatives alternate"),
-        (lambda a, p, n, s: len(a) * mnr_with_negatives(a, p, n, s), "the sum over the anchors"),
+        (lambda a, p, n, s: len(a) * mnr_with_negatives(a, p, n, s), "the sum over the queries"),
         (lambda a, p, n, s: mnr_with_negatives(a, p, n, 1), "the scale is missing"),
         (first_negative, "only the first is used"),
         (overflowing_negatives, "infinite or NaN"),
         (with_negatives_of(shifted_by_one_maximum), "the loss is infinite or NaN"),
     ],
     "mnr.mine": [
-        (lambda c, right, k: order(c)[:, :k], "right keys are returned"),
+        (lambda c, right, k: order(c)[:, :k], "right items are returned"),
         (own_key_only, "as its negative"),
-        (easiest, "the easiest keys"),
+        (easiest, "the easiest items"),
         (ties_backwards, "falling ids"),
         (zeroed, "0 beats them"),
         (one_less, "for three queries row 0 is"),
         (lambda c, right, k: np.sort(c, axis=1)[:, :k], "expected integers"),
-        (lambda c, right, k: np.zeros((len(c), k), dtype=int), "the same key twice"),
+        (lambda c, right, k: np.zeros((len(c), k), dtype=int), "the same item twice"),
         (lambda c, right, k: unstable(np.where(right, -np.inf, c), k), "in no fixed order"),
         (lambda c, right, k: stable(np.where(right, -1.0, c), k), "has the lowest cosine, -1"),
     ],

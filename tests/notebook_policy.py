@@ -31,6 +31,7 @@ REWRITTEN = frozenset(
         "00_start_here",
         "02_metrics",
         "03_evaluation_traps",
+        "04_loss_infonce",
         "05_loss_triplet",
         "06_loss_mnr",
         "18_build_a_retriever",

@@ -33,7 +33,8 @@ SHIFTED = (
 symmetric = Exercise(
     "infonce.symmetric",
     """Return the symmetric InfoNCE loss, one number, of logits (B, B) with right pairs on the
-    diagonal: the mean of the row-wise and the column-wise cross-entropy.""",
+    diagonal: the mean of the row-wise and the column-wise cross-entropy, finite whatever the size
+    of the logits.""",
     (
         Case((np.zeros((4, 4)),), LOG4, mistakes={
             "it returns one loss per row | The loss of a batch is one number: take the mean.":
@@ -147,7 +148,8 @@ def _length_free(function) -> None:
 tutorial = Exercise(
     "infonce.tutorial",
     """Return the symmetric loss, one number, of texts (B, d) and images (B, d) of any length, where
-    items with equal ids (B) are right for each other and pulled equally, at a temperature.""",
+    items with equal ids (B) are right for each other and pulled equally, at a temperature that may
+    be as small as 0.001.""",
     (
         _length_free,
         Case((E4, E4, np.arange(4), TAU), LOG2, mistakes={

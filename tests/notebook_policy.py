@@ -35,6 +35,7 @@ REWRITTEN = frozenset(
         "05_loss_triplet",
         "06_loss_mnr",
         "18_build_a_retriever",
+        "13_ann_hnsw",
     ]
 )
 CELLS = (20, 90)

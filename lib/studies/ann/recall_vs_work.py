@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.index import VectorSearchIndex, topk_exact
-from lib.index.from_scratch.graph import SELECTIONS, beam_search, build_graph, reachable
-from lib.metrics import paired_bootstrap_interval
+from lib.index import VectorSearchIndex
 from lib.studies.ann.corpora import AnnCorpus
 from lib.studies.ann.ground_truth import hits_by_id, truth
 
@@ -94,48 +92,3 @@ def work_for(recall: float, curve: Sequence[Point]) -> float | None:
         return curve[0].work
     share = (recall - recalls[after - 1]) / (recalls[after] - recalls[after - 1])
     return (1 - share) * curve[after - 1].work + share * curve[after].work
-
-
-def compare_link_choices(
-    corpus: AnnCorpus, n: int = 2_000, efs: Sequence[int] = (10, 20, 40), n_queries: int = 250
-) -> list[dict]:
-    """Compare graphs that link to the nearest with graphs that link by the heuristic.
-
-    Both graphs have one level and hold the same n vectors of the base, inserted in the same order
-    with 8 links each. Their recall is compared where they score equally many vectors per query.
-    Rows are in percent, the paired difference is (value, low, high).
-    """
-    base = corpus.vectors()
-    rows = base[np.random.default_rng(0).permutation(len(base))[:n]]
-    graphs = {select: build_graph(rows, 8, 40, select, "inner_product") for select in SELECTIONS}
-    shares = {
-        f"{select}, reachable": 100 * float(reachable(graph, 0).mean())
-        for select, graph in graphs.items()
-    }
-    table = []
-    for kind, queries in corpus.queries.items():
-        queries = queries[:n_queries]
-        true = topk_exact(queries, rows, K)[1]
-        curves = {
-            select: [_search_graph(rows, graph, ef, queries, true) for ef in efs]
-            for select, graph in graphs.items()
-        }
-        # Both curves have points at the work of the graph that compares more at the smallest ef.
-        work = max(curve[0].work for curve in curves.values())
-        work = min(work, *(curve[-1].work for curve in curves.values()))
-        recall = {select: 100 / K * hits_at_work(work, curve) for select, curve in curves.items()}
-        gain = recall["heuristic"] - recall["nearest"]
-        ends = paired_bootstrap_interval(recall["heuristic"], recall["nearest"])
-        row = {"queries": kind, **shares, "compared": work}
-        row |= {
-            f"{select}, recall": float(recall[select].mean()) for select in ("nearest", "heuristic")
-        }
-        table.append(row | {"heuristic - nearest": (float(gain.mean()), *map(float, ends))})
-    return table
-
-
-def _search_graph(rows: np.ndarray, graph, ef: int, queries: np.ndarray, true) -> Point:
-    walks = [beam_search(query, rows, graph, 0, ef, K, "inner_product") for query in queries]
-    work = float(np.mean([len(walk.scored) for walk in walks]))
-    hits = [np.isin(walk.ids, ids).sum() for walk, ids in zip(walks, true, strict=True)]
-    return Point({"ef": ef}, work, np.array(hits))

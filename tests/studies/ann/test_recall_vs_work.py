@@ -7,7 +7,6 @@ from lib.index import VectorSearchIndex, topk_exact
 from lib.studies.ann.recall_vs_work import (
     K,
     Point,
-    compare_link_choices,
     hits_at_work,
     measure_curve,
     measure_curves,
@@ -77,17 +76,3 @@ def test_recall_among_what_is_allowed(cones):
     true = allowed[topk_exact(queries, cones.vectors(allowed), K)[1]]
     (point,) = measure_curve(flat, [{}], queries, true, allowed)
     assert point.recall == 1 and point.work == len(allowed)
-
-
-def test_both_graphs_are_read_at_the_same_work():
-    rows = compare_link_choices(
-        two_cones(600, 16, 0.5, n_queries=10), n=200, efs=(10, 40), n_queries=10
-    )
-    assert [row["queries"] for row in rows] == ["image", "text"]
-    for row in rows:
-        gain, low, high = row["heuristic - nearest"]
-        assert (
-            abs(gain - (row["heuristic, recall"] - row["nearest, recall"])) < 1e-9
-            and low <= gain <= high
-        )
-        assert 10 <= row["compared"] <= 200 and 0 < row["nearest, reachable"] <= 100

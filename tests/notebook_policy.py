@@ -34,6 +34,7 @@ REWRITTEN = frozenset(
         "04_loss_infonce",
         "05_loss_triplet",
         "06_loss_mnr",
+        "07_loss_sigmoid",
         "18_build_a_retriever",
         "13_ann_hnsw",
     ]

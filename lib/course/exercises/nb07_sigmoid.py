@@ -57,7 +57,8 @@ EYE = np.eye(2, dtype=bool)
 gradient = Exercise(
     "sigmoid.gradient",
     """Return dL/ds of the sigmoid loss, divided as SigLIP does: logits (n_queries, n_keys) and
-    positives, bool of that shape, in; (n_queries, n_keys) out.""",
+    positives, bool of that shape, in; (n_queries, n_keys) out, finite whatever the size of the
+    logits.""",
     (
         Case((LOGITS, POSITIVES), GRADIENT, mistakes={
             "every sign is turned round | Raising the logit of a right pair lowers the loss.":
@@ -117,7 +118,7 @@ def _pushes(function) -> None:
 loss = Exercise(
     "sigmoid.loss",
     """Return the sigmoid loss, divided as SigLIP does: logits (n_queries, n_keys) and positives,
-    bool of that shape, in; one number out.""",
+    bool of that shape, in; one number out, finite whatever the size of the logits.""",
     (
         _pushes,
         Case((LOGITS, POSITIVES), SUM / 2, mistakes={

@@ -10,62 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.core.checks import RetrievalInputError, check_count
+from lib.models.gradients import StandardizedInput, gradient_features
 from lib.models.tokenizer import words_of
 
-ORIENTATIONS = 8
-GRID = 8
 WORDS = 8  # words of a text with a token vector of their own
 
 
 # ---- features that are not learned
-
-
-def gradient_features(images: np.ndarray) -> np.ndarray:
-    """Compute histograms of oriented gradients on an 8 x 8 grid, and the mean colour of each cell.
-
-    Each pixel votes for the two of eight directions that are nearest to its gradient g, by
-
-        [ |g| cos(angle between them) - |g| cos 45 ]_+
-
-    A cell's entry is the root of its mean vote, which keeps thin edges visible beside a bold one.
-
-    Args:
-        images: uint8 (n, height, width), or (n, height, width, channels); sides that 8 divides.
-
-    Returns:
-        float32 (n, 64 * (8 + channels)).
-
-    Reference: N. Dalal, B. Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005.
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise RetrievalInputError(
-            "images must be uint8 (n, height, width) or (n, height, width, channels), got"
-            f" {images.dtype} {images.shape}"
-        )
-    if images.shape[1] % GRID or images.shape[2] % GRID:
-        raise RetrievalInputError(
-            f"images of {images.shape[1:3]} do not divide into {GRID} x {GRID} cells"
-        )
-    channels = 1 if images.ndim == 3 else images.shape[3]
-    empty = np.empty((0, GRID**2 * (ORIENTATIONS + channels)), np.float32)
-    batches = [_gradients(images[start : start + 256]) for start in range(0, len(images), 256)]
-    return np.concatenate([empty, *batches])
-
-
-def _gradients(images: np.ndarray) -> np.ndarray:
-    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).float() / 255
-    pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    gray = F.pad(pixels.mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    across = gray[..., 1:-1, 2:] - gray[..., 1:-1, :-2]
-    down = gray[..., 2:, 1:-1] - gray[..., :-2, 1:-1]
-    outside = torch.hypot(across, down) * math.cos(2 * math.pi / ORIENTATIONS)
-    cells = [F.adaptive_avg_pool2d(pixels, GRID)]
-    for k in range(ORIENTATIONS):
-        angle = 2 * math.pi * k / ORIENTATIONS
-        votes = (across * math.cos(angle) + down * math.sin(angle)).sub_(outside).relu_()
-        cells.append(F.adaptive_avg_pool2d(votes, GRID).sqrt())
-    return torch.cat(cells, dim=1).flatten(1).numpy()
 
 
 def hashed_text_features(texts: Sequence[str], dim: int = 2048) -> np.ndarray:
@@ -221,7 +172,7 @@ class WordTemplates:
         return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
 
 
-class Heads(nn.Module):
+class Heads(StandardizedInput):
     """Map frozen features of each modality into one space, by two layers each.
 
     It trains in seconds, to compare losses, and has the interface of the dual encoders trained
@@ -245,9 +196,8 @@ class Heads(nn.Module):
         width: int = 256,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__()
-        self.register_buffer("mean", images.mean(dim=0))
-        self.register_buffer("spread", images.std(dim=0).clamp(min=1e-3))
+        super().__init__(images.shape[1])
+        self.fit_scale(images)
         self.image = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(images.shape[1], width),
@@ -261,14 +211,14 @@ class Heads(nn.Module):
 
     def encode_image(self, features: Tensor) -> Tensor:
         """Map (n, image_dim) to (n, dim), not normalised."""
-        return self.image((features - self.mean) / self.spread)
+        return self.image(self.standardize(features))
 
     def encode_text(self, features: Tensor) -> Tensor:
         """Map (n, text_dim) to (n, dim), not normalised."""
         return self.text(features)
 
 
-class FeatureTokens(nn.Module):
+class FeatureTokens(StandardizedInput):
     """Map frozen features of an item to several unit vectors, by two layers per modality.
 
         image   slot_k = normalise(W_k dropout(gelu(A x))),  x its gradient features
@@ -286,12 +236,10 @@ class FeatureTokens(nn.Module):
     """
 
     def __init__(self, config: dict) -> None:
-        super().__init__()
         interaction = config["interaction"]
+        super().__init__(interaction["features"])
         width = interaction.get("hidden", interaction["width"])
         self.dim, self.hashed, self.words = interaction["dim"], interaction["hashed"], WORDS
-        self.register_buffer("mean", torch.zeros(interaction["features"]))
-        self.register_buffer("spread", torch.ones(interaction["features"]))
         dropout = nn.Dropout(interaction["dropout"])
         self.image = nn.Sequential(
             dropout, nn.Linear(interaction["features"], width), nn.GELU(), dropout
@@ -311,14 +259,9 @@ class FeatureTokens(nn.Module):
         """Convert texts to the input of `encode_text`: see `hashed_parts`."""
         return hashed_parts(texts, self.hashed, words=self.words)
 
-    def fit_scale(self, features: Tensor) -> None:
-        """Set mean and spread of each coordinate from (n, features) of training images."""
-        self.mean.copy_(features.mean(dim=0))
-        self.spread.copy_(features.std(dim=0).clamp(min=1e-3))
-
     def encode_image(self, features: Tensor) -> Tensor:
         """Map (n, features) to (n, patches, dim) unit vectors."""
-        slots = self.slots(self.image((features - self.mean) / self.spread))
+        slots = self.slots(self.image(self.standardize(features)))
         return F.normalize(slots.float().unflatten(1, (-1, self.dim)), dim=-1)
 
     def encode_text(self, ids: Tensor) -> tuple[Tensor, Tensor]:

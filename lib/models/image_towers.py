@@ -3,69 +3,12 @@
 `{"timm_model_name": "cm_resnet_gray"}` works exactly as the published `"convnext_base"` does.
 """
 
-import math
-
 import torch
-import torch.nn.functional as F
 from timm.models import register_model
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from torch import Tensor, nn
 
-GRID, ORIENTATIONS = 8, 9
-
-
-class GradientFeatures(nn.Module):
-    """Map histograms of oriented gradients, 9 orientations in 8 x 8 cells, through a trained layer.
-
-        h = sqrt(histogram / |histogram|),   f = gelu(W (h - mean) / spread + b)
-
-    A pixel votes with its gradient's length for the two nearest orientations; light on dark and
-    dark on light are the same. The mean and the spread of each bin come from training images, see
-    `fit_scale`. Such features need no training to see strokes, and overfit later than filters.
-
-    Args:
-        width: number of features.
-        dropout: on the histogram, in training.
-        later_dropout: on the features.
-
-    Reference: N. Dalal, B. Triggs, Histograms of Oriented Gradients for Human Detection, CVPR 2005.
-    """
-
-    def __init__(self, width: int, dropout: float, later_dropout: float) -> None:
-        super().__init__()
-        bins = GRID * GRID * ORIENTATIONS
-        self.register_buffer("mean", torch.zeros(bins))
-        self.register_buffer("spread", torch.ones(bins))
-        self.layers = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(bins, width), nn.GELU(), nn.Dropout(later_dropout)
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Compute (n, width) features of (n, channels, H, W) images."""
-        with torch.autocast(images.device.type, enabled=False):
-            scaled = (self.histograms(images.float()) - self.mean) / self.spread
-        return self.layers(scaled)
-
-    @torch.no_grad()
-    def fit_scale(self, histograms: Tensor) -> None:
-        """Set mean and spread of each bin from (n, bins) `histograms` of training images."""
-        self.mean.copy_(histograms.mean(dim=0))
-        self.spread.copy_(histograms.std(dim=0).clamp(min=1e-3))
-
-    @staticmethod
-    def histograms(images: Tensor) -> Tensor:
-        """Compute (n, 9 * 8 * 8) roots of histograms of images (n, channels, H, W) in [0, 1]."""
-        gray = images.mean(dim=1, keepdim=True)
-        across = F.pad(gray[..., 2:] - gray[..., :-2], (1, 1, 0, 0))
-        down = F.pad(gray[..., 2:, :] - gray[..., :-2, :], (0, 0, 1, 1))
-        length = (across.square() + down.square() + 1e-12).sqrt()
-        place = torch.atan2(down, across) % math.pi / math.pi * ORIENTATIONS
-        low, share = place.floor().long() % ORIENTATIONS, place - place.floor()
-        votes = torch.zeros(len(images), ORIENTATIONS, *gray.shape[2:], device=images.device)
-        votes.scatter_add_(1, low, length * (1 - share))
-        votes.scatter_add_(1, (low + 1) % ORIENTATIONS, length * share)
-        cells = F.adaptive_avg_pool2d(votes, GRID).flatten(1)
-        return (cells / cells.norm(dim=1, keepdim=True).clamp(min=1e-6)).sqrt()
+from lib.models.gradients import GradientFeatures
 
 
 def _residual(widths: tuple[int, ...], depths: tuple[int, ...], stem: int) -> ByoModelCfg:

@@ -17,8 +17,8 @@ from lib.datasets.picture_gallery import store_gallery
 from lib.index.exact import topk_exact
 from lib.metrics import Evaluation
 from lib.metrics.geometry import to_int8
-from lib.models.dual_encoder import DualEncoder, image_tensor
-from lib.models.image_towers import GradientFeatures
+from lib.models.dual_encoder import DualEncoder
+from lib.models.gradients import gradient_features
 from lib.models.published_tokenizer import PublishedTokenizer
 from lib.models.text_tower import TextStates
 from lib.search import DEPTH, encode_task, evaluate_run
@@ -106,7 +106,7 @@ class PictureRecipe(DualRecipe):
     def start(self) -> tuple[DualEncoder, PictureStream]:
         encoder, stream = super().start()
         gradients = encoder.network.visual.trunk.gradients
-        gradients.fit_scale(_histograms(stream.corpus, stream.order.positions))
+        gradients.fit_scale(_gradients(stream.corpus, stream.order.positions))
         return encoder, stream
 
     def finish(
@@ -155,11 +155,10 @@ class PictureRecipe(DualRecipe):
         return rows, arrays
 
 
-def _histograms(corpus: pictures.Pictures, positions: np.ndarray, chunk: int = 512) -> Tensor:
-    """Compute the histograms of gradients of some pictures as they are, without warps or inks."""
+def _gradients(corpus: pictures.Pictures, positions: np.ndarray, chunk: int = 512) -> Tensor:
+    """Compute the gradient features of some pictures as they are, without warps or inks."""
     parts = [positions[start : start + chunk] for start in range(0, len(positions), chunk)]
-    images = (image_tensor(corpus.pixels(part), 3, pictures.SIZE) for part in parts)
-    return torch.cat([GradientFeatures.histograms(part) for part in images])
+    return torch.cat([torch.from_numpy(gradient_features(corpus.pixels(part))) for part in parts])
 
 
 def _evaluate(

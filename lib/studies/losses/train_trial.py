@@ -13,8 +13,9 @@ from lib.core.checks import check_choice
 from lib.core.task import RetrievalTask
 from lib.datasets import icons, scenes
 from lib.metrics import ranks_of_relevant
-from lib.models.baselines import Heads, gradient_features, hashed_text_features
+from lib.models.baselines import Heads, hashed_text_features
 from lib.models.dual_encoder import build_network, device_of, image_tensor
+from lib.models.gradients import gradient_features
 from lib.models.tokenizer import Tokenizer
 from lib.training.batches import PairStream
 from lib.training.loop import History, Plan, Stream, Trainer

@@ -10,59 +10,13 @@ import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.models.baselines import (
-    GRID,
-    ORIENTATIONS,
     Heads,
     WordTemplates,
-    gradient_features,
     hashed_parts,
     hashed_text_features,
 )
 
 # ---- features that are not learned
-
-
-def ramp(axis: int, falls: bool = False) -> np.ndarray:
-    """Make an image that gets 2 brighter (or darker) from pixel to pixel along one axis."""
-    values = np.arange(64, dtype=np.uint8) * 2
-    values = values[::-1] if falls else values
-    return np.broadcast_to(values if axis == 1 else values[:, None], (64, 64)).copy()
-
-
-@pytest.mark.parametrize(
-    ("axis", "falls", "direction"), [(1, False, 0), (0, False, 2), (1, True, 4), (0, True, 6)]
-)
-def test_a_ramp_votes_for_its_direction_alone(axis, falls, direction):
-    cells = gradient_features(ramp(axis, falls)[None]).reshape(1 + ORIENTATIONS, GRID, GRID)
-    votes = cells[1:].mean(axis=(1, 2))
-    assert votes.argmax() == direction
-    # Two pixels apart the ramp rises by 4 of 255; one minus cos 45 is the height of the vote.
-    inside = cells[1 + direction, 1:-1, 1:-1]
-    assert np.allclose(inside**2, 4 / 255 * (1 - np.sqrt(0.5)), rtol=1e-4)
-    assert np.allclose(np.delete(votes, direction), 0, atol=1e-3)
-
-
-def test_first_cells_are_the_mean_colour():
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
-    cells = gradient_features(image).reshape(3 + ORIENTATIONS, GRID, GRID)
-    assert np.allclose(cells[1, 0, 0], image[0, :8, :8, 1].mean() / 255, atol=1e-6)
-
-
-def test_a_blank_image_has_no_edges_and_chunks_change_nothing():
-    blank = np.full((300, 16, 16), 7, np.uint8)
-    features = gradient_features(blank)
-    assert features.shape == (300, GRID**2 * (1 + ORIENTATIONS)) and features.dtype == np.float32
-    assert np.allclose(features[:, GRID**2 :], 0)
-    assert np.array_equal(features[0], features[299])
-
-
-@pytest.mark.parametrize(
-    "bad", [np.zeros((2, 64, 64)), np.zeros(64, np.uint8), np.zeros((1, 60, 64), np.uint8)]
-)
-def test_gradient_features_refuse_what_is_no_image(bad):
-    with pytest.raises(RetrievalInputError, match="uint8|divide"):
-        gradient_features(bad)
 
 
 def test_hashed_rows_are_unit_and_depend_on_the_text_alone():

@@ -17,7 +17,7 @@ from lib.models.numpy_text import ADVICE, Weights, gelu
 TOWER = "visual."  # prefix of the image tower's weights in an artifact
 KIND = "cm_resnet_on_white"  # of `lib.models.image_towers`
 EPSILON = np.float32(1e-5)  # of batch normalisation
-GRID, ORIENTATIONS = 8, 9  # of the gradients, as in the tower
+GRID, ORIENTATIONS = 8, 8  # as in `lib.models.gradients`, which imports torch
 
 
 def load_image_encoder(name: str, folder: Path | None = None) -> "NumpyImageEncoder":
@@ -82,9 +82,9 @@ class NumpyImageEncoder:
         return x.mean(axis=(0, 1))
 
     def _gradients(self, pixels: np.ndarray) -> np.ndarray:
-        """Compute the features of the layer on the histograms of gradients."""
+        """Compute the features of the trained layer on the gradients."""
         w, at = self._state, "trunk.gradients."
-        scaled = (histograms(pixels) - w[f"{at}mean"]) / w[f"{at}spread"]
+        scaled = (image_gradients(pixels) - w[f"{at}mean"]) / w[f"{at}spread"]
         return gelu(w[f"{at}layers.1.weight"] @ scaled + w[f"{at}layers.1.bias"])
 
 
@@ -120,20 +120,20 @@ def silu(x: np.ndarray) -> np.ndarray:
     return x * expit(x)
 
 
-def histograms(pixels: np.ndarray) -> np.ndarray:
-    """Compute the roots of histograms of gradients in 8 x 8 cells, (9 * 8 * 8,); see the tower."""
-    gray = pixels.mean(axis=2)
-    across, down = np.zeros_like(gray), np.zeros_like(gray)
-    across[:, 1:-1] = gray[:, 2:] - gray[:, :-2]
-    down[1:-1] = gray[2:] - gray[:-2]
-    length = np.sqrt(across**2 + down**2 + np.float32(1e-12))
-    place = np.arctan2(down, across) % np.float32(np.pi) / np.float32(np.pi) * ORIENTATIONS
-    low = np.floor(place).astype(int)
-    share = place - low
-    votes = np.zeros((ORIENTATIONS, *gray.shape), np.float32)
-    rows, columns = np.indices(gray.shape)
-    np.add.at(votes, (low % ORIENTATIONS, rows, columns), length * (1 - share))
-    np.add.at(votes, ((low + 1) % ORIENTATIONS, rows, columns), length * share)
-    side = len(gray) // GRID
-    cells = votes.reshape(ORIENTATIONS, GRID, side, GRID, side).mean(axis=(2, 4)).ravel()
-    return np.sqrt(cells / max(np.linalg.norm(cells), 1e-6))
+def image_gradients(pixels: np.ndarray) -> np.ndarray:
+    """Compute mean colours and gradients (704,) of one picture; see `lib.models.gradients`."""
+    gray = np.pad(pixels.mean(axis=2), 1, mode="edge")
+    across = gray[1:-1, 2:] - gray[1:-1, :-2]
+    down = gray[2:, 1:-1] - gray[:-2, 1:-1]
+    angles = (2 * np.pi / ORIENTATIONS * np.arange(ORIENTATIONS)).astype(np.float32)
+    along = across[..., None] * np.cos(angles) + down[..., None] * np.sin(angles)
+    outside = np.hypot(across, down) * np.cos(angles[1])
+    votes = np.maximum(along - outside[..., None], 0)
+    return np.concatenate([_cell_means(pixels), np.sqrt(_cell_means(votes))])
+
+
+def _cell_means(maps: np.ndarray) -> np.ndarray:
+    """Compute the means of (height, width, n) maps in an 8 x 8 grid of cells, (n * 8 * 8,)."""
+    height, width, n = maps.shape
+    cells = maps.reshape(GRID, height // GRID, GRID, width // GRID, n).mean(axis=(1, 3))
+    return cells.transpose(2, 0, 1).ravel()

@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from lib.core.checks import RetrievalInputError
 from lib.models import numpy_image as parts
 from lib.models.dual_encoder import DualEncoder
+from lib.models.gradients import gradient_features
 from lib.models.numpy_image import KIND, load_image_encoder
 from lib.models.published_weights import PublishedTower
 from lib.models.trained_models import load_model, save_model
 from tests.models.toy import install_published_tower, tower_config, toy_config, toy_encoder
 
+ATOL = 1e-5  # roots of votes near 0 magnify the rounding of float32
 VISION = {"timm_model_name": KIND, "timm_proj": "linear", "image_size": 64}
 
 
@@ -56,6 +58,12 @@ def test_a_convolution_is_torchs(k, stride):
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
+def test_gradients_are_those_of_torch():
+    image = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    found = parts.image_gradients(image.astype(np.float32) / 255)
+    np.testing.assert_allclose(found, gradient_features(image[None])[0], atol=1e-6)
+
+
 # ---- whole towers
 
 
@@ -68,14 +76,14 @@ def test_embeddings_are_those_of_torch(tmp_path, bits):
     expected = load_model("toy", tmp_path / "toy").encode_image(images)
     rows = load_image_encoder("toy", tmp_path / "toy").encode_image(images)
     assert rows.dtype == np.float32 and np.abs(rows[0] - rows[1]).max() > 1e-2
-    np.testing.assert_allclose(rows, expected, atol=2e-6)
+    np.testing.assert_allclose(rows, expected, atol=ATOL)
 
 
 def test_the_committed_model_encodes_as_in_torch():
     images = pictures(4)
     expected = load_model("pictures").encode_image(images)
     rows = load_image_encoder("pictures").encode_image(images)
-    np.testing.assert_allclose(rows, expected, atol=2e-6)
+    np.testing.assert_allclose(rows, expected, atol=ATOL)
 
 
 def test_the_text_tower_is_not_read(tmp_path, monkeypatch):

@@ -1,28 +1,32 @@
 """Compare scores of familiarity on validation queries, fit the chosen one, report it on test."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import torch
 
+from lib.core.checks import unit_rows
 from lib.core.paths import artifacts_dir
 from lib.core.writing import sha256_of
 from lib.datasets import emoji, pictures
 from lib.metrics.intervals import bootstrap_interval
 from lib.metrics.separation import auroc, auroc_interval
 from lib.models.artifact_files import load_embeddings
+from lib.models.dual_encoder import DualEncoder
 from lib.models.numpy_text import NumpyTextEncoder, load_text_encoder
 from lib.models.published_weights import WEIGHTS
+from lib.models.text_tower import frozen_states
 from lib.models.tokenizer import words_of
+from lib.models.trained_models import load_model
 from lib.search.familiarity import (
     FamiliarityScale,
     load_scale,
     logistic,
     part_inside,
     pieces_per_word,
-    sentence_vectors,
     split_words,
 )
 from lib.studies.everyday_queries import read_queries
@@ -42,6 +46,7 @@ N_DIRECTIONS = 64
 EXCEED = 0.95  # share of real validation queries above the threshold
 EXCEED_WORD = 0.9  # the same for real words of several pieces: each is rare
 RIDGE = 1e-3
+BATCH = 256  # texts in a pass of the head
 SIDES = ("model", "sentence")
 LANGUAGES = ("en", "de", "es", "fr", "ja")
 SINGLE = {
@@ -60,10 +65,14 @@ COMBINED = {
     "logistic: nearest caption, pieces": ("nearest, sentence", "pieces"),
     CHOSEN: ("inside", "pieces"),
     "logistic: part inside, pieces, best cosine": ("inside", "pieces", "best cosine"),
+    "logistic: part inside, pieces, margin": ("inside", "pieces", "margin"),
+    "logistic: part inside, pieces, deviations": ("inside", "pieces", "deviations"),
 }
+WITH_HITS = tuple(name for name in COMBINED if name.startswith(f"{CHOSEN},"))  # see the hits too
 TABLES = {
     "separation.csv": "AUROC of real against unknown queries, in percent",
     "flagged.csv": "queries and words judged unknown, in percent",
+    "hits.csv": "the score of the query alone beside one that sees the hits, in percent",
     "languages.csv": "emoji names judged unknown, and R@10 of both parts, in percent",
 }
 Log = Callable[[str], None]
@@ -82,6 +91,26 @@ def training_captions() -> list[str]:
     return sorted({text.lower() for p in positions.tolist() for text in corpus.captions[p]})
 
 
+@lru_cache(maxsize=1)
+def model() -> DualEncoder:
+    """Load the model with torch, which encodes many texts at a time; once a process."""
+    return load_model(MODEL)
+
+
+@torch.inference_mode()
+def encode_side(texts: Sequence[str], side: str) -> np.ndarray:
+    """Encode texts in batches, to what `sentence_vectors` or `NumpyTextEncoder` gives for each."""
+    states = frozen_states(encoder().tower.name, model().tokenizer.encode(texts, cut=True))
+    starts = np.cumsum(states.lengths) - states.lengths
+    if side == "sentence":
+        sums = np.add.reduceat(states.contexts.astype(np.float32), starts, axis=0)
+        return unit_rows(sums, "texts")
+    head, rows = model().network.text.features_of_states, []
+    for chunk in np.array_split(np.arange(len(texts)), -(-len(texts) // BATCH)):
+        rows.append(head(*states.batch(chunk)).float().numpy())
+    return unit_rows(np.concatenate(rows), "texts")
+
+
 def vectors_of(texts: Sequence[str], name: str, side: str = "sentence") -> np.ndarray:
     """Encode texts, cached: `"sentence"`, the mean of frozen states, or `"model"`, with its head.
 
@@ -90,10 +119,9 @@ def vectors_of(texts: Sequence[str], name: str, side: str = "sentence") -> np.nd
     """
     key = {"queries": name, "side": side, "texts": order_of("\n".join(texts))}
     key["tower"] = encoder().tower.sha256[WEIGHTS]
-    if side == "sentence":
-        return STORE.cached(key, lambda: {side: sentence_vectors(encoder(), texts)})[side]
-    key["model"] = sha256_of(artifacts_dir() / MODEL / WEIGHTS)  # its head changes in a training
-    return STORE.cached(key, lambda: {side: encoder().encode_text(texts)})[side]
+    if side == "model":  # its head changes in a training
+        key["model"] = sha256_of(artifacts_dir() / MODEL / WEIGHTS)
+    return STORE.cached(key, lambda: {side: encode_side(texts, side)})[side]
 
 
 def caption_sample() -> list[str]:
@@ -148,6 +176,33 @@ def fit_logistic(features: np.ndarray, is_real: np.ndarray, *, steps: int = 30) 
     return np.append(scaled, weights[-1] - scaled @ centre)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A logistic score of some features, and the least of it that is known."""
+
+    keys: tuple[str, ...]
+    weights: np.ndarray
+    least: float
+
+    def score(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compute the score of queries from their features, see `features_of`."""
+        return logistic(_columns(features, self.keys), self.weights)
+
+
+def _columns(features: Mapping[str, np.ndarray], keys: Sequence[str]) -> np.ndarray:
+    return np.column_stack([features[key] for key in keys]).astype(np.float64)
+
+
+def fit_score(
+    features: Mapping[str, np.ndarray], keys: tuple[str, ...], is_real: np.ndarray
+) -> Fit:
+    """Fit a logistic score of the features; `EXCEED` of the real queries reach its least."""
+    x = _columns(features, keys)
+    weights = fit_logistic(x, is_real)
+    least = np.quantile(logistic(x, weights)[is_real], 1 - EXCEED)
+    return Fit(keys, weights, float(least))
+
+
 def separation_rows(scores: np.ndarray, sets: QuerySets, labels: Mapping) -> list[dict]:
     """Return rows of AUROC with intervals, real queries against each kind of unknown ones."""
     real, groups = scores[sets.is_real], sets.groups[sets.is_real]
@@ -176,39 +231,36 @@ def familiarity_of(texts: Sequence[str], name: str, scale: FamiliarityScale) -> 
 # ---- the study
 
 
-def calibrate() -> tuple[FamiliarityScale, list[dict]]:
-    """Compare all scores on validation and fit the scale; returns it and the rows of AUROC."""
+def calibrate() -> tuple[FamiliarityScale, list[dict], dict[str, Fit]]:
+    """Compare all scores on validation and fit the scale: it, rows of AUROC, logistic scores."""
     sets, captions = load_query_sets("validation"), caption_sample()
     directions = main_directions(vectors_of(captions, "captions"))
     # As they are stored: the thresholds belong to the rounded directions.
     directions = directions.astype(np.float16).astype(np.float32)
     found = features_of(sets.texts, "validation", directions)
     scores = {name: found[key] for name, key in SINGLE.items()}
-    for name, keys in COMBINED.items():
-        x = np.column_stack([found[key] for key in keys]).astype(np.float64)
-        weights = fit_logistic(x, sets.is_real)
-        scores[name] = logistic(x, weights)
-        if name == CHOSEN:
-            chosen = float(weights[0]), -float(weights[1]), float(weights[2])
+    fits = {name: fit_score(found, keys, sets.is_real) for name, keys in COMBINED.items()}
+    scores |= {name: fit.score(found) for name, fit in fits.items()}
     rows = [
         row
         for name, values in scores.items()
         for row in separation_rows(values, sets, {"split": "validation", "score": name})
     ]
+    of_inside, of_pieces, constant = fits[CHOSEN].weights.tolist()
     known = {word for text in training_captions() for word in words_of(text)}
     tokens = sorted(known)
     pieces = encoder().tokenizer.lengths(tokens) - 2
     scale = FamiliarityScale(
         directions=directions,
-        weights=chosen,
-        least=float(np.quantile(scores[CHOSEN][sets.is_real], 1 - EXCEED)),
+        weights=(of_inside, -of_pieces, constant),
+        least=fits[CHOSEN].least,
         least_word=0.0,
         exceed=EXCEED,
         words=frozenset(word for word, n in zip(tokens, pieces, strict=True) if n > 1),
         sha256=encoder().tower.sha256[WEIGHTS],
     )
     real, _ = word_scores("validation", scale)
-    return replace(scale, least_word=float(np.quantile(real, 1 - EXCEED_WORD))), rows
+    return replace(scale, least_word=float(np.quantile(real, 1 - EXCEED_WORD))), rows, fits
 
 
 def word_scores(split: str, scale: FamiliarityScale) -> tuple[np.ndarray, np.ndarray]:
@@ -254,6 +306,46 @@ def everyday_rows(scale: FamiliarityScale) -> list[dict]:
     ]
 
 
+def best_with_hits(rows: Sequence[dict]) -> str:
+    """Choose the entry of `WITH_HITS` with the largest mean AUROC in rows of validation."""
+    means = {
+        name: np.mean([row["auroc"] for row in rows if row["score"] == name]) for name in WITH_HITS
+    }
+    return max(means, key=means.get)
+
+
+def hits_rows(fits: Mapping[str, Fit], with_hits: str, directions: np.ndarray) -> list[dict]:
+    """Compare the score of the query alone with one that sees the hits, on test.
+
+    Returns:
+        Rows: score, measure, value, low, high, n: AUROC against each kind of unknown queries, and
+        the share that is judged unknown of those kinds, of real and of everyday queries.
+    """
+    sets, queries = load_query_sets("test"), read_queries()
+    english = np.array([query.language == "en" for query in queries])
+    features = {
+        name: features_of(texts, name, directions)
+        for name, texts in (("test", sets.texts), ("everyday", [q.query for q in queries]))
+    }
+    kinds = {"real queries": sets.is_real, **{kind: sets.kinds == kind for kind in UNKNOWN}}
+    everyday = {"everyday, English": english, "everyday, German and Spanish": ~english}
+    rows = []
+    for name in (CHOSEN, with_hits):
+        scores = {part: fits[name].score(found) for part, found in features.items()}
+        for row in separation_rows(scores["test"], sets, {}):
+            measure = {"score": name, "measure": f"AUROC, {row['against']}"}
+            values = {"value": row["auroc"], "low": row["low"], "high": row["high"]}
+            rows.append({**measure, **values, "n": row["n_unknown"]})
+        for part, chosen in (("test", kinds), ("everyday", everyday)):
+            unknown = scores[part] < fits[name].least
+            groups = sets.groups if part == "test" else np.arange(len(queries))
+            for kind, own in chosen.items():
+                row = share_row(unknown[own], groups[own], {"score": name})
+                row["measure"], row["value"] = f"judged unknown, {kind}", row.pop("share")
+                rows.append({key: row[key] for key in rows[0]})
+    return rows
+
+
 def language_rows(split: str, scale: FamiliarityScale) -> list[dict]:
     """Return by language the share of emoji names that are unknown, and R@10 of both parts."""
     corpus = emoji.load_emoji()
@@ -278,9 +370,10 @@ def language_rows(split: str, scale: FamiliarityScale) -> list[dict]:
 
 
 def write_committed(log: Log = print) -> None:
-    """Calibrate on validation, store the scale, and report it on test; writes three tables."""
+    """Calibrate on validation, store the scale, and report it on test; writes four tables."""
     log(f"encoding {N_CAPTIONS:,} training captions and the validation queries")
-    scale, rows = calibrate()
+    scale, rows, fits = calibrate()
+    with_hits = best_with_hits(rows)
     scale.save()
     load_scale.cache_clear()
     log("encoding the test queries")
@@ -294,6 +387,7 @@ def write_committed(log: Log = print) -> None:
         n = {"n_real": len(real), "n_unknown": len(made_up)}
         rows.append({**labels, "auroc": auroc(real, made_up), "low": low, "high": high, **n})
     STORE.save_table("separation.csv", rows)
+    STORE.save_table("hits.csv", hits_rows(fits, with_hits, scale.directions))
     shares = [row for split in ("validation", "test") for row in flagged_rows(split, scale)]
     shares += everyday_rows(scale)
     STORE.save_table("flagged.csv", shares)

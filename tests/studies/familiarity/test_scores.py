@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from lib.search.familiarity import familiarity_scores, load_scale, logistic
+from lib.search.familiarity import (
+    familiarity_scores,
+    load_scale,
+    logistic,
+    sentence_vectors,
+)
 from lib.studies.familiarity import scores
 from lib.studies.familiarity.query_sets import UNKNOWN, load_query_sets
 
@@ -39,6 +44,53 @@ def test_what_is_promised_on_test(separation):
         assert auroc_of(separation, scores.CHOSEN, against) > auroc_of(
             separation, "best cosine", against
         )
+
+
+def test_the_score_that_sees_the_hits_is_reported_beside_the_chosen_one(separation):
+    table = scores.STORE.table("hits.csv")
+    chosen, with_hits = table.score.unique()
+    assert chosen == scores.CHOSEN and with_hits in scores.WITH_HITS
+    assert with_hits == scores.best_with_hits(
+        separation[separation.split == "validation"].to_dict("records")
+    )
+    assert ((table.low <= table.value) & (table.value <= table.high)).all()
+    own = table[table.score == chosen].set_index("measure")
+    for kind in UNKNOWN:
+        assert own.value[f"AUROC, {kind}"] == pytest.approx(
+            auroc_of(separation, chosen, kind, "test"), abs=1e-5
+        )
+    shares = scores.STORE.table("flagged.csv").query("split == 'test'").set_index("kind")
+    for kind in ("everyday, English", "everyday, German and Spanish"):
+        assert own.value[f"judged unknown, {kind}"] == pytest.approx(shares.share[kind])
+
+
+def test_a_score_is_fitted_on_its_features_alone_and_lets_its_share_pass():
+    rng = np.random.default_rng(0)
+    is_real = np.arange(2_000) < 1_000
+    features = {"a": rng.normal(0, 1, 2_000) + 2 * is_real, "b": rng.normal(0, 1, 2_000)}
+    fit = scores.fit_score(features, ("a",), is_real)
+    found = fit.score(features)
+    np.testing.assert_array_equal(found, fit.score(features | {"b": -features["b"]}))
+    assert (found[is_real] >= fit.least).mean() == pytest.approx(scores.EXCEED, abs=0.002)
+    assert np.corrcoef(found, features["a"])[0, 1] > 0.9
+
+
+def test_the_best_with_hits_has_the_largest_mean():
+    values = {name: (0.1 * i, 0.9) for i, name in enumerate(scores.WITH_HITS)}
+    rows = [{"score": name, "auroc": v} for name, own in values.items() for v in own]
+    other = [{"score": scores.CHOSEN, "auroc": 1.0}]
+    assert scores.best_with_hits(rows + other) == scores.WITH_HITS[-1]
+
+
+def test_batches_give_what_single_queries_give():
+    texts = ["alarm clock", "xyzzy qwrt", "sunset over the sea with palm trees", "\u00e9t\u00e9"]
+    expected = {
+        "sentence": sentence_vectors(scores.encoder(), texts),
+        "model": scores.encoder().encode_text(texts),
+    }
+    for side in scores.SIDES:
+        # Frozen states are kept as float16.
+        np.testing.assert_allclose(scores.encode_side(texts, side), expected[side], atol=2e-3)
 
 
 def test_the_threshold_lets_its_share_of_validation_queries_pass():

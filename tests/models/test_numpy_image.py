@@ -14,7 +14,7 @@ from lib.models.published_weights import PublishedTower
 from lib.models.trained_models import load_model, save_model
 from tests.models.toy import install_published_tower, tower_config, toy_config, toy_encoder
 
-ATOL = 1e-5  # roots of votes near 0 magnify the rounding of float32
+ATOL = 1e-4  # roots of votes near 0, in units of a small spread, magnify the rounding of float32
 VISION = {"timm_model_name": KIND, "timm_proj": "linear", "image_size": 64}
 
 

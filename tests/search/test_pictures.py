@@ -51,7 +51,7 @@ def labels(hits):
     ],
 )
 def test_everyday_words_find_their_picture(retriever, query, wanted):
-    assert wanted in labels(retriever.by_text(query, 3))
+    assert wanted in labels(retriever.by_text(query, 4))
 
 
 @pytest.mark.parametrize(

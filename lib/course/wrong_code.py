@@ -1,7 +1,7 @@
-"""Metric and MaxSim code as it is published, wrong on purpose: material of the error gallery.
+"""Metric code as it is published, wrong on purpose: material of the error gallery.
 
 Every function runs without an error and is right on some inputs. The docstring says what is wrong
-and where the pattern is seen. Use `lib.metrics` and `lib.models.maxsim` instead.
+and where the pattern is seen. Use `lib.metrics` instead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -191,31 +191,3 @@ def p_value_without_the_data(differences: Sequence[float], n_resamples: int) -> 
     d, rng = np.asarray(differences, float), np.random.default_rng(0)
     signs = rng.choice([-1.0, 1.0], size=(n_resamples, d.size))
     return float((np.abs(signs @ d) >= abs(d.sum())).mean())
-
-
-# ---- late interaction of one query (L_q, d) with one document (L_d, d)
-
-
-def zero_for_padding(query, document, document_mask) -> float:
-    """Multiply similarities of padding by 0, above every negative one. Seen in: PyLate."""
-    similarities = (query @ document.T) * document_mask
-    return similarities.max(axis=1).sum()
-
-
-def maximum_from_zero(query, document, document_mask) -> float:
-    """Start the running maximum at 0, above every negative one. Seen in: ColBERT, on a CPU."""
-    best = np.zeros(len(query))
-    for token in document[document_mask]:
-        best = np.maximum(best, query @ token)
-    return best.sum()
-
-
-def filip_never_turned(text_to_image, image_to_text) -> float:
-    """Take the softmax of both (n_texts, n_images) logits along rows. Seen in: x-clip, FILIP."""
-
-    def over_images(logits):
-        largest = logits.max(axis=1)
-        normaliser = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1))
-        return (normaliser - np.diag(logits)).mean()
-
-    return (over_images(text_to_image) + over_images(image_to_text)) / 2

@@ -37,6 +37,8 @@ REWRITTEN = frozenset(
         "07_loss_sigmoid",
         "18_build_a_retriever",
         "13_ann_hnsw",
+        "09_dual_and_cross_encoders",
+        "10_late_interaction",
     ]
 )
 CELLS = (20, 90)

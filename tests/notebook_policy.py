@@ -39,6 +39,8 @@ REWRITTEN = frozenset(
         "13_ann_hnsw",
         "09_dual_and_cross_encoders",
         "10_late_interaction",
+        "12_ann_flat_ivf",
+        "19_ann_pq",
     ]
 )
 CELLS = (20, 90)

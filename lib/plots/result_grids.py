@@ -68,6 +68,10 @@ def result_grid(
     line = size + height_of(longest, NAMES) + 0.06
     head = 0.3 if compared else 0.0  # for the name of a system, over its strip
     row_height = len(systems) * (line + head) + 0.28
+    if not all(isinstance(query, str) for query in queries):
+        lines_of = [wrap_text(label, QUERY - 0.2, 13, 2).count("\n") + 1 for label in labels or ()]
+        over = height_of(max(lines_of), 13) + 0.08 if lines_of else 0.0
+        row_height = max(row_height, 0.12 + over + _query_size(size) + 0.04)
     height = 0.5 + len(queries) * row_height + (0.3 if note else 0.05)
     starts = QUERY, QUERY + k * size + GAP  # of results, and of the truth
     width = starts[1] + n_truth * size if n_truth else QUERY + k * size
@@ -80,7 +84,8 @@ def result_grid(
     for row, query in enumerate(queries):
         top = 0.5 + row * row_height
         ax.plot([0, width], [top, top], color="0.75", lw=1, ls="-", marker="")
-        _draw_query(ax, query, None if labels is None else labels[row], top + 0.12, row_height)
+        label = None if labels is None else labels[row]
+        _draw_query(ax, query, label, top + 0.12, row_height, _query_size(size))
         for number, (system, rows) in enumerate(systems.items()):
             y = top + 0.14 + number * (line + head) + head
             if compared:
@@ -149,7 +154,14 @@ def _write_headings(ax: Axes, starts: tuple[float, float], size: float, k: int, 
         write_lines(ax, starts[1] + 0.05, 0.4, "truth", 14, va="baseline", ha="left", weight="bold")
 
 
-def _draw_query(ax: Axes, query, label: str | None, top: float, row_height: float) -> None:
+def _query_size(size: float) -> float:
+    """Return inches of a query's picture: a little more than those of a result."""
+    return min(LARGEST, QUERY - GAP, max(0.95, 1.3 * size))
+
+
+def _draw_query(
+    ax: Axes, query, label: str | None, top: float, row_height: float, size: float
+) -> None:
     if label is not None:
         wrapped = wrap_text(label, QUERY - 0.2, 13, 2)
         write_lines(ax, 0.05, top, wrapped, 13, va="top", ha="left", color="0.35")
@@ -161,7 +173,7 @@ def _draw_query(ax: Axes, query, label: str | None, top: float, row_height: floa
             ax, 0.05, top, wrap_text(query, QUERY - 0.2, 15, lines), 15, va="top", ha="left"
         )
     else:
-        _draw_item(ax, query, 0.0, top, min(LARGEST, QUERY - GAP), False, None)
+        _draw_item(ax, query, 0.0, top, size, False, None)
 
 
 def _draw_item(

@@ -315,6 +315,11 @@ def adc(queries, codebooks, codes):
     return sum(table[:, codes[:, j]] for j, table in enumerate(tables))
 
 
+def decode_ivfpq(cells, codes, centroids, codebooks):
+    pieces = [book[codes[:, j]] for j, book in enumerate(codebooks)]
+    return centroids[cells] + np.concatenate(pieces, axis=1)
+
+
 def recall_of_ids(found, true, k):
     was_found = (found[:, :k, None] == true[:, None, :k]).any(axis=1) & (true[:, :k] >= 0)
     return was_found.sum(axis=1).mean() / k
@@ -498,9 +503,10 @@ ANSWERS = {
     "graph.filtered": filtered_hits,
     "graph.tune": surely_reaching,
     "lists.cells": cells_to_visit,
-    "lists.adc": adc,
     "lists.recall": recall_of_ids,
     "lists.tune": choose_nprobe,
+    "codes.adc": adc,
+    "codes.residual": decode_ivfpq,
     "lsh.signature": signature,
     "lsh.tables": shared_bucket,
     "lsh.thresholds": differing_bits,

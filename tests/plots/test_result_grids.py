@@ -102,3 +102,15 @@ def test_options_of_another_shape_are_refused(options, message):
 def test_what_is_no_picture_is_refused():
     with pytest.raises(RetrievalInputError, match=r"image must have shape .* got \(5,\)"):
         plots.result_grid(["a"], [[np.zeros(5)]])
+
+
+@pytest.mark.parametrize("k", [3, 10])
+@pytest.mark.parametrize("labels", [None, ["median", "a label that takes two lines of the grid"]])
+def test_pictures_that_ask_stay_in_their_row(k, labels):
+    figure = plots.result_grid([INK] * 2, [[EMOJI] * k] * 2, labels=labels)
+    axes = figure.axes[0]
+    lines = [line.get_ydata()[0] for line in axes.lines]  # over each row
+    ends = [*lines[1:], max(axes.get_ylim())]
+    asking = [image.get_extent() for image in axes.images if image.get_extent()[0] < 1]
+    for (_, _, bottom, top), start, end in zip(asking, lines, ends, strict=True):
+        assert start < top < bottom <= end

@@ -1,8 +1,8 @@
-"""Exercises of notebook 12: cells to visit, scores from tables, recall, a choice of nprobe."""
+"""Exercises of notebook 12: cells to visit, recall, a choice of nprobe."""
 
 import numpy as np
 
-from lib.course.cases import Case, Exercise, Shape, call, expect
+from lib.course.cases import Case, Exercise, Shape
 
 # ---- lists.cells: by cosine the first query sees 0.95, 0.89, 0.45, -0.95 of cells 3, 0, 1, 2; by
 # dot product cell 1, which is ten long, comes first; by distance it comes last.
@@ -55,86 +55,6 @@ cells = Exercise(
     - Divide every centroid by its length, take all dot products at once, sort each row.
     - Sort the negative scores with a sort that is stable, and keep the first nprobe columns.""",
     "The coarse search is a tiny exact search, and has all its traps: metric, direction, ties.",
-)  # fmt: skip
-
-# ---- lists.adc: two pieces of two numbers, three centroids each. Tables of the first query: 1, 4,
-# -3 and 1, -1, 2; of the second: -1, 0, 1 and 14, -2, 12. Then three pieces, two centroids, two
-# numbers.
-
-WHOLE = np.array([[1.0, 2.0, 0.0, 1.0], [-1.0, 0.0, 4.0, 2.0]])
-BOOKS = np.array([[[1.0, 0.0], [0.0, 2.0], [-1.0, -1.0]], [[3.0, 1.0], [0.0, -1.0], [2.0, 2.0]]])
-CODES = np.array([[0, 2], [1, 0], [2, 1], [1, 1]])
-SCORES = np.array([[3.0, 5.0, -4.0, 3.0], [11.0, 14.0, -1.0, -2.0]])
-SQUARED = np.array([[9.0, 10.0, 17.0, 5.0], [8.0, 7.0, 26.0, 30.0]])
-OTHER_BOOKS = np.arange(12.0).reshape(3, 2, 2)
-NOT_ADDED = (
-    "the parts of each score are not added{} | A dot product is the sum of those of the pieces."
-)
-
-
-class _Books(np.ndarray):
-    """Codebooks that notice when more centroids are read than there are."""
-
-    given, decoded = np.empty(0), 0
-
-    def __getitem__(self, key):
-        read = super().__getitem__(key)
-        if np.may_share_memory(self, _Books.given):  # not an array computed from the codebooks
-            _Books.decoded += np.size(read) > self.size
-        return read
-
-    def __deepcopy__(self, memo):
-        _Books.given = self.copy()
-        return _Books.given
-
-
-def _looks_up(function) -> None:
-    _Books.decoded = 0
-    call(function, np.ones((1, 6)), OTHER_BOOKS.view(_Books), np.tile([[1, 0, 1]], (50, 1)))
-    expect(
-        not _Books.decoded,
-        "every vector was decoded before it was multiplied | That costs d multiplications a vector."
-        " Multiply queries and codebooks once, then look up.",
-    )
-
-
-adc = Exercise(
-    "lists.adc",
-    """Return the dot products (n_queries, n) of whole queries (n_queries, d) with vectors known by
-    their codes (n, m), from codebooks (m, n_codes, d / m), by way of one table per piece.""",
-    (
-        Case((WHOLE, BOOKS, CODES), SCORES, mistakes={
-            NOT_ADDED.format(""): Shape((2, 2, 4)),
-            NOT_ADDED.format(": the last axis holds them"): Shape((2, 4, 2)),
-            "these are the tables | Look up in them the entries of the codes of each vector, and"
-            " add.": [[[1, 4, -3], [1, -1, 2]], [[-1, 0, 1], [14, -2, 12]]],
-            "the query has been rounded too | Asymmetric: the stored vectors are codes, the query"
-            " stays as it is. Rounding it loses recall and saves nothing.":
-                [[-2, 3, -1, 5], [7, 8, 1, -3]],
-            "the codes are read in another order of pieces | Column j of the codes names a centroid"
-            " of codebook j, and only of that one.": [[-2, 0, 6, 3], [15, -3, 12, -2]],
-            "a piece holds every other number of the query | Pieces are runs of neighbouring"
-            " numbers: the first d / m, then the next.": [[7, 7, -2, -1], [3, 10, -5, 6]],
-            "it is the mean over the pieces | The dot product is their sum.": SCORES / 2,
-            "the sign is turned | A dot product as it is: higher is nearer.": -SCORES,
-            "these are squared distances | Return the dot product, piece by piece.": SQUARED,
-            "these are negative squared distances | Return the dot product, piece by piece.":
-                -SQUARED,
-        }, otherwise="The first query's first table holds 1, 4, -3 and its second 1, -1, 2; the"
-            " first vector has codes 0 and 2.",
-            meaning="a score for each query and each vector, (n_queries, n)"),
-        (
-            Case((np.ones((1, 6)), OTHER_BOOKS, np.array([[1, 0, 1], [0, 0, 0]])),
-                np.array([[35.0, 27.0]]),
-                "Read m and d / m from the codebooks: the numbers of pieces and centroids differ.",
-                given="with three pieces of two numbers"),
-            _looks_up,
-        ),
-    ),
-    """- Cut the queries into m runs of d / m numbers, as the codebooks say.
-    - Table j is the dot products of the queries' run j with all centroids of codebook j.
-    - Column j of the codes says which entry of table j each vector takes; add over j.""",
-    "d multiplications a vector have become m look-ups, and the tables are made once a query.",
 )  # fmt: skip
 
 # ---- lists.recall: hits 2, 1 and 0 of 3, so 1 / 3. By the length of the answers 2 / 2, 1 / 3 and

@@ -5,7 +5,7 @@ import numpy as np
 from tests.course.reference_answers import ANSWERS
 from tests.course.sorts import stable, unstable
 
-scores_from_tables, choose = ANSWERS["lists.adc"], ANSWERS["lists.tune"]
+choose = ANSWERS["lists.tune"]
 
 
 def unit(rows):
@@ -22,45 +22,6 @@ def cosine(queries, centroids):
 
 def euclidean(queries, centroids):
     return -((queries[:, None] - centroids) ** 2).sum(axis=2)
-
-
-def pieces(rows, books):
-    return np.split(rows, len(books), axis=1)
-
-
-def rounded(queries, books):
-    """Queries as their own codes."""
-    near = [
-        ((q[:, None] - b) ** 2).sum(axis=2).argmin(axis=1)
-        for q, b in zip(pieces(queries, books), books)
-    ]
-    return np.concatenate([book[code] for book, code in zip(books, near)], axis=1)
-
-
-def tables(queries, books):
-    return np.stack([q @ book.T for q, book in zip(pieces(queries, books), books)], axis=1)
-
-
-def unsummed(queries, books, codes):
-    return np.stack(
-        [table[:, codes[:, j]] for j, table in enumerate(tables(queries, books).swapaxes(0, 1))], 1
-    )
-
-
-def every_other(queries, books, codes):
-    m = len(books)
-    return scores_from_tables(
-        np.concatenate([queries[:, j::m] for j in range(m)], axis=1), books, codes
-    )
-
-
-def squared(queries, books, codes):
-    decoded = np.concatenate([book[codes[:, j]] for j, book in enumerate(books)], axis=1)
-    return ((queries[:, None] - decoded) ** 2).sum(axis=2)
-
-
-def two_pieces_of_two(queries, books, codes):
-    return sum((queries[:, 2 * j : 2 * j + 2] @ books[j].T)[:, codes[:, j]] for j in range(2))
 
 
 def matches(found, true, k):
@@ -127,10 +88,6 @@ def uncut(found_at, true_at):
     return function
 
 
-def decoded(queries, books, codes):
-    return queries @ np.concatenate([books[j][codes[:, j]] for j in range(len(books))], axis=1).T
-
-
 def nprobe_before_the_last_miss(nprobes, learn, test, k, target):
     reached = learn.mean(axis=1) / k >= target
     at = len(nprobes) - 1
@@ -165,20 +122,6 @@ MISTAKES = {
         (lambda q, c, p: sorted_cells(cosine)(q, c, p).T, "It is the transpose"),
         (first_of_unequal, "with 40 cells equal cosines come in no fixed order"),
         (cells_by_guarded_length, "a thousandth of the centroids"),
-    ],
-    "lists.adc": [
-        (lambda q, b, c: scores_from_tables(rounded(q, b), b, c), "the query has been rounded too"),
-        (lambda q, b, c: scores_from_tables(q, b, c[:, ::-1]), "another order of pieces"),
-        (every_other, "every other number"),
-        (unsummed, "are not added"),
-        (lambda q, b, c: tables(q, b), "these are the tables"),
-        (lambda q, b, c: scores_from_tables(q, b, c) / len(b), "the mean over the pieces"),
-        (lambda q, b, c: -scores_from_tables(q, b, c), "the sign is turned"),
-        (squared, "squared distances"),
-        (lambda q, b, c: -squared(q, b, c), "squared distances"),
-        (two_pieces_of_two, "with three pieces of two numbers"),
-        (lambda q, b, c: scores_from_tables(q, b, c).T, "It is the transpose"),
-        (decoded, "every vector was decoded"),
     ],
     "lists.recall": [
         (per_place, "counts three times"),

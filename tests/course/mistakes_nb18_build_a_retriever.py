@@ -75,7 +75,7 @@ MISTAKES = {
     "build.connect": [
         (untrained, "as without training"),
         (swapped, "the two results are swapped"),
-        (other_rows, "which is chance"),
+        (other_rows, "as without training"),
         (texts_alone, "does not return two things"),
         (two_spaces, "Both must live in one space"),
         (zeros, "a vector of the new texts is zero"),

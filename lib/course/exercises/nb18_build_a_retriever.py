@@ -88,7 +88,7 @@ search = Exercise(
 # ---- build.connect and build.beat: texts of `icons`, images of `pictures`, split by concept.
 
 CONNECTED, BETTER = 35, 54  # percent; the baseline reaches 47 to 51
-UNTRAINED, NEAR_CHANCE = 12, 4  # the vectors as they are give 5, chance is 2
+UNTRAINED = 12  # percent; the vectors as they are give at most 5, chance is 2
 
 
 @cache
@@ -161,14 +161,11 @@ def _reaches(function, least: float, advice: str) -> None:
     )
     what = f"new texts find their image among the first ten in {share:.0f}% of cases"
     expect(
-        share > NEAR_CHANCE,
-        f"{what}, which is chance | Is row i of the texts trained with row i of the images? Does"
-        " each side have its own matrix, and are both used for the new rows, in their order?",
-    )
-    expect(
         share > UNTRAINED,
-        f"{what}, as without training | Print the loss of each step: it starts near the logarithm"
-        " of the number of pairs and must fall.",
+        f"{what}, about as without training | Is row i of the texts trained with row i of the"
+        " images? Does each side have its own matrix, and are both used for the new rows, in their"
+        " order? Print the loss of each step: it starts near the logarithm of the number of pairs"
+        " and must fall.",
     )
     raise Wrong(f"{what}, and {least}% are asked for", advice)
 
@@ -193,9 +190,9 @@ def _beats_the_baseline(function) -> None:
 
 connect = Exercise(
     "build.connect",
-    """Train on pairs of frozen vectors, texts (n, 256) and images (n, 256), and return a pair: the
-    vectors of new_texts (m, d) and of new_images (m, d) in one space, in which a new text finds its
-    image among the first ten in at least 35% of cases.""",
+    """Train on pairs of frozen vectors, texts (n, 256) and images (n, 256). The result is a pair:
+    the vectors of new_texts (m, d) and of new_images (m, d) in one space, in which a new text finds
+    its image among the first ten in at least 35% of cases.""",
     (_is_connected,),
     """- Two matrices are enough, one a side, from 256 numbers to 64. In PyTorch each is a linear
       layer without bias.

@@ -41,6 +41,7 @@ REWRITTEN = frozenset(
         "10_late_interaction",
         "12_ann_flat_ivf",
         "19_ann_pq",
+        "14_ann_lsh_scann",
     ]
 )
 CELLS = (20, 90)

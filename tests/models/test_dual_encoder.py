@@ -297,7 +297,7 @@ def test_open_clip_builds_it_from_a_plain_dict(name, channels):
     ("name", "millions"),
     [
         ("cm_resnet_gray", 3.4),
-        ("cm_resnet_on_white", 3.7),
+        ("cm_resnet_on_white", 3.8),
         ("cm_resnet_rgb", 0.7),
         ("cm_resnet_small_gray", 0.3),
         ("cm_resnet_small_rgb", 0.3),

@@ -120,9 +120,10 @@ def _hits(queries: np.ndarray, gallery: np.ndarray, partner: np.ndarray) -> floa
     return 100 * float(np.mean((scores >= own[:, None]).sum(axis=1) <= DEPTH))
 
 
-def _new_vectors(function) -> tuple[np.ndarray, np.ndarray]:
-    """Return the unit vectors of the new texts and images that the function makes."""
+def _new_vectors(function, n_new: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the unit vectors of the (first) new texts and images that the function makes."""
     given, _ = _frozen_vectors()
+    given = *given[:2], *(side[:n_new] for side in given[2:])
     result = call(function, *given)
     expect(
         isinstance(result, tuple | list | np.ndarray) and len(result) == 2,
@@ -146,6 +147,10 @@ def _new_vectors(function) -> tuple[np.ndarray, np.ndarray]:
         " | Both must live in one space: equally many numbers.",
     )
     return sides[0], sides[1]
+
+
+def _maps_new_rows(function) -> None:
+    _new_vectors(function, n_new=50)
 
 
 def _reaches(function, least: float, advice: str) -> None:
@@ -193,7 +198,7 @@ connect = Exercise(
     """Train on pairs of frozen vectors, texts (n, 256) and images (n, 256). The result is a pair:
     the vectors of new_texts (m, d) and of new_images (m, d) in one space, in which a new text finds
     its image among the first ten in at least 35% of cases.""",
-    (_is_connected,),
+    (_maps_new_rows, _is_connected),
     """- Two matrices are enough, one a side, from 256 numbers to 64. In PyTorch each is a linear
       layer without bias.
     - A step: multiply, divide each row by its length, compute the loss of section 5, go
@@ -207,7 +212,7 @@ beat = Exercise(
     "build.beat",
     """Do the same as in build.connect with one change to the baseline, so that a new text finds its
     image among the first ten in at least 54% of cases.""",
-    (_beats_the_baseline,),
+    (_maps_new_rows, _beats_the_baseline),
     """- Keep a fifth of the pairs aside and measure R@10 on them every ten steps. When is it best?
     - The baseline knows its pairs by heart after 300 steps. What stops it earlier, or makes
       learning by heart harder?

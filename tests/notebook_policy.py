@@ -42,6 +42,7 @@ REWRITTEN = frozenset(
         "12_ann_flat_ivf",
         "19_ann_pq",
         "14_ann_lsh_scann",
+        "11_two_stage_retrieval",
     ]
 )
 CELLS = (20, 90)

@@ -43,6 +43,7 @@ REWRITTEN = frozenset(
         "19_ann_pq",
         "14_ann_lsh_scann",
         "11_two_stage_retrieval",
+        "15_ann_tradeoffs",
     ]
 )
 CELLS = (20, 90)

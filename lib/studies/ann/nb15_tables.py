@@ -82,21 +82,6 @@ def cost_ratio_table(quality: pd.DataFrame) -> list[dict]:
     return rows
 
 
-def family_curves(
-    rows: pd.DataFrame, families: Sequence[str]
-) -> dict[str, tuple[list[float], list[float]]]:
-    """Return kB read and recall in percent of the first config of each family, by kind of query."""
-    series, rows = {}, _approximate(rows)
-    for family in families:
-        lines = rows[rows["family"] == family]
-        lines = lines[lines["config"] == lines["config"].iloc[0]]
-        for kind, some in lines.groupby("queries", sort=False):
-            curve = recall_curve(some)
-            kilobytes = [point.work / 1e3 for point in curve]
-            series[f"{family}, {kind} queries"] = kilobytes, [100 * p.recall for p in curve]
-    return series
-
-
 # ---- the usual table, and the fastest index
 
 
@@ -174,29 +159,7 @@ def fastest_index(table: pd.DataFrame, target: float = TARGET) -> dict:
     return row | {kind: float(fastest[f"recall, {kind}"]) for kind in ("image", "text")}
 
 
-# ---- the end task, and remedies
-
-
-def end_task_points(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return `(settings, 2)` of each family: recall of texts in percent, and R@k lost in points."""
-    rows = _approximate(rows)
-    groups = {}
-    texts = rows[(rows["queries"] == "text") & (rows["recall"] < 1)]
-    for family, lines in texts.groupby("family", sort=False):
-        hit_rate = f"R@{lines['k'].iloc[0]}"
-        change = lines[hit_rate] - lines[f"{hit_rate}_exact"]
-        groups[family] = 100 * np.stack([lines["recall"], change], axis=1)
-    return groups
-
-
-def loss_rates(groups: Mapping[str, np.ndarray], least: float = 5.0) -> dict[str, float]:
-    """Divide the R@10 lost by the neighbour recall lost, by family that loses `least` points."""
-    lost = {family: (points - [100, 0]).sum(axis=0) for family, points in groups.items()}
-    return {
-        family: float(lost[family][1] / lost[family][0])
-        for family, points in groups.items()
-        if points[:, 0].min() <= 100 - least
-    }
+# ---- remedies
 
 
 def gain_table(remedies: pd.DataFrame, near: float = TARGET) -> list[dict]:

@@ -92,20 +92,6 @@ def test_costs_compare_at_a_recall_that_both_have(table):
     assert nb15_tables.cost_ratio_table(low[low["recall"] != 0.8]) == []
 
 
-def test_twins_and_end_task_points(table):
-    series = nb15_tables.family_curves(table, ("IVF",))
-    assert list(series) == ["IVF, image queries", "IVF, text queries"]
-    assert series["IVF, text queries"][1] == pytest.approx([70, 80, 95, 98])
-    points = nb15_tables.end_task_points(table)
-    assert list(points) == ["IVF", "PQ", "ScaNN"]  # exact search has nothing to lose
-    np.testing.assert_allclose(points["PQ"], [[50, -25]])
-    # nothing to divide by where the cheapest setting finds 99% already
-    rates = nb15_tables.loss_rates(
-        {"PQ": points["PQ"], "HNSW": np.array([[99.0, 0.05], [99.9, 0.0]])}
-    )
-    assert rates == {"PQ": 0.5}
-
-
 def test_the_usual_table_takes_the_cheapest_that_is_good_enough(table):
     chosen = nb15_tables.usual_settings(table)
     settings = dict(zip(chosen["config"], chosen["search"], strict=True))

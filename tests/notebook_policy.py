@@ -29,6 +29,7 @@ REWRITTEN = frozenset(
     [
         # "NN_topic",
         "00_start_here",
+        "01_joint_embedding",
         "02_metrics",
         "03_evaluation_traps",
         "04_loss_infonce",

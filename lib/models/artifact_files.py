@@ -66,6 +66,22 @@ def unpacked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return state
 
 
+def read_tower(
+    name: str, prefix: str, folder: Path | None = None
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """Read the config of a dual encoder and the float32 weights of one tower.
+
+    Args:
+        name, folder: see `read_artifact`.
+        prefix: of the names of the tower's weights, "text." or "visual."; it is removed.
+    """
+    config, _, arrays = read_artifact(name, folder)
+    own = {
+        key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)
+    }
+    return config, unpacked(own)
+
+
 def load_card(name: str, folder: Path | None = None) -> dict:
     """Load a model card: data, loss, steps, seed, time, metrics."""
     return read_artifact(name, folder)[1]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from lib.core.checks import RetrievalInputError, unit_rows
-from lib.models.artifact_files import read_artifact, unpacked
+from lib.models.artifact_files import read_tower
 from lib.models.numpy_text import ADVICE, Weights, gelu
 
 TOWER = "visual."  # prefix of the image tower's weights in an artifact
@@ -27,10 +27,7 @@ def load_image_encoder(name: str, folder: Path | None = None) -> "NumpyImageEnco
         name: a folder of `data/artifacts`.
         folder: the folder to read instead.
     """
-    config, _, arrays = read_artifact(name, folder)
-    own = {key: value for key, value in arrays.items() if key.startswith(TOWER)}
-    state = {key.removeprefix(TOWER): value for key, value in unpacked(own).items()}
-    return NumpyImageEncoder(config, state)
+    return NumpyImageEncoder(*read_tower(name, TOWER, folder))
 
 
 class NumpyImageEncoder:

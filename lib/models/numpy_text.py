@@ -15,7 +15,7 @@ from safetensors import safe_open
 from scipy.special import erf
 
 from lib.core.checks import RetrievalInputError, unit_rows
-from lib.models.artifact_files import read_artifact, unpacked
+from lib.models.artifact_files import read_tower
 from lib.models.published_tokenizer import PublishedTokenizer
 from lib.models.published_weights import WEIGHTS, published_tower
 
@@ -31,10 +31,7 @@ def load_text_encoder(name: str, folder: Path | None = None) -> NumpyTextEncoder
         name: a folder of `data/artifacts`.
         folder: the folder to read instead.
     """
-    config, _, arrays = read_artifact(name, folder)
-    text = {key: value for key, value in arrays.items() if key.startswith(TOWER)}
-    state = {key.removeprefix(TOWER): value for key, value in unpacked(text).items()}
-    return NumpyTextEncoder(config, state)
+    return NumpyTextEncoder(*read_tower(name, TOWER, folder))
 
 
 class NumpyTextEncoder:

@@ -52,6 +52,12 @@ def test_every_exercise_is_in_a_notebook():
 
 
 @pytest.mark.skipif(not TAUGHT, reason="there are no notebooks yet")
+def test_titles_carry_the_number_of_the_file():
+    for path in (*NOTEBOOKS.glob("*.ipynb"), *SOLUTIONS.glob("*.ipynb")):
+        title = read(path).cells[0].source.splitlines()[0]
+        assert f" {path.stem[:2]} " in title, f"{path.name} begins with {title!r}"
+
+
 def test_notebooks_are_numbered_without_gaps():
     assert [int(path.stem[:2]) for path in TAUGHT] == list(range(len(TAUGHT)))
 

@@ -1,4 +1,4 @@
-"""Make the tables of notebook 15 from the committed run."""
+"""Make the tables of notebook 17 from the committed run."""
 
 import json
 from collections.abc import Mapping, Sequence

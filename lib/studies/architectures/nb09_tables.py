@@ -1,4 +1,4 @@
-"""Make the tables of notebook 09, as rows for `report.quality`."""
+"""Make the tables of notebook 10, as rows for `report.quality`."""
 
 import numpy as np
 

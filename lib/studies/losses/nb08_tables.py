@@ -1,4 +1,4 @@
-"""Make the tables of notebook 08 from the committed trials, as rows for `report.quality`."""
+"""Make the tables of notebook 09 from the committed trials, as rows for `report.quality`."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Make the tables of notebook 03: hubness mitigation, and three sets of judgements of COCO."""
+"""Make the tables of notebook 04: hubness mitigation, and three sets of judgements of COCO."""
 
 from collections.abc import Mapping, Sequence
 

@@ -134,7 +134,7 @@ def test_many_planes_of_few_dimensions_are_drawn_and_more_than_fit_are_refused()
     assert draw_hyperplanes(2, 64_000).shape == (
         64_000,
         2,
-    )  # 1,000 codes of 64 bits, as notebook 14 draws
+    )  # 1,000 codes of 64 bits, as notebook 16 draws
     for make in (draw_hyperplanes, draw_frame):
         with refused("n_bits must be at most"):
             make(2**15, 2**16)

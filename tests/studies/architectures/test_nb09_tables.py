@@ -1,4 +1,4 @@
-"""The tables of notebook 09: on logits whose answers are known, and against the committed
+"""The tables of notebook 10: on logits whose answers are known, and against the committed
 values.
 """
 

@@ -1,4 +1,4 @@
-"""The tables of notebook 03 on embeddings small enough to know what they must say."""
+"""The tables of notebook 04 on embeddings small enough to know what they must say."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Analyse the hard split: the twin that a model ranks first, and the best patch of each word."""
+"""Analyse the hard split: the kinds of first answers, and the best patch of each word."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
 from lib.datasets import scenes
-from lib.metrics import Evaluation, bootstrap_interval, paired_randomization
-from lib.models.dual_encoder import DualEncoder
-from lib.models.trained_models import Model
-from lib.search import Run, encode_task, retriever_over
-from lib.studies.architectures.systems import encode_queries
+from lib.metrics import Evaluation
+from lib.search import Run
 
 N_TWINS = len(scenes.TWINS)
 FIRST = ("a right one", *(f"twin: {what}" for what in scenes.TWINS[1:]), "wrong: another scene")
@@ -27,84 +23,6 @@ WORDS = {
     "where": ("left", "right", "above", "below", "over", "under", "top", "bottom"),
     "others": ("a", "an", "and", "is", "are", "of", "the"),
 }
-
-
-# ---- which of the four twins comes first
-
-
-def twin_scores(model: Model, task: RetrievalTask) -> np.ndarray:
-    """Score every caption of `scenes.hard_task` with the four twins of its scene only.
-
-    Returns:
-        `(n_captions, 4)` in the order of `scenes.TWINS`; column 0 is the right image.
-    """
-    scene, n_scenes = task.query_groups, len(task.gallery) // N_TWINS
-    if scene is None or len(task.gallery) % N_TWINS or np.max(scene) >= n_scenes:
-        raise RetrievalInputError(
-            f"`task` must hold {N_TWINS} images per scene, got {task.name}, {task.split} split. Use"
-            " scenes.hard_task"
-        )
-    ids = scene[:, None] + n_scenes * np.arange(N_TWINS)  # (n_captions, 4)
-    if isinstance(model, DualEncoder):
-        texts, images = (side.astype(np.float64) for side in encode_task(model, task))
-        images /= np.linalg.norm(images, axis=1, keepdims=True)
-        return np.einsum("qd,qtd->qt", texts, images[ids])
-    retriever = retriever_over(task, model)
-    queries = encode_queries(retriever, task.queries, task.query_modality)
-    return retriever.score(queries, ids).astype(np.float64)
-
-
-def first_shares(scores: np.ndarray) -> np.ndarray:
-    """Compute how often each twin comes first, `(n_captions, 4)`; ties share equally."""
-    first = scores == scores.max(axis=1, keepdims=True)
-    return first / first.sum(axis=1, keepdims=True)
-
-
-def choice_rows(scores: np.ndarray, groups) -> list[dict]:
-    """Compute the percentage of captions for which each twin comes first, with intervals."""
-    rows = []
-    for name, taken in zip(scenes.TWINS, 100 * first_shares(scores).T, strict=True):
-        low, high = bootstrap_interval(taken, groups)
-        rows.append({"exchanged": name, "value": float(taken.mean()), "low": low, "high": high})
-    return rows
-
-
-def choice_rows_by_kind(scores: dict[str, np.ndarray], kinds: np.ndarray, groups) -> list[dict]:
-    """Compute the percentage of right choices for each kind of caption and model.
-
-    Args:
-        scores: `twin_scores` by name of the model; the last is tested against the first.
-        kinds: `(n_captions,)` position in `scenes.KINDS`.
-        groups: scene of each caption.
-    """
-    right = {name: 100 * first_shares(values)[:, 0] for name, values in scores.items()}
-    first, *_, last = right
-    rows = []
-    for number, kind in enumerate(scenes.KINDS):
-        of_kind = kinds == number
-        row: dict = {"kind": kind, "n_captions": int(of_kind.sum())}
-        for name, values in right.items():
-            interval = bootstrap_interval(values[of_kind], groups[of_kind])
-            row[name] = (float(values[of_kind].mean()), *interval)
-        test = paired_randomization(right[last][of_kind], right[first][of_kind], groups[of_kind])
-        rows.append(row | {"p": test.p_value})
-    return rows
-
-
-def twin_pictures(
-    task: RetrievalTask, scores: dict[str, np.ndarray], caption: int
-) -> tuple[list[np.ndarray], list[str]]:
-    """Return the four images of a caption and the models that rank each first."""
-    n_scenes = len(task.gallery) // N_TWINS
-    ids = task.query_groups[caption] + n_scenes * np.arange(N_TWINS)
-    first = {name: first_shares(values[[caption]])[0] > 0 for name, values in scores.items()}
-    names = [
-        ", ".join(name for name, taken in first.items() if taken[twin]) for twin in range(N_TWINS)
-    ]
-    return [task.gallery[item] for item in ids], names
-
-
-# ---- first answers and words
 
 
 def first_answers(run: Run, right: np.ndarray) -> dict[str, float]:

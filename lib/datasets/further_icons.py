@@ -1,4 +1,4 @@
-"""Further icons: drawings of nine more open icon families, for training alone.
+"""Further icons: drawings of ten more open icon families, for training alone.
 
 They ship as fonts with maps of names, or as SVG files, in nine packages of the extra `train`. The
 packages are found by `importlib.util.find_spec` and read by path: none of their code runs, and what

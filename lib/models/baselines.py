@@ -112,10 +112,12 @@ def _hash_place(part: str, dim: int) -> tuple[int, int]:
 class WordTemplates:
     """Match words and images without gradients, encoders or word order.
 
-    The template of a training word is the mean of the normalised training images with that word in
-    their text. A query's embedding is the sum of its words' templates, each weighted by
-    log(n_texts / n_texts with the word), and scaled to unit length. An image's embedding is the
-    image itself, centred and scaled to unit length.
+    An image's embedding is the image itself, without its own brightness and contrast and without
+    the mean of all training images, scaled to unit length. The template of a training word is the
+    mean embedding of the training images with that word in their text. A query's embedding is the
+    sum of its words' templates, each weighted by log(n_texts / n_texts with the word), and scaled
+    to unit length. Without the mean taken off, all templates resemble the mean image, and the few
+    images near it are found for every text.
 
     A query of unknown words is the zero vector, and all its scores tie. It has no cosine: search
     with `metric="inner_product"`, which is the cosine for all others.
@@ -132,7 +134,8 @@ class WordTemplates:
                 f"need one text per image, at least one: got {len(texts)} texts and {len(images)}"
                 " images"
             )
-        self.side = side
+        self.side, self.mean = side, 0.0
+        self.mean = self.encode_image(images).mean(axis=0)  # (dim,)
         pixels = self.encode_image(images)
         rows: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
@@ -145,7 +148,10 @@ class WordTemplates:
         self.dim = pixels.shape[1]
 
     def encode_image(self, images: np.ndarray) -> np.ndarray:
-        """Average and centre pixels: float32 (n, side * side * channels), unit rows, 0 if blank."""
+        """Average and centre pixels: float32 (n, side * side * channels), unit rows, 0 if blank.
+
+        The mean of the training images is taken off.
+        """
         images = np.asarray(images)
         if images.ndim not in (3, 4):
             raise RetrievalInputError(f"images must have 3 or 4 axes, got shape {images.shape}")
@@ -158,8 +164,8 @@ class WordTemplates:
             n, self.side, height // self.side, self.side, width // self.side, -1
         )
         flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1)
-        flat -= flat.mean(axis=1, keepdims=True)
-        return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+        flat = _unit(flat - flat.mean(axis=1, keepdims=True))
+        return _unit(np.where(flat.any(axis=1, keepdims=True), flat - self.mean, flat))
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """Sum word templates: float32 (n, dim), unit rows, 0 where no word is known."""
@@ -169,7 +175,12 @@ class WordTemplates:
             for word in dict.fromkeys(words_of(text)):
                 if word in self.templates:
                     out[i] += self.templates[word]
-        return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+        return _unit(out)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Scale rows to unit length; rows of zeros stay."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 
 class Heads(StandardizedInput):

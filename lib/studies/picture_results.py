@@ -56,11 +56,12 @@ def terms_run() -> tuple[np.ndarray, np.ndarray]:
 def terms_rows() -> list[dict]:
     """Evaluate `pictures` and lexical search on the search terms, with intervals and chance."""
     runs = [("pictures", terms_run())]
-    lexical = ("BM25, words", "BM25, letter triples")
-    runs += [(f"{system} of names", search_terms.lexical_run(system)) for system in lexical]
-    expanded = f"{lexical[0]} of names and training captions"
-    runs.append((expanded, search_terms.expanded_run()))
-    return search_terms.terms_table(runs, kinds=("all terms", "not in training"))
+    searches = {"names": search_terms.lexical_run}
+    searches["names and training captions"] = search_terms.expanded_run
+    for texts, search in searches.items():
+        for system in ("BM25, words", "BM25, letter triples"):
+            runs.append((f"{system} of {texts}", search(system)))
+    return search_terms.terms_table(runs, kinds=("all terms", "in no training text"))
 
 
 def both_models() -> dict[str, tuple[np.ndarray, np.ndarray]]:

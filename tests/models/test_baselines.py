@@ -86,7 +86,10 @@ LEFT, RIGHT, TOP = (
     picture([0, 255], [0, 255]),
     picture([255, 255], [0, 0]),
 )
-UNIT_LEFT, UNIT_TOP = np.array([0.5, -0.5, 0.5, -0.5]), np.array([0.5, 0.5, -0.5, -0.5])
+UNIT_TOP = np.array([0.5, 0.5, -0.5, -0.5])
+# The mean of the three is a third of UNIT_TOP: left and right cancel out.
+UNIT_LEFT = np.array([0.5, -0.5, 0.5, -0.5]) - UNIT_TOP / 3
+UNIT_LEFT /= np.linalg.norm(UNIT_LEFT)
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +112,20 @@ def test_images_are_averaged_down_per_channel():
         [100, 200],
         [100, 200],
     ]  # a mean of 150 in the first block of the first channel
-    embeddings = WordTemplates(["x"], image, side=2).encode_image(image)
+    both = np.concatenate([image, 255 - image])  # their mean is zero
+    embeddings = WordTemplates(["x", "y"], both, side=2).encode_image(image)
     flat = np.zeros(8)
     flat[0] = 150
     flat -= flat.mean()
     np.testing.assert_allclose(embeddings[0], flat / np.linalg.norm(flat), atol=1e-6)
+
+
+def test_the_mean_of_the_training_images_is_taken_off():
+    rng = np.random.default_rng(0)
+    common = rng.integers(0, 128, size=(16, 16))
+    images = (common + rng.integers(0, 64, size=(50, 16, 16))).astype(np.uint8)
+    embeddings = WordTemplates(["x"] * 50, images).encode_image(images)
+    assert np.linalg.norm(embeddings.mean(axis=0)) < 0.05
 
 
 def test_brightness_and_contrast_do_not_matter(baseline):

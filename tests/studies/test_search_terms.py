@@ -96,6 +96,23 @@ def test_training_captions_help_with_terms_that_training_has():
     assert gain["all terms"] > 3 * gain["not in training"] > 0
 
 
+def test_letter_triples_of_expanded_names_find_more_than_words_on_validation():
+    words, triples = (
+        search_terms.evaluate_terms(search_terms.expanded_run(system, "validation"), "validation")
+        for system in ("BM25, words", "BM25, letter triples")
+    )
+    assert triples.mean("nDCG@10") > words.mean("nDCG@10") + 0.03
+
+
+def test_terms_in_no_training_text():
+    subsets = search_terms.term_subsets()
+    new, queries = subsets["in no training text"], search_terms.load_terms_task().queries
+    learnt = {text for own in search_terms.training_captions() for text in own}
+    assert 0 < new.sum() < subsets["not in training"].sum()
+    assert not new[~subsets["not in training"]].any()
+    assert not learnt & {query for query, is_new in zip(queries, new, strict=True) if is_new}
+
+
 def test_bm25s_ranks_the_expanded_names_with_the_same_scores():
     bm25s = pytest.importorskip("bm25s", reason="bm25s is optional")
     documents = search_terms.expand_names(

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lib.cli import bench, course, data, encode, eval, info, plan, search, train
+from lib.cli import bench, collection, course, data, encode, eval, info, plan, search, train
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 
@@ -21,11 +21,20 @@ def describe() -> None:
     """Search, train, evaluate and measure cross-modal retrieval, as in the notebooks."""
 
 
-for command in (search.search, info.info, info.results, plan.plan, train.train, encode.encode):
+for command in (
+    search.search,
+    collection.index,
+    info.info,
+    info.results,
+    plan.plan,
+    train.train,
+    encode.encode,
+):
     app.command()(command)
 app.command()(eval.compare)
 app.command("eval")(eval.evaluate)
 app.add_typer(bench.bench, name="bench")
+app.add_typer(collection.collection, name="collection")
 app.add_typer(course.course, name="course")
 app.add_typer(data.data, name="data")
 

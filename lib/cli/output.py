@@ -26,6 +26,12 @@ def say(line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def shown(text: str, most: int = 100) -> str:
+    """Return a text for the terminal: no control characters, and cut where it is long."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def progress_bar() -> Progress:
     """Make a progress bar with counts and times; the console can print while it is shown."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()

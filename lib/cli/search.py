@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 from typer import Argument, Option
 
-from lib.cli.output import console, say
+from lib.cli.collection_search import CollectionRequest, search_collection
+from lib.cli.output import console, say, shown
 from lib.core.checks import RetrievalInputError, check_choice
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 PER_CONCEPT = 2  # pictures of one concept that are shown
 COLUMNS, INCHES, PIXELS, POINTS = 6, 1.9, 180, 16  # of the contact sheet, a picture and its name
 ON_SHEET = 48  # pictures, eight rows
-SHOWN = 100  # characters of a query
 
 
 def search(
@@ -33,11 +33,39 @@ def search(
         bool, Option("--all", help=f"Show more than {PER_CONCEPT} pictures of one concept.")
     ] = False,
     out: Annotated[Path, Option(help="PNG file of the contact sheet.")] = Path("hits.png"),
+    collection: Annotated[
+        Path | None, Option(help="Search your own pictures, which `crossmodal index` has read.")
+    ] = None,
+    like: Annotated[
+        list[int] | None, Option(help="With --collection: id of a picture to find more like it.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, Option(help="With --collection: words that hits should not resemble.")
+    ] = None,
+    where: Annotated[
+        str, Option(help="With --collection: a condition, such as 'year >= 2020'.")
+    ] = "",
+    page: Annotated[int, Option(help="With --collection: number of the page, from 1.")] = 1,
+    export: Annotated[
+        list[Path] | None,
+        Option(help="With --collection: .json, .csv, or a new folder for copies of the pictures."),
+    ] = None,
 ) -> None:
-    """Search icons and emoji by words or by a picture; print a table, write a contact sheet."""
+    """Search icons and emoji, or your own pictures, by words or by a picture.
+
+    Prints a table and writes a contact sheet.
+    """
+    check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
+    if collection is not None:
+        refuse({"--in": sources, "--unseen": unseen}, "are for icons and emoji, not --collection")
+        request = CollectionRequest(
+            query or "", image, tuple(like or ()), tuple(without or ()), where, k, page, not every
+        )
+        return search_collection(collection, request, out, export or [])
+    own = {"--like": like, "--without": without, "--where": where, "--page": page != 1}
+    refuse({**own, "--export": export}, "need --collection")
     if (query is None) == (image is None):
         raise RetrievalInputError("give either words or --image FILE")
-    check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
     from lib.datasets.picture_gallery import UNSEEN
     from lib.datasets.pictures import GALLERIES
 
@@ -54,7 +82,7 @@ def search(
         asked = shown(query)
         for line in (*retriever.doubts_about(query), retriever.missed_name(query, hits)):
             if line:
-                say(shown(line, 4 * SHOWN))
+                say(shown(line, 400))
     else:
         hits, asked = retriever.by_image(picture, k, per_concept=per_concept), shown(str(image))
     print_hits(hits, asked)
@@ -62,10 +90,11 @@ def search(
     write_sheet(retriever, hits, retriever.gallery.spell_emoji(asked), out)
 
 
-def shown(text: str, most: int = SHOWN) -> str:
-    """Return a text for the terminal: no control characters, and cut where it is long."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= most else text[: most - 3] + "..."
+def refuse(options: dict[str, object], why: str) -> None:
+    """Refuse options that do not fit the others."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise RetrievalInputError(f"{', '.join(given)} {why}")
 
 
 def print_hits(hits: list["PictureHit"], asked: str) -> None:

@@ -1,5 +1,6 @@
 """Drawings of the user: any picture becomes an icon, or a picture in colour, and can be a query."""
 
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
 SPAN = 44  # of 64 pixels; the longer side of the median icon
 COLOUR_SPAN = 54  # of 64 pixels; the longer side of the median emoji
 COLOURFUL = 60  # of 255, difference of the channels of a pixel in colour
+MOST_PIXELS = 512  # a side of a larger picture is shrunk to it first
 COLOUR_SHARE = 0.02  # of the ink in colour, for the picture to be one in colour
 
 
@@ -22,19 +24,31 @@ def read_drawing(path: str | Path) -> np.ndarray:
 
 
 def read_picture(path: str | Path) -> np.ndarray:
-    """Read any image file as a query of the model `pictures`, uint8 (64, 64, 3) on white.
+    """Read any image file as an input of the model `pictures`, see `as_picture`."""
+    return as_picture(open_picture(path, mode="RGBA"), str(path))
+
+
+def as_picture(picture: Image.Image, name: str = "the picture") -> np.ndarray:
+    """Turn any picture into an input of the model `pictures`: uint8 (64, 64, 3) on white.
 
     A picture in colour keeps its colours and is centred; one without is drawn as an icon, dark ink
-    on white, see `as_icon`.
+    on white, see `as_icon`. `name` is shown in errors.
     """
-    picture = open_picture(path, mode="RGBA")
+    picture = picture.convert("RGBA")
+    if max(picture.size) > MOST_PIXELS:
+        picture.thumbnail((MOST_PIXELS, MOST_PIXELS), Image.Resampling.BILINEAR)
     page = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    pixels = np.asarray(page, dtype=np.int16)
+    pixels = np.asarray(page)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    ink = np.abs(pixels - np.median(border, axis=0)).max(axis=2) >= FAINT
-    colourful = np.ptp(pixels, axis=2) >= COLOURFUL
+    channels = [np.ascontiguousarray(pixels[..., c], dtype=np.int16) for c in range(3)]
+    # Three planes are compared several times faster than the last axis of three.
+    ink = (
+        reduce(np.maximum, (np.abs(c - m) for c, m in zip(channels, np.median(border, axis=0))))
+        >= FAINT
+    )
+    colourful = reduce(np.maximum, channels) - reduce(np.minimum, channels) >= COLOURFUL
     if (colourful & ink).sum() <= COLOUR_SHARE * ink.sum():
-        return np.repeat(255 - as_icon(picture, str(path))[..., None], 3, axis=2)
+        return np.repeat(255 - as_icon(picture, name)[..., None], 3, axis=2)
     drawn = _scaled(page.crop(_box_of(ink)), COLOUR_SPAN)
     return np.asarray(_centred(drawn, Image.new("RGB", (icons.SIZE, icons.SIZE), "white")))
 

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count, unit_rows
 from lib.core.paths import artifacts_dir
-from lib.datasets.user_drawings import as_icon
+from lib.datasets.user_drawings import as_icon, as_picture
 from lib.models.artifact_files import WEIGHTS
 from lib.models.dual_encoder import DualEncoder, Progress, image_tensor, text_features
+from lib.models.numpy_image import KIND as ON_WHITE
 from lib.models.open_clip_loader import Towers, open_clip_towers, weights_digest
 from lib.models.trained_models import load_model
 
@@ -128,7 +129,9 @@ def check_device(device: str, precision: str = "fp32") -> torch.device:
 def artifact_towers(name: str) -> Towers:
     """Load the towers of a committed dual encoder.
 
-    A colour model (`"scenes"`) reads the central square of an image. A model of one channel
+    A colour model (`"scenes"`) reads the central square of an image, and one of pictures on white
+    (`"pictures"`) the whole image, as `lib.datasets.user_drawings.as_picture` lays it out. A model
+    of one channel
     (`"icons"`) reads a drawing, which `lib.datasets.user_drawings.as_icon` turns into an icon; an
     image that is an icon already (gray, of the model's size, with a black border) stays as it is.
     A text that is too long is cut and counted, as with published models; `DualEncoder.encode_text`
@@ -146,8 +149,11 @@ def artifact_towers(name: str) -> Towers:
     if "hf_model_name" in text:
         pieces = f"pieces of {text['hf_model_name']}"
         frozen = {"text_tower_sha256": text["sha256"]}
-    pixels_of = _square_pixels if channels == 3 else _icon_pixels
-    shown = "central square, bicubic" if channels == 3 else "ink of a drawing, centred"
+    pixels_of, shown = _icon_pixels, "ink of a drawing, centred"
+    if model.config["vision"].get("timm_model_name") == ON_WHITE:
+        pixels_of, shown = _picture_pixels, "the whole picture, centred on white"
+    elif channels == 3:
+        pixels_of, shown = _square_pixels, "central square, bicubic"
     return Towers(
         network=model.network,
         dim=model.dim,
@@ -175,6 +181,11 @@ def _square_pixels(image: Image.Image, size: int) -> np.ndarray:
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     return np.asarray(image)
+
+
+def _picture_pixels(image: Image.Image, size: int) -> np.ndarray:
+    """Return uint8 `(size, size, 3)`, the picture centred on white."""
+    return as_picture(image)
 
 
 def _icon_pixels(image: Image.Image, size: int) -> np.ndarray:

@@ -1,0 +1,115 @@
+"""`crossmodal index` and `crossmodal collection`: your own pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.markup import escape
+from rich.table import Table
+from typer import Argument, Option, Typer
+
+from lib.cli.options import BatchSize, Device, Precision, Pretrained, Prompt
+from lib.cli.output import console, progress_bar, say
+
+if TYPE_CHECKING:
+    from lib.search.collection import Collection
+
+SHOWN = 10  # failures that are printed
+collection = Typer(no_args_is_help=True, help="Look into a collection that `index` made.")
+Folder = Annotated[Path, Argument(help="Folder of the collection.")]
+
+
+def index(
+    sources: Annotated[list[Path], Argument(help="Folders, pictures, and shards (.tar).")],
+    out: Annotated[
+        Path, Option(help="Folder of the collection; a second run brings it up to date.")
+    ],
+    model: Annotated[
+        str, Option(help="pictures (symbols and drawings, offline), or one of open_clip.")
+    ] = "pictures",
+    pretrained: Pretrained = None,
+    columns: Annotated[
+        Path | None,
+        Option(help="Table with a column path or file, and more: .csv, .json, .jsonl, .parquet."),
+    ] = None,
+    precision: Precision = "fp32",
+    device: Device = "cpu",
+    prompt: Prompt = "",
+    batch_size: BatchSize = 64,
+) -> None:
+    """Index your pictures: encode what is new, keep what is known, drop what is gone."""
+    from lib.models.encoder import load_encoder
+    from lib.search.collection import Columns, build_collection, model_of
+    from lib.search.collection.sources import count_files, roots_of
+
+    table = None if columns is None else Columns.read(columns)
+    total = count_files(roots_of(sources))
+    settings = {"precision": precision, "device": device, "prompt": prompt}
+    encoder = load_encoder(model, pretrained, batch_size=batch_size, **settings)
+    with progress_bar() as bar:
+        row = bar.add_task("pictures", total=total)
+        report = build_collection(
+            sources, out, encoder, model_of(model, pretrained), columns=table,
+            batch_size=batch_size, progress=lambda n: bar.advance(row, n),
+        )  # fmt: skip
+    say(report.describe())
+    for failure in report.failures[:SHOWN]:
+        say(f"  left out: {failure.reason}")
+    if len(report.failures) > SHOWN:
+        n_more = len(report.failures) - SHOWN
+        say(f"  and {n_more:,} more; all of them: crossmodal collection failures {out}")
+    if table is not None and (unused := table.unused()):
+        say(f"{len(unused):,} rows of {columns} belong to no picture, such as {unused[0]!r}")
+    say(f'next: crossmodal search "..." --collection {out}')
+
+
+@collection.command()
+def info(folder: Folder) -> None:
+    """Show what a collection holds: model, pictures, columns, sources, index."""
+    from lib.search.collection import Collection
+
+    opened = Collection(folder)
+    table = Table("what", "is")
+    for name, value in _facts(opened):
+        table.add_row(name, escape(value))
+    console.print(table)
+
+
+def _facts(opened: "Collection") -> list[tuple[str, str]]:
+    manifest = opened.manifest
+    pretrained = manifest.model["pretrained"]
+    stored = manifest.index
+    failures = opened.folder.failures(manifest)
+    kind = (
+        "exact search" if stored is None else f"{stored.index_type} over {stored.rows:,} pictures"
+    )
+    return [
+        ("pictures", f"{len(opened):,}"),
+        ("could not be read", f"{len(failures):,}"),
+        ("model", f"{manifest.model['name']}" + (f", {pretrained}" if pretrained else "")),
+        ("dimension", f"{manifest.dim}"),
+        ("search", kind),
+        ("last run", "came to its end" if manifest.finished else "was stopped; index again"),
+        ("columns", ", ".join(opened.columns)),
+        *(("source", str(opened.folder.root_folder(root))) for root in manifest.roots),
+    ]
+
+
+@collection.command()
+def failures(folder: Folder) -> None:
+    """List every picture that could not be read, with its reason."""
+    from lib.search.collection.files import CollectionFolder
+
+    opened = CollectionFolder(folder)
+    found = opened.failures(opened.read())
+    for failure in found:
+        say(f"{failure.path} {failure.member}".rstrip() + f": {failure.reason}")
+    say(f"{len(found):,} pictures could not be read")
+
+
+@collection.command()
+def verify(folder: Folder) -> None:
+    """Check every byte of a collection against its checksums."""
+    from lib.search.collection import Collection
+
+    opened = Collection(folder, verify=True)
+    say(f"{len(opened):,} pictures in {len(opened.manifest.parts)} parts: all bytes are as written")

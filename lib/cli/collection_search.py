@@ -1,0 +1,110 @@
+"""`crossmodal search --collection`: search your own pictures, show and export what was found."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from lib.cli.output import console, say, shown
+from lib.core.checks import RetrievalInputError, check_count
+
+if TYPE_CHECKING:
+    from lib.search.collection import Collection, Results
+
+COLUMNS, INCHES, PIXELS = 6, 1.9, 180  # of the contact sheet, and of a picture on it
+NAME = 28  # characters of a name under a picture
+
+
+@dataclass(frozen=True)
+class CollectionRequest:
+    """The options of a search of a collection."""
+
+    text: str
+    image: Path | None
+    like: tuple[int, ...]
+    without: tuple[str, ...]
+    where: str
+    k: int
+    page: int
+    fold: bool
+
+    @property
+    def title(self) -> str:
+        """Describe the query in words."""
+        parts = [self.text, str(self.image) if self.image else ""]
+        parts += [f"like {item}" for item in self.like]
+        parts += [f"without {text}" for text in self.without]
+        return shown(", ".join(part for part in parts if part)) + (
+            f", page {self.page}" if self.page > 1 else ""
+        )
+
+
+def search_collection(
+    folder: Path, request: CollectionRequest, out: Path, exports: list[Path]
+) -> None:
+    """Search a collection; print a table, write a contact sheet and the exports."""
+    from lib.datasets.media.pictures import open_picture
+    from lib.search.collection import Collection, Query
+    from lib.search.collection.exporting import check_target, export
+
+    check_count(request.page, "--page")
+    for target in exports:
+        check_target(target)
+    collection = Collection(folder)
+    if not collection.manifest.finished:
+        say(f"The last run of `crossmodal index` was stopped: {len(collection):,} pictures so far.")
+    image = None if request.image is None else open_picture(request.image, mode="RGBA")
+    query = Query(request.text, image, None, request.like, request.without)
+    results = collection.search(
+        query,
+        request.k,
+        offset=(request.page - 1) * request.k,
+        where=request.where,
+        fold=request.fold,
+    )
+    for doubt in results.doubts:
+        say(shown(doubt, 400))
+    if not results.hits:
+        raise RetrievalInputError(
+            f"no picture on page {request.page}"
+            + (f" meets --where {request.where!r}" if request.where else "")
+        )
+    print_results(results, request.title)
+    _write_sheet(collection, results, request.title, out)
+    for target in exports:
+        say(f"exported: {export(collection, results.hits, target)}")
+
+
+def print_results(results: "Results", title: str) -> None:
+    """Print hits as a table, and what a score means."""
+    table = Table("rank", "id", "cosine", "stands out", "picture", "copies", title=escape(title))
+    for hit in results.hits:
+        cells = f"{hit.score:.3f}", f"{hit.standing:+.1f}", escape(shown(hit.name, 80))
+        table.add_row(str(hit.rank), str(hit.id), *cells, str(len(hit.copies) or ""))
+    console.print(table)
+    say(
+        f"A picture of this collection has a cosine of {results.mean:.3f} on average;"
+        f" stands out: in standard deviations ({results.deviation:.3f}) above it."
+    )
+
+
+def _write_sheet(collection: "Collection", results: "Results", title: str, out: Path) -> None:
+    """Draw the thumbnails of the hits on one sheet."""
+    import io
+
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    from lib.plots import contact_sheet, save
+
+    squares = []
+    for hit in results.hits:
+        with Image.open(io.BytesIO(collection.thumbnail(hit.id))) as small:
+            square = ImageOps.pad(small.convert("RGB"), (PIXELS, PIXELS), color="white")
+        squares.append(np.asarray(square))
+    names = [shown(hit.name, NAME) for hit in results.hits]
+    sheet = contact_sheet(np.stack(squares), names, title=title, columns=COLUMNS, size=INCHES)
+    save(sheet, out)
+    say(f"contact sheet: {out}")

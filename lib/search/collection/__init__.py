@@ -1,0 +1,12 @@
+"""Collections of your own pictures: index folders and shards, and search them.
+
+report = build_collection(["~/Pictures"], "pictures", encoder, model_of("pictures", None))
+collection = Collection("pictures")
+for hit in collection.search("a red car", k=10).hits:
+    print(hit.score, hit.name)
+"""
+
+from lib.search.collection.building import BuildReport, build_collection
+from lib.search.collection.collection import Collection, CollectionHit, Query, Results
+from lib.search.collection.columns import Columns
+from lib.search.collection.query_encoders import model_of

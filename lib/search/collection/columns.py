@@ -1,0 +1,101 @@
+"""A table with more facts for each picture: captions, dates, tags, anything."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.reading import MissingFileError, reading
+from lib.search.collection.files import OWN_COLUMNS
+
+PATHS = ("path", "file", "filename", "file_name", "image", "key")  # columns that name the picture
+SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+CAPTION = "caption"
+
+
+class Columns:
+    """Join a user's table to pictures by their paths.
+
+    A column `caption` takes the place of the caption that lies beside a picture; all other columns
+    are kept as they are. A picture without a row gets nulls.
+
+    Args:
+        table: with one of the columns `PATHS`; paths are relative to the source, or file names.
+        name: of the table, in errors.
+    """
+
+    def __init__(self, table: pa.Table, name: str) -> None:
+        keys = [column for column in PATHS if column in table.column_names]
+        if not keys:
+            raise RetrievalInputError(
+                f"{name} must have a column that names the picture, one of {', '.join(PATHS)}; it"
+                f" has {', '.join(table.column_names)}"
+            )
+        taken = sorted(set(table.column_names) & set(OWN_COLUMNS.names) - {keys[0], CAPTION})
+        if taken:
+            raise RetrievalInputError(
+                f"{name} has the column {taken[0]!r}, which a collection keeps itself; rename it"
+            )
+        paths = [str(value) for value in table[keys[0]].to_pylist()]
+        self.rows = {path: row for row, path in enumerate(paths)}
+        if len(self.rows) < len(paths):
+            twice = next(path for row, path in enumerate(paths) if self.rows[path] != row)
+            raise RetrievalInputError(f"{name} has two rows for {twice!r}; keep one")
+        self.captions = table[CAPTION].to_pylist() if CAPTION in table.column_names else None
+        self.table = table.drop_columns([n for n in {keys[0], CAPTION} if n in table.column_names])
+        self.used: set[str] = set()
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Columns":
+        """Read a CSV file, a JSON list of objects, JSON lines, or Parquet."""
+        path = Path(path)
+        check_choice(path.suffix.lower(), SUFFIXES, f"the suffix of {path}")
+        if not path.is_file():
+            raise MissingFileError(f"{path} is missing; give a table ({', '.join(SUFFIXES)})")
+        with reading(path, f"no table of the kind {path.suffix}", "Write it again, as UTF-8"):
+            return cls(_read(path), str(path))
+
+    def join(self, table: pa.Table) -> pa.Table:
+        """Return a table of pictures with the columns added; columns of the same name are new."""
+        found = []
+        for path, member in zip(table["path"].to_pylist(), table["member"].to_pylist()):
+            names = (member,) if member else (path, path.rpartition("/")[2])
+            match = next((name for name in names if name in self.rows), None)
+            if match is not None:
+                self.used.add(match)
+            found.append(None if match is None else self.rows[match])
+        chosen = self.table.take(pa.array(found, pa.int64()))
+        for name in chosen.column_names:
+            if name in table.column_names:
+                table = table.drop_columns([name])
+            table = table.append_column(name, chosen[name])
+        if self.captions is not None:
+            own = table[CAPTION].to_pylist()
+            theirs = (None if row is None else self.captions[row] for row in found)
+            merged = [mine if other is None else str(other) for mine, other in zip(own, theirs)]
+            at = table.schema.get_field_index(CAPTION)
+            table = table.set_column(at, CAPTION, pa.array(merged, pa.string()))
+        return table
+
+    def unused(self) -> list[str]:
+        """List the names in the table for which no picture was found."""
+        return [name for name in self.rows if name not in self.used]
+
+
+def _read(path: Path) -> pa.Table:
+    match path.suffix.lower():
+        case ".csv":
+            return pyarrow.csv.read_csv(path)
+        case ".parquet":
+            return pq.read_table(path)
+        case ".jsonl":
+            return pyarrow.json.read_json(path)
+        case _:
+            rows = json.loads(path.read_bytes())
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise RetrievalInputError(f"{path} must hold a list of objects")
+            return pa.Table.from_pylist(rows)

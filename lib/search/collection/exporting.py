@@ -1,0 +1,61 @@
+"""Export what was found: a list as JSON or CSV, or a folder with copies of the pictures."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lib.core.checks import RetrievalInputError
+from lib.core.writing import atomic_folder, atomic_path
+from lib.search.collection.collection import Collection, CollectionHit
+
+LISTS = (".json", ".csv")
+
+
+def check_target(target: str | Path) -> Path:
+    """Refuse a target that cannot be written as it is meant, before the search."""
+    target = Path(target)
+    if target.suffix.lower() not in LISTS and target.exists():
+        raise RetrievalInputError(
+            f"--export {target} exists; give a new folder for copies, or a file .json or .csv"
+        )
+    return target
+
+
+def export(collection: Collection, hits: Sequence[CollectionHit], target: str | Path) -> str:
+    """Write hits to a file `.json` or `.csv`, or copy their pictures into a new folder.
+
+    Returns:
+        What was written, in words. A picture that cannot be copied is named there.
+    """
+    target = check_target(target)
+    if target.suffix.lower() in LISTS:
+        rows = [_row(collection, hit) for hit in hits]
+        with atomic_path(target) as temporary:
+            if target.suffix.lower() == ".json":
+                text = json.dumps(rows, indent=1, default=str, ensure_ascii=False)
+                temporary.write_text(text + "\n", encoding="utf-8")
+            else:
+                with open(temporary, "w", encoding="utf-8", newline="") as stream:
+                    writer = csv.DictWriter(stream, rows[0] if rows else ["rank"])
+                    writer.writeheader()
+                    writer.writerows(rows)
+        return f"{len(rows)} hits in {target}"
+    missed = []
+    with atomic_folder(target) as temporary:
+        for hit in hits:
+            try:
+                content, suffix = collection.content(hit.id)
+            except (OSError, ValueError) as error:
+                missed.append(f"{hit.name}: {error}")
+                continue
+            stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in hit.name)[:80]
+            (temporary / f"{hit.rank:04d}_{stem}{suffix}").write_bytes(content)
+    told = f"{len(hits) - len(missed)} pictures in {target}"
+    return told + ("; not copied: " + "; ".join(missed) if missed else "")
+
+
+def _row(collection: Collection, hit: CollectionHit) -> dict:
+    root = collection.folder.root_folder(collection.manifest.roots[collection.root_of(hit.id)])
+    place = {"file": str(root / str(hit.columns["path"]))}
+    return {"rank": hit.rank, "score": round(hit.score, 6), **hit.columns, **place}

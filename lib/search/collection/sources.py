@@ -1,0 +1,220 @@
+"""Find the pictures of a collection: files in folders, and samples of img2dataset shards."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lib.core.checks import RetrievalInputError, is_unicode
+from lib.core.reading import DamagedFileError, MissingFileError
+from lib.datasets.laion.shards import Shard
+
+_KINDS = "jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "avif"
+SUFFIXES = frozenset(f".{kind}" for kind in (*_KINDS, "heic", "heif"))
+SHARD = ".tar"
+CAPTION = ".txt"  # a file beside a picture, with the same stem
+MANIFEST = "collection.json"  # a folder that holds one is a collection, and is not indexed
+MAX_FILE_BYTES = 1 << 28
+MAX_CAPTION_BYTES = 1 << 16
+
+Place = tuple[int, str, str]  # root, path, member: what identifies a picture
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture that was found, not yet decoded.
+
+    Args:
+        root: position of its root in the list of roots.
+        path: relative to the root, with "/".
+        member: key of the sample in a shard; "" for a file.
+        size, mtime_ns: of the file, or size of the content and time of the shard.
+        read: returns the bytes of the picture.
+        read_caption: returns its caption, "" without one.
+    """
+
+    root: int
+    path: str
+    member: str
+    size: int
+    mtime_ns: int
+    read: Callable[[], bytes] = field(repr=False, compare=False)
+    read_caption: Callable[[], str] = field(repr=False, compare=False)
+
+    @property
+    def place(self) -> Place:
+        return self.root, self.path, self.member
+
+    @property
+    def name(self) -> str:
+        return f"{self.path}, sample {self.member}" if self.member else self.path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that could not be used, and why; `size` and `mtime_ns` tell whether it changed."""
+
+    root: int
+    path: str
+    member: str
+    size: int
+    mtime_ns: int
+    reason: str
+
+    @classmethod
+    def of(cls, item: Item, reason: str) -> "Failure":
+        return cls(*item.place, item.size, item.mtime_ns, reason)
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder that is indexed, or chosen files of it."""
+
+    folder: Path
+    files: tuple[str, ...] | None = None  # None: all pictures below the folder
+
+
+def roots_of(sources: Sequence[str | Path]) -> list[Root]:
+    """Turn folders and files into roots; a missing source is an error.
+
+    Single files of one folder make one root.
+    """
+    if not sources:
+        raise RetrievalInputError("sources must name at least one folder or file, got none")
+    roots: dict[Path, Root] = {}
+    for source in map(Path, sources):
+        if source.is_dir():
+            roots[source.resolve()] = Root(source.resolve())
+        elif source.is_file():
+            if source.suffix.lower() not in SUFFIXES | {SHARD}:
+                kinds = ", ".join(sorted(SUFFIXES | {SHARD}))
+                raise RetrievalInputError(f"{source} must be a picture or a shard ({kinds})")
+            folder = source.parent.resolve()
+            known = roots.setdefault(folder, Root(folder, ()))
+            if known.files is not None:
+                roots[folder] = Root(folder, tuple(dict.fromkeys((*known.files, source.name))))
+        else:
+            raise MissingFileError(f"{source} is missing; give a folder, a picture or a shard")
+    for inner in roots:
+        outer = next((folder for folder in inner.parents if folder in roots), None)
+        if outer is not None and roots[outer].files is None:
+            raise RetrievalInputError(f"{inner} lies in {outer}, which is given too; give one")
+    return list(roots.values())
+
+
+def find_items(
+    roots: Sequence[tuple[int, Root]], failed: Callable[[Failure], None]
+) -> Iterator[Item]:
+    """Yield the pictures of all roots in the order of their paths.
+
+    Hidden folders, collections and folders behind links are skipped; a link to a file is followed.
+
+    Args:
+        roots: positions and roots.
+        failed: receives what looks like a picture or a shard and cannot be listed.
+    """
+    for position, root in roots:
+        names = _names_below(root.folder) if root.files is None else iter(root.files)
+        for name in names:
+            path = root.folder / name
+            try:
+                stat = path.stat()
+            except OSError as error:  # a link to nothing, or a file that went away
+                failed(Failure(position, _readable(name), "", 0, 0, f"{error.strerror}"))
+                continue
+            known = position, name, "", stat.st_size, stat.st_mtime_ns
+            if not is_unicode(name):
+                shown = position, _readable(name), "", stat.st_size, stat.st_mtime_ns
+                failed(Failure(*shown, "its name is not UTF-8; rename it"))
+            elif not path.is_file():
+                failed(Failure(*known, "it is no plain file"))
+            elif path.suffix.lower() == SHARD:
+                yield from _samples(path, position, name, stat.st_mtime_ns, failed)
+            else:
+                yield Item(*known, _file_reader(path), _caption_reader(path))
+
+
+def count_files(roots: Sequence[Root]) -> int | None:
+    """Count the pictures of roots for a progress bar; None where there are shards to be read."""
+    total = 0
+    for root in roots:
+        names = _names_below(root.folder) if root.files is None else root.files
+        for name in names:
+            if name.lower().endswith(SHARD):
+                return None
+            total += 1
+    return total
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    """Yield the relative names of pictures and shards below a folder, sorted."""
+
+    def refuse(error: OSError) -> None:
+        raise RetrievalInputError(
+            f"{error.filename} cannot be listed: {error.strerror}. Make it readable, or leave it"
+            " out; nothing was removed from the collection"
+        )
+
+    for here, folders, files in os.walk(folder, onerror=refuse):
+        at = Path(here)
+        kept = (f for f in folders if not f.startswith(".") and not (at / f / MANIFEST).is_file())
+        folders[:] = sorted(kept)
+        for file in sorted(files):
+            if Path(file).suffix.lower() in SUFFIXES | {SHARD} and not file.startswith("."):
+                yield (at / file).relative_to(folder).as_posix()
+
+
+def _samples(
+    path: Path, root: int, name: str, mtime_ns: int, failed: Callable[[Failure], None]
+) -> Iterator[Item]:
+    """Yield the samples of a shard; their contents are in memory until the item is dropped."""
+    try:
+        shard = Shard(path)
+        for sample, row in shard:
+            try:
+                content = sample.parts[sample.picture_suffix]
+            except DamagedFileError as error:
+                failed(Failure(root, name, sample.key, 0, mtime_ns, str(error)))
+                continue
+            caption = (row.caption if row else None) or ""
+            if not caption and "txt" in sample.parts:
+                caption = sample.parts["txt"].decode("utf-8", "replace").strip()
+            yield Item(
+                root, name, sample.key, len(content), mtime_ns,
+                lambda content=content: content, lambda caption=caption: caption,
+            )  # fmt: skip
+        problems = [shard.report.damage, *shard.problems]
+    except (DamagedFileError, RetrievalInputError, OSError) as error:
+        problems = [str(error)]
+    for problem in filter(None, problems):
+        failed(Failure(root, name, "", path.stat().st_size, mtime_ns, problem))
+
+
+def _file_reader(path: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise RetrievalInputError(
+                f"{path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
+            )
+        return path.read_bytes()
+
+    return read
+
+
+def _caption_reader(path: Path) -> Callable[[], str]:
+    def read() -> str:
+        beside = path.with_suffix(CAPTION)
+        try:
+            if beside.is_file() and beside.stat().st_size <= MAX_CAPTION_BYTES:
+                return beside.read_text(encoding="utf-8-sig", errors="replace").strip()
+        except OSError:
+            pass  # the picture counts; its caption is extra
+        return ""
+
+    return read
+
+
+def _readable(name: str) -> str:
+    """Return a name that can be stored as UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -7,7 +7,8 @@ import pooch
 
 from lib.core.checks import RetrievalInputError
 
-PACKAGED = Path(__file__).resolve().parents[1] / "data"  # exists in an installed wheel only
+ROOT = Path(__file__).resolve().parents[2]  # of the checkout
+PACKAGED = ROOT / "lib" / "data"  # exists in an installed wheel only
 
 
 def data_dir() -> Path:
@@ -15,7 +16,7 @@ def data_dir() -> Path:
     override = os.environ.get("CROSSMODAL_DATA")
     if override:
         return Path(override)
-    return PACKAGED if PACKAGED.is_dir() else PACKAGED.parent.parent / "data"
+    return PACKAGED if PACKAGED.is_dir() else ROOT / "data"
 
 
 def artifacts_dir() -> Path:

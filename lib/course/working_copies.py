@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
+from lib.core.paths import ROOT
 from lib.core.reading import MissingFileError, reading
 from lib.core.writing import atomic_path
 from lib.course.progress import PROGRESS, drop_progress, read_progress, unused_name
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 WORK = ROOT / "work"
 METADATA = "crossmodal"  # of a copy: {"version": ...}

@@ -19,7 +19,7 @@ from lib.plots.charts import curves, distributions, intervals, scatter
 from lib.plots.comparisons import paired_differences, published_over_years
 from lib.plots.indexes import allowed_errors, cells, graph
 from lib.plots.matrices import forces, heatmap
-from lib.plots.pictures import contact_sheet, side_by_side, spotlights
+from lib.plots.pictures import contact_sheet, spotlights
 from lib.plots.result_grids import result_grid
 from lib.plots.schematics.architectures import (
     cross_encoder,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.core.checks import RetrievalInputError
-from lib.plots.lettering import drawable
+from lib.plots.lettering import height_of, wrap_text
 from lib.plots.style import COLOURS, styled
 
 DARKEST = 0.85  # opacity of the veil: the picture under it can still be recognised
@@ -48,11 +48,9 @@ def contact_sheet(
             raise RetrievalInputError(f"{len(values)} {name} for {n_images} images")
     columns = min(columns, n_images)
     rows = math.ceil(n_images / columns)
-    # Inches for two lines of text; a character is 0.6 times as wide as high.
-    line_height = 0.55 * font_size / 12 if titles is not None else 0.1
-    width = round(size * 120 / font_size)
+    under = height_of(2, font_size) + 0.13 if titles is not None else 0.1
     figure, axes = plt.subplots(
-        rows, columns, figsize=(size * columns, (size + line_height) * rows + 0.4), squeeze=False
+        rows, columns, figsize=(size * columns, (size + under) * rows + 0.4), squeeze=False
     )
     for place, ax in enumerate(axes.ravel()):
         ax.set(xticks=[], yticks=[])
@@ -65,79 +63,14 @@ def contact_sheet(
         ax.spines[:].set(color=COLOURS[2] if right else "0.75", linewidth=4 if right else 0.8)
         if titles is not None:
             text = ("✓ " if right else "") + str(titles[place])
-            label = _wrapped(drawable(text), width)
+            label = wrap_text(text, size - 0.06, font_size, 2)
             ax.set_xlabel(label, fontsize=font_size, labelpad=4, parse_math=False)
     if title:
-        shown = _wrapped(drawable(title), columns * width * 2 // 3, lines=1)
+        shown = wrap_text(title, size * columns, font_size + 4, 1)
         figure.suptitle(shown, fontsize=font_size + 4, parse_math=False)
     if note:
         figure.supxlabel(note, fontsize=12, x=0.99, ha="right")
     return figure
-
-
-@styled
-def side_by_side(
-    left: Sequence[Sequence[np.ndarray]],
-    right: Sequence[Sequence[np.ndarray]],
-    queries: Sequence[str],
-    headings: tuple[str, str],
-    *,
-    marks: tuple[np.ndarray, np.ndarray] | None = None,
-    note: str | None = None,
-) -> Figure:
-    """Draw what two searches found: a row per query, its text, and the pictures of both.
-
-    Args:
-        left, right: for each query k images as for `contact_sheet`, best first.
-        queries: the text of each row.
-        headings: over the pictures of each side.
-        marks: for each side bool (n_queries, k), the right answers: they get a thick frame and a
-            check mark.
-        note: a line under the sheet, such as the credit of the pictures.
-    """
-    n, k = len(queries), len(left[0]) if len(left) else 0
-    if not n or not k or {len(left), len(right)} != {n}:
-        raise RetrievalInputError(
-            f"left, right and queries must be equally many, at least one, with a picture each; got"
-            f" {len(left)}, {len(right)} and {n}"
-        )
-    starts = 2.4, 2.8 + k  # the text takes 2.4 pictures' widths, the sides are 0.4 apart
-    width, inch = starts[1] + k, 11 / (starts[1] + k)
-    figure, ax = plt.subplots(figsize=(11, inch * (n + 0.9)), layout="none")
-    figure.subplots_adjust(0, 0, 1, 1)
-    ax.axis("off")
-    ax.grid(False)
-    for side, (start, rows) in enumerate(zip(starts, (left, right))):
-        ax.text(start, -0.12, headings[side], fontsize=14, weight="bold", va="bottom")
-        for row, images in enumerate(rows):
-            for column, image in enumerate(images):
-                is_right = marks is not None and bool(marks[side][row][column])
-                _draw_small(ax, np.asarray(image), start + column, row, is_right)
-    for row, query in enumerate(queries):
-        text = _wrapped(query, width=20, lines=3)
-        ax.text(0.05, row + 0.5, text, fontsize=13, va="center", clip_on=False)
-    if note:
-        ax.text(width, n + 0.12, note, fontsize=11, ha="right", va="top")
-    ax.set(xlim=(0, width + 0.05), ylim=(n + 0.4, -0.5), aspect="equal")
-    return figure
-
-
-def _draw_small(ax, image: np.ndarray, x: float, y: float, is_right: bool) -> None:
-    """Draw an image into the unit square at (x, y), framed, with a check mark if it is right."""
-    inset = 0.05
-    image = dark_on_white(image)
-    extent = (x + inset, x + 1 - inset, y + 1 - inset, y + inset)
-    top = 255 if image.dtype == np.uint8 else 1
-    ax.imshow(image, cmap="gray", vmin=0, vmax=top, extent=extent, interpolation="antialiased")
-    line = {"ec": COLOURS[2], "lw": 3} if is_right else {"ec": "0.75", "lw": 0.8}
-    size = 1 - 2 * inset
-    ax.add_patch(plt.Rectangle((x + inset, y + inset), size, size, fill=False, **line))
-    if is_right:
-        box = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
-        ax.text(
-            x + 0.92, y + 0.1, "✓", fontsize=12, color=COLOURS[2], weight="bold", ha="right",
-            va="top", bbox=box,
-        )  # fmt: skip
 
 
 @styled
@@ -241,17 +174,3 @@ def draw_image(ax: Axes, image: np.ndarray) -> None:
     image = dark_on_white(image)
     top = 255 if image.dtype == np.uint8 else 1
     ax.imshow(image, cmap="gray", vmin=0, vmax=top, interpolation="nearest", aspect="equal")
-
-
-def _wrapped(text: str, width: int, lines: int = 2) -> str:
-    """Wrap a text to at most `lines` lines; the last one is cut with an ellipsis."""
-    parts = [""]
-    for word in text.split():
-        joined = f"{parts[-1]} {word}".strip()
-        if len(joined) <= width or not parts[-1]:
-            parts[-1] = joined
-        else:
-            parts.append(word)
-    if len(parts) > lines:
-        parts = [*parts[: lines - 1], " ".join(parts[lines - 1 :])]
-    return "\n".join(p if len(p) <= width else p[: width - 1] + "…" for p in parts)

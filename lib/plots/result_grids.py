@@ -30,6 +30,7 @@ def result_grid(
     labels: Sequence[str] | None = None,
     names: Sequence[Sequence[str]] | Mapping[str, Sequence[Sequence[str]]] | None = None,
     note: str | None = None,
+    beside: bool = False,
 ) -> Figure:
     """Draw "query | results | truth": a row for each query, its results in order of rank.
 
@@ -45,6 +46,7 @@ def result_grid(
         labels: over each query, such as "best", "median", "worst: rank 212".
         names: texts under the results, in the shape of `results`.
         note: a line under the grid, such as who drew the pictures.
+        beside: draw the systems next to each other, not one under the other.
     """
     systems = _by_system(results, len(queries), "results")
     shape = {name: [len(row) for row in rows] for name, rows in systems.items()}
@@ -56,9 +58,10 @@ def result_grid(
             raise RetrievalInputError(f"{name} must have {expected}, got {len(rows)}")
     k = max(len(row) for rows in systems.values() for row in rows)
     n_truth = min(2, max((len(row) for row in truth), default=0)) if truth is not None else 0
-    compared = len(systems) > 1 or isinstance(results, Mapping)
-    room = WIDTH - QUERY - GAP - (GAP if n_truth else 0)
-    size = min(LARGEST, room / (k + n_truth))
+    across = len(systems) if beside else 1  # strips
+    over_strips = not beside and (len(systems) > 1 or isinstance(results, Mapping))
+    room = WIDTH - QUERY - across * GAP - (GAP if n_truth else 0)
+    size = min(LARGEST, room / (across * k + n_truth))
     longest = 0
     if under is not None:
         every = [text for rows in under.values() for row in rows for text in row]
@@ -66,50 +69,43 @@ def result_grid(
     elif truth is not None and max(map(len, truth)) > n_truth:
         longest = 1  # "and 2 more"
     line = size + height_of(longest, NAMES) + 0.06
-    head = 0.3 if compared else 0.0  # for the name of a system, over its strip
-    row_height = len(systems) * (line + head) + 0.28
+    head = 0.3 if over_strips else 0.0  # for the name of a system
+    row_height = len(systems) // across * (line + head) + 0.28
     if not all(isinstance(query, str) for query in queries):
         lines_of = [wrap_text(label, QUERY - 0.2, 13, 2).count("\n") + 1 for label in labels or ()]
         over = height_of(max(lines_of), 13) + 0.08 if lines_of else 0.0
         row_height = max(row_height, 0.12 + over + _query_size(size) + 0.04)
     height = 0.5 + len(queries) * row_height + (0.3 if note else 0.05)
-    starts = QUERY, QUERY + k * size + GAP  # of results, and of the truth
-    width = starts[1] + n_truth * size if n_truth else QUERY + k * size
+    starts = [QUERY + number * (k * size + GAP) for number in range(across + 1)]  # truth is last
+    width = starts[-1] + n_truth * size if n_truth else starts[-1] - GAP
     figure, ax = plt.subplots(figsize=(width + 0.1, height), layout="none")
     figure.subplots_adjust(0, 0, 1, 1)
     ax.set(xlim=(-0.05, width + 0.05), ylim=(height, 0), aspect="equal")
     ax.axis("off")
     ax.grid(False)
-    _write_headings(ax, starts, size, k, n_truth)
+    _write_headings(ax, starts, size, k, n_truth, list(systems) if beside else None)
     for row, query in enumerate(queries):
         top = 0.5 + row * row_height
         ax.plot([0, width], [top, top], color="0.75", lw=1, ls="-", marker="")
         label = None if labels is None else labels[row]
         _draw_query(ax, query, label, top + 0.12, row_height, _query_size(size))
         for number, (system, rows) in enumerate(systems.items()):
-            y = top + 0.14 + number * (line + head) + head
-            if compared:
-                write_lines(
-                    ax,
-                    starts[0] + 0.05,
-                    y - 0.05,
-                    system,
-                    13,
-                    va="bottom",
-                    ha="left",
-                    weight="bold",
-                )
+            below_others, column = divmod(number, across)
+            y = top + 0.14 + below_others * (line + head) + head
+            if over_strips:
+                look = {"va": "bottom", "ha": "left", "weight": "bold"}
+                write_lines(ax, starts[0] + 0.05, y - 0.05, system, 13, **look)
             for rank, item in enumerate(rows[row]):
                 good = marks is not None and bool(marks[system][row][rank])
                 below = None if under is None else under[system][row][rank]
-                _draw_item(ax, item, starts[0] + rank * size, y, size, good, below)
+                _draw_item(ax, item, starts[column] + rank * size, y, size, good, below)
         if truth is not None:
             y = top + 0.14 + head
             for at, item in enumerate(truth[row][:n_truth]):
-                _draw_item(ax, item, starts[1] + at * size, y, size, True, None, mark=False)
+                _draw_item(ax, item, starts[-1] + at * size, y, size, True, None, mark=False)
             more = len(truth[row]) - n_truth
             if more > 0:
-                x = starts[1] + n_truth * size / 2
+                x = starts[-1] + n_truth * size / 2
                 write_lines(ax, x, y + size, f"and {more} more", NAMES, va="top")
     if note:
         write_lines(ax, width, height - 0.05, note, NAMES, ha="right", va="bottom", color="0.35")
@@ -143,15 +139,18 @@ def _like(values, shape: Mapping[str, list[int]], name: str):
     return systems
 
 
-def _write_headings(ax: Axes, starts: tuple[float, float], size: float, k: int, n_truth: int):
-    write_lines(ax, 0.05, 0.4, "query", 14, va="baseline", ha="left", weight="bold")
-    for rank in range(1, k + 1):
+def _write_headings(
+    ax: Axes, starts: list[float], size: float, k: int, n_truth: int, systems: list[str] | None
+) -> None:
+    look = {"va": "baseline", "weight": "bold"}
+    write_lines(ax, 0.05, 0.4, "query", 14, ha="left", **look)
+    for start, system in zip(starts, systems or ()):
+        write_lines(ax, start + 0.05, 0.4, system, 14, ha="left", **look)
+    for rank in range(1, 1 if systems else k + 1):
         x = starts[0] + (rank - 0.5) * size
-        write_lines(
-            ax, x, 0.4, f"rank {rank}" if rank == 1 else str(rank), 14, va="baseline", weight="bold"
-        )
+        write_lines(ax, x, 0.4, f"rank {rank}" if rank == 1 else str(rank), 14, **look)
     if n_truth:
-        write_lines(ax, starts[1] + 0.05, 0.4, "truth", 14, va="baseline", ha="left", weight="bold")
+        write_lines(ax, starts[-1] + 0.05, 0.4, "truth", 14, ha="left", **look)
 
 
 def _query_size(size: float) -> float:

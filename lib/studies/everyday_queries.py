@@ -28,7 +28,7 @@ from lib.metrics import Evaluation, evaluate
 from lib.metrics.geometry import to_int8
 from lib.models.artifact_files import load_embeddings
 from lib.models.tokenizer import words_of
-from lib.plots import side_by_side
+from lib.plots import result_grid
 
 HEADER = ("query", "language", "kind", "tags")
 SUBGROUP = "subgroup:"  # begins a tag that is a subgroup of Unicode
@@ -260,7 +260,7 @@ def queries_sheet(
     right, gallery = judgements()[rows], load_gallery()
     pixels = [[gallery.pixels(own, PIXELS) for own in found] for found in sides]
     marks = [np.take_along_axis(right, found, axis=1) for found in sides]
+    by_system, right_of = (dict(zip(systems, each, strict=True)) for each in (pixels, marks))
     coloured = any("emoji" in SYSTEMS[system].sources for system in systems)
-    return side_by_side(
-        *pixels, chosen, systems, marks=marks, note=EMOJI_NOTICE if coloured else None
-    )
+    note = EMOJI_NOTICE if coloured else None
+    return result_grid(chosen, by_system, right=right_of, note=note, beside=True)

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from lib.core.checks import RetrievalInputError, check_choice, check_number
+from lib.core.paths import ROOT
 from lib.index import VectorSearchIndex
 from lib.losses import mined_triplet_loss
 from lib.models.encoder import PRECISIONS, PretrainedEncoder
@@ -38,7 +39,6 @@ CPU_SHARE = 0.5  # of the time; after it the CPU is left out, to leave time for 
 LARGE_TILE = 2**28  # bytes of similarities; the default of MaxSim fits the cache of a CPU core
 PYTEST_OPTIONS = ("-qrs", "-p", "no:cacheprovider", "-m", "gpu", "tests/gpu")
 PYTEST = [sys.executable, "-m", "pytest", *PYTEST_OPTIONS]
-ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[[], object]
 
 

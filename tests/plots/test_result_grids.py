@@ -57,6 +57,18 @@ def test_two_systems_have_a_strip_each(check_lettering):
     check_lettering(figure)
 
 
+def test_two_systems_stand_next_to_each_other(check_lettering):
+    systems = {"before": [[INK] * 3] * 2, "after": [[EMOJI] * 3] * 2}
+    marks = {"before": np.zeros((2, 3), bool), "after": np.array([[1, 0, 0], [0, 1, 1]], bool)}
+    figure = plots.result_grid(QUERIES, systems, right=marks, note="by me", beside=True)
+    assert texts(figure).count("before") == texts(figure).count("after") == 1
+    assert len(figure.axes[0].images) == 12 and texts(figure).count("✓") == 3
+    lefts = [image.get_extent()[0] for image in figure.axes[0].images]
+    assert lefts[:6] == lefts[6:12] and max(lefts[:3]) < min(lefts[3:6])  # a row for each query
+    check_lettering(figure)
+    assert figure.get_size_inches()[0] <= 10.8 and "by me" in texts(figure)
+
+
 def test_pictures_ask_and_texts_answer(check_lettering):
     captions = ["a red circle above a large striped blue square", "bell", "two dogs"]
     figure = plots.result_grid([EMOJI, INK], [captions] * 2, [["bell"]] * 2, right=RIGHT)

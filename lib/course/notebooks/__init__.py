@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lib.core.checks import RetrievalInputError
+from lib.core.paths import ROOT
 from lib.core.writing import atomic_path
 from lib.course.notebooks.pages import title_of, write_page, write_report
 
-ROOT = Path(__file__).resolve().parents[3]
 CELL_TIMEOUT_S = 600
 # Metadata of a stored notebook: nothing that differs between two machines.
 METADATA = {

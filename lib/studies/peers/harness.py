@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count
+from lib.core.paths import ROOT
 from lib.core.result_store import ResultStore
 from lib.core.writing import sha256_of
 
@@ -278,8 +279,8 @@ def highest_resident() -> int:
 
 
 def _run_alone(module: str, key: str, inputs: Arrays, repeats: int, limit_s: float | None) -> Cost:
-    root = str(Path(__file__).resolve().parents[3])  # for a checkout that is not installed
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    # For a checkout that is not installed.
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     limit_s = None if limit_s is None else (repeats + 1) * limit_s
     with tempfile.TemporaryDirectory() as folder:
         for name, array in inputs.items():
@@ -316,8 +317,7 @@ def _surroundings() -> list:
     packages = sorted(
         {f"{dist.name} {dist.version}" for dist in importlib.metadata.distributions()}
     )
-    root = Path(__file__).resolve().parents[2]
-    code = [sha256_of(path) for path in sorted(root.rglob("*.py"))]
+    code = [sha256_of(path) for path in sorted((ROOT / "lib").rglob("*.py"))]
     return [platform.node(), platform.release(), sys.version, models, packages, code]
 
 

@@ -22,6 +22,7 @@ from lib.report import METRICS_MIME
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 SOLUTIONS = NOTEBOOKS / "solutions"
+LABS = NOTEBOOKS / "labs"
 
 HEADER_FIELDS = ("Question", "You will be able to", "Before", "Minutes", "Headline")
 # Notebooks that keep the rules of a student's cell and of a folded cell: one stem a line.
@@ -50,6 +51,7 @@ REWRITTEN = frozenset(
 CELLS = (20, 90)
 MAX_CODE_LINES = 28
 REWRITTEN_CELLS = (20, 140)
+LAB_CELLS = (8, 60)
 STUDENT_LINES = 12  # neither blank nor comment
 STUDENT_LINES_OF_ONE_DEFINITION = 24
 STUDENT_WIDTH = 80
@@ -81,6 +83,7 @@ def violations(
     exercises: Collection[str],
     solved: Collection[str],
     rewritten: bool = False,
+    lab: bool = False,
 ) -> list[str]:
     """Everything a taught notebook breaks.
 
@@ -89,12 +92,13 @@ def violations(
         exercises: names that `course.check` knows.
         solved: names that the solutions notebook of the same name solves.
         rewritten: whether its cells are a student's cells and folded cells.
+        lab: whether it is an open lab, which may be short.
     """
     found = _common(notebook)
     if any("does not parse" in line for line in found):
         return found
     found += [*_header(notebook), *_figures(notebook), *_exercises(notebook, exercises, solved)]
-    least, most = REWRITTEN_CELLS if rewritten else CELLS
+    least, most = LAB_CELLS if lab else REWRITTEN_CELLS if rewritten else CELLS
     if not least <= len(notebook.cells) <= most:
         found.append(f"{len(notebook.cells)} cells; between {least} and {most} are allowed")
     if not any(
@@ -127,6 +131,14 @@ def solution_violations(notebook, *, exercises: Collection[str]) -> list[str]:
     if not cells:
         found.append("no cell is tagged solution:<exercise>")
     return found
+
+
+def worked_example_violations(notebook) -> list[str]:
+    """Everything the worked example of a lab breaks."""
+    found = [*_common(notebook), *_kinds_of_cells(notebook)]
+    calls = [_course_call(node) for _, cell in code(notebook) for node in ast.walk(parsed(cell))]
+    verbs = {call[0] for call in calls if call}
+    return found + [f"does not call course.{verb}" for verb in {"submit", "practise"} - verbs]
 
 
 def solution_cells(notebook) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from lib import course, report
 from tests.notebook_policy import (
     HEADER_FIELDS,
+    LABS,
     NOTEBOOKS,
     REWRITTEN,
     SOLUTIONS,
@@ -15,10 +16,12 @@ from tests.notebook_policy import (
     solution_cells,
     solution_violations,
     violations,
+    worked_example_violations,
 )
 
 TAUGHT = sorted(NOTEBOOKS.glob("*.ipynb"))
 SOLVED = sorted(SOLUTIONS.glob("*.ipynb"))
+OPEN = sorted(LABS.glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", TAUGHT, ids=lambda path: path.stem)
@@ -39,6 +42,20 @@ def test_solutions(path):
     found = solution_violations(read(path), exercises=course.all_exercises())
     assert not found, "\n".join([path.name, *found])
     assert (NOTEBOOKS / path.name).exists(), f"{path.name} solves a notebook that does not exist"
+
+
+@pytest.mark.parametrize("path", OPEN, ids=lambda path: path.stem)
+def test_lab(path):
+    names = course.all_exercises()
+    found = violations(read(path), exercises=names, solved=names, rewritten=True, lab=True)
+    assert not found, "\n".join([path.name, *found])
+    assert (SOLUTIONS / "labs" / path.name).exists(), f"{path.name} has no worked example"
+
+
+@pytest.mark.parametrize("path", OPEN, ids=lambda path: path.stem)
+def test_worked_example_of_a_lab(path):
+    found = worked_example_violations(read(SOLUTIONS / "labs" / path.name))
+    assert not found, "\n".join([path.name, *found])
 
 
 def test_rewritten_notebooks_exist():

@@ -22,13 +22,13 @@ Work = Annotated[
 @course.command()
 def new(work: Work = None) -> None:
     """Copy the notebooks that the folder lacks, without the answers to their questions."""
-    from lib.course.working_copies import ADVICE, WORK, copy_status, make_copies
+    from lib.course.working_copies import ADVICE, WORK, copy_status, make_copies, short_name
 
     folder = work or WORK
     made, kept = make_copies(folder)
     say(f"{folder}: {len(made)} new working copies, {len(kept)} kept as they are")
     for status in copy_status(folder):
-        reset = ADVICE.format(status.name[:2])
+        reset = ADVICE.format(short_name(status.name))
         if status.state == "damaged":
             say(status.problem)
         elif status.newer:

@@ -20,6 +20,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.course import exercises
@@ -35,9 +36,10 @@ from lib.course.progress import keep_progress
 
 TIME_LIMIT_S = 10.0  # of one check; a right answer takes milliseconds
 MAX_PRINTED = 4_000  # characters of what the student's function prints
+T = TypeVar("T")
 
 
-class _OutOfTime(BaseException):
+class OutOfTime(BaseException):
     """Raised in a check that takes too long; the student's `except Exception` does not catch it."""
 
 
@@ -104,7 +106,10 @@ def check(name: str, function: Callable) -> Verdict:
         A verdict, true when every check passed; its `message` is the printed text.
     """
     exercise = _exercise(name)
-    with contextlib.redirect_stdout(_Cut(sys.stdout)), contextlib.redirect_stderr(_Cut(sys.stderr)):
+    with (
+        contextlib.redirect_stdout(CutStream(sys.stdout)),
+        contextlib.redirect_stderr(CutStream(sys.stderr)),
+    ):
         passed, message = _judge(exercise, function)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     message = wrapped(message).encode(encoding, "backslashreplace").decode(encoding)
@@ -140,7 +145,7 @@ def _exercise(name: str) -> Exercise:
     return known[check_choice(name, known, "exercise")]
 
 
-class _Cut(io.TextIOBase):
+class CutStream(io.TextIOBase):
     """A stream that passes on the first `MAX_PRINTED` characters."""
 
     def __init__(self, stream) -> None:
@@ -169,7 +174,7 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
     def guarded(*arguments):
         try:
             returned[:] = [function(*arguments)]
-        except (Exception, _OutOfTime):
+        except (Exception, OutOfTime):
             raise
         except BaseException as error:  # SystemExit and KeyboardInterrupt would end the notebook
             hint = "Was it interrupted, or does it call exit()? Give the answer with `return`."
@@ -177,12 +182,12 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
         return plain_value(returned[0])
 
     try:
-        _in_time(lambda: _pass_checks(exercise, guarded, returned))
+        in_time(lambda: _pass_checks(exercise, guarded, returned))
     except NotStarted:
         return False, f"{name}: not started, it returns None.\n  Task: {exercise.task}"
     except Wrong as wrong:
         what, hint = wrong.what, wrong.hint
-    except _OutOfTime:
+    except OutOfTime:
         what = f"it was stopped after {TIME_LIMIT_S:g} seconds"
         hint = "Is there an endless loop? Print in it what should change from round to round."
     except BaseException as error:  # an object of the student's that raises when it is looked at
@@ -220,8 +225,8 @@ def _pass_checks(exercise: Exercise, function: Callable, returned: list) -> None
             raise Wrong(what, f"The task: {exercise.task}") from None
 
 
-def _in_time(function: Callable[[], None]) -> None:
-    """Run a function and raise `_OutOfTime` in it when it takes too long, again if it goes on.
+def in_time(function: Callable[[], T], limit_s: float | None = None) -> T:
+    """Run a function and raise `OutOfTime` in it when it takes too long, again if it goes on.
 
     An exception set for a thread works on every system and in every thread; signals and their
     timers do not.
@@ -231,16 +236,16 @@ def _in_time(function: Callable[[], None]) -> None:
     finished = threading.Event()
 
     def watch() -> None:
-        pause = TIME_LIMIT_S
+        pause = TIME_LIMIT_S if limit_s is None else limit_s
         while not finished.wait(pause):
-            raise_in(thread, ctypes.py_object(_OutOfTime))
+            raise_in(thread, ctypes.py_object(OutOfTime))
             pause = TIME_LIMIT_S / 20
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
         try:
-            function()
+            return function()
         finally:
             finished.set()
     finally:

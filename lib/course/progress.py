@@ -9,17 +9,24 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from lib.core.writing import UnwritableFileError, atomic_path, only_writer
 
 PROGRESS = "progress.json"
+LABS = "labs"  # folder of the open labs, beside the numbered notebooks
 SECTIONS = ("predictions", "exercises")
 WAIT_S = 2.0  # for another notebook that writes its progress
+T = TypeVar("T")
 
 
 def progress_file() -> Path | None:
-    """Return the progress file of the current folder, or None outside of working copies."""
-    path = Path.cwd() / PROGRESS
+    """Return the progress file of the working copies, or None outside of them.
+
+    It lies in the current folder, or in the one above for a notebook of the folder `labs`.
+    """
+    here = Path.cwd()
+    path = (here.parent if here.name == LABS else here) / PROGRESS
     return path if path.is_file() else None
 
 
@@ -70,16 +77,24 @@ def drop_progress(path: Path, predictions: Collection[str], exercises: Collectio
 def _change(path: Path, change: Callable[[dict], None]) -> None:
     """Change a progress file, one process at a time."""
     path = path.resolve()  # a link stays a link
+
+    def write() -> None:
+        progress = read_progress(path)
+        change(progress)
+        with atomic_path(path) as temporary:
+            text = json.dumps(progress, indent=1, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    in_turn(path, write)
+
+
+def in_turn(path: Path, write: Callable[[], T]) -> T:
+    """Run a function that changes a file, one process at a time; wait a little for another one."""
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
             with only_writer(path):
-                progress = read_progress(path)
-                change(progress)
-                with atomic_path(path) as temporary:
-                    text = json.dumps(progress, indent=1, ensure_ascii=False)
-                    temporary.write_text(text + "\n", encoding="utf-8")
-            return
+                return write()
         except UnwritableFileError as error:
             if error.errno is not None or time.monotonic() > deadline:
                 raise

@@ -17,7 +17,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.paths import ROOT
 from lib.core.reading import MissingFileError, reading
 from lib.core.writing import atomic_path
-from lib.course.progress import PROGRESS, drop_progress, read_progress, unused_name
+from lib.course.progress import LABS, PROGRESS, drop_progress, read_progress, unused_name
 
 NOTEBOOKS = ROOT / "notebooks"
 WORK = ROOT / "work"
@@ -68,10 +68,11 @@ def make_copies(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> tuple[list[st
     paths = _course(work, notebooks)
     made, kept = [], []
     for path in paths:
-        if os.path.lexists(work / path.name):
+        copy = _copy_of(path, work, notebooks)
+        if os.path.lexists(copy):
             kept.append(path.stem)
         else:
-            _write_copy(path, work)
+            _write_copy(path, copy, notebooks)
             made.append(path.stem)
     _write_marker(work)
     return made, kept
@@ -82,7 +83,7 @@ def copy_status(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> list[CopyStat
     paths = _course(work, notebooks)
     marker = work / PROGRESS
     progress = read_progress(marker) if marker.is_file() else {"predictions": {}, "exercises": {}}
-    return [_status(path, work / path.name, progress) for path in paths]
+    return [_status(path, _copy_of(path, work, notebooks), progress, notebooks) for path in paths]
 
 
 def reset_copy(
@@ -106,13 +107,13 @@ def reset_copy(
             f"name must be the beginning of one notebook, got {name!r}; there are: {known}"
         )
     path = chosen[0]
-    copy, backup = work / path.name, None
+    copy, backup = _copy_of(path, work, notebooks), None
     if os.path.lexists(copy):
-        backup = unused_name(work / f"{path.stem}.old.ipynb")
+        backup = unused_name(copy.with_name(f"{path.stem}.old.ipynb"))
         copy.rename(backup)
     if (work / PROGRESS).is_file():
         drop_progress(work / PROGRESS, *_questions(path))
-    _write_copy(path, work)
+    _write_copy(path, copy, notebooks)
     _write_marker(work)
     return path.stem, backup
 
@@ -124,7 +125,7 @@ def working_copy(notebook: dict, links: Path, work: Path, names: Sequence[str] =
         notebook: the executed notebook, as JSON.
         links: folder from which its relative links start.
         work: folder of the copy.
-        names: file names that stand beside the copy; links to them stay.
+        names: notebooks of the course, as its links name them; links to them stay.
     """
     cells, told = [], True
     for cell in notebook["cells"]:
@@ -141,9 +142,26 @@ def working_copy(notebook: dict, links: Path, work: Path, names: Sequence[str] =
     return {**notebook, "cells": cells, "metadata": metadata}
 
 
+def course_notebooks(folder: Path) -> list[Path]:
+    """List the notebooks of a folder in order, and after them those of its open labs."""
+    return sorted(folder.glob("*.ipynb")) + sorted((folder / LABS).glob("*.ipynb"))
+
+
+def _copy_of(path: Path, work: Path, notebooks: Path) -> Path:
+    return work / path.relative_to(notebooks)
+
+
+def _names_beside(path: Path, notebooks: Path) -> list[str]:
+    """Name the notebooks of the course as links of one of them do."""
+    return [
+        Path(os.path.relpath(other, path.parent)).as_posix()
+        for other in course_notebooks(notebooks)
+    ]
+
+
 def _course(work: Path, notebooks: Path) -> list[Path]:
-    """List the notebooks of the course; refuse to work in their folder."""
-    paths = sorted(notebooks.glob("*.ipynb"))
+    """List the notebooks of the course, labs last; refuse to work in their folder."""
+    paths = course_notebooks(notebooks)
     if not paths:
         raise MissingFileError(
             f"{notebooks} holds no notebooks. They come with the repository, not with the package:"
@@ -156,12 +174,12 @@ def _course(work: Path, notebooks: Path) -> list[Path]:
     return paths
 
 
-def _write_copy(path: Path, work: Path) -> None:
+def _write_copy(path: Path, copy: Path, notebooks: Path) -> None:
     notebook = _read(path, "Restore it with git")
-    names = [other.name for other in path.parent.glob("*.ipynb")]
-    copy = working_copy(notebook, path.parent, work, names)
-    with atomic_path(work / path.name) as temporary:
-        text = json.dumps(copy, indent=1, ensure_ascii=False)
+    names = _names_beside(path, notebooks)
+    content = working_copy(notebook, path.parent, copy.parent, names)
+    with atomic_path(copy) as temporary:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
@@ -214,7 +232,12 @@ def _questions(path: Path) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(PREDICTS.findall(text))), list(dict.fromkeys(CHECKS.findall(text)))
 
 
-def _status(path: Path, copy: Path, progress: dict) -> CopyStatus:
+def short_name(stem: str) -> str:
+    """Return the beginning of a name that tells it from the others: 04, or lab_2."""
+    return re.match(r"lab_\d+|.{0,2}", stem)[0]
+
+
+def _status(path: Path, copy: Path, progress: dict, notebooks: Path) -> CopyStatus:
     asked, exercises = _questions(path)
     records = [progress["predictions"].get(key, {}) for key in asked]
     made = [record for record in records if record.get("answer")]
@@ -223,7 +246,7 @@ def _status(path: Path, copy: Path, progress: dict) -> CopyStatus:
     state, newer, problem = "no copy", False, ""
     if os.path.lexists(copy):
         try:
-            state, newer = _compare(path, copy)
+            state, newer = _compare(path, copy, notebooks)
         except ValueError as error:  # of `reading`
             state, problem = "damaged", str(error)
     if state == "new" and (made or passed):
@@ -232,15 +255,14 @@ def _status(path: Path, copy: Path, progress: dict) -> CopyStatus:
     return CopyStatus(path.stem, state, newer, *counts, problem)
 
 
-def _compare(path: Path, copy: Path) -> tuple[str, bool]:
+def _compare(path: Path, copy: Path, notebooks: Path) -> tuple[str, bool]:
     """Compare a copy with what it was made from, and with the course."""
-    theirs = _read(copy, ADVICE.format(path.stem[:2]).capitalize())
+    theirs = _read(copy, ADVICE.format(short_name(path.stem)).capitalize())
     ours = _read(path, "Restore it with git")
     metadata = theirs.get("metadata")
     mark = metadata.get(METADATA) if isinstance(metadata, dict) else None
     made_from = mark.get("version") if isinstance(mark, dict) else None
-    names = [other.name for other in path.parent.glob("*.ipynb")]
-    fresh = working_copy(ours, path.parent, copy.parent, names)
+    fresh = working_copy(ours, path.parent, copy.parent, _names_beside(path, notebooks))
     if made_from == _version(ours):
         same = _version(theirs) == _version(fresh)
     else:

@@ -26,6 +26,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.paths import ROOT
 from lib.core.writing import atomic_path
 from lib.course.notebooks.pages import title_of, write_page, write_report
+from lib.course.working_copies import course_notebooks
 
 CELL_TIMEOUT_S = 600
 # Metadata of a stored notebook: nothing that differs between two machines.
@@ -180,7 +181,7 @@ def refresh_notebooks(
     """Execute notebooks and their solutions in place; see `execute_in_place`."""
     folder = Path(notebooks_dir)
     paths = find_notebooks(folder, names)
-    solutions = [folder / "solutions" / path.name for path in paths]
+    solutions = [folder / "solutions" / path.relative_to(folder) for path in paths]
     paths += [path for path in solutions if path.exists()]
     for _ in _with_progress(paths, console or Console(), execute_in_place):
         pass
@@ -188,7 +189,7 @@ def refresh_notebooks(
 
 def find_notebooks(notebooks_dir: str | Path, names: tuple[str, ...] = ()) -> list[Path]:
     """List the notebooks of a folder in order: all, or those that begin with one of `names`."""
-    paths = sorted(Path(notebooks_dir).glob("*.ipynb"))
+    paths = course_notebooks(Path(notebooks_dir))
     for name in names:
         if not any(path.name.startswith(name) for path in paths):
             known = ", ".join(path.stem for path in paths) or "none"
@@ -208,7 +209,7 @@ def _with_progress(
     )
     with Progress(*columns, console=console, transient=True) as progress:
         for number, path in enumerate(paths, start=1):
-            folder = "solutions/" if path.parent.name == "solutions" else ""
+            folder = "solutions/" if "solutions" in path.parts else ""
             label = f"[{number}/{len(paths)}] {folder}{path.stem}"
             try:
                 n_cells = len(read_notebook(path).cells)

@@ -293,9 +293,9 @@ def _describe_figures(notebook) -> None:
 
 
 def _linked(source: str, pages: Collection[str]) -> str:
-    """Point links to notebooks at their pages, where there is one."""
+    """Point links to notebooks and labs at their pages, which lie side by side."""
 
     def link(match: re.Match) -> str:
         return f"]({match[1]}.html{match[2] or ''})" if match[1] in pages else match[0]
 
-    return re.sub(r"\]\((?:\./)?([\w-]+)\.ipynb(#[^)]*)?\)", link, source)
+    return re.sub(r"\]\((?:\./|\.\./|labs/)?([\w-]+)\.ipynb(#[^)]*)?\)", link, source)

@@ -46,6 +46,7 @@ REWRITTEN = frozenset(
         "16_ann_lsh_scann",
         "12_two_stage_retrieval",
         "17_ann_tradeoffs",
+        "18_pretrained_text",
     ]
 )
 CELLS = (20, 90)

@@ -5,7 +5,6 @@ stored notebook and on its page the measured answer is behind a click. The text 
 in a terminal and compared by nbval.
 """
 
-import html
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from IPython.display import display
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.course.engine import wrapped
 from lib.course.progress import PROGRESS, keep_progress, progress_file, read_progress
+from lib.report import escaped
 
 PREDICTION_MIME = "application/vnd.crossmodal.prediction+json"
 BOX = "border-left:4px solid currentColor;padding:0.1em 0 0.1em 1em;max-width:70ch"
@@ -100,11 +100,11 @@ def predict(key: str, question: str, options: Sequence[str], yours: str | None =
     else:
         state = shown = f"Your prediction: {prediction.option(prediction.answer)}"
     asks = progress_file() is not None
-    lines = "".join(f"<div>{html.escape(choice)}</div>" for choice in choices)
+    lines = "".join(f"<div>{escaped(choice)}</div>" for choice in choices)
     markup = (
-        f'<div style="{BOX}"><p><strong>Predict.</strong> {html.escape(question)}</p>'
+        f'<div style="{BOX}"><p><strong>Predict.</strong> {escaped(question)}</p>'
         f'<div style="margin:0 1.5em">{lines}</div>'
-        f"{'' if asks else f'<p>{html.escape(shown)}</p>'}</div>"
+        f"{'' if asks else f'<p>{escaped(shown)}</p>'}</div>"
     )
     text = "\n".join([question, *(f"  {choice}" for choice in choices), state])
     display(_Output(text, markup, key))
@@ -148,8 +148,8 @@ def reveal(key: str, observed: str, because: str | Mapping[str, str] = "") -> No
         lines += shown
     if because:
         lines.append(wrapped(f"Why: {because}"))
-    parts = [f"<strong>Measured:</strong> {html.escape(prediction.option(observed))}"]
-    parts += map(html.escape, [*shown, *([f"Why: {because}"] if because else [])])
+    parts = [f"<strong>Measured:</strong> {escaped(prediction.option(observed))}"]
+    parts += map(escaped, [*shown, *([f"Why: {because}"] if because else [])])
     body = "".join(f"<p>{part}</p>" for part in parts)
     if prediction.answer is None:
         body = f"<details><summary>Show what was measured</summary>{body}</details>"
@@ -172,8 +172,8 @@ def tally() -> None:
             verdict = f"you said {prediction.answer}, measured {prediction.observed}"
         lines.append(f"  {prediction.question} {verdict}")
     first, *rest = lines
-    items = "".join(f"<div>{html.escape(line)}</div>" for line in rest)
-    markup = f'<div style="{BOX}"><p><strong>{html.escape(first)}</strong></p>{items}</div>'
+    items = "".join(f"<div>{escaped(line)}</div>" for line in rest)
+    markup = f'<div style="{BOX}"><p><strong>{escaped(first)}</strong></p>{items}</div>'
     display(_Output("\n".join(lines), markup, "tally"))
 
 
@@ -215,7 +215,7 @@ def _buttons(prediction: _Prediction):
         said = "Choose a letter before you read on."
         if prediction.answer is not None:
             said = f"Your prediction: {prediction.option(prediction.answer)} (kept in {PROGRESS})"
-        state.value = html.escape(said)
+        state.value = escaped(said)
 
     def choose(button) -> None:
         if not prediction.closed:

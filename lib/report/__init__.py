@@ -9,7 +9,7 @@ runs the cell again, `conftest.py` compares them by `compare_payloads`, and not 
 """
 
 from lib.report.payloads import METRICS_MIME, compare_payloads
-from lib.report.tables import Shown, html_table, percent, quality, sentence
+from lib.report.tables import Shown, escaped, html_table, percent, quality, sentence
 from lib.report.timing import environment, environment_line, measure, timing
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "compare_payloads",
     "environment",
     "environment_line",
+    "escaped",
     "html_table",
     "measure",
     "percent",

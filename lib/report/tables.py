@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import string
 from collections.abc import Mapping, Sequence
 
@@ -127,7 +128,12 @@ def sentence(
         raise RetrievalInputError(f"template {template!r} cannot show {values}: {error}") from error
     payload = {"kind": "sentence", "template": template, "values": record, "tolerance": limits}
     style = "font-size:1.1em;max-width:60em;margin:0.4em 0"
-    return Shown(payload, text, f'<p style="{style}">{html.escape(text)}</p>')
+    return Shown(payload, text, f'<p style="{style}">{escaped(text)}</p>')
+
+
+def escaped(text: str) -> str:
+    """Write a text as HTML; what stands between backticks becomes code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def percent(rows, columns: Sequence[str] = ("value", "low", "high", "chance")) -> list[dict]:
@@ -171,19 +177,19 @@ def html_table(
     for place, (name, is_number) in enumerate(headers):
         align = f"padding:0.3em 0.9em;text-align:{'right' if is_number else 'left'};"
         border = "border-bottom:2px solid currentColor"
-        head.append(f'<th scope="col" style="{align}{border}">{html.escape(name)}</th>')
+        head.append(f'<th scope="col" style="{align}{border}">{escaped(name)}</th>')
         # Prose wraps, or it would push the columns behind it off the page. Numbers do not.
         wraps = not is_number and any(len(row[place]) > PROSE for row in body)
         space = f"normal;min-width:{PROSE // 2}em" if wraps else "nowrap"
         styles.append(f"{align}font-variant-numeric:tabular-nums;white-space:{space}")
     lines = []
     for row in body:
-        cells = zip(styles, map(html.escape, row), strict=True)
+        cells = zip(styles, map(escaped, row), strict=True)
         tags = "".join(f'<td style="{style}">{cell}</td>' for style, cell in cells)
         lines.append(f"<tr>{tags}</tr>")
-    parts = [f"<strong>{html.escape(title)}</strong>"] if title else []
+    parts = [f"<strong>{escaped(title)}</strong>"] if title else []
     if note:
-        parts.append(f'<span style="font-size:0.9em">{html.escape(note)}</span>')
+        parts.append(f'<span style="font-size:0.9em">{escaped(note)}</span>')
     style = "caption-side:top;text-align:left;padding:0.3em 0"
     caption = f'<caption style="{style}">{"<br>".join(parts)}</caption>' if parts else ""
     return (

@@ -124,6 +124,14 @@ def test_sentence_shows_its_text_and_carries_its_values():
     assert "<script" not in shown.markup and "1,416 items" in shown.markup
 
 
+def test_backticks_are_code_in_html():
+    shown = sentence("`a < {name}` and {n}", n=3, name="b")
+    assert shown.text == "`a < b` and 3"
+    assert "<code>a &lt; b</code> and 3" in shown.markup
+    shown = quality([{"call": "`f()`"}], tolerance=0, title="Of `f`")
+    assert "<code>f()</code>" in shown.markup and "Of <code>f</code>" in shown.markup
+
+
 def test_sentence_without_floats_needs_no_tolerance():
     assert sentence("{n} of {name}", n=3, name="x")["tolerance"] == {}
 

@@ -3,6 +3,7 @@
     course.explore("temperature")    what the losses do to pairs of points of a circle
     course.explore("margin")         the margin of a triplet on the sphere
     course.explore("nprobe")         the cells of an inverted file
+    course.explore("hyperplanes")    the bits of a query, and its bucket in hash tables
     course.explore("hnsw")           a walk through an HNSW, step by step
     course.explore("metrics")        a ranking that can be rearranged
     course.explore("maxsim")         the words of a caption and the patches of images
@@ -17,7 +18,7 @@ from lib.core.checks import check_choice
 from lib.course.explorables.page import frame
 from lib.report import Shown
 
-PIECES = ("temperature", "margin", "nprobe", "hnsw", "metrics", "maxsim")
+PIECES = ("temperature", "margin", "nprobe", "hyperplanes", "hnsw", "metrics", "maxsim")
 
 
 def explore(name: str, **given) -> Shown:

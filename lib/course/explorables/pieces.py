@@ -11,13 +11,16 @@ from lib.core.checks import (
     RetrievalInputError,
     as_embeddings,
     check_choice,
+    check_count,
     real_numbers,
+    unit_rows,
     whole_numbers,
 )
 from lib.course.explorables.page import DECIMALS, picture
 from lib.datasets import icons, scenes
 from lib.index.exact import topk_exact
 from lib.index.from_scratch import cells
+from lib.index.from_scratch import hyperplanes as hashing
 from lib.index.from_scratch.graph import descend, levels_of
 from lib.losses import siglip_bias_for
 from lib.metrics import ranking
@@ -26,6 +29,7 @@ from lib.models.trained_models import load_model
 from lib.studies import readme_results
 
 EXACT = 1e-4  # tolerance of numbers that follow from given points
+MOST_BITS, MOST_TABLES = 8, 4  # of the sliders of "hyperplanes"
 EXAMPLE_NAME, EXAMPLE_CAPTION = 753, 24  # positions of queries
 LOSSES = {"infonce": "InfoNCE", "triplet": "triplet", "sigmoid": "sigmoid"}
 
@@ -148,6 +152,45 @@ def nprobe(
     )
     data = {"rows": rows, "centroids": centroids, "cells": cell, "query": query}
     return data | {"k": k, "nprobe": nprobe}, sentence
+
+
+def hyperplanes(
+    rows=None,
+    bits: int = 2,
+    tables: int = 1,
+    query: Sequence[float] = (1.1, 0.5),
+    k: int = 10,
+):
+    """Prepare points of a plane, a query, and random hyperplanes for up to 4 tables of 8 bits.
+
+    Args:
+        rows: `(n, 2)`, not zero; by default 150 points around the origin.
+        bits, tables: where the sliders start, 1 to 8 and 1 to 4.
+        query: where the query starts, not the origin.
+        k: neighbours by angle that are wanted.
+    """
+    rows = _in_plane(np.random.default_rng(3).normal(size=(150, 2)) if rows is None else rows)
+    check_count(bits, "bits", most=MOST_BITS)
+    check_count(tables, "tables", most=MOST_TABLES)
+    query = real_numbers(query, "query")
+    units, asked = unit_rows(rows, "rows"), unit_rows(query[None], "query")
+    flat = [hashing.draw_hyperplanes(2, MOST_TABLES * MOST_BITS, seed) for seed in range(5)]
+    normals = np.stack(flat).reshape(-1, MOST_TABLES, MOST_BITS, 2).round(DECIMALS)
+    _, exact = topk_exact(asked, units, k=k)
+    _, found, scored = hashing.search_buckets(asked, units, normals[0, :tables, :bits], k)
+    sentence = report.sentence(
+        "Interactive figure: {n} points, a query, and random hyperplanes through the origin. At the"
+        " start, with bits = {bits} and tables = {tables}, {scored} points are in the query's"
+        " bucket and {found} of its {k} nearest are among them.",
+        n=len(rows),
+        bits=bits,
+        tables=tables,
+        scored=int(scored[0]),
+        found=int(np.isin(exact, found).sum()),
+        k=k,
+    )
+    data = {"rows": rows, "normals": normals, "query": query}
+    return data | {"bits": bits, "tables": tables, "k": k}, sentence
 
 
 def hnsw(

@@ -72,11 +72,12 @@ def kmeans(rows, centroids, iterations: int = 25) -> tuple[np.ndarray, np.ndarra
         scores = similarities(rows, centroids, "l2")  # (n, k), minus the squared distances
         nearest = scores.argmax(axis=1)
         errors[iteration] = -scores.max(axis=1).sum(dtype=np.float64)
-        sums = np.zeros(centroids.shape)
-        np.add.at(sums, nearest, rows)
-        counts = np.bincount(nearest, minlength=len(centroids))
-        means = sums / np.maximum(counts, 1)[:, None]
-        centroids = np.where(counts[:, None] > 0, means, centroids).astype(np.float32)
+        order = np.argsort(nearest, kind="stable")  # cell by cell
+        filled, first = np.unique(nearest[order], return_index=True)
+        sums = np.add.reduceat(rows[order].astype(np.float64), first)
+        counts = np.diff(first, append=len(rows))
+        centroids = centroids.copy()  # an empty cell keeps its own
+        centroids[filled] = sums / counts[:, None]
     return centroids, errors
 
 

@@ -11,7 +11,9 @@ from lib import course, losses, metrics
 from lib.course.explorables import PIECES, pieces
 from lib.course.explorables.page import page
 from lib.course.notebooks.pages import OfflineExporter
+from lib.index import topk_exact
 from lib.index.from_scratch import cells
+from lib.index.from_scratch import hyperplanes as hashing
 from lib.index.from_scratch.graph import descend
 from lib.models.maxsim import maxsim
 
@@ -165,6 +167,45 @@ def test_nprobe(tab):
     tab.get_by_label("query", exact=True).press("ArrowRight")
     assert point(tab)[0] > before[0] and point(tab)[1] == pytest.approx(before[1])
     tab.get_by_text("16 of 16 cells hold 10 of the 10").wait_for()
+
+
+# ---- hyperplanes
+
+
+def test_hyperplanes(tab):
+    start = opened(tab, "hyperplanes")
+    rows, k = start["rows"] / np.linalg.norm(start["rows"], axis=1, keepdims=True), start["k"]
+
+    def agree(bits, tables):
+        handle = tab.get_by_label("query", exact=True)
+        draw = int(handle.get_attribute("data-draw"))
+        normals = start["normals"][draw, :tables, :bits]
+        query = point(tab)[None] / np.linalg.norm(point(tab))
+        _, found, scored = hashing.search_buckets(query, rows, normals, k)
+        _, exact = topk_exact(query, rows, k=k)
+        assert number(tab, "scored") == scored[0]
+        assert number(tab, "recall") == pytest.approx(np.isin(exact, found).mean())
+        codes = [hashing.signatures(query, table)[0] for table in normals]
+        codes = [np.unpackbits(code, bitorder="little", count=bits) for code in codes]
+        assert tab.locator(".code").all_inner_texts() == ["".join(map(str, c)) for c in codes]
+        return number(tab, "recall")
+
+    recalls = set()
+    for move in [(0, 0), (-210, 40), (90, 190)]:
+        drag(tab, "query", *move)
+        for bits, tables in [(1, 1), (3, 1), (8, 1), (8, 4)]:
+            slide(tab, "bits", bits)
+            slide(tab, "tables", tables)
+            recalls.add(agree(bits, tables))
+    assert len(recalls) > 2
+    for _ in start["normals"]:
+        tab.locator("#redraw").click()
+        agree(8, 4)
+    before = point(tab)
+    tab.get_by_label("query", exact=True).press("ArrowUp")
+    assert point(tab)[1] > before[1] and point(tab)[0] == pytest.approx(before[0])
+    agree(8, 4)
+    tab.get_by_text("bucket in at least one of 4 tables").wait_for()
 
 
 # ---- hnsw

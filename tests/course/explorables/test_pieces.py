@@ -77,6 +77,8 @@ def test_modules_are_short_and_complete():
         ("margin", {"anchor": (1, 1)}, "inside the unit circle"),
         ("nprobe", {"rows": np.zeros((4, 3))}, "rows"),
         ("nprobe", {"nprobe": 17}, "17"),
+        ("hyperplanes", {"bits": 9}, "bits"),
+        ("hyperplanes", {"query": (0, 0)}, "query"),
         ("hnsw", {"entry": 3}, "both levels and entry"),
         ("metrics", {"query": "q", "names": ["a"], "grades": [1]}, "2 to 10"),
         ("metrics", {"query": "q", "names": ["a", "b"], "grades": [1, 4]}, "0 to 3"),

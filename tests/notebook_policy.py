@@ -47,6 +47,7 @@ REWRITTEN = frozenset(
         "12_two_stage_retrieval",
         "17_ann_tradeoffs",
         "18_pretrained_text",
+        "19_benchmarks",
     ]
 )
 CELLS = (20, 90)

@@ -1,0 +1,40 @@
+"""The table of benchmarks that notebook 19 shows agrees with what the loaders expect."""
+
+import csv
+
+from lib.core.paths import data_dir
+from lib.datasets import activitynet, audioset, coco, flickr30k, msrvtt, vggsound
+from lib.datasets.registry import CORPORA
+
+
+def cards():
+    with open(data_dir() / "published" / "benchmark_cards.csv", newline="") as stream:
+        return {card["name"]: card for card in csv.DictReader(stream)}
+
+
+def test_every_corpus_has_one_card_with_all_texts():
+    found = cards()
+    assert sorted(found) == sorted(CORPORA)
+    for card in found.values():
+        assert all(value for name, value in card.items() if name not in ("n_queries", "n_gallery"))
+
+
+def test_sizes_are_those_that_the_loaders_check():
+    test = {"coco": coco.PUBLISHED["test"], "msrvtt": msrvtt.PUBLISHED["1k-A"]}
+    sizes = {
+        "coco": (test["coco"]["captions, all"], test["coco"]["images"]),
+        "flickr30k": (flickr30k.PUBLISHED["test"]["captions"], 1000),
+        "msrvtt": (test["msrvtt"]["captions"], test["msrvtt"]["videos"]),
+        "activitynet": (activitynet.PUBLISHED["val_1"]["captions"],) * 2,
+        "audioset": (audioset.PUBLISHED["retrieval"]["clips"],) * 2,
+        "vggsound": (vggsound.PUBLISHED["retrieval"]["clips"],) * 2,
+        "laion": ("", ""),
+    }
+    found = cards()
+    for name, (queries, gallery) in sizes.items():
+        card = found[name]
+        assert (card["n_queries"], card["n_gallery"]) == (str(queries), str(gallery)), name
+    for kept in ("all", "first 5", "unique"):
+        assert f"{test['coco'][f'captions, {kept}']:,}" in found["coco"]["say_which"]
+    repeated = test["msrvtt"]["captions"] - test["msrvtt"]["distinct sentences"]
+    assert found["msrvtt"]["flaw"].startswith(f"{repeated} sentences repeat")

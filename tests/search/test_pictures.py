@@ -60,6 +60,7 @@ def test_everyday_words_find_their_picture(retriever, query, wanted):
         ("smiling cat", {"cat"}),
         ("thunderstorm", {"thunderstorms", "bolt", "lightning", "rain", "rainy", "hail"}),
         ("laughing face", {"laugh", "grin"}),
+        ("a sad yellow face", {"face"}),
     ],
 )
 def test_most_of_a_sheet_fits_the_examples_of_the_readme(retriever, query, words):

@@ -22,9 +22,18 @@ Work = Annotated[
 @course.command()
 def new(work: Work = None) -> None:
     """Copy the notebooks that the folder lacks, without the answers to their questions."""
-    from lib.course.working_copies import ADVICE, WORK, copy_status, make_copies, short_name
+    from lib.course.working_copies import (
+        ADVICE,
+        WORK,
+        copy_status,
+        make_copies,
+        renumber_copies,
+        short_name,
+    )
 
     folder = work or WORK
+    for old, now in renumber_copies(folder):
+        say(f"{old} is {now} now: the notebook has a new number, and your work in it is kept")
     made, kept = make_copies(folder)
     say(f"{folder}: {len(made)} new working copies, {len(kept)} kept as they are")
     for status in copy_status(folder):
@@ -33,6 +42,8 @@ def new(work: Work = None) -> None:
             say(status.problem)
         elif status.newer:
             say(f"{status.name}: the course has a newer version; yours is kept. {reset}")
+        if status.note:
+            say(status.note)
 
 
 @course.command("status")
@@ -51,8 +62,8 @@ def list_copies(work: Work = None) -> None:
         rows.append(row | {"course": "newer version" if status.newer else ""})
     print_rows(rows, f"working copies in {folder}")
     for status in found:
-        if status.problem:
-            say(status.problem)
+        for line in filter(None, (status.problem, status.note)):
+            say(line)
     if all(status.state == "no copy" for status in found):
         say("`crossmodal course new` makes them, and `make lab` opens them")
 

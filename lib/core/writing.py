@@ -25,6 +25,7 @@ except ImportError:  # Windows has other locks; leftovers of killed writers stay
 CHECKSUM_SUFFIX = ".sha256"
 # Files are written in folders with this prefix before they get their name.
 WORKSPACE_PREFIX = ".crossmodal-"
+NO_REPLACE, EXCHANGE = 1, 2  # flags of `renameat2` in linux/fs.h
 PICK_A_PLACE = "choose another place"
 ADVICE = {
     errno.ENOSPC: f"Its disk is full: free space on it, or {PICK_A_PLACE}",
@@ -46,20 +47,38 @@ class UnwritableFileError(OSError, ValueError):
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path and rename it to `path` when the block succeeds.
 
     A reader sees the old file or the new one, never half of one. On an error the temporary file is
     removed. It has the name of `path`, in a folder `.crossmodal-*` beside it; if the process is
-    killed, the next writer removes that folder.
+    killed, the next writer removes that folder. Without `replace`, a file that has the name by then
+    stays, and FileExistsError is raised.
     """
     path = Path(path)
-    if path.is_dir():
+    if replace and path.is_dir():
         raise UnwritableFileError(f"{path} is a folder; a file of that name cannot be written")
     with _workspace(path) as workspace:
         temporary = workspace / "new" / path.name
         yield temporary
-        temporary.replace(path)
+        if replace:
+            temporary.replace(path)
+        else:
+            rename_new(temporary, path)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename a file or a folder; FileExistsError where the new name is taken.
+
+    Where the system can (Linux), no other process can take the name between the two steps.
+    """
+    code = _rename(source, target, NO_REPLACE)
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # of the system, or of its disk
+        code = errno.EEXIST if os.path.lexists(target) else 0
+        if not code:
+            source.rename(target)
+    if code:
+        raise OSError(code, os.strerror(code), str(source), None, str(target))
 
 
 @contextmanager
@@ -176,12 +195,18 @@ def only_writer(path: Path) -> Iterator[None]:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange two paths in one step; False where the system cannot."""
+    return _rename(one, other, EXCHANGE) == 0
+
+
+def _rename(source: Path, target: Path, flag: int) -> int:
+    """Rename by `renameat2` of Linux; return 0 or the error number, ENOSYS where it is missing."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError, TypeError):
-        return False
-    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of linux/fs.h
-    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+        return errno.ENOSYS
+    here = -100  # AT_FDCWD
+    done = rename(here, os.fsencode(source), here, os.fsencode(target), flag) == 0
+    return 0 if done else ctypes.get_errno()
 
 
 def _names(folder: Path) -> set[str]:

@@ -5,12 +5,13 @@ for the stored notebooks and in tests, nothing is read or written.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from lib.core.reading import DamagedFileError
 from lib.core.writing import UnwritableFileError, atomic_path, only_writer
 
 PROGRESS = "progress.json"
@@ -36,20 +37,29 @@ def read_progress(path: Path) -> dict[str, dict[str, dict]]:
     A damaged file is kept under another name, and the progress begins again.
     """
     try:
+        return _records(path)
+    except OSError as error:
+        print(f"Your progress cannot be read: {error}. Nothing in that file was changed.")
+    except DamagedFileError:
+        try:
+            _change(path)
+        except OSError as error:  # the file stays as it is
+            print(f"{path.name} is damaged, and your progress is not kept: {error}")
+    return {name: {} for name in SECTIONS}
+
+
+def _records(path: Path) -> dict[str, dict[str, dict]]:
+    """Read the records of a progress file; DamagedFileError where it holds something else."""
+    try:
         found = json.loads(path.read_text(encoding="utf-8") or "{}")
         sections = {name: found.get(name, {}) for name in SECTIONS}
         records = [record for section in sections.values() for record in section.values()]
         if not all(isinstance(record, dict) for record in records):
-            raise ValueError
+            raise ValueError("a record must be an object")
     except FileNotFoundError:
         return {name: {} for name in SECTIONS}
-    except (ValueError, AttributeError, RecursionError):  # no JSON, no UTF-8, or another structure
-        kept = unused_name(path.with_name("progress.damaged.json"))
-        with suppress(OSError):
-            path.rename(kept)
-            path.write_text("{}", encoding="utf-8")
-            print(f"{path.name} was damaged. It is kept as {kept.name}; your progress begins anew.")
-        return {name: {} for name in SECTIONS}
+    except (ValueError, AttributeError, RecursionError) as error:  # no JSON, or not this structure
+        raise DamagedFileError(f"{path} is no progress file: {error}") from error
     return sections
 
 
@@ -59,7 +69,7 @@ def keep_progress(section: str, name: str, record: dict) -> None:
     if path is not None:
         try:
             _change(path, lambda progress: progress[section].update({name: record}))
-        except UnwritableFileError as error:
+        except OSError as error:
             print(f"Your progress is not kept: {error}")
 
 
@@ -74,16 +84,18 @@ def drop_progress(path: Path, predictions: Collection[str], exercises: Collectio
     _change(path, drop)
 
 
-def _change(path: Path, change: Callable[[dict], None]) -> None:
-    """Change a progress file, one process at a time."""
+def _change(path: Path, change: Callable[[dict], None] = lambda progress: None) -> None:
+    """Change a progress file, one process at a time; a damaged one gets another name first."""
     path = path.resolve()  # a link stays a link
 
     def write() -> None:
-        progress = read_progress(path)
+        try:
+            progress = _records(path)
+        except DamagedFileError:
+            _begin_anew(path)
+            progress = {name: {} for name in SECTIONS}
         change(progress)
-        with atomic_path(path) as temporary:
-            text = json.dumps(progress, indent=1, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        _write(path, progress)
 
     in_turn(path, write)
 
@@ -99,6 +111,24 @@ def in_turn(path: Path, write: Callable[[], T]) -> T:
             if error.errno is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)  # another notebook writes
+
+
+def _begin_anew(path: Path) -> None:
+    """Keep a damaged progress file under another name, and write an empty one in its place."""
+    kept = unused_name(path.with_name("progress.damaged.json"))
+    try:
+        shutil.copyfile(path, kept)
+        _write(path, {name: {} for name in SECTIONS})
+    except BaseException:
+        kept.unlink(missing_ok=True)  # the damaged file has its name still
+        raise
+    print(f"{path.name} was damaged. It is kept as {kept.name}; your progress begins anew.")
+
+
+def _write(path: Path, progress: dict) -> None:
+    with atomic_path(path) as temporary:
+        text = json.dumps(progress, indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def unused_name(path: Path) -> Path:

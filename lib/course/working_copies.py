@@ -2,21 +2,28 @@
 
 A copy holds no output from the first prediction on, so that no answer is told before the question.
 A copy that exists is never written again: `reset_copy` moves it to another name first. The metadata
-of a copy hold the version of the course that it was made from.
+of a copy hold the version of the course that it was made from. Where a notebook of the course has a
+new number, its copy is renamed; what is in it stays.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
 from lib.core.paths import ROOT
 from lib.core.reading import MissingFileError, reading
-from lib.core.writing import atomic_path
+from lib.core.writing import (
+    UnwritableFileError,
+    atomic_path,
+    explain_write_errors,
+    rename_new,
+)
 from lib.course.progress import LABS, PROGRESS, drop_progress, read_progress, unused_name
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -24,6 +31,7 @@ WORK = ROOT / "work"
 METADATA = "crossmodal"  # of a copy: {"version": ...}
 PREDICTS = re.compile(r"\bcourse\.predict\(\s*[\"']([^\"']+)[\"']")
 CHECKS = re.compile(r"\bcourse\.check\(\s*[\"']([^\"']+)[\"']")
+NUMBER = re.compile(r"^\d+_")
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 ADVICE = "`crossmodal course reset {}` keeps it under another name and makes a new copy"
 
@@ -42,6 +50,7 @@ class CopyStatus:
         exercises: number of exercises in the notebook.
         passed: of them, those that passed.
         problem: the reason why a copy is damaged.
+        note: names the copies that have an older number of the notebook.
     """
 
     name: str
@@ -53,6 +62,7 @@ class CopyStatus:
     exercises: int
     passed: int
     problem: str = ""
+    note: str = ""
 
 
 def make_copies(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> tuple[list[str], list[str]]:
@@ -65,17 +75,43 @@ def make_copies(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> tuple[list[st
     Returns:
         Names of the notebooks that were copied, and of those that were there.
     """
-    paths = _course(work, notebooks)
+    renumber_copies(work, notebooks)
+    _write_marker(work)  # first: without it the predictions of a student are not kept
     made, kept = [], []
-    for path in paths:
+    for path in _course(work, notebooks):
         copy = _copy_of(path, work, notebooks)
-        if os.path.lexists(copy):
-            kept.append(path.stem)
-        else:
-            _write_copy(path, copy, notebooks)
+        try:
+            if os.path.lexists(copy):
+                raise FileExistsError
+            with _new_copy(path, copy, notebooks):
+                pass
             made.append(path.stem)
-    _write_marker(work)
+        except FileExistsError:
+            kept.append(path.stem)
     return made, kept
+
+
+def renumber_copies(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> list[tuple[str, str]]:
+    """Rename the copies of notebooks that have another number in the course by now.
+
+    Args:
+        work: folder of the working copies.
+        notebooks: the executed notebooks of the course.
+
+    Returns:
+        The old and the new file name of each copy. Where a copy has the new number already, or two
+        have an old one, nothing is renamed; `copy_status` names them.
+    """
+    renamed = []
+    for path in _course(work, notebooks):
+        copy = _copy_of(path, work, notebooks)
+        older = _older_copies(copy)
+        if len(older) == 1:
+            # Another command has just renamed it, or made a copy.
+            with explain_write_errors(copy), suppress(FileNotFoundError, FileExistsError):
+                rename_new(older[0], copy)
+                renamed.append((older[0].name, copy.name))
+    return renamed
 
 
 def copy_status(work: Path = WORK, notebooks: Path = NOTEBOOKS) -> list[CopyStatus]:
@@ -108,14 +144,49 @@ def reset_copy(
         )
     path = chosen[0]
     copy, backup = _copy_of(path, work, notebooks), None
-    if os.path.lexists(copy):
-        backup = unused_name(copy.with_name(f"{path.stem}.old.ipynb"))
-        copy.rename(backup)
-    if (work / PROGRESS).is_file():
-        drop_progress(work / PROGRESS, *_questions(path))
-    _write_copy(path, copy, notebooks)
+    for other in paths:
+        for older in _older_copies(_copy_of(other, work, notebooks)) if other != path else ():
+            if older.stem.startswith(name):
+                raise RetrievalInputError(
+                    f"name must be the beginning of one notebook, got {name!r}; in {work} it is"
+                    f" {older.name} too, which is {other.stem} now. Run `crossmodal course new`, or"
+                    f" give more of the name, such as {path.stem}"
+                )
     _write_marker(work)
+    # FileExistsError: another command has made the new copy.
+    with suppress(FileExistsError), _new_copy(path, copy, notebooks):
+        backup = _move_aside(copy)
+    try:
+        drop_progress(work / PROGRESS, *_questions(path))
+    except UnwritableFileError as error:
+        kept = f", its old copy is {backup.name}" if backup else ""
+        raise UnwritableFileError(
+            f"{path.stem} is reset{kept}, but its predictions are not forgotten: {error}"
+        ) from error
     return path.stem, backup
+
+
+def _move_aside(copy: Path) -> Path | None:
+    """Give a copy a name that no file has; return it, or None without a copy."""
+    copies = [copy] if os.path.lexists(copy) else _older_copies(copy)
+    while len(copies) == 1:
+        backup = unused_name(copy.with_name(f"{copy.stem}.old.ipynb"))
+        with suppress(FileExistsError):  # another command has just taken this name
+            try:
+                rename_new(copies[0], backup)
+            except FileNotFoundError:  # another command has moved the copy
+                return None
+            return backup
+    return None
+
+
+def _older_copies(copy: Path) -> list[Path]:
+    """List the copies of a notebook that have another number: `02_x.ipynb` for `03_x.ipynb`."""
+    topic = NUMBER.sub("", copy.name)
+    if topic == copy.name:
+        return []
+    found = copy.parent.glob(f"[0-9]*_{topic}")
+    return sorted(f for f in found if NUMBER.sub("", f.name) == topic and f.name != copy.name)
 
 
 def working_copy(notebook: dict, links: Path, work: Path, names: Sequence[str] = ()) -> dict:
@@ -174,24 +245,35 @@ def _course(work: Path, notebooks: Path) -> list[Path]:
     return paths
 
 
-def _write_copy(path: Path, copy: Path, notebooks: Path) -> None:
+@contextmanager
+def _new_copy(path: Path, copy: Path, notebooks: Path) -> Iterator[None]:
+    """Write a new copy, and give it its name after the block; FileExistsError where it is taken."""
     notebook = _read(path, "Restore it with git")
     names = _names_beside(path, notebooks)
     content = working_copy(notebook, path.parent, copy.parent, names)
-    with atomic_path(copy) as temporary:
+    with atomic_path(copy, replace=False) as temporary:
         text = json.dumps(content, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+        yield
 
 
 def _write_marker(work: Path) -> None:
-    if not os.path.lexists(work / PROGRESS):
-        with atomic_path(work / PROGRESS) as temporary:
+    marker = work / PROGRESS
+    if not os.path.lexists(marker):
+        with suppress(FileExistsError), atomic_path(marker, replace=False) as temporary:
             temporary.write_text("{}\n", encoding="utf-8")
+    if not marker.is_file():
+        raise UnwritableFileError(
+            f"{marker} must be a file, where your predictions are kept; it is a folder, a device or"
+            " a link to nothing. Move it away"
+        )
 
 
 def _read(path: Path, advice: str) -> dict:
     """Read a notebook of any minor version as JSON, as an editor saved it."""
     with reading(path, "no notebook", advice):
+        if path.exists() and not path.is_file():  # reading a pipe would never end
+            raise ValueError("a folder, a pipe or a device")
         notebook = json.loads(path.read_text(encoding="utf-8-sig"))
         for cell in notebook["cells"]:
             if cell["cell_type"] not in ("code", "markdown", "raw"):
@@ -243,16 +325,22 @@ def _status(path: Path, copy: Path, progress: dict, notebooks: Path) -> CopyStat
     made = [record for record in records if record.get("answer")]
     right = [record for record in made if record["answer"] == record.get("observed")]
     passed = [name for name in exercises if progress["exercises"].get(name, {}).get("passed")]
-    state, newer, problem = "no copy", False, ""
+    state, newer, problem, note = "no copy", False, "", ""
+    older = _older_copies(copy)
+    if older:
+        names = ", ".join(file.name for file in older)
+        note = f"{names}: a copy of {path.stem} under an older number, kept as it is"
+        if not os.path.lexists(copy) and len(older) == 1:
+            copy, note = older[0], f"{names} is {path.stem} now; `crossmodal course new` renames it"
     if os.path.lexists(copy):
         try:
             state, newer = _compare(path, copy, notebooks)
-        except ValueError as error:  # of `reading`
+        except (ValueError, OSError) as error:  # damaged, or not ours to read
             state, problem = "damaged", str(error)
     if state == "new" and (made or passed):
         state = "started"
     counts = len(asked), len(made), len(right), len(exercises), len(passed)
-    return CopyStatus(path.stem, state, newer, *counts, problem)
+    return CopyStatus(path.stem, state, newer, *counts, problem, note)
 
 
 def _compare(path: Path, copy: Path, notebooks: Path) -> tuple[str, bool]:

@@ -44,6 +44,21 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.parametrize("system", ["linux", "another"])
+def test_a_name_that_is_taken_is_kept(tmp_path, monkeypatch, system):
+    if system == "another":
+        monkeypatch.setattr(writing, "_rename", lambda *arguments: errno.ENOSYS)
+    path = tmp_path / "x.txt"
+    path.write_text("theirs")
+    with pytest.raises(FileExistsError), writing.atomic_path(path, replace=False) as temporary:
+        temporary.write_text("ours")
+    assert path.read_text() == "theirs" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError):
+        writing.rename_new(tmp_path / "absent", tmp_path / "new")
+    writing.rename_new(path, tmp_path / "y.txt")
+    assert (tmp_path / "y.txt").read_text() == "theirs" and not path.exists()
+
+
 def test_files_have_the_usual_permissions(tmp_path):
     (tmp_path / "plain").write_text("")
     with writing.atomic_path(tmp_path / "atomic") as temporary:

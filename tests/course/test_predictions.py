@@ -1,13 +1,16 @@
 """Predictions in a notebook, on a page and in a working copy."""
 
+import errno
 import json
 import os
 import re
+from contextlib import contextmanager
 
 import pytest
 
 from lib import course
 from lib.core.checks import RetrievalInputError
+from lib.core.writing import UnwritableFileError
 from lib.course import predictions, progress
 from lib.course.predictions import PREDICTION_MIME
 from tests.course.reference_answers import top_k
@@ -168,6 +171,56 @@ def test_a_damaged_file_is_kept_aside(work, text, capsys):
     assert "progress.json was damaged. It is kept as progress.damaged.json" in said
     assert (work / "progress.damaged.json").read_text() == text
     assert kept(work)["gap"]["answer"] == "a"
+
+
+def test_a_damaged_file_stays_where_nothing_can_be_written(work, capsys, monkeypatch):
+    (work / progress.PROGRESS).write_text("{")
+
+    @contextmanager
+    def full(path):
+        raise UnwritableFileError(f"{path} cannot be written: No space left on device")
+        yield
+
+    monkeypatch.setattr(progress, "atomic_path", full)
+    monkeypatch.setattr(progress, "WAIT_S", 0)
+    course.predict(*ASK, yours="a")
+    assert "your progress is not kept: " in capsys.readouterr().out
+    assert (work / progress.PROGRESS).read_text() == "{"
+    assert [path.name for path in work.iterdir()] == [progress.PROGRESS]
+
+
+def test_a_file_that_another_notebook_has_mended_is_not_put_aside(work, monkeypatch):
+    path = work / progress.PROGRESS
+    mended = json.dumps({"predictions": {"gap": {"answer": "b"}}})
+    path.write_text("{")
+    read, seen = progress._records, []
+
+    def mended_after_the_first_reading(file):
+        try:
+            return read(file)
+        finally:
+            if not seen:
+                seen.append(file)
+                path.write_text(mended)
+
+    monkeypatch.setattr(progress, "_records", mended_after_the_first_reading)
+    progress.read_progress(path)
+    assert kept(work)["gap"]["answer"] == "b"
+    assert [file.name for file in work.iterdir()] == [progress.PROGRESS]
+
+
+def test_an_unreadable_file_is_named_and_not_written(work, capsys, monkeypatch):
+    def refused(*arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", progress.PROGRESS)
+
+    text = (work / progress.PROGRESS).read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(progress.Path, "read_text", refused)
+        course.predict(*ASK, yours="a")
+    said = capsys.readouterr().out
+    assert "Your progress cannot be read: [Errno 13]" in said
+    assert "Your progress is not kept: " in said
+    assert (work / progress.PROGRESS).read_text() == text
 
 
 def test_records_that_do_not_fit_are_left_aside(work, outputs):

@@ -1,5 +1,6 @@
 """Working copies: no answers, nothing overwritten, any state of a student's folder is read."""
 
+import errno
 import json
 import os
 
@@ -13,7 +14,7 @@ from lib.core.writing import UnwritableFileError
 from lib.course import working_copies
 from lib.course.notebooks import execute_notebook
 from lib.course.progress import PROGRESS
-from lib.course.working_copies import copy_status, make_copies, reset_copy
+from lib.course.working_copies import copy_status, make_copies, renumber_copies, reset_copy
 from tests.cli.conftest import run  # noqa: F401
 
 FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
@@ -154,6 +155,108 @@ def test_reset_keeps_each_old_copy_and_forgets_its_predictions(folders):
 def test_reset_makes_a_copy_that_was_deleted(folders):
     assert reset_copy("01_sec", *folders) == ("01_second", None)
     assert states(folders) == ["no copy", "new"]
+
+
+def test_a_copy_follows_the_new_number_of_its_notebook(folders):
+    work, notebooks = folders
+    make_copies(*folders)
+    edit(work / "01_second.ipynb", lambda nb: nb["cells"][0].update(source="mine"))
+    mine = (work / "01_second.ipynb").read_bytes()
+    (notebooks / "01_second.ipynb").rename(notebooks / "02_second.ipynb")
+    (notebooks / "00_first.ipynb").rename(notebooks / "01_first.ipynb")
+    first, second = copy_status(*folders)
+    assert (first.state, second.state) == ("new", "started")
+    assert second.note.startswith("01_second.ipynb is 02_second now; `crossmodal course new`")
+    # "01" is another notebook in the folder than in the course.
+    with pytest.raises(RetrievalInputError, match=r"01_second\.ipynb too, which is 02_second now"):
+        reset_copy("01", *folders)
+    now = [("00_first.ipynb", "01_first.ipynb"), ("01_second.ipynb", "02_second.ipynb")]
+    assert renumber_copies(*folders) == now
+    assert make_copies(*folders) == ([], ["01_first", "02_second"])
+    assert (work / "02_second.ipynb").read_bytes() == mine
+    assert {file.name for file in work.iterdir()} == {"01_first.ipynb", "02_second.ipynb", PROGRESS}
+    # An editor that was open saves under the old name once more: both stay.
+    (work / "01_second.ipynb").write_bytes(mine)
+    assert renumber_copies(*folders) == []
+    note = copy_status(*folders)[1].note
+    assert note == "01_second.ipynb: a copy of 02_second under an older number, kept as it is"
+    assert reset_copy("02", *folders) == ("02_second", work / "02_second.old.ipynb")
+    assert (work / "01_second.ipynb").read_bytes() == mine
+
+
+def test_reset_takes_a_copy_with_an_older_number(folders):
+    work, notebooks = folders
+    make_copies(*folders)
+    (work / "01_second.ipynb").rename(work / "07_second.ipynb")
+    assert reset_copy("01", *folders) == ("01_second", work / "01_second.old.ipynb")
+    assert not (work / "07_second.ipynb").exists()
+
+
+def test_a_reset_that_cannot_write_leaves_the_copy(folders, monkeypatch):
+    work, _ = folders
+    make_copies(*folders)
+    (work / "00_first.ipynb").write_text("mine")
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(working_copies.Path, "write_text", full)
+    with pytest.raises(UnwritableFileError, match="Its disk is full"):
+        reset_copy("00", *folders)
+    assert (work / "00_first.ipynb").read_text() == "mine"
+
+
+def test_two_resets_at_once_keep_both_copies(folders, monkeypatch):
+    work, _ = folders
+    make_copies(*folders)
+    (work / "00_first.ipynb").write_text("mine")
+    free = working_copies.unused_name
+
+    def taken_at_the_last_moment(path):
+        name = free(path)
+        monkeypatch.setattr(working_copies, "unused_name", free)
+        name.write_text("of the other reset")
+        return name
+
+    monkeypatch.setattr(working_copies, "unused_name", taken_at_the_last_moment)
+    assert reset_copy("00", *folders) == ("00_first", work / "00_first.old-2.ipynb")
+    assert (work / "00_first.old-2.ipynb").read_text() == "mine"
+    assert (work / "00_first.old.ipynb").read_text() == "of the other reset"
+
+
+def test_a_copy_that_appears_while_another_is_written_stays(folders, monkeypatch):
+    work, _ = folders
+    monkeypatch.setattr(working_copies.os.path, "lexists", lambda path: False)
+    work.mkdir()
+    (work / "00_first.ipynb").write_text("mine")
+    assert make_copies(*folders) == (["01_second"], ["00_first"])
+    assert (work / "00_first.ipynb").read_text() == "mine"
+
+
+def test_a_stopped_start_keeps_predictions_already(folders):
+    work, notebooks = folders
+    (notebooks / "01_second.ipynb").write_text("{")
+    with pytest.raises(ValueError, match="no notebook"):
+        make_copies(*folders)
+    assert (work / PROGRESS).is_file()
+
+
+def test_a_pipe_and_a_device_are_no_copies(folders):
+    work, _ = folders
+    work.mkdir()
+    os.mkfifo(work / "00_first.ipynb")
+    (work / "01_second.ipynb").symlink_to("/dev/zero")
+    make_copies(*folders)
+    assert states(folders) == ["damaged", "damaged"]
+    assert "a pipe or a device" in copy_status(*folders)[0].problem
+
+
+def test_a_place_for_predictions_that_is_no_file(folders):
+    work, _ = folders
+    work.mkdir()
+    (work / PROGRESS).symlink_to("nowhere/progress.json")
+    with pytest.raises(UnwritableFileError, match="a link to nothing. Move it away"):
+        make_copies(*folders)
 
 
 @pytest.mark.parametrize("name", ["0", "7", ""])

@@ -10,5 +10,6 @@ setup(
     package_data={
         "lib.data": ["README.md", "artifacts/*/*", "published/*"],
         "lib.course.explorables": ["*.js", "*.css"],
+        "lib.search.service": ["page/*"],
     },
 )

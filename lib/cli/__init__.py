@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lib.cli import bench, collection, course, data, encode, eval, info, plan, search, train
+from lib.cli import bench, collection, course, data, encode, eval, info, plan, search, serve, train
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 

@@ -153,6 +153,10 @@ class Collection:
         self._vectors = [self.folder.vectors(part) for part in self.manifest.parts]
         self._starts = np.cumsum([0, *(part.rows for part in self.manifest.parts)])
 
+    def warm_up(self) -> None:
+        """Load now what the first search would load: index, later rows, background, encoder."""
+        _ = self._stored, self._late, self._sample, self.encoder
+
     def _checked(self, part: CollectionPart) -> pa.Table:
         table, shape = self.folder.table(part), self.folder.vectors(part).shape
         if len(table) != part.rows or shape != (part.rows, self.manifest.dim):
@@ -241,8 +245,25 @@ class Collection:
         """Load the encoder of queries when the first one comes."""
         return load_query_encoder(self.manifest)
 
-    def encode(self, query: Query) -> np.ndarray:
-        """Encode a query as one unit row (dim,); see `Query`."""
+    def share_encoder(self, others: Sequence[Collection]) -> None:
+        """Take the encoder of another collection of the same model: loading takes seconds."""
+        for other in others:
+            same = other.manifest.identity == self.manifest.identity
+            if other is not self and same and "encoder" in vars(other):
+                vars(self)["encoder"] = other.encoder
+
+    def encode(self, query: Query, rows: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Encode a query as one unit row (dim,); see `Query`.
+
+        Args:
+            query: its parts.
+            rows: texts that are encoded already.
+        """
+        rows = rows or {}
+        texts = [text for text in dict.fromkeys((query.text, *query.without)) if text.strip()]
+        new = [text for text in texts if text not in rows]
+        if new:
+            rows = {**rows, **dict(zip(new, self.encoder.encode_text(new), strict=True))}
         weight = check_number(query.image_weight, "image_weight", 0, 1)
         pictures = []
         if query.image is not None:
@@ -254,17 +275,16 @@ class Collection:
             given = as_embeddings([query.vector], "vector", dim=self.manifest.dim)
             parts.append((1.0, unit_rows(given, "vector")[0]))
         if query.text.strip():
-            row = self.encoder.encode_text([query.text])[0]
-            parts.append((1 - weight if pictures else 1.0, row))
+            parts.append((1 - weight if pictures else 1.0, rows[query.text]))
         if pictures:
             row = unit_rows([np.mean(pictures, axis=0)], "the pictures of the query")[0]
             parts.append((weight if query.text.strip() else 1.0, row))
         if not parts:
             raise RetrievalInputError("a query must have text, image, vector or like, got nothing")
         vector = np.sum([share * row for share, row in parts], axis=0)
-        if query.without:
-            away = self.encoder.encode_text(list(query.without)).mean(axis=0)
-            vector = vector - AWAY * away
+        away = [rows[text] for text in query.without if text.strip()]
+        if away:
+            vector = vector - AWAY * np.mean(away, axis=0)
         return unit_rows([vector], "the query")[0]
 
     def search(
@@ -275,6 +295,7 @@ class Collection:
         offset: int = 0,
         where: str = "",
         fold: bool = True,
+        rows: Mapping[str, np.ndarray] | None = None,
     ) -> Results:
         """Find the k best pictures behind the first `offset` ones.
 
@@ -284,12 +305,13 @@ class Collection:
             offset: hits of earlier pages.
             where: a condition on columns, see `matching_rows`.
             fold: show near-identical pictures once.
+            rows: texts of the query that are encoded already.
         """
         query = Query(text=query) if isinstance(query, str) else query
         k, offset = check_count(k, "k"), check_count(offset, "offset", least=0)
         if offset + k > DEEPEST:
             raise RetrievalInputError(f"offset + k must be at most {DEEPEST:,}, got {offset + k:,}")
-        vector = self.encode(query)
+        vector = self.encode(query, rows)
         allowed = self.ids[matching_rows(self.table, where)] if where.strip() else None
         n = len(self) if allowed is None else len(allowed)
         left_out = set(query.like)

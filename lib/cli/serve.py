@@ -1,0 +1,79 @@
+"""`crossmodal serve`: search collections in the browser, and by other programs."""
+
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from lib.cli.output import say
+from lib.core.checks import RetrievalInputError, check_count, check_number
+
+TOKEN = "CROSSMODAL_TOKEN"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    collections: Annotated[list[Path], Argument(help="Folders that `crossmodal index` made.")],
+    port: Annotated[int, Option(help="0 takes a free one.")] = 8008,
+    host: Annotated[
+        str, Option(help="Address to listen on; others than 127.0.0.1 need a token.")
+    ] = "127.0.0.1",
+    names: Annotated[
+        list[str] | None, Option("--name", help="A name by which browsers may call it.")
+    ] = None,
+    per_second: Annotated[
+        float | None, Option(help="Requests of one client; 20 on another host than loopback.")
+    ] = None,
+    new_token: Annotated[
+        bool, Option("--new-token", help=f"Make a token and print it; else {TOKEN} is read.")
+    ] = False,
+) -> None:
+    """Search collections on a page: type, draw, or drop a picture.
+
+    It listens on this machine alone unless --host says otherwise.
+    """
+    check_count(port, "--port", least=0, most=65_535)
+    away = host not in LOOPBACK
+    token = secrets.token_urlsafe(24) if new_token else os.environ.get(TOKEN) or None
+    if token is not None and len(token) < 16:
+        raise RetrievalInputError(f"{TOKEN} must have at least 16 characters, got {len(token)}")
+    if away and token is None:
+        raise RetrievalInputError(
+            f"--host {host} lets others in: give a token, by {TOKEN} or --new-token. Without --host"
+            " the service listens on this machine alone"
+        )
+    if per_second is not None:
+        check_number(per_second, "--per-second", 0, above=True)
+    elif away:
+        per_second = 20.0
+    listener = _listener(host, port)
+    import uvicorn
+
+    from lib.search.service import Limits, create_app
+    from lib.search.service.guards import LOOPBACK as KNOWN
+
+    allowed = (*KNOWN, *([host] if away else []), *(names or []))
+    app = create_app(collections, Limits(token, tuple(allowed), per_second))
+    shown = f"http://{host if ':' not in host else f'[{host}]'}:{listener.getsockname()[1]}/"
+    say(f"open {shown}" + (f"?token={token}" if new_token else "") + "   (Ctrl-C ends it)")
+    config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=15, server_header=False)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Bind the address now: a busy port is an error before anything is loaded."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise RetrievalInputError(
+            f"cannot listen on {host}, port {port}: {why}. Choose another --port, or 0"
+        ) from error
+    return listener

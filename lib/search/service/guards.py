@@ -1,0 +1,173 @@
+"""Guards before every request: host, token, rate, size, time, and headers of the answer."""
+
+import asyncio
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lib.search.service.counters import Counters
+
+MAX_BODY = 16 << 20  # bytes of a request
+TIMEOUT_S = 30.0
+CLIENTS = 10_000  # whose rates are remembered
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_COOKIE = b"crossmodal_token=%s; HttpOnly; SameSite=Strict; Path=/"
+OPEN = ("/healthz",)  # without a token
+HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:;"
+    " frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the service.
+
+    Args:
+        token: that requests must bring; None on loopback.
+        hosts: names by which a browser may call it. A page elsewhere that lets its own name point
+            here is refused by them.
+        per_second: requests of one client, None for any number; short bursts may be ten times that.
+        max_body: bytes of a request.
+        timeout_s: seconds until a request is given up.
+    """
+
+    token: str | None = None
+    hosts: tuple[str, ...] = LOOPBACK
+    per_second: float | None = None
+    max_body: int = MAX_BODY
+    timeout_s: float = TIMEOUT_S
+
+
+class _TooLarge(Exception):
+    """A body that is larger than it may be."""
+
+
+class Guards:
+    """ASGI middleware that refuses what breaks the limits, and counts every request."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, counters: Counters) -> None:
+        self.app, self.limits, self.counters = app, limits, counters
+        self._rates: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return  # no websockets
+        start, status = time.perf_counter(), 500
+
+        async def answered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                known = {name.lower() for name, _ in message["headers"]}
+                extra = ((n.encode(), v.encode()) for n, v in HEADERS.items())
+                message["headers"] += [(n, v) for n, v in extra if n not in known]
+                if status < 400 and _in_address(scope):  # a page that was opened with its token
+                    message["headers"].append((b"set-cookie", _COOKIE % _in_address(scope)))
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await refusal(scope, receive, answered)
+            else:
+                await self._within_limits(scope, receive, answered)
+        finally:
+            route = scope.get("route")
+            name = getattr(route, "path", "other")
+            self.counters.count(name, status, time.perf_counter() - start)
+
+    async def _within_limits(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def tracked(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.limits.timeout_s):
+                await self.app(scope, self._bounded(receive), tracked)
+        except _TooLarge:
+            answer = _refuse(413, f"a request may have at most {self.limits.max_body:,} bytes")
+        except TimeoutError:
+            answer = _refuse(503, f"no answer within {self.limits.timeout_s:g} seconds; try again")
+        else:
+            return
+        if not started:
+            await answer(scope, receive, send)
+
+    def _bounded(self, receive: Receive) -> Callable[[], Awaitable[Message]]:
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.limits.max_body:
+                raise _TooLarge
+            return message
+
+        return counted
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        """Return the answer to a request that is not let in, or None."""
+        headers = {name.decode("latin-1").lower(): v for name, v in scope["headers"]}
+        host = headers.get("host", b"").decode("latin-1")
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if name.lower() not in self.limits.hosts:
+            return _refuse(421, f"this service does not answer as {host[:100]!r}")
+        length = headers.get("content-length", b"0")
+        if length.isdigit() and int(length) > self.limits.max_body:
+            return _refuse(413, f"a request may have at most {self.limits.max_body:,} bytes")
+        if self.limits.token is not None and scope["path"] not in OPEN:
+            given = headers.get("authorization", b"").removeprefix(b"Bearer ")
+            if not given:
+                given = _cookie(headers.get("cookie", b"")) or _in_address(scope)
+            if not hmac.compare_digest(given, self.limits.token.encode()):
+                return _refuse(401, "send the header Authorization: Bearer TOKEN")
+        client = (scope.get("client") or ("unknown",))[0]
+        if self.limits.per_second is not None and not self._admit(client, self.limits.per_second):
+            return _refuse(429, f"at most {self.limits.per_second:g} requests a second", wait="1")
+        return None
+
+    def _admit(self, client: str, per_second: float) -> bool:
+        """Take one drop from the bucket of a client; False if it is empty."""
+        now, most = time.monotonic(), 10 * per_second
+        drops, since = self._rates.pop(client, (most, now))
+        drops = min(most, drops + (now - since) * per_second)
+        admitted = drops >= 1
+        self._rates[client] = (drops - admitted, now)
+        if len(self._rates) > CLIENTS:
+            self._rates.popitem(last=False)
+        return admitted
+
+
+def _cookie(header: bytes) -> bytes:
+    """Return the token that the page has stored as a cookie."""
+    for part in header.split(b";"):
+        name, _, value = part.strip().partition(b"=")
+        if name == b"crossmodal_token":
+            return value
+    return b""
+
+
+def _in_address(scope: Scope) -> bytes:
+    """Return the token of an address that ends in ?token=..., as `crossmodal serve` prints it."""
+    query = scope["query_string"]
+    return query.removeprefix(b"token=") if query.startswith(b"token=") else b""
+
+
+def _refuse(status: int, why: str, wait: str | None = None) -> JSONResponse:
+    headers = {"retry-after": wait} if wait else None
+    return JSONResponse({"error": why}, status, headers)

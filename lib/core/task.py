@@ -83,6 +83,17 @@ class RetrievalTask:
         groups = None if self.query_groups is None else np.asarray(self.query_groups)[rows]
         return replace(self, queries=queries, qrels=qrels, query_groups=groups)
 
+    def turned(self, query_groups: np.ndarray | None = None) -> RetrievalTask:
+        """Exchange queries and gallery, with the clusters of the new queries."""
+        return replace(
+            self,
+            direction=f"{self.gallery_modality}_to_{self.query_modality}",
+            queries=self.gallery,
+            gallery=self.queries,
+            qrels=self.qrels.T,
+            query_groups=query_groups,
+        )
+
     def describe(self) -> str:
         """Describe the task in one line: name, split, direction, sizes, judgements."""
         return (

@@ -97,14 +97,18 @@ class CaptionedMedia:
         resample items; a text that describes none is a group by itself.
         """
         check_choice(direction, self.directions, "direction")
-        queries, gallery, qrels = self.texts, self.media, self.qrels
         single = len(self.item_ids) + np.arange(len(self.texts))
-        groups = np.where(self.owners < 0, single, self.owners)
-        if direction == self.directions[1]:
-            queries, gallery, qrels, groups = self.media, self.texts, self.qrels.T, None
-        labels = {"name": self.name, "split": self.split, "datasheet": self.datasheet}
-        sides = {"queries": queries, "gallery": gallery, "query_groups": groups}
-        return RetrievalTask(direction=direction, qrels=qrels, **sides, **labels)
+        by_text = RetrievalTask(
+            name=self.name,
+            split=self.split,
+            direction=self.directions[0],
+            queries=self.texts,
+            gallery=self.media,
+            qrels=self.qrels,
+            query_groups=np.where(self.owners < 0, single, self.owners),
+            datasheet=self.datasheet,
+        )
+        return by_text if direction == self.directions[0] else by_text.turned()
 
     def take_items(self, index, name_of_part: str = "") -> CaptionedMedia:
         """Return some of the items, with the texts that describe these and no others.

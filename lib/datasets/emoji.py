@@ -322,15 +322,17 @@ def names_task(
     for position in positions.tolist():
         for text in texts[position]:
             first_position.setdefault(text, position)
-    queries, gallery = list(first_position), emoji.pictures(style)[positions]
     choices = {"language": language, "captions": captions, "style": style}
-    qrels = judge(queries, emoji, positions, **choices)
-    groups = emoji.groups[list(first_position.values())]
-    if direction == "image_to_text":
-        queries, gallery, qrels = gallery, queries, qrels.T
-        groups = emoji.groups[positions]
     unusual = [value for value in choices.values() if value not in ("en", "names", "color")]
-    labels = {"datasheet": "emoji", "hit_grade": SAME_NAME}
-    sides = {"queries": queries, "gallery": gallery, "query_groups": groups}
-    name = ", ".join(["emoji", *unusual])
-    return RetrievalTask(name, split, direction, qrels=qrels, **sides, **labels)
+    by_text = RetrievalTask(
+        name=", ".join(["emoji", *unusual]),
+        split=split,
+        direction="text_to_image",
+        queries=list(first_position),
+        gallery=emoji.pictures(style)[positions],
+        qrels=judge(list(first_position), emoji, positions, **choices),
+        query_groups=emoji.groups[list(first_position.values())],
+        hit_grade=SAME_NAME,
+        datasheet="emoji",
+    )
+    return by_text if direction == "text_to_image" else by_text.turned(emoji.groups[positions])

@@ -9,6 +9,7 @@ code and is not imported. `data/README.md` has licences, counts and known flaws.
 import importlib.util
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -114,33 +115,6 @@ def positions_with_terms(split: str) -> np.ndarray:
     return positions[[bool(terms[position]) for position in positions]]
 
 
-def count_terms(split: str | None = None) -> dict[str, int]:
-    """Count icons with terms, their concept groups, and their terms, in one split or in all.
-
-    Returns:
-        `icons`, `groups`, `judgements` (pairs of a term and an icon), `terms` (different ones),
-        `terms_of_several_groups`, and `terms_equal_to_a_name` of an icon that bears them.
-    """
-    corpus, terms = icons.load_icons(), load_terms()
-    splits = icons.SPLITS if split is None else (split,)
-    positions = np.concatenate([positions_with_terms(part) for part in splits])
-    groups_of_term: dict[str, set[int]] = {}
-    equal = set()
-    for position in positions:
-        for key in map(_key, terms[position]):
-            groups_of_term.setdefault(key, set()).add(int(corpus.groups[position]))
-            if key == icons.phrase_of(corpus.names[position]):
-                equal.add(key)
-    return {
-        "icons": len(positions),
-        "groups": len(np.unique(corpus.groups[positions])),
-        "judgements": sum(len(terms[position]) for position in positions),
-        "terms": len(groups_of_term),
-        "terms_of_several_groups": sum(len(groups) > 1 for groups in groups_of_term.values()),
-        "terms_equal_to_a_name": len(equal),
-    }
-
-
 # ---- several captions per picture
 
 
@@ -224,22 +198,27 @@ def task(
     media = captioned_icons(split, "terms")
     positions, qrels = positions_with_terms(split), media.qrels
     first = positions[qrels.items[qrels.indptr[:-1]]]  # of each term, the first icon
-    queries, items, groups = list(media.texts), media.media, corpus.groups[first]
-    if gallery == "all icons":
-        if direction != "text_to_image":
-            raise RetrievalInputError(
-                "gallery must be 'with terms' from image to text, got 'all icons'. Icons without"
-                " terms have no text to be found"
-            )
-        everything = corpus.positions(split)
-        qrels = _judge_all(qrels, corpus.groups, positions, everything)
-        items = corpus.images[everything]
-    elif direction == "image_to_text":
-        queries, items, qrels = items, queries, qrels.T
-        groups = corpus.groups[positions]
-    labels = {"name": NAME, "datasheet": NAME, "hit_grade": BEARS_TERM}
-    sides = {"queries": queries, "gallery": items, "query_groups": groups}
-    return RetrievalTask(split=split, direction=direction, qrels=qrels, **sides, **labels)
+    by_term = RetrievalTask(
+        name=NAME,
+        split=split,
+        direction="text_to_image",
+        queries=list(media.texts),
+        gallery=media.media,
+        qrels=qrels,
+        query_groups=corpus.groups[first],
+        hit_grade=BEARS_TERM,
+        datasheet=NAME,
+    )
+    if gallery == GALLERIES[0]:
+        return by_term if direction == "text_to_image" else by_term.turned(corpus.groups[positions])
+    if direction != "text_to_image":
+        raise RetrievalInputError(
+            "gallery must be 'with terms' from image to text, got 'all icons'. Icons without terms"
+            " have no text to be found"
+        )
+    everything = corpus.positions(split)
+    qrels = _judge_all(qrels, corpus.groups, positions, everything)
+    return replace(by_term, gallery=corpus.images[everything], qrels=qrels)
 
 
 def _judge_all(

@@ -234,12 +234,15 @@ def names_task(positions: np.ndarray, split: str, direction: str) -> RetrievalTa
     for position in positions:
         first_position.setdefault(icons.names[position], int(position))
     names = list(first_position)
-    qrels = judge(names, icons, positions)
-    queries, gallery = [phrase_of(name) for name in names], icons.images[positions]
-    groups = icons.groups[list(first_position.values())]
-    if direction == "image_to_text":
-        queries, gallery, qrels = gallery, queries, qrels.T
-        groups = icons.groups[positions]
-    labels = {"name": "icons", "datasheet": "icons", "hit_grade": SAME_NAME}
-    sides = {"queries": queries, "gallery": gallery, "query_groups": groups}
-    return RetrievalTask(split=split, direction=direction, qrels=qrels, **sides, **labels)
+    by_name = RetrievalTask(
+        name="icons",
+        split=split,
+        direction="text_to_image",
+        queries=[phrase_of(name) for name in names],
+        gallery=icons.images[positions],
+        qrels=judge(names, icons, positions),
+        query_groups=icons.groups[list(first_position.values())],
+        hit_grade=SAME_NAME,
+        datasheet="icons",
+    )
+    return by_name if direction == "text_to_image" else by_name.turned(icons.groups[positions])

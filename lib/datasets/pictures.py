@@ -331,12 +331,18 @@ def task(
     query, item = np.array(list(grades)).T
     shape = len(queries), len(positions)
     qrels = Qrels.from_pairs(query, item, np.array(list(grades.values())), shape=shape)
-    gallery = corpus.pixels(positions)
-    if direction == "image_to_text":
-        queries, gallery, qrels, query_groups = gallery, queries, qrels.T, groups
-    labels = {"name": NAME, "datasheet": NAME, "hit_grade": SAME_NAME}
-    sides = {"queries": queries, "gallery": gallery, "query_groups": query_groups}
-    return RetrievalTask(split=split, direction=direction, qrels=qrels, **sides, **labels)
+    by_name = RetrievalTask(
+        name=NAME,
+        split=split,
+        direction="text_to_image",
+        queries=queries,
+        gallery=corpus.pixels(positions),
+        qrels=qrels,
+        query_groups=query_groups,
+        hit_grade=SAME_NAME,
+        datasheet=NAME,
+    )
+    return by_name if direction == "text_to_image" else by_name.turned(groups)
 
 
 def _task_of(source: str, split: str, direction: str) -> RetrievalTask:

@@ -33,6 +33,15 @@ def test_one_line_says_what_it_is():
     )
 
 
+def test_the_other_direction_has_the_same_judgements():
+    task = make(query_groups=np.array([4, 5]))
+    other = task.turned(np.array([1, 1, 2]))
+    assert other.direction == "image_to_text" and other.queries is task.gallery
+    assert other.qrels == task.qrels.T
+    assert other.query_groups.tolist() == [1, 1, 2] and task.turned().query_groups is None
+    assert other.turned(task.query_groups).describe() == task.describe()
+
+
 def test_it_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         make().split = "train"

@@ -30,7 +30,7 @@ from lib.plots.schematics.architectures import (
 from lib.plots.schematics.canvas import description
 from lib.plots.schematics.decisions import flow_chart
 from lib.plots.schematics.force_lines import force_lines
-from lib.plots.schematics.learning import batch_matrix, forces_on_circle, triplet
+from lib.plots.schematics.learning import batch_matrix, triplet
 from lib.plots.schematics.lists import hyperplanes, probed_cells, product_codes
 from lib.plots.schematics.samples import sample_card
 from lib.plots.schematics.walks import hnsw_levels

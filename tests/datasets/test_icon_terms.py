@@ -121,17 +121,28 @@ def test_an_icon_of_another_code_point_gets_no_terms(monkeypatch, corpus):
 
 
 def test_counts_of_the_datasheet():
-    counts = {split: icon_terms.count_terms(split) for split in icons.SPLITS}
-    names = ("icons", "groups", "judgements", "terms", "terms_of_several_groups")
-    assert [tuple(counts[split][name] for name in names) for split in icons.SPLITS] == [
+    """Icons with terms, their groups, judgements, terms, and terms of several groups, by split."""
+    corpus, terms = icons.load_icons(), icon_terms.load_terms()
+    counts, every_term, equal = [], set(), set()
+    for split in icons.SPLITS:
+        positions = icon_terms.positions_with_terms(split)
+        groups_of_term: dict[str, set[int]] = {}
+        for position in positions:
+            for term in map(icon_terms._key, terms[position]):
+                groups_of_term.setdefault(term, set()).add(int(corpus.groups[position]))
+                if term == icons.phrase_of(corpus.names[position]):
+                    equal.add(term)
+        every_term |= set(groups_of_term)
+        groups = np.unique(corpus.groups[positions])
+        n_judgements = sum(len(terms[at]) for at in positions)
+        several = sum(len(found) > 1 for found in groups_of_term.values())
+        counts.append((len(positions), len(groups), n_judgements, len(groups_of_term), several))
+    assert counts == [
         (1339, 1198, 8996, 3024, 1222),
         (79, 72, 621, 452, 75),
         (140, 122, 937, 627, 101),
     ]
-    every = icon_terms.count_terms()
-    for name in ("icons", "groups", "judgements"):
-        assert every[name] == sum(part[name] for part in counts.values())
-    assert (every["terms"], every["terms_equal_to_a_name"]) == (3337, 250)
+    assert (len(every_term), len(equal)) == (3337, 250)
 
 
 # ---- captions

@@ -146,18 +146,6 @@ def build_graph(
     return neighbours
 
 
-def reachable(neighbours: np.ndarray, entry: int) -> np.ndarray:
-    """Mark the nodes that a walk from `entry` can reach, `(n,)` bool."""
-    reached = np.zeros(len(_checked_neighbours(neighbours, len(neighbours), entry)), bool)
-    frontier = np.array([entry])
-    while frontier.size:
-        reached[frontier] = True
-        linked = neighbours[frontier]
-        frontier = np.unique(linked[linked >= 0])
-        frontier = frontier[~reached[frontier]]
-    return reached
-
-
 def _walk(scores: np.ndarray, neighbours: np.ndarray, entry: int, ef: int, k: int) -> Walk:
     """Run the search of `beam_search`, given the scores of all nodes."""
     first = float(scores[entry])

@@ -13,11 +13,9 @@ from lib.plots.lettering import wrap_text
 from lib.plots.schematics.canvas import (
     BIG,
     GREY,
-    INK,
     NORMAL,
     SMALL,
     WIDTH,
-    arrow,
     cell,
     colour_of,
     described,
@@ -26,7 +24,7 @@ from lib.plots.schematics.canvas import (
     tint,
     write,
 )
-from lib.plots.style import as_points, styled
+from lib.plots.style import styled
 
 LARGEST_BATCH = 8
 
@@ -216,120 +214,3 @@ def _write_key(ax: Axes, y: float, anchor, positive) -> None:
             write(ax, x + 0.2, y, letter, NORMAL, color="white", weight="bold", zorder=6)
             write(ax, x + 0.55, y, wrap_text(item, 1.7, SMALL, 1), SMALL, ha="left")
             x += 2.4
-
-
-@styled
-def forces_on_circle(
-    query: Sequence[float],
-    items: np.ndarray,
-    forces: np.ndarray,
-    *,
-    right: Sequence[bool],
-    names: Sequence[str | np.ndarray] | None = None,
-    query_name: str = "query",
-    title: str | None = None,
-) -> Figure:
-    """Draw a query and items on the unit circle, and the force of each item on the query.
-
-    The arrow of a right item points to it, that of a wrong one away from it; the longest force is
-    drawn 1.6 inches long.
-
-    Args:
-        query: `(2,)`, a unit vector.
-        items: `(n, 2)` unit vectors, at most 8.
-        forces: `(n, 2)`, minus the gradient of the loss at the query, one row for each item.
-        right: `(n,)` booleans, the items that belong to the query.
-        names: texts or pictures of the items.
-        query_name: beside the query.
-        title: over the circle.
-    """
-    items, forces = as_points(items, "items"), as_points(forces, "forces")
-    query = as_points([query], "query")[0]
-    n = len(items)
-    if not 1 <= n <= 8 or len(forces) != n or len(right) != n:
-        raise RetrievalInputError(
-            f"items, forces and right must be equally many, 1 to 8, got {n}, {len(forces)} and"
-            f" {len(right)}"
-        )
-    if names is not None and len(names) != n:
-        raise RetrievalInputError(f"names must be {n} texts or pictures, got {len(names)}")
-    lengths = np.linalg.norm(np.vstack([query, items]), axis=1)
-    if not np.allclose(lengths, 1, atol=1e-3):
-        raise RetrievalInputError(
-            f"query and items must be unit vectors, got lengths {lengths.round(3).tolist()}"
-        )
-    figure, ax = new_canvas(5.2 if title is None else 5.7)
-    centre, radius = np.array([2.9, 2.6]), 2.0
-    if title is not None:
-        write(ax, 0.1, 5.4, title, BIG, ha="left", weight="bold")
-    ax.add_patch(Circle(centre, radius, fill=False, ec="0.75", lw=1.8))
-    strengths = np.linalg.norm(forces, axis=1)
-    scale = 1.3 / max(strengths.max(), 1e-12)
-    start = centre + radius * query
-    for at, deep in enumerate(_crowded(items)):
-        place, role = centre + radius * items[at], "score" if right[at] else "wrong"
-        shape = {"marker": "o" if right[at] else "s", "ms": 15, "color": colour_of(role)}
-        ax.plot(*place, mec="white", zorder=4, **shape)
-        # Inside: the arrows lie on a tangent, outside the circle.
-        name = str(at + 1) if names is None else names[at]
-        _name_beside(ax, place - (0.62 if deep else 0.0) * items[at], -items[at], name, role)
-    shown = [at for at in np.argsort(-strengths, kind="stable") if strengths[at] * scale > 0.12]
-    for lane, at in enumerate(shown):
-        # Forces of one direction would hide each other, so each has its own lane.
-        begin = start + 0.17 * lane * query
-        role = "score" if right[at] else "wrong"
-        arrow(ax, begin, begin + scale * forces[at], role, width=3)
-    ax.add_patch(Circle(start, 0.22, fc=colour_of("text"), ec="white", lw=1.5, zorder=6))
-    write(ax, *start, "q", NORMAL, color="white", weight="bold", zorder=7)
-    _write_forces(ax, strengths, right, names, query_name)
-    pull, push = (strengths[np.asarray(right) == good].sum() for good in (True, False))
-    return described(
-        figure,
-        f"Forces on a query on the unit circle: {int(np.sum(right))} right items pull it with"
-        f" {pull:.2f} in sum, {n - int(np.sum(right))} wrong ones push it with {push:.2f}.",
-    )
-
-
-def _crowded(items: np.ndarray) -> list[bool]:
-    """Tell of each item whether its name has to give way to that of a neighbour on the circle."""
-    angles = np.degrees(np.arctan2(items[:, 1], items[:, 0]))
-    moved = np.zeros(len(items), dtype=bool)
-    for i in range(len(items)):
-        for j in range(i):
-            apart = abs((angles[i] - angles[j] + 180) % 360 - 180)
-            moved[i] |= apart < 28 and not moved[j]
-    return moved.tolist()
-
-
-def _name_beside(ax: Axes, place, direction, name, role: str) -> None:
-    """Write a name, or draw a picture, beside a place, in a direction from it."""
-    if not isinstance(name, str):
-        tile(ax, name, *(place + 0.54 * direction), 0.56, role, 1.8)
-        return
-    x, y = place + np.array([0.28, 0.36]) * direction
-    side = "left" if direction[0] > 0.35 else "right" if direction[0] < -0.35 else "center"
-    write(ax, x, y, wrap_text(name, 1.5, NORMAL, 1), NORMAL, ha=side, color=colour_of(role))
-
-
-def _write_forces(ax: Axes, strengths: np.ndarray, right, names, query_name: str) -> None:
-    """List the forces as bars right of the circle, the largest first."""
-    x, longest, n = 7.6, 1.8, len(strengths)
-    y = 2.6 + 0.21 * n + 0.35
-    ax.add_patch(Circle((x + 0.22, y + 0.85), 0.22, fc=colour_of("text"), ec="white"))
-    write(ax, x + 0.22, y + 0.85, "q", NORMAL, color="white", weight="bold")
-    shown = wrap_text(query_name, 2.5, NORMAL, 1)
-    write(ax, x + 0.6, y + 0.85, shown, NORMAL, ha="left", color=colour_of("text"))
-    write(ax, x, y + 0.35, "force on it", NORMAL, ha="left", weight="bold")
-    for at in np.argsort(-strengths, kind="stable"):
-        role = "score" if right[at] else "wrong"
-        length = longest * strengths[at] / max(strengths.max(), 1e-12)
-        ax.add_patch(plt.Rectangle((x, y - 0.12), length, 0.24, fc=colour_of(role), ec="none"))
-        write(ax, x + length + 0.1, y, f"{strengths[at]:.2f}", SMALL, ha="left", color=INK)
-        name = str(at + 1) if names is None else names[at]
-        if isinstance(name, str):
-            write(ax, x - 0.12, y, wrap_text(name, 1.5, SMALL, 1), SMALL, ha="right")
-        else:
-            tile(ax, name, x - 0.3, y, 0.36, role, 1.2)
-        y -= 0.42
-    for i, (role, text) in enumerate((("score", "● pulls"), ("wrong", "■ pushes away"))):
-        write(ax, x, y - 0.15 - 0.32 * i, text, NORMAL, ha="left", color=colour_of(role))

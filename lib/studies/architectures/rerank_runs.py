@@ -19,7 +19,6 @@ from lib.index.exact import topk_exact
 from lib.metrics.geometry import to_int8
 from lib.models.artifact_files import load_embeddings
 from lib.search import (
-    CrossEncoderRetriever,
     DualEncoderRetriever,
     LateInteractionRetriever,
     Run,
@@ -159,18 +158,6 @@ def write_hard_logits(log: Log = print, progress: Progress = lambda done, total:
 
     key = {"pairs": "hard", "weights": weights_of(models), "depth": DEPTH, "of": n}
     HARD.save_arrays(HARD_FILE, **_read_in_parts(HARD, key, n, read_part, log, progress))
-
-
-def read_again(lists: RerankScores, n_queries: int, depth: int) -> np.ndarray:
-    """Compute the first logits of the first queries again with the committed cross-encoder.
-
-    They are near the committed ones, which are float16; last bits depend on the machine.
-    """
-    cross, task = model("scenes_cross"), lists.task
-    items, places = np.unique(lists.run.ids[:n_queries, :depth], return_inverse=True)
-    retriever = CrossEncoderRetriever(cross, cross.read_image(task.gallery[items]))
-    queries = retriever.encode(task.queries[:n_queries], "text")
-    return retriever.score(queries, places.reshape(n_queries, depth))
 
 
 def late_on_hard(first: Run) -> RerankScores:

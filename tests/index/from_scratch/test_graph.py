@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.index import topk_exact
-from lib.index.from_scratch.graph import beam_search, build_graph, descend, levels_of, reachable
+from lib.index.from_scratch.graph import beam_search, build_graph, descend, levels_of
 from tests.index.clusters import clustered
 from tests.index.oracle import refused
 
@@ -12,6 +12,18 @@ ROWS, QUERIES = clustered(400, spread=1.5, seed=1), clustered(15, spread=1.5, se
 GRAPH = build_graph(ROWS, 6)
 LINE = np.arange(6.0)[:, None]
 ALONG = np.array([[1, -1], [0, 2], [1, 3], [2, 4], [3, 5], [4, -1]])
+
+
+def reachable(neighbours, entry):
+    """Mark the nodes that a walk from `entry` can reach, `(n,)` bool."""
+    reached = np.zeros(len(neighbours), bool)
+    frontier = np.array([entry])
+    while frontier.size:
+        reached[frontier] = True
+        linked = neighbours[frontier]
+        frontier = np.unique(linked[linked >= 0])
+        frontier = frontier[~reached[frontier]]
+    return reached
 
 
 def test_a_walk_along_a_line_by_hand():

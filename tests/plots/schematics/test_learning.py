@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from matplotlib.patches import Annulus, Circle, FancyArrowPatch, Rectangle
+from matplotlib.patches import Annulus, Circle, Rectangle
 
 from lib import plots
 from lib.core.checks import RetrievalInputError
@@ -96,21 +96,6 @@ def test_names_of_a_triplet_stand_beside_its_losses():
     assert {"bell", "ring", "sun, semi-hard: in the margin ring"} <= set(texts(figure))
 
 
-@pytest.mark.parametrize("names", [NAMES, [IMAGE] * 4])
-def test_forces_are_drawn_in_their_direction(names, check_lettering):
-    query, items = turn(60)[0], turn(95, 40, 10, 200)
-    forces = np.outer([3.0, -2.0, 1.0, 0.001], turn(150)[0])
-    figure = plots.forces_on_circle(query, items, forces, right=[1, 0, 0, 0], names=names,
-                                    title="temperature 0.1")  # fmt: skip
-    arrows = [p for p in figure.axes[0].patches if isinstance(p, FancyArrowPatch)]
-    drawn = [np.subtract(p._posA_posB[1], p._posA_posB[0]) for p in arrows]
-    assert len(drawn) == 3  # the last one is too short to be seen
-    np.testing.assert_allclose(np.array(drawn) / np.linalg.norm(drawn[0]),
-                               forces[:3] / 3, atol=1e-9)  # fmt: skip
-    assert "pull it with 3.00" in plots.description(figure)
-    check_lettering(figure)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -121,18 +106,6 @@ def test_forces_are_drawn_in_their_direction(names, check_lettering):
         (lambda: plots.triplet(0.4, -1, 0.2), "d_an must be 1 to 4 distances above 0, got -1"),
         (lambda: plots.triplet(0.4, 0.3, 0), "margin must be above 0, got 0.4 and 0"),
         (lambda: plots.triplet(0.4, 0.3, 1, negatives=[]), "negatives must be 1 items, got 0"),
-        (
-            lambda: plots.forces_on_circle([1, 0], turn(0), turn(0) * 0, right=[]),
-            "equally many, 1 to 8, got 1, 1 and 0",
-        ),
-        (
-            lambda: plots.forces_on_circle([2, 0], turn(0), turn(0), right=[1]),
-            r"must be unit vectors, got lengths \[2.0, 1.0\]",
-        ),
-        (
-            lambda: plots.forces_on_circle([1, 0], turn(0), turn(0), right=[1], names=[]),
-            "names must be 1 texts or pictures",
-        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(call, message):

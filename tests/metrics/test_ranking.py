@@ -208,8 +208,6 @@ def test_names_of_items_and_order_of_queries_do_not_matter(run, seed):
         assert (before[shuffled] == after).all()
 
 
-# ---- graded
-
 # ---- by hand
 
 GRADED = Qrels.from_pairs([0, 0, 0], [0, 1, 2], [3, 2, 1], shape=(1, 4))  # a 3, b 2, c 1, x 0

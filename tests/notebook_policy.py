@@ -48,6 +48,7 @@ REWRITTEN = frozenset(
         "17_ann_tradeoffs",
         "18_pretrained_text",
         "19_benchmarks",
+        "09_loss_shootout",
     ]
 )
 CELLS = (20, 90)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 import typer
 from rich.console import Console
@@ -42,6 +43,8 @@ app.add_typer(data.data, name="data")
 def main() -> None:
     """Run the command; an error of the user is one line on stderr and exit code 2."""
     os.environ["MPLBACKEND"] = "Agg"  # figures are files here
+    # Pillow's warning of a large picture; ours is an error with advice.
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     for stream in (sys.stdout, sys.stderr):  # file names can hold bytes that no terminal shows
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -18,7 +18,20 @@ from rich.table import Table
 
 PIPE_WIDTH = 200  # a pipe or a file has no width; this is enough for the widest table
 SLOWEST_STEP_S = 3600  # rich forgets older steps, and needs two to estimate the time left
-console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH)
+JOINERS = "\u200c\u200d"  # inside emoji and words of some scripts; they move nothing on a terminal
+
+
+def console_width() -> int | None:
+    """Return the width of tables; None where the terminal or the variable COLUMNS gives one."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return None
+    os.environ.pop("COLUMNS", None)  # 0 columns, as some tools set: nothing would be printed
+    terminal = sys.stdout is not None and sys.stdout.isatty()  # None: the output is closed
+    return None if terminal else PIPE_WIDTH
+
+
+console = Console(width=console_width())
 
 
 def say(line: str) -> None:
@@ -28,7 +41,7 @@ def say(line: str) -> None:
 
 def shown(text: str, most: int = 100) -> str:
     """Return a text for the terminal: no control characters, and cut where it is long."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = " ".join("".join(c if c.isprintable() or c in JOINERS else " " for c in text).split())
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -56,6 +56,11 @@ def search(
     Prints a table and writes a contact sheet.
     """
     check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
+    if image is not None and image.exists() and out.exists() and image.samefile(out):
+        raise RetrievalInputError(
+            f"--out must be another file than the picture of --image, got {out} for both: the"
+            " contact sheet would replace the picture. Give another name with --out"
+        )
     if collection is not None:
         refuse({"--in": sources, "--unseen": unseen}, "are for icons and emoji, not --collection")
         request = CollectionRequest(
@@ -84,10 +89,11 @@ def search(
             if line:
                 say(shown(line, 400))
     else:
-        hits, asked = retriever.by_image(picture, k, per_concept=per_concept), shown(str(image))
+        query = str(image)
+        hits, asked = retriever.by_image(picture, k, per_concept=per_concept), shown(query)
     print_hits(hits, asked)
     # The font of figures has no emoji.
-    write_sheet(retriever, hits, retriever.gallery.spell_emoji(asked), out)
+    write_sheet(retriever, hits, shown(retriever.gallery.spell_emoji(query)), out)
 
 
 def refuse(options: dict[str, object], why: str) -> None:

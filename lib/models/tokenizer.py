@@ -25,6 +25,11 @@ def words_of(text: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in letters).split()
 
 
+def plain_letters(text: str) -> str:
+    """Write styled, full-width and circled letters as plain ones, as `words_of` reads them."""
+    return unicodedata.normalize("NFKC", text)
+
+
 def _characters(word: str) -> tuple[str, ...]:
     return (*word[:-1], word[-1] + END)
 

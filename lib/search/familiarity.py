@@ -115,14 +115,19 @@ class Familiarity:
         told = []
         if self.is_unknown:
             told.append(
-                f'Perhaps no picture is close to "{" ".join(self.query.split())}": its'
+                f'Perhaps no picture is close to "{_short(" ".join(self.query.split()))}": its'
                 f" familiarity is {self.score:.2f}; {self.exceed:.0%} of the validation queries"
                 f" reach {self.least:.2f}."
             )
         if self.unknown_words:
             plural = "s" if len(self.unknown_words) > 1 else ""
-            told.append(f"Unknown word{plural}: {', '.join(self.unknown_words)}.")
+            told.append(f"Unknown word{plural}: {', '.join(map(_short, self.unknown_words))}.")
         return told
+
+
+def _short(text: str, most: int = 100) -> str:
+    """Cut a long text, so that what is said about it can be read."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def words_in(text: str) -> list[str]:

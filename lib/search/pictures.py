@@ -21,7 +21,7 @@ from lib.metrics.geometry import to_int8
 from lib.models.artifact_files import load_embeddings, rebuild_advice
 from lib.models.numpy_image import NumpyImageEncoder, load_image_encoder
 from lib.models.numpy_text import NumpyTextEncoder, load_text_encoder
-from lib.models.tokenizer import words_of
+from lib.models.tokenizer import plain_letters, words_of
 from lib.search.base import Hit, Retriever, Run, Work, best_first
 from lib.search.familiarity import measure_familiarity
 
@@ -109,7 +109,7 @@ class PictureRetriever(Retriever):
             return to_int8(self.image_encoder.encode_image(np.asarray(queries)))
         if isinstance(queries, str):
             raise RetrievalInputError(f"queries must be a list of texts, got {queries[:60]!r}")
-        texts = [self.gallery.spell_emoji(q) if isinstance(q, str) else q for q in queries]
+        texts = [self._spelled(q) if isinstance(q, str) else q for q in queries]
         return to_int8(self.text_encoder.encode_text(texts, cut=True))
 
     def doubts_about(self, query: str) -> list[str]:
@@ -118,7 +118,7 @@ class PictureRetriever(Retriever):
         It is long, or it is far from the captions of all pictures or has unknown words, and no
         picture has its words for a name.
         """
-        tokenizer, text = self.text_encoder.tokenizer, self.gallery.spell_emoji(query)
+        tokenizer, text = self.text_encoder.tokenizer, self._spelled(query)
         n_pieces, doubts = int(tokenizer.lengths([text])[0]), []
         if n_pieces > tokenizer.context_length:
             read = f"the model reads the first {tokenizer.context_length}"
@@ -127,6 +127,10 @@ class PictureRetriever(Retriever):
         if judged.sentences and not self._is_named(text):
             doubts += replace(judged, query=query).sentences
         return doubts
+
+    def _spelled(self, query: str) -> str:
+        """Write a query as the text tower reads it: emoji as names, letters as plain ones."""
+        return plain_letters(self.gallery.spell_emoji(query))
 
     def _is_named(self, text: str) -> bool:
         """Return whether the name of one picture has all words of a text."""
@@ -182,6 +186,11 @@ class PictureRetriever(Retriever):
             per_concept: at most so many drawings of one concept, the best ones; there may then be
                 fewer than k hits. None shows all.
         """
+        if isinstance(query, str) and not words_of(self._spelled(query)):
+            raise RetrievalInputError(
+                f"query must hold a letter, a digit or an emoji, got {query[:60]!r}; there is no"
+                " letter or digit in it. Type at least one word"
+            )
         return self._best_hits(self.encode([query], "text"), k, per_concept)
 
     def by_image(

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from lib.cli import output
 from lib.index import VectorSearchIndex
 from tests.cli.conftest import one_line
 
@@ -87,3 +88,13 @@ def test_an_ascii_terminal_and_an_unknown_backend_are_no_tracebacks(tmp_path):
     )
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert "gr\\xf6\\xdfe.png" in done.stdout and (tmp_path / "größe.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [("0", output.PIPE_WIDTH), ("x", output.PIPE_WIDTH), ("-5", output.PIPE_WIDTH), ("90", None)],
+)
+def test_a_width_that_is_none_hides_nothing(monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(output.sys, "stdout", None)  # closed by the shell: `>&-`
+    assert output.console_width() == width

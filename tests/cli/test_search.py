@@ -136,6 +136,25 @@ def test_control_characters_and_long_texts_do_not_reach_the_terminal(run, fake):
     assert not set(out) & set("\x1b\x9b\u202e")
 
 
+def test_joined_emoji_stay_whole_in_the_title(run, fake, monkeypatch):
+    sheets = []
+    monkeypatch.setattr(search, "write_sheet", lambda *arguments: sheets.append(arguments[2]))
+    flag = "\U0001f3f3\ufe0f\u200d\U0001f308"
+    code, out, _ = run("search", flag, "-k", "1")
+    assert code == 0 and flag in out and sheets == ["rainbow flag"]
+
+
+@pytest.mark.parametrize("options", [[], ["--collection", "nowhere"]])
+def test_the_sheet_does_not_replace_the_picture_that_is_asked_for(run, tmp_path, options):
+    Image.new("RGB", (64, 64)).save(tmp_path / "hits.png")
+    (tmp_path / "link.png").symlink_to("hits.png")
+    before = (tmp_path / "hits.png").read_bytes()
+    for name in ("hits.png", "link.png"):
+        code, out, err = run("search", "--image", name, *options)
+        assert code == 2 and out == "" and "--out must be another file" in one_line(err)
+    assert (tmp_path / "hits.png").read_bytes() == before
+
+
 def test_a_sheet_has_room_for_some_hits_only(run, fake, monkeypatch, tmp_path):
     monkeypatch.setattr(search, "ON_SHEET", 6)  # one row
     heights = []

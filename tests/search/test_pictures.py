@@ -226,6 +226,18 @@ def test_an_unknown_query_is_told_with_its_words(retriever):
     assert named == "Unknown words: xyzzy, qwrt."
 
 
+def test_styled_and_wide_letters_are_read_as_plain_ones(retriever):
+    plain = [hit.position for hit in retriever.by_text("cat 1", 5)]
+    for query in ("\uff43\uff41\uff54 \uff11", "\U0001d4b8\U0001d4b6\U0001d4c9 \u2460"):
+        assert [hit.position for hit in retriever.by_text(query, 5)] == plain
+        assert retriever.doubts_about(query) == retriever.doubts_about("cat 1")
+
+
+def test_the_doubt_about_a_long_word_can_be_read(retriever):
+    far = retriever.doubts_about("x" * 10_000)[0]
+    assert 'xxx...": its familiarity is' in far and len(far) < 250
+
+
 def test_words_that_name_a_picture_are_not_doubted(retriever):
     (judged,) = measure_familiarity(["eiffel tower"], retriever.text_encoder)
     assert judged.is_unknown and "eiffel tower" in " ".join(retriever.gallery.names)
@@ -243,7 +255,7 @@ def test_a_missed_name_is_told(retriever):
 
 @pytest.mark.parametrize("query", ["", "  \n", "?!", "\u200d"])
 def test_a_text_without_a_word_is_refused(retriever, query):
-    with pytest.raises(RetrievalInputError, match="no letter or digit"):
+    with pytest.raises(RetrievalInputError, match="query must hold .* no letter or digit"):
         retriever.by_text(query)
 
 

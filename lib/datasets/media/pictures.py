@@ -88,7 +88,7 @@ def _check_size(shown: str, width: int, height: int, max_pixels: int) -> None:
 
 
 def _too_large(shown: str, size: str, max_pixels: int) -> str:
-    advice = "Pass a larger max_pixels if this size is intended"
+    advice = "Make the picture smaller; in Python, a larger max_pixels is possible"
     return f"{shown} is too large: {size}, at most {max_pixels:,} are decoded. {advice}"
 
 

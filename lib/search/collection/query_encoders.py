@@ -14,6 +14,7 @@ from lib.core.writing import sha256_of
 from lib.datasets.pictures import NAME
 from lib.datasets.user_drawings import as_picture
 from lib.models.artifact_files import WEIGHTS
+from lib.models.tokenizer import plain_letters
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,7 +56,7 @@ class PicturesQueries:
         self._text, self._image = load_text_encoder(NAME), load_image_encoder(NAME)
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        return self._text.encode_text(list(texts), cut=True)
+        return self._text.encode_text([plain_letters(text) for text in texts], cut=True)
 
     def encode_image(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         return self._image.encode_image(np.stack([as_picture(picture) for picture in pictures]))

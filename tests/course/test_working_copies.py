@@ -13,7 +13,7 @@ from lib.core.reading import MissingFileError
 from lib.core.writing import UnwritableFileError
 from lib.course import working_copies
 from lib.course.notebooks import execute_notebook
-from lib.course.progress import PROGRESS
+from lib.course.progress import PROGRESS, progress_file
 from lib.course.working_copies import copy_status, make_copies, renumber_copies, reset_copy
 from tests.cli.conftest import run  # noqa: F401
 
@@ -379,3 +379,24 @@ def test_commands(folders, run, monkeypatch):  # noqa: F811
     assert code == 0 and "the old one is kept as 01_second.old.ipynb" in out
     code, _, err = run("course", "reset", "7", *place)
     assert code == 2 and "there are: 00_first, 01_second" in err
+
+
+def test_labs_are_copied_beside_the_numbered_notebooks(folders, monkeypatch):
+    work, notebooks = folders
+    links = "[back](../00_first.ipynb) [answers](../solutions/00_first.ipynb)"
+    cells = [new_markdown_cell(f"# Lab\n\n{links}"), new_code_cell("x = 1", execution_count=1)]
+    (notebooks / "labs").mkdir()
+    nbformat.write(new_notebook(cells=cells), notebooks / "labs" / "lab_1_joint.ipynb")
+    made, _ = make_copies(work, notebooks)
+    assert made == ["00_first", "01_second", "lab_1_joint"]
+    text = (work / "labs" / "lab_1_joint.ipynb").read_text()
+    assert "(../00_first.ipynb)" in text
+    assert "(../../notebooks/solutions/00_first.ipynb)" in text
+    assert [s.state for s in copy_status(work, notebooks)] == ["new"] * 3
+    (work / "labs" / "lab_1_joint.ipynb").write_text("{")
+    problem = copy_status(work, notebooks)[-1].problem
+    assert "`crossmodal course reset lab_1` keeps it" in problem
+    name, backup = reset_copy("lab_1", work, notebooks)
+    assert name == "lab_1_joint" and backup == work / "labs" / "lab_1_joint.old.ipynb"
+    monkeypatch.chdir(work / "labs")
+    assert progress_file() == work / PROGRESS

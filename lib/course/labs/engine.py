@@ -100,7 +100,7 @@ class Lab:
 
 
 @dataclass(frozen=True)
-class Result:
+class LabResult:
     """The result of `grade`: points with reasons, or the problem for which nothing was measured."""
 
     lab: str
@@ -153,7 +153,7 @@ def rubric(lab: str) -> list[dict[str, Any]]:
     return [criterion.row() for criterion in _lab(lab).criteria]
 
 
-def grade(lab: str, answer: Any, split: str = "test") -> Result:
+def grade(lab: str, answer: Any, split: str = "test") -> LabResult:
     """Measure an answer and give the points that a machine can give.
 
     Args:
@@ -165,7 +165,7 @@ def grade(lab: str, answer: Any, split: str = "test") -> Result:
     machine = [criterion for criterion in task.criteria if criterion.value]
     total = sum(criterion.points for criterion in machine)
     rest = sum(criterion.points for criterion in task.criteria) - total
-    problem = functools.partial(Result, task.name, split, 0.0, total, rest)
+    problem = functools.partial(LabResult, task.name, split, 0.0, total, rest)
     cut = CutStream(sys.stdout), CutStream(sys.stderr)
     try:
         with contextlib.redirect_stdout(cut[0]), contextlib.redirect_stderr(cut[1]):
@@ -201,17 +201,17 @@ def grade(lab: str, answer: Any, split: str = "test") -> Result:
     first = next(iter(measured.values))
     value = measured.values[first]
     score = value, *measured.intervals.get(first, (value, value))
-    return Result(task.name, split, points, total, rest, tuple(marks), measured, score=score)
+    return LabResult(task.name, split, points, total, rest, tuple(marks), measured, score=score)
 
 
-def practise(lab: str, answer: Any) -> Result:
+def practise(lab: str, answer: Any) -> LabResult:
     """Measure an answer on the practice queries and print what it would earn; nothing is kept."""
     result = grade(lab, answer, "validation")
     _say(_described(result))
     return result
 
 
-def submit(lab: str, answer: Any, *, name: str, board: str | Path | None = None) -> Result:
+def submit(lab: str, answer: Any, *, name: str, board: str | Path | None = None) -> LabResult:
     """Measure an answer on the test queries, keep the score in the leaderboard, print the place.
 
     Args:
@@ -273,7 +273,7 @@ def _standing(rows: list[dict], name: str, path: Path) -> str:
     return text
 
 
-def _described(result: Result) -> str:
+def _described(result: LabResult) -> str:
     """Describe a result: values, costs, points, and what would earn the next ones."""
     head = f"{result.lab}, {SPLITS[result.split]}"
     if result.measured is None:

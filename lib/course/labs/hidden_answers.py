@@ -15,7 +15,8 @@ from lib.course.cases import Wrong
 HOLD_ANSWERS = ("lib.datasets", "lib.studies", "lib.course", "lib.models.artifact_files")
 LOOK_BEHIND = {
     "__closure__", "__self__", "__globals__", "__code__", "_getframe", "f_back", "f_locals",
-    "cell_contents", "gc", "inspect", "importlib", "__import__", "eval", "exec", "open",
+    "cell_contents", "__dict__", "vars", "getattr", "_logits", "gc", "inspect", "importlib",
+    "__import__", "eval", "exec", "open",
 }  # fmt: skip
 HINT = "Use the arguments of your function alone: at search time nobody knows the answers."
 

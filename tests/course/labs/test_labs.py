@@ -1,10 +1,11 @@
 """Every lab accepts its worked example and tells typical wrong answers what is wrong."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from lib.course.labs import lab_2_losses
+from lib.course.labs import lab_1_joint_space, lab_2_losses
 from lib.course.labs.engine import all_labs, grade
 from lib.index import VectorSearchIndex
 from tests.notebook_policy import LABS, SOLUTIONS, code, read, tags
@@ -127,3 +128,131 @@ def test_indexes_beyond_the_limits_count_in_proportion():
     assert [mark[1] for mark in lists.marks] == [0, 2, 0, 0]
     bits = grade("indexes", index("LSH"))
     assert "Limits that are kept earn points from 50% on" in bits.measured.symptoms[-1]
+
+
+def dark(size=32):
+    return np.pad(np.zeros((size, size), np.uint8), 40, constant_values=255)
+
+
+DRAWN = lab_1_joint_space.example_drawings("validation")
+ICON = lab_1_joint_space.gallery("validation")
+WRONG_DRAWINGS = {
+    "a list": ([dark()], "must be a dict"),
+    "few": ({"cross": dark()}, "1 concepts are drawn, at least 5"),
+    "unknown": (DRAWN | {"unicorn": dark()}, "no icon here shows the concept 'unicorn'"),
+    "of the other split": (DRAWN | {"sun": dark()}, "no icon here shows the concept 'sun'"),
+    "blank": (DRAWN | {"ring": np.full((9, 9), 255, np.uint8)}, "is blank"),
+    "floats": (DRAWN | {"ring": np.zeros((9, 9))}, "of float64"),
+    "a number": (DRAWN | {"ring": 5}, "'ring' is 5"),
+    "no file": (DRAWN | {"ring": "nowhere.png"}, "nowhere.png"),
+    "twice": (DRAWN | {"grid": DRAWN["cross"]}, "are the same picture"),
+    "copied": (
+        DRAWN | {"grid": 255 - ICON[0][ICON[2].index("grid")]},
+        "'grid' is an icon of the gallery",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_DRAWINGS)
+def test_wrong_drawings(name):
+    answer, phrase = WRONG_DRAWINGS[name]
+    assert phrase in grade("joint_space", answer, "validation").problem
+
+
+def test_drawings_may_be_files(tmp_path):
+    for concept, page in DRAWN.items():
+        page.save(tmp_path / f"{concept}.png")
+    files = {concept: str(tmp_path / f"{concept}.png") for concept in DRAWN}
+    found = [grade("joint_space", each, "validation").measured.values for each in (files, DRAWN)]
+    assert found[0] == found[1]
+
+
+def evaluation(name, old="", new=""):
+    """The functions of lab 3, as given or of the worked example, with one change."""
+    folder, space, sources = LABS if name == "given" else WORKED[0].parent, {"np": np}, []
+    for _, cell in code(read(folder / "lab_3_evaluation.ipynb")):
+        if cell.source.lstrip().startswith("def "):
+            sources.append(cell.source)
+    assert old in "".join(sources)
+    exec("\n\n".join(sources).replace(old, new) if old else "\n\n".join(sources), space)
+    return space
+
+
+# The five errors, one at a time, put back into the worked example.
+ERRORS = {
+    1: ("sides.append(rows / lengths)", "sides.append(rows)"),
+    2: ("image_ids == wanted", "np.arange(len(row)) == wanted"),
+    3: (">= best", "> best"),
+    4: ("ranks <= 5", "ranks < 5"),
+    5: ("np.unique(groups):", "(groups := np.arange(len(values))):"),
+}
+
+
+@pytest.mark.parametrize("at", ERRORS)
+def test_each_error_of_the_evaluation_has_its_own_points_and_symptom(at):
+    result = grade("evaluation", evaluation("worked", *ERRORS[at])["evaluate"])
+    lost = [mark[0] for mark in result.marks if mark[1] < mark[2]]
+    assert lost == [f"error {at}", "everything at once"]
+    assert len(result.measured.symptoms) == 2
+
+
+def test_the_given_evaluation_earns_nothing():
+    result = grade("evaluation", evaluation("given")["evaluate"])
+    assert result.points == 0 and len(result.measured.symptoms) == 6
+    assert "the same gallery in another order" in result.measured.symptoms[1]
+    assert "text i alone" not in " ".join(result.measured.symptoms)
+
+
+WRONG_EVALUATIONS = {
+    "nothing": (lambda *a: None, "it returns None"),
+    "a number": (lambda *a: 0.5, "Return a dict"),
+    "keys": (lambda *a: {"R@5": 1.0}, "Return a dict"),
+    "percent": (lambda *a: dict.fromkeys(("R@5", "MRR", "standard error"), 50.0), "R@5 is 50"),
+    "nan": (lambda *a: dict.fromkeys(("R@5", "MRR", "standard error"), np.nan), ""),
+    "two arguments": (lambda texts, images: {}, "it raised TypeError"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_EVALUATIONS)
+def test_wrong_evaluations(name):
+    answer, phrase = WRONG_EVALUATIONS[name]
+    result = grade("evaluation", answer)
+    assert result.measured is None and phrase in result.problem + result.hint
+
+
+def fixed(depth, order=None):
+    def two_stages(cosines, ask):
+        rows = np.tile(np.arange(50), (len(cosines), 1))
+        for query in range(len(cosines)):
+            logits = ask(query, np.arange(depth))
+            rows[query, :depth] = np.argsort(-logits, kind="stable")
+        return rows if order is None else order(rows)
+
+    return two_stages
+
+
+WRONG_STAGES = {
+    "nothing": (lambda c, read: None, "it returns None"),
+    "too much": (fixed(4), "the budget of 750 pairs was used up"),
+    "tops alone": (fixed(3, lambda rows: rows[:, :1]), "shape (250, 1)"),
+    "repeats": (fixed(3, np.zeros_like), "each place from 0 to 49 once"),
+    "another query": (lambda c, read: read(900, [0]), "read was asked for query 900"),
+    "another place": (lambda c, read: read(0, [50]), "read was asked for places"),
+    "behind the reader": (lambda c, read: read.__self__, "uses `__self__`"),
+    "the reader's own": (lambda c, read: np.argsort(-read._logits), "`_logits`"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STAGES)
+def test_wrong_stages(name):
+    answer, phrase = WRONG_STAGES[name]
+    assert phrase in grade("two_stages", answer, "validation").problem
+
+
+def test_stages_that_run_and_do_not_pay():
+    nothing = grade("two_stages", lambda c, read: np.argsort(-c, axis=1, kind="stable"))
+    assert nothing.points == 0 and "no pair was read" in nothing.measured.symptoms[0]
+    worst = grade("two_stages", fixed(3, lambda rows: rows[:, ::-1]))
+    assert "the place on top was never read" in worst.measured.symptoms[0] and worst.points == 0
+    same = grade("two_stages", fixed(3))
+    assert [mark[1] for mark in same.marks] == [3, 0, 0, 1.5]

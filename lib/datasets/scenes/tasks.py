@@ -58,24 +58,19 @@ def _task(
     image_groups: np.ndarray | None,
 ) -> RetrievalTask:
     """One side of the query scenes against the other side of the gallery scenes."""
-    common = {"name": "scenes", "split": split, "hit_grade": TRUE, "datasheet": "scenes"}
-    if direction == "image_to_text":
-        return RetrievalTask(
-            direction=direction,
-            queries=render(queries),
-            gallery=[text for five in captions(gallery) for text in five],
-            qrels=qrels(gallery, queries).T,
-            query_groups=image_groups,
-            **common,
-        )
-    return RetrievalTask(
-        direction=direction,
-        queries=[text for five in captions(queries) for text in five],
-        gallery=render(gallery),
-        qrels=qrels(queries, gallery),
-        query_groups=np.arange(len(queries) * N_CAPTIONS) // N_CAPTIONS,
-        **common,
+    told, shown = (queries, gallery) if direction == "text_to_image" else (gallery, queries)
+    by_caption = RetrievalTask(
+        name="scenes",
+        split=split,
+        direction="text_to_image",
+        queries=[text for five in captions(told) for text in five],
+        gallery=render(shown),
+        qrels=qrels(told, shown),
+        query_groups=np.arange(len(told) * N_CAPTIONS) // N_CAPTIONS,
+        hit_grade=TRUE,
+        datasheet="scenes",
     )
+    return by_caption if direction == "text_to_image" else by_caption.turned(image_groups)
 
 
 def hard_task(

@@ -1,4 +1,4 @@
-"""Read files of vectors: .npy, .fvecs, .bvecs, .ivecs and HDF5; nothing is executed."""
+"""Read files of vectors: .npy, .fvecs, .fbin and their relatives, HDF5; nothing is executed."""
 
 import math
 from collections.abc import Iterator
@@ -13,8 +13,13 @@ from lib.core.reading import DamagedFileError, MissingFileError, reading
 
 # Each row is its dimension as a little-endian 32-bit integer, then that many values.
 ROW_FORMATS = {".fvecs": np.dtype("<f4"), ".ivecs": np.dtype("<i4"), ".bvecs": np.dtype("u1")}
+# The numbers of rows and columns as little-endian 32-bit integers, then all values.
+BLOCK_FORMATS = {
+    ".fbin": np.dtype("<f4"), ".u8bin": np.dtype("u1"), ".i8bin": np.dtype("i1"),
+    ".ibin": np.dtype("<i4"),
+}  # fmt: skip
 HDF5 = (".hdf5", ".h5")
-SUFFIXES = (".npy", *ROW_FORMATS, *HDF5)
+SUFFIXES = (".npy", *ROW_FORMATS, *BLOCK_FORMATS, *HDF5)
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 AGAIN = "Copy it again, or write it again"
 MAX_COMPRESSION = 1100  # more than deflate, HDF5's usual filter, can reach
@@ -24,6 +29,8 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
     """Read a matrix of vectors; if the format allows it, rows stay on disk until they are used.
 
         row i of .fvecs / .ivecs / .bvecs = [d: int32] [x_i1 ... x_id: float32 / int32 / uint8]
+        .fbin / .u8bin / .i8bin / .ibin = [n: uint32] [d: uint32] [x_11 ... x_nd: float32 / uint8 /
+        int8 / int32]
 
     Args:
         path: a file with one of `SUFFIXES`.
@@ -33,7 +40,8 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
     Returns:
         `(n, d)` real numbers in the dtype of the file, read-only if memory-mapped (`np.memmap`).
 
-    Reference: http://corpus-texmex.irisa.fr, which defined the row formats.
+    Reference: http://corpus-texmex.irisa.fr, which defined the row formats, and
+    https://big-ann-benchmarks.com, which defined the others.
     """
     path = Path(path)
     suffix = check_choice(path.suffix.lower(), SUFFIXES, f"the suffix of {path.name}")
@@ -44,6 +52,8 @@ def read_vectors(path: str | Path, name: str | None = None, limit: int | None = 
     rows = slice(None if limit is None else check_count(limit, "limit"))
     if suffix in ROW_FORMATS:
         return _read_row_format(path, ROW_FORMATS[suffix])[rows]
+    if suffix in BLOCK_FORMATS:
+        return _read_block_format(path, BLOCK_FORMATS[suffix])[rows]
     if suffix in HDF5:
         return _read_hdf5(path, name, rows)
     return _read_npy(path)[rows]
@@ -72,6 +82,23 @@ def _read_row_format(path: Path, kind: np.dtype) -> np.ndarray:
         raise RetrievalInputError(f"{path.name} ends within row {n}: {extra}. Copy it again")
     values = np.memmap(path, [("dimension", "<i4"), ("values", kind, (d,))], mode="r", shape=(n,))
     return values["values"]
+
+
+def _read_block_format(path: Path, kind: np.dtype) -> np.ndarray:
+    size = path.stat().st_size
+    if size < 8:
+        raise RetrievalInputError(f"{path.name} has {size} bytes, fewer than its header must have")
+    n, d = np.fromfile(path, "<u4", count=2).tolist()
+    if n < 1 or d < 1:
+        shape = f"{n} rows of dimension {d}"
+        raise RetrievalInputError(f"{path.name} says that it has {shape}; at least one of each")
+    expected = 8 + n * d * kind.itemsize
+    if size != expected:
+        raise RetrievalInputError(
+            f"{path.name} says {n:,} rows of dimension {d}, which are {expected:,} bytes, and has"
+            f" {size:,}: the file is damaged or no {path.suffix} file. {AGAIN}"
+        )
+    return np.memmap(path, kind, mode="r", offset=8, shape=(n, d))
 
 
 def _read_npy(path: Path) -> np.ndarray:

@@ -95,6 +95,38 @@ def test_what_is_no_row_format_is_refused(tmp_path, content, says):
         read_vectors(tmp_path / "a.fvecs")
 
 
+@pytest.mark.parametrize(
+    ("suffix", "kind", "values"),
+    [
+        (".fbin", "<f4", [[1.5, -2.0], [0.25, 8.0]]),
+        (".u8bin", "u1", [[0, 255]]),
+        (".i8bin", "i1", [[-128, 127, 0]]),
+        (".ibin", "<i4", [[2**31 - 1], [-5]]),
+    ],
+)
+def test_block_formats_are_a_header_of_two_numbers_and_all_values(tmp_path, suffix, kind, values):
+    path, rows = tmp_path / f"a{suffix}", np.array(values, kind)
+    path.write_bytes(struct.pack("<2I", *rows.shape) + rows.tobytes())
+    found = read_vectors(path)
+    assert found.tolist() == values and found.dtype == kind and isinstance(found, np.memmap)
+    assert read_vectors(path, limit=1).tolist() == values[:1]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\1\0\0", "has 3 bytes, fewer than its header"),
+        (struct.pack("<2I", 0, 3), "says that it has 0 rows of dimension 3"),
+        (struct.pack("<2I", 1, 2) + bytes(7), "1 rows of dimension 2, which are 16 bytes, and has"),
+        (struct.pack("<2I", 2**32 - 1, 2**32 - 1), "and has 8: the file is damaged or no .fbin"),
+    ],
+)
+def test_what_is_no_block_format_is_refused(tmp_path, content, says):
+    (tmp_path / "a.fbin").write_bytes(content)
+    with pytest.raises(RetrievalInputError, match=says):
+        read_vectors(tmp_path / "a.fbin")
+
+
 def test_objects_are_never_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[{}]], dtype=object), allow_pickle=True)
     with pytest.raises(RetrievalInputError, match="real numbers .* got object"):

@@ -13,8 +13,10 @@ from lib.datasets.vector_files import HDF5, open_hdf5, read_vectors
 from lib.studies.ann.corpora import AnnCorpus, Progress, icons, scenes
 from lib.studies.ann.harness import ConfigResult, SettingResult
 
-DISTANCES = {"angular": "cosine", "euclidean": "l2"}  # names of ann-benchmarks, and ours
-METRICS = {ours: theirs for theirs, ours in DISTANCES.items()}
+METRICS = {"cosine": "angular", "l2": "euclidean"}  # our names, and those of ann-benchmarks
+# VIBE has more names; its normalized vectors have unit length.
+DISTANCES = {theirs: ours for ours, theirs in METRICS.items()}
+DISTANCES |= {"cosine": "cosine", "normalized": "cosine", "ip": "inner_product"}
 CORPORA = ("icons", "scenes")
 HELD_OUT = 1_000
 
@@ -89,19 +91,24 @@ def from_file(
 
 
 def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = None) -> AnnCorpus:
-    """Read a data file of ann-benchmarks (HDF5) and give its queries the name `kind`.
+    """Read a data file of ann-benchmarks or VIBE (HDF5) and give its queries the name `kind`.
 
     With a `limit` of base vectors the stored neighbours, those of the whole base, are left out.
+    The array `learn` of VIBE holds queries to learn from.
 
-    Reference: erikbern/ann-benchmarks, ann_benchmarks/datasets.py (`write_output`).
+    Reference: erikbern/ann-benchmarks, ann_benchmarks/datasets.py (`write_output`);
+    vector-index-bench/vibe.
     """
     path = Path(path)
     base, queries = (read_vectors(path, name) for name in ("train", "test"))
     with open_hdf5(path) as archive:
-        distance = str(archive.attrs.get("distance", "missing"))
+        distance = archive.attrs.get("distance", "missing")
+        has_learn = "learn" in archive
+    distance = distance.decode() if isinstance(distance, bytes) else str(distance)
+    learn = {kind: read_vectors(path, "learn")} if has_learn else {}
     metric = DISTANCES[check_choice(distance, DISTANCES, f"distance of {path.name}")]
     if limit is not None and limit < len(base):
-        return AnnCorpus(path.stem, metric, base[:limit], {kind: queries})
+        return AnnCorpus(path.stem, metric, base[:limit], {kind: queries}, learn)
     ids, distances = (np.asarray(read_vectors(path, name)) for name in ("neighbors", "distances"))
     if ids.shape != distances.shape or len(ids) != len(queries) or ids.dtype.kind not in "iu":
         raise RetrievalInputError(
@@ -115,7 +122,7 @@ def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = No
             f" 0..{len(base) - 1}"
         )
     neighbours = {kind: (ids, distances)}
-    return AnnCorpus(path.stem, metric, base, {kind: queries}, neighbours=neighbours)
+    return AnnCorpus(path.stem, metric, base, {kind: queries}, learn, neighbours=neighbours)
 
 
 def write_results(folder: str | Path, result: ConfigResult) -> list[Path]:

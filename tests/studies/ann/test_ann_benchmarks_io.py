@@ -44,6 +44,18 @@ def test_a_data_file_is_read_as_a_corpus(tmp_path, metric):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "metric"), [("cosine", "cosine"), ("normalized", "cosine"), ("ip", "inner_product")]
+)
+def test_names_of_vibe_and_its_queries_to_learn_from(tmp_path, name, metric):
+    write_dataset(tmp_path / "a.hdf5", toy(), "text", k=7)
+    with h5py.File(tmp_path / "a.hdf5", "r+") as archive:
+        archive.attrs["distance"] = name
+        archive["learn"] = archive["test"][:5]
+    corpus = ann_benchmarks_io.read_dataset(tmp_path / "a.hdf5", "text")
+    assert corpus.metric == metric and corpus.learn["text"].shape == (5, 8)
+
+
 def test_fewer_base_vectors_have_other_neighbours(tmp_path):
     write_dataset(tmp_path / "a.hdf5", toy(), "text", k=7)
     part = ann_benchmarks_io.read_dataset(tmp_path / "a.hdf5", limit=50)

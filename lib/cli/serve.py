@@ -1,5 +1,6 @@
 """`crossmodal serve`: search collections in the browser, and by other programs."""
 
+import ipaddress
 import os
 import secrets
 import socket
@@ -12,7 +13,6 @@ from lib.cli.output import say
 from lib.core.checks import RetrievalInputError, check_count, check_number
 
 TOKEN = "CROSSMODAL_TOKEN"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
@@ -36,7 +36,8 @@ def serve(
     It listens on this machine alone unless --host says otherwise.
     """
     check_count(port, "--port", least=0, most=65_535)
-    away = host not in LOOPBACK
+    family, address = _address_of(host, port)
+    away = not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
     token = secrets.token_urlsafe(24) if new_token else os.environ.get(TOKEN) or None
     if token is not None and len(token) < 16:
         raise RetrievalInputError(f"{TOKEN} must have at least 16 characters, got {len(token)}")
@@ -49,31 +50,44 @@ def serve(
         check_number(per_second, "--per-second", 0, above=True)
     elif away:
         per_second = 20.0
-    listener = _listener(host, port)
+    listener = _listener(family, address)
     import uvicorn
 
     from lib.search.service import Limits, create_app
-    from lib.search.service.guards import LOOPBACK as KNOWN
+    from lib.search.service.guards import LOOPBACK
 
-    allowed = (*KNOWN, *([host] if away else []), *(names or []))
-    app = create_app(collections, Limits(token, tuple(allowed), per_second))
-    shown = f"http://{host if ':' not in host else f'[{host}]'}:{listener.getsockname()[1]}/"
+    shown = f"[{host}]" if ":" in host else host
+    allowed = (*LOOPBACK, shown.lower(), *(name.lower() for name in names or []))
+    app = create_app(collections, Limits(token, allowed, per_second))
+    shown = f"http://{shown}:{listener.getsockname()[1]}/"
     say(f"open {shown}" + (f"?token={token}" if new_token else "") + "   (Ctrl-C ends it)")
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=15, server_header=False)
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """Bind the address now: a busy port is an error before anything is loaded."""
+def _address_of(host: str, port: int) -> tuple[int, tuple]:
+    """Return the family and the address of a host name."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(128)
+        family, _, _, _, address = socket.getaddrinfo(host or " ", port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise RetrievalInputError(
-            f"cannot listen on {host}, port {port}: {why}. Choose another --port, or 0"
+            f"--host {host!r} is not known here: {why}. Leave it out to serve this machine alone"
+        ) from error
+    return family, address
+
+
+def _listener(family: int, address: tuple) -> socket.socket:
+    """Bind the address now: a busy port is an error before anything is loaded."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise RetrievalInputError(
+            f"cannot listen on {address[0]}, port {address[1]}: {error.strerror}. Choose another"
+            " --port, or 0"
         ) from error
     return listener

@@ -36,6 +36,7 @@ SAMPLE = 2_000  # rows that give the background of a score
 SAME = 0.99
 AWAY = 0.5  # weight of a text that hits should not resemble
 DEEPEST = 2_000  # hits that can be paged through
+STORAGE_COLUMNS = ("root", "mtime_ns", "thumbnail_at", "thumbnail_bytes")
 SHOWN_COLUMNS = ("id", "path", "member", "caption", "width", "height", "format", "bytes")
 
 
@@ -98,8 +99,13 @@ class CollectionHit:
     @property
     def name(self) -> str:
         """Caption, or else the path."""
-        member = f" {self.columns['member']}" if self.columns["member"] else ""
-        return str(self.columns["caption"] or f"{self.columns['path']}{member}")
+        return name_of(self.columns)
+
+
+def name_of(columns: Mapping[str, object]) -> str:
+    """Return the caption of a picture, or else its path."""
+    member = f" {columns['member']}" if columns["member"] else ""
+    return str(columns["caption"] or f"{columns['path']}{member}")
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,12 @@ class Collection:
     @property
     def columns(self) -> list[str]:
         """Names that a filter can use."""
-        return self.table.column_names
+        return list(self.kinds)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Names and kinds of the columns that say something about a picture."""
+        return {f.name: str(f.type) for f in self.table.schema if f.name not in STORAGE_COLUMNS}
 
     # ---- one picture
 
@@ -188,8 +199,7 @@ class Collection:
     def item(self, item: int) -> dict:
         """Return all columns of a picture but those of the storage."""
         row = self.table.slice(self.position(item), 1).to_pylist()[0]
-        hidden = {"root", "mtime_ns", "thumbnail_at", "thumbnail_bytes"}
-        return {name: value for name, value in row.items() if name not in hidden}
+        return {name: value for name, value in row.items() if name not in STORAGE_COLUMNS}
 
     def thumbnail(self, item: int) -> bytes:
         """Return a small JPEG of a picture."""
@@ -206,9 +216,9 @@ class Collection:
         root = self.folder.root_folder(self.manifest.roots[row["root"]])
         path = path_inside(root, row["path"])
         if not path.is_file():
-            raise MissingFileError(f"{path} is missing; run `crossmodal index` again")
+            raise MissingFileError(f"{row['path']} is missing; run `crossmodal index` again")
         if not row["member"] and path.stat().st_size != row["bytes"]:
-            raise RetrievalInputError(f"{path} has changed; run `crossmodal index` again")
+            raise RetrievalInputError(f"{row['path']} has changed; run `crossmodal index` again")
         return path
 
     def content(self, item: int) -> tuple[bytes, str]:
@@ -221,7 +231,7 @@ class Collection:
                 suffix = sample.picture_suffix
                 return sample.parts[suffix], f".{suffix}"
         raise MissingFileError(
-            f"{path} has no sample {row['member']!r} now; run `crossmodal index` again"
+            f"{row['path']} has no sample {row['member']!r} now; run `crossmodal index` again"
         )
 
     def root_of(self, item: int) -> int:
@@ -312,7 +322,11 @@ class Collection:
         if offset + k > DEEPEST:
             raise RetrievalInputError(f"offset + k must be at most {DEEPEST:,}, got {offset + k:,}")
         vector = self.encode(query, rows)
-        allowed = self.ids[matching_rows(self.table, where)] if where.strip() else None
+        allowed = (
+            self.ids[matching_rows(self.table.select(self.columns), where)]
+            if where.strip()
+            else None
+        )
         n = len(self) if allowed is None else len(allowed)
         left_out = set(query.like)
         wanted, depth = offset + k + 1, min(n, offset + k + 1 + len(left_out) + (32 if fold else 0))

@@ -2,12 +2,13 @@
 
 import csv
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
 from lib.core.writing import atomic_folder, atomic_path
-from lib.search.collection.collection import Collection, CollectionHit
+from lib.search.collection.collection import Collection, CollectionHit, name_of
 
 LISTS = (".json", ".csv")
 
@@ -49,10 +50,53 @@ def export(collection: Collection, hits: Sequence[CollectionHit], target: str | 
             except (OSError, ValueError) as error:
                 missed.append(f"{hit.name}: {error}")
                 continue
-            stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in hit.name)[:80]
-            (temporary / f"{hit.rank:04d}_{stem}{suffix}").write_bytes(content)
+            (temporary / _file_name(hit.rank, hit.name, suffix)).write_bytes(content)
     told = f"{len(hits) - len(missed)} pictures in {target}"
     return told + ("; not copied: " + "; ".join(missed) if missed else "")
+
+
+def zip_originals(collection: Collection, ids: Sequence[int]) -> Iterator[bytes]:
+    """Yield a ZIP file with the pictures of some ids, one picture after the other.
+
+    What cannot be read is listed in `not_copied.txt` inside.
+    """
+    sink, missed = _Sink(), []
+    with zipfile.ZipFile(sink, "w") as archive:
+        for number, item in enumerate(ids, start=1):
+            name = name_of(collection.item(item))
+            try:
+                content, suffix = collection.content(item)
+            except (OSError, ValueError) as error:
+                missed.append(f"{name}: {error}\n")
+                continue
+            archive.writestr(_file_name(number, name, suffix), content)
+            yield sink.taken()
+        if missed:
+            archive.writestr("not_copied.txt", "".join(missed))
+    yield sink.taken()
+
+
+class _Sink:
+    """Bytes that were written and not yet taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, part: bytes) -> int:
+        self._parts.append(bytes(part))
+        return len(part)
+
+    def flush(self) -> None:
+        pass
+
+    def taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+def _file_name(number: int, name: str, suffix: str) -> str:
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:60]
+    return f"{number:04d}_{stem}{suffix}"
 
 
 def _row(collection: Collection, hit: CollectionHit) -> dict:

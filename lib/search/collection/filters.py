@@ -39,11 +39,13 @@ def matching_rows(table: pa.Table, where: str) -> np.ndarray:
         raise _refuse(where, f"it cannot be read.{advice}") from error
     try:
         mask = _mask(tree, table, where)
-    except pa.ArrowException as error:
-        why = str(error).splitlines()[0]
-        raise _refuse(where, f"a column is compared with another kind of value: {why}") from error
+    except RetrievalInputError:
+        raise
     except RecursionError as error:
         raise _refuse(where, "it is nested too deeply") from error
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise _refuse(where, f"a column is compared with another kind of value: {why}") from error
     return pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
 
 

@@ -1,6 +1,7 @@
 """Counters of the service, as the text that Prometheus reads."""
 
 from collections import Counter
+from collections.abc import Mapping
 from threading import Lock
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
@@ -24,8 +25,8 @@ class Counters:
                 if seconds <= bound:
                     self._buckets[route, bound] += 1
 
-    def text(self, gauges: dict[str, float]) -> str:
-        """Format all counters and some gauges.
+    def text(self, pictures: Mapping[str, int]) -> str:
+        """Format all counters, and the number of pictures of each collection.
 
         Reference: https://prometheus.io/docs/instrumenting/exposition_formats/
         """
@@ -44,6 +45,11 @@ class Counters:
                 name = f'{{route="{route}"}}'
                 lines.append(f"crossmodal_request_seconds_sum{name} {self._seconds[route]:.6f}")
                 lines.append(f"crossmodal_request_seconds_count{name} {total}")
-        for name, value in gauges.items():
-            lines += [f"# TYPE {name.partition('{')[0]} gauge", f"{name} {value:g}"]
+        lines.append("# TYPE crossmodal_pictures gauge")
+        for name, n in pictures.items():
+            lines.append(f'crossmodal_pictures{{collection="{_escaped(name)}"}} {n}')
         return "\n".join(lines) + "\n"
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -72,7 +72,7 @@ class Guards:
                 known = {name.lower() for name, _ in message["headers"]}
                 extra = ((n.encode(), v.encode()) for n, v in HEADERS.items())
                 message["headers"] += [(n, v) for n, v in extra if n not in known]
-                if status < 400 and _in_address(scope):  # a page that was opened with its token
+                if self._opens(_in_address(scope)):  # a page that was opened with its token
                     message["headers"].append((b"set-cookie", _COOKIE % _in_address(scope)))
             await send(message)
 
@@ -92,11 +92,13 @@ class Guards:
 
         async def tracked(message: Message) -> None:
             nonlocal started
+            if not started:
+                deadline.reschedule(None)  # a large file may take its time
             started = True
             await send(message)
 
         try:
-            async with asyncio.timeout(self.limits.timeout_s):
+            async with asyncio.timeout(self.limits.timeout_s) as deadline:
                 await self.app(scope, self._bounded(receive), tracked)
         except _TooLarge:
             answer = _refuse(413, f"a request may have at most {self.limits.max_body:,} bytes")
@@ -126,20 +128,29 @@ class Guards:
         host = headers.get("host", b"").decode("latin-1")
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if name.lower() not in self.limits.hosts:
-            return _refuse(421, f"this service does not answer as {host[:100]!r}")
+            advice = "name the host when it is started: crossmodal serve ... --name HOST"
+            return _refuse(421, f"this service does not answer as {host[:100]!r}; {advice}")
+        client = (scope.get("client") or ("unknown",))[0]
+        if self.limits.per_second is not None and not self._admit(client, self.limits.per_second):
+            most = f"{self.limits.per_second:g}"
+            return _refuse(429, f"at most {most} requests a second; try again", wait="1")
         length = headers.get("content-length", b"0")
         if length.isdigit() and int(length) > self.limits.max_body:
             return _refuse(413, f"a request may have at most {self.limits.max_body:,} bytes")
         if self.limits.token is not None and scope["path"] not in OPEN:
-            given = headers.get("authorization", b"").removeprefix(b"Bearer ")
-            if not given:
-                given = _cookie(headers.get("cookie", b"")) or _in_address(scope)
-            if not hmac.compare_digest(given, self.limits.token.encode()):
-                return _refuse(401, "send the header Authorization: Bearer TOKEN")
-        client = (scope.get("client") or ("unknown",))[0]
-        if self.limits.per_second is not None and not self._admit(client, self.limits.per_second):
-            return _refuse(429, f"at most {self.limits.per_second:g} requests a second", wait="1")
+            header = headers.get("authorization", b"").removeprefix(b"Bearer ")
+            given = (header, _in_address(scope), _cookie(headers.get("cookie", b"")))
+            if not any(map(self._opens, given)):
+                return _refuse(
+                    401,
+                    "send the header Authorization: Bearer TOKEN, or open the page with ?token=",
+                )
         return None
+
+    def _opens(self, given: bytes) -> bool:
+        """Return whether this is the token."""
+        token = self.limits.token
+        return token is not None and hmac.compare_digest(given, token.encode())
 
     def _admit(self, client: str, per_second: float) -> bool:
         """Take one drop from the bucket of a client; False if it is empty."""

@@ -9,9 +9,11 @@ from pathlib import Path
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.models.tokenizer import words_of
 from lib.search.collection import Collection
+from lib.search.collection.sources import MANIFEST
 
 LOOK_AGAIN_S = 1.0
 SUGGESTED = 8
+FILLERS = {"and", "for", "from", "the", "with"}  # that say nothing of a picture
 
 
 class OpenCollection:
@@ -19,48 +21,56 @@ class OpenCollection:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self.path = name, path
-        self.collection = Collection(path)
-        self._stamp, self._looked = self._stamp_now(), time.monotonic()
+        self._stamp = self._stamp_now() if (path / MANIFEST).is_file() else None
+        self.collection, self._looked = Collection(path), time.monotonic()
         self._lock = threading.Lock()
         self._words: list[str] | None = None
 
     def _stamp_now(self) -> tuple[int, int]:
-        stat = (self.path / "collection.json").stat()
+        stat = (self.path / MANIFEST).stat()
         return stat.st_mtime_ns, stat.st_ino
 
     def current(self) -> Collection:
-        """Return the collection as it is on disk, at most a second old.
+        """Return the collection, and see each second in the background whether it has changed.
 
-        A search that has begun keeps the one that it has. One that cannot be read does not take
-        the place of one that can.
+        A search that has begun keeps the one that it has, and none waits for a new one.
         """
-        if time.monotonic() - self._looked < LOOK_AGAIN_S or not self._lock.acquire(blocking=False):
-            return self.collection
-        try:
-            stamp = self._stamp_now()
-            if stamp != self._stamp:
-                fresh = Collection(self.path)
-                fresh.share_encoder([self.collection])
-                fresh.warm_up()
-                self.collection, self._stamp, self._words = fresh, stamp, None
-        except (OSError, ValueError):
-            pass  # it is being replaced, or it is damaged: the old one answers
-        finally:
+        if time.monotonic() - self._looked >= LOOK_AGAIN_S:
             self._looked = time.monotonic()
-            self._lock.release()
+            threading.Thread(target=self.refresh, daemon=True).start()
         return self.collection
+
+    def refresh(self) -> None:
+        """Open the collection again if it has changed.
+
+        One that cannot be read does not take the place of one that can.
+        """
+        with self._lock:
+            try:
+                stamp = self._stamp_now()
+                if stamp != self._stamp:
+                    fresh = Collection(self.path)
+                    fresh.share_encoder([self.collection])
+                    fresh.warm_up()
+                    self.collection, self._stamp, self._words = fresh, stamp, None
+            except (OSError, ValueError):
+                pass  # it is being replaced, or it is damaged: the old one answers
 
     def suggest(self, prefix: str) -> list[str]:
         """Return frequent words of captions and names that begin with a prefix."""
-        if self._words is None:
-            counts: Counter[str] = Counter()
+        words = self._words
+        if words is None:
             table = self.collection.table
-            for column in ("caption", "path"):
-                for text in table[column].to_pylist():
-                    counts.update(w for w in set(words_of(text)) if len(w) > 2 and w.isalpha())
-            self._words = [word for word, _ in counts.most_common()]
+            names = (
+                path.rpartition("/")[2].rpartition(".")[0] for path in table["path"].to_pylist()
+            )
+            counts: Counter[str] = Counter()
+            for text, name in zip(table["caption"].to_pylist(), names):
+                found = set(words_of(f"{text or ''} {name.replace('_', ' ')}"))
+                counts.update(w for w in found - FILLERS if len(w) > 2 and w.isalpha())
+            words = self._words = [word for word, _ in counts.most_common()]
         prefix = prefix.lower()
-        found = (word for word in self._words if prefix and word.startswith(prefix))
+        found = (word for word in words if word.startswith(prefix))
         return [word for word, _ in zip(found, range(SUGGESTED))]
 
 

@@ -25,6 +25,7 @@ def describe() -> None:
 for command in (
     search.search,
     collection.index,
+    serve.serve,
     info.info,
     info.results,
     plan.plan,

@@ -16,6 +16,7 @@ COMMANDS = (
     *("bench rerank", "bench ann", "bench faiss", "bench shards", "bench gpu", "bench familiarity"),
     *("bench locked-text", "bench everyday", "bench near-equal"),
     *("course new", "course status", "course reset"),
+    *("index", "serve", "collection info", "collection failures", "collection verify"),
     *("data list", "data check", "data fixture", "data download", "data filter"),
 )
 

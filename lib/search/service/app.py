@@ -82,6 +82,7 @@ def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> Fas
     pictures = asyncio.Semaphore(PICTURES_AT_ONCE)
     app = FastAPI(title="Search your pictures", docs_url=None, redoc_url=None)
     app.add_middleware(Guards, limits=limits, counters=counters)
+    app.state.opened = opened
     answer_errors(app)
 
     @app.get("/healthz")

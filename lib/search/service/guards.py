@@ -4,7 +4,6 @@ import asyncio
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.responses import JSONResponse
@@ -88,10 +87,20 @@ class Guards:
             self.counters.count(name, status, time.perf_counter() - start)
 
     async def _within_limits(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        started, size = False, 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.limits.max_body:
+                raise _TooLarge
+            return message
 
         async def tracked(message: Message) -> None:
             nonlocal started
+            if size > self.limits.max_body and not started:
+                raise _TooLarge  # again: what reads bodies has made its own error of the first
             if not started:
                 deadline.reschedule(None)  # a large file may take its time
             started = True
@@ -99,7 +108,7 @@ class Guards:
 
         try:
             async with asyncio.timeout(self.limits.timeout_s) as deadline:
-                await self.app(scope, self._bounded(receive), tracked)
+                await self.app(scope, bounded, tracked)
         except _TooLarge:
             answer = _refuse(413, f"a request may have at most {self.limits.max_body:,} bytes")
         except TimeoutError:
@@ -108,19 +117,6 @@ class Guards:
             return
         if not started:
             await answer(scope, receive, send)
-
-    def _bounded(self, receive: Receive) -> Callable[[], Awaitable[Message]]:
-        size = 0
-
-        async def counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self.limits.max_body:
-                raise _TooLarge
-            return message
-
-        return counted
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         """Return the answer to a request that is not let in, or None."""

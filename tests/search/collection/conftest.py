@@ -9,6 +9,7 @@ from lib.search.collection import build_collection
 from lib.search.collection import collection as opened
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 200)}
+GREY = (90, 90, 90)  # of every other word
 MODEL = {"name": "colours", "pretrained": None, "artifact_sha256": None}
 
 
@@ -31,7 +32,7 @@ class ColourEncoder:
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     def encode_text(self, texts):
-        rows = np.array([[*COLOURS[text], 60.0] for text in texts])
+        rows = np.array([[*COLOURS.get(text, GREY), 60.0] for text in texts])
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     def doubts_about(self, text):

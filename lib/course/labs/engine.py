@@ -58,14 +58,13 @@ class Criterion:
         )
 
     def row(self) -> dict[str, Any]:
-        """Make the row of a rubric: criterion, who judges, points, full, half, none."""
+        """Make the row of a rubric: criterion, points and who gives them, full, half, none."""
         full, half, none = self.full, self.half, self.none
         if self.value:
             bound = "at least" if full > half else "at most"
-            full, half, none = f"{bound} {full:g}", f"{bound} {half:g}", "else"
-        by = f"machine: {self.value}" if self.value else "a person"
-        row = {"criterion": self.name, "judged by": by, "points": f"{self.points:g}"}
-        return row | {"full": full, "half": half, "none": none}
+            full, half, none = f"{self.value} {bound} {full:g}", f"{bound} {half:g}", "else"
+        points = f"{self.points:g}" if self.value else f"{self.points:g}, by a person"
+        return {"criterion": self.name, "points": points, "full": full, "half": half, "none": none}
 
 
 @dataclass(frozen=True)
@@ -289,7 +288,9 @@ def _described(result: LabResult) -> str:
         f"  Points: {result.points:g} of {result.of:g}; a person gives up to {result.by_person:g}"
         " more."
     )
-    lines += [f"  {name}: {got:g} of {of:g}. {why}".rstrip() for name, got, of, why in result.marks]
+    lines += [
+        f"    {name}: {got:g} of {of:g}. {why}".rstrip() for name, got, of, why in result.marks
+    ]
     return "\n".join(lines)
 
 

@@ -58,13 +58,15 @@ class Criterion:
         )
 
     def row(self) -> dict[str, Any]:
-        """Make the row of a rubric: criterion, points and who gives them, full, half, none."""
-        full, half, none = self.full, self.half, self.none
-        if self.value:
-            bound = "at least" if full > half else "at most"
-            full, half, none = f"{self.value} {bound} {full:g}", f"{bound} {half:g}", "else"
-        points = f"{self.points:g}" if self.value else f"{self.points:g}, by a person"
-        return {"criterion": self.name, "points": points, "full": full, "half": half, "none": none}
+        """Make the row of a rubric; "none" stands in it where a person judges."""
+        row = {"criterion": self.name, "points": f"{self.points:g}"}
+        if not self.value:
+            return row | {"full": self.full, "half": self.half, "none": self.none}
+        bound = "at least" if self.full > self.half else "at most"
+        return row | {
+            "full": f"{self.value} {bound} {self.full:g}",
+            "half": f"{bound} {self.half:g}",
+        }
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,15 @@ def all_labs() -> dict[str, Lab]:
     return {lab.name: lab for lab in labs}
 
 
-def rubric(lab: str) -> list[dict[str, Any]]:
-    """Return the rubric of a lab as the rows of a table."""
-    return [criterion.row() for criterion in _lab(lab).criteria]
+def rubric(lab: str, by: str) -> list[dict[str, Any]]:
+    """Return the rubric of a lab as the rows of a table.
+
+    Args:
+        lab: name of the lab.
+        by: who judges, "machine" or "person".
+    """
+    machine = check_choice(by, ("machine", "person"), "by") == "machine"
+    return [criterion.row() for criterion in _lab(lab).criteria if bool(criterion.value) == machine]
 
 
 def grade(lab: str, answer: Any, split: str = "test") -> LabResult:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
+from lib.index.tuning.configs import Config
 from lib.studies.ann import corpora, harness, ood_remedies
-from lib.studies.ann.configs import Config, scaling_configs, standard_configs
+from lib.studies.ann.configs import scaling_configs, standard_configs
 from lib.studies.ann.corpora import STORE, AnnCorpus
 from lib.studies.ann.recall_vs_work import measure_curves
 from lib.studies.ann.speed_tables import EXACT

@@ -1,72 +1,17 @@
-"""List the indexes that are built, and the settings they are searched with."""
+"""List the indexes that the committed run builds, and the settings they are searched with."""
 
 import importlib.util
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
-from lib.core.checks import RetrievalInputError, check_choice, check_count
-from lib.index import VectorSearchIndex
+from lib.core.checks import check_choice, check_count
 from lib.index.ivf import default_nlist
+from lib.index.tuning.configs import PQ_NEEDS, Config, code_bytes, training_rows
 
-TRAINING_ROWS = 2**16  # at least, where there are as many: 256 for each of 256 centroids
-ROWS_PER_LIST = 64  # at least
-PQ_NEEDS = 39 * 256  # rows; with fewer the k-means of a codebook of 8 bits follows single vectors
 NPROBES = (1, 2, 4, 8, 16, 32, 64)
 EF_SEARCH = (10, 20, 40, 80, 160)
 FACTORS = (2, 8, 32)  # times k vectors are re-ranked
 RERANK = 8  # times k vectors are re-ranked where the number of lists varies
-
-
-@dataclass(frozen=True)
-class Config:
-    """One build of one family, and the settings it is searched with.
-
-    Args:
-        name: name in tables, for example "IVF512".
-        index_type: name of an index family.
-        build: options of the build.
-        search: one mapping of search options per setting, the cheapest first. All re-rank or none
-            does: an index stores whole vectors or it does not.
-        seed: of the build, for families that draw.
-        n_train: base vectors to train on, drawn with the seed; None for all.
-    """
-
-    name: str
-    index_type: str
-    build: Mapping[str, Any] = field(default_factory=dict)
-    search: Sequence[Mapping[str, Any]] = ({},)
-    seed: int = 0
-    n_train: int | None = None
-
-    def __post_init__(self) -> None:
-        family = VectorSearchIndex.families[
-            check_choice(self.index_type, VectorSearchIndex.families, "index_type")
-        ]
-        if not self.search:
-            raise RetrievalInputError(
-                f"config {self.name!r} has no search setting; an empty one is {{}}"
-            )
-        for name in self.build:
-            check_choice(name, family.build_known, f"a build option of {self.name!r}")
-        for setting in self.search:
-            for name in setting:
-                check_choice(name, family.search_known, f"a search option of {self.name!r}")
-        if len({setting.get("rerank", 0) > 0 for setting in self.search}) > 1:
-            raise RetrievalInputError(
-                f"config {self.name!r} re-ranks in some settings only; make it two"
-            )
-
-    def make(self, dimension: int, metric: str) -> VectorSearchIndex:
-        """Make the empty index, with the options of the first setting."""
-        family = VectorSearchIndex.families[self.index_type]
-        seed = {"seed": self.seed} if "seed" in family.build_known else {}
-        return family(dimension, metric=metric, **seed, **self.build, **self.search[0])
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Plain data that identifies build and settings."""
-        return asdict(self)
 
 
 def standard_configs(n: int, dimension: int, families: Sequence[str] | None = None) -> list[Config]:
@@ -90,18 +35,6 @@ def scaling_configs(n: int, dimension: int) -> list[Config]:
     return [*_flat(n, d)[:1], *_ivf(n, d), *_ivf_pq(n, d)[-1:], *_hnsw(n, d)[:1]]
 
 
-def code_bytes(dimension: int, sub_quantisers: int = 1) -> int | None:
-    """Find the most bytes up to d / 8 that split d evenly, with so many sub-quantisers a byte."""
-    most = max(1, dimension // 8)
-    return next(
-        (size for size in range(most, 0, -1) if dimension % (size * sub_quantisers) == 0), None
-    )
-
-
-def _training(n: int, nlist: int = 0) -> int:
-    return min(n, max(TRAINING_ROWS, ROWS_PER_LIST * nlist))
-
-
 def _probes(nlist: int, **others: Any) -> tuple[dict[str, Any], ...]:
     return tuple({"nprobe": nprobe, **others} for nprobe in NPROBES if nprobe <= nlist)
 
@@ -117,14 +50,16 @@ def _flat(n: int, d: int) -> list[Config]:
 def _ivf(n: int, d: int) -> list[Config]:
     nlist = default_nlist(n)
     return [
-        Config(f"IVF{nlist}", "IVF", {"nlist": nlist}, _probes(nlist), n_train=_training(n, nlist))
+        Config(
+            f"IVF{nlist}", "IVF", {"nlist": nlist}, _probes(nlist), n_train=training_rows(n, nlist)
+        )
     ]
 
 
 def _pq(n: int, d: int) -> list[Config]:
     if n < PQ_NEEDS:
         return []
-    size, fast, train = code_bytes(d), code_bytes(d, 2), {"n_train": _training(n)}
+    size, fast, train = code_bytes(d), code_bytes(d, 2), {"n_train": training_rows(n)}
     configs = [
         Config(f"PQ{size}", "PQ", {"code_bytes": size}, **train),
         Config(f"OPQ{size}", "PQ", {"code_bytes": size, "rotate": True}, **train),
@@ -141,7 +76,7 @@ def _ivf_pq(n: int, d: int) -> list[Config]:
     if n < PQ_NEEDS:
         return []
     nlist = default_nlist(n)
-    size, fast, train = code_bytes(d), code_bytes(d, 2), {"n_train": _training(n, nlist)}
+    size, fast, train = code_bytes(d), code_bytes(d, 2), {"n_train": training_rows(n, nlist)}
     configs = []
     for name, rotate in (("PQ", False), ("OPQ", True)):
         build = {"nlist": nlist, "code_bytes": size, "rotate": rotate}

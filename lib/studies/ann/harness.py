@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 from lib.core.checks import check_count, check_k, check_threads
 from lib.core.result_store import ResultStore
 from lib.index import VectorSearchIndex
+from lib.index.tuning import trials
+from lib.index.tuning.configs import Config
 from lib.report.timing import environment
-from lib.studies.ann.configs import Config
 from lib.studies.ann.corpora import STORE, AnnCorpus
 from lib.studies.ann.ground_truth import judge, truth
 
@@ -173,24 +174,8 @@ def measure_config(
 
 def build(corpus: AnnCorpus, config: Config) -> tuple[VectorSearchIndex, float, float, int]:
     """Build the index of a config; return it, seconds of training and adding, training vectors."""
-    index = config.make(corpus.dim, corpus.metric)
-    n_train, train_s, add_s = 0, 0.0, 0.0
-    if index.needs_training:
-        n_train = min(len(corpus), config.n_train or len(corpus))
-        drawn = np.random.default_rng(config.seed).choice(len(corpus), n_train, replace=False)
-        learn = corpus.vectors(np.sort(drawn))
-        start = time.perf_counter()
-        index.train(learn)
-        train_s = time.perf_counter() - start
-        del learn  # up to hundreds of megabytes
-    for block in corpus.blocks():
-        start = time.perf_counter()
-        index.add(block)
-        add_s += time.perf_counter() - start
-    start = time.perf_counter()
-    index.finish()  # else the first search would pay for a part of the build
-    add_s += time.perf_counter() - start
-    return index, train_s, add_s, n_train
+    built = trials.build(config, corpus, corpus.metric)
+    return built.index, built.train_s, built.add_s, built.n_train
 
 
 @contextmanager

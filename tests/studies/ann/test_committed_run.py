@@ -11,9 +11,10 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 from lib.index import VectorSearchIndex
+from lib.index.tuning.configs import Config
 from lib.studies.ann import committed_run, harness
 from lib.studies.ann.committed_run import Part
-from lib.studies.ann.configs import Config, scaling_configs, standard_configs
+from lib.studies.ann.configs import scaling_configs, standard_configs
 from tests.studies.ann.toy import IVF, toy, two_cones
 
 PARTS = (

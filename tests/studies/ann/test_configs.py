@@ -4,7 +4,8 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
-from lib.studies.ann.configs import Config, code_bytes, standard_configs
+from lib.index.tuning.configs import Config, code_bytes
+from lib.studies.ann.configs import standard_configs
 
 
 def test_sizes_follow_the_rules_of_thumb():

@@ -10,9 +10,9 @@ import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.index import METRICS, VectorSearchIndex, topk_exact
+from lib.index.tuning.configs import Config
 from lib.metrics import hit_rate_at_k
 from lib.studies.ann import harness
-from lib.studies.ann.configs import Config
 from tests.studies.ann.toy import DIM, IVF, N, toy
 
 

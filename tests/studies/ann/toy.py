@@ -4,7 +4,7 @@ import numpy as np
 
 from lib.core.checks import unit_rows
 from lib.core.qrels import Qrels
-from lib.studies.ann.configs import Config
+from lib.index.tuning.configs import Config
 from lib.studies.ann.corpora import AnnCorpus
 
 N, DIM = 400, 8

@@ -50,6 +50,11 @@ def head_alone(ids, scores, depth):
     return sorted_by(ids[:, :depth], scores[:, :depth])
 
 
+def best_of_none(first, fixed, pair, budget, depths, quality):
+    fits = np.where(depths > 0, first + fixed + pair * depths, first) <= budget
+    return depths[fits][quality[fits].argmax()]
+
+
 def choosing(cost=None, fits=np.less_equal, pick=None):
     """A chosen depth with one step replaced."""
 
@@ -209,6 +214,7 @@ MISTAKES = {
         (with_a_floor, "with 40 items, depth 30"),
     ],
     "two_stage.depth": [
+        (best_of_none, "before you look for the best of none"),
         (choosing(pick=lambda d, q: d[-1]), "the deepest is taken"),
         (choosing(fits=lambda seconds, budget: seconds > 0), "it takes 11 ms of a budget of 3 ms"),
         (choosing(lambda a, b, c, d: a + c * d), "the fixed cost of the second stage is forgotten"),

@@ -28,6 +28,11 @@ def matches(found, true, k):
     return found[:, :k, None] == true[:, None, :k]
 
 
+def any_hit(found, true, k):
+    both = zip(found[:, :k].tolist(), true[:, :k].tolist())
+    return np.mean([bool(set(answer) & set(truth)) for answer, truth in both])
+
+
 def per_place(found, true, k):
     return matches(found, true, k).sum(axis=(1, 2)).mean() / k
 
@@ -124,7 +129,8 @@ MISTAKES = {
         (cells_by_guarded_length, "a thousandth of the centroids"),
     ],
     "lists.recall": [
-        (per_place, "counts three times"),
+        (per_place, "was returned, three times"),
+        (any_hit, "not whether there is any hit"),
         (whole_lists, "below k"),
         (per_found, "two hits and nothing else"),
         (answered_alone, "without a hit is left out"),

@@ -130,6 +130,13 @@ def filtered_unless_none(search, n, allowed, k):
     return hits or [min(range(n))]
 
 
+def doubling(search, n, allowed, k):
+    asked = k
+    while len(hits := [item for item in search(asked) if item in allowed]) < k:
+        asked *= 2
+    return hits[:k]
+
+
 def asked_for_k_first(search, n, allowed, k):
     hits = [item for item in search(k) if item in allowed]
     return hits if len(hits) >= k else right.filtered_hits(search, n, allowed, k)
@@ -163,7 +170,7 @@ MISTAKES = {
     "graph.greedy": [
         (one_step_early, "stops one step early"),
         (climbing(np.less, min), "higher"),
-        (climbing(np.greater_equal), "the same neighbours are read again and again"),
+        (climbing(np.greater_equal), "strictly better"),
         (plain_with_memory, "it moves between equal nodes"),
         (first_better, "takes the first better neighbour"),
         (over_the_hill, "went downhill"),
@@ -188,12 +195,13 @@ MISTAKES = {
         (never_above_k, "return what there is"),
         (filtered_unless_none, "nothing is allowed"),
         (asked_for_k_first, "k = 50 is more than the 40 items"),
+        (doubling, "never ask it for more"),
     ],
     "graph.tune": [
         (tuning(lower=0), "the mean reaches 0.88"),
         (tuning(at=-1), "a smaller ef is enough"),
         (tuning(divide=False), "divide by it"),
-        (tuning(root=False), "a smaller ef is enough"),
+        (tuning(root=False), "the root of their number"),
         (lambda efs, *rest: tuning()(np.arange(len(efs)), *rest), "the place in the list"),
         (tuning(none=80), "Return -1 when none does"),
         (tuned(over_queries(0)), "Divide the sum of squares by n - 1"),

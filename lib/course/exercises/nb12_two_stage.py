@@ -115,7 +115,8 @@ depth = Exercise(
                 " is as good."),
             Case((*COSTS, 1.0, DEPTHS, QUALITY), -1,
                 "with 1 ms it returns a depth, and nothing fits | The first stage alone takes 2 ms:"
-                " return -1."),
+                " return -1.", if_raises="With 1 ms no depth fits, not even 0: return -1 before"
+                " you look for the best of none."),
         ),
     ),
     """- Write down what each depth costs, then keep those within the budget.

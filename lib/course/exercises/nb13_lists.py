@@ -77,9 +77,9 @@ recall = Exercise(
     (
         (
             Case((FOUND[1:2], TRUE[1:2], 3), 1 / 3, mistakes={
-                "an id that is returned three times counts three times"
-                " | One of the three true neighbours was returned. Count which true ids were"
-                " returned, not which places match.": 1.0,
+                "one of the three true neighbours was returned, three times, and the recall is 1"
+                " | Count which true ids were returned, each once, not which places match and not"
+                " whether there is any hit.": 1.0,
                 BELOW_K.format(", as a hit"): 2 / 3,
                 BELOW_K.format(", and k with it"): 1 / 2,
             }, otherwise="One of three, whatever is repeated.", given="for one hit of three",

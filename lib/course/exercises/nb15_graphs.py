@@ -58,7 +58,8 @@ greedy = Exercise(
                 "it moves between equal nodes | Node 2 is as good as node 1 and not better: move"
                 " only to a better node.": [0, 1, 2],
             }, otherwise="Move only to a better node.", given="where nodes 1 and 2 are equally"
-                " good"),
+                " good", if_raises="Move only to a strictly better node: between equal ones the"
+                " walk goes to and fro for ever."),
         ),
     ),
     """- A loop that ends when no neighbour is better than the present node.
@@ -166,7 +167,8 @@ filtered = Exercise(
         (
             Case((_search, 40, {39}, 1), [39],
                 "a single allowed item far down is not returned | A fixed multiple of k is a guess."
-                " Go on until there are enough or all are read."),
+                " Go on until there are enough or all are read.",
+                if_raises="The search gives at most n ids: never ask it for more."),
             Case((_search, 40, STOCK, 20), IN_STOCK,
                 "When everything has been read, return what there is.",
                 given="with 8 allowed items and k = 20"),
@@ -205,7 +207,8 @@ tune = Exercise(
             "the mean reaches 0.88, its lower end does not"
             " | 0.90 was measured on ten queries. Take the mean less 1.96 standard errors.": 20,
             "recall 0.75 does not reach 0.88 | Hits are counts out of k: divide by it.": 12,
-            "a smaller ef is enough | Of those that reach the target, the smallest.": 80,
+            "a smaller ef is enough | Of those that reach the target, the smallest. Is the spread"
+            " over queries divided by the root of their number?": 80,
             "it says that none reaches 0.88 | The standard error is the spread over the root of n.":
                 -1,
             "that is the place in the list | Return the ef itself.": 2,

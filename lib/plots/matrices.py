@@ -58,7 +58,9 @@ def heatmap(
     ax = new_axes(ax, size)
     picture = ax.imshow(values, cmap=COLOUR_MAP, aspect="auto")
     ax.grid(False)
-    name_ticks(ax, columns, "x", rotation=35, ha="right", rotation_mode="anchor")
+    short = all(isinstance(name, str) and len(name) <= 3 for name in columns)
+    turned = {} if short else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    name_ticks(ax, columns, "x", **turned)
     name_ticks(ax, rows, "y")
     if digits is not None and len(columns) <= MAX_WRITTEN:
         middle = (np.nanmin(values) + np.nanmax(values)) / 2

@@ -54,6 +54,12 @@ def test_heatmap_writes_numbers_and_frames_marks():
     assert len(ax.patches) == 1
 
 
+@pytest.mark.parametrize(("columns", "angle"), [(["0", "1"], 0), (["a query", "b"], 35)])
+def test_only_long_names_of_columns_are_turned(columns, angle):
+    ax = plots.heatmap(np.eye(2), ["q", "r"], columns, xlabel="x", ylabel="y", label="cosine")
+    assert [label.get_rotation() for label in ax.get_xticklabels()] == [angle] * 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

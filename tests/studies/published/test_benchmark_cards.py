@@ -38,3 +38,11 @@ def test_sizes_are_those_that_the_loaders_check():
         assert f"{test['coco'][f'captions, {kept}']:,}" in found["coco"]["say_which"]
     repeated = test["msrvtt"]["captions"] - test["msrvtt"]["distinct sentences"]
     assert found["msrvtt"]["flaw"].startswith(f"{repeated} sentences repeat")
+
+
+def test_sizes_of_sound_corpora_are_those_of_their_releases():
+    found, parts = cards(), audioset.PUBLISHED
+    unbalanced_train = 2_041_789  # segments of the set that no split here loads
+    total = unbalanced_train + parts["eval"]["segments"] + parts["balanced_train"]["segments"]
+    assert found["audioset"]["size"] == f"{total:,} clips, {parts['eval']['classes']} classes"
+    assert found["vggsound"]["size"].endswith(f"{vggsound.PUBLISHED['test']['classes']} classes")

@@ -274,7 +274,7 @@ def _standing(rows: list[dict], name: str, path: Path) -> str:
         luck = board_file.luck_of_the_best(row["low"], row["high"], row["submissions"])
         text += (
             f" Submissions are counted because each one looks at the test: the best of"
-            f" {row['submissions']} equally good answers may look {luck:.1f} too good by luck."
+            f" {row['submissions']} equally good answers may look up to {luck:.1f} too good."
             " Choose on the practice queries. The last submission counts, not the best."
         )
     return text

@@ -175,9 +175,9 @@ LAB = Lab(
         Criterion("it beats InfoNCE beyond the luck of the queries", 3,
                   "lower bound of the gain", 0, -1, "A larger gain moves the interval up."),
         Criterion("reasons", 3, "", "says before the run why it should help, and compares after",
-                  "a reason, written after the run", none="no reason, or one the runs contradict"),
+                  "a reason, after the run", none="no reason"),
         Criterion("comparison", 3, "", "one change at a time, two seeds, chosen on validation",
-                  "several changes at once, or one seed", none="chosen on the test queries"),
+                  "several changes at once, or one seed", none="chosen on the test"),
     ),
     limit_s=150.0,
 )  # fmt: skip

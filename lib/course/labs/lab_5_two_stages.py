@@ -131,9 +131,9 @@ LAB = Lab(
         Criterion("thrift", 3, "pairs that count", 2.2, 3,
                   "When is the next pair not worth reading?"),
         Criterion("reasons", 3, "", "a rule that follows from a figure of both scores",
-                  "a rule, and a table of its settings", none="numbers without reasons"),
+                  "a rule, and a table of its settings", none="no reasons"),
         Criterion("failures", 3, "", "three captions that are lost, as pictures, each explained",
-                  "pictures without explanation", none="none looked at"),
+                  "pictures alone", none="none looked at"),
     ),
     limit_s=60.0,
 )  # fmt: skip

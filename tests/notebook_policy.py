@@ -25,35 +25,8 @@ SOLUTIONS = NOTEBOOKS / "solutions"
 LABS = NOTEBOOKS / "labs"
 
 HEADER_FIELDS = ("Question", "You will be able to", "Before", "Minutes", "Headline")
-# Notebooks that keep the rules of a student's cell and of a folded cell: one stem a line.
-REWRITTEN = frozenset(
-    [
-        # "NN_topic",
-        "00_start_here",
-        "01_joint_embedding",
-        "03_metrics",
-        "04_evaluation_traps",
-        "05_loss_infonce",
-        "06_loss_triplet",
-        "07_loss_mnr",
-        "08_loss_sigmoid",
-        "02_build_a_retriever",
-        "15_ann_hnsw",
-        "10_dual_and_cross_encoders",
-        "11_late_interaction",
-        "13_ann_flat_ivf",
-        "14_ann_pq",
-        "16_ann_lsh_scann",
-        "12_two_stage_retrieval",
-        "17_ann_tradeoffs",
-        "18_pretrained_text",
-        "19_benchmarks",
-        "09_loss_shootout",
-    ]
-)
-CELLS = (20, 90)
 MAX_CODE_LINES = 28
-REWRITTEN_CELLS = (20, 140)
+CELLS = (20, 140)
 LAB_CELLS = (8, 60)
 STUDENT_LINES = 12  # neither blank nor comment
 STUDENT_LINES_OF_ONE_DEFINITION = 24
@@ -85,7 +58,6 @@ def violations(
     *,
     exercises: Collection[str],
     solved: Collection[str],
-    rewritten: bool = False,
     lab: bool = False,
 ) -> list[str]:
     """Everything a taught notebook breaks.
@@ -94,32 +66,20 @@ def violations(
         notebook: the notebook, executed.
         exercises: names that `course.check` knows.
         solved: names that the solutions notebook of the same name solves.
-        rewritten: whether its cells are a student's cells and folded cells.
         lab: whether it is an open lab, which may be short.
     """
     found = _common(notebook)
     if any("does not parse" in line for line in found):
         return found
     found += [*_header(notebook), *_figures(notebook), *_exercises(notebook, exercises, solved)]
-    least, most = LAB_CELLS if lab else REWRITTEN_CELLS if rewritten else CELLS
+    least, most = LAB_CELLS if lab else CELLS
     if not least <= len(notebook.cells) <= most:
         found.append(f"{len(notebook.cells)} cells; between {least} and {most} are allowed")
     if not any(
         payload["kind"] == "quality" for _, cell in code(notebook) for payload in payloads(cell)
     ):
         found.append("no cell reports quality: use report.quality at least once")
-    if rewritten:
-        return [*found, *_kinds_of_cells(notebook), *_long_tables(notebook)]
-    for number, cell in code(notebook):
-        lines = [line for line in cell.source.splitlines() if line.strip()]
-        if len(lines) > MAX_CODE_LINES:
-            found.append(
-                f"cell {number}: {len(lines)} lines of code, at most {MAX_CODE_LINES}; move some"
-                " to lib"
-            )
-        if any(isinstance(node, ast.ClassDef) for node in ast.walk(parsed(cell))):
-            found.append(f"cell {number}: defines a class; classes belong in lib")
-    return found
+    return [*found, *_kinds_of_cells(notebook), *_long_tables(notebook)]
 
 
 def solution_violations(notebook, *, exercises: Collection[str]) -> list[str]:

@@ -19,6 +19,7 @@ import pkgutil
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -34,7 +35,8 @@ from lib.course.cases import (
 )
 from lib.course.progress import keep_progress
 
-TIME_LIMIT_S = 10.0  # of one check; a right answer takes milliseconds
+TIME_LIMIT_S = 10.0  # of one check, of processor time; a right answer takes milliseconds
+WAITING = 6  # a check that waits, for other programs or for itself, gets this many times as long
 MAX_PRINTED = 4_000  # characters of what the student's function prints
 T = TypeVar("T")
 
@@ -93,10 +95,10 @@ def _add(*new: Exercise) -> None:
 def check(name: str, function: Callable) -> Verdict:
     """Try the student's function on the cases of an exercise and print the verdict.
 
-    A check that takes more than `TIME_LIMIT_S` is stopped, on every system and in every thread,
-    between two steps of Python code. Two things cannot be stopped and need a restart of the kernel:
-    one long call into C (a sleep, one huge matrix product), and an endless loop inside a `try` that
-    catches everything.
+    A check that computes for more than `TIME_LIMIT_S` is stopped, on every system and in every
+    thread, between two steps of Python code. Two things cannot be stopped and need a restart of the
+    kernel: one long call into C (a sleep, one huge matrix product), and an endless loop inside a
+    `try` that catches everything.
 
     Args:
         name: of the exercise.
@@ -188,7 +190,7 @@ def _judge(exercise: Exercise, function: Callable) -> tuple[bool, str]:
     except Wrong as wrong:
         what, hint = wrong.what, wrong.hint
     except OutOfTime:
-        what = f"it was stopped after {TIME_LIMIT_S:g} seconds"
+        what = f"it was stopped after {TIME_LIMIT_S:g} seconds of computing"
         hint = "Is there an endless loop? Print in it what should change from round to round."
     except BaseException as error:  # an object of the student's that raises when it is looked at
         what = f"the result cannot be read: it raised {describe_error(error)}"
@@ -228,18 +230,23 @@ def _pass_checks(exercise: Exercise, function: Callable, returned: list) -> None
 def in_time(function: Callable[[], T], limit_s: float | None = None) -> T:
     """Run a function and raise `OutOfTime` in it when it takes too long, again if it goes on.
 
-    An exception set for a thread works on every system and in every thread; signals and their
-    timers do not.
+    The limit counts the processor time of this thread, so a busy machine stops no right answer; a
+    function that waits is stopped after `WAITING` times the limit. Where a system cannot read the
+    processor time of another thread, both count the time of the clock. An exception set for a
+    thread works on every system and in every thread; signals and their timers do not.
     """
     thread = ctypes.c_ulong(threading.get_ident())
+    computed = _processor_clock()
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     finished = threading.Event()
 
     def watch() -> None:
-        pause = TIME_LIMIT_S if limit_s is None else limit_s
-        while not finished.wait(pause):
-            raise_in(thread, ctypes.py_object(OutOfTime))
-            pause = TIME_LIMIT_S / 20
+        limit = TIME_LIMIT_S if limit_s is None else limit_s
+        work, began = computed(), time.monotonic()
+        while not finished.wait(limit / 20):
+            waited = time.monotonic() - began > WAITING * limit
+            if waited or computed() - work > limit:
+                raise_in(thread, ctypes.py_object(OutOfTime))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -252,3 +259,13 @@ def in_time(function: Callable[[], T], limit_s: float | None = None) -> T:
         finished.set()  # once more: the exception may have come while it was being set
         watcher.join()
         raise_in(thread, None)  # one that was sent and has not arrived
+
+
+def _processor_clock() -> Callable[[], float]:
+    """Return a clock of the processor time of this thread, which other threads can read."""
+    try:
+        clock = time.pthread_getcpuclockid(threading.get_ident())
+        time.clock_gettime(clock)
+    except (AttributeError, OSError):  # Windows, macOS
+        return time.monotonic
+    return lambda: time.clock_gettime(clock)

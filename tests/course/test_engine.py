@@ -1,6 +1,7 @@
 """The engine: what is printed, when, and that it is the same every time."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -147,6 +148,23 @@ def test_an_endless_function_is_stopped(doubling, function, monkeypatch):
     verdict = course.check(doubling, function)
     assert not verdict and "it was stopped after 0.2 seconds" in verdict.message
     assert course.check(doubling, lambda x: 2 * x)
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no clock of a thread here")
+def test_a_busy_machine_stops_no_answer_and_a_function_that_only_waits_is_stopped(
+    doubling, monkeypatch
+):
+    def waits(x):
+        time.sleep(0.3)  # the processor does something else
+        return 2 * x
+
+    def never_comes(x):
+        while True:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(engine, "TIME_LIMIT_S", 0.2)
+    assert course.check(doubling, waits)
+    assert "was stopped" in course.check(doubling, never_comes).message
 
 
 def test_a_check_leaves_no_thread_and_works_in_any(doubling, monkeypatch):

@@ -1,4 +1,4 @@
-"""What clients send and get: the query, the hits, and the text of an error."""
+"""Queries, hits and errors, as clients send and get them."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

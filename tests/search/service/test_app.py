@@ -3,6 +3,7 @@
 import asyncio
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -331,15 +332,18 @@ def test_texts_that_wait_together_are_encoded_together(encoder):
 
     encoder.encode_text = encode_text
 
-    async def ask(*texts):
-        batcher = TextBatcher()
-        return await asyncio.gather(
-            *(batcher.encode(text, encoder) for text in texts), return_exceptions=True
-        )
+    def ask(*texts):
+        async def together():
+            batcher = TextBatcher()
+            asked = (batcher.encode(text, encoder) for text in texts)
+            return await asyncio.gather(*asked, return_exceptions=True)
 
-    rows = asyncio.run(ask("red", "green", "red"))
+        with ThreadPoolExecutor(1) as pool:  # the thread of a browser's tests has a loop already
+            return pool.submit(asyncio.run, together()).result()
+
+    rows = ask("red", "green", "red")
     assert calls == [["green", "red"]] and np.array_equal(rows[0], rows[2])
     calls.clear()
-    rows = asyncio.run(ask("red", "bad", "green"))
+    rows = ask("red", "bad", "green")
     assert calls == [["bad", "green", "red"], ["red"], ["bad"], ["green"]]
     assert isinstance(rows[1], RetrievalInputError) and rows[0].shape == rows[2].shape == (4,)

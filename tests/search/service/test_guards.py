@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -118,5 +119,6 @@ def test_no_websocket_is_opened():
         asked.append(scope["type"])
 
     guard = Guards(app, Limits(), counters.Counters())
-    asyncio.run(guard({"type": "websocket"}, None, None))
+    with ThreadPoolExecutor(1) as pool:  # the thread of a browser's tests has a loop already
+        pool.submit(asyncio.run, guard({"type": "websocket"}, None, None)).result()
     assert not asked

@@ -13,6 +13,7 @@ computes all that follows from a reader's input. `tests/course/explorables` hold
 """
 
 import importlib
+import inspect
 
 from lib.core.checks import check_choice
 from lib.course.explorables.page import frame
@@ -32,5 +33,8 @@ def explore(name: str, **given) -> Shown:
             each has an example as its default.
     """
     pieces = importlib.import_module("lib.course.explorables.pieces")  # imports torch and faiss
-    data, sentence = getattr(pieces, check_choice(name, PIECES, "name"))(**given)
+    prepare = getattr(pieces, check_choice(name, PIECES, "name"))
+    for argument in given:
+        check_choice(argument, inspect.signature(prepare).parameters, f"an argument of {name!r}")
+    data, sentence = prepare(**given)
     return Shown(sentence, sentence.text, frame(name, data, sentence.text))

@@ -9,9 +9,12 @@ import torch
 from lib import losses, report
 from lib.core.checks import (
     RetrievalInputError,
+    as_array,
     as_embeddings,
     check_choice,
     check_count,
+    check_k,
+    check_number,
     real_numbers,
     unit_rows,
     whole_numbers,
@@ -30,6 +33,7 @@ from lib.studies import readme_results
 
 EXACT = 1e-4  # tolerance of numbers that follow from given points
 MOST_BITS, MOST_TABLES = 8, 4  # of the sliders of "hyperplanes"
+MOST_EF = 16  # of the slider of "hnsw"
 EXAMPLE_NAME, EXAMPLE_CAPTION = 753, 24  # positions of queries
 LOSSES = {"infonce": "InfoNCE", "triplet": "triplet", "sigmoid": "sigmoid"}
 
@@ -47,7 +51,8 @@ def temperature(
     Args:
         queries, items: angles in degrees, 2 to 6 of each; item i belongs to query i.
         loss: "infonce" (both directions), "triplet" (all triplets, both directions) or "sigmoid".
-        temperature, margin, bias: where the sliders start; by default the bias fits the pairs.
+        temperature, margin, bias: where the sliders start, from 0.01 to 3, 0 to 1 and -10 to 5; by
+            default the bias fits the pairs.
     """
     check_choice(loss, LOSSES, "loss")
     queries, items = real_numbers(queries, "queries"), real_numbers(items, "items")
@@ -55,7 +60,9 @@ def temperature(
         raise RetrievalInputError(
             f"queries and items must be 2 to 6 angles each, got {len(queries)} and {len(items)}"
         )
-    bias = siglip_bias_for(len(queries)) if bias is None else bias
+    temperature = check_number(temperature, "temperature", 0.01, 3)
+    margin = check_number(margin, "margin", 0, 1)
+    bias = check_number(siglip_bias_for(len(queries)) if bias is None else bias, "bias", -10, 5)
     both = [_on_circle(angles) for angles in (queries, items)]
     value = {
         "infonce": lambda: losses.infonce_loss(*both, temperature, direction="both"),
@@ -92,6 +99,7 @@ def margin(
         anchor, positive, negative: `(x, y)` inside the unit circle, seen from above.
         margin: where the slider starts, from 0 to 1.
     """
+    margin = check_number(margin, "margin", 0, 1)
     points = {"anchor": anchor, "positive": positive, "negative": negative}
     vectors = {name: _on_sphere(point, name) for name, point in points.items()}
     rows = [torch.as_tensor(vector)[None] for vector in vectors.values()]
@@ -99,7 +107,7 @@ def margin(
     sentence = report.sentence(
         "Interactive figure: an anchor, a positive and a negative on a sphere. At the start, with a"
         " margin of {margin:.2f}, the loss is {value:.3f}.",
-        margin=float(margin),
+        margin=margin,
         value=float(value),
         tolerance=EXACT,
     )
@@ -107,7 +115,7 @@ def margin(
 
 
 def _on_sphere(point: Sequence[float], name: str) -> np.ndarray:
-    x, y = real_numbers(point, name)
+    x, y = _point(point, name)
     if x * x + y * y >= 1:
         raise RetrievalInputError(f"{name} must lie inside the unit circle, got ({x}, {y})")
     return np.array([x, y, np.sqrt(1 - x * x - y * y)])
@@ -124,17 +132,19 @@ def nprobe(
 
     Args:
         rows: `(n, 2)`; by default 400 points in clusters.
-        nlist: cells, at least 2.
+        nlist: cells, at least 2, at most as many as there are rows.
         query: where the query starts; by default half way between two neighbouring centroids.
         k: neighbours that are wanted.
-        nprobe: where the slider starts.
+        nprobe: where the slider starts, 1 to nlist.
     """
     rows = _in_plane(_clusters(400, 9) if rows is None else rows)
+    nlist = check_count(nlist, "nlist", least=2, most=len(rows))
+    k, nprobe = check_k(k, len(rows)), check_count(nprobe, "nprobe", most=nlist)
     centroids, _ = cells.kmeans(rows, cells.first_centroids(rows, nlist), 25)
     if query is None:
         to_first = cells.similarities(centroids[:1], centroids, "l2")[0]
         query = centroids[np.argsort(-to_first)[:2]].mean(axis=0)
-    query = real_numbers(query, "query")
+    query = _point(query, "query")
     cell = cells.assign(rows, centroids)
     lists = cells.inverted_lists(cell, nlist)
     point = np.asarray(query, np.float32)[None]
@@ -170,9 +180,9 @@ def hyperplanes(
         k: neighbours by angle that are wanted.
     """
     rows = _in_plane(np.random.default_rng(3).normal(size=(150, 2)) if rows is None else rows)
-    check_count(bits, "bits", most=MOST_BITS)
-    check_count(tables, "tables", most=MOST_TABLES)
-    query = real_numbers(query, "query")
+    bits = check_count(bits, "bits", most=MOST_BITS)
+    tables = check_count(tables, "tables", most=MOST_TABLES)
+    k, query = check_k(k, len(rows)), _point(query, "query")
     units, asked = unit_rows(rows, "rows"), unit_rows(query[None], "query")
     flat = [hashing.draw_hyperplanes(2, MOST_TABLES * MOST_BITS, seed) for seed in range(5)]
     normals = np.stack(flat).reshape(-1, MOST_TABLES, MOST_BITS, 2).round(DECIMALS)
@@ -211,15 +221,18 @@ def hnsw(
         ef: where the slider starts, 1 to 16.
     """
     rows = _in_plane(np.random.default_rng(8).random((150, 2)) if rows is None else rows)
+    ef, query = check_count(ef, "ef", most=MOST_EF), _point(query, "query")
     if (levels is None) != (entry is None):
-        raise RetrievalInputError("give both levels and entry, or neither")
+        given = "levels" if entry is None else "entry"
+        raise RetrievalInputError(f"give both levels and entry, or neither; got only {given}")
     if levels is None:
         index = faiss.IndexHNSWFlat(2, 6)
         index.add(rows)
         levels, entry = levels_of(index.hnsw), index.hnsw.entry_point
-    query = real_numbers(query, "query")
+    levels = _links(levels, len(rows))
+    entry = check_count(entry, "entry", least=0, most=len(rows) - 1)
     found = descend(query, rows, levels, entry, ef)
-    links = [[[i for i in row if i >= 0] for row in np.asarray(level).tolist()] for level in levels]
+    links = [[[i for i in row if i >= 0] for row in level.tolist()] for level in levels]
     sentence = report.sentence(
         "Interactive figure: a search in an HNSW of {n} vectors and {n_levels} levels, step by"
         " step. At the start, with ef = {ef}, it expands {hops} nodes and compares {compared}"
@@ -230,7 +243,8 @@ def hnsw(
         hops=len(found.path),
         compared=len(found.scored),
     )
-    data = {"rows": rows, "levels": links, "entry": entry, "query": query, "ef": ef, "most": 16}
+    data = {"rows": rows, "levels": links, "entry": entry, "query": query, "ef": ef}
+    data["most"] = MOST_EF
     return data, sentence
 
 
@@ -240,7 +254,7 @@ def metrics(
     grades: Sequence[int] = (),
     elsewhere: Sequence[int] = (),
     pictures: Sequence[np.ndarray] | None = None,
-    k: int = 5,
+    k: int | None = None,
 ):
     """Prepare a ranking with graded items.
 
@@ -249,17 +263,25 @@ def metrics(
         names, grades: of the items in the order of the ranking, 2 to 10 of each; grades 0 to 3.
         elsewhere: grades of the relevant items that are not in the ranking.
         pictures: uint8 pixels of the items; dark on light.
-        k: where the cut-off starts.
+        k: where the cut-off starts; by default at 5, or at the last item.
     """
     if query is None:
+        _nothing_else("query", names=names, grades=grades, elsewhere=elsewhere, pictures=pictures)
         query, names, grades, elsewhere, pictures = _icon_ranking(EXAMPLE_NAME)
+    query, names = _text(query, "query"), _texts(names, "names")
     grades, rest = whole_numbers(grades, "grades"), whole_numbers(elsewhere, "elsewhere")
     if not 2 <= len(names) == len(grades) <= 10:
         raise RetrievalInputError(
             f"names and grades must be 2 to 10 of each, got {len(names)} and {len(grades)}"
         )
-    if grades.min() < 0 or max(grades.max(), rest.max(initial=1)) > 3 or rest.min(initial=1) < 1:
-        raise RetrievalInputError("grades must be 0 to 3, those of elsewhere 1 to 3")
+    for name, values, least in (("grades", grades, 0), ("elsewhere", rest, 1)):
+        wrong = values[(values < least) | (values > 3)]
+        if wrong.size:
+            raise RetrievalInputError(f"{name} must be from {least} to 3, got {wrong[0]}")
+    if not grades.any() and not rest.size:
+        raise RetrievalInputError("grades must hold a relevant item, above 0, or elsewhere must")
+    k = check_count(min(5, len(names)) if k is None else k, "k", most=len(names))
+    pictures = () if pictures is None else _pictures(pictures, len(names), "names")
     judged = {i: int(grade) for i, grade in enumerate([*grades, *rest]) if grade > 0}
     run = np.arange(len(names))[None]
     sentence = report.sentence(
@@ -272,7 +294,7 @@ def metrics(
         tolerance=EXACT,
     )
     items = [{"name": name, "grade": int(grade)} for name, grade in zip(names, grades)]
-    for item, pixels in zip(items, () if pictures is None else pictures):
+    for item, pixels in zip(items, pictures):
         item["picture"] = picture(pixels)
     return {"query": query, "items": items, "elsewhere": rest, "k": k}, sentence
 
@@ -294,17 +316,26 @@ def maxsim(
         names: of the images.
     """
     if text is None:
+        _nothing_else("text", tokens=tokens, images=images, pictures=pictures, names=names)
         text, tokens, images, pictures, names = _scene_and_twins(EXAMPLE_CAPTION)
-    words = text.split()
+    words, names = _text(text, "text").split(), _texts(names, "names")
+    tokens, images = as_embeddings(tokens, "tokens"), _patches(images)
     if len(tokens) == len(words) + 1:
         words.append("(end)")
-    if len(tokens) != len(words) or not 1 <= len(images) == len(pictures) == len(names):
-        got = f"{len(words)} words and {len(tokens)} tokens, {len(images)} images"
+    if len(tokens) != len(words):
         raise RetrievalInputError(
-            "tokens must be as many as the words of the text (or one more), pictures and names as"
-            f" many as images; got {got}, {len(pictures)} pictures and {len(names)} names"
+            "tokens must be as many as the words of the text, or one more for its end; got"
+            f" {len(words)} words and {len(tokens)} tokens"
         )
-    tokens, images = np.asarray(tokens), np.asarray(images)
+    if images.shape[2] != tokens.shape[1]:
+        raise RetrievalInputError(
+            f"images must have the dimension of the tokens, {tokens.shape[1]}, got {images.shape}"
+        )
+    if len(names) != len(images):
+        raise RetrievalInputError(
+            f"names must be one for each of the {len(images)} images, got {len(names)}"
+        )
+    pictures = _pictures(pictures, len(images), "images")
     scores = late_interaction.maxsim(torch.as_tensor(tokens)[None], torch.as_tensor(images))[0]
     sentence = report.sentence(
         "Interactive figure: the words of “{text}” and the patches of {n} images. {best} has the"
@@ -359,4 +390,78 @@ def _clusters(n: int, seed: int) -> np.ndarray:
 def _in_plane(rows) -> np.ndarray:
     """Check points of a plane, and round them as the page does."""
     rows = as_embeddings(rows, "rows", dim=2)
+    if not np.ptp(rows, axis=0).any():
+        raise RetrievalInputError(f"rows must hold two different points, got {len(rows)} equal")
     return rows.round(DECIMALS).astype(np.float32)
+
+
+def _point(x, name: str) -> np.ndarray:
+    """Check a point of the plane."""
+    point = real_numbers(x, name)
+    if len(point) != 2:
+        raise RetrievalInputError(f"{name} must be a point (x, y), got {len(point)} numbers")
+    return point
+
+
+def _text(x, name: str) -> str:
+    if not isinstance(x, str) or not x.strip():
+        raise RetrievalInputError(f"{name} must be a text with at least one word, got {x!r}")
+    return x
+
+
+def _texts(x, name: str) -> list[str]:
+    if isinstance(x, str) or not isinstance(x, Sequence | np.ndarray):
+        raise RetrievalInputError(f"{name} must be a list of texts, got {x!r}")
+    return [_text(text, f"{name}[{i}]") for i, text in enumerate(x)]
+
+
+def _pictures(x, n: int, of: str) -> list[np.ndarray]:
+    """Check one picture for each of `n` things that the argument `of` holds."""
+    if not isinstance(x, Sequence | np.ndarray) or isinstance(x, str):
+        raise RetrievalInputError(f"pictures must be a list of arrays of pixels, got {x!r}")
+    pictures = [as_array(one, f"pictures[{i}]") for i, one in enumerate(x)]
+    if len(pictures) != n:
+        raise RetrievalInputError(f"pictures must be {n}, as many as {of}, got {len(pictures)}")
+    for i, one in enumerate(pictures):
+        if one.dtype != np.uint8 or one.size == 0 or not (one.ndim == 2 or one.shape[2:] == (3,)):
+            raise RetrievalInputError(
+                f"pictures[{i}] must be uint8 pixels of shape (height, width) or (height, width,"
+                f" 3), got {one.dtype} {one.shape}"
+            )
+    return pictures
+
+
+def _patches(x) -> np.ndarray:
+    """Check vectors of the patches of at least one image, a square grid each."""
+    patches = as_array(() if x is None else x, "images")
+    if patches.ndim != 3 or not patches.size or np.sqrt(patches.shape[1]) % 1:
+        raise RetrievalInputError(
+            "images must be (n, patches, d), with as many patches as a square grid has, such as"
+            f" 16, got shape {patches.shape}"
+        )
+    return as_embeddings(patches.reshape(-1, patches.shape[2]), "images").reshape(patches.shape)
+
+
+def _links(levels, n: int) -> list[np.ndarray]:
+    """Check the links of each level of a graph of n nodes."""
+    if not isinstance(levels, Sequence | np.ndarray) or isinstance(levels, str) or not len(levels):
+        raise RetrievalInputError(f"levels must be a list of at least one level, got {levels!r}")
+    links = [whole_numbers(level, f"levels[{i}]", ndim=2) for i, level in enumerate(levels)]
+    for i, level in enumerate(links):
+        if len(level) != n or level.size == 0 or level.min() < -1 or level.max() >= n:
+            raise RetrievalInputError(
+                f"levels[{i}] must have a row for each of the {n} rows, with positions from 0 to"
+                f" {n - 1}, or -1 for none; got shape {level.shape}"
+                + (f" and values from {level.min()} to {level.max()}" if level.size else "")
+            )
+    return links
+
+
+def _nothing_else(left_out: str, **given) -> None:
+    """Refuse arguments that need another one, which would be replaced by an example."""
+    for name, value in given.items():
+        if value is not None and len(np.atleast_1d(np.asarray(value, dtype=object))):
+            raise RetrievalInputError(
+                f"{name} needs {left_out} too, got {left_out}=None, which shows an example; give"
+                " both, or neither"
+            )

@@ -68,23 +68,82 @@ def test_modules_are_short_and_complete():
         assert not re.search(r"\bimport\b.*\bfrom\b|\bfetch\(|XMLHttp|innerHTML|\beval\(", text)
 
 
+NAN = float("nan")
+TWO = {"query": "q", "names": ["a", "b"], "grades": [1, 0]}
+PIXELS = np.zeros((4, 4), np.uint8)
+ONE = {"text": "a b", "tokens": np.eye(2), "images": np.ones((1, 4, 2)), "names": ["x"]}
+ONE |= {"pictures": [PIXELS]}
+NO_LINKS = np.full((150, 2), -1)
+
+
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
         ("temprature", {}, "Did you mean 'temperature'"),
-        ("temperature", {"loss": "hinge"}, "loss"),
+        ("temperature", {"loss": "hinge"}, "loss must be one of .*; got 'hinge'"),
         ("temperature", {"queries": [1, 2], "items": [1]}, "2 to 6 angles each, got 2 and 1"),
-        ("margin", {"anchor": (1, 1)}, "inside the unit circle"),
-        ("nprobe", {"rows": np.zeros((4, 3))}, "rows"),
-        ("nprobe", {"nprobe": 17}, "17"),
-        ("hyperplanes", {"bits": 9}, "bits"),
-        ("hyperplanes", {"query": (0, 0)}, "query"),
-        ("hnsw", {"entry": 3}, "both levels and entry"),
-        ("metrics", {"query": "q", "names": ["a"], "grades": [1]}, "2 to 10"),
-        ("metrics", {"query": "q", "names": ["a", "b"], "grades": [1, 4]}, "0 to 3"),
-        ("maxsim", {"text": "a b", "tokens": np.eye(4), "images": []}, "2 words and 4 tokens"),
+        ("temperature", {"queries": [NAN, 2], "items": [1, 2]}, r"queries\[0\] is nan"),
+        ("temperature", {"margin": NAN}, "margin must be between 0 and 1, got nan"),
+        ("temperature", {"margin": "0.2"}, "margin must be between 0 and 1, got '0.2'"),
+        ("temperature", {"bias": NAN}, "bias must be between -10 and 5, got nan"),
+        ("temperature", {"temperature": 0}, "temperature must be between 0.01 and 3, got 0"),
+        ("temperature", {"colour": 1}, "an argument of 'temperature' must be one of .* 'colour'"),
+        ("margin", {"anchor": (1, 1)}, "anchor must lie inside the unit circle"),
+        ("margin", {"anchor": (0, 0, 1)}, r"anchor must be a point \(x, y\), got 3 numbers"),
+        ("margin", {"margin": NAN}, "margin must be between 0 and 1, got nan"),
+        ("nprobe", {"rows": np.zeros((4, 3))}, "rows must have dimension 2, got 3"),
+        ("nprobe", {"rows": np.zeros((20, 2))}, "rows must hold two different points"),
+        ("nprobe", {"nprobe": 17}, "nprobe must be at most 16, got 17"),
+        ("nprobe", {"nlist": 1}, "nlist must be at least 2, got 1"),
+        ("nprobe", {"nlist": 2.5}, "nlist must be a whole number, got 2.5"),
+        ("nprobe", {"query": (1, 2, 3)}, "query must be a point"),
+        ("nprobe", {"k": 401}, "k must be between 1 and 400"),
+        ("hyperplanes", {"bits": 9}, "bits must be at most 8, got 9"),
+        ("hyperplanes", {"tables": NAN}, "tables must be a whole number, got nan"),
+        ("hyperplanes", {"query": (0, 0)}, "query has only zeros"),
+        ("hyperplanes", {"query": (0, 1, 0)}, "query must be a point"),
+        ("hyperplanes", {"k": 151}, "k must be between 1 and 150"),
+        ("hnsw", {"ef": 17}, "ef must be at most 16, got 17"),
+        ("hnsw", {"query": (0, NAN)}, r"query\[1\] is nan"),
+        ("hnsw", {"entry": 3}, "both levels and entry, or neither; got only entry"),
+        ("hnsw", {"levels": 3, "entry": 0}, "levels must be a list of at least one level, got 3"),
+        ("hnsw", {"levels": [NO_LINKS[:9]], "entry": 0}, r"levels\[0\] must have a row for each"),
+        ("hnsw", {"levels": [NO_LINKS + 200], "entry": 0}, "from 199 to 199"),
+        ("hnsw", {"levels": [NO_LINKS], "entry": "a"}, "entry must be a whole number, got 'a'"),
+        ("hnsw", {"levels": [NO_LINKS], "entry": 150}, "entry must be at most 149, got 150"),
+        ("metrics", TWO | {"names": ["a"], "grades": [1]}, "2 to 10 of each, got 1 and 1"),
+        ("metrics", TWO | {"names": "ab"}, "names must be a list of texts, got 'ab'"),
+        ("metrics", TWO | {"names": ["a", 2]}, r"names\[1\] must be a text .*, got 2"),
+        ("metrics", TWO | {"query": 3}, "query must be a text with at least one word, got 3"),
+        ("metrics", TWO | {"grades": [1, 4]}, "grades must be from 0 to 3, got 4"),
+        ("metrics", TWO | {"grades": [0, 0]}, "grades must hold a relevant item"),
+        ("metrics", TWO | {"elsewhere": [0]}, "elsewhere must be from 1 to 3, got 0"),
+        ("metrics", TWO | {"k": 3}, "k must be at most 2, got 3"),
+        ("metrics", TWO | {"pictures": [PIXELS]}, "pictures must be 2, as many as names, got 1"),
+        (
+            "metrics",
+            TWO | {"pictures": [PIXELS, PIXELS / 1]},
+            r"pictures\[1\] must be uint8 pixels",
+        ),
+        ("metrics", {"names": ["a", "b"]}, "names needs query too"),
+        ("maxsim", {"text": "a b", "tokens": np.eye(4), "images": np.ones((1, 4, 4))}, "2 words"),
+        ("maxsim", ONE | {"text": ""}, "text must be a text with at least one word, got ''"),
+        ("maxsim", ONE | {"text": None}, "tokens needs text too"),
+        ("maxsim", ONE | {"tokens": None}, "tokens must be real numbers"),
+        ("maxsim", ONE | {"tokens": NAN * np.eye(2)}, "tokens has the value nan in row 0"),
+        ("maxsim", ONE | {"images": np.ones((1, 3, 2))}, r"a square grid .* got shape \(1, 3, 2\)"),
+        ("maxsim", ONE | {"images": np.ones((1, 4, 3))}, "images must have the dimension of the"),
+        ("maxsim", ONE | {"names": []}, "names must be one for each of the 1 images, got 0"),
+        ("maxsim", ONE | {"pictures": 3}, "pictures must be a list of arrays of pixels, got 3"),
     ],
 )
-def test_bad_input(name, given, message):
+def test_bad_input_is_named(name, given, message):
     with pytest.raises(RetrievalInputError, match=message):
         course.explore(name, **given)
+
+
+def test_small_input_is_enough():
+    data, _ = pieces.metrics(**TWO)
+    assert data["k"] == 2
+    data, _ = pieces.maxsim(**ONE)
+    assert np.allclose(data["images"][0]["similarities"], 1)

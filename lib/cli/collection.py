@@ -7,11 +7,22 @@ from rich.markup import escape
 from rich.table import Table
 from typer import Argument, Option, Typer
 
-from lib.cli.options import BatchSize, Device, Precision, Pretrained, Prompt
+from lib.cli.options import (
+    BatchSize,
+    Device,
+    Precision,
+    Pretrained,
+    Prompt,
+    QueryKinds,
+    Ram,
+    Recall,
+    bytes_of,
+)
 from lib.cli.output import console, progress_bar, say
 
 if TYPE_CHECKING:
-    from lib.search.collection import Collection
+    from lib.search.collection import Collection, IndexWish
+    from lib.search.collection.files import StoredIndex
 
 SHOWN = 10  # failures that are printed
 collection = Typer(no_args_is_help=True, help="Look into a collection that `index` made.")
@@ -35,12 +46,20 @@ def index(
     device: Device = "cpu",
     prompt: Prompt = "",
     batch_size: BatchSize = 64,
+    recall: Recall = None,
+    ram: Ram = None,
+    queries: QueryKinds = None,
 ) -> None:
-    """Index your pictures: encode what is new, keep what is known, drop what is gone."""
+    """Index your pictures: encode what is new, keep what is known, drop what is gone.
+
+    Up to 50,000 pictures are searched exactly. More get an index that finds 0.95 of the true best
+    ones; --recall, --ram and --queries ask for another.
+    """
     from lib.models.encoder import load_encoder
-    from lib.search.collection import Columns, build_collection, model_of
+    from lib.search.collection import Columns, build_collection, model_of, update_index
     from lib.search.collection.sources import count_files, roots_of
 
+    wish = _wish(recall, ram, queries)
     table = None if columns is None else Columns.read(columns)
     total = count_files(roots_of(sources))
     settings = {"precision": precision, "device": device, "prompt": prompt}
@@ -59,7 +78,31 @@ def index(
         say(f"  and {n_more:,} more; all of them: crossmodal collection failures {out}")
     if table is not None and (unused := table.unused()):
         say(f"{len(unused):,} rows of {columns} belong to no picture, such as {unused[0]!r}")
+    with console.status("index"):
+        say(update_index(out, wish, log=lambda line: say(f"  {line}")))
     say(f'next: crossmodal search "..." --collection {out}')
+
+
+@collection.command("tune")
+def tune(
+    folder: Folder, recall: Recall = 0.95, ram: Ram = None, queries: QueryKinds = "both"
+) -> None:
+    """Choose the index of a collection by measured recall, memory and work, and store it."""
+    from lib.search.collection import tune_index
+
+    wish = _wish(recall, ram, queries)
+    with console.status("index"):
+        say(tune_index(folder, wish, log=lambda line: say(f"  {line}")))
+
+
+def _wish(recall: float | None, ram: str | None, queries: str | None) -> "IndexWish | None":
+    """Return what the user asks of the index; None where nothing is asked."""
+    from lib.search.collection import IndexWish
+
+    size = None if ram is None else bytes_of(ram, "--ram")
+    given = {"recall": recall, "ram": size, "queries": queries}
+    given = {name: value for name, value in given.items() if value is not None}
+    return IndexWish(**given) if given else None
 
 
 @collection.command()
@@ -79,19 +122,27 @@ def _facts(opened: "Collection") -> list[tuple[str, str]]:
     pretrained = manifest.model["pretrained"]
     stored = manifest.index
     failures = opened.folder.failures(manifest)
-    kind = (
-        "exact search" if stored is None else f"{stored.index_type} over {stored.rows:,} pictures"
-    )
+    search = "exact" if stored is None else _index_text(stored)
     return [
         ("pictures", f"{len(opened):,}"),
         ("could not be read", f"{len(failures):,}"),
         ("model", f"{manifest.model['name']}" + (f", {pretrained}" if pretrained else "")),
         ("dimension", f"{manifest.dim}"),
-        ("search", kind),
+        ("search", search),
         ("last run", "came to its end" if manifest.finished else "was stopped; index again"),
         ("columns", ", ".join(opened.columns)),
         *(("source", str(opened.folder.root_folder(root))) for root in manifest.roots),
     ]
+
+
+def _index_text(stored: "StoredIndex") -> str:
+    """Say what an index is, and what it reached when it was tuned."""
+    chosen = stored.chosen
+    settings = ", ".join(f"{name} {value}" for name, value in stored.settings.items())
+    config = chosen.get("config", {}).get("name", stored.index_type)
+    text = f"{config} {settings}".rstrip() + f" over {stored.rows:,} pictures"
+    recalls = [f"{kind} {mean:.3f}" for kind, (mean, *_) in chosen.get("recall", {}).items()]
+    return f"{text}; recall@{chosen['k']} when tuned: {', '.join(recalls)}" if recalls else text
 
 
 @collection.command()

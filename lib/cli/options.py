@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,28 @@ Pretrained = Annotated[
 Prompt = Annotated[str, Option(help='Template for every text: "a photo of {}".')]
 Precision = Annotated[str, Option(help="fp32, bf16, or fp16 on a GPU.")]
 Device = Annotated[str, Option(help="cpu or cuda.")]
+Recall = Annotated[
+    float | None, Option(help="Share of the true best pictures that the index finds: 0.95.")
+]
+Ram = Annotated[str | None, Option(help="Memory that the index may take, such as 4GB.")]
+QueryKinds = Annotated[
+    str | None, Option(help="Queries that must reach the recall: text, image, or both.")
+]
 BatchSize = Annotated[int, Option(help="Inputs per forward pass.")]
+
+
+def bytes_of(text: str, name: str) -> int:
+    """Parse a size in bytes: "4GB", "512 MB", "2GiB", "4e9"."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]{1,2})?)\s*([kmgt]?)(i?)b?\s*", text.lower())
+    try:
+        number = float(match[1]) if match else float("nan")
+    except ValueError:
+        number = float("nan")
+    base = 1024 if match and match[3] else 1000
+    value = number * base ** (" kmgt".index(match[2] or " ") if match else 0)
+    if not 1 <= value <= 1e18:
+        raise RetrievalInputError(f"{name} must be a size such as 4GB or 512MB, got {text!r:.40}")
+    return int(value)
 
 
 def corpus_named(name: str) -> Corpus:

@@ -177,6 +177,11 @@ class Collection:
         return len(self.ids)
 
     @property
+    def dim(self) -> int:
+        """Dimension of a vector."""
+        return self.manifest.dim
+
+    @property
     def columns(self) -> list[str]:
         """Names that a filter can use."""
         return list(self.kinds)
@@ -396,7 +401,8 @@ class Collection:
             depth = min(depth, index.ntotal)
             scores, ids = (rows[0] for rows in index.search(vector[None], depth, allowed=earlier))
             lives = self._has(ids)
-            if lives.sum() >= k or depth == index.ntotal or n_gone == 0:
+            no_more = n_gone == 0 or depth == index.ntotal or (ids < 0).any()
+            if lives.sum() >= k or no_more:
                 return scores[lives], ids[lives]
             depth *= 2
 

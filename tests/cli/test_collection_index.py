@@ -1,0 +1,65 @@
+"""`crossmodal collection tune` and the options of `crossmodal index` that choose an index."""
+
+import pytest
+
+from lib.cli.options import bytes_of
+from lib.core.checks import RetrievalInputError
+from lib.search.collection import collection as opened
+from tests.cli.conftest import one_line
+from tests.search.collection.conftest import ColourEncoder, paint
+from tests.search.collection.test_indexing import WordEncoder, add_part
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4GB", 4 * 10**9), ("512 mb", 512 * 10**6), ("2GiB", 2**31), ("1.5k", 1500), ("4e9", 4e9)],
+)
+def test_sizes_as_people_write_them(text, size):
+    assert bytes_of(text, "--ram") == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1GB", "0", "nan", "1e99GB", "1.2.3GB", "4XB"])
+def test_sizes_that_cannot_be(text):
+    with pytest.raises(RetrievalInputError, match="--ram must be a size such as 4GB"):
+        bytes_of(text, "--ram")
+
+
+def test_tune_stores_an_index_and_info_shows_it(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(opened, "load_query_encoder", lambda manifest: WordEncoder())
+    add_part(tmp_path / "c", 2_000)
+    code, out, err = run("collection", "tune", "c", "--recall", "0.8", "--ram", "1GB")
+    assert code == 0 and not err
+    assert "text queries: 2,000 from captions" in out and "queries that chose nothing" in out
+    code, out, _ = run("collection", "info", "c")
+    text = " ".join(out.split())
+    assert code == 0 and "over 2,000 pictures; recall@50 when tuned: image 0." in text
+
+
+def test_index_says_how_it_searches(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.models.encoder.load_encoder", lambda *_, **__: ColourEncoder())
+    for number in range(3):
+        paint(tmp_path / "p" / f"{number}.png", "red", shade=number)
+    code, out, _ = run("index", "p", "--out", "c")
+    assert code == 0 and "search is exact, as for all collections of up to 50,000 pictures" in out
+    code, out, _ = run("index", "p", "--out", "c", "--recall", "0.9")
+    assert code == 0 and "search is exact: 3 pictures need no index" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--recall", "95", "recall must be between 0 and 1 (not 0), got 95.0"),
+        ("--ram", "much", "--ram must be a size such as 4GB or 512MB, got 'much'"),
+        ("--queries", "texts", "Did you mean 'text'"),
+    ],
+)
+@pytest.mark.parametrize("command", [("index", "p", "--out", "c"), ("collection", "tune", "c")])
+def test_bad_options_are_refused_before_the_work(run, command, option, value, message, tmp_path):
+    code, _, err = run(*command, option, value)
+    assert code == 2 and message in one_line(err)
+    assert not (tmp_path / "c").exists()
+
+
+def test_no_collection(run):
+    code, _, err = run("collection", "tune", "c")
+    assert code == 2 and "c is no collection" in one_line(err)

@@ -1,0 +1,201 @@
+"""The index of a collection: tuned, kept, built again, and the old one until the manifest says."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lib.core.checks import RetrievalInputError, unit_rows
+from lib.search.collection import Collection, Query, indexing
+from lib.search.collection import collection as opened
+from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, Manifest
+from lib.search.collection.indexing import IndexWish, tune_index, update_index
+
+DIM = 16
+CENTRES = np.random.default_rng(9).standard_normal((40, DIM))
+
+
+class WordEncoder:
+    """A vector for each text, by its digest, near one of the centres."""
+
+    dim, identity = DIM, {"model": "words"}
+
+    def encode_text(self, texts):
+        seeds = [int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) for text in texts]
+        rows = [
+            CENTRES[seed % 40] + np.random.default_rng(seed).standard_normal(DIM) for seed in seeds
+        ]
+        return unit_rows(np.array(rows), "texts")
+
+    def doubts_about(self, text):
+        return []
+
+
+def add_part(path, n, seed=0, captions=True, drop=0):
+    """Write n made-up rows as a part, and drop the first ones of the earlier part."""
+    folder = CollectionFolder(path)
+    with folder.writing():
+        manifest = Manifest({"name": "words", "pretrained": None}, WordEncoder.identity, DIM)
+        manifest = folder.read() if folder.exists() else manifest
+        rng = np.random.default_rng(seed)
+        rows = CENTRES[np.sort(rng.integers(0, 40, n))] + 0.8 * rng.standard_normal((n, DIM))
+        empty = {field.name: "" if pa.types.is_string(field.type) else 0 for field in OWN_COLUMNS}
+        cells = [
+            empty | {"id": manifest.next_id + i, "path": f"{seed}_{i}.png"}
+            | {"caption": f"thing {seed} {i}" if captions else ""}
+            for i in range(n)
+        ]  # fmt: skip
+        table = pa.Table.from_pylist(cells, OWN_COLUMNS)
+        vectors = unit_rows(rows.astype(np.float32), "rows")
+        part = folder.write_part(manifest.counter, vectors, table, [b"x"] * n)
+        earlier = list(manifest.parts)
+        if drop:
+            kept = np.arange(drop, earlier[0].rows)
+            table = folder.table(earlier[0]).take(pa.array(kept))
+            earlier[0] = folder.rewrite_part(earlier[0], kept, table)
+        folder.write(
+            replace(
+                manifest, parts=(*earlier, part), next_id=manifest.next_id + n,
+                counter=manifest.counter + 1, finished=True,
+            )
+        )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def collection(tmp_path, monkeypatch):
+    monkeypatch.setattr(opened, "load_query_encoder", lambda manifest: WordEncoder())
+    return add_part(tmp_path / "c", 3_000)
+
+
+WISH = IndexWish(recall=0.8)
+
+
+def test_small_collections_are_searched_exactly(collection):
+    said = update_index(collection)
+    assert said == "search is exact, as for all collections of up to 50,000 pictures"
+    assert Collection(collection).manifest.index is None
+
+
+def test_a_tuned_index_finds_what_it_says(collection):
+    log = []
+    said = tune_index(collection, WISH, log=log.append)
+    assert said.startswith("index ") and "text 0." in said
+    assert log[0] == "text queries: 2,000 from captions"
+    now = Collection(collection, verify=True)
+    stored = now.manifest.index
+    assert stored.rows == 3_000 and stored.next_id == 3_000 and stored.folder == "index-000001"
+    assert stored.chosen["wish"] == {"recall": 0.8, "ram": None, "queries": "both"}
+    recall = stored.chosen["recall"]
+    assert set(recall) == {"image", "text"} and stored.chosen["texts"] == "captions"
+    # New texts against all cosines: the reported interval holds.
+    new = WordEncoder().encode_text([f"new {i}" for i in range(300)])
+    scores = new @ now.vectors(np.arange(3_000)).T
+    found = [set(now.nearest(query, 50)[1].tolist()) for query in new]
+    true = [set(row.tolist()) for row in np.argsort(-scores, axis=1)[:, :50]]
+    truth = np.mean([len(a & b) / 50 for a, b in zip(found, true, strict=True)])
+    _, low, high, n = recall["text"]
+    assert n == 1_000 and low - 0.02 <= truth <= high + 0.02
+    assert now.search(Query(vector=new[0]), 5).hits
+
+
+def test_a_default_index_beyond_the_limit(collection, monkeypatch):
+    monkeypatch.setattr(indexing, "EXACT_UP_TO", 2_000)
+    assert "recall@50" in update_index(collection)
+    assert Collection(collection).manifest.index.chosen["target"] == 0.95
+    said = update_index(collection)
+    assert said == (
+        "the index of 3,000 pictures stays: 0 later ones are searched exactly, 0 are gone"
+    )
+
+
+def test_another_wish_tunes_again(collection):
+    update_index(collection, WISH)
+    first = Collection(collection).manifest.index
+    assert "stays" in update_index(collection, WISH) and "stays" in update_index(collection)
+    update_index(collection, IndexWish(recall=0.8, queries="image"))
+    second = Collection(collection).manifest.index
+    assert second.folder != first.folder and set(second.chosen["recall"]) == {"image"}
+    assert not (collection / first.folder).exists() and (collection / second.folder).is_dir()
+
+
+def test_a_tenth_of_new_or_missing_pictures_builds_again(collection):
+    update_index(collection, WISH)
+    first = Collection(collection).manifest.index
+    add_part(collection, 150, seed=1, drop=150)
+    said = update_index(collection)
+    assert said.endswith("stays: 150 later ones are searched exactly, 150 are gone")
+    add_part(collection, 1, seed=2)
+    said = update_index(collection)
+    assert said.startswith("151 pictures came and 150 went since the index was built; built again")
+    second = Collection(collection, verify=True).manifest.index
+    assert (second.rows, second.next_id) == (3_001, 3_151)
+    assert second.settings == first.settings and second.chosen == first.chosen
+    assert "stays: 0 later" in update_index(collection)
+
+
+def test_twice_as_many_pictures_are_tuned_again(collection):
+    update_index(collection, WISH)
+    add_part(collection, 3_000, seed=1)
+    said = update_index(collection)
+    assert said.startswith("3,000 pictures came and 0 went since the index was built; index ")
+    assert Collection(collection).manifest.index.chosen["rows"] == 6_000
+
+
+def test_without_texts_pictures_alone_decide(tmp_path, monkeypatch):
+    path = add_part(tmp_path / "c", 2_000, captions=False)
+    log = []
+    tune_index(path, WISH, log=log.append)
+    assert log[0] == ("text queries: none: 0 captions and 0 file names with words are too few")
+    assert set(Collection(path).manifest.index.chosen["recall"]) == {"image"}
+    with pytest.raises(RetrievalInputError, match="gives no text queries .* tune for --queries"):
+        tune_index(path, IndexWish(queries="text"))
+
+
+def test_too_few_pictures_lose_their_index(collection):
+    update_index(collection, WISH)
+    folder = CollectionFolder(collection)
+    part = folder.read().parts[0]
+    kept = np.arange(900)
+    small = folder.rewrite_part(part, kept, folder.table(part).take(pa.array(kept)))
+    folder.write(replace(folder.read(), parts=(small,)))
+    assert update_index(collection).endswith("search is exact: 900 pictures need no index")
+    assert Collection(collection).manifest.index is None
+    assert not list(collection.glob("index-*"))
+
+
+def test_a_stop_while_it_is_stored_leaves_the_old_index(collection, monkeypatch):
+    update_index(collection, WISH)
+    before = Collection(collection).manifest
+
+    def stop(self, manifest):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CollectionFolder, "write", stop)
+        tune_index(collection, IndexWish(recall=0.7))
+    assert Collection(collection).manifest == before
+    assert Collection(collection).search("thing", 3).hits
+    with CollectionFolder(collection).writing():
+        pass
+    assert [entry.name for entry in collection.glob("index-*")] == [before.index.folder]
+
+
+@pytest.mark.parametrize(
+    ("wish", "problem"),
+    [
+        ({"recall": 0}, "recall must be between 0 and 1 .not 0., got 0"),
+        ({"ram": 0}, "ram must be at least 1"),
+        ({"queries": "texts"}, "queries must be one of .* Did you mean 'text'"),
+    ],
+)
+def test_wishes_that_cannot_be(wish, problem):
+    with pytest.raises(RetrievalInputError, match=problem):
+        IndexWish(**wish)
+
+
+def test_memory_that_holds_no_index(collection):
+    with pytest.raises(RetrievalInputError, match="ram = 1,000 bytes hold no index of 3,000"):
+        tune_index(collection, IndexWish(ram=1_000))

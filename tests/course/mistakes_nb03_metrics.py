@@ -40,6 +40,11 @@ def smallest_id(ranked_ids, relevant):
     return 1 / (1 + ranked_ids.index(item)) if item in ranked_ids else 0.0
 
 
+def set_as_one_object(ranked_ids, relevant):
+    hits = np.isin(ranked_ids, relevant)
+    return 1 / (1 + hits.argmax()) if hits.any() else 0.0
+
+
 def every_item(ranked_ids, relevant):
     return [float(item in relevant) / rank for rank, item in enumerate(ranked_ids, start=1)]
 
@@ -55,6 +60,16 @@ def precisions(hit):
 def with_padding(ranked_ids, relevant_ids):
     hit = (ranked_ids[:, :, None] == relevant_ids[:, None, :]).any(axis=2)
     return (precisions(hit) * hit).sum(axis=1) / (relevant_ids >= 0).sum(axis=1)
+
+
+def padding_in_both(ranked_ids, relevant_ids):
+    hit = (ranked_ids[:, :, None] == relevant_ids[:, None, :]).any(axis=2)
+    return (precisions(hit) * hit).sum(axis=1) / relevant_ids.shape[1]
+
+
+def over_depth(ranked_ids, relevant_ids):
+    hit = relevant_at(ranked_ids, relevant_ids)
+    return (precisions(hit) * hit).sum(axis=1) / hit.shape[1]
 
 
 def over_width(ranked_ids, relevant_ids):
@@ -143,6 +158,11 @@ def cut(list_at, ideal_at):
     return function
 
 
+def with_plain_factorials(n, r, k):
+    ways = math.factorial(n - r) * math.factorial(n - k)
+    return 1 - ways / (math.factorial(n) * math.factorial(n - r - k))
+
+
 def with_factorials(n, r, k):
     if k > n - r:
         return 1.0
@@ -188,6 +208,7 @@ MISTAKES = {
         (behind_the_end, "A list without a relevant item is worth 0"),
         (nothing_said, "returned None for one of the cases"),
         (smallest_id, "Any relevant item will do"),
+        (set_as_one_object, "It takes a set for one object"),
         (every_item, "the result has 5 values"),
         (lambda ids, few: right.reciprocal_rank(ids[:-1], few), "The last rank"),
         (first_of_hits, "No relevant item is in this list"),
@@ -195,6 +216,8 @@ MISTAKES = {
     "metrics.average_precision": [
         (with_padding, "Padding is not an id"),
         (over_width, "The width of the table of relevant items is not R"),
+        (padding_in_both, "Leave it out of both"),
+        (over_depth, "it divides by the length of the list"),
         (over_hits, "the third relevant item costs nothing"),
         (over_the_shorter, "min(R, k)"),
         (reciprocal_ranks, "as if it were the first"),
@@ -238,6 +261,7 @@ MISTAKES = {
             "the share of relevant",
         ),
         (lambda n, r, k: min(0.4 + 0.3 * (k > 1), 1), "Two items are wrong"),
+        (with_plain_factorials, "no way to choose 3 from 2"),
         (with_factorials, "too large for a float"),
         (
             lambda n, r, k: 1.0 if k >= n - r else right.chance_hit_rate(n, r, k),

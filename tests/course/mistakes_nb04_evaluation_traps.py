@@ -164,6 +164,11 @@ def chi_square_corrected(a, b):
     return erfc(sqrt((abs(i - j) - 1) ** 2 / (i + j) / 2))
 
 
+def all_hits(a, b):
+    n = int(a.sum() + b.sum())
+    return min(1, 2 * sum(comb(n, i) for i in range(int(min(a.sum(), b.sum())) + 1)) / 2**n)
+
+
 def all_queries(a, b):
     i, j = counts(a, b)
     return min(1, 2 * tail(len(a), min(i, j)))
@@ -228,7 +233,7 @@ MISTAKES = {
             refusing(lambda s, c: np.isnan(np.take_along_axis(s, c[:, None], axis=1)).any()),
             "a single NaN, at a wrong item,",
         ),
-        (refusing(lambda s, _: not np.isfinite(s).all()), "it raised ValueError"),
+        (refusing(lambda s, _: not np.isfinite(s).all()), "refuse NaN only, with np.isnan"),
     ],
     "traps.sign_flip": [
         (no_one_added, "The data are one more reordering"),
@@ -245,7 +250,7 @@ MISTAKES = {
         (caption_is_image, "Is caption i taken for the answer to image i?"),
         (first_caption_only, "not only the first"),
         (neighbours, "captions are neighbours"),
-        (captions_ask, "that of image 2 belongs to image 0"),
+        (captions_ask, "Take the argmax along axis 1"),
         (number_of_images, "Return a share"),
         (by_product, "All scores are negative here"),
     ],
@@ -255,6 +260,7 @@ MISTAKES = {
         (chi_square, "Count the coin tosses exactly"),
         (chi_square_corrected, "continuity correction"),
         (all_queries, "leave them out"),
+        (all_hits, "not 8 and 4 hits"),
         (larger_count, "up to the smaller of the two"),
         (not_capped, "a probability stops at 1"),
         (nothing_is_zero, "no coin is tossed"),

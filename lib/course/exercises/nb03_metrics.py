@@ -19,6 +19,8 @@ reciprocal_rank = Exercise(
             "the item at rank 2 gives 1/3 | One was added once too often: ranks count from 1.":
                 1 / 3,
             "it returns the rank itself | One over the rank: higher is better.": 2.0,
+            "none of the list counts as relevant | Do you give a set to np.isin? It takes a set for"
+            " one object: give it list(relevant), or write `item in relevant`.": 0.0,
             "it took the last relevant item, at rank 5 | Only the first relevant item counts.":
                 1 / 5,
             "it averages over the relevant items in the list"
@@ -60,6 +62,11 @@ average_precision = Exercise(
             "-1 is taken for an item: where both tables are padded, the padding counts as a hit"
             " | Padding is not an id. Take it out of one side before you compare.":
                 [0.3, 1 / 2 + 2 / 4 + 3 / 5, (1 / 3 + 2 / 4 + 3 / 5) / 2],
+            "-1 is taken for an item, as a hit and in R"
+            " | Padding is not an id. Leave it out of both.":
+                [0.3, (1 / 2 + 2 / 4 + 3 / 5) / 3, (1 / 3 + 2 / 4 + 3 / 5) / 3],
+            "it divides by the length of the list"
+            " | Divide by R, the number of relevant items of the query.": [0.9 / 5, 0.5 / 5, 0],
             "the second query has one relevant item, and its value was divided by 3 | The width of"
             " the table of relevant items is not R. Count per row what is not padding.":
                 [0.3, 1 / 6, 0],
@@ -143,6 +150,9 @@ ndcg = Exercise(
 
 # ---- metrics.chance: of the 10 pairs from 5 items, 7 hold one of two relevant items, 1 holds both.
 
+CERTAIN = (
+    "Two items are wrong, so a list of 3 is a hit for certain: there is no way to choose 3 from 2."
+)
 LARGE = (
     "Factorials of 25,000 are too large for a float. Use whole numbers, or a product of k"
     " fractions."
@@ -168,9 +178,7 @@ chance = Exercise(
         }, otherwise="Write down the ten pairs of five items and count those without a relevant"
             " one."),
         (
-            Case((5, 3, 3), 1,
-                "Two items are wrong, so a list of 3 is a hit for certain: there is no way to"
-                " choose 3 from 2."),
+            Case((5, 3, 3), 1, CERTAIN, if_raises=CERTAIN),
             Case((5, 3, 2), 0.9, "A list of 2 may hold just the two wrong items: 1 of 10 pairs."),
             Case((5, 0, 2), 0, "Nothing is relevant, so there is no hit."),
         ),

@@ -20,6 +20,7 @@ CORRECT = np.array([2, 0, 3, 1, 1, 2, 0])
 MASKED = np.where(SCORES == 0.0, -np.inf, SCORES)  # two wrong items
 NAN_ROW = np.where(np.arange(7)[:, None] == 4, np.nan, SCORES)
 ONE_NAN = np.where((np.arange(7)[:, None] == 4) & (np.arange(4) == 0), np.nan, SCORES)
+INFINITE = "Minus infinity is a score, below all others: refuse NaN only, with np.isnan."
 NAN = (
     "NaN compares as False with everything, so it can be a hit or a miss by the direction of your"
     " sign. Raise a ValueError before you compare."
@@ -58,8 +59,8 @@ pessimistic_r1 = Exercise(
             Refusal((NAN_ROW, CORRECT), "a row of NaN", NAN),
             Refusal((ONE_NAN, CORRECT), "a single NaN, at a wrong item,", NAN),
         ),
-        Case((MASKED, CORRECT), 3 / 7, "Minus infinity is a score, below all others.",
-            given="with two scores of minus infinity"),
+        Case((MASKED, CORRECT), 3 / 7, INFINITE, given="with two scores of minus infinity",
+            if_raises=INFINITE),
     ),
     """- First get the score of each query's right item, one number per row.
     - Count, per row, the scores that are at least as high. The right item is always one of them.
@@ -134,6 +135,8 @@ own_caption = Exercise(
             " There are 20 captions and 4 images: look up the owner of the best caption.": 0.0,
             "only one image in four is a hit"
             " | Three are: any of an image's five captions answers it, not only the first.": 1 / 4,
+            "captions choose among images: it is a share of captions"
+            " | The queries are the images, the rows. Take the argmax along axis 1.": 7 / 20,
             **ABOVE_1,
         }, otherwise="The best captions of images 0, 1 and 3 are their own, that of image 2 belongs"
             " to image 0.", meaning="the share of images, 0 to 1"),
@@ -161,6 +164,7 @@ own_caption = Exercise(
 WINS = np.array([1, 1, 1, 1, 1, 0, 1, 1, 0, 1])
 LOSSES = np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 1])
 HITS_42 = (np.arange(100) < 42).astype(int)
+HITS_AS_COINS = 2 * (1 + 12 + 66 + 220 + 495) / 2**12  # at most 4 heads of 12 coins
 NO_COIN = "No query tells the two systems apart, so no coin is tossed, and p is 1."
 EVEN = "Twice the tail up to 2 of 4 heads is 22/16: a probability stops at 1."
 
@@ -181,6 +185,8 @@ mcnemar = Exercise(
             " | It is close, but exact costs no more: count the coin tosses.": 0.22067136191984682,
             "all ten queries count as coins | Queries on which both systems are right, or both"
             " wrong, say nothing about the difference: leave them out.": 22 / 1024,
+            "all hits of both systems count as coins | Count the queries on which exactly one"
+            " system is right: 5 and 1, not 8 and 4 hits.": HITS_AS_COINS,
             "5 wins against 1 give no evidence"
             " | Take the tail up to the smaller of the two counts.": 1.0,
         }, otherwise="Six queries differ, 5 to 1. Of the 64 ways six coins can fall, 1 + 6 have at"

@@ -191,11 +191,16 @@ def html_table(
     if note:
         parts.append(f'<span style="font-size:0.9em">{escaped(note)}</span>')
     style = "caption-side:top;text-align:left;padding:0.3em 0"
-    caption = f'<caption style="{style}">{"<br>".join(parts)}</caption>' if parts else ""
+    caption = f'<caption style="{style}">{_beside("<br>".join(parts))}</caption>' if parts else ""
     return (
         f'<table style="border-collapse:collapse;font-size:1.15em;margin:0.5em 0">{caption}'
         f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
+
+
+def _beside(title: str) -> str:
+    """Let a title run on beyond a narrow table instead of wrapping within its columns."""
+    return f'<div style="width:0"><div style="width:max-content;max-width:44em">{title}</div></div>'
 
 
 def text_table(

@@ -135,6 +135,17 @@ def unpaired(a, b, groups):
     return np.hypot(*errors)
 
 
+def standard_error_alone(a, b, groups):
+    differences = (a - b).mean(axis=0)
+    return differences.std(ddof=1) / np.sqrt(len(differences))
+
+
+def groups_averaged(a, b, groups):
+    differences = (a - b).mean(axis=0)
+    means = [differences[groups == group].mean() for group in np.unique(groups)]
+    return np.std(means, ddof=1) / np.sqrt(len(means))
+
+
 def runs_of_neighbours(values, groups):
     starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
     return np.add.reduceat(values, starts)
@@ -194,6 +205,8 @@ MISTAKES = {
     ],
     "shootout.error": [
         (error(lambda values, groups: values), "taken for independent"),
+        (standard_error_alone, "as of independent queries"),
+        (groups_averaged, "every group counts once"),
         (seeds_as_queries, "taken for fourteen queries"),
         (not_centred, "mean difference was not taken away"),
         (error(by_group, lambda groups: 1), "not divided by the number of queries"),

@@ -115,6 +115,7 @@ MISTAKES = {
         (lambda q, d: (q @ d.T).sum(), "all similarities were added"),
         (lambda q, d: (q @ d.T).min(axis=1).sum(), "its worst patch"),
         (lambda q, d: (q * d[: len(q)]).sum(), "word i was compared with patch i"),
+        (lambda q, d: q.mean(axis=0) @ d.mean(axis=0), "one mean vector a side"),
         (lambda q, d: maxsim_of(unit(q), unit(d)), "the vectors were normalised"),
         (lambda q, d: np.maximum(q @ d.T, 0).max(axis=1).sum(), "with one word and one patch"),
         (lambda q, d: (q @ d.T).max(axis=1), "2 values"),

@@ -77,6 +77,10 @@ error = Exercise(
         Case((HITS_A, HITS_B, GROUPS), ERROR, mistakes={
             "the queries are taken for independent | Queries of a group succeed and fail together:"
             " add up the differences of a group before you square.": 1.5**0.5 / 7,
+            "it is s over the root of n, as of independent queries | Queries of a group succeed and"
+            " fail together: add up the differences of a group first.": (1.5 / 42) ** 0.5,
+            "every group counts once, however many queries it has | The mean is over queries: add"
+            " up the differences of a group, do not average them.": 13**0.5 / 12,
             "two seeds of seven queries are taken for fourteen queries"
             " | A second seed gives no new queries. Average over the seeds first.": 3.5**0.5 / 14,
             "the mean difference was not taken away"

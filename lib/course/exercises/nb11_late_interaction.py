@@ -13,6 +13,8 @@ ONE_DOCUMENT = {
     "it is the mean over the words | ColBERT adds. The mean is FILIP's; here return the sum.": 0.88,
     "every patch looked for its best word | The words choose: the maximum is over patches.": 1.16,
     "only the best pair of all counts | Every word has a maximum of its own; add them up.": 0.96,
+    "one mean vector a side was compared, as in a dual encoder | Keep the vectors apart: each word"
+    " takes its own best patch.": 0.04 / 6,
     "all similarities were added | A word takes its best patch and ignores the others.": 0.04,
     "every word took its worst patch | Take the largest similarity of each word.": -1.4,
     "word i was compared with patch i | They do not belong together: compare all.": -0.32,

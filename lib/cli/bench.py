@@ -4,14 +4,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
 
+from lib.cli.options import Ram, bytes_of
 from lib.cli.output import console, counted, print_rows, progress_bar, say
 from lib.core import checks
 from lib.core.checks import RetrievalInputError, check_choice
+
+if TYPE_CHECKING:
+    from lib.index.tuning.rows import VectorRows
+    from lib.studies.ann.choosing import IndexSetting
+    from lib.studies.ann.corpora import AnnCorpus
 
 bench = typer.Typer(no_args_is_help=True, help="Measure this library and others on this machine.")
 Repeats = Annotated[int, Option(help="Timed runs of each; medians are printed.")]
@@ -166,7 +172,10 @@ def bench_ann(
         ),
     ] = None,
     size: Annotated[int | None, Option(help="Base vectors; 100,000 scenes by default.")] = None,
-    queries: Annotated[Path | None, Option(help="File of queries for a file of vectors.")] = None,
+    queries: Annotated[
+        list[str] | None,
+        Option(help="File of queries for a file of vectors, or KIND=FILE; twice for two kinds."),
+    ] = None,
     metric: Annotated[
         str | None, Option(help="Metric of a file: cosine, inner_product or l2.")
     ] = None,
@@ -177,15 +186,19 @@ def bench_ann(
     threads: Annotated[int, Option(help="Threads of build and search.")] = 1,
     repeats: Annotated[int, Option(help="Timed passes; all are stored.")] = 3,
     target: Annotated[float, Option(help="Recall for the choice of settings.")] = 0.95,
-    out: Annotated[Path | None, Option(help="Folder for tables and ann-benchmarks files.")] = None,
+    ram: Ram = None,
+    save: Annotated[Path | None, Option(help="Folder for the chosen index.")] = None,
+    out: Annotated[
+        Path | None, Option(help="Folder for tables, pareto.png and ann-benchmarks files.")
+    ] = None,
 ) -> None:
     """Measure indexes with image and text queries: recall, work, bytes, speed (can be resumed)."""
     from lib.core.result_store import ResultStore
     from lib.report.timing import environment_line
-    from lib.studies.ann import ann_benchmarks_io, committed_run, harness, speed_tables
+    from lib.studies.ann import ann_benchmarks_io, choosing, committed_run, harness, speed_tables
     from lib.studies.ann.configs import standard_configs
 
-    if corpus is None and (size, queries, metric, families, out) != (None,) * 5:
+    if corpus is None and any((size, queries, metric, families, ram, save, out)):
         raise RetrievalInputError(
             "give --corpus with these options; without it the committed tables are written whole"
         )
@@ -193,18 +206,24 @@ def bench_ann(
     settings = {"k": checks.check_count(k, "k"), "repeats": checks.check_count(repeats, "repeats")}
     settings["threads"] = checks.check_threads(threads)
     checks.check_number(target, "target", 0, 1, above=True)
+    most = None if ram is None else bytes_of(ram, "--ram")
+    if save is not None and save.exists():
+        raise RetrievalInputError(f"--save must be a new folder, {save} exists")
     with progress_bar() as bar:
         if corpus is None:
             tables = committed_run.collect(say, counted(bar, "indexes of a corpus"), **settings)
         else:
             row = bar.add_task("encoding", total=None, visible=corpus == "scenes")
-            options = {"size": size, "queries": queries, "metric": metric}
+            options = {"size": size, "queries": query_files(queries), "metric": metric}
             options["progress"] = lambda n: bar.advance(row, n)
             data = ann_benchmarks_io.open_corpus(corpus, **options)
             chosen = None if families is None else ["Flat", *families]
             grid = standard_configs(len(data), data.dim, chosen)
-            settings |= {"log": say, "progress": counted(bar, "indexes")}
-            results = list(harness.measure_configs(data, grid, **settings))
+            fitting = choosing.within(grid, data, most)
+            if left_out := [config.name for config in grid if config not in fitting]:
+                say(f"not built, more than {ram}: {', '.join(left_out)}")
+            settings |= {"log": say, "progress": counted(bar, "indexes"), "grow_until": target}
+            results = list(harness.measure_configs(data, fitting, **settings))
             tables = harness.result_tables(results)
             if out is not None:
                 harness.save_results(ResultStore("ann", "crossmodal bench ann", out), results)
@@ -214,9 +233,48 @@ def bench_ann(
     for (name, n), rows in table.groupby(["corpus", "n"], sort=False):
         title = f"{name}, {n:,} vectors: speed of single queries, relative to exact search"
         print_rows(speed_tables.format_settings(rows), title)
-        title = f"{name}: the fastest with recall@{k} >= {target}"
-        print_rows(speed_tables.format_reaching(rows, target), title)
+        if corpus is None:
+            title = f"{name}: the fastest with recall@{k} >= {target}"
+            print_rows(speed_tables.format_reaching(rows, target), title)
+    if corpus is not None:
+        best = choosing.choose(choosing.settings_of(data, fitting, results, k), target)
+        print_rows(choosing.format_choices(best, target), f"{data.name}: the least work first")
+        say(
+            f"Settings are chosen by recall@{k} >= {target} with every kind of query, on one half"
+            " of the queries; the recall shown is that of the other half."
+        )
+        if out is not None:
+            from lib.plots import save as save_figure
+
+            say(f"figure: {save_figure(choosing.pareto_figure(table), out / 'pareto.png')}")
+        if save is not None:
+            say(_saved(save, best, ann_benchmarks_io.rows_to_index(corpus, data, size), data))
     say(environment_line())
+
+
+def query_files(texts: Sequence[str] | None) -> dict[str, str]:
+    """Read `KIND=FILE` or FILE: one file is "queries", of several each has its name as kind."""
+    files: dict[str, str] = {}
+    for text in texts or ():
+        kind, equals, path = text.partition("=")
+        if not equals:
+            kind, path = "queries" if len(texts) == 1 else Path(text).stem, text
+        if not kind or kind in files:
+            raise RetrievalInputError(f"--queries must be KIND=FILE, each kind once, got {text!r}")
+        files[kind] = path
+    return files
+
+
+def _saved(folder: Path, best: "list[IndexSetting]", rows: "VectorRows", data: "AnnCorpus") -> str:
+    """Build the first of the chosen indexes over all rows, save it, and say so."""
+    from lib.index.tuning.trials import build
+
+    if not best:
+        return "nothing is saved: no index reaches the target"
+    index = build(best[0].config, rows, data.metric).index
+    index.set_search(**best[0].setting)
+    index.save(folder)
+    return f"{best[0].config.name} of {index.ntotal:,} vectors saved in {folder}"
 
 
 @bench.command("gpu")

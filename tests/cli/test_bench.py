@@ -276,13 +276,50 @@ def test_bench_ann_measures_a_file_and_writes_what_it_found(run, small_grid, tmp
         "l2",
     ]
     code, out, _ = run("bench", "ann", *call, "--out", "found", "--target", "0.99")
-    assert code == 0 and "mine, last 30 held out, 270 vectors" in out and "recall@5 >= 0.99" in out
+    assert code == 0 and "mine, 30 drawn rows held out, 270 vectors" in out
+    assert "recall@5 >= 0.99 with every kind of query" in out
     assert "nprobe 4" in out and "cores" in out
     written = {path.name for path in (tmp_path / "found").iterdir()}
-    assert {"quality.csv", "timings.csv", "environment.json", "results"} <= written
+    assert {"quality.csv", "timings.csv", "environment.json", "results", "pareto.png"} <= written
     assert len(list((tmp_path / "found" / "results").rglob("*.hdf5"))) == 3
-    again = run("bench", "ann", *call)[1]
+    again = run("bench", "ann", *call, "--target", "0.99")[1]
     assert "2 of 2 results are kept" in again
+
+
+def test_bench_ann_chooses_by_two_files_within_memory_and_saves(run, small_grid, tmp_path):
+    from lib.index import VectorSearchIndex
+
+    rows = np.random.default_rng(0).standard_normal((340, 8)).astype(np.float32)
+    for name, part in {"mine": rows[:300], "a": rows[300:320], "b": rows[320:]}.items():
+        np.save(tmp_path / f"{name}.npy", part)
+    call = ["bench", "ann", "--corpus", "mine.npy", "--repeats", "1", "-k", "5"]
+    call += ["--queries", "image=a.npy", "--queries", "text=b.npy", "--target", "0.7"]
+    code, out, _ = run(*call, "--ram", "15kB", "--save", "chosen")
+    assert code == 0 and "not built, more than 15kB: Flat" in out
+    assert "recall, image" in out and "recall, text" in out and "nan" not in out
+    assert "IVF4 of 300 vectors saved in chosen" in out
+    index = VectorSearchIndex.load(tmp_path / "chosen")
+    assert index.search_options == {"nprobe": 4} and index.search(rows[:9], 1).ids[
+        :, 0
+    ].tolist() == list(range(9))
+    code, _, err = run(*call, "--save", "chosen")
+    assert code == 2 and "--save must be a new folder" in one_line(err)
+    code, _, err = run(*call, "--ram", "1kB")
+    assert code == 2 and "bytes hold none of these indexes; the smallest, IVF4, needs" in one_line(
+        err
+    )
+
+
+def test_bench_ann_saves_all_rows_of_a_file(run, small_grid, tmp_path):
+    from lib.index import VectorSearchIndex
+
+    rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
+    np.save(tmp_path / "mine.npy", rows)
+    call = ["bench", "ann", "--corpus", "mine.npy", "--repeats", "1", "-k", "5"]
+    code, out, _ = run(*call, "--target", "1", "--save", "chosen")
+    assert code == 0 and "of 300 vectors saved in chosen" in out
+    index = VectorSearchIndex.load(tmp_path / "chosen")
+    assert index.search(rows, 1).ids[:, 0].tolist() == list(range(300))
 
 
 def test_bench_ann_without_a_corpus_writes_the_committed_tables(run, small_grid, tmp_path):
@@ -301,6 +338,13 @@ def test_bench_ann_without_a_corpus_writes_the_committed_tables(run, small_grid,
         (["--corpus", "scenes", "--size", "10"], "size must be at least 1,000"),
         (["--corpus", "missing.npy"], "missing.npy is missing"),
         (["--corpus", "icons", "--family", "IFV"], "family must be one of"),
+        (["--corpus", "icons", "--queries", "a.npy"], "icons comes with its own queries"),
+        (
+            ["--corpus", "a.npy", "--queries", "x=a", "--queries", "x=b"],
+            "each kind once, got 'x=b'",
+        ),
+        (["--corpus", "icons", "--ram", "much"], "--ram must be a size such as 4GB"),
+        (["--ram", "1GB"], "give --corpus with these options"),
     ],
 )
 def test_bench_ann_says_what_it_cannot_measure(run, arguments, message):

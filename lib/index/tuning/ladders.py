@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from lib.core.checks import check_choice
 from lib.index.faiss_index import POINTS_PER_CENTROID
-from lib.index.hnsw import MOST_EF
 from lib.index.ivf import default_nlist
 from lib.index.tuning.configs import PQ_NEEDS, Config, code_bytes, training_rows
 
 LINKS = (16, 32, 64)
 RERANK, MOST_RERANK = 8, 128  # times k
+MOST_EF = 4_096
 LISTS = (1, 2, 4)  # times the usual number
 SHARES = (8, 4, 2, 1)  # d over the bytes of a code
 Setting = Mapping[str, int]
@@ -40,6 +40,16 @@ def ladders_for(n: int, d: int, k: int, families: Sequence[str] | None = None) -
     names = FAMILIES if families is None else families
     names = [check_choice(name, ("Flat", *FAMILIES), "family") for name in names]
     return [ladder for name in names if name in FAMILIES for ladder in FAMILIES[name](n, d, k)]
+
+
+def grown(config: Config, setting: Setting, n: int) -> Setting | None:
+    """Double what makes the search of an index of n vectors look further; None at its end."""
+    ends = {"nprobe": config.build.get("nlist"), "ef_search": min(n, MOST_EF)}
+    ends |= {"leaves_to_search": config.build.get("n_leaves"), "rerank": MOST_RERANK}
+    for name, end in ends.items():
+        if setting.get(name) and end and (more := _doubled(setting, name, end)):
+            return more
+    return None
 
 
 def _ivf(n: int, d: int, k: int) -> list[Ladder]:

@@ -189,7 +189,7 @@ def bytes_read(work: Mapping[str, float], config: Config, dim: int) -> float:
     bits, see `IVFPQIndex`.
     """
     whole = work.get("distances", 0) + work.get("centroids", 0)
-    code_bytes = config.build.get("code_bytes", 0)
+    code_bytes = config.build.get("code_bytes") or config.build.get("n_bits", 0) // 8
     bits = BITS[bool(config.build.get("fast_scan", False))]
     tables = 4.0 * (8 * code_bytes // bits) * 2**bits * work.get("lists", 0)
     return 4.0 * dim * whole + code_bytes * work.get("codes", 0) + tables

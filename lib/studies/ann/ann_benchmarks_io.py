@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.writing import atomic_path
 from lib.datasets.vector_files import HDF5, open_hdf5, read_vectors
+from lib.index.tuning.rows import ArrayRows, VectorRows, hold_out
 from lib.studies.ann.corpora import AnnCorpus, Progress, icons, scenes
 from lib.studies.ann.harness import ConfigResult, SettingResult
 
@@ -18,14 +20,15 @@ METRICS = {"cosine": "angular", "l2": "euclidean"}  # our names, and those of an
 DISTANCES = {theirs: ours for ours, theirs in METRICS.items()}
 DISTANCES |= {"cosine": "cosine", "normalized": "cosine", "ip": "inner_product"}
 CORPORA = ("icons", "scenes")
-HELD_OUT = 1_000
+HELD_OUT = "held out"  # the kind of queries that are rows of the file
+LEAST_ROWS = 20
 
 
 def open_corpus(
     name: str,
     *,
     size: int | None = None,
-    queries: str | Path | None = None,
+    queries: Mapping[str, str | Path] | None = None,
     metric: str | None = None,
     progress: Progress | None = None,
 ) -> AnnCorpus:
@@ -39,7 +42,7 @@ def open_corpus(
     """
     if name in CORPORA:
         options = {"size": size if name == "icons" else None, "queries": queries, "metric": metric}
-        given = [option for option, value in options.items() if value is not None]
+        given = [option for option, value in options.items() if value]
         if given:
             raise RetrievalInputError(f"{name} comes with its own {given[0]}; leave the option out")
         if name == "icons":
@@ -52,7 +55,7 @@ def open_corpus(
 
 def from_file(
     path: str | Path,
-    queries: str | Path | None = None,
+    queries: Mapping[str, str | Path] | None = None,
     *,
     metric: str | None = None,
     limit: int | None = None,
@@ -62,13 +65,14 @@ def from_file(
     Args:
         path: base vectors, a file that `read_vectors` reads. A data file of ann-benchmarks (HDF5
             with the arrays `train` and `test`) has its own queries, metric and neighbours.
-        queries: file of query vectors. Without it the last rows of the file are the queries and no
-            base vectors: 1,000, or a tenth of a small file.
+        queries: files of query vectors by kind, such as "image" and "text". Without them rows that
+            are drawn at random are the queries and no base vectors: 2,000, or a tenth of a small
+            file. In a file that is sorted, the last rows would be no sample of the others.
         metric: of the comparison; cosine when None, unless the file says.
         limit: number of rows of the file to use.
     """
     path = Path(path)
-    if path.suffix.lower() in HDF5 and path.is_file() and queries is None:
+    if path.suffix.lower() in HDF5 and path.is_file() and not queries:
         with open_hdf5(path) as archive:
             is_dataset = {"train", "test"} <= archive.keys()
         if is_dataset:
@@ -79,15 +83,24 @@ def from_file(
                 )
             return corpus
     rows, metric = read_vectors(path, limit=limit), metric or "cosine"
-    if queries is not None:
-        return AnnCorpus(path.stem, metric, rows, {"queries": read_vectors(queries)})
-    if len(rows) < 2:
+    if queries:
+        asked = {kind: read_vectors(file) for kind, file in queries.items()}
+        return AnnCorpus(path.stem, metric, rows, asked)
+    if len(rows) < LEAST_ROWS:
         raise RetrievalInputError(
-            f"{path.name} has one row; give more, or queries in a file of their own"
+            f"{path.name} has too few rows to hold some out, {len(rows)}; give at least"
+            f" {LEAST_ROWS}, or queries in a file of their own"
         )
-    held = min(HELD_OUT, len(rows) // 10) or 1
-    name = f"{path.stem}, last {held:,} held out"
-    return AnnCorpus(name, metric, rows[:-held], {"held out": rows[-held:]})
+    held, kept = hold_out(len(rows))
+    name = f"{path.stem}, {len(held):,} drawn rows held out"
+    return AnnCorpus(name, metric, rows[kept], {HELD_OUT: rows[held]})
+
+
+def rows_to_index(name: str, corpus: AnnCorpus, size: int | None = None) -> VectorRows:
+    """Return what an index to keep should hold: held-out rows too, ids are rows of the file."""
+    if HELD_OUT in corpus.queries and name not in CORPORA:
+        return ArrayRows(read_vectors(name, limit=size))
+    return corpus
 
 
 def read_dataset(path: str | Path, kind: str = "queries", limit: int | None = None) -> AnnCorpus:

@@ -19,6 +19,7 @@ from lib.core.result_store import ResultStore
 from lib.index import VectorSearchIndex
 from lib.index.tuning import trials
 from lib.index.tuning.configs import Config
+from lib.index.tuning.ladders import grown
 from lib.report.timing import environment
 from lib.studies.ann.corpora import STORE, AnnCorpus
 from lib.studies.ann.ground_truth import judge, truth
@@ -127,6 +128,7 @@ def measure_config(
     single_queries: int = 200,
     budget_s: float = 2.0,
     threads: int = 1,
+    grow_until: float | None = None,
     log: Log = lambda line: None,
 ) -> ConfigResult:
     """Build one index and measure every setting with every kind of query.
@@ -143,6 +145,8 @@ def measure_config(
         single_queries: queries that are searched one at a time, in a fixed random order.
         budget_s: seconds that one such pass may take; slow indexes have fewer queries, at least 10.
         threads: of build and search. HNSW is always built with one.
+        grow_until: recall; behind the last setting further ones follow, see `grown`, until every
+            kind of query has it. None for the settings of the config alone.
         log: receives a line for each measurement.
     """
     true = truth(corpus, check_k(k, len(corpus)))
@@ -151,8 +155,8 @@ def measure_config(
         index, train_s, add_s, n_train = build(corpus, config)
         log(f"{config.name}: built in {train_s + add_s:.1f} s")
         about = _build_columns(corpus, config, index) | {"n_train": n_train}
-        results = []
-        for setting in config.search:
+        results, settings = [], list(config.search)
+        for setting in settings:  # it grows
             index.set_search(**setting)
             for kind, queries in corpus.queries.items():
                 _, ids = result = index.search(queries, k)
@@ -169,6 +173,12 @@ def measure_config(
                 log(
                     f"{config.name} {options or 'as it is'}, {kind}: recall@{k} {row['recall']:.4f}"
                 )
+            if grow_until is not None and setting is settings[-1]:
+                # With twice the margin: each half of the queries must have it.
+                rows = [result.row for result in results[-len(corpus.queries) :]]
+                least = min(2 * row["recall_low"] - row["recall"] for row in rows)
+                more = grown(config, setting, len(corpus)) if least < grow_until else None
+                settings += [] if more is None else [more]
     return ConfigResult(results, train_s, add_s, threads)
 
 

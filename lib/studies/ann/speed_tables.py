@@ -136,7 +136,10 @@ def format_settings(table: pd.DataFrame) -> list[dict]:
         row |= {f"recall, {kind}": recall_text.format(**by_kind[kind]) for kind in kinds}
         counted = first.reindex(WORK).dropna()
         row["compared a query"] = ", ".join(f"{n:,.0f} {what}" for what, n in counted.items())
-        row |= {f"q/s, {kind}": speed_text.format(**by_kind[kind]) for kind in kinds}
+        for kind in kinds:
+            compared = not np.isnan(by_kind[kind]["speed_up"])
+            text = speed_text if compared else "{single_qps:,.0f}"
+            row[f"q/s, {kind}"] = text.format(**by_kind[kind])
         rows.append(row | {"q/s, batch": f"{first['batch_qps']:,.0f}"})
     return rows
 

@@ -98,21 +98,32 @@ def test_a_data_file_that_does_not_fit_is_refused(tmp_path, change, says):
 # ---- your own files
 
 
-def test_a_file_of_vectors_is_asked_with_its_last_rows(tmp_path):
-    x = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+def test_a_file_of_vectors_is_asked_with_rows_drawn_at_random(tmp_path):
+    x = np.arange(160, dtype=np.float32).reshape(40, 4) + 1
     write_rows(tmp_path / "mine.fvecs", x)
     corpus = ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", metric="l2")
-    assert corpus.name == "mine, last 4 held out"
-    assert np.array_equal(corpus.vectors(), x[:36]) and np.array_equal(
-        corpus.queries["held out"], x[36:]
-    )
-    np.save(tmp_path / "queries.npy", x[:3])
-    corpus = ann_benchmarks_io.from_file(
-        tmp_path / "mine.fvecs", tmp_path / "queries.npy", limit=30
-    )
-    assert corpus.name == "mine" and len(corpus) == 30 and len(corpus.queries["queries"]) == 3
-    with pytest.raises(RetrievalInputError, match="has one row"):
-        ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", limit=1)
+    assert corpus.name == "mine, 4 drawn rows held out"
+    held = corpus.queries["held out"]
+    together = np.concatenate([corpus.vectors(), held])
+    assert np.array_equal(together[np.argsort(together[:, 0])], x)
+    assert not np.array_equal(held, x[36:])
+    again = ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", metric="l2")
+    assert np.array_equal(again.queries["held out"], held)
+    whole = ann_benchmarks_io.rows_to_index(str(tmp_path / "mine.fvecs"), corpus)
+    assert np.array_equal(whole.vectors(np.arange(40)), x)
+    with pytest.raises(RetrievalInputError, match="too few rows to hold some out, 19; give at"):
+        ann_benchmarks_io.from_file(tmp_path / "mine.fvecs", limit=19)
+
+
+def test_queries_of_two_files(tmp_path):
+    x = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+    for name, rows in {"mine": x, "a": x[:3], "b": x[:5]}.items():
+        np.save(tmp_path / f"{name}.npy", rows)
+    files = {"image": tmp_path / "a.npy", "text": tmp_path / "b.npy"}
+    corpus = ann_benchmarks_io.from_file(tmp_path / "mine.npy", files, limit=30)
+    assert corpus.name == "mine" and len(corpus) == 30
+    assert {kind: len(rows) for kind, rows in corpus.queries.items()} == {"image": 3, "text": 5}
+    assert ann_benchmarks_io.rows_to_index(str(tmp_path / "mine.npy"), corpus) is corpus
 
 
 def test_a_data_file_of_ann_benchmarks_brings_its_queries(tmp_path):

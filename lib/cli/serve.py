@@ -79,7 +79,8 @@ def _address_of(host: str, port: int) -> tuple[int, tuple]:
 
 def _listener(family: int, address: tuple) -> socket.socket:
     """Bind the address now: a busy port is an error before anything is loaded."""
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named: asyncio sends answers without delay only where it is TCP by name.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

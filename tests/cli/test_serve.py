@@ -19,6 +19,7 @@ def served(run, build, pictures, monkeypatch):  # noqa: F811
     started = []
 
     def start(server, sockets):
+        assert sockets[0].proto == socket.IPPROTO_TCP  # else asyncio delays answers by 40 ms
         started.append((server.config, sockets[0].getsockname()))
         sockets[0].close()
 

@@ -480,7 +480,7 @@ export function mount(root, api) {
     hit.copies.length ? h("span", { class: "ps-copies", title: counted(hit.copies.length, "near-identical picture") }, `+${hit.copies.length}`) : null,
     h("span", { class: "ps-like", "data-do": "like" }, "More like this"),
     h("span", { class: "ps-name" }, hit.name));
-    element.style.setProperty("--ratio", Math.min(2.2, Math.max(0.6, width && height ? width / height : 1)));
+    element.style.setProperty("--ratio", Math.min(1.9, Math.max(0.7, width && height ? width / height : 1)));
     return element;
   }
   const hitOf = (element) => hits.find((hit) => String(hit.id) === element?.dataset.id);
@@ -618,8 +618,8 @@ export function mount(root, api) {
     selected.clear();
     showSelection();
     const names = Object.keys(collection.columns);
-    const own = names.find((one) => /int|double|float/.test(collection.columns[one]) && !["id", "bytes"].includes(one));
-    where.placeholder = own ? `${own} >= 500` : 'contains(caption, "red")';
+    const number = names.findLast((one) => /int|double|float/.test(collection.columns[one]) && !["id", "bytes"].includes(one));
+    where.placeholder = number ? `${number} > ${["width", "height"].includes(number) ? 500 : 0}` : 'contains(caption, "red")';
     columns.replaceChildren("Columns: ", ...names.flatMap((one) => [h("button", { type: "button", class: "ps-column", onclick: () => { where.setRangeText(one, where.selectionStart, where.selectionEnd, "end"); where.focus(); } }, one), " "]));
   }
   async function begin() {

@@ -80,7 +80,7 @@ def index(
         say(f"{len(unused):,} rows of {columns} belong to no picture, such as {unused[0]!r}")
     with console.status("index"):
         say(update_index(out, wish, log=lambda line: say(f"  {line}")))
-    say(f'next: crossmodal search "..." --collection {out}')
+    say(f'next: crossmodal search "..." --collection {out}, or crossmodal serve {out}')
 
 
 @collection.command("tune")

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,8 @@ def serve(
     shown = f"http://{shown}:{listener.getsockname()[1]}/"
     say(f"open {shown}" + (f"?token={token}" if new_token else "") + "   (Ctrl-C ends it)")
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=15, server_header=False)
-    uvicorn.Server(config).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _address_of(host: str, port: int) -> tuple[int, tuple]:

@@ -189,7 +189,7 @@ export function mount(root, api) {
     query.strokes = strokes;
     if (strokes.length) query.picture = null;
     clearTimeout(drawing);
-    drawing = setTimeout(run, 350);
+    drawing = setTimeout(run, 250);
     showParts();
   });
   const boardSection = h("section", { class: "ps-sheet", id: `${prefix}-draw`, "aria-label": "Drawing", hidden: true }, board.element);

@@ -96,10 +96,11 @@ def tune(
 
     Some rows are held out at random and become queries. One half of the queries of each kind
     chooses: settings grow until the 95% interval of every kind lies at or above `recall`, until a
-    query reads as much as exact search, or until three steps have brought next to nothing. The
-    other half reports the recall of the choice. Memory by formula decides what is built at all,
-    and the bytes that a query reads decide among what reaches the recall; less memory decides
-    between equals. Exact search needs no trial and is chosen where nothing costs less.
+    query reads as much as with the best so far or with exact search, or until three steps have
+    brought next to nothing. The other half reports the recall of the choice. Memory by formula
+    decides what is built at all, and the bytes that a query reads decide among what reaches the
+    recall; less memory decides between equals. Exact search needs no trial and is chosen where
+    nothing costs less.
 
     Args:
         rows: what is searched.
@@ -187,18 +188,28 @@ class _Search:
         least_cost = float("inf")
         for config in ladder.builds:
             asked = self.questions
+            if 4.0 * asked.rows.dim * config.build.get("nlist", 0) >= self._limit:
+                self.log(f"{config.name}: not built, comparing its centroids costs more")
+                return
             built = build(config, asked.rows, asked.metric, asked.ids)
             self.log(f"{config.name}: built in {built.train_s + built.add_s:.0f} s")
             size = formula_bytes(config, n, built.index.dimension)
             trials = self._settings(built.index, config, size, ladder.grow)
-            self.trials += trials
             for trial in trials:
                 if self.best is None or self._rank(trial) < self._rank(self.best):
                     self.best, self.index = trial, built.index
             cost = min((t.cost for t in trials if t.reaches(self.target)), default=None)
-            if cost is not None and (ladder.until_reached or cost >= least_cost):
+            stopped = self.reached and cost is None and trials[-1].cost >= self._limit
+            if ladder.until_reached and (cost is not None or stopped):
+                return
+            if cost is not None and cost >= least_cost:
                 return
             least_cost = least_cost if cost is None else cost
+
+    @property
+    def _limit(self) -> float:
+        """The work from which a setting cannot be chosen: that of the best, or of exact search."""
+        return min(self.limit, self.best.cost) if self.reached else self.limit
 
     def _rank(self, trial: MeasuredSetting) -> tuple:
         """Order trials: first those that reach the target, by work and memory; then by recall."""
@@ -219,7 +230,7 @@ class _Search:
             trials.append(trial)
             if trial.reaches(self.target):
                 return trials + self._between(index, config, size, trials)
-            if trial.cost >= self.limit:
+            if trial.cost >= self._limit:
                 break
             setting = grow(config, setting, stalled)
         return trials
@@ -249,6 +260,7 @@ class _Search:
         self, index: VectorSearchIndex, config: Config, setting: Setting, size: int
     ) -> MeasuredSetting:
         trial = measure(index, config, setting, size, self.questions, self.questions.choose)
+        self.trials.append(trial)
         self.log(trial.describe())
         return trial
 

@@ -62,6 +62,18 @@ def test_settings_grow_until_the_recall_and_narrow_between(tuning):
     assert all(probes[first - 1] < nprobe < probes[first] for nprobe in probes[first + 1 :])
 
 
+def test_what_costs_more_than_the_best_is_not_tried(rows):
+    log = []
+    found = tune(ArrayRows(rows), recall=0.9, families=["HNSW", "IVF"], log=log.append)
+    assert found.chosen.config.name == "HNSW16"
+    lists = [trial for trial in found.trials if trial.config.index_type == "IVF"]
+    assert all(trial.cost < found.chosen.cost for trial in lists[:-1])
+    # 128 centroids are 8 kB of 16 numbers.
+    cheap = tune(ArrayRows(rows), recall=0.01, families=["HNSW", "IVF"], log=log.append)
+    built = [line for line in log if line.startswith("IVF") and "built" in line]
+    assert cheap.chosen.cost > 4 * DIM * 128 or built[-1].endswith("its centroids costs more")
+
+
 def test_the_index_holds_every_row_under_its_id(rows):
     ids = np.arange(N) * 3 + 7
     found = tune(ArrayRows(rows), recall=0.8, families=["IVF"], ids=ids)

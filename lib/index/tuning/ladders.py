@@ -61,7 +61,7 @@ def _ivf(n: int, d: int, k: int) -> list[Ladder]:
 
 
 def _hnsw(n: int, d: int, k: int) -> list[Ladder]:
-    start = _from(ef_search=max(16, k))
+    start = _from(ef_search=k)
     builds = [
         Config(f"HNSW{links}", "HNSW", {"links": links, "ef_construction": 100}, start)
         for links in LINKS

@@ -21,6 +21,7 @@ from lib.plots.thumbnails import name_ticks
 
 # Purple pulls, orange pushes, white does neither: distinct in grey and to every colour vision.
 FORCE_MAP = "PuOr_r"
+WIDEST = 11.0  # inches, of panels beside one another
 MAX_WRITTEN = 12  # columns of a matrix with numbers in its cells
 
 
@@ -114,13 +115,14 @@ def forces(
         raise RetrievalInputError(f"names and marks must have shape {shape}, got {got}")
     width = min(per_line, len(arrays))
     lines = -(-len(arrays) // width)
-    axes = panels(lines, width, width=max(4.2, 1.0 + 0.95 * min(shape[1], 6)), height=4.4)
+    wide = max(4.2, 1.0 + 0.95 * min(shape[1], 6))
+    axes = panels(lines, width, width=min(wide, WIDEST / width), height=4.4)
     reach = max(1e-30, *(np.abs(values).max() for values in arrays.values()))
-    for ax, (name, values) in zip(axes, arrays.items(), strict=False):
+    for at, (ax, (name, values)) in enumerate(zip(axes, arrays.items(), strict=False)):
         picture = ax.imshow(values, cmap=FORCE_MAP, vmin=-reach, vmax=reach, aspect="auto")
         ax.grid(False)
         name_ticks(ax, columns, "x")
-        name_ticks(ax, rows, "y")
+        name_ticks(ax, rows if at % width == 0 else [""] * len(rows), "y")
         if shape[1] <= MAX_WRITTEN:
             for i, j in np.ndindex(shape):
                 ink = "white" if abs(values[i, j]) > 0.6 * reach else "black"
@@ -128,7 +130,7 @@ def forces(
                 ax.text(j, i, text, ha="center", va="center", color=ink, fontsize=12)
             for i, j in np.argwhere(marks):
                 frame_cell(ax, i, j, COLOURS[6], width=2)
-        labelled(ax, xlabel, ylabel, name)
+        labelled(ax, xlabel, ylabel if at % width == 0 else "", name)
     for ax in axes[len(arrays) :]:
         ax.set_axis_off()
     add_colour_bar(picture, axes, "- pulls together     + pushes apart")

@@ -7,7 +7,8 @@ for hit in collection.search("a red car", k=10).hits:
 """
 
 from lib.search.collection.building import BuildReport, build_collection
-from lib.search.collection.collection import Collection, CollectionHit, Query, Results
+from lib.search.collection.collection import Collection
 from lib.search.collection.columns import Columns
 from lib.search.collection.indexing import IndexWish, tune_index, update_index
 from lib.search.collection.query_encoders import model_of
+from lib.search.collection.searching import CollectionHit, Query, Results, Searchable

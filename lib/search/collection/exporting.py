@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
 from lib.core.writing import atomic_folder, atomic_path
-from lib.search.collection.collection import Collection, CollectionHit, name_of
+from lib.search.collection.collection import Collection
+from lib.search.collection.searching import CollectionHit, name_of
 
 LISTS = (".json", ".csv")
 

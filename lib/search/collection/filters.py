@@ -88,6 +88,7 @@ def _comparison(
             raise _refuse(where, "`in` needs a list, as in [1, 2]")
         values = [_constant(value, where) for value in right.elts]
         mask = pc.is_in(column, value_set=pa.array(values, column.type))
+        mask = pc.if_else(pc.is_valid(column), mask, pa.scalar(None, pa.bool_()))
         return mask if isinstance(op, ast.In) else pc.invert(mask)
     if type(op) not in _COMPARE:
         raise _refuse(where, "only == != < <= > >= and `in` compare")

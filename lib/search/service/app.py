@@ -20,8 +20,8 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.search import collection as collections
 from lib.search.collection import Collection
-from lib.search.collection.collection import name_of
 from lib.search.collection.exporting import zip_originals
+from lib.search.collection.searching import name_of
 from lib.search.service.batching import TextBatcher
 from lib.search.service.counters import Counters
 from lib.search.service.drawing import decode_upload, draw_strokes

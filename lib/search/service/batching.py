@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from lib.search.collection.collection import QueryEncoder
+from lib.search.collection.searching import QueryEncoder
 
 MOST = 64  # texts in a forward pass
 

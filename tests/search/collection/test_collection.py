@@ -10,10 +10,10 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
 from lib.search.collection import Collection, Query
-from lib.search.collection.collection import SAME, Results
 from lib.search.collection.exporting import export
 from lib.search.collection.files import CollectionFolder, StoredIndex
 from lib.search.collection.filters import matching_rows
+from lib.search.collection.searching import SAME, Results
 from tests.search.collection.conftest import COLOURS, paint
 
 
@@ -179,6 +179,8 @@ TABLE = pa.table(
         ('kind == "map" and not year == 1990', []),
         ('kind in ["map", "plan"] or year > 2010', [0, 1, 2, 3]),
         ("good", [0, 2]),
+        ('kind not in ["plan"]', [0, 2]),
+        ('not kind in ["plan"]', [0, 2]),
         ("year != 1990", [1, 3]),
         ('contains(kind, "MA")', [0, 2]),
         ("contains(year, '20')", [1, 3]),

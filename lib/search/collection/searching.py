@@ -1,0 +1,290 @@
+"""Search whatever holds pictures, vectors and columns: parts of a query, pages, copies, scores.
+
+`Searchable` needs five things of a place that holds them: who meets a condition, how many, the
+nearest, the vectors and the columns of some ids. A collection on disk and each database give these.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from lib.core.checks import (
+    RetrievalInputError,
+    as_embeddings,
+    check_count,
+    check_number,
+    unit_rows,
+)
+from lib.search.collection.files import OWN_COLUMNS, Manifest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SAMPLE = 2_000  # rows that give the background of a score
+# Cosine from which two pictures count as copies. 95 of 100 pictures saved again as JPEG, or in
+# another size, reach it with the model `pictures`.
+SAME = 0.99
+AWAY = 0.5  # weight of a text that hits should not resemble
+DEEPEST = 2_000  # hits that can be paged through
+SHOWN_COLUMNS = ("id", "path", "member", "caption", "width", "height", "format", "bytes")
+
+
+class QueryEncoder(Protocol):
+    """Encode queries into the space of a collection, as unit rows."""
+
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray: ...
+
+    def encode_image(self, pictures: Sequence[Image.Image]) -> np.ndarray: ...
+
+    def doubts_about(self, text: str) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query: at least one of text, image, vector and like.
+
+        q = (1 - w) text + w pictures,   pictures = the mean of image and like
+        q <- q - 0.5 mean(without)
+
+    Each part has length 1 before it is added, and q at the end.
+
+    Args:
+        text: words.
+        image: a picture, upright, RGB.
+        vector: (dim,) made elsewhere, for example of an earlier page.
+        like: ids of pictures of the collection.
+        without: texts that hits should not resemble.
+        image_weight: w, from 0 to 1, where there are text and pictures.
+    """
+
+    text: str = ""
+    image: Image.Image | None = None
+    vector: np.ndarray | None = None
+    like: tuple[int, ...] = ()
+    without: tuple[str, ...] = ()
+    image_weight: float = 0.5
+
+
+@dataclass(frozen=True)
+class CollectionHit:
+    """One picture found.
+
+    Args:
+        rank: from 1.
+        id: of the picture in its collection.
+        score: cosine.
+        standing: standard deviations above the mean score of the collection.
+        columns: path, member, caption, size, and the user's columns.
+        copies: ids of near-identical pictures that were folded into this one.
+    """
+
+    rank: int
+    id: int
+    score: float
+    standing: float
+    columns: Mapping[str, object]
+    copies: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Caption, or else the path."""
+        return name_of(self.columns)
+
+
+def name_of(columns: Mapping[str, object]) -> str:
+    """Return the caption of a picture, or else its path."""
+    member = f" {columns['member']}" if columns["member"] else ""
+    return str(columns["caption"] or f"{columns['path']}{member}")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Hits of one page, and what is needed for the next one.
+
+    Args:
+        hits: best first.
+        vector: (dim,) the query; pass it as `Query(vector=...)` for the next page.
+        offset: number of hits before this page.
+        more: whether there is a next page.
+        mean, deviation: of the query's score over the collection.
+        doubts: sentences that say why the hits may be wrong.
+    """
+
+    hits: tuple[CollectionHit, ...]
+    vector: np.ndarray = field(repr=False)
+    offset: int
+    more: bool
+    mean: float
+    deviation: float
+    doubts: tuple[str, ...] = ()
+
+
+class Searchable(ABC):
+    """Pictures that can be searched, wherever their vectors and columns are."""
+
+    manifest: Manifest
+    encoder: QueryEncoder
+    _sample: np.ndarray  # (n, dim) vectors that give the background of a score
+
+    @property
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """Names that a condition can use."""
+
+    @abstractmethod
+    def allowed(self, where: str):
+        """Return what `nearest` and `count` take to keep to a condition, see `matching_rows`."""
+
+    @abstractmethod
+    def count(self, allowed=None) -> int:
+        """Count all pictures, or those allowed."""
+
+    @abstractmethod
+    def nearest(self, vector: np.ndarray, k: int, allowed=None) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and ids of the k nearest pictures, best first, ties by the smaller id."""
+
+    @abstractmethod
+    def vectors_of(self, ids: Sequence[int]) -> np.ndarray:
+        """Return the vectors of some ids, float32 (n, dim)."""
+
+    @abstractmethod
+    def rows_of(self, ids: Sequence[int]) -> list[dict]:
+        """Return the columns of some ids."""
+
+    def close(self) -> None:  # noqa: B027, as most need nothing
+        """Let go of files and connections."""
+
+    def __enter__(self) -> Searchable:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    @property
+    def dim(self) -> int:
+        """Dimension of a vector."""
+        return self.manifest.dim
+
+    @property
+    def own_columns(self) -> list[str]:
+        """Names of the columns that the user gave."""
+        return [name for name in self.columns if name not in OWN_COLUMNS.names]
+
+    def encode(self, query: Query, rows: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Encode a query as one unit row (dim,); see `Query`.
+
+        Args:
+            query: its parts.
+            rows: texts that are encoded already.
+        """
+        rows = rows or {}
+        texts = [text for text in dict.fromkeys((query.text, *query.without)) if text.strip()]
+        new = [text for text in texts if text not in rows]
+        if new:
+            rows = {**rows, **dict(zip(new, self.encoder.encode_text(new), strict=True))}
+        weight = check_number(query.image_weight, "image_weight", 0, 1)
+        pictures = []
+        if query.image is not None:
+            pictures.append(self.encoder.encode_image([query.image])[0])
+        if query.like:
+            pictures += list(self.vectors_of(query.like))
+        parts = []
+        if query.vector is not None:
+            given = as_embeddings([query.vector], "vector", dim=self.dim)
+            parts.append((1.0, unit_rows(given, "vector")[0]))
+        if query.text.strip():
+            parts.append((1 - weight if pictures else 1.0, rows[query.text]))
+        if pictures:
+            row = unit_rows([np.mean(pictures, axis=0)], "the pictures of the query")[0]
+            parts.append((weight if query.text.strip() else 1.0, row))
+        if not parts:
+            raise RetrievalInputError("a query must have text, image, vector or like, got nothing")
+        vector = np.sum([share * row for share, row in parts], axis=0)
+        away = [rows[text] for text in query.without if text.strip()]
+        if away:
+            vector = vector - AWAY * np.mean(away, axis=0)
+        return unit_rows([vector], "the query")[0]
+
+    def search(
+        self,
+        query: Query | str,
+        k: int = 20,
+        *,
+        offset: int = 0,
+        where: str = "",
+        fold: bool = True,
+        rows: Mapping[str, np.ndarray] | None = None,
+    ) -> Results:
+        """Find the k best pictures behind the first `offset` ones.
+
+        Args:
+            query: a `Query`, or its text.
+            k: hits on the page.
+            offset: hits of earlier pages.
+            where: a condition on columns, see `matching_rows`.
+            fold: show near-identical pictures once.
+            rows: texts of the query that are encoded already.
+        """
+        query = Query(text=query) if isinstance(query, str) else query
+        k, offset = check_count(k, "k"), check_count(offset, "offset", least=0)
+        if offset + k > DEEPEST:
+            raise RetrievalInputError(f"offset + k must be at most {DEEPEST:,}, got {offset + k:,}")
+        vector = self.encode(query, rows)
+        allowed = self.allowed(where) if where.strip() else None
+        n = self.count(allowed)
+        left_out = set(query.like)
+        wanted, depth = offset + k + 1, min(n, offset + k + 1 + len(left_out) + (32 if fold else 0))
+        while True:
+            scores, ids = self.nearest(vector, depth, allowed) if n else (np.empty(0), np.empty(0))
+            kept = [at for at, item in enumerate(ids.tolist()) if item not in left_out]
+            scores, ids = scores[kept], ids[kept].astype(np.int64)
+            groups = self._folded(ids) if fold else [[at] for at in range(len(ids))]
+            if len(groups) >= wanted or depth >= min(n, DEEPEST):
+                break
+            depth = min(n, DEEPEST, 2 * depth)
+        mean, deviation = self._background(vector)
+        page = groups[offset : offset + k]
+        firsts = np.array([group[0] for group in page], dtype=np.int64)
+        rows = self.rows_of(ids[firsts].tolist())
+        hits = tuple(
+            CollectionHit(
+                offset + number,
+                int(ids[group[0]]),
+                float(scores[group[0]]),
+                float((scores[group[0]] - mean) / deviation),
+                {name: row[name] for name in (*SHOWN_COLUMNS, *self.own_columns)},
+                tuple(ids[group[1:]].tolist()),
+            )
+            for number, (group, row) in enumerate(zip(page, rows, strict=True), start=1)
+        )
+        doubts = self.encoder.doubts_about(query.text) if query.text.strip() else []
+        more = len(groups) > offset + k
+        return Results(hits, vector, offset, more, mean, deviation, tuple(doubts))
+
+    def _background(self, vector: np.ndarray) -> tuple[float, float]:
+        """Mean and standard deviation of a query's score over the collection."""
+        if not len(self._sample):
+            return 0.0, 1.0
+        scores = self._sample @ vector
+        return float(scores.mean()), max(float(scores.std()), 1e-6)
+
+    def _folded(self, ids: np.ndarray) -> list[list[int]]:
+        """Group hits whose vectors are nearly equal, each behind its best one."""
+        if not len(ids):
+            return []
+        rows = self.vectors_of(ids.tolist())
+        groups: list[list[int]] = []
+        heads = np.empty_like(rows)
+        for at, row in enumerate(rows):
+            near = np.flatnonzero(heads[: len(groups)] @ row >= SAME)
+            if len(near):
+                groups[near[0]].append(at)
+            else:
+                heads[len(groups)] = row
+                groups.append([at])
+        return groups

@@ -99,6 +99,7 @@ MISTAKES = {
         (sides(lambda products: products < 0), "the other way round"),
         (sides(lambda products: products), "the products, not their sides"),
         (lambda rows, normals: (normals[:1] @ rows.T >= 0).astype(int), "the result has shape"),
+        (lambda rows, normals: (normals @ rows.T >= 0).astype(int), "one row and three planes"),
         (
             lambda rows, normals: (rows @ normals.T >= np.median(rows @ normals.T, axis=0)).astype(
                 int
@@ -127,6 +128,10 @@ MISTAKES = {
         (curve(lambda cosine: 1 - np.arccos(cosine) / (2 * np.pi)), "divided by a whole turn"),
         (
             curve(joined=lambda p, bits, tables: (1 - (1 - p) ** tables) ** bits),
+            "one bit is enough",
+        ),
+        (
+            curve(joined=lambda p, bits, tables: 1 - (1 - p**tables) ** bits),
             "have changed places",
         ),
         (curve(joined=lambda p, bits, tables: p ** (bits * tables)), "all tables must agree"),
@@ -142,6 +147,7 @@ MISTAKES = {
     ],
     "lsh.thresholds": [
         (differing(own_mean, base_mean), "depends on the queries beside it"),
+        (lambda *given: right.differing_bits(*given).T, "one query and five base vectors"),
         (differing(own_median), "depends on the queries beside it"),
         (differing(base_mean, base_mean), "the threshold is the mean"),
         (differing(zero, zero), "all bits are equal"),
@@ -154,7 +160,10 @@ MISTAKES = {
     ],
     "lsh.anisotropic": [
         (loss(combine=lambda along, whole, eta: eta * along**2 + whole), "counted twice"),
-        (loss(lambda residual, rows, _: (residual * rows).sum(axis=1)), "with eta = 5 it returns"),
+        (
+            loss(lambda residual, rows, _: (residual * rows).sum(axis=1)),
+            "no length of a projection",
+        ),
         (
             loss(combine=lambda along, whole, eta: along**2 + eta * (whole - along**2)),
             "eta weighs the part across",

@@ -191,6 +191,7 @@ MISTAKES = {
         (lambda recall, speed: [int(np.argmax(recall))], "expected [0, 2, 3, 5]"),
         (fastest_first, "of two equally fast settings"),
         (frontier_above_zero, "with a recall of 0, is missing"),
+        (lambda *given: sorted(frontier_of(*given)), "the slower one listed first"),
     ],
     "tradeoffs.by_distance": [
         (by_id, "no neighbour by id"),

@@ -24,7 +24,14 @@ def _bits(result):
 
 
 def _row_by_row(function) -> np.ndarray:
-    return np.concatenate([_bits(call(function, ROWS[[i]], NORMALS)) for i in range(3)])
+    found = [_bits(call(function, ROWS[[i]], NORMALS)) for i in range(3)]
+    shape = found[0].shape
+    if shape != (1, 3):
+        raise Wrong(
+            f"for one row and three planes the result has shape {shape}, expected (1, 3)"
+            " | One line per row, one column per plane."
+        )
+    return np.concatenate(found)
 
 
 signature = Exercise(
@@ -88,7 +95,9 @@ tables = Exercise(
                 given="for cosines of -0.5 and -1"),
         ),
         Case((COSINES, 2, 3), 1 - (1 - AGREE**2) ** 3, mistakes={
-            "tables and bits have changed places | Within a table all bits must agree; of the"
+            "tables and bits have changed places | The number of bits is the power of one table,"
+            " the number of tables that of all misses.": 1 - (1 - AGREE**3) ** 2,
+            "one bit is enough and all tables must hit | Within a table all bits must agree; of the"
             " tables one is enough.": (1 - (1 - AGREE) ** 3) ** 2,
             "all tables must agree"
             " | One table is enough: what is the chance that none of them hits?": AGREE**6,
@@ -122,6 +131,12 @@ ONE_THRESHOLD = " | One threshold for both sides."
 
 def _alone_or_together(function) -> bool:
     alone = [call(function, QUERIES[[i]], BASE, PLANES) for i in range(2)]
+    shape = np.shape(alone[0])
+    if shape != (1, 5):
+        raise Wrong(
+            f"for one query and five base vectors the result has shape {shape}, expected (1, 5)"
+            " | One line per query, one column per base vector: sum over the planes."
+        )
     return is_same(np.concatenate(alone), call(function, QUERIES, BASE, PLANES))
 
 
@@ -198,6 +213,8 @@ anisotropic = Exercise(
                     [5.0, 10.0],
                 "the parts are along and across the decoded vector"
                 " | They belong to the vector itself.": [3.0, 2.0],
+                "the part along is no length of a projection"
+                " | Project onto a vector of length 1.": [65.0, 18.0],
                 "eta is squared | The weight stands before the square, not under it.":
                     [16.36, 26.0],
             }, otherwise="5 x 0.64 + 0.36, and 5 x 1 + 1.", given="with eta = 5"),

@@ -54,6 +54,9 @@ frontier = Exercise(
             Case((np.array([0.0, 0.5]), np.array([9.0, 1.0])), [0, 1],
                 "the fastest setting, with a recall of 0, is missing | Nothing is faster: it is not"
                 " beaten."),
+            Case((np.array([0.9, 0.5]), np.array([1.0, 9.0])), [1, 0],
+                "of two settings, the slower one listed first, it is returned first | Neither beats"
+                " the other. Sort the frontier by speed, fastest first."),
             _frontier_of_60,
         ),
     ),

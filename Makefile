@@ -28,11 +28,11 @@ unexport MPLBACKEND
 .DEFAULT_GOAL := help
 # `test` runs its three parts in order and stops at the first that fails.
 .NOTPARALLEL:
-.PHONY: help install run test lint unit notebooks lab train refresh clean
+.PHONY: help install run test test-server lint unit notebooks lab train refresh clean
 
 help:  ## list the targets
 	@echo "Cross-modal retrieval, measured. Targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) THREADS=$(THREADS) BUILD=$(BUILD)"
 
 install: $(STAMP)  ## make the environment; remade only when pyproject.toml or constraints.txt change
@@ -71,6 +71,15 @@ notebooks: $(STAMP)  ## re-run the notebooks and their solutions, compare every 
 	@$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 -p no:cacheprovider \
 	    $(PYTEST_ARGS) $(NOTEBOOKS)
 
+# Milvus 2.3.5, a real server from PyPI, in an environment of its own: it needs older packages.
+SERVER ?= .venv-milvus
+test-server: export OMP_NUM_THREADS := 1
+test-server: $(STAMP)  ## the tests marked `server`, against a Milvus server that is started and stopped for them
+	@test -x $(SERVER)/bin/milvus-server || { $(PYTHON) -m venv --clear $(SERVER) && \
+	    $(SERVER)/bin/python -m pip install --quiet 'milvus==2.3.5' 'pymilvus==2.3.8' 'marshmallow<4' 'setuptools<81'; }
+	@$(BIN)/python tests/search/stores/milvus_server.py $(SERVER)/bin/python \
+	    $(BIN)/python -m pytest -q -m server tests/search/stores $(PYTEST_ARGS)
+
 LAB = $(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 lab: export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 lab: $(STAMP)  ## open JupyterLab with your working copies in work/ (SOLVED=1: the executed notebooks)
@@ -92,5 +101,5 @@ refresh: $(STAMP)  ## maintainers: re-execute the notebooks in place and store t
 	@$(BIN)/python -m lib.course.notebooks refresh $(NAMES)
 
 clean:  ## remove the environment, the build folder and the caches
-	@rm -rf .venv build .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-milvus build .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	@find lib tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer import Argument, Option, Typer
 
+from lib.cli.collection_copy import copy
 from lib.cli.options import (
     BatchSize,
     Device,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # failures that are printed
 collection = Typer(no_args_is_help=True, help="Look into a collection that `index` made.")
+collection.command()(copy)
 Folder = Annotated[Path, Argument(help="Folder of the collection.")]
 
 

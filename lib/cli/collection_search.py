@@ -42,19 +42,29 @@ class CollectionRequest:
 
 
 def search_collection(
-    folder: Path, request: CollectionRequest, out: Path, exports: list[Path]
+    address: str, request: CollectionRequest, out: Path, exports: list[Path]
 ) -> None:
     """Search a collection; print a table, write a contact sheet and the exports."""
     from lib.datasets.media.pictures import open_picture
     from lib.search.collection import Collection, Query
-    from lib.search.collection.exporting import check_target, export
+    from lib.search.collection.exporting import LISTS, check_target, export
+    from lib.search.stores import open_store
 
     check_count(request.page, "--page")
     for target in exports:
         check_target(target)
-    collection = Collection(folder)
+    collection = open_store(address)
+    has_pictures = isinstance(collection, Collection)
+    lists = [target for target in exports if target.suffix.lower() in LISTS]
+    if not has_pictures and len(lists) < len(exports):
+        raise RetrievalInputError(
+            f"--export must be .json or .csv for {address}: a database holds no pictures"
+        )
     if not collection.manifest.finished:
-        say(f"The last run of `crossmodal index` was stopped: {len(collection):,} pictures so far.")
+        say(
+            "The last run of `crossmodal index` or `collection copy` was stopped:"
+            f" {len(collection):,} pictures so far."
+        )
     image = None if request.image is None else open_picture(request.image, mode="RGBA")
     query = Query(request.text, image, None, request.like, request.without)
     results = collection.search(
@@ -72,7 +82,8 @@ def search_collection(
             + (f" meets --where {request.where!r}" if request.where else "")
         )
     print_results(results, request.title)
-    _write_sheet(collection, results, request.title, out)
+    if has_pictures:
+        _write_sheet(collection, results, request.title, out)
     for target in exports:
         say(f"exported: {export(collection, results.hits, target)}")
 

@@ -34,7 +34,8 @@ def search(
     ] = False,
     out: Annotated[Path, Option(help="PNG file of the contact sheet.")] = Path("hits.png"),
     collection: Annotated[
-        Path | None, Option(help="Search your own pictures, which `crossmodal index` has read.")
+        str | None,
+        Option(help="Folder of your own pictures that `index` made, lancedb:... or milvus:..."),
     ] = None,
     like: Annotated[
         list[int] | None, Option(help="With --collection: id of a picture to find more like it.")

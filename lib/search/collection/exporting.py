@@ -9,7 +9,7 @@ from pathlib import Path
 from lib.core.checks import RetrievalInputError
 from lib.core.writing import atomic_folder, atomic_path
 from lib.search.collection.collection import Collection
-from lib.search.collection.searching import CollectionHit, name_of
+from lib.search.collection.searching import CollectionHit, Searchable, name_of
 
 LISTS = (".json", ".csv")
 
@@ -24,7 +24,7 @@ def check_target(target: str | Path) -> Path:
     return target
 
 
-def export(collection: Collection, hits: Sequence[CollectionHit], target: str | Path) -> str:
+def export(collection: Searchable, hits: Sequence[CollectionHit], target: str | Path) -> str:
     """Write hits to a file `.json` or `.csv`, or copy their pictures into a new folder.
 
     Returns:
@@ -100,7 +100,9 @@ def _file_name(number: int, name: str, suffix: str) -> str:
     return f"{number:04d}_{stem}{suffix}"
 
 
-def _row(collection: Collection, hit: CollectionHit) -> dict:
-    root = collection.folder.root_folder(collection.manifest.roots[collection.root_of(hit.id)])
-    place = {"file": str(root / str(hit.columns["path"]))}
+def _row(collection: Searchable, hit: CollectionHit) -> dict:
+    place = {}
+    if isinstance(collection, Collection):
+        root = collection.folder.root_folder(collection.manifest.roots[collection.root_of(hit.id)])
+        place = {"file": str(root / str(hit.columns["path"]))}
     return {"rank": hit.rank, "score": round(hit.score, 6), **hit.columns, **place}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 
 UP_S, STOP_S = 180, 20
 SERVE = """
@@ -54,14 +55,10 @@ def main(arguments: list[str]) -> int:
             return subprocess.call(command, env=environment)
         finally:
             server.stdin.close()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 server.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                pass
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 def _loopback_up() -> None:

@@ -141,6 +141,10 @@ class Searchable(ABC):
         """Return what `nearest` and `count` take to keep to a condition, see `matching_rows`."""
 
     @abstractmethod
+    def __len__(self) -> int:
+        """Count all pictures."""
+
+    @abstractmethod
     def count(self, allowed=None) -> int:
         """Count all pictures, or those allowed."""
 
@@ -236,7 +240,7 @@ class Searchable(ABC):
             raise RetrievalInputError(f"offset + k must be at most {DEEPEST:,}, got {offset + k:,}")
         vector = self.encode(query, rows)
         allowed = self.allowed(where) if where.strip() else None
-        n = self.count(allowed)
+        n = len(self) if allowed is None else self.count(allowed)
         left_out = set(query.like)
         wanted, depth = offset + k + 1, min(n, offset + k + 1 + len(left_out) + (32 if fold else 0))
         while True:

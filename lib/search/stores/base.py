@@ -187,7 +187,7 @@ class Store(Searchable):
         return list(self._columns)
 
     def __len__(self) -> int:
-        return self.count()
+        return self.head.rows if self.head.finished else self.count()
 
     def allowed(self, where: str) -> str:
         """Return the filter of a condition: translated, or else the ids that meet it."""

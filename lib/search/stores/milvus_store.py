@@ -41,6 +41,7 @@ class MilvusStore(Store):
         super().__init__(address)
         self._milvus = require("pymilvus", "milvus", address)
         self._path = Path(uri) if file else None
+        self._reads = "Strong"
         self._name, self._head_name = name, f"{name}_head"
         if file:
             require("milvus_lite", "milvus", address)
@@ -70,6 +71,12 @@ class MilvusStore(Store):
                 self.head = StoreHead.read(rows[0]["text"], address)
                 with self.asking():
                     self._client.load_collection(self._name)
+
+    def opened(self) -> "MilvusStore":
+        """Check the store; as its rows were seen then, later reads need not wait for a tick."""
+        super().opened()
+        self._reads = "Bounded"
+        return self
 
     def close(self) -> None:
         self._client.close()
@@ -178,7 +185,7 @@ class MilvusStore(Store):
                 limit=k,
                 output_fields=[ID, VECTOR],
                 search_params={"metric_type": "IP", "params": {}},
-                consistency_level="Strong",
+                consistency_level=self._reads,
             )[0]
             rows = [hit["entity"][VECTOR] for hit in hits]
             ids = np.array([hit[ID] for hit in hits], dtype=np.int64)
@@ -186,6 +193,6 @@ class MilvusStore(Store):
 
     def _ask(self, name: str, where: str, fields: Sequence[str]) -> list[dict]:
         found = self._client.query(
-            name, filter=where, output_fields=list(fields), consistency_level="Strong"
+            name, filter=where, output_fields=list(fields), consistency_level=self._reads
         )
         return [dict(row) for row in found]

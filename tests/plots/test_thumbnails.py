@@ -38,12 +38,13 @@ def test_pictures_name_the_columns_of_a_heat_map_and_leave_its_labels_free():
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
 
 
-def test_pictures_name_the_rows_of_forces():
-    figure = plots.forces({"one": np.eye(2), "two": np.eye(2)}, rows=[IMAGE] * 2)
-    for ax in figure.axes[:2]:
+def test_pictures_name_the_rows_of_forces_once_a_line():
+    four = {name: np.eye(2) for name in ("one", "two", "three", "four")}
+    figure = plots.forces(four, rows=[IMAGE] * 2, per_line=2)
+    for at, ax in enumerate(figure.axes[:4]):
         boxes = extents(ax)
         label = ax.yaxis.label.get_window_extent()
-        assert len(boxes) == 2 and not any(box.overlaps(label) for box in boxes)
+        assert len(boxes) == (0 if at % 2 else 2) and not any(box.overlaps(label) for box in boxes)
         assert all(box.x1 <= ax.get_window_extent().x0 for box in boxes)
 
 

@@ -1,4 +1,4 @@
-"""What each database must do, and the head that says what it holds.
+"""The interface of each database, and the head that says what it holds.
 
 The head is one text in the database: which model made the vectors, the columns, and whether the
 last copy came to its end. It carries its own SHA-256: a foreign or damaged store is refused.
@@ -40,7 +40,7 @@ AGAIN = "Copy to another address: crossmodal collection copy COLLECTION ADDRESS"
 
 @dataclass(frozen=True)
 class StoreHead:
-    """What a store holds.
+    """The content of a store.
 
     Args:
         model, identity, dim: of the encoder, see `Manifest`.

@@ -12,7 +12,7 @@ from lib.search.stores.rows import batches, check_rows, columns_of
 
 @dataclass(frozen=True)
 class CopyReport:
-    """What a copy did."""
+    """The work of one copy."""
 
     address: str
     rows: int

@@ -13,7 +13,6 @@ import uvicorn
 from lib.search.collection import build_collection
 from lib.search.collection import collection as opened
 from lib.search.service import create_app
-from tests.course.explorables.conftest import browser  # noqa: F401
 from tests.search.collection.conftest import COLOURS, MODEL, ColourEncoder, paint
 from tests.search.service.conftest import upload
 
@@ -71,7 +70,7 @@ def begin(tab, address) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared(browser, address):  # noqa: F811
+def shared(browser, address):
     """One page for all tests: a new one for each would take most of their time."""
     context = browser.new_context(viewport={"width": 1100, "height": 800})
     yield watched(context, address)
@@ -422,7 +421,7 @@ def test_every_control_has_a_name_and_the_microphone_waits(tab):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_and_follows_the_scheme(browser, address, scheme):  # noqa: F811
+def test_it_fits_a_phone_and_follows_the_scheme(browser, address, scheme):
     context = browser.new_context(
         viewport={"width": 390, "height": 800}, color_scheme=scheme, has_touch=True
     )

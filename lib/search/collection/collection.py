@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,13 @@ from lib.core.checks import RetrievalInputError, check_count
 from lib.core.paths import path_inside
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Shard
-from lib.index import VectorSearchIndex
 from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
 from lib.search.collection.searching import SAMPLE, QueryEncoder, Searchable
+
+if TYPE_CHECKING:
+    from lib.index import VectorSearchIndex
 
 FEW = 20_000  # rows that pass a filter, and are scored exactly
 STORAGE_COLUMNS = ("root", "mtime_ns", "thumbnail_at", "thumbnail_bytes")
@@ -181,19 +184,16 @@ class Collection(Searchable):
         exact search for rows that came later, and ids that are gone are dropped.
         """
         if allowed is not None and len(allowed) <= FEW:
-            scores = self.vectors(np.searchsorted(self.ids, allowed)) @ vector
-            return _merged([(scores, allowed)], k)
-        found = []
-        if self._stored is not None:
-            found.append(self._from_stored(vector, k, allowed))
-        if self._late is not None:
-            later = allowed if allowed is None else allowed[allowed >= self._first_late]
-            if later is None or len(later):
-                scores, ids = self._late.search(
-                    vector[None], min(k, self._late.ntotal), allowed=later
-                )
-                found.append((scores[0], ids[0]))
-        return _merged(found, k)
+            rows = self.vectors(np.searchsorted(self.ids, allowed))
+            return _best(rows, allowed, vector, k)
+        rows, ids = self._late
+        if allowed is not None:
+            wanted = np.isin(ids, allowed[allowed >= self._first_late], assume_unique=True)
+            rows, ids = rows[wanted], ids[wanted]
+        late = _best(rows, ids, vector, k)
+        if self._stored is None:
+            return late
+        return _merged([self._from_stored(vector, k, allowed), late], k)
 
     def _from_stored(
         self, vector: np.ndarray, k: int, allowed: np.ndarray | None
@@ -226,19 +226,17 @@ class Collection(Searchable):
         stored = self.manifest.index
         if stored is None:
             return None
+        from lib.index import VectorSearchIndex  # imports faiss and torch, which take seconds
+
         index = VectorSearchIndex.load(self.folder.path / stored.folder, memory_map=True)
         index.set_search(**stored.settings)
         return index
 
     @cached_property
-    def _late(self) -> VectorSearchIndex | None:
-        """Exact search over the rows that the stored index does not have."""
+    def _late(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors and ids of the rows that the stored index does not have: all without one."""
         at = int(np.searchsorted(self.ids, self._first_late))
-        if at == len(self.ids):
-            return None
-        index = VectorSearchIndex(self.manifest.dim, "Flat")
-        index.add(self.vectors(np.arange(at, len(self.ids))), ids=self.ids[at:])
-        return index
+        return self.vectors(np.arange(at, len(self.ids))), self.ids[at:]
 
     @cached_property
     def _sample(self) -> np.ndarray:
@@ -248,6 +246,24 @@ class Collection(Searchable):
     def sample_ids(self) -> np.ndarray:
         """Ids of pictures that give the background of a score: rows at equal distances."""
         return self.ids[:: max(1, len(self) // SAMPLE)][:SAMPLE]
+
+
+def _best(
+    rows: np.ndarray, ids: np.ndarray, vector: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and ids of the k rows with the largest products, equal ones by smaller id.
+
+    All rows are scored by BLAS, whose last bits depend on where a row stands. Those that its error
+    cannot exclude are scored again in float64, so that equal rows have equal scores. The error of
+    a float32 sum of d products of unit rows is below d 2^-24.
+    """
+    rough = rows @ vector.astype(np.float32)
+    if k < len(rough):
+        floor = np.partition(rough, -k)[-k] - rows.shape[1] * 2.0**-22
+        chosen = np.flatnonzero(rough >= floor)
+        rows, ids = rows[chosen], ids[chosen]
+    scores = np.einsum("ij,j->i", rows.astype(np.float64), vector.astype(np.float64))
+    return _merged([(scores.astype(np.float32), ids)], k)
 
 
 def _merged(found: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:

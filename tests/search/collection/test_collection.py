@@ -1,6 +1,10 @@
 """Searching a collection: parts of a query, filters, pages, copies, and a stored index."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +14,14 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
 from lib.search.collection import Collection, Query
+from lib.search.collection.collection import _best
 from lib.search.collection.exporting import export
 from lib.search.collection.files import CollectionFolder, StoredIndex
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.searching import SAME, Results
 from tests.search.collection.conftest import COLOURS, paint
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -116,13 +123,43 @@ def test_a_stored_index_with_later_and_missing_rows(build, pictures, tmp_path):
     paint(pictures / "red" / "scarlet.png", "red", shade=3)
     build(pictures)
     collection = Collection(tmp_path / "collection")
-    assert collection._stored is not None and collection._late.ntotal == 1
+    assert collection._stored is not None and len(collection._late[1]) == 1
     exact = collection.vectors(np.arange(9)) @ collection.encode(Query(text="red"))
     order = np.lexsort((collection.ids, -exact))
     found = collection.search("red", k=9, fold=False)
     assert [hit.id for hit in found.hits] == collection.ids[order].tolist()
     some = collection.search("red", k=9, fold=False, where='contains(path, "red")')
     assert sorted(names(some)) == ["red_20.png", "red_40.png", "scarlet.png"]
+
+
+BARE = """
+import sys
+from lib.search.collection import Collection, Query
+import lib.search.service
+hits = Collection(sys.argv[1]).search(Query(vector=[1, 0, 0, 1]), k=3).hits
+assert len(hits) == 3
+print(*({"torch", "faiss", "open_clip", "matplotlib"} & sys.modules.keys()))
+"""
+
+
+def test_exact_search_and_service_import_no_heavy_library(build, pictures, tmp_path):
+    build(pictures)
+    command = [sys.executable, "-c", BARE, str(tmp_path / "collection")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
+def test_equal_vectors_are_ordered_by_id(build, pictures, tmp_path):
+    rng = np.random.default_rng(0)
+    distinct, vector = rng.normal(size=(40, 33)), rng.normal(size=33)
+    distinct /= np.linalg.norm(distinct, axis=1, keepdims=True)
+    rows = distinct.astype(np.float32)[rng.integers(0, 40, 5_000)]
+    vector /= np.linalg.norm(vector)
+    scores, ids = _best(rows, np.arange(5_000), vector, 300)
+    exact = (rows.astype(np.float64) @ vector).astype(np.float32)
+    expected = np.lexsort((np.arange(5_000), -exact))[:300]
+    assert ids.tolist() == expected.tolist() and np.array_equal(scores, exact[expected])
 
 
 def test_moved_pictures_and_collection(build, pictures, tmp_path):

@@ -74,7 +74,7 @@ def index(
         )  # fmt: skip
     say(report.describe())
     for failure in report.failures[:SHOWN]:
-        say(f"  left out: {failure.reason}")
+        say(f"  left out: {failure.sentence}")
     if len(report.failures) > SHOWN:
         n_more = len(report.failures) - SHOWN
         say(f"  and {n_more:,} more; all of them: crossmodal collection failures {out}")
@@ -155,7 +155,7 @@ def failures(folder: Folder) -> None:
     opened = CollectionFolder(folder)
     found = opened.failures(opened.read())
     for failure in found:
-        say(f"{failure.path} {failure.member}".rstrip() + f": {failure.reason}")
+        say(failure.sentence)
     say(f"{len(found):,} pictures could not be read")
 
 

@@ -65,6 +65,12 @@ class Failure:
     def of(cls, item: Item, reason: str) -> "Failure":
         return cls(*item.place, item.size, item.mtime_ns, reason)
 
+    @property
+    def sentence(self) -> str:
+        """Name the picture and the reason; many reasons name it already."""
+        place = f"{self.path} {self.member}".rstrip()
+        return self.reason if self.path in self.reason else f"{place}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Root:

@@ -105,6 +105,9 @@ def test_bad_files_are_listed_and_stop_nothing(build, pictures, tmp_path):
     ]  # fmt: skip
     assert "at most 50,000 are decoded" in reasons["large.png"]
     assert reasons["unlucky.png"] == "a picture of 13 x 13 pixels brings bad luck"
+    told = {failure.path: failure.sentence for failure in report.failures}
+    assert told["unlucky.png"] == "unlucky.png: a picture of 13 x 13 pixels brings bad luck"
+    assert all(sentence.count(path) == 1 for path, sentence in told.items())
     assert report.encoded == 9
     again = build(pictures, max_pixels=50_000)
     assert counts(again) == (0, 0, 9, 0, 6)

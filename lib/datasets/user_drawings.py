@@ -8,7 +8,7 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets import icons
-from lib.datasets.media.pictures import open_picture
+from lib.datasets.media.pictures import on_page, open_picture
 
 FAINT = 32  # of 255; a smaller difference from the page is noise, not ink
 SPAN = 44  # of 64 pixels; the longer side of the median icon
@@ -37,7 +37,7 @@ def as_picture(picture: Image.Image, name: str = "the picture") -> np.ndarray:
     picture = picture.convert("RGBA")
     if max(picture.size) > MOST_PIXELS:
         picture.thumbnail((MOST_PIXELS, MOST_PIXELS), Image.Resampling.BILINEAR)
-    page = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    page = on_page(picture)
     pixels = np.asarray(page)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     channels = [np.ascontiguousarray(pixels[..., c], dtype=np.int16) for c in range(3)]
@@ -92,6 +92,5 @@ def _centred(drawn: Image.Image, page: Image.Image) -> Image.Image:
 
 def _ink_of(picture: Image.Image, page: str) -> np.ndarray:
     """Difference of each pixel from the colour of the border, on a page; float32."""
-    backed = Image.alpha_composite(Image.new("RGBA", picture.size, page), picture)
-    gray = np.asarray(backed.convert("L"), dtype=np.float32)
+    gray = np.asarray(on_page(picture, page).convert("L"), dtype=np.float32)
     return np.abs(gray - np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))

@@ -76,6 +76,12 @@ def open_picture(
         raise DamagedFileError(f"{shown} cannot be decoded: {text}. {advice}") from error
 
 
+def on_page(picture: Image.Image, colour: str = "white") -> Image.Image:
+    """Put an RGBA picture on a page of one colour; the result is RGB."""
+    page = Image.new("RGBA", picture.size, colour)
+    return Image.alpha_composite(page, picture).convert("RGB")
+
+
 def _check_size(shown: str, width: int, height: int, max_pixels: int) -> None:
     size = f"{width:,} x {height:,} pixels"
     if width * height > max_pixels:

@@ -13,7 +13,7 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.writing import sha256_of
-from lib.datasets.media.pictures import MAX_PIXELS, open_picture
+from lib.datasets.media.pictures import MAX_PIXELS, on_page, open_picture
 from lib.search.collection.columns import Columns
 from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
 from lib.search.collection.sources import Failure, Item, Place, Root, find_items, roots_of
@@ -146,6 +146,7 @@ class _Run:
         for number, part in enumerate(manifest.parts):
             self._remember(number, folder.table(part))
         self.failures = {(f.root, f.path, f.member): f for f in folder.failures(manifest)}
+        self.written_failures = dict(self.failures)  # those of the list that the manifest names
         self.report = BuildReport()
 
     def _remember(self, number: int, table: pa.Table) -> None:
@@ -260,7 +261,7 @@ class _Run:
             }  # fmt: skip
             if twin is not None:
                 return self._copy_of(twin, row)
-            picture = on_white(open_picture(content, self.max_pixels, name=item.name, mode="RGBA"))
+            picture = on_page(open_picture(content, self.max_pixels, name=item.name, mode="RGBA"))
             kind = _format_of(content)
             width, height = picture.size
             row |= {"width": width, "height": height, "format": kind}
@@ -348,9 +349,11 @@ class _Run:
         return table if self.columns is None else self.columns.join(table)
 
     def _save(self, *, finished: bool) -> None:
-        """Write the list of failures and the manifest."""
-        number = self.manifest.counter
-        failed = self.folder.write_failures(number, list(self.failures.values()))
+        """Write the manifest, and the list of failures where it has changed."""
+        number, failed = self.manifest.counter, self.manifest.failed
+        if self.failures != self.written_failures:
+            failed = self.folder.write_failures(number, list(self.failures.values()))
+            self.written_failures = dict(self.failures)
         self.manifest = replace(self.manifest, failed=failed, counter=number + 1, finished=finished)
         self.folder.write(self.manifest)
 
@@ -419,12 +422,6 @@ def _ahead(work: Callable, items: Iterator[Item]) -> Iterator[tuple[Item, object
         finally:
             for _, future in pending:
                 future.cancel()
-
-
-def on_white(picture: Image.Image) -> Image.Image:
-    """Put an RGBA picture on a white page."""
-    page = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(page, picture).convert("RGB")
 
 
 def thumbnail_of(picture: Image.Image) -> bytes:

@@ -29,6 +29,8 @@ class CollectionRequest:
     k: int
     page: int
     fold: bool
+    rerank: str | None
+    candidates: int
 
     @property
     def title(self) -> str:
@@ -73,6 +75,8 @@ def search_collection(
         offset=(request.page - 1) * request.k,
         where=request.where,
         fold=request.fold,
+        rerank=request.rerank,
+        candidates=request.candidates,
     )
     for doubt in results.doubts:
         say(shown(doubt, 400))
@@ -90,11 +94,19 @@ def search_collection(
 
 def print_results(results: "Results", title: str) -> None:
     """Print hits as a table, and what a score means."""
-    table = Table("rank", "id", "cosine", "stands out", "picture", "copies", title=escape(title))
+    second = ("second stage",) if results.second_stage else ()
+    names = "rank", "id", *second, "cosine", "stands out", "picture", "copies"
+    table = Table(*names, title=escape(title))
     for hit in results.hits:
-        cells = f"{hit.score:.3f}", f"{hit.standing:+.1f}", escape(shown(hit.name, 80))
-        table.add_row(str(hit.rank), str(hit.id), *cells, str(len(hit.copies) or ""))
+        scores = f"{hit.score:.3f}", f"{hit.standing:+.1f}"
+        if second:
+            by_second = "" if hit.second_score is None else f"{hit.second_score:.3f}"
+            scores = by_second, *scores
+        copies = str(len(hit.copies) or "")
+        table.add_row(str(hit.rank), str(hit.id), *scores, escape(shown(hit.name, 80)), copies)
     console.print(table)
+    for sentence in results.second_stage:
+        say(sentence)
     say(
         f"A picture of this collection has a cosine of {results.mean:.3f} on average;"
         f" stands out: in standard deviations ({results.deviation:.3f}) above it."

@@ -47,6 +47,16 @@ def search(
         str, Option(help="With --collection: a condition, such as 'year >= 2020'.")
     ] = "",
     page: Annotated[int, Option(help="With --collection: number of the page, from 1.")] = 1,
+    rerank: Annotated[
+        str | None,
+        Option(
+            help="With --collection: maxsim or cross-encoder orders the best pictures again, where"
+            " its model has such a second stage (icons and scenes)."
+        ),
+    ] = None,
+    candidates: Annotated[
+        int | None, Option(help="With --rerank: pictures that are ordered again; 100 by default.")
+    ] = None,
     export: Annotated[
         list[Path] | None,
         Option(help="With --collection: .json, .csv, or a new folder for copies of the pictures."),
@@ -64,12 +74,18 @@ def search(
         )
     if collection is not None:
         refuse({"--in": sources, "--unseen": unseen}, "are for icons and emoji, not --collection")
+        if rerank is None:
+            refuse({"--candidates": candidates is not None}, "needs --rerank")
+        from lib.search.collection.reranking import CANDIDATES
+
         request = CollectionRequest(
-            query or "", image, tuple(like or ()), tuple(without or ()), where, k, page, not every
-        )
+            query or "", image, tuple(like or ()), tuple(without or ()), where, k, page, not every,
+            rerank, CANDIDATES if candidates is None else candidates,
+        )  # fmt: skip
         return search_collection(collection, request, out, export or [])
     own = {"--like": like, "--without": without, "--where": where, "--page": page != 1}
-    refuse({**own, "--export": export}, "need --collection")
+    own |= {"--rerank": rerank, "--candidates": candidates is not None, "--export": export}
+    refuse(own, "need --collection")
     if (query is None) == (image is None):
         raise RetrievalInputError("give either words or --image FILE")
     from lib.datasets.picture_gallery import UNSEEN

@@ -149,16 +149,12 @@ def artifact_towers(name: str) -> Towers:
     if "hf_model_name" in text:
         pieces = f"pieces of {text['hf_model_name']}"
         frozen = {"text_tower_sha256": text["sha256"]}
-    pixels_of, shown = _icon_pixels, "ink of a drawing, centred"
-    if model.config["vision"].get("timm_model_name") == ON_WHITE:
-        pixels_of, shown = _picture_pixels, "the whole picture, centred on white"
-    elif channels == 3:
-        pixels_of, shown = _square_pixels, "central square, bicubic"
+    pixels_of, shown = picture_reader(model.config)
     return Towers(
         network=model.network,
         dim=model.dim,
         read=lambda images: image_tensor(
-            np.stack([pixels_of(image, size) for image in images]), channels, size
+            np.stack([pixels_of(image) for image in images]), channels, size
         ),
         tokenize=lambda texts: torch.from_numpy(model.tokenizer.encode(texts, cut=True)),
         too_long=lambda texts: model.tokenizer.lengths(texts) > length,
@@ -173,6 +169,23 @@ def artifact_towers(name: str) -> Towers:
             **frozen,
         },
     )
+
+
+def picture_reader(config: dict) -> tuple[Callable[[Image.Image], np.ndarray], str]:
+    """Return the function that turns a picture into the pixels of a model trained here.
+
+    Args:
+        config: of a dual encoder, see `DualEncoder`.
+
+    Returns:
+        The function, whose result is uint8 `(size, size)` or `(size, size, 3)`, and what it shows.
+    """
+    size, pixels_of, shown = config["image_size"], _icon_pixels, "ink of a drawing, centred"
+    if config["vision"].get("timm_model_name") == ON_WHITE:
+        pixels_of, shown = _picture_pixels, "the whole picture, centred on white"
+    elif config["channels"] == 3:
+        pixels_of, shown = _square_pixels, "central square, bicubic"
+    return partial(pixels_of, size=size), shown
 
 
 def _square_pixels(image: Image.Image, size: int) -> np.ndarray:

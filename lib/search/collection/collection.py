@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,15 @@ from lib.core.checks import RetrievalInputError, check_count
 from lib.core.paths import path_inside
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Shard
+from lib.datasets.media.pictures import on_page, open_picture
 from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
 from lib.search.collection.searching import SAMPLE, QueryEncoder, Searchable
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from lib.index import VectorSearchIndex
 
 FEW = 20_000  # rows that pass a filter, and are scored exactly
@@ -122,13 +126,38 @@ class Collection(Searchable):
         path, row = self.original(item), self.item(item)
         if not row["member"]:
             return path.read_bytes(), path.suffix
-        for sample, _ in Shard(path):
-            if sample.key == row["member"]:
-                suffix = sample.picture_suffix
-                return sample.parts[suffix], f".{suffix}"
+        for _, content, suffix in _samples_of(path, {row["member"]: item}):
+            return content, suffix
         raise MissingFileError(
             f"{row['path']} has no sample {row['member']!r} now; run `crossmodal index` again"
         )
+
+    def pictures(self, ids: Sequence[int]) -> Iterator[tuple[int, Image.Image, bool]]:
+        """Yield id and picture as it was indexed, in any order; each shard is read once.
+
+        Where its file is gone or has changed, it is the thumbnail, and the last value is True.
+        """
+        missed, in_shards = [], {}
+        for item in ids:
+            member = self.item(item)["member"]
+            try:
+                path = self.original(item)
+                if member:
+                    in_shards.setdefault(path, {})[member] = item
+                else:
+                    yield item, _page_of(path.read_bytes()), False
+            except (OSError, ValueError):
+                missed.append(item)
+        for path, members in in_shards.items():
+            wanted = set(members.values())
+            with suppress(OSError, ValueError):  # a shard that is damaged now
+                for item, content, _ in _samples_of(path, members):
+                    with suppress(ValueError):
+                        yield item, _page_of(content), False
+                        wanted.discard(item)
+            missed += sorted(wanted)
+        for item in missed:
+            yield item, _page_of(self.thumbnail(item)), True
 
     def root_of(self, item: int) -> int:
         """Return the number of the root in which a picture lies."""
@@ -246,6 +275,19 @@ class Collection(Searchable):
     def sample_ids(self) -> np.ndarray:
         """Ids of pictures that give the background of a score: rows at equal distances."""
         return self.ids[:: max(1, len(self) // SAMPLE)][:SAMPLE]
+
+
+def _samples_of(path: Path, members: dict[str, int]) -> Iterator[tuple[int, bytes, str]]:
+    """Yield the value, the picture and its suffix of some members of a shard."""
+    for sample, _ in Shard(path):
+        if sample.key in members:
+            suffix = sample.picture_suffix
+            yield members[sample.key], sample.parts[suffix], f".{suffix}"
+
+
+def _page_of(content: bytes) -> Image.Image:
+    """Decode a picture as it is when it is indexed."""
+    return on_page(open_picture(content, mode="RGBA"))
 
 
 def _best(

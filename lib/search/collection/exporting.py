@@ -32,7 +32,8 @@ def export(collection: Searchable, hits: Sequence[CollectionHit], target: str | 
     """
     target = check_target(target)
     if target.suffix.lower() in LISTS:
-        rows = [_row(collection, hit) for hit in hits]
+        reranked = any(hit.second_score is not None for hit in hits)
+        rows = [_row(collection, hit, reranked) for hit in hits]
         with atomic_path(target) as temporary:
             if target.suffix.lower() == ".json":
                 text = json.dumps(rows, indent=1, default=str, ensure_ascii=False)
@@ -100,9 +101,13 @@ def _file_name(number: int, name: str, suffix: str) -> str:
     return f"{number:04d}_{stem}{suffix}"
 
 
-def _row(collection: Searchable, hit: CollectionHit) -> dict:
+def _row(collection: Searchable, hit: CollectionHit, reranked: bool) -> dict:
     place = {}
     if isinstance(collection, Collection):
         root = collection.folder.root_folder(collection.manifest.roots[collection.root_of(hit.id)])
         place = {"file": str(root / str(hit.columns["path"]))}
-    return {"rank": hit.rank, "score": round(hit.score, 6), **hit.columns, **place}
+    scores = {"rank": hit.rank, "score": round(hit.score, 6)}
+    if reranked:
+        second = hit.second_score
+        scores["second_score"] = None if second is None else round(second, 6)
+    return {**scores, **hit.columns, **place}

@@ -7,8 +7,9 @@ nearest, the vectors and the columns of some ids. A collection on disk and each 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,6 +22,14 @@ from lib.core.checks import (
     unit_rows,
 )
 from lib.search.collection.files import OWN_COLUMNS, Manifest
+from lib.search.collection.reranking import (
+    CANDIDATES,
+    MOST_CANDIDATES,
+    Reranked,
+    SecondStage,
+    check_words_alone,
+    second_stages_of,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,6 +90,7 @@ class CollectionHit:
         standing: standard deviations above the mean score of the collection.
         columns: path, member, caption, size, and the user's columns.
         copies: ids of near-identical pictures that were folded into this one.
+        second_score: of the second stage that ordered it; None for a hit ordered by cosine.
     """
 
     rank: int
@@ -89,6 +99,7 @@ class CollectionHit:
     standing: float
     columns: Mapping[str, object]
     copies: tuple[int, ...] = ()
+    second_score: float | None = None
 
     @property
     def name(self) -> str:
@@ -113,6 +124,7 @@ class Results:
         more: whether there is a next page.
         mean, deviation: of the query's score over the collection.
         doubts: sentences that say why the hits may be wrong.
+        second_stage: sentences about the second stage; empty without one.
     """
 
     hits: tuple[CollectionHit, ...]
@@ -122,6 +134,7 @@ class Results:
     mean: float
     deviation: float
     doubts: tuple[str, ...] = ()
+    second_stage: tuple[str, ...] = ()
 
 
 class Searchable(ABC):
@@ -159,6 +172,13 @@ class Searchable(ABC):
     @abstractmethod
     def rows_of(self, ids: Sequence[int]) -> list[dict]:
         """Return the columns of some ids."""
+
+    def pictures(self, ids: Sequence[int]) -> Iterator[tuple[int, Image.Image, bool]]:
+        """Yield id, picture, and whether it is a thumbnail; a database holds none."""
+        raise RetrievalInputError(
+            "rerank reads the pictures, and a database holds none: search the folder of the"
+            " collection, or leave rerank out"
+        )
 
     def close(self) -> None:  # noqa: B027, as most need nothing
         """Let go of files and connections."""
@@ -223,6 +243,8 @@ class Searchable(ABC):
         where: str = "",
         fold: bool = True,
         rows: Mapping[str, np.ndarray] | None = None,
+        rerank: str | None = None,
+        candidates: int = CANDIDATES,
     ) -> Results:
         """Find the k best pictures behind the first `offset` ones.
 
@@ -233,18 +255,30 @@ class Searchable(ABC):
             where: a condition on columns, see `matching_rows`.
             fold: show near-identical pictures once.
             rows: texts of the query that are encoded already.
+            rerank: `"maxsim"` or `"cross-encoder"` orders the best pictures again, where the model
+                has such a second stage; the query must be text alone.
+            candidates: number of pictures that are ordered again; those behind keep their order.
         """
         query = Query(text=query) if isinstance(query, str) else query
         k, offset = check_count(k, "k"), check_count(offset, "offset", least=0)
         if offset + k > DEEPEST:
             raise RetrievalInputError(f"offset + k must be at most {DEEPEST:,}, got {offset + k:,}")
+        candidates = check_count(candidates, "candidates", most=MOST_CANDIDATES)
+        stage = None if rerank is None else self._second_stage(rerank)
+        words = "" if stage is None else check_words_alone(query)
         vector = self.encode(query, rows)
         allowed = self.allowed(where) if where.strip() else None
         n = len(self) if allowed is None else self.count(allowed)
+        head: Reranked | None = None
+        if stage is not None and n:
+            best = self.nearest(vector, min(n, candidates), allowed)
+            head = stage.order(words, *best, self.pictures)
         left_out = set(query.like)
         wanted, depth = offset + k + 1, min(n, offset + k + 1 + len(left_out) + (32 if fold else 0))
         while True:
             scores, ids = self.nearest(vector, depth, allowed) if n else (np.empty(0), np.empty(0))
+            if head is not None:
+                scores, ids = head.before(scores, ids)
             kept = [at for at, item in enumerate(ids.tolist()) if item not in left_out]
             scores, ids = scores[kept], ids[kept].astype(np.int64)
             groups = self._folded(ids) if fold else [[at] for at in range(len(ids))]
@@ -263,12 +297,29 @@ class Searchable(ABC):
                 float((scores[group[0]] - mean) / deviation),
                 {name: row[name] for name in (*SHOWN_COLUMNS, *self.own_columns)},
                 tuple(ids[group[1:]].tolist()),
+                None if head is None else head.score_of(int(ids[group[0]])),
             )
             for number, (group, row) in enumerate(zip(page, rows, strict=True), start=1)
         )
         doubts = self.encoder.doubts_about(query.text) if query.text.strip() else []
         more = len(groups) > offset + k
-        return Results(hits, vector, offset, more, mean, deviation, tuple(doubts))
+        told = () if head is None else tuple(head.describe())
+        return Results(hits, vector, offset, more, mean, deviation, tuple(doubts), told)
+
+    @property
+    def second_stages(self) -> tuple[str, ...]:
+        """Names that `rerank` can have here."""
+        return second_stages_of(self.manifest)
+
+    def _second_stage(self, name: str) -> SecondStage:
+        """Return a second stage, made when it is first asked for."""
+        if name not in self._loaded_stages:
+            self._loaded_stages[name] = SecondStage(name, self.manifest)
+        return self._loaded_stages[name]
+
+    @cached_property
+    def _loaded_stages(self) -> dict[str, SecondStage]:
+        return {}
 
     def _background(self, vector: np.ndarray) -> tuple[float, float]:
         """Mean and standard deviation of a query's score over the collection."""

@@ -47,26 +47,26 @@ T = TypeVar("T")
 
 
 class _Kept:
-    """Vectors of the latest queries, by token."""
+    """Vectors of the latest queries, by token; and the words of those that were ordered again."""
 
     def __init__(self) -> None:
-        self._vectors: OrderedDict[str, tuple[tuple, np.ndarray]] = OrderedDict()
+        self._vectors: OrderedDict[str, tuple[tuple, np.ndarray, str]] = OrderedDict()
 
-    def put(self, space: tuple, vector: np.ndarray) -> str:
+    def put(self, space: tuple, vector: np.ndarray, words: str) -> str:
         token = secrets.token_urlsafe(12)
-        self._vectors[token] = (space, vector)
+        self._vectors[token] = (space, vector, words)
         if len(self._vectors) > QUERIES_KEPT:
             self._vectors.popitem(last=False)
         return token
 
-    def get(self, space: tuple, token: str) -> np.ndarray:
+    def get(self, space: tuple, token: str) -> tuple[np.ndarray, str]:
         kept = self._vectors.get(token)
         if kept is None or kept[0] != space:
             raise RetrievalInputError(
                 f"query must be the token of an earlier answer of this collection, got"
                 f" {token[:40]!r}; search again"
             )
-        return kept[1]
+        return kept[1:]
 
 
 def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> FastAPI:
@@ -102,16 +102,17 @@ def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> Fas
         collection = one.current()
         space = one.name, *sorted(collection.manifest.identity.items())
         drawn = request.image is not None or request.strokes is not None
-        async with pictures if drawn else nullcontext():
-            query = await _in_thread(_query_of, request, kept, space)
+        async with pictures if drawn or request.rerank else nullcontext():
+            query, rows = await _in_thread(_query_of, request, kept, space)
             texts = [text for text in {request.text, *request.without} if text.strip()]
             encoder = collection.encoder
-            rows = {text: await batchers[one.name].encode(text, encoder) for text in texts}
+            rows |= {text: await batchers[one.name].encode(text, encoder) for text in texts}
             results = await _in_thread(
                 collection.search, query, request.k, offset=request.offset, where=request.where,
-                fold=request.fold, rows=rows,
+                fold=request.fold, rows=rows, rerank=request.rerank, candidates=request.candidates,
             )  # fmt: skip
-        return answer_of(one.name, request.query or kept.put(space, results.vector), results)
+        words = "" if request.rerank is None else query.text
+        return answer_of(one.name, request.query or kept.put(space, results.vector, words), results)
 
     @app.get("/search")
     async def search_text(
@@ -179,7 +180,10 @@ async def _in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
     return await anyio.to_thread.run_sync(partial(work, *args, **options), abandon_on_cancel=True)
 
 
-def _query_of(request: SearchRequest, kept: _Kept, space: tuple) -> collections.Query:
+def _query_of(
+    request: SearchRequest, kept: _Kept, space: tuple
+) -> tuple[collections.Query, dict[str, np.ndarray]]:
+    """Return the query of a request, and the vectors of its texts that are known already."""
     if request.image is not None and request.strokes is not None:
         raise RetrievalInputError("give image or strokes, not both")
     image, vector = None, request.vector
@@ -191,8 +195,14 @@ def _query_of(request: SearchRequest, kept: _Kept, space: tuple) -> collections.
         given = [name for name in _WHOLE if getattr(request, name)]
         if given:
             raise RetrievalInputError(f"query stands for the whole query; leave out {given[0]}")
-        vector = kept.get(space, request.query)
-    return collections.Query(
+        vector, words = kept.get(space, request.query)
+        if request.rerank is not None:
+            if not words:
+                raise RetrievalInputError(
+                    "query with rerank must be the token of an answer with rerank; send the text"
+                )
+            return collections.Query(text=words), {words: vector}
+    query = collections.Query(
         text=request.text,
         image=image,
         vector=vector,
@@ -200,6 +210,7 @@ def _query_of(request: SearchRequest, kept: _Kept, space: tuple) -> collections.
         without=tuple(request.without),
         image_weight=request.image_weight,
     )
+    return query, {}
 
 
 def _of_item(one: OpenCollection, item: int, read: Callable[[Collection], T]) -> T:
@@ -240,6 +251,7 @@ def _described(one: OpenCollection) -> dict[str, Any]:
         "pretrained": manifest.model["pretrained"],
         "dim": manifest.dim,
         "columns": collection.kinds,
+        "second_stages": collection.second_stages,
         "examples": _examples(collection),
         "finished": manifest.finished,
     }

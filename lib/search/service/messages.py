@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.search.collection import Results
+from lib.search.collection.reranking import CANDIDATES, MOST_CANDIDATES
 from lib.search.service.guards import MAX_BODY
 
 MOST_TEXT = 4_000  # characters
@@ -28,7 +29,9 @@ class SearchRequest(BaseModel):
     """A query: at least one of text, image, strokes, vector, like and query.
 
     `image` is a file in base64. `strokes` are lists of points from 0 to 1, drawn in black on
-    white. `query` is the token of an earlier answer: the next pages need no encoding.
+    white. `query` is the token of an earlier answer: the next pages need no encoding. `rerank`,
+    "maxsim" or "cross-encoder", orders the best `candidates` for a text again, in a collection
+    whose `second_stages` name it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -46,6 +49,8 @@ class SearchRequest(BaseModel):
     k: Annotated[int, Field(ge=1, le=MOST_HITS)] = 24
     offset: Annotated[int, Field(ge=0)] = 0
     fold: bool = True
+    rerank: Annotated[str, Field(max_length=100)] | None = None
+    candidates: Annotated[int, Field(ge=1, le=MOST_CANDIDATES)] = CANDIDATES
 
 
 class ServedHit(BaseModel):
@@ -58,6 +63,7 @@ class ServedHit(BaseModel):
     name: str
     columns: dict[str, Any]
     copies: list[int]
+    second_score: float | None
 
 
 class SearchAnswer(BaseModel):
@@ -71,6 +77,7 @@ class SearchAnswer(BaseModel):
     mean: float
     deviation: float
     doubts: list[str]
+    second_stage: list[str]
 
 
 def answer_of(name: str, token: str, results: Results) -> SearchAnswer:
@@ -84,6 +91,7 @@ def answer_of(name: str, token: str, results: Results) -> SearchAnswer:
             name=hit.name,
             columns=plain(hit.columns),
             copies=list(hit.copies),
+            second_score=hit.second_score,
         )
         for hit in results.hits
     ]
@@ -96,6 +104,7 @@ def answer_of(name: str, token: str, results: Results) -> SearchAnswer:
         mean=results.mean,
         deviation=results.deviation,
         doubts=list(results.doubts),
+        second_stage=list(results.second_stage),
     )
 
 

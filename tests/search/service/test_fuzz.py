@@ -24,7 +24,7 @@ ODD = (
 )  # fmt: skip
 FIELDS = (
     "collection", "text", "image", "strokes", "vector", "like", "without", "image_weight", "query",
-    "where", "k", "offset", "fold", "other",
+    "where", "k", "offset", "fold", "rerank", "candidates", "other",
 )  # fmt: skip
 PLACES = (
     "/item/{}/{}", "/thumbnail/{}/{}", "/original/{}/{}", "/originals/{}?ids={}", "/page/{}/{}",

@@ -85,7 +85,7 @@ def check_words_alone(query: Query) -> str:
 
 
 @dataclass(frozen=True)
-class Reranked:
+class OrderedCandidates:
     """The candidates of a search in their new order.
 
     Args:
@@ -149,7 +149,7 @@ class SecondStage:
 
     def order(
         self, words: str, cosines: np.ndarray, ids: np.ndarray, read: ReadPictures
-    ) -> Reranked:
+    ) -> OrderedCandidates:
         """Order candidates again.
 
         Args:
@@ -171,7 +171,7 @@ class SecondStage:
         mix = None if self._weight == 1 else Interpolate(self._weight)
         run = rerank(run, scores, len(ids), scorer.score_names[-1], combine=mix)
         order = run.ids[0]
-        return Reranked(
+        return OrderedCandidates(
             ids[order], cosines[order], run.scores[0], run.score_names[-1], n_thumbnails
         )
 

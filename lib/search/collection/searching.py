@@ -25,7 +25,7 @@ from lib.search.collection.files import OWN_COLUMNS, Manifest
 from lib.search.collection.reranking import (
     CANDIDATES,
     MOST_CANDIDATES,
-    Reranked,
+    OrderedCandidates,
     SecondStage,
     check_words_alone,
     second_stages_of,
@@ -269,7 +269,7 @@ class Searchable(ABC):
         vector = self.encode(query, rows)
         allowed = self.allowed(where) if where.strip() else None
         n = len(self) if allowed is None else self.count(allowed)
-        head: Reranked | None = None
+        head: OrderedCandidates | None = None
         if stage is not None and n:
             best = self.nearest(vector, min(n, candidates), allowed)
             head = stage.order(words, *best, self.pictures)

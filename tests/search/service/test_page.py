@@ -442,10 +442,10 @@ MOUNT = """async (thumbnail) => {
   document.body.className = "";
   document.body.replaceChildren();
   window.asked = [];
-  const hit = {rank: 1, id: 7, score: 0.5, standing: 3, name: "a <b>page</b>", columns: {}, copies: []};
-  const answer = {query: "token", hits: [hit], more: false, offset: 0, mean: 0.1, deviation: 0.1, doubts: []};
+  const hit = {rank: 1, id: 7, score: 0.5, standing: 3, name: "a <b>page</b>", columns: {}, copies: [], second_score: 1.5};
+  const answer = {query: "token", hits: [hit], more: false, offset: 0, mean: 0.1, deviation: 0.1, doubts: [], second_stage: ["Ordered by MaxSim."]};
   const api = {
-    collections: async () => [{name: "kernel", pictures: 1, columns: {}, examples: []}],
+    collections: async () => [{name: "kernel", pictures: 1, columns: {}, examples: [], second_stages: ["maxsim"]}],
     search: async (query) => (window.asked.push(query), answer),
     suggest: () => [],
     thumbnail: async () => thumbnail,
@@ -473,3 +473,21 @@ def test_a_notebook_mounts_it_with_functions_of_its_own(tab):
     assert tab.locator("#first").get_by_role("heading", name="Search 1 picture").is_visible()
     ids = tab.locator("[id]").evaluate_all("all => all.map((e) => e.id)")
     assert len(ids) == len(set(ids))
+
+
+def test_a_second_stage_is_chosen_for_words_alone(tab):
+    tab.get_by_role("button", name="Options").click()
+    assert tab.get_by_label("Order").is_hidden()  # this collection has none
+    tab.evaluate(MOUNT, f"data:image/png;base64,{upload()}")
+    place = tab.locator("#second")
+    box(place).fill("red")
+    box(place).press("Enter")
+    place.get_by_role("button", name="Options").click()
+    place.get_by_label("Order").select_option("maxsim")
+    assert "Ordered by MaxSim." in place.get_by_role("status").inner_text()
+    place.get_by_label("Without").fill("blue")
+    place.get_by_label("Without").press("Enter")
+    place.locator(".ps-tile[data-id]").click()
+    assert "scores it 1.500" in place.get_by_role("complementary").inner_text()
+    asked = [query.get("rerank") for query in tab.evaluate("asked")]
+    assert asked == [None, "maxsim", None, None]

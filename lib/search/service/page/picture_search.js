@@ -1,7 +1,8 @@
 // Search pictures by words, a drawing, a picture: one element with a query, results, and why.
 //
 //   mount(element, api) shows it. All that it needs is in `api`; each function may be async:
-//     collections()                 [{name, pictures, columns: {name: kind}, examples: [{id, name}]}]
+//     collections()                 [{name, pictures, columns: {name: kind}, examples: [{id, name}],
+//                                     second_stages: [name]}]
 //     search(query, signal)         the answer of POST /search; an error has a message and a status
 //     suggest(prefix, collection)   words
 //     thumbnail(collection, id)     address of a small picture
@@ -171,7 +172,7 @@ function drawingBoard(changed) {
 /** Show the search in an element. */
 export function mount(root, api) {
   const prefix = `ps${++mounted}`;
-  const query = { text: "", picture: null, strokes: [], like: [], without: [], where: "", fold: true, weight: 0.5 };
+  const query = { text: "", picture: null, strokes: [], like: [], without: [], where: "", fold: true, weight: 0.5, rerank: "" };
   const selected = new Map(); // id -> hit
   let collections = [], collection = null, answer = null, hits = [], turn = 0, busy = null, drawing = null;
 
@@ -198,10 +199,14 @@ export function mount(root, api) {
   const columns = h("p", { class: "ps-hint", id: `${prefix}-columns` });
   const without = h("input", { id: `${prefix}-without`, type: "text", placeholder: "a word or a sentence", autocomplete: "off", maxlength: 4000, onkeydown: (event) => event.key === "Enter" && (event.preventDefault(), addWithout()) });
   const fold = h("input", { id: `${prefix}-fold`, type: "checkbox", checked: true, onchange: () => ((query.fold = fold.checked), run()) });
+  const order = h("select", { id: `${prefix}-order`, onchange: () => ((query.rerank = order.value), run()) });
+  const orderLine = h("div", { hidden: true }, h("label", { for: order.id }, "Order"), h("div", { class: "ps-line" }, order),
+    h("p", { class: "ps-hint" }, "A second stage reads the best 100 pictures again, for words alone."));
   const optionSection = h("section", { class: "ps-sheet ps-options", id: `${prefix}-options`, "aria-label": "Options", hidden: true },
     h("div", {}, h("label", { for: without.id }, "Without"), h("div", { class: "ps-line" }, without, h("button", { type: "button", onclick: addWithout }, "Add")),
       h("p", { class: "ps-hint" }, "Pictures that resemble these words move down.")),
     h("div", {}, h("label", { for: where.id }, "Condition"), h("div", { class: "ps-line" }, where, h("button", { type: "button", onclick: setWhere }, "Apply")), columns),
+    orderLine,
     h("label", { class: "ps-tick", for: fold.id }, fold, "Show near-identical pictures once"));
   const openOptions = iconButton("options", "Options", () => toggle(openOptions, optionSection), { "aria-expanded": "false", "aria-controls": `${prefix}-options` });
   const parts = h("div", { class: "ps-parts", role: "group", "aria-label": "Parts of the query", hidden: true });
@@ -257,6 +262,7 @@ export function mount(root, api) {
     else if (query.strokes.length) sent.strokes = query.strokes;
     if (query.like.length) sent.like = query.like.map((hit) => hit.id);
     if (query.without.length) sent.without = query.without;
+    if (query.rerank && query.text.trim() && !hasPicture() && !query.without.length) sent.rerank = query.rerank;
     return sent;
   }
   function submit() {
@@ -414,12 +420,12 @@ export function mount(root, api) {
   async function nextPage() {
     if (loading || !answer?.more) return;
     loading = true;
+    const whole = body(), { where, fold, rerank } = whole;
     const mine = turn, asks = { k: PER_PAGE, offset: hits.length };
     more.textContent = "Loading";
     try {
-      const { where, fold } = query;
-      const page = await api.search({ collection: collection.name, query: answer.query, where, fold, ...asks }, busy.signal)
-        .catch((error) => { if (error.status !== 400) throw error; return api.search({ ...body(), ...asks }, busy.signal); });
+      const page = await api.search({ collection: collection.name, query: answer.query, where, fold, ...(rerank && { rerank }), ...asks }, busy.signal)
+        .catch((error) => { if (error.status !== 400) throw error; return api.search({ ...whole, ...asks }, busy.signal); });
       if (mine === turn) receive(page);
     } catch (error) {
       if (mine === turn) { more.hidden = true; fail(error, () => { wrong.hidden = true; more.hidden = false; nextPage(); }); }
@@ -448,6 +454,7 @@ export function mount(root, api) {
     told.textContent = found.more
       ? `The best of ${counted(collection.pictures, "picture")} first. ${n} shown; more follow as you scroll.`
       : `${n} found, the best first.`;
+    if (found.second_stage?.length) told.textContent += ` ${found.second_stage.join(" ")}`;
   }
   function showDoubts(sentences) {
     doubts.replaceChildren(...sentences.map((sentence) => h("li", {}, sentence)));
@@ -556,6 +563,7 @@ export function mount(root, api) {
         api.original && h("a", { class: "ps-button", href: api.original(collection.name, hit.id), download: "" }, "Original")),
       h("h3", {}, "Score"), scale(hit.score, mean, deviation),
       h("p", {}, `The cosine with your query is ${hit.score.toFixed(3)}. Pictures of this collection have ${mean.toFixed(3)} on average, with a standard deviation of ${deviation.toFixed(3)}: this one stands ${Math.abs(hit.standing).toFixed(1)} deviations ${hit.standing < 0 ? "below" : "above"} the mean.${ordinary}`),
+      hit.second_score == null ? null : h("p", {}, `The second stage, which orders the best pictures, scores it ${hit.second_score.toFixed(3)}.`),
       hit.copies.length ? h("h3", {}, counted(hit.copies.length, "near-identical picture")) : null,
       hit.copies.length ? h("div", { class: "ps-twins" }, ...hit.copies.slice(0, 12).map(picture)) : null,
       h("h3", {}, "Nearest pictures"), near,
@@ -617,6 +625,10 @@ export function mount(root, api) {
     query.like = [];
     selected.clear();
     showSelection();
+    const stages = collection.second_stages ?? [];
+    order.replaceChildren(...["", ...stages].map((one) => h("option", { value: one }, one || "cosine")));
+    query.rerank = "";
+    orderLine.hidden = !stages.length;
     const names = Object.keys(collection.columns);
     const number = names.findLast((one) => /int|double|float/.test(collection.columns[one]) && !["id", "bytes"].includes(one));
     where.placeholder = number ? `${number} > ${["width", "height"].includes(number) ? 500 : 0}` : 'contains(caption, "red")';

@@ -1,6 +1,9 @@
 """Open pictures from untrusted files: with size limits, upright, and with all grey levels."""
 
 import io
+import re
+import struct
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,12 @@ MAX_PIXELS = 1 << 26
 MAX_SIDE = 65_535
 # Pillow has parsers for many more formats. Some start other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+# HEIC and its relatives, read by the package pillow-heif: the brands at bytes 8 to 12.
+_HEIF_BRANDS = (
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
+)  # fmt: skip
 # Other common formats, recognised by their first bytes: (offset, first bytes, name).
 _OTHERS = (
-    (4, (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypmif1", b"ftypmsf1"), "HEIC"),
     (0, (b"\xff\x0a", b"\0\0\0\x0cJXL "), "JPEG XL"),
     (0, (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "JPEG 2000"),
     (0, (b"8BPS",), "Photoshop"),
@@ -39,7 +45,8 @@ def open_picture(
     """Open one picture as RGB; the size in its header is checked before anything is decoded.
 
     The EXIF orientation is applied. 16-bit channels are scaled to 8 bits (v / 257). Of an
-    animation, the first frame is read. In mode RGB, transparency is dropped.
+    animation, the first frame is read. In mode RGB, transparency is dropped. HEIC is read where the
+    package pillow-heif is installed (extra `heic`).
 
     Args:
         source: a path, or the bytes of a file (a member of an archive).
@@ -52,8 +59,14 @@ def open_picture(
     if isinstance(stream, Path) and stream.exists() and not (stream.is_file() or stream.is_dir()):
         raise RetrievalInputError(f"{shown} must be a file, got a pipe or a device")
     try:
-        with Image.open(stream, formats=FORMATS) as picture:
+        is_heif = _is_heif(_head_of(source)) and _reads_heif()
+        formats = (*FORMATS, "HEIF") if is_heif else FORMATS
+        with Image.open(stream, formats=formats) as picture:
             _check_size(shown, *picture.size, max_pixels)
+            if picture.format == "HEIF":
+                for size in _heif_sizes(source, shown):
+                    _check_size(shown, *size, max_pixels)
+            # pillow-heif turns a picture itself, and sets the orientation in its EXIF to upright.
             return ImageOps.exif_transpose(_eight_bits(picture, shown)).convert(mode)
     except Image.DecompressionBombError as error:  # Pillow's own limit, for the largest pictures
         limit = f"more than Pillow's limit of {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
@@ -120,19 +133,63 @@ def _eight_bits(picture: Image.Image, shown: str) -> Image.Image:
     return grey
 
 
+def _head_of(source: str | Path | bytes) -> bytes:
+    """Return the first bytes of a file; none of what is no file."""
+    if isinstance(source, bytes):
+        return source[:64]
+    if not Path(source).is_file():
+        return b""
+    with open(source, "rb") as stream:
+        return stream.read(64)
+
+
+def _is_heif(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
+def _reads_heif() -> bool:
+    """Let Pillow read HEIF; False where the package is not installed."""
+    if find_spec("pillow_heif") is None:
+        return False
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return True
+
+
+def _heif_sizes(source: str | Path | bytes, shown: str) -> list[tuple[int, int]]:
+    """Return width and height of all images in a HEIF file, as its boxes `ispe` state them.
+
+    A crop (box `clap`) can show few pixels of an image that is decoded whole, and tiles make one.
+    """
+    content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    at, sizes = 0, []
+    while at + 16 <= len(content):
+        size, kind = struct.unpack_from(">I4s", content, at)
+        size = struct.unpack_from(">Q", content, at + 8)[0] if size == 1 else size or len(content)
+        if kind == b"meta":
+            sizes += re.findall(rb"ispe.{4}(.{8})", content[at : at + size], re.DOTALL)
+        at += max(size, 8)
+    if not sizes:
+        raise DamagedFileError(f"{shown} states no size. Get the file again, or leave it out")
+    return [struct.unpack(">II", one) for one in sizes]
+
+
 def _unknown_format(source: str | Path | bytes, shown: str) -> str:
     """Return the message for a file in none of FORMATS; it names the format if that is known."""
-    if isinstance(source, bytes):
-        head = source[:64]
-    else:
-        with open(source, "rb") as stream:
-            head = stream.read(64)
+    head = _head_of(source)
+    if _is_heif(head):
+        if _reads_heif():
+            return (
+                f"{shown} is a HEIC file that cannot be read. Get the file again, or leave it out"
+            )
+        return (
+            f"{shown} is a HEIC file, which needs the package pillow-heif. Run: pip install"
+            " 'crossmodal-retrieval[heic]', or save it as JPEG or PNG"
+        )
     for offset, starts, kind in _OTHERS:
         if head[offset:].lstrip().startswith(starts) or head[offset:].startswith(starts):
-            advice = "Save it as JPEG or PNG"
-            if kind == "HEIC":
-                advice += " (the package pillow-heif converts it: pip install pillow-heif)"
-            return f"{shown} is a {kind} file, which is not read here. {advice}"
+            return f"{shown} is a {kind} file, which is not read here. Save it as JPEG or PNG"
     problem = "is not a picture that can be read" if head else "is empty"
     expected = f"expected one of {', '.join(FORMATS)}"
     return f"{shown} {problem}; {expected}. Get the file again, or leave it out"

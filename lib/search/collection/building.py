@@ -99,7 +99,8 @@ def build_collection(
 
     Each step of `step` rows is written whole; a run that was stopped continues behind its last
     step. A picture whose size and time are those of the last run is not opened again. One with
-    the content of a known picture is not encoded again. Rows of pictures that are gone from the
+    the content of a known picture is not encoded again. What could not be read is tried again in
+    each run: a package may be there now, or a permission. Rows of pictures that are gone from the
     given sources are dropped at the end; sources of earlier runs that are not given stay.
 
     Args:
@@ -231,10 +232,10 @@ class _Run:
     ) -> Iterator[Item]:
         for item in items:
             seen.add(item.place)
-            known = self.known.get(item.place) or self.failures.get(item.place)
+            known = self.known.get(item.place)
             stamp = item.size, item.mtime_ns
             if known is not None and (known.size, known.mtime_ns) == stamp:
-                self.report.unchanged += isinstance(known, Known)
+                self.report.unchanged += 1
                 progress(1)
             else:
                 yield item

@@ -133,7 +133,11 @@ def _facts(opened: "Collection") -> list[tuple[str, str]]:
         ("search", search),
         ("last run", "came to its end" if manifest.finished else "was stopped; index again"),
         ("columns", ", ".join(opened.columns)),
-        *(("source", str(opened.folder.root_folder(root))) for root in manifest.roots),
+        *(
+            ("source", str(opened.folder.root_folder(root)))
+            for root in manifest.roots
+            if root.files != ()  # one that lies in another source
+        ),
     ]
 
 

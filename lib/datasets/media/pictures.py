@@ -46,7 +46,7 @@ def open_picture(
 
     The EXIF orientation is applied. 16-bit channels are scaled to 8 bits (v / 257). Of an
     animation, the first frame is read. In mode RGB, transparency is dropped. HEIC is read where the
-    package pillow-heif is installed (extra `heic`).
+    package pillow-heif is installed (extra `heic`). `format` of the result is that of the file.
 
     Args:
         source: a path, or the bytes of a file (a member of an archive).
@@ -67,7 +67,9 @@ def open_picture(
                 for size in _heif_sizes(source, shown):
                     _check_size(shown, *size, max_pixels)
             # pillow-heif turns a picture itself, and sets the orientation in its EXIF to upright.
-            return ImageOps.exif_transpose(_eight_bits(picture, shown)).convert(mode)
+            upright = ImageOps.exif_transpose(_eight_bits(picture, shown)).convert(mode)
+            upright.format = picture.format
+            return upright
     except Image.DecompressionBombError as error:  # Pillow's own limit, for the largest pictures
         limit = f"more than Pillow's limit of {2 * Image.MAX_IMAGE_PIXELS:,} pixels"
         raise RetrievalInputError(_too_large(shown, limit, max_pixels)) from error

@@ -1,9 +1,8 @@
 """Build and update a collection: encode what is new, keep what is known, drop what is gone."""
 
-import io
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,26 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.writing import sha256_of
-from lib.datasets.media.pictures import MAX_PIXELS, on_page, open_picture
+from lib.datasets.media.pictures import MAX_PIXELS
 from lib.search.collection.columns import Columns
+from lib.search.collection.decoding import Decoded, ahead, decode
 from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
-from lib.search.collection.sources import Failure, Item, Place, Root, find_items, roots_of
+from lib.search.collection.scope import Scope
+from lib.search.collection.sources import (
+    Failure,
+    Item,
+    Place,
+    Root,
+    find_items,
+    readable,
+    roots_of,
+)
 from lib.search.shard_encoding import Encoder
 
-BATCH = 64  # pictures decoded and encoded together
+BATCH = 64  # pictures encoded together
+BATCH_PIXELS = 1 << 26  # of a batch: 201 MB as RGB
 STEP = 1024  # rows of one step: what a kill can cost
 PART = 20_000  # rows of a part when a run has finished
-THUMBNAIL = 256  # longer side, pixels
-JPEG_QUALITY = 82
-DECODERS = 2  # threads that read and decode while the network encodes
 SET_LATER = ("id", "thumbnail_at", "thumbnail_bytes")
 Progress = Callable[[int], None]
 
@@ -59,28 +66,27 @@ class BuildReport:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A picture that is ready to be encoded, and its row."""
-
-    row: dict
-    picture: Image.Image | None  # None: the vector of an equal picture is copied
-    thumbnail: bytes
-    vector: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
 class Known:
-    """Where the row of a known picture is."""
+    """Where the row of a known picture is, and what tells whether the picture has changed."""
 
     part: int
     row: int
     size: int
     mtime_ns: int
     sha256: str
+    caption: str
 
     @property
     def at(self) -> tuple[int, int]:
         return self.part, self.row
+
+
+@dataclass
+class _Step:
+    """Rows that are ready to be written, and what the encoder said of each content."""
+
+    rows: list[Decoded] = field(default_factory=list)
+    vectors: dict[str, np.ndarray | str] = field(default_factory=dict)
 
 
 def build_collection(
@@ -101,7 +107,8 @@ def build_collection(
     step. A picture whose size and time are those of the last run is not opened again. One with
     the content of a known picture is not encoded again. What could not be read is tried again in
     each run: a package may be there now, or a permission. Rows of pictures that are gone from the
-    given sources are dropped at the end; sources of earlier runs that are not given stay.
+    given sources are dropped at the end; sources of earlier runs that are not given stay, and so
+    do pictures below a folder that cannot be listed now.
 
     Args:
         sources: folders, pictures and shards (`.tar`).
@@ -123,8 +130,8 @@ def build_collection(
             manifest.check_model(encoder.identity, folder.path)
         else:
             manifest = Manifest(dict(model), dict(encoder.identity), encoder.dim)
-        run = _Run(folder, manifest, encoder, columns, max_pixels, batch_size)
-        return run.update(roots, step, progress)
+        run = _Run(folder, manifest, roots, encoder, columns, max_pixels, batch_size)
+        return run.update(step, progress)
 
 
 class _Run:
@@ -134,6 +141,7 @@ class _Run:
         self,
         folder: CollectionFolder,
         manifest: Manifest,
+        roots: Sequence[Root],
         encoder: Encoder,
         columns: Columns | None,
         max_pixels: int,
@@ -146,104 +154,114 @@ class _Run:
         self.outdated: set[tuple[int, int]] = set()  # (part, row) of content that is no more
         for number, part in enumerate(manifest.parts):
             self._remember(number, folder.table(part))
-        self.failures = {(f.root, f.path, f.member): f for f in folder.failures(manifest)}
-        self.written_failures = dict(self.failures)  # those of the list that the manifest names
+        self.new_cells = defaultdict(dict)  # part -> row -> cells that changed
+        self.scope = Scope(folder, manifest.roots, roots)
+        self.seen: set[Place] = set()
+        self.step = _Step()
+        self.old_failures = {f.place: f for f in folder.failures(manifest)}
+        self.failures: list[Failure] = []  # of this run
+        self.written_failures = list(self.old_failures.values())
         self.report = BuildReport()
 
     def _remember(self, number: int, table: pa.Table) -> None:
-        names = ("root", "path", "member", "bytes", "mtime_ns", "sha256")
+        names = "root", "path", "member", "bytes", "mtime_ns", "sha256", "caption"
         cells = zip(*(table[name].to_pylist() for name in names), strict=True)
-        for row, (root, path, member, size, mtime_ns, sha256) in enumerate(cells):
-            known, place = Known(number, row, size, mtime_ns, sha256), (root, path, member)
+        for row, (root, path, member, *content) in enumerate(cells):
+            known, place = Known(number, row, *content), (root, path, member)
             if place in self.known:  # a changed picture, and a stop before the end of that run
                 self.outdated.add(self.known[place].at)
-            self.known[place] = self.by_content[sha256] = known
+            self.known[place] = self.by_content[known.sha256] = known
 
-    def update(self, roots: Sequence[Root], step: int, progress: Progress) -> BuildReport:
-        positions = self._positions_of(roots)
-        seen: set[Place] = set()
+    def update(self, step: int, progress: Progress) -> BuildReport:
+        self.manifest = replace(self.manifest, roots=self.scope.stored)
+        self._join_columns_to_known()
         self._save(finished=False)
         batch: list[Decoded] = []
-        for item, decoded in self._decoded(positions, roots, seen, progress):
-            old = self.known.get(item.place)
-            if old is not None:
-                self.outdated.add(old.at)
+        n_pixels = 0
+        for decoded in self._decoded(progress):
             batch.append(decoded)
-            if len(batch) >= step:
-                self._write_step(batch, progress)
-                batch = []
-        if batch:
-            self._write_step(batch, progress)
-        given = set(positions)
-        self.failures = {
-            place: failure
-            for place, failure in self.failures.items()
-            if place[0] not in given or place in seen
-        }
-        gone = (
-            known.at
-            for place, known in self.known.items()
-            if (place[0] in given and place not in seen) or place in self.failures
-        )
-        self._finish(self.outdated.union(gone))
-        self.report.failures = tuple(self.failures.values())
+            n_pixels += decoded.n_pixels
+            step_is_full = len(self.step.rows) + len(batch) >= step
+            if step_is_full or len(batch) >= self.batch_size or n_pixels >= BATCH_PIXELS:
+                self._encode(batch, progress)
+                batch, n_pixels = [], 0
+            if len(self.step.rows) >= step:
+                self._write_step(progress)
+        self._encode(batch, progress)
+        self._write_step(progress)
+        self._keep_what_an_empty_folder_had(progress)
+        self.old_failures = {p: f for p, f in self.old_failures.items() if not self.scope.holds(p)}
+        self._finish(self.outdated.union(self._gone()))
+        self.report.failures = tuple(self._all_failures())
         self.report.rows = self.manifest.rows
         return self.report
 
+    # ---- what is gone
+
+    def _gone(self) -> Iterator[tuple[int, int]]:
+        """Yield where the rows of pictures are that were not found again."""
+        unlisted = [(f.root, f.path.removeprefix("/")) for f in self.failures if f.is_folder]
+        for place, known in self.known.items():
+            stays = any(place[0] == at and place[1].startswith(path) for at, path in unlisted)
+            if place not in self.seen and self.scope.holds(place) and not stays:
+                yield known.at
+
+    def _keep_what_an_empty_folder_had(self, progress: Progress) -> None:
+        """Keep the rows of a folder without any picture: its disk may not be mounted."""
+        found = {place[0] for place in self.seen} | {failure.root for failure in self.failures}
+        for at, root in self.scope.roots.items():
+            n = sum(place[0] == at for place in self.known)
+            if root.files is None and n and at not in found:
+                why = (
+                    f"{root.folder} holds no picture now, so the {n:,} known ones stay. Is its disk"
+                    " mounted? To drop them, index into another --out"
+                )
+                self._fail(Failure(at, "/", "", why), progress)
+
     # ---- reading
 
-    def _positions_of(self, roots: Sequence[Root]) -> list[int]:
-        """Number the roots: those of earlier runs keep their numbers."""
-        stored = list(self.manifest.roots)
-        places = {self.folder.root_folder(root).resolve(): at for at, root in enumerate(stored)}
-        positions = []
-        for root in roots:
-            position = places.get(root.folder, len(stored))
-            if position == len(stored):
-                stored.append(self.folder.stored_root(root))
-            else:
-                old = stored[position].files
-                files = None if old is None or root.files is None else (*old, *root.files)
-                new = replace(root, files=files and tuple(dict.fromkeys(files)))
-                stored[position] = self.folder.stored_root(new)
-            positions.append(position)
-        self.manifest = replace(self.manifest, roots=tuple(stored))
-        return positions
-
-    def _decoded(
-        self, positions: list[int], roots: Sequence[Root], seen: set[Place], progress: Progress
-    ) -> Iterator[tuple[Item, Decoded]]:
+    def _decoded(self, progress: Progress) -> Iterator[Decoded]:
         """Yield what is new or changed, decoded; unusable pictures become failures."""
-        pairs = zip(positions, roots, strict=True)
-        items = find_items(list(pairs), lambda failure: self._fail(failure, seen, progress))
-        fresh = self._without_known(items, seen, progress)
-        for item, result in _ahead(self._decode, fresh):
+        roots = list(self.scope.roots.items())
+        items = find_items(roots, lambda failure: self._fail(failure, progress))
+        for item, result in ahead(self._decode, self._without_known(items, progress)):
             if isinstance(result, str):
-                self._fail(Failure.of(item, result), seen, progress)
+                self._fail(Failure(*item.place, result), progress)
             elif result is None:  # its time changed, its content did not
-                self.report.unchanged += 1
-                progress(1)
+                self._keep(item, self.known[item.place], progress)
             else:
-                self.failures.pop(item.place, None)
-                yield item, result
+                if item.place in self.known:
+                    self.outdated.add(self.known[item.place].at)
+                yield result
 
-    def _without_known(
-        self, items: Iterator[Item], seen: set[Place], progress: Progress
-    ) -> Iterator[Item]:
+    def _without_known(self, items: Iterator[Item], progress: Progress) -> Iterator[Item]:
         for item in items:
-            seen.add(item.place)
+            self.seen.add(item.place)
+            self.old_failures.pop(item.place, None)
             known = self.known.get(item.place)
             stamp = item.size, item.mtime_ns
             if known is not None and (known.size, known.mtime_ns) == stamp:
-                self.report.unchanged += 1
-                progress(1)
+                self._keep(item, known, progress)
             else:
                 yield item
 
-    def _fail(self, failure: Failure, seen: set[Place], progress: Progress) -> None:
-        place = failure.root, failure.path, failure.member
-        seen.add(place)
-        self.failures[place] = failure
+    def _keep(self, item: Item, known: Known, progress: Progress) -> None:
+        """Count a picture of known content; its time and the caption beside it may be new."""
+        caption = item.read_caption()
+        cells = {}
+        if item.mtime_ns != known.mtime_ns:
+            cells["mtime_ns"] = item.mtime_ns
+        if caption and caption != known.caption:
+            cells["caption"] = caption
+        if cells:
+            self.new_cells[known.part][known.row] = cells
+        self.report.unchanged += 1
+        progress(1)
+
+    def _fail(self, failure: Failure, progress: Progress) -> None:
+        self.seen.discard(failure.place)
+        self.old_failures.pop(failure.place, None)
+        self.failures.append(replace(failure, reason=readable(failure.reason)))
         progress(1)
 
     def _decode(self, item: Item) -> Decoded | str | None:
@@ -254,19 +272,15 @@ class _Run:
             known = self.known.get(item.place)
             if known is not None and known.sha256 == sha256:
                 return None
-            twin = self.by_content.get(sha256)
             row = {
                 "root": item.root, "path": item.path, "member": item.member,
-                "caption": item.read_caption(), "bytes": item.size, "mtime_ns": item.mtime_ns,
+                "caption": item.read_caption(), "bytes": len(content), "mtime_ns": item.mtime_ns,
                 "sha256": sha256,
             }  # fmt: skip
+            twin = self.by_content.get(sha256)
             if twin is not None:
                 return self._copy_of(twin, row)
-            picture = on_page(open_picture(content, self.max_pixels, name=item.name, mode="RGBA"))
-            kind = _format_of(content)
-            width, height = picture.size
-            row |= {"width": width, "height": height, "format": kind}
-            return Decoded(row, picture, thumbnail_of(picture))
+            return decode(content, row, self.max_pixels, item.name)
         except (DamagedFileError, RetrievalInputError, MissingFileError, MemoryError) as error:
             return str(error)
         except OSError as error:
@@ -277,70 +291,75 @@ class _Run:
         cells = self.folder.table(part).slice(twin.row, 1).to_pylist()[0]
         same = {name: cells[name] for name in ("width", "height", "format")}
         small = self.folder.thumbnail(part, cells["thumbnail_at"], cells["thumbnail_bytes"])
-        return Decoded(row | same, None, small, np.array(self.folder.vectors(part)[twin.row]))
+        return Decoded(row | same, small, vector=self._vector_of(twin))
+
+    def _vector_of(self, known: Known) -> np.ndarray:
+        return np.array(self.folder.vectors(self.manifest.parts[known.part])[known.row])
+
+    # ---- encoding
+
+    def _encode(self, batch: list[Decoded], progress: Progress) -> None:
+        """Give each picture of a batch its vector, equal ones the same, and add it to the step."""
+        new: dict[str, Decoded] = {}
+        for decoded in batch:
+            sha256 = decoded.row["sha256"]
+            if decoded.vector is None and sha256 in self.by_content:  # written since it was decoded
+                decoded.vector = self._vector_of(self.by_content[sha256])
+            elif decoded.vector is None and sha256 not in self.step.vectors:
+                new.setdefault(sha256, decoded)
+        pictures = [decoded.picture for decoded in new.values()]
+        vectors = dict(zip(new, self._encoded(pictures), strict=True)) if new else {}
+        self.step.vectors |= vectors
+        n_encoded = sum(not isinstance(vector, str) for vector in vectors.values())
+        n_before = len(self.step.rows)
+        for decoded in batch:
+            vector, row = decoded.vector, decoded.row
+            vector = self.step.vectors[row["sha256"]] if vector is None else vector
+            if isinstance(vector, str):
+                place = row["root"], row["path"], row["member"]
+                self._fail(Failure(*place, vector), progress)
+            else:
+                self.step.rows.append(replace(decoded, picture=None, vector=vector))
+        self.report.encoded += n_encoded
+        self.report.copied += len(self.step.rows) - n_before - n_encoded
+
+    def _encoded(self, pictures: list[Image.Image]) -> list[np.ndarray | str]:
+        """Encode pictures; if the encoder refuses one, the others are encoded without it."""
+        try:
+            rows = self.encoder.encode_image(pictures)
+            return list(as_embeddings(rows, "the encoder's rows", dim=self.encoder.dim))
+        except RetrievalInputError as error:
+            if len(pictures) == 1:
+                return [str(error)]
+            return [self._encoded([picture])[0] for picture in pictures]
 
     # ---- writing
 
-    def _write_step(self, batch: list[Decoded], progress: Progress) -> None:
-        """Encode some pictures and write them as a part: they are done when this returns."""
-        vectors: list[np.ndarray | None] = [decoded.vector for decoded in batch]
-        first_of = {}  # content -> its first place in the batch
-        for at, decoded in enumerate(batch):
-            first_of.setdefault(decoded.row["sha256"], at)
-        new = [at for at in first_of.values() if batch[at].picture is not None]
-        refused: dict[int, str] = {}
-        for start in range(0, len(new), self.batch_size):
-            chunk = new[start : start + self.batch_size]
-            for at, vector in zip(chunk, self._encode([batch[at] for at in chunk]), strict=True):
-                if isinstance(vector, str):
-                    refused[at] = vector
-                else:
-                    vectors[at] = vector
-        rows = []
-        for at, decoded in enumerate(batch):
-            row, first = decoded.row, first_of[decoded.row["sha256"]]
-            if first in refused:
-                place = row["root"], row["path"], row["member"]
-                stamp = row["bytes"], row["mtime_ns"]
-                self.failures[place] = Failure(*place, *stamp, refused[first])
-            else:
-                vectors[at] = vectors[first]
-                rows.append(at)
-        if rows:
-            manifest = self.manifest
-            table = self._table([batch[at].row for at in rows], manifest.next_id)
-            part = self.folder.write_part(
-                manifest.counter,
-                np.stack([vectors[at] for at in rows]).astype(np.float32),
-                table,
-                [batch[at].thumbnail for at in rows],
-            )
-            self.manifest = replace(
-                manifest,
-                parts=(*manifest.parts, part),
-                next_id=manifest.next_id + len(rows),
-                counter=manifest.counter + 1,
-            )
-            self._remember_content(len(manifest.parts), table)
+    def _write_step(self, progress: Progress) -> None:
+        """Write the rows of a step as a part: they are done when this returns."""
+        rows, self.step = self.step.rows, _Step()
+        if not rows:
+            return
+        manifest = self.manifest
+        table = self._table([decoded.row for decoded in rows], manifest.next_id)
+        part = self.folder.write_part(
+            manifest.counter,
+            np.stack([decoded.vector for decoded in rows]).astype(np.float32),
+            table,
+            [decoded.thumbnail for decoded in rows],
+        )
+        self.manifest = replace(
+            manifest,
+            parts=(*manifest.parts, part),
+            next_id=manifest.next_id + len(rows),
+            counter=manifest.counter + 1,
+        )
         self._save(finished=False)
-        n_encoded = len(new) - len(refused)
-        self.report.encoded += n_encoded
-        self.report.copied += len(rows) - n_encoded
-        progress(len(batch))
-
-    def _remember_content(self, number: int, table: pa.Table) -> None:
-        for row, sha256 in enumerate(table["sha256"].to_pylist()):
-            self.by_content.setdefault(sha256, Known(number, row, 0, 0, sha256))
-
-    def _encode(self, batch: list[Decoded]) -> list[np.ndarray | str]:
-        """Encode pictures; if the encoder refuses one, the others are encoded without it."""
-        try:
-            rows = self.encoder.encode_image([decoded.picture for decoded in batch])
-            return list(as_embeddings(rows, "the encoder's rows", dim=self.encoder.dim))
-        except RetrievalInputError as error:
-            if len(batch) == 1:
-                return [str(error)]
-            return [self._encode([decoded])[0] for decoded in batch]
+        for row, decoded in enumerate(rows):
+            sha256 = decoded.row["sha256"]
+            known = Known(len(manifest.parts), row, 0, 0, sha256, "")
+            self.by_content.setdefault(sha256, known)
+        progress(len(rows))
 
     def _table(self, rows: list[dict], first_id: int) -> pa.Table:
         empty = dict.fromkeys(SET_LATER, 0)
@@ -349,12 +368,32 @@ class _Run:
         table = table.set_column(0, "id", ids)
         return table if self.columns is None else self.columns.join(table)
 
+    def _join_columns_to_known(self) -> None:
+        """Give known rows their new columns first: at each moment a column is of one kind."""
+        parts = []
+        for part in self.manifest.parts:
+            table = self.folder.table(part)
+            joined = self._joined_with_columns(table)
+            same = joined.equals(table)
+            parts.append(part if same else self.folder.rewrite_part(part, None, joined))
+        self.manifest = replace(self.manifest, parts=tuple(parts))
+
+    def _joined_with_columns(self, table: pa.Table) -> pa.Table:
+        if self.columns is None:
+            return table
+        places = zip(*(table[name].to_pylist() for name in ("root", "path", "member")), strict=True)
+        return self.columns.join(table, [self.scope.holds(place) for place in places])
+
+    def _all_failures(self) -> list[Failure]:
+        return [*self.old_failures.values(), *self.failures]
+
     def _save(self, *, finished: bool) -> None:
         """Write the manifest, and the list of failures where it has changed."""
         number, failed = self.manifest.counter, self.manifest.failed
-        if self.failures != self.written_failures:
-            failed = self.folder.write_failures(number, list(self.failures.values()))
-            self.written_failures = dict(self.failures)
+        failures = self._all_failures()
+        if failures != self.written_failures:
+            failed = self.folder.write_failures(number, failures)
+            self.written_failures = failures
         self.manifest = replace(self.manifest, failed=failed, counter=number + 1, finished=finished)
         self.folder.write(self.manifest)
 
@@ -365,14 +404,14 @@ class _Run:
             used[part][row] = False
         self.report.removed = len(dropped)
         for number, part in enumerate(self.manifest.parts):
-            table = self.folder.table(part)
-            joined = table if self.columns is None else self.columns.join(table)
-            changed = joined is not table and not joined.equals(table)
+            cells = self.new_cells[number]
             if not used[number].any():
                 continue
-            if changed or not used[number].all():
-                kept = np.flatnonzero(used[number])
-                part = self.folder.rewrite_part(part, kept, joined.take(pa.array(kept)))
+            if cells or not used[number].all():
+                table = self._joined_with_columns(_with_cells(self.folder.table(part), cells))
+                kept = None if used[number].all() else np.flatnonzero(used[number])
+                table = table if kept is None else table.take(pa.array(kept))
+                part = self.folder.rewrite_part(part, kept, table)
             parts.append(part)
         self.manifest = replace(self.manifest, parts=tuple(parts))
         self._join_small_parts()
@@ -407,33 +446,14 @@ class _Run:
         return self.folder.write_part(number, vectors, table, small)
 
 
-def _ahead(work: Callable, items: Iterator[Item]) -> Iterator[tuple[Item, object]]:
-    """Yield `(item, work(item))` in order while threads work on the next items."""
-    with ThreadPoolExecutor(DECODERS) as pool:
-        pending: list = []
-        try:
-            for item in items:
-                pending.append((item, pool.submit(work, item)))
-                if len(pending) > 4 * DECODERS:
-                    first, future = pending.pop(0)
-                    yield first, future.result()
-            while pending:
-                first, future = pending.pop(0)
-                yield first, future.result()
-        finally:
-            for _, future in pending:
-                future.cancel()
-
-
-def thumbnail_of(picture: Image.Image) -> bytes:
-    """Return a JPEG of at most `THUMBNAIL` pixels a side."""
-    small = picture.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=JPEG_QUALITY)
-    return stream.getvalue()
-
-
-def _format_of(content: bytes) -> str:
-    with Image.open(io.BytesIO(content)) as picture:
-        return picture.format or ""
+def _with_cells(table: pa.Table, cells: Mapping[int, Mapping[str, object]]) -> pa.Table:
+    """Return a table with other values in some cells, by row and column."""
+    for name in ("mtime_ns", "caption"):
+        new = {row: values[name] for row, values in cells.items() if name in values}
+        if new:
+            values = table[name].to_pylist()
+            for row, value in new.items():
+                values[row] = value
+            column = pa.array(values, table.schema.field(name).type)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table

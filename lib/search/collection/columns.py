@@ -1,9 +1,11 @@
 """A table with more facts for each picture: captions, dates, tags, anything."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
@@ -45,6 +47,7 @@ class Columns:
         if len(self.rows) < len(paths):
             twice = next(path for row, path in enumerate(paths) if self.rows[path] != row)
             raise RetrievalInputError(f"{name} has two rows for {twice!r}; keep one")
+        self.name = name
         self.captions = table[CAPTION].to_pylist() if CAPTION in table.column_names else None
         self.table = table.drop_columns([n for n in {keys[0], CAPTION} if n in table.column_names])
         self.used: set[str] = set()
@@ -59,20 +62,29 @@ class Columns:
         with reading(path, f"no table of the kind {path.suffix}", "Write it again, as UTF-8"):
             return cls(_read(path), str(path))
 
-    def join(self, table: pa.Table) -> pa.Table:
-        """Return a table of pictures with the columns added; columns of the same name are new."""
+    def join(self, table: pa.Table, asked: Sequence[bool] | None = None) -> pa.Table:
+        """Return a table of pictures with the columns added; columns of the same name are new.
+
+        Args:
+            table: of pictures.
+            asked: whether a row belongs to the sources of this run, by default all do. Other rows
+                keep what they have, and must fit the new kind of a column.
+        """
         found = []
-        for path, member in zip(table["path"].to_pylist(), table["member"].to_pylist()):
+        asked = [True] * len(table) if asked is None else asked
+        for path, member, counts in zip(*(table[n].to_pylist() for n in ("path", "member")), asked):
             names = (member,) if member else (path, path.rpartition("/")[2])
-            match = next((name for name in names if name in self.rows), None)
+            match = next((name for name in names if counts and name in self.rows), None)
             if match is not None:
                 self.used.add(match)
             found.append(None if match is None else self.rows[match])
         chosen = self.table.take(pa.array(found, pa.int64()))
         for name in chosen.column_names:
+            column = chosen[name]
             if name in table.column_names:
+                column = self._merged(name, column, table[name], pa.array(asked, pa.bool_()))
                 table = table.drop_columns([name])
-            table = table.append_column(name, chosen[name])
+            table = table.append_column(name, column)
         if self.captions is not None:
             own = table[CAPTION].to_pylist()
             theirs = (None if row is None else self.captions[row] for row in found)
@@ -80,6 +92,24 @@ class Columns:
             at = table.schema.get_field_index(CAPTION)
             table = table.set_column(at, CAPTION, pa.array(merged, pa.string()))
         return table
+
+    def _merged(
+        self, name: str, new: pa.ChunkedArray, old: pa.ChunkedArray, asked: pa.Array
+    ) -> pa.ChunkedArray:
+        """Take new values in the rows of this run, old ones in the others."""
+        kept = old.filter(pc.invert(asked))
+        if kept.null_count == len(kept):
+            return new
+        fields = [pa.schema([(name, column.type)]) for column in (new, old)]
+        try:
+            kind = pa.unify_schemas(fields, promote_options="permissive").field(name).type
+            return pc.if_else(asked, pc.cast(new, kind), pc.cast(old, kind))
+        except (pa.ArrowException, TypeError) as error:
+            raise RetrievalInputError(
+                f"{self.name}: the column {name!r} holds {new.type}; for the pictures of other"
+                f" sources the collection has {old.type}. Rename it, or give all sources and one"
+                " table for them"
+            ) from error
 
     def unused(self) -> list[str]:
         """List the names in the table for which no picture was found."""

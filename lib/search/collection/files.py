@@ -50,8 +50,6 @@ FAILED = pa.schema(
         ("root", pa.int32()),
         ("path", pa.string()),
         ("member", pa.string()),
-        ("size", pa.int64()),
-        ("mtime_ns", pa.int64()),
         ("reason", pa.string()),
     ]
 )
@@ -171,8 +169,8 @@ class CollectionFolder:
                 raise DamagedFileError(f"{self.manifest_path} is damaged (its SHA-256). {AGAIN}")
             index = body["index"]
             roots = [
-                StoredRoot(r["relative"], r["absolute"], r["files"] and tuple(r["files"]))
-                for r in body["roots"]
+                StoredRoot(**root | {"files": _tuple_or_none(root["files"])})
+                for root in body["roots"]
             ]
             return Manifest(
                 **body
@@ -247,14 +245,15 @@ class CollectionFolder:
         return CollectionPart(folder, len(table), *names, digests)
 
     def rewrite_part(
-        self, part: CollectionPart, kept: np.ndarray, table: pa.Table
+        self, part: CollectionPart, kept: np.ndarray | None, table: pa.Table
     ) -> CollectionPart:
-        """Write the rows `kept` of a part with a new table, beside the old files."""
+        """Write the rows `kept` of a part with a new table, beside the old files; None: all."""
         folder, number = self.path / part.folder, 1 + int(part.table[5:-6])
-        vectors, rows = f"vectors-{number}.npy", f"rows-{number}.arrow"
-        old = self.vectors(part)
-        with atomic_path(folder / vectors) as temporary, open(temporary, "wb") as stream:
-            np.save(stream, np.ascontiguousarray(old[kept]), allow_pickle=False)
+        vectors, rows = part.vectors, f"rows-{number}.arrow"
+        if kept is not None:
+            vectors, old = f"vectors-{number}.npy", self.vectors(part)
+            with atomic_path(folder / vectors) as temporary, open(temporary, "wb") as stream:
+                np.save(stream, np.ascontiguousarray(old[kept]), allow_pickle=False)
         with atomic_path(folder / rows) as temporary:
             _write_table(temporary, table)
         digests = {name: sha256_of(folder / name) for name in (vectors, rows)}
@@ -320,6 +319,10 @@ class CollectionFolder:
         """Return where the pictures of a root are: beside the collection, or where they were."""
         beside = (self.path.resolve() / root.relative).resolve()
         return beside if root.relative and beside.is_dir() else Path(root.absolute)
+
+
+def _tuple_or_none(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _canonical(body: dict) -> bytes:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 
 from lib.core.checks import RetrievalInputError, is_unicode
 from lib.core.reading import DamagedFileError, MissingFileError
@@ -52,18 +53,20 @@ class Item:
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture that could not be used, and why; `size` and `mtime_ns` tell whether it changed."""
+    """A picture that could not be used, and why; or a folder, whose path ends in "/"."""
 
     root: int
     path: str
     member: str
-    size: int
-    mtime_ns: int
     reason: str
 
-    @classmethod
-    def of(cls, item: Item, reason: str) -> "Failure":
-        return cls(*item.place, item.size, item.mtime_ns, reason)
+    @property
+    def place(self) -> Place:
+        return self.root, self.path, self.member
+
+    @property
+    def is_folder(self) -> bool:
+        return self.path.endswith("/")
 
     @property
     def sentence(self) -> str:
@@ -117,26 +120,24 @@ def find_items(
 
     Args:
         roots: positions and roots.
-        failed: receives what looks like a picture or a shard and cannot be listed.
+        failed: receives what looks like a picture or a shard, or may hold some, and is unusable.
     """
     for position, root in roots:
-        names = _names_below(root.folder) if root.files is None else iter(root.files)
-        for name in names:
+        for name in _names_of(root, lambda *what, at=position: failed(Failure(at, *what))):
             path = root.folder / name
             try:
                 stat = path.stat()
             except OSError as error:  # a link to nothing, or a file that went away
-                failed(Failure(position, _readable(name), "", 0, 0, f"{error.strerror}"))
+                failed(Failure(position, readable(name), "", f"{error.strerror}"))
                 continue
-            known = position, name, "", stat.st_size, stat.st_mtime_ns
             if not is_unicode(name):
-                shown = position, _readable(name), "", stat.st_size, stat.st_mtime_ns
-                failed(Failure(*shown, "its name is not UTF-8; rename it"))
-            elif not path.is_file():
-                failed(Failure(*known, "it is no plain file"))
+                failed(Failure(position, readable(name), "", "its name is not UTF-8; rename it"))
+            elif not S_ISREG(stat.st_mode):
+                failed(Failure(position, name, "", "it is no plain file"))
             elif path.suffix.lower() == SHARD:
                 yield from _samples(path, position, name, stat.st_mtime_ns, failed)
             else:
+                known = position, name, "", stat.st_size, stat.st_mtime_ns
                 yield Item(*known, _file_reader(path), _caption_reader(path))
 
 
@@ -144,30 +145,39 @@ def count_files(roots: Sequence[Root]) -> int | None:
     """Count the pictures of roots for a progress bar; None where there are shards to be read."""
     total = 0
     for root in roots:
-        names = _names_below(root.folder) if root.files is None else root.files
-        for name in names:
+        for name in _names_of(root, lambda *what: None):
             if name.lower().endswith(SHARD):
                 return None
             total += 1
     return total
 
 
-def _names_below(folder: Path) -> Iterator[str]:
-    """Yield the relative names of pictures and shards below a folder, sorted."""
+def _names_of(root: Root, failed: Callable[[str, str, str], None]) -> Iterator[str]:
+    """Yield the relative names of the pictures and shards of a root, sorted.
+
+    A folder below that cannot be listed is passed to `failed`: path, "", reason.
+    """
+    if root.files is not None:
+        yield from root.files
+        return
 
     def refuse(error: OSError) -> None:
-        raise RetrievalInputError(
-            f"{error.filename} cannot be listed: {error.strerror}. Make it readable, or leave it"
-            " out; nothing was removed from the collection"
-        )
+        if Path(error.filename) == root.folder:
+            raise RetrievalInputError(
+                f"{root.folder} cannot be listed: {error.strerror}. Make it readable, or leave it"
+                " out; nothing was removed from the collection"
+            )
+        name = Path(error.filename).relative_to(root.folder).as_posix()
+        why = f"the folder cannot be listed: {error.strerror}; known pictures of it stay"
+        failed(f"{readable(name)}/", "", why)
 
-    for here, folders, files in os.walk(folder, onerror=refuse):
+    for here, folders, files in os.walk(root.folder, onerror=refuse):
         at = Path(here)
-        kept = (f for f in folders if not f.startswith(".") and not (at / f / MANIFEST).is_file())
-        folders[:] = sorted(kept)
+        kept = (f for f in folders if not f.startswith("."))
+        folders[:] = sorted(f for f in kept if not os.path.isfile(at / f / MANIFEST))
         for file in sorted(files):
             if Path(file).suffix.lower() in SUFFIXES | {SHARD} and not file.startswith("."):
-                yield (at / file).relative_to(folder).as_posix()
+                yield (at / file).relative_to(root.folder).as_posix()
 
 
 def _samples(
@@ -180,7 +190,7 @@ def _samples(
             try:
                 content = sample.parts[sample.picture_suffix]
             except DamagedFileError as error:
-                failed(Failure(root, name, sample.key, 0, mtime_ns, str(error)))
+                failed(Failure(root, name, sample.key, str(error)))
                 continue
             caption = (row.caption if row else None) or ""
             if not caption and "txt" in sample.parts:
@@ -189,11 +199,17 @@ def _samples(
                 root, name, sample.key, len(content), mtime_ns,
                 lambda content=content: content, lambda caption=caption: caption,
             )  # fmt: skip
-        problems = [shard.report.damage, *shard.problems]
+        for member, reason in shard.report.refused:
+            failed(Failure(root, name, readable(member), reason))
+        problems = [shard.report.damage, *shard.report.problems]
+        problems += [f"sample {key!r} is cut off" for key in shard.report.cut]
+        if missing := shard.report.without_sample:
+            shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            problems.append(f"{len(missing):,} samples of its table are not in the tar: {shown}")
     except (DamagedFileError, RetrievalInputError, OSError) as error:
         problems = [str(error)]
     for problem in filter(None, problems):
-        failed(Failure(root, name, "", path.stat().st_size, mtime_ns, problem))
+        failed(Failure(root, name, "", problem))
 
 
 def _file_reader(path: Path) -> Callable[[], bytes]:
@@ -221,6 +237,6 @@ def _caption_reader(path: Path) -> Callable[[], str]:
     return read
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
     """Return a name that can be stored as UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -73,10 +73,24 @@ def test_equal_content_is_encoded_once(build, pictures, encoder, tmp_path):
     assert collection.item(int(collection.ids[at]))["width"] == 32
 
 
-def test_a_touched_file_keeps_its_row(build, pictures, encoder):
+def test_a_touched_file_keeps_its_row_and_is_read_once(build, pictures, tmp_path, monkeypatch):
     build(pictures)
     os.utime(pictures / "red" / "red_0.png", ns=(1, 1))
     assert counts(build(pictures)) == (0, 0, 9, 0, 0)
+    Collection(tmp_path / "collection", verify=True)
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert counts(build(pictures)) == (0, 0, 9, 0, 0)
+
+
+def test_a_caption_beside_a_known_picture_is_read_again(build, pictures, tmp_path):
+    build(pictures)
+    (pictures / "red" / "red_0.txt").write_text("a red wall")
+    assert counts(build(pictures)) == (0, 0, 9, 0, 0)
+    collection = Collection(tmp_path / "collection", verify=True)
+    assert collection.table["caption"].to_pylist().count("a red wall") == 1
+    (pictures / "red" / "red_0.txt").unlink()  # a table may have given it
+    build(pictures)
+    assert "a red wall" in Collection(tmp_path / "collection").table["caption"].to_pylist()
 
 
 def test_other_sources_stay(build, pictures, tmp_path):
@@ -111,10 +125,11 @@ def test_bad_files_are_listed_and_stop_nothing(build, pictures, tmp_path):
     assert report.encoded == 9
     again = build(pictures, max_pixels=50_000)
     assert counts(again) == (0, 0, 9, 0, 6)
+    assert counts(build(pictures, max_pixels=100_000)) == (1, 0, 9, 0, 5)  # tried again
     (pictures / "broken.jpg").unlink()
     paint(pictures / "empty.png", "blue", shade=3)
-    last = build(pictures, max_pixels=50_000)
-    assert last.encoded == 1 and len(last.failures) == 4
+    last = build(pictures, max_pixels=100_000)
+    assert last.encoded == 1 and len(last.failures) == 3
 
 
 def test_a_picture_that_breaks_leaves_the_collection(build, pictures, tmp_path):
@@ -172,6 +187,23 @@ def test_samples_of_a_shard(build, pictures, tmp_path):
     assert collection.content(1) == (blue, ".png")
 
 
+def test_members_of_a_shard_that_are_refused_are_listed(build, pictures, tmp_path):
+    red, blue = ((pictures / c / f"{c}_0.png").read_bytes() for c in ("red", "blue"))
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    names = "000.png", "../001.png", "/002.png", "000.png", "003.png", "000.jpg", "README"
+    shard(folder / "0.tar", [(name, blue if name == "003.png" else red) for name in names])
+    report = build(folder)
+    assert [failure.member for failure in report.failures] == [
+        "../001.png", "/002.png", "000.png", "000.jpg", "README",
+    ]  # fmt: skip
+    with open(folder / "0.tar", "r+b") as stream:
+        stream.truncate(4 * 1024 + 600)
+    report = build(folder)
+    assert "0.tar is damaged" in report.failures[-2].reason, report.failures
+    assert report.failures[-1].reason == "sample '003' is cut off" and report.rows == 1
+
+
 def test_orientation_and_transparency(build, tmp_path):
     tall = Image.new("RGB", (40, 20), (200, 30, 30))
     exif = tall.getexif()
@@ -203,6 +235,25 @@ def test_captions_and_columns(build, pictures, tmp_path):
     assert counts(build(pictures, columns=Columns.read(table))) == (0, 0, 9, 0, 0)
     collection = Collection(tmp_path / "collection", verify=True)
     assert sorted(collection.table["year"].drop_null().to_pylist()) == [2024]
+
+
+def test_a_table_changes_the_pictures_of_its_run_alone(build, pictures, tmp_path):
+    def columns(text):
+        (tmp_path / "facts.csv").write_text(text)
+        return Columns.read(tmp_path / "facts.csv")
+
+    build(pictures / "red", columns=columns("file,year\nred_0.png,1999\n"))
+    build(pictures / "blue", columns=columns("file,year\nblue_0.png,20.5\n"))
+    found = Collection(tmp_path / "collection", verify=True).table["year"]
+    assert sorted(found.drop_null().to_pylist()) == [20.5, 1999.0]
+    manifest = CollectionFolder(tmp_path / "collection").read()
+    with pytest.raises(RetrievalInputError, match="'year' holds string; for the pictures of other"):
+        build(pictures / "green", columns=columns("file,year\ngreen_0.png,old\n"))
+    assert CollectionFolder(tmp_path / "collection").read() == manifest
+    all_three = [pictures / name for name in ("red", "green", "blue")]
+    build(*all_three, columns=columns("file,year\ngreen_0.png,old\n"))
+    found = Collection(tmp_path / "collection", verify=True).table["year"]
+    assert found.drop_null().to_pylist() == ["old"]
 
 
 @pytest.mark.parametrize(

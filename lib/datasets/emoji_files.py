@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from lib.core.paths import cache_dir, data_dir
 from lib.core.reading import DamagedFileError, MissingFileError, cached_arrays, reading
 from lib.datasets import outlines, svg_drawing
 from lib.datasets.csv_files import read_table
+from lib.datasets.strokes import Drawing, pack_drawings, read_svg_strokes, svg, unpack_drawings
 
 LANGUAGES = ("en", "ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh")
 LINE_GROUPS = ("line", "line-supplement")  # groups of a drawing that hold its lines
@@ -152,6 +154,27 @@ def draw_emoji(path: str | Path, size: int) -> tuple[np.ndarray, np.ndarray]:
     return svg_drawing.paint_drawing(drawing, size), ink
 
 
+def read_line_strokes(path: str | Path) -> Drawing:
+    """Read the line drawing of a file of OpenMoji as strokes, see `lib.datasets.strokes`."""
+    return read_svg_strokes(path, LINE_GROUPS)
+
+
+def cached_line_strokes(codes: Sequence[str]) -> list[Drawing]:
+    """Read line drawings as strokes once, and again if the cache, files or readers change."""
+    paths = paths_of(codes)
+    target = cache_dir() / f"emoji-strokes-{_recipe((svg_drawing, svg), paths)}.npz"
+    arrays = cached_arrays(target, lambda: pack_drawings([read_line_strokes(p) for p in paths]))
+    return unpack_drawings(arrays)
+
+
+def _recipe(modules: Sequence[ModuleType], paths: Sequence[Path]) -> str:
+    """Digest of the code and the files from which a cache is made."""
+    recipe = hashlib.sha256(np.__version__.encode())
+    for path in (*(Path(module.__file__) for module in modules), *paths):
+        recipe.update(path.name.encode() + path.read_bytes())
+    return recipe.hexdigest()[:12]
+
+
 def _draw_all(paths: Sequence[Path], size: int) -> dict[str, np.ndarray]:
     pairs = [draw_emoji(path, size) for path in paths]
     return {"color": np.stack([c for c, _ in pairs]), "line": np.stack([ink for _, ink in pairs])}
@@ -164,8 +187,5 @@ def cached_pictures(codes: Sequence[str], size: int) -> dict[str, np.ndarray]:
         `color`, uint8 (n, size, size, 3), and `line`, uint8 (n, size, size).
     """
     paths = paths_of(codes)
-    recipe = hashlib.sha256(np.__version__.encode())
-    for path in (Path(outlines.__file__), Path(svg_drawing.__file__), *paths):
-        recipe.update(path.name.encode() + path.read_bytes())
-    target = cache_dir() / f"emoji-{size}-{recipe.hexdigest()[:12]}.npz"
+    target = cache_dir() / f"emoji-{size}-{_recipe((outlines, svg_drawing), paths)}.npz"
     return cached_arrays(target, lambda: _draw_all(paths, size))

@@ -1,12 +1,14 @@
 """Drawing of simple SVG files, with numpy alone: the subset that icon and emoji files use.
 
 Read: `path`, `circle`, `ellipse`, `rect`, `line`, `polyline`, `polygon`, groups, transforms, flat
-colours, strokes, opacity of a shape, fill rules. Refused: style sheets, gradients, clipping, masks,
-filters, text, opacity of a group. `outlines.py` turns lines into pixels.
+colours, strokes, opacity of a shape, fill rules, the attribute `style`. Left out, because it shows
+nothing: titles, descriptions, metadata, definitions, elements of other namespaces. Refused: style
+sheets, gradients, clipping, masks, filters, text, opacity of a group, document types and entities,
+references to anything. `outlines.py` turns lines into pixels.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,6 +25,9 @@ from lib.datasets.outlines import RULES, Line, Pen, count_coverage, ring_edges, 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 FLATNESS = 0.02  # largest distance of a flattened curve from the curve, in units of the view box
 LARGEST = 1e6  # coordinate
+MOST_CHARACTERS = 4_000_000
+MOST_POINTS = 200_000  # of all flattened lines
+TOO_LONG = f"its lines have more than {MOST_POINTS:,} points"
 ADVICE = "Install the version of its package that constraints.txt names."
 INHERITED = {
     "fill": "black",
@@ -46,8 +51,9 @@ GEOMETRY = {
     "polyline": {"points"},
     "polygon": {"points"},
     "g": set(),
-    "svg": {"viewBox", "version"},
+    "svg": {"viewBox", "version", "width", "height"},
 }
+SHOWS_NOTHING = {"title", "desc", "metadata", "defs"}
 # Attributes without any effect on a picture of these elements.
 IGNORED = {"id", "class", "clip-rule", "color", "stop-color"}
 COMMON = {*INHERITED, *IGNORED, "transform", "display", "opacity"}
@@ -61,15 +67,19 @@ class PaintedShape:
 
     Args:
         group: the id of the outermost group that holds the shape, `""` without one.
+        lines: the middle of its outline, one line for each subpath.
+        stroked: whether a pen draws the lines; otherwise they bound a filled area.
         layers: `((edges, rule, red-green-blue 0..1, opacity), ...)` in the order of painting.
     """
 
     group: str
+    lines: tuple[Line, ...]
+    stroked: bool
     layers: tuple[tuple[np.ndarray, str, tuple[float, float, float], float], ...]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SvgDrawing:
     """A parsed file: its shapes, bottom first, and the box that it shows."""
 
     shapes: tuple[PaintedShape, ...]
@@ -82,15 +92,23 @@ class _FlatPen(BasePen):
 
     scale: float
     lines: list[Line] = field(default_factory=list)
+    n_points: int = 0
 
     def __post_init__(self):
         super().__init__()
 
     def _moveTo(self, point):
-        self.pieces = [np.array([point])]
+        self.pieces = []
+        self._append(np.array([point]))
 
     def _lineTo(self, point):
-        self.pieces.append(np.array([point]))
+        self._append(np.array([point]))
+
+    def _append(self, points: np.ndarray) -> None:
+        self.n_points += len(points)
+        if self.n_points > MOST_POINTS:
+            raise ValueError(TOO_LONG)
+        self.pieces.append(points)
 
     def _curveToOne(self, control, other, end):
         p = np.array([self._getCurrentPoint(), control, other, end])
@@ -98,7 +116,7 @@ class _FlatPen(BasePen):
         steps = int(np.clip(np.ceil(np.sqrt(0.75 * bend / FLATNESS)), 1, 64))
         t = (np.arange(1, steps + 1) / steps)[:, None]
         s = 1 - t
-        self.pieces.append(s**3 * p[0] + 3 * s**2 * t * p[1] + 3 * s * t**2 * p[2] + t**3 * p[3])
+        self._append(s**3 * p[0] + 3 * s**2 * t * p[1] + 3 * s * t**2 * p[2] + t**3 * p[3])
 
     def _closePath(self):
         self.lines.append(Line(np.concatenate(self.pieces), closed=True))
@@ -194,20 +212,22 @@ def _moved(edges: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return points.reshape(-1, 4)
 
 
-def _layers(tag: str, attributes: dict[str, str], style: dict[str, str], matrix: np.ndarray):
-    """Outline the fill and the stroke of one element."""
+def _shape(
+    tag: str, attributes: dict[str, str], style: dict[str, str], matrix: np.ndarray
+) -> tuple[tuple[Line, ...], bool, tuple]:
+    """Return the lines of one element, whether a pen draws them, and its painted layers."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     opacity = float(attributes.get("opacity", 1))
     pen = _FlatPen(scale)
     parse_path(_path_data(tag, attributes), pen)
-    layers = []
+    layers, stroked = [], False
     check_choice(style["fill-rule"], RULES, "fill-rule")
     fill, stroke = _colour(style["fill"]), _colour(style["stroke"])
     alpha = opacity * float(style["fill-opacity"])
     if fill is not None and alpha > 0:
         edges = ring_edges([line.points for line in pen.lines if len(line.points) > 2])
         layers.append((_moved(edges, matrix), style["fill-rule"], fill, alpha))
-    width, alpha = float(style["stroke-width"]), opacity * float(style["stroke-opacity"])
+    width, alpha = _length(style["stroke-width"]), opacity * float(style["stroke-opacity"])
     if stroke is not None and alpha > 0 and width > 0:
         dashes = style["stroke-dasharray"]
         nib = Pen(
@@ -218,19 +238,38 @@ def _layers(tag: str, attributes: dict[str, str], style: dict[str, str], matrix:
             () if dashes == "none" else tuple(_numbers(dashes)),
         )
         edges = ring_edges(stroke_rings(pen.lines, nib))
+        stroked = len(edges) > 0
         layers.append((_moved(edges, matrix), "nonzero", stroke, alpha))
     if style["paint-order"].startswith("stroke"):
         layers.reverse()
-    return tuple(layer for layer in layers if len(layer[0]))
+    moved = matrix[:2, :2].T
+    lines = tuple(Line(line.points @ moved + matrix[:2, 2], line.closed) for line in pen.lines)
+    return lines, stroked, tuple(layer for layer in layers if len(layer[0]))
 
 
-def _collect(element, group: str, style: dict[str, str], matrix: np.ndarray, shapes: list) -> None:
-    """Walk the tree; append the shapes of an element and of what it holds."""
+def _attributes(element) -> dict[str, str]:
+    """Return the attributes of SVG itself; those in `style` overrule the others."""
+    attributes = {name: value for name, value in element.attrib.items() if name[0] != "{"}
+    for declaration in attributes.pop("style", "").split(";"):
+        name, colon, value = (part.strip() for part in declaration.partition(":"))
+        if name and not colon:
+            raise ValueError(f"style {declaration!r} is not understood")
+        if name and not name.startswith("-"):  # of one program
+            attributes[name] = value
+    return attributes
+
+
+def _shapes(
+    element, group: str, style: dict[str, str], matrix: np.ndarray
+) -> Iterator[PaintedShape]:
+    """Walk the tree; yield the shapes of an element and of what it holds."""
     tag = element.tag.removeprefix(NAMESPACE)
+    if tag in SHOWS_NOTHING or tag[0] == "{":
+        return
     if tag not in GEOMETRY:
         raise ValueError(f"element <{tag}> cannot be drawn")
     known = GEOMETRY[tag] | COMMON
-    attributes = {name: value for name, value in element.attrib.items() if name[0] != "{"}
+    attributes = _attributes(element)
     unknown = [name for name in attributes if name not in known]
     if unknown:
         raise ValueError(f"attribute {unknown[0]} of <{tag}> cannot be drawn")
@@ -240,18 +279,31 @@ def _collect(element, group: str, style: dict[str, str], matrix: np.ndarray, sha
     if "transform" in attributes:
         matrix = matrix @ parse_transform(attributes["transform"])
     if tag not in ("g", "svg"):
-        layers = _layers(tag, attributes, style, matrix)
+        lines, stroked, layers = _shape(tag, attributes, style, matrix)
         if layers:
-            shapes.append(PaintedShape(group, layers))
+            yield PaintedShape(group, lines, stroked, layers)
         return
     if float(attributes.get("opacity", 1)) != 1:
         raise ValueError("opacity of a group cannot be drawn")
     for child in element:
         own = attributes.get("id", "") if tag == "g" else ""
-        _collect(child, group or own, style, matrix, shapes)
+        yield from _shapes(child, group or own, style, matrix)
 
 
-def parse_drawing(text: str, name: str = "the drawing") -> Drawing:
+def _length(text: str) -> float:
+    return float(text.removesuffix("px"))
+
+
+def _view_box(root) -> tuple[float, ...]:
+    box = tuple(_numbers(root.get("viewBox", "")))
+    if "viewBox" not in root.attrib and {"width", "height"} <= set(root.attrib):
+        box = (0.0, 0.0, _length(root.get("width")), _length(root.get("height")))
+    if len(box) != 4 or not (np.isfinite(box).all() and min(box[2:]) > 0):
+        raise ValueError(f"viewBox must hold x, y, width, height, got {root.get('viewBox')!r}")
+    return box
+
+
+def parse_drawing(text: str, name: str = "the drawing") -> SvgDrawing:
     """Read an SVG text as shapes.
 
     Args:
@@ -264,34 +316,43 @@ def parse_drawing(text: str, name: str = "the drawing") -> Drawing:
     with reading(name, "no drawing that can be read", ADVICE):
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise DamagedFileError(f"{name} must not declare a document type. {ADVICE}")
+        if "<?xml-stylesheet" in text:
+            raise DamagedFileError(f"{name} must not refer to a style sheet. {ADVICE}")
+        if len(text) > MOST_CHARACTERS:
+            raise ValueError(f"it has more than {MOST_CHARACTERS:,} characters")
         root = ElementTree.fromstring(text)
         if root.tag != f"{NAMESPACE}svg":
             raise ValueError(f"the root must be <svg>, got <{root.tag}>")
-        box = tuple(_numbers(root.get("viewBox", "")))
-        if len(box) != 4 or min(box[2:]) <= 0:
-            raise ValueError(f"viewBox must hold x, y, width, height, got {root.get('viewBox')!r}")
+        box = _view_box(root)
         shapes: list[PaintedShape] = []
         try:
-            _collect(root, "", INHERITED, IDENTITY, shapes)
+            n_points = 0
+            for shape in _shapes(root, "", INHERITED, IDENTITY):
+                n_points += sum(len(line.points) for line in shape.lines)
+                if n_points > MOST_POINTS:
+                    raise ValueError(TOO_LONG)
+                shapes.append(shape)
         except RetrievalInputError as error:  # of a stroke; it does not name the file
             raise ValueError(str(error)) from error
         for shape in shapes:
             for edges, *_ in shape.layers:
                 if not (np.abs(edges) <= LARGEST).all():  # refuses nan too
                     raise ValueError(f"a coordinate is not a number up to {LARGEST:,.0f}")
-        return Drawing(tuple(shapes), box)
+        return SvgDrawing(tuple(shapes), box)
 
 
-def read_drawing(path: str | Path) -> Drawing:
+def read_drawing(path: str | Path) -> SvgDrawing:
     """Read an SVG file as shapes, see `parse_drawing`."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path} is missing. {ADVICE}")
-    with reading(path, "no drawing that can be read", ADVICE):
-        return parse_drawing(path.read_text(encoding="utf-8"), str(path))
+    with reading(path, "no drawing that can be read", ADVICE), open(path, encoding="utf-8") as file:
+        return parse_drawing(file.read(MOST_CHARACTERS + 1), str(path))
 
 
-def paint_drawing(drawing: Drawing, size: int, groups: Sequence[str] | None = None) -> np.ndarray:
+def paint_drawing(
+    drawing: SvgDrawing, size: int, groups: Sequence[str] | None = None
+) -> np.ndarray:
     """Paint shapes on white.
 
     Args:

@@ -4,10 +4,12 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw
+import numpy as np
+from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets.media.pictures import open_picture
+from lib.datasets.strokes import Drawing, render_drawing
 
 MAX_PIXELS = 1 << 25  # of an upload: 100 MB as RGB
 SIDE = 512  # of a drawn page, pixels
@@ -30,7 +32,7 @@ def decode_upload(text: str) -> Image.Image:
 
 
 def draw_strokes(strokes: Sequence[Stroke], width: float = PEN) -> Image.Image:
-    """Draw strokes, points (x, y) from 0 to 1, in black on a white page."""
+    """Draw strokes, points (x, y) from 0 to 1, black on a white page; empty ones are left out."""
     n_points = sum(map(len, strokes))
     if not n_points:
         raise RetrievalInputError("strokes must hold at least one point")
@@ -39,13 +41,6 @@ def draw_strokes(strokes: Sequence[Stroke], width: float = PEN) -> Image.Image:
             f"strokes must be at most {MAX_STROKES:,} with {MAX_POINTS:,} points, got"
             f" {len(strokes):,} with {n_points:,}"
         )
-    page = Image.new("RGBA", (SIDE, SIDE), "white")
-    draw = ImageDraw.Draw(page)
-    radius = width / 2
-    for stroke in strokes:
-        points = [(x * (SIDE - 1), y * (SIDE - 1)) for x, y in stroke]
-        if len(points) > 1:
-            draw.line(points, fill="black", width=round(width), joint="curve")
-        for x, y in points:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill="black")
-    return page
+    points = [np.array(stroke) * (SIDE - 1) + 0.5 for stroke in strokes if len(stroke)]
+    ink = render_drawing(Drawing(tuple(points)), SIDE, width, fit=False)
+    return Image.fromarray(255 - ink).convert("RGBA")

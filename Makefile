@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, $(PYTHON) is " + v + ". Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@echo "Making $(VENV) and installing into it (minutes the first time; once installed, no network is needed)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles,ann,video,heic,lancedb,milvus]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles,ann,video,heic,lancedb,milvus,cluster]'
 	@touch $@
 endif
 

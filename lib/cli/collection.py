@@ -1,5 +1,6 @@
 """`crossmodal index` and `crossmodal collection`: your own pictures."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +21,11 @@ from lib.cli.options import (
     bytes_of,
 )
 from lib.cli.output import console, progress_bar, say
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.workers import HERE
 
 if TYPE_CHECKING:
+    from lib.core.workers import Workers
     from lib.search.collection import Collection, IndexWish
     from lib.search.collection.files import StoredIndex
 
@@ -51,27 +55,38 @@ def index(
     recall: Recall = None,
     ram: Ram = None,
     queries: QueryKinds = None,
+    workers: Annotated[
+        int | None, Option(help="Worker processes on this machine; without it, this process.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, Option(help="Dask scheduler whose workers do the work: tcp://HOST:PORT.")
+    ] = None,
 ) -> None:
     """Index your pictures: encode what is new, keep what is known, drop what is gone.
 
     Up to 50,000 pictures are searched exactly. More get an index that finds 0.95 of the true best
-    ones; --recall, --ram and --queries ask for another.
+    ones; --recall, --ram and --queries ask for another. With --workers or --scheduler many
+    processes encode and build, and the collection is the same.
     """
     from lib.models.encoder import load_encoder
     from lib.search.collection import Columns, build_collection, model_of, update_index
     from lib.search.collection.sources import count_files, roots_of
 
     wish = _wish(recall, ram, queries)
+    _check_cluster(workers, scheduler)
     table = None if columns is None else Columns.read(columns)
     total = count_files(roots_of(sources))
     settings = {"precision": precision, "device": device, "prompt": prompt}
     encoder = load_encoder(model, pretrained, batch_size=batch_size, **settings)
-    with progress_bar() as bar:
-        row = bar.add_task("pictures", total=total)
-        report = build_collection(
-            sources, out, encoder, model_of(model, pretrained), columns=table,
-            batch_size=batch_size, progress=lambda n: bar.advance(row, n),
-        )  # fmt: skip
+    with _cluster(workers, scheduler) as cluster:
+        if cluster is not HERE:
+            say(f"{cluster.n_workers:,} workers of the Dask scheduler {cluster.address}")
+        with progress_bar() as bar:
+            row = bar.add_task(_work_of(cluster), total=total)
+            report = build_collection(
+                sources, out, encoder, model_of(model, pretrained), columns=table,
+                batch_size=batch_size, cluster=cluster, progress=lambda n: bar.advance(row, n),
+            )  # fmt: skip
     say(report.describe())
     for failure in report.failures[:SHOWN]:
         say(f"  left out: {failure.sentence}")
@@ -95,6 +110,28 @@ def tune(
     wish = _wish(recall, ram, queries)
     with console.status("index"):
         say(tune_index(folder, wish, log=lambda line: say(f"  {line}")))
+
+
+def _check_cluster(workers: int | None, scheduler: str | None) -> None:
+    if workers is not None:
+        check_count(workers, "--workers")
+        if scheduler is not None:
+            raise RetrievalInputError(
+                f"give --workers {workers} for this machine or --scheduler {scheduler}, not both"
+            )
+
+
+def _cluster(workers: int | None, scheduler: str | None):
+    """Return the workers that the user asks for, as a context."""
+    from lib.search.cluster import connect_cluster, local_cluster
+
+    if scheduler is not None:
+        return connect_cluster(scheduler)
+    return nullcontext(HERE) if workers is None else local_cluster(workers)
+
+
+def _work_of(cluster: "Workers") -> str:
+    return "pictures" if cluster is HERE else f"pictures, {cluster.n_workers:,} workers"
 
 
 def _wish(recall: float | None, ram: str | None, queries: str | None) -> "IndexWish | None":

@@ -79,14 +79,28 @@ def load_encoder(
         towers = artifact_towers(_checked_artifact(model))
     else:
         towers = open_clip_towers(model, str(pretrained), cache_dir)
-    return PretrainedEncoder(
-        towers,
-        device=target,
-        precision=precision,
-        prompt=prompt,
-        batch_size=batch_size,
-        workers=workers,
-    )
+    settings = {
+        "device": target,
+        "precision": precision,
+        "prompt": prompt,
+        "batch_size": batch_size,
+        "workers": workers,
+    }
+    encoder = PretrainedEncoder(towers, **settings)
+    places = {"pretrained": _as_given_or_absolute(pretrained), "cache_dir": cache_dir}
+    encoder.recipe = {"model": model, **places, **settings, "device": device}
+    return encoder
+
+
+def _as_given_or_absolute(pretrained: str | Path | None) -> str | None:
+    """Name weights so that a process in another folder finds them: a tag stays as it is."""
+    if pretrained is None or not Path(pretrained).exists():
+        return pretrained and str(pretrained)
+    return str(Path(pretrained).resolve())
+
+
+def _load_again(recipe: dict[str, Any]) -> "PretrainedEncoder":
+    return load_encoder(**recipe)
 
 
 def _checked_artifact(model: str) -> str:
@@ -216,6 +230,8 @@ def _icon_pixels(image: Image.Image, size: int) -> np.ndarray:
 class PretrainedEncoder:
     """Encode images, texts and clips as unit vectors of one space; made by `load_encoder`.
 
+    It is pickled as the arguments of `load_encoder`: another process loads the model itself.
+
     Attributes:
         identity: everything that decides an embedding: model, tag, transform, tokenizer, prompt,
             precision, weights_sha256, and the activation where an architecture has several.
@@ -239,7 +255,13 @@ class PretrainedEncoder:
         self.identity = {**towers.identity, "prompt": prompt or SLOT, "precision": precision}
         self.notes = towers.notes
         self.truncated = 0
+        self.recipe: dict[str, Any] | None = None  # arguments of `load_encoder`
         towers.network.to(self._device)
+
+    def __reduce__(self) -> tuple:
+        if self.recipe is None:
+            raise RetrievalInputError("only an encoder of `load_encoder` can go to another process")
+        return _load_again, (self.recipe,)
 
     @property
     def dim(self) -> int:

@@ -1,5 +1,7 @@
 """`crossmodal collection tune` and the options of `crossmodal index` that choose an index."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from lib.cli.options import bytes_of
@@ -8,6 +10,7 @@ from lib.search.collection import collection as opened
 from tests.cli.conftest import one_line
 from tests.search.collection.conftest import ColourEncoder, paint
 from tests.search.collection.test_indexing import WordEncoder, add_part
+from tests.search.test_cluster import Elsewhere
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,32 @@ def test_index_says_how_it_searches(run, tmp_path, monkeypatch):
     assert code == 0 and "search is exact, as for all collections of up to 50,000 pictures" in out
     code, out, _ = run("index", "p", "--out", "c", "--recall", "0.9")
     assert code == 0 and "search is exact: 3 pictures need no index" in out
+
+
+def test_index_shares_its_work_with_workers(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.models.encoder.load_encoder", lambda *_, **__: ColourEncoder())
+    monkeypatch.setattr("lib.search.cluster.local_cluster", lambda n: nullcontext(Elsewhere()))
+    for number in range(3):
+        paint(tmp_path / "p" / f"{number}.png", "red", shade=number)
+    code, out, _ = run("index", "p", "--out", "c", "--workers", "2")
+    assert code == 0 and "2 workers of the Dask scheduler tcp://elsewhere:0" in out
+    assert "pictures, 2 workers" in out and "3 encoded" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--workers", "0"], "--workers must be at least 1, got 0"),
+        (
+            ["--workers", "2", "--scheduler", "tcp://a:1"],
+            "give --workers 2 for this machine or --scheduler tcp://a:1, not both",
+        ),
+    ],
+)
+def test_clusters_that_cannot_be(run, tmp_path, options, message):
+    (tmp_path / "p").mkdir()
+    code, _, err = run("index", "p", "--out", "c", *options)
+    assert code == 2 and message in one_line(err) and not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Encoders end to end, compared with plain open_clip and with our own encoders."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -43,6 +44,19 @@ def encoder(folder):
 @pytest.fixture(scope="module")
 def ours():
     return load_encoder("scenes")
+
+
+def test_an_encoder_is_pickled_as_the_way_to_load_it(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    encoder = load_encoder("mine", folder.name, prompt="see {}", batch_size=3)
+    content = pickle.dumps(encoder)
+    assert len(content) < 1000
+    monkeypatch.chdir(tmp_path)  # another process may be anywhere
+    again = pickle.loads(content)
+    assert again.identity == encoder.identity and again.batch_size == 3
+    assert np.array_equal(again.encode_text(["a dog"]), encoder.encode_text(["a dog"]))
+    with pytest.raises(ValueError, match="only an encoder of `load_encoder`"):
+        pickle.dumps(PretrainedEncoder(encoder._towers))
 
 
 # ---- against plain open_clip

@@ -2,19 +2,27 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import islice
+from os import R_OK, access
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
-from lib.core.checks import RetrievalInputError, as_embeddings, check_count
-from lib.core.reading import DamagedFileError, MissingFileError
-from lib.core.writing import sha256_of
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.workers import HERE, Finished, Workers
 from lib.datasets.media.pictures import MAX_PIXELS
 from lib.search.collection.columns import Columns
-from lib.search.collection.decoding import Decoded, ahead, decode
+from lib.search.collection.encoding import (
+    Content,
+    EncodedPicture,
+    Encoding,
+    Step,
+    Unusable,
+    encode_step,
+    look_at,
+)
 from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
 from lib.search.collection.scope import Scope
 from lib.search.collection.sources import (
@@ -29,8 +37,7 @@ from lib.search.collection.sources import (
 from lib.search.shard_encoding import Encoder
 
 BATCH = 64  # pictures encoded together
-BATCH_PIXELS = 1 << 26  # of a batch: 201 MB as RGB
-STEP = 1024  # rows of one step: what a kill can cost
+STEP = 1024  # pictures of one step: what a kill can cost
 PART = 20_000  # rows of a part when a run has finished
 SET_LATER = ("id", "thumbnail_at", "thumbnail_bytes")
 Progress = Callable[[int], None]
@@ -81,14 +88,6 @@ class Known:
         return self.part, self.row
 
 
-@dataclass
-class _Step:
-    """Rows that are ready to be written, and what the encoder said of each content."""
-
-    rows: list[Decoded] = field(default_factory=list)
-    vectors: dict[str, np.ndarray | str] = field(default_factory=dict)
-
-
 def build_collection(
     sources: Sequence[str | Path],
     out: str | Path,
@@ -99,16 +98,21 @@ def build_collection(
     max_pixels: int = MAX_PIXELS,
     batch_size: int = BATCH,
     step: int = STEP,
+    cluster: Workers = HERE,
     progress: Progress = lambda n: None,
 ) -> BuildReport:
     """Index pictures into a collection, or bring it up to date.
 
-    Each step of `step` rows is written whole; a run that was stopped continues behind its last
+    Each step of `step` pictures is written whole; a run that was stopped continues behind its last
     step. A picture whose size and time are those of the last run is not opened again. One with
     the content of a known picture is not encoded again. What could not be read is tried again in
     each run: a package may be there now, or a permission. Rows of pictures that are gone from the
     given sources are dropped at the end; sources of earlier runs that are not given stay, and so
     do pictures below a folder that cannot be listed now.
+
+    With a cluster, workers read, decode and encode the steps; this process alone writes, in the
+    order of the pictures. The collection is the same: ids, rows, and vectors up to the last bits
+    of float32, which depend on the number of threads and on the processor.
 
     Args:
         sources: folders, pictures and shards (`.tar`).
@@ -118,7 +122,9 @@ def build_collection(
         columns: a table with more facts for each picture.
         max_pixels: a larger picture is left out, with its reason.
         batch_size: pictures in a forward pass.
-        step: rows that are written together.
+        step: pictures that are encoded on one worker and written together.
+        cluster: of `local_cluster` or `connect_cluster`; this process alone by default. Its
+            workers must see the sources under the same paths.
         progress: called with the number of pictures that are done.
     """
     step, batch_size = check_count(step, "step"), check_count(batch_size, "batch_size")
@@ -130,8 +136,9 @@ def build_collection(
             manifest.check_model(encoder.identity, folder.path)
         else:
             manifest = Manifest(dict(model), dict(encoder.identity), encoder.dim)
-        run = _Run(folder, manifest, roots, encoder, columns, max_pixels, batch_size)
-        return run.update(step, progress)
+        encoding = Encoding(encoder, dict(encoder.identity), max_pixels, batch_size)
+        run = _Run(folder, manifest, roots, encoding, columns, cluster, progress)
+        return run.update(step)
 
 
 class _Run:
@@ -142,13 +149,13 @@ class _Run:
         folder: CollectionFolder,
         manifest: Manifest,
         roots: Sequence[Root],
-        encoder: Encoder,
+        encoding: Encoding,
         columns: Columns | None,
-        max_pixels: int,
-        batch_size: int,
+        workers: Workers,
+        progress: Progress,
     ) -> None:
-        self.folder, self.manifest, self.encoder = folder, manifest, encoder
-        self.columns, self.max_pixels, self.batch_size = columns, max_pixels, batch_size
+        self.folder, self.manifest, self.encoding = folder, manifest, encoding
+        self.columns, self.workers, self.progress = columns, workers, progress
         self.known: dict[Place, Known] = {}
         self.by_content: dict[str, Known] = {}
         self.outdated: set[tuple[int, int]] = set()  # (part, row) of content that is no more
@@ -157,7 +164,8 @@ class _Run:
         self.new_cells = defaultdict(dict)  # part -> row -> cells that changed
         self.scope = Scope(folder, manifest.roots, roots)
         self.seen: set[Place] = set()
-        self.step = _Step()
+        self.begun: set[str] = set()  # contents that this run encodes
+        self.refused: dict[str, Unusable] = {}  # those of them that could not be
         self.old_failures = {f.place: f for f in folder.failures(manifest)}
         self.failures: list[Failure] = []  # of this run
         self.written_failures = list(self.old_failures.values())
@@ -172,24 +180,16 @@ class _Run:
                 self.outdated.add(self.known[place].at)
             self.known[place] = self.by_content[known.sha256] = known
 
-    def update(self, step: int, progress: Progress) -> BuildReport:
+    def update(self, step: int) -> BuildReport:
         self.manifest = replace(self.manifest, roots=self.scope.stored)
         self._join_columns_to_known()
         self._save(finished=False)
-        batch: list[Decoded] = []
-        n_pixels = 0
-        for decoded in self._decoded(progress):
-            batch.append(decoded)
-            n_pixels += decoded.n_pixels
-            step_is_full = len(self.step.rows) + len(batch) >= step
-            if step_is_full or len(batch) >= self.batch_size or n_pixels >= BATCH_PIXELS:
-                self._encode(batch, progress)
-                batch, n_pixels = [], 0
-            if len(self.step.rows) >= step:
-                self._write_step(progress)
-        self._encode(batch, progress)
-        self._write_step(progress)
-        self._keep_what_an_empty_folder_had(progress)
+        items = find_items(list(self.scope.roots.items()), self._fail)
+        looked = self.workers.map(look_at, _groups(self._without_known(items), step))
+        steps = filter(None, map(self._planned, looked))
+        for finished in self.workers.map(encode_step, steps, self.encoding):
+            self._write_step(finished)
+        self._keep_what_an_empty_folder_had()
         self.old_failures = {p: f for p, f in self.old_failures.items() if not self.scope.holds(p)}
         self._finish(self.outdated.union(self._gone()))
         self.report.failures = tuple(self._all_failures())
@@ -206,7 +206,7 @@ class _Run:
             if place not in self.seen and self.scope.holds(place) and not stays:
                 yield known.at
 
-    def _keep_what_an_empty_folder_had(self, progress: Progress) -> None:
+    def _keep_what_an_empty_folder_had(self) -> None:
         """Keep the rows of a folder without any picture: its disk may not be mounted."""
         found = {place[0] for place in self.seen} | {failure.root for failure in self.failures}
         for at, root in self.scope.roots.items():
@@ -216,36 +216,38 @@ class _Run:
                     f"{root.folder} holds no picture now, so the {n:,} known ones stay. Is its disk"
                     " mounted? To drop them, index into another --out"
                 )
-                self._fail(Failure(at, "/", "", why), progress)
+                self._fail(Failure(at, "/", "", why))
 
     # ---- reading
 
-    def _decoded(self, progress: Progress) -> Iterator[Decoded]:
-        """Yield what is new or changed, decoded; unusable pictures become failures."""
-        roots = list(self.scope.roots.items())
-        items = find_items(roots, lambda failure: self._fail(failure, progress))
-        for item, result in ahead(self._decode, self._without_known(items, progress)):
-            if isinstance(result, str):
-                self._fail(Failure(*item.place, result), progress)
-            elif result is None:  # its time changed, its content did not
-                self._keep(item, self.known[item.place], progress)
-            else:
-                if item.place in self.known:
-                    self.outdated.add(self.known[item.place].at)
-                yield result
-
-    def _without_known(self, items: Iterator[Item], progress: Progress) -> Iterator[Item]:
+    def _without_known(self, items: Iterator[Item]) -> Iterator[Item]:
         for item in items:
             self.seen.add(item.place)
             self.old_failures.pop(item.place, None)
             known = self.known.get(item.place)
             stamp = item.size, item.mtime_ns
             if known is not None and (known.size, known.mtime_ns) == stamp:
-                self._keep(item, known, progress)
+                self._keep(item, known)
             else:
                 yield item
 
-    def _keep(self, item: Item, known: Known, progress: Progress) -> None:
+    def _planned(self, looked: Finished) -> Step | None:
+        """Decide what to do with pictures whose contents are known now; None for nothing."""
+        pictures, new = [], []
+        for item, content in zip(looked.input, looked.result, strict=True):
+            known = self.known.get(item.place)
+            if isinstance(content, Unusable):
+                self._refuse(item, content, looked.worker)
+            elif known is not None and known.sha256 == content.sha256:  # its time changed
+                self._keep(item, known)
+            else:
+                pictures.append((item, content))
+                if content.sha256 not in self.by_content and content.sha256 not in self.begun:
+                    self.begun.add(content.sha256)
+                    new.append((item, content))
+        return Step(pictures, new) if pictures else None
+
+    def _keep(self, item: Item, known: Known) -> None:
         """Count a picture of known content; its time and the caption beside it may be new."""
         caption = item.read_caption()
         cells = {}
@@ -256,97 +258,66 @@ class _Run:
         if cells:
             self.new_cells[known.part][known.row] = cells
         self.report.unchanged += 1
-        progress(1)
+        self.progress(1)
 
-    def _fail(self, failure: Failure, progress: Progress) -> None:
+    def _refuse(self, item: Item, unusable: Unusable, worker: str) -> None:
+        """List a picture as unusable; a worker that does not see the file is an error."""
+        if worker and unusable.unread and access(item.file, R_OK):
+            raise RetrievalInputError(
+                f"the worker {worker} cannot read {item.file}, which this process can:"
+                f" {unusable.reason}. Give every worker the same folders under the same paths"
+            )
+        self._fail(Failure(*item.place, unusable.reason))
+
+    def _fail(self, failure: Failure) -> None:
         self.seen.discard(failure.place)
         self.old_failures.pop(failure.place, None)
         self.failures.append(replace(failure, reason=readable(failure.reason)))
-        progress(1)
-
-    def _decode(self, item: Item) -> Decoded | str | None:
-        """Decode one picture; a text is the reason why it cannot be used, None is "as before"."""
-        try:
-            content = item.read()
-            sha256 = sha256_of(content)
-            known = self.known.get(item.place)
-            if known is not None and known.sha256 == sha256:
-                return None
-            row = {
-                "root": item.root, "path": item.path, "member": item.member,
-                "caption": item.read_caption(), "bytes": len(content), "mtime_ns": item.mtime_ns,
-                "sha256": sha256,
-            }  # fmt: skip
-            twin = self.by_content.get(sha256)
-            if twin is not None:
-                return self._copy_of(twin, row)
-            return decode(content, row, self.max_pixels, item.name)
-        except (DamagedFileError, RetrievalInputError, MissingFileError, MemoryError) as error:
-            return str(error)
-        except OSError as error:
-            return f"{item.name} cannot be read: {error.strerror or error}"
-
-    def _copy_of(self, twin: Known, row: dict) -> Decoded:
-        part = self.manifest.parts[twin.part]
-        cells = self.folder.table(part).slice(twin.row, 1).to_pylist()[0]
-        same = {name: cells[name] for name in ("width", "height", "format")}
-        small = self.folder.thumbnail(part, cells["thumbnail_at"], cells["thumbnail_bytes"])
-        return Decoded(row | same, small, vector=self._vector_of(twin))
-
-    def _vector_of(self, known: Known) -> np.ndarray:
-        return np.array(self.folder.vectors(self.manifest.parts[known.part])[known.row])
-
-    # ---- encoding
-
-    def _encode(self, batch: list[Decoded], progress: Progress) -> None:
-        """Give each picture of a batch its vector, equal ones the same, and add it to the step."""
-        new: dict[str, Decoded] = {}
-        for decoded in batch:
-            sha256 = decoded.row["sha256"]
-            if decoded.vector is None and sha256 in self.by_content:  # written since it was decoded
-                decoded.vector = self._vector_of(self.by_content[sha256])
-            elif decoded.vector is None and sha256 not in self.step.vectors:
-                new.setdefault(sha256, decoded)
-        pictures = [decoded.picture for decoded in new.values()]
-        vectors = dict(zip(new, self._encoded(pictures), strict=True)) if new else {}
-        self.step.vectors |= vectors
-        n_encoded = sum(not isinstance(vector, str) for vector in vectors.values())
-        n_before = len(self.step.rows)
-        for decoded in batch:
-            vector, row = decoded.vector, decoded.row
-            vector = self.step.vectors[row["sha256"]] if vector is None else vector
-            if isinstance(vector, str):
-                place = row["root"], row["path"], row["member"]
-                self._fail(Failure(*place, vector), progress)
-            else:
-                self.step.rows.append(replace(decoded, picture=None, vector=vector))
-        self.report.encoded += n_encoded
-        self.report.copied += len(self.step.rows) - n_before - n_encoded
-
-    def _encoded(self, pictures: list[Image.Image]) -> list[np.ndarray | str]:
-        """Encode pictures; if the encoder refuses one, the others are encoded without it."""
-        try:
-            rows = self.encoder.encode_image(pictures)
-            return list(as_embeddings(rows, "the encoder's rows", dim=self.encoder.dim))
-        except RetrievalInputError as error:
-            if len(pictures) == 1:
-                return [str(error)]
-            return [self._encoded([picture])[0] for picture in pictures]
+        self.progress(1)
 
     # ---- writing
 
-    def _write_step(self, progress: Progress) -> None:
-        """Write the rows of a step as a part: they are done when this returns."""
-        rows, self.step = self.step.rows, _Step()
-        if not rows:
-            return
+    def _write_step(self, finished: Finished) -> None:
+        """Write the pictures of a step as a part: they are done when this returns."""
+        step, results = finished.input, finished.result
+        contents = [content.sha256 for _, content in step.new]
+        encoded = dict(zip(contents, results, strict=True))
+        self.refused |= {k: r for k, r in encoded.items() if isinstance(r, Unusable)}
+        rows: list[dict] = []
+        pictures: list[EncodedPicture] = []
+        for item, content in step.pictures:
+            refused = self.refused.get(content.sha256)
+            if refused is not None:
+                self._refuse(item, refused, finished.worker)
+                continue
+            picture = encoded.get(content.sha256) or self._copy_of(content)
+            if item.place in self.known:
+                self.outdated.add(self.known[item.place].at)
+            rows.append(_row(item, content, picture))
+            pictures.append(picture)
+        n_encoded = sum(isinstance(result, EncodedPicture) for result in results)
+        self.report.encoded += n_encoded
+        self.report.copied += len(rows) - n_encoded
+        if rows:
+            self._write_part(rows, pictures)
+        self.progress(len(rows))
+
+    def _copy_of(self, content: Content) -> EncodedPicture:
+        """Read vector and thumbnail of the equal picture that was written before."""
+        twin = self.by_content[content.sha256]
+        part = self.manifest.parts[twin.part]
+        cells = self.folder.table(part).slice(twin.row, 1).to_pylist()[0]
+        small = self.folder.thumbnail(part, cells["thumbnail_at"], cells["thumbnail_bytes"])
+        vector = np.array(self.folder.vectors(part)[twin.row])
+        return EncodedPicture(cells["width"], cells["height"], cells["format"], vector, small)
+
+    def _write_part(self, rows: list[dict], pictures: list[EncodedPicture]) -> None:
         manifest = self.manifest
-        table = self._table([decoded.row for decoded in rows], manifest.next_id)
         part = self.folder.write_part(
             manifest.counter,
-            np.stack([decoded.vector for decoded in rows]).astype(np.float32),
-            table,
-            [decoded.thumbnail for decoded in rows],
+            np.stack([picture.vector for picture in pictures]).astype(np.float32),
+            self._table(rows, manifest.next_id),
+            [picture.thumbnail for picture in pictures],
         )
         self.manifest = replace(
             manifest,
@@ -355,11 +326,9 @@ class _Run:
             counter=manifest.counter + 1,
         )
         self._save(finished=False)
-        for row, decoded in enumerate(rows):
-            sha256 = decoded.row["sha256"]
-            known = Known(len(manifest.parts), row, 0, 0, sha256, "")
-            self.by_content.setdefault(sha256, known)
-        progress(len(rows))
+        for at, row in enumerate(rows):
+            known = Known(len(manifest.parts), at, 0, 0, row["sha256"], "")
+            self.by_content.setdefault(row["sha256"], known)
 
     def _table(self, rows: list[dict], first_id: int) -> pa.Table:
         empty = dict.fromkeys(SET_LATER, 0)
@@ -444,6 +413,19 @@ class _Run:
         vectors = np.concatenate([self.folder.vectors(part) for part in group])
         table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
         return self.folder.write_part(number, vectors, table, small)
+
+
+def _row(item: Item, content: Content, picture: EncodedPicture) -> dict:
+    return {
+        "root": item.root, "path": item.path, "member": item.member, "caption": content.caption,
+        "bytes": content.n_bytes, "mtime_ns": item.mtime_ns, "sha256": content.sha256,
+        "width": picture.width, "height": picture.height, "format": picture.format,
+    }  # fmt: skip
+
+
+def _groups(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    while group := list(islice(items, size)):
+        yield group
 
 
 def _with_cells(table: pa.Table, cells: Mapping[int, Mapping[str, object]]) -> pa.Table:

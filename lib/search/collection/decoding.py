@@ -1,58 +1,46 @@
 """Decode the pictures of a collection ahead of the encoder, each with its thumbnail."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
 from lib.datasets.media.pictures import on_page, open_picture
-from lib.search.collection.sources import Item
 
 THUMBNAIL = 256  # longer side, pixels
 JPEG_QUALITY = 82
 DECODERS = 2  # threads that read and decode while the network encodes
 
 
-@dataclass
+@dataclass(frozen=True)
 class Decoded:
-    """A picture on its way into the collection: its row, its thumbnail, and the rest of it.
+    """A picture that is ready to be encoded: upright, RGB; with its thumbnail, a JPEG file."""
 
-    Args:
-        row: cells of its table.
-        thumbnail: a JPEG file.
-        picture: upright, RGB; None once it is encoded.
-        vector: (dim,), once it is encoded, or copied from an equal picture.
-    """
-
-    row: dict
+    picture: Image.Image
+    format: str
     thumbnail: bytes
-    picture: Image.Image | None = None
-    vector: np.ndarray | None = None
 
     @property
     def n_pixels(self) -> int:
-        return 0 if self.picture is None else self.picture.width * self.picture.height
+        return self.picture.width * self.picture.height
 
 
-def decode(content: bytes, row: dict, max_pixels: int, name: str) -> Decoded:
+def decode(content: bytes, max_pixels: int, name: str) -> Decoded:
     """Decode the file of a picture; `name` is for errors."""
     opened = open_picture(content, max_pixels, name=name, mode="RGBA")
     picture = on_page(opened)
-    width, height = picture.size
-    row = row | {"width": width, "height": height, "format": opened.format}
-    return Decoded(row, thumbnail_of(picture), picture)
+    return Decoded(picture, opened.format, thumbnail_of(picture))
 
 
-def ahead(work: Callable, items: Iterator[Item]) -> Iterator[tuple[Item, object]]:
-    """Yield `(item, work(item))` in order while threads work on the next items."""
+def ahead(work: Callable, inputs: Iterable) -> Iterator[tuple[object, object]]:
+    """Yield `(input, work(input))` in order while threads work on the next inputs."""
     with ThreadPoolExecutor(DECODERS) as pool:
         pending: list = []
         try:
-            for item in items:
-                pending.append((item, pool.submit(work, item)))
+            for one in inputs:
+                pending.append((one, pool.submit(work, one)))
                 if len(pending) > 4 * DECODERS:
                     first, future = pending.pop(0)
                     yield first, future.result()

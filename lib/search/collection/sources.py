@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
@@ -23,15 +23,16 @@ Place = tuple[int, str, str]  # root, path, member: what identifies a picture
 
 @dataclass(frozen=True)
 class Item:
-    """One picture that was found, not yet decoded.
+    """One picture that was found, not yet read: plain data, so that any process can read it.
 
     Args:
         root: position of its root in the list of roots.
         path: relative to the root, with "/".
         member: key of the sample in a shard; "" for a file.
         size, mtime_ns: of the file, or size of the content and time of the shard.
-        read: returns the bytes of the picture.
-        read_caption: returns its caption, "" without one.
+        folder: of the root.
+        start: first byte of the content in a shard; None for a file.
+        caption: of the sample in a shard; None for a file, whose caption lies beside it.
     """
 
     root: int
@@ -39,8 +40,9 @@ class Item:
     member: str
     size: int
     mtime_ns: int
-    read: Callable[[], bytes] = field(repr=False, compare=False)
-    read_caption: Callable[[], str] = field(repr=False, compare=False)
+    folder: Path
+    start: int | None = None
+    caption: str | None = None
 
     @property
     def place(self) -> Place:
@@ -49,6 +51,39 @@ class Item:
     @property
     def name(self) -> str:
         return f"{self.path}, sample {self.member}" if self.member else self.path
+
+    @property
+    def file(self) -> Path:
+        """The file of the picture, or the shard."""
+        return self.folder / self.path
+
+    def read(self) -> bytes:
+        """Read the bytes of the picture."""
+        if self.start is None:
+            size = self.file.stat().st_size
+            if size > MAX_FILE_BYTES:
+                raise RetrievalInputError(
+                    f"{self.file} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
+                )
+            return self.file.read_bytes()
+        with open(self.file, "rb") as stream:
+            stream.seek(self.start)
+            content = stream.read(self.size)
+        if len(content) < self.size:
+            raise DamagedFileError(f"{self.name} ends too early: the shard has changed")
+        return content
+
+    def read_caption(self) -> str:
+        """Read the caption; "" without one."""
+        if self.caption is not None:
+            return self.caption
+        beside = self.file.with_suffix(CAPTION)
+        try:
+            if beside.is_file() and beside.stat().st_size <= MAX_CAPTION_BYTES:
+                return beside.read_text(encoding="utf-8-sig", errors="replace").strip()
+        except OSError:
+            pass  # the picture counts; its caption is extra
+        return ""
 
 
 @dataclass(frozen=True)
@@ -135,10 +170,10 @@ def find_items(
             elif not S_ISREG(stat.st_mode):
                 failed(Failure(position, name, "", "it is no plain file"))
             elif path.suffix.lower() == SHARD:
-                yield from _samples(path, position, name, stat.st_mtime_ns, failed)
+                yield from _samples(root.folder, position, name, stat.st_mtime_ns, failed)
             else:
                 known = position, name, "", stat.st_size, stat.st_mtime_ns
-                yield Item(*known, _file_reader(path), _caption_reader(path))
+                yield Item(*known, root.folder)
 
 
 def count_files(roots: Sequence[Root]) -> int | None:
@@ -181,24 +216,22 @@ def _names_of(root: Root, failed: Callable[[str, str, str], None]) -> Iterator[s
 
 
 def _samples(
-    path: Path, root: int, name: str, mtime_ns: int, failed: Callable[[Failure], None]
+    folder: Path, root: int, name: str, mtime_ns: int, failed: Callable[[Failure], None]
 ) -> Iterator[Item]:
-    """Yield the samples of a shard; their contents are in memory until the item is dropped."""
+    """Yield the samples of a shard."""
     try:
-        shard = Shard(path)
+        shard = Shard(folder / name)
         for sample, row in shard:
             try:
-                content = sample.parts[sample.picture_suffix]
+                suffix = sample.picture_suffix
             except DamagedFileError as error:
                 failed(Failure(root, name, sample.key, str(error)))
                 continue
             caption = (row.caption if row else None) or ""
             if not caption and "txt" in sample.parts:
                 caption = sample.parts["txt"].decode("utf-8", "replace").strip()
-            yield Item(
-                root, name, sample.key, len(content), mtime_ns,
-                lambda content=content: content, lambda caption=caption: caption,
-            )  # fmt: skip
+            size, start = len(sample.parts[suffix]), sample.offsets[suffix]
+            yield Item(root, name, sample.key, size, mtime_ns, folder, start, caption)
         for member, reason in shard.report.refused:
             failed(Failure(root, name, readable(member), reason))
         problems = [shard.report.damage, *shard.report.problems]
@@ -210,31 +243,6 @@ def _samples(
         problems = [str(error)]
     for problem in filter(None, problems):
         failed(Failure(root, name, "", problem))
-
-
-def _file_reader(path: Path) -> Callable[[], bytes]:
-    def read() -> bytes:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise RetrievalInputError(
-                f"{path} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
-            )
-        return path.read_bytes()
-
-    return read
-
-
-def _caption_reader(path: Path) -> Callable[[], str]:
-    def read() -> str:
-        beside = path.with_suffix(CAPTION)
-        try:
-            if beside.is_file() and beside.stat().st_size <= MAX_CAPTION_BYTES:
-                return beside.read_text(encoding="utf-8-sig", errors="replace").strip()
-        except OSError:
-            pass  # the picture counts; its caption is extra
-        return ""
-
-    return read
 
 
 def readable(name: str) -> str:

@@ -3,13 +3,13 @@
 import numpy as np
 from PIL import Image
 
-from lib.search.collection import building
+from lib.search.collection import encoding
 from tests.search.collection.conftest import paint
 from tests.search.collection.test_building import counts
 
 
 def test_a_batch_is_bounded_by_pixels(build, pictures, encoder, monkeypatch):
-    monkeypatch.setattr(building, "BATCH_PIXELS", 3 * 32 * 24)
+    monkeypatch.setattr(encoding, "BATCH_PIXELS", 3 * 32 * 24)
     sizes = []
     encode = encoder.encode_image
     encoder.encode_image = lambda batch: (sizes.append(len(batch)), encode(batch))[1]

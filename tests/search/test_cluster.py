@@ -1,0 +1,267 @@
+"""Clusters: one process and many give the same; workers that die, hide files, or are not there.
+
+Tests without `slow` use `Elsewhere`, which sends everything through pickle as Dask does.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.core.workers import HERE, Finished
+from lib.search import cluster as module
+from lib.search.cluster import connect_cluster, local_cluster
+from lib.search.collection import Collection, build_collection
+from tests.search.collection.conftest import COLOURS, MODEL, ColourEncoder, paint
+
+ROOT = Path(__file__).resolve().parents[2]
+slow = pytest.mark.slow
+
+
+class Elsewhere:
+    """Three calls are under way at a time; arguments and results are copies."""
+
+    n_workers, address = 2, "tcp://elsewhere:0"
+
+    def __init__(self, change=lambda one: one):
+        self.change = change
+
+    def map(self, function, inputs, *shared):
+        pending = deque()
+        for one in inputs:
+            arguments = pickle.loads(pickle.dumps((self.change(one), *shared)))
+            result = pickle.loads(pickle.dumps(function(*arguments)))
+            pending.append(Finished(one, result, "tcp://elsewhere:1"))
+            if len(pending) == 3:
+                yield pending.popleft()
+        yield from pending
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Forty pictures; every seventh is a copy of the one before, one is broken, and its copy."""
+    folder = tmp_path / "pictures"
+    for i in range(40):
+        paint(folder / f"{i:02d}.png", list(COLOURS)[i % 3], shade=i)
+        if i % 7 == 6:
+            (folder / f"{i:02d}.png").write_bytes((folder / f"{i - 1:02d}.png").read_bytes())
+    for name in ("20.png", "35.png"):
+        (folder / name).write_bytes(b"no picture")
+    return folder
+
+
+def built(pictures, out, workers, **options):
+    options = {"step": 4, "batch_size": 3} | options
+    report = build_collection([pictures], out, ColourEncoder(), MODEL, cluster=workers, **options)
+    return report, Collection(out, verify=True)
+
+
+def assert_equal(one, other):
+    assert one.ids.tolist() == other.ids.tolist()
+    assert one.table.equals(other.table)
+    positions = np.arange(len(one))
+    assert np.array_equal(one.vectors(positions), other.vectors(positions))
+    assert [one.thumbnail(i) for i in one.ids.tolist()] == [
+        other.thumbnail(i) for i in other.ids.tolist()
+    ]
+
+
+def test_work_elsewhere_gives_the_same_collection(pictures, tmp_path):
+    report, here = built(pictures, tmp_path / "here", HERE)
+    assert (report.encoded, report.copied, len(report.failures)) == (34, 4, 2)
+    other_report, there = built(pictures, tmp_path / "there", Elsewhere())
+    assert other_report == report
+    assert_equal(here, there)
+    paint(pictures / "new.png", "red", size=(9, 9))
+    (pictures / "00.png").unlink()
+    again = built(pictures, tmp_path / "there", Elsewhere())[0]
+    assert (again.encoded, again.unchanged, again.removed) == (1, 37, 1)
+
+
+def test_pictures_are_encoded_in_batches_of_the_same_pictures(pictures, tmp_path, monkeypatch):
+    batches = {}
+    for workers in (HERE, Elsewhere()):
+        seen = batches[workers.n_workers] = []
+        encode = ColourEncoder.encode_image
+
+        def listed(self, chunk, seen=seen, encode=encode):
+            seen.append([picture.tobytes() for picture in chunk])
+            return encode(self, chunk)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ColourEncoder, "encode_image", listed)
+            built(pictures, tmp_path / f"c{workers.n_workers}", workers)
+    assert batches[1] == batches[2] and max(map(len, batches[1])) == 3
+
+
+def test_a_worker_that_does_not_see_the_files_is_an_error(pictures, tmp_path):
+    def hide(one):
+        return [replace(item, folder=tmp_path / "nowhere") for item in one]
+
+    problem = r"tcp://elsewhere:1 cannot read .*pictures/00.png, which this process can: .*No such"
+    with pytest.raises(RetrievalInputError, match=problem):
+        built(pictures, tmp_path / "c", Elsewhere(hide))
+    assert len(Collection(tmp_path / "c")) == 0
+
+
+def test_a_worker_with_another_model_is_an_error(pictures, tmp_path, monkeypatch):
+    class Renamed(ColourEncoder):
+        def __reduce__(self):
+            return ColourEncoder, ("2",)
+
+    with pytest.raises(RetrievalInputError, match="must have the version '1', got '2'"):
+        build_collection([pictures], tmp_path / "c", Renamed(), MODEL, cluster=Elsewhere())
+
+
+def test_without_dask_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(RetrievalInputError, match=r"pip install 'crossmodal-retrieval\[cluster\]'"):
+        local_cluster(2)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 2.5, "two"])
+def test_numbers_of_workers_that_cannot_be(workers):
+    with pytest.raises(RetrievalInputError, match="workers must be"):
+        local_cluster(workers)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "xyz://a:1"])
+def test_schedulers_that_do_not_answer(address, monkeypatch):
+    monkeypatch.setattr(module, "CONNECT_S", 1)
+    with pytest.raises(RetrievalInputError, match=f"no Dask scheduler answers at '{address}'"):
+        connect_cluster(address)
+
+
+# ---- with real worker processes
+
+
+def listening(process):
+    found = process.net_connections(kind="inet")
+    return {c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN}
+
+
+@slow
+def test_two_processes_on_loopback_alone(pictures, tmp_path):
+    before = psutil.Process().children(recursive=True)
+    ours = listening(psutil.Process())
+    with local_cluster(2) as cluster:
+        assert cluster.n_workers == 2 and len(set(cluster.process_ids().values())) == 2
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        assert len(processes) >= 3
+        addresses = set().union(*map(listening, processes)) - ours
+        assert addresses == {"127.0.0.1"}
+        report, there = built(pictures, tmp_path / "there", cluster)
+        workers = [psutil.Process(pid) for pid in cluster.process_ids().values()]
+        with pytest.raises(RetrievalInputError, match="worker tcp://127.0.0.1:.* bad luck"):
+            list(cluster.map(unlucky, [1]))
+    psutil.wait_procs(workers, timeout=20)
+    assert not any(process.is_running() for process in workers)
+    assert set(psutil.Process().children(recursive=True)) - set(before) <= multiprocessing_helpers()
+    expected, here = built(pictures, tmp_path / "here", HERE)
+    assert report == expected
+    assert_equal(here, there)
+
+
+def multiprocessing_helpers():
+    """Python's resource tracker outlives the processes that it watches."""
+    children = psutil.Process().children(recursive=True)
+    return {c for c in children if "resource_tracker" in " ".join(c.cmdline())}
+
+
+def unlucky(number):
+    raise RetrievalInputError("bad luck")
+
+
+class Slow(ColourEncoder):
+    """Takes its time, and notes what it encodes."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+
+    def encode_image(self, pictures):
+        time.sleep(0.2)
+        with open(self.log, "a") as stream:
+            stream.write("".join(f"{picture.getpixel((0, 0))}\n" for picture in pictures))
+        return super().encode_image(pictures)
+
+
+@slow
+def test_a_worker_that_is_killed_loses_nothing(pictures, tmp_path):
+    log = tmp_path / "log"
+    done = []
+    with local_cluster(2) as cluster:
+        pids = list(cluster.process_ids().values())
+
+        def kill_once(n):
+            done.append(n)
+            if len(done) == 4 + 3:
+                os.kill(pids[0], signal.SIGKILL)
+
+        report = build_collection(
+            [pictures], tmp_path / "there", Slow(log), MODEL,
+            step=4, batch_size=2, cluster=cluster, progress=kill_once,
+        )  # fmt: skip
+        assert pids[0] not in cluster.process_ids().values()
+    expected, here = built(pictures, tmp_path / "here", HERE, batch_size=2)
+    assert report == expected
+    assert_equal(here, Collection(tmp_path / "there", verify=True))
+    # Again is encoded what the killed worker had under way: two steps of four, at most.
+    assert 34 <= len(log.read_text().splitlines()) <= 34 + 2 * 4
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from lib.search.cluster import local_cluster
+from lib.search.collection import build_collection
+from tests.search.collection.conftest import MODEL
+from tests.search.test_cluster import Slow
+if __name__ == "__main__":
+    with local_cluster(2) as cluster:
+        print(*cluster.process_ids().values(), flush=True)
+        build_collection([sys.argv[1]], sys.argv[2], Slow(sys.argv[3]), MODEL, step=4,
+                         batch_size=2, cluster=cluster, progress=lambda n: print(n, flush=True))
+"""
+
+
+@slow
+def test_a_coordinator_that_is_killed_goes_on_behind_its_last_step(pictures, tmp_path):
+    script, log, out = tmp_path / "run.py", tmp_path / "log", tmp_path / "there"
+    script.write_text(KILLED)
+    process = subprocess.Popen(
+        [sys.executable, script, pictures, out, log],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    killer = threading.Timer(120, process.kill)
+    killer.start()
+    workers = [psutil.Process(int(pid)) for pid in process.stdout.readline().split()]
+    reported = [int(process.stdout.readline()) for _ in range(3)]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killer.cancel()
+    psutil.wait_procs(workers, timeout=20)
+    assert not any(worker.is_running() for worker in workers)
+    kept = len(Collection(out, verify=True))
+    assert kept >= sum(n for n in reported if n > 1) >= 4
+    before = len(log.read_text().splitlines())
+    with local_cluster(1) as cluster:
+        report = build_collection(
+            [pictures], out, Slow(log), MODEL, step=4, batch_size=2, cluster=cluster
+        )
+    assert report.unchanged >= kept - 2 and report.rows == 38
+    assert len(log.read_text().splitlines()) - before == report.encoded <= 34 - kept + 4
+    assert sorted(Collection(out, verify=True).table["path"].to_pylist()) == sorted(
+        path.name for path in pictures.iterdir() if path.name not in ("20.png", "35.png")
+    )

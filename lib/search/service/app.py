@@ -1,8 +1,6 @@
 """The service: HTTP endpoints over collections, and one page."""
 
 import asyncio
-import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -11,20 +9,16 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import anyio.to_thread
-import numpy as np
 from fastapi import FastAPI, Query
 from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.search import collection as collections
 from lib.search.collection import Collection
 from lib.search.collection.exporting import zip_originals
-from lib.search.collection.searching import name_of
 from lib.search.service.batching import TextBatcher
 from lib.search.service.counters import Counters
-from lib.search.service.drawing import decode_upload, draw_strokes
 from lib.search.service.guards import Guards, Limits
 from lib.search.service.messages import (
     MOST_HITS,
@@ -36,37 +30,18 @@ from lib.search.service.messages import (
     plain,
 )
 from lib.search.service.opened import OpenCollection, OpenCollections
+from lib.search.service.queries import (
+    KeptQueries,
+    described,
+    query_of,
+    results_of,
+    space_of,
+)
 
 PAGE = Path(__file__).parent / "page"
-QUERIES_KEPT = 10_000  # vectors of earlier queries, for their next pages
-EXAMPLES = 12  # pictures on the page before the first query
 PICTURES_AT_ONCE = 4  # that are decoded and encoded; each may need hundreds of megabytes
 _CACHED = {"cache-control": "private, max-age=3600"}
-_WHOLE = ("text", "image", "strokes", "vector", "like", "without")
 T = TypeVar("T")
-
-
-class _Kept:
-    """Vectors of the latest queries, by token; and the words of those that were ordered again."""
-
-    def __init__(self) -> None:
-        self._vectors: OrderedDict[str, tuple[tuple, np.ndarray, str]] = OrderedDict()
-
-    def put(self, space: tuple, vector: np.ndarray, words: str) -> str:
-        token = secrets.token_urlsafe(12)
-        self._vectors[token] = (space, vector, words)
-        if len(self._vectors) > QUERIES_KEPT:
-            self._vectors.popitem(last=False)
-        return token
-
-    def get(self, space: tuple, token: str) -> tuple[np.ndarray, str]:
-        kept = self._vectors.get(token)
-        if kept is None or kept[0] != space:
-            raise RetrievalInputError(
-                f"query must be the token of an earlier answer of this collection, got"
-                f" {token[:40]!r}; search again"
-            )
-        return kept[1:]
 
 
 def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> FastAPI:
@@ -76,7 +51,7 @@ def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> Fas
         paths: folders of collections.
         limits: of requests; those of loopback by default.
     """
-    limits, counters, kept = limits or Limits(), Counters(), _Kept()
+    limits, counters, kept = limits or Limits(), Counters(), KeptQueries()
     opened = OpenCollections(paths)
     batchers = {name: TextBatcher() for name in opened.by_name}
     pictures = asyncio.Semaphore(PICTURES_AT_ONCE)
@@ -93,26 +68,22 @@ def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> Fas
     @app.get("/collections")
     def list_collections() -> list[dict[str, Any]]:
         """List the collections: name, number of pictures, model, columns for conditions."""
-        return [_described(one) for one in opened.by_name.values()]
+        return [described(one.name, one.current()) for one in opened.by_name.values()]
 
     @app.post("/search")
     async def search(request: SearchRequest) -> SearchAnswer:
         """Find the best pictures for words, a picture, a drawing, a vector, or more like some."""
         one = opened.named(request.collection)
         collection = one.current()
-        space = one.name, *sorted(collection.manifest.identity.items())
+        space = space_of(one.name, collection)
         drawn = request.image is not None or request.strokes is not None
         async with pictures if drawn or request.rerank else nullcontext():
-            query, rows = await _in_thread(_query_of, request, kept, space)
+            query, rows = await _in_thread(query_of, request, kept, space)
             texts = [text for text in {request.text, *request.without} if text.strip()]
             encoder = collection.encoder
             rows |= {text: await batchers[one.name].encode(text, encoder) for text in texts}
-            results = await _in_thread(
-                collection.search, query, request.k, offset=request.offset, where=request.where,
-                fold=request.fold, rows=rows, rerank=request.rerank, candidates=request.candidates,
-            )  # fmt: skip
-        words = "" if request.rerank is None else query.text
-        return answer_of(one.name, request.query or kept.put(space, results.vector, words), results)
+            results = await _in_thread(results_of, request, collection, query, rows)
+        return answer_of(one.name, kept.token_of(request, space, query, results), results)
 
     @app.get("/search")
     async def search_text(
@@ -180,39 +151,6 @@ async def _in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:
     return await anyio.to_thread.run_sync(partial(work, *args, **options), abandon_on_cancel=True)
 
 
-def _query_of(
-    request: SearchRequest, kept: _Kept, space: tuple
-) -> tuple[collections.Query, dict[str, np.ndarray]]:
-    """Return the query of a request, and the vectors of its texts that are known already."""
-    if request.image is not None and request.strokes is not None:
-        raise RetrievalInputError("give image or strokes, not both")
-    image, vector = None, request.vector
-    if request.image is not None:
-        image = decode_upload(request.image)
-    elif request.strokes is not None:
-        image = draw_strokes(request.strokes)
-    if request.query is not None:
-        given = [name for name in _WHOLE if getattr(request, name)]
-        if given:
-            raise RetrievalInputError(f"query stands for the whole query; leave out {given[0]}")
-        vector, words = kept.get(space, request.query)
-        if request.rerank is not None:
-            if not words:
-                raise RetrievalInputError(
-                    "query with rerank must be the token of an answer with rerank; send the text"
-                )
-            return collections.Query(text=words), {words: vector}
-    query = collections.Query(
-        text=request.text,
-        image=image,
-        vector=vector,
-        like=tuple(request.like),
-        without=tuple(request.without),
-        image_weight=request.image_weight,
-    )
-    return query, {}
-
-
 def _of_item(one: OpenCollection, item: int, read: Callable[[Collection], T]) -> T:
     """Read something of a picture; an unknown id is 404.
 
@@ -233,25 +171,3 @@ def _of_item(one: OpenCollection, item: int, read: Callable[[Collection], T]) ->
 
 def _attached(name: str) -> dict[str, str]:
     return {"content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
-
-
-def _examples(collection: Collection) -> list[dict[str, Any]]:
-    """Pictures at equal distances, to begin with."""
-    ids = collection.ids[:: max(1, len(collection) // EXAMPLES)][:EXAMPLES].tolist()
-    return [{"id": item, "name": name_of(collection.item(item))} for item in ids]
-
-
-def _described(one: OpenCollection) -> dict[str, Any]:
-    collection = one.current()
-    manifest = collection.manifest
-    return {
-        "name": one.name,
-        "pictures": len(collection),
-        "model": manifest.model["name"],
-        "pretrained": manifest.model["pretrained"],
-        "dim": manifest.dim,
-        "columns": collection.kinds,
-        "second_stages": collection.second_stages,
-        "examples": _examples(collection),
-        "finished": manifest.finished,
-    }

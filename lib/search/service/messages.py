@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from lib.core.checks import RetrievalInputError
@@ -142,21 +142,32 @@ def describe_invalid(error: Mapping[str, Any]) -> str:
     return f"{name}: {error['msg']}, got {got}"
 
 
+def told(error: Exception) -> tuple[int, str]:
+    """Return the status and the sentence of an error, as a client gets them."""
+    if isinstance(error, RequestValidationError | ValidationError):
+        status, sentence = 422, describe_invalid(error.errors()[0])
+    elif isinstance(error, MissingFileError):
+        status, sentence = 404, str(error)
+    elif isinstance(error, RetrievalInputError | DamagedFileError):
+        status, sentence = 400, str(error)
+    else:
+        why = getattr(error, "strerror", None) or str(error) or "it has no memory left"
+        status, sentence = 503, f"the service cannot answer now: {why}. Try again"
+    return status, sentence.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair
+
+
 def answer_errors(app: FastAPI) -> None:
     """Let every error be JSON: `{"error": sentence}`, with a status that fits."""
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return _told(422, describe_invalid(error.errors()[0]))
-
     @app.exception_handler(RetrievalInputError)
     @app.exception_handler(DamagedFileError)
-    async def wrong(request: Request, error: Exception) -> JSONResponse:
-        return _told(400, str(error))
-
     @app.exception_handler(MissingFileError)
-    async def missing(request: Request, error: Exception) -> JSONResponse:
-        return _told(404, str(error))
+    @app.exception_handler(OSError)
+    @app.exception_handler(MemoryError)
+    async def wrong(request: Request, error: Exception) -> JSONResponse:
+        status, sentence = told(error)
+        return JSONResponse({"error": sentence}, status)
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
@@ -166,14 +177,3 @@ def answer_errors(app: FastAPI) -> None:
             405: f"{request.url.path[:200]!r} does not answer {request.method[:20]!r}",
         }.get(error.status_code, str(error.detail))
         return JSONResponse({"error": advice}, error.status_code, headers=error.headers)
-
-    @app.exception_handler(OSError)
-    @app.exception_handler(MemoryError)
-    async def unable(request: Request, error: Exception) -> JSONResponse:
-        why = getattr(error, "strerror", None) or str(error) or "it has no memory left"
-        return _told(503, f"the service cannot answer now: {why}. Try again")
-
-
-def _told(status: int, sentence: str) -> JSONResponse:
-    clean = sentence.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair
-    return JSONResponse({"error": clean}, status)

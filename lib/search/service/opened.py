@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
@@ -60,18 +61,25 @@ class OpenCollection:
         """Return frequent words of captions and names that begin with a prefix."""
         words = self._words
         if words is None:
-            table = self.collection.table
-            names = (
-                path.rpartition("/")[2].rpartition(".")[0] for path in table["path"].to_pylist()
-            )
-            counts: Counter[str] = Counter()
-            for text, name in zip(table["caption"].to_pylist(), names):
-                found = set(words_of(f"{text or ''} {name.replace('_', ' ')}"))
-                counts.update(w for w in found - FILLERS if len(w) > 2 and w.isalpha())
-            words = self._words = [word for word, _ in counts.most_common()]
-        prefix = prefix.lower()
-        found = (word for word in words if word.startswith(prefix))
-        return [word for word, _ in zip(found, range(SUGGESTED))]
+            words = self._words = frequent_words(self.collection)
+        return suggested(words, prefix)
+
+
+def frequent_words(collection: Collection) -> list[str]:
+    """Return the words of captions and file names, the most frequent first."""
+    table = collection.table
+    names = (path.rpartition("/")[2].rpartition(".")[0] for path in table["path"].to_pylist())
+    counts: Counter[str] = Counter()
+    for text, name in zip(table["caption"].to_pylist(), names):
+        found = set(words_of(f"{text or ''} {name.replace('_', ' ')}"))
+        counts.update(w for w in found - FILLERS if len(w) > 2 and w.isalpha())
+    return [word for word, _ in counts.most_common()]
+
+
+def suggested(words: list[str], prefix: str) -> list[str]:
+    """Return the first words that begin with a prefix."""
+    found = (word for word in words if word.startswith(prefix.lower()))
+    return list(islice(found, SUGGESTED))
 
 
 class OpenCollections:

@@ -29,6 +29,7 @@ from lib.course.notebooks.pages import title_of, write_page, write_report
 from lib.course.working_copies import course_notebooks
 
 CELL_TIMEOUT_S = 600
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # Metadata of a stored notebook: nothing that differs between two machines.
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -86,6 +87,7 @@ def execute_notebook(path: str | Path, on_cell: Callable[[], None] | None = None
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         coalesce_streams=True,
+        store_widget_state=False,
         on_cell_complete=(lambda **_: on_cell()) if on_cell else None,
     )
     start = time.perf_counter()
@@ -102,7 +104,15 @@ def execute_notebook(path: str | Path, on_cell: Callable[[], None] | None = None
             error = f"the kernel died: {failure}\n{messages.read()}"
         except AssertionError:  # nbclient's answer to Ctrl-C, after it has ended its kernel
             raise KeyboardInterrupt from None
+    _drop_widgets(fresh)
     return Execution(path, stored, fresh, time.perf_counter() - start, error)
+
+
+def _drop_widgets(notebook: nbformat.NotebookNode) -> None:
+    """Drop the views of widgets, which end with their kernel; what they show beside it stays."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
 
 
 def read_notebook(path: Path) -> nbformat.NotebookNode:

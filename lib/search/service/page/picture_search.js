@@ -7,8 +7,10 @@
 //     suggest(prefix, collection)   words
 //     thumbnail(collection, id)     address of a small picture
 //     original(collection, id), originals(collection, ids)    addresses of files; may be absent
+//     drawn(strokes, picture)       told when the drawing or the picture changes; may be absent
+//     hear(collection)              begins to listen; without it there is no microphone
 //
-// A page gives functions that fetch; a widget in a notebook can give others.
+// A page gives functions that fetch, a widget in a notebook those that ask its kernel.
 
 const PER_PAGE = 40;
 const LARGEST_UPLOAD = 11 << 20; // bytes; base64 makes a third more
@@ -26,7 +28,6 @@ const ICONS = {
   eraser: "M9 19l-5-5L14 4l6 6l-9 9zM9 9l6 6M9 19h11",
   clear: "M5 7h14M10 7V4.5h4V7M7 7l1 13h8l1-13",
 };
-let mounted = 0;
 
 /** Make an element: `h("p", {class: "x", onclick: f}, "text", child)`. */
 function h(tag, attributes = {}, ...children) {
@@ -171,7 +172,7 @@ function drawingBoard(changed) {
 
 /** Show the search in an element. */
 export function mount(root, api) {
-  const prefix = `ps${++mounted}`;
+  const prefix = `ps${Math.random().toString(36).slice(2)}`; // of ids: a notebook can show several
   const query = { text: "", picture: null, strokes: [], like: [], without: [], where: "", fold: true, weight: 0.5, rerank: "" };
   const selected = new Map(); // id -> hit
   let collections = [], collection = null, answer = null, hits = [], turn = 0, busy = null, drawing = null;
@@ -213,7 +214,7 @@ export function mount(root, api) {
   const form = h("form", { class: "ps-form", role: "search", onsubmit: (event) => { event.preventDefault(); submit(); } },
     h("div", { class: "ps-box" }, icon("search"), input,
       openBoard, iconButton("picture", "Choose a picture", () => file.click()), file,
-      iconButton("microphone", "Hum a melody", () => {}, { hidden: true, disabled: true, title: "No collection of melodies is served." }),
+      iconButton("microphone", "Hum a melody", () => api.hear(collection.name), { hidden: !api.hear, disabled: !api.hear, title: api.hear ? "Hum a melody" : "No collection of melodies is served." }),
       openOptions, h("button", { class: "ps-go", type: "submit", "aria-label": "Search" }, icon("search"), h("span", {}, "Search"))),
     words, boardSection, optionSection, parts); // below: nothing moves while one draws
   const chooser = h("select", { class: "ps-chooser", "aria-label": "Collection", hidden: true, onchange: () => { choose(chooser.value); run(); } });
@@ -236,7 +237,8 @@ export function mount(root, api) {
     h("div", { class: "ps-status" }, chooser, told), doubts, wrong, bar, start,
     h("div", { class: "ps-body" }, h("div", { class: "ps-found" }, grid, more), why), veil);
   root.replaceChildren(view);
-  if (document.body.classList.contains("ps-page")) { // the whole page takes pictures, not the element alone
+  const wholePage = document.body.classList.contains("ps-page");
+  if (wholePage) { // it takes pictures, not the element alone
     document.addEventListener("paste", (event) => view.contains(event.target) || pasted(event));
     for (const name of ["dragover", "dragleave"]) document.addEventListener(name, (event) => view.contains(event.target) || dragged(event));
     document.addEventListener("drop", (event) => view.contains(event.target) || dropped(event));
@@ -327,6 +329,7 @@ export function mount(root, api) {
       iconButton("close", `Remove ${label}`, () => { remove(); input.focus(); run(); }));
   }
   function showParts() {
+    api.drawn?.(query.strokes, query.picture?.content ?? "");
     const shown = [];
     if (query.picture) shown.push(chip(query.picture.name, h("img", { src: query.picture.content, alt: "", onerror: (event) => event.target.remove() }), () => (query.picture = null)));
     if (query.strokes.length) {
@@ -614,7 +617,7 @@ export function mount(root, api) {
     told.textContent = "";
     grid.hidden = true;
     start.hidden = false;
-    start.replaceChildren(h("h1", {}, `Search ${counted(collection.pictures, "picture")}`), h("p", {}, "Describe one, draw it, or drop a picture anywhere on this page."));
+    start.replaceChildren(h("h1", {}, `Search ${counted(collection.pictures, "picture")}`), h("p", {}, `Describe one, draw it, or drop a picture ${wholePage ? "anywhere on this page" : "here"}.`));
     const found = await Promise.resolve(api.suggest("", collection.name)).catch(() => []);
     if (mine !== turn) return;
     if (found.length) start.append(h("p", { class: "ps-try" }, h("span", {}, "Frequent words"), ...found.slice(0, 6).map((word) => h("button", { type: "button", onclick: () => { input.value = word; submit(); } }, word))));

@@ -51,6 +51,7 @@ def built(tmp_path_factory):
         ),
         new_code_cell(FIGURE, metadata={"collapsed": True, **FOLDED}),
         new_markdown_cell("## The *end* of $d$"),
+        new_code_cell("import ipywidgets\nipywidgets.IntSlider(7)"),
     ]
     bad = [
         new_markdown_cell("# Second"),
@@ -84,7 +85,7 @@ def test_runs_in_order_and_goes_on_after_a_failure(built):
 
 def test_shows_progress_and_where_the_report_is(built):
     _, _, text = built
-    assert re.search(r"\[1/2\] 00_first: 5 cells, [\d.]+ s, ok", text)
+    assert re.search(r"\[1/2\] 00_first: 6 cells, [\d.]+ s, ok", text)
     assert "[2/2] 01_second: 4 cells" in text and "failed, cell 2" in text
     assert "report.html" in text
 
@@ -97,11 +98,12 @@ def test_running_leaves_the_notebooks_alone(built):
 def test_refresh_stores_outputs_without_traces_of_the_machine(built):
     notebook = nbformat.read(built[0] / "00_first.ipynb", as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == [1, 2, 3]
+    assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
     assert code[0].outputs == [{"output_type": "stream", "name": "stdout", "text": "a\nb\n"}]
     assert code[0].metadata == {"tags": ["setup"]} and code[1].metadata == {}
     assert code[2].metadata == FOLDED
     assert notebook.metadata.language_info == {"name": "python"}
+    assert list(code[3].outputs[0].data) == ["text/plain"]  # a widget ends with its kernel
 
 
 def test_refresh_of_a_failing_notebook_leaves_the_file(built):

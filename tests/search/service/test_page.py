@@ -116,6 +116,7 @@ def sent(tab, act) -> dict:
 
 
 def test_the_beginning_offers_words_and_pictures(tab):
+    tab.locator(".ps-example img").last.wait_for()  # they follow the heading
     assert tab.locator(".ps-example img").count() == 12
     query = sent(tab, lambda: tab.get_by_role("button", name="green", exact=True).click())
     assert query["text"] == "green" and first(tab).startswith("1. a green page, shade 0, score")

@@ -379,7 +379,10 @@ export function mount(root, api) {
     const options = words.hidden ? [] : [...words.children];
     const at = options.findIndex((option) => option.getAttribute("aria-selected") === "true");
     if (event.key === "Escape" && options.length) { event.preventDefault(); hideWords(); }
-    if (event.key === "Enter" && at >= 0) { event.preventDefault(); pick(options[at].textContent); }
+    if (event.key === "Enter" && !event.isComposing) { // JupyterLab keeps forms from being sent
+      event.preventDefault();
+      return at >= 0 ? pick(options[at].textContent) : submit();
+    }
     if (!options.length || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
     event.preventDefault();
     const next = (at + (event.key === "ArrowDown" ? 1 : at < 0 ? 0 : -1) + options.length) % options.length;

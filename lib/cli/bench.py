@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from lib.cli.options import Ram, bytes_of
+from lib.cli.options import Families, Ram, bytes_of
 from lib.cli.output import console, counted, print_rows, progress_bar, say
 from lib.core import checks
 from lib.core.checks import RetrievalInputError, check_choice
@@ -179,9 +179,7 @@ def bench_ann(
     metric: Annotated[
         str | None, Option(help="Metric of a file: cosine, inner_product or l2.")
     ] = None,
-    families: Annotated[
-        list[str] | None, Option("--family", "--families", help="Index types; all by default.")
-    ] = None,
+    families: Families = None,
     k: Annotated[int, Option("-k", help="Number of neighbours.")] = 10,
     threads: Annotated[int, Option(help="Threads of build and search.")] = 1,
     repeats: Annotated[int, Option(help="Timed passes; all are stored.")] = 3,

@@ -12,6 +12,7 @@ from lib.cli.collection_copy import copy
 from lib.cli.options import (
     BatchSize,
     Device,
+    Families,
     Precision,
     Pretrained,
     Prompt,
@@ -55,6 +56,7 @@ def index(
     recall: Recall = None,
     ram: Ram = None,
     queries: QueryKinds = None,
+    families: Families = None,
     workers: Annotated[
         int | None, Option(help="Worker processes on this machine; without it, this process.")
     ] = None,
@@ -65,14 +67,14 @@ def index(
     """Index your pictures: encode what is new, keep what is known, drop what is gone.
 
     Up to 50,000 pictures are searched exactly. More get an index that finds 0.95 of the true best
-    ones; --recall, --ram and --queries ask for another. With --workers or --scheduler many
-    processes encode and build, and the collection is the same.
+    ones; --recall, --ram, --queries and --family ask for another. With --workers or --scheduler
+    many processes encode and build, and the collection is the same.
     """
     from lib.models.encoder import load_encoder
     from lib.search.collection import Columns, build_collection, model_of, update_index
     from lib.search.collection.sources import count_files, roots_of
 
-    wish = _wish(recall, ram, queries)
+    wish = _wish(recall, ram, queries, families)
     _check_cluster(workers, scheduler)
     table = None if columns is None else Columns.read(columns)
     total = count_files(roots_of(sources))
@@ -102,12 +104,16 @@ def index(
 
 @collection.command("tune")
 def tune(
-    folder: Folder, recall: Recall = 0.95, ram: Ram = None, queries: QueryKinds = "both"
+    folder: Folder,
+    recall: Recall = 0.95,
+    ram: Ram = None,
+    queries: QueryKinds = "both",
+    families: Families = None,
 ) -> None:
     """Choose the index of a collection by measured recall, memory and work, and store it."""
     from lib.search.collection import tune_index
 
-    wish = _wish(recall, ram, queries)
+    wish = _wish(recall, ram, queries, families)
     with console.status("index"):
         say(tune_index(folder, wish, log=lambda line: say(f"  {line}")))
 
@@ -134,12 +140,14 @@ def _work_of(cluster: "Workers") -> str:
     return "pictures" if cluster is HERE else f"pictures, {cluster.n_workers:,} workers"
 
 
-def _wish(recall: float | None, ram: str | None, queries: str | None) -> "IndexWish | None":
+def _wish(
+    recall: float | None, ram: str | None, queries: str | None, families: list[str] | None
+) -> "IndexWish | None":
     """Return what the user asks of the index; None where nothing is asked."""
     from lib.search.collection import IndexWish
 
     size = None if ram is None else bytes_of(ram, "--ram")
-    given = {"recall": recall, "ram": size, "queries": queries}
+    given = {"recall": recall, "ram": size, "queries": queries, "families": families}
     given = {name: value for name, value in given.items() if value is not None}
     return IndexWish(**given) if given else None
 

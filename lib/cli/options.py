@@ -33,6 +33,12 @@ Ram = Annotated[str | None, Option(help="Memory that the index may take, such as
 QueryKinds = Annotated[
     str | None, Option(help="Queries that must reach the recall: text, image, or both.")
 ]
+Families = Annotated[
+    list[str] | None,
+    Option(
+        "--family", "--families", help="Index types, such as HNSW; repeat for more. All by default."
+    ),
+]
 BatchSize = Annotated[int, Option(help="Inputs per forward pass.")]
 
 

@@ -211,6 +211,25 @@ def best_first(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray,
     return -falling, ids
 
 
+def merge_best(
+    found: Sequence[tuple[np.ndarray, np.ndarray]], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Merge the hits of several searches for one query: the k best, ties by the smaller id.
+
+    Args:
+        found: scores and ids of each search, both `(n,)`; -1 for no item. No item is in two.
+        k: at least 1.
+
+    Returns:
+        Scores and ids, both `(at most k,)`.
+    """
+    scores, ids = (np.concatenate(side) for side in zip(*found, strict=True))
+    lives = ids >= 0
+    scores, ids = scores[lives][None], ids[lives][None]
+    best = best_first(scores, ids, min(k, ids.size))
+    return best[0][0], best[1][0]
+
+
 def check_scores(scores: np.ndarray, ids: np.ndarray) -> None:
     """Refuse a score of an item that is not finite."""
     broken = (ids >= 0) & ~np.isfinite(scores)

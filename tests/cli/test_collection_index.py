@@ -7,6 +7,7 @@ import pytest
 from lib.cli.options import bytes_of
 from lib.core.checks import RetrievalInputError
 from lib.search.collection import collection as opened
+from lib.search.collection import update_index
 from tests.cli.conftest import one_line
 from tests.search.collection.conftest import ColourEncoder, paint
 from tests.search.collection.test_indexing import WordEncoder, add_part
@@ -36,6 +37,44 @@ def test_tune_stores_an_index_and_info_shows_it(run, tmp_path, monkeypatch):
     code, out, _ = run("collection", "info", "c")
     text = " ".join(out.split())
     assert code == 0 and "over 2,000 pictures; recall@50 when tuned: image 0." in text
+
+
+def test_tune_keeps_to_the_families_that_are_named(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(opened, "load_query_encoder", lambda manifest: WordEncoder())
+    add_part(tmp_path / "c", 1_500)
+    options = "--recall", "0.7", "--queries", "image", "--family", "HNSW"
+    code, _, err = run("collection", "tune", "c", *options)
+    stored = opened.Collection(tmp_path / "c").manifest.index
+    assert code == 0 and not err and stored.index_type == "HNSW"
+    assert stored.chosen["wish"]["families"] == ["HNSW"]
+    assert update_index(tmp_path / "c").startswith("the index of 1,500 pictures stays")  # its wish
+
+
+ADDRESS = "is the address of a database, and a folder is needed"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["serve", "lancedb:copy"],
+        ["collection", "info", "milvus:http://localhost:1#x"],
+        ["collection", "failures", "lancedb:copy"],
+        ["collection", "verify", "lancedb:copy"],
+        ["collection", "tune", "milvus:./x.db"],
+        ["collection", "copy", "lancedb:a", "lancedb:b"],
+    ],
+)
+def test_a_database_where_a_folder_is_needed(run, command, tmp_path):
+    code, _, err = run(*command)
+    assert code == 2 and ADDRESS in one_line(err) and "search" in err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_collection_is_not_made_under_the_address_of_a_database(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.models.encoder.load_encoder", lambda *_, **__: ColourEncoder())
+    paint(tmp_path / "p" / "0.png", "red")
+    code, _, err = run("index", "p", "--out", "lancedb:c")
+    assert code == 2 and ADDRESS in one_line(err) and not (tmp_path / "lancedb:c").exists()
 
 
 def test_index_says_how_it_searches(run, tmp_path, monkeypatch):
@@ -80,6 +119,7 @@ def test_clusters_that_cannot_be(run, tmp_path, options, message):
         ("--recall", "95", "recall must be between 0 and 1 (not 0), got 95.0"),
         ("--ram", "much", "--ram must be a size such as 4GB or 512MB, got 'much'"),
         ("--queries", "texts", "Did you mean 'text'"),
+        ("--family", "HNWS", "Did you mean 'HNSW'"),
     ],
 )
 @pytest.mark.parametrize("command", [("index", "p", "--out", "c"), ("collection", "tune", "c")])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
-from lib.search.base import Run, Work, best_first
+from lib.search.base import Run, Work, best_first, merge_best
 from tests.search.fakes import sorted_by_definition
 
 ROWS = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
@@ -20,6 +20,16 @@ def test_best_first_is_a_stable_sort_cut_off(row, data):
     expected = sorted_by_definition(scores)[:, :k]
     np.testing.assert_array_equal(ids, expected)
     np.testing.assert_array_equal(sorted_scores, np.take_along_axis(scores, expected, axis=1))
+
+
+def test_hits_of_several_searches_are_merged():
+    one = np.float32([0.9, 0.5, 0.1]), np.array([4, 7, -1])
+    two = np.float32([0.5, 0.95]), np.array([2, 9])
+    scores, ids = merge_best([one, two], 3)
+    assert ids.tolist() == [9, 4, 2] and scores.tolist() == pytest.approx([0.95, 0.9, 0.5])
+    assert merge_best([one, two], 10)[1].tolist() == [9, 4, 2, 7]
+    nothing = np.empty(0, np.float32), np.empty(0, np.int64)
+    assert merge_best([nothing, nothing], 5)[1].shape == (0,)
 
 
 def test_missing_items_come_last_whatever_stands_in_their_place():

@@ -14,7 +14,7 @@ from lib.core.checks import (
     check_number,
 )
 from lib.index import METRICS, VectorSearchIndex
-from lib.index.tuning.configs import Config, formula_bytes
+from lib.index.tuning.configs import PQ_NEEDS, Config, formula_bytes
 from lib.index.tuning.ladders import Ladder, Setting, ladders_for
 from lib.index.tuning.rows import RowsAt, VectorRows, hold_out
 from lib.index.tuning.trials import Estimate, MeasuredSetting, Questions, build, measure
@@ -141,6 +141,11 @@ def tune(
     exact = families is None or "Flat" in families
     if exact and not _fits(EXACT, n, d, ram, left_out):
         exact = False
+    if not exact and not ladders and not left_out:
+        raise RetrievalInputError(
+            f"families must hold one that {n:,} vectors can have, got {', '.join(families)}: IVF-PQ"
+            f" needs {PQ_NEEDS:,} vectors. Allow another family"
+        )
     ladders = _that_fit(ladders, n, d, ram, left_out)
     if not exact and not ladders:
         raise RetrievalInputError(

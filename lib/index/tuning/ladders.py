@@ -38,7 +38,7 @@ class Ladder:
 def ladders_for(n: int, d: int, k: int, families: Sequence[str] | None = None) -> list[Ladder]:
     """List what is tried for n vectors, without exact search, which needs no trial."""
     names = FAMILIES if families is None else families
-    names = [check_choice(name, ("Flat", *FAMILIES), "family") for name in names]
+    names = [check_choice(name, KNOWN, "family") for name in names]
     return [ladder for name in names if name in FAMILIES for ladder in FAMILIES[name](n, d, k)]
 
 
@@ -92,6 +92,7 @@ def _ivf_pq(n: int, d: int, k: int) -> list[Ladder]:
 
 
 FAMILIES = {"HNSW": _hnsw, "IVF": _ivf, "IVF-PQ": _ivf_pq}
+KNOWN = ("Flat", *FAMILIES)
 
 
 def _lists(n: int) -> list[int]:

@@ -36,6 +36,7 @@ def batch_matrix(
     similarities: np.ndarray | None = None,
     *,
     right: np.ndarray | None = None,
+    kinds: tuple[str, str] = ("texts", "images"),
 ) -> Figure:
     """Draw a batch as a matrix of pairs: texts down, images across, the right pairs framed.
 
@@ -43,12 +44,13 @@ def batch_matrix(
         texts, images: B of each, 2 to 8; text i belongs to image i.
         similarities: `(B, B)`, written in the cells where they are given.
         right: `(B, B)` booleans, the pairs that belong together; the diagonal by default.
+        kinds: names of both sides, for a batch of other modalities.
     """
     n = len(texts)
     if not 2 <= n <= LARGEST_BATCH or len(images) != n:
         got = f"{n} and {len(images)}"
         raise RetrievalInputError(
-            f"texts and images must be equally many, 2 to {LARGEST_BATCH}, got {got}"
+            f"{kinds[0]} and {kinds[1]} must be equally many, 2 to {LARGEST_BATCH}, got {got}"
         )
     right = np.eye(n, dtype=bool) if right is None else np.asarray(right, dtype=bool)
     for name, values in (("right", right), ("similarities", similarities)):
@@ -58,8 +60,8 @@ def batch_matrix(
     left, base = 2.75, 0.2
     top = base + side * n
     figure, ax = new_canvas(top + side + 0.55)
-    write(ax, left + side * n / 2, top + side + 0.3, f"{n} images", color=colour_of("image"))
-    write(ax, left - 0.15, top + side / 2, f"{n} texts", ha="right", color=colour_of("text"))
+    write(ax, left + side * n / 2, top + side + 0.3, f"{n} {kinds[1]}", color=colour_of("image"))
+    write(ax, left - 0.15, top + side / 2, f"{n} {kinds[0]}", ha="right", color=colour_of("text"))
     for i, text in enumerate(texts):
         y = top - (i + 0.5) * side
         tile(ax, images[i], left + (i + 0.5) * side, top + side / 2 + 0.03, side - 0.14)

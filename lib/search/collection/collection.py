@@ -16,6 +16,7 @@ from lib.core.paths import path_inside
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Shard
 from lib.datasets.media.pictures import on_page, open_picture
+from lib.search.base import merge_best
 from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
@@ -222,7 +223,7 @@ class Collection(Searchable):
         late = _best(rows, ids, vector, k)
         if self._stored is None:
             return late
-        return _merged([self._from_stored(vector, k, allowed), late], k)
+        return merge_best([self._from_stored(vector, k, allowed), late], k)
 
     def _from_stored(
         self, vector: np.ndarray, k: int, allowed: np.ndarray | None
@@ -305,13 +306,4 @@ def _best(
         chosen = np.flatnonzero(rough >= floor)
         rows, ids = rows[chosen], ids[chosen]
     scores = np.einsum("ij,j->i", rows.astype(np.float64), vector.astype(np.float64))
-    return _merged([(scores.astype(np.float32), ids)], k)
-
-
-def _merged(found: list[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Merge scores and ids of several searches: the k best, equal scores by the smaller id."""
-    scores, ids = (np.concatenate(side) for side in zip(*found, strict=True))
-    lives = ids >= 0
-    scores, ids = scores[lives], ids[lives]
-    order = np.lexsort((ids, -scores))[:k]
-    return scores[order], ids[order]
+    return merge_best([(scores.astype(np.float32), ids)], k)

@@ -141,6 +141,12 @@ class CollectionFolder:
     """Read and write the files of a collection."""
 
     def __init__(self, path: str | Path) -> None:
+        if is_address(str(path)):
+            raise RetrievalInputError(
+                f"{path} is the address of a database, and a folder is needed: a database holds no"
+                " thumbnails, no sources and no index of ours. Give the folder that was copied"
+                ' there; a database is searched: crossmodal search "..." --collection ADDRESS'
+            )
         self.path = Path(path)
 
     @property
@@ -323,6 +329,11 @@ class CollectionFolder:
 
 def _tuple_or_none(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
+
+
+def is_address(text: str) -> bool:
+    """Return True for the address of a database, False for the folder of a collection."""
+    return text.startswith(("lancedb:", "milvus:"))
 
 
 def _canonical(body: dict) -> bytes:

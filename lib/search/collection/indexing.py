@@ -1,6 +1,6 @@
 """Give a collection the index that its size needs: tune it, keep it, build it again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from lib.index import VectorSearchIndex
 from lib.index.base import TooFewVectorsError
 from lib.index.tuning import Config, tune
 from lib.index.tuning.choice import LEAST_ROWS
+from lib.index.tuning.ladders import KNOWN
 from lib.index.tuning.trials import build
 from lib.search.collection.collection import Collection
 from lib.search.collection.files import CollectionFolder, Manifest, StoredIndex
@@ -29,13 +30,18 @@ class IndexWish:
         recall: share of the true best pictures that it finds, with every kind of query.
         ram: bytes that it may take; None for no limit.
         queries: "text", "image" or "both".
+        families: kinds of index to choose from, "Flat" (exact) among them; all when None.
     """
 
     recall: float = 0.95
     ram: int | None = None
     queries: str = "both"
+    families: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        if self.families is not None:  # a list where it comes from JSON
+            names = tuple(check_choice(name, KNOWN, "family") for name in self.families)
+            object.__setattr__(self, "families", names)
         check_number(self.recall, "recall", 0, 1, above=True)
         check_choice(self.queries, KINDS, "queries")
         if self.ram is not None:
@@ -109,6 +115,7 @@ def tune_index(path: str | Path, wish: IndexWish, *, log: Log = lambda line: Non
             recall=wish.recall,
             ram=wish.ram,
             k=PAGE,
+            families=wish.families,
             ids=opened.ids,
             log=log,
         )

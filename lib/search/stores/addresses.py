@@ -6,16 +6,12 @@ from urllib.parse import urlsplit
 
 from lib.core.checks import RetrievalInputError
 from lib.search.collection import Collection, Searchable
+from lib.search.collection.files import is_address
 from lib.search.stores.base import Store
 
 EXAMPLES = "lancedb:FOLDER, milvus:./FILE.db, or milvus:http://HOST:PORT#NAME"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 NAME = "crossmodal"
-
-
-def is_address(text: str) -> bool:
-    """Return True for the address of a database, False for the folder of a collection."""
-    return text.startswith(("lancedb:", "milvus:"))
 
 
 def open_store(address: str | Path) -> Searchable:

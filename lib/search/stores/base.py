@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.writing import UnwritableFileError, sha256_of
+from lib.search.base import merge_best
 from lib.search.collection.files import Manifest
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
@@ -227,9 +228,7 @@ class Store(Searchable):
     ) -> tuple[np.ndarray, np.ndarray]:
         ids, rows = self.found(vector, k + TIES, allowed)
         self._seen = dict(zip(ids.tolist(), rows, strict=True))
-        scores = rows @ np.asarray(vector, np.float32)
-        order = np.lexsort((ids, -scores))[:k]
-        return scores[order], ids[order]
+        return merge_best([(rows @ np.asarray(vector, np.float32), ids)], k)
 
     def vectors_of(self, ids: Sequence[int]) -> np.ndarray:
         new = [item for item in ids if item not in self._seen]

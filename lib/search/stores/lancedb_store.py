@@ -91,10 +91,12 @@ class LanceStore(Store):
 
     def finish(self) -> None:
         """Put small pieces together, and index the ids."""
+        from lancedb.index import BTree
+
         with self.asking():
             self._pictures.optimize()
             if self._pictures.count_rows():
-                self._pictures.create_scalar_index(ID, replace=True)
+                self._pictures.create_index(ID, config=BTree(), replace=True)
 
     def scan(self, fields: Sequence[str]) -> Iterator[pa.Table]:
         with self.asking():

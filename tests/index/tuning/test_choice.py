@@ -104,6 +104,13 @@ def test_memory_decides_what_is_built(rows, monkeypatch):
         tune(ArrayRows(rows), ram=1_000)
 
 
+def test_families_that_these_vectors_cannot_have_are_named():
+    rows = ArrayRows(np.random.default_rng(0).standard_normal((1_200, 8)).astype(np.float32))
+    with pytest.raises(RetrievalInputError, match="1,200 vectors can have, got IVF-PQ: .* 9,984"):
+        tune(rows, families=["IVF-PQ"])
+    assert tune(rows, families=["Flat"]).chosen.config.index_type == "Flat"
+
+
 def test_codes_alone_where_vectors_do_not_fit():
     rows = np.random.default_rng(0).standard_normal((12_000, 8)).astype(np.float32)
     log = []

@@ -41,6 +41,13 @@ def test_the_diagonal_of_a_batch_is_right(n, check_lettering):
     check_lettering(figure)
 
 
+def test_a_batch_of_other_modalities_has_their_names():
+    figure = plots.batch_matrix(NAMES, [IMAGE] * 4, kinds=("melodies", "sketches"))
+    assert {"4 melodies", "4 sketches"} <= set(texts(figure)) and "4 texts" not in texts(figure)
+    with pytest.raises(RetrievalInputError, match="melodies and sketches must be equally many"):
+        plots.batch_matrix(NAMES, [IMAGE], kinds=("melodies", "sketches"))
+
+
 def test_right_pairs_beside_the_diagonal_are_named(check_lettering):
     right = np.eye(4, dtype=bool)
     right[0, 3] = True

@@ -71,6 +71,7 @@ def collection(tmp_path, monkeypatch):
 
 
 WISH = IndexWish(recall=0.8)
+WISHED = {"recall": 0.8, "ram": None, "queries": "both", "families": None}
 
 
 def test_small_collections_are_searched_exactly(collection):
@@ -87,7 +88,7 @@ def test_a_tuned_index_finds_what_it_says(collection):
     now = Collection(collection, verify=True)
     stored = now.manifest.index
     assert stored.rows == 3_000 and stored.next_id == 3_000 and stored.folder == "index-000001"
-    assert stored.chosen["wish"] == {"recall": 0.8, "ram": None, "queries": "both"}
+    assert stored.chosen["wish"] == WISHED
     recall = stored.chosen["recall"]
     assert set(recall) == {"image", "text"} and stored.chosen["texts"] == "captions"
     # New texts against all cosines: the reported interval holds.

@@ -89,16 +89,16 @@ def index(
                 sources, out, encoder, model_of(model, pretrained), columns=table,
                 batch_size=batch_size, cluster=cluster, progress=lambda n: bar.advance(row, n),
             )  # fmt: skip
-    say(report.describe())
-    for failure in report.failures[:SHOWN]:
-        say(f"  left out: {failure.sentence}")
-    if len(report.failures) > SHOWN:
-        n_more = len(report.failures) - SHOWN
-        say(f"  and {n_more:,} more; all of them: crossmodal collection failures {out}")
-    if table is not None and (unused := table.unused()):
-        say(f"{len(unused):,} rows of {columns} belong to no picture, such as {unused[0]!r}")
-    with console.status("index"):
-        say(update_index(out, wish, log=lambda line: say(f"  {line}")))
+        say(report.describe())
+        for failure in report.failures[:SHOWN]:
+            say(f"  left out: {failure.sentence}")
+        if len(report.failures) > SHOWN:
+            n_more = len(report.failures) - SHOWN
+            say(f"  and {n_more:,} more; all of them: crossmodal collection failures {out}")
+        if table is not None and (unused := table.unused()):
+            say(f"{len(unused):,} rows of {columns} belong to no picture, such as {unused[0]!r}")
+        with console.status("index"):
+            say(update_index(out, wish, cluster=cluster, log=lambda line: say(f"  {line}")))
     say(f'next: crossmodal search "..." --collection {out}, or crossmodal serve {out}')
 
 

@@ -5,6 +5,7 @@ from lib.index.exact import topk_exact
 from lib.index.exact_scores import METRICS
 from lib.index.flat import FlatIndex
 from lib.index.hnsw import HNSWIndex
+from lib.index.hnsw_shards import HNSWShardsIndex, merge_hits
 from lib.index.ivf import IVFIndex
 from lib.index.lsh import LSHIndex
 from lib.index.ood import QueryAwareLists, link_by_queries

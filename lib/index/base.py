@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count, check_k, check_switch
-from lib.core.reading import DamagedFileError, MissingFileError, load_arrays, reading
-from lib.core.writing import atomic_folder, save_arrays, sha256_of
+from lib.core.reading import DamagedFileError, load_arrays, reading
+from lib.core.writing import atomic_folder, save_arrays
 from lib.index.exact_scores import METRICS, prepare
 from lib.index.gpu import check_gpu
 from lib.index.ids import NO_ID, IdMap
+from lib.index.saved_files import (
+    HEADER,
+    REBUILD,
+    Bodies,
+    HashingStream,
+    files_of_index,
+    verify_file,
+)
 
 MOST_DIMENSIONS = 2**15  # a rotation of as many takes 4 GB
 FORMAT = 2  # of a saved index; other formats are refused
-HEADER = "index.npz"
-ROWS = "rows.npy"  # whole vectors, in families that keep them outside the library that searches
-REBUILD = "Build the index again and save it."
-Bodies = Mapping[str, Callable[[BinaryIO], object]]  # file name -> function that writes the file
 
 
 class Option(NamedTuple):
@@ -111,6 +114,7 @@ class VectorSearchIndex(ABC):
     needs_training: ClassVar[bool] = False
     can_remove: bool = True  # of the family; a single index can be less able
     can_filter: bool = True
+    can_merge: bool = False
     can_use_gpu: ClassVar[bool] = False
     build_known: ClassVar[dict[str, Option]] = {}
     search_known: ClassVar[dict[str, Option]] = {}
@@ -227,6 +231,32 @@ class VectorSearchIndex(ABC):
             self._remove(positions)
             self._ids.remove(positions)
 
+    def merge(self, other: VectorSearchIndex) -> None:
+        """Take over the vectors of an index of the same training, as if they were added here.
+
+        They keep their ids and their order, and the other index is empty afterwards.
+        """
+        self._need("can_merge", "cannot take over the vectors of another index")
+        self._check_can_change()
+        other._check_can_change()
+        self._check_same_training(other)
+        ids = self._ids.new(other._ids.array, other.ntotal)
+        self._merge(other)
+        self._ids.append(ids)
+        other._ids = IdMap()
+
+    def _check_same_training(self, other: VectorSearchIndex) -> None:
+        for name in ("index_type", "dimension", "metric", "is_trained", "build_options"):
+            mine, its = getattr(self, name), getattr(other, name, None)
+            if mine != its:
+                raise RetrievalInputError(f"{name} of the other index must be {mine}, got {its}")
+        mine, its = self._training(), other._training()
+        for name, array in mine.items():
+            if not np.array_equal(array, its[name]):
+                raise RetrievalInputError(
+                    f"the other index has other {name}: train once, and fill copies of that index"
+                )
+
     def search(self, queries, k: int, allowed=None) -> SearchResult:
         """Find the k best vectors for every query; several threads can search at once.
 
@@ -259,7 +289,7 @@ class VectorSearchIndex(ABC):
         ids) and `total`. `serialised` is the size of the saved files without the header.
         """
         parts = self._sizes() | {"id_map": self._ids.nbytes}
-        stream = _HashingStream()
+        stream = HashingStream()
         for write in self._bodies().values():
             write(stream)
         serialised = stream.size + sum(array.nbytes for array in self._state().values())
@@ -272,11 +302,11 @@ class VectorSearchIndex(ABC):
             raise RetrievalInputError("the index is untrained: call train or add before save")
         if folder.exists() and not (folder / HEADER).is_file():
             raise RetrievalInputError(f"{folder} exists and is not a saved index; choose another")
-        with atomic_folder(folder, ours=_files_of_index(folder)) as temporary:
+        with atomic_folder(folder, ours=files_of_index(folder)) as temporary:
             digests = {}
             for name, write in self._bodies().items():
                 with open(temporary / name, "wb") as file:
-                    stream = _HashingStream(file)
+                    stream = HashingStream(file)
                     write(stream)
                 digests[name] = stream.sha256.hexdigest()
             header = {
@@ -316,7 +346,7 @@ class VectorSearchIndex(ABC):
                 got = f"{index_type!r}, expected {cls.index_type!r}"
                 raise RetrievalInputError(f"{folder} has type {got}")
             for name, digest in header["bodies"].items():
-                _verify(folder / name, digest)
+                verify_file(folder / name, digest)
             options = {"metric": header["metric"], "use_gpu": use_gpu, **header["options"]}
             index = family(header["dimension"], **options)
             n = check_count(header["n"], f"n of {folder / HEADER}", least=0)
@@ -377,6 +407,13 @@ class VectorSearchIndex(ABC):
     def _remove(self, positions: np.ndarray) -> None:
         raise NotImplementedError  # by families with can_remove
 
+    def _merge(self, other) -> None:
+        raise NotImplementedError  # by families with can_merge
+
+    def _training(self) -> dict[str, np.ndarray]:
+        """Return what training has given: merging needs it to be equal."""
+        return {}
+
     @abstractmethod
     def _search(self, queries, k: int, positions: np.ndarray | None) -> SearchResult: ...
 
@@ -409,65 +446,3 @@ def _check_options(
             raise RetrievalInputError(f"{family} has no option {name!r}; it takes none")
         check_choice(name, known, f"an option of {family}")
     return {name: known[name].check(value, name) for name, value in options.items()}
-
-
-# ---- files of a saved index
-
-
-class _HashingStream:
-    """Count the bytes written to a stream; hash them and pass them on if there is a file."""
-
-    def __init__(self, file: BinaryIO | None = None) -> None:
-        self.size, self.sha256, self.file = 0, hashlib.sha256(), file
-
-    def write(self, content) -> int:
-        size = memoryview(content).nbytes
-        self.size += size
-        if self.file is not None:
-            self.sha256.update(content)
-            self.file.write(content)
-        return size
-
-
-def _files_of_index(folder: Path) -> Collection[str]:
-    """Names of the files that the header in a folder lists; none where it cannot be read."""
-    try:
-        return json.loads(str(load_arrays(folder / HEADER, ["header"])["header"]))["bodies"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return ()
-
-
-def _verify(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise MissingFileError(f"{path} is missing. {REBUILD}")
-    digest = sha256_of(path)
-    if digest != expected:
-        digests = f"{digest[:12]}..., {HEADER} says {expected[:12]}..."
-        raise DamagedFileError(f"{path} is damaged: its SHA-256 is {digests}. {REBUILD}")
-
-
-def check_fits(
-    path: str | os.PathLike, actual: Mapping[str, object], expected: Mapping[str, object]
-) -> None:
-    """Refuse the parts of a saved index that do not belong together: the first that differs."""
-    for name, value in actual.items():
-        if value != expected[name]:
-            problem = f"{name} is {value}, expected {expected[name]}"
-            raise DamagedFileError(f"{path} does not fit together: {problem}. {REBUILD}")
-
-
-def array_writer(array: np.ndarray) -> Callable[[BinaryIO], object]:
-    """Return a function that writes an array in numpy's format, a piece at a time."""
-    return lambda stream: np.lib.format.write_array(stream, array, allow_pickle=False)
-
-
-def read_array(path: Path, memory_map: bool) -> np.ndarray:
-    """Read the array of a file, or map the file into memory."""
-    # Mode "c" gives a writable array, which torch needs, and keeps the file as it is.
-    with reading(path, "no .npy file of plain numbers", REBUILD):
-        return np.load(path, mmap_mode="c" if memory_map else None, allow_pickle=False)
-
-
-def shape_text(array: np.ndarray) -> str:
-    """Format dtype and shape for `check_fits`: "float32 (3, 4)"."""
-    return f"{array.dtype} {array.shape}"

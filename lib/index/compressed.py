@@ -8,18 +8,10 @@ import faiss
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.index.base import (
-    ROWS,
-    Bodies,
-    SearchResult,
-    array_writer,
-    check_fits,
-    read_array,
-    shape_text,
-    whole,
-)
+from lib.index.base import SearchResult, whole
 from lib.index.faiss_index import FaissIndex, best_first
 from lib.index.ids import NO_ID
+from lib.index.saved_files import ROWS, Bodies, array_writer, check_fits, read_array, shape_text
 
 RERANK = {"rerank": whole(0, least=0)}
 
@@ -84,6 +76,11 @@ class Reranked(FaissIndex):
         super()._add(vectors, ids)
         if self._raw is not None:
             self._raw.append(vectors)
+
+    def _merge(self, other: "Reranked") -> None:
+        super()._merge(other)
+        if self._raw is not None:
+            self._raw.append(other._raw.rows)
 
     def _finish(self) -> None:
         if self._raw is not None:

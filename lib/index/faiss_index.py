@@ -2,10 +2,10 @@
 
 import threading
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import faiss
 import numpy as np
@@ -13,17 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from lib.core.checks import RetrievalInputError, as_real_matrix, unit_rows
 from lib.core.reading import DamagedFileError
-from lib.index.base import (
-    REBUILD,
-    Bodies,
-    SearchResult,
-    TooFewVectorsError,
-    VectorSearchIndex,
-    check_fits,
-)
+from lib.index.base import SearchResult, TooFewVectorsError, VectorSearchIndex
 from lib.index.exact_scores import prepare
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
+from lib.index.saved_files import REBUILD, Bodies, check_fits
 
 FAISS_METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit rows
@@ -150,23 +144,29 @@ class FaissIndex(VectorSearchIndex):
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
     def _bodies(self) -> Bodies:
-        def write(stream) -> None:
-            faiss.write_index(self._faiss, faiss.PyCallbackIOWriter(stream.write))
-
-        return {BODY: write}
+        return {BODY: faiss_writer(self._faiss)}
 
     def _restore_body(self, folder: Path, arrays: dict, n: int, memory_map: bool) -> None:
+        self._read_faiss(folder / BODY, n, memory_map)
+
+    def _read_faiss(self, path: Path, n: int, memory_map: bool) -> None:
+        """Read the faiss index of a file, and check that it is of these options."""
         flags = faiss.IO_FLAG_MMAP_IFC if memory_map else 0
-        self._faiss = faiss.read_index(str(folder / BODY), flags)
+        self._faiss = faiss.read_index(str(path), flags)
         if not isinstance(self._inner(), self._types):
-            raise DamagedFileError(f"{folder / BODY} holds no {self.index_type} index. {REBUILD}")
+            raise DamagedFileError(f"{path} holds no {self.index_type} index. {REBUILD}")
         actual = {"dimension": self._faiss.d, "n": self._faiss.ntotal, **self._structure()}
-        check_fits(folder, actual, {"dimension": self.dimension, "n": n, **self._options})
+        check_fits(path.parent, actual, {"dimension": self.dimension, "n": n, **self._options})
         try:
             self._check(self._faiss)
         except RuntimeError as error:  # codes under cosine were once compared by dot product
             problem = f"was saved by a version that compared by another metric: {error}"
-            raise RetrievalInputError(f"{folder} {problem}. {REBUILD}") from error
+            raise RetrievalInputError(f"{path.parent} {problem}. {REBUILD}") from error
+
+
+def faiss_writer(index: faiss.Index) -> Callable[[BinaryIO], object]:
+    """Return a function that writes a faiss index to a stream."""
+    return lambda stream: faiss.write_index(index, faiss.PyCallbackIOWriter(stream.write))
 
 
 def float_rows(x, name: str, metric: str, dim: int, copy: bool = False) -> np.ndarray:

@@ -7,24 +7,23 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, row_norms
 from lib.core.reading import DamagedFileError
-from lib.index.base import (
-    HEADER,
-    REBUILD,
-    ROWS,
-    Bodies,
-    SearchResult,
-    VectorSearchIndex,
-    array_writer,
-    check_fits,
-    read_array,
-    shape_text,
-)
+from lib.index.base import SearchResult, VectorSearchIndex
 from lib.index.capacity import sizes
 from lib.index.exact import Gallery
 from lib.index.exact_scores import Vectors
 from lib.index.faiss_index import FAISS_METRICS, best_first
 from lib.index.gpu import on_gpu
 from lib.index.ids import NO_ID
+from lib.index.saved_files import (
+    HEADER,
+    REBUILD,
+    ROWS,
+    Bodies,
+    array_writer,
+    check_fits,
+    read_array,
+    shape_text,
+)
 
 
 class FlatIndex(VectorSearchIndex):
@@ -41,6 +40,7 @@ class FlatIndex(VectorSearchIndex):
 
     index_type = "Flat"
     can_use_gpu = True
+    can_merge = True
 
     def _set_up(self) -> None:
         self._parts: list[Vectors] = []  # one per `add`, until the next search joins them
@@ -62,6 +62,11 @@ class FlatIndex(VectorSearchIndex):
             )
         self._parts.append(vectors)
         self._gallery = self._copy = None
+
+    def _merge(self, other: "FlatIndex") -> None:
+        for part in other._parts:
+            self._add(part, other._ids.array)
+        other._parts, other._gallery, other._copy = [], None, None
 
     def _remove(self, positions: np.ndarray) -> None:
         stored = self._stored()

@@ -1,11 +1,14 @@
 """Hierarchical navigable small world: a graph of neighbours that a search walks along."""
 
+from pathlib import Path
+
 import faiss
 import numpy as np
 
 from lib.index.base import SEED, whole
 from lib.index.capacity import sizes
 from lib.index.faiss_index import FAISS_METRICS, FaissIndex, one_thread
+from lib.index.ids import IdMap
 
 MOST_LINKS, MOST_EF = 1024, 2**20  # 8 kB of links a vector, 12 MB of list
 EF_SEARCH = 64  # the default, unless k is larger
@@ -60,6 +63,12 @@ class HNSWIndex(FaissIndex):
     def positions_of(self, ids: np.ndarray) -> np.ndarray:
         """Return the position of each id, -1 where it is not in the index; any shape."""
         return self._ids.find(np.asarray(ids))
+
+    def restore_from(self, path: Path, n: int, memory_map: bool) -> None:
+        """Read the graph of n vectors that stands in one file of a larger index."""
+        self._read_faiss(path, n, memory_map)
+        self._ids = IdMap(n)
+        self.memory_mapped = memory_map
 
     def _links(self) -> np.ndarray:
         return faiss.vector_to_array(self._faiss.hnsw.neighbors)

@@ -44,12 +44,17 @@ class IdMap:
             raise RetrievalInputError(f"id {values[counts > 1][0]} is given twice")
         if NO_ID in values:
             raise RetrievalInputError(f"id {NO_ID} means no hit in results; choose another id")
+        if not self._n or not n or values[0] > self._largest():
+            return new  # without sorting many known ids
         taken = np.intersect1d(values, self.array, assume_unique=True)
         if taken.size:
             hint = "; the index has ids of your own or lost some, so pass ids for these too"
             hint = hint if ids is None else ""
             raise RetrievalInputError(f"id {taken[0]} is in the index already{hint}")
         return new
+
+    def _largest(self) -> int:
+        return self._n - 1 if self.counted else int(self._ids.max())
 
     def append(self, ids: np.ndarray) -> None:
         """Append ids that `new` returned, after the vectors were added."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
-from lib.index.base import HEADER, REBUILD, SEED, whole
+from lib.index.base import SEED, whole
 from lib.index.capacity import sizes
 from lib.index.faiss_index import (
     FAISS_METRICS,
@@ -19,6 +19,7 @@ from lib.index.faiss_index import (
     check_points,
     set_k_means,
 )
+from lib.index.saved_files import HEADER, REBUILD
 
 LISTS_PER_ROOT = 4  # cells for each square root of n, as a rule of thumb
 
@@ -28,6 +29,7 @@ class InvertedFile(FaissIndex):
 
     needs_training = True
     can_use_gpu = True
+    can_merge = True
     search_known = {"nprobe": whole(8)}
     _faiss_counts = True
 
@@ -88,6 +90,13 @@ class InvertedFile(FaissIndex):
     def _remove(self, positions: np.ndarray) -> None:
         self._faiss.remove_ids(faiss.IDSelectorBatch(self._ids.at(positions)))
         self._copy = None
+
+    def _merge(self, other: "InvertedFile") -> None:
+        self._faiss.merge_from(other._faiss, 0)  # the ids stand in the lists, nothing is added
+        self._copy = other._copy = None
+
+    def _training(self) -> dict[str, np.ndarray]:
+        return {**super()._training(), "centroids": self.centroids}
 
     def _restore(self, folder: Path, arrays: dict, n: int, memory_map: bool) -> None:
         super()._restore(folder, arrays, n, memory_map)

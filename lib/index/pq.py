@@ -46,6 +46,13 @@ class ProductCodes(Reranked):
         # faiss 1.15 removes codes from blocks, but mixes later ones with remains of the last block.
         self.can_remove = not fast_scan
 
+    def _training(self) -> dict[str, np.ndarray]:
+        parts = {**super()._training(), "codebooks": self.codebooks}
+        if self._options["rotate"]:
+            rotation = faiss.downcast_VectorTransform(self._faiss.chain.at(0))
+            parts["rotation"] = faiss.vector_to_array(rotation.A)
+        return parts
+
     @property
     def _compared_by(self) -> str:
         return "l2" if self.metric == "cosine" else self.metric
@@ -208,6 +215,8 @@ class IVFPQIndex(ProductCodes, InvertedFile):
 
     def _set_up(self) -> None:
         super()._set_up()
+        # faiss 1.15 writes beyond its blocks of codes when it merges such lists.
+        self.can_merge = not self._options["fast_scan"]
         if self.use_gpu and self._options["fast_scan"]:
             raise RetrievalInputError("fast_scan must be False on a GPU, got True")
 

@@ -16,16 +16,7 @@ import faiss
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_number
-from lib.index.base import (
-    Bodies,
-    Option,
-    SearchResult,
-    VectorSearchIndex,
-    check_fits,
-    read_array,
-    shape_text,
-    whole,
-)
+from lib.index.base import Option, SearchResult, VectorSearchIndex, whole
 from lib.index.capacity import sizes
 from lib.index.faiss_index import (
     POINTS_PER_CENTROID,
@@ -35,6 +26,7 @@ from lib.index.faiss_index import (
     float_rows,
 )
 from lib.index.ids import NO_ID
+from lib.index.saved_files import Bodies, check_fits, read_array, shape_text
 
 CENTROIDS = 16  # of a block: codes of 4 bits
 MEASURES = {"cosine": "dot_product", "inner_product": "dot_product", "l2": "squared_l2"}

@@ -58,7 +58,7 @@ class Case:
 
     def is_exact(self, metric: str) -> bool:
         # By inner product, short vectors get no links: some cannot be reached.
-        return self.exact and not (self.index_type == "HNSW" and metric == "inner_product")
+        return self.exact and not (self.index_type.startswith("HNSW") and metric == "inner_product")
 
     @property
     def name(self) -> str:
@@ -81,6 +81,8 @@ CASES = [
          {**ALL, "rerank": N}, exact=True),
     Case("HNSW", {"links": 16, "ef_construction": 100}, {"ef_search": 4 * N}, exact=True,
          adds_in_parts_alike=False),
+    Case("HNSW shards", {"shard_rows": 500, "links": 16, "ef_construction": 100},
+         {"ef_search": 4 * N}, exact=True, adds_in_parts_alike=False),
     Case("LSH", {"n_bits": 64}),
     Case("LSH", {"n_bits": 16, "rotate": False, "rerank": 2}, {"rerank": N}, exact=True),
     Case("ScaNN", {"n_leaves": 16, "rerank": 2}, {"leaves_to_search": 16, "rerank": N}, exact=True,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lib.index import METRICS, VectorSearchIndex, topk_exact
-from lib.index.base import HEADER
+from lib.index.saved_files import HEADER
 from tests.index.clusters import clustered
 from tests.index.contract import BASE, CASES, DIM, LEARN, QUERIES, Case, N, every_case, searched
 from tests.index.oracle import assert_same, refused

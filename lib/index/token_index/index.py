@@ -12,8 +12,9 @@ from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, ch
 from lib.core.reading import DamagedFileError, load_arrays, reading
 from lib.core.token_vectors import Tokens
 from lib.core.writing import save_arrays
-from lib.index.base import MOST_DIMENSIONS, REBUILD, SEED, check_fits, shape_text
+from lib.index.base import MOST_DIMENSIONS, SEED
 from lib.index.ids import spans
+from lib.index.saved_files import REBUILD, check_fits, shape_text
 from lib.index.token_index.candidates import Candidates, CentroidLists
 from lib.index.token_index.storage import (
     SAMPLE,

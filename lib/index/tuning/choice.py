@@ -13,6 +13,7 @@ from lib.core.checks import (
     check_k,
     check_number,
 )
+from lib.core.workers import HERE, Workers
 from lib.index import METRICS, VectorSearchIndex
 from lib.index.tuning.configs import PQ_NEEDS, Config, formula_bytes
 from lib.index.tuning.ladders import Ladder, Setting, ladders_for
@@ -90,6 +91,7 @@ def tune(
     families: Sequence[str] | None = None,
     ids: np.ndarray | None = None,
     seed: int = 0,
+    workers: Workers = HERE,
     log: Log = lambda line: None,
 ) -> Tuning:
     """Choose family and settings of an index, and build it.
@@ -112,9 +114,11 @@ def tune(
             in memory.
         k: hits that recall counts.
         metric: of the index.
-        families: "Flat", "HNSW", "IVF" and "IVF-PQ" when None.
+        families: "Flat", "HNSW", "IVF" and "IVF-PQ" when None; or "HNSW shards", whose graphs
+            workers can build.
         ids: `(n,)` of the rows in the index; positions when None.
         seed: of the hold-out and of the halves.
+        workers: of a cluster, which share the building of each index; the choice is the same.
         log: receives a line for each measurement.
     """
     n, d = len(rows), rows.dim
@@ -155,7 +159,7 @@ def tune(
     log(f"exact neighbours of {sum(map(len, asked.values())):,} queries")
     questions = Questions(asked, base, ids[kept], k, metric, seed)
     whole = 4.0 * len(base) * d  # bytes that exact search reads, among the same rows
-    search = _Search(questions, recall, whole, log)
+    search = _Search(questions, recall, whole, workers, log)
     for ladder in ladders:
         search.climb(ladder, n)
     best, index, reached = search.best, search.index, search.reached
@@ -165,7 +169,7 @@ def tune(
         best = MeasuredSetting(
             EXACT, {}, formula_bytes(EXACT, n, d), sure, work, whole, float("nan")
         )
-        index, reported, reached = build(EXACT, rows, metric, ids).index, sure, True
+        index, reported, reached = build(EXACT, rows, metric, ids, workers).index, sure, True
     else:
         trial = measure(index, best.config, best.setting, best.bytes, questions, questions.report)
         reported = trial.recall
@@ -178,8 +182,11 @@ def tune(
 class _Search:
     """State of a search for settings: all trials, and the best one with its index."""
 
-    def __init__(self, questions: Questions, target: float, limit: float, log: Log) -> None:
-        self.questions, self.target, self.limit, self.log = questions, target, limit, log
+    def __init__(
+        self, questions: Questions, target: float, limit: float, workers: Workers, log: Log
+    ) -> None:
+        self.questions, self.target, self.limit = questions, target, limit
+        self.workers, self.log = workers, log
         self.trials: list[MeasuredSetting] = []
         self.best: MeasuredSetting | None = None
         self.index: VectorSearchIndex | None = None
@@ -196,7 +203,7 @@ class _Search:
             if 4.0 * asked.rows.dim * config.build.get("nlist", 0) >= self._limit:
                 self.log(f"{config.name}: not built, comparing its centroids costs more")
                 return
-            built = build(config, asked.rows, asked.metric, asked.ids)
+            built = build(config, asked.rows, asked.metric, asked.ids, self.workers)
             self.log(f"{config.name}: built in {built.train_s + built.add_s:.0f} s")
             size = formula_bytes(config, n, built.index.dimension)
             trials = self._settings(built.index, config, size, ladder.grow)

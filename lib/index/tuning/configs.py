@@ -96,6 +96,9 @@ def formula_bytes(config: Config, n: int, d: int) -> int:
             parts = sizes.ivf(n, d, nlist)
         case "HNSW":
             parts = sizes.hnsw(n, d, options["links"])
+        case "HNSW shards":
+            n_shards = -(-n // options["shard_rows"])  # each has one more offset than vectors
+            parts = {**sizes.hnsw(n, d, options["links"]), "more offsets": 8 * (n_shards - 1)}
         case "PQ":
             parts = sizes.pq(n, d, options["code_bytes"], **codes, rerank=rerank)
         case "IVF-PQ":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lib.core.checks import check_choice
 from lib.index.faiss_index import POINTS_PER_CENTROID
@@ -38,8 +39,9 @@ class Ladder:
 def ladders_for(n: int, d: int, k: int, families: Sequence[str] | None = None) -> list[Ladder]:
     """List what is tried for n vectors, without exact search, which needs no trial."""
     names = FAMILIES if families is None else families
+    known = FAMILIES | ON_REQUEST
     names = [check_choice(name, KNOWN, "family") for name in names]
-    return [ladder for name in names if name in FAMILIES for ladder in FAMILIES[name](n, d, k)]
+    return [ladder for name in names if name in known for ladder in known[name](n, d, k)]
 
 
 def grown(config: Config, setting: Setting, n: int) -> Setting | None:
@@ -60,11 +62,11 @@ def _ivf(n: int, d: int, k: int) -> list[Ladder]:
     return [Ladder(builds, _more_probes, until_reached=False)]
 
 
-def _hnsw(n: int, d: int, k: int) -> list[Ladder]:
+def _hnsw(n: int, d: int, k: int, family: str = "HNSW") -> list[Ladder]:
     start = _from(ef_search=k)
     builds = [
-        Config(f"HNSW{links}", "HNSW", {"links": links, "ef_construction": 100}, start)
-        for links in LINKS
+        Config(family.replace("HNSW", f"HNSW{links}"), family, build, start)
+        for links, build in ((m, {"links": m, "ef_construction": 100}) for m in LINKS)
     ]
     return [Ladder(builds, lambda _, setting, __: _doubled(setting, "ef_search", min(n, MOST_EF)))]
 
@@ -92,7 +94,8 @@ def _ivf_pq(n: int, d: int, k: int) -> list[Ladder]:
 
 
 FAMILIES = {"HNSW": _hnsw, "IVF": _ivf, "IVF-PQ": _ivf_pq}
-KNOWN = ("Flat", *FAMILIES)
+ON_REQUEST = {"HNSW shards": partial(_hnsw, family="HNSW shards")}
+KNOWN = ("Flat", *FAMILIES, *ON_REQUEST)
 
 
 def _lists(n: int) -> list[int]:

@@ -7,13 +7,14 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from lib.core.workers import HERE, Workers
 from lib.index import VectorSearchIndex
 from lib.index.capacity.sizes import BITS
 from lib.index.ids import IdMap
 from lib.index.tuning.configs import Config
+from lib.index.tuning.filling import fill_index
 from lib.index.tuning.rows import (
     VectorRows,
-    blocks,
     exact_scores_by_block,
     halves,
     hits_by_score,
@@ -133,11 +134,18 @@ class Built:
 
 
 def build(
-    config: Config, rows: VectorRows, metric: str = "cosine", ids: np.ndarray | None = None
+    config: Config,
+    rows: VectorRows,
+    metric: str = "cosine",
+    ids: np.ndarray | None = None,
+    workers: Workers = HERE,
 ) -> Built:
-    """Build an index from rows that are read a block at a time; ids are positions when None."""
+    """Build an index from rows that are read a block at a time; ids are positions when None.
+
+    This process trains it once, on a sample; workers share the rest, see `fill_index`.
+    """
     index = config.make(rows.dim, metric)
-    n_train, train_s, add_s = 0, 0.0, 0.0
+    n_train, train_s = 0, 0.0
     if index.needs_training:
         n_train = min(len(rows), config.n_train or len(rows))
         drawn = np.random.default_rng(config.seed).choice(len(rows), n_train, replace=False)
@@ -146,11 +154,7 @@ def build(
         index.train(learn)
         train_s = time.perf_counter() - start
         del learn  # up to hundreds of megabytes
-    for first, block in blocks(rows):
-        part = None if ids is None else ids[first : first + len(block)]
-        start = time.perf_counter()
-        index.add(block, ids=part)
-        add_s += time.perf_counter() - start
+    add_s = fill_index(index, rows, ids, workers)
     start = time.perf_counter()
     index.finish()  # else the first search would pay for a part of the build
     return Built(index, train_s, add_s + time.perf_counter() - start, n_train)

@@ -59,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pictures are encoded.
+    """Settings of the encoding of pictures.
 
     Args:
         encoder: pictures to vectors. For a worker it is pickled; see `PretrainedEncoder`.

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice, check_count, check_number
+from lib.core.workers import HERE, Workers
 from lib.index import VectorSearchIndex
 from lib.index.base import TooFewVectorsError
 from lib.index.tuning import Config, tune
@@ -49,14 +50,18 @@ class IndexWish:
 
 
 def update_index(
-    path: str | Path, wish: IndexWish | None = None, *, log: Log = lambda line: None
+    path: str | Path,
+    wish: IndexWish | None = None,
+    *,
+    cluster: Workers = HERE,
+    log: Log = lambda line: None,
 ) -> str:
     """Bring the index of a collection up to date, and say in a sentence what was done.
 
     Without a wish a collection of up to 50,000 pictures is searched exactly, and a larger one gets
     what `IndexWish()` asks for; an index that is there keeps the wish that it was tuned for. It is
     built again with its settings when more than a tenth of its pictures came or went, and tuned
-    again when their number has doubled or halved.
+    again when their number has doubled or halved. The workers of a cluster share the building.
     """
     folder = CollectionFolder(path)
     manifest = folder.read()
@@ -66,7 +71,7 @@ def update_index(
         return f"search is exact, as for all collections of up to {EXACT_UP_TO:,} pictures"
     wish = wish or known or IndexWish()
     if stored is None or wish != known:
-        return tune_index(path, wish, log=log)
+        return tune_index(path, wish, cluster=cluster, log=log)
     later, gone = _changes(Collection(path), stored)
     if later + gone <= STALE * stored.rows:
         return (
@@ -77,13 +82,19 @@ def update_index(
     tuned_rows = int(stored.chosen.get("rows", stored.rows))
     if tuned_rows / 2 < manifest.rows < 2 * tuned_rows:
         try:
-            return f"{changed}; {_build_again(folder, stored)}"
+            return f"{changed}; {_build_again(folder, stored, cluster)}"
         except TooFewVectorsError:
             pass
-    return f"{changed}; {tune_index(path, wish, log=log)}"
+    return f"{changed}; {tune_index(path, wish, cluster=cluster, log=log)}"
 
 
-def tune_index(path: str | Path, wish: IndexWish, *, log: Log = lambda line: None) -> str:
+def tune_index(
+    path: str | Path,
+    wish: IndexWish,
+    *,
+    cluster: Workers = HERE,
+    log: Log = lambda line: None,
+) -> str:
     """Choose, build and store the index of a collection; say in a sentence what it is."""
     folder = CollectionFolder(path)
     manifest = folder.read()
@@ -117,6 +128,7 @@ def tune_index(path: str | Path, wish: IndexWish, *, log: Log = lambda line: Non
             k=PAGE,
             families=wish.families,
             ids=opened.ids,
+            workers=cluster,
             log=log,
         )
         chosen = tuning.facts() | {"rows": len(opened), "wish": asdict(wish)}
@@ -126,7 +138,7 @@ def tune_index(path: str | Path, wish: IndexWish, *, log: Log = lambda line: Non
     return f"index {tuning.describe()}"
 
 
-def _build_again(folder: CollectionFolder, stored: StoredIndex) -> str:
+def _build_again(folder: CollectionFolder, stored: StoredIndex, cluster: Workers) -> str:
     """Build the index of a collection again, of today's pictures, with its settings."""
     chosen = stored.chosen
     config = Config(
@@ -135,7 +147,7 @@ def _build_again(folder: CollectionFolder, stored: StoredIndex) -> str:
     )  # fmt: skip
     with folder.writing():
         manifest, opened = folder.read(), Collection(folder.path)
-        index = build(config, opened, ids=opened.ids).index
+        index = build(config, opened, ids=opened.ids, workers=cluster).index
         _store(folder, manifest, index, dict(stored.settings), chosen)
     settings = ", ".join(f"{name} {value}" for name, value in stored.settings.items())
     return f"built again with the same settings: {config.name} {settings}".rstrip()

@@ -31,7 +31,8 @@ class IndexWish:
         recall: share of the true best pictures that it finds, with every kind of query.
         ram: bytes that it may take; None for no limit.
         queries: "text", "image" or "both".
-        families: kinds of index to choose from, "Flat" (exact) among them; all when None.
+        families: kinds of index to choose from, "Flat" (exact) among them; those of `tune` when
+            None.
     """
 
     recall: float = 0.95

@@ -8,13 +8,13 @@ import numpy as np
 
 from lib.core.checks import (
     RetrievalInputError,
-    as_array,
-    check_finite,
     check_number,
+    real_numbers,
     whole_numbers,
 )
 
 LOWEST, HIGHEST = 0, 127  # pitches of MIDI; 60 is middle C, 69 is the A of 440 Hz
+TOLERANCE = 1e-6  # of sums of times
 DEFAULT_TEMPO = 120.0  # quarter notes a minute, where a tune names no tempo
 
 
@@ -41,45 +41,14 @@ class Melody:
     tempo: float | None = None
 
     def __post_init__(self) -> None:
-        times = {}
-        for name in ("onsets", "durations"):
-            array = as_array(getattr(self, name), name)
-            if array.ndim != 1 or array.dtype.kind not in "iuf":
-                got = f"{array.dtype} {array.shape}"
-                raise RetrievalInputError(f"{name} must be a list of numbers, got {got}")
-            times[name] = array.astype(np.float64)
-            check_finite(times[name], name, "give times in quarter notes")
         pitches = whole_numbers(self.pitches, "pitches")
-        sizes = {name: array.size for name, array in (*times.items(), ("pitches", pitches))}
-        if len(set(sizes.values())) > 1 or pitches.size == 0:
-            raise RetrievalInputError(
-                f"a melody needs as many onsets as durations and pitches, and one note at least,"
-                f" got {sizes}"
-            )
         outside = np.flatnonzero((pitches < LOWEST) | (pitches > HIGHEST))
         if outside.size:
             at = outside[0]
             raise RetrievalInputError(
                 f"pitches must lie in {LOWEST}..{HIGHEST} (MIDI), got {pitches[at]} at note {at}"
             )
-        onsets, durations = times["onsets"], times["durations"]
-        if (durations <= 0).any():
-            at = int(np.argmax(durations <= 0))
-            raise RetrievalInputError(
-                f"durations must be above 0, got {durations[at]} at note {at}"
-            )
-        late = np.flatnonzero(onsets[:-1] + durations[:-1] > onsets[1:] + 1e-6)
-        if late.size:
-            at = late[0]
-            end, start = onsets[at] + durations[at], onsets[at + 1]
-            raise RetrievalInputError(
-                f"note {at} must end before note {at + 1} begins at {start:g}, it ends at {end:g}."
-                " A melody is one voice"
-            )
-        for name, array in (*times.items(), ("pitches", pitches)):
-            array = array.copy() if array is getattr(self, name) else array
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        set_notes(self, pitches)
 
     def __len__(self) -> int:
         return self.pitches.size
@@ -106,3 +75,30 @@ class Melody:
 
     def __repr__(self) -> str:
         return f"Melody({self.title!r}, {len(self)} notes, {self.quarters:g} quarters, {self.key})"
+
+
+def set_notes(notes, pitches: np.ndarray) -> None:
+    """Check the notes of one voice and store them in the frozen object as read-only arrays."""
+    onsets, durations = (
+        real_numbers(getattr(notes, name), name) for name in ("onsets", "durations")
+    )
+    if not onsets.size == durations.size == pitches.size:
+        sizes = f"{onsets.size}, {durations.size} and {pitches.size}"
+        raise RetrievalInputError(
+            f"onsets, durations and pitches must have one entry for each note, got {sizes}"
+        )
+    if (durations <= 0).any():
+        at = int(np.argmax(durations <= 0))
+        raise RetrievalInputError(f"durations must be above 0, got {durations[at]} at note {at}")
+    late = np.flatnonzero(onsets[:-1] + durations[:-1] > onsets[1:] + TOLERANCE)
+    if late.size:
+        at = late[0]
+        end, start = onsets[at] + durations[at], onsets[at + 1]
+        raise RetrievalInputError(
+            f"note {at} must end before note {at + 1} begins at {start:g}, it ends at {end:g}."
+            " A melody is one voice"
+        )
+    for name, array in (("onsets", onsets), ("durations", durations), ("pitches", pitches)):
+        array = array.copy()
+        array.setflags(write=False)
+        object.__setattr__(notes, name, array)

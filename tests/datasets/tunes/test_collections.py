@@ -1,35 +1,11 @@
-"""The collections inside music21: counts, corrections, and what is missing."""
+"""The collections inside music21: corrections, and what is missing; test_corpus has the counts."""
 
 import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets.tunes import ESSEN, FREE, collections, load_tunes, read_collection
+from lib.datasets.tunes import ESSEN, collections, read_collection
 from lib.datasets.tunes.abc_files import split_tunes
-
-
-@pytest.fixture(scope="module")
-def tunes():
-    return load_tunes()
-
-
-def test_counts(tunes):
-    counts = {name: sum(tune.source.startswith(name) for tune in tunes) for name in FREE}
-    assert counts == {
-        "airdsAirs": 1180,
-        "oneills1850": 2009,
-        "ryansMammoth": 1059,
-        "miscFolk": 185,
-    }
-    assert len({tune.source for tune in tunes}) == len(tunes) == 4433
-    assert all(tune.title for tune in tunes)
-
-
-def test_the_first_tune_by_hand(tunes):
-    tune = tunes[0]
-    assert (tune.title, tune.key, tune.tempo) == ("The Ranting Highlandman.", "G", 224)
-    assert tune.pitches[:9].tolist() == [69, 67, 71, 71, 71, 69, 67, 71, 71]  # AG|B2B2 B2AG|B2B2
-    assert tune.onsets[:9].tolist() == [0, 0.5, 1, 2, 3, 4, 4.5, 5, 6]
 
 
 def test_repeats_are_a_choice():
@@ -49,7 +25,7 @@ def test_essen():
     assert (len(tunes), found) == (8508, 8514)
 
 
-def test_corrections_name_lines_of_files(tunes):
+def test_corrections_name_files_of_the_package():
     files = {f"{path.parent.name}/{path.name}" for name in collections.COLLECTIONS
              for path in collections.collection_files(name)}  # fmt: skip
     assert set(collections.corrections()) <= files

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.datasets.tunes import SAME, VARIANT, corpus, load_corpus, task
+from lib.datasets.tunes import FREE, SAME, VARIANT, corpus, hum_task, load_corpus, load_tunes, task
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +12,27 @@ def tunes():
     return load_corpus()
 
 
-def test_counts(tunes):
+def test_counts_of_collections():
+    tunes = load_tunes()
+    counts = {name: sum(tune.source.startswith(name) for tune in tunes) for name in FREE}
+    assert counts == {
+        "airdsAirs": 1180,
+        "oneills1850": 2009,
+        "ryansMammoth": 1059,
+        "miscFolk": 185,
+    }
+    assert len({tune.source for tune in tunes}) == len(tunes) == 4433
+    assert all(tune.title for tune in tunes)
+
+
+def test_the_first_tune_by_hand():
+    tune = load_tunes()[0]
+    assert (tune.title, tune.key, tune.tempo) == ("The Ranting Highlandman.", "G", 224)
+    assert tune.pitches[:9].tolist() == [69, 67, 71, 71, 71, 69, 67, 71, 71]  # AG|B2B2 B2AG|B2B2
+    assert tune.onsets[:9].tolist() == [0, 0.5, 1, 2, 3, 4, 4.5, 5, 6]
+
+
+def test_counts_of_splits(tunes):
     sizes = {split: len(tunes.positions(split)) for split in ("train", "validation", "test")}
     assert sizes == {"train": 2841, "validation": 455, "test": 1137}
     assert len(set(tunes.families.tolist())) == 3415
@@ -45,6 +65,31 @@ def test_task(tunes):
 def test_wrong_split():
     with pytest.raises(RetrievalInputError, match="split must be one of"):
         task("dev")
+
+
+# ---- hums
+
+
+def test_hum_task(tunes):
+    hums = hum_task("validation", "hard", n_queries=600)
+    positions = tunes.positions("validation")
+    assert hums.direction == "hum_to_melody" and len(hums.queries) == 600
+    assert hums.qrels.shape == (600, 4433)
+    sources = [melody.source for melody in hums.gallery]
+    own = np.array([sources.index(query.source) for query in hums.queries])
+    assert set(own.tolist()) == set(positions.tolist())  # each of the 455 before one comes again
+    assert (hums.qrels.grades_of(own[:, None]) == 3).all()
+    easier = hum_task("validation", "exact", n_queries=5)
+    assert [query.source for query in easier.queries] == [
+        query.source for query in hums.queries[:5]
+    ]
+
+
+def test_wrong_hum_tasks():
+    with pytest.raises(RetrievalInputError, match="level must be one of"):
+        hum_task("test", "easy")
+    with pytest.raises(RetrievalInputError, match="n_queries must be at most"):
+        hum_task("validation", n_queries=10**6)
 
 
 @pytest.mark.slow

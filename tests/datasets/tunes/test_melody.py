@@ -32,15 +32,15 @@ def test_arrays_of_the_caller_stay_writeable():
 @pytest.mark.parametrize(
     ("onsets", "durations", "pitches", "message"),
     [
-        ([], [], [], "one note at least"),
-        ([0, 1], [1], [60, 62], "as many onsets as durations"),
+        ([], [], [], "at least one number"),
+        ([0, 1], [1], [60, 62], "one entry for each note"),
         ([0], [0], [60], "durations must be above 0"),
         ([0, 1], [2, 1], [60, 62], "note 0 must end before note 1"),
         ([1, 0], [1, 1], [60, 62], "note 0 must end before note 1"),
         ([0], [1], [128], "0..127"),
         ([0], [1], [60.5], "whole numbers"),
-        ([np.nan], [1], [60], "onsets has the value nan"),
-        ([0], ["a"], [60], "durations must be a list of numbers"),
+        ([np.nan], [1], [60], "onsets.0. is nan"),
+        ([0], ["a"], [60], "durations must be a list of at least one number"),
     ],
 )
 def test_wrong_melodies(onsets, durations, pitches, message):

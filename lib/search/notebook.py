@@ -1,7 +1,8 @@
 """Search a collection inside a notebook, on the page of the service: `picture_search("pictures")`.
 
 The widget stands in a running notebook. A stored notebook, its HTML page and GitHub show the same
-output as still pictures of the collection; they need no kernel and no script.
+output as still pictures of the collection; they need no kernel and no script. nbval compares these
+pictures: tag the cell `nbval-ignore-output` where they are not the same on every machine.
 """
 
 import base64

@@ -32,6 +32,9 @@ from lib.plots.schematics.decisions import flow_chart
 from lib.plots.schematics.force_lines import force_lines
 from lib.plots.schematics.learning import batch_matrix, triplet
 from lib.plots.schematics.lists import hyperplanes, probed_cells, product_codes
+from lib.plots.schematics.pipelines import pipeline
+from lib.plots.schematics.queries import query_sum
+from lib.plots.schematics.rows import cut_rankings, held_out_rows
 from lib.plots.schematics.samples import sample_card
 from lib.plots.schematics.walks import hnsw_levels
 from lib.plots.style import (

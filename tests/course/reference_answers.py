@@ -452,6 +452,33 @@ def by_least_squares(texts, images, new_texts, new_images):
     return (new_texts - centres[0]) @ matrix, new_images - centres[1]
 
 
+def changes(known, found):
+    new = set(found.values()) - set(known.values())
+    return [sorted(new), sorted(set(known) - set(found))]
+
+
+def compose(text, pictures, without, weight):
+    query = text
+    if len(pictures):
+        query = (1 - weight) * text + weight * normalise(pictures.mean(axis=0)[None])[0]
+    if len(without):
+        query = query - 0.5 * without.mean(axis=0)
+    return query / np.linalg.norm(query)
+
+
+def make_page(scores, allowed, group, k, offset):
+    order = np.argsort(-scores, kind="stable")
+    order = order[allowed[order]]
+    _, first = np.unique(group[order], return_index=True)
+    return order[np.sort(first)][offset : offset + k]
+
+
+def threshold(copies, different, candidates, most):
+    kept = [(different >= each).mean() <= most for each in candidates]
+    chosen = candidates[kept.index(True)] if any(kept) else candidates[-1]
+    return float(chosen), float((copies >= chosen).mean())
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -525,4 +552,8 @@ ANSWERS = {
     "build.search": best_by_cosine,
     "build.connect": by_least_squares,
     "build.beat": by_least_squares,
+    "folder.changes": changes,
+    "folder.compose": compose,
+    "folder.page": make_page,
+    "folder.threshold": threshold,
 }

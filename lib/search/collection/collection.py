@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from lib.core.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count, whole_numbers
 from lib.core.paths import path_inside
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Shard
@@ -95,6 +95,15 @@ class Collection(Searchable):
         at = int(np.searchsorted(self.ids, item))
         if at == len(self.ids) or self.ids[at] != item:
             raise RetrievalInputError(f"id must be one of the {len(self):,} pictures, got {item}")
+        return at
+
+    def _positions(self, ids: Sequence[int]) -> np.ndarray:
+        """Return the rows of some ids, int64 (n,)."""
+        ids = whole_numbers(ids, "id")
+        at = np.searchsorted(self.ids, ids)
+        unknown = np.flatnonzero(self.ids.take(at, mode="clip") != ids) if len(self) else ids
+        if len(unknown):
+            self.position(ids[unknown[0]])  # says what is wrong
         return at
 
     def item(self, item: int) -> dict:
@@ -198,12 +207,11 @@ class Collection(Searchable):
 
     def vectors_of(self, ids: Sequence[int]) -> np.ndarray:
         """Return the vectors of some ids, float32 (n, dim)."""
-        return self.vectors(np.array([self.position(item) for item in ids], dtype=np.int64))
+        return self.vectors(self._positions(ids))
 
     def rows_of(self, ids: Sequence[int]) -> list[dict]:
         """Return the columns of some ids."""
-        at = np.searchsorted(self.ids, np.asarray(ids, dtype=np.int64))
-        return self.table.take(pa.array(at)).to_pylist()
+        return self.table.take(pa.array(self._positions(ids))).to_pylist()
 
     def nearest(
         self, vector: np.ndarray, k: int, allowed: np.ndarray | None = None

@@ -288,14 +288,14 @@ class Searchable(ABC):
         mean, deviation = self._background(vector)
         page = groups[offset : offset + k]
         firsts = np.array([group[0] for group in page], dtype=np.int64)
-        rows = self.rows_of(ids[firsts].tolist())
+        rows, shown = self.rows_of(ids[firsts].tolist()), (*SHOWN_COLUMNS, *self.own_columns)
         hits = tuple(
             CollectionHit(
                 offset + number,
                 int(ids[group[0]]),
                 float(scores[group[0]]),
                 float((scores[group[0]] - mean) / deviation),
-                {name: row[name] for name in (*SHOWN_COLUMNS, *self.own_columns)},
+                {name: row[name] for name in shown},
                 tuple(ids[group[1:]].tolist()),
                 None if head is None else head.score_of(int(ids[group[0]])),
             )
@@ -333,13 +333,11 @@ class Searchable(ABC):
         if not len(ids):
             return []
         rows = self.vectors_of(ids.tolist())
-        groups: list[list[int]] = []
-        heads = np.empty_like(rows)
-        for at, row in enumerate(rows):
-            near = np.flatnonzero(heads[: len(groups)] @ row >= SAME)
-            if len(near):
-                groups[near[0]].append(at)
-            else:
-                heads[len(groups)] = row
-                groups.append([at])
-        return groups
+        near = np.tril(rows @ rows.T >= SAME, -1)
+        has_near = near.any(axis=1).tolist()
+        groups: dict[int, list[int]] = {}
+        for at in range(len(ids)):
+            before = np.flatnonzero(near[at]).tolist() if has_near[at] else ()
+            head = next((one for one in before if one in groups), at)
+            groups.setdefault(head, []).append(at)
+        return list(groups.values())

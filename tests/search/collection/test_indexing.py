@@ -10,8 +10,9 @@ import pytest
 from lib.core.checks import RetrievalInputError, unit_rows
 from lib.search.collection import Collection, Query, indexing
 from lib.search.collection import collection as opened
-from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, Manifest
+from lib.search.collection.files import CollectionFolder
 from lib.search.collection.indexing import IndexWish, tune_index, update_index
+from lib.search.collection.vectors_only import add_vectors
 
 DIM = 16
 CENTRES = np.random.default_rng(9).standard_normal((40, DIM))
@@ -35,32 +36,21 @@ class WordEncoder:
 
 def add_part(path, n, seed=0, captions=True, drop=0):
     """Write n made-up rows as a part, and drop the first ones of the earlier part."""
-    folder = CollectionFolder(path)
-    with folder.writing():
-        manifest = Manifest({"name": "words", "pretrained": None}, WordEncoder.identity, DIM)
-        manifest = folder.read() if folder.exists() else manifest
-        rng = np.random.default_rng(seed)
-        rows = CENTRES[np.sort(rng.integers(0, 40, n))] + 0.8 * rng.standard_normal((n, DIM))
-        empty = {field.name: "" if pa.types.is_string(field.type) else 0 for field in OWN_COLUMNS}
-        cells = [
-            empty | {"id": manifest.next_id + i, "path": f"{seed}_{i}.png"}
-            | {"caption": f"thing {seed} {i}" if captions else ""}
-            for i in range(n)
-        ]  # fmt: skip
-        table = pa.Table.from_pylist(cells, OWN_COLUMNS)
-        vectors = unit_rows(rows.astype(np.float32), "rows")
-        part = folder.write_part(manifest.counter, vectors, table, [b"x"] * n)
-        earlier = list(manifest.parts)
-        if drop:
-            kept = np.arange(drop, earlier[0].rows)
-            table = folder.table(earlier[0]).take(pa.array(kept))
-            earlier[0] = folder.rewrite_part(earlier[0], kept, table)
-        folder.write(
-            replace(
-                manifest, parts=(*earlier, part), next_id=manifest.next_id + n,
-                counter=manifest.counter + 1, finished=True,
-            )
-        )  # fmt: skip
+    folder, rng = CollectionFolder(path), np.random.default_rng(seed)
+    if drop:
+        manifest = folder.read()
+        kept = np.arange(drop, manifest.parts[0].rows)
+        table = folder.table(manifest.parts[0]).take(pa.array(kept))
+        part = folder.rewrite_part(manifest.parts[0], kept, table)
+        folder.write(replace(manifest, parts=(part, *manifest.parts[1:])))
+    add_vectors(
+        path,
+        CENTRES[np.sort(rng.integers(0, 40, n))] + 0.8 * rng.standard_normal((n, DIM)),
+        [f"thing {seed} {i}" if captions else "" for i in range(n)],
+        names=[f"{seed}_{i}.png" for i in range(n)],
+        model={"name": "words", "pretrained": None},
+        identity=WordEncoder.identity,
+    )
     return path
 
 

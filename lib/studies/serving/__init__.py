@@ -1,0 +1,1 @@
+"""Measure the service under load, and databases with the same vectors."""

@@ -8,12 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
+from threadpoolctl import threadpool_limits
 from typer import Argument, Option
 
 from lib.cli.output import say
 from lib.core.checks import RetrievalInputError, check_count, check_number
 
 TOKEN = "CROSSMODAL_TOKEN"
+THREADS = "OMP_NUM_THREADS"
 
 
 def serve(
@@ -52,6 +54,7 @@ def serve(
     elif away:
         per_second = 20.0
     listener = _listener(family, address)
+    _compute_in_one_thread()
     import uvicorn
 
     from lib.search.service import Limits, create_app
@@ -65,6 +68,18 @@ def serve(
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=15, server_header=False)
     with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _compute_in_one_thread() -> None:
+    """Let numerical libraries compute each request in one thread, unless the user says otherwise.
+
+    Requests share the processors. Threads that wait for one another inside a small product made a
+    query over two processors take ten times as long.
+    """
+    if THREADS in os.environ:
+        return
+    os.environ[THREADS] = "1"  # of libraries that are loaded later
+    threadpool_limits(limits=1)  # of those that are loaded
 
 
 def _address_of(host: str, port: int) -> tuple[int, tuple]:

@@ -106,8 +106,14 @@ class VectorSearchIndex(ABC):
         metric: "cosine", "inner_product" or "l2" (the score is the negative squared distance).
         use_gpu: whether searches run on a GPU, for families that can.
         options: of the family; `build_known` and `search_known` list them with their defaults.
+
+    Attributes:
+        counts_work: faiss counts for the whole process, so searches of families that read its
+            counters run one at a time. Set this to False and they run beside one another, and
+            `work` lacks what faiss counts.
     """
 
+    counts_work: bool = True
     families: ClassVar[dict[str, type[VectorSearchIndex]]] = {}
 
     index_type: ClassVar[str]

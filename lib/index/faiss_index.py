@@ -116,6 +116,8 @@ class FaissIndex(VectorSearchIndex):
         selector = None if positions is None else self._selector(positions)
         n_allowed = None if positions is None else positions.size
         index, parameters = self._searched(), self._parameters(selector, k)
+        if self._faiss_counts and not self.counts_work:
+            return *index.search(queries, k, params=parameters), {}
         with COUNTERS if self._faiss_counts else nullcontext():
             if self._faiss_counts:
                 faiss.cvar.indexIVF_stats.reset()

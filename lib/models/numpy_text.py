@@ -6,6 +6,7 @@ products. The result is that of `DualEncoder.encode_text` up to float rounding.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,9 @@ from lib.models.published_tokenizer import PublishedTokenizer
 from lib.models.published_weights import WEIGHTS, published_tower
 
 Weights = dict[str, np.ndarray]
+States = tuple[np.ndarray, np.ndarray]
+TOGETHER = 64  # texts: a matrix product of many rows reads the weights once
+KEPT = 128  # texts whose states are kept, 12 MB of the longest ones
 ADVICE = "Load it with lib.models.trained_models.load_model"
 TOWER = "text."  # prefix of the text tower's weights in an artifact
 
@@ -61,17 +65,19 @@ class NumpyTextEncoder:
             )
         self.dim, self._head, self._state = config["embed_dim"], text, transposed(state)
         self.tokenizer = PublishedTokenizer(**config["tokenizer"])
-        self._latest = b"", (np.empty(0), np.empty(0))  # ids and states of the text before
+        self._kept: OrderedDict[bytes, States] = OrderedDict()  # of the latest texts
 
     def encode_text(self, texts: Sequence[str], *, cut: bool = False) -> np.ndarray:
-        """Encode texts one by one; returns float32 (n, dim), rows of length 1.
+        """Encode texts; returns float32 (n, dim), rows of length 1.
 
         A text that is longer than the model reads is an error, or with `cut` it loses its end.
         """
         rows = np.empty((len(texts), self.dim), np.float32)
-        for i, ids in enumerate(self.tokenizer.encode(texts, cut=cut)):
-            n_pieces = np.count_nonzero(ids != self.tower.config["pad_token_id"])
-            rows[i] = self._features(*self.states(ids[:n_pieces]))
+        pad = self.tower.config["pad_token_id"]
+        ids = [row[: np.count_nonzero(row != pad)] for row in self.tokenizer.encode(texts, cut=cut)]
+        for start in range(0, len(ids), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            rows[part] = self._features(self.states(ids[part]))
         return unit_rows(rows, "texts") if len(rows) else rows
 
     @cached_property
@@ -89,56 +95,78 @@ class NumpyTextEncoder:
         words = self._file.get_slice("embeddings.word_embeddings.weight")
         return np.concatenate([words[i : i + 1] for i in ids.tolist()])
 
-    def states(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute word embeddings and last states of one text, each (n_pieces, width), read-only.
+    def states(self, texts: Sequence[np.ndarray]) -> list[States]:
+        """Compute word embeddings and last states of texts, each (n_pieces, width), read-only.
 
-        The latest ones are kept: a search and the doubts about it ask for those of one text.
+        Those of the latest texts are kept: a search and the doubts about it ask for the same ones.
+
+        Args:
+            texts: ids of the pieces of each.
         """
-        key = ids.tobytes()
-        if key != self._latest[0]:
-            states = self._compute_states(ids)
-            for array in states:
-                array.setflags(write=False)
-            self._latest = key, states
-        return self._latest[1]
+        found = {ids.tobytes(): self._kept.get(ids.tobytes()) for ids in texts}
+        new = {ids.tobytes(): ids for ids in texts if found[ids.tobytes()] is None}
+        for start in range(0, len(new), TOGETHER):
+            keys = list(new)[start : start + TOGETHER]
+            found |= zip(keys, self._compute_states([new[key] for key in keys]), strict=True)
+        for key in new:
+            self._kept[key] = found[key]
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return [found[ids.tobytes()] for ids in texts]
 
-    def _compute_states(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _compute_states(self, texts: Sequence[np.ndarray]) -> list[States]:
+        """Compute the states of texts together: their pieces are the rows of one matrix."""
         w, config = self._bert, self.tower.config
         heads, epsilon = config["num_attention_heads"], config["layer_norm_eps"]
-        x = self._word_embeddings(ids) + w["embeddings.token_type_embeddings.weight"][0]
-        x = x + w["embeddings.position_embeddings.weight"][: len(ids)]
+        ends, place = _ends([len(ids) for ids in texts])
+        x = self._word_embeddings(np.concatenate(texts))
+        x = x + w["embeddings.token_type_embeddings.weight"][0]
+        x = x + w["embeddings.position_embeddings.weight"][place]
         words = x = normalize(x, w, "embeddings.LayerNorm", epsilon)
         for layer in range(config["num_hidden_layers"]):
             at = f"encoder.layer.{layer}."
             parts = (
                 linear(x, w, f"{at}attention.self.{part}") for part in ("query", "key", "value")
             )
-            read = linear(attend(*parts, heads), w, f"{at}attention.output.dense")
+            read = linear(attend_within(*parts, heads, ends), w, f"{at}attention.output.dense")
             x = normalize(x + read, w, f"{at}attention.output.LayerNorm", epsilon)
             inner = gelu(linear(x, w, f"{at}intermediate.dense"))
             x = normalize(
                 x + linear(inner, w, f"{at}output.dense"), w, f"{at}output.LayerNorm", epsilon
             )
-        return words, x
+        for array in (words, x):
+            array.setflags(write=False)
+        return list(zip(np.split(words, ends), np.split(x, ends), strict=True))
 
-    def _features(self, words: np.ndarray, contexts: np.ndarray) -> np.ndarray:
-        """Pool the states of one text with the head, `StatesPooler`, and project them."""
+    def _features(self, states: Sequence[States]) -> np.ndarray:
+        """Pool the states of texts with the head, `StatesPooler`, and project them: (n, dim)."""
         w, head = self._state, self._head
+        words, contexts = (np.concatenate(side) for side in zip(*states, strict=True))
+        ends, place = _ends([len(rows) for rows, _ in states])
         x = words @ w["pooler.words.weight"] + linear(contexts, w, "pooler.contexts")
-        x = x + w["pooler.position_embedding"][: len(x)]
+        x = x + w["pooler.position_embedding"][place]
         for layer in range(head["layers"]):
             at = f"pooler.attend.layers.{layer}."
             entered = normalize(x, w, f"{at}norm1")
             packed = entered @ w[f"{at}self_attn.in_proj_weight"] + w[f"{at}self_attn.in_proj_bias"]
-            read = attend(*np.split(packed, 3, axis=1), head["heads"])
+            read = attend_within(*np.split(packed, 3, axis=1), head["heads"], ends)
             x = x + linear(read, w, f"{at}self_attn.out_proj")
             inner = gelu(linear(normalize(x, w, f"{at}norm2"), w, f"{at}linear1"))
             x = x + linear(inner, w, f"{at}linear2")
         x = normalize(x, w, "pooler.norm")
-        equal = np.zeros((len(x), 1), np.float32)
-        query = w.get("pooler.query.weight")
-        weights = softmax((equal if query is None else x @ query).T)
-        return (weights @ x)[0] @ w["proj.weight"]
+        # Text by text: with others, products with a vector would differ in their last bits.
+        return np.stack([self._pooled(rows) @ w["proj.weight"] for rows in np.split(x, ends)])
+
+    def _pooled(self, rows: np.ndarray) -> np.ndarray:
+        """Return the mean of the rows of one text, weighted by their products with the query."""
+        query = self._state.get("pooler.query.weight")
+        scores = np.zeros((len(rows), 1), np.float32) if query is None else rows @ query
+        return (softmax(scores.T) @ rows)[0]
+
+
+def _ends(lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return where texts end among the rows of all but the last, and the place of each row."""
+    return np.cumsum(lengths)[:-1], np.concatenate([np.arange(n) for n in lengths])
 
 
 # ---- the parts of a transformer
@@ -183,3 +211,11 @@ def attend(queries: np.ndarray, keys: np.ndarray, values: np.ndarray, heads: int
     q, k, v = (x.reshape(n, heads, -1).transpose(1, 0, 2) for x in (queries, keys, values))
     weights = softmax(q @ k.transpose(0, 2, 1) / np.float32(np.sqrt(width // heads)))
     return (weights @ v).transpose(1, 0, 2).reshape(n, width)
+
+
+def attend_within(
+    queries: np.ndarray, keys: np.ndarray, values: np.ndarray, heads: int, ends: np.ndarray
+) -> np.ndarray:
+    """Let the rows of each text attend to one another; `ends` are those of all but the last."""
+    texts = zip(*(np.split(x, ends) for x in (queries, keys, values)), strict=True)
+    return np.concatenate([attend(*text, heads) for text in texts])

@@ -142,10 +142,8 @@ def sentence_vectors(encoder: NumpyTextEncoder, texts: Sequence[str]) -> np.ndar
     """
     ids = encoder.tokenizer.encode(texts, cut=True)
     lengths = np.count_nonzero(ids != encoder.tower.config["pad_token_id"], axis=1)
-    means = [
-        encoder.states(row[:n])[1].mean(axis=0)
-        for row, n in zip(ids, lengths.tolist(), strict=True)
-    ]
+    pieces = [row[:n] for row, n in zip(ids, lengths.tolist(), strict=True)]
+    means = [states.mean(axis=0) for _, states in encoder.states(pieces)]
     width = encoder.tower.config["hidden_size"]
     return unit_rows(np.array(means, np.float32), "texts") if means else np.empty((0, width))
 

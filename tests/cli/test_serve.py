@@ -1,5 +1,6 @@
 """`crossmodal serve` listens on this machine alone, unless it is told and has a token."""
 
+import os
 import socket
 
 import pytest
@@ -24,6 +25,7 @@ def served(run, build, pictures, monkeypatch):  # noqa: F811
         sockets[0].close()
 
     monkeypatch.setattr(uvicorn.Server, "run", start)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as a user may say; else it sets it to 1
     monkeypatch.delenv("CROSSMODAL_TOKEN", raising=False)
 
     def call(*options):
@@ -42,6 +44,16 @@ def test_it_listens_on_loopback(served):
         assert client.post("/search", json={"text": "red"}).json()["hits"]
         assert client.get("/healthz", headers={"host": "elsewhere"}).status_code == 421
     assert served("--host", "localhost")[1][0] in ("127.0.0.1", "::1")
+
+
+def test_libraries_compute_in_one_thread_unless_the_user_says_otherwise(served, monkeypatch):
+    limits = []
+    monkeypatch.setattr("lib.cli.serve.threadpool_limits", lambda **given: limits.append(given))
+    served()
+    assert not limits and os.environ["OMP_NUM_THREADS"] == "2"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    served()
+    assert limits == [{"limits": 1}] and os.environ["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lib.index import METRICS, VectorSearchIndex, topk_exact
+from lib.index.faiss_index import COUNTERS
 from lib.index.saved_files import HEADER
 from tests.index.clusters import clustered
 from tests.index.contract import BASE, CASES, DIM, LEARN, QUERIES, Case, N, every_case, searched
@@ -264,6 +265,16 @@ def test_searches_in_two_threads_count_their_own_work(case):
     for result, alone in zip(results, expected, strict=True):
         assert result.work == alone.work
         assert_same(result, alone)
+
+
+@every_case
+def test_searches_that_count_no_work_wait_for_no_other(case):
+    index = searched(case, "cosine")
+    expected = index.search(QUERIES, 4)
+    index.counts_work = False
+    with ThreadPoolExecutor(1) as pool, COUNTERS:  # as if another search were counting
+        result = pool.submit(index.search, QUERIES, 4).result(timeout=30)
+    assert_same(result, expected)
 
 
 def test_a_result_is_two_arrays_with_the_work_beside_them():

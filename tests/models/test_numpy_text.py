@@ -105,6 +105,29 @@ def test_embeddings_on_minilm_are_those_of_torch(tmp_path):
     np.testing.assert_allclose(rows, expected, atol=1e-5)
 
 
+def test_texts_together_are_those_alone(files, tmp_path, monkeypatch):
+    folder = saved(tower_config(files, layers=2), tmp_path / "toy")
+    encoder = load_text_encoder("toy", folder)
+    alone = np.concatenate([encoder.encode_text([text]) for text in TEXTS])
+    for together in (64, 3):
+        monkeypatch.setattr(parts, "TOGETHER", together)
+        rows = load_text_encoder("toy", folder).encode_text(TEXTS + TEXTS[:1])
+        np.testing.assert_allclose(rows, np.concatenate([alone, alone[:1]]), atol=1e-6)
+
+
+def test_states_of_the_latest_texts_are_kept(files, tmp_path, monkeypatch):
+    encoder = load_text_encoder("toy", saved(tower_config(files), tmp_path / "toy"))
+    monkeypatch.setattr(parts, "KEPT", 2)
+    computed = []
+    compute = encoder._compute_states
+    monkeypatch.setattr(
+        encoder, "_compute_states", lambda texts: computed.append(len(texts)) or compute(texts)
+    )
+    for texts in (TEXTS, TEXTS[2:], TEXTS[3:], TEXTS[:1], TEXTS[2:3]):
+        encoder.encode_text(texts)
+    assert computed == [4, 1, 1] and len(encoder._kept) == 2
+
+
 def test_nothing_gives_nothing_and_bad_texts_are_refused(files, tmp_path):
     encoder = load_text_encoder("toy", saved(tower_config(files), tmp_path / "toy"))
     assert encoder.encode_text([]).shape == (0, 16) == (0, encoder.dim)

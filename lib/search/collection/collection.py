@@ -211,7 +211,9 @@ class Collection(Searchable):
 
     def rows_of(self, ids: Sequence[int]) -> list[dict]:
         """Return the columns of some ids."""
-        return self.table.take(pa.array(self._positions(ids))).to_pylist()
+        # Not `take`: it first copies the texts of all parts, 14 ms for a million rows.
+        rows = [self.table.slice(at, 1) for at in self._positions(ids).tolist()]
+        return pa.concat_tables(rows).to_pylist() if rows else []
 
     def nearest(
         self, vector: np.ndarray, k: int, allowed: np.ndarray | None = None
@@ -268,6 +270,7 @@ class Collection(Searchable):
 
         index = VectorSearchIndex.load(self.folder.path / stored.folder, memory_map=True)
         index.set_search(**stored.settings)
+        index.counts_work = False
         return index
 
     @cached_property

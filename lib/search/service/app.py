@@ -1,6 +1,7 @@
 """The service: HTTP endpoints over collections, and one page."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -55,6 +56,8 @@ def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> Fas
     opened = OpenCollections(paths)
     batchers = {name: TextBatcher() for name in opened.by_name}
     pictures = asyncio.Semaphore(PICTURES_AT_ONCE)
+    # More threads than processors would only take turns, and delay the loop that answers.
+    searches = asyncio.Semaphore(os.cpu_count() or 1)
     app = FastAPI(title="Search your pictures", docs_url=None, redoc_url=None)
     app.add_middleware(Guards, limits=limits, counters=counters)
     app.state.opened = opened
@@ -77,12 +80,15 @@ def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> Fas
         collection = one.current()
         space = space_of(one.name, collection)
         drawn = request.image is not None or request.strokes is not None
-        async with pictures if drawn or request.rerank else nullcontext():
-            query, rows = await _in_thread(query_of, request, kept, space)
+        long = drawn or request.rerank is not None
+        async with pictures if long else nullcontext():
+            read = partial(query_of, request, kept, space)
+            query, rows = await _in_thread(read) if drawn else read()
             texts = [text for text in {request.text, *request.without} if text.strip()]
             encoder = collection.encoder
             rows |= {text: await batchers[one.name].encode(text, encoder) for text in texts}
-            results = await _in_thread(results_of, request, collection, query, rows)
+            async with nullcontext() if long else searches:
+                results = await _in_thread(results_of, request, collection, query, rows)
         return answer_of(one.name, kept.token_of(request, space, query, results), results)
 
     @app.get("/search")

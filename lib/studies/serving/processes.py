@@ -68,6 +68,14 @@ class ServedCollection:
         names = {"own_bytes": "RssAnon", "mapped_bytes": "RssFile"}
         return {name: 1024 * int(found[field]) for name, field in names.items()}
 
+    def processor_seconds(self) -> float:
+        """Return the processor time that it has used; NaN where it is not Linux."""
+        status = Path(f"/proc/{self._process.pid}/stat")
+        if not status.is_file():
+            return float("nan")
+        fields = status.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self) -> None:
         """End the process."""
         self._process.terminate()

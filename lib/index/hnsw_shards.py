@@ -123,6 +123,7 @@ class HNSWShardsIndex(VectorSearchIndex):
     def _search(self, queries: np.ndarray, k: int, positions: np.ndarray | None) -> SearchResult:
         found, start = [], 0
         for shard in self._shards:
+            shard.counts_work = self.counts_work
             inside = None
             if positions is not None:
                 first, end = np.searchsorted(positions, [start, start + shard.ntotal])

@@ -44,8 +44,8 @@ app.add_typer(data.data, name="data")
 def main() -> None:
     """Run the command; an error of the user is one line on stderr and exit code 2."""
     os.environ["MPLBACKEND"] = "Agg"  # figures are files here
-    # Pillow's warning of a large picture; ours is an error with advice.
-    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
+    # Pillow's warnings of large pictures and odd EXIF; what cannot be read is our own error.
+    warnings.filterwarnings("ignore", module="PIL")
     for stream in (sys.stdout, sys.stderr):  # file names can hold bytes that no terminal shows
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

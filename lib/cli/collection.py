@@ -21,7 +21,7 @@ from lib.cli.options import (
     Recall,
     bytes_of,
 )
-from lib.cli.output import console, progress_bar, say
+from lib.cli.output import console, progress_bar, say, shown
 from lib.core.checks import RetrievalInputError, check_count
 from lib.core.workers import HERE
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lib.search.collection.files import StoredIndex
 
 SHOWN = 10  # failures that are printed
+LONGEST = 2_000  # characters of a failure; a name can hold any character
 collection = Typer(no_args_is_help=True, help="Look into a collection that `index` made.")
 collection.command()(copy)
 Folder = Annotated[Path, Argument(help="Folder of the collection.")]
@@ -91,7 +92,7 @@ def index(
             )  # fmt: skip
         say(report.describe())
         for failure in report.failures[:SHOWN]:
-            say(f"  left out: {failure.sentence}")
+            say(f"  left out: {shown(failure.sentence, LONGEST)}")
         if len(report.failures) > SHOWN:
             n_more = len(report.failures) - SHOWN
             say(f"  and {n_more:,} more; all of them: crossmodal collection failures {out}")
@@ -160,7 +161,7 @@ def info(folder: Folder) -> None:
     opened = Collection(folder)
     table = Table("what", "is")
     for name, value in _facts(opened):
-        table.add_row(name, escape(value))
+        table.add_row(name, escape(shown(value, LONGEST)))
     console.print(table)
 
 
@@ -204,7 +205,7 @@ def failures(folder: Folder) -> None:
     opened = CollectionFolder(folder)
     found = opened.failures(opened.read())
     for failure in found:
-        say(failure.sentence)
+        say(shown(failure.sentence, LONGEST))
     say(f"{len(found):,} pictures could not be read")
 
 

@@ -33,6 +33,7 @@ SUCCESS = "success"
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)", re.DOTALL)
 _BOOKKEEPING = re.compile(r"__[^/]*__(?:$|/)")  # webdataset's own notes, which belong to no sample
 _PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")  # formats of `open_picture`
+_COMPRESSED = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"  # gzip, bzip2, xz, zstd
 TAR_ERRORS = (tarfile.TarError, OSError, EOFError, ValueError, LookupError)
 _COLUMNS = ("key", "status", "url", "caption", "error_message")
 _COUNTED = ("failed_to_download", "failed_to_resize")  # statuses with a count in _stats.json
@@ -288,6 +289,9 @@ class Shard:
         """
         last = None
         try:
+            if stream.read(6).startswith(_COMPRESSED):
+                raise tarfile.ReadError("it is compressed. Decompress it: a shard is a plain .tar")
+            stream.seek(0)
             reader = TarReader(stream)
             for member in reader:
                 last = member.name

@@ -21,6 +21,7 @@ from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, Collectio
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
 from lib.search.collection.searching import SAMPLE, QueryEncoder, Searchable
+from lib.search.collection.sources import read_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -135,7 +136,7 @@ class Collection(Searchable):
         """Return the bytes of a picture, also of a sample in a shard, and their suffix."""
         path, row = self.original(item), self.item(item)
         if not row["member"]:
-            return path.read_bytes(), path.suffix
+            return read_file(path), path.suffix
         for _, content, suffix in _samples_of(path, {row["member"]: item}):
             return content, suffix
         raise MissingFileError(

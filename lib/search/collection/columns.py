@@ -1,6 +1,7 @@
 """A table with more facts for each picture: captions, dates, tags, anything."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Columns:
     """
 
     def __init__(self, table: pa.Table, name: str) -> None:
+        table = _readable_columns(table, name)
         keys = [column for column in PATHS if column in table.column_names]
         if not keys:
             raise RetrievalInputError(
@@ -42,7 +44,13 @@ class Columns:
             raise RetrievalInputError(
                 f"{name} has the column {taken[0]!r}, which a collection keeps itself; rename it"
             )
-        paths = [str(value) for value in table[keys[0]].to_pylist()]
+        values = table[keys[0]].to_pylist()
+        if None in values:
+            raise RetrievalInputError(
+                f"{name} must name a picture in each row, got nothing as {keys[0]!r} in row"
+                f" {values.index(None) + 1:,}"
+            )
+        paths = [str(value) for value in values]
         self.rows = {path: row for row, path in enumerate(paths)}
         if len(self.rows) < len(paths):
             twice = next(path for row, path in enumerate(paths) if self.rows[path] != row)
@@ -116,10 +124,37 @@ class Columns:
         return [name for name in self.rows if name not in self.used]
 
 
+def _readable_columns(table: pa.Table, name: str) -> pa.Table:
+    """Refuse columns that could not be read back: later, each search would fail."""
+    twice = [column for column, n in Counter(table.column_names).items() if n > 1]
+    if twice:
+        raise RetrievalInputError(f"{name} has two columns {twice[0]!r}; rename one")
+    for number, field in enumerate(table.schema):
+        column = table[number]
+        try:
+            if pa.types.is_string_view(field.type):
+                column = column.cast(pa.string())
+                table = table.set_column(number, field.name, column)
+            column.validate(full=True)  # UTF-8
+            column.take(pa.array([None], pa.int64()))
+            if not pa.types.is_primitive(field.type) or pa.types.is_temporal(field.type):
+                column.to_pylist()  # dates beyond the year 9999, unknown time zones
+        except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
+            raise RetrievalInputError(
+                f"{name}: the column {field.name!r} of kind {field.type} cannot be read: {error}."
+                " Write it as numbers or as texts in UTF-8"
+            ) from error
+    return table
+
+
 def _read(path: Path) -> pa.Table:
     match path.suffix.lower():
         case ".csv":
-            return pyarrow.csv.read_csv(path)
+            table = pyarrow.csv.read_csv(path)
+            for name in table.column_names:
+                if table.column_names.count(name) == 1 and pa.types.is_binary(table[name].type):
+                    raise RetrievalInputError(f"{path}: the column {name!r} is not UTF-8 text")
+            return table
         case ".parquet":
             return pq.read_table(path)
         case ".jsonl":
@@ -128,4 +163,5 @@ def _read(path: Path) -> pa.Table:
             rows = json.loads(path.read_bytes())
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise RetrievalInputError(f"{path} must hold a list of objects")
-            return pa.Table.from_pylist(rows)
+            names = dict.fromkeys(name for row in rows for name in row)
+            return pa.table({name: [row.get(name) for row in rows] for name in names})

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def export(collection: Searchable, hits: Sequence[CollectionHit], target: str | 
         rows = [_row(collection, hit, reranked) for hit in hits]
         with atomic_path(target) as temporary:
             if target.suffix.lower() == ".json":
-                text = json.dumps(rows, indent=1, default=str, ensure_ascii=False)
+                text = json.dumps(_finite(rows), indent=1, default=str, ensure_ascii=False)
                 temporary.write_text(text + "\n", encoding="utf-8")
             else:
                 with open(temporary, "w", encoding="utf-8", newline="") as stream:
@@ -102,12 +103,29 @@ def _file_name(number: int, name: str, suffix: str) -> str:
 
 
 def _row(collection: Searchable, hit: CollectionHit, reranked: bool) -> dict:
-    place = {}
-    if isinstance(collection, Collection):
-        root = collection.folder.root_folder(collection.manifest.roots[collection.root_of(hit.id)])
-        place = {"file": str(root / str(hit.columns["path"]))}
-    scores = {"rank": hit.rank, "score": round(hit.score, 6)}
+    """Return scores, columns and file; where the user has such a column, ours gets another name."""
+    scores: dict = {"rank": hit.rank, "score": round(hit.score, 6)}
     if reranked:
         second = hit.second_score
         scores["second_score"] = None if second is None else round(second, 6)
+    place = {}
+    if isinstance(collection, Collection):
+        root = collection.folder.root_folder(collection.manifest.roots[collection.root_of(hit.id)])
+        place["file"] = str(root / str(hit.columns["path"]))
+    scores, place = (
+        {
+            f"crossmodal_{name}" if name in hit.columns else name: value
+            for name, value in own.items()
+        }
+        for own in (scores, place)
+    )
     return {**scores, **hit.columns, **place}
+
+
+def _finite(value: object) -> object:
+    """Return a value as JSON has it: without NaN and infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(name): _finite(part) for name, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value

@@ -60,12 +60,7 @@ class Item:
     def read(self) -> bytes:
         """Read the bytes of the picture."""
         if self.start is None:
-            size = self.file.stat().st_size
-            if size > MAX_FILE_BYTES:
-                raise RetrievalInputError(
-                    f"{self.file} has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
-                )
-            return self.file.read_bytes()
+            return read_file(self.file)
         with open(self.file, "rb") as stream:
             stream.seek(self.start)
             content = stream.read(self.size)
@@ -243,6 +238,22 @@ def _samples(
         problems = [str(error)]
     for problem in filter(None, problems):
         failed(Failure(root, name, "", problem))
+
+
+def read_file(path: Path) -> bytes:
+    """Read a plain file whole. A pipe, a device or an endless file of /proc is an error at once."""
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
+        stat = os.fstat(stream.fileno())
+        if not S_ISREG(stat.st_mode):
+            raise RetrievalInputError(f"{path.name} is no plain file")
+        if not stat.st_size:
+            raise RetrievalInputError(f"{path.name} is empty")
+        content = stream.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise RetrievalInputError(
+            f"{path.name} has more than {MAX_FILE_BYTES:,} bytes, which are not read"
+        )
+    return content
 
 
 def readable(name: str) -> str:

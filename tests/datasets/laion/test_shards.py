@@ -139,6 +139,7 @@ def test_what_is_no_tar_is_damage_too(tmp_path, content):
     path.write_bytes(content)
     reader = Shard(path)
     assert keys(reader) == [] and "00000.tar is damaged at its start" in reader.report.damage
+    assert ("it is compressed" in reader.report.damage) == content.startswith(b"\x1f\x8b")
 
 
 def header(name, kind=tarfile.REGTYPE, target=""):

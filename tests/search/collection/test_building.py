@@ -18,7 +18,7 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.core.writing import UnwritableFileError
-from lib.search.collection import Collection, Columns
+from lib.search.collection import Collection, Columns, sources
 from lib.search.collection.files import CollectionFolder
 from tests.search.collection.conftest import ColourEncoder, paint
 
@@ -360,3 +360,52 @@ def test_tables_of_parts_may_have_other_columns(build, pictures, tmp_path):
     build(pictures / "blue")
     collection = Collection(tmp_path / "collection")
     assert collection.table["year"].null_count == 5 and isinstance(collection.table, pa.Table)
+
+
+def test_an_endless_or_blocking_file_is_refused_at_once(build, pictures, tmp_path, monkeypatch):
+    build(pictures)
+    (pictures / "red" / "red_0.png").unlink()
+    os.mkfifo(pictures / "red" / "red_0.png")
+    collection = Collection(tmp_path / "collection")
+    item = collection.ids[paths(collection).index("red/red_0.png")]
+    with pytest.raises(MissingFileError, match="red_0.png is missing"):
+        collection.content(int(item))
+    with pytest.raises(RetrievalInputError, match="red_0.png is no plain file"):
+        sources.read_file(pictures / "red" / "red_0.png")  # it took the place of a file meanwhile
+    monkeypatch.setattr(sources, "MAX_FILE_BYTES", 10)
+    with pytest.raises(RetrievalInputError, match="has more than 10 bytes"):
+        sources.read_file(pictures / "red" / "red_20.png")
+
+
+def _table(**columns):
+    return pa.table({"path": ["red_0.png", "red_20.png"], **columns})
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        (_table(x=pa.array([2**50, 1]).cast(pa.timestamp("s"))), "'x' of kind timestamp.s. cannot"),
+        (_table(x=pa.array([2**31 - 1, 1], pa.int32()).cast(pa.date32())), "'x' of kind date32"),
+        (
+            pa.Table.from_arrays(
+                [pa.array(["a"]), pa.array([1]), pa.array([2])], ["path", "x", "x"]
+            ),
+            "has two columns 'x'; rename one",
+        ),
+        (pa.table({"path": ["a", None]}), "got nothing as 'path' in row 2"),
+    ],
+)
+def test_columns_that_could_not_be_read_back(table, problem):
+    with pytest.raises(RetrievalInputError, match=problem):
+        Columns(table, "facts")
+
+
+def test_columns_of_all_objects_and_of_odd_kinds(build, pictures, tmp_path):
+    (tmp_path / "a.json").write_text('[{"path": "red_0.png"}, {"path": "red_20.png", "x": 7}]')
+    assert Columns.read(tmp_path / "a.json").table["x"].to_pylist() == [None, 7]
+    (tmp_path / "a.csv").write_bytes(b"path,x\nred_0.png,caf\xe9\n")
+    with pytest.raises(RetrievalInputError, match="the column 'x' is not UTF-8 text"):
+        Columns.read(tmp_path / "a.csv")
+    columns = Columns(_table(x=pa.array(["a", None], pa.string_view())), "facts")
+    build(pictures, columns=columns)
+    assert Collection(tmp_path / "collection").kinds["x"] == "string"

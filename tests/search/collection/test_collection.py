@@ -1,5 +1,6 @@
 """Searching a collection: parts of a query, filters, pages, copies, and a stored index."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex
-from lib.search.collection import Collection, Query
+from lib.search.collection import Collection, Columns, Query
 from lib.search.collection.collection import _best
 from lib.search.collection.exporting import export
 from lib.search.collection.files import CollectionFolder, StoredIndex
@@ -134,7 +135,7 @@ def test_a_stored_index_with_later_and_missing_rows(build, pictures, tmp_path):
 
 BARE = """
 import sys
-from lib.search.collection import Collection, Query
+from lib.search.collection import Collection, Columns, Query
 import lib.search.service
 hits = Collection(sys.argv[1]).search(Query(vector=[1, 0, 0, 1]), k=3).hits
 assert len(hits) == 3
@@ -197,6 +198,16 @@ def test_exports(collection, tmp_path):
     assert len(list((tmp_path / "copies").iterdir())) == 3
     with pytest.raises(RetrievalInputError, match="exists; give a new folder"):
         export(collection, hits, tmp_path / "copies")
+
+
+def test_an_export_keeps_columns_that_have_the_names_of_ours(build, pictures, tmp_path):
+    names = {"path": ["red_0.png"], "file": ["x"], "rank": [7], "score": [float("nan")]}
+    build(pictures, columns=Columns(pa.table(names), "facts"))
+    opened = Collection(tmp_path / "collection")
+    export(opened, opened.search("red", k=1).hits, tmp_path / "hits.json")
+    (row,) = json.loads((tmp_path / "hits.json").read_text(), parse_constant=pytest.fail)
+    assert (row["rank"], row["crossmodal_rank"], row["score"], row["file"]) == (7, 1, None, "x")
+    assert row["crossmodal_file"].endswith("red_0.png")
 
 
 TABLE = pa.table(

@@ -545,7 +545,10 @@ export function mount(root, api) {
     const button = why.querySelector("[data-select]");
     if (button) button.setAttribute("aria-pressed", selected.has(Number(button.dataset.select)));
   }
-  const listed = () => [...selected.values()].map(({ rank, score, id, name, columns }) => ({ rank, score, id, name, ...columns }));
+  const listed = () => [...selected.values()].map(({ rank, score, name, columns }) => {
+    const ours = Object.entries({ rank, score, name }).map(([key, value]) => [key in columns ? `crossmodal_${key}` : key, value]);
+    return { ...Object.fromEntries(ours), ...columns };
+  });
   async function saveOriginals() {
     const address = await api.originals(collection.name, [...selected.keys()].slice(0, 200));
     h("a", { href: address, download: "" }).click();

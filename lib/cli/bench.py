@@ -361,6 +361,15 @@ def bench_near_equal(
     say(f"pairs: {out}")
 
 
+@bench.command("encode-rate")
+def bench_encode_rate() -> None:
+    """Measure how fast a core encodes pictures, and store the rate that `plan` reads (a minute)."""
+    from lib.studies import encode_rate
+
+    encode_rate.write_committed()
+    say(encode_rate.rate_note(encode_rate.measured_rate()))
+
+
 @bench.command("familiarity")
 def bench_familiarity(
     collect: Annotated[

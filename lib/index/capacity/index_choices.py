@@ -36,6 +36,7 @@ class IndexChoice:
     training_flop: float = 0.0  # of the k-means that finds the cells
     walks: bool = False  # a graph, which every shard walks for itself
     code_bytes: int | None = None
+    nlist: int = 0  # cells of an inverted file
     assumes: str = ""  # the assumptions of the figures, in words
 
     @property
@@ -92,14 +93,15 @@ def index_choices(
         ),
         IndexChoice(
             "IVF, int8", "rounded in cells", sizes.ivf(n, d, nlist, 1) | graph,
-            coarse + scanned * d, training_flop=flop, assumes=cells,
+            coarse + scanned * d, training_flop=flop, nlist=nlist, assumes=cells,
         ),
     ]  # fmt: skip
     options += [
         IndexChoice(
             f"IVF-PQ, {code_bytes} bytes", "codes",
             sizes.ivf_pq(n, d, nlist, code_bytes, rotate=True) | graph, coarse,
-            scanned * code_bytes, training_flop=flop, code_bytes=code_bytes, assumes=cells,
+            scanned * code_bytes, training_flop=flop, code_bytes=code_bytes, nlist=nlist,
+            assumes=cells,
         )
         for code_bytes in CODE_BYTES
         if d % code_bytes == 0
@@ -109,7 +111,8 @@ def index_choices(
             f"IVF-PQ fast scan, {code_bytes} bytes, re-ranked", "codes and re-ranking",
             sizes.ivf_pq(n, d, nlist, code_bytes, rotate=True, fast_scan=True) | graph, coarse,
             scanned * code_bytes, ssd=4 * n * d, ssd_reads=reranked * -(-4 * d // SECTOR),
-            training_flop=flop, assumes=f"{cells}; {reranked} raw vectors read from SSD",
+            training_flop=flop, nlist=nlist,
+            assumes=f"{cells}; {reranked} raw vectors read from SSD",
         )
         for code_bytes in RERANKED_CODE_BYTES
         if d % (2 * code_bytes) == 0

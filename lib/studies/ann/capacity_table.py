@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from lib.core.checks import RetrievalInputError, check_count
+from lib.index.capacity.building import BuildPlan, encode_hours
 from lib.index.capacity.machines import MachinePlan, SizeCheck, published_sizes
 
 BYTES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+MONTH = 730  # hours
 FLOP = ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP")
 
 
@@ -40,6 +42,54 @@ def format_machine_plans(plans: Sequence[MachinePlan]) -> list[dict[str, str]]:
         }
         for plan in plans
     ]
+
+
+def format_build_plans(
+    plans: Sequence[MachinePlan], builds: Sequence[BuildPlan], machines: int, price: float
+) -> list[dict[str, str]]:
+    """Format what it takes to build and to serve each option, one row of text each.
+
+    Args:
+        plans: for serving.
+        builds: of the same options.
+        machines: that share the building.
+        price: of a machine hour.
+    """
+    return [
+        {
+            "option": plan.option.name,
+            "train, h of 1 machine": hours_text(build.train_hours),
+            "add, machine h": hours_text(build.add_hours),
+            f"hours on {machines:,}": hours_text(build.hours_on(machines)),
+            "cost of building": _cost_text(build.machine_hours, price),
+            "machines to serve": f"{plan.machines:,}",
+            "cost of serving a month": _cost_text(MONTH * plan.machines, price),
+        }
+        for plan, build in zip(plans, builds, strict=True)
+    ]
+
+
+def encoding_sentence(n: int, rate: float, machines: int, price: float) -> str:
+    """Say what the encoding of n pictures takes, at `rate` a second and machine."""
+    hours = encode_hours(n, rate)
+    return (
+        f"Encoding of {n:,} pictures at {rate:,.0f} a second and machine: {hours_text(hours)}"
+        f" machine hours, {hours_text(hours / machines)} hours on {machines:,} machines, cost"
+        f" {_cost_text(hours, price)}."
+    )
+
+
+def hours_text(hours: float | None) -> str:
+    """Format hours with two digits at least; a dash for none, words where it is not known."""
+    if hours is None:
+        return "not measured"
+    if hours == 0:
+        return "-"
+    return f"{hours:,.0f}" if hours >= 9.5 else f"{hours:.2g}"
+
+
+def _cost_text(hours: float | None, price: float) -> str:
+    return hours_text(None if hours is None else hours * price)
 
 
 def recall_text(plan: MachinePlan) -> str:
@@ -84,7 +134,7 @@ def notes(plans: Sequence[MachinePlan]) -> list[str]:
             f" {e.conditions}. {e.source}"
             for e in quoted
         ),
-        "Not known: latency, the network between shards, time to build, and what updates cost.",
+        "Not known: latency, the network between shards, and what updates cost.",
     ]
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from lib.core.checks import RetrievalInputError
+from lib.index.capacity.building import BuildRates, plan_building
 from lib.index.capacity.machines import plan_machines, published_sizes
 from lib.studies.ann import capacity_table
 
@@ -68,6 +69,30 @@ def test_notes_say_what_is_taken_for_granted_and_not_known():
         "latency",
     ):
         assert text in notes
+
+
+def test_hours_as_text():
+    hours = (None, 0, 0.0043, 2.04, 9.6, 1997.6)
+    texts = ["not measured", "-", "0.0043", "2", "10", "1,998"]
+    assert [capacity_table.hours_text(value) for value in hours] == texts
+
+
+def test_what_building_takes():
+    rates = BuildRates(1e-9, 1e12, 1e-6, 1e-8, graph_rows=10**6)
+    builds = [plan_building(row.option, 5_850_000_000, 512, rates) for row in ROWS]
+    table = capacity_table.format_build_plans(ROWS, builds, 10, price=3)
+    rows = {row["option"]: row for row in table}
+    assert len(rows) == len(ROWS)
+    graph, disk = rows["HNSW, 32 links"], rows["graph on SSD, 32-byte codes"]
+    # 5.85e9 x 512 x 1e-6 s over 16 cores are 52 hours, 5.2 on ten machines
+    assert (graph["add, machine h"], graph["hours on 10"]) == ("52", "5.2")
+    assert (graph["cost of building"], graph["machines to serve"]) == ("156", "71")
+    assert graph["cost of serving a month"] == f"{71 * 730 * 3:,}"
+    assert disk["add, machine h"] == disk["cost of building"] == "not measured"
+    assert capacity_table.encoding_sentence(36_000, 10, 2, price=5) == (
+        "Encoding of 36,000 pictures at 10 a second and machine: 1 machine hours, 0.5 hours on 2"
+        " machines, cost 5."
+    )
 
 
 def test_checks_as_text():

@@ -90,7 +90,8 @@ class Work:
     Args:
         scorer: its name.
         pairs: number of scored (query, item) pairs.
-        products: number of inner products of vectors; 0 where a network reads the pair instead.
+        products: number of inner products of vectors, or of comparisons of two notes; 0 where a
+            network reads the pair instead.
     """
 
     scorer: str

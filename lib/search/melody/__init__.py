@@ -8,6 +8,9 @@ errors of a singer they forgive.
 """
 
 from lib.search.melody.base import MelodyMatcher
+from lib.search.melody.contour_vectors import ContourVectorMatcher, contour_vectors
+from lib.search.melody.contours import LinearScalingMatcher, contour
+from lib.search.melody.dtw import DtwMatcher, subsequence_dtw
 from lib.search.melody.symbols import (
     IntervalMatcher,
     LcssMatcher,

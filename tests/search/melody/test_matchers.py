@@ -5,17 +5,32 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets.tunes import Melody
+from lib.datasets.tunes.hums import humming_tempo
 from lib.search import TwoStageRetriever
-from lib.search.melody import IntervalMatcher, LcssMatcher, ParsonsMatcher
+from lib.search.melody import (
+    ContourVectorMatcher,
+    DtwMatcher,
+    IntervalMatcher,
+    LcssMatcher,
+    LinearScalingMatcher,
+    ParsonsMatcher,
+)
 from tests.search.melody.tunes import melody, random_tunes, sung
 
-MATCHERS = [ParsonsMatcher, IntervalMatcher, LcssMatcher]
-TUNES = random_tunes(12)
+MATCHERS = [
+    ParsonsMatcher,
+    IntervalMatcher,
+    LcssMatcher,
+    LinearScalingMatcher,
+    DtwMatcher,
+    ContourVectorMatcher,
+]
+TUNES = random_tunes(12, shortest=20)
 
 
 def part_of(tune: Melody, first: int, last: int, shift: float = 0.0):
     notes = slice(first, last)
-    return sung(tune.pitches[notes] + shift, tune.durations[notes] * 0.3)
+    return sung(tune.pitches[notes] + shift, tune.seconds(humming_tempo(tune))[1][notes])
 
 
 @pytest.fixture(scope="module", params=MATCHERS, ids=lambda matcher: matcher.__name__)
@@ -23,10 +38,13 @@ def matcher(request):
     return request.param(TUNES)
 
 
-def test_a_whole_tune_in_another_key_is_found(matcher):
-    queries = [part_of(tune, 0, len(tune), 3.3) for tune in TUNES]
+def test_a_tune_in_another_key_is_found(matcher):
+    queries = [part_of(tune, 0, 20, 3.3) for tune in TUNES]
     run = matcher.search(queries, 3)
     own = matcher.score(queries, np.arange(len(TUNES))[:, None])[:, 0]
+    if isinstance(matcher, ContourVectorMatcher):  # whose windows last as long for every query
+        assert all(number in row for number, row in enumerate(run.ids.tolist()))
+        return
     assert own == pytest.approx(run.scores[:, 0])  # nothing is better
     if not isinstance(matcher, LcssMatcher):  # which finds much of any tune in a longer one
         assert run.ids[:, 0].tolist() == list(range(len(TUNES)))

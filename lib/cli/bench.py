@@ -384,3 +384,21 @@ def bench_familiarity(
     scores.write_committed(say)
     for file, title in scores.TABLES.items():
         print_rows(scores.format_shares(off_topic.STORE.table(file)), title)
+
+
+@bench.command("hand")
+def bench_hand(
+    omniglot: Annotated[
+        Path | None,
+        Option(help="omniglot.npz with stroke-3 arrays, or the variable CROSSMODAL_OMNIGLOT."),
+    ] = None,
+    show: Annotated[bool, Option("--show", help="Only print the committed tables.")] = False,
+) -> None:
+    """Fit a hand to Omniglot, test how human it is, and write its tables (half an hour)."""
+    from lib.studies.hand import results
+
+    if not show:
+        results.write_committed(omniglot, say)
+    print_rows(results.format_hand(), "the fitted hand, lengths as shares of a drawing's size")
+    print_rows(results.format_tests(), "generated against human pairs, unseen characters")
+    say(results.sentence_of_tests())

@@ -10,6 +10,14 @@ from lib.datasets.strokes.geometry import (
     resample,
     resample_to,
     simplify,
+    subdivide,
+)
+from lib.datasets.strokes.hand import (
+    Hand,
+    deform,
+    deform_drawings,
+    measured_hand,
+    pen_widths,
 )
 from lib.datasets.strokes.quickdraw import (
     QuickDrawRecord,

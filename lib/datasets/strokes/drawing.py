@@ -124,6 +124,19 @@ def unpack_drawings(arrays: Mapping[str, np.ndarray]) -> list[Drawing]:
     return [Drawing(tuple(strokes[stop - n : stop])) for stop, n in zip(stops, counts)]
 
 
+def checked_drawings(drawings: Sequence[Drawing]) -> list[Drawing]:
+    """Return a list of at least one `Drawing`."""
+    drawings = [drawings] if isinstance(drawings, Drawing) else list(drawings)
+    if not drawings:
+        raise RetrievalInputError("drawings must hold at least one drawing, got none")
+    for i, drawing in enumerate(drawings):
+        if not isinstance(drawing, Drawing):
+            raise RetrievalInputError(
+                f"drawings[{i}] must be a Drawing, got {type(drawing).__name__}"
+            )
+    return drawings
+
+
 def check_size(n_strokes: int, n_points: int) -> None:
     """Refuse a drawing without strokes, and one that is too large."""
     if n_strokes == 0:

@@ -62,6 +62,37 @@ def _interpolated(drawing: Drawing, along: list, at: list) -> Drawing:
     return Drawing(tuple(strokes), times and tuple(times))
 
 
+def subdivide(drawing: Drawing, longest: float) -> Drawing:
+    """Insert points so that neighbours are at most `longest` apart; times are dropped.
+
+    All points stay, and those that are inserted lie at equal distances between two of them.
+    """
+    longest = check_number(longest, "longest", 0, above=True)
+    points, lengths = subdivided(drawing.points, drawing.lengths, longest)
+    return Drawing(tuple(np.split(points, np.cumsum(lengths)[:-1])))
+
+
+def subdivided(
+    points: np.ndarray, lengths: np.ndarray, longest: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Do the same for strokes that lie in one array; points, and points of each stroke."""
+    stops = np.cumsum(lengths)
+    steps = np.diff(points, axis=0, append=points[-1:])
+    steps[stops - 1] = 0
+    count = np.maximum(np.ceil(np.hypot(*steps.T) / longest), 1)
+    if count.sum() > MOST_POINTS:
+        raise RetrievalInputError(
+            f"longest must leave at most {MOST_POINTS:,} points, got {longest:g}, which makes"
+            f" {count.sum():,.0f}"
+        )
+    count = count.astype(np.int64)
+    ends = np.cumsum(count)
+    of = np.repeat(np.arange(len(points)), count)
+    share = (np.arange(len(of)) - np.repeat(ends - count, count)) / count[of]
+    fine = points[of] + share[:, None] * steps[of]
+    return fine, np.diff(ends[stops - 1], prepend=0)
+
+
 def simplify(drawing: Drawing, tolerance: float = TOLERANCE) -> Drawing:
     """Drop points by the algorithm of Ramer, Douglas and Peucker.
 

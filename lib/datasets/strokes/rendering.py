@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_array, check_choice, check_count, check_switch
-from lib.datasets.strokes.drawing import Drawing
+from lib.datasets.strokes.drawing import Drawing, checked_drawings
 from lib.datasets.strokes.geometry import SMALLEST
 
 SIZE, WIDTH = 64, 2.0  # pixels
@@ -55,25 +55,13 @@ def render_drawings(
     size = check_count(size, "size", least=4, most=LARGEST_SIZE)
     fit = check_switch(fit, "fit")
     check_choice(cap, CAPS, "cap")
-    drawings = _checked(drawings)
+    drawings = checked_drawings(drawings)
     width = _widths(width, len(drawings), size)
     pictures = np.empty((len(drawings), size, size), dtype=np.uint8)
     for start in range(0, len(drawings), BATCH):
         part = slice(start, start + BATCH)
         pictures[part] = _render_batch(drawings[part], size, width[part], fit, cap)
     return pictures
-
-
-def _checked(drawings: Sequence[Drawing]) -> list[Drawing]:
-    drawings = [drawings] if isinstance(drawings, Drawing) else list(drawings)
-    if not drawings:
-        raise RetrievalInputError("drawings must hold at least one drawing, got none")
-    for i, drawing in enumerate(drawings):
-        if not isinstance(drawing, Drawing):
-            raise RetrievalInputError(
-                f"drawings[{i}] must be a Drawing, got {type(drawing).__name__}"
-            )
-    return drawings
 
 
 def _widths(width, n: int, size: int) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Fit a hand to how twenty people draw one character, and test how human its drawings are."""

@@ -52,7 +52,7 @@ def _as_int8(vectors: np.ndarray) -> np.ndarray:
 class ContourVectorMatcher(MelodyMatcher):
     """Rank tunes by the best cosine between the query's vector and those of windows of the tune.
 
-        s = max over starts and scales of <v(q), v(t)>
+        s = max over starts and scales of <v(q), v(t)>      (rounded to int8)
 
     Args:
         melodies: the tunes.

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
+from lib.datasets.tunes import SungNotes
+from lib.datasets.tunes.hums import excerpt, humming_tempo
 from lib.search.melody import ContourVectorMatcher, contour_vectors
 from tests.search.melody.tunes import melody, random_tunes, sung
 
@@ -45,6 +47,20 @@ def test_search_and_score_agree_on_all_windows():
     assert run.work == (matcher.work(queries, run.ids).__class__(
         "contour vectors", run.work[0].pairs, run.work[0].products),)  # fmt: skip
     assert run.work[0].products == 4 * sum(map(len, tunes)) * 5
+
+
+def test_a_window_in_another_key_is_found():
+    tunes = random_tunes(20, seed=1, shortest=30)
+    matcher = ContourVectorMatcher(tunes, seconds=3, scales=[1])
+    queries = []
+    for tune in tunes:
+        tempo = humming_tempo(tune)
+        part = excerpt(tune, 4, 3 * tempo / 60)
+        onsets, durations = part.seconds(tempo)
+        ends = np.minimum(onsets + durations, 3.0)  # of three seconds, as the windows
+        queries.append(SungNotes(onsets, ends - onsets, part.pitches + 1.6))
+    run = matcher.search(queries, 1)
+    assert run.ids[:, 0].tolist() == list(range(20)) and (run.scores > 0.95).all()
 
 
 def test_few_windows_find_few_tunes():

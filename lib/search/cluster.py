@@ -30,6 +30,8 @@ AHEAD = 2  # inputs under way for each thread of a worker: one in work, one wait
 CONNECT_S = 10  # until a scheduler must have answered
 ALONE_S = 60  # without any worker, until that is an error
 ASK_S = 5  # between two looks at the workers while a result is awaited
+# Ctrl-C reaches all processes of a terminal; the one that asks ends the workers in order.
+IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 LARGE = "1GB"  # Dask warns of inputs beyond 10 MB; blocks of vectors are larger
 
 
@@ -57,6 +59,7 @@ def local_cluster(workers: int = 2) -> Cluster:
             dashboard_address=None,
             memory_limit=0,
             local_directory=room,
+            preload=[IGNORE_INTERRUPTS],
             silence_logs=logging.ERROR,
         )
         stack.callback(processes.close)

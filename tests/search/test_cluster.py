@@ -20,9 +20,14 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.workers import HERE, Finished
+from lib.index.tuning import ArrayRows, Config, filling
+from lib.index.tuning.trials import build
 from lib.search import cluster as module
 from lib.search.cluster import connect_cluster, local_cluster
 from lib.search.collection import Collection, build_collection
+from tests.index.clusters import clustered
+from tests.index.oracle import assert_same
+from tests.index.test_merging import content
 from tests.search.collection.conftest import COLOURS, MODEL, ColourEncoder, paint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,6 +224,41 @@ def test_a_worker_that_is_killed_loses_nothing(pictures, tmp_path):
     assert_equal(here, Collection(tmp_path / "there", verify=True))
     # Again is encoded what the killed worker had under way: two steps of four, at most.
     assert 34 <= len(log.read_text().splitlines()) <= 34 + 2 * 4
+
+
+class KillingRows(ArrayRows):
+    """Rows that kill a worker while they are read."""
+
+    def __init__(self, array, pid, when):
+        super().__init__(array)
+        self.pid, self.when = pid, when
+
+    def vectors(self, rows):
+        if rows[0] == self.when:
+            os.kill(self.pid, signal.SIGKILL)
+        return super().vectors(rows)
+
+
+@slow
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config("IVF16", "IVF", {"nlist": 16}, n_train=2000),
+        Config("HNSW8 shards", "HNSW shards",
+               {"shard_rows": 1000, "links": 8, "ef_construction": 40}),
+    ],
+)  # fmt: skip
+def test_an_index_that_loses_a_worker_is_the_same(config, monkeypatch):
+    monkeypatch.setattr(filling, "BLOCK", 1000)
+    base, queries = clustered(12_000, seed=3), clustered(20, seed=4)
+    here = build(config, ArrayRows(base)).index
+    with local_cluster(2) as cluster:
+        (pid, *_) = cluster.process_ids().values()
+        rows = KillingRows(base, pid, when=6000)
+        there = build(config, rows, workers=cluster).index
+        assert pid not in cluster.process_ids().values()
+    assert content(there) == content(here)
+    assert_same(there.search(queries, 10), here.search(queries, 10))
 
 
 KILLED = """

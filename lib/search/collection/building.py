@@ -37,8 +37,8 @@ from lib.search.collection.sources import (
 from lib.search.shard_encoding import Encoder
 
 BATCH = 64  # pictures encoded together
-STEP = 1024  # pictures of one step: what a kill can cost
-PART = 20_000  # rows of a part when a run has finished
+STEP = 256  # pictures of one step: what a kill can cost, on each worker
+PART = 20_000  # rows of a part, at most; fewer while a run fills it
 SET_LATER = ("id", "thumbnail_at", "thumbnail_bytes")
 Progress = Callable[[int], None]
 
@@ -164,6 +164,7 @@ class _Run:
         self.new_cells = defaultdict(dict)  # part -> row -> cells that changed
         self.scope = Scope(folder, manifest.roots, roots)
         self.seen: set[Place] = set()
+        self.n_whole = len(manifest.parts)  # parts that no step of this run adds to
         self.begun: set[str] = set()  # contents that this run encodes
         self.refused: dict[str, Unusable] = {}  # those of them that could not be
         self.old_failures = {f.place: f for f in folder.failures(manifest)}
@@ -312,6 +313,8 @@ class _Run:
         return EncodedPicture(cells["width"], cells["height"], cells["format"], vector, small)
 
     def _write_part(self, rows: list[dict], pictures: list[EncodedPicture]) -> None:
+        if sum(part.rows for part in self.manifest.parts[self.n_whole :]) + len(rows) > PART:
+            self._join_parts_of_this_run()
         manifest = self.manifest
         part = self.folder.write_part(
             manifest.counter,
@@ -329,6 +332,21 @@ class _Run:
         for at, row in enumerate(rows):
             known = Known(len(manifest.parts), at, 0, 0, row["sha256"], "")
             self.by_content.setdefault(row["sha256"], known)
+
+    def _join_parts_of_this_run(self) -> None:
+        """Join the parts of the last steps, so that the manifest of a long run stays short."""
+        number = self.n_whole
+        whole, small = self.manifest.parts[:number], self.manifest.parts[number:]
+        self.n_whole = number + bool(small)
+        if len(small) < 2:
+            return
+        joined = self._joined(small)
+        self.manifest = replace(self.manifest, parts=(*whole, joined))
+        self._save(finished=False)
+        self.folder.remove_parts(small)
+        for row, sha256 in enumerate(self.folder.table(joined)["sha256"].to_pylist()):
+            if self.by_content[sha256].part >= number:
+                self.by_content[sha256] = Known(number, row, 0, 0, sha256, "")
 
     def _table(self, rows: list[dict], first_id: int) -> pa.Table:
         empty = dict.fromkeys(SET_LATER, 0)

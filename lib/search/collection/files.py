@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -249,6 +249,13 @@ class CollectionFolder:
                 stream.writelines(thumbnails)
             digests = {name: sha256_of(temporary / name) for name in names}
         return CollectionPart(folder, len(table), *names, digests)
+
+    def remove_parts(self, parts: Sequence[CollectionPart]) -> None:
+        """Remove parts that the manifest does not name any more."""
+        for part in parts:
+            shutil.rmtree(
+                self.path / part.folder, ignore_errors=True
+            )  # the next writer tries again
 
     def rewrite_part(
         self, part: CollectionPart, kept: np.ndarray | None, table: pa.Table

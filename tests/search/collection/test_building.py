@@ -18,7 +18,7 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.core.writing import UnwritableFileError
-from lib.search.collection import Collection, Columns, sources
+from lib.search.collection import Collection, Columns, building, sources
 from lib.search.collection.files import CollectionFolder
 from tests.search.collection.conftest import ColourEncoder, paint
 
@@ -297,8 +297,6 @@ def test_a_damaged_manifest_or_part(build, pictures, tmp_path):
 
 
 def test_small_parts_are_joined(build, pictures, tmp_path, monkeypatch):
-    from lib.search.collection import building
-
     monkeypatch.setattr(building, "PART", 4)
     build(pictures, step=1)
     collection = Collection(tmp_path / "collection", verify=True)
@@ -308,6 +306,31 @@ def test_small_parts_are_joined(build, pictures, tmp_path, monkeypatch):
         with Image.open(io.BytesIO(collection.thumbnail(item))) as small:
             shown = small.convert("RGB").getpixel((3, 3))
         assert int(np.argmax(shown)) == ["red", "green", "blue"].index(colour)
+
+
+def test_a_long_run_joins_its_parts_on_the_way(build, pictures, encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "PART", 4)
+    for number, path in enumerate(sorted(pictures.rglob("*.png"))):  # equal ones come last
+        (pictures / f"z{number}.png").write_bytes(path.read_bytes())
+    sizes = []
+
+    def note(n):
+        if n:
+            manifest = CollectionFolder(tmp_path / "collection").read()
+            sizes.append([part.rows for part in manifest.parts])
+            kept = {entry.name for entry in (tmp_path / "collection" / "parts").iterdir()}
+            assert kept == {Path(part.folder).name for part in manifest.parts}
+
+    report = build(pictures, step=2, progress=note)
+    assert (report.encoded, report.copied) == (9, 9) and encoder.n_encoded == 9
+    assert sizes[:4] == [[2], [2, 2], [4, 2], [4, 2, 2]] and sizes[-1] == [4, 4, 4, 4, 2]
+    collection = Collection(tmp_path / "collection", verify=True)
+    rows = {path: row for row, path in enumerate(paths(collection))}
+    vectors = collection.vectors(np.arange(18))
+    for number, path in enumerate(sorted(path for path in rows if not path.startswith("z"))):
+        copy = rows[f"z{number}.png"]
+        assert np.array_equal(vectors[copy], vectors[rows[path]])
+        assert collection.thumbnail(copy) == collection.thumbnail(rows[path])
 
 
 KILLED = """

@@ -58,6 +58,7 @@ def serve(
     import uvicorn
 
     from lib.search.service import Limits, create_app
+    from lib.search.service.connections import ImpatientConnection
     from lib.search.service.guards import LOOPBACK
 
     shown = f"[{host}]" if ":" in host else host
@@ -65,7 +66,10 @@ def serve(
     app = create_app(collections, Limits(token, allowed, per_second))
     shown = f"http://{shown}:{listener.getsockname()[1]}/"
     say(f"open {shown}" + (f"?token={token}" if new_token else "") + "   (Ctrl-C ends it)")
-    config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=15, server_header=False)
+    config = uvicorn.Config(
+        app, http=ImpatientConnection, ws="none", log_level="warning", timeout_keep_alive=15,
+        server_header=False,
+    )  # fmt: skip
     with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -126,7 +127,7 @@ class Collection(Searchable):
         row = self.table.slice(self.position(item), 1).to_pylist()[0]
         root = self.folder.root_folder(self.manifest.roots[row["root"]])
         path = path_inside(root, row["path"])
-        if not path.is_file():
+        if not os.path.isfile(path):  # also where a folder above may not be entered
             raise MissingFileError(f"{row['path']} is missing; run `crossmodal index` again")
         if not row["member"] and path.stat().st_size != row["bytes"]:
             raise RetrievalInputError(f"{row['path']} has changed; run `crossmodal index` again")
@@ -135,10 +136,14 @@ class Collection(Searchable):
     def content(self, item: int) -> tuple[bytes, str]:
         """Return the bytes of a picture, also of a sample in a shard, and their suffix."""
         path, row = self.original(item), self.item(item)
-        if not row["member"]:
-            return read_file(path), path.suffix
-        for _, content, suffix in _samples_of(path, {row["member"]: item}):
-            return content, suffix
+        try:
+            if not row["member"]:
+                return read_file(path), path.suffix
+            for _, content, suffix in _samples_of(path, {row["member"]: item}):
+                return content, suffix
+        except OSError as error:
+            why = error.strerror or error
+            raise MissingFileError(f"{row['path']} cannot be read: {why}") from error
         raise MissingFileError(
             f"{row['path']} has no sample {row['member']!r} now; run `crossmodal index` again"
         )
@@ -156,7 +161,7 @@ class Collection(Searchable):
                 if member:
                     in_shards.setdefault(path, {})[member] = item
                 else:
-                    yield item, _page_of(path.read_bytes()), False
+                    yield item, _page_of(read_file(path)), False
             except (OSError, ValueError):
                 missed.append(item)
         for path, members in in_shards.items():

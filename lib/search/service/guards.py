@@ -4,6 +4,8 @@ import asyncio
 import hmac
 import time
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from starlette.responses import JSONResponse
@@ -12,6 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lib.search.service.counters import Counters
 
 MAX_BODY = 16 << 20  # bytes of a request
+# Commas of a body. A drawing of 50,000 points has 100,000, a picture in base64 one. JSON of 16 MB
+# can hold millions of numbers: to read them would take a minute and gigabytes.
+MAX_COMMAS = 200_000
+LARGE_BODY = 1 << 20  # bytes; no more than LARGE_AT_ONCE such bodies are in memory
+LARGE_AT_ONCE = 8
 TIMEOUT_S = 30.0
 CLIENTS = 10_000  # whose rates are remembered
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -47,7 +54,7 @@ class Limits:
 
 
 class _TooLarge(Exception):
-    """A body that is larger than it may be."""
+    """A body that is larger than it may be; the text says how large it may be."""
 
 
 class Guards:
@@ -56,6 +63,7 @@ class Guards:
     def __init__(self, app: ASGIApp, limits: Limits, counters: Counters) -> None:
         self.app, self.limits, self.counters = app, limits, counters
         self._rates: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,19 +95,25 @@ class Guards:
             self.counters.count(name, status, time.perf_counter() - start)
 
     async def _within_limits(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, size = False, 0
+        started, whole, size, commas, excess = False, False, 0, 0, ""
 
         async def bounded() -> Message:
-            nonlocal size
+            nonlocal whole, size, commas, excess
             message = await receive()
-            size += len(message.get("body", b""))
+            body = message.get("body", b"")
+            size, commas = size + len(body), commas + body.count(b",")
+            whole = not message.get("more_body", False)
             if size > self.limits.max_body:
+                excess = f"a request may have at most {self.limits.max_body:,} bytes"
+            elif commas > MAX_COMMAS:
+                excess = f"a request may hold at most {MAX_COMMAS:,} values. Send fewer points"
+            if excess:
                 raise _TooLarge
             return message
 
         async def tracked(message: Message) -> None:
             nonlocal started
-            if size > self.limits.max_body and not started:
+            if excess and not started:
                 raise _TooLarge  # again: what reads bodies has made its own error of the first
             if not started:
                 deadline.reschedule(None)  # a large file may take its time
@@ -107,12 +121,17 @@ class Guards:
             await send(message)
 
         try:
-            async with asyncio.timeout(self.limits.timeout_s) as deadline:
+            async with (
+                self._large if _is_large(scope) else nullcontext(),
+                asyncio.timeout(self.limits.timeout_s) as deadline,
+            ):
                 await self.app(scope, bounded, tracked)
         except _TooLarge:
-            answer = _refuse(413, f"a request may have at most {self.limits.max_body:,} bytes")
+            answer = _refuse(413, excess)
         except TimeoutError:
-            answer = _refuse(503, f"no answer within {self.limits.timeout_s:g} seconds; try again")
+            seconds = f"within {self.limits.timeout_s:g} seconds; try again"
+            no_answer = _refuse(503, f"no answer {seconds}")
+            answer = no_answer if whole else _refuse(408, f"the request did not come {seconds}")
         else:
             return
         if not started:
@@ -120,12 +139,13 @@ class Guards:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         """Return the answer to a request that is not let in, or None."""
-        headers = {name.decode("latin-1").lower(): v for name, v in scope["headers"]}
+        headers = _headers(scope)
         host = headers.get("host", b"").decode("latin-1")
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if name.lower() not in self.limits.hosts:
+        if _name_of(host) not in self.limits.hosts:
             advice = "name the host when it is started: crossmodal serve ... --name HOST"
             return _refuse(421, f"this service does not answer as {host[:100]!r}; {advice}")
+        if _is_of_another_page(headers, self.limits.hosts):
+            return _refuse(403, "a page of another site may not ask this service")
         client = (scope.get("client") or ("unknown",))[0]
         if self.limits.per_second is not None and not self._admit(client, self.limits.per_second):
             most = f"{self.limits.per_second:g}"
@@ -158,6 +178,35 @@ class Guards:
         if len(self._rates) > CLIENTS:
             self._rates.popitem(last=False)
         return admitted
+
+
+def _headers(scope: Scope) -> dict[str, bytes]:
+    return {name.decode("latin-1").lower(): value for name, value in scope["headers"]}
+
+
+def _name_of(host: str) -> str:
+    """Return a host without its port."""
+    return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
+
+
+def _is_of_another_page(headers: Mapping[str, bytes], hosts: Collection[str]) -> bool:
+    """Return whether a browser asks for a page that did not come from this service.
+
+    Such a page cannot read the answers; it could keep the service busy. A link from it may be
+    followed.
+    """
+    origin = headers.get("origin")
+    if origin is not None:
+        return _name_of(origin.decode("latin-1").partition("://")[2]) not in hosts
+    follows_link = headers.get("sec-fetch-mode") == b"navigate"
+    return headers.get("sec-fetch-site") == b"cross-site" and not follows_link
+
+
+def _is_large(scope: Scope) -> bool:
+    """Return whether a body is large, or does not say its length."""
+    headers = _headers(scope)
+    length = headers.get("content-length", b"0")
+    return "transfer-encoding" in headers or (length.isdigit() and int(length) > LARGE_BODY)
 
 
 def _cookie(header: bytes) -> bytes:

@@ -7,7 +7,14 @@ import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from starlette.exceptions import HTTPException
 
 from lib.core.checks import RetrievalInputError
@@ -23,6 +30,7 @@ Point = Annotated[
     list[Annotated[float, Field(ge=-1, le=2, allow_inf_nan=False)]],
     Field(min_length=2, max_length=2),
 ]
+Stroke = Annotated[list[Point], Field(fail_fast=True)]
 
 
 class SearchRequest(BaseModel):
@@ -39,8 +47,8 @@ class SearchRequest(BaseModel):
     collection: str | None = None
     text: ShortText = ""
     image: Annotated[str, Field(max_length=MAX_BODY)] | None = None
-    strokes: list[list[Point]] | None = None
-    vector: Annotated[list[float], Field(max_length=2**15)] | None = None
+    strokes: Annotated[list[Stroke], Field(fail_fast=True)] | None = None
+    vector: Annotated[list[float], Field(max_length=2**15, fail_fast=True)] | None = None
     like: Annotated[list[int], Field(max_length=100)] = []
     without: Annotated[list[ShortText], Field(max_length=20)] = []
     image_weight: float = 0.5
@@ -51,6 +59,17 @@ class SearchRequest(BaseModel):
     fold: bool = True
     rerank: Annotated[str, Field(max_length=100)] | None = None
     candidates: Annotated[int, Field(ge=1, le=MOST_CANDIDATES)] = CANDIDATES
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_unknown_fields(cls, given: Any) -> Any:
+        """Stop at the first unknown field: a body can hold very many."""
+        unknown = isinstance(given, dict) and next(
+            (n for n in given if n not in cls.model_fields), None
+        )
+        if unknown:
+            raise PydanticCustomError("unknown_field", "{name}", {"name": unknown[:100]})
+        return given
 
 
 class ServedHit(BaseModel):
@@ -128,9 +147,9 @@ def describe_invalid(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         why = error.get("ctx", {}).get("error", "it cannot be read")
         return f"the body must be JSON: {why}, at character {name or 0}"
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "unknown_field":
         known = ", ".join(SearchRequest.model_fields)
-        return f"{name[:100]!r} is no field of a query; the fields are {known}"
+        return f"{error['msg']!r} is no field of a query; the fields are {known}"
     if error["type"] == "missing":
         return f"{name or 'a body in JSON (content-type: application/json)'} is missing; give it"
     got = repr(error.get("input"))
@@ -173,6 +192,7 @@ def answer_errors(app: FastAPI) -> None:
     async def other(request: Request, error: HTTPException) -> JSONResponse:
         paths = sorted({getattr(route, "path", "") for route in app.routes} - {""})
         advice = {
+            400: "the body must be JSON, nested less deeply",
             404: f"there is no {request.url.path[:200]!r}; there are {', '.join(paths)}",
             405: f"{request.url.path[:200]!r} does not answer {request.method[:20]!r}",
         }.get(error.status_code, str(error.detail))

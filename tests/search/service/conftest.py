@@ -1,7 +1,9 @@
 """A small collection with captions, columns and copies, served by the application."""
 
+import asyncio
 import base64
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
@@ -62,6 +64,12 @@ def serve(encoder):  # noqa: F811
 @pytest.fixture
 def client(serve, folder):
     return serve(folder)
+
+
+def in_a_loop(work):
+    """Run a coroutine in a thread of its own: that of a browser's tests has a loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def upload(colour="blue", size=(9, 9), kind="PNG") -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.search.collection import Collection
+from lib.search.collection import collection as opened
 from lib.search.service import create_app
 from lib.search.service.batching import TextBatcher
-from tests.search.service.conftest import upload
+from tests.search.service.conftest import in_a_loop, upload
 
 
 def search(client, **query):
@@ -133,6 +133,16 @@ def test_names_of_collections_and_of_words(serve, folder, build, pictures, tmp_p
         create_app([])
 
 
+def test_a_picture_that_may_not_be_read_is_no_error_of_the_service(client, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(opened, "read_file", refuse)
+    answer = client.get("/original/mine/0")
+    assert answer.status_code == 404
+    assert "blue again.png cannot be read: Permission denied" in answer.json()["error"]
+
+
 def test_page_health_schema_and_counters(client):
     assert client.get("/healthz").json() == {"status": "ok"}
     for place in ("/", "/page/page.css", "/page/page.js", "/page/picture_search.js"):
@@ -249,7 +259,7 @@ def test_fields_that_exclude_each_other(client):
         (b'{"vector": [NaN, 1, 1, 1]}', "vector"),
         (b'{"text": "\xff"}', "the body"),
         (b'{"text": "\\ud800"}', "text"),
-        (b"[" * 100_000, "the body"),
+        (b"[" * 100_000, "the body must be JSON, nested less deeply"),
         (b'{"k": 1' + b"0" * 5000 + b"}", "the body"),
     ],
 )
@@ -338,8 +348,7 @@ def test_texts_that_wait_together_are_encoded_together(encoder):
             asked = (batcher.encode(text, encoder) for text in texts)
             return await asyncio.gather(*asked, return_exceptions=True)
 
-        with ThreadPoolExecutor(1) as pool:  # the thread of a browser's tests has a loop already
-            return pool.submit(asyncio.run, together()).result()
+        return in_a_loop(together())
 
     rows = ask("red", "green", "red")
     assert calls == [["green", "red"]] and np.array_equal(rows[0], rows[2])

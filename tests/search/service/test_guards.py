@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lib.search.service import counters, guards
 from lib.search.service.guards import Guards, Limits
+from tests.search.service.conftest import in_a_loop
 
 TOKEN = "a-token-of-many-characters"
 
@@ -91,6 +91,54 @@ def test_size_told_and_size_found(serve, folder):
     assert client.post("/search", json={"text": "red"}).status_code == 200
 
 
+def test_values_are_counted_before_they_are_read(client, monkeypatch):
+    monkeypatch.setattr(guards, "MAX_COMMAS", 300)
+    assert client.post("/search", json={"strokes": [[[0.5, 0.5]] * 100]}).status_code == 200
+    for content in ({"strokes": [[[0.5, 9]] * 200]}, {str(n): 1 for n in range(400)}):
+        answer = client.post("/search", json=content)
+        assert answer.status_code == 413 and "at most 300 values" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://localhost:8008"}, 200),
+        ({"origin": "http://127.0.0.1"}, 200),
+        ({"origin": "https://example.org"}, 403),
+        ({"origin": "http://localhost.example.org"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+    ],
+)
+def test_pages_of_other_sites_do_not_keep_it_busy(client, headers, status):
+    answer = client.get("/search?q=red", headers=headers)
+    assert answer.status_code == status, answer.text
+    assert status == 200 or "a page of another site" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("length", [100, guards.LARGE_BODY + 1])
+def test_a_body_that_does_not_come(length):
+    sent = []
+
+    async def read_body(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+
+    async def receive():
+        await asyncio.sleep(30)
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", str(length).encode())]
+    scope = {"type": "http", "path": "/search", "query_string": b"", "headers": headers}
+    guard = Guards(read_body, Limits(timeout_s=0.05), counters.Counters())
+    in_a_loop(guard(scope, receive, send))
+    assert sent[0]["status"] == 408 and b"did not come within 0.05 seconds" in sent[1]["body"]
+
+
 def test_time_also_where_a_thread_cannot_be_stopped(serve, folder, encoder):
     goes_on = threading.Event()
     whole = type(encoder)
@@ -119,6 +167,5 @@ def test_no_websocket_is_opened():
         asked.append(scope["type"])
 
     guard = Guards(app, Limits(), counters.Counters())
-    with ThreadPoolExecutor(1) as pool:  # the thread of a browser's tests has a loop already
-        pool.submit(asyncio.run, guard({"type": "websocket"}, None, None)).result()
+    in_a_loop(guard({"type": "websocket"}, None, None))
     assert not asked

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lib.course.labs import lab_1_joint_space, lab_2_losses
+from lib.course.labs import lab_1_joint_space, lab_2_losses, lab_6_own_collection
 from lib.course.labs.engine import all_labs, grade
 from lib.index import VectorSearchIndex
 from tests.notebook_policy import LABS, SOLUTIONS, code, read, tags
@@ -256,3 +256,51 @@ def test_stages_that_run_and_do_not_pay():
     assert "the place on top was never read" in worst.measured.symptoms[0] and worst.points == 0
     same = grade("two_stages", fixed(3))
     assert [mark[1] for mark in same.marks] == [3, 0, 0, 1.5]
+
+
+JUDGED = {f"query {i}": [True, False] for i in range(10)}
+
+
+def pages(change=lambda ids: ids, judged=JUDGED, **options):
+    """An answer of lab 6: pages of the library, and a change of their ids."""
+
+    def search(collection, text, where, k):
+        found = collection.search(text, k=k, where=where, **options)
+        return change([hit.id for hit in found.hits])
+
+    return {"search": search, "judged": judged}
+
+
+WRONG_PAGES = {
+    "a function": (pages()["search"], "must be a dict with search and judged"),
+    "a result": ({"search": [1, 2], "judged": {}}, "Give the function"),
+    "nothing": (pages(lambda ids: None), "returns None"),
+    "hits": (pages(lambda ids: [f"{i}.png" for i in ids]), "a flat list of ids"),
+    "twice": (pages(lambda ids: ids[:1] * 2), "at most 10 different ones"),
+    "unknown": (pages(lambda ids: [10**6]), "ids, at most 10 different ones"),
+    "raises": (pages(lambda ids: ids[99]), "raised IndexError"),
+    "no judgements": (pages(judged=[True]), "judged is [True]"),
+    "no words": (pages(judged={"": [True]}), "a query of judged is ''"),
+    "ranks": (pages(judged={"sun": [3, 1]}), "is not 1 to 5 booleans"),
+    "reads the answers": (
+        {"search": lambda c, t, w, k: lab_6_own_collection.generated_folder(), "judged": {}},
+        "holds or loads the answers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_PAGES)
+def test_wrong_pages(name):
+    answer, phrase = WRONG_PAGES[name]
+    result = grade("own_collection", answer, "test")
+    assert phrase in f"{result.problem} {result.hint}", result
+
+
+def test_pages_with_copies_and_short_pages_lose_points():
+    folded, plain = (grade("own_collection", pages(fold=fold)) for fold in (True, False))
+    assert [mark[1] for mark in plain.marks] == [0, 0, 3, 1.5]
+    assert "show a picture and its copy" in plain.measured.symptoms[-1]
+    assert folded.measured.values["right hits"] > plain.measured.values["right hits"] + 5
+    short = grade("own_collection", pages(lambda ids: ids[:9], fold=False))
+    assert short.marks[2][1] == 0 and "has 9 hits; 10 could be shown" in short.measured.symptoms[0]
+    assert folded.measured.values["your P@5"] == 50

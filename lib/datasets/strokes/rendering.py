@@ -13,7 +13,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_array, check_choice, check_count, check_switch
+from lib.core.checks import (
+    RetrievalInputError,
+    as_array,
+    check_choice,
+    check_count,
+    check_number,
+    check_switch,
+)
 from lib.datasets.strokes.drawing import Drawing, checked_drawings
 from lib.datasets.strokes.geometry import SMALLEST
 
@@ -21,6 +28,7 @@ SIZE, WIDTH = 64, 2.0  # pixels
 CAPS = ("round", "butt", "square")
 LARGEST_SIZE = 4096
 BATCH = 256  # drawings whose pieces are laid out at once
+BATCH_PIXELS = 2**24  # of the pictures of a batch
 BLOCK = 2**15  # pixels of squares that are computed at once; they stay in the cache
 MOST_WORK = 300_000_000  # pixels of squares of one drawing, about 5 s
 
@@ -36,6 +44,7 @@ def render_drawings(
     width: float | np.ndarray = WIDTH,
     *,
     fit: bool = True,
+    margin: float = 0.0,
     cap: str = "round",
 ) -> np.ndarray:
     """Draw pictures of drawings.
@@ -47,6 +56,7 @@ def render_drawings(
         fit: scale each drawing so that, with its pen, it fills the picture, centred. Otherwise
             coordinates are pixels: (0, 0) is the corner of the first one, and what lies outside is
             cut off.
+        margin: free pixels on each side where drawings are fitted.
         cap: end of a stroke: "round", "butt" (at the last point) or "square" (half a width later).
 
     Returns:
@@ -57,10 +67,14 @@ def render_drawings(
     check_choice(cap, CAPS, "cap")
     drawings = checked_drawings(drawings)
     width = _widths(width, len(drawings), size)
+    room = size - 1 - float(width.max())
+    margin = check_number(margin, "margin", 0, room / 2, below=True)
+    batch = max(1, min(BATCH, BATCH_PIXELS // size**2))
     pictures = np.empty((len(drawings), size, size), dtype=np.uint8)
-    for start in range(0, len(drawings), BATCH):
-        part = slice(start, start + BATCH)
-        pictures[part] = _render_batch(drawings[part], size, width[part], fit, cap)
+    for start in range(0, len(drawings), batch):
+        part = slice(start, start + batch)
+        inset = margin if fit else None
+        pictures[part] = _render_batch(drawings[part], size, width[part], inset, cap)
     return pictures
 
 
@@ -76,27 +90,27 @@ def _widths(width, n: int, size: int) -> np.ndarray:
 
 
 def _render_batch(
-    drawings: list[Drawing], size: int, width: np.ndarray, fit: bool, cap: str
+    drawings: list[Drawing], size: int, width: np.ndarray, inset: float | None, cap: str
 ) -> np.ndarray:
     points = np.concatenate([stroke for drawing in drawings for stroke in drawing.strokes])
     lengths = np.concatenate([drawing.lengths for drawing in drawings])
     of_stroke = np.repeat(np.arange(len(drawings)), [len(d.strokes) for d in drawings])
     of_point = np.repeat(of_stroke, lengths)
-    if fit:
-        points = _fitted(points, of_point, size, width)
+    if inset is not None:
+        points = _fitted(points, of_point, size, width + np.float32(2 * inset))
     lines, of_line = _segments(points, lengths, of_point)
     reach = np.maximum(width, 1) / 2 + 0.5  # beyond it a pixel is not touched
     return _paint(lines, of_line, len(drawings), size, width, reach.max(), cap)
 
 
-def _fitted(points: np.ndarray, owner: np.ndarray, size: int, width: np.ndarray) -> np.ndarray:
-    """Scale the points of each drawing into the picture, half a pen and half a pixel inside."""
+def _fitted(points: np.ndarray, owner: np.ndarray, size: int, edge: np.ndarray) -> np.ndarray:
+    """Scale the points of each drawing into the picture, half an edge and half a pixel inside."""
     starts = np.flatnonzero(np.diff(owner, prepend=-1))
     low = np.minimum.reduceat(points, starts)
     extent = np.maximum.reduceat(points, starts) - low
     longest = extent.max(axis=1)
     dot = longest <= SMALLEST
-    scale = np.where(dot, 0, (size - 1 - width) / np.where(dot, 1, longest))[:, None]
+    scale = np.where(dot, 0, (size - 1 - edge) / np.where(dot, 1, longest))[:, None]
     shift = (size - extent * scale) / 2 - low * scale
     return points * scale[owner] + shift[owner]
 

@@ -20,6 +20,7 @@ NAMES = ("rotation", "aspect", "shear", "shift", "scale", *BANDS, "end")
 SPREAD = "spread"  # of the logarithm of a pair's form, its bands together, over pairs
 IN_BANDS = [NAMES.index(name) for name in BANDS]
 COUNTED = ("lifts", "bare", "gap")  # difference of strokes, ink without counterpart, size of a gap
+INK_SPACING = 0.06
 BARE = 0.12  # distance from all ink of the other drawing
 FAR = 0.15  # root mean square of the rest beyond which two drawings are not comparable
 
@@ -114,27 +115,21 @@ def character_statistics(pairs: Sequence[tuple[Drawing, Drawing]]) -> np.ndarray
 
 def count_statistics(pairs: Sequence[tuple[Drawing, Drawing]]) -> np.ndarray:
     """Means over pairs of one character of what strokes are there: (3,), see `COUNTED`."""
-    rows = []
-    for one, other in pairs:
-        a, b = (fit_box(drawing, 1.0, centre=True) for drawing in (one, other))
-        more = one if len(one.strokes) > len(other.strokes) else other
-        rows.append(
-            (
-                abs(len(one.strokes) - len(other.strokes)),
-                (_bare_share(a, b) + _bare_share(b, a)) / 2,
-                _smallest_gap(fit_box(more, 1.0)) if len(a.strokes) != len(b.strokes) else np.nan,
-            )
-        )
-    rows = np.array(rows)
-    gaps = rows[:, 2][~np.isnan(rows[:, 2])]
-    return np.array([*rows[:, :2].mean(axis=0), np.median(gaps) if len(gaps) else np.nan])
+    lifts, bare, gaps = [], [], []
+    for pair in pairs:
+        one, other = (fit_box(drawing, 1.0, centre=True) for drawing in pair)
+        lifts.append(abs(len(one.strokes) - len(other.strokes)))
+        bare.append(_bare_share(one, other))
+        if lifts[-1]:
+            gaps.append(_smallest_gap(max(one, other, key=lambda drawing: len(drawing.strokes))))
+    return np.array([np.mean(lifts), np.mean(bare), np.median(gaps) if gaps else np.nan])
 
 
 def _bare_share(one: Drawing, other: Drawing) -> float:
-    """Share of the ink of one drawing that lies far from all ink of another."""
-    a, b = (resample(drawing, 0.04).points for drawing in (one, other))
-    away = np.sqrt(((a[:, None] - b) ** 2).sum(axis=-1).min(axis=1))
-    return (away > BARE).mean()
+    """Share of the ink that lies far from all ink of the other drawing, mean of both."""
+    a, b = (resample(drawing, INK_SPACING).points for drawing in (one, other))
+    squared = ((a[:, None] - b) ** 2).sum(axis=-1)
+    return np.mean([(squared.min(axis=axis) > BARE**2).mean() for axis in (0, 1)])
 
 
 def _smallest_gap(drawing: Drawing) -> float:

@@ -24,11 +24,10 @@ def write_committed(path: str | Path | None = None, log: Callable[[str], None] =
     groups, sizes = find_characters(drawings, log)
     characters = [[drawings[i] for i in group] for group in groups]
     fit = fit_hand(characters[::2], log=log)
-    tests = two_sample_rows(characters[1::2], fit.hand, log)
     STORE.save_table(FILE, hand_rows(fit))
     STORE.save_table("statistics.csv", statistic_rows(fit))
-    STORE.save_table("two_sample.csv", tests)
     STORE.save_table("group_sizes.csv", [{"size": k, "groups": n} for k, n in sizes.items()])
+    STORE.save_table("two_sample.csv", two_sample_rows(characters[1::2], fit.hand, log))
 
 
 def hand_rows(fit: HandFit) -> list[dict]:

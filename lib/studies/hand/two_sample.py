@@ -17,6 +17,7 @@ from lib.studies.hand.fitting import Pairs, generated_pairs, human_pairs
 from lib.studies.hand.pairs import pair_statistics, stroke_points
 
 SMALLEST = 1e-4  # statistic; smaller ones count as this
+NO_SHIFT = 0.03  # of a character of one stroke, whose strokes cannot be moved apart
 RIDGE = 1e-2
 SHAPE_TERMS = tuple(term for term in TERMS if term != "width")  # pairs show no width
 
@@ -39,10 +40,8 @@ def pair_features(pairs: Sequence[Pairs]) -> tuple[np.ndarray, np.ndarray]:
             if found is not None:
                 rows.append(found)
                 characters.append(i)
-    rows = np.array(rows)
-    # A character of one stroke has no shift; the mean says neither human nor generated.
-    logs = np.log(np.maximum(rows, SMALLEST))
-    return np.where(np.isnan(logs), np.nanmean(logs, axis=0), logs), np.array(characters)
+    rows = np.nan_to_num(np.array(rows), nan=NO_SHIFT)
+    return np.log(np.maximum(rows, SMALLEST)), np.array(characters)
 
 
 def classifier_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
@@ -180,6 +181,20 @@ def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
         list(read_ndjson(path))
     with pytest.raises(DamagedFileError, match="at most 300 characters"):
         parse_json_drawing("[" * 301)
+
+
+@given(st.integers(0, len(BYTES) - 1), st.binary(min_size=1, max_size=4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_mutated_files_are_read_or_refused(tmp_path_factory, at, content, as_text):
+    original = LINE.encode() if as_text else BYTES
+    path = tmp_path_factory.mktemp("mutated") / "x"
+    path.write_bytes(original[:at] + content + original[at + len(content) :])
+    try:
+        found = list(read_ndjson(path) if as_text else read_binary(path, "nose"))
+    except DamagedFileError as error:
+        assert str(path) in str(error)
+    else:
+        assert all(np.isfinite(record.drawing.points).all() for record in found)
 
 
 @pytest.mark.parametrize("cut", [1, 16, 17, 18, 20, 24, 26, 28])

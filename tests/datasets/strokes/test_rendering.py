@@ -74,6 +74,12 @@ def test_fitting_leaves_half_a_pen_and_half_a_pixel():
     assert dot[6:10, 6:10].sum() == dot.sum() > 0
 
 
+def test_a_margin_stays_free():
+    picture = render_drawing(line([0, 0], [9, 9]), 24, 2, margin=5)
+    assert picture[:5].max() == picture[-5:].max() == picture[:, :5].max() == 0
+    assert picture[5:8, 5:8].max() == 255 and picture[-8:-5, -8:-5].max() == 255
+
+
 def test_what_lies_outside_is_cut_off():
     inside = render_drawing(line([0, 6], [12, 6]), 12, 2, fit=False, cap="butt")
     far = render_drawing(line([-1e5, 6], [1e5, 6]), 12, 2, fit=False, cap="butt")
@@ -159,3 +165,5 @@ def test_unknown_options_are_refused():
         render_drawing(ANGLE, cap="flat")
     with pytest.raises(RetrievalInputError, match="fit must be True or False"):
         render_drawing(ANGLE, fit=1)
+    with pytest.raises(RetrievalInputError, match="margin must be between 0 and 30.5"):
+        render_drawing(ANGLE, margin=31)

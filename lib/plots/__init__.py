@@ -36,6 +36,7 @@ from lib.plots.schematics.pipelines import pipeline
 from lib.plots.schematics.queries import query_sum
 from lib.plots.schematics.rows import cut_rankings, held_out_rows
 from lib.plots.schematics.samples import sample_card
+from lib.plots.schematics.shards import merged_shards
 from lib.plots.schematics.walks import hnsw_levels
 from lib.plots.style import (
     COLOURS,

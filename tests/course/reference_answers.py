@@ -479,6 +479,25 @@ def threshold(copies, different, candidates, most):
     return float(chosen), float((copies >= chosen).mean())
 
 
+def merge_shards(scores, ids, k):
+    scores, ids = (np.moveaxis(part, 0, 1).reshape(part.shape[1], -1) for part in (scores, ids))
+    scores = np.where(ids < 0, -np.inf, scores)
+    return np.take_along_axis(ids, np.lexsort((ids, -scores), axis=1), axis=1)[:, :k]
+
+
+def global_ids(local, sizes):
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
+    return np.stack([np.where(rows < 0, -1, rows + at) for rows, at in zip(local, starts)])
+
+
+def share_late(p, n, copies):
+    return 1 - (1 - p**copies) ** n
+
+
+def machines_for(qps, seconds, cores, share):
+    return max(1, math.ceil(round(qps * seconds / share / cores, 9)))
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -556,4 +575,8 @@ ANSWERS = {
     "folder.compose": compose,
     "folder.page": make_page,
     "folder.threshold": threshold,
+    "shards.merge": merge_shards,
+    "shards.ids": global_ids,
+    "shards.late": share_late,
+    "shards.machines": machines_for,
 }

@@ -60,7 +60,7 @@ def local_cluster(workers: int = 2) -> Cluster:
             memory_limit=0,
             local_directory=room,
             preload=[IGNORE_INTERRUPTS],
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         )
         stack.callback(processes.close)
         client = distributed.Client(processes, set_as_default=False)

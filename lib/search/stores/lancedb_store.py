@@ -1,5 +1,6 @@
 """LanceDB: an embedded database in a folder, searched exactly. One process writes at a time."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ class LanceStore(Store):
 
     def __init__(self, address: str, folder: Path, *, make: bool = False) -> None:
         super().__init__(address)
+        os.environ.setdefault("LANCE_LOG", "error")  # else it warns of each table that it makes
         lancedb = require("lancedb", "lancedb", address)
         self._folder = folder
         names: list[str] = []

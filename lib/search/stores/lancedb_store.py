@@ -26,7 +26,7 @@ class LanceStore(Store):
 
     def __init__(self, address: str, folder: Path, *, make: bool = False) -> None:
         super().__init__(address)
-        os.environ.setdefault("LANCE_LOG", "error")  # else it warns of each table that it makes
+        os.environ.setdefault("LANCEDB_LOG", "error")  # else it warns of each table that it makes
         lancedb = require("lancedb", "lancedb", address)
         self._folder = folder
         names: list[str] = []

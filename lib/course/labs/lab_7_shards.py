@@ -98,7 +98,7 @@ def _answered(split_up: Split) -> tuple[np.ndarray, Route]:
         " vectors.",
     )
     expect(
-        0 <= shard_of.min() and shard_of.max() < SHARDS,
+        shard_of.min() >= 0 and shard_of.max() < SHARDS,
         f"the shards are {shard_of.min()} to {shard_of.max()} | Number them 0 to {SHARDS - 1}.",
     )
     return shard_of.astype(np.int64), answer[1]

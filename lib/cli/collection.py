@@ -20,6 +20,7 @@ from lib.cli.options import (
     Ram,
     Recall,
     bytes_of,
+    given_path,
 )
 from lib.cli.output import console, progress_bar, say, shown
 from lib.core.checks import RetrievalInputError, check_count
@@ -34,13 +35,18 @@ SHOWN = 10  # failures that are printed
 LONGEST = 2_000  # characters of a failure; a name can hold any character
 collection = Typer(no_args_is_help=True, help="Look into a collection that `index` made.")
 collection.command()(copy)
-Folder = Annotated[Path, Argument(help="Folder of the collection.")]
+Folder = Annotated[Path, Argument(parser=given_path, help="Folder of the collection.")]
 
 
 def index(
-    sources: Annotated[list[Path], Argument(help="Folders, pictures, and shards (.tar).")],
+    sources: Annotated[
+        list[Path], Argument(parser=given_path, help="Folders, pictures, and shards (.tar).")
+    ],
     out: Annotated[
-        Path, Option(help="Folder of the collection; a second run brings it up to date.")
+        Path,
+        Option(
+            parser=given_path, help="Folder of the collection; a second run brings it up to date."
+        ),
     ],
     model: Annotated[
         str, Option(help="pictures (symbols and drawings, offline), or one of open_clip.")
@@ -169,7 +175,7 @@ def _facts(opened: "Collection") -> list[tuple[str, str]]:
     manifest = opened.manifest
     pretrained = manifest.model["pretrained"]
     stored = manifest.index
-    failures = opened.folder.failures(manifest)
+    failures = opened.folder.consistently(opened.folder.failures)
     search = "exact" if stored is None else _index_text(stored)
     return [
         ("pictures", f"{len(opened):,}"),
@@ -203,7 +209,7 @@ def failures(folder: Folder) -> None:
     from lib.search.collection.files import CollectionFolder
 
     opened = CollectionFolder(folder)
-    found = opened.failures(opened.read())
+    found = opened.consistently(opened.failures)
     for failure in found:
         say(shown(failure.sentence, LONGEST))
     say(f"{len(found):,} pictures could not be read")

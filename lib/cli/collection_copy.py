@@ -5,11 +5,12 @@ from typing import Annotated
 
 from typer import Argument
 
+from lib.cli.options import given_path
 from lib.cli.output import progress_bar, say
 
 
 def copy(
-    folder: Annotated[Path, Argument(help="Folder of the collection.")],
+    folder: Annotated[Path, Argument(parser=given_path, help="Folder of the collection.")],
     address: Annotated[
         str, Argument(help="lancedb:FOLDER, milvus:./FILE.db, or milvus:http://HOST:PORT#NAME.")
     ],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import BadParameter, Option
 
 from lib.core.checks import RetrievalInputError, check_choice
 
@@ -40,6 +41,13 @@ Families = Annotated[
     ),
 ]
 BatchSize = Annotated[int, Option(help="Inputs per forward pass.")]
+
+
+def given_path(text: str) -> Path:
+    """Return a path; an empty one, as of an unset variable, would be the current folder."""
+    if not text:
+        raise BadParameter("it is empty; give a path, or . for the current folder")
+    return Path(text)
 
 
 def bytes_of(text: str, name: str) -> int:

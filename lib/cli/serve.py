@@ -11,6 +11,7 @@ from typing import Annotated
 from threadpoolctl import threadpool_limits
 from typer import Argument, Option
 
+from lib.cli.options import given_path
 from lib.cli.output import say
 from lib.core.checks import RetrievalInputError, check_count, check_number
 
@@ -19,7 +20,9 @@ THREADS = "OMP_NUM_THREADS"
 
 
 def serve(
-    collections: Annotated[list[Path], Argument(help="Folders that `crossmodal index` made.")],
+    collections: Annotated[
+        list[Path], Argument(parser=given_path, help="Folders that `crossmodal index` made.")
+    ],
     port: Annotated[int, Option(help="0 takes a free one.")] = 8008,
     host: Annotated[
         str, Option(help="Address to listen on; others than 127.0.0.1 need a token.")

@@ -65,6 +65,10 @@ def _from_tensor(x, name: str) -> np.ndarray:
 def whole_numbers(x, name: str, ndim: int = 1) -> np.ndarray:
     """Return whole numbers, such as ids, as int64 with that many axes; refuse floats."""
     array = as_array(x, name)
+    if array.dtype == object and all(isinstance(value, int) for value in array.flat):
+        largest = max(array.flat, key=abs)
+        bits = f"a number of {largest.bit_length()} bits"
+        raise RetrievalInputError(f"{name} holds {bits}; whole numbers end at 2^63 - 1 here")
     if array.ndim != ndim or (array.size and array.dtype.kind not in "iu"):
         axes = {1: "a list of whole numbers", 2: "rows of whole numbers"}[ndim]
         raise RetrievalInputError(f"{name} must be {axes}, got {array.dtype} {array.shape}")

@@ -67,6 +67,14 @@ def atomic_path(path: str | Path, *, replace: bool = True) -> Iterator[Path]:
             rename_new(temporary, path)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; an error names it and says what to do."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def rename_new(source: Path, target: Path) -> None:
     """Rename a file or a folder; FileExistsError where the new name is taken.
 

@@ -77,6 +77,32 @@ def test_a_collection_is_not_made_under_the_address_of_a_database(run, tmp_path,
     assert code == 2 and ADDRESS in one_line(err) and not (tmp_path / "lancedb:c").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["index", "", "--out", "c"],
+        ["index", "p", "--out", ""],
+        ["collection", "info", ""],
+        ["collection", "copy", "", "lancedb:c"],
+        ["serve", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(run, command, tmp_path):
+    code, _, err = run(*command)
+    assert code == 2 and "it is empty; give a path, or . for the current folder" in err
+    assert not any(tmp_path.iterdir())
+
+
+def test_names_are_printed_without_control_characters(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.models.encoder.load_encoder", lambda *_, **__: ColourEncoder())
+    paint(tmp_path / "p" / "0.png", "red")
+    (tmp_path / "p" / "\x1b]0;title\x07\n.png").write_bytes(b"no picture")
+    _, out, _ = run("index", "p", "--out", "c")
+    _, again, _ = run("collection", "failures", "c")
+    assert "]0;title .png is not a picture" in out and "]0;title .png is not a picture" in again
+    assert not {"\x1b", "\x07"} & set(out + again)
+
+
 def test_index_says_how_it_searches(run, tmp_path, monkeypatch):
     monkeypatch.setattr("lib.models.encoder.load_encoder", lambda *_, **__: ColourEncoder())
     for number in range(3):

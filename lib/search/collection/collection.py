@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Shard
 from lib.datasets.media.pictures import on_page, open_picture
 from lib.search.base import merge_best
-from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
+from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, Manifest
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
 from lib.search.collection.searching import SAMPLE, QueryEncoder, Searchable
@@ -33,12 +33,20 @@ FEW = 20_000  # rows that pass a filter, and are scored exactly
 STORAGE_COLUMNS = ("root", "mtime_ns", "thumbnail_at", "thumbnail_bytes")
 
 
+class OpenPart(NamedTuple):
+    """The files of a part, mapped from disk."""
+
+    table: pa.Table
+    vectors: np.ndarray  # (n, dim)
+    thumbnails: pa.Buffer
+
+
 class Collection(Searchable):
     """A collection that is open for reading; it does not change while it is open.
 
     Args:
         path: folder of the collection.
-        verify: check every byte of its vectors and tables first.
+        verify: check every byte of it first.
 
     Attributes:
         manifest: what it is.
@@ -48,33 +56,37 @@ class Collection(Searchable):
 
     def __init__(self, path: str | Path, *, verify: bool = False) -> None:
         self.folder = CollectionFolder(path)
-        self.manifest: Manifest = self.folder.read()
-        if verify:
-            for part in self.manifest.parts:
-                self.folder.verify(part)
-        tables = [self._checked(part) for part in self.manifest.parts]
+        self.manifest, self._parts = self.folder.consistently(partial(self._open, verify))
+        tables = [part.table for part in self._parts]
         self.table = (
             pa.concat_tables(tables, promote_options="permissive")
             if tables
             else OWN_COLUMNS.empty_table()
         )
         self.ids = self.table["id"].to_numpy().astype(np.int64)
-        self._vectors = [self.folder.vectors(part) for part in self.manifest.parts]
-        self._starts = np.cumsum([0, *(part.rows for part in self.manifest.parts)])
+        self._starts = np.cumsum([0, *map(len, tables)])
+
+    def _open(self, verify: bool, manifest: Manifest) -> tuple[Manifest, list[OpenPart]]:
+        """Map all parts now: what a writer removes later stays readable."""
+        parts = []
+        for part in manifest.parts:
+            if verify:
+                self.folder.verify(part)
+            table, vectors = self.folder.table(part), self.folder.vectors(part)
+            if len(table) != part.rows or vectors.shape != (part.rows, manifest.dim):
+                raise DamagedFileError(
+                    f"{self.folder.path / part.folder} must have {part.rows} rows of dimension"
+                    f" {manifest.dim}, got {len(table)} and {vectors.shape}. Run `crossmodal index`"
+                    " again with another --out"
+                )
+            parts.append(OpenPart(table, vectors, self.folder.thumbnails(part)))
+        if verify:
+            self.folder.verify_the_rest(manifest)
+        return manifest, parts
 
     def warm_up(self) -> None:
         """Load now what the first search would load: index, later rows, background, encoder."""
         _ = self._stored, self._late, self._sample, self.encoder
-
-    def _checked(self, part: CollectionPart) -> pa.Table:
-        table, shape = self.folder.table(part), self.folder.vectors(part).shape
-        if len(table) != part.rows or shape != (part.rows, self.manifest.dim):
-            raise DamagedFileError(
-                f"{self.folder.path / part.folder} must have {part.rows} rows of dimension"
-                f" {self.manifest.dim}, got {len(table)} and {shape}. Run `crossmodal index` again"
-                " with another --out"
-            )
-        return table
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -117,8 +129,9 @@ class Collection(Searchable):
         """Return a small JPEG of a picture."""
         at = self.position(item)
         row = self.table.slice(at, 1).select(["thumbnail_at", "thumbnail_bytes"]).to_pylist()[0]
-        part = self.manifest.parts[int(np.searchsorted(self._starts, at, side="right")) - 1]
-        return self.folder.thumbnail(part, row["thumbnail_at"], row["thumbnail_bytes"])
+        part = self._parts[int(np.searchsorted(self._starts, at, side="right")) - 1]
+        start = row["thumbnail_at"]
+        return bytes(memoryview(part.thumbnails)[start : start + row["thumbnail_bytes"]])
 
     def original(self, item: int) -> Path:
         """Return the file of a picture; one that leads out of its root, is gone, or has changed is
@@ -186,7 +199,7 @@ class Collection(Searchable):
         parts = np.searchsorted(self._starts, positions, side="right") - 1
         for number in np.unique(parts).tolist():
             rows = parts == number
-            out[rows] = self._vectors[number][positions[rows] - self._starts[number]]
+            out[rows] = self._parts[number].vectors[positions[rows] - self._starts[number]]
         return out
 
     # ---- search
@@ -274,7 +287,14 @@ class Collection(Searchable):
             return None
         from lib.index import VectorSearchIndex  # imports faiss and torch, which take seconds
 
-        index = VectorSearchIndex.load(self.folder.path / stored.folder, memory_map=True)
+        try:
+            index = VectorSearchIndex.load(self.folder.path / stored.folder, memory_map=True)
+        except (DamagedFileError, MissingFileError) as error:
+            if self.folder.read().index == stored:
+                raise
+            raise RetrievalInputError(
+                f"{self.folder.path} has got another index since it was opened; search again"
+            ) from error
         index.set_search(**stored.settings)
         index.counts_work = False
         return index

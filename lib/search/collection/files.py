@@ -13,19 +13,21 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError, reading
-from lib.core.writing import atomic_folder, atomic_path, only_writer, sha256_of
+from lib.core.writing import atomic_folder, atomic_path, make_folder, only_writer, sha256_of
 from lib.search.collection.sources import MANIFEST, Failure, Root
 
+T = TypeVar("T")
 FORMAT = 1
 AGAIN = "Run `crossmodal index` again with another --out"
 OWN_COLUMNS = pa.schema(
@@ -187,6 +189,16 @@ class CollectionFolder:
                 }
             )
 
+    def consistently(self, read: Callable[[Manifest], T]) -> T:
+        """Read files that the manifest names; begin again where a writer has replaced it since."""
+        while True:
+            manifest = self.read()
+            try:
+                return read(manifest)
+            except (DamagedFileError, MissingFileError):
+                if self.read() == manifest:
+                    raise
+
     def write(self, manifest: Manifest) -> None:
         """Replace the manifest in one step: from now on the collection is this."""
         body = asdict(manifest)
@@ -207,7 +219,7 @@ class CollectionFolder:
                     f"{self.path} exists and is no collection (it holds {strange[0]!r}); give a new"
                     " or an empty folder as --out"
                 )
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with only_writer(self.manifest_path):
             self.remove_leftovers()
             yield
@@ -292,6 +304,15 @@ class CollectionFolder:
             stream.seek(start)
             return stream.read(size)
 
+    def thumbnails(self, part: CollectionPart) -> pa.Buffer:
+        """Map all thumbnails of a part from disk: they stay readable when a writer removes them."""
+        path = self.path / part.folder / part.thumbnails
+        with reading(path, "no thumbnails of a collection", AGAIN):
+            if not path.stat().st_size:
+                return pa.py_buffer(b"")
+            with pa.memory_map(str(path)) as source:
+                return source.read_buffer()
+
     def verify(self, part: CollectionPart) -> None:
         """Check every byte of a part against its SHA-256."""
         for name, digest in part.digests.items():
@@ -300,6 +321,14 @@ class CollectionFolder:
                 raise MissingFileError(f"{path} is missing. {AGAIN}")
             if sha256_of(path) != digest:
                 raise DamagedFileError(f"{path} is damaged (its SHA-256). {AGAIN}")
+
+    def verify_the_rest(self, manifest: Manifest) -> None:
+        """Check every byte of the index against its SHA-256, and read the list of failures."""
+        self.failures(manifest)
+        if manifest.index is not None:
+            from lib.index import VectorSearchIndex  # imports faiss and torch, which take seconds
+
+            VectorSearchIndex.load(self.path / manifest.index.folder, memory_map=True)
 
     # ---- failures and roots
 

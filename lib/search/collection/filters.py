@@ -35,8 +35,8 @@ def matching_rows(table: pa.Table, where: str) -> np.ndarray:
     try:
         tree = ast.parse(where.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        advice = " Write == to compare." if "=" in where and "==" not in where else ""
-        raise _refuse(where, f"it cannot be read.{advice}") from error
+        advice = ", write == to compare" if "=" in where and "==" not in where else ""
+        raise _refuse(where, f"it cannot be read{advice}") from error
     try:
         mask = _mask(tree, table, where)
     except RetrievalInputError:

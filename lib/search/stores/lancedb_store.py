@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lib.core.checks import RetrievalInputError
-from lib.core.writing import only_writer
+from lib.core.writing import make_folder, only_writer
 from lib.search.stores.base import DIGEST, ID, VECTOR, Store, StoreHead
 from lib.search.stores.conditions import KINDS, Sql
 from lib.search.stores.requirements import require
@@ -60,7 +60,7 @@ class LanceStore(Store):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Let one process at a time write."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         with only_writer(self._folder / PICTURES):
             yield
 

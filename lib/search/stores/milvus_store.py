@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
-from lib.core.writing import only_writer
+from lib.core.writing import make_folder, only_writer
 from lib.search.stores.base import DIGEST, ID, VECTOR, Store, StoreHead
 from lib.search.stores.conditions import KINDS, MilvusExpression
 from lib.search.stores.requirements import require
@@ -52,7 +52,7 @@ class MilvusStore(Store):
                     f"{uri} is missing. Copy a collection: crossmodal collection copy COLLECTION"
                     f" {address}"
                 )
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
         with self.asking():
             token = {} if file else {"token": os.environ.get(TOKEN, "")}
             self._client = self._milvus.MilvusClient(uri=uri, timeout=TIMEOUT_S, **token)

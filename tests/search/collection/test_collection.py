@@ -110,16 +110,63 @@ def test_queries_that_cannot_be(collection, query, options, problem):
         collection.search(query, **options)
 
 
-def test_a_stored_index_with_later_and_missing_rows(build, pictures, tmp_path):
-    """The index knows the first run only; rows that came or went since are seen all the same."""
-    build(pictures)
-    folder = CollectionFolder(tmp_path / "collection")
-    old = Collection(tmp_path / "collection")
+def store_index(path):
+    """Give a collection of nine pictures an index."""
+    folder, old = CollectionFolder(path), Collection(path)
     index = VectorSearchIndex(4, "HNSW")
     index.add(old.vectors(np.arange(9)), ids=old.ids)
     index.save(folder.path / "index-000900")
     stored = StoredIndex("index-000900", "HNSW", 9, old.manifest.next_id, {"ef_search": 50})
     folder.write(replace(old.manifest, index=stored, counter=901))
+    return folder
+
+
+def test_a_reader_keeps_what_it_opened(build, pictures, tmp_path):
+    build(pictures)
+    opened = Collection(tmp_path / "collection")
+    thumbnail, vectors = opened.thumbnail(0), opened.vectors(np.arange(9))
+    (pictures / "red" / "red_0.png").unlink()
+    paint(pictures / "new.png", "blue", shade=9)
+    build(pictures)  # joins the parts into a new one and removes them
+    assert opened.thumbnail(0) == thumbnail and np.array_equal(
+        opened.vectors(np.arange(9)), vectors
+    )
+    hits = opened.search("red", k=9, fold=False).hits
+    assert "red/red_0.png" in [hit.name for hit in hits]
+
+
+def test_opening_begins_again_where_the_manifest_was_replaced(build, pictures, monkeypatch):
+    build(pictures)
+    folder = CollectionFolder(pictures.parent / "collection")
+    old = folder.read()
+    paint(pictures / "new.png", "blue", shade=9)
+    build(pictures)
+    manifests = iter([old])
+    read = CollectionFolder.read
+    monkeypatch.setattr(CollectionFolder, "read", lambda self: next(manifests, None) or read(self))
+    assert len(Collection(folder.path, verify=True)) == 10
+
+
+def test_a_damaged_or_replaced_index_is_told(build, pictures, tmp_path):
+    build(pictures)
+    folder = store_index(tmp_path / "collection")
+    opened = Collection(folder.path, verify=True)
+    (body,) = (p for p in (folder.path / "index-000900").iterdir() if p.suffix == ".faiss")
+    content = bytearray(body.read_bytes())
+    content[len(content) // 2] ^= 1
+    body.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        Collection(folder.path, verify=True)
+    folder.write(replace(opened.manifest, index=None))
+    folder.remove_leftovers()
+    with pytest.raises(RetrievalInputError, match="another index since it was opened; search agai"):
+        opened.search("red")
+
+
+def test_a_stored_index_with_later_and_missing_rows(build, pictures, tmp_path):
+    """The index knows the first run only; rows that came or went since are seen all the same."""
+    build(pictures)
+    store_index(tmp_path / "collection")
     (pictures / "red" / "red_0.png").unlink()
     paint(pictures / "red" / "scarlet.png", "red", shade=3)
     build(pictures)
@@ -241,7 +288,7 @@ def test_conditions(where, rows):
 @pytest.mark.parametrize(
     ("where", "problem"),
     [
-        ("year = 2000", "Write == to compare"),
+        ("year = 2000", "write == to compare"),
         ("__import__('os').system('x')", "is no condition"),
         ("year.__class__ == year", "neither column nor value"),
         ("years > 2000", "Did you mean 'year'"),

@@ -174,7 +174,8 @@ def run_processes(function: Callable[[], object], ranks: int) -> list:
     # A fork server imports once for all processes, and, unlike this process, has no threads that a
     # fork would lose.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    multiprocessing.set_forkserver_preload(["lib.losses.distributed_check"])
+    module = getattr(function, "func", function).__module__
+    multiprocessing.set_forkserver_preload([__name__, module])
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.start_processes(
             _run_process, (ranks, function, folder), nprocs=ranks, start_method=method

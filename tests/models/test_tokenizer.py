@@ -78,6 +78,11 @@ def test_words_hold_letters_and_digits_only_and_are_stable(text):
     assert words_of(" ".join(words)) == words
 
 
+@given(st.text(st.characters(codec="ascii"), max_size=30))
+def test_words_of_ascii_are_those_of_the_general_way(text):
+    assert [*words_of(text), "e"] == words_of(f"{text} é")
+
+
 # ---- merges
 
 

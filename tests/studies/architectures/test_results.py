@@ -12,6 +12,7 @@ from lib.core.task import RetrievalTask
 from lib.core.token_vectors import Tokens
 from lib.index.exact import topk_exact
 from lib.metrics import evaluate, holm, paired_bootstrap_interval, paired_randomization
+from lib.models.artifact_files import load_card
 from lib.search import LateInteractionRetriever, Run, StagedQueries, TwoStageRetriever, Work
 from lib.studies import readme_results
 from lib.studies.architectures import rerank_runs, results
@@ -226,15 +227,42 @@ def test_the_dual_encoder_of_the_table_is_the_one_whose_embeddings_are_stored():
         assert kept[metric].mean() == pytest.approx(stored[metric].mean(), abs=1e-3), metric
 
 
-@pytest.mark.parametrize("row", ["dual encoder", "late interaction"])
-def test_a_live_search_of_the_hard_split_gives_the_committed_values(row):
-    few = np.arange(0, 2500, 13)
-    system = architecture_systems.system_of("scenes, hard", row)
-    part = architecture_systems.load_test_task(system.task).take_queries(few)
+# The model of a row of the table, and every how manieth of its queries is searched again.
+SEARCHED_AGAIN = {
+    ("scenes, hard", "dual encoder"): ("scenes", 13),
+    ("scenes, hard", "dual encoder, trained on twins"): ("scenes_twins", 13),
+    ("scenes, hard", "late interaction"): ("scenes_late", 13),
+    ("scenes, hard", "dual, then cross-encoder, best 50"): ("scenes_cross", 8),
+    ("icons", "late interaction"): ("icons_late", 7),
+    ("icons", "dual, then cross-encoder, best 50"): ("icons_cross", 11),
+}
+
+
+@pytest.mark.parametrize(("task", "row"), SEARCHED_AGAIN)
+def test_stored_weights_give_the_committed_values(task, row):
+    system, (_, step) = architecture_systems.system_of(task, row), SEARCHED_AGAIN[task, row]
+    part = architecture_systems.load_test_task(task).take_queries(system.queries[::step])
     live = results.metrics_of(results.per_query_values(search(system, part)[row], part))
-    stored = results.committed_values(system.task, row)
-    for metric in ("R@1", "mAP"):
-        assert np.mean(live[metric] == stored[metric][few]) > 0.97, metric
+    stored = results.committed_values(task, row)
+    # Near-equal scores swap icons of a concept, which moves mAP a little.
+    close = {"R@1": 0, "mAP": 0.01 if task == "icons" else 0}
+    for metric, most in close.items():
+        differences = np.abs(live[metric] - stored[metric][::step])
+        assert np.mean(differences <= most) > 0.97, metric
+
+
+@pytest.mark.parametrize(("task", "row"), list(SEARCHED_AGAIN)[1:])
+def test_the_card_of_a_model_says_what_the_table_says(task, row):
+    name, _ = SEARCHED_AGAIN[task, row]
+    split = "test_hard" if task == "scenes, hard" else "test"
+    (stated,) = (
+        line["value"]
+        for line in load_card(name)["metrics"]
+        if (line["metric"], line["split"]) == ("R@1", split)
+    )
+    # The table holds a fifth of the queries of the cross-encoder of scenes.
+    close = 0.02 if name == "scenes_cross" else 0.004
+    assert results.committed_values(task, row)["R@1"].mean() == pytest.approx(stated, abs=close)
 
 
 def test_interaction_binds_and_relates_where_the_dual_encoder_guesses():

@@ -62,8 +62,11 @@ lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
 unit: export OMP_NUM_THREADS := 1
 unit: export OPENBLAS_NUM_THREADS := 1
 unit: export MKL_NUM_THREADS := 1
+# Containers often forbid bytecode; every process of the tests would compile the library again.
+unit: export PYTHONDONTWRITEBYTECODE :=
+# Without nbval, which takes seconds to import. An idle process takes tests from the other's end.
 unit: $(STAMP)  ## the unit tests
-	@$(BIN)/python -m pytest -q -n $(THREADS) --dist loadfile tests
+	@$(BIN)/python -m pytest -q -n $(THREADS) --dist worksteal -p no:nbval tests
 
 # PYTEST_ARGS lets a maintainer pass, for example, -x or the notebooks in another order.
 NOTEBOOKS ?= notebooks

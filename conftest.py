@@ -11,9 +11,6 @@ checked by the sentence under it.
 import os
 from pathlib import Path
 
-from nbformat.v4 import new_output
-
-from lib.course.predictions import PREDICTION_MIME
 from lib.report import METRICS_MIME, compare_payloads
 
 ROOT = Path(__file__).parent
@@ -27,10 +24,10 @@ def pytest_configure(config):
     known = os.environ.get("PYTHONPATH", "")
     if str(ROOT) not in known.split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), known]))
-    try:
-        from nbval.plugin import IPyNbCell
-    except ImportError:  # without nbval there are no notebooks to compare, and all other tests run
-        return
+    if not config.pluginmanager.hasplugin("nbval"):
+        return  # there are no notebooks to compare
+    from nbval.plugin import IPyNbCell
+
     if not hasattr(IPyNbCell, "crossmodal_original"):
         IPyNbCell.crossmodal_original = IPyNbCell.compare_outputs
         IPyNbCell.compare_outputs = compare_outputs
@@ -91,7 +88,11 @@ def others(outputs) -> list[dict]:
     """The outputs without payloads; a figure becomes a word, so that a lost or a new one is
     noticed, and a prediction becomes printed text.
     """
+    # Imported late: the unit tests load this file too, and need none of it.
+    from nbformat.v4 import new_output
     from nbval.plugin import coalesce_streams
+
+    from lib.course.predictions import PREDICTION_MIME
 
     kept = []
     for output in outputs:

@@ -55,14 +55,13 @@ def test_a_gain_lies_in_its_interval_and_is_a_difference_of_recalls(rows):
     assert one["gain"] == pytest.approx(expected)
 
 
-def test_tuning_takes_the_cheapest_setting_that_reaches_the_target(cones):
+def test_tuning_takes_the_cheapest_setting_that_reaches_the_target(cones, rows):
     tuned = pd.DataFrame(ood_remedies.tuning_table(cones, 0.8))
     assert tuned["chosen_on"].tolist() == ["image queries", "training texts"] * 2
     at = tuned.iloc[0]
     assert at["image_recall"] >= 0.8
-    curve = pd.DataFrame(ood_remedies.remedy_table(cones))
-    curve = curve[
-        (curve["family"] == "IVF") & (curve["remedy"] == "none") & (curve["queries"] == "image")
+    curve = rows[
+        (rows["family"] == "IVF") & (rows["remedy"] == "none") & (rows["queries"] == "image")
     ]
     first = curve[curve["recall"] >= 0.8].iloc[0]
     assert json.loads(at["search"]) == json.loads(first["search"])

@@ -1,6 +1,7 @@
 """Train one loss for a fixed budget of pairs and rank the test split with the result."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
@@ -104,28 +105,43 @@ def training_pairs(name: str, encoders: str, split: str = "test") -> TrainingPai
     """Read a corpus for a kind of encoders; its task is that of `split`."""
     check_choice(name, CORPORA, "corpus")
     check_choice(encoders, ENCODERS, "encoders")
+    pixels, tokens, text_ids = _training_sides(name, encoders)
+    if name == "icons":
+        task = icons.task(split)
+    else:
+        task = scenes.task(split, n_images=N_TEST_SCENES)
+    task_images, task_texts = _inputs(name, encoders, task.gallery, task.queries)
+    tokenizer = None if encoders == "heads" else RECIPES[name].tokenizer()
+    return TrainingPairs(pixels, tokens, text_ids, task, task_images, task_texts, tokenizer)
+
+
+@cache
+def _training_sides(name: str, encoders: str) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Read the training pairs of a corpus, once for all splits: images, texts, ids of texts."""
     if name == "icons":
         all_icons = icons.load_icons()
         positions = all_icons.positions("train")
         images = all_icons.images[positions]
         texts = [icons.phrase_of(all_icons.names[i]) for i in positions]
-        task = icons.task(split)
     else:
         images, batch = scenes.training_batch(1, 0, N_SCENES)
         choice = np.random.default_rng(1).integers(scenes.N_CAPTIONS, size=N_SCENES)
         texts = scenes.caption_choice(batch, choice)
-        task = scenes.task(split, n_images=N_TEST_SCENES)
     _, text_ids = np.unique(texts, return_inverse=True)
-    image_sides, text_sides = (images, task.gallery), (texts, task.queries)
+    return *_inputs(name, encoders, images, texts), text_ids
+
+
+def _inputs(
+    name: str, encoders: str, images: np.ndarray, texts: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Turn images and texts into what a kind of encoders reads."""
     if encoders == "heads":
-        tokenizer = None
-        pixels = [torch.from_numpy(gradient_features(side)) for side in image_sides]
-        tokens = [torch.from_numpy(hashed_text_features(side)) for side in text_sides]
-    else:
-        tokenizer = RECIPES[name].tokenizer()
-        pixels = [_small(side) for side in image_sides]
-        tokens = [torch.from_numpy(tokenizer.encode(list(side))) for side in text_sides]
-    return TrainingPairs(pixels[0], tokens[0], text_ids, task, pixels[1], tokens[1], tokenizer)
+        return (
+            torch.from_numpy(gradient_features(images)),
+            torch.from_numpy(hashed_text_features(texts)),
+        )
+    tokens = RECIPES[name].tokenizer().encode(list(texts))
+    return _small(images), torch.from_numpy(tokens)
 
 
 def _small(images: np.ndarray) -> Tensor:

@@ -30,7 +30,17 @@ def test_each_lab_has_a_notebook_and_a_worked_example():
     assert len(all_labs()) == len(WORKED)
 
 
-@pytest.mark.parametrize("path", WORKED, ids=lambda path: path.stem)
+# These take many seconds; when the notebooks run, a folded cell of theirs asserts the same.
+SLOW = {"lab_2_losses", "lab_4_indexes"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in SLOW else [], id=path.stem)
+        for path in WORKED
+    ],
+)
 def test_accepts_the_worked_example(path):
     result = grade(*submitted(path))
     assert result.points >= 0.7 * result.of, result.marks

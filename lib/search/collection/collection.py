@@ -18,7 +18,7 @@ from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.laion.shards import Shard
 from lib.datasets.media.pictures import on_page, open_picture
 from lib.search.base import merge_best
-from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, Manifest
+from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, Manifest, StoredIndex
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
 from lib.search.collection.searching import SAMPLE, QueryEncoder, Searchable
@@ -209,12 +209,20 @@ class Collection(Searchable):
         """Load the encoder of queries when the first one comes."""
         return load_query_encoder(self.manifest)
 
-    def share_encoder(self, others: Sequence[Collection]) -> None:
-        """Take the encoder of another collection of the same model: loading takes seconds."""
+    def share(self, others: Sequence[Collection]) -> None:
+        """Take the encoder and the index of open collections where they are the same.
+
+        Loading them takes seconds, and the index its memory a second time.
+        """
         for other in others:
-            same = other.manifest.identity == self.manifest.identity
-            if other is not self and same and "encoder" in vars(other):
-                vars(self)["encoder"] = other.encoder
+            if other is not self and other.manifest.identity == self.manifest.identity:
+                self._take("encoder", other)
+            if self._index_stamp is not None and self._index_stamp == other._index_stamp:
+                self._take("_stored", other)
+
+    def _take(self, name: str, other: Collection) -> None:
+        if name in vars(other):
+            vars(self)[name] = vars(other)[name]
 
     def allowed(self, where: str) -> np.ndarray:
         """Return the ids of the pictures that meet a condition."""
@@ -281,12 +289,23 @@ class Collection(Searchable):
         return 0 if self.manifest.index is None else self.manifest.index.next_id
 
     @cached_property
+    def _index_stamp(self) -> tuple[StoredIndex, int, int] | None:
+        """What tells one stored index from another: its entry, and its folder on disk."""
+        stored = self.manifest.index
+        try:
+            stat = (self.folder.path / stored.folder).stat() if stored else None
+        except OSError:  # loading it will say what is wrong
+            stat = None
+        return stat and (stored, stat.st_ino, stat.st_mtime_ns)
+
+    @cached_property
     def _stored(self) -> VectorSearchIndex | None:
         stored = self.manifest.index
         if stored is None:
             return None
-        from lib.index import VectorSearchIndex  # imports faiss and torch, which take seconds
+        from lib.index import VectorSearchIndex  # imports faiss
 
+        _ = self._index_stamp  # of now, not of when another collection asks for it
         try:
             index = VectorSearchIndex.load(self.folder.path / stored.folder, memory_map=True)
         except (DamagedFileError, MissingFileError) as error:

@@ -51,7 +51,7 @@ class OpenCollection:
                 stamp = self._stamp_now()
                 if stamp != self._stamp:
                     fresh = Collection(self.path)
-                    fresh.share_encoder([self.collection])
+                    fresh.share([self.collection])
                     fresh.warm_up()
                     self.collection, self._stamp, self._words = fresh, stamp, None
             except (OSError, ValueError):
@@ -96,7 +96,7 @@ class OpenCollections:
             self.by_name[name] = OpenCollection(name, path)
         opened = [one.collection for one in self.by_name.values()]
         for collection in opened:
-            collection.share_encoder(opened)
+            collection.share(opened)
             collection.warm_up()
 
     def named(self, name: str | None) -> OpenCollection:

@@ -1,6 +1,7 @@
 """The index of a collection: tuned, kept, built again, and the old one until the manifest says."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -172,6 +173,25 @@ def test_a_stop_while_it_is_stored_leaves_the_old_index(collection, monkeypatch)
     with CollectionFolder(collection).writing():
         pass
     assert [entry.name for entry in collection.glob("index-*")] == [before.index.folder]
+
+
+def test_an_index_that_is_the_same_is_loaded_once(collection):
+    update_index(collection, WISH)
+    first = Collection(collection)
+    first.warm_up()
+    add_part(collection, 20, seed=1)
+    later = Collection(collection)
+    later.share([first])
+    assert later._stored is first._stored and later.encoder is first.encoder
+    assert len(later._late[1]) == 20 and len(first._late[1]) == 0
+    found = later.search(Query(like=(3_005,)), 5).hits[0]
+    assert found.id == Collection(collection).search(Query(like=(3_005,)), 5).hits[0].id
+    folder = collection / later.manifest.index.folder  # the same files again, in another folder
+    folder.rename(collection / "aside")
+    shutil.copytree(collection / "aside", folder)
+    again = Collection(collection)
+    again.share([later])
+    assert again._stored is not later._stored
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from lib.cli.options import Families, Ram, bytes_of
+from lib.cli.options import Families, Ram, bytes_of, counts_of
 from lib.cli.output import console, counted, print_rows, progress_bar, say
 from lib.core import checks
 from lib.core.checks import RetrievalInputError, check_choice
@@ -402,3 +402,49 @@ def bench_hand(
     print_rows(results.format_hand(), "the fitted hand, lengths as shares of a drawing's size")
     print_rows(results.format_tests(), "generated against human pairs, unseen characters")
     say(results.sentence_of_tests())
+
+
+@bench.command("serve")
+def bench_serve(
+    sizes: Annotated[
+        str | None, Option(help="Vectors of each collection: 16000,100000,1000000 by default.")
+    ] = None,
+    concurrency: Annotated[
+        str | None, Option(help="Requests at one time: 1,2,4,8,16,32,64 by default.")
+    ] = None,
+    requests: Annotated[int | None, Option(help="Of each point; 1,000 by default.")] = None,
+) -> None:
+    """Measure `crossmodal serve` under load, and databases beside it (twelve minutes).
+
+    Without options the committed tables are written. Points that are known are not measured again.
+    """
+    from lib.report.timing import environment_line
+    from lib.studies.serving import results
+
+    whole = sizes is None and concurrency is None and requests is None
+    chosen = {"reloads": whole, "databases": whole}
+    if sizes is not None:
+        chosen["sizes"] = counts_of(sizes, "--sizes")
+    if concurrency is not None:
+        chosen["concurrency"] = counts_of(concurrency, "--concurrency")
+    if requests is not None:
+        chosen["requests"] = requests
+    plan = results.Plan(**chosen)
+    client = results.client_limit()
+    say(
+        "closed loop: each connection sends its next request when it has an answer. The client and"
+        f" the service share this machine; against a process that answers at once the client makes"
+        f" {client.per_second:,.0f} requests a second, {client.concurrency} at once"
+    )
+    rows = []
+    for table, row in results.measured_rows(plan, say):
+        rows.append((table, row))
+        say(results.format_row(table, row))
+    for promise in results.promises(rows):
+        say(promise.describe())
+    beside = [row for table, row in rows if table == "databases"]
+    if beside:
+        print_rows(results.format_databases(beside), "the same vectors in databases, called here")
+    if whole:
+        results.write_committed(rows, client)
+    say(environment_line())

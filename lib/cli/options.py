@@ -64,6 +64,14 @@ def bytes_of(text: str, name: str) -> int:
     return int(value)
 
 
+def counts_of(text: str, name: str) -> list[int]:
+    """Parse whole numbers from 1, separated by commas: "1,8,64"."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
+        raise RetrievalInputError(f"{name} must be whole numbers from 1, such as 1,8, got {text!r}")
+    return list(dict.fromkeys(map(int, parts)))
+
+
 def corpus_named(name: str) -> Corpus:
     """Return the corpus with this name."""
     from lib.datasets.registry import CORPORA

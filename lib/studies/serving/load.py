@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 
@@ -179,6 +180,22 @@ def closed_loop(
                     connect()
         seconds = time.perf_counter() - start
     return Load(concurrency, seconds, np.array(latencies), errors, answers)
+
+
+def load_function(function: Callable, inputs: Sequence, concurrency: int) -> Load:
+    """Call a function in so many threads; each calls it again when it has returned."""
+    check_count(concurrency, "concurrency")
+
+    def timed(value: object) -> float:
+        start = time.perf_counter()
+        function(value)
+        return time.perf_counter() - start
+
+    with ThreadPoolExecutor(concurrency) as pool:
+        start = time.perf_counter()
+        latencies = list(pool.map(timed, inputs))
+        seconds = time.perf_counter() - start
+    return Load(concurrency, seconds, np.array(latencies), 0)
 
 
 # ---- the client's own limit

@@ -56,17 +56,16 @@ class ServedCollection:
                 return answer.status == 200
         return False
 
-    def memory(self) -> dict[str, int]:
-        """Return bytes of its resident memory: its own, and pages of mapped files.
+    def memory_mb(self) -> dict[str, float]:
+        """Return megabytes of its resident memory: its own, and pages of mapped files.
 
-        The system takes back the second where others need memory. Empty where it is not Linux.
+        The system takes back the second where others need memory. NaN where it is not Linux.
         """
-        status = Path(f"/proc/{self._process.pid}/status")
-        if not status.is_file():
-            return {}
-        found = dict(re.findall(r"^(RssAnon|RssFile):\s+(\d+) kB", status.read_text(), re.M))
-        names = {"own_bytes": "RssAnon", "mapped_bytes": "RssFile"}
-        return {name: 1024 * int(found[field]) for name, field in names.items()}
+        status, found = Path(f"/proc/{self._process.pid}/status"), {}
+        if status.is_file():
+            found = dict(re.findall(r"^(RssAnon|RssFile):\s+(\d+) kB", status.read_text(), re.M))
+        names = {"own_mb": "RssAnon", "mapped_mb": "RssFile"}
+        return {name: float(found.get(field, "nan")) * 1024 / 1e6 for name, field in names.items()}
 
     def processor_seconds(self) -> float:
         """Return the processor time that it has used; NaN where it is not Linux."""

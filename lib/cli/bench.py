@@ -430,6 +430,7 @@ def bench_serve(
     if requests is not None:
         chosen["requests"] = requests
     plan = results.Plan(**chosen)
+    say(others := results.others_line())
     client = results.client_limit()
     say(
         "closed loop: each connection sends its next request when it has an answer. The client and"
@@ -446,5 +447,5 @@ def bench_serve(
     if beside:
         print_rows(results.format_databases(beside), "the same vectors in databases, called here")
     if whole:
-        results.write_committed(rows, client)
+        results.write_committed(rows, client, others)
     say(environment_line())

@@ -1,13 +1,15 @@
 """Exact search: the k best items of a gallery for every query, without holding all the scores."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import cache, cached_property, partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lib.core.checks import check_choice, check_count, check_k
-from lib.index.exact_filters import FloatFilter, Int8Filter, int8_products_are_fast
 from lib.index.exact_scores import (
     METRICS,
     NO_HIT,
@@ -19,6 +21,9 @@ from lib.index.exact_scores import (
     unpack,
 )
 from lib.index.ids import place_in_row
+
+if TYPE_CHECKING:
+    from lib.index.exact_filters import FloatFilter, Int8Filter
 
 CELLS = 2**20  # queries x items of a block: 4 MiB of products, which stay in the cache
 LARGEST_QUERY_BLOCK = 1024
@@ -96,14 +101,20 @@ class Gallery:
 
     @cached_property
     def float_filter(self) -> FloatFilter:
-        return FloatFilter(self.items, self.metric)
+        from lib.index import exact_filters
+
+        return exact_filters.FloatFilter(self.items, self.metric)
 
     @cached_property
     def int8_filter(self) -> Int8Filter:
-        return Int8Filter(self.items)
+        from lib.index import exact_filters
+
+        return exact_filters.Int8Filter(self.items)
 
     def filters(self, n_queries: int) -> list:
         """Choose the filters that pay for that many more queries, the coarsest one first."""
+        from lib.index import exact_filters  # imports torch, which other families do not need
+
         self._n_queries += n_queries
         quantise = (
             self.metric != "l2"
@@ -111,7 +122,7 @@ class Gallery:
             and len(self.items) >= INT8_ITEMS
             and self.items.rows.shape[1] in INT8_DIMENSIONS
             and self._n_queries >= self.quantise_for
-            and int8_products_are_fast()
+            and exact_filters.int8_products_are_fast()
         )
         return [self.int8_filter, self.float_filter] if quantise else [self.float_filter]
 

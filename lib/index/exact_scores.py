@@ -11,12 +11,15 @@ same everywhere, and equal rows have equal scores.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from lib.core.checks import RetrievalInputError, as_embeddings, as_real_matrix, row_norms, unit_rows
 from lib.index.ids import NO_ID, place_in_row
+
+if TYPE_CHECKING:
+    import torch
 
 METRICS = ("cosine", "inner_product", "l2")
 TERMS_AT_ONCE = 2**15  # float64 products at one time: 256 KiB, which stay in the second-level cache
@@ -46,6 +49,8 @@ class Vectors:
 
     def as_float32(self) -> torch.Tensor:
         """Rows as float32, divided by their norms where the metric divides; for rough products."""
+        import torch  # takes a second; most families search without it
+
         rows = torch.from_numpy(self.rows).float()
         return rows / torch.from_numpy(self.lengths[:, None]).float() if self.divide else rows
 
@@ -116,6 +121,8 @@ def score_pairs(queries: Vectors, items: Vectors, query_at, item_at, metric: str
 
 def score_block(queries: Vectors, items: Vectors, metric: str) -> np.ndarray:
     """Score all pairs, `(n_queries, n_items)` float32, bit for bit as `score_pairs`, but faster."""
+    import torch
+
     q, x = (torch.from_numpy(side.rows).double() for side in (queries, items))
     sums = torch.mm(q, x.T).numpy()  # (n_queries, n_items) float64
     squares = queries.lengths[:, None] ** 2, items.lengths[None, :] ** 2

@@ -350,3 +350,50 @@ def test_bench_ann_without_a_corpus_writes_the_committed_tables(run, small_grid,
 def test_bench_ann_says_what_it_cannot_measure(run, arguments, message):
     code, _, err = run("bench", "ann", *arguments)
     assert code == 2 and message in one_line(err)
+
+
+@pytest.fixture
+def service(monkeypatch):
+    """Make up measurements of the service; list the plans and what is written."""
+    from lib.studies.serving import load, results
+    from tests.studies.serving.test_results import DATABASE, PARTS, START, load_row
+
+    done = []
+
+    def rows(plan, log):
+        done.append(plan)
+        return iter([START, PARTS, load_row(), *([DATABASE] if plan.databases else [])])
+
+    client = load.Load(64, 2.0, np.full(10, 0.001), 0)
+    monkeypatch.setattr(results, "client_limit", lambda: client)
+    monkeypatch.setattr(results, "measured_rows", rows)
+    monkeypatch.setattr(results, "write_committed", lambda rows, *_: done.append(len(rows)))
+    return done
+
+
+def test_bench_serve_measures_what_is_asked_and_writes_only_the_whole(run, service):
+    from lib.studies.serving.results import Plan
+
+    code, out, _ = run(
+        "bench", "serve", "--sizes", "16000", "--concurrency", "1,8", "--requests", "200"
+    )
+    assert code == 0 and service == [Plan([16_000], [1, 8], 200, False, False)]
+    assert "closed loop" in out and "5 requests a second, 64 at once" in out
+    assert "text queries, 8 at once: 123 a second" in out and "start, at most 5 s: 5.5 s" in out
+    code, out, _ = run("bench", "serve")
+    assert code == 0 and service[1:] == [Plan(), 4]
+    assert "LanceDB" in out and "clip-retrieval" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sizes", "16k"], "--sizes must be whole numbers from 1, such as 1,8, got '16k'"),
+        (["--concurrency", "0"], "--concurrency must be whole numbers from 1"),
+        (["--requests", "10"], "requests must be at least 64, got 10"),
+        (["--sizes", "10"], "sizes must be at least 1000, got 10"),
+    ],
+)
+def test_bench_serve_refuses_what_measures_nothing(run, service, arguments, message):
+    code, _, err = run("bench", "serve", *arguments)
+    assert code == 2 and message in one_line(err) and not service

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.index import METRICS, exact, topk_exact
+from lib.index import METRICS, exact, exact_filters, topk_exact
 from lib.index.exact import Gallery
-from lib.index.exact_filters import FloatFilter, int8_products_are_fast
+from lib.index.exact_filters import FloatFilter, Int8Filter, int8_products_are_fast
 from lib.index.exact_scores import prepare
 from tests.index.oracle import assert_same, refused, topk
 
@@ -175,11 +175,11 @@ def test_int8_codes_change_nothing(monkeypatch):
     gallery, queries = (rng.standard_normal((n, 64)).astype(np.float32) for n in (20_000, 600))
     used = []
     monkeypatch.setattr(
-        exact, "Int8Filter", lambda items, make=exact.Int8Filter: used.append(1) or make(items)
+        exact_filters, "Int8Filter", lambda items, make=Int8Filter: used.append(1) or make(items)
     )
     with_codes = topk_exact(queries, gallery, 10)
     assert used
-    monkeypatch.setattr(exact, "int8_products_are_fast", lambda: False)
+    monkeypatch.setattr(exact_filters, "int8_products_are_fast", lambda: False)
     assert_same(topk_exact(queries, gallery, 10), with_codes)
 
 
@@ -288,7 +288,7 @@ def test_the_full_matrix_never_exists(monkeypatch):
         return probe
 
     monkeypatch.setattr(FloatFilter, "aim", spy)
-    monkeypatch.setattr(exact, "int8_products_are_fast", lambda: False)
+    monkeypatch.setattr(exact_filters, "int8_products_are_fast", lambda: False)
     rng = np.random.default_rng(37)
     gallery, queries = rng.standard_normal((4000, 8)), rng.standard_normal((50, 8))
     topk_exact(queries, gallery, 5)

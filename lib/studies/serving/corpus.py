@@ -77,15 +77,15 @@ def real_rows() -> RealRows:
     )
 
 
-def made_rows(block: int, n: int = BLOCK) -> tuple[np.ndarray, list[str]]:
-    """Return the first n rows of a block of 20,000, and their names."""
+def made_rows(block: int, most: int | None = None) -> tuple[np.ndarray, list[str]]:
+    """Return the rows of a block of 20,000, or at most so many, and their names."""
     real, rng = real_rows(), np.random.default_rng([1, block])
-    at = (block * BLOCK + np.arange(BLOCK)) % N_REAL
+    numbers = block * BLOCK + np.arange(BLOCK)
+    at = numbers % N_REAL
     plus, minus = rng.integers(0, N_REAL, (2, BLOCK))
     rows = real.held[at] + np.float32(DISPLACED) * (real.held[plus] - real.held[minus])
-    if block == 0:
-        rows[:N_REAL] = real.held
-    return unit_rows(rows[:n], "rows"), [real.held_names[place] for place in at[:n]]
+    rows = np.where((numbers < N_REAL)[:, None], real.held[at], rows)[:most]
+    return unit_rows(rows, "rows"), [real.held_names[place] for place in at[:most]]
 
 
 def text_queries(n: int) -> list[str]:

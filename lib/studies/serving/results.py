@@ -7,6 +7,7 @@ databases.csv   LanceDB and Milvus with the same vectors
 environment.json
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -66,17 +67,27 @@ def measured_rows(plan: Plan, log: Log = print) -> Iterator[tuple[str, dict]]:
                 yield "databases", row
 
 
+def others_line() -> str:
+    """Say how busy other processes keep the machine: they slow down what is measured."""
+    if not hasattr(os, "getloadavg"):
+        return "how busy the machine is, is not known here"
+    return (
+        f"{os.getloadavg()[0]:.1f} processes ran or waited in the last minute, on"
+        f" {os.cpu_count()} processors; an idle machine has less than 1"
+    )
+
+
 def client_limit() -> Load:
     """Measure the client at the largest concurrency, with requests and answers of usual sizes."""
     request = len(post("/search", {"vector": vector_queries(1)[0].tolist()}))
     return client_ceiling(max(CONCURRENCY), request=request, answer=250 * K)
 
 
-def write_committed(rows: Sequence[tuple[str, dict]], client: Load) -> None:
-    """Write all tables, and the machine, into `data/artifacts/serving`."""
+def write_committed(rows: Sequence[tuple[str, dict]], client: Load, others: str) -> None:
+    """Write all tables, the machine, and how busy it was, into `data/artifacts/serving`."""
     for name in TABLES:
         STORE.save_table(f"{name}.csv", [row for table, row in rows if table == name])
-    STORE.save_json("environment.json", environment() | {"client": client.row()})
+    STORE.save_json("environment.json", environment() | {"client": client.row(), "others": others})
 
 
 def committed_tables() -> dict[str, pd.DataFrame]:
@@ -138,7 +149,8 @@ def _database_line(row: dict) -> str:
         return f"{row['vectors']:,} vectors, {row['system']}: {row['note']}"
     return (
         f"{row['vectors']:,} vectors, {row['system']}, {row['index']}, {row['concurrency']} at"
-        f" once: {row['per_second']:,.0f} a second; {_latencies(row)}; recall@{K} {row['recall']:.3f}"
+        f" once: {row['per_second']:,.0f} a second; {_latencies(row)}; recall@{K}"
+        f" {row['recall']:.3f}"
     )
 
 

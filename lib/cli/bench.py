@@ -429,7 +429,7 @@ def bench_serve(
         chosen["concurrency"] = counts_of(concurrency, "--concurrency")
     if requests is not None:
         chosen["requests"] = requests
-    plan = results.Plan(**chosen)
+    plan = results.LoadPlan(**chosen)
     say(others := results.others_line())
     client = results.client_limit()
     say(

@@ -372,16 +372,16 @@ def service(monkeypatch):
 
 
 def test_bench_serve_measures_what_is_asked_and_writes_only_the_whole(run, service):
-    from lib.studies.serving.results import Plan
+    from lib.studies.serving.results import LoadPlan
 
     code, out, _ = run(
         "bench", "serve", "--sizes", "16000", "--concurrency", "1,8", "--requests", "200"
     )
-    assert code == 0 and service == [Plan([16_000], [1, 8], 200, False, False)]
+    assert code == 0 and service == [LoadPlan([16_000], [1, 8], 200, False, False)]
     assert "closed loop" in out and "5 requests a second, 64 at once" in out
     assert "text queries, 8 at once: 123 a second" in out and "start, at most 5 s: 5.5 s" in out
     code, out, _ = run("bench", "serve")
-    assert code == 0 and service[1:] == [Plan(), 4]
+    assert code == 0 and service[1:] == [LoadPlan(), 4]
     assert "LanceDB" in out and "clip-retrieval" in out
 
 

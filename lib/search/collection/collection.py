@@ -290,7 +290,7 @@ class Collection(Searchable):
 
     @cached_property
     def _index_stamp(self) -> tuple[StoredIndex, int, int] | None:
-        """What tells one stored index from another: its entry, and its folder on disk."""
+        """Tell one stored index from another: by its entry, and by its folder on disk."""
         stored = self.manifest.index
         try:
             stat = (self.folder.path / stored.folder).stat() if stored else None

@@ -28,7 +28,7 @@ Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """The points that are measured.
 
     Args:
@@ -51,7 +51,7 @@ class Plan:
             check_count(n, "sizes", least=LEAST, most=LARGEST)
 
 
-def measured_rows(plan: Plan, log: Log = print) -> Iterator[tuple[str, dict]]:
+def measured_rows(plan: LoadPlan, log: Log = print) -> Iterator[tuple[str, dict]]:
     """Yield the name of a table and a row of it as each is measured."""
     for n in plan.sizes:
         with Serving(n, log) as serving:

@@ -79,9 +79,9 @@ def test_committed_tables_are_read_as_they_were_written(tmp_path, monkeypatch):
 
 def test_plans_that_cannot_be():
     with pytest.raises(RetrievalInputError, match="requests must be at least 64, got 10"):
-        results.Plan(requests=10)
+        results.LoadPlan(requests=10)
     with pytest.raises(RetrievalInputError, match="sizes must be at least 1,?000, got 10"):
-        results.Plan(sizes=(10,))
+        results.LoadPlan(sizes=(10,))
 
 
 @pytest.mark.slow

@@ -63,10 +63,6 @@ def shifted_by(starts, keep=True):
     return global_ids
 
 
-def in_32_bits(local, sizes):
-    return right.global_ids(local, sizes).astype(np.int32)
-
-
 MISTAKES = {
     "shards.merge": [
         (merged_by(by_larger_id), "item 30 comes before item 15"),
@@ -82,7 +78,6 @@ MISTAKES = {
         (shifted_by(lambda n: np.cumsum(n) - n, keep=False), "a missing hit became an item"),
         (shifted_by(np.cumsum), "does not begin at 0"),
         (lambda local, sizes: np.stack(local), "shards claim the same ids"),
-        (in_32_bits, "beyond 2^31"),
     ],
     "shards.late": [
         (lambda p, n, copies: p, "the share of queries of one shard"),

@@ -86,10 +86,6 @@ global_ids = Exercise(
             " rows before the shard.": lambda ids: ids[1, 1, 0] == 0,
         }, otherwise="Add to each row number the rows of all shards before it.",
             given="for shards of 5, 2 and 4 rows"),
-        Case((np.array([[[0]], [[2**20]]]), [2**31, 2**21]),
-            np.array([[[0]], [[2**31 + 2**20]]]),
-            "beyond 2^31 the ids are wrong | 32 bits hold numbers up to 2,147,483,647: count in"
-            " int64.", given="for a first shard of 2^31 rows"),
     ),
     """- What must be added to the rows of the second shard? And of the third?
     - The running sum of the sizes tells where each shard ends; it begins its own size earlier.

@@ -322,11 +322,21 @@ class Searchable(ABC):
         return {}
 
     def _background(self, vector: np.ndarray) -> tuple[float, float]:
-        """Mean and standard deviation of a query's score over the collection."""
+        """Mean and standard deviation of a query's score over a sample of the collection.
+
+        mean = m.q,   variance = q'C q,   with mean m and covariance C of the sample
+        """
         if not len(self._sample):
             return 0.0, 1.0
-        scores = self._sample @ vector
-        return float(scores.mean()), max(float(scores.std()), 1e-6)
+        mean, covariance = self._moments
+        return float(mean @ vector), max(float(vector @ covariance @ vector), 1e-12) ** 0.5
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (dim,) and covariance (dim, dim) of the sample."""
+        centre = self._sample.mean(axis=0, dtype=np.float64)
+        centred = self._sample - centre
+        return centre, centred.T @ centred / len(centred)
 
     def _folded(self, ids: np.ndarray) -> list[list[int]]:
         """Group hits whose vectors are nearly equal, each behind its best one."""
@@ -334,10 +344,9 @@ class Searchable(ABC):
             return []
         rows = self.vectors_of(ids.tolist())
         near = np.tril(rows @ rows.T >= SAME, -1)
-        has_near = near.any(axis=1).tolist()
-        groups: dict[int, list[int]] = {}
-        for at in range(len(ids)):
-            before = np.flatnonzero(near[at]).tolist() if has_near[at] else ()
-            head = next((one for one in before if one in groups), at)
-            groups.setdefault(head, []).append(at)
+        groups = {at: [at] for at in range(len(ids))}
+        for at in np.flatnonzero(near.any(axis=1)).tolist():
+            heads = [one for one in np.flatnonzero(near[at]).tolist() if one in groups]
+            if heads:
+                groups[heads[0]] += groups.pop(at)
         return list(groups.values())

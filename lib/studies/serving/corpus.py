@@ -54,8 +54,8 @@ class MadeCollection:
         path: its folder.
         n: vectors.
         index: in words: what was chosen, with the recall that tuning reports.
-        write_s: seconds in which its files were written.
-        tune_s: seconds in which its index was chosen and built, by one thread; 0 without one.
+        write_s: processor seconds in which its files were written.
+        tune_s: processor seconds in which its index was chosen and built; 0 without one.
     """
 
     path: Path
@@ -104,8 +104,8 @@ def made_collection(n: int, log: Log = print) -> MadeCollection:
     """Return the collection of n vectors; make it where it is missing, which is kept.
 
     A stopped run goes on behind its last part. A collection of more than 50,000 rows gets an
-    inverted file with the settings that reach a recall of 0.95. `crossmodal index` would try a
-    graph first, which one thread builds in twenty minutes for a million.
+    inverted file with the settings that reach a recall of 0.95. `crossmodal index` would try
+    graphs too, whose building takes much longer.
     """
     n = check_count(n, "n", least=LEAST, most=LARGEST)
     model = model_of(NAME, None)
@@ -114,7 +114,7 @@ def made_collection(n: int, log: Log = print) -> MadeCollection:
     if facts.is_file() and folder.exists() and folder.read().rows == n:
         return MadeCollection(path, n, **json.loads(facts.read_text()))
     log(f"writing a collection of {n:,} vectors into {path}")
-    start = time.perf_counter()
+    start = time.process_time()
     identity = {"model": NAME, "rows": "made by lib.studies.serving"}
     if folder.exists():
         keep_rows(folder, n)
@@ -122,9 +122,9 @@ def made_collection(n: int, log: Log = print) -> MadeCollection:
     for block in range(done // BLOCK, -(-n // BLOCK)):
         rows, names = made_rows(block, n - block * BLOCK)
         add_vectors(path, rows, names, model=model, identity=identity)
-    wrote = time.perf_counter()
+    wrote = time.process_time()
     index = update_index(path, WISH if n > EXACT_UP_TO else None, log=log)
-    tune_s = time.perf_counter() - wrote if folder.read().index else 0.0
+    tune_s = time.process_time() - wrote if folder.read().index else 0.0
     made = {"index": index, "write_s": wrote - start, "tune_s": tune_s}
     with atomic_path(facts) as temporary:
         temporary.write_text(json.dumps(made) + "\n")

@@ -133,7 +133,8 @@ class Serving:
         """Measure the start: seconds from process to first answer, and memory before any query.
 
         Returns:
-            A row: vectors, index (in words), write_s and tune_s of the collection, start_s (median
+            A row: vectors, index (in words), write_s and tune_s of
+            `MadeCollection`, start_s (median
             of three), slowest_start_s, own_mb, mapped_mb.
         """
         return self._kept({}, self._start)

@@ -81,3 +81,13 @@ def test_suggestions_are_those_of_the_new_collection(build, pictures, tmp_path):
     build(pictures)
     one.refresh()
     assert one.suggest("re") == ["red", "remarkable"] and one.suggest("SUN") == ["sunset"]
+
+
+def test_words_of_a_large_collection_come_from_pictures_at_equal_distances(
+    build, pictures, tmp_path, monkeypatch
+):
+    build(pictures)
+    collection = OpenCollection("collection", tmp_path / "collection").collection
+    assert opened.frequent_words(collection) == ["blue", "green", "red"]
+    monkeypatch.setattr(opened, "MOST_READ", 2)  # the first and the last one
+    assert opened.frequent_words(collection) == ["blue", "red"]

@@ -74,11 +74,10 @@ def test_bad_relevances_are_refused(relevances, message):
         ("IVF", 3000, 512),
         ("HNSW", 1000, 512),
         ("LSH", 1000, 512),
-        ("PQ", 10_000, 32),
-        ("IVF-PQ", 10_000, 32),
     ],
 )
 def test_an_index_as_printed(index_type, n, dimension):
+    # tests/index/test_base.py prints the same lines for those that learn codes, of more vectors.
     database_embeddings = unit_rows(n, dimension).numpy()
     query_embeddings = database_embeddings[:5]
     index = VectorSearchIndex(dimension=dimension, index_type=index_type)

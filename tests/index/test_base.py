@@ -298,6 +298,8 @@ def test_the_lines_of_the_textbook_run_as_printed(index_type):
     index.add(database_embeddings)
     scores, ids = index.search(query_embeddings, k=10)
     assert scores.shape == ids.shape == (20, 10) and index.is_trained
+    _, own = index.search(database_embeddings[:5], k=10)
+    assert (own[:, 0] == np.arange(5)).mean() >= 0.8
     other = VectorSearchIndex(metric="cosine", index_type=index_type, dimension=32)
     other.train(database_embeddings)
     other.add(vectors=database_embeddings)

@@ -1,5 +1,7 @@
 """Every lab accepts its worked example and tells typical wrong answers what is wrong."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,7 @@ SLOW = {"lab_2_losses", "lab_4_indexes"}
 def test_accepts_the_worked_example(path):
     result = grade(*submitted(path))
     assert result.points >= 0.7 * result.of, result.marks
+    assert json.loads(json.dumps(result.as_dict()))["points"] == result.points
 
 
 @pytest.mark.parametrize("lab", all_labs().values(), ids=lambda lab: lab.name)
@@ -67,6 +70,7 @@ WRONG_LOSSES = {
     "not reduced": (loss(lambda value, t: value + t.sum(1)), "shape (6,)"),
     "infinite": (loss(lambda value, t: value / 0), "it returns inf"),
     "one side": (lambda t, i, s: infonce(t, i.detach(), s), "reaches the images"),
+    "neither side": (lambda t, i, s: t.sum() * 0, "no gradient reaches the texts"),
     "raises": (lambda t, i, s: t @ i, "it raised RuntimeError"),
     "three arguments": (lambda t, i: t.sum(), "it raised TypeError"),
     "no function": (torch.tensor(1.0), "must be a function"),
@@ -79,6 +83,7 @@ def test_wrong_losses(name):
     answer, phrase = WRONG_LOSSES[name]
     result = grade("losses", answer, "validation")
     assert phrase in result.problem, result
+    assert json.loads(json.dumps(result.as_dict()))["problem"] == result.problem
 
 
 @pytest.fixture

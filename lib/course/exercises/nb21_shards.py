@@ -86,6 +86,9 @@ global_ids = Exercise(
             " rows before the shard.": lambda ids: ids[1, 1, 0] == 0,
         }, otherwise="Add to each row number the rows of all shards before it.",
             given="for shards of 5, 2 and 4 rows"),
+        Case((np.array([[[2]], [[0]]]), [3, 9]), np.array([[[2]], [[3]]]),
+            "the second of two shards does not begin where the first ends | Only the rows before a"
+            " shard count.", given="for shards of 3 and 9 rows"),
     ),
     """- What must be added to the rows of the second shard? And of the third?
     - The running sum of the sizes tells where each shard ends; it begins its own size earlier.

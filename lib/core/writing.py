@@ -35,6 +35,7 @@ ADVICE = {
     errno.EPERM: f"You may not write there: {PICK_A_PLACE}, or have the rights changed",
     errno.EFBIG: f"The file would be larger than its disk or your limits allow: {PICK_A_PLACE}",
 }
+DISK_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 _warned_places: set[str] = set()  # caches that could not be written; one warning each
 _cleaned_folders: set[Path] = set()  # folders in which this process has looked for leftovers
 
@@ -253,7 +254,8 @@ def explain_write_errors(path: Path, workspace: Path | None = None) -> Iterator[
         if code is None and workspace is not None:
             code = _disk_error(workspace)  # numpy, torch and HDF5 do not say that the disk is full
         elsewhere = workspace and name and WORKSPACE_PREFIX not in str(name)
-        if code not in ADVICE or elsewhere:
+        cut = workspace and isinstance(error, OSError) and code is None  # as numpy tells it
+        if elsewhere or not (code in ADVICE or cut):
             raise
         raise _unwritable(path, error, code) from error
 
@@ -271,11 +273,15 @@ def _disk_error(workspace: Path) -> int | None:
 
 def _unwritable(path: Path, error: Exception, code: int | None = None) -> UnwritableFileError:
     code = code or getattr(error, "errno", None)
-    why = getattr(error, "strerror", None) or str(error)
+    return unwritable(path, code, getattr(error, "strerror", None) or str(error))
+
+
+def unwritable(place: object, code: int | None, why: str) -> UnwritableFileError:
+    """Return the error for a place that cannot be written, with advice by the error number."""
     advice = ADVICE.get(code, PICK_A_PLACE.capitalize())
-    unwritable = UnwritableFileError(f"{path} cannot be written: {why}. {advice}")
-    unwritable.errno = code
-    return unwritable
+    error = UnwritableFileError(f"{place} cannot be written: {why}. {advice}")
+    error.errno = code
+    return error
 
 
 @contextmanager

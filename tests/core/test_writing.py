@@ -200,6 +200,15 @@ def test_a_writer_killed_while_it_replaces_a_folder_leaves_one_of_them(
     assert reading.load_arrays(path / "a.npz")["x"] == ("new" if exchanges else "old")
 
 
+def test_an_error_without_a_number_is_named_too(tmp_path):
+    problem = r"a\.npy cannot be written: 640 requested and 8 written\. Choose another place"
+    with (
+        pytest.raises(writing.UnwritableFileError, match=problem),
+        writing.atomic_path(tmp_path / "a.npy"),
+    ):
+        raise OSError("640 requested and 8 written")  # as numpy raises it
+
+
 def test_what_cannot_be_written_is_named_with_advice(tmp_path, monkeypatch):
     full = OSError(errno.ENOSPC, "No space left on device")
     with (

@@ -5,6 +5,8 @@ last copy came to its end. It carries its own SHA-256: a foreign or damaged stor
 """
 
 import json
+import os
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ import pyarrow.compute as pc
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.core.writing import UnwritableFileError, sha256_of
+from lib.core.writing import DISK_FULL, UnwritableFileError, sha256_of, unwritable
 from lib.search.base import merge_best
 from lib.search.collection.files import Manifest
 from lib.search.collection.filters import matching_rows
@@ -277,6 +279,9 @@ class Store(Searchable):
             raise
         except Exception as error:
             why = " ".join(str(error).split())[:300] or type(error).__name__
+            number = re.search(r"(?:os error|Errno) (\d+)", str(error))
+            if number and (code := int(number[1])) in DISK_FULL:  # it damages no store
+                raise unwritable(self.address, code, os.strerror(code)) from error
             raise DamagedFileError(
                 f"{self.address} cannot be used: {self.engine} says: {why}. Check the address; if"
                 " the store is damaged, copy the collection to another address"

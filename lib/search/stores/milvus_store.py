@@ -4,6 +4,7 @@ Two Milvus collections: NAME holds the pictures, NAME_head the head. The token o
 from the environment variable CROSSMODAL_MILVUS_TOKEN.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class MilvusStore(Store):
     ) -> None:
         super().__init__(address)
         self._milvus = require("pymilvus", "milvus", address)
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it prints tracebacks
         self._path = Path(uri) if file else None
         self._reads = "Strong"
         self._name, self._head_name = name, f"{name}_head"

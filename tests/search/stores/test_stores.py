@@ -10,6 +10,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.writing import UnwritableFileError
 from lib.search.collection import Collection, Query
 from lib.search.stores import copy_collection, open_store
 from lib.search.stores.addresses import writable_store
@@ -212,6 +213,15 @@ def test_damaged_files_are_refused(collection, tmp_path, engine):
         path.write_bytes(b"x" * 100)
     with pytest.raises(DamagedFileError, match="cannot be used: LanceDB says"):
         open_store(address).search(Query(vector=np.ones(4)))
+
+
+@pytest.mark.parametrize("text", ["LanceError(IO): (os error 28), /x.rs", "[Errno 28] No space"])
+@pytest.mark.parametrize("engine", [pytest.param("lancedb", marks=needs("lancedb"))])
+def test_a_full_disk_damages_no_store(tmp_path, engine, text):
+    store = writable_store(f"{engine}:{tmp_path / 'lance'}")
+    told = "lance cannot be written: No space left on device. Its disk is full: free space"
+    with pytest.raises(UnwritableFileError, match=told), store.asking():
+        raise OSError(text)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,16 @@ def _lock(stream: IO[bytes], wait: bool = False) -> None:
     fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock of a file, as `flock` takes it."""
+    with suppress(OSError), open(path, "rb+") as stream:
+        try:
+            _lock(stream)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left in a folder, and restore a folder they had moved away."""
     for workspace in folder.glob(f"{WORKSPACE_PREFIX}*"):

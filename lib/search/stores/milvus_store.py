@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from lib.core.checks import RetrievalInputError
-from lib.core.reading import MissingFileError
-from lib.core.writing import make_folder, only_writer
+from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.writing import UnwritableFileError, is_locked, make_folder, only_writer
 from lib.search.stores.base import DIGEST, ID, VECTOR, Store, StoreHead
 from lib.search.stores.conditions import KINDS, MilvusExpression
 from lib.search.stores.requirements import require
@@ -41,7 +41,8 @@ class MilvusStore(Store):
     ) -> None:
         super().__init__(address)
         self._milvus = require("pymilvus", "milvus", address)
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it prints tracebacks
+        for package in ("pymilvus", "milvus_lite"):  # they print tracebacks
+            logging.getLogger(package).setLevel(logging.CRITICAL)
         self._path = Path(uri) if file else None
         self._reads = "Strong"
         self._name, self._head_name = name, f"{name}_head"
@@ -55,10 +56,18 @@ class MilvusStore(Store):
                     f" {address}"
                 )
             make_folder(self._path.parent)
-        with self.asking():
-            token = {} if file else {"token": os.environ.get(TOKEN, "")}
-            self._client = self._milvus.MilvusClient(uri=uri, timeout=TIMEOUT_S, **token)
-            names = set(self._client.list_collections())
+        try:
+            with self.asking():
+                token = {} if file else {"token": os.environ.get(TOKEN, "")}
+                self._client = self._milvus.MilvusClient(uri=uri, timeout=TIMEOUT_S, **token)
+                names = set(self._client.list_collections())
+        except DamagedFileError as error:
+            if file and is_locked(self._path / "LOCK"):
+                raise UnwritableFileError(
+                    f"{address} is used by another process; a file of Milvus takes one at a time."
+                    " Run this again when it ends"
+                ) from error
+            raise
         self._names = names & {self._name, self._head_name}
         if name in names and self._head_name not in names:
             raise RetrievalInputError(

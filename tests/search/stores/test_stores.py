@@ -215,6 +215,22 @@ def test_damaged_files_are_refused(collection, tmp_path, engine):
         open_store(address).search(Query(vector=np.ones(4)))
 
 
+@pytest.mark.parametrize("engine", [pytest.param("milvus", marks=needs("milvus"))])
+def test_a_file_that_another_process_uses_is_told(tmp_path, engine, capfd):
+    lock = tmp_path / "x.db" / "LOCK"
+    lock.parent.mkdir()
+    lock.touch()
+    holds = "import fcntl, sys; f = open(sys.argv[1], 'rb+'); fcntl.flock(f, fcntl.LOCK_EX)"
+    command = [sys.executable, "-c", f"{holds}; print('held', flush=True); input()", str(lock)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **pipes) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(UnwritableFileError, match="is used by another process; a file of Milv"):
+            writable_store(f"{engine}:{lock.parent}")
+        other.stdin.close()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["LanceError(IO): (os error 28), /x.rs", "[Errno 28] No space"])
 @pytest.mark.parametrize("engine", [pytest.param("lancedb", marks=needs("lancedb"))])
 def test_a_full_disk_damages_no_store(tmp_path, engine, text):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,8 @@ ALONE_S = 60  # without any worker, until that is an error
 ASK_S = 5  # between two looks at the workers while a result is awaited
 # Ctrl-C reaches all processes of a terminal; the one that asks ends the workers in order.
 IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+# Dask has workers return every 64 kB to the system: encoding then takes twice the time.
+KEEP_MEMORY = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
 LARGE = "1GB"  # Dask warns of inputs beyond 10 MB; blocks of vectors are larger
 
 
@@ -46,22 +49,32 @@ def local_cluster(workers: int = 2) -> Cluster:
         workers: number of processes.
     """
     distributed = _import_distributed()
+    import dask
+
     workers = check_count(workers, "workers", most=1024)
     with ExitStack() as stack:
         # Dask's own files, such as those of a worker that was killed, go with the folder.
         room = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        processes = distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host=LOOPBACK,
-            scheduler_port=0,
-            dashboard_address=f"{LOOPBACK}:0",  # None takes port 8787
-            memory_limit=0,
-            local_directory=room,
-            preload=[IGNORE_INTERRUPTS],
-            silence_logs=logging.CRITICAL,
-        )
+        try:
+            with dask.config.set({KEEP_MEMORY: None}):
+                processes = distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host=LOOPBACK,
+                    scheduler_port=0,
+                    dashboard_address=f"{LOOPBACK}:0",  # None takes port 8787
+                    scheduler_kwargs={"dashboard": False},
+                    memory_limit=0,
+                    local_directory=room,
+                    preload=[IGNORE_INTERRUPTS],
+                    silence_logs=logging.CRITICAL,
+                )
+        except (RuntimeError, OSError) as error:
+            raise RetrievalInputError(
+                f"the worker processes did not start: {_one_line(error)}. In a script, start them"
+                ' below `if __name__ == "__main__":`'
+            ) from error
         stack.callback(processes.close)
         client = distributed.Client(processes, set_as_default=False)
         stack.callback(client.close)
@@ -91,6 +104,10 @@ def connect_cluster(address: str) -> Cluster:
             raise RetrievalInputError(
                 f"the scheduler {address} has no workers. Start some: dask worker {address}"
             )
+        # `exec` is in every Python. A task of a package that a worker lacks would end that worker.
+        for worker, error in client.run(exec, f"import {__name__}", on_error="return").items():
+            if isinstance(error, Exception):
+                raise RetrievalInputError(_cannot_load(worker, error)) from error
         return Cluster(client, stack.pop_all())
 
 
@@ -142,7 +159,7 @@ class Cluster:
         kept = [self._keep(value) for value in shared]
         try:
             for one in inputs:
-                pending.append((one, self._submit(_run, function, one, *kept)))
+                pending.append((one, self._submit(_run, _packed(function, one), *kept)))
                 if len(pending) >= n_ahead:
                     yield self._finished(*pending.popleft())
             while pending:
@@ -152,7 +169,7 @@ class Cluster:
 
     def _keep(self, value: object) -> distributed.Future:
         """Send a value to every worker, in such a way that Dask can send it again to a new one."""
-        future = self._submit(_same, value)
+        future = self._submit(_unpacked, _packed(value))
         self._result(future)
         self._client.replicate([future])
         return future
@@ -176,6 +193,8 @@ class Cluster:
             try:
                 return future.result(timeout=ASK_S)
             except distributed.TimeoutError as error:
+                if future.done():  # the function's own, from a slow disk for example
+                    raise
                 alone_s = 0 if self._client.nthreads() else alone_s + ASK_S
                 if alone_s >= ALONE_S:
                     raise RetrievalInputError(
@@ -192,17 +211,13 @@ class Cluster:
                     "several workers died over the same input, perhaps for lack of memory:"
                     f" {_one_line(error)}. Start fewer, or give them more memory"
                 ) from error
-            except ModuleNotFoundError as error:
-                raise RetrievalInputError(
-                    f"a worker cannot import {error.name!r}. Install this package, in the same"
-                    " version, where the workers run"
-                ) from error
 
 
-def _run(function: Callable, one: object, *shared: object) -> tuple[str, object]:
+def _run(packed: bytes, *shared: object) -> tuple[str, object]:
     """Run a function on a worker; return its address too, and name it in our errors."""
     import distributed
 
+    function, one = _unpacked(packed)
     address = distributed.get_worker().address
     try:
         return address, function(one, *shared)
@@ -210,8 +225,28 @@ def _run(function: Callable, one: object, *shared: object) -> tuple[str, object]
         raise type(error)(f"worker {address}: {error}") from error
 
 
-def _same(value: object) -> object:
-    return value
+def _packed(*values: object) -> bytes:
+    """Pickle values: `_unpacked` reports what it cannot load, where Dask would end its worker."""
+    import cloudpickle  # Dask's own; functions of a notebook go whole
+
+    return cloudpickle.dumps(values if len(values) > 1 else values[0])
+
+
+def _unpacked(packed: bytes) -> object:
+    import distributed
+
+    try:
+        return pickle.loads(packed)
+    except (ImportError, AttributeError) as error:
+        address = distributed.get_worker().address
+        raise RetrievalInputError(_cannot_load(address, error)) from error
+
+
+def _cannot_load(worker: str, error: Exception) -> str:
+    return (
+        f"the worker {worker} cannot load what it is asked to do: {_one_line(error)}. Install this"
+        " package, in the same version, where the workers run"
+    )
 
 
 def _one_line(error: Exception) -> str:
@@ -227,4 +262,6 @@ def _import_distributed():
             "a cluster needs the package distributed (Dask). Run: pip install"
             " 'crossmodal-retrieval[cluster]'. One process does the same work without it"
         ) from error
+    # A lost connection becomes an error of ours, without Dask's own traceback.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return distributed

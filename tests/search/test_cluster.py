@@ -3,6 +3,7 @@
 Tests without `slow` use `Elsewhere`, which sends everything through pickle as Dask does.
 """
 
+import importlib
 import os
 import pickle
 import signal
@@ -32,6 +33,7 @@ from tests.search.collection.conftest import COLOURS, MODEL, ColourEncoder, pain
 
 ROOT = Path(__file__).resolve().parents[2]
 slow = pytest.mark.slow
+TRIM = "MALLOC_TRIM_THRESHOLD_"  # with Dask's own value encoding takes twice the time
 
 
 class Elsewhere:
@@ -157,7 +159,7 @@ def listening(process):
 
 
 @slow
-def test_two_processes_on_loopback_alone(pictures, tmp_path):
+def test_two_processes_on_loopback_alone(pictures, tmp_path, monkeypatch):
     before = psutil.Process().children(recursive=True)
     ours = listening(psutil.Process())
     with local_cluster(2) as cluster:
@@ -168,6 +170,16 @@ def test_two_processes_on_loopback_alone(pictures, tmp_path):
         assert addresses == {"127.0.0.1"}
         report, there = built(pictures, tmp_path / "there", cluster)
         workers = [psutil.Process(pid) for pid in cluster.process_ids().values()]
+        with connect_cluster(cluster.address) as same:
+            assert same.workers == cluster.workers
+            assert [one.result for one in same.map(abs, [-1, -2, -3])] == [1, 2, 3]
+        assert cluster.n_workers == 2
+        (tmp_path / "only_here.py").write_text("def double(one):\n    return 2 * one\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(RetrievalInputError, match="127.0.0.1:.* cannot load .*'only_here'"):
+            list(cluster.map(importlib.import_module("only_here").double, [1]))
+        threshold = [one.result for one in cluster.map(os.getenv, [TRIM])]
+        assert threshold == [os.environ.get(TRIM)]
         with pytest.raises(RetrievalInputError, match="worker tcp://127.0.0.1:.* bad luck"):
             list(cluster.map(unlucky, [1]))
     psutil.wait_procs(workers, timeout=20)

@@ -10,12 +10,14 @@ up TLS in Dask's own configuration (`distributed.comm`).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import pickle
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import wait
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -188,29 +190,32 @@ class Cluster:
         """Wait for a result; a scheduler or all workers that go away are an error."""
         import distributed
 
+        # `wait` raises nothing, so a TimeoutError that is raised here is the function's own.
+        answer = asyncio.run_coroutine_threadsafe(
+            self._client.gather(future, asynchronous=True), self._client.loop.asyncio_loop
+        )
         alone_s = 0
-        while True:
-            try:
-                return future.result(timeout=ASK_S)
-            except distributed.TimeoutError as error:
-                if future.done():  # the function's own, from a slow disk for example
-                    raise
+        try:
+            while not wait([answer], timeout=ASK_S).done:
                 alone_s = 0 if self._client.nthreads() else alone_s + ASK_S
                 if alone_s >= ALONE_S:
                     raise RetrievalInputError(
                         f"the scheduler {self.address} has had no workers for {ALONE_S} s. Start"
                         " some, and run this again: it goes on behind what is done"
-                    ) from error
-            except distributed.client.FutureCancelledError as error:
-                raise RetrievalInputError(
-                    f"the scheduler {self.address} went away. Run this again: it goes on behind"
-                    " what is done"
-                ) from error
-            except distributed.KilledWorker as error:
-                raise RetrievalInputError(
-                    "several workers died over the same input, perhaps for lack of memory:"
-                    f" {_one_line(error)}. Start fewer, or give them more memory"
-                ) from error
+                    )
+            return answer.result()
+        except distributed.client.FutureCancelledError as error:
+            raise RetrievalInputError(
+                f"the scheduler {self.address} went away. Run this again: it goes on behind"
+                " what is done"
+            ) from error
+        except distributed.KilledWorker as error:
+            raise RetrievalInputError(
+                "several workers died over the same input, perhaps for lack of memory:"
+                f" {_one_line(error)}. Start fewer, or give them more memory"
+            ) from error
+        finally:
+            answer.cancel()
 
 
 def _run(packed: bytes, *shared: object) -> tuple[str, object]:

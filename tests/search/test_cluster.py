@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from lib.core.workers import HERE, Finished
 from lib.index.tuning import ArrayRows, Config, filling
 from lib.index.tuning.trials import build
 from lib.search import cluster as module
-from lib.search.cluster import connect_cluster, local_cluster
+from lib.search.cluster import Cluster, connect_cluster, local_cluster
 from lib.search.collection import Collection, build_collection
 from tests.index.clusters import clustered
 from tests.index.oracle import assert_same
@@ -148,6 +149,64 @@ def test_schedulers_that_do_not_answer(address, monkeypatch):
     monkeypatch.setattr(module, "CONNECT_S", 1)
     with pytest.raises(RetrievalInputError, match=f"no Dask scheduler answers at '{address}'"):
         connect_cluster(address)
+
+
+# ---- with a worker that is a thread of this process
+
+
+@pytest.fixture(scope="module")
+def thread():
+    """A scheduler and a worker in this process: what is asked goes through all of Dask."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(
+        processes=False, n_workers=1, threads_per_worker=1, set_as_default=False,
+        dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
+    ) as client:  # fmt: skip
+        yield Cluster(client, ExitStack())
+
+
+def doze(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def time_out(message):
+    time.sleep(0.002)
+    raise TimeoutError(message)
+
+
+def test_results_that_come_between_two_looks_at_the_workers(thread, monkeypatch):
+    """However the ends of the waits and of the calls fall, each result arrives."""
+    monkeypatch.setattr(module, "ASK_S", 0.001)
+    naps = [0.0002 * (i % 11) for i in range(150)]
+    assert [one.result for one in thread.map(doze, naps)] == naps
+
+
+@pytest.mark.parametrize("ask_s", [0, 0.001, 5])
+def test_a_timeout_of_the_function_is_raised_as_it_is(ask_s, thread, monkeypatch):
+    monkeypatch.setattr(module, "ASK_S", ask_s)
+    for i in range(10):
+        with pytest.raises(TimeoutError, match=f"^disk {i} did not answer$"):
+            list(thread.map(time_out, [f"disk {i} did not answer"]))
+
+
+GO_ON = threading.Event()
+
+
+def test_a_scheduler_without_workers_is_an_error(thread, monkeypatch):
+    monkeypatch.setattr(module, "ASK_S", 0.01)
+    monkeypatch.setattr(module, "ALONE_S", 0.03)
+    monkeypatch.setattr(thread._client, "nthreads", dict)
+    future = thread._client.submit(stay, pure=False)
+    try:
+        with pytest.raises(RetrievalInputError, match="has had no workers for 0.03 s. Start some"):
+            thread._result(future)
+    finally:
+        GO_ON.set()
+
+
+def stay():
+    return GO_ON.wait(60)
 
 
 # ---- with real worker processes

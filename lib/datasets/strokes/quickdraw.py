@@ -1,6 +1,7 @@
 """Files of QuickDraw: raw and simplified `.ndjson`, and binary `.bin`, read one drawing at a time.
 
-Formats: github.com/googlecreativelab/quickdraw-dataset. A drawing in JSON is a list of strokes,
+Formats: github.com/googlecreativelab/quickdraw-dataset. A line that the page of the service saves
+has fewer fields, and `data/hand_drawn` adds two. A drawing in JSON is a list of strokes,
 `[[x, ...], [y, ...], [t, ...]]` in the raw files and `[[x, ...], [y, ...]]` in the simplified ones.
 A binary record, little-endian without gaps: key_id u64, countrycode 2 bytes, recognized i8,
 timestamp u32, number of strokes u16; for each stroke the number of points u16, x bytes, y bytes.
@@ -8,9 +9,9 @@ timestamp u32, number of strokes u16; for each stroke the number of points u16, 
 
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +33,8 @@ FIELDS = {
     "timestamp": str,
     "drawing": list,
 }
+NEEDED = {"key_id", "word", "drawing"}  # the others may be missing
+FURTHER = {"concept": str, "drawer": str}  # fields of `data/hand_drawn`
 ADVICE = "Download the file of QuickDraw again, or leave the record out"
 
 
@@ -43,17 +46,19 @@ class QuickDrawRecord:
         drawing: its strokes.
         key_id: its number, unique among all drawings.
         word: what was to be drawn.
-        country: two letters.
-        recognized: whether the game guessed the word.
-        timestamp: when it was drawn, in UTC.
+        country: two letters, or None.
+        recognized: whether the game guessed the word, or None.
+        timestamp: when it was drawn, in UTC, or None.
+        further: texts that QuickDraw does not have, by the names in `FURTHER`.
     """
 
     drawing: Drawing
     key_id: int
     word: str
-    country: str
-    recognized: bool
-    timestamp: datetime
+    country: str | None = None
+    recognized: bool | None = None
+    timestamp: datetime | None = None
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 # ---- JSON
@@ -125,20 +130,22 @@ def _part(name: str) -> Iterator[None]:
 
 def _parse_record(text: str) -> QuickDrawRecord:
     entry = json.loads(text, parse_constant=_refuse_constant)
-    if not isinstance(entry, dict) or set(entry) != set(FIELDS):
-        raise ValueError(f"its fields must be {sorted(FIELDS)}")
-    for field, kind in FIELDS.items():
-        if not isinstance(entry[field], kind):
-            raise ValueError(f"{field} must be {kind.__name__}, got {entry[field]!r:.60}")
+    kinds = FIELDS | FURTHER
+    if not isinstance(entry, dict) or not NEEDED <= set(entry) <= set(kinds):
+        raise ValueError(f"its fields must be {sorted(NEEDED)} and may be {sorted(kinds)}")
+    for name, value in entry.items():
+        if not isinstance(value, kinds[name]):
+            raise ValueError(f"{name} must be {kinds[name].__name__}, got {value!r:.60}")
     if not (entry["key_id"].isascii() and entry["key_id"].isdigit()):
         raise ValueError(f"key_id must be digits, got {entry['key_id']!r:.60}")
     return QuickDrawRecord(
         from_lists(entry["drawing"]),
         int(entry["key_id"]),
         entry["word"],
-        entry["countrycode"],
-        entry["recognized"],
-        _parse_time(entry["timestamp"]),
+        entry.get("countrycode"),
+        entry.get("recognized"),
+        _parse_time(entry["timestamp"]) if "timestamp" in entry else None,
+        {name: entry[name] for name in FURTHER if name in entry},
     )
 
 
@@ -174,14 +181,17 @@ def write_ndjson(path: str | Path, records: Iterable[QuickDrawRecord]) -> None:
     """Write records as `.ndjson`: raw where a drawing has times, else with x and y alone."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
         for record in records:
+            when, guessed = record.timestamp, record.recognized
             entry = {
                 "word": record.word,
                 "countrycode": record.country,
-                "timestamp": _format_time(record.timestamp),
-                "recognized": bool(record.recognized),
+                "timestamp": None if when is None else _format_time(when),
+                "recognized": None if guessed is None else bool(guessed),
                 "key_id": str(record.key_id),
+                **record.further,
                 "drawing": to_lists(record.drawing),
             }
+            entry = {name: value for name, value in entry.items() if value is not None}
             stream.write(json.dumps(entry, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
@@ -229,6 +239,9 @@ def write_binary(path: str | Path, records: Iterable[QuickDrawRecord]) -> None:
 
 
 def _record_bytes(record: QuickDrawRecord, name: str) -> bytes:
+    for value in ("country", "recognized", "timestamp"):
+        if getattr(record, value) is None:
+            raise RetrievalInputError(f"{name} must have {value}, which the format holds, got None")
     points, country = record.drawing.points, record.country.encode("ascii", "replace")
     seconds = record.timestamp.timestamp()
     if record.drawing.times is not None:

@@ -74,6 +74,17 @@ def test_bytes_by_hand(tmp_path):
     assert (tmp_path / "again.bin").read_bytes() == 2 * BYTES
 
 
+def test_a_line_without_what_the_game_adds(tmp_path):
+    path = tmp_path / "nose.ndjson"
+    line = '{"word":"nose","key_id":"7","concept":"1F443","drawer":"x","drawing":[[[1],[2],[0]]]}\n'
+    path.write_text(line)
+    (record,) = read_ndjson(path)
+    assert (record.country, record.recognized, record.timestamp) == (None, None, None)
+    assert record.further == {"concept": "1F443", "drawer": "x"}
+    write_ndjson(path, [record])
+    assert path.read_text() == line
+
+
 @pytest.mark.parametrize(
     ("text", "microsecond"), [("36.70725", 707250), ("36", 0), ("36.5", 500_000)]
 )
@@ -160,6 +171,9 @@ def test_what_is_no_drawing(lists, message):
         ('"5891796615823360"', "5", "key_id must be str"),
         ("5891796615823360", "x", "key_id must be digits"),
         ('"word":"nose",', "", "its fields must be"),
+        ('"word":"nose",', '"word":"nose","x":1,', "its fields must be"),
+        ('"word":"nose",', '"word":"nose","drawer":1,', "drawer must be str"),
+        ('"AE"', "null", "countrycode must be str"),
         ("2017-03-01", "2017-13-01", "does not match format"),
         (LINE.strip(), "[" * 100_000, "recursion"),
         (LINE.strip(), "7", "its fields must be"),
@@ -231,6 +245,8 @@ def test_damaged_bytes(tmp_path, at, value, message):
         ({"key_id": 2**64}, "key_id of record 1 must be at most"),
         ({"country": "DEU"}, "two letters"),
         ({"country": "Ü1"}, "two letters"),
+        ({"country": None}, "record 1 must have country, which the format holds, got None"),
+        ({"timestamp": None}, "must have timestamp"),
         ({"timestamp": WHEN.replace(microsecond=1)}, "whole seconds"),
         ({"timestamp": WHEN.replace(year=1960)}, "whole seconds from 1970"),
     ],

@@ -7,9 +7,11 @@ import socket
 import threading
 import zipfile
 
+import numpy as np
 import pytest
 import uvicorn
 
+from lib.datasets.strokes import read_ndjson
 from lib.search.collection import build_collection
 from lib.search.collection import collection as opened
 from lib.search.service import create_app
@@ -172,6 +174,28 @@ def test_a_drawing_is_searched_erased_and_taken_back(tab):
     assert sent(tab, lambda: weight.press("ArrowRight"))["image_weight"] == 0.55
     gone = sent(tab, tab.get_by_role("button", name="Remove drawing").click)
     assert "strokes" not in gone
+
+
+def test_a_drawing_is_saved_as_quickdraw_writes_it(tab, tmp_path):
+    tab.get_by_role("button", name="Draw").click()
+    saver = tab.get_by_role("button", name="Save drawing")
+    assert saver.is_disabled()
+    sent(tab, lambda: draw(tab, (0.2, 0.2), (0.8, 0.2)))
+    strokes = sent(tab, lambda: draw(tab, (0.5, 0.5)))["strokes"]
+    box(tab).fill("a line and a dot ")
+    with tab.expect_download() as download:
+        saver.click()
+    assert download.value.suggested_filename == "drawing.ndjson"
+    download.value.save_as(tmp_path / "drawing.ndjson")
+    (record,) = read_ndjson(tmp_path / "drawing.ndjson")
+    assert record.word == "a line and a dot" and record.key_id > 10**12
+    assert (record.country, record.recognized, record.timestamp) == (None, None, None)
+    for saved, drawn in zip(record.drawing.strokes, strokes, strict=True):
+        np.testing.assert_allclose(saved / 512, drawn, atol=1e-3)
+    times = np.concatenate(record.drawing.times)
+    assert times[0] == 0 and (np.diff(times) >= 0).all() and 0 < times[-1] < 60_000
+    tab.get_by_role("button", name="Clear", exact=True).click()
+    assert saver.is_disabled()
 
 
 GIVE = """(content) => {

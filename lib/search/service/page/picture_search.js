@@ -26,6 +26,7 @@ const ICONS = {
   check: "M5 12.5l4.5 4.5L19 7.5",
   undo: "M8 5L4 9l4 4M4 9h10a5.5 5.5 0 0 1 0 11h-3",
   eraser: "M9 19l-5-5L14 4l6 6l-9 9zM9 9l6 6M9 19h11",
+  save: "M12 4v11M7.5 11l4.5 4.5l4.5-4.5M5 20h14",
   clear: "M5 7h14M10 7V4.5h4V7M7 7l1 13h8l1-13",
 };
 
@@ -95,11 +96,20 @@ async function readPicture(file) {
   });
 }
 
-/** A square page to draw on; `changed(strokes)` is called after each stroke. */
-function drawingBoard(changed) {
+const placesOf = (strokes) => strokes.map((stroke) => stroke.map(([x, y]) => [x, y])); // without times
+
+/** Write a drawing as one line of QuickDraw's raw JSON: 512 units wide, milliseconds. */
+function asQuickDraw(strokes, word) {
+  const side = (v) => Math.round(v * 5120) / 10;
+  const drawing = strokes.map((stroke) => [stroke.map(([x]) => side(x)), stroke.map(([, y]) => side(y)), stroke.map(([, , t]) => t)]);
+  return JSON.stringify({ word, key_id: String(Date.now()), drawing }) + "\n";
+}
+
+/** A square page to draw on. `changed(strokes)` is called after each stroke, points [x, y, milliseconds]; `word()` names what is saved. */
+function drawingBoard(changed, word) {
   const canvas = h("canvas", { class: "ps-canvas", width: 512, height: 512, role: "img", "aria-label": "Page to draw on, with a mouse, a pen or a finger. With a keyboard, choose a picture instead." });
   const context = canvas.getContext("2d");
-  let strokes = [], earlier = [], erasing = false, current = null, before = null;
+  let strokes = [], earlier = [], erasing = false, current = null, before = null, began = 0;
 
   function paint() {
     context.clearRect(0, 0, 512, 512);
@@ -111,12 +121,12 @@ function drawingBoard(changed) {
       context.stroke();
     }
     undo.disabled = !earlier.length;
-    clear.disabled = !strokes.length;
+    clear.disabled = saver.disabled = !strokes.length;
   }
   function placeOf(event) {
     const box = canvas.getBoundingClientRect();
     const inside = (v) => Math.min(1, Math.max(0, Math.round(v * 1e4) / 1e4));
-    return [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height)];
+    return [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height), Math.round(event.timeStamp - began)];
   }
   function replace(fresh) {
     strokes = fresh;
@@ -131,6 +141,7 @@ function drawingBoard(changed) {
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
     before = [...strokes];
+    if (!strokes.length) began = event.timeStamp;
     const place = placeOf(event);
     current = [place];
     if (erasing) erase(place);
@@ -160,13 +171,14 @@ function drawingBoard(changed) {
   const eraser = iconButton("eraser", "Eraser", () => choose(true), { "aria-pressed": "false" });
   const undo = iconButton("undo", "Undo", () => replace(earlier.pop()), { disabled: true });
   const clear = iconButton("clear", "Clear", () => (earlier.push(strokes), replace([])), { disabled: true });
+  const saver = iconButton("save", "Save drawing", () => save("drawing.ndjson", "application/x-ndjson", asQuickDraw(strokes, word())), { disabled: true });
   function choose(eraserChosen) {
     erasing = eraserChosen;
     pen.setAttribute("aria-pressed", !erasing);
     eraser.setAttribute("aria-pressed", erasing);
     canvas.classList.toggle("ps-erasing", erasing);
   }
-  const tools = h("div", { class: "ps-tools", role: "group", "aria-label": "Drawing tools" }, pen, eraser, undo, clear);
+  const tools = h("div", { class: "ps-tools", role: "group", "aria-label": "Drawing tools" }, pen, eraser, undo, clear, saver);
   return { element: h("div", { class: "ps-board" }, canvas, tools), canvas, empty: () => ((strokes = []), (earlier = []), paint()) };
 }
 
@@ -193,7 +205,7 @@ export function mount(root, api) {
     clearTimeout(drawing);
     drawing = setTimeout(run, 250);
     showParts();
-  });
+  }, () => input.value.trim());
   const boardSection = h("section", { class: "ps-sheet", id: `${prefix}-draw`, "aria-label": "Drawing", hidden: true }, board.element);
   const openBoard = iconButton("draw", "Draw", () => toggle(openBoard, boardSection), { "aria-expanded": "false", "aria-controls": `${prefix}-draw` });
   const where = h("input", { id: `${prefix}-where`, type: "text", spellcheck: "false", autocomplete: "off", maxlength: 2000, onkeydown: (event) => event.key === "Enter" && (event.preventDefault(), setWhere()), onchange: setWhere, "aria-describedby": `${prefix}-columns` });
@@ -261,7 +273,7 @@ export function mount(root, api) {
   function body() {
     const sent = { collection: collection.name, text: query.text, fold: query.fold, where: query.where, image_weight: query.weight };
     if (query.picture) sent.image = query.picture.content;
-    else if (query.strokes.length) sent.strokes = query.strokes;
+    else if (query.strokes.length) sent.strokes = placesOf(query.strokes);
     if (query.like.length) sent.like = query.like.map((hit) => hit.id);
     if (query.without.length) sent.without = query.without;
     if (query.rerank && query.text.trim() && !hasPicture() && !query.without.length) sent.rerank = query.rerank;
@@ -329,7 +341,7 @@ export function mount(root, api) {
       iconButton("close", `Remove ${label}`, () => { remove(); input.focus(); run(); }));
   }
   function showParts() {
-    api.drawn?.(query.strokes, query.picture?.content ?? "");
+    api.drawn?.(placesOf(query.strokes), query.picture?.content ?? "");
     const shown = [];
     if (query.picture) shown.push(chip(query.picture.name, h("img", { src: query.picture.content, alt: "", onerror: (event) => event.target.remove() }), () => (query.picture = null)));
     if (query.strokes.length) {

@@ -98,7 +98,8 @@ def index(
             )  # fmt: skip
         say(report.describe())
         for failure in report.failures[:SHOWN]:
-            say(f"  left out: {shown(failure.sentence, LONGEST)}")
+            left_out = "" if failure.is_caption else "left out: "
+            say(f"  {left_out}{shown(failure.sentence, LONGEST)}")
         if len(report.failures) > SHOWN:
             n_more = len(report.failures) - SHOWN
             say(f"  and {n_more:,} more; all of them: crossmodal collection failures {out}")
@@ -172,6 +173,8 @@ def info(folder: Folder) -> None:
 
 
 def _facts(opened: "Collection") -> list[tuple[str, str]]:
+    from lib.search.collection.building import unread_of
+
     manifest = opened.manifest
     pretrained = manifest.model["pretrained"]
     stored = manifest.index
@@ -179,7 +182,7 @@ def _facts(opened: "Collection") -> list[tuple[str, str]]:
     search = "exact" if stored is None else _index_text(stored)
     return [
         ("pictures", f"{len(opened):,}"),
-        ("could not be read", f"{len(failures):,}"),
+        ("could not be read", unread_of(failures).replace(" could not be read", "")),
         ("model", f"{manifest.model['name']}" + (f", {pretrained}" if pretrained else "")),
         ("dimension", f"{manifest.dim}"),
         ("search", search),
@@ -205,14 +208,15 @@ def _index_text(stored: "StoredIndex") -> str:
 
 @collection.command()
 def failures(folder: Folder) -> None:
-    """List every picture that could not be read, with its reason."""
+    """List every picture and every caption that could not be read, with its reason."""
+    from lib.search.collection.building import unread_of
     from lib.search.collection.files import CollectionFolder
 
     opened = CollectionFolder(folder)
     found = opened.consistently(opened.failures)
     for failure in found:
         say(shown(failure.sentence, LONGEST))
-    say(f"{len(found):,} pictures could not be read")
+    say(f"pictures: {unread_of(found)}")
 
 
 @collection.command()

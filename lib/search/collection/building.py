@@ -26,6 +26,7 @@ from lib.search.collection.encoding import (
 from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, CollectionPart, Manifest
 from lib.search.collection.scope import Scope
 from lib.search.collection.sources import (
+    Caption,
     Failure,
     Item,
     Place,
@@ -68,8 +69,15 @@ class BuildReport:
         return (
             f"{self.rows:,} pictures: {self.encoded:,} encoded, {self.copied:,} copied from equal"
             f" ones, {self.unchanged:,} unchanged, {self.removed:,} removed;"
-            f" {len(self.failures):,} could not be read"
+            f" {unread_of(self.failures)}"
         )
+
+
+def unread_of(failures: Sequence[Failure]) -> str:
+    """Count what could not be read, in words."""
+    n_captions = sum(failure.is_caption for failure in failures)
+    captions = f", and {n_captions:,} captions" if n_captions else ""
+    return f"{len(failures) - n_captions:,} could not be read{captions}"
 
 
 @dataclass(frozen=True)
@@ -228,7 +236,7 @@ class _Run:
             known = self.known.get(item.place)
             stamp = item.size, item.mtime_ns
             if known is not None and (known.size, known.mtime_ns) == stamp:
-                self._keep(item, known)
+                self._keep(item, known, item.read_caption())
             else:
                 yield item
 
@@ -240,22 +248,23 @@ class _Run:
             if isinstance(content, Unusable):
                 self._refuse(item, content, looked.worker)
             elif known is not None and known.sha256 == content.sha256:  # its time changed
-                self._keep(item, known)
+                self._keep(item, known, content.caption)
             else:
+                self._tell_of_caption(item, content.caption)
                 pictures.append((item, content))
                 if content.sha256 not in self.by_content and content.sha256 not in self.begun:
                     self.begun.add(content.sha256)
                     new.append((item, content))
         return Step(pictures, new) if pictures else None
 
-    def _keep(self, item: Item, known: Known) -> None:
+    def _keep(self, item: Item, known: Known, caption: Caption) -> None:
         """Count a picture of known content; its time and the caption beside it may be new."""
-        caption = item.read_caption()
+        self._tell_of_caption(item, caption)
         cells = {}
         if item.mtime_ns != known.mtime_ns:
             cells["mtime_ns"] = item.mtime_ns
-        if caption and caption != known.caption:
-            cells["caption"] = caption
+        if caption.text and caption.text != known.caption:
+            cells["caption"] = caption.text
         if cells:
             self.new_cells[known.part][known.row] = cells
         self.report.unchanged += 1
@@ -270,11 +279,16 @@ class _Run:
             )
         self._fail(Failure(*item.place, unusable.reason))
 
+    def _tell_of_caption(self, item: Item, caption: Caption) -> None:
+        if caption.problem:
+            self._fail(Failure.of_caption(item.place, caption.problem))
+
     def _fail(self, failure: Failure) -> None:
         self.seen.discard(failure.place)
         self.old_failures.pop(failure.place, None)
         self.failures.append(replace(failure, reason=readable(failure.reason)))
-        self.progress(1)
+        if not failure.is_caption:  # its picture counts
+            self.progress(1)
 
     # ---- writing
 
@@ -435,7 +449,8 @@ class _Run:
 
 def _row(item: Item, content: Content, picture: EncodedPicture) -> dict:
     return {
-        "root": item.root, "path": item.path, "member": item.member, "caption": content.caption,
+        "root": item.root, "path": item.path, "member": item.member,
+        "caption": content.caption.text,
         "bytes": content.n_bytes, "mtime_ns": item.mtime_ns, "sha256": content.sha256,
         "width": picture.width, "height": picture.height, "format": picture.format,
     }  # fmt: skip

@@ -13,18 +13,20 @@ import pyarrow.parquet as pq
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import MissingFileError, reading
+from lib.core.texts import decode_text, text_encoding
 from lib.search.collection.files import OWN_COLUMNS
 
 PATHS = ("path", "file", "filename", "file_name", "image", "key")  # columns that name the picture
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 CAPTION = "caption"
+LONGEST_ROW = 1 << 26  # bytes
 
 
 class Columns:
     """Join a user's table to pictures by their paths.
 
-    A column `caption` takes the place of the caption that lies beside a picture; all other columns
-    are kept as they are. A picture without a row gets nulls.
+    A caption in a column `caption` takes the place of the one that lies beside a picture; all other
+    columns are kept as they are. A picture without a row gets nulls.
 
     Args:
         table: with one of the columns `PATHS`; paths are relative to the source, or file names.
@@ -45,12 +47,12 @@ class Columns:
                 f"{name} has the column {taken[0]!r}, which a collection keeps itself; rename it"
             )
         values = table[keys[0]].to_pylist()
-        if None in values:
+        paths = ["" if value is None else str(value) for value in values]
+        if "" in paths:
             raise RetrievalInputError(
                 f"{name} must name a picture in each row, got nothing as {keys[0]!r} in row"
-                f" {values.index(None) + 1:,}"
+                f" {paths.index('') + 1:,}"
             )
-        paths = [str(value) for value in values]
         self.rows = {path: row for row, path in enumerate(paths)}
         if len(self.rows) < len(paths):
             twice = next(path for row, path in enumerate(paths) if self.rows[path] != row)
@@ -62,7 +64,10 @@ class Columns:
 
     @classmethod
     def read(cls, path: str | Path) -> "Columns":
-        """Read a CSV file, a JSON list of objects, JSON lines, or Parquet."""
+        """Read a CSV file, a JSON list of objects, JSON lines, or Parquet.
+
+        Texts are UTF-8, or UTF-16 or UTF-32 with a byte order mark.
+        """
         path = Path(path)
         check_choice(path.suffix.lower(), SUFFIXES, f"the suffix of {path}")
         if not path.is_file():
@@ -96,7 +101,10 @@ class Columns:
         if self.captions is not None:
             own = table[CAPTION].to_pylist()
             theirs = (None if row is None else self.captions[row] for row in found)
-            merged = [mine if other is None else str(other) for mine, other in zip(own, theirs)]
+            merged = [
+                mine if other is None or other == "" else str(other)
+                for mine, other in zip(own, theirs)
+            ]
             at = table.schema.get_field_index(CAPTION)
             table = table.set_column(at, CAPTION, pa.array(merged, pa.string()))
         return table
@@ -150,18 +158,35 @@ def _readable_columns(table: pa.Table, name: str) -> pa.Table:
 def _read(path: Path) -> pa.Table:
     match path.suffix.lower():
         case ".csv":
-            table = pyarrow.csv.read_csv(path)
-            for name in table.column_names:
-                if table.column_names.count(name) == 1 and pa.types.is_binary(table[name].type):
-                    raise RetrievalInputError(f"{path}: the column {name!r} is not UTF-8 text")
-            return table
+            return _read_csv(path)
         case ".parquet":
             return pq.read_table(path)
         case ".jsonl":
-            return pyarrow.json.read_json(path)
+            content = decode_text(path.read_bytes(), str(path)).encode()
+            options = pyarrow.json.ReadOptions(block_size=LONGEST_ROW)
+            return pyarrow.json.read_json(pa.BufferReader(content), options)
         case _:
-            rows = json.loads(path.read_bytes())
+            rows = json.loads(decode_text(path.read_bytes(), str(path)))
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise RetrievalInputError(f"{path} must hold a list of objects")
             names = dict.fromkeys(name for row in rows for name in row)
             return pa.table({name: [row.get(name) for row in rows] for name in names})
+
+
+def _read_csv(path: Path) -> pa.Table:
+    """Read names and captions as texts, so that a key 000012 keeps its zeros."""
+    with open(path, "rb") as stream:
+        start = stream.read(1 << 12)
+    encoding = text_encoding(start[:4])
+    if encoding == "utf-8" and b"\0" in start:
+        decode_text(start[: start.index(b"\0") + 1], str(path))  # says what is wrong
+    table = pyarrow.csv.read_csv(
+        path,
+        pyarrow.csv.ReadOptions(block_size=LONGEST_ROW, encoding=encoding),
+        pyarrow.csv.ParseOptions(newlines_in_values=True),
+        pyarrow.csv.ConvertOptions(column_types=dict.fromkeys((*PATHS, CAPTION), pa.string())),
+    )
+    for name in table.column_names:
+        if table.column_names.count(name) == 1 and pa.types.is_binary(table[name].type):
+            raise RetrievalInputError(f"{path}: the column {name!r} is not UTF-8 text")
+    return table

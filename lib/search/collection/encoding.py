@@ -15,7 +15,7 @@ from lib.core.checks import RetrievalInputError, as_embeddings
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.writing import sha256_of
 from lib.search.collection.decoding import Decoded, ahead, decode
-from lib.search.collection.sources import Item
+from lib.search.collection.sources import Caption, Item
 from lib.search.shard_encoding import Encoder
 
 BATCH_PIXELS = 1 << 26  # of a batch: 201 MB as RGB
@@ -35,7 +35,7 @@ class Content:
 
     sha256: str
     n_bytes: int
-    caption: str
+    caption: Caption
 
 
 @dataclass(frozen=True)

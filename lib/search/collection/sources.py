@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
+from typing import NamedTuple
 
 from lib.core.checks import RetrievalInputError, is_unicode
 from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.texts import decode_text
 from lib.datasets.laion.shards import Shard
 
 _KINDS = "jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "avif"
@@ -19,6 +21,13 @@ MAX_FILE_BYTES = 1 << 28
 MAX_CAPTION_BYTES = 1 << 16
 
 Place = tuple[int, str, str]  # root, path, member: what identifies a picture
+
+
+class Caption(NamedTuple):
+    """The caption of a picture, "" without one; or the reason why it cannot be used."""
+
+    text: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,22 +77,39 @@ class Item:
             raise DamagedFileError(f"{self.name} ends too early: the shard has changed")
         return content
 
-    def read_caption(self) -> str:
-        """Read the caption; "" without one."""
+    def read_caption(self) -> Caption:
+        """Read the caption in the shard, or in the file beside the picture."""
         if self.caption is not None:
-            return self.caption
+            return Caption(self.caption)
         beside = self.file.with_suffix(CAPTION)
         try:
-            if beside.is_file() and beside.stat().st_size <= MAX_CAPTION_BYTES:
-                return beside.read_text(encoding="utf-8-sig", errors="replace").strip()
-        except OSError:
-            pass  # the picture counts; its caption is extra
-        return ""
+            mode = beside.stat().st_mode
+            if S_ISDIR(mode):
+                return Caption()
+            return caption_of(_read_plain(beside, MAX_CAPTION_BYTES), beside.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return Caption()
+        except OSError as error:
+            return Caption(problem=f"{beside.name} cannot be read: {error.strerror or error}")
+        except RetrievalInputError as error:
+            return Caption(problem=str(error))
+
+
+def caption_of(content: bytes, name: str) -> Caption:
+    """Decode a caption; `name` is that of its file."""
+    if len(content) > MAX_CAPTION_BYTES:
+        return Caption(problem=f"{name} has more than {MAX_CAPTION_BYTES:,} bytes; shorten it")
+    try:
+        return Caption(decode_text(content, name).strip())
+    except DamagedFileError as error:
+        return Caption(problem=str(error))
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture that could not be used, and why; or a folder, whose path ends in "/"."""
+    """What could not be used, and why: a picture, a caption (its member ends in ".txt"), or a
+    folder (its path ends in "/").
+    """
 
     root: int
     path: str
@@ -94,9 +120,21 @@ class Failure:
     def place(self) -> Place:
         return self.root, self.path, self.member
 
+    @classmethod
+    def of_caption(cls, place: Place, problem: str) -> "Failure":
+        """Say that a picture is here without its caption."""
+        root, path, member = place
+        name = f"{path}, sample {member}," if member else path
+        return cls(root, path, member + CAPTION, f"{name} has no caption: {problem}")
+
     @property
     def is_folder(self) -> bool:
         return self.path.endswith("/")
+
+    @property
+    def is_caption(self) -> bool:
+        """Return whether the picture is there, and its caption alone is missing."""
+        return self.member.endswith(CAPTION) and " has no caption: " in self.reason
 
     @property
     def sentence(self) -> str:
@@ -222,9 +260,11 @@ def _samples(
             except DamagedFileError as error:
                 failed(Failure(root, name, sample.key, str(error)))
                 continue
-            caption = (row.caption if row else None) or ""
+            caption, problem = (row.caption if row else None) or "", ""
             if not caption and "txt" in sample.parts:
-                caption = sample.parts["txt"].decode("utf-8", "replace").strip()
+                caption, problem = caption_of(sample.parts["txt"], f"{sample.key}.txt")
+            if problem:
+                failed(Failure.of_caption((root, name, sample.key), problem))
             size, start = len(sample.parts[suffix]), sample.offsets[suffix]
             yield Item(root, name, sample.key, size, mtime_ns, folder, start, caption)
         for member, reason in shard.report.refused:
@@ -241,19 +281,27 @@ def _samples(
 
 
 def read_file(path: Path) -> bytes:
-    """Read a plain file whole. A pipe, a device or an endless file of /proc is an error at once."""
-    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
-        stat = os.fstat(stream.fileno())
-        if not S_ISREG(stat.st_mode):
-            raise RetrievalInputError(f"{path.name} is no plain file")
-        if not stat.st_size:
-            raise RetrievalInputError(f"{path.name} is empty")
-        content = stream.read(MAX_FILE_BYTES + 1)
+    """Read the file of a picture whole; an empty one is an error, see `_read_plain`."""
+    content = _read_plain(path, MAX_FILE_BYTES)
+    if not content:
+        raise RetrievalInputError(f"{path.name} is empty")
     if len(content) > MAX_FILE_BYTES:
         raise RetrievalInputError(
             f"{path.name} has more than {MAX_FILE_BYTES:,} bytes, which are not read"
         )
     return content
+
+
+def _read_plain(path: Path, most: int) -> bytes:
+    """Read a plain file, one byte beyond `most` where it is longer.
+
+    A pipe, a device or an endless file of /proc is an error at once.
+    """
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
+        stat = os.fstat(stream.fileno())
+        if not S_ISREG(stat.st_mode):
+            raise RetrievalInputError(f"{path.name} is no plain file")
+        return stream.read(most + 1) if stat.st_size else b""
 
 
 def readable(name: str) -> str:

@@ -1,6 +1,7 @@
 """Building and updating: what is encoded, kept and dropped; stops at any moment."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -237,6 +238,70 @@ def test_captions_and_columns(build, pictures, tmp_path):
     assert sorted(collection.table["year"].drop_null().to_pylist()) == [2024]
 
 
+def test_captions_of_any_unicode_are_read_and_others_are_listed(build, pictures, tmp_path):
+    red = pictures / "red"
+    encodings = "utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-32-be"
+    marks = {"utf-16-be": b"\xfe\xff", "utf-32-be": b"\0\0\xfe\xff"}
+    written = sorted(pictures.glob("*/*.png"))[:6]
+    for path, encoding in zip(written, encodings, strict=True):
+        content = marks.get(encoding, b"") + "ein rötlicher Ton 🙂\n".encode(encoding)
+        path.with_suffix(".txt").write_bytes(content)
+    bad = {
+        "red_0": ("rötlich".encode("latin-1"), "byte 1 cannot be read (invalid start byte)"),
+        "red_20": ("red".encode("utf-16-le"), "it holds zero bytes. Save it as UTF-8"),
+        "red_40": (b"x" * 65_537, "red_40.txt has more than 65,536 bytes; shorten it"),
+    }
+    for name, (content, _) in bad.items():
+        (red / f"{name}.txt").write_bytes(content)
+    (pictures / "plain").mkdir()
+    paint(pictures / "plain" / "one.png", "red", shade=7)
+    (pictures / "plain" / "one.txt").mkdir()  # a folder is no caption
+    paint(pictures / "plain" / "two.png", "red", shade=8)
+    os.mkfifo(pictures / "plain" / "two.txt")
+    report = build(pictures)
+    assert report.encoded == 11 and report.describe().endswith(
+        "; 0 could not be read, and 4 captions"
+    )
+    told = {failure.path: failure for failure in report.failures}
+    assert sorted(told) == ["plain/two.png", "red/red_0.png", "red/red_20.png", "red/red_40.png"]
+    assert told["plain/two.png"].sentence == (
+        "plain/two.png has no caption: two.txt is no plain file"
+    )
+    for name, (_, problem) in bad.items():
+        assert problem in told[f"red/{name}.png"].sentence
+    collection = Collection(tmp_path / "collection")
+    rows = {row["path"]: row["caption"] for row in map(collection.item, collection.ids.tolist())}
+    assert {rows[path.relative_to(pictures).as_posix()] for path in written} == {
+        "ein rötlicher Ton 🙂"
+    }
+    assert not any(rows[path] for path in told)
+    again = build(pictures)
+    assert counts(again)[:3] == (0, 0, 11) and again.failures == report.failures
+    (red / "red_0.txt").write_text("rötlich", encoding="utf-8")
+    (red / "red_20.png").unlink()
+    assert [f.path for f in build(pictures).failures] == ["plain/two.png", "red/red_40.png"]
+    found = Collection(tmp_path / "collection")
+    assert "rötlich" in found.table["caption"].to_pylist()
+
+
+def test_captions_of_a_shard_are_decoded_or_listed(build, pictures, tmp_path):
+    content = (pictures / "red" / "red_0.png").read_bytes()
+    texts = "ein Rot".encode("utf-16"), "röt".encode("latin-1"), b"x" * 65_537
+    members = [(f"{at}.png", content + bytes(at)) for at in range(3)]
+    members = [m for at, text in enumerate(texts) for m in (members[at], (f"{at}.txt", text))]
+    (tmp_path / "shards").mkdir()
+    shard(tmp_path / "shards" / "0.tar", members)
+    progress = []
+    report = build(tmp_path / "shards", progress=progress.append)
+    assert [(f.member, f.is_caption) for f in report.failures] == [("1.txt", True), ("2.txt", True)]
+    assert report.failures[0].reason.startswith(
+        "0.tar, sample 1, has no caption: 1.txt is no text in UTF-8"
+    )
+    collection = Collection(tmp_path / "collection")
+    assert collection.table["caption"].to_pylist() == ["ein Rot", "", ""]
+    assert sum(progress) == 3
+
+
 def test_a_table_changes_the_pictures_of_its_run_alone(build, pictures, tmp_path):
     def columns(text):
         (tmp_path / "facts.csv").write_text(text)
@@ -262,6 +327,9 @@ def test_a_table_changes_the_pictures_of_its_run_alone(build, pictures, tmp_path
         ("a.csv", "year\n1\n", "must have a column that names the picture"),
         ("a.csv", "file,id\nx,1\n", "has the column 'id', which a collection keeps itself"),
         ("a.csv", "file\nx\nx\n", "has two rows for 'x'"),
+        ("a.csv", "file,year\nx,1\n,2\n", "got nothing as 'file' in row 2"),
+        ("a.csv", "file,tag\nx,r\0\n", "it holds zero bytes. Save it as UTF-8"),
+        ("a.json", '[{"file": "x", "tag": "r\0"}]', "it holds zero bytes"),
         ("a.json", "{}", "must hold a list of objects"),
         ("a.json", "[{", "is no table of the kind .json"),
         ("a.xls", "", "the suffix of"),
@@ -432,3 +500,42 @@ def test_columns_of_all_objects_and_of_odd_kinds(build, pictures, tmp_path):
     columns = Columns(_table(x=pa.array(["a", None], pa.string_view())), "facts")
     build(pictures, columns=columns)
     assert Collection(tmp_path / "collection").kinds["x"] == "string"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_tables_of_any_unicode(tmp_path, encoding):
+    rows = [{"key": "000012", "tag": "größer"}, {"key": "000013", "tag": "🙂"}]
+    lines = {
+        "a.csv": "key,tag\n" + "".join(f"{r['key']},{r['tag']}\n" for r in rows),
+        "a.json": json.dumps(rows, ensure_ascii=False),
+        "a.jsonl": "\n".join(json.dumps(row, ensure_ascii=False) for row in rows),
+    }
+    for name, text in lines.items():
+        (tmp_path / name).write_bytes(text.encode(encoding))
+        columns = Columns.read(tmp_path / name)
+        assert list(columns.rows) == ["000012", "000013"], name
+        assert columns.table["tag"].to_pylist() == ["größer", "🙂"], name
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.jsonl"])
+def test_a_table_in_latin_1_is_refused(tmp_path, name):
+    text = "key,tag\na,größer\n" if name == "a.csv" else '[{"key": "a", "tag": "größer"}]'
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=f"{name}.* UTF-8"):
+        Columns.read(tmp_path / name)
+
+
+def test_a_csv_keeps_names_as_texts_and_long_captions_of_several_lines(tmp_path):
+    lines = [f'{at:07},"line\nof {at}"\n' for at in range(100_000)]
+    long = "x" * (3 << 20)  # longer than a block of pyarrow
+    (tmp_path / "a.csv").write_text("key,caption\n" + "".join(lines) + f'NA,"{long}"\n')
+    columns = Columns.read(tmp_path / "a.csv")
+    assert list(columns.rows)[:2] == ["0000000", "0000001"] and list(columns.rows)[-1] == "NA"
+    assert columns.captions[99_999] == "line\nof 99999" and columns.captions[-1] == long
+
+
+def test_an_empty_caption_in_a_table_keeps_the_one_beside(build, pictures, tmp_path):
+    (pictures / "red" / "red_0.txt").write_text("beside")
+    (tmp_path / "a.csv").write_text("file,caption\nred_0.png,\nred_20.png,007\n")
+    build(pictures / "red", columns=Columns.read(tmp_path / "a.csv"))
+    assert Collection(tmp_path / "collection").table["caption"].to_pylist() == ["beside", "007", ""]

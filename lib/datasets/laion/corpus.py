@@ -95,8 +95,7 @@ def load_laion(
                 missing.append(f"{path.name}/{sample.key} ({error})")
                 continue
             suffix = sample.picture_suffix
-            size = len(sample.parts[suffix])
-            places.append((path.name, sample.offsets[suffix], size, f"{sample.key}.{suffix}"))
+            places.append((path.name, *sample.places[suffix], f"{sample.key}.{suffix}"))
             texts.append(text)
             keys.append(sample.key)
         report = shard.report

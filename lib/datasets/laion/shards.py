@@ -1,6 +1,7 @@
 """Shards of img2dataset: a tar of downloaded samples, and a table with a row for every link.
 
-A shard is read as a stream: nothing is unpacked to disk.
+A shard is read as a stream: nothing is unpacked to disk. Whoever wants its list alone passes over
+the contents.
 """
 
 import json
@@ -8,7 +9,7 @@ import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +25,7 @@ from lib.datasets.media.pictures import MAX_PIXELS, open_picture
 from lib.datasets.tar_files import TarReader
 
 MAX_BYTES = 64 << 20  # of one sample; img2dataset's pictures have about 10 kB
+HEADERS = 1 << 12  # bytes that are read at a time where contents are passed over
 MAX_CAPTION = 1 << 16  # characters; a tokenizer reads all of them before it truncates
 MAX_ROWS = 1_000_000  # of a table, which is held in memory; img2dataset writes 10,000
 SHOWN = 5  # entries of a list of problems that are printed
@@ -43,22 +45,29 @@ _COUNTED = ("failed_to_download", "failed_to_resize")  # statuses with a count i
 class Sample:
     """The parts of one sample: its key, `"000000012"`, and suffix in lower case -> content.
 
-    `offsets` has the position of the first byte of each content in the shard.
+    `places` has all parts, also those that were passed over: suffix -> first byte in the shard, and
+    number of bytes.
     """
 
     key: str
     parts: dict[str, bytes]
-    offsets: dict[str, int] = field(default_factory=dict)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def suffixes(self) -> list[str]:
+        """Suffixes of all parts."""
+        return list(dict.fromkeys((*self.places, *self.parts)))
 
     @property
     def picture_suffix(self) -> str:
         """Suffix of the part that is the picture."""
+        suffixes = self.suffixes
         for suffix in _PICTURES:
-            if suffix in self.parts:
+            if suffix in suffixes:
                 return suffix
         raise DamagedFileError(
             f"sample {self.key!r} must have a picture ({', '.join(_PICTURES)}), got"
-            f" {', '.join(self.parts)}; a key must not have a dot"
+            f" {', '.join(suffixes)}; a key must not have a dot"
         )
 
     def picture(self, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -188,6 +197,8 @@ class Shard:
     Args:
         path: an uncompressed tar file.
         max_bytes: limit for the parts of one sample, which are held in memory.
+        contents: suffixes of the parts that are read; the others are passed over on disk. All by
+            default.
 
     Attributes:
         rows: key -> `LinkRow`; empty if the table is missing or cannot be used.
@@ -196,8 +207,15 @@ class Shard:
     Reference: Aizman, Maltby and Breuel 2019, "High performance I/O for large scale deep learning".
     """
 
-    def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        max_bytes: int = MAX_BYTES,
+        contents: Collection[str] | None = None,
+    ) -> None:
         self.path, self.max_bytes = Path(path), check_count(max_bytes, "max_bytes")
+        self.contents = contents
         if not self.path.is_file():
             raise MissingFileError(f"the shard {self.path} is missing")
         self.problems: list[str] = []
@@ -244,10 +262,12 @@ class Shard:
     def _samples(self, report: ShardReport) -> Iterator[Sample]:
         """Yield the whole samples of the tar, in file order."""
         sample, parts_before, seen = None, frozenset(), set()
-        with self.path.open("rb") as stream:
-            for key, suffix, content, offset in self._parts(stream, report):
+        # The usual buffer would read small contents that are passed over.
+        buffering = -1 if self.contents is None else HEADERS
+        with self.path.open("rb", buffering) as stream:
+            for key, suffix, content, place in self._parts(stream, report):
                 if sample is not None and sample.key != key:
-                    parts_before = frozenset(sample.parts)
+                    parts_before = frozenset(sample.places)
                     yield sample
                     sample = None
                 if sample is None and key not in seen:
@@ -255,24 +275,26 @@ class Shard:
                     sample = Sample(key, {})
                 if suffix is None:
                     continue
-                reason = self._reason_to_refuse(sample, suffix, content)
+                reason = self._reason_to_refuse(sample, suffix, place[1])
                 if reason:
                     report.refused.append((f"{key}.{suffix}", reason))
-                else:
-                    sample.parts[suffix], sample.offsets[suffix] = content, offset
-        if sample is None or not (sample.parts or report.damage):
+                    continue
+                sample.places[suffix] = place
+                if content is not None:
+                    sample.parts[suffix] = content
+        if sample is None or not (sample.places or report.damage):
             return
-        if report.damage and not (parts_before and parts_before <= set(sample.parts)):
+        if report.damage and not (parts_before and parts_before <= set(sample.places)):
             report.cut.append(sample.key)
             return
         yield sample
 
-    def _reason_to_refuse(self, sample: Sample | None, suffix: str, content: bytes) -> str:
+    def _reason_to_refuse(self, sample: Sample | None, suffix: str, size: int) -> str:
         if sample is None:
             return "its key came before, in another place"
-        if suffix in sample.parts:
+        if suffix in sample.places:
             return "its sample has such a part already"
-        if sum(map(len, sample.parts.values())) + len(content) > self.max_bytes:
+        if sum(n for _, n in sample.places.values()) + size > self.max_bytes:
             return self._too_large()
         return ""
 
@@ -281,13 +303,14 @@ class Shard:
 
     def _parts(
         self, stream: BinaryIO, report: ShardReport
-    ) -> Iterator[tuple[str, str | None, bytes, int]]:
-        """Yield key, suffix, content and offset of each readable member.
+    ) -> Iterator[tuple[str, str | None, bytes | None, tuple[int, int]]]:
+        """Yield key, suffix, content and place of each readable member; None for a content that is
+        passed over.
 
         An entry with suffix None announces each key: the sample before it is whole even if the
         content of this member is cut.
         """
-        last = None
+        last, end = None, os.fstat(stream.fileno()).st_size
         try:
             if stream.read(6).startswith(_COMPRESSED):
                 raise tarfile.ReadError("it is compressed. Decompress it: a shard is a plain .tar")
@@ -297,12 +320,12 @@ class Shard:
                 last = member.name
                 name = self._key_and_suffix(member, report)
                 if name is not None:
-                    yield name[0], None, b"", 0
-                    stream.seek(member.offset_data)
-                    content = stream.read(member.size)
-                    if len(content) < member.size:
+                    yield name[0], None, None, (0, 0)
+                    place = member.offset_data, member.size
+                    if sum(place) > end:
                         raise EOFError("unexpected end of data")
-                    yield *name, content, member.offset_data
+                    wanted = self.contents is None or name[1] in self.contents
+                    yield *name, _read_at(stream, *place) if wanted else None, place
             self._check_end(stream, reader, report)
         # Headers that announce headers end in a RecursionError, odd sparse files in an IndexError.
         except (*TAR_ERRORS, RecursionError) as error:
@@ -344,6 +367,14 @@ class Shard:
         while not report.damage and (more := stream.read(1 << 20)):
             if more.strip(b"\0"):
                 report.damage = f"{name} has content behind the end at byte {offset:,}, not read"
+
+
+def _read_at(stream: BinaryIO, start: int, size: int) -> bytes:
+    stream.seek(start)
+    content = stream.read(size)
+    if len(content) < size:
+        raise EOFError("unexpected end of data")
+    return content
 
 
 def shard_paths(root: str | Path) -> list[Path]:

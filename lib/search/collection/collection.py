@@ -22,7 +22,7 @@ from lib.search.collection.files import OWN_COLUMNS, CollectionFolder, Manifest,
 from lib.search.collection.filters import matching_rows
 from lib.search.collection.query_encoders import load_query_encoder
 from lib.search.collection.searching import SAMPLE, QueryEncoder, Searchable
-from lib.search.collection.sources import read_file
+from lib.search.collection.sources import read_file, read_part
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -341,10 +341,11 @@ class Collection(Searchable):
 
 def _samples_of(path: Path, members: dict[str, int]) -> Iterator[tuple[int, bytes, str]]:
     """Yield the value, the picture and its suffix of some members of a shard."""
-    for sample, _ in Shard(path):
+    for sample, _ in Shard(path, contents=()):
         if sample.key in members:
             suffix = sample.picture_suffix
-            yield members[sample.key], sample.parts[suffix], f".{suffix}"
+            name = f"{path.name}, sample {sample.key}"
+            yield members[sample.key], read_part(path, *sample.places[suffix], name), f".{suffix}"
 
 
 def _page_of(content: bytes) -> Image.Image:

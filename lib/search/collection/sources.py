@@ -70,12 +70,7 @@ class Item:
         """Read the bytes of the picture."""
         if self.start is None:
             return read_file(self.file)
-        with open(self.file, "rb") as stream:
-            stream.seek(self.start)
-            content = stream.read(self.size)
-        if len(content) < self.size:
-            raise DamagedFileError(f"{self.name} ends too early: the shard has changed")
-        return content
+        return read_part(self.file, self.start, self.size, self.name)
 
     def read_caption(self) -> Caption:
         """Read the caption in the shard, or in the file beside the picture."""
@@ -253,7 +248,7 @@ def _samples(
 ) -> Iterator[Item]:
     """Yield the samples of a shard."""
     try:
-        shard = Shard(folder / name)
+        shard = Shard(folder / name, contents=("txt",))
         for sample, row in shard:
             try:
                 suffix = sample.picture_suffix
@@ -265,7 +260,7 @@ def _samples(
                 caption, problem = caption_of(sample.parts["txt"], f"{sample.key}.txt")
             if problem:
                 failed(Failure.of_caption((root, name, sample.key), problem))
-            size, start = len(sample.parts[suffix]), sample.offsets[suffix]
+            start, size = sample.places[suffix]
             yield Item(root, name, sample.key, size, mtime_ns, folder, start, caption)
         for member, reason in shard.report.refused:
             failed(Failure(root, name, readable(member), reason))
@@ -289,6 +284,16 @@ def read_file(path: Path) -> bytes:
         raise RetrievalInputError(
             f"{path.name} has more than {MAX_FILE_BYTES:,} bytes, which are not read"
         )
+    return content
+
+
+def read_part(shard: Path, start: int, size: int, name: str) -> bytes:
+    """Read a part of a shard; `name` is for errors."""
+    with open(shard, "rb") as stream:
+        stream.seek(start)
+        content = stream.read(size)
+    if len(content) < size:
+        raise DamagedFileError(f"{name} ends too early: the shard has changed")
     return content
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -84,7 +85,35 @@ def test_offsets_say_where_the_content_is(tmp_path):
     content = path.read_bytes()
     for sample, _ in Shard(path):
         for suffix, part in sample.parts.items():
-            assert content[sample.offsets[suffix] :].startswith(part)
+            start, size = sample.places[suffix]
+            assert content[start : start + size] == part
+
+
+def same_without_contents(whole):
+    """Check that a pass over headers alone tells what a pass over contents tells."""
+    passed, found = Shard(whole.path, contents=("txt",)), list(whole)
+    short = list(passed)
+    assert passed.report == whole.report
+    for (full, row), (sample, same_row) in zip(found, short, strict=True):
+        texts = {suffix: part for suffix, part in full.parts.items() if suffix == "txt"}
+        assert (sample.key, sample.places, same_row) == (full.key, full.places, row)
+        assert sample.parts == texts and sample.suffixes == full.suffixes
+
+
+def test_contents_are_passed_over(tmp_path):
+    large = [(f"{at}.jpg", b"x" * 300_000) for at in range(20)]
+    path = write(tmp_path, [*large, *members("a", "b")])
+    same_without_contents(Shard(path))
+    before = read_bytes()
+    assert len(list(Shard(path, contents=()))) == 22
+    if before:
+        assert read_bytes() - before < 400_000  # of 6,000,000
+
+
+def read_bytes():
+    """Return the number of bytes that this process has read, as Linux counts them."""
+    counts = Path("/proc/self/io")
+    return int(counts.read_text().split()[1]) if counts.is_file() else 0
 
 
 def test_a_pass_can_be_repeated_and_left_early(tmp_path):
@@ -109,6 +138,7 @@ def test_a_cut_shard_gives_its_whole_samples_and_says_so(tmp_path, end):
     assert all(len(sample.parts) == 3 for sample, _ in found)
     assert bool(reader.report.damage) == (end < last + 512)
     assert not set(reader.report.cut) & set(expected)
+    same_without_contents(reader)
 
 
 def test_the_only_sample_of_a_cut_shard_is_not_trusted(tmp_path):
@@ -170,6 +200,7 @@ def test_hostile_members_are_refused_and_the_rest_is_read(tmp_path, member, reas
     ((name, why),) = reader.report.refused
     assert name == member.name and reason in why
     assert not reader.report.damage and not reader.report.ok
+    same_without_contents(reader)
     assert [path.name for path in tmp_path.iterdir()] == ["00000.tar"]
 
 
@@ -186,6 +217,7 @@ def test_headers_that_ask_for_much_memory_are_damage(tmp_path, kind):
         assert keys(reader) == ["a", "b"]
         assert "in or behind 'b.json'" in reader.report.damage
         assert "headers of more than" in reader.report.damage or evil is chain
+        same_without_contents(reader)
 
 
 def test_a_member_larger_than_the_limit_is_passed_over_unread(tmp_path):
@@ -206,6 +238,8 @@ def test_a_sample_larger_than_the_limit_loses_the_part_that_breaks_it(tmp_path):
     assert {sample.key: list(sample.parts) for sample, _ in reader} == {"a": ["jpg"], "c": ["jpg"]}
     assert [name for name, _ in reader.report.refused] == ["a.txt", "b.jpg"]
     assert "larger than 100 bytes" in reader.report.refused[0][1]
+    headers = Shard(reader.path, max_bytes=100, contents=())
+    assert keys(headers) == ["a", "c"] and headers.report == reader.report
 
 
 def test_a_part_twice_and_a_key_that_comes_back_are_refused(tmp_path):
@@ -220,6 +254,7 @@ def test_a_part_twice_and_a_key_that_comes_back_are_refused(tmp_path):
         "its sample has such a part already",
         "its key came before",
     ]
+    same_without_contents(reader)
 
 
 def test_the_parts_of_a_sample():
@@ -330,7 +365,7 @@ def test_rows_without_samples_and_samples_without_rows(tar):
 
 
 def test_a_cut_shard_is_told_by_its_table(tar):
-    cut(tar, next(iter(Shard(tar)))[0].offsets["json"] + 2000)  # in the second sample
+    cut(tar, next(iter(Shard(tar)))[0].places["json"][0] + 2000)  # in the second sample
     report = check_shard(tar)
     assert report.damage and report.samples == 1 and len(report.without_sample) == 2
     assert "found 1 of 3 samples" in report.text() and "is incomplete and left out" in report.text()

@@ -102,8 +102,8 @@ def caption_of(content: bytes, name: str) -> Caption:
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be used, and why: a picture, a caption (its member ends in ".txt"), or a
-    folder (its path ends in "/").
+    """A picture that could not be used, and why; or a caption, whose member ends in ".txt"; or a
+    folder, whose path ends in "/".
     """
 
     root: int

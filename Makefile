@@ -64,20 +64,21 @@ lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
 	@PATH="$(abspath $(BIN)):$$PATH" lint-imports
 
 # A process per core with one thread each is faster than one process whose few large products use all cores.
-unit: export OMP_NUM_THREADS := 1
-unit: export OPENBLAS_NUM_THREADS := 1
-unit: export MKL_NUM_THREADS := 1
+unit notebooks: export OMP_NUM_THREADS := 1
+unit notebooks: export OPENBLAS_NUM_THREADS := 1
+unit notebooks: export MKL_NUM_THREADS := 1
 # Containers often forbid bytecode; every process of the tests would compile the library again.
-unit: export PYTHONDONTWRITEBYTECODE :=
+unit notebooks: export PYTHONDONTWRITEBYTECODE :=
 # Without nbval, which takes seconds to import. An idle process takes tests from the other's end.
 unit: $(STAMP)  ## the unit tests
 	@$(BIN)/python -m pytest -q -n $(THREADS) --dist worksteal -p no:nbval tests
 
-# PYTEST_ARGS lets a maintainer pass, for example, -x or the notebooks in another order.
+# A process takes whole notebooks (loadfile), those with the most cells first. PYTEST_ARGS lets a maintainer pass, for
+# example, -x, or -n 0: one process that keeps the order of NOTEBOOKS.
 NOTEBOOKS ?= notebooks
 notebooks: $(STAMP)  ## re-run the notebooks and their solutions, compare every number with what is stored
 	@$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 -p no:cacheprovider \
-	    $(PYTEST_ARGS) $(NOTEBOOKS)
+	    -n $(THREADS) --dist loadfile $(PYTEST_ARGS) $(NOTEBOOKS)
 
 # Milvus 2.3.5, a real server from PyPI, in an environment of its own: it needs older packages.
 SERVER ?= .venv-milvus

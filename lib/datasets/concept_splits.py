@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Collection, Hashable, Iterable
+from functools import cache
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -44,6 +45,7 @@ def split_of(key: str) -> str:
     return "validation" if thousandth < VALIDATION_BELOW else "train"
 
 
+@cache  # a vocabulary has some thousand words
 def singular_of(word: str) -> str:
     """Return an English noun without its regular plural ending: clocks, boxes, berries."""
     if len(word) > 4 and word.endswith("ies"):
@@ -70,7 +72,8 @@ def concept_spellings(phrase: str, style_words: Collection[str] = ()) -> set[str
     """
     words = re.findall(r"[^\W_]+", phrase.lower().replace("'", ""))
     spellings = set()
-    for chosen in (words, [word for word in words if word not in style_words]):
+    plain = [word for word in words if word not in style_words]
+    for chosen in (words, plain) if len(plain) < len(words) else (words,):
         singular = [singular_of(word) for word in chosen]
         spellings |= {"".join(singular), " ".join(sorted(singular))}
     return spellings - {""}

@@ -8,11 +8,11 @@ lies in the same split here. `data/README.md` has licences, splits and known fla
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.memo import memoized
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.datasets import icons
@@ -194,7 +194,7 @@ def mark_telling(drawings: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return own & drawings.any(axis=(1, 2))
 
 
-@lru_cache(maxsize=len(SIZES))
+@memoized(maxsize=len(SIZES))
 def load_emoji(size: int = 64) -> Emoji:
     """Load all emoji with names, groups and splits; the arrays are shared and read-only.
 

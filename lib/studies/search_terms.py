@@ -7,6 +7,7 @@ from itertools import chain
 import numpy as np
 
 from lib.core.checks import check_choice
+from lib.core.memo import memoized
 from lib.core.task import RetrievalTask
 from lib.datasets import icon_terms, icons, pictures
 from lib.index.exact import topk_exact
@@ -27,7 +28,7 @@ LEXICAL = {
 }
 
 
-@lru_cache(maxsize=4)
+@memoized(maxsize=4)
 def load_terms_task(split: str = "test", gallery: str = icon_terms.GALLERIES[0]) -> RetrievalTask:
     """Return the task from search terms to icons; it is made once a process."""
     return icon_terms.task(split, "text_to_image", gallery)

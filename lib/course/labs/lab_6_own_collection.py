@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lib import metrics
+from lib.core.memo import memoized
 from lib.course.cases import Wrong, describe, describe_error, expect
 from lib.course.labs.engine import Criterion, Lab, Measured
 from lib.course.labs.hidden_answers import refuse_hidden_answers
@@ -53,7 +54,7 @@ def _workspace() -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory()
 
 
-@cache
+@memoized(maxsize=len(SEEDS))
 def generated_folder(split: str = "validation") -> GeneratedFolder:
     """Write 300 real pictures of a split and some copies of them into a temporary folder.
 
@@ -104,7 +105,7 @@ def _saved_again(picture: Image.Image, way: int) -> tuple[bytes, str]:
     return stream.getvalue(), ".jpg"
 
 
-@cache
+@memoized(maxsize=len(SEEDS))
 def generated_collection(split: str = "validation") -> Collection:
     """Index the generated folder of a split; it takes seconds, once."""
     known = generated_folder(split)

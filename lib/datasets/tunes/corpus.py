@@ -6,12 +6,12 @@ and never trained on.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from lib.core.checks import check_choice
+from lib.core.memo import memoized
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.datasets.concept_splits import SPLITS, thousandth_of
@@ -53,7 +53,7 @@ class TuneCorpus:
         return judge(self.shares, queries, np.arange(len(self)))
 
 
-@lru_cache(maxsize=2)
+@memoized(maxsize=2)
 def load_corpus(*, essen: bool = False) -> TuneCorpus:
     """Load the free tunes; arrays are shared and read-only.
 

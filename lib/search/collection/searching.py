@@ -34,6 +34,7 @@ from lib.search.collection.reranking import (
 if TYPE_CHECKING:
     from PIL import Image
 
+LONGEST_NAME = 200  # characters of a caption that names its picture
 SAMPLE = 2_000  # rows that give the background of a score
 # Cosine from which two pictures count as copies. 95 of 100 pictures saved again as JPEG, or in
 # another size, reach it with the model `pictures`.
@@ -108,9 +109,10 @@ class CollectionHit:
 
 
 def name_of(columns: Mapping[str, object]) -> str:
-    """Return the caption of a picture, or else its path."""
+    """Return the caption of a picture, or else its path; a long one is cut."""
     member = f" {columns['member']}" if columns["member"] else ""
-    return str(columns["caption"] or f"{columns['path']}{member}")
+    name = str(columns["caption"] or f"{columns['path']}{member}")
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lib.search.collection.sources import MANIFEST
 LOOK_AGAIN_S = 1.0
 SUGGESTED = 8
 MOST_READ = 100_000  # pictures whose words are counted, in 0.3 s
+LONGEST_WORD = 40  # letters
 FILLERS = {"and", "for", "from", "the", "with"}  # that say nothing of a picture
 
 
@@ -81,7 +82,7 @@ def frequent_words(collection: Collection) -> list[str]:
     counts: Counter[str] = Counter()
     for text, name in zip(table["caption"].to_pylist(), names):
         found = set(words_of(f"{text or ''} {name.replace('_', ' ')}"))
-        counts.update(w for w in found - FILLERS if len(w) > 2 and w.isalpha())
+        counts.update(w for w in found - FILLERS if 2 < len(w) <= LONGEST_WORD and w.isalpha())
     return [word for word, _ in counts.most_common()]
 
 

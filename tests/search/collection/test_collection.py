@@ -304,3 +304,10 @@ def test_conditions(where, rows):
 def test_conditions_that_cannot_be(where, problem):
     with pytest.raises(RetrievalInputError, match=problem):
         matching_rows(TABLE, where)
+
+
+def test_a_long_caption_is_a_short_name(build, pictures, tmp_path):
+    (pictures / "red" / "red_0.txt").write_text("x" * 60_000)
+    build(pictures / "red")
+    (first,) = Collection(tmp_path / "collection").search("red", 1).hits
+    assert first.name == "x" * 200 + "…" and len(first.columns["caption"]) == 60_000

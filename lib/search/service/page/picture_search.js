@@ -574,7 +574,7 @@ export function mount(root, api) {
     const near = h("ul", { class: "ps-near", "aria-busy": "true" });
     const title = h("h2", { tabindex: "-1" }, hit.name);
     const ordinary = hit.standing < 2 ? " Many pictures of this collection score like that: it may not be what you meant." : "";
-    const facts = Object.entries(hit.columns).filter(([name, value]) => name !== "caption" && value !== null && value !== "");
+    const facts = Object.entries(hit.columns).filter(([name, value]) => !(name === "caption" && value === hit.name) && value !== null && value !== "");
     const shown = [
       iconButton("close", "Close", () => closeWhy(), { class: "ps-icon ps-shut" }),
       h("div", { class: "ps-large" }, picture(hit.id)), title,

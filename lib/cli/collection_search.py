@@ -23,6 +23,7 @@ class CollectionRequest:
 
     text: str
     image: Path | None
+    sketch: Path | None
     like: tuple[int, ...]
     without: tuple[str, ...]
     where: str
@@ -35,7 +36,7 @@ class CollectionRequest:
     @property
     def title(self) -> str:
         """Describe the query in words."""
-        parts = [self.text, str(self.image) if self.image else ""]
+        parts = [self.text, *(str(path) for path in (self.image, self.sketch) if path)]
         parts += [f"like {item}" for item in self.like]
         parts += [f"without {text}" for text in self.without]
         return shown(", ".join(part for part in parts if part)) + (
@@ -48,6 +49,7 @@ def search_collection(
 ) -> None:
     """Search a collection; print a table, write a contact sheet and the exports."""
     from lib.datasets.media.pictures import open_picture
+    from lib.datasets.strokes import read_sketch
     from lib.search.collection import Collection, Query
     from lib.search.collection.exporting import LISTS, check_target, export
     from lib.search.stores import open_store
@@ -68,7 +70,8 @@ def search_collection(
             f" {len(collection):,} pictures so far."
         )
     image = None if request.image is None else open_picture(request.image, mode="RGBA")
-    query = Query(request.text, image, None, request.like, request.without)
+    sketch = None if request.sketch is None else read_sketch(request.sketch)
+    query = Query(request.text, image, None, request.like, request.without, sketch=sketch)
     results = collection.search(
         query,
         request.k,

@@ -1,4 +1,4 @@
-"""`crossmodal search`: search icons and emoji by words or by a picture."""
+"""`crossmodal search`: search icons and emoji by words, by a picture or by a sketch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +22,13 @@ ON_SHEET = 48  # pictures, eight rows
 def search(
     query: Annotated[str | None, Argument(help='Words in quotes, such as "alarm clock".')] = None,
     image: Annotated[Path | None, Option(help="Search by a picture of a symbol instead.")] = None,
+    sketch: Annotated[
+        Path | None,
+        Option(
+            help="Search by a sketch, alone or with words: .svg, .json or .ndjson of QuickDraw"
+            " (FILE.ndjson:12 is its 12th line), or a picture of lines."
+        ),
+    ] = None,
     k: Annotated[int, Option("-k", help="Number of pictures.")] = 12,
     sources: Annotated[
         list[str] | None, Option("--in", help="icons or emoji; both by default.")
@@ -62,16 +69,17 @@ def search(
         Option(help="With --collection: .json, .csv, or a new folder for copies of the pictures."),
     ] = None,
 ) -> None:
-    """Search icons and emoji, or your own pictures, by words or by a picture.
+    """Search icons and emoji, or your own pictures, by words, by a picture or by a sketch.
 
     Prints a table and writes a contact sheet.
     """
     check_choice(out.suffix.lower(), (".png",), "the suffix of --out")
-    if image is not None and image.exists() and out.exists() and image.samefile(out):
-        raise RetrievalInputError(
-            f"--out must be another file than the picture of --image, got {out} for both: the"
-            " contact sheet would replace the picture. Give another name with --out"
-        )
+    for option, given in (("--image", image), ("--sketch", sketch)):
+        if given is not None and given.exists() and out.exists() and given.samefile(out):
+            raise RetrievalInputError(
+                f"--out must be another file than the picture of {option}, got {out} for both: the"
+                " contact sheet would replace the picture. Give another name with --out"
+            )
     if collection is not None:
         refuse({"--in": sources, "--unseen": unseen}, "are for icons and emoji, not --collection")
         if rerank is None:
@@ -79,27 +87,36 @@ def search(
         from lib.search.collection.reranking import CANDIDATES
 
         request = CollectionRequest(
-            query or "", image, tuple(like or ()), tuple(without or ()), where, k, page, not every,
-            rerank, CANDIDATES if candidates is None else candidates,
+            query or "", image, sketch, tuple(like or ()), tuple(without or ()), where, k, page,
+            not every, rerank, CANDIDATES if candidates is None else candidates,
         )  # fmt: skip
         return search_collection(collection, request, out, export or [])
     own = {"--like": like, "--without": without, "--where": where, "--page": page != 1}
     own |= {"--rerank": rerank, "--candidates": candidates is not None, "--export": export}
     refuse(own, "need --collection")
-    if (query is None) == (image is None):
-        raise RetrievalInputError("give either words or --image FILE")
+    alone = query is None and sketch is None
+    if alone == (image is None):
+        raise RetrievalInputError(
+            "give words, or --sketch FILE with or without words, or --image FILE alone"
+        )
     from lib.datasets.picture_gallery import UNSEEN
     from lib.datasets.pictures import GALLERIES
 
     chosen = [part.strip() for text in sources or GALLERIES for part in text.split(",")]
     for part in chosen:
         check_choice(part, GALLERIES, "--in")
+    from lib.datasets.strokes import read_sketch
     from lib.search import picture_retriever, read_picture
 
     picture = None if image is None else read_picture(image)
+    drawing = None if sketch is None else read_sketch(sketch)
     retriever = picture_retriever(chosen, UNSEEN if unseen else None)
     per_concept = None if every else PER_CONCEPT
-    if picture is None:
+    if drawing is not None:
+        hits = retriever.by_sketch(drawing, k, text=query or "", per_concept=per_concept)
+        query = ", ".join(part for part in (query, str(sketch)) if part)
+        asked = shown(query)
+    elif picture is None:
         hits = retriever.by_text(query, k, per_concept=per_concept)
         asked = shown(query)
         for line in (*retriever.doubts_about(query), retriever.missed_name(query, hits)):

@@ -303,21 +303,22 @@ def _view_box(root) -> tuple[float, ...]:
     return box
 
 
-def parse_drawing(text: str, name: str = "the drawing") -> SvgDrawing:
+def parse_drawing(text: str, name: str = "the drawing", *, advice: str = ADVICE) -> SvgDrawing:
     """Read an SVG text as shapes.
 
     Args:
         text: the content of the file. A document type or an entity is refused.
         name: names the file in messages.
+        advice: what to do about a file that is refused, for messages.
 
     Returns:
         The shapes, bottom first, with curves as straight pieces.
     """
-    with reading(name, "no drawing that can be read", ADVICE):
+    with reading(name, "no drawing that can be read", advice):
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
-            raise DamagedFileError(f"{name} must not declare a document type. {ADVICE}")
+            raise DamagedFileError(f"{name} must not declare a document type. {advice}")
         if "<?xml-stylesheet" in text:
-            raise DamagedFileError(f"{name} must not refer to a style sheet. {ADVICE}")
+            raise DamagedFileError(f"{name} must not refer to a style sheet. {advice}")
         if len(text) > MOST_CHARACTERS:
             raise ValueError(f"it has more than {MOST_CHARACTERS:,} characters")
         root = ElementTree.fromstring(text)
@@ -341,13 +342,13 @@ def parse_drawing(text: str, name: str = "the drawing") -> SvgDrawing:
         return SvgDrawing(tuple(shapes), box)
 
 
-def read_drawing(path: str | Path) -> SvgDrawing:
+def read_drawing(path: str | Path, *, advice: str = ADVICE) -> SvgDrawing:
     """Read an SVG file as shapes, see `parse_drawing`."""
     path = Path(path)
     if not path.is_file():
-        raise MissingFileError(f"{path} is missing. {ADVICE}")
-    with reading(path, "no drawing that can be read", ADVICE), open(path, encoding="utf-8") as file:
-        return parse_drawing(file.read(MOST_CHARACTERS + 1), str(path))
+        raise MissingFileError(f"{path} is missing. {advice}")
+    with reading(path, "no drawing that can be read", advice), open(path, encoding="utf-8") as file:
+        return parse_drawing(file.read(MOST_CHARACTERS + 1), str(path), advice=advice)
 
 
 def paint_drawing(

@@ -53,12 +53,21 @@ def as_picture(picture: Image.Image, name: str = "the picture") -> np.ndarray:
     return np.asarray(_centred(drawn, Image.new("RGB", (icons.SIZE, icons.SIZE), "white")))
 
 
-def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
+def as_sketch(picture: Image.Image, name: str = "the sketch") -> np.ndarray:
+    """Turn a picture of lines into an input of the sketch tower: uint8 (64, 64, 3), ink on white.
+
+    As `as_icon`, but in the size of the sketches that it was trained on.
+    """
+    ink = as_icon(picture, name, span=COLOUR_SPAN)
+    return np.repeat(255 - ink[..., None], 3, axis=2)
+
+
+def as_icon(picture: Image.Image, name: str = "the picture", *, span: int = SPAN) -> np.ndarray:
     """Turn any picture into an icon: ink bright on black, uint8 (64, 64), centred.
 
     Ink differs from the border: a dark drawing on a light page is inverted, and transparency counts
     as page. The strongest stroke becomes 255 after scaling, because shrinking a large sketch makes
-    its lines faint. `name` is shown in errors.
+    its lines faint. `name` is shown in errors; `span` is the longer side in pixels.
     """
     picture = picture.convert("RGBA")
     ink = _ink_of(picture, "white")
@@ -66,7 +75,7 @@ def as_icon(picture: Image.Image, name: str = "the picture") -> np.ndarray:
         ink = _ink_of(picture, "black")  # white ink on a transparent page
     if ink.max() < FAINT:
         raise RetrievalInputError(f"{name} is blank: no ink stands out from its border")
-    pixels = np.asarray(_scaled(Image.fromarray(ink).crop(_box_of(ink >= FAINT)), SPAN))
+    pixels = np.asarray(_scaled(Image.fromarray(ink).crop(_box_of(ink >= FAINT)), span))
     drawn = Image.fromarray((pixels * (255 / pixels.max())).astype(np.uint8))
     return np.asarray(_centred(drawn, Image.new("L", (icons.SIZE, icons.SIZE))))
 

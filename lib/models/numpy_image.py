@@ -11,10 +11,12 @@ import numpy as np
 from scipy.special import expit
 
 from lib.core.checks import RetrievalInputError, unit_rows
-from lib.models.artifact_files import read_tower
+from lib.core.reading import DamagedFileError
+from lib.models.artifact_files import read_artifact, read_tower, rebuild_advice, unpacked
 from lib.models.numpy_text import ADVICE, Weights, gelu
 
 TOWER = "visual."  # prefix of the image tower's weights in an artifact
+OWN = "own."  # prefix of the weights that a sketch tower trained again
 KIND = "cm_resnet_on_white"  # of `lib.models.image_towers`
 EPSILON = np.float32(1e-5)  # of batch normalisation
 GRID, ORIENTATIONS = 8, 8  # as in `lib.models.gradients`, which imports torch
@@ -28,6 +30,29 @@ def load_image_encoder(name: str, folder: Path | None = None) -> "NumpyImageEnco
         folder: the folder to read instead.
     """
     return NumpyImageEncoder(*read_tower(name, TOWER, folder))
+
+
+def load_sketch_tower(
+    name: str, folder: Path | None = None, shared: Path | None = None
+) -> "NumpyImageEncoder":
+    """Load a sketch tower: the image tower of another model with some of its weights replaced.
+
+    Args:
+        name: a folder of `data/artifacts`; its config names the other model as `shared`.
+        folder: the folder to read instead.
+        shared: the folder of the other model to read instead.
+    """
+    config, _, arrays = read_artifact(name, folder)
+    tower, state = read_tower(config.get("shared", ""), TOWER, shared)
+    for key, value in unpacked(arrays).items():
+        weight = key.removeprefix(OWN).replace("/", ".")  # torch's ParameterDict has no dots
+        if not key.startswith(OWN) or weight not in state or value.shape != state[weight].shape:
+            raise DamagedFileError(
+                f"the sketch tower {name!r} does not fit the model {config['shared']!r}: its weight"
+                f" {key} {value.shape} has no place there. {rebuild_advice(name)}"
+            )
+        state[weight] = value
+    return NumpyImageEncoder(tower, state)
 
 
 class NumpyImageEncoder:

@@ -16,9 +16,10 @@ import traitlets
 from PIL import Image
 
 from lib.core.checks import RetrievalInputError, check_choice
+from lib.datasets.strokes import Drawing
 from lib.search.collection import Collection
 from lib.search.collection.searching import name_of
-from lib.search.service.drawing import decode_upload, draw_strokes
+from lib.search.service.drawing import decode_upload, read_strokes
 from lib.search.service.messages import SearchRequest, answer_of, error_answer
 from lib.search.service.opened import frequent_words, suggested
 from lib.search.service.queries import (
@@ -29,6 +30,7 @@ from lib.search.service.queries import (
     results_of,
     space_of,
 )
+from lib.search.sketches import sketch_page
 
 PAGE = Path(__file__).parent / "service" / "page"
 IMPORT = 'import { mount } from "./picture_search.js";\n'
@@ -88,7 +90,12 @@ class PictureSearchWidget(anywidget.AnyWidget):
         """Return the picture or the drawing that the page shows as a query; None without one."""
         if self.picture:
             return decode_upload(self.picture)
-        return draw_strokes(self.strokes) if self.strokes else None
+        drawing = self.drawing()
+        return None if drawing is None else sketch_page(drawing)
+
+    def drawing(self) -> Drawing | None:
+        """Return the strokes on the canvas, a sketch for every search; None without one."""
+        return read_strokes(self.strokes) if self.strokes else None
 
     def _answer(self, widget: object, message: Mapping[str, Any], buffers: list) -> None:
         """Answer one message of the page; an error becomes its answer."""

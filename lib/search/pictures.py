@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_real_matrix, check_choice, check_count, check_k
+from lib.core.checks import (
+    RetrievalInputError,
+    as_real_matrix,
+    check_choice,
+    check_count,
+    check_k,
+    unit_rows,
+)
 from lib.core.paths import artifacts_dir
 from lib.datasets.picture_gallery import UNSEEN, PictureGallery, load_gallery
 from lib.datasets.pictures import GALLERIES, NAME
@@ -24,7 +31,9 @@ from lib.models.numpy_text import NumpyTextEncoder, load_text_encoder
 from lib.models.tokenizer import plain_letters, words_of
 from lib.search.base import Hit, Retriever, Run, Work, best_first
 from lib.search.familiarity import measure_familiarity
+from lib.search.sketches import Sketch, load_sketch_encoder, sketch_pixels
 
+MODALITIES = ("text", "image", "sketch")
 BLOCK = 64  # queries scored at one time
 ARTICLES = frozenset(["a", "an", "the", "my", "some"])  # words that name nothing
 
@@ -100,13 +109,22 @@ class PictureRetriever(Retriever):
         """Load the image tower when the first picture comes."""
         return load_image_encoder(NAME, self.folder)
 
+    @cached_property
+    def sketch_encoder(self) -> NumpyImageEncoder:
+        """Load the sketch tower when the first sketch comes."""
+        return load_sketch_encoder()
+
     def encode(self, queries: Sequence, modality: str) -> np.ndarray:
-        """Encode texts, or uint8 (n, 64, 64, 3) pictures on white, as int8 (n_queries, dim).
+        """Encode queries as int8 (n_queries, dim), of one of `MODALITIES`.
+
+        Texts; or pictures, uint8 (n, 64, 64, 3) on white; or sketches, see `sketch_pixels`.
 
         Emoji in a text count as their names. A text that is too long loses its end.
         """
-        if check_choice(modality, ("text", "image"), "modality") == "image":
+        if check_choice(modality, MODALITIES, "modality") == "image":
             return to_int8(self.image_encoder.encode_image(np.asarray(queries)))
+        if modality == "sketch":
+            return to_int8(self.sketch_encoder.encode_image(sketch_pixels(queries)))
         if isinstance(queries, str):
             raise RetrievalInputError(f"queries must be a list of texts, got {queries[:60]!r}")
         texts = [self._spelled(q) if isinstance(q, str) else q for q in queries]
@@ -198,6 +216,24 @@ class PictureRetriever(Retriever):
     ) -> list[PictureHit]:
         """Find the k best pictures for a picture, uint8 (64, 64, 3) on white; see `by_text`."""
         return self._best_hits(self.encode(np.asarray(image)[None], "image"), k, per_concept)
+
+    def by_sketch(
+        self, sketch: Sketch, k: int = 10, *, text: str = "", per_concept: int | None = None
+    ) -> list[PictureHit]:
+        """Find the k best pictures for a sketch, alone or with words; see `by_text`.
+
+            q = f(sketch) / |f(sketch)| + f(text) / |f(text)|
+
+        Args:
+            sketch: strokes, or a picture of lines.
+            k, per_concept: see `by_text`.
+            text: words that say what it is; none by default.
+        """
+        row = self.encode([sketch], "sketch")
+        if text.strip():
+            both = unit_rows(np.vstack([row, self.encode([text], "text")]), "the query")
+            row = to_int8(unit_rows(both.mean(axis=0, keepdims=True), "the query"))
+        return self._best_hits(row, k, per_concept)
 
     def _best_hits(self, query: np.ndarray, k: int, per_concept: int | None) -> list[PictureHit]:
         k = check_k(k, len(self.positions))

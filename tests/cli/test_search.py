@@ -43,6 +43,9 @@ class FakeRetriever:
 
     by_text = by_image = hits
 
+    def by_sketch(self, sketch, k, text, **options):
+        return self.hits((sketch, text), k, **options)
+
     def doubts_about(self, query):
         return [f"{len(query.split())} words are many."] if len(query.split()) > 20 else []
 
@@ -113,6 +116,30 @@ def test_search_by_image_reads_a_drawing_or_colours(run, fake, tmp_path):
     assert not np.ptp(grey, axis=2).any() and (np.ptp(colour, axis=2) > 60).any()
 
 
+@pytest.mark.parametrize("words", [[], ["a line"]])
+def test_search_by_sketch_reads_strokes_or_a_picture(run, fake, tmp_path, words):
+    (tmp_path / "one.ndjson").write_text('{"drawing": [[[0, 9], [0, 5]]]}\n')
+    Image.fromarray(fake.gallery.pixels([5000])[0]).save(tmp_path / "one.png")
+    for name in ("one.ndjson", "one.png"):
+        code, out, _ = run("search", *words, "--sketch", name, "-k", "2")
+        assert code == 0 and ", ".join([*words, name]) in out
+    (drawing, text), (picture, _) = fake.queries
+    np.testing.assert_array_equal(drawing.points, [[0, 0], [9, 5]])
+    assert picture.size == (64, 64) and text == "".join(words)
+
+
+def test_search_by_sketch_end_to_end(run, tmp_path):
+    (tmp_path / "x.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path fill="none" stroke="red"'
+        ' d="M1 1L8 8M1 8L8 1"/></svg>'
+    )
+    code, out, _ = run("search", "--sketch", "x.svg", "-k", "8")
+    assert code == 0 and "x.svg" in out and "of these 8 pictures" in out
+    code, words, _ = run("search", "music note", "--sketch", "x.svg", "-k", "8")
+    assert code == 0 and "music note, x.svg" in words
+    assert words.partition("split")[2] != out.partition("split")[2]
+
+
 @pytest.mark.parametrize("query", ["[/red] [bold]", "$x_$ \\frac{", "\u23f0 \u65e5\u672c"])
 def test_any_query_is_printed_as_it_is(run, fake, query):
     code, out, _ = run("search", query, "-k", "1")
@@ -150,8 +177,9 @@ def test_the_sheet_does_not_replace_the_picture_that_is_asked_for(run, tmp_path,
     (tmp_path / "link.png").symlink_to("hits.png")
     before = (tmp_path / "hits.png").read_bytes()
     for name in ("hits.png", "link.png"):
-        code, out, err = run("search", "--image", name, *options)
-        assert code == 2 and out == "" and "--out must be another file" in one_line(err)
+        for option in ("--image", "--sketch"):
+            code, out, err = run("search", option, name, *options)
+            assert code == 2 and out == "" and "--out must be another file" in one_line(err)
     assert (tmp_path / "hits.png").read_bytes() == before
 
 
@@ -174,8 +202,11 @@ def test_out_chooses_folder_and_name(run, fake, tmp_path, name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["search"], "give either words or --image FILE"),
-        (["search", "cat", "--image", "x.png"], "give either words or --image FILE"),
+        (["search"], "give words, or --sketch FILE with or without words, or --image FILE"),
+        (["search", "cat", "--image", "x.png"], "or --image FILE alone"),
+        (["search", "--sketch", "x.svg", "--image", "x.png"], "or --image FILE alone"),
+        (["search", "--sketch", "none.svg"], "none.svg is missing. Name a sketch: .svg, .json,"),
+        (["search", "--sketch", "none.png"], "none.png is missing"),
         (["search", "--image", "none.png"], "none.png is missing"),
         (["search", "--image", "."], ". cannot be opened (Is a directory)"),
         (["search", "cat", "--in", "tunes"], "--in must be one of 'icons', 'emoji'"),

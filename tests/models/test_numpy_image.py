@@ -1,15 +1,20 @@
 """The image tower in numpy: the embeddings of torch, without torch and without the text tower."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from lib.core.checks import RetrievalInputError
+from lib.core.reading import DamagedFileError
+from lib.core.writing import write_checksum
 from lib.models import numpy_image as parts
 from lib.models.dual_encoder import DualEncoder
 from lib.models.gradients import gradient_features
-from lib.models.numpy_image import KIND, load_image_encoder
+from lib.models.numpy_image import KIND, load_image_encoder, load_sketch_tower
 from lib.models.published_weights import PublishedTower
 from lib.models.trained_models import load_model, save_model
 from tests.models.toy import install_published_tower, tower_config, toy_config, toy_encoder
@@ -109,3 +114,34 @@ def test_refuses_another_tower(tmp_path):
     save_model(toy_encoder(), tmp_path / "toy", {})
     with pytest.raises(RetrievalInputError, match=f"must be {KIND}, got .*load_model"):
         load_image_encoder("toy", tmp_path / "toy")
+
+
+# ---- a sketch tower
+
+
+def write_sketch_tower(folder, weights):
+    """Write the file of a tower that trained some weights of `toy` again."""
+    folder.mkdir(exist_ok=True)
+    metadata = {"config": json.dumps({"name": "lines", "shared": "toy"}), "card": "{}"}
+    save_file(weights, folder / "model.safetensors", metadata)
+    write_checksum(folder / "model.safetensors")
+
+
+def test_a_sketch_tower_replaces_some_weights(tmp_path):
+    torch.manual_seed(0)
+    encoder = with_other_statistics(DualEncoder(toy_config(3, 64, vision=VISION)))
+    save_model(encoder, tmp_path / "toy", {})
+    head = dict(encoder.network.visual.named_parameters())["head.proj.weight"]
+    fresh = torch.randn(head.shape).half()
+    write_sketch_tower(tmp_path / "lines", {"own.head/proj/weight": fresh})
+    rows = load_sketch_tower("lines", tmp_path / "lines", tmp_path / "toy").encode_image(
+        pictures(2)
+    )
+    with torch.no_grad():
+        head.copy_(fresh.float())
+    np.testing.assert_allclose(rows, encoder.encode_image(pictures(2)), atol=2e-3)  # float16 rows
+    for key, value in (("own.head/none", fresh), ("head/proj/weight", fresh),
+                       ("own.head/proj/weight", fresh[:2].clone())):  # fmt: skip
+        write_sketch_tower(tmp_path / "lines", {key: value})
+        with pytest.raises(DamagedFileError, match=f"'lines' does not fit .* weight {key}"):
+            load_sketch_tower("lines", tmp_path / "lines", tmp_path / "toy")

@@ -3,6 +3,7 @@
 import base64
 import json
 
+import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
@@ -104,10 +105,11 @@ def test_a_defect_is_told_and_raised(widget, monkeypatch):
 def test_the_drawing_and_the_picture_are_read_in_python(widget):
     seen = []
     widget.observe(lambda change: seen.append(change["new"]), "strokes")
-    assert widget.query_image() is None
+    assert widget.query_image() is None and widget.drawing() is None
     widget.set_state({"strokes": [[[0.5, 0.1], [0.5, 0.9]]]})  # as the page sends it
     drawn = widget.query_image().convert("L")
     assert seen == [[[[0.5, 0.1], [0.5, 0.9]]]]
+    np.testing.assert_array_equal(widget.drawing().points, [[0.5, 0.1], [0.5, 0.9]])
     assert drawn.getpixel((256, 256)) == 0 and drawn.getpixel((20, 20)) == 255
     widget.set_state({"strokes": [], "picture": f"data:image/png;base64,{upload('blue')}"})
     assert widget.query_image().convert("RGB").getpixel((4, 4)) == COLOURS["blue"]

@@ -4,6 +4,7 @@ Every format is read into a `Drawing`. `data/README.md` says where drawings come
 """
 
 from lib.datasets.strokes.drawing import Drawing, pack_drawings, unpack_drawings
+from lib.datasets.strokes.files import read_sketch
 from lib.datasets.strokes.geometry import (
     fit_box,
     quickdraw_simplified,

@@ -109,9 +109,12 @@ def _refuse_constant(name: str):
     raise ValueError(f"{name} is not a number of JSON")
 
 
-def parse_json_drawing(text: str, name: str = "the drawing") -> Drawing:
-    """Read a drawing from JSON text: a list of strokes, or a record that holds one."""
-    with _part(name):
+def parse_json_drawing(text: str, name: str = "the drawing", *, advice: str = ADVICE) -> Drawing:
+    """Read a drawing from JSON text: a list of strokes, or a record that holds one.
+
+    `name` and `advice` are for messages.
+    """
+    with _part(name, advice):
         if len(text) > MOST_CHARACTERS:
             raise ValueError(f"it must have at most {MOST_CHARACTERS:,} characters")
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -119,9 +122,9 @@ def parse_json_drawing(text: str, name: str = "the drawing") -> Drawing:
 
 
 @contextmanager
-def _part(name: str) -> Iterator[None]:
+def _part(name: str, advice: str = ADVICE) -> Iterator[None]:
     """Name the file and the record in every error of a reader."""
-    with reading(name, "no drawing of QuickDraw", ADVICE):
+    with reading(name, "no drawing of QuickDraw", advice):
         try:
             yield
         except RetrievalInputError as error:

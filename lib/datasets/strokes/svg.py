@@ -16,7 +16,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.datasets.outlines import Line
 from lib.datasets.strokes.drawing import Drawing
-from lib.datasets.svg_drawing import SvgDrawing, parse_drawing, read_drawing
+from lib.datasets.svg_drawing import ADVICE, SvgDrawing, parse_drawing, read_drawing
 
 FILLS = ("outline", "omit")
 
@@ -50,9 +50,11 @@ def parse_svg_strokes(text: str, name: str = "the drawing") -> Drawing:
     return svg_strokes(parse_drawing(text, name))
 
 
-def read_svg_strokes(path: str | Path, groups: Sequence[str] | None = None) -> Drawing:
-    """Read the strokes of an SVG file, see `svg_strokes`."""
-    return svg_strokes(read_drawing(path), groups)
+def read_svg_strokes(
+    path: str | Path, groups: Sequence[str] | None = None, *, advice: str = ADVICE
+) -> Drawing:
+    """Read the strokes of an SVG file, see `svg_strokes`; `advice` is for messages."""
+    return svg_strokes(read_drawing(path, advice=advice), groups)
 
 
 def _stroke(line: Line) -> np.ndarray:

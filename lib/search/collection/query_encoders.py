@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lib.search.collection.files import Manifest
+    from lib.search.sketches import Sketch
 
 
 def model_of(name: str, pretrained: str | None) -> dict[str, str | None]:
@@ -61,6 +63,18 @@ class PicturesQueries:
     def encode_image(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         return self._image.encode_image(np.stack([as_picture(picture) for picture in pictures]))
 
+    def encode_sketch(self, sketches: Sequence[Sketch]) -> np.ndarray:
+        """Encode sketches by the sketch tower; it shares the space of the pictures."""
+        from lib.search.sketches import sketch_pixels
+
+        return self._sketch.encode_image(sketch_pixels(sketches))
+
+    @cached_property
+    def _sketch(self):
+        from lib.search.sketches import load_sketch_encoder
+
+        return load_sketch_encoder()
+
     def doubts_about(self, text: str) -> list[str]:
         """Say where a text is far from all captions of the training, or has unknown words."""
         from lib.search.familiarity import measure_familiarity
@@ -87,6 +101,12 @@ class LoadedQueries:
 
     def encode_image(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         return self._encoder.encode_image(list(pictures))
+
+    def encode_sketch(self, sketches: Sequence[Sketch]) -> np.ndarray:
+        """Encode sketches as pictures: black lines on a white page."""
+        from lib.search.sketches import sketch_page
+
+        return self._encoder.encode_image([sketch_page(sketch) for sketch in sketches])
 
     def doubts_about(self, text: str) -> list[str]:
         """Say where a text is too long for the model."""

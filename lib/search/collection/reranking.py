@@ -71,6 +71,7 @@ def check_words_alone(query: Query) -> str:
     """Return the words of a query; one that is more than words cannot be ordered again."""
     parts = {
         "image": query.image is not None,
+        "sketch": query.sketch is not None,
         "vector": query.vector is not None,
         "like": bool(query.like),
         "without": any(text.strip() for text in query.without),

@@ -34,6 +34,8 @@ from lib.search.collection.reranking import (
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lib.search.sketches import Sketch
+
 LONGEST_NAME = 200  # characters of a caption that names its picture
 SAMPLE = 2_000  # rows that give the background of a score
 # Cosine from which two pictures count as copies. 95 of 100 pictures saved again as JPEG, or in
@@ -51,14 +53,16 @@ class QueryEncoder(Protocol):
 
     def encode_image(self, pictures: Sequence[Image.Image]) -> np.ndarray: ...
 
+    def encode_sketch(self, sketches: Sequence[Sketch]) -> np.ndarray: ...
+
     def doubts_about(self, text: str) -> list[str]: ...
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query: at least one of text, image, vector and like.
+    """A query: at least one of text, image, sketch, vector and like.
 
-        q = (1 - w) text + w pictures,   pictures = the mean of image and like
+        q = (1 - w) text + w pictures,   pictures = the mean of image, sketch and like
         q <- q - 0.5 mean(without)
 
     Each part has length 1 before it is added, and q at the end.
@@ -66,6 +70,7 @@ class Query:
     Args:
         text: words.
         image: a picture, upright, RGB.
+        sketch: strokes, or a picture of lines; see `lib.search.sketches`.
         vector: (dim,) made elsewhere, for example of an earlier page.
         like: ids of pictures of the collection.
         without: texts that hits should not resemble.
@@ -78,6 +83,7 @@ class Query:
     like: tuple[int, ...] = ()
     without: tuple[str, ...] = ()
     image_weight: float = 0.5
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,8 @@ class Searchable(ABC):
         pictures = []
         if query.image is not None:
             pictures.append(self.encoder.encode_image([query.image])[0])
+        if query.sketch is not None:
+            pictures.append(self.encoder.encode_sketch([query.sketch])[0])
         if query.like:
             pictures += list(self.vectors_of(query.like))
         parts = []
@@ -229,7 +237,9 @@ class Searchable(ABC):
             row = unit_rows([np.mean(pictures, axis=0)], "the pictures of the query")[0]
             parts.append((weight if query.text.strip() else 1.0, row))
         if not parts:
-            raise RetrievalInputError("a query must have text, image, vector or like, got nothing")
+            raise RetrievalInputError(
+                "a query must have text, image, sketch, vector or like, got nothing"
+            )
         vector = np.sum([share * row for share, row in parts], axis=0)
         away = [rows[text] for text in query.without if text.strip()]
         if away:

@@ -1,4 +1,4 @@
-"""Turn what a client sends into a picture: an uploaded file, or the strokes of a drawing."""
+"""Read what a client sends: an uploaded file as a picture, the strokes of a canvas as a drawing."""
 
 import base64
 import binascii
@@ -9,11 +9,9 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets.media.pictures import open_picture
-from lib.datasets.strokes import Drawing, render_drawing
+from lib.datasets.strokes import Drawing
 
 MAX_PIXELS = 1 << 25  # of an upload: 100 MB as RGB
-SIDE = 512  # of a drawn page, pixels
-PEN = 10  # default width of a stroke, pixels
 MAX_STROKES, MAX_POINTS = 2_000, 50_000
 
 Stroke = Sequence[tuple[float, float]]
@@ -31,8 +29,8 @@ def decode_upload(text: str) -> Image.Image:
     return open_picture(raw, MAX_PIXELS, name="the image", mode="RGBA")
 
 
-def draw_strokes(strokes: Sequence[Stroke], width: float = PEN) -> Image.Image:
-    """Draw strokes, points (x, y) from 0 to 1, black on a white page; empty ones are left out."""
+def read_strokes(strokes: Sequence[Stroke]) -> Drawing:
+    """Read strokes of points (x, y) from 0 to 1 as a drawing; empty ones are left out."""
     n_points = sum(map(len, strokes))
     if not n_points:
         raise RetrievalInputError("strokes must hold at least one point")
@@ -41,6 +39,4 @@ def draw_strokes(strokes: Sequence[Stroke], width: float = PEN) -> Image.Image:
             f"strokes must be at most {MAX_STROKES:,} with {MAX_POINTS:,} points, got"
             f" {len(strokes):,} with {n_points:,}"
         )
-    points = [np.array(stroke) * (SIDE - 1) + 0.5 for stroke in strokes if len(stroke)]
-    ink = render_drawing(Drawing(tuple(points)), SIDE, width, fit=False)
-    return Image.fromarray(255 - ink).convert("RGBA")
+    return Drawing(tuple(np.array(stroke) for stroke in strokes if len(stroke)))

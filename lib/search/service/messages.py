@@ -36,10 +36,10 @@ Stroke = Annotated[list[Point], Field(fail_fast=True)]
 class SearchRequest(BaseModel):
     """A query: at least one of text, image, strokes, vector, like and query.
 
-    `image` is a file in base64. `strokes` are lists of points from 0 to 1, drawn in black on
-    white. `query` is the token of an earlier answer: the next pages need no encoding. `rerank`,
-    "maxsim" or "cross-encoder", orders the best `candidates` for a text again, in a collection
-    whose `second_stages` name it.
+    `image` is a file in base64. `strokes` are lists of points from 0 to 1, a sketch. `query` is the
+    token of an earlier answer: the next pages need no encoding. `rerank`, "maxsim" or
+    "cross-encoder", orders the best `candidates` for a text again, in a collection whose
+    `second_stages` name it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError
 from lib.search.collection import Collection, Query, Results
 from lib.search.collection.searching import name_of
-from lib.search.service.drawing import decode_upload, draw_strokes
+from lib.search.service.drawing import decode_upload, read_strokes
 from lib.search.service.messages import SearchRequest
 
 QUERIES_KEPT = 10_000  # vectors of earlier queries, for their next pages
@@ -57,11 +57,11 @@ def query_of(
     """Return the query of a request, and the vectors of its texts that are known already."""
     if request.image is not None and request.strokes is not None:
         raise RetrievalInputError("give image or strokes, not both")
-    image, vector = None, request.vector
+    image, sketch, vector = None, None, request.vector
     if request.image is not None:
         image = decode_upload(request.image)
     elif request.strokes is not None:
-        image = draw_strokes(request.strokes)
+        sketch = read_strokes(request.strokes)
     if request.query is not None:
         given = [name for name in _WHOLE if getattr(request, name)]
         if given:
@@ -76,6 +76,7 @@ def query_of(
     query = Query(
         text=request.text,
         image=image,
+        sketch=sketch,
         vector=vector,
         like=tuple(request.like),
         without=tuple(request.without),

@@ -7,6 +7,7 @@ from PIL import Image
 from lib.core.checks import RetrievalInputError
 from lib.search.collection import build_collection
 from lib.search.collection import collection as opened
+from lib.search.sketches import sketch_page
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 200)}
 GREY = (90, 90, 90)  # of every other word
@@ -30,6 +31,9 @@ class ColourEncoder:
             raise RetrievalInputError("a picture of 13 x 13 pixels brings bad luck")
         self.n_encoded += len(pictures)
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    def encode_sketch(self, sketches):
+        return self.encode_image([sketch_page(sketch) for sketch in sketches])
 
     def encode_text(self, texts):
         rows = np.array([[*COLOURS.get(text, GREY), 60.0] for text in texts])

@@ -95,8 +95,8 @@ def test_copies_are_folded(build, pictures, tmp_path):
 @pytest.mark.parametrize(
     ("query", "options", "problem"),
     [
-        (Query(), {}, "must have text, image, vector or like"),
-        (Query(text=" "), {}, "must have text, image, vector or like"),
+        (Query(), {}, "must have text, image, sketch, vector or like"),
+        (Query(text=" "), {}, "must have text, image, sketch, vector or like"),
         ("red", {"k": 0}, "k must be at least 1"),
         ("red", {"k": 2, "offset": 1999}, "offset .* k must be at most 2,000, got 2,001"),
         (Query(like=(99,)), {}, "id must be one of the 9 pictures, got 99"),

@@ -177,7 +177,7 @@ BAD = [
     ("collection", 3, "collection must be a valid string, got 3"),
     ("text", "x" * 4001, "text must have at most 4000 characters"),
     ("text", ["red"], "text must be a valid string, got ['red']"),
-    ("text", " ", "a query must have text, image, vector or like"),
+    ("text", " ", "a query must have text, image, sketch, vector or like"),
     ("image", "no base64!", "image must be a file in base64"),
     ("image", "", "image must be a file in base64, got nothing"),
     ("image", "aGVsbG8=", "the image"),
@@ -243,7 +243,7 @@ def test_fields_that_exclude_each_other(client):
         ({"image": upload(), "strokes": [[[0, 0]]]}, "give image or strokes, not both"),
         ({"query": token, "text": "red"}, "query stands for the whole query; leave out text"),
         ({"query": token, "like": [1]}, "leave out like"),
-        ({}, "a query must have text, image, vector or like, got nothing"),
+        ({}, "a query must have text, image, sketch, vector or like, got nothing"),
     ]:
         answer = client.post("/search", json=query)
         assert answer.status_code == 400 and told in answer.json()["error"]

@@ -8,7 +8,20 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lib.cli import bench, collection, course, data, encode, eval, info, plan, search, serve, train
+from lib.cli import (
+    bench,
+    collection,
+    course,
+    data,
+    encode,
+    eval,
+    hum,
+    info,
+    plan,
+    search,
+    serve,
+    train,
+)
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 
@@ -24,6 +37,7 @@ def describe() -> None:
 
 for command in (
     search.search,
+    hum.hum,
     collection.index,
     serve.serve,
     info.info,

@@ -3,7 +3,8 @@
     matcher = IntervalMatcher(melodies)
     run = matcher.search(hums, k=10)
 
-Each matcher ignores the key; they differ in what else they ignore, in what they cost, and in which
+`hum_retriever` joins two of them in stages, and `lib.models.pitch` hears hums in recordings. Each
+matcher ignores the key; they differ in what else they ignore, in what they cost, and in which
 errors of a singer they forgive.
 """
 
@@ -11,6 +12,7 @@ from lib.search.melody.base import MelodyMatcher
 from lib.search.melody.contour_vectors import ContourVectorMatcher, contour_vectors
 from lib.search.melody.contours import LinearScalingMatcher, contour
 from lib.search.melody.dtw import DtwMatcher, subsequence_dtw
+from lib.search.melody.hum_search import first_seconds, hum_retriever
 from lib.search.melody.symbols import (
     IntervalMatcher,
     LcssMatcher,

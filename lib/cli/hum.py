@@ -1,0 +1,139 @@
+"""`crossmodal hum`: search folk tunes by a hummed melody, from a file or the microphone."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+from typer import Argument, Option
+
+from lib.cli.output import console, say, shown
+from lib.core.checks import RetrievalInputError, check_number
+from lib.core.writing import atomic_path
+
+if TYPE_CHECKING:
+    from lib.models.pitch import Heard
+
+LONGEST = 15.0  # seconds that are searched
+LONGEST_RECORDING = 60.0
+
+
+def hum(
+    file: Annotated[
+        Path | None,
+        Argument(help="A recording (wav, mp3, m4a, ...); with --record, where it is kept."),
+    ] = None,
+    record: Annotated[
+        float | None, Option(help="Record so many seconds from the microphone first.")
+    ] = None,
+    k: Annotated[int, Option("-k", help="Number of tunes.")] = 10,
+    start: Annotated[float, Option(help="Where the hum begins in the file, in seconds.")] = 0.0,
+    essen: Annotated[
+        bool, Option("--essen", help="Search 8,508 songs of Essen too (not for commercial use).")
+    ] = False,
+    tracker: Annotated[
+        str, Option(help="swift-f0, or autocorrelation, which needs no package.")
+    ] = "swift-f0",
+) -> None:
+    """Find the folk tune that is hummed in a recording.
+
+    Hum on "da" or "la", five seconds or more, from anywhere in a tune, in any key and tempo.
+    """
+    if (record is None) == (file is None) and record is None:
+        raise RetrievalInputError("give a file, or --record SECONDS")
+    from lib.datasets.tunes import COLLECTIONS, FREE, load_tunes
+    from lib.models.pitch import hear_file, hear_melody
+    from lib.search.melody import first_seconds, hum_retriever
+
+    if record is None:
+        check_number(start, "--start", 0)
+        heard = hear_file(file, start=start, tracker=tracker)
+    else:
+        samples, rate = record_microphone(record, file)
+        heard = hear_melody(samples, rate, tracker=tracker)
+    describe_heard(heard)
+    query = first_seconds(heard.contour, LONGEST)
+    tunes = load_tunes(COLLECTIONS if essen else FREE)
+    retriever = hum_retriever(tunes, seconds=query.seconds)
+    run = retriever.search(retriever.encode([query], "hum"), min(k, len(tunes)))
+    asked = "microphone" if file is None else shown(str(file))
+    table = Table("rank", "off, semitones", "tune", "from", "key", title=escape(asked))
+    for rank, (score, position) in enumerate(zip(run.scores[0], run.ids[0]), start=1):
+        if position >= 0:
+            tune = tunes[position]
+            cells = f"{-score:.2f}", shown(tune.title), shown(tune.source), shown(tune.key)
+            table.add_row(str(rank), *map(escape, cells))
+    console.print(table)
+    say(
+        f"Searched {len(tunes):,} tunes. Off: the mean distance of the pitch, keys and tempo apart."
+    )
+
+
+def describe_heard(heard: Heard) -> None:
+    """Print what was heard, with doubts."""
+    low, high = np.percentile(heard.contour.pitches, [5, 95])
+    notes = "" if heard.notes is None else f", {len(heard.notes)} notes"
+    seconds = heard.contour.seconds
+    say(f"heard: {seconds:.1f} s of melody{notes}, a range of {high - low:.0f} semitones")
+    if seconds > LONGEST:
+        say(f"Its first {LONGEST:g} s are searched; --start moves them")
+    for remark in heard.remarks:
+        say(remark)
+
+
+def record_microphone(seconds: float, path: Path | None = None) -> tuple[np.ndarray, int]:
+    """Record from the microphone, and keep it as a WAV file where a new path is given.
+
+    Args:
+        seconds: 2 to 60.
+        path: a `.wav` that does not exist yet.
+
+    Returns:
+        float32 `(n, 1)` samples and their rate.
+    """
+    seconds = check_number(seconds, "--record", 2, LONGEST_RECORDING)
+    if path is not None and (path.suffix.lower() != ".wav" or path.exists()):
+        why = "exists already" if path.exists() else "is no .wav file"
+        raise RetrievalInputError(
+            f"with --record, FILE is where the recording is kept: {path} {why}. Give another name"
+        )
+    sounddevice = _sounddevice()
+    try:
+        rate = int(sounddevice.query_devices(kind="input")["default_samplerate"])
+        say(f"Hum now, for {seconds:g} s")
+        samples = sounddevice.rec(
+            round(seconds * rate), samplerate=rate, channels=1, dtype="float32", blocking=True
+        )
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise RetrievalInputError(
+            f"the microphone cannot be used: {error}. Record a file with another program, and give"
+            " that"
+        ) from error
+    if path is not None:
+        from scipy.io import wavfile
+
+        with atomic_path(path, replace=False) as temporary:
+            wavfile.write(temporary, rate, (np.clip(samples, -1, 1) * 32767).astype(np.int16))
+        say(f"recording: {path}")
+    return samples, rate
+
+
+def _sounddevice():
+    """Import and return sounddevice; the error says how to install it or what it lacks."""
+    if importlib.util.find_spec("sounddevice") is None:
+        raise RetrievalInputError(
+            "--record needs the package sounddevice. Run: pip install"
+            " 'crossmodal-retrieval[record]'. A recorded file needs no microphone here"
+        )
+    try:
+        import sounddevice
+    except OSError as error:  # on Linux the library is the system's
+        raise RetrievalInputError(
+            f"--record needs the library PortAudio: {error}. On Debian: apt-get install"
+            " libportaudio2. A recorded file needs no microphone here"
+        ) from error
+    return sounddevice

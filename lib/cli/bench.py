@@ -449,3 +449,47 @@ def bench_serve(
     if whole:
         results.write_committed(rows, client, others)
     say(environment_line())
+
+
+@bench.command("hum")
+def bench_hum(
+    root: Annotated[
+        Path | None, Option(help="Folder of MIR-QBSH: print MIREX's numbers on its recordings.")
+    ] = None,
+    source: Annotated[
+        str, Option(help="With --root: sound, or labels (the pitch that people labelled).")
+    ] = "sound",
+    noise: Annotated[
+        int, Option(help="With --root: tunes in the gallery beside the songs.")
+    ] = 2000,
+    essen: Annotated[
+        bool, Option("--essen", help="With --root: songs of Essen, as MIREX (non-commercial).")
+    ] = False,
+    show: Annotated[bool, Option("--show", help="Only print the committed tables.")] = False,
+) -> None:
+    """Measure hums from their sound, or the recorded hums of MIR-QBSH as MIREX does.
+
+    Without --root the committed tables are written (eight minutes; Festival must be installed).
+    """
+    from lib.studies import hums
+
+    if root is not None:
+        with progress_bar() as bar:
+            heard = counted(bar, "recordings heard")
+            result = hums.evaluate_recordings(
+                root, source=source, n_noise=noise, essen=essen, progress=heard
+            )
+        say(result.corpus.describe())
+        n = result.evaluation.n_queries
+        print_rows(result.format_rows(), f"{n:,} recordings, {result.gallery}; intervals by singer")
+        for path, why in list(result.refused.items())[:5]:
+            say(f"not heard: {path}: {why}")
+        if result.refused:
+            say(f"{len(result.refused):,} recordings were not heard; they count as not found")
+        return
+    if not show:
+        hums.write_committed(say)
+    n = f"{hums.N_QUERIES} hums a level"
+    print_rows(hums.format_search(), f"{n}, contour vectors then DTW; intervals by family of tunes")
+    print_rows(hums.format_accuracy(), f"swift-f0 on {n}, means over hums")
+    say("These voices are synthetic. On recorded singers MUSART's systems had an MRR of 0.13-0.27.")

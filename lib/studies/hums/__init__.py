@@ -1,0 +1,13 @@
+"""Hums from their sound: what voice and pitch tracker cost, and recorded hums of MIR-QBSH."""
+
+from lib.studies.hums.from_sound import (
+    CONTOURS,
+    N_QUERIES,
+    STORE,
+    format_accuracy,
+    format_search,
+    held_out_hums,
+    sound_rows,
+    write_committed,
+)
+from lib.studies.hums.recordings import MirexResult, evaluate_recordings

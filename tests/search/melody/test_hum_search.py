@@ -1,0 +1,29 @@
+"""Two stages for hums, and hums that are cut."""
+
+import numpy as np
+import pytest
+
+from lib.core.checks import RetrievalInputError
+from lib.search.melody import first_seconds, hum_retriever
+from tests.search.melody.tunes import random_tunes, sung
+
+TUNES = random_tunes(30)
+
+
+@pytest.mark.parametrize("tempo", [0.6, 1, 1.7])
+def test_a_tune_is_found_in_another_key_and_tempo(tempo):
+    tune = TUNES[7]
+    query = sung(tune.pitches + 3.3, np.diff(tune.onsets, append=tune.onsets[-1] + 1) * 0.3 * tempo)
+    retriever = hum_retriever(TUNES, seconds=query.seconds)
+    run = retriever.search(retriever.encode([query], "hum"), 3)
+    assert run.ids[0, 0] == 7 and run.score_names == ("contour vectors", "DTW")
+    assert retriever.depth == 30
+
+
+def test_the_first_seconds_of_a_hum():
+    query = sung([60, 62, 64, 65])
+    cut = first_seconds(query, 0.7)
+    assert cut.pitches.tolist() == [60, 62, 64] and cut.seconds == pytest.approx(0.7)
+    assert first_seconds(query, 99).pitches.tolist() == query.pitches.tolist()
+    with pytest.raises(RetrievalInputError, match="seconds"):
+        first_seconds(query, 0)

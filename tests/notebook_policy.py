@@ -12,6 +12,7 @@ import re
 import sys
 import tokenize
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -48,8 +49,9 @@ MACHINE_PATH = re.compile(
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
+@cache
 def read(path: Path) -> nbformat.NotebookNode:
-    """Reads a notebook as nbformat 4."""
+    """Reads a notebook as nbformat 4, once a process: do not change it."""
     return nbformat.read(path, as_version=4)
 
 

@@ -5,10 +5,10 @@ import importlib
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from lib import course
+from tests.notebook_policy import read
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")]
@@ -76,7 +76,7 @@ def test_pages_name_what_exists(page):
 def test_notebooks_name_what_exists():
     wrong = []
     for path in NOTEBOOKS:
-        cells = nbformat.read(path, as_version=4).cells
+        cells = read(path).cells
         known: dict[str, str] = {}
         names: set[str] = set()
         for cell in cells:

@@ -194,7 +194,7 @@ def bench_ann(
     from lib.core.result_store import ResultStore
     from lib.report.timing import environment_line
     from lib.studies.ann import ann_benchmarks_io, choosing, committed_run, harness, speed_tables
-    from lib.studies.ann.configs import standard_configs
+    from lib.studies.ann.configs import check_families, standard_configs
 
     if corpus is None and any((size, queries, metric, families, ram, save, out)):
         raise RetrievalInputError(
@@ -205,6 +205,7 @@ def bench_ann(
     settings["threads"] = checks.check_threads(threads)
     checks.check_number(target, "target", 0, 1, above=True)
     most = None if ram is None else bytes_of(ram, "--ram")
+    check_families(families or [])
     if save is not None and save.exists():
         raise RetrievalInputError(f"--save must be a new folder, {save} exists")
     with progress_bar() as bar:

@@ -1,5 +1,5 @@
 """Whatever a reader's function does, `check` ends in a verdict; right answers pass however they are
-held.
+held. Each exercise meets a fifth of the wrong answers, in turn; `pytest -m slow` tries them all.
 """
 
 import sys
@@ -212,10 +212,13 @@ def answers_to(right):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_check_ends_in_a_verdict_whatever_the_answer_does(capsys):
+@pytest.mark.parametrize("share", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_check_ends_in_a_verdict_whatever_the_answer_does(share, capsys):
     offenders = []
-    for exercise, right in ANSWERS.items():
-        for name, function, must_pass in answers_to(right):
+    for turn, (exercise, right) in enumerate(ANSWERS.items()):
+        for at, (name, function, must_pass) in enumerate(answers_to(right)):
+            if not must_pass and (at + turn) % share:
+                continue
             try:
                 with np.errstate(all="ignore"):
                     verdict = course.check(exercise, function)

@@ -8,7 +8,7 @@ import torch
 
 from lib.core.checks import RetrievalInputError
 from lib.core.paths import cache_dir
-from lib.datasets import scenes
+from lib.datasets import icons, scenes
 from lib.losses import decorrelation_loss
 from lib.models.artifact_files import load_card, load_embeddings
 from lib.models.dual_encoder import build_network, text_features
@@ -78,8 +78,15 @@ def tiny_tasks(split):
     return [scenes.hard_task(split, n_scenes=6), scenes.task(split, n_images=12)]
 
 
+@pytest.fixture
+def few_icons(monkeypatch):
+    """Every 20th training icon; the features of all take seconds."""
+    positions = icons.Icons.positions
+    monkeypatch.setattr(icons.Icons, "positions", lambda *given: positions(*given)[::20])
+
+
 @pytest.mark.parametrize("recipe", EVERY)
-def test_training_starts_from_the_dual_encoder_or_from_features(recipe):
+def test_training_starts_from_the_dual_encoder_or_from_features(recipe, few_icons):
     model, stream = recipe.start()
     assert isinstance(model, KINDS[recipe.kind]) and model.config["name"] == recipe.name
     if recipe.interaction.get("reads") != "features":

@@ -14,6 +14,12 @@ FACTORS = (2, 8, 32)  # times k vectors are re-ranked
 RERANK = 8  # times k vectors are re-ranked where the number of lists varies
 
 
+def check_families(families: Sequence[str]) -> None:
+    """Check that all are families of the committed grid."""
+    for name in families:
+        check_choice(name, GRID, "family")
+
+
 def standard_configs(n: int, dimension: int, families: Sequence[str] | None = None) -> list[Config]:
     """List the committed grid: every family in its usual forms, exact search first.
 
@@ -25,7 +31,7 @@ def standard_configs(n: int, dimension: int, families: Sequence[str] | None = No
     n, d = check_count(n, "n"), check_count(dimension, "dimension")
     if families is None:
         families = [name for name in GRID if name != "ScaNN" or importlib.util.find_spec("scann")]
-    families = {check_choice(name, GRID, "family") for name in families}
+    check_families(families)
     return [config for name, make in GRID.items() if name in families for config in make(n, d)]
 
 

@@ -61,6 +61,23 @@ def collection(tmp_path, monkeypatch):
     return add_part(tmp_path / "c", 3_000)
 
 
+@pytest.fixture(scope="module")
+def tuned_once(tmp_path_factory):
+    """The collection with an index tuned for `WISH`."""
+    path = add_part(tmp_path_factory.mktemp("tuned") / "c", 3_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opened, "load_query_encoder", lambda manifest: WordEncoder())
+        update_index(path, WISH)
+    return path
+
+
+@pytest.fixture
+def tuned(tuned_once, tmp_path, monkeypatch):
+    """A copy of it."""
+    monkeypatch.setattr(opened, "load_query_encoder", lambda manifest: WordEncoder())
+    return shutil.copytree(tuned_once, tmp_path / "c")
+
+
 WISH = IndexWish(recall=0.8)
 WISHED = {"recall": 0.8, "ram": None, "queries": "both", "families": None}
 
@@ -103,37 +120,34 @@ def test_a_default_index_beyond_the_limit(collection, monkeypatch):
     )
 
 
-def test_another_wish_tunes_again(collection):
-    update_index(collection, WISH)
-    first = Collection(collection).manifest.index
-    assert "stays" in update_index(collection, WISH) and "stays" in update_index(collection)
-    update_index(collection, IndexWish(recall=0.8, queries="image"))
-    second = Collection(collection).manifest.index
+def test_another_wish_tunes_again(tuned):
+    first = Collection(tuned).manifest.index
+    assert "stays" in update_index(tuned, WISH) and "stays" in update_index(tuned)
+    update_index(tuned, IndexWish(recall=0.8, queries="image"))
+    second = Collection(tuned).manifest.index
     assert second.folder != first.folder and set(second.chosen["recall"]) == {"image"}
-    assert not (collection / first.folder).exists() and (collection / second.folder).is_dir()
+    assert not (tuned / first.folder).exists() and (tuned / second.folder).is_dir()
 
 
-def test_a_tenth_of_new_or_missing_pictures_builds_again(collection):
-    update_index(collection, WISH)
-    first = Collection(collection).manifest.index
-    add_part(collection, 150, seed=1, drop=150)
-    said = update_index(collection)
+def test_a_tenth_of_new_or_missing_pictures_builds_again(tuned):
+    first = Collection(tuned).manifest.index
+    add_part(tuned, 150, seed=1, drop=150)
+    said = update_index(tuned)
     assert said.endswith("stays: 150 later ones are searched exactly, 150 are gone")
-    add_part(collection, 1, seed=2)
-    said = update_index(collection)
+    add_part(tuned, 1, seed=2)
+    said = update_index(tuned)
     assert said.startswith("151 pictures came and 150 went since the index was built; built again")
-    second = Collection(collection, verify=True).manifest.index
+    second = Collection(tuned, verify=True).manifest.index
     assert (second.rows, second.next_id) == (3_001, 3_151)
     assert second.settings == first.settings and second.chosen == first.chosen
-    assert "stays: 0 later" in update_index(collection)
+    assert "stays: 0 later" in update_index(tuned)
 
 
-def test_twice_as_many_pictures_are_tuned_again(collection):
-    update_index(collection, WISH)
-    add_part(collection, 3_000, seed=1)
-    said = update_index(collection)
+def test_twice_as_many_pictures_are_tuned_again(tuned):
+    add_part(tuned, 3_000, seed=1)
+    said = update_index(tuned)
     assert said.startswith("3,000 pictures came and 0 went since the index was built; index ")
-    assert Collection(collection).manifest.index.chosen["rows"] == 6_000
+    assert Collection(tuned).manifest.index.chosen["rows"] == 6_000
 
 
 def test_without_texts_pictures_alone_decide(tmp_path, monkeypatch):
@@ -146,50 +160,47 @@ def test_without_texts_pictures_alone_decide(tmp_path, monkeypatch):
         tune_index(path, IndexWish(queries="text"))
 
 
-def test_too_few_pictures_lose_their_index(collection):
-    update_index(collection, WISH)
-    folder = CollectionFolder(collection)
+def test_too_few_pictures_lose_their_index(tuned):
+    folder = CollectionFolder(tuned)
     part = folder.read().parts[0]
     kept = np.arange(900)
     small = folder.rewrite_part(part, kept, folder.table(part).take(pa.array(kept)))
     folder.write(replace(folder.read(), parts=(small,)))
-    assert update_index(collection).endswith("search is exact: 900 pictures need no index")
-    assert Collection(collection).manifest.index is None
-    assert not list(collection.glob("index-*"))
+    assert update_index(tuned).endswith("search is exact: 900 pictures need no index")
+    assert Collection(tuned).manifest.index is None
+    assert not list(tuned.glob("index-*"))
 
 
-def test_a_stop_while_it_is_stored_leaves_the_old_index(collection, monkeypatch):
-    update_index(collection, WISH)
-    before = Collection(collection).manifest
+def test_a_stop_while_it_is_stored_leaves_the_old_index(tuned, monkeypatch):
+    before = Collection(tuned).manifest
 
     def stop(self, manifest):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(CollectionFolder, "write", stop)
-        tune_index(collection, IndexWish(recall=0.7))
-    assert Collection(collection).manifest == before
-    assert Collection(collection).search("thing", 3).hits
-    with CollectionFolder(collection).writing():
+        tune_index(tuned, IndexWish(recall=0.7))
+    assert Collection(tuned).manifest == before
+    assert Collection(tuned).search("thing", 3).hits
+    with CollectionFolder(tuned).writing():
         pass
-    assert [entry.name for entry in collection.glob("index-*")] == [before.index.folder]
+    assert [entry.name for entry in tuned.glob("index-*")] == [before.index.folder]
 
 
-def test_an_index_that_is_the_same_is_loaded_once(collection):
-    update_index(collection, WISH)
-    first = Collection(collection)
+def test_an_index_that_is_the_same_is_loaded_once(tuned):
+    first = Collection(tuned)
     first.warm_up()
-    add_part(collection, 20, seed=1)
-    later = Collection(collection)
+    add_part(tuned, 20, seed=1)
+    later = Collection(tuned)
     later.share([first])
     assert later._stored is first._stored and later.encoder is first.encoder
     assert len(later._late[1]) == 20 and len(first._late[1]) == 0
     found = later.search(Query(like=(3_005,)), 5).hits[0]
-    assert found.id == Collection(collection).search(Query(like=(3_005,)), 5).hits[0].id
-    folder = collection / later.manifest.index.folder  # the same files again, in another folder
-    folder.rename(collection / "aside")
-    shutil.copytree(collection / "aside", folder)
-    again = Collection(collection)
+    assert found.id == Collection(tuned).search(Query(like=(3_005,)), 5).hits[0].id
+    folder = tuned / later.manifest.index.folder  # the same files again, in another folder
+    folder.rename(tuned / "aside")
+    shutil.copytree(tuned / "aside", folder)
+    again = Collection(tuned)
     again.share([later])
     assert again._stored is not later._stored
 

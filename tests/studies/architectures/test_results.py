@@ -232,9 +232,9 @@ SEARCHED_AGAIN = {
     ("scenes, hard", "dual encoder"): ("scenes", 13),
     ("scenes, hard", "dual encoder, trained on twins"): ("scenes_twins", 13),
     ("scenes, hard", "late interaction"): ("scenes_late", 13),
-    ("scenes, hard", "dual, then cross-encoder, best 50"): ("scenes_cross", 8),
+    ("scenes, hard", "dual, then cross-encoder, best 50"): ("scenes_cross", 16),
     ("icons", "late interaction"): ("icons_late", 7),
-    ("icons", "dual, then cross-encoder, best 50"): ("icons_cross", 11),
+    ("icons", "dual, then cross-encoder, best 50"): ("icons_cross", 22),
 }
 
 

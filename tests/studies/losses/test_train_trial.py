@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lib.core.checks import RetrievalInputError
+from lib.studies.losses import train_trial
 from lib.studies.losses.train_trial import (
     Trial,
     encoded,
@@ -94,9 +95,15 @@ def test_row_and_ranks_of_a_run():
     assert described["rate"] == trial.learning_rate and described["loss"] == "InfoNCE"
 
 
-def test_full_encoders_read_pixels_and_tokens_and_train():
+def test_full_encoders_read_pixels_and_tokens_and_train(monkeypatch):
     trial = Trial("scenes", "full", "sigmoid", 64, 0, pairs=640, rate=1e-3)
-    pairs = training_pairs("scenes", "full", "validation")
+    with monkeypatch.context() as patch:
+        patch.setattr(train_trial, "N_SCENES", 1_000)
+        patch.setattr(train_trial, "N_TEST_SCENES", 100)
+        patch.setattr(train_trial, "_training_sides", train_trial._training_sides.__wrapped__)
+        pairs = training_pairs.__wrapped__("scenes", "full", "validation")
+    assert len(pairs.images) == len(pairs.texts) == 1_000
+    monkeypatch.setattr(train_trial, "training_pairs", lambda *given: pairs)
     assert pairs.images.shape[1:] == (3, 32, 32) and pairs.texts.dtype == torch.int64
     _, history = train(trial)
     assert np.isfinite([entry["loss"] for entry in history.loss]).all()

@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import sys
 from importlib.util import find_spec
 
 import pytest
 
 # ranx computes the same without numba's compiler, which takes a minute for the few rows of a test.
 os.environ["NUMBA_DISABLE_JIT"] = "1"
+# jsonschema, which nbformat imports, would check addresses with it; its grammar takes 2 s to make.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

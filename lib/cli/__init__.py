@@ -55,6 +55,14 @@ app.add_typer(course.course, name="course")
 app.add_typer(data.data, name="data")
 
 
+def _sentence_of(error: Exception) -> str:
+    """Return the text of an error; one of the system about rights gets advice."""
+    if type(error) is not PermissionError or not error.filename:
+        return str(error)
+    why = error.strerror or "Permission denied"
+    return f"{error.filename} cannot be opened: {why}. Have the rights changed, or use another"
+
+
 def main() -> None:
     """Run the command; an error of the user is one line on stderr and exit code 2."""
     os.environ["MPLBACKEND"] = "Agg"  # figures are files here
@@ -66,7 +74,7 @@ def main() -> None:
     try:
         app()
     except USER_ERRORS as error:
-        text = " ".join((str(error) or type(error).__name__).split())
+        text = " ".join((_sentence_of(error) or type(error).__name__).split())
         message = f"[bold red]error:[/] {escape(text)}"
         Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         raise SystemExit(2) from error

@@ -35,6 +35,12 @@ SHOWN = 10  # failures that are printed
 LONGEST = 2_000  # characters of a failure; a name can hold any character
 collection = Typer(no_args_is_help=True, help="Look into a collection that `index` made.")
 collection.command()(copy)
+WorkerCount = Annotated[
+    int | None, Option(help="Worker processes on this machine; without it, this process.")
+]
+Scheduler = Annotated[
+    str | None, Option(help="Dask scheduler whose workers do the work: tcp://HOST:PORT.")
+]
 Folder = Annotated[Path, Argument(parser=given_path, help="Folder of the collection.")]
 
 
@@ -64,12 +70,8 @@ def index(
     ram: Ram = None,
     queries: QueryKinds = None,
     families: Families = None,
-    workers: Annotated[
-        int | None, Option(help="Worker processes on this machine; without it, this process.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, Option(help="Dask scheduler whose workers do the work: tcp://HOST:PORT.")
-    ] = None,
+    workers: WorkerCount = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Index your pictures: encode what is new, keep what is known, drop what is gone.
 
@@ -117,13 +119,20 @@ def tune(
     ram: Ram = None,
     queries: QueryKinds = "both",
     families: Families = None,
+    workers: WorkerCount = None,
+    scheduler: Scheduler = None,
 ) -> None:
-    """Choose the index of a collection by measured recall, memory and work, and store it."""
+    """Choose the index of a collection by measured recall, memory and work, and store it.
+
+    With --workers or --scheduler many processes share the building of each index; the choice is the
+    same.
+    """
     from lib.search.collection import tune_index
 
     wish = _wish(recall, ram, queries, families)
-    with console.status("index"):
-        say(tune_index(folder, wish, log=lambda line: say(f"  {line}")))
+    _check_cluster(workers, scheduler)
+    with _cluster(workers, scheduler) as cluster, console.status("index"):
+        say(tune_index(folder, wish, cluster=cluster, log=lambda line: say(f"  {line}")))
 
 
 def _check_cluster(workers: int | None, scheduler: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import secrets
 import socket
 from contextlib import suppress
@@ -17,6 +18,7 @@ from lib.core.checks import RetrievalInputError, check_count, check_number
 
 TOKEN = "CROSSMODAL_TOKEN"
 THREADS = "OMP_NUM_THREADS"
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
 
 
 def serve(
@@ -45,8 +47,9 @@ def serve(
     family, address = _address_of(host, port)
     away = not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
     token = secrets.token_urlsafe(24) if new_token else os.environ.get(TOKEN) or None
-    if token is not None and len(token) < 16:
-        raise RetrievalInputError(f"{TOKEN} must have at least 16 characters, got {len(token)}")
+    if token is not None:
+        _check_token(token)
+    names = [_name_of(name) for name in names or []]
     if away and token is None:
         raise RetrievalInputError(
             f"--host {host} lets others in: give a token, by {TOKEN} or --new-token. Without --host"
@@ -65,7 +68,7 @@ def serve(
     from lib.search.service.guards import LOOPBACK
 
     shown = f"[{host}]" if ":" in host else host
-    allowed = (*LOOPBACK, shown.lower(), *(name.lower() for name in names or []))
+    allowed = (*LOOPBACK, shown.lower(), *names)
     app = create_app(collections, Limits(token, allowed, per_second))
     shown = f"http://{shown}:{listener.getsockname()[1]}/"
     say(f"open {shown}" + (f"?token={token}" if new_token else "") + "   (Ctrl-C ends it)")
@@ -75,6 +78,34 @@ def serve(
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _check_token(token: str) -> None:
+    """Refuse a token that is short, or that an address and a cookie would hold in other words."""
+    if len(token) < 16:
+        raise RetrievalInputError(f"{TOKEN} must have at least 16 characters, got {len(token)}")
+    if not re.fullmatch(r"[A-Za-z0-9._~-]+", token):
+        raise RetrievalInputError(
+            f"{TOKEN} may have letters a-z, digits, and . _ ~ - only: it stands in an address."
+            " --new-token makes one"
+        )
+
+
+def _name_of(name: str) -> str:
+    """Return a name as a browser sends it: in small letters, an IPv6 address in brackets."""
+    try:
+        asked = name.lower().encode("idna").decode()
+    except UnicodeError:
+        asked = ""
+    with suppress(ValueError):
+        ipaddress.IPv6Address(asked)
+        asked = f"[{asked}]"
+    if not _HOST.fullmatch(asked):
+        raise RetrievalInputError(
+            f"--name must be a host name or an address without http:// and without a port, such as"
+            f" pictures.example.org, got {name!r:.100}"
+        )
+    return asked
 
 
 def _compute_in_one_thread() -> None:

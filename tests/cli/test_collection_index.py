@@ -123,6 +123,19 @@ def test_index_shares_its_work_with_workers(run, tmp_path, monkeypatch):
     assert "pictures, 2 workers" in out and "3 encoded" in out
 
 
+def test_tune_shares_its_work_with_workers(run, monkeypatch):
+    asked, elsewhere = [], Elsewhere()
+    monkeypatch.setattr("lib.search.cluster.local_cluster", lambda n: nullcontext(elsewhere))
+    monkeypatch.setattr(
+        "lib.search.collection.tune_index",
+        lambda folder, wish, cluster, log: asked.append(cluster) or "index IVF128",
+    )
+    code, out, _ = run("collection", "tune", "c", "--workers", "2")
+    assert code == 0 and asked == [elsewhere] and "index IVF128" in out
+    code, _, err = run("collection", "tune", "c", "--workers", "2", "--scheduler", "tcp://a:1")
+    assert code == 2 and "not both" in one_line(err)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

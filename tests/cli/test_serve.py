@@ -80,6 +80,26 @@ def test_with_a_token_it_listens_for_the_names_that_were_given(served, monkeypat
     assert "?token=" in out
 
 
+def test_names_are_those_that_a_browser_sends(served):
+    app, _, _ = served("--name", "Bücher.example", "--name", "FE80::1", "--name", "a.b.")
+    hosts = app.user_middleware[0].kwargs["limits"].hosts
+    assert hosts[-3:] == ("xn--bcher-kva.example", "[fe80::1]", "a.b.")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "*", "host:80", "http://host", "a..b", "\udcff"])
+def test_a_name_that_no_browser_sends_is_refused(served, run, name):
+    code, _, err = run("serve", "collection", "--port", "0", "--name", name)
+    assert code == 2 and "--name must be a host name or an address without http://" in one_line(err)
+
+
+@pytest.mark.parametrize("token", ["x" * 20 + "\r\nset-cookie: a=b", "x" * 20 + ";", "é" * 20])
+def test_a_token_that_is_no_part_of_an_address_is_refused(served, run, token, monkeypatch):
+    monkeypatch.setenv("CROSSMODAL_TOKEN", token)
+    code, _, err = run("serve", "collection", "--port", "0")
+    assert code == 2 and "CROSSMODAL_TOKEN may have letters" in one_line(err)
+    assert "xxxx" not in err and "éééé" not in err
+
+
 def test_wrong_arguments_are_told(served, run, tmp_path):
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))

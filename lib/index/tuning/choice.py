@@ -23,6 +23,7 @@ from lib.index.tuning.trials import Estimate, MeasuredSetting, Questions, build,
 LEAST_ROWS = 1_000
 LEAST_QUERIES = 40  # of a kind: half of them choose, half of them report
 LITTLE = 0.005  # recall; a step that brings less is followed by another kind of step
+QUICK_FIRST = 100_000  # vectors; for more, families that are slow to build come last
 STALLS = 3  # such steps, one after the other, end the settings of an index
 STEPS = 3  # between the last setting that misses and the first that reaches
 EXACT = Config("Flat", "Flat")
@@ -104,6 +105,9 @@ def tune(
     recall; less memory decides between equals. Exact search needs no trial and is chosen where
     nothing costs less.
 
+    Beyond 100,000 vectors inverted files are tried before graphs, whose building takes many times
+    as long; where they reach the recall, no graph is built unless `families` names it.
+
     Args:
         rows: what is searched.
         queries: other queries by kind, `(n_queries, d)`, for example `{"text": ...}`.
@@ -160,8 +164,13 @@ def tune(
     questions = Questions(asked, base, ids[kept], k, metric, seed)
     whole = 4.0 * len(base) * d  # bytes that exact search reads, among the same rows
     search = _Search(questions, recall, whole, workers, log)
-    for ladder in ladders:
-        search.climb(ladder, n)
+    quick_first = families is None and len(base) > QUICK_FIRST
+    for ladder in sorted(ladders, key=lambda ladder: quick_first and ladder.slow):
+        if quick_first and ladder.slow and search.reached:
+            left_out.append(_not_needed(ladder.builds[0], search.best, recall))
+            log(left_out[-1])
+        else:
+            search.climb(ladder, n)
     best, index, reached = search.best, search.index, search.reached
     if exact and (not reached or best.cost >= whole):
         sure = {kind: Estimate(1.0, 1.0, 1.0, len(a.least)) for kind, a in questions.report.items()}
@@ -275,6 +284,14 @@ class _Search:
         self.trials.append(trial)
         self.log(trial.describe())
         return trial
+
+
+def _not_needed(config: Config, best: MeasuredSetting, recall: float) -> str:
+    return (
+        f"{config.name}: not built, as {best.name} reaches {recall:g} and a graph of so many"
+        f" vectors takes long to build. It may read less: ask for the families {best.config.index_type} and"
+        f" {config.index_type} to try both"
+    )
 
 
 def _check_queries(asked: Mapping[str, np.ndarray]) -> None:

@@ -28,12 +28,14 @@ class Ladder:
         until_reached: the next build is tried only where the last one missed the recall; otherwise
             also while the work falls.
         codes_alone: the index keeps no whole vectors.
+        slow: it takes many times as long to build as inverted files, as graphs do.
     """
 
     builds: Sequence[Config]
     grow: Grow
     until_reached: bool = True
     codes_alone: bool = False
+    slow: bool = False
 
 
 def ladders_for(n: int, d: int, k: int, families: Sequence[str] | None = None) -> list[Ladder]:
@@ -68,7 +70,8 @@ def _hnsw(n: int, d: int, k: int, family: str = "HNSW") -> list[Ladder]:
         Config(family.replace("HNSW", f"HNSW{links}"), family, build, start)
         for links, build in ((m, {"links": m, "ef_construction": 100}) for m in LINKS)
     ]
-    return [Ladder(builds, lambda _, setting, __: _doubled(setting, "ef_search", min(n, MOST_EF)))]
+    grow = lambda _, setting, __: _doubled(setting, "ef_search", min(n, MOST_EF))  # noqa: E731
+    return [Ladder(builds, grow, slow=True)]
 
 
 def _ivf_pq(n: int, d: int, k: int) -> list[Ladder]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
@@ -41,7 +42,8 @@ class Limits:
         token: that requests must bring; None on loopback.
         hosts: names by which a browser may call it. A page elsewhere that lets its own name point
             here is refused by them.
-        per_second: requests of one client, None for any number; short bursts may be ten times that.
+        per_second: requests of one client, None for any number; short bursts may be ten times that,
+            and a first request always comes through.
         max_body: bytes of a request.
         timeout_s: seconds until a request is given up.
     """
@@ -148,14 +150,18 @@ class Guards:
             return _refuse(403, "a page of another site may not ask this service")
         client = (scope.get("client") or ("unknown",))[0]
         if self.limits.per_second is not None and not self._admit(client, self.limits.per_second):
-            most = f"{self.limits.per_second:g}"
-            return _refuse(429, f"at most {most} requests a second; try again", wait="1")
+            most, wait = self.limits.per_second, math.ceil(1 / self.limits.per_second)
+            return _refuse(429, f"at most {most:g} requests a second; try again", wait=str(wait))
         length = headers.get("content-length", b"0")
         if length.isdigit() and int(length) > self.limits.max_body:
             return _refuse(413, f"a request may have at most {self.limits.max_body:,} bytes")
         if self.limits.token is not None and scope["path"] not in OPEN:
-            header = headers.get("authorization", b"").removeprefix(b"Bearer ")
-            given = (header, _in_address(scope), _cookie(headers.get("cookie", b"")))
+            scheme, _, bearer = headers.get("authorization", b"").partition(b" ")
+            given = (
+                bearer if scheme.lower() == b"bearer" else b"",
+                _in_address(scope),
+                _cookie(headers.get("cookie", b"")),
+            )
             if not any(map(self._opens, given)):
                 return _refuse(
                     401,
@@ -170,7 +176,7 @@ class Guards:
 
     def _admit(self, client: str, per_second: float) -> bool:
         """Take one drop from the bucket of a client; False if it is empty."""
-        now, most = time.monotonic(), 10 * per_second
+        now, most = time.monotonic(), max(1.0, 10 * per_second)
         drops, since = self._rates.pop(client, (most, now))
         drops = min(most, drops + (now - since) * per_second)
         admitted = drops >= 1

@@ -4,6 +4,7 @@ The head is one text in the database: which model made the vectors, the columns,
 last copy came to its end. It carries its own SHA-256: a foreign or damaged store is refused.
 """
 
+import errno
 import json
 import os
 import re
@@ -280,8 +281,14 @@ class Store(Searchable):
         except Exception as error:
             why = " ".join(str(error).split())[:300] or type(error).__name__
             number = re.search(r"(?:os error|Errno) (\d+)", str(error))
-            if number and (code := int(number[1])) in DISK_FULL:  # it damages no store
+            code = int(number[1]) if number else 0
+            if code in (*DISK_FULL, errno.EROFS):  # it damages no store
                 raise unwritable(self.address, code, os.strerror(code)) from error
+            if code in (errno.EACCES, errno.EPERM):
+                raise UnwritableFileError(
+                    f"{self.address} cannot be used: {os.strerror(code)}. Have the rights changed,"
+                    " or give another address"
+                ) from error
             raise DamagedFileError(
                 f"{self.address} cannot be used: {self.engine} says: {why}. Check the address; if"
                 " the store is damaged, copy the collection to another address"

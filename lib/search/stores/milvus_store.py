@@ -4,6 +4,7 @@ Two Milvus collections: NAME holds the pictures, NAME_head the head. The token o
 from the environment variable CROSSMODAL_MILVUS_TOKEN.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,13 @@ import pyarrow as pa
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.core.writing import UnwritableFileError, is_locked, make_folder, only_writer
+from lib.core.writing import (
+    UnwritableFileError,
+    is_locked,
+    make_folder,
+    only_writer,
+    unwritable,
+)
 from lib.search.stores.base import DIGEST, ID, VECTOR, Store, StoreHead
 from lib.search.stores.conditions import KINDS, MilvusExpression
 from lib.search.stores.requirements import require
@@ -56,6 +63,9 @@ class MilvusStore(Store):
                     f" {address}"
                 )
             make_folder(self._path.parent)
+            here = self._path if self._path.exists() else self._path.parent
+            if not os.access(here, os.W_OK):  # it writes also where it is only asked
+                raise unwritable(here, errno.EACCES, os.strerror(errno.EACCES))
         try:
             with self.asking():
                 token = {} if file else {"token": os.environ.get(TOKEN, "")}

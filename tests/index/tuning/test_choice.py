@@ -5,7 +5,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.index import VectorSearchIndex, topk_exact
-from lib.index.tuning import ArrayRows, Estimate, formula_bytes, tune
+from lib.index.tuning import ArrayRows, Estimate, choice, formula_bytes, tune
 from lib.index.tuning.choice import _Search
 from lib.index.tuning.ladders import ladders_for
 
@@ -75,6 +75,27 @@ def test_what_costs_more_than_the_best_is_not_tried(rows, monkeypatch):
     found = tune(ArrayRows(rows), families=["Flat", "IVF"], log=log.append)
     assert log[1:] == ["IVF128: not built, comparing its centroids costs more"]
     assert found.chosen.config.index_type == "Flat"
+
+
+def test_many_vectors_get_no_graph_where_lists_reach_the_recall(rows, monkeypatch):
+    monkeypatch.setattr(choice, "QUICK_FIRST", 1_000)
+    log = []
+    found = tune(ArrayRows(rows), recall=0.9, log=log.append)
+    assert found.reached and {t.config.index_type for t in found.trials} <= {"IVF", "IVF-PQ"}
+    assert found.left_out == (log[-1],) and log[-1].startswith(
+        f"HNSW16: not built, as {found.chosen.name} reaches 0.9 and a graph of so many vectors"
+    )
+    assert log[-1].endswith(
+        f"ask for the families {found.chosen.config.index_type} and HNSW to try both"
+    )
+    asked = tune(ArrayRows(rows), recall=0.9, families=["HNSW", "IVF"])
+    assert {t.config.index_type for t in asked.trials} == {"HNSW", "IVF"}
+    # Where lists do not reach it, graphs are tried.
+    monkeypatch.setattr(_Search, "reached", False)
+    ladders = []
+    monkeypatch.setattr(_Search, "climb", lambda self, ladder, n: ladders.append(ladder))
+    assert tune(ArrayRows(rows), recall=0.9).chosen.config.index_type == "Flat"
+    assert [ladder.slow for ladder in ladders] == [False, True]
 
 
 def test_the_index_holds_every_row_under_its_id(rows):

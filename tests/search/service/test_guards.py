@@ -53,6 +53,23 @@ def test_a_token_by_header_address_and_cookie(serve, folder):
     assert client.get("/collections").status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ("bearer {}", 200),  # the name of a scheme has no case
+        ("BEARER {}", 200),
+        ("Bearer  {}", 401),
+        ("Basic {}", 401),
+        ("{}", 401),
+        ("Bearer", 401),
+    ],
+)
+def test_the_scheme_of_the_header(serve, folder, given, status):
+    client = serve(folder, token="t" * 20)
+    answer = client.get("/collections", headers={"authorization": given.format("t" * 20)})
+    assert answer.status_code == status
+
+
 def test_without_a_token_no_cookie_is_set(client):
     assert "set-cookie" not in client.get("/?token=anything;Domain=x").headers
 
@@ -63,9 +80,20 @@ def test_rate(serve, folder, monkeypatch):
     client = serve(folder, per_second=0.5)  # bursts of five
     got = [client.get("/healthz") for _ in range(6)]
     assert [answer.status_code for answer in got] == [200] * 5 + [429]
-    assert got[-1].headers["retry-after"] == "1" and "0.5 requests a second" in got[-1].text
+    assert got[-1].headers["retry-after"] == "2" and "0.5 requests a second" in got[-1].text
     now[0] += 2
     assert [client.get("/healthz").status_code for _ in range(2)] == [200, 429]
+
+
+def test_a_small_rate_still_lets_requests_in(serve, folder, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(guards.time, "monotonic", lambda: now[0])
+    client = serve(folder, per_second=0.05)
+    got = [client.get("/healthz") for _ in range(2)]
+    assert [answer.status_code for answer in got] == [200, 429]
+    assert got[1].headers["retry-after"] == "20"
+    now[0] += 20
+    assert client.get("/healthz").status_code == 200
 
 
 def test_the_rates_of_many_clients_do_not_grow(monkeypatch):

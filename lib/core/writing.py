@@ -124,6 +124,16 @@ def atomic_folder(path: str | Path, *, ours: Collection[str] = ()) -> Iterator[P
 
 
 @contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield an empty folder in that of the system for temporary files; remove it at the end.
+
+    What a killed process left there is removed first.
+    """
+    with _workspace(Path(tempfile.gettempdir()) / "temporary") as workspace:
+        yield workspace / "new"
+
+
+@contextmanager
 def _workspace(path: Path) -> Iterator[Path]:
     """Make a locked folder beside `path` for the new file or folder; remove it at the end."""
     parent = path.parent

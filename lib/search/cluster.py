@@ -14,7 +14,6 @@ import asyncio
 import logging
 import os
 import pickle
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 from lib.core.checks import RetrievalInputError, check_count
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.core.workers import Finished
+from lib.core.writing import temporary_folder
 
 if TYPE_CHECKING:
     import distributed
@@ -56,9 +56,9 @@ def local_cluster(workers: int = 2) -> Cluster:
     workers = check_count(workers, "workers", most=1024)
     with ExitStack() as stack:
         # Dask's own files, such as those of a worker that was killed, go with the folder.
-        room = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        room = stack.enter_context(temporary_folder())
         try:
-            with dask.config.set({KEEP_MEMORY: None}):
+            with dask.config.set({KEEP_MEMORY: None, "temporary-directory": str(room)}):
                 processes = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
@@ -68,7 +68,7 @@ def local_cluster(workers: int = 2) -> Cluster:
                     dashboard_address=f"{LOOPBACK}:0",  # None takes port 8787
                     scheduler_kwargs={"dashboard": False},
                     memory_limit=0,
-                    local_directory=room,
+                    local_directory=str(room),
                     preload=[IGNORE_INTERRUPTS],
                     silence_logs=logging.CRITICAL,
                 )

@@ -328,3 +328,20 @@ def test_a_room_that_was_half_removed_goes_away(tmp_path):
     (tmp_path / ".crossmodal-half" / "new").mkdir()
     writing.remove_leftovers(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_temporary_folder_of_a_killed_process_is_removed_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(writing, "_cleaned_folders", set())
+
+    def left():
+        with writing.temporary_folder() as folder:
+            (folder / "a.txt").write_text("x")
+            os._exit(9)
+
+    killed(left)
+    assert len(list(tmp_path.iterdir())) == 1
+    with writing.temporary_folder() as folder:
+        assert folder.is_relative_to(tmp_path) and not list(folder.iterdir())
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())

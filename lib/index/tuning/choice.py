@@ -289,8 +289,8 @@ class _Search:
 def _not_needed(config: Config, best: MeasuredSetting, recall: float) -> str:
     return (
         f"{config.name}: not built, as {best.name} reaches {recall:g} and a graph of so many"
-        f" vectors takes long to build. It may read less: ask for the families {best.config.index_type} and"
-        f" {config.index_type} to try both"
+        " vectors takes long to build. It may read less: ask for the families"
+        f" {best.config.index_type} and {config.index_type} to try both"
     )
 
 

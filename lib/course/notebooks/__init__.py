@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lib.core.checks import RetrievalInputError
 from lib.core.paths import ROOT
 from lib.core.writing import atomic_path
+from lib.course.notebooks.figures import pack_figures
 from lib.course.notebooks.pages import title_of, write_page, write_report
 from lib.course.working_copies import course_notebooks
 
@@ -105,6 +106,7 @@ def execute_notebook(path: str | Path, on_cell: Callable[[], None] | None = None
         except AssertionError:  # nbclient's answer to Ctrl-C, after it has ended its kernel
             raise KeyboardInterrupt from None
     _drop_widgets(fresh)
+    pack_figures(fresh)
     return Execution(path, stored, fresh, time.perf_counter() - start, error)
 
 

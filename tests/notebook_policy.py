@@ -235,6 +235,7 @@ def _code(cell) -> Iterator[str]:
         return
     if _ends_with_semicolon(cell):
         yield "a trailing semicolon, which nbval does not honour; assign to _ instead"
+    yield from (f"report.{name} is not shown: it must be the last line" for name in _unshown(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             yield f"from {node.module} import *"
@@ -242,6 +243,14 @@ def _code(cell) -> Iterator[str]:
         yield f"measures time and is not tagged {IGNORED}"
     if IGNORED in tags(cell) and payloads(cell):
         yield f"reports checked numbers but is tagged {IGNORED}; keep timing in a cell of its own"
+
+
+def _unshown(tree: ast.Module) -> Iterator[str]:
+    """Names of `report` functions whose result is thrown away: Jupyter shows the last line only."""
+    for statement in tree.body[:-1]:
+        match statement:
+            case ast.Expr(ast.Call(ast.Attribute(ast.Name("report"), name))):
+                yield name
 
 
 def _header(notebook) -> Iterator[str]:

@@ -262,6 +262,11 @@ RULES_OF_A_CELL = {
     "an argument": (STUDENT, "distance = lambda x: x", "the name 'x'"),
     "a nested comprehension": (STUDENT, "rows = [[0 for _ in row] for row in rows]", "a compr"),
     "a long folded cell": (FOLD, "\n".join(["value = 1"] * 29), "29 lines of code, at most 28"),
+    "a table that is not shown": (
+        FOLD,
+        "report.quality(rows, tolerance=1)\nreport.sentence('a')",
+        "report.quality is not shown",
+    ),
     "28 folded lines": (FOLD, "\n".join(["x, y = 1, 2"] * 28), None),
     "100 folded characters": (FOLD, f"text = '{'x' * 92}'", "101 characters, at most 100"),
     "a folded class": (FOLD, "class Index:\n    pass", "a folded cell defines a class"),

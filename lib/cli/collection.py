@@ -234,4 +234,6 @@ def verify(folder: Folder) -> None:
     from lib.search.collection import Collection
 
     opened = Collection(folder, verify=True)
-    say(f"{len(opened):,} pictures in {len(opened.manifest.parts)} parts: all bytes are as written")
+    n_parts = len(opened.manifest.parts)
+    parts = "1 part" if n_parts == 1 else f"{n_parts:,} parts"
+    say(f"{len(opened):,} pictures in {parts}: all bytes are as written")

@@ -202,8 +202,8 @@ threshold = Exercise(
     the smallest candidate that keeps the share; the largest candidate if none does.""",
     (
         Case((COPIES, DIFFERENT, CANDIDATES, 0.25), (0.96, 0.8), mistakes={
-            "a share that equals the limit is refused | At most: a quarter of a quarter is within"
-            " the limit.": (0.98, 0.6),
+            "a share that equals the limit is refused | The limit is a quarter, and a quarter is"
+            " allowed.": (0.98, 0.6),
             "the largest candidate is taken | Any larger threshold misses more copies. Take the"
             " smallest that keeps the limit.": (0.99, 0.4),
             "the limit is not kept | At 0.90 half of the different pairs are folded.": (0.9, 1.0),

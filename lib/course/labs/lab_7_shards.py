@@ -129,9 +129,11 @@ LAB = Lab(
     _measure,
     (
         Criterion("balance", 2, "balance kept", 100, 70,
-                  f"No shard may hold more than {LARGEST} times the mean."),
+                  f"No shard may hold more than {LARGEST} times the mean, and the recall must reach"
+                  f" {USEFUL}%."),
         Criterion("shards asked", 2, "asked kept", 100, 70,
-                  f"A query asks {ASKED} shards of {SHARDS} on average."),
+                  f"A query asks {ASKED} shards of {SHARDS} on average, and the recall must reach"
+                  f" {USEFUL}%."),
         Criterion("image queries", 5, "counted recall of images", 86, 76,
                   "Do neighbours share a shard?"),
         Criterion("text queries", 5, "counted recall of texts", 80, 66,

@@ -23,12 +23,15 @@ from lib.models.artifact_files import (
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
+from lib.models.sketch_tower import KIND as SKETCHES
+from lib.models.sketch_tower import SketchEncoder
 
 Model = DualEncoder | LateInteraction | CrossEncoder
 KINDS: dict[str, type[Model]] = {
     "dual_encoder": DualEncoder,
     "late_interaction": LateInteraction,
     "cross_encoder": CrossEncoder,
+    SKETCHES: SketchEncoder,
 }
 SHARED = "tokens."  # prefix of weights that come from the artifact `config["shared"]`
 
@@ -127,7 +130,7 @@ def load_model(name: str, folder: Path | None = None) -> Model:
         folder: the folder to read instead of `data/artifacts/<name>`.
 
     Returns:
-        A `DualEncoder`, `LateInteraction` or `CrossEncoder`, as stored.
+        A `DualEncoder`, `LateInteraction`, `CrossEncoder` or `SketchEncoder`, as stored.
     """
     config, _, arrays = read_artifact(name, folder)
     try:

@@ -25,6 +25,7 @@ from lib.training.objectives import MATRYOSHKA_DIMS, MATRYOSHKA_WEIGHTS
 from lib.training.picture_batches import PictureStream
 from lib.training.picture_recipe import PictureRecipe, picture_embeddings
 from lib.training.recipe import DualRecipe, InteractionRecipe, Recipe
+from lib.training.sketch_recipe import SketchRecipe
 
 TEXT_TOWER = "sentence-transformers/all-MiniLM-L6-v2"
 # Of an image tower for drawings, whose training split is small.
@@ -312,5 +313,18 @@ INTERACTION_RECIPES = {
     )
 }
 
-# A model with interaction starts from a dual encoder, so dual encoders come first.
-RECIPES: dict[str, Recipe] = {**DUAL_RECIPES, **INTERACTION_RECIPES}
+SKETCH_RECIPE = SketchRecipe(
+    data=(
+        "sketches, train split: line drawings of emoji by the measured hand, new in each batch, and"
+        " icons, bent, half of them as outlines"
+    ),
+    loss="InfoNCE with frozen pictures, names and icons of `pictures`, temperature 1 / 30",
+    batch_size=160,
+    plan=Plan(
+        steps=700, learning_rate=8e-4, warmup=30, weight_decay=0.05, average=0.99,
+        validate_every=100, seed=1,
+    ),
+)  # fmt: skip
+
+# A model with interaction, and the tower of sketches, start from a dual encoder, which comes first.
+RECIPES: dict[str, Recipe] = {**DUAL_RECIPES, **INTERACTION_RECIPES, "sketches": SKETCH_RECIPE}

@@ -6,8 +6,10 @@ their own. `data/README.md` says which queries are derived from what they shall 
 """
 
 from lib.datasets.sketches.drawings import (
+    PEN,
     PLAIN,
     draw_sketches,
+    emoji_groups,
     emoji_places,
     emoji_strokes,
     sketch_strokes,

@@ -11,6 +11,15 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_array, check_choice, check_k, whole_numbers
 
+METHODS = {  # modality: the method of an encoder
+    "text": "encode_text",
+    "image": "encode_image",
+    "picture": "encode_image",
+    "icon": "encode_image",
+    "sketch": "encode_sketch",
+    "document": "encode_document",
+}
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -251,6 +260,16 @@ def check_rows(queries, ids: np.ndarray) -> None:
 
 
 def encode_side(encoder, inputs: Sequence, modality: str):
-    """Encode texts or images with the method of an encoder for `modality`, "text" or "image"."""
-    encode = {"text": encoder.encode_text, "image": encoder.encode_image}
-    return encode[check_choice(modality, encode, "modality")](inputs)
+    """Encode inputs with the method of an encoder for their `modality`.
+
+    Pictures and icons are images. So is a sketch for an encoder without `encode_sketch`. A document
+    needs `encode_document`.
+    """
+    method = METHODS[check_choice(modality, METHODS, "modality")]
+    if method == "encode_sketch" and not hasattr(encoder, method):
+        method = "encode_image"
+    if not hasattr(encoder, method):
+        raise RetrievalInputError(
+            f"modality {modality!r} needs an encoder with {method}, got {type(encoder).__name__}"
+        )
+    return getattr(encoder, method)(inputs)

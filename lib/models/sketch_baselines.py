@@ -5,7 +5,7 @@ edges first, dark lines on white; a sketch is its lines already. `fit_ink` then 
 one box, so that size and place do not count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
@@ -144,6 +144,31 @@ class EdgeMapTower:
     def encode_image(self, images: np.ndarray) -> np.ndarray:
         """Encode the edges of pictures."""
         return self.encoder.encode_image(edge_maps(images))
+
+
+class JoinedEncoders:
+    """Join the vectors of encoders: the cosine becomes the mean of their cosines.
+
+    Args:
+        encoders: each with `encode_image`, and `encode_sketch` where that differs.
+    """
+
+    def __init__(self, *encoders) -> None:
+        self.encoders = encoders
+
+    def encode_sketch(self, images: np.ndarray) -> np.ndarray:
+        """Encode sketches by all encoders, rows of length 1."""
+        return self._join(
+            getattr(encoder, "encode_sketch", encoder.encode_image)(images)
+            for encoder in self.encoders
+        )
+
+    def encode_image(self, images: np.ndarray) -> np.ndarray:
+        """Encode pictures by all encoders, rows of length 1."""
+        return self._join(encoder.encode_image(images) for encoder in self.encoders)
+
+    def _join(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        return unit_rows(np.concatenate(list(parts), axis=1), "images")
 
 
 def _cell_sums(maps: np.ndarray, grid: int) -> np.ndarray:

@@ -30,7 +30,7 @@ _NAMES = {
         "DEPTH", "encode_sides", "encode_task", "evaluate_run", "evaluate_task", "recall_ceiling",
         "retriever_over", "two_stages_over",
     ),
-    "lib.search.fusion": ("reciprocal_rank_fusion",),
+    "lib.search.fusion": ("mix_vectors", "reciprocal_rank_fusion"),
     "lib.search.late_interaction": ("LateInteractionRetriever",),
     "lib.search.pictures": ("PictureHit", "PictureRetriever", "picture_retriever"),
     "lib.search.two_stage": ("Interpolate", "StagedQueries", "TwoStageRetriever", "rerank"),

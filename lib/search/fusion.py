@@ -1,10 +1,17 @@
-"""Fuse ranked lists by ranks alone."""
+"""Fuse ranked lists by ranks alone, and queries of two modalities in one space."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, check_count, check_number, real_numbers
+from lib.core.checks import (
+    RetrievalInputError,
+    as_embeddings,
+    check_count,
+    check_number,
+    real_numbers,
+    unit_rows,
+)
 from lib.metrics.runs import as_ranked_ids
 from lib.search.base import Run
 
@@ -71,6 +78,30 @@ def reciprocal_rank_fusion(
     scores, items = (np.take_along_axis(array, order, axis=1) for array in (scores, items))
     work = [work for run in runs if isinstance(run, Run) for work in run.work]
     return Run.of_one_stage(scores, items, "reciprocal rank", *work)
+
+
+def mix_vectors(first: np.ndarray, second: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """Mix two queries in one space, such as a sketch and a word.
+
+        q = unit(share unit(a) + (1 - share) unit(b))
+
+    Args:
+        first: (n_queries, dim), rows a.
+        second: (n_queries, dim), rows b.
+        share: weight of the first, from 0 to 1.
+
+    Returns:
+        float32 (n_queries, dim), rows of length 1.
+    """
+    first, second = as_embeddings(first, "first"), as_embeddings(second, "second")
+    if first.shape != second.shape:
+        raise RetrievalInputError(
+            f"second must have the shape of first, {first.shape}, got {second.shape}"
+        )
+    share = check_number(share, "share", 0, 1)
+    first, second = (unit_rows(rows.astype(np.float32), name)
+                     for rows, name in ((first, "first"), (second, "second")))  # fmt: skip
+    return unit_rows(share * first + (1 - share) * second, "the mix")
 
 
 def _ids_of(run) -> np.ndarray:

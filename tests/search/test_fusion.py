@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.core.checks import RetrievalInputError
-from lib.search import Run, Work, reciprocal_rank_fusion
+from lib.search import Run, Work, mix_vectors, reciprocal_rank_fusion
 
 
 @st.composite
@@ -138,3 +138,22 @@ def test_bad_input():
     ):
         with pytest.raises(RetrievalInputError, match=message):
             wrong()
+
+
+# ---- in one space
+
+
+def test_mixed_vectors_by_hand():
+    # Lengths do not count: (1, 0) and (0, 1) with shares .6 and .4.
+    mixed = mix_vectors([[2.0, 0.0]], [[0.0, 5.0]], 0.6)
+    np.testing.assert_allclose(mixed, [[0.6 / 0.52**0.5, 0.4 / 0.52**0.5]], atol=1e-6)
+    np.testing.assert_allclose(mix_vectors([[2.0, 0.0]], [[0.0, 5.0]], 1), [[1, 0]])
+
+
+def test_vectors_that_cannot_be_mixed():
+    with pytest.raises(RetrievalInputError, match=r"second must have the shape of first, \(1, 2\)"):
+        mix_vectors([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]])
+    with pytest.raises(RetrievalInputError, match="share"):
+        mix_vectors([[1.0, 0.0]], [[0.0, 1.0]], 1.5)
+    with pytest.raises(RetrievalInputError, match="the mix"):
+        mix_vectors([[1.0, 0.0]], [[-1.0, 0.0]], 0.5)

@@ -1,0 +1,1 @@
+"""Sketches that find pictures, icons and pages, by a trained tower and by descriptors."""

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from lib.cli import (
     bench,
+    bench_sketches,
     collection,
     course,
     data,
@@ -49,6 +50,8 @@ for command in (
     app.command()(command)
 app.command()(eval.compare)
 app.command("eval")(eval.evaluate)
+bench.bench.command("hand")(bench_sketches.bench_hand)
+bench.bench.command("sketches")(bench_sketches.bench_sketches)
 app.add_typer(bench.bench, name="bench")
 app.add_typer(collection.collection, name="collection")
 app.add_typer(course.course, name="course")

@@ -387,43 +387,6 @@ def bench_familiarity(
         print_rows(scores.format_shares(off_topic.STORE.table(file)), title)
 
 
-@bench.command("hand")
-def bench_hand(
-    omniglot: Annotated[
-        Path | None,
-        Option(help="omniglot.npz with stroke-3 arrays, or the variable CROSSMODAL_OMNIGLOT."),
-    ] = None,
-    show: Annotated[bool, Option("--show", help="Only print the committed tables.")] = False,
-) -> None:
-    """Fit a hand to Omniglot, test how human it is, and write its tables (half an hour)."""
-    from lib.studies.hand import results
-
-    if not show:
-        results.write_committed(omniglot, say)
-    print_rows(results.format_hand(), "the fitted hand, lengths as shares of a drawing's size")
-    print_rows(results.format_tests(), "generated against human pairs, unseen characters")
-    say(results.sentence_of_tests())
-
-
-@bench.command("sketches")
-def bench_sketches(
-    show: Annotated[bool, Option("--show", help="Only print the committed tables.")] = False,
-) -> None:
-    """Measure sketches to pictures, icons and pages; write the tables (ten minutes)."""
-    from lib.studies.sketches import results
-
-    if not show:
-        results.write_committed(say)
-    for task, condition in results.shown_tasks():
-        print_rows(results.format_results(task, condition), f"{task}, {condition}")
-    print_rows(results.format_ablation(), "terms of the hand, R@1 among all pictures")
-    print_rows(results.format_leak(), "the leak: a head trained by concept, or by drawing")
-    for task in results.word_tasks():
-        print_rows(results.format_words(task), f"sketch and one word, {task}")
-    for line in results.sentences_of_results():
-        say(line)
-
-
 @bench.command("serve")
 def bench_serve(
     sizes: Annotated[

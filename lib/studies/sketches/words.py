@@ -1,4 +1,4 @@
-"""What one word adds to a sketch: a category word beside the sketch, in the space and by ranks.
+"""Sketch and one word: a category word beside the sketch, in the space and by ranks.
 
 The word is `category_word`, Unicode's group of what is drawn: "fruit", "face", "clothing". It is
 right for many pages and names none. Every page holds the word of its group, so the word never

@@ -6,7 +6,8 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
-from lib.datasets.tunes import LEVELS, SungNotes, hum
+from lib.datasets.tunes import LEVELS, SungNotes, hum, hum_task
+from lib.metrics import evaluate
 from lib.models.pitch import swift
 from lib.search.melody import hum_retriever
 from lib.studies.hums import from_sound
@@ -59,3 +60,32 @@ def test_contours_are_packed_and_read_again(tmp_path, monkeypatch):
     assert first.pitches == pytest.approx([60.12, 61, 60]) and last.pitches == pytest.approx([47.5])
     with pytest.raises(RetrievalInputError, match="level must be one of medium, hard"):
         from_sound.held_out_hums("clean")
+
+
+def test_the_committed_table_and_hums_belong_together():
+    table = from_sound.STORE.table(from_sound.TABLE)
+    assert set(table["level"]) == set(from_sound.LEVELS)
+    assert (table["queries"] == from_sound.N_QUERIES).all()
+    for level in from_sound.LEVELS:
+        rows = table[table["level"] == level].set_index("voice")
+        assert list(rows.index) == [AS_NOTES, *from_sound.VOICES]
+        hums = from_sound.held_out_hums(level)
+        assert len(hums) == from_sound.N_QUERIES
+        assert sum(one is None for one in hums) == rows.loc[from_sound.FESTIVAL, "refused"]
+        for voice in from_sound.VOICES[:3]:  # those whose true pitch is known at each sample
+            assert rows.loc[voice, "raw_pitch"] > 0.95
+    assert len(from_sound.format_search()) == len(from_sound.format_accuracy()) + 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", from_sound.LEVELS)
+def test_the_committed_hums_find_what_the_table_says(level):
+    task = hum_task("test", level, n_queries=from_sound.N_QUERIES)
+    retriever = hum_retriever(task.gallery)
+    ids = found_ids(retriever, from_sound.held_out_hums(level), from_sound.DEPTH)
+    found = evaluate(ids, task.qrels, metrics=("R@10", "MRR"), hit_grade=task.hit_grade)
+    table = from_sound.STORE.table(from_sound.TABLE)
+    row = table[(table["level"] == level) & (table["voice"] == from_sound.FESTIVAL)].iloc[0]
+    # Pitches are stored in cents, which may exchange tunes that are equally good.
+    for metric in ("MRR", "R@10"):
+        assert found.mean(metric) == pytest.approx(row[metric], abs=0.02)

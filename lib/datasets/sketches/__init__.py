@@ -16,5 +16,6 @@ from lib.datasets.sketches.drawings import (
     training_places,
 )
 from lib.datasets.sketches.hand_drawn import HandDrawn, load_hand_drawn, read_hand_drawn
+from lib.datasets.sketches.manuals import load_manual
 from lib.datasets.sketches.pages import Page, category_word, load_pages, read_glosses
 from lib.datasets.sketches.tasks import DIRECTIONS, hand_drawn_task, query_places, task

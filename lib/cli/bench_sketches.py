@@ -1,4 +1,4 @@
-"""`crossmodal bench hand` and `crossmodal bench sketches`: how people draw, what sketches find."""
+"""`crossmodal bench hand`, `sketches` and `layouts`: how people draw, what sketches find."""
 
 from pathlib import Path
 from typing import Annotated
@@ -41,3 +41,14 @@ def bench_sketches(
         print_rows(results.format_words(task), f"sketch and one word, {task}")
     for line in results.sentences_of_results():
         say(line)
+
+
+def bench_layouts(
+    show: Annotated[bool, Option("--show", help="Only print the committed table.")] = False,
+) -> None:
+    """Find pages by rough layouts, by descriptors and a network, and write the table (minutes)."""
+    from lib.studies import page_layouts
+
+    if not show:
+        page_layouts.write_committed(say)
+    print_rows(page_layouts.format_results(), "rough layouts find pages, test split, percent")

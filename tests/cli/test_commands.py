@@ -14,7 +14,7 @@ COMMANDS = (
     *("search", "train", "info", "results", "plan", "encode", "eval", "compare"),
     *("bench metrics", "bench losses", "bench maxsim", "bench loss-quality", "bench architectures"),
     *("bench rerank", "bench ann", "bench faiss", "bench shards", "bench gpu", "bench familiarity"),
-    *("bench locked-text", "bench everyday", "bench near-equal", "bench hand"),
+    *("bench locked-text", "bench everyday", "bench near-equal", "bench hand", "bench layouts"),
     *("course new", "course status", "course reset"),
     *("index", "serve", "collection info", "collection failures", "collection verify"),
     *("data list", "data check", "data fixture", "data download", "data filter"),

@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError
 from lib.core.writing import write_checksum
+from lib.datasets.sketches import draw_sketches
+from lib.datasets.strokes import Drawing
 from lib.models import numpy_image as parts
 from lib.models.dual_encoder import DualEncoder
 from lib.models.gradients import gradient_features
@@ -145,3 +147,11 @@ def test_a_sketch_tower_replaces_some_weights(tmp_path):
         write_sketch_tower(tmp_path / "lines", {key: value})
         with pytest.raises(DamagedFileError, match=f"'lines' does not fit .* weight {key}"):
             load_sketch_tower("lines", tmp_path / "lines", tmp_path / "toy")
+
+
+def test_the_committed_sketch_tower_encodes_as_in_torch():
+    drawings = [Drawing((points,)) for points in np.random.default_rng(0).random((3, 9, 2))]
+    sketches, model = draw_sketches(drawings), load_model("sketches")
+    rows = load_sketch_tower("sketches").encode_image(sketches)
+    np.testing.assert_allclose(rows, model.encode_sketch(sketches), atol=ATOL)
+    assert np.abs(rows - model.encode_image(sketches)).max() > 0.01

@@ -17,6 +17,7 @@ A schematic figure (`lib.plots.schematics`) brings its sentence with it:
 
 from lib.plots.charts import curves, distributions, intervals, scatter
 from lib.plots.comparisons import paired_differences, published_over_years
+from lib.plots.drawings import edge_histograms, farthest_points, strokes_in_order
 from lib.plots.indexes import allowed_errors, cells, graph
 from lib.plots.matrices import forces, heatmap
 from lib.plots.pictures import contact_sheet, spotlights

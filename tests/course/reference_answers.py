@@ -498,6 +498,29 @@ def machines_for(qps, seconds, cores, share):
     return max(1, math.ceil(round(qps * seconds / share / cores, 9)))
 
 
+def points_of(rows):
+    lifts = np.cumsum(rows[:, 2]) - rows[:, 2]
+    return np.column_stack([np.cumsum(rows[:, :2], axis=0), lifts])
+
+
+def distances_to_piece(points, start, end):
+    along = end - start
+    length = max(float(along @ along), 1e-12)
+    share = np.clip((points - start) @ along / length, 0, 1)
+    return np.linalg.norm(points - start - share[:, None] * along, axis=1)
+
+
+def average_precision_at(relevant, total, k):
+    relevant = np.asarray(relevant, dtype=float)[:k]
+    precision = np.cumsum(relevant) / np.arange(1, len(relevant) + 1)
+    return float((precision * relevant).sum() / min(total, k))
+
+
+def leaking_shares(drawing, concept, trained):
+    trained = np.asarray(trained, dtype=bool)
+    return tuple(np.isin(of[~trained], of[trained]).mean() for of in (drawing, concept))
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -579,4 +602,8 @@ ANSWERS = {
     "shards.ids": global_ids,
     "shards.late": share_late,
     "shards.machines": machines_for,
+    "sketches.points": points_of,
+    "sketches.segment": distances_to_piece,
+    "sketches.ap": average_precision_at,
+    "sketches.leak": leaking_shares,
 }

@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lib.course.labs import lab_1_joint_space, lab_2_losses, lab_6_own_collection
+from lib.course.labs import (
+    lab_1_joint_space,
+    lab_2_losses,
+    lab_6_own_collection,
+    lab_8_sketches,
+)
 from lib.course.labs.engine import all_labs, grade
+from lib.datasets.sketches import emoji_strokes
 from lib.index import VectorSearchIndex
 from tests.notebook_policy import LABS, SOLUTIONS, code, read, tags
 
@@ -180,6 +186,43 @@ def test_drawings_may_be_files(tmp_path):
     files = {concept: str(tmp_path / f"{concept}.png") for concept in DRAWN}
     found = [grade("joint_space", each, "validation").measured.values for each in (files, DRAWN)]
     assert found[0] == found[1]
+
+
+RECORDED = lab_8_sketches.recorded_drawings("validation")
+CLEAN = emoji_strokes()[lab_8_sketches.places_to_draw("validation")["cat"]]
+WRONG_SKETCHES = {
+    "a list": ([[[0, 0], [1, 1]]], "must be a dict"),
+    "few": (dict(list(RECORDED.items())[:4]), "4 things are drawn, at least 5"),
+    "unknown": (RECORDED | {"spam": RECORDED["cat"]}, "no emoji that can be drawn here is called"),
+    "of the test": (RECORDED | {"duck": RECORDED["cat"]}, "is called 'duck'"),
+    "its name": (RECORDED | {"cat": (RECORDED["cat"][0], "a cat")}, "a part of its name"),
+    "no strokes": (RECORDED | {"cat": []}, "at least one stroke, got none"),
+    "a number": (RECORDED | {"cat": 5}, "the drawing of 'cat' cannot be read"),
+    "NaN": (RECORDED | {"cat": [[(0, float("nan"))]]}, "must be a finite number"),
+    "twice": (RECORDED | {"cat": RECORDED["fish"]}, "are the same"),
+    "copied": (RECORDED | {"cat": CLEAN}, "'cat' is the line of the artist"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SKETCHES)
+def test_wrong_sketches(name):
+    answer, phrase = WRONG_SKETCHES[name]
+    assert phrase in grade("sketches", answer, "validation").problem
+
+
+def test_sketches_may_be_lists_of_points_and_words_are_counted():
+    as_lists = {name: [line.tolist() for line in d.strokes] for name, (d, _) in RECORDED.items()}
+    found = [grade("sketches", each, "validation").measured for each in (as_lists, RECORDED)]
+    assert found[0].values["R@10"] == found[1].values["R@10"]
+    assert [each.costs["words"] for each in found] == [0, len(RECORDED)]
+    assert found[0].values["R@10 with words"] == found[0].values["R@10"]
+
+
+def test_things_by_lot_repeat_and_belong_to_the_split():
+    drawn = lab_8_sketches.things_by_lot("test", 12, 3)
+    assert drawn == lab_8_sketches.things_by_lot("test", 12, 3) != sorted(drawn)
+    assert set(drawn) <= set(lab_8_sketches.places_to_draw("test"))
+    assert not set(drawn) & set(lab_8_sketches.places_to_draw("validation"))
 
 
 def evaluation(name, old="", new=""):

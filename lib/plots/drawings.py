@@ -46,7 +46,7 @@ def strokes_in_order(
         badge = {"boxstyle": "circle,pad=0.25", "fc": colour, "ec": "white"}
         ax.annotate(str(number), line[0], bbox=badge, **look)
     for name, point in zip(names or (), np.concatenate(lines)):
-        ax.annotate(name, point, (10, -4), textcoords="offset points", fontsize=12)
+        ax.annotate(name, point, (12, 8), textcoords="offset points", fontsize=12)
     return _page(ax, title)
 
 
@@ -56,6 +56,7 @@ def _page(ax: Axes, title: str | None) -> Axes:
     ax.invert_yaxis()
     ax.margins(0.12)
     ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
     ax.grid(False)
     if title:
         ax.set_title(title, fontsize=14, loc="left")

@@ -24,7 +24,7 @@ COPY = 0.015  # mean difference of pixels, as a share, below which a drawing is 
 
 
 @dataclass(frozen=True)
-class Query:
+class DrawnThing:
     """One drawing, what it shall find, and the word beside it, "" for none."""
 
     name: str
@@ -88,7 +88,7 @@ def _encoded(pixels: np.ndarray) -> np.ndarray:
     return load_image_encoder("pictures").encode_image(pixels)
 
 
-def _ranked(queries: Sequence[Query], vectors: np.ndarray, words: bool) -> np.ndarray:
+def _ranked(queries: Sequence[DrawnThing], vectors: np.ndarray, words: bool) -> np.ndarray:
     said = np.array([bool(query.word) and words for query in queries])
     if said.any():
         texts = [query.word for query, has in zip(queries, said) if has]
@@ -99,7 +99,7 @@ def _ranked(queries: Sequence[Query], vectors: np.ndarray, words: bool) -> np.nd
     return np.argsort(-(vectors @ gallery().T), axis=1, kind="stable")
 
 
-def _queries_of(drawings: Mapping[str, Any], split: str) -> list[Query]:
+def _queries_of(drawings: Mapping[str, Any], split: str) -> list[DrawnThing]:
     """Check the answer."""
     expect(
         isinstance(drawings, Mapping),
@@ -116,7 +116,7 @@ def _queries_of(drawings: Mapping[str, Any], split: str) -> list[Query]:
         )
         with_word = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str)
         strokes, word = value if with_word else (value, "")
-        queries.append(Query(name, _as_drawing(strokes, name), word.strip().lower()))
+        queries.append(DrawnThing(name, _as_drawing(strokes, name), word.strip().lower()))
         shared = set(queries[-1].word.split()) & set(name.lower().split())
         expect(
             not shared,
@@ -144,7 +144,7 @@ def _as_drawing(strokes: Any, name: str) -> Drawing:
         ) from None
 
 
-def _refuse_copies(queries: Sequence[Query], pixels: np.ndarray, split: str) -> None:
+def _refuse_copies(queries: Sequence[DrawnThing], pixels: np.ndarray, split: str) -> None:
     lines = sketches.emoji_strokes()
     own = [lines[places_to_draw(split)[query.name]] for query in queries]
     clean = sketches.draw_sketches(own)

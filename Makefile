@@ -64,18 +64,17 @@ lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
 	@PATH="$(abspath $(BIN)):$$PATH" lint-imports
 
 # A process per core with one thread each is faster than one process whose few large products use all cores.
-unit: export OMP_NUM_THREADS := 1
-unit: export OPENBLAS_NUM_THREADS := 1
-unit: export MKL_NUM_THREADS := 1
+unit notebooks: export OMP_NUM_THREADS := 1
+unit notebooks: export OPENBLAS_NUM_THREADS := 1
+unit notebooks: export MKL_NUM_THREADS := 1
 # Containers often forbid bytecode; every process of the tests would compile the library again.
 unit notebooks: export PYTHONDONTWRITEBYTECODE :=
 # Without nbval, which takes seconds to import. An idle process takes tests from the other's end.
 unit: $(STAMP)  ## the unit tests
 	@$(BIN)/python -m pytest -q -n $(THREADS) --dist worksteal -p no:nbval tests
 
-# A process takes whole notebooks (loadfile), those with the most cells first. Each has THREADS threads, as when its
-# outputs were stored: notebook 09 compares ranks of trained models, which other float sums exchange. PYTEST_ARGS lets
-# a maintainer pass, for example, -x, or -n 0: one process that keeps the order of NOTEBOOKS.
+# A process takes whole notebooks (loadfile), those with the most cells first. PYTEST_ARGS lets a maintainer pass, for
+# example, -x, or -n 0: one process that keeps the order of NOTEBOOKS.
 NOTEBOOKS ?= notebooks
 notebooks: $(STAMP)  ## re-run the notebooks and their solutions, compare every number with what is stored
 	@$(BIN)/python -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout=300 -p no:cacheprovider \

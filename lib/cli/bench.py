@@ -475,4 +475,8 @@ def bench_hum(
     n = f"{hums.N_QUERIES} hums a level"
     print_rows(hums.format_search(), f"{n}, contour vectors then DTW; intervals by family of tunes")
     print_rows(hums.format_accuracy(), f"swift-f0 on {n}, means over hums")
+    say(
+        "The first stage knows that each hum holds eight seconds of its tune; of a recording nobody"
+        " knows that. Festival's glides are not known: its raw pitch is a lower bound."
+    )
     say("These voices are synthetic. On recorded singers MUSART's systems had an MRR of 0.13-0.27.")

@@ -47,7 +47,8 @@ def hum(
         raise RetrievalInputError("give a file, or --record SECONDS")
     from lib.datasets.tunes import COLLECTIONS, FREE, load_tunes
     from lib.models.pitch import hear_file, hear_melody
-    from lib.search.melody import first_seconds, hum_retriever
+    from lib.search.melody import ANY_TEMPO, first_seconds, hum_retriever, staged_hums
+    from lib.search.melody.hum_search import HEAD_SECONDS
 
     if record is None:
         check_number(start, "--start", 0)
@@ -58,8 +59,9 @@ def hum(
     describe_heard(heard)
     query = first_seconds(heard.contour, LONGEST)
     tunes = load_tunes(COLLECTIONS if essen else FREE)
-    retriever = hum_retriever(tunes, seconds=query.seconds)
-    run = retriever.search(retriever.encode([query], "hum"), min(k, len(tunes)))
+    head = min(HEAD_SECONDS, query.seconds)
+    retriever = hum_retriever(tunes, seconds=head, **ANY_TEMPO)
+    run = retriever.search(staged_hums([query], head), min(k, len(tunes)))
     asked = "microphone" if file is None else shown(str(file))
     table = Table("rank", "off, semitones", "tune", "from", "key", title=escape(asked))
     for rank, (score, position) in enumerate(zip(run.scores[0], run.ids[0]), start=1):

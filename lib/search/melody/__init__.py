@@ -12,7 +12,7 @@ from lib.search.melody.base import MelodyMatcher
 from lib.search.melody.contour_vectors import ContourVectorMatcher, contour_vectors
 from lib.search.melody.contours import LinearScalingMatcher, contour
 from lib.search.melody.dtw import DtwMatcher, subsequence_dtw
-from lib.search.melody.hum_search import first_seconds, hum_retriever
+from lib.search.melody.hum_search import ANY_TEMPO, first_seconds, hum_retriever, staged_hums
 from lib.search.melody.symbols import (
     IntervalMatcher,
     LcssMatcher,

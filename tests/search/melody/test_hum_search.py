@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
-from lib.search.melody import first_seconds, hum_retriever
+from lib.search.melody import ANY_TEMPO, first_seconds, hum_retriever, staged_hums
 from tests.search.melody.tunes import random_tunes, sung
 
 TUNES = random_tunes(30)
@@ -14,7 +14,7 @@ TUNES = random_tunes(30)
 def test_a_tune_is_found_in_another_key_and_tempo(tempo):
     tune = TUNES[7]
     query = sung(tune.pitches + 3.3, np.diff(tune.onsets, append=tune.onsets[-1] + 1) * 0.3 * tempo)
-    retriever = hum_retriever(TUNES, seconds=query.seconds)
+    retriever = hum_retriever(TUNES, seconds=query.seconds, **ANY_TEMPO)
     run = retriever.search(retriever.encode([query], "hum"), 3)
     assert run.ids[0, 0] == 7 and run.score_names == ("contour vectors", "DTW")
     assert retriever.depth == 30
@@ -27,3 +27,10 @@ def test_the_first_seconds_of_a_hum():
     assert first_seconds(query, 99).pitches.tolist() == query.pitches.tolist()
     with pytest.raises(RetrievalInputError, match="seconds"):
         first_seconds(query, 0)
+
+
+def test_the_first_stage_takes_the_head_and_dtw_the_whole():
+    staged = staged_hums([sung([60, 62, 64, 65])], 0.7)
+    assert [len(stage[0]) for stage in (staged.first, staged.second)] == [3, 4]
+    retriever = hum_retriever(TUNES, seconds=0.7)
+    assert retriever.search(staged, 5).ids.shape == (1, 5)

@@ -14,8 +14,8 @@ from lib.course.labs.engine import Criterion, Lab, Measured
 from lib.datasets import emoji, pictures, sketches
 from lib.datasets.strokes import Drawing
 from lib.models.artifact_files import load_embeddings
-from lib.models.numpy_image import load_image_encoder
 from lib.models.numpy_text import load_text_encoder
+from lib.search.sketches import load_sketch_encoder
 
 FEWEST = {"validation": 5, "test": 10}  # drawn things
 DEPTH = 10
@@ -85,7 +85,7 @@ def search_by_sketches(
 
 
 def _encoded(pixels: np.ndarray) -> np.ndarray:
-    return load_image_encoder("pictures").encode_image(pixels)
+    return load_sketch_encoder().encode_image(pixels)
 
 
 def _ranked(queries: Sequence[DrawnThing], vectors: np.ndarray, words: bool) -> np.ndarray:
@@ -104,7 +104,7 @@ def _queries_of(drawings: Mapping[str, Any], split: str) -> list[DrawnThing]:
     expect(
         isinstance(drawings, Mapping),
         f"the answer must be a dict of names and strokes, got {describe(drawings)}"
-        ' | For example {"duck": canvas.strokes}, or {"duck": (canvas.strokes, "bird")}.',
+        ' | For example {"duck": canvas.drawing()}, or {"duck": (canvas.drawing(), "bird")}.',
     )
     known = places_to_draw(split)
     queries = []
@@ -140,7 +140,7 @@ def _as_drawing(strokes: Any, name: str) -> Drawing:
     except (RetrievalInputError, TypeError, ValueError) as error:
         raise Wrong(
             f"the drawing of {name!r} cannot be read: {error}",
-            "Give canvas.strokes, a Drawing, or a list of strokes, each a list of points (x, y).",
+            "Give canvas.drawing(), or a list of strokes, each a list of points (x, y).",
         ) from None
 
 

@@ -44,11 +44,22 @@ def bench_sketches(
 
 
 def bench_layouts(
+    pages: Annotated[
+        Path | None,
+        Option(help="A folder of pages as PNG or JPEG: measure on these, write nothing."),
+    ] = None,
     show: Annotated[bool, Option("--show", help="Only print the committed table.")] = False,
 ) -> None:
     """Find pages by rough layouts, by descriptors and a network, and write the table (minutes)."""
+    import pandas as pd
+
     from lib.studies import page_layouts
 
+    if pages is not None:
+        table = pd.DataFrame(page_layouts.folder_rows(pages))
+        title = f"rough layouts find {table['pages'][0]:,} pages of {pages}, percent"
+        print_rows(page_layouts.format_results(table), title)
+        return
     if not show:
         page_layouts.write_committed(say)
     print_rows(page_layouts.format_results(), "rough layouts find pages, test split, percent")

@@ -242,10 +242,8 @@ def _on_page(boxes: np.ndarray) -> np.ndarray:
 
 
 def task(split: str = "test", n_pages: int | None = None) -> RetrievalTask:
-    """Return the task from sketched layouts to pages, a query for each page.
+    """Return the task from sketched layouts to generated pages, see `layout_task`.
 
-    The grade of a page is that of its overlap (`layout_overlap`) with the page that was sketched:
-    3 from 0.85, which hardly another page reaches, 2 from 0.65, 1 from 0.5. A hit has grade 3.
     The cluster of a query is the design of its page.
 
     Args:
@@ -253,8 +251,32 @@ def task(split: str = "test", n_pages: int | None = None) -> RetrievalTask:
         n_pages: the first pages only; all by default.
     """
     pages = generate_pages(split, n_pages)
-    number = list(SPLITS).index(split)
-    queries = [sketch_layout(page, [SEED, number, i, 1]) for i, page in enumerate(pages)]
+    designs = np.arange(len(pages)) // PER_DESIGN
+    return layout_task(pages, split, seed=[SEED, list(SPLITS).index(split)], query_groups=designs)
+
+
+def layout_task(
+    pages: Sequence[Layout],
+    split: str = "given",
+    *,
+    seed: Sequence[int] = (SEED,),
+    query_groups: np.ndarray | None = None,
+) -> RetrievalTask:
+    """Return the task from sketched layouts to the pages that were sketched, one query a page.
+
+    The grade of a page is that of its overlap (`layout_overlap`) with the page that was sketched:
+    3 from 0.85, which hardly another generated page reaches, 2 from 0.65, 1 from 0.5. A hit has
+    grade 3.
+
+    Args:
+        pages: n layouts, generated or real (`lib.datasets.page_pictures`).
+        split: its name.
+        seed: of all sketches; the number of the page stands behind it.
+        query_groups: (n,) cluster of each page, for intervals; by default each is its own.
+    """
+    if not len(pages):
+        raise RetrievalInputError("pages must hold at least one layout, got none")
+    queries = [sketch_layout(page, [*seed, i, 1]) for i, page in enumerate(pages)]
     overlap = layout_overlap(pages, pages)
     grades = np.zeros(overlap.shape, dtype=int)
     for grade, least in sorted(GRADES.items()):
@@ -267,7 +289,7 @@ def task(split: str = "test", n_pages: int | None = None) -> RetrievalTask:
         queries=queries,
         gallery=pages,
         qrels=Qrels.from_pairs(query, item, grades[query, item], shape=grades.shape),
-        query_groups=np.arange(len(pages)) // PER_DESIGN,
+        query_groups=np.arange(len(pages)) if query_groups is None else query_groups,
         hit_grade=max(GRADES),
         datasheet=NAME,
     )

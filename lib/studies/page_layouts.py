@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from lib.core.checks import RetrievalInputError
 from lib.core.result_store import ResultStore
 from lib.core.task import RetrievalTask
 from lib.datasets import page_layouts
+from lib.datasets.page_pictures import read_page_folder
 from lib.metrics.evaluation import Evaluation, evaluate, evaluate_embeddings
 from lib.models.layout_encoder import describe_layouts
 from lib.training.layout_recipe import train_layout_tower
@@ -95,8 +98,18 @@ def write_committed(log: Callable[[str], None] = print) -> None:
     STORE.save_table(FILE, result_rows(task, page_layouts.generate_pages("train")))
 
 
+def folder_rows(folder: str | Path) -> list[dict]:
+    """Evaluate every model on pictures of pages; the network is trained on generated pages."""
+    names, pages = read_page_folder(folder)
+    if len(pages) <= max(DEPTHS):
+        raise RetrievalInputError(
+            f"{folder} must hold more than {max(DEPTHS)} pages, got {len(names)}. Give more"
+        )
+    return result_rows(page_layouts.layout_task(pages), page_layouts.generate_pages("train"))
+
+
 def format_results(table: pd.DataFrame | None = None) -> list[dict]:
-    """The committed table as rows of text, percent, with 95% intervals by design."""
+    """A table, by default the committed one, as rows of text, percent, with 95% intervals."""
     table = STORE.table(FILE) if table is None else table
     rows = []
     for model, part in table.groupby("model", sort=False):

@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 
+from lib.core.checks import RetrievalInputError
 from lib.datasets import page_layouts
 from lib.studies.page_layouts import (
     FILE,
     SHOWN,
     STORE,
     evaluate_overlap,
+    folder_rows,
     format_results,
     mean_of,
     result_rows,
 )
+from tests.datasets.rendered_pages import render_page
 
 
 def test_overlap_ranks_by_overlap():
@@ -45,3 +48,16 @@ def test_the_committed_table():
     assert table["chance", "R@10"] < 0.05
     (chance, *_, trained) = format_results()
     assert chance["model"] == "chance" and "[" in trained["R@1"] and "[" not in chance["R@1"]
+
+
+def test_pages_of_a_folder(tmp_path, monkeypatch):
+    """Every model is evaluated; few pages are refused before anything is trained."""
+    for i, page in enumerate(page_layouts.generate_pages("validation", 11)):
+        render_page(page, (300, 400)).save(tmp_path / f"{i:02}.png")
+    monkeypatch.setitem(page_layouts.SPLITS, "train", 16)
+    rows = folder_rows(tmp_path)
+    assert len(rows) == 5 * len(SHOWN) and rows[0]["split"] == "given"
+    assert {row["model"]: row for row in rows[:5]}["grid 16 x 12"]["value"] > 0.5
+    (tmp_path / "00.png").unlink()
+    with pytest.raises(RetrievalInputError, match="must hold more than 10 pages, got 10"):
+        folder_rows(tmp_path)

@@ -57,7 +57,7 @@ def bench_layouts(
 
     if pages is not None:
         table = pd.DataFrame(page_layouts.folder_rows(pages))
-        title = f"rough layouts find {table['pages'][0]:,} pages of {pages}, percent"
+        title = f"rough layouts find {table['pages'][0]:,} pages, percent"
         print_rows(page_layouts.format_results(table), title)
         return
     if not show:

@@ -397,3 +397,19 @@ def test_bench_serve_measures_what_is_asked_and_writes_only_the_whole(run, servi
 def test_bench_serve_refuses_what_measures_nothing(run, service, arguments, message):
     code, _, err = run("bench", "serve", *arguments)
     assert code == 2 and message in one_line(err) and not service
+
+
+def test_bench_layouts_of_a_folder_writes_nothing(run, tmp_path, monkeypatch):
+    from lib.studies import page_layouts
+
+    row = {"pages": 12, "model": "grid", "metric": "R@1", "value": 0.5, "low": 0.4, "high": 0.6}
+    rows = [row, {**row, "metric": "R@10"}, {**row, "metric": "nDCG@10"}]  # as wide as real ones
+    monkeypatch.setattr(page_layouts, "folder_rows", lambda folder: rows)
+    monkeypatch.setattr(page_layouts, "write_committed", None)
+    code, out, _ = run("bench", "layouts", "--pages", str(tmp_path))
+    assert code == 0 and "50.0 [40.0, 60.0]" in out and "12 pages" in out
+
+
+def test_bench_layouts_needs_pages(run, tmp_path):
+    code, _, err = run("bench", "layouts", "--pages", str(tmp_path))
+    assert code == 2 and "holds no .png, .jpg or .jpeg" in one_line(err)

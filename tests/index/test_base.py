@@ -53,11 +53,16 @@ def test_exhaustive_search_with_whole_vectors_is_exact_search(case, metric):
 
 @every_case
 def test_equal_vectors_come_by_id(case):
-    _, ids = searched(case, "cosine", **case.exhaustive).search(BASE[7:8], 8)
-    where = np.flatnonzero(np.isin(ids[0], [7, 100, 101, 102]))
-    assert ids[0, where].tolist() == sorted(ids[0, where])
+    scores, ids = searched(case, "cosine", **case.exhaustive).search(BASE[7:8], 8)
+    equal = np.isin(ids[0], [7, 100, 101, 102])
     if case.exact:
-        assert ids[0, :4].tolist() == [7, 100, 101, 102]
+        assert set(ids[0, :4].tolist()) == {7, 100, 101, 102}
+    if case.index_type == "HNSW":
+        # faiss computes four distances at a time, and the rest singly: the last bit may differ.
+        np.testing.assert_allclose(scores[0, equal], scores[0, equal][0], **WITHIN)
+        assert np.lexsort((ids[0], -scores[0])).tolist() == list(range(8))
+    else:
+        assert ids[0, equal].tolist() == sorted(ids[0, equal])
 
 
 @every_case

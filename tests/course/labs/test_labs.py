@@ -1,6 +1,7 @@
 """Every lab accepts its worked example and tells typical wrong answers what is wrong."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -188,33 +189,39 @@ def test_drawings_may_be_files(tmp_path):
     assert found[0] == found[1]
 
 
-RECORDED = lab_8_sketches.recorded_drawings("validation")
-CLEAN = emoji_strokes()[lab_8_sketches.places_to_draw("validation")["cat"]]
+recorded = cache(lambda: lab_8_sketches.recorded_drawings("validation"))
+
+
+def copied_line():
+    return emoji_strokes()[lab_8_sketches.places_to_draw("validation")["cat"]]
+
+
+# Functions of the recorded drawings, because these take seconds to read.
 WRONG_SKETCHES = {
-    "a list": ([[[0, 0], [1, 1]]], "must be a dict"),
-    "few": (dict(list(RECORDED.items())[:4]), "4 things are drawn, at least 5"),
-    "unknown": (RECORDED | {"spam": RECORDED["cat"]}, "no emoji that can be drawn here is called"),
-    "of the test": (RECORDED | {"duck": RECORDED["cat"]}, "is called 'duck'"),
-    "its name": (RECORDED | {"cat": (RECORDED["cat"][0], "a cat")}, "a part of its name"),
-    "no strokes": (RECORDED | {"cat": []}, "at least one stroke, got none"),
-    "a number": (RECORDED | {"cat": 5}, "the drawing of 'cat' cannot be read"),
-    "NaN": (RECORDED | {"cat": [[(0, float("nan"))]]}, "must be a finite number"),
-    "twice": (RECORDED | {"cat": RECORDED["fish"]}, "are the same"),
-    "copied": (RECORDED | {"cat": CLEAN}, "'cat' is the line of the artist"),
+    "a list": (lambda drawn: [[[0, 0], [1, 1]]], "must be a dict"),
+    "few": (lambda drawn: dict(list(drawn.items())[:4]), "4 things are drawn, at least 5"),
+    "unknown": (lambda drawn: drawn | {"spam": drawn["cat"]}, "that can be drawn here is called"),
+    "of the test": (lambda drawn: drawn | {"duck": drawn["cat"]}, "is called 'duck'"),
+    "its name": (lambda drawn: drawn | {"cat": (drawn["cat"][0], "a cat")}, "a part of its name"),
+    "no strokes": (lambda drawn: drawn | {"cat": []}, "at least one stroke, got none"),
+    "a number": (lambda drawn: drawn | {"cat": 5}, "the drawing of 'cat' cannot be read"),
+    "NaN": (lambda drawn: drawn | {"cat": [[(0, float("nan"))]]}, "must be a finite number"),
+    "twice": (lambda drawn: drawn | {"cat": drawn["fish"]}, "are the same"),
+    "copied": (lambda drawn: drawn | {"cat": copied_line()}, "'cat' is the line of the artist"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG_SKETCHES)
 def test_wrong_sketches(name):
-    answer, phrase = WRONG_SKETCHES[name]
-    assert phrase in grade("sketches", answer, "validation").problem
+    answer_of, phrase = WRONG_SKETCHES[name]
+    assert phrase in grade("sketches", answer_of(recorded()), "validation").problem
 
 
 def test_sketches_may_be_lists_of_points_and_words_are_counted():
-    as_lists = {name: [line.tolist() for line in d.strokes] for name, (d, _) in RECORDED.items()}
-    found = [grade("sketches", each, "validation").measured for each in (as_lists, RECORDED)]
+    as_lists = {name: [line.tolist() for line in d.strokes] for name, (d, _) in recorded().items()}
+    found = [grade("sketches", each, "validation").measured for each in (as_lists, recorded())]
     assert found[0].values["R@10"] == found[1].values["R@10"]
-    assert [each.costs["words"] for each in found] == [0, len(RECORDED)]
+    assert [each.costs["words"] for each in found] == [0, len(recorded())]
     assert found[0].values["R@10 with words"] == found[0].values["R@10"]
 
 

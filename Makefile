@@ -26,9 +26,9 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 unexport MPLBACKEND
 
 .DEFAULT_GOAL := help
-# `test` runs its three parts in order and stops at the first that fails.
+# `test` runs its parts in order and stops at the first that fails.
 .NOTPARALLEL:
-.PHONY: help install run test test-server lint unit notebooks lab train refresh clean
+.PHONY: help install run test test-server lint unit slow notebooks lab train refresh clean
 
 help:  ## list the targets
 	@echo "Cross-modal retrieval, measured. Targets:"
@@ -56,7 +56,7 @@ endif
 run: $(STAMP)  ## execute every notebook, write their HTML and a report of all quality tables to build/
 	@$(BIN)/python -m lib.course.notebooks run --build $(BUILD)
 
-test: lint unit notebooks  ## every check: style, layers, unit tests, notebooks re-run and compared
+test: lint unit slow notebooks  ## every check: style, layers, unit tests, notebooks re-run and compared
 
 lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
 	@$(BIN)/ruff check .
@@ -64,14 +64,17 @@ lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
 	@PATH="$(abspath $(BIN)):$$PATH" lint-imports
 
 # A process per core with one thread each is faster than one process whose few large products use all cores.
-unit notebooks: export OMP_NUM_THREADS := 1
-unit notebooks: export OPENBLAS_NUM_THREADS := 1
-unit notebooks: export MKL_NUM_THREADS := 1
+unit slow notebooks: export OMP_NUM_THREADS := 1
+unit slow notebooks: export OPENBLAS_NUM_THREADS := 1
+unit slow notebooks: export MKL_NUM_THREADS := 1
 # Containers often forbid bytecode; every process of the tests would compile the library again.
-unit notebooks: export PYTHONDONTWRITEBYTECODE :=
+unit slow notebooks: export PYTHONDONTWRITEBYTECODE :=
 # Without nbval, which takes seconds to import. An idle process takes tests from the other's end.
 unit: $(STAMP)  ## the unit tests
 	@$(BIN)/python -m pytest -q -n $(THREADS) --dist worksteal -p no:nbval tests
+
+slow: $(STAMP)  ## the tests marked `slow`: worker processes, whole trainings, stored weights searched again
+	@$(BIN)/python -m pytest -q -n $(THREADS) --dist worksteal -p no:nbval -m slow tests
 
 # A process takes whole notebooks (loadfile), those with the most cells first. PYTEST_ARGS lets a maintainer pass, for
 # example, -x, or -n 0: one process that keeps the order of NOTEBOOKS.

@@ -14,6 +14,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from lib import report
 from lib.course.predictions import PREDICTION_MIME
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 

@@ -345,6 +345,7 @@ def test_without_notebooks(tmp_path):
         make_copies(tmp_path / "work", tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_a_working_copy_runs_and_asks_with_buttons(folders):
     work, notebooks = folders
     make_copies(*folders)

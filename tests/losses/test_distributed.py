@@ -33,9 +33,12 @@ from lib.losses.distributed_check import (
     run_processes,
 )
 
-pytestmark = pytest.mark.skipif(
-    not dist.is_available() or not dist.is_gloo_available(), reason="no gloo here"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not dist.is_available() or not dist.is_gloo_available(), reason="no gloo here"
+    ),
+]
 
 
 def full_infonce(q, k, ids, t, b):

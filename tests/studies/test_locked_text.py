@@ -10,6 +10,8 @@ from lib.studies.locked_text import SEEDS, SETTINGS, NamesStream, TextTrial
 from lib.studies.losses import train_trial
 from lib.training.batches import PairStream
 
+pytestmark = pytest.mark.slow
+
 LAYER = 1_774_464  # parameters of a layer of MiniLM: 12 d^2 + 13 d, with d = 384
 
 

@@ -8,6 +8,8 @@ from lib.core.checks import RetrievalInputError
 from lib.models.artifact_files import load_card
 from lib.studies import readme_results
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 

@@ -22,6 +22,8 @@ from lib.training.picture_batches import PictureStream
 from lib.training.picture_recipe import picture_embeddings, picture_sets
 from lib.training.recipes import TEXT_TOWER
 
+pytestmark = pytest.mark.slow
+
 
 def tiny_sets(split):
     """The sets of a split with a handful of pictures or terms each."""

@@ -85,6 +85,7 @@ def few_icons(monkeypatch):
     monkeypatch.setattr(icons.Icons, "positions", lambda *given: positions(*given)[::20])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", EVERY)
 def test_training_starts_from_the_dual_encoder_or_from_features(recipe, few_icons):
     model, stream = recipe.start()
@@ -101,6 +102,7 @@ def test_training_starts_from_the_dual_encoder_or_from_features(recipe, few_icon
     assert torch.isfinite(loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scenes_twins", "scenes_late", "scenes_cross"])
 def test_build_stores_what_it_measured(name, tmp_path, monkeypatch):
     # A training run may be using the real cache.

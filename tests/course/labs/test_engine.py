@@ -101,7 +101,7 @@ REFUSED = [
     (stop, "SystemExit"),
     (lambda x: 1 / 0, "ZeroDivisionError"),
     (lambda x: float("nan"), "it is not finite"),
-    (endless, "stopped after 1 seconds"),
+    pytest.param(endless, "stopped after 1 seconds", marks=pytest.mark.slow),
     (None, "raised TypeError"),
     (reads_a_task, "uses `SOME_TASK`, which holds or loads the answers"),
     (imports_a_task, "uses `lib.datasets`, a way to"),

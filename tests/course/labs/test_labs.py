@@ -102,6 +102,7 @@ def short(monkeypatch):
     lab_2_losses._baseline.cache_clear()
 
 
+@pytest.mark.slow
 def test_losses_that_train_wrongly(short):
     upside_down = grade("losses", lambda t, i, s: -infonce(t, i, s), "validation")
     assert "hardly any name finds its icon" in upside_down.measured.symptoms[0]

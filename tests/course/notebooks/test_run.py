@@ -18,6 +18,8 @@ from lib.course.notebooks import (
 )
 from lib.course.notebooks.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 FIRST = """# First <steps>
 
 Go on to [the second](01_second.ipynb#there), or [away](https://example.org/x.ipynb).

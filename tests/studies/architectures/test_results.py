@@ -238,6 +238,7 @@ SEARCHED_AGAIN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "row"), SEARCHED_AGAIN)
 def test_stored_weights_give_the_committed_values(task, row):
     system, (_, step) = architecture_systems.system_of(task, row), SEARCHED_AGAIN[task, row]

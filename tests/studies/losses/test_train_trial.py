@@ -21,6 +21,8 @@ from lib.studies.losses.train_trial import (
 )
 from lib.training.objectives import objective
 
+pytestmark = pytest.mark.slow
+
 SHORT = Trial("icons", "heads", "InfoNCE", 64, seed=0, pairs=2_560, rate=1e-3)
 
 

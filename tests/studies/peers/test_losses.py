@@ -122,6 +122,7 @@ def test_free_memory_is_known_or_without_limit():
 # ---- in a process of its own
 
 
+@pytest.mark.slow
 def test_a_system_is_measured_alone():
     arrays = loss_cost.loss_inputs(8192, 8)
     cost = measure_alone("lib.studies.peers.losses", "ours, both, blocked", arrays, repeats=1)

@@ -28,6 +28,7 @@ def cache(tmp_path_factory):
         yield
 
 
+@pytest.mark.slow
 def test_a_tiny_service_from_end_to_end(cache, monkeypatch):
     with measure.Serving(1_000, log=lambda line: None) as serving:
         start = serving.start()

@@ -20,18 +20,21 @@ from lib.models.artifact_files import (
     rebuild_advice,
     unpacked,
 )
+from lib.models.contour_encoder import KIND as CONTOURS
+from lib.models.contour_encoder import ContourEncoder
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.dual_encoder import DualEncoder
 from lib.models.late_interaction import LateInteraction
 from lib.models.sketch_tower import KIND as SKETCHES
 from lib.models.sketch_tower import SketchEncoder
 
-Model = DualEncoder | LateInteraction | CrossEncoder
+Model = DualEncoder | LateInteraction | CrossEncoder | ContourEncoder
 KINDS: dict[str, type[Model]] = {
     "dual_encoder": DualEncoder,
     "late_interaction": LateInteraction,
     "cross_encoder": CrossEncoder,
     SKETCHES: SketchEncoder,
+    CONTOURS: ContourEncoder,
 }
 SHARED = "tokens."  # prefix of weights that come from the artifact `config["shared"]`
 
@@ -130,7 +133,8 @@ def load_model(name: str, folder: Path | None = None) -> Model:
         folder: the folder to read instead of `data/artifacts/<name>`.
 
     Returns:
-        A `DualEncoder`, `LateInteraction`, `CrossEncoder` or `SketchEncoder`, as stored.
+        A `DualEncoder`, `LateInteraction`, `CrossEncoder`, `SketchEncoder` or `ContourEncoder`, as
+        stored.
     """
     config, _, arrays = read_artifact(name, folder)
     try:

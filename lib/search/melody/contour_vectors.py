@@ -11,6 +11,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_count, check_k, check_number, real_numbers
 from lib.datasets.tunes import Melody
 from lib.index import VectorSearchIndex
+from lib.index.base import SearchResult
 from lib.search.base import Run, Work, best_first
 from lib.search.melody.base import MelodyMatcher, Notes, check_notes
 from lib.search.melody.contours import STEP, TuneFrames, contour_points
@@ -45,8 +46,31 @@ def contour_vectors(points: np.ndarray, coefficients: int) -> np.ndarray:
     return np.where(level, 0, vectors / np.where(level, 1, norms)).astype(np.float32)
 
 
-def _as_int8(vectors: np.ndarray) -> np.ndarray:
+def as_int8(vectors: np.ndarray) -> np.ndarray:
+    """Round unit vectors to int8 of length 127: a product is then an exact integer."""
     return np.rint(vectors * UNIT).astype(np.int8)
+
+
+def best_tunes(found: SearchResult, owners: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the best window of each tune, and the k best tunes.
+
+    Args:
+        found: windows of each query, best first, of int8 vectors of length 127.
+        owners: tune of each window.
+        k: tunes of each query.
+
+    Returns:
+        Scores (cosines) and ids, both `(n_queries, k)`; -inf and -1 where there are fewer tunes.
+    """
+    n = len(found.ids)
+    scores, ids = np.full((n, k), -np.inf), np.full((n, k), -1)
+    for row, (own, windows) in enumerate(zip(found.scores, found.ids, strict=True)):
+        tunes, first = np.unique(owners[windows[windows >= 0]], return_index=True)
+        pad = max(0, k - tunes.size)
+        tunes = np.pad(tunes.astype(np.int64), (0, pad), constant_values=-1)
+        best = np.pad(own[windows >= 0][first] / UNIT**2, (0, pad))
+        scores[row : row + 1], ids[row : row + 1] = best_first(best[None], tunes[None], k)
+    return scores, ids
 
 
 class ContourVectorMatcher(MelodyMatcher):
@@ -110,7 +134,7 @@ class ContourVectorMatcher(MelodyMatcher):
             now = slice(start, start + WINDOWS_AT_ONCE)
             for number, scale in enumerate(self.scales):
                 points = self.tunes.windows(begin[now], last[now], frames * scale)
-                vectors[now, number] = _as_int8(contour_vectors(points, self.coefficients))
+                vectors[now, number] = as_int8(contour_vectors(points, self.coefficients))
         return vectors.reshape(-1, dim)
 
     @property
@@ -124,7 +148,7 @@ class ContourVectorMatcher(MelodyMatcher):
     def vectors_of(self, queries: Sequence[Notes]) -> np.ndarray:
         """Return the vector of each query, `(n_queries, 2 * coefficients)` int8."""
         points = [contour_points(query, POINTS) for query in check_notes(queries, "queries")]
-        return _as_int8(contour_vectors(np.array(points).reshape(-1, POINTS), self.coefficients))
+        return as_int8(contour_vectors(np.array(points).reshape(-1, POINTS), self.coefficients))
 
     def scores_of(self, query: Notes, ids: np.ndarray) -> np.ndarray:
         query_vector = self.vectors_of([query])[0].astype(np.float32)
@@ -136,13 +160,7 @@ class ContourVectorMatcher(MelodyMatcher):
         """Find the k best tunes among the best windows; -1 where there are fewer tunes."""
         k = check_k(k, self.n_items)
         found = self.index.search(self.vectors_of(queries), self.windows)
-        scores, ids = np.full((len(queries), k), -np.inf), np.full((len(queries), k), -1)
-        for row, (own, windows) in enumerate(zip(found.scores, found.ids, strict=True)):
-            tunes, first = np.unique(self.owners[windows[windows >= 0]], return_index=True)
-            pad = max(0, k - tunes.size)
-            tunes = np.pad(tunes.astype(np.int64), (0, pad), constant_values=-1)
-            best = np.pad(own[windows >= 0][first] / UNIT**2, (0, pad))
-            scores[row : row + 1], ids[row : row + 1] = best_first(best[None], tunes[None], k)
+        scores, ids = best_tunes(found, self.owners, k)
         products = found.work.get("distances", 0) + found.work.get("codes", 0)
         products += found.work.get("centroids", 0)
         work = Work(self.name, len(queries) * self.n_items, products)

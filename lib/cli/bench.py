@@ -448,11 +448,14 @@ def bench_hum(
     essen: Annotated[
         bool, Option("--essen", help="With --root: songs of Essen, as MIREX (non-commercial).")
     ] = False,
+    matchers: Annotated[
+        bool, Option("--matchers", help="Only the matchers, on hums as notes (needs no sound).")
+    ] = False,
     show: Annotated[bool, Option("--show", help="Only print the committed tables.")] = False,
 ) -> None:
-    """Measure hums from their sound, or the recorded hums of MIR-QBSH as MIREX does.
+    """Measure hums as notes and from their sound, or the recorded hums of MIR-QBSH as MIREX does.
 
-    Without --root the committed tables are written (eight minutes; Festival must be installed).
+    Without --root the committed tables are written (half an hour; Festival must be installed).
     """
     from lib.studies import hums
 
@@ -469,6 +472,12 @@ def bench_hum(
             say(f"not heard: {path}: {why}")
         if result.refused:
             say(f"{len(result.refused):,} recordings were not heard; they count as not found")
+        return
+    if not show:
+        hums.matchers.write_committed(say)
+    print_rows(hums.format_matchers(), "hums as notes; intervals by family of tunes")
+    print_rows(hums.format_times(), "one hum as notes, processor time on one thread, by this build")
+    if matchers:
         return
     if not show:
         hums.write_committed(say)

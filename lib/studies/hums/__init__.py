@@ -1,4 +1,4 @@
-"""Hums from their sound: what voice and pitch tracker cost, and recorded hums of MIR-QBSH."""
+"""Hums as notes and from their sound: matchers, voices, trackers; recordings of MIR-QBSH."""
 
 from lib.studies.hums.from_sound import (
     CONTOURS,
@@ -10,4 +10,5 @@ from lib.studies.hums.from_sound import (
     sound_rows,
     write_committed,
 )
+from lib.studies.hums.matchers import format_matchers, format_times
 from lib.studies.hums.recordings import MirexResult, evaluate_recordings

@@ -4,15 +4,19 @@ Each system answers the same queries. Costs are counted beside quality: products
 query, and bytes that are kept of the tunes.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from lib.core.checks import check_choice
+from lib.core.paths import artifacts_dir
 from lib.core.result_store import ResultStore
 from lib.core.task import RetrievalTask
 from lib.datasets.tunes import hum_task
+from lib.models.artifact_files import WEIGHTS
 from lib.models.trained_models import load_model
 from lib.search import evaluate_run
 from lib.search.base import Retriever
@@ -28,96 +32,110 @@ from lib.search.two_stage import TwoStageRetriever
 STORE = ResultStore("hum", "crossmodal bench hum")
 TABLE, TIMES = "matchers.csv", "matcher_times.csv"
 LEVELS = ("medium", "hard")
-N_QUERIES, N_LINEAR, N_TIMED = 500, 40, 20  # linear scaling takes seconds a query
-LINEAR = "linear scaling"
+N_QUERIES, N_LINEAR, N_TIMED = 500, 24, 20  # linear scaling takes seconds a query
+VECTORS, LEARNED, LINEAR = "contour vectors", "learned", "linear scaling"
+SYSTEMS = (VECTORS, LEARNED, LINEAR)
+LEARNED_ARTIFACT = "hums"
 METRICS = ("MRR", "R@1", "R@10", "R@100")
 SHOWN = ("MRR", "R@10", "R@100")
 
 
-def systems(melodies: Sequence) -> dict[str, Retriever]:
-    """Make the systems over tunes; the stages of two systems are shared."""
-    depth = min(DEPTH, len(melodies))
-    vectors, dtw = ContourVectorMatcher(melodies), DtwMatcher(melodies)
-    learned = LearnedContourMatcher(melodies, load_model("hums"))
-    return {
-        "contour vectors": vectors,
-        "contour vectors, then DTW": TwoStageRetriever(vectors, dtw, depth),
-        "learned": learned,
-        "learned, then DTW": TwoStageRetriever(learned, dtw, depth),
-        LINEAR: LinearScalingMatcher(melodies),
-    }
-
-
-def bytes_of(system: Retriever) -> int:
-    """Return the bytes that a system keeps of the tunes, over its stages."""
-    if isinstance(system, TwoStageRetriever):
-        return bytes_of(system.first) + bytes_of(system.second)
-    return system.stored_bytes
+def make_system(name: str, melodies: Sequence) -> Retriever:
+    """Make one of `SYSTEMS` over tunes; all but linear scaling have DTW as a second stage."""
+    check_choice(name, SYSTEMS, "name")
+    if name == LINEAR:
+        return LinearScalingMatcher(melodies)
+    if name == LEARNED:
+        first = LearnedContourMatcher(melodies, load_model(LEARNED_ARTIFACT))
+    else:
+        first = ContourVectorMatcher(melodies)
+    return TwoStageRetriever(first, DtwMatcher(melodies), min(DEPTH, len(melodies)))
 
 
 def matcher_rows(
-    task: RetrievalTask, made: dict[str, Retriever], n_linear: int = N_LINEAR
+    task: RetrievalTask, name: str, system: Retriever, n_linear: int = N_LINEAR
 ) -> Iterator[dict]:
-    """Yield a row for each system: quality with 95% intervals by family, work and bytes.
+    """Yield a row for a system, and one for it with DTW behind: quality, work and bytes.
 
     Args:
         task: hums of one level.
-        made: of `systems`, over the gallery of the task.
+        name, system: of `make_system`, over the gallery of the task.
         n_linear: queries of linear scaling, the first ones.
+
+    Yields:
+        Means with 95% intervals by family, products a query, and bytes that are kept of the tunes.
     """
-    for name, system in made.items():
-        own = task
-        if name == LINEAR:
-            own = task.take_queries(np.arange(min(n_linear, len(task.queries))))
-        run = system.search(system.encode(own.queries, "hum"), min(DEPTH, len(own.gallery)))
-        result = evaluate_run(run, own, metrics=METRICS)
-        row = {"system": name, "queries": len(own.queries)}
+    k = min(DEPTH, len(task.gallery))
+    if name == LINEAR:
+        task = task.take_queries(np.arange(min(n_linear, len(task.queries))))
+        stages = {name: (system.search(task.queries, k), system.stored_bytes)}
+    else:
+        queries = system.encode(task.queries, "hum")
+        first, both = system.search_depths(queries, k, [0, system.depth])
+        kept = system.first.stored_bytes
+        stages = {
+            name: (first, kept),
+            f"{name}, then DTW": (both, kept + system.second.stored_bytes),
+        }
+    for stage, (run, kept) in stages.items():
+        result = evaluate_run(run, task, metrics=METRICS)
+        row = {"system": stage, "queries": len(task.queries)}
         for metric in METRICS:
             low, high = result.interval(metric)
             row |= {metric: result.mean(metric), f"{metric} low": low, f"{metric} high": high}
-        row["products a query"] = round(sum(w.products for w in run.work) / len(own.queries))
-        yield {**row, "bytes": bytes_of(system)}
+        products = sum(work.products for work in run.work) / len(task.queries)
+        yield {**row, "products a query": round(products), "bytes": kept}
+
+
+def time_row(task: RetrievalTask, name: str, system: Retriever, n: int) -> dict:
+    """Measure the processor time of single queries, from notes to the list, in milliseconds."""
+    system.search(system.encode(task.queries[:1], "hum"), 10)  # warm up
+    taken = []
+    for query in task.queries[:n]:
+        started = time.process_time()
+        system.search(system.encode([query], "hum"), 10)
+        taken.append(1000 * (time.process_time() - started))
+    name = name if name == LINEAR else f"{name}, then DTW"
+    row = {"tunes": len(task.gallery), "system": name, "queries": len(taken)}
+    return row | {"median ms": float(np.median(taken)), "largest ms": max(taken)}
 
 
 def write_committed(log: Callable[[str], None] = print) -> None:
-    """Measure all systems, galleries and levels, and write both tables."""
+    """Measure all systems, galleries and levels, and write both tables.
+
+    Each system and gallery is kept in the cache: a stopped run continues.
+    """
+    weights = (artifacts_dir() / LEARNED_ARTIFACT / WEIGHTS).read_bytes()
+    checksum = hashlib.sha256(weights).hexdigest()
     rows, times = [], []
-    for essen in (False, True):
-        made = None
-        for level in LEVELS:
-            task = hum_task("test", level, n_queries=N_QUERIES, essen=essen)
-            if made is None:
-                made = systems(task.gallery)
-                times += time_rows(task, made)
-            for row in matcher_rows(task, made):
-                rows.append({"tunes": len(task.gallery), "level": level} | row)
-                log(f"{len(task.gallery)} tunes, {level}, {row['system']}: MRR {row['MRR']:.3f}")
-    STORE.save_table(TABLE, rows)
-    STORE.save_table(TIMES, times)
+    for essen in (True, False):
+        for name in SYSTEMS:
+            key = {"study": "matchers", "system": name, "essen": essen, "queries": N_QUERIES}
+            key |= {"linear": N_LINEAR} if name == LINEAR else {}
+            key |= {"weights": checksum} if name == LEARNED else {}
+            part = STORE.cached_json(key, lambda name=name, essen=essen: _measured(name, essen))
+            rows += part["rows"]
+            times += part["times"]
+            for row in part["rows"]:
+                log(f"{row['tunes']} tunes, {row['level']}, {row['system']}: MRR {row['MRR']:.3f}")
+    STORE.save_table(TABLE, sorted(rows, key=lambda row: (row["tunes"], row["level"] == "hard")))
+    STORE.save_table(TIMES, sorted(times, key=lambda row: row["tunes"]))
 
 
-def time_rows(task: RetrievalTask, made: dict[str, Retriever], n: int = N_TIMED) -> list[dict]:
-    """Measure the processor time of single queries, from notes to the list, in milliseconds."""
-    rows = []
-    for name, system in made.items():
-        if name == LINEAR:
-            continue
-        system.search(system.encode(task.queries[:1], "hum"), 10)  # warm up
-        taken = []
-        for query in task.queries[:n]:
-            started = time.process_time()
-            system.search(system.encode([query], "hum"), 10)
-            taken.append(1000 * (time.process_time() - started))
-        rows.append(
-            {
-                "tunes": len(task.gallery),
-                "system": name,
-                "queries": len(taken),
-                "median ms": float(np.median(taken)),
-                "largest ms": max(taken),
-            }
-        )
-    return rows
+def _measured(name: str, essen: bool) -> dict[str, list[dict]]:
+    """Measure one system over one gallery, at both levels."""
+    tasks = {level: hum_task("test", level, n_queries=N_QUERIES, essen=essen) for level in LEVELS}
+    gallery = tasks[LEVELS[0]].gallery
+    started = time.process_time()
+    system = make_system(name, gallery)
+    built = time.process_time() - started
+    rows = [
+        {"tunes": len(gallery), "level": level} | row
+        for level, task in tasks.items()
+        for row in matcher_rows(task, name, system)
+    ]
+    row = time_row(tasks["hard"], name, system, 3 if name == LINEAR else N_TIMED)
+    return {"rows": rows, "times": [row | {"build s": built}]}
 
 
 def format_matchers(rows: Sequence[dict] | pd.DataFrame | None = None) -> list[dict]:
@@ -150,6 +168,7 @@ def format_times(rows: Sequence[dict] | pd.DataFrame | None = None) -> list[dict
             "hums": row["queries"],
             "median": f"{row['median ms']:.0f} ms",
             "longest": f"{row['largest ms']:.0f} ms",
+            "built in": f"{row['build s']:.0f} s",
         }
         for row in table.to_dict("records")
     ]

@@ -7,6 +7,7 @@ query, and bytes that are kept of the tunes.
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,11 +24,11 @@ from lib.search.base import Retriever
 from lib.search.melody import (
     ContourVectorMatcher,
     DtwMatcher,
-    LearnedContourMatcher,
     LinearScalingMatcher,
+    learned_retriever,
 )
-from lib.search.melody.hum_search import DEPTH
-from lib.search.two_stage import TwoStageRetriever
+from lib.search.melody.learned import DEPTH, MIX
+from lib.search.two_stage import TwoStageRetriever, rerank
 
 STORE = ResultStore("hum", "crossmodal bench hum")
 TABLE, TIMES = "matchers.csv", "matcher_times.csv"
@@ -46,16 +47,17 @@ def make_system(name: str, melodies: Sequence) -> Retriever:
     if name == LINEAR:
         return LinearScalingMatcher(melodies)
     if name == LEARNED:
-        first = LearnedContourMatcher(melodies, load_model(LEARNED_ARTIFACT))
-    else:
-        first = ContourVectorMatcher(melodies)
-    return TwoStageRetriever(first, DtwMatcher(melodies), min(DEPTH, len(melodies)))
+        return learned_retriever(melodies, load_model(LEARNED_ARTIFACT))
+    depth = min(DEPTH, len(melodies))
+    return TwoStageRetriever(
+        ContourVectorMatcher(melodies), DtwMatcher(melodies), depth, combine=MIX
+    )
 
 
 def matcher_rows(
     task: RetrievalTask, name: str, system: Retriever, n_linear: int = N_LINEAR
 ) -> Iterator[dict]:
-    """Yield a row for a system, and one for it with DTW behind: quality, work and bytes.
+    """Yield rows of a system: its first stage, DTW behind, and the mix of both scores.
 
     Args:
         task: hums of one level.
@@ -70,13 +72,15 @@ def matcher_rows(
         task = task.take_queries(np.arange(min(n_linear, len(task.queries))))
         stages = {name: (system.search(task.queries, k), system.stored_bytes)}
     else:
-        queries = system.encode(task.queries, "hum")
-        first, both = system.search_depths(queries, k, [0, system.depth])
-        kept = system.first.stored_bytes
-        stages = {
-            name: (first, kept),
-            f"{name}, then DTW": (both, kept + system.second.stored_bytes),
-        }
+        first, dtw = system.first, system.second
+        run = first.search(task.queries, k)
+        scores = dtw.score(task.queries, run.ids)
+        work = (*run.work, dtw.work(task.queries, run.ids))
+        both = first.stored_bytes + dtw.stored_bytes
+        stages = {name: (run, first.stored_bytes)}
+        for label, combine in (("then DTW", None), ("then DTW mixed with it", system.combine)):
+            ranked = rerank(run, scores, k, dtw.name, combine=combine)
+            stages[f"{name}, {label}"] = (replace(ranked, work=work), both)
     for stage, (run, kept) in stages.items():
         result = evaluate_run(run, task, metrics=METRICS)
         row = {"system": stage, "queries": len(task.queries)}
@@ -95,7 +99,7 @@ def time_row(task: RetrievalTask, name: str, system: Retriever, n: int) -> dict:
         started = time.process_time()
         system.search(system.encode([query], "hum"), 10)
         taken.append(1000 * (time.process_time() - started))
-    name = name if name == LINEAR else f"{name}, then DTW"
+    name = name if name == LINEAR else f"{name}, then DTW mixed with it"
     row = {"tunes": len(task.gallery), "system": name, "queries": len(taken)}
     return row | {"median ms": float(np.median(taken)), "largest ms": max(taken)}
 

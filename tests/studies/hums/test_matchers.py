@@ -23,10 +23,14 @@ def task():
 
 def test_each_stage_has_a_row(task):
     system = matchers.make_system("learned", TUNES)
-    learned, staged = matchers.matcher_rows(task, "learned", system)
-    assert (learned["system"], staged["system"]) == ("learned", "learned, then DTW")
-    assert staged["MRR"] == 1 and staged["queries"] == 4
-    for row in (learned, staged):
+    learned, staged, mixed = matchers.matcher_rows(task, "learned", system)
+    names = ["learned", "learned, then DTW", "learned, then DTW mixed with it"]
+    assert [row["system"] for row in (learned, staged, mixed)] == names
+    assert staged["MRR"] == mixed["MRR"] == 1 and staged["queries"] == 4
+    assert mixed["products a query"] == staged["products a query"]
+    run = system.search(system.encode(task.queries, "hum"), 1)
+    assert run.ids[:, 0].tolist() == [0, 1, 2, 3]
+    for row in (learned, staged, mixed):
         assert row["MRR low"] <= row["MRR"] <= row["MRR high"]
     assert learned["products a query"] == system.first.starts.values.size
     assert staged["products a query"] > learned["products a query"]
@@ -43,7 +47,7 @@ def test_linear_scaling_answers_the_first_queries(task):
 def test_a_time_row_names_both_stages(task):
     system = matchers.make_system("contour vectors", TUNES)
     row = matchers.time_row(task, "contour vectors", system, n=2)
-    assert row["system"] == "contour vectors, then DTW" and row["queries"] == 2
+    assert row["system"] == "contour vectors, then DTW mixed with it" and row["queries"] == 2
     assert 0 < row["median ms"] <= row["largest ms"]
     assert matchers.format_times([row | {"build s": 1.2}])[0]["built in"] == "1 s"
     with pytest.raises(RetrievalInputError, match="name must be one of"):

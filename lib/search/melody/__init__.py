@@ -13,7 +13,6 @@ from lib.search.melody.contour_vectors import ContourVectorMatcher, contour_vect
 from lib.search.melody.contours import LinearScalingMatcher, contour
 from lib.search.melody.dtw import DtwMatcher, subsequence_dtw
 from lib.search.melody.hum_search import ANY_TEMPO, first_seconds, hum_retriever, staged_hums
-from lib.search.melody.learned import LearnedContourMatcher
 from lib.search.melody.learned import LearnedContourMatcher, learned_retriever
 from lib.search.melody.symbols import (
     IntervalMatcher,

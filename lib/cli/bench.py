@@ -476,6 +476,7 @@ def bench_hum(
     if not show:
         hums.matchers.write_committed(say)
     print_rows(hums.format_matchers(), "hums as notes; intervals by family of tunes")
+    print_rows(hums.format_others(), "hums that are not as the systems expect")
     print_rows(hums.format_times(), "one hum as notes, processor time on one thread, by this build")
     if matchers:
         return

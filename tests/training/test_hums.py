@@ -9,6 +9,7 @@ import torch
 from lib.core.checks import RetrievalInputError
 from lib.datasets.tunes import LEVELS, load_corpus
 from lib.models.artifact_files import load_card
+from lib.models.trained_models import load_model
 from lib.training import RECIPES, hum_recipe
 from lib.training.hum_batches import HumBatch, HumStream, errors_of, spoil
 from lib.training.hum_recipe import hum_objective, validation_task
@@ -105,3 +106,11 @@ def test_the_committed_card_tells_the_plan():
     assert card["plan"]["steps"] == RECIPES["hums"].plan.steps
     assert card["data"] == RECIPES["hums"].data and card["bits"] == 8
     assert {row["level"] for row in card["metrics"]} == {"medium", "hard"}
+
+
+def test_the_committed_encoder_finds_validation_hums(monkeypatch):
+    monkeypatch.setattr(hum_recipe, "N_VALIDATION", 100)
+    values = RECIPES["hums"].validation()(load_model("hums"))
+    last = load_card("hums")["history"]["validation"][-1]
+    for level in ("medium", "hard"):  # half of the hums that chose the weights
+        assert values[f"MRR {level}"] == pytest.approx(last[f"MRR {level}"], abs=0.05)

@@ -10,5 +10,5 @@ from lib.studies.hums.from_sound import (
     sound_rows,
     write_committed,
 )
-from lib.studies.hums.matchers import format_matchers, format_times
+from lib.studies.hums.matchers import format_matchers, format_others, format_times
 from lib.studies.hums.recordings import MirexResult, evaluate_recordings

@@ -54,12 +54,28 @@ def test_a_time_row_names_both_stages(task):
         matchers.make_system("guess", TUNES)
 
 
+def test_other_hums_are_those_of_the_singer_and_of_other_lengths():
+    tasks = matchers.other_tasks("hard", essen=False)
+    assert list(tasks) == [matchers.SINGER, *matchers.LENGTHS]
+    sung = tasks[matchers.SINGER]
+    assert len(sung.queries) == sung.qrels.shape[0] == len(sung.query_groups) == 100
+    short, long = (
+        np.median([one.seconds for one in tasks[name].queries]) for name in matchers.LENGTHS
+    )
+    assert 5 < short < 7 and 9.5 < long < 12.5
+
+
 def test_the_committed_tables():
     table = matchers.STORE.table(matchers.TABLE)
     assert set(table["level"]) == set(matchers.LEVELS) and set(table["tunes"]) == {4433, 12941}
     staged = table[table["system"] == "learned, then DTW"]
     assert (staged["queries"] >= matchers.N_QUERIES).all()
+    for level, promised in {"medium": 0.90, "hard": 0.65}.items():
+        assert (staged[staged["level"] == level]["MRR"] >= promised).all()
     assert (staged["bytes"] < 200e6).all()
+    other = matchers.STORE.table(matchers.OTHER)
+    assert set(other["hums"]) == {matchers.SINGER, *matchers.LENGTHS}
+    assert len(matchers.format_others()) == len(other) == 2 * 2 * 3 * 3
     times = matchers.STORE.table(matchers.TIMES)
     assert (times[times["system"] != matchers.LINEAR]["median ms"] < 500).all()
     assert len(matchers.format_matchers()) == len(table)

@@ -72,6 +72,7 @@ def matcher_rows(
         Means with 95% intervals by family, products a query, and bytes that are kept of the tunes.
     """
     k = min(DEPTH, len(task.gallery))
+    metrics = [one for one in METRICS if "@" not in one or int(one.split("@")[1]) <= k]
     if name == LINEAR:
         task = task.take_queries(np.arange(min(n_linear, len(task.queries))))
         stages = {name: (system.search(task.queries, k), system.stored_bytes)}
@@ -86,9 +87,9 @@ def matcher_rows(
             ranked = rerank(run, scores, k, dtw.name, combine=combine)
             stages[f"{name}, {label}"] = (replace(ranked, work=work), both)
     for stage, (run, kept) in stages.items():
-        result = evaluate_run(run, task, metrics=METRICS)
+        result = evaluate_run(run, task, metrics=metrics)
         row = {"system": stage, "queries": len(task.queries)}
-        for metric in METRICS:
+        for metric in metrics:
             low, high = result.interval(metric)
             row |= {metric: result.mean(metric), f"{metric} low": low, f"{metric} high": high}
         products = sum(work.products for work in run.work) / len(task.queries)
@@ -190,7 +191,7 @@ def format_matchers(rows: Sequence[dict] | pd.DataFrame | None = None) -> list[d
             "errors": row["level"],
             **({"hums of": row["hums"]} if "hums" in row else {}),
             "system": row["system"],
-            "hums": row["queries"],
+            "hums": str(row["queries"]),
             **{
                 name: f"{row[name]:.3f} ({row[f'{name} low']:.3f} to {row[f'{name} high']:.3f})"
                 for name in SHOWN
@@ -214,7 +215,7 @@ def format_times(rows: Sequence[dict] | pd.DataFrame | None = None) -> list[dict
         {
             "tunes": f"{row['tunes']:,}",
             "system": row["system"],
-            "hums": row["queries"],
+            "hums": str(row["queries"]),
             "median": f"{row['median ms']:.0f} ms",
             "longest": f"{row['largest ms']:.0f} ms",
             "built in": f"{row['build s']:.0f} s",

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lib.core.checks import check_count
+from lib.core.checks import RetrievalInputError, check_count
 from lib.core.result_store import ResultStore
 from lib.index.tuning.rows import exact_scores_by_block, hits_by_score
 from lib.search.collection import Collection
@@ -99,9 +99,14 @@ class Serving:
         return self._kept(what, partial(self._loaded, self._steady, kind, connections, n))
 
     def point_while_reloading(self, kind: str) -> dict:
-        """Measure requests at concurrency 8 while rows are added to the collection five times."""
+        """Measure requests at concurrency 8 while rows are added to the collection five times.
+
+        The service ends with it: for a moment it would still answer with rows that are gone again.
+        """
         what = {"queries": kind, "during": "reloads", "concurrency": RELOADED_AT}
-        return self._kept(what, partial(self._loaded, self._reloading, kind))
+        row = self._kept(what, partial(self._loaded, self._reloading, kind))
+        self.stop()
+        return row
 
     def _loaded(self, run: Callable[..., Load], *arguments: object) -> dict:
         before = self.served.processor_seconds()
@@ -193,13 +198,18 @@ def recall_of(found: np.ndarray, queries: np.ndarray, collection: Collection) ->
     """Compute the share of the true nearest that were found, see `hits_by_score`.
 
     Args:
-        found: (n_queries, k) ids.
+        found: (n_queries, k) ids, all of them in the collection.
         queries: (n_queries, dim) unit rows.
         collection: what was searched.
     """
     k = found.shape[1]
     least = exact_scores_by_block(queries, collection, k, "cosine")[:, -1]
-    positions = np.searchsorted(collection.ids, found)
+    positions = np.minimum(np.searchsorted(collection.ids, found), len(collection.ids) - 1)
+    unknown = found[collection.ids[positions] != found]
+    if unknown.size:
+        raise RetrievalInputError(
+            f"found holds id {unknown[0]}, which the collection has not; search it as it is now"
+        )
     hits = hits_by_score(queries, positions, collection, least, "cosine")
     return float(hits.mean() / k)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lib.core.checks import RetrievalInputError
 from lib.search.collection import Collection
 from lib.search.collection.files import CollectionFolder
 from lib.search.collection.vectors_only import add_vectors
@@ -61,6 +62,8 @@ def test_recall_by_hand(tmp_path):
     # The best two of the first query are 0 and 1 with equal scores; of the second 2 and 0.
     assert measure.recall_of(np.array([[1, 0], [2, 0]]), queries, collection) == 1.0
     assert measure.recall_of(np.array([[1, 3], [3, 1]]), queries, collection) == 0.25
+    with pytest.raises(RetrievalInputError, match="found holds id 4, which the collection has not"):
+        measure.recall_of(np.array([[1, 4], [3, 1]]), queries, collection)
 
 
 def test_a_service_that_does_not_start_says_why(tmp_path):

@@ -17,7 +17,7 @@ from lib.index.from_scratch import hyperplanes as hashing
 from lib.index.from_scratch.graph import descend
 from lib.models.maxsim import maxsim
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def opened(tab, name, **given):

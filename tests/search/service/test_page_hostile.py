@@ -15,7 +15,7 @@ from lib.search.service import create_app
 from tests.search.collection.conftest import COLOURS, MODEL, ColourEncoder, paint
 from tests.search.service.test_page import ask, box, sent, tiles, watched
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 IMAGE = "<img src=x onerror=hacked=1>"
 NAMES = {
     f"{IMAGE}.png": "",

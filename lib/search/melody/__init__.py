@@ -3,16 +3,26 @@
     matcher = IntervalMatcher(melodies)
     run = matcher.search(hums, k=10)
 
-`hum_retriever` joins two of them in stages, and `lib.models.pitch` hears hums in recordings. Each
-matcher ignores the key; they differ in what else they ignore, in what they cost, and in which
-errors of a singer they forgive.
+Each matcher ignores the key; they differ in what else they ignore, in what they cost, and in which
+errors of a singer they forgive. `HumSearch` joins two of them in stages and takes sounds too:
+
+    for hit in open_hum_search().find(hum, k=10):  # samples, or a contour
+        print(hit.label, hit.score, hit.start)  # start: seconds from the first note of the tune
 """
 
 from lib.search.melody.base import MelodyMatcher
 from lib.search.melody.contour_vectors import ContourVectorMatcher, contour_vectors
 from lib.search.melody.contours import LinearScalingMatcher, contour
 from lib.search.melody.dtw import DtwMatcher, subsequence_dtw
-from lib.search.melody.hum_search import ANY_TEMPO, first_seconds, hum_retriever, staged_hums
+from lib.search.melody.hum_search import (
+    ANY_TEMPO,
+    HumHit,
+    HumSearch,
+    first_seconds,
+    hum_retriever,
+    open_hum_search,
+    staged_hums,
+)
 from lib.search.melody.learned import LearnedContourMatcher, learned_retriever
 from lib.search.melody.symbols import (
     IntervalMatcher,

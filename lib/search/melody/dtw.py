@@ -46,15 +46,23 @@ def subsequence_dtw(query, texts: Sequence, *, most: float = np.inf) -> np.ndarr
 
 def _subsequence_dtw(queries: np.ndarray, texts: Packed, most: float) -> np.ndarray:
     """Return costs `(n_queries, n_texts)` of queries of one length `(n_queries, m)`."""
+    row, _ = _last_row(queries, texts, most, places=False)
+    return np.minimum.reduceat(row, texts.starts, axis=1) / queries.shape[1]
+
+
+def _last_row(
+    queries: np.ndarray, texts: Packed, most: float, *, places: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the last row of the table, and where the best path to each of its cells began."""
     values = texts.values[None]
 
-    def moved(row: np.ndarray, steps: int) -> np.ndarray:
+    def moved(row: np.ndarray, steps: int, outside: float = np.inf) -> np.ndarray:
         """Shift the columns to the right; nothing comes from another text."""
-        result = np.full_like(row, np.inf)
+        result = np.full_like(row, outside)
         result[:, steps:] = row[:, :-steps]
         for step in range(steps):
             behind = texts.starts + step
-            result[:, behind[behind < texts.ends]] = np.inf
+            result[:, behind[behind < texts.ends]] = outside
         return result
 
     def cost(number: int) -> np.ndarray:
@@ -62,13 +70,19 @@ def _subsequence_dtw(queries: np.ndarray, texts: Packed, most: float) -> np.ndar
         return np.minimum(difference, most, out=difference)
 
     before, row, last_cost = None, cost(0), cost(0)
+    began = earlier = np.broadcast_to(np.arange(values.size), row.shape) if places else None
     for number in range(1, queries.shape[1]):
         own = cost(number)
-        best = np.minimum(moved(row, 1), moved(row, 2))
+        ways = [moved(row, 1), moved(row, 2)]
         if before is not None:
-            np.minimum(best, moved(before, 1) + last_cost, out=best)
+            ways.append(moved(before, 1) + last_cost)
+        best = np.minimum.reduce(ways)
+        if places:
+            origins = [moved(began, 1, 0), moved(began, 2, 0), moved(earlier, 1, 0)]
+            came = np.select([best == way for way in ways], origins[: len(ways)])
+            began, earlier = came, began
         before, row, last_cost = row, best + own, own
-    return np.minimum.reduceat(row, texts.starts, axis=1) / queries.shape[1]
+    return row, began
 
 
 class DtwMatcher(MelodyMatcher):
@@ -115,3 +129,25 @@ class DtwMatcher(MelodyMatcher):
         keys = self._centred(query) + self.shifts[:, None]  # (n_shifts, m)
         costs = _subsequence_dtw(keys, self.contours.take(ids), self.most).min(axis=0)
         return -np.minimum(costs, self.most).astype(np.float64)  # a tune that is too short: most
+
+    def spans(self, query: Notes, ids: np.ndarray) -> np.ndarray:
+        """Return where the best match begins and ends in some tunes.
+
+        Args:
+            query: a hum.
+            ids: `(n,)` positions of tunes.
+
+        Returns:
+            float64 `(n, 2)`, seconds from the first onset of each tune; a tune that is too short
+            for the query counts as a whole.
+        """
+        texts = self.contours.take(ids)
+        keys = self._centred(query) + self.shifts[:, None]
+        rows, began = _last_row(keys, texts, self.most, places=True)
+        result = np.empty((len(ids), 2))
+        for number, (start, end) in enumerate(zip(texts.starts, texts.ends, strict=True)):
+            key, at = np.unravel_index(np.argmin(rows[:, start:end]), (len(keys), end - start))
+            first = began[key, start + at] - start if np.isfinite(rows[key, start + at]) else 0
+            last = at if np.isfinite(rows[key, start + at]) else end - start - 1
+            result[number] = first * self.step, (last + 1) * self.step
+        return result

@@ -8,7 +8,7 @@ setup(
     packages=[*find_packages(include=["lib", "lib.*"]), "lib.data"],
     package_dir={"lib.data": "data"},
     package_data={
-        "lib.data": ["README.md", "*.png", "artifacts/*/*", "hand_drawn/*", "published/*"],
+        "lib.data": ["*.md", "*.png", "*.gif", "artifacts/*/*", "hand_drawn/*", "published/*"],
         "lib.course.explorables": ["*.js", "*.css"],
         "lib.search.service": ["page/*"],
     },

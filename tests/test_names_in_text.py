@@ -11,7 +11,8 @@ from lib import course
 from tests.notebook_policy import read
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "lib/cli/README.md")]
+PAGES += [ROOT / "data" / name for name in ("README.md", "RESULTS.md")]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 QUOTED = re.compile(r"`([A-Za-z_][\w.]*\.[A-Za-z_]\w*)(?:\([^`]*\))?`")
 PATHS = re.compile(r"`((?:lib|tests|notebooks|data)/[\w./]+)`")

@@ -1,4 +1,4 @@
-"""`crossmodal info` and `crossmodal results`: the installation, and the results of the README."""
+"""`crossmodal info` and `crossmodal results`: the installation, and the tables of results."""
 
 import importlib.metadata
 import platform
@@ -59,9 +59,10 @@ def info() -> None:
 
 
 def results() -> None:
-    """Print the results tables of the README, as Markdown, from the committed embeddings."""
+    """Print the tables of the README and of data/RESULTS.md, from the committed embeddings."""
     from lib.studies import readme_results
 
-    print(readme_results.readme_markdown(readme_results.readme_table()))
-    print()
+    rows = readme_results.readme_table()
+    print(f"{readme_results.summary_markdown(rows)}\n")
+    print(f"{readme_results.readme_markdown(rows)}\n")
     print(readme_results.harder_queries_markdown(readme_results.harder_queries_table()))

@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 from lib.core.writing import atomic_path
 from lib.datasets.sketches.hand_drawn import HandDrawn, load_hand_drawn
 from lib.datasets.strokes import Drawing
-from lib.datasets.tunes import Melody, SungNotes, hum_task, load_tunes
+from lib.datasets.tunes import SungNotes, hum_task
 from lib.search import picture_retriever
-from lib.search.melody import hum_retriever, staged_hums
+from lib.search.melody.hum_search import HumHit, open_hum_search
 from lib.search.pictures import PictureHit, PictureRetriever
 
 TEXT = "a sad yellow face"
@@ -30,7 +30,7 @@ PAGE = "#ffffff"
 INK, GREY, BLUE, PALE = "#1b1b1b", "#6b6b6b", "#0072b2", "#eef3f7"
 STEPS = ("Type", "Draw", "Hum")
 FRAME_MS, HOLD_MS = 120, 2600
-TUNES = 4  # that are shown
+TUNES, TUNE_NOTES = 4, 26  # that are shown
 HUM_FRAMES = 14
 SEED = 7  # of the hum
 
@@ -77,23 +77,22 @@ def drawn(retriever: PictureRetriever) -> Iterator[tuple[Image.Image, int]]:
 
 def hummed() -> Iterator[tuple[Image.Image, int]]:
     """Yield frames of a hum of eight seconds; its end searches."""
-    hum, tunes, found = searched_hum()
+    hum, hits = searched_hum()
     for n in np.linspace(1, len(hum), HUM_FRAMES).astype(int):
         page, pen = sheet(2, "A hummed melody finds the tune")
         box = (MARGIN, 120, LEFT - MARGIN, HEIGHT - 70)
         pen.rounded_rectangle(box, 8, outline=BLUE, width=2)
         show_notes(pen, hum.onsets, hum.durations, hum.pitches, box, BLUE, n)
         if n == len(hum):
-            show_tunes(pen, [tunes[place] for place in found])
+            show_tunes(pen, hits)
         yield page, HOLD_MS if n == len(hum) else 2 * FRAME_MS
 
 
 @lru_cache(maxsize=1)
-def searched_hum() -> tuple[SungNotes, Sequence[Melody], np.ndarray]:
-    """Return a hum of a test tune with errors of the level medium, all tunes, and what it finds."""
-    tunes = load_tunes()
+def searched_hum() -> tuple[SungNotes, list[HumHit]]:
+    """Return a hum of a test tune with errors of the level medium, and the tunes it finds."""
     hum = hum_task("test", "medium", n_queries=1, seed=SEED).queries[0]
-    return hum, tunes, hum_retriever(tunes).search(staged_hums([hum]), TUNES).ids[0]
+    return hum, open_hum_search().find(hum, TUNES)
 
 
 def recorded(word: str) -> HandDrawn:
@@ -175,15 +174,16 @@ def show_notes(
         pen.rounded_rectangle(bar, 3, fill=colour)
 
 
-def show_tunes(pen: ImageDraw.ImageDraw, tunes: Sequence[Melody]) -> None:
-    """Show titles and the first notes of the best tunes on the right."""
-    for rank, tune in enumerate(tunes, start=1):
-        top = 106 + (rank - 1) * 68
+def show_tunes(pen: ImageDraw.ImageDraw, hits: Sequence[HumHit]) -> None:
+    """Show titles of the best tunes on the right, and the notes from where the hum begins."""
+    tunes = open_hum_search().tunes
+    for rank, hit in enumerate(hits, start=1):
+        top, tune = 106 + (rank - 1) * 68, tunes[hit.position]
         colour = BLUE if rank == 1 else GREY
         pen.text((LEFT + 12, top + 16), f"{rank}  {tune.title[:24]}", colour, font(17))
-        first = slice(0, 28)
-        box = (LEFT + 270, top, WIDTH - MARGIN, top + 58)
-        show_notes(pen, tune.onsets[first], tune.durations[first], tune.pitches[first], box, colour)
+        part = slice(hit.note, hit.note + TUNE_NOTES)
+        notes = tune.onsets[part], tune.durations[part], tune.pitches[part]
+        show_notes(pen, *notes, (LEFT + 270, top, WIDTH - MARGIN, top + 58), colour)
 
 
 def write(path: Path) -> None:

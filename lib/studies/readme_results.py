@@ -1,4 +1,4 @@
-"""Compare the trained models with chance and with baselines, in the tables of the README."""
+"""Compare the trained models with chance and with baselines: data/RESULTS.md and the README."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -107,6 +107,14 @@ def harder_queries_table() -> list[dict]:
         ),
         *({"queries": f"a word new to the {row['seen']}", **row} for row in new),
     ]
+
+
+def summary_markdown(rows: Sequence[dict]) -> str:
+    """Format the table's trained models, text to image, as the short table of the README."""
+    forward = [row for row in rows if row["direction"] == DIRECTIONS[0]]
+    lines = _markdown_lines([row for row in forward if row["system"] != SYSTEMS[1]],
+                            ("corpus",), ("R@1", "R@10"))  # fmt: skip
+    return "\n".join([*lines[:2], *sorted(lines[2:], key=lambda line: line.split(" | ")[:1])])
 
 
 def readme_markdown(rows: Sequence[dict]) -> str:

@@ -10,7 +10,7 @@ from lib.studies import readme_results
 
 pytestmark = pytest.mark.slow
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +66,17 @@ def test_the_model_card_says_what_the_embeddings_give(rows, corpus):
             assert row["value"] == pytest.approx(line["value"], abs=1e-12)
 
 
-def test_the_readme_prints_this_table(rows):
-    assert printed("results") == readme_results.readme_markdown(rows)
-
-
-def printed(name):
+def printed(name, page="data/RESULTS.md"):
     pattern = f"<!-- {name}: .*?-->\n(.*?)<!-- end of {name} -->"
-    return re.search(pattern, README.read_text(), re.S).group(1).strip()
+    return re.search(pattern, (ROOT / page).read_text(), re.S).group(1).strip()
 
 
-def test_the_readme_prints_the_table_of_harder_queries():
+def test_the_pages_print_these_tables(rows):
+    assert printed("results") == readme_results.readme_markdown(rows)
+    assert printed("summary", "README.md") == readme_results.summary_markdown(rows)
+
+
+def test_the_page_prints_the_table_of_harder_queries():
     rows = readme_results.harder_queries_table()
     assert printed("harder queries") == readme_results.harder_queries_markdown(rows)
 

@@ -28,7 +28,7 @@ unexport MPLBACKEND
 .DEFAULT_GOAL := help
 # `test` runs its parts in order and stops at the first that fails.
 .NOTPARALLEL:
-.PHONY: help install run test test-server lint unit slow notebooks lab train refresh clean
+.PHONY: help install run test test-server lint unit slow notebooks lab slides train refresh clean
 
 help:  ## list the targets
 	@echo "Cross-modal retrieval, measured. Targets:"
@@ -50,6 +50,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles,ann,video,heic,lancedb,milvus,cluster,hum,record]'
 	@$(BIN)/python -m pip install --quiet --no-deps $$($(call PACKAGES_OF,soundfont)) || \
 	    echo "tinysoundfont cannot be installed here; the voices of the soundfont will say so"
+	@$(BIN)/python -m pip install --quiet --no-deps $$($(call PACKAGES_OF,slides))
 	@touch $@
 endif
 
@@ -101,6 +102,9 @@ else
 	@$(BIN)/crossmodal course new
 	@$(LAB) work/00_start_here.ipynb
 endif
+
+slides: $(STAMP)  ## write the slides of the notebooks to build/slides, HTML and PDF (NAMES="00 01" picks)
+	@$(BIN)/python -m lib.course.slides --build $(BUILD)/slides $(NAMES)
 
 # Of the extra `train` only the drawings are read, so what its packages require is not installed.
 train: $(STAMP)  ## rebuild every committed model and embedding (some four hours on two cores)

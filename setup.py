@@ -1,5 +1,5 @@
-"""The committed data goes into the wheel as `lib/data`, the scripts of interactive figures beside
-their Python files; everything else stands in pyproject.toml.
+"""The committed data goes into the wheel as `lib/data`, the scripts of interactive figures
+and the style of the slides beside their Python files; everything else stands in pyproject.toml.
 """
 
 from setuptools import find_packages, setup
@@ -10,6 +10,7 @@ setup(
     package_data={
         "lib.data": ["*.md", "*.png", "*.gif", "artifacts/*/*", "hand_drawn/*", "published/*"],
         "lib.course.explorables": ["*.js", "*.css"],
+        "lib.course.slides": ["*.css"],
         "lib.search.service": ["page/*"],
     },
 )

@@ -26,7 +26,7 @@ CONDA_NAMES = {
 # Read by `make train` alone, which installs it without what it requires itself.
 DATA_EXTRA = "train"
 # Extras that are installed without what they require.
-NO_DEPS = (DATA_EXTRA, "soundfont")
+NO_DEPS = (DATA_EXTRA, "soundfont", "slides")
 # Databases that a machine may lack.
 STORES = {"lancedb", "pymilvus", "milvus-lite"}
 # What a conda environment needs besides, because a virtual environment has it from elsewhere.
@@ -74,9 +74,10 @@ def test_conda_and_pip_ask_for_the_same():
 def test_extras_without_their_requirements_are_installed_by_no_other_line():
     lines = (ROOT / "Makefile").read_text().splitlines()
     installs = [line for line in lines if "pip install" in line and "(SERVER)" not in line]
-    everything, soundfont, drawings = installs
+    everything, soundfont, slides, drawings = installs
     assert not set(NO_DEPS) & set(re.search(r"\.\[(.*)\]", everything)[1].split(","))
     assert "--no-deps" in soundfont and "PACKAGES_OF,soundfont)" in soundfont
+    assert "--no-deps" in slides and "PACKAGES_OF,slides)" in slides
     assert "--no-deps" in drawings and f"PACKAGES_OF,{DATA_EXTRA})" in drawings
     assert lines[lines.index(drawings) - 1].startswith("train:")
 

@@ -194,9 +194,14 @@ def mathml(formula: str, display: str) -> str:
     return converted
 
 
+def markdown_html(markdown: str) -> str:
+    """Convert markdown to HTML with formulas as MathML, as on the pages of the notebooks."""
+    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
+
+
 def unconverted_formulas(markdown: str) -> list[str]:
     """List the formulas of a markdown cell that would be shown as their source."""
-    page = MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
+    page = markdown_html(markdown)
     sources = re.findall(rf'<code class="{UNCONVERTED}">(.*?)</code>', page, flags=re.DOTALL)
     return [html.unescape(source) for source in sources]
 
@@ -215,7 +220,7 @@ def write_page(execution, path: Path, pages: Mapping[str, str]) -> Path:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _linked(cell.source, pages)
-    _describe_figures(notebook)
+    describe_figures(notebook)
     resources = {"metadata": {"name": stem, "path": str(execution.path.parent)}}
     exporter = OfflineExporter()
     page, _ = exporter.from_notebook_node(notebook, resources)
@@ -279,7 +284,7 @@ def _compared_tables(execution) -> Iterator[tuple[dict, str, list[str]]]:
             yield data, data[METRICS_MIME]["kind"], differences
 
 
-def _describe_figures(notebook) -> None:
+def describe_figures(notebook) -> None:
     """Give each picture the sentence of its own or the next code cell as alternative text."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell, following in itertools.pairwise([*code, None]):

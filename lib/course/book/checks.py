@@ -1,0 +1,161 @@
+"""Check the pages of the book: links lead somewhere, and nothing is loaded from a network."""
+
+import html
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+TAG = re.compile(r"<([a-zA-Z][\w-]*)((?:\s[^<>]*)?)>")
+ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+LOADED = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
+# Attributes whose address a browser loads by itself; of <link> those that are no mere hints.
+LOADING = {"src", "srcset", "poster", "data", "background"}
+HINTS = {"next", "prev", "search", "index", "author", "canonical", "help", "license"}
+PHONE, DESK = 390, 1100  # pixels
+SEARCHED = "temperature"
+
+
+def link_problems(pages: Path) -> list[str]:
+    """List broken links and addresses of a network that a page would load, without a browser.
+
+    Args:
+        pages: folder of the HTML pages.
+
+    Returns:
+        One line a problem.
+    """
+    found: dict[Path, list[tuple[str, str, str]]] = {}
+    ids: dict[Path, set[str]] = {}
+    for path in sorted(pages.rglob("*.html")):
+        if "_static" not in path.relative_to(pages).parts:
+            found[path] = list(_addresses(path.read_text(encoding="utf-8")))
+            ids[path] = {value for _, name, value in found[path] if name in ("id", "name")}
+    problems = []
+    for path, addresses in found.items():
+        for tag, name, address in addresses:
+            if name in LOADING or name == "href":
+                problem = _problem(path, tag, name, address, ids)
+                if problem:
+                    problems.append(f"{path.name}: {problem}")
+    for path in sorted(pages.rglob("*.css")):
+        for match in LOADED.finditer(path.read_text(encoding="utf-8")):
+            if _is_remote(match[1] or match[2]):
+                problems.append(f"{path.name}: loads {match[0]}")
+    return problems
+
+
+def _addresses(page: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (tag, attribute, value) of a page."""
+    for tag in TAG.finditer(page):
+        attributes = {
+            match[1].lower(): html.unescape(match[2] if match[2] is not None else match[3])
+            for match in ATTRIBUTE.finditer(tag[2])
+            if match[1].lower() != "srcdoc"
+        }
+        kind = tag[1].lower()
+        if kind == "link" and set(attributes.get("rel", "").split()) & HINTS:
+            kind = "a"  # it is not loaded
+        yield from ((kind, name, value) for name, value in attributes.items())
+
+
+def _is_remote(address: str) -> bool:
+    return bool(re.match(r"(?:[a-z][a-z0-9+.-]*:)?//", address.strip(), re.IGNORECASE))
+
+
+def _problem(path: Path, tag: str, name: str, address: str, ids: dict[Path, set[str]]) -> str:
+    """Say what is wrong with an address, or nothing."""
+    if _is_remote(address):
+        return "" if tag == "a" else f"<{tag} {name}> loads {address}"
+    parts = urlsplit(address)
+    if parts.scheme:  # data:, mailto:, javascript:
+        return ""
+    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+    if target.is_dir():
+        target /= "index.html"
+    if not target.is_file():
+        return f"<{tag} {name}> leads to {address}, which does not exist"
+    fragment = unquote(parts.fragment)
+    if tag == "a" and fragment and target in ids and fragment not in ids[target]:
+        return f"a link leads to {address}, which has no such place"
+    return ""
+
+
+def browser_problems(pages: Path, chromium: str, jobs: int = 2) -> list[str]:
+    """List what goes wrong when Chromium shows each page: requests, errors, overflow.
+
+    Each page is opened as a file, at the width of a phone and of a laptop, light and dark. Nothing
+    but files of the book may be asked for, no script may fail, nothing may reach beyond the width
+    of a phone, interactive figures must run, and the search must find something.
+
+    Args:
+        pages: folder of the HTML pages.
+        chromium: path of the browser.
+        jobs: browsers that share the pages.
+    """
+    names = sorted(path.name for path in pages.glob("*.html"))
+    shares = [names[start::jobs] for start in range(jobs)]
+    with ProcessPoolExecutor(jobs) as pool:
+        done = pool.map(_shown, [pages] * jobs, [chromium] * jobs, shares)
+        return sorted(problem for problems in done for problem in problems)
+
+
+def _shown(pages: Path, chromium: str, names: list[str]) -> list[str]:
+    """Show some pages in one browser and list their problems."""
+    from playwright.sync_api import sync_playwright
+
+    problems: list[str] = []
+    root = pages.resolve().as_uri()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        context = browser.new_context(viewport={"width": PHONE, "height": 800}, offline=True)
+        for name in names:
+            tab = context.new_page()
+            tab.on(
+                "request",
+                lambda request, name=name: (
+                    request.url.startswith((root, "data:", "about:", "blob:"))
+                    or problems.append(f"{name}: asks for {request.url[:200]}")
+                ),
+            )
+            tab.on("pageerror", lambda error, name=name: problems.append(f"{name}: {error}"))
+            tab.on(
+                "requestfailed",
+                lambda request, name=name: problems.append(f"{name}: lacks {request.url[:200]}"),
+            )
+            query = f"?q={SEARCHED}" if name == "search.html" else ""
+            tab.goto(f"{root}/{name}{query}")
+            problems += [f"{name}: {problem}" for problem in _seen(tab, bool(query))]
+            tab.close()
+        browser.close()
+    return problems
+
+
+def _seen(tab, is_search: bool) -> Iterator[str]:
+    """Yield what is wrong with the page that a tab shows."""
+    if is_search:
+        try:
+            tab.locator("#search-results li").first.wait_for(timeout=10_000)
+        except Exception:  # the class of a timeout is playwright's own
+            yield f"the search does not find {SEARCHED!r}"
+    width = tab.evaluate("document.documentElement.scrollWidth")
+    if width > PHONE:
+        yield f"is {width} pixels wide on a phone of {PHONE}"
+    tab.set_viewport_size({"width": DESK, "height": 800})
+    for theme in ("light", "dark"):
+        tab.evaluate(f"document.documentElement.dataset.theme = {theme!r}")
+        schemes = tab.evaluate(
+            "[...document.querySelectorAll('iframe[srcdoc]')].map(async frame => {"
+            " frame.scrollIntoView();"
+            " for (let n = 0; n < 50 && !frame.contentDocument?.querySelector('#piece > *'); n++)"
+            "   await new Promise(done => setTimeout(done, 100));"
+            " const page = frame.contentDocument;"
+            " return page?.querySelector('#piece > *') && page.documentElement.style.colorScheme;"
+            "})".join(("Promise.all(", ")"))
+        )
+        yield from (
+            f"an interactive figure is {scheme or 'empty'} in the {theme} theme"
+            for scheme in schemes
+            if scheme != theme
+        )

@@ -28,7 +28,7 @@ unexport MPLBACKEND
 .DEFAULT_GOAL := help
 # `test` runs its parts in order and stops at the first that fails.
 .NOTPARALLEL:
-.PHONY: help install run test test-server lint unit slow notebooks lab slides train refresh clean
+.PHONY: help install run book test test-server lint unit slow notebooks lab slides train refresh clean
 
 help:  ## list the targets
 	@echo "Cross-modal retrieval, measured. Targets:"
@@ -47,7 +47,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or later is needed, $(PYTHON) is " + v + ". Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@echo "Making $(VENV) and installing into it (minutes the first time; once installed, no network is needed)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles,ann,video,heic,lancedb,milvus,cluster,hum,record]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles,ann,video,heic,lancedb,milvus,cluster,hum,record,book]'
 	@$(BIN)/python -m pip install --quiet --no-deps $$($(call PACKAGES_OF,soundfont)) || \
 	    echo "tinysoundfont cannot be installed here; the voices of the soundfont will say so"
 	@$(BIN)/python -m pip install --quiet --no-deps $$($(call PACKAGES_OF,slides))
@@ -57,7 +57,10 @@ endif
 run: $(STAMP)  ## execute every notebook, write their HTML and a report of all quality tables to build/
 	@$(BIN)/python -m lib.course.notebooks run --build $(BUILD)
 
-test: lint unit slow notebooks  ## every check: style, layers, unit tests, notebooks re-run and compared
+book: $(STAMP)  ## build the book of all notebooks from their stored outputs, and check every page
+	@$(BIN)/python -m lib.course.book --build $(BUILD) --jobs $(THREADS)
+
+test: lint unit slow book notebooks  ## every check: style, layers, unit tests, book, notebooks re-run and compared
 
 lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
 	@$(BIN)/ruff check .

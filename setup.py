@@ -10,6 +10,7 @@ setup(
     package_data={
         "lib.data": ["*.md", "*.png", "*.gif", "artifacts/*/*", "hand_drawn/*", "published/*"],
         "lib.course.explorables": ["*.js", "*.css"],
+        "lib.course.book": ["*.toml", "static/*"],
         "lib.course.slides": ["*.css"],
         "lib.search.service": ["page/*"],
     },

@@ -112,24 +112,25 @@ def _shown(pages: Path, chromium: str, names: list[str]) -> list[str]:
         context = browser.new_context(viewport={"width": PHONE, "height": 800}, offline=True)
         for name in names:
             tab = context.new_page()
-            tab.on(
-                "request",
-                lambda request, name=name: (
-                    request.url.startswith((root, "data:", "about:", "blob:"))
-                    or problems.append(f"{name}: asks for {request.url[:200]}")
-                ),
-            )
-            tab.on("pageerror", lambda error, name=name: problems.append(f"{name}: {error}"))
-            tab.on(
-                "requestfailed",
-                lambda request, name=name: problems.append(f"{name}: lacks {request.url[:200]}"),
-            )
+            _listen(tab, name, root, problems)
             query = f"?q={SEARCHED}" if name == "search.html" else ""
             tab.goto(f"{root}/{name}{query}")
             problems += [f"{name}: {problem}" for problem in _seen(tab, bool(query))]
             tab.close()
         browser.close()
     return problems
+
+
+def _listen(tab, name: str, root: str, problems: list[str]) -> None:
+    """Add to `problems` what a tab asks for besides the book, what it lacks, and its errors."""
+
+    def asked(request) -> None:
+        if not request.url.startswith((root, "data:", "about:", "blob:")):
+            problems.append(f"{name}: asks for {request.url[:200]}")
+
+    tab.on("request", asked)
+    tab.on("requestfailed", lambda lacking: problems.append(f"{name}: lacks {lacking.url[:200]}"))
+    tab.on("pageerror", lambda error: problems.append(f"{name}: {error}"))
 
 
 def _seen(tab, is_search: bool) -> Iterator[str]:

@@ -32,7 +32,7 @@ see what was found**, read the [results by question](results.md).
 
 
 @dataclass(frozen=True)
-class Part:
+class BookPart:
     """A part of the book: a title, the question it answers and its chapters."""
 
     title: str
@@ -40,14 +40,14 @@ class Part:
     chapters: tuple[Chapter, ...]
 
 
-def parts_of(chapters: Sequence[Chapter]) -> list[Part]:
+def parts_of(chapters: Sequence[Chapter]) -> list[BookPart]:
     """Group chapters into parts: each part of `contents.toml`, and the labs."""
     parts = tomllib.loads(CONTENTS.read_text(encoding="utf-8"))["part"]
     ends = [part["begins"] for part in parts[1:]] + ["99"]
     numbered = [chapter for chapter in chapters if chapter.key[0].isdigit()]
     others = tuple(chapter for chapter in chapters if not chapter.key[0].isdigit())
     found = [
-        Part(
+        BookPart(
             part["title"],
             part["question"],
             tuple(c for c in numbered if part["begins"] <= c.key < end),
@@ -55,7 +55,7 @@ def parts_of(chapters: Sequence[Chapter]) -> list[Part]:
         for part, end in zip(parts, ends)
     ]
     if others:
-        found.append(Part("Labs", "What can you find out and build yourself?", others))
+        found.append(BookPart("Labs", "What can you find out and build yourself?", others))
     return [part for part in found if part.chapters]
 
 

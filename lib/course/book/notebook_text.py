@@ -17,7 +17,9 @@ HEADING = re.compile(r"^(#{1,4})\s+(.+)$")
 NUMBERED = re.compile(r"(\d+(?:\.\d+)?)\.?\s")
 FORMULA = re.compile(r"^> \*\*Formula\.\*\*\s*(.*)$")
 FIGURE = re.compile(r"#.*?\bFigures?(?: and table)?\s*:\s*(.+)")
-BESIDE_IT = re.compile(r"[.;,]? (?:and )?(?:[Cc]heck|[Tt]able|[Ss]entence|the headline)\b| \((?:not )?checked")
+BESIDE_IT = re.compile(
+    r"[.;,]? (?:and )?(?:[Cc]heck|[Tt]able|[Ss]entence|the headline)\b| \((?:not )?checked"
+)
 PLACES = re.compile(
     r"\b[Nn]otebooks? (?P<notebook>\d\d)(?:,? (?:section|sec\.) (?P<its>\d+(?:\.\d+)?))?"
     r"|\b(?:(?<=and )|(?<=to )|(?<=or )|(?<=, ))(?P<further>\d\d)\b(?![.,]?\d)"
@@ -27,7 +29,7 @@ PLACES = re.compile(
 
 
 @dataclass(frozen=True)
-class Formula:
+class NumberedFormula:
     """A numbered formula: `number` as in 5.2, `name`, LaTeX, and the label of its place."""
 
     number: str
@@ -37,7 +39,7 @@ class Formula:
 
 
 @dataclass(frozen=True)
-class Figure:
+class NumberedFigure:
     """A numbered figure: `number` as in 5.2, what it shows, and the label of its place.
 
     Attributes:
@@ -72,8 +74,8 @@ class Chapter:
     notebook: nbformat.NotebookNode
     stored: nbformat.NotebookNode
     question: str = ""
-    formulas: list[Formula] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
+    formulas: list[NumberedFormula] = field(default_factory=list)
+    figures: list[NumberedFigure] = field(default_factory=list)
     sections: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -154,7 +156,7 @@ def _figure_title(cell, chapter: Chapter) -> str:
     number = f"{chapter.number}.{len(chapter.figures) + 1}"
     label = f"figure-{chapter.key}-{len(chapter.figures) + 1}"
     png = pictures[0]["data"]["image/png"]
-    chapter.figures.append(Figure(number, name or sentence, label, sentence, png))
+    chapter.figures.append(NumberedFigure(number, name or sentence, label, sentence, png))
     return f"({label})=\n\n{{.figure-title}}\n**Figure {number}.** {escape_markdown(name)}"
 
 
@@ -218,7 +220,7 @@ def _formula(name: str, following: list[str], chapter: Chapter) -> list[str]:
     latex = displayed[1].strip() if displayed else ""
     number = f"{chapter.number}.{len(chapter.formulas) + 1}"
     label = f"formula-{chapter.key}-{len(chapter.formulas) + 1}"
-    chapter.formulas.append(Formula(number, name.strip().rstrip(":,. "), latex, label))
+    chapter.formulas.append(NumberedFormula(number, name.strip().rstrip(":,. "), latex, label))
     return ["", f"({label})=", "", f"> **Formula {number}.** {name}"]
 
 
@@ -247,6 +249,8 @@ def _link_text(text: str, chapter: Chapter, chapters: Mapping[str, Chapter]) -> 
             label = (chapters.get(of[1], chapter) if of else chapter).sections.get(match["section"])
         else:
             label = None
-        return f"[{match[0]}](#{label})" if label and label != f"notebook-{chapter.key}" else match[0]
+        return (
+            f"[{match[0]}](#{label})" if label and label != f"notebook-{chapter.key}" else match[0]
+        )
 
     return PLACES.sub(link, text)

@@ -13,7 +13,7 @@ from lib.core.checks import RetrievalInputError
 ENTRIES = Path(__file__).parent / "bibliography.toml"
 TITLE = re.compile(r"(?<!\*)\*([^*]+)\*(?!\*)")
 YEAR = re.compile(r"\b((?:19|20)\d\d)\b")
-# "Wang and Isola 2020", "Schroff, Kalenichenko and Philbin 2015 (FaceNet)", "D. Douglas, T. Peucker, 1973"
+# "Wang and Isola 2020", "Schroff et al. 2015 (FaceNet)", "D. Douglas, T. Peucker, 1973"
 NAMED = re.compile(
     r"(?P<names>[^\W\d_][\w'’. -]*?(?:(?:,| and) [^\W\d_][\w'’. -]*?)*?(?: et al\.)?),? "
     r"(?P<year>(?:19|20)\d\d)(?: \((?P<called>[^)]+)\))?"
@@ -130,8 +130,7 @@ def _entry_of_title(title: str, line: str) -> Entry:
     entries = [
         entry
         for entry in read_entries().values()
-        if f"{plain(entry.title)} ".startswith(f"{wanted} ")
-        or wanted in map(plain, entry.called)
+        if f"{plain(entry.title)} ".startswith(f"{wanted} ") or wanted in map(plain, entry.called)
     ]
     entries = [
         entry

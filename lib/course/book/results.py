@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lib.core.checks import RetrievalInputError
 from lib.course.book.indexes import CONTENTS, REFERENCE, parts_of
-from lib.course.book.notebook_text import Chapter, Figure, escape_markdown
+from lib.course.book.notebook_text import Chapter, NumberedFigure, escape_markdown
 from lib.course.notebooks.pages import payload_outputs
 from lib.report import METRICS_MIME
 
@@ -45,7 +45,7 @@ def results_page(
     return "\n".join(lines), pictures
 
 
-def key_figures(chapter: Chapter) -> list[Figure]:
+def key_figures(chapter: Chapter) -> list[NumberedFigure]:
     """List the figures that answer the question of a chapter; `contents.toml` names them."""
     wanted = tomllib.loads(CONTENTS.read_text(encoding="utf-8"))["key_figures"]
     found = []
@@ -60,7 +60,7 @@ def key_figures(chapter: Chapter) -> list[Figure]:
     return found
 
 
-def _shown_figure(figure: Figure, name: str) -> Iterator[str]:
+def _shown_figure(figure: NumberedFigure, name: str) -> Iterator[str]:
     yield f"![{escape_markdown(figure.sentence)}]({name})\n"
     yield f"[Figure {figure.number}](#{figure.label}): {escape_markdown(figure.sentence)}\n"
 

@@ -7,19 +7,22 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 from typer import Argument, Option
 
-from lib.cli.options import Options, corpus_named, protocol_options, split_of
+from lib.cli.options import Options, corpus_named, option_text, protocol_options, split_of
 from lib.cli.output import console, counted, print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.core.writing import atomic_path
+from lib.datasets.completeness import Count
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from lib.datasets.download.sources import RemoteFile
+    from lib.datasets.media.files import MediaFiles
 
 data = typer.Typer(
     no_args_is_help=True, help="List, check and download published benchmarks; filter metadata."
@@ -41,7 +44,7 @@ def list_() -> None:
     for name, corpus in CORPORA.items():
         source = load_sources()[name]
         sizes = [file.size for file in choose_files(source, corpus.splits[0])]
-        options = [f"{key}: {', '.join(map(str, corpus.options[key]))}" for key in corpus.options]
+        options = [option_text(key, known) for key, known in corpus.options.items()]
         row = {"corpus": name, "splits (the first is reported)": ", ".join(corpus.splits)}
         row |= {"protocol options": "; ".join(options), "download": _sizes_text(sizes)}
         row["by hand"] = f"{len(source.by_hand)} steps" if source.by_hand else "nothing"
@@ -67,33 +70,33 @@ def check(
 
     Only --decode finds damaged files.
     """
-    from lib.datasets.completeness import MissingMediaError
-
     corpus = corpus_named(name)
     split = split_of(corpus, split)
     options = protocol_options(corpus, option)
     _check_root(root, name)
-    damaged: dict[str, str] = {}
-    try:
-        loaded = corpus.load(root, split, allow_partial=True, **options)
-        label, counts, absent = loaded.name, loaded.counts, loaded.missing
-        if decode:
-            damaged = _find_damaged(loaded)
-    except MissingMediaError as error:  # no media at all
-        label, counts, absent = error.name, (error.count,), error.missing
+    loaded = corpus.load(root, split, allow_partial=True, need_media=False, **options)
+    counts, absent = [*loaded.counts], [*loaded.missing]
+    media, present = _media_present(loaded)
+    if media is not None:
+        counts.append(Count(f"files of {media.kind}", int(present.sum()), len(media)))
+        absent += [media.names[at] for at in np.flatnonzero(~present).tolist()]
+    damaged = _find_damaged(loaded, present) if decode else {}
     rows = []
     for count in counts:
-        row = {"what": count.what, "found": f"{count.found:,}", "published": f"{count.published:,}"}
-        rows.append(row | {"": "ok" if count.ok else "differs"})
-    print_rows(rows, f"{label}, {split} split")
+        published = "" if count.published is None else f"{count.published:,}"
+        state = "nobody has published it" if count.published is None else ""
+        row = {"what": count.what, "found": f"{count.found:,}", "published": published}
+        rows.append(row | {"": state or ("ok" if count.ok else "differs")})
+    print_rows(rows, f"{loaded.name}, {split} split")
     if missing is not None:
         with atomic_path(missing) as temporary:
             temporary.write_text("".join(f"{file}\n" for file in absent), encoding="utf-8")
     if absent:
+        empty = [name for name in absent[:SHOWN] if (root / name).is_file()]
         where = "--missing FILE writes all" if missing is None else f"all of them in {missing}"
         say(f"{len(absent):,} missing ({where}):")
         for file in absent[:SHOWN]:
-            say(f"  {file}")
+            say(f"  {file}" + (" (the file is empty)" if file in empty else ""))
         if len(absent) > SHOWN:
             say(f"  ... and {len(absent) - SHOWN:,} more")
     if damaged:
@@ -106,10 +109,20 @@ def check(
     say("complete" if decode else "complete; --decode also looks for damaged files")
 
 
-def _find_damaged(corpus) -> dict[str, str]:
-    """Decode all media of a corpus; return names of unreadable files, and the reasons."""
+def _media_present(corpus) -> tuple[MediaFiles | None, np.ndarray | None]:
+    """Return the files of a corpus and which exist; None where they lie in shards."""
+    media = corpus.media if hasattr(corpus, "media") else corpus.clips
+    return (media, media.present()) if hasattr(media, "present") else (None, None)
+
+
+def _find_damaged(corpus, present: np.ndarray | None) -> dict[str, str]:
+    """Decode the media of a corpus that exist; return unreadable files, and the reasons."""
     from lib.datasets.media.files import find_damaged
 
+    if present is not None:
+        if not present.any():
+            return {}
+        corpus = corpus.take_items(np.flatnonzero(present))
     sides = [corpus.media] if hasattr(corpus, "media") else [corpus.clips, corpus.sounds]
     damaged: dict[str, str] = {}
     with progress_bar() as bar:

@@ -42,7 +42,10 @@ def evaluate(
     pretrained: Pretrained = None,
     embeddings: Annotated[
         Path | None,
-        Option(help="Use your rows: .npz with image, image_ids, text, text_ids (or video, audio)."),
+        Option(
+            help="Use your rows, without any media: .npz with image, image_ids, text, text_ids (or"
+            " video, audio); bank_text and the like for --inference querybank."
+        ),
     ] = None,
     trec_run: Annotated[
         Path | None, Option(help="Use your TREC run file, with the ids of the benchmark.")
@@ -119,10 +122,15 @@ def evaluate(
     chosen = None if metrics is None else [metric.strip() for metric in metrics.split(",")]
     protocol = {"metrics": chosen, "judgements": judgements, "ratings_root": root}
     chosen_metrics(chosen)  # before the work: refuses unknown names
+    options["need_media"] = embeddings is None and trec_run is None
     corpus = _load(benchmark, root, split, options, allow_partial)
-    say(corpus.describe())
     identity = {"model": model or (embeddings or trec_run or root).name, "tag": pretrained or ""}
     identity |= {"prompt": prompt, "precision": precision}
+    given = None
+    if embeddings is not None:
+        given = read_embeddings(embeddings, corpus, allow_partial=allow_partial)
+        corpus = given.corpus
+    say(corpus.describe())
     if trec_run is not None:
         if write_trec or folds or first_fold or inference != "inductive":
             raise RetrievalInputError(
@@ -137,11 +145,16 @@ def evaluate(
     else:
         protocol |= {"folds": folds, "first_fold": first_fold, "inference": inference}
         protocol |= {"beta": beta, "trec_folder": write_trec}
-        if embeddings is not None:
-            media, texts, banks = read_embeddings(embeddings, corpus)
-            identity["embeddings"] = sha256_of(embeddings)
-            protocol |= {"banks": banks or None, "identity": identity}
-            result = evaluate_rows(media, texts, corpus, **protocol)
+        if given is not None:
+            identity |= {"embeddings": sha256_of(embeddings), "notes": "; ".join(given.notes)}
+            for note in given.notes:
+                say(note)
+            banks = given.banks if inference == "querybank" else None
+            if given.banks and banks is None:
+                names = ", ".join(f"bank_{side}" for side in given.banks)
+                say(f"not used: {names}, which --inference querybank needs")
+            protocol |= {"banks": banks, "identity": identity}
+            result = evaluate_rows(given.media, given.text, corpus, **protocol)
         else:
             settings = {"precision": precision, "device": device, "prompt": prompt}
             settings["batch_size"] = batch_size

@@ -98,6 +98,23 @@ def protocol_options(corpus: Corpus, texts: Sequence[str] | None) -> dict:
         check_choice(name, corpus.options, f"--option of {corpus.name}")
         if name in options:
             raise RetrievalInputError(f"--option {name} is given twice")
-        values = {str(known): known for known in corpus.options[name]}
-        options[name] = values[check_choice(value, values, f"--option {name}")]
+        options[name] = _option_value(value, corpus.options[name], f"--option {name}")
     return options
+
+
+def _option_value(text: str, known: tuple | range, name: str) -> object:
+    """Return the value that a text names: a known one, or a whole number of a range."""
+    if isinstance(known, range):
+        if not (text.isascii() and text.isdecimal() and int(text) in known):
+            raise RetrievalInputError(
+                f"{name} must be a whole number from {known[0]} to {known[-1]}, got {text!r:.40}"
+            )
+        return int(text)
+    values = {str(value): value for value in known}
+    return values[check_choice(text, values, name)]
+
+
+def option_text(name: str, known: tuple | range) -> str:
+    """Return an option and its values as `data list` shows them."""
+    shown = f"{known[0]} to {known[-1]}" if isinstance(known, range) else ", ".join(map(str, known))
+    return f"{name}: {shown}"

@@ -26,6 +26,7 @@ def load_activitynet(
     paragraph: str = "as published",
     n_frames: int = 64,
     allow_partial: bool = False,
+    need_media: bool = True,
 ) -> CaptionedMedia:
     """Load ActivityNet Captions for paragraph-to-video retrieval: one query per video.
 
@@ -44,6 +45,7 @@ def load_activitynet(
         n_frames: frames per video; CLIP4Clip takes 64, one per second.
         allow_partial: evaluate the videos that exist. Some left YouTube; published code skips them,
             which shrinks the gallery and raises R@K. The result states both numbers.
+        need_media: False reads the annotations alone.
 
     Returns:
         Item ids and text ids are the file's (`"v_uqiMw7tQ1Cc"`), in file order. `val_ids.json` or
@@ -74,6 +76,7 @@ def load_activitynet(
         captions=f"paragraph, {paragraph}",
         datasheet=NAME,
         allow_partial=allow_partial,
+        need_media=need_media,
     )
 
 

@@ -92,6 +92,7 @@ def captioned_media(
     datasheet: str,
     choose: Callable[[Sequence[Record]], tuple[list[str], list[str], Qrels]] = every_text,
     allow_partial: bool = False,
+    need_media: bool = True,
 ) -> CaptionedMedia:
     """Build a corpus from records and media files, checked against the published counts.
 
@@ -109,6 +110,8 @@ def captioned_media(
         datasheet: the section of `data/README.md`.
         choose: records to texts, text ids and judgements `(n_texts, n_items)`.
         allow_partial: evaluate what exists.
+        need_media: False takes the annotations alone, for rows that were encoded elsewhere; no
+            media file is looked for.
     """
     items = f"{modality}s"
 
@@ -120,7 +123,7 @@ def captioned_media(
     counts = counts_of(len(records), len(texts), qrels.items.size)
     check_counts(counts, f"{name}, {split} split", allow_partial)
     media = open_media(Path(root), [record.file for record in records])
-    present = media.present()
+    present = media.present() if need_media else np.ones(len(media), dtype=bool)
     missing = tuple(record.file for record, exists in zip(records, present) if not exists)
     if missing:
         count = Count(items, int(present.sum()), published[items])

@@ -132,9 +132,20 @@ class AudioVideoClips:
             labels=tuple(self.labels[at] for at in index),
         )
 
-    def checksum(self) -> str:
-        """Return the SHA-256 of everything that decides an embedding or a score."""
-        prints = (self.sounds.fingerprint(), self.clips.fingerprint())
+    def without_items(self, positions: Sequence[int]) -> AudioVideoClips:
+        """Leave out some clips, and list their files as missing."""
+        lost = set(positions)
+        part = self.take_items([at for at in range(len(self.item_ids)) if at not in lost])
+        n = len(self.item_ids)
+        counts = tuple(
+            replace(one, found=n - len(lost)) if one.found == n else one for one in self.counts
+        )
+        files = tuple(self.clips.names[at] for at in sorted(lost))
+        return replace(part, counts=counts, missing=(*self.missing, *files))
+
+    def checksum(self, *, media: bool = True) -> str:
+        """Return the SHA-256 of everything that decides a score, and, with media, an embedding."""
+        prints = (self.sounds.fingerprint(), self.clips.fingerprint()) if media else ()
         facts = [self.name, self.split, self.relevance, self.item_ids, self.labels, prints]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -159,6 +170,7 @@ def load_audio_video(
     trimmed: bool = True,
     n_frames: int = 10,
     allow_partial: bool = False,
+    need_media: bool = True,
 ) -> AudioVideoClips:
     """Load the clips of one split, checked against the published counts.
 
@@ -171,6 +183,7 @@ def load_audio_video(
         trimmed: True if the files are the segments; False if they are whole videos.
         n_frames: frames per clip.
         allow_partial: evaluate what exists.
+        need_media: False reads the annotations alone.
     """
     check_choice(split, corpus.published, "split")
     check_choice(subset, SUBSETS, "subset")
@@ -185,17 +198,19 @@ def load_audio_video(
         n_clips = len(segments)
         if subset == FIVE:
             segments = segments.take(five_per_class(segments.labels))
-            n_clips = published.get(FIVE, len(segments))
+            n_clips = published.get(FIVE)  # a miniature states it; nobody has published our draw
             split = f"{split}, {FIVE}, seed 0"
     all_counts = [*counts, completeness.Count("clips", len(segments), n_clips)]
     completeness.check_counts(all_counts, f"{name}, {split}", allow_partial)
     if not (trimmed or segments.times):
         raise RetrievalInputError(f"{name}, {split}: the clips have no times; trimmed must be True")
     sounds, clips = _media_of(segments, root, trimmed, n_frames)
-    present = clips.present()
+    present = clips.present() if need_media else np.ones(len(clips), dtype=bool)
     missing = tuple(file for file, exists in zip(clips.names, present) if not exists)
-    clip_count = completeness.Count("clips", int(present.sum()), n_clips)
-    completeness.check_media(clip_count, missing, name, allow_partial)
+    there = int(present.sum())
+    there_of_all = completeness.Count("clips", there, len(segments))
+    completeness.check_media(there_of_all, missing, name, allow_partial)
+    clip_count = completeness.Count("clips", there, n_clips)
     whole = AudioVideoClips(
         name=name,
         split=split,

@@ -37,8 +37,8 @@ def load_audioset(root: str | Path, split: str = "retrieval", **options) -> Audi
             `<id>`, `<id>_<start as six digits>` or `<id>_<start>_<end>` in milliseconds.
         split: `"retrieval"`, the subset of the evaluation set that CAV-MAE published, on which
             papers report; `"eval"` or `"balanced_train"`, the segments of a set.
-        options: `subset`, `relevance`, `trimmed`, `n_frames` and `allow_partial` of
-            `audio_video.load_audio_video`.
+        options: `subset`, `relevance`, `trimmed`, `n_frames`, `allow_partial` and `need_media`
+            of `audio_video.load_audio_video`.
 
     Reference: Gemmeke et al. 2017, "Audio Set"; Gong et al. 2023, "Contrastive audio-visual masked
     autoencoder".

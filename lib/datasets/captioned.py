@@ -139,7 +139,7 @@ class CaptionedMedia:
         )
 
     def without_items(self, positions: Sequence[int]) -> CaptionedMedia:
-        """Leave out items whose media cannot be decoded, with their texts."""
+        """Leave out items without usable media or rows, with their texts."""
         lost = set(positions)
         part = self.take_items([at for at in range(len(self.item_ids)) if at not in lost])
         numbers = {"captions": len(part.texts), "judgements": part.qrels.items.size}
@@ -154,8 +154,8 @@ class CaptionedMedia:
         missing = (*self.missing, *(files[at] for at in sorted(lost)))
         return replace(part, counts=tuple(counts), missing=missing)
 
-    def checksum(self) -> str:
-        """Return the SHA-256 of everything that an embedding or a score depends on."""
+    def checksum(self, *, media: bool = True) -> str:
+        """Return the SHA-256 of everything that a score, and, with media, an embedding needs."""
         digest = hashlib.sha256()
         facts = (self.name, self.split, self.modality, self.captions)
         for part in (*facts, self.item_ids, self.text_ids, self.texts):
@@ -165,7 +165,8 @@ class CaptionedMedia:
                 digest.update(f"{len(encoded)}:".encode() + encoded)
         for array in (self.qrels.indptr, self.qrels.items, self.qrels.grades):
             digest.update(array.astype("<i8").tobytes())
-        digest.update(self._media_fingerprint().encode())
+        if media:
+            digest.update(self._media_fingerprint().encode())
         return digest.hexdigest()
 
     def _media_fingerprint(self) -> str:

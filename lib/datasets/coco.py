@@ -56,7 +56,12 @@ _CLIP_BENCHMARK = {
 
 
 def load_coco(
-    root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
+    root: str | Path,
+    split: str = "test",
+    *,
+    captions: str = "all",
+    allow_partial: bool = False,
+    need_media: bool = True,
 ) -> CaptionedMedia:
     """Load the images of one of Karpathy's splits and the captions of one of three galleries.
 
@@ -77,6 +82,7 @@ def load_coco(
         captions: the gallery. `"unique"` has tidied texts, for the test split only; the texts of
             the others are as typed, with spaces at the end.
         allow_partial: evaluate what exists.
+        need_media: False reads the annotations alone.
 
     Returns:
         Ids are COCO's, as strings. The order is that of Karpathy's file; from a file of
@@ -109,6 +115,7 @@ def load_coco(
         datasheet=NAME,
         choose=choose[captions],
         allow_partial=allow_partial,
+        need_media=need_media,
     )
 
 

@@ -23,19 +23,23 @@ class MissingMediaError(RetrievalInputError):
 
 @dataclass(frozen=True)
 class Count:
-    """One number of a corpus: items found here and items published; `what` is a plural noun."""
+    """One number of a corpus: items found here and items published; `what` is a plural noun.
+
+    `published` is None where nobody has published the number, as for a draw of our own.
+    """
 
     what: str
     found: int
-    published: int
+    published: int | None
 
     @property
     def ok(self) -> bool:
-        return self.found == self.published
+        return self.published in (None, self.found)
 
     def text(self) -> str:
         """Format the count as `"found 883 of 975 clips"`."""
-        return f"found {self.found:,} of {self.published:,} {self.what}"
+        of = "" if self.published is None else f" of {self.published:,}"
+        return f"found {self.found:,}{of} {self.what}"
 
 
 def wrong_counts(counts: Sequence[Count]) -> str:
@@ -49,7 +53,8 @@ def check_counts(counts: Sequence[Count], name: str, allow_partial: bool = False
     if wrong and not allow_partial:
         raise RetrievalInputError(
             f"{name}: {wrong}. Numbers on another gallery are not comparable with published ones."
-            " Get the complete files again, or pass allow_partial=True to evaluate what there is"
+            " Get the complete files again, or evaluate what there is with allow_partial=True"
+            " (--allow-partial)"
         )
 
 
@@ -62,7 +67,7 @@ def check_media(
     first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
     advice = "Check the root: it should hold the media in the layout that data/README.md shows"
     if count.found:
-        advice = "allow_partial=True evaluates those found, and the result says so"
+        advice = "allow_partial=True (--allow-partial) evaluates those found; the result says so"
     message = (
         f"{name}: {count.text()}; first missing: {first}; "
         f"`crossmodal data check {name.split(' ')[0]} --root DIR` lists them. {advice}"

@@ -27,7 +27,12 @@ _NUMBER_AND_CAPTION = re.compile(r"([0-4])\s+(\S.*)")
 
 
 def load_flickr30k(
-    root: str | Path, split: str = "test", *, captions: str = "all", allow_partial: bool = False
+    root: str | Path,
+    split: str = "test",
+    *,
+    captions: str = "all",
+    allow_partial: bool = False,
+    need_media: bool = True,
 ) -> CaptionedMedia:
     """Load the Flickr30K pictures of a split, each with its five captions.
 
@@ -43,6 +48,7 @@ def load_flickr30k(
             ("a dog , running ."). An encoder may score either differently. The split `"all"` has
             tokens only.
         allow_partial: evaluate what exists, and say so.
+        need_media: False reads the annotations alone.
 
     Returns:
         Item ids are file names without suffix, caption ids `"1000092795#0"` to `"#4"`. The order is
@@ -72,6 +78,7 @@ def load_flickr30k(
         captions=captions,
         datasheet=NAME,
         allow_partial=allow_partial,
+        need_media=need_media,
     )
 
 

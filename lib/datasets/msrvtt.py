@@ -51,6 +51,7 @@ def load_msrvtt(
     captions: str = "own video",
     n_frames: int = 12,
     allow_partial: bool = False,
+    need_media: bool = True,
 ) -> CaptionedMedia:
     """Load the MSR-VTT clips of one split and their sentences.
 
@@ -64,6 +65,7 @@ def load_msrvtt(
             `"same words"` counts every clip of the split with the same sentence.
         n_frames: frames of each clip.
         allow_partial: evaluate what exists, and say so.
+        need_media: False reads the annotations alone.
 
     Returns:
         Item ids are the file's (`"video9770"`). Text ids are its keys in 1k-A (`"ret0"`), elsewhere
@@ -96,6 +98,7 @@ def load_msrvtt(
         datasheet=NAME,
         choose=every_text if captions == "own video" else same_words,
         allow_partial=allow_partial,
+        need_media=need_media,
     )
 
 

@@ -19,17 +19,17 @@ class Corpus:
     Args:
         name: the name that the user types.
         splits: the splits of `load`; the first is the one that papers report.
-        load: `load(root, split, *, allow_partial, **options)`.
+        load: `load(root, split, *, allow_partial, need_media, **options)`.
         write_files: writes annotations and pictures of a miniature under a root.
         options: keyword arguments of `load` that name a protocol, with their values; the first
-            value is the default.
+            value is the default. A `range` stands for all its whole numbers.
     """
 
     name: str
     splits: tuple[str, ...]
     load: Callable[..., CaptionedMedia | AudioVideoClips]
     write_files: Callable[[Path], Miniature]
-    options: Mapping[str, tuple] = field(default_factory=dict)
+    options: Mapping[str, tuple | range] = field(default_factory=dict)
 
     def write_miniature(self, folder: str | Path, *, media: bool = True) -> None:
         """Write a small corpus in the same format; an existing folder is replaced as a whole.
@@ -41,14 +41,17 @@ class Corpus:
         write_miniature(folder, self.name, self.write_files, media=media)
 
 
-_LABELLED = {"relevance": RELEVANCE, "subset": SUBSETS}
+_FRAMES = range(1, 1001)  # of a clip
+_LABELLED = {"relevance": RELEVANCE, "subset": SUBSETS, "trimmed": (True, False)}
+_LABELLED |= {"n_frames": _FRAMES}
 # (module, loader, writer of the miniature, options)
 _ALL = (
     (coco, coco.load_coco, images.write_coco, {"captions": coco.CAPTIONS}),
     (flickr30k, flickr30k.load_flickr30k, images.write_flickr30k, {"captions": flickr30k.CAPTIONS}),
-    (msrvtt, msrvtt.load_msrvtt, clips.write_msrvtt, {"captions": msrvtt.CAPTIONS}),
+    (msrvtt, msrvtt.load_msrvtt, clips.write_msrvtt,
+     {"captions": msrvtt.CAPTIONS, "n_frames": _FRAMES}),
     (activitynet, activitynet.load_activitynet, clips.write_activitynet,
-     {"paragraph": activitynet.PARAGRAPHS}),
+     {"paragraph": activitynet.PARAGRAPHS, "n_frames": _FRAMES}),
     (audioset, audioset.load_audioset, clips.write_audioset, _LABELLED),
     (vggsound, vggsound.load_vggsound, clips.write_vggsound, _LABELLED),
     # A training corpus, included for its formats: no score on it can be compared with a paper.

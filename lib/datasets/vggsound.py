@@ -26,8 +26,8 @@ def load_vggsound(root: str | Path, split: str = "retrieval", **options) -> Audi
             clips.
         split: `"retrieval"`, the subset of the test set that CAV-MAE published, on which papers
             report, or `"test"`.
-        options: `subset`, `relevance`, `trimmed`, `n_frames` and `allow_partial` of
-            `audio_video.load_audio_video`.
+        options: `subset`, `relevance`, `trimmed`, `n_frames`, `allow_partial` and `need_media`
+            of `audio_video.load_audio_video`.
 
     Reference: Chen et al. 2020, "VGGSound"; Gong et al. 2023, "Contrastive audio-visual masked
     autoencoder".

@@ -9,9 +9,10 @@ from lib.core.qrels import Qrels
 from lib.core.writing import sha256_of
 from lib.datasets import registry
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.completeness import MINIATURE, Count, MissingMediaError
+from lib.datasets.completeness import MINIATURE, Count
 from lib.datasets.download import sources
 from lib.datasets.download.sources import CorpusSource, RemoteFile
+from lib.datasets.media.files import PictureFiles
 from lib.datasets.miniatures.writing import Miniature
 from lib.datasets.registry import Corpus
 from tests.cli.conftest import one_line
@@ -21,29 +22,27 @@ FREE = CorpusSource("Free.", ())
 
 
 def corpus_of(found, of=20):
-    """Make a corpus of `of` images of which `found` exist, without a file."""
-    lost = tuple(f"val/{number:02d}.jpg" for number in range(found, of))
-    count = Count("images", found, of)
+    """Make a corpus of `of` images of which `found` exist as files."""
 
-    def load(root, split, *, captions="all", allow_partial=False):
-        if not found:
-            raise MissingMediaError("tiny: nothing", "tiny", count, lost)
-        assert allow_partial
-        ids = tuple(f"i{number}" for number in range(found))
-        qrels = Qrels(np.arange(found + 1), np.arange(found), np.ones(found, np.int64), found)
-        texts = Count("captions", 20, 20)
+    def load(root, split, *, captions="all", allow_partial=False, need_media=True):
+        assert allow_partial and not need_media
+        media = PictureFiles(root, [f"val/{number:02d}.jpg" for number in range(of)])
+        for name in media.names[:found]:
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_bytes(b"not empty")
+        ids = tuple(f"i{number}" for number in range(of))
+        qrels = Qrels(np.arange(of + 1), np.arange(of), np.ones(of, np.int64), of)
         return CaptionedMedia(
             "tiny",
             split,
             "image",
-            list(range(found)),
+            media,
             ids,
             ids,
             ids,
             qrels,
             captions,
-            (count, texts),
-            lost,
+            (Count("images", of, 20), Count("captions", 20, 20)),
         )
 
     miniature = Miniature({"test": {"images": 20, "captions": 100}})
@@ -92,6 +91,7 @@ def test_check_names_what_is_missing_and_writes_all_of_it(run, tiny, tmp_path):
     tiny(found=5)
     code, out, err = run("data", "check", "tiny", "--root", ".", "--missing", "lists/missing.txt")
     assert code == 1 and err == ""
+    assert "files of pictures" in out and "images" in out  # annotations and media apart
     assert "differs" in out and "15 missing (all of them in lists/missing.txt)" in out
     assert "val/14.jpg" in out and "val/15.jpg" not in out and "and 5 more" in out
     assert "not comparable" in out
@@ -104,6 +104,10 @@ def test_check_lists_the_media_even_where_none_is_there(run, tiny, tmp_path):
     code, out, _ = run("data", "check", "tiny", "--root", ".", "--missing", "missing.txt")
     assert code == 1 and "20 missing" in out
     assert len((tmp_path / "missing.txt").read_text().splitlines()) == 20
+    (tmp_path / "val").mkdir(exist_ok=True)
+    (tmp_path / "val" / "00.jpg").touch()
+    out = run("data", "check", "tiny", "--root", ".")[1]
+    assert "val/00.jpg (the file is empty)" in out
 
 
 def test_check_of_a_miniature_from_end_to_end(run, tmp_path):

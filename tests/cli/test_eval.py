@@ -1,6 +1,7 @@
 """`crossmodal eval` and `crossmodal compare` on miniatures: models, own embeddings, TREC runs."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -36,6 +37,11 @@ def rows(coco_root, tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "mine.npz"
     np.savez(path, **arrays)
     return path
+
+
+def words(out: str) -> str:
+    """Join the lines of a page that the terminal has broken."""
+    return " ".join(out.split())
 
 
 def test_own_embeddings_beside_the_published_numbers(run, coco_root, rows):
@@ -85,6 +91,32 @@ def test_protocols_by_name(run, coco_root, rows, tmp_path):
     assert code == 0 and "without a relevant item were left out" in out and "judgements eccv" in out
     code, _, err = run("compare", "folds.json", "eccv.json")
     assert code == 2 and "different protocols" in one_line(err)
+
+
+def test_given_rows_need_no_media_and_one_file_serves_protocols(run, coco_root, rows, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(coco_root, bare, ignore=shutil.ignore_patterns("*.jpg"))
+    call = ["eval", "coco", "--root", str(bare), "--embeddings", str(rows), "--model", "mine"]
+    code, out, _ = run(*call, "--out", "bare.json")
+    assert code == 0 and "found" not in out
+    code, out, _ = run(*call[:3], str(coco_root), *call[4:], "--out", "whole.json")
+    assert code == 0
+    assert run("compare", "bare.json", "whole.json")[0] == 0  # the same corpus, with and without
+    code, out, _ = run(*call, "--captions", "first 5", "--out", "five.json")
+    assert code == 0 and "1 of 501 text rows are not of this protocol" in words(out)
+    assert "text rows" in Result.load("five.json").identity["notes"]
+    with np.load(rows) as arrays:
+        fewer = {name: array for name, array in arrays.items()}
+    fewer |= {name: fewer[name][1:] for name in ("image", "image_ids")}
+    np.savez("fewer.npz", **fewer, bank_text=np.ones((3, 16)))
+    call[5] = "fewer.npz"
+    code, _, err = run(*call)
+    assert code == 2 and "1 of 100 ids of the corpus have no row" in one_line(err)
+    code, out, _ = run(*call, "--allow-partial", "--out", "fewer.json")
+    assert code == 0 and "1 image items have no row: they were left out" in words(out)
+    assert "not used: bank_text" in words(out) and "found 99 of 100 images" in words(out)
+    code, _, err = run("eval", "coco", "--root", str(bare), "--model", "scenes")
+    assert code == 2 and "found 0 of 100 images" in one_line(err)  # a model needs them
 
 
 def test_a_model_is_encoded_and_named(run, coco_root, tmp_path):

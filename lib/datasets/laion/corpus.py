@@ -64,7 +64,11 @@ class ShardPictures(Sequence):
 
 
 def load_laion(
-    root: str | Path, split: str = "shards", *, allow_partial: bool = False
+    root: str | Path,
+    split: str = "shards",
+    *,
+    allow_partial: bool = False,
+    need_media: bool = True,
 ) -> CaptionedMedia:
     """Load pictures and captions from all shards of a folder.
 
@@ -77,6 +81,7 @@ def load_laion(
             has these files in `shards/`.
         split: `"shards"`, all of them.
         allow_partial: leave out unusable samples, and list them in `missing`.
+        need_media: changes nothing: captions and pictures lie in the same shards.
 
     Returns:
         `CaptionedMedia`; its pictures stay in the shards. Each was decoded once as a check.

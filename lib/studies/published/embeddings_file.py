@@ -1,6 +1,8 @@
 """Read a user's embeddings or TREC run, in the order of a corpus."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,27 +14,44 @@ from lib.studies.published.evaluation import ids_of
 BANK = "bank_"  # prefix of a modality: queries that are not tested
 
 
-def read_embeddings(
-    path: str | Path, corpus
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+@dataclass(frozen=True)
+class GivenRows:
+    """Embeddings of a user, in the order of a corpus.
+
+    Args:
+        media, text: `(n_items, d)` and `(n_texts, d)`.
+        banks: `(n, d)` untested queries by modality.
+        corpus: the corpus, without the items that have no row where that was allowed.
+        notes: what was left out or not used, as sentences.
+    """
+
+    media: np.ndarray
+    text: np.ndarray
+    banks: dict[str, np.ndarray]
+    corpus: Any
+    notes: tuple[str, ...] = ()
+
+
+def read_embeddings(path: str | Path, corpus, *, allow_partial: bool = False) -> GivenRows:
     """Read the embeddings of both sides of a corpus from an `.npz` file.
+
+    One file serves several protocols: rows of other ids are not used, and a note counts them.
 
     Args:
         path: file with an array per modality of the corpus, such as `image` and `text`, `(n, d)`,
             and its ids, `image_ids` and `text_ids`, `(n,)` in the same order. `media` may stand for
             the modality that is not text. `bank_text` and the like hold untested queries.
-        corpus: the corpus. Rows come in any order; rows of other items are refused.
+        corpus: the corpus. Rows come in any order.
+        allow_partial: leave out items without a row, with their texts; a note counts them.
 
     Returns:
-        `(media_rows, text_rows, banks)`, the first two in the order of the corpus, for
-        `evaluate_rows`.
+        The rows, for `evaluate_rows`.
     """
-    ids = ids_of(corpus)
     text, media = corpus.directions[0].split("_to_")
     banks = {modality: BANK + modality for modality in (media, text)}
     names = [part for side in (media, "media", text) for part in (side, f"{side}_ids")]
     arrays = read_arrays(path, [*names, *banks.values()], advice="np.savez writes such a file")
-    rows = {}
+    given: dict[str, tuple[np.ndarray, dict[str, int], str]] = {}
     for modality in (media, text):
         stem = "media" if modality == media and modality not in arrays else modality
         for name in (stem, f"{stem}_ids"):
@@ -46,8 +65,32 @@ def read_embeddings(
         matrix = as_real_matrix(arrays[stem], where)
         if len(matrix) != len(row_ids):
             raise RetrievalInputError(f"{where}: {len(matrix)} rows have {len(row_ids)} ids")
-        rows[modality] = matrix[_order(row_ids, ids[modality], where)]
-    return rows[media], rows[text], {m: arrays[name] for m, name in banks.items() if name in arrays}
+        given[modality] = matrix, _row_of_id(row_ids, where), where
+    notes = []
+    if allow_partial:
+        corpus, n_left = _items_with_rows(corpus, given[media][1], given[media][2])
+        if n_left:
+            notes.append(f"{n_left:,} {media} items have no row: they were left out")
+    ids, rows = ids_of(corpus), {}
+    for modality, (matrix, row_of, where) in given.items():
+        rows[modality] = matrix[_order(row_of, ids[modality], where)]
+        if len(row_of) > len(ids[modality]):
+            n_unused = len(row_of) - len(ids[modality])
+            notes.append(f"{n_unused:,} of {len(row_of):,} {modality} rows are not of this"
+                         " protocol: they were not used")  # fmt: skip
+    banks = {m: arrays[name] for m, name in banks.items() if name in arrays}
+    return GivenRows(rows[media], rows[text], banks, corpus, tuple(notes))
+
+
+def _items_with_rows(corpus, row_of: dict[str, int], where: str) -> tuple[Any, int]:
+    """Leave out items without a row; there must be some that have one."""
+    absent = [at for at, id_ in enumerate(corpus.item_ids) if id_ not in row_of]
+    if len(absent) == len(corpus.item_ids):
+        raise RetrievalInputError(
+            f"{where}: no id of the corpus has a row; ids look like {corpus.item_ids[0]!r}, got"
+            f" {next(iter(row_of), None)!r}"
+        )
+    return (corpus.without_items(absent) if absent else corpus), len(absent)
 
 
 def read_run(
@@ -91,24 +134,24 @@ def _ids(names: np.ndarray, where: str) -> list[str]:
     return [str(name) for name in names.tolist()]
 
 
-def _order(names: list[str], corpus_ids: tuple[str, ...], where: str) -> list[int]:
-    """Find the row of each id of the corpus."""
+def _row_of_id(names: list[str], where: str) -> dict[str, int]:
+    """Return the row of each id, and refuse an id that occurs twice."""
     row_of: dict[str, int] = {}
     for row, name in enumerate(names):
         if row_of.setdefault(name, row) != row:
             raise RetrievalInputError(
                 f"{where}: id {name!r} occurs twice, in rows {row_of[name]} and {row}"
             )
+    return row_of
+
+
+def _order(row_of: dict[str, int], corpus_ids: tuple[str, ...], where: str) -> list[int]:
+    """Find the row of each id of the corpus."""
     absent = [name for name in corpus_ids if name not in row_of]
     if absent:
         raise RetrievalInputError(
             f"{where}: {len(absent):,} of {len(corpus_ids):,} ids of the corpus have no row, the"
-            f" first is {absent[0]!r}"
-        )
-    foreign = list(row_of.keys() - set(corpus_ids))
-    if foreign:
-        raise RetrievalInputError(
-            f"{where}: {len(foreign):,} rows are not of this corpus, the first is"
-            f" {min(foreign, key=row_of.get)!r}"
+            f" first is {absent[0]!r}. Rows of items that are gone can be left out with"
+            " allow_partial=True (--allow-partial)"
         )
     return [row_of[name] for name in corpus_ids]

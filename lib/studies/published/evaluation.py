@@ -298,7 +298,7 @@ def _result(
         counts=_counts(corpus.counts),
         **columns,
     )
-    return Result(protocol, identity, corpus.checksum(), tuple(directions))
+    return Result(protocol, identity, corpus.checksum(media=False), tuple(directions))
 
 
 def _plain(text: str) -> str:

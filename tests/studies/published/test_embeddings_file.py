@@ -35,10 +35,11 @@ def test_ids_decide_the_order(tmp_path):
         "text_ids": np.array(TOYS.text_ids)[order],
         "bank_text": TEXTS[:3] + 1,
     }
-    media, texts, banks = read_embeddings(written(tmp_path, **shuffled), TOYS)
-    assert (media == MEDIA).all() and (texts == TEXTS).all() and banks["text"].shape == (3, 8)
+    given = read_embeddings(written(tmp_path, **shuffled), TOYS)
+    assert (given.media == MEDIA).all() and (given.text == TEXTS).all() and not given.notes
+    assert given.banks["text"].shape == (3, 8) and given.corpus is TOYS
     named_media = {"image": None, "image_ids": None, "media": MEDIA, "media_ids": TOYS.item_ids}
-    assert (read_embeddings(written(tmp_path, **named_media), TOYS)[0] == MEDIA).all()
+    assert (read_embeddings(written(tmp_path, **named_media), TOYS).media == MEDIA).all()
 
 
 @pytest.mark.parametrize(
@@ -54,10 +55,6 @@ def test_ids_decide_the_order(tmp_path):
         (
             {"image": MEDIA[:-1], "image_ids": TOYS.item_ids[:-1]},
             "1 of 20 ids of the corpus have no row.*'i19'",
-        ),
-        (
-            {"image": MEDIA[[*range(20), 0]], "image_ids": [*TOYS.item_ids, "x"]},
-            "1 rows are not of this.*'x'",
         ),
         ({"image": MEDIA[0]}, "rows, dimension"),
     ],
@@ -100,7 +97,29 @@ def test_only_what_is_needed_is_inflated(tmp_path):
     path = written(tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("unused.npy", b"\x93NUMPY and nothing that can be read")
-    assert (read_embeddings(path, TOYS)[0] == MEDIA).all()
+    assert (read_embeddings(path, TOYS).media == MEDIA).all()
+
+
+def test_rows_of_other_ids_are_counted_and_not_used(tmp_path):
+    more = {"image": MEDIA[[0, *range(20), 3]], "image_ids": ["w", *TOYS.item_ids, "x"]}
+    given = read_embeddings(written(tmp_path, **more), TOYS)
+    assert (given.media == MEDIA).all()
+    assert given.notes == ("2 of 22 image rows are not of this protocol: they were not used",)
+
+
+def test_items_without_a_row_are_left_out_where_that_is_allowed(tmp_path):
+    fewer = {"image": MEDIA[2:], "image_ids": TOYS.item_ids[2:]}
+    given = read_embeddings(written(tmp_path, **fewer), TOYS, allow_partial=True)
+    kept = TOYS.without_items([0, 1])
+    assert given.corpus.item_ids == kept.item_ids and given.corpus.texts == kept.texts
+    assert (given.media == MEDIA[2:]).all() and len(given.text) == len(kept.texts)
+    assert given.notes[0] == "2 image items have no row: they were left out"
+    assert "rows are not of this protocol" in given.notes[1]  # those of their texts
+    found = evaluate_rows(given.media, given.text, given.corpus)
+    assert any("not comparable" in line for line in text_tables.result_notes(found))
+    foreign = {"image_ids": [f"z{at}" for at in range(20)]}
+    with pytest.raises(RetrievalInputError, match="no id of the corpus has a row.*'i0'.*'z0'"):
+        read_embeddings(written(tmp_path, **foreign), TOYS, allow_partial=True)
 
 
 def test_audio_video_clips(tmp_path):
@@ -120,7 +139,8 @@ def test_audio_video_clips(tmp_path):
         audio=video[::-1],
         audio_ids=pairs.item_ids[::-1],
     )
-    media, sounds, _ = read_embeddings(path, pairs)
+    given = read_embeddings(path, pairs)
+    media, sounds = given.media, given.text
     found = evaluate_rows(media, sounds, pairs)
     assert [part.direction for part in found.directions] == ["video_to_audio", "audio_to_video"]
     assert all(part["R@1"].value == 1 for part in found.directions)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lib.core.checks import RetrievalInputError
-from lib.core.writing import atomic_folder, atomic_path
+from lib.core.writing import atomic_folder
 from lib.datasets.completeness import write_miniature_card
-from lib.datasets.media.decoding import RATE, require_av
+from lib.datasets.media.decoding import RATE
+from lib.datasets.media.encoding import write_clip
 from lib.datasets.scenes import SceneBatch, concatenate, render, sample, sample_swappable, twins
 
 FPS = 8  # frames per second of the clips
@@ -104,42 +104,6 @@ def tone(hertz: float, seconds: float) -> np.ndarray:
     """Compute a pure tone at half of full scale, float32 `(n_samples,)` at `RATE`."""
     times = np.arange(round(seconds * RATE)) / RATE
     return (0.5 * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
-
-
-def write_clip(
-    path: str | Path, frames: np.ndarray, fps: int = FPS, waveform: np.ndarray | None = None
-) -> None:
-    """Write a clip as mp4 (H.264, or MPEG-4 if that encoder is missing; AAC). Both lose detail.
-
-    `frames` are `(n, height, width, 3)` uint8 of even size, `waveform` is `(n_samples,)` float32 in
-    -1..1 at `RATE`, or None for a silent clip.
-    """
-    av = require_av()
-    frames = np.asarray(frames)
-    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not len(frames):
-        expected, got = "uint8 (n, height, width, 3)", f"{frames.dtype} {frames.shape}"
-        raise RetrievalInputError(f"frames must be {expected}, got {got}")
-    if frames.shape[1] % 2 or frames.shape[2] % 2:
-        raise RetrievalInputError(f"height and width must be even, got {frames.shape[1:3]}")
-    h264 = "libx264" in av.codecs_available
-    options = {"crf": "12", "preset": "ultrafast"} if h264 else {}
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        video = container.add_stream("libx264" if h264 else "mpeg4", rate=fps, options=options)
-        video.height, video.width = frames.shape[1:3]
-        video.pix_fmt, video.codec_context.thread_count = "yuv420p", 1
-        video.bit_rate = 0 if h264 else 2_000_000
-        if waveform is not None:
-            sound = container.add_stream("aac", rate=RATE, layout="mono")
-        for pixels in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        if waveform is not None:
-            samples = np.ascontiguousarray(waveform, np.float32)[None]
-            block = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-            block.sample_rate = RATE
-            container.mux(sound.encode(block))
-            container.mux(sound.encode(None))
 
 
 def _write_wave(path: Path, waveform: np.ndarray) -> None:

@@ -131,7 +131,8 @@ def read_tune(lines: Sequence[Line], name: str, repeats: bool) -> Melody:
     except FieldError as error:
         raise DamagedFileError(f"{name}, line {line_number}: {error}") from error
     source = f"{name}#{head.get('X', '')}"
-    return Melody(*notes, head.get("T", ""), source, reader.head[0].name, tempo)
+    key, meter = reader.head[0].name, head.get("M", "")
+    return Melody(*notes, head.get("T", ""), source, key, tempo, meter)
 
 
 def _start(head: Mapping[str, str]) -> MusicReader:

@@ -30,7 +30,7 @@ def excerpt(melody: Melody, first: int, quarters: float) -> Melody:
     notes = slice(first, max(last, first + 1))
     onsets = melody.onsets[notes] - start
     return Melody(onsets, melody.durations[notes], melody.pitches[notes],
-                  melody.title, melody.source, melody.key, melody.tempo)  # fmt: skip
+                  melody.title, melody.source, melody.key, melody.tempo, melody.meter)  # fmt: skip
 
 
 def hum(

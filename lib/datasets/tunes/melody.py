@@ -30,6 +30,7 @@ class Melody:
         source: file and number of the tune, such as `"airdsAirs/book1.abc#2"`.
         key: tonic and mode as the source writes them, such as `"G"` or `"E Minor"`.
         tempo: quarter notes a minute, or None where the source names none.
+        meter: as the source writes it, such as `"6/8"`; empty where it names none.
     """
 
     onsets: np.ndarray
@@ -39,6 +40,7 @@ class Melody:
     source: str = ""
     key: str = ""
     tempo: float | None = None
+    meter: str = ""
 
     def __post_init__(self) -> None:
         pitches = whole_numbers(self.pitches, "pitches")

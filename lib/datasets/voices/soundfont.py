@@ -6,13 +6,15 @@ pitch that is asked for; 78, "whistle", sounds nine semitones lower.
 """
 
 import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from scipy.signal import resample_poly
 
-from lib.core.checks import RetrievalInputError, check_count
+from lib.core.checks import RetrievalInputError, check_count, check_number
 from lib.core.reading import MissingFileError
 from lib.datasets.tunes import SungNotes
 from lib.datasets.voices.sound import (
@@ -28,10 +30,13 @@ from lib.datasets.voices.sound import (
 PROGRAMS = {"choir aahs": 52, "voice oohs": 53, "lead voice": 85}
 SOUNDFONT = "TimGM6mb.sf2"
 OVERSAMPLED = 3  # the player does not filter; at 16 kHz, high partials would fold back as others
+PARTS_RATE = RATE * OVERSAMPLED  # of music of several parts
 CENTRE = 64.0  # MIDI pitch, the middle of the range
 LOUD = 100  # velocity, 1 to 127
 BEND = 1.0  # semitones of the whole pitch wheel, up or down
 ATTACK, FADE = 0.08, 0.02  # seconds
+DRUM_BANK = 128
+MOST_PARTS = 16  # channels of MIDI
 ADVICE = (
     "Install them with: pip install pretty_midi==0.2.11.post0 and pip install --no-deps"
     " tinysoundfont==0.3.7 (it asks for PyAudio, which only plays aloud)"
@@ -113,3 +118,73 @@ def play_note(program: int, pitch: float, seconds: float) -> np.ndarray:
 def _generate(synth, n: int) -> np.ndarray:
     """Return the next n samples, the mean of left and right, float32."""
     return np.frombuffer(synth.generate(n), dtype=np.float32).reshape(-1, 2).mean(axis=1)
+
+
+# ---- music of several parts
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Notes of one instrument of an ensemble; several may sound at a time.
+
+    Args:
+        program: number of General MIDI from 0; the keys of drums are instruments.
+        onsets, durations: float64 `(n,)`, seconds from the beginning of the music.
+        keys: int64 `(n,)`, MIDI numbers 0..127.
+        velocity: 1 to 127.
+        drums: play the drum kit instead of a program.
+    """
+
+    program: int
+    onsets: np.ndarray
+    durations: np.ndarray
+    keys: np.ndarray
+    velocity: int = LOUD
+    drums: bool = False
+
+
+def play_parts(parts: Sequence[Part], seconds: float) -> np.ndarray:
+    """Play parts together.
+
+    Args:
+        parts: at most 16. Notes that begin after the end are not heard.
+        seconds: length of the sound.
+
+    Returns:
+        float64 `(n,)`, mono, `PARTS_RATE` samples a second, as loud as the player makes it.
+    """
+    check_count(len(parts), "the number of parts", most=MOST_PARTS)
+    n = round(check_number(seconds, "seconds", 0, above=True) * PARTS_RATE)
+    synth, font = _player()
+    for channel, part in enumerate(parts):
+        bank = DRUM_BANK if part.drums else 0
+        synth.program_select(channel, font, bank, part.program, part.drums)
+        synth.pitchbend(channel, 8192)
+    sound, now = np.empty(n), 0
+    for at, starts, channel, key, velocity in _events(parts, n):
+        if at > now:
+            sound[now:at] = _generate(synth, at - now)
+            now = at
+        if starts:
+            synth.noteon(channel, key, velocity)
+        else:
+            synth.noteoff(channel, key)
+    if n > now:
+        sound[now:] = _generate(synth, n - now)
+    for channel in range(len(parts)):
+        synth.sounds_off(channel)
+    _generate(synth, round(ATTACK * PARTS_RATE))  # what rings on
+    return sound
+
+
+def _events(parts: Sequence[Part], n: int) -> list[tuple[int, bool, int, int, int]]:
+    """Return (sample, whether a note starts, channel, key, velocity) in order, ends first."""
+    events = []
+    for channel, part in enumerate(parts):
+        first = np.rint(part.onsets * PARTS_RATE).astype(np.int64)
+        last = np.rint((part.onsets + part.durations) * PARTS_RATE).astype(np.int64)
+        for start, end, key in zip(first.tolist(), last.tolist(), part.keys.tolist(), strict=True):
+            if start < n:
+                events.append((start, True, channel, key, part.velocity))
+                events.append((min(max(end, start + 1), n), False, channel, key, 0))
+    return sorted(events)

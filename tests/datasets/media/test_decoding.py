@@ -11,7 +11,7 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.media import decoding
 from lib.datasets.media.decoding import RATE, read_frames, read_waveform, sample_times
-from lib.datasets.miniatures.writing import write_clip
+from lib.datasets.media.encoding import write_clip
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from PIL import Image
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
+from lib.datasets.media.encoding import write_clip
 from lib.datasets.media.files import AudioFiles, ClipFiles, PictureFiles, find_damaged, find_names
-from lib.datasets.miniatures.writing import tone, write_clip
+from lib.datasets.miniatures.writing import tone
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from lib.datasets import scenes
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.media import decoding
 from lib.datasets.media.decoding import read_frames
-from lib.datasets.miniatures.writing import Clip, Miniature, write_clip, write_miniature
+from lib.datasets.media.encoding import write_clip
+from lib.datasets.miniatures.writing import Clip, Miniature, write_miniature
 from lib.datasets.registry import CORPORA
 
 ALL = pytest.mark.parametrize("name", ["activitynet", "audioset", "msrvtt", "vggsound"])

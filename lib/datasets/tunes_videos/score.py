@@ -15,7 +15,7 @@ from lib.core.memo import memoized
 from lib.datasets.tunes import Melody, SungNotes
 from lib.datasets.tunes.abc_fields import read_key
 from lib.datasets.tunes_videos.recipes import ClipRecipe, meter_of
-from lib.datasets.voices.soundfont import Part
+from lib.datasets.voices.soundfont import InstrumentPart
 
 LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 LEGATO = 0.95  # of the time of a note that it sounds
@@ -28,7 +28,7 @@ SHOT = 1.5  # seconds; the least time of a picture
 
 @dataclass(frozen=True, eq=False)
 class ClipScore:
-    """What a clip plays.
+    """Hold the music of a clip as notes, and the times of its pictures.
 
     Args:
         melody: sounding notes in seconds from the beginning of the clip, in the key of the clip.
@@ -39,7 +39,7 @@ class ClipScore:
 
     melody: SungNotes
     positions: np.ndarray
-    parts: tuple[Part, Part, Part, Part]
+    parts: tuple[InstrumentPart, InstrumentPart, InstrumentPart, InstrumentPart]
     cuts: np.ndarray
 
 
@@ -139,32 +139,36 @@ def _parts(
     chords: np.ndarray,
     bar: float,
     beat: float,
-) -> tuple[Part, Part, Part, Part]:
+) -> tuple[InstrumentPart, InstrumentPart, InstrumentPart, InstrumentPart]:
     """Write the four parts; times in seconds."""
     lead, comping, low = recipe.programs()
     quarter = 60 / recipe.tempo
     half = bar / 2 * quarter
     classes = (chords + recipe.key) % 12
     roots, fifths = classes[:, 0], classes[:, 2]
-    sung = Part(
+    sung = InstrumentPart(
         lead, melody.onsets, melody.durations, melody.pitches.astype(np.int64), LOUDNESS["melody"]
     )
     keys = CHORD_FROM + (classes - CHORD_FROM) % 12
-    strummed = Part(
+    strummed = InstrumentPart(
         comping, np.repeat(halves, 3), np.full(3 * halves.size, half * LEGATO), keys.ravel(),
         LOUDNESS["chords"],
     )  # fmt: skip
     on_bar = np.arange(halves.size) % 2 == 0
     tones = np.where(on_bar, roots, fifths)
     bass_keys = BASS_FROM + (tones - BASS_FROM) % 12
-    bass = Part(low, halves, np.full(halves.size, half * LEGATO), bass_keys, LOUDNESS["bass"])
+    bass = InstrumentPart(
+        low, halves, np.full(halves.size, half * LEGATO), bass_keys, LOUDNESS["bass"]
+    )
     return sung, strummed, bass, _drums(recipe.seconds, bar * quarter, beat * quarter)
 
 
-def _drums(seconds: float, bar: float, beat: float) -> Part:
+def _drums(seconds: float, bar: float, beat: float) -> InstrumentPart:
     """Write kick on the bar, snare on every second beat, and a hat on each beat and between."""
     hats = np.arange(0, seconds, beat / 2)
     kicks, snares = np.arange(0, seconds, bar), np.arange(beat, seconds, 2 * beat)
     onsets = np.concatenate([kicks, snares, hats])
     keys = np.repeat([KICK, SNARE, HAT], [kicks.size, snares.size, hats.size])
-    return Part(0, onsets, np.full(onsets.size, beat / 4), keys, LOUDNESS["drums"], drums=True)
+    return InstrumentPart(
+        0, onsets, np.full(onsets.size, beat / 4), keys, LOUDNESS["drums"], drums=True
+    )

@@ -124,7 +124,7 @@ def _generate(synth, n: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class InstrumentPart:
     """Notes of one instrument of an ensemble; several may sound at a time.
 
     Args:
@@ -143,7 +143,7 @@ class Part:
     drums: bool = False
 
 
-def play_parts(parts: Sequence[Part], seconds: float) -> np.ndarray:
+def play_parts(parts: Sequence[InstrumentPart], seconds: float) -> np.ndarray:
     """Play parts together.
 
     Args:
@@ -177,7 +177,7 @@ def play_parts(parts: Sequence[Part], seconds: float) -> np.ndarray:
     return sound
 
 
-def _events(parts: Sequence[Part], n: int) -> list[tuple[int, bool, int, int, int]]:
+def _events(parts: Sequence[InstrumentPart], n: int) -> list[tuple[int, bool, int, int, int]]:
     """Return (sample, whether a note starts, channel, key, velocity) in order, ends first."""
     events = []
     for channel, part in enumerate(parts):

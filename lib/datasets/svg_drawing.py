@@ -27,6 +27,8 @@ FLATNESS = 0.02  # largest distance of a flattened curve from the curve, in unit
 LARGEST = 1e6  # coordinate
 MOST_CHARACTERS = 4_000_000
 MOST_POINTS = 200_000  # of all flattened lines
+MOST_LINES = 20_000  # of all shapes, and elements of a file: about 2 s
+TOO_MANY = f"it has more than {MOST_LINES:,} lines"
 TOO_LONG = f"its lines have more than {MOST_POINTS:,} points"
 ADVICE = "Install the version of its package that constraints.txt names."
 INHERITED = {
@@ -58,6 +60,7 @@ SHOWS_NOTHING = {"title", "desc", "metadata", "defs"}
 IGNORED = {"id", "class", "clip-rule", "color", "stop-color"}
 COMMON = {*INHERITED, *IGNORED, "transform", "display", "opacity"}
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+CALL = re.compile(r"\b(\w+)\s*\(([^()]*)\)")  # without \b, a long word takes minutes
 IDENTITY = np.eye(3)
 
 
@@ -119,10 +122,15 @@ class _FlatPen(BasePen):
         self._append(s**3 * p[0] + 3 * s**2 * t * p[1] + 3 * s * t**2 * p[2] + t**3 * p[3])
 
     def _closePath(self):
-        self.lines.append(Line(np.concatenate(self.pieces), closed=True))
+        self._finish(closed=True)
 
     def _endPath(self):
-        self.lines.append(Line(np.concatenate(self.pieces)))
+        self._finish()
+
+    def _finish(self, closed: bool = False) -> None:
+        if len(self.lines) == MOST_LINES:
+            raise ValueError(TOO_MANY)
+        self.lines.append(Line(np.concatenate(self.pieces), closed))
 
 
 def _numbers(text: str) -> list[float]:
@@ -132,10 +140,10 @@ def _numbers(text: str) -> list[float]:
 def parse_transform(text: str) -> np.ndarray:
     """Return the 3 x 3 matrix of an SVG transform list, for column vectors (x, y, 1)."""
     result = IDENTITY
-    rest = re.sub(r"(\w+)\s*\(([^()]*)\)", "", text)
+    rest = CALL.sub("", text)
     if rest.strip(" ,\t\n"):
-        raise ValueError(f"transform {text!r} is not understood")
-    for name, arguments in re.findall(r"(\w+)\s*\(([^()]*)\)", text):
+        raise ValueError(f"transform {text!r:.60} is not understood")
+    for name, arguments in CALL.findall(text):
         values = _numbers(arguments)
         matrix = np.eye(3)
         if name == "matrix" and len(values) == 6:
@@ -150,7 +158,7 @@ def parse_transform(text: str) -> np.ndarray:
             centre = np.array([*values[1:], 0, 0][:2])
             matrix[:2, 2] = centre - matrix[:2, :2] @ centre
         else:
-            raise ValueError(f"transform {text!r} is not understood")
+            raise ValueError(f"transform {text!r:.60} is not understood")
         result = result @ matrix
     return result
 
@@ -314,7 +322,9 @@ def parse_drawing(text: str, name: str = "the drawing", *, advice: str = ADVICE)
     Returns:
         The shapes, bottom first, with curves as straight pieces.
     """
-    with reading(name, "no drawing that can be read", advice):
+    # What overflows is refused below, as a coordinate.
+    quiet = np.errstate(over="ignore", divide="ignore", invalid="ignore")
+    with reading(name, "no drawing that can be read", advice), quiet:
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise DamagedFileError(f"{name} must not declare a document type. {advice}")
         if "<?xml-stylesheet" in text:
@@ -324,14 +334,17 @@ def parse_drawing(text: str, name: str = "the drawing", *, advice: str = ADVICE)
         root = ElementTree.fromstring(text)
         if root.tag != f"{NAMESPACE}svg":
             raise ValueError(f"the root must be <svg>, got <{root.tag}>")
+        if sum(1 for _ in root.iter()) > MOST_LINES:
+            raise ValueError(f"it has more than {MOST_LINES:,} elements")
         box = _view_box(root)
         shapes: list[PaintedShape] = []
         try:
-            n_points = 0
+            n_points = n_lines = 0
             for shape in _shapes(root, "", INHERITED, IDENTITY):
                 n_points += sum(len(line.points) for line in shape.lines)
-                if n_points > MOST_POINTS:
-                    raise ValueError(TOO_LONG)
+                n_lines += len(shape.lines)
+                if n_points > MOST_POINTS or n_lines > MOST_LINES:
+                    raise ValueError(TOO_LONG if n_points > MOST_POINTS else TOO_MANY)
                 shapes.append(shape)
         except RetrievalInputError as error:  # of a stroke; it does not name the file
             raise ValueError(str(error)) from error

@@ -265,6 +265,31 @@ def test_files_that_are_no_drawing_are_refused(text):
         parse_drawing(text, "x.svg")
 
 
+MANY = 20_001
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (f'<g transform="{"a" * 1_000_000}">{SQUARE}</g>', "transform 'aaa.* is not understood"),
+        (f'<g transform="scale{" " * 500_000}">{SQUARE}</g>', "is not understood"),
+        (f'<path d="{"M0 0L1 1" * MANY}" stroke="#000"/>', "more than 20,000 lines"),
+        (f'<path d="{"M0 0L1 1" * 15_000}" stroke="#000"/>' * 2, "more than 20,000 lines"),
+        ("<path/>" * MANY, "more than 20,000 elements"),
+        (
+            f'<g transform="scale(1e200)"><g transform="scale(1e200)">{SQUARE}</g></g>',
+            "not a number",
+        ),
+        ('<path d="M0 0L1e999 5" stroke="#000"/>', "not a number"),
+    ],
+    ids=["a long word", "spaces", "subpaths", "of two paths", "elements", "overflow", "infinite"],
+)
+def test_files_that_would_take_minutes_are_refused_without_warnings(content, message, recwarn):
+    with pytest.raises(DamagedFileError, match=message):
+        parse_drawing(svg(content), "x.svg")
+    assert not recwarn.list
+
+
 def test_a_file_is_read_as_its_text(tmp_path):
     path = tmp_path / "square.svg"
     path.write_text(svg(SQUARE))

@@ -59,7 +59,8 @@ def _line(path: Path, number: int | None) -> tuple[str, int]:
     with reading(path, "no file of drawings", ADVICE), open(path, encoding="utf-8") as stream:
         while at < wanted and (line := stream.readline(MOST_CHARACTERS + 1)):
             at, found = at + 1, line
-        more = number is None and stream.readline(MOST_CHARACTERS).strip()
+        whole = found.endswith("\n")  # a line that is too long is refused where it is parsed
+        more = number is None and whole and stream.readline(MOST_CHARACTERS).strip()
     if more:
         raise RetrievalInputError(
             f"{path} holds more than one drawing. Name one by its line, as in {path}:1"

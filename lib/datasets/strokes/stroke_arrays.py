@@ -31,7 +31,9 @@ def from_stroke3(rows: np.ndarray) -> Drawing:
         raise RetrievalInputError(
             f"rows[{wrong[0]}, 2] must be 0 (pen stays down) or 1 (lifted), got {lift[wrong[0]]}"
         )
-    points = np.cumsum(rows[:, :2], axis=0, dtype=np.float64)
+    check_size(1 + int(lift[:-1].sum()), len(rows))
+    with np.errstate(over="ignore"):  # `Drawing` refuses what is too far away
+        points = np.cumsum(rows[:, :2], axis=0, dtype=np.float64)
     return Drawing(tuple(np.split(points, np.flatnonzero(lift[:-1]) + 1)))
 
 

@@ -60,6 +60,7 @@ def test_a_line_of_a_longer_file(tmp_path):
         ("x.json", json.dumps([[[0] * 1_000_001] * 2]), "at most .* 1,000,000 points"),
         ("x.ndjson", "[[[1, 2], [1]]]\n", "x.ndjson, line 1, is no drawing of QuickDraw"),
         ("x.ndjson", "", "between 1 and 0"),
+        ("x.ndjson", "[" * (2**25 + 1), "at most 33,554,432 characters"),
         ("x.svg", svg(""), "must have a visible line"),
         *(("x.svg", text, "x.svg") for text in ATTACKS.values()),
         ("x.png", "[[[1], [1]]]", "x.png is not a picture that can be read"),

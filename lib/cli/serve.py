@@ -23,8 +23,12 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
 
 def serve(
     collections: Annotated[
-        list[Path], Argument(parser=given_path, help="Folders that `crossmodal index` made.")
-    ],
+        list[Path] | None,
+        Argument(parser=given_path, help="Folders that `crossmodal index` made."),
+    ] = None,
+    tunes: Annotated[
+        bool, Option("--tunes", help="Serve 4,433 folk tunes too, and a page that finds them.")
+    ] = False,
     port: Annotated[int, Option(help="0 takes a free one.")] = 8008,
     host: Annotated[
         str, Option(help="Address to listen on; others than 127.0.0.1 need a token.")
@@ -39,10 +43,12 @@ def serve(
         bool, Option("--new-token", help=f"Make a token and print it; else {TOKEN} is read.")
     ] = False,
 ) -> None:
-    """Search collections on a page: type, draw, or drop a picture.
+    """Search collections on a page: type, draw, or drop a picture; or hum a tune.
 
     It listens on this machine alone unless --host says otherwise.
     """
+    if not collections and not tunes:
+        raise RetrievalInputError("give a folder that `crossmodal index` made, or --tunes")
     check_count(port, "--port", least=0, most=65_535)
     family, address = _address_of(host, port)
     away = not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback
@@ -66,11 +72,15 @@ def serve(
     from lib.search.service import Limits, create_app
     from lib.search.service.connections import ImpatientConnection
     from lib.search.service.guards import LOOPBACK
+    from lib.search.service.tunes import ServedTunes
 
     shown = f"[{host}]" if ":" in host else host
     allowed = (*LOOPBACK, shown.lower(), *names)
-    app = create_app(collections, Limits(token, allowed, per_second))
+    served = ServedTunes() if tunes else None
+    app = create_app(collections or [], Limits(token, allowed, per_second), served)
     shown = f"http://{shown}:{listener.getsockname()[1]}/"
+    if collections and tunes:
+        say("tunes are searched on its page /hum")
     say(f"open {shown}" + (f"?token={token}" if new_token else "") + "   (Ctrl-C ends it)")
     config = uvicorn.Config(
         app, http=ImpatientConnection, ws="none", log_level="warning", timeout_keep_alive=15,

@@ -7,8 +7,10 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
+from lib.search.service.tunes import ServedTunes
 from tests.cli.conftest import one_line
 from tests.search.collection.conftest import build, encoder, pictures  # noqa: F401
+from tests.search.melody.tunes import random_tunes
 
 TOKEN = "a-token-of-many-characters"
 
@@ -116,3 +118,17 @@ def test_wrong_arguments_are_told(served, run, tmp_path):
     ]:
         code, _, err = run("serve", *options, *([] if "--port" in options else ["--port", "0"]))
         assert code == 2 and told in one_line(err)
+
+
+def test_tunes_are_served_where_they_are_asked_for(served, run, monkeypatch):
+    small = ServedTunes(random_tunes(3))
+    monkeypatch.setattr("lib.search.service.tunes.ServedTunes", lambda: small)
+    app, (_, port), out = served("--tunes")
+    assert "page /hum" in out
+    with TestClient(app, base_url=f"http://127.0.0.1:{port}") as client:
+        assert client.get("/tunes").json()["tunes"] == 3 and client.get("/collections").json()
+    app, (_, port), _ = served()
+    with TestClient(app, base_url=f"http://127.0.0.1:{port}") as client:
+        assert "--tunes" in client.get("/tunes").json()["message"]
+    code, _, err = run("serve")
+    assert code == 2 and "give a folder that `crossmodal index` made, or --tunes" in one_line(err)

@@ -6,7 +6,14 @@
 """
 
 from lib.datasets.tunes.abc_files import parse_abc, read_abc
-from lib.datasets.tunes.collections import COLLECTIONS, ESSEN, FREE, load_tunes, read_collection
+from lib.datasets.tunes.collections import (
+    COLLECTIONS,
+    ESSEN,
+    FREE,
+    load_tunes,
+    read_collection,
+    title_of_collection,
+)
 from lib.datasets.tunes.corpus import TuneCorpus, load_corpus, task
 from lib.datasets.tunes.hums import excerpt, hum, hum_task
 from lib.datasets.tunes.melody import Melody

@@ -20,6 +20,13 @@ from lib.datasets.tunes.melody import Melody
 FREE = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")
 ESSEN = "essenFolksong"  # for non-commercial use
 COLLECTIONS = (*FREE, ESSEN)
+TITLES = {
+    "airdsAirs": "Aird's Airs, Glasgow 1778 to 1801",
+    "oneills1850": "O'Neill's Music of Ireland, Chicago 1903",
+    "ryansMammoth": "Ryan's Mammoth Collection, Boston 1883",
+    "miscFolk": "American fifes and Northumbrian Minstrelsy",
+    ESSEN: "Essen folk songs",
+}
 # In these the letter B, H in German, is lost: `3A2c22` was `B3A2c2B2`.
 UNREADABLE = frozenset(
     f"{ESSEN}/{tune}"
@@ -92,6 +99,11 @@ def read_collection(collection: str, *, repeats: bool = False) -> list[Melody]:
             if f"{name}#{number}" not in UNREADABLE:
                 melodies.append(read_tune([*head, *lines], name, repeats))
     return melodies
+
+
+def title_of_collection(source: str) -> str:
+    """Return the title of the book from which a tune was taken, by `Melody.source`."""
+    return TITLES.get(source.partition("/")[0], "")
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,14 @@ network, and autocorrelation by hand.
 """
 
 from lib.models.pitch.autocorrelation import autocorrelation, track_by_autocorrelation
-from lib.models.pitch.hearing import TRACKERS, Heard, hear_file, hear_melody, track_pitch
+from lib.models.pitch.hearing import (
+    BY_HAND,
+    SWIFT,
+    TRACKERS,
+    Heard,
+    hear_file,
+    hear_melody,
+    track_pitch,
+)
 from lib.models.pitch.swift import track_by_swift_f0
 from lib.models.pitch.track import PitchTrack, contour_of, mended

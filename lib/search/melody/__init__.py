@@ -24,6 +24,7 @@ from lib.search.melody.hum_search import (
     staged_hums,
 )
 from lib.search.melody.learned import LearnedContourMatcher, learned_retriever
+from lib.search.melody.matched_part import MatchedPart, matched_part
 from lib.search.melody.symbols import (
     IntervalMatcher,
     LcssMatcher,

@@ -10,8 +10,14 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import anyio.to_thread
-from fastapi import FastAPI, Query
-from fastapi.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import (
+    FileResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from fastapi.staticfiles import StaticFiles
 
 from lib.core.checks import RetrievalInputError
@@ -38,6 +44,7 @@ from lib.search.service.queries import (
     results_of,
     space_of,
 )
+from lib.search.service.tunes import MOST_TUNES, NOT_SERVED, HumAnswer, ServedTunes
 
 PAGE = Path(__file__).parent / "page"
 PICTURES_AT_ONCE = 4  # that are decoded and encoded; each may need hundreds of megabytes
@@ -45,15 +52,18 @@ _CACHED = {"cache-control": "private, max-age=3600"}
 T = TypeVar("T")
 
 
-def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> FastAPI:
+def create_app(
+    paths: Sequence[str | Path], limits: Limits | None = None, tunes: ServedTunes | None = None
+) -> FastAPI:
     """Make the application that `crossmodal serve` runs.
 
     Args:
-        paths: folders of collections.
+        paths: folders of collections; none where tunes alone are served.
         limits: of requests; those of loopback by default.
+        tunes: that a hum finds.
     """
     limits, counters, kept = limits or Limits(), Counters(), KeptQueries()
-    opened = OpenCollections(paths)
+    opened = OpenCollections(paths, may_be_none=tunes is not None)
     batchers = {name: TextBatcher() for name in opened.by_name}
     pictures = asyncio.Semaphore(PICTURES_AT_ONCE)
     # More threads than processors would only take turns, and delay the loop that answers.
@@ -143,13 +153,44 @@ def create_app(paths: Sequence[str | Path], limits: Limits | None = None) -> Fas
         sizes = {name: len(one.collection) for name, one in opened.by_name.items()}
         return PlainTextResponse(counters.text(sizes), media_type="text/plain; version=0.0.4")
 
+    _add_tunes(app, tunes, searches)
+
     @app.get("/")
-    def page() -> FileResponse:
-        """Return the page."""
-        return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
+    def page() -> Response:
+        """Return the page of the pictures, or lead to that of the tunes where there are none."""
+        return _page("index.html") if opened.by_name else RedirectResponse("/hum")
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
+
+
+def _add_tunes(app: FastAPI, tunes: ServedTunes | None, searches: asyncio.Semaphore) -> None:
+    """Add what finds tunes: a description, the search by a hum, and its page."""
+
+    @app.get("/tunes")
+    def describe_tunes() -> dict[str, Any]:
+        """Describe the tunes: their number, books and pitch tracker; or say that there are none."""
+        return {"tunes": 0, "message": NOT_SERVED} if tunes is None else tunes.described()
+
+    @app.post("/hum")
+    async def find_tunes(
+        request: Request, k: Annotated[int, Query(ge=1, le=MOST_TUNES)] = 10
+    ) -> HumAnswer:
+        """Find the tune that is hummed in a WAV file, the body: 16-bit PCM, at most 60 s."""
+        if tunes is None:
+            raise MissingFileError(NOT_SERVED)
+        content = await request.body()
+        async with searches:
+            return await _in_thread(tunes.find, content, k)
+
+    @app.get("/hum")
+    def hum_page() -> Response:
+        """Return the page that listens."""
+        return _page("hum.html")
+
+
+def _page(name: str) -> FileResponse:
+    return FileResponse(PAGE / name, headers={"cache-control": "no-cache"})
 
 
 async def _in_thread(work: Callable[..., T], *args: Any, **options: Any) -> T:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.reading import MissingFileError
 from lib.models.tokenizer import words_of
 from lib.search.collection import Collection
 from lib.search.collection.sources import MANIFEST
@@ -95,8 +96,8 @@ def suggested(words: list[str], prefix: str) -> list[str]:
 class OpenCollections:
     """All collections of a service, by the names of their folders."""
 
-    def __init__(self, paths: Sequence[str | Path]) -> None:
-        if not paths:
+    def __init__(self, paths: Sequence[str | Path], *, may_be_none: bool = False) -> None:
+        if not paths and not may_be_none:
             raise RetrievalInputError("give at least one collection to serve")
         self.by_name: dict[str, OpenCollection] = {}
         for path in map(Path, paths):
@@ -111,6 +112,8 @@ class OpenCollections:
 
     def named(self, name: str | None) -> OpenCollection:
         """Return a collection by its name; the first one for None."""
+        if not self.by_name:
+            raise MissingFileError("this service has no pictures, tunes alone: see /hum")
         if name is None:
             return next(iter(self.by_name.values()))
         return self.by_name[check_choice(name, self.by_name, "collection")]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lib.search.collection import Columns, build_collection
 from lib.search.service import Limits, create_app
+from lib.search.service.tunes import ServedTunes
 from tests.search.collection.conftest import (  # noqa: F401
     COLOURS,
     MODEL,
@@ -20,6 +21,7 @@ from tests.search.collection.conftest import (  # noqa: F401
     paint,
     pictures,
 )
+from tests.search.service.hums import TUNES
 
 LOCAL = "http://localhost"
 
@@ -64,6 +66,12 @@ def serve(encoder):  # noqa: F811
 @pytest.fixture
 def client(serve, folder):
     return serve(folder)
+
+
+@pytest.fixture(scope="session")
+def tunes():
+    """Thirty tunes, ready to be searched."""
+    return ServedTunes(TUNES)
 
 
 def in_a_loop(work):

@@ -44,4 +44,6 @@ const api = {
 
 // The token is in a cookie now; it need not stay in the address and the history.
 if (location.search.startsWith("?token=")) history.replaceState(null, "", "/");
+const { tunes } = await ask("/tunes").catch(() => ({ tunes: 0 }));
+if (tunes) api.hear = () => location.assign("/hum");
 mount(document.getElementById("search"), api);

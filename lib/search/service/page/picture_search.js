@@ -8,7 +8,7 @@
 //     thumbnail(collection, id)     address of a small picture
 //     original(collection, id), originals(collection, ids)    addresses of files; may be absent
 //     drawn(strokes, picture)       told when the drawing or the picture changes; may be absent
-//     hear(collection)              begins to listen; without it there is no microphone
+//     hear()                        opens the page that listens; without it there is no microphone
 //
 // A page gives functions that fetch, a widget in a notebook those that ask its kernel.
 
@@ -226,7 +226,7 @@ export function mount(root, api) {
   const form = h("form", { class: "ps-form", role: "search", onsubmit: (event) => { event.preventDefault(); submit(); } },
     h("div", { class: "ps-box" }, icon("search"), input,
       openBoard, iconButton("picture", "Choose a picture", () => file.click()), file,
-      iconButton("microphone", "Hum a melody", () => api.hear(collection.name), { hidden: !api.hear, disabled: !api.hear, title: api.hear ? "Hum a melody" : "No collection of melodies is served." }),
+      iconButton("microphone", "Hum a tune", () => api.hear(), { hidden: !api.hear, disabled: !api.hear }),
       openOptions, h("button", { class: "ps-go", type: "submit", "aria-label": "Search" }, icon("search"), h("span", {}, "Search"))),
     words, boardSection, optionSection, parts); // below: nothing moves while one draws
   const chooser = h("select", { class: "ps-chooser", "aria-label": "Collection", hidden: true, onchange: () => { choose(chooser.value); run(); } });

@@ -33,3 +33,4 @@ from lib.search.melody.symbols import (
     lcss_lengths,
     parsons_code,
 )
+from lib.search.melody.videos import melody_of_file, open_video_search

@@ -191,3 +191,33 @@ def read_karpathy(path: str | Path, parts: Collection[str]) -> Iterator[Karpathy
             cocoid=field_of(image, "cocoid", int, where) if "cocoid" in image else None,
             sentences=sentences,
         )
+
+
+def read_blip(path: str | Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Read the pictures of an annotation file of BLIP, ALBEF or LAVIS, in its order.
+
+    Args:
+        path: a list of `{"image": "val2014/...jpg", "caption": ["...", ...]}`, or, in training
+            files, one entry a caption: `"caption"` is one text, and `"image"` occurs again.
+
+    Yields:
+        `(where, picture, captions)`, each picture once; captions as typed. `where` is for errors.
+    """
+    data = read_json(path)
+    if not isinstance(data, list):
+        raise RetrievalInputError(f"{path} must be a list of pictures, got {type(data).__name__}")
+    found: dict[str, tuple[str, list[str]]] = {}
+    for number, entry in enumerate(data):
+        where = f"{path}, picture {number}"
+        image = field_of(entry, "image", str, where)
+        caption = field_of(entry, "caption", (str, list), where)
+        if isinstance(caption, list):
+            if image in found:
+                raise RetrievalInputError(f"{where}: {image!r} occurs twice, each with a list")
+            if not caption or not all(isinstance(text, str) for text in caption):
+                raise RetrievalInputError(f"{where}: caption must hold texts, got {caption!r:.80}")
+            found[image] = where, list(caption)
+        else:
+            found.setdefault(image, (where, []))[1].append(caption)
+    for image, (where, captions) in found.items():
+        yield where, image, captions

@@ -1,5 +1,6 @@
 """MS-COCO captions in Karpathy's split: three galleries, 1K folds, extended positives."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from lib.datasets.annotations import (
     every_text,
     field_of,
     find_file,
+    read_blip,
     read_json,
     read_karpathy,
 )
@@ -47,6 +49,8 @@ PUBLISHED = {
     for split, (images, texts) in _SIZES.items()
 }
 PUBLISHED["test"] |= {"captions, unique": 24_809, "judgements, unique": 24_989}
+_BLIP = {"test": "test", "val": "val", "train": "train"}  # coco_karpathy_<name>.json
+_COCO_ID = re.compile(r"(?:.*_)?(\d{12})\.\w+")  # the name of one of COCO's files
 # CLIP_benchmark's files exist for the splits that lie in one of COCO's folders.
 _CLIP_BENCHMARK = {
     "test": ("test", "val2014"),
@@ -75,8 +79,8 @@ def load_coco(
 
     Args:
         root: holds `dataset_coco.json` (or `annotations/dataset_coco.json`), or CLIP_benchmark's
-            `coco_<split>_karpathy.json`, and the folders `val2014/` and `train2014/` (or both in
-            `images/`).
+            `coco_<split>_karpathy.json`, or BLIP's `coco_karpathy_<split>.json`, and the folders
+            `val2014/` and `train2014/` (or both in `images/`).
         split: `"test"`, `"val"`, `"train"` (train and restval, as papers do), `"train_only"`,
             `"restval"`.
         captions: the gallery. `"unique"` has tidied texts, for the test split only; the texts of
@@ -85,7 +89,8 @@ def load_coco(
         need_media: False reads the annotations alone.
 
     Returns:
-        Ids are COCO's, as strings. The order is that of Karpathy's file; from a file of
+        Ids are COCO's, as strings; BLIP's file has none for captions, which are `"391895#0"`. The
+        order is that of Karpathy's file; from a file of
         CLIP_benchmark it is that of ascending image ids, as there.
 
     Reference: Lin et al. 2014, "Microsoft COCO"; Chen et al. 2015, "Microsoft COCO captions".
@@ -129,6 +134,11 @@ def _records(root: Path, split: str) -> list[Record]:
         path = find_file(root, name, ("annotations",))
         if path is not None:
             return _coco_records(path, root, folder)
+    path = split in _BLIP and find_file(
+        root, f"coco_karpathy_{_BLIP[split]}.json", ("annotations",)
+    )
+    if path:
+        return _blip_records(path, root)
     raise MissingFileError(
         f"{root} does not have dataset_coco.json, itself or in annotations. "
         f"`crossmodal data download {NAME}` shows its source"
@@ -151,6 +161,23 @@ def _karpathy_records(path: Path, root: Path, parts: Sequence[str]) -> list[Reco
         texts = tuple((str(sentence.sentid), sentence.raw) for sentence in image.sentences)
         folder = folders.get(image.folder, image.folder)
         records.append(Record(f"{folder}/{image.filename}", str(image.cocoid), texts))
+    return records
+
+
+def _blip_records(path: Path, root: Path) -> list[Record]:
+    """Records of a file of BLIP. It numbers no captions: they get the image's id and a number."""
+    folders = {folder: _folder(root, folder) for folder in ("train2014", "val2014")}
+    records = []
+    for where, image, captions in read_blip(path):
+        folder, _, name = image.rpartition("/")
+        match = _COCO_ID.fullmatch(name)
+        if match is None:
+            raise RetrievalInputError(
+                f"{where}: image must end in COCO's name with its 12 digits, got {image!r:.80}"
+            )
+        image_id = str(int(match[1]))
+        texts = tuple((f"{image_id}#{number}", text) for number, text in enumerate(captions))
+        records.append(Record(f"{folders.get(folder, folder)}/{name}", image_id, texts))
     return records
 
 
@@ -276,6 +303,11 @@ def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, 
         return original, _judged(name, original, n_queries, original.items.size)
     if corpus.captions == "unique":
         raise RetrievalInputError("captions must be 'all' or 'first 5' (with ids), got 'unique'")
+    if any("#" in text_id for text_id in corpus.text_ids):
+        raise RetrievalInputError(
+            f"judgements {name!r} are by COCO's caption ids, which BLIP's file does not have; load"
+            " dataset_coco.json"
+        )
     known = coco_judgements.load_judgements()
     published = known.qrels(name, direction, as_published=True)
     caption_ids = [*known.caption_ids.tolist(), *coco_judgements.UNFINDABLE_CAPTIONS]

@@ -8,6 +8,8 @@ from pathlib import Path
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 
+SPREADSHEET_ERRORS = ("#NAME?", "#REF!", "#VALUE!", "#NUM!", "#DIV/0!")
+
 
 def read_rows(
     path: str | Path, n_columns: int, *, spaced: bool = False, comments: list[str] | None = None
@@ -31,14 +33,26 @@ def read_rows(
             for row in reader:
                 line = reader.line_num + len(comments or ())
                 if row and len(row) != n_columns:
-                    place = f"{path}, line {line}"
                     place = f"{path}, line {line}: expected {n_columns} columns"
-                    raise RetrievalInputError(f"{place}, got {row!r:.120}")
+                    raise RetrievalInputError(f"{place}, got {row!r:.120}{_cause(row)}")
+                damaged = [cell for cell in row if cell in SPREADSHEET_ERRORS]
+                if damaged:
+                    raise RetrievalInputError(
+                        f"{path}, line {line}: the cell {damaged[0]!r} is an error of a"
+                        " spreadsheet, which has saved this file. Fetch it again"
+                    )
                 if row:
                     yield line, row
         except (csv.Error, UnicodeDecodeError) as error:
             place = f"{path}, behind line {line}"
             raise DamagedFileError(f"{place}: {error}. Fetch the file again") from error
+
+
+def _cause(row: Sequence[str]) -> str:
+    """Name the separator of a row that was not cut at commas."""
+    names = {";": "semicolons", "\t": "tabs", "|": "bars"}
+    found = [names[mark] for mark in names if len(row) == 1 and mark in row[0]]
+    return f". It is separated by {found[0]}; save it with commas" if found else ""
 
 
 def read_table(path: str | Path, header: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import DamagedFileError, MissingFileError
-from lib.datasets.annotations import Record, captioned_media, find_file, read_karpathy
+from lib.datasets.annotations import (
+    Record,
+    captioned_media,
+    find_file,
+    read_blip,
+    read_karpathy,
+)
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
 from lib.datasets.csv_files import read_table
@@ -39,8 +45,8 @@ def load_flickr30k(
     Args:
         root: holds the pictures in one of `flickr30k-images/`, `flickr30k_images/`, `Images/`,
             `images/`, and annotations: `dataset_flickr30k.json`, CLIP_benchmark's
-            `flickr30k_<split>_karpathy.txt`, the release's `results_20130124.token`, or the
-            `results.csv` of the copy on Kaggle.
+            `flickr30k_<split>_karpathy.txt`, BLIP's `flickr30k_<split>.json`, the release's
+            `results_20130124.token`, or the `results.csv` of the copy on Kaggle.
         split: one of Karpathy's, or `"all"` 31,783 pictures of the release, of which his file has
             31,014.
         captions: `"all"`, the sentences as they were typed, from Karpathy's file or
@@ -94,9 +100,11 @@ def _typed(root: Path, split: str) -> dict[str, list[str]]:
             image.filename: [sentence.raw for sentence in image.sentences]
             for image in read_karpathy(root / KARPATHY, (split,))
         }
-    path = root / f"flickr30k_{split}_karpathy.txt"
+    path, blip = root / f"flickr30k_{split}_karpathy.txt", root / f"flickr30k_{split}.json"
+    if blip.is_file() and not path.is_file():
+        return {image.rpartition("/")[2]: texts for _, image, texts in read_blip(blip)}
     if not path.is_file():
-        raise _missing(root, f"{KARPATHY} or {path.name}")
+        raise _missing(root, f"{KARPATHY}, {path.name} or {blip.name}")
     texts: dict[str, list[str]] = {}
     for _, row in read_table(path, ("image", "caption")):
         texts.setdefault(row["image"], []).append(row["caption"])

@@ -180,6 +180,21 @@ def test_vggsound_has_no_header_and_commas_in_labels(tmp_path):
         vggsound.read_segments(path, "test")
 
 
+def test_the_authors_list_of_the_test_set_is_read(tmp_path):
+    CORPORA["vggsound"].write_miniature(tmp_path / "mini", media=False)
+    path = tmp_path / "mini" / "vggsound.csv"
+    segments = vggsound.read_segments(path, "test")
+    quoted = [f'{id_}.mp4,"{one[0]}"\n' for id_, one in zip(segments.ids, segments.labels)]
+    path.unlink()
+    (tmp_path / "mini" / "data").mkdir()
+    (tmp_path / "mini" / "data" / "test.csv").write_text("".join(quoted))
+    pairs = vggsound.load_vggsound(tmp_path / "mini", "test", subset="all", need_media=False)
+    assert pairs.item_ids == segments.ids and pairs.labels == segments.labels
+    (tmp_path / "mini" / "data" / "test.csv").write_text("abc_12.mp4,rain\n")
+    with pytest.raises(RetrievalInputError, match="line 1: expected <id>_<start as six digits>"):
+        vggsound.load_vggsound(tmp_path / "mini", "test", need_media=False)
+
+
 def test_vggsound_clips_have_their_own_tones(tmp_path):
     pytest.importorskip("av")
     CORPORA["vggsound"].write_miniature(tmp_path / "mini")

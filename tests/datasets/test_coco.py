@@ -203,6 +203,46 @@ def test_clip_benchmark_file(root, copy, captions):
         coco.load_coco(copy, "restval")
 
 
+def test_file_of_blip(root, copy):
+    """The same pictures and captions in the same order, without COCO's caption ids."""
+    images = json.loads((copy / "dataset_coco.json").read_text())["images"]
+    listed = [
+        {
+            "image": f"{image['filepath']}/{image['filename']}",
+            "caption": [sentence["raw"] for sentence in image["sentences"]],
+        }
+        for image in images
+        if image["split"] == "test"
+    ]
+    (copy / "dataset_coco.json").unlink()
+    shutil.rmtree(copy / "annotations")
+    (copy / "coco_karpathy_test.json").write_text(json.dumps(listed))
+    blip = coco.load_coco(copy, need_media=False)
+    whole = coco.load_coco(root)
+    assert blip.item_ids == whole.item_ids and blip.texts == whole.texts
+    assert blip.qrels == whole.qrels and blip.media.names == whole.media.names
+    assert blip.text_ids[5].endswith("#5") or blip.text_ids[4].endswith("#4")
+    with pytest.raises(RetrievalInputError, match="BLIP's file does not have"):
+        coco.judgements(blip, "eccv", "text_to_image")
+    one_each = [
+        {"image": entry["image"], "caption": text, "image_id": "x"}
+        for entry in listed
+        for text in entry["caption"]
+    ]
+    (copy / "coco_karpathy_test.json").write_text(json.dumps(one_each))  # as training files are
+    assert coco.load_coco(copy, need_media=False).texts == whole.texts
+    for wrong, message in [
+        ({}, "must be a list"),
+        ([{"image": "cat.jpg", "caption": ["a cat"]}], "12 digits, got 'cat.jpg'"),
+        ([{"image": "a", "caption": []}], "must hold texts"),
+        ([{"image": "a", "caption": ["x"]}] * 2, "picture 1: 'a' occurs twice"),
+        ([{"image": 3, "caption": ["x"]}], "'image' must be str"),
+    ]:
+        (copy / "coco_karpathy_test.json").write_text(json.dumps(wrong))
+        with pytest.raises(RetrievalInputError, match=message):
+            coco.load_coco(copy, need_media=False)
+
+
 def test_clip_benchmark_file_with_a_stray_annotation(copy):
     (copy / "dataset_coco.json").unlink()
     name = "annotations/coco_test_karpathy.json"

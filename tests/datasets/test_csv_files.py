@@ -48,3 +48,16 @@ def test_what_is_not_whole_is_refused_with_its_place(tmp_path, content):
         list(read_rows(written(tmp_path, content), 2))
     with pytest.raises(MissingFileError, match="is missing"):
         list(read_rows(tmp_path / "none.csv", 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("key;text\r\na;b\r\n", "separated by semicolons; save it with commas"),
+        ("key\ttext\n", "separated by tabs"),
+        ("a,#NAME?\n", "line 1: the cell '#NAME\\?' is an error of a spreadsheet"),
+    ],
+)
+def test_other_separators_and_cells_of_a_spreadsheet_are_named(tmp_path, content, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        list(read_rows(written(tmp_path, content), 2))

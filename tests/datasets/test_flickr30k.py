@@ -66,6 +66,25 @@ def test_clip_benchmark_gives_the_same(root, copy, split):
     assert ours.checksum() == theirs.checksum()
 
 
+def test_file_of_blip(root, copy):
+    images = json.loads((copy / "dataset_flickr30k.json").read_text())["images"]
+    listed = [
+        {
+            "image": f"flickr30k-images/{image['filename']}",
+            "caption": [sentence["raw"] for sentence in image["sentences"]],
+        }
+        for image in images
+        if image["split"] == "test"
+    ]
+    for path in [*copy.glob("*.json"), *copy.glob("*karpathy.txt")]:
+        if path.name != "miniature.json":
+            path.unlink()
+    (copy / "flickr30k_test.json").write_text(json.dumps(listed))
+    blip, whole = flickr30k.load_flickr30k(copy, need_media=False), flickr30k.load_flickr30k(root)
+    assert blip.texts == whole.texts and blip.text_ids == whole.text_ids
+    assert blip.item_ids == whole.item_ids and blip.qrels == whole.qrels
+
+
 def test_commas_quotes_and_file_names_in_captions(root):
     texts = flickr30k.load_flickr30k(root).texts
     for at, words in FLICKR_TRAPS.items():
@@ -127,7 +146,7 @@ def test_missing_files(root, copy):
         flickr30k.load_flickr30k(copy, captions="tokens")
     (copy / CLIP_BENCHMARK).unlink()
     with pytest.raises(
-        MissingFileError, match=r"not have dataset_flickr30k\.json or flickr30k_test_karpathy\.txt"
+        MissingFileError, match=r"not have dataset_flickr30k\.json, flickr30k_test_karpathy\.txt or"
     ):
         flickr30k.load_flickr30k(copy)
     (copy / flickr30k.TOKENS).unlink()

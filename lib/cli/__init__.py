@@ -13,6 +13,7 @@ from lib.cli import (
     bench_sketches,
     collection,
     course,
+    course_grade,
     data,
     encode,
     eval,
@@ -53,6 +54,8 @@ app.command("eval")(eval.evaluate)
 bench.bench.command("hand")(bench_sketches.bench_hand)
 bench.bench.command("sketches")(bench_sketches.bench_sketches)
 bench.bench.command("layouts")(bench_sketches.bench_layouts)
+for command in (course_grade.release, course_grade.exam, course_grade.grade):
+    course.course.command()(command)
 app.add_typer(bench.bench, name="bench")
 app.add_typer(collection.collection, name="collection")
 app.add_typer(course.course, name="course")

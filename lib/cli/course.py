@@ -11,7 +11,8 @@ from typer import Argument, Option
 from lib.cli.output import print_rows, say
 
 course = typer.Typer(
-    no_args_is_help=True, help="Make, list and reset the working copies of the notebooks."
+    no_args_is_help=True,
+    help="Working copies of the notebooks; assignments, exams and their grading.",
 )
 
 Work = Annotated[

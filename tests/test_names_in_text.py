@@ -13,6 +13,7 @@ from tests.notebook_policy import read
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "lib/cli/README.md")]
 PAGES += [ROOT / "data" / name for name in ("README.md", "RESULTS.md")]
+PAGES += [ROOT / "notebooks/instructor" / name / "README.md" for name in ("assignments", "exams")]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 QUOTED = re.compile(r"`([A-Za-z_][\w.]*\.[A-Za-z_]\w*)(?:\([^`]*\))?`")
 PATHS = re.compile(r"`((?:lib|tests|notebooks|data)/[\w./]+)`")

@@ -58,13 +58,18 @@ def grade(
     isolation: Annotated[str, Option(help="kernel, or python: weaker, see the README.")] = "kernel",
 ) -> None:
     """Grade a class: each submission apart, with limits and without a network; resumable."""
-    from lib.core.checks import check_number
+    from lib.core.checks import RetrievalInputError, check_number
     from lib.course.assignments import feedback as pages
     from lib.course.assignments.grading import GRADED, assignment_of, grade_class
     from lib.course.assignments.runner import limits_here
     from lib.course.assignments.sources import INSTRUCTOR
     from lib.course.assignments.submissions import find_submissions
 
+    for place in filter(None, (out, feedback, answers, similar)):
+        if place.resolve().is_relative_to(submissions.resolve()):
+            raise RetrievalInputError(
+                f"{place} must be outside of {submissions}, where everything is a submission"
+            )
     check_number(threshold, "--threshold", low=0, high=1)
     found = find_submissions(submissions)
     task = assignment_of(found, assignment)

@@ -29,7 +29,8 @@ from lib.course.assignments.child import decode, describe, encode
 WAITING = 4  # a call that waits gets this many times as long as one that computes
 LONGEST_ANSWER = 2**24  # bytes
 MOST_FILES = 2**26  # bytes that a submission may keep in its folder
-LOAD_S = 20.0
+LOADING = 4  # a notebook may compute this many times as long while it is loaded
+CALLS = 100  # a process may compute this many times as long in total
 START_S = 60.0  # of the clock: the interpreter and numpy, on a busy machine
 POLL_S = 0.05
 LEAST_MEMORY = 2**28  # the interpreter and numpy
@@ -119,7 +120,8 @@ class Runner:
         try:
             self._ask(self._settings(), START_S, START_S)
             request = {"cells": list(cells), "wanted": list(wanted), "everything": everything}
-            loaded = self._ask(request, LOAD_S, WAITING * LOAD_S)
+            load_s = LOADING * limits.call_s
+            loaded = self._ask(request, load_s, WAITING * load_s)
             self.problems = [self._cleaned(each) for each in _texts(loaded.get("problems"))]
             self.functions = _texts(loaded.get("functions"))
         except BaseException:
@@ -182,7 +184,7 @@ class Runner:
                 "folder": str(self.folder),
                 "level": limits.level,
                 "memory": limits.memory,
-                "cpu_s": int(LOAD_S + 60 * limits.call_s),
+                "cpu_s": int(CALLS * limits.call_s) + 1,
                 "hidden": list(limits.hidden),
             }
         }

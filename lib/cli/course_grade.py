@@ -62,8 +62,8 @@ def grade(
     from lib.course.assignments import feedback as pages
     from lib.course.assignments.grading import GRADED, assignment_of, grade_class
     from lib.course.assignments.runner import limits_here
-    from lib.course.assignments.sources import INSTRUCTOR
     from lib.course.assignments.submissions import find_submissions
+    from lib.course.instructor import INSTRUCTOR
 
     for place in filter(None, (out, feedback, answers, similar)):
         if place.resolve().is_relative_to(submissions.resolve()):

@@ -11,12 +11,12 @@ from lib.core.writing import atomic_path
 from lib.course.assignments.notebook_cells import ANSWER, Cell
 from lib.course.assignments.sources import (
     FOLDER,
-    INSTRUCTOR,
     Assignment,
     assignment_names,
     read_assignment,
 )
 from lib.course.assignments.submissions import METADATA
+from lib.course.instructor import INSTRUCTOR
 
 EXAMS = INSTRUCTOR / "exams"
 INSTRUCTOR_TAG = "instructor"  # of cells that students do not get

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
-from lib.core.paths import ROOT
 from lib.core.reading import MissingFileError
 from lib.course.assignments.child import load
 from lib.course.assignments.notebook_cells import Cell, read_cells
+from lib.course.instructor import INSTRUCTOR
 
-INSTRUCTOR = ROOT / "notebooks" / "instructor"
 FOLDER = INSTRUCTOR / "assignments"
 RUBRICS = "rubrics.toml"
 

@@ -9,8 +9,9 @@ from lib.course.assignments import confinement, grading
 from lib.course.assignments.feedback import grade_columns, grade_rows, write_rows
 from lib.course.assignments.grading import assignment_of, grade_class
 from lib.course.assignments.runner import Limits, limits_here
-from lib.course.assignments.sources import INSTRUCTOR, read_assignment
+from lib.course.assignments.sources import read_assignment
 from lib.course.assignments.submissions import find_submissions
+from lib.course.instructor import INSTRUCTOR
 from tests.course.assignments.class_of_thirty import CLASS, TASKS, write_class
 
 LEVEL = "python" if confinement.kernel_problem() else "kernel"

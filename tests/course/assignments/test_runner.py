@@ -10,7 +10,7 @@ from lib.core.checks import RetrievalInputError
 from lib.course.assignments import confinement
 from lib.course.assignments.child import decode, encode
 from lib.course.assignments.runner import Runner, Stopped, limits_here
-from lib.course.assignments.sources import INSTRUCTOR
+from lib.course.instructor import INSTRUCTOR
 
 needs_kernel = pytest.mark.skipif(
     bool(confinement.kernel_problem()), reason=confinement.kernel_problem() or "-"

@@ -77,7 +77,7 @@ def decode(value):
     raise ValueError("not a value of the grader")
 
 
-def load(cells: list[str], everything: bool) -> tuple[dict, list[str]]:
+def load_code(cells: list[str], everything: bool) -> tuple[dict, list[str]]:
     """Run the code of a notebook, statement by statement; a statement that raises is skipped.
 
     Args:
@@ -157,7 +157,7 @@ def main() -> None:
 
     send({"confined": True}, settings["id"])
     request = json.loads(source.readline())
-    names, problems = load(request["cells"], request["everything"])
+    names, problems = load_code(request["cells"], request["everything"])
     functions = [name for name in request["wanted"] if callable(names.get(name))]
     send({"problems": problems[:20], "functions": functions}, request["id"])
     for line in source:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import MissingFileError
-from lib.course.assignments.child import load
+from lib.course.assignments.child import load_code
 from lib.course.assignments.notebook_cells import Cell, read_cells
 from lib.course.instructor import INSTRUCTOR
 
@@ -114,7 +114,7 @@ class Assignment:
         """Return the instructor's functions, from the solutions in the notebook."""
         sources = [cell.source for cell in self.cells if cell.is_code]
         with contextlib.redirect_stdout(io.StringIO()):
-            names, problems = load(sources, everything=True)
+            names, problems = load_code(sources, everything=True)
         if problems:
             raise RetrievalInputError(f"{self.path} must run without an error: {problems[0]}")
         return names

@@ -1,4 +1,4 @@
-"""What is written after grading: the table of points, a page for each student, answers to judge."""
+"""Write what follows grading: the table of points, a page for each student, answers to judge."""
 
 import csv
 import hashlib

@@ -17,7 +17,7 @@ from lib.core.checks import RetrievalInputError, check_count, check_seed
 from lib.core.writing import atomic_path, temporary_folder
 from lib.course.assignments.judging import problem_of
 from lib.course.assignments.notebook_cells import code_of, written_answers
-from lib.course.assignments.runner import Limits, Runner, Stopped
+from lib.course.assignments.runner import ProcessLimits, Runner, Stopped
 from lib.course.assignments.sources import (
     Assignment,
     HiddenCase,
@@ -92,7 +92,7 @@ def grade_class(
     *,
     kept: Path,
     seed: int,
-    limits: Limits,
+    limits: ProcessLimits,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Grade]:
@@ -133,7 +133,11 @@ def grade_class(
 
 
 def grade_one(
-    submission: Submission, assignment: Assignment, cases: Cases, limits: Limits, parent: Path
+    submission: Submission,
+    assignment: Assignment,
+    cases: Cases,
+    limits: ProcessLimits,
+    parent: Path,
 ) -> Grade:
     """Grade one submission."""
     if submission.problem:
@@ -173,7 +177,9 @@ class _Session:
     A notebook that does not survive its loading is loaded once more with its definitions alone.
     """
 
-    def __init__(self, code: list[str], wanted: list[str], limits: Limits, parent: Path) -> None:
+    def __init__(
+        self, code: list[str], wanted: list[str], limits: ProcessLimits, parent: Path
+    ) -> None:
         self.code, self.wanted, self.limits, self.parent = code, wanted, limits, parent
         self.everything = True
         self.notes: list[str] = []
@@ -244,7 +250,7 @@ def _no_marks(assignment: Assignment) -> tuple[Mark, ...]:
 # ---- results that are kept
 
 
-def _key(submission: Submission, assignment: Assignment, seed: int, limits: Limits) -> str:
+def _key(submission: Submission, assignment: Assignment, seed: int, limits: ProcessLimits) -> str:
     parts = [VERSION, submission.student, submission.digest, submission.problem]
     parts += [assignment.name, assignment.version, seed]
     parts += [limits.call_s, limits.memory, limits.level]

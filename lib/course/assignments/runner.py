@@ -43,8 +43,8 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits of one submission.
+class ProcessLimits:
+    """ProcessLimits of one submission.
 
     Args:
         call_s: seconds of processor time for one call; four times as long if it waits.
@@ -59,7 +59,7 @@ class Limits:
     hidden: tuple[str, ...] = ()
 
 
-def limits_here(level: str, call_s: float, memory: int, *hidden: Path) -> Limits:
+def limits_here(level: str, call_s: float, memory: int, *hidden: Path) -> ProcessLimits:
     """Return the limits of submissions, or say why this system cannot keep them.
 
     Args:
@@ -80,12 +80,12 @@ def limits_here(level: str, call_s: float, memory: int, *hidden: Path) -> Limits
         )
     package = Path(lib.__file__).resolve().parent
     places = [str(Path(path).resolve()) for path in (package, *hidden)]
-    return Limits(call_s, memory, level, tuple(places))
+    return ProcessLimits(call_s, memory, level, tuple(places))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one call gave: a value, or a problem in words."""
+    """The result of one call: a value, or a problem in words."""
 
     value: Any = None
     problem: str = ""
@@ -107,7 +107,7 @@ class Runner:
         self,
         cells: Sequence[str],
         wanted: Sequence[str],
-        limits: Limits,
+        limits: ProcessLimits,
         parent: Path,
         everything: bool = True,
     ) -> None:

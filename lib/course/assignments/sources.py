@@ -60,7 +60,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Sample:
+class GradedSample:
     """A written answer with the points that it gets, and the reasons."""
 
     answer: str
@@ -80,7 +80,7 @@ class Question:
 
     name: str
     criteria: tuple[tuple[int, str], ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[GradedSample, ...]
 
     @property
     def points(self) -> int:
@@ -180,7 +180,7 @@ def _notebooks(folder: Path) -> list[Path]:
 def _question(row: dict) -> Question:
     criteria = tuple((each["points"], each["text"]) for each in row["criteria"])
     samples = tuple(
-        Sample(each["answer"].strip(), tuple(each["points"]), each["why"].strip())
+        GradedSample(each["answer"].strip(), tuple(each["points"]), each["why"].strip())
         for each in row["sample"]
     )
     return Question(row["name"], criteria, samples)

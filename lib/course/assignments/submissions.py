@@ -16,7 +16,7 @@ IGNORED = "__MACOSX"
 
 @dataclass(frozen=True)
 class Submission:
-    """What one student handed in.
+    """One notebook that a student handed in.
 
     Args:
         student: the name of the file or folder.

@@ -8,7 +8,7 @@ from lib.core.checks import RetrievalInputError
 from lib.course.assignments import confinement, grading
 from lib.course.assignments.feedback import grade_columns, grade_rows, write_rows
 from lib.course.assignments.grading import assignment_of, grade_class
-from lib.course.assignments.runner import Limits, limits_here
+from lib.course.assignments.runner import ProcessLimits, limits_here
 from lib.course.assignments.sources import read_assignment
 from lib.course.assignments.submissions import find_submissions
 from lib.course.instructor import INSTRUCTOR
@@ -86,7 +86,7 @@ def test_finished_results_are_used_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(grading, "grade_one", count)
     assert graded(folder, kept) == first and not calls
-    for options in ({"seed": 6}, {"limits": Limits(2.0, LIMITS.memory, LEVEL)}):
+    for options in ({"seed": 6}, {"limits": ProcessLimits(2.0, LIMITS.memory, LEVEL)}):
         with pytest.raises(KeyboardInterrupt):
             graded(folder, kept, **options)
     damaged = sorted(kept.glob("*.json"))[0]

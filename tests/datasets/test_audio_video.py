@@ -9,11 +9,12 @@ from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets import audio_video, audioset, vggsound
 from lib.datasets.audio_video import five_per_class, shared_labels
-from lib.datasets.completeness import MINIATURE
+from lib.datasets.completeness import MINIATURE, Count
 from lib.datasets.media.decoding import available
 from lib.datasets.miniatures.clips import AUDIOSET_LABELS, SILENT_CLIP
 from lib.datasets.registry import CORPORA
 from lib.metrics import evaluate_both
+from lib.studies.published import Result, evaluate_rows
 
 MODULES = {"audioset": audioset, "vggsound": vggsound}
 MAN, BOING, BELL = AUDIOSET_LABELS
@@ -178,6 +179,18 @@ def test_vggsound_has_no_header_and_commas_in_labels(tmp_path):
     path.write_text("abc,1,dog barking,train\n")
     with pytest.raises(RetrievalInputError, match="no row of the split 'test'"):
         vggsound.read_segments(path, "test")
+
+
+def test_a_draw_of_our_own_is_compared_with_no_published_number(tmp_path):
+    CORPORA["audioset"].write_miniature(tmp_path / "mini", media=False)
+    pairs = audioset.load_audioset(tmp_path / "mini", "eval", need_media=False, allow_partial=True)
+    stated = {count.what: count.published for count in pairs.counts}
+    assert "clips" in stated and all(count.ok for count in pairs.counts if count.published is None)
+    rows = np.eye(len(pairs.item_ids))
+    result = evaluate_rows(rows, rows, pairs)
+    assert result.save(tmp_path / "r.json") and Result.load(tmp_path / "r.json").rsum == 600
+    unstated = Count("clips", 7, None)
+    assert unstated.ok and unstated.text() == "found 7 clips"
 
 
 def test_the_authors_list_of_the_test_set_is_read(tmp_path):

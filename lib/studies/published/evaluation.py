@@ -317,7 +317,8 @@ def _checked(rows, modality: str, ids: tuple[str, ...], name: str) -> np.ndarray
 
 
 def _counts(counts: Sequence[Count]) -> tuple[tuple[str, int, int], ...]:
-    return tuple((count.what, count.found, count.published) for count in counts)
+    stated = (count for count in counts if count.published is not None)
+    return tuple((count.what, count.found, count.published) for count in stated)
 
 
 def ids_of(corpus) -> dict[str, tuple[str, ...]]:

@@ -28,13 +28,15 @@ from lib.course.assignments.sources import (
     read_assignment,
 )
 from lib.course.assignments.submissions import Submission
+from lib.course.cases import describe_error
 
-GRADED, UNREADABLE, OTHER, NOTHING, FAILED = (
+GRADED, UNREADABLE, OTHER, NOTHING, FAILED, BROKEN = (
     "graded",
     "unreadable",
     "another assignment",
     "no function of the assignment",
     "cannot be loaded",
+    "error of the grader",
 )
 MOST_STOPS = 2  # of one task: its further tests are not run
 VERSION = 1  # of the grader; results of another version are not used again
@@ -117,9 +119,14 @@ def grade_class(
 
         def finish(submission: Submission) -> Grade:
             key = _key(submission, assignment, seed, limits)
-            return _kept(kept, key) or _keep(
-                kept, key, grade_one(submission, assignment, cases, limits, parent)
-            )
+            if (known := _kept(kept, key)) is not None:
+                return known
+            try:
+                grade = grade_one(submission, assignment, cases, limits, parent)
+            except Exception as error:  # no submission stops the others; this one is not kept
+                notes = (describe_error(error),)
+                return Grade(submission.student, BROKEN, _no_marks(assignment), notes)
+            return _keep(kept, key, grade)
 
         futures = [pool.submit(finish, submission) for submission in submissions]
         try:

@@ -157,7 +157,10 @@ class Runner:
         for stream in (self._process.stdin, self._process.stdout):
             with suppress(OSError):
                 stream.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        except RecursionError:  # folders in folders without end
+            subprocess.run(["rm", "-rf", str(self.folder)], stderr=subprocess.DEVNULL, check=False)
 
     def _started(self) -> subprocess.Popen:
         folder = str(self.folder)
@@ -278,10 +281,15 @@ def _texts(value) -> list[str]:
 
 
 def _size_of(folder: Path) -> int:
+    """Add up the bytes below a folder, a block for each file; folders without end are too many."""
     total = 0
-    with suppress(OSError):
-        for place, _, names in os.walk(folder):
-            for name in names:
+    try:
+        for place, folders, names in os.walk(folder):
+            for name in folders + names:
                 with suppress(OSError):
                     total += os.lstat(os.path.join(place, name)).st_size + 4096
+    except OSError:  # removed meanwhile
+        pass
+    except RecursionError:
+        return MOST_FILES + 1
     return total

@@ -95,6 +95,25 @@ def test_finished_results_are_used_again(tmp_path, monkeypatch):
         graded(folder, kept)
 
 
+def test_an_error_of_the_grader_stops_nobody_and_is_not_kept(tmp_path, monkeypatch):
+    folder, kept = tmp_path / "in", tmp_path / "kept"
+    folder.mkdir()
+    write_class(folder, QUICK[:2])
+    grade_one = grading.grade_one
+
+    def fail(submission, *others):
+        if submission.student == "ada":
+            raise ZeroDivisionError("here")
+        return grade_one(submission, *others)
+
+    monkeypatch.setattr(grading, "grade_one", fail)
+    (ada, carl), _ = graded(folder, kept)
+    assert (ada.status, ada.total, ada.notes) == (
+        "error of the grader", 0, ("ZeroDivisionError: here",),
+    )  # fmt: skip
+    assert carl.total == 24 and len(list(kept.glob("*.json"))) == 1
+
+
 @pytest.mark.parametrize("name", ["losses", "evaluation", "indexes", "project"])
 def test_the_solutions_get_all_points_and_trivial_answers_none(tmp_path, name):
     """The tests are run here, without a process: the code is ours."""

@@ -11,6 +11,7 @@ setup(
         "lib.data": ["*.md", "*.png", "*.gif", "artifacts/*/*", "hand_drawn/*", "published/*"],
         "lib.course.explorables": ["*.js", "*.css"],
         "lib.course.book": ["*.toml", "static/*"],
+        "lib.course.hum_page": ["*.js"],
         "lib.course.slides": ["*.css"],
         "lib.search.service": ["page/*"],
     },

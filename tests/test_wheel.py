@@ -42,6 +42,7 @@ def test_the_wheel_holds_the_data_and_works_elsewhere(tmp_path):
     }
     assert wanted and wanted <= held
     scripts = {f"course/explorables/{name}.js" for name in ("parts", *PIECES)}
+    scripts |= {f"course/hum_page/{name}.js" for name in ("pitch", "search", "page")}
     assert scripts | {"course/explorables/parts.css"} <= held
     assert not [name for name in held if "cache/" in name or name.startswith("tests")]
 

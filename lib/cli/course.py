@@ -1,4 +1,4 @@
-"""`crossmodal course`: make, list and reset the working copies of the notebooks."""
+"""`crossmodal course`: the working copies of the notebooks, and the page that listens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from lib.cli.output import print_rows, say
 
 course = typer.Typer(
     no_args_is_help=True,
-    help="Working copies of the notebooks; assignments, exams and their grading.",
+    help="Working copies of the notebooks; assignments, exams and their grading; a page that"
+    " listens.",
 )
 
 Work = Annotated[
@@ -82,3 +83,14 @@ def reset(
     say(f"{stem}: a new working copy in {folder}; its predictions and exercises begin anew")
     if backup:
         say(f"the old one is kept as {backup.name}")
+
+
+@course.command("hum-page")
+def build_page(
+    out: Annotated[Path, Option(help="Folder of the page.")] = Path("build/hum"),
+) -> None:
+    """Write a page that finds a folk tune by humming, wholly in the browser."""
+    from lib.course.hum_page import build_hum_page
+
+    path = build_hum_page(out)
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Open it in a browser; it needs no server")

@@ -15,7 +15,7 @@ COMMANDS = (
     *("bench metrics", "bench losses", "bench maxsim", "bench loss-quality", "bench architectures"),
     *("bench rerank", "bench ann", "bench faiss", "bench shards", "bench gpu", "bench familiarity"),
     *("bench locked-text", "bench everyday", "bench near-equal", "bench hand", "bench layouts"),
-    *("course new", "course status", "course reset"),
+    *("course new", "course status", "course reset", "course hum-page"),
     *("index", "serve", "collection info", "collection failures", "collection verify"),
     *("data list", "data check", "data fixture", "data download", "data filter"),
 )

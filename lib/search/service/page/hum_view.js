@@ -5,6 +5,7 @@
 //     find(samples)          for mono samples at 16 kHz {heard: {seconds, notes}, remarks, searched,
 //                            tunes: [{title, collection, key, off, seconds, start, end, places, moved,
 //                            notes}]}; notes are [[onset, seconds, pitch]], see FoundTune
+//     prepare()              called when somebody begins to hum; may be absent
 //     worklet                address of recorder_worklet.js
 //     about                  a sentence on where the sound goes
 //
@@ -72,6 +73,7 @@ export async function mountHum(root, api) {
 
   async function listen() {
     clear();
+    api.prepare?.();
     const mine = ++turn;
     button.disabled = choose.disabled = true;
     status.textContent = "Waiting for the microphone";

@@ -1,4 +1,4 @@
-"""`crossmodal course`: the working copies of the notebooks, and the page that listens."""
+"""`crossmodal course`: working copies of the notebooks, grading, and the page that listens."""
 
 from __future__ import annotations
 

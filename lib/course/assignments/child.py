@@ -42,7 +42,7 @@ def encode(value, depth: int = 0):
             raise TypeError(f"an array of {value.dtype}")
         if value.nbytes > MOST_BYTES:
             raise TypeError(f"an array of {value.nbytes:,} bytes; {MOST_BYTES:,} are allowed")
-        value = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"))
+        value = np.asarray(value).astype(value.dtype.newbyteorder("<"))
         data = base64.b64encode(value.tobytes()).decode("ascii")
         return {"array": [value.dtype.str, list(value.shape), data]}
     if isinstance(value, list | tuple):

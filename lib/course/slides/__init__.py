@@ -12,5 +12,5 @@ icon fonts are, and nothing of that package is imported.
 
 from lib.course.slides.build import build_deck, deck_paths, find_problems
 from lib.course.slides.deck import Deck, Slide, read_deck
-from lib.course.slides.pdf import find_chromium, open_browser, print_pdf, why_no_browser
+from lib.course.slides.pdf import open_browser, photograph, print_pdf, why_no_browser
 from lib.course.slides.stored import StoredNotebook

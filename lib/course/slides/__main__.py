@@ -7,7 +7,14 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
 from lib.course.notebooks import NotebookFailed, find_notebooks
-from lib.course.slides import build_deck, deck_paths, open_browser, print_pdf, why_no_browser
+from lib.course.slides import (
+    build_deck,
+    deck_paths,
+    open_browser,
+    photograph,
+    print_pdf,
+    why_no_browser,
+)
 from lib.course.slides.stored import StoredNotebook
 
 
@@ -18,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--notebooks", default="notebooks", type=Path, help="folder of notebooks")
     parser.add_argument("--build", default="build/slides", type=Path, help="folder of the slides")
     parser.add_argument("--no-pdf", action="store_true", help="write HTML alone")
+    parser.add_argument(
+        "--png", action="store_true", help="write a picture of each slide instead of the PDF"
+    )
     parser.add_argument(
         "--pieces", action="store_true", help="write nothing; list what a deck may name"
     )
@@ -36,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     with nullcontext() if reason or options.no_pdf else open_browser() as browser:
         written = sum(_write(path, options, browser) for path in paths)
     if reason:
-        print(f"No PDF was written: {reason}.")
+        print(f"No {'PNG' if options.png else 'PDF'} was written: {reason}.")
     print(f"{written} of {len(paths)} decks were written to {options.build}")
     return 0 if paths and written == len(paths) else 1
 
@@ -48,7 +58,9 @@ def _write(path: Path, options: argparse.Namespace, browser) -> bool:
     except (RetrievalInputError, NotebookFailed) as error:
         print(error, file=sys.stderr)
         return False
-    print(page if browser is None else print_pdf(page, browser))
+    if browser is not None:
+        page = (photograph if options.png else print_pdf)(page, browser)
+    print(page)
     return True
 
 

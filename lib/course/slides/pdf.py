@@ -1,4 +1,4 @@
-"""Print the pages of decks as PDF with the Chromium of the system."""
+"""Print the pages of decks as PDF, and their slides as PNG, with the Chromium of the system."""
 
 import os
 import shutil
@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from lib.core.writing import atomic_path
+from lib.core.writing import atomic_folder, atomic_path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+SLIDE = {"width": 1280, "height": 720}  # pixels
+PICTURES = [f"{number:02d}.png" for number in range(1, 100)]
 READY_MS = 60_000  # at most, until reveal.js has laid the pages out
 
 
@@ -61,3 +63,23 @@ def print_pdf(page: str | Path, browser) -> Path:
     finally:
         tab.close()
     return path
+
+
+def photograph(page: str | Path, browser) -> Path:
+    """Write a PNG of each slide at its own size, for those who look at them all.
+
+    Returns:
+        The folder of the pictures, `01.png` and so on, beside the page and named as it.
+    """
+    page = Path(page).resolve()
+    tab = browser.new_page(viewport=SLIDE, color_scheme="light")
+    try:
+        tab.goto(page.as_uri())
+        tab.wait_for_function("window.Reveal && Reveal.isReady()", timeout=READY_MS)
+        with atomic_folder(page.with_suffix(""), ours=PICTURES) as temporary:
+            for number in range(tab.evaluate("Reveal.getTotalSlides()")):
+                tab.evaluate(f"Reveal.slide({number})")
+                tab.screenshot(path=temporary / f"{number + 1:02d}.png")
+    finally:
+        tab.close()
+    return page.with_suffix("")

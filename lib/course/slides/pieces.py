@@ -11,11 +11,13 @@ from lib.core.checks import RetrievalInputError
 from lib.course.notebooks.pages import markdown_html
 from lib.course.slides.deck import DIRECTIVE, Directive, directives
 from lib.course.slides.stored import StoredNotebook, chosen_parts
+from lib.report import escaped
 
 CODE_LINES = 10
 PRINTED_LINES = 8
 TABLE_ROWS = 6
 TABLE_COLUMNS = 5
+PROSE = 32  # characters; a longer cell wraps
 LARGEST = 1.35  # how much a figure may grow; more shows its pixels
 SIDE = "side"  # option of a figure that stands beside the text instead of below it
 
@@ -80,7 +82,7 @@ def _figure(directive: Directive, notebook: StoredNotebook) -> str:
 
 
 def _sentence(directive: Directive, notebook: StoredNotebook) -> str:
-    return html.escape(notebook.sentence(directive.argument))
+    return escaped(notebook.sentence(directive.argument))
 
 
 def _value(directive: Directive, notebook: StoredNotebook) -> str:
@@ -111,13 +113,16 @@ def _table(directive: Directive, notebook: StoredNotebook) -> str:
         )
     head = _line("th", [table.columns[place] for place in places])
     body = "".join(_line("td", [row[place] for place in places]) for row in rows)
-    title = f'<p class="title">{html.escape(table.title)}</p>' if table.title else ""
+    title = f'<p class="title">{escaped(table.title)}</p>' if table.title else ""
     grid = f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
     return f'<div class="table">{title}{grid}</div>'
 
 
 def _line(tag: str, cells: list[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+    """Write a row; a cell wraps if it is prose."""
+    kinds = (' class="prose"' if len(cell) > PROSE else "" for cell in cells)
+    tags = (f"<{tag}{kind}>{escaped(cell)}</{tag}>" for kind, cell in zip(kinds, cells))
+    return f"<tr>{''.join(tags)}</tr>"
 
 
 def _code(directive: Directive, notebook: StoredNotebook) -> str:
@@ -142,13 +147,13 @@ def _check_length(directive: Directive, text: str, most: int) -> None:
 
 def _question(directive: Directive, notebook: StoredNotebook) -> str:
     question, *options = _prediction(directive, notebook).question.split("\n")
-    listed = "".join(f"<li>{html.escape(option.strip()[3:])}</li>" for option in options)
-    return f'<div class="question"><p>{html.escape(question)}</p><ol type="a">{listed}</ol></div>'
+    listed = "".join(f"<li>{escaped(option.strip()[3:])}</li>" for option in options)
+    return f'<div class="question"><p>{escaped(question)}</p><ol type="a">{listed}</ol></div>'
 
 
 def _answer(directive: Directive, notebook: StoredNotebook) -> str:
     text = re.sub(r"\n +", " ", _prediction(directive, notebook).answer)
-    lines = "".join(f"<p>{html.escape(line)}</p>" for line in text.split("\n"))
+    lines = "".join(f"<p>{escaped(line)}</p>" for line in text.split("\n"))
     return f'<div class="answer">{lines}</div>'
 
 

@@ -5,16 +5,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from lib.course.slides import build, deck_paths, find_problems, print_pdf, read_deck
+from lib.course.slides import build, deck_paths, find_problems, photograph, print_pdf, read_deck
 from lib.course.slides.__main__ import main
 from lib.course.slides.stored import StoredNotebook
 
 ROOT = Path(__file__).resolve().parents[3]
 NOTEBOOKS = ROOT / "notebooks"
 DECKS = {path.stem: path for path in deck_paths(NOTEBOOKS / "instructor" / "slides")}
-# Notebooks whose decks are still to be written, by number.
-MISSING: set[str] = {f"{number:02d}" for number in range(3, 23)}
 LEAST_SCALE = 0.95  # of a figure; its text of 18 px and more then stays at 17
 LEAST_FONT = 20  # px of 720, the size that is read from the third row
 MEASURE = """() => {
@@ -24,8 +23,10 @@ MEASURE = """() => {
     const box = element.getBoundingClientRect();
     if (box.right > 1280 || box.bottom > 720 || box.left < 0 || box.top < 0)
       outside.push(`${element.tagName} ${element.textContent.slice(0, 30)}`);
-    if (element.scrollWidth > element.clientWidth + 1 && element.tagName == 'PRE')
-      outside.push('a line of code is cut');
+    const whole = element.querySelector(':scope > mrow') ?? element;
+    const needs = Math.max(whole.scrollWidth, whole.getBoundingClientRect().width);
+    if (['PRE', 'math'].includes(element.tagName) && needs > element.clientWidth + 2)
+      outside.push(`${element.tagName} is cut: ${element.textContent.slice(0, 30)}`);
     const own = [...element.childNodes].some(n => n.nodeType == 3 && n.textContent.trim());
     if (own && !element.closest('math') && parseFloat(getComputedStyle(element).fontSize) < LEAST)
       small.push(element.textContent.slice(0, 30));
@@ -51,7 +52,8 @@ def page_of(stem):
 def test_every_notebook_has_a_deck():
     stems = {path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")}
     assert set(DECKS) <= stems, "a deck is named as its notebook"
-    assert {stem[:2] for stem in stems - set(DECKS)} == MISSING
+    if missing := sorted(stems - set(DECKS)):
+        pytest.xfail(f"decks still to be written: {', '.join(missing)}")
 
 
 @pytest.mark.parametrize("stem", DECKS)
@@ -148,6 +150,15 @@ def test_the_pdf_has_a_page_for_each_slide(browser, tmp_path):
     pages = re.findall(rb"/Type\s*/Page\b", pdf)
     assert len(pages) == len(read_deck(DECKS["00_start_here"]).slides)
     assert pdf.startswith(b"%PDF")
+
+
+@pytest.mark.browser
+def test_a_picture_of_each_slide(browser, tmp_path):
+    page = tmp_path / "00_start_here.html"
+    page.write_text(page_of("00_start_here"), encoding="utf-8")
+    pictures = sorted(photograph(page, browser).iterdir())
+    assert len(pictures) == len(read_deck(DECKS["00_start_here"]).slides)
+    assert {Image.open(picture).size for picture in pictures} == {(1280, 720)}
 
 
 @pytest.mark.browser

@@ -18,9 +18,7 @@ REFERENCES = re.compile(
 )
 # A digit that begins a number; `R@10`, `ViT-B-32` and `float32` are names.
 NUMBER = re.compile(r"(?<![\w@.-])[-+]?\.?\d[\w.,/%]*")
-WORDS = (
-    "one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|fifty|hundred|thousand"
-)
+WORDS = "one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|fifty|hundred|thousand"
 MEASURED_WORDS = re.compile(
     rf"\b(?:{WORDS}) (?:percent|points?|times|per cent)\b", flags=re.IGNORECASE
 )

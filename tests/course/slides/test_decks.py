@@ -23,9 +23,7 @@ MEASURE = """() => {
     const box = element.getBoundingClientRect();
     if (box.right > 1280 || box.bottom > 720 || box.left < 0 || box.top < 0)
       outside.push(`${element.tagName} ${element.textContent.slice(0, 30)}`);
-    const whole = element.querySelector(':scope > mrow') ?? element;
-    const needs = Math.max(whole.scrollWidth, whole.getBoundingClientRect().width);
-    if (['PRE', 'math'].includes(element.tagName) && needs > element.clientWidth + 2)
+    if (['PRE', 'math'].includes(element.tagName) && element.scrollWidth > element.clientWidth + 1)
       outside.push(`${element.tagName} is cut: ${element.textContent.slice(0, 30)}`);
     const own = [...element.childNodes].some(n => n.nodeType == 3 && n.textContent.trim());
     if (own && !element.closest('math') && parseFloat(getComputedStyle(element).fontSize) < LEAST)

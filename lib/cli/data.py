@@ -38,11 +38,11 @@ Split = Annotated[str | None, Option(help="Split; by default the one that papers
 def list_() -> None:
     """List the corpora, their splits, and the downloads of the reported split."""
     from lib.datasets.download.sources import choose_files, load_sources
-    from lib.datasets.registry import CORPORA
+    from lib.datasets.registry import CORPORA, FORMS
 
-    rows = []
-    for name, corpus in CORPORA.items():
-        source = load_sources()[name]
+    rows, sources = [], load_sources()
+    for name, corpus in (CORPORA | FORMS).items():
+        source = sources[name]
         sizes = [file.size for file in choose_files(source, corpus.splits[0])]
         options = [option_text(key, known) for key, known in corpus.options.items()]
         row = {"corpus": name, "splits (the first is reported)": ", ".join(corpus.splits)}

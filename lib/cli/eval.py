@@ -212,9 +212,10 @@ def _load(
 
 def _load_encoder(corpus, model: str, pretrained: str | None, settings: dict):
     from lib.datasets.captioned import CaptionedMedia
+    from lib.datasets.judged import JudgedCorpus
     from lib.models.encoder import load_encoder
 
-    if not isinstance(corpus, CaptionedMedia):
+    if not isinstance(corpus, CaptionedMedia | JudgedCorpus):
         raise RetrievalInputError(
             f"no model here encodes sound; evaluate {corpus.name} with --embeddings FILE.npz"
         )
@@ -252,8 +253,10 @@ def _evaluate_model(
             raise
         say(corpus.describe())
         result = evaluate_with_bar(corpus, bank)
-    if n_cut := encoder.count_truncated(corpus.texts):
-        cut = f"{n_cut:,} of {len(corpus.texts):,} texts"
+    texts = corpus.texts if getattr(corpus, "query_modality", "text") == "text" else []
+    texts = [*texts, *(corpus.media if corpus.modality == "text" else [])]
+    if n_cut := encoder.count_truncated(texts):
+        cut = f"{n_cut:,} of {len(texts):,} texts"
         say(f"{cut} are too long for the model: their ends were cut")
     return result
 

@@ -74,9 +74,10 @@ def counts_of(text: str, name: str) -> list[int]:
 
 def corpus_named(name: str) -> Corpus:
     """Return the corpus with this name."""
-    from lib.datasets.registry import CORPORA
+    from lib.datasets.registry import CORPORA, FORMS
 
-    return CORPORA[check_choice(name, CORPORA, "the corpus")]
+    known = CORPORA | FORMS
+    return known[check_choice(name, known, "the corpus")]
 
 
 def split_of(corpus: Corpus, split: str | None) -> str:

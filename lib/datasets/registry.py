@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.datasets import activitynet, audioset, coco, flickr30k, laion, msrvtt, vggsound
+from lib.datasets import activitynet, audioset, coco, flickr30k, judged, laion, msrvtt, vggsound
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.miniatures import clips, images
+from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
 from lib.datasets.miniatures.writing import Miniature, write_miniature
 
@@ -27,7 +28,7 @@ class Corpus:
 
     name: str
     splits: tuple[str, ...]
-    load: Callable[..., CaptionedMedia | AudioVideoClips]
+    load: Callable[..., CaptionedMedia | AudioVideoClips | judged.JudgedCorpus]
     write_files: Callable[[Path], Miniature]
     options: Mapping[str, tuple | range] = field(default_factory=dict)
 
@@ -57,6 +58,13 @@ _ALL = (
     # A training corpus, included for its formats: no score on it can be compared with a paper.
     (laion, laion.load_laion, write_laion, {}),
 )  # fmt: skip
+# Readers of a form in which many corpora are given away, by the name of the form.
+FORMS = {
+    judged.NAME: Corpus(
+        judged.NAME, judged.SPLITS, judged.load_judged, write_judged,
+        {"queries": judged.SIDES, "corpus": judged.SIDES},
+    )
+}  # fmt: skip
 CORPORA: dict[str, Corpus] = {
     module.NAME: Corpus(module.NAME, tuple(module.SPLITS), load, write_files, options)
     for module, load, write_files, options in _ALL

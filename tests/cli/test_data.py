@@ -57,6 +57,7 @@ def tiny(monkeypatch):
 
     def put(found=20, source=FREE):
         monkeypatch.setattr(registry, "CORPORA", {"tiny": corpus_of(found)})
+        monkeypatch.setattr(registry, "FORMS", {})
         monkeypatch.setattr(sources, "load_sources", lambda: {"tiny": source})
 
     put()
@@ -67,7 +68,7 @@ def test_list_names_every_corpus_its_splits_and_what_it_takes(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run("data", "list")
     assert code == 0
-    for name, corpus in registry.CORPORA.items():
+    for name, corpus in (registry.CORPORA | registry.FORMS).items():
         assert name in out and corpus.splits[0] in out
     assert "6.6 GB and 1 file of unknown size" in out and "nothing" in out
 

@@ -119,6 +119,16 @@ def test_given_rows_need_no_media_and_one_file_serves_protocols(run, coco_root, 
     assert code == 2 and "found 0 of 100 images" in one_line(err)  # a model needs them
 
 
+def test_a_data_set_in_the_form_of_mteb(run, tmp_path):
+    assert run("data", "fixture", "beir", "mini")[0] == 0
+    assert run("data", "check", "beir", "--root", "mini")[0] == 0
+    code, out, _ = run("eval", "beir", "--root", "mini", "--model", "scenes", "--out", "r.json",
+                       "--cache", "kept")  # fmt: skip
+    assert code == 0 and "18 queries (text), 40 documents (image)" in words(out)
+    found = Result.load("r.json").direction("text_to_image")
+    assert found["nDCG@5"].value > 0.5 > found["nDCG@5"].chance
+
+
 def test_a_model_is_encoded_and_named(run, coco_root, tmp_path):
     call = [
         "eval",

@@ -14,6 +14,7 @@ from lib.core.writing import sha256_of
 from lib.datasets import coco, coco_judgements, cxc
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
+from lib.datasets.judged import JudgedCorpus
 from lib.metrics import (
     Cosines,
     Evaluation,
@@ -35,6 +36,7 @@ NO_PROMPT = "{}"  # a template with nothing but the place of the text
 KS = {"activitynet": (1, 5, 10, 50)}  # all other corpora: 1, 5, 10
 METRICS = ("R", "MRR", "R-precision", "MAP@R", *RANK_METRICS)
 GRADED_METRICS = ("nDCG", *METRICS)
+JUDGED_METRICS = ("nDCG", "recall", "R", "MRR", "MAP@R")  # ViDoRe reports nDCG@5, MTEB nDCG@10
 CXC_HIT_GRADE = 3  # a rating of 2.5 and more; the authors call 3 and more, of 5, a match
 WHOLE_RUN_CELLS = 4 * 10**6  # adjusted rankings are kept whole up to here (96 MB)
 RUN_DEPTH = 100  # beyond that size, they are kept to this depth; TREC files too
@@ -64,7 +66,8 @@ def evaluate_corpus(
         settings = {"folder": folder, "chunk": chunk, "progress": progress}
         settings["corpus_checksum"] = captioned.checksum()
         media = embed(encoder, captioned.media, captioned.modality, side="media", **settings)
-        return media, embed(encoder, captioned.texts, "text", side="texts", **settings)
+        asked = getattr(captioned, "query_modality", "text")
+        return media, embed(encoder, captioned.texts, asked, side="texts", **settings)
 
     if bank is not None:
         tested = {_plain(text) for text in corpus.texts}
@@ -130,7 +133,7 @@ def evaluate_rows(
         raise RetrievalInputError("first_fold needs the number of folds, for example folds=5")
     if trec_folder and (folds or inference != "inductive"):
         raise RetrievalInputError("TREC files are of the whole gallery, with inductive inference")
-    metrics = chosen_metrics(metrics, judgements)
+    metrics = chosen_metrics(metrics, judgements, corpus)
     text, media = corpus.directions[0].split("_to_")
     ids = ids_of(corpus)
     rows = {media: media_rows, text: text_rows}
@@ -223,7 +226,7 @@ def evaluate_ranking(
     Returns:
         A `Result` with one `DirectionResult`.
     """
-    metrics, depth = chosen_metrics(metrics, judgements), run[1].shape[1]
+    metrics, depth = chosen_metrics(metrics, judgements, corpus), run[1].shape[1]
     task = corpus.task(check_choice(direction, corpus.directions, "direction"))
     qrels, counts = judged_qrels(corpus, task, judgements, ratings_root)
     options = _evaluation_options(corpus, task, metrics, judgements)
@@ -253,10 +256,13 @@ def _filled_up(run: tuple[np.ndarray, np.ndarray], depth: int) -> tuple[np.ndarr
     )
 
 
-def chosen_metrics(metrics: Sequence[str] | None, judgements: str = "original") -> tuple[str, ...]:
+def chosen_metrics(
+    metrics: Sequence[str] | None, judgements: str = "original", corpus=None
+) -> tuple[str, ...]:
     """Return checked names of metrics, or those that are usual for the judgements."""
     if metrics is None:
-        return GRADED_METRICS if judgements == "cxc-grades" else METRICS
+        usual = JUDGED_METRICS if isinstance(corpus, JudgedCorpus) else METRICS
+        return GRADED_METRICS if judgements == "cxc-grades" else usual
     for name in metrics:
         if name not in RANK_METRICS:
             parse_metric(name)
@@ -281,6 +287,8 @@ def _evaluation_options(
         "split": corpus.split,
         "direction": task.direction,
         "no_relevant": "skip",
+        # MTEB, BEIR and ViDoRe compute nDCG with trec_eval, whose gain is the grade itself.
+        "gain": "linear" if isinstance(corpus, JudgedCorpus) else "exponential",
     }
 
 
@@ -325,6 +333,8 @@ def ids_of(corpus) -> dict[str, tuple[str, ...]]:
     """Return the ids of each side of a corpus, by modality."""
     if isinstance(corpus, CaptionedMedia):
         return {corpus.modality: corpus.item_ids, "text": corpus.text_ids}
+    if isinstance(corpus, JudgedCorpus):
+        return {corpus.modality: corpus.item_ids, corpus.query_side: corpus.text_ids}
     return dict.fromkeys(corpus.directions[0].split("_to_"), corpus.item_ids)
 
 

@@ -8,7 +8,7 @@ from lib.metrics.hubness import INFERENCE
 GALLERIES = ("whole", "mean of folds", "first fold")
 JUDGEMENTS = ("original", "cxc", "eccv", "cxc-grades")
 
-PLURAL = {"audio": "sounds"}
+PLURAL = {"audio": "sounds", "query": "queries"}
 
 
 @dataclass(frozen=True)

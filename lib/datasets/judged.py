@@ -1,0 +1,474 @@
+"""Any corpus in the form of BEIR, MTEB or ViDoRe: queries, a corpus, and graded judgements.
+
+Each of the three parts is found under the root in one of the forms in which such data sets are
+given away:
+
+    corpus    corpus.jsonl, corpus.parquet, corpus/*.parquet, corpus.tsv or collection.tsv
+    queries   queries.jsonl, queries.parquet, queries/*.parquet, queries.tsv
+    qrels     qrels/<split>.tsv (a header line, then query, document, grade), qrels/<split>.trec
+              or qrels.trec (TREC's four columns), qrels/*.parquet, qrels.jsonl
+
+Either side may be text or pictures: Parquet holds the bytes, other forms the path of a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from lib.core.checks import RetrievalInputError, check_choice, check_distinct
+from lib.core.qrels import Qrels
+from lib.core.reading import DamagedFileError, MissingFileError, reading
+from lib.core.task import RetrievalTask, entries_at
+from lib.datasets.completeness import Count, check_counts, check_media, published_counts
+from lib.datasets.media.files import PictureFiles, content_digest
+from lib.datasets.media.pictures import open_picture
+
+NAME = "beir"
+SPLITS = ("test", "validation", "dev", "train")
+SIDES = ("found", "text", "image")  # what a side holds; "found": what its file holds
+IDS = ("_id", "id", "{}-id", "{}_id", "docid", "qid")  # names of the column of ids
+TEXT = ("text", "query")  # names of the column of texts
+QUERY, DOCUMENT = ("query-id", "query_id", "qid"), ("corpus-id", "corpus_id", "docid")
+GRADE = ("score", "relevance", "grade")
+ADVICE = "Get the file again"
+
+
+class ParquetPictures(Sequence):
+    """Pictures in a column of Parquet files: `[i]` decodes one and keeps its group of rows.
+
+    `places` has `(file, group of rows, row in it, id)` of each picture.
+    """
+
+    kind = "pictures"
+
+    def __init__(self, places: Sequence[tuple[Path, int, int, str]]) -> None:
+        self.places = tuple(places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, position) -> Image.Image | Self:
+        if isinstance(position, slice):
+            return self.take(range(len(self))[position])
+        path, group, row, id_ = self.places[position]
+        content = _pictures_of_group(path, group)[row]
+        if not content:
+            raise DamagedFileError(f"{path}: the picture of {id_!r} is empty. {ADVICE}")
+        return open_picture(content, name=f"the picture of {id_!r} in {path.name}")
+
+    def take(self, positions) -> Self:
+        """Return the pictures at some positions, in the order given; none is read."""
+        return type(self)([self.places[position] for position in positions])
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the places and of the bytes of the files."""
+        files = sorted({place[0] for place in self.places})
+        facts = [[group, row, id_] for _, group, row, id_ in self.places]
+        facts.append([content_digest(path) for path in files])
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+@lru_cache(maxsize=2)
+def _pictures_of_group(path: Path, group: int) -> list[bytes | None]:
+    with reading(path, "no Parquet file", ADVICE):
+        column = pq.ParquetFile(path).read_row_group(group, columns=["image"]).column("image")
+        return [_picture_bytes(value) for value in column.to_pylist()]
+
+
+def _picture_bytes(value) -> bytes | None:
+    return value.get("bytes") if isinstance(value, Mapping) else value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JudgedCorpus:
+    """Hold queries and a corpus of any two modalities with graded judgements, in file order.
+
+    Args:
+        name: `"beir: "` and the name of the folder.
+        split: of the judgements.
+        query_modality, modality: `"text"` or `"image"`, of the queries and of the corpus.
+        texts, media: the queries and the entries of the corpus; pictures are decoded on access.
+        text_ids, item_ids: their ids.
+        qrels: `(n_queries, n_items)`, only queries that are judged.
+        counts: sizes of the three parts.
+        missing: pictures that do not exist; their entries were left out.
+    """
+
+    name: str
+    split: str
+    query_modality: str
+    modality: str
+    texts: Sequence
+    text_ids: tuple[str, ...]
+    media: Sequence
+    item_ids: tuple[str, ...]
+    qrels: Qrels
+    counts: tuple[Count, ...]
+    missing: tuple[str, ...] = ()
+    datasheet: str = NAME
+
+    relevance = "graded judgements, linear gain"
+
+    @property
+    def query_side(self) -> str:
+        """Return the name of the side of the queries: its modality, or "query" where both agree."""
+        return "query" if self.query_modality == self.modality else self.query_modality
+
+    @property
+    def directions(self) -> tuple[str]:
+        return (f"{self.query_side}_to_{self.modality}",)
+
+    def task(self, direction: str) -> RetrievalTask:
+        """Return queries, corpus and judgements; no picture is decoded."""
+        check_choice(direction, self.directions, "direction")
+        return RetrievalTask(
+            name=self.name, split=self.split, direction=direction, queries=self.texts,
+            gallery=self.media, qrels=self.qrels, datasheet=self.datasheet,
+        )  # fmt: skip
+
+    def without_items(self, positions: Sequence[int]) -> JudgedCorpus:
+        """Leave out documents without usable media or rows; the judgements of the others stay."""
+        lost = set(positions)
+        kept = [at for at in range(len(self.item_ids)) if at not in lost]
+        qrels = self.qrels.T.take_queries(kept).T
+        counts = tuple(
+            replace(one, found=len(kept), published=len(self.item_ids))
+            if one.what == "documents" else one for one in self.counts
+        )  # fmt: skip
+        return replace(
+            self,
+            media=entries_at(self.media, kept),
+            item_ids=tuple(self.item_ids[at] for at in kept),
+            qrels=qrels,
+            counts=counts,
+            missing=(*self.missing, *(self.item_ids[at] for at in sorted(lost))),
+        )
+
+    def checksum(self, *, media: bool = True) -> str:
+        """Return the SHA-256 of everything that a score, and, with media, an embedding needs."""
+        facts = [self.name, self.split, self.directions, self.item_ids, self.text_ids]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        for array in (self.qrels.indptr, self.qrels.items, self.qrels.grades):
+            digest.update(array.astype("<i8").tobytes())
+        for side in (self.texts, self.media) if media else ():
+            of_files = hasattr(side, "fingerprint")
+            digest.update((side.fingerprint() if of_files else json.dumps(list(side))).encode())
+        return digest.hexdigest()
+
+    def describe(self) -> str:
+        """Describe the corpus in one line."""
+        n_queries, n_items = self.qrels.shape
+        grades = f"grades 1 to {self.qrels.max_grade}"
+        return (
+            f"{self.name}, {self.split} split: {n_queries:,} queries ({self.query_modality}),"
+            f" {n_items:,} documents ({self.modality}), {self.qrels.items.size:,} judgements,"
+            f" {grades}"
+        )
+
+    def __repr__(self) -> str:
+        return f"JudgedCorpus({self.describe()})"
+
+
+def load_judged(
+    root: str | Path,
+    split: str = "test",
+    *,
+    queries: str = "found",
+    corpus: str = "found",
+    allow_partial: bool = False,
+    need_media: bool = True,
+) -> JudgedCorpus:
+    """Load a data set of queries, corpus and judgements, in one of the forms named above.
+
+    Queries without a judgement in the split are left out, as BEIR does. Grades below 1 are not
+    relevant. The text of a document is its title, a space, and its text.
+
+    Args:
+        root: the folder.
+        split: of the judgements.
+        queries, corpus: take `"text"` or `"image"` where a side has both columns.
+        allow_partial: leave out documents whose picture does not exist, and judgements of
+            documents that the corpus lacks; the counts say so.
+        need_media: False reads no picture and looks for none, for rows that were encoded elsewhere.
+
+    Reference: Thakur et al. 2021, "BEIR"; Muennighoff et al. 2023, "MTEB"; Faysse et al. 2024,
+    "ColPali" (ViDoRe).
+    """
+    check_choice(split, SPLITS, "split")
+    root = Path(root)
+    item_ids, media, modality = _read_side(root, "corpus", split, corpus)
+    query_ids, texts, query_modality = _read_side(root, "queries", split, queries)
+    for ids, kind in ((item_ids, "document"), (query_ids, "query")):
+        check_distinct(ids, kind, str(root))
+    cells = _read_judgements(root, split)
+    qrels, kept, n_unknown = _aligned(cells, query_ids, item_ids, root, allow_partial)
+    sizes = {"queries": len(kept), "documents": len(item_ids), "judgements": len(cells)}
+    label, stated = published_counts(root, NAME, split, {split: dict.fromkeys(sizes)})
+    label = f"{NAME}: {root.resolve().name}" + label.removeprefix(NAME)
+    found = sizes | {"judgements": len(cells) - n_unknown}
+    published = stated | ({"judgements": len(cells)} if n_unknown else {})
+    counts = tuple(Count(what, n, published[what]) for what, n in found.items())
+    check_counts(counts, f"{label}, {split} split", allow_partial)
+    whole = JudgedCorpus(
+        name=label, split=split, query_modality=query_modality, modality=modality,
+        texts=entries_at(texts, kept), text_ids=tuple(query_ids[at] for at in kept),
+        media=media, item_ids=tuple(item_ids), qrels=qrels, counts=counts,
+    )  # fmt: skip
+    return _with_media(whole, allow_partial) if need_media else whole
+
+
+def _with_media(corpus: JudgedCorpus, allow_partial: bool) -> JudgedCorpus:
+    """Refuse documents and queries whose picture is no file, or leave out such documents."""
+    for side, entries in (("queries", corpus.texts), ("documents", corpus.media)):
+        if isinstance(entries, PictureFiles):
+            present = entries.present()
+            absent = [entries.names[at] for at in np.flatnonzero(~present)]
+            count = Count(f"pictures of {side}", int(present.sum()), len(entries))
+            check_media(count, absent, corpus.name, allow_partial and side == "documents")
+            if absent:
+                corpus = corpus.without_items(np.flatnonzero(~present).tolist())
+    return corpus
+
+
+def _aligned(
+    cells: dict[tuple[str, str], int],
+    query_ids: Sequence[str],
+    item_ids: Sequence[str],
+    root: Path,
+    allow_partial: bool,
+) -> tuple[Qrels, list[int], int]:
+    """Judgements as `Qrels` of the judged queries, their positions, and how many are unknown."""
+    item_at = {id_: at for at, id_ in enumerate(item_ids)}
+    judged = {query for query, _ in cells}
+    lacking = judged - set(query_ids)
+    unknown = [cell for cell in cells if cell[1] not in item_at or cell[0] in lacking]
+    if unknown and not allow_partial:
+        query, item = unknown[0]
+        raise RetrievalInputError(
+            f"{root}: {len(unknown):,} of {len(cells):,} judgements name a query or a document that"
+            f" the files lack, first {query!r}, {item!r}. Get all parts of one release, or leave"
+            " them out with allow_partial=True (--allow-partial)"
+        )
+    kept = [at for at, id_ in enumerate(query_ids) if id_ in judged]
+    row_at = {query_ids[at]: row for row, at in enumerate(kept)}
+    left = set(unknown)
+    triples = [
+        (row_at[query], item_at[item], grade)
+        for (query, item), grade in cells.items()
+        if (query, item) not in left and grade > 0
+    ]
+    if not triples:
+        raise RetrievalInputError(f"{root}: no judgement of the split has a grade above 0")
+    rows, items, grades = (np.array(part, np.int64) for part in zip(*triples))
+    qrels = Qrels.from_pairs(rows, items, grades, shape=(len(kept), len(item_ids)))
+    return qrels, kept, len(unknown)
+
+
+# ---- the three parts
+
+
+def _read_side(root: Path, part: str, split: str, wanted: str) -> tuple[list[str], Sequence, str]:
+    """Read ids and entries of the queries or of the corpus, and what they are."""
+    check_choice(wanted, SIDES, part)
+    tables = _parquet_files(root, part, split)
+    if tables:
+        return _parquet_side(tables, part, wanted)
+    path = root / f"{part}.jsonl"
+    if path.is_file():
+        return _text_side(_json_rows(path), root, path, part, wanted)
+    names = (f"{part}.tsv", *(("collection.tsv",) if part == "corpus" else ()))
+    for path in (root / name for name in names):
+        if path.is_file():
+            rows = ((where, dict(zip(("_id", "text"), row))) for where, row in _tsv_rows(path, 2))
+            return _text_side(rows, root, path, part, wanted)
+    raise MissingFileError(
+        f"{root} has no {part}: {part}.jsonl, {part}.parquet, {part}/*.parquet or {part}.tsv"
+    )
+
+
+def _parquet_files(root: Path, part: str, split: str) -> list[Path]:
+    """Find the Parquet files of a part; those named after the split where there are such."""
+    single = root / f"{part}.parquet"
+    files = [single] if single.is_file() else sorted((root / part).glob("*.parquet"))
+    named = [path for path in files if path.name.startswith((f"{split}-", f"{split}."))]
+    return named or files
+
+
+def _parquet_side(paths: Sequence[Path], part: str, wanted: str) -> tuple[list[str], Sequence, str]:
+    ids: list[str] = []
+    texts: list[str] = []
+    places: list[tuple[Path, int, int, str]] = []
+    modality = wanted
+    for path in paths:
+        with reading(path, "no Parquet file", ADVICE):
+            file = pq.ParquetFile(path)
+            columns = file.schema_arrow.names
+            id_column = _column(columns, _id_names(part), path)
+            modality = _modality(columns, modality, path)
+            read = [id_column]
+            if modality == "text":
+                read += [name for name in ("title", *TEXT) if name in columns]
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group, columns=read).to_pylist()
+                for row, entry in enumerate(rows):
+                    ids.append(str(entry[id_column]))
+                    if modality == "text":
+                        texts.append(_text_of(entry, f"{path}, id {ids[-1]!r}"))
+                    else:
+                        places.append((path, group, row, ids[-1]))
+    return ids, (texts if modality == "text" else ParquetPictures(places)), modality
+
+
+def _id_names(part: str) -> list[str]:
+    one = {"queries": "query", "corpus": "corpus"}[part]
+    return [name.format(one) for name in IDS]
+
+
+def _modality(columns: Sequence[str], wanted: str, path: object) -> str:
+    has = ["text"] if any(name in columns for name in TEXT) else []
+    has += ["image"] if "image" in columns else []
+    if wanted != "found":
+        if wanted not in has:
+            raise RetrievalInputError(f"{path} has no column {wanted!r}, but {', '.join(columns)}")
+        return wanted
+    if len(has) != 1:
+        raise RetrievalInputError(
+            f"{path} must have a column text or image, got {', '.join(columns)}; where it has both,"
+            " choose one with --option corpus=image or queries=text"
+        )
+    return has[0]
+
+
+def _text_side(
+    rows: Iterator[tuple[str, dict]], root: Path, path: Path, part: str, wanted: str
+) -> tuple[list[str], Sequence, str]:
+    ids, entries, modality, names = [], [], wanted, _id_names(part)
+    for where, row in rows:
+        id_column = _column(list(row), names, where)
+        modality = _modality(list(row), modality, where)
+        ids.append(str(row[id_column]))
+        if modality == "text":
+            entries.append(_text_of(row, where))
+        elif isinstance(row["image"], str):
+            entries.append(row["image"])
+        else:
+            raise RetrievalInputError(f"{where}: image must be a path, got {row['image']!r:.60}")
+    if not ids:
+        raise DamagedFileError(f"{path} has no entry. {ADVICE}")
+    return ids, (entries if modality == "text" else PictureFiles(root, entries)), modality
+
+
+def _text_of(entry: Mapping, where: str) -> str:
+    parts = [entry.get(name) for name in ("title", *TEXT)]
+    text = " ".join(part.strip() for part in parts if isinstance(part, str) and part.strip())
+    if not text:
+        raise RetrievalInputError(f"{where}: it must have a text, got none. Leave it out")
+    return text
+
+
+def _column(columns: Sequence[str], names: Sequence[str], where: object) -> str:
+    found = [name for name in names if name in columns]
+    if not found:
+        raise RetrievalInputError(
+            f"{where} must have a column {' or '.join(names)}, got {', '.join(map(str, columns))}"
+        )
+    return found[0]
+
+
+def _read_judgements(root: Path, split: str) -> dict[tuple[str, str], int]:
+    """`{(query, document): grade}` of a split, each pair once."""
+    cells: dict[tuple[str, str], int] = {}
+    for where, query, document, grade in _judgement_rows(root, split):
+        try:
+            number = float(grade)
+            whole = int(number)
+            if number != whole:
+                raise ValueError
+        except (TypeError, ValueError, OverflowError) as error:
+            raise RetrievalInputError(
+                f"{where}: the grade must be a whole number, got {grade!r:.40}"
+            ) from error
+        key = str(query), str(document)
+        if cells.setdefault(key, whole) != whole:
+            raise RetrievalInputError(f"{where}: {key} has the grades {cells[key]} and {whole}")
+    return cells
+
+
+def _judgement_rows(root: Path, split: str) -> Iterator[tuple[str, object, object, object]]:
+    tables = _parquet_files(root, "qrels", split)
+    if tables:
+        for path in tables:
+            with reading(path, "no Parquet file", ADVICE):
+                table = pq.read_table(path)
+            yield from _judged_rows((str(path), row) for row in table.to_pylist())
+        return
+    table = root / "qrels" / f"{split}.tsv"
+    if table.is_file():
+        rows = _tsv_rows(table, None)
+        header = next(rows, ("", []))[1]
+        yield from _judged_rows((where, dict(zip(header, row))) for where, row in rows)
+        return
+    if (root / "qrels.jsonl").is_file():
+        yield from _judged_rows(_json_rows(root / "qrels.jsonl"))
+        return
+    for path in (root / "qrels" / f"{split}.trec", root / "qrels.trec"):
+        if path.is_file():
+            with reading(path, "no UTF-8 text", ADVICE):
+                lines = path.read_text(encoding="utf-8").splitlines()
+            for number, line in enumerate(lines, start=1):
+                fields = line.split()
+                if fields and len(fields) != 4:
+                    raise RetrievalInputError(
+                        f"{path}, line {number}: expected query 0 document grade, got {line!r:.80}"
+                    )
+                if fields:
+                    yield f"{path}, line {number}", fields[0], fields[2], fields[3]
+            return
+    raise MissingFileError(
+        f"{root} has no qrels of the split {split!r}: qrels/{split}.tsv, qrels/{split}.trec,"
+        " qrels/*.parquet, qrels.trec or qrels.jsonl"
+    )
+
+
+def _judged_rows(rows: Iterator[tuple[str, dict]]) -> Iterator[tuple[str, object, object, object]]:
+    for where, row in rows:
+        columns = list(row)
+        query, document = (_column(columns, names, where) for names in (QUERY, DOCUMENT))
+        yield where, row[query], row[document], row[_column(columns, GRADE, where)]
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, dict]]:
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            where = f"{path}, line {number}"
+            if not line.strip():
+                continue
+            with reading(where, "no JSON", ADVICE):
+                row = json.loads(line)
+            if not isinstance(row, dict):
+                raise DamagedFileError(f"{where} is no JSON object. {ADVICE}")
+            yield where, row
+
+
+def _tsv_rows(path: Path, n_columns: int | None) -> Iterator[tuple[str, list[str]]]:
+    with reading(path, "no UTF-8 table", ADVICE):
+        text = path.read_text(encoding="utf-8-sig")
+    rows = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    for number, row in enumerate(rows, start=1):
+        if row and n_columns is not None and len(row) != n_columns:
+            raise RetrievalInputError(
+                f"{path}, line {number}: expected {n_columns} columns between tabs, got {row!r:.80}"
+            )
+        if row:
+            yield f"{path}, line {number}", row

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from lib.cli import (
     bench,
+    bench_hum_videos,
     bench_sketches,
     collection,
     course,
@@ -51,6 +52,7 @@ for command in (
     app.command()(command)
 app.command()(eval.compare)
 app.command("eval")(eval.evaluate)
+bench.bench.command("hum-videos")(bench_hum_videos.bench_hum_videos)
 bench.bench.command("hand")(bench_sketches.bench_hand)
 bench.bench.command("sketches")(bench_sketches.bench_sketches)
 bench.bench.command("layouts")(bench_sketches.bench_layouts)

@@ -83,27 +83,37 @@ def similar_pairs(
         )
         for i, j in np.argwhere(np.triu(most, k=1) >= threshold)
     ]
-    return sorted(pairs, key=lambda pair: (-max(pair.code, pair.text), pair.first, pair.second))
+    return sorted(pairs, key=_most_similar_first)
 
 
 def pairs_of_class(
     submissions: Sequence[Submission], assignment: Assignment, threshold: float
 ) -> list[SimilarPair]:
-    """List the similar pairs of a class; the published solution is compared too."""
+    """List the similar pairs of a class, then the submissions like the published solution.
+
+    What most of a class writes is no sign between two students, but may come from the solution; so
+    each submission is compared with the solution on its own.
+    """
     readable = [each for each in submissions if not each.problem]
     released = [
         Cell("".join(row["source"]), row["cell_type"] == "code")
         for row in released_notebook(assignment)["cells"]
     ]
-    parts = [assignment.cells, *(each.cells for each in readable)]
-    return similar_pairs(
-        [SOLUTION_NAME, *(each.student for each in readable)],
-        ["\n".join(code_of(cells)) for cells in parts],
-        ["\n".join(written_answers(cells).values()) for cells in parts],
-        released_code="\n".join(code_of(released)),
-        released_text="\n".join(written_answers(released).values()),
-        threshold=threshold,
-    )
+
+    def pairs_of(cells_by_name: dict[str, list[Cell]]) -> list[SimilarPair]:
+        return similar_pairs(
+            list(cells_by_name),
+            ["\n".join(code_of(cells)) for cells in cells_by_name.values()],
+            ["\n".join(written_answers(cells).values()) for cells in cells_by_name.values()],
+            released_code="\n".join(code_of(released)),
+            released_text="\n".join(written_answers(released).values()),
+            threshold=threshold,
+        )
+
+    solution = {SOLUTION_NAME: assignment.cells}
+    alone = [pairs_of(solution | {each.student: each.cells}) for each in readable]
+    like_solution = sorted((pair for pairs in alone for pair in pairs), key=_most_similar_first)
+    return pairs_of({each.student: each.cells for each in readable}) + like_solution
 
 
 def code_runs(code: str, names: bool = False) -> Runs:
@@ -130,6 +140,10 @@ def code_runs(code: str, names: bool = False) -> Runs:
 def text_runs(text: str) -> Runs:
     """Return the runs of 5 words of a text, in small letters."""
     return _runs(re.findall(r"\w+", text[:LONGEST].lower()), WORDS)
+
+
+def _most_similar_first(pair: SimilarPair) -> tuple[float, str, str]:
+    return -max(pair.code, pair.text), pair.first, pair.second
 
 
 def _runs(signs: Sequence[str], length: int) -> Runs:

@@ -51,7 +51,9 @@ def test_the_pair_of_the_class(tmp_path):
     own = {"pam", "quin"}
     write_class(tmp_path, tuple(each for each in CLASS if not each.name.startswith("zz")))
     pairs = pairs_of_class(find_submissions(tmp_path), read_assignment("evaluation"), 0.6)
-    found = {frozenset((pair.first, pair.second)) for pair in pairs}
+    like_solution = {pair.second for pair in pairs if pair.first == SOLUTION_NAME}
+    assert {"ada", "kim"} <= like_solution and not own & like_solution
+    found = {frozenset((pair.first, pair.second)) for pair in pairs if pair.first != SOLUTION_NAME}
     assert frozenset(own) in found
     assert not [pair for pair in found if own & pair and own != pair]
     (first,) = [pair for pair in pairs if {pair.first, pair.second} == own]

@@ -474,19 +474,20 @@ def bench_hum(
             say(f"{len(result.refused):,} recordings were not heard; they count as not found")
         return
     if not show:
+        hums.lengths.write_committed(say)
         hums.matchers.write_committed(say)
-    print_rows(hums.format_matchers(), "hums as notes; intervals by family of tunes")
-    print_rows(hums.format_others(), "hums that are not as the systems expect")
+    title = "the search of `crossmodal hum` on hums as notes; intervals by family of tunes"
+    print_rows(hums.format_lengths(), title)
+    print_rows(hums.format_search_times(), "one hum, processor time on one thread, by this build")
+    print_rows(hums.format_matchers(), "matchers on hums of eight seconds as notes")
+    print_rows(hums.format_others(), "hums that are not of eight seconds, or not notes")
     print_rows(hums.format_times(), "one hum as notes, processor time on one thread, by this build")
     if matchers:
         return
     if not show:
         hums.write_committed(say)
     n = f"{hums.N_QUERIES} hums a level"
-    print_rows(hums.format_search(), f"{n}, contour vectors then DTW; intervals by family of tunes")
+    print_rows(hums.format_search(), f"{n}, learned then DTW; intervals by family of tunes")
     print_rows(hums.format_accuracy(), f"swift-f0 on {n}, means over hums")
-    say(
-        "The first stage knows that each hum holds eight seconds of its tune; of a recording nobody"
-        " knows that. Festival's glides are not known: its raw pitch is a lower bound."
-    )
+    say("Festival's glides are not known: its raw pitch is a lower bound.")
     say("These voices are synthetic. On recorded singers MUSART's systems had an MRR of 0.13-0.27.")

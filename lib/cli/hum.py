@@ -18,7 +18,6 @@ from lib.core.writing import atomic_path
 if TYPE_CHECKING:
     from lib.models.pitch import Heard
 
-LONGEST = 15.0  # seconds that are searched
 LONGEST_RECORDING = 60.0
 
 
@@ -45,10 +44,8 @@ def hum(
     """
     if (record is None) == (file is None) and record is None:
         raise RetrievalInputError("give a file, or --record SECONDS")
-    from lib.datasets.tunes import COLLECTIONS, FREE, load_tunes
     from lib.models.pitch import hear_file, hear_melody
-    from lib.search.melody import ANY_TEMPO, first_seconds, hum_retriever, staged_hums
-    from lib.search.melody.hum_search import HEAD_SECONDS
+    from lib.search.melody import open_hum_search
 
     if record is None:
         check_number(start, "--start", 0)
@@ -57,26 +54,30 @@ def hum(
         samples, rate = record_microphone(record, file)
         heard = hear_melody(samples, rate, tracker=tracker)
     describe_heard(heard)
-    query = first_seconds(heard.contour, LONGEST)
-    tunes = load_tunes(COLLECTIONS if essen else FREE)
-    head = min(HEAD_SECONDS, query.seconds)
-    retriever = hum_retriever(tunes, seconds=head, **ANY_TEMPO)
-    run = retriever.search(staged_hums([query], head), min(k, len(tunes)))
+    search = open_hum_search(essen=essen, log=say_once)
     asked = "microphone" if file is None else shown(str(file))
-    table = Table("rank", "off, semitones", "tune", "from", "key", title=escape(asked))
-    for rank, (score, position) in enumerate(zip(run.scores[0], run.ids[0]), start=1):
-        if position >= 0:
-            tune = tunes[position]
-            cells = f"{-score:.2f}", shown(tune.title), shown(tune.source), shown(tune.key)
-            table.add_row(str(rank), *map(escape, cells))
+    table = Table("rank", "off", "tune", "begins at", "from", "key", title=escape(asked))
+    for hit in search.find(heard, k):
+        tune = search.tunes[hit.position]
+        place = f"{hit.start:.1f} s, note {hit.note + 1}"
+        cells = f"{hit.off:.2f}", shown(tune.title), place, shown(tune.source), shown(tune.key)
+        table.add_row(str(hit.rank), *map(escape, cells))
     console.print(table)
     say(
-        f"Searched {len(tunes):,} tunes. Off: the mean distance of the pitch, keys and tempo apart."
+        f"Searched {search.n_items:,} tunes. Off: mean distance of the pitch in semitones, keys and"
+        " tempo apart. Begins at: in the tune, whose median note takes 0.3 s"
     )
+
+
+def say_once(line: str) -> None:
+    """Say what takes a minute, and that it is kept."""
+    say(f"{line}. It takes a minute; the next call finds them in the cache")
 
 
 def describe_heard(heard: Heard) -> None:
     """Print what was heard, with doubts."""
+    from lib.search.melody.hum_search import LONGEST
+
     low, high = np.percentile(heard.contour.pitches, [5, 95])
     notes = "" if heard.notes is None else f", {len(heard.notes)} notes"
     seconds = heard.contour.seconds

@@ -1,7 +1,7 @@
 """A contour encoder: windows of a melody, written or hummed, as unit vectors of one space.
 
-A small network of one-dimensional convolutions reads the pitch of 80 frames, 0.1 s each at the
-tempo of the tune, and whether a note sounds in them. Hums and tunes go through the same weights.
+A small network of one-dimensional convolutions reads the pitch of 80 frames, which divide a window
+of any length, and whether a note sounds in them. Hums and tunes go through the same weights.
 """
 
 import math
@@ -17,7 +17,7 @@ KIND = "contour_encoder"
 FRAMES = 80
 RANGE = 18.0  # semitones from the median; beyond it a pitch counts as at the end of the range
 UNIT = 6.0  # semitones that are 1 to the network
-CONFIG = {"embed_dim": 256, "channels": 1, "widths": [48, 64, 96, 128], "positions": 32}
+CONFIG = {"embed_dim": 64, "channels": 1, "widths": [48, 64, 96, 128], "positions": 32}
 
 
 def contour_input(pitches: np.ndarray, voiced: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 import copy
 import json
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,23 +22,30 @@ from lib.models.artifact_files import (
     rebuild_advice,
     unpacked,
 )
-from lib.models.contour_encoder import KIND as CONTOURS
-from lib.models.contour_encoder import ContourEncoder
-from lib.models.cross_encoder import CrossEncoder
-from lib.models.dual_encoder import DualEncoder
-from lib.models.late_interaction import LateInteraction
-from lib.models.sketch_tower import KIND as SKETCHES
-from lib.models.sketch_tower import SketchEncoder
 
-Model = DualEncoder | LateInteraction | CrossEncoder | ContourEncoder
-KINDS: dict[str, type[Model]] = {
-    "dual_encoder": DualEncoder,
-    "late_interaction": LateInteraction,
-    "cross_encoder": CrossEncoder,
-    SKETCHES: SketchEncoder,
-    CONTOURS: ContourEncoder,
+# Module and class of each kind of model. They are imported when they are asked for: those that read
+# pictures import open_clip, which takes seconds.
+KINDS = {
+    "dual_encoder": ("dual_encoder", "DualEncoder"),
+    "late_interaction": ("late_interaction", "LateInteraction"),
+    "cross_encoder": ("cross_encoder", "CrossEncoder"),
+    "sketch_tower": ("sketch_tower", "SketchEncoder"),
+    "contour_encoder": ("contour_encoder", "ContourEncoder"),
 }
 SHARED = "tokens."  # prefix of weights that come from the artifact `config["shared"]`
+
+
+class Model(Protocol):
+    """A trained model of one of `KINDS`: its network, and the config that describes it."""
+
+    config: dict
+    network: nn.Module
+
+
+def class_of(kind: str) -> type[Model]:
+    """Import and return the class of a kind of model, a key of `KINDS`."""
+    module, name = KINDS[kind]
+    return getattr(import_module(f"lib.models.{module}"), name)
 
 
 def save_model(model: Model, folder: Path, card: dict, *, bits: int = 16) -> None:
@@ -139,7 +148,7 @@ def load_model(name: str, folder: Path | None = None) -> Model:
     config, _, arrays = read_artifact(name, folder)
     try:
         _check_config(config)
-        model, state = KINDS[config.get("kind", "dual_encoder")](config), _state(arrays)
+        model, state = class_of(config.get("kind", "dual_encoder"))(config), _state(arrays)
         if "shared" in config:
             shared = load_model(config["shared"]).network.state_dict()
             state |= {SHARED + key: value for key, value in shared.items()}

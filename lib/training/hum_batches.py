@@ -4,6 +4,7 @@ Hums are excerpts sung with the errors of `SingingErrors`, from almost none to m
 level `hard`, then spoilt as contours: glides, noise of the tracker, octave slips, silent spans.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,15 @@ import torch
 from torch import Tensor
 
 from lib.core.checks import check_count
-from lib.datasets.tunes import LEVELS, SingingErrors, load_corpus, sing
+from lib.datasets.tunes import LEVELS, Melody, SingingErrors, load_corpus, sing
 from lib.datasets.tunes.hums import excerpt, humming_tempo
 from lib.models.contour_encoder import contour_input
 from lib.search.melody.contour_vectors import contour_vectors
 from lib.search.melody.contours import times_of
-from lib.search.melody.learned import window_contours, window_starts
+from lib.search.melody.windows import LENGTHS, window_contours, window_starts
 
 SEED = 41  # of training hums: no task draws with it
-SECONDS = 8.0
-LENGTHS = 0.08  # spread of the logarithm of the length of a hum
+SPREAD = 0.08  # of the logarithm of the length of a hum, around that of the windows
 # Shares of the errors of level hard; a hum takes one at random.
 STRENGTHS = np.linspace(0, 1.3, 14)
 COEFFICIENTS, CANDIDATES, NEAREST = 12, 6000, 12  # of the search for tunes that look alike
@@ -87,37 +87,26 @@ def _spans(n: int, frames: int, share: float, longest: int, rng: np.random.Gener
     return (frame >= start) & (frame < start + length)
 
 
-class HumStream:
-    """Batches of training hums as a pure function of the step.
-
-    Half of a batch are hums of tunes at random. Each of the other half sings the place that looks
-    most like one of them, by contour vectors, among 6,000 places at random: tunes that are hard to
-    tell apart stand in one batch.
+class Places:
+    """The places at which a hum of one length may begin, and the windows of that length.
 
     Args:
-        batch_size: hums, each of another family; even, and at most the number of families.
-        seed: of the training.
-        split: whose tunes are sung.
+        melodies: the tunes.
+        seconds: length of a window.
+        family_of: family of each tune.
     """
 
-    def __init__(self, batch_size: int, seed: int, *, split: str = "train") -> None:
-        corpus = load_corpus()
-        positions = corpus.positions(split)
-        self.seed, self.melodies = seed, [corpus.melodies[position] for position in positions]
-        self.family_of = corpus.families[positions]
-        n_families = np.unique(self.family_of).size
-        self.batch_size = check_count(batch_size, "batch_size", least=2, most=n_families)
-        self.errors = [errors_of(strength) for strength in STRENGTHS]
-        self.tempos = [humming_tempo(melody) for melody in self.melodies]
+    def __init__(self, melodies: Sequence[Melody], seconds: float, family_of: np.ndarray) -> None:
+        self.seconds = seconds
         pitches, voiced, owners, notes, windows = [], [], [], [], []
         n_windows = 0
-        for tune, melody in enumerate(self.melodies):
-            starts = window_starts(melody, SECONDS)
-            own_pitches, own_voiced = window_contours(melody, starts, SECONDS)
+        for tune, melody in enumerate(melodies):
+            starts = window_starts(melody, seconds)
+            own_pitches, own_voiced = window_contours(melody, starts, seconds)
             pitches.append(own_pitches.astype(np.int8))
             voiced.append(own_voiced)
             onsets, end = times_of(melody)
-            onsets = onsets[: max(1, int(np.sum(end - onsets >= SECONDS)))]
+            onsets = onsets[: max(1, int(np.sum(end - onsets >= seconds)))]
             owners.append(np.full(onsets.size, tune))
             notes.append(np.arange(onsets.size))
             windows.append(n_windows + np.abs(onsets[:, None] - starts).argmin(axis=1))
@@ -127,27 +116,18 @@ class HumStream:
         self.tune_of, self.note_of = np.concatenate(owners), np.concatenate(notes)
         self.window_of = np.concatenate(windows)
         self.shapes = contour_vectors(self.pitches.astype(np.float32), COEFFICIENTS)
-        order = np.argsort(self.family_of[self.tune_of], kind="stable")
-        cuts = np.flatnonzero(np.diff(self.family_of[self.tune_of][order])) + 1
-        self.places_of_family = np.split(order, cuts)
+        self.family_of = family_of[self.tune_of]
+        order = np.argsort(self.family_of, kind="stable")
+        cuts = np.flatnonzero(np.diff(self.family_of[order])) + 1
+        self.of_family = np.split(order, cuts)
 
-    def batch(self, step: int) -> HumBatch:
-        rng = np.random.default_rng([SEED, self.seed, step])
-        places = self._places(rng)
-        parts = [self._hum(place, rng) for place in places.tolist()]
-        hums = spoil(*map(np.concatenate, zip(*parts, strict=True)), rng)
-        windows = self.window_of[places]
-        written = contour_input(self.pitches[windows], self.voiced[windows])
-        return HumBatch(torch.from_numpy(contour_input(*hums)), torch.from_numpy(written))
-
-    def _places(self, rng: np.random.Generator) -> np.ndarray:
-        """Choose places of different families, half of them like one of the others."""
-        n_seeds = self.batch_size // 2
-        families = rng.choice(len(self.places_of_family), n_seeds, replace=False)
-        chosen = [int(rng.choice(self.places_of_family[family])) for family in families.tolist()]
-        used = set(self.family_of[self.tune_of[chosen]].tolist())
+    def draw(self, n_seeds: int, rng: np.random.Generator) -> np.ndarray:
+        """Choose n places of different families, and for each another that looks like it."""
+        families = rng.choice(len(self.of_family), n_seeds, replace=False)
+        chosen = [int(rng.choice(self.of_family[family])) for family in families.tolist()]
+        used = set(self.family_of[chosen].tolist())
         others = rng.integers(self.tune_of.size, size=CANDIDATES)
-        family_of_others = self.family_of[self.tune_of[others]].tolist()
+        family_of_others = self.family_of[others].tolist()
         alike = self.shapes[self.window_of[chosen]] @ self.shapes[self.window_of[others]].T
         nearest = np.argpartition(-alike, NEAREST, axis=1)[:, :NEAREST]
         order = np.take_along_axis(-alike, nearest, axis=1).argsort(axis=1)
@@ -159,11 +139,57 @@ class HumStream:
                     break
         return np.array(chosen)
 
-    def _hum(self, place: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+
+class HumStream:
+    """Batches of training hums as a pure function of the step.
+
+    A batch has windows of one length; the lengths of the index take turns. Half of a batch are hums
+    of tunes at random. Each of the other half sings the place that looks most like one of them, by
+    contour vectors, among 6,000 places at random: tunes that are hard to tell apart stand in one
+    batch.
+
+    Args:
+        batch_size: hums, each of another family; even, and at most the number of families.
+        seed: of the training.
+        split: whose tunes are sung.
+        lengths: of the windows, in seconds.
+    """
+
+    def __init__(
+        self,
+        batch_size: int,
+        seed: int,
+        *,
+        split: str = "train",
+        lengths: Sequence[float] = LENGTHS,
+    ) -> None:
+        corpus = load_corpus()
+        positions = corpus.positions(split)
+        self.seed, self.melodies = seed, [corpus.melodies[position] for position in positions]
+        self.family_of = corpus.families[positions]
+        n_families = np.unique(self.family_of).size
+        self.batch_size = check_count(batch_size, "batch_size", least=2, most=n_families)
+        self.errors = [errors_of(strength) for strength in STRENGTHS]
+        self.tempos = [humming_tempo(melody) for melody in self.melodies]
+        self.places = [Places(self.melodies, seconds, self.family_of) for seconds in lengths]
+
+    def batch(self, step: int) -> HumBatch:
+        rng = np.random.default_rng([SEED, self.seed, step])
+        places = self.places[step % len(self.places)]
+        chosen = places.draw(self.batch_size // 2, rng)
+        parts = [self.hum(places, place, rng) for place in chosen.tolist()]
+        hums = spoil(*map(np.concatenate, zip(*parts, strict=True)), rng)
+        windows = places.window_of[chosen]
+        written = contour_input(places.pitches[windows], places.voiced[windows])
+        return HumBatch(torch.from_numpy(contour_input(*hums)), torch.from_numpy(written))
+
+    def hum(
+        self, places: Places, place: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Sing a tune from a place, and return the contour."""
-        tune, tempo = self.tune_of[place], self.tempos[self.tune_of[place]]
-        seconds = SECONDS * float(np.exp(rng.normal(0, LENGTHS)))
-        part = excerpt(self.melodies[tune], int(self.note_of[place]), seconds * tempo / 60)
+        tune, tempo = places.tune_of[place], self.tempos[places.tune_of[place]]
+        seconds = places.seconds * float(np.exp(rng.normal(0, SPREAD)))
+        part = excerpt(self.melodies[tune], int(places.note_of[place]), seconds * tempo / 60)
         errors = self.errors[int(rng.integers(len(self.errors)))]
         hum = sing(part, errors, rng, tempo=tempo)
         return window_contours(hum, np.zeros(1), times_of(hum)[1])

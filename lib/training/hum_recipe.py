@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,7 +19,8 @@ from lib.training.recipe import Recipe
 
 NAME = "hums"
 LEVELS = ("medium", "hard")
-N_VALIDATION, N_TEST = 200, 500  # hums a level
+SECONDS = (6.0, 8.0, 11.0)  # of the tune that a hum holds
+N_VALIDATION, N_TEST = 150, 500  # hums a level
 METRICS = ("R@1", "R@10", "R@100", "MRR")
 DEPTH = 100
 
@@ -30,12 +33,16 @@ def hum_objective(network: nn.Module, batch: HumBatch) -> Tensor:
     return infonce_loss(hums, windows, 1 / network.logit_scale.exp(), direction="both")
 
 
-def validation_task(level: str) -> RetrievalTask:
-    """Return the task from hums of the validation split to the tunes of that split alone."""
-    task = hum_task("validation", level, n_queries=N_VALIDATION)
+def validation_tasks(level: str) -> list[RetrievalTask]:
+    """Return tasks from hums of the validation split to the tunes of that split, one a length."""
     places = load_corpus().positions("validation")
-    gallery = [task.gallery[place] for place in places.tolist()]
-    return replace(task, gallery=gallery, qrels=task.qrels.T.take_queries(places).T)
+    tasks = []
+    for seconds in SECONDS:
+        task = hum_task("validation", level, n_queries=N_VALIDATION, seconds=seconds)
+        gallery = [task.gallery[place] for place in places.tolist()]
+        qrels = task.qrels.T.take_queries(places).T
+        tasks.append(replace(task, gallery=gallery, qrels=qrels))
+    return tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +59,30 @@ class HumRecipe(Recipe):
         return hum_objective
 
     def validation(self) -> Callable[[ContourEncoder], dict[str, float]]:
-        """Search hums of the validation split among the tunes of that split."""
-        tasks = {level: validation_task(level) for level in LEVELS}
+        """Search hums of the validation split among the tunes of that split, means over lengths."""
+        tasks = {level: validation_tasks(level) for level in LEVELS}
 
         def validate(encoder: ContourEncoder) -> dict[str, float]:
             results = {}
-            matcher = LearnedContourMatcher(tasks["hard"].gallery, encoder)
-            for level, task in tasks.items():
-                report = evaluate_run(matcher.search(task.queries, DEPTH), task, metrics=METRICS)
-                results |= {f"{name} {level}": report.mean(name) for name in ("R@1", "MRR")}
+            matcher = LearnedContourMatcher(tasks["hard"][0].gallery, encoder)
+            for level, of_lengths in tasks.items():
+                reports = [
+                    evaluate_run(matcher.search(task.queries, DEPTH), task, metrics=METRICS)
+                    for task in of_lengths
+                ]
+                results |= {
+                    f"{name} {level}": float(np.mean([report.mean(name) for report in reports]))
+                    for name in ("R@1", "MRR")
+                }
             return {**results, "score": sum(results.values())}
 
         return validate
 
     def measure(self, encoder: ContourEncoder) -> tuple[list[dict], dict]:
         rows, matcher = [], None
-        for level in LEVELS:
-            task = hum_task("test", level, n_queries=N_TEST)
+        for level, seconds in product(LEVELS, SECONDS):
+            task = hum_task("test", level, n_queries=N_TEST, seconds=seconds)
             matcher = matcher or LearnedContourMatcher(task.gallery, encoder)
             report = evaluate_run(matcher.search(task.queries, DEPTH), task, metrics=METRICS)
-            rows += [{"level": level, **row} for row in report.rows()]
+            rows += [{"level": level, "seconds": seconds, **row} for row in report.rows()]
         return rows, {}

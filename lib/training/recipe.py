@@ -17,7 +17,7 @@ from lib.models.artifact_files import save_embeddings
 from lib.models.dual_encoder import DualEncoder
 from lib.models.encoder import check_device
 from lib.models.tokenizer import Tokenizer
-from lib.models.trained_models import KINDS, Model, load_model, round_weights, save_model
+from lib.models.trained_models import Model, class_of, load_model, round_weights, save_model
 from lib.search import (
     DEPTH,
     Retriever,
@@ -87,7 +87,7 @@ class Recipe(ABC):
     ) -> Model:
         """Train, measure and store the artifact; see `lib.training.train_model`."""
         target = check_device(device)
-        started = time.monotonic()
+        started, busy = time.monotonic(), time.process_time()
         torch.manual_seed(self.plan.seed)
         model, stream = self.start()
         model.network.to(target)
@@ -112,6 +112,8 @@ class Recipe(ABC):
             "plan": asdict(self.plan),
             "kept_step": trainer.best_step,
             "minutes_last_run": round((time.monotonic() - started) / 60, 1),
+            # of all threads: what the run takes on one core that does nothing else
+            "processor_minutes_last_run": round((time.process_time() - busy) / 60, 1),
             "torch": torch.__version__.split("+")[0],
             "device": target.type if target.type == "cpu" else torch.cuda.get_device_name(target),
             "threads": torch.get_num_threads(),
@@ -221,11 +223,11 @@ class InteractionRecipe(Recipe):
         config = {"name": self.name, "kind": self.kind, "interaction": self.interaction}
         if self.reads_features:
             shared = {"shared": self.towers} if self.towers else {}
-            model = KINDS[self.kind]({**config, **shared})
+            model = class_of(self.kind)({**config, **shared})
             if shared:
                 model.network.tokens.load_state_dict(source.network.state_dict())
         else:
-            model = KINDS[self.kind]({**source.config, **config})
+            model = class_of(self.kind)({**source.config, **config})
             _towers(model).load_state_dict(_towers(source).state_dict())
         return model, self.stream(model, self)
 

@@ -15,6 +15,8 @@ from lib.datasets.media.decoding import available as can_decode
 from lib.datasets.tunes import LEVELS
 from lib.datasets.voices import sing_aloud
 from lib.models.pitch import swift
+from lib.search import melody
+from lib.search.melody import HumSearch
 from tests.search.melody.tunes import random_tunes
 
 TUNES = tuple(random_tunes(12, shortest=30, longest=40))
@@ -25,7 +27,7 @@ needs_hearing = pytest.mark.skipif(
 
 @pytest.fixture
 def few_tunes(monkeypatch):
-    monkeypatch.setattr(tunes, "load_tunes", lambda collections=None: TUNES)
+    monkeypatch.setattr(melody, "open_hum_search", lambda essen, log: HumSearch(TUNES, log=log))
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +45,10 @@ def test_a_file_is_searched(few_tunes, samples, tmp_path):
     wavfile.write(path, 16000, samples)
     shown = run(path, "-k", 3)
     assert shown.exit_code == 0, shown.exception
-    assert "heard: " in shown.output and "12 tunes" in shown.output
+    assert "heard: " in shown.output and "12 tunes. Off" in shown.output
+    assert "windows of 12 tunes. It takes a minute" in shown.output
     first = next(line for line in shown.output.splitlines() if line.startswith("│ 1 "))
-    assert "tune 4" in first
+    assert "tune 4" in first and " s, note " in first
 
 
 class Microphone(types.SimpleNamespace):

@@ -31,7 +31,7 @@ def test_what_the_network_reads_by_hand():
 def test_vectors_have_length_one_and_no_key(encoder, contours):
     pitches, voiced = contours
     vectors = encoder.encode(pitches, voiced)
-    assert vectors.shape == (6, 256) and vectors.dtype == np.float32
+    assert vectors.shape == (6, encoder.dim) and vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(encoder.encode(pitches + 5.0, voiced), vectors, atol=1e-5)
     np.testing.assert_allclose(encoder.encode(pitches, voiced, batch_size=4), vectors, atol=1e-5)
@@ -54,7 +54,10 @@ def test_it_is_small_and_comes_back(encoder, contours, tmp_path):
 
 
 def test_no_contours_give_no_vectors(encoder):
-    assert encoder.encode(np.empty((0, FRAMES)), np.empty((0, FRAMES), bool)).shape == (0, 256)
+    assert encoder.encode(np.empty((0, FRAMES)), np.empty((0, FRAMES), bool)).shape == (
+        0,
+        CONFIG["embed_dim"],
+    )
 
 
 def test_wrong_contours_are_refused(encoder):

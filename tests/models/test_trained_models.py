@@ -21,7 +21,14 @@ from lib.models.artifact_files import (
 )
 from lib.models.cross_encoder import CrossEncoder
 from lib.models.late_interaction import LateInteraction
-from lib.models.trained_models import KINDS, card_text, load_model, round_weights, save_model
+from lib.models.trained_models import (
+    KINDS,
+    card_text,
+    class_of,
+    load_model,
+    round_weights,
+    save_model,
+)
 from tests.models.toy import WORDS, interaction_config, toy_config, toy_encoder, toy_images
 
 ROW = {"metric": "R@1", "value": 0.5, "low": 0.25, "high": 0.75, "n_queries": 8}
@@ -284,7 +291,7 @@ def test_refuses_other_bits(tmp_path):
 
 @pytest.mark.parametrize("kind", [LateInteraction, CrossEncoder])
 def test_models_with_interaction_come_back_as_what_they_are(tmp_path, kind):
-    names = {known: name for name, known in KINDS.items()}
+    names = {class_of(name): name for name in KINDS}
     torch.manual_seed(0)
     model = kind(interaction_config() | {"kind": names[kind]})
     save_model(model, tmp_path / "toy", MODEL_CARD)

@@ -1,6 +1,7 @@
 """Batches of hums: repeatable, of training families alone, spoilt as stated; the loss by hand."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,12 +13,12 @@ from lib.models.artifact_files import load_card
 from lib.models.trained_models import load_model
 from lib.training import RECIPES, hum_recipe
 from lib.training.hum_batches import HumBatch, HumStream, errors_of, spoil
-from lib.training.hum_recipe import hum_objective, validation_task
+from lib.training.hum_recipe import SECONDS, hum_objective, validation_tasks
 
 
 @pytest.fixture(scope="module")
 def stream():
-    return HumStream(12, seed=3)
+    return HumStream(12, seed=3, lengths=(3.2, 7.2))
 
 
 def test_batches_are_a_function_of_the_step(stream):
@@ -31,20 +32,23 @@ def test_batches_are_a_function_of_the_step(stream):
 def test_families_are_of_the_training_split_and_differ(stream):
     corpus = load_corpus()
     assert len(stream.melodies) == corpus.positions("train").size
+    assert [places.seconds for places in stream.places] == [3.2, 7.2]
     held_out = np.concatenate([corpus.positions(split) for split in ("validation", "test")])
     assert not np.isin(stream.family_of, corpus.families[held_out]).any()
-    places = stream._places(np.random.default_rng(0))
-    families = stream.family_of[stream.tune_of[places]]
+    places = stream.places[1]
+    families = places.family_of[places.draw(6, np.random.default_rng(0))]
     assert np.unique(families).size == families.size and 6 < families.size <= 12
 
 
-def test_a_hum_is_like_its_own_window(stream):
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_hum_is_like_its_own_window(stream, length):
     exact = HumStream.__new__(HumStream)
     exact.__dict__ = stream.__dict__ | {"errors": [errors_of(0)]}
-    places = exact._places(np.random.default_rng(1))
+    places = stream.places[length]
+    chosen = places.draw(6, np.random.default_rng(1))
     draw = np.random.default_rng(2)
-    hums = np.concatenate([exact._hum(place, draw)[0] for place in places.tolist()])
-    windows = exact.pitches[exact.window_of[places]].astype(float)
+    hums = np.concatenate([exact.hum(places, place, draw)[0] for place in chosen.tolist()])
+    windows = places.pitches[places.window_of[chosen]].astype(float)
     hums, windows = (side - side.mean(axis=1, keepdims=True) for side in (hums, windows))
     apart = np.abs(hums[:, None] - windows).mean(axis=2)
     own = np.diagonal(apart)
@@ -80,7 +84,8 @@ def test_loss_by_hand():
 
 
 def test_validation_searches_the_tunes_of_its_split():
-    task = validation_task("hard")
+    task, *others = validation_tasks("hard")
+    assert len(others) == len(SECONDS) - 1
     assert len(task.gallery) == 455 == task.qrels.shape[1]
     corpus = load_corpus()
     titles = [corpus.melodies[place].source for place in corpus.positions("validation").tolist()]
@@ -92,6 +97,9 @@ def test_validation_searches_the_tunes_of_its_split():
 
 def test_the_recipe_starts_and_validates(monkeypatch):
     monkeypatch.setattr(hum_recipe, "N_VALIDATION", 4)
+    for name in ("HumStream", "LearnedContourMatcher"):  # one length takes a quarter of the time
+        short = partial(getattr(hum_recipe, name), lengths=(7.2,))
+        monkeypatch.setattr(hum_recipe, name, short)
     recipe = replace(RECIPES["hums"], batch_size=8)
     encoder, batches = recipe.start()
     assert encoder.config["kind"] == "contour_encoder" and len(batches.batch(0).hums) <= 8
@@ -108,9 +116,10 @@ def test_the_committed_card_tells_the_plan():
     assert {row["level"] for row in card["metrics"]} == {"medium", "hard"}
 
 
+@pytest.mark.slow
 def test_the_committed_encoder_finds_validation_hums(monkeypatch):
     monkeypatch.setattr(hum_recipe, "N_VALIDATION", 100)
     values = RECIPES["hums"].validation()(load_model("hums"))
     last = load_card("hums")["history"]["validation"][-1]
-    for level in ("medium", "hard"):  # half of the hums that chose the weights
+    for level in ("medium", "hard"):  # some of the hums that chose the weights
         assert values[f"MRR {level}"] == pytest.approx(last[f"MRR {level}"], abs=0.05)

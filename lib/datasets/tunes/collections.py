@@ -5,17 +5,21 @@ are mended by the corrections in `data/published/abc_corrections.csv`, one a lin
 else.
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
+
 from lib.core.checks import check_choice
-from lib.core.paths import data_dir
-from lib.core.reading import DamagedFileError, MissingFileError
+from lib.core.paths import cache_dir, data_dir
+from lib.core.reading import DamagedFileError, MissingFileError, cached_arrays
 from lib.datasets.csv_files import read_table
 from lib.datasets.tunes.abc_files import read_text, read_tune, split_tunes
 from lib.datasets.tunes.melody import Melody
+from lib.datasets.tunes.packed import pack_melodies, unpack_melodies
 
 FREE = ("airdsAirs", "oneills1850", "ryansMammoth", "miscFolk")
 ESSEN = "essenFolksong"  # for non-commercial use
@@ -110,11 +114,30 @@ def title_of_collection(source: str) -> str:
 def load_tunes(collections: Sequence[str] = FREE, *, repeats: bool = False) -> tuple[Melody, ...]:
     """Load the tunes of some collections; by default the 4,433 that are free to use.
 
+    What was read is kept in the cache folder, and read again if files or reader change.
+
     Args:
         collections: names of `COLLECTIONS`, as a tuple. `COLLECTIONS` itself adds the 8,508
             readable tunes of Essen, for non-commercial use.
         repeats: as in `read_collection`.
     """
-    return tuple(
-        melody for name in collections for melody in read_collection(name, repeats=repeats)
-    )
+    melodies: list[Melody] = []
+    for name in collections:
+        key = cache_key(name, repeats)
+        path = cache_dir() / "tunes" / f"{name}-{key[:16]}.npz"
+        make = partial(_packed_collection, name, repeats)
+        melodies += unpack_melodies(cached_arrays(path, make, key))
+    return tuple(melodies)
+
+
+def cache_key(collection: str, repeats: bool) -> str:
+    """Return a checksum of all that decides the melodies: files, corrections, and the reader."""
+    digest = hashlib.sha256(f"{collection} {repeats}".encode())
+    paths = [*collection_files(collection), data_dir() / "published" / CORRECTIONS]
+    for path in (*paths, *sorted(Path(__file__).parent.glob("*.py"))):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _packed_collection(collection: str, repeats: bool) -> dict[str, np.ndarray]:
+    return pack_melodies(read_collection(collection, repeats=repeats))

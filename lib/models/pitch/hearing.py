@@ -8,7 +8,6 @@ from math import gcd
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from lib.core.checks import RetrievalInputError, as_array, check_choice, check_count
 from lib.datasets.media.decoding import MAX_RATE, MAX_SECONDS, read_waveform
@@ -143,6 +142,8 @@ def as_mono(samples: np.ndarray, rate: int) -> np.ndarray:
         raise RetrievalInputError(f"samples must be finite, got {mono[at]} at {at}")
     mono = (mono - mono.mean()) / full
     if rate != RATE:
+        from scipy.signal import resample_poly  # takes as long to import as a search
+
         common = gcd(rate, RATE)
         mono = resample_poly(mono, RATE // common, rate // common)
     return mono

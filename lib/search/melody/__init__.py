@@ -14,16 +14,8 @@ from lib.search.melody.base import MelodyMatcher
 from lib.search.melody.contour_vectors import ContourVectorMatcher, contour_vectors
 from lib.search.melody.contours import LinearScalingMatcher, contour
 from lib.search.melody.dtw import DtwMatcher, subsequence_dtw
-from lib.search.melody.hum_search import (
-    ANY_TEMPO,
-    HumHit,
-    HumSearch,
-    first_seconds,
-    hum_retriever,
-    open_hum_search,
-    staged_hums,
-)
-from lib.search.melody.learned import LearnedContourMatcher, learned_retriever
+from lib.search.melody.hum_search import HumHit, HumSearch, first_seconds, open_hum_search
+from lib.search.melody.learned import LearnedContourMatcher
 from lib.search.melody.matched_part import MatchedPart, matched_part
 from lib.search.melody.symbols import (
     IntervalMatcher,

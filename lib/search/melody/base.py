@@ -58,6 +58,31 @@ class Packed:
         return Packed([self.values[self.starts[id_] : self.ends[id_]] for id_ in ids])
 
 
+def best_tunes(
+    query: np.ndarray, scores: np.ndarray, owners: np.ndarray, *, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the best window of each tune, and the k best tunes of each query.
+
+    Args:
+        query, scores, owners: `(n,)`, a window that was found: for which query, its score, its
+            tune.
+        shape: `(n_queries, k)`.
+
+    Returns:
+        Scores and ids, both `(n_queries, k)`; -inf and -1 where there are fewer tunes.
+    """
+    order = np.lexsort((-scores, owners, query))
+    same = (np.diff(query[order]) == 0) & (np.diff(owners[order]) == 0)
+    order = order[np.concatenate([[True], ~same])]  # the best of each tune
+    order = order[np.lexsort((owners[order], -scores[order], query[order]))]
+    own = query[order]
+    rank = np.arange(own.size) - np.searchsorted(own, own)
+    order, own, rank = (array[rank < shape[1]] for array in (order, own, rank))
+    best = np.full(shape, -np.inf), np.full(shape, -1)
+    best[0][own, rank], best[1][own, rank] = scores[order], owners[order]
+    return best
+
+
 class MelodyMatcher(Retriever):
     """Score every tune for a hummed query; a subclass says how.
 

@@ -11,9 +11,8 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_count, check_k, check_number, real_numbers
 from lib.datasets.tunes import Melody
 from lib.index import VectorSearchIndex
-from lib.index.base import SearchResult
-from lib.search.base import Run, Work, best_first
-from lib.search.melody.base import MelodyMatcher, Notes, check_notes
+from lib.search.base import Run, Work
+from lib.search.melody.base import MelodyMatcher, Notes, best_tunes, check_notes
 from lib.search.melody.contours import STEP, TuneFrames, contour_points
 
 VECTOR_SCALES = (0.75, 0.87, 1.0, 1.15, 1.33)
@@ -49,28 +48,6 @@ def contour_vectors(points: np.ndarray, coefficients: int) -> np.ndarray:
 def as_int8(vectors: np.ndarray) -> np.ndarray:
     """Round unit vectors to int8 of length 127: a product is then an exact integer."""
     return np.rint(vectors * UNIT).astype(np.int8)
-
-
-def best_tunes(found: SearchResult, owners: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the best window of each tune, and the k best tunes.
-
-    Args:
-        found: windows of each query, best first, of int8 vectors of length 127.
-        owners: tune of each window.
-        k: tunes of each query.
-
-    Returns:
-        Scores (cosines) and ids, both `(n_queries, k)`; -inf and -1 where there are fewer tunes.
-    """
-    n = len(found.ids)
-    scores, ids = np.full((n, k), -np.inf), np.full((n, k), -1)
-    for row, (own, windows) in enumerate(zip(found.scores, found.ids, strict=True)):
-        tunes, first = np.unique(owners[windows[windows >= 0]], return_index=True)
-        pad = max(0, k - tunes.size)
-        tunes = np.pad(tunes.astype(np.int64), (0, pad), constant_values=-1)
-        best = np.pad(own[windows >= 0][first] / UNIT**2, (0, pad))
-        scores[row : row + 1], ids[row : row + 1] = best_first(best[None], tunes[None], k)
-    return scores, ids
 
 
 class ContourVectorMatcher(MelodyMatcher):
@@ -160,7 +137,9 @@ class ContourVectorMatcher(MelodyMatcher):
         """Find the k best tunes among the best windows; -1 where there are fewer tunes."""
         k = check_k(k, self.n_items)
         found = self.index.search(self.vectors_of(queries), self.windows)
-        scores, ids = best_tunes(found, self.owners, k)
+        row, column = np.nonzero(found.ids >= 0)
+        cosines, owners = found.scores[row, column] / UNIT**2, self.owners[found.ids[row, column]]
+        scores, ids = best_tunes(row, cosines, owners, shape=(len(queries), k))
         products = found.work.get("distances", 0) + found.work.get("codes", 0)
         products += found.work.get("centroids", 0)
         work = Work(self.name, len(queries) * self.n_items, products)

@@ -46,23 +46,15 @@ def subsequence_dtw(query, texts: Sequence, *, most: float = np.inf) -> np.ndarr
 
 def _subsequence_dtw(queries: np.ndarray, texts: Packed, most: float) -> np.ndarray:
     """Return costs `(n_queries, n_texts)` of queries of one length `(n_queries, m)`."""
-    row, _ = _last_row(queries, texts, most, places=False)
-    return np.minimum.reduceat(row, texts.starts, axis=1) / queries.shape[1]
-
-
-def _last_row(
-    queries: np.ndarray, texts: Packed, most: float, *, places: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the last row of the table, and where the best path to each of its cells began."""
     values = texts.values[None]
 
-    def moved(row: np.ndarray, steps: int, outside: float = np.inf) -> np.ndarray:
+    def moved(row: np.ndarray, steps: int) -> np.ndarray:
         """Shift the columns to the right; nothing comes from another text."""
-        result = np.full_like(row, outside)
+        result = np.full_like(row, np.inf)
         result[:, steps:] = row[:, :-steps]
         for step in range(steps):
             behind = texts.starts + step
-            result[:, behind[behind < texts.ends]] = outside
+            result[:, behind[behind < texts.ends]] = np.inf
         return result
 
     def cost(number: int) -> np.ndarray:
@@ -70,26 +62,35 @@ def _last_row(
         return np.minimum(difference, most, out=difference)
 
     before, row, last_cost = None, cost(0), cost(0)
-    began = earlier = np.broadcast_to(np.arange(values.size), row.shape) if places else None
     for number in range(1, queries.shape[1]):
         own = cost(number)
-        ways = [moved(row, 1), moved(row, 2)]
+        best = np.minimum(moved(row, 1), moved(row, 2))
         if before is not None:
-            ways.append(moved(before, 1) + last_cost)
-        best = np.minimum.reduce(ways)
-        if places:
-            origins = [moved(began, 1, 0), moved(began, 2, 0), moved(earlier, 1, 0)]
-            came = np.select([best == way for way in ways], origins[: len(ways)])
-            began, earlier = came, began
+            np.minimum(best, moved(before, 1) + last_cost, out=best)
         before, row, last_cost = row, best + own, own
-    return row, began
+    return np.minimum.reduceat(row, texts.starts, axis=1) / queries.shape[1]
+
+
+def tuned(pitches: np.ndarray) -> np.ndarray:
+    """Move pitches to the nearest whole semitones as a whole, and centre them.
+
+        f = angle of the sum of exp(2 pi i p) / 2 pi,   x = p - f - round(mean of (p - f))
+
+    A person sings between the semitones; shifts by whole ones then meet a written tune exactly.
+
+    Args:
+        pitches: `(n,)` MIDI numbers.
+    """
+    off = np.angle(np.exp(2j * np.pi * pitches).sum()) / (2 * np.pi)
+    return pitches - off - np.round(np.mean(pitches - off))
 
 
 class DtwMatcher(MelodyMatcher):
     """Rank tunes by subsequence DTW of contours, s = -cost, the best of several keys.
 
-    Query and tune are centred by their means. A part of a tune has another mean than the whole, so
-    each shift of the query is tried. It is meant as a second stage: see `TwoStageRetriever`.
+    Query and tune are tuned and centred, see `tuned`. A part of a tune has another mean than the
+    whole, so each shift of the query is tried. It is meant as a second stage: see
+    `TwoStageRetriever`.
 
     Args:
         melodies: the tunes.
@@ -113,41 +114,20 @@ class DtwMatcher(MelodyMatcher):
         self.contours = Packed([self._centred(melody) for melody in self.melodies])
 
     def _centred(self, notes: Notes) -> np.ndarray:
-        pitches = contour(notes, step=self.step)
-        return (pitches - pitches.mean()).astype(np.float32)
+        return tuned(contour(notes, step=self.step)).astype(np.float32)
 
     @property
     def stored_bytes(self) -> int:
         """Return the bytes of the contours."""
         return self.contours.values.nbytes
 
+    def _keys(self, query: Notes) -> np.ndarray:
+        """Return the contour of the query in each key, `(n_shifts, m)`."""
+        return self._centred(query) + self.shifts[:, None]
+
     def comparisons_of(self, query: Notes, ids: np.ndarray) -> int:
-        frames = int(self.contours.lengths[ids].sum())
-        return len(self._centred(query)) * frames * self.shifts.size
+        return self._keys(query).size * int(self.contours.lengths[ids].sum())
 
     def scores_of(self, query: Notes, ids: np.ndarray) -> np.ndarray:
-        keys = self._centred(query) + self.shifts[:, None]  # (n_shifts, m)
-        costs = _subsequence_dtw(keys, self.contours.take(ids), self.most).min(axis=0)
-        return -np.minimum(costs, self.most).astype(np.float64)  # a tune that is too short: most
-
-    def spans(self, query: Notes, ids: np.ndarray) -> np.ndarray:
-        """Return where the best match begins and ends in some tunes.
-
-        Args:
-            query: a hum.
-            ids: `(n,)` positions of tunes.
-
-        Returns:
-            float64 `(n, 2)`, seconds from the first onset of each tune; a tune that is too short
-            for the query counts as a whole.
-        """
-        texts = self.contours.take(ids)
-        keys = self._centred(query) + self.shifts[:, None]
-        rows, began = _last_row(keys, texts, self.most, places=True)
-        result = np.empty((len(ids), 2))
-        for number, (start, end) in enumerate(zip(texts.starts, texts.ends, strict=True)):
-            key, at = np.unravel_index(np.argmin(rows[:, start:end]), (len(keys), end - start))
-            first = began[key, start + at] - start if np.isfinite(rows[key, start + at]) else 0
-            last = at if np.isfinite(rows[key, start + at]) else end - start - 1
-            result[number] = first * self.step, (last + 1) * self.step
-        return result
+        costs = _subsequence_dtw(self._keys(query), self.contours.take(ids), self.most)
+        return -np.minimum(costs.min(axis=0), self.most).astype(np.float64)  # too short: most

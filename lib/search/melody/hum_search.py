@@ -1,83 +1,44 @@
 """Search by a hum: from a contour or a sound to tunes, and to the moment in each of them.
 
-    search = open_hum_search()             # the free tunes
+    search = open_hum_search()             # the free tunes; its windows are kept in the cache
     for hit in search.find(samples, k=5):  # or a contour, or what was heard in a file
-        print(hit.label, hit.start, hit.score)
+        print(hit.label, hit.start, hit.off)
 
 `HumSearch(tunes)` searches any melodies, also contours that were heard in recordings or videos.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.core.checks import check_count, check_number
 from lib.core.memo import memoized
+from lib.core.paths import artifacts_dir, cache_dir
+from lib.core.reading import cached_arrays
+from lib.core.writing import sha256_of
 from lib.datasets.tunes import COLLECTIONS, FREE, SungNotes, load_tunes
+from lib.models.artifact_files import WEIGHTS
 from lib.models.pitch import Heard, hear_melody
 from lib.models.pitch.track import RATE
 from lib.models.trained_models import load_model
 from lib.search.base import Hit, Retriever, Run
 from lib.search.melody.base import Notes, check_notes
-from lib.search.melody.contour_vectors import VECTOR_SCALES, ContourVectorMatcher
-from lib.search.melody.contours import times_of
-from lib.search.melody.dtw import DtwMatcher
-from lib.search.melody.learned import learned_retriever
-from lib.search.two_stage import StagedQueries, TwoStageRetriever
+from lib.search.melody.contours import contour, times_of
+from lib.search.melody.dtw import DTW_STEP, DtwMatcher
+from lib.search.melody.learned import LearnedContourMatcher, window_arrays
+from lib.search.melody.matched_part import WORST, matched_part
+from lib.search.melody.windows import LEAST, LENGTHS, SPACING
+from lib.search.two_stage import Interpolate, TwoStageRetriever
 
 ENCODER = "hums"  # the artifact
-LONGEST = 15.0  # seconds of a hum that are searched
 DEPTH = 100  # candidates that DTW orders
-# For hums of unknown tempo. More lengths of windows find more wrong candidates: DTW orders more.
-ANY_TEMPO = {"scales": tuple(np.geomspace(0.6, 1.67, 7)), "windows": 8000, "depth": 400}
-HEAD_SECONDS = 6.0  # of a hum of unknown tempo, for the first stage
-
-
-def hum_retriever(
-    melodies: Sequence[Notes],
-    *,
-    seconds: float = 8.0,
-    start: str = "anywhere",
-    scales: Sequence[float] = VECTOR_SCALES,
-    windows: int = 2000,
-    depth: int = DEPTH,
-) -> TwoStageRetriever:
-    """Make a retriever of tunes by hums: contour vectors, then DTW on the best.
-
-    The first stage compares the whole hum with parts of a tune that are `seconds` times a scale
-    long. A hum of `hum_task` holds eight seconds of its tune, however fast it is sung: the default
-    knows that. A recorded hum has no such length: see `ANY_TEMPO` and `staged_hums`.
-
-    Args:
-        melodies: the tunes.
-        seconds: length of the part of a tune that is hummed.
-        start: `"anywhere"` in a tune, or `"beginning"`.
-        scales: lengths of the windows of the first stage, relative to `seconds`.
-        windows: windows that the first stage takes from its index.
-        depth: candidates that DTW orders, at most the number of tunes.
-    """
-    first = ContourVectorMatcher(
-        melodies, seconds=seconds, start=start, scales=scales, windows=windows
-    )
-    return TwoStageRetriever(first, DtwMatcher(melodies), min(depth, first.n_items))
-
-
-def staged_hums(hums: Sequence[SungNotes], seconds: float = HEAD_SECONDS) -> StagedQueries:
-    """Give the first stage the first seconds of each hum, and DTW the whole."""
-    return StagedQueries([first_seconds(one, seconds) for one in hums], list(hums))
-
-
-def first_seconds(notes: SungNotes, seconds: float) -> SungNotes:
-    """Take the notes that begin within some seconds from the first; the last one is cut there."""
-    seconds = check_number(seconds, "seconds", 0, above=True)
-    (notes,) = check_notes([notes], "notes")
-    onsets = notes.onsets - notes.onsets[0]
-    n = int(np.searchsorted(onsets, seconds))
-    lengths = np.minimum(notes.durations[:n], seconds - onsets[:n])
-    return SungNotes(onsets[:n], lengths, notes.pitches[:n], notes.source)
+MIX = Interpolate(0.8)  # DTW and 0.2 of the network, z scores
+LONGEST = 15.0  # seconds of a hum that are searched
+CACHE = "hum_search"  # folder in the cache
 
 
 @dataclass(frozen=True)
@@ -88,28 +49,59 @@ class HumHit(Hit):
         start, end: seconds in the tune: a written melody at the tempo at which its median note
             takes 0.3 s, from its first note; a contour as it was recorded.
         note: position of the note that sounds at `start`.
+        off: mean distance of the pitch in semitones, at most 3, keys and tempo apart. The score
+            compares the tunes of one hum; this compares hums, too.
     """
 
     start: float = 0.0
     end: float = 0.0
     note: int = 0
+    off: float = 0.0
 
 
 class HumSearch(Retriever):
-    """Find tunes by hums: learned contour vectors, then DTW, which also finds the moment.
+    """Find tunes by hums of 3 to 15 s: learned contour vectors, then DTW.
 
     Args:
         tunes: melodies, or contours as `SungNotes`, whose onsets are seconds of a recording.
         labels: a name for each tune; its title, or its source, when None.
+        start: hums begin `"anywhere"` in a tune, or at its `"beginning"`.
+        cached: keep the vectors of the windows in the cache folder, under a checksum of tunes and
+            encoder, and read them from there.
+        log: called with a line before windows are encoded, which takes a minute for 4,433 tunes.
     """
 
-    def __init__(self, tunes: Sequence[Notes], *, labels: Sequence[str] | None = None) -> None:
-        tunes = check_notes(tunes, "tunes")
-        self.stages = learned_retriever(tunes, load_model(ENCODER))
+    def __init__(
+        self,
+        tunes: Sequence[Notes],
+        *,
+        labels: Sequence[str] | None = None,
+        start: str = "anywhere",
+        cached: bool = False,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.tunes, encoder = check_notes(tunes, "tunes"), load_model(ENCODER)
+
+        def make() -> dict[str, np.ndarray]:
+            log(f"Encoding the windows of {len(self.tunes):,} tunes")
+            return window_arrays(self.tunes, encoder, start=start)
+
+        if cached:
+            key = cache_key(self.tunes, start)
+            arrays = cached_arrays(cache_dir() / CACHE / f"{key[:16]}.npz", make, key)
+        else:
+            arrays = make()
         if labels is None:
-            labels = [getattr(one, "title", "") or one.source for one in tunes]
-        super().__init__(len(tunes), labels, self.stages.score_names)
-        self.tunes = tunes
+            labels = [getattr(one, "title", "") or one.source for one in self.tunes]
+        first = LearnedContourMatcher(self.tunes, encoder, start=start, arrays=arrays)
+        second, depth = DtwMatcher(self.tunes), min(DEPTH, len(self.tunes))
+        self.stages = TwoStageRetriever(first, second, depth, combine=MIX)
+        super().__init__(len(self.tunes), labels, self.stages.score_names)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Return the bytes that both stages keep of the tunes."""
+        return self.stages.first.stored_bytes + self.stages.second.stored_bytes
 
     def find(
         self, hum: SungNotes | Heard | np.ndarray, k: int = 10, *, rate: int = RATE
@@ -124,16 +116,19 @@ class HumSearch(Retriever):
         """
         query = as_query(hum, rate)
         hits = self._hits(self.search([query], min(check_count(k, "k"), self.n_items)))
-        positions = np.array([hit.position for hit in hits], np.int64)
-        spans = self.stages.second.spans(query, positions)
-        return [self._placed(hit, *span) for hit, span in zip(hits, spans.tolist(), strict=True)]
+        return [self._placed(hit, query) for hit in hits]
 
-    def _placed(self, hit: Hit, start: float, end: float) -> HumHit:
-        """Add the place in the tune, given in seconds from its first onset."""
+    def _placed(self, hit: Hit, query: SungNotes) -> HumHit:
+        """Add the part of the tune that was hummed; all of one that is too short for the hum."""
         tune = self.tunes[hit.position]
-        note = int(np.searchsorted(times_of(tune)[0], start, side="right")) - 1
-        offset = float(tune.onsets[0]) if isinstance(tune, SungNotes) else 0.0
-        return HumHit(**vars(hit), start=start + offset, end=end + offset, note=note)
+        onsets, end = times_of(tune)
+        start, off = 0.0, WORST
+        if 2 * contour(tune, step=DTW_STEP).size > contour(query, step=DTW_STEP).size:
+            part = matched_part(query, tune)
+            start, end, off = part.start, part.end, part.cost
+        note = int(np.searchsorted(onsets, start, side="right")) - 1
+        begin = float(tune.onsets[0]) if isinstance(tune, SungNotes) else 0.0
+        return HumHit(**vars(hit), start=start + begin, end=end + begin, note=note, off=off)
 
     def encode(self, queries: Sequence[Notes], modality: str = "hum") -> list[Notes]:
         """Check hums; their notes are searched as they are."""
@@ -144,6 +139,18 @@ class HumSearch(Retriever):
         return self.stages.search(self.stages.encode(queries, "hum"), k)
 
 
+def cache_key(tunes: Sequence[Notes], start: str) -> str:
+    """Return a checksum of what decides the vectors of windows: notes, encoder, lengths, places."""
+    digest = hashlib.sha256()
+    for tune in tunes:
+        digest.update(f"{type(tune).__name__} {len(tune)} ".encode())
+        for values in (tune.onsets, tune.durations, tune.pitches):
+            digest.update(values.tobytes())
+    weights = sha256_of(artifacts_dir() / ENCODER / WEIGHTS)
+    digest.update(f"{weights} {LENGTHS} {SPACING} {LEAST} {start}".encode())
+    return digest.hexdigest()
+
+
 def as_query(hum: SungNotes | Heard | np.ndarray, rate: int = RATE) -> SungNotes:
     """Return the first 15 s of what was hummed, from a contour, from what was heard, or samples."""
     if not isinstance(hum, SungNotes | Heard):
@@ -151,11 +158,24 @@ def as_query(hum: SungNotes | Heard | np.ndarray, rate: int = RATE) -> SungNotes
     return first_seconds(hum.contour if isinstance(hum, Heard) else hum, LONGEST)
 
 
+def first_seconds(notes: SungNotes, seconds: float) -> SungNotes:
+    """Take the notes that begin within some seconds from the first; the last one is cut there."""
+    seconds = check_number(seconds, "seconds", 0, above=True)
+    (notes,) = check_notes([notes], "notes")
+    onsets = notes.onsets - notes.onsets[0]
+    n = int(np.searchsorted(onsets, seconds))
+    lengths = np.minimum(notes.durations[:n], seconds - onsets[:n])
+    return SungNotes(onsets[:n], lengths, notes.pitches[:n], notes.source)
+
+
 @memoized(maxsize=2)
-def open_hum_search(*, essen: bool = False) -> HumSearch:
-    """Open the search over the free tunes.
+def open_hum_search(
+    *, essen: bool = False, log: Callable[[str], None] = lambda line: None
+) -> HumSearch:
+    """Open the search over the free tunes; its windows are read from the cache, or kept there.
 
     Args:
         essen: add the songs of Essen. They may be used for non-commercial purposes only.
+        log: as in `HumSearch`.
     """
-    return HumSearch(load_tunes(COLLECTIONS if essen else FREE))
+    return HumSearch(load_tunes(COLLECTIONS if essen else FREE), cached=True, log=log)

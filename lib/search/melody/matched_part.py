@@ -9,7 +9,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_number, real_numbers
 from lib.search.melody.base import Notes, check_notes
 from lib.search.melody.contours import contour
-from lib.search.melody.dtw import DTW_STEP, SHIFTS
+from lib.search.melody.dtw import DTW_STEP, SHIFTS, tuned
 
 WORST = 3.0  # semitones that a frame can count
 
@@ -60,8 +60,8 @@ def matched_part(
     shifts = real_numbers(shifts, "shifts")
     most = check_number(most, "most", 0, above=True)
     query, text = contour(hum, step=step), contour(tune, step=step)
-    keys = query + (text.mean() - query.mean()) + shifts[:, None]  # (n_shifts, m)
-    costs, steps = _paths(keys, text, most)
+    keys = tuned(query) + shifts[:, None]  # (n_shifts, m)
+    costs, steps = _paths(keys, tuned(text), most)
     shift, last = np.unravel_index(np.argmin(costs), costs.shape)
     if not np.isfinite(costs[shift, last]):
         raise RetrievalInputError(

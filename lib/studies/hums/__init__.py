@@ -10,5 +10,7 @@ from lib.studies.hums.from_sound import (
     sound_rows,
     write_committed,
 )
+from lib.studies.hums.lengths import format_lengths
+from lib.studies.hums.lengths import format_times as format_search_times
 from lib.studies.hums.matchers import format_matchers, format_others, format_times
 from lib.studies.hums.recordings import MirexResult, evaluate_recordings

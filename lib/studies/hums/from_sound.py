@@ -19,8 +19,8 @@ from lib.metrics import bootstrap_interval, evaluate
 from lib.metrics.pitch import pitch_accuracy
 from lib.models.pitch import Heard, hear_melody
 from lib.models.pitch.track import STEP
-from lib.search.melody import hum_retriever
-from lib.search.two_stage import TwoStageRetriever
+from lib.search.base import Retriever
+from lib.search.melody import HumSearch
 
 STORE = ResultStore("hum", "crossmodal bench hum")
 TABLE, CONTOURS = "from_sound.csv", "held_out_hums.npz"
@@ -38,7 +38,7 @@ def write_committed(log: Callable[[str], None] = print) -> None:
     rows, contours = [], {}
     for level in LEVELS:
         task = hum_task("test", level, n_queries=N_QUERIES)
-        retriever = hum_retriever(task.gallery)
+        retriever = HumSearch(task.gallery, cached=True)
         for row, heard in sound_rows(task, retriever, (AS_NOTES, *VOICES)):
             rows.append({"level": level} | row)
             log(f"{level}, {row['voice']}: MRR {row['MRR']:.3f}")
@@ -48,7 +48,7 @@ def write_committed(log: Callable[[str], None] = print) -> None:
     STORE.save_arrays(CONTOURS, compressed=True, **contours)
 
 
-def sound_rows(task: RetrievalTask, retriever: TwoStageRetriever, voices: Sequence[str]):
+def sound_rows(task: RetrievalTask, retriever: Retriever, voices: Sequence[str]):
     """Yield for each voice a row of numbers, and what was heard of each query.
 
     Args:
@@ -96,9 +96,7 @@ def sound_rows(task: RetrievalTask, retriever: TwoStageRetriever, voices: Sequen
         yield row, heard
 
 
-def found_ids(
-    retriever: TwoStageRetriever, queries: Sequence[SungNotes | None], k: int
-) -> np.ndarray:
+def found_ids(retriever: Retriever, queries: Sequence[SungNotes | None], k: int) -> np.ndarray:
     """Return the k best tunes of each query, `(n_queries, k)`; -1 for a query that is None."""
     ids = np.full((len(queries), k), -1)
     asked = [at for at, query in enumerate(queries) if query is not None]

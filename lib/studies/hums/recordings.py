@@ -19,7 +19,7 @@ from lib.datasets.tunes import ESSEN, Melody, SungNotes, load_tunes
 from lib.datasets.tunes.mir_qbsh import PV_FRAME, SungCorpus, load_mir_qbsh, read_pitch_labels
 from lib.metrics import Evaluation, evaluate
 from lib.models.pitch import contour_of, hear_file
-from lib.search.melody import ANY_TEMPO, first_seconds, hum_retriever
+from lib.search.melody import HumSearch, first_seconds
 from lib.studies.hums.from_sound import found_ids
 
 SOURCES = ("sound", "labels")
@@ -95,8 +95,8 @@ def evaluate_recordings(
             refused[corpus.recordings[at]] = str(error)
             queries.append(None)
         progress(done, chosen.size)
-    retriever = hum_retriever(gallery, seconds=SECONDS, start="beginning", **ANY_TEMPO)
-    ids = found_ids(retriever, queries, min(DEPTH, len(gallery)))
+    search = HumSearch(gallery, start="beginning")
+    ids = found_ids(search, queries, min(DEPTH, len(gallery)))
     shape = len(queries), len(gallery)
     qrels = Qrels.from_pairs(np.arange(len(queries)), corpus.song_of[chosen], shape=shape)
     singers = np.array(corpus.singers)[chosen]

@@ -5,6 +5,7 @@ import pytest
 
 from lib.core.checks import RetrievalInputError
 from lib.search.melody import DtwMatcher, subsequence_dtw
+from lib.search.melody.dtw import tuned
 from tests.search.melody.tunes import melody, sung
 
 
@@ -81,3 +82,8 @@ def test_wrong_arguments():
         subsequence_dtw([1], [[1], []])
     with pytest.raises(RetrievalInputError, match="most must be"):
         subsequence_dtw([1], [[1]], most=0)
+
+
+def test_pitches_between_the_semitones_are_tuned():
+    assert tuned(np.array([60.3, 62.3, 64.3])) == pytest.approx([-2, 0, 2])
+    assert tuned(np.array([59.9, 61.1, 62.0])) == pytest.approx([-1.1, 0.1, 1], abs=0.01)

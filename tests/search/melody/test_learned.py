@@ -1,17 +1,20 @@
-"""Windows of tunes and hums for the learned encoder: by hand, search against score, bytes."""
+"""Learned contour vectors: search against score, lengths and tempos, standard scores, bytes."""
 
 import numpy as np
 import pytest
 import torch
 
 from lib.core.checks import RetrievalInputError
-from lib.datasets.tunes import SungNotes
 from lib.models.contour_encoder import CONFIG, FRAMES, KIND, ContourEncoder
-from lib.search.melody import LearnedContourMatcher, learned
-from lib.search.melody.learned import sounding_at, window_contours, window_starts
+from lib.search.melody import LearnedContourMatcher
+from lib.search.melody.base import best_tunes
+from lib.search.melody.learned import window_arrays
+from lib.search.melody.windows import window_starts
 from tests.search.melody.tunes import melody, random_tunes, sung
 
 TUNES = random_tunes(20, seed=1)
+LENGTHS, TEMPOS = (2.0, 3.6), (0.8, 1.0, 1.25)
+SMALL = {"lengths": LENGTHS, "tempos": TEMPOS}
 
 
 @pytest.fixture(scope="module")
@@ -24,64 +27,78 @@ def encoder():
     return encoder
 
 
-def test_the_encoder_reads_the_windows():
-    assert learned.FRAMES == FRAMES
-
-
-def test_rests_are_silent_and_hold_the_pitch():
-    notes = SungNotes([0, 1.0], [0.5, 1.0], [60, 62])
-    assert sounding_at(notes, np.array([0.2, 0.7, 1.5, 2.5])).tolist() == [True, False, True, False]
-    pitches, voiced = window_contours(notes, np.array([0.0, 1.0]), 2.0)
-    assert pitches[0].tolist() == [60] * 40 + [62] * 40 and (pitches[1] == 62).all()
-    assert voiced[0].tolist() == [True] * 20 + [False] * 20 + [True] * 40
-    assert voiced[1].tolist() == [True] * 40 + [False] * 40  # the notes end after a second
-
-
-def test_a_melody_is_read_at_its_humming_tempo():
-    steps = np.ones(10)  # 0.3 s each
-    pitches, voiced = window_contours(melody(range(60, 70), steps), np.array([0.3]), 1.2)
-    assert pitches[0].tolist() == list(np.repeat([61, 62, 63, 64], 20)) and voiced.all()
-
-
-def test_places_are_apart_and_have_half_a_window():
-    tune = melody([60] * 10)  # 3 s in notes of 0.3 s
-    assert window_starts(tune, 2.0) == pytest.approx([0, 0.6, 1.2, 1.8])
-    assert window_starts(tune, 2.0, 0.1) == pytest.approx(np.arange(7) * 0.3)
-    assert window_starts(tune, 8.0).tolist() == [0]  # too short, kept once
-
-
 def test_search_and_score_agree_on_all_windows(encoder):
-    matcher = LearnedContourMatcher(TUNES, encoder, seconds=3, windows=10**6)
+    matcher = LearnedContourMatcher(TUNES, encoder, windows=10**6, **SMALL)
     queries = [sung(tune.pitches[2:12] + 1.4, tune.durations[2:12] * 0.3) for tune in TUNES[:4]]
     run = matcher.search(queries, 20)
     assert matcher.score(queries, run.ids) == pytest.approx(run.scores)
-    n_windows = sum(window_starts(tune, 3).size for tune in TUNES)
-    assert run.work[0].products == 4 * n_windows == matcher.work(queries, run.ids).products
+    assert run.work[0].products == matcher.work(queries, run.ids).products
 
 
-def test_an_exact_rendition_has_cosine_one(encoder):
-    tune = melody(60 + np.arange(12) % 5, title="scale")
-    matcher = LearnedContourMatcher([*TUNES, tune], encoder, seconds=3.6)
-    run = matcher.search([sung(tune.pitches + 2.5)], 1)
-    assert run.ids[0, 0] == 20 and run.scores[0, 0] > 0.98
+def test_each_tempo_searches_the_windows_of_one_length(encoder):
+    matcher = LearnedContourMatcher(TUNES, encoder, **SMALL)
+    n_windows = [sum(window_starts(one, seconds).size for one in TUNES) for seconds in LENGTHS]
+    three_seconds = sung([60, 62, 64, 65, 67] * 2)  # 2.4, 3 and 3.75 seconds of a tune
+    assert matcher.search([three_seconds], 1).work[0].products == 2 * n_windows[0] + n_windows[1]
+
+
+@pytest.mark.parametrize("tempo", TEMPOS)
+def test_an_exact_rendition_has_the_vector_of_its_window(encoder, tempo):
+    tune = melody(60 + np.arange(12) % 5)
+    matcher = LearnedContourMatcher([tune], encoder, lengths=[3.6], tempos=TEMPOS)
+    vectors, chosen = matcher.vectors_of([sung(tune.pitches + 2.5, np.full(12, 0.3 / tempo))])
+    own = vectors[0, TEMPOS.index(tempo)].astype(float) / 127
+    window = window_arrays([tune], encoder, lengths=[3.6])["vectors0"][0].astype(float) / 127
+    assert own @ window > 0.98 and (chosen == 0).all()
+
+
+def test_standard_scores_by_hand(encoder):
+    (part, _) = LearnedContourMatcher(TUNES, encoder, **SMALL).parts
+    rows = window_arrays(TUNES, encoder, lengths=LENGTHS)["vectors0"].astype(float)
+    query = rows[3:5].astype(np.int8)
+    products = query.astype(float) @ rows.T
+    wanted = (products - products.mean(axis=1, keepdims=True)) / products.std(axis=1)[:, None]
+    assert part.standardised(products, query) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_windows_that_were_made_before_are_taken(encoder):
+    arrays = window_arrays(TUNES, encoder, lengths=LENGTHS)
+    query = [sung(TUNES[3].pitches)]
+    made = LearnedContourMatcher(TUNES, encoder, **SMALL).search(query, 5)
+    taken = LearnedContourMatcher(TUNES, encoder, arrays=arrays, **SMALL).search(query, 5)
+    assert np.array_equal(made.scores, taken.scores) and np.array_equal(made.ids, taken.ids)
 
 
 def test_from_the_beginning_there_is_one_window_a_tune(encoder):
-    matcher = LearnedContourMatcher(TUNES, encoder, start="beginning")
-    # 256 numbers of one byte, a norm and an id of 8, the tune of 4
-    assert matcher.stored_bytes == 20 * (256 + 8 + 8 + 4)
+    matcher = LearnedContourMatcher(TUNES, encoder, start="beginning", **SMALL)
+    # 64 numbers of one byte, a norm and an id of 8, tune and start of 4, for each length
+    assert matcher.stored_bytes == 2 * 20 * (64 + 8 + 8 + 4 + 4)
 
 
 def test_few_windows_find_few_tunes(encoder):
-    run = LearnedContourMatcher(TUNES, encoder, windows=3).search([sung(TUNES[0].pitches)], 10)
+    matcher = LearnedContourMatcher(TUNES, encoder, windows=1, **SMALL)
+    run = matcher.search([sung(TUNES[0].pitches)], 10)
     found = (run.ids[0] >= 0).sum()
-    assert 1 <= found <= 3 and np.isneginf(run.scores[0, found:]).all()
+    assert 1 <= found <= len(TEMPOS) and np.isneginf(run.scores[0, found:]).all()
 
 
-def test_wrong_arguments(encoder):
-    with pytest.raises(RetrievalInputError, match="start must be"):
-        LearnedContourMatcher(TUNES, encoder, start="middle")
-    with pytest.raises(RetrievalInputError, match="seconds must be"):
-        LearnedContourMatcher(TUNES, encoder, seconds=0)
-    with pytest.raises(RetrievalInputError, match="windows must be"):
-        LearnedContourMatcher(TUNES, encoder, windows=0)
+def test_the_best_window_of_each_tune_by_hand():
+    query = np.array([1, 0, 0, 0, 1])
+    scores, owners = np.array([0.5, 0.9, 0.8, 0.9, 0.7]), np.array([7, 3, 4, 2, 7])
+    best, ids = best_tunes(query, scores, owners, shape=(3, 2))
+    assert ids.tolist() == [[2, 3], [7, -1], [-1, -1]]
+    assert best.tolist() == [[0.9, 0.9], [0.7, -np.inf], [-np.inf, -np.inf]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": "middle"}, "start must be"),
+        ({"lengths": [0.0]}, "lengths must be"),
+        ({"tempos": []}, "tempos must be"),
+        ({"windows": 0}, "windows must be"),
+    ],
+)
+def test_wrong_arguments(encoder, options, message):
+    with pytest.raises(RetrievalInputError, match=message):
+        LearnedContourMatcher(TUNES, encoder, **options)

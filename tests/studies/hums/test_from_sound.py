@@ -9,7 +9,7 @@ from lib.core.task import RetrievalTask
 from lib.datasets.tunes import LEVELS, SungNotes, hum, hum_task
 from lib.metrics import evaluate
 from lib.models.pitch import swift
-from lib.search.melody import hum_retriever
+from lib.search.melody import HumSearch
 from lib.studies.hums import from_sound
 from lib.studies.hums.from_sound import AS_NOTES, found_ids, packed_contours, sound_rows
 from tests.search.melody.tunes import random_tunes
@@ -27,9 +27,7 @@ def small_task(n=3):
 @pytest.mark.skipif(not swift.available(), reason="swift-f0 must be installed")
 def test_hums_are_found_by_their_notes_and_by_their_sound():
     task = small_task()
-    rows = dict(
-        zip(("notes", "sound"), sound_rows(task, hum_retriever(TUNES), (AS_NOTES, "child")))
-    )
+    rows = dict(zip(("notes", "sound"), sound_rows(task, HumSearch(TUNES), (AS_NOTES, "child"))))
     notes, heard = rows["notes"]
     assert notes["MRR"] == 1 and notes["R@10"] == 1 and heard == [None] * 3
     assert "raw_pitch" not in notes
@@ -41,9 +39,9 @@ def test_hums_are_found_by_their_notes_and_by_their_sound():
 
 def test_queries_that_were_refused_find_nothing():
     task = small_task(2)
-    ids = found_ids(hum_retriever(TUNES), [None, task.queries[1]], 5)
+    ids = found_ids(HumSearch(TUNES), [None, task.queries[1]], 5)
     assert (ids[0] == -1).all() and ids[1, 0] == 1
-    assert (found_ids(hum_retriever(TUNES), [None], 5) == -1).all()
+    assert (found_ids(HumSearch(TUNES), [None], 5) == -1).all()
 
 
 def test_contours_are_packed_and_read_again(tmp_path, monkeypatch):
@@ -81,7 +79,7 @@ def test_the_committed_table_and_hums_belong_together():
 @pytest.mark.parametrize("level", from_sound.LEVELS)
 def test_the_committed_hums_find_what_the_table_says(level):
     task = hum_task("test", level, n_queries=from_sound.N_QUERIES)
-    retriever = hum_retriever(task.gallery)
+    retriever = HumSearch(task.gallery)
     ids = found_ids(retriever, from_sound.held_out_hums(level), from_sound.DEPTH)
     found = evaluate(ids, task.qrels, metrics=("R@10", "MRR"), hit_grade=task.hit_grade)
     table = from_sound.STORE.table(from_sound.TABLE)

@@ -69,15 +69,15 @@ def test_other_hums_are_those_of_the_singer_and_of_other_lengths():
 def test_the_committed_tables():
     table = matchers.STORE.table(matchers.TABLE)
     assert set(table["level"]) == set(matchers.LEVELS) and set(table["tunes"]) == {4433, 12941}
-    staged = table[table["system"] == "learned, then DTW"]
-    assert (staged["queries"] >= matchers.N_QUERIES).all()
+    staged = table[table["system"] == "learned, then DTW mixed with it"]
+    assert len(staged) and (staged["queries"] >= matchers.N_QUERIES).all()
     for level, promised in {"medium": 0.90, "hard": 0.65}.items():
         assert (staged[staged["level"] == level]["MRR"] >= promised).all()
     assert (staged["bytes"] < 200e6).all()
     other = matchers.STORE.table(matchers.OTHER)
     assert set(other["hums"]) == {matchers.SINGER, *matchers.OTHER_LENGTHS}
-    assert len(matchers.format_others()) == len(other) == 2 * 2 * 3 * 3
     times = matchers.STORE.table(matchers.TIMES)
     assert (times[times["system"] != matchers.LINEAR]["median ms"] < 500).all()
+    assert len(matchers.format_others()) == len(other)
     assert len(matchers.format_matchers()) == len(table)
     assert len(matchers.format_times()) == len(times)

@@ -19,6 +19,6 @@ mountHum(document.getElementById("hum"), {
   find,
   prepare: () => search.prepare(),
   worklet: `data:text/javascript,${encodeURIComponent(worklet)}`, // a page from a file may load no other address
-  about: "Everything runs on this page: the sound and the search stay in the browser, and nothing is sent.",
+  about: "Everything runs on this page: the sound and the search stay in the browser, and nothing is sent. Browsers give a microphone to pages of https, of this machine and, most of them, to pages from a file; a sound file can be chosen everywhere.",
 });
 globalThis.hum = { tunes, hearMelody, findTunes: search.find }; // for tests, and for those who look around

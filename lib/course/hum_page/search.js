@@ -146,35 +146,37 @@ function windowScores({ vectors, owners }, n, head) {
 Gives {cost, places}: seconds in the tune for each frame of the hum, where `places` are wanted. */
 function warped(query, text, wanted) {
   const key = mean(text) - mean(query), m = query.length, n = text.length;
+  const kept = wanted ? m : 3; // rows; the way back needs all of them
+  const table = Array.from({ length: kept }, () => new Float64Array(n)), costs = table.map(() => new Float64Array(n));
   let best = { cost: Infinity };
-  const table = Array.from({ length: wanted ? m : 3 }, () => new Float64Array(n));
-  const row = (i) => table[i % table.length];
   for (const shift of SHIFTS) {
-    const cost = (i, j) => Math.min(Math.abs(query[i] + key + shift - text[j]), MOST);
     for (let i = 0; i < m; i++) {
-      const own = row(i), above = i > 0 && row(i - 1), higher = i > 1 && row(i - 2);
+      const row = table[i % kept], above = table[(i + kept - 1) % kept], higher = table[(i + kept - 2) % kept];
+      const own = costs[i % kept], costAbove = costs[(i + kept - 1) % kept];
+      const pitch = query[i] + key + shift;
       for (let j = 0; j < n; j++) {
+        own[j] = Math.min(Math.abs(pitch - text[j]), MOST);
         let least = i ? Infinity : 0;
-        if (i && j > 0) least = above[j - 1];
-        if (i && j > 1) least = Math.min(least, above[j - 2]);
-        if (higher && j > 0) least = Math.min(least, higher[j - 1] + cost(i - 1, j));
-        own[j] = least + cost(i, j);
+        if (i > 0 && j > 0) least = above[j - 1];
+        if (i > 0 && j > 1) least = Math.min(least, above[j - 2]);
+        if (i > 1 && j > 0) least = Math.min(least, higher[j - 1] + costAbove[j]);
+        row[j] = least + own[j];
       }
     }
-    const last = row(m - 1), end = last.indexOf(last.reduce((least, value) => Math.min(least, value), Infinity));
+    const last = table[(m - 1) % kept], end = last.indexOf(last.reduce((least, value) => Math.min(least, value), Infinity));
     if (end < 0 || last[end] / m >= best.cost) continue;
     best = { cost: last[end] / m };
-    if (wanted) best.frames = walkBack(table, cost, m, end);
+    if (wanted) best.frames = walkBack(table, costs, end);
   }
   return best;
 }
 
 /** Follow the best path from its end to its beginning: the frame of the tune of each frame of the hum. */
-function walkBack(table, cost, m, end) {
-  const frames = new Array(m), at = (i, j) => (i < 0 || j < 0 ? Infinity : table[i][j]);
-  for (let i = m - 1, j = end; i >= 0; ) {
+function walkBack(table, costs, end) {
+  const frames = new Array(table.length), at = (i, j) => (i < 0 || j < 0 ? Infinity : table[i][j]);
+  for (let i = table.length - 1, j = end; i >= 0; ) {
     frames[i] = j;
-    const ways = [at(i - 1, j - 1), at(i - 1, j - 2), i > 1 ? at(i - 2, j - 1) + cost(i - 1, j) : Infinity];
+    const ways = [at(i - 1, j - 1), at(i - 1, j - 2), i > 1 ? at(i - 2, j - 1) + costs[i - 1][j] : Infinity];
     const way = ways.indexOf(Math.min(...ways));
     if (i && way === 2) frames[i - 1] = j;
     i -= way === 2 ? 2 : 1;

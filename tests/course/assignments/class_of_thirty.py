@@ -183,7 +183,7 @@ CLASS = (
     Student("rosa", (0,) * 5, dict.fromkeys(TASKS, ""), status=NOTHING),  # an empty copy
     Student("sam", (0,) * 5, raw=b"", status=UNREADABLE),
     Student("tess", (0,) * 5, raw=bytes(range(256)) * 40, status=UNREADABLE),
-    Student("udo", (0,) * 5, assignment="losses", status=OTHER),
+    Student("uwe", (0,) * 5, assignment="losses", status=OTHER),
     # A function that never ends costs its own points; one that computes, one that waits.
     Student("vera", lost("ndcg", 0), {"ndcg": "def ndcg(ranked, grades, k):\n    while True: 0"}),
     Student("will", FULL, after="while True: print('x' * 10_000)"),

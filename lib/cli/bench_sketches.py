@@ -15,7 +15,7 @@ def bench_hand(
     ] = None,
     show: Annotated[bool, Option("--show", help="Only print the committed tables.")] = False,
 ) -> None:
-    """Fit a hand to Omniglot, test how human it is, and write its tables (half an hour)."""
+    """Fit a hand to Omniglot, test how human it is, and write its tables (ten minutes)."""
     from lib.studies.hand import results
 
     if not show:

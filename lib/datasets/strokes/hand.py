@@ -148,9 +148,10 @@ def _deformed(drawings: list[Drawing], hand: Hand, rng: np.random.Generator) -> 
     along = ink.along()
     _move_strokes(ink, care, hand, rng)
     _move_ends(ink, along, care, hand, rng)
+    forms = _affine_forms(care, hand, rng)  # drawn before the jitter, which draws many or few
     moves = _warp_field(ink, hand, rng) + _jitter(ink, along, hand, rng)
     ink.points += moves * care[ink.drawing_of_point(), None]
-    forms = _affine_forms(care, hand, rng)[ink.drawing_of_point()]
+    forms = forms[ink.drawing_of_point()]
     ink.points = (forms @ ink.points[:, :, None])[:, :, 0]
     owner = ink.drawing_of_point()
     points = ink.points * sizes[owner, None] + places[owner]

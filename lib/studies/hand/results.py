@@ -31,7 +31,7 @@ def write_committed(path: str | Path | None = None, log: Callable[[str], None] =
 
 
 def hand_rows(fit: HandFit) -> list[dict]:
-    """One row for each parameter: value, 95% interval by character, source."""
+    """One row for each parameter: value, 95% interval, source."""
     rows = []
     for field in fields(Hand):
         if field.name in FITTED:

@@ -14,7 +14,7 @@ from lib.datasets.strokes import Drawing
 from lib.datasets.strokes.hand import TERMS, Hand
 from lib.metrics.separation import auroc, auroc_interval
 from lib.studies.hand.fitting import Pairs, generated_pairs, human_pairs
-from lib.studies.hand.pairs import pair_statistics, stroke_points
+from lib.studies.hand.pairs import compare
 
 SMALLEST = 1e-4  # statistic; smaller ones count as this
 NO_SHIFT = 0.03  # of a character of one stroke, whose strokes cannot be moved apart
@@ -31,17 +31,11 @@ def systems_of(hand: Hand) -> dict[str, Hand]:
 
 def pair_features(pairs: Sequence[Pairs]) -> tuple[np.ndarray, np.ndarray]:
     """Statistics of comparable pairs as features, (n, 10), and the character of each."""
-    rows, characters = [], []
-    for i, part in enumerate(pairs):
-        for one, other in part:
-            found = None
-            if len(one.strokes) == len(other.strokes):
-                found = pair_statistics(stroke_points(one), stroke_points(other))
-            if found is not None:
-                rows.append(found)
-                characters.append(i)
-    rows = np.nan_to_num(np.array(rows), nan=NO_SHIFT)
-    return np.log(np.maximum(rows, SMALLEST)), np.array(characters)
+    rows = compare([pair for part in pairs for pair in part])
+    characters = np.repeat(np.arange(len(pairs)), [len(part) for part in pairs])
+    kept = np.isfinite(rows[:, 0])
+    rows = np.nan_to_num(rows[kept], nan=NO_SHIFT)
+    return np.log(np.maximum(rows, SMALLEST)), characters[kept]
 
 
 def classifier_scores(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -87,11 +81,11 @@ def two_sample_rows(
     characters: Sequence[Sequence[Drawing]], hand: Hand, log: Callable[[str], None] = print
 ) -> list[dict]:
     """Compute the AUC of each of `systems_of` on held-out characters."""
-    pairs = human_pairs(characters)
-    human = pair_features([alike for alike, _ in pairs])
+    pairs = [alike for alike, _ in human_pairs(characters)]
+    human = pair_features(pairs)
     rows = []
     for name, system in systems_of(hand).items():
-        generated = pair_features([alike for alike, _ in generated_pairs(pairs, system)])
+        generated = pair_features(generated_pairs(pairs, system))
         auc, low, high = two_sample_auc(human, generated)
         log(f"{name}: AUC {auc:.3f} [{low:.3f}, {high:.3f}]")
         rows.append({"hand": name, "auc": auc, "low": low, "high": high,

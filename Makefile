@@ -62,10 +62,11 @@ book: $(STAMP)  ## build the book of all notebooks from their stored outputs, an
 
 test: lint unit slow book notebooks  ## every check: style, layers, unit tests, book, notebooks re-run and compared
 
-lint: $(STAMP)  ## ruff on code and notebooks, and the import contract
+lint: $(STAMP)  ## ruff on code and notebooks, the import contract, spelling
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@PATH="$(abspath $(BIN)):$$PATH" lint-imports
+	@$(BIN)/codespell README.md CONTRIBUTING.md data/*.md lib notebooks
 
 # A process per core with one thread each is faster than one process whose few large products use all cores.
 unit slow notebooks: export OMP_NUM_THREADS := 1

@@ -2,17 +2,14 @@
 
 import argparse
 import os
-import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
 from lib.course.book import BookFailed, build_book
 from lib.course.book.checks import browser_problems, link_problems
 from lib.course.notebooks import NotebookFailed
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+from lib.course.slides.pdf import why_no_browser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,14 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     problems = link_problems(first.parent)
-    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if chromium and find_spec("playwright"):
-        problems += browser_problems(first.parent, chromium, options.jobs)
-        seen = "every page was shown in Chromium, at two widths, light and dark"
-    else:
-        seen = "no page was shown in a browser: Chromium or playwright is not installed"
+    if reason := why_no_browser():
+        seen = f"no page was shown in a browser: {reason}"
         if os.environ.get("CROSSMODAL_BROWSER") == "required":
             problems.append(seen)
+    else:
+        problems += browser_problems(first.parent, options.jobs)
+        seen = "every page was shown in Chromium, at two widths, light and dark"
     print(*problems, sep="\n", end="\n" if problems else "", file=sys.stderr)
     print(f"{len(problems)} problems of links and pages; {seen}")
     print(f"The book: {first}")

@@ -7,6 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from lib.course.slides.pdf import open_browser
+
 TAG = re.compile(r"<([a-zA-Z][\w-]*)((?:\s[^<>]*)?)>")
 ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 LOADED = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
@@ -15,6 +17,16 @@ LOADING = {"src", "srcset", "poster", "data", "background"}
 HINTS = {"next", "prev", "search", "index", "author", "canonical", "help", "license"}
 PHONE, DESK = 390, 1100  # pixels
 SEARCHED = "temperature"
+PATIENCE_S = 180  # on a busy machine; a page takes about a second
+
+SCHEMES_OF_FIGURES = """
+patience => Promise.all([...document.querySelectorAll("iframe[srcdoc]")].map(async frame => {
+  const drawn = () => frame.contentDocument?.querySelector("#piece > *");
+  for (let n = 0; n < 10 * patience && !drawn(); n++)
+    await new Promise(done => setTimeout(done, 100));
+  return drawn() && frame.contentDocument.documentElement.style.colorScheme;
+}))
+"""
 
 
 def link_problems(pages: Path) -> list[str]:
@@ -82,7 +94,7 @@ def _problem(path: Path, tag: str, name: str, address: str, ids: dict[Path, set[
     return ""
 
 
-def browser_problems(pages: Path, chromium: str, jobs: int = 2) -> list[str]:
+def browser_problems(pages: Path, jobs: int = 2) -> list[str]:
     """List what goes wrong when Chromium shows each page: requests, errors, overflow.
 
     Each page is opened as a file, at the width of a phone and of a laptop, light and dark. Nothing
@@ -91,53 +103,52 @@ def browser_problems(pages: Path, chromium: str, jobs: int = 2) -> list[str]:
 
     Args:
         pages: folder of the HTML pages.
-        chromium: path of the browser.
         jobs: browsers that share the pages.
     """
     names = sorted(path.name for path in pages.glob("*.html"))
     shares = [names[start::jobs] for start in range(jobs)]
     with ProcessPoolExecutor(jobs) as pool:
-        done = pool.map(_shown, [pages] * jobs, [chromium] * jobs, shares)
+        done = pool.map(_shown, [pages] * jobs, shares)
         return sorted(problem for problems in done for problem in problems)
 
 
-def _shown(pages: Path, chromium: str, names: list[str]) -> list[str]:
+def _shown(pages: Path, names: list[str]) -> list[str]:
     """Show some pages in one browser and list their problems."""
-    from playwright.sync_api import sync_playwright
-
-    problems: list[str] = []
-    root = pages.resolve().as_uri()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with open_browser() as browser:
         context = browser.new_context(viewport={"width": PHONE, "height": 800}, offline=True)
-        for name in names:
-            tab = context.new_page()
-            _listen(tab, name, root, problems)
-            query = f"?q={SEARCHED}" if name == "search.html" else ""
-            tab.goto(f"{root}/{name}{query}")
-            problems += [f"{name}: {problem}" for problem in _seen(tab, bool(query))]
-            tab.close()
-        browser.close()
-    return problems
+        context.set_default_timeout(1000 * PATIENCE_S)
+        return [problem for name in names for problem in page_problems(context, pages, name)]
 
 
-def _listen(tab, name: str, root: str, problems: list[str]) -> None:
+def page_problems(context, pages: Path, name: str) -> list[str]:
+    """List what goes wrong when a browser shows one page of a folder."""
+    root, problems, tab = pages.resolve().as_uri(), [], context.new_page()
+    tab.set_viewport_size({"width": PHONE, "height": 800})
+    _listen(tab, root, problems)
+    query = f"?q={SEARCHED}" if name == "search.html" else ""
+    tab.goto(f"{root}/{name}{query}")
+    problems += _seen(tab, bool(query))
+    tab.close()
+    return [f"{name}: {problem}" for problem in problems]
+
+
+def _listen(tab, root: str, problems: list[str]) -> None:
     """Add to `problems` what a tab asks for besides the book, what it lacks, and its errors."""
 
     def asked(request) -> None:
         if not request.url.startswith((root, "data:", "about:", "blob:")):
-            problems.append(f"{name}: asks for {request.url[:200]}")
+            problems.append(f"asks for {request.url[:200]}")
 
     tab.on("request", asked)
-    tab.on("requestfailed", lambda lacking: problems.append(f"{name}: lacks {lacking.url[:200]}"))
-    tab.on("pageerror", lambda error: problems.append(f"{name}: {error}"))
+    tab.on("requestfailed", lambda lacking: problems.append(f"lacks {lacking.url[:200]}"))
+    tab.on("pageerror", lambda error: problems.append(f"error of a script: {error}"))
 
 
 def _seen(tab, is_search: bool) -> Iterator[str]:
     """Yield what is wrong with the page that a tab shows."""
     if is_search:
         try:
-            tab.locator("#search-results li").first.wait_for(timeout=10_000)
+            tab.locator("#search-results li").first.wait_for()
         except Exception:  # the class of a timeout is playwright's own
             yield f"the search does not find {SEARCHED!r}"
     width = tab.evaluate("document.documentElement.scrollWidth")
@@ -146,15 +157,7 @@ def _seen(tab, is_search: bool) -> Iterator[str]:
     tab.set_viewport_size({"width": DESK, "height": 800})
     for theme in ("light", "dark"):
         tab.evaluate(f"document.documentElement.dataset.theme = {theme!r}")
-        schemes = tab.evaluate(
-            "[...document.querySelectorAll('iframe[srcdoc]')].map(async frame => {"
-            " frame.scrollIntoView();"
-            " for (let n = 0; n < 50 && !frame.contentDocument?.querySelector('#piece > *'); n++)"
-            "   await new Promise(done => setTimeout(done, 100));"
-            " const page = frame.contentDocument;"
-            " return page?.querySelector('#piece > *') && page.documentElement.style.colorScheme;"
-            "})".join(("Promise.all(", ")"))
-        )
+        schemes = tab.evaluate(SCHEMES_OF_FIGURES, PATIENCE_S)
         yield from (
             f"an interactive figure is {scheme or 'empty'} in the {theme} theme"
             for scheme in schemes

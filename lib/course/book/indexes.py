@@ -14,7 +14,9 @@ REFERENCE = {
     "figures": "Index of figures",
     "glossary": "Glossary",
     "bibliography": "Bibliography",
+    "models": "Results of the models",
     "data": "Data",
+    "commands": "Commands",
 }
 INTRODUCTION = """# Cross-modal retrieval, measured
 
@@ -61,7 +63,8 @@ def parts_of(chapters: Sequence[Chapter]) -> list[BookPart]:
 
 def contents_page(chapters: Sequence[Chapter]) -> str:
     """Write the first page: an introduction, and the parts with the questions of their chapters."""
-    return "\n".join([INTRODUCTION, *_parts(chapters), *_toctree("Reference", list(REFERENCE))])
+    titled = [f"{title} <{name}>" for name, title in REFERENCE.items()]
+    return "\n".join([INTRODUCTION, *_parts(chapters), *_toctree("Reference", titled)])
 
 
 def _parts(chapters: Sequence[Chapter]) -> Iterator[str]:

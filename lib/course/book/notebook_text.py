@@ -12,6 +12,11 @@ from lib.course.notebooks.pages import describe_figures, title_of
 SHOWN_MIMES = ("text/html", "image/png", "image/svg+xml", "text/plain")
 # Parts of a line that no link may enter: code, formulas, links, roles.
 CLOSED = re.compile(r"`+[^`]*`+|\$\$.*?\$\$|\$[^$]*\$|\[[^\]]*\]\([^)]*\)|<[^>]+>")
+NAMED_PAGES = {
+    "data/README.md": "data.md",
+    "data/RESULTS.md": "models.md",
+    "lib/cli/README.md": "commands.md",
+}
 FENCE = re.compile(r"^\s*(```|~~~)")
 HEADING = re.compile(r"^(#{1,4})\s+(.+)$")
 NUMBERED = re.compile(r"(\d+(?:\.\d+)?)\.?\s")
@@ -198,7 +203,9 @@ def _markdown(source: str, chapter: Chapter, chapters: Mapping[str, Chapter]) ->
 def _flat_links(line: str) -> str:
     """Point links at pages, which lie side by side, and name the page of the datasheets."""
     line = re.sub(r"\]\((?:\.\./|labs/|\./)+([\w-]+\.ipynb)", r"](\1", line)
-    return re.sub(r"(?<!\[)`data/README\.md`", "[`data/README.md`](data.md)", line)
+    for name, page in NAMED_PAGES.items():
+        line = re.sub(rf"(?<!\[)`{re.escape(name)}`", f"[`{name}`]({page})", line)
+    return line
 
 
 def _target_of_heading(match: re.Match, chapter: Chapter) -> list[str]:

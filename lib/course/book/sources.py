@@ -14,6 +14,13 @@ from lib.course.book.references import Citations, bibliography_page, link_refere
 from lib.course.book.results import results_page
 from lib.course.notebooks import find_notebooks, read_notebook
 
+# Pages that the project has already.
+PAGES = {
+    "models": data_dir() / "RESULTS.md",
+    "data": data_dir() / "README.md",
+    "commands": Path(__file__).parents[2] / "cli" / "README.md",
+}
+
 
 def write_sources(notebooks: Path, target: Path) -> list[Chapter]:
     """Write the sources of all pages; files that did not change keep their time.
@@ -42,7 +49,8 @@ def write_sources(notebooks: Path, target: Path) -> list[Chapter]:
     questions = {c.key: link_places(c.question, c, by_key) for c in chapters}
     files["results.md"], pictures = results_page(chapters, questions)
     files |= pictures
-    files["data.md"] = (data_dir() / "README.md").read_text(encoding="utf-8")
+    for name, path in PAGES.items():
+        files[f"{name}.md"] = path.read_text(encoding="utf-8")
     write_changed(files, target)
     return chapters
 

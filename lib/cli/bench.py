@@ -487,7 +487,7 @@ def bench_hum(
     if not show:
         hums.write_committed(say)
     n = f"{hums.N_QUERIES} hums a level"
-    print_rows(hums.format_search(), f"{n} among 4,433 tunes; intervals by family of tunes")
+    print_rows(hums.format_search(), f"{n}, learned then DTW; intervals by family of tunes")
     print_rows(hums.format_accuracy(), f"swift-f0 on {n}, means over hums")
     say("Festival's glides are not known: its raw pitch is a lower bound.")
     say("These voices are synthetic. On recorded singers MUSART's systems had an MRR of 0.13-0.27.")

@@ -31,7 +31,7 @@ def open_video_search(
 ) -> HumSearch:
     """Hear the melody in each video or sound file and open the search over them.
 
-    What was heard is kept in the cache, by the content of the file.
+    What was heard, and its windows, are kept in the cache, by the content of the file.
 
     Args:
         paths: files that `read_waveform` reads, at most 10 minutes each.
@@ -46,7 +46,7 @@ def open_video_search(
         melodies.append(melody_of_file(path))
         progress(done, len(paths))
     names = [Path(path).name for path in paths] if labels is None else labels
-    return HumSearch(melodies, labels=names)
+    return HumSearch(melodies, labels=names, cached=True)
 
 
 def melody_of_file(path: str | Path) -> SungNotes:

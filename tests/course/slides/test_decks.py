@@ -150,6 +150,7 @@ def test_the_pdf_has_a_page_for_each_slide(browser, tmp_path):
     assert pdf.startswith(b"%PDF")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_picture_of_each_slide(browser, tmp_path):
     page = tmp_path / "00_start_here.html"

@@ -32,7 +32,7 @@ def load_activitynet(
 
         query = " ".join(sentences)
 
-    In the files, sentences other than the first begin with a space. So the published query has two
+    In the files, nearly all sentences but the first begin with a space. The published query has two
     spaces between sentences, which most tokenizers ignore; `paragraph="tidy"` has one.
 
     Args:

@@ -178,6 +178,7 @@ def beside_rows(result: Result, rows: Sequence[PublishedRow] | None = None) -> l
         inside = None if math.isnan(low) else low - rounding <= row.value <= high + rounding
         line = {"direction": row.direction, "metric": row.metric}
         line |= {"own": value, "low": low, "high": high, "published": row.value}
+        line |= {"decimals": row.decimals}
         line |= {"difference": value - row.value, "inside": inside}
         line["protocol"] = paper_differences(row, result)
         lines.append(line | {"remark": row.remark, "source": row.source})

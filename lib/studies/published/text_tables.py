@@ -85,7 +85,8 @@ def format_comparison(rows: Sequence[dict]) -> list[dict[str, str]]:
 def _format_published(row: dict | None) -> dict[str, str]:
     if row is None:
         return dict.fromkeys(("published", "difference", "inside", "protocol there", "source"), "")
-    shown = f"{row['published']:.{row['decimals']}f}" + (f" ({row['remark']})" if row["remark"] else "")
+    remark = f" ({row['remark']})" if row["remark"] else ""
+    shown = f"{row['published']:.{row['decimals']}f}{remark}"
     return {
         "published": shown,
         "difference": f"{row['difference']:+.1f}",

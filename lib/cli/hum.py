@@ -11,14 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 from typer import Argument, Option
 
-from lib.cli.output import console, say, shown
+from lib.cli.output import console, progress_bar, say, shown
 from lib.core.checks import RetrievalInputError, check_number
+from lib.core.reading import DamagedFileError
 from lib.core.writing import atomic_path
 
 if TYPE_CHECKING:
     from lib.models.pitch import Heard
 
 LONGEST_RECORDING = 60.0
+MORE_SUFFIXES = (".mov", ".m4v", ".wav", ".mp3", ".m4a", ".ogg", ".opus", ".flac")
 
 
 def hum(
@@ -34,19 +36,26 @@ def hum(
     essen: Annotated[
         bool, Option("--essen", help="Search 8,508 songs of Essen too (not for commercial use).")
     ] = False,
+    videos: Annotated[
+        Path | None,
+        Option(help="Search the music of the videos and sounds in this folder instead of tunes."),
+    ] = None,
     tracker: Annotated[
         str, Option(help="swift-f0, or autocorrelation, which needs no package.")
     ] = "swift-f0",
 ) -> None:
-    """Find the folk tune that is hummed in a recording.
+    """Find the folk tune, or with --videos the video, whose melody is hummed in a recording.
 
     Hum on "da" or "la", five seconds or more, from anywhere in a tune, in any key and tempo.
     """
     if (record is None) == (file is None) and record is None:
         raise RetrievalInputError("give a file, or --record SECONDS")
+    if essen and videos is not None:
+        raise RetrievalInputError("--essen adds tunes, --videos searches files: give one of them")
     from lib.models.pitch import hear_file, hear_melody
     from lib.search.melody import open_hum_search
 
+    paths = [] if videos is None else video_files(videos)
     if record is None:
         check_number(start, "--start", 0)
         heard = hear_file(file, start=start, tracker=tracker)
@@ -54,8 +63,10 @@ def hum(
         samples, rate = record_microphone(record, file)
         heard = hear_melody(samples, rate, tracker=tracker)
     describe_heard(heard)
-    search = open_hum_search(essen=essen, log=say_once)
     asked = "microphone" if file is None else shown(str(file))
+    if videos is not None:
+        return find_videos(heard, paths, videos, k, asked)
+    search = open_hum_search(essen=essen, log=say_once)
     table = Table("rank", "off", "tune", "begins at", "from", "key", title=escape(asked))
     for hit in search.find(heard, k):
         tune = search.tunes[hit.position]
@@ -67,6 +78,45 @@ def hum(
         f"Searched {search.n_items:,} tunes. Off: mean distance of the pitch in semitones, keys and"
         " tempo apart. Begins at: in the tune, whose median note takes 0.3 s"
     )
+
+
+def video_files(folder: Path) -> list[Path]:
+    """List the videos and sounds in a folder and below it, in the order of their paths."""
+    from lib.datasets.media.files import VIDEO_SUFFIXES
+
+    if not folder.is_dir():
+        raise RetrievalInputError(f"--videos must be a folder, got {folder}")
+    known = (*VIDEO_SUFFIXES, *MORE_SUFFIXES)
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in known]
+    if not paths:
+        raise RetrievalInputError(f"{folder} holds no file with one of {', '.join(known)}")
+    return paths
+
+
+def find_videos(heard: Heard, paths: list[Path], folder: Path, k: int, asked: str) -> None:
+    """Print the files whose melody was hummed, and the second; those without one are named."""
+    from lib.search.melody.videos import melody_of_file, open_video_search
+
+    usable = []
+    with progress_bar() as bar:
+        row = bar.add_task("listening", total=len(paths))
+        for path in paths:
+            try:
+                melody_of_file(path)
+                usable.append(path)
+            except (RetrievalInputError, DamagedFileError) as error:
+                say(f"left out: {shown(str(error), 300)}")
+            bar.advance(row)
+    if not usable:
+        raise RetrievalInputError(f"no file in {folder} has a melody that can be heard")
+    labels = [str(path.relative_to(folder)) for path in usable]
+    search = open_video_search(usable, labels=labels)
+    table = Table("rank", "off", "file", "from", "to", title=escape(asked))
+    for hit in search.find(heard, k):
+        cells = f"{hit.off:.2f}", shown(hit.label), f"{hit.start:.1f} s", f"{hit.end:.1f} s"
+        table.add_row(str(hit.rank), *map(escape, cells))
+    console.print(table)
+    say(f"Searched the music of {len(usable):,} files. Off: mean distance in semitones")
 
 
 def say_once(line: str) -> None:

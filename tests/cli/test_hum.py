@@ -16,7 +16,7 @@ from lib.datasets.tunes import LEVELS
 from lib.datasets.voices import sing_aloud
 from lib.models.pitch import swift
 from lib.search import melody
-from lib.search.melody import HumSearch
+from lib.search.melody import HumSearch, videos
 from tests.search.melody.tunes import random_tunes
 
 TUNES = tuple(random_tunes(12, shortest=30, longest=40))
@@ -103,3 +103,31 @@ def test_bad_requests_are_refused(arguments, message):
         pytest.skip("PyAV must be installed")
     error = run(*arguments).exception
     assert isinstance(error, ValueError) and message in str(error)
+
+
+@needs_hearing
+def test_videos_of_a_folder_are_searched_and_unheard_ones_are_named(samples, tmp_path, monkeypatch):
+    def heard(path):
+        if path.name == "silent.mov":
+            raise RetrievalInputError(f"{path} has no melody that can be heard")
+        return TUNES[int(path.stem)]
+
+    monkeypatch.setattr(videos, "melody_of_file", heard)
+    folder = tmp_path / "films"
+    (folder / "more").mkdir(parents=True)
+    for name in ("3.mp4", "more/4.mkv", "silent.mov", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    wavfile.write(tmp_path / "hum.wav", 16000, samples)
+    shown = run(tmp_path / "hum.wav", "--videos", folder, "-k", 1)
+    assert shown.exit_code == 0, shown.exception
+    said = " ".join(shown.output.split())
+    assert "silent.mov has no melody" in said and "the music of 2 files" in said
+    assert "more/4.mkv" in next(line for line in shown.output.splitlines() if "│ 1 " in line)
+    for wrong, message in [
+        (("--videos", tmp_path / "none"), "must be a folder"),
+        (("--videos", folder, "--essen"), "give one of them"),
+    ]:
+        result = run(tmp_path / "hum.wav", *wrong)
+        assert isinstance(result.exception, RetrievalInputError) and message in str(
+            result.exception
+        )

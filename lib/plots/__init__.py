@@ -20,6 +20,7 @@ from lib.plots.comparisons import paired_differences, published_over_years
 from lib.plots.drawings import edge_histograms, farthest_points, strokes_in_order
 from lib.plots.indexes import allowed_errors, cells, graph
 from lib.plots.matrices import forces, heatmap
+from lib.plots.melodies import note_bars, tone_name, traces, warping
 from lib.plots.pictures import contact_sheet, spotlights
 from lib.plots.result_grids import result_grid
 from lib.plots.schematics.architectures import (
@@ -39,6 +40,7 @@ from lib.plots.schematics.rows import cut_rankings, held_out_rows
 from lib.plots.schematics.samples import sample_card
 from lib.plots.schematics.shards import merged_shards
 from lib.plots.schematics.walks import hnsw_levels
+from lib.plots.sounds import sounds
 from lib.plots.style import (
     COLOURS,
     DASHES,

@@ -521,6 +521,36 @@ def leaking_shares(drawing, concept, trained):
     return tuple(np.isin(of[~trained], of[trained]).mean() for of in (drawing, concept))
 
 
+def parsons_of(pitches):
+    steps = np.diff(pitches)
+    return np.where(np.abs(steps) < 0.5, 0, np.sign(steps))
+
+
+def window_distances(tune, query):
+    windows = np.lib.stride_tricks.sliding_window_view(tune, len(query))
+    windows = windows - windows.mean(axis=1, keepdims=True)
+    return np.abs(windows - (query - query.mean())).mean(axis=1)
+
+
+def warped_costs(costs):
+    table = np.full(costs.shape, np.inf)
+    table[0] = costs[0]
+    for i in range(1, len(costs)):
+        for j in range(1, costs.shape[1]):
+            ways = [table[i - 1, j - 1]]
+            if j >= 2:
+                ways.append(table[i - 1, j - 2])
+            if i >= 2:
+                ways.append(table[i - 2, j - 1] + costs[i - 1, j])
+            table[i, j] = min(ways) + costs[i, j]
+    return table
+
+
+def rank_of_family(families, own):
+    places = np.flatnonzero(families == own)
+    return len(np.unique(families[: places[0]])) + 1 if places.size else 0
+
+
 ANSWERS = {
     "start.top_k": top_k,
     "start.hit_rate": hit_rate,
@@ -606,4 +636,8 @@ ANSWERS = {
     "sketches.segment": distances_to_piece,
     "sketches.ap": average_precision_at,
     "sketches.leak": leaking_shares,
+    "hums.parsons": parsons_of,
+    "hums.windows": window_distances,
+    "hums.dtw": warped_costs,
+    "hums.family_rank": rank_of_family,
 }

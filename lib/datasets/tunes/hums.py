@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from lib.core.checks import check_choice, check_count, check_number, check_seed
+from lib.core.checks import RetrievalInputError, check_choice, check_count, check_number, check_seed
 from lib.core.task import RetrievalTask
 from lib.datasets.tunes.corpus import NAME, load_corpus
 from lib.datasets.tunes.melody import Melody
 from lib.datasets.tunes.singing import LEVELS, SingingErrors, SungNotes, sing
-from lib.datasets.tunes.variants import VARIANT
+from lib.datasets.tunes.variants import VARIANT, judge
 
 STARTS = ("anywhere", "beginning")
+GALLERIES = ("all", "split")
 NOTE_SECONDS = 0.3  # of the median note of a tune; 20 to 30 notes in eight seconds
 
 
@@ -67,6 +68,7 @@ def hum_task(
     n_queries: int = 500,
     seconds: float = 8.0,
     start: str = "anywhere",
+    gallery: str = "all",
     essen: bool = False,
     seed: int = 0,
 ) -> RetrievalTask:
@@ -81,11 +83,15 @@ def hum_task(
         n_queries: at most the number of tunes of the split times 20. Each tune is hummed once
             before one is hummed twice.
         seconds, start: as in `hum`.
+        gallery: `"all"` tunes, or those of the `"split"`, a smaller and easier task.
         essen: add the songs of Essen to the gallery, as distractors.
         seed: draws tunes, starts and errors.
     """
     if not isinstance(level, SingingErrors):
         level = LEVELS[check_choice(level, LEVELS, "level")]
+    check_choice(gallery, GALLERIES, "gallery")
+    if essen and gallery == "split":
+        raise RetrievalInputError("essen=True needs gallery='all': its songs are in no split")
     corpus = load_corpus(essen=essen)
     tunes = corpus.positions(split)
     check_count(n_queries, "n_queries", most=20 * len(tunes))
@@ -97,13 +103,14 @@ def hum_task(
             seconds=seconds, start=start)
         for number, position in enumerate(positions.tolist())
     ]  # fmt: skip
+    items = np.arange(len(corpus)) if gallery == "all" else tunes
     return RetrievalTask(
         name=f"{NAME} with Essen" if essen else NAME,
         split=split,
         direction="hum_to_melody",
         queries=queries,
-        gallery=list(corpus.melodies),
-        qrels=corpus.judge(positions),
+        gallery=[corpus.melodies[position] for position in items.tolist()],
+        qrels=judge(corpus.shares, positions, items),
         query_groups=corpus.families[positions],
         hit_grade=VARIANT,
         datasheet=NAME,

@@ -13,6 +13,7 @@ from lib.course.labs import (
     lab_2_losses,
     lab_6_own_collection,
     lab_8_sketches,
+    lab_9_hums,
 )
 from lib.course.labs.engine import all_labs, grade
 from lib.datasets.sketches import emoji_strokes
@@ -370,3 +371,36 @@ def test_pages_with_copies_and_short_pages_lose_points():
     short = grade("own_collection", pages(lambda ids: ids[:9], fold=False))
     assert short.marks[2][1] == 0 and "has 9 hits; 10 could be shown" in short.measured.symptoms[0]
     assert folded.measured.values["your P@5"] == 50
+
+
+SILENCE = (np.zeros(16_000), 16_000)
+stand_ins = cache(lambda: lab_9_hums.stand_in_hums("validation"))
+WRONG_HUMS = {
+    "a list": (lambda hums: ["a.wav"], "must be a dict"),
+    "few": (lambda hums: dict(list(hums.items())[:1]), "1 tunes are hummed, at least 2"),
+    "unknown": (lambda hums: hums | {"Garryowen": SILENCE}, "is called 'Garryowen'"),
+    "silence": (lambda hums: hums | {"Bobby Shafto": SILENCE}, "of 'Bobby Shafto' cannot be heard"),
+    "no file": (lambda hums: hums | {"Bobby Shafto": "none.wav"}, "cannot be heard"),
+    "a number": (lambda hums: hums | {"Bobby Shafto": 5}, "cannot be heard"),
+    "twice": (lambda hums: dict.fromkeys(hums, hums["Bobby Shafto"]), "are one recording"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_HUMS)
+def test_wrong_hums(name):
+    answer_of, phrase = WRONG_HUMS[name]
+    assert phrase in grade("hums", answer_of(stand_ins()), "validation").problem
+
+
+def test_tunes_to_hum_belong_to_their_split():
+    corpus = lab_9_hums.load_corpus()
+    for split in ("validation", "test"):
+        places = list(lab_9_hums.tunes_to_hum(split).values())
+        assert set(corpus.splits[places]) == {split} and len(places) >= lab_9_hums.FEWEST[split]
+
+
+@pytest.mark.slow
+def test_the_stand_in_hums_find_their_tunes():
+    measured = grade("hums", stand_ins(), "validation").measured
+    assert measured.values["R@10"] >= 60 and measured.values["hummed"] == 3
+    assert measured.values["R@10, families once"] >= measured.values["R@10"]

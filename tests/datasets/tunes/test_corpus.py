@@ -100,3 +100,18 @@ def test_essen_adds_distractors_and_moves_no_split(tunes):
     assert (larger.families[:4433] == tunes.families).all()
     assert set(larger.splits[4433:].tolist()) == {corpus.DISTRACTOR}
     assert larger.melodies[:4433] == tunes.melodies
+
+
+def test_a_gallery_of_the_split_holds_every_hit_of_its_hums():
+    every, own = (hum_task("test", "exact", n_queries=30, gallery=g) for g in ("all", "split"))
+    assert len(own.gallery) == len(load_corpus().positions("test")) < len(every.gallery)
+    assert (own.qrels.at_least(2).counts == every.qrels.at_least(2).counts).all()
+    for query in range(30):
+        titles = [
+            {task.gallery[at].source for at in task.qrels.row(query)[0]} for task in (every, own)
+        ]
+        assert titles[0] == titles[1]
+    with pytest.raises(RetrievalInputError, match="gallery='all'"):
+        hum_task("test", gallery="split", essen=True)
+    with pytest.raises(RetrievalInputError, match="gallery must be"):
+        hum_task("test", gallery="test")

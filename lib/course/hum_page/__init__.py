@@ -6,9 +6,9 @@ Nothing is sent: the file has no address to send to, and its content security po
 is opened from a folder, from a web server, or from a page of the book. Browsers give a microphone
 to https, to localhost and, most of them, to files; a sound file can be chosen everywhere.
 
-The pitch is tracked by autocorrelation, as `track_by_autocorrelation` does it, and the search is
-that of `hum_retriever` with `ANY_TEMPO`: vectors of windows, then DTW. Both are written again in
-plain JavaScript, and a test compares them with Python.
+The pitch is tracked by autocorrelation, as `track_by_autocorrelation` does it. The search has two
+stages: `ContourVectorMatcher` at seven tempos finds 400 tunes, `DtwMatcher` orders them. All of it
+is written again in plain JavaScript, and a test compares it with Python.
 
 The network swift-f0 (135 kB) would run in a browser too, with onnxruntime-web. It is not used: the
 smallest WebAssembly file of onnxruntime-web has 14.2 MB (npm, version 1.30.0,

@@ -136,6 +136,18 @@ function windowScores({ vectors, owners }, n, head) {
 
 // ---- the second stage
 
+/** What brings pitches to whole semitones, and near 0: f + round(mean(p) - f),
+with f = angle of the sum of exp(2 pi i p) / 2 pi. A person sings between the semitones. */
+function tuning(pitches) {
+  let real = 0, imaginary = 0;
+  for (const pitch of pitches) {
+    real += Math.cos(2 * Math.PI * pitch);
+    imaginary += Math.sin(2 * Math.PI * pitch);
+  }
+  const f = Math.atan2(imaginary, real) / (2 * Math.PI);
+  return f + Math.round(mean(pitches) - f);
+}
+
 /** Warp a hum onto the best part of a tune, in the best of 15 keys.
 
     c(i, j) = min(|q_i - t_j|, 3)
@@ -145,7 +157,7 @@ function windowScores({ vectors, owners }, n, head) {
 
 Gives {cost, places}: seconds in the tune for each frame of the hum, where `places` are wanted. */
 function warped(query, text, wanted) {
-  const key = mean(text) - mean(query), m = query.length, n = text.length;
+  const key = tuning(text) - tuning(query), m = query.length, n = text.length;
   const kept = wanted ? m : 3; // rows; the way back needs all of them
   const table = Array.from({ length: kept }, () => new Float64Array(n)), costs = table.map(() => new Float64Array(n));
   let best = { cost: Infinity };

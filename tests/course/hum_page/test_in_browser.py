@@ -12,12 +12,13 @@ from lib.datasets.tunes import hum_task
 from lib.datasets.voices import sing_aloud
 from lib.metrics import evaluate
 from lib.models.pitch import BY_HAND, hear_melody
-from lib.search.melody import ANY_TEMPO, hum_retriever, matched_part, staged_hums
-from lib.search.melody.hum_search import HEAD_SECONDS
+from lib.search.melody import ContourVectorMatcher, DtwMatcher, first_seconds, matched_part
+from lib.search.two_stage import StagedQueries, TwoStageRetriever
 from tests.search.service.hums import TUNES, WANTED, hummed, wav
 from tests.search.service.test_hum_page import titles, upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+HEAD = 6.0  # seconds of the first stage
 FIND = """async ([text, k]) => {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const steps = hum.hearMelody(new Float32Array(bytes.buffer));
@@ -56,6 +57,15 @@ def found_in(tab, samples, k):
     return tab.evaluate(FIND, [text, k])
 
 
+def found_by_python(tunes, contours, k):
+    """The same two stages, with the settings of search.js: vectors at seven tempos, then DTW."""
+    tempos = tuple(np.geomspace(0.6, 1.67, 7))
+    first = ContourVectorMatcher(tunes, seconds=HEAD, scales=tempos, windows=8000)
+    stages = TwoStageRetriever(first, DtwMatcher(tunes), min(400, len(tunes)))
+    heads = [first_seconds(contour, HEAD) for contour in contours]
+    return stages.search(StagedQueries(heads, contours), k)
+
+
 def test_a_file_finds_its_tune_without_a_network(tab):
     upload(tab, wav(hummed()))
     assert titles(tab)[0] == TUNES[WANTED].title
@@ -73,8 +83,7 @@ def test_pitch_vectors_and_dtw_are_those_of_the_library(tab, number):
     onsets, pitches = np.array(found["steps"]).T
     assert onsets == pytest.approx(contour.onsets)
     assert pitches == pytest.approx(contour.pitches, abs=1e-3)
-    retriever = hum_retriever(TUNES, seconds=HEAD_SECONDS, **ANY_TEMPO)
-    run = retriever.search(staged_hums([contour]), 10)
+    run = found_by_python(TUNES, [contour], 10)
     assert [one["off"] for one in found["tunes"]] == pytest.approx(-run.scores[0], abs=0.02)
     assert found["tunes"][0]["title"] == TUNES[run.ids[0, 0]].title == TUNES[number].title
     part = matched_part(contour, TUNES[number])
@@ -98,8 +107,7 @@ def test_forty_hums_are_found_as_well_as_by_python(browser, tmp_path_factory):
     ]
     tab.close()
     heard = [hear_melody(samples, tracker=BY_HAND).contour for samples in sounds]
-    retriever = hum_retriever(task.gallery, seconds=HEAD_SECONDS, **ANY_TEMPO)
-    run = retriever.search(staged_hums(heard), 50)
+    run = found_by_python(task.gallery, heard, 50)
     script, python = (
         evaluate(found, task.qrels, metrics=("MRR",), hit_grade=task.hit_grade).mean("MRR")
         for found in (np.array(ids), run.ids)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import anyio.to_thread
@@ -27,6 +27,7 @@ from lib.search.collection.exporting import zip_originals
 from lib.search.service.batching import TextBatcher
 from lib.search.service.counters import Counters
 from lib.search.service.guards import Guards, Limits
+from lib.search.service.hum_messages import MOST_TUNES, NOT_SERVED, HumAnswer
 from lib.search.service.messages import (
     MOST_HITS,
     MOST_TEXT,
@@ -44,7 +45,9 @@ from lib.search.service.queries import (
     results_of,
     space_of,
 )
-from lib.search.service.tunes import MOST_TUNES, NOT_SERVED, HumAnswer, ServedTunes
+
+if TYPE_CHECKING:
+    from lib.search.service.tunes import ServedTunes  # it loads torch
 
 PAGE = Path(__file__).parent / "page"
 PICTURES_AT_ONCE = 4  # that are decoded and encoded; each may need hundreds of megabytes
@@ -53,7 +56,7 @@ T = TypeVar("T")
 
 
 def create_app(
-    paths: Sequence[str | Path], limits: Limits | None = None, tunes: ServedTunes | None = None
+    paths: Sequence[str | Path], limits: Limits | None = None, tunes: "ServedTunes | None" = None
 ) -> FastAPI:
     """Make the application that `crossmodal serve` runs.
 
@@ -164,7 +167,7 @@ def create_app(
     return app
 
 
-def _add_tunes(app: FastAPI, tunes: ServedTunes | None, searches: asyncio.Semaphore) -> None:
+def _add_tunes(app: FastAPI, tunes: "ServedTunes | None", searches: asyncio.Semaphore) -> None:
     """Add what finds tunes: a description, the search by a hum, and its page."""
 
     @app.get("/tunes")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from lib.core.checks import RetrievalInputError
 from lib.datasets.tunes import Melody, SungNotes, title_of_collection
@@ -18,54 +17,12 @@ from lib.search.melody import HumHit, HumSearch, first_seconds, matched_part, op
 from lib.search.melody.contours import times_of
 from lib.search.melody.hum_search import LONGEST
 from lib.search.melody.matched_part import WORST
+from lib.search.service.hum_messages import FoundTune, HeardHum, HumAnswer
 
 SHORT = 4.5  # seconds of a hum; below it many tunes fit
 LONGEST_SOUND = 60.0  # seconds of a file
 LOWEST_RATE, HIGHEST_RATE, MOST_CHANNELS = 8_000, 96_000, 8
-MOST_TUNES = 50  # of one answer
 ADVICE = "The page of the service and most recorders can make one"
-NOT_SERVED = "This service has no tunes. Start it with: crossmodal serve --tunes"
-
-
-class HeardHum(BaseModel):
-    """A melody that was heard: its seconds, and its notes as (onset, seconds, MIDI pitch)."""
-
-    seconds: float
-    notes: list[tuple[float, float, float]]
-
-
-class FoundTune(BaseModel):
-    """A tune, and the part of it that the hum matches.
-
-    `score` orders the tunes, best first; `off` is the mean distance of the pitch in semitones, keys
-    and tempo apart. `notes` are all notes of the tune as (onset, seconds, MIDI pitch), at the tempo
-    at which it is hummed. `start` and `end` are seconds in them; `places` are the seconds that each
-    0.2 s of the hum match, none in a tune that is less than half as long as the hum. The hum moved
-    by `moved` semitones is in their key.
-    """
-
-    rank: int
-    title: str
-    collection: str
-    source: str
-    key: str
-    score: float
-    off: float
-    start: float
-    end: float
-    places: list[float]
-    moved: float
-    seconds: float
-    notes: list[tuple[float, float, float]]
-
-
-class HumAnswer(BaseModel):
-    """The melody that was heard, doubts about it, and the tunes, best first."""
-
-    heard: HeardHum
-    remarks: list[str]
-    searched: int
-    tunes: list[FoundTune]
 
 
 class ServedTunes:

@@ -1,4 +1,4 @@
-"""What the service answers to a hum: its types, apart from the search, which loads torch."""
+"""Answer a hum: the types of what is returned, apart from the search, which loads torch."""
 
 from pydantic import BaseModel
 

@@ -60,6 +60,18 @@ def test_twelve_weeks_teach_everything():
     assert len(SYLLABI) == 3
 
 
+def test_a_week_of_several_units_fits_into_a_lecture():
+    (path,) = (path for path in SYLLABI if "12_weeks" in path.name)
+    text = path.read_text(encoding="utf-8")
+    weeks = {row[1]: row[0] for row in re.findall(r"^(\| (\d+) \| \[.*)$", text, re.M)}
+    parts = dict(re.findall(r"^\| (\d+) \| .* \| (\d+ \+ [\d +]+) \|$", text, re.M))
+    for week, row in weeks.items():
+        units = instructor.UNIT_LINK.findall(row)
+        minutes = [int(one) for one in parts.get(week, "90").split("+")]
+        assert len(minutes) == len(units), f"week {week} names minutes for {len(minutes)} units"
+        assert sum(minutes) <= instructor.UNIT_MINUTES
+
+
 def test_a_page_that_is_missing_or_not_whole(tmp_path):
     with pytest.raises(MissingFileError, match="is missing"):
         read_unit(tmp_path / "99_x.md")

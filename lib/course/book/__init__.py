@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
+from lib.course.book.indexes import HUM_PAGE
 from lib.course.book.sources import write_sources
+from lib.course.hum_page import build_hum_page
 
 FOLDER = Path(__file__).parent
 JOBS = 2
@@ -46,4 +48,5 @@ def build_book(notebooks_dir: str | Path, build_dir: str | Path, jobs: int = JOB
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise BookFailed(f"the book has warnings:\n{done.stdout}{done.stderr}".rstrip())
+    build_hum_page(pages / HUM_PAGE)
     return pages / "index.html"

@@ -8,6 +8,7 @@ from pathlib import Path
 from lib.course.book.notebook_text import Chapter, escape_markdown
 
 CONTENTS = Path(__file__).parent / "contents.toml"
+HUM_PAGE = "hum"  # folder of the page that searches by a hum, beside the pages of the book
 REFERENCE = {
     "results": "Results, by question",
     "formulas": "Index of formulas",
@@ -77,6 +78,7 @@ def _parts(chapters: Sequence[Chapter]) -> Iterator[str]:
         yield from _toctree(part.title, [chapter.stem for chapter in part.chapters])
     yield "## Reference\n"
     yield from (f"- [{title}]({name}.md)" for name, title in REFERENCE.items())
+    yield f'- <a href="{HUM_PAGE}/index.html">Hum a tune</a>: a search that runs in the browser'
 
 
 def _toctree(caption: str, names: Sequence[str]) -> list[str]:

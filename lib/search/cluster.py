@@ -95,7 +95,8 @@ def connect_cluster(address: str) -> Cluster:
     distributed = _import_distributed()
     try:
         client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    # Dask asserts that the thread of its loop starts within ten seconds: not so on a busy machine.
+    except (OSError, ValueError, TypeError, AssertionError) as error:
         raise RetrievalInputError(
             f"no Dask scheduler answers at {address!r}: {_one_line(error)}. Start one with `dask"
             " scheduler --host HOST`, and give its address, such as tcp://HOST:8786"

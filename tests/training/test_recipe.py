@@ -12,7 +12,7 @@ from lib.datasets import icons, scenes
 from lib.losses import decorrelation_loss
 from lib.models.artifact_files import load_card, load_embeddings
 from lib.models.dual_encoder import build_network, text_features
-from lib.models.trained_models import KINDS, load_model
+from lib.models.trained_models import class_of, load_model
 from lib.search import encode_task
 from lib.training import INTERACTION_RECIPES, RECIPES, Plan, SceneStream, train_model
 from lib.training import recipe as recipe_module
@@ -89,7 +89,7 @@ def few_icons(monkeypatch):
 @pytest.mark.parametrize("recipe", EVERY)
 def test_training_starts_from_the_dual_encoder_or_from_features(recipe, few_icons):
     model, stream = recipe.start()
-    assert isinstance(model, KINDS[recipe.kind]) and model.config["name"] == recipe.name
+    assert isinstance(model, class_of(recipe.kind)) and model.config["name"] == recipe.name
     if recipe.interaction.get("reads") != "features":
         source = load_model(recipe.towers or recipe.base).network
         source, own = (getattr(network, "towers", network) for network in (source, model.network))

@@ -91,9 +91,9 @@ def test_pitch_vectors_and_dtw_are_those_of_the_library(tab, number):
     assert found["tunes"][0]["moved"] == pytest.approx(part.moved, abs=0.1)
 
 
-def test_forty_hums_are_found_as_well_as_by_python(browser, tmp_path_factory):
-    """The 4,433 tunes; hums of 8 s with medium errors, two synthesised voices."""
-    task = hum_task("test", "medium", n_queries=40)
+def test_twenty_hums_are_found_as_well_as_by_python(browser, tmp_path_factory):
+    """The tunes of the test split; hums of 8 s with medium errors, two synthesised voices."""
+    task = hum_task("test", "medium", n_queries=20, gallery="split")
     sounds = [
         sing_aloud(notes, ("low hum", "high hum")[number % 2], seed=number).samples
         for number, notes in enumerate(task.queries)
@@ -112,7 +112,7 @@ def test_forty_hums_are_found_as_well_as_by_python(browser, tmp_path_factory):
         evaluate(found, task.qrels, metrics=("MRR",), hit_grade=task.hit_grade).mean("MRR")
         for found in (np.array(ids), run.ids)
     )
-    print(f"MRR of 40 hums: JavaScript {script:.3f}, Python {python:.3f}")
+    print(f"MRR of 20 hums: JavaScript {script:.3f}, Python {python:.3f}")
     # Frames whose middle falls on the onset of a note are rounded in two ways: some costs differ.
     assert (np.array(ids)[:, 0] == run.ids[:, 0]).mean() >= 0.9
     assert script == pytest.approx(python, abs=0.03)

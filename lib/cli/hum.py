@@ -95,28 +95,28 @@ def video_files(folder: Path) -> list[Path]:
 
 def find_videos(heard: Heard, paths: list[Path], folder: Path, k: int, asked: str) -> None:
     """Print the files whose melody was hummed, and the second; those without one are named."""
-    from lib.search.melody.videos import melody_of_file, open_video_search
+    from lib.search.melody import HumSearch
+    from lib.search.melody.videos import melody_of_file
 
-    usable = []
+    labels, melodies = [], []
     with progress_bar() as bar:
         row = bar.add_task("listening", total=len(paths))
         for path in paths:
             try:
-                melody_of_file(path)
-                usable.append(path)
+                melodies.append(melody_of_file(path))
+                labels.append(str(path.relative_to(folder)))
             except (RetrievalInputError, DamagedFileError) as error:
                 say(f"left out: {shown(str(error), 300)}")
             bar.advance(row)
-    if not usable:
+    if not melodies:
         raise RetrievalInputError(f"no file in {folder} has a melody that can be heard")
-    labels = [str(path.relative_to(folder)) for path in usable]
-    search = open_video_search(usable, labels=labels)
+    search = HumSearch(melodies, labels=labels, cached=True)
     table = Table("rank", "off", "file", "from", "to", title=escape(asked))
     for hit in search.find(heard, k):
         cells = f"{hit.off:.2f}", shown(hit.label), f"{hit.start:.1f} s", f"{hit.end:.1f} s"
         table.add_row(str(hit.rank), *map(escape, cells))
     console.print(table)
-    say(f"Searched the music of {len(usable):,} files. Off: mean distance in semitones")
+    say(f"Searched the music of {len(melodies):,} files. Off: mean distance in semitones")
 
 
 def say_once(line: str) -> None:

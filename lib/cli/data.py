@@ -119,11 +119,9 @@ def _find_damaged(corpus, present: np.ndarray | None) -> dict[str, str]:
     """Decode the media of a corpus that exist; return unreadable files, and the reasons."""
     from lib.datasets.media.files import find_damaged
 
-    if present is not None:
-        if not present.any():
-            return {}
-        corpus = corpus.take_items(np.flatnonzero(present))
     sides = [corpus.media] if hasattr(corpus, "media") else [corpus.clips, corpus.sounds]
+    if present is not None:
+        sides = [media.take(np.flatnonzero(present)) for media in sides]
     damaged: dict[str, str] = {}
     with progress_bar() as bar:
         row = bar.add_task("decoding", total=sum(map(len, sides)))

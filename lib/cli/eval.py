@@ -253,7 +253,7 @@ def _evaluate_model(
             raise
         say(corpus.describe())
         result = evaluate_with_bar(corpus, bank)
-    texts = corpus.texts if getattr(corpus, "query_modality", "text") == "text" else []
+    texts = corpus.texts if corpus.query_modality == "text" else []
     texts = [*texts, *(corpus.media if corpus.modality == "text" else [])]
     if n_cut := encoder.count_truncated(texts):
         cut = f"{n_cut:,} of {len(texts):,} texts"

@@ -49,6 +49,8 @@ class CaptionedMedia:
     missing: tuple[str, ...] = ()
     datasheet: str = ""
 
+    query_modality = "text"  # of the queries, as in `JudgedCorpus`
+
     def __post_init__(self) -> None:
         check_choice(self.modality, MODALITIES, "modality")
         for field in ("item_ids", "texts", "text_ids", "counts", "missing"):

@@ -6,7 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
+from lib.cli import app
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
 from lib.datasets.judged import load_judged
@@ -153,6 +156,19 @@ def test_pictures_by_path(tmp_path):
     lines(tmp_path / "corpus.jsonl", [{"_id": "d1", "image": "../../etc/passwd"}])
     with pytest.raises(RetrievalInputError):
         load_judged(tmp_path, allow_partial=True)
+
+
+def test_check_decodes_the_pictures_that_exist(tmp_path):
+    write_beir(tmp_path)
+    lines(tmp_path / "corpus.jsonl", [{"_id": i, "image": f"{i}.png"} for i in TEXTS])
+    Image.new("RGB", (8, 8)).save(tmp_path / "d1.png")
+    (tmp_path / "d2.png").write_bytes(b"no picture")
+    call = ["data", "check", "beir", "--root", str(tmp_path), "--decode"]
+    shown = CliRunner().invoke(app, call)
+    assert shown.exit_code == 1 and not isinstance(shown.exception, AttributeError)
+    said = " ".join(shown.output.split())
+    assert "1 missing" in said and "d3.png" in said
+    assert "1 damaged" in said and "d2.png: " in said and "d1.png" not in said
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def evaluate_corpus(
         settings = {"folder": folder, "chunk": chunk, "progress": progress}
         settings["corpus_checksum"] = captioned.checksum()
         media = embed(encoder, captioned.media, captioned.modality, side="media", **settings)
-        asked = getattr(captioned, "query_modality", "text")
+        asked = captioned.query_modality
         return media, embed(encoder, captioned.texts, asked, side="texts", **settings)
 
     if bank is not None:

@@ -38,14 +38,16 @@ Split = Annotated[str | None, Option(help="Split; by default the one that papers
 def list_() -> None:
     """List the corpora, their splits, and the downloads of the reported split."""
     from lib.datasets.download.sources import choose_files, load_sources
-    from lib.datasets.registry import CORPORA, FORMS
+    from lib.datasets.registry import CORPORA, FAMILIES, FORMS
 
     rows, sources = [], load_sources()
-    for name, corpus in (CORPORA | FORMS).items():
+    known = sorted((CORPORA | FORMS).items(), key=lambda item: FAMILIES.index(item[1].family))
+    for name, corpus in known:
         source = sources[name]
         sizes = [file.size for file in choose_files(source, corpus.splits[0])]
         options = [option_text(key, known) for key, known in corpus.options.items()]
-        row = {"corpus": name, "splits (the first is reported)": ", ".join(corpus.splits)}
+        row = {"family": corpus.family, "corpus": name}
+        row["splits (the first is reported)"] = ", ".join(corpus.splits)
         row |= {"protocol options": "; ".join(options), "download": _sizes_text(sizes)}
         row["by hand"] = f"{len(source.by_hand)} steps" if source.by_hand else "nothing"
         rows.append(row)

@@ -13,12 +13,28 @@ from lib.datasets.miniatures.laion import write_laion
 from lib.datasets.miniatures.writing import Miniature, write_miniature
 
 
+# What is searched, or what is hard about it.
+FAMILIES = (
+    "pictures and sentences",
+    "films and sentences",
+    "sound and films",
+    "sound and sentences",
+    "long descriptions",
+    "many languages",
+    "composition",
+    "composed queries",
+    "training",
+    "any data set in one form",
+)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """One benchmark, as the command line knows it.
 
     Args:
         name: the name that the user types.
+        family: one of `FAMILIES`, by which `crossmodal data list` groups the benchmarks.
         splits: the splits of `load`; the first is the one that papers report.
         load: `load(root, split, *, allow_partial, need_media, **options)`.
         write_files: writes annotations and pictures of a miniature under a root.
@@ -27,6 +43,7 @@ class Corpus:
     """
 
     name: str
+    family: str
     splits: tuple[str, ...]
     load: Callable[..., CaptionedMedia | AudioVideoClips | judged.JudgedCorpus]
     write_files: Callable[[Path], Miniature]
@@ -45,27 +62,29 @@ class Corpus:
 _FRAMES = range(1, 1001)  # of a clip
 _LABELLED = {"relevance": RELEVANCE, "subset": SUBSETS, "trimmed": (True, False)}
 _LABELLED |= {"n_frames": _FRAMES}
-# (module, loader, writer of the miniature, options)
+# (family, module, loader, writer of the miniature, options)
 _ALL = (
-    (coco, coco.load_coco, images.write_coco, {"captions": coco.CAPTIONS}),
-    (flickr30k, flickr30k.load_flickr30k, images.write_flickr30k, {"captions": flickr30k.CAPTIONS}),
-    (msrvtt, msrvtt.load_msrvtt, clips.write_msrvtt,
+    ("pictures and sentences", coco, coco.load_coco, images.write_coco,
+     {"captions": coco.CAPTIONS}),
+    ("pictures and sentences", flickr30k, flickr30k.load_flickr30k, images.write_flickr30k,
+     {"captions": flickr30k.CAPTIONS}),
+    ("films and sentences", msrvtt, msrvtt.load_msrvtt, clips.write_msrvtt,
      {"captions": msrvtt.CAPTIONS, "n_frames": _FRAMES}),
-    (activitynet, activitynet.load_activitynet, clips.write_activitynet,
+    ("films and sentences", activitynet, activitynet.load_activitynet, clips.write_activitynet,
      {"paragraph": activitynet.PARAGRAPHS, "n_frames": _FRAMES}),
-    (audioset, audioset.load_audioset, clips.write_audioset, _LABELLED),
-    (vggsound, vggsound.load_vggsound, clips.write_vggsound, _LABELLED),
+    ("sound and films", audioset, audioset.load_audioset, clips.write_audioset, _LABELLED),
+    ("sound and films", vggsound, vggsound.load_vggsound, clips.write_vggsound, _LABELLED),
     # A training corpus, included for its formats: no score on it can be compared with a paper.
-    (laion, laion.load_laion, write_laion, {}),
+    ("training", laion, laion.load_laion, write_laion, {}),
 )  # fmt: skip
 # Readers of a form in which many corpora are given away, by the name of the form.
 FORMS = {
     judged.NAME: Corpus(
-        judged.NAME, judged.SPLITS, judged.load_judged, write_judged,
+        judged.NAME, "any data set in one form", judged.SPLITS, judged.load_judged, write_judged,
         {"queries": judged.SIDES, "corpus": judged.SIDES},
     )
 }  # fmt: skip
 CORPORA: dict[str, Corpus] = {
-    module.NAME: Corpus(module.NAME, tuple(module.SPLITS), load, write_files, options)
-    for module, load, write_files, options in _ALL
+    module.NAME: Corpus(module.NAME, family, tuple(module.SPLITS), load, write_files, options)
+    for family, module, load, write_files, options in _ALL
 }

@@ -12,7 +12,6 @@ from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
 from lib.datasets.miniatures.writing import Miniature, write_miniature
 
-
 # What is searched, or what is hard about it.
 FAMILIES = (
     "pictures and sentences",

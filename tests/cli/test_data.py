@@ -47,7 +47,12 @@ def corpus_of(found, of=20):
 
     miniature = Miniature({"test": {"images": 20, "captions": 100}})
     return Corpus(
-        "tiny", "training", ("test", "train"), load, lambda root: miniature, {"captions": ("all", "first 5")}
+        "tiny",
+        "training",
+        ("test", "train"),
+        load,
+        lambda root: miniature,
+        {"captions": ("all", "first 5")},
     )
 
 

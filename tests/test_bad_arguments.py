@@ -100,6 +100,7 @@ def cases():
     yield metrics.ranks_of_relevant, dict(counted, no_relevant="error")
     yield metrics.ranks_in_scores, dict(scores=X @ Y.T, qrels=QRELS, no_relevant="error")
     yield metrics.ranks_by_best_text, dict(items=X, texts=Y, qrels=QRELS, block=2)
+    yield metrics.evaluate_by_best_text, dict(items=X, texts=Y, qrels=QRELS, ks=[1], groups=None)
     yield metrics.chance_of, dict(counts=[1, 2], n_gallery=9, ks=[1], depth=3, metrics=["R"])
     drawn = dict(groups=[0, 0, 1, 1], level=0.9, n_resamples=3, seed=1)
     yield metrics.bootstrap_interval, dict(values=HITS, **drawn)

@@ -80,6 +80,13 @@ def evaluate(
     beta: Annotated[
         float, Option(help="Inverse temperature of querybank and transductive.")
     ] = 20.0,
+    text_gallery: Annotated[
+        str,
+        Option(
+            help='What media rank: "every text", or "best of item" (each clip by the best of its'
+            " sentences, CLIP4Clip on MSVD)."
+        ),
+    ] = "every text",
     prompt: Prompt = "",
     precision: Precision = "fp32",
     device: Device = "cpu",
@@ -132,9 +139,11 @@ def evaluate(
         corpus = given.corpus
     say(corpus.describe())
     if trec_run is not None:
-        if write_trec or folds or first_fold or inference != "inductive":
+        others = (write_trec, folds, first_fold, inference != "inductive")
+        if any(others) or text_gallery != "every text":
             raise RetrievalInputError(
-                "--trec-run excludes folds, --inference and --write-trec; leave them out"
+                "--trec-run excludes folds, --inference, --text-gallery and --write-trec; leave"
+                " them out"
             )
         direction, run = read_run(trec_run, corpus, direction)
         n_absent = int((run[1][:, 0] < 0).sum())
@@ -144,7 +153,7 @@ def evaluate(
         result = evaluate_ranking(run, direction, corpus, identity=identity, **protocol)
     else:
         protocol |= {"folds": folds, "first_fold": first_fold, "inference": inference}
-        protocol |= {"beta": beta, "trec_folder": write_trec}
+        protocol |= {"beta": beta, "trec_folder": write_trec, "text_gallery": text_gallery}
         if given is not None:
             identity |= {"embeddings": sha256_of(embeddings), "notes": "; ".join(given.notes)}
             for note in given.notes:

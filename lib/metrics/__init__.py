@@ -4,7 +4,12 @@ Ids are gallery positions; ranks count from 1.
 """
 
 from lib.core.qrels import Qrels
-from lib.metrics.evaluation import Evaluation, evaluate, evaluate_embeddings
+from lib.metrics.evaluation import (
+    Evaluation,
+    evaluate,
+    evaluate_by_best_text,
+    evaluate_embeddings,
+)
 from lib.metrics.hubness import (
     Cosines,
     LabelledRun,

@@ -9,7 +9,7 @@ from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, ch
 from lib.core.qrels import Qrels
 from lib.metrics import intervals, kernels, runs
 from lib.metrics.kernels import FAMILIES, RANK_STATISTICS, MetricNames, PlacedItems
-from lib.metrics.ranks import TIES, ranks_of_relevant
+from lib.metrics.ranks import TIES, RelevantRanks, ranks_by_best_text, ranks_of_relevant
 from lib.metrics.runs import CountedQueries
 
 RUN_TIES = ("id", "pessimistic", "optimistic")
@@ -285,17 +285,42 @@ def evaluate_embeddings(
         which="all" if needs_all else "first",
         no_relevant="zero",
     )
-    measure = _measurement(names, counted, gain)
-    policies = ["pessimistic", "optimistic"] + ["id"] * (ties == "id")
-    measured = {policy: measure(ranks.placed_items(policy)) for policy in policies}
-    worst, best = measured["pessimistic"][1], measured["optimistic"][1]
-    if ties == "expected":
-        expected = {"R": ranks.hit_rate_at_k, "MRR": ranks.reciprocal_rank}
-        values = {name: expected[family](k, ties) for name, (family, k) in names.items()}
-        measured[ties] = values, ranks.first_rank(ties)
     labels = {"name": name, "split": split, "direction": direction}
-    tie_share = float((worst != best).mean())
-    return _evaluation(names, counted, depth, measured, ties, gain, tie_share, labels)
+    return _evaluation_of_ranks(ranks, names, counted, ties, gain, labels)
+
+
+def evaluate_by_best_text(
+    items,
+    texts,
+    qrels: Qrels,
+    *,
+    metrics: Sequence[str] = ("R", "MRR"),
+    ks: Sequence[int] = (1, 5, 10),
+    ties: str = "pessimistic",
+    groups=None,
+    name: str = "",
+    split: str = "",
+    direction: str = "",
+) -> Evaluation:
+    """Evaluate items that seek each other's texts, each item scored by the best of its texts.
+
+    This is how CLIP4Clip goes from video to text where a video has many sentences (MSVD, VATEX):
+    the gallery is the n items, see `ranks_by_best_text`. `evaluate_embeddings(items, texts, qrels)`
+    is the other protocol, with every text in the gallery.
+
+    Args:
+        items, texts, qrels: as for `ranks_by_best_text`.
+        metrics, ks, ties, groups, name, split, direction: as for `evaluate_embeddings`.
+
+    Returns:
+        An `Evaluation` with one relevant item, itself, for every item.
+    """
+    check_choice(ties, RUN_TIES, "ties")
+    ranks = ranks_by_best_text(items, texts, qrels)
+    names = kernels.metric_names(metrics, ks, ranks.n_queries, check_k, name_depth=False)
+    counted = runs.count_queries(ranks.qrels, 1, groups, "error")
+    labels = {"name": name, "split": split, "direction": direction}
+    return _evaluation_of_ranks(ranks, names, counted, ties, "exponential", labels)
 
 
 # ---- one engine for runs and embeddings
@@ -323,6 +348,27 @@ def _measurement(
         return values, relevant.first_rank
 
     return measure
+
+
+def _evaluation_of_ranks(
+    ranks: RelevantRanks,
+    names: MetricNames,
+    counted: CountedQueries,
+    ties: str,
+    gain: str,
+    labels: dict[str, str],
+) -> Evaluation:
+    """Measure counted ranks over the whole gallery under the policies for ties."""
+    measure = _measurement(names, counted, gain)
+    policies = ["pessimistic", "optimistic"] + ["id"] * (ties == "id")
+    measured = {policy: measure(ranks.placed_items(policy)) for policy in policies}
+    worst, best = measured["pessimistic"][1], measured["optimistic"][1]
+    if ties == "expected":
+        expected = {"R": ranks.hit_rate_at_k, "MRR": ranks.reciprocal_rank}
+        values = {name: expected[family](k, ties) for name, (family, k) in names.items()}
+        measured[ties] = values, ranks.first_rank(ties)
+    tie_share, depth = float((worst != best).mean()), counted.qrels.n_items
+    return _evaluation(names, counted, depth, measured, ties, gain, tie_share, labels)
 
 
 def _evaluation(

@@ -11,7 +11,7 @@ from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, ch
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.core.writing import sha256_of
-from lib.datasets import coco, coco_judgements, cxc
+from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
 from lib.datasets.judged import JudgedCorpus
@@ -22,6 +22,7 @@ from lib.metrics import (
     bootstrap_interval,
     dual_softmax,
     evaluate,
+    evaluate_by_best_text,
     evaluate_embeddings,
     parse_metric,
     qb_norm,
@@ -29,7 +30,13 @@ from lib.metrics import (
     write_trec_run,
 )
 from lib.metrics.hubness import INFERENCE
-from lib.studies.published.protocol import JUDGEMENTS, Protocol
+from lib.studies.published.judgements import is_coco, judged_qrels
+from lib.studies.published.protocol import (
+    BEST_OF_ITEM,
+    TEXT_GALLERIES,
+    Protocol,
+    check_best_of_item,
+)
 from lib.studies.published.results import RANK_METRICS, DirectionResult, Measurement, Result
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
@@ -91,6 +98,7 @@ def evaluate_rows(
     inference: str = "inductive",
     banks: Mapping[str, np.ndarray] | None = None,
     beta: float = 20.0,
+    text_gallery: str = "every text",
     identity: Mapping[str, str] | None = None,
     trec_folder: str | Path | None = None,
 ) -> Result:
@@ -118,6 +126,8 @@ def evaluate_rows(
         banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a
             bank are left out of the result.
         beta: inverse temperature of the latter two.
+        text_gallery: ranked where media seek texts: "every text"; or "best of item", the items,
+            each by the best of its texts, as CLIP4Clip does for MSVD.
         identity: source of the embeddings; "prompt" and "precision" go into the protocol.
         trec_folder: writes the best 100 items of every query, and the judgements, as TREC files.
 
@@ -133,6 +143,9 @@ def evaluate_rows(
         raise RetrievalInputError("first_fold needs the number of folds, for example folds=5")
     if trec_folder and (folds or inference != "inductive"):
         raise RetrievalInputError("TREC files are of the whole gallery, with inductive inference")
+    if check_choice(text_gallery, TEXT_GALLERIES, "text_gallery") == BEST_OF_ITEM:
+        simple = not folds and not trec_folder and inference == "inductive"
+        check_best_of_item(corpus, simple and judgements == "original")
     metrics = chosen_metrics(metrics, judgements, corpus)
     text, media = corpus.directions[0].split("_to_")
     ids = ids_of(corpus)
@@ -161,6 +174,11 @@ def evaluate_rows(
         for part in parts:
             queries, items = part[query_side], part[gallery_side]
             options = _evaluation_options(corpus, task, metrics, judgements)
+            if text_gallery == BEST_OF_ITEM and gallery_side == "text":
+                evaluations.append(_by_best_text(rows[media], rows[text], qrels, ks, options))
+                query_ids += ids[media]
+                methods["none"] = None
+                continue
             options["ks"] = [k for k in ks if k <= items.size]
             if task.query_groups is not None:
                 options["groups"] = task.query_groups[queries]
@@ -192,7 +210,17 @@ def evaluate_rows(
         inference=inference,
         method="; ".join(methods),
         judged_counts=_counts(judged_counts),
+        text_gallery=text_gallery,
     )
+
+
+def _by_best_text(media, texts, qrels: Qrels, ks: Sequence[int], options: dict) -> Evaluation:
+    """Evaluate media by the best of their texts; one item is relevant to each, itself."""
+    names = ("metrics", "name", "split", "direction")
+    return evaluate_by_best_text(
+        media, texts, qrels, ks=[k for k in ks if k <= len(media)],
+        **{name: options[name] for name in names},
+    )  # fmt: skip
 
 
 def write_trec_files(stem: Path, rows: tuple, ids: tuple, qrels: Qrels) -> None:
@@ -415,45 +443,7 @@ def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float
     return bootstrap_interval(weighted, groups) if np.isfinite(weighted).all() else (np.nan, np.nan)
 
 
-# ---- judgements and folds
-
-
-def judged_qrels(
-    corpus,
-    task: RetrievalTask,
-    judgements: str = "original",
-    ratings_root: str | Path | None = None,
-) -> tuple[Qrels, list[Count]]:
-    """Return the judgements of one direction: the corpus's pairs, or extended positives of COCO.
-
-    Args:
-        corpus: corpus of the task.
-        task: task of the direction.
-        judgements: `"original"`, `"cxc"`, `"eccv"` or `"cxc-grades"`.
-        ratings_root: folder with CxC's ratings, for `"cxc-grades"`.
-
-    Returns:
-        `Qrels` of the shape of the task's, with empty rows for unjudged queries, and the counts of
-        judged queries and positives in the corpus.
-    """
-    if check_choice(judgements, JUDGEMENTS, "judgements") == "original":
-        return task.qrels, []
-    if not is_coco(corpus):
-        raise RetrievalInputError(f"{judgements} judges the captions of COCO, not {corpus.name}")
-    if judgements == "cxc-grades":
-        if ratings_root is None:
-            raise RetrievalInputError("cxc-grades needs ratings_root, the folder of the ratings")
-        qrels, count = cxc.load_grades(ratings_root, corpus, task.direction)
-        counts = [count]
-    else:
-        arguments = corpus, judgements, task.direction
-        qrels, counts = coco.judgements(*arguments), coco.judgement_counts(*arguments)
-    return qrels, [replace(count, what=f"{count.what}, {task.direction}") for count in counts]
-
-
-def is_coco(corpus) -> bool:
-    """Tell whether a corpus is COCO or its miniature."""
-    return isinstance(corpus, CaptionedMedia) and corpus.name.split(" ")[0] == "coco"
+# ---- folds
 
 
 def select_qrels(qrels: Qrels, rows: np.ndarray, columns: np.ndarray) -> Qrels:

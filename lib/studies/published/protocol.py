@@ -7,6 +7,9 @@ from lib.metrics.hubness import INFERENCE
 
 GALLERIES = ("whole", "mean of folds", "first fold")
 JUDGEMENTS = ("original", "cxc", "eccv", "cxc-grades")
+# What is ranked where media seek texts: every text, or the items, each by the best of its texts.
+BEST_OF_ITEM = "best of item"
+TEXT_GALLERIES = ("every text", BEST_OF_ITEM)
 
 PLURAL = {"audio": "sounds", "query": "queries"}
 
@@ -29,11 +32,13 @@ class Protocol:
     precision: str = "fp32"  # of the encoder
     counts: tuple[tuple[str, int, int], ...] = ()  # (name, found, published) of the corpus
     judged_counts: tuple[tuple[str, int, int], ...] = ()  # the same of extended judgements
+    text_gallery: str = "every text"  # or "best of item", see `lib.metrics.evaluate_by_best_text`
 
     def __post_init__(self) -> None:
         check_choice(self.gallery, GALLERIES, "gallery")
         check_choice(self.judgements, JUDGEMENTS, "judgements")
         check_choice(self.inference, INFERENCE, "inference")
+        check_choice(self.text_gallery, TEXT_GALLERIES, "text_gallery")
         check_count(self.n_folds, "n_folds")
         if (self.gallery == "whole") != (self.n_folds == 1):
             raise RetrievalInputError(
@@ -48,6 +53,9 @@ class Protocol:
         )
         folds = {"whole": "", "mean of folds": f", mean of {self.n_folds} folds"}
         part = folds.get(self.gallery, f", first of {self.n_folds} folds")
+        if self.text_gallery == BEST_OF_ITEM:
+            media = next(modality for modality, _ in self.sizes if modality != "text")
+            part += f", {media} to text by the best sentence of each {media}"
         return f"{self.benchmark} {self.split}: {sizes}, captions: {self.captions}{part}"
 
     @property
@@ -58,6 +66,24 @@ class Protocol:
     def columns(self) -> dict:
         """Return the fields by name, ready for JSON."""
         return asdict(self)
+
+
+def check_best_of_item(corpus, simple: bool) -> None:
+    """Refuse "best of item" for a corpus without media that have texts, and beside other options.
+
+    Args:
+        corpus: the corpus.
+        simple: the whole gallery, original judgements, inductive inference, no TREC files.
+    """
+    if not hasattr(corpus, "owners"):
+        raise RetrievalInputError(
+            f"'{BEST_OF_ITEM}' needs media with texts of their own; {corpus.name} has none"
+        )
+    if not simple:
+        raise RetrievalInputError(
+            f"'{BEST_OF_ITEM}' goes with the whole gallery, original judgements and inductive"
+            " inference, and writes no TREC files; leave the other options out"
+        )
 
 
 def protocol_differences(a: Protocol, b: Protocol) -> list[str]:

@@ -268,6 +268,7 @@ def _as_json(result: Result) -> dict:
 
 def _protocol(reader: JsonFields) -> Protocol:
     texts = ("benchmark", "split", "captions", "gallery", "judgements", "inference")
+    later = [name for name in ("text_gallery",) if reader.has(name)]  # not in older files
     sizes = reader.tuples("sizes", (str, int))
     if len(sizes) != 2:
         raise RetrievalInputError(
@@ -275,7 +276,10 @@ def _protocol(reader: JsonFields) -> Protocol:
         )
     try:
         return Protocol(
-            **{name: reader.text(name) for name in (*texts, "method", "prompt", "precision")},
+            **{
+                name: reader.text(name)
+                for name in (*texts, "method", "prompt", "precision", *later)
+            },
             sizes=sizes,
             n_folds=reader.integer("n_folds"),
             counts=reader.tuples("counts", (str, int, int)),

@@ -1,4 +1,4 @@
-"""MSR-VTT: short clips with twenty sentences each; the 1k-A test set, and the full one."""
+"""MSR-VTT: short clips with twenty sentences each; the test sets 1k-A, 1k-B, and the full one."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -22,20 +22,29 @@ from lib.datasets.captioned import CaptionedMedia, equal_texts_once
 from lib.datasets.completeness import Count, check_counts, published_counts
 from lib.datasets.csv_files import read_table
 from lib.datasets.media.files import VIDEO_SUFFIXES, ClipFiles, find_names
+from lib.datasets.text_lists import check_disjoint, read_ids
 
 NAME = "msrvtt"
-SPLITS = ("1k-A", "full", "full_val", "full_train", "train_9k", "train_7k")
+SPLITS = ("1k-A", "1k-B", "full", "full_val", "full_train", "train_9k", "train_7k", "train_1k-B")
 CAPTIONS = ("own video", "same words")
 PUBLISHED = {  # 10,000 videos, 200,000 sentences
     "1k-A": {"videos": 1_000, "captions": 1_000, "distinct sentences": 995},
+    "1k-B": {"videos": 1_000, "captions": 1_000},
     "full": {"videos": 2_990, "captions": 59_800},
     "full_val": {"videos": 497, "captions": 9_940},
     "full_train": {"videos": 6_513, "captions": 130_260},
     "train_9k": {"videos": 9_000, "captions": 180_000},
     "train_7k": {"videos": 7_010, "captions": 140_200},
+    # albanie/collaborative-experts, misc/datasets/msrvtt/README.md, as for 1k-B
+    "train_1k-B": {"videos": 6_656, "captions": 133_120},
 }
 FOLDERS = ("videos/all", "videos", "TrainValVideo", "TestVideo")
 TEST_1K = "MSRVTT_JSFUSION_test.csv"
+# The lists of 1k-B: names of collaborative-experts, and of the authors' archive.
+LISTS_1K_B = {
+    "1k-B": ("test_list_miech.txt", "test_list.txt"),
+    "train_1k-B": ("train_list_miech.txt", "train_list.txt"),
+}
 TEST_1K_HEADER = ("key", "vid_key", "video_id", "sentence")
 ALL_IN_ONE = "MSRVTT_data.json"
 OFFICIAL = ("train_val_videodatainfo.json", "test_videodatainfo.json")
@@ -58,9 +67,10 @@ def load_msrvtt(
     Args:
         root: holds the annotations, or has them in `msrvtt_data/`, `annotation/` or `annotations/`,
             and the clips in `videos/all/`, `videos/`, or `TrainValVideo/` and `TestVideo/`.
-        split: `"1k-A"` (JSFusion; one sentence a clip), `"full"`, `"full_val"`, `"full_train"` (the
-            official splits; twenty sentences a clip), `"train_9k"` and `"train_7k"` (training lists
-            of models for 1k-A).
+        split: `"1k-A"` (JSFusion; one sentence a clip), `"1k-B"` (Miech et al.; the first sentence
+            of each clip), `"full"`, `"full_val"`, `"full_train"` (the official splits; twenty
+            sentences a clip), `"train_9k"` and `"train_7k"` (training lists of models for 1k-A),
+            `"train_1k-B"`.
         captions: the clips that a sentence is relevant to. `"own video"` is the published protocol;
             `"same words"` counts every clip of the split with the same sentence.
         n_frames: frames of each clip.
@@ -71,10 +81,11 @@ def load_msrvtt(
         Item ids are the file's (`"video9770"`). Text ids are its keys in 1k-A (`"ret0"`), elsewhere
         the clip's id and the number of the sentence (`"video7010#3"`). From clip to text every
         sentence is in the gallery and the best of a clip's own counts;
-        `lib.metrics.ranks_by_best_text` is the other protocol.
+        `lib.metrics.evaluate_by_best_text` is the other protocol.
 
     Reference: Xu et al. 2016, "MSR-VTT"; Yu et al. 2018, "A joint sequence fusion model" (1k-A);
-    Luo et al. 2022, "CLIP4Clip".
+    Miech et al. 2018, "Learning a text-video embedding from incomplete and heterogeneous data"
+    (1k-B); Luo et al. 2022, "CLIP4Clip".
     """
     check_choice(split, SPLITS, "split")
     check_choice(captions, CAPTIONS, "captions")
@@ -121,14 +132,31 @@ def _described(root: Path, split: str) -> list[Record]:
     videos, sentences = _read(root)
     if split in _PARTS:
         chosen = [video for video, part in videos.items() if part == _PARTS[split]]
+    elif split in LISTS_1K_B:
+        chosen, path = _list_of_1k_b(root, split)
+        _check_known(chosen, videos, path)
+        if split != "1k-B" and any(find_file(root, n, _ANNOTATIONS) for n in LISTS_1K_B["1k-B"]):
+            check_disjoint(chosen, _list_of_1k_b(root, "1k-B")[0], path, "the 1k-B test set")
     else:
         name = f"MSRVTT_train.{split.removeprefix('train_')}.csv"
         path = require_file(root, name, _ANNOTATIONS, NAME)
         chosen = [row["video_id"] for _, row in read_table(path, ("video_id",))]
         _check_known(chosen, videos, path)
-        _check_disjoint(chosen, root, path)
+        if find_file(root, TEST_1K, _ANNOTATIONS) is not None:
+            test = [record.item_id for record in _test_1k(root)]
+            check_disjoint(chosen, test, path, "the 1k-A test set")
+    if split == "1k-B":
+        sentences = {video: sentences[video][:1] for video in chosen}
     texts = {v: tuple((f"{v}#{at}", text) for at, text in enumerate(sentences[v])) for v in chosen}
     return [Record("", video, texts[video]) for video in chosen]
+
+
+def _list_of_1k_b(root: Path, split: str) -> tuple[list[str], Path]:
+    ours, theirs = LISTS_1K_B[split]
+    path = find_file(root, theirs, _ANNOTATIONS)
+    if path is None or find_file(root, ours, _ANNOTATIONS):
+        path = require_file(root, ours, _ANNOTATIONS, NAME)
+    return read_ids(path), path
 
 
 def _read(root: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -160,16 +188,4 @@ def _check_known(chosen: Iterable[str], videos: dict[str, str], path: Path) -> N
         raise RetrievalInputError(
             f"{path}: {len(unknown):,} of its videos lack an annotation, the first is"
             f" {unknown[0]!r}. Provide {ALL_IN_ONE}, or both of {' and '.join(OFFICIAL)}"
-        )
-
-
-def _check_disjoint(chosen: Iterable[str], root: Path, path: Path) -> None:
-    """Refuse a training list that shares videos with the 1k-A test set, if that is at hand."""
-    if find_file(root, TEST_1K, _ANNOTATIONS) is None:
-        return
-    shared = sorted({record.item_id for record in _test_1k(root)} & set(chosen))
-    if shared:
-        raise RetrievalInputError(
-            f"{path}: {len(shared):,} of its videos are in the 1k-A test set, the first is"
-            f" {shared[0]!r}; a model trained on them has seen the answers"
         )

@@ -80,6 +80,42 @@ def test_training_lists_leave_out_the_test_clips(root):
         assert len(corpus.item_ids) == size and not test & set(corpus.item_ids)
 
 
+def test_1k_b_asks_with_the_first_sentence_of_each_clip(root):
+    assert msrvtt.PUBLISHED["1k-B"] == {"videos": 1_000, "captions": 1_000}
+    assert msrvtt.PUBLISHED["train_1k-B"] == {"videos": 6_656, "captions": 20 * 6_656}
+    corpus = msrvtt.load_msrvtt(root, "1k-B")
+    assert corpus.item_ids == tuple((root / "test_list_miech.txt").read_text().split())
+    data = json.loads((root / "MSRVTT_data.json").read_text())
+    first = {}
+    for sentence in data["sentences"]:
+        first.setdefault(sentence["video_id"], sentence["caption"])
+    assert corpus.texts == tuple(first[video] for video in corpus.item_ids)
+    assert corpus.text_ids == tuple(f"{video}#0" for video in corpus.item_ids)
+    train = msrvtt.load_msrvtt(root, "train_1k-B")
+    assert len(train.item_ids) == 10 and not set(train.item_ids) & set(corpus.item_ids)
+    # As in the real lists: the official training split and train_9k hold test clips of 1k-B.
+    assert set(corpus.item_ids) & set(msrvtt.load_msrvtt(root, "full_train").item_ids)
+
+
+def test_a_test_clip_of_1k_b_in_its_training_list_is_a_leak(bare):
+    with open(bare / "train_list_miech.txt", "a") as stream:
+        stream.write(msrvtt.load_msrvtt(bare, "1k-B").item_ids[0] + "\n")
+    with pytest.raises(RetrievalInputError, match="1 of its videos are in the 1k-B test set"):
+        msrvtt.load_msrvtt(bare, "train_1k-B")
+
+
+def test_1k_b_lists_under_the_names_of_their_authors(bare):
+    whole = msrvtt.load_msrvtt(bare, "1k-B")
+    (bare / "test_list_miech.txt").rename(bare / "test_list.txt")
+    assert msrvtt.load_msrvtt(bare, "1k-B").item_ids == whole.item_ids
+    (bare / "test_list.txt").write_text("video99999\n")
+    with pytest.raises(RetrievalInputError, match="1 of its videos lack an annotation"):
+        msrvtt.load_msrvtt(bare, "1k-B")
+    (bare / "test_list.txt").unlink()
+    with pytest.raises(MissingFileError, match="does not have test_list_miech.txt"):
+        msrvtt.load_msrvtt(bare, "1k-B")
+
+
 def test_clips_are_scenes_that_move(root):
     pytest.importorskip("av")
     clip = msrvtt.load_msrvtt(root, n_frames=4).media[0]

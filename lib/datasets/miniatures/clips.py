@@ -39,6 +39,7 @@ def write_msrvtt(root: Path) -> Miniature:
         MSRVTT_data.json                videos and sentences, "start time" and "end time"
         MSRVTT_JSFUSION_test.csv        1k-A; its last two rows are one sentence of two clips
         MSRVTT_train.9k.csv, .7k.csv    all others; the train and validation clips
+        test_list_miech.txt, train_list_miech.txt    1k-B: six clips, some of 1k-A; ten others
         videos/all/video<n>.mp4         moving scenes, 128 x 128, one second
 
     Sentences are five clip captions, repeated as in the real corpus. The sentence of 1k-A is the
@@ -82,14 +83,25 @@ def write_msrvtt(root: Path) -> Miniature:
     others = [(video,) for at, video in enumerate(ids) if at not in in_1k]
     write_csv(root / "MSRVTT_train.9k.csv", [("video_id",), *others])
     write_csv(root / "MSRVTT_train.7k.csv", [("video_id",), *others[:2]])
+    # As in the real lists, 1k-B shares clips with 1k-A and with the official training split.
+    in_order = sorted(ids)
+    in_1k_b = [*in_order[-5:], ids[0]]
+    train_1k_b = [video for video in in_order[:-5] if video != ids[0]][:10]
+    write_lines(root / "test_list_miech.txt", in_1k_b)
+    write_lines(root / "train_list_miech.txt", train_1k_b)
     n_test, single = N_IN_1K + 2, {"videos": 1, "captions": N_SENTENCES}
     counts = {
         "1k-A": {"videos": N_IN_1K, "captions": N_IN_1K, "distinct sentences": N_IN_1K - 1},
+        "1k-B": {"videos": len(in_1k_b), "captions": len(in_1k_b)},
         "full": {"videos": n_test, "captions": N_SENTENCES * n_test - 1},
         "full_val": single,
         "full_train": single,
         "train_9k": {"videos": len(others), "captions": N_SENTENCES * len(others)},
         "train_7k": {"videos": 2, "captions": 2 * N_SENTENCES},
+        "train_1k-B": {
+            "videos": len(train_1k_b),
+            "captions": N_SENTENCES * len(train_1k_b) - (SHORT_OF_ONE in train_1k_b),
+        },
     }
     rendered = (
         Clip(f"videos/all/{video}.mp4", frames)

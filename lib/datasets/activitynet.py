@@ -9,10 +9,10 @@ from lib.datasets import annotations
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
 from lib.datasets.media.files import VIDEO_SUFFIXES, ClipFiles, find_names
+from lib.datasets.paragraphs import PARAGRAPHS, join_sentences
 
 NAME = "activitynet"
 SPLITS = ("val_1", "val_2", "train")
-PARAGRAPHS = ("as published", "tidy")
 _VIDEOS = {"val_1": 4_917, "val_2": 4_885, "train": 10_009}
 PUBLISHED = {split: {"videos": videos, "captions": videos} for split, videos in _VIDEOS.items()}
 FOLDERS = ("videos", "Activity_Videos", "")
@@ -58,7 +58,7 @@ def load_activitynet(
     check_choice(paragraph, PARAGRAPHS, "paragraph")
     root = Path(root)
     label, published = published_counts(root, NAME, split, PUBLISHED)
-    paragraphs = _paragraphs(root, split, tidy=paragraph == "tidy")
+    paragraphs = _paragraphs(root, split, paragraph)
     stems = [(video.removeprefix("v_"), video) for video in paragraphs]
     names = find_names(root, stems, FOLDERS, VIDEO_SUFFIXES)
     records = [
@@ -80,7 +80,7 @@ def load_activitynet(
     )
 
 
-def _paragraphs(root: Path, split: str, *, tidy: bool) -> dict[str, str]:
+def _paragraphs(root: Path, split: str, paragraph: str) -> dict[str, str]:
     """`{video id: paragraph}` in file order."""
     path = annotations.require_file(root, f"{split}.json", _ANNOTATIONS, NAME)
     data = annotations.read_json(path)
@@ -90,11 +90,7 @@ def _paragraphs(root: Path, split: str, *, tidy: bool) -> dict[str, str]:
     for video, entry in data.items():
         where = f"{path}, video {video!r}"
         sentences = annotations.field_of(entry, "sentences", list, where)
-        if not sentences or not all(isinstance(sentence, str) for sentence in sentences):
-            raise RetrievalInputError(f"{where}: sentences must be texts, got {sentences!r:.80}")
-        if tidy:
-            sentences = [sentence.strip() for sentence in sentences]
-        paragraphs[video] = " ".join(sentences)
+        paragraphs[video] = join_sentences(sentences, where, paragraph)
     _check_listed(paragraphs, root, "train_ids.json" if split == "train" else "val_ids.json")
     return paragraphs
 

@@ -105,7 +105,7 @@ def captioned_media(
         open_media: `PictureFiles`, or another class that opens files by name.
         modality: of the media.
         published: `{"images": number}` (the modality in the plural), `{"captions": number}` for the
-            chosen texts, and possibly `{"judgements": number}`.
+            chosen texts, `{"judgements": number}`: those that somebody has published.
         captions: the name of the protocol.
         datasheet: the section of `data/README.md`.
         choose: records to texts, text ids and judgements `(n_texts, n_items)`.
@@ -126,7 +126,7 @@ def captioned_media(
     present = media.present() if need_media else np.ones(len(media), dtype=bool)
     missing = tuple(record.file for record, exists in zip(records, present) if not exists)
     if missing:
-        count = Count(items, int(present.sum()), published[items])
+        count = Count(items, int(present.sum()), published.get(items, len(records)))
         check_media(count, missing, name, allow_partial)
         records = [record for record, exists in zip(records, present) if exists]
         media = media.take(np.flatnonzero(present))

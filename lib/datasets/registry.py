@@ -4,10 +4,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lib.datasets import activitynet, audioset, coco, flickr30k, judged, laion, msrvtt, vggsound
+from lib.datasets import (
+    activitynet,
+    audioset,
+    coco,
+    didemo,
+    flickr30k,
+    judged,
+    laion,
+    lsmdc,
+    msrvtt,
+    msvd,
+    vatex,
+    vggsound,
+)
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.miniatures import clips, images
+from lib.datasets.miniatures import clips, films, images
 from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
 from lib.datasets.miniatures.writing import Miniature, write_miniature
@@ -71,6 +84,13 @@ _ALL = (
      {"captions": msrvtt.CAPTIONS, "n_frames": _FRAMES}),
     ("films and sentences", activitynet, activitynet.load_activitynet, clips.write_activitynet,
      {"paragraph": activitynet.PARAGRAPHS, "n_frames": _FRAMES}),
+    ("films and sentences", msvd, msvd.load_msvd, films.write_msvd,
+     {"sentences": msvd.SENTENCES, "n_frames": _FRAMES}),
+    ("films and sentences", didemo, didemo.load_didemo, films.write_didemo,
+     {"paragraph": didemo.PARAGRAPHS, "trimmed": (False, True), "n_frames": _FRAMES}),
+    ("films and sentences", lsmdc, lsmdc.load_lsmdc, films.write_lsmdc, {"n_frames": _FRAMES}),
+    ("films and sentences", vatex, vatex.load_vatex, films.write_vatex,
+     {"language": vatex.LANGUAGES, "trimmed": (True, False), "n_frames": _FRAMES}),
     ("sound and films", audioset, audioset.load_audioset, clips.write_audioset, _LABELLED),
     ("sound and films", vggsound, vggsound.load_vggsound, clips.write_vggsound, _LABELLED),
     # A training corpus, included for its formats: no score on it can be compared with a paper.

@@ -17,6 +17,7 @@ from lib.datasets import (
     msvd,
     vatex,
     vggsound,
+    youcook2,
 )
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
@@ -91,6 +92,8 @@ _ALL = (
     ("films and sentences", lsmdc, lsmdc.load_lsmdc, films.write_lsmdc, {"n_frames": _FRAMES}),
     ("films and sentences", vatex, vatex.load_vatex, films.write_vatex,
      {"language": vatex.LANGUAGES, "trimmed": (True, False), "n_frames": _FRAMES}),
+    ("films and sentences", youcook2, youcook2.load_youcook2, films.write_youcook2,
+     {"n_frames": _FRAMES}),
     ("sound and films", audioset, audioset.load_audioset, clips.write_audioset, _LABELLED),
     ("sound and films", vggsound, vggsound.load_vggsound, clips.write_vggsound, _LABELLED),
     # A training corpus, included for its formats: no score on it can be compared with a paper.

@@ -1,4 +1,4 @@
-"""Miniatures of the text-video benchmarks: MSVD, DiDeMo, LSMDC and VATEX; scenes stand for films.
+"""Miniatures of text-video benchmarks: MSVD, DiDeMo, LSMDC, VATEX, YouCook2; of scenes.
 
 Captions are true of the films: a model of scenes can be evaluated on them.
 """
@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from lib.datasets import lsmdc, scenes
-from lib.datasets.miniatures.writing import FPS, Clip, Miniature, write_json, write_lines
+from lib.datasets.miniatures.writing import (
+    FPS,
+    Clip,
+    Miniature,
+    write_csv,
+    write_json,
+    write_lines,
+)
 
 CHINESE = {  # words of the scenes, for the Chinese sentences of VATEX
     "circle": "圆", "square": "正方形", "triangle": "三角形", "diamond": "菱形",
@@ -24,6 +31,8 @@ FEW_SENTENCES = 3  # number of the MSVD clip with two sentences
 UNLISTED = 2  # number of the DiDeMo test video that the list lacks
 LATE_SENTENCE = 4  # number of the DiDeMo video whose last sentence stands at the end of the file
 QUOTED = 5  # number of the LSMDC clip with a quote and a comma in its sentence
+STEPS = 2  # of each film of YouCook2
+ELSEWHERE = 3  # number of the YouCook2 film that is not in the list of 3,350
 IN_ONE_FOLDER = 6  # number of the LSMDC clip that lies outside the folder of its film
 
 
@@ -191,6 +200,53 @@ def _chinese_sentences(scene: scenes.SceneBatch) -> list[str]:
         f"，慢慢向{motion}",
     ]
     return [f"{text}{end}。" for text in told for end in ends]
+
+
+def write_youcook2(root: Path) -> Miniature:
+    """Write seven validation films of two steps each, of which the list lacks one, and one more.
+
+        youcookii_annotations_trainval.json      films with subset, recipe and steps
+        validation_youcook.csv                   MIL-NCE's list: end, start, task, text, video_id
+        validation/<recipe>/<id>.mp4             films of four seconds: a step is one scene
+
+    Ids begin with "-" or hold "_"; a sentence begins with a space, and the film of training lies in
+    videos/.
+    """
+    n_films, seconds = 8, 2
+    drawn = scenes.sample("test", n_films * STEPS, seed=9)
+    told = [five[0] for five in scenes.clip_captions(drawn)]
+    told[1] = " " + told[1]
+    ids = [f"{'-' if at == 2 else 's'}cene_{at:05}" for at in range(n_films)]
+    recipes = [str(101 + at % 3) for at in range(n_films)]
+    rows, database = [], {}
+    for at, film in enumerate(ids):
+        steps = []
+        for number in range(STEPS):
+            start, text = number * seconds, told[at * STEPS + number]
+            steps.append({"segment": [start, start + seconds], "id": number, "sentence": text})
+            if at not in (ELSEWHERE, n_films - 1):
+                rows.append((start + seconds, start, recipes[at], text, film))
+        database[film] = {
+            "duration": float(STEPS * seconds),
+            "subset": "training" if at == n_films - 1 else "validation",
+            "recipe_type": recipes[at],
+            "annotations": steps,
+            "video_url": f"https://www.youtube.com/watch?v={film}",
+        }
+    write_json(root / "youcookii_annotations_trainval.json", {"database": database})
+    header = ("end", "start", "task", "text", "video_id")
+    write_csv(root / "validation_youcook.csv", [header, *rows], lineterminator="\n")
+    counts = {
+        "val_3350": dict.fromkeys(("videos", "captions"), len(rows)),
+        "val": dict.fromkeys(("videos", "captions"), STEPS * (n_films - 1)),
+        "train": {},
+    }
+    clips = scenes.render_clip(drawn, seconds * FPS).reshape(
+        n_films, -1, scenes.SIZE, scenes.SIZE, 3
+    )
+    paths = [f"validation/{recipe}/{film}.mp4" for recipe, film in zip(recipes, ids)]
+    paths[-1] = f"videos/{ids[-1]}.mp4"
+    return Miniature(counts, (Clip(path, frames) for path, frames in zip(paths, clips)))
 
 
 def _moving(paths: Sequence[str], drawn: scenes.SceneBatch, n_frames: int = FPS) -> Iterator[Clip]:

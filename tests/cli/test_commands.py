@@ -53,7 +53,7 @@ def test_without_a_command_shows_help(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["serch", "cat"], "No such command 'serch'"),
+        (["serch", "cat"], "No such command 'serch'"),  # codespell:ignore
         (["search", "--imgae", "x.png"], "No such option: --imgae"),
         (["search", "cat", "-k", "many"], "'-k'"),
         (["search", "red", "alarm", "clock"], "unexpected extra argument"),

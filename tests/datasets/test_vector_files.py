@@ -158,7 +158,7 @@ def test_other_mistakes_are_named(tmp_path):
     with pytest.raises(RetrievalInputError, match="holds test, train; name the one"):
         read_vectors(tmp_path / "b.h5")
     with pytest.raises(RetrievalInputError, match="'trian'.* Did you mean 'train'"):
-        read_vectors(tmp_path / "b.h5", "trian")
+        read_vectors(tmp_path / "b.h5", "trian")  # codespell:ignore
 
 
 def stored_as(archive, name, kind, x):

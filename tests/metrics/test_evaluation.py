@@ -146,7 +146,7 @@ def test_a_name_is_a_family_and_a_cut_off(name, expected):
     "name, message",
     [
         ("ndcg@20", r"metrics must be one of 'R', .*'nDCG@20'.* Did you mean 'nDCG@20'\?"),
-        ("recal", "Did you mean 'recall'"),
+        ("recal", "Did you mean 'recall'"),  # codespell:ignore
         ("R@0", "the cut-off in 'R@0' must be at least 1, got 0"),
         ("R@ten", "metrics must be one of"),
         ("R@-1", "metrics must be one of"),

@@ -83,10 +83,14 @@ def test_it_finds_what_the_collection_finds(widget, folder):
         ({"ask": "search", "query": None}, 422, "got None"),
         ({"ask": "search", "query": {}}, 400, "a query must have text, image"),
         ({"ask": "search", "query": {"query": "gone", "k": 1}}, 400, "token of an earlier answer"),
-        ({"ask": "search", "query": {"text": "x", "where": "hight > 3"}}, 400, "'height'"),
+        (
+            {"ask": "search", "query": {"text": "x", "where": "hight > 3"}},  # codespell:ignore
+            400,
+            "'height'",
+        ),
         ({"ask": "thumbnail", "id": 99}, 400, "one of the 12 pictures, got 99"),
         ({"ask": "thumbnail"}, 400, "must be a whole number, got None"),
-        ({"ask": "serch"}, 400, "Did you mean 'search'"),
+        ({"ask": "serch"}, 400, "Did you mean 'search'"),  # codespell:ignore
         ({}, 400, "ask must be one of"),
     ],
 )
@@ -228,7 +232,7 @@ def test_it_draws_and_searches_in_a_notebook(tab):
     assert len(ids) == len(set(ids))
 
     place.get_by_role("button", name="Options").click()
-    place.get_by_label("Condition").fill("hight > 3")
+    place.get_by_label("Condition").fill("hight > 3")  # codespell:ignore
     place.get_by_label("Condition").press("Enter")
     place.get_by_role("alert").filter(has_text="Did you mean 'height'").wait_for()
     tab.evaluate("ends.forEach((end) => end())")

@@ -36,7 +36,10 @@ class MeanColour:
 
     def encode_text(self, texts):
         self.texts += texts
-        return unit_rows([[1 + text.count(letter) for letter in "aer"] for text in texts], "texts")
+        letters = "aer"  # codespell:ignore
+        return unit_rows(
+            [[1 + text.count(letter) for letter in letters] for text in texts], "texts"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ NO_LINKS = np.full((150, 2), -1)
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("temprature", {}, "Did you mean 'temperature'"),
+        ("temprature", {}, "Did you mean 'temperature'"),  # codespell:ignore
         ("temperature", {"loss": "hinge"}, "loss must be one of .*; got 'hinge'"),
         ("temperature", {"queries": [1, 2], "items": [1]}, "2 to 6 angles each, got 2 and 1"),
         ("temperature", {"queries": [NAN, 2], "items": [1, 2]}, r"queries\[0\] is nan"),

@@ -494,7 +494,7 @@ def test_columns_that_could_not_be_read_back(table, problem):
 def test_columns_of_all_objects_and_of_odd_kinds(build, pictures, tmp_path):
     (tmp_path / "a.json").write_text('[{"path": "red_0.png"}, {"path": "red_20.png", "x": 7}]')
     assert Columns.read(tmp_path / "a.json").table["x"].to_pylist() == [None, 7]
-    (tmp_path / "a.csv").write_bytes(b"path,x\nred_0.png,caf\xe9\n")
+    (tmp_path / "a.csv").write_bytes(b"path,x\nred_0.png,caf\xe9\n")  # codespell:ignore
     with pytest.raises(RetrievalInputError, match="the column 'x' is not UTF-8 text"):
         Columns.read(tmp_path / "a.csv")
     columns = Columns(_table(x=pa.array(["a", None], pa.string_view())), "facts")

@@ -159,7 +159,9 @@ def test_a_damaged_or_replaced_index_is_told(build, pictures, tmp_path):
         Collection(folder.path, verify=True)
     folder.write(replace(opened.manifest, index=None))
     folder.remove_leftovers()
-    with pytest.raises(RetrievalInputError, match="another index since it was opened; search agai"):
+    with pytest.raises(
+        RetrievalInputError, match="another index since it was opened; search again"
+    ):
         opened.search("red")
 
 

@@ -330,7 +330,7 @@ def test_without_and_a_condition(tab):
     tab.get_by_label("Without").fill("blue")
     assert sent(tab, lambda: tab.get_by_label("Without").press("Enter"))["without"] == ["blue"]
     condition = tab.get_by_label("Condition")
-    condition.fill("hight > 3")
+    condition.fill("hight > 3")  # codespell:ignore
     condition.press("Enter")
     alert = tab.get_by_role("alert").filter(has_text="Did you mean 'height'")
     alert.wait_for()

@@ -90,8 +90,9 @@ def test_other_protocols_are_refused_unless_named(systems):
     with pytest.raises(RetrievalInputError, match="precision: 'fp32' and 'fp16'"):
         compare_results(a, prompted, allow=["prompt"])
     assert compare_results(a, prompted, allow=["prompt", "precision"], n_resamples=9)
-    with pytest.raises(RetrievalInputError, match="no column of the protocol is named promt"):
-        compare_results(a, prompted, allow=["promt"])
+    message = "no column of the protocol is named promt"  # codespell:ignore
+    with pytest.raises(RetrievalInputError, match=message):
+        compare_results(a, prompted, allow=["promt"])  # codespell:ignore
 
 
 def test_other_queries_are_refused(systems):

@@ -1,5 +1,7 @@
 """Flickr30K: five captions for each of 31,783 pictures; Karpathy's test split has 1,000 of them."""
 
+import csv
+import io
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -21,7 +23,7 @@ from lib.datasets.media.files import PictureFiles
 
 NAME = "flickr30k"
 SPLITS = ("test", "val", "train", "all")
-CAPTIONS = ("all", "tokens")
+CAPTIONS = ("all", "tokens", "clip_benchmark")
 _IMAGES = {"test": 1_000, "val": 1_014, "train": 29_000, "all": 31_783}
 PUBLISHED = {split: {"images": images, "captions": 5 * images} for split, images in _IMAGES.items()}
 KARPATHY = "dataset_flickr30k.json"
@@ -50,9 +52,10 @@ def load_flickr30k(
         split: one of Karpathy's, or `"all"` 31,783 pictures of the release, of which his file has
             31,014.
         captions: `"all"`, the sentences as they were typed, from Karpathy's file or
-            CLIP_benchmark's; or `"tokens"`, those of the release, in which punctuation is separated
-            ("a dog , running ."). An encoder may score either differently. The split `"all"` has
-            tokens only.
+            CLIP_benchmark's; `"tokens"`, those of the release, in which punctuation is separated
+            ("a dog , running ."); or `"clip_benchmark"`, the typed ones as CLIP_benchmark's reader
+            takes them from its CSV file, with the quotes of quoted cells. An encoder may score
+            each differently. The split `"all"` has tokens only.
         allow_partial: evaluate what exists, and say so.
         need_media: False reads the annotations alone.
 
@@ -71,7 +74,9 @@ def load_flickr30k(
         )
     root = Path(root)
     label, published = published_counts(root, NAME, split, PUBLISHED)
-    texts = _typed(root, split) if captions == "all" else _tokens(root, split)
+    texts = _tokens(root, split) if captions == "tokens" else _typed(root, split)
+    if captions == "clip_benchmark":
+        texts = {name: [quoted(text) for text in sentences] for name, sentences in texts.items()}
     folder = next((f"{name}/" for name in FOLDERS if (root / name).is_dir()), f"{FOLDERS[0]}/")
     return captioned_media(
         [_record(folder, filename, sentences) for filename, sentences in texts.items()],
@@ -86,6 +91,17 @@ def load_flickr30k(
         allow_partial=allow_partial,
         need_media=need_media,
     )
+
+
+def quoted(text: str) -> str:
+    """Return a caption as CLIP_benchmark's reader takes it from a line of its CSV file.
+
+    The writer puts a cell with commas or quotes in quotes, and doubles the quotes inside. The
+    reader cuts the line behind ".jpg," and keeps all of that.
+    """
+    cell = io.StringIO()
+    csv.writer(cell, lineterminator="").writerow([text])
+    return cell.getvalue().rstrip()
 
 
 def _record(folder: str, filename: str, sentences: list[str]) -> Record:

@@ -9,19 +9,24 @@ from lib.datasets import (
     audioset,
     coco,
     didemo,
+    docci,
     flickr30k,
+    flickr30k_cn,
     judged,
     laion,
     lsmdc,
     msrvtt,
     msvd,
+    urban1k,
     vatex,
     vggsound,
+    xm3600,
+    xtd10,
     youcook2,
 )
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.miniatures import clips, films, images
+from lib.datasets.miniatures import clips, descriptions, films, images, languages
 from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
 from lib.datasets.miniatures.writing import Miniature, write_miniature
@@ -96,6 +101,14 @@ _ALL = (
      {"n_frames": _FRAMES}),
     ("sound and films", audioset, audioset.load_audioset, clips.write_audioset, _LABELLED),
     ("sound and films", vggsound, vggsound.load_vggsound, clips.write_vggsound, _LABELLED),
+    ("long descriptions", urban1k, urban1k.load_urban1k, descriptions.write_urban1k, {}),
+    ("long descriptions", docci, docci.load_docci, descriptions.write_docci, {}),
+    ("many languages", xtd10, xtd10.load_xtd10, languages.write_xtd10,
+     {"language": xtd10.LANGUAGES}),
+    ("many languages", xm3600, xm3600.load_xm3600, languages.write_xm3600,
+     {"language": xm3600.LANGUAGES, "captions": xm3600.CAPTIONS}),
+    ("many languages", flickr30k_cn, flickr30k_cn.load_flickr30k_cn, languages.write_flickr30k_cn,
+     {}),
     # A training corpus, included for its formats: no score on it can be compared with a paper.
     ("training", laion, laion.load_laion, write_laion, {}),
 )  # fmt: skip

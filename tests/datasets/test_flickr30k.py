@@ -96,6 +96,58 @@ def test_commas_quotes_and_file_names_in_captions(root):
     assert tokens[49].endswith(" , a.jpg , again .")
 
 
+def read_as_clip_benchmark(path):
+    """Read the file as CLIP_benchmark does; a slow test compares this with its own code."""
+    found = {}
+    for line in path.read_text().splitlines()[1:]:
+        image, caption = line.strip().split(".jpg,")
+        found.setdefault(f"{image}.jpg", []).append(caption)
+    return found
+
+
+@pytest.mark.parametrize("source", [flickr30k.KARPATHY, CLIP_BENCHMARK])
+def test_texts_of_clip_benchmark_keep_their_quotes(root, copy, source):
+    """From their file and from Karpathy's; a ".jpg," in a caption stops their reader."""
+    with pytest.raises(ValueError, match="too many values"):
+        read_as_clip_benchmark(copy / CLIP_BENCHMARK)
+    for name in (flickr30k.KARPATHY, CLIP_BENCHMARK):
+        edit(copy / name, ", a.jpg, again", ", a.jpg again")
+    theirs = read_as_clip_benchmark(copy / CLIP_BENCHMARK)
+    if source == flickr30k.KARPATHY:
+        (copy / CLIP_BENCHMARK).unlink()
+    else:
+        (copy / flickr30k.KARPATHY).unlink()
+    corpus = flickr30k.load_flickr30k(copy, captions="clip_benchmark", need_media=False)
+    assert list(corpus.texts) == [text for five in theirs.values() for text in five]
+    assert corpus.captions == "clip_benchmark" and len(corpus.texts) == 100
+    plain = flickr30k.load_flickr30k(copy, need_media=False).texts
+    assert [at for at in range(100) if corpus.texts[at] != plain[at]] == [14, 29, 49]
+    assert corpus.texts[29].startswith('"') and corpus.texts[29].endswith('or ""sign"""')
+    assert corpus.text_ids == flickr30k.load_flickr30k(root, need_media=False).text_ids
+
+
+@pytest.mark.slow  # imports torchvision
+def test_the_reader_of_clip_benchmark_itself(copy):
+    theirs = pytest.importorskip("clip_benchmark.datasets.flickr")
+    edit(copy / CLIP_BENCHMARK, ", a.jpg, again", ", a.jpg again")
+    found = dict(theirs.Flickr(str(copy), str(copy / CLIP_BENCHMARK)).data)
+    assert found == read_as_clip_benchmark(copy / CLIP_BENCHMARK)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a dog", "a dog"),
+        (" a dog ", " a dog"),
+        ("a dog, running ", '"a dog, running "'),
+        ('a "dog"', '"a ""dog"""'),
+        ("a dog's", "a dog's"),
+    ],
+)
+def test_quotes_of_one_caption(text, kept):
+    assert flickr30k.quoted(text) == kept
+
+
 def test_token_file_and_its_copy_agree(root, copy):
     (copy / flickr30k.TOKENS).unlink()
     for split in flickr30k.SPLITS:

@@ -158,6 +158,7 @@ def test_missing_and_damaged_files(copy):
         (copy / name).unlink()
     with pytest.raises(MissingFileError, match=r"not have test_texts\.jsonl, flickr30k_test_zh"):
         load(copy)
+    (copy / MINIATURE).unlink()
     with pytest.raises(MissingFileError, match=r"not have train_texts\.jsonl\."):
         load(copy, "train")
 

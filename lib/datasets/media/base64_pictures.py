@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import codecs
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -99,6 +100,8 @@ def places_of_lines(path: Path) -> dict[str, tuple[int, int]]:
             where = f"{path}, line {number}"
             if len(line) > MAX_LINE:
                 raise DamagedFileError(f"{where} has more than {MAX_LINE:,} bytes. Fetch it again")
+            if not start and line.startswith(codecs.BOM_UTF8):
+                start, line = len(codecs.BOM_UTF8), line.removeprefix(codecs.BOM_UTF8)
             name, tab, text = line.rstrip(b"\r\n").partition(b"\t")
             if line.strip():
                 if not tab or not name.strip() or len(name) > MAX_ID or not name.isascii():

@@ -38,6 +38,13 @@ def test_pictures_by_id(root):
     assert isinstance(part, Base64Pictures) and part.names == ("a", "none", "empty")
 
 
+def test_a_mark_at_the_start_is_no_part_of_an_id(root):
+    whole = (root / "t.tsv").read_bytes()
+    (root / "t.tsv").write_bytes(b"\xef\xbb\xbf" + whole)
+    media = pictures(root, ["a", "c"])
+    assert media.present().all() and int(np.asarray(media[1]).mean()) == 80
+
+
 def test_the_fingerprint_tells_ids_and_content(root):
     one, other = pictures(root, ["a", "b"]), pictures(root, ["b", "a"])
     assert one.fingerprint() == pictures(root, ["a", "b"]).fingerprint() != other.fingerprint()

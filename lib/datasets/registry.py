@@ -20,6 +20,7 @@ from lib.datasets import (
     urban1k,
     vatex,
     vggsound,
+    xflickrco,
     xm3600,
     xtd10,
     youcook2,
@@ -107,6 +108,8 @@ _ALL = (
      {"language": xtd10.LANGUAGES}),
     ("many languages", xm3600, xm3600.load_xm3600, languages.write_xm3600,
      {"language": xm3600.LANGUAGES, "captions": xm3600.CAPTIONS}),
+    ("many languages", xflickrco, xflickrco.load_xflickrco, languages.write_xflickrco,
+     {"language": xflickrco.LANGUAGES}),
     ("many languages", flickr30k_cn, flickr30k_cn.load_flickr30k_cn, languages.write_flickr30k_cn,
      {}),
     # A training corpus, included for its formats: no score on it can be compared with a paper.

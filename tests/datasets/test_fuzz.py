@@ -147,7 +147,7 @@ def test_every_mutant_of_a_table_of_links_is_told_by_the_report(tmp_path):
     assert found == []
 
 
-OF_PICTURES = ("urban1k", "docci", "xtd10", "xm3600", "flickr30k_cn")
+OF_PICTURES = ("urban1k", "docci", "xtd10", "xm3600", "xflickrco", "flickr30k_cn")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Miniatures of XTD10, XM3600 and Flickr30k-CN: scenes with captions in many languages.
+"""Miniatures of XTD10, XM3600, xFlickr&CO and Flickr30k-CN: scenes with captions in many languages.
 
 English captions are those of the scenes. In the other languages a caption lists what is there,
 "2 × circle: red; 1 × star: blue", which needs no grammar. The words were written for this project
@@ -20,6 +20,7 @@ from lib.datasets.miniatures.writing import (
     write_pictures,
 )
 from lib.datasets.scenes import COLOURS, SHAPES, SceneBatch, captions, render, sample
+from lib.datasets.xflickrco import LANGUAGES as XFLICKRCO_LANGUAGES
 from lib.datasets.xm3600 import N_CAPTIONS
 from lib.datasets.xtd10 import LANGUAGES as XTD10_LANGUAGES
 
@@ -65,6 +66,7 @@ WORDS = {
 }
 N_XTD10, N_VAL = 12, 4  # pictures, of which the last are of val2014
 N_XM3600 = 10
+N_XFLICKRCO = 12  # the second half of COCO
 N_CN = {"test": 12, "valid": 3}
 # Pictures with a trap each.
 DECOMPOSED = 3  # its captions are in Unicode's form NFD
@@ -168,6 +170,33 @@ def write_xm3600(root: Path) -> Miniature:
     sizes = {language: sum(map(len, found)) for language, found in texts.items()}
     counts = {f"captions, {language}": n for language, n in sizes.items()}
     return Miniature({"test": {"images": N_XM3600, **counts, "captions, all": sum(sizes.values())}})
+
+
+def write_xflickrco(root: Path) -> Miniature:
+    """Write 6 pictures of Flickr30K's names and 6 of COCO's, with sentences in eight languages.
+
+    Traps: ids that are strings for Flickr30K and numbers for COCO, as in the files, and a sentence
+    in decomposed letters.
+    """
+    scenes = scenes_in_words(N_XFLICKRCO, start=6_000)
+    half = N_XFLICKRCO // 2
+    ids = [str(3_000_000_101 + at) for at in range(half)]
+    ids += [900_201 + at for at in range(half)]
+    names = [
+        f"{id_}.jpg" if isinstance(id_, str) else f"COCO_val2014_{id_:012d}.jpg" for id_ in ids
+    ]
+    folders = ["flickr30k-images"] * half + ["val2014"] * half
+    write_pictures(scenes, [root / folder / name for folder, name in zip(folders, names)])
+    for language in XFLICKRCO_LANGUAGES:
+        folder = root / "annotations" / language
+        folder.mkdir(parents=True)
+        entries = [
+            {"sentences": [two[0]], "id": id_, "img_path": name}
+            for two, id_, name in zip(captions_in(language, scenes), ids, names)
+        ]
+        lines = [json.dumps(entry, ensure_ascii=False) for entry in entries]
+        write_lines(folder / "test.jsonl", lines)
+    return Miniature({"test": {"images": N_XFLICKRCO, "captions": N_XFLICKRCO}})
 
 
 def write_flickr30k_cn(root: Path) -> Miniature:

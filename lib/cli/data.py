@@ -113,15 +113,22 @@ def check(
 
 def _media_present(corpus) -> tuple[MediaFiles | None, np.ndarray | None]:
     """Return the files of a corpus and which exist; None where they lie in shards."""
-    media = corpus.media if hasattr(corpus, "media") else corpus.clips
+    media = _sides(corpus)[0]
     return (media, media.present()) if hasattr(media, "present") else (None, None)
+
+
+def _sides(corpus) -> list:
+    """List the sides of a corpus that are files: of class folders the pictures, not the names."""
+    if hasattr(corpus, "pictures"):
+        return [corpus.pictures]
+    return [corpus.media] if hasattr(corpus, "media") else [corpus.clips, corpus.sounds]
 
 
 def _find_damaged(corpus, present: np.ndarray | None) -> dict[str, str]:
     """Decode the media of a corpus that exist; return unreadable files, and the reasons."""
     from lib.datasets.media.files import find_damaged
 
-    sides = [corpus.media] if hasattr(corpus, "media") else [corpus.clips, corpus.sounds]
+    sides = _sides(corpus)
     if present is not None:
         sides = [media.take(np.flatnonzero(present)) for media in sides]
     damaged: dict[str, str] = {}

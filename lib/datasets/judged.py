@@ -177,7 +177,7 @@ class JudgedCorpus:
         )
 
     def __repr__(self) -> str:
-        return f"JudgedCorpus({self.describe()})"
+        return f"{type(self).__name__}({self.describe()})"
 
 
 def load_judged(

@@ -7,6 +7,8 @@ from pathlib import Path
 from lib.datasets import (
     activitynet,
     audioset,
+    class_folders,
+    class_prompts,
     coco,
     didemo,
     docci,
@@ -28,6 +30,7 @@ from lib.datasets import (
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.miniatures import clips, descriptions, films, images, languages
+from lib.datasets.miniatures.class_folders import write_class_folders
 from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
 from lib.datasets.miniatures.writing import Miniature, write_miniature
@@ -120,7 +123,12 @@ FORMS = {
     judged.NAME: Corpus(
         judged.NAME, "any data set in one form", judged.SPLITS, judged.load_judged, write_judged,
         {"queries": judged.SIDES, "corpus": judged.SIDES},
-    )
+    ),
+    class_folders.NAME: Corpus(
+        class_folders.NAME, "any data set in one form", class_folders.SPLITS,
+        class_folders.load_class_folders, write_class_folders,
+        {"templates": class_prompts.TEMPLATES, "classes": class_prompts.CLASSES},
+    ),
 }  # fmt: skip
 CORPORA: dict[str, Corpus] = {
     module.NAME: Corpus(module.NAME, family, tuple(module.SPLITS), load, write_files, options)

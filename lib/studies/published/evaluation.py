@@ -13,6 +13,7 @@ from lib.core.task import RetrievalTask
 from lib.core.writing import sha256_of
 from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.class_folders import ClassifiedPictures
 from lib.datasets.completeness import Count
 from lib.datasets.judged import JudgedCorpus
 from lib.metrics import (
@@ -30,6 +31,7 @@ from lib.metrics import (
     write_trec_run,
 )
 from lib.metrics.hubness import INFERENCE
+from lib.studies.published.classification import as_accuracies, check_no_prompt, usual_accuracies
 from lib.studies.published.judgements import is_coco, judged_qrels
 from lib.studies.published.protocol import (
     BEST_OF_ITEM,
@@ -72,10 +74,16 @@ def evaluate_corpus(
     def embed_sides(captioned) -> tuple[np.ndarray, np.ndarray]:
         settings = {"folder": folder, "chunk": chunk, "progress": progress}
         settings["corpus_checksum"] = captioned.checksum()
-        media = embed(encoder, captioned.media, captioned.modality, side="media", **settings)
+        if isinstance(captioned, ClassifiedPictures):
+            prompts = embed(encoder, captioned.prompts, "text", side="prompts", **settings)
+            media = captioned.class_rows(prompts)
+        else:
+            media = embed(encoder, captioned.media, captioned.modality, side="media", **settings)
         asked = captioned.query_modality
         return media, embed(encoder, captioned.texts, asked, side="texts", **settings)
 
+    if isinstance(corpus, ClassifiedPictures):
+        check_no_prompt(encoder.identity.get("prompt"), NO_PROMPT)
     if bank is not None:
         tested = {_plain(text) for text in corpus.texts}
         untested = [i for i, text in enumerate(bank.texts) if _plain(text) not in tested]
@@ -288,6 +296,8 @@ def chosen_metrics(
     metrics: Sequence[str] | None, judgements: str = "original", corpus=None
 ) -> tuple[str, ...]:
     """Return checked names of metrics, or those that are usual for the judgements."""
+    if metrics is None and isinstance(corpus, ClassifiedPictures):
+        return usual_accuracies(corpus)
     if metrics is None:
         usual = JUDGED_METRICS if isinstance(corpus, JudgedCorpus) else METRICS
         return GRADED_METRICS if judgements == "cxc-grades" else usual
@@ -325,6 +335,8 @@ def _result(
 ) -> Result:
     """Make a result; `columns` are those of the protocol that the corpus does not decide."""
     identity = dict(identity)
+    if isinstance(corpus, ClassifiedPictures):
+        directions = [as_accuracies(part, corpus) for part in directions]
     protocol = Protocol(
         benchmark=corpus.name,
         split=corpus.split,

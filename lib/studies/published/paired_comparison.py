@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from lib.core.checks import RetrievalInputError
 from lib.metrics import compare_systems, holm, mcnemar_exact
 from lib.studies.published.protocol import Protocol, protocol_differences
-from lib.studies.published.results import DirectionResult, Result
+from lib.studies.published.results import DirectionResult, Result, hit_cut
 
-KS = (1, 5, 10)
+HITS = ("R@1", "R@5", "R@10", "acc1", "acc5")
 
 
 def compare_results(
@@ -24,10 +24,10 @@ def compare_results(
         seed: seed of sign flips and draws.
 
     Returns:
-        Rows `direction`, `metric` (R@1, R@5, R@10, and MAP@R where it is not R@1), `a`, `b`,
-        `difference`, `low`, `high` (fractions; 95%), `p_value` (randomisation), `p_holm` (of all),
-        `n_queries`, `n_clusters`, and for R@1 `only_a`, `only_b` and `p_mcnemar` (exact; it assumes
-        independent queries, but captions of one image are not).
+        Rows `direction`, `metric` (R@1, R@5, R@10, acc1, acc5, and MAP@R where it is not R@1),
+        `a`, `b`, `difference`, `low`, `high` (fractions; 95%), `p_value` (randomisation), `p_holm`
+        (of all), `n_queries`, `n_clusters`, and for R@1 and acc1 `only_a`, `only_b` and `p_mcnemar`
+        (exact; it assumes independent queries, but captions of one image are not).
     """
     _check_comparable(a, b, set(allow))
     pairs = _common_directions(a, b)
@@ -79,15 +79,15 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
 def _compare_direction(
     a: DirectionResult, b: DirectionResult, n_resamples: int, seed: int
 ) -> list[dict]:
-    ks = [k for k in KS if f"R@{k}" in a.values and f"R@{k}" in b.values]
-    measured = {f"R@{k}": (a.hits(k), b.hits(k)) for k in ks}
+    both = [name for name in HITS if name in a.values and name in b.values]
+    measured = {name: (a.hits(hit_cut(name)), b.hits(hit_cut(name))) for name in both}
     if any((part.map_at_r != part.hits(1)).any() for part in (a, b)):
         # With one relevant item for each query MAP@R is R@1 under another name.
         measured["MAP@R"] = (a.map_at_r, b.map_at_r)
     rows = []
     for metric, (values_a, values_b) in measured.items():
         test = compare_systems(values_a, values_b, a.groups, n_resamples=n_resamples, seed=seed)
-        mcnemar = mcnemar_exact(values_a, values_b) if metric == "R@1" else None
+        mcnemar = mcnemar_exact(values_a, values_b) if hit_cut(metric) == 1 else None
         row = {"direction": a.direction, "metric": metric, "a": test.mean_a, "b": test.mean_b}
         row |= {"difference": test.difference, "low": test.low, "high": test.high}
         row |= {"p_value": test.p_value, "p_holm": None}

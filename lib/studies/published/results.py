@@ -24,6 +24,12 @@ SLACK = 1e-6  # relative error of values that were rounded on their way into a f
 RANK_METRICS = ("MedR", "MeanR")  # in ranks, lower is better; every other metric is a fraction
 
 
+def hit_cut(metric: str) -> int | None:
+    """Return k of a hit rate "R@k" or an accuracy "acck"; None for other metrics."""
+    cut = metric.removeprefix("R@").removeprefix("acc")
+    return int(cut) if cut != metric and cut.isdecimal() else None
+
+
 def library_version() -> str:
     """Return the version of this package, `"unknown"` if it is not installed."""
     try:
@@ -119,8 +125,8 @@ class DirectionResult:
         """Compute a metric from the per-query values; None where they do not decide it."""
         if metric in RANK_METRICS:
             return float((np.median if metric == "MedR" else np.mean)(self.first_ranks))
-        if metric.startswith("R@"):
-            return float(self.hits(int(metric[2:])).mean()) if metric[2:].isdecimal() else None
+        if (cut := hit_cut(metric)) is not None:
+            return float(self.hits(cut).mean())
         means = {"MRR": (1 / self.first_ranks).mean(), "MAP@R": self.map_at_r.mean()}
         return float(means[metric]) if metric in means else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +32,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    name: Annotated[str, Argument(help="A benchmark; `crossmodal data list` shows them.")],
-    root: Annotated[Path, Option("--root", help="Folder of the benchmark.")],
+    name: Annotated[
+        str | None, Argument(help="A benchmark; `crossmodal data list` shows them.")
+    ] = None,
+    root: Annotated[
+        Path | None,
+        Option("--root", help="Folder of the benchmark; with --corpora, of one folder for each."),
+    ] = None,
     model: Annotated[
         str | None,
         Option(
@@ -101,10 +107,48 @@ def evaluate(
         Path | None, Option(help="Write runs and judgements as TREC files to this folder.")
     ] = None,
     out: Annotated[
-        Path | None, Option(help="JSON file of the result; named after model and benchmark.")
+        Path | None,
+        Option(help="JSON file of the result; with --models, the folder of all results."),
+    ] = None,
+    models: Annotated[
+        str | None,
+        Option(help="Many models, such as scenes,ViT-B-32:openai, or a file of them."),
+    ] = None,
+    corpora: Annotated[
+        str | None,
+        Option(help="Many benchmarks, such as coco,flickr30k:val,beir=DIR, or a file of them."),
     ] = None,
 ) -> None:
-    """Evaluate a model on a benchmark, beside the published numbers of the model."""
+    """Evaluate a model on a benchmark, beside the published numbers of the model.
+
+    --models and --corpora evaluate every model on every benchmark; --option is then
+    CORPUS.NAME=VALUE. A second call continues.
+    """
+    chosen = None if metrics is None else [metric.strip() for metric in metrics.split(",")]
+    settings = {"precision": precision, "device": device, "prompt": prompt}
+    settings["batch_size"] = batch_size
+    if models is not None or corpora is not None:
+        from lib.cli.eval_grid import evaluate_many
+
+        excluded = {
+            "a benchmark before the options": name, "--model": model, "--pretrained": pretrained,
+            "--embeddings": embeddings, "--trec-run": trec_run, "--direction": direction,
+            "--split": split, "--captions": captions, "--folds": folds,
+            "--first-fold": first_fold, "--bank-split": bank_split, "--write-trec": write_trec,
+            "--judgements": judgements != "original", "--inference": inference != "inductive",
+            "--text-gallery": text_gallery != "every text",
+        }  # fmt: skip
+        _check_grid(models, corpora, [flag for flag, value in excluded.items() if value])
+        evaluate_many(
+            models, corpora, root=root, out=out, option=option, metrics=chosen,
+            settings=settings, cache=cache, allow_partial=allow_partial,
+        )  # fmt: skip
+        return
+    if name is None or root is None:
+        raise RetrievalInputError(
+            "give a benchmark and --root DIR, such as `crossmodal eval coco --root DIR`, or many"
+            " with --models and --corpora"
+        )
     if model is None and embeddings is None and trec_run is None:
         raise RetrievalInputError(
             "give --model (with --pretrained), --embeddings FILE.npz, or --trec-run FILE"
@@ -126,7 +170,6 @@ def evaluate(
     benchmark = corpus_named(name)
     captions_option = [] if captions is None else [f"captions={captions}"]
     options = protocol_options(benchmark, [*captions_option, *(option or [])])
-    chosen = None if metrics is None else [metric.strip() for metric in metrics.split(",")]
     protocol = {"metrics": chosen, "judgements": judgements, "ratings_root": root}
     chosen_metrics(chosen)  # before the work: refuses unknown names
     options["need_media"] = embeddings is None and trec_run is None
@@ -165,13 +208,12 @@ def evaluate(
             protocol |= {"banks": banks, "identity": identity}
             result = evaluate_rows(given.media, given.text, corpus, **protocol)
         else:
-            settings = {"precision": precision, "device": device, "prompt": prompt}
-            settings["batch_size"] = batch_size
             bank = None
             if bank_split is not None:
                 bank = _load(benchmark, root, bank_split, options, allow_partial)
-            encoder = _load_encoder(corpus, model, pretrained, settings)
-            result = _evaluate_model(encoder, corpus, bank, cache, allow_partial, protocol)
+            check_encodable(corpus)
+            encoder = open_encoder(model, pretrained, settings)
+            result = evaluate_model(encoder, corpus, bank, cache, allow_partial, protocol)
     _show_result(result)
     if write_trec is not None:
         say(f"TREC files written to {write_trec}")
@@ -219,29 +261,46 @@ def _load(
     return corpus.load(root, split_of(corpus, split), allow_partial=allow_partial, **options)
 
 
-def _load_encoder(corpus, model: str, pretrained: str | None, settings: dict):
+def _check_grid(models: str | None, corpora: str | None, excluded: list[str]) -> None:
+    if models is None or corpora is None:
+        raise RetrievalInputError("--models and --corpora go together: give both")
+    if excluded:
+        raise RetrievalInputError(
+            f"--models and --corpora exclude {', '.join(excluded)}; leave it out, or evaluate one"
+            " model on one benchmark"
+        )
+
+
+def check_encodable(corpus) -> None:
+    """Refuse a corpus with a side that no model here encodes."""
     from lib.datasets.captioned import CaptionedMedia
     from lib.datasets.judged import JudgedCorpus
-    from lib.models.encoder import load_encoder
 
     if not isinstance(corpus, CaptionedMedia | JudgedCorpus):
         raise RetrievalInputError(
             f"no model here encodes sound; evaluate {corpus.name} with --embeddings FILE.npz"
         )
+
+
+def open_encoder(model: str, pretrained: str | None, settings: Mapping[str, object]):
+    """Load a model, and say its notes."""
+    from lib.models.encoder import load_encoder
+
     encoder = load_encoder(model, pretrained, **settings)
     for note in encoder.notes:
         say(note)
     return encoder
 
 
-def _evaluate_model(
+def evaluate_model(
     encoder, corpus, bank, cache: Path | None, allow_partial: bool, protocol: dict
 ) -> Result:
+    """Encode a corpus with a progress bar and evaluate it; say what was left out or cut."""
     from lib.studies.published import evaluate_corpus
 
     def evaluate_with_bar(corpus, bank) -> Result:
         corpora = [each for each in (corpus, bank) if each is not None]
-        n = sum(len(each.media) + len(each.texts) for each in corpora)
+        n = sum(len(getattr(each, "prompts", each.media)) + len(each.texts) for each in corpora)
         with progress_bar() as bar:
             row = bar.add_task("embeddings", total=n)
             options = protocol | {"progress": lambda done: bar.advance(row, done)}
@@ -263,7 +322,8 @@ def _evaluate_model(
         say(corpus.describe())
         result = evaluate_with_bar(corpus, bank)
     texts = corpus.texts if corpus.query_modality == "text" else []
-    texts = [*texts, *(corpus.media if corpus.modality == "text" else [])]
+    found = getattr(corpus, "prompts", corpus.media)  # of classes, all templates
+    texts = [*texts, *(found if corpus.modality == "text" else [])]
     if n_cut := encoder.count_truncated(texts):
         cut = f"{n_cut:,} of {len(texts):,} texts"
         say(f"{cut} are too long for the model: their ends were cut")
@@ -274,12 +334,14 @@ def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:
     """Leave out the items with damaged media, and name each."""
     from lib.datasets.media.files import find_damaged
 
+    files = getattr(corpus, "pictures", corpus.media)  # of classes, which are texts
     with progress_bar() as bar:
-        row = bar.add_task("looking for damaged media", total=len(corpus.media))
-        damaged = find_damaged(corpus.media, lambda done: bar.advance(row, done))
+        row = bar.add_task("looking for damaged media", total=len(files))
+        damaged = find_damaged(files, lambda done: bar.advance(row, done))
     for reason in damaged.values():
         say(f"left out: {reason}")
-    return corpus.without_items(list(damaged)) if damaged else corpus
+    leave_out = getattr(corpus, "without_pictures", corpus.without_items)
+    return leave_out(list(damaged)) if damaged else corpus
 
 
 def _show_result(result: Result) -> None:

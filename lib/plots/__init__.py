@@ -21,6 +21,7 @@ from lib.plots.drawings import edge_histograms, farthest_points, strokes_in_orde
 from lib.plots.indexes import allowed_errors, cells, graph
 from lib.plots.matrices import forces, heatmap
 from lib.plots.melodies import note_bars, tone_name, traces, warping
+from lib.plots.model_scores import model_scores
 from lib.plots.pictures import contact_sheet, spotlights
 from lib.plots.result_grids import result_grid
 from lib.plots.schematics.architectures import (

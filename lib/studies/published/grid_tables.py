@@ -1,0 +1,116 @@
+"""Show a grid of models and corpora: a table of main metrics, tidy rows for CSV, plot data."""
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from lib.core.writing import atomic_path
+from lib.studies.published.grid import GridCell
+from lib.studies.published.main_metric import main_metric, main_parts
+from lib.studies.published.results import RANK_METRICS, Measurement
+
+PROTOCOL = ("captions", "prompt", "precision")
+ACROSS = 4  # columns of numbers beside the column of models
+COLUMNS = (
+    "model", "corpus", "direction", "metric", "value", "low", "high", "chance", "main",
+    "n_queries", "n_gallery", *PROTOCOL, "complete", "file",
+)  # fmt: skip
+
+
+def grid_rows(cells: Sequence[GridCell]) -> list[dict]:
+    """Make one tidy row per pair, direction and metric; shares are fractions, ranks are ranks."""
+    rows = []
+    for cell in (cell for cell in cells if cell.result is not None):
+        protocol = cell.result.protocol
+        about = {name: getattr(protocol, name) for name in PROTOCOL}
+        about |= {"complete": protocol.is_complete, "file": cell.path.name}
+        main = {part.direction: main_metric(cell.result, part) for part in main_parts(cell.result)}
+        for row in cell.result.rows():
+            labels = {"model": cell.model, "corpus": _title(cell)}
+            is_main = main.get(row["direction"]) == row["metric"]
+            merged = {**labels, **row, "main": is_main, **about}
+            rows.append({name: merged[name] for name in COLUMNS})
+    return rows
+
+
+def main_rows(cells: Sequence[GridCell]) -> list[dict]:
+    """Return the rows of the main metrics alone, for a plot."""
+    return [row for row in grid_rows(cells) if row["main"]]
+
+
+def write_grid_csv(cells: Sequence[GridCell], path: str | Path) -> Path:
+    """Write the tidy rows as CSV, completely or not at all."""
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as stream,
+    ):
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        writer.writerows(
+            {name: "" if isinstance(v, float) and math.isnan(v) else v for name, v in row.items()}
+            for row in grid_rows(cells)
+        )
+    return Path(path)
+
+
+def format_grid(cells: Sequence[GridCell]) -> list[list[dict[str, str]]]:
+    """Format main metrics as tables of texts: rows are models, columns corpora and directions.
+
+    A name of a column has two lines, the corpus and the metric.
+    More than four columns are spread over several tables with the same rows.
+    """
+    texts: dict[str, dict[str, str]] = {}
+    columns: dict[str, None] = {}
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    for corpus in dict.fromkeys(cell.corpus for cell in cells):
+        of_corpus = [cell for cell in cells if cell.corpus == corpus]
+        parts = [
+            (cell, part) for cell in of_corpus if cell.result for part in main_parts(cell.result)
+        ]
+        names = {_column(cell, part): None for cell, part in parts} or {corpus: None}
+        columns |= names
+        for cell in of_corpus:
+            if cell.result is None:
+                texts.setdefault(cell.model, {}).update(dict.fromkeys(names, "failed"))
+        for cell, part in parts:
+            metric = main_metric(cell.result, part)
+            text = format_measured(metric, part[metric])
+            texts.setdefault(cell.model, {})[_column(cell, part)] = text
+    listed = list(columns)
+    return [
+        [
+            {"model": model, **{name: texts.get(model, {}).get(name, "") for name in block}}
+            for model in models
+        ]
+        for block in (listed[at : at + ACROSS] for at in range(0, len(listed), ACROSS))
+    ]
+
+
+def format_main(cell: GridCell) -> str:
+    """Format the main metrics of one pair in one line."""
+    parts = [(part, main_metric(cell.result, part)) for part in main_parts(cell.result)]
+    return "; ".join(
+        f"{part.direction.replace('_', ' ')} {metric} {format_measured(metric, part[metric])}"
+        for part, metric in parts
+    )
+
+
+def format_measured(metric: str, measured: Measurement) -> str:
+    """Format a value in percent, or in ranks, with its interval."""
+    scale = 1 if metric in RANK_METRICS else 100
+    value, low, high = (
+        f"{scale * number:,.1f}" for number in (measured.value, measured.low, measured.high)
+    )
+    return value if math.isnan(measured.low) else f"{value} ({low} to {high})"
+
+
+def _column(cell: GridCell, part) -> str:
+    metric = main_metric(cell.result, part)
+    return f"{_title(cell)}\n{part.direction.replace('_', ' ')} {metric}"
+
+
+def _title(cell: GridCell) -> str:
+    """Return benchmark and split; the name of a miniature says that it is one."""
+    protocol = cell.result.protocol
+    return f"{protocol.benchmark} {protocol.split}"

@@ -1,0 +1,114 @@
+"""`crossmodal eval --models --corpora` on two miniatures: continued, reported, and refused."""
+
+import csv
+
+import pytest
+
+from lib.datasets.registry import CORPORA, FORMS
+from lib.models.encoder import PretrainedEncoder
+from lib.studies.published import Result
+from tests.cli.conftest import one_line
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    root = tmp_path_factory.mktemp("benchmarks")
+    CORPORA["flickr30k"].write_miniature(root / "flickr30k")
+    FORMS["class-folders"].write_miniature(root / "elsewhere")
+    return root
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """Count the pictures that are encoded."""
+    counts = []
+    encode = PretrainedEncoder.encode_image
+
+    def counting(self, pictures, **options):
+        counts.append(len(pictures))
+        return encode(self, pictures, **options)
+
+    monkeypatch.setattr(PretrainedEncoder, "encode_image", counting)
+    return counts
+
+
+def test_two_models_on_two_corpora_and_a_second_call(run, roots, encoded, tmp_path):
+    (tmp_path / "models.txt").write_text("scenes  # colours\n\nscenes_twins\n")
+    corpora = f"flickr30k,class-folders:val={roots / 'elsewhere'}"
+    call = ["eval", "--models", "models.txt", "--corpora", corpora, "--root", str(roots),
+            "--out", "out", "--cache", "kept"]  # fmt: skip
+    code, out, err = run(*call)
+    assert code == 0, err
+    assert out.count("computed: image to text R@1") == 2 and out.count("acc1") == 2 + 1
+    assert "loading scenes_twins" in out and encoded == [20, 48, 20, 48]
+    saved = Result.load("out/class-folders-elsewhere-val--scenes.json")
+    shown = f"{100 * saved.direction('image_to_text')['acc1'].value:.1f} ("
+    assert f"scenes on class-folders elsewhere val: computed: image to text acc1 {shown}" in out
+    with open("out/results.csv", encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["main"] == "True"]
+    assert [(row["model"], row["metric"]) for row in rows] == [
+        ("scenes", "R@1"), ("scenes", "R@1"), ("scenes", "acc1"),
+        ("scenes_twins", "R@1"), ("scenes_twins", "R@1"), ("scenes_twins", "acc1"),
+    ]  # fmt: skip
+    with open("out/results.png", "rb") as stream:
+        assert stream.read(4) == b"\x89PNG"
+
+    (tmp_path / "out" / "flickr30k-test--scenes_twins.json").write_text("{")
+    (tmp_path / "kept").rename(tmp_path / "lost")  # with no cache, encoding again would be seen
+    code, out, _ = run(*call)
+    assert code == 0 and out.count(": kept: ") == 3 and encoded[4:] == [20]
+    assert "scenes_twins on flickr30k test: computed again (" in out and "is not JSON" in out
+
+
+def test_pairs_that_fail_are_listed_and_the_others_go_on(run, roots, tmp_path):
+    call = ["eval", "--models", "scenes,ViT-B-32:absent.pt", "--root", str(roots),
+            "--corpora", "flickr30k:val,coco", "--out", "out", "--cache", "kept",
+            "--option", "flickr30k.captions=tokens", "--metrics", "R@1"]  # fmt: skip
+    code, out, err = run(*call)
+    assert "flickr30k (miniature), val split, captions: tokens" in out
+    assert code == 1 and err == "" and "3 of 4 pairs failed:" in out
+    assert "scenes on flickr30k val: computed" in out
+    assert "  scenes on coco test, ViT-B-32 absent.pt on coco test: " in out
+    assert "  ViT-B-32 absent.pt on flickr30k val: " in out
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == [
+        "flickr30k-val--scenes.json"
+    ]
+    assert "failed" in out
+
+
+GRID = ["eval", "--models", "scenes", "--corpora", "coco", "--root", ".", "--out", "o"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (GRID[:3], "go together"),
+        (["eval", "--corpora", "coco"], "go together"),
+        (["eval", "--model", "scenes"], "give a benchmark and --root DIR"),
+        (GRID[:-2], "--models needs --out FOLDER"),
+        ([*GRID, "--model", "icons", "--folds", "5"], "exclude --model, --folds"),
+        ([GRID[0], "coco", *GRID[1:]], "exclude a benchmark before the options"),
+        ([*GRID[:2], "scenes,", *GRID[3:]], "--models has an empty entry"),
+        ([*GRID[:2], "scenes,scenes", *GRID[3:]], "--models has 'scenes' twice"),
+        ([*GRID[:2], ":openai", *GRID[3:]], "--models takes NAME or NAME:WEIGHTS"),
+        ([*GRID[:2], "list.txt", *GRID[3:]], "list.txt is missing"),
+        ([*GRID[:4], "koko", *GRID[5:]], "Did you mean 'coco'"),
+        ([*GRID[:4], "coco,coco:test", *GRID[5:]], "has 'coco test' twice, last as 'coco:test'"),
+        ([*GRID[:4], "coco:", *GRID[5:]], "--corpora takes NAME, NAME:SPLIT"),
+        ([*GRID[:4], "coco@best", *GRID[5:]], "--split must be one of"),
+        ([*GRID[:5], *GRID[7:]], "--corpora coco needs a folder"),
+        ([*GRID, "--option", "captions=all"], "must be CORPUS.NAME=VALUE"),
+        ([*GRID, "--option", "flickr30k.captions=all"], "which --corpora has not"),
+        ([*GRID, "--option", "coco.captions=four"], "must be one of"),
+        ([*GRID, "--metrics", "R@1,best"], "best"),
+    ],
+)
+def test_a_mistake_is_one_line_before_the_work(run, arguments, message):
+    code, _, err = run(*arguments)
+    assert code == 2 and message in one_line(err), err
+
+
+def test_the_folder_of_results_is_no_file(run, tmp_path):
+    (tmp_path / "o").touch()
+    code, _, err = run(*GRID)
+    assert code == 2 and "--out must be a folder" in one_line(err)

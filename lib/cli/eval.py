@@ -75,7 +75,11 @@ def evaluate(
         bool, Option("--first-fold", help="Use only the first fold: another number.")
     ] = False,
     judgements: Annotated[
-        str, Option(help="original; for COCO also cxc, eccv, or cxc-grades (with nDCG).")
+        str,
+        Option(
+            help="original; for COCO also cxc, eccv, eccv-published (divided as its authors do), or"
+            " cxc-grades (with nDCG)."
+        ),
     ] = "original",
     inference: Annotated[
         str, Option(help="inductive, querybank (needs --bank-split) or transductive.")
@@ -166,6 +170,7 @@ def evaluate(
     from lib.studies.published import evaluate_ranking, evaluate_rows
     from lib.studies.published.embeddings_file import read_embeddings, read_run
     from lib.studies.published.evaluation import chosen_metrics
+    from lib.studies.published.paper_numbers import beside_rows
 
     benchmark = corpus_named(name)
     captions_option = [] if captions is None else [f"captions={captions}"]
@@ -217,7 +222,7 @@ def evaluate(
     _show_result(result)
     if write_trec is not None:
         say(f"TREC files written to {write_trec}")
-    path = result.save(out or Path(_file_name(result)))
+    path = result.save(out or Path(_file_name(result)), published=beside_rows(result))
     say(f"written to {path}")
 
 

@@ -273,7 +273,9 @@ def _check_order(corpus: CaptionedMedia) -> None:
         )
 
 
-def judgements(corpus: CaptionedMedia, name: str, direction: str) -> Qrels:
+def judgements(
+    corpus: CaptionedMedia, name: str, direction: str, *, as_published: bool = False
+) -> Qrels:
     """Return the positives of one set of judgements, aligned to a corpus by image and caption ids.
 
     Args:
@@ -281,20 +283,26 @@ def judgements(corpus: CaptionedMedia, name: str, direction: str) -> Qrels:
             `"unique"` stands for several ids.
         name: `"original"` (the corpus's own), `"cxc"` or `"eccv"`.
         direction: `"text_to_image"` or `"image_to_text"`.
+        as_published: keep the two captions of ECCV that lie in no gallery, as items behind those of
+            the corpus, so that R is the divisor of the authors' code.
 
     Returns:
         `Qrels` of grade 1. Queries that the set does not judge have empty rows: evaluate with
         `no_relevant="skip"`. No set judges the ten captions of `"all"` beyond the first five.
     """
-    return _aligned(corpus, name, direction)[0]
+    return _aligned(corpus, name, direction, as_published)[0]
 
 
-def judgement_counts(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Count, ...]:
+def judgement_counts(
+    corpus: CaptionedMedia, name: str, direction: str, *, as_published: bool = False
+) -> tuple[Count, ...]:
     """Count the judged queries and positives of a set that lie in the corpus."""
-    return _aligned(corpus, name, direction)[1]
+    return _aligned(corpus, name, direction, as_published)[1]
 
 
-def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, tuple[Count, ...]]:
+def _aligned(
+    corpus: CaptionedMedia, name: str, direction: str, as_published: bool = False
+) -> tuple[Qrels, tuple[Count, ...]]:
     check_choice(name, coco_judgements.JUDGEMENTS, "judgements")
     to_text = check_choice(direction, corpus.directions, "direction") == "image_to_text"
     original = corpus.qrels.T if to_text else corpus.qrels
@@ -314,9 +322,15 @@ def _aligned(corpus: CaptionedMedia, name: str, direction: str) -> tuple[Qrels, 
     text_at = corpus.positions("text", [str(caption) for caption in caption_ids])
     item_at = corpus.positions("item", [str(image) for image in known.image_ids.tolist()])
     query_at, answer_at = (item_at, text_at) if to_text else (text_at, item_at)
+    n_queries, n_items = original.shape
+    if as_published and to_text:
+        n_beyond = len(coco_judgements.UNFINDABLE_CAPTIONS)
+        answer_at = answer_at.copy()
+        answer_at[-n_beyond:] = n_items + np.arange(n_beyond)
+        n_items += n_beyond
     query, answer = query_at[published.query_index], answer_at[published.items]
     inside = (query >= 0) & (answer >= 0)
-    qrels = Qrels.from_pairs(query[inside], answer[inside], shape=original.shape)
+    qrels = Qrels.from_pairs(query[inside], answer[inside], shape=(n_queries, n_items))
     judged_queries = query_at[np.flatnonzero(published.counts)]
     return qrels, _judged(name, qrels, int((judged_queries >= 0).sum()), int((query >= 0).sum()))
 

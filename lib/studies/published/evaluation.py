@@ -40,6 +40,7 @@ from lib.studies.published.protocol import (
     check_best_of_item,
 )
 from lib.studies.published.results import RANK_METRICS, DirectionResult, Measurement, Result
+from lib.studies.published.unfindable import evaluate_with_unfindable, findable
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
 KS = {"activitynet": (1, 5, 10, 50)}  # all other corpora: 1, 5, 10
@@ -126,9 +127,10 @@ def evaluate_rows(
         folds: contiguous folds of items, each a gallery of its own; their mean is reported. 5 gives
             COCO 1K.
         first_fold: only the first of the folds, which some papers also call 1K: another number.
-        judgements: "original", "cxc" or "eccv" (extended positives), or "cxc-grades": ratings of 1
-            to 5, with nDCG; other metrics call 3 and more relevant. Unjudged queries are left out
-            and counted.
+        judgements: "original", "cxc" or "eccv" (extended positives); "eccv-published", which
+            divides by all published positives, as the authors do, while two of them lie in no
+            gallery; or "cxc-grades": ratings of 1 to 5, with nDCG; other metrics call 3 and more
+            relevant. Unjudged queries are left out and counted.
         ratings_root: folder of the corpus with CxC's ratings, for "cxc-grades".
         inference: "inductive"; "querybank" (QB-Norm, needs `banks`); "transductive" (dual softmax).
         banks: modality to `(n, d)` embeddings of queries that are not tested. Directions without a
@@ -147,6 +149,8 @@ def evaluate_rows(
         raise RetrievalInputError(
             "inference='querybank' and banks go together: give both or neither"
         )
+    if judgements == "eccv-published" and folds:
+        raise RetrievalInputError("eccv-published is of the whole gallery; leave out the folds")
     if first_fold and folds is None:
         raise RetrievalInputError("first_fold needs the number of folds, for example folds=5")
     if trec_folder and (folds or inference != "inductive"):
@@ -176,7 +180,7 @@ def evaluate_rows(
                 Path(trec_folder) / direction,
                 (rows[query_side], rows[gallery_side]),
                 (ids[query_side], ids[gallery_side]),
-                qrels,
+                findable(qrels, len(ids[gallery_side])),
             )
         evaluations, query_ids = [], []
         for part in parts:
@@ -386,7 +390,10 @@ def evaluate_gallery(
 ) -> tuple[Evaluation, str]:
     """Evaluate one gallery in one direction; return the method against hubs too."""
     if inference == "inductive":
-        return evaluate_embeddings(queries, gallery, qrels, **options), "none"
+        measure = evaluate_embeddings
+        if qrels.n_items > len(gallery):
+            measure = evaluate_with_unfindable
+        return measure(queries, gallery, qrels, **options), "none"
     cuts = [parse_metric(name)[1] or 1 for name in options["metrics"]]
     n_items, deepest = len(gallery), max(*options["ks"], *cuts, qrels.counts.max(initial=1))
     whole = len(queries) * n_items <= WHOLE_RUN_CELLS

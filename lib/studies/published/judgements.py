@@ -9,7 +9,7 @@ from lib.core.task import RetrievalTask
 from lib.datasets import coco, cxc
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count
-from lib.studies.published.protocol import JUDGEMENTS
+from lib.studies.published.protocol import JUDGEMENTS, positives_of
 
 
 def judged_qrels(
@@ -23,12 +23,12 @@ def judged_qrels(
     Args:
         corpus: corpus of the task.
         task: task of the direction.
-        judgements: `"original"`, `"cxc"`, `"eccv"` or `"cxc-grades"`.
+        judgements: one of `JUDGEMENTS`.
         ratings_root: folder with CxC's ratings, for `"cxc-grades"`.
 
     Returns:
         `Qrels` of the shape of the task's, with empty rows for unjudged queries, and the counts of
-        judged queries and positives in the corpus.
+        judged queries and positives in the corpus. Those of `"eccv-published"` have two items more.
     """
     if check_choice(judgements, JUDGEMENTS, "judgements") == "original":
         return task.qrels, []
@@ -40,8 +40,10 @@ def judged_qrels(
         qrels, count = cxc.load_grades(ratings_root, corpus, task.direction)
         counts = [count]
     else:
-        arguments = corpus, judgements, task.direction
-        qrels, counts = coco.judgements(*arguments), coco.judgement_counts(*arguments)
+        arguments = corpus, positives_of(judgements), task.direction
+        as_published = {"as_published": judgements == "eccv-published"}
+        qrels = coco.judgements(*arguments, **as_published)
+        counts = coco.judgement_counts(*arguments, **as_published)
     return qrels, [replace(count, what=f"{count.what}, {task.direction}") for count in counts]
 
 

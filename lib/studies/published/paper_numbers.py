@@ -12,7 +12,8 @@ from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.paths import data_dir
 from lib.core.reading import MissingFileError
 from lib.metrics.hubness import INFERENCE
-from lib.studies.published.protocol import GALLERIES, JUDGEMENTS
+from lib.studies.published.protocol import GALLERIES, JUDGEMENTS, positives_of
+from lib.studies.published.remarks import remarks_of
 from lib.studies.published.results import RANK_METRICS, Result
 
 VERIFIED = {"yes": "", "quoted": "as quoted elsewhere", "recalled": "recalled, unchecked"}
@@ -156,21 +157,24 @@ def beside_rows(result: Result, rows: Sequence[PublishedRow] | None = None) -> l
     Returns:
         Rows `direction`, `metric`, `own`, `low`, `high` (percent or ranks), `published`,
         `difference` (own - published), `inside` (the published number, as rounded, lies in the
-        interval; None without one), `protocol` (stated differences in words), `remark` ("recalled,
-        unchecked" and the like), `source`.
+        interval; None without one), `protocol` (stated differences in words), `remarks` (what else
+        differs there, see `lib.studies.published.remarks`), `remark` ("recalled, unchecked" and the
+        like), `source`.
     """
     rows = published_numbers() if rows is None else rows
-    protocol, names = result.protocol, _names(result)
+    protocol = result.protocol
     benchmark, split = protocol.benchmark.split(" ")[0], protocol.split.split(",")[0]
     parts = {part.direction: part for part in result.directions}
+    candidates = [
+        row
+        for row in rows
+        if (row.dataset, row.split) == (benchmark, split)
+        and positives_of(row.judgements) == positives_of(protocol.judgements)
+        and row.direction in parts
+        and row.metric in parts[row.direction].values
+    ]
     lines = []
-    for row in rows:
-        if (row.dataset, row.split) != (benchmark, split) or row.direction not in parts:
-            continue
-        if (row.model, row.pretrained) not in names or row.judgements != protocol.judgements:
-            continue
-        if row.metric not in parts[row.direction].values:
-            continue
+    for row in _of_model(candidates, result):
         measured = parts[row.direction][row.metric]
         scale = 1 if row.metric in RANK_METRICS else 100
         value, low, high = (scale * getattr(measured, end) for end in ("value", "low", "high"))
@@ -181,6 +185,7 @@ def beside_rows(result: Result, rows: Sequence[PublishedRow] | None = None) -> l
         line |= {"decimals": row.decimals}
         line |= {"difference": value - row.value, "inside": inside}
         line["protocol"] = paper_differences(row, result)
+        line["remarks"] = remarks_of(row, protocol.judgements)
         lines.append(line | {"remark": row.remark, "source": row.source})
     return lines
 
@@ -193,7 +198,7 @@ def paper_differences(row: PublishedRow, result: Result) -> list[str]:
         "gallery items": (part.n_gallery, row.n_gallery),
         "gallery": (protocol.gallery, row.gallery),
         "captions": (protocol.captions, row.captions),
-        "judgements": (protocol.judgements, row.judgements),
+        "judgements": (positives_of(protocol.judgements), positives_of(row.judgements)),
         "prompt": (protocol.prompt or "none", row.prompt),
         "inference": (protocol.inference, row.inference),
     }
@@ -207,10 +212,18 @@ def paper_differences(row: PublishedRow, result: Result) -> list[str]:
     return differences
 
 
-def _names(result: Result) -> set[tuple[str, str]]:
-    """Return the possible published names; openai's weights always run with quickgelu."""
+def _of_model(rows: Sequence[PublishedRow], result: Result) -> list[PublishedRow]:
+    """Select the rows of the result's model.
+
+    openai's weights always run with quickgelu. A source that prints them under both names prints
+    one number twice; the row of the shorter name is then left out.
+    """
     model, tag = result.identity.get("model", ""), result.identity.get("tag", "")
-    names = {(model, tag)}
-    if tag == "openai":
-        names |= {(model.removesuffix("-quickgelu"), tag)}
-    return names
+    exact = [row for row in rows if (row.model, row.pretrained) == (model, tag)]
+    if tag != "openai" or not model.endswith("-quickgelu"):
+        return exact
+    sources = {row.source for row in exact}
+    other = (model.removesuffix("-quickgelu"), tag)
+    return exact + [
+        row for row in rows if (row.model, row.pretrained) == other and row.source not in sources
+    ]

@@ -6,7 +6,8 @@ from lib.core.checks import RetrievalInputError, check_choice, check_count
 from lib.metrics.hubness import INFERENCE
 
 GALLERIES = ("whole", "mean of folds", "first fold")
-JUDGEMENTS = ("original", "cxc", "eccv", "cxc-grades")
+# "eccv-published" counts the two positives that lie in no gallery, as the authors do.
+JUDGEMENTS = ("original", "cxc", "eccv", "eccv-published", "cxc-grades")
 # What is ranked where media seek texts: every text, or the items, each by the best of its texts.
 BEST_OF_ITEM = "best of item"
 TEXT_GALLERIES = ("every text", BEST_OF_ITEM)
@@ -25,7 +26,7 @@ class Protocol:
     # "mean of folds" is the papers' COCO 1K; "first fold" is a smaller sample.
     gallery: str = "whole"
     n_folds: int = 1
-    judgements: str = "original"  # or "cxc", "eccv" (extended positives), "cxc-grades"
+    judgements: str = "original"  # or another of `JUDGEMENTS`
     inference: str = "inductive"  # or "querybank", "transductive", see `lib.metrics.hubness`
     method: str = "none"  # method against hubs with its settings
     prompt: str = ""  # template around the texts, "a photo of {}"
@@ -84,6 +85,11 @@ def check_best_of_item(corpus, simple: bool) -> None:
             f"'{BEST_OF_ITEM}' goes with the whole gallery, original judgements and inductive"
             " inference, and writes no TREC files; leave the other options out"
         )
+
+
+def positives_of(judgements: str) -> str:
+    """Return the set of positives of judgements: the two kinds of eccv have one."""
+    return "eccv" if judgements == "eccv-published" else judgements
 
 
 def protocol_differences(a: Protocol, b: Protocol) -> list[str]:

@@ -170,9 +170,16 @@ class Result:
                 rows.append(row | vars(measured) | sizes)
         return rows
 
-    def save(self, path: str | Path) -> Path:
-        """Write the result as JSON, atomically."""
-        text = json.dumps(_as_json(self), allow_nan=False) + "\n"
+    def save(self, path: str | Path, *, published: Sequence[Mapping] = ()) -> Path:
+        """Write the result as JSON, atomically.
+
+        Args:
+            path: the file.
+            published: published numbers to write beside it, rows of `paper_numbers.beside_rows`;
+                `load` does not read them.
+        """
+        beside = [{key: _plain(value) for key, value in row.items()} for row in published]
+        text = json.dumps(_as_json(self) | {"published": beside}, allow_nan=False) + "\n"
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return Path(path)
@@ -244,6 +251,11 @@ def _number(value: float) -> float | None:
     if not math.isfinite(value):
         return None
     return int(value) if value.is_integer() else value  # ranks and hits stay short
+
+
+def _plain(value):
+    """Return a cell of a table as JSON has it."""
+    return _number(value) if isinstance(value, float) else value
 
 
 def _as_json(result: Result) -> dict:

@@ -91,7 +91,7 @@ def _format_published(row: dict | None) -> dict[str, str]:
         "published": shown,
         "difference": f"{row['difference']:+.1f}",
         "inside": {None: "", True: "yes", False: "no"}[row["inside"]],
-        "protocol there": "; ".join(row["protocol"]) or "as here",
+        "protocol there": "; ".join([*row["protocol"], *row["remarks"]]) or "as here",
         "source": row["source"],
     }
 

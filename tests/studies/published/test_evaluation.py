@@ -130,7 +130,7 @@ def test_eccv_caption_itself():
         "i2t": dict(zip(image_ids.tolist(), text_ids[topk_exact(media, texts, 50)[1]].tolist())),
         "t2i": dict(zip(text_ids.tolist(), image_ids[topk_exact(texts, media, 50)[1]].tolist())),
     }
-    targets = ("coco_5k_recalls", "cxc_recalls", "eccv_r1", "eccv_map_at_r")
+    targets = ("coco_5k_recalls", "cxc_recalls", "eccv_r1", "eccv_map_at_r", "eccv_rprecision")
     theirs = metrics.compute_all_metrics(lists["i2t"], lists["t2i"], targets, (1, 5, 10))
     for judgements, prefix in (("original", "coco_5k"), ("cxc", "cxc")):
         found = evaluate_rows(media, texts, corpus_, judgements=judgements)
@@ -148,6 +148,15 @@ def test_eccv_caption_itself():
     # images.
     ours = found.direction("image_to_text")["MAP@R"].value
     assert ours == pytest.approx(theirs["eccv_map_at_r"]["i2t"], abs=2 / 1261)
+    found = evaluate_rows(media, texts, corpus_, judgements="eccv-published")
+    for direction, short in (("image_to_text", "i2t"), ("text_to_image", "t2i")):
+        part = found.direction(direction)
+        for metric, name in (("MAP@R", "eccv_map_at_r"), ("R-precision", "eccv_rprecision")):
+            assert part[metric].value == pytest.approx(theirs[name][short], abs=1e-12)
+        assert part["R@1"].value == pytest.approx(theirs["eccv_r1"][short], abs=1e-12)
+    assert ours > found.direction("image_to_text")["MAP@R"].value
+    asked = {what: of for what, *of in found.protocol.judged_counts}
+    assert asked["eccv positives, image_to_text"] == [22_550, 22_550]
 
 
 # ---- folds

@@ -16,6 +16,7 @@ from lib.studies.published.results import Measurement
 from tests.studies.published.corpora import corpus, rows
 
 TABLE = paper_numbers.published_numbers()
+OPEN_CLIP = "mlfoundations/open_clip docs/openclip_retrieval_results.csv"
 
 
 def values(model, pretrained, direction, **columns):
@@ -38,7 +39,7 @@ def values(model, pretrained, direction, **columns):
 
 
 def test_numbers_that_were_read_twice():
-    clip = {"source": "mlfoundations/open_clip docs/openclip_retrieval_results.csv"}
+    clip = {"source": OPEN_CLIP}
     assert values("ViT-B-32", "openai", "text_to_image", **clip) == {
         "R@1": 30.44,
         "R@5": 55.94,
@@ -63,6 +64,62 @@ def test_open_clips_galleries_are_of_25010_captions():
     rows = [row for row in TABLE if "open_clip" in row.source and row.dataset == "coco"]
     assert {(row.n_queries, row.n_gallery) for row in rows} == {(5000, 25_010), (25_010, 5000)}
     assert all(row.captions == "all" and row.prompt == "none" for row in rows)
+
+
+def test_all_models_of_open_clips_table_are_there():
+    rows = [row for row in TABLE if row.source.startswith(OPEN_CLIP)]
+    models = Counter((row.model, row.pretrained) for row in rows)
+    assert len(models) == 121 and set(models.values()) == {12}
+    assert all(row.decimals == 2 for row in rows)
+    last = values("coca_ViT-B-32", "mscoco_finetuned_laion2b_s13b_b90k", "text_to_image")
+    assert last == {"R@1": 0.33, "R@5": 1.37, "R@10": 2.49}
+    assert values("nllb-clip-large-siglip", "v1", "image_to_text")["R@10"] == 87.12
+
+
+def test_numbers_of_each_source():
+    counts = Counter(re.split(r"[(,]", row.source)[0].strip() for row in TABLE)
+    expected = {
+        OPEN_CLIP: 1452,
+        "apple/ml-mobileclip results/*.jsonl": 84,
+        "OpenGVLab/unmasked_teacher multi_modality/MODEL_ZOO.md": 120,
+        "OpenGVLab/InternVL clip_benchmark/README.md": 52,
+        "OpenGVLab/InternVideo InternVideo2/multi_modality/MODEL_ZOO.md": 44,
+        "google-research/big_vision configs/proj/image_text/README_siglip2.md": 34,
+        "naver-ai/eccv-caption README": 24,
+        "Jazzcharles/AuroLA README": 24,
+        "salesforce/LAVIS docs/benchmark.rst": 30,
+        "baaivision/EVA EVA-CLIP/README.md": 7,
+    }
+    assert {source: counts[source] for source in expected} == expected
+    assert counts.total() == 2607
+
+
+def test_the_best_on_coco_read_pairs_again():
+    rows = [row for row in TABLE if (row.dataset, row.direction) == ("coco", "text_to_image")]
+    rows = [row for row in rows if (row.metric, row.gallery) == ("R@1", "whole")]
+    best = sorted((row for row in rows if row.judgements == "original"), key=lambda r: -r.value)
+    assert [(row.model, row.value) for row in best[:3]] == [
+        ("BLIP-2 ViT-g", 68.3),
+        ("VAST", 68.0),
+        ("BEiT-3", 67.2),
+    ]
+    assert {row.kind for row in best[:10]} == {"trained"}
+
+
+def test_eccvs_verified_1k_and_qb_norm():
+    folds = {"gallery": "mean of folds"}
+    assert values("ViT-L-14", "openai", "image_to_text", **folds) == {
+        "R@1": 74.26,
+        "R@5": 92.82,
+        "R@10": 96.58,
+    }
+    assert values("ViT-L-14", "openai", "text_to_image", **folds) == {
+        "R@1": 55.44,
+        "R@5": 82.32,
+        "R@10": 90.15,
+    }
+    normed = values("ViT-B-32", "openai", "text_to_image", inference="querybank")
+    assert normed == {"R@1": 34.8, "R@5": 59.9, "R@10": 70.4, "MedR": 3}
 
 
 def test_recall_grows_with_k_and_every_number_has_a_source():
@@ -176,14 +233,14 @@ def test_protocols_are_compared_as_far_as_sources_say(result):
         result, protocol=replace(result.protocol, prompt="a photo of {}", captions="first 5")
     )
     found = {row["source"]: row["protocol"] for row in beside_rows(other) if row["metric"] == "R@1"}
-    open_clip = found["mlfoundations/open_clip docs/openclip_retrieval_results.csv"]
+    open_clip = found[OPEN_CLIP]
     assert "captions: first 5 here, all there" in open_clip
     assert "prompt: a photo of {} here, none there" in open_clip
     assert not any(
         "captions" in line for line in found["ioanacroi/qb-norm README"]
     )  # which does not say
     bank = [line for row in beside_rows(result) for line in row["protocol"] if "inference" in line]
-    assert bank == ["inference: inductive here, querybank there"]
+    assert set(bank) == {"inference: inductive here, querybank there"} and len(bank) == 4
 
 
 def test_a_miniature_is_not_the_benchmark(result):

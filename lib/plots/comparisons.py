@@ -13,8 +13,10 @@ from lib.plots.style import COLOURS, MARKERS, add_legend, labelled, new_axes, st
 SAME = ("dataset", "split", "direction", "metric", "gallery", "judgements")
 RECALLED = "recalled, unchecked"
 REMEDY = "with a remedy that sees other queries"
-# Points of one year are spread by name over this part of it, so they draw no trend.
-SPREAD = 0.2
+# Points of one year stand side by side where they would overlap, at most this far from it.
+SPREAD = 0.4
+STEP = 0.1  # years between two points side by side
+ROOM = 1 / 45  # of the range of all values: two points closer than this would overlap
 
 
 @styled
@@ -54,15 +56,17 @@ def published_over_years(
     """Draw one published number of many models by year, and the user's own results beside them.
 
     A marker for each kind: zero-shot, trained on the benchmark, helped by a remedy against hubs.
-    Numbers quoted from memory are hollow and grey. Rows without a year are not drawn; the x label
-    says how many.
+    Numbers quoted from memory are hollow and grey. Within a year no date is known: points that
+    would overlap stand side by side, in turn to the left and to the right, which means nothing.
+    Rows without a year are not drawn; the x label says how many.
 
     Args:
         rows: objects with year, value, kind, verified, inference, model, and the columns of `SAME`,
             in which all must agree.
         own: name to `(year, value, low, high)` of the user's results, drawn as stars with
             intervals.
-        name_best: write the name of the best model of each year beside it.
+        name_best: write the name of the best model of each year above it, unless its number is
+            from memory.
         title, ax: title of the axes, and axes to draw into.
     """
     dated = [row for row in rows if row.year is not None]
@@ -75,7 +79,8 @@ def published_over_years(
             got = " and ".join(map(repr, values[:3]))
             raise RetrievalInputError(f"{name} must be the same in all rows, got {got}")
     ax = new_axes(ax, (10.0, 5.6))
-    x, y = _side_by_side([row.year for row in dated]), np.array([row.value for row in dated])
+    y = np.array([row.value for row in dated], dtype=float)
+    x = _side_by_side([row.year for row in dated], y)
     kinds = np.array([_kind(row) for row in dated])
     order = ("zero-shot", "trained", REMEDY)
     kind_looks = {
@@ -90,8 +95,9 @@ def published_over_years(
             ax.plot(x[of_kind], y[of_kind], linestyle="none", label=label, **look)
     if name_best:
         place = {"xytext": (0, 9), "textcoords": "offset points", "fontsize": 12, "ha": "center"}
-        for year in sorted({row.year for row in dated}):
-            same_year = [at for at, row in enumerate(dated) if row.year == year]
+        sure = [at for at, row in enumerate(dated) if _kind(row) != RECALLED]
+        for year in sorted({dated[at].year for at in sure}):
+            same_year = [at for at in sure if dated[at].year == year]
             at = max(same_year, key=lambda at: dated[at].value)
             ax.annotate(dated[at].model, (x[at], y[at]), color="0.25", **place)
     own = own or {}
@@ -102,7 +108,7 @@ def published_over_years(
         ax.errorbar([year], [value], yerr=reach, color=colour, label=name, **star)
     years = [row.year for row in dated] + [int(year) for year, *_ in own.values()]
     ax.set_xticks(range(min(years), max(years) + 1))
-    ax.set_xlim(min(years) - 1.2, max(years) + 0.8)
+    ax.set_xlim(min(years) - 1.2, max(years) + 1)
     ax.margins(y=0.14)
     left_out = sum(row.year is None for row in rows)
     note = f" ({left_out} numbers without a year are not drawn)" if left_out else ""
@@ -119,11 +125,22 @@ def _kind(row) -> str:
     return REMEDY if row.inference in ("querybank", "transductive") else row.kind
 
 
-def _side_by_side(years: Sequence[int]) -> np.ndarray:
-    """Spread the points of each year around it, in the order given."""
+def _side_by_side(years: Sequence[int], values: np.ndarray) -> np.ndarray:
+    """Place points at their year, and those that would overlap in turn to its left and right."""
     years = np.asarray(years, dtype=float)
-    places = years.copy()
+    places, room = years.copy(), ROOM * np.ptp(values)
+    furthest = int(SPREAD / STEP)
     for year in np.unique(years):
+        taken: dict[int, float] = {}  # the last value at each step from the year
         same = np.flatnonzero(years == year)
-        places[same] += np.linspace(-SPREAD, SPREAD, same.size) if same.size > 1 else 0
+        for turn, at in enumerate(same[np.argsort(values[same], kind="stable")]):
+            first = 1 if turn % 2 else -1
+            steps = [0, *(sign * n for n in range(1, furthest + 1) for sign in (first, -first))]
+            # Where all are taken, the one whose last point is the furthest below.
+            step = next(
+                (n for n in steps if values[at] - taken.get(n, -np.inf) > room),
+                min(steps, key=lambda n: taken.get(n, -np.inf)),
+            )
+            taken[step] = values[at]
+            places[at] += step * STEP
     return places

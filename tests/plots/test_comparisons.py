@@ -67,7 +67,7 @@ def test_published_numbers_stand_at_their_year_by_kind():
     ] == [20]
     assert found[REMEDY][1] == [35] and found[RECALLED][1] == [25]
     for x, _ in found.values():
-        assert (np.abs(np.asarray(x) - np.round(x)) <= 0.2 + 1e-9).all()
+        assert (np.abs(np.asarray(x) - np.round(x)) <= 0.4 + 1e-9).all()
     recalled = next(line for line in ax.get_lines() if line.get_label() == RECALLED)
     assert recalled.get_markerfacecolor() == "none"
     assert [text.get_text() for text in ax.texts] == ["m37.0", "m49.0"]
@@ -80,19 +80,31 @@ def test_published_numbers_stand_at_their_year_by_kind():
     assert len(markers) == 2  # no meaning by colour alone
 
 
-def test_the_place_within_a_year_does_not_depend_on_the_value():
-    def places(values):
-        names = ("c", "a", "d", "b")
-        ax = plots.published_over_years(
-            [row(2021, v, model=n) for n, v in zip(names, values, strict=True)]
-        )
-        return dict(
-            zip(drawn(ax)["zero-shot"][1].tolist(), drawn(ax)["zero-shot"][0].tolist(), strict=True)
-        )
+def places(values, **columns):
+    ax = plots.published_over_years([row(2021, v, **columns) for v in values])
+    return np.sort(drawn(ax)["zero-shot"][0] - 2021), *drawn(ax)["zero-shot"]
 
-    first, second = places((1.0, 2.0, 3.0, 4.0)), places((4.0, 3.0, 2.0, 1.0))
-    assert [first[v] for v in (1, 2, 3, 4)] == [second[v] for v in (4, 3, 2, 1)]
-    assert first[2] < first[4] < first[1] < first[3]  # by name
+
+def test_points_of_a_year_that_have_room_stand_at_it():
+    offsets, x, y = places([10.0, 30.0, 50.0, 70.0])
+    assert offsets.tolist() == [0, 0, 0, 0]
+    offsets, x, y = places([10.0, 10.1, 10.2, 90.0])  # three would overlap
+    np.testing.assert_allclose(offsets, [-0.1, 0, 0, 0.1], atol=1e-9)
+
+
+def test_left_and_right_of_a_year_mean_nothing():
+    rng = np.random.default_rng(0)
+    values = rng.uniform(20, 60, 120)
+    _, x, y = places(values.tolist())
+    assert abs(np.corrcoef(x, y)[0, 1]) < 0.1  # no trend that a reader could see
+    assert np.abs(x - 2021).max() <= 0.4 + 1e-9 and sorted(y) == sorted(values)
+    backwards = places(values[::-1].tolist())
+    assert {*zip(x, y, strict=True)} == {*zip(*backwards[1:], strict=True)}  # whatever the order
+
+
+def test_a_number_from_memory_is_not_named_as_the_best():
+    rows = [row(2022, 40.0, model="read"), row(2022, 60.0, model="recalled", verified="recalled")]
+    assert [text.get_text() for text in plots.published_over_years(rows).texts] == ["read"]
 
 
 def test_texts_can_be_read():

@@ -284,3 +284,31 @@ def test_trec_files_there_and_back(run, coco_root, rows):
         assert code == 2 and message in one_line(err), err
     judged = run(*call, "--embeddings", str(rows), "--write-trec", "t", "--folds", "5")
     assert judged[0] == 2 and "TREC files are of the whole gallery" in one_line(judged[2])
+
+
+def test_clips_are_ranked_by_the_best_of_their_sentences_if_asked(run, tmp_path):
+    root = tmp_path / "msvd"
+    CORPORA["msvd"].write_miniature(root, media=False)
+    corpus = CORPORA["msvd"].load(root, need_media=False)
+    rng = np.random.default_rng(0)
+    clips = rng.normal(size=(len(corpus.item_ids), 6))
+    texts = clips[corpus.owners] + rng.normal(size=(len(corpus.texts), 6))
+    ids = ids_of(corpus)
+    arrays = {f"{side}_ids": np.array(ids[side]) for side in ids}
+    np.savez("clips.npz", video=clips, text=texts, **arrays)
+    call = ["eval", "msvd", "--root", str(root), "--embeddings", "clips.npz"]
+    code, out, _ = run(*call, "--text-gallery", "best of item", "--out", "best.json")
+    assert code == 0 and "12 queries x 12 items" in words(out)
+    assert "video to text by the best sentence of each video" in words(out)
+    code, out, _ = run(*call, "--out", "every.json")
+    assert code == 0 and "12 queries x 57 items" in words(out) and "best sentence" not in out
+    best, every = (
+        Result.load(name).direction("video_to_text") for name in ("best.json", "every.json")
+    )
+    assert best["R@1"].value == every["R@1"].value and best["R@5"].value >= every["R@5"].value
+    code, _, err = run("compare", "best.json", "every.json")
+    assert code == 2 and "text_gallery: 'best of item' and 'every text'" in one_line(err)
+    code, _, err = run(*call, "--text-gallery", "best of item", "--folds", "2")
+    assert code == 2 and "goes with the whole gallery" in one_line(err)
+    code, _, err = run(*call, "--text-gallery", "best")
+    assert code == 2 and "text_gallery must be one of" in one_line(err)

@@ -4,25 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
-from lib.core.reading import DamagedFileError, MissingFileError
+from lib.datasets.text_lines import read_lines
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield `(line, text)` of a UTF-8 file, without line ends and empty lines; lines count from 1.
-
-    Args:
-        path: the file, with or without a byte order mark.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path} is missing")
-    with open(path, encoding="utf-8-sig") as stream:
-        try:
-            for line, text in enumerate(stream, start=1):
-                if text.strip():
-                    yield line, text.rstrip("\n")
-        except UnicodeDecodeError as error:
-            raise DamagedFileError(f"{path} is not UTF-8 text: {error}. Fetch it again") from error
+    """Yield `(line, text)` of `read_lines`, without empty lines; lines count from 1."""
+    for line, text in enumerate(read_lines(path), start=1):
+        if text.strip():
+            yield line, text
 
 
 def read_ids(path: str | Path) -> list[str]:

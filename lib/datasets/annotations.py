@@ -193,23 +193,24 @@ def read_karpathy(path: str | Path, parts: Collection[str]) -> Iterator[Karpathy
         )
 
 
-def read_blip(path: str | Path) -> Iterator[tuple[str, str, list[str]]]:
+def read_blip(path: str | Path, key: str = "image") -> Iterator[tuple[str, str, list[str]]]:
     """Read the pictures of an annotation file of BLIP, ALBEF or LAVIS, in its order.
 
     Args:
         path: a list of `{"image": "val2014/...jpg", "caption": ["...", ...]}`, or, in training
             files, one entry a caption: `"caption"` is one text, and `"image"` occurs again.
+        key: `"video"` for the same form of films, as VindLU and UMT have it.
 
     Yields:
         `(where, picture, captions)`, each picture once; captions as typed. `where` is for errors.
     """
-    data = read_json(path)
+    data, noun = read_json(path), "picture" if key == "image" else key
     if not isinstance(data, list):
-        raise RetrievalInputError(f"{path} must be a list of pictures, got {type(data).__name__}")
+        raise RetrievalInputError(f"{path} must be a list of {noun}s, got {type(data).__name__}")
     found: dict[str, tuple[str, list[str]]] = {}
     for number, entry in enumerate(data):
-        where = f"{path}, picture {number}"
-        image = field_of(entry, "image", str, where)
+        where = f"{path}, {noun} {number}"
+        image = field_of(entry, key, str, where)
         caption = field_of(entry, "caption", (str, list), where)
         if isinstance(caption, list):
             if image in found:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import MissingFileError
-from lib.datasets.annotations import Record, captioned_media, find_file, read_json, require_file
+from lib.datasets.annotations import (
+    Record,
+    captioned_media,
+    find_file,
+    read_blip,
+    read_json,
+    require_file,
+)
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
 from lib.datasets.media.files import ClipFiles, find_names
@@ -15,7 +22,7 @@ from lib.datasets.text_lists import numbered_lines, read_ids
 
 NAME = "msvd"
 SPLITS = ("test", "val", "train")
-SENTENCES = ("raw-captions", "release")
+SENTENCES = ("raw-captions", "release", "umt")
 # Videos: albanie/collaborative-experts, misc/datasets/msvd/README.md. Sentences: of
 # raw-captions.pkl, as CLIP4Clip's loader counts them (recalled; together 80,827).
 PUBLISHED = {
@@ -47,8 +54,9 @@ def load_msvd(
             `MSVD_Videos/` or `videos/`, as `<id>.avi` (.mp4, .mkv and .webm too).
         split: `"test"`, on which papers report, `"val"` or `"train"`.
         sentences: `"raw-captions"`, the words in lower case that published code joins with spaces;
-            or `"release"`, the sentences as typed, of `AllVideoDescriptions.txt`, whose number
-            nobody states.
+            `"release"`, the sentences as typed, of `AllVideoDescriptions.txt`; or `"umt"`, those of
+            `msvd_ret_<split>.json`, with which UMT and InternVideo2 are evaluated. Nobody states
+            the number of the latter two.
         n_frames: frames of each clip.
         allow_partial: evaluate what exists, and say so.
         need_media: False reads the annotations alone.
@@ -66,15 +74,10 @@ def load_msvd(
     check_choice(sentences, SENTENCES, "sentences")
     root = Path(root)
     label, published = published_counts(root, NAME, split, PUBLISHED)
-    list_path = require_file(root, f"{split}_list.txt", _ANNOTATIONS, NAME)
-    videos = read_ids(list_path)
-    if sentences == "release":
-        path = require_file(root, RELEASE, _ANNOTATIONS, NAME)
-        texts = _read_release(path)
+    if sentences != "raw-captions":
         published.pop("captions")
-    else:
-        path, texts = _read_raw(root)
-    _check_described(videos, texts, list_path, path)
+    texts = _read_umt(root, split) if sentences == "umt" else _listed(root, split, sentences)
+    videos = list(texts)
     names = find_names(root, videos, FOLDERS, _SUFFIXES)
     return captioned_media(
         [_record(name, video, texts[video]) for name, video in zip(names, videos)],
@@ -89,6 +92,36 @@ def load_msvd(
         allow_partial=allow_partial,
         need_media=need_media,
     )
+
+
+def _listed(root: Path, split: str, sentences: str) -> dict[str, list[str]]:
+    """`{video: sentences}` in the order of the list of a split."""
+    list_path = require_file(root, f"{split}_list.txt", _ANNOTATIONS, NAME)
+    videos = read_ids(list_path)
+    if sentences == "release":
+        path = require_file(root, RELEASE, _ANNOTATIONS, NAME)
+        texts = _read_release(path)
+    else:
+        path, texts = _read_raw(root)
+    without = [video for video in videos if video not in texts]
+    if without:
+        raise RetrievalInputError(
+            f"{path} has no sentence for {len(without):,} of the {len(videos):,} videos of"
+            f" {list_path.name}, the first is {without[0]!r}; both must be of one release"
+        )
+    return {video: texts[video] for video in videos}
+
+
+def _read_umt(root: Path, split: str) -> dict[str, list[str]]:
+    """`{video: sentences}` of a list of `{"video": "<id>.avi", "caption": [...]}`, in its order."""
+    texts: dict[str, list[str]] = {}
+    path = require_file(root, f"msvd_ret_{split}.json", _ANNOTATIONS, NAME)
+    for where, file, captions in read_blip(path, "video"):
+        video = file.rpartition("/")[2].removesuffix(".avi").removesuffix(".mp4")
+        if video in texts:
+            raise RetrievalInputError(f"{where}: {video!r} occurs twice")
+        texts[video] = captions
+    return texts
 
 
 def _record(file: str, video: str, texts: list[str]) -> Record:
@@ -143,12 +176,3 @@ def _read_release(path: Path) -> dict[str, list[str]]:
             raise RetrievalInputError(f"{path}, line {line}: expected {expected}, got {text!r:.80}")
         texts.setdefault(video, []).append(sentence.strip())
     return texts
-
-
-def _check_described(videos: list[str], texts: Mapping, list_path: Path, path: Path) -> None:
-    without = [video for video in videos if video not in texts]
-    if without:
-        raise RetrievalInputError(
-            f"{path} has no sentence for {len(without):,} of the {len(videos):,} videos of"
-            f" {list_path.name}, the first is {without[0]!r}; both must be of one release"
-        )

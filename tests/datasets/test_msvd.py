@@ -77,6 +77,21 @@ def test_json_with_the_content_of_the_pickle_is_read(bare):
     assert load(bare).texts == whole.texts
 
 
+def test_the_form_of_umt_has_its_own_order(bare):
+    whole, umt = load(bare), load(bare, sentences="umt")
+    entries = json.loads((bare / "msvd_ret_test.json").read_text())
+    assert umt.item_ids == tuple(entry["video"].removesuffix(".avi") for entry in entries)
+    assert umt.item_ids != whole.item_ids and set(umt.item_ids) == set(whole.item_ids)
+    assert dict(zip(umt.text_ids, umt.texts)) == dict(zip(whole.text_ids, whole.texts))
+    (bare / "msvd_ret_test.json").write_text(
+        json.dumps([*entries, {**entries[0], "video": "x/" + entries[0]["video"]}])
+    )
+    with pytest.raises(RetrievalInputError, match="video 12: '.*' occurs twice"):
+        load(bare, sentences="umt")
+    with pytest.raises(MissingFileError, match="msvd_ret_val.json"):
+        load(bare, "val", sentences="umt")
+
+
 def test_clips_of_the_release_are_avi(bare):
     folder = bare / "YouTubeClips"
     folder.mkdir()

@@ -42,6 +42,7 @@ def write_msvd(root: Path) -> Miniature:
         train_list.txt, val_list.txt, test_list.txt      one id a line; that of test without an end
         raw-captions.pkl                                 {id: list of sentences, lists of words}
         AllVideoDescriptions.txt                         comments, then lines "id sentence."
+        msvd_ret_test.json                               UMT's form: clips with their sentences
         YouTubeClips/<id>.avi                            moving scenes of one second
 
     The sentences are in no order of clips, five of most, two of one, and one of them occurs twice.
@@ -64,6 +65,8 @@ def write_msvd(root: Path) -> Miniature:
     rows = [(number, at) for at in range(17) for number in range(len(sentences[at]))]
     lines = [f"{ids[at]} {sentences[at][number].capitalize()}." for number, at in sorted(rows)]
     write_lines(root / "AllVideoDescriptions.txt", ["# A miniature", "#", "", *lines])
+    umt = [{"video": f"{ids[at]}.avi", "caption": sentences[at]} for at in parts["test"]]
+    write_json(root / "msvd_ret_test.json", umt)
     counts = {
         part: {"videos": len(positions), "captions": sum(len(sentences[at]) for at in positions)}
         for part, positions in parts.items()

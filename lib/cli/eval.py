@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +51,8 @@ def evaluate(
         Path | None,
         Option(
             help="Use your rows, without any media: .npz with image, image_ids, text, text_ids (or"
-            " video, audio); bank_text and the like for --inference querybank."
+            " video, audio; query, query_ids for composed queries); bank_text and the like for"
+            " --inference querybank."
         ),
     ] = None,
     trec_run: Annotated[
@@ -110,6 +112,9 @@ def evaluate(
     write_trec: Annotated[
         Path | None, Option(help="Write runs and judgements as TREC files to this folder.")
     ] = None,
+    write_submission: Annotated[
+        Path | None, Option(help="Write the two files for the server of CIRR to this folder.")
+    ] = None,
     out: Annotated[
         Path | None,
         Option(help="JSON file of the result; with --models, the folder of all results."),
@@ -167,6 +172,8 @@ def evaluate(
         check_choice(out.suffix.lower(), (".json",), "the suffix of --out")
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
         raise RetrievalInputError("--inference querybank and --bank-split go together")
+    from lib.cli.eval_composed import check_options, evaluate_vectors
+    from lib.datasets.composed import ComposedQueries
     from lib.studies.published import evaluate_ranking, evaluate_rows
     from lib.studies.published.embeddings_file import read_embeddings, read_run
     from lib.studies.published.evaluation import chosen_metrics
@@ -179,6 +186,18 @@ def evaluate(
     chosen_metrics(chosen)  # before the work: refuses unknown names
     options["need_media"] = embeddings is None and trec_run is None
     corpus = _load(benchmark, root, split, options, allow_partial)
+    unsupported = {"--trec-run": trec_run, "--folds": folds, "--first-fold": first_fold}
+    unsupported |= {"--bank-split": bank_split, "--write-trec": write_trec}
+    unsupported |= {"--text-gallery": text_gallery != "every text"}
+    unsupported |= {
+        "--option query with --embeddings": embeddings is not None and "query" in options
+    }
+    unsupported |= {
+        "--inference": inference != "inductive",
+        "--judgements": judgements != "original",
+    }
+    check_options(corpus, write_submission, unsupported)
+    composed = isinstance(corpus, ComposedQueries)
     identity = {"model": model or (embeddings or trec_run or root).name, "tag": pretrained or ""}
     identity |= {"prompt": prompt, "precision": precision}
     given = None
@@ -202,6 +221,8 @@ def evaluate(
     else:
         protocol |= {"folds": folds, "first_fold": first_fold, "inference": inference}
         protocol |= {"beta": beta, "trec_folder": write_trec, "text_gallery": text_gallery}
+        if composed:
+            protocol = {"metrics": chosen, "submission": write_submission}
         if given is not None:
             identity |= {"embeddings": sha256_of(embeddings), "notes": "; ".join(given.notes)}
             for note in given.notes:
@@ -210,8 +231,9 @@ def evaluate(
             if given.banks and banks is None:
                 names = ", ".join(f"bank_{side}" for side in given.banks)
                 say(f"not used: {names}, which --inference querybank needs")
-            protocol |= {"banks": banks, "identity": identity}
-            result = evaluate_rows(given.media, given.text, corpus, **protocol)
+            protocol |= {"identity": identity} | ({} if composed else {"banks": banks})
+            evaluate_given = evaluate_vectors if composed else evaluate_rows
+            result = evaluate_given(given.media, given.text, corpus, **protocol)
         else:
             bank = None
             if bank_split is not None:
@@ -219,6 +241,8 @@ def evaluate(
             check_encodable(corpus)
             encoder = open_encoder(model, pretrained, settings)
             result = evaluate_model(encoder, corpus, bank, cache, allow_partial, protocol)
+    if result is None:  # the targets are not published: only the submission was written
+        return
     _show_result(result)
     if write_trec is not None:
         say(f"TREC files written to {write_trec}")
@@ -279,9 +303,10 @@ def _check_grid(models: str | None, corpora: str | None, excluded: list[str]) ->
 def check_encodable(corpus) -> None:
     """Refuse a corpus with a side that no model here encodes."""
     from lib.datasets.captioned import CaptionedMedia
+    from lib.datasets.composed import ComposedQueries
     from lib.datasets.judged import JudgedCorpus
 
-    if not isinstance(corpus, CaptionedMedia | JudgedCorpus):
+    if not isinstance(corpus, CaptionedMedia | JudgedCorpus | ComposedQueries):
         raise RetrievalInputError(
             f"no model here encodes sound; evaluate {corpus.name} with --embeddings FILE.npz"
         )
@@ -299,16 +324,23 @@ def open_encoder(model: str, pretrained: str | None, settings: Mapping[str, obje
 
 def evaluate_model(
     encoder, corpus, bank, cache: Path | None, allow_partial: bool, protocol: dict
-) -> Result:
+) -> Result | None:
     """Encode a corpus with a progress bar and evaluate it; say what was left out or cut."""
-    from lib.studies.published import evaluate_corpus
+    from lib.cli.eval_composed import evaluate_vectors
+    from lib.datasets.composed import ComposedQueries
+    from lib.studies.published import embed_composed, evaluate_corpus
 
-    def evaluate_with_bar(corpus, bank) -> Result:
+    def evaluate_with_bar(corpus, bank) -> Result | None:
         corpora = [each for each in (corpus, bank) if each is not None]
         n = sum(len(getattr(each, "prompts", each.media)) + len(each.texts) for each in corpora)
         with progress_bar() as bar:
             row = bar.add_task("embeddings", total=n)
-            options = protocol | {"progress": lambda done: bar.advance(row, done)}
+            progress = partial(bar.advance, row)
+            if isinstance(corpus, ComposedQueries):
+                rows = embed_composed(encoder, corpus, folder=cache, progress=progress)
+                identity = {**encoder.identity, "query": corpus.composition}
+                return evaluate_vectors(*rows, corpus, identity=identity, **protocol)
+            options = protocol | {"progress": progress}
             return evaluate_corpus(encoder, corpus, bank=bank, folder=cache, **options)
 
     try:

@@ -197,12 +197,22 @@ class Qrels:
         _check_range(ids, self.n_items, "ranked item", lowest=-1)
         if self.items.size == 0:
             return np.zeros(ids.shape, np.int16)
-        different, keys = self._cells
-        column = np.minimum(np.searchsorted(different, ids), different.size - 1)  # (n_queries, k)
-        wanted = np.arange(self.shape[0])[:, None] * different.size + column
-        at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
-        judged = (keys[at] == wanted) & (different[column] == ids)
+        at, judged = self._find(np.arange(self.shape[0])[:, None], ids)
         return np.where(judged, self.grades[at], np.int16(0))
+
+    def has_pairs(self, query_index: np.ndarray, item_index: np.ndarray) -> np.ndarray:
+        """Return for each pair of a query and an item whether it is judged, `(n,)` bool."""
+        if self.items.size == 0:
+            return np.zeros(len(item_index), bool)
+        return self._find(query_index, item_index)[1]
+
+    def _find(self, queries: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the place of the judgement of each cell, and whether there is one."""
+        different, keys = self._cells
+        column = np.minimum(np.searchsorted(different, items), different.size - 1)
+        wanted = queries * different.size + column
+        at = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+        return at, (keys[at] == wanted) & (different[column] == items)
 
     # ---- deriving
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from lib.datasets import (
     activitynet,
     audioset,
+    cirr,
     class_folders,
     class_prompts,
     coco,
     didemo,
     docci,
+    fashioniq,
     flickr30k,
     flickr30k_cn,
     judged,
@@ -29,7 +31,8 @@ from lib.datasets import (
 )
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.miniatures import clips, descriptions, films, images, languages
+from lib.datasets.composed import COMPOSITIONS, REFERENCES, ComposedQueries
+from lib.datasets.miniatures import clips, composed, descriptions, films, images, languages
 from lib.datasets.miniatures.class_folders import write_class_folders
 from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
@@ -67,7 +70,7 @@ class Corpus:
     name: str
     family: str
     splits: tuple[str, ...]
-    load: Callable[..., CaptionedMedia | AudioVideoClips | judged.JudgedCorpus]
+    load: Callable[..., CaptionedMedia | AudioVideoClips | judged.JudgedCorpus | ComposedQueries]
     write_files: Callable[[Path], Miniature]
     options: Mapping[str, tuple | range] = field(default_factory=dict)
 
@@ -115,6 +118,11 @@ _ALL = (
      {"language": xflickrco.LANGUAGES}),
     ("many languages", flickr30k_cn, flickr30k_cn.load_flickr30k_cn, languages.write_flickr30k_cn,
      {}),
+    ("composed queries", cirr, cirr.load_cirr, composed.write_cirr,
+     {"reference": REFERENCES, "query": COMPOSITIONS}),
+    ("composed queries", fashioniq, fashioniq.load_fashioniq, composed.write_fashioniq,
+     {"category": ("all", *fashioniq.CATEGORIES), "captions": fashioniq.CAPTIONS,
+      "gallery": fashioniq.GALLERIES, "reference": REFERENCES[::-1], "query": COMPOSITIONS}),
     # A training corpus, included for its formats: no score on it can be compared with a paper.
     ("training", laion, laion.load_laion, write_laion, {}),
 )  # fmt: skip

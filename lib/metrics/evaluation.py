@@ -9,7 +9,13 @@ from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, ch
 from lib.core.qrels import Qrels
 from lib.metrics import intervals, kernels, runs
 from lib.metrics.kernels import FAMILIES, RANK_STATISTICS, MetricNames, PlacedItems
-from lib.metrics.ranks import TIES, RelevantRanks, ranks_by_best_text, ranks_of_relevant
+from lib.metrics.ranks import (
+    TIES,
+    RelevantRanks,
+    check_candidates,
+    ranks_by_best_text,
+    ranks_of_relevant,
+)
 from lib.metrics.runs import CountedQueries
 
 RUN_TIES = ("id", "pessimistic", "optimistic")
@@ -239,6 +245,8 @@ def evaluate_embeddings(
     split: str = "",
     direction: str = "",
     no_relevant: str = "error",
+    excluded: Qrels | None = None,
+    candidates: Qrels | None = None,
 ) -> Evaluation:
     """Evaluate embeddings over the whole gallery, without a run.
 
@@ -257,16 +265,26 @@ def evaluate_embeddings(
             never flatters a model; `Evaluation.bounds` holds both extremes. "expected" is for "R"
             and "MRR".
         hit_grade, groups, name, split, direction, no_relevant: as in `evaluate`.
+        excluded: pairs of a query and an item that is no candidate of it, `(n_queries, n_items)`,
+            as the picture that a query starts from. The result is that of a gallery without it.
+        candidates: the few items among which each query is ranked, `(n_queries, n_items)`, instead
+            of the gallery.
 
     Returns:
         An `Evaluation` with the metrics in the order given, and also "MedR" and "MeanR". Its
         `tie_share` is the share of queries where the first relevant rank depends on the policy.
+        Chance is that of the items that each query can find, `n_gallery` their largest number.
     """
     check_choice(ties, TIES, "ties")
     queries, gallery = as_embeddings(queries, "queries"), as_embeddings(gallery, "gallery")
     runs.check_judgements(qrels, len(queries), len(gallery))
-    depth = len(gallery)
-    names = kernels.metric_names(metrics, ks, depth, check_k, name_depth=False)
+    check_candidates(qrels, excluded, candidates)
+    counted = runs.count_queries(qrels, hit_grade, groups, no_relevant)
+    sizes = _gallery_sizes(qrels, excluded, candidates)[counted.positions]
+    depth, smallest = int(sizes.max()), int(sizes.min())
+    names = kernels.metric_names(
+        metrics, ks, depth, lambda k, _: check_k(k, smallest), name_depth=False
+    )
     families = {family for family, _ in names.values()}
     needs_all = families - set(kernels.FIRST_ITEM_ONLY)
     if needs_all and ties == "expected":
@@ -274,9 +292,10 @@ def evaluate_embeddings(
             f"ties must be one of 'pessimistic', 'optimistic', 'id' for {', '.join(needs_all)}, got"
             " 'expected'; the expectation is known for R and MRR"
         )
-    counted = runs.count_queries(qrels, hit_grade, groups, no_relevant)
     if counted.positions.size < len(queries):
         queries = queries[counted.positions]
+        excluded = excluded and excluded.take_queries(counted.positions)
+        candidates = candidates and candidates.take_queries(counted.positions)
     ranks = ranks_of_relevant(
         queries,
         gallery,
@@ -284,9 +303,11 @@ def evaluate_embeddings(
         metric=metric,
         which="all" if needs_all else "first",
         no_relevant="zero",
+        excluded=excluded,
+        candidates=candidates,
     )
     labels = {"name": name, "split": split, "direction": direction}
-    return _evaluation_of_ranks(ranks, names, counted, ties, gain, labels)
+    return _evaluation_of_ranks(ranks, names, counted, ties, gain, labels, sizes)
 
 
 def evaluate_by_best_text(
@@ -323,6 +344,14 @@ def evaluate_by_best_text(
     return _evaluation_of_ranks(ranks, names, counted, ties, "exponential", labels)
 
 
+def _gallery_sizes(qrels: Qrels, excluded: Qrels | None, candidates: Qrels | None) -> np.ndarray:
+    """Return the number of items that each query can find, `(n_queries,)`."""
+    if candidates is not None:
+        return candidates.counts
+    n_excluded = 0 if excluded is None else excluded.counts
+    return np.full(qrels.shape[0], qrels.n_items) - n_excluded
+
+
 # ---- one engine for runs and embeddings
 
 Measured = tuple[dict[str, np.ndarray], np.ndarray]  # {metric: values}, first ranks
@@ -357,8 +386,9 @@ def _evaluation_of_ranks(
     ties: str,
     gain: str,
     labels: dict[str, str],
+    sizes: np.ndarray | None = None,
 ) -> Evaluation:
-    """Measure counted ranks over the whole gallery under the policies for ties."""
+    """Measure counted ranks under the policies for ties; `sizes` as in `_evaluation`."""
     measure = _measurement(names, counted, gain)
     policies = ["pessimistic", "optimistic"] + ["id"] * (ties == "id")
     measured = {policy: measure(ranks.placed_items(policy)) for policy in policies}
@@ -367,8 +397,9 @@ def _evaluation_of_ranks(
         expected = {"R": ranks.hit_rate_at_k, "MRR": ranks.reciprocal_rank}
         values = {name: expected[family](k, ties) for name, (family, k) in names.items()}
         measured[ties] = values, ranks.first_rank(ties)
-    tie_share, depth = float((worst != best).mean()), counted.qrels.n_items
-    return _evaluation(names, counted, depth, measured, ties, gain, tie_share, labels)
+    tie_share = float((worst != best).mean())
+    depth = counted.qrels.n_items if sizes is None else int(sizes.max())
+    return _evaluation(names, counted, depth, measured, ties, gain, tie_share, labels, sizes)
 
 
 def _evaluation(
@@ -380,12 +411,16 @@ def _evaluation(
     gain: str,
     tie_share: float | None,
     labels: dict[str, str],
+    sizes: np.ndarray | None = None,
 ) -> Evaluation:
-    """Assemble the result from what was measured under each policy for ties."""
-    n_gallery = counted.qrels.n_items
-    order = kernels.RandomOrder(counted.counts, n_gallery, depth)
+    """Assemble the result from what was measured under each policy for ties.
+
+    `sizes` `(n_queries,)` is the number of items that each query can find, where it is not all.
+    """
+    n_gallery = counted.qrels.n_items if sizes is None else depth
+    order = kernels.RandomOrder(counted.counts, n_gallery, depth, sizes)
     chance = kernels.chance_of_names(names, order) | {
-        name: kernels.chance_of_gain(counted.qrels, k, gain)
+        name: kernels.chance_of_gain(counted.qrels, k, gain, sizes)
         for name, (family, k) in names.items()
         if family == "nDCG"
     }

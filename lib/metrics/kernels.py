@@ -109,13 +109,17 @@ def normalised_dcg(placed: PlacedItems, qrels: Qrels, k: int, gain: str) -> np.n
     return np.divide(_dcg(placed, k, gain), ideal, out=np.zeros(ideal.size), where=ideal > 0)
 
 
-def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
-    """Return the expected nDCG@k of a random order: mean gain at every rank over the ideal."""
+def chance_of_gain(qrels: Qrels, k: int, gain: str, sizes: np.ndarray | None = None) -> float:
+    """Return the expected nDCG@k of a random order: mean gain at every rank over the ideal.
+
+    `sizes` `(n_queries,)` is the gallery of each query, where it is not the whole.
+    """
     check_qrels(qrels)
     check_k(k, qrels.n_items)
     check_choice(gain, GAINS, "gain")
     gains = np.bincount(qrels.query_index, gain_of(qrels.grades, gain), minlength=qrels.shape[0])
-    expected = gains / qrels.n_items * (1 / np.log2(np.arange(k) + 2)).sum()
+    n = qrels.n_items if sizes is None else sizes
+    expected = gains / n * (1 / np.log2(np.arange(k) + 2)).sum()
     ideal = ideal_dcg(qrels, k, gain)
     return float(np.divide(expected, ideal, out=np.zeros(ideal.size), where=ideal > 0).mean())
 
@@ -126,36 +130,42 @@ def chance_of_gain(qrels: Qrels, k: int, gain: str) -> float:
 class RandomOrder:
     """Probabilities of a random order of the gallery, for every different R in `counts`.
 
-    `counts` `(n_queries,)` is the number of relevant items R, `n_gallery` the size n, `depth` the
-    number of ranks.
+    `counts` `(n_queries,)` is the number of relevant items R, `n_gallery` the size n, or `sizes`
+    `(n_queries,)` that of each query; `depth` is the number of ranks. `r`, `n` and `shares` have
+    an entry for each different pair of R and n.
     """
 
-    def __init__(self, counts, n_gallery: int, depth: int) -> None:
+    def __init__(self, counts, n_gallery: int, depth: int, sizes=None) -> None:
         counts = whole_numbers(counts, "counts")
-        self.n = check_count(n_gallery, "n_gallery")
-        if counts.size == 0 or counts.min() < 0 or counts.max() > self.n:
+        largest = check_count(n_gallery, "n_gallery")
+        sizes = np.full(counts.size, largest) if sizes is None else whole_numbers(sizes, "sizes")
+        if counts.size == 0 or counts.min() < 0 or (counts > sizes).any():
             raise RetrievalInputError(
-                f"counts must be one number of relevant items per query, from 0 to {self.n} (the"
+                f"counts must be one number of relevant items per query, from 0 to {largest} (the"
                 f" gallery), got {counts}"
             )
-        self.depth = check_table(check_k(depth, self.n), "depth")
-        self.r, index = np.unique(counts, return_inverse=True)
-        self.shares = np.bincount(index) / counts.size  # of queries with each R
+        self.depth = check_table(check_k(depth, largest), "depth")
+        r_values, of_r = np.unique(counts, return_inverse=True)
+        n_values, of_n = np.unique(sizes, return_inverse=True)
+        different, index = np.unique(of_r * n_values.size + of_n, return_inverse=True)
+        self.r, self.n = r_values[different // n_values.size], n_values[different % n_values.size]
+        self.shares = np.bincount(index) / counts.size  # of queries with each R and n
         drawn = np.arange(depth)
-        stays = np.maximum(self.n - self.r[:, None] - drawn, 0) / (self.n - drawn)
-        # (different R, depth + 1): probability of no relevant item among the first 0, 1, ...
+        left = np.maximum(self.n[:, None] - drawn, 1)  # a smaller gallery ends before the depth
+        stays = np.maximum(self.n[:, None] - self.r[:, None] - drawn, 0) / left
+        # (different R and n, depth + 1): probability of no relevant item among the first 0, 1, ...
         self.no_hit = np.concatenate([np.ones((self.r.size, 1)), np.cumprod(stays, axis=1)], axis=1)
         terms = 1 / np.arange(1, max(depth, self.r.max(initial=0)) + 1)
         self.harmonic = np.concatenate([[0], np.cumsum(terms)])
 
     def reciprocal_rank(self, k: int) -> np.ndarray:
-        """Return the expected reciprocal rank cut at k, for each R."""
+        """Return the expected reciprocal rank cut at k, for each R and n."""
         hit_here = self.no_hit[:, :k] - self.no_hit[:, 1 : k + 1]
         return (hit_here / np.arange(1, k + 1)).sum(axis=1)
 
     def precision_sum(self, cut) -> np.ndarray:
-        """Return the expected sum of precisions up to `cut`, over R, for each R."""
-        rest = (self.r - 1) / max(self.n - 1, 1)
+        """Return the expected sum of precisions up to `cut`, over R, for each R and n."""
+        rest = (self.r - 1) / np.maximum(self.n - 1, 1)
         harmonic = self.harmonic[cut]
         return (self.r > 0) * (harmonic + (cut - harmonic) * rest) / self.n
 
@@ -170,7 +180,7 @@ class MetricFamily:
     Args:
         kernel: `(relevant PlacedItems, k)` to `(n_queries,)` values; None for nDCG, which reads all
             grades (`normalised_dcg`).
-        chance: `(RandomOrder, k)` to the expected value for each R; None for nDCG.
+        chance: `(RandomOrder, k)` to the expected value for each R and n; None for nDCG.
         cut: a bare name is measured at every "k" of `ks`, over the whole "depth", or at "R".
     """
 
@@ -327,6 +337,6 @@ def rank_chance(order: RandomOrder) -> dict[str, float]:
     low = np.searchsorted(hit_by_rank, 0.5 - 1e-12)
     high = np.searchsorted(hit_by_rank, 0.5 + 1e-12, side="right")
     median = np.mean([rank if rank <= depth else np.inf for rank in (low, high)])
-    all_within = order.r.min() > 0 and depth > n - order.r.min()
+    all_within = order.r.min() > 0 and depth > (n - order.r).max()
     mean = order.shares @ ((n + 1) / (order.r + 1)) if all_within else np.inf
     return {"MedR": float(median), "MeanR": float(mean)}

@@ -15,7 +15,7 @@ from lib.core.checks import (
     check_k,
     unit_rows,
 )
-from lib.core.qrels import Qrels
+from lib.core.qrels import Qrels, check_qrels
 from lib.metrics.kernels import PlacedItems
 from lib.metrics.runs import check_judgements, queries_without_relevant
 
@@ -174,6 +174,8 @@ def ranks_of_relevant(
     which: str = "all",
     no_relevant: str = "error",
     query_block: int = 512,
+    excluded: Qrels | None = None,
+    candidates: Qrels | None = None,
 ) -> RelevantRanks:
     """Count the ranks of relevant items from embeddings, exactly and without the matrix of scores.
 
@@ -193,6 +195,10 @@ def ranks_of_relevant(
         no_relevant: for queries without relevant items: "error", or "zero" (rank infinity).
         query_block: queries at a time; memory is about 10 bytes x query_block x 2048 items. It does
             not change the result.
+        excluded: pairs of query and item, `(n_queries, n_items)`, that do not count: the item is
+            no candidate of the query, as if it were not in the gallery. None may be relevant.
+        candidates: the items of each query, `(n_queries, n_items)`, where it is ranked among these
+            alone; every relevant item must be one.
 
     Returns:
         `RelevantRanks`, with metrics under each policy for ties.
@@ -206,9 +212,13 @@ def ranks_of_relevant(
     gallery = prepare(as_embeddings(gallery, "gallery", dim=queries.shape[1]), "gallery")
     check_judgements(qrels, len(queries), len(gallery))
     queries_without_relevant(qrels, no_relevant)
-    counter = _Counter(queries, gallery, qrels)
+    check_candidates(qrels, excluded, candidates)
+    counter = _Counter(queries, gallery, qrels, excluded)
     if which == "first":
         counter.keep_best()
+    if candidates is not None:
+        counter.count_among(candidates)
+        return counter.ranks()
     for start in range(0, len(queries), query_block):
         for column in range(0, len(gallery), GALLERY_BLOCK):
             counter.count(slice(start, start + query_block), slice(column, column + GALLERY_BLOCK))
@@ -291,11 +301,37 @@ def ranks_by_best_text(items, texts, qrels: Qrels, *, block: int = 64) -> Releva
     return ranks_in_scores(scores, Qrels.from_owner(np.arange(len(items)), len(items)))
 
 
+def check_candidates(qrels: Qrels, excluded: Qrels | None, candidates: Qrels | None) -> None:
+    """Refuse exclusions or candidates that do not fit the judgements."""
+    if excluded is not None and candidates is not None:
+        raise RetrievalInputError("give either excluded or candidates, not both")
+    for name, pairs in (("excluded", excluded), ("candidates", candidates)):
+        if pairs is None:
+            continue
+        check_qrels(pairs)
+        if pairs.shape != qrels.shape:
+            raise RetrievalInputError(
+                f"{name} must have shape {qrels.shape} (the judgements), got {pairs.shape}"
+            )
+        inside = pairs.has_pairs(qrels.query_index, qrels.items)
+        wrong = np.flatnonzero(inside if name == "excluded" else ~inside)
+        if wrong.size:
+            query, item = qrels.query_index[wrong[0]], qrels.items[wrong[0]]
+            problem = "is excluded for" if name == "excluded" else "is not among the candidates of"
+            raise RetrievalInputError(
+                f"item {item} {problem} query {query}, but is relevant to it: no rank is defined."
+                " Correct the pairs, or leave the judgement out"
+            )
+
+
 class _Counter:
     """Counts for every judgement while blocks of scores are computed."""
 
-    def __init__(self, queries: np.ndarray, gallery: np.ndarray, qrels: Qrels) -> None:
-        self.queries, self.gallery = queries, gallery
+    def __init__(
+        self, queries: np.ndarray, gallery: np.ndarray, qrels: Qrels, excluded: Qrels | None = None
+    ) -> None:
+        self.queries, self.gallery, self.excluded = queries, gallery, excluded
+        self.excluded_queries = None if excluded is None else excluded.query_index
         self.query_norms, self.gallery_norms = (
             np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
             for rows in (queries, gallery)
@@ -326,6 +362,13 @@ class _Counter:
     def count(self, rows: slice, columns: slice) -> None:
         """Add one block of scores to the counts of the judgements of its queries."""
         block = self.queries[rows] @ self.gallery[columns].T  # (rows, columns) float32
+        if self.excluded is not None:
+            stop = min(rows.stop, len(self.queries))
+            cells = slice(self.excluded.indptr[rows.start], self.excluded.indptr[stop])
+            items = self.excluded.items[cells]
+            here = (items >= columns.start) & (items < columns.stop)
+            of_query = self.excluded_queries[cells][here] - rows.start
+            block[of_query, items[here] - columns.start] = -np.inf  # below every relevant score
         starts, counts = self.qrels.indptr[:-1][rows], self.qrels.counts[rows]
         largest = self.gallery_norms[columns].max()
         for nth in range(counts.max(initial=0)):  # first relevant item of each query, then second
@@ -349,6 +392,27 @@ class _Counter:
             exact = (self.queries[rows].astype(np.float64) @ gallery.T).ravel()[undecided]
         else:
             exact = self._products(rows[at], item)
+        self._decide(cells, at, item, exact)
+
+    def count_among(self, candidates: Qrels) -> None:
+        """Count every judgement among the candidates of its query."""
+        sizes = candidates.counts[self.rows]  # (n_judgements,)
+        ends = np.cumsum(sizes)
+        start = 0
+        while start < sizes.size:
+            stop = int(np.searchsorted(ends, ends[start] - sizes[start] + PAIR_VALUES, "right"))
+            cells = np.arange(start, max(stop, start + 1))
+            at = np.repeat(np.arange(cells.size), sizes[cells])
+            nth = np.arange(at.size) - (ends[cells] - sizes[cells] - ends[start] + sizes[start])[at]
+            item = candidates.items[candidates.indptr[self.rows[cells]][at] + nth]
+            self._decide(cells, at, item, self._products(self.rows[cells][at], item))
+            start = cells[-1] + 1
+
+    def _decide(
+        self, cells: np.ndarray, at: np.ndarray, item: np.ndarray, exact: np.ndarray
+    ) -> None:
+        """Compare float64 scores of some items with those of the judgements `cells[at]`."""
+        relevant, rows = self.relevant_scores[cells], self.rows[cells]
         difference, same = exact - relevant[at], self._same(rows[at], item)
         self.above[cells] += np.bincount(at[difference > same], minlength=cells.size)
         equal = np.abs(difference) <= same

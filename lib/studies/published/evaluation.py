@@ -15,6 +15,7 @@ from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.class_folders import ClassifiedPictures
 from lib.datasets.completeness import Count
+from lib.datasets.composed import ComposedQueries
 from lib.datasets.judged import JudgedCorpus
 from lib.metrics import (
     Cosines,
@@ -43,7 +44,8 @@ from lib.studies.published.results import RANK_METRICS, DirectionResult, Measure
 from lib.studies.published.unfindable import evaluate_with_unfindable, findable
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
-KS = {"activitynet": (1, 5, 10, 50)}  # all other corpora: 1, 5, 10
+# All other corpora: 1, 5, 10.
+KS = {"activitynet": (1, 5, 10, 50), "cirr": (1, 5, 10, 50), "fashioniq": (10, 50)}
 METRICS = ("R", "MRR", "R-precision", "MAP@R", *RANK_METRICS)
 GRADED_METRICS = ("nDCG", *METRICS)
 JUDGED_METRICS = ("nDCG", "recall", "R", "MRR", "MAP@R")  # ViDoRe reports nDCG@5, MTEB nDCG@10
@@ -300,6 +302,8 @@ def chosen_metrics(
     metrics: Sequence[str] | None, judgements: str = "original", corpus=None
 ) -> tuple[str, ...]:
     """Return checked names of metrics, or those that are usual for the judgements."""
+    if isinstance(corpus, ComposedQueries):
+        raise RetrievalInputError(f"{corpus.name} has composed queries; use evaluate_composed")
     if metrics is None and isinstance(corpus, ClassifiedPictures):
         return usual_accuracies(corpus)
     if metrics is None:
@@ -377,7 +381,7 @@ def ids_of(corpus) -> dict[str, tuple[str, ...]]:
     """Return the ids of each side of a corpus, by modality."""
     if isinstance(corpus, CaptionedMedia):
         return {corpus.modality: corpus.item_ids, "text": corpus.text_ids}
-    if isinstance(corpus, JudgedCorpus):
+    if isinstance(corpus, JudgedCorpus | ComposedQueries):
         return {corpus.modality: corpus.item_ids, corpus.query_side: corpus.text_ids}
     return dict.fromkeys(corpus.directions[0].split("_to_"), corpus.item_ids)
 

@@ -19,7 +19,12 @@ from lib.studies.published.results import RANK_METRICS, Result
 VERIFIED = {"yes": "", "quoted": "as quoted elsewhere", "recalled": "recalled, unchecked"}
 KINDS = ("zero-shot", "trained")
 MODALITIES = ("image", "text", "video", "audio")
-DIRECTION = re.compile(f"({'|'.join(MODALITIES)})_to_({'|'.join(MODALITIES)})")
+# Composed queries: the gallery is all pictures, a set of each query (CIRR), or a category.
+GALLERIES_OF_QUERIES = ("image", "subset", "dress", "shirt", "toptee")
+DIRECTION = re.compile(
+    f"({'|'.join(MODALITIES)})_to_({'|'.join(MODALITIES)})"
+    f"|(query)_to_({'|'.join(GALLERIES_OF_QUERIES)})"
+)
 METRIC = re.compile(r"R@[1-9]\d*|MedR|MeanR|MRR|MAP@R|R-precision")
 FIRST_YEAR, LAST_YEAR = 2010, 2030
 
@@ -115,7 +120,7 @@ def _row(cells: dict[str, str], where: str) -> PublishedRow:
             raise RetrievalInputError(f"{where}: {name} is empty; every number needs one")
     for name, pattern in (("direction", DIRECTION), ("metric", METRIC)):
         match = pattern.fullmatch(cells[name])
-        if not match or (name == "direction" and match[1] == match[2]):
+        if not match or (name == "direction" and match[1] and match[1] == match[2]):
             raise RetrievalInputError(f"{where}: {name} {cells[name]!r} is not known")
     value = _number(cells["value"], "value", where)
     lowest, highest = (1, math.inf) if cells["metric"] in RANK_METRICS else (0, 100)

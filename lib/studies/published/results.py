@@ -143,8 +143,9 @@ class Result:
 
     @property
     def name(self) -> str:
-        """Return model and tag."""
-        parts = self.identity.get("model"), self.identity.get("tag")
+        """Return model and tag, and what a composed query is made of where it is not the sum."""
+        alone = {"image": "image only", "text": "text only"}.get(self.identity.get("query", ""))
+        parts = self.identity.get("model"), self.identity.get("tag"), alone
         return " ".join(part for part in parts if part)
 
     @property

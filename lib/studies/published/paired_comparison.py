@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from lib.core.checks import RetrievalInputError
 from lib.metrics import compare_systems, holm, mcnemar_exact
 from lib.studies.published.protocol import Protocol, protocol_differences
@@ -33,7 +35,11 @@ def compare_results(
     pairs = _common_directions(a, b)
     if not pairs:
         raise RetrievalInputError("no direction is in both results; evaluate both alike")
-    rows = [row for pair in pairs for row in _compare_direction(*pair, n_resamples, seed)]
+    rows = [
+        row
+        for pair in pairs
+        for row in _compare_direction(*pair, _part_weights(pair[0], a), n_resamples, seed)
+    ]
     if not rows:
         raise RetrievalInputError(
             "the two results have none of R@1, R@5, R@10 and MAP@R in common; evaluate both with"
@@ -76,8 +82,20 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
         )
 
 
+def _part_weights(direction: DirectionResult, result: Result) -> np.ndarray:
+    """Return the weight of each query of a direction, `(n_queries,)`.
+
+    Where the other directions are its parts, as the categories of FashionIQ, each part counts the
+    same: the weighted mean over queries is the mean of the means of the parts.
+    """
+    sizes = np.array([part.n_queries for part in result.directions if part is not direction])
+    if not result.protocol.n_folds == sizes.size > 1 or sizes.sum() != direction.n_queries:
+        return np.ones(direction.n_queries)
+    return np.repeat(direction.n_queries / (sizes.size * sizes), sizes)
+
+
 def _compare_direction(
-    a: DirectionResult, b: DirectionResult, n_resamples: int, seed: int
+    a: DirectionResult, b: DirectionResult, weights: np.ndarray, n_resamples: int, seed: int
 ) -> list[dict]:
     both = [name for name in HITS if name in a.values and name in b.values]
     measured = {name: (a.hits(hit_cut(name)), b.hits(hit_cut(name))) for name in both}
@@ -86,7 +104,8 @@ def _compare_direction(
         measured["MAP@R"] = (a.map_at_r, b.map_at_r)
     rows = []
     for metric, (values_a, values_b) in measured.items():
-        test = compare_systems(values_a, values_b, a.groups, n_resamples=n_resamples, seed=seed)
+        weighted = weights * values_a, weights * values_b
+        test = compare_systems(*weighted, a.groups, n_resamples=n_resamples, seed=seed)
         mcnemar = mcnemar_exact(values_a, values_b) if hit_cut(metric) == 1 else None
         row = {"direction": a.direction, "metric": metric, "a": test.mean_a, "b": test.mean_b}
         row |= {"difference": test.difference, "low": test.low, "high": test.high}

@@ -149,8 +149,13 @@ def test_a_result_is_read_again_and_compared(roots, cirr, tmp_path):
     with pytest.raises(RetrievalInputError, match="'reference removed' and 'reference kept'"):
         compare_results(again[0], evaluate_composed(*noisy_rows(kept), kept))
     fashion = load_fashioniq(roots / "fashioniq", need_media=False)
-    one = evaluate_composed(*noisy_rows(fashion), fashion)
-    assert "mean of 3 folds" in Result.load(one.save(tmp_path / "f.json")).protocol.title
+    one, other = (evaluate_composed(*noisy_rows(fashion, seed, 6), fashion) for seed in (0, 1))
+    again = Result.load(one.save(tmp_path / "f.json"))
+    assert "mean of 3 folds" in again.protocol.title
+    row = compare_results(again, other, n_resamples=99)[0]  # each category counts the same
+    assert (row["direction"], row["metric"]) == ("query_to_image", "R@10")
+    for side, result in (("a", one), ("b", other)):
+        assert row[side] == pytest.approx(result.direction("query_to_image")["R@10"].value)
 
 
 def test_published_rows_of_a_set_and_a_category_are_put_beside(cirr, tmp_path):

@@ -82,6 +82,21 @@ def test_the_first_caption_of_each_picture(root, entries):
     assert load(root, "bn").texts == load(root, "bn", captions="first").texts
 
 
+@pytest.mark.slow  # imports torchvision
+@pytest.mark.parametrize("language", ["ja", "ar", "quz"])
+def test_clip_benchmark_takes_the_same(root, tmp_path, language):
+    theirs = pytest.importorskip("clip_benchmark.datasets.crossmodal3600")
+    (tmp_path / "xm3600").symlink_to(root)
+    theirs.create_annotation_file(str(tmp_path), language)
+    written = tmp_path / theirs.OUTPUT_FILENAME_TEMPLATE.format(language)
+    read = json.loads(written.read_text(encoding="utf-8"))
+    corpus = load(root, language, captions="first")
+    assert read["annotations"] == list(corpus.texts)
+    assert [path.rpartition("/")[2] for path in read["image_paths"]] == [
+        f"{item}.jpg" for item in corpus.item_ids
+    ]
+
+
 @pytest.mark.parametrize("language", ["ar", "he", "fa"])
 def test_marks_of_scripts_from_right_to_left_stay(root, language):
     mark = "\u200c" if language == "fa" else "\u200f"

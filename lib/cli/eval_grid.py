@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from lib.studies.published.grid import GridCell
 
 TABLE, FIGURE = "results.csv", "results.png"
-_CORPUS = re.compile(r"(?P<name>[^:@=]+)(?:[:@](?P<split>[^=]*))?(?:=(?P<root>.+))?")
+_CORPUS = re.compile(
+    r"(?P<name>[^:@=+]+)(?:[:@](?P<split>[^=+]*))?"
+    r"(?P<options>(?:\+[^=+]+=[^=+]+)*)(?:=(?P<root>.+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,12 @@ class CorpusSpec:
 
     @property
     def label(self) -> str:
-        """Name corpus and split; of a form, the folder too."""
+        """Name corpus, split and options; of a form, the folder too."""
         from lib.datasets.registry import FORMS
 
         folder = f" {self.root.resolve().name}" if self.corpus.name in FORMS else ""
-        return f"{self.corpus.name}{folder} {self.split}"
+        options = "".join(f" {name}={value}" for name, value in self.options.items())
+        return f"{self.corpus.name}{folder} {self.split}{options}"
 
 
 def evaluate_many(
@@ -94,6 +98,7 @@ def evaluate_many(
         out,
         options={} if metrics is None else {"metrics": list(metrics)},
         evaluate=evaluate,
+        allow_partial=allow_partial,
     ):
         cells.append(cell)
         _say_cell(cell)
@@ -121,7 +126,7 @@ def _show_grid(cells: list[GridCell], out: Path) -> None:
     """Print the table; write the CSV and the figure, also of other models in the folder."""
     from lib import plots
     from lib.studies.published.grid import other_results
-    from lib.studies.published.grid_tables import format_grid, main_rows, write_grid_csv
+    from lib.studies.published.grid_tables import PART, format_grid, main_rows, write_grid_csv
 
     others, notes = other_results(out, cells)
     for note in notes:
@@ -129,6 +134,8 @@ def _show_grid(cells: list[GridCell], out: Path) -> None:
     shown = cells + others
     for table in format_grid(shown):
         print_rows(table, "percent (95% interval)")
+    if any(cell.result is not None and not cell.result.protocol.is_complete for cell in shown):
+        say(f"{PART}: not all published items were there; not comparable with published numbers")
     rows = main_rows(shown)
     if not rows:
         return
@@ -155,14 +162,15 @@ def _models(text: str) -> dict[str, tuple[str, str | None]]:
 
 
 def _corpora(text: str, root: Path | None, option: Sequence[str]) -> dict[str, CorpusSpec]:
-    """Read `NAME`, `NAME:SPLIT` and `NAME=DIR`, by label, with the options of each."""
+    """Read `NAME:SPLIT+OPTION=VALUE=DIR`, of which the name alone must be there, by label."""
     options = _options_by_corpus(option)
     specs: dict[str, CorpusSpec] = {}
     for part in _entries(text, "--corpora"):
         match = _CORPUS.fullmatch(part)
         if match is None or match["split"] == "":
             raise RetrievalInputError(
-                f"--corpora takes NAME, NAME:SPLIT, NAME=DIR or NAME:SPLIT=DIR; got {part!r}"
+                f"--corpora takes NAME, NAME:SPLIT, NAME+OPTION=VALUE, NAME=DIR, or all of these in"
+                f" that order; got {part!r}"
             )
         corpus = corpus_named(match["name"].strip())
         if match["root"] is None and root is None:
@@ -171,13 +179,18 @@ def _corpora(text: str, root: Path | None, option: Sequence[str]) -> dict[str, C
                 f" {corpus.name}/ and others"
             )
         folder = Path(match["root"]) if match["root"] else root / corpus.name
-        chosen = protocol_options(corpus, options.get(corpus.name))
+        own = match["options"].split("+")[1:]  # "+language=de" begins with a plus
+        named = {text.partition("=")[0] for text in own}
+        common = [
+            text for text in options.get(corpus.name, ()) if text.partition("=")[0] not in named
+        ]
+        chosen = protocol_options(corpus, [*own, *common])
         spec = CorpusSpec(corpus, split_of(corpus, match["split"]), folder, chosen)
         if spec.label in specs:
             raise RetrievalInputError(f"--corpora has {spec.label!r} twice, last as {part!r}")
         specs[spec.label] = spec
-    named = {spec.corpus.name for spec in specs.values()}
-    unused = [name for name in options if name not in named]
+    used = {spec.corpus.name for spec in specs.values()}
+    unused = [name for name in options if name not in used]
     if unused:
         raise RetrievalInputError(f"--option is of {unused[0]!r}, which --corpora has not")
     return specs

@@ -62,16 +62,16 @@ def test_two_models_on_two_corpora_and_a_second_call(run, roots, encoded, tmp_pa
 
 def test_pairs_that_fail_are_listed_and_the_others_go_on(run, roots, tmp_path):
     call = ["eval", "--models", "scenes,ViT-B-32:absent.pt", "--root", str(roots),
-            "--corpora", "flickr30k:val,coco", "--out", "out", "--cache", "kept",
-            "--option", "flickr30k.captions=tokens", "--metrics", "R@1"]  # fmt: skip
+            "--corpora", "flickr30k:val+captions=tokens,coco", "--out", "out", "--cache", "kept",
+            "--option", "flickr30k.captions=all", "--metrics", "R@1"]  # fmt: skip
     code, out, err = run(*call)
     assert "flickr30k (miniature), val split, captions: tokens" in out
     assert code == 1 and err == "" and "3 of 4 pairs failed:" in out
-    assert "scenes on flickr30k val: computed" in out
+    assert "scenes on flickr30k val captions=tokens: computed" in out
     assert "  scenes on coco test, ViT-B-32 absent.pt on coco test: " in out
-    assert "  ViT-B-32 absent.pt on flickr30k val: " in out
+    assert "  ViT-B-32 absent.pt on flickr30k val captions=tokens: " in out
     assert [path.name for path in (tmp_path / "out").glob("*.json")] == [
-        "flickr30k-val--scenes.json"
+        "flickr30k-val-captions-tokens--scenes.json"
     ]
     assert "failed" in out
 
@@ -98,6 +98,9 @@ GRID = ["eval", "--models", "scenes", "--corpora", "coco", "--root", ".", "--out
         ([*GRID[:4], "coco@best", *GRID[5:]], "--split must be one of"),
         ([*GRID[:5], *GRID[7:]], "--corpora coco needs a folder"),
         ([*GRID, "--option", "captions=all"], "must be CORPUS.NAME=VALUE"),
+        ([*GRID[:4], "coco+captions", *GRID[5:]], "--corpora takes NAME, NAME:SPLIT"),
+        ([*GRID[:4], "coco+captions=four=d", *GRID[5:]], "captions must be one of"),
+        ([*GRID[:4], "coco+best=1", *GRID[5:]], "--option of coco must be one of"),
         ([*GRID, "--option", "flickr30k.captions=all"], "which --corpora has not"),
         ([*GRID, "--option", "coco.captions=four"], "must be one of"),
         ([*GRID, "--metrics", "R@1,best"], "best"),

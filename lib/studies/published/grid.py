@@ -63,6 +63,7 @@ def evaluate_grid(
     *,
     options: Mapping[str, object] | None = None,
     evaluate: Callable[..., Result] = evaluate_corpus,
+    allow_partial: bool = False,
 ) -> Iterator[GridCell]:
     """Evaluate every model on every corpus; yield each pair when its result is saved.
 
@@ -76,6 +77,7 @@ def evaluate_grid(
         folder: of the JSON files, named after corpus and model.
         options: of the evaluation, such as `{"metrics": ["R@1"]}`; they must fit into JSON.
         evaluate: called as `evaluate(encoder, corpus, **options)`.
+        allow_partial: keep results of a part of the corpus, which an earlier call allowed.
     """
     options = dict(options or {})
     paths = grid_paths(models, corpora, folder)
@@ -85,7 +87,9 @@ def evaluate_grid(
         for corpus, load_corpus in loaded.items():
             path = paths[model, corpus]
             try:
-                state, result, why = _evaluate_pair(path, encoder, load_corpus, options, evaluate)
+                state, result, why = _evaluate_pair(
+                    path, encoder, load_corpus, options, evaluate, allow_partial
+                )
             except Exception as error:  # one pair must not end a night of others
                 yield GridCell(model, corpus, path, FAILED, why=_sentence_of(error))
             else:
@@ -116,7 +120,7 @@ def other_results(folder: str | Path, cells: list[GridCell]) -> tuple[list[GridC
     Returns:
         Their cells, and a note for each file that is not shown, with the reason.
     """
-    own = {cell.path.name for cell in cells}
+    own, models = {cell.path.name for cell in cells}, {cell.model for cell in cells}
     columns = {_key(cell.result): cell.corpus for cell in cells if cell.result is not None}
     found, notes = [], []
     for path in sorted(Path(folder).glob("*.json")):
@@ -132,6 +136,8 @@ def other_results(folder: str | Path, cells: list[GridCell]) -> tuple[list[GridC
             notes.append(f"{path.name} is not shown: it is of another corpus or other options")
         else:
             label = result.name.removesuffix(" trained here")  # a tag of the models of `lib`
+            if label in models:  # of the same name, but not the same model
+                label = f"{label} ({path.stem})"
             found.append(GridCell(label, corpus, path, KEPT, result))
     return found, notes
 
@@ -143,7 +149,12 @@ def _key(result: Result) -> tuple[str | None, ...]:
 
 
 def _evaluate_pair(
-    path: Path, encoder: _Once, load_corpus: _Once, options: dict, evaluate: Callable[..., Result]
+    path: Path,
+    encoder: _Once,
+    load_corpus: _Once,
+    options: dict,
+    evaluate: Callable[..., Result],
+    allow_partial: bool,
 ) -> tuple[str, Result, str]:
     """Return state, result and reason of one pair; its file is written if it was computed."""
     corpus, model = load_corpus(), encoder()
@@ -157,6 +168,8 @@ def _evaluate_pair(
         state, why = AGAIN, _sentence_of(error)
     else:
         differences = _differences(stored, {**model.identity, **facts}, corpus)
+        if not (stored.protocol.is_complete or allow_partial):
+            differences.append("it is of a part of the corpus, which is not allowed now")
         if not differences:
             return KEPT, stored, ""
         state, why = AGAIN, "; ".join(differences)

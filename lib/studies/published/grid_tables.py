@@ -2,14 +2,16 @@
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from lib.core.writing import atomic_path
 from lib.studies.published.grid import GridCell
 from lib.studies.published.main_metric import main_metric, main_parts
-from lib.studies.published.results import RANK_METRICS, Measurement
+from lib.studies.published.results import RANK_METRICS, DirectionResult, Measurement
 
+PART = "*"  # behind numbers of a part of a corpus
 PROTOCOL = ("captions", "prompt", "precision")
 ACROSS = 4  # columns of numbers beside the column of models
 COLUMNS = (
@@ -20,14 +22,14 @@ COLUMNS = (
 
 def grid_rows(cells: Sequence[GridCell]) -> list[dict]:
     """Make one tidy row per pair, direction and metric; shares are fractions, ranks are ranks."""
-    rows = []
+    rows, titles = [], _titles(cells)
     for cell in (cell for cell in cells if cell.result is not None):
         protocol = cell.result.protocol
         about = {name: getattr(protocol, name) for name in PROTOCOL}
         about |= {"complete": protocol.is_complete, "file": cell.path.name}
         main = {part.direction: main_metric(cell.result, part) for part in main_parts(cell.result)}
         for row in cell.result.rows():
-            labels = {"model": cell.model, "corpus": _title(cell)}
+            labels = {"model": cell.model, "corpus": titles[cell.corpus]}
             is_main = main.get(row["direction"]) == row["metric"]
             merged = {**labels, **row, "main": is_main, **about}
             rows.append({name: merged[name] for name in COLUMNS})
@@ -62,21 +64,23 @@ def format_grid(cells: Sequence[GridCell]) -> list[list[dict[str, str]]]:
     """
     texts: dict[str, dict[str, str]] = {}
     columns: dict[str, None] = {}
+    titles = _titles(cells)
     models = list(dict.fromkeys(cell.model for cell in cells))
     for corpus in dict.fromkeys(cell.corpus for cell in cells):
         of_corpus = [cell for cell in cells if cell.corpus == corpus]
         parts = [
             (cell, part) for cell in of_corpus if cell.result for part in main_parts(cell.result)
         ]
-        names = {_column(cell, part): None for cell, part in parts} or {corpus: None}
+        title = titles[corpus]
+        names = {_column(title, cell, part): None for cell, part in parts} or {title: None}
         columns |= names
         for cell in of_corpus:
             if cell.result is None:
                 texts.setdefault(cell.model, {}).update(dict.fromkeys(names, "failed"))
         for cell, part in parts:
             metric = main_metric(cell.result, part)
-            text = format_measured(metric, part[metric])
-            texts.setdefault(cell.model, {})[_column(cell, part)] = text
+            text = format_measured(metric, part[metric]) + _mark(cell)
+            texts.setdefault(cell.model, {})[_column(title, cell, part)] = text
     listed = list(columns)
     return [
         [
@@ -89,11 +93,12 @@ def format_grid(cells: Sequence[GridCell]) -> list[list[dict[str, str]]]:
 
 def format_main(cell: GridCell) -> str:
     """Format the main metrics of one pair in one line."""
-    parts = [(part, main_metric(cell.result, part)) for part in main_parts(cell.result)]
-    return "; ".join(
-        f"{part.direction.replace('_', ' ')} {metric} {format_measured(metric, part[metric])}"
-        for part, metric in parts
-    )
+    lines = []
+    for part in main_parts(cell.result):
+        metric = main_metric(cell.result, part)
+        text = format_measured(metric, part[metric]) + _mark(cell)
+        lines.append(f"{part.direction.replace('_', ' ')} {metric} {text}")
+    return "; ".join(lines)
 
 
 def format_measured(metric: str, measured: Measurement) -> str:
@@ -105,12 +110,27 @@ def format_measured(metric: str, measured: Measurement) -> str:
     return value if math.isnan(measured.low) else f"{value} ({low} to {high})"
 
 
-def _column(cell: GridCell, part) -> str:
-    metric = main_metric(cell.result, part)
-    return f"{_title(cell)}\n{part.direction.replace('_', ' ')} {metric}"
+def _column(title: str, cell: GridCell, part: DirectionResult) -> str:
+    return f"{title}\n{part.direction.replace('_', ' ')} {main_metric(cell.result, part)}"
 
 
-def _title(cell: GridCell) -> str:
-    """Return benchmark and split; the name of a miniature says that it is one."""
-    protocol = cell.result.protocol
-    return f"{protocol.benchmark} {protocol.split}"
+def _titles(cells: Sequence[GridCell]) -> dict[str, str]:
+    """Name each corpus by benchmark and split; where two would be equal, by their labels.
+
+    The name of a benchmark says where it is a miniature; a corpus without a result has its label.
+    """
+    titles: dict[str, str] = {}
+    for cell in cells:
+        if cell.result is not None:
+            protocol = cell.result.protocol
+            titles[cell.corpus] = f"{protocol.benchmark} {protocol.split}"
+    counts = Counter(titles.values())
+    return {
+        cell.corpus: title if (title := titles.get(cell.corpus)) and counts[title] == 1
+        else f"{cell.corpus} (miniature)" if title and "(miniature)" in title else cell.corpus
+        for cell in cells
+    }  # fmt: skip
+
+
+def _mark(cell: GridCell) -> str:
+    return "" if cell.result.protocol.is_complete else f" {PART}"

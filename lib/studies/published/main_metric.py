@@ -6,7 +6,7 @@ from lib.studies.published.results import DirectionResult, Result
 
 USUAL = "R@1"
 # By benchmark, the first word of its name; all others: R@1, or the first metric of the result.
-MAIN_METRICS = {"beir": "nDCG@10", "class-folders": "acc1"}
+MAIN_METRICS = {"beir": "nDCG@10", "class-folders": "acc1", "xtd10": "R@10"}
 
 
 def main_parts(result: Result) -> list[DirectionResult]:

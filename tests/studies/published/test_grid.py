@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lib.core.checks import RetrievalInputError
+from lib.datasets.completeness import Count
 from lib.studies.published import Result
 from lib.studies.published.evaluation import evaluate_corpus
 from lib.studies.published.grid import AGAIN, COMPUTED, FAILED, KEPT, evaluate_grid, other_results
@@ -181,6 +182,32 @@ def test_other_results_of_the_folder_are_shown_where_they_fit(grid):
     grid.corpora["games test"] = games
     found, notes = other_results(grid.folder, list(grid(options={"metrics": ["R@1"]})))
     assert not found and len(notes) == 3
+
+
+def test_corpora_of_one_benchmark_have_columns_of_their_own(grid):
+    grid.corpora |= {
+        "toys test captions=first": corpus(name="toys (miniature)", captions="first"),
+        "toys test captions=last": corpus(name="toys (miniature)", captions="last"),
+    }
+    cells = [cell for cell in grid() if cell.model == "a"]
+    names = [name.split("\n")[0] for table in format_grid(cells) for name in table[0]]
+    assert [name for name in names if name != "model"] == [
+        "toys test", "toys test", "games test", "games test",
+        *["toys test captions=first (miniature)"] * 2, *["toys test captions=last (miniature)"] * 2,
+    ]  # fmt: skip
+
+
+def test_a_part_of_a_corpus_is_marked_and_kept_only_where_that_is_allowed(grid):
+    counts = (Count("images", 20, 21),)
+    grid.corpora["toys test"] = corpus(counts=counts)
+    del grid.corpora["games test"], grid.models["b"]
+    (cell,) = grid(allow_partial=True)
+    assert format_main(cell).endswith(" *") and format_grid([cell])[0][0][
+        "toys test\nimage to text R@1"
+    ].endswith(" *")
+    assert [cell.state for cell in grid(allow_partial=True)] == [KEPT]
+    (again,) = grid()
+    assert again.state == AGAIN and again.why.startswith("it is of a part of the corpus")
 
 
 def test_the_main_metric_of_a_corpus(grid):

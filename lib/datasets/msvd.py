@@ -139,7 +139,7 @@ def _read_raw(root: Path) -> tuple[Path, dict[str, list[str]]]:
     path = pickled or plain
     data = read_plain_pickle(path) if pickled else read_json(path)
     if not isinstance(data, Mapping) or not all(isinstance(video, str) for video in data):
-        raise RetrievalInputError(f"{path} must map ids of videos to sentences, got {data!r:.80}")
+        raise RetrievalInputError(f"{path} must map ids of videos to sentences, got {_kind(data)}")
     return path, {
         video: _sentences(of_video, f"{path}, video {video!r}") for video, of_video in data.items()
     }
@@ -149,7 +149,7 @@ def _sentences(of_video, where: str) -> list[str]:
     """Join the words of each sentence with spaces, as published code does."""
     if not isinstance(of_video, list) or not of_video:
         raise RetrievalInputError(
-            f"{where}: it must have a list of sentences, got {of_video!r:.80}"
+            f"{where}: it must have a list of sentences, got {_kind(of_video)}"
         )
     texts = []
     for number, words in enumerate(of_video):
@@ -158,10 +158,15 @@ def _sentences(of_video, where: str) -> list[str]:
             isinstance(words, list | tuple) and all(isinstance(word, str) for word in words)
         ):
             raise RetrievalInputError(
-                f"{where}, sentence {number} must be a list of words, got {words!r:.80}"
+                f"{where}, sentence {number} must be a list of words, got {_kind(words)}"
             )
         texts.append(words if whole else " ".join(words))
     return texts
+
+
+def _kind(value) -> str:
+    """Show a text; of all else say the type, because a list may hold itself or a million lists."""
+    return repr(value)[:60] if isinstance(value, str) else type(value).__name__
 
 
 def _read_release(path: Path) -> dict[str, list[str]]:

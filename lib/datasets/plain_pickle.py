@@ -11,10 +11,17 @@ ADVICE = (
 )
 
 
+def _refuse_bytearray(unpickler) -> None:
+    raise pickle.UnpicklingError("it holds a bytearray")
+
+
 # The unpickler in C reserves memory for any position that a file names, so that seven bytes can
 # ask for 64 GB. The one in Python keeps a dict, and has the same hooks.
 class _PlainUnpickler(pickle._Unpickler):
     """Unpickler that looks up no class and no function, so that no code of a file can run."""
+
+    # A bytearray is filled with zeros before its bytes are read, whatever length the file names.
+    dispatch = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: _refuse_bytearray}
 
     def find_class(self, module: str, name: str):
         raise pickle.UnpicklingError(

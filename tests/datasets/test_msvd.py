@@ -138,6 +138,19 @@ def test_an_entry_that_is_no_list_of_words_is_named(bare, value, message):
         load(bare, allow_partial=True)
 
 
+def test_a_list_in_a_list_many_times_is_refused(bare):
+    deep, n = bare / "raw-captions.pkl", 50_000
+    first = load(bare).item_ids[0].encode()
+    lists = b"]" * n + b"a" * (n - 1)
+    deep.write_bytes(b"\x80\x02" + lists + b".")
+    with pytest.raises(RetrievalInputError, match="must map ids of videos to sentences, got list"):
+        load(bare)
+    # As a sentence of a clip: {id: [[[...]]]}
+    deep.write_bytes(b"\x80\x04}\x8c" + bytes([len(first)]) + first + lists + b"s.")
+    with pytest.raises(RetrievalInputError, match="sentence 0 must be a list of words, got list"):
+        load(bare)
+
+
 def test_wrong_files_say_so(bare, tmp_path):
     first = load(bare).item_ids[0]
     change(bare / "raw-captions.pkl", lambda words: words.pop(first))

@@ -80,6 +80,8 @@ def test_code_in_a_pickle_does_not_run(tmp_path):
         b"\x82\x01.",  # an extension
         b"P1\n.",  # a persistent id
         b"\x97.",  # a buffer outside the file
+        b"\x80\x05\x96" + struct.pack("<Q", 2**45) + b".",  # a bytearray of 35 TB
+        pickle.dumps(bytearray(b"x"), protocol=5),
         b"{'a': 1}",
     ],
 )
@@ -96,3 +98,22 @@ def test_a_far_position_takes_no_memory(tmp_path):
     assert read_plain_pickle(path) == []
     with pytest.raises(MissingFileError, match="no.pkl is missing"):
         read_plain_pickle(tmp_path / "no.pkl")
+
+
+def test_every_mutant_is_read_or_refused(tmp_path):
+    rng, path, found = np.random.default_rng(0), tmp_path / "mutant.pkl", []
+    for protocol in (0, 2, 5):
+        whole = pickle.dumps(PLAIN, protocol=protocol)
+        for _ in range(150):
+            content = bytearray(whole)
+            for at in rng.integers(len(content), size=rng.integers(1, 4)):
+                content[at] = rng.integers(256)
+            path.unlink(missing_ok=True)  # a file that is cut first waits for the disk
+            path.write_bytes(bytes(content))
+            try:
+                read_plain_pickle(path)
+            except DamagedFileError as error:
+                assert "mutant.pkl" in str(error)
+            except Exception as error:
+                found.append(repr(error))
+    assert not found

@@ -129,6 +129,15 @@ def test_a_data_set_in_the_form_of_mteb(run, tmp_path):
     assert found["nDCG@5"].value > 0.5 > found["nDCG@5"].chance
 
 
+@pytest.mark.slow  # encodes pictures
+@pytest.mark.parametrize("name", ["urban1k", "docci"])
+def test_descriptions_that_are_too_long_are_counted(run, name):
+    CORPORA[name].write_miniature("mini")
+    code, out, _ = run("eval", name, "--root", "mini", "--model", "scenes", "--cache", "cache")
+    assert code == 0
+    assert "20 of 20 texts are too long for the model: their ends were cut" in words(out)
+
+
 def test_a_model_is_encoded_and_named(run, coco_root, tmp_path):
     call = [
         "eval",

@@ -104,8 +104,9 @@ def captioned_media(
         root: the folder of all media.
         open_media: `PictureFiles`, or another class that opens files by name.
         modality: of the media.
-        published: `{"images": number}` (the modality in the plural), `{"captions": number}` for the
-            chosen texts, `{"judgements": number}`: those that somebody has published.
+        published: `{"images": number}` (the modality in the plural; `"sounds"` for audio),
+            `{"captions": number}` for the chosen texts, `{"judgements": number}`: those that
+            somebody has published.
         captions: the name of the protocol.
         datasheet: the section of `data/README.md`.
         choose: records to texts, text ids and judgements `(n_texts, n_items)`.
@@ -113,7 +114,7 @@ def captioned_media(
         need_media: False takes the annotations alone, for rows that were encoded elsewhere; no
             media file is looked for.
     """
-    items = f"{modality}s"
+    items = "sounds" if modality == "audio" else f"{modality}s"
 
     def counts_of(n_items: int, n_texts: int, n_judgements: int) -> tuple[Count, ...]:
         numbers = {items: n_items, "captions": n_texts, "judgements": n_judgements}

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from lib.datasets import (
     activitynet,
+    audiocaps,
     audioset,
     cirr,
     class_folders,
     class_prompts,
+    clotho,
     coco,
     didemo,
     docci,
@@ -32,7 +34,7 @@ from lib.datasets import (
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.composed import COMPOSITIONS, REFERENCES, ComposedQueries
-from lib.datasets.miniatures import clips, composed, descriptions, films, images, languages
+from lib.datasets.miniatures import clips, composed, descriptions, films, images, languages, sounds
 from lib.datasets.miniatures.class_folders import write_class_folders
 from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
@@ -108,6 +110,9 @@ _ALL = (
      {"n_frames": _FRAMES}),
     ("sound and films", audioset, audioset.load_audioset, clips.write_audioset, _LABELLED),
     ("sound and films", vggsound, vggsound.load_vggsound, clips.write_vggsound, _LABELLED),
+    ("sound and sentences", audiocaps, audiocaps.load_audiocaps, sounds.write_audiocaps,
+     {"captions": audiocaps.CAPTIONS, "trimmed": (True, False)}),
+    ("sound and sentences", clotho, clotho.load_clotho, sounds.write_clotho, {}),
     ("long descriptions", urban1k, urban1k.load_urban1k, descriptions.write_urban1k, {}),
     ("long descriptions", docci, docci.load_docci, descriptions.write_docci, {}),
     ("many languages", xtd10, xtd10.load_xtd10, languages.write_xtd10,

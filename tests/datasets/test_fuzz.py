@@ -147,11 +147,22 @@ def test_every_mutant_of_a_table_of_links_is_told_by_the_report(tmp_path):
     assert found == []
 
 
+OF_SOUNDS = ("audiocaps", "clotho")
 OF_PICTURES = ("urban1k", "docci", "xtd10", "xm3600", "xflickrco", "flickr30k_cn")
 
 
 @pytest.mark.parametrize(
-    "name", ["coco", "flickr30k", "msrvtt", "activitynet", "audioset", "vggsound", *OF_PICTURES]
+    "name",
+    [
+        "coco",
+        "flickr30k",
+        "msrvtt",
+        "activitynet",
+        "audioset",
+        "vggsound",
+        *OF_SOUNDS,
+        *OF_PICTURES,
+    ],
 )
 def test_annotations_that_are_empty_cut_or_marked_are_read_or_refused_by_name(tmp_path, name):
     corpus = CORPORA[name]

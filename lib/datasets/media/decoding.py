@@ -304,7 +304,8 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
         most = f"at most max_seconds = {max_seconds:g} s"
         raise RetrievalInputError(f"the sound of {path} must be {most}; give start and end")
     if not blocks:
-        raise DamagedFileError(f"{path} has no sample that can be decoded")
+        where = f" from {first:g} s on" if first else ""
+        raise DamagedFileError(f"{path} has no sample that can be decoded{where}")
     return np.concatenate(blocks).astype(np.float32, copy=False), lead
 
 

@@ -47,6 +47,7 @@ NO_PROMPT = "{}"  # a template with nothing but the place of the text
 # All other corpora: 1, 5, 10.
 KS = {"activitynet": (1, 5, 10, 50), "cirr": (1, 5, 10, 50), "fashioniq": (10, 50)}
 METRICS = ("R", "MRR", "R-precision", "MAP@R", *RANK_METRICS)
+MORE_METRICS = {"clotho": ("MAP@10",)}  # DCASE's mAP@10
 GRADED_METRICS = ("nDCG", *METRICS)
 JUDGED_METRICS = ("nDCG", "recall", "R", "MRR", "MAP@R")  # ViDoRe reports nDCG@5, MTEB nDCG@10
 CXC_HIT_GRADE = 3  # a rating of 2.5 and more; the authors call 3 and more, of 5, a match
@@ -308,11 +309,21 @@ def chosen_metrics(
         return usual_accuracies(corpus)
     if metrics is None:
         usual = JUDGED_METRICS if isinstance(corpus, JudgedCorpus) else METRICS
+        usual += _more_metrics(corpus)
         return GRADED_METRICS if judgements == "cxc-grades" else usual
     for name in metrics:
         if name not in RANK_METRICS:
             parse_metric(name)
     return tuple(metrics)
+
+
+def _more_metrics(corpus) -> tuple[str, ...]:
+    """Return what papers report of one corpus beside the usual, if its galleries are that deep."""
+    if corpus is None:
+        return ()
+    smallest = min(map(len, ids_of(corpus).values()))
+    names = MORE_METRICS.get(corpus.name.split(" ")[0], ())
+    return tuple(name for name in names if (parse_metric(name)[1] or 1) <= smallest)
 
 
 def default_ks(corpus) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ DIRECTION = re.compile(
     f"({'|'.join(MODALITIES)})_to_({'|'.join(MODALITIES)})"
     f"|(query)_to_({'|'.join(GALLERIES_OF_QUERIES)})"
 )
-METRIC = re.compile(r"R@[1-9]\d*|MedR|MeanR|MRR|MAP@R|R-precision")
+METRIC = re.compile(r"R@[1-9]\d*|MedR|MeanR|MRR|MAP@R|MAP@[1-9]\d*|R-precision")
 FIRST_YEAR, LAST_YEAR = 2010, 2030
 
 

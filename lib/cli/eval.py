@@ -43,7 +43,8 @@ def evaluate(
     model: Annotated[
         str | None,
         Option(
-            help="An architecture of open_clip, scenes, or icons; a label for your own results."
+            help="An architecture of open_clip, scenes, or icons; clap for sound; a label for your"
+            " own results."
         ),
     ] = None,
     pretrained: Pretrained = None,
@@ -239,6 +240,7 @@ def evaluate(
             if bank_split is not None:
                 bank = _load(benchmark, root, bank_split, options, allow_partial)
             check_encodable(corpus)
+            check_model(model, corpus)
             encoder = open_encoder(model, pretrained, settings)
             result = evaluate_model(encoder, corpus, bank, cache, allow_partial, protocol)
     if result is None:  # the targets are not published: only the submission was written
@@ -308,15 +310,37 @@ def check_encodable(corpus) -> None:
 
     if not isinstance(corpus, CaptionedMedia | JudgedCorpus | ComposedQueries):
         raise RetrievalInputError(
-            f"no model here encodes sound; evaluate {corpus.name} with --embeddings FILE.npz"
+            f"no model here encodes both sound and film; evaluate {corpus.name} with --embeddings"
+            " FILE.npz"
+        )
+
+
+def check_model(model: str, corpus) -> None:
+    """Refuse a model that cannot encode the media of a corpus, before it is loaded."""
+    modality = getattr(corpus, "modality", "image")
+    has_sound = modality == "audio"
+    if has_sound and model != "clap":
+        raise RetrievalInputError(
+            f"{model} encodes no sound, which {corpus.name} needs; --model clap --pretrained"
+            " laion/clap-htsat-unfused (or a folder) does, or pass --embeddings FILE.npz"
+        )
+    if model == "clap" and not has_sound:
+        raise RetrievalInputError(
+            f"clap encodes sounds and texts; {corpus.name} has {modality}s. Choose a model"
+            " of open_clip, or scenes"
         )
 
 
 def open_encoder(model: str, pretrained: str | None, settings: Mapping[str, object]):
     """Load a model, and say its notes."""
-    from lib.models.encoder import load_encoder
+    if model == "clap":
+        from lib.models.clap_encoder import load_clap
 
-    encoder = load_encoder(model, pretrained, **settings)
+        encoder = load_clap(pretrained, **settings)
+    else:
+        from lib.models.encoder import load_encoder
+
+        encoder = load_encoder(model, pretrained, **settings)
     for note in encoder.notes:
         say(note)
     return encoder
@@ -329,6 +353,8 @@ def evaluate_model(
     from lib.cli.eval_composed import evaluate_vectors
     from lib.datasets.composed import ComposedQueries
     from lib.studies.published import embed_composed, evaluate_corpus
+
+    check_model(encoder.identity["model"], corpus)
 
     def evaluate_with_bar(corpus, bank) -> Result | None:
         corpora = [each for each in (corpus, bank) if each is not None]

@@ -1,9 +1,6 @@
 """Encode images, texts and clips with any model: `load_encoder` and the encoder that it returns."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,17 +12,16 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from lib.core.checks import RetrievalInputError, check_choice, check_count, unit_rows
+from lib.core.checks import RetrievalInputError, check_choice, unit_rows
 from lib.core.paths import artifacts_dir
 from lib.datasets.user_drawings import as_icon, as_picture
 from lib.models.artifact_files import WEIGHTS
 from lib.models.dual_encoder import DualEncoder, Progress, image_tensor, text_features
 from lib.models.numpy_image import KIND as ON_WHITE
 from lib.models.open_clip_loader import Towers, open_clip_towers, weights_digest
+from lib.models.text_side import TextSide, checked_settings
 from lib.models.trained_models import load_model
 
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-SLOT = "{}"  # the place of the text in a prompt
 MAX_ASPECT = 64  # longer side / shorter side; resizing 30,000 x 1 pixels to 224 would take 6 GB
 
 
@@ -69,23 +65,16 @@ def load_encoder(
             f"model must be an architecture, a label or an artifact, but {model!r} names a place;"
             " pass the folder of a downloaded repository as pretrained, and any label as model"
         )
-    check_choice(precision, PRECISIONS, "precision")
-    target = check_device(device, precision)
-    if prompt and prompt.count(SLOT) != 1:
-        raise RetrievalInputError(f"prompt must hold {SLOT} once, for the text; got {prompt!r}")
-    batch_size = check_count(batch_size, "batch_size")
-    workers = check_count(workers, "workers", least=0)
+    settings = checked_settings(precision, device, prompt, batch_size, workers)
+    if model == "clap":
+        raise RetrievalInputError(
+            "clap encodes sounds, not pictures: `crossmodal eval audiocaps --model clap` evaluates"
+            " it (in Python: lib.models.clap_encoder.load_clap)"
+        )
     if pretrained is None:
         towers = artifact_towers(_checked_artifact(model))
     else:
         towers = open_clip_towers(model, str(pretrained), cache_dir)
-    settings = {
-        "device": target,
-        "precision": precision,
-        "prompt": prompt,
-        "batch_size": batch_size,
-        "workers": workers,
-    }
     encoder = PretrainedEncoder(towers, **settings)
     places = {"pretrained": _as_given_or_absolute(pretrained), "cache_dir": cache_dir}
     encoder.recipe = {"model": model, **places, **settings, "device": device}
@@ -116,28 +105,6 @@ def _checked_artifact(model: str) -> str:
             f" pretrained=...): a path, or one of its {len(tags)} tags, {shown}"
         )
     return check_choice(model, [*artifacts, *open_clip.list_models()], "model")
-
-
-def check_device(device: str, precision: str = "fp32") -> torch.device:
-    """Return a device that torch can use here; refuse fp16 on a CPU."""
-    try:
-        target = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise RetrievalInputError(
-            f"device must be 'cpu', 'cuda' or 'cuda:1'; got {device!r}"
-        ) from error
-    try:
-        torch.zeros(1, device=target).cpu()
-    except Exception as error:  # a backend that is not built in, a missing GPU, 'meta'
-        raise RetrievalInputError(
-            f"device {device!r} is not available: torch sees {torch.cuda.device_count()} GPUs; use"
-            " device='cpu'"
-        ) from error
-    if target.type == "cpu" and precision == "fp16":
-        raise RetrievalInputError(
-            "fp16 on a CPU is slower than fp32 and less exact; use 'bf16' or 'fp32'"
-        )
-    return target
 
 
 def artifact_towers(name: str) -> Towers:
@@ -227,7 +194,7 @@ def _icon_pixels(image: Image.Image, size: int) -> np.ndarray:
     return as_icon(image)
 
 
-class PretrainedEncoder:
+class PretrainedEncoder(TextSide):
     """Encode images, texts and clips as unit vectors of one space; made by `load_encoder`.
 
     It is pickled as the arguments of `load_encoder`: another process loads the model itself.
@@ -239,33 +206,14 @@ class PretrainedEncoder:
         truncated: number of texts that `encode_text` has cut to the context length until now.
     """
 
-    def __init__(
-        self,
-        towers: Towers,
-        *,
-        device: str | torch.device = "cpu",
-        precision: str = "fp32",
-        prompt: str = "",
-        batch_size: int = 64,
-        workers: int = 0,
-    ) -> None:
-        self._towers, self._device = towers, torch.device(device)
-        self._dtype = PRECISIONS[precision]
-        self.prompt, self.batch_size, self.workers = prompt, batch_size, workers
-        self.identity = {**towers.identity, "prompt": prompt or SLOT, "precision": precision}
-        self.notes = towers.notes
-        self.truncated = 0
+    def __init__(self, towers: Towers, **settings: Any) -> None:
+        super().__init__(towers, **settings)
         self.recipe: dict[str, Any] | None = None  # arguments of `load_encoder`
-        towers.network.to(self._device)
 
     def __reduce__(self) -> tuple:
         if self.recipe is None:
             raise RetrievalInputError("only an encoder of `load_encoder` can go to another process")
         return _load_again, (self.recipe,)
-
-    @property
-    def dim(self) -> int:
-        return self._towers.dim
 
     def encode_image(
         self, pictures: Sequence[Image.Image], *, progress: Progress | None = None
@@ -291,25 +239,6 @@ class PretrainedEncoder:
             out[start : start + len(rows)] = rows
             if progress is not None:
                 progress(len(rows))
-        return out
-
-    def encode_text(self, texts: Sequence[str], *, progress: Progress | None = None) -> np.ndarray:
-        """Encode texts, each inside the prompt; returns float32 `(n, dim)`, rows of length 1.
-
-        A text beyond the context length loses its end; `truncated` counts such texts.
-        """
-        prompted = self._prompted(texts)
-        if not prompted:
-            return np.empty((0, self.dim), dtype=np.float32)
-        tokens = self._towers.tokenize(prompted)
-        self.truncated += int(self._towers.too_long(prompted).sum())
-        out = np.empty((len(tokens), self.dim), dtype=np.float32)
-        for start in range(0, len(tokens), self.batch_size):
-            batch = tokens[start : start + self.batch_size]
-            rows = self._unit_rows(self._towers.text_features, batch, "texts", start)
-            out[start : start + len(batch)] = rows
-            if progress is not None:
-                progress(len(batch))
         return out
 
     def encode_video(
@@ -347,24 +276,6 @@ class PretrainedEncoder:
             return total.astype(np.float32)
         return unit_rows(total, "the mean of a clip's frames")
 
-    def count_truncated(self, texts: Sequence[str]) -> int:
-        """Count the texts that `encode_text` would cut, prompt included; encodes nothing."""
-        prompted = self._prompted(texts)
-        return int(self._towers.too_long(prompted).sum()) if prompted else 0
-
-    def _prompted(self, texts: Sequence[str]) -> list[str]:
-        if isinstance(texts, str):
-            raise RetrievalInputError(
-                f"texts must be a list, got one string {texts[:60]!r}; pass [text]"
-            )
-        for i, text in enumerate(texts):
-            if not isinstance(text, str) or not text.strip():
-                raise RetrievalInputError(
-                    f"texts[{i}] is {text!r}; expected words. Remove it from the corpus, with its"
-                    " judgements"
-                )
-        return [self.prompt.replace(SLOT, text) if self.prompt else text for text in texts]
-
     def _read(self, pictures: Sequence[Image.Image], start: int, stop: int) -> Tensor:
         batch = [pictures[i] for i in range(start, stop)]
         for i, picture in enumerate(batch, start=start):
@@ -385,43 +296,6 @@ class PretrainedEncoder:
                     f" frame; got {clip.dtype} {clip.shape}"
                 )
             yield from ((i, Image.fromarray(frame)) for frame in clip)
-
-    def _ahead(self, jobs: Iterable[Callable[[], Any]]) -> Iterator[Any]:
-        """Yield the results of jobs in order, while `workers` threads compute the next ones."""
-        if not self.workers:
-            yield from (job() for job in jobs)
-            return
-        with ThreadPoolExecutor(self.workers) as pool:
-            pending: deque = deque()
-            try:
-                for job in jobs:
-                    pending.append(pool.submit(job))
-                    if len(pending) > self.workers:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:  # after an error nothing more is read
-                for future in pending:
-                    future.cancel()
-
-    @torch.inference_mode()
-    def _unit_rows(
-        self, features: Callable, batch: Tensor, name: str, first: int | np.ndarray
-    ) -> np.ndarray:
-        """Compute the unit rows of a batch; `first` is the index of its first input, or of each."""
-        half = self._dtype is not None
-        with torch.autocast(self._device.type, dtype=self._dtype) if half else nullcontext():
-            rows = features(batch.to(self._device)).float().cpu().numpy()
-        bad = ~np.isfinite(rows).all(axis=1) | ~rows.any(axis=1)
-        if bad.any():
-            i = int(np.flatnonzero(bad)[0])
-            index = int(first[i]) if isinstance(first, np.ndarray) else first + i
-            kind = "only zeros" if not rows[i].any() else "a value that is not finite"
-            raise RetrievalInputError(
-                f"{name}[{index}] got an embedding with {kind}, which has no direction. Look at"
-                " that input; if it is sound, try precision 'fp32', or another checkpoint"
-            )
-        return unit_rows(rows, name)
 
 
 def _crop_long(picture: Image.Image) -> Image.Image:

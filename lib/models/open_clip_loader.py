@@ -220,7 +220,7 @@ def _download_weights(name: str, tag: str, stated: dict, cache_dir: str | Path |
     if cached is not None:
         return cached
     try:
-        _check_reachable(huggingface_hub.constants.ENDPOINT if hub else url)
+        check_reachable(huggingface_hub.constants.ENDPOINT if hub else url)
         return Path(download_pretrained(stated, cache_dir=cache_dir))
     except Exception as error:  # network, proxy, the hub's client and the disk raise anything
         default = huggingface_hub.constants.HF_HUB_CACHE if hub else Path("~/.cache/clip")
@@ -229,7 +229,7 @@ def _download_weights(name: str, tag: str, stated: dict, cache_dir: str | Path |
         raise MissingFileError(
             f"the weights of {name}, tag {tag!r}, are not in"
             f" {cache_dir or Path(default).expanduser()} and could not be downloaded:"
-            f" {_first_line(error)} With a network this happens once, automatically. Without one,"
+            f" {first_line(error)} With a network this happens once, automatically. Without one,"
             f" copy that folder from another machine, or put {files if hub else url} into a folder"
             " and pass it as pretrained"
         ) from error
@@ -246,7 +246,7 @@ def _cached_weights(hub: str, cache_dir: str | None) -> Path | None:
     return None
 
 
-def _check_reachable(address: str | None) -> None:
+def check_reachable(address: str | None) -> None:
     """Refuse an unknown host at once; the hub's client would try twelve times, for a minute."""
     if address is None or urllib.request.getproxies():
         return  # a local file, or a proxy, which looks up names itself
@@ -279,7 +279,7 @@ def _activation_notes(name: str, quick_gelu: bool) -> tuple[str, ...]:
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of another library's error, with a full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return textwrap.shorten(lines[0].rstrip(".:"), 200, placeholder="..") + "."
@@ -313,7 +313,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # readers raise anything on a file of another kind
         raise RetrievalInputError(
-            f"{path} is not loaded: {_first_line(error)} It is damaged, or it holds more than"
+            f"{path} is not loaded: {first_line(error)} It is damaged, or it holds more than"
             " tensors, which could run code when read. If you trust its source, save its"
             " state_dict as .safetensors"
         ) from error
@@ -346,7 +346,7 @@ def _build_network(source: ModelSource) -> nn.Module:
         raise
     except Exception as error:  # open_clip, timm and transformers each raise their own
         raise RetrievalInputError(
-            f"{source.weights} does not fill {source.model}: {_first_line(error)}"
+            f"{source.weights} does not fill {source.model}: {first_line(error)}"
             f" {OTHER_ARCHITECTURE}"
         ) from error
     return network
@@ -412,7 +412,7 @@ def _build_tokenizer(source: ModelSource, cache_dir: str | Path | None) -> Calla
         raise
     except Exception as error:  # transformers or its vocabulary is missing
         raise MissingFileError(
-            f"the tokenizer of {source.model} cannot be made: {_first_line(error)} It needs the"
+            f"the tokenizer of {source.model} cannot be made: {first_line(error)} It needs the"
             " package transformers and one download; without a network, pass a folder with its"
             " files"
         ) from error

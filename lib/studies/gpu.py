@@ -22,9 +22,10 @@ from lib.core.checks import RetrievalInputError, check_choice, check_number
 from lib.core.paths import ROOT
 from lib.index import VectorSearchIndex
 from lib.losses import mined_triplet_loss
-from lib.models.encoder import PRECISIONS, PretrainedEncoder
+from lib.models.encoder import PretrainedEncoder
 from lib.models.maxsim import maxsim
 from lib.models.open_clip_loader import Towers
+from lib.models.text_side import PRECISIONS
 from lib.report.timing import measure
 from lib.studies.peers import faiss, losses
 from lib.studies.peers import maxsim as maxsim_peer

@@ -15,7 +15,7 @@ from lib.core.task import RetrievalTask
 from lib.metrics import Evaluation
 from lib.models.artifact_files import save_embeddings
 from lib.models.dual_encoder import DualEncoder
-from lib.models.encoder import check_device
+from lib.models.text_side import check_device
 from lib.models.tokenizer import Tokenizer
 from lib.models.trained_models import Model, class_of, load_model, round_weights, save_model
 from lib.search import (

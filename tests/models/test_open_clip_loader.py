@@ -132,7 +132,7 @@ def test_every_published_tag_has_a_source_with_the_activation_of_its_maker(monke
     monkeypatch.setattr(
         "lib.models.open_clip_loader.download_pretrained", lambda stated, cache_dir: "weights.bin"
     )
-    monkeypatch.setattr("lib.models.open_clip_loader._check_reachable", lambda address: None)
+    monkeypatch.setattr("lib.models.open_clip_loader.check_reachable", lambda address: None)
     loaded = {name: find_source(*name, None) for name in open_clip.list_pretrained()}
     assert len(loaded) > 190 and all(source.config["embed_dim"] for source in loaded.values())
     for name, quick in {

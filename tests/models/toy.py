@@ -9,7 +9,7 @@ import tokenizers
 import torch
 from open_clip.model import CustomTextCLIP
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, ClapConfig, ClapModel
 
 from lib.core.writing import sha256_of, write_checksum
 from lib.models.dual_encoder import DualEncoder, build_network
@@ -75,6 +75,63 @@ PUBLISHED = {
     "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "head_width": 16, "layers": 1},
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
 }
+
+
+def write_clap(folder: Path, *, fusion: bool = False, seed: int = 0) -> Path:
+    """Write a tiny CLAP checkpoint with the file names and keys of the published ones."""
+    torch.manual_seed(seed)
+    text = {"vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text |= {"intermediate_size": 16, "max_position_embeddings": 34}
+    audio = {"hidden_size": 16, "patch_embeds_hidden_size": 8, "depths": [1, 1]}
+    audio |= {"num_attention_heads": [1, 2], "num_hidden_layers": 2}
+    audio |= {"enable_fusion": fusion, "fusion_type": "aff_2d" if fusion else None}
+    config = ClapConfig(text_config=text, audio_config=audio, projection_dim=12)
+    network = ClapModel(config).eval()
+    for value in network.parameters():  # as published, sounds would differ by a millionth
+        if value.ndim > 1:
+            torch.nn.init.normal_(value, std=0.4)
+    norm = network.audio_model.audio_encoder.batch_norm  # of decibels
+    norm.running_mean.fill_(-30)
+    norm.running_var.fill_(900)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    save_file(network.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    extractor = {
+        "chunk_length_s": 10, "feature_extractor_type": "ClapFeatureExtractor", "feature_size": 64,
+        "fft_window_size": 1024, "frequency_max": 14000, "frequency_min": 50, "hop_length": 480,
+        "max_length_s": 10, "n_fft": 1024, "nb_frequency_bins": 513, "nb_max_frames": 1000,
+        "nb_max_samples": 480000, "padding": "repeatpad", "padding_side": "right",
+        "padding_value": 0.0, "processor_class": "ClapProcessor", "return_attention_mask": False,
+        "sampling_rate": 48000, "top_db": None,
+        "truncation": "fusion" if fusion else "rand_trunc",
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(extractor))
+    write_roberta_tokenizer(folder)
+    return folder
+
+
+def write_roberta_tokenizer(folder: Path) -> None:
+    """Write the tokenizer files of RoBERTa: bytes as pieces, and no merges but one."""
+    marks = ["<s>", "<pad>", "</s>", "<unk>"]
+    letters = [*tokenizers.pre_tokenizers.ByteLevel.alphabet(), "ow", "<mask>"]
+    vocabulary = {piece: at for at, piece in enumerate([*marks, *sorted(letters)])}
+    model = tokenizers.models.BPE(vocab=vocabulary, merges=[("o", "w")], unk_token="<unk>")
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer.post_processor = tokenizers.processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    tokenizer.add_special_tokens([*marks, "<mask>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.model.save(str(folder))  # vocab.json and merges.txt
+    special = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"}
+    special |= {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    settings = {
+        **special, "add_prefix_space": False, "errors": "replace", "model_max_length": 512,
+        "processor_class": "ClapProcessor", "tokenizer_class": "RobertaTokenizer",
+        "trim_offsets": True,
+    }  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 def write_open_clip(folder: Path, *, seed: int = 0, **changes) -> Path:

@@ -1,5 +1,7 @@
 """Media files of a corpus as sequences: each file is decoded when its position is read."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -167,6 +169,10 @@ class AudioFiles(_TimedFiles):
 
     def settings(self) -> dict:
         return {"rate": self.rate}
+
+    def at_rate(self, rate: int) -> AudioFiles:
+        """Return the same sounds, resampled to `rate` when they are read."""
+        return AudioFiles(self.root, self.names, self.segments, rate=rate)
 
     def read(self, position: int) -> np.ndarray:
         return read_waveform(self.path(position), self.rate, *self.part(position))

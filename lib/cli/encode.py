@@ -19,6 +19,9 @@ def encode(
     device: Device = "cpu",
     prompt: Prompt = "",
     batch_size: BatchSize = 64,
+    images_only: Annotated[
+        bool, Option("--images-only", help="Encode all images, with or without a caption, alone.")
+    ] = False,
 ) -> None:
     """Encode images and captions of shards; report unreadable samples, skip finished shards."""
     from lib.datasets.laion.shards import shard_paths
@@ -31,12 +34,23 @@ def encode(
     with progress_bar() as bar:
         row, shards_done = bar.add_task("samples", total=None), counted(bar, "shards")
         options = {"progress": lambda n: bar.advance(row, n), "shards_done": shards_done}
+        options["images_only"] = images_only
         report = encode_shards(encoder, paths, out, batch_size=batch_size, log=say, **options)
     say(report.describe())
     if not report.rows:
+        readable = "image" if images_only else "image with a caption"
+        advice = ""
+        if report.without_caption:
+            advice = f". {report.without_caption:,} samples have no caption: --images-only encodes"
+            advice += " their images alone"
         raise RetrievalInputError(
-            f"nothing was encoded: {shards} holds no readable image with a caption; the reasons are"
-            f" in {out}"
+            f"nothing was encoded: {shards} holds no readable {readable}; the reasons are in"
+            f" {out}{advice}"
+        )
+    if report.without_caption:
+        say(
+            f"{report.without_caption:,} samples have no caption and were left out; --images-only"
+            " encodes all images"
         )
     if encoder.truncated:
         say(f"{encoder.truncated:,} captions are too long for the model: their ends were cut")

@@ -1,4 +1,4 @@
-"""What encoders of pictures and encoders of sounds share: settings, texts, rows of length 1."""
+"""Base of the encoders of pictures and of sounds: settings, texts, rows of length 1."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,5 +1,8 @@
 import numpy as np
 
+from lib.datasets import scenes
+from lib.datasets.miniatures.laion import write_tar
+from lib.datasets.miniatures.writing import jpeg_bytes
 from lib.datasets.registry import CORPORA
 from tests.cli.conftest import one_line
 
@@ -30,3 +33,17 @@ def test_encode_of_nothing_readable_is_an_error(run, tmp_path):
     (tmp_path / "shards" / "00000.tar").write_bytes(b"garbage" * 1_000)
     code, _, err = run("encode", "--shards", "shards", "--model", "scenes", "--out", "out")
     assert code == 2 and "nothing was encoded" in one_line(err)
+
+
+def test_pictures_without_captions_are_encoded_on_request(run, tmp_path):
+    pixels = scenes.render(scenes.sample("test", 3))
+    members = [(f"{at:09}.jpg", jpeg_bytes(one)) for at, one in enumerate(pixels)]
+    (tmp_path / "shards").mkdir()
+    write_tar(tmp_path / "shards" / "00000.tar", members)
+    arguments = ("encode", "--shards", "shards", "--model", "scenes", "--out", "out")
+    code, _, err = run(*arguments)
+    assert code == 2 and "3 samples have no caption: --images-only encodes" in one_line(err)
+    code, out, _ = run(*arguments, "--images-only")
+    assert code == 0 and "3 images in 1 shards" in out
+    rows = np.load(tmp_path / "out" / "img_emb_00000.npy").astype(np.float32)
+    assert rows.shape[0] == 3 and np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-2)

@@ -15,6 +15,7 @@ from lib.core.writing import write_checksum
 from lib.datasets import scenes
 from lib.datasets.laion.shards import Shard, shard_paths
 from lib.datasets.miniatures.laion import write_shard, write_tar
+from lib.datasets.miniatures.writing import jpeg_bytes
 from lib.datasets.registry import CORPORA
 from lib.search.shard_encoding import encode_shards
 
@@ -291,3 +292,49 @@ def test_a_record_of_other_contents_is_made_again(shards, tmp_path):
         assert encode_shards(MeanColour(), shards[:1], tmp_path / "out").encoded_now == (
             "00000.tar",
         )
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Write two shards without captions: pictures with notes, and pictures alone."""
+    drawn = scenes.render(scenes.sample("test", 5))
+    (tmp_path / "bare").mkdir()
+    for number, part in enumerate((drawn[:3], drawn[3:])):
+        members = []
+        for at, pixels in enumerate(part):
+            key = f"{number}{at:08}"
+            members.append((f"{key}.jpg", jpeg_bytes(pixels)))
+            if number == 0:
+                notes = {"url": f"https://example.org/{at}.jpg", "width": 64, "status": "success"}
+                members.append((f"{key}.json", json.dumps(notes).encode()))
+        write_tar(tmp_path / "bare" / f"{number:05}.tar", members)
+    return shard_paths(tmp_path / "bare")
+
+
+def test_images_without_captions_are_encoded_alone_on_request(bare, tmp_path):
+    pairs = encode_shards(MeanColour(), bare, tmp_path / "out")
+    assert pairs.rows == 0 and pairs.without_caption == 5
+    encoder = MeanColour()  # the empty records of the first run do not stand in the way
+    report = encode_shards(encoder, bare, tmp_path / "out", images_only=True)
+    assert report.describe().startswith("5 images in 2 shards, 2 encoded now; 0 samples left out")
+    assert encoder.texts == [] and encoder.batches == [3, 2]
+    samples = [sample for sample, _ in Shard(bare[0])]
+    images = np.load(tmp_path / "out" / "img_emb_00000.npy")
+    expected = MeanColour().encode_image([sample.picture() for sample in samples])
+    np.testing.assert_array_equal(images, expected.astype(np.float16))
+    rows = pq.read_table(tmp_path / "out" / "metadata_00000.parquet").to_pylist()
+    assert rows[1] == {"key": "000000001", "caption": None, "url": "https://example.org/1.jpg"}
+    again = encode_shards(MeanColour(), bare, tmp_path / "out", images_only=True)
+    assert again.encoded_now == () and again.rows == 5 and "5 images" in again.describe()
+
+
+def test_images_alone_keep_captions_as_notes_and_do_not_mix_with_pairs(shards, tmp_path):
+    encode_shards(MeanColour(), shards[:1], tmp_path / "out", images_only=True)
+    assert not (tmp_path / "out" / "text_emb_00000.npy").exists()
+    rows = pq.read_table(tmp_path / "out" / "metadata_00000.parquet").to_pylist()
+    assert all(row["caption"] for row in rows)
+    with pytest.raises(RetrievalInputError, match="is of images alone, this run encodes pairs"):
+        encode_shards(MeanColour(), shards[:1], tmp_path / "out")
+    encode_shards(MeanColour(), shards[:1], tmp_path / "pairs")
+    with pytest.raises(RetrievalInputError, match="is of pairs, this run encodes images alone"):
+        encode_shards(MeanColour(), shards[:1], tmp_path / "pairs", images_only=True)

@@ -223,7 +223,10 @@ def load_audio_video(
         missing=missing,
         datasheet=corpus.name,
     )
-    return whole.take_items(np.flatnonzero(present)) if missing else whole
+    found = whole.take_items(np.flatnonzero(present)) if missing else whole
+    if relevance == "labels":
+        found.qrels  # noqa: B018  # too many judgements are refused here, not after hours of encoding
+    return found
 
 
 def _media_of(
@@ -260,7 +263,8 @@ def shared_labels(labels: Sequence[Sequence[str]]) -> Qrels:
         if n_judgements > MAX_JUDGEMENTS:
             raise RetrievalInputError(
                 f"{len(labels):,} clips have more than {MAX_JUDGEMENTS:,} pairs with a shared"
-                " label; take a subset, such as five clips per class"
+                f" label, more than fit into memory; take a subset, such as subset={FIVE!r}"
+                f" (--option \"subset={FIVE}\"), or relevance='same clip'"
             )
         cells.append((rows + start, columns, grades[rows, columns]))
     rows, items, grades = (np.concatenate(part) for part in zip(*cells))

@@ -98,6 +98,14 @@ def test_relevance_by_a_label_that_all_have_is_refused_where_it_is_too_much(monk
         shared_labels([(MAN,)] * 10)
 
 
+def test_too_many_judgements_are_refused_when_the_corpus_is_loaded(bare, monkeypatch):
+    monkeypatch.setattr(audio_video, "MAX_JUDGEMENTS", 30)
+    options = {"subset": "all", "need_media": False}
+    with pytest.raises(RetrievalInputError, match=r"16 clips have more than 30 pairs.*--option"):
+        audioset.load_audioset(bare, "eval", relevance="labels", **options)
+    assert len(audioset.load_audioset(bare, "eval", **options).item_ids) == 16
+
+
 def test_pairs_are_evaluated_from_embeddings_in_both_directions(corpus):
     module, root = corpus
     pairs = CORPORA[module.NAME].load(root, relevance="labels")

@@ -25,7 +25,7 @@ from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import MissingFileError
 from lib.datasets.media.decoding import MAX_RATE
 from lib.models.clap_features import TRUNCATIONS, sound_inputs
-from lib.models.open_clip_folder import LARGEST, read_json, tokenizer_files
+from lib.models.open_clip_folder import LARGEST, VOCABULARIES, read_json, tokenizer_files
 from lib.models.open_clip_loader import check_reachable, first_line, tensor_shapes
 
 CONFIG, EXTRACTOR = "config.json", "preprocessor_config.json"
@@ -83,7 +83,7 @@ def clap_folder(pretrained: str, cache_dir: str | Path | None = None) -> Path:
             f" {WEIGHTS[0]} and the tokenizer, or a repository such as laion/clap-htsat-unfused"
         )
     cached = huggingface_hub.try_to_load_from_cache(pretrained, CONFIG, cache_dir=cache_dir)
-    if isinstance(cached, str) and _weights_in(Path(cached).parent):
+    if isinstance(cached, str) and _is_complete(Path(cached).parent):
         return Path(cached).parent
     try:
         check_reachable(huggingface_hub.constants.ENDPOINT)
@@ -99,7 +99,7 @@ def clap_folder(pretrained: str, cache_dir: str | Path | None = None) -> Path:
     except Exception as error:  # network, proxy, the hub's client and the disk raise anything
         place = cache_dir or huggingface_hub.constants.HF_HUB_CACHE
         raise MissingFileError(
-            f"the weights of {pretrained} are not in {place} and could not be downloaded:"
+            f"the files of {pretrained} are not all in {place} and could not be downloaded:"
             f" {first_line(error)} With a network this happens once, automatically. Without one,"
             f" copy that folder from another machine, or put {CONFIG}, {EXTRACTOR}, {WEIGHTS[0]}"
             " and the tokenizer's files into a folder and pass it as pretrained"
@@ -123,6 +123,12 @@ def read_clap(folder: Path) -> ClapParts:
     parts = ClapParts(_network(config, weights), extractor, _tokenizer(folder))
     _try_once(parts, folder)
     return parts
+
+
+def _is_complete(folder: Path) -> bool:
+    """Tell whether a folder of the cache has all parts; other programs fetch some of them."""
+    has_vocabulary = any((folder / name).is_file() for name in VOCABULARIES)
+    return bool((folder / EXTRACTOR).is_file() and has_vocabulary and _weights_in(folder))
 
 
 def _weights_in(folder: Path) -> Path | None:

@@ -130,9 +130,7 @@ def test_a_repository_in_the_cache_of_the_hub_is_found_without_a_network(folders
         (snapshot / path.name).write_bytes(path.read_bytes())
     encoder = load_clap("somebody/tiny", cache_dir=tmp_path)
     assert encoder.identity["model"] == "clap" and encoder.identity["tag"] == "somebody/tiny"
-    with pytest.raises(
-        MissingFileError, match="files of somebody/other are not all in "
-    ):
+    with pytest.raises(MissingFileError, match="files of somebody/other are not all in "):
         load_clap("somebody/other", cache_dir=tmp_path)
     (snapshot / "preprocessor_config.json").unlink()  # as after loading the network alone
     with pytest.raises(MissingFileError, match="files of somebody/tiny are not all in"):

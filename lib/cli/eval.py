@@ -317,8 +317,7 @@ def check_encodable(corpus) -> None:
 
 def check_model(model: str, corpus) -> None:
     """Refuse a model that cannot encode the media of a corpus, before it is loaded."""
-    modality = getattr(corpus, "modality", "image")
-    has_sound = modality == "audio"
+    has_sound = corpus.modality == "audio"
     if has_sound and model != "clap":
         raise RetrievalInputError(
             f"{model} encodes no sound, which {corpus.name} needs; --model clap --pretrained"
@@ -326,7 +325,7 @@ def check_model(model: str, corpus) -> None:
         )
     if model == "clap" and not has_sound:
         raise RetrievalInputError(
-            f"clap encodes sounds and texts; {corpus.name} has {modality}s. Choose a model"
+            f"clap encodes sounds and texts; {corpus.name} has {corpus.modality}s. Choose a model"
             " of open_clip, or scenes"
         )
 

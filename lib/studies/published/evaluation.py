@@ -32,7 +32,7 @@ from lib.metrics import (
     write_trec_run,
 )
 from lib.metrics.hubness import INFERENCE
-from lib.studies.published.classification import as_accuracies, check_no_prompt, usual_accuracies
+from lib.studies.published.classification import as_accuracies, check_no_prompt
 from lib.studies.published.judgements import is_coco, judged_qrels
 from lib.studies.published.protocol import (
     BEST_OF_ITEM,
@@ -42,14 +42,9 @@ from lib.studies.published.protocol import (
 )
 from lib.studies.published.results import RANK_METRICS, DirectionResult, Measurement, Result
 from lib.studies.published.unfindable import evaluate_with_unfindable, findable
+from lib.studies.published.usual_metrics import METRICS, chosen_metrics, default_ks
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
-# All other corpora: 1, 5, 10.
-KS = {"activitynet": (1, 5, 10, 50), "cirr": (1, 5, 10, 50), "fashioniq": (10, 50)}
-METRICS = ("R", "MRR", "R-precision", "MAP@R", *RANK_METRICS)
-MORE_METRICS = {"clotho": ("MAP@10",)}  # DCASE's mAP@10
-GRADED_METRICS = ("nDCG", *METRICS)
-JUDGED_METRICS = ("nDCG", "recall", "R", "MRR", "MAP@R")  # ViDoRe reports nDCG@5, MTEB nDCG@10
 CXC_HIT_GRADE = 3  # a rating of 2.5 and more; the authors call 3 and more, of 5, a match
 WHOLE_RUN_CELLS = 4 * 10**6  # adjusted rankings are kept whole up to here (96 MB)
 RUN_DEPTH = 100  # beyond that size, they are kept to this depth; TREC files too
@@ -297,38 +292,6 @@ def _filled_up(run: tuple[np.ndarray, np.ndarray], depth: int) -> tuple[np.ndarr
         np.pad(scores, missing, constant_values=-np.inf),
         np.pad(ids, missing, constant_values=-1),
     )
-
-
-def chosen_metrics(
-    metrics: Sequence[str] | None, judgements: str = "original", corpus=None
-) -> tuple[str, ...]:
-    """Return checked names of metrics, or those that are usual for the judgements."""
-    if isinstance(corpus, ComposedQueries):
-        raise RetrievalInputError(f"{corpus.name} has composed queries; use evaluate_composed")
-    if metrics is None and isinstance(corpus, ClassifiedPictures):
-        return usual_accuracies(corpus)
-    if metrics is None:
-        usual = JUDGED_METRICS if isinstance(corpus, JudgedCorpus) else METRICS
-        usual += _more_metrics(corpus)
-        return GRADED_METRICS if judgements == "cxc-grades" else usual
-    for name in metrics:
-        if name not in RANK_METRICS:
-            parse_metric(name)
-    return tuple(metrics)
-
-
-def _more_metrics(corpus) -> tuple[str, ...]:
-    """Return what papers report of one corpus beside the usual, if its galleries are that deep."""
-    if corpus is None:
-        return ()
-    smallest = min(map(len, ids_of(corpus).values()))
-    names = MORE_METRICS.get(corpus.name.split(" ")[0], ())
-    return tuple(name for name in names if (parse_metric(name)[1] or 1) <= smallest)
-
-
-def default_ks(corpus) -> tuple[int, ...]:
-    """Return the cut-offs that papers report for a corpus."""
-    return KS.get(corpus.name.split(" ")[0], (1, 5, 10))
 
 
 def _evaluation_options(

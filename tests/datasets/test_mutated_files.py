@@ -43,6 +43,7 @@ def offenders(path, whole: bytes, read, n: int) -> set[str]:
     """What reading raised besides the project's own errors that name the file."""
     found = set()
     for content in mutants(whole, n):
+        path.unlink(missing_ok=True)  # a new file: one that is shortened first waits for the disk
         path.write_bytes(content)
         try:
             read(path)

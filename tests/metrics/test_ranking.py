@@ -677,6 +677,7 @@ def test_ranx(judged):
         )
 
 
+@pytest.mark.slow
 def test_torchmetrics_divides_by_what_was_found(judged):
     torch = pytest.importorskip("torch")
     retrieval = pytest.importorskip("torchmetrics.retrieval", reason="torchmetrics is optional")

@@ -59,6 +59,7 @@ class StoredNotebook:
         self.cells = {cell.id: cell for cell in notebook.cells}
         sources = (cell.source for cell in notebook.cells if cell.cell_type == "code")
         self.source = "\n".join(sources)
+        self._figures: dict[tuple, Figure] = {}  # a deck is checked, and then written
 
     def figure(self, cell_id: str, number: int = 1, crop: str = "") -> Figure:
         """Return a figure without its white margin.
@@ -68,6 +69,12 @@ class StoredNotebook:
             number: of the figure, where the cell draws several.
             crop: the part to show, `left top right bottom` in percent of the width and height.
         """
+        key = cell_id, number, crop
+        if key not in self._figures:
+            self._figures[key] = self._figure(*key)
+        return self._figures[key]
+
+    def _figure(self, cell_id: str, number: int, crop: str) -> Figure:
         outputs = [output for output in self._outputs(cell_id) if PNG in output.get("data", {})]
         if not 1 <= number <= len(outputs):
             raise self._error(cell_id, f"has {len(outputs)} figures, {number} was asked for")
@@ -77,7 +84,7 @@ class StoredNotebook:
             picture = picture.crop(self._box(crop, picture.size, cell_id))
         picture = _trimmed(picture)
         stream = io.BytesIO()
-        picture.save(stream, "PNG", optimize=True)
+        picture.save(stream, "PNG")  # `optimize` is slow, and saves a few percent
         sentence = output["metadata"].get(PNG, {}).get("alt", "")
         return Figure(stream.getvalue(), *picture.size, sentence)
 

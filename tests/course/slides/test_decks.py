@@ -54,12 +54,8 @@ def test_every_notebook_has_a_deck():
 
 
 @pytest.mark.parametrize("stem", DECKS)
-def test_a_deck_is_whole_and_types_no_number(stem):
+def test_a_deck_is_whole_types_no_number_and_all_its_formulas_become_mathml(stem):
     assert find_problems(read_deck(DECKS[stem]), notebook_of(stem)) == []
-
-
-@pytest.mark.parametrize("stem", DECKS)
-def test_all_formulas_become_mathml(stem):
     assert 'class="formula"' not in page_of(stem)
 
 

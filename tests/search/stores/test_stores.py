@@ -178,6 +178,7 @@ copy_collection(Collection(sys.argv[1]), sys.argv[2], progress=lambda n: os.kill
         pytest.param("milvus", "milvus_store", "MilvusStore", marks=needs("milvus")),
     ],
 )
+@pytest.mark.slow
 def test_a_killed_copy_goes_on(collection, tmp_path, engine, module, cls):
     place = f"{engine}:{tmp_path / 'killed.db'}"
     code = KILLED.format(module=module, cls=cls)

@@ -97,6 +97,7 @@ def test_refuses_sizes_that_measure_nothing(rows):
 # ---- in a process of its own
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_tile_not_of_all_similarities():
     arrays = maxsim.maxsim_inputs(128, 512, 32, 8)
     cost = measure_alone("lib.studies.peers.maxsim", "ours, all tokens count", arrays, repeats=1)

@@ -66,6 +66,7 @@ def test_recall_by_hand(tmp_path):
         measure.recall_of(np.array([[1, 4], [3, 1]]), queries, collection)
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_start_says_why(tmp_path):
     with pytest.raises(ChildProcessError, match="did not start: error: .*is no collection"):
         ServedCollection(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError
 from lib.core.qrels import Qrels
-from lib.core.reading import MissingFileError, reading
+from lib.core.reading import MissingFileError, collector_paused, reading
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import Count, check_counts, check_media
 from lib.datasets.media.files import MediaFiles
@@ -42,14 +42,14 @@ def require_file(root: Path, name: str, folders: Sequence[str], corpus: str) -> 
     return path
 
 
-def read_json(path: str | Path):
-    """Read a JSON file; a truncated one is an error."""
+def read_json(path: str | Path, hook: Callable[[dict], object] | None = None):
+    """Read a JSON file; a truncated one is an error. `hook` may replace every object at once."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path} is missing")
-    with reading(path, "not a JSON file", "Fetch it again"):
+    with reading(path, "not a JSON file", "Fetch it again"), collector_paused():
         # Bytes: json takes UTF-8 with and without a byte order mark, and UTF-16.
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_hook=hook)
 
 
 def field_of(entry, name: str, kind: type | tuple[type, ...], where: str):
@@ -176,8 +176,9 @@ def read_karpathy(path: str | Path, parts: Collection[str]) -> Iterator[Karpathy
     Reference: Karpathy and Fei-Fei 2015, "Deep visual-semantic alignments for generating image
     descriptions".
     """
-    for where, image in entries_of(read_json(path), "images", "image", Path(path)):
-        if field_of(image, "split", str, where) not in parts:
+    data = read_json(path, _used_parts(parts))
+    for where, image in entries_of(data, "images", "image", Path(path)):
+        if image is _OTHER_SPLIT or field_of(image, "split", str, where) not in parts:
             continue
         entries = field_of(image, "sentences", list, where)
         sentences = tuple(
@@ -192,6 +193,27 @@ def read_karpathy(path: str | Path, parts: Collection[str]) -> Iterator[Karpathy
             cocoid=field_of(image, "cocoid", int, where) if "cocoid" in image else None,
             sentences=sentences,
         )
+
+
+_OTHER_SPLIT = object()
+
+
+def _used_parts(parts: Collection[str]) -> Callable[[dict], object]:
+    """Return a hook that frees images of other splits, and all tokens, while the file is read.
+
+    COCO's file would take a gigabyte, and the time to fill it.
+    """
+
+    def hook(entry: dict) -> object:
+        if "tokens" in entry:
+            del entry["tokens"]
+        elif "sentences" in entry:
+            split = entry.get("split")
+            if isinstance(split, str) and split not in parts:
+                return _OTHER_SPLIT
+        return entry
+
+    return hook
 
 
 def read_blip(path: str | Path, key: str = "image") -> Iterator[tuple[str, str, list[str]]]:

@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,19 @@ def test_cached_arrays_are_made_once_and_again_when_damaged(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     np.testing.assert_array_equal(reading.cached_arrays(path, make)["x"], [0, 1, 2])
     assert made == [0, 1] and reading.verify(path, rebuild="")
+
+
+def test_the_collector_runs_again_behind_the_pause_also_of_an_error():
+    with pytest.raises(ZeroDivisionError), reading.collector_paused():
+        with reading.collector_paused():
+            pass
+        assert not gc.isenabled(), "the inner pause ended the outer one"
+        raise ZeroDivisionError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with reading.collector_paused():
+            pass
+        assert not gc.isenabled(), "who has no collector gets none"
+    finally:
+        gc.enable()

@@ -168,6 +168,13 @@ def test_karpathy(tmp_path):
     (image,) = read_karpathy(path, ("test",))
     assert image.folder == "val2014" and image.cocoid == 5
     assert list(read_karpathy(path, ("val", "train"))) == []
+    # Images of other splits are not kept; an entry that is no image is refused all the same.
+    others = [karpathy(split=split)["images"][0] for split in ("val", "test", "train")]
+    path.write_text(json.dumps({"images": [*others, None]}))
+    images = read_karpathy(path, ("test",))
+    assert next(images).filename == "1.jpg"
+    with pytest.raises(RetrievalInputError, match="image 3: 'split' must be str, got the entry"):
+        next(images)
 
 
 @pytest.mark.parametrize(

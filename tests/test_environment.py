@@ -27,8 +27,8 @@ CONDA_NAMES = {
 DATA_EXTRA = "train"
 # Extras that are installed without what they require.
 NO_DEPS = (DATA_EXTRA, "soundfont", "slides")
-# Databases that a machine may lack.
-STORES = {"lancedb", "pymilvus", "milvus-lite"}
+# Databases and a peer that a machine may lack; their tests skip.
+MAY_LACK = {"lancedb", "pymilvus", "milvus-lite", "mteb"}
 # What a conda environment needs besides, because a virtual environment has it from elsewhere.
 CONDA_EXTRAS = {"python", "pip", "make"}
 
@@ -126,6 +126,7 @@ def test_only_conda_forge_and_from_pip_what_it_lacks():
         "pytrec-eval-terrier>=0.5.6",
         "clip-benchmark==1.6.2",
         "bm25s>=0.3",
+        "mteb>=2.26",
         "lancedb>=0.30",
         "pymilvus>=3.0",
         "milvus-lite>=3.2",
@@ -176,7 +177,7 @@ def test_constraints_cover_what_is_needed_transitively():
             continue
         seen.add((name, *sorted(requirement.extras)))
         assert name in pinned, f"{name} is needed and not in constraints.txt"
-        if name in STORES and importlib.util.find_spec(name.replace("-", "_")) is None:
+        if name in MAY_LACK and importlib.util.find_spec(name.replace("-", "_")) is None:
             continue  # its tests are skipped, too
         for line in metadata.distribution(name).requires or []:
             inner = Requirement(line)

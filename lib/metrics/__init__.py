@@ -4,6 +4,7 @@ Ids are gallery positions; ranks count from 1.
 """
 
 from lib.core.qrels import Qrels
+from lib.metrics.both_ways import evaluate_both_ways
 from lib.metrics.evaluation import (
     Evaluation,
     evaluate,
@@ -49,7 +50,8 @@ from lib.metrics.ranking import (
     recall_at_k,
     reciprocal_rank,
 )
-from lib.metrics.ranks import RelevantRanks, ranks_by_best_text, ranks_in_scores, ranks_of_relevant
+from lib.metrics.ranks import RelevantRanks, ranks_both_ways, ranks_of_relevant
+from lib.metrics.score_ranks import ranks_by_best_text, ranks_in_scores
 from lib.metrics.significance import (
     McNemar,
     PairedTest,

@@ -1,5 +1,7 @@
 """Evaluation of runs and embeddings: per-query values, means with intervals, and chance."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,10 +15,10 @@ from lib.metrics.ranks import (
     TIES,
     RelevantRanks,
     check_candidates,
-    ranks_by_best_text,
     ranks_of_relevant,
 )
 from lib.metrics.runs import CountedQueries
+from lib.metrics.score_ranks import ranks_by_best_text
 
 RUN_TIES = ("id", "pessimistic", "optimistic")
 
@@ -307,7 +309,7 @@ def evaluate_embeddings(
         candidates=candidates,
     )
     labels = {"name": name, "split": split, "direction": direction}
-    return _evaluation_of_ranks(ranks, names, counted, ties, gain, labels, sizes)
+    return evaluation_of_ranks(ranks, names, counted, ties, gain, labels, sizes)
 
 
 def evaluate_by_best_text(
@@ -341,7 +343,7 @@ def evaluate_by_best_text(
     names = kernels.metric_names(metrics, ks, ranks.n_queries, check_k, name_depth=False)
     counted = runs.count_queries(ranks.qrels, 1, groups, "error")
     labels = {"name": name, "split": split, "direction": direction}
-    return _evaluation_of_ranks(ranks, names, counted, ties, "exponential", labels)
+    return evaluation_of_ranks(ranks, names, counted, ties, "exponential", labels)
 
 
 def _gallery_sizes(qrels: Qrels, excluded: Qrels | None, candidates: Qrels | None) -> np.ndarray:
@@ -379,7 +381,7 @@ def _measurement(
     return measure
 
 
-def _evaluation_of_ranks(
+def evaluation_of_ranks(
     ranks: RelevantRanks,
     names: MetricNames,
     counted: CountedQueries,

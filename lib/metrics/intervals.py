@@ -13,6 +13,7 @@ from lib.metrics.runs import checked_groups
 
 DRAWS_AT_ONCE = 2**20  # bounds the memory; the draws are the same for any value
 MIDDLE_VALUES = 512  # up to this many different values near a median, counting by value is faster
+MIDDLE_CELLS = 2**23  # of clusters x values that are counted so: 64 MB
 
 
 def bootstrap_interval(
@@ -121,8 +122,8 @@ def _medians_near_the_middle(
 ) -> np.ndarray | None:
     """Return the same from the few different values around the median: two to six times as fast.
 
-    The window is six standard deviations wide on either side. None where it holds too many values,
-    or a median lies outside it.
+    The window is six standard deviations wide on either side. None where it holds too many values
+    for its memory, or a median lies outside it.
     """
     n = ascending.size
     sizes = np.bincount(cluster, minlength=n_clusters)
@@ -130,7 +131,7 @@ def _medians_near_the_middle(
     first, last = ascending[max(0, n // 2 - reach)], ascending[min(n - 1, n // 2 + reach)]
     inside = (ascending >= first) & (ascending <= last)
     values, at = np.unique(ascending[inside], return_inverse=True)
-    if values.size > MIDDLE_VALUES:
+    if values.size > MIDDLE_VALUES or n_clusters * (values.size + 2) > MIDDLE_CELLS:
         return None
     upto = np.zeros((n_clusters, values.size + 2))  # of each cluster: values below, up to each, all
     upto[:, 0] = np.bincount(cluster[ascending < first], minlength=n_clusters)

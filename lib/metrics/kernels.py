@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +22,7 @@ from lib.core.qrels import Qrels, check_qrels
 
 GAINS = ("exponential", "linear")
 MAX_EXPONENTIAL_GRADE = 30  # gains up to 2^30 leave a float64 sum enough digits for every rank
+ORDER_CELLS = 2**22  # of different R x ranks of a random order, held at a time: 32 MB
 RANK_STATISTICS = {"MedR": np.median, "MeanR": np.mean}  # of the first relevant rank
 
 # ---- ranks of relevant items
@@ -150,13 +152,28 @@ class RandomOrder:
         different, index = np.unique(of_r * n_values.size + of_n, return_inverse=True)
         self.r, self.n = r_values[different // n_values.size], n_values[different % n_values.size]
         self.shares = np.bincount(index) / counts.size  # of queries with each R and n
-        drawn = np.arange(depth)
-        left = np.maximum(self.n[:, None] - drawn, 1)  # a smaller gallery ends before the depth
-        stays = np.maximum(self.n[:, None] - self.r[:, None] - drawn, 0) / left
-        # (different R and n, depth + 1): probability of no relevant item among the first 0, 1, ...
-        self.no_hit = np.concatenate([np.ones((self.r.size, 1)), np.cumprod(stays, axis=1)], axis=1)
         terms = 1 / np.arange(1, max(depth, self.r.max(initial=0)) + 1)
         self.harmonic = np.concatenate([[0], np.cumsum(terms)])
+
+    @cached_property
+    def no_hit(self) -> np.ndarray:
+        """`(different R and n, depth + 1)` chance of no relevant item among the first 0, 1, ..."""
+        drawn = np.arange(self.depth)
+        left = np.maximum(self.n[:, None] - drawn, 1)  # a smaller gallery ends before the depth
+        stays = np.maximum(self.n[:, None] - self.r[:, None] - drawn, 0) / left
+        return np.concatenate([np.ones((self.r.size, 1)), np.cumprod(stays, axis=1)], axis=1)
+
+    def parts(self) -> Iterator[RandomOrder]:
+        """Yield the order for some of the different R and n at a time: it bounds the memory."""
+        at_once = max(1, ORDER_CELLS // (self.depth + 1))
+        if self.r.size <= at_once:
+            yield self
+            return
+        for start in range(0, self.r.size, at_once):
+            part, some = copy(self), slice(start, start + at_once)
+            vars(part).pop("no_hit", None)
+            part.r, part.n, part.shares = self.r[some], self.n[some], self.shares[some]
+            yield part
 
     def reciprocal_rank(self, k: int) -> np.ndarray:
         """Return the expected reciprocal rank cut at k, for each R and n."""
@@ -323,7 +340,12 @@ def chance_of(
 def chance_of_names(names: MetricNames, order: RandomOrder) -> dict[str, float]:
     """Return `{name: expected value}` of all names but those of nDCG."""
     chances = {name: (FAMILIES[family].chance, k) for name, (family, k) in names.items()}
-    return {name: float(order.shares @ of(order, k)) for name, (of, k) in chances.items() if of}
+    expected = {name: 0.0 for name, (of, _) in chances.items() if of}
+    for part in order.parts():
+        for name in expected:
+            of, k = chances[name]
+            expected[name] += float(part.shares @ of(part, k))
+    return expected
 
 
 def rank_chance(order: RandomOrder) -> dict[str, float]:
@@ -332,7 +354,8 @@ def rank_chance(order: RandomOrder) -> dict[str, float]:
     MedR is the i at which 1 - S_i passes 1/2, averaged over queries; MeanR the mean of (n+1)/(R+1).
     """
     n, depth = order.n, order.depth
-    hit_by_rank = order.shares @ (1 - order.no_hit)  # (depth + 1,) P[first rank <= 0, 1, ...]
+    # (depth + 1,) P[first rank <= 0, 1, ...]
+    hit_by_rank = sum(part.shares @ (1 - part.no_hit) for part in order.parts())
     # Where P[r <= i] is exactly 1/2 the median is halfway to the next rank, as in np.median.
     low = np.searchsorted(hit_by_rank, 0.5 - 1e-12)
     high = np.searchsorted(hit_by_rank, 0.5 + 1e-12, side="right")

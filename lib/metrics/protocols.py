@@ -7,6 +7,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, as_embeddings, check_count, whole_numbers
 from lib.core.qrels import Qrels, check_qrels
+from lib.metrics.both_ways import evaluate_both_ways
 from lib.metrics.evaluation import Evaluation, evaluate_embeddings
 from lib.metrics.runs import check_judgements, checked_groups
 
@@ -26,7 +27,7 @@ def evaluate_both(
         queries, gallery: embeddings, `(n_queries, d)` and `(n_items, d)`; the second direction
             swaps them.
         qrels: the judgements of the first direction. The second uses `qrels.T`; where a benchmark
-            judged each direction by itself (ECCV Caption), call `evaluate_embeddings` twice.
+            judged each direction by itself (ECCV Caption), call `evaluate_both_ways`.
         directions: names of the two directions, the first modality searched with first.
         groups: clusters of the queries of the first and of the second direction.
         options: of `evaluate_embeddings`.
@@ -39,9 +40,9 @@ def evaluate_both(
     if not isinstance(groups, tuple | list) or len(groups) != 2:
         raise RetrievalInputError(f"groups must be two, one per direction, got {groups!r}")
     first, second = ({"direction": d, "groups": g} for d, g in zip(directions, groups))
-    forward = evaluate_embeddings(queries, gallery, qrels, **first, **options)
-    backward = evaluate_embeddings(gallery, queries, qrels.T, **second, **options)
-    return forward, backward
+    check_qrels(qrels)
+    first, second = first | {"qrels": qrels}, second | {"qrels": qrels.T}
+    return evaluate_both_ways(queries, gallery, first, second, **options)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from lib.metrics import (
     hit_rate_at_k,
     recall_at_k,
 )
-from lib.metrics.kernels import RandomOrder, rank_chance
+from lib.metrics.kernels import RandomOrder, chance_of_names, metric_names, rank_chance
 
 # Three queries over four items; query 2 has two answers, of which item 0 is graded 3.
 QRELS = Qrels.from_pairs([0, 1, 2, 2], [0, 1, 0, 3], [2, 1, 3, 1], shape=(3, 4))
@@ -431,6 +431,17 @@ def test_a_rank_beyond_the_run_is_infinite_and_so_is_what_depends_on_it():
 def test_chance_of_ranks_of_a_whole_gallery(counts, n, median, mean):
     chance = rank_chance(RandomOrder(counts, n, n))
     assert chance == {"MedR": median, "MeanR": pytest.approx(mean)}
+
+
+def test_chance_in_parts_is_that_of_the_whole(monkeypatch):
+    counts = np.random.default_rng(0).integers(0, 40, size=200)
+    names = metric_names(["R", "MRR", "recall", "MAP", "MAP@R"], (1, 10), 90, lambda k, n: k)
+    whole = RandomOrder(counts, 100, 90)
+    expected = chance_of_names(names, whole) | rank_chance(whole)
+    monkeypatch.setattr("lib.metrics.kernels.ORDER_CELLS", 300)
+    assert len(list(whole.parts())) > 10
+    for order in (whole, RandomOrder(counts, 100, 90)):
+        assert chance_of_names(names, order) | rank_chance(order) == pytest.approx(expected)
 
 
 # ---- bad input

@@ -145,14 +145,15 @@ def test_bad_ranks_are_named(arguments, options, message):
         bootstrap_median_interval(*arguments, **options)
 
 
+@pytest.mark.parametrize("limit", ["MIDDLE_VALUES", "MIDDLE_CELLS"])
 @pytest.mark.parametrize("seed", range(4))
-def test_medians_near_the_middle_are_those_of_all_values(seed, monkeypatch):
+def test_medians_near_the_middle_are_those_of_all_values(seed, limit, monkeypatch):
     rng = np.random.default_rng(seed)
     ranks = np.floor(rng.exponential(4 + 40 * seed, 3000)) + 1
     ranks[:20] = np.inf
     groups = np.sort(rng.integers(600, size=ranks.size)) if seed % 2 else None
     quick = bootstrap_median_interval(ranks, groups, n_resamples=300)
-    monkeypatch.setattr("lib.metrics.intervals.MIDDLE_VALUES", 0)
+    monkeypatch.setattr(f"lib.metrics.intervals.{limit}", 0)
     assert quick == bootstrap_median_interval(ranks, groups, n_resamples=300)
 
 

@@ -10,6 +10,7 @@ from lib.metrics import (
     contiguous_folds,
     evaluate,
     evaluate_both,
+    evaluate_both_ways,
     evaluate_embeddings,
     evaluate_folds,
     rsum,
@@ -127,6 +128,27 @@ def test_both_directions_and_their_sum():
         rsum(there, back, ks=(1, 2))
     with pytest.raises(RetrievalInputError, match="directions must be two different names"):
         evaluate_both(images, captions, CAPTIONS, directions=("a", "a"))
+
+
+@pytest.mark.parametrize("no_relevant", ["skip", "zero"])
+@pytest.mark.parametrize("metrics", [["R", "MRR"], ["nDCG@3", "MAP@R", "R@1"]])
+def test_directions_that_were_judged_by_themselves(no_relevant, metrics):
+    images, captions = pairs()
+    forth = {"qrels": Qrels.from_pairs([1, 4, 4], [3, 12, 5], [1, 2, 3], shape=(10, 30))}
+    back = {"qrels": Qrels.from_pairs([0, 7, 7, 29], [9, 2, 3, 0], [2, 1, 2, 2], shape=(30, 10))}
+    back |= {"groups": OWNER, "direction": "text_to_image", "ks": (1, 2)}
+    shared = {"metrics": metrics, "hit_grade": 2, "no_relevant": no_relevant}
+    together = evaluate_both_ways(images, captions, forth, back, **shared)
+    alone = (
+        evaluate_embeddings(images, captions, **forth, **shared),
+        evaluate_embeddings(captions, images, **back, **shared),
+    )
+    for one, expected in zip(together, alone, strict=True):
+        assert str(one.rows(ties=True)) == str(expected.rows(ties=True))  # NaN is not NaN
+        for name, values in expected.per_query.items():
+            np.testing.assert_array_equal(one.per_query[name], values)
+        np.testing.assert_array_equal(one.first_ranks, expected.first_ranks)
+        np.testing.assert_array_equal(one.queries, expected.queries)
 
 
 # ---- folds

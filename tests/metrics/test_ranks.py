@@ -10,6 +10,7 @@ from lib.metrics import (
     Qrels,
     RelevantRanks,
     first_rank,
+    ranks_both_ways,
     ranks_by_best_text,
     ranks_in_scores,
     ranks_of_relevant,
@@ -286,6 +287,38 @@ def test_counts_are_those_of_the_whole_matrix_for_any_block(
     assert same(actual, expected)
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 9),
+    st.integers(1, 30),
+    st.sampled_from(["all", "first"]),
+    st.booleans(),
+)
+def test_both_ways_at_once_are_each_way_alone(seed, query_block, gallery_block, which, own):
+    queries, gallery, qrels = some(seed)
+    back = some(seed + 1)[2].T if own else qrels.T  # other judgements, as of ECCV Caption
+    options = {"metric": "inner_product", "which": which, "no_relevant": "zero"}
+    alone = (
+        ranks_of_relevant(queries, gallery, qrels, **options),
+        ranks_of_relevant(gallery, queries, back, **options),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranks_module, "GALLERY_BLOCK", gallery_block)
+        options["query_block"] = query_block
+        together = ranks_both_ways(queries, gallery, qrels, back, **options)
+    for one, expected in zip(together, alone, strict=True):
+        assert one.qrels == expected.qrels and same(one, expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2, 70_000), (70_000, 2)])
+def test_true_cells_are_counted_along_either_axis(shape):
+    cells = np.random.default_rng(0).random(shape) < 0.99
+    for axis in (0, 1):
+        counts = ranks_module._count_true(cells, axis)
+        np.testing.assert_array_equal(counts, cells.sum(axis=1 - axis))
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_first_ranks_need_only_the_best_relevant_items(seed):
@@ -310,12 +343,14 @@ def test_both_ways_to_settle_what_float32_cannot(monkeypatch, crowded):
     queries = base + rng.normal(size=(20, 128))
     qrels = Qrels.from_pairs(np.arange(20), np.arange(20), shape=(20, 60))
     exact = unit_rows(queries, "q").astype(float) @ unit_rows(gallery, "g").astype(float).T
-    ranks = ranks_of_relevant(queries, gallery, qrels)
-    np.testing.assert_array_equal(
-        ranks.tied, [2] * 10 + [1] * 10
-    )  # the ten copies, and nothing else
-    own = exact[np.arange(20), np.arange(20)][:, None]
-    np.testing.assert_array_equal(ranks.above, (exact > own + 1e-14).sum(axis=1))
+    others = Qrels.from_pairs(np.arange(60), np.zeros(60, int), shape=(60, 20))
+    alone = ranks_of_relevant(queries, gallery, qrels)
+    for ranks in (alone, ranks_both_ways(gallery, queries, others, qrels)[1]):
+        np.testing.assert_array_equal(
+            ranks.tied, [2] * 10 + [1] * 10
+        )  # the ten copies, and nothing else
+        own = exact[np.arange(20), np.arange(20)][:, None]
+        np.testing.assert_array_equal(ranks.above, (exact > own + 1e-14).sum(axis=1))
 
 
 def test_copies_tie_wherever_they_are_in_the_gallery():

@@ -73,7 +73,9 @@ def read_embeddings(path: str | Path, corpus, *, allow_partial: bool = False) ->
             notes.append(f"{n_left:,} {media} items have no row: they were left out")
     ids, rows = ids_of(corpus), {}
     for modality, (matrix, row_of, where) in given.items():
-        rows[modality] = matrix[_order(row_of, ids[modality], where)]
+        order = _order(row_of, ids[modality], where)
+        in_order = order == list(range(len(matrix)))  # then a copy would only cost memory
+        rows[modality] = matrix if in_order else matrix[order]
         if len(row_of) > len(ids[modality]):
             n_unused = len(row_of) - len(ids[modality])
             notes.append(f"{n_unused:,} of {len(row_of):,} {modality} rows are not of this"

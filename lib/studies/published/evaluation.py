@@ -1,17 +1,16 @@
 """Evaluate embeddings on a published benchmark: both directions, whole or in folds."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, as_embeddings, check_choice, check_count
+from lib.core.checks import RetrievalInputError, as_embeddings, check_choice
 from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.core.writing import sha256_of
-from lib.datasets import coco, coco_judgements
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.class_folders import ClassifiedPictures
 from lib.datasets.completeness import Count
@@ -24,6 +23,7 @@ from lib.metrics import (
     bootstrap_interval,
     dual_softmax,
     evaluate,
+    evaluate_both_ways,
     evaluate_by_best_text,
     evaluate_embeddings,
     parse_metric,
@@ -33,7 +33,8 @@ from lib.metrics import (
 )
 from lib.metrics.hubness import INFERENCE
 from lib.studies.published.classification import as_accuracies, check_no_prompt
-from lib.studies.published.judgements import is_coco, judged_qrels
+from lib.studies.published.folds import fold_positions, select_qrels, weighted_by_fold
+from lib.studies.published.judgements import judged_qrels
 from lib.studies.published.protocol import (
     BEST_OF_ITEM,
     TEXT_GALLERIES,
@@ -165,13 +166,14 @@ def evaluate_rows(
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
     ks = ks or default_ks(corpus)
-    directions, judged_counts, methods = [], [], {}
+    judged_counts, judged = [], {}
     for direction in reversed(corpus.directions):  # media first, as papers print them
         query_side, gallery_side = direction.split("_to_")
         if banks and query_side not in banks:
             continue
         task = corpus.task(direction)
         qrels, counts = judged_qrels(corpus, task, judgements, ratings_root)
+        judged[direction] = task, qrels
         judged_counts += counts
         if trec_folder:
             write_trec_files(
@@ -180,31 +182,30 @@ def evaluate_rows(
                 (ids[query_side], ids[gallery_side]),
                 findable(qrels, len(ids[gallery_side])),
             )
-        evaluations, query_ids = [], []
-        for part in parts:
-            queries, items = part[query_side], part[gallery_side]
+    evaluations, query_ids, methods = {way: [] for way in judged}, {way: [] for way in judged}, {}
+    for part in parts:
+        sides = {side: rows[side][part[side]] if folds else rows[side] for side in rows}
+        wanted = {}
+        for direction, (task, qrels) in judged.items():
+            queries, items = (part[side] for side in direction.split("_to_"))
             options = _evaluation_options(corpus, task, metrics, judgements)
-            if text_gallery == BEST_OF_ITEM and gallery_side == "text":
-                evaluations.append(_by_best_text(rows[media], rows[text], qrels, ks, options))
-                query_ids += ids[media]
+            if text_gallery == BEST_OF_ITEM and direction.endswith("_to_text"):
+                best = _by_best_text(rows[media], rows[text], qrels, ks, options)
+                evaluations[direction].append(best)
+                query_ids[direction] += ids[media]
                 methods["none"] = None
                 continue
             options["ks"] = [k for k in ks if k <= items.size]
             if task.query_groups is not None:
                 options["groups"] = task.query_groups[queries]
-            evaluation, method = evaluate_gallery(
-                rows[query_side][queries],
-                rows[gallery_side][items],
-                select_qrels(qrels, queries, items) if folds else qrels,
-                inference,
-                banks[query_side] if banks else None,
-                beta,
-                options,
-            )
-            evaluations.append(evaluation)
-            query_ids += [ids[query_side][p] for p in queries[evaluation.queries]]
+            options["qrels"] = select_qrels(qrels, queries, items) if folds else qrels
+            wanted[direction] = options
+        for direction, evaluation, method in _evaluate_part(sides, wanted, inference, banks, beta):
+            side = direction.split("_to_")[0]
+            evaluations[direction].append(evaluation)
+            query_ids[direction] += [ids[side][p] for p in part[side][evaluation.queries]]
             methods[method] = None  # an ordered set: two directions may have banks of two sizes
-        directions.append(summarise(evaluations, query_ids, metrics))
+    directions = [summarise(evaluations[way], query_ids[way], metrics) for way in judged]
     if not directions:
         raise RetrievalInputError(
             f"banks are of {', '.join(banks)}, the corpus has {text} and {media}"
@@ -363,6 +364,20 @@ def ids_of(corpus) -> dict[str, tuple[str, ...]]:
 # ---- one direction
 
 
+def _evaluate_part(
+    sides: Mapping[str, np.ndarray], wanted: Mapping[str, dict], inference: str, banks, beta: float
+) -> Iterator[tuple[str, Evaluation, str]]:
+    """Yield direction, evaluation and method against hubs of the wanted directions of one fold."""
+    pairs = {way: [sides[side] for side in way.split("_to_")] for way in wanted}
+    if inference == "inductive" and len(wanted) == 2:
+        both = evaluate_both_ways(*next(iter(pairs.values())), *wanted.values())
+        yield from ((way, evaluation, "none") for way, evaluation in zip(wanted, both))
+        return
+    for way, options in wanted.items():
+        bank, qrels = banks[way.split("_to_")[0]] if banks else None, options.pop("qrels")
+        yield way, *evaluate_gallery(*pairs[way], qrels, inference, bank, beta, options)
+
+
 def evaluate_gallery(
     queries, gallery, qrels: Qrels, inference: str, bank, beta: float, options: dict
 ) -> tuple[Evaluation, str]:
@@ -421,15 +436,6 @@ def summarise(
     )
 
 
-def weighted_by_fold(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Weight the values of all queries: their mean becomes the mean of the folds' means.
-
-    mean over folds f of mean over its n_f queries = mean over all n queries of x n / (F n_f)
-    """
-    n = sum(fold.size for fold in values)
-    return np.concatenate([fold * (n / (len(values) * fold.size)) for fold in values])
-
-
 def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float, float]:
     """Compute the interval of a mean of folds by clusters of all folds; NaN for several medians."""
     if metric == "MedR":
@@ -438,36 +444,3 @@ def _fold_interval(folded: FoldedEvaluation, metric: str, groups) -> tuple[float
         [e.first_ranks if metric == "MeanR" else e.per_query[metric] for e in folded.folds]
     )
     return bootstrap_interval(weighted, groups) if np.isfinite(weighted).all() else (np.nan, np.nan)
-
-
-# ---- folds
-
-
-def select_qrels(qrels: Qrels, rows: np.ndarray, columns: np.ndarray) -> Qrels:
-    """Select the judgements between some queries and some items, in their positions."""
-    return qrels.take_queries(rows).T.take_queries(columns).T
-
-
-def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.ndarray]]:
-    """Return the items and texts of each contiguous fold, `{modality: positions}`."""
-    check_count(n_folds, "folds", least=2)
-    if not isinstance(corpus, CaptionedMedia):
-        raise RetrievalInputError(f"folds need captioned media; {corpus.name} is evaluated whole")
-    n_items = len(corpus.item_ids)
-    if n_items % n_folds:
-        raise RetrievalInputError(
-            f"`folds` must divide the {n_items} items of {corpus.name}, got {n_folds}"
-        )
-    bare = replace(corpus, media=range(n_items))  # positions stand for media
-    if is_coco(corpus) and n_folds == coco_judgements.N_FOLDS:
-        folds = coco.folds(bare)
-    else:
-        folds = [bare.take_items(items) for items in np.split(np.arange(n_items), n_folds)]
-    text_at = {name: place for place, name in enumerate(corpus.text_ids)}
-    return [
-        {
-            corpus.modality: np.asarray(fold.media),
-            "text": np.array([text_at[name] for name in fold.text_ids], np.int64),
-        }
-        for fold in folds
-    ]

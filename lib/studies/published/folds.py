@@ -1,0 +1,51 @@
+"""Divide a corpus into contiguous folds, each a gallery of its own, as COCO 1K does."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lib.core.checks import RetrievalInputError, check_count
+from lib.core.qrels import Qrels
+from lib.datasets import coco, coco_judgements
+from lib.datasets.captioned import CaptionedMedia
+from lib.studies.published.judgements import is_coco
+
+
+def select_qrels(qrels: Qrels, rows: np.ndarray, columns: np.ndarray) -> Qrels:
+    """Select the judgements between some queries and some items, in their positions."""
+    return qrels.take_queries(rows).T.take_queries(columns).T
+
+
+def fold_positions(corpus: CaptionedMedia, n_folds: int) -> list[dict[str, np.ndarray]]:
+    """Return the items and texts of each contiguous fold, `{modality: positions}`."""
+    check_count(n_folds, "folds", least=2)
+    if not isinstance(corpus, CaptionedMedia):
+        raise RetrievalInputError(f"folds need captioned media; {corpus.name} is evaluated whole")
+    n_items = len(corpus.item_ids)
+    if n_items % n_folds:
+        raise RetrievalInputError(
+            f"`folds` must divide the {n_items} items of {corpus.name}, got {n_folds}"
+        )
+    bare = replace(corpus, media=range(n_items))  # positions stand for media
+    if is_coco(corpus) and n_folds == coco_judgements.N_FOLDS:
+        folds = coco.folds(bare)
+    else:
+        folds = [bare.take_items(items) for items in np.split(np.arange(n_items), n_folds)]
+    text_at = {name: place for place, name in enumerate(corpus.text_ids)}
+    return [
+        {
+            corpus.modality: np.asarray(fold.media),
+            "text": np.array([text_at[name] for name in fold.text_ids], np.int64),
+        }
+        for fold in folds
+    ]
+
+
+def weighted_by_fold(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Weight the values of all queries: their mean becomes the mean of the folds' means.
+
+    mean over folds f of mean over its n_f queries = mean over all n queries of x n / (F n_f)
+    """
+    n = sum(fold.size for fold in values)
+    return np.concatenate([fold * (n / (len(values) * fold.size)) for fold in values])

@@ -50,23 +50,30 @@ def bench_metrics(
     queries: Annotated[int, Option(help="Number of queries.")] = 10_000,
     candidates: Annotated[int, Option(help="Scored items per query.")] = 1_000,
     repeats: Repeats = 3,
+    large: Annotated[
+        int | None, Option(min=50, help="Only n texts x n images; 200000 takes minutes.")
+    ] = None,
     disagreements: Annotated[
         bool, Option("--disagreements", help="Compare answers instead of costs.")
     ] = False,
 ) -> None:
-    """Measure ranking metrics of five libraries (seconds, memory), or compare their answers."""
+    """Measure ranking metrics of six libraries (seconds, memory), or compare their answers."""
     from lib.studies.metrics import disagreements as metric_disagreements
-    from lib.studies.peers import metrics
+    from lib.studies.peers import embedding_metrics, metrics
 
     if disagreements:
         peers = metric_disagreements.peer_versions()
         title = "same input, " + ", ".join(f"{name} {version}" for name, version in peers.items())
         print_rows(metric_disagreements.format_answers(metric_disagreements.answer_rows()), title)
         return
-    measure = partial(metrics.metric_cost_table, queries, candidates, repeats=repeats)
-    print_costs(measure, metrics.SHOWN, f"{queries:,} queries x {candidates:,} items")
-    measure = partial(metrics.coco_cost_table, repeats=repeats)
-    print_costs(measure, metrics.COCO_SHOWN, "COCO-5K from embeddings")
+    if large is None:
+        measure = partial(metrics.metric_cost_table, queries, candidates, repeats=repeats)
+        print_costs(measure, metrics.SHOWN, f"{queries:,} queries x {candidates:,} items")
+        measure, title = embedding_metrics.coco_cost_table, "COCO-5K from embeddings"
+    else:
+        measure = partial(embedding_metrics.large_cost_table, large)
+        title = f"{large:,} texts x {large:,} images from embeddings"
+    print_costs(partial(measure, repeats=repeats), embedding_metrics.SHOWN, title)
 
 
 @bench.command("losses")

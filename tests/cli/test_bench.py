@@ -27,17 +27,26 @@ def measured(monkeypatch):
 
 
 def test_bench_metrics_prints_both_tables(run, monkeypatch, measured):
-    from lib.studies.peers import metrics
+    from lib.studies.peers import embedding_metrics, metrics
 
     sides = {"images": np.zeros(2), "captions": np.zeros(10)}
-    monkeypatch.setattr(metrics, "coco_inputs", lambda *_: sides)
+    monkeypatch.setattr(embedding_metrics, "coco_inputs", lambda *_: sides)
     code, out, _ = run(
         "bench", "metrics", "--queries", "30", "--candidates", "20", "--repeats", "2"
     )
     assert code == 0 and "30 queries x 20 items" in out and "COCO-5K" in out
     assert all(name in out for name in metrics.SYSTEMS) and "2.250" in out
     assert measured[0] == ("ours, from scores", (30, 20), 2)
-    assert measured[-1] == ("COCO-5K from embeddings, both", (2,), 2)
+    assert measured[-1] == ("clip-benchmark, both", (2,), 2)
+    assert "3.7" in out.splitlines()[-2], "the peer beside ours"
+    measured.clear()
+    code, out, _ = run("bench", "metrics", "--large", "50")
+    assert code == 0 and "50 texts x 50 images from embeddings, one thread" in out
+    assert [job[0] for job in measured] == [
+        "ours, both",
+        "ours, both, all metrics",
+        "clip-benchmark, both",
+    ]
 
 
 def test_bench_disagreements_prints_what_ours_says(run, monkeypatch):
@@ -182,10 +191,10 @@ def test_measurements_are_counted_on_a_bar_that_ends_full(monkeypatch, measured)
 
     from lib.cli import output
     from lib.cli.bench import measuring
-    from lib.studies.peers import faiss, losses, maxsim, metrics
+    from lib.studies.peers import embedding_metrics, faiss, losses, maxsim, metrics
 
     sides = {"images": np.zeros(2), "captions": np.zeros(10)}
-    monkeypatch.setattr(metrics, "coco_inputs", lambda *_: sides)
+    monkeypatch.setattr(embedding_metrics, "coco_inputs", lambda *_: sides)
     for name in ("search_inputs", "build_inputs"):
         monkeypatch.setattr(faiss, name, lambda n, n_queries: {})
     tables = {
@@ -197,7 +206,7 @@ def test_measurements_are_counted_on_a_bar_that_ends_full(monkeypatch, measured)
         f"{len(metrics.SYSTEMS)}/": lambda progress: metrics.metric_cost_table(
             5, 12, progress=progress
         ),
-        "3/3": lambda progress: metrics.coco_cost_table(progress=progress),
+        "5/5": lambda progress: embedding_metrics.coco_cost_table(progress=progress),
     }
     for full, make_table in tables.items():
         terminal = Console(file=io.StringIO(), force_terminal=True, width=120)

@@ -1,4 +1,4 @@
-"""Measure the cost of ranking metrics: five of them by five libraries, and COCO-5K by ours.
+"""Measure the cost of ranking metrics: five of them by five libraries.
 
 Each library is used as its documentation says, from the same two arrays.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choices, check_count
-from lib.metrics import Qrels, evaluate, evaluate_both, evaluate_embeddings
+from lib.metrics import Qrels, evaluate
 from lib.metrics.hubness import unadjusted
 from lib.studies.peers.harness import Arrays, CostTable, Job, Progress
 
@@ -18,11 +18,7 @@ METRICS = ("R@10", "recall@10", "MRR", "MAP", "nDCG@10")
 FAMILIES = ("R", "recall", "MRR", "MAP", "nDCG")
 K = 10
 WARM_UP = 20  # queries
-WARM_UP_IMAGES = 50
 RELEVANT_SHARE = 0.01
-COCO_SHOWN = (
-    "direction n_queries:, n_gallery:, total_s:.3f fastest_s:.3f slowest_s:.3f memory_mb:,.0f"
-)
 SHOWN = (
     "system takes n_metrics n_queries:, n_gallery:, prepare_s:.3f run_s:.3f total_s:.3f"
     " fastest_s:.3f slowest_s:.3f memory_mb:,.0f times_ours:.1f note"
@@ -76,37 +72,6 @@ def metric_cost_table(
     return table.rows
 
 
-def coco_cost_table(
-    n_images: int = 5_000,
-    dim: int = 512,
-    *,
-    repeats: int = 3,
-    seed: int = 0,
-    progress: Progress = lambda key, done, total: None,
-) -> list[dict]:
-    """Measure R@1/5/10, MRR and median rank from embeddings of the size of COCO-5K.
-
-    The embeddings are random: the cost depends on the data only through how many items lie within a
-    rounding error of each other. Five captions per image and one more for every 500 images are the
-    25,010 of COCO-5K. Rows are of each direction and of both in one call; giga_products are 10^9
-    multiply-adds of the scores.
-    """
-    arrays = coco_inputs(n_images, dim, seed)
-    n_captions = len(arrays["captions"])
-    sizes = {"image_to_text": (n_images, n_captions), "text_to_image": (n_captions, n_images)}
-    sizes["both"] = (n_images + n_captions, n_images + n_captions)
-    embeddings_mb = (arrays["images"].nbytes + arrays["captions"].nbytes) / 1e6
-    products = n_images * n_captions * dim / 1e9
-    table = CostTable(__name__, len(COCO_JOBS), progress, with_prepare=True)
-    for direction, (queries, gallery) in sizes.items():
-        columns = {"direction": direction, "n_queries": queries, "n_gallery": gallery, "dim": dim}
-        columns |= {"embeddings_mb": embeddings_mb}
-        columns |= {"giga_products": products * (2 if direction == "both" else 1)}
-        row = table.measure(COCO + direction, arrays, columns, repeats=repeats)
-        row["total_s"] = row["seconds"]
-    return table.rows
-
-
 def metric_inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:
     """Draw scores and grades; the scores of a query are 1 to n in some order, without ties."""
     n_queries = check_count(n_queries, "n_queries")
@@ -124,20 +89,6 @@ def metric_inputs(n_queries: int, n_candidates: int, seed: int = 0) -> Arrays:
     ids = np.argsort(-scores, axis=1)
     ranked = np.take_along_axis(scores, ids, axis=1)
     return {"scores": scores, "grades": grades, "ids": ids, "ranked": ranked}
-
-
-def coco_inputs(n_images: int, dim: int, seed: int = 0) -> Arrays:
-    """Draw unit embeddings of images and of captions near them, and the image of each caption."""
-    n_images = check_count(n_images, "n_images", least=WARM_UP_IMAGES)
-    dim = check_count(dim, "dim")
-    rng = np.random.default_rng(seed)
-    owner = np.sort(np.concatenate([np.arange(n_images * 5) // 5, np.arange(n_images // 500)]))
-    images = rng.standard_normal((n_images, dim), dtype=np.float32)
-    noise = rng.standard_normal((owner.size, dim), dtype=np.float32)
-    captions = 0.2 * images[owner] + noise
-    for rows in (images, captions):
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return {"images": images, "captions": captions, "owner": owner}
 
 
 # ---- ours
@@ -165,40 +116,6 @@ def _by_evaluate(run_and_qrels) -> dict[str, float]:
 def _from_scores(arrays: Arrays):
     ranked = unadjusted(arrays["scores"], depth=arrays["scores"].shape[1])
     return ranked.run, grades_to_qrels(arrays["grades"])
-
-
-def _coco_judged(arrays: Arrays):
-    qrels = Qrels.from_owner(arrays["owner"], len(arrays["images"]))
-    return arrays["images"], arrays["captions"], qrels
-
-
-def _coco_summary(*evaluations) -> dict[str, float]:
-    names = ("R@1", "R@5", "R@10", "MRR", "MedR")
-    return {
-        f"{result.direction} {name}": result.value(name) for result in evaluations for name in names
-    }
-
-
-def _image_to_text(judged) -> dict[str, float]:
-    return _coco_summary(evaluate_embeddings(*judged, direction="image_to_text"))
-
-
-def _text_to_image(judged) -> dict[str, float]:
-    images, captions, qrels = judged
-    return _coco_summary(evaluate_embeddings(captions, images, qrels.T, direction="text_to_image"))
-
-
-def _both(judged) -> dict[str, float]:
-    return _coco_summary(*evaluate_both(*judged))
-
-
-def _first_images(arrays: Arrays) -> Arrays:
-    inside = arrays["owner"] < WARM_UP_IMAGES
-    return {
-        "images": arrays["images"][:WARM_UP_IMAGES],
-        "captions": arrays["captions"][inside],
-        "owner": arrays["owner"][inside],
-    }
 
 
 # ---- peers
@@ -348,13 +265,4 @@ SYSTEMS = {
         "sklearn",
     ),
 }
-COCO = "COCO-5K from embeddings, "
-COCO_JOBS = {
-    COCO + direction: Job(_coco_judged, run, _first_images, ("images", "captions", "owner"))
-    for direction, run in (
-        ("image_to_text", _image_to_text),
-        ("text_to_image", _text_to_image),
-        ("both", _both),
-    )
-}
-JOBS = SYSTEMS | COCO_JOBS
+JOBS = SYSTEMS

@@ -45,9 +45,9 @@ def logged(arrays, repeats=1):
 def test_a_killed_bench_has_logged_and_cached_its_first_rows(tmp_path):
     code = (
         "from lib.cli.output import say\n"
-        "from lib.studies.peers import metrics\n"
+        "from lib.studies.peers import embedding_metrics\n"
         "from lib.studies.peers.harness import cached_costs\n"
-        "with cached_costs(say):\n    metrics.coco_cost_table(50, 2, repeats=1)"
+        "with cached_costs(say):\n    embedding_metrics.coco_cost_table(50, 2, repeats=1)"
     )
     command = [sys.executable, "-c", code]
     environment = os.environ | {"CROSSMODAL_CACHE": str(tmp_path)}

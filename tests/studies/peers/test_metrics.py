@@ -6,7 +6,7 @@ import pytest
 from lib.core.checks import RetrievalInputError
 from lib.studies.peers import harness
 from lib.studies.peers import metrics as metric_cost
-from lib.studies.peers.harness import Cost, format_costs, measure_here
+from lib.studies.peers.harness import Cost, format_costs
 from lib.studies.peers.metrics import BASELINE, METRICS, SYSTEMS
 
 PEERS = {name: system for name, system in SYSTEMS.items() if system.library}
@@ -110,26 +110,6 @@ def test_ours_alone_in_a_process():
     assert row["fastest_s"] <= row["total_s"] <= row["slowest_s"]
 
 
-def test_coco_in_miniature(monkeypatch):
-    def measure(module, key, arrays, *, repeats, limit_s):
-        return measure_here(metric_cost.JOBS[key], arrays, repeats)
-
-    monkeypatch.setattr(harness, "measure_alone", measure)
-    rows = metric_cost.coco_cost_table(500, 8, repeats=1)
-    assert [row["direction"] for row in rows] == ["image_to_text", "text_to_image", "both"]
-    assert [(row["n_queries"], row["n_gallery"]) for row in rows[:2]] == [(500, 2501), (2501, 500)]
-    assert rows[0]["giga_products"] == 500 * 2501 * 8 / 1e9 == rows[2]["giga_products"] / 2
-    assert rows[0]["embeddings_mb"] == 3001 * 8 * 4 / 1e6
-
-
-def test_coco_has_25010_captions_and_both_directions_are_those_alone():
-    assert len(metric_cost.coco_inputs(5000, 1)["captions"]) == 25_010
-    arrays = metric_cost.coco_inputs(60, 16)
-    there, back, both = (job.run(job.prepare(arrays)) for job in metric_cost.COCO_JOBS.values())
-    assert both == there | back and both["text_to_image MedR"] >= 1
-    assert 0 < both["image_to_text R@1"] <= both["image_to_text R@5"] <= 1
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -140,7 +120,6 @@ def test_coco_has_25010_captions_and_both_directions_are_those_alone():
             "system must be one of .*Did you mean 'ranx'",
         ),
         (lambda: metric_cost.metric_cost_table(10, 20, repeats=0), "repeats must be at least 1"),
-        (lambda: metric_cost.coco_cost_table(49), "n_images must be at least 50, got 49"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pooch
 
-from lib.core.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError, is_unicode
+
+LONGEST_NAME = 255  # bytes of a file's name, on nearly every system
 
 ROOT = Path(__file__).resolve().parents[2]  # of the checkout
 PACKAGED = ROOT / "lib" / "data"  # exists in an installed wheel only
@@ -59,6 +61,11 @@ def path_inside(root: str | Path, relative: str | Path) -> Path:
         `root / relative` with links followed. The file need not exist.
     """
     name = relative_name(relative, root)
+    if not is_unicode(name) or any(len(part.encode()) > LONGEST_NAME for part in name.split("/")):
+        raise RetrievalInputError(
+            f"the name {name!r:.80} cannot be that of a file: each part must be Unicode of at most"
+            f" {LONGEST_NAME} bytes. Correct the list of files"
+        )
     root = Path(root).resolve()
     path = (root / name).resolve()
     if path == root:

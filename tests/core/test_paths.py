@@ -33,6 +33,13 @@ def test_a_name_that_could_leave_is_refused(tmp_path, name):
         paths.path_inside(tmp_path, name)
 
 
+@pytest.mark.parametrize("name", ["a/\ud800.jpg", "a/" + "ü" * 128, "b" * 256 + "/c"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(RetrievalInputError, match="cannot be that of a file"):
+        paths.path_inside(tmp_path, name)
+    assert paths.path_inside(tmp_path, "b" * 255) == tmp_path.resolve() / ("b" * 255)
+
+
 def test_a_link_that_leaves_is_refused(tmp_path):
     root = tmp_path / "root"
     root.mkdir()

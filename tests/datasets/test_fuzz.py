@@ -160,6 +160,7 @@ OF_PICTURES = ("urban1k", "docci", "xtd10", "xm3600", "xflickrco", "flickr30k_cn
         "activitynet",
         "audioset",
         "vggsound",
+        "cirr",
         *OF_SOUNDS,
         *OF_PICTURES,
     ],

@@ -147,6 +147,7 @@ def evaluate(
             "--first-fold": first_fold, "--bank-split": bank_split, "--write-trec": write_trec,
             "--judgements": judgements != "original", "--inference": inference != "inductive",
             "--text-gallery": text_gallery != "every text",
+            "--write-submission": write_submission,
         }  # fmt: skip
         _check_grid(models, corpora, [flag for flag, value in excluded.items() if value])
         evaluate_many(

@@ -59,6 +59,7 @@ def evaluate_many(
 ) -> None:
     """Evaluate every model on every corpus; exit code 1 where a pair fails."""
     from lib.cli.eval import check_encodable, evaluate_model, open_encoder
+    from lib.cli.eval_composed import check_options
     from lib.studies.published.evaluation import chosen_metrics
     from lib.studies.published.grid import FAILED, evaluate_grid
 
@@ -83,6 +84,7 @@ def evaluate_many(
                 spec.root, spec.split, allow_partial=allow_partial, need_media=True, **spec.options
             )
             check_encodable(loaded)
+            check_options(loaded, None, {})  # composed queries without published targets
             say(loaded.describe())
             return loaded
 

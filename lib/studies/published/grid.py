@@ -10,6 +10,7 @@ from typing import Any
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.studies.published.evaluation import evaluate_corpus
+from lib.studies.published.paper_numbers import beside_rows
 from lib.studies.published.results import Result, library_version
 
 CORPUS, OPTIONS = "corpus_sha256", "options"  # keys that the grid adds to an identity
@@ -118,11 +119,11 @@ def other_results(folder: str | Path, cells: list[GridCell]) -> tuple[list[GridC
     """Find results of other models in the folder, on the same corpora with the same options.
 
     Returns:
-        Their cells, and a note for each file that is not shown, with the reason.
+        Their cells, and notes on the files that are not shown, with the reason.
     """
     own, models = {cell.path.name for cell in cells}, {cell.model for cell in cells}
     columns = {_key(cell.result): cell.corpus for cell in cells if cell.result is not None}
-    found, notes = [], []
+    found, notes, unlike = [], [], []
     for path in sorted(Path(folder).glob("*.json")):
         if path.name in own:
             continue
@@ -133,12 +134,14 @@ def other_results(folder: str | Path, cells: list[GridCell]) -> tuple[list[GridC
             continue
         corpus = columns.get(_key(result))
         if corpus is None:
-            notes.append(f"{path.name} is not shown: it is of another corpus or other options")
+            unlike.append(path.name)
         else:
             label = result.name.removesuffix(" trained here")  # a tag of the models of `lib`
             if label in models:  # of the same name, but not the same model
                 label = f"{label} ({path.stem})"
             found.append(GridCell(label, corpus, path, KEPT, result))
+    if unlike:
+        notes.append(f"not shown, of other corpora or options: {', '.join(unlike)}")
     return found, notes
 
 
@@ -177,7 +180,7 @@ def _evaluate_pair(
     if result is None:
         raise RetrievalInputError("there is no result: the right answers are not published")
     result = replace(result, identity={**result.identity, **facts})
-    result.save(path)
+    result.save(path, published=beside_rows(result))
     return state, result, why
 
 

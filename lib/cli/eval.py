@@ -278,7 +278,8 @@ def compare(
     others = {name for part in first.directions for name in part.values} - compared - {"MAP@R"}
     if others:
         say(
-            f"not tested: {', '.join(sorted(others))}; results store queries for R@K and MAP@R only"
+            f"not tested: {', '.join(sorted(others))}; results store queries for R@K, MAP@R and"
+            " choices only"
         )
     if plot is not None:
         names = (first.name, second.name) if first.name != second.name else (a.name, b.name)
@@ -306,10 +307,12 @@ def _check_grid(models: str | None, corpora: str | None, excluded: list[str]) ->
 def check_encodable(corpus) -> None:
     """Refuse a corpus with a side that no model here encodes."""
     from lib.datasets.captioned import CaptionedMedia
+    from lib.datasets.choices import ChoiceCorpus
     from lib.datasets.composed import ComposedQueries
     from lib.datasets.judged import JudgedCorpus
 
-    if not isinstance(corpus, CaptionedMedia | JudgedCorpus | ComposedQueries):
+    known = CaptionedMedia | JudgedCorpus | ComposedQueries | ChoiceCorpus
+    if not isinstance(corpus, known):
         raise RetrievalInputError(
             f"no model here encodes both sound and film; evaluate {corpus.name} with --embeddings"
             " FILE.npz"

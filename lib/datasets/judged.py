@@ -45,14 +45,14 @@ ADVICE = "Get the file again"
 
 
 class ParquetPictures(Sequence):
-    """Pictures in a column of Parquet files: `[i]` decodes one and keeps its group of rows.
+    """Pictures in columns of Parquet files: `[i]` decodes one and keeps its group of rows.
 
-    `places` has `(file, group of rows, row in it, id)` of each picture.
+    `places` has `(file, group of rows, row in it, id, column)` of each picture.
     """
 
     kind = "pictures"
 
-    def __init__(self, places: Sequence[tuple[Path, int, int, str]]) -> None:
+    def __init__(self, places: Sequence[tuple[Path, int, int, str, str]]) -> None:
         self.places = tuple(places)
 
     def __len__(self) -> int:
@@ -61,8 +61,8 @@ class ParquetPictures(Sequence):
     def __getitem__(self, position) -> Image.Image | Self:
         if isinstance(position, slice):
             return self.take(range(len(self))[position])
-        path, group, row, id_ = self.places[position]
-        content = _pictures_of_group(path, group)[row]
+        path, group, row, id_, column = self.places[position]
+        content = _pictures_of_group(path, group, column)[row]
         if not content:
             raise DamagedFileError(f"{path}: the picture of {id_!r} is empty. {ADVICE}")
         return open_picture(content, name=f"the picture of {id_!r} in {path.name}")
@@ -74,20 +74,21 @@ class ParquetPictures(Sequence):
     def fingerprint(self) -> str:
         """Return the SHA-256 of the places and of the bytes of the files."""
         files = sorted({place[0] for place in self.places})
-        facts = [[group, row, id_] for _, group, row, id_ in self.places]
+        facts = [list(place[1:]) for place in self.places]
         facts.append([content_digest(path) for path in files])
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 @lru_cache(maxsize=2)
-def _pictures_of_group(path: Path, group: int) -> list[bytes | None]:
+def _pictures_of_group(path: Path, group: int, column: str) -> list[bytes | None]:
     with reading(path, "no Parquet file", ADVICE):
-        column = pq.ParquetFile(path).read_row_group(group, columns=["image"]).column("image")
-        return [_picture_bytes(value) for value in column.to_pylist()]
+        read = pq.ParquetFile(path).read_row_group(group, columns=[column]).column(column)
+        return [_picture_bytes(value) for value in read.to_pylist()]
 
 
 def _picture_bytes(value) -> bytes | None:
-    return value.get("bytes") if isinstance(value, Mapping) else value
+    content = value.get("bytes") if isinstance(value, Mapping) else value
+    return content if isinstance(content, bytes) else None  # a text is no path to open
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -308,7 +309,7 @@ def _parquet_files(root: Path, part: str, split: str) -> list[Path]:
 def _parquet_side(paths: Sequence[Path], part: str, wanted: str) -> tuple[list[str], Sequence, str]:
     ids: list[str] = []
     texts: list[str] = []
-    places: list[tuple[Path, int, int, str]] = []
+    places: list[tuple[Path, int, int, str, str]] = []
     modality = wanted
     for path in paths:
         with reading(path, "no Parquet file", ADVICE):
@@ -326,7 +327,7 @@ def _parquet_side(paths: Sequence[Path], part: str, wanted: str) -> tuple[list[s
                     if modality == "text":
                         texts.append(_text_of(entry, f"{path}, id {ids[-1]!r}"))
                     else:
-                        places.append((path, group, row, ids[-1]))
+                        places.append((path, group, row, ids[-1], "image"))
     return ids, (texts if modality == "text" else ParquetPictures(places)), modality
 
 

@@ -23,9 +23,11 @@ from lib.datasets import (
     lsmdc,
     msrvtt,
     msvd,
+    sugarcrepe,
     urban1k,
     vatex,
     vggsound,
+    winoground,
     xflickrco,
     xm3600,
     xtd10,
@@ -33,8 +35,18 @@ from lib.datasets import (
 )
 from lib.datasets.audio_video import RELEVANCE, SUBSETS, AudioVideoClips
 from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.choices import ChoiceCorpus
 from lib.datasets.composed import COMPOSITIONS, REFERENCES, ComposedQueries
-from lib.datasets.miniatures import clips, composed, descriptions, films, images, languages, sounds
+from lib.datasets.miniatures import (
+    choices,
+    clips,
+    composed,
+    descriptions,
+    films,
+    images,
+    languages,
+    sounds,
+)
 from lib.datasets.miniatures.class_folders import write_class_folders
 from lib.datasets.miniatures.judged import write_judged
 from lib.datasets.miniatures.laion import write_laion
@@ -72,7 +84,10 @@ class Corpus:
     name: str
     family: str
     splits: tuple[str, ...]
-    load: Callable[..., CaptionedMedia | AudioVideoClips | judged.JudgedCorpus | ComposedQueries]
+    load: Callable[
+        ...,
+        CaptionedMedia | AudioVideoClips | judged.JudgedCorpus | ComposedQueries | ChoiceCorpus,
+    ]
     write_files: Callable[[Path], Miniature]
     options: Mapping[str, tuple | range] = field(default_factory=dict)
 
@@ -128,6 +143,8 @@ _ALL = (
     ("composed queries", fashioniq, fashioniq.load_fashioniq, composed.write_fashioniq,
      {"category": ("all", *fashioniq.CATEGORIES), "captions": fashioniq.CAPTIONS,
       "gallery": fashioniq.GALLERIES, "reference": REFERENCES[::-1], "query": COMPOSITIONS}),
+    ("composition", sugarcrepe, sugarcrepe.load_sugarcrepe, choices.write_sugarcrepe, {}),
+    ("composition", winoground, winoground.load_winoground, choices.write_winoground, {}),
     # A training corpus, included for its formats: no score on it can be compared with a paper.
     ("training", laion, laion.load_laion, write_laion, {}),
 )  # fmt: skip

@@ -5,6 +5,14 @@ Ids are gallery positions; ranks count from 1.
 
 from lib.core.qrels import Qrels
 from lib.metrics.both_ways import evaluate_both_ways
+from lib.metrics.choices import (
+    PairedChoices,
+    choice_chance,
+    paired_chance,
+    paired_choices,
+    right_choices,
+    subset_weights,
+)
 from lib.metrics.evaluation import (
     Evaluation,
     evaluate,

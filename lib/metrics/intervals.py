@@ -17,11 +17,18 @@ MIDDLE_CELLS = 2**23  # of clusters x values that are counted so: 64 MB
 
 
 def bootstrap_interval(
-    values, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
+    values,
+    groups=None,
+    weights=None,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Compute the percentile bootstrap interval of a mean over queries, by clusters.
 
-        draw G clusters with replacement, m* = sum of their values / number of their queries;
+        draw G clusters with replacement, m* = sum of their values / number of their queries
+        (with weights, sum of w x values / sum of w);
         repeat; [quantile (1 - level) / 2, quantile (1 + level) / 2] of m*
 
     Captions of one image succeed and fail together; drawing them one by one gives an interval that
@@ -31,6 +38,8 @@ def bootstrap_interval(
         values: `(n_queries,)` per-query values of a metric.
         groups: `(n_queries,)` cluster label of each query, for example its image. None: every query
             is a cluster.
+        weights: `(n_queries,)` weights above 0 of a weighted mean, as of `subset_weights`. None:
+            all are equal.
         level: coverage, between 0 and 1.
         n_resamples: how often the clusters are drawn.
         seed: of the draws; the same seed gives the same interval.
@@ -42,12 +51,18 @@ def bootstrap_interval(
     """
     values = real_numbers(values, "values")
     options = {"level": level, "n_resamples": n_resamples, "seed": seed}
-    low, high = bootstrap_intervals(values[:, None], groups, **options)
+    low, high = bootstrap_intervals(values[:, None], groups, weights, **options)
     return float(low[0]), float(high[0])
 
 
 def bootstrap_intervals(
-    values: np.ndarray, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
+    values: np.ndarray,
+    groups=None,
+    weights=None,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute `bootstrap_interval` of each column of `(n_queries, m)` over the same draws."""
     if values.shape[0] == 0:
@@ -56,7 +71,11 @@ def bootstrap_intervals(
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise RetrievalInputError(f"value {values[row, column]} of query {row} is not finite")
     check_level(level)
-    sums, sizes = cluster_sums(values, groups)
+    if weights is None:
+        sums, sizes = cluster_sums(values, groups)
+    else:
+        weights = checked_weights(weights, len(values))[:, None]
+        sums, sizes = (cluster_sums(part, groups)[0] for part in (values * weights, weights))
     n_clusters = len(sizes)
     if n_clusters == 1:
         return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
@@ -163,13 +182,24 @@ def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator
         yield np.bincount(drawn.ravel(), minlength=now * n_clusters).reshape(now, n_clusters)
 
 
+def checked_weights(weights, n_queries: int) -> np.ndarray:
+    """Return the weight of every query, `(n_queries,)` float64 above 0."""
+    weights = real_numbers(weights, "weights")
+    if weights.size != n_queries or weights.min() <= 0:
+        raise RetrievalInputError(
+            f"weights must be one number above 0 for each of {n_queries} queries, got"
+            f" {weights.size}, the least is {weights.min()}"
+        )
+    return weights
+
+
 def check_level(level: float) -> float:
     """Return the coverage of an interval, between 0 and 1."""
     return check_number(level, "level", 0, 1, above=True, below=True)
 
 
 def paired_bootstrap_interval(
-    a, b, groups=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
+    a, b, groups=None, weights=None, *, level: float = 0.95, n_resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """Compute the bootstrap interval of the difference of two systems' means on the same queries.
 
@@ -180,13 +210,13 @@ def paired_bootstrap_interval(
 
     Args:
         a, b: `(n_queries,)` values of one metric for two systems, in the same order of queries.
-        groups, level, n_resamples, seed: as in `bootstrap_interval`.
+        groups, weights, level, n_resamples, seed: as in `bootstrap_interval`.
 
     Returns:
         `(low, high)` of mean(a) - mean(b); both NaN for a single cluster.
     """
     options = {"level": level, "n_resamples": n_resamples, "seed": seed}
-    return bootstrap_interval(differences_of(a, b), groups, **options)
+    return bootstrap_interval(differences_of(a, b), groups, weights, **options)
 
 
 def differences_of(a, b, names: tuple[str, str] = ("a", "b")) -> np.ndarray:

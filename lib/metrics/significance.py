@@ -9,6 +9,7 @@ import numpy as np
 from lib.core.checks import RetrievalInputError, check_count, check_number, check_seed, real_numbers
 from lib.metrics.intervals import (
     DRAWS_AT_ONCE,
+    checked_weights,
     cluster_sums,
     differences_of,
     paired_bootstrap_interval,
@@ -95,7 +96,14 @@ class SystemComparison:
 
 
 def compare_systems(
-    values_a, values_b, groups=None, *, level: float = 0.95, n_resamples: int = 9999, seed: int = 0
+    values_a,
+    values_b,
+    groups=None,
+    weights=None,
+    *,
+    level: float = 0.95,
+    n_resamples: int = 9999,
+    seed: int = 0,
 ) -> SystemComparison:
     """Compare two systems query by query: difference, interval and p-value.
 
@@ -107,6 +115,7 @@ def compare_systems(
         values_a, values_b: `(n_queries,)` values of one metric, in the same order of queries.
         groups: `(n_queries,)` cluster label of each query, for example its image. None: every query
             is a cluster.
+        weights: `(n_queries,)` weights above 0 of weighted means. None: all are equal.
         level: coverage of the interval, between 0 and 1.
         n_resamples: number of random sign vectors of the test.
         seed: seed of the interval and of the test.
@@ -115,11 +124,15 @@ def compare_systems(
         A `SystemComparison`, in the unit of the values.
     """
     differences_of(values_a, values_b, ("values_a", "values_b"))  # errors with these names
-    test = paired_randomization(values_a, values_b, groups, n_resamples=n_resamples, seed=seed)
-    low, high = paired_bootstrap_interval(values_a, values_b, groups, level=level, seed=seed)
+    systems = real_numbers(values_a, "values_a"), real_numbers(values_b, "values_b")
+    low, high = paired_bootstrap_interval(*systems, groups, weights, level=level, seed=seed)
+    if weights is not None:
+        weights = checked_weights(weights, systems[0].size)
+        systems = tuple(values * (weights / weights.mean()) for values in systems)
+    test = paired_randomization(*systems, groups, n_resamples=n_resamples, seed=seed)
     return SystemComparison(
-        mean_a=float(real_numbers(values_a, "values_a").mean()),
-        mean_b=float(real_numbers(values_b, "values_b").mean()),
+        mean_a=float(systems[0].mean()),
+        mean_b=float(systems[1].mean()),
         difference=test.difference,
         low=low,
         high=high,

@@ -321,3 +321,27 @@ def test_clips_are_ranked_by_the_best_of_their_sentences_if_asked(run, tmp_path)
     assert code == 2 and "goes with the whole gallery" in one_line(err)
     code, _, err = run(*call, "--text-gallery", "best")
     assert code == 2 and "text_gallery must be one of" in one_line(err)
+
+
+@pytest.mark.slow
+def test_choices_from_end_to_end(run, tmp_path):
+    """Training on twins pays where only the order of words differs; data/README.md prints this."""
+    assert run("data", "fixture", "winoground", "mini")[0] == 0
+    code, out, _ = run("data", "check", "winoground", "--root", "mini", "--decode")
+    assert code == 0 and "45" in out
+    for model in ("scenes", "scenes_twins"):
+        call = ["eval", "winoground", "--root", "mini", "--model", model, "--cache", "kept"]
+        code, out, _ = run(*call, "--out", f"{model}.json")
+        assert code == 0 and "both: 45 examples, each a choice of 2" in words(out)
+        assert "25.0" in out and "16.7" in out  # chance
+    plain, twins = (Result.load(f"{model}.json") for model in ("scenes", "scenes_twins"))
+    group = [result.direction("both")["group score"].value for result in (plain, twins)]
+    assert group == [pytest.approx(29 / 45), 1]
+    assert plain.direction("both (Object)")["group score"].value == 0
+    code, out, _ = run("compare", "scenes_twins.json", "scenes.json")
+    assert code == 0 and "+35.6" in out and "not tested" not in out
+    code, _, err = run(*call, "--folds", "5")
+    assert code == 2 and "has no gallery" in one_line(err)
+    (tmp_path / "mine.run").write_text("0/caption_0 Q0 ex_0_img_0 1 0.5 mine\n")
+    code, _, err = run(*call, "--trec-run", "mine.run")
+    assert code == 2 and "has no gallery" in one_line(err)

@@ -149,6 +149,7 @@ def test_every_mutant_of_a_table_of_links_is_told_by_the_report(tmp_path):
 
 OF_SOUNDS = ("audiocaps", "clotho")
 OF_PICTURES = ("urban1k", "docci", "xtd10", "xm3600", "xflickrco", "flickr30k_cn")
+OF_PICTURES += ("sugarcrepe", "winoground")
 
 
 @pytest.mark.parametrize(

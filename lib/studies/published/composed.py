@@ -9,7 +9,8 @@ from lib.core.checks import RetrievalInputError, as_embeddings
 from lib.core.qrels import Qrels
 from lib.datasets.composed import ComposedGallery, ComposedQueries
 from lib.metrics import Evaluation, evaluate_embeddings, parse_metric
-from lib.studies.published.evaluation import default_ks, select_qrels, summarise
+from lib.studies.published.evaluation import default_ks, summarise
+from lib.studies.published.folds import select_qrels
 from lib.studies.published.protocol import Protocol
 from lib.studies.published.results import RANK_METRICS, DirectionResult, Measurement, Result
 

@@ -12,6 +12,7 @@ from lib.core.qrels import Qrels
 from lib.core.task import RetrievalTask
 from lib.core.writing import sha256_of
 from lib.datasets.captioned import CaptionedMedia
+from lib.datasets.choices import ChoiceCorpus
 from lib.datasets.class_folders import ClassifiedPictures
 from lib.datasets.completeness import Count
 from lib.datasets.composed import ComposedQueries
@@ -32,6 +33,7 @@ from lib.metrics import (
     write_trec_run,
 )
 from lib.metrics.hubness import INFERENCE
+from lib.studies.published.choice_evaluation import check_no_gallery, evaluate_choices
 from lib.studies.published.classification import as_accuracies, check_no_prompt
 from lib.studies.published.folds import fold_positions, select_qrels, weighted_by_fold
 from lib.studies.published.judgements import judged_qrels
@@ -119,7 +121,7 @@ def evaluate_rows(
         media_rows: `(n_items, d)` embeddings of the media, in the order of the corpus.
         text_rows: `(n_texts, d)` embeddings of the texts.
         corpus: `CaptionedMedia`, or `AudioVideoClips`, with pictures as "media" and sounds as
-            "texts".
+            "texts", or `ChoiceCorpus`, whose scores are those of `evaluate_choices`.
         metrics: names such as "nDCG@10", "R@1", "MRR" and "MedR", instead of the usual ones.
         ks: cut-offs of names without one; 1, 5, 10 (and 50 for ActivityNet) when None. Those beyond
             a gallery are left out.
@@ -157,11 +159,20 @@ def evaluate_rows(
     if check_choice(text_gallery, TEXT_GALLERIES, "text_gallery") == BEST_OF_ITEM:
         simple = not folds and not trec_folder and inference == "inductive"
         check_best_of_item(corpus, simple and judgements == "original")
-    metrics = chosen_metrics(metrics, judgements, corpus)
     text, media = corpus.directions[0].split("_to_")
     ids = ids_of(corpus)
     rows = {media: media_rows, text: text_rows}
     rows = {side: _checked(rows[side], side, ids[side], corpus.name) for side in rows}
+    if isinstance(corpus, ChoiceCorpus):
+        asked = folds or trec_folder or metrics or judgements != "original"
+        check_no_gallery(corpus, asked or inference != "inductive")
+        return _result(
+            corpus,
+            identity or {"model": "given embeddings"},
+            evaluate_choices(rows[media], rows[text], corpus),
+            sizes=tuple((side, len(ids[side])) for side in (media, text)),
+        )
+    metrics = chosen_metrics(metrics, judgements, corpus)
     whole = {modality: np.arange(len(side)) for modality, side in rows.items()}
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
@@ -265,6 +276,7 @@ def evaluate_ranking(
     Returns:
         A `Result` with one `DirectionResult`.
     """
+    check_no_gallery(corpus, True)
     metrics, depth = chosen_metrics(metrics, judgements, corpus), run[1].shape[1]
     task = corpus.task(check_choice(direction, corpus.directions, "direction"))
     qrels, counts = judged_qrels(corpus, task, judgements, ratings_root)
@@ -354,7 +366,7 @@ def _counts(counts: Sequence[Count]) -> tuple[tuple[str, int, int], ...]:
 
 def ids_of(corpus) -> dict[str, tuple[str, ...]]:
     """Return the ids of each side of a corpus, by modality."""
-    if isinstance(corpus, CaptionedMedia):
+    if isinstance(corpus, CaptionedMedia | ChoiceCorpus):
         return {corpus.modality: corpus.item_ids, "text": corpus.text_ids}
     if isinstance(corpus, JudgedCorpus | ComposedQueries):
         return {corpus.modality: corpus.item_ids, corpus.query_side: corpus.text_ids}

@@ -1,13 +1,20 @@
 """Compare two results on the same queries by paired tests."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from lib.core.checks import RetrievalInputError
-from lib.metrics import compare_systems, holm, mcnemar_exact
+from lib.metrics import compare_systems, holm, mcnemar_exact, subset_weights
 from lib.studies.published.protocol import Protocol, protocol_differences
-from lib.studies.published.results import DirectionResult, Result, hit_cut
+from lib.studies.published.results import (
+    CHOICE_METRICS,
+    MEAN_ACCURACY,
+    DirectionResult,
+    Result,
+    hit_cut,
+    subsets_of,
+)
 
 HITS = ("R@1", "R@5", "R@10", "acc1", "acc5")
 
@@ -26,10 +33,11 @@ def compare_results(
         seed: seed of sign flips and draws.
 
     Returns:
-        Rows `direction`, `metric` (R@1, R@5, R@10, acc1, acc5, and MAP@R where it is not R@1),
-        `a`, `b`, `difference`, `low`, `high` (fractions; 95%), `p_value` (randomisation), `p_holm`
-        (of all), `n_queries`, `n_clusters`, and for R@1 and acc1 `only_a`, `only_b` and `p_mcnemar`
-        (exact; it assumes independent queries, but captions of one image are not).
+        Rows `direction`, `metric` (R@1, R@5, R@10, acc1, acc5, and MAP@R where it is not R@1; the
+        scores of choices), `a`, `b`, `difference`, `low`, `high` (fractions; 95%), `p_value`
+        (randomisation), `p_holm` (of all), `n_queries`, `n_clusters`, and for R@1, acc1 and
+        choices `only_a`, `only_b` and `p_mcnemar` (exact; it assumes independent queries, but
+        captions of one image are not).
     """
     _check_comparable(a, b, set(allow))
     pairs = _common_directions(a, b)
@@ -37,8 +45,15 @@ def compare_results(
         raise RetrievalInputError("no direction is in both results; evaluate both alike")
     rows = [
         row
-        for pair in pairs
-        for row in _compare_direction(*pair, _part_weights(pair[0], a), n_resamples, seed)
+        for of_a, of_b in pairs
+        for row in _compare_direction(
+            of_a,
+            of_b,
+            _part_weights(of_a, a),
+            subsets_of(of_a, a.directions),
+            n_resamples,
+            seed,
+        )
     ]
     if not rows:
         raise RetrievalInputError(
@@ -94,18 +109,32 @@ def _part_weights(direction: DirectionResult, result: Result) -> np.ndarray:
     return np.repeat(direction.n_queries / (sizes.size * sizes), sizes)
 
 
+def _weights_of(subsets: Sequence[DirectionResult]) -> np.ndarray:
+    """Return the weight of each example in the mean over consecutive subsets."""
+    sizes = [subset.n_queries for subset in subsets]
+    return subset_weights(np.repeat(np.arange(len(sizes)), sizes))
+
+
 def _compare_direction(
-    a: DirectionResult, b: DirectionResult, weights: np.ndarray, n_resamples: int, seed: int
+    a: DirectionResult,
+    b: DirectionResult,
+    weights: np.ndarray,
+    subsets: Sequence[DirectionResult],
+    n_resamples: int,
+    seed: int,
 ) -> list[dict]:
-    both = [name for name in HITS if name in a.values and name in b.values]
+    both = [name for name in (*HITS, *CHOICE_METRICS) if name in a.values and name in b.values]
     measured = {name: (a.hits(hit_cut(name)), b.hits(hit_cut(name))) for name in both}
+    if MEAN_ACCURACY in a.values and MEAN_ACCURACY in b.values:
+        measured[MEAN_ACCURACY] = a.hits(1), b.hits(1)
     if any((part.map_at_r != part.hits(1)).any() for part in (a, b)):
         # With one relevant item for each query MAP@R is R@1 under another name.
         measured["MAP@R"] = (a.map_at_r, b.map_at_r)
     rows = []
     for metric, (values_a, values_b) in measured.items():
         weighted = weights * values_a, weights * values_b
-        test = compare_systems(*weighted, a.groups, n_resamples=n_resamples, seed=seed)
+        of_subsets = _weights_of(subsets) if metric == MEAN_ACCURACY else None
+        test = compare_systems(*weighted, a.groups, of_subsets, n_resamples=n_resamples, seed=seed)
         mcnemar = mcnemar_exact(values_a, values_b) if hit_cut(metric) == 1 else None
         row = {"direction": a.direction, "metric": metric, "a": test.mean_a, "b": test.mean_b}
         row |= {"difference": test.difference, "low": test.low, "high": test.high}

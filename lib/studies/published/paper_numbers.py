@@ -21,11 +21,15 @@ KINDS = ("zero-shot", "trained")
 MODALITIES = ("image", "text", "video", "audio")
 # Composed queries: the gallery is all pictures, a set of each query (CIRR), or a category.
 GALLERIES_OF_QUERIES = ("image", "subset", "dress", "shirt", "toptee")
+_SIDE = f"({'|'.join(MODALITIES)})"
+# "both" are the two choices of Winoground; a subset of the examples stands behind.
 DIRECTION = re.compile(
-    f"({'|'.join(MODALITIES)})_to_({'|'.join(MODALITIES)})"
-    f"|(query)_to_({'|'.join(GALLERIES_OF_QUERIES)})"
+    rf"(?:{_SIDE}_to_{_SIDE}|both)(?: \(\w+\))?|(query)_to_({'|'.join(GALLERIES_OF_QUERIES)})"
 )
-METRIC = re.compile(r"R@[1-9]\d*|MedR|MeanR|MRR|MAP@R|MAP@[1-9]\d*|R-precision")
+METRIC = re.compile(
+    r"R@[1-9]\d*|MedR|MeanR|MRR|MAP@R|MAP@[1-9]\d*|R-precision"
+    r"|(mean )?accuracy|(text|image|group) score"
+)
 FIRST_YEAR, LAST_YEAR = 2010, 2030
 
 

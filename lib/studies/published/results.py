@@ -21,11 +21,16 @@ RSUM_KS = (1, 5, 10)
 INTEGERS = ("n_queries", "n_gallery", "n_without_relevant")  # fields of a direction
 NESTED = ("sizes", "counts", "judged_counts")  # protocol columns that a flat table leaves out
 SLACK = 1e-6  # relative error of values that were rounded on their way into a file
+# Shares of examples whose choice is right, and the mean of the shares over the subsets.
+CHOICE_METRICS = ("accuracy", "text score", "image score", "group score")
+MEAN_ACCURACY = "mean accuracy"
 RANK_METRICS = ("MedR", "MeanR")  # in ranks, lower is better; every other metric is a fraction
 
 
 def hit_cut(metric: str) -> int | None:
-    """Return k of a hit rate "R@k" or an accuracy "acck"; None for other metrics."""
+    """Return k of a hit rate "R@k" or an accuracy "acck", 1 of a choice; None for other metrics."""
+    if metric in CHOICE_METRICS:
+        return 1
     cut = metric.removeprefix("R@").removeprefix("acc")
     return int(cut) if cut != metric and cut.isdecimal() else None
 
@@ -138,7 +143,8 @@ class Result:
     protocol: Protocol
     identity: dict[str, str]  # source of the embeddings, as `PretrainedEncoder.identity`
     corpus_checksum: str
-    directions: tuple[DirectionResult, ...]  # one or both
+    # One or both; of choices, those of all examples and of each subset.
+    directions: tuple[DirectionResult, ...]
     library_version: str = field(default_factory=library_version)
 
     @property
@@ -209,8 +215,9 @@ class Result:
         names = [part.direction for part in directions]
         if not names or len(set(names)) < len(names):
             raise RetrievalInputError(
-                f"{path}: directions {names} must be one or two different ones"
+                f"{path}: directions {names} must be different ones, at least one"
             )
+        _check_mean_accuracy(directions, str(path))
         return cls(
             protocol=protocol,
             identity=reader.texts("identity"),
@@ -306,6 +313,26 @@ def _protocol(reader: JsonFields) -> Protocol:
         )
     except RetrievalInputError as error:
         raise _placed(error, reader) from error
+
+
+def _check_mean_accuracy(parts: Sequence[DirectionResult], where: str) -> None:
+    """Refuse a mean accuracy that is not the mean of the accuracies of the subsets."""
+    for part in parts:
+        if MEAN_ACCURACY not in part.values:
+            continue
+        subsets = subsets_of(part, parts)
+        mean = np.mean([subset.hits(1).mean() for subset in subsets]) if subsets else math.nan
+        value = part[MEAN_ACCURACY].value
+        if not np.isclose(value, mean, rtol=SLACK, atol=SLACK):
+            raise RetrievalInputError(
+                f"{where}: {part.direction}: {MEAN_ACCURACY} is {value}, but its subsets give"
+                f" {mean}. The file was changed; evaluate again"
+            )
+
+
+def subsets_of(part: DirectionResult, parts: Sequence[DirectionResult]) -> list[DirectionResult]:
+    """Return the parts of the subsets of a part, "image_to_text (swap_obj)", in order."""
+    return [other for other in parts if other.direction.startswith(f"{part.direction} (")]
 
 
 def _placed(error: RetrievalInputError, reader: JsonFields) -> RetrievalInputError:

@@ -4,7 +4,14 @@ import math
 from collections.abc import Sequence
 
 from lib.studies.published.paper_numbers import beside_rows
-from lib.studies.published.results import RANK_METRICS, Measurement, Result
+from lib.studies.published.results import (
+    CHOICE_METRICS,
+    MEAN_ACCURACY,
+    RANK_METRICS,
+    Measurement,
+    Result,
+    subsets_of,
+)
 
 
 def format_result(result: Result) -> list[dict[str, str]]:
@@ -16,7 +23,7 @@ def format_result(result: Result) -> list[dict[str, str]]:
     for part in result.directions:
         for metric, measured in part.values.items():
             cells = {
-                "direction": part.direction.replace("_", " "),
+                "direction": _in_words(part.direction),
                 "metric": metric,
                 "value": _format_value(metric, measured.value),
                 "95% interval": _interval(metric, measured),
@@ -33,12 +40,17 @@ def result_notes(result: Result) -> list[str]:
     lines = [result.protocol.title]
     for part in result.directions:
         sizes = f"{part.n_queries:,} queries x {part.n_gallery:,} items"
-        line = f"{part.direction.replace('_', ' ')}: {sizes}"
+        if any(metric in CHOICE_METRICS for metric in part.values):
+            sizes = f"{part.n_queries:,} examples, each a choice of {part.n_gallery}"
+        line = f"{_in_words(part.direction)}: {sizes}"
         if part.n_without_relevant:
             line += f"; {part.n_without_relevant:,} queries without a relevant item were left out"
         if part.tie_share:
             line += f"; {part.tie_share:.2%} of first ranks depend on ties,"
             line += " which count against the model"
+        if MEAN_ACCURACY in part.values:
+            n_subsets = len(subsets_of(part, result.directions))
+            line += f"; {MEAN_ACCURACY}: of its {n_subsets} files, accuracy: of all examples"
         lines.append(line)
     protocol = result.protocol
     lines.append(
@@ -63,7 +75,7 @@ def format_comparison(rows: Sequence[dict]) -> list[dict[str, str]]:
     """Format rows of `compare_results`: percent and points, p-values to three digits."""
     return [
         {
-            "direction": row["direction"].replace("_", " "),
+            "direction": _in_words(row["direction"]),
             "metric": row["metric"],
             "A": f"{100 * row['a']:.1f}",
             "B": f"{100 * row['b']:.1f}",
@@ -80,6 +92,10 @@ def format_comparison(rows: Sequence[dict]) -> list[dict[str, str]]:
         }
         for row in rows
     ]
+
+
+def _in_words(direction: str) -> str:
+    return direction.replace("_to_", " to ")
 
 
 def _format_published(row: dict | None) -> dict[str, str]:

@@ -13,8 +13,9 @@ from lib.datasets.media.files import PictureFiles
 
 NAME = "cirr"
 SPLITS = ("val", "train", "test1")
-# Queries of val: README of the authors, which corrects 4,184 in the paper. The other numbers are
-# recalled; they sum to 36,554 queries and to the 21,551 pictures of M-BEIR's pool.
+# Queries of val: README of the authors, which corrects 4,184 in the paper. Pictures of val and of
+# test1: as users of the files count them. The other numbers are recalled; they sum to 36,554
+# queries and to the 21,551 pictures of M-BEIR's pool.
 PUBLISHED = {
     "val": {"pictures": 2_297, "queries": 4_181},
     "train": {"pictures": 16_939, "queries": 28_225},

@@ -242,6 +242,15 @@ def test_rows_of_a_user_come_in_any_order_and_number(cirr, tmp_path):
     np.testing.assert_array_equal(given.media, images)
     np.testing.assert_array_equal(given.text, queries)
     assert given.notes == ("1 of 56 image rows are not of this protocol: they were not used",)
+    np.savez(
+        tmp_path / "fewer.npz", image=images[1:], image_ids=cirr.item_ids[1:], query=queries,
+        query_ids=cirr.text_ids,
+    )  # fmt: skip
+    with pytest.raises(RetrievalInputError, match="1 of 55 ids of the corpus have no row"):
+        read_embeddings(tmp_path / "fewer.npz", cirr)
+    part = read_embeddings(tmp_path / "fewer.npz", cirr, allow_partial=True)
+    assert (len(part.media), len(part.text), part.corpus.qrels.shape) == (54, 45, (45, 54))
+    assert "1 image items have no row: they were left out" in part.notes
     with pytest.raises(RetrievalInputError, match="54 image rows for 55 of cirr"):
         evaluate_composed(images[1:], queries, cirr)
     for evaluate in (

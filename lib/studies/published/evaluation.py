@@ -44,7 +44,7 @@ from lib.studies.published.protocol import (
     check_best_of_item,
 )
 from lib.studies.published.results import RANK_METRICS, DirectionResult, Measurement, Result
-from lib.studies.published.unfindable import evaluate_with_unfindable, findable
+from lib.studies.published.unfindable import findable, with_unfindable
 from lib.studies.published.usual_metrics import METRICS, chosen_metrics, default_ks
 
 NO_PROMPT = "{}"  # a template with nothing but the place of the text
@@ -382,8 +382,13 @@ def _evaluate_part(
     """Yield direction, evaluation and method against hubs of the wanted directions of one fold."""
     pairs = {way: [sides[side] for side in way.split("_to_")] for way in wanted}
     if inference == "inductive" and len(wanted) == 2:
+        judged = {way: options["qrels"] for way, options in wanted.items()}
+        for way, options in wanted.items():
+            options["qrels"] = findable(judged[way], len(pairs[way][1]))
         both = evaluate_both_ways(*next(iter(pairs.values())), *wanted.values())
-        yield from ((way, evaluation, "none") for way, evaluation in zip(wanted, both))
+        for way, evaluation in zip(wanted, both):
+            counted = *pairs[way], judged[way], wanted[way]
+            yield way, with_unfindable(evaluation, *counted), "none"
         return
     for way, options in wanted.items():
         bank, qrels = banks[way.split("_to_")[0]] if banks else None, options.pop("qrels")
@@ -395,10 +400,9 @@ def evaluate_gallery(
 ) -> tuple[Evaluation, str]:
     """Evaluate one gallery in one direction; return the method against hubs too."""
     if inference == "inductive":
-        measure = evaluate_embeddings
-        if qrels.n_items > len(gallery):
-            measure = evaluate_with_unfindable
-        return measure(queries, gallery, qrels, **options), "none"
+        inside = findable(qrels, len(gallery))
+        evaluation = evaluate_embeddings(queries, gallery, inside, **options)
+        return with_unfindable(evaluation, queries, gallery, qrels, options), "none"
     cuts = [parse_metric(name)[1] or 1 for name in options["metrics"]]
     n_items, deepest = len(gallery), max(*options["ks"], *cuts, qrels.counts.max(initial=1))
     whole = len(queries) * n_items <= WHOLE_RUN_CELLS

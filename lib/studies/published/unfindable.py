@@ -1,11 +1,12 @@
 """Count positives that lie in no gallery: ECCV names two captions that nobody can find."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from lib.core.qrels import Qrels
-from lib.metrics import Evaluation, evaluate, evaluate_embeddings
+from lib.metrics import Evaluation, evaluate
 
 
 def findable(qrels: Qrels, n_items: int) -> Qrels:
@@ -17,22 +18,24 @@ def findable(qrels: Qrels, n_items: int) -> Qrels:
     return Qrels.from_pairs(*pairs, shape=(qrels.shape[0], n_items))
 
 
-def evaluate_with_unfindable(queries, gallery, qrels: Qrels, **options) -> Evaluation:
-    """Evaluate embeddings where some positives lie beyond the gallery and are never found.
+def with_unfindable(
+    evaluation: Evaluation, queries, gallery, qrels: Qrels, options: Mapping
+) -> Evaluation:
+    """Count the positives beyond the gallery, which an evaluation of the findable ones left out.
 
     They change what is divided by the number of positives R: R-precision, MAP@R, recall and nDCG of
     their queries. Chance stays that of the positives in the gallery.
 
     Args:
+        evaluation: of `findable(qrels, n_items)`, over the whole gallery.
         queries: `(n_queries, d)` embeddings.
         gallery: `(n_items, d)` embeddings.
         qrels: the judgements, shape `(n_queries, n_items + positives beyond it)`.
-        options: as for `lib.metrics.evaluate_embeddings`.
+        options: those of the evaluation; metrics, ks, gain and hit_grade are used.
     """
     from lib.index.exact import topk_exact  # an evaluation without such positives needs no index
 
     inside = findable(qrels, len(gallery))
-    evaluation = evaluate_embeddings(queries, gallery, inside, **options)
     changed = np.flatnonzero((qrels.counts > inside.counts) & (inside.counts > 0))
     if not changed.size:
         return evaluation

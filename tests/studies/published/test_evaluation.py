@@ -121,6 +121,28 @@ def test_eccv_judges_a_quarter_of_the_queries_and_the_whole_gallery():
     assert found.protocol.is_complete
 
 
+def test_eccv_published_divides_by_a_caption_that_nobody_finds():
+    images, media, texts = coco(250)  # image 421999 is the 207th, one of its positives is nowhere
+    at = images.item_ids.index("421999")
+    found = evaluate_rows(media, texts, images, judgements="eccv")
+    alike = evaluate_rows(media, texts, images, judgements="eccv-published")
+    assert alike.protocol.judgements == "eccv-published"
+    n = {what: of for what, *of in alike.protocol.judged_counts}
+    fewer = {what: of for what, *of in found.protocol.judged_counts}
+    name = "eccv positives, image_to_text"
+    assert n[name][0] == fewer[name][0] + 1 and n[name][1] == fewer[name][1]
+    ours, theirs = (result.direction("image_to_text") for result in (found, alike))
+    changed = np.flatnonzero(ours.map_at_r != theirs.map_at_r)
+    judged = coco_judgements.load_judgements().judged("eccv", "image_to_text")
+    assert changed.size == 1 and judged[changed[0]] == at
+    assert theirs.map_at_r[changed[0]] < ours.map_at_r[changed[0]]
+    assert theirs["R@1"] == ours["R@1"] and theirs["MAP@R"].value < ours["MAP@R"].value
+    to_image = [result.direction("text_to_image") for result in (found, alike)]
+    np.testing.assert_array_equal(to_image[0].map_at_r, to_image[1].map_at_r)
+    with pytest.raises(RetrievalInputError, match="leave out the folds"):
+        evaluate_rows(media, texts, images, judgements="eccv-published", folds=5)
+
+
 @pytest.mark.slow
 def test_eccv_caption_itself():
     metrics = pytest.importorskip("eccv_caption.metrics").Metrics()

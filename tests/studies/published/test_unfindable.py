@@ -5,7 +5,7 @@ import pytest
 
 from lib.core.qrels import Qrels
 from lib.metrics import evaluate_embeddings
-from lib.studies.published.unfindable import evaluate_with_unfindable, findable
+from lib.studies.published.unfindable import findable, with_unfindable
 
 OPTIONS = {
     "metrics": ["R", "MRR", "R-precision", "MAP@R"],
@@ -14,6 +14,12 @@ OPTIONS = {
     "hit_grade": 1,
     "no_relevant": "skip",
 }
+
+
+def counted(queries, gallery, qrels):
+    inside = findable(qrels, len(gallery))
+    evaluation = evaluate_embeddings(queries, gallery, inside, **OPTIONS)
+    return with_unfindable(evaluation, queries, gallery, qrels, OPTIONS)
 
 
 def unit(rows):
@@ -28,7 +34,7 @@ def test_by_hand():
     qrels = Qrels.from_pairs(*pairs, shape=(3, 5))
     assert findable(qrels, 3).shape == (3, 3) and findable(qrels, 3).counts.tolist() == [1, 0, 1]
     assert findable(qrels, 5) is qrels
-    found = evaluate_with_unfindable(queries, gallery, qrels, **OPTIONS)
+    found = counted(queries, gallery, qrels)
     assert found.queries.tolist() == [0, 2]  # nothing is found for query 1
     assert found.per_query["MAP@R"].tolist() == [0.5, 0]  # (1/1 + 0) / 2 instead of 1
     assert found.per_query["R-precision"].tolist() == [0.5, 0]
@@ -44,7 +50,7 @@ def test_a_gallery_that_has_them_last_gives_the_same(seed):
     relevant = rng.random((30, 42)) < 0.1
     relevant[:, 0] |= ~relevant[:, :40].any(1)
     qrels = Qrels.from_pairs(*np.nonzero(relevant), shape=relevant.shape)
-    found = evaluate_with_unfindable(queries, gallery, qrels, **OPTIONS)
+    found = counted(queries, gallery, qrels)
     # One dimension more puts the two further items behind all others.
     last = np.zeros((2, 9))
     last[:, 8] = -3

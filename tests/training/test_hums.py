@@ -95,6 +95,7 @@ def test_validation_searches_the_tunes_of_its_split():
         assert task.qrels.grades_of(np.full((task.qrels.shape[0], 1), own))[row, 0] == 3
 
 
+@pytest.mark.slow
 def test_the_recipe_starts_and_validates(monkeypatch):
     monkeypatch.setattr(hum_recipe, "N_VALIDATION", 4)
     for name in ("HumStream", "LearnedContourMatcher"):  # one length takes a quarter of the time

@@ -115,3 +115,32 @@ def test_the_folder_of_results_is_no_file(run, tmp_path):
     (tmp_path / "o").touch()
     code, _, err = run(*GRID)
     assert code == 2 and "--out must be a folder" in one_line(err)
+
+
+@pytest.mark.slow
+def test_every_benchmark_of_pictures_has_a_main_metric(run, tmp_path):
+    pytest.importorskip("eccv_caption")
+    names = [
+        "coco", "flickr30k", "urban1k", "docci", "xtd10", "xm3600", "xflickrco", "flickr30k_cn",
+        "sugarcrepe", "winoground", "cirr", "fashioniq", "beir", "class-folders",
+    ]  # fmt: skip
+    for name in names:
+        (CORPORA | FORMS)[name].write_miniature(tmp_path / "all" / name)
+    corpora = ",".join([*names[:-1], "class-folders:val"])
+    call = ["eval", "--models", "scenes", "--corpora", corpora, "--root", "all", "--out", "out"]
+    code, out, _ = run(*call, "--cache", "kept")
+    assert code == 0 and out.count(": computed: ") == len(names)
+    with open("out/results.csv", encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["main"] == "True"]
+    metrics: dict[str, set[str]] = {}
+    for row in rows:
+        metrics.setdefault(row["corpus"].split("(")[0].strip(), set()).add(row["metric"])
+    usual = {name: {"R@1"} for name in names}
+    assert metrics == {
+        **{name: metric for name, metric in usual.items() if name not in ("beir", "class-folders")},
+        "xtd10": {"R@10"}, "fashioniq": {"R@10"}, "sugarcrepe": {"mean accuracy"},
+        "winoground": {"text score", "image score", "group score"},
+        "beir: beir": {"nDCG@10"}, "class-folders: class-folders": {"acc1"},
+    }  # fmt: skip
+    code, out, _ = run(*call, "--cache", "kept")
+    assert code == 0 and out.count(": kept: ") == len(names)

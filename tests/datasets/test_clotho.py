@@ -10,7 +10,7 @@ from lib.core.reading import MissingFileError
 from lib.datasets import clotho
 from lib.datasets.completeness import MINIATURE
 from lib.datasets.registry import CORPORA
-from lib.studies.published import evaluate_rows
+from lib.studies.published import evaluate_ranking, evaluate_rows
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +138,13 @@ def test_map10_is_left_out_of_a_gallery_of_nine(root):
     corpus = load(root).take_items(range(9))
     rows = np.eye(9), np.eye(9)[corpus.owners]
     assert "MAP@10" not in evaluate_rows(*rows, corpus).directions[0].values
+
+
+def test_map10_is_left_out_of_small_folds_and_short_runs(root):
+    corpus = load(root)
+    rows = np.eye(12), np.eye(12)[corpus.owners]
+    values = evaluate_rows(*rows, corpus, folds=2).direction("text_to_audio").values
+    assert "MAP@10" not in values and "R@5" in values and "R@10" not in values
+    run = np.ones((60, 5)), np.tile(np.arange(5), (60, 1))  # a run with five sounds a text
+    values = evaluate_ranking(run, "text_to_audio", corpus).directions[0].values
+    assert "MAP@10" not in values and "R@5" in values

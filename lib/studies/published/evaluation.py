@@ -172,7 +172,7 @@ def evaluate_rows(
             evaluate_choices(rows[media], rows[text], corpus),
             sizes=tuple((side, len(ids[side])) for side in (media, text)),
         )
-    metrics = chosen_metrics(metrics, judgements, corpus)
+    metrics = chosen_metrics(metrics, judgements, corpus, n_folds=folds or 1)
     whole = {modality: np.arange(len(side)) for modality, side in rows.items()}
     parts = [whole] if folds is None else fold_positions(corpus, folds)
     parts = parts[:1] if first_fold else parts
@@ -277,7 +277,8 @@ def evaluate_ranking(
         A `Result` with one `DirectionResult`.
     """
     check_no_gallery(corpus, True)
-    metrics, depth = chosen_metrics(metrics, judgements, corpus), run[1].shape[1]
+    depth = run[1].shape[1]
+    metrics = chosen_metrics(metrics, judgements, corpus, depth=depth)
     task = corpus.task(check_choice(direction, corpus.directions, "direction"))
     qrels, counts = judged_qrels(corpus, task, judgements, ratings_root)
     options = _evaluation_options(corpus, task, metrics, judgements)

@@ -19,16 +19,24 @@ JUDGED_METRICS = ("nDCG", "recall", "R", "MRR", "MAP@R")  # ViDoRe reports nDCG@
 
 
 def chosen_metrics(
-    metrics: Sequence[str] | None, judgements: str = "original", corpus=None
+    metrics: Sequence[str] | None,
+    judgements: str = "original",
+    corpus=None,
+    *,
+    n_folds: int = 1,
+    depth: int | None = None,
 ) -> tuple[str, ...]:
-    """Return checked names of metrics, or those that are usual for the judgements."""
+    """Return checked names of metrics, or those that are usual for the judgements.
+
+    Usual metrics with a cut-off deeper than a fold, or than the `depth` of a run, are left out.
+    """
     if isinstance(corpus, ComposedQueries):
         raise RetrievalInputError(f"{corpus.name} has composed queries; use evaluate_composed")
     if metrics is None and isinstance(corpus, ClassifiedPictures):
         return usual_accuracies(corpus)
     if metrics is None:
         usual = JUDGED_METRICS if isinstance(corpus, JudgedCorpus) else METRICS
-        usual += _more_metrics(corpus)
+        usual += _more_metrics(corpus, n_folds, depth)
         return GRADED_METRICS if judgements == "cxc-grades" else usual
     for name in metrics:
         if name not in RANK_METRICS:
@@ -36,10 +44,12 @@ def chosen_metrics(
     return tuple(metrics)
 
 
-def _more_metrics(corpus) -> tuple[str, ...]:
+def _more_metrics(corpus, n_folds: int, depth: int | None) -> tuple[str, ...]:
     """Return what papers report of one corpus beside the usual, if its galleries are that deep."""
     names = MORE_METRICS.get(_name(corpus), ())
-    return tuple(name for name in names if (parse_metric(name)[1] or 1) <= min(corpus.qrels.shape))
+    deepest = min(corpus.qrels.shape) // n_folds if names else 0
+    deepest = deepest if depth is None else min(deepest, depth)
+    return tuple(name for name in names if (parse_metric(name)[1] or 1) <= deepest)
 
 
 def default_ks(corpus) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ def test_each_lab_has_a_notebook_and_a_worked_example():
 
 
 # These take many seconds; when the notebooks run, a folded cell of theirs asserts the same.
-SLOW = {"lab_2_losses", "lab_4_indexes", "lab_6_own_collection", "lab_9_hums"}
+SLOW = {"lab_2_losses", "lab_4_indexes", "lab_6_own_collection"}
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,11 @@ def evaluate_corpus(
 
     if isinstance(corpus, ClassifiedPictures):
         check_no_prompt(encoder.identity.get("prompt"), NO_PROMPT)
+    if bank is not None and corpus.query_modality != "text":
+        raise RetrievalInputError(
+            f"querybank needs queries in words, to leave out those that are tested; {corpus.name}"
+            f" asks with {corpus.query_modality}s"
+        )
     if bank is not None:
         tested = {_plain(text) for text in corpus.texts}
         untested = [i for i, text in enumerate(bank.texts) if _plain(text) not in tested]

@@ -7,8 +7,15 @@ from lib.core.checks import RetrievalInputError
 from lib.core.qrels import Qrels
 from lib.datasets.class_folders import ClassifiedPictures
 from lib.datasets.class_prompts import imagenet_class_names, imagenet_templates
-from lib.studies.published import Result, compare_results, evaluate_corpus, evaluate_rows
+from lib.studies.published import (
+    Result,
+    compare_results,
+    evaluate_corpus,
+    evaluate_ranking,
+    evaluate_rows,
+)
 from lib.studies.published.classification import mean_recall_interval
+from lib.studies.published.embeddings_file import read_embeddings, read_run
 from lib.studies.published.main_metric import main_metric
 
 
@@ -149,8 +156,26 @@ def test_templates_are_encoded_and_a_prompt_is_refused(tmp_path):
     assert measured(result, "acc1") == 1
     with pytest.raises(RetrievalInputError, match="bring their own templates, and the prompt 'a {"):
         evaluate_corpus(Encoder("a {}"), corpus, folder=tmp_path)
+    options = {"bank": corpus, "inference": "querybank", "folder": tmp_path}
+    with pytest.raises(RetrievalInputError, match="queries in words.*asks with images"):
+        evaluate_corpus(encoder, corpus, **options)
     other = evaluate_corpus(encoder, classes([0, 1, 2, 3], templates=("one {}",)), folder=tmp_path)
     (row,) = compare_results(result, other, allow=["captions"])
     assert (row["metric"], row["difference"], row["only_a"]) == ("acc1", 0, 0)
     with pytest.raises(RetrievalInputError, match="captions: 'names in 2 templates"):
         compare_results(result, other)
+
+
+def test_own_rows_and_a_run_of_pictures_and_classes(tmp_path):
+    corpus = classes([0, 0, 1, 2])
+    path = tmp_path / "rows.npz"
+    ids = {"image_ids": ["p3", "p2", "p1", "p0"], "text_ids": ["c0", "c1", "c2"]}
+    np.savez(path, image=np.eye(3)[[2, 1, 1, 0]], text=np.eye(3), **ids)
+    given = read_embeddings(path, corpus)
+    result = evaluate_rows(given.media, given.text, corpus)
+    assert measured(result, "acc1") == 3 / 4  # p1 is taken for class 1
+    assert measured(result, "mean_per_class_recall") == pytest.approx((1 / 2 + 1 + 1) / 3)
+    run = tmp_path / "mine.run"
+    run.write_text("".join(f"p{at} Q0 c{found} 1 1.0 mine\n" for at, found in enumerate([0, 1, 1])))
+    direction, ranking = read_run(run, corpus)
+    assert measured(evaluate_ranking(ranking, direction, corpus), "acc1") == 2 / 4  # p3: nothing

@@ -94,6 +94,19 @@ def test_numbers_of_each_source():
     assert counts.total() == 2658
 
 
+def test_winoground_has_three_scores_a_model():
+    clip = [
+        values("ViT-B-32", "openai", direction, dataset="winoground")
+        for direction in ("image_to_text", "text_to_image", "both")
+    ]
+    assert clip == [{"text score": 30.75}, {"image score": 10.5}, {"group score": 8.0}]
+    rows = [row for row in TABLE if row.dataset == "winoground"]
+    group = {row.model: row.value for row in rows if row.metric == "group score"}
+    assert len(rows) == 3 * len(group) == 39
+    for row in rows:
+        assert row.value >= group[row.model] and row.value * 4 == int(row.value * 4)  # n / 400
+
+
 def test_the_best_on_coco_read_pairs_again():
     rows = [row for row in TABLE if (row.dataset, row.direction) == ("coco", "text_to_image")]
     rows = [row for row in rows if (row.metric, row.gallery) == ("R@1", "whole")]

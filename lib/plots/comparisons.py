@@ -38,7 +38,7 @@ def paired_differences(
         raise RetrievalInputError("there are no differences to draw")
     columns = ("difference", "low", "high")
     values, lows, highs = ([100 * row[name] for row in rows] for name in columns)
-    labels = [f"{row['direction'].replace('_', ' ')}, {row['metric']}" for row in rows]
+    labels = [f"{row['direction'].replace('_to_', ' to ')}, {row['metric']}" for row in rows]
     xlabel = f"{names[0]} - {names[1]} (points, 95% interval)"
     line = {"reference": 0, "reference_label": "no difference"}
     return intervals(labels, values, lows, highs, xlabel=xlabel, title=title, ax=ax, **line)

@@ -11,8 +11,9 @@ import numpy as np
 import typer
 from typer import Argument, Option
 
-from lib.cli.options import Options, corpus_named, option_text, protocol_options, split_of
-from lib.cli.output import console, counted, print_rows, progress_bar, say
+from lib.cli.data_list import list_, rows
+from lib.cli.options import Options, corpus_named, protocol_options, split_of
+from lib.cli.output import console, counted, counted_noun, print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.core.writing import atomic_path
@@ -34,25 +35,8 @@ Root = Annotated[Path, Option("--root", help="Folder of the corpus.")]
 Split = Annotated[str | None, Option(help="Split; by default the one that papers report.")]
 
 
-@data.command("list")
-def list_() -> None:
-    """List the corpora, their splits, and the downloads of the reported split."""
-    from lib.datasets.download.sources import choose_files, load_sources
-    from lib.datasets.registry import CORPORA, FAMILIES, FORMS
-
-    rows, sources = [], load_sources()
-    known = sorted((CORPORA | FORMS).items(), key=lambda item: FAMILIES.index(item[1].family))
-    for name, corpus in known:
-        source = sources[name]
-        sizes = [file.size for file in choose_files(source, corpus.splits[0])]
-        options = [option_text(key, known) for key, known in corpus.options.items()]
-        row = {"family": corpus.family, "corpus": name}
-        row["splits (the first is reported)"] = ", ".join(corpus.splits)
-        row |= {"protocol options": "; ".join(options), "download": _sizes_text(sizes)}
-        row["by hand"] = f"{len(source.by_hand)} steps" if source.by_hand else "nothing"
-        rows.append(row)
-    print_rows(rows, "published benchmarks")
-    say("`crossmodal data download NAME --root DIR` shows terms and steps before any download")
+data.command("list")(list_)
+data.command()(rows)
 
 
 @data.command()
@@ -83,13 +67,13 @@ def check(
         counts.append(Count(f"files of {media.kind}", int(present.sum()), len(media)))
         absent += [media.names[at] for at in np.flatnonzero(~present).tolist()]
     damaged = _find_damaged(loaded, present) if decode else {}
-    rows = []
+    table = []
     for count in counts:
         published = "" if count.published is None else f"{count.published:,}"
         state = "nobody has published it" if count.published is None else ""
         row = {"what": count.what, "found": f"{count.found:,}", "published": published}
-        rows.append(row | {"": state or ("ok" if count.ok else "differs")})
-    print_rows(rows, f"{loaded.name}, {split} split")
+        table.append(row | {"": state or ("ok" if count.ok else "differs")})
+    print_rows(table, f"{loaded.name}, {split} split")
     if missing is not None:
         with atomic_path(missing) as temporary:
             temporary.write_text("".join(f"{file}\n" for file in absent), encoding="utf-8")
@@ -160,11 +144,11 @@ def fixture(
         )
     corpus.write_miniature(folder)
     splits = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
-    rows = [
+    table = [
         {"split": split, "counts": "; ".join(f"{n:,} {name}" for name, n in counts.items())}
         for split, counts in splits.items()
     ]
-    print_rows(rows, f"{name} (miniature)")
+    print_rows(table, f"{name} (miniature)")
     say(f"written to {folder}")
 
 
@@ -291,7 +275,7 @@ def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
 
 def _file_text(file: RemoteFile) -> str:
     checksum = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no published checksum"
-    size = _sizes_text([file.size])
+    size = "size unknown" if file.size is None else _bytes_text(file.size)
     return f"{file.file}, {size}, {checksum}, from {file.url} (see {file.seen_in})"
 
 
@@ -299,15 +283,13 @@ def _bytes_text(number: int) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
-def _sizes_text(sizes: list[int | None]) -> str:
+def sizes_text(sizes: list[int | None]) -> str:
     """Format sizes, such as "6.6 GB and 1 file of unknown size"."""
     known = [size for size in sizes if size is not None]
     n_unknown = len(sizes) - len(known)
     parts = [_bytes_text(sum(known))] if known else []
-    if n_unknown and len(sizes) == 1:
-        parts.append("unknown")
-    elif n_unknown:
-        parts.append(f"{n_unknown} file{'s' if n_unknown > 1 else ''} of unknown size")
+    if n_unknown:
+        parts.append(f"{counted_noun(n_unknown, 'file')} of unknown size")
     return " and ".join(parts) or "nothing"
 
 

@@ -18,7 +18,7 @@ Options = Annotated[
     list[str] | None,
     Option(
         "--option",
-        help="A protocol as NAME=VALUE; `crossmodal data list` shows them. Repeat for more.",
+        help="A protocol as NAME=VALUE; `crossmodal data list NAME` shows them. Repeat for more.",
     ),
 ]
 Pretrained = Annotated[
@@ -113,9 +113,3 @@ def _option_value(text: str, known: tuple | range, name: str) -> object:
         return int(text)
     values = {str(value): value for value in known}
     return values[check_choice(text, values, name)]
-
-
-def option_text(name: str, known: tuple | range) -> str:
-    """Return an option and its values as `data list` shows them."""
-    shown = f"{known[0]} to {known[-1]}" if isinstance(known, range) else ", ".join(map(str, known))
-    return f"{name}: {shown}"

@@ -45,6 +45,11 @@ def shown(text: str, most: int = 100) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def counted_noun(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 step", "3 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def progress_bar() -> Progress:
     """Make a progress bar with counts and times; the console can print while it is shown."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()

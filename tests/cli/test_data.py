@@ -1,5 +1,6 @@
 """`crossmodal data`: output, files, downloads and refusals."""
 
+import csv
 import dataclasses
 
 import numpy as np
@@ -69,13 +70,52 @@ def tiny(monkeypatch):
     return put
 
 
-def test_list_names_every_corpus_its_splits_and_what_it_takes(run, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_list_has_a_line_a_corpus_that_fits_eighty_columns(run):
     code, out, _ = run("data", "list")
-    assert code == 0
-    for name, corpus in (registry.CORPORA | registry.FORMS).items():
-        assert name in out and corpus.splits[0] in out
-    assert "6.6 GB and 1 file of unknown size" in out and "nothing" in out
+    lines = out.splitlines()
+    assert code == 0 and max(map(len, lines)) <= 80
+    names = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(names) == sorted(registry.CORPORA | registry.FORMS)
+    assert {line[:-1] for line in lines if line.endswith(":")} == set(registry.FAMILIES)
+
+
+def test_list_of_one_corpus_has_splits_options_files_and_the_next_commands(run):
+    code, out, _ = run("data", "list", "coco")
+    assert code == 0 and "test (default), val, train" in out
+    assert "captions=all (default), first 5, unique" in out
+    assert "6.6 GB and 1 file of unknown size" in out and "by hand" not in out
+    assert "crossmodal data rows coco --root DIR --out rows.csv" in out
+    assert "1 step by hand" in run("data", "list", "xtd10")[1]
+    assert "n_frames=1 to 1000" in run("data", "list", "msrvtt")[1]
+    code, _, err = run("data", "list", "koko")
+    assert code == 2 and "Did you mean 'coco'?" in one_line(err)
+
+
+def test_rows_are_what_eval_looks_for(run, tmp_path):
+    """A file made from the list alone is evaluated, and every query finds its own item."""
+    registry.CORPORA["youcook2"].write_miniature(tmp_path / "mini", media=False)
+    code, out, _ = run("data", "rows", "youcook2", "--root", "mini", "--out", "rows.csv")
+    assert code == 0 and "video_ids: " in out and "text_ids: " in out
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert bool(row["text"]) == (row["array"] == "text") == (not row["file"])
+    clips = [row for row in rows if row["array"] == "video"]
+    assert all(float(row["start"]) < float(row["end"]) for row in clips)
+    assert clips[0]["file"].startswith("mini/") and clips[0]["file"].endswith(".mp4")
+    ids = {name: [row["id"] for row in rows if row["array"] == name] for name in ("video", "text")}
+    arrays = {name: np.eye(len(ids[name])) for name in ids}
+    arrays |= {f"{name}_ids": np.array(ids[name]) for name in ids}
+    np.savez(tmp_path / "rows.npz", **arrays)
+    code, out, _ = run("eval", "youcook2", "--root", "mini", "--embeddings", "rows.npz")
+    assert code == 0 and out.count("100.0") > 2
+
+
+def test_rows_refuse_a_folder_that_is_none_and_another_suffix(run, tiny):
+    code, _, err = run("data", "rows", "tiny", "--root", "nowhere", "--out", "rows.csv")
+    assert code == 2 and "nowhere is not a folder" in one_line(err)
+    code, _, err = run("data", "rows", "tiny", "--root", ".", "--out", "rows.txt")
+    assert code == 2 and "the suffix of --out must be one of '.csv'" in one_line(err)
 
 
 def test_check_of_a_complete_corpus(run, tiny):

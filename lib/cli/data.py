@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from typer import Argument, Option
 
-from lib.cli.data_list import list_, rows
+from lib.cli.data_list import list_, needed_rows_file
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import console, counted, counted_noun, print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError
@@ -36,7 +36,7 @@ Split = Annotated[str | None, Option(help="Split; by default the one that papers
 
 
 data.command("list")(list_)
-data.command()(rows)
+data.command("rows")(needed_rows_file)
 
 
 @data.command()

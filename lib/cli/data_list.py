@@ -79,7 +79,7 @@ def _with_default(values: tuple) -> str:
     return ", ".join((f"{first} (default)" if others else first, *others))
 
 
-def rows(
+def needed_rows_file(
     name: Name,
     root: Annotated[Path, Option("--root", help="Folder of the corpus.")],
     out: Annotated[Path, Option(help="CSV file: array, id, text, file, start, end.")],

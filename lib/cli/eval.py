@@ -24,7 +24,7 @@ from lib.cli.options import (
 from lib.cli.output import print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import DamagedFileError
-from lib.core.writing import sha256_of
+from lib.core.writing import check_writable, sha256_of
 
 if TYPE_CHECKING:
     from lib.datasets.captioned import CaptionedMedia
@@ -172,6 +172,7 @@ def evaluate(
         )
     if out is not None:
         check_choice(out.suffix.lower(), (".json",), "the suffix of --out")
+    check_writable(out or Path("result.json"))  # before hours of encoding
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
         raise RetrievalInputError("--inference querybank and --bank-split go together")
     from lib.cli.eval_composed import check_options, evaluate_vectors
@@ -230,6 +231,11 @@ def evaluate(
             for note in given.notes:
                 say(note)
             banks = given.banks if inference == "querybank" else None
+            if banks == {}:
+                raise RetrievalInputError(
+                    f"{embeddings} has no untested queries, which --inference querybank needs: add"
+                    " rows named bank_text, or those of the other side"
+                )
             if given.banks and banks is None:
                 names = ", ".join(f"bank_{side}" for side in given.banks)
                 say(f"not used: {names}, which --inference querybank needs")

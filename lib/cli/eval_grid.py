@@ -14,6 +14,7 @@ from lib.cli.options import corpus_named, protocol_options, split_of
 from lib.cli.output import print_rows, say
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError, reading
+from lib.core.writing import check_writable
 
 if TYPE_CHECKING:
     from lib.datasets.registry import Corpus
@@ -68,6 +69,7 @@ def evaluate_many(
         raise RetrievalInputError("--models needs --out FOLDER, where each result is kept")
     if out.exists() and not out.is_dir():
         raise RetrievalInputError(f"--out must be a folder with --models, and {out} is a file")
+    check_writable(out / TABLE)
     chosen = _models(models)
     specs = _corpora(corpora, root, option or [])
 

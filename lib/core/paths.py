@@ -11,6 +11,7 @@ LONGEST_NAME = 255  # bytes of a file's name, on nearly every system
 
 ROOT = Path(__file__).resolve().parents[2]  # of the checkout
 PACKAGED = ROOT / "lib" / "data"  # exists in an installed wheel only
+MAX_NAME = 255  # bytes of one part of a path, on all common file systems
 
 
 def data_dir() -> Path:
@@ -45,9 +46,23 @@ def relative_name(name: str | Path, root: str | Path) -> str:
     leaves = drive or name.startswith("/") or ".." in name.split("/")
     if not name or leaves or "\\" in name or "\0" in name:
         raise RetrievalInputError(
-            f"the name {name!r} must be a relative path inside {root}, without '..' and backslashes"
+            f"the name {name!r:.100} must be a relative path inside {root}, without '..' and"
+            " backslashes"
+        )
+    if not is_file_name(name):
+        raise RetrievalInputError(
+            f"the name {name!r:.100} ({len(name):,} characters) cannot be that of a file: each part"
+            f" may have {MAX_NAME} bytes of Unicode. Fetch the file that holds the name again"
         )
     return name
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether each part of a path fits a file system; JSON can hold anything."""
+    try:
+        return all(len(part) <= MAX_NAME for part in os.fsencode(name).split(b"/"))
+    except UnicodeEncodeError:  # an unpaired surrogate
+        return False
 
 
 def path_inside(root: str | Path, relative: str | Path) -> Path:

@@ -2,6 +2,7 @@
 
 import gc
 import re
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,7 +126,13 @@ def read_arrays(
     """
     path = Path(path)
     if not path.is_file():
-        raise MissingFileError(f"{path} is missing. {advice}")
+        state = "is a folder, not a file" if path.is_dir() else "is missing"
+        raise MissingFileError(f"{path} {state}. {advice}")
+    if not zipfile.is_zipfile(path):  # numpy would offer to unpickle it
+        raise DamagedFileError(
+            f"{path} is no .npz file of plain arrays: it is no zip archive, or its end is cut off."
+            f" {advice}"
+        )
     with (
         reading(path, "no .npz file of plain arrays", advice),
         np.load(path, allow_pickle=False) as archive,

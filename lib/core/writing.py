@@ -68,6 +68,23 @@ def atomic_path(path: str | Path, *, replace: bool = True) -> Iterator[Path]:
             rename_new(temporary, path)
 
 
+def check_writable(path: str | Path) -> None:
+    """Raise now what `atomic_path` would raise after the work; nothing is left behind."""
+    path = Path(path)
+    if path.is_dir():
+        raise UnwritableFileError(f"{path} is a folder; a file of that name cannot be written")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise unwritable(path, errno.ENOTDIR, f"{above} is a file, not a folder")
+    try:
+        with _workspace(above / path.name) as workspace:
+            code = _disk_error(workspace)
+    except UnwritableFileError as error:
+        raise unwritable(path, error.errno, os.strerror(error.errno or 0)) from error
+    if code:
+        raise unwritable(path, code, os.strerror(code))
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it; an error names it and says what to do."""
     try:

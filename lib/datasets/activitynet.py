@@ -83,7 +83,7 @@ def load_activitynet(
 def _paragraphs(root: Path, split: str, paragraph: str) -> dict[str, str]:
     """`{video id: paragraph}` in file order."""
     path = annotations.require_file(root, f"{split}.json", _ANNOTATIONS, NAME)
-    data = annotations.read_json(path)
+    data = annotations.read_json(path, keyed=True)
     if not isinstance(data, Mapping):
         raise RetrievalInputError(f"{path} must be an object of videos, got {type(data).__name__}")
     paragraphs = {}

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +14,9 @@ from lib.core.checks import RetrievalInputError
 from lib.core.qrels import Qrels
 from lib.core.reading import MissingFileError, collector_paused, reading
 from lib.datasets.captioned import CaptionedMedia
-from lib.datasets.completeness import Count, check_counts, check_media
+from lib.datasets.completeness import Count, MissingMediaError, check_counts, check_media
 from lib.datasets.media.files import MediaFiles
+from lib.datasets.text_lines import distinct_keys
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,24 @@ def require_file(root: Path, name: str, folders: Sequence[str], corpus: str) -> 
     return path
 
 
-def read_json(path: str | Path, hook: Callable[[dict], object] | None = None):
-    """Read a JSON file; a truncated one is an error. `hook` may replace every object at once."""
+def read_json(
+    path: str | Path, hook: Callable[[dict], object] | None = None, *, keyed: bool = False
+):
+    """Read a JSON file; a truncated one is an error.
+
+    Args:
+        path: the file.
+        hook: may replace every object at once.
+        keyed: refuse an object with the same key twice, of which Python would keep the last. For
+            files whose keys are ids; it takes longer.
+    """
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path} is missing")
     with reading(path, "not a JSON file", "Fetch it again"), collector_paused():
         # Bytes: json takes UTF-8 with and without a byte order mark, and UTF-16.
-        return json.loads(path.read_bytes(), object_hook=hook)
+        pairs = partial(distinct_keys, str(path)) if keyed else None
+        return json.loads(path.read_bytes(), object_hook=hook, object_pairs_hook=pairs)
 
 
 def field_of(entry, name: str, kind: type | tuple[type, ...], where: str):
@@ -93,6 +106,7 @@ def captioned_media(
     choose: Callable[[Sequence[Record]], tuple[list[str], list[str], Qrels]] = every_text,
     allow_partial: bool = False,
     need_media: bool = True,
+    source: Path | None = None,
 ) -> CaptionedMedia:
     """Build a corpus from records and media files, checked against the published counts.
 
@@ -113,6 +127,8 @@ def captioned_media(
         allow_partial: evaluate what exists.
         need_media: False takes the annotations alone, for rows that were encoded elsewhere; no
             media file is looked for.
+        source: the annotation file, which errors about a name, an id or a text begin with; None for
+            the root.
     """
     items = "sounds" if modality == "audio" else f"{modality}s"
 
@@ -120,11 +136,19 @@ def captioned_media(
         numbers = {items: n_items, "captions": n_texts, "judgements": n_judgements}
         return tuple(Count(k, n, published[k]) for k, n in numbers.items() if k in published)
 
-    texts, text_ids, qrels = choose(records)
+    place = str(source or root)
+    if not records:
+        raise RetrievalInputError(
+            f"{place}: {name}, {split} split, has no {modality}; the file may be cut or empty."
+            " Fetch it again"
+        )
+    with placed(place):
+        texts, text_ids, qrels = choose(records)
     counts = counts_of(len(records), len(texts), qrels.items.size)
     check_counts(counts, f"{name}, {split} split", allow_partial)
-    media = open_media(Path(root), [record.file for record in records])
-    present = media.present() if need_media else np.ones(len(media), dtype=bool)
+    with placed(place):
+        media = open_media(Path(root), [record.file for record in records])
+        present = media.present() if need_media else np.ones(len(media), dtype=bool)
     missing = tuple(record.file for record, exists in zip(records, present) if not exists)
     if missing:
         count = Count(items, int(present.sum()), published.get(items, len(records)))
@@ -133,20 +157,32 @@ def captioned_media(
         media = media.take(np.flatnonzero(present))
         texts, text_ids, qrels = choose(records)
         counts = counts_of(len(records), len(texts), qrels.items.size)
-    return CaptionedMedia(
-        name=name,
-        split=split,
-        modality=modality,
-        media=media,
-        item_ids=tuple(record.item_id for record in records),
-        texts=tuple(texts),
-        text_ids=tuple(text_ids),
-        qrels=qrels,
-        captions=captions,
-        counts=counts,
-        missing=missing,
-        datasheet=datasheet,
-    )
+    with placed(place):
+        return CaptionedMedia(
+            name=name,
+            split=split,
+            modality=modality,
+            media=media,
+            item_ids=tuple(record.item_id for record in records),
+            texts=tuple(texts),
+            text_ids=tuple(text_ids),
+            qrels=qrels,
+            captions=captions,
+            counts=counts,
+            missing=missing,
+            datasheet=datasheet,
+        )
+
+
+@contextmanager
+def placed(place: str) -> Iterator[None]:
+    """Begin an error with the file, or the folder, in which it is."""
+    try:
+        yield
+    except RetrievalInputError as error:
+        if place in str(error) or isinstance(error, MissingMediaError):
+            raise
+        raise RetrievalInputError(f"{place}: {error}") from error
 
 
 class Sentence(NamedTuple):

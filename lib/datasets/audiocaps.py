@@ -45,6 +45,7 @@ SECONDS = 10  # of every clip
 SUFFIXES = (*SOUND_SUFFIXES, ".opus", *VIDEO_SUFFIXES)
 _N_TEXTS = 5  # of each clip in WavCaps's list
 _ID_LENGTH = 11  # of YouTube
+_MOST_DIGITS = 6  # of a start in seconds: eleven days
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def _read_release(root: Path, split: str, captions: str) -> list[_Clip]:
     texts: dict[tuple[str, int], list[tuple[str, str]]] = {}
     for line, row in read_table(path, HEADER):
         video, start = row["youtube_id"], row["start_time"]
-        if not (video and start.isascii() and start.isdecimal() and row["audiocap_id"]):
+        whole = start.isascii() and start.isdecimal() and len(start) <= _MOST_DIGITS
+        if not (video and whole and row["audiocap_id"]):
             raise RetrievalInputError(
                 f"{path}, line {line}: expected an audiocap_id, a youtube_id and a start_time in"
                 f" whole seconds, got {row['audiocap_id']!r:.40}, {video!r:.40}, {start!r:.40}"
@@ -165,7 +167,8 @@ def _read_list(root: Path) -> list[_Clip]:
     known = _test_clips(root)
     clips = []
     for where, entry in entries_of(read_json(path), "data", "clip", path):
-        key = next((key for key in ("id", "wav", "audio") if key in (entry or ())), "id")
+        named = entry if isinstance(entry, dict) else {}
+        key = next((key for key in ("id", "wav", "audio") if key in named), "id")
         stem = PurePosixPath(field_of(entry, key, str, where)).name.removesuffix(".wav")
         video = stem[1:] if stem[:1] == "Y" and len(stem) == _ID_LENGTH + 1 else stem
         places = range(1, _N_TEXTS + 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_distinct
 from lib.core.qrels import Qrels
-from lib.datasets.annotations import field_of, read_json, require_file
+from lib.datasets.annotations import field_of, placed, read_json, require_file
 from lib.datasets.completeness import Count, check_counts, published_counts
 from lib.datasets.composed import REFERENCES, ComposedGallery, ComposedQueries, positions_of
 from lib.datasets.media.files import PictureFiles
@@ -100,13 +100,14 @@ def load_cirr(
         composition=query,
         datasheet=NAME,
     )  # fmt: skip
-    return corpus.with_present_media(allow_partial) if need_media else corpus
+    with placed(str(root)):
+        return corpus.with_present_media(allow_partial) if need_media else corpus
 
 
 def _read_pictures(root: Path, split: str) -> tuple[list[str], list[str]]:
     """Read the pictures of a split: ids and paths under the root."""
     path = _file(root, f"image_splits/split.{VERSION}.{split}.json")
-    data = read_json(path)
+    data = read_json(path, keyed=True)
     if not isinstance(data, dict) or not data:
         raise RetrievalInputError(
             f"{path} must be {{picture: path}} with at least one picture, got {data!r:.60}"

@@ -7,12 +7,13 @@ its file by path: importing the package would import torch.
 import importlib.util
 import json
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 
 from lib.core.checks import RetrievalInputError, check_choice, is_unicode
 from lib.core.reading import DamagedFileError, MissingFileError, reading
+from lib.datasets.text_lines import distinct_keys
 
 SLOT = "{}"  # the place of the name
 OTHER_SLOT = "{c}"  # of CLIP_benchmark's files
@@ -143,7 +144,7 @@ def _lines_of(path: Path) -> list[str]:
 
 def _content_of(path: Path) -> object:
     with reading(path, "no JSON", "It must hold a list of texts, or an object"):
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=partial(distinct_keys, str(path)))
 
 
 def _list_of(path: Path) -> list[str]:

@@ -79,4 +79,5 @@ def load_clotho(
         datasheet=NAME,
         allow_partial=allow_partial,
         need_media=need_media,
+        source=path,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import DamagedFileError, MissingFileError
+from lib.datasets.text_lines import not_utf8
 
 SPREADSHEET_ERRORS = ("#NAME?", "#REF!", "#VALUE!", "#NUM!", "#DIV/0!")
 
@@ -32,6 +33,8 @@ def read_rows(
             reader = csv.reader(lines, skipinitialspace=spaced, strict=True)
             for row in reader:
                 line = reader.line_num + len(comments or ())
+                if len(row) == 1 and not row[0].strip():
+                    continue  # a blank line, as spreadsheets and editors leave at the end
                 if row and len(row) != n_columns:
                     place = f"{path}, line {line}: expected {n_columns} columns"
                     raise RetrievalInputError(f"{place}, got {row!r:.120}{_cause(row)}")
@@ -43,7 +46,9 @@ def read_rows(
                     )
                 if row:
                     yield line, row
-        except (csv.Error, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise not_utf8(path) from error
+        except csv.Error as error:
             place = f"{path}, behind line {line}"
             raise DamagedFileError(f"{place}: {error}. Fetch the file again") from error
 

@@ -89,6 +89,7 @@ def load_didemo(
         datasheet=NAME,
         allow_partial=allow_partial,
         need_media=need_media,
+        source=path,
     )
 
 

@@ -59,6 +59,7 @@ def load_docci(
         datasheet=NAME,
         allow_partial=allow_partial,
         need_media=need_media,
+        source=path,
     )
 
 

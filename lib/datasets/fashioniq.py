@@ -8,7 +8,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_choice, check_distinct
 from lib.core.qrels import Qrels
-from lib.datasets.annotations import field_of, read_json, require_file
+from lib.datasets.annotations import field_of, placed, read_json, require_file
 from lib.datasets.completeness import Count, check_counts, published_counts
 from lib.datasets.composed import REFERENCES, ComposedGallery, ComposedQueries, positions_of
 from lib.datasets.media.files import PictureFiles, find_names
@@ -131,7 +131,8 @@ def load_fashioniq(
         composition=query,
         datasheet=NAME,
     )
-    return corpus.with_present_media(allow_partial) if need_media else corpus
+    with placed(str(root)):
+        return corpus.with_present_media(allow_partial) if need_media else corpus
 
 
 def joined_captions(first: str, second: str, how: str) -> str:

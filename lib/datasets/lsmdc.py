@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.paths import is_file_name
 from lib.datasets.annotations import Record, captioned_media, require_file
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
@@ -75,6 +76,7 @@ def load_lsmdc(
         datasheet=NAME,
         allow_partial=allow_partial,
         need_media=need_media,
+        source=path,
     )
 
 
@@ -118,7 +120,7 @@ def _find_clips(root: Path, clips: list[str]) -> dict[str, str]:
     names, loose = {}, []
     for film, of_film in by_film.items():
         # A film may hold anything in a hostile file; only plain names can be folders.
-        plain = "/" not in film and "\\" not in film and film not in (".", "..")
+        plain = not set(film) & set("/\\\0") and film not in (".", "..") and is_file_name(film)
         own = [
             f"{folder}/{film}" for folder in FOLDERS if plain and (root / folder / film).is_dir()
         ]

@@ -137,7 +137,7 @@ def _read_raw(root: Path) -> tuple[Path, dict[str, list[str]]]:
             f"`crossmodal data download {NAME}` shows its source"
         )
     path = pickled or plain
-    data = read_plain_pickle(path) if pickled else read_json(path)
+    data = read_plain_pickle(path) if pickled else read_json(path, keyed=True)
     if not isinstance(data, Mapping) or not all(isinstance(video, str) for video in data):
         raise RetrievalInputError(f"{path} must map ids of videos to sentences, got {_kind(data)}")
     return path, {

@@ -1,11 +1,13 @@
 """Read annotation files of one text, or one JSON object, a line, in any script."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from lib.core.checks import RetrievalInputError
-from lib.core.reading import MissingFileError, reading
+from lib.core.reading import DamagedFileError, MissingFileError, reading
 
 ADVICE = "Fetch the file again"
 
@@ -25,8 +27,26 @@ def read_lines(path: str | Path) -> Iterator[str]:
         reading(path, "not UTF-8 text", ADVICE),
         open(path, encoding="utf-8-sig", newline="\n") as stream,
     ):
-        for line in stream:
-            yield line.removesuffix("\n").removesuffix("\r")
+        try:
+            for line in stream:
+                yield line.removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise not_utf8(path) from error
+
+
+def not_utf8(path: Path) -> DamagedFileError:
+    """Return the error of a file that is not UTF-8, with the line of the first wrong byte."""
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                return DamagedFileError(
+                    f"{path} is not UTF-8 text: line {number} has the byte"
+                    f" {line[error.start]:#04x} ({error.reason}). {ADVICE}; a file in"
+                    " another encoding, such as Latin-1, must be saved as UTF-8"
+                )
+    return DamagedFileError(f"{path} is not UTF-8 text. {ADVICE}")
 
 
 def read_json_lines(path: str | Path) -> Iterator[tuple[str, dict]]:
@@ -39,7 +59,18 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[str, dict]]:
             continue
         where = f"{path}, line {number}"
         with reading(where, "not JSON", ADVICE):
-            entry = json.loads(line)
+            entry = json.loads(line, object_pairs_hook=partial(distinct_keys, where))
         if not isinstance(entry, dict):
             raise RetrievalInputError(f"{where} must be a JSON object, got {line!r:.60}")
         yield where, entry
+
+
+def distinct_keys(place: str, pairs: list[tuple[str, object]]) -> dict:
+    """Make a dict of an object in JSON; the same key twice is an error, not the last value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        raise RetrievalInputError(
+            f"{place}: the key {twice!r:.80} is there twice in one object. Fetch the file again"
+        )
+    return found

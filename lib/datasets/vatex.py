@@ -117,8 +117,8 @@ def _times_of_clip(clip: str) -> tuple[float, float]:
     match = _CLIP.fullmatch(clip)
     if match is None or int(match[2]) >= int(match[3]):
         raise RetrievalInputError(
-            f"{clip!r}: trimmed=False needs ids such as 'Ptf_2VRj-V0_000122_000132', with start and"
-            " end in seconds"
+            f"{clip!r:.80}: trimmed=False needs ids such as 'Ptf_2VRj-V0_000122_000132', with start"
+            " and end in seconds"
         )
     return float(match[2]), float(match[3])
 
@@ -175,7 +175,7 @@ def _described(root: Path, language: str) -> tuple[Path, dict[str, list[str]]]:
             f"`crossmodal data download {NAME}` shows its source"
         )
     source = path or english
-    data = read_json(source)
+    data = read_json(source, keyed=True)
     if not isinstance(data, Mapping):
         raise RetrievalInputError(f"{source} must be an object of clips, got {type(data).__name__}")
     texts = {}

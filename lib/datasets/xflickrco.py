@@ -74,6 +74,7 @@ def load_xflickrco(
         datasheet=NAME,
         allow_partial=allow_partial,
         need_media=need_media,
+        source=path,
     )
 
 

@@ -84,6 +84,7 @@ def load_xm3600(
         datasheet=NAME,
         allow_partial=allow_partial,
         need_media=need_media,
+        source=path,
     )
 
 

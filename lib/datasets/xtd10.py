@@ -83,6 +83,7 @@ def load_xtd10(
         datasheet=NAME,
         allow_partial=allow_partial,
         need_media=need_media,
+        source=captions,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.paths import is_file_name
 from lib.datasets.annotations import Record, captioned_media, field_of, read_json, require_file
 from lib.datasets.captioned import CaptionedMedia
 from lib.datasets.completeness import published_counts
@@ -27,6 +28,7 @@ OFFICIAL = "youcookii_annotations_trainval.json"
 _PARTS = {"val": "validation", "train": "training"}
 FOLDERS = ("videos", "raw_videos")
 _ANNOTATIONS = ("annotations", "csv")
+MOST_SECONDS = 10**6  # of a film; JSON can hold numbers that no float can
 
 
 class CookingStep(NamedTuple):
@@ -101,7 +103,7 @@ def read_steps_table(path: str | Path) -> list[CookingStep]:
     steps = []
     for line, row in read_table(path, CSV_HEADER):
         where = f"{path}, line {line}"
-        if not (row["start"].isdecimal() and row["end"].isdecimal()):
+        if not all(row[time].isascii() and row[time].isdecimal() for time in ("start", "end")):
             raise RetrievalInputError(
                 f"{where}: start and end must be whole seconds, got {row['start']!r:.20} and"
                 f" {row['end']!r:.20}"
@@ -120,7 +122,7 @@ def read_steps(path: str | Path, part: str) -> list[CookingStep]:
         path: a film has `recipe_type` and `annotations`, `{"segment": [start, end], "sentence"}`.
         part: `"training"` or `"validation"`.
     """
-    database = field_of(read_json(path), "database", dict, str(path))
+    database = field_of(read_json(path, keyed=True), "database", dict, str(path))
     steps = []
     for film, entry in database.items():
         where = f"{path}, film {film!r}"
@@ -130,8 +132,14 @@ def read_steps(path: str | Path, part: str) -> list[CookingStep]:
         for number, step in enumerate(field_of(entry, "annotations", list, where)):
             place = f"{where}, step {number}"
             times = field_of(step, "segment", list, place)
-            if len(times) != 2 or not all(type(time) in (int, float) for time in times):
-                raise RetrievalInputError(f"{place}: segment must be two times, got {times!r:.80}")
+            numbers = all(
+                type(time) is float or (type(time) is int and abs(time) < MOST_SECONDS)
+                for time in times
+            )
+            if len(times) != 2 or not numbers:
+                raise RetrievalInputError(
+                    f"{place}: segment must be two times in seconds, got {times!r:.80}"
+                )
             sentence = field_of(step, "sentence", str, place)
             steps.append(_checked(CookingStep(film, recipe, *map(float, times), sentence), place))
     return steps
@@ -154,7 +162,7 @@ def _find_films(root: Path, steps: list[CookingStep], part: str) -> Mapping[str,
     found: dict[str, str] = {}
     for recipe, of_recipe in films.items():
         # A hostile file may hold anything; only plain names can be folders.
-        plain = recipe.isalnum()
+        plain = recipe.isalnum() and is_file_name(recipe)
         own = [f"{top}{part}/{recipe}" for top in ("", *(f"{name}/" for name in FOLDERS)) if plain]
         own = [folder for folder in own if (root / folder).is_dir()]
         names = find_names(root, list(of_recipe), [*own, *FOLDERS], VIDEO_SUFFIXES)

@@ -345,3 +345,13 @@ def test_a_temporary_folder_of_a_killed_process_is_removed_by_the_next(tmp_path,
         assert folder.is_relative_to(tmp_path) and not list(folder.iterdir())
         assert len(list(tmp_path.iterdir())) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_is_tried_before_the_work(tmp_path):
+    writing.check_writable(tmp_path / "new" / "folder" / "a.json")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(writing.UnwritableFileError, match="is a folder"):
+        writing.check_writable(tmp_path)
+    with pytest.raises(writing.UnwritableFileError, match="is a file, not a folder"):
+        writing.check_writable(tmp_path / "file" / "deep" / "a.json")

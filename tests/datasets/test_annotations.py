@@ -200,3 +200,23 @@ def test_karpathy_without_images(tmp_path):
     path.write_text("[]")
     with pytest.raises(RetrievalInputError, match="'images' must be list"):
         list(read_karpathy(path, ("test",)))
+
+
+def test_a_key_that_is_there_twice(tmp_path):
+    path = tmp_path / "keyed.json"
+    path.write_text('{"clips": {"a": ["one"], "b": [], "a": ["two"]}}')
+    assert read_json(path) == {"clips": {"a": ["two"], "b": []}}
+    with pytest.raises(RetrievalInputError, match=r"keyed\.json: the key 'a' is there twice"):
+        read_json(path, keyed=True)
+
+
+def test_errors_begin_with_their_place(root):
+    for records, message in (
+        ([], "toy, test split, has no image"),
+        ([Record("a.png", "1", (("10", " "),))], r"text 0 \(id 10\) must be words"),
+        ([Record("x" * 300, "1", (("10", "a"),))], "cannot be that of a file"),
+        ([RECORDS[0], RECORDS[0]], "item ids must differ|text ids must differ"),
+    ):
+        with pytest.raises(RetrievalInputError, match=message) as caught:
+            build(root, records, allow_partial=True)
+        assert str(caught.value).startswith(str(root))

@@ -167,6 +167,7 @@ def test_missing_sounds_and_counts_are_stated(bare):
     [
         ("1,abc,ten,words", "line 2: expected an audiocap_id.*'ten'"),
         ("1,abc,-3,words", "start_time in whole seconds"),
+        (f"1,abc,{'9' * 5000},words", "start_time in whole seconds"),
         ("1,,3,words", "expected an audiocap_id, a youtube_id"),
         ("1,abc,3", "line 2: expected 4 columns"),
         ("1,abc,3,words\n1,abc,3,more", "text ids must differ, got .1. at 0 and 1"),
@@ -186,6 +187,7 @@ def test_bad_rows_are_named(bare, rows, message):
         ('{"data": [{"id": "Yabc.wav"}]}', "clip 0: 'caption_1' must be str"),
         ('{"data": ["Yabc.wav"]}', "clip 0"),
         ('{"data": [null]}', "clip 0"),
+        ('{"data": [1.5]}', "clip 0"),
         ('{"data": {}}', "'data' must be list"),
         ('{"data": []}', "lists no clip"),
         ('{"data": [', "not a JSON file"),

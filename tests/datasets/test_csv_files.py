@@ -42,9 +42,16 @@ def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
         list(read_table(written(tmp_path, ""), ("key", "text")))
 
 
+def test_blank_lines_are_passed_over(tmp_path):
+    path = written(tmp_path, "\nid,text\r\n \n1,a\n\t\n\n")
+    assert list(read_table(path, ("id", "text"))) == [(4, {"id": "1", "text": "a"})]
+
+
 @pytest.mark.parametrize("content", ['a,b\nc,"never closed\n', b"a,b\nc,\xff\xfe\n"])
 def test_what_is_not_whole_is_refused_with_its_place(tmp_path, content):
-    with pytest.raises(DamagedFileError, match="table.csv, behind line"):
+    with pytest.raises(
+        DamagedFileError, match=r"table\.csv(, behind line| is not UTF-8 text: line 2)"
+    ):
         list(read_rows(written(tmp_path, content), 2))
     with pytest.raises(MissingFileError, match="is missing"):
         list(read_rows(tmp_path / "none.csv", 2))

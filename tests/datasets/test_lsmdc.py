@@ -108,3 +108,10 @@ def test_a_clip_cannot_lead_out_of_the_root(bare, clip):
     path.write_text(path.read_text().replace("0001_Scenes_00.00.51.926-00.00.54.129", clip))
     with pytest.raises(RetrievalInputError, match="must be a relative path inside|first missing"):
         lsmdc.load_lsmdc(bare)
+
+
+@pytest.mark.parametrize("clip", ["x" * 300 + "_00.00", "\0_00.00"])
+def test_a_clip_whose_name_no_file_can_have(bare, clip):
+    append(bare / lsmdc.FILES["test"], f"{clip}\t0\t1\t0\t1\ta door")
+    with pytest.raises(RetrievalInputError, match="cannot be that of a file|must be a relative"):
+        lsmdc.load_lsmdc(bare, allow_partial=True)

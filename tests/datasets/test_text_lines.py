@@ -61,3 +61,15 @@ def test_damage_is_named(path, line):
 def test_a_missing_file(tmp_path):
     with pytest.raises(MissingFileError, match=r"none\.txt is missing"):
         list(read_lines(tmp_path / "none.txt"))
+
+
+def test_the_line_of_a_letter_in_another_encoding_is_named(path):
+    path.write_bytes(b"ein Hund\n" * 2000 + "grün\n".encode("latin-1"))
+    with pytest.raises(DamagedFileError, match=r"line 2001 has the byte 0xfc.*Latin-1.*as UTF-8"):
+        list(read_lines(path))
+
+
+def test_a_key_that_is_there_twice_is_refused(path):
+    path.write_bytes(b'{"a": 1}\n{"b": {"a": 1, "a": 2}}\n')
+    with pytest.raises(RetrievalInputError, match="line 2: the key 'a' is there twice"):
+        list(read_json_lines(path))

@@ -95,6 +95,7 @@ def test_a_row_that_is_none_is_named_by_its_line(bare, row, message):
     [
         ({"segment": [0], "sentence": "a"}, "step 0: segment must be two times"),
         ({"segment": ["0", "1"], "sentence": "a"}, "step 0: segment must be two times"),
+        ({"segment": [0, 10**400], "sentence": "a"}, "step 0: segment must be two times"),
         ({"segment": [3, 1], "sentence": "a"}, "step 0: a step must have a film"),
         ({"segment": [0, float("inf")], "sentence": "a"}, "step 0: a step must have a film"),
         ({"segment": [0, 1]}, "step 0: 'sentence' must be str"),

@@ -1,5 +1,6 @@
 """Read a user's embeddings or TREC run, in the order of a corpus."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lib.core.reading import read_arrays
 from lib.metrics import load_trec_run, read_trec_run
 from lib.studies.published.evaluation import ids_of
 
+ADVICE = "np.savez with float32 rows and ids.astype(str) writes such a file"
 BANK = "bank_"  # prefix of a modality: queries that are not tested
 
 
@@ -50,14 +52,15 @@ def read_embeddings(path: str | Path, corpus, *, allow_partial: bool = False) ->
     text, media = corpus.directions[0].split("_to_")
     banks = {modality: BANK + modality for modality in (media, text)}
     names = [part for side in (media, "media", text) for part in (side, f"{side}_ids")]
-    arrays = read_arrays(path, [*names, *banks.values()], advice="np.savez writes such a file")
+    arrays = read_arrays(path, [*names, *banks.values()], advice=ADVICE)
     given: dict[str, tuple[np.ndarray, dict[str, int], str]] = {}
     for modality in (media, text):
         stem = "media" if modality == media and modality not in arrays else modality
         for name in (stem, f"{stem}_ids"):
             if name not in arrays:
+                lacks = repr(modality if name == "media" else name)
                 raise RetrievalInputError(
-                    f"{path} has no array {name!r}. {corpus.name} needs {media}, {media}_ids,"
+                    f"{path} has no array {lacks}. {corpus.name} needs {media}, {media}_ids,"
                     f" {text} and {text}_ids; the file has {', '.join(arrays) or 'none'} of them"
                 )
         where = f"{path}, {stem}"
@@ -66,16 +69,20 @@ def read_embeddings(path: str | Path, corpus, *, allow_partial: bool = False) ->
         if len(matrix) != len(row_ids):
             raise RetrievalInputError(f"{where}: {len(matrix)} rows have {len(row_ids)} ids")
         given[modality] = matrix, _row_of_id(row_ids, where), where
+    _check_banks({m: arrays[name] for m, name in banks.items() if name in arrays}, given)
     notes = []
+    if media in arrays and "media" in arrays:
+        notes.append(f"the array 'media' was not used: the file has {media!r} too")
     if allow_partial:
         corpus, n_left = _items_with_rows(corpus, given[media][1], given[media][2])
         if n_left:
             notes.append(f"{n_left:,} {media} items have no row: they were left out")
     ids, rows = ids_of(corpus), {}
     for modality, (matrix, row_of, where) in given.items():
-        order = _order(row_of, ids[modality], where)
+        order = _order(row_of, ids[modality], where, is_media=modality == media)
         in_order = order == list(range(len(matrix)))  # then a copy would only cost memory
         rows[modality] = matrix if in_order else matrix[order]
+        _check_directions(rows[modality], where, order, ids[modality])
         if len(row_of) > len(ids[modality]):
             n_unused = len(row_of) - len(ids[modality])
             notes.append(f"{n_unused:,} of {len(row_of):,} {modality} rows are not of this"
@@ -147,13 +154,52 @@ def _row_of_id(names: list[str], where: str) -> dict[str, int]:
     return row_of
 
 
-def _order(row_of: dict[str, int], corpus_ids: tuple[str, ...], where: str) -> list[int]:
+def _check_banks(banks: Mapping[str, np.ndarray], given: Mapping[str, tuple]) -> None:
+    """Refuse sides or banks of different dimensions, and rows of banks without a direction."""
+    sides = {where: matrix.shape[1] for matrix, _, where in given.values()}
+    first, dim = next(iter(sides.items()))
+    for modality, bank in banks.items():
+        where = f"{first.rpartition(',')[0]}, {BANK}{modality}"
+        sides[where] = as_real_matrix(bank, where).shape[1]
+        _check_directions(bank, where)
+    for where, other in sides.items():
+        if other != dim:
+            raise RetrievalInputError(
+                f"{where} has rows of dimension {other}, {first} of {dim}; all rows must be of one"
+                " model"
+            )
+
+
+def _check_directions(
+    rows: np.ndarray, where: str, order: Sequence[int] = (), ids: Sequence[str] = ()
+) -> None:
+    """Refuse rows without a direction; the error names the first row of the file and its id."""
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="same_kind")
+    wrong = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
+    if wrong.size:
+        at = int(wrong[0])
+        row = f"row {order[at]} (id {ids[at]!r})" if ids else f"row {at}"
+        holds = "values that are not finite, or too large for float32"
+        raise RetrievalInputError(
+            f"{where}: {wrong.size:,} of {len(rows):,} rows have no direction, the first is {row},"
+            f" which holds {holds if squares[at] else 'only zeros'}. Encode them again; rows of"
+            " items that cannot be encoded can be taken out, with allow_partial=True"
+            " (--allow-partial)"
+        )
+
+
+def _order(
+    row_of: dict[str, int], corpus_ids: tuple[str, ...], where: str, *, is_media: bool
+) -> list[int]:
     """Find the row of each id of the corpus."""
     absent = [name for name in corpus_ids if name not in row_of]
     if absent:
+        advice = "Give a row for each text: none can be left out while its item stays"
+        if is_media:
+            advice = "allow_partial=True (--allow-partial) leaves out items without a row"
         raise RetrievalInputError(
             f"{where}: {len(absent):,} of {len(corpus_ids):,} ids of the corpus have no row, the"
-            f" first is {absent[0]!r}. Rows of items that are gone can be left out with"
-            " allow_partial=True (--allow-partial)"
+            f" first is {absent[0]!r}; the file has ids such as {next(iter(row_of), None)!r}."
+            f" {advice}"
         )
     return [row_of[name] for name in corpus_ids]

@@ -56,12 +56,43 @@ def test_ids_decide_the_order(tmp_path):
             {"image": MEDIA[:-1], "image_ids": TOYS.item_ids[:-1]},
             "1 of 20 ids of the corpus have no row.*'i19'",
         ),
+        (
+            {"image_ids": [f"{id_}.jpg" for id_ in TOYS.item_ids]},
+            "20 of 20 ids.*the file has ids such as 'i0.jpg'.*--allow-partial",
+        ),
+        ({"text": TEXTS[1:], "text_ids": TOYS.text_ids[1:]}, "Give a row for each text"),
         ({"image": MEDIA[0]}, "rows, dimension"),
+        ({"image": None, "image_ids": None}, "has no array 'image'"),
+        ({"text": TEXTS[:, :5]}, "text has rows of dimension 5, .*image of 8"),
+        ({"bank_text": TEXTS[:3, :5]}, "bank_text has rows of dimension 5"),
+        ({"bank_text": TEXTS[:3] * 0}, "bank_text: 3 of 3 rows have no direction.* row 0, which"),
+        ({"image": MEDIA.astype("f8") * 1e300}, "row 0 .*too large"),
     ],
 )
 def test_rows_that_do_not_fit_are_named(tmp_path, changes, message):
     with pytest.raises(RetrievalInputError, match=message):
         read_embeddings(written(tmp_path, **changes), TOYS)
+
+
+@pytest.mark.parametrize("value, problem", [(0, "only zeros"), (np.nan, "not finite")])
+def test_a_row_without_a_direction_is_named_by_its_id_and_its_place_in_the_file(
+    tmp_path, value, problem
+):
+    turned, ids = MEDIA[::-1].copy(), TOYS.item_ids[::-1]
+    turned[3] *= value
+    message = rf"image: 1 of 20 rows.*row 3 \(id '{ids[3]}'\), which holds .*{problem}"
+    with pytest.raises(RetrievalInputError, match=message):
+        read_embeddings(written(tmp_path, image=turned, image_ids=ids), TOYS)
+    ids = [*ids[:3], "another", *ids[4:]]  # of no item of the corpus: it is not used
+    given = read_embeddings(
+        written(tmp_path, image=turned, image_ids=ids), TOYS, allow_partial=True
+    )
+    assert len(given.media) == 19 and np.isfinite(given.media).all()
+
+
+def test_two_arrays_for_one_side_are_noted(tmp_path):
+    given = read_embeddings(written(tmp_path, media=MEDIA, media_ids=TOYS.item_ids), TOYS)
+    assert given.notes == ("the array 'media' was not used: the file has 'image' too",)
 
 
 def test_files_that_are_none(tmp_path):

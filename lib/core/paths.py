@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pooch
 
-from lib.core.checks import RetrievalInputError, is_unicode
+from lib.core.checks import RetrievalInputError
 
 LONGEST_NAME = 255  # bytes of a file's name, on nearly every system
 
 ROOT = Path(__file__).resolve().parents[2]  # of the checkout
 PACKAGED = ROOT / "lib" / "data"  # exists in an installed wheel only
-MAX_NAME = 255  # bytes of one part of a path, on all common file systems
 
 
 def data_dir() -> Path:
@@ -49,18 +48,13 @@ def relative_name(name: str | Path, root: str | Path) -> str:
             f"the name {name!r:.100} must be a relative path inside {root}, without '..' and"
             " backslashes"
         )
-    if not is_file_name(name):
-        raise RetrievalInputError(
-            f"the name {name!r:.100} ({len(name):,} characters) cannot be that of a file: each part"
-            f" may have {MAX_NAME} bytes of Unicode. Fetch the file that holds the name again"
-        )
     return name
 
 
 def is_file_name(name: str) -> bool:
-    """Return whether each part of a path fits a file system; JSON can hold anything."""
+    """Return whether a file system can hold each part of a path; JSON can hold anything."""
     try:
-        return all(len(part) <= MAX_NAME for part in os.fsencode(name).split(b"/"))
+        return all(len(part) <= LONGEST_NAME for part in os.fsencode(name).split(b"/"))
     except UnicodeEncodeError:  # an unpaired surrogate
         return False
 
@@ -76,7 +70,7 @@ def path_inside(root: str | Path, relative: str | Path) -> Path:
         `root / relative` with links followed. The file need not exist.
     """
     name = relative_name(relative, root)
-    if not is_unicode(name) or any(len(part.encode()) > LONGEST_NAME for part in name.split("/")):
+    if not is_file_name(name):
         raise RetrievalInputError(
             f"the name {name!r:.80} cannot be that of a file: each part must be Unicode of at most"
             f" {LONGEST_NAME} bytes. Correct the list of files"

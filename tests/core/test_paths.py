@@ -38,6 +38,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
     with pytest.raises(RetrievalInputError, match="cannot be that of a file"):
         paths.path_inside(tmp_path, name)
     assert paths.path_inside(tmp_path, "b" * 255) == tmp_path.resolve() / ("b" * 255)
+    assert paths.is_file_name("a/b\udce9.jpg")  # a byte that is no UTF-8, as Python names it
 
 
 def test_a_link_that_leaves_is_refused(tmp_path):
@@ -48,10 +49,3 @@ def test_a_link_that_leaves_is_refused(tmp_path):
     assert paths.path_inside(root, "within/a") == root.resolve() / "a"
     with pytest.raises(RetrievalInputError, match="by a link"):
         paths.path_inside(root, "out/a")
-
-
-@pytest.mark.parametrize("name", ["x" * 256 + ".jpg", "a/" + "é" * 128, "\ud800.jpg"])
-def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
-    assert paths.is_file_name("x" * 251 + ".jpg") and paths.is_file_name("a/b\udce9.jpg")
-    with pytest.raises(RetrievalInputError, match="cannot be that of a file"):
-        paths.path_inside(tmp_path, name)

@@ -27,7 +27,7 @@ LABS = NOTEBOOKS / "labs"
 
 HEADER_FIELDS = ("Question", "You will be able to", "Before", "Minutes", "Headline")
 MAX_CODE_LINES = 28
-CELLS = (20, 145)
+CELLS = (20, 150)
 LAB_CELLS = (8, 60)
 STUDENT_LINES = 12  # neither blank nor comment
 STUDENT_LINES_OF_ONE_DEFINITION = 24

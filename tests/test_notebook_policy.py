@@ -299,7 +299,7 @@ def test_long_tables_stand_in_the_appendix():
 
 
 def test_the_number_of_cells():
-    for n_more, phrases in ((123, []), (124, ["146 cells; between 20 and 145 are allowed"])):
+    for n_more, phrases in ((128, []), (129, ["151 cells; between 20 and 150 are allowed"])):
         notebook = good_notebook()
         notebook.cells.extend(new_markdown_cell("more") for _ in range(n_more))
         assert found(notebook) == phrases

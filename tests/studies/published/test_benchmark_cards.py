@@ -4,7 +4,7 @@ import csv
 
 from lib.core.paths import data_dir
 from lib.datasets import activitynet, audioset, coco, flickr30k, msrvtt, vggsound
-from lib.datasets.registry import CORPORA
+from lib.datasets.registry import CORPORA, FAMILIES
 
 
 def cards():
@@ -46,3 +46,13 @@ def test_sizes_of_sound_corpora_are_those_of_their_releases():
     total = unbalanced_train + parts["eval"]["segments"] + parts["balanced_train"]["segments"]
     assert found["audioset"]["size"] == f"{total:,} clips, {parts['eval']['classes']} classes"
     assert found["vggsound"]["size"].endswith(f"{vggsound.PUBLISHED['test']['classes']} classes")
+
+
+def test_every_family_of_benchmarks_is_described_for_readers():
+    with open(data_dir() / "published" / "benchmark_families.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    described = [row["family"] for row in rows]
+    assert described == [name for name in FAMILIES if name in described]
+    benchmarks = {one.family for one in CORPORA.values()} - {"training"}
+    assert set(described) == benchmarks
+    assert all(all(row.values()) for row in rows)

@@ -66,7 +66,9 @@ def evaluate(
     split: Annotated[
         str | None, Option(help="Split; by default the one that papers report.")
     ] = None,
-    captions: Annotated[str | None, Option(help='Captions, such as "first 5".')] = None,
+    captions: Annotated[
+        str | None, Option(help='The same as --option captions=..., such as "first 5".')
+    ] = None,
     option: Options = None,
     metrics: Annotated[
         str | None, Option(help='Metrics by name, such as "nDCG@10,R@1,MRR,MedR".')
@@ -276,10 +278,13 @@ def compare(
     first, second = Result.load(a), Result.load(b)
     rows = compare_results(first, second, allow=allow or [])
     say(f"A: {first.name or a.name}; B: {second.name or b.name}; {first.protocol.title}")
-    print_rows(
-        text_tables.format_comparison(rows),
-        "percent and points; intervals and p by cluster, McNemar by query",
-    )
+    table = text_tables.format_comparison(rows)
+    for row in table:  # a short name, for terminals of 100 columns
+        row["McNemar p"] = row.pop("p (McNemar)")
+    sizes = {row["direction"]: (row.pop("queries"), row.pop("clusters")) for row in table}
+    print_rows(table, "percent and points; intervals and p by cluster, McNemar by query")
+    for direction, (n_queries, n_clusters) in sizes.items():
+        say(f"{direction}: {n_queries} queries in {n_clusters} clusters")
     compared = {row["metric"] for row in rows}
     others = {name for part in first.directions for name in part.values} - compared - {"MAP@R"}
     if others:
@@ -423,10 +428,17 @@ def _show_result(result: Result) -> None:
     if not any(row["published"] for row in rows):
         columns = ("direction", "metric", "value", "95% interval", "chance")
         rows = [{key: row[key] for key in columns} for row in rows]
-        say("the table has no published numbers of this model on this benchmark")
-    print_rows(rows, f"{result.name}: percent; median and mean rank in ranks; intervals by item")
+        say("data/published/results.csv has no published numbers of this model on this benchmark")
+    ranks = "; MedR and MeanR: ranks" if _has_ranks(result) else ""
+    print_rows(rows, f"{result.name}: percent{ranks}")
     for line in text_tables.result_notes(result):
         say(line)
+
+
+def _has_ranks(result: Result) -> bool:
+    from lib.studies.published.results import RANK_METRICS
+
+    return any(name in RANK_METRICS for part in result.directions for name in part.values)
 
 
 def _file_name(result: Result) -> str:

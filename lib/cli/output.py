@@ -66,7 +66,9 @@ def counted(bar: Progress, description: str) -> Callable[[int, int], None]:
 def print_rows(rows: list[dict], title: str) -> None:
     """Print rows of texts as a table; equal first cells and reasons are printed once."""
     first = next(iter(rows[0]))
-    table = Table(*rows[0], title=escape(title))
+    table = Table(title=escape(title))
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")  # a number with its end cut off would be wrong
     previous: dict[str, str] = {}
     for row in rows:
         same_subject = row[first] == previous.get(first)

@@ -55,7 +55,11 @@ def read_embeddings(path: str | Path, corpus, *, allow_partial: bool = False) ->
     arrays = read_arrays(path, [*names, *banks.values()], advice=ADVICE)
     given: dict[str, tuple[np.ndarray, dict[str, int], str]] = {}
     for modality in (media, text):
-        stem = "media" if modality == media and modality not in arrays else modality
+        stem = (
+            "media"
+            if modality == media and modality not in arrays and "media" in arrays
+            else modality
+        )
         for name in (stem, f"{stem}_ids"):
             if name not in arrays:
                 lacks = repr(modality if name == "media" else name)
@@ -200,6 +204,6 @@ def _order(
         raise RetrievalInputError(
             f"{where}: {len(absent):,} of {len(corpus_ids):,} ids of the corpus have no row, the"
             f" first is {absent[0]!r}; the file has ids such as {next(iter(row_of), None)!r}."
-            f" {advice}"
+            f" `crossmodal data rows` lists those of the corpus. {advice}"
         )
     return [row_of[name] for name in corpus_ids]

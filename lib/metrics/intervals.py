@@ -5,6 +5,7 @@ The bootstrap resamples clusters of queries; the gallery stays as it is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from lib.core.checks import RetrievalInputError, check_count, check_number, chec
 from lib.metrics.runs import checked_groups
 
 DRAWS_AT_ONCE = 2**20  # bounds the memory; the draws are the same for any value
+KEPT_CELLS = 2**24  # of draws x clusters that stay for the next metric: 64 MB
 MIDDLE_VALUES = 512  # up to this many different values near a median, counting by value is faster
 MIDDLE_CELLS = 2**23  # of clusters x values that are counted so: 64 MB
 
@@ -172,9 +174,28 @@ def _medians_near_the_middle(
 
 def _draws(n_clusters: int, n_resamples: int, seed: int, width: int) -> Iterator[np.ndarray]:
     """Yield how often each cluster was drawn, `(draws, n_clusters)`; a draw needs `width` cells."""
-    n_resamples = check_count(n_resamples, "n_resamples")
-    rng = np.random.default_rng(check_seed(seed))
+    n_resamples, seed = check_count(n_resamples, "n_resamples"), check_seed(seed)
     at_once = max(1, DRAWS_AT_ONCE // width)
+    if n_resamples * n_clusters > KEPT_CELLS:
+        yield from _new_draws(n_clusters, n_resamples, seed, at_once)
+        return
+    counts = _kept_draws(n_clusters, n_resamples, seed)
+    for start in range(0, n_resamples, at_once):
+        yield counts[start : start + at_once]
+
+
+@lru_cache(maxsize=1)
+def _kept_draws(n_clusters: int, n_resamples: int, seed: int) -> np.ndarray:
+    """Return all draws: each metric of an evaluation is resampled by the same."""
+    at_once = max(1, DRAWS_AT_ONCE // n_clusters)
+    parts = _new_draws(n_clusters, n_resamples, seed, at_once)
+    counts = np.concatenate([part.astype(np.int32) for part in parts])
+    counts.flags.writeable = False
+    return counts
+
+
+def _new_draws(n_clusters: int, n_resamples: int, seed: int, at_once: int) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(seed)
     for start in range(0, n_resamples, at_once):
         now = min(at_once, n_resamples - start)
         drawn = rng.integers(n_clusters, size=(now, n_clusters))

@@ -62,8 +62,8 @@ def test_against_scipy():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 30))
-def test_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 30), st.booleans())
+def test_against_a_loop_and_for_any_memory(seed, n_clusters, at_once, kept):
     rng = np.random.default_rng(seed)
     groups = np.concatenate([np.arange(n_clusters), rng.integers(n_clusters, size=20)])
     values = rng.random(groups.size)
@@ -73,6 +73,7 @@ def test_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(intervals, "DRAWS_AT_ONCE", at_once * n_clusters)
+        patch.setattr(intervals, "KEPT_CELLS", 2**24 * kept)
         ours = bootstrap_interval(values, groups, n_resamples=50, seed=9)
     np.testing.assert_allclose(ours, np.quantile(means, [0.025, 0.975]), rtol=1e-12)
 
@@ -110,8 +111,8 @@ def test_bad_input_is_named(arguments, options, message):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 30))
-def test_the_median_against_a_loop_and_for_any_memory(seed, n_clusters, at_once):
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 30), st.booleans())
+def test_the_median_against_a_loop_and_for_any_memory(seed, n_clusters, at_once, kept):
     rng = np.random.default_rng(seed)
     groups = np.concatenate([np.arange(n_clusters), rng.integers(n_clusters, size=10)])
     ranks = rng.choice([1, 2, 3, 7, 20, np.inf], groups.size)
@@ -120,6 +121,7 @@ def test_the_median_against_a_loop_and_for_any_memory(seed, n_clusters, at_once)
     expected = [np.quantile(medians, q, method=m) for q, m in ((0.1, "lower"), (0.9, "higher"))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(intervals, "DRAWS_AT_ONCE", at_once * n_clusters)
+        patch.setattr(intervals, "KEPT_CELLS", 2**24 * kept)
         found = bootstrap_median_interval(ranks, groups, level=0.8, n_resamples=40, seed=5)
     assert found == tuple(expected)
 

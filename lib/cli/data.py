@@ -12,6 +12,7 @@ import typer
 from typer import Argument, Option
 
 from lib.cli.data_list import list_, needed_rows_file
+from lib.cli.data_numbers import published_rows
 from lib.cli.options import Options, corpus_named, protocol_options, split_of
 from lib.cli.output import console, counted, counted_noun, print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError
@@ -37,6 +38,7 @@ Split = Annotated[str | None, Option(help="Split; by default the one that papers
 
 data.command("list")(list_)
 data.command("rows")(needed_rows_file)
+data.command("numbers")(published_rows)
 
 
 @data.command()

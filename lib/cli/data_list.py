@@ -68,7 +68,8 @@ def _show_one(name: str) -> None:
         ("terms, addresses, steps", f"data download {name} --root DIR"),
         ("is all there?", f"data check {name} --root DIR"),
         ("ids for your embeddings", f"data rows {name} --root DIR --out rows.csv"),
-        ("numbers", f"eval {name} --root DIR --model mine --embeddings FILE.npz"),
+        ("your numbers", f"eval {name} --root DIR --model mine --embeddings FILE.npz"),
+        ("those of papers", f"data numbers {name}"),
     ):
         say(f"  {purpose:<25}crossmodal {command}")
 

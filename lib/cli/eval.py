@@ -428,11 +428,22 @@ def _show_result(result: Result) -> None:
     if not any(row["published"] for row in rows):
         columns = ("direction", "metric", "value", "95% interval", "chance")
         rows = [{key: row[key] for key in columns} for row in rows]
-        say("data/published/results.csv has no published numbers of this model on this benchmark")
+        _say_others(result)
     ranks = "; MedR and MeanR: ranks" if _has_ranks(result) else ""
     print_rows(rows, f"{result.name}: percent{ranks}")
     for line in text_tables.result_notes(result):
         say(line)
+
+
+def _say_others(result: Result) -> None:
+    """Say that no published number is of this model, and where those of others are."""
+    from lib.studies.published.paper_numbers import published_numbers
+
+    line = "there are no published numbers of this model on this benchmark here"
+    name = result.protocol.benchmark.split(" ")[0]
+    if any(row.dataset == name for row in published_numbers()):
+        line += f"; `crossmodal data numbers {name}` shows those of others"
+    say(line)
 
 
 def _has_ranks(result: Result) -> bool:

@@ -17,7 +17,15 @@ COMMANDS = (
     *("bench locked-text", "bench everyday", "bench near-equal", "bench hand", "bench layouts"),
     *("course new", "course status", "course reset", "course hum-page"),
     *("index", "serve", "collection info", "collection failures", "collection verify"),
-    *("data list", "data rows", "data check", "data fixture", "data download", "data filter"),
+    *(
+        "data list",
+        "data rows",
+        "data numbers",
+        "data check",
+        "data fixture",
+        "data download",
+        "data filter",
+    ),
 )
 
 

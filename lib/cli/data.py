@@ -13,11 +13,11 @@ from typer import Argument, Option
 
 from lib.cli.data_list import list_, needed_rows_file
 from lib.cli.data_numbers import published_rows
-from lib.cli.options import Options, corpus_named, protocol_options, split_of
+from lib.cli.options import Options, corpus_named, given_path, protocol_options, split_of
 from lib.cli.output import console, counted, counted_noun, print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
-from lib.core.writing import atomic_path
+from lib.core.writing import atomic_path, make_folder
 from lib.datasets.completeness import Count
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ data = typer.Typer(
 
 SHOWN = 10  # missing files on the terminal; --missing writes all
 Name = Annotated[str, Argument(help="A corpus; `crossmodal data list` shows them.")]
-Root = Annotated[Path, Option("--root", help="Folder of the corpus.")]
+Root = Annotated[Path, Option("--root", parser=given_path, help="Folder of the corpus.")]
 Split = Annotated[str | None, Option(help="Split; by default the one that papers report.")]
 
 
@@ -132,7 +132,10 @@ def _find_damaged(corpus, present: np.ndarray | None) -> dict[str, str]:
 @data.command()
 def fixture(
     name: Name,
-    folder: Annotated[Path, Argument(help="Target: a new or empty folder, or an older miniature.")],
+    folder: Annotated[
+        Path,
+        Argument(parser=given_path, help="Target: a new or empty folder, or an older miniature."),
+    ],
 ) -> None:
     """Write a miniature: a small generated corpus in the format of a published one."""
     from lib.datasets.completeness import MINIATURE
@@ -195,7 +198,7 @@ def _download(files: tuple[RemoteFile, ...], root: Path) -> None:
     from lib.datasets.download.downloads import obtain
     from lib.datasets.download.sources import missing_space
 
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     absent = tuple(file for file in files if not (root / file.file).exists())
     short = missing_space(absent, shutil.disk_usage(root).free)
     if short:

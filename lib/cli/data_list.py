@@ -9,7 +9,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from lib.cli.options import Options, corpus_named, protocol_options, split_of
+from lib.cli.options import Options, corpus_named, given_path, protocol_options, split_of
 from lib.cli.output import counted_noun, say
 from lib.core.checks import check_choice
 from lib.core.reading import MissingFileError
@@ -82,7 +82,7 @@ def _with_default(values: tuple) -> str:
 
 def needed_rows_file(
     name: Name,
-    root: Annotated[Path, Option("--root", help="Folder of the corpus.")],
+    root: Annotated[Path, Option("--root", parser=given_path, help="Folder of the corpus.")],
     out: Annotated[Path, Option(help="CSV file: array, id, text, file, start, end.")],
     split: Annotated[
         str | None, Option(help="Split; by default the one that papers report.")

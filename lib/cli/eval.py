@@ -18,6 +18,7 @@ from lib.cli.options import (
     Pretrained,
     Prompt,
     corpus_named,
+    given_path,
     protocol_options,
     split_of,
 )
@@ -38,7 +39,11 @@ def evaluate(
     ] = None,
     root: Annotated[
         Path | None,
-        Option("--root", help="Folder of the benchmark; with --corpora, of one folder for each."),
+        Option(
+            "--root",
+            parser=given_path,
+            help="Folder of the benchmark; with --corpora, of one folder for each.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -175,6 +180,9 @@ def evaluate(
     if out is not None:
         check_choice(out.suffix.lower(), (".json",), "the suffix of --out")
     check_writable(out or Path("result.json"))  # before hours of encoding
+    for folder in (write_trec, write_submission):
+        if folder is not None:
+            check_writable(folder / "files")
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
         raise RetrievalInputError("--inference querybank and --bank-split go together")
     from lib.cli.eval_composed import check_options, evaluate_vectors

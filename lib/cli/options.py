@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import BadParameter, Option
 
-from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice, whole_number_of
 
 if TYPE_CHECKING:
     from lib.datasets.registry import Corpus
@@ -67,9 +67,11 @@ def bytes_of(text: str, name: str) -> int:
 def counts_of(text: str, name: str) -> list[int]:
     """Parse whole numbers from 1, separated by commas: "1,8,64"."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
-        raise RetrievalInputError(f"{name} must be whole numbers from 1, such as 1,8, got {text!r}")
-    return list(dict.fromkeys(map(int, parts)))
+    numbers = [whole_number_of(part) for part in parts]
+    if not all(numbers):
+        expected = "whole numbers from 1, such as 1,8"
+        raise RetrievalInputError(f"{name} must be {expected}, got {text!r:.80}")
+    return [number for number in dict.fromkeys(numbers) if number]
 
 
 def corpus_named(name: str) -> Corpus:
@@ -106,10 +108,11 @@ def protocol_options(corpus: Corpus, texts: Sequence[str] | None) -> dict:
 def _option_value(text: str, known: tuple | range, name: str) -> object:
     """Return the value that a text names: a known one, or a whole number of a range."""
     if isinstance(known, range):
-        if not (text.isascii() and text.isdecimal() and int(text) in known):
+        number = whole_number_of(text)
+        if number not in known:
             raise RetrievalInputError(
                 f"{name} must be a whole number from {known[0]} to {known[-1]}, got {text!r:.40}"
             )
-        return int(text)
+        return number
     values = {str(value): value for value in known}
     return values[check_choice(text, values, name)]

@@ -206,6 +206,14 @@ def check_count(value, name: str, *, least: int = 1, most: int = LARGEST_INT64) 
     return count
 
 
+def whole_number_of(text: str, *, most_digits: int = 9) -> int | None:
+    """Return the number from 0 that a text writes in digits of ASCII, or None.
+
+    Python refuses to convert thousands of digits, with an error that names no file.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= most_digits else None
+
+
 def check_number(
     value,
     name: str,

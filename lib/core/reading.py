@@ -47,6 +47,8 @@ def reading(path: str | Path, problem: str, advice: str) -> Iterator[None]:
         raise
     except Exception as error:
         why = str(error)[:300] or type(error).__name__
+        if "allow_pickle" in why:  # numpy would advise to load it all the same
+            why = "it is no array, or one of Python objects, which are never loaded here"
         raise DamagedFileError(f"{path} is {problem}: {why}. {advice}") from error
 
 

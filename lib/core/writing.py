@@ -121,8 +121,9 @@ def atomic_folder(path: str | Path, *, ours: Collection[str] = ()) -> Iterator[P
             any other file in it, the old folder is not replaced.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise UnwritableFileError(f"{path} is a file; a folder of that name cannot be written")
+    if os.path.lexists(path) and not path.is_dir():
+        what = "a file" if path.exists() else "a link to nothing"
+        raise UnwritableFileError(f"{path} is {what}; a folder of that name cannot be written")
     with _workspace(path) as workspace:
         new, old = workspace / "new" / path.name, workspace / "old" / path.name
         new.mkdir()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice, whole_number_of
 from lib.datasets.annotations import (
     Record,
     captioned_media,
@@ -45,7 +45,6 @@ SECONDS = 10  # of every clip
 SUFFIXES = (*SOUND_SUFFIXES, ".opus", *VIDEO_SUFFIXES)
 _N_TEXTS = 5  # of each clip in WavCaps's list
 _ID_LENGTH = 11  # of YouTube
-_MOST_DIGITS = 6  # of a start in seconds: eleven days
 
 
 @dataclass(frozen=True)
@@ -143,13 +142,13 @@ def _read_release(root: Path, split: str, captions: str) -> list[_Clip]:
     texts: dict[tuple[str, int], list[tuple[str, str]]] = {}
     for line, row in read_table(path, HEADER):
         video, start = row["youtube_id"], row["start_time"]
-        whole = start.isascii() and start.isdecimal() and len(start) <= _MOST_DIGITS
-        if not (video and whole and row["audiocap_id"]):
+        seconds = whole_number_of(start, most_digits=6)
+        if not (video and seconds is not None and row["audiocap_id"]):
             raise RetrievalInputError(
                 f"{path}, line {line}: expected an audiocap_id, a youtube_id and a start_time in"
                 f" whole seconds, got {row['audiocap_id']!r:.40}, {video!r:.40}, {start!r:.40}"
             )
-        texts.setdefault((video, int(start)), []).append((row["audiocap_id"], row["caption"]))
+        texts.setdefault((video, seconds), []).append((row["audiocap_id"], row["caption"]))
     if not texts:
         raise RetrievalInputError(f"{path} has no row behind its header. Fetch it again")
     return [

@@ -30,6 +30,7 @@ SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif",
      ".heic", ".heif")
 )  # fmt: skip
+LONGEST_SHOWN = 200  # characters of a template
 NO_FILES = ("thumbs.db", "desktop.ini")  # of Windows; names with a dot in front are hidden anyway
 
 
@@ -130,7 +131,7 @@ class ClassifiedPictures(JudgedCorpus):
 
 def templates_line(templates: Sequence[str]) -> str:
     """Describe templates in a few words: the one, or their number and a checksum."""
-    if len(templates) == 1:
+    if len(templates) == 1 and len(templates[0]) <= LONGEST_SHOWN:
         return f"names in {templates[0]!r}"
     digest = hashlib.sha256(json.dumps(list(templates)).encode()).hexdigest()
     return f"names in {len(templates)} templates ({digest[:8]})"

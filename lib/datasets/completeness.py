@@ -96,8 +96,10 @@ def published_counts(
             )
         numbers = stated[split]
         counts = {what: check_count(numbers[what], what, least=0) for what in published[split]}
-    except RetrievalInputError:
-        raise
+    except RetrievalInputError as error:
+        if str(path) in str(error):
+            raise
+        raise RetrievalInputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:  # bad JSON is a ValueError
         raise RetrievalInputError(
             f"{path} must state {', '.join(published[split])} of the split {split!r}: {error!r}. "

@@ -76,7 +76,7 @@ def load_sugarcrepe(
 
 def _examples(path: Path, name: str) -> list[Example]:
     """Read one file: `{key: {"filename", "caption", "negative_caption"}}`, keys with gaps."""
-    data = read_json(path)
+    data = read_json(path, keyed=True)
     if not isinstance(data, Mapping):
         raise RetrievalInputError(
             f"{path} must hold an entry for each key, got a {type(data).__name__}"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from lib.core.checks import RetrievalInputError
+from lib.core.checks import RetrievalInputError, whole_number_of
 from lib.datasets.annotations import find_file, require_file
 from lib.datasets.audio_video import AudioVideoClips, AudioVideoFormat, Segments, load_audio_video
 from lib.datasets.csv_files import read_rows
@@ -54,15 +54,16 @@ def read_segments(path: str | Path, split: str) -> Segments:
     """Read the rows `YouTubeID,start_seconds,label,split` of one split; there is no header line."""
     ids, stems, times, labels = [], [], [], []
     for line, (video, start, label, part) in read_rows(path, 4):
-        if not start.isdecimal() or part not in ("train", "test") or not label:
+        seconds = whole_number_of(start, most_digits=6)
+        if seconds is None or part not in ("train", "test") or not label:
             raise RetrievalInputError(
                 f"{path}, line {line}: expected id, whole seconds, a label, and train or test;"
-                f" found {video!r}, {start!r}, {label!r:.40}, {part!r}"
+                f" found {video!r:.40}, {start!r:.40}, {label!r:.40}, {part!r:.40}"
             )
         if part == split:
-            ids.append(f"{video}_{int(start):06d}")
+            ids.append(f"{video}_{seconds:06d}")
             stems.append((ids[-1], video))
-            times.append((float(start), float(start) + SECONDS))
+            times.append((float(seconds), float(seconds) + SECONDS))
             labels.append((label,))
     if not ids:
         raise RetrievalInputError(f"{path} has no row of the split {split!r}")

@@ -313,3 +313,15 @@ def test_filter_writes_the_rows_that_pass_and_counts_the_others(run, tmp_path):
         code, _, err = run("data", "filter", folder, *wrong)
         assert code == 2 and message in one_line(err), wrong
     assert run("data", "filter", "nowhere", "kept.txt")[0] == 2
+
+
+@pytest.mark.parametrize("arguments", [["check", "msvd", "--root", ""], ["fixture", "msvd", ""]])
+def test_an_empty_path_is_not_the_current_folder(run, arguments):
+    code, _, err = run("data", *arguments)
+    assert code == 2 and "it is empty; give a path, or . for the current folder" in err
+
+
+def test_a_number_of_thousands_of_digits_is_one_line(run):
+    option = f"n_frames={'9' * 5000}"
+    code, _, err = run("data", "check", "msvd", "--root", ".", "--option", option)
+    assert code == 2 and "n_frames must be a whole number from 1 to 1000" in one_line(err)

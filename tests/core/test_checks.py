@@ -13,6 +13,7 @@ from lib.core.checks import (
     check_count,
     check_k,
     unit_rows,
+    whole_number_of,
 )
 
 
@@ -197,3 +198,9 @@ def test_what_numpy_would_misread_is_refused(x, message):
 
 def test_a_mask_that_hides_nothing_is_no_mask():
     assert as_embeddings(np.ma.array([[1.0, 2.0]], mask=False), "x").tolist() == [[1, 2]]
+
+
+def test_whole_numbers_in_texts():
+    texts = ["0", "007", "9" * 9, "9" * 10, "9" * 5000, "-1", "1.0", "", " 1", "\u0663", "\u00b2"]
+    found = [whole_number_of(text) for text in texts]
+    assert found == [0, 7, 999_999_999, *[None] * 8]

@@ -85,7 +85,7 @@ def test_objects_are_never_unpickled(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, x=np.array([{"a": 1}], dtype=object))
     writing.write_checksum(path)
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="never loaded here"):
         reading.load_arrays(path)
 
 
@@ -119,3 +119,15 @@ def test_the_collector_runs_again_behind_the_pause_also_of_an_error():
         assert not gc.isenabled(), "who has no collector gets none"
     finally:
         gc.enable()
+
+
+def test_no_error_advises_to_load_objects_all_the_same(tmp_path):
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    (tmp_path / "text.npy").write_text("hello")
+    for path in tmp_path.iterdir():
+        with (
+            pytest.raises(reading.DamagedFileError, match="never loaded here") as caught,
+            reading.reading(path, "no array", "Fetch it again"),
+        ):
+            np.load(path, allow_pickle=False)
+        assert "allow_pickle" not in str(caught.value)

@@ -355,3 +355,12 @@ def test_a_place_is_tried_before_the_work(tmp_path):
         writing.check_writable(tmp_path)
     with pytest.raises(writing.UnwritableFileError, match="is a file, not a folder"):
         writing.check_writable(tmp_path / "file" / "deep" / "a.json")
+
+
+def test_a_folder_is_not_written_through_a_link_to_nothing(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with (
+        pytest.raises(writing.UnwritableFileError, match="link is a link to nothing"),
+        writing.atomic_folder(tmp_path / "link"),
+    ):
+        pass

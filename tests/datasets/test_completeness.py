@@ -80,3 +80,9 @@ def test_card_with_a_count_that_is_none(tmp_path):
     write_miniature_card(tmp_path, "coco", {"test": {"images": -1, "captions": 51}})
     with pytest.raises(RetrievalInputError, match="images"):
         published_counts(tmp_path, "coco", "test", PUBLISHED)
+
+
+def test_a_wrong_count_of_a_miniature_is_named_with_its_file(tmp_path):
+    write_miniature_card(tmp_path, "toy", {"test": {"images": -1, "captions": 2}})
+    with pytest.raises(RetrievalInputError, match=r"miniature\.json: images must be at least 0"):
+        published_counts(tmp_path, "toy", "test", PUBLISHED)

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from lib.core.paths import path_inside
 from lib.core.reading import DamagedFileError, recorded_digest, verify
-from lib.core.writing import CHECKSUM_SUFFIX, atomic_path, only_writer, sha256_of, write_checksum
+from lib.core.writing import (
+    CHECKSUM_SUFFIX,
+    atomic_path,
+    make_folder,
+    only_writer,
+    sha256_of,
+    write_checksum,
+)
 from lib.datasets.download.archives import unpack
 from lib.datasets.download.resumable_http import (
     DownloadError,
@@ -73,7 +80,7 @@ def fetch(
     sidecar = target.with_name(target.name + CHECKSUM_SUFFIX)
     if target.exists():
         return _check_existing(file, target, sidecar)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     part = target.with_name(target.name + PART_SUFFIX)
     with only_writer(part):
         if target.exists():  # another process has completed it meanwhile

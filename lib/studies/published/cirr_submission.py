@@ -50,7 +50,6 @@ def write_submission(
         for id_, items in zip(corpus.text_ids, lists, strict=True):
             content[id_] = [corpus.item_ids[at] for at in items[: SUBMITTED[name]]]
         path = Path(folder) / f"{SERVER_METRICS[name]}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
         paths.append(path)

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.checks import RetrievalInputError, check_choice, whole_number_of
 from lib.core.reading import MissingFileError
 from lib.core.writing import atomic_path
 from lib.studies.published.json_fields import JsonFields
@@ -32,7 +32,7 @@ def hit_cut(metric: str) -> int | None:
     if metric in CHOICE_METRICS:
         return 1
     cut = metric.removeprefix("R@").removeprefix("acc")
-    return int(cut) if cut != metric and cut.isdecimal() else None
+    return whole_number_of(cut) if cut != metric else None
 
 
 def library_version() -> str:

@@ -129,7 +129,10 @@ def evaluate(
     ] = None,
     models: Annotated[
         str | None,
-        Option(help="Many models, such as scenes,ViT-B-32:openai, or a file of them."),
+        Option(
+            help="Many models, such as scenes,ViT-B-32:openai; mine=FOLDER for your rows in"
+            " FOLDER/coco.npz and so on; or a file of them."
+        ),
     ] = None,
     corpora: Annotated[
         str | None,
@@ -320,6 +323,7 @@ def _check_grid(models: str | None, corpora: str | None, excluded: list[str]) ->
         raise RetrievalInputError(
             f"--models and --corpora exclude {', '.join(excluded)}; leave it out, or evaluate one"
             " model on one benchmark"
+            + ("; --models NAME=FOLDER takes rows" if "--embeddings" in excluded else "")
         )
 
 

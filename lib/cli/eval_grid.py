@@ -45,6 +45,15 @@ class CorpusSpec:
         options = "".join(f" {name}={value}" for name, value in self.options.items())
         return f"{self.corpus.name}{folder} {self.split}{options}"
 
+    @property
+    def rows_file(self) -> str:
+        """Name the file of a user's rows: `msrvtt`, or with all that is not the default."""
+        from lib.datasets.registry import FORMS
+
+        usual = self.split == self.corpus.splits[0] and not self.options
+        name = self.corpus.name if usual and self.corpus.name not in FORMS else self.label
+        return re.sub(r"[^A-Za-z0-9._]+", "-", name)
+
 
 def evaluate_many(
     models: str,
@@ -61,6 +70,7 @@ def evaluate_many(
     """Evaluate every model on every corpus; exit code 1 where a pair fails."""
     from lib.cli.eval import check_encodable, evaluate_model, open_encoder
     from lib.cli.eval_composed import check_options
+    from lib.cli.eval_given import GivenFolder
     from lib.studies.published.evaluation import chosen_metrics
     from lib.studies.published.grid import FAILED, evaluate_grid
 
@@ -73,8 +83,13 @@ def evaluate_many(
     chosen = _models(models)
     specs = _corpora(corpora, root, option or [])
 
-    def encoder_loader(name: str, pretrained: str | None):
+    files: dict[int, str] = {}  # of a user's rows, by loaded corpus
+    encoded = any(not isinstance(model[1], Path) for model in chosen.values())
+
+    def encoder_loader(name: str, pretrained: str | Path | None):
         def load():
+            if isinstance(pretrained, Path):
+                return GivenFolder(name, pretrained, lambda corpus: files[id(corpus)], settings)
             say(f"loading {name} {pretrained or ''}".rstrip())
             return open_encoder(name, pretrained, settings)
 
@@ -83,16 +98,23 @@ def evaluate_many(
     def corpus_loader(spec: CorpusSpec):
         def load():
             loaded = spec.corpus.load(
-                spec.root, spec.split, allow_partial=allow_partial, need_media=True, **spec.options
+                spec.root,
+                spec.split,
+                allow_partial=allow_partial,
+                need_media=encoded,
+                **spec.options,
             )
-            check_encodable(loaded)
             check_options(loaded, None, {})  # composed queries without published targets
+            files[id(loaded)] = spec.rows_file
             say(loaded.describe())
             return loaded
 
         return load
 
     def evaluate(encoder, corpus, **options):
+        if isinstance(encoder, GivenFolder):
+            return encoder.evaluate_on(corpus, allow_partial=allow_partial, **options)
+        check_encodable(corpus)
         return evaluate_model(encoder, corpus, None, cache, allow_partial, options)
 
     cells: list[GridCell] = []
@@ -149,19 +171,23 @@ def _show_grid(cells: list[GridCell], out: Path) -> None:
     say(f"written to {out / FIGURE}")
 
 
-def _models(text: str) -> dict[str, tuple[str, str | None]]:
-    """Read `NAME` or `NAME:WEIGHTS`, as `--model` and `--pretrained` take them, by label."""
-    models: dict[str, tuple[str, str | None]] = {}
+def _models(text: str) -> dict[str, tuple[str, str | Path | None]]:
+    """Read `NAME`, `NAME:WEIGHTS` as `--model` and `--pretrained`, or `NAME=FOLDER`, by label."""
+    from lib.cli.eval_given import split_given
+
+    models: dict[str, tuple[str, str | Path | None]] = {}
     for part in _entries(text, "--models"):
+        given = split_given(part)
         name, colon, pretrained = (piece.strip() for piece in part.partition(":"))
-        if not name or bool(colon) != bool(pretrained):
+        if given is None and (not name or bool(colon) != bool(pretrained)):
             raise RetrievalInputError(
-                f"--models takes NAME or NAME:WEIGHTS, such as ViT-B-32:openai; got {part!r}"
+                "--models takes NAME or NAME:WEIGHTS, such as ViT-B-32:openai, or NAME=FOLDER for"
+                f" your rows; got {part!r}"
             )
-        label = f"{name} {pretrained}".strip()
+        label = given[0] if given else f"{name} {pretrained}".strip()
         if label in models:
-            raise RetrievalInputError(f"--models has {part!r} twice")
-        models[label] = name, pretrained or None
+            raise RetrievalInputError(f"--models has {label!r} twice, last as {part!r}")
+        models[label] = given or (name, pretrained or None)
     return models
 
 

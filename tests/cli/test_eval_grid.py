@@ -2,11 +2,13 @@
 
 import csv
 
+import numpy as np
 import pytest
 
 from lib.datasets.registry import CORPORA, FORMS
 from lib.models.encoder import PretrainedEncoder
 from lib.studies.published import Result
+from lib.studies.published.evaluation import ids_of
 from tests.cli.conftest import one_line
 
 
@@ -76,6 +78,54 @@ def test_pairs_that_fail_are_listed_and_the_others_go_on(run, roots, tmp_path):
     assert "failed" in out
 
 
+def write_rows(corpus, path, seed):
+    """Write random rows for every id of a corpus."""
+    arrays, rng = {}, np.random.default_rng(seed)
+    for side, ids in ids_of(corpus).items():
+        arrays |= {side: rng.normal(size=(len(ids), 4)), f"{side}_ids": np.array(ids)}
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, **arrays)
+
+
+def test_rows_of_a_user_are_models_of_the_grid(run, roots, tmp_path):
+    """No media are needed; a changed file is evaluated again; files are those of the corpora."""
+    CORPORA["vggsound"].write_miniature(tmp_path / "here" / "vggsound", media=False)
+    (tmp_path / "here" / "flickr30k").symlink_to(roots / "flickr30k")
+    sounds = CORPORA["vggsound"].load(tmp_path / "here" / "vggsound", "retrieval", need_media=False)
+    classes = FORMS["class-folders"].load(roots / "elsewhere", "val")
+    pictures = CORPORA["flickr30k"].load(roots / "flickr30k", "val")
+    mine = tmp_path / "mine"
+    write_rows(sounds, mine / "vggsound.npz", 0)
+    write_rows(classes, mine / "class-folders-elsewhere-val.npz", 0)
+    write_rows(pictures, mine / "flickr30k-val.npz", 0)
+    write_rows(pictures, mine / "flickr30k.npz", 0)  # rows of another split
+    corpora = f"vggsound,flickr30k:val,flickr30k,class-folders:val={roots / 'elsewhere'}"
+    call = ["eval", "--models", "mine=mine,other=mine", "--corpora", corpora, "--root", "here",
+            "--out", "out"]  # fmt: skip
+    code, out, err = run(*call)
+    assert code == 1 and err == "" and out.count(": computed: ") == 6
+    assert "mine on flickr30k test, other on flickr30k test: " in out
+    assert "20 of 20 ids of the corpus have no row" in out
+    saved = Result.load("out/vggsound-retrieval--mine.json")
+    assert saved.identity["model"] == "mine" and len(saved.identity["embeddings"]) == 64
+    assert saved.rows() == Result.load("out/vggsound-retrieval--other.json").rows()
+
+    write_rows(sounds, mine / "vggsound.npz", 1)
+    (mine / "flickr30k.npz").unlink()
+    code, out, _ = run(*call)
+    assert code == 1 and out.count(": kept: ") == 4
+    assert "mine on vggsound retrieval: computed again (embeddings was " in out
+    assert "flickr30k.npz is missing; `crossmodal data rows flickr30k` lists" in out
+
+
+def test_rows_of_a_user_need_a_name_and_a_folder(run, roots):
+    call = ["--corpora", "flickr30k", "--root", str(roots), "--out", "out"]
+    code, _, err = run("eval", "--models", "mine=", *call)
+    assert code == 2 and "--models takes NAME=FOLDER for your rows; got 'mine='" in one_line(err)
+    code, out, _ = run("eval", "--models", "mine=nowhere", *call)
+    assert code == 1 and "--models mine=nowhere: this is not a folder" in out
+
+
 GRID = ["eval", "--models", "scenes", "--corpora", "coco", "--root", ".", "--out", "o"]
 
 
@@ -89,7 +139,7 @@ GRID = ["eval", "--models", "scenes", "--corpora", "coco", "--root", ".", "--out
         ([*GRID, "--model", "icons", "--folds", "5"], "exclude --model, --folds"),
         ([GRID[0], "coco", *GRID[1:]], "exclude a benchmark before the options"),
         ([*GRID[:2], "scenes,", *GRID[3:]], "--models has an empty entry"),
-        ([*GRID[:2], "scenes,scenes", *GRID[3:]], "--models has 'scenes' twice"),
+        ([*GRID[:2], "scenes,scenes", *GRID[3:]], "--models has 'scenes' twice, last as 'scenes'"),
         ([*GRID[:2], ":openai", *GRID[3:]], "--models takes NAME or NAME:WEIGHTS"),
         ([*GRID[:2], "list.txt", *GRID[3:]], "list.txt is missing"),
         ([*GRID[:4], "koko", *GRID[5:]], "Did you mean 'coco'"),

@@ -73,7 +73,8 @@ def evaluate_grid(
     the next ones go on. Two processes can work on one folder: files are written whole.
 
     Args:
-        models: label to a function that loads the encoder; called once, at the first need.
+        models: label to a function that loads the encoder; called once, at the first need. A model
+            with `identity_on(corpus)` in place of `identity` has rows of a user; no media count.
         corpora: label to a function that loads the corpus; called once, at the first need.
         folder: of the JSON files, named after corpus and model.
         options: of the evaluation, such as `{"metrics": ["R@1"]}`; they must fit into JSON.
@@ -161,7 +162,10 @@ def _evaluate_pair(
 ) -> tuple[str, Result, str]:
     """Return state, result and reason of one pair; its file is written if it was computed."""
     corpus, model = load_corpus(), encoder()
-    facts = {CORPUS: corpus.checksum(), OPTIONS: json.dumps(options, sort_keys=True)}
+    own_rows = hasattr(model, "identity_on")  # rows of a user: no media are read
+    identity = model.identity_on(corpus) if own_rows else model.identity
+    facts = {CORPUS: corpus.checksum(media=not own_rows)}
+    facts[OPTIONS] = json.dumps(options, sort_keys=True)
     state, why = COMPUTED, ""
     try:
         stored = Result.load(path)
@@ -170,7 +174,7 @@ def _evaluate_pair(
     except RetrievalInputError as error:
         state, why = AGAIN, _sentence_of(error)
     else:
-        differences = _differences(stored, {**model.identity, **facts}, corpus)
+        differences = _differences(stored, {**identity, **facts}, corpus)
         if not (stored.protocol.is_complete or allow_partial):
             differences.append("it is of a part of the corpus, which is not allowed now")
         if not differences:

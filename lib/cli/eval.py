@@ -437,14 +437,35 @@ def _show_result(result: Result) -> None:
     from lib.studies.published import text_tables
 
     rows = text_tables.format_result(result)
-    if not any(row["published"] for row in rows):
-        columns = ("direction", "metric", "value", "95% interval", "chance")
-        rows = [{key: row[key] for key in columns} for row in rows]
-        _say_others(result)
+    measured = ("direction", "metric", "value", "95% interval", "chance")
     ranks = "; MedR and MeanR: ranks" if _has_ranks(result) else ""
-    print_rows(rows, f"{result.name}: percent{ranks}")
+    print_rows(
+        [{key: row[key] for key in measured} for row in rows if row["value"]],
+        f"{result.name}: percent{ranks}",
+    )
+    published = [row for row in rows if row["published"]]
+    if published:
+        _show_published(published)
+    else:
+        _say_others(result)
     for line in text_tables.result_notes(result):
         say(line)
+
+
+def _show_published(rows: list[dict[str, str]]) -> None:
+    """Print the published numbers of the same model; sources and protocols are notes below."""
+    notes = [f"{row['source']}; protocol: {row['protocol there']}" for row in rows]
+    numbers = {note: at for at, note in enumerate(dict.fromkeys(notes), 1)}
+    columns = ("direction", "metric", "published", "difference", "inside")
+    print_rows(
+        [
+            {key: row[key] for key in columns} | {"note": f"[{numbers[note]}]"}
+            for row, note in zip(rows, notes)
+        ],
+        "published numbers of this model; inside: of the 95% interval above",
+    )
+    for note, number in numbers.items():
+        say(f"[{number}] {note}")
 
 
 def _say_others(result: Result) -> None:

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from lib.cli import output
 from lib.datasets.registry import CORPORA
 from lib.studies.published import Result
 from lib.studies.published.evaluation import ids_of
@@ -64,6 +65,19 @@ def test_own_embeddings_beside_the_published_numbers(run, coco_root, rows):
     assert code == 0 and "p (Holm)" in out and "+0.0 to +0.0" in out
     with open("differences.png", "rb") as stream:
         assert stream.read(4) == b"\x89PNG"
+
+
+def test_tables_fit_a_hundred_columns(run, coco_root, rows, monkeypatch):
+    """Sources and protocols of published numbers are notes, so that no cell is broken."""
+    monkeypatch.setattr(output.console, "width", 100)
+    labels = ["--model", "ViT-B-32", "--pretrained", "openai", "--out", "a.json"]
+    code, out, _ = run("eval", "coco", "--root", str(coco_root), "--embeddings", str(rows), *labels)
+    cells = [[cell.strip() for cell in row.split("│")[1:-1]] for row in out.splitlines()]
+    assert code == 0 and all(row[1] and row[2] for row in cells if row)  # no second lines
+    assert ["image to text", "R@1", "50.12"] in [row[:3] for row in cells]
+    assert "[1] mlfoundations/open_clip docs/openclip_retrieval_results.csv; protocol: " in out
+    code, out, _ = run("compare", "a.json", "a.json")
+    assert code == 0 and "…" not in out and "image to text: 100 queries in 100 clusters" in out
 
 
 def test_protocols_by_name(run, coco_root, rows, tmp_path):

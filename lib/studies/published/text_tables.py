@@ -37,21 +37,22 @@ def format_result(result: Result) -> list[dict[str, str]]:
 
 def result_notes(result: Result) -> list[str]:
     """List the notes under the table: sizes, omissions, ties, rsum, and counts that differ."""
-    lines = [result.protocol.title]
+    notes: dict[str, list[str]] = {}  # equal ones of several directions stand once
     for part in result.directions:
-        sizes = f"{part.n_queries:,} queries x {part.n_gallery:,} items"
+        note = f"{part.n_queries:,} queries x {part.n_gallery:,} items"
         if any(metric in CHOICE_METRICS for metric in part.values):
-            sizes = f"{part.n_queries:,} examples, each a choice of {part.n_gallery}"
-        line = f"{_in_words(part.direction)}: {sizes}"
+            note = f"{part.n_queries:,} examples, each a choice of {part.n_gallery}"
         if part.n_without_relevant:
-            line += f"; {part.n_without_relevant:,} queries without a relevant item were left out"
+            note += f"; {part.n_without_relevant:,} queries without a relevant item were left out"
         if part.tie_share:
-            line += f"; {part.tie_share:.2%} of first ranks depend on ties,"
-            line += " which count against the model"
+            note += f"; {part.tie_share:.2%} of first ranks depend on ties,"
+            note += " which count against the model"
         if MEAN_ACCURACY in part.values:
             n_subsets = len(subsets_of(part, result.directions))
-            line += f"; {MEAN_ACCURACY}: of its {n_subsets} files, accuracy: of all examples"
-        lines.append(line)
+            note += f"; {MEAN_ACCURACY}: of its {n_subsets} files, accuracy: of all examples"
+        notes.setdefault(note, []).append(_in_words(part.direction))
+    lines = [result.protocol.title]
+    lines += [f"{', '.join(directions)}: {note}" for note, directions in notes.items()]
     protocol = result.protocol
     lines.append(
         f"judgements {protocol.judgements}; inference {protocol.inference} ({protocol.method}); "

@@ -150,7 +150,7 @@ def fixture(
     corpus.write_miniature(folder)
     splits = json.loads((folder / MINIATURE).read_text(encoding="utf-8"))["splits"]
     table = [
-        {"split": split, "counts": "; ".join(f"{n:,} {name}" for name, n in counts.items())}
+        {"split": split, "counts": "; ".join(map(_count_text, counts.items())) or "not counted"}
         for split, counts in splits.items()
     ]
     print_rows(table, f"{name} (miniature)")
@@ -282,6 +282,15 @@ def _file_text(file: RemoteFile) -> str:
     checksum = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no published checksum"
     size = "size unknown" if file.size is None else _bytes_text(file.size)
     return f"{file.file}, {size}, {checksum}, from {file.url} (see {file.seen_in})"
+
+
+def _count_text(count: tuple[str, int]) -> str:
+    """Format a count: "1 video", "20 captions, en"."""
+    what, number = count
+    noun, comma, rest = what.partition(",")
+    if number == 1:
+        noun = f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("s")
+    return f"{number:,} {noun}{comma}{rest}"
 
 
 def _bytes_text(number: int) -> str:

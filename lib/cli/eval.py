@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from lib.cli.options import (
+    PROTOCOL,
     BatchSize,
     Device,
     Options,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from lib.datasets.captioned import CaptionedMedia
     from lib.datasets.registry import Corpus
     from lib.studies.published import Result
+
+MANY, FILES = "Many models and benchmarks", "Files to write"  # groups of options in the help
 
 
 def evaluate(
@@ -57,8 +60,8 @@ def evaluate(
         Path | None,
         Option(
             help="Use your rows, without any media: .npz with image, image_ids, text, text_ids (or"
-            " video, audio; query, query_ids for composed queries); bank_text and the like for"
-            " --inference querybank."
+            " video, audio; query, query_ids for composed queries). `crossmodal data rows` lists"
+            " the ids. bank_text and the like are for --inference querybank."
         ),
     ] = None,
     trec_run: Annotated[
@@ -66,45 +69,71 @@ def evaluate(
     ] = None,
     direction: Annotated[
         str | None,
-        Option(help="Direction of --trec-run, such as text_to_image; the ids usually tell."),
+        Option(
+            help="Direction of --trec-run, such as text_to_image; the ids usually tell.",
+            rich_help_panel=PROTOCOL,
+        ),
     ] = None,
     split: Annotated[
-        str | None, Option(help="Split; by default the one that papers report.")
+        str | None,
+        Option(help="Split; by default the one that papers report.", rich_help_panel=PROTOCOL),
     ] = None,
     captions: Annotated[
-        str | None, Option(help='The same as --option captions=..., such as "first 5".')
+        str | None,
+        Option(
+            help='The same as --option captions=..., such as "first 5".', rich_help_panel=PROTOCOL
+        ),
     ] = None,
     option: Options = None,
     metrics: Annotated[
-        str | None, Option(help='Metrics by name, such as "nDCG@10,R@1,MRR,MedR".')
+        str | None,
+        Option(help='Metrics by name, such as "nDCG@10,R@1,MRR,MedR".', rich_help_panel=PROTOCOL),
     ] = None,
     folds: Annotated[
-        int | None, Option(min=1, help="Report the mean of folds; 5 is the papers' COCO 1K.")
+        int | None,
+        Option(
+            min=1,
+            help="Report the mean of folds; 5 is the papers' COCO 1K.",
+            rich_help_panel=PROTOCOL,
+        ),
     ] = None,
     first_fold: Annotated[
-        bool, Option("--first-fold", help="Use only the first fold: another number.")
+        bool,
+        Option(
+            "--first-fold",
+            help="Use only the first fold: another number.",
+            rich_help_panel=PROTOCOL,
+        ),
     ] = False,
     judgements: Annotated[
         str,
         Option(
             help="original; for COCO also cxc, eccv, eccv-published (divided as its authors do), or"
-            " cxc-grades (with nDCG)."
+            " cxc-grades (with nDCG).",
+            rich_help_panel=PROTOCOL,
         ),
     ] = "original",
     inference: Annotated[
-        str, Option(help="inductive, querybank (needs --bank-split) or transductive.")
+        str,
+        Option(
+            help="inductive, querybank (needs --bank-split) or transductive.",
+            rich_help_panel=PROTOCOL,
+        ),
     ] = "inductive",
     bank_split: Annotated[
-        str | None, Option(help="Split of the queries for the bank of querybank.")
+        str | None,
+        Option(help="Split of the queries for the bank of querybank.", rich_help_panel=PROTOCOL),
     ] = None,
     beta: Annotated[
-        float, Option(help="Inverse temperature of querybank and transductive.")
+        float,
+        Option(help="Inverse temperature of querybank and transductive.", rich_help_panel=PROTOCOL),
     ] = 20.0,
     text_gallery: Annotated[
         str,
         Option(
             help='What media rank: "every text", or "best of item" (each clip by the best of its'
-            " sentences, CLIP4Clip on MSVD)."
+            " sentences, CLIP4Clip on MSVD).",
+            rich_help_panel=PROTOCOL,
         ),
     ] = "every text",
     prompt: Prompt = "",
@@ -115,31 +144,51 @@ def evaluate(
         Path | None, Option(help="Folder of cached embeddings; data/cache by default.")
     ] = None,
     allow_partial: Annotated[
-        bool, Option("--allow-partial", help="Leave out missing media; the result says so.")
+        bool,
+        Option(
+            "--allow-partial",
+            help="Leave out missing media; the result says so.",
+            rich_help_panel=PROTOCOL,
+        ),
     ] = False,
     write_trec: Annotated[
-        Path | None, Option(help="Write runs and judgements as TREC files to this folder.")
+        Path | None,
+        Option(
+            help="Write runs and judgements as TREC files to this folder.", rich_help_panel=FILES
+        ),
     ] = None,
     write_submission: Annotated[
-        Path | None, Option(help="Write the two files for the server of CIRR to this folder.")
+        Path | None,
+        Option(
+            help="Write the two files for the server of CIRR to this folder.", rich_help_panel=FILES
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        Option(help="JSON file of the result; with --models, the folder of all results."),
+        Option(
+            help="JSON file of the result; with --models, the folder of all results.",
+            rich_help_panel=FILES,
+        ),
     ] = None,
     models: Annotated[
         str | None,
         Option(
             help="Many models, such as scenes,ViT-B-32:openai; mine=FOLDER for your rows in"
-            " FOLDER/coco.npz and so on; or a file of them."
+            " FOLDER/coco.npz and so on; or a file of them.",
+            rich_help_panel=MANY,
         ),
     ] = None,
     corpora: Annotated[
         str | None,
-        Option(help="Many benchmarks, such as coco,flickr30k:val,beir=DIR, or a file of them."),
+        Option(
+            help="Many benchmarks, such as coco,flickr30k:val,beir=DIR, or a file of them.",
+            rich_help_panel=MANY,
+        ),
     ] = None,
 ) -> None:
     """Evaluate a model on a benchmark, beside the published numbers of the model.
+
+    Give --model, --embeddings or --trec-run.
 
     --models and --corpora evaluate every model on every benchmark; --option is then
     CORPUS.NAME=VALUE. A second call continues.

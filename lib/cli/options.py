@@ -14,11 +14,13 @@ from lib.core.checks import RetrievalInputError, check_choice, whole_number_of
 if TYPE_CHECKING:
     from lib.datasets.registry import Corpus
 
+PROTOCOL = "Protocol"  # a group of options in the help
 Options = Annotated[
     list[str] | None,
     Option(
         "--option",
         help="A protocol as NAME=VALUE; `crossmodal data list NAME` shows them. Repeat for more.",
+        rich_help_panel=PROTOCOL,
     ),
 ]
 Pretrained = Annotated[

@@ -172,6 +172,16 @@ def test_check_of_a_miniature_from_end_to_end(run, tmp_path):
     assert run("data", "check", "coco", "--root", "mini")[0] == 0
 
 
+def test_counts_of_one_are_singular(run, monkeypatch, tmp_path):
+    counts = {"one": {"queries": 1, "captions, en": 1, "images": 20}, "none": {}}
+    corpus = dataclasses.replace(
+        registry.CORPORA["coco"], write_files=lambda root: Miniature(counts)
+    )
+    monkeypatch.setattr(registry, "CORPORA", {"coco": corpus})
+    code, out, _ = run("data", "fixture", "coco", "mini")
+    assert code == 0 and "1 query; 1 caption, en; 20 images" in out and "not counted" in out
+
+
 def test_fixture_takes_no_folder_that_holds_something_else(run, tiny, tmp_path):
     (tmp_path / "photos").mkdir()
     assert run("data", "fixture", "tiny", "photos")[0] == 0

@@ -24,6 +24,7 @@ from lib.cli.options import (
     split_of,
 )
 from lib.cli.output import print_rows, progress_bar, say
+from lib.cli.result_tables import show_result
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import DamagedFileError
 from lib.core.writing import check_writable, sha256_of
@@ -314,7 +315,7 @@ def evaluate(
             result = evaluate_model(encoder, corpus, bank, cache, allow_partial, protocol)
     if result is None:  # the targets are not published: only the submission was written
         return
-    _show_result(result)
+    show_result(result)
     if write_trec is not None:
         say(f"TREC files written to {write_trec}")
     path = result.save(out or Path(_file_name(result)), published=beside_rows(result))
@@ -480,58 +481,6 @@ def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:
         say(f"left out: {reason}")
     leave_out = getattr(corpus, "without_pictures", corpus.without_items)
     return leave_out(list(damaged)) if damaged else corpus
-
-
-def _show_result(result: Result) -> None:
-    from lib.studies.published import text_tables
-
-    rows = text_tables.format_result(result)
-    measured = ("direction", "metric", "value", "95% interval", "chance")
-    ranks = "; MedR and MeanR: ranks" if _has_ranks(result) else ""
-    print_rows(
-        [{key: row[key] for key in measured} for row in rows if row["value"]],
-        f"{result.name}: percent{ranks}",
-    )
-    published = [row for row in rows if row["published"]]
-    if published:
-        _show_published(published)
-    else:
-        _say_others(result)
-    for line in text_tables.result_notes(result):
-        say(line)
-
-
-def _show_published(rows: list[dict[str, str]]) -> None:
-    """Print the published numbers of the same model; sources and protocols are notes below."""
-    notes = [f"{row['source']}; protocol: {row['protocol there']}" for row in rows]
-    numbers = {note: at for at, note in enumerate(dict.fromkeys(notes), 1)}
-    columns = ("direction", "metric", "published", "difference", "inside")
-    print_rows(
-        [
-            {key: row[key] for key in columns} | {"note": f"[{numbers[note]}]"}
-            for row, note in zip(rows, notes)
-        ],
-        "published numbers of this model; inside: of the 95% interval above",
-    )
-    for note, number in numbers.items():
-        say(f"[{number}] {note}")
-
-
-def _say_others(result: Result) -> None:
-    """Say that no published number is of this model, and where those of others are."""
-    from lib.studies.published.paper_numbers import published_numbers
-
-    line = "there are no published numbers of this model on this benchmark here"
-    name = result.protocol.benchmark.split(" ")[0]
-    if any(row.dataset == name for row in published_numbers()):
-        line += f"; `crossmodal data numbers {name}` shows those of others"
-    say(line)
-
-
-def _has_ranks(result: Result) -> bool:
-    from lib.studies.published.results import RANK_METRICS
-
-    return any(name in RANK_METRICS for part in result.directions for name in part.values)
 
 
 def _file_name(result: Result) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from lib.core.checks import RetrievalInputError, check_count
 from lib.core.reading import DamagedFileError, MissingFileError
+from lib.datasets.media.sound_length import stated_seconds
 
 CONTAINERS = "mov,matroska,avi,wav,flac,mp3,ogg"  # demuxers: "mov" reads mp4, "matroska" webm
 MAX_PIXELS = 4096 * 2304  # of one frame
@@ -299,6 +300,10 @@ def _native_samples(path, container, stream, first: float, end: float | None, ma
         n_samples += frame.samples
         if (lead + n_samples) / rate > last + SLACK:
             break
+    else:
+        stated = stated_seconds(path, container, stream)
+        if stated and blocks and (lead + n_samples) / rate < min(stated, last) - SLACK:
+            raise DamagedFileError(_ends_early(str(path), stated))
     n_usable = lead + n_samples - first * rate if blocks else 0
     if min(n_usable, np.inf if end is None else (end - first) * rate) > max_seconds * rate:
         most = f"at most max_seconds = {max_seconds:g} s"

@@ -241,7 +241,7 @@ def evaluate(
     from lib.cli.eval_composed import check_options, evaluate_vectors
     from lib.datasets.composed import ComposedQueries
     from lib.studies.published import evaluate_ranking, evaluate_rows
-    from lib.studies.published.embeddings_file import read_embeddings, read_run
+    from lib.studies.published.embeddings_file import check_trec_ids, read_embeddings, read_run
     from lib.studies.published.evaluation import chosen_metrics
     from lib.studies.published.paper_numbers import beside_rows
 
@@ -270,6 +270,8 @@ def evaluate(
     if embeddings is not None:
         given = read_embeddings(embeddings, corpus, allow_partial=allow_partial)
         corpus = given.corpus
+    if write_trec is not None:
+        check_trec_ids(corpus)
     say(corpus.describe())
     if trec_run is not None:
         others = (write_trec, folds, first_fold, inference != "inductive")

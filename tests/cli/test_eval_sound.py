@@ -86,6 +86,12 @@ def test_a_model_without_sound_or_weights_is_one_line(run, clotho, arguments, me
     assert re.search(message, one_line(err))
 
 
+def test_ids_with_spaces_are_refused_before_the_work(run, clotho, checkpoint, tmp_path):
+    weights = ["--model", "clap", "--pretrained", str(checkpoint), "--write-trec", str(tmp_path)]
+    code, out, err = run("eval", "clotho", "--root", str(clotho), *weights)
+    assert code == 2 and "has a space, which separates the columns" in err and not out
+
+
 def test_clap_is_refused_where_nothing_is_heard(run, tmp_path):
     CORPORA["msrvtt"].write_miniature(tmp_path / "mini", media=False)
     (tmp_path / "mini" / "videos").mkdir()

@@ -136,6 +136,17 @@ def read_run(
     return direction, load_trec_run(path, ids[query_side], ids[gallery_side])
 
 
+def check_trec_ids(corpus) -> None:
+    """Refuse, before the work, ids that no TREC file can hold: names of sounds have spaces."""
+    for side, ids in ids_of(corpus).items():
+        spaced = next((id_ for id_ in ids if id_.split() != [id_]), None)
+        if spaced is not None:
+            raise RetrievalInputError(
+                f"--write-trec: the {side} id {spaced!r:.80} of {corpus.name} has a space, which"
+                " separates the columns of a TREC file; leave --write-trec out"
+            )
+
+
 def _ids(names: np.ndarray, where: str) -> list[str]:
     if names.ndim != 1 or names.dtype.kind not in "Uiu":
         first = f", the first is {names.flat[0]!r}" if names.size else ""

@@ -13,6 +13,7 @@ from lib.cli import (
     bench_hum_videos,
     bench_sketches,
     collection,
+    compare,
     course,
     course_grade,
     data,
@@ -50,7 +51,7 @@ for command in (
     encode.encode,
 ):
     app.command()(command)
-app.command()(eval.compare)
+app.command("compare")(compare.compare_saved)
 app.command("eval")(eval.evaluate)
 bench.bench.command("hum-videos")(bench_hum_videos.bench_hum_videos)
 bench.bench.command("hand")(bench_sketches.bench_hand)

@@ -1,4 +1,4 @@
-"""`crossmodal eval` and `crossmodal compare`: evaluate models on published benchmarks."""
+"""`crossmodal eval`: evaluate models on published benchmarks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lib.cli.options import (
     protocol_options,
     split_of,
 )
-from lib.cli.output import print_rows, progress_bar, say
+from lib.cli.output import progress_bar, say
 from lib.cli.result_tables import show_result
 from lib.core.checks import RetrievalInputError, check_choice
 from lib.core.reading import DamagedFileError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lib.datasets.registry import Corpus
     from lib.studies.published import Result
 
+TEXT_OPTIONS = ("language", "sentences", "captions", "paragraph")  # they choose the texts
 MANY, FILES = "Many models and benchmarks", "Files to write"  # groups of options in the help
 
 
@@ -293,7 +294,7 @@ def evaluate(
             protocol = {"metrics": chosen, "submission": write_submission}
         if given is not None:
             identity |= {"embeddings": sha256_of(embeddings), "notes": "; ".join(given.notes)}
-            for note in given.notes:
+            for note in (*given.notes, *_texts_notes(options, corpus)):
                 say(note)
             banks = given.banks if inference == "querybank" else None
             if banks == {}:
@@ -324,48 +325,21 @@ def evaluate(
     say(f"written to {path}")
 
 
-def compare(
-    a: Annotated[Path, Argument(help="Result of the first system, of `crossmodal eval`.")],
-    b: Annotated[Path, Argument(help="Result of the second, on the same queries.")],
-    allow: Annotated[
-        list[str] | None, Option(help="A protocol column that may differ: prompt.")
-    ] = None,
-    plot: Annotated[Path | None, Option(help="Draw the differences as a PNG.")] = None,
-) -> None:
-    """Compare two results query by query: differences, intervals, paired tests with Holm."""
-    if plot is not None:
-        check_choice(plot.suffix.lower(), (".png",), "the suffix of --plot")
-    from lib import plots
-    from lib.studies.published import Result, compare_results, text_tables
-
-    first, second = Result.load(a), Result.load(b)
-    rows = compare_results(first, second, allow=allow or [])
-    say(f"A: {first.name or a.name}; B: {second.name or b.name}; {first.protocol.title}")
-    table = text_tables.format_comparison(rows)
-    for row in table:  # a short name, for terminals of 100 columns
-        row["McNemar p"] = row.pop("p (McNemar)")
-    sizes = {row["direction"]: (row.pop("queries"), row.pop("clusters")) for row in table}
-    print_rows(table, "percent and points; intervals and p by cluster, McNemar by query")
-    for direction, (n_queries, n_clusters) in sizes.items():
-        say(f"{direction}: {n_queries} queries in {n_clusters} clusters")
-    compared = {row["metric"] for row in rows}
-    others = {name for part in first.directions for name in part.values} - compared - {"MAP@R"}
-    if others:
-        say(
-            f"not tested: {', '.join(sorted(others))}; results store queries for R@K, MAP@R and"
-            " choices only"
-        )
-    if plot is not None:
-        names = (first.name, second.name) if first.name != second.name else (a.name, b.name)
-        title = f"{first.protocol.benchmark} {first.protocol.split}"
-        plots.save(plots.paired_differences(rows, names=names, title=title), plot)
-        say(f"written to {plot}")
-
-
 def _load(
     corpus: Corpus, root: Path, split: str | None, options: dict, allow_partial: bool
 ) -> CaptionedMedia:
     return corpus.load(root, split_of(corpus, split), allow_partial=allow_partial, **options)
+
+
+def _texts_notes(options: Mapping[str, object], corpus) -> list[str]:
+    """Say which texts the rows must be of, where the ids are the same for other texts."""
+    chosen = {name: options[name] for name in TEXT_OPTIONS if name in options}
+    return [
+        f"the rows of text must be of {name}={value}: the ids of other texts can be the same, so"
+        " this is not checked"
+        for name, value in chosen.items()
+        if f"#{value}" not in getattr(corpus, "text_ids", ("",))[0]  # an id that names its language
+    ]
 
 
 def _check_grid(models: str | None, corpora: str | None, excluded: list[str]) -> None:

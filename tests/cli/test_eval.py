@@ -359,3 +359,18 @@ def test_choices_from_end_to_end(run, tmp_path):
     (tmp_path / "mine.run").write_text("0/caption_0 Q0 ex_0_img_0 1 0.5 mine\n")
     code, _, err = run(*call, "--trec-run", "mine.run")
     assert code == 2 and "has no gallery" in one_line(err)
+
+
+def test_rows_of_other_texts_are_warned_of(run, tmp_path):
+    """The ids of Chinese and English sentences of a clip are the same: nothing else could tell."""
+    for name, language in (("vatex", "zh"), ("xm3600", "de")):
+        CORPORA[name].write_miniature(tmp_path / name, media=False)
+        corpus = CORPORA[name].load(tmp_path / name, language=language, need_media=False)
+        ids = ids_of(corpus)
+        arrays = {side: np.eye(64)[: len(names), :] for side, names in ids.items()}
+        arrays |= {f"{side}_ids": np.array(names) for side, names in ids.items()}
+        np.savez(tmp_path / "rows.npz", **arrays)
+        call = ["eval", name, "--root", name, "--embeddings", "rows.npz"]
+        code, out, _ = run(*call, "--option", f"language={language}")
+        warned = "the rows of text must be of language=zh" in out
+        assert code == 0 and warned == (name == "vatex")

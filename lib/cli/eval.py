@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from lib.cli.options import (
 from lib.cli.output import progress_bar, say
 from lib.cli.result_tables import show_result
 from lib.core.checks import RetrievalInputError, check_choice
+from lib.core.paths import file_stem
 from lib.core.reading import DamagedFileError
 from lib.core.writing import check_writable, sha256_of
 
@@ -237,6 +237,10 @@ def evaluate(
     for folder in (write_trec, write_submission):
         if folder is not None:
             check_writable(folder / "files")
+    if embeddings is not None and bank_split is not None:
+        raise RetrievalInputError(
+            "--bank-split is of --model; with --embeddings the file holds the bank, as bank_text"
+        )
     if (inference == "querybank") != (bank_split is not None) and embeddings is None:
         raise RetrievalInputError("--inference querybank and --bank-split go together")
     from lib.cli.eval_composed import check_options, evaluate_vectors
@@ -460,5 +464,5 @@ def _decodable(corpus: CaptionedMedia) -> CaptionedMedia:
 
 
 def _file_name(result: Result) -> str:
-    words = f"{result.protocol.benchmark} {result.protocol.split} {result.name}"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.") + ".json"
+    data = f"{result.protocol.benchmark} {result.protocol.split}"
+    return f"{file_stem(data)}-{file_stem(result.name)}.json"

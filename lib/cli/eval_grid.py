@@ -13,6 +13,7 @@ from typer import Exit
 from lib.cli.options import corpus_named, protocol_options, split_of
 from lib.cli.output import print_rows, say
 from lib.core.checks import RetrievalInputError
+from lib.core.paths import file_stem
 from lib.core.reading import MissingFileError, reading
 from lib.core.writing import check_writable
 
@@ -52,7 +53,7 @@ class CorpusSpec:
 
         usual = self.split == self.corpus.splits[0] and not self.options
         name = self.corpus.name if usual and self.corpus.name not in FORMS else self.label
-        return re.sub(r"[^A-Za-z0-9._]+", "-", name)
+        return file_stem(name)
 
 
 def evaluate_many(

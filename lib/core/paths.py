@@ -1,6 +1,8 @@
 """Folders of the project, and file names that stay inside a folder."""
 
+import hashlib
 import os
+import re
 from pathlib import Path
 
 import pooch
@@ -8,6 +10,7 @@ import pooch
 from lib.core.checks import RetrievalInputError
 
 LONGEST_NAME = 255  # bytes of a file's name, on nearly every system
+LONGEST_STEM = 110  # bytes of a part; two of them and a suffix are one name
 
 ROOT = Path(__file__).resolve().parents[2]  # of the checkout
 PACKAGED = ROOT / "lib" / "data"  # exists in an installed wheel only
@@ -57,6 +60,19 @@ def is_file_name(name: str) -> bool:
         return all(len(part) <= LONGEST_NAME for part in os.fsencode(name).split(b"/"))
     except UnicodeEncodeError:  # an unpaired surrogate
         return False
+
+
+def file_stem(text: str) -> str:
+    """Make a part of a file name of a label: letters of any script, digits, dots, and dashes.
+
+    A label that has none of these, or is long, ends with a checksum: two labels stay two files.
+    """
+    stem = re.sub(r"[^\w.]+", "-", text).strip("-.")
+    if stem and len(stem.encode()) <= LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    start = stem.encode()[: LONGEST_STEM - 9].decode(errors="ignore")
+    return f"{start}-{digest}".removeprefix("-")
 
 
 def path_inside(root: str | Path, relative: str | Path) -> Path:

@@ -301,6 +301,7 @@ def test_trec_files_there_and_back(run, coco_root, rows):
     for more, message in (
         (["--trec-run", "absent"], "absent is missing; each of its lines must be"),
         ([*own, "--direction", "text_to_image"], "--direction is of --trec-run"),
+        ([*own, "--bank-split", "train"], "with --embeddings the file holds the bank"),
         ([*own, "--write-trec", "rows.json"], "rows.json is a file, not a folder"),
     ):
         code, _, err = run(*call, *more)

@@ -49,3 +49,12 @@ def test_a_link_that_leaves_is_refused(tmp_path):
     assert paths.path_inside(root, "within/a") == root.resolve() / "a"
     with pytest.raises(RetrievalInputError, match="by a link"):
         paths.path_inside(root, "out/a")
+
+
+def test_labels_become_distinct_names_of_files():
+    assert paths.file_stem("ViT-B-32 openai") == "ViT-B-32-openai"
+    assert paths.file_stem("../../[red]a/b\n\x1b") == "red-a-b"
+    assert paths.file_stem("\u6a21\u578b \u00e9") == "\u6a21\u578b-\u00e9"
+    odd = [paths.file_stem(text) for text in ("", "-", "..", ":", "\udce9", "\udcea")]
+    long = [paths.file_stem("\u6a21" * n) for n in (36, 37, 300, 301)]
+    assert len({*odd, *long}) == 10 and all(len(stem.encode()) <= 110 for stem in long)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.core.checks import RetrievalInputError
+from lib.core.paths import file_stem
 from lib.core.reading import MissingFileError
 from lib.studies.published.evaluation import evaluate_corpus
 from lib.studies.published.paper_numbers import beside_rows
@@ -105,7 +106,7 @@ def grid_paths(
     paths: dict[tuple[str, str], Path] = {}
     taken: dict[str, tuple[str, str]] = {}
     for pair in ((model, corpus) for model in models for corpus in corpora):
-        name = f"{_file_stem(pair[1])}--{_file_stem(pair[0])}.json"
+        name = f"{file_stem(pair[1])}--{file_stem(pair[0])}.json"
         other = taken.setdefault(name.lower(), pair)
         if other != pair:
             raise RetrievalInputError(
@@ -224,7 +225,3 @@ def _sentence_of(error: Exception) -> str:
     text = " ".join(str(error).split())
     kind = type(error).__name__
     return text if text and isinstance(error, EXPECTED) else f"{kind}: {text}".rstrip(": ")
-
-
-def _file_stem(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.") or "unnamed"

@@ -116,6 +116,8 @@ def needed_rows_file(
         members = list(group)
         say(f"{array}: (n, d) float, {array}_ids: {len(members):,} ids such as"
             f" {members[0]['id']!r}")  # fmt: skip
+    if any(not row["text"] and not row["file"] for row in needed):
+        say("rows without text and file are pictures inside Parquet files; find them by their id")
     if hasattr(loaded, "templates"):
         say("text: one row a class, the mean of the unit vectors of its name in all templates")
     say(f"written to {out}")

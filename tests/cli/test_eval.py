@@ -362,6 +362,16 @@ def test_choices_from_end_to_end(run, tmp_path):
     assert code == 2 and "has no gallery" in one_line(err)
 
 
+def test_results_of_other_queries_are_not_compared(run, coco_root, rows):
+    for split, root in (("test", coco_root), ("val", coco_root)):
+        call = ["eval", "coco", "--root", str(root), "--split", split, "--out", f"{split}.json"]
+        own = ["--embeddings", str(rows)] if split == "test" else ["--model", "scenes"]
+        assert run(*call, *own, "--metrics", "R@1", "--cache", "kept")[0] == 0
+    code, _, err = run("compare", "test.json", "val.json")
+    assert code == 2 and "different queries: coco (miniature), test and" in one_line(err)
+    assert "--allow" not in err
+
+
 def test_rows_of_other_texts_are_warned_of(run, tmp_path):
     """The ids of Chinese and English sentences of a clip are the same: nothing else could tell."""
     for name, language in (("vatex", "zh"), ("xm3600", "de")):

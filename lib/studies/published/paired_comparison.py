@@ -78,10 +78,17 @@ def _check_comparable(a: Result, b: Result, allow: set[str]) -> None:
         )
     lines = protocol_differences(a.protocol, b.protocol)
     differences = {name: line for line in lines if (name := line.split(":")[0]) not in allow}
+    if "benchmark" in differences or "split" in differences:
+        named = " and ".join(f"{one.protocol.benchmark}, {one.protocol.split}" for one in (a, b))
+        raise RetrievalInputError(
+            f"the two results are of different queries: {named}. Only results on one split of one"
+            " benchmark can be compared"
+        )
     if differences:
         raise RetrievalInputError(
             f"the two results follow different protocols: {'; '.join(differences.values())}."
-            f" Evaluate both alike, or allow the difference by name: {', '.join(differences)}"
+            " Evaluate both alike, or allow the difference by name (--allow):"
+            f" {', '.join(differences)}"
         )
     for of_a, of_b in _common_directions(a, b):
         if of_a.queries_checksum != of_b.queries_checksum:

@@ -18,8 +18,8 @@ def needed_rows(corpus) -> Iterator[dict[str, str]]:
     Returns:
         Rows of `COLUMNS`: the name of the array in the .npz file, the id of the row, the text as
         an encoder gets it, the path of the file, and start and end in seconds where only a part
-        of the file counts. A composed query has a text and a file, the reference picture. An
-        entry that lies inside another file, such as a picture in Parquet, has neither.
+        of the file counts. A composed query has a text and a file, the reference picture. Of
+        pictures in one table the file is the table; pictures in Parquet have no text and no file.
     """
     for array, ids in ids_of(corpus).items():
         texts, files, positions = _contents(corpus, array)
@@ -50,4 +50,6 @@ def _place(files, position: int) -> dict[str, str]:
     start, end = files.part(position) if hasattr(files, "part") else (None, None)
     times = {"start": start, "end": end}
     shown = {name: "" if time is None else f"{time:g}" for name, time in times.items()}
-    return {"file": (files.root / files.names[position]).as_posix(), **shown}
+    # Some pictures lie in a table, where their id is no file name.
+    name = getattr(files, "table", files.names[position])
+    return {"file": (files.root / name).as_posix(), **shown}

@@ -7,6 +7,7 @@ import numpy as np
 from lib.core.qrels import Qrels
 from lib.datasets.composed import ComposedGallery, ComposedQueries
 from lib.datasets.judged import JudgedCorpus
+from lib.datasets.media.base64_pictures import Base64Pictures
 from lib.datasets.media.files import PictureFiles
 from lib.studies.published.row_list import needed_rows
 
@@ -43,3 +44,12 @@ def test_texts_may_be_on_both_sides_and_pictures_may_ask():
     ]
     asking = replace(corpus, query_modality="image", texts=PICTURES.take([0]))
     assert list(needed_rows(asking))[-1] == row("image", "q", file="root/val/a.jpg")
+
+
+def test_pictures_in_a_table_are_the_table(tmp_path):
+    (tmp_path / "imgs.tsv").write_text("7\tAAAA\n8\tAAAA\n")
+    pictures = Base64Pictures(tmp_path, ["8"], "imgs.tsv")
+    qrels = Qrels.from_pairs([0], [0], shape=(1, 1))
+    corpus = JudgedCorpus("beir: tiny", "test", "text", "image", ("where?",), ("q",),
+                          pictures, ("8",), qrels, ())  # fmt: skip
+    assert list(needed_rows(corpus))[0] == row("image", "8", file=f"{tmp_path}/imgs.tsv")

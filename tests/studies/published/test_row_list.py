@@ -52,4 +52,4 @@ def test_pictures_in_a_table_are_the_table(tmp_path):
     qrels = Qrels.from_pairs([0], [0], shape=(1, 1))
     corpus = JudgedCorpus("beir: tiny", "test", "text", "image", ("where?",), ("q",),
                           pictures, ("8",), qrels, ())  # fmt: skip
-    assert list(needed_rows(corpus))[0] == row("image", "8", file=f"{tmp_path}/imgs.tsv")
+    assert next(iter(needed_rows(corpus))) == row("image", "8", file=f"{tmp_path}/imgs.tsv")

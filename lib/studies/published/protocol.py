@@ -57,7 +57,9 @@ class Protocol:
         if self.text_gallery == BEST_OF_ITEM:
             media = next(modality for modality, _ in self.sizes if modality != "text")
             part += f", {media} to text by the best sentence of each {media}"
-        return f"{self.benchmark} {self.split}: {sizes}, captions: {self.captions}{part}"
+        sides = {modality for modality, _ in self.sizes}
+        word = "captions" if "text" in sides else "protocol"  # composed queries; sound and film
+        return f"{self.benchmark} {self.split}: {sizes}, {word}: {self.captions}{part}"
 
     @property
     def is_complete(self) -> bool:

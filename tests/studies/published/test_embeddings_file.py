@@ -175,7 +175,7 @@ def test_audio_video_clips(tmp_path):
     found = evaluate_rows(media, sounds, pairs)
     assert [part.direction for part in found.directions] == ["video_to_audio", "audio_to_video"]
     assert all(part["R@1"].value == 1 for part in found.directions)
-    assert found.protocol.title == "audioset retrieval: 12 videos x 12 sounds, captions: same clip"
+    assert found.protocol.title == "audioset retrieval: 12 videos x 12 sounds, protocol: same clip"
     with pytest.raises(
         RetrievalInputError, match="folds need captioned media; audioset is evaluated whole"
     ):

@@ -48,6 +48,7 @@ def _show_one(name: str) -> None:
     from lib.cli.data import sizes_text
     from lib.datasets.download.sources import choose_files, load_sources
     from lib.datasets.overview import OVERVIEWS
+    from lib.studies.published.paper_numbers import published_numbers
 
     corpus, one = corpus_named(name), OVERVIEWS[name]
     source = load_sources()[name]
@@ -63,13 +64,15 @@ def _show_one(name: str) -> None:
     say(f"  files          {', '.join((*download, *steps)) or 'nothing to download'}")
     say(f"  datasheet      data/README.md, section {name}")
     say("")
+    has_numbers = any(row.dataset == name for row in published_numbers())
+    others = [("those of papers", f"data numbers {name}")] if has_numbers else []
     for purpose, command in (
         ("a generated stand-in", f"data fixture {name} DIR"),
         ("terms, addresses, steps", f"data download {name} --root DIR"),
         ("is all there?", f"data check {name} --root DIR"),
         ("ids for your embeddings", f"data rows {name} --root DIR --out rows.csv"),
         ("your numbers", f"eval {name} --root DIR --model mine --embeddings FILE.npz"),
-        ("those of papers", f"data numbers {name}"),
+        *others,
     ):
         say(f"  {purpose:<25}crossmodal {command}")
 

@@ -85,6 +85,8 @@ def test_list_of_one_corpus_has_splits_options_files_and_the_next_commands(run):
     assert "captions=all (default), first 5, unique" in out
     assert "6.6 GB and 1 file of unknown size" in out and "by hand" not in out
     assert "crossmodal data rows coco --root DIR --out rows.csv" in out
+    assert "crossmodal data numbers coco" in out
+    assert "data numbers" not in run("data", "list", "laion")[1]
     assert "1 step by hand" in run("data", "list", "xtd10")[1]
     assert "n_frames=1 to 1000" in run("data", "list", "msrvtt")[1]
     code, _, err = run("data", "list", "koko")

@@ -1,6 +1,6 @@
 """The length that the header of a sound states, by which a file that was cut off is found.
 
-A decoder reads a WAV, MP3 or Matroska file of which the end is missing without any error.
+A decoder reads a WAV, MP3, MP4 or Matroska file of which the end is missing without any error.
 """
 
 import struct
@@ -22,7 +22,7 @@ def stated_seconds(path: str | Path, container, stream) -> float | None:
     form = container.format.name
     if form == "wav":
         return wav_seconds(path)
-    counted = form == "flac" or (form == "mp3" and _is_counted(path))
+    counted = form == "flac" or "mp4" in form or (form == "mp3" and _is_counted(path))
     if counted and stream.duration:
         return float(stream.duration * stream.time_base)
     # The length of Matroska is that of the longest stream.

@@ -172,5 +172,5 @@ def test_a_pair_rated_twice(sheet, corpus):
 
 def test_not_utf8(sheet):
     sheet.write_bytes(sheet.read_bytes() + b"\xff\xfe")
-    with pytest.raises(DamagedFileError, match=r"sits_test\.csv, behind line"):
+    with pytest.raises(DamagedFileError, match=r"sits_test\.csv is not UTF-8 text: line"):
         cxc.load_ratings(sheet.parent)

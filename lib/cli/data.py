@@ -14,7 +14,7 @@ from typer import Argument, Option
 from lib.cli.data_list import list_, needed_rows_file
 from lib.cli.data_numbers import published_rows
 from lib.cli.options import Options, corpus_named, given_path, protocol_options, split_of
-from lib.cli.output import console, counted, counted_noun, print_rows, progress_bar, say
+from lib.cli.output import bytes_text, console, counted, print_rows, progress_bar, say
 from lib.core.checks import RetrievalInputError
 from lib.core.reading import MissingFileError
 from lib.core.writing import atomic_path, make_folder
@@ -203,7 +203,7 @@ def _download(files: tuple[RemoteFile, ...], root: Path) -> None:
     short = missing_space(absent, shutil.disk_usage(root).free)
     if short:
         raise RetrievalInputError(
-            f"{root} needs {_bytes_text(short)} more on its disk; nothing was downloaded"
+            f"{root} needs {bytes_text(short)} more on its disk; nothing was downloaded"
         )
     for file in files:
         with _bytes_bar() as bar:
@@ -280,7 +280,7 @@ def _say_steps(steps: tuple[str, ...], name: str, root: Path) -> None:
 
 def _file_text(file: RemoteFile) -> str:
     checksum = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no published checksum"
-    size = "size unknown" if file.size is None else _bytes_text(file.size)
+    size = "size unknown" if file.size is None else bytes_text(file.size)
     return f"{file.file}, {size}, {checksum}, from {file.url} (see {file.seen_in})"
 
 
@@ -291,20 +291,6 @@ def _count_text(count: tuple[str, int]) -> str:
     if number == 1:
         noun = f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("s")
     return f"{number:,} {noun}{comma}{rest}"
-
-
-def _bytes_text(number: int) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
-
-
-def sizes_text(sizes: list[int | None]) -> str:
-    """Format sizes, such as "6.6 GB and 1 file of unknown size"."""
-    known = [size for size in sizes if size is not None]
-    n_unknown = len(sizes) - len(known)
-    parts = [_bytes_text(sum(known))] if known else []
-    if n_unknown:
-        parts.append(f"{counted_noun(n_unknown, 'file')} of unknown size")
-    return " and ".join(parts) or "nothing"
 
 
 def _bytes_bar() -> Progress:

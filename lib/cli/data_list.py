@@ -10,7 +10,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from lib.cli.options import Options, corpus_named, given_path, protocol_options, split_of
-from lib.cli.output import counted_noun, say
+from lib.cli.output import counted_noun, say, sizes_text
 from lib.core.checks import check_choice
 from lib.core.reading import MissingFileError
 from lib.core.writing import atomic_path
@@ -45,7 +45,6 @@ def list_(
 
 def _show_one(name: str) -> None:
     """Print the facts on one corpus, and the commands that come next."""
-    from lib.cli.data import sizes_text
     from lib.datasets.download.sources import choose_files, load_sources
     from lib.datasets.overview import OVERVIEWS
     from lib.studies.published.paper_numbers import published_numbers

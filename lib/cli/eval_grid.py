@@ -69,9 +69,9 @@ def evaluate_many(
     allow_partial: bool,
 ) -> None:
     """Evaluate every model on every corpus; exit code 1 where a pair fails."""
-    from lib.cli.eval import check_encodable, evaluate_model, open_encoder
     from lib.cli.eval_composed import check_options
     from lib.cli.eval_given import GivenFolder
+    from lib.cli.eval_model import check_encodable, evaluate_model, open_encoder
     from lib.studies.published.evaluation import chosen_metrics
     from lib.studies.published.grid import FAILED, evaluate_grid
 

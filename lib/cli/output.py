@@ -50,6 +50,21 @@ def counted_noun(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def bytes_text(number: int) -> str:
+    """Format a size as "1.2 GB" or "3.4 MB"."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
+def sizes_text(sizes: list[int | None]) -> str:
+    """Format sizes, such as "6.6 GB and 1 file of unknown size"."""
+    known = [size for size in sizes if size is not None]
+    n_unknown = len(sizes) - len(known)
+    parts = [bytes_text(sum(known))] if known else []
+    if n_unknown:
+        parts.append(f"{counted_noun(n_unknown, 'file')} of unknown size")
+    return " and ".join(parts) or "nothing"
+
+
 def progress_bar() -> Progress:
     """Make a progress bar with counts and times; the console can print while it is shown."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()

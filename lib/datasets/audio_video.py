@@ -317,6 +317,8 @@ def read_subset(root: Path, corpus: str) -> Segments:
     for where, entry in entries_of(read_json(paths[0]), "data", "entry", paths[0]):
         ids.append(field_of(entry, "video_id", str, where))
         labels.append(split_labels(field_of(entry, "labels", str, where), where))
+    if not ids:
+        raise RetrievalInputError(f"{paths[0]} lists no clip. Fetch it again")
     return Segments(tuple(ids), tuple((id_,) for id_ in ids), None, tuple(labels))
 
 

@@ -273,6 +273,9 @@ def test_an_id_cannot_lead_out_of_the_root_and_comes_once(corpus):
     path.write_text(json.dumps(data))
     with pytest.raises(RetrievalInputError, match="must be a relative path inside"):
         CORPORA[module.NAME].load(root)
+    path.write_text('{"data": []}')
+    with pytest.raises(RetrievalInputError, match=r"\.json lists no clip"):
+        CORPORA[module.NAME].load(root, relevance="labels", allow_partial=True)
 
 
 def test_damaged_and_missing_files_say_so(corpus, tmp_path):

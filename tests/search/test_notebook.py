@@ -172,7 +172,7 @@ LOAD = """async (module) => {
 def tab(browser, widget):
     """A page with two views of one widget, whose kernel is this process."""
     page, wrong = browser.new_page(), []
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(60_000)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: wrong.append(message.text))
     asked = []

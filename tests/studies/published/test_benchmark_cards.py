@@ -3,7 +3,7 @@
 import csv
 
 from lib.core.paths import data_dir
-from lib.datasets import activitynet, audioset, coco, flickr30k, msrvtt, vggsound
+from lib.datasets import activitynet, audioset, cirr, coco, flickr30k, msrvtt, vggsound
 from lib.datasets.registry import CORPORA, FAMILIES
 
 
@@ -56,3 +56,10 @@ def test_every_family_of_benchmarks_is_described_for_readers():
     benchmarks = {one.family for one in CORPORA.values()} - {"training"}
     assert set(described) == benchmarks
     assert all(all(row.values()) for row in rows)
+
+
+def test_the_set_of_a_composed_query_has_the_size_that_readers_are_told():
+    with open(data_dir() / "published" / "benchmark_families.csv", newline="") as stream:
+        by_family = {row["family"]: row for row in csv.DictReader(stream)}
+    candidates = {5: "five"}[cirr.SET_SIZE - 1]  # the reference is in the set, and is left out
+    assert by_family["composed queries"]["reported"].endswith(f"among {candidates}")

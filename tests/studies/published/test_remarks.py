@@ -37,6 +37,19 @@ def test_clip4clip_counts_a_film_several_times():
     assert r1_sorted_equals_diagonal(scores) == 3 / 5
 
 
+def test_a_row_that_may_be_copied_is_marked_and_is_as_the_remark_says():
+    def values_of(model):
+        rows = [row for row in TABLE if row.model == model and row.dataset == "activitynet"]
+        return {row.direction: row.value for row in rows}
+
+    one, other, larger = map(
+        values_of, ("InternVideo2-CLIP 1B", "InternVideo2-s2 1B", "InternVideo2-CLIP 6B")
+    )
+    assert one == other and all(one[way] > larger[way] for way in one)
+    ((said,),) = said_of(model="InternVideo2-CLIP 1B", dataset="activitynet")
+    assert "perhaps a row was copied" in said
+
+
 @pytest.mark.parametrize(
     "direction, metric, n",
     [
